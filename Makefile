@@ -1,0 +1,63 @@
+# The verbs of the project, the same for a person and for CI: make setup serve test check fix train export.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+SHELL := bash
+PYTHON ?= python3
+# ONNX Runtime build to install: cpu or gpu.
+ORT ?= cpu
+# Where pip finds torch, for instance a CPU build: make test TORCH_INDEX=https://download.pytorch.org/whl/cpu
+TORCH_INDEX ?=
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: help setup serve test check fix train export clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+		|| { echo "Unrolled needs Python 3.11, 3.12 or 3.13; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null \
+		|| { echo "$(PYTHON) lacks the venv module; on Debian or Ubuntu: apt-get install python3-venv"; exit 1; }
+	@echo "Creating $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/serving-$(ORT): pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing what serving needs (onnxruntime for $(ORT))"
+	@$(PIP) --editable '.[$(ORT)]'
+	@touch $@
+
+$(VENV)/development: pyproject.toml constraints.txt | $(VENV)/serving-$(ORT)
+	@echo "Installing what training and testing need"
+	@$(if $(TORCH_INDEX),$(PIP) --index-url $(TORCH_INDEX) torch,$(PIP) "$$(grep '^torch==' constraints.txt)")
+	@$(PIP) --editable '.[$(ORT),train,dev]'
+	@touch $@
+
+setup: $(VENV)/development ## install everything: serving, training, tests
+
+serve: $(VENV)/serving-$(ORT) ## import the shipped bundles and serve on port 3000
+	@exec $(BIN)/python -m service
+
+test: $(VENV)/development ## run every test
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: $(VENV)/development ## lint, formatting, types, import arrows
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+fix: $(VENV)/development ## mend what the linter and the formatter can
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+train: $(VENV)/development ## train the three shipped models
+	@for task in sentiment generation forecasting; do $(BIN)/python -m training $$task || exit 1; done
+
+export: $(VENV)/development ## export the best checkpoint of each task to models/
+	@for task in sentiment generation forecasting; do $(BIN)/python -m export runs/$$task/best --output models || exit 1; done
+
+clean: ## remove the virtual environment and caches
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

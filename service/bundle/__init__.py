@@ -1,0 +1,8 @@
+"""A bundle: one served model as a directory of files, described by its `manifest.json`.
+
+    manifest   what a bundle says of itself, and the check that its files are the ones it speaks of
+    graph      its ONNX graphs, opened with the options under which parity was proved
+    store      bundles in the BentoML model store
+
+Written by `export`, read by `service`. Knows nothing of torch, sessions or HTTP.
+"""

@@ -1,0 +1,67 @@
+"""A bundle's graphs, opened with the options under which their parity was proved."""
+
+from collections.abc import Iterable, Sequence
+
+import onnxruntime as ort
+
+from service.bundle.errors import BundleGraphMismatch
+from service.bundle.manifest import Bundle, Stage, TensorSpec
+
+ORT_TYPES = {"float32": "tensor(float)", "float64": "tensor(double)", "int64": "tensor(int64)"}
+CPU_PROVIDER = "CPUExecutionProvider"
+
+
+def session_options() -> ort.SessionOptions:
+    """One thread without spinning, which won for small models at every concurrency (onnxruntime#16304)."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    return options
+
+
+def open_graph(
+    bundle: Bundle, stage: Stage, size: int, providers: Sequence[str] = (CPU_PROVIDER,)
+) -> ort.InferenceSession:
+    """Open one rung of a stage.
+
+    Raises:
+        BundleGraphMismatch: onnxruntime cannot load it, or its inputs or outputs are not those of the manifest.
+    """
+    path = bundle.file(stage.rungs[size])
+    try:
+        session = ort.InferenceSession(path, session_options(), providers=list(providers))
+    except Exception as error:  # onnxruntime's own errors share no base class
+        raise BundleGraphMismatch(f"{path}: onnxruntime cannot load it: {error}") from error
+    _check(str(path), "input", session.get_inputs(), graph_inputs(bundle, stage), size)
+    _check(str(path), "output", session.get_outputs(), graph_outputs(bundle, stage), size)
+    return session
+
+
+def graph_inputs(bundle: Bundle, stage: Stage) -> tuple[TensorSpec, ...]:
+    """All inputs of a stage's graphs: its own, then the state that it reads."""
+    return (*stage.inputs, *(tensor for tensor in bundle.manifest.state if tensor.name in stage.reads))
+
+
+def graph_outputs(bundle: Bundle, stage: Stage) -> tuple[TensorSpec, ...]:
+    """All outputs of a stage's graphs: its own, then the state that it writes, as `<name>_next`."""
+    written = (tensor for tensor in bundle.manifest.state if tensor.name in stage.writes)
+    return (
+        *stage.outputs,
+        *(TensorSpec(name=f"{t.name}_next", dtype=t.dtype, shape=t.shape) for t in written),
+    )
+
+
+def _check(path: str, kind: str, found: Iterable[ort.NodeArg], expected: Iterable[TensorSpec], size: int) -> None:
+    found_forms = {arg.name: (arg.type, _form(arg.shape)) for arg in found}
+    expected_forms = {
+        spec.name: (ORT_TYPES[spec.dtype], _form([size if axis == "T" else axis for axis in spec.shape]))
+        for spec in expected
+    }
+    if found_forms != expected_forms:
+        raise BundleGraphMismatch(f"{path}: its {kind}s are {found_forms}, the manifest says {expected_forms}")
+
+
+def _form(shape: Iterable[int | str | None]) -> tuple[int | str, ...]:
+    return tuple(axis if isinstance(axis, int) else "N" for axis in shape)

@@ -1,0 +1,44 @@
+"""Bundles in the BentoML model store, where `bentoml models list` shows them."""
+
+import shutil
+from pathlib import Path
+
+import bentoml
+from bentoml.exceptions import NotFound
+
+from service.bundle.manifest import MANIFEST_FILE, Bundle, read_bundle
+
+
+def import_bundle(path: Path) -> Bundle:
+    """Copy a bundle into the model store, unless that version is there, and return the stored one.
+
+    Raises:
+        BundleError: The directory holds no valid bundle.
+    """
+    bundle = read_bundle(path)
+    try:
+        bentoml.models.get(bundle.tag)
+    except NotFound:
+        _copy(bundle)
+    return stored_bundle(bundle.tag)
+
+
+def stored_bundle(tag: str) -> Bundle:
+    """The bundle under a tag, `name:version` or `name:latest`, verified.
+
+    Raises:
+        bentoml.exceptions.NotFound: The store has no model of that tag.
+        BundleError: What the store has is damaged.
+    """
+    return read_bundle(Path(bentoml.models.get(tag).path))
+
+
+def _copy(bundle: Bundle) -> None:
+    manifest = bundle.manifest
+    with bentoml.models.create(
+        bundle.tag,
+        labels={"task": manifest.task.kind, "cell": manifest.cell},
+        metadata={f"{figure.split}_{figure.metric}": figure.value for figure in manifest.figures},
+    ) as model:
+        for name in (MANIFEST_FILE, *manifest.files):
+            shutil.copy2(bundle.file(name), model.path_of(name))

@@ -1,0 +1,141 @@
+"""A trained model on disk: weights, settings, tokenizer and measured figures in one directory.
+
+model.safetensors   weights
+config.json         task, settings, seed, the command that trained it
+tokenizer.json      text tasks only, Hugging Face `tokenizers`
+figures.json        {"dev": {"accuracy": ..}, ..}, written by `python -m training evaluate`
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+from tokenizers import Tokenizer
+from torch import nn
+
+from training import settings as settings_files
+from training.data.source import DataSource
+from training.settings import Settings
+from training.tasks import registry
+from training.tasks.task import Task
+
+WEIGHTS, CONFIG, TOKENIZER, FIGURES = "model.safetensors", "config.json", "tokenizer.json", "figures.json"
+
+Figures = dict[str, dict[str, float]]
+
+
+class CheckpointError(Exception):
+    """A directory that is no usable checkpoint, and why."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A loaded checkpoint.
+
+    Args:
+        task: Name of the task.
+        settings: All settings of the run.
+        model: In evaluation mode, on the CPU, with the trained weights.
+        tokenizer_path: None for tasks on numbers.
+        figures: Measured figures by split and name; empty before the first evaluation.
+        sources: The data that it was trained on.
+        command: What trained it.
+        path: The directory.
+    """
+
+    task: str
+    settings: Settings
+    model: nn.Module
+    tokenizer_path: Path | None
+    figures: Figures
+    sources: tuple[DataSource, ...]
+    command: str
+    path: Path
+    definition: Task[Any] = field(repr=False)
+
+
+def save(directory: Path, task: Task[Any], model: nn.Module, command: str) -> None:
+    """Write a checkpoint; each file replaces its predecessor in one go. Figures of former weights are removed."""
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / FIGURES).unlink(missing_ok=True)
+    weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    replace_file(directory / WEIGHTS, safetensors.torch.save(weights))
+    config = {
+        "task": task.name,
+        "seed": task.settings.seed,
+        "command": command,
+        "settings": task.settings.model_dump(mode="json"),
+    }
+    replace_file(directory / CONFIG, (json.dumps(config, indent=2) + "\n").encode())
+    if task.tokenizer is not None:
+        replace_file(directory / TOKENIZER, task.tokenizer.to_str(pretty=True).encode())
+
+
+def load(path: Path | str) -> Checkpoint:
+    """Open a checkpoint; needs no data set.
+
+    Raises:
+        CheckpointError: A file is missing or does not fit the others.
+    """
+    path = Path(path)
+    config = _read_config(path)
+    task = _build_task(config, path)
+    model = task.build_model()
+    try:
+        model.load_state_dict(safetensors.torch.load_file(path / WEIGHTS))
+    except (FileNotFoundError, RuntimeError, safetensors.SafetensorError) as error:
+        raise CheckpointError(f"{path / WEIGHTS}: {error}") from error
+    return Checkpoint(
+        task=task.name,
+        settings=task.settings,
+        model=model.eval(),
+        tokenizer_path=path / TOKENIZER if task.tokenizer is not None else None,
+        figures=read_figures(path),
+        sources=task.sources,
+        command=config["command"],
+        path=path,
+        definition=task,
+    )
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        config: dict[str, Any] = json.loads((path / CONFIG).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path} is no checkpoint: it has no {CONFIG}") from error
+    except ValueError as error:
+        raise CheckpointError(f"{path / CONFIG} is not JSON: {error}") from error
+    missing = {"task", "settings", "command"} - config.keys()
+    if missing or config["task"] not in registry.TASKS:
+        raise CheckpointError(f"{path / CONFIG}: missing {sorted(missing)} or unknown task {config.get('task')!r}")
+    return config
+
+
+def _build_task(config: Mapping[str, Any], path: Path) -> Task[Any]:
+    task_type = registry.task_type(config["task"])
+    tokenizer = Tokenizer.from_file(str(path / TOKENIZER)) if (path / TOKENIZER).is_file() else None
+    return task_type(settings_files.validate(task_type.settings_type, config["settings"]), tokenizer)
+
+
+def read_figures(path: Path) -> Figures:
+    """Measured figures of a checkpoint; empty before the first evaluation."""
+    file = path / FIGURES
+    figures: Figures = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return figures
+
+
+def write_figures(path: Path, split: str, figures: Mapping[str, float]) -> None:
+    """Add the figures of a split to those of a checkpoint."""
+    measured = read_figures(path) | {split: dict(figures)}
+    replace_file(path / FIGURES, (json.dumps(measured, indent=2) + "\n").encode())
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file so that whoever reads it, also after an interruption, sees the old or the new one whole."""
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_bytes(content)
+    temporary.replace(path)

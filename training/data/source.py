@@ -1,0 +1,156 @@
+"""Where data comes from: a public address that is downloaded once, or a directory that already holds the files.
+
+`UNROLLED_DATA_DIR` names such a directory; without it files are downloaded into the user's cache. Either way the sha256
+is checked before anything is read. Knows no data set: those have a module each beside this one.
+
+    DataError                   anything wrong with data
+    ├── MissingFileError        a file that is not where it should be
+    ├── ChecksumError           a file that is not the one published
+    └── BrokenLineError         a line that cannot be read, with file and number
+"""
+
+import gzip
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pooch  # type: ignore[import-untyped]
+
+
+class DataError(Exception):
+    """Something is wrong with a data set."""
+
+
+class MissingFileError(DataError):
+    """A data file is not where it should be."""
+
+    def __init__(self, path: Path, advice: str = "") -> None:
+        super().__init__(f"missing data file {path}" + (f": {advice}" if advice else ""))
+        self.path = path
+
+
+class ChecksumError(DataError):
+    """A data file does not hold the published bytes."""
+
+    def __init__(self, path: Path, expected: str, actual: str) -> None:
+        super().__init__(f"wrong checksum of {path}: sha256 is {actual}, expected {expected}")
+        self.path = path
+
+
+class BrokenLineError(DataError):
+    """A line of a data file cannot be read; lines count from 1."""
+
+    def __init__(self, path: Path, line: int, reason: str) -> None:
+        super().__init__(f"{path}, line {line}: {reason}")
+        self.path = path
+        self.line = line
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """A published data set: where it is, what it must hash to, and on what terms it may be used.
+
+    Args:
+        name: Name that people know it by.
+        address: Public address of one file.
+        sha256: Of the file behind `address`.
+        licence: Licence, or what its distributor says instead.
+        citation: What to cite.
+    """
+
+    name: str
+    address: str
+    sha256: str
+    licence: str
+    citation: str
+
+
+@dataclass(frozen=True)
+class LocalFile:
+    """A file in UNROLLED_DATA_DIR.
+
+    Args:
+        path: Below that directory, for instance "forecasting/ETTh1.csv.gz".
+        sha256: Of what it unpacks to, since gzip's output differs between tools; None if it is not known beforehand.
+    """
+
+    path: str
+    sha256: str | None
+
+
+def find_local(file: LocalFile) -> Path | None:
+    """The verified file in UNROLLED_DATA_DIR, or None if that variable is not set.
+
+    Raises:
+        MissingFileError: The directory is named, but holds no such file.
+        ChecksumError: Its content is not the published one.
+    """
+    directory = os.environ.get("UNROLLED_DATA_DIR")
+    if not directory:
+        return None
+    path = Path(directory) / file.path
+    if not path.is_file():
+        raise MissingFileError(path, "UNROLLED_DATA_DIR names a directory without it")
+    if file.sha256 is not None:
+        verify(path, file.sha256)
+    return path
+
+
+def download(source: DataSource) -> Path:
+    """The file behind the source's address, from the cache or downloaded with a progress bar, verified.
+
+    Raises:
+        DataError: It cannot be downloaded.
+        ChecksumError: What was downloaded is not the published file.
+    """
+    cache = Path(pooch.os_cache("unrolled"))
+    path = cache / f"{source.sha256[:16]}-{source.address.rsplit('/', 1)[-1]}"
+    if not path.is_file():
+        _download(source, path)
+    verify(path, source.sha256)
+    return path
+
+
+def _download(source: DataSource, path: Path) -> None:
+    downloader = pooch.HTTPDownloader(progressbar=True, timeout=30)
+    try:
+        # pooch writes to a temporary file first, so an interrupted download leaves nothing behind.
+        pooch.retrieve(source.address, None, fname=path.name, path=path.parent, downloader=downloader)
+    except (OSError, ValueError) as error:
+        advice = "check the network, or set UNROLLED_DATA_DIR to a directory that holds the data"
+        raise DataError(f"cannot download {source.name} from {source.address}: {error} ({advice})") from error
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a file, unpacked if its name ends in .gz."""
+    content = path.read_bytes()
+    return gzip.decompress(content) if path.suffix == ".gz" else content
+
+
+def read_text(path: Path) -> str:
+    """The content of a UTF-8 file, unpacked if its name ends in .gz; line ends are kept."""
+    return decode(read_bytes(path), path)
+
+
+def decode(content: bytes, path: Path) -> str:
+    """UTF-8 bytes as text; `path` is named in the error."""
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise BrokenLineError(path, line, f"not UTF-8 ({error.reason})") from error
+
+
+def verify(path: Path, sha256: str) -> None:
+    """Check what the file unpacks to.
+
+    Raises:
+        ChecksumError: It hashes to something else, or does not unpack.
+    """
+    try:
+        actual = hashlib.sha256(read_bytes(path)).hexdigest()
+    except (EOFError, gzip.BadGzipFile) as error:
+        raise ChecksumError(path, sha256, f"unknown, since it does not unpack: {error}") from error
+    if actual != sha256:
+        raise ChecksumError(path, sha256, actual)

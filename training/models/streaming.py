@@ -1,0 +1,48 @@
+"""What every served model promises: named state tensors and an unrolled pass that carries them.
+
+Knows no task: the graphs of a bundle, the session's record and the manifest are all made from these names.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+Tensors = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class StateTensor:
+    """One recurrent tensor of a session; the graph's input is `name`, its output `name`_next.
+
+    Args:
+        name: Name in the graph and in the session's record, for instance "h".
+        dtype: "float32", "float64" or "int64".
+        shape: Axis sizes with the batch axis written "N": (2, "N", 256).
+        initial: The value that a fresh session is filled with.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int | str, ...]
+    initial: float = 0.0
+
+    def allocate(self, N: int, device: torch.device | None = None) -> Tensor:
+        """The state of N fresh sessions."""
+        sizes = [N if isinstance(size, str) else size for size in self.shape]
+        return torch.full(sizes, self.initial, dtype=getattr(torch, self.dtype), device=device)
+
+
+class StreamingModel(Protocol):
+    """A model whose sequences may arrive in pieces: the next state is all that it needs of the past."""
+
+    @property
+    def state(self) -> tuple[StateTensor, ...]:
+        """The recurrent tensors, in the order of the graph's inputs."""
+
+    def initial_state(self, N: int) -> Tensors:
+        """The state of N fresh sessions, by name."""
+
+    def unroll(self, x: Tensor, state: Tensors) -> tuple[Tensors, Tensors]:
+        """Advance by all T items of `x` (N, T, ...), step by step; returns outputs and the next state, by name."""

@@ -1,0 +1,136 @@
+"""Settings of a training run: pydantic models, TOML files, `--set key=value`; an unknown key is an error.
+
+Every task derives its own settings from `Settings`; this module knows what all of them share.
+"""
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+CONFIGS = Path(__file__).parent / "configs"
+
+
+class SettingsError(Exception):
+    """Settings that cannot be used, and why."""
+
+
+class Section(BaseModel):
+    """A group of settings: unchangeable, and strict about unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class LoopSettings(Section):
+    """What the training loop needs to know, whatever the task."""
+
+    epochs: int = Field(default=10, ge=1, description="passes over the training data")
+    learning_rate: float = Field(default=1e-3, gt=0, description="highest learning rate, reached after the warm-up")
+    final_learning_rate: float = Field(default=1e-4, ge=0, description="learning rate at the end of the cosine")
+    warmup_fraction: float = Field(
+        default=0.02, ge=0, lt=1, description="part of all steps with a growing learning rate"
+    )
+    weight_decay: float = Field(default=0.0, ge=0, description="AdamW's, on matrices only")
+    clip_grad_norm: float = Field(default=1.0, gt=0, description="largest norm of the whole gradient")
+    ema_decay: float | None = Field(
+        default=None, gt=0, lt=1, description="decay per step of the averaged weights, if any"
+    )
+    patience: int | None = Field(default=None, ge=1, description="epochs without a better dev figure before stopping")
+    accelerator: str = Field(default="cpu", description="Lightning Fabric's: cpu, cuda, auto")
+    devices: int = Field(default=1, ge=1, description="processes, one a device; rows of a batch are dealt out to them")
+    strategy: str = Field(default="auto", description="Lightning Fabric's: auto, ddp, fsdp")
+    precision: Literal["32-true", "bf16-mixed", "16-mixed", "64-true"] = "32-true"
+    threads: int = Field(default=1, ge=1, description="of torch on the CPU")
+
+
+class Settings(Section):
+    """Settings of one run; tasks add their own sections."""
+
+    seed: int = Field(default=1, ge=0)
+    loop: LoopSettings = LoopSettings()
+
+
+AnySettings = TypeVar("AnySettings", bound=Settings)
+
+
+def load(
+    settings_type: type[AnySettings], task: str, config: Path | None = None, overrides: Iterable[str] = ()
+) -> AnySettings:
+    """Settings of a task: its own TOML file, over that `config`, over that the overrides.
+
+    Args:
+        settings_type: Model of the task's settings.
+        task: Name of the file in training/configs.
+        config: A further TOML file; keys that it does not name keep the task's values.
+        overrides: "key=value" with dotted keys and TOML values, for instance "loop.epochs=3".
+
+    Raises:
+        SettingsError: An unknown key, a value of the wrong type or range, a broken file.
+    """
+    values = read_toml(CONFIGS / f"{task}.toml")
+    if config is not None:
+        values = _merge(values, read_toml(config))
+    for override in overrides:
+        values = _merge(values, _parse_override(override))
+    return validate(settings_type, values)
+
+
+def validate(settings_type: type[AnySettings], values: Mapping[str, Any]) -> AnySettings:
+    """Check values against their model; every mistake is named in one error."""
+    try:
+        return settings_type.model_validate(values)
+    except ValidationError as error:
+        raise SettingsError("\n".join(_describe(mistake, settings_type) for mistake in error.errors())) from error
+
+
+def _describe(mistake: Any, settings_type: type[BaseModel]) -> str:  # noqa: ANN401  # pydantic's ErrorDetails
+    key = ".".join(str(part) for part in mistake["loc"])
+    if mistake["type"] != "extra_forbidden":
+        return f"setting {key}: {mistake['msg']}"
+    return f"unknown setting {key}; known here: {', '.join(_known_keys(settings_type, mistake['loc'][:-1]))}"
+
+
+def _known_keys(settings_type: type[BaseModel], section: Iterable[str]) -> list[str]:
+    model = settings_type
+    for name in section:
+        model = model.model_fields[name].annotation  # type: ignore[assignment]  # a section is a model
+    return list(model.model_fields)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The values of a TOML file."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise SettingsError(f"missing settings file {path}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is not TOML: {error}") from error
+
+
+def _parse_override(override: str) -> dict[str, Any]:
+    key, equals, text = override.partition("=")
+    if not equals or not all(key.split(".")):
+        raise SettingsError(f"--set takes key=value, not {override!r}")
+    values: Any = _parse_value(text)
+    for part in reversed(key.strip().split(".")):
+        values = {part: values}
+    return dict(values)
+
+
+def _parse_value(text: str) -> Any:  # noqa: ANN401  # whatever TOML knows
+    if text.strip() in {"none", "null"}:
+        return None  # TOML has no word for it
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text.strip()
+
+
+def _merge(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(values)
+    for key, change in changes.items():
+        both = isinstance(change, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _merge(merged[key], change) if both else change
+    return merged

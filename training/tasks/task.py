@@ -1,0 +1,94 @@
+"""What a task supplies to the training loop; the loop knows nothing else of it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, Literal, TypeVar
+
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+from training.data.source import DataSource
+from training.settings import Settings
+
+# Tensors nested in tuples, lists and dicts, each with the batch rows on axis 0; see torch.utils._pytree.
+Batch = Any
+Carry = Any
+
+TaskSettings = TypeVar("TaskSettings", bound=Settings)
+
+
+@dataclass(frozen=True)
+class Goal:
+    """The figure of the dev split that chooses the best checkpoint and stops a run early.
+
+    Args:
+        metric: A key of what `Task.evaluate` returns.
+        better: Whether "lower" or "higher" values are better.
+    """
+
+    metric: str
+    better: Literal["lower", "higher"]
+
+    def is_better(self, value: float, best: float | None) -> bool:
+        """Whether `value` beats the best so far; a NaN never does."""
+        if best is None:
+            return value == value
+        return value < best if self.better == "lower" else value > best
+
+
+class Task(ABC, Generic[TaskSettings]):
+    """Data, model, loss and metric of one kind of work.
+
+    A task is cheap to make: data are loaded when they are first asked for, so that a checkpoint opens without them.
+
+    Args:
+        settings: This task's settings.
+        tokenizer: The tokenizer of a checkpoint; None lets the task build its own from the training data.
+    """
+
+    name: ClassVar[str]
+    settings_type: ClassVar[type[Settings]]
+    sources: ClassVar[tuple[DataSource, ...]]
+    goal: ClassVar[Goal]
+    units: ClassVar[dict[str, str]]  # unit of each metric, for the axis of its plot
+
+    def __init__(self, settings: TaskSettings, tokenizer: Tokenizer | None = None) -> None:
+        self.settings = settings
+        self._tokenizer = tokenizer
+
+    @property
+    def tokenizer(self) -> Tokenizer | None:
+        """Text to ids; None for tasks on numbers."""
+        return self._tokenizer
+
+    @abstractmethod
+    def build_model(self) -> nn.Module:
+        """A freshly initialised model, a `StreamingModel`; its randomness is torch's global generator."""
+
+    @abstractmethod
+    def batches_per_epoch(self) -> int:
+        """How many batches `train_batches` yields."""
+
+    @abstractmethod
+    def train_batches(self, epoch: int) -> Iterator[Batch]:
+        """The batches of an epoch, which depend on the settings and on `epoch` alone: so a run can be resumed."""
+
+    def initial_carry(self) -> Carry:
+        """What the first batch of an epoch starts from; None for tasks without a carried state."""
+        return None
+
+    @abstractmethod
+    def loss(self, model: nn.Module, batch: Batch, carry: Carry) -> tuple[Tensor, Carry]:
+        """Mean loss of a batch, and the state for the next batch, which the loop detaches (truncated BPTT).
+
+        Call `model(...)` and not its methods, so that Fabric's wrapper sees the call.
+        """
+
+    @abstractmethod
+    def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
+        """Figures of a split ("dev" or "test") of a model in evaluation mode, under no_grad.
+
+        Raises:
+            MissingFileError: The split's file is absent.
+        """

@@ -51,7 +51,7 @@ class Task(ABC, Generic[TaskSettings]):
     settings_type: ClassVar[type[Settings]]
     sources: ClassVar[tuple[DataSource, ...]]
     goal: ClassVar[Goal]
-    units: ClassVar[dict[str, str]]  # unit of each metric, for the axis of its plot
+    units: ClassVar[dict[str, str]]  # of train_loss and of the figures that are plotted, as dev_<name>
 
     def __init__(self, settings: TaskSettings, tokenizer: Tokenizer | None = None) -> None:
         self.settings = settings
@@ -72,16 +72,16 @@ class Task(ABC, Generic[TaskSettings]):
 
     @abstractmethod
     def train_batches(self, epoch: int) -> Iterator[Batch]:
-        """The batches of an epoch, which depend on the settings and on `epoch` alone: so a run can be resumed."""
+        """The batches of an epoch, which depend on the settings and on `epoch` alone: so a run can be resumed.
 
-    def initial_carry(self) -> Carry:
-        """What the first batch of an epoch starts from; None for tasks without a carried state."""
-        return None
+        Each has at least `settings.loop.devices` rows.
+        """
 
     @abstractmethod
     def loss(self, model: nn.Module, batch: Batch, carry: Carry) -> tuple[Tensor, Carry]:
         """Mean loss of a batch, and the state for the next batch, which the loop detaches (truncated BPTT).
 
+        The carry is None for the first batch of an epoch; a task that carries nothing returns None.
         Call `model(...)` and not its methods, so that Fabric's wrapper sees the call.
         """
 
@@ -92,3 +92,7 @@ class Task(ABC, Generic[TaskSettings]):
         Raises:
             MissingFileError: The split's file is absent.
         """
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """Dev figures after each epoch, which must hold the goal's metric; by default all figures of `evaluate`."""
+        return self.evaluate(model, "dev")

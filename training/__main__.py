@@ -1,0 +1,115 @@
+"""Train a model, or measure a trained one: `python -m training --help`."""
+
+import argparse
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from training import checkpoint, loop, settings
+from training.checkpoint import CheckpointError
+from training.data.source import DataError
+from training.loop import TrainingError
+from training.settings import SettingsError
+from training.tasks import registry
+
+INTERRUPTED = 130  # what a shell reports of a program ended by Ctrl-C
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        status: int = options.run(options)
+    except (CheckpointError, DataError, SettingsError, TrainingError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m training", description="Train a model, or measure a trained one.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for task in registry.TASKS:
+        _add_training(commands.add_parser(task, help=f"train the {task} model"), task)
+    evaluate = commands.add_parser("evaluate", help="measure a checkpoint and write its figures.json")
+    evaluate.add_argument("checkpoint", type=Path, help="directory, for instance runs/sentiment/best")
+    evaluate.add_argument("--split", choices=("dev", "test"), default="dev", help="default: dev")
+    evaluate.set_defaults(run=_evaluate)
+    return parser
+
+
+def _add_training(parser: argparse.ArgumentParser, task: str) -> None:
+    parser.description = f"Train the {task} model with the settings of training/configs/{task}.toml."
+    parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file whose keys replace the task's own")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="overrides",
+        help="replace one setting, for instance loop.epochs=3; may be repeated",
+    )
+    parser.add_argument("--output", type=Path, default=Path("runs") / task, help=f"default: runs/{task}")
+    start = parser.add_mutually_exclusive_group()
+    start.add_argument("--resume", action="store_true", help="go on with an interrupted run, with its settings")
+    start.add_argument("--overwrite", action="store_true", help="start anew even if the output holds a run")
+    parser.set_defaults(run=_train, task=task)
+
+
+def _train(options: argparse.Namespace) -> int:
+    task_type = registry.task_type(options.task)
+    command = _typed_command(options)
+    if options.resume:
+        if options.config is not None or options.overrides:
+            raise SettingsError("--resume goes on with the settings of the run: leave out --config and --set")
+        saved = checkpoint.load(options.output / "last")
+        task, command = saved.definition, saved.command
+    else:
+        task = task_type(settings.load(task_type.settings_type, options.task, options.config, options.overrides))
+    try:
+        loop.train(task, options.output, command, resume=options.resume, overwrite=options.overwrite)
+    except KeyboardInterrupt:
+        print(_how_to_go_on(options), file=sys.stderr)
+        return INTERRUPTED
+    return _measure(options.output / "best", "dev")
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    return _measure(options.checkpoint, options.split)
+
+
+def _measure(path: Path, split: str) -> int:
+    """Print the figures of a checkpoint and write them into it."""
+    loaded = checkpoint.load(path)
+    torch.set_num_threads(loaded.settings.loop.threads)
+    with torch.no_grad():
+        figures = loaded.definition.evaluate(loaded.model, split)
+    checkpoint.write_figures(path, split, figures)
+    print(f"{path}, {split} split:")
+    for name, value in figures.items():
+        print(f"  {name:32} {value:.6g}")
+    return 0
+
+
+def _typed_command(options: argparse.Namespace) -> str:
+    words = ["python", "-m", "training", options.task]
+    if options.config is not None:
+        words += ["--config", str(options.config)]
+    for override in options.overrides:
+        words += ["--set", override]
+    return shlex.join(words)
+
+
+def _how_to_go_on(options: argparse.Namespace) -> str:
+    last = options.output / "last"
+    if not (last / loop.RESUME).is_file():
+        return "\ninterrupted before the first epoch was done: nothing is saved yet"
+    command = shlex.join(["python", "-m", "training", options.task, "--output", str(options.output), "--resume"])
+    return f"\ninterrupted: {last} holds the run up to its last whole epoch; go on with\n    {command}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,244 @@
+"""The training loop of every task: batches in, checkpoints out. It knows nothing of tasks, and tasks nothing of it.
+
+A run is a function of its settings: batches depend on (seed, epoch), and torch's generator is seeded anew for each
+epoch from (seed, epoch, rank). The run is saved after every epoch, so one that is interrupted and resumed repeats at
+most a part of an epoch and ends in the same weights, bit for bit, on the same machine.
+
+    output/best/        checkpoint of the best epoch, by the task's goal on the dev split
+    output/last/        checkpoint of the last whole epoch, with resume.ckpt: weights, optimizer, average, progress
+    output/metrics.csv, output/tensorboard/, output/curves.png
+"""
+
+import math
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.optim import AdamW, Optimizer
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils._pytree import tree_map_only
+from tqdm import tqdm  # type: ignore[import-untyped]
+
+from training import checkpoint
+from training.record import Record
+from training.schedule import learning_rate
+from training.settings import LoopSettings
+from training.tasks.task import Batch, Carry, Task
+
+RESUME = "resume.ckpt"
+
+
+class TrainingError(Exception):
+    """A run that cannot start or go on, and why."""
+
+
+@dataclass
+class Progress:
+    """How far a run is; saved and restored with the weights.
+
+    Args:
+        epoch: Whole epochs done.
+        step: Optimizer steps taken.
+        best: Best value of the task's goal so far.
+        best_epoch: The epoch of that value, from 1.
+        history: One row of metrics for each epoch.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    best: float | None = None
+    best_epoch: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What Fabric saves."""
+        return asdict(self)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what Fabric has read."""
+        vars(self).update(state)
+
+    def is_finished(self, loop: LoopSettings) -> bool:
+        """Whether all epochs are done, or too many have passed without a better dev figure."""
+        has_lost_patience = loop.patience is not None and self.epoch - self.best_epoch >= loop.patience
+        return self.epoch >= loop.epochs or has_lost_patience
+
+
+@dataclass
+class Run:
+    """Everything that a running training holds."""
+
+    fabric: Fabric
+    task: Task[Any]
+    model: Any  # Fabric's wrapper of the task's model
+    optimizer: Optimizer
+    average: AveragedModel | None
+    progress: Progress
+    total_steps: int
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The model whose figures count: the averaged one, if weights are averaged."""
+        module: nn.Module = self.model.module if self.average is None else self.average.module
+        return module
+
+    def saved(self) -> dict[str, Any]:
+        """What a resumed run needs, by name; Fabric reads and writes the state of each in place."""
+        parts = {"model": self.model, "optimizer": self.optimizer, "progress": self.progress}
+        return parts if self.average is None else parts | {"average": self.average}
+
+
+def train(task: Task[Any], output: Path, command: str, *, resume: bool = False, overwrite: bool = False) -> None:
+    """Train a task from its settings; leaves the best and the last checkpoint in `output`.
+
+    Args:
+        task: Supplies data, model, loss and metric.
+        output: Directory of the run.
+        command: What the user typed, kept in the checkpoints.
+        resume: Go on from output/last; everything else must be as it was.
+        overwrite: Start anew even if `output` holds a run.
+
+    Raises:
+        TrainingError: Nothing to resume, a run that would be overwritten, or a loss that is no number.
+    """
+    has_run = (output / "last" / RESUME).is_file()
+    if resume and not has_run:
+        raise TrainingError(f"nothing to resume: {output / 'last' / RESUME} does not exist")
+    if has_run and not resume and not overwrite:
+        raise TrainingError(f"{output} holds a run: go on with --resume, start anew with --overwrite, or name another")
+    loop = task.settings.loop
+    torch.set_num_threads(loop.threads)
+    fabric = Fabric(
+        accelerator=loop.accelerator, devices=loop.devices, strategy=loop.strategy, precision=loop.precision
+    )
+    fabric.launch(_train, task, output, command, resume)  # type: ignore[arg-type]  # it passes more arguments on
+
+
+def _train(fabric: Fabric, task: Task[Any], output: Path, command: str, resume: bool) -> None:
+    run = _set_up(fabric, task)
+    if resume:
+        fabric.load(output / "last" / RESUME, run.saved())
+    record = Record(output, f"Training of the {task.name} model", task.units)
+    try:
+        with tqdm(total=run.total_steps, initial=run.progress.step, unit="batch", disable=_is_silent(fabric)) as bar:
+            while not run.progress.is_finished(task.settings.loop):
+                row = _train_epoch(run, bar)
+                _finish_epoch(run, row, output, command)
+                if fabric.is_global_zero:
+                    record.write(run.progress.history)
+                    bar.write(_describe(run))
+    finally:
+        if fabric.is_global_zero:
+            record.close(run.progress.history)
+
+
+def _set_up(fabric: Fabric, task: Task[Any]) -> Run:
+    loop = task.settings.loop
+    fabric.seed_everything(task.settings.seed, verbose=False)
+    model = task.build_model()
+    optimizer = AdamW(_parameter_groups(model, loop.weight_decay), lr=loop.learning_rate)
+    model, optimizer = fabric.setup(model, optimizer)
+    average = None
+    if loop.ema_decay is not None:
+        average = AveragedModel(model.module, multi_avg_fn=get_ema_multi_avg_fn(loop.ema_decay))  # type: ignore[no-untyped-call]
+    return Run(fabric, task, model, optimizer, average, Progress(), loop.epochs * task.batches_per_epoch())
+
+
+def _parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    matrices = [parameter for parameter in model.parameters() if parameter.ndim >= 2]
+    vectors = [parameter for parameter in model.parameters() if parameter.ndim < 2]
+    return [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+
+
+def _train_epoch(run: Run, bar: "tqdm[Any]") -> dict[str, float]:
+    """Take the steps of one epoch; returns its row of metrics."""
+    start = time.perf_counter()
+    epoch = run.progress.epoch
+    _seed_epoch(run.task.settings.seed, epoch, run.fabric.global_rank)
+    run.model.train()
+    losses, norms, carry = [], [], None
+    bar.set_description(f"epoch {epoch + 1}/{run.task.settings.loop.epochs}")
+    for batch in run.task.train_batches(epoch):
+        loss, norm, carry = _step(run, _rows_of_this_process(run.fabric, batch), carry)
+        losses.append(loss)
+        norms.append(norm)
+        bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
+        bar.update()
+    return {
+        "epoch": float(epoch + 1),
+        "step": float(run.progress.step),
+        "train_loss": float(np.mean(losses)),
+        "grad_norm": float(np.mean(norms)),
+        "learning_rate": run.optimizer.param_groups[0]["lr"],
+        "seconds": time.perf_counter() - start,
+    }
+
+
+def _step(run: Run, batch: Batch, carry: Carry) -> tuple[float, float, Carry]:
+    """One optimizer step; returns the loss, the gradient's norm before clipping, and the detached carry."""
+    loop = run.task.settings.loop
+    for group in run.optimizer.param_groups:
+        group["lr"] = learning_rate(run.progress.step, run.total_steps, loop)
+    loss, carry = run.task.loss(run.model, run.fabric.to_device(batch), carry)
+    run.fabric.backward(loss)
+    norm = run.fabric.clip_gradients(run.model, run.optimizer, max_norm=loop.clip_grad_norm, error_if_nonfinite=False)
+    if not math.isfinite(loss.item()):
+        raise TrainingError(f"loss is {loss.item()} at step {run.progress.step}: lower loop.learning_rate")
+    run.optimizer.step()
+    run.optimizer.zero_grad()
+    if run.average is not None:
+        run.average.update_parameters(run.model.module)
+    run.progress.step += 1
+    return loss.item(), float(norm or 0.0), detach(carry)
+
+
+def detach(carry: Carry) -> Carry:
+    """Cut the carried state from the graph of the steps before: truncated backpropagation through time."""
+    return tree_map_only(Tensor, Tensor.detach, carry)
+
+
+def _rows_of_this_process(fabric: Fabric, batch: Batch) -> Batch:
+    if fabric.world_size == 1:
+        return batch
+    return tree_map_only(Tensor, lambda rows: rows[fabric.global_rank :: fabric.world_size], batch)
+
+
+def _finish_epoch(run: Run, row: dict[str, float], output: Path, command: str) -> None:
+    """Evaluate on the dev split, and save what a resumed run needs."""
+    progress, goal = run.progress, run.task.goal
+    model = run.evaluated.eval()
+    with torch.no_grad():
+        figures = run.task.validate(model)
+    progress.epoch += 1
+    progress.history.append(row | {f"dev_{name}": value for name, value in figures.items()})
+    is_best = goal.is_better(figures[goal.metric], progress.best)
+    if is_best:
+        progress.best, progress.best_epoch = figures[goal.metric], progress.epoch
+    if run.fabric.is_global_zero:
+        if is_best:
+            checkpoint.save(output / "best", run.task, model, command)
+        checkpoint.save(output / "last", run.task, model, command)
+    # Saved last and whole: an interruption before this line repeats the epoch, with the same result.
+    run.fabric.save(output / "last" / f"{RESUME}.part", run.saved())
+    if run.fabric.is_global_zero:
+        (output / "last" / f"{RESUME}.part").replace(output / "last" / RESUME)
+
+
+def _seed_epoch(seed: int, epoch: int, rank: int) -> None:
+    torch.manual_seed(int(np.random.SeedSequence([seed, epoch, rank]).generate_state(1)[0]))
+
+
+def _is_silent(fabric: Fabric) -> bool | None:
+    return None if fabric.is_global_zero else True  # None: silent unless a person is watching
+
+
+def _describe(run: Run) -> str:
+    row = run.progress.history[-1]
+    shown = {name: value for name, value in row.items() if name not in {"epoch", "step"}}
+    mark = " (best so far)" if run.progress.best_epoch == run.progress.epoch else ""
+    return f"epoch {run.progress.epoch}: " + ", ".join(f"{name} {value:.4g}" for name, value in shown.items()) + mark

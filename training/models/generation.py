@@ -1,0 +1,129 @@
+"""Characters in, logits of the next character out: an embedding, layers of LSTM, a linear head.
+
+Training runs torch's fused LSTM; serving and export run `unroll`, the same numbers step by step.
+"""
+
+from typing import cast
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from training.cells import LSTMCell
+from training.models.streaming import StateTensor, Tensors
+from training.settings import Section
+
+
+class GenerationModelSettings(Section):
+    """Sizes and regularisation."""
+
+    embedding_size: int = Field(default=64, ge=1)
+    hidden_size: int = Field(default=256, ge=1)
+    layers: int = Field(default=2, ge=1)
+    dropout: float = Field(default=0.2, ge=0, lt=1, description="between layers and before the head, variational")
+    forget_bias: float = 1.0
+
+
+class LockedDropout(nn.Module):
+    """Dropout whose mask is the same at all steps of a sequence (Gal and Ghahramani 2016)."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Mask features of x (N, T, C) for all T steps at once, in training only."""
+        if not self.training or self.rate == 0:
+            return x
+        N, _, C = x.shape
+        keep = 1 - self.rate
+        return x * x.new_empty(N, 1, C).bernoulli_(keep).div_(keep)
+
+
+class GenerationModel(nn.Module):
+    """A character language model.
+
+    Args:
+        vocabulary_size: V, the number of characters.
+        settings: Sizes and regularisation.
+    """
+
+    def __init__(self, vocabulary_size: int, settings: GenerationModelSettings) -> None:
+        super().__init__()
+        L, H = settings.layers, settings.hidden_size
+        self.vocabulary_size = vocabulary_size
+        self.embedding = nn.Embedding(vocabulary_size, settings.embedding_size)
+        sizes = [settings.embedding_size] + [H] * (L - 1)
+        lstms = [nn.LSTM(C, H, batch_first=True) for C in sizes]
+        self.layers = nn.ModuleList(lstms)
+        self.dropout = LockedDropout(settings.dropout)
+        self.head = nn.Linear(H, vocabulary_size)
+        self.state = (
+            StateTensor("h", "float32", (L, "N", H)),
+            StateTensor("c", "float32", (L, "N", H)),
+            StateTensor("pending_logits", "float32", ("N", vocabulary_size)),
+        )
+        for layer in lstms:
+            _initialise(layer, H, settings.forget_bias)
+
+    def initial_state(self, N: int) -> Tensors:
+        """The state of N fresh sequences."""
+        return {tensor.name: tensor.allocate(N, self.head.weight.device) for tensor in self.state}
+
+    def forward(self, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The fast path.
+
+        Args:
+            x: Character ids, int64 (N, T).
+            h: Hidden state, float32 (L, N, H).
+            c: Cell state, float32 (L, N, H).
+
+        Returns:
+            Logits (N, T, V), and h and c after the last character.
+        """
+        y = self.embedding(x)
+        h_next, c_next = [], []
+        for layer, h_layer, c_layer in zip(self.layers, h.unsqueeze(1), c.unsqueeze(1), strict=True):
+            y, (h_layer, c_layer) = layer(y, (h_layer.contiguous(), c_layer.contiguous()))
+            y = self.dropout(y)
+            h_next.append(h_layer)
+            c_next.append(c_layer)
+        return self.head(y), torch.cat(h_next), torch.cat(c_next)
+
+    def unroll(self, x: Tensor, state: Tensors) -> tuple[Tensors, Tensors]:
+        """Advance by T characters, step by step: see `StreamingModel`.
+
+        Returns:
+            {"logits": (N, T, V)}, and the next state; its pending_logits are those of the character to come.
+        """
+        cells = [LSTMCell.from_torch(cast(nn.LSTM, layer)) for layer in self.layers]
+        y = self.embedding(x)
+        h_next, c_next = [], []
+        for cell, h, c in zip(cells, state["h"].unbind(), state["c"].unbind(), strict=True):
+            y, h, c = _unroll_layer(cell, y, h, c)
+            h_next.append(h)
+            c_next.append(c)
+        logits = self.head(y)
+        next_state = {"h": torch.stack(h_next), "c": torch.stack(c_next), "pending_logits": logits[:, -1]}
+        return {"logits": logits}, next_state
+
+
+def _unroll_layer(cell: LSTMCell, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """One layer over all steps: x (N, T, C) to its hidden states (N, T, H), and the last h and c."""
+    hidden: list[Tensor] = []
+    for projected in cell.project(x).unbind(dim=1):
+        h, c = cell.advance(projected, h, c)
+        hidden.append(h)
+    return torch.stack(hidden, dim=1), h, c
+
+
+def _initialise(lstm: nn.LSTM, hidden_size: int, forget_bias: float) -> None:
+    """Xavier input weights, orthogonal recurrent weights gate by gate, zero biases but the forget gate's."""
+    weights = dict(lstm.named_parameters())
+    nn.init.xavier_uniform_(weights["weight_ih_l0"])
+    for gate in weights["weight_hh_l0"].split(hidden_size):  # type: ignore[no-untyped-call]
+        nn.init.orthogonal_(gate)
+    nn.init.zeros_(weights["bias_ih_l0"])
+    nn.init.zeros_(weights["bias_hh_l0"])
+    with torch.no_grad():
+        weights["bias_ih_l0"][hidden_size : 2 * hidden_size] = forget_bias

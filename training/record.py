@@ -1,0 +1,80 @@
+"""What a run leaves to look at: metrics.csv, TensorBoard events and a picture of the curves.
+
+Everything is written from the history of the run, one row an epoch, so a resumed run leaves what an uninterrupted one
+would have left (TensorBoard hides the events of an epoch that is done again).
+"""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+from torch.utils.tensorboard import SummaryWriter
+
+from training.checkpoint import replace_file
+
+Row = Mapping[str, float]
+
+
+class Record:
+    """Writes the history of a run into its directory.
+
+    Args:
+        directory: Of the run.
+        title: Of the picture.
+        units: Unit of each metric, for its axis.
+    """
+
+    def __init__(self, directory: Path, title: str, units: Mapping[str, str]) -> None:
+        self._directory = directory
+        self._title = title
+        self._units = units
+        self._writer: SummaryWriter | None = None
+
+    def write(self, history: Sequence[Row]) -> None:
+        """Record the history after an epoch; its last row is the new one."""
+        replace_file(self._directory / "metrics.csv", _as_csv(history).encode())
+        writer = self._open(int(history[-1]["epoch"]))
+        for name, value in history[-1].items():
+            if name != "epoch":
+                writer.add_scalar(name, value, int(history[-1]["epoch"]))
+        writer.flush()
+
+    def _open(self, epoch: int) -> SummaryWriter:
+        if self._writer is None:
+            self._writer = SummaryWriter(str(self._directory / "tensorboard"), purge_step=epoch)
+        return self._writer
+
+    def close(self, history: Sequence[Row]) -> None:
+        """Draw the curves and close the files."""
+        if history:
+            draw_curves(self._directory / "curves.png", self._title, history, self._units)
+        if self._writer is not None:
+            self._writer.close()
+
+
+def _as_csv(history: Sequence[Row]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(history[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(history)
+    return text.getvalue()
+
+
+def draw_curves(path: Path, title: str, history: Sequence[Row], units: Mapping[str, str]) -> None:
+    """Draw every metric over the epochs, those of one unit in one plot."""
+    panels: dict[str, list[str]] = {}
+    for name in history[0]:
+        if name in units:
+            panels.setdefault(units[name], []).append(name)
+    figure = Figure(figsize=(5 * len(panels), 4), layout="constrained")
+    axes = figure.subplots(1, len(panels), squeeze=False)
+    epochs = [row["epoch"] for row in history]
+    for axis, (unit, names) in zip(axes[0], panels.items(), strict=True):
+        for name in names:
+            axis.plot(epochs, [row[name] for row in history], label=name, marker=".")
+        axis.set(xlabel="epoch", ylabel=unit)
+        axis.legend()
+    figure.suptitle(title)
+    figure.savefig(path, dpi=120)

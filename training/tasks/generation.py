@@ -1,0 +1,142 @@
+"""Text generation: the next character of Shakespeare."""
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from tqdm import tqdm  # type: ignore[import-untyped]
+
+from training.data import tinyshakespeare
+from training.data.source import DataError
+from training.models.generation import GenerationModel, GenerationModelSettings
+from training.settings import LoopSettings, Settings
+from training.tasks.task import Goal, Task
+from training.vocabulary import character_tokenizer
+
+RESET_EVERY = 256
+
+CharacterState = tuple[Tensor, Tensor]
+
+
+class GenerationSettings(Settings):
+    """Settings of a run."""
+
+    loop: LoopSettings = LoopSettings()
+    model: GenerationModelSettings = GenerationModelSettings()
+    rows: int = Field(default=32, ge=1, description="parts of the text that are read side by side")
+    bptt_len: int = Field(default=128, ge=1, description="characters after which backpropagation is cut")
+
+
+class GenerationTask(Task[GenerationSettings]):
+    """A character language model on tinyshakespeare, trained with a carried state."""
+
+    name = "generation"
+    settings_type = GenerationSettings
+    sources = (tinyshakespeare.SOURCE,)
+    goal = Goal("nats_per_char", "lower")
+    units: ClassVar[dict[str, str]] = dict.fromkeys(("train_loss", "dev_nats_per_char"), "nats per character")
+
+    @cached_property
+    def _text(self) -> dict[str, str]:
+        return tinyshakespeare.split(tinyshakespeare.load())
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """Characters to ids; built from the whole text, so that every published character has an id."""
+        if self._tokenizer is None:
+            self._tokenizer = character_tokenizer("".join(self._text.values()))
+        return self._tokenizer
+
+    @property
+    def vocabulary_size(self) -> int:
+        """V, without [UNK], which the model never sees."""
+        return self.tokenizer.get_vocab_size() - 1
+
+    def build_model(self) -> GenerationModel:
+        """A fresh model."""
+        return GenerationModel(self.vocabulary_size, self.settings.model)
+
+    def encode(self, text: str) -> Tensor:
+        """Character ids, int64 (T,).
+
+        Raises:
+            DataError: A character that the model does not know.
+        """
+        ids = torch.tensor(self.tokenizer.encode(text).ids)
+        unknown = (ids >= self.vocabulary_size).nonzero()
+        if len(unknown):
+            raise DataError(f"unknown character {text[int(unknown[0])]!r} at {int(unknown[0])}")
+        return ids
+
+    @cached_property
+    def _train_ids(self) -> Tensor:
+        return self.encode(self._text["train"])
+
+    def batches_per_epoch(self) -> int:
+        """One epoch reads every row once, in steps of bptt_len."""
+        return (len(self._train_ids) // self.settings.rows - 1) // self.settings.bptt_len
+
+    def train_batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Contiguous rows (N, T) and the characters that follow; every epoch cuts the text at other places."""
+        rows, T = self.settings.rows, self.settings.bptt_len
+        shift = int(np.random.default_rng([self.settings.seed, epoch]).integers(len(self._train_ids)))
+        ids = self._train_ids.roll(-shift)
+        columns = len(ids) // rows
+        ids = ids[: rows * columns].view(rows, columns)
+        for start in range(0, self.batches_per_epoch() * T, T):
+            yield ids[:, start : start + T], ids[:, start + 1 : start + T + 1]
+
+    def loss(
+        self, model: nn.Module, batch: tuple[Tensor, Tensor], carry: CharacterState | None
+    ) -> tuple[Tensor, CharacterState]:
+        """Mean cross entropy; the hidden state is carried to the next batch."""
+        x, y = batch
+        h, c = carry if carry is not None else self._fresh(x)
+        logits, h, c = model(x, h, c)
+        return cross_entropy(logits.flatten(0, 1), y.flatten()), (h, c)
+
+    def _fresh(self, x: Tensor) -> CharacterState:
+        L, H = self.settings.model.layers, self.settings.model.hidden_size
+        zeros = torch.zeros(L, len(x), H, device=x.device)
+        return zeros, zeros
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """The dev text read in 16 rows side by side, each with a carried state: quicker than one row."""
+        return {"nats_per_char": self._nats_per_char(model, self._rows("dev", 16))}
+
+    def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
+        """Nats per character of one stateful pass from the first to the last character, and with resets."""
+        if split not in self._text:
+            raise DataError(f"{self.name} has no {split} split, only train and dev")
+        whole = self._rows(split, 1)
+        windows = self._rows(split, whole.shape[1] // RESET_EVERY)
+        stateful = self._nats_per_char(model, whole)
+        return {
+            "nats_per_char": stateful,
+            "bits_per_char": stateful / float(np.log(2)),
+            f"nats_per_char_reset_{RESET_EVERY}": self._nats_per_char(model, windows),
+            "characters": float(whole.shape[1]),
+        }
+
+    def _rows(self, split: str, rows: int) -> Tensor:
+        ids = self.encode(self._text[split])
+        columns = (len(ids) - 1) // rows
+        return ids[: rows * columns + 1].unfold(0, columns + 1, columns)
+
+    def _nats_per_char(self, model: nn.Module, rows: Tensor) -> float:
+        """Mean over all characters but the first of each row (N, T), the state carried along the row."""
+        device = next(model.parameters()).device
+        total, T = 0.0, 4096
+        state = self._fresh(rows.to(device))
+        starts = range(0, rows.shape[1] - 1, T)
+        for start in tqdm(starts, desc="evaluating", unit="piece", leave=False, disable=None):
+            ids = rows[:, start : start + T + 1].to(device)
+            logits, *state = model(ids[:, :-1], *state)
+            total += float(cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), reduction="sum"))
+        return total / (rows.shape[0] * (rows.shape[1] - 1))

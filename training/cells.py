@@ -1,0 +1,285 @@
+"""Recurrent cells, written out in the field's own letters: one time step each, apart from the loop over time.
+
+A cell's work on its input needs no state, so it is split in two: `project(x)` is the input part `x Wx + b` for any
+leading axes (all T steps in one GEMM), `advance(projected_t, h_prev)` is the recurrent part of one step, and
+`step(x_t, h_prev)` is one after the other. Rows are vectors: x_t is (N, C), h is (N, H), so products read `x_t Wxh`.
+
+The numbers are those of torch's own cells, whose weights `from_torch` copies.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Literal, Self, get_args
+
+import torch
+from torch import Tensor, nn
+
+Activation = Literal["tanh", "relu", "sigmoid"]
+ACTIVATIONS = {"tanh": torch.tanh, "relu": torch.relu, "sigmoid": torch.sigmoid}
+
+
+class VanillaCell(nn.Module):
+    """The simple recurrent network of Elman (1990, "Finding structure in time").
+
+        h_t = act(x_t Wxh + h_{t-1} Whh + bh)
+        logits_t = h_t Why + by
+
+    Same as torch.nn.RNNCell for act tanh and ReLU, with torch's two biases added up in bh.
+
+    Args:
+        input_size: C.
+        hidden_size: H.
+        activation: act, one of "tanh", "relu", "sigmoid".
+        output_size: Number of logits; None for a cell without Why and by.
+
+    Raises:
+        ValueError: The activation is unknown.
+    """
+
+    def __init__(
+        self, input_size: int, hidden_size: int, activation: Activation = "tanh", output_size: int | None = None
+    ) -> None:
+        super().__init__()
+        if activation not in ACTIVATIONS:
+            raise ValueError(f"activation must be one of {', '.join(get_args(Activation))}, not {activation!r}")
+        self.activation = activation
+        self.Wxh = nn.Parameter(torch.empty(input_size, hidden_size))
+        self.Whh = nn.Parameter(torch.empty(hidden_size, hidden_size))
+        self.bh = nn.Parameter(torch.empty(hidden_size))
+        self.Why: nn.Parameter | None = None
+        self.by: nn.Parameter | None = None
+        if output_size is not None:
+            self.Why = nn.Parameter(torch.empty(hidden_size, output_size))
+            self.by = nn.Parameter(torch.empty(output_size))
+        _initialise_uniformly(self, hidden_size)
+
+    def project(self, x: Tensor) -> Tensor:
+        """x Wxh + bh, (..., C) to (..., H)."""
+        return x @ self.Wxh + self.bh
+
+    def advance(self, projected_t: Tensor, h_prev: Tensor) -> Tensor:
+        """The next hidden state (N, H) from the projected input (N, H) and the previous state (N, H)."""
+        return ACTIVATIONS[self.activation](projected_t + h_prev @ self.Whh)
+
+    def step(self, x_t: Tensor, h_prev: Tensor) -> Tensor:
+        """Advance the hidden state by one time step.
+
+        Args:
+            x_t: Input at time t, (N, C).
+            h_prev: Hidden state at t-1, (N, H); zeros at the start of a sequence.
+        """
+        return self.advance(self.project(x_t), h_prev)
+
+    def logits(self, h: Tensor) -> Tensor:
+        """h Why + by, (..., H) to (..., output_size).
+
+        Raises:
+            ValueError: The cell was made without an output size.
+        """
+        if self.Why is None or self.by is None:
+            raise ValueError("this cell has no output layer; give output_size")
+        return h @ self.Why + self.by
+
+    @classmethod
+    def from_torch(cls, module: nn.RNN | nn.RNNCell, layer: int = 0) -> Self:
+        """A cell with copies of the weights of torch's own module.
+
+        Args:
+            module: One cell, or a stack of which one layer is taken.
+            layer: Which layer of a stack, from 0.
+        """
+        weights = _torch_weights(module, layer)
+        cell = cls(weights.input_size, weights.hidden_size, module.nonlinearity)  # type: ignore[arg-type]
+        cell.to(weights.input).load_torch_state_dict(module.state_dict(), layer)
+        return cell
+
+    def load_torch_state_dict(self, state_dict: Mapping[str, Tensor], layer: int = 0) -> None:
+        """Copy the weights of torch.nn.RNNCell's or of one layer of torch.nn.RNN's state dict."""
+        weights = _TorchWeights(state_dict, layer)
+        _copy_weights({self.Wxh: weights.input.T, self.Whh: weights.hidden.T, self.bh: weights.bias})
+
+
+class GRUCell(nn.Module):
+    """The gated recurrent unit of Cho et al. (2014, arXiv:1406.1078), in torch's variant.
+
+        r_t = sigmoid(x_t Wxr + h_{t-1} Whr + br)
+        z_t = sigmoid(x_t Wxz + h_{t-1} Whz + bz)
+        n_t = tanh(x_t Wxn + bxn + r_t * (h_{t-1} Whn + bhn))
+        h_t = (1 - z_t) * n_t + z_t * h_{t-1}
+
+    The reset gate r is applied after the matrix product, as in torch.nn.GRUCell and in cuDNN; the paper (equation 8)
+    applies it before, (r_t * h_{t-1}) Whn, and so does the ONNX operator GRU unless `linear_before_reset=1`. ONNX also
+    lays the gates out z r n, where torch and this cell have r z n. That z keeps the old state is the paper's
+    equation 7; Chung et al. (2014, arXiv:1412.3555) let z take the new one.
+
+    Wx (C, 3H) and Wh (H, 3H) hold r z n side by side; torch's two biases of r and z are added up in `b`.
+    """
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__()
+        self.hidden_size = hidden_size
+        self.Wx = nn.Parameter(torch.empty(input_size, 3 * hidden_size))
+        self.Wh = nn.Parameter(torch.empty(hidden_size, 3 * hidden_size))
+        self.b = nn.Parameter(torch.empty(3 * hidden_size))  # br, bz, bxn
+        self.bhn = nn.Parameter(torch.empty(hidden_size))
+        _initialise_uniformly(self, hidden_size)
+
+    def project(self, x: Tensor) -> Tensor:
+        """x Wx + b, (..., C) to (..., 3H): the input parts of r, z and n."""
+        return x @ self.Wx + self.b
+
+    def advance(self, projected_t: Tensor, h_prev: Tensor) -> Tensor:
+        """The next hidden state (N, H) from the projected input (N, 3H) and the previous state (N, H)."""
+        H = self.hidden_size
+        recurrent = h_prev @ self.Wh
+        gates = torch.sigmoid(projected_t[:, : 2 * H] + recurrent[:, : 2 * H])
+        r, z = gates[:, :H], gates[:, H:]
+        n = torch.tanh(projected_t[:, 2 * H :] + r * (recurrent[:, 2 * H :] + self.bhn))
+        # (1 - z) n + z h_prev with one product less.
+        return n + z * (h_prev - n)
+
+    def step(self, x_t: Tensor, h_prev: Tensor) -> Tensor:
+        """Advance the hidden state by one time step.
+
+        Args:
+            x_t: Input at time t, (N, C).
+            h_prev: Hidden state at t-1, (N, H); zeros at the start of a sequence.
+        """
+        return self.advance(self.project(x_t), h_prev)
+
+    @classmethod
+    def from_torch(cls, module: nn.GRU | nn.GRUCell, layer: int = 0) -> Self:
+        """A cell with copies of the weights of torch's own module.
+
+        Args:
+            module: One cell, or a stack of which one layer is taken.
+            layer: Which layer of a stack, from 0.
+        """
+        weights = _torch_weights(module, layer)
+        cell = cls(weights.input_size, weights.hidden_size).to(weights.input)
+        cell.load_torch_state_dict(module.state_dict(), layer)
+        return cell
+
+    def load_torch_state_dict(self, state_dict: Mapping[str, Tensor], layer: int = 0) -> None:
+        """Copy the weights of torch.nn.GRUCell's or of one layer of torch.nn.GRU's state dict."""
+        weights = _TorchWeights(state_dict, layer)
+        H = self.hidden_size
+        b = torch.cat([weights.bias[: 2 * H], weights.input_bias[2 * H :]])
+        bhn = weights.hidden_bias[2 * H :]
+        _copy_weights({self.Wx: weights.input.T, self.Wh: weights.hidden.T, self.b: b, self.bhn: bhn})
+
+
+class LSTMCell(nn.Module):
+    """Long short-term memory (Hochreiter and Schmidhuber 1997) with the forget gate of Gers et al. (2000).
+
+        i_t = sigmoid(x_t Wxi + h_{t-1} Whi + bi)
+        f_t = sigmoid(x_t Wxf + h_{t-1} Whf + bf)
+        o_t = sigmoid(x_t Wxo + h_{t-1} Who + bo)
+        g_t = tanh(x_t Wxg + h_{t-1} Whg + bg)
+        c_t = f_t * c_{t-1} + i_t * g_t
+        h_t = o_t * tanh(c_t)
+
+    Same as torch.nn.LSTMCell, with torch's two biases added up in `b`; no peepholes. Wx (C, 4H), Wh (H, 4H) and
+    b (4H) hold the gates as i f o g, so that one sigmoid serves three of them; torch lays them out i f g o, the ONNX
+    operator LSTM i o f g.
+
+    Args:
+        input_size: C.
+        hidden_size: H.
+        forget_bias: Initial value of bf; 1 lets a fresh cell remember (Jozefowicz et al. 2015, section 3.1).
+    """
+
+    def __init__(self, input_size: int, hidden_size: int, forget_bias: float = 1.0) -> None:
+        super().__init__()
+        self.hidden_size = hidden_size
+        self.Wx = nn.Parameter(torch.empty(input_size, 4 * hidden_size))
+        self.Wh = nn.Parameter(torch.empty(hidden_size, 4 * hidden_size))
+        self.b = nn.Parameter(torch.empty(4 * hidden_size))
+        _initialise_uniformly(self, hidden_size)
+        with torch.no_grad():
+            self.b[hidden_size : 2 * hidden_size].fill_(forget_bias)
+
+    def project(self, x: Tensor) -> Tensor:
+        """x Wx + b, (..., C) to (..., 4H): the input parts of i, f, o and g."""
+        return x @ self.Wx + self.b
+
+    def advance(self, projected_t: Tensor, h_prev: Tensor, c_prev: Tensor) -> tuple[Tensor, Tensor]:
+        """h_t and c_t, (N, H) each, from the projected input (N, 4H) and the previous h and c (N, H)."""
+        H = self.hidden_size
+        gates = projected_t + h_prev @ self.Wh
+        opened = torch.sigmoid(gates[:, : 3 * H])
+        i, f, o = opened[:, :H], opened[:, H : 2 * H], opened[:, 2 * H :]
+        c_t = f * c_prev + i * torch.tanh(gates[:, 3 * H :])
+        return o * torch.tanh(c_t), c_t
+
+    def step(self, x_t: Tensor, h_prev: Tensor, c_prev: Tensor) -> tuple[Tensor, Tensor]:
+        """Advance hidden and cell state by one time step.
+
+        Args:
+            x_t: Input at time t, (N, C).
+            h_prev: Hidden state at t-1, (N, H); zeros at the start of a sequence.
+            c_prev: Cell state at t-1, (N, H); zeros at the start of a sequence.
+        """
+        return self.advance(self.project(x_t), h_prev, c_prev)
+
+    @classmethod
+    def from_torch(cls, module: nn.LSTM | nn.LSTMCell, layer: int = 0) -> Self:
+        """A cell with copies of the weights of torch's own module.
+
+        Args:
+            module: One cell, or a stack of which one layer is taken.
+            layer: Which layer of a stack, from 0.
+        """
+        weights = _torch_weights(module, layer)
+        cell = cls(weights.input_size, weights.hidden_size).to(weights.input)
+        cell.load_torch_state_dict(module.state_dict(), layer)
+        return cell
+
+    def load_torch_state_dict(self, state_dict: Mapping[str, Tensor], layer: int = 0) -> None:
+        """Copy the weights of torch.nn.LSTMCell's or of one layer of torch.nn.LSTM's state dict."""
+        weights = _TorchWeights(state_dict, layer)
+        Wx, Wh, b = (_swap_g_and_o(torch_gates) for torch_gates in (weights.input, weights.hidden, weights.bias))
+        _copy_weights({self.Wx: Wx.T, self.Wh: Wh.T, self.b: b})
+
+
+class _TorchWeights:
+    """One layer of torch's own recurrent module: matrices (gates H, C) and (gates H, H), biases (gates H)."""
+
+    def __init__(self, state_dict: Mapping[str, Tensor], layer: int) -> None:
+        suffix = "" if "weight_ih" in state_dict else f"_l{layer}"
+        if f"weight_ih{suffix}" not in state_dict:
+            raise KeyError(f"no layer {layer} of a torch recurrent module among {sorted(state_dict)}")
+        unknown = [name for name in state_dict if name.endswith("_reverse") or name.startswith("weight_hr")]
+        if unknown:
+            raise ValueError(f"bidirectional and projecting modules are not one cell a layer: {unknown}")
+        self.input = state_dict[f"weight_ih{suffix}"]
+        self.hidden = state_dict[f"weight_hh{suffix}"]
+        no_bias = self.input.new_zeros(len(self.input))
+        self.input_bias = state_dict.get(f"bias_ih{suffix}", no_bias)
+        self.hidden_bias = state_dict.get(f"bias_hh{suffix}", no_bias)
+        self.bias = self.input_bias + self.hidden_bias
+        self.input_size, self.hidden_size = self.input.shape[1], self.hidden.shape[1]
+
+
+def _torch_weights(module: nn.Module, layer: int) -> _TorchWeights:
+    return _TorchWeights(module.state_dict(), layer)
+
+
+def _copy_weights(weights: Mapping[nn.Parameter, Tensor]) -> None:
+    with torch.no_grad():
+        for parameter, values in weights.items():
+            if parameter.shape != values.shape:
+                raise ValueError(f"weights are {tuple(values.shape)}, the cell's {tuple(parameter.shape)}")
+            parameter.copy_(values)
+
+
+def _swap_g_and_o(torch_gates: Tensor) -> Tensor:
+    i, f, g, o = torch_gates.chunk(4)
+    return torch.cat([i, f, o, g])
+
+
+def _initialise_uniformly(cell: nn.Module, hidden_size: int) -> None:
+    # torch's own default for recurrent cells
+    bound = 1 / math.sqrt(hidden_size)
+    for parameter in cell.parameters():
+        nn.init.uniform_(parameter, -bound, bound)

@@ -1,0 +1,128 @@
+"""Every refusal that a client can meet: one tree, one mapping to HTTP on every surface.
+
+    request ─► body ─► schema ─► session ─► step ─► queue ─► graph ─► store ─► answer
+                │        │         │         │        │        │        │
+              400,413   422     404,410     409      503      504      503
+
+ServiceError
+├── Malformed            400   the body is not JSON
+├── ModelUnknown         404   no bundle of that name is served
+├── SessionUnknown       404   never existed, or is not yours
+├── StepConflict         409   not the next step; says which is
+├── SessionGone          410   ended or expired; says which
+├── TooLarge             413   the body, a text or an answer is over its limit
+├── InvalidInput         422   well-formed, but not something that the model can read
+├── QueueFull            503   try again later
+├── StoreFull            503   no room for another session
+├── Draining             503   the service is stopping
+└── DeadlineExceeded     504   the answer took longer than the limit
+
+A class carries only its status and title; the message is written for the client. What must not be sent is logged.
+"""
+
+from typing import Any, ClassVar
+
+
+class ServiceError(Exception):
+    """A refusal with its HTTP status; `str(error)` is what the client reads."""
+
+    status: ClassVar[int] = 500
+    title: ClassVar[str] = "Internal error"
+    code: ClassVar[str] = "internal-error"
+    retry_after_seconds: ClassVar[int | None] = None
+
+    def members(self) -> dict[str, Any]:
+        """Members that this problem has beyond type, title, status and detail."""
+        return {}
+
+
+class Malformed(ServiceError):
+    """The body is not what its content type says."""
+
+    status, title, code = 400, "Malformed request", "malformed"
+
+
+class ModelUnknown(ServiceError):
+    """No bundle of that name is served."""
+
+    status, title, code = 404, "Unknown model", "model-unknown"
+
+
+class SessionUnknown(ServiceError):
+    """No session of that id ever existed for this owner."""
+
+    status, title, code = 404, "Unknown session", "session-unknown"
+
+
+class StepConflict(ServiceError):
+    """The step is not the next one, or another writer took it first."""
+
+    status, title, code = 409, "Step conflict", "step-conflict"
+
+    def __init__(self, message: str, expected_step: int) -> None:
+        super().__init__(message)
+        self.expected_step = expected_step
+
+    def members(self) -> dict[str, Any]:
+        return {"expected_step": self.expected_step}
+
+
+class SessionGone(ServiceError):
+    """The session existed and is over."""
+
+    status, title, code = 410, "Session is over", "session-gone"
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+    def members(self) -> dict[str, Any]:
+        return {"reason": self.reason}
+
+
+class TooLarge(ServiceError):
+    """Over a documented limit of size."""
+
+    status, title, code = 413, "Too large", "too-large"
+
+
+class InvalidInput(ServiceError):
+    """Well-formed, but not something that the model can read.
+
+    Args:
+        message: What is wrong.
+        location: Where in the body, for instance ("series", "OT", 3).
+    """
+
+    status, title, code = 422, "Invalid input", "invalid-input"
+
+    def __init__(self, message: str, location: tuple[str | int, ...] = ()) -> None:
+        super().__init__(message)
+        self.location = location
+
+    def members(self) -> dict[str, Any]:
+        return {"errors": [{"location": list(self.location), "message": str(self)}]}
+
+
+class QueueFull(ServiceError):
+    """More rows wait for the model than its queue takes."""
+
+    status, title, code, retry_after_seconds = 503, "Queue full", "queue-full", 1
+
+
+class StoreFull(ServiceError):
+    """The store has no room for another session."""
+
+    status, title, code, retry_after_seconds = 503, "Session store full", "store-full", 60
+
+
+class Draining(ServiceError):
+    """The service is stopping and takes no new work."""
+
+    status, title, code, retry_after_seconds = 503, "Service is stopping", "draining", 1
+
+
+class DeadlineExceeded(ServiceError):
+    """The answer took longer than the service's limit; nothing was committed."""
+
+    status, title, code = 504, "Deadline exceeded", "deadline-exceeded"

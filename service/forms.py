@@ -1,0 +1,205 @@
+"""What clients send and are answered: the forms of every surface, with their limits.
+
+Forms hold no times and nothing else that differs between two runs on the same input.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+
+MAX_TEXT_CHARACTERS = 65_536
+MAX_TEXTS = 256
+MAX_READINGS = 100_000
+MAX_CHANNELS = 512
+MAX_READING = 1e12
+MAX_TOKENS = 4096
+
+Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT_CHARACTERS)]
+Reading = Annotated[FiniteFloat, Field(ge=-MAX_READING, le=MAX_READING)]
+Series = Annotated[
+    dict[
+        Annotated[str, Field(min_length=1, max_length=200)],
+        Annotated[list[Reading], Field(min_length=1, max_length=MAX_READINGS)],
+    ],
+    Field(min_length=1, max_length=MAX_CHANNELS),
+]
+StopString = Annotated[str, Field(min_length=1, max_length=64)]
+Quantile = Annotated[float, Field(gt=0, lt=1)]
+Horizon = Annotated[int, Field(ge=1)]
+
+
+class Form(BaseModel):
+    """Immutable; a key that it does not know is an error, since a typo must not be ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SentimentRequest(Form):
+    """Texts to judge."""
+
+    text: Text | Annotated[list[Text], Field(min_length=1, max_length=MAX_TEXTS)] = Field(
+        examples=["A wonderful film."], description=f"One text or up to {MAX_TEXTS}"
+    )
+    trajectory: bool = Field(False, description="Also answer the label's probability after each word")
+
+
+class Sentiment(Form):
+    """The judgement of one text; `score` is the probability of `label`."""
+
+    label: str | None
+    score: float | None
+    probabilities: dict[str, float]
+    trajectory: list[tuple[str, float]] | None = Field(
+        None, description="Each word with the probability of `label` after it"
+    )
+
+
+class SentimentAnswer(Form):
+    """One result for each text, in order."""
+
+    results: list[Sentiment]
+    bundle: str
+
+
+class Sampling(Form):
+    """How a text is continued."""
+
+    max_tokens: int = Field(200, ge=1, le=MAX_TOKENS, description="Characters to generate at most")
+    temperature: float = Field(0.8, ge=0, le=10, description="0 always takes the most probable character")
+    top_k: int | None = Field(None, ge=1, description="Sample among the k most probable characters")
+    top_p: float = Field(1.0, gt=0, le=1, description="Sample among the most probable characters of this total mass")
+    seed: int | None = Field(None, ge=0, lt=2**63, description="Same seed, same text; left out, one is drawn")
+    stop: StopString | Annotated[list[StopString], Field(max_length=4)] = Field(
+        default_factory=list, description="End before any of these strings"
+    )
+
+    @property
+    def stops(self) -> tuple[str, ...]:
+        """The stop strings."""
+        return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
+
+
+class GenerateRequest(Sampling):
+    """A text to continue."""
+
+    prompt: str = Field("", max_length=MAX_TEXT_CHARACTERS, examples=["ROMEO:"])
+    stream: bool = Field(False, description="Answer with server-sent events as the text grows")
+
+
+class Usage(Form):
+    """Characters read and written."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class Continuation(Form):
+    """A generated text, without its prompt; `seed` gives the same text again."""
+
+    text: str
+    finish_reason: Literal["length", "stop"]
+    usage: Usage
+    seed: int
+
+
+class GenerateAnswer(Continuation):
+    """A generated text and the bundle that wrote it."""
+
+    bundle: str
+
+
+class NextCharacters(Form):
+    """What a text that was fed leads to expect; `log_prob` is that of the fed text, in nats."""
+
+    next: list[tuple[str, float]]
+    log_prob: float
+
+
+class ForecastRequest(Form):
+    """Readings of one or more channels at equal steps of time, the latest last."""
+
+    series: Series = Field(examples=[{"OT": [30.5, 27.8, 27.8, 25.0]}])
+    horizon: Horizon = 24
+    quantiles: list[Quantile] = Field(default_factory=lambda: [0.1, 0.5, 0.9], max_length=32)
+
+
+class ChannelForecast(Form):
+    """What a channel is expected to read, step by step after its latest reading."""
+
+    mean: list[float]
+    quantiles: dict[str, list[float]]
+
+
+class ForecastAnswer(Form):
+    """A forecast for each channel."""
+
+    forecast: dict[str, ChannelForecast]
+    bundle: str
+
+
+class TextStep(Form):
+    """A piece of a text, cut anywhere."""
+
+    text: Text
+
+
+class CharacterStep(Form):
+    """A piece of a text to read, or how to continue the text."""
+
+    text: Text | None = None
+    generate: Sampling | None = None
+
+
+class ReadingsStep(Form):
+    """Readings as they come, or how far to forecast from the latest, or both."""
+
+    values: Series | None = None
+    horizon: Horizon | None = None
+    quantiles: list[Quantile] = Field(default_factory=lambda: [0.1, 0.5, 0.9], max_length=32)
+
+
+class ReadingsAnswer(Form):
+    """Readings seen in all; the forecast where one was asked for."""
+
+    readings: int
+    forecast: dict[str, ChannelForecast] | None = None
+
+
+class SessionRequest(Form):
+    """A new session."""
+
+    model: str
+    ttl_seconds: int | None = Field(None, ge=1, description="End the session when idle for so long")
+
+
+class SessionView(Form):
+    """A session as its owner sees it."""
+
+    session_id: str
+    model: str
+    bundle: str
+    step: int
+    expires_at: str
+
+
+class SessionPage(Form):
+    """Some sessions of an owner; `next` continues the list."""
+
+    sessions: list[SessionView]
+    next: str | None = None
+
+
+class StepRequest(Form):
+    """One step; `inputs` is what the session's model reads. A client that names `step` may retry for ever."""
+
+    step: int | None = Field(None, ge=0)
+    inputs: dict[str, Any]
+
+
+class StepAnswer(Form):
+    """The outputs of a step; `step` is the number of the next one."""
+
+    session_id: str
+    step: int
+    outputs: dict[str, Any]

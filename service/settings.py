@@ -1,0 +1,78 @@
+"""Settings from the environment, prefix `UNROLLED_`, one model for each consumer; docs/settings.md lists them all.
+
+An unknown `UNROLLED_` variable stops the service at its start: a typo must not silently leave a default in place.
+"""
+
+import os
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "UNROLLED_"
+OTHER_CONSUMERS = frozenset({"UNROLLED_DATA_DIR"})
+
+
+class SettingUnknown(Exception):
+    """The environment names a setting that does not exist."""
+
+
+class _Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True)
+
+
+class ServerSettings(_Settings):
+    """Where the service listens and what a request may cost."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(3000, ge=1, le=65535)
+    allow_unauthenticated: bool = False
+    max_body_bytes: int = Field(8 * 2**20, ge=1024)
+    request_timeout_seconds: float = Field(60.0, gt=0)
+
+
+class BundleSettings(_Settings):
+    """Which bundles are served, and on what device."""
+
+    bundles: str = ""
+    provider: Literal["cpu", "cuda"] = "cpu"
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Tags named by `bundles`, comma separated; empty for the shipped ones."""
+        return tuple(tag.strip() for tag in self.bundles.split(",") if tag.strip())
+
+
+class EngineSettings(_Settings):
+    """How rows are batched."""
+
+    max_batch_rows: int = Field(64, ge=1, le=1024)
+    max_queue_rows: int = Field(4096, ge=1)
+    max_wait_seconds: float = Field(0.0, ge=0, le=1)
+
+
+class SessionSettings(_Settings):
+    """How long sessions live and how many there may be."""
+
+    store: str = "memory://"
+    session_ttl_seconds: int = Field(3600, ge=1)
+    max_session_ttl_seconds: int = Field(30 * 86400, ge=1)
+    max_sessions: int = Field(100_000, ge=1)
+    remember_ended_seconds: int = Field(86400, ge=0)
+
+
+CONSUMERS: tuple[type[_Settings], ...] = (ServerSettings, BundleSettings, EngineSettings, SessionSettings)
+
+
+def known_variables() -> frozenset[str]:
+    """Every environment variable that the project reads."""
+    fields = (name for consumer in CONSUMERS for name in consumer.model_fields)
+    return OTHER_CONSUMERS | {f"{PREFIX}{name.upper()}" for name in fields}
+
+
+def refuse_unknown_variables(environment: Mapping[str, str] = os.environ) -> None:
+    """Raise SettingUnknown where the environment names a setting that does not exist."""
+    unknown = {name for name in environment if name.upper().startswith(PREFIX)} - known_variables()
+    if unknown:
+        raise SettingUnknown(f"unknown settings {sorted(unknown)}; docs/settings.md lists those that exist")

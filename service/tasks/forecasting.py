@@ -1,0 +1,137 @@
+"""Forecasting: readings of any number of channels in, what they will read out, at any moment."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.bundle.manifest import Bundle, ForecastingTask
+from service.engine import Engine
+from service.errors import InvalidInput
+from service.forms import ChannelForecast, ForecastAnswer, ReadingsAnswer, ReadingsStep
+from service.quantiles import interpolate_quantiles
+from service.state import Row, SequenceState, initial_row
+from service.tasks.task import ServedModel
+
+Readings = NDArray[np.float64]
+
+
+class ForecastingModel(ServedModel[ReadingsStep]):
+    """A forecaster that reads segments of each channel.
+
+    Every channel is a row of its own, and its weights are shared by all. Readings that fill no whole segment yet stay
+    pending, float64 (channels, pending), and are part of every forecast.
+    """
+
+    inputs_form: ClassVar[type[ReadingsStep]] = ReadingsStep
+
+    def __init__(self, bundle: Bundle, engine: Engine) -> None:
+        super().__init__(bundle, engine)
+        task = bundle.manifest.task
+        if not isinstance(task, ForecastingTask):
+            raise TypeError(f"{bundle.tag} is a bundle for {task.kind}")
+        self._segment = task.segment
+        self._levels = task.quantiles
+        self._max_horizon = task.max_horizon
+
+    def initial_state(self) -> SequenceState:
+        return SequenceState()
+
+    async def forecast(
+        self, series: Mapping[str, Sequence[float]], horizon: int, quantiles: Sequence[float]
+    ) -> ForecastAnswer:
+        """Forecast whole series."""
+        self._check_question(horizon, quantiles)
+        state = await self._read(self.initial_state(), series, ("series",))
+        forecast = await self._forecast(state, horizon, quantiles)
+        return ForecastAnswer(forecast=forecast, bundle=self.bundle.tag)
+
+    async def step(self, state: SequenceState, inputs: ReadingsStep, seed: int) -> tuple[dict[str, Any], SequenceState]:
+        if inputs.values is None and inputs.horizon is None:
+            raise InvalidInput('give "values", "horizon" or both', ("inputs",))
+        if inputs.horizon is not None:
+            self._check_question(inputs.horizon, inputs.quantiles)
+        if inputs.values is not None:
+            state = await self._read(state, inputs.values, ("inputs", "values"))
+        forecast = None
+        if inputs.horizon is not None:
+            if not state.labels:
+                raise InvalidInput("the session has read nothing to forecast from", ("inputs", "horizon"))
+            forecast = await self._forecast(state, inputs.horizon, inputs.quantiles)
+        answer = ReadingsAnswer(readings=state.position + self._pending(state).shape[1], forecast=forecast)
+        return answer.model_dump(exclude_none=True), state
+
+    def _check_question(self, horizon: int, quantiles: Sequence[float]) -> None:
+        if horizon > self._max_horizon:
+            raise InvalidInput(f"the model forecasts at most {self._max_horizon} steps", ("horizon",))
+        low, high = self._levels[0], self._levels[-1]
+        for index, level in enumerate(quantiles):
+            if not low <= level <= high:
+                raise InvalidInput(f"the model knows quantiles from {low} to {high}", ("quantiles", index))
+
+    async def _read(
+        self, state: SequenceState, series: Mapping[str, Sequence[float]], location: tuple[str | int, ...]
+    ) -> SequenceState:
+        """The state after more readings of every channel."""
+        state = state if state.labels else self._opened(tuple(series))
+        self._check_channels(state, series, location)
+        new = np.array([series[label] for label in state.labels], dtype=np.float64)
+        readings = np.concatenate([self._pending(state), new], axis=1)
+        num_segments = readings.shape[1] // self._segment
+        whole, pending = np.split(readings, [num_segments * self._segment], axis=1)
+        if num_segments:
+            items = whole.reshape(len(state.labels), num_segments, self._segment)
+            advances = await self.engine.advance_all("encode", state.rows, [{"x": x} for x in items], num_segments)
+            state = replace(
+                state, rows=tuple(advance.row for advance in advances), position=state.position + whole.shape[1]
+            )
+        return replace(state, pending=pending.tobytes())
+
+    async def _forecast(
+        self, state: SequenceState, horizon: int, quantiles: Sequence[float]
+    ) -> dict[str, ChannelForecast]:
+        """What each channel is expected to read, counted from its latest reading."""
+        pending = self._pending(state)
+        inputs: list[Row] = [self._partial(readings) for readings in pending]
+        num_segments = -(-horizon // self._segment)
+        advances = await self.engine.advance_all(
+            "forecast", state.rows, inputs, num_segments, keep=["mean", "quantiles"]
+        )
+        # A long answer is work for a thread: other sessions' steps must not wait for it.
+        answers = await asyncio.to_thread(
+            lambda: [self._channel(advance.outputs, horizon, quantiles) for advance in advances]
+        )
+        return dict(zip(state.labels, answers, strict=True))
+
+    def _partial(self, readings: Readings) -> Row:
+        partial = np.zeros(self._segment)
+        partial[: len(readings)] = readings
+        return {"partial": partial, "filled": np.array(len(readings))}
+
+    def _channel(self, outputs: Row, horizon: int, quantiles: Sequence[float]) -> ChannelForecast:
+        mean = outputs["mean"].reshape(-1)[:horizon]
+        known = outputs["quantiles"].reshape(-1, len(self._levels))[:horizon]
+        asked = interpolate_quantiles(known, self._levels, quantiles)
+        return ChannelForecast(
+            mean=mean.tolist(),
+            quantiles={str(level): values.tolist() for level, values in zip(quantiles, asked.T, strict=True)},
+        )
+
+    def _opened(self, channels: tuple[str, ...]) -> SequenceState:
+        """The state of a sequence whose channels have become known."""
+        return SequenceState(rows=(initial_row(self.bundle.manifest.state),) * len(channels), labels=channels)
+
+    def _check_channels(
+        self, state: SequenceState, series: Mapping[str, Sequence[float]], location: tuple[str | int, ...]
+    ) -> None:
+        if set(series) != set(state.labels):
+            raise InvalidInput(f"this sequence has the channels {list(state.labels)}, not {list(series)}", location)
+        lengths = {label: len(values) for label, values in series.items()}
+        if len(set(lengths.values())) > 1:
+            raise InvalidInput(f"all channels need equally many readings, not {lengths}", location)
+
+    def _pending(self, state: SequenceState) -> Readings:
+        return np.frombuffer(state.pending, dtype=np.float64).reshape(len(state.labels), -1)

@@ -1,0 +1,63 @@
+"""What sessions and surfaces need of a served model, whatever it does."""
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Generic, TypeVar
+
+from pydantic import ValidationError
+
+from service.bundle.manifest import Bundle
+from service.engine import Engine
+from service.errors import InvalidInput
+from service.forms import Form
+from service.state import SequenceState
+
+Inputs = TypeVar("Inputs", bound=Form)
+
+
+class ServedModel(ABC, Generic[Inputs]):
+    """A bundle behind its engine, in the language of its task.
+
+    Args:
+        bundle: The bundle that is served.
+        engine: Takes its rows through the graphs.
+    """
+
+    inputs_form: ClassVar[type[Form]]
+
+    def __init__(self, bundle: Bundle, engine: Engine) -> None:
+        self.bundle = bundle
+        self.engine = engine
+
+    @property
+    def name(self) -> str:
+        """Name under which clients ask for it."""
+        return self.bundle.manifest.name
+
+    def parse(self, inputs: dict[str, Any]) -> Inputs:
+        """The inputs of a step, validated.
+
+        Raises:
+            InvalidInput: They are not what this model reads.
+        """
+        try:
+            return self.inputs_form.model_validate(inputs)  # type: ignore[return-value]  # ClassVar cannot hold a TypeVar
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_context=False)[0]
+            raise InvalidInput(first["msg"], ("inputs", *first["loc"])) from error
+
+    @abstractmethod
+    def initial_state(self) -> SequenceState:
+        """The state of a sequence that has read nothing."""
+
+    @abstractmethod
+    async def step(self, state: SequenceState, inputs: Inputs, seed: int) -> tuple[dict[str, Any], SequenceState]:
+        """Advance a sequence by one request.
+
+        Args:
+            state: Where it stands; not changed.
+            inputs: What the client sent.
+            seed: Chance for what the client leaves to chance.
+
+        Returns:
+            The outputs, ready for JSON, and the next state.
+        """

@@ -1,0 +1,51 @@
+"""Text as the model reads it: the bundle's own tokenizer, and where a growing text may be cut."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+# Unicode's White_Space, which the tokenizer splits at; Python's \s has four control characters more.
+_WHITESPACE = re.compile(r"[^\S\x1c-\x1f]")
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Token ids, int64 (T,), with the place of each in the text that was read."""
+
+    ids: NDArray[np.int64]
+    spans: tuple[tuple[int, int], ...]
+
+
+class TextReader:
+    """The tokenizer of a bundle, the same that training used."""
+
+    def __init__(self, path: Path) -> None:
+        self._tokenizer = Tokenizer.from_file(str(path))
+
+    def read(self, text: str) -> Tokens:
+        """The tokens of a text."""
+        encoding = self._tokenizer.encode(text, add_special_tokens=False)
+        return Tokens(np.array(encoding.ids, dtype=np.int64), tuple(encoding.offsets))
+
+
+def split_last_word(text: str) -> tuple[str, str]:
+    """Cut a growing text before its last word, which may still grow: ("a wonder", "ful") + "..." .
+
+    The last word is kept with one blank if white space follows it. Both parts are empty or hold a word.
+    """
+    end = len(text)
+    while end and _WHITESPACE.match(text, end - 1):
+        end -= 1
+    start = end
+    while start and not _WHITESPACE.match(text, start - 1):
+        start -= 1
+    return text[:start], text[start:end] + (" " if start < end < len(text) else "")
+
+
+def longest_word(text: str) -> int:
+    """Characters of the longest run without white space."""
+    return max(map(len, _WHITESPACE.split(text)))

@@ -4,6 +4,9 @@ Both are chunk-additive, since a session tokenizes pieces as they arrive: the id
 whitespace-delimited chunks in a row (of any pieces, for characters).
 """
 
+from collections import Counter
+from collections.abc import Iterable
+
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
 UNKNOWN = "[UNK]"
@@ -46,3 +49,72 @@ def character_tokenizer(text: str) -> Tokenizer:
     )
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
     return tokenizer
+
+
+# Plain English in the Penn Treebank's spelling, which SST has. That way round no folding shortens the text, so the
+# offsets of a token span all of what the user wrote for it.
+WORD_FOLDING = {
+    "(": "-lrb-",
+    ")": "-rrb-",
+    "[": "-lsb-",
+    "]": "-rsb-",
+    "{": "-lcb-",
+    "}": "-rcb-",
+    "\u2018": "'",
+    "\u2019": "'",
+    "`": "'",
+    '"': "''",
+    "\u201c": "''",
+    "\u201d": "''",
+    "\u2013": "-",
+    "\u2014": "--",
+}
+
+# The first alternative that matches at a position is a token. Contractions part as in the Penn Treebank. Hyphenated
+# words part too: most of them are too rare to be learnt whole.
+WORD_PATTERN = (
+    r"-[lr][rsc]b-|\\[/*]|''"  # Treebank spellings of one character
+    r"|\p{L}+(?=n't(?!\p{L}))|n't(?!\p{L})"  # do n't
+    r"|can(?=not(?!\p{L}))"  # can not
+    r"|'(?:s|m|d|re|ve|ll)(?!\p{L})"  # it 's
+    r"|\p{L}+|\p{N}+|\.\.\.|--|\S"
+)
+
+
+def word_tokenizer(texts: Iterable[str]) -> Tokenizer:
+    """A tokenizer whose vocabulary is [UNK] with id 0 and every word of `texts`, the most frequent first.
+
+    Plain English and tokenized text get the same ids: "(don't)" those of "-lrb- do n't -rrb-". Offsets refer to the
+    text as it was given. Case, accents and the kind of quote or dash do not matter.
+    """
+    tokenizer = Tokenizer(models.WordLevel({UNKNOWN: 0}, unk_token=UNKNOWN))
+    tokenizer.normalizer = normalizers.Sequence(
+        [
+            # NFKD takes letters and their accents apart, and wide forms and ligatures to plain letters.
+            normalizers.NFKD(),
+            normalizers.Replace(Regex(r"\p{M}|\p{Cf}"), ""),
+            # These are blanks to Python, and so to whoever cuts a text into chunks, but not to the library.
+            normalizers.Replace(Regex(r"[\x1c-\x1f]"), " "),
+            normalizers.Lowercase(),
+            *(normalizers.Replace(written, folded) for written, folded in WORD_FOLDING.items()),
+            normalizers.Replace(Regex(r"(?<!\\)/"), r"\/"),
+            normalizers.Replace(Regex(r"(?<!\\)\*"), r"\*"),
+        ]
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Split(Regex(WORD_PATTERN), "isolated")]
+    )
+    words = count_words(tokenizer, texts)
+    ranked = sorted(words, key=lambda word: (-words[word], word))
+    vocabulary = {word: i for i, word in enumerate([UNKNOWN, *ranked])}
+    tokenizer.model = models.WordLevel(vocabulary, unk_token=UNKNOWN)
+    return tokenizer
+
+
+def count_words(tokenizer: Tokenizer, texts: Iterable[str]) -> Counter[str]:
+    """How often each word occurs in `texts`, as the tokenizer parts them."""
+    words: Counter[str] = Counter()
+    for text in texts:
+        normal = tokenizer.normalizer.normalize_str(text)
+        words.update(word for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(normal))
+    return words

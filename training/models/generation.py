@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from training.cells import LSTMCell
+from training.models.dropout import LockedDropout
 from training.models.streaming import StateTensor, Tensors
 from training.settings import Section
 
@@ -22,22 +23,6 @@ class GenerationModelSettings(Section):
     layers: int = Field(default=2, ge=1)
     dropout: float = Field(default=0.2, ge=0, lt=1, description="between layers and before the head, variational")
     forget_bias: float = 1.0
-
-
-class LockedDropout(nn.Module):
-    """Dropout whose mask is the same at all steps of a sequence (Gal and Ghahramani 2016)."""
-
-    def __init__(self, rate: float) -> None:
-        super().__init__()
-        self.rate = rate
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Mask features of x (N, T, C) for all T steps at once, in training only."""
-        if not self.training or self.rate == 0:
-            return x
-        N, _, C = x.shape
-        keep = 1 - self.rate
-        return x * x.new_empty(N, 1, C).bernoulli_(keep).div_(keep)
 
 
 class GenerationModel(nn.Module):

@@ -1,0 +1,133 @@
+"""Words in, logits of negative and positive out after every word: an embedding, layers of GRU, pooled features.
+
+The head sees the running maximum and mean of the hidden states and the last one. Maximum, sum and count are state, so
+a text may arrive word by word. Training runs torch's fused GRU; serving and export run `unroll`, the same numbers step
+by step.
+"""
+
+from typing import cast
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from training.cells import GRUCell
+from training.models.dropout import LockedDropout
+from training.models.streaming import StateTensor, Tensors
+from training.settings import Section
+
+CLASSES = ("negative", "positive")
+
+
+class SentimentModelSettings(Section):
+    """Sizes and regularisation."""
+
+    embedding_size: int = Field(default=128, ge=1)
+    hidden_size: int = Field(default=192, ge=1)
+    layers: int = Field(default=1, ge=1)
+    embedding_dropout: float = Field(default=0.3, ge=0, lt=1, description="of embedded words, variational")
+    dropout: float = Field(default=0.5, ge=0, lt=1, description="between layers, variational, and before the head")
+
+
+class SentimentModel(nn.Module):
+    """A unidirectional classifier of texts.
+
+    Args:
+        vocabulary_size: Number of words, [UNK] included.
+        settings: Sizes and regularisation.
+    """
+
+    def __init__(self, vocabulary_size: int, settings: SentimentModelSettings) -> None:
+        super().__init__()
+        L, H = settings.layers, settings.hidden_size
+        self.embedding = nn.Embedding(vocabulary_size, settings.embedding_size)
+        self.embedding_dropout = LockedDropout(settings.embedding_dropout)
+        grus = [nn.GRU(C, H, batch_first=True) for C in [settings.embedding_size] + [H] * (L - 1)]
+        self.layers = nn.ModuleList(grus)
+        self.dropout = LockedDropout(settings.dropout)
+        self.head_dropout = nn.Dropout(settings.dropout)
+        self.head = nn.Linear(3 * H, len(CLASSES))
+        self.state = (
+            StateTensor("h", "float32", (L, "N", H)),
+            # h is bounded by -1 and 1, so -1 is the neutral element of the maximum.
+            StateTensor("pool_max", "float32", ("N", H), initial=-1.0),
+            StateTensor("pool_sum", "float32", ("N", H)),
+            StateTensor("pool_count", "float32", ("N", 1)),
+        )
+        nn.init.normal_(self.embedding.weight, std=0.1)
+        for gru in grus:
+            _initialise(gru, H)
+
+    def initial_state(self, N: int) -> Tensors:
+        """The state of N fresh texts."""
+        return {tensor.name: tensor.allocate(N, self.head.weight.device) for tensor in self.state}
+
+    def forward(self, x: Tensor, state: Tensors | None = None) -> tuple[Tensor, Tensors]:
+        """The fast path.
+
+        Args:
+            x: Word ids, int64 (N, T).
+            state: As `initial_state` makes it, which is the default.
+
+        Returns:
+            Logits after each word (N, T, 2), and the state after the last.
+        """
+        state = state if state is not None else self.initial_state(len(x))
+        y = self.embedding_dropout(self.embedding(x))
+        h_next = []
+        for i, layer in enumerate(self.layers):
+            y, h = layer(y if i == 0 else self.dropout(y), state["h"][i : i + 1].contiguous())
+            h_next.append(h)
+        maximum = torch.maximum(y, state["pool_max"].unsqueeze(1)).cummax(dim=1).values
+        total = state["pool_sum"].unsqueeze(1) + y.cumsum(dim=1)
+        count = state["pool_count"].unsqueeze(1) + torch.arange(1, x.shape[1] + 1, device=x.device).view(1, -1, 1)
+        logits = self.head(self.head_dropout(torch.cat([maximum, total / count, y], dim=2)))
+        last = {"pool_max": maximum[:, -1], "pool_sum": total[:, -1], "pool_count": count[:, -1]}
+        return logits, {"h": torch.cat(h_next), **last}
+
+    def unroll(self, x: Tensor, state: Tensors) -> tuple[Tensors, Tensors]:
+        """Advance by T words, step by step: see `StreamingModel`.
+
+        Returns:
+            {"logits": (N, T, 2)}, the class so far after each word, and the next state.
+        """
+        cells = [GRUCell.from_torch(cast(nn.GRU, layer)) for layer in self.layers]
+        y = self.embedding(x)
+        h_next = []
+        for cell, h in zip(cells, state["h"].unbind(), strict=True):
+            y = _unroll_layer(cell, y, h)
+            h_next.append(y[:, -1])
+        features, last = _unroll_pools(y, state)
+        return {"logits": self.head(features)}, {"h": torch.stack(h_next), **last}
+
+
+def _unroll_layer(cell: GRUCell, x: Tensor, h: Tensor) -> Tensor:
+    """One layer over all steps: x (N, T, C) to its hidden states (N, T, H)."""
+    hidden: list[Tensor] = []
+    for projected in cell.project(x).unbind(dim=1):
+        h = cell.advance(projected, h)
+        hidden.append(h)
+    return torch.stack(hidden, dim=1)
+
+
+def _unroll_pools(y: Tensor, state: Tensors) -> tuple[Tensor, Tensors]:
+    """Features (N, T, 3H) of hidden states y (N, T, H), and the next pools.
+
+    The chain adds up in the order in which words arrive, so that any cut of a text gives the same bits.
+    """
+    maximum, total, count = state["pool_max"], state["pool_sum"], state["pool_count"]
+    features: list[Tensor] = []
+    for h in y.unbind(dim=1):
+        maximum, total, count = torch.maximum(maximum, h), total + h, count + 1
+        features.append(torch.cat([maximum, total / count, h], dim=1))
+    return torch.stack(features, dim=1), {"pool_max": maximum, "pool_sum": total, "pool_count": count}
+
+
+def _initialise(gru: nn.GRU, hidden_size: int) -> None:
+    """Xavier input weights, orthogonal recurrent weights gate by gate, zero biases."""
+    weights = dict(gru.named_parameters())
+    nn.init.xavier_uniform_(weights["weight_ih_l0"])
+    for gate in weights["weight_hh_l0"].split(hidden_size):  # type: ignore[no-untyped-call]
+        nn.init.orthogonal_(gate)
+    nn.init.zeros_(weights["bias_ih_l0"])
+    nn.init.zeros_(weights["bias_hh_l0"])

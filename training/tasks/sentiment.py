@@ -1,0 +1,141 @@
+"""Sentiment: whether a sentence about a film is negative or positive, after every word."""
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from training.data import sst2
+from training.data.sst2 import Example
+from training.models.sentiment import SentimentModel, SentimentModelSettings
+from training.settings import LoopSettings, Settings
+from training.tasks.task import Goal, Task
+from training.vocabulary import UNKNOWN, word_tokenizer
+
+Ids = NDArray[np.int64]
+
+
+class SentimentSettings(Settings):
+    """Settings of a run."""
+
+    loop: LoopSettings = LoopSettings()
+    model: SentimentModelSettings = SentimentModelSettings()
+    rows: int = Field(default=64, ge=1, description="texts in a batch")
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    rarity: float = Field(
+        default=1.0, ge=0, description="a word seen n times becomes [UNK] with probability rarity / (rarity + n)"
+    )
+    word_dropout: float = Field(default=0.0, ge=0, lt=1, description="share of all words that become [UNK] besides")
+
+
+class SentimentTask(Task[SentimentSettings]):
+    """A classifier of SST-2, trained on phrases, that reads from left to right."""
+
+    name = "sentiment"
+    settings_type = SentimentSettings
+    sources = (sst2.SOURCE,)
+    goal = Goal("accuracy", "higher")
+    units: ClassVar[dict[str, str]] = {
+        "train_loss": "cross entropy, nats",
+        "dev_loss": "cross entropy, nats",
+        "dev_accuracy": "accuracy, share of sentences",
+    }
+
+    @cached_property
+    def _train_examples(self) -> list[Example]:
+        return sst2.load("train")
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """Words to ids; built from the training phrases."""
+        if self._tokenizer is None:
+            self._tokenizer = word_tokenizer(example.sentence for example in self._train_examples)
+        return self._tokenizer
+
+    def build_model(self) -> SentimentModel:
+        """A fresh model."""
+        return SentimentModel(self.tokenizer.get_vocab_size(), self.settings.model)
+
+    @cached_property
+    def _train_groups(self) -> list["LengthGroup"]:
+        return group_by_length(self.tokenizer, self._train_examples)
+
+    @cached_property
+    def _drop_rates(self) -> NDArray[np.float64]:
+        """How often each word is replaced by [UNK] in training, so that the model learns what to make of it."""
+        counts = np.zeros(self.tokenizer.get_vocab_size())
+        for group in self._train_groups:
+            counts += np.bincount(group.ids.ravel(), minlength=len(counts))
+        rarity = self.settings.rarity / (self.settings.rarity + np.maximum(counts, 1))
+        return np.asarray(1 - (1 - rarity) * (1 - self.settings.word_dropout))
+
+    def batches_per_epoch(self) -> int:
+        """Every phrase once, in batches of one length."""
+        return sum(-(-len(group.labels) // self.settings.rows) for group in self._train_groups)
+
+    def train_batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Word ids (N, T) and labels (N); all texts of a batch have one length, so nothing is padded or masked."""
+        rng = np.random.default_rng([self.settings.seed, epoch])
+        batches = [batch for group in self._train_groups for batch in group.batches(self.settings.rows, rng)]
+        for i in rng.permutation(len(batches)):
+            ids, labels = batches[i]
+            is_dropped = rng.random(ids.shape) < self._drop_rates[ids]
+            unknown = self.tokenizer.token_to_id(UNKNOWN)
+            yield torch.from_numpy(np.where(is_dropped, unknown, ids)), torch.from_numpy(labels)
+
+    def loss(self, model: nn.Module, batch: tuple[Tensor, Tensor], carry: None) -> tuple[Tensor, None]:
+        """Cross entropy after the last word; small batches count by their rows."""
+        x, labels = batch
+        logits, _ = model(x)
+        total = cross_entropy(logits[:, -1], labels, reduction="sum", label_smoothing=self.settings.label_smoothing)
+        return total * self.settings.loop.devices / self.settings.rows, carry
+
+    def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
+        """Accuracy and cross entropy of whole sentences, after their last word."""
+        device = next(model.parameters()).device
+        correct, loss, examples = 0, 0.0, 0
+        for group in group_by_length(self.tokenizer, sst2.load(split)):
+            labels = torch.from_numpy(group.labels).to(device)
+            logits = model(torch.from_numpy(group.ids).to(device))[0][:, -1]
+            correct += int((logits.argmax(dim=1) == labels).sum())
+            loss += float(cross_entropy(logits, labels, reduction="sum"))
+            examples += len(labels)
+        return {"accuracy": correct / examples, "loss": loss / examples, "examples": float(examples)}
+
+
+class LengthGroup:
+    """All texts of one length.
+
+    Args:
+        ids: Word ids, int64 (N, T).
+        labels: int64 (N,).
+    """
+
+    def __init__(self, ids: Ids, labels: Ids) -> None:
+        self.ids = ids
+        self.labels = labels
+
+    def batches(self, rows: int, rng: np.random.Generator) -> Iterator[tuple[Ids, Ids]]:
+        """The texts in random order, cut into batches of at most `rows`."""
+        order = rng.permutation(len(self.labels))
+        for start in range(0, len(order), rows):
+            chosen = order[start : start + rows]
+            yield self.ids[chosen], self.labels[chosen]
+
+
+def group_by_length(tokenizer: Tokenizer, examples: list[Example]) -> list[LengthGroup]:
+    """Tokenized texts, the shortest group first."""
+    groups: dict[int, list[tuple[list[int], int]]] = {}
+    for example, encoding in zip(examples, tokenizer.encode_batch([e.sentence for e in examples]), strict=True):
+        groups.setdefault(len(encoding.ids), []).append((encoding.ids, example.label))
+    return [
+        LengthGroup(np.array([ids for ids, _ in group]), np.array([label for _, label in group]))
+        for _, group in sorted(groups.items())
+    ]

@@ -9,12 +9,14 @@ The numbers are those of torch's own cells, whose weights `from_torch` copies.
 
 import math
 from collections.abc import Mapping
-from typing import Literal, Self, get_args
+from typing import Literal, Self, TypeVar, get_args
 
 import torch
 from torch import Tensor, nn
 
 Activation = Literal["tanh", "relu", "sigmoid"]
+Cell = TypeVar("Cell", bound=nn.Module)
+
 ACTIVATIONS = {"tanh": torch.tanh, "relu": torch.relu, "sigmoid": torch.sigmoid}
 
 
@@ -89,8 +91,8 @@ class VanillaCell(nn.Module):
             layer: Which layer of a stack, from 0.
         """
         weights = _torch_weights(module, layer)
-        cell = cls(weights.input_size, weights.hidden_size, module.nonlinearity)  # type: ignore[arg-type]
-        cell.to(weights.input).load_torch_state_dict(module.state_dict(), layer)
+        cell = weights.place(cls(weights.input_size, weights.hidden_size, module.nonlinearity))  # type: ignore[arg-type]
+        cell.load_torch_state_dict(module.state_dict(), layer)
         return cell
 
     def load_torch_state_dict(self, state_dict: Mapping[str, Tensor], layer: int = 0) -> None:
@@ -156,7 +158,7 @@ class GRUCell(nn.Module):
             layer: Which layer of a stack, from 0.
         """
         weights = _torch_weights(module, layer)
-        cell = cls(weights.input_size, weights.hidden_size).to(weights.input)
+        cell = weights.place(cls(weights.input_size, weights.hidden_size))
         cell.load_torch_state_dict(module.state_dict(), layer)
         return cell
 
@@ -231,7 +233,7 @@ class LSTMCell(nn.Module):
             layer: Which layer of a stack, from 0.
         """
         weights = _torch_weights(module, layer)
-        cell = cls(weights.input_size, weights.hidden_size).to(weights.input)
+        cell = weights.place(cls(weights.input_size, weights.hidden_size))
         cell.load_torch_state_dict(module.state_dict(), layer)
         return cell
 
@@ -260,6 +262,13 @@ class _TorchWeights:
         self.bias = self.input_bias + self.hidden_bias
         self.input_size, self.hidden_size = self.input.shape[1], self.hidden.shape[1]
 
+    def place(self, cell: Cell) -> Cell:
+        """Move a new cell to the device and dtype of these weights."""
+        weight = next(cell.parameters())
+        # torch.export cannot follow Module.to, not even where there is nothing to do.
+        same = (weight.dtype, weight.device) == (self.input.dtype, self.input.device)
+        return cell if same else cell.to(self.input)
+
 
 def _torch_weights(module: nn.Module, layer: int) -> _TorchWeights:
     return _TorchWeights(module.state_dict(), layer)
@@ -280,6 +289,8 @@ def _swap_g_and_o(torch_gates: Tensor) -> Tensor:
 
 def _initialise_uniformly(cell: nn.Module, hidden_size: int) -> None:
     # torch's own default for recurrent cells
+    if torch.compiler.is_exporting():
+        return  # weights that are made while a graph is traced are copies, and randomness would end up in the graph
     bound = 1 / math.sqrt(hidden_size)
     for parameter in cell.parameters():
         nn.init.uniform_(parameter, -bound, bound)

@@ -10,17 +10,20 @@ ServiceError
 ├── SessionUnknown       404   never existed, or is not yours
 ├── StepConflict         409   not the next step; says which is
 ├── SessionGone          410   ended or expired; says which
+├── VersionUnknown       412   the session's bundle version is not served
 ├── TooLarge             413   the body, a text or an answer is over its limit
 ├── InvalidInput         422   well-formed, but not something that the model can read
 ├── QueueFull            503   try again later
 ├── StoreFull            503   no room for another session
-├── Draining             503   the service is stopping
 └── DeadlineExceeded     504   the answer took longer than the limit
 
 A class carries only its status and title; the message is written for the client. What must not be sent is logged.
 """
 
-from typing import Any, ClassVar
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Self
+
+Location = tuple[str | int, ...]
 
 
 class ServiceError(Exception):
@@ -80,6 +83,12 @@ class SessionGone(ServiceError):
         return {"reason": self.reason}
 
 
+class VersionUnknown(ServiceError):
+    """The session lives on a bundle version that is not served."""
+
+    status, title, code = 412, "Bundle version not served", "version-unknown"
+
+
 class TooLarge(ServiceError):
     """Over a documented limit of size."""
 
@@ -96,12 +105,20 @@ class InvalidInput(ServiceError):
 
     status, title, code = 422, "Invalid input", "invalid-input"
 
-    def __init__(self, message: str, location: tuple[str | int, ...] = ()) -> None:
-        super().__init__(message)
-        self.location = location
+    def __init__(self, message: str, location: Location = ()) -> None:
+        super().__init__(f"{'.'.join(map(str, location))}: {message}" if location else message)
+        self.errors: list[tuple[Location, str]] = [(location, message)]
+
+    @classmethod
+    def of_fields(cls, errors: Iterable[Mapping[str, Any]], prefix: Location = ()) -> Self:
+        """All that pydantic found wrong, as one refusal."""
+        fields = [((*prefix, *error["loc"]), error["msg"]) for error in errors]
+        refusal = cls(fields[0][1], fields[0][0])
+        refusal.errors = fields
+        return refusal
 
     def members(self) -> dict[str, Any]:
-        return {"errors": [{"location": list(self.location), "message": str(self)}]}
+        return {"errors": [{"location": list(location), "message": message} for location, message in self.errors]}
 
 
 class QueueFull(ServiceError):
@@ -114,12 +131,6 @@ class StoreFull(ServiceError):
     """The store has no room for another session."""
 
     status, title, code, retry_after_seconds = 503, "Session store full", "store-full", 60
-
-
-class Draining(ServiceError):
-    """The service is stopping and takes no new work."""
-
-    status, title, code, retry_after_seconds = 503, "Service is stopping", "draining", 1
 
 
 class DeadlineExceeded(ServiceError):

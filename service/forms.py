@@ -50,7 +50,7 @@ class Sentiment(Form):
     score: float | None
     probabilities: dict[str, float]
     trajectory: list[tuple[str, float]] | None = Field(
-        None, description="Each word with the probability of `label` after it"
+        None, description="Each word with the probability of `label` after it", exclude_if=lambda value: value is None
     )
 
 

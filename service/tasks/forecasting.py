@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from service.bundle.manifest import Bundle, ForecastingTask
 from service.engine import Engine
-from service.errors import InvalidInput
+from service.errors import InvalidInput, Location
 from service.forms import ChannelForecast, ForecastAnswer, ReadingsAnswer, ReadingsStep
 from service.quantiles import interpolate_quantiles
 from service.state import Row, SequenceState, initial_row
@@ -73,7 +73,7 @@ class ForecastingModel(ServedModel[ReadingsStep]):
                 raise InvalidInput(f"the model knows quantiles from {low} to {high}", ("quantiles", index))
 
     async def _read(
-        self, state: SequenceState, series: Mapping[str, Sequence[float]], location: tuple[str | int, ...]
+        self, state: SequenceState, series: Mapping[str, Sequence[float]], location: Location
     ) -> SequenceState:
         """The state after more readings of every channel."""
         state = state if state.labels else self._opened(tuple(series))
@@ -124,9 +124,7 @@ class ForecastingModel(ServedModel[ReadingsStep]):
         """The state of a sequence whose channels have become known."""
         return SequenceState(rows=(initial_row(self.bundle.manifest.state),) * len(channels), labels=channels)
 
-    def _check_channels(
-        self, state: SequenceState, series: Mapping[str, Sequence[float]], location: tuple[str | int, ...]
-    ) -> None:
+    def _check_channels(self, state: SequenceState, series: Mapping[str, Sequence[float]], location: Location) -> None:
         if set(series) != set(state.labels):
             raise InvalidInput(f"this sequence has the channels {list(state.labels)}, not {list(series)}", location)
         lengths = {label: len(values) for label, values in series.items()}

@@ -2,7 +2,7 @@
 
 import math
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from service.bundle.manifest import Bundle, GenerationTask
 from service.engine import Engine
-from service.errors import InvalidInput
+from service.errors import InvalidInput, Location
 from service.forms import CharacterStep, Continuation, NextCharacters, Sampling, Usage
 from service.sampling import uniforms
 from service.softmax import log_softmax, softmax
@@ -69,32 +69,29 @@ class GenerationModel(ServedModel[CharacterStep]):
                 return event.continuation.model_dump(), event.state
         raise RuntimeError("a generated text has no end")
 
-    async def read(
-        self, state: SequenceState, text: str, location: tuple[str | int, ...] = ("prompt",)
-    ) -> SequenceState:
-        """The state after a text; its characters are counted as read."""
-        ids = self._ids(text, location)
-        state, _ = await self._advance(state, self._ids(state.pending.decode()))
-        state, _ = await self._advance(state, ids)
-        return replace(state, pending=b"")
+    async def open(self, prompt: str) -> tuple[SequenceState, int]:
+        """The state of a new sequence after a prompt, and how many characters that has."""
+        ids = self._ids(prompt, ("prompt",))
+        state, _ = await self._advance(await self._begun(self.initial_state()), ids)
+        return state, len(ids)
 
     async def feed(self, state: SequenceState, text: str) -> tuple[NextCharacters, SequenceState]:
         """Read a text; answer what may follow and how probable the text itself was."""
         ids = self._ids(text, ("inputs", "text"))
-        state = await self.read(state, "")
+        state = await self._begun(state)
         first = state.row["pending_logits"]
         state, logits = await self._advance(state, ids, keep=True)
-        before_each = log_softmax(np.concatenate([first[None], logits[:-1]])) if len(ids) else np.empty((0, 0))
-        log_prob = math.fsum(before_each[np.arange(len(ids)), ids]) if len(ids) else 0.0
+        before_each = log_softmax(np.concatenate([first[None], logits])[: len(ids)])
+        log_prob = math.fsum(before_each[np.arange(len(ids)), ids])
         return NextCharacters(next=self._most_probable(state), log_prob=log_prob), state
 
     async def generate(
         self, state: SequenceState, sampling: Sampling, seed: int, num_prompt_tokens: int = 0
-    ) -> AsyncIterator[str | Finished]:
+    ) -> AsyncGenerator[str | Finished]:
         """Continue a text: pieces of it as they are certain, then `Finished`."""
         if sampling.top_k is not None and sampling.top_k > len(self._characters):
             raise InvalidInput(f"the model knows {len(self._characters)} characters", ("top_k",))
-        state = await self.read(state, "")
+        state = await self._begun(state)
         finder = StopFinder(sampling.stops)
         # A stop string may begin in an earlier run than it ends in, so the state before each such run is kept.
         before_runs: deque[tuple[int, SequenceState]] = deque()
@@ -111,6 +108,11 @@ class GenerationModel(ServedModel[CharacterStep]):
         elif piece := finder.flush():
             yield piece
         yield Finished(self._continuation(finder, seed, num_prompt_tokens), state)
+
+    async def _begun(self, state: SequenceState) -> SequenceState:
+        """The state after the start text, which only a fresh sequence has pending."""
+        state, _ = await self._advance(state, self._ids(state.pending.decode()))
+        return replace(state, pending=b"")
 
     async def _rewind(
         self, before_runs: deque[tuple[int, SequenceState]], length: int, sampling: Sampling, seed: int
@@ -145,7 +147,7 @@ class GenerationModel(ServedModel[CharacterStep]):
         advance = await self.engine.advance("encode", state.row, {"x": ids}, len(ids), ["logits"] if keep else [])
         return state.advanced(advance.row, len(ids)), advance.outputs.get("logits", np.empty(0, dtype=np.float32))
 
-    def _ids(self, text: str, location: tuple[str | int, ...] = ()) -> NDArray[np.int64]:
+    def _ids(self, text: str, location: Location = ()) -> NDArray[np.int64]:
         tokens = self._reader.read(text)
         unknown = np.flatnonzero(tokens.ids >= len(self._characters))
         if len(unknown):

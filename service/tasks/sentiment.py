@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from service.bundle.manifest import Bundle, SentimentTask
 from service.engine import Engine
-from service.errors import InvalidInput
+from service.errors import InvalidInput, Location
 from service.forms import Sentiment, SentimentAnswer, TextStep
 from service.softmax import softmax
 from service.state import SequenceState, initial_row
@@ -63,7 +63,7 @@ class SentimentModel(ServedModel[TextStep]):
         return result.model_copy(update={"trajectory": list(zip(words, after_each.tolist(), strict=True))})
 
     async def _read(
-        self, state: SequenceState, text: str, location: tuple[str | int, ...]
+        self, state: SequenceState, text: str, location: Location
     ) -> tuple[SequenceState, NDArray[np.float32]]:
         """Read all words but the last, which becomes pending; also the logits after each word that was read."""
         whole, pending = split_last_word(state.pending.decode() + text)

@@ -1,0 +1,1 @@
+"""The surfaces: HTTP in, the core's verbs, HTTP out."""

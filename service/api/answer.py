@@ -1,0 +1,15 @@
+"""Forms as responses."""
+
+from collections.abc import Mapping
+
+import orjson
+from pydantic import BaseModel
+from starlette.responses import Response
+
+JSON = "application/json"
+
+
+def form_response(form: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """A form as JSON, without the members that have nothing to say."""
+    content = orjson.dumps(form.model_dump(exclude_none=True))
+    return Response(content, status_code=status, media_type=JSON, headers=headers)

@@ -1,0 +1,112 @@
+"""Whole questions: a text to judge or to continue, a series to forecast."""
+
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import Any, TypeVar
+
+import orjson
+from starlette.responses import Response, StreamingResponse
+
+from service.api.problem import problem_of
+from service.catalog import Catalog
+from service.deadline import deadline
+from service.errors import ModelUnknown, ServiceError
+from service.forms import (
+    ForecastAnswer,
+    ForecastRequest,
+    GenerateAnswer,
+    GenerateRequest,
+    SentimentAnswer,
+    SentimentRequest,
+)
+from service.metrics import Metrics
+from service.sampling import drawn_seed
+from service.tasks.forecasting import ForecastingModel
+from service.tasks.generation import Finished, GenerationModel
+from service.tasks.sentiment import SentimentModel
+from service.tasks.task import ServedModel
+
+M = TypeVar("M", bound=ServedModel[Any])
+
+
+class Inference:
+    """Answers questions that need no session, each by the first served model of its task."""
+
+    def __init__(self, catalog: Catalog, metrics: Metrics, timeout_seconds: float) -> None:
+        self._catalog = catalog
+        self._metrics = metrics
+        self._timeout_seconds = timeout_seconds
+
+    async def sentiment(self, request: SentimentRequest) -> SentimentAnswer:
+        """Judge one text or several."""
+        texts = [request.text] if isinstance(request.text, str) else request.text
+        async with deadline(self._timeout_seconds):
+            return await self._model(SentimentModel).classify(texts, request.trajectory)
+
+    async def forecast(self, request: ForecastRequest) -> ForecastAnswer:
+        """Forecast every channel of a series."""
+        async with deadline(self._timeout_seconds):
+            return await self._model(ForecastingModel).forecast(request.series, request.horizon, request.quantiles)
+
+    async def generate(self, request: GenerateRequest) -> GenerateAnswer:
+        """Continue a text and answer with the whole of it."""
+        model = self._model(GenerationModel)
+        async with aclosing(self._events(model, request)) as events, deadline(self._timeout_seconds):
+            async for event in events:
+                if isinstance(event, Finished):
+                    return _answer(model, event)
+        raise RuntimeError("a generated text has no end")
+
+    async def stream(self, request: GenerateRequest) -> Response:
+        """Continue a text as a stream of server-sent events."""
+        model = self._model(GenerationModel)
+        events = self._events(model, request)
+        first = await anext(events)  # a refusal must come as a status, so before the stream begins
+        return StreamingResponse(_stream(model, first, events), media_type="text/event-stream")
+
+    def _model(self, kind: type[M]) -> M:
+        for model in self._catalog.values():
+            if isinstance(model, kind):
+                return model
+        raise ModelUnknown(f"no {kind.__name__} is served")
+
+    async def _events(self, model: GenerationModel, request: GenerateRequest) -> AsyncGenerator[str | Finished]:
+        """Pieces of the text as they become certain, then its end."""
+        started = time.perf_counter()
+        state, num_prompt_tokens = await model.open(request.prompt)
+        seed = drawn_seed() if request.seed is None else request.seed
+        is_first = True
+        async with aclosing(model.generate(state, request, seed, num_prompt_tokens)) as events:
+            async for event in events:
+                if is_first:
+                    self._metrics.time_to_first_token.observe(time.perf_counter() - started)
+                    is_first = False
+                if isinstance(event, Finished):
+                    self._metrics.generated_tokens.inc(event.continuation.usage.completion_tokens)
+                yield event
+
+
+def _answer(model: GenerationModel, end: Finished) -> GenerateAnswer:
+    return GenerateAnswer(**end.continuation.model_dump(), bundle=model.bundle.tag)
+
+
+async def _stream(
+    model: GenerationModel, first: str | Finished, rest: AsyncGenerator[str | Finished]
+) -> AsyncIterator[bytes]:
+    """Server-sent events: `text` with each piece, then `done` with all that the whole answer has beside its text."""
+    async with aclosing(rest):
+        event: str | Finished | None = first
+        try:
+            while event is not None:
+                if isinstance(event, Finished):
+                    yield _sse("done", _answer(model, event).model_dump(exclude={"text"}))
+                else:
+                    yield _sse("text", {"text": event})
+                event = await anext(rest, None)
+        except ServiceError as error:
+            yield _sse("error", problem_of(error))
+
+
+def _sse(event: str, data: dict[str, Any]) -> bytes:
+    return b"event: %s\ndata: %s\n\n" % (event.encode(), orjson.dumps(data))

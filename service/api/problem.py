@@ -1,0 +1,116 @@
+"""Refusals as `application/problem+json` (RFC 9457), the same on every surface.
+
+What BentoML and Starlette answer on their own account, a body that they cannot validate or a path that they do not
+know, passes `ProblemMiddleware`, which gives it the same form.
+"""
+
+import functools
+import logging
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Any, ParamSpec, TypeVar
+
+import orjson
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.errors import InvalidInput, Malformed, ServiceError
+
+logger = logging.getLogger(__name__)
+
+PROBLEM_JSON = "application/problem+json"
+TYPE_PREFIX = "urn:unrolled:problem:"
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def problem_of(error: ServiceError) -> dict[str, Any]:
+    """The members of a refusal's problem document."""
+    return {
+        "type": f"{TYPE_PREFIX}{error.code}",
+        "title": error.title,
+        "status": error.status,
+        "detail": str(error),
+        **error.members(),
+    }
+
+
+def problem_response(error: ServiceError) -> Response:
+    """A refusal as a response."""
+    headers = {} if error.retry_after_seconds is None else {"Retry-After": str(error.retry_after_seconds)}
+    return Response(orjson.dumps(problem_of(error)), status_code=error.status, media_type=PROBLEM_JSON, headers=headers)
+
+
+def answers_problems(handler: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R | Response]]:
+    """Make a handler answer refusals as problems. What is no refusal is logged and sent without its details."""
+
+    @functools.wraps(handler)
+    async def answer(*args: P.args, **kwargs: P.kwargs) -> R | Response:
+        try:
+            return await handler(*args, **kwargs)
+        except ServiceError as error:
+            return problem_response(error)
+        except Exception:
+            logger.exception("%s failed", handler.__name__)
+            return problem_response(ServiceError("the service failed to answer; its log says why"))
+
+    return answer
+
+
+class ProblemMiddleware:
+    """Rewrites error responses that are not problems yet."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        held: list[Message] = []
+
+        async def rewrite(message: Message) -> None:
+            if message["type"] == "http.response.start" and _is_plain_error(message):
+                held.append(message)
+            elif not held:
+                await send(message)
+            else:
+                held.append(message)
+                if not message.get("more_body", False):
+                    body = b"".join(part.get("body", b"") for part in held[1:])
+                    await _rewritten(held[0]["status"], body)(scope, receive, send)
+
+        await self._app(scope, receive, rewrite)
+
+
+def _is_plain_error(message: Message) -> bool:
+    content_type = next((value for name, value in message["headers"] if name.lower() == b"content-type"), b"")
+    return message["status"] >= 400 and not content_type.startswith(PROBLEM_JSON.encode())
+
+
+def _rewritten(status: int, body: bytes) -> Response:
+    fields = _field_errors(body)
+    if any(error["type"] == "json_invalid" for error in fields):
+        return problem_response(Malformed(f"the body is not JSON: {fields[0]['msg']}"))
+    if fields:
+        return problem_response(InvalidInput.of_fields(fields))
+    phrase = HTTPStatus(status).phrase
+    document = {"type": "about:blank", "title": phrase, "status": status, "detail": _detail(status, phrase)}
+    return Response(orjson.dumps(document), status_code=status, media_type=PROBLEM_JSON)
+
+
+def _field_errors(body: bytes) -> list[dict[str, Any]]:
+    """The errors that pydantic found, where BentoML answers with them."""
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return []
+    details = document.get("detail") if isinstance(document, dict) else None
+    return [error for error in details if {"type", "loc", "msg"} <= set(error)] if isinstance(details, list) else []
+
+
+def _detail(status: int, phrase: str) -> str:
+    if status >= 500:
+        return "the service failed to answer; its log says why"
+    return {404: "there is nothing at this path", 405: "this path does not take this method"}.get(status, phrase)

@@ -1,0 +1,13 @@
+"""Workers die with their parent: BentoML gives each a process group of its own, so a killed parent would leave them."""
+
+import ctypes
+import signal
+import sys
+
+_PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent() -> None:
+    """Ask the kernel to send SIGTERM to this process when its parent ends; Linux only, prctl(2)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

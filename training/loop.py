@@ -55,14 +55,6 @@ class Progress:
     best_epoch: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
 
-    def state_dict(self) -> dict[str, Any]:
-        """What Fabric saves."""
-        return asdict(self)
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what Fabric has read."""
-        vars(self).update(state)
-
     def is_finished(self, loop: LoopSettings) -> bool:
         """Whether all epochs are done, or too many have passed without a better dev figure."""
         has_lost_patience = loop.patience is not None and self.epoch - self.best_epoch >= loop.patience
@@ -87,9 +79,22 @@ class Run:
         module: nn.Module = self.model.module if self.average is None else self.average.module
         return module
 
-    def saved(self) -> dict[str, Any]:
-        """What a resumed run needs, by name; Fabric reads and writes the state of each in place."""
-        parts = {"model": self.model, "optimizer": self.optimizer, "progress": self.progress}
+    def save(self, path: Path) -> None:
+        """Write all that a resumed run needs into one file, whole or not at all."""
+        part = path.with_name(path.name + ".part")
+        self.fabric.save(part, self._trained() | {"progress": asdict(self.progress)})
+        if self.fabric.is_global_zero:
+            part.replace(path)
+
+    def restore(self, path: Path) -> None:
+        """Go back to what `save` has written."""
+        saved = self._trained() | {"progress": None}
+        self.fabric.load(path, saved, weights_only=True)
+        self.progress = Progress(**saved["progress"])
+
+    def _trained(self) -> dict[str, Any]:
+        """Fabric saves and restores the state of each of these."""
+        parts = {"model": self.model, "optimizer": self.optimizer}
         return parts if self.average is None else parts | {"average": self.average}
 
 
@@ -122,7 +127,7 @@ def train(task: Task[Any], output: Path, command: str, *, resume: bool = False, 
 def _train(fabric: Fabric, task: Task[Any], output: Path, command: str, resume: bool) -> None:
     run = _set_up(fabric, task)
     if resume:
-        fabric.load(output / "last" / RESUME, run.saved())
+        run.restore(output / "last" / RESUME)
     record = Record(output, f"Training of the {task.name} model", task.units)
     try:
         with tqdm(total=run.total_steps, initial=run.progress.step, unit="batch", disable=_is_silent(fabric)) as bar:
@@ -141,7 +146,7 @@ def _set_up(fabric: Fabric, task: Task[Any]) -> Run:
     loop = task.settings.loop
     fabric.seed_everything(task.settings.seed, verbose=False)
     model = task.build_model()
-    optimizer = AdamW(_parameter_groups(model, loop.weight_decay), lr=loop.learning_rate)
+    optimizer = AdamW(_parameter_groups(model, loop.weight_decay), lr=loop.learning_rate, fused=True)
     model, optimizer = fabric.setup(model, optimizer)
     average = None
     if loop.ema_decay is not None:
@@ -224,9 +229,7 @@ def _finish_epoch(run: Run, row: dict[str, float], output: Path, command: str) -
             checkpoint.save(output / "best", run.task, model, command)
         checkpoint.save(output / "last", run.task, model, command)
     # Saved last and whole: an interruption before this line repeats the epoch, with the same result.
-    run.fabric.save(output / "last" / f"{RESUME}.part", run.saved())
-    if run.fabric.is_global_zero:
-        (output / "last" / f"{RESUME}.part").replace(output / "last" / RESUME)
+    run.save(output / "last" / RESUME)
 
 
 def _seed_epoch(seed: int, epoch: int, rank: int) -> None:

@@ -1,0 +1,161 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.optimizer import register_optimizer_step_pre_hook
+
+from tests.training.toy import BATCHES, ToySettings, ToyTask
+from training import checkpoint, loop
+from training.__main__ import INTERRUPTED, main
+from training.settings import LoopSettings
+
+pytestmark = pytest.mark.usefixtures("toy")
+
+
+def weights(directory: Path) -> dict[str, torch.Tensor]:
+    return load_file(directory / "model.safetensors")
+
+
+def resume_state(output: Path) -> dict[str, Any]:
+    state: dict[str, Any] = torch.load(output / "last" / loop.RESUME, weights_only=True)
+    return state
+
+
+def without_times(history: list[dict[str, float]]) -> list[dict[str, float]]:
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in history]
+
+
+def figures_of_epochs(*errors: float, patience: int | None = None, epochs: int = 4) -> ToyTask:
+    return ToyTask(ToySettings(loop=LoopSettings(epochs=epochs, patience=patience), dev_errors=errors))
+
+
+def train_and_interrupt(monkeypatch: pytest.MonkeyPatch, output: Path, epoch: int, batch: int) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(ToyTask, "interrupt_at", (epoch, batch))
+        assert main(["toy", "--output", str(output)]) == INTERRUPTED
+
+
+@pytest.mark.parametrize(("epoch", "batch"), [(2, 0), (3, 4)])
+def test_interrupted_and_resumed_run_ends_in_the_same_bits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epoch: int, batch: int
+) -> None:
+    assert main(["toy", "--output", str(tmp_path / "whole")]) == 0
+    train_and_interrupt(monkeypatch, tmp_path / "cut", epoch, batch)
+    assert main(["toy", "--output", str(tmp_path / "cut"), "--resume"]) == 0
+
+    whole_state, cut_state = resume_state(tmp_path / "whole"), resume_state(tmp_path / "cut")
+    torch.testing.assert_close(cut_state["model"], whole_state["model"], rtol=0, atol=0)
+    torch.testing.assert_close(cut_state["average"], whole_state["average"], rtol=0, atol=0)
+    torch.testing.assert_close(cut_state["optimizer"], whole_state["optimizer"], rtol=0, atol=0)
+    assert without_times(cut_state["progress"]["history"]) == without_times(whole_state["progress"]["history"])
+    for kind in ("best", "last"):
+        torch.testing.assert_close(weights(tmp_path / "cut" / kind), weights(tmp_path / "whole" / kind), rtol=0, atol=0)
+
+
+def test_another_seed_gives_other_weights(tmp_path: Path) -> None:
+    main(["toy", "--output", str(tmp_path / "a")])
+    main(["toy", "--output", str(tmp_path / "b"), "--set", "seed=4"])
+    assert not torch.equal(
+        weights(tmp_path / "a" / "last")["head.weight"], weights(tmp_path / "b" / "last")["head.weight"]
+    )
+
+
+def test_ctrl_c_keeps_the_last_checkpoint_and_says_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "run"
+    train_and_interrupt(monkeypatch, output, epoch=2, batch=3)
+    assert f"python -m training toy --output {output} --resume" in capsys.readouterr().err
+    assert resume_state(output)["progress"]["epoch"] == 2
+    assert checkpoint.load(output / "last").task == "toy"
+    assert (output / "curves.png").is_file()
+
+
+def test_ctrl_c_before_the_first_checkpoint_says_that_nothing_is_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train_and_interrupt(monkeypatch, tmp_path / "run", epoch=0, batch=1)
+    assert "nothing is saved" in capsys.readouterr().err
+
+
+def test_run_stops_when_the_dev_figure_gets_no_better(tmp_path: Path) -> None:
+    loop.train(figures_of_epochs(5, 4, 4, 4.5, 1, patience=2, epochs=5), tmp_path, "command")
+    progress = resume_state(tmp_path)["progress"]
+    assert (progress["epoch"], progress["best_epoch"], progress["best"]) == (4, 2, 4)
+
+
+def test_best_checkpoint_is_that_of_the_best_epoch(tmp_path: Path) -> None:
+    loop.train(figures_of_epochs(5, 1, 4, epochs=3), tmp_path / "three", "command")
+    loop.train(figures_of_epochs(5, 1, 4, epochs=3), tmp_path / "again", "command")
+    assert weights(tmp_path / "three" / "best").keys() == ToyTask(ToySettings()).build_model().state_dict().keys()
+    best, last = weights(tmp_path / "three" / "best"), weights(tmp_path / "three" / "last")
+    assert not torch.equal(best["head.weight"], last["head.weight"])
+    torch.testing.assert_close(weights(tmp_path / "again" / "best"), best, rtol=0, atol=0)
+
+
+def test_carried_state_is_detached_and_fresh_in_each_epoch(tmp_path: Path) -> None:
+    task = figures_of_epochs(1, 1, epochs=2)
+    loop.train(task, tmp_path, "command")
+    assert [carry is None for carry in task.carries] == ([True] + [False] * (BATCHES - 1)) * 2
+    carried = [carry for carry in task.carries if carry is not None]
+    assert all(carry.grad_fn is None and not carry.requires_grad and carry.abs().sum() > 0 for carry in carried)
+
+
+def test_run_leaves_metrics_events_and_curves(tmp_path: Path) -> None:
+    loop.train(ToyTask(ToySettings()), tmp_path, "command")
+    header, *rows = (tmp_path / "metrics.csv").read_text().splitlines()
+    assert header.split(",")[:3] == ["epoch", "step", "train_loss"]
+    assert header.endswith("dev_error")
+    assert [row.split(",")[:2] for row in rows] == [[f"{e}.0", f"{e * BATCHES}.0"] for e in (1, 2, 3, 4)]
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert list((tmp_path / "tensorboard").iterdir())
+
+
+def test_run_is_not_overwritten_unless_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["toy", "--output", str(tmp_path), "--set", "loop.epochs=1"]
+    assert main(command) == 0
+    assert main(command) == 1
+    assert "--overwrite" in capsys.readouterr().err
+    assert main([*command, "--overwrite"]) == 0
+
+
+def test_resume_without_a_run_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["toy", "--output", str(tmp_path / "none"), "--resume"]) == 1
+    assert "none" in capsys.readouterr().err
+
+
+def test_resume_refuses_other_settings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["toy", "--output", str(tmp_path), "--resume", "--set", "seed=9"]) == 1
+    assert "--set" in capsys.readouterr().err
+
+
+def test_loss_that_is_no_number_ends_the_run(tmp_path: Path) -> None:
+    with pytest.raises(loop.TrainingError, match=r"loss is nan at step 0.*learning_rate"):
+        loop.train(ToyTask(ToySettings(diverge=True)), tmp_path, "command")
+
+
+def test_gradient_is_clipped_by_its_whole_norm(tmp_path: Path) -> None:
+    norms: list[float] = []
+
+    def measure(optimizer: Optimizer, *_: object) -> None:
+        gradients = [p.grad for group in optimizer.param_groups for p in group["params"]]
+        norms.append(float(nn.utils.get_total_norm(gradients)))
+
+    hook = register_optimizer_step_pre_hook(measure)
+    try:
+        settings = ToySettings(loop=LoopSettings(epochs=1, clip_grad_norm=0.01))
+        loop.train(ToyTask(settings), tmp_path, "command")
+    finally:
+        hook.remove()
+    assert norms == pytest.approx([0.01] * BATCHES, rel=1e-3)
+
+
+def test_only_matrices_decay() -> None:
+    matrices, vectors = loop._parameter_groups(ToyTask(ToySettings()).build_model(), 0.1)
+    assert {p.ndim for p in matrices["params"]} == {2}
+    assert {p.ndim for p in vectors["params"]} == {1}
+    assert (matrices["weight_decay"], vectors["weight_decay"]) == (0.1, 0.0)

@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from service.api.body import BodyLimitMiddleware
 from service.api.inference import Inference
+from service.api.log import leave_out_client_errors
 from service.api.measure import MeasureMiddleware
 from service.api.models import ModelRoutes
 from service.api.openapi import merged
@@ -70,6 +71,7 @@ class RNNService:
 
     def __init__(self) -> None:
         die_with_parent()
+        leave_out_client_errors()
         settings = SessionSettings()
         bundle_settings = BundleSettings()
         self._catalog = Catalog(configured_bundles(bundle_settings), bundle_settings, EngineSettings(), metrics)

@@ -13,6 +13,7 @@ ServiceError
 ├── VersionUnknown       412   the session's bundle version is not served
 ├── TooLarge             413   the body, a text or an answer is over its limit
 ├── InvalidInput         422   well-formed, but not something that the model can read
+├── SessionDamaged       500   the stored record is not what was written
 ├── QueueFull            503   try again later
 ├── StoreFull            503   no room for another session
 └── DeadlineExceeded     504   the answer took longer than the limit
@@ -119,6 +120,12 @@ class InvalidInput(ServiceError):
 
     def members(self) -> dict[str, Any]:
         return {"errors": [{"location": list(location), "message": message} for location, message in self.errors]}
+
+
+class SessionDamaged(ServiceError):
+    """The session's stored record is damaged; it is never served as something else."""
+
+    status, title, code = 500, "Session damaged", "session-damaged"
 
 
 class QueueFull(ServiceError):

@@ -3,9 +3,9 @@
 Forms hold no times and nothing else that differs between two runs on the same input.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, FiniteFloat, Tag
 
 MAX_TEXT_CHARACTERS = 65_536
 MAX_TEXTS = 256
@@ -14,6 +14,13 @@ MAX_CHANNELS = 512
 MAX_READING = 1e12
 MAX_TOKENS = 4096
 
+One = TypeVar("One")
+Many = TypeVar("Many")
+# Told apart by what was sent, so that an error speaks of that form only.
+OneOrMany = Annotated[
+    Annotated[One, Tag("one")] | Annotated[Many, Tag("list")],
+    Discriminator(lambda value: "list" if isinstance(value, list) else "one"),
+]
 Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT_CHARACTERS)]
 Reading = Annotated[FiniteFloat, Field(ge=-MAX_READING, le=MAX_READING)]
 Series = Annotated[
@@ -37,7 +44,7 @@ class Form(BaseModel):
 class SentimentRequest(Form):
     """Texts to judge."""
 
-    text: Text | Annotated[list[Text], Field(min_length=1, max_length=MAX_TEXTS)] = Field(
+    text: OneOrMany[Text, Annotated[list[Text], Field(min_length=1, max_length=MAX_TEXTS)]] = Field(
         examples=["A wonderful film."], description=f"One text or up to {MAX_TEXTS}"
     )
     trajectory: bool = Field(False, description="Also answer the label's probability after each word")
@@ -69,7 +76,7 @@ class Sampling(Form):
     top_k: int | None = Field(None, ge=1, description="Sample among the k most probable characters")
     top_p: float = Field(1.0, gt=0, le=1, description="Sample among the most probable characters of this total mass")
     seed: int | None = Field(None, ge=0, lt=2**63, description="Same seed, same text; left out, one is drawn")
-    stop: StopString | Annotated[list[StopString], Field(max_length=4)] = Field(
+    stop: OneOrMany[StopString, Annotated[list[StopString], Field(max_length=4)]] = Field(
         default_factory=list, description="End before any of these strings"
     )
 

@@ -23,6 +23,7 @@ from service.deadline import deadline
 from service.errors import (
     InvalidInput,
     ModelUnknown,
+    SessionDamaged,
     SessionGone,
     SessionUnknown,
     StepConflict,
@@ -34,7 +35,7 @@ from service.metrics import Metrics
 from service.sampling import derived_seed
 from service.settings import SessionSettings
 from service.stores.base import Full, Record, Store, Swap
-from service.stores.codec import SessionBody, decode, encode
+from service.stores.codec import RecordDamaged, SessionBody, decode, encode
 from service.tasks.task import ServedModel
 
 logger = logging.getLogger(__name__)
@@ -182,11 +183,15 @@ class Sessions:
             record = await self._bury(record, "expired")
         if record.ended:
             raise SessionGone(f"session {session_id!r} is over: {record.ended}", record.ended)
-        return _Loaded(record, decode(record.body))
+        try:
+            return _Loaded(record, decode(record.body))
+        except RecordDamaged as error:
+            logger.error("session %s of %s: %s", session_id, owner, error)
+            raise SessionDamaged(f"the record of session {session_id!r} is damaged; it cannot go on") from error
 
     async def _bury(self, record: Record, reason: str) -> Record:
         forget_at = self._clock() + self._settings.remember_ended_seconds
-        buried = replace(record, step=record.step, expires_at=forget_at, ended=reason, body=b"")
+        buried = replace(record, expires_at=forget_at, ended=reason, body=b"")
         (written,) = await self._store.swap([Swap(buried, expected_step=record.step)])
         if written:
             self._metrics.sessions_ended.labels(reason).inc()

@@ -15,7 +15,8 @@ from service.state import Row, SequenceState
 
 MAGIC = b"URSB"
 VERSION = 1
-_PREFIX = struct.Struct("<4sHII")
+_SEAL = struct.Struct("<4sI")
+_LENGTHS = struct.Struct("<HI")
 
 
 class RecordDamaged(Exception):
@@ -62,8 +63,10 @@ def encode(body: SessionBody) -> bytes:
             "tensors": [[name, v.dtype.str, v.shape] for name, v in rows[0].items()] if rows else [],
         }
     )
-    payload = b"".join([head, body.state.pending, body.last_answer, *(values.tobytes() for values in tensors)])
-    return _PREFIX.pack(MAGIC, VERSION, len(head), zlib.crc32(payload)) + payload
+    lengths = _LENGTHS.pack(VERSION, len(head))
+    parts = [lengths, head, body.state.pending, body.last_answer, *(values.tobytes() for values in tensors)]
+    payload = b"".join(parts)
+    return _SEAL.pack(MAGIC, zlib.crc32(payload)) + payload
 
 
 def decode(content: bytes) -> SessionBody:
@@ -72,14 +75,11 @@ def decode(content: bytes) -> SessionBody:
     Raises:
         RecordDamaged: They are cut, altered or of an unknown format.
     """
-    if len(content) < _PREFIX.size:
-        raise RecordDamaged("the record is shorter than its prefix")
-    magic, version, head_length, checksum = _PREFIX.unpack_from(content)
-    payload = memoryview(content)[_PREFIX.size :]
-    if magic != MAGIC or version != VERSION:
-        raise RecordDamaged(f"the record's format is {magic!r} {version}, not {MAGIC!r} {VERSION}")
-    if zlib.crc32(payload) != checksum:
-        raise RecordDamaged("the record's checksum does not match")
+    payload = _unsealed(content)
+    version, head_length = _LENGTHS.unpack_from(payload)
+    if version != VERSION:
+        raise RecordDamaged(f"the record's format version is {version}, not {VERSION}")
+    payload = payload[_LENGTHS.size :]
     head: dict[str, Any] = orjson.loads(payload[:head_length])
     pending_length, answer_length = head["lengths"]
     answer_start = head_length + pending_length
@@ -99,6 +99,18 @@ def decode(content: bytes) -> SessionBody:
         last_digest=head["last_digest"],
         last_answer=bytes(payload[answer_start:tensors_start]),
     )
+
+
+def _unsealed(content: bytes) -> memoryview:
+    if len(content) < _SEAL.size + _LENGTHS.size:
+        raise RecordDamaged("the record is cut")
+    magic, checksum = _SEAL.unpack_from(content)
+    payload = memoryview(content)[_SEAL.size :]
+    if magic != MAGIC:
+        raise RecordDamaged(f"the record begins with {magic!r}, not {MAGIC!r}")
+    if zlib.crc32(payload) != checksum:
+        raise RecordDamaged("the record's checksum does not match")
+    return payload
 
 
 def _rows(content: memoryview, tensors: list[tuple[str, str, list[int]]], num_rows: int) -> tuple[Row, ...]:

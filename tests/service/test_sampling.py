@@ -1,0 +1,39 @@
+"""Chance that can be repeated."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.sampling import derived_seed, drawn_seed, uniforms
+
+SEEDS = st.integers(0, 2**63 - 1)
+
+
+@given(SEEDS, st.integers(0, 10_000), st.integers(1, 40), st.integers(0, 40))
+def test_a_draw_depends_on_seed_and_position_only(seed: int, position: int, count: int, cut: int) -> None:
+    cut = min(cut, count)
+    parts = [uniforms(seed, position, cut), uniforms(seed, position + cut, count - cut)]
+    np.testing.assert_array_equal(uniforms(seed, position, count), np.concatenate(parts))
+
+
+def test_draws_are_uniform_and_never_one() -> None:
+    draws = uniforms(7, 0, 100_000)
+    assert draws.dtype == np.float32
+    assert draws.min() >= 0
+    assert draws.max() < 1
+    np.testing.assert_allclose(np.histogram(draws, bins=10, range=(0, 1))[0] / len(draws), 0.1, atol=0.005)
+
+
+def test_seeds_give_different_draws() -> None:
+    assert not np.array_equal(uniforms(1, 0, 8), uniforms(2, 0, 8))
+
+
+def test_a_session_derives_another_seed_for_every_step_and_secret() -> None:
+    seeds = {derived_seed(secret, step) for secret in ("a", "b") for step in range(50)}
+    assert len(seeds) == 100
+    assert all(0 <= seed < 2**63 for seed in seeds)
+    assert derived_seed("a", 3) == derived_seed("a", 3)
+
+
+def test_a_drawn_seed_is_one_that_a_client_may_send_back() -> None:
+    assert 0 <= drawn_seed() < 2**63

@@ -1,0 +1,146 @@
+"""The scheduler, with small numbers and nothing else."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.ladder import covering_rung, exact_rung
+from service.scheduler import Batch, Job, Ladder, Lane, Scheduler
+
+
+def scheduler(max_batch_rows: int = 3, max_queue_rows: int = 100) -> Scheduler[Job]:
+    ladders = {"encode": Ladder((1, 8, 32), exact_rung), "decode": Ladder((8, 32), covering_rung)}
+    return Scheduler(ladders, max_batch_rows, max_queue_rows)
+
+
+def admit(target: Scheduler[Job], *lengths: int, stage: str = "encode") -> list[Job]:
+    jobs = [Job(stage, length) for length in lengths]
+    for job in jobs:
+        target.admit(job)
+    return jobs
+
+
+def taken(target: Scheduler[Job]) -> Batch[Job]:
+    batch = target.schedule()
+    assert batch is not None
+    return batch
+
+
+def test_nothing_waits_in_an_empty_scheduler() -> None:
+    assert scheduler().schedule() is None
+
+
+def test_jobs_of_one_rung_share_a_batch_up_to_the_limit() -> None:
+    target = scheduler(max_batch_rows=3)
+    jobs = admit(target, 1, 1, 1, 1)
+    assert taken(target) == Batch(Lane("encode", 1), tuple(jobs[:3]))
+    assert taken(target) == Batch(Lane("encode", 1), tuple(jobs[3:]))
+
+
+def test_stages_never_share_a_batch() -> None:
+    target = scheduler()
+    (step,) = admit(target, 8)
+    (generation,) = admit(target, 8, stage="decode")
+    assert taken(target).jobs == (step,)
+    assert taken(target).jobs == (generation,)
+
+
+def test_a_job_goes_down_the_ladder_until_it_is_done() -> None:
+    target = scheduler()
+    (job,) = admit(target, 42)
+    sizes = []
+    while batch := target.schedule():
+        sizes.append(batch.lane.size)
+        done = target.complete(batch)
+    assert sizes == [32, 8, 1, 1]
+    assert done == (job,)
+    assert target.num_admitted == 0
+
+
+def test_a_covering_rung_finishes_what_is_shorter_than_it() -> None:
+    target = scheduler()
+    (job,) = admit(target, 5, stage="decode")
+    batch = taken(target)
+    assert batch.lane == Lane("decode", 8)
+    assert target.complete(batch) == (job,)
+
+
+def test_jobs_join_a_batch_at_every_turn() -> None:
+    target = scheduler()
+    (first,) = admit(target, 2)
+    target.complete(taken(target))
+    (second,) = admit(target, 1)
+    assert taken(target).jobs == (first, second)
+
+
+def test_a_long_prompt_does_not_starve_single_steps() -> None:
+    target = scheduler()
+    (prompt,) = admit(target, 32 * 100)
+    target.complete(taken(target))
+    (step,) = admit(target, 1)
+    turns = 0
+    while step.remaining:
+        target.complete(taken(target))
+        turns += 1
+    assert turns <= 2
+    assert prompt.remaining > 32 * 90
+
+
+def test_a_stream_of_single_steps_does_not_starve_a_long_prompt() -> None:
+    target = scheduler(max_batch_rows=2)
+    (prompt,) = admit(target, 32 * 3)
+    for _ in range(8):
+        admit(target, 1, 1)
+        target.complete(taken(target))
+    assert prompt.remaining == 0
+
+
+def test_the_queue_is_bounded_in_rows_that_wait_or_run() -> None:
+    target = scheduler(max_queue_rows=2)
+    admit(target, 1, 1)
+    assert not target.can_admit(1)
+    batch = taken(target)
+    assert not target.can_admit(1)
+    target.complete(batch)
+    assert target.can_admit(2)
+
+
+def test_a_withdrawn_job_leaves_its_lane_and_its_place() -> None:
+    target = scheduler()
+    first, second = admit(target, 1, 1)
+    target.withdraw(first)
+    assert target.num_admitted == 1
+    assert taken(target).jobs == (second,)
+
+
+def test_withdrawing_what_is_done_or_running_changes_nothing() -> None:
+    target = scheduler()
+    done, running = admit(target, 1, 9)
+    target.complete(taken(target))
+    batch = taken(target)
+    target.withdraw(done)
+    target.withdraw(running)
+    assert target.num_admitted == 1
+    assert target.complete(batch) == ()
+    assert taken(target).jobs == (running,)
+
+
+def test_a_dropped_job_makes_room_and_never_comes_back() -> None:
+    target = scheduler(max_queue_rows=1)
+    (job,) = admit(target, 64)
+    taken(target)
+    target.drop(job)
+    assert target.can_admit(1)
+    assert target.schedule() is None
+
+
+@given(st.lists(st.tuples(st.sampled_from(["encode", "decode"]), st.integers(1, 200)), max_size=40), st.integers(1, 7))
+def test_every_job_is_done_exactly_once_and_no_batch_is_too_large(work: list[tuple[str, int]], rows: int) -> None:
+    target = scheduler(max_batch_rows=rows)
+    jobs = [job for stage, length in work for job in admit(target, length, stage=stage)]
+    done: list[Job] = []
+    while batch := target.schedule():
+        assert 1 <= len(batch.jobs) <= rows
+        assert {job.stage for job in batch.jobs} == {batch.lane.stage}
+        done.extend(target.complete(batch))
+    assert sorted(map(id, done)) == sorted(map(id, jobs))
+    assert target.num_admitted == 0

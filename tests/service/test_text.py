@@ -1,0 +1,41 @@
+"""Where a growing text may be cut."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.text import longest_word, split_last_word
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("", ("", "")),
+        ("  \n", ("", "")),
+        ("wond", ("", "wond")),
+        ("a wond", ("a ", "wond")),
+        ("a wonder ", ("a ", "wonder ")),
+        ("a wonder \t\n", ("a ", "wonder ")),
+        ("\u00a0x\u00a0", ("\u00a0", "x ")),
+    ],
+)
+def test_a_text_is_cut_before_its_last_word(text: str, parts: tuple[str, str]) -> None:
+    assert split_last_word(text) == parts
+
+
+@given(st.lists(st.text(" \tab\u2003\x1c", max_size=6), max_size=6))
+def test_pieces_give_the_words_of_the_whole(pieces: list[str]) -> None:
+    read, pending = "", ""
+    for piece in pieces:
+        whole, pending = split_last_word(pending + piece)
+        read += whole
+    everything, last = split_last_word("".join(pieces))
+    assert (read.replace("\x1c", "c") + pending.replace("\x1c", "c")).split() == (
+        (everything + last).replace("\x1c", "c").split()
+    )
+    assert pending.rstrip(" ") == last.rstrip(" ")
+
+
+def test_the_longest_word_counts_characters_between_white_space() -> None:
+    assert longest_word("a bbb cc") == 3
+    assert longest_word("") == 0

@@ -133,10 +133,10 @@ class GRUCell(nn.Module):
     def advance(self, projected_t: Tensor, h_prev: Tensor) -> Tensor:
         """The next hidden state (N, H) from the projected input (N, 3H) and the previous state (N, H)."""
         H = self.hidden_size
-        recurrent = h_prev @ self.Wh
-        gates = torch.sigmoid(projected_t[:, : 2 * H] + recurrent[:, : 2 * H])
-        r, z = gates[:, :H], gates[:, H:]
-        n = torch.tanh(projected_t[:, 2 * H :] + r * (recurrent[:, 2 * H :] + self.bhn))
+        input_rz, input_n = torch.split(projected_t, [2 * H, H], dim=-1)
+        hidden_rz, hidden_n = torch.split(h_prev @ self.Wh, [2 * H, H], dim=-1)
+        r, z = torch.split(torch.sigmoid(input_rz + hidden_rz), H, dim=-1)
+        n = torch.tanh(input_n + r * (hidden_n + self.bhn))
         # (1 - z) n + z h_prev with one product less.
         return n + z * (h_prev - n)
 
@@ -209,9 +209,9 @@ class LSTMCell(nn.Module):
         """h_t and c_t, (N, H) each, from the projected input (N, 4H) and the previous h and c (N, H)."""
         H = self.hidden_size
         gates = projected_t + h_prev @ self.Wh
-        opened = torch.sigmoid(gates[:, : 3 * H])
-        i, f, o = opened[:, :H], opened[:, H : 2 * H], opened[:, 2 * H :]
-        c_t = f * c_prev + i * torch.tanh(gates[:, 3 * H :])
+        ifo, g = torch.split(gates, [3 * H, H], dim=-1)
+        i, f, o = torch.split(torch.sigmoid(ifo), H, dim=-1)
+        c_t = f * c_prev + i * torch.tanh(g)
         return o * torch.tanh(c_t), c_t
 
     def step(self, x_t: Tensor, h_prev: Tensor, c_prev: Tensor) -> tuple[Tensor, Tensor]:

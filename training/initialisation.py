@@ -46,7 +46,7 @@ def recurrent_gates(cell: Cell) -> Iterator[Tensor]:
 
 
 def _gates(weights: nn.Parameter, hidden_size: int) -> Iterator[Tensor]:
-    yield from weights.detach().split(hidden_size, dim=1)  # type: ignore[no-untyped-call]
+    yield from torch.split(weights.detach(), hidden_size, dim=1)
 
 
 def _hidden_size(cell: Cell) -> int:

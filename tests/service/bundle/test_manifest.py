@@ -1,0 +1,72 @@
+"""What is accepted as a bundle."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.bundle.errors import BundleDamaged, BundleFormatUnknown
+from service.bundle.manifest import read_bundle
+from tests.service.bundle.conftest import MANIFEST, write_manifest
+
+
+def test_a_sound_bundle_is_read_and_its_version_follows_its_content(directory: Path) -> None:
+    bundle = read_bundle(directory)
+    assert bundle.tag == f"sum:{bundle.version}"
+    assert read_bundle(directory).version == bundle.version
+    write_manifest(directory, licence="Apache-2.0")
+    assert read_bundle(directory).version != bundle.version
+
+
+def test_an_altered_file_is_refused_by_name(directory: Path) -> None:
+    with (directory / "encode-1.onnx").open("ab") as file:
+        file.write(b"!")
+    with pytest.raises(BundleDamaged, match=r"encode-1.onnx: sha256 is [0-9a-f]{64}, the manifest says"):
+        read_bundle(directory)
+
+
+def test_a_missing_file_is_refused_by_name(directory: Path) -> None:
+    (directory / "encode-1.onnx").unlink()
+    with pytest.raises(BundleDamaged, match=r"encode-1.onnx: missing"):
+        read_bundle(directory)
+
+
+@pytest.mark.parametrize("version", [0, 2, "1", None])
+def test_an_unknown_format_version_is_refused_before_anything_else(directory: Path, version: object) -> None:
+    (directory / "manifest.json").write_text(json.dumps({"format_version": version, "something": "new"}))
+    with pytest.raises(BundleFormatUnknown, match="format version"):
+        read_bundle(directory)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"format_version": 1}'])
+def test_what_is_no_manifest_is_refused(directory: Path, content: str) -> None:
+    (directory / "manifest.json").write_text(content)
+    with pytest.raises(BundleDamaged):
+        read_bundle(directory)
+
+
+def test_a_directory_without_manifest_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BundleDamaged, match=r"no readable manifest\.json"):
+        read_bundle(tmp_path)
+
+
+STAGE = MANIFEST["stages"][0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"surprise": 1}, "Extra inputs are not permitted"),
+        ({"files": {"../../etc/passwd": "0" * 64}}, "String should match pattern"),
+        ({"stages": [{**STAGE, "reads": ["h"]}]}, "uses state that is not listed"),
+        ({"stages": [{**STAGE, "rungs": {"1": "other.onnx"}}]}, "uses files that are not listed"),
+        ({"stages": [{**STAGE, "rungs": {"65": "encode-1.onnx"}}]}, "must be 1 to 64"),
+        ({"state": [{"name": "total", "dtype": "float32", "shape": [1], "initial": 0}]}, "exactly one axis 'N'"),
+        ({"name": "Not A Tag"}, "String should match pattern"),
+    ],
+)
+def test_a_manifest_that_contradicts_itself_is_refused(directory: Path, changes: dict[str, Any], reason: str) -> None:
+    write_manifest(directory, **changes)
+    with pytest.raises(BundleDamaged, match=reason):
+        read_bundle(directory)

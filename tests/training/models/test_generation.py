@@ -1,0 +1,58 @@
+import pytest
+import torch
+from torch import nn
+
+from training.models.generation import GenerationModel, GenerationModelSettings
+from training.models.streaming import StreamingModel
+
+V, N, T, C, H = 11, 2, 6, 5, 7
+
+
+def make_model(layers: int) -> GenerationModel:
+    torch.manual_seed(1)
+    return GenerationModel(V, GenerationModelSettings(embedding_size=C, hidden_size=H, layers=layers)).eval()
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+@torch.no_grad()
+def test_unrolled_pass_equals_the_fused_one_over_carried_state(layers: int) -> None:
+    model = make_model(layers)
+    state = model.initial_state(N)
+    h, c = state["h"], state["c"]
+    for _ in range(3):
+        x = torch.randint(V, (N, T))
+        outputs, state = model.unroll(x, state)
+        logits, h, c = model(x, h, c)
+        torch.testing.assert_close(outputs["logits"], logits, rtol=0, atol=1e-6)
+        torch.testing.assert_close(state["h"], h, rtol=0, atol=1e-6)
+        torch.testing.assert_close(state["c"], c, rtol=0, atol=1e-6)
+        torch.testing.assert_close(state["pending_logits"], outputs["logits"][:, -1], rtol=0, atol=0)
+
+
+@torch.no_grad()
+def test_state_has_the_declared_names_shapes_and_types() -> None:
+    model: StreamingModel = make_model(layers=3)
+    fresh = model.initial_state(N)
+    _, after = model.unroll(torch.randint(V, (N, T)), fresh)
+    assert list(after) == [tensor.name for tensor in model.state] == ["h", "c", "pending_logits"]
+    for tensor in model.state:
+        assert fresh[tensor.name].shape == after[tensor.name].shape
+        assert str(after[tensor.name].dtype) == f"torch.{tensor.dtype}"
+    assert tuple(fresh["h"].shape) == (3, N, H)
+
+
+@torch.no_grad()
+def test_pending_logits_are_an_answer_and_no_input() -> None:
+    model = make_model(layers=1)
+    x, state = torch.randint(V, (N, T)), model.initial_state(N)
+    other = state | {"pending_logits": torch.randn(N, V)}
+    assert torch.equal(model.unroll(x, state)[0]["logits"], model.unroll(x, other)[0]["logits"])
+
+
+def test_forget_gates_start_open_and_recurrent_weights_orthogonal() -> None:
+    layer = make_model(layers=2).layers[1]
+    assert isinstance(layer, nn.LSTM)
+    weights = dict(layer.named_parameters())
+    assert (weights["bias_ih_l0"] + weights["bias_hh_l0"]).tolist() == [0.0] * H + [1.0] * H + [0.0] * 2 * H
+    gate = weights["weight_hh_l0"][:H]
+    torch.testing.assert_close(gate @ gate.T, torch.eye(H))

@@ -1,0 +1,88 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from tokenizers import Tokenizer
+
+from training import checkpoint
+from training.checkpoint import CheckpointError
+from training.models.generation import GenerationModelSettings
+from training.tasks.generation import GenerationSettings, GenerationTask
+from training.vocabulary import character_tokenizer
+
+SETTINGS = GenerationSettings(seed=9, model=GenerationModelSettings(hidden_size=7, embedding_size=5))
+
+
+@pytest.fixture
+def task(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> GenerationTask:
+    # No data set is needed to open a checkpoint.
+    monkeypatch.setenv("UNROLLED_DATA_DIR", str(tmp_path / "none"))
+    return GenerationTask(SETTINGS, character_tokenizer("abc"))
+
+
+@pytest.fixture
+def saved(task: GenerationTask, tmp_path: Path) -> Path:
+    checkpoint.save(tmp_path / "best", task, task.build_model(), "python -m training generation")
+    return tmp_path / "best"
+
+
+def test_saved_checkpoint_is_loaded_with_the_same_weights_and_settings(task: GenerationTask, tmp_path: Path) -> None:
+    model = task.build_model()
+    checkpoint.save(tmp_path / "best", task, model, "python -m training generation")
+    loaded = checkpoint.load(tmp_path / "best")
+    torch.testing.assert_close(dict(loaded.model.state_dict()), dict(model.state_dict()), rtol=0, atol=0)
+    assert (loaded.task, loaded.settings, loaded.command) == ("generation", SETTINGS, "python -m training generation")
+    assert not loaded.model.training
+    assert loaded.sources == task.sources
+    assert loaded.tokenizer_path is not None
+    assert Tokenizer.from_file(str(loaded.tokenizer_path)).encode("cab").ids == [2, 0, 1]
+
+
+def test_figures_of_both_splits_are_kept(saved: Path) -> None:
+    assert checkpoint.load(saved).figures == {}
+    checkpoint.write_figures(saved, "dev", {"accuracy": 0.5, "examples": 7.0})
+    checkpoint.write_figures(saved, "test", {"accuracy": 0.25})
+    checkpoint.write_figures(saved, "dev", {"accuracy": 0.75})
+    assert checkpoint.load(saved).figures == {"dev": {"accuracy": 0.75}, "test": {"accuracy": 0.25}}
+
+
+def test_new_weights_have_no_figures_yet(saved: Path, task: GenerationTask) -> None:
+    checkpoint.write_figures(saved, "dev", {"accuracy": 0.5})
+    checkpoint.save(saved, task, task.build_model(), "again")
+    assert checkpoint.load(saved).figures == {}
+
+
+def test_directory_without_a_checkpoint_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"no checkpoint: it has no config\.json"):
+        checkpoint.load(tmp_path)
+
+
+def test_missing_weights_are_an_error_that_names_the_file(saved: Path) -> None:
+    (saved / "model.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=r"model\.safetensors"):
+        checkpoint.load(saved)
+
+
+def test_damaged_weights_are_an_error_that_names_the_file(saved: Path) -> None:
+    content = (saved / "model.safetensors").read_bytes()
+    (saved / "model.safetensors").write_bytes(content[: len(content) // 2])
+    with pytest.raises(CheckpointError, match=r"model\.safetensors"):
+        checkpoint.load(saved)
+
+
+def test_weights_of_another_size_are_an_error(saved: Path) -> None:
+    config = json.loads((saved / "config.json").read_text())
+    config["settings"]["model"]["hidden_size"] = 8
+    (saved / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match="size mismatch"):
+        checkpoint.load(saved)
+
+
+@pytest.mark.parametrize(
+    "content", ["{", '{"task": "cooking", "settings": {}, "command": ""}', '{"task": "generation"}']
+)
+def test_config_that_makes_no_sense_is_an_error_that_names_the_file(saved: Path, content: str) -> None:
+    (saved / "config.json").write_text(content)
+    with pytest.raises(CheckpointError, match=r"config\.json"):
+        checkpoint.load(saved)

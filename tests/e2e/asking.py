@@ -1,0 +1,37 @@
+"""Asking the service: what was answered, or what it refused."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import httpx
+
+Json = dict[str, Any]
+
+
+def ask(client: httpx.Client, path: str, body: Json) -> Json:
+    """The answer to a request that must succeed."""
+    response = client.post(path, json=body)
+    assert response.is_success, response.text
+    answer: Json = response.json()
+    return answer
+
+
+def open_session(client: httpx.Client, model: str) -> str:
+    """The id of a new session."""
+    session_id: str = ask(client, "/sessions", {"model": model})["session_id"]
+    return session_id
+
+
+def step(client: httpx.Client, session_id: str, inputs: Json) -> Json:
+    """The outputs of the next step."""
+    outputs: Json = ask(client, f"/sessions/{session_id}/steps", {"inputs": inputs})["outputs"]
+    return outputs
+
+
+def last_step(client: httpx.Client, model: str, steps: Iterable[Json]) -> Json:
+    """The outputs of the last of several steps of a new session."""
+    session_id = open_session(client, model)
+    outputs: Json = {}
+    for inputs in steps:
+        outputs = step(client, session_id, inputs)
+    return outputs

@@ -108,26 +108,23 @@ class GenerationTask(Task[GenerationSettings]):
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """The dev text read in 16 rows side by side, each with a carried state: quicker than one row."""
-        return {"nats_per_char": self._nats_per_char(model, self._rows("dev", 16))}
+        return {"nats_per_char": self._nats_per_char(model, self._rows("dev", len(self._text["dev"]) // 16))}
 
     def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
         """Nats per character of one stateful pass from the first to the last character, and with resets."""
         if split not in self._text:
             raise DataError(f"{self.name} has no {split} split, only train and dev")
-        whole = self._rows(split, 1)
-        windows = self._rows(split, whole.shape[1] // RESET_EVERY)
-        stateful = self._nats_per_char(model, whole)
+        stateful = self._nats_per_char(model, self._rows(split, len(self._text[split]) - 1))
         return {
             "nats_per_char": stateful,
             "bits_per_char": stateful / float(np.log(2)),
-            f"nats_per_char_reset_{RESET_EVERY}": self._nats_per_char(model, windows),
-            "characters": float(whole.shape[1]),
+            f"nats_per_char_reset_{RESET_EVERY}": self._nats_per_char(model, self._rows(split, RESET_EVERY)),
+            "characters": float(len(self._text[split])),
         }
 
-    def _rows(self, split: str, rows: int) -> Tensor:
-        ids = self.encode(self._text[split])
-        columns = (len(ids) - 1) // rows
-        return ids[: rows * columns + 1].unfold(0, columns + 1, columns)
+    def _rows(self, split: str, columns: int) -> Tensor:
+        """The text in rows of `columns` predicted characters, each beginning with the last one of the row before."""
+        return self.encode(self._text[split]).unfold(0, columns + 1, columns)
 
     def _nats_per_char(self, model: nn.Module, rows: Tensor) -> float:
         """Mean over all characters but the first of each row (N, T), the state carried along the row."""

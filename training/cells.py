@@ -83,13 +83,15 @@ class VanillaCell(nn.Module):
         return h @ self.Why + self.by
 
     @classmethod
-    def from_torch(cls, module: nn.RNN | nn.RNNCell, layer: int = 0) -> Self:
+    def from_torch(cls, module: nn.RNN | nn.RNNCell | Self, layer: int = 0) -> Self:
         """A cell with copies of the weights of torch's own module.
 
         Args:
-            module: One cell, or a stack of which one layer is taken.
+            module: One cell, or a stack of which one layer is taken; a cell of this class is returned as it is.
             layer: Which layer of a stack, from 0.
         """
+        if isinstance(module, cls):
+            return module
         weights = _torch_weights(module, layer)
         cell = weights.place(cls(weights.input_size, weights.hidden_size, module.nonlinearity))  # type: ignore[arg-type]
         cell.load_torch_state_dict(module.state_dict(), layer)
@@ -150,13 +152,15 @@ class GRUCell(nn.Module):
         return self.advance(self.project(x_t), h_prev)
 
     @classmethod
-    def from_torch(cls, module: nn.GRU | nn.GRUCell, layer: int = 0) -> Self:
+    def from_torch(cls, module: nn.GRU | nn.GRUCell | Self, layer: int = 0) -> Self:
         """A cell with copies of the weights of torch's own module.
 
         Args:
-            module: One cell, or a stack of which one layer is taken.
+            module: One cell, or a stack of which one layer is taken; a cell of this class is returned as it is.
             layer: Which layer of a stack, from 0.
         """
+        if isinstance(module, cls):
+            return module
         weights = _torch_weights(module, layer)
         cell = weights.place(cls(weights.input_size, weights.hidden_size))
         cell.load_torch_state_dict(module.state_dict(), layer)
@@ -225,13 +229,15 @@ class LSTMCell(nn.Module):
         return self.advance(self.project(x_t), h_prev, c_prev)
 
     @classmethod
-    def from_torch(cls, module: nn.LSTM | nn.LSTMCell, layer: int = 0) -> Self:
+    def from_torch(cls, module: nn.LSTM | nn.LSTMCell | Self, layer: int = 0) -> Self:
         """A cell with copies of the weights of torch's own module.
 
         Args:
-            module: One cell, or a stack of which one layer is taken.
+            module: One cell, or a stack of which one layer is taken; a cell of this class is returned as it is.
             layer: Which layer of a stack, from 0.
         """
+        if isinstance(module, cls):
+            return module
         weights = _torch_weights(module, layer)
         cell = weights.place(cls(weights.input_size, weights.hidden_size))
         cell.load_torch_state_dict(module.state_dict(), layer)

@@ -109,6 +109,11 @@ def test_copied_weights_are_independent_of_torchs() -> None:
     assert ours.Wx.requires_grad
 
 
+def test_a_cell_needs_no_copying() -> None:
+    cell = LSTMCell(5, 7)
+    assert LSTMCell.from_torch(cell) is cell
+
+
 def test_a_missing_layer_is_named() -> None:
     with pytest.raises(KeyError, match="no layer 2"):
         GRUCell.from_torch(nn.GRU(5, 7, num_layers=2), layer=2)

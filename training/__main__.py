@@ -26,6 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (CheckpointError, DataError, SettingsError, TrainingError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        return INTERRUPTED
     return status
 
 

@@ -55,6 +55,7 @@ def _add_training(parser: argparse.ArgumentParser, task: str) -> None:
         dest="overrides",
         help="replace one setting, for instance loop.epochs=3; may be repeated",
     )
+    parser.add_argument("--show-settings", action="store_true", help="print every setting and stop")
     parser.add_argument("--output", type=Path, default=Path("runs") / task, help=f"default: runs/{task}")
     start = parser.add_mutually_exclusive_group()
     start.add_argument("--resume", action="store_true", help="go on with an interrupted run, with its settings")
@@ -71,7 +72,11 @@ def _train(options: argparse.Namespace) -> int:
         saved = checkpoint.load(options.output / "last")
         task, command = saved.definition, saved.command
     else:
-        task = task_type(settings.load(task_type.settings_type, options.task, options.config, options.overrides))
+        chosen = settings.load(task_type.settings_type, options.task, options.config, options.overrides)
+        task = task_type(chosen)
+    if options.show_settings:
+        print("\n".join(settings.describe(task.settings)))
+        return 0
     try:
         loop.train(task, options.output, command, resume=options.resume, overwrite=options.overwrite)
     except KeyboardInterrupt:

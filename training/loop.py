@@ -177,7 +177,7 @@ def _train_epoch(run: Run, bar: "tqdm[Any]") -> dict[str, float]:
     return {
         "epoch": float(epoch + 1),
         "step": float(run.progress.step),
-        "train_loss": float(run.fabric.all_reduce(torch.tensor(losses).mean(), reduce_op="mean")),
+        "train_loss": torch.as_tensor(run.fabric.all_reduce(torch.tensor(losses).mean(), reduce_op="mean")).item(),
         "grad_norm": float(np.mean(norms)),
         "learning_rate": run.optimizer.param_groups[0]["lr"],
         "seconds": time.perf_counter() - start,

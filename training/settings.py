@@ -4,7 +4,7 @@ Every task derives its own settings from `Settings`; this module knows what all 
 """
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -83,6 +83,16 @@ def validate(settings_type: type[AnySettings], values: Mapping[str, Any]) -> Any
         return settings_type.model_validate(values)
     except ValidationError as error:
         raise SettingsError("\n".join(_describe(mistake, settings_type) for mistake in error.errors())) from error
+
+
+def describe(settings: BaseModel, prefix: str = "") -> Iterator[str]:
+    """One line a setting, with its dotted key, its value and what it means."""
+    for name, field in type(settings).model_fields.items():
+        value = getattr(settings, name)
+        if isinstance(value, BaseModel):
+            yield from describe(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix + name + '=' + str(value):36} {field.description or ''}".rstrip()
 
 
 def _describe(mistake: Any, settings_type: type[BaseModel]) -> str:  # noqa: ANN401  # pydantic's ErrorDetails

@@ -87,7 +87,7 @@ def test_broken_config_is_an_error_that_names_file_and_line(configs: Path) -> No
 def test_settings_are_described_with_key_value_and_meaning() -> None:
     lines = list(settings.describe(load("loop.epochs=9")))
     assert "model.hidden_size=5" in lines
-    assert any(line.split() == "loop.epochs=9 passes over the training data".split() for line in lines)
+    assert any(line.split() == ["loop.epochs=9", "passes", "over", "the", "training", "data"] for line in lines)
 
 
 def test_settings_survive_json() -> None:

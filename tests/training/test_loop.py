@@ -154,6 +154,14 @@ def test_gradient_is_clipped_by_its_whole_norm(tmp_path: Path) -> None:
     assert norms == pytest.approx([0.01] * BATCHES, rel=1e-3)
 
 
+def test_two_processes_deal_out_the_rows_and_learn_the_same(tmp_path: Path) -> None:
+    alone = LoopSettings(epochs=1, ema_decay=0.9)
+    shared = alone.model_copy(update={"devices": 2, "strategy": "ddp_spawn"})
+    for name, settings in (("alone", alone), ("shared", shared)):
+        loop.train(ToyTask(ToySettings(loop=settings, dropout=0.0)), tmp_path / name, "command")
+    torch.testing.assert_close(weights(tmp_path / "shared" / "last"), weights(tmp_path / "alone" / "last"))
+
+
 def test_only_matrices_decay() -> None:
     matrices, vectors = loop._parameter_groups(ToyTask(ToySettings()).build_model(), 0.1)
     assert {p.ndim for p in matrices["params"]} == {2}

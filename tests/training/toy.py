@@ -20,16 +20,17 @@ class ToySettings(Settings):
 
     loop: LoopSettings = LoopSettings(epochs=4, learning_rate=0.05, ema_decay=0.9, weight_decay=0.1)
     dev_errors: tuple[float, ...] = ()
+    dropout: float = 0.5
     diverge: bool = False
 
 
 class ToyModel(nn.Module):
     """A cell with dropout that is carried from batch to batch."""
 
-    def __init__(self) -> None:
+    def __init__(self, dropout: float) -> None:
         super().__init__()
         self.cell = nn.RNNCell(3, 7)
-        self.dropout = nn.Dropout(0.5)
+        self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(7, 1)
 
     def forward(self, x: Tensor, h: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -55,7 +56,7 @@ class ToyTask(Task[ToySettings]):
 
     def build_model(self) -> ToyModel:
         """A fresh model."""
-        return ToyModel()
+        return ToyModel(self.settings.dropout)
 
     def batches_per_epoch(self) -> int:
         """Always the same."""

@@ -1,0 +1,143 @@
+"""What the service promises to answer, as a client sees it: the shape of every answer, and no more.
+
+Numbers are finite and types are strict; members that a client does not know are ignored, since a service may add some.
+"""
+
+from typing import Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
+
+O = TypeVar("O")  # noqa: E741  outputs of a step
+
+
+class Answer(BaseModel):
+    """A JSON object from the service."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+
+class Nothing(Answer):
+    """An empty answer."""
+
+
+class Judgement(Answer):
+    """What one text was judged to be; a text without a word has no label."""
+
+    label: str | None = None
+    score: FiniteFloat | None = None
+    probabilities: dict[str, FiniteFloat]
+    trajectory: list[tuple[str, FiniteFloat]] | None = None
+
+
+class SentimentAnswer(Answer):
+    """One judgement for each text."""
+
+    results: list[Judgement]
+    bundle: str
+
+
+class Usage(Answer):
+    """Characters read and written."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class Continuation(Answer):
+    """How a text goes on."""
+
+    text: str
+    finish_reason: Literal["length", "stop"]
+    usage: Usage
+    seed: int
+
+
+class GenerateAnswer(Continuation):
+    """How a prompt goes on, and the bundle that wrote it."""
+
+    bundle: str
+
+
+class Piece(Answer):
+    """A piece of a streamed text."""
+
+    text: str
+
+
+class StreamEnd(Answer):
+    """The last event of a streamed text."""
+
+    finish_reason: Literal["length", "stop"]
+    usage: Usage
+    seed: int
+    bundle: str
+
+
+class NextCharacters(Answer):
+    """What a text that was fed leads to expect."""
+
+    next: list[tuple[str, FiniteFloat]]
+    log_prob: FiniteFloat
+
+
+class ChannelForecast(Answer):
+    """What one channel will read."""
+
+    mean: list[FiniteFloat]
+    quantiles: dict[str, list[FiniteFloat]]
+
+
+class ForecastAnswer(Answer):
+    """What each channel will read."""
+
+    forecast: dict[str, ChannelForecast]
+    bundle: str
+
+
+class ReadingsAnswer(Answer):
+    """How many readings a session has seen; the forecast where one was asked for."""
+
+    readings: int
+    forecast: dict[str, ChannelForecast] | None = None
+
+
+class SessionView(Answer):
+    """A session."""
+
+    session_id: str
+    model: str
+    bundle: str
+    step: int
+    expires_at: str
+
+
+class StepAnswer(Answer, Generic[O]):
+    """What a step led to; `step` is the number of the next one."""
+
+    session_id: str
+    step: int
+    outputs: O
+
+
+class Problem(Answer):
+    """A refusal (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    expected_step: int | None = None
+    reason: str | None = None
+
+    @property
+    def code(self) -> str:
+        """The last part of the type, which names the problem."""
+        return self.type.rpartition(":")[2]
+
+
+def form_failure(error: ValidationError) -> str:
+    """The kind of failure of an answer that has not the promised shape; list positions are left out of it."""
+    first = error.errors()[0]
+    location = ".".join("*" if isinstance(part, int) else part for part in first["loc"])
+    return f"form: {location or 'body'}: {first['type']}"

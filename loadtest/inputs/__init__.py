@@ -1,0 +1,1 @@
+"""What users send, drawn from a `random.Random`: the same seed, the same inputs."""

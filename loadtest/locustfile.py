@@ -1,0 +1,28 @@
+"""Load that checks its answers: `locust -f loadtest/locustfile.py --host http://127.0.0.1:3000`.
+
+Failures are counted by kind in locust's own table; the exit code is 1 if there was any. Users of some kinds only:
+name their classes after the options.
+"""
+
+from locust import events
+
+from loadtest.seed import add_seed_option
+from loadtest.users.forecast import ForecastUser
+from loadtest.users.generation import GenerationUser
+from loadtest.users.impatient import ImpatientUser
+from loadtest.users.sentiment import SentimentUser
+from loadtest.users.streaming_readings import StreamingReadingsUser
+from loadtest.users.streaming_review import StreamingReviewUser
+from loadtest.users.streaming_text import StreamingTextUser
+
+__all__ = [
+    "ForecastUser",
+    "GenerationUser",
+    "ImpatientUser",
+    "SentimentUser",
+    "StreamingReadingsUser",
+    "StreamingReviewUser",
+    "StreamingTextUser",
+]
+
+events.init_command_line_parser.add_listener(add_seed_option)  # type: ignore[no-untyped-call]  # locust's own

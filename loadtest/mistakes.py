@@ -1,0 +1,120 @@
+"""Requests that must be refused, each with the status that says why. None of them may be answered 5xx."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+MEBIBYTE = 2**20
+NO_SESSION = "/sessions/there-is-no-such-session"
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A request that must be refused.
+
+    Attributes:
+        name: What is wrong with it.
+        path: Path of the request.
+        body: Its body, JSON or what pretends to be.
+        status: Status of the right refusal.
+        method: HTTP method.
+    """
+
+    name: str
+    path: str
+    body: bytes | None
+    status: int = 422
+    method: str = "POST"
+
+
+def _wrong(name: str, path: str, inputs: object, status: int = 422) -> Mistake:
+    return Mistake(name, path, json.dumps(inputs).encode(), status)
+
+
+SENTIMENT = (
+    _wrong("empty text", "/sentiment", {"text": ""}),
+    _wrong("blank text", "/sentiment", {"text": " \n\t "}),
+    _wrong("no text", "/sentiment", {}),
+    _wrong("no texts", "/sentiment", {"text": []}),
+    _wrong("empty text in a list", "/sentiment", {"text": ["Good.", ""]}),
+    _wrong("too many texts", "/sentiment", {"text": ["Good."] * 257}),
+    _wrong("a number for a text", "/sentiment", {"text": 7}),
+    _wrong("null for a text", "/sentiment", {"text": None}),
+    _wrong("unknown key", "/sentiment", {"text": "Good.", "trajectroy": True}),
+    _wrong("a word of 2,000 letters", "/sentiment", {"text": "o" * 2000}),
+    _wrong("a text of a mebibyte", "/sentiment", {"text": "so good " * (MEBIBYTE // 8)}),
+    _wrong("a body that is too large", "/sentiment", {"text": "so good " * (9 * MEBIBYTE // 8)}, 413),
+)
+GENERATION = (
+    _wrong("unknown character", "/generate", {"prompt": "ROMEO: \u6f22"}),
+    _wrong("max_tokens 0", "/generate", {"prompt": "A", "max_tokens": 0}),
+    _wrong("max_tokens too large", "/generate", {"prompt": "A", "max_tokens": 4097}),
+    _wrong("negative temperature", "/generate", {"prompt": "A", "temperature": -1}),
+    _wrong("top_p 0", "/generate", {"prompt": "A", "top_p": 0}),
+    _wrong("top_k of more characters than there are", "/generate", {"prompt": "A", "top_k": 100_000}),
+    _wrong("negative seed", "/generate", {"prompt": "A", "seed": -1}),
+    _wrong("a seed of 64 bits", "/generate", {"prompt": "A", "seed": 2**63}),
+    _wrong("empty stop string", "/generate", {"prompt": "A", "stop": ""}),
+    _wrong("unknown character, streamed", "/generate", {"prompt": "\u6f22", "stream": True}),
+    _wrong("half a surrogate pair", "/generate", {"prompt": "A\ud800"}),
+)
+FORECASTING = (
+    Mistake("NaN", "/forecast", b'{"series": {"OT": [1.5, NaN]}}'),
+    Mistake("infinity", "/forecast", b'{"series": {"OT": [1.5, -Infinity]}}'),
+    Mistake("a number beyond float64", "/forecast", b'{"series": {"OT": [1e999]}}'),
+    _wrong("ragged series", "/forecast", {"series": {"OT": [1.5, 2.5], "load": [1.5]}}),
+    _wrong("no channels", "/forecast", {"series": {}}),
+    _wrong("no readings", "/forecast", {"series": {"OT": []}}),
+    _wrong("channel without a name", "/forecast", {"series": {"": [1.5]}}),
+    _wrong("words for readings", "/forecast", {"series": {"OT": ["warm"]}}),
+    _wrong("null for a reading", "/forecast", {"series": {"OT": [1.5, None]}}),
+    _wrong("horizon 0", "/forecast", {"series": {"OT": [1.5]}, "horizon": 0}),
+    _wrong("horizon too far", "/forecast", {"series": {"OT": [1.5]}, "horizon": 100_000}),
+    _wrong("quantile over 1", "/forecast", {"series": {"OT": [1.5]}, "quantiles": [0.5, 1.5]}),
+    _wrong("quantile that the model cannot know", "/forecast", {"series": {"OT": [1.5]}, "quantiles": [1e-9]}),
+)
+SESSIONS = (
+    _wrong("unknown model", "/sessions", {"model": "no such model"}, 404),
+    _wrong("no model", "/sessions", {}),
+    _wrong("ttl_seconds 0", "/sessions", {"model": "sentiment", "ttl_seconds": 0}),
+    _wrong("ttl_seconds of a century", "/sessions", {"model": "sentiment", "ttl_seconds": 3_155_760_000}),
+    _wrong("step of an unknown session", f"{NO_SESSION}/steps", {"inputs": {"text": "Good."}}, 404),
+    Mistake("unknown session", NO_SESSION, None, 404, "GET"),
+    Mistake("end of an unknown session", NO_SESSION, None, 404, "DELETE"),
+    Mistake("a page of -1 sessions", "/sessions?limit=-1", None, 422, "GET"),
+)
+HTTP = (
+    Mistake("broken JSON", "/sentiment", b'{"text": "Go', 400),
+    Mistake("broken JSON", "/generate", b"{", 400),
+    Mistake("broken JSON", "/forecast", b'{"series": {"OT": [1.5,]}}', 400),
+    Mistake("broken JSON", "/sessions", b"model=sentiment", 400),
+    Mistake("bytes that are no text", "/sentiment", b'{"text": "\xff\xfe"}', 400),
+    Mistake("no body", "/sentiment", b"", 400),
+    Mistake("deep nesting", "/sentiment", b'{"text": ' + b"[" * 20_000 + b"]" * 20_000 + b"}", 400),
+    _wrong("null for a body", "/sentiment", None),
+    _wrong("a list for a body", "/forecast", [1.5, 2.5]),
+    _wrong("unknown path", "/sentiments", {"text": "Good."}, 404),
+    Mistake("unknown path", "/favicon.ico", None, 404, "GET"),
+    Mistake("wrong method", "/sentiment", None, 405, "GET"),
+    Mistake("wrong method", "/sessions", None, 405, "PUT"),
+)
+MISTAKES = (*SENTIMENT, *GENERATION, *FORECASTING, *SESSIONS, *HTTP)
+
+# Steps that a session of each model must refuse, and stay where it is.
+WRONG_STEPS: dict[str, tuple[dict[str, Any], ...]] = {
+    "sentiment": ({"text": ""}, {}, {"values": {"OT": [1.5]}}, {"text": "o" * 2000}),
+    "generation": (
+        {"text": "\u6f22"},
+        {},
+        {"text": "A", "generate": {"max_tokens": 1}},
+        {"generate": {"max_tokens": 0}},
+        {"generate": {"max_tokens": 1, "top_k": 100_000}},
+    ),
+    "forecasting": (
+        {},
+        {"horizon": 24},
+        {"values": {"OT": [1.5], "load": []}},
+        {"values": {"OT": [1.5], "load": [1.5, 2.5]}},
+        {"values": {"OT": [1.5]}, "horizon": 100_000},
+    ),
+}

@@ -1,0 +1,116 @@
+"""A question to the service and how its reply is read: which status, which type, which form."""
+
+import json
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from pydantic import ValidationError
+
+from loadtest.answers import Answer, Problem, form_failure
+
+JSON = "application/json"
+PROBLEM_JSON = "application/problem+json"
+EVENT_STREAM = "text/event-stream"
+NO_CONTENT = 204
+
+A = TypeVar("A", bound=Answer)
+
+
+class WrongReply(Exception):
+    """A reply that cannot be what was promised, whatever the question was; its text is the kind of failure."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came back over HTTP; status 0 where nothing did."""
+
+    status: int
+    content_type: str
+    content: bytes
+
+    @property
+    def media_type(self) -> str:
+        """The content type without its parameters."""
+        return self.content_type.partition(";")[0].strip().lower()
+
+
+@dataclass(frozen=True)
+class Question(Generic[A]):
+    """One request and what a right reply looks like.
+
+    Attributes:
+        form: Form of a right answer.
+        method: HTTP method.
+        path: Path of the request.
+        name: Row of locust's tables that it counts in.
+        body: Body, mostly JSON.
+        status: Status of a right reply.
+        stream: Whether the answer comes as server-sent events.
+    """
+
+    form: type[A]
+    method: str
+    path: str
+    name: str
+    body: bytes | None = None
+    status: int = 200
+    stream: bool = False
+
+    @property
+    def media_type(self) -> str:
+        """Content type of a right reply; empty where it has no body."""
+        if self.status == NO_CONTENT:
+            return ""
+        if self.status >= 400:
+            return PROBLEM_JSON
+        return EVENT_STREAM if self.stream else JSON
+
+    def read(self, reply: Reply) -> A:
+        """The answer in a reply.
+
+        Raises:
+            WrongReply: It has another status, type or form than it should.
+        """
+        if reply.status != self.status:
+            raise WrongReply(f"status: expected {self.status}, got {reply.status}{_code(reply)}")
+        if reply.media_type != self.media_type:
+            raise WrongReply(f"content type: expected {self.media_type or 'none'}, got {reply.media_type or 'none'}")
+        return self.parse(reply.content)
+
+    def parse(self, content: bytes) -> A:
+        """The answer in the body of a reply.
+
+        Raises:
+            WrongReply: It has not the promised form.
+        """
+        return read_form(self.form, content or b"{}")
+
+
+def post(form: type[A], path: str, inputs: object, note: str = "") -> Question[A]:
+    """Ask with a JSON body; the note tells requests to the same path apart in locust's tables."""
+    return Question(form, "POST", path, f"{path} ({note})" if note else path, json_body(inputs))
+
+
+def json_body(inputs: object) -> bytes:
+    """Inputs as the body of a request."""
+    return json.dumps(inputs).encode()
+
+
+def read_form(form: type[A], content: str | bytes) -> A:
+    """JSON as a form.
+
+    Raises:
+        WrongReply: It is not that form, or not JSON.
+    """
+    try:
+        return form.model_validate_json(content)
+    except ValidationError as error:
+        raise WrongReply(form_failure(error)) from error
+
+
+def _code(reply: Reply) -> str:
+    """The name of a refusal, where a reply is one."""
+    try:
+        return f" {Problem.model_validate_json(reply.content).code}"
+    except ValidationError:
+        return ""

@@ -1,0 +1,19 @@
+"""The seed of a run, from which all questions of all its users follow."""
+
+from locust.argument_parser import LocustArgumentParser
+from locust.env import Environment
+
+DEFAULT_SEED = 1
+
+
+def add_seed_option(parser: LocustArgumentParser) -> None:
+    """Add `--seed` to locust's command line."""
+    parser.add_argument(
+        "--seed", type=int, default=DEFAULT_SEED, env_var="LOCUST_SEED", help="Same seed, same questions of every user"
+    )
+
+
+def seed_of(environment: Environment) -> str:
+    """The seed of this process: that of the run, and which of its processes this is."""
+    seed = environment.parsed_options.seed if environment.parsed_options else DEFAULT_SEED
+    return f"{seed}/{getattr(environment.runner, 'worker_index', 0)}"

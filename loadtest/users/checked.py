@@ -1,0 +1,83 @@
+"""A user who checks every answer."""
+
+from collections import Counter
+from collections.abc import Callable
+from random import Random
+from typing import Any, ClassVar, TypeVar
+
+from locust import FastHttpUser, between
+from locust.contrib.fasthttp import FAILURE_EXCEPTIONS, ResponseContextManager
+from locust.exception import RescheduleTask
+
+from loadtest.answers import Answer
+from loadtest.question import JSON, Question, Reply, WrongReply
+from loadtest.seed import seed_of
+
+A = TypeVar("A", bound=Answer)
+
+
+class CheckedUser(FastHttpUser):
+    """Asks questions and checks answers. A task ends at its first wrong answer, and the user goes on with the next.
+
+    Attributes:
+        rng: This user's own chance: the same seed, the same questions in the same order.
+    """
+
+    abstract = True
+    wait_time = between(0.05, 0.5)
+    _num_started: ClassVar[Counter[str]] = Counter()
+
+    def on_start(self) -> None:
+        """Called by locust before the first task."""
+        kind = type(self).__name__
+        self.rng = Random(f"{seed_of(self.environment)}/{kind}/{self._num_started[kind]}")
+        self._num_started[kind] += 1
+        self.tasks = [CheckedUser._act]
+        # A refusal is an answer like any other: without this, the client would drop its body unread.
+        self.client.client.valid_response_codes = frozenset(range(200, 600))  # type: ignore[misc]  # no other way in
+
+    def ask(self, question: Question[A], *checks: Callable[[A], str | None]) -> A:
+        """The answer to a question, checked; a failure is counted under its kind and ends the task."""
+        with self._send(question) as response:
+            try:
+                answer = question.read(_reply(response))
+                failure = next(filter(None, (check(answer) for check in checks)), None)
+            except WrongReply as error:
+                failure = str(error)
+            if failure is None:
+                response.success()
+            else:
+                response.failure(failure)
+        if failure is not None:
+            raise RescheduleTask
+        return answer
+
+    def _act(self) -> None:
+        """Do one of the tasks of this kind of user, by its own chance; locust's is shared by all users."""
+        self.rng.choice(type(self).tasks)(self)  # type: ignore[operator]  # all of them are functions
+
+    def _send(self, question: Question[Any]) -> ResponseContextManager:
+        return self.client.request(
+            question.method,
+            question.path,
+            name=question.name,
+            data=question.body,  # type: ignore[arg-type]  # bytes are sent as they are
+            headers={"Content-Type": JSON} if question.body is not None else {},
+            stream=question.stream,
+            catch_response=True,
+        )
+
+
+def _reply(response: ResponseContextManager) -> Reply:
+    """What came back, with its whole body.
+
+    Raises:
+        WrongReply: Nothing did, or not all of it.
+    """
+    if broken := response.request_meta["exception"]:
+        raise WrongReply(f"connection: {type(broken).__name__}")
+    content_type = "" if response.headers is None else str(response.headers.get("content-type", ""))
+    try:
+        return Reply(response.status_code, content_type, response.content)
+    except FAILURE_EXCEPTIONS as error:
+        raise WrongReply(f"connection: {type(error).__name__}") from error

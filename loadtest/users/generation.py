@@ -1,0 +1,47 @@
+"""Users with prompts."""
+
+from locust import task
+
+from loadtest.answers import GenerateAnswer
+from loadtest.checks.generation import check_continuation, check_greedy, check_same_text, check_stream
+from loadtest.inputs.prompts import MAX_SEED, Sampling, prompt, sampling
+from loadtest.question import Question, post
+from loadtest.text_stream import stream
+from loadtest.users.checked import CheckedUser
+
+
+class GenerationUser(CheckedUser):
+    """Has texts continued, and asks again to see whether the same seed gives the same text."""
+
+    weight = 2
+
+    @task(4)
+    def seeded(self) -> None:
+        """A text, now and then twice."""
+        text, how = prompt(self.rng), sampling(self.rng)
+        first = self.generate(text, how)
+        if self.rng.random() < 0.5:
+            self.ask(_question(text, how, "again"), lambda answer: check_same_text(answer, first))
+
+    @task(1)
+    def greedy(self) -> None:
+        """The most probable text, with two seeds."""
+        text, how = prompt(self.rng), Sampling(max_tokens=self.rng.randint(1, 80), temperature=0)
+        first = self.generate(text, how)
+        seed = self.rng.randrange(MAX_SEED)
+        self.ask(_question(text, {**how, "seed": seed}, "greedy"), lambda answer: check_greedy(answer, first))
+
+    @task(3)
+    def streamed(self) -> None:
+        """A text at once, then the same one in pieces."""
+        text, how = prompt(self.rng), sampling(self.rng, max_tokens=300)
+        whole = self.generate(text, how)
+        self.ask(stream({"prompt": text, **how}), lambda answer: check_stream(answer, whole))
+
+    def generate(self, text: str, how: Sampling) -> GenerateAnswer:
+        """A text continued."""
+        return self.ask(_question(text, how), lambda answer: check_continuation(answer, how, len(text)))
+
+
+def _question(text: str, how: Sampling, note: str = "") -> Question[GenerateAnswer]:
+    return post(GenerateAnswer, "/generate", {"prompt": text, **how}, note)

@@ -1,0 +1,48 @@
+"""Users with whole reviews."""
+
+from locust import task
+
+from loadtest.answers import SentimentAnswer
+from loadtest.checks.sentiment import check_place, check_results, check_trajectory
+from loadtest.inputs.reviews import review, reviews
+from loadtest.question import Question, post
+from loadtest.users.checked import CheckedUser
+
+MAX_TEXTS = 12
+
+
+class SentimentUser(CheckedUser):
+    """Has reviews judged, one by one or many at once."""
+
+    weight = 2
+
+    @task(6)
+    def one(self) -> None:
+        """One review."""
+        self.ask(_question(review(self.rng)), lambda answer: check_results(answer, 1))
+
+    @task(2)
+    def many(self) -> None:
+        """A list, and one of its reviews alone."""
+        texts = reviews(self.rng, self.rng.randint(2, MAX_TEXTS))
+        place = self.rng.randrange(len(texts))
+        alone = self.ask(_question(texts[place]), lambda answer: check_results(answer, 1)).results[0]
+        self.ask(
+            _question(texts, "list"),
+            lambda answer: check_results(answer, len(texts)),
+            lambda answer: check_place(answer, place, alone),
+        )
+
+    @task(2)
+    def trajectory(self) -> None:
+        """One review, word by word."""
+        text = review(self.rng)
+        self.ask(
+            _question(text, "trajectory", trajectory=True),
+            lambda answer: check_results(answer, 1, is_trajectory=True),
+            lambda answer: check_trajectory(answer.results[0], text),
+        )
+
+
+def _question(text: str | list[str], note: str = "", trajectory: bool = False) -> Question[SentimentAnswer]:
+    return post(SentimentAnswer, "/sentiment", {"text": text, "trajectory": trajectory}, note)

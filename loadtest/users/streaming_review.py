@@ -1,0 +1,42 @@
+"""Users whose reviews arrive while they are written."""
+
+from functools import partial
+from itertools import accumulate
+
+from locust import task
+
+from loadtest.answers import Judgement, SentimentAnswer, StepAnswer
+from loadtest.checks.sentiment import check_judgement_so_far, check_results
+from loadtest.checks.session import check_continuity
+from loadtest.inputs.cuts import cut_text
+from loadtest.inputs.reviews import review
+from loadtest.question import post
+from loadtest.users.checked import CheckedUser
+from loadtest.users.session import Session
+
+MAX_PIECES = 12
+BLANKS = ("", "", "", " ", "\n  ")
+
+
+class StreamingReviewUser(CheckedUser):
+    """Feeds a review piece by piece, cut anywhere, and compares with the judgement of the whole."""
+
+    weight = 3
+
+    @task
+    def write(self) -> None:
+        """One review."""
+        text = self.rng.choice(BLANKS) + review(self.rng) + self.rng.choice(BLANKS)
+        whole = self.ask(
+            post(SentimentAnswer, "/sentiment", {"text": text}), lambda answer: check_results(answer, 1)
+        ).results[0]
+        session = Session(self, "sentiment")
+        pieces = cut_text(self.rng, text, self.rng.randint(1, MAX_PIECES))
+        for piece, fed in zip(pieces, accumulate(pieces), strict=True):
+            session.step(StepAnswer[Judgement], {"text": piece}, partial(_check, fed=fed, text=text, whole=whole))
+        session.end()
+
+
+def _check(judgement: Judgement, fed: str, text: str, whole: Judgement) -> str | None:
+    """Whether a judgement is right for the text fed so far, and that of the whole once all of it is there."""
+    return check_judgement_so_far(judgement, fed) or (check_continuity(judgement, whole) if fed == text else None)

@@ -1,0 +1,85 @@
+"""Users who write a text together with the model."""
+
+from collections.abc import Iterator
+from functools import partial
+
+from locust import task
+
+from loadtest.answers import Continuation, GenerateAnswer, NextCharacters, StepAnswer
+from loadtest.checks.generation import check_continuation, check_expected, check_goes_on, check_next
+from loadtest.inputs.cuts import cut_count, cut_text
+from loadtest.inputs.prompts import Sampling, prompt, sampling
+from loadtest.question import post
+from loadtest.users.checked import CheckedUser
+from loadtest.users.session import Session
+
+MAX_PIECES = 8
+MAX_PARTS = 4
+MAX_TURNS = 3
+STOPS: tuple[list[str], ...] = ([], [], ["\n"], ["e", "th"])
+
+
+class StreamingTextUser(CheckedUser):
+    """Feeds a text piece by piece, has it continued in several steps, and compares with /generate."""
+
+    weight = 3
+
+    @task(2)
+    def dictate(self) -> None:
+        """A prompt in pieces and its continuation in parts are together what the prompt at once leads to."""
+        text, how = prompt(self.rng), self._sampling()
+        whole = self._at_once(text, how)
+        session = Session(self, "generation")
+        self._feed(session, text, whole if how["temperature"] == 0 else None)
+        written = ""
+        for part in self._parts(how):
+            written += self._continue(session, part, written, whole)
+        if rest := len(whole) - len(written):
+            self._continue(session, {**how, "max_tokens": rest}, written, whole)
+        session.end()
+
+    @task(1)
+    def converse(self) -> None:
+        """User and model take turns; at the end the model says what it would say to the whole text at once."""
+        session = Session(self, "generation")
+        text = ""
+        for _ in range(self.rng.randint(1, MAX_TURNS)):
+            line, how = prompt(self.rng, max_lines=1), sampling(self.rng, max_tokens=60)
+            self._feed(session, line)
+            text += line
+            whole = self._at_once(text, how)
+            text += self._continue(session, how, "", whole)
+        session.end()
+
+    def _at_once(self, text: str, how: Sampling) -> str:
+        """What /generate answers."""
+        question = post(GenerateAnswer, "/generate", {"prompt": text, **how})
+        return self.ask(question, lambda answer: check_continuation(answer, how, len(text))).text
+
+    def _feed(self, session: Session, text: str, greedy: str | None = None) -> None:
+        """Feed a text in pieces; `greedy` is how it goes on at temperature 0."""
+        pieces = cut_text(self.rng, text, self.rng.randint(1, MAX_PIECES))
+        for place, piece in enumerate(pieces, 1):
+            check = partial(_check_fed, greedy=greedy if place == len(pieces) else None)
+            session.step(StepAnswer[NextCharacters], {"text": piece}, check)
+
+    def _continue(self, session: Session, how: Sampling, written: str, whole: str) -> str:
+        """Continue the session's text, which so far goes on after its prompt with `written`."""
+        outputs = session.step(
+            StepAnswer[Continuation],
+            {"generate": how},
+            lambda answer: check_continuation(answer, how, 0) or check_goes_on(written + answer.text, whole),
+        )
+        return outputs.text
+
+    def _parts(self, how: Sampling) -> Iterator[Sampling]:
+        """Parts of a continuation; some end early, at a stop string."""
+        for count in cut_count(self.rng, how["max_tokens"], self.rng.randint(1, MAX_PARTS)):
+            yield {**how, "max_tokens": count, "stop": self.rng.choice(STOPS)}
+
+    def _sampling(self) -> Sampling:
+        return {**sampling(self.rng), "stop": []}
+
+
+def _check_fed(answer: NextCharacters, greedy: str | None) -> str | None:
+    return check_next(answer) or (check_expected(answer, greedy) if greedy else None)

@@ -1,0 +1,100 @@
+"""The whole load test against a service that always gives the same wrong answer: every kind of user tells."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Event, Thread
+
+from loadtest.mistakes import MISTAKES
+
+LOCUSTFILE = Path(__file__).parents[2] / "loadtest" / "locustfile.py"
+ASKED = ("/sentiment", "/generate", "/forecast", "generation", "forecasting", "a mistake")
+MISTAKEN = {mistake.body for mistake in MISTAKES}
+ENOUGH = 3
+
+
+class Indifferent(ThreadingHTTPServer):
+    """Answers `{}` to everything, and tells when it has been asked enough."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Indifference)
+        self.num_asked: Counter[str] = Counter()
+        self.was_asked_enough = Event()
+
+    def count(self, path: str, body: bytes) -> None:
+        if path == "/sessions" and body.startswith(b"{"):
+            self.num_asked[json.loads(body).get("model")] += 1
+        self.num_asked["a mistake" if body in MISTAKEN else path] += 1
+        if min(self.num_asked[asked] for asked in ASKED) >= ENOUGH:
+            self.was_asked_enough.set()
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that hangs up is nothing to report."""
+
+
+class Indifference(BaseHTTPRequestHandler):
+    server: Indifferent
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+        self.server.count(self.path, body)
+
+    do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815  the names that http.server calls
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  http.server's own name
+        """Keep quiet."""
+
+
+@contextmanager
+def indifferent() -> Iterator[Indifferent]:
+    with Indifferent() as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def run_until_asked_enough(server: Indifferent) -> tuple[int, str]:
+    """Locust's exit status and what it printed."""
+    host = f"http://127.0.0.1:{server.server_port}"
+    arguments = ["--headless", "--host", host, "--users", "30", "--spawn-rate", "30", "--seed", "7"]
+    command = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:  # noqa: S603  our own words
+        server.was_asked_enough.wait(timeout=60)
+        process.send_signal(signal.SIGTERM)
+        printed, _ = process.communicate(timeout=60)
+    return process.returncode, printed
+
+
+def test_every_kind_of_user_reports_wrong_answers_by_kind() -> None:
+    with indifferent() as server:
+        status, printed = run_until_asked_enough(server)
+    _, _, failures = printed.partition("Error report")
+    assert "Traceback" not in printed
+    for failure in (
+        "POST /sentiment: form: results: missing",
+        "POST /generate: form: text: missing",
+        "POST /forecast: form: forecast: missing",
+        "POST /sessions (generation): status: expected 201, got 200",
+        "POST /sessions (forecasting): status: expected 201, got 200",
+        "): status: expected 422, got 200",
+    ):
+        assert failure in failures
+    assert status == 1

@@ -1,0 +1,23 @@
+"""What can go wrong with an export.
+
+ExportError
+├── ParityFailed        the graphs do not give the numbers of the model, or not the same bits in every batch and cut
+├── BundleTooLarge      the bundle is larger than a shipped one may be
+└── DestinationTaken    the directory to write to holds something that is no bundle
+"""
+
+
+class ExportError(Exception):
+    """No bundle was written; the message says why."""
+
+
+class ParityFailed(ExportError):
+    """A check of export.parity failed."""
+
+
+class BundleTooLarge(ExportError):
+    """The bundle exceeds the size limit."""
+
+
+class DestinationTaken(ExportError):
+    """What lies at the destination is not a bundle, and so is not replaced."""

@@ -1,0 +1,192 @@
+"""Models as graphs: modules with flat, named tensor inputs and outputs around a `StreamingModel`.
+
+Inputs are the stage's own, then the state that it reads; outputs are the stage's own, then the state that it writes.
+Nothing but N is left open: T, K and M are fixed when a graph is traced.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+from training.models.streaming import StreamingModel, Tensors
+
+NO_TOKEN = -1
+
+
+class Forecaster(StreamingModel, Protocol):
+    """A model that answers from its state at any moment."""
+
+    def forecast(self, state: Tensors, partial: Tensor, filled: Tensor, segments: int) -> Tensors:
+        """Mean (N, M * segment) and quantiles (N, M * segment, Q) of the readings to come."""
+
+
+class UnrolledGraph(nn.Module):
+    """Advance by T items: x (N, T, ...) and state to the model's outputs and the next state.
+
+    Args:
+        model: A `StreamingModel`.
+        reads: Names of the state tensors that are inputs; the others must not matter to `unroll`.
+        outputs: Names of the model's outputs, in the order of the graph's.
+    """
+
+    def __init__(self, model: nn.Module, reads: Sequence[str], outputs: Sequence[str]) -> None:
+        super().__init__()
+        self.model = model
+        self.reads = reads
+        self.output_names = outputs
+
+    def forward(self, x: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        """The outputs, then all state tensors."""
+        model = cast(StreamingModel, self.model)
+        outputs, next_state = model.unroll(x, dict(zip(self.reads, state, strict=True)))
+        return (
+            *(outputs[name] for name in self.output_names),
+            *(next_state[tensor.name] for tensor in model.state),
+        )
+
+
+class DecodeStep(nn.Module):
+    """Sample one token from the pending logits and read it.
+
+    Args:
+        model: A `StreamingModel` with `pending_logits` (N, V) in its state.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self,
+        uniform: Tensor,
+        temperature: Tensor,
+        top_k: Tensor,
+        top_p: Tensor,
+        remaining: Tensor,
+        *state: Tensor,
+    ) -> tuple[Tensor, ...]:
+        """The token int64 (N,), what remains after it int64 (N,), and all state tensors; see `DecodeGraph`."""
+        model = cast(StreamingModel, self.model)
+        current = dict(zip((tensor.name for tensor in model.state), state, strict=True))
+        is_active = remaining > 0
+        token = sample(current["pending_logits"], uniform, temperature, top_k, top_p)
+        _, advanced = model.unroll(token.unsqueeze(1), current)
+        next_state = (
+            torch.where(_along_batch(is_active, tensor.shape), advanced[tensor.name], current[tensor.name])
+            for tensor in model.state
+        )
+        return (torch.where(is_active, token, NO_TOKEN), remaining - 1, *next_state)
+
+
+class DecodeGraph(nn.Module):
+    """Sample up to K tokens, so that Python runs once for K tokens: K times `DecodeStep`.
+
+    A row is frozen, tokens -1 and all state as it was, once `remaining` tokens are sampled; its state is exactly that
+    of the tokens returned. Rows do not see each other: a row of NaN decodes something, and only that row.
+
+    Args:
+        model: A `StreamingModel` with `pending_logits` (N, V) in its state.
+        steps: K.
+    """
+
+    def __init__(self, model: nn.Module, steps: int) -> None:
+        super().__init__()
+        self.step = DecodeStep(model)
+        self.steps = steps
+
+    def forward(
+        self,
+        uniforms: Tensor,
+        temperature: Tensor,
+        top_k: Tensor,
+        top_p: Tensor,
+        remaining: Tensor,
+        *state: Tensor,
+    ) -> tuple[Tensor, ...]:
+        """Tokens int64 (N, K), then all state tensors.
+
+        Args:
+            uniforms: One number in [0, 1) for each step, float32 (N, K).
+            temperature: Float32 (N,); 0 takes the most probable token.
+            top_k: How many of the most probable tokens are eligible, int64 (N,).
+            top_p: Tokens are eligible until their probabilities add up to this, float32 (N,).
+            remaining: How many tokens to sample, int64 (N,).
+            state: All state tensors, in the model's order.
+        """
+        tokens = []
+        for uniform in uniforms.unbind(dim=1):
+            token, remaining, *state = self.step(uniform, temperature, top_k, top_p, remaining, *state)
+            tokens.append(token)
+        return (torch.stack(tokens, dim=1), *state)
+
+
+def sample(logits: Tensor, uniform: Tensor, temperature: Tensor, top_k: Tensor, top_p: Tensor) -> Tensor:
+    """Draw a token of each row by inverting the cumulative distribution of the eligible tokens.
+
+    Tokens are ranked by probability, equal ones by id. Rank 0 is always eligible; another rank is if it is below top_k
+    and the ranks before it have less than top_p in sum. Where u is the uniform number and M the mass of the eligible
+    tokens, the token drawn is the first whose cumulative probability exceeds u M.
+
+    Args:
+        logits: Float32 (N, V).
+        uniform: In [0, 1), float32 (N,).
+        temperature: Divides the logits, float32 (N,); 0 draws rank 0.
+        top_k: int64 (N,).
+        top_p: Float32 (N,).
+
+    Returns:
+        Token ids, int64 (N,).
+    """
+    is_greedy = temperature <= 0
+    scaled = logits / torch.where(is_greedy, 1.0, temperature).unsqueeze(1)
+    ranked, tokens = torch.topk(scaled, logits.shape[1])
+    cumulative = ranked.softmax(dim=1).cumsum(dim=1)
+    before = pad(cumulative[:, :-1], (1, 0))
+    ranks = torch.arange(logits.shape[1], device=logits.device)
+    is_eligible = (ranks < top_k.unsqueeze(1)) & (before < top_p.unsqueeze(1))
+    # Eligible ranks are the first ones, since what lies before a rank only grows.
+    last_eligible = is_eligible.sum(dim=1, keepdim=True).clamp(min=1) - 1
+    threshold = uniform.unsqueeze(1) * cumulative.gather(1, last_eligible)
+    drawn = torch.minimum((cumulative <= threshold).sum(dim=1, keepdim=True), last_eligible)
+    rank = torch.where(is_greedy.unsqueeze(1), 0, drawn)
+    return tokens.gather(1, rank).squeeze(1)
+
+
+class HeadGraph(nn.Module):
+    """Forecast M segments from the state, which stays as it is.
+
+    Args:
+        model: A `Forecaster`.
+        segments: M.
+    """
+
+    def __init__(self, model: nn.Module, segments: int) -> None:
+        super().__init__()
+        self.model = model
+        self.segments = segments
+
+    def forward(self, partial: Tensor, filled: Tensor, *state: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean float64 (N, M, segment) and quantiles float64 (N, M, segment, Q), counted from the latest reading.
+
+        Args:
+            partial: Readings of the unfinished segment, float64 (N, segment).
+            filled: How many of them are there, int64 (N,).
+            state: All state tensors, in the model's order.
+        """
+        model = cast(Forecaster, self.model)
+        named = dict(zip((tensor.name for tensor in model.state), state, strict=True))
+        answer = model.forecast(named, partial, filled, self.segments)
+        mean, quantiles = answer["mean"], answer["quantiles"]
+        segment = partial.shape[1]
+        return (
+            mean.reshape(-1, self.segments, segment),
+            quantiles.reshape(-1, self.segments, segment, quantiles.shape[-1]),
+        )
+
+
+def _along_batch(rows: Tensor, shape: tuple[int | str, ...]) -> Tensor:
+    """Rows (N,) with ones for the other axes of a state tensor's shape."""
+    return rows.reshape([-1 if axis == "N" else 1 for axis in shape])

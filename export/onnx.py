@@ -1,0 +1,167 @@
+"""From a graph module to a small ONNX graph with names: traced by torch, then simplified.
+
+Knows no files; see export.weight_file.
+"""
+
+import logging
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import cast
+
+import numpy as np
+import onnx_ir as ir
+import torch
+from onnx_ir.passes import common as passes
+from onnxscript.optimizer import fold_constants
+from torch import nn
+
+from export.chain import repeat
+from export.errors import ExportError
+from export.graphs import DecodeGraph
+from export.stages import Arrays, StagePlan, as_tensors
+from export.translation import TRANSLATION
+from service.bundle.manifest import TensorSpec
+from training.models.streaming import StreamingModel
+
+OPSET = 20
+# Traced with more than one row, or torch would take N = 1 for a constant.
+TRACED_ROWS = 2
+
+# What may be computed at export, on small tensors: nothing that rounds, which is left to onnxruntime's own arithmetic.
+EXACT = {
+    "Cast", "CastLike", "Concat", "ConstantOfShape", "Expand", "Gather", "Identity", "Range", "Reshape", "Shape",
+    "Slice", "Squeeze", "Unsqueeze",
+}  # fmt: skip
+LARGEST_FOLDED = 1024
+EVERYTHING = 2**40
+
+
+class NotDynamic(ExportError):
+    """The model fixes the number of rows when it is traced."""
+
+
+def build_graph(stage: StagePlan, size: int, state: Arrays) -> ir.Model:
+    """One rung of a stage.
+
+    Args:
+        stage: What to build.
+        size: T, K or M.
+        state: State tensors of TRACED_ROWS rows, by name.
+
+    Raises:
+        NotDynamic: The model's code makes a constant of the number of rows.
+    """
+    graph = stage.build(size).eval()
+    inputs = stage.draw(np.random.default_rng(0), TRACED_ROWS, size)
+    state = {name: state[name] for name in stage.reads}
+    if isinstance(graph, DecodeGraph):
+        model = _decode_graph(graph, inputs, state)
+    else:
+        model = _trace(graph, _batch_axes(stage.inputs), inputs, state)
+    for value, name in zip(model.graph.outputs, stage.output_names, strict=True):
+        value.name = name
+    _simplify(model)
+    _check_rows_are_free(model, f"{stage.name} {size}")
+    _name_parts(model)
+    return model
+
+
+def _decode_graph(graph: DecodeGraph, inputs: Arrays, state: Arrays) -> ir.Model:
+    """Trace one step and repeat it: each would cost seconds."""
+    each = {"uniform": inputs["uniforms"][:, 0]}
+    fixed = {name: array for name, array in inputs.items() if name != "uniforms"}
+    axes = dict.fromkeys((*each, *fixed), 0)
+    step = _trace(graph.step, axes, {**each, **fixed}, state)
+    _simplify(step)
+    chain = repeat(step, graph.steps, "uniform", ("remaining", *state))
+    del chain.graph.outputs[1]  # what remains after the last step
+    chain.graph.inputs[0].name = "uniforms"
+    return chain
+
+
+def _trace(graph: nn.Module, batch_axes: Mapping[str, int], inputs: Arrays, state: Arrays) -> ir.Model:
+    N = torch.export.Dim("N", min=1)
+    state_axes = _state_axes(graph)
+    with _without_noise(), torch.no_grad():
+        program = torch.onnx.export(
+            graph,
+            tuple(as_tensors({**inputs, **state}).values()),
+            dynamo=True,
+            optimize=False,
+            verbose=False,
+            opset_version=OPSET,
+            input_names=[*inputs, *state],
+            dynamic_shapes={
+                **{name: {axis: N} for name, axis in batch_axes.items()},
+                "state": tuple({state_axes[name]: N} for name in state),
+            },
+            custom_translation_table=TRANSLATION,
+        )
+    if program is None:
+        raise TypeError("torch.onnx.export returned no program")
+    return program.model
+
+
+def _batch_axes(specs: Iterable[TensorSpec]) -> dict[str, int]:
+    return {spec.name: spec.batch_axis for spec in specs}
+
+
+def _state_axes(graph: nn.Module) -> dict[str, int]:
+    return {tensor.name: tensor.shape.index("N") for tensor in cast(StreamingModel, graph.model).state}
+
+
+@contextmanager
+def _without_noise() -> Iterator[None]:
+    """Silence what the exporter says of its own insides and of packages that are not installed."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _simplify(model: ir.Model) -> None:
+    """Fold what is known beforehand, merge what is computed twice, drop what is not used."""
+    ir.passes.Sequential(
+        passes.InlinePass(),
+        passes.IdentityEliminationPass(),
+        passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
+    )(model)
+    fold_constants(
+        model, input_size_limit=LARGEST_FOLDED, should_fold=lambda node: None if node.op_type in EXACT else False
+    )
+    for node in model.graph:
+        if node.op_type == "Split" and len(node.inputs) == 2:
+            node.attributes.pop("num_outputs", None)  # see export.translation
+    ir.passes.Sequential(
+        passes.CommonSubexpressionEliminationPass(),
+        passes.IdentityEliminationPass(),
+        passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
+        passes.DeduplicateInitializersPass(size_limit=EVERYTHING),
+        passes.RemoveUnusedNodesPass(),
+        passes.RemoveUnusedOpsetsPass(),
+        passes.ClearMetadataAndDocStringPass(),
+        passes.TopologicalSortPass(),
+    )(model)
+
+
+def _check_rows_are_free(model: ir.Model, name: str) -> None:
+    """torch's exporter does not complain of a model that takes N for a constant; it gives every input that N."""
+    for value in (*model.graph.inputs, *model.graph.outputs):
+        if value.shape is None or value.shape.is_static():
+            raise NotDynamic(f"{name}: {value.name} has the shape {value.shape}; does the model call len()?")
+
+
+def _name_parts(model: ir.Model) -> None:
+    """Nodes by what they do and where, weights as the model calls them."""
+    for position, node in enumerate(model.graph):
+        node.name = f"{node.op_type.lower()}_{position}"
+    for name, value in list(model.graph.initializers.items()):
+        value.name = name.removeprefix("model.")

@@ -1,0 +1,192 @@
+"""Which graphs each task is served with: stages, their ladders, inputs, outputs and state.
+
+Rungs cost load time and disk (about 12 nodes a step of an LSTM layer), and save calls: a length is cut into rungs
+exactly, so a ladder of items needs a rung of 1, and each further rung is 4 to 8 times as long.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from export.graphs import DecodeGraph, HeadGraph, UnrolledGraph
+from service.bundle.manifest import DType, TensorSpec
+from training.models.forecasting import MAX_SEGMENTS, QUANTILE_LEVELS
+from training.models.profile import SEGMENT
+from training.models.streaming import StreamingModel
+
+Array = NDArray[np.generic]
+Arrays = dict[str, Array]
+Sizes = tuple[int, ...]
+
+# By task: the sizes T of "encode", then those of the second stage.
+SENTIMENT_SIZES: Sizes = (1, 8, 32)
+GENERATION_SIZES: Sizes = (1, 8, 32)
+DECODE_SIZES: Sizes = (8, 32)
+FORECASTING_SIZES: Sizes = (1, 4, 16)
+HORIZON_SIZES: Sizes = (1, 4, 8, 15, 30)
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """One stage of a bundle to be: how to build its graphs and how to try them.
+
+    Args:
+        name: "encode", "decode" or "forecast".
+        sizes: T of each rung.
+        inputs: Inputs besides the state; "T" in a shape is the rung's size.
+        outputs: Outputs besides the next state.
+        reads: State tensors that are inputs, in order.
+        writes: State tensors whose next value is an output, in order.
+        build: The graph of a size.
+        draw: Realistic inputs for N rows and the size T, to prove parity on.
+    """
+
+    name: str
+    sizes: Sizes
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+    build: Callable[[int], nn.Module]
+    draw: Callable[[np.random.Generator, int, int], Arrays]
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """Names of all outputs, in order."""
+        return (*(spec.name for spec in self.outputs), *(f"{name}_next" for name in self.writes))
+
+
+def plan(task: str, model: nn.Module, sizes: dict[str, Sizes] | None = None) -> tuple[StagePlan, ...]:
+    """The stages of a task.
+
+    Args:
+        task: "sentiment", "generation" or "forecasting".
+        model: The prepared model (`export.weights.prepare`).
+        sizes: Other ladders than the task's own, by stage.
+    """
+    plans = {"sentiment": _sentiment, "generation": _generation, "forecasting": _forecasting}[task]
+    return plans(model, sizes or {})
+
+
+def _sentiment(model: nn.Module, sizes: dict[str, Sizes]) -> tuple[StagePlan, ...]:
+    state = _state_names(model)
+    vocabulary_size = cast(nn.Embedding, model.embedding).num_embeddings
+    classes = cast(nn.Linear, model.head).out_features
+    encode = StagePlan(
+        name="encode",
+        sizes=sizes.get("encode", SENTIMENT_SIZES),
+        inputs=(_spec("x", "int64", "N", "T"),),
+        outputs=(_spec("logits", "float32", "N", "T", classes),),
+        reads=state,
+        writes=state,
+        build=lambda _: UnrolledGraph(model, state, ("logits",)),
+        draw=lambda rng, N, T: {"x": rng.integers(vocabulary_size, size=(N, T))},
+    )
+    return (encode,)
+
+
+def _generation(model: nn.Module, sizes: dict[str, Sizes]) -> tuple[StagePlan, ...]:
+    state = _state_names(model)
+    V = cast(nn.Linear, model.head).out_features
+    # What a text is followed by does not depend on what was expected before it.
+    reads = tuple(name for name in state if name != "pending_logits")
+    encode = StagePlan(
+        name="encode",
+        sizes=sizes.get("encode", GENERATION_SIZES),
+        inputs=(_spec("x", "int64", "N", "T"),),
+        outputs=(_spec("logits", "float32", "N", "T", V),),
+        reads=reads,
+        writes=state,
+        build=lambda _: UnrolledGraph(model, reads, ("logits",)),
+        draw=lambda rng, N, T: {"x": rng.integers(V, size=(N, T))},
+    )
+    decode = StagePlan(
+        name="decode",
+        sizes=sizes.get("decode", DECODE_SIZES),
+        inputs=(
+            _spec("uniforms", "float32", "N", "T"),
+            _spec("temperature", "float32", "N"),
+            _spec("top_k", "int64", "N"),
+            _spec("top_p", "float32", "N"),
+            _spec("remaining", "int64", "N"),
+        ),
+        outputs=(_spec("tokens", "int64", "N", "T"),),
+        reads=state,
+        writes=state,
+        build=lambda K: DecodeGraph(model, K),
+        draw=lambda rng, N, K: _draw_sampling(rng, N, K, V),
+    )
+    return encode, decode
+
+
+def _forecasting(model: nn.Module, sizes: dict[str, Sizes]) -> tuple[StagePlan, ...]:
+    state = _state_names(model)
+    encode = StagePlan(
+        name="encode",
+        sizes=sizes.get("encode", FORECASTING_SIZES),
+        inputs=(_spec("x", "float64", "N", "T", SEGMENT),),
+        outputs=(),
+        reads=state,
+        writes=state,
+        build=lambda _: UnrolledGraph(model, state, ()),
+        draw=lambda rng, N, T: {"x": _draw_readings(rng, N, T)},
+    )
+    forecast = StagePlan(
+        name="forecast",
+        sizes=sizes.get("forecast", HORIZON_SIZES),
+        inputs=(_spec("partial", "float64", "N", SEGMENT), _spec("filled", "int64", "N")),
+        outputs=(
+            _spec("mean", "float64", "N", "T", SEGMENT),
+            _spec("quantiles", "float64", "N", "T", SEGMENT, len(QUANTILE_LEVELS)),
+        ),
+        reads=state,
+        writes=(),
+        build=lambda M: HeadGraph(model, M),
+        draw=lambda rng, N, _: {
+            "partial": _draw_readings(rng, N, 1)[:, 0],
+            "filled": rng.integers(SEGMENT, size=N),
+        },
+    )
+    return encode, forecast
+
+
+def max_horizon(stages: tuple[StagePlan, ...]) -> int:
+    """How many readings the longest forecast rung answers, which the model limits to MAX_SEGMENTS segments."""
+    (forecast,) = (stage for stage in stages if stage.name == "forecast")
+    return min(max(forecast.sizes), MAX_SEGMENTS) * SEGMENT
+
+
+def as_tensors(arrays: Arrays) -> dict[str, Tensor]:
+    """The same numbers for torch."""
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+def _spec(name: str, dtype: DType, *shape: int | str) -> TensorSpec:
+    return TensorSpec.model_validate({"name": name, "dtype": dtype, "shape": shape})
+
+
+def _state_names(model: nn.Module) -> tuple[str, ...]:
+    return tuple(tensor.name for tensor in cast(StreamingModel, model).state)
+
+
+def _draw_sampling(rng: np.random.Generator, N: int, K: int, V: int) -> Arrays:
+    return {
+        "uniforms": rng.random((N, K), dtype=np.float32),
+        "temperature": rng.choice(np.array([0.0, 0.5, 1.0, 1.7], dtype=np.float32), size=N),
+        "top_k": rng.choice([1, 5, V], size=N),
+        "top_p": rng.choice(np.array([0.3, 0.9, 1.0], dtype=np.float32), size=N),
+        "remaining": rng.integers(K + 1, size=N),
+    }
+
+
+def _draw_readings(rng: np.random.Generator, N: int, T: int) -> Array:
+    """Days of N channels with a level, an amplitude and a phase of their own, float64 (N, T, 24)."""
+    hours = np.arange(T * SEGMENT).reshape(T, SEGMENT)
+    level, amplitude, phase = rng.normal(0, 100, (N, 1, 1)), rng.lognormal(0, 2, (N, 1, 1)), rng.random((N, 1, 1))
+    wave = np.sin(2 * np.pi * (hours / SEGMENT + phase))
+    return np.asarray(level + amplitude * (wave + 0.3 * rng.standard_normal((N, T, SEGMENT))))

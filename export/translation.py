@@ -1,0 +1,53 @@
+"""Lean ONNX for the operations that take tensors apart.
+
+torch's own translation spends up to ten nodes on one slice, and a sequence on one split; an unrolled graph has hundreds
+of them, and its later simplification takes minutes.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from onnxscript import opset20 as op
+
+Value = Any  # a symbolic tensor of torch's exporter
+
+_TO_THE_END = 2**63 - 1
+_aten = torch.ops.aten
+
+
+def _axes(*values: int) -> Value:
+    return op.Constant(value_ints=list(values))
+
+
+def _slice(x: Value, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1) -> Value:
+    start, end = start or 0, _TO_THE_END if end is None else end
+    if (start, end, step) == (0, _TO_THE_END, 1):
+        return op.Identity(x)
+    return op.Slice(x, _axes(start), _axes(end), _axes(dim), _axes(step))
+
+
+def _split_with_sizes(x: Value, sizes: Sequence[int], dim: int = 0) -> Sequence[Value]:
+    if len(sizes) == 1:
+        return (op.Identity(x),)
+    # The exporter counts outputs by this attribute; export.onnx takes it off again, since ONNX wants one of the two.
+    parts: Sequence[Value] = op.Split(x, _axes(*sizes), axis=dim, num_outputs=len(sizes))
+    return parts
+
+
+def _split(x: Value, size: int, dim: int = 0) -> Sequence[Value]:
+    whole, rest = divmod(x.shape[dim], size)
+    return _split_with_sizes(x, [size] * whole + [rest] * (rest > 0), dim)
+
+
+def _unbind(x: Value, dim: int = 0) -> Sequence[Value]:
+    indices: list[Value] = [op.Constant(value_int=i) for i in range(x.shape[dim])]
+    return [op.Gather(x, index, axis=dim) for index in indices]
+
+
+TRANSLATION: dict[Callable[..., Any], Callable[..., Any]] = {
+    _aten.slice.Tensor: _slice,
+    _aten.split_with_sizes.default: _split_with_sizes,
+    _aten.split.Tensor: _split,
+    _aten.unbind.int: _unbind,
+}

@@ -1,0 +1,214 @@
+"""What the forecaster promises of every stream, with random weights: no trained model is needed."""
+
+from functools import partial as bind
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.testing import assert_close
+
+from training.cells import GRUCell
+from training.models.forecasting import MAX_SEGMENTS, QUANTILE_LEVELS, ForecastingModel, ForecastingModelSettings
+from training.models.profile import SEGMENT
+from training.models.streaming import Tensors
+
+N, T, M = 2, 3, 4
+
+
+@pytest.fixture
+def model() -> ForecastingModel:
+    torch.manual_seed(0)
+    model = ForecastingModel(ForecastingModelSettings(embedding_size=5, hidden_size=7)).eval()
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    return model.requires_grad_(False)
+
+
+@pytest.fixture
+def x() -> Tensor:
+    hours = torch.arange(N * T * SEGMENT, dtype=torch.float64).view(N, T, SEGMENT)
+    return 3 + (hours * 0.26).sin() + 0.2 * torch.randn(N, T, SEGMENT, dtype=torch.float64)
+
+
+@pytest.fixture
+def pending() -> tuple[Tensor, Tensor]:
+    return 3 + torch.randn(N, SEGMENT, dtype=torch.float64), torch.tensor([5, 0])
+
+
+def assert_same_state(state: Tensors, expected: Tensors) -> None:
+    for name, value in expected.items():
+        assert_close(state[name], value, rtol=1e-6, atol=1e-6, msg=lambda text, name=name: f"{name}: {text}")
+
+
+def read(model: ForecastingModel, x: Tensor) -> Tensors:
+    return model.unroll(x, model.initial_state(len(x)))[1]
+
+
+def test_states_are_as_declared(model: ForecastingModel, x: Tensor) -> None:
+    state = read(model, x)
+    assert list(state) == [tensor.name for tensor in model.state]
+    for tensor in model.state:
+        assert list(state[tensor.name].shape) == [N if size == "N" else size for size in tensor.shape]
+        assert str(state[tensor.name].dtype) == f"torch.{tensor.dtype}"
+
+
+def test_segments_one_by_one_are_segments_at_once(model: ForecastingModel, x: Tensor) -> None:
+    state = model.initial_state(N)
+    for t in range(T):
+        outputs, state = model.unroll(x[:, t : t + 1], state)
+        assert outputs == {}
+    assert_same_state(state, read(model, x))
+
+
+def test_the_recurrence_is_that_of_torchs_gru(model: ForecastingModel, x: Tensor) -> None:
+    gru = nn.GRU(5, 7, batch_first=True)
+    model.cell = GRUCell.from_torch(gru)
+    seen: list[Tensor] = []
+    model.embedding.register_forward_hook(lambda _module, _inputs, output: seen.append(torch.relu(output)))
+    state = read(model, x)
+    assert_close(state["h"], gru(seen[0])[1], rtol=1e-5, atol=1e-6)
+
+
+def test_a_row_does_not_depend_on_other_rows(
+    model: ForecastingModel, x: Tensor, pending: tuple[Tensor, Tensor]
+) -> None:
+    together = model.forecast(read(model, x), *pending, M)
+    alone = model.forecast(read(model, x[1:]), pending[0][1:], pending[1][1:], M)
+    for name, value in alone.items():
+        assert_close(together[name][1:], value, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("junk", [0.0, 1e300, float("nan"), float("inf")])
+def test_readings_that_have_not_arrived_are_ignored(
+    model: ForecastingModel, x: Tensor, pending: tuple[Tensor, Tensor], junk: float
+) -> None:
+    partial, filled = pending
+    state = read(model, x)
+    expected = model.forecast(state, partial, filled, M)
+    spoiled = torch.where(torch.arange(SEGMENT) < filled.unsqueeze(1), partial, junk)
+    for name, value in model.forecast(state, spoiled, filled, M).items():
+        assert torch.equal(value, expected[name])
+
+
+def test_readings_that_have_arrived_count(model: ForecastingModel, x: Tensor, pending: tuple[Tensor, Tensor]) -> None:
+    partial, _ = pending
+    state = read(model, x)
+    five, six = (model.forecast(state, partial, torch.full((N,), filled), M)["mean"] for filled in (5, 6))
+    assert not torch.allclose(five[:, 1:], six[:, :-1])
+
+
+def test_a_pending_forecast_changes_no_state(
+    model: ForecastingModel, x: Tensor, pending: tuple[Tensor, Tensor]
+) -> None:
+    state = read(model, x)
+    before = {name: value.clone() for name, value in state.items()}
+    model.forecast(state, *pending, M)
+    for name, value in before.items():
+        assert torch.equal(state[name], value)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 2.5, 1e9])
+@pytest.mark.parametrize("shift", [0.0, -40.0])
+def test_forecasts_follow_the_scale_and_level_of_the_readings(
+    model: ForecastingModel, x: Tensor, pending: tuple[Tensor, Tensor], scale: float, shift: float
+) -> None:
+    partial, filled = pending
+    expected = model.forecast(read(model, x), partial, filled, M)
+    forecast = model.forecast(read(model, scale * (x + shift)), scale * (partial + shift), filled, M)
+    for name, value in expected.items():
+        assert_close(forecast[name] / scale - shift, value, rtol=0, atol=1e-4)
+
+
+def test_small_changes_on_a_high_level_are_seen(
+    model: ForecastingModel, x: Tensor, pending: tuple[Tensor, Tensor]
+) -> None:
+    partial, filled = pending
+    expected = model.forecast(read(model, x), partial, filled, M)["mean"]
+    forecast = model.forecast(read(model, x + 1e9), partial + 1e9, filled, M)["mean"]
+    assert_close(forecast - 1e9, expected, rtol=0, atol=1e-3)
+
+
+def test_later_readings_change_nothing_before_them(model: ForecastingModel, x: Tensor) -> None:
+    hs, profiles = model.read(x, model.initial_state(N))
+    later = x.clone()
+    later[:, -1] += 100.0
+    changed_hs, changed_profiles = model.read(later, model.initial_state(N))
+    for t in range(T):
+        assert torch.equal(hs[t], changed_hs[t])
+        assert all(map(torch.equal, profiles[t], changed_profiles[t]))
+    assert not torch.equal(hs[T], changed_hs[T])
+
+
+def test_quantiles_never_cross(model: ForecastingModel, x: Tensor, pending: tuple[Tensor, Tensor]) -> None:
+    quantiles = model.forecast(read(model, x), *pending, M)["quantiles"]
+    assert quantiles.shape == (N, M * SEGMENT, len(QUANTILE_LEVELS))
+    assert bool((quantiles.diff(dim=2) > 0).all())
+
+
+def test_a_longer_horizon_begins_with_the_shorter_one(
+    model: ForecastingModel, x: Tensor, pending: tuple[Tensor, Tensor]
+) -> None:
+    forecast = bind(model.forecast, read(model, x), *pending)
+    for name, value in forecast(segments=2).items():
+        assert_close(forecast(segments=MAX_SEGMENTS)[name][:, : 2 * SEGMENT], value, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("segments", [0, MAX_SEGMENTS + 1])
+def test_a_horizon_out_of_range_is_refused(
+    model: ForecastingModel, x: Tensor, pending: tuple[Tensor, Tensor], segments: int
+) -> None:
+    with pytest.raises(ValueError, match=f"1 to 30, not {segments}"):
+        model.forecast(read(model, x), *pending, segments)
+
+
+@pytest.mark.parametrize("level", [0.0, -3.7, 1e9, 1e300])
+@pytest.mark.parametrize("filled", [0, 1, 23])
+def test_a_constant_channel_stays_where_it_is(model: ForecastingModel, level: float, filled: int) -> None:
+    state = read(model, torch.full((N, T, SEGMENT), level, dtype=torch.float64))
+    pending = torch.full((N, SEGMENT), level, dtype=torch.float64), torch.full((N,), filled)
+    for value in model.forecast(state, *pending, M).values():
+        assert_close(value, torch.full_like(value, level), rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("filled", [1, 2, 23])
+def test_a_fresh_session_forecasts_from_its_first_readings(model: ForecastingModel, filled: int) -> None:
+    partial = 1000 + torch.randn(N, SEGMENT, dtype=torch.float64)
+    forecast = model.forecast(model.initial_state(N), partial, torch.full((N,), filled), MAX_SEGMENTS)
+    for value in forecast.values():
+        assert bool(value.isfinite().all())
+        assert float((value - 1000).abs().max()) < 100  # random weights: a few units of a deviation near 1
+
+
+def test_one_reading_alone_is_forecast_to_stay(model: ForecastingModel) -> None:
+    partial = torch.tensor([[4.5] + [0.0] * 23, [-2.0] + [9.0] * 23], dtype=torch.float64)
+    mean = model.forecast(model.initial_state(N), partial, torch.ones(N, dtype=torch.int64), M)["mean"]
+    assert torch.equal(mean, partial[:, :1].expand(-1, M * SEGMENT))
+
+
+def test_a_jump_of_any_size_gives_a_finite_forecast(model: ForecastingModel, x: Tensor) -> None:
+    x = x.clone()
+    x[:, 1, 7:] += 1e12
+    forecast = model.forecast(read(model, x), x[:, 0], torch.full((N,), 3), M)
+    assert all(bool(value.isfinite().all()) for value in forecast.values())
+
+
+def test_the_state_stays_bounded_over_thousands_of_readings(model: ForecastingModel) -> None:
+    hours = torch.arange(400 * SEGMENT, dtype=torch.float64).view(1, 400, SEGMENT)
+    state = read(model, 50 + 0.001 * hours + (hours / 24 * 6.2832).sin())
+    assert float(state["h"].abs().max()) <= 1.0
+    assert 0.1 < float(state["scale"]) < 10.0
+    assert float(state["seen"]) == 400.0
+
+
+def test_training_sees_what_serving_computes(
+    model: ForecastingModel, x: Tensor, pending: tuple[Tensor, Tensor]
+) -> None:
+    partial, filled = pending
+    positions = torch.arange(M + 1)
+    ends = torch.tensor([[3, 1], [2, 0]])
+    decoded, view = model(
+        x, partial.unsqueeze(1).expand(-1, 2, -1), filled.unsqueeze(1).expand(-1, 2), ends, positions, positions
+    )
+    forecast = model.forecast(read(model, x[:1, :1]), partial[:1], filled[:1], M)  # row 0's second origin
+    mean = (view.last + view.scale * decoded.mean.flatten(1).double())[1]
+    assert_close(mean[5 : 5 + M * SEGMENT], forecast["mean"][0], rtol=1e-6, atol=1e-6)

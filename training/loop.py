@@ -10,6 +10,7 @@ most a part of an epoch and ends in the same weights, bit for bit, on the same m
 """
 
 import math
+import shutil
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -111,17 +112,25 @@ def train(task: Task[Any], output: Path, command: str, *, resume: bool = False, 
     Raises:
         TrainingError: Nothing to resume, a run that would be overwritten, or a loss that is no number.
     """
-    has_run = (output / "last" / RESUME).is_file()
-    if resume and not has_run:
-        raise TrainingError(f"nothing to resume: {output / 'last' / RESUME} does not exist")
-    if has_run and not resume and not overwrite:
-        raise TrainingError(f"{output} holds a run: go on with --resume, start anew with --overwrite, or name another")
+    _prepare(output, resume, overwrite)
     loop = task.settings.loop
     torch.set_num_threads(loop.threads)
     fabric = Fabric(
         accelerator=loop.accelerator, devices=loop.devices, strategy=loop.strategy, precision=loop.precision
     )
     fabric.launch(_train, task, output, command, resume)  # type: ignore[arg-type]  # it passes more arguments on
+
+
+def _prepare(output: Path, resume: bool, overwrite: bool) -> None:
+    """Check that the directory of the run is as the user believes it to be, and clear it where they said so."""
+    has_run = (output / "last" / RESUME).is_file()
+    if resume and not has_run:
+        raise TrainingError(f"nothing to resume: {output / 'last' / RESUME} does not exist")
+    if has_run and not resume and not overwrite:
+        raise TrainingError(f"{output} holds a run: go on with --resume, start anew with --overwrite, or name another")
+    if overwrite:
+        for part in ("best", "last", "tensorboard"):
+            shutil.rmtree(output / part, ignore_errors=True)
 
 
 def _train(fabric: Fabric, task: Task[Any], output: Path, command: str, resume: bool) -> None:

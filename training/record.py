@@ -34,12 +34,15 @@ class Record:
 
     def write(self, history: Sequence[Row]) -> None:
         """Record the history after an epoch; its last row is the new one."""
-        replace_file(self._directory / "metrics.csv", _as_csv(history).encode())
+        self._write_csv(history)
         writer = self._open(int(history[-1]["epoch"]))
         for name, value in history[-1].items():
             if name != "epoch":
                 writer.add_scalar(name, value, int(history[-1]["epoch"]))
         writer.flush()
+
+    def _write_csv(self, history: Sequence[Row]) -> None:
+        replace_file(self._directory / "metrics.csv", _as_csv(history).encode())
 
     def _open(self, epoch: int) -> SummaryWriter:
         if self._writer is None:
@@ -47,8 +50,9 @@ class Record:
         return self._writer
 
     def close(self, history: Sequence[Row]) -> None:
-        """Draw the curves and close the files."""
+        """Draw the curves and close the files; an interruption may have left the last row unwritten."""
         if history:
+            self._write_csv(history)
             draw_curves(self._directory / "curves.png", self._title, history, self._units)
         if self._writer is not None:
             self._writer.close()

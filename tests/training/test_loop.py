@@ -123,6 +123,16 @@ def test_run_is_not_overwritten_unless_asked(tmp_path: Path, capsys: pytest.Capt
     assert main([*command, "--overwrite"]) == 0
 
 
+def test_overwritten_run_is_gone_even_if_the_new_one_is_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["toy", "--output", str(tmp_path), "--set", "loop.epochs=1"])
+    monkeypatch.setattr(ToyTask, "interrupt_at", (0, 1))
+    assert main(["toy", "--output", str(tmp_path), "--overwrite"]) == INTERRUPTED
+    assert "nothing is saved" in capsys.readouterr().err
+    assert not (tmp_path / "best").exists()
+
+
 def test_resume_without_a_run_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["toy", "--output", str(tmp_path / "none"), "--resume"]) == 1
     assert "none" in capsys.readouterr().err

@@ -107,7 +107,7 @@ def _update_scale(
     before: Profile, after: Profile, segment: Tensor, is_there: Tensor, filled: Tensor, decay: float
 ) -> Tensor:
     """The next scale (N, 1)."""
-    level = after.days[:, -1].mean(dim=1, keepdim=True)
+    level = _level(after.days[:, -1:])
     deviation = torch.where(is_there, (segment - level).abs(), 0.0).sum(dim=1, keepdim=True) / filled.clamp(min=1)
     share = filled.double() / SEGMENT
     average = share / after.seen.clamp(min=1 / SEGMENT)
@@ -121,10 +121,15 @@ def _view(before: Profile, after: Profile, segment: Tensor, is_there: Tensor, fi
     reference = torch.where(before.seen == 0, segment[:, :1], before.last)
     unit = torch.where(after.scale > 0, after.scale, 1.0)
     relative = torch.where(is_there, (segment - reference) / unit, 0.0)
-    levels = (after.days.mean(dim=2) - last) / unit
+    levels = (_level(after.days) - last) / unit
     features = torch.cat([relative, is_there.double(), levels, _growth(before, unit), 1 / (after.seen + 1)], dim=1)
     days = (after.days - last.unsqueeze(2)) / unit.unsqueeze(2)
     return View(last, after.scale, _as_input(features, LARGEST_FEATURE), _as_input(days, LARGEST_DAY))
+
+
+def _level(days: Tensor) -> Tensor:
+    # Not Tensor.mean: the exporter names its result "mean", which is the name of an output of the forecast graph.
+    return days.sum(dim=2) / SEGMENT
 
 
 def _growth(before: Profile, unit: Tensor) -> Tensor:

@@ -4,6 +4,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from loadtest.question import JSON
+
 MEBIBYTE = 2**20
 NO_SESSION = "/sessions/there-is-no-such-session"
 
@@ -18,6 +20,7 @@ class Mistake:
         body: Its body, JSON or what pretends to be.
         status: Status of the right refusal.
         method: HTTP method.
+        content_type: What the body claims to be.
     """
 
     name: str
@@ -25,6 +28,7 @@ class Mistake:
     body: bytes | None
     status: int = 422
     method: str = "POST"
+    content_type: str = JSON
 
 
 def _wrong(name: str, path: str, inputs: object, status: int = 422) -> Mistake:
@@ -34,6 +38,8 @@ def _wrong(name: str, path: str, inputs: object, status: int = 422) -> Mistake:
 SENTIMENT = (
     _wrong("empty text", "/sentiment", {"text": ""}),
     _wrong("blank text", "/sentiment", {"text": " \n\t "}),
+    _wrong("invisible text", "/sentiment", {"text": "\u200b"}),
+    _wrong("invisible text in a list", "/sentiment", {"text": ["Good.", "\u200b"], "trajectory": True}),
     _wrong("no text", "/sentiment", {}),
     _wrong("no texts", "/sentiment", {"text": []}),
     _wrong("empty text in a list", "/sentiment", {"text": ["Good.", ""]}),
@@ -56,7 +62,7 @@ GENERATION = (
     _wrong("a seed of 64 bits", "/generate", {"prompt": "A", "seed": 2**63}),
     _wrong("empty stop string", "/generate", {"prompt": "A", "stop": ""}),
     _wrong("unknown character, streamed", "/generate", {"prompt": "\u6f22", "stream": True}),
-    _wrong("half a surrogate pair", "/generate", {"prompt": "A\ud800"}),
+    _wrong("half a surrogate pair", "/generate", {"prompt": "A\ud800"}, 400),
 )
 FORECASTING = (
     Mistake("NaN", "/forecast", b'{"series": {"OT": [1.5, NaN]}}'),
@@ -89,7 +95,9 @@ HTTP = (
     Mistake("broken JSON", "/forecast", b'{"series": {"OT": [1.5,]}}', 400),
     Mistake("broken JSON", "/sessions", b"model=sentiment", 400),
     Mistake("bytes that are no text", "/sentiment", b'{"text": "\xff\xfe"}', 400),
-    Mistake("no body", "/sentiment", b"", 400),
+    Mistake("no body", "/sentiment", b""),
+    Mistake("no body", "/sessions", b"", 400),
+    Mistake("a broken form", "/sentiment", b"text=Good.", 400, content_type="multipart/form-data; boundary=x"),
     Mistake("deep nesting", "/sentiment", b'{"text": ' + b"[" * 20_000 + b"]" * 20_000 + b"}", 400),
     _wrong("null for a body", "/sentiment", None),
     _wrong("a list for a body", "/forecast", [1.5, 2.5]),

@@ -46,6 +46,7 @@ class Question(Generic[A]):
         body: Body, mostly JSON.
         status: Status of a right reply.
         stream: Whether the answer comes as server-sent events.
+        content_type: What the body claims to be.
     """
 
     form: type[A]
@@ -55,6 +56,7 @@ class Question(Generic[A]):
     body: bytes | None = None
     status: int = 200
     stream: bool = False
+    content_type: str = JSON
 
     @property
     def media_type(self) -> str:

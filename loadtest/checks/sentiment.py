@@ -6,6 +6,7 @@ from loadtest.answers import Judgement, SentimentAnswer
 
 LABELS = frozenset({"negative", "positive"})
 TOLERANCE = 1e-6
+ZERO_WIDTH_SPACE = "\u200b"
 
 
 def check_judgement(judgement: Judgement) -> str | None:
@@ -26,7 +27,7 @@ def check_judgement(judgement: Judgement) -> str | None:
 
 def check_judgement_so_far(judgement: Judgement, text_so_far: str) -> str | None:
     """As long as no word has come there is no label, and from then on there is."""
-    if text_so_far.strip():
+    if _without_blanks(text_so_far):
         return check_judgement(judgement)
     if judgement.label is not None or judgement.score is not None or judgement.probabilities:
         return "label: judged before the first word"
@@ -64,4 +65,4 @@ def check_place(answer: SentimentAnswer, place: int, alone: Judgement) -> str | 
 
 
 def _without_blanks(text: str) -> str:
-    return "".join(text.split())
+    return "".join(text.replace(ZERO_WIDTH_SPACE, " ").split())

@@ -48,7 +48,9 @@ ASIDES = (
     "The book was written in 1987.",
     "I went with a friend/colleague.",
 )
-JOINTS = (" ", " ", " ", "  ", "\n", "\n\n", " ... ")
+# A zero-width space is what pasted text may bring along.
+JOINTS = (" ", " ", " ", "  ", "\n", "\n\n", " ... ", " \u200b ")
+ENDS = ("", "", "", "", "", "\n", " \u200b")
 
 
 def review(rng: Random, max_sentences: int = 6) -> str:
@@ -57,7 +59,7 @@ def review(rng: Random, max_sentences: int = 6) -> str:
     text = rng.choice(opinion)
     for _ in range(rng.randrange(max_sentences)):
         text += rng.choice(JOINTS) + rng.choice(ASIDES if rng.random() < 0.2 else opinion)
-    return text
+    return text + rng.choice(ENDS)
 
 
 def reviews(rng: Random, num_texts: int) -> list[str]:

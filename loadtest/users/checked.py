@@ -10,7 +10,7 @@ from locust.contrib.fasthttp import FAILURE_EXCEPTIONS, ResponseContextManager
 from locust.exception import RescheduleTask
 
 from loadtest.answers import Answer
-from loadtest.question import JSON, Question, Reply, WrongReply
+from loadtest.question import Question, Reply, WrongReply
 from loadtest.seed import seed_of
 
 A = TypeVar("A", bound=Answer)
@@ -62,7 +62,7 @@ class CheckedUser(FastHttpUser):
             question.path,
             name=question.name,
             data=question.body,  # type: ignore[arg-type]  # bytes are sent as they are
-            headers={"Content-Type": JSON} if question.body is not None else {},
+            headers={"Content-Type": question.content_type} if question.body is not None else {},
             stream=question.stream,
             catch_response=True,
         )

@@ -18,7 +18,9 @@ class ImpatientUser(CheckedUser):
         """One wrong request."""
         wrong = self.rng.choice(MISTAKES)
         name = f"{wrong.path} ({wrong.name})"
-        question = Question(Problem, wrong.method, wrong.path, name, wrong.body, wrong.status)
+        question = Question(
+            Problem, wrong.method, wrong.path, name, wrong.body, wrong.status, content_type=wrong.content_type
+        )
         self.ask(question, lambda problem: check_problem(problem, wrong.status))
 
     @task(2)

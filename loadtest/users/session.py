@@ -16,6 +16,7 @@ PATH = "/sessions"
 NAME = "/sessions/{id}"
 TTL_SECONDS = 600
 DISTURBANCE = 0.2
+NUMBERLESS = 0.1
 # What no user sends in earnest.
 OTHER_INPUTS: dict[str, dict[str, Any]] = {
     "sentiment": {"text": "Something else."},
@@ -41,10 +42,10 @@ class Session:
         self._next_step = 0
 
     def step(self, form: type[StepAnswer[O]], inputs: dict[str, Any], check: Callable[[O], str | None]) -> O:
-        """Take a step, whose number is sent with it; the check sees its outputs."""
+        """Take a step, mostly with its number; the check sees its outputs."""
         number = self._next_step
         answer = self._user.ask(
-            self._step_question(form, number, inputs),
+            self._step_question(form, None if self._user.rng.random() < NUMBERLESS else number, inputs),
             lambda answer: check_step(answer, self._id, number),
             lambda answer: check(answer.outputs),
         )
@@ -91,9 +92,8 @@ class Session:
         return Question(form, method, f"{PATH}/{self._id}", NAME, None, status)
 
     def _step_question(
-        self, form: type[A], number: int, inputs: dict[str, Any], note: str = "", status: int = 200
+        self, form: type[A], number: int | None, inputs: dict[str, Any], note: str = "", status: int = 200
     ) -> Question[A]:
         name = f"{NAME}/steps ({note or self._model})"
-        return Question(
-            form, "POST", f"{PATH}/{self._id}/steps", name, json_body({"step": number, "inputs": inputs}), status
-        )
+        body = {"inputs": inputs} if number is None else {"step": number, "inputs": inputs}
+        return Question(form, "POST", f"{PATH}/{self._id}/steps", name, json_body(body), status)

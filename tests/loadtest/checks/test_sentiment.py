@@ -49,6 +49,7 @@ def test_a_wrong_judgement_fails(judgement: Judgement, failure: str) -> None:
 
 def test_a_judgement_before_the_first_word_has_no_label() -> None:
     assert check_judgement_so_far(BLANK, " \n") is None
+    assert check_judgement_so_far(BLANK, "\u200b ") is None
     assert check_judgement_so_far(RIGHT, " \n") == "label: judged before the first word"
 
 

@@ -6,7 +6,7 @@ exactly, so a ladder of items needs a rung of 1, and each further rung is 4 to 8
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from training.models.forecasting import MAX_SEGMENTS, QUANTILE_LEVELS
 from training.models.profile import SEGMENT
 from training.models.streaming import StreamingModel
 
-Array = NDArray[np.generic]
+Array = NDArray[Any]
 Arrays = dict[str, Array]
 Sizes = tuple[int, ...]
 

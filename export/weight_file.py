@@ -1,7 +1,7 @@
 """Graphs on disk: all rungs of a bundle share one file of weights, matrices are stored as float16.
 
-A float16 initialiser is followed by a Cast to float32, which onnxruntime folds when it loads the graph. Whether a tensor
-is stored so is decided by its values: only if that loses nothing.
+A float16 initialiser is followed by a Cast to float32, which onnxruntime folds when it loads the graph, so that calls
+are as fast as with float32. Whether a tensor is stored so is decided by its values: only if that loses nothing.
 """
 
 import hashlib

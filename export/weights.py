@@ -2,18 +2,25 @@
 
 import copy
 
-import torch
 from torch import nn
 
 from training.cells import GRUCell, LSTMCell, VanillaCell
 
 
 def prepare(model: nn.Module) -> nn.Module:
-    """A copy of a model whose numbers are those of the graphs to come: what parity is proved on."""
-    prepared = copy.deepcopy(model).eval().requires_grad_(False)
+    """A copy of a model whose `unroll` gives the numbers of the graphs to come: what parity is proved on."""
+    prepared = rounded(model)
     _replace_torch_modules(prepared)
-    _round_matrices(prepared)
     return prepared
+
+
+def rounded(model: nn.Module) -> nn.Module:
+    """A copy, for evaluation, whose weights of two or more axes are the nearest float16; the others are few."""
+    copied = copy.deepcopy(model).eval().requires_grad_(False)
+    for parameter in copied.parameters():
+        if parameter.ndim >= 2:
+            parameter.copy_(parameter.half())
+    return copied
 
 
 def _replace_torch_modules(model: nn.Module) -> None:
@@ -36,11 +43,3 @@ def _cell(module: nn.Module) -> nn.Module | None:
         case nn.LSTM():
             return LSTMCell.from_torch(module)
     return None
-
-
-def _round_matrices(model: nn.Module) -> None:
-    """Round every weight of two or more axes to the nearest float16; vectors are small and stay as they are."""
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim >= 2:
-                parameter.copy_(parameter.half())

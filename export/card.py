@@ -1,0 +1,86 @@
+"""The card of a bundle: what it is, for people who find its directory."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from export.report import Report
+from service.bundle.manifest import Figure, Manifest, Stage, TensorSpec, TrainingData
+
+PURPOSES = {
+    "sentiment": "Says after every word whether an English sentence about a film is negative or positive.",
+    "generation": "Continues a text in the manner of Shakespeare's plays, character by character.",
+    "forecasting": "Forecasts hourly readings of any number of channels, with quantiles, at any moment.",
+}
+
+
+def write(manifest: Manifest, report: Report, directory: Path) -> str:
+    """The card of a bundle.
+
+    Args:
+        manifest: Of the bundle.
+        report: Its proof of parity.
+        directory: Where its files are.
+    """
+    size = sum(path.stat().st_size for path in directory.iterdir())
+    sections = [
+        f"# {manifest.name}",
+        PURPOSES[manifest.task.kind],
+        f"An Unrolled bundle: a trained {manifest.cell.upper()} as unrolled ONNX graphs with explicit state, "
+        f"{size / 1e6:.1f} MB. `manifest.json` says all of this to machines.",
+        "## Figures\n\n" + _figures(manifest.figures),
+        "## Data\n\n" + "\n".join(map(_data, manifest.data)),
+        f"Licence of the weights: {manifest.licence}.",
+        f"## How it was made\n\n```\n{manifest.command}\npython -m export runs/{manifest.name}/best\n```",
+        "## Graphs\n\n" + "\n".join(map(_stage, manifest.stages)),
+        f"State of a sequence: {', '.join(map(_tensor, manifest.state))}. Matrices are stored as float16 in one file "
+        "for all graphs and computed with as float32; parity was proved on the rounded weights.",
+        "## Parity\n\n" + _parity(report),
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _figures(figures: tuple[Figure, ...]) -> str:
+    if not figures:
+        return "Not measured."
+    exported = {(figure.split, figure.metric): figure.value for figure in figures if figure.of == "graph"}
+    lines = ["| split | figure | checkpoint | exported |", "|---|---|---|---|"]
+    for figure in figures:
+        if figure.of == "checkpoint":
+            value = exported.get((figure.split, figure.metric))
+            shown = "not measured" if value is None else _number(value)
+            lines.append(f"| {figure.split} | {figure.metric} | {_number(figure.value)} | {shown} |")
+    return "\n".join([*lines, "", '"Exported" is measured in torch with the rounded weights, which the graphs follow.'])
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if value == int(value) and abs(value) >= 10 else f"{value:.4f}"
+
+
+def _data(data: TrainingData) -> str:
+    citation = f" {data.citation}" if data.citation else ""
+    return f"* {data.name}: <{data.address}>, sha256 `{data.sha256[:16]}…`. Licence: {data.licence}.{citation}"
+
+
+def _stage(stage: Stage) -> str:
+    sizes = ", ".join(map(str, stage.rungs))
+    inputs, outputs = (", ".join(map(_tensor, specs)) for specs in (stage.inputs, stage.outputs))
+    answers = f"; answers {outputs}" if outputs else ""
+    return f"* `{stage.name}` for T = {sizes}: takes {inputs}{answers}."
+
+
+def _tensor(spec: TensorSpec) -> str:
+    return f"`{spec.name}` {spec.dtype} ({', '.join(map(str, spec.shape))})"
+
+
+def _parity(report: Report) -> str:
+    return "\n".join(_parity_lines(report))
+
+
+def _parity_lines(report: Report) -> Iterator[str]:
+    errors = [check.found for check in report.checks if check.limit]
+    num_exact = len(report.checks) - len(errors)
+    yield (
+        f"Proved at export with onnxruntime {report.onnxruntime} and torch {report.torch}: {len(errors)} comparisons "
+        f"with torch, largest error {max(errors):.1e}; {num_exact} comparisons that must give the same bits (any cut, "
+        "alone or in any batch). All are in `parity.json`."
+    )

@@ -1,0 +1,219 @@
+"""The proof that a bundle's graphs are the model: the same numbers, and the same bits in every batch and every cut.
+
+    torch     torch against onnxruntime over five chunks with carried state
+    batch     a row alone against the same row in batches of 2, 7, 16 and 64
+    nan       rows against the same rows beside one of NaN
+    steps     single steps against a rung
+    cuts      a length cut into rungs in several orders against single steps
+    reading   the state that sampling left against the encoder's after reading what was sampled
+    horizon   a forecast against the beginning of the longest one
+
+Everything but "torch" must be the same bits. The graphs are opened as they are served; rows are drawn from a fixed seed
+and start from a state that has read something.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm  # type: ignore[import-untyped]
+
+from export.report import Check, Report
+from export.rungs import Answer, Rungs, differing_values, take_rows, take_time
+from export.stages import Arrays, StagePlan, as_tensors
+from service.bundle.manifest import TensorSpec
+
+Numbers = NDArray[Any]
+
+MAX_ERROR = 1e-5
+CHUNKS = 5
+BATCHES = (2, 7, 16, 64)
+ROWS = 3
+NUM_CUTS = 4
+SEED = 1
+
+
+def prove(rungs: Rungs) -> Report:
+    """Run all checks on the graphs of a bundle."""
+    checks = [check for stage in rungs.stages.values() for check in _checks(rungs, stage)]
+    bar = tqdm(checks, desc="proving parity", unit=" checks", leave=False)
+    return Report(tuple(check() for check in bar), onnxruntime=ort.__version__, torch=torch.__version__)
+
+
+def _checks(rungs: Rungs, stage: StagePlan) -> list[Callable[[], Check]]:
+    """All checks of a stage, but for those that compare a rung with itself."""
+    smallest, largest = min(stage.sizes), max(stage.sizes)
+    checks = [partial(check, rungs, stage, size) for check in (_torch, _batch, _nan) for size in stage.sizes]
+    if stage.name == "forecast":
+        return [*checks, *(partial(_horizon, rungs, stage, size) for size in stage.sizes if size < largest)]
+    checks += [partial(_steps, rungs, stage, size) for size in stage.sizes if size > 1]
+    if largest > smallest:
+        checks.append(partial(_cuts, rungs, stage, largest))
+    if stage.name == "decode":
+        checks.append(partial(_reading, rungs, stage, largest))
+    return list(checks)
+
+
+def _torch(rungs: Rungs, stage: StagePlan, size: int) -> Check:
+    rng = np.random.default_rng(SEED)
+    graph = stage.build(size).eval()
+    # A fresh sequence expects nothing, so all its tokens are equally probable, and torch ranks equals as it likes.
+    state = rungs.initial_state(ROWS) if stage.name == "encode" else _read(rungs, rng, ROWS)
+    found = expected = Answer({}, state)
+    error = 0.0
+    for _ in range(CHUNKS):
+        if not stage.writes:
+            found = expected = Answer({}, _read(rungs, rng, ROWS))
+        inputs = stage.draw(rng, ROWS, size)
+        expected = _run_torch(graph, stage, inputs, expected.state)
+        units = _units(expected.state)
+        found = rungs.run(stage, size, inputs, found.state)
+        errors = [
+            *(_error(found.outputs[s.name], expected.outputs[s.name], s.batch_axis, units) for s in stage.outputs),
+            *(_error(found.state[s.name], expected.state[s.name], s.batch_axis, units) for s in rungs.state_specs),
+        ]
+        error = float(np.max([error, *errors]))  # unlike max(), this keeps a NaN
+    return Check("torch", stage.name, size, error, MAX_ERROR)
+
+
+def _batch(rungs: Rungs, stage: StagePlan, size: int) -> Check:
+    rng = np.random.default_rng(SEED)
+    inputs, state = stage.draw(rng, max(BATCHES), size), _read(rungs, rng, max(BATCHES))
+    found = 0
+    for N in BATCHES:
+        rows = rng.permutation(max(BATCHES))[:N]
+        together = _run_rows(rungs, stage, size, inputs, state, rows)
+        for position in {0, N // 2, N - 1}:
+            alone = _run_rows(rungs, stage, size, inputs, state, rows[[position]])
+            found += _differing(rungs, stage, together, alone, [position])
+    return Check("batch", stage.name, size, found)
+
+
+def _nan(rungs: Rungs, stage: StagePlan, size: int) -> Check:
+    rng = np.random.default_rng(SEED)
+    inputs, state = stage.draw(rng, ROWS, size), _read(rungs, rng, ROWS)
+    clean = rungs.run(stage, size, inputs, state)
+    poisoned = rungs.run(stage, size, _poison(stage.inputs, inputs, row=1), _poison(rungs.state_specs, state, row=1))
+    others = [0, 2]
+    kept = Answer(take_rows(stage.outputs, clean.outputs, others), take_rows(rungs.state_specs, clean.state, others))
+    return Check("nan", stage.name, size, _differing(rungs, stage, poisoned, kept, others))
+
+
+def _steps(rungs: Rungs, stage: StagePlan, size: int) -> Check:
+    rng = np.random.default_rng(SEED)
+    inputs, state = stage.draw(rng, ROWS, size), _read(rungs, rng, ROWS)
+    whole = rungs.run(stage, size, inputs, state)
+    steps = rungs.run_cut(stage, inputs, state, [1] * size)
+    return Check("steps", stage.name, size, _differing(rungs, stage, whole, steps, range(ROWS)))
+
+
+def _cuts(rungs: Rungs, stage: StagePlan, largest: int) -> Check:
+    rng = np.random.default_rng(SEED)
+    length = sum(stage.sizes) + largest // 2
+    inputs, state = stage.draw(rng, ROWS, length), _read(rungs, rng, ROWS)
+    steps = rungs.run_cut(stage, inputs, state, [1] * length)
+    found = 0
+    for _ in range(NUM_CUTS):
+        cut = rungs.run_cut(stage, inputs, state, _draw_cut(rng, stage, length))
+        found += _differing(rungs, stage, cut, steps, range(ROWS))
+    return Check("cuts", stage.name, 0, found)
+
+
+def _reading(rungs: Rungs, stage: StagePlan, largest: int) -> Check:
+    rng = np.random.default_rng(SEED)
+    encode = rungs.stages["encode"]
+    state = _read(rungs, rng, ROWS)
+    remaining = np.array([largest, (largest + 1) // 2, 1])
+    sampled = rungs.run(stage, largest, {**stage.draw(rng, ROWS, largest), "remaining": remaining}, state)
+    found = 0
+    for row, length in enumerate(remaining):
+        tokens = {"x": sampled.outputs["tokens"][[row], :length]}
+        read = rungs.run_cut(encode, tokens, take_rows(rungs.state_specs, state, [row]), [1] * int(length))
+        found += differing_values(take_rows(rungs.state_specs, sampled.state, [row]), read.state)
+    return Check("reading", stage.name, 0, found)
+
+
+def _horizon(rungs: Rungs, stage: StagePlan, size: int) -> Check:
+    rng = np.random.default_rng(SEED)
+    inputs, state = stage.draw(rng, ROWS, size), _read(rungs, rng, ROWS)
+    short = rungs.run(stage, size, inputs, state)
+    long = rungs.run(stage, max(stage.sizes), inputs, state)
+    beginning = take_time(stage.outputs, long.outputs, 0, size)
+    return Check("horizon", stage.name, size, differing_values(short.outputs, beginning))
+
+
+def _read(rungs: Rungs, rng: np.random.Generator, N: int) -> Arrays:
+    """The state of N sequences that have read something."""
+    encode = rungs.stages["encode"]
+    state = rungs.initial_state(N)
+    for size in encode.sizes:
+        state = rungs.run(encode, size, encode.draw(rng, N, size), state).state
+    return state
+
+
+def _run_rows(
+    rungs: Rungs, stage: StagePlan, size: int, inputs: Arrays, state: Arrays, rows: NDArray[np.int64]
+) -> Answer:
+    return rungs.run(stage, size, take_rows(stage.inputs, inputs, rows), take_rows(rungs.state_specs, state, rows))
+
+
+def _run_torch(graph: torch.nn.Module, stage: StagePlan, inputs: Arrays, state: Arrays) -> Answer:
+    given = as_tensors({**inputs, **{name: state[name] for name in stage.reads}})
+    with torch.inference_mode():
+        answer = dict(zip(stage.output_names, (tensor.numpy() for tensor in graph(*given.values())), strict=True))
+    written = {name: answer.pop(f"{name}_next") for name in stage.writes}
+    return Answer(answer, {**state, **written})
+
+
+def _differing(rungs: Rungs, stage: StagePlan, found: Answer, expected: Answer, rows: Sequence[int]) -> int:
+    """How many values of these rows of `found` are not the bits of `expected`."""
+    return differing_values(take_rows(stage.outputs, found.outputs, rows), expected.outputs) + differing_values(
+        take_rows(rungs.state_specs, found.state, rows), expected.state
+    )
+
+
+def _draw_cut(rng: np.random.Generator, stage: StagePlan, length: int) -> list[int]:
+    """A random cut of a length into what the rungs of a stage can do in one go."""
+    pieces: list[int] = []
+    while length:
+        possible = range(1, max(stage.sizes) + 1) if stage.name == "decode" else stage.sizes
+        pieces.append(int(rng.choice([size for size in possible if size <= length])))
+        length -= pieces[-1]
+    return pieces
+
+
+def _poison(specs: Sequence[TensorSpec], arrays: Arrays, row: int) -> Arrays:
+    """The same with a row of NaN in every tensor of floating-point numbers."""
+    poisoned = {}
+    for spec in specs:
+        values = arrays[spec.name].copy()
+        if np.issubdtype(values.dtype, np.floating):
+            np.moveaxis(values, spec.batch_axis, 0)[row] = np.nan
+        poisoned[spec.name] = values
+    return poisoned
+
+
+def _units(state: Arrays) -> Numbers:
+    """What an error of raw readings counts in, for each row: the running scale of a forecaster."""
+    scale = state.get("scale", np.ones((ROWS, 1)))[:, 0].astype(np.float64)
+    return np.where(scale > 0, scale, 1.0)
+
+
+def _error(found: Numbers, expected: Numbers, batch_axis: int, units: Numbers) -> float:
+    """Largest error of a tensor.
+
+    Float64 tensors are raw readings: errors count in the row's units. Float32 ones count as they are, but relative to
+    the row's largest value where that exceeds 1: a cell state near 64 has steps of 8e-6. A wrong integer counts as
+    infinite.
+    """
+    if np.issubdtype(expected.dtype, np.integer):
+        return 0.0 if np.array_equal(found, expected) else np.inf
+    by_row = np.moveaxis(expected, batch_axis, 0).reshape(ROWS, -1).astype(np.float64)
+    errors = np.abs(np.moveaxis(found, batch_axis, 0).reshape(ROWS, -1).astype(np.float64) - by_row)
+    if expected.dtype != np.float64:
+        units = np.maximum(np.abs(by_row).max(axis=1, initial=0.0), 1.0)
+    return float((errors / units[:, None]).max(initial=0.0))

@@ -1,0 +1,69 @@
+"""What a proof of parity found, for people and for the bundle."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Check:
+    """One comparison.
+
+    Args:
+        name: Which one; see export.parity.
+        stage: Of the bundle.
+        size: The rung; 0 where a check is about all of them.
+        found: Largest error, or the number of values whose bits differ.
+        limit: Largest error allowed; 0 where bits are compared.
+    """
+
+    name: str
+    stage: str
+    size: int
+    found: float
+    limit: float = 0.0
+
+    @property
+    def passed(self) -> bool:
+        """Whether it holds; an error of NaN does not."""
+        return self.found <= self.limit
+
+    def __str__(self) -> str:
+        """A row of the report's table."""
+        found = f"{self.found:.1e}" if self.limit else f"{self.found:.0f} differ"
+        limit = f"{self.limit:.0e}" if self.limit else "same bits"
+        verdict = "ok" if self.passed else "FAILED"
+        return f"{self.name:9} {self.stage:9} {self.size or 'all':>4} {found:>10} {limit:>10}  {verdict}"
+
+
+@dataclass(frozen=True)
+class Report:
+    """All checks of a bundle, and what they were made with."""
+
+    checks: tuple[Check, ...]
+    onnxruntime: str
+    torch: str
+
+    @property
+    def passed(self) -> bool:
+        """Whether all checks hold."""
+        return not self.failures
+
+    @property
+    def failures(self) -> tuple[Check, ...]:
+        """The checks that do not hold."""
+        return tuple(check for check in self.checks if not check.passed)
+
+    def as_json(self) -> dict[str, Any]:
+        """The content of parity.json; a number that JSON does not know is written as text."""
+        return {"passed": self.passed, "onnxruntime": self.onnxruntime, "torch": self.torch} | {
+            "checks": [
+                {**asdict(check), "found": check.found if check.found < float("inf") else str(check.found)}
+                | {"passed": check.passed}
+                for check in self.checks
+            ]
+        }
+
+    def __str__(self) -> str:
+        """The checks as a table."""
+        head = f"{'check':9} {'stage':9} {'rung':>4} {'found':>10} {'limit':>10}"
+        return "\n".join([head, *map(str, self.checks)])

@@ -47,6 +47,7 @@ class Question(Generic[A]):
         status: Status of a right reply.
         stream: Whether the answer comes as server-sent events.
         content_type: What the body claims to be.
+        case: What is special about it; its failures are counted under that.
     """
 
     form: type[A]
@@ -57,6 +58,7 @@ class Question(Generic[A]):
     status: int = 200
     stream: bool = False
     content_type: str = JSON
+    case: str = ""
 
     @property
     def media_type(self) -> str:
@@ -111,8 +113,9 @@ def read_form(form: type[A], content: str | bytes) -> A:
 
 
 def _code(reply: Reply) -> str:
-    """The name of a refusal, where a reply is one."""
+    """The name of a refusal, where a reply is one that has a name."""
     try:
-        return f" {Problem.model_validate_json(reply.content).code}"
+        problem = Problem.model_validate_json(reply.content)
     except ValidationError:
         return ""
+    return "" if problem.type == "about:blank" else f" {problem.code}"

@@ -47,7 +47,7 @@ class CheckedUser(FastHttpUser):
             if failure is None:
                 response.success()
             else:
-                response.failure(failure)
+                response.failure(f"{question.case}: {failure}" if question.case else failure)
         if failure is not None:
             raise RescheduleTask
         return answer

@@ -17,9 +17,15 @@ class ImpatientUser(CheckedUser):
     def mistake(self) -> None:
         """One wrong request."""
         wrong = self.rng.choice(MISTAKES)
-        name = f"{wrong.path} ({wrong.name})"
         question = Question(
-            Problem, wrong.method, wrong.path, name, wrong.body, wrong.status, content_type=wrong.content_type
+            Problem,
+            wrong.method,
+            wrong.path,
+            f"{wrong.path} (mistake)",
+            wrong.body,
+            wrong.status,
+            content_type=wrong.content_type,
+            case=wrong.name,
         )
         self.ask(question, lambda problem: check_problem(problem, wrong.status))
 

@@ -94,7 +94,8 @@ def test_every_kind_of_user_reports_wrong_answers_by_kind() -> None:
         "POST /forecast: form: forecast: missing",
         "POST /sessions (generation): status: expected 201, got 200",
         "POST /sessions (forecasting): status: expected 201, got 200",
-        "): status: expected 422, got 200",
+        "POST /sentiment (mistake): ",
+        ": status: expected 422, got 200",
     ):
         assert failure in failures
     assert status == 1

@@ -31,6 +31,10 @@ def test_a_right_reply_is_an_answer() -> None:
     [
         (Reply(500, "text/plain", b"Internal Server Error"), "status: expected 200, got 500"),
         (Reply(503, PROBLEM_JSON, json.dumps(PROBLEM).encode()), "status: expected 200, got 503 queue-full"),
+        (
+            Reply(500, PROBLEM_JSON, json.dumps({**PROBLEM, "type": "about:blank"}).encode()),
+            "status: expected 200, got 500",
+        ),
         (Reply(201, JSON, b'{"text": "A"}'), "status: expected 200, got 201"),
         (Reply(200, "text/html", b'{"text": "A"}'), "content type: expected application/json, got text/html"),
         (Reply(200, "", b""), "content type: expected application/json, got none"),

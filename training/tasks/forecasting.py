@@ -19,6 +19,8 @@ from training.settings import LoopSettings, Section, Settings
 from training.tasks import forecast_errors
 from training.tasks.task import Goal, Task
 
+WEEK = 7 * 24
+
 Batch = dict[str, Tensor]
 
 
@@ -34,6 +36,7 @@ class WindowSettings(Section):
     fresh_share: float = Field(default=0.03, ge=0, le=1, description="share of origins within the very first segment")
     whole_share: float = Field(default=0.4, ge=0, le=1, description="share of origins without pending readings")
     mixed_share: float = Field(default=0.7, ge=0, le=1, description="share of windows of random mixtures of channels")
+    blended_share: float = Field(default=0.5, ge=0, le=1, description="share of windows that are sums of two weeks'")
     least_known: int = Field(default=96, ge=24, description="readings known after the window's end")
 
 
@@ -125,7 +128,7 @@ def draw_windows(readings: NDArray[np.float64], windows: WindowSettings, rng: np
     """Random windows, each with random origins.
 
     A stream may start at any row and be asked at any reading, so starts, whole segments and pending readings are
-    random. Mixing channels, which are few, into new ones keeps the model from learning these by heart.
+    random. Mixing channels, and weeks, which are few, into new ones keeps the model from learning these by heart.
 
     Returns:
         readings: Window and all that follows up to the longest horizon, float64 (N, (T + 31) * 24).
@@ -134,18 +137,31 @@ def draw_windows(readings: NDArray[np.float64], windows: WindowSettings, rng: np
         filled: Pending readings at each origin, int64 (N, E).
     """
     N, T = windows.rows, windows.long_segments if rng.random() < windows.long_share else windows.short_segments
-    starts = rng.integers(len(readings) - T * SEGMENT - windows.least_known, size=N)
-    index = starts[:, None] + np.arange((T + 1 + MAX_SEGMENTS) * SEGMENT)
-    channels = _draw_channels(N, readings.shape[1], windows.mixed_share, rng)
-    rows = np.einsum("ntc,nc->nt", readings[np.minimum(index, len(readings) - 1)], channels)
+    last_start = len(readings) - T * SEGMENT - windows.least_known
+    starts = rng.integers(last_start, size=N)
+    length = (T + 1 + MAX_SEGMENTS) * SEGMENT
+    rows = _read_windows(readings, starts, length, _draw_channels(N, readings.shape[1], windows.mixed_share, rng))
+    # Two windows at the same hour of the week add up to one that was never seen, and is as likely.
+    others = starts % WEEK + WEEK * rng.integers((last_start - starts % WEEK + WEEK - 1) // WEEK)
+    other_rows = _read_windows(readings, others, length, _draw_channels(N, readings.shape[1], 1.0, rng))
+    is_blended = rng.random(N) < windows.blended_share
+    rows = np.where(is_blended[:, None], (rows + other_rows) / np.sqrt(2), rows)
+    known = len(readings) - np.where(is_blended, np.maximum(starts, others), starts)
     ends, filled = _draw_origins(N, T, windows, rng)
-    known = len(readings) - starts
     return {
         "readings": torch.from_numpy(rows),
         "known": torch.from_numpy(known),
         "ends": torch.from_numpy(ends),
         "filled": torch.from_numpy(filled),
     }
+
+
+def _read_windows(
+    readings: NDArray[np.float64], starts: NDArray[np.int64], length: int, channels: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Weighted sums of the channels from each start on, (N, length); the last row is repeated behind the end."""
+    index = np.minimum(starts[:, None] + np.arange(length), len(readings) - 1)
+    return np.asarray(np.einsum("ntc,nc->nt", readings[index], channels))
 
 
 def _draw_channels(N: int, channels: int, mixed_share: float, rng: np.random.Generator) -> NDArray[np.float64]:

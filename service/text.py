@@ -1,6 +1,7 @@
 """Text as the model reads it: the bundle's own tokenizer, and where a growing text may be cut."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,18 +33,37 @@ class TextReader:
         return Tokens(np.array(encoding.ids, dtype=np.int64), tuple(encoding.offsets))
 
 
-def split_last_word(text: str) -> tuple[str, str]:
+def split_last_word(text: str, is_word: Callable[[str], bool] = bool) -> tuple[str, str]:
     """Cut a growing text before its last word, which may still grow: ("a wonder", "ful") + "..." .
 
-    The last word is kept with one blank if white space follows it. Both parts are empty or hold a word.
+    What follows the last word is kept with it as far as it matters: that white space follows, and a run of characters
+    that is no word yet ("\u200b" may become "\u200bthe").
+
+    Args:
+        text: All that is not read yet.
+        is_word: Whether a run without white space holds anything to read.
+
+    Returns:
+        What may be read, and what must wait. Both are empty or hold a word, or the second is a run that is none yet.
     """
+    before, run, is_followed = _split_last_run(text)
+    if is_word(run):
+        return before, f"{run} " if is_followed else run
+    growing = "" if is_followed else run
+    while run and not is_word(run):
+        before, run, _ = _split_last_run(before)
+    return before, f"{run} {growing}" if run else growing
+
+
+def _split_last_run(text: str) -> tuple[str, str, bool]:
+    """What is before the last run without white space, the run, and whether white space follows it."""
     end = len(text)
     while end and _WHITESPACE.match(text, end - 1):
         end -= 1
     start = end
     while start and not _WHITESPACE.match(text, start - 1):
         start -= 1
-    return text[:start], text[start:end] + (" " if start < end < len(text) else "")
+    return text[:start], text[start:end], end < len(text)
 
 
 def longest_word(text: str) -> int:

@@ -52,9 +52,9 @@ class SentimentModel(ServedModel[TextStep]):
 
     async def _classify(self, index: int, text: str, trajectory: bool) -> Sentiment:
         state, before = await self._read(self.initial_state(), text, ("text", index))
-        if not state.pending:
-            raise InvalidInput("the text holds no word", ("text", index))
         _, last_word = await self._advance(state, state.pending.decode())
+        if not len(last_word):
+            raise InvalidInput("the text holds no word", ("text", index))
         result = self._judge(last_word)
         if not trajectory:
             return result
@@ -66,11 +66,14 @@ class SentimentModel(ServedModel[TextStep]):
         self, state: SequenceState, text: str, location: Location
     ) -> tuple[SequenceState, NDArray[np.float32]]:
         """Read all words but the last, which becomes pending; also the logits after each word that was read."""
-        whole, pending = split_last_word(state.pending.decode() + text)
+        whole, pending = split_last_word(state.pending.decode() + text, self._is_word)
         if longest_word(whole + pending) > MAX_WORD_CHARACTERS:
             raise InvalidInput(f"a word is longer than {MAX_WORD_CHARACTERS} characters", location)
         state, logits = await self._advance(state, whole)
         return replace(state, pending=pending.encode()), logits
+
+    def _is_word(self, text: str) -> bool:
+        return bool(text) and len(self._reader.read(text).ids) > 0
 
     async def _advance(self, state: SequenceState, text: str) -> tuple[SequenceState, NDArray[np.float32]]:
         """The state after a text and the logits (T, labels) after each of its T tokens."""

@@ -52,7 +52,7 @@ def test_tokenized_and_plain_english_are_the_same_text(client: httpx.Client) -> 
     assert judged(client, "do n't bother -lrb- really -rrb-") == judged(client, "Don't bother (really)")
 
 
-TEXT = "It isn't \"wonderful\"...  or (so)\u00a0bad,\n\tI'd say: great!  "
+TEXT = "It isn't \"wonderful\"...  or (so)\u00a0bad,\n\tI'd \u200b say: great! \u200b "
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -65,6 +65,11 @@ def test_any_cut_of_a_text_gives_the_bits_of_the_whole(client: httpx.Client, cut
 
 def test_a_word_that_grows_is_read_anew(client: httpx.Client) -> None:
     assert last_step(client, "sentiment", [{"text": "wond"}, {"text": "erful"}]) == judged(client, "wonderful")
+
+
+def test_what_cannot_be_seen_is_no_word(client: httpx.Client) -> None:
+    assert judged(client, "\u200b good \u200b") == judged(client, "good")
+    assert client.post("/sentiment", json={"text": "\u200b \u200b"}).status_code == 422
 
 
 def test_white_space_before_the_first_word_has_no_label(client: httpx.Client) -> None:

@@ -36,6 +36,20 @@ def test_pieces_give_the_words_of_the_whole(pieces: list[str]) -> None:
     assert pending.rstrip(" ") == last.rstrip(" ")
 
 
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("a good -", ("a ", "good -")),
+        ("a good - ", ("a ", "good ")),
+        ("a good - - x", ("a good - - ", "x")),
+        ("- -", ("", "-")),
+        ("- ", ("", "")),
+    ],
+)
+def test_runs_that_hold_no_word_do_not_take_its_place(text: str, parts: tuple[str, str]) -> None:
+    assert split_last_word(text, lambda run: run.strip("-") != "") == parts
+
+
 def test_the_longest_word_counts_characters_between_white_space() -> None:
     assert longest_word("a bbb cc") == 3
     assert longest_word("") == 0

@@ -21,6 +21,7 @@ from training.models.streaming import Tensors
 
 LOOK_BACK = 96
 HORIZONS = (96, 192, 336, 720)
+PHASES = (0, 6, 12, 18)  # rows at which streams start: their segments begin at different hours of the day
 READINGS_AT_ONCE = 200_000  # forecast readings in memory, times the number of quantiles
 
 Readings = NDArray[np.float64]
@@ -69,8 +70,8 @@ def figures(model: ForecastingModel, readings: Readings, rows: range) -> dict[st
     found: dict[str, float] = {}
     for H in tqdm(HORIZONS, desc="evaluating", unit="horizon", leave=False, disable=None):
         window = windowed(model, readings, rows, H)
-        # A stream that starts at row 0 has every number of readings pending; all 24 starts show that none matters.
-        stream = streamed(model, readings, rows, H, phases=range(SEGMENT if H == LOOK_BACK else 1))
+        # Every origin of a stream is asked, so each phase has every number of readings pending.
+        stream = streamed(model, readings, rows, H, PHASES if H == LOOK_BACK else PHASES[:1])
         found |= {f"{name}_l{LOOK_BACK}_h{H}": window[name] for name in ("mse", "mae")}
         found |= {f"{name}_h{H}": window[name] for name in ("coverage_80", "wql", "seasonal_mse", "seasonal_wql")}
         found |= {f"streamed_{name}_h{H}": stream[name] for name in ("mse", "mae", "coverage_80", "wql")}
@@ -96,7 +97,7 @@ def windowed(model: ForecastingModel, readings: Readings, rows: range, H: int) -
 
 
 def streamed(
-    model: ForecastingModel, readings: Readings, rows: range, H: int, phases: range | tuple[int, ...]
+    model: ForecastingModel, readings: Readings, rows: range, H: int, phases: tuple[int, ...]
 ) -> dict[str, float]:
     """Errors of sessions that have read everything since their start, at rows `phases`."""
     errors = Errors()

@@ -21,7 +21,7 @@ from torch import Tensor
 
 SEGMENT = 24
 
-# Features far outside what was trained on would saturate the network; no real series comes near.
+# Features are clipped: far outside what it was trained on the network saturates, and float32 overflows.
 LARGEST_FEATURE = 10.0
 LARGEST_DAY = 20.0
 

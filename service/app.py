@@ -1,6 +1,6 @@
 """The BentoML service: wiring only.
 
-BentoML worker ─► middleware (measure, body limit, problems) ─┬─► /sentiment /generate /forecast   BentoML APIs
+BentoML worker ─► middleware (measure, body, disconnect, problems) ─┬─► /sentiment /generate /forecast   BentoML APIs
                                                               └─► /sessions /models /metrics       plain routes
 """
 
@@ -15,7 +15,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from service.api.body import BodyLimitMiddleware
+from service.api.body import BodyMiddleware
+from service.api.disconnect import DisconnectMiddleware
 from service.api.inference import Inference
 from service.api.log import leave_out_client_errors
 from service.api.measure import MeasureMiddleware
@@ -60,7 +61,8 @@ plain = Starlette()
     name="unrolled",
     workers=1,
     http={"host": server.host, "port": server.port},
-    traffic={"timeout": 3600},
+    # Answers have a deadline of their own. BentoML's cannot be left out, and keeps a timer for every request.
+    traffic={"timeout": server.request_timeout_seconds + 5},
     # BentoML's own would count every request again; ours know sessions, rungs and problems.
     metrics={"enabled": False},
     logging={"access": {"enabled": False}},
@@ -147,5 +149,6 @@ class RNNService:
 
 _service: Any = RNNService
 _service.add_asgi_middleware(MeasureMiddleware, metrics=metrics)
-_service.add_asgi_middleware(BodyLimitMiddleware, max_body_bytes=server.max_body_bytes)
+_service.add_asgi_middleware(BodyMiddleware, max_body_bytes=server.max_body_bytes)
+_service.add_asgi_middleware(DisconnectMiddleware)
 _service.add_asgi_middleware(ProblemMiddleware)

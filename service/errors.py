@@ -12,6 +12,7 @@ ServiceError
 ├── SessionGone          410   ended or expired; says which
 ├── VersionUnknown       412   the session's bundle version is not served
 ├── TooLarge             413   the body, a text or an answer is over its limit
+├── MediaTypeUnknown     415   the body is not sent as JSON
 ├── InvalidInput         422   well-formed, but not something that the model can read
 ├── SessionDamaged       500   the stored record is not what was written
 ├── QueueFull            503   try again later
@@ -96,6 +97,12 @@ class TooLarge(ServiceError):
     status, title, code = 413, "Too large", "too-large"
 
 
+class MediaTypeUnknown(ServiceError):
+    """The body's content type is not one that the service reads."""
+
+    status, title, code = 415, "Unsupported media type", "media-type-unknown"
+
+
 class InvalidInput(ServiceError):
     """Well-formed, but not something that the model can read.
 
@@ -107,16 +114,24 @@ class InvalidInput(ServiceError):
     status, title, code = 422, "Invalid input", "invalid-input"
 
     def __init__(self, message: str, location: Location = ()) -> None:
-        super().__init__(f"{'.'.join(map(str, location))}: {message}" if location else message)
+        super().__init__(message)
         self.errors: list[tuple[Location, str]] = [(location, message)]
 
+    def __str__(self) -> str:
+        location, message = self.errors[0]
+        return f"{'.'.join(map(str, location))}: {message}" if location else message
+
     @classmethod
-    def of_fields(cls, errors: Iterable[Mapping[str, Any]], prefix: Location = ()) -> Self:
+    def of_fields(cls, errors: Iterable[Mapping[str, Any]]) -> Self:
         """All that pydantic found wrong, as one refusal."""
-        fields = [((*prefix, *error["loc"]), error["msg"]) for error in errors]
-        refusal = cls(fields[0][1], fields[0][0])
-        refusal.errors = fields
+        refusal = cls("")
+        refusal.errors = [(tuple(error["loc"]), error["msg"]) for error in errors]
         return refusal
+
+    def within(self, field: str) -> Self:
+        """The same refusal of something that stands in a field of a larger body."""
+        self.errors = [((field, *location), message) for location, message in self.errors]
+        return self
 
     def members(self) -> dict[str, Any]:
         return {"errors": [{"location": list(location), "message": message} for location, message in self.errors]}

@@ -63,6 +63,8 @@ class BundleObserver:
         self._metrics.batch_rows.labels(self._bundle, rung).observe(len(waits))
         self._metrics.run_duration.labels(self._bundle, rung).observe(duration_seconds)
         self._metrics.steps.labels(self._bundle).inc(num_steps)
+        if stage == "decode":
+            self._metrics.generated_tokens.inc(num_steps)
         queue_wait = self._metrics.queue_wait.labels(self._bundle)
         for wait in waits:
             queue_wait.observe(wait)

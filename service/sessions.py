@@ -30,10 +30,11 @@ from service.errors import (
     StoreFull,
     VersionUnknown,
 )
-from service.forms import SessionPage, SessionRequest, SessionView, StepAnswer, StepRequest
+from service.forms import Form, SessionPage, SessionRequest, SessionView, StepAnswer, StepRequest
 from service.metrics import Metrics
 from service.sampling import derived_seed
 from service.settings import SessionSettings
+from service.state import SequenceState
 from service.stores.base import Full, Record, Store, Swap
 from service.stores.codec import RecordDamaged, SessionBody, decode, encode
 from service.tasks.task import ServedModel
@@ -136,17 +137,10 @@ class Sessions:
         """
         async with self._lock(session_id):
             loaded = await self._load(owner, session_id)
-            model = self._model_of(loaded.body)
-            inputs = model.parse(request.inputs)
-            digest = _digest(inputs.model_dump())
-            if replayed := self._replayed(loaded, request.step, digest):
-                self._metrics.step_replays.inc()
-                return replayed
-            self._check_order(loaded.record, request.step)
-            step = loaded.record.step
-            async with deadline(self._timeout_seconds):
-                outputs, state = await model.step(loaded.body.state, inputs, derived_seed(loaded.body.secret, step))
-            return await self._commit(loaded, replace(loaded.body, state=state, last_digest=digest), outputs)
+            try:
+                return await self._step(loaded, request)
+            except InvalidInput as error:
+                raise error.within("inputs") from None
 
     async def sweep(self) -> int:
         """Bury sessions whose time is over and forget those that were buried long enough ago; how many there were."""
@@ -203,12 +197,32 @@ class Sessions:
             raise VersionUnknown(f"the session lives on {body.bundle}, which is not served any more")
         return model
 
-    def _replayed(self, loaded: _Loaded, step: int | None, digest: str) -> StepAnswer | None:
-        """The stored answer, if this is the last step once more."""
+    async def _step(self, loaded: _Loaded, request: StepRequest) -> StepAnswer:
+        model = self._model_of(loaded.body)
+        inputs = model.parse(request.inputs)
+        digest = _digest(inputs.model_dump())
         record, body = loaded.record, loaded.body
-        if step != record.step - 1 or digest != body.last_digest or not body.last_answer:
-            return None
-        return StepAnswer(session_id=record.session_id, step=record.step, outputs=orjson.loads(body.last_answer))
+        if request.step == record.step - 1 and digest == body.last_digest:
+            return await self._replay(loaded, model, inputs)
+        self._check_order(record, request.step)
+        outputs, state = await self._advance(model, body.state, inputs, body.secret, record.step)
+        return await self._commit(loaded, replace(body, state=state, last_digest=digest), outputs)
+
+    async def _advance(
+        self, model: ServedModel[Any], state: SequenceState, inputs: Form, secret: str, step: int
+    ) -> tuple[dict[str, Any], SequenceState]:
+        async with deadline(self._timeout_seconds):
+            return await model.step(state, inputs, derived_seed(secret, step))
+
+    async def _replay(self, loaded: _Loaded, model: ServedModel[Any], inputs: Form) -> StepAnswer:
+        """The answer of the last step once more: as it was kept, or computed again from the state before it."""
+        self._metrics.step_replays.inc()
+        record, body = loaded.record, loaded.body
+        if body.before is None:
+            outputs = orjson.loads(body.last_answer)
+        else:
+            outputs, _ = await self._advance(model, body.before, inputs, body.secret, record.step - 1)
+        return StepAnswer(session_id=record.session_id, step=record.step, outputs=outputs)
 
     def _check_order(self, record: Record, step: int | None) -> None:
         if step is not None and step != record.step:
@@ -217,8 +231,11 @@ class Sessions:
 
     async def _commit(self, loaded: _Loaded, body: SessionBody, outputs: dict[str, Any]) -> StepAnswer:
         answer = orjson.dumps(outputs)
-        kept = replace(body, last_answer=answer if len(answer) <= MAX_KEPT_ANSWER_BYTES else b"")
         before = loaded.record
+        if len(answer) <= MAX_KEPT_ANSWER_BYTES:
+            kept = replace(body, last_answer=answer, before=None)
+        else:
+            kept = replace(body, last_answer=b"", before=loaded.body.state)
         record = self._record(before.session_id, before.owner, before.step + 1, kept)
         (written,) = await self._store.swap([Swap(record, expected_step=before.step)])
         if not written:

@@ -7,14 +7,18 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.api.answer import JSON
 from service.api.problem import problem_response
-from service.errors import InvalidInput, Malformed, TooLarge
+from service.errors import InvalidInput, Malformed, MediaTypeUnknown, TooLarge
 
 F = TypeVar("F", bound=BaseModel)
 
 
-class BodyLimitMiddleware:
-    """Refuses bodies over a size before anything reads them; what passes is handed on as one message."""
+class BodyMiddleware:
+    """Refuses bodies that are too large or not sent as JSON before anything reads them.
+
+    What passes is handed on as one message.
+    """
 
     def __init__(self, app: ASGIApp, max_body_bytes: int) -> None:
         self._app = app
@@ -24,9 +28,11 @@ class BodyLimitMiddleware:
         if scope["type"] != "http" or scope["method"] in {"GET", "HEAD", "DELETE", "OPTIONS"}:
             await self._app(scope, receive, send)
             return
+        headers = Headers(scope=scope)
         try:
-            message = await self._read(Headers(scope=scope), receive)
-        except TooLarge as error:
+            _check_media_type(headers.get("content-type", JSON))
+            message = await self._read(headers, receive)
+        except (MediaTypeUnknown, TooLarge) as error:
             await problem_response(error)(scope, receive, send)
             return
         pending = [message]
@@ -52,6 +58,12 @@ class BodyLimitMiddleware:
     def _check(self, num_bytes: int) -> None:
         if num_bytes > self._max_body_bytes:
             raise TooLarge(f"the body may have at most {self._max_body_bytes} bytes")
+
+
+def _check_media_type(content_type: str) -> None:
+    media_type = content_type.partition(";")[0].strip().lower()
+    if media_type != JSON and not media_type.endswith("+json"):
+        raise MediaTypeUnknown(f"send the body as {JSON}, not {media_type!r} (curl has --json for that)")
 
 
 async def read_form(request: Request, form: type[F]) -> F:

@@ -82,8 +82,6 @@ class Inference:
                 if is_first:
                     self._metrics.time_to_first_token.observe(time.perf_counter() - started)
                     is_first = False
-                if isinstance(event, Finished):
-                    self._metrics.generated_tokens.inc(event.continuation.usage.completion_tokens)
                 yield event
 
 

@@ -3,6 +3,7 @@
 magic "URSB" · version u16 · head length u32 · crc32 u32 · head (JSON) · tensors, little-endian, row-major
 """
 
+import math
 import struct
 import zlib
 from dataclasses import dataclass
@@ -34,7 +35,8 @@ class SessionBody:
         secret: Seeds what the client leaves to chance; never sent.
         state: The recurrent state and pending input.
         last_digest: Digest of the inputs of the last step, "" before the first.
-        last_answer: JSON of the outputs of the last step, b"" where they were too large to keep.
+        last_answer: JSON of the outputs of the last step, b"" where they are too large to keep.
+        before: The state before the last step, kept only where its answer is not: it can be computed again.
     """
 
     model: str
@@ -44,28 +46,25 @@ class SessionBody:
     state: SequenceState
     last_digest: str = ""
     last_answer: bytes = b""
+    before: SequenceState | None = None
 
 
 def encode(body: SessionBody) -> bytes:
     """The bytes of a session."""
-    rows = body.state.rows
-    tensors = [np.ascontiguousarray(values) for row in rows for values in row.values()]
+    states = [body.state] if body.before is None else [body.state, body.before]
     head = orjson.dumps(
         {
             "model": body.model,
             "bundle": body.bundle,
             "ttl_seconds": body.ttl_seconds,
             "secret": body.secret,
-            "labels": body.state.labels,
-            "position": body.state.position,
             "last_digest": body.last_digest,
-            "lengths": [len(body.state.pending), len(body.last_answer)],
-            "tensors": [[name, v.dtype.str, v.shape] for name, v in rows[0].items()] if rows else [],
+            "answer_length": len(body.last_answer),
+            "states": [_form_of(state) for state in states],
         }
     )
-    lengths = _LENGTHS.pack(VERSION, len(head))
-    parts = [lengths, head, body.state.pending, body.last_answer, *(values.tobytes() for values in tensors)]
-    payload = b"".join(parts)
+    content = (part for state in states for part in _content_of(state))
+    payload = b"".join([_LENGTHS.pack(VERSION, len(head)), head, body.last_answer, *content])
     return _SEAL.pack(MAGIC, zlib.crc32(payload)) + payload
 
 
@@ -79,26 +78,31 @@ def decode(content: bytes) -> SessionBody:
     version, head_length = _LENGTHS.unpack_from(payload)
     if version != VERSION:
         raise RecordDamaged(f"the record's format version is {version}, not {VERSION}")
-    payload = payload[_LENGTHS.size :]
-    head: dict[str, Any] = orjson.loads(payload[:head_length])
-    pending_length, answer_length = head["lengths"]
-    answer_start = head_length + pending_length
-    tensors_start = answer_start + answer_length
-    state = SequenceState(
-        rows=_rows(payload[tensors_start:], head["tensors"], len(head["labels"])),
-        labels=tuple(head["labels"]),
-        pending=bytes(payload[head_length:answer_start]),
-        position=head["position"],
-    )
+    reader = _Reader(payload[_LENGTHS.size :])
+    head: dict[str, Any] = orjson.loads(reader.take(head_length))
+    last_answer = bytes(reader.take(head["answer_length"]))
+    states = [_state(reader, form) for form in head["states"]]
     return SessionBody(
         model=head["model"],
         bundle=head["bundle"],
         ttl_seconds=head["ttl_seconds"],
         secret=head["secret"],
-        state=state,
+        state=states[0],
         last_digest=head["last_digest"],
-        last_answer=bytes(payload[answer_start:tensors_start]),
+        last_answer=last_answer,
+        before=states[1] if len(states) > 1 else None,
     )
+
+
+class _Reader:
+    """Bytes, taken piece by piece."""
+
+    def __init__(self, content: memoryview) -> None:
+        self._content = content
+
+    def take(self, length: int) -> memoryview:
+        taken, self._content = self._content[:length], self._content[length:]
+        return taken
 
 
 def _unsealed(content: bytes) -> memoryview:
@@ -113,14 +117,31 @@ def _unsealed(content: bytes) -> memoryview:
     return payload
 
 
-def _rows(content: memoryview, tensors: list[tuple[str, str, list[int]]], num_rows: int) -> tuple[Row, ...]:
-    rows: list[Row] = []
-    offset = 0
-    for _ in range(num_rows):
-        row = {}
-        for name, dtype, shape in tensors:
-            values = np.frombuffer(content, dtype, int(np.prod(shape)), offset).reshape(shape)
-            row[name] = values
-            offset += values.nbytes
-        rows.append(row)
-    return tuple(rows)
+def _form_of(state: SequenceState) -> dict[str, Any]:
+    """What the head says of a state, so that its bytes can be read."""
+    return {
+        "labels": state.labels,
+        "position": state.position,
+        "pending_length": len(state.pending),
+        "tensors": [[name, values.dtype.str, values.shape] for name, values in state.rows[0].items()]
+        if state.rows
+        else [],
+    }
+
+
+def _content_of(state: SequenceState) -> list[bytes]:
+    return [state.pending, *(np.ascontiguousarray(values).tobytes() for row in state.rows for values in row.values())]
+
+
+def _state(reader: _Reader, form: dict[str, Any]) -> SequenceState:
+    pending = bytes(reader.take(form["pending_length"]))
+    rows = tuple(_row(reader, form["tensors"]) for _ in form["labels"])
+    return SequenceState(rows=rows, labels=tuple(form["labels"]), pending=pending, position=form["position"])
+
+
+def _row(reader: _Reader, tensors: list[tuple[str, str, list[int]]]) -> Row:
+    row = {}
+    for name, dtype, shape in tensors:
+        length = math.prod(shape) * np.dtype(dtype).itemsize
+        row[name] = np.frombuffer(reader.take(length), dtype).reshape(shape)
+    return row

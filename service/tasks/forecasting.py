@@ -51,15 +51,15 @@ class ForecastingModel(ServedModel[ReadingsStep]):
 
     async def step(self, state: SequenceState, inputs: ReadingsStep, seed: int) -> tuple[dict[str, Any], SequenceState]:
         if inputs.values is None and inputs.horizon is None:
-            raise InvalidInput('give "values", "horizon" or both', ("inputs",))
+            raise InvalidInput('give "values", "horizon" or both')
         if inputs.horizon is not None:
             self._check_question(inputs.horizon, inputs.quantiles)
         if inputs.values is not None:
-            state = await self._read(state, inputs.values, ("inputs", "values"))
+            state = await self._read(state, inputs.values, ("values",))
         forecast = None
         if inputs.horizon is not None:
             if not state.labels:
-                raise InvalidInput("the session has read nothing to forecast from", ("inputs", "horizon"))
+                raise InvalidInput("the session has read nothing to forecast from", ("horizon",))
             forecast = await self._forecast(state, inputs.horizon, inputs.quantiles)
         answer = ReadingsAnswer(readings=state.position + self._pending(state).shape[1], forecast=forecast)
         return answer.model_dump(exclude_none=True), state

@@ -3,6 +3,7 @@
 import math
 from collections import deque
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -59,15 +60,16 @@ class GenerationModel(ServedModel[CharacterStep]):
         self, state: SequenceState, inputs: CharacterStep, seed: int
     ) -> tuple[dict[str, Any], SequenceState]:
         if (inputs.text is None) == (inputs.generate is None):
-            raise InvalidInput('give one of "text" and "generate"', ("inputs",))
+            raise InvalidInput('give one of "text" and "generate"')
         if inputs.text is not None:
             answer, state = await self.feed(state, inputs.text)
             return answer.model_dump(), state
         sampling = inputs.generate or Sampling()
-        async for event in self.generate(state, sampling, seed if sampling.seed is None else sampling.seed):
-            if isinstance(event, Finished):
-                return event.continuation.model_dump(), event.state
-        raise RuntimeError("a generated text has no end")
+        try:
+            end = await self.finished(state, sampling, seed if sampling.seed is None else sampling.seed)
+        except InvalidInput as error:
+            raise error.within("generate") from None
+        return end.continuation.model_dump(), end.state
 
     async def open(self, prompt: str) -> tuple[SequenceState, int]:
         """The state of a new sequence after a prompt, and how many characters that has."""
@@ -77,13 +79,23 @@ class GenerationModel(ServedModel[CharacterStep]):
 
     async def feed(self, state: SequenceState, text: str) -> tuple[NextCharacters, SequenceState]:
         """Read a text; answer what may follow and how probable the text itself was."""
-        ids = self._ids(text, ("inputs", "text"))
+        ids = self._ids(text, ("text",))
         state = await self._begun(state)
         first = state.row["pending_logits"]
         state, logits = await self._advance(state, ids, keep=True)
         before_each = log_softmax(np.concatenate([first[None], logits])[: len(ids)])
         log_prob = math.fsum(before_each[np.arange(len(ids)), ids])
         return NextCharacters(next=self._most_probable(state), log_prob=log_prob), state
+
+    async def finished(
+        self, state: SequenceState, sampling: Sampling, seed: int, num_prompt_tokens: int = 0
+    ) -> Finished:
+        """Continue a text to its end."""
+        async with aclosing(self.generate(state, sampling, seed, num_prompt_tokens)) as events:
+            async for event in events:
+                if isinstance(event, Finished):
+                    return event
+        raise RuntimeError("a generated text has no end")
 
     async def generate(
         self, state: SequenceState, sampling: Sampling, seed: int, num_prompt_tokens: int = 0

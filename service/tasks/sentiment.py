@@ -46,7 +46,7 @@ class SentimentModel(ServedModel[TextStep]):
         return SentimentAnswer(results=list(results), bundle=self.bundle.tag)
 
     async def step(self, state: SequenceState, inputs: TextStep, seed: int) -> tuple[dict[str, Any], SequenceState]:
-        state, _ = await self._read(state, inputs.text, ("inputs", "text"))
+        state, _ = await self._read(state, inputs.text, ("text",))
         _, last_word = await self._advance(state, state.pending.decode())
         return self._judge(last_word).model_dump(exclude={"trajectory"}), state
 

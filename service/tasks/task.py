@@ -42,7 +42,7 @@ class ServedModel(ABC, Generic[Inputs]):
         try:
             return self.inputs_form.model_validate(inputs)  # type: ignore[return-value]  # ClassVar cannot hold a TypeVar
         except ValidationError as error:
-            raise InvalidInput.of_fields(error.errors(include_context=False), ("inputs",)) from error
+            raise InvalidInput.of_fields(error.errors(include_context=False)) from error
 
     @abstractmethod
     def initial_state(self) -> SequenceState:

@@ -14,6 +14,7 @@ import httpx
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 60
+STOP_SECONDS = 30
 
 
 def free_port() -> int:
@@ -72,4 +73,9 @@ class Server:
         """SIGTERM to the group, as a terminal or a supervisor sends it; the exit status."""
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGTERM)
-        return self.process.wait(timeout=30)
+        try:
+            return self.process.wait(timeout=STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise

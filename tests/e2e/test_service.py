@@ -145,6 +145,57 @@ def test_a_refused_step_leaves_its_session_where_it_was(client: httpx.Client, mo
     assert client.get(f"/sessions/{session_id}").json()["step"] == 0
 
 
+@pytest.mark.parametrize("path", ["/sentiment", "/generate", "/forecast", "/sessions"])
+@pytest.mark.parametrize(
+    ("media_type", "body"),
+    [
+        ("multipart/form-data; boundary=x", b"abc"),
+        ("multipart/form-data", b"--x"),
+        ("application/x-www-form-urlencoded", b'{"text": "a"}'),
+        ("application/vnd.bentoml+pickle", b"cos\nsystem\n."),
+    ],
+)
+def test_a_body_that_is_not_sent_as_json_is_refused(
+    client: httpx.Client, path: str, media_type: str, body: bytes
+) -> None:
+    response = client.post(path, content=body, headers={"Content-Type": media_type})
+    assert response.status_code == 415
+    assert response.json()["type"] == "urn:unrolled:problem:media-type-unknown"
+
+
+def test_a_client_that_hangs_up_stops_its_work(client: httpx.Client) -> None:
+    session_id = open_session(client, "generation")
+    with pytest.raises(httpx.ReadTimeout):
+        client.post(f"/sessions/{session_id}/steps", json={"inputs": {"generate": {"max_tokens": 4096}}}, timeout=0.05)
+    ask(client, "/generate", {"max_tokens": 64})
+    before = client.get("/metrics").text
+    ask(client, "/sentiment", {"text": "fine"})
+    assert _generated(client.get("/metrics").text) == _generated(before)
+    assert client.get(f"/sessions/{session_id}").json()["step"] == 0
+
+
+def _generated(exposition: str) -> str:
+    return next(line for line in exposition.splitlines() if line.startswith("rnn_generated_tokens_total"))
+
+
+def test_where_a_sessions_inputs_are_wrong_is_told_from_the_body_down(client: httpx.Client) -> None:
+    session_id = open_session(client, "generation")
+    body = {"inputs": {"generate": {"top_k": 66}}}
+    problem = client.post(f"/sessions/{session_id}/steps", json=body).json()
+    assert problem["errors"] == [
+        {"location": ["inputs", "generate", "top_k"], "message": "the model knows 65 characters"}
+    ]
+
+
+def test_a_large_answer_is_repeated_too(client: httpx.Client) -> None:
+    session_id = open_session(client, "forecasting")
+    levels = [level / 20 for level in range(1, 20)]
+    body = {"step": 0, "inputs": {"values": {"a": [1, 2.5]}, "horizon": 720, "quantiles": levels}}
+    first, again = (client.post(f"/sessions/{session_id}/steps", json=body) for _ in range(2))
+    assert len(first.content) > 64 * 1024
+    assert (again.status_code, again.content) == (200, first.content)
+
+
 def test_channels_of_a_session_stay_the_same(client: httpx.Client) -> None:
     session_id = open_session(client, "forecasting")
     step(client, session_id, {"values": {"a": [1, 2], "b": [3, 4]}})
@@ -203,10 +254,13 @@ def _started(home: Path, **settings: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def test_sigterm_stops_every_process_and_frees_the_port(home: Path) -> None:
+def test_sigterm_stops_every_process_and_frees_the_port_whoever_has_hung_up(home: Path) -> None:
     with Server(home, free_port()) as server:
         pids = _descendants(server.process.pid)
         assert pids
+        for body in ({"max_tokens": 4096}, {"max_tokens": 4096, "stream": True}):
+            with pytest.raises(httpx.ReadTimeout):
+                httpx.post(f"{server.url}/generate", json=body, timeout=0.05)
         server.stop()
         with socket.socket() as probe:
             assert probe.connect_ex(("127.0.0.1", server.port)) != 0

@@ -32,6 +32,15 @@ def test_a_session_survives_its_encoding() -> None:
             np.testing.assert_array_equal(after[name], values)
 
 
+def test_the_state_before_the_last_step_survives_too() -> None:
+    before = replace(BODY.state, rows=BODY.state.rows[:1], labels=("OT",), pending=b"7", position=24)
+    decoded = decode(encode(replace(BODY, before=before)))
+    assert decoded.before is not None
+    assert (decoded.before.labels, decoded.before.pending, decoded.before.position) == (("OT",), b"7", 24)
+    np.testing.assert_array_equal(decoded.before.row["h"], ROW["h"])
+    np.testing.assert_array_equal(decoded.state.rows[1]["h"], ROW["h"] * 2)
+
+
 def test_a_session_without_rows_survives_too() -> None:
     body = replace(BODY, state=SequenceState())
     assert decode(encode(body)) == body

@@ -5,10 +5,11 @@ Forms hold no times and nothing else that differs between two runs on the same i
 
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, FiniteFloat, Tag
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, FiniteFloat, Tag, field_validator
 
 MAX_TEXT_CHARACTERS = 65_536
 MAX_TEXTS = 256
+MAX_CHARACTERS_TOGETHER = 2**19
 MAX_READINGS = 100_000
 MAX_CHANNELS = 512
 MAX_READING = 1e12
@@ -32,13 +33,13 @@ Series = Annotated[
 ]
 StopString = Annotated[str, Field(min_length=1, max_length=64)]
 Quantile = Annotated[float, Field(gt=0, lt=1)]
-Horizon = Annotated[int, Field(ge=1)]
+Horizon = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 
 class Form(BaseModel):
-    """Immutable; a key that it does not know is an error, since a typo must not be ignored."""
+    """Immutable; an unknown key or a value of another type is an error, since a slip must not be ignored."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class SentimentRequest(Form):
@@ -47,6 +48,14 @@ class SentimentRequest(Form):
     text: OneOrMany[Text, Annotated[list[Text], Field(min_length=1, max_length=MAX_TEXTS)]] = Field(
         examples=["A wonderful film."], description=f"One text or up to {MAX_TEXTS}"
     )
+
+    @field_validator("text")
+    @classmethod
+    def _not_too_much_together(cls, text: str | list[str]) -> str | list[str]:
+        if isinstance(text, list) and sum(map(len, text)) > MAX_CHARACTERS_TOGETHER:
+            raise ValueError(f"the texts together have more than {MAX_CHARACTERS_TOGETHER} characters")
+        return text
+
     trajectory: bool = Field(False, description="Also answer the label's probability after each word")
 
 
@@ -73,7 +82,7 @@ class Sampling(Form):
 
     max_tokens: int = Field(200, ge=1, le=MAX_TOKENS, description="Characters to generate at most")
     temperature: float = Field(0.8, ge=0, le=10, description="0 always takes the most probable character")
-    top_k: int | None = Field(None, ge=1, description="Sample among the k most probable characters")
+    top_k: int | None = Field(None, ge=1, le=2**31 - 1, description="Sample among the k most probable characters")
     top_p: float = Field(1.0, gt=0, le=1, description="Sample among the most probable characters of this total mass")
     seed: int | None = Field(None, ge=0, lt=2**63, description="Same seed, same text; left out, one is drawn")
     stop: OneOrMany[StopString, Annotated[list[StopString], Field(max_length=4)]] = Field(
@@ -177,7 +186,7 @@ class SessionRequest(Form):
     """A new session."""
 
     model: str
-    ttl_seconds: int | None = Field(None, ge=1, description="End the session when idle for so long")
+    ttl_seconds: int | None = Field(None, ge=1, le=2**31 - 1, description="End the session when idle for so long")
 
 
 class SessionView(Form):
@@ -200,7 +209,7 @@ class SessionPage(Form):
 class StepRequest(Form):
     """One step; `inputs` is what the session's model reads. A client that names `step` may retry for ever."""
 
-    step: int | None = Field(None, ge=0)
+    step: int | None = Field(None, ge=0, lt=2**63)
     inputs: dict[str, Any]
 
 

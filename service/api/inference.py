@@ -1,5 +1,6 @@
 """Whole questions: a text to judge or to continue, a series to forecast."""
 
+import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
@@ -8,10 +9,10 @@ from typing import Any, TypeVar
 import orjson
 from starlette.responses import Response, StreamingResponse
 
-from service.api.problem import problem_of
+from service.api.problem import failure, problem_of
 from service.catalog import Catalog
 from service.deadline import deadline
-from service.errors import ModelUnknown, ServiceError
+from service.errors import Location, ModelUnknown, ServiceError
 from service.forms import (
     ForecastAnswer,
     ForecastRequest,
@@ -27,6 +28,8 @@ from service.tasks.generation import Finished, GenerationModel
 from service.tasks.sentiment import SentimentModel
 from service.tasks.task import ServedModel
 
+logger = logging.getLogger(__name__)
+
 M = TypeVar("M", bound=ServedModel[Any])
 
 
@@ -40,9 +43,11 @@ class Inference:
 
     async def sentiment(self, request: SentimentRequest) -> SentimentAnswer:
         """Judge one text or several."""
-        texts = [request.text] if isinstance(request.text, str) else request.text
+        is_list = isinstance(request.text, list)
+        texts = request.text if isinstance(request.text, list) else [request.text]
+        locations: list[Location] = [("text", index) if is_list else ("text",) for index in range(len(texts))]
         async with deadline(self._timeout_seconds):
-            return await self._model(SentimentModel).classify(texts, request.trajectory)
+            return await self._model(SentimentModel).classify(texts, locations, request.trajectory)
 
     async def forecast(self, request: ForecastRequest) -> ForecastAnswer:
         """Forecast every channel of a series."""
@@ -104,6 +109,9 @@ async def _stream(
                 event = await anext(rest, None)
         except ServiceError as error:
             yield _sse("error", problem_of(error))
+        except Exception:
+            logger.exception("a stream failed")
+            yield _sse("error", problem_of(failure()))
 
 
 def _sse(event: str, data: dict[str, Any]) -> bytes:

@@ -36,6 +36,11 @@ def problem_of(error: ServiceError) -> dict[str, Any]:
     }
 
 
+def failure() -> ServiceError:
+    """What a client is told of the service's own failure: nothing of its insides."""
+    return ServiceError("the service failed to answer; its log says why")
+
+
 def problem_response(error: ServiceError) -> Response:
     """A refusal as a response."""
     headers = {} if error.retry_after_seconds is None else {"Retry-After": str(error.retry_after_seconds)}
@@ -53,7 +58,7 @@ def answers_problems(handler: Callable[P, Awaitable[R]]) -> Callable[P, Awaitabl
             return problem_response(error)
         except Exception:
             logger.exception("%s failed", handler.__name__)
-            return problem_response(ServiceError("the service failed to answer; its log says why"))
+            return problem_response(failure())
 
     return answer
 
@@ -79,7 +84,9 @@ class ProblemMiddleware:
                 held.append(message)
                 if not message.get("more_body", False):
                     body = b"".join(part.get("body", b"") for part in held[1:])
-                    await _rewritten(held[0]["status"], body)(scope, receive, send)
+                    response = _rewritten(held[0]["status"], body)
+                    response.raw_headers.extend(_kept_headers(held[0]))
+                    await response(scope, receive, send)
 
         await self._app(scope, receive, rewrite)
 
@@ -87,6 +94,11 @@ class ProblemMiddleware:
 def _is_plain_error(message: Message) -> bool:
     content_type = next((value for name, value in message["headers"] if name.lower() == b"content-type"), b"")
     return message["status"] >= 400 and not content_type.startswith(PROBLEM_JSON.encode())
+
+
+def _kept_headers(message: Message) -> list[tuple[bytes, bytes]]:
+    """What does not describe the old body, such as Allow."""
+    return [(name, value) for name, value in message["headers"] if not name.lower().startswith(b"content-")]
 
 
 def _rewritten(status: int, body: bytes) -> Response:
@@ -112,5 +124,5 @@ def _field_errors(body: bytes) -> list[dict[str, Any]]:
 
 def _detail(status: int, phrase: str) -> str:
     if status >= 500:
-        return "the service failed to answer; its log says why"
+        return str(failure())
     return {404: "there is nothing at this path", 405: "this path does not take this method"}.get(status, phrase)

@@ -1,5 +1,7 @@
 """The `/sessions` resource."""
 
+import re
+
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -39,7 +41,7 @@ class SessionRoutes:
     async def page(self, request: Request) -> Response:
         """List sessions, in pages."""
         limit = request.query_params.get("limit", "100")
-        if not limit.isdecimal() or not 1 <= int(limit) <= MAX_PAGE:
+        if not re.fullmatch("[0-9]{1,4}", limit) or not 1 <= int(limit) <= MAX_PAGE:
             raise InvalidInput(f"must be a number from 1 to {MAX_PAGE}", ("limit",))
         return form_response(await self._sessions.page(OWNER, request.query_params.get("after", ""), int(limit)))
 

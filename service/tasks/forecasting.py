@@ -1,6 +1,5 @@
 """Forecasting: readings of any number of channels in, what they will read out, at any moment."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -15,6 +14,7 @@ from service.forms import ChannelForecast, ForecastAnswer, ReadingsAnswer, Readi
 from service.quantiles import interpolate_quantiles
 from service.state import Row, SequenceState, initial_row
 from service.tasks.task import ServedModel
+from service.waiting import off_loop
 
 Readings = NDArray[np.float64]
 
@@ -27,6 +27,10 @@ class ForecastingModel(ServedModel[ReadingsStep]):
     """
 
     inputs_form: ClassVar[type[ReadingsStep]] = ReadingsStep
+    needs: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "encode": ("x",),
+        "forecast": ("partial", "filled", "mean", "quantiles"),
+    }
 
     def __init__(self, bundle: Bundle, engine: Engine) -> None:
         super().__init__(bundle, engine)
@@ -100,10 +104,8 @@ class ForecastingModel(ServedModel[ReadingsStep]):
         advances = await self.engine.advance_all(
             "forecast", state.rows, inputs, num_segments, keep=["mean", "quantiles"]
         )
-        # A long answer is work for a thread: other sessions' steps must not wait for it.
-        answers = await asyncio.to_thread(
-            lambda: [self._channel(advance.outputs, horizon, quantiles) for advance in advances]
-        )
+        size = horizon * len(quantiles) * len(advances)
+        answers = await off_loop(size, lambda: [self._channel(each.outputs, horizon, quantiles) for each in advances])
         return dict(zip(state.labels, answers, strict=True))
 
     def _partial(self, readings: Readings) -> Row:

@@ -2,7 +2,7 @@
 
 import math
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -20,8 +20,10 @@ from service.state import SequenceState, initial_row
 from service.stops import StopFinder
 from service.tasks.task import ServedModel
 from service.text import TextReader
+from service.waiting import off_loop
 
 NUM_NEXT = 5
+MIN_TEMPERATURE = 1e-6  # below, logits would overflow, and the most probable character is taken anyway
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,10 @@ class GenerationModel(ServedModel[CharacterStep]):
     """
 
     inputs_form: ClassVar[type[CharacterStep]] = CharacterStep
+    needs: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "encode": ("x", "logits"),
+        "decode": ("uniforms", "temperature", "top_k", "top_p", "remaining", "tokens"),
+    }
 
     def __init__(self, bundle: Bundle, engine: Engine) -> None:
         super().__init__(bundle, engine)
@@ -73,18 +79,17 @@ class GenerationModel(ServedModel[CharacterStep]):
 
     async def open(self, prompt: str) -> tuple[SequenceState, int]:
         """The state of a new sequence after a prompt, and how many characters that has."""
-        ids = self._ids(prompt, ("prompt",))
+        ids = await off_loop(len(prompt), lambda: self._ids(prompt, ("prompt",)))
         state, _ = await self._advance(await self._begun(self.initial_state()), ids)
         return state, len(ids)
 
     async def feed(self, state: SequenceState, text: str) -> tuple[NextCharacters, SequenceState]:
         """Read a text; answer what may follow and how probable the text itself was."""
-        ids = self._ids(text, ("text",))
+        ids = await off_loop(len(text), lambda: self._ids(text, ("text",)))
         state = await self._begun(state)
         first = state.row["pending_logits"]
         state, logits = await self._advance(state, ids, keep=True)
-        before_each = log_softmax(np.concatenate([first[None], logits])[: len(ids)])
-        log_prob = math.fsum(before_each[np.arange(len(ids)), ids])
+        log_prob = await off_loop(len(ids), lambda: _log_prob(np.concatenate([first[None], logits]), ids))
         return NextCharacters(next=self._most_probable(state), log_prob=log_prob), state
 
     async def finished(
@@ -142,7 +147,7 @@ class GenerationModel(ServedModel[CharacterStep]):
         """Sample `count` characters, at most one run's worth; the text and the state after it."""
         inputs = {
             "uniforms": uniforms(seed, state.position, count),
-            "temperature": np.float32(sampling.temperature),
+            "temperature": np.float32(0 if sampling.temperature < MIN_TEMPERATURE else sampling.temperature),
             "top_k": np.int64(sampling.top_k or len(self._characters)),
             "top_p": np.float32(sampling.top_p),
             "remaining": np.int64(count),
@@ -184,3 +189,8 @@ class GenerationModel(ServedModel[CharacterStep]):
             ),
             seed=seed,
         )
+
+
+def _log_prob(logits: NDArray[np.float32], ids: NDArray[np.int64]) -> float:
+    """Log-probability in nats of characters (T,), from the logits (T + 1, V) before each of them and after the last."""
+    return math.fsum(log_softmax(logits[: len(ids)])[np.arange(len(ids)), ids])

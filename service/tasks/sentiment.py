@@ -1,7 +1,6 @@
 """Sentiment: a text's words in, the probability of each label after every word out."""
 
-import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -15,7 +14,8 @@ from service.forms import Sentiment, SentimentAnswer, TextStep
 from service.softmax import softmax
 from service.state import SequenceState, initial_row
 from service.tasks.task import ServedModel
-from service.text import TextReader, longest_word, split_last_word
+from service.text import TextReader, Tokens, longest_word, split_last_word
+from service.waiting import off_loop, together
 
 MAX_WORD_CHARACTERS = 1000
 
@@ -24,10 +24,11 @@ class SentimentModel(ServedModel[TextStep]):
     """A classifier that reads word by word.
 
     A text's last word may still grow ("wond", "erful"), so it stays pending: it is read again for every answer, on a
-    state that is then thrown away. So any cut of a text gives the bits of the whole.
+    state that is then thrown away. So any cut of a text gives the bits of the whole, which is read at once.
     """
 
     inputs_form: ClassVar[type[TextStep]] = TextStep
+    needs: ClassVar[Mapping[str, tuple[str, ...]]] = {"encode": ("x", "logits")}
 
     def __init__(self, bundle: Bundle, engine: Engine) -> None:
         super().__init__(bundle, engine)
@@ -40,44 +41,45 @@ class SentimentModel(ServedModel[TextStep]):
     def initial_state(self) -> SequenceState:
         return SequenceState(rows=(initial_row(self.bundle.manifest.state),), labels=("",))
 
-    async def classify(self, texts: Sequence[str], trajectory: bool = False) -> SentimentAnswer:
-        """Judge whole texts, all at once."""
-        results = await asyncio.gather(*(self._classify(i, text, trajectory) for i, text in enumerate(texts)))
-        return SentimentAnswer(results=list(results), bundle=self.bundle.tag)
+    async def classify(self, texts: Sequence[str], locations: Sequence[Location], trajectory: bool) -> SentimentAnswer:
+        """Judge whole texts; `locations` tell where each stands in the request."""
+        tokens = await off_loop(sum(map(len, texts)), lambda: list(map(self._whole, texts, locations)))
+        results = await together(self._classify(*work, trajectory) for work in zip(texts, tokens, strict=True))
+        return SentimentAnswer(results=results, bundle=self.bundle.tag)
 
     async def step(self, state: SequenceState, inputs: TextStep, seed: int) -> tuple[dict[str, Any], SequenceState]:
-        state, _ = await self._read(state, inputs.text, ("text",))
-        _, last_word = await self._advance(state, state.pending.decode())
-        return self._judge(last_word).model_dump(exclude={"trajectory"}), state
+        text = state.pending.decode() + inputs.text
+        ids, pending, last_ids = await off_loop(len(text), lambda: self._cut(text))
+        state, _ = await self._advance(state, ids)
+        state = replace(state, pending=pending.encode())
+        _, logits = await self._advance(state, last_ids)
+        return self._judge(logits).model_dump(exclude={"trajectory"}), state
 
-    async def _classify(self, index: int, text: str, trajectory: bool) -> Sentiment:
-        state, before = await self._read(self.initial_state(), text, ("text", index))
-        _, last_word = await self._advance(state, state.pending.decode())
-        if not len(last_word):
-            raise InvalidInput("the text holds no word", ("text", index))
-        result = self._judge(last_word)
+    async def _classify(self, text: str, tokens: Tokens, trajectory: bool) -> Sentiment:
+        _, logits = await self._advance(self.initial_state(), tokens.ids)
+        result = self._judge(logits)
         if not trajectory:
             return result
-        after_each = softmax(np.concatenate([before, last_word]))[:, self.labels.index(str(result.label))]
-        words = (text[start:end] for start, end in self._reader.read(text).spans)
-        return result.model_copy(update={"trajectory": list(zip(words, after_each.tolist(), strict=True))})
+        scores = softmax(logits)[:, self.labels.index(str(result.label))].tolist()
+        words = (text[start:end] for start, end in tokens.spans)
+        return result.model_copy(update={"trajectory": list(zip(words, scores, strict=True))})
 
-    async def _read(
-        self, state: SequenceState, text: str, location: Location
-    ) -> tuple[SequenceState, NDArray[np.float32]]:
-        """Read all words but the last, which becomes pending; also the logits after each word that was read."""
-        whole, pending = split_last_word(state.pending.decode() + text, self._is_word)
-        if longest_word(whole + pending) > MAX_WORD_CHARACTERS:
-            raise InvalidInput(f"a word is longer than {MAX_WORD_CHARACTERS} characters", location)
-        state, logits = await self._advance(state, whole)
-        return replace(state, pending=pending.encode()), logits
+    def _whole(self, text: str, location: Location) -> Tokens:
+        """The tokens of a text that must hold some."""
+        _check_words(text, location)
+        tokens = self._reader.read(text)
+        if not len(tokens.ids):
+            raise InvalidInput("the text holds no word", location)
+        return tokens
 
-    def _is_word(self, text: str) -> bool:
-        return bool(text) and len(self._reader.read(text).ids) > 0
+    def _cut(self, text: str) -> tuple[NDArray[np.int64], str, NDArray[np.int64]]:
+        """The ids of all words but the last; the last word, which stays pending; its ids."""
+        _check_words(text, ("text",))
+        whole, pending = split_last_word(text, lambda run: len(self._reader.read(run).ids) > 0)
+        return self._reader.read(whole).ids, pending, self._reader.read(pending).ids
 
-    async def _advance(self, state: SequenceState, text: str) -> tuple[SequenceState, NDArray[np.float32]]:
-        """The state after a text and the logits (T, labels) after each of its T tokens."""
-        ids = self._reader.read(text).ids
+    async def _advance(self, state: SequenceState, ids: NDArray[np.int64]) -> tuple[SequenceState, NDArray[np.float32]]:
+        """The state after some tokens and the logits (T, labels) after each of them."""
         if not len(ids):
             return state, np.empty((0, len(self.labels)), dtype=np.float32)
         advance = await self.engine.advance("encode", state.row, {"x": ids}, len(ids), keep=["logits"])
@@ -90,3 +92,8 @@ class SentimentModel(ServedModel[TextStep]):
         probabilities = dict(zip(self.labels, softmax(logits[-1]).tolist(), strict=True))
         label = max(probabilities, key=lambda name: probabilities[name])
         return Sentiment(label=label, score=probabilities[label], probabilities=probabilities)
+
+
+def _check_words(text: str, location: Location) -> None:
+    if longest_word(text) > MAX_WORD_CHARACTERS:
+        raise InvalidInput(f"a word is longer than {MAX_WORD_CHARACTERS} characters", location)

@@ -1,10 +1,12 @@
 """What sessions and surfaces need of a served model, whatever it does."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar, Generic, TypeVar
 
 from pydantic import ValidationError
 
+from service.bundle.errors import BundleGraphMismatch
 from service.bundle.manifest import Bundle
 from service.engine import Engine
 from service.errors import InvalidInput
@@ -17,14 +19,27 @@ Inputs = TypeVar("Inputs", bound=Form)
 class ServedModel(ABC, Generic[Inputs]):
     """A bundle behind its engine, in the language of its task.
 
+    Attributes:
+        inputs_form: What a session's step reads.
+        needs: Inputs and outputs of each stage that the task works with.
+
     Args:
         bundle: The bundle that is served.
         engine: Takes its rows through the graphs.
+
+    Raises:
+        BundleGraphMismatch: The bundle's stages lack some of what the task needs.
     """
 
     inputs_form: ClassVar[type[Form]]
+    needs: ClassVar[Mapping[str, tuple[str, ...]]]
 
     def __init__(self, bundle: Bundle, engine: Engine) -> None:
+        stages = {stage.name: stage for stage in bundle.manifest.stages}
+        for name, tensors in self.needs.items():
+            has = {tensor.name for tensor in (*stages[name].inputs, *stages[name].outputs)} if name in stages else set()
+            if missing := set(tensors) - has:
+                raise BundleGraphMismatch(f"{bundle.tag}: stage {name!r} lacks {sorted(missing)}")
         self.bundle = bundle
         self.engine = engine
 

@@ -42,13 +42,29 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--output", type=Path, default=Path("models"), help="directory of bundles, one for each task; default: models"
     )
+    parser.add_argument(
+        "--rungs",
+        type=_parse_rungs,
+        action="append",
+        default=[],
+        metavar="STAGE=T,T,..",
+        help="another ladder for a stage, for instance encode=1,8,32; may be repeated",
+    )
     parser.add_argument("--no-import", action="store_true", help="leave the BentoML model store alone")
     return parser
 
 
+def _parse_rungs(text: str) -> tuple[str, tuple[int, ...]]:
+    stage, _, sizes = text.partition("=")
+    try:
+        return stage, tuple(sorted({int(size) for size in sizes.split(",")}))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"expected STAGE=T,T,.., not {text!r}") from error
+
+
 def _run(options: argparse.Namespace) -> None:
     source = checkpoint.load(options.checkpoint)
-    exported = export(source, options.output / source.task)
+    exported = export(source, options.output / source.task, dict(options.rungs))
     print(exported.report)
     print("\n".join(map(str, exported.rungs)))
     print(f"wrote {exported.bundle.path}")

@@ -15,7 +15,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 from export import card
 from export.errors import BundleTooLarge, DestinationTaken, ParityFailed
 from export.manifest import TOKENIZER, describe, graph_file
-from export.onnx import TRACED_ROWS, build_graph
+from export.onnx import TRACED_ROWS, GraphBuilder
 from export.parity import prove
 from export.report import Report
 from export.rungs import Rungs
@@ -102,11 +102,12 @@ def write_graphs(
 ) -> dict[tuple[str, int], int]:
     """Write the graphs of all rungs and their common weights; returns the number of nodes of each."""
     weights = WeightFile(WEIGHTS)
-    state = {name: tensor.numpy() for name, tensor in cast(StreamingModel, model).initial_state(TRACED_ROWS).items()}
+    state = cast(StreamingModel, model).initial_state(TRACED_ROWS)
+    builder = GraphBuilder({name: tensor.numpy() for name, tensor in state.items()})
     nodes = {}
     rungs = [(stage, size) for stage in stages for size in stage.sizes]
     for stage, size in tqdm(rungs, desc="writing graphs", unit=" rungs", leave=False):
-        graph = build_graph(stage, size, state)
+        graph = builder.build(stage, size)
         properties = {"task": task, "stage": stage.name, "rung": str(size)}
         save_graph(graph, directory / graph_file(stage.name, size), weights, properties)
         nodes[stage.name, size] = graph.graph.num_nodes()

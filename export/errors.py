@@ -3,7 +3,9 @@
 ExportError
 ├── ParityFailed        the graphs do not give the numbers of the model, or not the same bits in every batch and cut
 ├── BundleTooLarge      the bundle is larger than a shipped one may be
-└── DestinationTaken    the directory to write to holds something that is no bundle
+├── DestinationTaken    the directory to write to holds something that is no bundle
+├── WrongLadder         the rungs that were asked for cannot be served
+└── NotDynamic          the model fixes the number of rows when it is traced
 """
 
 
@@ -21,3 +23,11 @@ class BundleTooLarge(ExportError):
 
 class DestinationTaken(ExportError):
     """What lies at the destination is not a bundle, and so is not replaced."""
+
+
+class WrongLadder(ExportError):
+    """The ladder has an unknown stage, a rung out of range, or no rung for single items."""
+
+
+class NotDynamic(ExportError):
+    """The model fixes the number of rows when it is traced."""

@@ -141,9 +141,10 @@ def sample(logits: Tensor, uniform: Tensor, temperature: Tensor, top_k: Tensor, 
         Token ids, int64 (N,).
     """
     is_greedy = temperature <= 0
-    scaled = logits / torch.where(is_greedy, 1.0, temperature).unsqueeze(1)
-    ranked, tokens = torch.topk(scaled, logits.shape[1])
-    cumulative = ranked.softmax(dim=1).cumsum(dim=1)
+    ranked, tokens = torch.topk(logits, logits.shape[1])
+    # Relative to the best, so that no temperature makes it infinite.
+    scaled = (ranked - ranked[:, :1]) / torch.where(is_greedy, 1.0, temperature).unsqueeze(1)
+    cumulative = scaled.softmax(dim=1).cumsum(dim=1)
     before = pad(cumulative[:, :-1], (1, 0))
     ranks = torch.arange(logits.shape[1], device=logits.device)
     is_eligible = (ranks < top_k.unsqueeze(1)) & (before < top_p.unsqueeze(1))

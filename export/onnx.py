@@ -5,7 +5,7 @@ Knows no files; see export.weight_file.
 
 import logging
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import cast
 
@@ -17,11 +17,10 @@ from onnxscript.optimizer import fold_constants
 from torch import nn
 
 from export.chain import repeat
-from export.errors import ExportError
+from export.errors import NotDynamic
 from export.graphs import DecodeGraph
 from export.stages import Arrays, StagePlan, as_tensors
 from export.translation import TRANSLATION
-from service.bundle.manifest import TensorSpec
 from training.models.streaming import StreamingModel
 
 OPSET = 20
@@ -37,47 +36,49 @@ LARGEST_FOLDED = 1024
 EVERYTHING = 2**40
 
 
-class NotDynamic(ExportError):
-    """The model fixes the number of rows when it is traced."""
-
-
-def build_graph(stage: StagePlan, size: int, state: Arrays) -> ir.Model:
-    """One rung of a stage.
+class GraphBuilder:
+    """Builds the graphs of a model.
 
     Args:
-        stage: What to build.
-        size: T, K or M.
         state: State tensors of TRACED_ROWS rows, by name.
-
-    Raises:
-        NotDynamic: The model's code makes a constant of the number of rows.
     """
-    graph = stage.build(size).eval()
-    inputs = stage.draw(np.random.default_rng(0), TRACED_ROWS, size)
-    state = {name: state[name] for name in stage.reads}
-    if isinstance(graph, DecodeGraph):
-        model = _decode_graph(graph, inputs, state)
-    else:
-        model = _trace(graph, _batch_axes(stage.inputs), inputs, state)
-    for value, name in zip(model.graph.outputs, stage.output_names, strict=True):
-        value.name = name
-    _simplify(model)
-    _check_rows_are_free(model, f"{stage.name} {size}")
-    _name_parts(model)
-    return model
 
+    def __init__(self, state: Arrays) -> None:
+        self._state = state
+        self._decode_step: ir.Model | None = None
 
-def _decode_graph(graph: DecodeGraph, inputs: Arrays, state: Arrays) -> ir.Model:
-    """Trace one step and repeat it: each would cost seconds."""
-    each = {"uniform": inputs["uniforms"][:, 0]}
-    fixed = {name: array for name, array in inputs.items() if name != "uniforms"}
-    axes = dict.fromkeys((*each, *fixed), 0)
-    step = _trace(graph.step, axes, {**each, **fixed}, state)
-    _simplify(step)
-    chain = repeat(step, graph.steps, "uniform", ("remaining", *state))
-    del chain.graph.outputs[1]  # what remains after the last step
-    chain.graph.inputs[0].name = "uniforms"
-    return chain
+    def build(self, stage: StagePlan, size: int) -> ir.Model:
+        """One rung of a stage.
+
+        Raises:
+            NotDynamic: The model's code makes a constant of the number of rows.
+        """
+        graph = stage.build(size).eval()
+        inputs = stage.draw(np.random.default_rng(0), TRACED_ROWS, size)
+        state = {name: self._state[name] for name in stage.reads}
+        if isinstance(graph, DecodeGraph):
+            model = self._repeat_decode_step(graph, inputs, state)
+        else:
+            model = _trace(graph, {spec.name: spec.batch_axis for spec in stage.inputs}, inputs, state)
+        for value, name in zip(model.graph.outputs, stage.output_names, strict=True):
+            value.name = name
+        _simplify(model)
+        _check_rows_are_free(model, f"{stage.name} {size}")
+        _name_parts(model)
+        return model
+
+    def _repeat_decode_step(self, graph: DecodeGraph, inputs: Arrays, state: Arrays) -> ir.Model:
+        """Trace one step and repeat it: each would cost seconds."""
+        if self._decode_step is None:
+            each = {"uniform": inputs["uniforms"][:, 0]}
+            fixed = {name: array for name, array in inputs.items() if name != "uniforms"}
+            axes = dict.fromkeys((*each, *fixed), 0)
+            self._decode_step = _trace(graph.step, axes, {**each, **fixed}, state)
+            _simplify(self._decode_step)
+        chain = repeat(self._decode_step, graph.steps, "uniform", ("remaining", *state))
+        del chain.graph.outputs[1]  # what remains after the last step
+        chain.graph.inputs[0].name = "uniforms"
+        return chain
 
 
 def _trace(graph: nn.Module, batch_axes: Mapping[str, int], inputs: Arrays, state: Arrays) -> ir.Model:
@@ -101,10 +102,6 @@ def _trace(graph: nn.Module, batch_axes: Mapping[str, int], inputs: Arrays, stat
     if program is None:
         raise TypeError("torch.onnx.export returned no program")
     return program.model
-
-
-def _batch_axes(specs: Iterable[TensorSpec]) -> dict[str, int]:
-    return {spec.name: spec.batch_axis for spec in specs}
 
 
 def _state_axes(graph: nn.Module) -> dict[str, int]:

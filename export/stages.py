@@ -13,8 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from export.errors import WrongLadder
 from export.graphs import DecodeGraph, HeadGraph, UnrolledGraph
-from service.bundle.manifest import DType, TensorSpec
+from service.bundle.manifest import MAX_RUNG, DType, TensorSpec
 from training.models.forecasting import MAX_SEGMENTS, QUANTILE_LEVELS
 from training.models.profile import SEGMENT
 from training.models.streaming import StreamingModel
@@ -68,9 +69,25 @@ def plan(task: str, model: nn.Module, sizes: dict[str, Sizes] | None = None) -> 
         task: "sentiment", "generation" or "forecasting".
         model: The prepared model (`export.weights.prepare`).
         sizes: Other ladders than the task's own, by stage.
+
+    Raises:
+        WrongLadder: The task has no such stage, a rung is not from 1 to MAX_RUNG, or single items have none.
     """
     plans = {"sentiment": _sentiment, "generation": _generation, "forecasting": _forecasting}[task]
-    return plans(model, sizes or {})
+    stages = plans(model, sizes or {})
+    _check_ladders(stages, sizes or {})
+    return stages
+
+
+def _check_ladders(stages: tuple[StagePlan, ...], sizes: dict[str, Sizes]) -> None:
+    unknown = sizes.keys() - {stage.name for stage in stages}
+    if unknown:
+        raise WrongLadder(f"no stage {sorted(unknown)}; there are {[stage.name for stage in stages]}")
+    for stage in stages:
+        if not stage.sizes or not all(1 <= size <= MAX_RUNG for size in stage.sizes):
+            raise WrongLadder(f"rungs of {stage.name} must be 1 to {MAX_RUNG}, not {list(stage.sizes)}")
+        if stage.name == "encode" and 1 not in stage.sizes:
+            raise WrongLadder("encode needs a rung of 1: lengths are cut exactly")
 
 
 def _sentiment(model: nn.Module, sizes: dict[str, Sizes]) -> tuple[StagePlan, ...]:
@@ -185,8 +202,7 @@ def _draw_sampling(rng: np.random.Generator, N: int, K: int, V: int) -> Arrays:
 
 
 def _draw_readings(rng: np.random.Generator, N: int, T: int) -> Array:
-    """Days of N channels with a level, an amplitude and a phase of their own, float64 (N, T, 24)."""
-    hours = np.arange(T * SEGMENT).reshape(T, SEGMENT)
-    level, amplitude, phase = rng.normal(0, 100, (N, 1, 1)), rng.lognormal(0, 2, (N, 1, 1)), rng.random((N, 1, 1))
-    wave = np.sin(2 * np.pi * (hours / SEGMENT + phase))
-    return np.asarray(level + amplitude * (wave + 0.3 * rng.standard_normal((N, T, SEGMENT))))
+    """Days of N channels, float64 (N, T, 24); each has its own level, amplitude and phase, the same in every draw."""
+    level, amplitude, phase = np.random.default_rng(0).normal(size=(N, 3)).T.reshape(3, N, 1, 1)
+    wave = np.sin(2 * np.pi * (np.arange(SEGMENT) / SEGMENT + phase))
+    return np.asarray(100 * level + np.exp(2 * amplitude) * (wave + 0.3 * rng.standard_normal((N, T, SEGMENT))))

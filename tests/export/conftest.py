@@ -1,0 +1,102 @@
+"""Small models of all three tasks with random weights, exported once: tracing a graph takes seconds."""
+
+import contextlib
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from export.__main__ import main
+from export.rungs import Rungs
+from export.stages import StagePlan, plan
+from export.weights import prepare
+from service.bundle.manifest import Bundle, read_bundle
+from training import checkpoint, settings
+from training.checkpoint import Checkpoint
+from training.tasks import registry
+from training.vocabulary import character_tokenizer, word_tokenizer
+
+# All axes differ: 11 characters or 13 words, 10 embedded features, 16 hidden, 2 layers.
+MODEL = {"embedding_size": 10, "hidden_size": 16}
+CHARACTERS = "\n abcdefghi"
+WORDS = "a film that is not as good as its cast of fine old players may be worth"
+
+SENTIMENT_RUNGS = {"encode": (1, 3)}
+GENERATION_RUNGS = {"encode": (1, 3), "decode": (2, 5)}
+FORECASTING_RUNGS = {"encode": (1,), "forecast": (1, 3)}
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A bundle, with what it was made from."""
+
+    checkpoint: Checkpoint
+    bundle: Bundle
+    printed: str
+    model: nn.Module
+    stages: tuple[StagePlan, ...]
+
+    def open(self, path: Path | None = None) -> Rungs:
+        """Its graphs, or those of a copy in another directory."""
+        bundle = self.bundle if path is None else Bundle(path, self.bundle.manifest, "copy")
+        return Rungs(bundle, self.stages)
+
+
+def make_checkpoint(directory: Path, task: str, model: Mapping[str, object]) -> Checkpoint:
+    """A saved checkpoint with random weights, wide enough to tell tokens apart."""
+    torch.manual_seed(1)
+    task_type = registry.task_type(task)
+    tokenizer = {"generation": character_tokenizer(CHARACTERS), "sentiment": word_tokenizer([WORDS])}.get(task)
+    definition = task_type(settings.validate(task_type.settings_type, {"model": model}), tokenizer)
+    network = definition.build_model()
+    with torch.no_grad():
+        for weight in network.parameters():
+            if weight.ndim == 1:
+                weight.uniform_(-0.5, 0.5)
+        if task == "generation":
+            network.get_submodule("head").get_parameter("weight").mul_(8)
+    checkpoint.save(directory, definition, network, f"python -m training {task}")
+    return checkpoint.load(directory)
+
+
+def export_small(
+    directory: Path, task: str, model: Mapping[str, object], rungs: Mapping[str, tuple[int, ...]]
+) -> Exported:
+    """Export a new checkpoint as a user does."""
+    source = make_checkpoint(directory / "checkpoint", task, model)
+    ladders = [f"--rungs={stage}={','.join(map(str, sizes))}" for stage, sizes in rungs.items()]
+    with contextlib.redirect_stdout(io.StringIO()) as printed, contextlib.redirect_stderr(printed):
+        status = main([str(source.path), "--output", str(directory / "models"), "--no-import", *ladders])
+    assert status == 0, printed.getvalue()
+    prepared = prepare(source.model)
+    bundle = read_bundle(directory / "models" / task)
+    return Exported(source, bundle, printed.getvalue(), prepared, plan(task, prepared, dict(rungs)))
+
+
+@pytest.fixture(scope="session")
+def generation(tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    """A character model."""
+    return export_small(tmp_path_factory.mktemp("export"), "generation", {**MODEL, "layers": 2}, GENERATION_RUNGS)
+
+
+@pytest.fixture(scope="session")
+def sentiment(tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    """A classifier of texts."""
+    return export_small(tmp_path_factory.mktemp("export"), "sentiment", MODEL, SENTIMENT_RUNGS)
+
+
+@pytest.fixture(scope="session")
+def forecasting(tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    """A forecaster."""
+    return export_small(tmp_path_factory.mktemp("export"), "forecasting", MODEL, FORECASTING_RUNGS)
+
+
+@pytest.fixture(params=["sentiment", "generation", "forecasting"])
+def exported(request: pytest.FixtureRequest) -> Exported:
+    """Each of the three."""
+    found: Exported = request.getfixturevalue(request.param)
+    return found

@@ -1,0 +1,63 @@
+"""Figures of the checkpoint and of the weights that are exported."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from torch import nn
+
+from export.card import write
+from export.figures import measured
+from export.parity import prove
+from service.bundle.manifest import Figure
+from tests.export.conftest import Exported
+from training.tasks.sentiment import SentimentTask
+
+
+class MeasuredTask(SentimentTask):
+    """A task whose figure is how many weights float16 holds exactly."""
+
+    def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
+        """Share of the matrices that are rounded."""
+        matrices = [weight for weight in model.parameters() if weight.ndim > 1]
+        assert split == "dev"
+        return {"rounded": sum(bool((weight == weight.half()).all()) for weight in matrices) / len(matrices)}
+
+
+def measured_checkpoint(sentiment: Exported) -> Any:  # noqa: ANN401  # a Checkpoint
+    source = sentiment.checkpoint
+    definition = MeasuredTask(source.definition.settings, source.definition.tokenizer)
+    return replace(source, figures={"dev": {"rounded": 0.0}}, definition=definition)
+
+
+def test_figures_are_measured_again_with_the_rounded_weights(sentiment: Exported) -> None:
+    assert measured(measured_checkpoint(sentiment)) == (
+        Figure(metric="rounded", split="dev", value=0.0, of="checkpoint"),
+        Figure(metric="rounded", split="dev", value=1.0, of="graph"),
+    )
+
+
+def test_without_the_data_only_the_checkpoints_own_figures_are_there(
+    sentiment: Exported, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("UNROLLED_DATA_DIR", str(tmp_path))
+    figures = measured(replace(sentiment.checkpoint, figures={"dev": {"accuracy": 0.85}}))
+    assert figures == (Figure(metric="accuracy", split="dev", value=0.85, of="checkpoint"),)
+    assert "not measured: missing data file" in capsys.readouterr().err
+
+
+def test_a_checkpoint_that_was_never_evaluated_has_no_figures(sentiment: Exported) -> None:
+    assert measured(sentiment.checkpoint) == ()
+
+
+def test_the_card_shows_both_figures_side_by_side(sentiment: Exported) -> None:
+    figures = (
+        Figure(metric="accuracy", split="dev", value=0.85, of="checkpoint"),
+        Figure(metric="examples", split="dev", value=872, of="checkpoint"),
+        Figure(metric="accuracy", split="dev", value=0.8475, of="graph"),
+    )
+    manifest = sentiment.bundle.manifest.model_copy(update={"figures": figures})
+    card = write(manifest, prove(sentiment.open()), sentiment.bundle.path)
+    assert "| dev | accuracy | 0.8500 | 0.8475 |" in card
+    assert "| dev | examples | 872 | not measured |" in card

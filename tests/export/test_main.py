@@ -1,0 +1,70 @@
+"""The command line."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from export.__main__ import main
+from tests.export.conftest import Exported
+
+
+def test_an_export_prints_the_proof_and_the_cost_of_each_rung(generation: Exported) -> None:
+    lines = generation.printed.splitlines()
+    assert any(line.split() == ["cuts", "decode", "all", "0", "differ", "same", "bits", "ok"] for line in lines)
+    costs = [line for line in lines if "ms to load" in line]
+    assert [line.split()[:2] for line in costs] == [["encode", "1"], ["encode", "3"], ["decode", "2"], ["decode", "5"]]
+    assert lines[-1] == f"wrote {generation.bundle.path}"
+
+
+def test_a_directory_that_is_no_checkpoint_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(tmp_path)]) == 1
+    assert f"error: {tmp_path} is no checkpoint" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("rungs", "reason"),
+    [
+        ("encode=8", "encode needs a rung of 1"),
+        ("encode=1,65", "1 to 64"),
+        ("decode=8", "no stage ['decode']"),
+    ],
+)
+def test_a_ladder_that_cannot_be_served_is_an_error(
+    sentiment: Exported, tmp_path: Path, capsys: pytest.CaptureFixture[str], rungs: str, reason: str
+) -> None:
+    assert main([str(sentiment.checkpoint.path), "--output", str(tmp_path), "--rungs", rungs]) == 1
+    assert reason in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_rungs_that_are_no_numbers_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["somewhere", "--rungs", "encode=one"])
+    assert "expected STAGE=T,T" in capsys.readouterr().err
+
+
+IMPORT = """
+import sys
+from pathlib import Path
+import bentoml
+from export import __main__ as command_line
+from export.bundle import Export
+from export.report import Report
+from service.bundle.manifest import read_bundle
+written = Export(read_bundle(Path(sys.argv[2])), Report((), "", ""), ())
+command_line.export = lambda *_: written
+assert command_line.main([sys.argv[1]]) == 0
+(model,) = bentoml.models.list()
+assert str(model.tag) == written.bundle.tag, model.tag
+"""
+
+
+def test_an_export_is_imported_into_the_model_store(sentiment: Exported, tmp_path: Path) -> None:
+    environment = {**os.environ, "BENTOML_HOME": str(tmp_path), "BENTOML_DO_NOT_TRACK": "True"}
+    script = [sys.executable, "-c", IMPORT, str(sentiment.checkpoint.path), str(sentiment.bundle.path)]
+    done = subprocess.run(script, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
+    assert done.returncode == 0, done.stderr
+    assert f"imported {sentiment.bundle.tag} into the BentoML model store" in done.stdout

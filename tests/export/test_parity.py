@@ -1,0 +1,143 @@
+"""The proof holds for what was exported, and for nothing that was tampered with."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from export.parity import prove
+from export.report import Report
+from tests.export.conftest import Exported
+
+
+def failing(report: Report) -> set[tuple[str, str, int]]:
+    return {(check.name, check.stage, check.size) for check in report.failures}
+
+
+def copy_bundle(exported: Exported, directory: Path) -> Path:
+    return Path(shutil.copytree(exported.bundle.path, directory / "copy"))
+
+
+def edit(path: Path, *nodes: onnx.NodeProto, output: str) -> None:
+    """Let nodes work on an output of a graph: they take it as "before" and return it under its name."""
+    model = onnx.load(path, load_external_data=False)
+    for node in model.graph.node:
+        node.output[:] = ["before" if name == output else name for name in node.output]
+        node.input[:] = ["before" if name == output else name for name in node.input]
+    model.graph.node.extend(nodes)
+    path.write_bytes(model.SerializeToString())
+
+
+def add(value: float, output: str) -> list[onnx.NodeProto]:
+    constant = numpy_helper.from_array(np.array(value, dtype=np.float32), "value")
+    return [
+        helper.make_node("Constant", [], ["added"], value=constant),
+        helper.make_node("Add", ["before", "added"], [output]),
+    ]
+
+
+def test_what_was_exported_is_proved(exported: Exported) -> None:
+    report = prove(exported.open())
+    assert report.passed, str(report)
+
+
+EXPECTED = {
+    "sentiment": {
+        *{(name, "encode", size) for name in ("torch", "batch", "nan") for size in (1, 3)},
+        ("steps", "encode", 3),
+        ("cuts", "encode", 0),
+    },
+    "generation": {
+        *{(name, "encode", size) for name in ("torch", "batch", "nan") for size in (1, 3)},
+        ("steps", "encode", 3),
+        ("cuts", "encode", 0),
+        *{(name, "decode", size) for name in ("torch", "batch", "nan", "steps") for size in (2, 5)},
+        ("cuts", "decode", 0),
+        ("reading", "decode", 0),
+    },
+    "forecasting": {
+        *{(name, "encode", 1) for name in ("torch", "batch", "nan")},
+        *{(name, "forecast", size) for name in ("torch", "batch", "nan") for size in (1, 3)},
+        ("horizon", "forecast", 1),
+    },
+}
+
+
+def test_every_rung_of_every_stage_is_checked(exported: Exported) -> None:
+    checks = prove(exported.open()).checks
+    assert {(check.name, check.stage, check.size) for check in checks} == EXPECTED[exported.checkpoint.task]
+    assert len(checks) == len(EXPECTED[exported.checkpoint.task])
+
+
+def test_numbers_may_differ_a_little_and_bits_not_at_all(generation: Exported) -> None:
+    limits = {check.limit for check in prove(generation.open()).checks if check.name == "torch"}
+    others = {check.limit for check in prove(generation.open()).checks if check.name != "torch"}
+    assert (limits, others) == ({1e-5}, {0.0})
+
+
+def change_recurrent_weight(directory: Path) -> None:
+    """Make one weight of the first recurrent matrix half as large again."""
+    graph = onnx.load(directory / "encode-1.onnx", load_external_data=False).graph
+    tensor = next(tensor for tensor in graph.initializer if tensor.name.endswith("Wh.float16"))
+    offset = int({entry.key: entry.value for entry in tensor.external_data}["offset"])
+    content = bytearray((directory / "weights.bin").read_bytes())
+    matrix = np.frombuffer(content, dtype=np.float16, count=int(np.prod(tensor.dims)), offset=offset)
+    matrix[np.abs(matrix).argmax()] *= np.float16(1.5)
+    (directory / "weights.bin").write_bytes(content)
+
+
+def test_a_changed_weight_is_noticed(exported: Exported, tmp_path: Path) -> None:
+    copy = copy_bundle(exported, tmp_path)
+    change_recurrent_weight(copy)
+    assert "torch" in {name for name, _, _ in failing(prove(exported.open(copy)))}
+
+
+def test_a_weight_of_nan_is_noticed(sentiment: Exported, tmp_path: Path) -> None:
+    copy = copy_bundle(sentiment, tmp_path)
+    edit(copy / "encode-3.onnx", *add(float("nan"), "logits"), output="logits")
+    assert ("torch", "encode", 3) in failing(prove(sentiment.open(copy)))
+
+
+def test_a_rung_that_differs_in_its_last_bits_is_noticed(sentiment: Exported, tmp_path: Path) -> None:
+    copy = copy_bundle(sentiment, tmp_path)
+    edit(copy / "encode-3.onnx", *add(3e-7, "h_next"), output="h_next")
+    assert failing(prove(sentiment.open(copy))) == {("steps", "encode", 3), ("cuts", "encode", 0)}
+
+
+def test_rows_that_see_each_other_are_noticed(sentiment: Exported, tmp_path: Path) -> None:
+    copy = copy_bundle(sentiment, tmp_path)
+    for size in (1, 3):
+        # What dynamic quantization does: a number that is taken over the whole batch.
+        tiny = numpy_helper.from_array(np.array(3e-8, dtype=np.float32), "tiny")
+        edit(
+            copy / f"encode-{size}.onnx",
+            helper.make_node("ReduceSum", ["before"], ["sum"], keepdims=1),
+            helper.make_node("Constant", [], ["tiny"], value=tiny),
+            helper.make_node("Mul", ["sum", "tiny"], ["leak"]),
+            helper.make_node("Add", ["before", "leak"], ["pool_sum_next"]),
+            output="pool_sum_next",
+        )
+    noticed = failing(prove(sentiment.open(copy)))
+    assert {("nan", "encode", 1), ("nan", "encode", 3)} <= noticed
+    assert {("batch", "encode", 1), ("batch", "encode", 3)} <= noticed
+
+
+def test_a_forecast_that_depends_on_how_far_was_asked_is_noticed(forecasting: Exported, tmp_path: Path) -> None:
+    copy = copy_bundle(forecasting, tmp_path)
+    tiny = numpy_helper.from_array(np.array(1 + 1e-12), "tiny")
+    edit(
+        copy / "forecast-3.onnx",
+        helper.make_node("Constant", [], ["tiny"], value=tiny),
+        helper.make_node("Mul", ["before", "tiny"], ["mean"]),
+        output="mean",
+    )
+    assert failing(prove(forecasting.open(copy))) == {("horizon", "forecast", 1)}
+
+
+def test_sampling_that_leaves_another_state_than_reading_is_noticed(generation: Exported, tmp_path: Path) -> None:
+    copy = copy_bundle(generation, tmp_path)
+    for size in (2, 5):
+        edit(copy / f"decode-{size}.onnx", *add(3e-7, "c_next"), output="c_next")
+    assert ("reading", "decode", 0) in failing(prove(generation.open(copy)))

@@ -7,6 +7,7 @@ BentoML worker ─► middleware (measure, body, disconnect, problems) ─┬─
 import asyncio
 import gc
 import logging
+import sys
 from typing import Any, cast
 
 import bentoml
@@ -41,16 +42,20 @@ from service.settings import (
     EngineSettings,
     ServerSettings,
     SessionSettings,
-    refuse_unknown_variables,
 )
+from service.startup import CannotStart, check_settings
 from service.stores.connect import open_store
+from service.stores.measured import MeasuredStore
 
 logger = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 5.0
 EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 
-refuse_unknown_variables()
+try:
+    check_settings()
+except CannotStart as error:
+    sys.exit(f"unrolled: {error}")  # here, in BentoML's first process: a worker that cannot start is started for ever
 server = ServerSettings()
 metrics = Metrics()
 plain = Starlette()
@@ -77,9 +82,12 @@ class RNNService:
         settings = SessionSettings()
         bundle_settings = BundleSettings()
         self._catalog = Catalog(configured_bundles(bundle_settings), bundle_settings, EngineSettings(), metrics)
-        self._store = open_store(settings)
+        self._store = MeasuredStore(open_store(settings), metrics)
+        if self._store.backend == "memory" and (bentoml.server_context.worker_index or 1) > 1:
+            raise CannotStart("UNROLLED_STORE=memory:// is one worker's memory; more than one would lose sessions")
         self._sessions = Sessions(self._store, self._catalog, settings, metrics, server.request_timeout_seconds)
         self._inference = Inference(self._catalog, metrics, server.request_timeout_seconds)
+        self._sweeper: asyncio.Task[None] | None = None
         self._is_ready = False
         plain.router.routes[:] = [
             *SessionRoutes(self._sessions).routes(),
@@ -101,14 +109,15 @@ class RNNService:
     async def stop(self) -> None:
         """Stop in the opposite order."""
         self._is_ready = False
-        self._sweeper.cancel()
-        await asyncio.gather(self._sweeper, return_exceptions=True)
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            await asyncio.gather(self._sweeper, return_exceptions=True)
         await self._catalog.stop()
         await self._store.close()
 
     async def __is_ready__(self) -> bool:
-        """Whether every bundle has run once."""
-        return self._is_ready
+        """Whether every bundle has run once and takes up work."""
+        return self._is_ready and self._catalog.is_serving
 
     @bentoml.api(route="/sentiment")
     @answers_problems

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from service.bundle.errors import BundleError
 from service.bundle.manifest import MANIFEST_FILE, Bundle
 from service.bundle.store import import_bundle, stored_bundle
 from service.engine import Engine
@@ -56,9 +57,10 @@ class Catalog(Mapping[str, ServedModel[Any]]):
         for model in self._models.values():
             await model.engine.stop()
 
-    def of_task(self, kind: type[ServedModel[Any]]) -> list[ServedModel[Any]]:
-        """The served models of a task, in the order in which they were named."""
-        return [model for model in self._models.values() if isinstance(model, kind)]
+    @property
+    def is_serving(self) -> bool:
+        """Whether every engine takes up work."""
+        return all(model.engine.is_serving for model in self._models.values())
 
     def __getitem__(self, name: str) -> ServedModel[Any]:
         return self._models[name]
@@ -71,7 +73,15 @@ class Catalog(Mapping[str, ServedModel[Any]]):
 
 
 def configured_bundles(settings: BundleSettings, shipped: Path = SHIPPED) -> list[Bundle]:
-    """The bundles that are named by settings, else the shipped ones, which are imported into the model store."""
+    """The bundles that are named by settings, else the shipped ones, which are imported into the model store.
+
+    Raises:
+        BundleError: A bundle is damaged, or there is none.
+        bentoml.exceptions.NotFound: The model store lacks one that settings name.
+    """
     if settings.tags:
         return [stored_bundle(tag) for tag in settings.tags]
-    return [import_bundle(manifest.parent) for manifest in sorted(shipped.glob(f"*/{MANIFEST_FILE}"))]
+    bundles = [import_bundle(manifest.parent) for manifest in sorted(shipped.glob(f"*/{MANIFEST_FILE}"))]
+    if not bundles:
+        raise BundleError(f"no bundle is shipped in {shipped}; name some of the model store's by UNROLLED_BUNDLES")
+    return bundles

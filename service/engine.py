@@ -18,7 +18,7 @@ from typing import Protocol
 import numpy as np
 
 from service.bundle.manifest import Bundle, Stage, TensorSpec
-from service.errors import QueueFull
+from service.errors import QueueFull, TooLarge
 from service.ladder import covering_rung, exact_rung
 from service.scheduler import Batch, Job, Ladder, Scheduler
 from service.state import Array, Row
@@ -89,6 +89,7 @@ class Engine:
     ) -> None:
         self._graphs = graphs
         self._observer = observer
+        self._max_queue_rows = max_queue_rows
         self._max_wait_seconds = max_wait_seconds
         self._stages: dict[str, Stage] = {stage.name: stage for stage in graphs.bundle.manifest.stages}
         self._scheduler: Scheduler[RowJob] = Scheduler(_ladders(self._stages), max_batch_rows, max_queue_rows)
@@ -99,6 +100,11 @@ class Engine:
     def start(self) -> None:
         """Begin to serve; needs a running event loop."""
         self._loop = asyncio.get_running_loop().create_task(self._serve())
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether jobs are taken up."""
+        return self._loop is not None and not self._loop.done()
 
     async def stop(self) -> None:
         """Stop after the run in flight."""
@@ -127,6 +133,8 @@ class Engine:
         self, stage: str, rows: Sequence[Row], inputs: Sequence[Row], num_items: int, keep: Sequence[str] = ()
     ) -> list[Advance]:
         """Take several rows of one sequence through a stage, all or none admitted; see `advance`."""
+        if len(rows) > self._max_queue_rows:
+            raise TooLarge(f"a sequence may have at most {self._max_queue_rows} rows")
         if not self._scheduler.can_admit(len(rows)):
             raise QueueFull(f"{self._scheduler.num_admitted} rows are waiting for {self._graphs.bundle.manifest.name}")
         jobs = [
@@ -149,9 +157,20 @@ class Engine:
             if self._max_wait_seconds:
                 await asyncio.sleep(self._max_wait_seconds)
             while batch := self._scheduler.schedule():
-                await self._turn(batch)
+                try:
+                    await self._turn(batch)
+                except Exception as error:  # whatever a turn stumbles over, later turns must come
+                    logger.exception("a turn of %s failed", batch.lane)
+                    self._give_up(batch, error)
                 await asyncio.sleep(0)  # whoever was just answered may come back for the next batch
             self._arrived.clear()
+
+    def _give_up(self, batch: Batch[RowJob], error: Exception) -> None:
+        for job in batch.jobs:
+            if not job.future.done():
+                self._scheduler.withdraw(job)
+                self._scheduler.drop(job)
+                job.future.set_exception(error)
 
     async def _turn(self, batch: Batch[RowJob]) -> None:
         alive = tuple(job for job in batch.jobs if not job.future.cancelled())

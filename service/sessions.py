@@ -11,7 +11,8 @@ import hashlib
 import logging
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -116,15 +117,15 @@ class Sessions:
         records = await self._store.page(owner, after, limit)
         live = [record for record in records if not record.ended and record.expires_at > self._clock()]
         return SessionPage(
-            sessions=[_view(_Loaded(record, decode(record.body))) for record in live],
+            sessions=[_view(loaded) for record in live if (loaded := _decoded(record))],
             next=records[-1].session_id if len(records) == limit else None,
         )
 
     async def end(self, owner: str, session_id: str) -> None:
         """End a session; its id is remembered for a while, its state is not."""
-        async with self._lock(session_id):
-            loaded = await self._load(owner, session_id)
-            await self._bury(loaded.record, "ended")
+        async with self._turn(session_id):
+            while not await self._bury(await self._live_record(owner, session_id), "ended"):
+                pass  # another process took a step meanwhile: look again
 
     async def step(self, owner: str, session_id: str, request: StepRequest) -> StepAnswer:
         """Advance a session by one request, exactly once.
@@ -135,7 +136,7 @@ class Sessions:
             SessionGone: It is over.
             InvalidInput: The model cannot read the inputs.
         """
-        async with self._lock(session_id):
+        async with self._turn(session_id):
             loaded = await self._load(owner, session_id)
             try:
                 return await self._step(loaded, request)
@@ -148,7 +149,7 @@ class Sessions:
         for record in overdue:
             if record.ended:
                 await self._store.delete([record.session_id])
-            else:
+            elif record.session_id not in self._locks:  # a step in flight keeps its session alive
                 await self._bury(record, "expired")
         return len(overdue)
 
@@ -170,26 +171,31 @@ class Sessions:
         return Record(session_id, owner, step, self._clock() + body.ttl_seconds, body=encode(body))
 
     async def _load(self, owner: str, session_id: str) -> _Loaded:
+        record = await self._live_record(owner, session_id)
+        loaded = _decoded(record)
+        if loaded is None:
+            raise SessionDamaged(f"the record of session {session_id!r} is damaged; it cannot go on")
+        return loaded
+
+    async def _live_record(self, owner: str, session_id: str) -> Record:
         (record,) = await self._store.load([session_id])
         if record is None or record.owner != owner:
             raise SessionUnknown(f"there is no session {session_id!r}")
-        if not record.ended and record.expires_at <= self._clock():
-            record = await self._bury(record, "expired")
         if record.ended:
             raise SessionGone(f"session {session_id!r} is over: {record.ended}", record.ended)
-        try:
-            return _Loaded(record, decode(record.body))
-        except RecordDamaged as error:
-            logger.error("session %s of %s: %s", session_id, owner, error)
-            raise SessionDamaged(f"the record of session {session_id!r} is damaged; it cannot go on") from error
+        if record.expires_at <= self._clock():
+            await self._bury(record, "expired")
+            raise SessionGone(f"session {session_id!r} is over: expired", "expired")
+        return record
 
-    async def _bury(self, record: Record, reason: str) -> Record:
+    async def _bury(self, record: Record, reason: str) -> bool:
+        """Put a tombstone in a record's place, one step on: a step that was in flight finds its place taken."""
         forget_at = self._clock() + self._settings.remember_ended_seconds
-        buried = replace(record, expires_at=forget_at, ended=reason, body=b"")
+        buried = replace(record, step=record.step + 1, expires_at=forget_at, ended=reason, body=b"")
         (written,) = await self._store.swap([Swap(buried, expected_step=record.step)])
         if written:
             self._metrics.sessions_ended.labels(reason).inc()
-        return buried
+        return written
 
     def _model_of(self, body: SessionBody) -> ServedModel[Any]:
         model = self._models.get(body.model)
@@ -244,9 +250,25 @@ class Sessions:
             raise StepConflict("another writer took this step", current.record.step)
         return StepAnswer(session_id=record.session_id, step=record.step, outputs=outputs)
 
-    def _lock(self, session_id: str) -> asyncio.Lock:
+    @asynccontextmanager
+    async def _turn(self, session_id: str) -> AsyncIterator[None]:
         """One step in flight per session; a lock lives as long as somebody holds or awaits it."""
-        return self._locks.setdefault(session_id, asyncio.Lock())
+        lock = self._locks.setdefault(session_id, asyncio.Lock())
+        async with deadline(self._timeout_seconds):
+            await lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+def _decoded(record: Record) -> _Loaded | None:
+    """A record with its body, or None, and a line in the log, where that is damaged."""
+    try:
+        return _Loaded(record, decode(record.body))
+    except RecordDamaged as error:
+        logger.error("session %s of %s: %s", record.session_id, record.owner, error)
+        return None
 
 
 def _view(loaded: _Loaded) -> SessionView:

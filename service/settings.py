@@ -5,9 +5,9 @@ An unknown `UNROLLED_` variable stops the service at its start: a typo must not 
 
 import os
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "UNROLLED_"
@@ -60,6 +60,12 @@ class SessionSettings(_Settings):
     max_session_ttl_seconds: int = Field(30 * 86400, ge=1)
     max_sessions: int = Field(100_000, ge=1)
     remember_ended_seconds: int = Field(86400, ge=0)
+
+    @model_validator(mode="after")
+    def _default_within_limit(self) -> Self:
+        if self.session_ttl_seconds > self.max_session_ttl_seconds:
+            raise ValueError("UNROLLED_SESSION_TTL_SECONDS is over UNROLLED_MAX_SESSION_TTL_SECONDS")
+        return self
 
 
 CONSUMERS: tuple[type[_Settings], ...] = (ServerSettings, BundleSettings, EngineSettings, SessionSettings)

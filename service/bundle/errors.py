@@ -1,7 +1,7 @@
 """What can be wrong with a bundle.
 
 BundleError
-├── BundleDamaged           a file is missing, added or differs from its checksum; the manifest is not valid
+├── BundleDamaged           a file is missing or differs from its checksum; the manifest is not valid
 ├── BundleFormatUnknown     written in a format that this version does not read
 └── BundleGraphMismatch     a graph's inputs or outputs are not those of the manifest
 """
@@ -12,7 +12,7 @@ class BundleError(Exception):
 
 
 class BundleDamaged(BundleError):
-    """A file of the bundle is missing, unlisted or altered, or the manifest is not valid."""
+    """A file of the bundle is missing or altered, or the manifest is not valid."""
 
 
 class BundleFormatUnknown(BundleError):

@@ -165,6 +165,9 @@ class Manifest(Part):
             missing = set(stage.rungs.values()) - set(self.files)
             if missing:
                 raise ValueError(f"stage {stage.name!r} uses files that are not listed: {sorted(missing)}")
+        tokenizer = getattr(self.task, "tokenizer", None)
+        if tokenizer is not None and tokenizer not in self.files:
+            raise ValueError(f"the tokenizer {tokenizer!r} is not listed")
         return self
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import bentoml
 from bentoml.exceptions import NotFound
 
+from service.bundle.errors import BundleDamaged
 from service.bundle.manifest import MANIFEST_FILE, Bundle, read_bundle
 
 
@@ -30,7 +31,11 @@ def stored_bundle(tag: str) -> Bundle:
         bentoml.exceptions.NotFound: The store has no model of that tag.
         BundleError: What the store has is damaged.
     """
-    return read_bundle(Path(bentoml.models.get(tag).path))
+    model = bentoml.models.get(tag)
+    try:
+        return read_bundle(Path(model.path))
+    except BundleDamaged as error:
+        raise BundleDamaged(f"{error}; `bentoml models delete {model.tag}` removes the damaged copy") from error
 
 
 def _copy(bundle: Bundle) -> None:

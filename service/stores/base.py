@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,9 @@ class Full(Exception):
 class Store(Protocol):
     """Records by id. Every verb takes many at once, and each record stands for itself."""
 
-    backend: ClassVar[str]
+    @property
+    def backend(self) -> str:
+        """Name of the backend, a metric's label."""
 
     async def load(self, session_ids: Sequence[str]) -> list[Record | None]:
         """The records of those ids, None where there is none."""

@@ -1,7 +1,6 @@
 """Sessions in this process's memory: for tests, and for one worker that may forget."""
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 from service.stores.base import Full, Record, Swap
 
@@ -10,14 +9,15 @@ class MemoryStore:
     """A dictionary behind the store contract.
 
     Args:
-        max_records: Records that find room, ended ones included.
+        max_records: Live sessions that find room. As many ended ones are remembered, the latest.
     """
 
-    backend: ClassVar[str] = "memory"
+    backend = "memory"
 
     def __init__(self, max_records: int) -> None:
         self._max_records = max_records
         self._records: dict[str, Record] = {}
+        self._ended: dict[str, None] = {}
         self._num_live = 0
         self._num_bytes = 0
 
@@ -26,8 +26,8 @@ class MemoryStore:
 
     async def swap(self, swaps: Sequence[Swap]) -> list[bool]:
         new = sum(swap.expected_step is None for swap in swaps)
-        if new and len(self._records) + new > self._max_records:
-            raise Full(f"{len(self._records)} of {self._max_records} records are taken")
+        if new and self._num_live + new > self._max_records:
+            raise Full(f"{self._num_live} of {self._max_records} records are taken")
         return [self._swap(swap) for swap in swaps]
 
     async def delete(self, session_ids: Sequence[str]) -> None:
@@ -57,9 +57,17 @@ class MemoryStore:
 
     def _put(self, session_id: str, record: Record | None) -> None:
         before = self._records.pop(session_id, None)
+        self._ended.pop(session_id, None)
         if record is not None:
             self._records[session_id] = record
+            if record.ended:
+                self._remember(session_id)
         for changed, sign in ((before, -1), (record, 1)):
             if changed is not None and not changed.ended:
                 self._num_live += sign
                 self._num_bytes += sign * len(changed.body)
+
+    def _remember(self, session_id: str) -> None:
+        self._ended[session_id] = None
+        if len(self._ended) > self._max_records:
+            self._put(next(iter(self._ended)), None)

@@ -76,6 +76,8 @@ REFUSALS: list[tuple[str, str, int]] = [
     ("/sentiment", '{"text": ["good", ""]}', 422),
     ("/sentiment", '{"text": []}', 422),
     ("/sentiment", '{"text": 5}', 422),
+    ("/sentiment", '{"text": "a", "trajectory": "yes"}', 422),
+    ("/sentiment", json.dumps({"text": ["word " * 13_000] * 9}), 422),
     ("/sentiment", '{"text": "a", "txt": "b"}', 422),
     ("/sentiment", '{"text": "\\ud800"}', 400),
     ("/sentiment", json.dumps({"text": "word " * 200_000}), 422),
@@ -89,6 +91,9 @@ REFUSALS: list[tuple[str, str, int]] = [
     ("/generate", '{"prompt": "a", "top_p": 0}', 422),
     ("/generate", '{"prompt": "a", "top_k": 0}', 422),
     ("/generate", '{"prompt": "a", "top_k": 66}', 422),
+    ("/generate", '{"prompt": "a", "top_k": 1000000000000000000000000000000}', 422),
+    ("/generate", '{"prompt": "a", "max_tokens": true}', 422),
+    ("/generate", '{"prompt": "a", "temperature": "0.5"}', 422),
     ("/generate", '{"prompt": "a", "seed": -1}', 422),
     ("/generate", '{"prompt": "a", "stop": [""]}', 422),
     ("/generate", '{"prompt": "\\u4e2d", "stream": true}', 422),
@@ -134,6 +139,9 @@ def test_bad_input_is_refused_with_the_reason(client: httpx.Client, path: str, b
         ("generation", {"text": "\u4e2d"}),
         ("forecasting", {}),
         ("forecasting", {"horizon": 3}),
+        ("forecasting", {"horizon": 10**30}),
+        ("forecasting", {"values": {"a": [True, "2"]}}),
+        ("generation", {"generate": {"top_k": 10**30}}),
         ("forecasting", {"values": {"a": [1], "b": [1, 2]}}),
         ("forecasting", {"values": {"a": [1]}, "horizon": 0}),
     ],
@@ -196,6 +204,17 @@ def test_a_large_answer_is_repeated_too(client: httpx.Client) -> None:
     assert (again.status_code, again.content) == (200, first.content)
 
 
+@pytest.mark.parametrize("limit", ["0", "1001", "9" * 5000, "\u0663", "x", ""])
+def test_a_page_has_a_size_within_limits(client: httpx.Client, limit: str) -> None:
+    assert client.get("/sessions", params={"limit": limit}).status_code == 422
+
+
+def test_a_path_that_takes_other_methods_says_which(client: httpx.Client) -> None:
+    response = client.put("/sessions/a")
+    assert response.status_code == 405
+    assert set(response.headers["allow"].split(", ")) >= {"GET"}
+
+
 def test_channels_of_a_session_stay_the_same(client: httpx.Client) -> None:
     session_id = open_session(client, "forecasting")
     step(client, session_id, {"values": {"a": [1, 2], "b": [3, 4]}})
@@ -234,12 +253,28 @@ def test_a_taken_port_is_an_error_that_names_it(home: Path) -> None:
         ("UNROLLED_HOST", "0.0.0.0", "UNROLLED_ALLOW_UNAUTHENTICATED"),  # noqa: S104  that is what is refused
         ("UNROLLED_PROT", "3000", "unknown settings"),
         ("UNROLLED_PORT", "x", "valid integer"),
+        ("UNROLLED_STORE", "carrier-pigeon://x", "no store of kind 'carrier-pigeon'"),
+        ("UNROLLED_PROVIDER", "tpu", "Input should be 'cpu' or 'cuda'"),
+        ("UNROLLED_BUNDLES", "nobody:latest", "no Models with name 'nobody'"),
+        ("UNROLLED_SESSION_TTL_SECONDS", "99999999", "is over UNROLLED_MAX_SESSION_TTL_SECONDS"),
     ],
 )
 def test_a_setting_that_cannot_be_meant_stops_the_start(home: Path, setting: str, value: str, reason: str) -> None:
     done = _started(home, **{setting: value})
     assert done.returncode != 0
     assert reason in done.stderr
+
+
+def test_a_damaged_copy_in_the_model_store_stops_the_start_and_says_what_to_do(home: Path) -> None:
+    with Server(home, free_port()):
+        pass
+    (weights,) = (home / "models" / "sentiment").glob("*/weights.bin")
+    content = bytearray(weights.read_bytes())
+    content[1000] ^= 1
+    weights.write_bytes(content)
+    done = _started(home, UNROLLED_PORT=str(free_port()))
+    assert done.returncode != 0
+    assert "bentoml models delete sentiment:" in done.stderr
 
 
 def _started(home: Path, **settings: str) -> "subprocess.CompletedProcess[str]":

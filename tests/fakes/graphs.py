@@ -38,7 +38,7 @@ SUM_MANIFEST = {
     "state": [{"name": "total", "dtype": "int64", "shape": ["N"], "initial": 0}],
     "licence": "MIT",
     "command": "none",
-    "files": dict.fromkeys(("encode-1.onnx", "encode-4.onnx", "forecast-2.onnx"), "0" * 64),
+    "files": dict.fromkeys(("encode-1.onnx", "encode-4.onnx", "forecast-2.onnx", "tokenizer.json"), "0" * 64),
 }
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from service.engine import Engine
-from service.errors import QueueFull
+from service.errors import QueueFull, TooLarge
 from service.state import Row
 from tests.fakes.graphs import RecordingObserver, SumGraphs
 
@@ -137,12 +137,31 @@ async def retried(engine: Engine, item: int) -> int:
 
 async def test_rows_of_one_sequence_are_admitted_together_or_not_at_all() -> None:
     graphs = SumGraphs()
+    graphs.gate.clear()
     async with serving(graphs, max_queue_rows=2) as engine:
+        waiting = asyncio.create_task(total(engine, 1))
+        await turn()
         with pytest.raises(QueueFull):
-            await engine.advance_all("encode", [ZERO] * 3, [{"x": np.array([1])}] * 3, 1)
+            await engine.advance_all("encode", [ZERO] * 2, [{"x": np.array([1])}] * 2, 1)
+        graphs.gate.set()
+        await waiting
         advances = await engine.advance_all("encode", [ZERO] * 2, [{"x": np.array([n])} for n in (4, 5)], 1)
     assert [int(advance.row["total"]) for advance in advances] == [4, 5]
-    assert graphs.runs == [("encode", 1, 2)]
+    assert graphs.runs == [("encode", 1, 1), ("encode", 1, 2)]
+
+
+async def test_a_turn_that_stumbles_fails_its_jobs_and_the_next_turn_comes() -> None:
+    async with serving(SumGraphs()) as engine:
+        with pytest.raises(KeyError):
+            await engine.advance("encode", ZERO, {"x": np.array([1])}, 1, keep=["nosuch"])
+        assert engine.is_serving
+        assert await total(engine, 1, 2) == 3
+
+
+async def test_more_rows_than_the_queue_ever_takes_are_too_large() -> None:
+    async with serving(SumGraphs(), max_queue_rows=2) as engine:
+        with pytest.raises(TooLarge):
+            await engine.advance_all("encode", [ZERO] * 3, [{"x": np.array([1])}] * 3, 1)
 
 
 async def test_every_item_is_counted_once() -> None:

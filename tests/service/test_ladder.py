@@ -4,9 +4,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.ladder import covering_rung, cut, exact_rung
+from service.ladder import covering_rung, exact_rung
 
 SIZES = (1, 8, 32)
+
+
+def cut(length: int, sizes: tuple[int, ...]) -> list[int]:
+    """The rungs that a length is cut into."""
+    rungs: list[int] = []
+    while length:
+        rungs.append(exact_rung(length, sizes))
+        length -= rungs[-1]
+    return rungs
 
 
 def test_a_length_is_cut_from_its_largest_rung_down() -> None:

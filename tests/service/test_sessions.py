@@ -240,6 +240,34 @@ async def test_a_damaged_record_is_an_error_of_that_session_only() -> None:
     with pytest.raises(SessionDamaged):
         await sessions.step("ann", damaged, text("a"))
     assert (await sessions.step("ann", sound, text("a"))).step == 1
+    assert [view.session_id for view in (await sessions.page("ann", "", 10)).sessions] == [sound]
+    await sessions.end("ann", damaged)
+    with pytest.raises(SessionGone):
+        await sessions.get("ann", damaged)
+
+
+async def test_a_session_that_ends_during_a_step_stays_ended() -> None:
+    store, clock = MemoryStore(10), Clock()
+    stepping, ending = opened(store, clock), opened(store, clock)
+    session_id = (await stepping.create("ann", NEW)).session_id
+    step = asyncio.create_task(stepping.step("ann", session_id, text("ab", 0)))
+    await asyncio.sleep(0)
+    await ending.end("ann", session_id)
+    with pytest.raises(SessionGone):
+        await step
+    with pytest.raises(SessionGone):
+        await stepping.get("ann", session_id)
+
+
+async def test_a_step_in_flight_keeps_its_session_alive() -> None:
+    clock = Clock()
+    sessions = opened(clock=clock)
+    session_id = (await sessions.create("ann", NEW)).session_id
+    step = asyncio.create_task(sessions.step("ann", session_id, text("ab", 0)))
+    await asyncio.sleep(0)
+    clock.now += 11
+    await sessions.sweep()
+    assert (await step).step == 1
 
 
 async def test_live_sessions_are_listed_in_pages() -> None:

@@ -46,5 +46,6 @@ def directory(tmp_path: Path) -> Path:
     graph = helper.make_graph([node], "sum", list(tensors.values()), [total_next])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     onnx.save(model, tmp_path / "encode-1.onnx")
+    (tmp_path / "tokenizer.json").write_text("{}")
     write_manifest(tmp_path)
     return tmp_path

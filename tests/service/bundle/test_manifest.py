@@ -63,6 +63,7 @@ STAGE = MANIFEST["stages"][0]
         ({"stages": [{**STAGE, "rungs": {"1": "other.onnx"}}]}, "uses files that are not listed"),
         ({"stages": [{**STAGE, "rungs": {"65": "encode-1.onnx"}}]}, "must be 1 to 64"),
         ({"state": [{"name": "total", "dtype": "float32", "shape": [1], "initial": 0}]}, "exactly one axis 'N'"),
+        ({"task": {**MANIFEST["task"], "tokenizer": "other.json"}}, "tokenizer 'other.json' is not listed"),
         ({"name": "Not A Tag"}, "String should match pattern"),
     ],
 )

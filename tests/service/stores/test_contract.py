@@ -53,6 +53,15 @@ async def test_a_full_store_refuses_new_records_and_takes_steps(store: Store) ->
     assert await store.swap([Swap(replace(RECORD, session_id="3", step=1), 0)]) == [True]
 
 
+async def test_ended_records_take_no_room_and_the_latest_are_remembered(store: Store) -> None:
+    for name in "abcdefgh":
+        await create(store, replace(RECORD, session_id=name))
+        assert await store.swap([Swap(replace(RECORD, session_id=name, step=1, ended="ended", body=b""), 0)]) == [True]
+    remembered = [record.session_id for record in await store.load(list("abcdefgh")) if record]
+    assert remembered == list("defgh")
+    assert await store.count() == (0, 0)
+
+
 async def test_deleted_records_never_existed(store: Store) -> None:
     await create(store, RECORD)
     await store.delete(["a", "nobody"])

@@ -1,0 +1,73 @@
+"""What can be checked before anything starts, so that a service that cannot work says why and ends."""
+
+import ipaddress
+import socket
+from collections.abc import Callable
+
+from bentoml.exceptions import BentoMLException
+from pydantic import ValidationError
+
+from service.bundle.errors import BundleError
+from service.catalog import configured_bundles
+from service.runtime import ProviderMissing, available_providers
+from service.settings import (
+    CONSUMERS,
+    BundleSettings,
+    ServerSettings,
+    SessionSettings,
+    SettingUnknown,
+    refuse_unknown_variables,
+)
+from service.stores.connect import StoreUnknown, open_store
+
+
+class CannotStart(Exception):
+    """The service cannot work as it is configured; the message says what to change."""
+
+
+def check_settings() -> None:
+    """Raise CannotStart where settings contradict one another, this installation, or common sense."""
+    try:
+        refuse_unknown_variables()
+        for consumer in CONSUMERS:
+            consumer()
+        available_providers(BundleSettings().provider)
+        open_store(SessionSettings())
+    except (SettingUnknown, ValidationError, ProviderMissing, StoreUnknown) as error:
+        raise CannotStart(str(error)) from error
+    server = ServerSettings()
+    if not server.allow_unauthenticated and not _is_loopback(server.host):
+        raise CannotStart(
+            f"UNROLLED_HOST={server.host} is a public address and nothing asks callers who they are; "
+            "set UNROLLED_ALLOW_UNAUTHENTICATED=1 if that is meant"
+        )
+
+
+def check_bundles() -> None:
+    """Raise CannotStart where a bundle that is to be served is missing or damaged."""
+    try:
+        configured_bundles(BundleSettings())
+    except (BundleError, BentoMLException) as error:
+        raise CannotStart(str(error)) from error
+
+
+def check_port() -> None:
+    """Raise CannotStart where the address cannot be listened on."""
+    server = ServerSettings()
+    try:
+        for family, kind, protocol, _, address in socket.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM):
+            with socket.socket(family, kind, protocol) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+    except OSError as error:
+        raise CannotStart(f"port {server.port} on {server.host} cannot be used: {error.strerror}") from error
+
+
+CHECKS: tuple[Callable[[], None], ...] = (check_settings, check_port, check_bundles)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

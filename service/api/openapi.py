@@ -1,28 +1,41 @@
 """One OpenAPI document for BentoML's endpoints and the plain routes together."""
 
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed_version
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from service.api.sessions import MAX_PAGE
 from service.forms import SessionPage, SessionRequest, SessionView, StepAnswer, StepRequest
 
+DESCRIPTION = (
+    "Recurrent networks with sessions: sentiment, generation, forecasting. `GET /models` tells what is served."
+)
 _SCHEMAS = "#/components/schemas/{model}"
 _PROBLEM = {
-    "description": "Problem",
+    "description": "Problem (RFC 9457)",
     "content": {
         "application/problem+json": {
             "schema": {
                 "type": "object",
+                "required": ["type", "title", "status", "detail"],
                 "properties": {
-                    "type": {"type": "string"},
+                    "type": {"type": "string", "format": "uri"},
                     "title": {"type": "string"},
                     "status": {"type": "integer"},
                     "detail": {"type": "string"},
+                    "errors": {"type": "array", "description": "422: what is wrong, and where", "items": {}},
+                    "expected_step": {"type": "integer", "description": "409: the next step"},
+                    "reason": {"type": "string", "description": "410: why the session is over"},
                 },
             }
         }
     },
+}
+_EVENTS = {
+    "schema": {"type": "string", "description": 'With `"stream": true`: events `text` with pieces, then `done`'},
 }
 
 
@@ -35,17 +48,30 @@ class Operation(NamedTuple):
     request: type[BaseModel] | None = None
     answer: type[BaseModel] | None = None
     status: int = 200
+    parameters: tuple[dict[str, Any], ...] = ()
 
 
+_SESSION_ID = {"name": "session_id", "in": "path", "required": True, "schema": {"type": "string"}}
+_PAGING = (
+    {"name": "after", "in": "query", "schema": {"type": "string"}, "description": "`next` of the page before"},
+    {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": 100}},
+)
 OPERATIONS = (
     Operation("get", "/models", "List what is served"),
     Operation("post", "/sessions", "Open a session", SessionRequest, SessionView, 201),
-    Operation("get", "/sessions", "List sessions, in pages", None, SessionPage),
+    Operation("get", "/sessions", "List sessions, in pages", None, SessionPage, parameters=_PAGING),
     Operation("get", "/sessions/{session_id}", "Show a session", None, SessionView),
     Operation("delete", "/sessions/{session_id}", "End a session", status=204),
     Operation("post", "/sessions/{session_id}/steps", "Advance a session by one request", StepRequest, StepAnswer),
     Operation("get", "/metrics", "Metrics for Prometheus"),
 )
+
+
+def _version() -> str:
+    try:
+        return installed_version("unrolled")
+    except PackageNotFoundError:  # in a Bento the sources are there, but not installed
+        return "source"
 
 
 def merged(document: dict[str, Any]) -> dict[str, Any]:
@@ -56,8 +82,11 @@ def merged(document: dict[str, Any]) -> dict[str, Any]:
     for operation in OPERATIONS:
         paths.setdefault(operation.path, {})[operation.method] = _described(operation)
     components = document.get("components", {})
+    paths["/generate"]["post"]["responses"]["200"]["content"]["text/event-stream"] = _EVENTS
     return {
-        **document,
+        "openapi": "3.1.0",
+        "info": {"title": "Unrolled", "version": _version(), "description": DESCRIPTION},
+        "tags": document.get("tags", []),
         "paths": paths,
         "components": {**components, "schemas": {**components.get("schemas", {}), **schemas["$defs"]}},
     }
@@ -86,5 +115,5 @@ def _json_of(form: type[BaseModel]) -> dict[str, Any]:
 def _with_problems(item: dict[str, Any]) -> dict[str, Any]:
     if "post" not in item:
         return item
-    answers = {status: answer for status, answer in item["post"]["responses"].items() if int(status) < 400}
+    answers = {str(status): answer for status, answer in item["post"]["responses"].items() if int(status) < 400}
     return {**item, "post": {**item["post"], "responses": {**answers, "default": _PROBLEM}}}

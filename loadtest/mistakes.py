@@ -97,7 +97,7 @@ HTTP = (
     Mistake("bytes that are no text", "/sentiment", b'{"text": "\xff\xfe"}', 400),
     Mistake("no body", "/sentiment", b""),
     Mistake("no body", "/sessions", b"", 400),
-    Mistake("a broken form", "/sentiment", b"text=Good.", 400, content_type="multipart/form-data; boundary=x"),
+    Mistake("a form instead of JSON", "/sentiment", b"text=Good.", 415, content_type="multipart/form-data; boundary=x"),
     Mistake("deep nesting", "/sentiment", b'{"text": ' + b"[" * 20_000 + b"]" * 20_000 + b"}", 400),
     _wrong("null for a body", "/sentiment", None),
     _wrong("a list for a body", "/forecast", [1.5, 2.5]),

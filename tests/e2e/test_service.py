@@ -293,9 +293,10 @@ def test_sigterm_stops_every_process_and_frees_the_port_whoever_has_hung_up(home
     with Server(home, free_port()) as server:
         pids = _descendants(server.process.pid)
         assert pids
-        for body in ({"max_tokens": 4096}, {"max_tokens": 4096, "stream": True}):
-            with pytest.raises(httpx.ReadTimeout):
-                httpx.post(f"{server.url}/generate", json=body, timeout=0.05)
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.post(f"{server.url}/generate", json={"max_tokens": 4096}, timeout=0.05)
+        with httpx.stream("POST", f"{server.url}/generate", json={"max_tokens": 4096, "stream": True}) as response:
+            assert next(response.iter_lines()) == "event: text"
         server.stop()
         with socket.socket() as probe:
             assert probe.connect_ex(("127.0.0.1", server.port)) != 0

@@ -1,5 +1,8 @@
 """What every test may use."""
 
+import signal
+from collections.abc import Iterator
+
 import pytest
 
 
@@ -7,3 +10,11 @@ import pytest
 def anyio_backend() -> str:
     """Coroutine tests run on asyncio, as the service does."""
     return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ctrl_c_interrupts() -> Iterator[None]:
+    """SIGINT as at a terminal, where tests press Ctrl-C: a shell starts its background jobs with SIGINT ignored."""
+    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, inherited)

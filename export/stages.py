@@ -1,7 +1,8 @@
 """Which graphs each task is served with: stages, their ladders, inputs, outputs and state.
 
 Rungs cost load time and disk (about 12 nodes a step of an LSTM layer), and save calls: a length is cut into rungs
-exactly, so a ladder of items needs a rung of 1, and each further rung is 4 to 8 times as long.
+exactly, so a ladder of items needs a rung of 1. Each call costs a hop to the engine's thread, more than the graph itself
+where few rows wait: texts have every power of two, so that 13 words are 3 calls, not 6 (docs/log.md).
 """
 
 from collections.abc import Callable
@@ -25,8 +26,7 @@ Arrays = dict[str, Array]
 Sizes = tuple[int, ...]
 
 # By task: the sizes T of "encode", then those of the second stage.
-SENTIMENT_SIZES: Sizes = (1, 8, 32)
-GENERATION_SIZES: Sizes = (1, 8, 32)
+TEXT_SIZES: Sizes = (1, 2, 4, 8, 16, 32)
 DECODE_SIZES: Sizes = (8, 32)
 FORECASTING_SIZES: Sizes = (1, 4, 16)
 HORIZON_SIZES: Sizes = (1, 4, 8, 15, 30)
@@ -96,7 +96,7 @@ def _sentiment(model: nn.Module, sizes: dict[str, Sizes]) -> tuple[StagePlan, ..
     classes = cast(nn.Linear, model.head).out_features
     encode = StagePlan(
         name="encode",
-        sizes=sizes.get("encode", SENTIMENT_SIZES),
+        sizes=sizes.get("encode", TEXT_SIZES),
         inputs=(_spec("x", "int64", "N", "T"),),
         outputs=(_spec("logits", "float32", "N", "T", classes),),
         reads=state,
@@ -114,7 +114,7 @@ def _generation(model: nn.Module, sizes: dict[str, Sizes]) -> tuple[StagePlan, .
     reads = tuple(name for name in state if name != "pending_logits")
     encode = StagePlan(
         name="encode",
-        sizes=sizes.get("encode", GENERATION_SIZES),
+        sizes=sizes.get("encode", TEXT_SIZES),
         inputs=(_spec("x", "int64", "N", "T"),),
         outputs=(_spec("logits", "float32", "N", "T", V),),
         reads=reads,

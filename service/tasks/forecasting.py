@@ -34,9 +34,7 @@ class ForecastingModel(ServedModel[ReadingsStep]):
 
     def __init__(self, bundle: Bundle, engine: Engine) -> None:
         super().__init__(bundle, engine)
-        task = bundle.manifest.task
-        if not isinstance(task, ForecastingTask):
-            raise TypeError(f"{bundle.tag} is a bundle for {task.kind}")
+        task = self.spec(ForecastingTask)
         self._segment = task.segment
         self._levels = task.quantiles
         self._max_horizon = task.max_horizon

@@ -49,9 +49,7 @@ class GenerationModel(ServedModel[CharacterStep]):
 
     def __init__(self, bundle: Bundle, engine: Engine) -> None:
         super().__init__(bundle, engine)
-        task = bundle.manifest.task
-        if not isinstance(task, GenerationTask):
-            raise TypeError(f"{bundle.tag} is a bundle for {task.kind}")
+        task = self.spec(GenerationTask)
         self._characters = task.characters
         self._start = task.start
         self._reader = TextReader(bundle.file(task.tokenizer))

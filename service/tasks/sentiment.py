@@ -32,9 +32,7 @@ class SentimentModel(ServedModel[TextStep]):
 
     def __init__(self, bundle: Bundle, engine: Engine) -> None:
         super().__init__(bundle, engine)
-        task = bundle.manifest.task
-        if not isinstance(task, SentimentTask):
-            raise TypeError(f"{bundle.tag} is a bundle for {task.kind}")
+        task = self.spec(SentimentTask)
         self.labels = task.labels
         self._reader = TextReader(bundle.file(task.tokenizer))
 

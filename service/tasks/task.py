@@ -7,13 +7,14 @@ from typing import Any, ClassVar, Generic, TypeVar
 from pydantic import ValidationError
 
 from service.bundle.errors import BundleGraphMismatch
-from service.bundle.manifest import Bundle
+from service.bundle.manifest import Bundle, ForecastingTask, GenerationTask, SentimentTask
 from service.engine import Engine
 from service.errors import InvalidInput
 from service.forms import Form
 from service.state import SequenceState
 
 Inputs = TypeVar("Inputs", bound=Form)
+Spec = TypeVar("Spec", SentimentTask, GenerationTask, ForecastingTask)
 
 
 class ServedModel(ABC, Generic[Inputs]):
@@ -42,6 +43,13 @@ class ServedModel(ABC, Generic[Inputs]):
                 raise BundleGraphMismatch(f"{bundle.tag}: stage {name!r} lacks {sorted(missing)}")
         self.bundle = bundle
         self.engine = engine
+
+    def spec(self, kind: type[Spec]) -> Spec:
+        """What the manifest says of the task, which must be of that kind."""
+        task = self.bundle.manifest.task
+        if not isinstance(task, kind):
+            raise BundleGraphMismatch(f"{self.bundle.tag} is a bundle for {task.kind}")
+        return task
 
     @property
     def name(self) -> str:

@@ -1,0 +1,93 @@
+"""How the service starts, refuses to, and stops."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.e2e.server import ROOT, Server, environment, free_port
+
+pytestmark = pytest.mark.e2e
+
+
+def test_a_taken_port_is_an_error_that_names_it(home: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        done = _started(home, UNROLLED_PORT=port)
+    assert done.returncode != 0
+    assert f"port {port}" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "reason"),
+    [
+        ("UNROLLED_HOST", "0.0.0.0", "UNROLLED_ALLOW_UNAUTHENTICATED"),  # noqa: S104  that is what is refused
+        ("UNROLLED_PROT", "3000", "unknown settings"),
+        ("UNROLLED_PORT", "x", "valid integer"),
+        ("UNROLLED_STORE", "carrier-pigeon://x", "no store of kind 'carrier-pigeon'"),
+        ("UNROLLED_PROVIDER", "tpu", "Input should be 'cpu' or 'cuda'"),
+        ("UNROLLED_BUNDLES", "nobody:latest", "no Models with name 'nobody'"),
+        ("UNROLLED_SESSION_TTL_SECONDS", "99999999", "is over UNROLLED_MAX_SESSION_TTL_SECONDS"),
+    ],
+)
+def test_a_setting_that_cannot_be_meant_stops_the_start(home: Path, setting: str, value: str, reason: str) -> None:
+    done = _started(home, **{setting: value})
+    assert done.returncode != 0
+    assert reason in done.stderr
+
+
+def test_a_damaged_copy_in_the_model_store_stops_the_start_and_says_what_to_do(home: Path) -> None:
+    with Server(home, free_port()):
+        pass
+    (weights,) = (home / "models" / "sentiment").glob("*/weights.bin")
+    content = bytearray(weights.read_bytes())
+    content[1000] ^= 1
+    weights.write_bytes(content)
+    done = _started(home, UNROLLED_PORT=str(free_port()))
+    assert done.returncode != 0
+    assert "bentoml models delete sentiment:" in done.stderr
+
+
+def _started(home: Path, **settings: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "service"],
+        cwd=ROOT,
+        env=environment(home, **settings),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_sigterm_stops_every_process_and_frees_the_port_whoever_has_hung_up(home: Path) -> None:
+    with Server(home, free_port()) as server:
+        pids = _descendants(server.process.pid)
+        assert pids
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.post(f"{server.url}/generate", json={"max_tokens": 4096}, timeout=0.05)
+        with httpx.stream("POST", f"{server.url}/generate", json={"max_tokens": 4096, "stream": True}) as response:
+            assert next(response.iter_lines()) == "event: text"
+        server.stop()
+        with socket.socket() as probe:
+            assert probe.connect_ex(("127.0.0.1", server.port)) != 0
+    assert [pid for pid in pids if _is_running(pid)] == []
+
+
+def _descendants(pid: int) -> list[int]:
+    children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return [*children, *(grandchild for child in children for grandchild in _descendants(child))]
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]

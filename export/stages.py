@@ -1,8 +1,8 @@
 """Which graphs each task is served with: stages, their ladders, inputs, outputs and state.
 
 Rungs cost load time and disk (about 12 nodes a step of an LSTM layer), and save calls: a length is cut into rungs
-exactly, so a ladder of items needs a rung of 1. Each call costs a hop to the engine's thread, more than the graph itself
-where few rows wait: texts have every power of two, so that 13 words are 3 calls, not 6 (docs/log.md).
+exactly, so a ladder of items needs a rung of 1. Each call costs a hop to the engine's thread, which is more than the
+graph itself where few rows wait: texts have every power of two, so that 13 words are 3 calls, not 6 (docs/log.md).
 """
 
 from collections.abc import Callable

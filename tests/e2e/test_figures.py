@@ -1,0 +1,66 @@
+"""The figures on the cards, measured once more through the running service: tokenizer, graphs, engine and all."""
+
+import os
+
+import httpx
+import numpy as np
+import pytest
+
+from tests.e2e.asking import ask, open_session, step
+from training.data import etth1, sst2, tinyshakespeare
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.data,
+    pytest.mark.skipif(
+        not os.environ.get("UNROLLED_DATA_DIR"), reason="UNROLLED_DATA_DIR names no directory with the real data"
+    ),
+]
+MAX_TEXTS = 256
+MAX_CHARACTERS = 60_000
+LOOK_BACK = HORIZON = 96
+ORIGIN_STRIDE = 13
+
+
+def figure(client: httpx.Client, model: str, metric: str) -> float:
+    """What the bundle says of itself on dev."""
+    (described,) = (m for m in client.get("/models").json()["models"] if m["name"] == model)
+    (value,) = (
+        f["value"] for f in described["figures"] if (f["metric"], f["split"], f["of"]) == (metric, "dev", "graph")
+    )
+    return float(value)
+
+
+def test_sentiment_is_right_as_often_as_its_card_says(client: httpx.Client) -> None:
+    examples = sst2.load("dev")
+    labels: list[str] = []
+    for start in range(0, len(examples), MAX_TEXTS):
+        texts = [example.sentence for example in examples[start : start + MAX_TEXTS]]
+        labels += [result["label"] for result in ask(client, "/sentiment", {"text": texts})["results"]]
+    right = sum((label == "positive") == bool(example.label) for label, example in zip(labels, examples, strict=True))
+    assert right / len(examples) == pytest.approx(figure(client, "sentiment", "accuracy"), abs=1e-9)
+
+
+def test_one_session_reads_shakespeare_at_the_nats_of_its_card(client: httpx.Client) -> None:
+    text = tinyshakespeare.split(tinyshakespeare.load())["dev"]
+    session_id = open_session(client, "generation")
+    pieces = [text[start : start + MAX_CHARACTERS] for start in range(0, len(text), MAX_CHARACTERS)]
+    log_prob = sum(step(client, session_id, {"text": piece})["log_prob"] for piece in pieces)
+    # The card's pass starts without the newline that a session reads first.
+    assert -log_prob / len(text) == pytest.approx(figure(client, "generation", "nats_per_char"), abs=1e-3)
+
+
+def test_forecasts_of_real_windows_err_as_the_card_says(client: httpx.Client) -> None:
+    table = etth1.load()
+    scaler = etth1.fit_scaler(table)
+    rows = etth1.SPLITS["dev"]
+    errors = []
+    for origin in range(rows.start, rows.stop - HORIZON + 1, ORIGIN_STRIDE):
+        past = table.readings[origin - LOOK_BACK : origin]
+        series = dict(zip(table.channels, past.T.tolist(), strict=True))
+        forecast = ask(client, "/forecast", {"series": series, "horizon": HORIZON, "quantiles": []})["forecast"]
+        mean = np.array([forecast[channel]["mean"] for channel in table.channels]).T
+        actual = table.readings[origin : origin + HORIZON]
+        errors.append(np.mean((scaler.standardize(mean) - scaler.standardize(actual)) ** 2))
+    # Every thirteenth of the card's windows: their mean is a few per cent off.
+    assert np.mean(errors) == pytest.approx(figure(client, "forecasting", "mse_l96_h96"), rel=0.05)

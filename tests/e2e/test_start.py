@@ -1,6 +1,7 @@
 """How the service starts, refuses to, and stops."""
 
 import os
+import select
 import socket
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 from tests.e2e.server import ROOT, Server, environment, free_port
 
 pytestmark = pytest.mark.e2e
+EXIT_SECONDS = 10
 
 
 def test_a_taken_port_is_an_error_that_names_it(home: Path) -> None:
@@ -78,6 +80,16 @@ def test_sigterm_stops_every_process_and_frees_the_port_whoever_has_hung_up(home
         with socket.socket() as probe:
             assert probe.connect_ex(("127.0.0.1", server.port)) != 0
     assert [pid for pid in pids if _is_running(pid)] == []
+
+
+def test_a_killed_parent_takes_its_workers_along(home: Path) -> None:
+    with Server(home, free_port()) as server:
+        workers = [os.pidfd_open(pid) for pid in _descendants(server.process.pid)]
+        assert workers
+        server.process.kill()
+        for worker in workers:
+            assert select.select([worker], [], [], EXIT_SECONDS)[0]
+            os.close(worker)
 
 
 def _descendants(pid: int) -> list[int]:

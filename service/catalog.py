@@ -21,9 +21,7 @@ logger = logging.getLogger(__name__)
 
 SHIPPED = Path(__file__).parent.parent / "models"
 TASKS: Mapping[str, type[ServedModel[Any]]] = {
-    "sentiment": SentimentModel,
-    "generation": GenerationModel,
-    "forecasting": ForecastingModel,
+    task.kind: task for task in (SentimentModel, GenerationModel, ForecastingModel)
 }
 
 

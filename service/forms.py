@@ -48,6 +48,7 @@ class SentimentRequest(Form):
     text: OneOrMany[Text, Annotated[list[Text], Field(min_length=1, max_length=MAX_TEXTS)]] = Field(
         examples=["A wonderful film."], description=f"One text or up to {MAX_TEXTS}"
     )
+    trajectory: bool = Field(False, description="Also answer the label's probability after each word")
 
     @field_validator("text")
     @classmethod
@@ -55,8 +56,6 @@ class SentimentRequest(Form):
         if isinstance(text, list) and sum(map(len, text)) > MAX_CHARACTERS_TOGETHER:
             raise ValueError(f"the texts together have more than {MAX_CHARACTERS_TOGETHER} characters")
         return text
-
-    trajectory: bool = Field(False, description="Also answer the label's probability after each word")
 
 
 class Sentiment(Form):

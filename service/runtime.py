@@ -27,9 +27,9 @@ class Rung:
 
     def run(self, rows: Sequence[Row]) -> list[dict[str, Array]]:
         """Run a batch: each row holds every input without its batch axis, and each result every output."""
-        arrays = self.session.run(None, stack(rows, self.inputs))
-        named = dict(zip((output.name for output in self.session.get_outputs()), arrays, strict=True))
-        return split(named, self.outputs, len(rows))
+        names = [output.name for output in self.outputs]
+        arrays = self.session.run(names, stack(rows, self.inputs))
+        return split(dict(zip(names, arrays, strict=True)), self.outputs, len(rows))
 
 
 class Runtime:

@@ -74,7 +74,7 @@ class Inference:
         for model in self._catalog.values():
             if isinstance(model, kind):
                 return model
-        raise ModelUnknown(f"no {kind.__name__} is served")
+        raise ModelUnknown(f"no model for {kind.kind} is served")
 
     async def _events(self, model: GenerationModel, request: GenerateRequest) -> AsyncGenerator[str | Finished]:
         """Pieces of the text as they become certain, then its end."""

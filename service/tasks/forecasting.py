@@ -26,6 +26,7 @@ class ForecastingModel(ServedModel[ReadingsStep]):
     pending, float64 (channels, pending), and are part of every forecast.
     """
 
+    kind: ClassVar[str] = "forecasting"
     inputs_form: ClassVar[type[ReadingsStep]] = ReadingsStep
     needs: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "encode": ("x",),

@@ -41,6 +41,7 @@ class GenerationModel(ServedModel[CharacterStep]):
     character a sequence reads the bundle's start text, which a fresh state has pending.
     """
 
+    kind: ClassVar[str] = "generation"
     inputs_form: ClassVar[type[CharacterStep]] = CharacterStep
     needs: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "encode": ("x", "logits"),

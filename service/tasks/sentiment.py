@@ -27,6 +27,7 @@ class SentimentModel(ServedModel[TextStep]):
     state that is then thrown away. So any cut of a text gives the bits of the whole, which is read at once.
     """
 
+    kind: ClassVar[str] = "sentiment"
     inputs_form: ClassVar[type[TextStep]] = TextStep
     needs: ClassVar[Mapping[str, tuple[str, ...]]] = {"encode": ("x", "logits")}
 

@@ -21,6 +21,7 @@ class ServedModel(ABC, Generic[Inputs]):
     """A bundle behind its engine, in the language of its task.
 
     Attributes:
+        kind: Name of the task in manifests.
         inputs_form: What a session's step reads.
         needs: Inputs and outputs of each stage that the task works with.
 
@@ -32,6 +33,7 @@ class ServedModel(ABC, Generic[Inputs]):
         BundleGraphMismatch: The bundle's stages lack some of what the task needs.
     """
 
+    kind: ClassVar[str]
     inputs_form: ClassVar[type[Form]]
     needs: ClassVar[Mapping[str, tuple[str, ...]]]
 

@@ -35,6 +35,7 @@ NEW = SessionRequest(model="sum")
 class CountingModel(ServedModel[TextStep]):
     """Counts characters; "wait" takes for ever, "seed" tells what chance it was given."""
 
+    kind = "counting"
     inputs_form = TextStep
 
     def __init__(self, bundle: Bundle) -> None:

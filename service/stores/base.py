@@ -1,71 +1,122 @@
-"""The contract of a session store: a few verbs over bytes. What a record means is for codec and sessions to know."""
+"""The contract of a session store: a few verbs over bytes. What a body means is for sessions to know.
+
+Every verb takes many records at once, and each record stands for itself: one that is damaged, missing or raced for
+never touches another. Times are whole wall-clock seconds since 1970.
+"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
+
+CHECKPOINT = "checkpoint"
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(NamedTuple):
     """One session as a store sees it.
 
     Attributes:
         session_id: Key of the record.
         owner: Who may see it.
+        bundle: Tag of the bundle version that it lives on; stores count live sessions by it.
         step: Number of the next step; a swap succeeds only against the step that was loaded.
-        expires_at: Wall-clock time in seconds after which a sweep finds it.
-        ended: Why the session is over, or "" while it lives.
+        used_at: When it was last used.
+        ttl_seconds: How long after `used_at` it is overdue.
+        ended: Why it is over, "" while it lives, CHECKPOINT for a saved state, which is no session of its own.
         body: The encoded session; empty once it is over.
     """
 
     session_id: str
     owner: str
+    bundle: str
     step: int
-    expires_at: float
+    used_at: int
+    ttl_seconds: int
     ended: str = ""
     body: bytes = b""
 
+    @property
+    def expires_at(self) -> int:
+        """When it is overdue: to expire while it lives, to be forgotten once it is over."""
+        return self.used_at + self.ttl_seconds
 
-@dataclass(frozen=True)
-class Swap:
+
+class Damaged(NamedTuple):
+    """What is stored under an id is not what was written."""
+
+    session_id: str
+    reason: str
+
+
+class Swap(NamedTuple):
     """Write `record` if the stored step is `expected_step`, or if nothing is stored where that is None."""
 
     record: Record
     expected_step: int | None
 
 
+class Count(NamedTuple):
+    """Live sessions, and the bytes of the bodies of all records, checkpoints included."""
+
+    num_live: int
+    num_bytes: int
+
+
 class Full(Exception):
-    """The store has no room for another record."""
+    """No room for another live record: as many as are allowed, or as many bytes; nothing was written."""
+
+
+class Unavailable(Exception):
+    """The store cannot be used now: its server does not answer, its disk is full. No record was harmed."""
 
 
 class Store(Protocol):
-    """Records by id. Every verb takes many at once, and each record stands for itself."""
+    """Records by id.
+
+    Every verb may raise Unavailable. After that a write may or may not have happened, but never in part of a record.
+    """
 
     @property
     def backend(self) -> str:
         """Name of the backend, a metric's label."""
 
-    async def load(self, session_ids: Sequence[str]) -> list[Record | None]:
-        """The records of those ids, None where there is none."""
+    async def load(self, session_ids: Sequence[str]) -> list[Record | Damaged | None]:
+        """The records of those ids, in order; None where there is none, whatever the id looks like."""
 
     async def swap(self, swaps: Sequence[Swap]) -> list[bool]:
-        """Compare and swap each record; False where another writer was first.
+        """Compare and swap each record, in order; False where another writer was first or the record is damaged.
 
         Raises:
-            Full: A new record found no room; nothing was written.
+            Full: Records that are new and live found no room.
         """
 
     async def delete(self, session_ids: Sequence[str]) -> None:
-        """Forget records, as if they had never existed."""
+        """Forget records, as if they had never existed; damaged ones too."""
 
-    async def expired(self, now: float, limit: int) -> list[Record]:
-        """Records whose time is over, ended ones included, the longest overdue first."""
+    async def overdue(self, now: int, limit: int) -> list[Record]:
+        """Records of all kinds that are overdue, found at most a minute late."""
+
+    async def idlest(self, limit: int) -> list[Record]:
+        """Live records, the least recently used first, to the minute."""
 
     async def page(self, owner: str, after: str, limit: int) -> list[Record]:
-        """An owner's records in the order of their ids, from the first id greater than `after`."""
+        """An owner's records but checkpoints, by a fixed order of their ids, from the one that follows `after` on.
 
-    async def count(self) -> tuple[int, int]:
-        """How many sessions live, and the bytes of their bodies."""
+        `after` is the last id of the page before, "" for the first page; it need not exist any more.
+        """
+
+    async def count(self) -> Count:
+        """How much there is, without a scan."""
+
+    async def bundles(self) -> dict[str, int]:
+        """How many sessions live on each bundle version, where any do."""
+
+    async def note(self, name: str, value: bytes | None) -> None:
+        """Keep a small value beside the records, for all who share the store; None takes it away."""
+
+    async def note_once(self, name: str, value: bytes) -> bytes:
+        """Keep a value unless one is kept already; the one that is kept."""
+
+    async def notes(self, prefix: str) -> dict[str, bytes]:
+        """All notes whose names begin so."""
 
     async def close(self) -> None:
         """Let go of files and connections."""

@@ -1,0 +1,80 @@
+"""A record as bytes and back, for every backend: format version, checksum, fixed fields, names, body.
+
+    magic "UR" · version u8 · owner length u8 · checksum u64 · step u64 · used_at u32 · ttl u32 · bundle length u8 ·
+    ended length u8 · owner · bundle · ended · body                                                  little-endian
+
+The checksum, XXH3, covers all that follows it and the record's id, so a record under another's key is damaged too. A
+backend may compare the step (STEP_OFFSET) and tell live records (ENDED_LENGTH_OFFSET) without unpacking the rest.
+"""
+
+import struct
+
+from xxhash import xxh3_64_intdigest
+
+from service.stores.base import Damaged, Record
+
+MAGIC = b"UR"
+VERSION = 1
+_SEAL = struct.Struct("<2sBBQ")
+_FIELDS = struct.Struct("<QIIBB")
+_NAMES_OFFSET = _SEAL.size + _FIELDS.size
+STEP = struct.Struct("<Q")
+STEP_OFFSET = _SEAL.size
+ENDED_LENGTH_OFFSET = _NAMES_OFFSET - 1
+
+
+def pack(record: Record) -> bytes:
+    """The bytes of a record.
+
+    Raises:
+        ValueError: A name is longer than 255 bytes, or a number does not fit.
+    """
+    owner, bundle, ended = record.owner.encode(), record.bundle.encode(), record.ended.encode()
+    try:
+        fields = _FIELDS.pack(record.step, record.used_at, record.ttl_seconds, len(bundle), len(ended))
+        payload = b"".join((fields, owner, bundle, ended, record.body))
+        return _SEAL.pack(MAGIC, VERSION, len(owner), _checksum(record.session_id, len(owner), payload)) + payload
+    except struct.error as error:
+        raise ValueError(f"record {record.session_id!r} cannot be packed: {error}") from error
+
+
+def unpack(session_id: str, content: bytes) -> Record | Damaged:
+    """The record in those bytes, or what is wrong with them."""
+    if len(content) < _NAMES_OFFSET:
+        return Damaged(session_id, "the record is cut")
+    magic, version, owner_length, checksum = _SEAL.unpack_from(content)
+    if magic != MAGIC:
+        return Damaged(session_id, f"the record begins with {magic!r}, not {MAGIC!r}")
+    if version != VERSION:
+        return Damaged(session_id, f"the record's format version is {version}, not {VERSION}")
+    if _checksum(session_id, owner_length, memoryview(content)[_SEAL.size :]) != checksum:
+        return Damaged(session_id, "the record's checksum does not match")
+    step, used_at, ttl_seconds, bundle_length, ended_length = _FIELDS.unpack_from(content, _SEAL.size)
+    bundle_at = _NAMES_OFFSET + owner_length
+    ended_at = bundle_at + bundle_length
+    body_at = ended_at + ended_length
+    return Record(
+        session_id,
+        content[_NAMES_OFFSET:bundle_at].decode(),
+        content[bundle_at:ended_at].decode(),
+        step,
+        used_at,
+        ttl_seconds,
+        content[ended_at:body_at].decode(),
+        content[body_at:],
+    )
+
+
+def stored_step(content: bytes) -> int:
+    """The step of packed bytes, read without a check."""
+    step: int = STEP.unpack_from(content, STEP_OFFSET)[0]
+    return step
+
+
+def is_live(content: bytes) -> bool:
+    """Whether packed bytes are those of a live session, read without a check."""
+    return content[ENDED_LENGTH_OFFSET] == 0
+
+
+def _checksum(session_id: str, owner_length: int, payload: bytes | memoryview) -> int:
+    return xxh3_64_intdigest(payload, seed=xxh3_64_intdigest(session_id.encode(), seed=owner_length))

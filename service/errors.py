@@ -1,22 +1,36 @@
 """Every refusal that a client can meet: one tree, one mapping to HTTP on every surface.
 
-    request ─► body ─► schema ─► session ─► step ─► queue ─► graph ─► store ─► answer
-                │        │         │         │        │        │        │
-              400,413   422     404,410     409      503      504      503
+    request ─► key ─► body ─► schema ─► session ─► step ─► queue ─► graph ─► store ─► answer
+                │      │         │         │        │        │        │        │
+               401  400,413     422     404,410  409,429    503      504      503
 
 ServiceError
-├── Malformed            400   the body is not JSON
+├── Malformed            400   the body is not JSON, or no blob
+├── Unauthenticated      401   no API key, or none that is valid
+├── Forbidden            403   not allowed here, whoever asks
+│   └── ExportDisabled   403   no key to sign exports with is set
+├── CheckpointUnknown    404   the session has no checkpoint of that name
 ├── ModelUnknown         404   no bundle of that name is served
 ├── SessionUnknown       404   never existed, or is not yours
+├── NotMigratable        409   the session cannot move to that bundle
 ├── StepConflict         409   not the next step; says which is
+├── TooManyCheckpoints   409   the session may have no further checkpoint
 ├── SessionGone          410   ended or expired; says which
+├── NumericsChanged      412   another machine or runtime than the session's; says both
 ├── VersionUnknown       412   the session's bundle version is not served
 ├── TooLarge             413   the body, a text or an answer is over its limit
 ├── MediaTypeUnknown     415   the body is not sent as JSON
+├── BlobFormatUnknown    422   an exported session of a format that is not read here; says which are
+├── BlobTampered         422   an exported session whose signature does not match
+├── IdempotencyMismatch  422   an Idempotency-Key that came with another request before
 ├── InvalidInput         422   well-formed, but not something that the model can read
+├── NotStreamable        422   the model needs the whole input at once
+├── TooBusy              429   too many steps of one session wait
 ├── SessionDamaged       500   the stored record is not what was written
 ├── QueueFull            503   try again later
+├── ShuttingDown         503   this worker is about to end; another answers
 ├── StoreFull            503   no room for another session
+├── StoreUnavailable     503   the store does not answer
 └── DeadlineExceeded     504   the answer took longer than the limit
 
 A class carries only its status and title; the message is written for the client. What must not be sent is logged.
@@ -47,6 +61,30 @@ class Malformed(ServiceError):
     status, title, code = 400, "Malformed request", "malformed"
 
 
+class Unauthenticated(ServiceError):
+    """The caller shows no API key, or none that is valid."""
+
+    status, title, code = 401, "API key needed", "unauthenticated"
+
+
+class Forbidden(ServiceError):
+    """Not allowed here, whoever asks."""
+
+    status, title, code = 403, "Forbidden", "forbidden"
+
+
+class ExportDisabled(Forbidden):
+    """Sessions are neither exported nor imported, since there is no key to sign them with."""
+
+    title, code = "Export disabled", "export-disabled"
+
+
+class CheckpointUnknown(ServiceError):
+    """The session has no checkpoint of that name."""
+
+    status, title, code = 404, "Unknown checkpoint", "checkpoint-unknown"
+
+
 class ModelUnknown(ServiceError):
     """No bundle of that name is served."""
 
@@ -57,6 +95,12 @@ class SessionUnknown(ServiceError):
     """No session of that id ever existed for this owner."""
 
     status, title, code = 404, "Unknown session", "session-unknown"
+
+
+class NotMigratable(ServiceError):
+    """The session's state means nothing to the bundle that it is to move to."""
+
+    status, title, code = 409, "Not migratable", "not-migratable"
 
 
 class StepConflict(ServiceError):
@@ -72,6 +116,12 @@ class StepConflict(ServiceError):
         return {"expected_step": self.expected_step}
 
 
+class TooManyCheckpoints(ServiceError):
+    """The session has as many checkpoints as it may have."""
+
+    status, title, code = 409, "Too many checkpoints", "too-many-checkpoints"
+
+
 class SessionGone(ServiceError):
     """The session existed and is over."""
 
@@ -83,6 +133,26 @@ class SessionGone(ServiceError):
 
     def members(self) -> dict[str, Any]:
         return {"reason": self.reason}
+
+
+class NumericsChanged(ServiceError):
+    """The session's steps were taken under other numerics, so that further ones may differ in their last bits.
+
+    Args:
+        message: What would allow it.
+        session_numerics: Fingerprint that is kept with the session.
+        served_numerics: Fingerprint of what serves now.
+    """
+
+    status, title, code = 412, "Numerics changed", "numerics-changed"
+
+    def __init__(self, message: str, session_numerics: str, served_numerics: str) -> None:
+        super().__init__(message)
+        self.session_numerics = session_numerics
+        self.served_numerics = served_numerics
+
+    def members(self) -> dict[str, Any]:
+        return {"session_numerics": self.session_numerics, "served_numerics": self.served_numerics}
 
 
 class VersionUnknown(ServiceError):
@@ -101,6 +171,24 @@ class MediaTypeUnknown(ServiceError):
     """The body's content type is not one that the service reads."""
 
     status, title, code = 415, "Unsupported media type", "media-type-unknown"
+
+
+class BlobFormatUnknown(ServiceError):
+    """An exported session, signed with this deployment's key, in a format that is not read here."""
+
+    status, title, code = 422, "Unknown export format", "blob-format-unknown"
+
+
+class BlobTampered(ServiceError):
+    """The signature of an exported session does not match: it was changed, or signed with another key."""
+
+    status, title, code = 422, "Signature does not match", "blob-tampered"
+
+
+class IdempotencyMismatch(ServiceError):
+    """The Idempotency-Key came with another request before."""
+
+    status, title, code = 422, "Idempotency-Key reused", "idempotency-mismatch"
 
 
 class InvalidInput(ServiceError):
@@ -137,6 +225,18 @@ class InvalidInput(ServiceError):
         return {"errors": [{"location": list(location), "message": message} for location, message in self.errors]}
 
 
+class NotStreamable(ServiceError):
+    """The model needs the whole input at once, so that there is no session on it."""
+
+    status, title, code = 422, "Not streamable", "not-streamable"
+
+
+class TooBusy(ServiceError):
+    """Too many steps of one session wait for their turn."""
+
+    status, title, code, retry_after_seconds = 429, "Too busy", "too-busy", 1
+
+
 class SessionDamaged(ServiceError):
     """The session's stored record is damaged; it is never served as something else."""
 
@@ -149,10 +249,22 @@ class QueueFull(ServiceError):
     status, title, code, retry_after_seconds = 503, "Queue full", "queue-full", 1
 
 
+class ShuttingDown(ServiceError):
+    """This worker takes no further work; the next attempt meets another one."""
+
+    status, title, code, retry_after_seconds = 503, "Shutting down", "shutting-down", 1
+
+
 class StoreFull(ServiceError):
     """The store has no room for another session."""
 
     status, title, code, retry_after_seconds = 503, "Session store full", "store-full", 60
+
+
+class StoreUnavailable(ServiceError):
+    """The store does not answer; nothing was committed."""
+
+    status, title, code, retry_after_seconds = 503, "Session store unavailable", "store-unavailable", 1
 
 
 class DeadlineExceeded(ServiceError):

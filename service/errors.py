@@ -262,7 +262,7 @@ class StoreFull(ServiceError):
 
 
 class StoreUnavailable(ServiceError):
-    """The store does not answer; nothing was committed."""
+    """The store does not answer; whether the step was committed, its retry under the same number tells."""
 
     status, title, code, retry_after_seconds = 503, "Session store unavailable", "store-unavailable", 1
 

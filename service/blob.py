@@ -1,0 +1,96 @@
+"""A session as one signed blob, to be carried to another deployment of the same bundle.
+
+    "UNROLLED" │ version u16 │ length u64 │ bundle length u16 │ bundle │ payload │ HMAC-SHA256
+    └───────── the same in every version ┘                                       └ the same ─┘
+
+Integers are big-endian; `length` is the blob's own, so that a cut one is told from a forged one. The signature covers
+all that stands before it and is checked before anything behind the fixed prefix is read: whoever lacks the key reaches
+no parser, and a version or a payload that is believed is one that a holder of the key wrote.
+
+The payload is signed, not encrypted. What it means is the business of whoever seals it.
+"""
+
+import hashlib
+import hmac
+import struct
+from typing import NamedTuple
+
+from service.errors import BlobFormatUnknown, BlobTampered, ExportDisabled, Malformed
+
+MAGIC = b"UNROLLED"
+VERSION = 1
+_PREFIX = struct.Struct(">8sHQ")
+_BUNDLE_LENGTH = struct.Struct(">H")
+_SIGNATURE_BYTES = hashlib.sha256().digest_size
+
+
+class Sealed(NamedTuple):
+    """What a blob holds."""
+
+    bundle: str
+    payload: bytes
+
+
+def seal(key: bytes, payload: bytes, bundle: str) -> bytes:
+    """Sign a session's payload and the tag of the bundle that can read it.
+
+    Raises:
+        ExportDisabled: The key is empty.
+    """
+    _refuse_empty(key)
+    name = bundle.encode()
+    return _signed(key, VERSION, _BUNDLE_LENGTH.pack(len(name)) + name + payload)
+
+
+def unseal(key: bytes, blob: bytes) -> Sealed:
+    """What was sealed with the same key.
+
+    Raises:
+        ExportDisabled: The key is empty.
+        Malformed: It is no blob, or not a whole one.
+        BlobTampered: The signature does not match: the blob was changed, or sealed with another key.
+        BlobFormatUnknown: The signature matches, but the format is one that is not read here.
+    """
+    _refuse_empty(key)
+    version = _version(blob)
+    content, signature = blob[:-_SIGNATURE_BYTES], blob[-_SIGNATURE_BYTES:]
+    if not hmac.compare_digest(signature, hmac.digest(key, content, "sha256")):
+        raise BlobTampered("the signature does not match: the export was changed, or made under another export key")
+    if version != VERSION:
+        raise BlobFormatUnknown(f"the export has format version {version}; this service reads version {VERSION}")
+    return _read(memoryview(content)[_PREFIX.size :])
+
+
+def _refuse_empty(key: bytes) -> None:
+    if not key:
+        raise ExportDisabled("sessions are neither exported nor imported here: UNROLLED_EXPORT_KEY is not set")
+
+
+def _signed(key: bytes, version: int, body: bytes) -> bytes:
+    length = _PREFIX.size + len(body) + _SIGNATURE_BYTES
+    content = _PREFIX.pack(MAGIC, version, length) + body
+    return content + hmac.digest(key, content, "sha256")
+
+
+def _version(blob: bytes) -> int:
+    """The version that a whole blob says it has."""
+    if not blob.startswith(MAGIC):
+        raise Malformed("the body is no exported session")
+    if len(blob) < _PREFIX.size + _SIGNATURE_BYTES:
+        raise Malformed(f"the export is cut off after {len(blob)} bytes")
+    _, version, length = _PREFIX.unpack_from(blob)
+    if len(blob) != length:
+        raise Malformed(f"the export has {len(blob)} bytes and says that it has {length}")
+    return int(version)
+
+
+def _read(body: memoryview) -> Sealed:
+    """A body of this version. It is authentic, so damage here is the sealer's own fault, and still no crash."""
+    try:
+        (length,) = _BUNDLE_LENGTH.unpack_from(body)
+        bundle, payload = body[_BUNDLE_LENGTH.size :][:length], body[_BUNDLE_LENGTH.size + length :]
+        if len(bundle) != length:
+            raise ValueError("the bundle's name is cut off")
+        return Sealed(str(bundle, "utf-8"), bytes(payload))
+    except (struct.error, ValueError) as error:
+        raise Malformed(f"the export cannot be read: {error}") from error

@@ -1,17 +1,31 @@
-"""`python -m service`: check what can be checked before anything starts, then hand over to `bentoml serve`."""
+"""`python -m service`: the service and what its operator does beside it.
 
+python -m service [serve]               check what can be checked, then hand over to `bentoml serve`
+python -m service keys add OWNER        write an API key into the file of keys and print its token, once
+python -m service keys list             who may call
+python -m service keys remove KEY_ID    revoke a key
+"""
+
+import argparse
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-
-from service.startup import CHECKS, CannotStart
 
 # How long a stopping worker waits for clients that are slow to send or to read.
 GRACEFUL_SECONDS = "10"
 
 
-def main() -> None:
-    """Replace this process with BentoML's server, or exit with the reason."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one verb, or exit with the reason why it cannot be done."""
+    options = _parser().parse_args(arguments)
+    options.run(options)
+
+
+def serve(_: argparse.Namespace) -> None:
+    """Replace this process with BentoML's server."""
+    from service.startup import CHECKS, CannotStart  # takes a second to import, which the other verbs need not wait for
+
     try:
         for check in CHECKS:
             check()
@@ -21,6 +35,59 @@ def main() -> None:
     bentoml = Path(sys.executable).with_name("bentoml")
     command = [str(bentoml), "serve", "service.app:RNNService", "--timeout-graceful-shutdown", GRACEFUL_SECONDS]
     os.execv(bentoml, command)  # noqa: S606  no shell, fixed arguments
+
+
+def keys(options: argparse.Namespace) -> None:
+    """Edit or show the file of API keys."""
+    from service.keys import KeysUnusable, add_key, read_keys, remove_key
+    from service.settings import KeySettings
+
+    name = options.file or KeySettings().api_keys
+    if not name:
+        sys.exit("unrolled: which file of keys? Set UNROLLED_API_KEYS or give --file PATH")
+    path = Path(name)
+    try:
+        if options.verb == "add":
+            token = add_key(path, options.owner)
+            _tell(f"a key for {options.owner} is in {path}; its token, which is shown this once:")
+            _print(token)
+        elif options.verb == "remove":
+            removed = remove_key(path, options.key_id)
+            _tell(f"key {removed.key_id} of {removed.owner} is gone; workers refuse it within a second")
+        else:
+            for key in sorted(read_keys(path).values()):
+                _print(f"{key.key_id}  {key.owner}")
+    except KeysUnusable as error:
+        sys.exit(f"unrolled: {error}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m service", description="Recurrent networks with durable sessions.")
+    parser.set_defaults(run=serve)
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB")
+    verbs.add_parser("serve", help="serve (what happens without a verb, too)")
+    _add_keys(verbs.add_parser("keys", help="API keys: add, list, remove"))
+    return parser
+
+
+def _add_keys(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=keys)
+    file = argparse.ArgumentParser(add_help=False)
+    file.add_argument("--file", metavar="PATH", help="the file of keys; UNROLLED_API_KEYS where not given")
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", dest="verb", required=True)
+    verbs.add_parser("add", parents=[file], help="add a key and print its token, once").add_argument("owner")
+    verbs.add_parser("list", parents=[file], help="show key ids and their owners")
+    verbs.add_parser("remove", parents=[file], help="revoke a key").add_argument("key_id")
+
+
+def _print(line: str) -> None:
+    """What a pipe may want."""
+    print(line)  # noqa: T201  a command-line program prints
+
+
+def _tell(line: str) -> None:
+    """What only a person wants."""
+    print(line, file=sys.stderr)  # noqa: T201  a command-line program prints
 
 
 if __name__ == "__main__":

@@ -7,10 +7,11 @@ import os
 from collections.abc import Mapping
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "UNROLLED_"
+MIN_EXPORT_KEY_CHARACTERS = 32
 OTHER_CONSUMERS = frozenset({"UNROLLED_DATA_DIR"})
 
 
@@ -30,6 +31,32 @@ class ServerSettings(_Settings):
     allow_unauthenticated: bool = False
     max_body_bytes: int = Field(8 * 2**20, ge=1024)
     request_timeout_seconds: float = Field(60.0, gt=0)
+
+
+class KeySettings(_Settings):
+    """Who may call."""
+
+    api_keys: str = ""
+
+
+class ExportSettings(_Settings):
+    """What signs sessions that leave, and is asked of those that arrive."""
+
+    model_config = SettingsConfigDict(hide_input_in_errors=True)
+
+    export_key: SecretStr = SecretStr("")
+
+    @field_validator("export_key")
+    @classmethod
+    def _long_enough(cls, value: SecretStr) -> SecretStr:
+        if 0 < len(value.get_secret_value()) < MIN_EXPORT_KEY_CHARACTERS:
+            raise ValueError(f"UNROLLED_EXPORT_KEY has fewer than {MIN_EXPORT_KEY_CHARACTERS} characters")
+        return value
+
+    @property
+    def signing_key(self) -> bytes:
+        """The key for `service.blob`; empty where sessions are neither exported nor imported."""
+        return self.export_key.get_secret_value().encode()
 
 
 class BundleSettings(_Settings):
@@ -68,7 +95,14 @@ class SessionSettings(_Settings):
         return self
 
 
-CONSUMERS: tuple[type[_Settings], ...] = (ServerSettings, BundleSettings, EngineSettings, SessionSettings)
+CONSUMERS: tuple[type[_Settings], ...] = (
+    ServerSettings,
+    KeySettings,
+    ExportSettings,
+    BundleSettings,
+    EngineSettings,
+    SessionSettings,
+)
 
 
 def known_variables() -> frozenset[str]:

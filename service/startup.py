@@ -3,16 +3,19 @@
 import ipaddress
 import socket
 from collections.abc import Callable
+from pathlib import Path
 
 from bentoml.exceptions import BentoMLException
 from pydantic import ValidationError
 
 from service.bundle.errors import BundleError
 from service.catalog import configured_bundles
+from service.keys import KeysUnusable, check_keys
 from service.runtime import ProviderMissing, available_providers
 from service.settings import (
     CONSUMERS,
     BundleSettings,
+    KeySettings,
     ServerSettings,
     SessionSettings,
     SettingUnknown,
@@ -35,11 +38,21 @@ def check_settings() -> None:
         open_store(SessionSettings())
     except (SettingUnknown, ValidationError, ProviderMissing, StoreUnknown) as error:
         raise CannotStart(str(error)) from error
-    server = ServerSettings()
-    if not server.allow_unauthenticated and not _is_loopback(server.host):
+    check_callers(ServerSettings(), KeySettings())
+
+
+def check_callers(server: ServerSettings, keys: KeySettings) -> None:
+    """Raise CannotStart where nobody could call, or where everybody could by accident."""
+    if keys.api_keys:
+        try:
+            check_keys(Path(keys.api_keys))
+        except KeysUnusable as error:
+            raise CannotStart(f"UNROLLED_API_KEYS: {error}") from error
+    elif not server.allow_unauthenticated and not _is_loopback(server.host):
         raise CannotStart(
             f"UNROLLED_HOST={server.host} is a public address and nothing asks callers who they are; "
-            "set UNROLLED_ALLOW_UNAUTHENTICATED=1 if that is meant"
+            "name a file of API keys with UNROLLED_API_KEYS (`python -m service keys add OWNER --file PATH` makes it), "
+            "or set UNROLLED_ALLOW_UNAUTHENTICATED=1 if that is meant"
         )
 
 

@@ -1,0 +1,127 @@
+"""Who asks: a bearer token becomes the owner of a request or a connection, once, for every surface and both ports.
+
+A token is looked up on each request. That costs less than two microseconds, so that there is no cache of tokens to keep
+secret and up to date.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.api.problem import problem_response
+from service.errors import Unauthenticated
+from service.keys import ANONYMOUS, Key, Keys
+
+OPEN_PATHS = frozenset({"/livez", "/readyz", "/healthz"})  # probes carry no secrets and tell none
+SUBPROTOCOL = "unrolled"
+_OWNER = "unrolled.owner"
+_BEARER_SUBPROTOCOL = "bearer."
+_POLICY_VIOLATION = 1008
+
+
+def owner_of(scope: Scope) -> str:
+    """The owner of a request that passed AuthMiddleware; KeyError where none did, so that nothing is served unasked."""
+    owner: str = scope[_OWNER]
+    return owner
+
+
+def subprotocol_of(scope: Scope) -> str | None:
+    """The subprotocol to accept a WebSocket with; a browser that offers some gives up if none is taken."""
+    return SUBPROTOCOL if SUBPROTOCOL in scope.get("subprotocols", ()) else None
+
+
+class AuthMiddleware:
+    """Lets callers with a valid key in, under their owner's name; without keys, everyone as one owner."""
+
+    def __init__(self, app: ASGIApp, keys: Keys | None) -> None:
+        self._app = app
+        self._keys = keys
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        keys = self._keys
+        kind = scope["type"]
+        if keys is None:
+            scope[_OWNER] = ANONYMOUS
+        elif kind == "http":
+            token = bearer_token(scope["headers"])
+            key = keys.find(token)
+            if key is not None:
+                scope[_OWNER] = key.owner
+            elif scope["path"] not in OPEN_PATHS:
+                await _refusal(token)(scope, receive, send)
+                return
+        elif kind == "websocket":
+            await self._connect(keys, scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    async def _connect(self, keys: Keys, scope: Scope, receive: Receive, send: Send) -> None:
+        offered = scope.get("subprotocols", ())
+        token = bearer_token(scope["headers"]) or _offered_token(offered)
+        key = keys.find(token)
+        if key is None:
+            await _refuse_connection(token, scope, receive, send)
+            return
+        scope[_OWNER] = key.owner
+        scope["subprotocols"] = [name for name in offered if not name.startswith(_BEARER_SUBPROTOCOL)]
+        connection = _Revocable(keys, key, receive, send)
+        await self._app(scope, connection.receive, connection.send)
+
+
+class _Revocable:
+    """A WebSocket connection that ends with its key: no message that comes after the key's removal is served."""
+
+    def __init__(self, keys: Keys, key: Key, receive: Receive, send: Send) -> None:
+        self._keys = keys
+        self._key = key
+        self._receive = receive
+        self._send = send
+        self._is_revoked = False
+
+    async def receive(self) -> Message:
+        """The next message, or the end of the connection."""
+        message = await self._receive()
+        if message["type"] != "websocket.receive" or self._keys.holds(self._key):
+            return message
+        reason = "the API key was removed"
+        await self.send({"type": "websocket.close", "code": _POLICY_VIOLATION, "reason": reason})
+        self._is_revoked = True
+        return {"type": "websocket.disconnect", "code": _POLICY_VIOLATION, "reason": reason}
+
+    async def send(self, message: Message) -> None:
+        """Hand an answer on while the connection lasts."""
+        if not self._is_revoked:
+            await self._send(message)
+
+
+def bearer_token(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """The token of a request's Authorization header, empty where there is none."""
+    for name, value in headers:
+        if name == b"authorization":
+            return value[7:].strip() if value[:7].lower() == b"bearer " else b""
+    return b""
+
+
+def _offered_token(subprotocols: Sequence[str]) -> bytes:
+    """The token that a browser, which cannot set a WebSocket's headers, offers as a subprotocol."""
+    tokens = (name for name in subprotocols if name.startswith(_BEARER_SUBPROTOCOL))
+    return next(tokens, "").removeprefix(_BEARER_SUBPROTOCOL).encode()
+
+
+def _refusal(token: bytes) -> Response:
+    if token:
+        response = problem_response(Unauthenticated("the API key is not valid, or no longer"))
+        response.headers["WWW-Authenticate"] = 'Bearer error="invalid_token"'
+    else:
+        response = problem_response(Unauthenticated("an API key is needed: Authorization: Bearer unr_..."))
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+async def _refuse_connection(token: bytes, scope: Scope, receive: Receive, send: Send) -> None:
+    await receive()  # websocket.connect
+    if "websocket.http.response" in scope.get("extensions", ()):
+        await _refusal(token)(scope, receive, send)
+    else:
+        await send({"type": "websocket.close", "code": _POLICY_VIOLATION, "reason": "an API key is needed"})

@@ -1,7 +1,10 @@
-"""The models that are served: each bundle with its runtime, its engine and its task."""
+"""The models that are served: each bundle version with its runtime, its engine and its task.
+
+New sessions begin on a model's current version. Other versions stay as long as sessions live on them.
+"""
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +12,9 @@ from service.bundle.errors import BundleError
 from service.bundle.manifest import MANIFEST_FILE, Bundle
 from service.bundle.store import import_bundle, stored_bundle
 from service.engine import Engine
+from service.errors import VersionUnknown
 from service.metrics import Metrics
+from service.numerics import fingerprint
 from service.runtime import Runtime
 from service.settings import BundleSettings, EngineSettings
 from service.tasks.forecasting import ForecastingModel
@@ -26,48 +31,98 @@ TASKS: Mapping[str, type[ServedModel[Any]]] = {
 
 
 class Catalog(Mapping[str, ServedModel[Any]]):
-    """Served models by name. Engines are idle until `start`, which needs a running event loop."""
+    """Current models by name. Engines are idle until `start`, which needs a running event loop.
 
-    def __init__(
-        self, bundles: Iterable[Bundle], bundle_settings: BundleSettings, settings: EngineSettings, metrics: Metrics
-    ) -> None:
-        self._models: dict[str, ServedModel[Any]] = {}
-        for bundle in bundles:
-            runtime = Runtime(bundle, bundle_settings.provider)
-            runtime.warm_up()
-            engine = Engine(
-                runtime,
-                metrics.observer(bundle.tag),
-                max_batch_rows=settings.max_batch_rows,
-                max_queue_rows=settings.max_queue_rows,
-                max_wait_seconds=settings.max_wait_seconds,
-            )
-            self._models[bundle.manifest.name] = TASKS[bundle.manifest.task.kind](bundle, engine)
-            logger.info("serving %s on %s", bundle.tag, bundle_settings.provider)
+    Attributes:
+        numerics: 8 bytes that stand for what computes.
+    """
+
+    def __init__(self, bundle_settings: BundleSettings, settings: EngineSettings, metrics: Metrics) -> None:
+        self._provider = bundle_settings.provider
+        self._settings = settings
+        self._metrics = metrics
+        self._current: dict[str, ServedModel[Any]] = {}
+        self._by_tag: dict[str, ServedModel[Any]] = {}
+        self._is_started = False
+        self.numerics = fingerprint(self._provider)
+
+    def load(self, bundle: Bundle) -> ServedModel[Any]:
+        """Open a bundle's graphs. Takes a second or so, and may be called from any thread."""
+        runtime = Runtime(bundle, self._provider)
+        runtime.warm_up()
+        engine = Engine(
+            runtime,
+            self._metrics.observer(bundle.tag),
+            max_batch_rows=self._settings.max_batch_rows,
+            max_queue_rows=self._settings.max_queue_rows,
+            max_wait_seconds=self._settings.max_wait_seconds,
+        )
+        return TASKS[bundle.manifest.task.kind](bundle, engine)
+
+    def add(self, model: ServedModel[Any]) -> None:
+        """Take a version in, for the sessions that live on it."""
+        if self._is_started:
+            model.engine.start()
+        self._by_tag[model.bundle.tag] = model
+        logger.info("serving %s on %s", model.bundle.tag, self._provider)
+
+    def make_current(self, tag: str) -> None:
+        """Let new sessions and whole questions of its name go to a version that was added."""
+        model = self._by_tag[tag]
+        self._current[model.name] = model
+
+    async def remove(self, tag: str) -> None:
+        """Let go of a version that is not current and that no session lives on."""
+        model = self._by_tag.pop(tag)
+        await model.engine.stop()
+        logger.info("no longer serving %s", tag)
+
+    def on(self, tag: str) -> ServedModel[Any]:
+        """The model of a bundle version.
+
+        Raises:
+            VersionUnknown: It is not served.
+        """
+        model = self._by_tag.get(tag)
+        if model is None:
+            raise VersionUnknown(f"bundle {tag} is not served; there are {sorted(self._by_tag)}")
+        return model
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The current version of each model, by name."""
+        return {name: model.bundle.tag for name, model in self._current.items()}
+
+    @property
+    def loaded_tags(self) -> frozenset[str]:
+        """All versions that are there."""
+        return frozenset(self._by_tag)
 
     def start(self) -> None:
         """Start every engine."""
-        for model in self._models.values():
+        self._is_started = True
+        for model in self._by_tag.values():
             model.engine.start()
 
     async def stop(self) -> None:
-        """Stop every engine after its run in flight."""
-        for model in self._models.values():
+        """Stop every engine after its runs in flight."""
+        self._is_started = False
+        for model in self._by_tag.values():
             await model.engine.stop()
 
     @property
     def is_serving(self) -> bool:
         """Whether every engine takes up work."""
-        return all(model.engine.is_serving for model in self._models.values())
+        return all(model.engine.is_serving for model in self._by_tag.values())
 
     def __getitem__(self, name: str) -> ServedModel[Any]:
-        return self._models[name]
+        return self._current[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._models)
+        return iter(self._current)
 
     def __len__(self) -> int:
-        return len(self._models)
+        return len(self._current)
 
 
 def configured_bundles(settings: BundleSettings, shipped: Path = SHIPPED) -> list[Bundle]:

@@ -1,31 +1,38 @@
 """The engine: rows of many sessions through one bundle's graphs, batched by cell.
 
-    submit ─► scheduler (pure) ─► one thread that runs the graph ─► each job's own future
+    submit ─► scheduler (pure) ─► prepare ─► the graph runs ─► take ─► each job is told
+                  ▲                         in one thread        │
+                  └──────────── items left ──────────────────────┘
 
-One engine per bundle and process. The event loop owns the scheduler; the thread only ever sees one batch (onnxruntime
-releases the GIL while it runs). Nothing polls: an idle engine waits for an event, and the batch window, where one is
-set, opens with the first job. A job that fails or is cancelled resolves alone, and its batch-mates run without it.
+One engine per bundle and process, driven by the event loop, that owns everything but the run itself. Nothing polls: an
+idle engine waits to be woken, and the batch window, where one is set, opens with the first job. A second batch is
+prepared while one runs if it is full, so that the thread finds it ready; one that could still grow waits. A run that is
+shorter than waking a thread twice is done on the event loop. A job that fails or is withdrawn is resolved alone, and
+its batch-mates run without it.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
-import numpy as np
-
-from service.bundle.manifest import Bundle, Stage, TensorSpec
+from service.bundle.manifest import Bundle, Stage
 from service.errors import QueueFull, TooLarge
+from service.graph_thread import GraphThread, timed
+from service.job import BatchForm, PreparedBatch, RowJob
 from service.ladder import covering_rung, exact_rung
-from service.scheduler import Batch, Job, Ladder, Scheduler
-from service.state import Array, Row
+from service.scheduler import Batch, Ladder, Scheduler
+from service.state import Array, Inputs
 
 logger = logging.getLogger(__name__)
 
 ITEM_STAGE = "encode"
+# Waking the thread and being woken by it costs about 60 µs, of which the event loop could use half.
+INLINE_SECONDS = 150e-6
 
 
 class Graphs(Protocol):
@@ -33,7 +40,7 @@ class Graphs(Protocol):
 
     bundle: Bundle
 
-    def run(self, stage: str, size: int, rows: Sequence[Row]) -> list[dict[str, Array]]: ...
+    def run(self, stage: str, size: int, feeds: Mapping[str, Array], names: Sequence[str]) -> list[Array]: ...
 
 
 class Observer(Protocol):
@@ -51,21 +58,8 @@ class Advance:
         row: The state row afterwards.
     """
 
-    outputs: Row
-    row: Row
-
-
-@dataclass(eq=False)
-class RowJob(Job):
-    """A job with its tensors: what it reads next, what it has answered so far."""
-
-    inputs: Row = field(default_factory=dict)
-    row: Row = field(default_factory=dict)
-    keep: tuple[str, ...] = ()
-    offset: int = 0
-    parts: list[Row] = field(default_factory=list)
-    waiting_since: float = 0.0
-    future: asyncio.Future[Advance] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    outputs: Inputs
+    row: bytes
 
 
 class Engine:
@@ -91,34 +85,59 @@ class Engine:
         self._observer = observer
         self._max_queue_rows = max_queue_rows
         self._max_wait_seconds = max_wait_seconds
-        self._stages: dict[str, Stage] = {stage.name: stage for stage in graphs.bundle.manifest.stages}
-        self._scheduler: Scheduler[RowJob] = Scheduler(_ladders(self._stages), max_batch_rows, max_queue_rows)
-        self._arrived = asyncio.Event()
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=graphs.bundle.manifest.name)
-        self._loop: asyncio.Task[None] | None = None
+        self._form = BatchForm(graphs.bundle)
+        self._scheduler: Scheduler[RowJob] = Scheduler(_ladders(self._form.stages), max_batch_rows, max_queue_rows)
+        self._apart: deque[RowJob] = deque()
+        self._expected = ExpectedDurations()
+        self._thread: GraphThread[list[Array]] | None = None
+        self._num_running = 0
+        self._is_woken = False
 
     def start(self) -> None:
         """Begin to serve; needs a running event loop."""
-        self._loop = asyncio.get_running_loop().create_task(self._serve())
+        self._thread = GraphThread(self._graphs.bundle.manifest.name)
+        self._wake()
 
     @property
     def is_serving(self) -> bool:
         """Whether jobs are taken up."""
-        return self._loop is not None and not self._loop.done()
+        return self._thread is not None
 
     async def stop(self) -> None:
-        """Stop after the run in flight."""
-        if self._loop is not None:
-            self._loop.cancel()
-            await asyncio.gather(self._loop, return_exceptions=True)
-        self._thread.shutdown()
+        """Stop after the runs in flight."""
+        if self._thread is not None:
+            thread, self._thread = self._thread, None
+            await thread.stop()
 
-    async def advance(self, stage: str, row: Row, inputs: Row, num_items: int, keep: Sequence[str] = ()) -> Advance:
+    def submit(self, jobs: Sequence[RowJob]) -> None:
+        """Take up jobs, all or none; each one's `done` is told on the event loop.
+
+        Raises:
+            QueueFull: The queue has no room.
+        """
+        if not self._scheduler.can_admit(len(jobs)):
+            raise QueueFull(f"{self._scheduler.num_admitted} rows are waiting for {self._graphs.bundle.manifest.name}")
+        for job in jobs:
+            self._scheduler.admit(job)
+        self._wake()
+
+    def withdraw(self, job: RowJob) -> None:
+        """Forget a job that nobody waits for any more."""
+        job.is_withdrawn = True
+        self._scheduler.withdraw(job)
+
+    def outputs_of(self, job: RowJob) -> dict[str, Array]:
+        """What a job that is done answers with."""
+        return job.outputs(self._form.stages[job.stage])
+
+    async def advance(
+        self, stage: str, row: bytes, inputs: Inputs, num_items: int, keep: Sequence[str] = ()
+    ) -> Advance:
         """Take one row through a stage.
 
         Args:
             stage: Name of the stage.
-            row: State row to start from; it is not changed.
+            row: State row to start from.
             inputs: The stage's inputs without batch axis; those with a time axis have `num_items` items.
             num_items: Items to advance by, at least 1.
             keep: Outputs to answer with.
@@ -130,99 +149,162 @@ class Engine:
         return result
 
     async def advance_all(
-        self, stage: str, rows: Sequence[Row], inputs: Sequence[Row], num_items: int, keep: Sequence[str] = ()
+        self, stage: str, rows: Sequence[bytes], inputs: Sequence[Inputs], num_items: int, keep: Sequence[str] = ()
     ) -> list[Advance]:
         """Take several rows of one sequence through a stage, all or none admitted; see `advance`."""
         if len(rows) > self._max_queue_rows:
             raise TooLarge(f"a sequence may have at most {self._max_queue_rows} rows")
-        if not self._scheduler.can_admit(len(rows)):
-            raise QueueFull(f"{self._scheduler.num_admitted} rows are waiting for {self._graphs.bundle.manifest.name}")
+        together = _Together(len(rows))
         jobs = [
-            RowJob(stage=stage, remaining=num_items, inputs=own, row=row, keep=tuple(keep), waiting_since=_now())
+            RowJob(stage, num_items, row=row, inputs=own, keep=tuple(keep), done=together.count)
             for row, own in zip(rows, inputs, strict=True)
         ]
-        for job in jobs:
-            self._scheduler.admit(job)
-        self._arrived.set()
+        self.submit(jobs)
         try:
-            return list(await asyncio.gather(*(job.future for job in jobs)))
+            await together.future
         finally:
             for job in jobs:
-                self._scheduler.withdraw(job)
-                job.future.cancel()
+                self.withdraw(job)
+        return [Advance(self.outputs_of(job), job.row) for job in jobs]
 
-    async def _serve(self) -> None:
-        while True:
-            await self._arrived.wait()
-            if self._max_wait_seconds:
-                await asyncio.sleep(self._max_wait_seconds)
-            while batch := self._scheduler.schedule():
-                try:
-                    await self._turn(batch)
-                except Exception as error:  # whatever a turn stumbles over, later turns must come
-                    logger.exception("a turn of %s failed", batch.lane)
-                    self._give_up(batch, error)
-                await asyncio.sleep(0)  # whoever was just answered may come back for the next batch
-            self._arrived.clear()
+    def _wake(self) -> None:
+        if self._is_woken:
+            return
+        self._is_woken = True
+        loop = asyncio.get_running_loop()
+        if self._max_wait_seconds and not self._num_running:
+            loop.call_later(self._max_wait_seconds, self._pump)
+        else:
+            loop.call_soon(self._pump)
 
-    def _give_up(self, batch: Batch[RowJob], error: Exception) -> None:
-        for job in batch.jobs:
-            if not job.future.done():
-                self._scheduler.withdraw(job)
-                self._scheduler.drop(job)
-                job.future.set_exception(error)
+    def _pump(self) -> None:
+        """Start what can be started."""
+        self._is_woken = False
+        while self._thread is not None and self._can_start():
+            batch = self._next()
+            if batch is None or self._runs_inline(batch):
+                return
 
-    async def _turn(self, batch: Batch[RowJob]) -> None:
-        alive = tuple(job for job in batch.jobs if not job.future.cancelled())
-        for job in batch.jobs:
-            if job.future.cancelled():
-                self._scheduler.drop(job)
-        if alive:
-            succeeded = await self._run(Batch(batch.lane, alive))
-            for job in self._scheduler.complete(Batch(batch.lane, succeeded)):
-                if not job.future.done():
-                    job.future.set_result(Advance(_join(job, self._stages[job.stage]), job.row))
+    def _can_start(self) -> bool:
+        return not self._num_running or (self._num_running == 1 and self._scheduler.is_next_full)
 
-    async def _run(self, batch: Batch[RowJob]) -> tuple[RowJob, ...]:
-        """Run a batch and keep what came out with its jobs; those that fail are told, the others are returned."""
-        (stage, size), jobs = batch.lane, batch.jobs
-        started = _now()
+    def _next(self) -> Batch[RowJob] | None:
+        """The next batch without those that nobody waits for; after a failed run its jobs, each alone."""
+        while (batch := self._failed_alone() or self._scheduler.schedule()) is not None:
+            jobs = tuple(job for job in batch.jobs if not job.is_withdrawn)
+            for job in batch.jobs:
+                if job.is_withdrawn:
+                    self._scheduler.drop(job)
+            if jobs:
+                return Batch(batch.lane, jobs)
+        return None
+
+    def _failed_alone(self) -> Batch[RowJob] | None:
+        if not self._apart:
+            return None
+        job = self._apart.popleft()
+        return Batch(self._scheduler.lane(job), (job,))
+
+    def _runs_inline(self, batch: Batch[RowJob]) -> bool:
+        """Start a batch; whether that was all of its run, so that the event loop should look at others first."""
+        started = time.perf_counter()
         try:
-            rows = [self._inputs_of(job, size) for job in jobs]
-            results = await asyncio.get_running_loop().run_in_executor(
-                self._thread, self._graphs.run, stage, size, rows
-            )
-        except Exception as error:  # a graph's failure is its jobs' failure, never the engine's
-            return await self._run_apart(batch, error)
-        waits = [started - job.waiting_since for job in jobs]
-        self._observer.ran(stage, size, waits, _now() - started, sum(min(size, job.remaining) for job in jobs))
-        for job, result in zip(jobs, results, strict=True):
-            self._take(job, result, size)
-        return jobs
+            prepared = self._form.prepare(batch)
+        except Exception as error:  # inputs of one job that do not fit those of the others
+            self._fail(batch, error)
+            return True
+        run = partial(self._graphs.run, *batch.lane, prepared.feeds, prepared.names)
+        self._num_running += 1
+        if self._num_running == 1 and self._expected.seconds(batch) < INLINE_SECONDS:
+            self._ran(prepared, started, self._wake, *timed(run))
+            return True
+        if self._thread is not None:
+            self._thread.submit(run, partial(self._ran, prepared, started, self._pump))
+        return False
 
-    async def _run_apart(self, batch: Batch[RowJob], error: Exception) -> tuple[RowJob, ...]:
+    def _ran(
+        self,
+        prepared: PreparedBatch,
+        started: float,
+        go_on: Callable[[], None],
+        results: list[Array] | Exception,
+        seconds: float,
+    ) -> None:
+        """Take a run apart, start the next one, and only then tell the jobs, so that both go on at once."""
+        self._num_running -= 1
+        batch = prepared.batch
+        self._expected.learn(batch, seconds)
+        if isinstance(results, Exception):
+            self._fail(batch, results)
+            return
+        waits = [started - job.waiting_since for job in batch.jobs]
+        num_steps = sum(min(batch.lane.size, job.remaining) for job in batch.jobs)
+        try:
+            prepared.take(results)
+        except Exception as error:
+            self._fail(batch, error)
+            return
+        done = self._scheduler.complete(batch)
+        go_on()
+        self._observer.ran(*batch.lane, waits, seconds, num_steps)
+        for job in done:
+            _tell(job)
+
+    def _fail(self, batch: Batch[RowJob], error: Exception) -> None:
+        """A failed run of several jobs is run again for each of them alone; that of one is the job's failure."""
         if len(batch.jobs) > 1:
             logger.warning("run of %s failed for %d rows; running them one by one", batch.lane, len(batch.jobs))
-            alone = [await self._run(Batch(batch.lane, (job,))) for job in batch.jobs]
-            return tuple(job for succeeded in alone for job in succeeded)
-        (job,) = batch.jobs
-        logger.error("run of %s failed for one row", batch.lane, exc_info=error)
-        self._scheduler.drop(job)
-        if not job.future.done():
-            job.future.set_exception(error)
-        return ()
+            self._apart.extend(batch.jobs)
+        else:
+            logger.error("run of %s failed for one row", batch.lane, exc_info=error)
+            (job,) = batch.jobs
+            job.error = error
+            self._scheduler.drop(job)
+            _tell(job)
+        self._wake()
 
-    def _inputs_of(self, job: RowJob, size: int) -> dict[str, Array]:
-        stage = self._stages[job.stage]
-        own = {spec.name: _window(job.inputs[spec.name], spec, job.offset, size) for spec in stage.inputs}
-        return {**own, **{name: job.row[name] for name in stage.reads}}
 
-    def _take(self, job: RowJob, result: Row, size: int) -> None:
-        written = {name: result[f"{name}_next"] for name in self._stages[job.stage].writes}
-        job.row = {**job.row, **written}
-        job.parts.append({name: result[name] for name in job.keep})
-        job.offset += size
-        job.waiting_since = _now()
+class ExpectedDurations:
+    """How long a run of a rung with so many rows takes, learnt from those that were."""
+
+    def __init__(self) -> None:
+        self._seconds: dict[tuple[str, int, int], float] = {}
+
+    def seconds(self, batch: Batch[RowJob]) -> float:
+        """The expected duration; infinite for what was never run."""
+        return self._seconds.get((*batch.lane, len(batch.jobs)), float("inf"))
+
+    def learn(self, batch: Batch[RowJob], seconds: float) -> None:
+        """Follow the latest runs: an eighth of each."""
+        key = (*batch.lane, len(batch.jobs))
+        self._seconds[key] = self._seconds.get(key, seconds) * 0.875 + seconds * 0.125
+
+
+class _Together:
+    """Counts jobs until all are done or one has failed."""
+
+    def __init__(self, num_jobs: int) -> None:
+        self._num_open = num_jobs
+        self.future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def count(self, job: RowJob) -> None:
+        """One job is done."""
+        self._num_open -= 1
+        if self.future.done():
+            return
+        if job.error is not None:
+            self.future.set_exception(job.error)
+        elif not self._num_open:
+            self.future.set_result(None)
+
+
+def _tell(job: RowJob) -> None:
+    if job.is_withdrawn:
+        return
+    try:
+        job.done(job)
+    except Exception:  # whatever its owner stumbles over, the other jobs must be told
+        logger.exception("a job's owner failed")
 
 
 def _ladders(stages: Mapping[str, Stage]) -> dict[str, Ladder]:
@@ -230,26 +312,3 @@ def _ladders(stages: Mapping[str, Stage]) -> dict[str, Ladder]:
         name: Ladder(tuple(sorted(stage.rungs)), exact_rung if name == ITEM_STAGE else covering_rung)
         for name, stage in stages.items()
     }
-
-
-def _window(values: Array, spec: TensorSpec, offset: int, size: int) -> Array:
-    """The items of a rung: `size` from `offset` on, filled with zeros where a covering rung is longer."""
-    if "T" not in spec.shape:
-        return values
-    window = values[offset : offset + size]
-    if len(window) == size:
-        return window
-    return np.concatenate([window, np.zeros((size - len(window), *values.shape[1:]), dtype=values.dtype)])
-
-
-def _join(job: RowJob, stage: Stage) -> dict[str, Array]:
-    """The kept outputs of all runs: joined along time where they have one, else those of the last run."""
-    timed = {spec.name for spec in stage.outputs if "T" in spec.shape}
-    return {
-        name: np.concatenate([part[name] for part in job.parts]) if name in timed else job.parts[-1][name]
-        for name in job.keep
-    }
-
-
-def _now() -> float:
-    return time.perf_counter()

@@ -14,6 +14,7 @@ MAX_READINGS = 100_000
 MAX_CHANNELS = 512
 MAX_READING = 1e12
 MAX_TOKENS = 4096
+MAX_ITEMS = 1024
 
 One = TypeVar("One")
 Many = TypeVar("Many")
@@ -174,6 +175,18 @@ class ReadingsStep(Form):
     quantiles: list[Quantile] = Field(default_factory=lambda: [0.1, 0.5, 0.9], max_length=32)
 
 
+class IdsStep(Form):
+    """Tokens by their ids."""
+
+    ids: Annotated[list[int], Field(min_length=1, max_length=MAX_TEXT_CHARACTERS)]
+
+
+class SegmentsStep(Form):
+    """Whole segments of the readings of one channel."""
+
+    x: Annotated[list[list[Reading]], Field(min_length=1, max_length=MAX_READINGS)]
+
+
 class ReadingsAnswer(Form):
     """Readings seen in all; the forecast where one was asked for."""
 
@@ -181,11 +194,17 @@ class ReadingsAnswer(Form):
     forecast: dict[str, ChannelForecast] | None = None
 
 
+Ttl = Annotated[int, Field(ge=1, le=2**31 - 1)]
+StepNumber = Annotated[int, Field(ge=0, lt=2**63)]
+CheckpointName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+
+
 class SessionRequest(Form):
     """A new session."""
 
     model: str
-    ttl_seconds: int | None = Field(None, ge=1, le=2**31 - 1, description="End the session when idle for so long")
+    ttl_seconds: Ttl | None = Field(None, description="End the session when idle for so long")
+    keep_inputs: bool = Field(False, description="Keep all inputs, so that another bundle version may read them again")
 
 
 class SessionView(Form):
@@ -196,6 +215,7 @@ class SessionView(Form):
     bundle: str
     step: int
     expires_at: str
+    checkpoints: list[str] = Field(default_factory=list, exclude_if=lambda value: not value)
 
 
 class SessionPage(Form):
@@ -206,10 +226,17 @@ class SessionPage(Form):
 
 
 class StepRequest(Form):
-    """One step; `inputs` is what the session's model reads. A client that names `step` may retry for ever."""
+    """One step. A client that names `step` may retry for ever.
 
-    step: int | None = Field(None, ge=0, lt=2**63)
+    `inputs` is what the session's model reads, or tensors: {"ids": [3, 7]} for tokens, {"x": [[...]]} for segments of
+    readings, whose step answers what `return` says.
+    """
+
+    step: StepNumber | None = None
     inputs: dict[str, Any]
+    returns: Literal["logits", "argmax", "none"] | None = Field(None, alias="return")
+    allow_numerics_change: bool = Field(False, description="Go on where another runtime or machine computed the state")
+    stream: bool = Field(False, description="Answer a generated text with server-sent events as it grows")
 
 
 class StepAnswer(Form):
@@ -218,3 +245,80 @@ class StepAnswer(Form):
     session_id: str
     step: int
     outputs: dict[str, Any]
+    numerics_changed: bool = Field(False, exclude_if=lambda value: not value)
+
+
+class StepItem(StepRequest):
+    """One of many steps."""
+
+    session_id: str
+    stream: Literal[False] = False
+
+
+class StepItems(Form):
+    """Steps of many sessions; each is answered for itself."""
+
+    items: Annotated[list[StepItem], Field(min_length=1, max_length=MAX_ITEMS)]
+
+
+class StreamItem(StepItem):
+    """A message on a stream; its answer has the same `id`."""
+
+    id: str | int | None = None
+
+
+class ItemAnswer(Form):
+    """What one of many steps is answered: outputs, or the problem that it was refused with."""
+
+    session_id: str
+    status: int
+    step: int | None = None
+    outputs: dict[str, Any] | None = None
+    problem: dict[str, Any] | None = None
+
+
+class ItemAnswers(Form):
+    """One answer for each item, in order."""
+
+    items: list[ItemAnswer]
+
+
+class CheckpointRequest(Form):
+    """Which checkpoint of a session."""
+
+    name: CheckpointName
+    step: StepNumber | None = None
+
+
+class ForkRequest(Form):
+    """A session that goes on from another's state, or from one of its checkpoints."""
+
+    checkpoint: CheckpointName | None = None
+    step: StepNumber | None = Field(None, description="Only if this is the other's next step")
+    ttl_seconds: Ttl | None = None
+
+
+class RollbackRequest(Form):
+    """Return to a checkpoint. That is a step of its own: the number never goes back."""
+
+    checkpoint: CheckpointName
+    step: StepNumber | None = None
+
+
+class MigrateRequest(Form):
+    """Move to another version of the session's bundle, by reading all inputs again."""
+
+    bundle: str | None = Field(None, description="Tag of the version; the one that is served now if left out")
+    step: StepNumber | None = None
+
+
+class LoadParameters(Form):
+    """Which version to load."""
+
+    version: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")] = "latest"
+
+
+class LoadRequest(Form):
+    """Make a bundle version current."""
+
+    parameters: LoadParameters = LoadParameters()

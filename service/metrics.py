@@ -1,31 +1,50 @@
 """What the service counts, by Prometheus' naming guide. Never a session id as a label."""
 
-from collections.abc import Sequence
+import os
+from bisect import bisect_left
+from collections import Counter as Tally
+from collections.abc import Iterable, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 SECONDS = (0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
+class BatchHistogram(Histogram):
+    """A histogram that takes many values at the price of a few."""
+
+    def observe_many(self, values: Iterable[float]) -> None:
+        """Observe each value; a bucket is written once however many fall into it."""
+        values = list(values)
+        self._sum.inc(sum(values))
+        for bucket, count in Tally(bisect_left(self._upper_bounds, value) for value in values).items():
+            self._buckets[bucket].inc(count)
+
+
 class Metrics:
-    """The metrics of one process, in a registry of their own."""
+    """The metrics of one process, in a registry of their own.
+
+    Where several workers serve, prometheus_client keeps each one's in a file of its own, and whichever is asked answers
+    for all of them. Gauges are told by the store, which they share, so the latest is right.
+    """
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.requests = self._counter("rnn_requests", "Requests answered", "endpoint", "code")
         self.request_duration = self._seconds("rnn_request_duration_seconds", "Time to the whole answer", "endpoint")
-        self.batch_rows = Histogram(
+        self.batch_rows = BatchHistogram(
             "rnn_batch_rows", "Rows that shared a run", ("bundle", "rung"), buckets=ROWS, registry=self.registry
         )
         self.queue_wait = self._seconds("rnn_queue_wait_seconds", "Time a row waited for its run", "bundle")
         self.run_duration = self._seconds("rnn_run_duration_seconds", "Time of one run of a graph", "bundle", "rung")
         self.steps = self._counter("rnn_steps", "Items that rows advanced by", "bundle")
-        self.sessions_active = Gauge("rnn_sessions_active", "Live sessions in the store", registry=self.registry)
+        self.sessions_active = self._gauge("rnn_sessions_active", "Live sessions in the store")
         self.sessions_ended = self._counter("rnn_sessions_ended", "Sessions that ended", "reason")
         self.step_conflicts = self._counter("rnn_step_conflicts", "Steps refused because another was due")
         self.step_replays = self._counter("rnn_step_replays", "Steps answered again from the store")
-        self.state_bytes = Gauge("rnn_state_bytes", "Bytes of session records in the store", registry=self.registry)
+        self.state_bytes = self._gauge("rnn_state_bytes", "Bytes of session records in the store")
         self.store_duration = self._seconds(
             "rnn_store_duration_seconds", "Time of a call of the session store", "backend", "op"
         )
@@ -36,8 +55,12 @@ class Metrics:
         )
 
     def exposition(self) -> bytes:
-        """All metrics in Prometheus' text format."""
-        return generate_latest(self.registry)
+        """The metrics of all workers in Prometheus' text format."""
+        if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+            return generate_latest(self.registry)
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)
 
     def observer(self, bundle: str) -> "BundleObserver":
         """The observer of one bundle's engine."""
@@ -46,8 +69,11 @@ class Metrics:
     def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
         return Counter(name, documentation, labels, registry=self.registry)
 
-    def _seconds(self, name: str, documentation: str, *labels: str) -> Histogram:
-        return Histogram(name, documentation, labels, buckets=SECONDS, registry=self.registry)
+    def _gauge(self, name: str, documentation: str) -> Gauge:
+        return Gauge(name, documentation, registry=self.registry, multiprocess_mode="mostrecent")
+
+    def _seconds(self, name: str, documentation: str, *labels: str) -> BatchHistogram:
+        return BatchHistogram(name, documentation, labels, buckets=SECONDS, registry=self.registry)
 
 
 class BundleObserver:
@@ -56,15 +82,41 @@ class BundleObserver:
     def __init__(self, metrics: Metrics, bundle: str) -> None:
         self._metrics = metrics
         self._bundle = bundle
+        self._steps = metrics.steps.labels(bundle)
+        self._queue_wait = metrics.queue_wait.labels(bundle)
+        self._rungs: dict[tuple[str, int], tuple[Histogram, Histogram]] = {}
 
     def ran(self, stage: str, size: int, waits: Sequence[float], duration_seconds: float, num_steps: int) -> None:
         """Count one run of the rung `size` of a stage."""
-        rung = f"{stage}-{size}"
-        self._metrics.batch_rows.labels(self._bundle, rung).observe(len(waits))
-        self._metrics.run_duration.labels(self._bundle, rung).observe(duration_seconds)
-        self._metrics.steps.labels(self._bundle).inc(num_steps)
+        batch_rows, run_duration = self._rungs.get((stage, size)) or self._rung(stage, size)
+        batch_rows.observe(len(waits))
+        run_duration.observe(duration_seconds)
+        self._steps.inc(num_steps)
         if stage == "decode":
             self._metrics.generated_tokens.inc(num_steps)
-        queue_wait = self._metrics.queue_wait.labels(self._bundle)
-        for wait in waits:
-            queue_wait.observe(wait)
+        self._queue_wait.observe_many(waits)
+
+    def _rung(self, stage: str, size: int) -> tuple[Histogram, Histogram]:
+        labels = (self._bundle, f"{stage}-{size}")
+        children = self._metrics.batch_rows.labels(*labels), self._metrics.run_duration.labels(*labels)
+        self._rungs[stage, size] = children
+        return children
+
+
+class RequestTally:
+    """Requests that were answered, counted by endpoint and status some at a time."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._seconds: dict[tuple[str, int], list[float]] = {}
+
+    def add(self, endpoint: str, status: int, seconds: float) -> None:
+        """One request more."""
+        self._seconds.setdefault((endpoint, status), []).append(seconds)
+
+    def flush(self) -> None:
+        """Hand on what was added."""
+        seconds_by_key, self._seconds = self._seconds, {}
+        for (endpoint, status), seconds in seconds_by_key.items():
+            self._metrics.requests.labels(endpoint, str(status)).inc(len(seconds))
+            self._metrics.request_duration.labels(endpoint).observe_many(seconds)

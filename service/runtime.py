@@ -1,6 +1,6 @@
-"""The graphs of one bundle in onnxruntime: rows in, rows out. Holds no decision and no queue."""
+"""The graphs of one bundle in onnxruntime: a batch in, a batch out. Holds no decision and no queue."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +8,7 @@ import onnxruntime as ort
 
 from service.bundle.graph import CPU_PROVIDER, graph_inputs, graph_outputs, open_graph
 from service.bundle.manifest import Bundle, TensorSpec
-from service.state import Array, Row, split, stack
+from service.state import Array
 
 PROVIDERS = {"cpu": (CPU_PROVIDER,), "cuda": ("CUDAExecutionProvider", CPU_PROVIDER)}
 
@@ -24,12 +24,6 @@ class Rung:
     session: ort.InferenceSession
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
-
-    def run(self, rows: Sequence[Row]) -> list[dict[str, Array]]:
-        """Run a batch: each row holds every input without its batch axis, and each result every output."""
-        names = [output.name for output in self.outputs]
-        arrays = self.session.run(names, stack(rows, self.inputs))
-        return split(dict(zip(names, arrays, strict=True)), self.outputs, len(rows))
 
 
 class Runtime:
@@ -51,14 +45,15 @@ class Runtime:
             for size in stage.rungs
         }
 
-    def run(self, stage: str, size: int, rows: Sequence[Row]) -> list[dict[str, Array]]:
-        """Run one rung on a batch of rows."""
-        return self._rungs[stage, size].run(rows)
+    def run(self, stage: str, size: int, feeds: Mapping[str, Array], names: Sequence[str]) -> list[Array]:
+        """Run one rung on a batch: tensors with their batch axis in, those that are named out."""
+        results: list[Array] = self._rungs[stage, size].session.run(names, feeds)
+        return results
 
     def warm_up(self) -> None:
         """Run every rung once on zeros, so that the first request finds all memory allocated and weights packed."""
-        for (_, size), rung in self._rungs.items():
-            rung.run([_zeros(rung.inputs, size)])
+        for (stage, size), rung in self._rungs.items():
+            self.run(stage, size, _zeros(rung.inputs, size), [output.name for output in rung.outputs])
 
 
 def available_providers(provider: str) -> tuple[str, ...]:
@@ -74,5 +69,11 @@ def available_providers(provider: str) -> tuple[str, ...]:
 
 
 def _zeros(specs: Sequence[TensorSpec], size: int) -> dict[str, Array]:
-    shapes = {spec.name: [size if axis == "T" else axis for axis in spec.shape if axis != "N"] for spec in specs}
-    return {spec.name: np.zeros(tuple(map(int, shapes[spec.name])), dtype=spec.dtype) for spec in specs}
+    return {spec.name: np.zeros([_length(axis, size) for axis in spec.shape], dtype=spec.dtype) for spec in specs}
+
+
+def _length(axis: int | str, size: int) -> int:
+    """Length of an axis for one row."""
+    if isinstance(axis, int):
+        return axis
+    return 1 if axis == "N" else size

@@ -9,6 +9,7 @@ starves single steps (BatchMaker, Gao et al., EuroSys 2018).
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Generic, NamedTuple, TypeVar
 
 ChooseRung = Callable[[int, Sequence[int]], int]
@@ -77,19 +78,31 @@ class Scheduler(Generic[J]):
         """Forget a waiting job. One that is running is left alone: `complete` will find it."""
         if not job.remaining:
             return
-        lane = self._lane(job)
-        if job in self._lanes.get(lane, {}):
-            self._leave(lane, job)
+        lane = self.lane(job)
+        waiting = self._lanes.get(lane, {})
+        if job in waiting:
+            del waiting[job]
+            if not waiting:
+                del self._lanes[lane]
             self.num_admitted -= 1
+
+    @property
+    def is_next_full(self) -> bool:
+        """Whether the next batch has all the rows that it may have, so that waiting longer would add none."""
+        return bool(self._lanes) and len(self._lanes[self._next_lane()]) >= self._max_batch_rows
 
     def schedule(self) -> Batch[J] | None:
         """Take the next batch out of its lane, or None when nothing waits."""
         if not self._lanes:
             return None
-        lane, waiting = min(self._lanes.items(), key=lambda entry: next(iter(entry[1])).order)
-        jobs = tuple(job for job, _ in zip(waiting, range(self._max_batch_rows), strict=False))
+        lane = self._next_lane()
+        waiting = self._lanes[lane]
+        if len(waiting) <= self._max_batch_rows:
+            del self._lanes[lane]
+            return Batch(lane, tuple(waiting))
+        jobs = tuple(islice(waiting, self._max_batch_rows))
         for job in jobs:
-            self._leave(lane, job)
+            del waiting[job]
         return Batch(lane, jobs)
 
     def complete(self, batch: Batch[J]) -> tuple[J, ...]:
@@ -109,16 +122,17 @@ class Scheduler(Generic[J]):
         self.num_admitted -= 1
         job.remaining = 0
 
-    def _lane(self, job: J) -> Lane:
+    def _next_lane(self) -> Lane:
+        """The lane whose head has waited for most turns."""
+        if len(self._lanes) == 1:
+            return next(iter(self._lanes))
+        return min(self._lanes, key=lambda lane: next(iter(self._lanes[lane])).order)
+
+    def lane(self, job: J) -> Lane:
+        """Where a job belongs that has items remaining."""
         return Lane(job.stage, self._ladders[job.stage].rung(job.remaining))
 
     def _enqueue(self, job: J) -> None:
         job.order = self._next_order
         self._next_order += 1
-        self._lanes.setdefault(self._lane(job), {})[job] = None
-
-    def _leave(self, lane: Lane, job: J) -> None:
-        waiting = self._lanes[lane]
-        del waiting[job]
-        if not waiting:
-            del self._lanes[lane]
+        self._lanes.setdefault(self.lane(job), {})[job] = None

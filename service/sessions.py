@@ -1,57 +1,70 @@
-"""Sessions: sequences that live between requests, and what the service promises of them.
+"""Sessions: sequences that live between requests. Their steps are `service.steps`; this is all else that befalls them.
 
-    load ─► in order? ─► replay? ─► the model steps ─► compare and swap ─► answer
-
-A step is acknowledged only after the store has it. Time comes from a clock that is passed in, ids and secrets from the
-operating system. Knows no HTTP.
+Whoever writes a session compares and swaps its record, so none of this needs a lock, and any process may do it. Time
+comes from a clock that is passed in, ids and secrets from the operating system. Knows no HTTP.
 """
 
-import asyncio
 import hashlib
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
-from weakref import WeakValueDictionary
+from typing import Any, TypeVar
 
 import orjson
+from pydantic import BaseModel
 
-from service.deadline import deadline
+from service.admission import admitted
+from service.body import Body, BodyUnreadable, begun, decode, encode
 from service.errors import (
+    IdempotencyMismatch,
     InvalidInput,
     ModelUnknown,
     SessionDamaged,
     SessionGone,
-    SessionUnknown,
     StepConflict,
     StoreFull,
-    VersionUnknown,
+    StoreUnavailable,
 )
-from service.forms import Form, SessionPage, SessionRequest, SessionView, StepAnswer, StepRequest
+from service.forms import SessionPage, SessionRequest, SessionView
+from service.graveyard import Graveyard
+from service.ids import keyed_session_id, new_session_id
 from service.metrics import Metrics
-from service.sampling import derived_seed
 from service.settings import SessionSettings
-from service.state import SequenceState
-from service.stores.base import Full, Record, Store, Swap
-from service.stores.codec import RecordDamaged, SessionBody, decode, encode
+from service.stores.base import Full, Record, Store, Swap, Unavailable
 from service.tasks.task import ServedModel
 
 logger = logging.getLogger(__name__)
 
-MAX_KEPT_ANSWER_BYTES = 64 * 1024
+T = TypeVar("T")
+
+EVICTED_AT_ONCE = 16
+MAX_EVICTIONS = 8
+MAX_ATTEMPTS = 16
+SECRET_BYTES = 16
+KEY_NOTE = "idempotency"
 SWEEP_RECORDS = 1000
 
 
-@dataclass(frozen=True)
-class _Loaded:
-    """A live session: its record and what the record's body says."""
+class Loaded:
+    """A live session as it was loaded: its record and the record's body."""
 
-    record: Record
-    body: SessionBody
+    def __init__(self, record: Record, body: Body) -> None:
+        self.record = record
+        self.body = body
+
+    def view(self) -> SessionView:
+        """The session as its owner sees it."""
+        record = self.record
+        return SessionView(
+            session_id=record.session_id,
+            model=model_name(record.bundle),
+            bundle=record.bundle,
+            step=record.step,
+            expires_at=datetime.fromtimestamp(record.expires_at, UTC).isoformat(timespec="seconds"),
+            checkpoints=list(self.body.checkpoints),
+        )
 
 
 class Sessions:
@@ -61,8 +74,9 @@ class Sessions:
         store: Keeps their records.
         models: Served models by name.
         settings: Limits.
-        metrics: Counts ends, conflicts and replays.
-        timeout_seconds: How long a step may take.
+        metrics: Brought up to date by `measure`.
+        graveyard: Buries them.
+        is_under_way: Whether a session has a step in flight here, which keeps it alive.
         clock: Wall-clock seconds since 1970.
     """
 
@@ -72,216 +86,211 @@ class Sessions:
         models: Mapping[str, ServedModel[Any]],
         settings: SessionSettings,
         metrics: Metrics,
-        timeout_seconds: float = 60.0,
+        graveyard: Graveyard,
+        is_under_way: Callable[[str], bool] = lambda _: False,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
         self._models = models
         self._settings = settings
         self._metrics = metrics
-        self._timeout_seconds = timeout_seconds
+        self._graveyard = graveyard
+        self._is_under_way = is_under_way
         self._clock = clock
-        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._secret = b""
 
-    async def create(self, owner: str, request: SessionRequest) -> SessionView:
+    async def create(self, owner: str, request: SessionRequest, idempotency_key: str = "") -> SessionView:
         """Open a session in its model's initial state.
 
         Raises:
             ModelUnknown: No such model is served.
             InvalidInput: It asks for a longer life than is allowed.
+            IdempotencyMismatch: The key came with another request before.
             StoreFull: There is no room.
         """
         model = self._models.get(request.model)
         if model is None:
             raise ModelUnknown(f"no model {request.model!r} is served; there are {sorted(self._models)}")
-        body = SessionBody(
-            model=model.name,
-            bundle=model.bundle.tag,
-            ttl_seconds=self._ttl(request),
-            secret=secrets.token_hex(16),
+        body = Body(
+            created_at=int(self._clock()),
+            secret=secrets.token_bytes(SECRET_BYTES),
             state=model.initial_state(),
+            inputs=b"" if request.keep_inputs else None,
         )
-        record = self._record(secrets.token_urlsafe(24), owner, 0, body)
-        try:
-            await self._store.swap([Swap(record, expected_step=None)])
-        except Full as error:
-            raise StoreFull("there is no room for another session; end some, or try again later") from error
-        return _view(_Loaded(record, body))
+        loaded = await self.open(
+            owner, model.bundle.tag, 0, body, self.ttl(request.ttl_seconds), idempotency_key, request
+        )
+        return loaded.view()
+
+    async def open(
+        self,
+        owner: str,
+        bundle: str,
+        step: int,
+        body: Body,
+        ttl_seconds: int,
+        idempotency_key: str,
+        request: BaseModel | bytes,
+    ) -> Loaded:
+        """Put a new session into the store, or find the one that the same request with the same key has opened."""
+        now = self._clock()
+        session_id = new_session_id(now)
+        if idempotency_key:
+            session_id = await self._keyed_id(owner, idempotency_key)
+            body = body._replace(request_digest=_request_digest(request))
+        record = Record(session_id, owner, bundle, step, int(now), ttl_seconds, "", encode(body))
+        if await self._insert(record):
+            return Loaded(record, body)
+        found = await self.load(owner, session_id)
+        if found.body.request_digest != body.request_digest:
+            raise IdempotencyMismatch("this Idempotency-Key came with another request before")
+        return found
 
     async def get(self, owner: str, session_id: str) -> SessionView:
         """A session as its owner sees it."""
-        return _view(await self._load(owner, session_id))
+        return (await self.load(owner, session_id)).view()
 
     async def page(self, owner: str, after: str, limit: int) -> SessionPage:
-        """Some of an owner's live sessions, in the order of their ids, after the id `after`."""
-        records = await self._store.page(owner, after, limit)
+        """Some of an owner's live sessions, in a fixed order of their ids, after the id `after`."""
+        records = await self._reached(self._store.page(owner, after, limit))
         live = [record for record in records if not record.ended and record.expires_at > self._clock()]
         return SessionPage(
-            sessions=[_view(loaded) for record in live if (loaded := _decoded(record))],
+            sessions=[loaded.view() for record in live if (loaded := self._decoded(record))],
             next=records[-1].session_id if len(records) == limit else None,
         )
 
     async def end(self, owner: str, session_id: str) -> None:
         """End a session; its id is remembered for a while, its state is not."""
-        async with self._turn(session_id):
-            while not await self._bury(await self._live_record(owner, session_id), "ended"):
-                pass  # another process took a step meanwhile: look again
+        for _ in range(MAX_ATTEMPTS):
+            record = await self.record(owner, session_id)
+            if await self._reached(self._graveyard.bury(record, "ended")):
+                return
+        raise StepConflict("other writers keep taking this session's steps", record.step)
 
-    async def step(self, owner: str, session_id: str, request: StepRequest) -> StepAnswer:
-        """Advance a session by one request, exactly once.
+    async def load(self, owner: str, session_id: str) -> Loaded:
+        """A live session of an owner, with its content.
 
         Raises:
-            StepConflict: The step named is not the next one and not a repetition of the last.
-            SessionUnknown: It never existed for this owner.
-            SessionGone: It is over.
-            InvalidInput: The model cannot read the inputs.
+            SessionUnknown, SessionGone, SessionDamaged: There is none, or not any more, or it cannot be read.
         """
-        async with self._turn(session_id):
-            loaded = await self._load(owner, session_id)
-            try:
-                return await self._step(loaded, request)
-            except InvalidInput as error:
-                raise error.within("inputs") from None
+        record = await self.record(owner, session_id)
+        loaded = self._decoded(record)
+        if loaded is None:
+            raise SessionDamaged(f"the record of session {session_id!r} cannot be read; it cannot go on")
+        if loaded.body.created_at + self._settings.max_session_lifetime_seconds <= self._clock():
+            await self.expire(record)
+            raise SessionGone(f"session {session_id!r} is over: expired", "expired")
+        return loaded
+
+    async def record(self, owner: str, session_id: str) -> Record:
+        """The record of an owner's live session."""
+        (record,) = await self._reached(self._store.load([session_id]))
+        try:
+            return admitted(record, session_id, owner, self._clock())
+        except SessionGone as error:
+            if error.reason == "expired" and isinstance(record, Record) and not record.ended:
+                await self.expire(record)
+            raise
+
+    async def expire(self, record: Record) -> None:
+        """Bury a session whose time is over; whoever fails to will find it again."""
+        try:
+            await self._graveyard.bury(record, "expired")
+        except Unavailable as error:
+            logger.warning("session %s could not be buried: %s", record.session_id, error)
+
+    async def write(self, swap: Swap) -> bool:
+        """Compare and swap one record."""
+        (written,) = await self._reached(self._store.swap([swap]))
+        return written
+
+    async def read(self, record_id: str) -> Record | None:
+        """Any record that is not damaged."""
+        (record,) = await self._reached(self._store.load([record_id]))
+        return record if isinstance(record, Record) else None
+
+    async def delete(self, record_id: str) -> None:
+        """Forget any record."""
+        await self._reached(self._store.delete([record_id]))
 
     async def sweep(self) -> int:
-        """Bury sessions whose time is over and forget those that were buried long enough ago; how many there were."""
-        overdue = await self._store.expired(self._clock(), SWEEP_RECORDS)
-        for record in overdue:
-            if record.ended:
-                await self._store.delete([record.session_id])
-            elif record.session_id not in self._locks:  # a step in flight keeps its session alive
-                await self._bury(record, "expired")
+        """Bury and forget what is overdue, and keep to the budget of bytes; how many records that were."""
+        overdue = await self._store.overdue(int(self._clock()), SWEEP_RECORDS)
+        overdue = [record for record in overdue if not self._is_under_way(record.session_id)]
+        await self._graveyard.clear(overdue)
+        count = await self._store.count()
+        if count.num_bytes > self._settings.max_store_bytes:
+            await self._evict()
         return len(overdue)
 
     async def measure(self) -> None:
         """Bring the gauges up to date."""
-        num_live, num_bytes = await self._store.count()
-        self._metrics.sessions_active.set(num_live)
-        self._metrics.state_bytes.set(num_bytes)
+        count = await self._store.count()
+        self._metrics.sessions_active.set(count.num_live)
+        self._metrics.state_bytes.set(count.num_bytes)
 
-    def _ttl(self, request: SessionRequest) -> int:
-        ttl = request.ttl_seconds or self._settings.session_ttl_seconds
+    def ttl(self, asked_seconds: int | None) -> int:
+        """How long a session may be idle.
+
+        Raises:
+            InvalidInput: It asks for more than is allowed.
+        """
+        ttl = asked_seconds or self._settings.session_ttl_seconds
         if ttl > self._settings.max_session_ttl_seconds:
             raise InvalidInput(
                 f"a session may be idle for at most {self._settings.max_session_ttl_seconds} seconds", ("ttl_seconds",)
             )
         return ttl
 
-    def _record(self, session_id: str, owner: str, step: int, body: SessionBody) -> Record:
-        return Record(session_id, owner, step, self._clock() + body.ttl_seconds, body=encode(body))
+    async def _keyed_id(self, owner: str, key: str) -> str:
+        if not self._secret:
+            self._secret = await self._reached(self._store.note_once(KEY_NOTE, secrets.token_bytes(32)))
+        return keyed_session_id(self._secret, owner, key)
 
-    async def _load(self, owner: str, session_id: str) -> _Loaded:
-        record = await self._live_record(owner, session_id)
-        loaded = _decoded(record)
-        if loaded is None:
-            raise SessionDamaged(f"the record of session {session_id!r} is damaged; it cannot go on")
-        return loaded
+    async def _insert(self, record: Record) -> bool:
+        """Write a new record, making room if there is none; False where one of that id is there."""
+        for _ in range(MAX_EVICTIONS):
+            try:
+                return await self.write(Swap(record, None))
+            except Full:
+                if not await self._evict():
+                    break
+        raise StoreFull("there is no room for another session; end some, or try again later")
 
-    async def _live_record(self, owner: str, session_id: str) -> Record:
-        (record,) = await self._store.load([session_id])
-        if record is None or record.owner != owner:
-            raise SessionUnknown(f"there is no session {session_id!r}")
-        if record.ended:
-            raise SessionGone(f"session {session_id!r} is over: {record.ended}", record.ended)
-        if record.expires_at <= self._clock():
-            await self._bury(record, "expired")
-            raise SessionGone(f"session {session_id!r} is over: expired", "expired")
-        return record
+    async def _evict(self) -> int:
+        """End the least recently used sessions, but none that has a step in flight here; how many."""
+        idlest = await self._store.idlest(EVICTED_AT_ONCE)
+        buried = [
+            await self._graveyard.bury(record, "evicted")
+            for record in idlest
+            if not self._is_under_way(record.session_id)
+        ]
+        return sum(buried)
 
-    async def _bury(self, record: Record, reason: str) -> bool:
-        """Put a tombstone in a record's place, one step on: a step that was in flight finds its place taken."""
-        forget_at = self._clock() + self._settings.remember_ended_seconds
-        buried = replace(record, step=record.step + 1, expires_at=forget_at, ended=reason, body=b"")
-        (written,) = await self._store.swap([Swap(buried, expected_step=record.step)])
-        if written:
-            self._metrics.sessions_ended.labels(reason).inc()
-        return written
-
-    def _model_of(self, body: SessionBody) -> ServedModel[Any]:
-        model = self._models.get(body.model)
-        if model is None or model.bundle.tag != body.bundle:
-            raise VersionUnknown(f"the session lives on {body.bundle}, which is not served any more")
-        return model
-
-    async def _step(self, loaded: _Loaded, request: StepRequest) -> StepAnswer:
-        model = self._model_of(loaded.body)
-        inputs = model.parse(request.inputs)
-        digest = _digest(inputs.model_dump())
-        record, body = loaded.record, loaded.body
-        if request.step == record.step - 1 and digest == body.last_digest:
-            return await self._replay(loaded, model, inputs)
-        self._check_order(record, request.step)
-        outputs, state = await self._advance(model, body.state, inputs, body.secret, record.step)
-        return await self._commit(loaded, replace(body, state=state, last_digest=digest), outputs)
-
-    async def _advance(
-        self, model: ServedModel[Any], state: SequenceState, inputs: Form, secret: str, step: int
-    ) -> tuple[dict[str, Any], SequenceState]:
-        async with deadline(self._timeout_seconds):
-            return await model.step(state, inputs, derived_seed(secret, step))
-
-    async def _replay(self, loaded: _Loaded, model: ServedModel[Any], inputs: Form) -> StepAnswer:
-        """The answer of the last step once more: as it was kept, or computed again from the state before it."""
-        self._metrics.step_replays.inc()
-        record, body = loaded.record, loaded.body
-        if body.before is None:
-            outputs = orjson.loads(body.last_answer)
-        else:
-            outputs, _ = await self._advance(model, body.before, inputs, body.secret, record.step - 1)
-        return StepAnswer(session_id=record.session_id, step=record.step, outputs=outputs)
-
-    def _check_order(self, record: Record, step: int | None) -> None:
-        if step is not None and step != record.step:
-            self._metrics.step_conflicts.inc()
-            raise StepConflict(f"step {step} is not next; step {record.step} is", record.step)
-
-    async def _commit(self, loaded: _Loaded, body: SessionBody, outputs: dict[str, Any]) -> StepAnswer:
-        answer = orjson.dumps(outputs)
-        before = loaded.record
-        if len(answer) <= MAX_KEPT_ANSWER_BYTES:
-            kept = replace(body, last_answer=answer, before=None)
-        else:
-            kept = replace(body, last_answer=b"", before=loaded.body.state)
-        record = self._record(before.session_id, before.owner, before.step + 1, kept)
-        (written,) = await self._store.swap([Swap(record, expected_step=before.step)])
-        if not written:
-            self._metrics.step_conflicts.inc()
-            current = await self._load(before.owner, before.session_id)
-            raise StepConflict("another writer took this step", current.record.step)
-        return StepAnswer(session_id=record.session_id, step=record.step, outputs=outputs)
-
-    @asynccontextmanager
-    async def _turn(self, session_id: str) -> AsyncIterator[None]:
-        """One step in flight per session; a lock lives as long as somebody holds or awaits it."""
-        lock = self._locks.setdefault(session_id, asyncio.Lock())
-        async with deadline(self._timeout_seconds):
-            await lock.acquire()
+    def _decoded(self, record: Record) -> Loaded | None:
+        """A record with its body, or None, and a line in the log, where that cannot be read."""
         try:
-            yield
-        finally:
-            lock.release()
+            return Loaded(record, begun(decode(record.body), int(self._clock())))
+        except BodyUnreadable as error:
+            logger.error("session %s of %s: %s", record.session_id, record.owner, error)
+            return None
+
+    async def _reached(self, call: Awaitable[T]) -> T:
+        """What a call of the store answers, or the refusal that clients are told where it cannot."""
+        try:
+            return await call
+        except Unavailable as error:
+            logger.error("the session store cannot be used: %s", error)
+            raise StoreUnavailable("the session store cannot be used now; try again") from error
 
 
-def _decoded(record: Record) -> _Loaded | None:
-    """A record with its body, or None, and a line in the log, where that is damaged."""
-    try:
-        return _Loaded(record, decode(record.body))
-    except RecordDamaged as error:
-        logger.error("session %s of %s: %s", record.session_id, record.owner, error)
-        return None
+def model_name(tag: str) -> str:
+    """The name of the model whose bundle has that tag."""
+    return tag.rpartition(":")[0]
 
 
-def _view(loaded: _Loaded) -> SessionView:
-    record = loaded.record
-    return SessionView(
-        session_id=record.session_id,
-        model=loaded.body.model,
-        bundle=loaded.body.bundle,
-        step=record.step,
-        expires_at=datetime.fromtimestamp(record.expires_at, UTC).isoformat(timespec="seconds"),
-    )
-
-
-def _digest(inputs: dict[str, Any]) -> str:
-    """Digest of decoded inputs: the same for any spelling of the same JSON."""
-    return hashlib.sha256(orjson.dumps(inputs, option=orjson.OPT_SORT_KEYS)).hexdigest()
+def _request_digest(request: BaseModel | bytes) -> str:
+    if isinstance(request, BaseModel):
+        name = type(request).__name__.encode()
+        request = name + orjson.dumps(request.model_dump(), option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(request).hexdigest()[:32]

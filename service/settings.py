@@ -28,6 +28,9 @@ class ServerSettings(_Settings):
 
     host: str = "127.0.0.1"
     port: int = Field(3000, ge=1, le=65535)
+    fast_port: int = Field(3001, ge=0, le=65535)
+    workers: int = Field(1, ge=1, le=256)
+    drain_seconds: float = Field(1.0, ge=0)
     allow_unauthenticated: bool = False
     max_body_bytes: int = Field(8 * 2**20, ge=1024)
     request_timeout_seconds: float = Field(60.0, gt=0)
@@ -70,6 +73,11 @@ class BundleSettings(_Settings):
         """Tags named by `bundles`, comma separated; empty for the shipped ones."""
         return tuple(tag.strip() for tag in self.bundles.split(",") if tag.strip())
 
+    @property
+    def followed(self) -> tuple[str, ...]:
+        """Names of the bundles whose newest version is wanted, now and later."""
+        return tuple(tag.removesuffix(":latest") for tag in self.tags if tag.endswith(":latest"))
+
 
 class EngineSettings(_Settings):
     """How rows are batched."""
@@ -85,7 +93,11 @@ class SessionSettings(_Settings):
     store: str = "memory://"
     session_ttl_seconds: int = Field(3600, ge=1)
     max_session_ttl_seconds: int = Field(30 * 86400, ge=1)
-    max_sessions: int = Field(100_000, ge=1)
+    max_session_lifetime_seconds: int = Field(90 * 86400, ge=1)
+    max_sessions: int = Field(1_000_000, ge=1)
+    max_kept_input_bytes: int = Field(2**18, ge=0)
+    max_checkpoints: int = Field(16, ge=0)
+    allow_numerics_change: bool = False
     remember_ended_seconds: int = Field(86400, ge=0)
 
     @model_validator(mode="after")

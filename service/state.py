@@ -1,60 +1,117 @@
-"""The recurrent state of sequences, as rows that can be stacked into a batch and taken apart again. Pure."""
+"""The recurrent state of sequences: rows of bytes, that become batches of tensors and rows again. Pure.
 
+A row holds the state tensors of one sequence one after the other, in the manifest's order, little-endian. It is what a
+store keeps and what a batch is joined from, so no tensor is handled by itself between two runs.
+"""
+
+import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.bundle.manifest import StateSpec, TensorSpec
+from service.bundle.manifest import StateSpec
 
 Array = NDArray[Any]
-Row = Mapping[str, Array]
+Inputs = Mapping[str, Array]
 
 
-@dataclass(frozen=True)
-class SequenceState:
+class SequenceState(NamedTuple):
     """All that the next step of a sequence needs.
 
     Attributes:
-        rows: One row of state tensors for each label; their shapes are the manifest's without the batch axis.
+        rows: The bytes of one row for each label.
         labels: What the rows are: the names of channels, or ("",) where a sequence is a single row.
         pending: Input that has arrived but fills no whole item yet, in the task's own bytes.
         position: Items consumed so far.
     """
 
-    rows: tuple[Row, ...] = ()
-    labels: tuple[str, ...] = field(default=())
+    rows: tuple[bytes, ...] = ()
+    labels: tuple[str, ...] = ()
     pending: bytes = b""
     position: int = 0
 
     @property
-    def row(self) -> Row:
+    def row(self) -> bytes:
         """The only row of a sequence that has one."""
         (row,) = self.rows
         return row
 
-    def advanced(self, row: Row, num_items: int) -> "SequenceState":
+    def advanced(self, row: bytes, num_items: int) -> "SequenceState":
         """This state after a single-row sequence consumed some items."""
-        return replace(self, rows=(row,), position=self.position + num_items)
+        return SequenceState((row,), self.labels, self.pending, self.position + num_items)
 
 
-def initial_row(specs: Iterable[StateSpec]) -> dict[str, Array]:
-    """The declared state of a sequence that has read nothing."""
-    return {spec.name: np.full(spec.row_shape, spec.initial, dtype=spec.dtype) for spec in specs}
+class _Field(NamedTuple):
+    """Where a tensor lies in a row."""
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    batch_axis: int
+    start: int
+    end: int
 
 
-def stack(rows: Sequence[Row], specs: Iterable[TensorSpec]) -> dict[str, Array]:
-    """Batch rows: each tensor gets its batch axis where its spec has "N"."""
-    return {spec.name: np.stack([row[spec.name] for row in rows], axis=spec.batch_axis) for spec in specs}
+class RowLayout:
+    """Where each state tensor lies in the bytes of a row.
+
+    Attributes:
+        num_bytes: Length of a row.
+        initial: The row of a sequence that has read nothing.
+    """
+
+    def __init__(self, specs: Iterable[StateSpec]) -> None:
+        self._fields: dict[str, _Field] = {}
+        initial, start = [], 0
+        for spec in specs:
+            dtype = np.dtype(spec.dtype).newbyteorder("<")
+            end = start + math.prod(spec.row_shape) * dtype.itemsize
+            self._fields[spec.name] = _Field(dtype, spec.row_shape, spec.batch_axis, start, end)
+            initial.append(np.full(spec.row_shape, spec.initial, dtype=dtype).tobytes())
+            start = end
+        self.num_bytes = start
+        self.initial = b"".join(initial)
+
+    def tensor(self, row: bytes, name: str) -> Array:
+        """One tensor of a row, without its batch axis; a view that cannot be written."""
+        field = self._fields[name]
+        values = np.frombuffer(row, field.dtype, math.prod(field.shape), field.start)
+        return values.reshape(field.shape)
+
+    def batch(self, rows: Sequence[bytes]) -> "RowBatch":
+        """Rows, ready to be read as tensors with a batch axis."""
+        return RowBatch(self._fields, np.frombuffer(b"".join(rows), np.uint8).reshape(len(rows), self.num_bytes))
 
 
-def split(arrays: Mapping[str, Array], specs: Iterable[TensorSpec], num_rows: int) -> list[dict[str, Array]]:
-    """Take a batch apart. The rows own their memory, so that none keeps the whole batch alive."""
-    rows: list[dict[str, Array]] = [{} for _ in range(num_rows)]
-    for spec in specs:
-        by_row = np.moveaxis(arrays[spec.name], spec.batch_axis, 0)
-        for row, values in zip(rows, by_row, strict=True):
-            row[spec.name] = values.copy()
-    return rows
+class RowBatch:
+    """The rows of a batch, uint8 (N, bytes)."""
+
+    def __init__(self, fields: Mapping[str, _Field], rows: NDArray[np.uint8]) -> None:
+        self._fields = fields
+        self._rows = rows
+
+    def tensors(self, names: Iterable[str]) -> dict[str, Array]:
+        """State tensors with their batch axis, each in memory of its own."""
+        return {name: self._gather(self._fields[name]) for name in names}
+
+    def replaced(self, tensors: Mapping[str, Array]) -> list[bytes]:
+        """The rows with some tensors replaced by those of a batch."""
+        rows = self._rows.copy()
+        for name, values in tensors.items():
+            field = self._fields[name]
+            _view(rows, field)[...] = np.moveaxis(values, field.batch_axis, 0)
+        content, length = rows.tobytes(), rows.shape[1]
+        return (
+            [content[start : start + length] for start in range(0, len(content), length)]
+            if length
+            else [b""] * len(rows)
+        )
+
+    def _gather(self, field: _Field) -> Array:
+        return np.ascontiguousarray(np.moveaxis(_view(self._rows, field), 0, field.batch_axis))
+
+
+def _view(rows: NDArray[np.uint8], field: _Field) -> Array:
+    """One tensor of all rows, (N, ...), in the rows' own memory."""
+    return rows[:, field.start : field.end].view(field.dtype).reshape(len(rows), *field.shape)

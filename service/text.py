@@ -27,6 +27,11 @@ class TextReader:
     def __init__(self, path: Path) -> None:
         self._tokenizer = Tokenizer.from_file(str(path))
 
+    @property
+    def num_tokens(self) -> int:
+        """Tokens that there are: ids are smaller."""
+        return self._tokenizer.get_vocab_size()
+
     def read(self, text: str) -> Tokens:
         """The tokens of a text."""
         encoding = self._tokenizer.encode(text, add_special_tokens=False)

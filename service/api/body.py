@@ -1,5 +1,6 @@
 """Bodies: how large they may be, and how they become forms."""
 
+from collections.abc import Collection
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -12,6 +13,9 @@ from service.api.problem import problem_response
 from service.errors import InvalidInput, Malformed, MediaTypeUnknown, TooLarge
 
 F = TypeVar("F", bound=BaseModel)
+IMPORT = "/sessions/import"
+BLOB = "application/vnd.unrolled.session"
+BLOBS = frozenset({BLOB, "application/octet-stream"})
 
 
 class BodyMiddleware:
@@ -30,7 +34,7 @@ class BodyMiddleware:
             return
         headers = Headers(scope=scope)
         try:
-            _check_media_type(headers.get("content-type", JSON))
+            _check_media_type(headers.get("content-type", JSON), BLOBS if scope["path"] == IMPORT else ())
             message = await self._read(headers, receive)
         except (MediaTypeUnknown, TooLarge) as error:
             await problem_response(error)(scope, receive, send)
@@ -60,21 +64,26 @@ class BodyMiddleware:
             raise TooLarge(f"the body may have at most {self._max_body_bytes} bytes")
 
 
-def _check_media_type(content_type: str) -> None:
+def _check_media_type(content_type: str, also: Collection[str]) -> None:
     media_type = content_type.partition(";")[0].strip().lower()
-    if media_type != JSON and not media_type.endswith("+json"):
+    if media_type != JSON and not media_type.endswith("+json") and media_type not in also:
         raise MediaTypeUnknown(f"send the body as {JSON}, not {media_type!r} (curl has --json for that)")
 
 
 async def read_form(request: Request, form: type[F]) -> F:
-    """The body of a request as a form.
+    """The body of a request as a form; see `parsed`."""
+    return parsed(form, await request.body())
+
+
+def parsed(form: type[F], body: bytes | str) -> F:
+    """A body as a form.
 
     Raises:
         Malformed: It is not JSON.
         InvalidInput: It is JSON, but not that form.
     """
     try:
-        return form.model_validate_json(await request.body())
+        return form.model_validate_json(body)
     except ValidationError as error:
         errors = error.errors(include_context=False)
         if errors[0]["type"] == "json_invalid":

@@ -5,9 +5,11 @@ import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.metrics import Metrics
+from service.metrics import RequestTally
 
 _SESSION = re.compile(r"^/sessions/[^/]+")
+_CHECKPOINT = re.compile(r"/checkpoints/[^/]+$")
+_MODEL = re.compile(r"^/v2/repository/models/[^/]+")
 KNOWN = frozenset(
     {
         "/sentiment",
@@ -17,6 +19,16 @@ KNOWN = frozenset(
         "/sessions",
         "/sessions/{id}",
         "/sessions/{id}/steps",
+        "/sessions/{id}/fork",
+        "/sessions/{id}/rollback",
+        "/sessions/{id}/migrate",
+        "/sessions/{id}/state",
+        "/sessions/{id}/checkpoints/{name}",
+        "/sessions/import",
+        "/steps",
+        "/stream",
+        "/v2/repository/index",
+        "/v2/repository/models/{name}/load",
         "/metrics",
         "/livez",
         "/readyz",
@@ -28,22 +40,24 @@ KNOWN = frozenset(
 
 def endpoint_of(path: str) -> str:
     """The path with its ids taken out, and one name for all that is not served: labels must stay few."""
-    endpoint = _SESSION.sub("/sessions/{id}", path)
+    if path in KNOWN:
+        return path
+    endpoint = _CHECKPOINT.sub("/checkpoints/{name}", _SESSION.sub("/sessions/{id}", path))
+    endpoint = _MODEL.sub("/v2/repository/models/{name}", endpoint)
     return endpoint if endpoint in KNOWN else "other"
 
 
 class MeasureMiddleware:
     """Observes each HTTP request when its last byte has been handed over."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, tally: RequestTally) -> None:
         self._app = app
-        self._metrics = metrics
+        self._tally = tally
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        endpoint = endpoint_of(scope["path"])
         started = time.perf_counter()
         status = 500
 
@@ -56,5 +70,4 @@ class MeasureMiddleware:
         try:
             await self._app(scope, receive, watch)
         finally:
-            self._metrics.requests.labels(endpoint, str(status)).inc()
-            self._metrics.request_duration.labels(endpoint).observe(time.perf_counter() - started)
+            self._tally.add(endpoint_of(scope["path"]), status, time.perf_counter() - started)

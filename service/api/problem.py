@@ -25,6 +25,11 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+def refusal_of(error: Exception) -> ServiceError:
+    """What a client is told of what went wrong."""
+    return error if isinstance(error, ServiceError) else failure()
+
+
 def problem_of(error: ServiceError) -> dict[str, Any]:
     """The members of a refusal's problem document."""
     return {

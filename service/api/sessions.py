@@ -1,4 +1,4 @@
-"""The `/sessions` resource."""
+"""The `/sessions` resource, but for its steps."""
 
 import re
 
@@ -6,55 +6,127 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from service.api.answer import form_response
-from service.api.body import read_form
+from service.api.answer import JSON, form_response
+from service.api.auth import owner_of
+from service.api.body import BLOB, IMPORT, read_form
 from service.api.problem import answers_problems
 from service.errors import InvalidInput
-from service.forms import SessionRequest, StepRequest
+from service.forms import CheckpointRequest, ForkRequest, MigrateRequest, RollbackRequest, SessionRequest, SessionView
 from service.sessions import Sessions
+from service.tasks.task import validated
+from service.travel import Travel
+from service.turn import Answer
 
-OWNER = "anonymous"  # every caller is the same owner: a service without API keys listens on loopback only
 MAX_PAGE = 1000
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 class SessionRoutes:
     """HTTP verbs on sessions, each one call of the core."""
 
-    def __init__(self, sessions: Sessions) -> None:
+    def __init__(self, sessions: Sessions, travel: Travel) -> None:
         self._sessions = sessions
+        self._travel = travel
 
     def routes(self) -> list[Route]:
         """What to mount."""
-        return [
-            Route("/sessions", answers_problems(self.create), methods=["POST"]),
-            Route("/sessions", answers_problems(self.page), methods=["GET"]),
-            Route("/sessions/{session_id}", answers_problems(self.get), methods=["GET"]),
-            Route("/sessions/{session_id}", answers_problems(self.end), methods=["DELETE"]),
-            Route("/sessions/{session_id}/steps", answers_problems(self.step), methods=["POST"]),
+        one = "/sessions/{session_id}"
+        checkpoint = one + "/checkpoints/{name:str}"
+        table = [
+            ("/sessions", self.create, "POST"),
+            ("/sessions", self.page, "GET"),
+            (IMPORT, self.take_in, "POST"),
+            (one, self.get, "GET"),
+            (one, self.end, "DELETE"),
+            (one + "/fork", self.fork, "POST"),
+            (one + "/rollback", self.roll_back, "POST"),
+            (one + "/migrate", self.migrate, "POST"),
+            (one + "/state", self.export, "GET"),
+            (checkpoint, self.save, "PUT"),
+            (checkpoint, self.forget, "DELETE"),
         ]
+        return [Route(path, answers_problems(handler), methods=[method]) for path, handler, method in table]
 
     async def create(self, request: Request) -> Response:
         """Open a session."""
-        view = await self._sessions.create(OWNER, await read_form(request, SessionRequest))
-        return form_response(view, status=201, headers={"Location": f"/sessions/{view.session_id}"})
+        form = await read_form(request, SessionRequest)
+        return _opened(await self._sessions.create(owner_of(request.scope), form, _idempotency_key(request)))
 
     async def page(self, request: Request) -> Response:
         """List sessions, in pages."""
         limit = request.query_params.get("limit", "100")
         if not re.fullmatch("[0-9]{1,4}", limit) or not 1 <= int(limit) <= MAX_PAGE:
             raise InvalidInput(f"must be a number from 1 to {MAX_PAGE}", ("limit",))
-        return form_response(await self._sessions.page(OWNER, request.query_params.get("after", ""), int(limit)))
+        after = request.query_params.get("after", "")
+        return form_response(await self._sessions.page(owner_of(request.scope), after, int(limit)))
 
     async def get(self, request: Request) -> Response:
         """Show a session."""
-        return form_response(await self._sessions.get(OWNER, request.path_params["session_id"]))
+        return form_response(await self._sessions.get(*_session(request)))
 
     async def end(self, request: Request) -> Response:
         """End a session."""
-        await self._sessions.end(OWNER, request.path_params["session_id"])
+        await self._sessions.end(*_session(request))
         return Response(status_code=204)
 
-    async def step(self, request: Request) -> Response:
-        """Advance a session."""
-        form = await read_form(request, StepRequest)
-        return form_response(await self._sessions.step(OWNER, request.path_params["session_id"], form))
+    async def fork(self, request: Request) -> Response:
+        """Open a session that goes on from this one's state."""
+        form = await read_form(request, ForkRequest)
+        return _opened(await self._travel.fork(*_session(request), form, _idempotency_key(request)))
+
+    async def save(self, request: Request) -> Response:
+        """Save the state as a named checkpoint."""
+        form = _checkpoint(request)
+        return _answered(await self._travel.save(*_session(request), form.name, form.step))
+
+    async def forget(self, request: Request) -> Response:
+        """Forget a checkpoint."""
+        form = _checkpoint(request)
+        return _answered(await self._travel.forget(*_session(request), form.name, form.step))
+
+    async def roll_back(self, request: Request) -> Response:
+        """Return to a checkpoint."""
+        form = await read_form(request, RollbackRequest)
+        return _answered(await self._travel.roll_back(*_session(request), form))
+
+    async def migrate(self, request: Request) -> Response:
+        """Move to another version of the bundle."""
+        form = await read_form(request, MigrateRequest)
+        return _answered(await self._travel.migrate(*_session(request), form))
+
+    async def export(self, request: Request) -> Response:
+        """Hand out the session as one signed blob."""
+        return Response(await self._travel.export(*_session(request)), media_type=BLOB)
+
+    async def take_in(self, request: Request) -> Response:
+        """Open a session from an exported one."""
+        blob = await request.body()
+        return _opened(await self._travel.take_in(owner_of(request.scope), blob, _idempotency_key(request)))
+
+
+def _session(request: Request) -> tuple[str, str]:
+    return owner_of(request.scope), request.path_params["session_id"]
+
+
+def _checkpoint(request: Request) -> CheckpointRequest:
+    step = request.query_params.get("step")
+    if step is not None and not re.fullmatch("[0-9]{1,18}", step):
+        raise InvalidInput("must be a number", ("step",))
+    return validated(
+        CheckpointRequest, {"name": request.path_params["name"], "step": None if step is None else int(step)}
+    )
+
+
+def _idempotency_key(request: Request) -> str:
+    key = request.headers.get("idempotency-key", "")
+    if key and not _KEY.fullmatch(key):
+        raise InvalidInput("must be 1 to 255 visible ASCII characters", ("Idempotency-Key",))
+    return key
+
+
+def _opened(view: SessionView) -> Response:
+    return form_response(view, status=201, headers={"Location": f"/sessions/{view.session_id}"})
+
+
+def _answered(answer: Answer) -> Response:
+    return Response(answer.json(), media_type=JSON)

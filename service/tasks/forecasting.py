@@ -1,7 +1,6 @@
 """Forecasting: readings of any number of channels in, what they will read out, at any moment."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,13 +9,15 @@ from numpy.typing import NDArray
 from service.bundle.manifest import Bundle, ForecastingTask
 from service.engine import Engine
 from service.errors import InvalidInput, Location
-from service.forms import ChannelForecast, ForecastAnswer, ReadingsAnswer, ReadingsStep
+from service.forms import MAX_READING, ChannelForecast, ForecastAnswer, Form, ReadingsAnswer, ReadingsStep, SegmentsStep
 from service.quantiles import interpolate_quantiles
-from service.state import Row, SequenceState, initial_row
-from service.tasks.task import ServedModel
+from service.state import Array, Inputs, SequenceState
+from service.tasks.task import Items, ServedModel, validated
 from service.waiting import off_loop
 
 Readings = NDArray[np.float64]
+
+TENSOR_CHANNEL = "x"  # the channel of a session that is opened by a step in tensors
 
 
 class ForecastingModel(ServedModel[ReadingsStep]):
@@ -28,6 +29,7 @@ class ForecastingModel(ServedModel[ReadingsStep]):
 
     kind: ClassVar[str] = "forecasting"
     inputs_form: ClassVar[type[ReadingsStep]] = ReadingsStep
+    tensors_form: ClassVar[type[Form]] = SegmentsStep
     needs: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "encode": ("x",),
         "forecast": ("partial", "filled", "mean", "quantiles"),
@@ -42,6 +44,29 @@ class ForecastingModel(ServedModel[ReadingsStep]):
 
     def initial_state(self) -> SequenceState:
         return SequenceState()
+
+    def read_tensors(self, inputs: dict[str, Any]) -> Array:
+        rows = validated(SegmentsStep, inputs).x
+        if len({len(row) for row in rows}) > 1:
+            raise InvalidInput("all segments must have equally many readings", ("x",))
+        values = np.array(rows, dtype=np.float64)
+        self.check_tensors(values)
+        return values
+
+    def check_tensors(self, values: Array) -> None:
+        if values.dtype != np.float64 or values.shape[-1] != self._segment:
+            raise InvalidInput(f"x is FP64 segments of {self._segment} readings", ("x",))
+        if not (np.abs(values) <= MAX_READING).all():
+            raise InvalidInput(f"readings must be numbers from {-MAX_READING:g} to {MAX_READING:g}", ("x",))
+
+    def items(self, state: SequenceState, values: Array) -> Items:
+        if state.pending:
+            raise InvalidInput("the session has readings that fill no segment yet: send them as values", ("x",))
+        if not state.labels:
+            state = self._opened((TENSOR_CHANNEL,))
+        if len(state.labels) > 1:
+            raise InvalidInput(f"x is one channel; this session has {list(state.labels)}", ("x",))
+        return Items(values, 0, state)
 
     async def forecast(
         self, series: Mapping[str, Sequence[float]], horizon: int, quantiles: Sequence[float]
@@ -88,17 +113,16 @@ class ForecastingModel(ServedModel[ReadingsStep]):
         if num_segments:
             items = whole.reshape(len(state.labels), num_segments, self._segment)
             advances = await self.engine.advance_all("encode", state.rows, [{"x": x} for x in items], num_segments)
-            state = replace(
-                state, rows=tuple(advance.row for advance in advances), position=state.position + whole.shape[1]
-            )
-        return replace(state, pending=pending.tobytes())
+            rows = tuple(advance.row for advance in advances)
+            state = state._replace(rows=rows, position=state.position + whole.shape[1])
+        return state._replace(pending=pending.tobytes())
 
     async def _forecast(
         self, state: SequenceState, horizon: int, quantiles: Sequence[float]
     ) -> dict[str, ChannelForecast]:
         """What each channel is expected to read, counted from its latest reading."""
         pending = self._pending(state)
-        inputs: list[Row] = [self._partial(readings) for readings in pending]
+        inputs: list[Inputs] = [self._partial(readings) for readings in pending]
         num_segments = -(-horizon // self._segment)
         advances = await self.engine.advance_all(
             "forecast", state.rows, inputs, num_segments, keep=["mean", "quantiles"]
@@ -107,12 +131,12 @@ class ForecastingModel(ServedModel[ReadingsStep]):
         answers = await off_loop(size, lambda: [self._channel(each.outputs, horizon, quantiles) for each in advances])
         return dict(zip(state.labels, answers, strict=True))
 
-    def _partial(self, readings: Readings) -> Row:
+    def _partial(self, readings: Readings) -> Inputs:
         partial = np.zeros(self._segment)
         partial[: len(readings)] = readings
         return {"partial": partial, "filled": np.array(len(readings))}
 
-    def _channel(self, outputs: Row, horizon: int, quantiles: Sequence[float]) -> ChannelForecast:
+    def _channel(self, outputs: Inputs, horizon: int, quantiles: Sequence[float]) -> ChannelForecast:
         mean = outputs["mean"].reshape(-1)[:horizon]
         known = outputs["quantiles"].reshape(-1, len(self._levels))[:horizon]
         asked = interpolate_quantiles(known, self._levels, quantiles)
@@ -123,7 +147,7 @@ class ForecastingModel(ServedModel[ReadingsStep]):
 
     def _opened(self, channels: tuple[str, ...]) -> SequenceState:
         """The state of a sequence whose channels have become known."""
-        return SequenceState(rows=(initial_row(self.bundle.manifest.state),) * len(channels), labels=channels)
+        return SequenceState(rows=(self.layout.initial,) * len(channels), labels=channels)
 
     def _check_channels(self, state: SequenceState, series: Mapping[str, Sequence[float]], location: Location) -> None:
         if set(series) != set(state.labels):

@@ -4,7 +4,7 @@ import math
 from collections import deque
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from service.bundle.manifest import Bundle, GenerationTask
 from service.engine import Engine
 from service.errors import InvalidInput, Location
-from service.forms import CharacterStep, Continuation, NextCharacters, Sampling, Usage
+from service.forms import CharacterStep, Continuation, Form, IdsStep, NextCharacters, Sampling, Usage
 from service.sampling import uniforms
 from service.softmax import log_softmax, softmax
-from service.state import SequenceState, initial_row
+from service.state import Array, SequenceState
 from service.stops import StopFinder
-from service.tasks.task import ServedModel
+from service.tasks.task import Items, ServedModel, check_ids, read_ids
 from service.text import TextReader
 from service.waiting import off_loop
 
@@ -43,6 +43,7 @@ class GenerationModel(ServedModel[CharacterStep]):
 
     kind: ClassVar[str] = "generation"
     inputs_form: ClassVar[type[CharacterStep]] = CharacterStep
+    tensors_form: ClassVar[type[Form]] = IdsStep
     needs: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "encode": ("x", "logits"),
         "decode": ("uniforms", "temperature", "top_k", "top_p", "remaining", "tokens"),
@@ -57,9 +58,21 @@ class GenerationModel(ServedModel[CharacterStep]):
         self._max_run = max(bundle.manifest.stage("decode").rungs)
 
     def initial_state(self) -> SequenceState:
-        return SequenceState(
-            rows=(initial_row(self.bundle.manifest.state),), labels=("",), pending=self._start.encode()
-        )
+        return SequenceState(rows=(self.layout.initial,), labels=("",), pending=self._start.encode())
+
+    def read_tensors(self, inputs: dict[str, Any]) -> Array:
+        values = read_ids(inputs)
+        self.check_tensors(values)
+        return values
+
+    def check_tensors(self, values: Array) -> None:
+        check_ids(values, len(self._characters))
+
+    def items(self, state: SequenceState, values: Array) -> Items:
+        if not state.pending:
+            return Items(values, 0, state)
+        start = self._ids(state.pending.decode())
+        return Items(np.concatenate([start, values]), len(start), state._replace(pending=b""))
 
     async def step(
         self, state: SequenceState, inputs: CharacterStep, seed: int
@@ -69,12 +82,22 @@ class GenerationModel(ServedModel[CharacterStep]):
         if inputs.text is not None:
             answer, state = await self.feed(state, inputs.text)
             return answer.model_dump(), state
-        sampling = inputs.generate or Sampling()
+        async with aclosing(self.continued(state, inputs.generate or Sampling(), seed)) as events:
+            async for event in events:
+                if isinstance(event, Finished):
+                    return event.continuation.model_dump(), event.state
+        raise RuntimeError("a generated text has no end")
+
+    async def continued(self, state: SequenceState, sampling: Sampling, seed: int) -> AsyncGenerator[str | Finished]:
+        """A step that continues a text: pieces of it as they are certain, then `Finished`."""
         try:
-            end = await self.finished(state, sampling, seed if sampling.seed is None else sampling.seed)
+            async with aclosing(
+                self.generate(state, sampling, seed if sampling.seed is None else sampling.seed)
+            ) as events:
+                async for event in events:
+                    yield event
         except InvalidInput as error:
             raise error.within("generate") from None
-        return end.continuation.model_dump(), end.state
 
     async def open(self, prompt: str) -> tuple[SequenceState, int]:
         """The state of a new sequence after a prompt, and how many characters that has."""
@@ -86,20 +109,10 @@ class GenerationModel(ServedModel[CharacterStep]):
         """Read a text; answer what may follow and how probable the text itself was."""
         ids = await off_loop(len(text), lambda: self._ids(text, ("text",)))
         state = await self._begun(state)
-        first = state.row["pending_logits"]
+        first = self.layout.tensor(state.row, "pending_logits")
         state, logits = await self._advance(state, ids, keep=True)
         log_prob = await off_loop(len(ids), lambda: _log_prob(np.concatenate([first[None], logits]), ids))
         return NextCharacters(next=self._most_probable(state), log_prob=log_prob), state
-
-    async def finished(
-        self, state: SequenceState, sampling: Sampling, seed: int, num_prompt_tokens: int = 0
-    ) -> Finished:
-        """Continue a text to its end."""
-        async with aclosing(self.generate(state, sampling, seed, num_prompt_tokens)) as events:
-            async for event in events:
-                if isinstance(event, Finished):
-                    return event
-        raise RuntimeError("a generated text has no end")
 
     async def generate(
         self, state: SequenceState, sampling: Sampling, seed: int, num_prompt_tokens: int = 0
@@ -128,7 +141,7 @@ class GenerationModel(ServedModel[CharacterStep]):
     async def _begun(self, state: SequenceState) -> SequenceState:
         """The state after the start text, which only a fresh sequence has pending."""
         state, _ = await self._advance(state, self._ids(state.pending.decode()))
-        return replace(state, pending=b"")
+        return state._replace(pending=b"")
 
     async def _rewind(
         self, before_runs: deque[tuple[int, SequenceState]], length: int, sampling: Sampling, seed: int
@@ -174,7 +187,7 @@ class GenerationModel(ServedModel[CharacterStep]):
         return tokens.ids
 
     def _most_probable(self, state: SequenceState) -> list[tuple[str, float]]:
-        probabilities = softmax(state.row["pending_logits"])
+        probabilities = softmax(self.layout.tensor(state.row, "pending_logits"))
         best = np.argsort(-probabilities, kind="stable")[:NUM_NEXT]
         return [(self._characters[i], float(probabilities[i])) for i in best]
 

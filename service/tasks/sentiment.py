@@ -1,7 +1,6 @@
 """Sentiment: a text's words in, the probability of each label after every word out."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,10 +9,10 @@ from numpy.typing import NDArray
 from service.bundle.manifest import Bundle, SentimentTask
 from service.engine import Engine
 from service.errors import InvalidInput, Location
-from service.forms import Sentiment, SentimentAnswer, TextStep
+from service.forms import Form, IdsStep, Sentiment, SentimentAnswer, TextStep
 from service.softmax import softmax
-from service.state import SequenceState, initial_row
-from service.tasks.task import ServedModel
+from service.state import Array, SequenceState
+from service.tasks.task import Items, ServedModel, check_ids, read_ids
 from service.text import TextReader, Tokens, longest_word, split_last_word
 from service.waiting import off_loop, together
 
@@ -29,6 +28,7 @@ class SentimentModel(ServedModel[TextStep]):
 
     kind: ClassVar[str] = "sentiment"
     inputs_form: ClassVar[type[TextStep]] = TextStep
+    tensors_form: ClassVar[type[Form]] = IdsStep
     needs: ClassVar[Mapping[str, tuple[str, ...]]] = {"encode": ("x", "logits")}
 
     def __init__(self, bundle: Bundle, engine: Engine) -> None:
@@ -38,7 +38,21 @@ class SentimentModel(ServedModel[TextStep]):
         self._reader = TextReader(bundle.file(task.tokenizer))
 
     def initial_state(self) -> SequenceState:
-        return SequenceState(rows=(initial_row(self.bundle.manifest.state),), labels=("",))
+        return SequenceState(rows=(self.layout.initial,), labels=("",))
+
+    def read_tensors(self, inputs: dict[str, Any]) -> Array:
+        values = read_ids(inputs)
+        self.check_tensors(values)
+        return values
+
+    def check_tensors(self, values: Array) -> None:
+        check_ids(values, self._reader.num_tokens)
+
+    def items(self, state: SequenceState, values: Array) -> Items:
+        if not state.pending:
+            return Items(values, 0, state)
+        pending = self._reader.read(state.pending.decode()).ids
+        return Items(np.concatenate([pending, values]), len(pending), state._replace(pending=b""))
 
     async def classify(self, texts: Sequence[str], locations: Sequence[Location], trajectory: bool) -> SentimentAnswer:
         """Judge whole texts; `locations` tell where each stands in the request."""
@@ -50,7 +64,7 @@ class SentimentModel(ServedModel[TextStep]):
         text = state.pending.decode() + inputs.text
         ids, pending, last_ids = await off_loop(len(text), lambda: self._cut(text))
         state, _ = await self._advance(state, ids)
-        state = replace(state, pending=pending.encode())
+        state = state._replace(pending=pending.encode())
         _, logits = await self._advance(state, last_ids)
         return self._judge(logits).model_dump(exclude={"trajectory"}), state
 

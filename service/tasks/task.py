@@ -2,19 +2,36 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
+import numpy as np
 from pydantic import ValidationError
 
 from service.bundle.errors import BundleGraphMismatch
 from service.bundle.manifest import Bundle, ForecastingTask, GenerationTask, SentimentTask
 from service.engine import Engine
 from service.errors import InvalidInput
-from service.forms import Form
-from service.state import SequenceState
+from service.forms import Form, IdsStep
+from service.state import Array, RowLayout, SequenceState
 
 Inputs = TypeVar("Inputs", bound=Form)
+F = TypeVar("F", bound=Form)
+FEW = 32
 Spec = TypeVar("Spec", SentimentTask, GenerationTask, ForecastingTask)
+
+
+class Items(NamedTuple):
+    """What a step in tensors takes through the stage "encode".
+
+    Attributes:
+        values: The items (T, ...), those of pending input first.
+        num_pending: How many of them come from pending input, which is not answered.
+        state: Where they start from; nothing is pending in it any more.
+    """
+
+    values: Array
+    num_pending: int
+    state: SequenceState
 
 
 class ServedModel(ABC, Generic[Inputs]):
@@ -23,7 +40,9 @@ class ServedModel(ABC, Generic[Inputs]):
     Attributes:
         kind: Name of the task in manifests.
         inputs_form: What a session's step reads.
+        tensors_form: What a step in tensors reads: one field, named as clients name the tensor.
         needs: Inputs and outputs of each stage that the task works with.
+        layout: Where the state tensors lie in a row.
 
     Args:
         bundle: The bundle that is served.
@@ -35,6 +54,7 @@ class ServedModel(ABC, Generic[Inputs]):
 
     kind: ClassVar[str]
     inputs_form: ClassVar[type[Form]]
+    tensors_form: ClassVar[type[Form]]
     needs: ClassVar[Mapping[str, tuple[str, ...]]]
 
     def __init__(self, bundle: Bundle, engine: Engine) -> None:
@@ -45,6 +65,8 @@ class ServedModel(ABC, Generic[Inputs]):
                 raise BundleGraphMismatch(f"{bundle.tag}: stage {name!r} lacks {sorted(missing)}")
         self.bundle = bundle
         self.engine = engine
+        self.layout = RowLayout(bundle.manifest.state)
+        self.has_logits = any(tensor.name == "logits" for tensor in stages["encode"].outputs)
 
     def spec(self, kind: type[Spec]) -> Spec:
         """What the manifest says of the task, which must be of that kind."""
@@ -64,10 +86,39 @@ class ServedModel(ABC, Generic[Inputs]):
         Raises:
             InvalidInput: They are not what this model reads.
         """
-        try:
-            return self.inputs_form.model_validate(inputs)  # type: ignore[return-value]  # ClassVar cannot hold a TypeVar
-        except ValidationError as error:
-            raise InvalidInput.of_fields(error.errors(include_context=False)) from error
+        return validated(self.inputs_form, inputs)  # type: ignore[return-value]  # ClassVar cannot hold a TypeVar
+
+    @property
+    def tensors_name(self) -> str:
+        """What clients call the tensor of a step in tensors."""
+        return next(iter(self.tensors_form.model_fields))
+
+    def takes_tensors(self, inputs: Mapping[str, Any]) -> bool:
+        """Whether inputs are in tensors, not in the model's own language."""
+        return self.tensors_name in inputs
+
+    @abstractmethod
+    def read_tensors(self, inputs: dict[str, Any]) -> Array:
+        """The items of a step in tensors.
+
+        Returns:
+            int64 (T,) for tokens, float64 (T, segment) for readings.
+
+        Raises:
+            InvalidInput: They are not what this model reads.
+        """
+
+    @abstractmethod
+    def check_tensors(self, values: Array) -> None:
+        """Raise InvalidInput where items (T,) of tokens or (T, segment) of readings are not what it reads."""
+
+    @abstractmethod
+    def items(self, state: SequenceState, values: Array) -> Items:
+        """What a step in tensors takes through the graph, from where a sequence stands.
+
+        Raises:
+            InvalidInput: The sequence cannot take tensors now.
+        """
 
     @abstractmethod
     def initial_state(self) -> SequenceState:
@@ -85,3 +136,36 @@ class ServedModel(ABC, Generic[Inputs]):
         Returns:
             The outputs, ready for JSON, and the next state.
         """
+
+
+def validated(form: type[F], inputs: dict[str, Any]) -> F:
+    """Inputs as a form.
+
+    Raises:
+        InvalidInput: They are not of that form.
+    """
+    try:
+        return form.model_validate(inputs)
+    except ValidationError as error:
+        raise InvalidInput.of_fields(error.errors(include_context=False)) from error
+
+
+def read_ids(inputs: dict[str, Any]) -> Array:
+    """Token ids, int64 (T,)."""
+    try:
+        return np.array(validated(IdsStep, inputs).ids, dtype=np.int64)
+    except OverflowError:
+        raise InvalidInput("an id does not fit 64 bits", ("ids",)) from None
+
+
+def check_ids(values: Array, num_tokens: int) -> None:
+    """Raise InvalidInput where int64 (T,) holds what is no id of a token."""
+    if values.dtype != np.int64:
+        raise InvalidInput(f"ids are INT64, not {values.dtype}", ("ids",))
+    if values.size <= FEW:  # most steps: a list is faster than numpy
+        few = values.tolist()
+        if min(few) >= 0 and max(few) < num_tokens:
+            return
+    if values.min() < 0 or values.max() >= num_tokens:
+        wrong = values[(values < 0) | (values >= num_tokens)][0]
+        raise InvalidInput(f"{wrong} is no token; they are 0 to {num_tokens - 1}", ("ids",))

@@ -1,0 +1,19 @@
+"""Freed memory is kept: a batch's buffers of some 300 KB are taken and given back hundreds of times a second.
+
+glibc returns the top of its heap to the kernel at every such free, and each page is faulted in again at the next use:
+taking a batch of 64 rows apart took 420 µs with that, and 50 µs without.
+"""
+
+import ctypes
+import sys
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_KEPT_BYTES = 256 * 2**20
+_MMAPPED_BYTES = 32 * 2**20  # glibc's largest
+
+
+def keep_freed_memory() -> None:
+    """Set glibc's thresholds, mallopt(3); elsewhere nothing happens."""
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
+        libc.mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
+        libc.mallopt(_M_MMAP_THRESHOLD, _MMAPPED_BYTES)

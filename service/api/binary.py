@@ -1,0 +1,152 @@
+"""The binary form of many steps: JSON, then tensors, as the Open Inference Protocol's binary extension has it.
+
+    {"items": [{"session_id", "step"?}, ...], "return"?, "inputs": [{"name": "x", "shape": [N, T], "datatype": "INT64",
+     "parameters": {"binary_data_size": 8 N T}}]} │ the tensor, little-endian, row-major
+
+The header `Inference-Header-Content-Length` tells where the JSON ends. The answer has the same form: an item for each
+item, and one tensor whose rows are zeros where an item was refused.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import orjson
+from pydantic import Field
+
+from service.api.body import parsed
+from service.api.problem import problem_of, refusal_of
+from service.errors import InvalidInput, Malformed
+from service.forms import MAX_ITEMS, Form, StepNumber
+from service.state import Array
+from service.turn import Ask, Returns, Turn
+
+HEADER_LENGTH = b"inference-header-content-length"
+DTYPES = {"INT64": "<i8", "FP64": "<f8"}
+DATATYPES = {"i": "INT64", "f": "FP32"}
+MAX_VALUES = 2**22
+
+
+class TensorSize(Form):
+    """How many bytes of the blob a tensor has."""
+
+    binary_data_size: Annotated[int, Field(ge=0)]
+
+
+class TensorHead(Form):
+    """One tensor as the JSON describes it."""
+
+    name: str
+    shape: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=2, max_length=3)]
+    datatype: Literal["INT64", "FP64"]
+    parameters: TensorSize
+
+
+class Item(Form):
+    """Which session a row is for."""
+
+    session_id: str
+    step: StepNumber | None = None
+
+
+class Head(Form):
+    """The JSON of a request."""
+
+    items: Annotated[list[Item], Field(min_length=1, max_length=MAX_ITEMS)]
+    returns: Returns | None = Field(None, alias="return")
+    allow_numerics_change: bool = False
+    inputs: Annotated[list[TensorHead], Field(min_length=1, max_length=1)]
+
+
+class BinarySteps:
+    """A request that was read: its JSON, and the items (N, T, ...)."""
+
+    def __init__(self, head: Head, values: Array) -> None:
+        self.head = head
+        self.values = values
+
+    def asks(self, owner: str) -> list[Ask]:
+        """One ask for each row; the model checks the values of its own."""
+        head = self.head
+        returns, allows = head.returns, head.allow_numerics_change
+        return [
+            Ask(owner, item.session_id, item.step, None, values, returns, allows)
+            for item, values in zip(head.items, self.values, strict=True)
+        ]
+
+
+def read(body: bytes, header_length: bytes) -> BinarySteps:
+    """The request in a body.
+
+    Raises:
+        Malformed: The lengths do not add up, or the JSON is none.
+        InvalidInput: The JSON is not of that form.
+    """
+    if not header_length.isdigit() or int(header_length) > len(body):
+        raise Malformed("Inference-Header-Content-Length must be the length of the JSON at the body's beginning")
+    length = int(header_length)
+    head = parsed(Head, body[:length])
+    return BinarySteps(head, _values(head, memoryview(body)[length:]))
+
+
+def write(turns: Sequence[Turn]) -> tuple[bytes, int]:
+    """The answer's body and the length of its JSON."""
+    items = b",".join(map(_item, turns))
+    returned = _stacked(turns)
+    if returned is None:
+        head = b'{"items":[%b]}' % items
+        return head, len(head)
+    name, values = returned
+    blob = values.tobytes()
+    output = {
+        "name": name,
+        "shape": values.shape,
+        "datatype": DATATYPES[values.dtype.kind],
+        "parameters": {"binary_data_size": len(blob)},
+    }
+    head = b'{"items":[%b],"outputs":[%b]}' % (items, orjson.dumps(output))
+    return head + blob, len(head)
+
+
+def _values(head: Head, blob: memoryview) -> Array:
+    (tensor,) = head.inputs
+    dtype = np.dtype(DTYPES[tensor.datatype])
+    num_values = int(np.prod(tensor.shape, dtype=object))
+    if num_values > MAX_VALUES or num_values * dtype.itemsize != len(blob):
+        raise Malformed(f"{tensor.shape} {tensor.datatype} has {num_values * dtype.itemsize} bytes, not {len(blob)}")
+    if tensor.parameters.binary_data_size != len(blob):
+        raise Malformed(f"binary_data_size is {tensor.parameters.binary_data_size}, but {len(blob)} bytes follow")
+    if tensor.shape[0] != len(head.items):
+        raise InvalidInput(f"{len(head.items)} items need as many rows, not {tensor.shape[0]}", ("inputs", 0, "shape"))
+    return np.frombuffer(blob, dtype).reshape(tensor.shape)
+
+
+def _item(turn: Turn) -> bytes:
+    answer = turn.answer
+    if answer is not None:
+        changed = b',"numerics_changed":true' if answer.is_numerics_changed else b""
+        return b'{"session_id":"%b","status":200,"step":%d%b}' % (answer.session_id.encode(), answer.step, changed)
+    refusal = refusal_of(turn.error or RuntimeError("a turn has neither answer nor error"))
+    return orjson.dumps({"session_id": turn.ask.session_id, "status": refusal.status, "problem": problem_of(refusal)})
+
+
+def _stacked(turns: Sequence[Turn]) -> tuple[str, Array] | None:
+    """The rows of the output's tensor; None where nothing is returned."""
+    rows = [_row(turn) for turn in turns]
+    found = next((row for row in rows if row is not None), None)
+    if found is None:
+        return None
+    name, example = found
+    filled = [example * 0 if row is None else row[1] for row in rows]
+    return name, np.array(filled, dtype=np.int64 if name == "argmax" else np.float32)
+
+
+def _row(turn: Turn) -> tuple[str, Array] | None:
+    """The name and the values of what a step returned; a repeated one has them in JSON only."""
+    answer = turn.answer
+    if answer is None or answer.outputs == b"{}":
+        return None
+    outputs: dict[str, Any] = orjson.loads(answer.outputs) if answer.values is None else {}
+    for name, values in outputs.items():
+        return name, np.array(values)
+    return ("argmax" if answer.outputs.startswith(b'{"argmax"') else "logits"), np.asarray(answer.values)

@@ -1,0 +1,62 @@
+"""A generated text within a session as server-sent events.
+
+    event: text    data: {"text": "..."}                            a piece, as it becomes certain
+    event: done    data: {"session_id", "step", "outputs"}          the step is taken: only this acknowledges it
+    event: error   data: a problem                                  nothing was committed
+
+A client that hangs up before `done` was sent calls the step off, unless the store has it already; asked again with the
+same step number, it is given the same text.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import orjson
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from service.api.problem import problem_of, refusal_of
+from service.errors import ServiceError
+from service.steps import Steps
+from service.turn import Ask, Turn
+
+EVENT_STREAM = "text/event-stream"
+
+
+def event(name: str, data: bytes) -> bytes:
+    """One server-sent event."""
+    return b"event: %b\ndata: %b\n\n" % (name.encode(), data)
+
+
+async def stream_step(steps: Steps, ask: Ask, scope: Scope, receive: Receive, send: Send) -> int:
+    """Take a step and tell its text as it grows; the status that was sent.
+
+    Raises:
+        ServiceError: It was refused before its first event.
+    """
+    events: asyncio.Queue[str | Turn] = asyncio.Queue()
+    turn = Turn(ask._replace(on_piece=events.put_nowait), events.put_nowait)
+    steps.begin(turn)
+    try:
+        first = await events.get()
+        if isinstance(first, Turn) and isinstance(first.error, ServiceError):
+            raise first.error
+        response = StreamingResponse(_events(first, events), media_type=EVENT_STREAM)
+        await response(scope, receive, send)
+    finally:
+        steps.call_off(turn)
+    return response.status_code
+
+
+async def _events(first: str | Turn, events: asyncio.Queue[str | Turn]) -> AsyncIterator[bytes]:
+    told, has_pieces = first, False
+    while isinstance(told, str):
+        has_pieces = True
+        yield event("text", orjson.dumps({"text": told}))
+        told = await events.get()
+    if told.answer is None:
+        yield event("error", orjson.dumps(problem_of(refusal_of(told.error or RuntimeError("no answer")))))
+        return
+    if not has_pieces:  # a repeated step, whose text is there as a whole
+        yield event("text", orjson.dumps({"text": orjson.loads(told.answer.outputs)["text"]}))
+    yield event("done", told.answer.json())

@@ -1,0 +1,73 @@
+"""The plain ASGI application: sessions, steps and streams, on BentoML's port and on a port of its own.
+
+request ─► key ─► step? ─► StepRoutes, Stream          the hot paths, without a framework
+                    └────► Starlette routes            everything else
+"""
+
+import time
+
+from starlette.applications import Starlette
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from service.api.measure import endpoint_of
+from service.api.problem import problem_response, refusal_of
+from service.api.steps import StepRoutes
+from service.api.stream import Stream
+from service.errors import ServiceError
+from service.metrics import RequestTally
+
+STEPS, STREAM, SESSIONS = "/steps", "/stream", "/sessions/"
+PREFIXES = ("/sessions", STEPS, STREAM, "/v2/repository", "/models", "/metrics", "/docs.json")
+
+
+class PlainApp:
+    """Dispatches by path.
+
+    Args:
+        steps: Answers POST /steps and POST /sessions/{id}/steps.
+        stream: Answers WS /stream.
+        routes: Answers everything else that is served here.
+        tally: Counts the hot paths' requests; the routes count their own.
+    """
+
+    def __init__(self, steps: StepRoutes, stream: Stream, routes: Starlette | ASGIApp, tally: RequestTally) -> None:
+        self._steps = steps
+        self._stream = stream
+        self._routes = routes
+        self._tally = tally
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        kind, path = scope["type"], scope["path"]
+        if kind == "http" and scope["method"] == "POST" and path.endswith(STEPS):
+            await self._step(scope, receive, send, path)
+        elif kind == "websocket" and path == STREAM:
+            await self._stream(scope, receive, send)
+        else:
+            await self._routes(scope, receive, send)
+
+    async def _step(self, scope: Scope, receive: Receive, send: Send, path: str) -> None:
+        started = time.perf_counter()
+        try:
+            if path == STEPS:
+                status = await self._steps.many(scope, receive, send)
+            elif path.startswith(SESSIONS) and (session_id := path[len(SESSIONS) : -len(STEPS)]):
+                status = await self._steps.one(scope, receive, send, session_id)
+            else:
+                await self._routes(scope, receive, send)
+                return
+        except ServiceError as error:
+            status = error.status
+            await problem_response(refusal_of(error))(scope, receive, send)
+        self._tally.add(endpoint_of(path), status, time.perf_counter() - started)
+
+
+class PlainFirst:
+    """Gives the plain application what is its, before BentoML's layers, and BentoML the rest."""
+
+    def __init__(self, app: ASGIApp, plain: ASGIApp) -> None:
+        self._app = app
+        self._plain = plain
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_plain = scope["type"] != "lifespan" and scope["path"].startswith(PREFIXES)
+        await (self._plain if is_plain else self._app)(scope, receive, send)

@@ -1,0 +1,50 @@
+"""`/v2/repository`: which bundle versions are served, as the Open Inference Protocol's repository extension has it."""
+
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from service.api.answer import JSON
+from service.api.body import read_form
+from service.api.problem import answers_problems
+from service.catalog import Catalog
+from service.forms import LoadRequest
+from service.reload import Reloader
+
+
+class RepositoryRoutes:
+    """Looks at the served versions and changes them."""
+
+    def __init__(self, catalog: Catalog, reloader: Reloader) -> None:
+        self._catalog = catalog
+        self._reloader = reloader
+
+    def routes(self) -> list[Route]:
+        """What to mount."""
+        return [
+            Route("/v2/repository/index", answers_problems(self.index), methods=["POST"]),
+            Route("/v2/repository/models/{name}/load", answers_problems(self.load), methods=["POST"]),
+        ]
+
+    async def index(self, request: Request) -> Response:
+        """Every version that is loaded; those that are not current live for their sessions only."""
+        current = set(self._catalog.tags.values())
+        return _json([_entry(tag, tag in current) for tag in sorted(self._catalog.loaded_tags)])
+
+    async def load(self, request: Request) -> Response:
+        """Make the newest version in the model store current, or the one named; answered when every worker has it."""
+        form = await read_form(request, LoadRequest) if await request.body() else LoadRequest()
+        tag = await self._reloader.load(request.path_params["name"], form.parameters.version)
+        return _json(_entry(tag, True))
+
+
+def _entry(tag: str, is_current: bool) -> dict[str, Any]:
+    name, _, version = tag.rpartition(":")
+    return {"name": name, "version": version, "state": "READY", "reason": "" if is_current else "sessions live on it"}
+
+
+def _json(content: Any) -> Response:  # noqa: ANN401  whatever JSON can hold
+    return Response(orjson.dumps(content), media_type=JSON)

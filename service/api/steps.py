@@ -1,0 +1,112 @@
+"""`POST /sessions/{id}/steps` and `POST /steps`: one step, or steps of many sessions in one request."""
+
+import asyncio
+from collections.abc import Sequence
+
+import orjson
+from starlette.types import Receive, Scope, Send
+
+from service.api import binary
+from service.api.auth import owner_of
+from service.api.body import parsed
+from service.api.events import stream_step
+from service.api.problem import problem_of, refusal_of
+from service.api.wire import JSON, OCTETS, ClientGone, header, media_type, read_body, respond
+from service.errors import MediaTypeUnknown
+from service.forms import StepItems, StepRequest
+from service.steps import Steps
+from service.turn import Ask, Turn
+
+CLIENT_CLOSED_REQUEST = 499  # nginx's number for it
+
+
+class StepRoutes:
+    """Steps over HTTP; each verb returns the status that it has sent, or raises a refusal."""
+
+    def __init__(self, steps: Steps, max_body_bytes: int) -> None:
+        self._steps = steps
+        self._max_body_bytes = max_body_bytes
+
+    async def one(self, scope: Scope, receive: Receive, send: Send, session_id: str) -> int:
+        """One step of one session."""
+        try:
+            body = await read_body(receive, self._max_body_bytes)
+        except ClientGone:
+            return CLIENT_CLOSED_REQUEST
+        _check_json(scope)
+        ask = ask_of(owner_of(scope), session_id, parsed(StepRequest, body))
+        if ask.on_piece is not None:
+            return await stream_step(self._steps, ask, scope, receive, send)
+        answer = await self._steps.take(ask)
+        await respond(send, answer.json())
+        return 200
+
+    async def many(self, scope: Scope, receive: Receive, send: Send) -> int:
+        """Steps of many sessions, each answered for itself."""
+        try:
+            body = await read_body(receive, self._max_body_bytes)
+        except ClientGone:
+            return CLIENT_CLOSED_REQUEST
+        owner = owner_of(scope)
+        if media_type(scope) == OCTETS:
+            request = binary.read(body, header(scope, binary.HEADER_LENGTH))
+            turns = await self._take_all(request.asks(owner))
+            content, header_length = binary.write(turns)
+            await respond(send, content, OCTETS, headers=[(binary.HEADER_LENGTH, b"%d" % header_length)])
+        else:
+            _check_json(scope)
+            items = parsed(StepItems, body).items
+            turns = await self._take_all([ask_of(owner, item.session_id, item) for item in items])
+            await respond(send, b'{"items":[%b]}' % b",".join(map(item_json, turns)))
+        return 200
+
+    async def _take_all(self, asks: Sequence[Ask]) -> list[Turn]:
+        """All turns, each with its answer or its refusal."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        num_open = len(asks)
+
+        def done(_: Turn) -> None:
+            nonlocal num_open
+            num_open -= 1
+            if not num_open and not future.done():
+                future.set_result(None)
+
+        turns = [Turn(ask, done) for ask in asks]
+        for turn in turns:
+            self._steps.begin(turn)
+        try:
+            await future
+        finally:
+            if num_open:
+                for turn in turns:
+                    self._steps.call_off(turn)
+        return turns
+
+
+def ask_of(owner: str, session_id: str, request: StepRequest) -> Ask:
+    """A request's form as the core takes it."""
+    return Ask(
+        owner,
+        session_id,
+        request.step,
+        request.inputs,
+        None,
+        request.returns,
+        request.allow_numerics_change,
+        (lambda _: None) if request.stream else None,
+    )
+
+
+def item_json(turn: Turn) -> bytes:
+    """What one of many steps is answered."""
+    answer = turn.answer
+    if answer is not None:
+        return b'{"status":200,%b' % answer.json()[1:]
+    refusal = refusal_of(turn.error or RuntimeError("a turn has neither answer nor error"))
+    return orjson.dumps({"session_id": turn.ask.session_id, "status": refusal.status, "problem": problem_of(refusal)})
+
+
+def _check_json(scope: Scope) -> None:
+    kind = media_type(scope)
+    if kind != JSON and not kind.endswith(b"+json"):
+        raise MediaTypeUnknown(f"send the body as {JSON.decode()}, not {kind.decode(errors='replace')!r}")

@@ -1,0 +1,200 @@
+"""`WS /stream`: many sessions on one connection, one message a step, answers as they come.
+
+A text frame is one item with the client's "id", which its answer echoes; a binary frame is the binary form of many
+steps behind four bytes, little-endian, that tell the length of its JSON, and so is its answer. Steps of one session are
+answered in the order in which they came. Refusals are answers; close codes are for the connection. Who sends faster than
+answered is not read from; who does not read is dropped.
+"""
+
+import asyncio
+import logging
+import struct
+import time
+from collections import deque
+
+import orjson
+from starlette.types import Message, Receive, Scope, Send
+
+from service.api import binary
+from service.api.auth import owner_of, subprotocol_of
+from service.api.body import parsed
+from service.api.problem import problem_of, refusal_of
+from service.api.steps import ask_of
+from service.errors import Malformed, ServiceError, TooLarge
+from service.forms import StreamItem
+from service.metrics import RequestTally
+from service.steps import Steps
+from service.turn import Turn
+
+logger = logging.getLogger(__name__)
+
+MAX_IN_FLIGHT = 256
+SLOW_READER_SECONDS = 20.0
+GOING_AWAY, SERVICE_RESTART, TRY_AGAIN_LATER = 1001, 1012, 1013
+ENDPOINT = "/stream"
+_HEAD_LENGTH = struct.Struct("<I")
+
+
+class Stream:
+    """Serves connections; `stop` closes them once their steps are answered."""
+
+    def __init__(self, steps: Steps, tally: RequestTally, max_message_bytes: int) -> None:
+        self._steps = steps
+        self._tally = tally
+        self._max_message_bytes = max_message_bytes
+        self._connections: set[Connection] = set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()  # websocket.connect
+        await send({"type": "websocket.accept", "subprotocol": subprotocol_of(scope), "headers": []})
+        connection = Connection(self._steps, self._tally, owner_of(scope), self._max_message_bytes, send)
+        self._connections.add(connection)
+        try:
+            await connection.serve(receive)
+        finally:
+            self._connections.discard(connection)
+
+    async def stop(self) -> None:
+        """Close every connection, so that its client goes on elsewhere."""
+        await asyncio.gather(
+            *(each.close(SERVICE_RESTART, "the service is about to stop") for each in self._connections)
+        )
+
+
+class Connection:
+    """One client: what it has asked and what it is still to be told."""
+
+    def __init__(self, steps: Steps, tally: RequestTally, owner: str, max_message_bytes: int, send: Send) -> None:
+        self._steps = steps
+        self._tally = tally
+        self._owner = owner
+        self._max_message_bytes = max_message_bytes
+        self._send = send
+        self._in_flight: dict[Turn, None] = {}
+        self._answers: deque[Message] = deque()
+        self._has_answers = asyncio.Event()
+        self._has_room = asyncio.Event()
+        self._is_closed = False
+
+    async def serve(self, receive: Receive) -> None:
+        """Read until the client goes."""
+        writer = asyncio.get_running_loop().create_task(self._write())
+        try:
+            while True:
+                message = await receive()
+                if message["type"] == "websocket.disconnect" or self._is_closed:
+                    return
+                self._read(message)
+                if len(self._in_flight) + len(self._answers) >= MAX_IN_FLIGHT:
+                    await self._wait_for_room()
+        finally:
+            self._is_closed = True
+            writer.cancel()
+            for turn in list(self._in_flight):
+                self._steps.call_off(turn)
+            await asyncio.gather(writer, return_exceptions=True)
+
+    async def close(self, code: int, reason: str) -> None:
+        """Close the connection from this side."""
+        if not self._is_closed:
+            self._is_closed = True
+            await self._send({"type": "websocket.close", "code": code, "reason": reason})
+
+    def _read(self, message: Message) -> None:
+        text, content = message.get("text"), message.get("bytes")
+        if text is not None:
+            self._read_text(text)
+        elif content is not None:
+            self._read_binary(content)
+
+    def _read_text(self, text: str) -> None:
+        client_id = None
+        try:
+            if len(text) > self._max_message_bytes:
+                raise TooLarge(f"a message may have at most {self._max_message_bytes} bytes")
+            item = parsed(StreamItem, text)
+            client_id = item.id
+            ask = ask_of(self._owner, item.session_id, item)
+        except ServiceError as error:
+            problem = {"id": client_id, "status": error.status, "problem": problem_of(error)}
+            self._tell({"type": "websocket.send", "text": orjson.dumps(problem).decode()})
+            return
+        self._begin(Turn(ask, lambda turn: self._answer(turn, client_id)))
+
+    def _answer(self, turn: Turn, client_id: str | int | None) -> None:
+        self._end(turn)
+        answer = turn.answer
+        if answer is not None:
+            told = b'{"id":%b,"status":200,%b' % (orjson.dumps(client_id), answer.json()[1:])
+        else:
+            refusal = refusal_of(turn.error or RuntimeError("no answer"))
+            told = orjson.dumps(
+                {
+                    "id": client_id,
+                    "session_id": turn.ask.session_id,
+                    "status": refusal.status,
+                    "problem": problem_of(refusal),
+                }
+            )
+        self._tell({"type": "websocket.send", "text": told.decode()})
+
+    def _read_binary(self, content: bytes) -> None:
+        try:
+            if len(content) < _HEAD_LENGTH.size or len(content) > self._max_message_bytes:
+                raise Malformed(f"a binary message has 4 to {self._max_message_bytes} bytes")
+            (length,) = _HEAD_LENGTH.unpack_from(content)
+            request = binary.read(content[_HEAD_LENGTH.size :], b"%d" % length)
+        except ServiceError as error:
+            head = orjson.dumps({"status": error.status, "problem": problem_of(error)})
+            self._tell({"type": "websocket.send", "bytes": _HEAD_LENGTH.pack(len(head)) + head})
+            return
+        asks = request.asks(self._owner)
+        turns: list[Turn] = []
+        num_open = len(asks)
+
+        def done(turn: Turn) -> None:
+            nonlocal num_open
+            self._end(turn)
+            num_open -= 1
+            if not num_open:
+                body, head_length = binary.write(turns)
+                self._tell({"type": "websocket.send", "bytes": _HEAD_LENGTH.pack(head_length) + body})
+
+        turns += [Turn(ask, done) for ask in asks]
+        for turn in turns:
+            self._begin(turn)
+
+    def _begin(self, turn: Turn) -> None:
+        self._in_flight[turn] = None
+        self._steps.begin(turn)
+
+    def _end(self, turn: Turn) -> None:
+        self._in_flight.pop(turn, None)
+        status = 200 if turn.answer is not None else refusal_of(turn.error or RuntimeError()).status
+        self._tally.add(ENDPOINT, status, time.perf_counter() - turn.started)
+
+    def _tell(self, message: Message) -> None:
+        if self._is_closed:
+            return
+        self._answers.append(message)
+        self._has_answers.set()
+
+    async def _wait_for_room(self) -> None:
+        while len(self._in_flight) + len(self._answers) >= MAX_IN_FLIGHT and not self._is_closed:
+            self._has_room.clear()
+            await self._has_room.wait()
+
+    async def _write(self) -> None:
+        try:
+            while True:
+                await self._has_answers.wait()
+                self._has_answers.clear()
+                while self._answers:
+                    async with asyncio.timeout(SLOW_READER_SECONDS):
+                        await self._send(self._answers.popleft())
+                    self._has_room.set()
+        except TimeoutError:
+            logger.warning("a client of %s does not read its answers; it is dropped", self._owner)
+            self._is_closed = True
+            self._has_room.set()
+            await self._send({"type": "websocket.close", "code": TRY_AGAIN_LATER, "reason": "answers were not read"})

@@ -1,0 +1,66 @@
+"""Ends of sessions: a tombstone tells for a while why a session is over."""
+
+import logging
+from collections.abc import Callable
+
+from service.body import BodyUnreadable, decode
+from service.metrics import Metrics
+from service.stores.base import CHECKPOINT, Record, Store, Swap
+
+logger = logging.getLogger(__name__)
+
+
+class Graveyard:
+    """Buries sessions.
+
+    Args:
+        store: Where they lie.
+        metrics: Counts ends by reason.
+        remember_seconds: How long a tombstone stands.
+        clock: Wall-clock seconds since 1970.
+    """
+
+    def __init__(self, store: Store, metrics: Metrics, remember_seconds: int, clock: Callable[[], float]) -> None:
+        self._store = store
+        self._metrics = metrics
+        self._remember_seconds = remember_seconds
+        self._clock = clock
+
+    async def bury(self, record: Record, reason: str) -> bool:
+        """Put a tombstone in a record's place; False where another writer was first.
+
+        The tombstone is one step on, so a step that is in flight finds its place taken.
+        """
+        now = int(self._clock())
+        tombstone = record._replace(
+            step=record.step + 1, used_at=now, ttl_seconds=self._remember_seconds, ended=reason, body=b""
+        )
+        (written,) = await self._store.swap([Swap(tombstone, record.step)])
+        if written:
+            self._metrics.sessions_ended.labels(reason).inc()
+            await self._store.delete(checkpoint_ids(record))
+        return written
+
+    async def clear(self, overdue: list[Record]) -> None:
+        """Forget tombstones and left checkpoints, and bury sessions, whose time is over."""
+        await self._store.delete([record.session_id for record in overdue if record.ended])
+        for record in overdue:
+            if not record.ended:
+                await self.bury(record, "expired")
+
+
+def checkpoint_id(session_id: str, name: str) -> str:
+    """The id of a checkpoint's record."""
+    return f"{session_id}~{name}"
+
+
+def checkpoint_ids(record: Record) -> list[str]:
+    """The ids of a session's checkpoints."""
+    if not record.body or record.ended == CHECKPOINT:
+        return []
+    try:
+        names = decode(record.body).checkpoints
+    except BodyUnreadable as error:
+        logger.error("session %s: %s", record.session_id, error)
+        return []
+    return [checkpoint_id(record.session_id, name) for name in names]

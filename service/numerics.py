@@ -1,0 +1,34 @@
+"""What computes: two processes of the same numerics give the same bits for the same session."""
+
+import hashlib
+import platform
+from functools import cache
+from pathlib import Path
+
+import onnxruntime as ort
+
+# What onnxruntime's kernels are chosen by.
+_FEATURES = frozenset(
+    {"avx", "avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512vl", "avx512_vnni", "avx_vnni", "avx512_bf16"}
+    | {"amx_tile", "amx_int8", "amx_bf16", "asimd", "asimddp", "i8mm", "bf16", "sve"}
+)
+
+
+def fingerprint(provider: str) -> bytes:
+    """8 bytes that stand for onnxruntime's version, the provider, and the processor's features.
+
+    The bundle is not part of it: a session lives on one version anyway.
+    """
+    told = f"{ort.__version__} {provider} {platform.machine()} {' '.join(cpu_features())}"
+    return hashlib.sha256(told.encode()).digest()[:8]
+
+
+@cache
+def cpu_features() -> tuple[str, ...]:
+    """The features of this processor that a kernel may be chosen by; without /proc, its name."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return (platform.processor(),)
+    flags = next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    return tuple(sorted(_FEATURES & set(flags.partition(":")[2].split())))

@@ -1,0 +1,177 @@
+"""Bundle versions while serving: a new one is taken up by every worker, an old one stays while sessions live on it.
+
+What should be current is a note in the session store, which all workers of all machines share; each of them looks at
+the notes once a second, loads what it lacks, and notes what it serves. So a reload is answered when all of them have
+it, and a restart finds every version that sessions live on.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import orjson
+from bentoml.exceptions import BentoMLException
+
+from service.bundle.errors import BundleError
+from service.bundle.manifest import Bundle
+from service.bundle.store import stored_bundle
+from service.catalog import Catalog
+from service.errors import DeadlineExceeded, InvalidInput, ModelUnknown
+from service.stores.base import Store, Unavailable
+from service.tasks.task import ServedModel
+
+logger = logging.getLogger(__name__)
+
+FOLLOW_SECONDS = 1.0
+FORGET_WORKER_SECONDS = 10.0
+RELOAD_SECONDS = 120.0
+_SERVED = "served:"
+_WORKER = "worker:"
+
+
+class Reloader:
+    """Keeps a worker's catalog at what the notes say.
+
+    Args:
+        catalog: What this worker serves.
+        store: Where the notes are.
+        worker_id: Of this worker; no two share one.
+        configured: Tags that the service was started with.
+        followed: Names of models whose newest version in the model store is to be current.
+        find: The bundle of a tag.
+        clock: Wall-clock seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        store: Store,
+        worker_id: str,
+        configured: Iterable[Bundle],
+        followed: Iterable[str] = (),
+        find: Callable[[str], Bundle] = stored_bundle,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._catalog = catalog
+        self._store = store
+        self._worker = f"{_WORKER}{worker_id}"
+        self._configured = {bundle.manifest.name: bundle for bundle in configured}
+        self._followed = frozenset(followed)
+        self._find = find
+        self._clock = clock
+        self._newest = {name: bundle.tag for name, bundle in self._configured.items()}
+        self._missing: set[str] = set()
+        self._lock = asyncio.Lock()
+
+    async def open(self) -> None:
+        """Load what is current and every version that sessions live on."""
+        for bundle in self._configured.values():
+            self._catalog.add(await asyncio.to_thread(self._catalog.load, bundle))
+            self._catalog.make_current(bundle.tag)
+        await self.follow()
+
+    async def follow(self) -> None:
+        """Look at the notes once, and do what they say."""
+        async with self._lock:
+            for name, tag in (await self._wanted()).items():
+                if self._catalog.tags.get(name) != tag and await self._has(tag):
+                    self._catalog.make_current(tag)
+            live = await self._store.bundles()
+            for tag in live:
+                await self._has(tag)
+            for tag in self._catalog.loaded_tags - set(self._catalog.tags.values()) - set(live):
+                await self._catalog.remove(tag)
+            served = orjson.dumps({"at": self._clock(), "tags": self._catalog.tags})
+            await self._store.note(self._worker, served)
+
+    async def follow_forever(self) -> None:
+        """Look once a second. A store that cannot be reached changes nothing."""
+        while True:
+            await asyncio.sleep(FOLLOW_SECONDS)
+            try:
+                await self._follow_model_store()
+                await self.follow()
+            except Unavailable as error:
+                logger.warning("cannot look for bundle versions: %s", error)
+            except Exception:
+                logger.exception("looking for bundle versions failed")
+
+    async def leave(self) -> None:
+        """Tell the others not to wait for this worker."""
+        try:
+            await self._store.note(self._worker, None)
+        except Unavailable as error:
+            logger.warning("cannot take leave: %s", error)
+
+    async def load(self, name: str, version: str = "latest") -> str:
+        """Make a version from the model store current, and wait until every worker has it; its tag.
+
+        Raises:
+            ModelUnknown: The model store has no such version.
+            InvalidInput: It is damaged, or the bundle of another model.
+            DeadlineExceeded: Some worker did not get it in time.
+        """
+        try:
+            bundle = await asyncio.to_thread(self._find, f"{name}:{version}")
+        except BentoMLException as error:
+            raise ModelUnknown(f"the model store has no {name}:{version}") from error
+        except BundleError as error:
+            raise InvalidInput(str(error)) from error
+        await self._note(bundle)
+        await self.follow()
+        try:
+            async with asyncio.timeout(RELOAD_SECONDS):
+                while not await self._all_serve(name, bundle.tag):  # noqa: ASYNC110  others' notes send no event
+                    await asyncio.sleep(FOLLOW_SECONDS / 10)
+        except TimeoutError:
+            raise DeadlineExceeded(f"not every worker has {bundle.tag} yet; they go on trying") from None
+        return bundle.tag
+
+    async def _note(self, bundle: Bundle) -> None:
+        name = bundle.manifest.name
+        over = self._configured[name].tag if name in self._configured else ""
+        await self._store.note(f"{_SERVED}{name}", orjson.dumps({"tag": bundle.tag, "over": over}))
+
+    async def _wanted(self) -> dict[str, str]:
+        """What should be current by name: what was loaded last, unless the service was since started with another."""
+        wanted = {name: bundle.tag for name, bundle in self._configured.items()}
+        for name, content in (await self._store.notes(_SERVED)).items():
+            note: dict[str, Any] = orjson.loads(content)
+            model = name.removeprefix(_SERVED)
+            if note["over"] == (self._configured[model].tag if model in self._configured else ""):
+                wanted[model] = note["tag"]
+        return wanted
+
+    async def _follow_model_store(self) -> None:
+        for name in self._followed:
+            newest = await asyncio.to_thread(self._find, f"{name}:latest")
+            # Only what is new since the last look, or a version that was chosen by name would be overruled.
+            if newest.tag != self._newest.setdefault(name, newest.tag):
+                logger.info("the model store has %s", newest.tag)
+                await self._note(newest)
+                self._newest[name] = newest.tag
+
+    async def _has(self, tag: str) -> bool:
+        """Have a version loaded; False where that cannot be, which is logged once."""
+        if tag in self._catalog.loaded_tags:
+            return True
+        try:
+            self._catalog.add(await asyncio.to_thread(self._loaded, tag))
+        except Exception as error:  # onnxruntime's errors, a damaged bundle, or none of that tag
+            if tag not in self._missing:
+                logger.error("%s cannot be served: %s", tag, error)
+            self._missing.add(tag)
+            return False
+        self._missing.discard(tag)
+        return True
+
+    def _loaded(self, tag: str) -> ServedModel[Any]:
+        return self._catalog.load(self._find(tag))
+
+    async def _all_serve(self, name: str, tag: str) -> bool:
+        """Whether all workers that have been heard of lately serve a version."""
+        workers = [orjson.loads(content) for content in (await self._store.notes(_WORKER)).values()]
+        lately = self._clock() - FORGET_WORKER_SECONDS
+        return all(worker["tags"].get(name) == tag for worker in workers if worker["at"] > lately)

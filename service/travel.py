@@ -1,0 +1,251 @@
+"""Sessions that branch, return, move and travel: forks, checkpoints, rollbacks, migrations, exports.
+
+Each is a compare-and-swap on the session's record or the creation of a new one, so it may race with steps and loses
+nothing: the loser looks again, or is told of the conflict where it named a step.
+"""
+
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import orjson
+
+from service.blob import seal, unseal
+from service.body import Body, BodyUnreadable, decode, encode
+from service.digest import inputs_digest
+from service.errors import (
+    BlobTampered,
+    CheckpointUnknown,
+    ModelUnknown,
+    NotMigratable,
+    ServiceError,
+    StepConflict,
+    TooManyCheckpoints,
+    VersionUnknown,
+)
+from service.forms import ForkRequest, MigrateRequest, RollbackRequest, SessionView
+from service.graveyard import checkpoint_id
+from service.ids import ID_BYTES
+from service.replay import kept_steps
+from service.sampling import derived_seed
+from service.sessions import MAX_ATTEMPTS, SECRET_BYTES, Loaded, Sessions, model_name
+from service.settings import SessionSettings
+from service.state import SequenceState
+from service.stores.base import CHECKPOINT, Record, Swap
+from service.stores.packing import pack, unpack
+from service.tasks.task import ServedModel
+from service.turn import Answer
+
+_ID_LENGTH = ID_BYTES * 4 // 3
+
+
+class Travel:
+    """Everything that takes a session's state somewhere else than to its next step.
+
+    Args:
+        sessions: Where they live.
+        catalog: Current models by name, and `on` for a bundle's tag.
+        settings: Limits.
+        export_key: Signs exports; empty where they are not allowed.
+        clock: Wall-clock seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        models: Mapping[str, ServedModel[Any]],
+        on: Callable[[str], ServedModel[Any]],
+        numerics: bytes,
+        settings: SessionSettings,
+        export_key: bytes,
+        clock: Callable[[], float],
+    ) -> None:
+        self._sessions = sessions
+        self._models = models
+        self._on = on
+        self._numerics = numerics
+        self._settings = settings
+        self._export_key = export_key
+        self._clock = clock
+
+    async def fork(self, owner: str, session_id: str, request: ForkRequest, idempotency_key: str = "") -> SessionView:
+        """Open a session that goes on from another's state; what is left to chance differs from then on."""
+        source = await self._sessions.load(owner, session_id)
+        _check_step(source.record, request.step)
+        body = source.body if request.checkpoint is None else await self._checkpoint(source, request.checkpoint)
+        body = body._replace(secret=secrets.token_bytes(SECRET_BYTES), checkpoints=(), inputs=None)
+        record = source.record
+        ttl_seconds = self._sessions.ttl(request.ttl_seconds or record.ttl_seconds)
+        digested = session_id.encode() + repr(request).encode()
+        forked = await self._sessions.open(
+            owner, record.bundle, record.step, body, ttl_seconds, idempotency_key, digested
+        )
+        return forked.view()
+
+    async def save(self, owner: str, session_id: str, name: str, step: int | None = None) -> Answer:
+        """Save a session's state as a named checkpoint, in place of an older one of that name, as its next step."""
+
+        async def attempt(loaded: Loaded) -> Body:
+            names = loaded.body.checkpoints
+            if name not in names and len(names) >= self._settings.max_checkpoints:
+                raise TooManyCheckpoints(f"a session may have at most {self._settings.max_checkpoints} checkpoints")
+            await self._write_checkpoint(loaded, name)
+            return loaded.body._replace(checkpoints=tuple(dict.fromkeys((*names, name))))
+
+        return await self._take(owner, session_id, step, {"save": name}, attempt)
+
+    async def forget(self, owner: str, session_id: str, name: str, step: int | None = None) -> Answer:
+        """Forget a checkpoint, as the session's next step."""
+
+        async def attempt(loaded: Loaded) -> Body:
+            self._check_name(loaded, name)
+            return loaded.body._replace(checkpoints=tuple(x for x in loaded.body.checkpoints if x != name))
+
+        answer = await self._take(owner, session_id, step, {"forget": name}, attempt)
+        await self._sessions.delete(checkpoint_id(session_id, name))
+        return answer
+
+    async def roll_back(self, owner: str, session_id: str, request: RollbackRequest) -> Answer:
+        """Return to a checkpoint, as the session's next step."""
+
+        async def attempt(loaded: Loaded) -> Body:
+            saved = await self._checkpoint(loaded, request.checkpoint)
+            return loaded.body._replace(state=saved.state, numerics=saved.numerics, inputs=saved.inputs)
+
+        return await self._take(owner, session_id, request.step, {"rollback": request.checkpoint}, attempt)
+
+    async def migrate(self, owner: str, session_id: str, request: MigrateRequest) -> Answer:
+        """Move a session to another version of its bundle by reading all its inputs again, as its next step.
+
+        Raises:
+            NotMigratable: Its inputs were not kept, or outgrew the limit, or the version cannot read them.
+        """
+
+        async def attempt(loaded: Loaded) -> Body:
+            model = self._target(loaded.record, request.bundle)
+            loaded.record = loaded.record._replace(bundle=model.bundle.tag)
+            return loaded.body._replace(state=await self._replayed(model, loaded.body), numerics=self._numerics)
+
+        return await self._take(owner, session_id, request.step, {"migrate": request.bundle}, attempt)
+
+    async def export(self, owner: str, session_id: str) -> bytes:
+        """A session as one signed blob, without its checkpoints."""
+        loaded = await self._sessions.load(owner, session_id)
+        body = loaded.body._replace(checkpoints=(), request_digest="")
+        record = loaded.record._replace(owner="", body=encode(body))
+        return seal(self._export_key, session_id.encode() + pack(record), record.bundle)
+
+    async def take_in(self, owner: str, blob: bytes, idempotency_key: str = "") -> SessionView:
+        """Open a session from an exported one: its state and its next step, under an id of its own.
+
+        Raises:
+            Malformed, BlobTampered, BlobFormatUnknown: It is not what `export` gave under the same key.
+            VersionUnknown: Its bundle version is not served here.
+        """
+        sealed = unseal(self._export_key, blob)
+        exported = unpack(sealed.payload[:_ID_LENGTH].decode(errors="replace"), sealed.payload[_ID_LENGTH:])
+        if not isinstance(exported, Record):
+            raise BlobTampered(f"the export holds no session: {exported.reason}")
+        self._on(exported.bundle)
+        try:
+            body = decode(exported.body)
+        except BodyUnreadable as error:
+            raise BlobTampered(f"the export holds no session: {error}") from error
+        body = body._replace(created_at=int(self._clock()))
+        ttl_seconds = min(exported.ttl_seconds, self._settings.max_session_ttl_seconds)
+        opened = await self._sessions.open(
+            owner, exported.bundle, exported.step, body, ttl_seconds, idempotency_key, blob
+        )
+        return opened.view()
+
+    async def _checkpoint(self, loaded: Loaded, name: str) -> Body:
+        """The content that a session had when it was saved."""
+        self._check_name(loaded, name)
+        record = await self._sessions.read(checkpoint_id(loaded.record.session_id, name))
+        if record is None:
+            raise CheckpointUnknown(f"checkpoint {name!r} is damaged or lost")
+        if record.bundle != loaded.record.bundle:
+            raise VersionUnknown(f"checkpoint {name!r} was saved on {record.bundle}; the session has left that version")
+        return decode(record.body)
+
+    def _check_name(self, loaded: Loaded, name: str) -> None:
+        if name not in loaded.body.checkpoints:
+            raise CheckpointUnknown(f"the session has no checkpoint {name!r}; it has {list(loaded.body.checkpoints)}")
+
+    async def _write_checkpoint(self, loaded: Loaded, name: str) -> None:
+        record, now = loaded.record, int(self._clock())
+        saved_id = checkpoint_id(record.session_id, name)
+        older = await self._sessions.read(saved_id)
+        ends_at = loaded.body.created_at + self._settings.max_session_lifetime_seconds
+        saved = record._replace(
+            session_id=saved_id,
+            step=older.step + 1 if older else 0,
+            used_at=now,
+            ttl_seconds=max(1, ends_at - now),
+            ended=CHECKPOINT,
+            body=encode(loaded.body._replace(answer=b"", before=None, checkpoints=())),
+        )
+        await self._sessions.write(Swap(saved, older.step if older else None))
+
+    async def _take(
+        self,
+        owner: str,
+        session_id: str,
+        step: int | None,
+        request: dict[str, Any],
+        attempt: Callable[[Loaded], Awaitable[Body]],
+    ) -> Answer:
+        """Take a step that reads no input, exactly once where it is named; its answer is the request.
+
+        Args:
+            attempt: The session's content after the step, given that before; it may change the record too.
+        """
+        digest, answer = inputs_digest(request), orjson.dumps(request)
+        record = None
+        for _ in range(MAX_ATTEMPTS):
+            loaded = await self._sessions.load(owner, session_id)
+            record = loaded.record
+            if step is not None and step == record.step - 1 and digest == loaded.body.digest:
+                return Answer(session_id, record.step, loaded.body.answer)
+            _check_step(record, step)
+            following = (await attempt(loaded))._replace(digest=digest, answer=answer, before=None)
+            advanced = loaded.record._replace(step=record.step + 1, used_at=int(self._clock()), body=encode(following))
+            if await self._sessions.write(Swap(advanced, record.step)):
+                return Answer(session_id, advanced.step, answer)
+        raise StepConflict("other writers keep taking this session's steps", record.step if record else 0)
+
+    def _target(self, record: Record, tag: str | None) -> ServedModel[Any]:
+        name = model_name(record.bundle)
+        if tag is None:
+            if name not in self._models:
+                raise ModelUnknown(f"no model {name!r} is served now")
+            return self._models[name]
+        if model_name(tag) != name:
+            raise NotMigratable(f"the session lives on {record.bundle}; {tag} is no version of that")
+        return self._on(tag)
+
+    async def _replayed(self, model: ServedModel[Any], body: Body) -> SequenceState:
+        if body.inputs is None:
+            raise NotMigratable("the session keeps no inputs to read again (`keep_inputs`), or they outgrew the limit")
+        state = model.initial_state()
+        try:
+            for step, inputs in kept_steps(body.inputs):
+                state = await _taken(model, state, inputs, derived_seed(body.secret.hex(), step))
+        except ServiceError as error:
+            raise NotMigratable(f"{model.bundle.tag} cannot read the session's inputs: {error}") from error
+        return state
+
+
+async def _taken(model: ServedModel[Any], state: SequenceState, inputs: dict[str, Any], seed: int) -> SequenceState:
+    """The state after one step that was kept."""
+    if not model.takes_tensors(inputs):
+        _, following = await model.step(state, model.parse(inputs), seed)
+        return following
+    items = model.items(state, model.read_tensors(inputs))
+    advance = await model.engine.advance("encode", items.state.row, {"x": items.values}, len(items.values))
+    return items.state.advanced(advance.row, items.values.size)
+
+
+def _check_step(record: Record, step: int | None) -> None:
+    if step is not None and step != record.step:
+        raise StepConflict(f"step {step} is not next; step {record.step} is", record.step)

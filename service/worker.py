@@ -1,0 +1,196 @@
+"""One worker process: everything that serves, put together, started and stopped in order."""
+
+import asyncio
+import logging
+import os
+import signal
+import time
+from collections.abc import Coroutine
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from service.allocator import keep_freed_memory
+from service.api.auth import AuthMiddleware
+from service.api.body import BodyMiddleware
+from service.api.disconnect import DisconnectMiddleware
+from service.api.inference import Inference
+from service.api.measure import MeasureMiddleware
+from service.api.models import ModelRoutes
+from service.api.plain import PlainApp
+from service.api.problem import ProblemMiddleware
+from service.api.repository import RepositoryRoutes
+from service.api.sessions import SessionRoutes
+from service.api.steps import StepRoutes
+from service.api.stream import Stream
+from service.catalog import Catalog, configured_bundles
+from service.collector import collect_when_idle
+from service.fast_port import FastPort
+from service.graveyard import Graveyard
+from service.keys import Keys
+from service.metrics import Metrics, RequestTally
+from service.parent import die_with_parent
+from service.reload import Reloader
+from service.sessions import Sessions
+from service.settings import (
+    BundleSettings,
+    EngineSettings,
+    ExportSettings,
+    KeySettings,
+    ServerSettings,
+    SessionSettings,
+)
+from service.steps import Steps
+from service.stores.base import Record
+from service.stores.connect import open_store
+from service.stores.measured import MeasuredStore
+from service.travel import Travel
+
+logger = logging.getLogger(__name__)
+
+SWEEP_SECONDS = 5.0
+FLUSH_SECONDS = 0.25
+EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Worker:
+    """All parts of a worker.
+
+    Args:
+        server: Where it listens.
+        worker_index: Which of the service's workers it is, from 1 on.
+    """
+
+    def __init__(self, server: ServerSettings, worker_index: int) -> None:
+        die_with_parent()
+        keep_freed_memory()
+        settings, bundle_settings = SessionSettings(), BundleSettings()
+        self._server = server
+        self.metrics = Metrics()
+        self.tally = RequestTally(self.metrics)
+        keys = KeySettings().api_keys
+        self.keys = Keys(Path(keys)) if keys else None
+        self.store = MeasuredStore(open_store(settings), self.metrics)
+        self.catalog = Catalog(bundle_settings, EngineSettings(), self.metrics)
+        self.reloader = Reloader(
+            self.catalog,
+            self.store,
+            f"{os.uname().nodename}:{server.port}:{worker_index}",
+            configured_bundles(bundle_settings),
+            followed=bundle_settings.followed,
+        )
+        graveyard = Graveyard(self.store, self.metrics, settings.remember_ended_seconds, time.time)
+        self.steps = Steps(
+            self.store,
+            self.catalog,
+            settings,
+            self.metrics,
+            server.request_timeout_seconds,
+            lambda record: self._spawn(self._expire(record)),
+        )
+        self.sessions = Sessions(self.store, self.catalog, settings, self.metrics, graveyard, self.steps.is_under_way)
+        key = ExportSettings().export_key.get_secret_value().encode()
+        self.travel = Travel(
+            self.sessions, self.catalog, self.catalog.on, self.catalog.numerics, settings, key, time.time
+        )
+        self.inference = Inference(self.catalog, self.metrics, server.request_timeout_seconds)
+        self.stream = Stream(self.steps, self.tally, server.max_body_bytes)
+        self.plain = AuthMiddleware(
+            PlainApp(StepRoutes(self.steps, server.max_body_bytes), self.stream, self._routes(), self.tally), self.keys
+        )
+        self._fast_port = FastPort(self.plain, server.host, server.fast_port) if server.fast_port else None
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self.is_ready = False
+        self.document: dict[str, Any] = {}
+
+    async def start(self) -> None:
+        """Start what needs the event loop, and only then be ready."""
+        await self.reloader.open()
+        self.catalog.start()
+        if self._fast_port is not None:
+            self._fast_port.start()
+        for work in (
+            self.reloader.follow_forever(),
+            collect_when_idle(lambda: self.steps.is_idle),
+            _repeat(SWEEP_SECONDS, self.sessions.sweep),
+            _repeat(FLUSH_SECONDS, self._flush),
+        ):
+            self._spawn(work)
+        self._drain_on_sigterm()
+        self.is_ready = True
+
+    async def stop(self) -> None:
+        """Answer what is under way, and stop in the opposite order."""
+        self.is_ready = False
+        await self.steps.drain()
+        await self.stream.stop()
+        if self._fast_port is not None:
+            await self._fast_port.stop()
+        await self.reloader.leave()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.catalog.stop()
+        await self.store.close()
+
+    def layers(self, app: ASGIApp) -> ASGIApp:
+        """What every route passes but the hot paths, which do all of this themselves."""
+        app = DisconnectMiddleware(ProblemMiddleware(app))
+        return MeasureMiddleware(BodyMiddleware(app, max_body_bytes=self._server.max_body_bytes), tally=self.tally)
+
+    def _routes(self) -> ASGIApp:
+        routes = [
+            *SessionRoutes(self.sessions, self.travel).routes(),
+            *ModelRoutes(self.catalog).routes(),
+            *RepositoryRoutes(self.catalog, self.reloader).routes(),
+            Route("/metrics", self._exposition),
+            Route("/docs.json", self._openapi),
+        ]
+        return self.layers(Starlette(routes=routes))
+
+    def _drain_on_sigterm(self) -> None:
+        """Be not ready first, for as long as load balancers need to see it, and stop only then."""
+        stop = signal.getsignal(signal.SIGTERM)
+        loop = asyncio.get_running_loop()
+
+        def drain(number: int, _: FrameType | None) -> None:
+            self.is_ready = False
+            signal.signal(signal.SIGTERM, stop)
+            loop.call_soon_threadsafe(loop.call_later, self._server.drain_seconds, os.kill, os.getpid(), number)
+
+        signal.signal(signal.SIGTERM, drain)
+
+    def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _expire(self, record: Record) -> None:
+        await self.sessions.expire(record)
+
+    async def _flush(self) -> None:
+        self.tally.flush()
+
+    async def _exposition(self, request: Request) -> Response:
+        self.tally.flush()
+        await self.sessions.measure()
+        return Response(self.metrics.exposition(), media_type=EXPOSITION)
+
+    async def _openapi(self, request: Request) -> Response:
+        return JSONResponse(self.document)
+
+
+async def _repeat(seconds: float, work: Any) -> None:  # noqa: ANN401  any coroutine function without arguments
+    """Do something every so often; one failure must not end all later ones."""
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await work()
+        except Exception:
+            logger.exception("%s failed", work.__qualname__)

@@ -95,6 +95,8 @@ class SessionSettings(_Settings):
     max_session_ttl_seconds: int = Field(30 * 86400, ge=1)
     max_session_lifetime_seconds: int = Field(90 * 86400, ge=1)
     max_sessions: int = Field(1_000_000, ge=1)
+    max_store_bytes: int = Field(64 * 2**30, ge=1)
+    durability: Literal["process", "commit"] = "process"
     max_kept_input_bytes: int = Field(2**18, ge=0)
     max_checkpoints: int = Field(16, ge=0)
     allow_numerics_change: bool = False

@@ -1,9 +1,13 @@
 """A store by its URL."""
 
-from urllib.parse import urlsplit
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from service.settings import SessionSettings
 from service.stores.base import Store
+from service.stores.lmdb import LmdbStore
 from service.stores.memory import MemoryStore
 
 
@@ -12,12 +16,41 @@ class StoreUnknown(Exception):
 
 
 def open_store(settings: SessionSettings) -> Store:
-    """Open the store that is configured.
+    """The store that is configured; files and connections are opened at its first use.
 
     Raises:
-        StoreUnknown: The URL's scheme names no backend.
+        StoreUnknown: The URL's scheme names no backend, or it is not a URL of that backend.
     """
     scheme = urlsplit(settings.store).scheme
+    limits = settings.max_sessions, settings.max_store_bytes
     if scheme == "memory":
-        return MemoryStore(settings.max_sessions)
-    raise StoreUnknown(f"UNROLLED_STORE={settings.store!r}: no store of kind {scheme!r}; there is memory://")
+        return MemoryStore(*limits)
+    if scheme == "lmdb":
+        return LmdbStore(lmdb_directory(settings.store), *limits, settings.durability)
+    if scheme in ("redis", "rediss"):
+        from service.stores.redis import RedisStore
+
+        return RedisStore(settings.store, *limits)
+    raise StoreUnknown(
+        f"UNROLLED_STORE={settings.store!r}: no store of kind {scheme!r}; there are lmdb://, redis://, rediss:// and "
+        "memory://"
+    )
+
+
+def lmdb_directory(url: str, environment: Mapping[str, str] = os.environ) -> Path:
+    """The directory that an lmdb:// URL names; without a path, one among the user's state files.
+
+    Raises:
+        StoreUnknown: It names none.
+    """
+    parts = urlsplit(url)
+    if parts.scheme != "lmdb" or parts.netloc or parts.query or parts.fragment:
+        raise StoreUnknown(f"{url!r} names no directory: write lmdb:///absolute/path, or lmdb:// for the user's own")
+    path = unquote(parts.path)
+    return Path(path) if path.strip("/") else _state_directory(environment) / "unrolled" / "sessions"
+
+
+def _state_directory(environment: Mapping[str, str]) -> Path:
+    """By the XDG base directory specification, which ignores a relative path."""
+    given = Path(environment.get("XDG_STATE_HOME", ""))
+    return given if given.is_absolute() else Path.home() / ".local" / "state"

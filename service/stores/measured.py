@@ -1,11 +1,15 @@
 """A store whose calls are timed and whose failures are counted."""
 
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Sequence
+from typing import TypeVar
+
+from prometheus_client import Counter, Histogram
 
 from service.metrics import Metrics
-from service.stores.base import Full, Record, Store, Swap
+from service.stores.base import Count, Damaged, Full, Record, Store, Swap
+
+Result = TypeVar("Result")
 
 
 class MeasuredStore:
@@ -14,44 +18,63 @@ class MeasuredStore:
     def __init__(self, store: Store, metrics: Metrics) -> None:
         self._store = store
         self._metrics = metrics
+        self._ops: dict[str, tuple[Histogram, Counter]] = {}
         self.backend = store.backend
 
-    async def load(self, session_ids: Sequence[str]) -> list[Record | None]:
-        async with self._measured("load"):
-            return await self._store.load(session_ids)
+    async def load(self, session_ids: Sequence[str]) -> list[Record | Damaged | None]:
+        return await self._measured("load", self._store.load(session_ids))
 
     async def swap(self, swaps: Sequence[Swap]) -> list[bool]:
-        async with self._measured("swap"):
-            return await self._store.swap(swaps)
+        return await self._measured("swap", self._store.swap(swaps))
 
     async def delete(self, session_ids: Sequence[str]) -> None:
-        async with self._measured("delete"):
-            await self._store.delete(session_ids)
+        await self._measured("delete", self._store.delete(session_ids))
 
-    async def expired(self, now: float, limit: int) -> list[Record]:
-        async with self._measured("expired"):
-            return await self._store.expired(now, limit)
+    async def overdue(self, now: int, limit: int) -> list[Record]:
+        return await self._measured("overdue", self._store.overdue(now, limit))
+
+    async def idlest(self, limit: int) -> list[Record]:
+        return await self._measured("idlest", self._store.idlest(limit))
 
     async def page(self, owner: str, after: str, limit: int) -> list[Record]:
-        async with self._measured("page"):
-            return await self._store.page(owner, after, limit)
+        return await self._measured("page", self._store.page(owner, after, limit))
 
-    async def count(self) -> tuple[int, int]:
-        async with self._measured("count"):
-            return await self._store.count()
+    async def count(self) -> Count:
+        return await self._measured("count", self._store.count())
+
+    async def bundles(self) -> dict[str, int]:
+        return await self._measured("bundles", self._store.bundles())
+
+    async def note(self, name: str, value: bytes | None) -> None:
+        await self._measured("note", self._store.note(name, value))
+
+    async def note_once(self, name: str, value: bytes) -> bytes:
+        return await self._measured("note_once", self._store.note_once(name, value))
+
+    async def notes(self, prefix: str) -> dict[str, bytes]:
+        return await self._measured("notes", self._store.notes(prefix))
 
     async def close(self) -> None:
         await self._store.close()
 
-    @asynccontextmanager
-    async def _measured(self, op: str) -> AsyncIterator[None]:
+    async def _measured(self, op: str, call: Awaitable[Result]) -> Result:
+        duration, errors = self._ops.get(op) or self._metrics_of(op)
         started = time.perf_counter()
         try:
-            yield
+            return await call
         except Full:
             raise
         except Exception:
-            self._metrics.store_errors.labels(self.backend, op).inc()
+            errors.inc()
             raise
         finally:
-            self._metrics.store_duration.labels(self.backend, op).observe(time.perf_counter() - started)
+            duration.observe(time.perf_counter() - started)
+
+    def _metrics_of(self, op: str) -> tuple[Histogram, Counter]:
+        """An op's metrics, looked up once: on the way of every step a lookup by label costs more than the call."""
+        metrics = (
+            self._metrics.store_duration.labels(self.backend, op),
+            self._metrics.store_errors.labels(self.backend, op),
+        )
+        self._ops[op] = metrics
+        return metrics

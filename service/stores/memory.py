@@ -1,52 +1,90 @@
 """Sessions in this process's memory: for tests, and for one worker that may forget."""
 
-from collections.abc import Sequence
+from bisect import bisect_right, insort
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import islice
 
-from service.stores.base import Full, Record, Swap
+from service.stores.base import CHECKPOINT, Count, Damaged, Full, Record, Swap
+
+SECONDS_PER_MINUTE = 60
 
 
 class MemoryStore:
-    """A dictionary behind the store contract.
+    """Dictionaries behind the store contract.
 
     Args:
-        max_records: Live sessions that find room. As many ended ones are remembered, the latest.
+        max_sessions: Live sessions that find room.
+        max_bytes: Bytes of bodies beyond which no new session finds room.
     """
 
     backend = "memory"
 
-    def __init__(self, max_records: int) -> None:
-        self._max_records = max_records
+    def __init__(self, max_sessions: int, max_bytes: int = 2**63 - 1) -> None:
+        self._max_sessions = max_sessions
+        self._max_bytes = max_bytes
         self._records: dict[str, Record] = {}
-        self._ended: dict[str, None] = {}
-        self._num_live = 0
+        self._ids_by_owner: defaultdict[str, list[str]] = defaultdict(list)
+        self._by_use = _Minutes()
+        self._by_expiry = _Minutes()
+        self._bundles: Counter[str] = Counter()
         self._num_bytes = 0
+        self._notes: dict[str, bytes] = {}
 
-    async def load(self, session_ids: Sequence[str]) -> list[Record | None]:
+    async def load(self, session_ids: Sequence[str]) -> list[Record | Damaged | None]:
         return [self._records.get(session_id) for session_id in session_ids]
 
     async def swap(self, swaps: Sequence[Swap]) -> list[bool]:
-        new = sum(swap.expected_step is None for swap in swaps)
-        if new and self._num_live + new > self._max_records:
-            raise Full(f"{self._num_live} of {self._max_records} records are taken")
+        self._make_sure_of_room(swaps)
         return [self._swap(swap) for swap in swaps]
 
     async def delete(self, session_ids: Sequence[str]) -> None:
         for session_id in session_ids:
             self._put(session_id, None)
 
-    async def expired(self, now: float, limit: int) -> list[Record]:
-        overdue = [record for record in self._records.values() if record.expires_at <= now]
-        return sorted(overdue, key=lambda record: record.expires_at)[:limit]
+    async def overdue(self, now: int, limit: int) -> list[Record]:
+        due = (self._records[session_id] for session_id in self._by_expiry.until(now // SECONDS_PER_MINUTE))
+        return list(islice((record for record in due if record.expires_at <= now), limit))
+
+    async def idlest(self, limit: int) -> list[Record]:
+        return [self._records[session_id] for session_id in islice(self._by_use.until(None), limit)]
 
     async def page(self, owner: str, after: str, limit: int) -> list[Record]:
-        own = [record for record in self._records.values() if record.owner == owner and record.session_id > after]
-        return sorted(own, key=lambda record: record.session_id)[:limit]
+        ids = self._ids_by_owner.get(owner, [])
+        first = bisect_right(ids, after)
+        return [self._records[session_id] for session_id in ids[first : first + limit]]
 
-    async def count(self) -> tuple[int, int]:
-        return self._num_live, self._num_bytes
+    async def count(self) -> Count:
+        return Count(self._bundles.total(), self._num_bytes)
+
+    async def bundles(self) -> dict[str, int]:
+        return dict(+self._bundles)
+
+    async def note(self, name: str, value: bytes | None) -> None:
+        if value is None:
+            self._notes.pop(name, None)
+        else:
+            self._notes[name] = value
+
+    async def note_once(self, name: str, value: bytes) -> bytes:
+        return self._notes.setdefault(name, value)
+
+    async def notes(self, prefix: str) -> dict[str, bytes]:
+        return {name: value for name, value in self._notes.items() if name.startswith(prefix)}
 
     async def close(self) -> None:
-        self._records.clear()
+        self.__init__(self._max_sessions, self._max_bytes)  # type: ignore[misc]  # a closed store forgets
+
+    def _make_sure_of_room(self, swaps: Sequence[Swap]) -> None:
+        new = {
+            swap.record.session_id: len(swap.record.body)
+            for swap in swaps
+            if swap.expected_step is None and not swap.record.ended and swap.record.session_id not in self._records
+        }
+        if new and self._bundles.total() + len(new) > self._max_sessions:
+            raise Full(f"{self._bundles.total()} of {self._max_sessions} sessions live")
+        if new and self._num_bytes + sum(new.values()) > self._max_bytes:
+            raise Full(f"{self._num_bytes} of {self._max_bytes} bytes are taken")
 
     def _swap(self, swap: Swap) -> bool:
         stored = self._records.get(swap.record.session_id)
@@ -57,17 +95,54 @@ class MemoryStore:
 
     def _put(self, session_id: str, record: Record | None) -> None:
         before = self._records.pop(session_id, None)
-        self._ended.pop(session_id, None)
+        if before is not None:
+            self._withdraw(before)
         if record is not None:
             self._records[session_id] = record
-            if record.ended:
-                self._remember(session_id)
-        for changed, sign in ((before, -1), (record, 1)):
-            if changed is not None and not changed.ended:
-                self._num_live += sign
-                self._num_bytes += sign * len(changed.body)
+            self._enter(record)
 
-    def _remember(self, session_id: str) -> None:
-        self._ended[session_id] = None
-        if len(self._ended) > self._max_records:
-            self._put(next(iter(self._ended)), None)
+    def _enter(self, record: Record) -> None:
+        self._num_bytes += len(record.body)
+        self._by_expiry.add(record.expires_at // SECONDS_PER_MINUTE, record.session_id)
+        if record.ended != CHECKPOINT:
+            insort(self._ids_by_owner[record.owner], record.session_id)
+        if not record.ended:
+            self._by_use.add(record.used_at // SECONDS_PER_MINUTE, record.session_id)
+            self._bundles[record.bundle] += 1
+
+    def _withdraw(self, record: Record) -> None:
+        self._num_bytes -= len(record.body)
+        self._by_expiry.discard(record.expires_at // SECONDS_PER_MINUTE, record.session_id)
+        if record.ended != CHECKPOINT:
+            self._withdraw_from_owner(record)
+        if not record.ended:
+            self._by_use.discard(record.used_at // SECONDS_PER_MINUTE, record.session_id)
+            self._bundles[record.bundle] -= 1
+
+    def _withdraw_from_owner(self, record: Record) -> None:
+        ids = self._ids_by_owner[record.owner]
+        del ids[bisect_right(ids, record.session_id) - 1]
+        if not ids:
+            del self._ids_by_owner[record.owner]
+
+
+class _Minutes:
+    """Ids by minute, the earliest first."""
+
+    def __init__(self) -> None:
+        self._ids: dict[int, dict[str, None]] = {}
+
+    def add(self, minute: int, session_id: str) -> None:
+        self._ids.setdefault(minute, {})[session_id] = None
+
+    def discard(self, minute: int, session_id: str) -> None:
+        del self._ids[minute][session_id]
+        if not self._ids[minute]:
+            del self._ids[minute]
+
+    def until(self, last: int | None) -> Iterator[str]:
+        """The ids of all minutes up to `last`, or of all."""
+        for minute in sorted(self._ids):
+            if last is not None and minute > last:
+                return
+            yield from self._ids[minute]

@@ -1,94 +1,251 @@
 """What every store promises, run against each backend."""
 
-from collections.abc import Callable
-from dataclasses import replace
+import os
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from service.stores.base import Full, Record, Store, Swap
+from service.ids import new_session_id
+from service.stores.base import CHECKPOINT, Count, Full, Record, Store, Swap
 from service.stores.memory import MemoryStore
+from tests.service.stores.conftest import MAX_BYTES
 
 pytestmark = pytest.mark.anyio
-RECORD = Record("a", "ann", step=0, expires_at=100.0, body=b"state")
+
+MINUTE = 60
+A, B, C, D, E, F = (new_session_id(1000.0 * n) for n in range(6))
+RECORD = Record(A, "ann", "echo:1", step=0, used_at=6000, ttl_seconds=600, body=b"state")
 
 
-@pytest.fixture(params=[MemoryStore], ids=["memory"])
-def store(request: pytest.FixtureRequest) -> Store:
-    opened: Callable[[int], Store] = request.param
-    return opened(5)
+def named(session_id: str, **changes: object) -> Record:
+    return RECORD._replace(session_id=session_id, **changes)
+
+
+def ids_of(records: list[Record]) -> list[str]:
+    return [record.session_id for record in records]
 
 
 async def create(store: Store, *records: Record) -> None:
     assert await store.swap([Swap(record, None) for record in records]) == [True] * len(records)
 
 
+async def pages(store: Store, owner: str, limit: int) -> list[str]:
+    """All pages of an owner, one after the other."""
+    found: list[str] = []
+    while page := await store.page(owner, found[-1] if found else "", limit):
+        found += ids_of(page)
+    return found
+
+
 async def test_what_was_written_is_loaded_in_the_order_asked_for(store: Store) -> None:
-    other = replace(RECORD, session_id="b", body=b"")
+    other = named(B, body=b"", owner="", bundle="", step=2**40)
     await create(store, RECORD, other)
-    assert await store.load(["b", "nobody", "a"]) == [other, None, RECORD]
+    assert await store.load([B, C, A, B]) == [other, None, RECORD, other]
+    assert await store.load([]) == []
+
+
+@pytest.mark.parametrize("length", [0, 1, 1800, 1900, 2000, 4000, 4050, 4096, 4200, 6000, 8192, 9000])
+async def test_a_body_of_any_length_comes_back(store: Store, length: int) -> None:
+    for step, body in enumerate([os.urandom(length), b"short", os.urandom(length // 2)]):
+        record = named(A, step=step, body=body)
+        assert await store.swap([Swap(record, step - 1 if step else None)]) == [True]
+        assert await store.load([A]) == [record]
+        assert await store.count() == Count(1, len(body))
+
+
+@pytest.mark.parametrize("junk", ["", "nobody", "../../etc", A[:-1], A + "A", "ü" * 28, "\ud800", "x" * 5000, "\0"])
+async def test_what_is_no_id_is_not_found(store: Store, junk: str) -> None:
+    await create(store, RECORD)
+    assert await store.load([junk, A]) == [None, RECORD]
+    await store.delete([junk])
+    assert await store.page("ann", junk, 5) in ([], [RECORD])
+
+
+async def test_another_spelling_of_an_id_is_not_found(store: Store) -> None:
+    record = named("____" * 7)
+    await create(store, record)
+    assert await store.load(["////" * 7]) == [None]
 
 
 async def test_a_swap_needs_the_step_that_is_stored(store: Store) -> None:
     await create(store, RECORD)
-    first, second = replace(RECORD, step=1, body=b"first"), replace(RECORD, step=1, body=b"second")
+    first, second = named(A, step=1, body=b"first"), named(A, step=1, body=b"second")
     assert await store.swap([Swap(first, 0), Swap(second, 0)]) == [True, False]
-    assert await store.load(["a"]) == [first]
+    assert await store.load([A]) == [first]
+    assert await store.swap([Swap(second, 0), Swap(second, 7), Swap(named(A, step=2), 1)]) == [False, False, True]
 
 
 async def test_a_record_is_created_only_once(store: Store) -> None:
     await create(store, RECORD)
-    assert await store.swap([Swap(replace(RECORD, owner="eve"), None)]) == [False]
-    assert await store.load(["a"]) == [RECORD]
+    assert await store.swap([Swap(named(A, owner="eve"), None)]) == [False]
+    assert await store.swap([Swap(named(B), None), Swap(named(B, owner="eve"), None)]) == [True, False]
+    assert await store.load([A, B]) == [RECORD, named(B)]
 
 
 async def test_a_swap_of_what_is_not_there_writes_nothing(store: Store) -> None:
-    assert await store.swap([Swap(RECORD, 0)]) == [False]
-    assert await store.load(["a"]) == [None]
+    assert await store.swap([Swap(RECORD, 0), Swap(named(B), None)]) == [False, True]
+    assert await store.load([A, B]) == [None, named(B)]
 
 
-async def test_a_full_store_refuses_new_records_and_takes_steps(store: Store) -> None:
-    await create(store, *(replace(RECORD, session_id=str(n)) for n in range(5)))
+async def test_a_full_store_refuses_new_sessions_and_takes_steps(store: Store) -> None:
+    await create(store, *map(named, [A, B, C, D]))
     with pytest.raises(Full):
-        await store.swap([Swap(RECORD, None)])
-    assert await store.swap([Swap(replace(RECORD, session_id="3", step=1), 0)]) == [True]
+        await store.swap([Swap(named(E), None), Swap(named(F), None)])
+    assert await store.load([E, F]) == [None, None]
+    await create(store, named(E))
+    with pytest.raises(Full):
+        await store.swap([Swap(named(A, step=1), 0), Swap(named(F), None)])
+    assert await store.swap([Swap(named(D, step=1), 0), Swap(named(A), None)]) == [True, False]
+    await create(store, named(F, ended="ended", body=b""))
 
 
-async def test_ended_records_take_no_room_and_the_latest_are_remembered(store: Store) -> None:
-    for name in "abcdefgh":
-        await create(store, replace(RECORD, session_id=name))
-        assert await store.swap([Swap(replace(RECORD, session_id=name, step=1, ended="ended", body=b""), 0)]) == [True]
-    remembered = [record.session_id for record in await store.load(list("abcdefgh")) if record]
-    assert remembered == list("defgh")
-    assert await store.count() == (0, 0)
+async def test_a_store_that_is_full_of_bytes_takes_steps_and_checkpoints(store: Store) -> None:
+    await create(store, named(A, body=bytes(MAX_BYTES)))
+    with pytest.raises(Full):
+        await store.swap([Swap(named(B), None)])
+    assert await store.swap([Swap(named(A, step=1, body=bytes(MAX_BYTES + 1)), 0)]) == [True]
+    await create(store, named(f"{A}~before", ended=CHECKPOINT, body=b"saved"))
+    assert await store.count() == Count(1, MAX_BYTES + 6)
+
+
+async def test_an_end_makes_room(store: Store) -> None:
+    await create(store, *map(named, [A, B, C, D, E]))
+    assert await store.swap([Swap(named(A, step=1, ended="evicted", body=b""), 0)]) == [True]
+    await create(store, named(F))
+    assert await store.bundles() == {"echo:1": 5}
 
 
 async def test_deleted_records_never_existed(store: Store) -> None:
-    await create(store, RECORD)
-    await store.delete(["a", "nobody"])
-    assert await store.load(["a"]) == [None]
+    await create(store, RECORD, named(B, body=bytes(5000)))
+    await store.delete([A, F, B])
+    assert await store.load([A, B]) == [None, None]
+    assert await store.count() == Count(0, 0)
+    assert await store.bundles() == {}
+    assert await store.page("ann", "", 9) == await store.idlest(9) == await store.overdue(10**6, 9) == []
     await create(store, RECORD)
 
 
-async def test_the_longest_overdue_come_first(store: Store) -> None:
-    records = [replace(RECORD, session_id=name, expires_at=at) for name, at in [("a", 30.0), ("b", 10.0), ("c", 50.0)]]
-    await create(store, *records)
-    assert [record.session_id for record in await store.expired(30.0, 10)] == ["b", "a"]
-    assert [record.session_id for record in await store.expired(99.0, 1)] == ["b"]
+async def test_overdue_records_of_all_kinds_are_found_within_a_minute(store: Store) -> None:
+    checkpoint = named(f"{A}~saved", ended=CHECKPOINT, used_at=6000, ttl_seconds=60)
+    ended = named(B, ended="ended", body=b"", used_at=6030, ttl_seconds=60)
+    await create(store, named(A, used_at=6000, ttl_seconds=600), ended, checkpoint)
+    assert await store.overdue(6059, 9) == []
+    assert set(await store.overdue(6090 + MINUTE, 9)) == {ended, checkpoint}
+    assert len(await store.overdue(6600 + MINUTE, 9)) == 3
+    assert len(await store.overdue(6600 + MINUTE, 2)) == 2
+
+
+async def test_a_use_puts_off_the_end(store: Store) -> None:
+    await create(store, *map(named, [A, B]))
+    used = named(A, step=1, used_at=6500)
+    assert await store.swap([Swap(used, 0)]) == [True]
+    assert await store.overdue(6600 + MINUTE, 9) == [named(B)]
+    assert await store.overdue(7100 - 1, 9) == [named(B)]
+    assert set(await store.overdue(7100 + MINUTE, 9)) == {named(B), used}
+
+
+async def test_a_shorter_life_counts_at_once(store: Store) -> None:
+    await create(store, named(A, ttl_seconds=10**6))
+    ended = named(A, step=1, ended="ended", body=b"", used_at=6060, ttl_seconds=0)
+    assert await store.swap([Swap(ended, 0)]) == [True]
+    assert await store.overdue(6060 + MINUTE, 9) == [ended]
+
+
+async def test_the_least_recently_used_comes_first(store: Store) -> None:
+    await create(store, *(named(each, used_at=at * MINUTE) for each, at in [(A, 30), (B, 10), (C, 50), (D, 20)]))
+    await create(store, named(f"{C}~saved", ended=CHECKPOINT, used_at=0))
+    assert ids_of(await store.idlest(3)) == [B, D, A]
+    await store.swap([Swap(named(B, step=1, used_at=60 * MINUTE), 0), Swap(named(D, step=1, ended="ended"), 0)])
+    assert ids_of(await store.idlest(9)) == [A, C, B]
 
 
 async def test_an_owner_sees_pages_of_their_own(store: Store) -> None:
-    await create(
-        store, *(replace(RECORD, session_id=name) for name in "cab"), replace(RECORD, session_id="x", owner="eve")
-    )
-    first = await store.page("ann", "", 2)
-    assert [record.session_id for record in first] == ["a", "b"]
-    assert [record.session_id for record in await store.page("ann", "b", 2)] == ["c"]
+    await create(store, *map(named, [A, C, B]), named(D, owner="eve"), named(E, owner="an"))
+    await create(store, named(f"{A}~saved", ended=CHECKPOINT), named(F, ended="ended"))
+    found = await pages(store, "ann", 2)
+    assert sorted(found) == sorted([A, B, C, F])
+    assert found == await pages(store, "ann", 1) == ids_of(await store.page("ann", "", 9))
+    assert await pages(store, "nobody", 2) == []
 
 
-async def test_live_sessions_and_their_bytes_are_counted(store: Store) -> None:
-    await create(store, RECORD, replace(RECORD, session_id="b", body=b"1234567"))
-    assert await store.count() == (2, 12)
-    await store.swap([Swap(replace(RECORD, ended="expired", body=b""), 0)])
-    assert await store.count() == (1, 7)
-    await store.delete(["a", "b"])
-    assert await store.count() == (0, 0)
+async def test_pages_go_on_where_the_last_id_has_gone(store: Store) -> None:
+    await create(store, *map(named, [A, B, C, D]))
+    found = await pages(store, "ann", 4)
+    await store.delete([found[1]])
+    assert ids_of(await store.page("ann", found[1], 9)) == found[2:]
+
+
+async def test_checkpoints_are_no_sessions_and_their_bytes_count(store: Store) -> None:
+    checkpoint = named(f"{A}~a name of ümläuts", ended=CHECKPOINT, body=b"saved state")
+    await create(store, RECORD, checkpoint, named(f"{A}~" + "x" * 200, ended=CHECKPOINT, body=b"1"))
+    assert await store.load([checkpoint.session_id]) == [checkpoint]
+    assert await store.count() == Count(1, 17)
+    assert await store.page("ann", "", 9) == await store.idlest(9) == [RECORD]
+
+
+async def test_live_sessions_are_counted_by_bundle(store: Store) -> None:
+    await create(store, RECORD, named(B, bundle="echo:2", body=b"1234567"), named(C, bundle="echo:2"))
+    assert (await store.count(), await store.bundles()) == (Count(3, 17), {"echo:1": 1, "echo:2": 2})
+    await store.swap([Swap(named(A, step=1, ended="expired", body=b""), 0), Swap(named(C, step=1, bundle="echo:3"), 0)])
+    assert (await store.count(), await store.bundles()) == (Count(2, 12), {"echo:2": 1, "echo:3": 1})
+
+
+async def test_notes_are_kept_and_taken_away(store: Store) -> None:
+    await store.note("bundles/a", b"1")
+    await store.note("bundles/b", b"")
+    await store.note("other", b"3")
+    assert await store.notes("bundles/") == {"bundles/a": b"1", "bundles/b": b""}
+    await store.note("bundles/a", None)
+    await store.note("nothing", None)
+    assert await store.notes("") == {"bundles/b": b"", "other": b"3"}
+    assert await store.note_once("once", b"first") == await store.note_once("once", b"second") == b"first"
+
+
+async def test_a_record_that_cannot_be_packed_is_refused_alone(store: Store) -> None:
+    if store.backend == "memory":
+        pytest.skip("a record in memory is not packed")
+    with pytest.raises(ValueError, match="cannot be packed"):
+        await store.swap([Swap(named(B), None), Swap(named(A, owner="o" * 256), None)])
+    assert await store.load([A, B]) == [None, None]
+    await create(store, RECORD)
+
+
+RECORDS = st.builds(
+    Record,
+    session_id=st.sampled_from([A, B, C, D, f"{A}~one", f"{B}~one", "no id"]),
+    owner=st.sampled_from(["", "ann", "eve"]),
+    bundle=st.sampled_from(["echo:1", "echo:2"]),
+    step=st.integers(0, 3),
+    used_at=st.integers(0, 600),
+    ttl_seconds=st.integers(0, 600),
+    ended=st.sampled_from(["", "", "", "ended", CHECKPOINT]),
+    body=st.integers(0, 5000).map(lambda length: b"\xa5" * length),
+)
+SWAPS = st.builds(Swap, RECORDS, st.none() | st.integers(0, 3))
+
+
+@given(st.lists(st.lists(SWAPS, max_size=4) | st.sampled_from([A, B, "no id"]), max_size=12), st.integers(0, 1300))
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_any_history_leaves_what_it_leaves_in_memory(
+    store: Store, history: list[list[Swap] | str], now: int
+) -> None:
+    model = MemoryStore(5, MAX_BYTES)
+    await store.delete([A, B, C, D, f"{A}~one", f"{B}~one", "no id"])
+    for event in history:
+        assert await outcome(store, event) == await outcome(model, event)
+    every = [A, B, C, D, f"{A}~one", f"{B}~one", "no id"]
+    assert await store.load(every) == await model.load(every)
+    assert await store.count() == await model.count()
+    assert await store.bundles() == await model.bundles()
+    assert sorted(await store.page("ann", "", 9)) == sorted(await model.page("ann", "", 9))
+    assert sorted(await store.idlest(9)) == sorted(await model.idlest(9))
+    overdue = set(await store.overdue(now, 9))
+    assert set(await model.overdue(now - MINUTE, 9)) <= overdue <= set(await model.overdue(now, 9))
+
+
+async def outcome(store: Store, event: list[Swap] | str) -> object:
+    try:
+        return await (store.delete([event]) if isinstance(event, str) else store.swap(event))
+    except Full:
+        return Full

@@ -1,0 +1,111 @@
+"""What is known of an embedded store's files across crashes: a small file and two locks beside them.
+
+A killed process loses nothing, since what it wrote is in the kernel's page cache. A crash of the kernel or a loss of
+power loses what had not reached the disk, and in no order. So the file says under which boot of the machine the store
+was last opened, and whether what it held then is safe on the disk; where it is not and the boot is another, the
+store must be checked before it is served.
+
+    unsafe     written before the first write that is not synced
+    safe       written by the last process that lets go of the store, after it has synced it
+
+Knows nothing of what a store's files hold.
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, NamedTuple
+
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+FILE = "boot.json"
+OPENING = "opening.lock"
+USERS = "users.lock"
+
+
+class Boot(NamedTuple):
+    """Under which boot a store was last opened, and whether all of it is on the disk."""
+
+    boot_id: str
+    is_safe: bool
+
+
+class Users:
+    """The processes that have a store open.
+
+    Args:
+        directory: The store's, which is there.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._users: IO[bytes] | None = None
+
+    @contextmanager
+    def opening(self) -> Iterator[None]:
+        """While one process opens or closes the store the others wait."""
+        with (self._directory / OPENING).open("wb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def join(self) -> None:
+        """Be one of them; a process that dies is one no more."""
+        self._users = (self._directory / USERS).open("wb")
+        fcntl.flock(self._users, fcntl.LOCK_SH)
+
+    def is_alone(self) -> bool:
+        """Whether there is no other; asked while opening or closing."""
+        if self._users is None:
+            raise RuntimeError("a process asks whether it is alone before it has joined")
+        try:
+            fcntl.flock(self._users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        finally:
+            fcntl.flock(self._users, fcntl.LOCK_SH)  # a failed conversion drops the shared lock
+        return True
+
+    def leave(self) -> None:
+        """Be one of them no more."""
+        if self._users is not None:
+            self._users.close()
+            self._users = None
+
+
+def boot_id() -> str:
+    """The machine's running since its last start; "" where it cannot be told."""
+    try:
+        return BOOT_ID.read_text().strip()
+    except OSError:
+        return ""
+
+
+def read_boot(directory: Path) -> Boot | None:
+    """What is known of the store; None where nothing is."""
+    try:
+        content = json.loads((directory / FILE).read_bytes())
+        return Boot(str(content["boot_id"]), content["safe"] is True)
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+
+
+def write_boot(directory: Path, boot: Boot) -> None:
+    """Make it known, on the disk, before anything that follows."""
+    path, draft = directory / FILE, directory / f"{FILE}.draft"
+    with draft.open("wb") as file:
+        file.write(json.dumps({"boot_id": boot.boot_id, "safe": boot.is_safe}).encode())
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+    sync_directory(directory)
+
+
+def sync_directory(directory: Path) -> None:
+    """Bring a directory's names to the disk."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

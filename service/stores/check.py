@@ -1,0 +1,126 @@
+"""Whether an LMDB store is what was written: its pages, each record, and what is derived from the records.
+
+The pages are read by py-lmdb's own verifier, which never hands them to LMDB: a broken tree would crash the process.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from lmdb import Transaction
+from lmdb.verify import VerifyError, verify
+
+from service.stores.base import Count, Damaged, Unavailable
+from service.stores.ledger import places
+from service.stores.rows import KEY_BYTES, TAIL, filing_of, is_intact, quarantined, to_record
+from service.stores.tables import Tables
+
+logger = logging.getLogger(__name__)
+
+
+class StoreDamaged(Unavailable):
+    """The structure of the store's files is broken: nothing in it can be trusted."""
+
+    def __init__(self, directory: Path, reason: str) -> None:
+        super().__init__(
+            f"the session store in {directory} is damaged ({reason}); move the directory away to start with an empty "
+            "store, or restore a backup in its place"
+        )
+
+
+class _Row(NamedTuple):
+    key: bytes
+    head: bytes
+    tail: bytes
+
+
+def check_structure(directory: Path) -> None:
+    """Walk over the pages of a store that no process has open.
+
+    Raises:
+        StoreDamaged: They are not a whole and sound store.
+    """
+    try:
+        problems = verify(str(directory))  # type: ignore[no-untyped-call]
+    except (VerifyError, OSError) as error:
+        raise StoreDamaged(directory, str(error)) from error
+    if problems:
+        raise StoreDamaged(directory, f"{len(problems)} problems, the first: {problems[0]}")
+
+
+def check_records(tables: Tables, txn: Transaction[bytes]) -> int:
+    """Check every record and build indexes and counts again where they are not those of the records.
+
+    Returns:
+        How many records are damaged; each of them stays where it is, and is told by its id.
+    """
+    num_damaged = sum(isinstance(to_record(row.key, None, row.head, row.tail), Damaged) for row in _rows(tables, txn))
+    if not _is_derived_right(tables, txn):
+        logger.warning("indexes and counts of the session store are not those of its records: built again")
+        rebuild(tables, txn)
+    return num_damaged
+
+
+def rebuild(tables: Tables, txn: Transaction[bytes]) -> None:
+    """Build indexes and counts from the records; damaged heads are marked as in none of them."""
+    for table in (tables.by_owner, tables.by_use, tables.by_expiry, tables.counts):
+        txn.drop(table, delete=False)
+    ledger = tables.ledger(txn)
+    damaged: list[_Row] = []
+    for row in _rows(tables, txn):
+        if is_intact(row.key, row.head):
+            ledger.move(row.key, None, filing_of(row.head))
+        else:
+            damaged.append(row)
+    ledger.close()
+    for row in damaged:
+        txn.put(row.key, quarantined(row.head), db=tables.records)
+
+
+def count_records(tables: Tables, txn: Transaction[bytes]) -> tuple[Count, dict[str, int]]:
+    """Live records, bytes and bundles, counted one by one."""
+    bundles: Counter[str] = Counter()
+    num_bytes = 0
+    for row in _rows(tables, txn):
+        if is_intact(row.key, row.head):
+            filing = filing_of(row.head)
+            num_bytes += filing.num_bytes
+            if filing.bundle is not None:
+                bundles[filing.bundle.decode()] += 1
+    return Count(bundles.total(), num_bytes), dict(bundles)
+
+
+def _is_derived_right(tables: Tables, txn: Transaction[bytes]) -> bool:
+    """Whether each record is where it should be found, nothing else is found there, and the counts are right."""
+    indexes = (tables.by_owner, tables.by_use, tables.by_expiry)
+    cursors = [txn.cursor(index) for index in indexes]
+    num_entries = [0] * len(indexes)
+    for row in _rows(tables, txn):
+        if not is_intact(row.key, row.head):
+            continue
+        for position, place in enumerate(places(filing_of(row.head))):
+            if place is not None:
+                num_entries[position] += 1
+                if not cursors[position].set_key_dup(place, row.key):
+                    return False
+    found = [txn.stat(index)["entries"] for index in indexes]
+    return found == num_entries and count_records(tables, txn) == (tables.count(txn), tables.bundles(txn))
+
+
+def _rows(tables: Tables, txn: Transaction[bytes]) -> Iterator[_Row]:
+    """All records; a tail without its head is none."""
+    head: tuple[bytes, bytes] | None = None
+    for key, value in txn.cursor(tables.records):
+        if len(key) == KEY_BYTES:
+            if head is not None:
+                yield _Row(*head, b"")
+            head = key, value
+        elif head is not None and key == head[0] + TAIL:
+            yield _Row(*head, value)
+            head = None
+    if head is not None:
+        yield _Row(*head, b"")

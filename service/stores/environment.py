@@ -1,0 +1,127 @@
+"""An LMDB environment of this process: opened when it is safe to, closed so that the next opening need not check it."""
+
+import errno
+import logging
+from pathlib import Path
+
+import lmdb
+
+from service.stores.base import Unavailable
+from service.stores.boot import Boot, Users, boot_id, read_boot, sync_directory, write_boot
+from service.stores.check import StoreDamaged, check_records, check_structure
+from service.stores.tables import NUM_TABLES, Tables
+
+logger = logging.getLogger(__name__)
+
+DATA = "data.mdb"
+MAX_READERS = 1024
+_BROKEN = (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.InvalidError, lmdb.VersionMismatchError)
+
+
+class OpenedStore:
+    """The environment, its tables and this process's place among its users. Opens on construction.
+
+    Args:
+        directory: The store's; made if it is not there.
+        map_size: Bytes that the store may grow to; address space, not memory.
+        is_synced: Whether each commit goes to the disk.
+        max_sessions: Live records that find room.
+        max_bytes: Bytes of bodies beyond which no new live record finds room.
+
+    Raises:
+        StoreDamaged: The machine has crashed since the store was last used, and its files are no store any more.
+    """
+
+    def __init__(self, directory: Path, map_size: int, is_synced: bool, max_sessions: int, max_bytes: int) -> None:
+        self._directory = directory
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._users = Users(directory)
+        with self._users.opening():
+            known = read_boot(directory)
+            must_check = _must_check(directory, known)
+            if must_check:
+                logger.warning("the machine has crashed since the session store was last used: checking all of it")
+                check_structure(directory)
+            self.environment = _open(directory, map_size, is_synced)
+            try:
+                self._users.join()
+                self.tables = Tables(self.environment, max_sessions, max_bytes)
+                if must_check:
+                    self._check_records()
+                self._declare(known, is_synced)
+            except BaseException:
+                self.abandon()
+                raise
+
+    def abandon(self) -> None:
+        """Let go of an environment that is of no more use."""
+        self.environment.close()
+        self._users.leave()
+
+    def close(self) -> None:
+        """Bring all to the disk and let go; the last process declares the store safe."""
+        with self._users.opening():
+            try:
+                self.environment.sync(True)
+                if self._users.is_alone():
+                    write_boot(self._directory, Boot(boot_id(), is_safe=True))
+            finally:
+                self.abandon()
+
+    def _check_records(self) -> None:
+        with self.environment.begin(write=True) as txn:
+            num_damaged = check_records(self.tables, txn)
+        logger.warning("the session store is sound, %d of its records are damaged", num_damaged)
+
+    def _declare(self, known: Boot | None, is_synced: bool) -> None:
+        """Say what a crash from now on means, before anything is written."""
+        is_safe = False
+        if is_synced:
+            self.environment.sync(True)
+            sync_directory(self._directory)
+            is_safe = self._users.is_alone() or (known is not None and known.is_safe)
+        boot = Boot(boot_id(), is_safe)
+        if boot != known:
+            write_boot(self._directory, boot)
+
+
+def _must_check(directory: Path, known: Boot | None) -> bool:
+    """Whether the files may have lost what was written to them."""
+    data = directory / DATA
+    if not data.exists() or not data.stat().st_size:
+        return False
+    return known is None or not (known.is_safe or known.boot_id == boot_id() != "")
+
+
+def _open(directory: Path, map_size: int, is_synced: bool) -> lmdb.Environment:
+    try:
+        environment = lmdb.open(
+            str(directory),
+            map_size=map_size,
+            sync=is_synced,
+            mode=0o700,
+            max_readers=MAX_READERS,
+            max_dbs=NUM_TABLES,
+            max_spare_txns=1,
+        )
+    except _BROKEN as error:
+        raise StoreDamaged(directory, str(error)) from error
+    environment.reader_check()
+    return environment
+
+
+def unavailable(directory: Path, error: Exception) -> Unavailable:
+    """What a failure of LMDB or of the file system means for those who use the store."""
+    if isinstance(error, Unavailable):
+        return error
+    if isinstance(error, _BROKEN):
+        return StoreDamaged(directory, str(error))
+    if isinstance(error, lmdb.MapFullError):
+        return Unavailable(f"the session store in {directory} has grown to the size of its map")
+    if _code_of(error) in (errno.ENOSPC, errno.EDQUOT):
+        return Unavailable(f"the disk of the session store in {directory} is full")
+    return Unavailable(f"the session store in {directory} cannot be used: {error}")
+
+
+def _code_of(error: Exception) -> int | None:
+    return error.code if isinstance(error, lmdb.Error) else getattr(error, "errno", None)

@@ -1,0 +1,43 @@
+"""A thread that does a chore every few seconds until it is told to stop."""
+
+import logging
+import threading
+from collections.abc import Callable
+
+logger = logging.getLogger(__name__)
+
+
+class Keeper:
+    """A chore and its thread.
+
+    Args:
+        chore: What is done; what it raises is logged, and the next turn comes all the same.
+        seconds: Pause between two turns.
+    """
+
+    def __init__(self, chore: Callable[[], None], seconds: float) -> None:
+        self._chore = chore
+        self._seconds = seconds
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Start the thread, if it is not running."""
+        if self._thread is None:
+            self._stopped.clear()
+            self._thread = threading.Thread(target=self._serve, name="store-keeper", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Stop the thread and wait for it."""
+        if self._thread is not None:
+            self._stopped.set()
+            self._thread.join()
+            self._thread = None
+
+    def _serve(self) -> None:
+        while not self._stopped.wait(self._seconds):
+            try:
+                self._chore()
+            except Exception:
+                logger.exception("a chore of the session store failed")

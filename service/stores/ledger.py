@@ -1,0 +1,114 @@
+"""What one transaction changes in the indexes and counts of an LMDB environment, and how they are keyed."""
+
+from __future__ import annotations
+
+import struct
+from collections import Counter
+
+from lmdb import Transaction, _Database
+
+from service.stores.base import Count
+from service.stores.rows import Filing
+
+_TOTALS_NAME = b"all"
+_BUNDLE_PREFIX = b":"
+_OWNER_PREFIX = b"="
+_TOTALS = struct.Struct("<qq")
+_LIVE = struct.Struct("<q")
+_MINUTE = struct.Struct(">I")
+
+Places = tuple[bytes | None, bytes | None, bytes | None]
+
+
+class Ledger:
+    """The changes of one transaction: indexes are changed at once, counts when the ledger is closed.
+
+    Args:
+        txn: The transaction.
+        indexes: The tables by owner, by use and by expiry.
+        counts: The table of counts.
+    """
+
+    def __init__(self, txn: Transaction[bytes], indexes: tuple[_Database, ...], counts: _Database) -> None:
+        self._txn = txn
+        self._indexes = indexes
+        self._counts = counts
+        self._num_bytes = 0
+        self._bundles: Counter[bytes] = Counter()
+
+    def move(self, key: bytes, before: Filing | None, after: Filing | None) -> None:
+        """Enter what has become of a record; None where there is none."""
+        for index, old, new in zip(self._indexes, places(before), places(after), strict=True):
+            if old == new:
+                continue
+            if old is not None:
+                self._txn.delete(old, key, db=index)
+            if new is not None:
+                self._txn.put(new, key, db=index)
+        self._add(before, -1)
+        self._add(after, 1)
+
+    def close(self) -> None:
+        """Write the counts."""
+        num_live = self._bundles.total()
+        if num_live or self._num_bytes:
+            count = read_totals(self._txn, self._counts)
+            sums = _TOTALS.pack(count.num_live + num_live, count.num_bytes + self._num_bytes)
+            self._txn.put(_TOTALS_NAME, sums, db=self._counts)
+        for bundle, change in self._bundles.items():
+            if change:
+                self._write(_BUNDLE_PREFIX + bundle, change)
+
+    def _add(self, filing: Filing | None, sign: int) -> None:
+        if filing is None:
+            return
+        self._num_bytes += sign * filing.num_bytes
+        if filing.bundle is not None:
+            self._bundles[filing.bundle] += sign
+
+    def _write(self, name: bytes, change: int) -> None:
+        before = self._txn.get(name, db=self._counts)
+        now = change + (_LIVE.unpack(before)[0] if before else 0)
+        if now:
+            self._txn.put(name, _LIVE.pack(now), db=self._counts)
+        else:
+            self._txn.delete(name, db=self._counts)
+
+
+def read_totals(txn: Transaction[bytes], counts: _Database) -> Count:
+    """How many live, and the bytes of all."""
+    content = txn.get(_TOTALS_NAME, db=counts)
+    return Count(*_TOTALS.unpack(content)) if content else Count(0, 0)
+
+
+def read_bundles(txn: Transaction[bytes], counts: _Database) -> dict[str, int]:
+    """How many live on each bundle."""
+    entries = [(name, content) for name, content in txn.cursor(counts) if name.startswith(_BUNDLE_PREFIX)]
+    return {name[len(_BUNDLE_PREFIX) :].decode(): _LIVE.unpack(content)[0] for name, content in entries}
+
+
+def places(filing: Filing | None) -> Places:
+    """Where a record is found by owner, by use and by expiry."""
+    if filing is None:
+        return None, None, None
+    return (
+        None if filing.owner is None else _OWNER_PREFIX + filing.owner,
+        None if filing.used is None else _MINUTE.pack(filing.used),
+        _MINUTE.pack(filing.filed),
+    )
+
+
+def owner_place(owner: str) -> bytes:
+    """Where an owner's records are found."""
+    return _OWNER_PREFIX + owner.encode()
+
+
+def minute_place(minute: int) -> bytes:
+    """Where the records of a minute are found."""
+    return _MINUTE.pack(minute)
+
+
+def minute_of(place: bytes) -> int:
+    """The minute of a place by use or by expiry."""
+    minute: int = _MINUTE.unpack(place)[0]
+    return minute

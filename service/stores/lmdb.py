@@ -1,0 +1,182 @@
+"""Sessions in an LMDB environment on the machine's disk, shared by all of its worker processes.
+
+Reads, and writes that are not synced one by one, run where they are called: they take a fraction of a millisecond, less
+than a change of threads. What the tables hold is service.stores.tables' to know.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal
+
+import lmdb
+from lmdb import Transaction
+
+from service.stores.base import Count, Damaged, Record, Swap
+from service.stores.check import rebuild
+from service.stores.environment import OpenedStore, unavailable
+from service.stores.group import GroupCommit, Result, Work
+from service.stores.keeper import Keeper
+from service.stores.tables import Entry, Sweep, Tables
+
+Durability = Literal["process", "commit"]
+MAP_BYTES = 2**40
+KEEPER_SECONDS = 5.0
+MAX_NOTE_NAME_BYTES = 500
+
+
+class LmdbStore:
+    """An LMDB environment behind the store contract. Opened at the first use, so after a fork.
+
+    Args:
+        path: Directory of the store; made if it is not there.
+        max_sessions: Live sessions that find room.
+        max_bytes: Bytes of bodies beyond which no new session finds room.
+        durability: What an acknowledged write outlives: "process" the death of every process, "commit" that of the
+            machine, for a flush to the disk which all writes share that wait for it.
+        map_size: Bytes that the store may grow to; address space, not memory.
+    """
+
+    backend = "lmdb"
+
+    def __init__(
+        self,
+        path: str | Path,
+        max_sessions: int,
+        max_bytes: int,
+        durability: Durability = "process",
+        map_size: int = MAP_BYTES,
+    ) -> None:
+        self._directory = Path(path)
+        self._max_sessions = max_sessions
+        self._max_bytes = max_bytes
+        self._is_synced = durability == "commit"
+        self._map_size = map_size
+        self._opened: OpenedStore | None = None
+        self._opening = threading.Lock()
+        self._keeper = Keeper(self._keep, KEEPER_SECONDS)
+        self._group = GroupCommit(self._commit) if self._is_synced else None
+
+    async def load(self, session_ids: Sequence[str]) -> list[Record | Damaged | None]:
+        return self._transact(lambda tables, txn: tables.load(txn, session_ids))
+
+    async def swap(self, swaps: Sequence[Swap]) -> list[bool]:
+        return await self._write(lambda tables, txn: tables.swap(txn, swaps))
+
+    async def delete(self, session_ids: Sequence[str]) -> None:
+        await self._write(lambda tables, txn: _delete(tables, txn, session_ids))
+
+    async def overdue(self, now: int, limit: int) -> list[Record]:
+        found: list[Record] = []
+        last: Entry | None = None
+        while len(found) < limit:
+            sweep = self._sweep(now, limit - len(found), last)
+            found += sweep.overdue
+            if sweep.stale:
+                await self._refile(sweep.stale)
+            last = sweep.last
+            if last is None:
+                break
+        return found
+
+    async def idlest(self, limit: int) -> list[Record]:
+        return self._transact(lambda tables, txn: tables.idlest(txn, limit))
+
+    async def page(self, owner: str, after: str, limit: int) -> list[Record]:
+        return self._transact(lambda tables, txn: tables.page(txn, owner, after, limit))
+
+    async def count(self) -> Count:
+        return self._transact(lambda tables, txn: tables.count(txn))
+
+    async def bundles(self) -> dict[str, int]:
+        return self._transact(lambda tables, txn: tables.bundles(txn))
+
+    async def note(self, name: str, value: bytes | None) -> None:
+        key = _note_key(name)
+        await self._write(lambda tables, txn: tables.note(txn, key, value))
+
+    async def note_once(self, name: str, value: bytes) -> bytes:
+        key = _note_key(name)
+        return await self._write(lambda tables, txn: tables.note_once(txn, key, value))
+
+    async def notes(self, prefix: str) -> dict[str, bytes]:
+        return self._transact(lambda tables, txn: tables.notes_of(txn, prefix.encode()))
+
+    async def close(self) -> None:
+        if self._group is not None:
+            await self._group.close()
+        await asyncio.to_thread(self._keeper.stop)
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            self._guarded(opened.close)
+
+    def _sweep(self, now: int, limit: int, after: Entry | None) -> Sweep:
+        return self._transact(lambda tables, txn: tables.sweep(txn, now, limit, after))
+
+    async def _refile(self, entries: Sequence[Entry]) -> None:
+        await self._write(lambda tables, txn: tables.refile(txn, entries))
+
+    async def _write(self, work: Work[Result]) -> Result:
+        if self._group is None:
+            return self._transact(work, write=True)
+        return await self._group.run(work)
+
+    def _commit(self, work: Work[Result]) -> Result:
+        return self._transact(work, write=True)
+
+    def _transact(self, work: Work[Result], write: bool = False) -> Result:
+        """Do some work in one transaction; what it raises undoes it."""
+        try:
+            opened = self._opened or self._open()
+            try:
+                with opened.environment.begin(write=write) as txn:
+                    return work(opened.tables, txn)
+            except lmdb.MapResizedError:  # a process with a larger map has grown the store
+                opened.environment.set_mapsize(0)
+                with opened.environment.begin(write=write) as txn:
+                    return work(opened.tables, txn)
+        except (lmdb.Error, OSError) as error:
+            self._reopen_after(error)
+            raise unavailable(self._directory, error) from error
+
+    def _open(self) -> OpenedStore:
+        with self._opening:
+            if self._opened is None:
+                self._opened = OpenedStore(
+                    self._directory, self._map_size, self._is_synced, self._max_sessions, self._max_bytes
+                )
+                self._keeper.start()
+            return self._opened
+
+    def _reopen_after(self, error: Exception) -> None:
+        """Let go of an environment that LMDB will not use any more; the next call opens it again."""
+        if isinstance(error, lmdb.PanicError) and self._opened is not None:
+            self._opened.abandon()
+            self._opened = None
+
+    def _keep(self) -> None:
+        """Bring to the disk what is not there yet, and let go of what killed readers hold."""
+        opened = self._opened
+        if opened is not None:
+            opened.environment.sync(True)
+            opened.environment.reader_check()
+
+    def _guarded(self, verb: Callable[[], None]) -> None:
+        try:
+            verb()
+        except (lmdb.Error, OSError) as error:
+            raise unavailable(self._directory, error) from error
+
+
+def _delete(tables: Tables, txn: "Transaction[bytes]", session_ids: Sequence[str]) -> None:
+    if not tables.delete(txn, session_ids):
+        rebuild(tables, txn)
+        tables.delete(txn, session_ids)
+
+
+def _note_key(name: str) -> bytes:
+    key = name.encode()
+    if not 0 < len(key) <= MAX_NOTE_NAME_BYTES:
+        raise ValueError(f"a note's name has {len(key)} bytes, not 1 to {MAX_NOTE_NAME_BYTES}")
+    return key

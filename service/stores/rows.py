@@ -1,0 +1,218 @@
+"""A record as rows of an ordered table with pages of 4 KiB, and back.
+
+    key         head: checksum u32, filed u32, tail length u32, length u16, name length u16, name, first bytes, zeros
+    key + "t"   tail: the other bytes                                                                little-endian
+
+A value that is too long for a leaf page gets pages of its own, 4096 n - 16 bytes: the tail fills them to the last byte
+and the head, which holds all that indexes and a compare-and-swap ask for, stays a few hundred bytes in the leaf. Both
+rows lie side by side, so a record costs one descent. Zeros fill the head up to a multiple of 16: an answer that is a
+few bytes longer than the last does not split the leaf.
+
+Knows the layout of packed records (service.stores.packing), not the library of the table.
+"""
+
+import base64
+import struct
+from functools import lru_cache
+from hashlib import blake2b
+from typing import NamedTuple
+
+from xxhash import xxh3_64_intdigest
+
+from service.ids import ID_BYTES, id_bytes
+from service.stores.base import CHECKPOINT, Damaged, Record
+from service.stores.packing import STEP, STEP_OFFSET, pack, unpack
+
+TAIL = b"t"
+KEY_BYTES = ID_BYTES
+SECONDS_PER_MINUTE = 60
+_ID_CHARACTERS = 28
+_TIME_BYTES = 5
+_PAGE_BYTES, _PAGE_HEADER_BYTES = 4096, 16
+_MAX_HEAD_BYTES = 1900
+_GRAIN_BYTES = 16
+_CHECKSUM = struct.Struct("<I")
+_META = struct.Struct("<IIHH")
+_CONTENT = _CHECKSUM.size + _META.size
+_FILED = struct.Struct("<I")
+_LENGTHS = slice(_CHECKSUM.size + _FILED.size, _CONTENT)
+_PACKED = struct.Struct("<2sBBQQIIBB")
+_USED_AT = struct.Struct("<I")
+_USED_AT_OFFSET = STEP_OFFSET + STEP.size
+_TTL_OFFSET = _USED_AT_OFFSET + _USED_AT.size
+_OWNER_LENGTH_OFFSET = 3
+_NAMES_OFFSET = _PACKED.size
+_QUARANTINE = b"found damaged: "
+
+
+class Rows(NamedTuple):
+    """A record's two values; the tail is empty where the head holds all of it."""
+
+    head: bytes
+    tail: bytes
+
+
+class Filing(NamedTuple):
+    """What indexes and counts keep of a record.
+
+    Attributes:
+        owner: Who may page through it; None for a checkpoint, which is on nobody's page.
+        bundle: The bundle version that it lives on; None where it does not live.
+        used: Minute of its last use; None where it does not live.
+        filed: Minute under which it is filed for expiry, never later than that of its expiry.
+        num_bytes: Bytes of its body.
+    """
+
+    owner: bytes | None
+    bundle: bytes | None
+    used: int | None
+    filed: int
+    num_bytes: int
+
+
+@lru_cache(maxsize=16384)
+def key_of(session_id: str) -> bytes:
+    """The key of an id: its own bytes, or for any other text a digest as long, beside the id that it begins with.
+
+    Such texts are a checkpoint's `<id>~<name>`, and whatever strangers ask for.
+    """
+    content = id_bytes(session_id)
+    if content is not None and _text(content) == session_id:
+        return content
+    digest = blake2b(session_id.encode("utf-8", "surrogatepass"), digest_size=KEY_BYTES).digest()
+    beside = id_bytes(session_id[:_ID_CHARACTERS])
+    return digest if beside is None else beside[:_TIME_BYTES] + digest[_TIME_BYTES:]
+
+
+def to_rows(key: bytes, record: Record, filed: int) -> Rows:
+    """The rows of a record.
+
+    Raises:
+        ValueError: It cannot be packed.
+    """
+    content = pack(record)
+    cut = _cut(len(content), len(content) - len(record.body))
+    name = b"" if _text(key) == record.session_id else record.session_id.encode()
+    meta = _META.pack(filed, len(content) - cut, cut, len(name))
+    rest = b"".join((meta, name, content[:cut], bytes(-(_CONTENT + len(name) + cut) % _GRAIN_BYTES)))
+    return Rows(_CHECKSUM.pack(_checksum(key, rest)) + rest, content[cut:])
+
+
+def to_record(key: bytes, session_id: str | None, head: bytes, tail: bytes) -> Record | Damaged:
+    """The record in those rows, or what is wrong with them.
+
+    Args:
+        session_id: The id that was asked for; None to believe the head.
+    """
+    if not is_intact(key, head):
+        return Damaged(session_id or _text(key), "the record's head is not what was written")
+    _, tail_length, length, name_length = _META.unpack_from(head, _CHECKSUM.size)
+    first = _CONTENT + name_length
+    if len(tail) < tail_length:
+        return Damaged(session_id or id_of(key, head), "the record is cut")
+    return unpack(session_id or id_of(key, head), head[first : first + length] + tail[:tail_length])
+
+
+def is_intact(key: bytes, head: bytes) -> bool:
+    """Whether a head is what was written under that key."""
+    return len(head) > _CONTENT and _CHECKSUM.unpack_from(head)[0] == _checksum(key, head[_CHECKSUM.size :])
+
+
+def id_of(key: bytes, head: bytes) -> str:
+    """The id of an intact head's record."""
+    name_length = _META.unpack_from(head, _CHECKSUM.size)[3]
+    return head[_CONTENT : _CONTENT + name_length].decode() if name_length else _text(key)
+
+
+def step_of(head: bytes) -> int:
+    """The step of an intact head's record."""
+    step: int = STEP.unpack_from(head, _packed_at(head) + STEP_OFFSET)[0]
+    return step
+
+
+def filed_of(head: bytes) -> int:
+    """The minute under which an intact head's record is filed for expiry."""
+    filed: int = _FILED.unpack_from(head, _CHECKSUM.size)[0]
+    return filed
+
+
+def has_tail(head: bytes) -> bool:
+    """Whether an intact head goes on in a tail."""
+    return bool(_META.unpack_from(head, _CHECKSUM.size)[1])
+
+
+def expiry_of(head: bytes) -> int:
+    """The minute in which an intact head's record is overdue."""
+    used_at, ttl_seconds = struct.unpack_from("<II", head, _packed_at(head) + _USED_AT_OFFSET)
+    return int(used_at + ttl_seconds) // SECONDS_PER_MINUTE
+
+
+def refiled(key: bytes, head: bytes, filed: int) -> bytes:
+    """An intact head, filed for expiry under another minute."""
+    rest = _FILED.pack(filed) + head[_CHECKSUM.size + _FILED.size :]
+    return _CHECKSUM.pack(_checksum(key, rest)) + rest
+
+
+def is_filed_alike(before: bytes, after: bytes) -> bool:
+    """Whether two intact heads of one record have the same filing; quicker than to compare their filings."""
+    start = _packed_at(after)
+    num_name_bytes = after[start + _OWNER_LENGTH_OFFSET] + sum(after[start + _NAMES_OFFSET - 2 : start + _NAMES_OFFSET])
+    names = slice(start + _TTL_OFFSET, start + _NAMES_OFFSET + num_name_bytes)
+    return (
+        before[_LENGTHS] == after[_LENGTHS]
+        and before[names] == after[names]
+        and filed_of(before) == filed_of(after)
+        and _used_minute(before, start) == _used_minute(after, start)
+    )
+
+
+def filing_of(head: bytes) -> Filing:
+    """What indexes and counts keep of an intact head's record."""
+    filed, tail_length, length, name_length = _META.unpack_from(head, _CHECKSUM.size)
+    start = _CONTENT + name_length
+    _, _, owner_length, _, _, used_at, _, bundle_length, ended_length = _PACKED.unpack_from(head, start)
+    bundle_at = start + _PACKED.size + owner_length
+    ended_at = bundle_at + bundle_length
+    is_checkpoint = head[ended_at : ended_at + ended_length] == CHECKPOINT.encode()
+    return Filing(
+        owner=None if is_checkpoint else head[start + _PACKED.size : bundle_at],
+        bundle=None if ended_length else head[bundle_at:ended_at],
+        used=None if ended_length else used_at // SECONDS_PER_MINUTE,
+        filed=filed,
+        num_bytes=start + length + tail_length - ended_at - ended_length,
+    )
+
+
+def quarantined(head: bytes) -> bytes:
+    """A damaged head, marked as one that no index and no count knows."""
+    return head if is_quarantined(head) else _QUARANTINE + head
+
+
+def is_quarantined(head: bytes) -> bool:
+    """Whether a head is marked so."""
+    return head.startswith(_QUARANTINE)
+
+
+def _cut(length: int, num_fixed_bytes: int) -> int:
+    """How many of a packed record's bytes the head takes; at least those before the body."""
+    if length <= _MAX_HEAD_BYTES:
+        return length
+    num_pages = (length - num_fixed_bytes + _PAGE_HEADER_BYTES) // _PAGE_BYTES
+    rest = length - (num_pages * _PAGE_BYTES - _PAGE_HEADER_BYTES)
+    return rest if num_pages and rest <= _MAX_HEAD_BYTES else num_fixed_bytes
+
+
+def _packed_at(head: bytes) -> int:
+    return _CONTENT + int(_META.unpack_from(head, _CHECKSUM.size)[3])
+
+
+def _used_minute(head: bytes, start: int) -> int:
+    return int(_USED_AT.unpack_from(head, start + _USED_AT_OFFSET)[0]) // SECONDS_PER_MINUTE
+
+
+def _checksum(key: bytes, rest: bytes) -> int:
+    return xxh3_64_intdigest(key + rest) & 0xFFFFFFFF
+
+
+def _text(content: bytes) -> str:
+    return base64.urlsafe_b64encode(content).decode()

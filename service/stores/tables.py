@@ -1,0 +1,257 @@
+"""The tables of an LMDB environment, and what one transaction does to them. Knows no thread, file or clock.
+
+    records    key → head, key + "t" → tail                  service.stores.rows
+    by_owner   owner → keys, but of checkpoints              pages
+    by_use     minute of the last use → keys of the live     the idlest
+    by_expiry  minute → keys, no later than due              the overdue
+    counts     live records and bytes; live by bundle        service.stores.ledger
+    notes      name → value
+
+A step in the same minute as the last rewrites a record's two rows, which lie side by side, and nothing else. A use puts
+off a record's expiry, but not its entry in `by_expiry`: it is filed again when its old minute has come, once in a
+time to live and not at every use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice, takewhile
+from typing import NamedTuple
+
+from lmdb import Environment, Transaction
+
+from service.stores.base import Count, Damaged, Full, Record, Swap
+from service.stores.ledger import Ledger, minute_of, minute_place, owner_place, read_bundles, read_totals
+from service.stores.rows import (
+    KEY_BYTES,
+    SECONDS_PER_MINUTE,
+    TAIL,
+    Rows,
+    expiry_of,
+    filed_of,
+    filing_of,
+    has_tail,
+    is_filed_alike,
+    is_intact,
+    is_quarantined,
+    key_of,
+    refiled,
+    step_of,
+    to_record,
+    to_rows,
+)
+
+NUM_TABLES = 6
+SWEPT_ENTRIES = 1000
+
+
+class Entry(NamedTuple):
+    """An entry of `by_expiry`."""
+
+    minute: int
+    key: bytes
+
+
+class Sweep(NamedTuple):
+    """What was found among entries that are due.
+
+    Attributes:
+        overdue: Records that are overdue.
+        stale: Entries of records that have been used since.
+        last: The last entry that was looked at; None if there are no more.
+    """
+
+    overdue: list[Record]
+    stale: list[Entry]
+    last: Entry | None
+
+
+class Tables:
+    """The tables of an environment, made where they are missing.
+
+    Args:
+        environment: Open, with room for NUM_TABLES.
+        max_sessions: Live records that find room.
+        max_bytes: Bytes of bodies beyond which no new live record finds room.
+    """
+
+    def __init__(self, environment: Environment, max_sessions: int, max_bytes: int) -> None:
+        self._max_sessions = max_sessions
+        self._max_bytes = max_bytes
+        self.records = environment.open_db(b"records")
+        self.by_owner = environment.open_db(b"by_owner", dupsort=True, dupfixed=True)
+        self.by_use = environment.open_db(b"by_use", dupsort=True, dupfixed=True)
+        self.by_expiry = environment.open_db(b"by_expiry", dupsort=True, dupfixed=True)
+        self.counts = environment.open_db(b"counts")
+        self.notes = environment.open_db(b"notes")
+
+    def ledger(self, txn: Transaction[bytes]) -> Ledger:
+        """A ledger of the transaction's changes."""
+        return Ledger(txn, (self.by_owner, self.by_use, self.by_expiry), self.counts)
+
+    def load(self, txn: Transaction[bytes], session_ids: Sequence[str]) -> list[Record | Damaged | None]:
+        """The records of those ids, in order."""
+        keys = [key_of(session_id) for session_id in session_ids]
+        rows = self._rows(txn, keys)
+        return [_found(rows, key, session_id) for key, session_id in zip(keys, session_ids, strict=True)]
+
+    def swap(self, txn: Transaction[bytes], swaps: Sequence[Swap]) -> list[bool]:
+        """Compare and swap each record, in order. Nothing is written before all that may be refused has been.
+
+        Raises:
+            Full: New live records find no room.
+            ValueError: A record cannot be packed.
+        """
+        stored = self._heads(txn, [key_of(swap.record.session_id) for swap in swaps])
+        planned: dict[bytes, Rows] = {}
+        won = [_plan(stored, planned, swap) for swap in swaps]
+        self._make_sure_of_room(txn, [rows.head for key, rows in planned.items() if key not in stored])
+        self._write(txn, stored, planned)
+        return won
+
+    def delete(self, txn: Transaction[bytes], session_ids: Sequence[str]) -> bool:
+        """Forget records; False, and nothing is changed, where the filing of a damaged one must be looked for first."""
+        heads = self._heads(txn, [key_of(session_id) for session_id in session_ids])
+        if any(not is_intact(key, head) and not is_quarantined(head) for key, head in heads.items()):
+            return False
+        ledger = self.ledger(txn)
+        for key, head in heads.items():
+            txn.delete(key, db=self.records)
+            txn.delete(key + TAIL, db=self.records)
+            if not is_quarantined(head):
+                ledger.move(key, filing_of(head), None)
+        ledger.close()
+        return True
+
+    def sweep(self, txn: Transaction[bytes], now: int, limit: int, after: Entry | None) -> Sweep:
+        """Look at some entries that are due, those that follow `after`."""
+        last_minute = (now + 1) // SECONDS_PER_MINUTE - 1
+        entries = list(islice(self._entries(txn, last_minute, after), SWEPT_ENTRIES))
+        heads = self._heads(txn, [entry.key for entry in entries])
+        known = [entry for entry in entries if entry.key in heads and is_intact(entry.key, heads[entry.key])]
+        stale = [entry for entry in known if expiry_of(heads[entry.key]) > last_minute]
+        overdue = (entry.key for entry in known if expiry_of(heads[entry.key]) <= last_minute)
+        last = entries[-1] if len(entries) == SWEPT_ENTRIES else None
+        return Sweep(self._take(txn, overdue, limit), stale, last)
+
+    def refile(self, txn: Transaction[bytes], entries: Sequence[Entry]) -> None:
+        """File records for the minute in which they are overdue."""
+        heads = self._heads(txn, [entry.key for entry in entries])
+        ledger = self.ledger(txn)
+        for _, key in entries:
+            if key in heads and is_intact(key, heads[key]):
+                head = refiled(key, heads[key], expiry_of(heads[key]))
+                txn.put(key, head, db=self.records)
+                ledger.move(key, filing_of(heads[key]), filing_of(head))
+        ledger.close()
+
+    def idlest(self, txn: Transaction[bytes], limit: int) -> list[Record]:
+        """Live records, the least recently used first."""
+        return self._take(txn, (key for _, key in txn.cursor(self.by_use)), limit)
+
+    def page(self, txn: Transaction[bytes], owner: str, after: str, limit: int) -> list[Record]:
+        """An owner's records that follow `after`."""
+        cursor = txn.cursor(self.by_owner)
+        last = key_of(after) if after else None
+        if not cursor.set_range_dup(owner_place(owner), last or bytes(KEY_BYTES)):
+            return []
+        return self._take(txn, (key for key in cursor.iternext_dup() if key != last), limit)
+
+    def count(self, txn: Transaction[bytes]) -> Count:
+        """Live records and the bytes of all."""
+        return read_totals(txn, self.counts)
+
+    def bundles(self, txn: Transaction[bytes]) -> dict[str, int]:
+        """Live records by bundle."""
+        return read_bundles(txn, self.counts)
+
+    def note(self, txn: Transaction[bytes], name: bytes, value: bytes | None) -> None:
+        """Keep a note, or take it away."""
+        if value is None:
+            txn.delete(name, db=self.notes)
+        else:
+            txn.put(name, value, db=self.notes)
+
+    def note_once(self, txn: Transaction[bytes], name: bytes, value: bytes) -> bytes:
+        """Keep a note unless there is one; the one that is kept."""
+        kept = txn.get(name, db=self.notes)
+        if kept is None:
+            txn.put(name, value, db=self.notes)
+        return value if kept is None else kept
+
+    def notes_of(self, txn: Transaction[bytes], prefix: bytes) -> dict[str, bytes]:
+        """Notes whose names begin so."""
+        cursor = txn.cursor(self.notes)
+        cursor.set_range(prefix)
+        found = takewhile(lambda item: item[0].startswith(prefix), cursor)
+        return {name.decode(): value for name, value in found}
+
+    def _heads(self, txn: Transaction[bytes], keys: list[bytes]) -> dict[bytes, bytes]:
+        return dict(txn.cursor(self.records).getmulti(keys))
+
+    def _rows(self, txn: Transaction[bytes], keys: Sequence[bytes]) -> dict[bytes, bytes]:
+        return dict(txn.cursor(self.records).getmulti([row for key in keys for row in (key, key + TAIL)]))
+
+    def _take(self, txn: Transaction[bytes], keys: Iterator[bytes], limit: int) -> list[Record]:
+        """The first records of those keys, but the damaged."""
+        taken: list[Record] = []
+        while some := list(islice(keys, limit - len(taken))):
+            rows = self._rows(txn, some)
+            taken += [record for key in some if isinstance(record := _found(rows, key, None), Record)]
+        return taken
+
+    def _entries(self, txn: Transaction[bytes], last_minute: int, after: Entry | None) -> Iterator[Entry]:
+        cursor = txn.cursor(self.by_expiry)
+        if after is not None and not cursor.set_range_dup(minute_place(after.minute), after.key):
+            cursor.set_range(minute_place(after.minute + 1))
+        for place, key in cursor:
+            entry = Entry(minute_of(place), key)
+            if entry.minute > last_minute:
+                return
+            if entry != after:
+                yield entry
+
+    def _make_sure_of_room(self, txn: Transaction[bytes], heads: list[bytes]) -> None:
+        live = [filing for filing in map(filing_of, heads) if filing.bundle is not None]
+        if not live:
+            return
+        count = self.count(txn)
+        if count.num_live + len(live) > self._max_sessions:
+            raise Full(f"{count.num_live} of {self._max_sessions} sessions live")
+        if count.num_bytes + sum(filing.num_bytes for filing in live) > self._max_bytes:
+            raise Full(f"{count.num_bytes} of {self._max_bytes} bytes are taken")
+
+    def _write(self, txn: Transaction[bytes], stored: dict[bytes, bytes], planned: dict[bytes, Rows]) -> None:
+        ledger = self.ledger(txn)
+        items: list[tuple[bytes, bytes]] = []
+        for key in sorted(planned):
+            before, (head, tail) = stored.get(key), planned[key]
+            if before is None or not is_filed_alike(before, head):
+                ledger.move(key, filing_of(before) if before else None, filing_of(head))
+            if before and has_tail(before) and not tail:
+                txn.delete(key + TAIL, db=self.records)
+            items.append((key, head))
+            if tail:
+                items.append((key + TAIL, tail))
+        txn.cursor(self.records).putmulti(items)
+        ledger.close()
+
+
+def _found(rows: dict[bytes, bytes], key: bytes, session_id: str | None) -> Record | Damaged | None:
+    head = rows.get(key)
+    return None if head is None else to_record(key, session_id, head, rows.get(key + TAIL, b""))
+
+
+def _plan(stored: dict[bytes, bytes], planned: dict[bytes, Rows], swap: Swap) -> bool:
+    """Plan a swap if it wins against what is stored, or planned before it."""
+    key = key_of(swap.record.session_id)
+    before = planned[key].head if key in planned else stored.get(key)
+    filed = swap.record.expires_at // SECONDS_PER_MINUTE
+    if before is not None:
+        if not is_intact(key, before):
+            return False
+        filed = min(filed, filed_of(before))
+    if (None if before is None else step_of(before)) != swap.expected_step:
+        return False
+    planned[key] = to_rows(key, swap.record, filed)
+    return True

@@ -64,19 +64,24 @@ def check_bundles() -> None:
         raise CannotStart(str(error)) from error
 
 
-def check_port() -> None:
-    """Raise CannotStart where the address cannot be listened on."""
+def check_ports() -> None:
+    """Raise CannotStart where an address cannot be listened on."""
     server = ServerSettings()
-    try:
-        for family, kind, protocol, _, address in socket.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM):
-            with socket.socket(family, kind, protocol) as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                probe.bind(address)
-    except OSError as error:
-        raise CannotStart(f"port {server.port} on {server.host} cannot be used: {error.strerror}") from error
+    for port in filter(None, (server.port, server.fast_port)):
+        try:
+            _try_to_listen(server.host, port)
+        except OSError as error:
+            raise CannotStart(f"port {port} on {server.host} cannot be used: {error.strerror}") from error
 
 
-CHECKS: tuple[Callable[[], None], ...] = (check_settings, check_port, check_bundles)
+def _try_to_listen(host: str, port: int) -> None:
+    for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+
+
+CHECKS: tuple[Callable[[], None], ...] = (check_settings, check_ports, check_bundles)
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,5 +1,6 @@
 """One OpenAPI document for BentoML's endpoints and the plain routes together."""
 
+import re
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
 from typing import Any, NamedTuple
@@ -7,11 +8,25 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from service.api.body import BLOB
 from service.api.sessions import MAX_PAGE
-from service.forms import SessionPage, SessionRequest, SessionView, StepAnswer, StepRequest
+from service.forms import (
+    ForkRequest,
+    ItemAnswers,
+    LoadRequest,
+    MigrateRequest,
+    RollbackRequest,
+    SessionPage,
+    SessionRequest,
+    SessionView,
+    StepAnswer,
+    StepItems,
+    StepRequest,
+)
 
 DESCRIPTION = (
-    "Recurrent networks with sessions: sentiment, generation, forecasting. `GET /models` tells what is served."
+    "Recurrent networks with sessions: sentiment, generation, forecasting. `GET /models` tells what is served. "
+    "`WS /stream` takes the items of `POST /steps` as text messages, each with an `id` that its answer echoes."
 )
 _SCHEMAS = "#/components/schemas/{model}"
 _PROBLEM = {
@@ -37,6 +52,14 @@ _PROBLEM = {
 _EVENTS = {
     "schema": {"type": "string", "description": 'With `"stream": true`: events `text` with pieces, then `done`'},
 }
+_BINARY = {
+    "schema": {
+        "type": "string",
+        "format": "binary",
+        "description": "JSON, then the tensor; `Inference-Header-Content-Length` tells where the JSON ends",
+    }
+}
+_BLOB = {BLOB: {"schema": {"type": "string", "format": "binary"}}}
 
 
 class Operation(NamedTuple):
@@ -51,18 +74,49 @@ class Operation(NamedTuple):
     parameters: tuple[dict[str, Any], ...] = ()
 
 
-_SESSION_ID = {"name": "session_id", "in": "path", "required": True, "schema": {"type": "string"}}
+def _path(name: str) -> dict[str, Any]:
+    return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+
+
 _PAGING = (
     {"name": "after", "in": "query", "schema": {"type": "string"}, "description": "`next` of the page before"},
     {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": 100}},
 )
+_ONCE = (
+    {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "schema": {"type": "string", "maxLength": 255},
+        "description": "Sent again with the same request, it finds the session that was opened",
+    },
+)
+_STEP = (
+    {
+        "name": "step",
+        "in": "query",
+        "schema": {"type": "integer", "minimum": 0},
+        "description": "Only as this step; may be repeated",
+    },
+)
+_ONE = "/sessions/{session_id}"
+_CHECKPOINT = _ONE + "/checkpoints/{name}"
 OPERATIONS = (
     Operation("get", "/models", "List what is served"),
-    Operation("post", "/sessions", "Open a session", SessionRequest, SessionView, 201),
+    Operation("post", "/sessions", "Open a session", SessionRequest, SessionView, 201, _ONCE),
     Operation("get", "/sessions", "List sessions, in pages", None, SessionPage, parameters=_PAGING),
-    Operation("get", "/sessions/{session_id}", "Show a session", None, SessionView),
-    Operation("delete", "/sessions/{session_id}", "End a session", status=204),
-    Operation("post", "/sessions/{session_id}/steps", "Advance a session by one request", StepRequest, StepAnswer),
+    Operation("post", "/sessions/import", "Open a session from an exported one", None, SessionView, 201, _ONCE),
+    Operation("get", _ONE, "Show a session", None, SessionView),
+    Operation("delete", _ONE, "End a session", status=204),
+    Operation("post", _ONE + "/steps", "Advance a session by one request", StepRequest, StepAnswer),
+    Operation("post", _ONE + "/fork", "Open a session from this one's state", ForkRequest, SessionView, 201, _ONCE),
+    Operation("put", _CHECKPOINT, "Save the state as a checkpoint, as a step", None, StepAnswer, 200, _STEP),
+    Operation("delete", _CHECKPOINT, "Forget a checkpoint, as a step", None, StepAnswer, 200, _STEP),
+    Operation("post", _ONE + "/rollback", "Return to a checkpoint, as a step", RollbackRequest, StepAnswer),
+    Operation("post", _ONE + "/migrate", "Read all inputs again on another version", MigrateRequest, StepAnswer),
+    Operation("get", _ONE + "/state", "Export a session as a signed blob"),
+    Operation("post", "/steps", "Advance many sessions, each for itself", StepItems, ItemAnswers),
+    Operation("post", "/v2/repository/index", "List the versions that are loaded"),
+    Operation("post", "/v2/repository/models/{model}/load", "Take up a bundle version on every worker", LoadRequest),
     Operation("get", "/metrics", "Metrics for Prometheus"),
 )
 
@@ -82,7 +136,7 @@ def merged(document: dict[str, Any]) -> dict[str, Any]:
     for operation in OPERATIONS:
         paths.setdefault(operation.path, {})[operation.method] = _described(operation)
     components = document.get("components", {})
-    paths["/generate"]["post"]["responses"]["200"]["content"]["text/event-stream"] = _EVENTS
+    _add_forms(paths)
     return {
         "openapi": "3.1.0",
         "info": {"title": "Unrolled", "version": _version(), "description": DESCRIPTION},
@@ -90,6 +144,16 @@ def merged(document: dict[str, Any]) -> dict[str, Any]:
         "paths": paths,
         "components": {**components, "schemas": {**components.get("schemas", {}), **schemas["$defs"]}},
     }
+
+
+def _add_forms(paths: dict[str, Any]) -> None:
+    """What is sent and answered in other forms than JSON."""
+    for path in ("/generate", _ONE + "/steps"):
+        paths[path]["post"]["responses"]["200"]["content"]["text/event-stream"] = _EVENTS
+    paths["/steps"]["post"]["requestBody"]["content"]["application/octet-stream"] = _BINARY
+    paths["/steps"]["post"]["responses"]["200"]["content"]["application/octet-stream"] = _BINARY
+    paths["/sessions/import"]["post"]["requestBody"] = {"required": True, "content": _BLOB}
+    paths[_ONE + "/state"]["get"]["responses"]["200"]["content"] = _BLOB
 
 
 def _described(operation: Operation) -> dict[str, Any]:
@@ -103,8 +167,9 @@ def _described(operation: Operation) -> dict[str, Any]:
     }
     if operation.request:
         described["requestBody"] = {"required": True, "content": _json_of(operation.request)}
-    if "{session_id}" in operation.path:
-        described["parameters"] = [{"name": "session_id", "in": "path", "required": True, "schema": {"type": "string"}}]
+    parameters = [*map(_path, re.findall(r"{(\w+)}", operation.path)), *operation.parameters]
+    if parameters:
+        described["parameters"] = parameters
     return described
 
 

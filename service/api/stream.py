@@ -2,8 +2,8 @@
 
 A text frame is one item with the client's "id", which its answer echoes; a binary frame is the binary form of many
 steps behind four bytes, little-endian, that tell the length of its JSON, and so is its answer. Steps of one session are
-answered in the order in which they came. Refusals are answers; close codes are for the connection. Who sends faster than
-answered is not read from; who does not read is dropped.
+answered in the order in which they came. Refusals are answers; close codes are for the connection. Who sends
+faster than it is answered is not read from; who does not read is dropped.
 """
 
 import asyncio

@@ -4,12 +4,14 @@ python -m service [serve]               check what can be checked, then hand ove
 python -m service keys add OWNER        write an API key into the file of keys and print its token, once
 python -m service keys list             who may call
 python -m service keys remove KEY_ID    revoke a key
+python -m service backup DESTINATION    copy the session store, which may be served meanwhile
+python -m service restore SOURCE        put such a copy where there is no store
 """
 
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 # How long a stopping worker waits for clients that are slow to send or to read.
@@ -61,12 +63,50 @@ def keys(options: argparse.Namespace) -> None:
         sys.exit(f"unrolled: {error}")
 
 
+def backup(options: argparse.Namespace) -> None:
+    """Copy the store that is configured."""
+    from service.stores.backup import backup
+
+    num_bytes = _with_store(lambda url: backup(url, options.destination))
+    _tell(f"{options.destination} holds the sessions as of now, {num_bytes} bytes")
+
+
+def restore(options: argparse.Namespace) -> None:
+    """Put a copy where the store is configured to be."""
+    from service.stores.backup import restore
+
+    num_bytes = _with_store(lambda url: restore(options.source, url))
+    _tell(f"the sessions of {options.source} are back, {num_bytes} bytes")
+
+
+def _with_store(act: Callable[[str], int]) -> int:
+    """Do something with the configured store's URL, or exit with the reason why it cannot be done."""
+    from pydantic import ValidationError
+
+    from service.settings import SessionSettings, SettingUnknown, refuse_unknown_variables
+    from service.stores.backup import BackupRefused
+    from service.stores.base import Unavailable
+    from service.stores.connect import StoreUnknown
+
+    try:
+        refuse_unknown_variables()
+        return act(SessionSettings().store)
+    except (BackupRefused, OSError, SettingUnknown, StoreUnknown, Unavailable, ValidationError) as error:
+        sys.exit(f"unrolled: {error}")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m service", description="Recurrent networks with durable sessions.")
     parser.set_defaults(run=serve)
     verbs = parser.add_subparsers(title="verbs", metavar="VERB")
     verbs.add_parser("serve", help="serve (what happens without a verb, too)")
     _add_keys(verbs.add_parser("keys", help="API keys: add, list, remove"))
+    copy = verbs.add_parser("backup", help="copy the session store, which may be served meanwhile")
+    copy.add_argument("destination", type=Path, help="a folder that is not there, or is empty")
+    copy.set_defaults(run=backup)
+    put_back = verbs.add_parser("restore", help="put such a copy where there is no store")
+    put_back.add_argument("source", type=Path, help="the copy")
+    put_back.set_defaults(run=restore)
     return parser
 
 

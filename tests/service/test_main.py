@@ -1,0 +1,66 @@
+"""The command line's copies of the session store; tests/service/test_keys.py has its keys."""
+
+from pathlib import Path
+
+import pytest
+
+from service.__main__ import main
+from service.settings import SessionSettings
+from service.stores.base import Record, Swap
+from service.stores.connect import open_store
+
+RECORD = Record("s" * 22, "ada", "sentiment:1f", 3, 1000, 60, body=b"state")
+
+
+async def stored(settings: SessionSettings) -> object:
+    store = open_store(settings)
+    (record,) = await store.load([RECORD.session_id])
+    await store.close()
+    return record
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SessionSettings:
+    """A store of its own, named by the environment."""
+    monkeypatch.setenv("UNROLLED_STORE", f"lmdb://{tmp_path / 'store'}")
+    return SessionSettings()
+
+
+@pytest.mark.anyio
+async def test_what_was_backed_up_can_be_restored(settings: SessionSettings, tmp_path: Path) -> None:
+    store = open_store(settings)
+    assert await store.swap([Swap(RECORD, None)]) == [True]
+    await store.close()
+    main(["backup", str(tmp_path / "copy")])
+    (tmp_path / "store").rename(tmp_path / "lost")
+    main(["restore", str(tmp_path / "copy")])
+    assert await stored(settings) == RECORD
+
+
+@pytest.mark.usefixtures("settings")
+@pytest.mark.parametrize(
+    ("verb", "reason"), [("backup", "there is no session store in"), ("restore", "there is no backup in")]
+)
+def test_what_cannot_be_copied_is_said(tmp_path: Path, verb: str, reason: str) -> None:
+    with pytest.raises(SystemExit, match=f"unrolled: {reason}"):
+        main([verb, str(tmp_path / "copy")])
+
+
+def test_a_store_that_is_no_directory_is_not_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNROLLED_STORE", "memory://")
+    with pytest.raises(SystemExit, match="names no directory"):
+        main(["backup", str(tmp_path / "copy")])
+
+
+def test_a_misspelt_setting_does_not_make_another_store_be_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UNROLLED_STOER", "lmdb:///nowhere")
+    with pytest.raises(SystemExit, match="UNROLLED_STOER"):
+        main(["backup", str(tmp_path / "copy")])
+
+
+def test_an_unknown_verb_does_not_serve(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["sevre"])
+    assert "invalid choice" in capsys.readouterr().err

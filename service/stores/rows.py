@@ -1,6 +1,7 @@
 """A record as rows of an ordered table with pages of 4 KiB, and back.
 
-    key         head: checksum u32, filed u32, tail length u32, length u16, name length u16, name, first bytes, zeros
+    key         head: checksum u32 · filed u32 · used u32 · tail length u32 · length u16 · name length u16 · first bytes
+                · name · zeros
     key + "t"   tail: the other bytes                                                                little-endian
 
 A value that is too long for a leaf page gets pages of its own, 4096 n - 16 bytes: the tail fills them to the last byte
@@ -32,24 +33,31 @@ _PAGE_BYTES, _PAGE_HEADER_BYTES = 4096, 16
 _MAX_HEAD_BYTES = 1900
 _GRAIN_BYTES = 16
 _CHECKSUM = struct.Struct("<I")
-_META = struct.Struct("<IIHH")
+_META = struct.Struct("<IIIHH")
 _CONTENT = _CHECKSUM.size + _META.size
-_FILED = struct.Struct("<I")
-_LENGTHS = slice(_CHECKSUM.size + _FILED.size, _CONTENT)
+_MINUTE = struct.Struct("<I")
 _PACKED = struct.Struct("<2sBBQQIIBB")
-_USED_AT = struct.Struct("<I")
-_USED_AT_OFFSET = STEP_OFFSET + STEP.size
-_TTL_OFFSET = _USED_AT_OFFSET + _USED_AT.size
-_OWNER_LENGTH_OFFSET = 3
-_NAMES_OFFSET = _PACKED.size
+_STEP_AT = _CONTENT + STEP_OFFSET
+_TIMES = struct.Struct("<II")
+_TIMES_AT = _STEP_AT + STEP.size
+_META_BYTES = slice(_CHECKSUM.size, _CONTENT)
+_TTL_AT = _TIMES_AT + 4
+_NAMES_AT = _CONTENT + _PACKED.size
 _QUARANTINE = b"found damaged: "
 
 
 class Rows(NamedTuple):
-    """A record's two values; the tail is empty where the head holds all of it."""
+    """A record's two values.
+
+    Attributes:
+        head: What comes first.
+        tail: The rest; empty where the head holds all of it.
+        body_at: Where the body begins in the head.
+    """
 
     head: bytes
     tail: bytes
+    body_at: int
 
 
 class Filing(NamedTuple):
@@ -91,11 +99,12 @@ def to_rows(key: bytes, record: Record, filed: int) -> Rows:
         ValueError: It cannot be packed.
     """
     content = pack(record)
-    cut = _cut(len(content), len(content) - len(record.body))
+    body_at = len(content) - len(record.body)
+    cut = _cut(len(content), body_at)
     name = b"" if _text(key) == record.session_id else record.session_id.encode()
-    meta = _META.pack(filed, len(content) - cut, cut, len(name))
-    rest = b"".join((meta, name, content[:cut], bytes(-(_CONTENT + len(name) + cut) % _GRAIN_BYTES)))
-    return Rows(_CHECKSUM.pack(_checksum(key, rest)) + rest, content[cut:])
+    meta = _META.pack(filed, record.used_at // SECONDS_PER_MINUTE, len(content) - cut, cut, len(name))
+    rest = b"".join((meta, content[:cut], name, bytes(-(_CONTENT + cut + len(name)) % _GRAIN_BYTES)))
+    return Rows(_CHECKSUM.pack(_checksum(key, rest)) + rest, content[cut:], _CONTENT + body_at)
 
 
 def to_record(key: bytes, session_id: str | None, head: bytes, tail: bytes) -> Record | Damaged:
@@ -106,80 +115,72 @@ def to_record(key: bytes, session_id: str | None, head: bytes, tail: bytes) -> R
     """
     if not is_intact(key, head):
         return Damaged(session_id or _text(key), "the record's head is not what was written")
-    _, tail_length, length, name_length = _META.unpack_from(head, _CHECKSUM.size)
-    first = _CONTENT + name_length
+    _, _, tail_length, length, _ = _META.unpack_from(head, _CHECKSUM.size)
     if len(tail) < tail_length:
         return Damaged(session_id or id_of(key, head), "the record is cut")
-    return unpack(session_id or id_of(key, head), head[first : first + length] + tail[:tail_length])
+    return unpack(session_id or id_of(key, head), head[_CONTENT : _CONTENT + length] + tail[:tail_length])
 
 
 def is_intact(key: bytes, head: bytes) -> bool:
     """Whether a head is what was written under that key."""
-    return len(head) > _CONTENT and _CHECKSUM.unpack_from(head)[0] == _checksum(key, head[_CHECKSUM.size :])
+    return len(head) >= _NAMES_AT and _CHECKSUM.unpack_from(head)[0] == _checksum(key, head[_CHECKSUM.size :])
 
 
 def id_of(key: bytes, head: bytes) -> str:
     """The id of an intact head's record."""
-    name_length = _META.unpack_from(head, _CHECKSUM.size)[3]
-    return head[_CONTENT : _CONTENT + name_length].decode() if name_length else _text(key)
+    _, _, _, length, name_length = _META.unpack_from(head, _CHECKSUM.size)
+    name = head[_CONTENT + length : _CONTENT + length + name_length]
+    return name.decode() if name else _text(key)
 
 
 def step_of(head: bytes) -> int:
     """The step of an intact head's record."""
-    step: int = STEP.unpack_from(head, _packed_at(head) + STEP_OFFSET)[0]
+    step: int = STEP.unpack_from(head, _STEP_AT)[0]
     return step
 
 
 def filed_of(head: bytes) -> int:
     """The minute under which an intact head's record is filed for expiry."""
-    filed: int = _FILED.unpack_from(head, _CHECKSUM.size)[0]
+    filed: int = _MINUTE.unpack_from(head, _CHECKSUM.size)[0]
     return filed
 
 
 def has_tail(head: bytes) -> bool:
     """Whether an intact head goes on in a tail."""
-    return bool(_META.unpack_from(head, _CHECKSUM.size)[1])
+    return bool(_META.unpack_from(head, _CHECKSUM.size)[2])
 
 
 def expiry_of(head: bytes) -> int:
     """The minute in which an intact head's record is overdue."""
-    used_at, ttl_seconds = struct.unpack_from("<II", head, _packed_at(head) + _USED_AT_OFFSET)
+    used_at, ttl_seconds = _TIMES.unpack_from(head, _TIMES_AT)
     return int(used_at + ttl_seconds) // SECONDS_PER_MINUTE
 
 
 def refiled(key: bytes, head: bytes, filed: int) -> bytes:
     """An intact head, filed for expiry under another minute."""
-    rest = _FILED.pack(filed) + head[_CHECKSUM.size + _FILED.size :]
+    rest = _MINUTE.pack(filed) + head[_CHECKSUM.size + _MINUTE.size :]
     return _CHECKSUM.pack(_checksum(key, rest)) + rest
 
 
-def is_filed_alike(before: bytes, after: bytes) -> bool:
-    """Whether two intact heads of one record have the same filing; quicker than to compare their filings."""
-    start = _packed_at(after)
-    num_name_bytes = after[start + _OWNER_LENGTH_OFFSET] + sum(after[start + _NAMES_OFFSET - 2 : start + _NAMES_OFFSET])
-    names = slice(start + _TTL_OFFSET, start + _NAMES_OFFSET + num_name_bytes)
-    return (
-        before[_LENGTHS] == after[_LENGTHS]
-        and before[names] == after[names]
-        and filed_of(before) == filed_of(after)
-        and _used_minute(before, start) == _used_minute(after, start)
-    )
+def is_filed_alike(before: bytes, after: Rows) -> bool:
+    """Whether an intact head and what follows it have the same filing and as long a tail; quicker than filings are."""
+    names = slice(_TTL_AT, after.body_at)
+    return before[_META_BYTES] == after.head[_META_BYTES] and before[names] == after.head[names]
 
 
 def filing_of(head: bytes) -> Filing:
     """What indexes and counts keep of an intact head's record."""
-    filed, tail_length, length, name_length = _META.unpack_from(head, _CHECKSUM.size)
-    start = _CONTENT + name_length
-    _, _, owner_length, _, _, used_at, _, bundle_length, ended_length = _PACKED.unpack_from(head, start)
-    bundle_at = start + _PACKED.size + owner_length
+    filed, used, tail_length, length, _ = _META.unpack_from(head, _CHECKSUM.size)
+    _, _, owner_length, _, _, _, _, bundle_length, ended_length = _PACKED.unpack_from(head, _CONTENT)
+    bundle_at = _NAMES_AT + owner_length
     ended_at = bundle_at + bundle_length
-    is_checkpoint = head[ended_at : ended_at + ended_length] == CHECKPOINT.encode()
+    body_at = ended_at + ended_length
     return Filing(
-        owner=None if is_checkpoint else head[start + _PACKED.size : bundle_at],
+        owner=None if head[ended_at:body_at] == CHECKPOINT.encode() else head[_NAMES_AT:bundle_at],
         bundle=None if ended_length else head[bundle_at:ended_at],
-        used=None if ended_length else used_at // SECONDS_PER_MINUTE,
+        used=None if ended_length else used,
         filed=filed,
-        num_bytes=start + length + tail_length - ended_at - ended_length,
+        num_bytes=_CONTENT + length + tail_length - body_at,
     )
 
 
@@ -200,14 +201,6 @@ def _cut(length: int, num_fixed_bytes: int) -> int:
     num_pages = (length - num_fixed_bytes + _PAGE_HEADER_BYTES) // _PAGE_BYTES
     rest = length - (num_pages * _PAGE_BYTES - _PAGE_HEADER_BYTES)
     return rest if num_pages and rest <= _MAX_HEAD_BYTES else num_fixed_bytes
-
-
-def _packed_at(head: bytes) -> int:
-    return _CONTENT + int(_META.unpack_from(head, _CHECKSUM.size)[3])
-
-
-def _used_minute(head: bytes, start: int) -> int:
-    return int(_USED_AT.unpack_from(head, start + _USED_AT_OFFSET)[0]) // SECONDS_PER_MINUTE
 
 
 def _checksum(key: bytes, rest: bytes) -> int:

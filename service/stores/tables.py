@@ -225,14 +225,14 @@ class Tables:
         ledger = self.ledger(txn)
         items: list[tuple[bytes, bytes]] = []
         for key in sorted(planned):
-            before, (head, tail) = stored.get(key), planned[key]
-            if before is None or not is_filed_alike(before, head):
-                ledger.move(key, filing_of(before) if before else None, filing_of(head))
-            if before and has_tail(before) and not tail:
-                txn.delete(key + TAIL, db=self.records)
-            items.append((key, head))
-            if tail:
-                items.append((key + TAIL, tail))
+            rows, before = planned[key], stored.get(key)
+            if before is None or not is_filed_alike(before, rows):
+                ledger.move(key, filing_of(before) if before else None, filing_of(rows.head))
+                if before and has_tail(before) and not rows.tail:
+                    txn.delete(key + TAIL, db=self.records)
+            items.append((key, rows.head))
+            if rows.tail:
+                items.append((key + TAIL, rows.tail))
         txn.cursor(self.records).putmulti(items)
         ledger.close()
 

@@ -1,47 +1,52 @@
-"""Backends of the conformance and race suites: add one by its name and how it is opened."""
+"""Backends of the conformance and race suites: add one by its name and how an empty store of it is provided."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 
+from service.settings import SessionSettings
 from service.stores.base import Store
-from service.stores.lmdb import Durability, LmdbStore
-from service.stores.memory import MemoryStore
+from service.stores.connect import open_store
 
+MAX_SESSIONS = 5
 MAX_BYTES = 10_000
 
-
-class Backend(Protocol):
-    """Opens an empty store with room for so many live sessions, and closes it."""
-
-    def __call__(self, directory: Path, max_sessions: int, /) -> AbstractAsyncContextManager[Store]: ...
+Provided = dict[str, str]
+Backend = Callable[[Path], AbstractAsyncContextManager[Provided]]
+"""Provides an empty store as long as its context lasts: the session settings that name it, `store` and others."""
 
 
 @asynccontextmanager
-async def memory(_: Path, max_sessions: int) -> AsyncIterator[Store]:
-    store = MemoryStore(max_sessions, MAX_BYTES)
-    yield store
-    await store.close()
+async def memory(_: Path) -> AsyncIterator[Provided]:
+    yield {"store": "memory://"}
 
 
-def lmdb(durability: Durability) -> Backend:
-    @asynccontextmanager
-    async def opened(directory: Path, max_sessions: int) -> AsyncIterator[Store]:
-        store = LmdbStore(directory, max_sessions, MAX_BYTES, durability)
-        yield store
-        await store.close()
-
-    return opened
+@asynccontextmanager
+async def lmdb(directory: Path) -> AsyncIterator[Provided]:
+    yield {"store": f"lmdb://{directory / 'store'}"}
 
 
-BACKENDS: dict[str, Backend] = {"memory": memory, "lmdb": lmdb("process"), "lmdb-commit": lmdb("commit")}
+@asynccontextmanager
+async def lmdb_commit(directory: Path) -> AsyncIterator[Provided]:
+    yield {"store": f"lmdb://{directory / 'store'}", "durability": "commit"}
+
+
+BACKENDS: dict[str, Backend] = {"memory": memory, "lmdb": lmdb, "lmdb-commit": lmdb_commit}
+SHARED = [name for name in BACKENDS if name != "memory"]
 
 
 @pytest.fixture(params=BACKENDS)
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    """An empty store of each backend, with room for 5 live sessions and MAX_BYTES."""
-    async with BACKENDS[request.param](tmp_path / "store", 5) as opened:
-        yield opened
+async def provided(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Provided]:
+    """The settings of an empty store of each backend; a test may ask for some backends alone."""
+    async with BACKENDS[request.param](tmp_path) as settings:
+        yield settings
+
+
+@pytest.fixture
+async def store(provided: Provided) -> AsyncIterator[Store]:
+    """An empty store of each backend, with room for MAX_SESSIONS and MAX_BYTES."""
+    opened = open_store(SessionSettings(**provided, max_sessions=MAX_SESSIONS, max_store_bytes=MAX_BYTES))
+    yield opened
+    await opened.close()

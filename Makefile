@@ -1,4 +1,4 @@
-# The verbs of the project, the same for a person and for CI: make setup serve test check fix train export.
+# The verbs of the project, the same for a person and for CI: make setup serve test check fix bench train export.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 SHELL := bash
@@ -7,11 +7,13 @@ PYTHON ?= python3
 ORT ?= cpu
 # Where pip finds torch, for instance a CPU build: make test TORCH_INDEX=https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
+# What to measure, of those that `python -m bench --help` lists; all by default: make bench BENCH=websocket
+BENCH ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help setup serve test check fix train export clean
+.PHONY: help setup serve test check fix bench train export clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -52,6 +54,9 @@ check: $(VENV)/development ## lint, formatting, types, import arrows
 fix: $(VENV)/development ## mend what the linter and the formatter can
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+bench: $(VENV)/development ## measure what is promised of speed: make bench BENCH=websocket
+	@$(BIN)/python -m bench $(BENCH)
 
 train: $(VENV)/development ## train the three shipped models
 	@for task in sentiment generation forecasting; do $(BIN)/python -m training $$task || exit 1; done

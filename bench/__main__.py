@@ -1,0 +1,82 @@
+"""`python -m bench [NAMES]`: measure, and print every figure with its limit. Slowness is told, never an error."""
+
+import argparse
+import importlib
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import NoReturn
+
+from bench.figure import Figure
+from bench.options import Options
+from bench.report import machine, table
+from bench.unavailable import Unavailable
+
+# Each is a module of this package with a function `measure`.
+BENCHES = ("rungs", "steps", "websocket", "http", "latency", "tail", "generation", "texts", "int8", "store")
+INTERRUPTED = 130  # what a shell reports of a program ended by Ctrl-C
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    parser = _parser()
+    names = parser.parse_args(arguments).names or list(BENCHES)
+    if unknown := sorted(set(names) - set(BENCHES)):
+        parser.error(f"there is no {', '.join(unknown)}; there are {', '.join(BENCHES)}")
+    for hint in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(hint, _interrupt)  # so that what was started is stopped as after Ctrl-C
+    try:
+        return _run(names, Options())
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _run(names: Sequence[str], options: Options) -> int:
+    print(machine())
+    figures: list[Figure] = []
+    failed: dict[str, str] = {}
+    for name in names:
+        try:
+            own = _measure(name)(options)
+        except Unavailable as error:
+            print(f"\n{name}: not measured: {error}")
+        except Exception as error:  # one that fails must not take the others' figures along
+            failed[name] = f"{type(error).__name__}: {error}"
+            print(f"\n{name}: failed: {failed[name]}", file=sys.stderr)
+        else:
+            print(f"\n{table(own)}", flush=True)
+            figures += own
+    _summarise(names, figures, failed)
+    return 1 if failed else 0
+
+
+def _summarise(names: Sequence[str], figures: Sequence[Figure], failed: dict[str, str]) -> None:
+    if len(names) > 1 and figures:
+        print(f"\n{machine()}\n{table(figures)}")
+    short = [figure for figure in figures if not figure.reached]
+    with_limit = sum(figure.limit is not None for figure in figures)
+    print(f"\n{with_limit - len(short)} of {with_limit} limits kept{''.join(f'; {name} failed' for name in failed)}")
+
+
+def _measure(name: str) -> Callable[[Options], list[Figure]]:
+    measure: Callable[[Options], list[Figure]] = importlib.import_module(f"bench.{name}").measure
+    return measure
+
+
+def _parser() -> argparse.ArgumentParser:
+    described = "; ".join(
+        f"BENCH_{name.upper()}: {field.description} ({field.default!r})" for name, field in Options.model_fields.items()
+    )
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__, epilog=f"Environment: {described}")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHES)}")
+    return parser
+
+
+def _interrupt(_: int, __: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,8 @@
+"""What the service is compared to: the same work as people do it without it."""
+
+from pathlib import Path
+
+MODELS = Path(__file__).parents[2] / "models"
+GENERATION_GRAPH = MODELS / "generation" / "encode-1.onnx"
+STEP_SERVICE = "bench.baselines.step_service:StepService"
+TEXT_SERVICE = "bench.baselines.text_service:TextService"

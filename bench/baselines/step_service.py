@@ -1,0 +1,45 @@
+"""One step of a session as a plain BentoML batchable API: what a competent user of BentoML would write.
+
+The state is kept in a dictionary of the one worker, so it is lost with it. Numbers come as one numpy array, which
+BentoML handled faster than a list of pydantic models.
+"""
+
+import bentoml
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from bench.baselines import GENERATION_GRAPH
+
+MAX_BATCH_ROWS = 64
+L, H = 2, 256
+
+
+@bentoml.service(name="step-baseline", workers=1)
+class StepService:
+    """The shipped generation model, one character at a time."""
+
+    def __init__(self) -> None:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self._graph = ort.InferenceSession(GENERATION_GRAPH, options, providers=["CPUExecutionProvider"])
+        self._states: dict[int, tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
+
+    @bentoml.api(batchable=True, max_batch_size=MAX_BATCH_ROWS)
+    def step(self, steps: np.ndarray) -> np.ndarray:
+        """The most probable next character of each session.
+
+        Args:
+            steps: Session number and token id, int64 (N, 2).
+        """
+        fresh = (np.zeros((L, H), np.float32), np.zeros((L, H), np.float32))
+        states = [self._states.get(number, fresh) for number in steps[:, 0].tolist()]
+        h = np.stack([state[0] for state in states], axis=1)
+        c = np.stack([state[1] for state in states], axis=1)
+        x = steps[:, 1:].astype(np.int64)
+        logits, h_next, c_next = self._graph.run(["logits", "h_next", "c_next"], {"x": x, "h": h, "c": c})
+        for row, number in enumerate(steps[:, 0].tolist()):
+            self._states[number] = (h_next[:, row].copy(), c_next[:, row].copy())
+        argmax: NDArray[np.int64] = logits[:, -1].argmax(axis=1)
+        return argmax

@@ -1,0 +1,69 @@
+"""One connection with at most one request in flight, whatever it speaks."""
+
+import itertools
+import socket
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+RECEIVE_BYTES = 1 << 18
+TIMEOUT_SECONDS = 60.0
+
+Address = tuple[str, int]
+
+
+class AnswerRefused(Exception):
+    """The service did not answer with what the benchmark needs; the message shows its answer."""
+
+
+class Connection(ABC):
+    """Sends prebuilt requests in turn.
+
+    Args:
+        address: Host and port.
+        requests: Bytes of whole requests; the first follows the last.
+    """
+
+    def __init__(self, address: Address, requests: Sequence[bytes]) -> None:
+        self.socket = socket.create_connection(address, TIMEOUT_SECONDS)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._requests = itertools.cycle(requests)
+        self._received = b""
+        self.sent_at = 0.0
+
+    def send(self) -> None:
+        """Send the next request."""
+        request = next(self._requests)
+        self.sent_at = time.perf_counter()
+        self.socket.sendall(request)
+
+    def receive(self) -> bool:
+        """Read what has arrived; whether the answer is whole now.
+
+        Raises:
+            AnswerRefused: It is a refusal, or the connection was closed.
+        """
+        received = self.socket.recv(RECEIVE_BYTES)
+        if not received:
+            raise AnswerRefused(f"the connection was closed after {self._received[:1000]!r}")
+        self._received = self._received + received if self._received else received
+        while length := self.answer_length(self._received):
+            answer, self._received = self._received[:length], self._received[length:]
+            if self.accepts(answer):
+                return True
+        return False
+
+    def ask(self) -> float:
+        """Send a request and wait for its answer; the seconds that took."""
+        self.send()
+        while not self.receive():
+            pass
+        return time.perf_counter() - self.sent_at
+
+    @abstractmethod
+    def answer_length(self, received: bytes) -> int:
+        """Length of the first whole answer among the bytes received; 0 where none is whole."""
+
+    @abstractmethod
+    def accepts(self, answer: bytes) -> bool:
+        """Whether that is the answer to the request, and not something in between; raises AnswerRefused."""

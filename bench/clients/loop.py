@@ -1,0 +1,96 @@
+"""A closed loop: every connection sends its next request as soon as the last one is answered."""
+
+import gc
+import selectors
+import time
+from collections.abc import Mapping, Sequence
+
+from bench.clients.connection import TIMEOUT_SECONDS, Address, Connection
+from bench.clients.http import HttpConnection
+from bench.clients.websocket import WebSocketConnection
+from bench.load import Load, Stopwatch
+
+
+class ClosedLoop:
+    """Keeps one request in flight on each of several connections.
+
+    Args:
+        connections: Opened ones.
+        weight: What one answer counts for, for instance 64 rows.
+    """
+
+    def __init__(self, connections: Sequence[Connection], weight: int = 1) -> None:
+        self._connections = connections
+        self._weight = weight
+        self._selector = selectors.DefaultSelector()
+        for connection in connections:
+            self._selector.register(connection.socket, selectors.EVENT_READ, connection)
+        gc.freeze()
+        gc.disable()  # nothing here makes cycles, and a collection would be measured as the service's
+
+    def __call__(self, seconds: float) -> Load:
+        """Send for so long, then wait for what is in flight; all of it counts, and so does the waiting."""
+        watch = Stopwatch()
+        until = watch.started + seconds
+        latencies: list[float] = []
+        for connection in self._connections:
+            connection.send()
+        in_flight = len(self._connections)
+        while in_flight:
+            ready = self._selector.select(TIMEOUT_SECONDS)
+            if not ready:
+                raise TimeoutError(f"no answer for {TIMEOUT_SECONDS:.0f} s")
+            for key, _ in ready:
+                connection = key.data
+                if connection.receive():
+                    now = time.perf_counter()
+                    latencies.append(now - connection.sent_at)
+                    if now < until:
+                        connection.send()
+                    else:
+                        in_flight -= 1
+        return watch.load(len(latencies) * self._weight, latencies)
+
+
+class OneByOne:
+    """One connection, one request after another, on a blocking socket: nothing between the socket and the clock."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        gc.freeze()
+        gc.disable()
+
+    def __call__(self, seconds: float) -> Load:
+        """Ask for so long."""
+        watch = Stopwatch()
+        until = watch.started + seconds
+        latencies: list[float] = []
+        while time.perf_counter() < until:
+            latencies.append(self._connection.ask())
+        return watch.load(len(latencies), latencies)
+
+
+def http_loop(
+    address: Address, requests: Sequence[Sequence[bytes]], weight: int = 1, expected: tuple[bytes, int] | None = None
+) -> ClosedLoop:
+    """A closed loop over HTTP; `requests` holds those of each connection."""
+    return ClosedLoop([HttpConnection(address, own, expected) for own in requests], weight)
+
+
+def websocket_loop(
+    address: Address, frames: Sequence[Sequence[bytes]], headers: Mapping[str, str] | None = None
+) -> ClosedLoop:
+    """A closed loop over WebSocket; `frames` holds those of each connection."""
+    return ClosedLoop([WebSocketConnection(address, own, headers) for own in frames])
+
+
+def http_one_by_one(address: Address, requests: Sequence[bytes]) -> OneByOne:
+    """Request after request over HTTP."""
+    return OneByOne(HttpConnection(address, requests))
+
+
+def websocket_one_by_one(
+    address: Address, frames: Sequence[bytes], headers: Mapping[str, str] | None = None
+) -> OneByOne:
+    """Message after message over WebSocket."""
+    return OneByOne(WebSocketConnection(address, frames, headers))

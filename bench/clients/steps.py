@@ -1,0 +1,63 @@
+"""The bodies of `POST /steps` and of single steps."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+BINARY = "application/octet-stream"
+LENGTH_HEADER = "Inference-Header-Content-Length"
+
+
+def binary_steps(session_ids: Sequence[str], ids: NDArray[np.int64], returned: str) -> tuple[bytes, dict[str, str]]:
+    """The binary form, which is the Open Inference Protocol's.
+
+    Args:
+        session_ids: N sessions.
+        ids: Token ids, int64 (N, T).
+        returned: "none", "argmax" or "logits".
+
+    Returns:
+        The body, and the header that tells where its JSON ends.
+    """
+    blob = np.ascontiguousarray(ids, dtype="<i8").tobytes()
+    head = orjson.dumps(
+        {
+            "items": [{"session_id": session_id} for session_id in session_ids],
+            "return": returned,
+            "inputs": [
+                {
+                    "name": "x",
+                    "shape": list(ids.shape),
+                    "datatype": "INT64",
+                    "parameters": {"binary_data_size": len(blob)},
+                }
+            ],
+        }
+    )
+    return head + blob, {LENGTH_HEADER: str(len(head))}
+
+
+def json_steps(session_ids: Sequence[str], ids: NDArray[np.int64], returned: str) -> bytes:
+    """The JSON form; ids are int64 (N, T)."""
+    items = [
+        {"session_id": session_id, "inputs": {"ids": own}, "return": returned}
+        for session_id, own in zip(session_ids, ids.tolist(), strict=True)
+    ]
+    return orjson.dumps({"items": items})
+
+
+def single_step(ids: Sequence[int], returned: str) -> bytes:
+    """The body of `POST /sessions/{id}/steps`."""
+    return orjson.dumps({"inputs": {"ids": list(ids)}, "return": returned})
+
+
+def stream_step(session_id: str, ids: Sequence[int], returned: str) -> bytes:
+    """A message of `WS /stream`."""
+    return orjson.dumps({"id": 1, "session_id": session_id, "inputs": {"ids": list(ids)}, "return": returned})
+
+
+def baseline_step(count: int) -> list[tuple[str, bytes]]:
+    """Path and body of one step of each of several sessions of `bench.baselines.step_service`."""
+    return [("/step", orjson.dumps({"steps": [[number, number % 65]]})) for number in range(count)]

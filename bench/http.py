@@ -1,0 +1,45 @@
+"""`POST /sessions/{id}/steps`, 64 connections: against onnxruntime alone, and against a plain BentoML batchable API."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+
+from bench.apart import Apart
+from bench.baselines import STEP_SERVICE
+from bench.baselines.serving import BentoServer
+from bench.clients.steps import baseline_step
+from bench.clients.wrk import Wrk
+from bench.compare import client, rate, share, times
+from bench.figure import Figure
+from bench.load import Load, alternate
+from bench.options import Options
+from bench.raw import STEP, RawLoop
+from bench.requests import step_lines
+from bench.service import BUNDLE, Service
+
+CONNECTIONS = 64
+LIMIT_PERCENT = 15.0
+FAST_LIMIT, BENTOML_LIMIT = 15.0, 5.0
+
+
+def measure(options: Options) -> list[Figure]:
+    """wrk gives each connection a session and a thread of its own, on the second port, BentoML's port, the baseline."""
+    with ExitStack() as stack:
+        service = stack.enter_context(Service(options.store))
+        baseline = stack.enter_context(BentoServer(STEP_SERVICE))
+        lines = step_lines(service.open_sessions(CONNECTIONS))
+        runs: dict[str, Callable[[float], Load]] = {
+            "raw": stack.enter_context(Apart(RawLoop, BUNDLE, STEP, 1, CONNECTIONS)).run,
+            "second port": Wrk(service.fast_url, lines, service.folder, threads=CONNECTIONS, headers=service.headers),
+            "BentoML's port": Wrk(service.url, lines, service.folder, threads=CONNECTIONS, headers=service.headers),
+            "baseline": Wrk(baseline.url, baseline_step(CONNECTIONS), baseline.folder, threads=CONNECTIONS),
+        }
+        raw, fast, slow, plain = alternate("http", runs, options.rounds, options.seconds)
+    name = f"POST /sessions/{{id}}/steps, {CONNECTIONS} connections"
+    return [
+        *share(name, fast, raw, LIMIT_PERCENT),
+        times(f"{name}, of a plain BentoML API", fast, plain, FAST_LIMIT),
+        times(f"{name}, BentoML's port, of a plain BentoML API", slow, plain, BENTOML_LIMIT),
+        rate(f"{name}, BentoML's port", slow),
+        rate("plain BentoML batchable API, one step", plain),
+        client(name, fast),
+    ]

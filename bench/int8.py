@@ -1,0 +1,45 @@
+"""`POST /steps` with the int8 bundle, against the float32 bundle that it was made from."""
+
+import subprocess
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+from bench.compare import rate, times
+from bench.figure import Figure
+from bench.load import alternate
+from bench.options import Options
+from bench.server import ROOT
+from bench.service import BUNDLE, Service
+from bench.steps import open_batches, steps_client
+from bench.unavailable import Unavailable
+from service.bundle.manifest import MANIFEST_FILE
+
+LIMIT = 1.4
+
+
+def measure(options: Options) -> list[Figure]:
+    """Both bundles are served at once, each by a service of its own, and asked in turn."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-int8-")))
+        runs = {}
+        for name, bundle in (("float32", BUNDLE), ("int8", quantized(folder))):
+            service = stack.enter_context(Service(options.store, bundles=(bundle,)))
+            runs[name] = stack.enter_context(steps_client(service, open_batches(service), "binary", "none")).run
+        float32, int8 = alternate("int8", runs, options.rounds, options.seconds)
+    return [times("POST /steps, int8 of float32", int8, float32, LIMIT), rate("POST /steps, int8", int8)]
+
+
+def quantized(folder: Path) -> Path:
+    """The int8 bundle, made from the shipped one.
+
+    Raises:
+        Unavailable: It cannot be made.
+    """
+    command = [sys.executable, "-m", "export", "quantize", str(BUNDLE), "--output", str(folder)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603  our own arguments
+    found = [manifest.parent for manifest in folder.rglob(MANIFEST_FILE)]
+    if done.returncode or len(found) != 1:
+        raise Unavailable(f"no int8 bundle: {(done.stderr or done.stdout).strip()[-500:]}")
+    return found[0]

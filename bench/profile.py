@@ -1,0 +1,121 @@
+"""Where a worker's time goes: `python -m bench.profile steps`, with py-spy watching while a client asks.
+
+Prints the functions that most samples were in, themselves and with what they called; `--flame` draws all of it.
+"""
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+from bench.apart import Apart
+from bench.clients.loop import http_loop, websocket_loop
+from bench.load import Load
+from bench.options import Options
+from bench.progress import watched
+from bench.requests import step_frames, step_requests
+from bench.service import Service
+from bench.steps import open_batches, steps_client
+from bench.unavailable import Unavailable
+
+CONNECTIONS = 64
+WARM_UP_SECONDS = 2.0
+SPARE_SECONDS = 5.0  # the client begins before py-spy and ends after it
+SHOWN = 25
+SAMPLES_PER_SECOND = 250
+
+CLIENTS: dict[str, Callable[[Service], Apart[Load]]] = {
+    "steps": lambda service: steps_client(service, open_batches(service), "binary", "none"),
+    "steps-json": lambda service: steps_client(service, open_batches(service), "json", "argmax"),
+    "http": lambda service: Apart(
+        http_loop, service.fast_address, step_requests(service, service.open_sessions(CONNECTIONS))
+    ),
+    "websocket": lambda service: Apart(
+        websocket_loop, service.fast_address, step_frames(service.open_sessions(CONNECTIONS)), service.headers
+    ),
+}
+
+
+def main() -> int:
+    """Run the command line; returns the exit status."""
+    arguments = _parser().parse_args()
+    try:
+        _profile(arguments)
+    except Unavailable as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench.profile", description=__doc__)
+    parser.add_argument("client", choices=CLIENTS)
+    parser.add_argument("--seconds", type=int, default=10)
+    parser.add_argument("--flame", type=Path, metavar="FILE.svg", help="also draw a flame graph")
+    parser.add_argument("--native", action="store_true", help="look into C extensions, too")
+    return parser
+
+
+def _profile(arguments: argparse.Namespace) -> None:
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-profile-")))
+        service = stack.enter_context(Service(Options().store))
+        client = stack.enter_context(CLIENTS[arguments.client](service))
+        client.run(WARM_UP_SECONDS)
+        for kind, output in (("raw", folder / "stacks"), ("flamegraph", arguments.flame)):
+            if output is not None:
+                watcher = stack.enter_context(_watch(service.worker, kind, output, arguments))
+                seconds = arguments.seconds + SPARE_SECONDS
+                load = watched(f"profile, {kind}", seconds, partial(client.run, seconds))
+                watcher.wait()
+                if watcher.returncode:
+                    raise Unavailable("py-spy may not watch the worker; it needs the right to trace processes (root)")
+        print(f"{load.rate:,.0f}/s while it was watched\n")
+        print(top((folder / "stacks").read_text().splitlines()))
+
+
+def _watch(pid: int, kind: str, output: Path, arguments: argparse.Namespace) -> subprocess.Popen[bytes]:
+    program = Path(sys.executable).with_name("py-spy")
+    found = str(program) if program.exists() else shutil.which("py-spy")
+    if found is None:
+        raise Unavailable("py-spy is not installed: pip install py-spy")
+    command = [found, "record", "--pid", str(pid), "--format", kind, "--output", str(output)]
+    command += ["--duration", str(arguments.seconds), "--rate", str(SAMPLES_PER_SECOND), "--threads"]
+    if arguments.native:
+        command.append("--native")
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603  our own arguments
+
+
+def top(stacks: Iterable[str], shown: int = SHOWN) -> str:
+    """The functions in most samples.
+
+    Args:
+        stacks: Lines of py-spy's raw format: frames from the outermost on, joined by ";", then a blank and a count.
+        shown: How many of each kind.
+    """
+    own: Counter[str] = Counter()
+    inclusive: Counter[str] = Counter()
+    total = 0
+    for line in stacks:
+        frames, _, digits = line.rpartition(" ")
+        count = int(digits)
+        total += count
+        names = frames.split(";")
+        own[names[-1]] += count
+        inclusive.update(dict.fromkeys(names, count))
+    tables = (("itself", own), ("with what it calls", inclusive))
+    return "\n\n".join(f"{title}:\n{_shares(counts, total, shown)}" for title, counts in tables)
+
+
+def _shares(counts: Counter[str], total: int, shown: int) -> str:
+    return "\n".join(f"{count / total:6.1%}  {name}" for name, count in counts.most_common(shown))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

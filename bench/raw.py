@@ -1,0 +1,97 @@
+"""What onnxruntime alone does with a bundle's graphs: the state fed back, one thread, nothing around it.
+
+Each loop is made in a process of its own (`bench.apart`) and is what the service's figures are divided by.
+"""
+
+import gc
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from bench.load import Load, Stopwatch
+from service.bundle.graph import graph_inputs, graph_outputs, open_graph
+from service.bundle.manifest import Bundle, TensorSpec, read_bundle
+from service.state import Array
+
+NUM_DRAWS = 16  # inputs that are drawn beforehand and used in turn
+STEP, DECODE = "encode", "decode"
+
+
+class RawLoop:
+    """One rung of one stage, over and over.
+
+    Args:
+        path: Directory of a bundle of the generation task.
+        stage: "encode" or "decode".
+        size: T, the rung.
+        rows: N, the batch.
+    """
+
+    def __init__(self, path: Path, stage: str, size: int, rows: int) -> None:
+        bundle = read_bundle(path)
+        self._stage = bundle.manifest.stage(stage)
+        self._graph = open_graph(bundle, self._stage, size)
+        self._names = [spec.name for spec in graph_outputs(bundle, self._stage)]
+        self._weight = size * rows
+        self._state = {
+            spec.name: zeros(spec, rows, size, spec.initial)
+            for spec in bundle.manifest.state
+            if spec.name in self._stage.reads
+        }
+        generator = np.random.default_rng(0)
+        self._inputs = [draw(bundle, stage, size, rows, generator) for _ in range(NUM_DRAWS)]
+        gc.freeze()
+        gc.disable()
+
+    def __call__(self, seconds: float) -> Load:
+        """Run for so long; completed are rows times T."""
+        watch = Stopwatch()
+        until = watch.started + seconds
+        durations: list[float] = []
+        started = watch.started
+        while started < until:
+            self._run(self._inputs[len(durations) % NUM_DRAWS])
+            ended = time.perf_counter()
+            durations.append(ended - started)
+            started = ended
+        return watch.load(len(durations) * self._weight, durations)
+
+    def _run(self, inputs: Mapping[str, Array]) -> None:
+        outputs = dict(zip(self._names, self._graph.run(self._names, {**inputs, **self._state}), strict=True))
+        self._state = {name: outputs[f"{name}_next"] for name in self._state}
+
+
+def largest_rung(path: Path, stage: str) -> int:
+    """The longest T of a stage."""
+    return max(read_bundle(path).manifest.stage(stage).rungs)
+
+
+def num_tokens(bundle: Bundle) -> int:
+    """V, how many token ids the bundle's logits tell apart."""
+    (logits,) = (spec for spec in bundle.manifest.stage(STEP).outputs if spec.name == "logits")
+    return int(logits.shape[-1])
+
+
+def draw(bundle: Bundle, stage: str, size: int, rows: int, generator: np.random.Generator) -> dict[str, Array]:
+    """Inputs of a stage: any token, or what sampling at temperature 0.8 reads."""
+    V = num_tokens(bundle)
+    drawn: dict[str, Array] = {
+        "x": generator.integers(0, V, (rows, size)),
+        "uniforms": generator.random((rows, size), dtype=np.float32),
+        "temperature": np.full(rows, 0.8, dtype=np.float32),
+        "top_k": np.full(rows, V),
+        "top_p": np.ones(rows, dtype=np.float32),
+        "remaining": np.full(rows, size),
+    }
+    found = bundle.manifest.stage(stage)
+    state = set(found.reads)
+    return {spec.name: drawn[spec.name] for spec in graph_inputs(bundle, found) if spec.name not in state}
+
+
+def zeros(spec: TensorSpec, rows: int, size: int, fill: float = 0.0) -> Array:
+    """A batch of a tensor, filled with one value."""
+    axes = {"N": rows, "T": size}
+    shape = tuple(axes[axis] if isinstance(axis, str) else axis for axis in spec.shape)
+    return np.full(shape, fill, dtype=spec.dtype)

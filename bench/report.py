@@ -1,0 +1,45 @@
+"""A table of figures with their limits."""
+
+import os
+import platform
+from collections.abc import Sequence
+from importlib.metadata import version
+
+from bench.figure import Figure
+
+HEADER = ("figure", "value", "", "limit", "")
+
+
+def table(figures: Sequence[Figure]) -> str:
+    """One line for each figure; those without a limit are for the record."""
+    rows = [HEADER, *(_row(figure) for figure in figures)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
+    return "\n".join(_line(row, widths) for row in rows)
+
+
+def machine() -> str:
+    """What the figures were measured on, as far as it matters."""
+    load = "{:.1f} {:.1f} {:.1f}".format(*os.getloadavg())
+    packages = ", ".join(f"{name} {version(name)}" for name in ("onnxruntime", "bentoml", "granian"))
+    return f"{os.cpu_count()} cores, {platform.machine()}, load {load}; Python {platform.python_version()}, {packages}"
+
+
+def _row(figure: Figure) -> tuple[str, ...]:
+    if figure.limit is None:
+        return (figure.name, number(figure.value), figure.unit, "", "")
+    sign = "≥" if figure.higher_is_better else "≤"
+    verdict = "" if figure.reached else "below the limit" if figure.higher_is_better else "over the limit"
+    return (figure.name, number(figure.value), figure.unit, f"{sign} {number(figure.limit)}", verdict)
+
+
+def number(value: float) -> str:
+    """Three digits that matter, or all before the point."""
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.2f}" if abs(value) < 10 else f"{value:.1f}"
+
+
+def _line(row: Sequence[str], widths: Sequence[int]) -> str:
+    name, value, unit, limit, verdict = row
+    cells = (name.ljust(widths[0]), value.rjust(widths[1]), unit.ljust(widths[2]), limit.rjust(widths[3]), verdict)
+    return "  ".join(cells).rstrip()

@@ -1,0 +1,84 @@
+"""The real service with one worker, as `make serve` starts it."""
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import httpx
+
+from bench.server import ROOT, Server, free_port
+from service.keys import add_key
+
+MODEL = "generation"
+OWNER = "bench"
+BUNDLE = ROOT / "models" / MODEL
+
+
+class Service(Server):
+    """The service in a temporary home with an LMDB store and one API key.
+
+    Args:
+        store: URL of the session store; LMDB in the temporary home where empty.
+        settings: More settings, or others than the default ones here, by name.
+        bundles: Directories of bundles to serve instead of the shipped ones.
+    """
+
+    def __init__(
+        self, store: str = "", settings: Mapping[str, str] | None = None, bundles: tuple[Path, ...] = ()
+    ) -> None:
+        super().__init__([sys.executable, "-m", "service"], free_port())
+        self.fast_port = free_port()
+        self._store = store
+        self._settings = dict(settings or {})
+        self._bundles = bundles
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What every request carries."""
+        return {"Authorization": f"Bearer {self._token}"}
+
+    @property
+    def fast_address(self) -> tuple[str, int]:
+        """Host and port of the second port."""
+        return "127.0.0.1", self.fast_port
+
+    @property
+    def fast_url(self) -> str:
+        """The second port."""
+        return f"http://127.0.0.1:{self.fast_port}"
+
+    def open_sessions(self, count: int, model: str = MODEL) -> list[str]:
+        """Ids of new sessions."""
+        with httpx.Client(base_url=self.url, headers=self.headers, timeout=60) as client:
+            return [self._open_session(client, model) for _ in range(count)]
+
+    def _open_session(self, client: httpx.Client, model: str) -> str:
+        answer = client.post("/sessions", json={"model": model})
+        answer.raise_for_status()
+        session_id: str = answer.json()["session_id"]
+        return session_id
+
+    def _whole_environment(self) -> dict[str, str]:
+        environment = super()._whole_environment()
+        keys = self.folder / "keys"
+        self._token = add_key(keys, OWNER)
+        settings = {
+            "UNROLLED_PORT": str(self.port),
+            "UNROLLED_FAST_PORT": str(self.fast_port),
+            "UNROLLED_STORE": self._store or f"lmdb://{self.folder / 'sessions'}",
+            "UNROLLED_DURABILITY": "process",
+            "UNROLLED_API_KEYS": str(keys),
+            **self._settings,
+        }
+        if self._bundles:
+            settings["UNROLLED_BUNDLES"] = ",".join(_import(path, environment) for path in self._bundles)
+        return {**environment, **settings}
+
+
+def _import(path: Path, environment: Mapping[str, str]) -> str:
+    """Bring a bundle into the model store of an environment; its tag."""
+    program = "import sys, pathlib, service.bundle.store as s; print(s.import_bundle(pathlib.Path(sys.argv[1])).tag)"
+    command = [sys.executable, "-c", program, str(path.resolve())]
+    done = subprocess.run(command, cwd=ROOT, env=dict(environment), capture_output=True, text=True, check=True)  # noqa: S603  our own program
+    return done.stdout.strip().rsplit("\n", 1)[-1]

@@ -1,0 +1,165 @@
+"""A million live sessions in the LMDB store: are steps as fast, how large is it, and what does the worker keep itself?
+
+Both services run at once, each on a store of its own, and are measured in turn.
+"""
+
+import asyncio
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import numpy as np
+from tqdm import tqdm  # type: ignore[import-untyped]
+
+from bench.apart import Apart
+from bench.clients.http import request
+from bench.clients.loop import http_loop
+from bench.clients.steps import single_step
+from bench.compare import milliseconds, rate
+from bench.figure import Figure
+from bench.load import Load, alternate, ratio
+from bench.options import Options
+from bench.processes import anonymous_bytes
+from bench.requests import V, step_path
+from bench.service import Service
+from bench.unavailable import Unavailable
+from service.ids import new_session_id
+from service.settings import SessionSettings
+from service.stores.base import Record, Store, Swap
+from service.stores.connect import open_store
+
+FEW = 1000
+CONNECTIONS = 64
+REQUESTS_EACH = 2000
+FILL_RECORDS = 1000
+STEPS_BEFORE = 3
+TTL_SECONDS = 30 * 86400
+SPARE_BYTES = 6000  # on disk for each session, generously
+P99_LIMIT, BYTES_LIMIT, MEMORY_LIMIT = 1.5, 4.7, 1.1
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A service with sessions in its store."""
+
+    service: Service
+    folder: Path
+    session_ids: list[str]
+
+    @property
+    def disk_bytes(self) -> int:
+        """What the store takes of the disk."""
+        return sum(file.stat().st_blocks * 512 for file in self.folder.rglob("*") if file.is_file())
+
+    @property
+    def memory_bytes(self) -> int:
+        """What the worker has of its own."""
+        return anonymous_bytes(self.service.worker)
+
+
+def measure(options: Options) -> list[Figure]:
+    """Steps of random sessions out of a thousand and out of all."""
+    with ExitStack() as stack:
+        few, many = (stack.enter_context(_Filling(count)) for count in (FEW, options.sessions))
+        runs = {f"{len(each.session_ids):,}": stack.enter_context(_client(each)).run for each in (few, many)}
+        few_loads, many_loads = alternate("store", runs, options.rounds, options.seconds)
+        bytes_each = (many.disk_bytes - few.disk_bytes) / (len(many.session_ids) - len(few.session_ids))
+        memory = many.memory_bytes / few.memory_bytes
+        own = many.memory_bytes
+    title = f"steps of {options.sessions:,} sessions"
+    p99 = ratio(*([load.latency.p99 for load in loads] for loads in (many_loads, few_loads))).median
+    return [
+        Figure(f"{title}: p99, of that of {FEW:,}", p99, "x", P99_LIMIT, False),
+        Figure(f"{title}: p99", _p99(many_loads), "ms", None, False),
+        milliseconds(title, many_loads),
+        rate(title, many_loads, "steps/s"),
+        Figure("a session on disk", bytes_each / 1000, "KB", BYTES_LIMIT, False),
+        Figure(f"worker's own memory, of that with {FEW:,} sessions", memory, "x", MEMORY_LIMIT, False),
+        Figure("worker's own memory", own / 1e6, "MB", None, False),
+    ]
+
+
+class _Filling(ExitStack):
+    """Starts a service and fills its store."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self._count = count
+
+    def __enter__(self) -> Filled:  # type: ignore[override]  # what is filled, not the stack that closes it
+        super().__enter__()
+        try:
+            return self._filled()
+        except BaseException:
+            self.close()
+            raise
+
+    def _filled(self) -> Filled:
+        folder = Path(self.enter_context(tempfile.TemporaryDirectory(prefix="bench-store-")))
+        free = shutil.disk_usage(folder).free
+        if free < self._count * SPARE_BYTES:
+            raise Unavailable(f"{self._count:,} sessions need {self._count * SPARE_BYTES / 1e9:.0f} GB in {folder}")
+        url = f"lmdb://{folder / 'sessions'}"
+        limits = {"UNROLLED_STORE": url, "UNROLLED_MAX_SESSIONS": str(2 * self._count)}
+        service = self.enter_context(Service(settings=limits))
+        template = _stepped_session(service)
+        settings = SessionSettings(store=url, max_sessions=2 * self._count)
+        return Filled(service, folder, asyncio.run(_fill(open_store(settings), template, self._count)))
+
+
+def _stepped_session(service: Service) -> str:
+    """A session as a million users would have one: opened, and some steps on."""
+    (session_id,) = service.open_sessions(1)
+    with httpx.Client(base_url=service.url, headers=service.headers) as client:
+        for _ in range(STEPS_BEFORE):
+            body = {"inputs": {"ids": [1]}, "return": "argmax"}
+            client.post(step_path(session_id), json=body).raise_for_status()
+    return session_id
+
+
+async def _fill(store: Store, template_id: str, count: int) -> list[str]:
+    """Copies of a session under ids of their own; through the store's own verbs, as the service writes."""
+    (template,) = await store.load([template_id])
+    if not isinstance(template, Record):
+        raise TypeError(f"the store has no sound record of {template_id}: {template}")
+    session_ids: list[str] = []
+    with tqdm(total=count, desc="filling the store", unit="session", leave=False) as bar:
+        for start in range(0, count, FILL_RECORDS):
+            now = time.time()
+            size = min(FILL_RECORDS, count - start)
+            records = [_copy(template, new_session_id(now), int(now)) for _ in range(size)]
+            if not all(await store.swap([Swap(record, None) for record in records])):
+                raise RuntimeError("the store refused a fresh session")
+            session_ids += [record.session_id for record in records]
+            bar.update(len(records))
+    await store.close()
+    return session_ids
+
+
+def _copy(template: Record, session_id: str, now: int) -> Record:
+    return template._replace(session_id=session_id, used_at=now, ttl_seconds=TTL_SECONDS)
+
+
+def _client(filled: Filled) -> Apart[Load]:
+    """A client whose connections step random sessions, none of them the same."""
+    generator = np.random.default_rng(0)
+    each = min(REQUESTS_EACH, len(filled.session_ids) // CONNECTIONS)
+    drawn = generator.choice(len(filled.session_ids), (CONNECTIONS, each), replace=False).tolist()
+    requests = [
+        [_request(filled, filled.session_ids[index], int(generator.integers(V))) for index in own] for own in drawn
+    ]
+    return Apart(http_loop, filled.service.fast_address, requests)
+
+
+def _request(filled: Filled, session_id: str, token: int) -> bytes:
+    return request(step_path(session_id), single_step([token], "argmax"), filled.service.headers)
+
+
+def _p99(loads: Sequence[Load]) -> float:
+    return 1000 * statistics.median(load.latency.p99 for load in loads)

@@ -1,0 +1,40 @@
+"""64 connections for a minute: how far the slowest answers are from the usual ones."""
+
+from bench.apart import Apart
+from bench.clients.loop import http_loop, websocket_loop
+from bench.compare import milliseconds, rate, tail
+from bench.figure import Figure
+from bench.load import Load
+from bench.options import Options
+from bench.progress import watched
+from bench.requests import step_frames, step_requests
+from bench.service import Service
+
+CONNECTIONS = 64
+P99_LIMIT = 3.0
+WARM_UP_SECONDS = 2.0
+
+
+def measure(options: Options) -> list[Figure]:
+    """HTTP and WebSocket one after the other; every single answer counts."""
+    with Service(options.store) as service:
+        requests = step_requests(service, service.open_sessions(CONNECTIONS))
+        frames = step_frames(service.open_sessions(CONNECTIONS))
+        loops = {
+            "HTTP": Apart(http_loop, service.fast_address, requests),
+            "WebSocket": Apart(websocket_loop, service.fast_address, frames, service.headers),
+        }
+        loads = {name: _minute(name, loop, options.tail_seconds) for name, loop in loops.items()}
+    return [figure for name, load in loads.items() for figure in _figures(name, load, options.tail_seconds)]
+
+
+def _minute(name: str, loop: Apart[Load], seconds: float) -> Load:
+    with loop:
+        loop.run(WARM_UP_SECONDS)
+        return watched(f"tail, {name}", seconds, lambda: loop.run(seconds))
+
+
+def _figures(name: str, load: Load, seconds: float) -> list[Figure]:
+    title = f"{name}, {CONNECTIONS} connections, {seconds:.0f} s"
+    worst = Figure(f"{title}: worst", 1000 * load.latency.worst, "ms", None, False)
+    return [tail(title, [load], P99_LIMIT), milliseconds(title, [load]), worst, rate(title, [load])]

@@ -1,0 +1,146 @@
+"""Whole texts of SST's lengths: cellular batching against padding, in process and over HTTP.
+
+In process the engine has 64 texts in flight; the other side pads batches of 64 in the order of arrival and runs the
+same model in fused operators. The limit is on the LSTM of two layers of 256 (the generation bundle, which reads random
+characters in texts of those lengths); the sentiment GRU is for the record.
+"""
+
+import asyncio
+import gc
+import itertools
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from bench.apart import Apart
+from bench.baselines import MODELS, TEXT_SERVICE
+from bench.baselines.fused import FusedModel
+from bench.baselines.serving import BentoServer
+from bench.clients.wrk import Wrk
+from bench.compare import rate, times
+from bench.figure import Figure
+from bench.load import Load, Stopwatch, alternate
+from bench.options import Options
+from bench.raw import num_tokens
+from bench.sentences import sentences, word_ids
+from bench.service import BUNDLE, Service
+from service.bundle.manifest import read_bundle
+from service.engine import Engine
+from service.metrics import Metrics
+from service.runtime import Runtime
+from service.state import RowLayout
+
+IN_FLIGHT = 64
+ENGINE_LIMIT, HTTP_LIMIT = 2.0, 3.0
+UNIT = "texts/s"
+
+Text = NDArray[np.int64]
+
+
+def measure(options: Options) -> list[Figure]:
+    """In process, then over HTTP."""
+    texts = sentences(options.texts)
+    return [*_in_process(texts, options), *_over_http(texts, options)]
+
+
+class EngineLoop:
+    """Texts through the engine, 64 in flight; each is answered with its logits."""
+
+    def __init__(self, path: Path, texts: Sequence[Text]) -> None:
+        runtime = Runtime(read_bundle(path))
+        runtime.warm_up()
+        self._runtime = runtime
+        self._initial = RowLayout(runtime.bundle.manifest.state).initial
+        self._texts = itertools.cycle(texts)
+        gc.freeze()
+        gc.disable()
+
+    def __call__(self, seconds: float) -> Load:
+        """Start texts for so long, then finish those in flight."""
+        return asyncio.run(self._run(seconds))
+
+    async def _run(self, seconds: float) -> Load:
+        engine = Engine(self._runtime, Metrics().observer(self._runtime.bundle.tag), max_batch_rows=IN_FLIGHT)
+        engine.start()
+        watch = Stopwatch()
+        latencies: list[float] = []
+        fresh = iter(itertools.takewhile(lambda _: time.perf_counter() < watch.started + seconds, self._texts))
+        await asyncio.gather(*(self._read(engine, fresh, latencies) for _ in range(IN_FLIGHT)))
+        load = watch.load(len(latencies), latencies)
+        await engine.stop()
+        return load
+
+    async def _read(self, engine: Engine, fresh: Iterator[Text], latencies: list[float]) -> None:
+        for text in fresh:
+            started = time.perf_counter()
+            await engine.advance("encode", self._initial, {"x": text}, len(text), ["logits"])
+            latencies.append(time.perf_counter() - started)
+
+
+class PaddedLoop:
+    """Batches of 64 texts in the order of arrival, padded, through the fused model."""
+
+    def __init__(self, path: Path, texts: Sequence[Text]) -> None:
+        self._model = FusedModel(path)
+        self._texts = itertools.cycle(texts)
+        gc.freeze()
+        gc.disable()
+
+    def __call__(self, seconds: float) -> Load:
+        """Run batches for so long."""
+        watch = Stopwatch()
+        durations: list[float] = []
+        while (started := time.perf_counter()) < watch.started + seconds:
+            self._model.logits(list(itertools.islice(self._texts, IN_FLIGHT)))
+            durations.append(time.perf_counter() - started)
+        return watch.load(len(durations) * IN_FLIGHT, durations)
+
+
+def _in_process(texts: Sequence[str], options: Options) -> list[Figure]:
+    words = word_ids(texts)
+    generator = np.random.default_rng(0)
+    V = num_tokens(read_bundle(BUNDLE))
+    characters = [generator.integers(0, V, len(text)) for text in words]
+    figures: list[Figure] = []
+    for name, path, ids, limit in (
+        ("LSTM of 2 layers of 256", BUNDLE, characters, ENGINE_LIMIT),
+        ("sentiment GRU", MODELS / "sentiment", words, None),
+    ):
+        with Apart(PaddedLoop, path, ids) as padded, Apart(EngineLoop, path, ids) as engine:
+            runs = {"padded": padded.run, "engine": engine.run}
+            padded_loads, loads = alternate(f"texts, {name}", runs, options.rounds, options.seconds)
+        title = f"texts through the engine, {name}"
+        figures += [times(f"{title}, of padded", loads, padded_loads, limit), rate(title, loads, UNIT)]
+    return figures
+
+
+def _over_http(texts: Sequence[str], options: Options) -> list[Figure]:
+    with ExitStack() as stack:
+        service = stack.enter_context(Service(options.store))
+        baseline = stack.enter_context(BentoServer(TEXT_SERVICE))
+        ours = [("/sentiment", orjson.dumps({"text": text})) for text in texts]
+        theirs = [("/classify", orjson.dumps({"texts": [text]})) for text in texts]
+        runs = {
+            "baseline": Wrk(baseline.url, theirs, baseline.folder, IN_FLIGHT),
+            "service": Wrk(service.url, ours, service.folder, IN_FLIGHT, headers=service.headers),
+        }
+        if _answers(service, *ours[0]):
+            runs["second port"] = Wrk(service.fast_url, ours, service.folder, IN_FLIGHT, headers=service.headers)
+        plain, *loads = alternate("texts, HTTP", runs, options.rounds, options.seconds)
+    figures = [rate("plain BentoML batchable API, texts", plain, UNIT)]
+    for name, own, limit in zip(("BentoML's port", "second port"), loads, (HTTP_LIMIT, None), strict=False):
+        title = f"POST /sentiment, {name}"
+        figures += [times(f"{title}, of a plain BentoML API", own, plain, limit), rate(title, own, UNIT)]
+    return figures
+
+
+def _answers(service: Service, path: str, body: bytes) -> bool:
+    """Whether the second port has that route, too."""
+    headers = {**service.headers, "Content-Type": "application/json"}
+    return httpx.post(f"{service.fast_url}{path}", content=body, headers=headers).is_success

@@ -1,0 +1,29 @@
+"""`WS /stream`: 64 connections with one step in flight each, against onnxruntime alone at T = 1 and 64 rows."""
+
+from contextlib import ExitStack
+
+from bench.apart import Apart
+from bench.clients.loop import websocket_loop
+from bench.compare import client, share
+from bench.figure import Figure
+from bench.load import alternate
+from bench.options import Options
+from bench.raw import STEP, RawLoop
+from bench.requests import step_frames
+from bench.service import BUNDLE, Service
+
+CONNECTIONS = 64
+LIMIT_PERCENT = 25.0
+
+
+def measure(options: Options) -> list[Figure]:
+    """Each connection has a session of its own."""
+    with ExitStack() as stack:
+        service = stack.enter_context(Service(options.store))
+        frames = step_frames(service.open_sessions(CONNECTIONS))
+        raw = stack.enter_context(Apart(RawLoop, BUNDLE, STEP, 1, CONNECTIONS))
+        stream = stack.enter_context(Apart(websocket_loop, service.fast_address, frames, service.headers))
+        runs = {"raw": raw.run, "stream": stream.run}
+        raw_loads, loads = alternate("websocket", runs, options.rounds, options.seconds)
+    name = f"WS /stream, {CONNECTIONS} connections"
+    return [*share(name, loads, raw_loads, LIMIT_PERCENT), client(name, loads)]

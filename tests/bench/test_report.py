@@ -1,0 +1,24 @@
+import pytest
+
+from bench.figure import Figure
+from bench.report import number, table
+
+
+def test_a_table_tells_what_misses_its_limit() -> None:
+    lines = table(
+        [
+            Figure("rate", 59.123, "%", 60.0, True),
+            Figure("latency", 4.5, "x", 4.0, False),
+            Figure("record", 12345.6, "rows/s", None, True),
+        ]
+    ).splitlines()
+    assert [line.split() for line in lines[1:]] == [
+        ["rate", "59.1", "%", "≥", "60.0", "below", "the", "limit"],
+        ["latency", "4.50", "x", "≤", "4.00", "over", "the", "limit"],
+        ["record", "12,346", "rows/s"],
+    ]
+
+
+@pytest.mark.parametrize(("value", "shown"), [(0.1234, "0.12"), (12.345, "12.3"), (123.45, "123"), (1e6, "1,000,000")])
+def test_numbers_have_the_digits_that_matter(value: float, shown: str) -> None:
+    assert number(value) == shown

@@ -49,7 +49,9 @@ class Surfaces:
             await self._app(scope, receive, send)
             return
         if self._layered is None:
-            self._layered = PlainFirst(AuthMiddleware(worker.layers(self._app), worker.keys), worker.plain)
+            self._layered = PlainFirst(
+                AuthMiddleware(worker.layers(self._app), worker.keys, worker.tally), worker.plain
+            )
         await self._layered(scope, receive, send)
 
 

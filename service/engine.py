@@ -21,7 +21,7 @@ from functools import partial
 from typing import Protocol
 
 from service.bundle.manifest import Bundle, Stage
-from service.errors import QueueFull, TooLarge
+from service.errors import QueueFull, ShuttingDown, TooLarge
 from service.graph_thread import GraphThread, timed
 from service.job import BatchForm, PreparedBatch, RowJob
 from service.ladder import covering_rung, exact_rung
@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 ITEM_STAGE = "encode"
 # Waking the thread and being woken by it costs about 60 µs, of which the event loop could use half.
-INLINE_SECONDS = 150e-6
+INLINE_SECONDS = 300e-6
 
 
 class Graphs(Protocol):
@@ -92,6 +92,7 @@ class Engine:
         self._thread: GraphThread[list[Array]] | None = None
         self._num_running = 0
         self._is_woken = False
+        self._is_stopped = False
 
     def start(self) -> None:
         """Begin to serve; needs a running event loop."""
@@ -104,22 +105,31 @@ class Engine:
         return self._thread is not None
 
     async def stop(self) -> None:
-        """Stop after the runs in flight."""
-        if self._thread is not None:
-            thread, self._thread = self._thread, None
-            await thread.stop()
+        """Stop after the runs in flight; jobs that have items left then fail with ShuttingDown."""
+        if self._thread is None:
+            return
+        thread, self._thread = self._thread, None
+        await thread.stop()
+        self._is_stopped = True
+        while (batch := self._next()) is not None:
+            for job in batch.jobs:
+                self._fail_job(job, self._shutting_down())
 
     def submit(self, jobs: Sequence[RowJob]) -> None:
         """Take up jobs, all or none; each one's `done` is told on the event loop.
 
         Raises:
             QueueFull: The queue has no room.
+            ShuttingDown: The engine has stopped.
         """
+        if self._is_stopped:
+            raise self._shutting_down()
+        is_idle = not self._scheduler.num_admitted
         if not self._scheduler.can_admit(len(jobs)):
             raise QueueFull(f"{self._scheduler.num_admitted} rows are waiting for {self._graphs.bundle.manifest.name}")
         for job in jobs:
             self._scheduler.admit(job)
-        self._wake()
+        self._wake(self._max_wait_seconds if is_idle else 0.0)
 
     def withdraw(self, job: RowJob) -> None:
         """Forget a job that nobody waits for any more."""
@@ -167,13 +177,13 @@ class Engine:
                 self.withdraw(job)
         return [Advance(self.outputs_of(job), job.row) for job in jobs]
 
-    def _wake(self) -> None:
+    def _wake(self, after_seconds: float = 0.0) -> None:
         if self._is_woken:
             return
         self._is_woken = True
         loop = asyncio.get_running_loop()
-        if self._max_wait_seconds and not self._num_running:
-            loop.call_later(self._max_wait_seconds, self._pump)
+        if after_seconds:
+            loop.call_later(after_seconds, self._pump)
         else:
             loop.call_soon(self._pump)
 
@@ -257,11 +267,16 @@ class Engine:
             self._apart.extend(batch.jobs)
         else:
             logger.error("run of %s failed for one row", batch.lane, exc_info=error)
-            (job,) = batch.jobs
-            job.error = error
-            self._scheduler.drop(job)
-            _tell(job)
+            self._fail_job(batch.jobs[0], error)
         self._wake()
+
+    def _fail_job(self, job: RowJob, error: Exception) -> None:
+        job.error = error
+        self._scheduler.drop(job)
+        _tell(job)
+
+    def _shutting_down(self) -> ShuttingDown:
+        return ShuttingDown(f"{self._graphs.bundle.tag} is no longer served here; try again")
 
 
 class ExpectedDurations:

@@ -1,14 +1,14 @@
 """A row on its way through one stage of a bundle, with all that goes in and comes out."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from service.bundle.manifest import Bundle, Stage, TensorSpec
 from service.scheduler import Batch, Job
-from service.state import Array, Inputs, RowBatch, RowLayout
+from service.state import Array, Inputs, RowBatch, RowLayout, axis_orders
 
 LOGITS = "logits"
 ARGMAX = "argmax"  # of the logits, taken for the whole batch at once
@@ -49,6 +49,32 @@ class RowJob(Job):
         }
 
 
+class StageForm:
+    """What is the same for all batches of a stage.
+
+    Attributes:
+        stage: The stage.
+        next_names: Outputs that are the next value of a state tensor, with that tensor's name.
+        output_orders: The order of axes that brings N in front, by output.
+    """
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.next_names = {f"{name}_next": name for name in stage.writes}
+        self.output_orders = {spec.name: axis_orders(spec)[1] for spec in stage.outputs}
+
+    def needed(self, kept: Iterable[str]) -> list[str]:
+        """The graph's outputs that a batch needs which keeps these."""
+        return [*{LOGITS if name == ARGMAX else name for name in kept}, *self.next_names]
+
+    def by_row(self, named: Mapping[str, Array], kept: Iterable[str]) -> dict[str, Array]:
+        """The kept outputs with N in front."""
+        rows = {name: named[name].transpose(self.output_orders[name]) for name in self.output_orders if name in named}
+        if ARGMAX in kept:
+            rows[ARGMAX] = rows[LOGITS].argmax(axis=-1)
+        return rows
+
+
 class PreparedBatch:
     """A batch as the graph reads it, and back.
 
@@ -58,44 +84,41 @@ class PreparedBatch:
         names: The outputs that are needed.
     """
 
-    def __init__(self, batch: Batch[RowJob], stage: Stage, rows: RowBatch) -> None:
+    def __init__(self, batch: Batch[RowJob], form: StageForm, rows: RowBatch) -> None:
         self.batch = batch
-        self._stage = stage
+        self._form = form
         self._rows = rows
-        size = batch.lane.size
-        self.feeds: dict[str, Array] = {
-            **{spec.name: _stacked(batch.jobs, spec, size) for spec in stage.inputs},
-            **rows.tensors(stage.reads),
-        }
+        self.feeds: dict[str, Array] = rows.tensors(form.stage.reads)
+        for spec in form.stage.inputs:
+            self.feeds[spec.name] = _stacked(batch.jobs, spec, batch.lane.size)
         self._kept = {name for job in batch.jobs for name in job.keep}
-        needed = {LOGITS if name == ARGMAX else name for name in self._kept}
-        self.names = [*needed, *(f"{name}_next" for name in stage.writes)]
+        self.names = form.needed(self._kept)
 
     def take(self, results: Sequence[Array]) -> None:
         """Give each job its next row and the outputs that it keeps."""
         named = dict(zip(self.names, results, strict=True))
-        size, jobs = self.batch.lane.size, self.batch.jobs
-        if self._stage.writes:
-            rows = self._rows.replaced({name: named[f"{name}_next"] for name in self._stage.writes})
-            for job, row in zip(jobs, rows, strict=True):
-                job.row = row
-        now = time.perf_counter()
-        kept = self._outputs_by_row(named)
-        for index, job in enumerate(jobs):
-            if job.keep:
-                is_last = job.remaining <= size
-                # A view would keep the whole batch alive, so it is only for answers that are due now.
-                part = {name: kept[name][index] for name in job.keep}
-                job.parts.append(part if is_last else {name: values.copy() for name, values in part.items()})
+        self._take_rows(named)
+        if self._kept:
+            self._take_outputs(self._form.by_row(named, self._kept))
+        size, now = self.batch.lane.size, time.perf_counter()
+        for job in self.batch.jobs:
             job.offset += size
             job.waiting_since = now
 
-    def _outputs_by_row(self, named: Mapping[str, Array]) -> dict[str, Array]:
-        axes = {spec.name: spec.batch_axis for spec in self._stage.outputs if spec.name in named}
-        outputs = {name: np.moveaxis(named[name], axis, 0) for name, axis in axes.items()}
-        if ARGMAX in self._kept:
-            outputs[ARGMAX] = outputs[LOGITS].argmax(axis=-1)
-        return outputs
+    def _take_rows(self, named: Mapping[str, Array]) -> None:
+        next_names = self._form.next_names
+        if next_names:
+            rows = self._rows.replaced({state: named[name] for name, state in next_names.items()})
+            for job, row in zip(self.batch.jobs, rows, strict=True):
+                job.row = row
+
+    def _take_outputs(self, outputs: Mapping[str, Array]) -> None:
+        size = self.batch.lane.size
+        for index, job in enumerate(self.batch.jobs):
+            if job.remaining <= size:
+                job.parts.append({name: outputs[name][index] for name in job.keep})
+            elif job.keep:  # a view would keep the whole batch alive, which is only for answers that are due now
+                job.parts.append({name: outputs[name][index].copy() for name in job.keep})
 
 
 class BatchForm:
@@ -103,11 +126,12 @@ class BatchForm:
 
     def __init__(self, bundle: Bundle) -> None:
         self.stages: dict[str, Stage] = {stage.name: stage for stage in bundle.manifest.stages}
+        self._forms = {name: StageForm(stage) for name, stage in self.stages.items()}
         self._layout = RowLayout(bundle.manifest.state)
 
     def prepare(self, batch: Batch[RowJob]) -> PreparedBatch:
         """The tensors of a batch."""
-        return PreparedBatch(batch, self.stages[batch.lane.stage], self._layout.batch([job.row for job in batch.jobs]))
+        return PreparedBatch(batch, self._forms[batch.lane.stage], self._layout.batch([job.row for job in batch.jobs]))
 
 
 def _stacked(jobs: Sequence[RowJob], spec: TensorSpec, size: int) -> Array:
@@ -116,6 +140,8 @@ def _stacked(jobs: Sequence[RowJob], spec: TensorSpec, size: int) -> Array:
         windows = [_window(job.inputs[spec.name], job.offset, size) for job in jobs]
     else:
         windows = [job.inputs[spec.name] for job in jobs]
+    if len(windows) == 1:
+        return np.expand_dims(windows[0], spec.batch_axis)
     if spec.batch_axis:
         return np.stack(windows, axis=spec.batch_axis)
     # One call for all rows, where np.stack takes two for each.

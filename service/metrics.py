@@ -53,9 +53,18 @@ class Metrics:
         self.time_to_first_token = self._seconds(
             "rnn_time_to_first_token_seconds", "Time until the first piece of a generated text"
         )
+        self.requests_tally = RequestTally(self)
+        self._observers: list[BundleObserver] = []
+
+    def flush(self) -> None:
+        """Hand on what the hot paths have counted; they do so in plain lists, which cost them a tenth."""
+        self.requests_tally.flush()
+        for observer in self._observers:
+            observer.flush()
 
     def exposition(self) -> bytes:
         """The metrics of all workers in Prometheus' text format."""
+        self.flush()
         if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
             return generate_latest(self.registry)
         registry = CollectorRegistry()
@@ -64,7 +73,9 @@ class Metrics:
 
     def observer(self, bundle: str) -> "BundleObserver":
         """The observer of one bundle's engine."""
-        return BundleObserver(self, bundle)
+        observer = BundleObserver(self, bundle)
+        self._observers.append(observer)
+        return observer
 
     def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
         return Counter(name, documentation, labels, registry=self.registry)
@@ -77,30 +88,38 @@ class Metrics:
 
 
 class BundleObserver:
-    """Counts the runs of one bundle's engine."""
+    """Counts the runs of one bundle's engine, some at a time."""
 
     def __init__(self, metrics: Metrics, bundle: str) -> None:
         self._metrics = metrics
         self._bundle = bundle
-        self._steps = metrics.steps.labels(bundle)
-        self._queue_wait = metrics.queue_wait.labels(bundle)
-        self._rungs: dict[tuple[str, int], tuple[Histogram, Histogram]] = {}
+        self._runs: dict[tuple[str, int], list[tuple[int, float]]] = {}
+        self._waits: list[float] = []
+        self._num_steps = 0
+        self._num_generated = 0
 
     def ran(self, stage: str, size: int, waits: Sequence[float], duration_seconds: float, num_steps: int) -> None:
         """Count one run of the rung `size` of a stage."""
-        batch_rows, run_duration = self._rungs.get((stage, size)) or self._rung(stage, size)
-        batch_rows.observe(len(waits))
-        run_duration.observe(duration_seconds)
-        self._steps.inc(num_steps)
+        self._runs.setdefault((stage, size), []).append((len(waits), duration_seconds))
+        self._waits.extend(waits)
+        self._num_steps += num_steps
         if stage == "decode":
-            self._metrics.generated_tokens.inc(num_steps)
-        self._queue_wait.observe_many(waits)
+            self._num_generated += num_steps
 
-    def _rung(self, stage: str, size: int) -> tuple[Histogram, Histogram]:
-        labels = (self._bundle, f"{stage}-{size}")
-        children = self._metrics.batch_rows.labels(*labels), self._metrics.run_duration.labels(*labels)
-        self._rungs[stage, size] = children
-        return children
+    def flush(self) -> None:
+        """Hand on what was counted."""
+        runs, self._runs = self._runs, {}
+        waits, self._waits = self._waits, []
+        for (stage, size), run in runs.items():
+            labels = (self._bundle, f"{stage}-{size}")
+            rows, seconds = zip(*run, strict=True)
+            self._metrics.batch_rows.labels(*labels).observe_many(rows)
+            self._metrics.run_duration.labels(*labels).observe_many(seconds)
+        if runs:
+            self._metrics.queue_wait.labels(self._bundle).observe_many(waits)
+            self._metrics.steps.labels(self._bundle).inc(self._num_steps)
+            self._metrics.generated_tokens.inc(self._num_generated)
+        self._num_steps = self._num_generated = 0
 
 
 class RequestTally:

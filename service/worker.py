@@ -4,9 +4,9 @@ import asyncio
 import logging
 import os
 import signal
+import sys
 import time
 from collections.abc import Coroutine
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -33,8 +33,8 @@ from service.catalog import Catalog, configured_bundles
 from service.collector import collect_when_idle
 from service.fast_port import FastPort
 from service.graveyard import Graveyard
-from service.keys import Keys
-from service.metrics import Metrics, RequestTally
+from service.keys import open_keys
+from service.metrics import Metrics
 from service.parent import die_with_parent
 from service.reload import Reloader
 from service.sessions import Sessions
@@ -54,6 +54,8 @@ from service.travel import Travel
 
 logger = logging.getLogger(__name__)
 
+# How long a thread that has run a graph may wait for the interpreter; Python's default is 5 ms, four runs of a graph.
+SWITCH_SECONDS = 2e-4
 SWEEP_SECONDS = 5.0
 FLUSH_SECONDS = 0.25
 EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
@@ -70,12 +72,12 @@ class Worker:
     def __init__(self, server: ServerSettings, worker_index: int) -> None:
         die_with_parent()
         keep_freed_memory()
+        sys.setswitchinterval(SWITCH_SECONDS)
         settings, bundle_settings = SessionSettings(), BundleSettings()
         self._server = server
         self.metrics = Metrics()
-        self.tally = RequestTally(self.metrics)
-        keys = KeySettings().api_keys
-        self.keys = Keys(Path(keys)) if keys else None
+        self.tally = self.metrics.requests_tally
+        self.keys = open_keys(KeySettings())
         self.store = MeasuredStore(open_store(settings), self.metrics)
         self.catalog = Catalog(bundle_settings, EngineSettings(), self.metrics)
         self.reloader = Reloader(
@@ -95,14 +97,21 @@ class Worker:
             lambda record: self._spawn(self._expire(record)),
         )
         self.sessions = Sessions(self.store, self.catalog, settings, self.metrics, graveyard, self.steps.is_under_way)
-        key = ExportSettings().export_key.get_secret_value().encode()
         self.travel = Travel(
-            self.sessions, self.catalog, self.catalog.on, self.catalog.numerics, settings, key, time.time
+            self.sessions,
+            self.catalog,
+            self.catalog.on,
+            self.catalog.numerics,
+            settings,
+            ExportSettings().signing_key,
+            time.time,
         )
         self.inference = Inference(self.catalog, self.metrics, server.request_timeout_seconds)
         self.stream = Stream(self.steps, self.tally, server.max_body_bytes)
         self.plain = AuthMiddleware(
-            PlainApp(StepRoutes(self.steps, server.max_body_bytes), self.stream, self._routes(), self.tally), self.keys
+            PlainApp(StepRoutes(self.steps, server.max_body_bytes), self.stream, self._routes(), self.tally),
+            self.keys,
+            self.tally,
         )
         self._fast_port = FastPort(self.plain, server.host, server.fast_port) if server.fast_port else None
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -151,6 +160,8 @@ class Worker:
             *RepositoryRoutes(self.catalog, self.reloader).routes(),
             Route("/metrics", self._exposition),
             Route("/docs.json", self._openapi),
+            Route("/livez", self._live),
+            Route("/readyz", self._ready),
         ]
         return self.layers(Starlette(routes=routes))
 
@@ -175,10 +186,15 @@ class Worker:
         await self.sessions.expire(record)
 
     async def _flush(self) -> None:
-        self.tally.flush()
+        self.metrics.flush()
+
+    async def _live(self, request: Request) -> Response:
+        return Response()
+
+    async def _ready(self, request: Request) -> Response:
+        return Response(status_code=200 if self.is_ready and self.catalog.is_serving else 503)
 
     async def _exposition(self, request: Request) -> Response:
-        self.tally.flush()
         await self.sessions.measure()
         return Response(self.metrics.exposition(), media_type=EXPOSITION)
 

@@ -9,9 +9,11 @@ from collections.abc import Iterable, Sequence
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.api.measure import endpoint_of
 from service.api.problem import problem_response
 from service.errors import Unauthenticated
 from service.keys import ANONYMOUS, Key, Keys
+from service.metrics import RequestTally
 
 OPEN_PATHS = frozenset({"/livez", "/readyz", "/healthz"})  # probes carry no secrets and tell none
 SUBPROTOCOL = "unrolled"
@@ -34,9 +36,10 @@ def subprotocol_of(scope: Scope) -> str | None:
 class AuthMiddleware:
     """Lets callers with a valid key in, under their owner's name; without keys, everyone as one owner."""
 
-    def __init__(self, app: ASGIApp, keys: Keys | None) -> None:
+    def __init__(self, app: ASGIApp, keys: Keys | None, tally: RequestTally) -> None:
         self._app = app
         self._keys = keys
+        self._tally = tally
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         keys = self._keys
@@ -49,6 +52,7 @@ class AuthMiddleware:
             if key is not None:
                 scope[_OWNER] = key.owner
             elif scope["path"] not in OPEN_PATHS:
+                self._tally.add(endpoint_of(scope["path"]), Unauthenticated.status, 0.0)
                 await _refusal(token)(scope, receive, send)
                 return
         elif kind == "websocket":

@@ -4,17 +4,22 @@ request ─► key ─► step? ─► StepRoutes, Stream          the hot paths
                     └────► Starlette routes            everything else
 """
 
+import logging
 import time
 
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from service.api.disconnect import CLIENT_CLOSED_REQUEST
 from service.api.measure import endpoint_of
-from service.api.problem import problem_response, refusal_of
+from service.api.problem import failure, problem_response
 from service.api.steps import StepRoutes
 from service.api.stream import Stream
+from service.api.wire import ClientGone
 from service.errors import ServiceError
 from service.metrics import RequestTally
+
+logger = logging.getLogger(__name__)
 
 STEPS, STREAM, SESSIONS = "/steps", "/stream", "/sessions/"
 PREFIXES = ("/sessions", STEPS, STREAM, "/v2/repository", "/models", "/metrics", "/docs.json")
@@ -57,7 +62,13 @@ class PlainApp:
                 return
         except ServiceError as error:
             status = error.status
-            await problem_response(refusal_of(error))(scope, receive, send)
+            await problem_response(error)(scope, receive, send)
+        except ClientGone:
+            status = CLIENT_CLOSED_REQUEST
+        except Exception:
+            logger.exception("%s failed", endpoint_of(path))
+            status = 500
+            await problem_response(failure())(scope, receive, send)
         self._tally.add(endpoint_of(path), status, time.perf_counter() - started)
 
 

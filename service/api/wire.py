@@ -1,8 +1,14 @@
 """HTTP for the hot paths: a body in, a response out, without a framework between."""
 
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
 from starlette.types import Receive, Scope, Send
 
 from service.errors import TooLarge
+
+R = TypeVar("R")
 
 JSON = b"application/json"
 OCTETS = b"application/octet-stream"
@@ -32,6 +38,23 @@ async def read_body(receive: Receive, max_bytes: int) -> bytes:
     if num_bytes > max_bytes:
         raise TooLarge(f"the body may have at most {max_bytes} bytes")
     return body if len(parts) == 1 else b"".join(parts)
+
+
+async def unless_gone(receive: Receive, work: Coroutine[Any, Any, R]) -> R:
+    """The result of work, which is cancelled when the client hangs up meanwhile.
+
+    Raises:
+        ClientGone: It did.
+    """
+    working, gone = asyncio.ensure_future(work), asyncio.ensure_future(receive())
+    try:
+        await asyncio.wait([working, gone], return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise ClientGone
+        return working.result()
+    finally:
+        working.cancel()
+        gone.cancel()
 
 
 async def respond(

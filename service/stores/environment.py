@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import shutil
 from pathlib import Path
 
 import lmdb
@@ -15,6 +16,7 @@ logger = logging.getLogger(__name__)
 
 DATA = "data.mdb"
 MAX_READERS = 1024
+_NO_ROOM_BYTES = 2**20
 _BROKEN = (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.InvalidError, lmdb.VersionMismatchError)
 
 
@@ -118,10 +120,14 @@ def unavailable(directory: Path, error: Exception) -> Unavailable:
         return StoreDamaged(directory, str(error))
     if isinstance(error, lmdb.MapFullError):
         return Unavailable(f"the session store in {directory} has grown to the size of its map")
-    if _code_of(error) in (errno.ENOSPC, errno.EDQUOT):
+    if _is_disk_full(directory, error):
         return Unavailable(f"the disk of the session store in {directory} is full")
     return Unavailable(f"the session store in {directory} cannot be used: {error}")
 
 
-def _code_of(error: Exception) -> int | None:
-    return error.code if isinstance(error, lmdb.Error) else getattr(error, "errno", None)
+def _is_disk_full(directory: Path, error: Exception) -> bool:
+    """LMDB tells a write that the disk took in part as an input/output error."""
+    code = getattr(error, "code", None) or getattr(error, "errno", None)
+    if code == errno.EIO:
+        return shutil.disk_usage(directory).free < _NO_ROOM_BYTES
+    return code in (errno.ENOSPC, errno.EDQUOT)

@@ -6,13 +6,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.e2e.server import Server, free_port
+from tests.e2e.server import Server
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The running service."""
-    with Server(tmp_path_factory.mktemp("home"), free_port()) as running:
+    with Server(tmp_path_factory.mktemp("home")) as running:
         yield running
 
 

@@ -5,16 +5,20 @@ import signal
 import socket
 import subprocess
 import sys
-from dataclasses import dataclass
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import httpx
+import psutil
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 60
 STOP_SECONDS = 30
+WORKER = "_bentoml_impl.worker.service"
 
 
 def free_port() -> int:
@@ -25,10 +29,32 @@ def free_port() -> int:
         return port
 
 
+def is_listening(port: int) -> bool:
+    """Whether anybody answers at a port."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def until(holds: Callable[[], bool], seconds: float, what: str) -> float:
+    """Wait for something that other processes bring about; how many seconds it took."""
+    started = time.monotonic()
+    while not holds():
+        if time.monotonic() - started > seconds:
+            raise TimeoutError(f"not within {seconds} seconds: {what}")
+        time.sleep(0.02)
+    return time.monotonic() - started
+
+
 def environment(home: Path, **settings: str) -> dict[str, str]:
-    """The caller's environment with a model store of its own and the given settings."""
+    """The caller's environment with a model store and a session store of its own and the given settings."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("UNROLLED_")}
-    return {**inherited, "BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "True", **settings}
+    own = {
+        "BENTOML_HOME": str(home),
+        "BENTOML_DO_NOT_TRACK": "True",
+        "UNROLLED_STORE": f"lmdb://{home}/sessions",
+        "UNROLLED_DRAIN_SECONDS": "0.1",
+    }
+    return {**inherited, **own, **settings}
 
 
 @dataclass
@@ -36,27 +62,12 @@ class Server:
     """A running service; leaving the context stops it."""
 
     home: Path
-    port: int
+    port: int = field(default_factory=free_port)
+    fast_port: int = field(default_factory=free_port)
+    settings: dict[str, str] = field(default_factory=dict)
 
     def __enter__(self) -> Self:
-        self.log = self.home / "service.log"
-        with self.log.open("wb") as out:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "service"],
-                cwd=ROOT,
-                env=environment(self.home, UNROLLED_PORT=str(self.port)),
-                stdout=out,
-                stderr=out,
-                start_new_session=True,
-            )
-        # Connecting is tried again until the port listens; the answer comes when a worker is ready.
-        patient = httpx.HTTPTransport(retries=7)
-        try:
-            with httpx.Client(transport=patient, timeout=START_SECONDS) as client:
-                client.get(f"{self.url}/readyz").raise_for_status()
-        except httpx.HTTPError:
-            self.stop()
-            raise RuntimeError(f"the service did not start:\n{self.log.read_text()[-3000:]}") from None
+        self.start()
         return self
 
     def __exit__(
@@ -64,10 +75,67 @@ class Server:
     ) -> None:
         self.stop()
 
+    def start(self) -> None:
+        """Start it and wait until it is ready."""
+        self.log = self.home / "service.log"
+        ports = {"UNROLLED_PORT": str(self.port), "UNROLLED_FAST_PORT": str(self.fast_port)}
+        with self.log.open("ab") as out:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "service"],
+                cwd=ROOT,
+                env=environment(self.home, **ports, **self.settings),
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+            )
+        try:
+            until(self.is_ready, START_SECONDS, "the service is ready")
+        except TimeoutError:
+            self.stop()
+            raise RuntimeError(f"the service did not start:\n{self.log.read_text()[-3000:]}") from None
+
+    def is_ready(self) -> bool:
+        """Whether both ports answer that they are."""
+        try:
+            return all(httpx.get(f"{url}/readyz", timeout=5).is_success for url in (self.url, self.fast_url))
+        except httpx.HTTPError:
+            return False
+
     @property
     def url(self) -> str:
-        """Where it answers."""
+        """Where BentoML's port answers."""
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def fast_url(self) -> str:
+        """Where the second port answers."""
+        return f"http://127.0.0.1:{self.fast_port}"
+
+    @property
+    def stream_url(self) -> str:
+        """Where it takes WebSocket connections."""
+        return f"ws://127.0.0.1:{self.fast_port}/stream"
+
+    def processes(self) -> list[psutil.Process]:
+        """All of its processes, the parent first."""
+        try:
+            parent = psutil.Process(self.process.pid)
+            return [parent, *parent.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return []
+
+    def workers(self) -> list[psutil.Process]:
+        """The processes that serve."""
+        return [process for process in self.processes() if WORKER in _command(process)]
+
+    def kill(self) -> None:
+        """SIGKILL to every process at once; waits until the ports are closed."""
+        processes = self.processes()
+        for process in processes:
+            process.kill()
+        self.process.wait(timeout=STOP_SECONDS)
+        psutil.wait_procs(processes, timeout=STOP_SECONDS)
+        until(lambda: not (is_listening(self.port) or is_listening(self.fast_port)), STOP_SECONDS, "ports are closed")
 
     def stop(self) -> int:
         """SIGTERM to the group, as a terminal or a supervisor sends it; the exit status."""
@@ -79,3 +147,10 @@ class Server:
             self.process.kill()
             self.process.wait()
             raise
+
+
+def _command(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return ""

@@ -45,7 +45,7 @@ def test_a_setting_that_cannot_be_meant_stops_the_start(home: Path, setting: str
 
 
 def test_a_damaged_copy_in_the_model_store_stops_the_start_and_says_what_to_do(home: Path) -> None:
-    with Server(home, free_port()):
+    with Server(home):
         pass
     (weights,) = (home / "models" / "sentiment").glob("*/weights.bin")
     content = bytearray(weights.read_bytes())
@@ -69,8 +69,8 @@ def _started(home: Path, **settings: str) -> "subprocess.CompletedProcess[str]":
 
 
 def test_sigterm_stops_every_process_and_frees_the_port_whoever_has_hung_up(home: Path) -> None:
-    with Server(home, free_port()) as server:
-        pids = _descendants(server.process.pid)
+    with Server(home) as server:
+        pids = [process.pid for process in server.processes()[1:]]
         assert pids
         with pytest.raises(httpx.ReadTimeout):
             httpx.post(f"{server.url}/generate", json={"max_tokens": 4096}, timeout=0.05)
@@ -83,18 +83,13 @@ def test_sigterm_stops_every_process_and_frees_the_port_whoever_has_hung_up(home
 
 
 def test_a_killed_parent_takes_its_workers_along(home: Path) -> None:
-    with Server(home, free_port()) as server:
-        workers = [os.pidfd_open(pid) for pid in _descendants(server.process.pid)]
+    with Server(home) as server:
+        workers = [os.pidfd_open(process.pid) for process in server.processes()[1:]]
         assert workers
         server.process.kill()
         for worker in workers:
             assert select.select([worker], [], [], EXIT_SECONDS)[0]
             os.close(worker)
-
-
-def _descendants(pid: int) -> list[int]:
-    children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    return [*children, *(grandchild for child in children for grandchild in _descendants(child))]
 
 
 def _is_running(pid: int) -> bool:

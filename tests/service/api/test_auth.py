@@ -14,6 +14,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from service.api.auth import OPEN_PATHS, AuthMiddleware, bearer_token, owner_of, subprotocol_of
 from service.keys import Keys, add_key, remove_key
+from service.metrics import Metrics, RequestTally
 from tests.service.test_keys import Clock
 
 
@@ -44,7 +45,7 @@ class Door:
         self.clock = Clock()
         self.token = add_key(file, "ada")
         self.keys = Keys(file, self.clock)
-        self.app = AuthMiddleware(APP, self.keys)
+        self.app = AuthMiddleware(APP, self.keys, RequestTally(Metrics()))
         self.client = TestClient(self.app)
 
     @property
@@ -76,7 +77,7 @@ def test_the_scheme_is_read_as_http_reads_it(door: Door, scheme: str) -> None:
 
 
 def test_without_keys_everyone_is_one_owner() -> None:
-    client = TestClient(AuthMiddleware(APP, None))
+    client = TestClient(AuthMiddleware(APP, None, RequestTally(Metrics())))
     assert client.get("/whose").text == "anonymous"
     with client.websocket_connect("/stream") as socket:
         assert socket.receive_json() == ["anonymous", []]
@@ -195,7 +196,7 @@ async def test_nothing_is_sent_on_a_connection_whose_key_is_gone(door: Door) -> 
     authorization = (b"authorization", f"Bearer {door.token}".encode())
     scope = {"type": "websocket", "path": "/stream", "headers": [authorization]}
     messages = [{"type": "websocket.receive", "text": text} for text in "ab"]
-    sent = await conversation(AuthMiddleware(stubborn, door.keys), scope, messages)
+    sent = await conversation(AuthMiddleware(stubborn, door.keys, RequestTally(Metrics())), scope, messages)
     assert [message["type"] for message in sent] == ["websocket.close"]
 
 

@@ -1,0 +1,95 @@
+-- Where a record is filed, read from its bytes as service/stores/packing.py lays them out. Comes before each script that
+-- writes. Per record there are five keys, all of one shard: the record, then its shard's indexes and counts:
+--
+--     due     score: minute from which on it is overdue      all records
+--     use     score: minute of the last use                  live records
+--     owners  length of the owner, owner, id; no scores      all but checkpoints
+--     counts  'bytes' of all bodies; live records by '=' .. bundle
+
+local KEYS_EACH = 5
+local FIELDS, NAMES = 21, 31
+local STEP, STEP_END = 13, 20
+local ID = #'unrolled:{00}:s:' + 1
+local NOWHERE = {}
+
+local function filing_of(content, length)
+    if length < NAMES - 1 or string.sub(content, 1, 3) ~= 'UR\1' then
+        return nil
+    end
+    local used_at, ttl_seconds, bundle_length, ended_length = struct.unpack('<I4I4BB', content, FIELDS)
+    local bundle = NAMES + string.byte(content, 4)
+    local ended = bundle + bundle_length
+    local body = ended + ended_length
+    if length < body - 1 then
+        return nil
+    end
+    local filing = {due = math.floor((used_at + ttl_seconds) / 60), num_bytes = length - body + 1}
+    if string.sub(content, ended, body - 1) ~= 'checkpoint' then
+        filing.owner = string.sub(content, 4, 4) .. string.sub(content, NAMES, bundle - 1)
+    end
+    if ended_length == 0 then
+        filing.use = math.floor(used_at / 60)
+        filing.bundle = '=' .. string.sub(content, bundle, ended - 1)
+    end
+    return filing
+end
+
+local function count_live(counts, bundle, change)
+    if bundle and redis.call('HINCRBY', counts, bundle, change) <= 0 then
+        redis.call('HDEL', counts, bundle)
+    end
+end
+
+-- Each of these is true unless what was to be taken out was not there.
+local function move_score(index, id, before, after)
+    if before == after then
+        return true
+    end
+    if after then
+        return redis.call('ZADD', index, after, id) == (before and 0 or 1)
+    end
+    return redis.call('ZREM', index, id) == 1
+end
+
+local function move_owner(owners, id, before, after)
+    if before == after then
+        return true
+    end
+    if after then
+        redis.call('ZADD', owners, 0, after .. id)
+    end
+    return not before or redis.call('ZREM', owners, before .. id) == 1
+end
+
+-- The record whose key is KEYS[at] moves from one filing to another; false where its filing was not as it should have been.
+local function move(at, before, after)
+    local id, counts = string.sub(KEYS[at], ID), KEYS[at + 4]
+    local due = move_score(KEYS[at + 1], id, before.due, after.due)
+    local use = move_score(KEYS[at + 2], id, before.use, after.use)
+    local owner = move_owner(KEYS[at + 3], id, before.owner, after.owner)
+    local change = (after.num_bytes or 0) - (before.num_bytes or 0)
+    if change ~= 0 then
+        redis.call('HINCRBY', counts, 'bytes', change)
+    end
+    if before.bundle ~= after.bundle then
+        count_live(counts, after.bundle, 1)
+        count_live(counts, before.bundle, -1)
+    end
+    return due and use and owner
+end
+
+-- What became of the records of one call: one character each, how the counts changed, and the keys of those whose filing
+-- was not as it should have been.
+local outcome = {won = {}, num_live = 0, num_bytes = 0, astray = {}}
+
+local function settle(at, before, after)
+    if not move(at, before, after) then
+        table.insert(outcome.astray, KEYS[at])
+    end
+    outcome.num_live = outcome.num_live + (after.bundle and 1 or 0) - (before.bundle and 1 or 0)
+    outcome.num_bytes = outcome.num_bytes + (after.num_bytes or 0) - (before.num_bytes or 0)
+end
+
+local function answer()
+    return {table.concat(outcome.won), outcome.num_live, outcome.num_bytes, outcome.astray}
+end

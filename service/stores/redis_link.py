@@ -1,0 +1,173 @@
+"""The way to a Redis server: commands go out together, their answers come back together.
+
+    verbs ─► Link.run ─► ServerLink, ClusterLink ─► exchange ─► server
+
+Nothing is ever sent twice, unless the server has said that it did not do it: a swap whose answer is lost may have been
+written, and would be reported as lost to another writer. Connections that a server has closed are noticed before use.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+from redis.asyncio.connection import AbstractConnection, BlockingConnectionPool, parse_url
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import (
+    BusyLoadingError,
+    ClusterDownError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisClusterException,
+    RedisError,
+    ResponseError,
+)
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from service.stores.base import Unavailable
+from service.stores.redis_script import Command
+
+Reply = Any
+"""What a server answers: bytes, a number, None, a list of these, or a ResponseError."""
+
+TIMEOUT_SECONDS = 2.0
+MAX_CONNECTIONS = 64
+FAILURES = (RedisError, RedisClusterException, OSError)
+_REASONS: tuple[tuple[type[Exception], str], ...] = (
+    (BusyLoadingError, "it is loading its data"),
+    (OutOfMemoryError, "its memory is full (maxmemory)"),
+    (ReadOnlyError, "it is a replica, which cannot be written to"),
+    (ClusterDownError, "the cluster is down"),
+    (RedisTimeoutError, "it does not answer"),
+)
+
+
+class Answered(NamedTuple):
+    """What one of several servers answered."""
+
+    address: str
+    reply: Reply
+
+
+class Link(Protocol):
+    """The way to one server or a cluster of them."""
+
+    @property
+    def is_sharded(self) -> bool:
+        """Whether shards are on different servers, so that a command may have the keys of one shard only."""
+
+    async def run(self, commands: Sequence[Command]) -> list[Reply]:
+        """The answers to commands, in order.
+
+        Raises:
+            Unavailable: A server does not answer, or refuses one of them.
+        """
+
+    async def ask_all(self, *words: bytes) -> list[Answered]:
+        """What each server that is written to answers, a refusal as a ResponseError."""
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+
+
+class ServerLink:
+    """One server.
+
+    Raises:
+        ValueError: The URL cannot be understood.
+    """
+
+    is_sharded = False
+
+    def __init__(self, url: str) -> None:
+        self._address = address_of(url)
+        self._pool = BlockingConnectionPool.from_url(url, timeout=TIMEOUT_SECONDS, **connection_options())
+
+    async def run(self, commands: Sequence[Command]) -> list[Reply]:
+        return checked(self._address, await self._exchange(commands))
+
+    async def ask_all(self, *words: bytes) -> list[Answered]:
+        (reply,) = await self._exchange([Command(0, words)])
+        return [Answered(self._address, reply)]
+
+    async def close(self) -> None:
+        await self._pool.aclose()
+
+    async def _exchange(self, commands: Sequence[Command]) -> list[Reply]:
+        try:
+            connection: AbstractConnection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
+            try:
+                return await exchange(connection, commands)
+            finally:
+                await asyncio.shield(self._pool.release(connection))
+        except FAILURES as error:
+            raise unavailable(self._address, error) from error
+
+
+def connection_options() -> dict[str, Any]:
+    """How connections of any kind are made."""
+    return {
+        "max_connections": MAX_CONNECTIONS,
+        "protocol": 2,
+        "retry": Retry(NoBackoff(), 0),
+        "socket_timeout": TIMEOUT_SECONDS,
+        "socket_connect_timeout": TIMEOUT_SECONDS,
+    }
+
+
+def address_of(url: str) -> str:
+    """Host and port of a URL, which may be shown.
+
+    Raises:
+        ValueError: The URL cannot be understood; the message does not hold it, since it may hold a password.
+    """
+    try:
+        options = parse_url(url)
+        BlockingConnectionPool.from_url(url).make_connection()  # type: ignore[no-untyped-call]
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"the URL of the Redis server cannot be understood: {error}") from None
+    return f"{options.get('host', 'localhost')}:{options.get('port', 6379)}"
+
+
+async def exchange(connection: AbstractConnection, commands: Sequence[Command]) -> list[Reply]:
+    """What a server answers to commands, refusals as ResponseErrors."""
+    replies = await _exchange(connection, [command.packed() for command in commands])
+    forgotten = [n for n, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+    if forgotten:
+        again = await _exchange(connection, [commands[n].packed_with_source() for n in forgotten])
+        for n, reply in zip(forgotten, again, strict=True):
+            replies[n] = reply
+    return replies
+
+
+def checked(address: str, replies: list[Reply]) -> list[Reply]:
+    """Answers of which none is a refusal.
+
+    Raises:
+        Unavailable: One is.
+    """
+    for reply in replies:
+        if isinstance(reply, ResponseError):
+            raise unavailable(address, reply) from reply
+    return replies
+
+
+def unavailable(address: str, error: Exception) -> Unavailable:
+    """What a failure means for those who use the store."""
+    reason = next((reason for kind, reason in _REASONS if isinstance(error, kind)), None)
+    if reason is None and str(error).startswith("MISCONF"):
+        reason = "it cannot write to its disk"
+    return Unavailable(f"the session store on Redis at {address} cannot be used: {reason or error}")
+
+
+async def _exchange(connection: AbstractConnection, packed: Sequence[bytes]) -> list[Reply]:
+    await connection.send_packed_command(packed, check_health=False)
+    return [await _reply(connection) for _ in packed]
+
+
+async def _reply(connection: AbstractConnection) -> Reply:
+    try:
+        return await connection.read_response(disable_decoding=True)
+    except ResponseError as refusal:
+        return refusal

@@ -35,15 +35,23 @@ class Worker:
 
     def finish(self) -> list[Win]:
         """What it has won until it ended well."""
-        output, _ = self._process.communicate()
+        wins = self._rest()
         assert self._process.returncode == 0
-        return [win for line in output.splitlines() for win in _wins(line)]
+        return wins
 
-    def kill(self) -> list[Win]:
-        """What it had said that it has won when it was killed."""
+    def kill(self) -> None:
+        """Kill it, wherever it is."""
         self._process.kill()
-        output, _ = self._process.communicate()
-        return [win for line in output.splitlines(keepends=True) if line.endswith(b"\n") for win in _wins(line)]
+
+    def last_words(self) -> list[Win]:
+        """What it had said that it has won when it was killed."""
+        return self._rest()
+
+    def _rest(self) -> list[Win]:
+        with self._process as process:
+            assert process.stdout is not None
+            lines = process.stdout.read().splitlines(keepends=True)
+        return [win for line in lines if line.endswith(b"\n") for win in _wins(line)]
 
     def _read_line(self) -> bytes:
         assert self._process.stdout is not None

@@ -1,0 +1,273 @@
+"""What an LMDB store does with killed processes, damaged bytes, full disks and maps."""
+
+import asyncio
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import lmdb
+import pytest
+
+from service.ids import new_session_id
+from service.stores.base import CHECKPOINT, Count, Damaged, Record, Store, Swap, Unavailable
+from service.stores.check import count_records
+from service.stores.environment import OpenedStore
+from service.stores.lmdb import Durability, LmdbStore
+from service.stores.rows import TAIL, is_intact, key_of
+from tests.service.stores.processes import Worker
+
+pytestmark = pytest.mark.anyio
+
+NO_LIMIT = 10**9
+A, B, C = (new_session_id(1000.0 * n) for n in range(3))
+
+
+def record_of(session_id: str, step: int = 0, num_bytes: int = 4200) -> Record:
+    return Record(session_id, "ann", "echo:1", step, 6000, 600, "", bytes([step % 256]) * num_bytes)
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[LmdbStore]:
+    opened = LmdbStore(tmp_path / "store", NO_LIMIT, NO_LIMIT)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of one MiB."""
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(tmp_path)]
+    mounted = subprocess.run(mount, check=False, capture_output=True)  # noqa: S603 - words of this test
+    if mounted.returncode:
+        pytest.skip(f"mounting is not permitted here: {mounted.stderr.decode().strip()}")
+    yield tmp_path
+    subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)  # noqa: S603, S607 - words of this test
+
+
+async def create(store: Store, *records: Record) -> None:
+    assert await store.swap([Swap(record, None) for record in records]) == [True] * len(records)
+
+
+def damage(store: LmdbStore, key: bytes, position: int) -> None:
+    """Alter one byte of a row, as a failing disk would."""
+    opened = store._open()
+    with opened.environment.begin(write=True) as txn:
+        content = bytearray(txn.get(key, db=opened.tables.records) or b"")
+        content[position] ^= 1
+        txn.put(key, bytes(content), db=opened.tables.records)
+
+
+def scanned(directory: Path) -> tuple[Count, dict[str, int]]:
+    """Counts that a scan of a store finds, where its own are the same."""
+    opened = OpenedStore(directory, 2**30, False, NO_LIMIT, NO_LIMIT)
+    with opened.environment.begin() as txn:
+        found = count_records(opened.tables, txn)
+        assert found == (opened.tables.count(txn), opened.tables.bundles(txn))
+    opened.close()
+    return found
+
+
+@pytest.mark.parametrize("durability", ["process", "commit"])
+async def test_nothing_acknowledged_is_lost_when_every_process_is_killed(tmp_path: Path, durability: str) -> None:
+    ids = [new_session_id(n) for n in range(40)]
+    settings = {"store": f"lmdb://{tmp_path}", "durability": durability}
+    workers = [Worker("storm", settings, ids, str(n)) for n in range(2)]
+    for worker in workers:
+        worker.wait_until_ready()
+    for worker in workers:
+        worker.start()
+    acknowledged = [win for worker in workers for win in worker.wins(30)]
+    for worker in workers:
+        worker.kill()
+    acknowledged += [win for worker in workers for win in worker.last_words()]
+    store = LmdbStore(tmp_path, NO_LIMIT, NO_LIMIT)
+    records = dict(zip(ids, await store.load(ids), strict=True))
+    await store.close()
+    for session_id, step in acknowledged:
+        record = records[session_id]
+        assert isinstance(record, Record)
+        assert record.step >= step
+    assert len(acknowledged) == len(set(acknowledged))
+    assert scanned(tmp_path)[0].num_live == len(ids)
+
+
+@pytest.mark.parametrize("row", [b"", TAIL], ids=["head", "tail"])
+@pytest.mark.parametrize("position", [0, 9, 21, 45, -1])
+async def test_a_damaged_record_hurts_no_other(store: LmdbStore, row: bytes, position: int) -> None:
+    await create(store, *map(record_of, [A, B, C]))
+    damage(store, key_of(B) + row, position)
+    loaded = await store.load([A, B, C])
+    assert isinstance(loaded[1], Damaged)
+    assert loaded[1].session_id == B
+    assert (loaded[0], loaded[2]) == (record_of(A), record_of(C))
+    assert await store.page("ann", "", 9) == await store.idlest(9) == [record_of(A), record_of(C)]
+    assert len(await store.overdue(10**6, 9)) == 2
+
+
+async def test_a_damaged_head_is_not_overwritten(store: LmdbStore) -> None:
+    await create(store, *map(record_of, [A, B]))
+    damage(store, key_of(A), 30)
+    assert await store.swap([Swap(record_of(A, 1), 0), Swap(record_of(A), None), Swap(record_of(B, 1), 0)]) == [
+        False,
+        False,
+        True,
+    ]
+
+
+@pytest.mark.parametrize("row", [b"", TAIL], ids=["head", "tail"])
+async def test_a_damaged_record_can_be_deleted(tmp_path: Path, row: bytes) -> None:
+    store = LmdbStore(tmp_path, NO_LIMIT, NO_LIMIT)
+    await create(store, *map(record_of, [A, B, C]))
+    damage(store, key_of(A) + row, 40)
+    damage(store, key_of(B), 40)
+    await store.delete([A])
+    assert await store.load([A]) == [None]
+    await create(store, record_of(A))
+    await store.delete([B])
+    assert await store.page("ann", "", 9) == [record_of(A), record_of(C)]
+    assert await store.count() == Count(2, 8400)
+    await store.close()
+    assert scanned(tmp_path) == (Count(2, 8400), {"echo:1": 2})
+
+
+async def test_a_full_map_refuses_and_loses_nothing(tmp_path: Path) -> None:
+    store = LmdbStore(tmp_path, NO_LIMIT, NO_LIMIT, map_size=2**20)
+    with pytest.raises(Unavailable, match="map"):
+        await fill(store)
+    known = await store.count()
+    assert len(await store.page("ann", "", 10**6)) == known.num_live > 50
+    await store.close()
+    assert scanned(tmp_path)[0] == known
+    store = LmdbStore(tmp_path, NO_LIMIT, NO_LIMIT, map_size=2**21)
+    await create(store, record_of(A))
+    await store.close()
+
+
+async def test_a_map_that_another_process_has_outgrown_is_taken_over(tmp_path: Path) -> None:
+    store = LmdbStore(tmp_path, NO_LIMIT, NO_LIMIT, map_size=2**20)
+    await create(store, record_of(A))
+    ids = [new_session_id(n) for n in range(500)]
+    other = Worker("race", {"store": f"lmdb://{tmp_path}"}, ids, "other")
+    other.wait_until_ready()
+    other.start()
+    other.finish()
+    assert await store.load([A]) == [record_of(A)]
+    await create(store, *map(record_of, [B, C]))
+    assert await store.count() == Count(503, (await store.count()).num_bytes)
+    await store.close()
+
+
+@pytest.mark.parametrize("durability", ["process", "commit"])
+async def test_a_full_disk_refuses_and_goes_on_once_there_is_room(small_disk: Path, durability: Durability) -> None:
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(bytes(200_000))
+    store = LmdbStore(small_disk / "store", NO_LIMIT, NO_LIMIT, durability)
+    with pytest.raises(Unavailable, match="disk"):
+        await fill(store)
+    known = await store.count()
+    with pytest.raises(Unavailable, match="disk"):
+        await create(store, record_of(A, num_bytes=100_000))
+    records = await store.page("ann", "", 10**6)
+    assert await store.count() == known
+    assert len(records) == known.num_live > 50
+    ballast.unlink()
+    await create(store, record_of(A))
+    assert await store.swap([Swap(record_of(A, 1), 0)]) == [True]
+    await store.delete([record.session_id for record in records[:50]])
+    await create(store, *records[:40])
+    await store.close()
+    assert scanned(small_disk / "store")[0].num_live == known.num_live - 9
+
+
+async def fill(store: LmdbStore) -> None:
+    for n in range(1000):
+        await create(store, record_of(new_session_id(1e6 + n)))
+
+
+async def test_a_path_that_cannot_be_used_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(Unavailable, match="cannot be used"):
+        await LmdbStore(tmp_path / "file", 1, 1).count()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "data.mdb").write_bytes(b"something else" * 1000)
+    with pytest.raises(Unavailable, match="damaged"):
+        await LmdbStore(tmp_path / "other", 1, 1).count()
+
+
+async def test_swaps_in_flight_share_a_commit(tmp_path: Path) -> None:
+    store = LmdbStore(tmp_path, NO_LIMIT, NO_LIMIT, "commit")
+    await create(store, record_of(A))
+    before = store._open().environment.info()["last_txnid"]
+    ids = [new_session_id(n) for n in range(100)]
+    await asyncio.gather(*(create(store, record_of(each)) for each in ids))
+    assert store._open().environment.info()["last_txnid"] - before < 50
+    await store.close()
+
+
+async def test_a_refused_swap_does_not_refuse_those_that_share_its_commit(tmp_path: Path) -> None:
+    store = LmdbStore(tmp_path, 2, NO_LIMIT, "commit")
+    outcomes = await asyncio.gather(
+        store.swap([Swap(record_of(A), None)]),
+        store.swap([Swap(record_of(B)._replace(owner="o" * 300), None)]),
+        store.swap([Swap(record_of(B), None), Swap(record_of(C), None)]),
+        store.swap([Swap(record_of(B), None)]),
+        return_exceptions=True,
+    )
+    assert [type(outcome).__name__ for outcome in outcomes] == ["list", "ValueError", "Full", "list"]
+    assert await store.count() == Count(2, 8400)
+    await store.close()
+
+
+async def test_a_cancelled_swap_leaves_the_store_in_use(tmp_path: Path) -> None:
+    store = LmdbStore(tmp_path, NO_LIMIT, NO_LIMIT, "commit")
+    await create(store, record_of(A))
+    task = asyncio.ensure_future(store.swap([Swap(record_of(A, 1), 0)]))
+    await asyncio.sleep(0)
+    task.cancel()
+    await create(store, record_of(B))
+    assert await store.count() == Count(2, 8400)
+    await store.close()
+
+
+async def test_a_page_of_four_kilobytes_is_not_doubled(store: LmdbStore, tmp_path: Path) -> None:
+    await create(store, *(record_of(new_session_id(1000 + n / 64), num_bytes=4300) for n in range(1000)))
+    opened = store._open()
+    with opened.environment.begin() as txn:
+        assert txn.stat(opened.tables.records)["overflow_pages"] == 1000
+    assert (tmp_path / "store" / "data.mdb").stat().st_size / 1000 < 4096 + 700
+
+
+async def test_a_sweep_files_again_what_has_been_used(store: LmdbStore) -> None:
+    ids = [new_session_id(n) for n in range(2500)]
+    await create(store, *(record_of(each, num_bytes=1) for each in ids))
+    await store.swap([Swap(record_of(each, 1, 1)._replace(used_at=9000), 0) for each in ids[:2400]])
+    assert len(await store.overdue(6660, 10**6)) == 100
+    opened = store._open()
+    with opened.environment.begin() as txn:
+        due = next(iter(txn.cursor(opened.tables.by_expiry)))[1]
+        assert due in map(key_of, ids[2400:])
+    assert len(await store.overdue(9660, 10**6)) == 2500
+
+
+async def test_a_store_that_lmdb_gives_up_is_opened_again(store: LmdbStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    await create(store, record_of(A))
+
+    def panic(*_: object) -> None:
+        raise lmdb.PanicError("mdb_txn_begin")
+
+    opened = store._open()
+    monkeypatch.setattr(opened.tables, "count", panic)
+    with pytest.raises(Unavailable):
+        await store.count()
+    assert await store.count() == Count(1, 4200)
+
+
+async def test_ids_of_checkpoints_lie_beside_their_session(store: LmdbStore) -> None:
+    checkpoint = record_of(f"{A}~saved")._replace(ended=CHECKPOINT)
+    await create(store, record_of(A), checkpoint)
+    assert key_of(f"{A}~saved")[:5] == key_of(A)[:5]
+    assert await store.overdue(10**6, 9) in ([record_of(A), checkpoint], [checkpoint, record_of(A)])
+    with store._open().environment.begin() as txn:
+        head = txn.get(key_of(A), db=store._open().tables.records)
+    assert head is not None
+    assert is_intact(key_of(A), head)

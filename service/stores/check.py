@@ -59,7 +59,7 @@ def check_records(tables: Tables, txn: Transaction[bytes]) -> int:
         How many records are damaged; each of them stays where it is, and is told by its id.
     """
     num_damaged = sum(isinstance(to_record(row.key, None, row.head, row.tail), Damaged) for row in _rows(tables, txn))
-    if not _is_derived_right(tables, txn):
+    if not is_derived_right(tables, txn):
         logger.warning("indexes and counts of the session store are not those of its records: built again")
         rebuild(tables, txn)
     return num_damaged
@@ -94,7 +94,7 @@ def count_records(tables: Tables, txn: Transaction[bytes]) -> tuple[Count, dict[
     return Count(bundles.total(), num_bytes), dict(bundles)
 
 
-def _is_derived_right(tables: Tables, txn: Transaction[bytes]) -> bool:
+def is_derived_right(tables: Tables, txn: Transaction[bytes]) -> bool:
     """Whether each record is where it should be found, nothing else is found there, and the counts are right."""
     indexes = (tables.by_owner, tables.by_use, tables.by_expiry)
     cursors = [txn.cursor(index) for index in indexes]

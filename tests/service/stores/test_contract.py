@@ -223,9 +223,11 @@ RECORDS = st.builds(
     body=st.integers(0, 5000).map(lambda length: b"%d" % length),  # stands for a body of that length
 )
 SWAPS = st.builds(Swap, RECORDS, st.none() | st.integers(0, 3))
+HISTORIES = st.lists(st.lists(SWAPS, max_size=4) | st.sampled_from([A, B, "no id"]), max_size=12)
+"""What is done to a store: swaps, or a deletion."""
 
 
-@given(st.lists(st.lists(SWAPS, max_size=4) | st.sampled_from([A, B, "no id"]), max_size=12), st.integers(0, 1300))
+@given(HISTORIES, st.integers(0, 1300))
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_any_history_leaves_what_it_leaves_in_memory(
     store: Store, history: list[list[Swap] | str], now: int

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from bench.apart import Apart
-from bench.baselines import STEP_SERVICE
+from bench.baselines import BARE_STEP_SERVICE, STEP_SERVICE
 from bench.baselines.serving import BentoServer
 from bench.clients.steps import baseline_step
 from bench.clients.wrk import Wrk
@@ -25,15 +25,16 @@ def measure(options: Options) -> list[Figure]:
     """wrk gives each connection a session and a thread of its own, on the second port, BentoML's port, the baseline."""
     with ExitStack() as stack:
         service = stack.enter_context(Service(options.store))
-        baseline = stack.enter_context(BentoServer(STEP_SERVICE))
+        baseline, bare = (stack.enter_context(BentoServer(each)) for each in (STEP_SERVICE, BARE_STEP_SERVICE))
         lines = step_lines(service.open_sessions(CONNECTIONS))
         runs: dict[str, Callable[[float], Load]] = {
             "raw": stack.enter_context(Apart(RawLoop, BUNDLE, STEP, 1, CONNECTIONS)).run,
             "second port": Wrk(service.fast_url, lines, service.folder, threads=CONNECTIONS, headers=service.headers),
             "BentoML's port": Wrk(service.url, lines, service.folder, threads=CONNECTIONS, headers=service.headers),
+            "bare baseline": Wrk(bare.url, baseline_step(CONNECTIONS), bare.folder, threads=CONNECTIONS),
             "baseline": Wrk(baseline.url, baseline_step(CONNECTIONS), baseline.folder, threads=CONNECTIONS),
         }
-        raw, fast, slow, plain = alternate("http", runs, options.rounds, options.seconds)
+        raw, fast, slow, bare_plain, plain = alternate("http", runs, options.rounds, options.seconds)
     name = f"POST /sessions/{{id}}/steps, {CONNECTIONS} connections"
     return [
         *share(name, fast, raw, LIMIT_PERCENT),
@@ -41,5 +42,6 @@ def measure(options: Options) -> list[Figure]:
         times(f"{name}, BentoML's port, of a plain BentoML API", slow, plain, BENTOML_LIMIT),
         rate(f"{name}, BentoML's port", slow),
         rate("plain BentoML batchable API, one step", plain),
+        rate("the same without its metrics, access log and tracing", bare_plain),
         client(name, fast),
     ]

@@ -10,6 +10,7 @@ from bench.compare import rate, times
 from bench.figure import Figure
 from bench.load import alternate
 from bench.options import Options
+from bench.progress import waiting
 from bench.server import ROOT
 from bench.service import BUNDLE, Service
 from bench.steps import open_batches, steps_client
@@ -38,7 +39,8 @@ def quantized(folder: Path) -> Path:
         Unavailable: It cannot be made.
     """
     command = [sys.executable, "-m", "export", "quantize", str(BUNDLE), "--output", str(folder)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603  our own arguments
+    with waiting("quantizing"):
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603  our own arguments
     found = [manifest.parent for manifest in folder.rglob(MANIFEST_FILE)]
     if done.returncode or len(found) != 1:
         raise Unavailable(f"no int8 bundle: {(done.stderr or done.stdout).strip()[-500:]}")

@@ -1,6 +1,7 @@
 """Where a worker's time goes: `python -m bench.profile steps`, with py-spy watching while a client asks.
 
-Prints the functions that most samples were in, themselves and with what they called; `--flame` draws all of it.
+Prints the functions that most samples of all threads were in, themselves and with what they called; `--flame` draws
+all of it.
 """
 
 import argparse
@@ -27,7 +28,8 @@ from bench.unavailable import Unavailable
 CONNECTIONS = 64
 WARM_UP_SECONDS = 2.0
 SPARE_SECONDS = 5.0  # the client begins before py-spy and ends after it
-SHOWN = 25
+SHOWN = 30
+OWN = "(service/"
 SAMPLES_PER_SECOND = 250
 
 CLIENTS: dict[str, Callable[[Service], Apart[Load]]] = {
@@ -99,7 +101,7 @@ def top(stacks: Iterable[str], shown: int = SHOWN) -> str:
         stacks: Lines of py-spy's raw format: frames from the outermost on, joined by ";", then a blank and a count.
         shown: How many of each kind.
     """
-    own: Counter[str] = Counter()
+    itself: Counter[str] = Counter()
     inclusive: Counter[str] = Counter()
     total = 0
     for line in stacks:
@@ -107,9 +109,9 @@ def top(stacks: Iterable[str], shown: int = SHOWN) -> str:
         count = int(digits)
         total += count
         names = frames.split(";")
-        own[names[-1]] += count
-        inclusive.update(dict.fromkeys(names, count))
-    tables = (("itself", own), ("with what it calls", inclusive))
+        itself[names[-1]] += count
+        inclusive.update(dict.fromkeys((name for name in names if OWN in name), count))
+    tables = (("itself", itself), ("with what it calls, of the project's own", inclusive))
     return "\n\n".join(f"{title}:\n{_shares(counts, total, shown)}" for title, counts in tables)
 
 

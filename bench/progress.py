@@ -1,8 +1,9 @@
-"""A bar for something that takes a known time and tells nothing meanwhile."""
+"""What is shown while something takes longer than a moment and tells nothing itself."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from typing import TypeVar
 
 from tqdm import tqdm  # type: ignore[import-untyped]
@@ -19,3 +20,10 @@ def watched(title: str, seconds: float, work: Callable[[], T]) -> T:
         while wait([future], LOOK_SECONDS).not_done:
             bar.update(min(bar.total, round(time.monotonic() - started)) - bar.n)
         return future.result()
+
+
+@contextmanager
+def waiting(title: str) -> Iterator[None]:
+    """Say what is waited for, until it is there."""
+    with tqdm(desc=title, bar_format="{desc} ...", leave=False):
+        yield

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from bench.processes import descendants, heaviest
+from bench.progress import waiting
 
 ROOT = Path(__file__).parents[1]
 START_SECONDS = 60
@@ -59,7 +60,8 @@ class Server:
                 start_new_session=True,  # Ctrl-C is ours to hand on
             )
         try:
-            self._wait()
+            with waiting(f"starting {self._command[2]}"):
+                self._wait()
         except BaseException:
             self._stop()
             raise

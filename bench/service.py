@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import httpx
+from tqdm import tqdm  # type: ignore[import-untyped]
 
 from bench.server import ROOT, Server, free_port
 from service.keys import add_key
@@ -51,7 +52,8 @@ class Service(Server):
     def open_sessions(self, count: int, model: str = MODEL) -> list[str]:
         """Ids of new sessions."""
         with httpx.Client(base_url=self.url, headers=self.headers, timeout=60) as client:
-            return [self._open_session(client, model) for _ in range(count)]
+            numbers = tqdm(range(count), desc="opening sessions", leave=False, delay=1)
+            return [self._open_session(client, model) for _ in numbers]
 
     def _open_session(self, client: httpx.Client, model: str) -> str:
         answer = client.post("/sessions", json={"model": model})

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-import httpx
 import numpy as np
 import orjson
 from numpy.typing import NDArray
@@ -28,6 +27,7 @@ from bench.figure import Figure
 from bench.load import Load, Stopwatch, alternate
 from bench.options import Options
 from bench.raw import num_tokens
+from bench.requests import step_path
 from bench.sentences import sentences, word_ids
 from bench.service import BUNDLE, Service
 from service.bundle.manifest import read_bundle
@@ -128,19 +128,25 @@ def _over_http(texts: Sequence[str], options: Options) -> list[Figure]:
         theirs = [("/classify", orjson.dumps({"texts": [text]})) for text in texts]
         runs = {
             "baseline": Wrk(baseline.url, theirs, baseline.folder, IN_FLIGHT),
-            "service": Wrk(service.url, ours, service.folder, IN_FLIGHT, headers=service.headers),
+            "sentiment": Wrk(service.url, ours, service.folder, IN_FLIGHT, headers=service.headers),
         }
-        if _answers(service, *ours[0]):
-            runs["second port"] = Wrk(service.fast_url, ours, service.folder, IN_FLIGHT, headers=service.headers)
-        plain, *loads = alternate("texts, HTTP", runs, options.rounds, options.seconds)
+        runs["step"] = Wrk(
+            service.fast_url, _steps(service, texts), service.folder, IN_FLIGHT, IN_FLIGHT, service.headers
+        )
+        plain, sentiment, step = alternate("texts, HTTP", runs, options.rounds, options.seconds)
     figures = [rate("plain BentoML batchable API, texts", plain, UNIT)]
-    for name, own, limit in zip(("BentoML's port", "second port"), loads, (HTTP_LIMIT, None), strict=False):
-        title = f"POST /sentiment, {name}"
+    for title, own, limit in (
+        ("POST /sentiment, a text each", sentiment, HTTP_LIMIT),
+        ("POST /sessions/{id}/steps, second port, a text each", step, None),
+    ):
         figures += [times(f"{title}, of a plain BentoML API", own, plain, limit), rate(title, own, UNIT)]
     return figures
 
 
-def _answers(service: Service, path: str, body: bytes) -> bool:
-    """Whether the second port has that route, too."""
-    headers = {**service.headers, "Content-Type": "application/json"}
-    return httpx.post(f"{service.fast_url}{path}", content=body, headers=headers).is_success
+def _steps(service: Service, texts: Sequence[str]) -> list[tuple[str, bytes]]:
+    """Every text as a step of a session; each connection has a session of its own."""
+    session_ids = itertools.cycle(service.open_sessions(IN_FLIGHT, "sentiment"))
+    return [
+        (step_path(session_id), orjson.dumps({"inputs": {"text": text}}))
+        for session_id, text in zip(session_ids, texts, strict=False)
+    ]

@@ -1,5 +1,6 @@
 """One step of a session as a plain BentoML batchable API: what a competent user of BentoML would write.
 
+`StepService` is as BentoML comes; `BareStepService` has what BentoML measures and logs of every request turned off.
 The state is kept in a dictionary of the one worker, so it is lost with it. Numbers come as one numpy array, which
 BentoML handled faster than a list of pydantic models.
 """
@@ -15,8 +16,7 @@ MAX_BATCH_ROWS = 64
 L, H = 2, 256
 
 
-@bentoml.service(name="step-baseline", workers=1)
-class StepService:
+class Steps:
     """The shipped generation model, one character at a time."""
 
     def __init__(self) -> None:
@@ -43,3 +43,13 @@ class StepService:
             self._states[number] = (h_next[:, row].copy(), c_next[:, row].copy())
         argmax: NDArray[np.int64] = logits[:, -1].argmax(axis=1)
         return argmax
+
+
+StepService = bentoml.service(name="step-baseline", workers=1)(Steps)
+BareStepService = bentoml.service(
+    name="bare-step-baseline",
+    workers=1,
+    metrics={"enabled": False},
+    logging={"access": {"enabled": False}},
+    tracing={"excluded_urls": ".*"},
+)(Steps)

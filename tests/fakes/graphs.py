@@ -1,14 +1,17 @@
-"""A bundle without files whose graphs are three lines of numpy: enough for an engine, exact enough to check it."""
+"""A bundle without files whose graphs are a few lines of numpy: enough for an engine, exact enough to check it."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from service.bundle.manifest import Bundle, Manifest
-from service.state import Array, Row
+from service.state import Array, RowLayout
 
+V = 5
+BAD = -1  # makes the whole run fail, as a bad row would in onnxruntime
+POISON = 13  # makes the row's trace and logits NaN from then on
 SUM_MANIFEST = {
     "format_version": 1,
     "name": "sum",
@@ -22,9 +25,10 @@ SUM_MANIFEST = {
             "outputs": [
                 {"name": "sums", "dtype": "int64", "shape": ["N", "T"]},
                 {"name": "last", "dtype": "int64", "shape": ["N"]},
+                {"name": "logits", "dtype": "float32", "shape": ["N", "T", V]},
             ],
-            "reads": ["total"],
-            "writes": ["total"],
+            "reads": ["total", "trace"],
+            "writes": ["total", "trace"],
         },
         {
             "name": "forecast",
@@ -35,37 +39,84 @@ SUM_MANIFEST = {
             "writes": [],
         },
     ],
-    "state": [{"name": "total", "dtype": "int64", "shape": ["N"], "initial": 0}],
+    "state": [
+        {"name": "total", "dtype": "int64", "shape": ["N"], "initial": 0},
+        {"name": "trace", "dtype": "float32", "shape": [2, "N", 3], "initial": 0.5},
+    ],
     "licence": "MIT",
     "command": "none",
     "files": dict.fromkeys(("encode-1.onnx", "encode-4.onnx", "forecast-2.onnx", "tokenizer.json"), "0" * 64),
 }
+LAYOUT = RowLayout(Manifest.model_validate(SUM_MANIFEST).state)
+
+
+def sum_bundle(version: str = "0", **changes: object) -> Bundle:
+    """The bundle of running sums."""
+    return Bundle(Path("nowhere"), Manifest.model_validate({**SUM_MANIFEST, **changes}), version)
+
+
+def row_of(total: int) -> bytes:
+    """A state row that has summed up so much."""
+    return np.int64(total).tobytes() + LAYOUT.initial[8:]
+
+
+def total_of(row: bytes) -> int:
+    """What a state row has summed up."""
+    return int(LAYOUT.tensor(row, "total"))
+
+
+def logits_of(totals: Array) -> Array:
+    """The logits (..., V) that stand for running totals."""
+    return ((np.asarray(totals)[..., None] * 7 + np.arange(V) * 3) % 11).astype(np.float32)
 
 
 class SumGraphs:
-    """Running sums. An item of -1 makes the whole run fail, as a bad row would in onnxruntime.
+    """Running sums of items.
 
     Attributes:
         runs: (stage, size, rows) of every run.
         gate: Runs wait until it is set, so that a test can arrange what waits meanwhile.
     """
 
-    def __init__(self) -> None:
-        self.bundle = Bundle(Path("nowhere"), Manifest.model_validate(SUM_MANIFEST), "0")
+    def __init__(self, bundle: Bundle | None = None) -> None:
+        self.bundle = bundle or sum_bundle()
         self.runs: list[tuple[str, int, int]] = []
         self.gate = threading.Event()
         self.gate.set()
+        self._stages: dict[str, Callable[[int, Mapping[str, Array]], dict[str, Array]]] = {
+            "encode": _encode,
+            "forecast": _forecast,
+        }
 
-    def run(self, stage: str, size: int, rows: Sequence[Row]) -> list[dict[str, Array]]:
+    def run(self, stage: str, size: int, feeds: Mapping[str, Array], names: Sequence[str]) -> list[Array]:
+        """One run of a rung, as onnxruntime has it: the outputs that are named, in that order."""
         assert self.gate.wait(timeout=10)
-        self.runs.append((stage, size, len(rows)))
-        if stage == "forecast":
-            return [{"multiples": row["total"] * row["scale"] * np.arange(1, size + 1)} for row in rows]
-        if any((row["x"] == -1).any() for row in rows):
-            raise RuntimeError("a run failed on -1")
-        assert all(row["x"].shape == (size,) for row in rows)
-        sums = [row["total"] + np.cumsum(row["x"]) for row in rows]
-        return [{"sums": s, "last": s[-1], "total_next": s[-1]} for s in sums]
+        self.runs.append((stage, size, len(feeds["total"])))
+        outputs = self._stages[stage](size, feeds)
+        return [outputs[name] for name in names]
+
+
+def _encode(size: int, feeds: Mapping[str, Array]) -> dict[str, Array]:
+    x, total, trace = feeds["x"], feeds["total"], feeds["trace"]
+    if (x == BAD).any():
+        raise RuntimeError("a run failed on a bad row")
+    N = len(total)
+    assert (x.shape, total.shape, trace.shape) == ((N, size), (N,), (2, N, 3))
+    sums = total[:, None] + np.cumsum(x, axis=1)
+    is_poisoned = (x == POISON).any(axis=1)[None, :, None]
+    trace_next = np.where(is_poisoned, np.float32("nan"), trace + x.sum(axis=1, dtype=np.float32)[:, None])
+    logits = logits_of(sums) + trace_next[0, :, :1, None] * 0
+    return {
+        "sums": sums,
+        "last": sums[:, -1],
+        "logits": logits,
+        "total_next": sums[:, -1],
+        "trace_next": trace_next.astype(np.float32),
+    }
+
+
+def _forecast(size: int, feeds: Mapping[str, Array]) -> dict[str, Array]:
+    return {"multiples": (feeds["total"] * feeds["scale"])[:, None] * np.arange(1, size + 1)}
 
 
 class RecordingObserver:
@@ -76,5 +127,6 @@ class RecordingObserver:
         self.waits: list[float] = []
 
     def ran(self, stage: str, size: int, waits: Sequence[float], duration_seconds: float, num_steps: int) -> None:
+        """One run more."""
         self.steps += num_steps
         self.waits.extend(waits)

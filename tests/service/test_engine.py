@@ -1,4 +1,4 @@
-"""The engine: what it answers, and whom a failure or a cancellation touches."""
+"""The engine: what it answers, what shares a run, and whom a failure or a cancellation touches."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,17 +8,19 @@ import numpy as np
 import pytest
 
 from service.engine import Engine
-from service.errors import QueueFull, TooLarge
-from service.state import Row
-from tests.fakes.graphs import RecordingObserver, SumGraphs
+from service.errors import QueueFull, ShuttingDown, TooLarge
+from service.job import RowJob
+from tests.fakes.graphs import BAD, LAYOUT, RecordingObserver, SumGraphs, row_of, total_of
 
 pytestmark = pytest.mark.anyio
-ZERO: Row = {"total": np.array(0)}
+FRESH = LAYOUT.initial
 
 
 @asynccontextmanager
-async def serving(graphs: SumGraphs, max_batch_rows: int = 8, max_queue_rows: int = 100) -> AsyncIterator[Engine]:
-    engine = Engine(graphs, RecordingObserver(), max_batch_rows=max_batch_rows, max_queue_rows=max_queue_rows)
+async def serving(
+    graphs: SumGraphs, max_batch_rows: int = 8, max_queue_rows: int = 100, max_wait_seconds: float = 0.0
+) -> AsyncIterator[Engine]:
+    engine = Engine(graphs, RecordingObserver(), max_batch_rows, max_queue_rows, max_wait_seconds)
     engine.start()
     try:
         yield engine
@@ -28,8 +30,12 @@ async def serving(graphs: SumGraphs, max_batch_rows: int = 8, max_queue_rows: in
 
 
 async def total(engine: Engine, *items: int) -> int:
-    advance = await engine.advance("encode", ZERO, {"x": np.array(items)}, len(items))
-    return int(advance.row["total"])
+    advance = await engine.advance("encode", FRESH, {"x": np.array(items)}, len(items))
+    return total_of(advance.row)
+
+
+def job(*items: int) -> RowJob:
+    return RowJob("encode", len(items), row=FRESH, inputs={"x": np.array(items)})
 
 
 async def turn() -> None:
@@ -42,24 +48,17 @@ async def test_a_length_goes_through_the_rungs_in_order() -> None:
     graphs = SumGraphs()
     async with serving(graphs) as engine:
         items = np.arange(1, 7)
-        advance = await engine.advance("encode", ZERO, {"x": items}, 6, keep=["sums", "last"])
+        advance = await engine.advance("encode", FRESH, {"x": items}, 6, keep=["sums", "last"])
     assert graphs.runs == [("encode", 4, 1), ("encode", 1, 1), ("encode", 1, 1)]
     np.testing.assert_array_equal(advance.outputs["sums"], np.cumsum(items))
-    assert advance.outputs["last"] == advance.row["total"] == 21
-
-
-async def test_the_state_that_was_given_is_not_changed() -> None:
-    async with serving(SumGraphs()) as engine:
-        await total(engine, 5)
-    assert ZERO["total"] == 0
+    assert advance.outputs["last"] == total_of(advance.row) == 21
 
 
 async def test_a_stage_that_answers_from_the_state_leaves_it_as_it_is() -> None:
     async with serving(SumGraphs()) as engine:
-        row = {"total": np.array(3)}
-        advance = await engine.advance("forecast", row, {"scale": np.array(10)}, 2, keep=["multiples"])
+        advance = await engine.advance("forecast", row_of(3), {"scale": np.array(10)}, 2, keep=["multiples"])
     assert advance.outputs["multiples"].tolist() == [30, 60]
-    assert advance.row == row
+    assert advance.row == row_of(3)
 
 
 async def test_rows_that_wait_together_share_a_run() -> None:
@@ -68,6 +67,17 @@ async def test_rows_that_wait_together_share_a_run() -> None:
         totals = await asyncio.gather(*(total(engine, n) for n in range(5)))
     assert totals == [0, 1, 2, 3, 4]
     assert graphs.runs == [("encode", 1, 5)]
+
+
+async def test_rows_that_are_submitted_together_share_a_run() -> None:
+    graphs, done = SumGraphs(), asyncio.Event()
+    jobs = [job(n) for n in range(3)]
+    jobs[-1].done = lambda _: done.set()
+    async with serving(graphs) as engine:
+        engine.submit(jobs)
+        await done.wait()
+    assert [total_of(each.row) for each in jobs] == [0, 1, 2]
+    assert graphs.runs == [("encode", 1, 3)]
 
 
 async def test_rows_join_while_others_are_under_way() -> None:
@@ -83,12 +93,92 @@ async def test_rows_join_while_others_are_under_way() -> None:
     assert graphs.runs == [("encode", 1, 1), ("encode", 1, 2)]
 
 
+async def test_a_long_job_does_not_starve_a_single_step() -> None:
+    graphs = SumGraphs()
+    graphs.gate.clear()
+    async with serving(graphs) as engine:
+        long = asyncio.create_task(total(engine, *[1] * 400))
+        await turn()
+        step = asyncio.create_task(total(engine, 7))
+        await turn()
+        graphs.gate.set()
+        assert await step == 7
+        assert await long == 400
+    assert graphs.runs[1] == ("encode", 1, 1)
+    assert len(graphs.runs) == 101
+
+
+async def test_a_full_second_batch_is_prepared_while_one_runs_and_one_that_may_grow_waits() -> None:
+    graphs = SumGraphs()
+    graphs.gate.clear()
+    async with serving(graphs, max_batch_rows=2) as engine:
+        first = asyncio.create_task(total(engine, 1))
+        await turn()
+        waiting = job(2)
+        engine.submit([waiting])
+        await turn()
+        engine.withdraw(waiting)  # still in the queue, so that it can be taken out again
+        full = [asyncio.create_task(total(engine, n)) for n in (3, 4)]
+        await turn()
+        late = asyncio.create_task(total(engine, 5))
+        await turn()
+        graphs.gate.set()
+        assert await asyncio.gather(first, *full, late) == [1, 3, 4, 5]
+    assert graphs.runs == [("encode", 1, 1), ("encode", 1, 2), ("encode", 1, 1)]
+
+
+async def test_short_runs_give_the_event_loop_a_turn_between(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.engine.INLINE_SECONDS", 10.0)
+    graphs = SumGraphs()
+    async with serving(graphs) as engine:
+        await total(engine, 1)  # learns that a run of one row is short
+        long = asyncio.create_task(total(engine, *[1] * 3))
+        seen = []
+        while not long.done():
+            seen.append(len(graphs.runs))
+            await asyncio.sleep(0)
+        assert await long == 3
+    assert set(seen) >= {1, 2, 3, 4}
+
+
+async def test_the_batch_window_is_for_the_first_job_of_an_idle_engine_only() -> None:
+    graphs = SumGraphs()
+    async with serving(graphs, max_wait_seconds=0.02) as engine:
+        first = asyncio.create_task(total(engine, 1))
+        await turn()
+        assert await asyncio.gather(total(engine, 2), first) == [2, 1]
+        assert graphs.runs == [("encode", 1, 2)]
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        await total(engine, *[1] * 163)  # 43 runs
+        assert loop.time() - started < 0.4
+
+
 async def test_a_bad_row_fails_alone() -> None:
     async with serving(SumGraphs()) as engine:
-        answers = await asyncio.gather(total(engine, 1), total(engine, -1), total(engine, 2), return_exceptions=True)
+        answers = await asyncio.gather(total(engine, 1), total(engine, BAD), total(engine, 2), return_exceptions=True)
         assert answers[::2] == [1, 2]
         assert isinstance(answers[1], RuntimeError)
         assert await total(engine, 4) == 4
+
+
+async def test_inputs_that_fit_no_batch_fail_alone() -> None:
+    async with serving(SumGraphs()) as engine:
+        wrong = engine.advance("encode", FRESH, {"x": np.zeros((1, 3), np.int64)}, 1)
+        answers = await asyncio.gather(total(engine, 1), wrong, total(engine, 2), return_exceptions=True)
+        assert answers[::2] == [1, 2]
+        assert isinstance(answers[1], AssertionError)
+
+
+async def test_an_owner_that_stumbles_keeps_nobody_from_their_answer() -> None:
+    def stumble(_: RowJob) -> None:
+        raise ValueError("the owner's own fault")
+
+    async with serving(SumGraphs()) as engine:
+        clumsy = job(1)
+        clumsy.done = stumble
+        engine.submit([clumsy])
+        assert await total(engine, 2) == 2
 
 
 async def test_a_cancelled_request_does_not_block_its_batch() -> None:
@@ -107,6 +197,23 @@ async def test_a_cancelled_request_does_not_block_its_batch() -> None:
         assert await mate == 3
         assert await asyncio.gather(running, waiting, return_exceptions=True) != [2, 2]
     assert graphs.runs[-1] == ("encode", 1, 1)
+
+
+async def test_a_withdrawn_job_is_not_told() -> None:
+    graphs, told = SumGraphs(), []
+    graphs.gate.clear()
+    async with serving(graphs) as engine:
+        running, waiting = job(1, 1), job(2)
+        running.done = waiting.done = told.append
+        engine.submit([running])
+        await turn()
+        engine.submit([waiting])
+        engine.withdraw(running)
+        engine.withdraw(waiting)
+        graphs.gate.set()
+        assert await total(engine, 3) == 3
+    assert told == []
+    assert graphs.runs == [("encode", 1, 1), ("encode", 1, 1)]
 
 
 async def test_cancelled_rows_give_their_place_in_the_queue_back() -> None:
@@ -142,18 +249,18 @@ async def test_rows_of_one_sequence_are_admitted_together_or_not_at_all() -> Non
         waiting = asyncio.create_task(total(engine, 1))
         await turn()
         with pytest.raises(QueueFull):
-            await engine.advance_all("encode", [ZERO] * 2, [{"x": np.array([1])}] * 2, 1)
+            await engine.advance_all("encode", [FRESH] * 2, [{"x": np.array([1])}] * 2, 1)
         graphs.gate.set()
         await waiting
-        advances = await engine.advance_all("encode", [ZERO] * 2, [{"x": np.array([n])} for n in (4, 5)], 1)
-    assert [int(advance.row["total"]) for advance in advances] == [4, 5]
+        advances = await engine.advance_all("encode", [FRESH] * 2, [{"x": np.array([n])} for n in (4, 5)], 1)
+    assert [total_of(advance.row) for advance in advances] == [4, 5]
     assert graphs.runs == [("encode", 1, 1), ("encode", 1, 2)]
 
 
 async def test_a_turn_that_stumbles_fails_its_jobs_and_the_next_turn_comes() -> None:
     async with serving(SumGraphs()) as engine:
         with pytest.raises(KeyError):
-            await engine.advance("encode", ZERO, {"x": np.array([1])}, 1, keep=["nosuch"])
+            await engine.advance("encode", FRESH, {"x": np.array([1])}, 1, keep=["nosuch"])
         assert engine.is_serving
         assert await total(engine, 1, 2) == 3
 
@@ -161,7 +268,7 @@ async def test_a_turn_that_stumbles_fails_its_jobs_and_the_next_turn_comes() -> 
 async def test_more_rows_than_the_queue_ever_takes_are_too_large() -> None:
     async with serving(SumGraphs(), max_queue_rows=2) as engine:
         with pytest.raises(TooLarge):
-            await engine.advance_all("encode", [ZERO] * 3, [{"x": np.array([1])}] * 3, 1)
+            await engine.advance_all("encode", [FRESH] * 3, [{"x": np.array([1])}] * 3, 1)
 
 
 async def test_every_item_is_counted_once() -> None:
@@ -172,3 +279,25 @@ async def test_every_item_is_counted_once() -> None:
     await engine.stop()
     assert observer.steps == 6
     assert min(observer.waits) >= 0
+
+
+async def test_a_stop_answers_the_runs_in_flight_and_refuses_what_is_left() -> None:
+    graphs = SumGraphs()
+    graphs.gate.clear()
+    engine = Engine(graphs, RecordingObserver(), max_batch_rows=2)
+    engine.start()
+    running, left = asyncio.create_task(total(engine, 1)), asyncio.create_task(total(engine, 1, 2))
+    await turn()
+    late = asyncio.create_task(total(engine, 3))
+    await turn()
+    stopping = asyncio.create_task(engine.stop())
+    await turn()
+    assert not engine.is_serving
+    graphs.gate.set()
+    async with asyncio.timeout(10):
+        await stopping
+        answers = await asyncio.gather(running, left, late, return_exceptions=True)
+    assert answers[0] == 1
+    assert {type(answer) for answer in answers[1:]} == {ShuttingDown}
+    with pytest.raises(ShuttingDown):
+        await total(engine, 4)

@@ -1,7 +1,8 @@
 """Where a worker's time goes: `python -m bench.profile steps`, with py-spy watching while a client asks.
 
-Prints the functions that most samples of all threads were in, themselves and with what they called; `--flame` draws
-all of it.
+Prints the functions that most samples were in, themselves and with what they called; `--flame` draws all of it. Only
+threads that hold the interpreter's lock are sampled: that is what the event loop is short of, and a thread that waits
+inside a C extension cannot be told from one that works.
 """
 
 import argparse
@@ -60,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("client", choices=CLIENTS)
     parser.add_argument("--seconds", type=int, default=10)
     parser.add_argument("--flame", type=Path, metavar="FILE.svg", help="also draw a flame graph")
+    parser.add_argument("--all", action="store_true", help="sample threads without the interpreter's lock, too")
     parser.add_argument("--native", action="store_true", help="look into C extensions, too")
     return parser
 
@@ -88,7 +90,9 @@ def _watch(pid: int, kind: str, output: Path, arguments: argparse.Namespace) -> 
     if found is None:
         raise Unavailable("py-spy is not installed: pip install py-spy")
     command = [found, "record", "--pid", str(pid), "--format", kind, "--output", str(output)]
-    command += ["--duration", str(arguments.seconds), "--rate", str(SAMPLES_PER_SECOND), "--threads"]
+    command += ["--duration", str(arguments.seconds), "--rate", str(SAMPLES_PER_SECOND), "--threads", "--function"]
+    if not arguments.all:
+        command.append("--gil")
     if arguments.native:
         command.append("--native")
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603  our own arguments

@@ -14,13 +14,14 @@ Knows the layout of packed records (service.stores.packing), not the library of 
 
 import base64
 import struct
+from binascii import a2b_base64
 from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
 
 from xxhash import xxh3_64_intdigest
 
-from service.ids import ID_BYTES, id_bytes
+from service.ids import ID_BYTES
 from service.stores.base import CHECKPOINT, Damaged, Record
 from service.stores.packing import STEP, STEP_OFFSET, pack, unpack
 
@@ -43,6 +44,7 @@ _TIMES_AT = _STEP_AT + STEP.size
 _META_BYTES = slice(_CHECKSUM.size, _CONTENT)
 _TTL_AT = _TIMES_AT + 4
 _NAMES_AT = _CONTENT + _PACKED.size
+_FROM_URLSAFE = bytes.maketrans(b"-_+/=", b"+/!!!")
 _QUARANTINE = b"found damaged: "
 
 
@@ -84,11 +86,11 @@ def key_of(session_id: str) -> bytes:
 
     Such texts are a checkpoint's `<id>~<name>`, and whatever strangers ask for.
     """
-    content = id_bytes(session_id)
-    if content is not None and _text(content) == session_id:
+    content = _plain(session_id)
+    if content is not None:
         return content
     digest = blake2b(session_id.encode("utf-8", "surrogatepass"), digest_size=KEY_BYTES).digest()
-    beside = id_bytes(session_id[:_ID_CHARACTERS])
+    beside = _plain(session_id[:_ID_CHARACTERS])
     return digest if beside is None else beside[:_TIME_BYTES] + digest[_TIME_BYTES:]
 
 
@@ -205,6 +207,16 @@ def _cut(length: int, num_fixed_bytes: int) -> int:
 
 def _checksum(key: bytes, rest: bytes) -> int:
     return xxh3_64_intdigest(key + rest) & 0xFFFFFFFF
+
+
+def _plain(session_id: str) -> bytes | None:
+    """The bytes of an id as it is issued; None for any other text, its other spellings too."""
+    if len(session_id) != _ID_CHARACTERS:
+        return None
+    try:
+        return a2b_base64(session_id.encode().translate(_FROM_URLSAFE), strict_mode=True)
+    except ValueError:
+        return None
 
 
 def _text(content: bytes) -> str:

@@ -104,6 +104,16 @@ def test_the_queue_is_bounded_in_rows_that_wait_or_run() -> None:
     assert target.can_admit(2)
 
 
+def test_the_next_batch_is_full_once_the_lane_that_is_next_has_all_its_rows() -> None:
+    target = scheduler(max_batch_rows=2)
+    assert not target.is_next_full
+    admit(target, 8)
+    admit(target, 1, 1)
+    assert not target.is_next_full
+    taken(target)
+    assert target.is_next_full
+
+
 def test_a_withdrawn_job_leaves_its_lane_and_its_place() -> None:
     target = scheduler()
     first, second = admit(target, 1, 1)

@@ -46,6 +46,7 @@ from service.stores.base import Damaged, Record, Store, Swap, Unavailable
 from service.tasks.generation import Finished, GenerationModel
 from service.tasks.task import ServedModel
 from service.turn import Answer, Ask, Turn
+from service.waiting import run_now
 
 logger = logging.getLogger(__name__)
 
@@ -171,7 +172,13 @@ class Steps:
 
     def _load_arrived(self) -> None:
         arrived, self._arrived = self._arrived, []
-        self._spawn(self._load([turn for turn in arrived if not turn.is_over]))
+        self._go(self._load([turn for turn in arrived if not turn.is_over]))
+
+    def _go(self, work: Coroutine[Any, Any, None]) -> None:
+        if self._store.is_immediate:
+            run_now(work)
+        else:
+            self._spawn(work)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
@@ -346,7 +353,8 @@ class Steps:
             return
         turn.outputs = outputs
         if turn.is_replay:
-            self._answer(turn, Answer(turn.record.session_id, turn.record.step, outputs, turn.values))
+            is_changed = self._has_changed(turn.body)
+            self._answer(turn, Answer(turn.record.session_id, turn.record.step, outputs, turn.values, is_changed))
             return
         turn.state = state
         turn.is_committing = True
@@ -356,7 +364,7 @@ class Steps:
 
     def _commit_computed(self) -> None:
         computed, self._computed = self._computed, []
-        self._spawn(self._commit(computed))
+        self._go(self._commit(computed))
 
     async def _commit(self, turns: Sequence[Turn]) -> None:
         now = int(self._clock())
@@ -406,7 +414,9 @@ class Steps:
         turn.num_attempts += 1
         turn.is_committing = False
         turn.values = None
-        if turn.num_attempts < MAX_ATTEMPTS:
+        if turn.started + self._timeout_seconds <= time.perf_counter():  # nobody watches those that are committing
+            self._fail(turn, self._too_late())
+        elif turn.num_attempts < MAX_ATTEMPTS:
             self._arrive(turn)
         else:
             self._metrics.step_conflicts.inc()
@@ -449,7 +459,10 @@ class Steps:
                 self._arrive(waiting.popleft())
             else:
                 del self._waiting[session_id]
-        turn.done(turn)
+        try:
+            turn.done(turn)
+        except Exception:  # whatever its owner stumbles over, the other turns must be told
+            logger.exception("a step's owner failed")
         if self._drained is not None and not self._open:
             self._drained.set()
 

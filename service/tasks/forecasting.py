@@ -54,8 +54,8 @@ class ForecastingModel(ServedModel[ReadingsStep]):
         return values
 
     def check_tensors(self, values: Array) -> None:
-        if values.dtype != np.float64 or values.shape[-1] != self._segment:
-            raise InvalidInput(f"x is FP64 segments of {self._segment} readings", ("x",))
+        if values.dtype != np.float64 or values.ndim != 2 or values.shape[1] != self._segment:
+            raise InvalidInput(f"x is FP64 (T, {self._segment}) for each session, segments of readings", ("x",))
         if not (np.abs(values) <= MAX_READING).all():
             raise InvalidInput(f"readings must be numbers from {-MAX_READING:g} to {MAX_READING:g}", ("x",))
 

@@ -160,8 +160,8 @@ def read_ids(inputs: dict[str, Any]) -> Array:
 
 def check_ids(values: Array, num_tokens: int) -> None:
     """Raise InvalidInput where int64 (T,) holds what is no id of a token."""
-    if values.dtype != np.int64:
-        raise InvalidInput(f"ids are INT64, not {values.dtype}", ("ids",))
+    if values.dtype != np.int64 or values.ndim != 1:
+        raise InvalidInput(f"ids are INT64 (T,) for each session, not {values.dtype} {values.shape}", ("ids",))
     if values.size <= FEW:  # most steps: a list is faster than numpy
         few = values.tolist()
         if min(few) >= 0 and max(few) < num_tokens:

@@ -10,7 +10,7 @@ from service.bundle.manifest import Bundle, Manifest
 from service.state import Array, RowLayout
 
 V = 5
-BAD = -1  # makes the whole run fail, as a bad row would in onnxruntime
+BAD = 66  # makes the whole run fail, as a bad row would in onnxruntime
 POISON = 13  # makes the row's trace and logits NaN from then on
 SUM_MANIFEST = {
     "format_version": 1,

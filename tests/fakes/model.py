@@ -1,0 +1,66 @@
+"""A served model that sums up what it reads, over an engine of running sums."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from service.bundle.manifest import Bundle
+from service.engine import Engine
+from service.forms import Form, IdsStep, TextStep
+from service.state import Array, SequenceState
+from service.tasks.task import Items, ServedModel, check_ids, read_ids
+from tests.fakes.graphs import total_of
+
+NUM_IDS = 100
+
+
+class SumModel(ServedModel[TextStep]):
+    """Counts characters and sums up ids.
+
+    "+" at a text's end stays pending until more comes, and counts as one then. The text "wait" waits for `go`, "fail"
+    fails, "long" is answered with more than a session keeps. Every answer tells what chance it was given.
+    """
+
+    kind: ClassVar[str] = "sum"
+    inputs_form: ClassVar[type[TextStep]] = TextStep
+    tensors_form: ClassVar[type[Form]] = IdsStep
+    needs: ClassVar[Mapping[str, tuple[str, ...]]] = {"encode": ("x", "sums")}
+
+    def __init__(self, bundle: Bundle, engine: Engine) -> None:
+        super().__init__(bundle, engine)
+        self.go = asyncio.Event()
+        self.num_computed = 0
+
+    def initial_state(self) -> SequenceState:
+        return SequenceState((self.layout.initial,), ("",))
+
+    def read_tensors(self, inputs: dict[str, Any]) -> Array:
+        values = read_ids(inputs)
+        self.check_tensors(values)
+        return values
+
+    def check_tensors(self, values: Array) -> None:
+        check_ids(values, NUM_IDS)
+
+    def items(self, state: SequenceState, values: Array) -> Items:
+        num_pending = len(state.pending)
+        ones = np.ones(num_pending, dtype=np.int64)
+        return Items(np.concatenate([ones, values]), num_pending, state._replace(pending=b""))
+
+    async def step(self, state: SequenceState, inputs: TextStep, seed: int) -> tuple[dict[str, Any], SequenceState]:
+        self.num_computed += 1
+        if inputs.text == "wait":
+            await self.go.wait()
+        if inputs.text == "fail":
+            raise RuntimeError("the model failed")
+        text = state.pending.decode() + inputs.text
+        whole = text.rstrip("+")
+        if whole:
+            ones = np.ones(len(whole), dtype=np.int64)
+            advance = await self.engine.advance("encode", state.row, {"x": ones}, len(whole))
+            state = state.advanced(advance.row, len(whole))
+        state = state._replace(pending=text[len(whole) :].encode())
+        long = {"long": "x" * 70_000} if inputs.text == "long" else {}
+        return {"count": total_of(state.row), "seed": seed, **long}, state

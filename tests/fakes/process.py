@@ -1,0 +1,176 @@
+"""The core of one worker process, with sums for models and a clock that is set by hand."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Any, Self
+
+import orjson
+
+from service.catalog import Catalog
+from service.engine import Engine
+from service.forms import SessionRequest
+from service.graveyard import Graveyard
+from service.metrics import Metrics
+from service.sessions import Sessions
+from service.settings import BundleSettings, EngineSettings, SessionSettings
+from service.steps import Steps
+from service.stores.base import Record, Store
+from service.travel import Travel
+from service.turn import Answer, Ask, Turn
+from tests.fakes.graphs import SumGraphs, sum_bundle
+from tests.fakes.model import SumModel
+from tests.fakes.stores import FaultyStore
+
+EXPORT_KEY = b"k" * 32
+NEW = SessionRequest(model="sum")
+LIMITS: dict[str, Any] = {
+    "remember_ended_seconds": 60,
+    "session_ttl_seconds": 10,
+    "max_session_ttl_seconds": 100,
+    "max_checkpoints": 3,
+    "max_kept_input_bytes": 100,
+}
+
+
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Process:
+    """Steps, sessions and travel over one store and one catalog, as a worker has them.
+
+    Args:
+        store: Shared by all processes of a test.
+        clock: Likewise.
+        versions: Of the bundle "sum" that are served; the last is current.
+        timeout_seconds: How long a step may take.
+        max_queue_rows: Of each engine.
+        numerics: What computes, if not what really does.
+        export_key: Signs exports.
+        limits: Settings of sessions.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock | None = None,
+        versions: Sequence[str] = ("0",),
+        timeout_seconds: float = 10.0,
+        max_queue_rows: int = 4096,
+        numerics: bytes | None = None,
+        export_key: bytes = EXPORT_KEY,
+        **limits: object,
+    ) -> None:
+        self.clock = clock or Clock()
+        self.metrics = Metrics()
+        settings = SessionSettings(**{**LIMITS, **limits})
+        self.catalog = Catalog(BundleSettings(), EngineSettings(), self.metrics)
+        if numerics is not None:
+            self.catalog.numerics = numerics
+        self.graphs: dict[str, SumGraphs] = {}
+        for version in versions:
+            graphs = self.graphs[version] = SumGraphs(sum_bundle(version))
+            observer = self.metrics.observer(graphs.bundle.tag)
+            self.catalog.add(SumModel(graphs.bundle, Engine(graphs, observer, max_queue_rows=max_queue_rows)))
+            self.catalog.make_current(graphs.bundle.tag)
+        graveyard = Graveyard(store, self.metrics, settings.remember_ended_seconds, self.clock)
+        self.steps = Steps(store, self.catalog, settings, self.metrics, timeout_seconds, self._expire, self.clock)
+        self.sessions = Sessions(
+            store, self.catalog, settings, self.metrics, graveyard, self.steps.is_under_way, self.clock
+        )
+        self.travel = Travel(
+            self.sessions, self.catalog, self.catalog.on, self.catalog.numerics, settings, export_key, self.clock
+        )
+        self._expiring: set[asyncio.Task[None]] = set()
+
+    @property
+    def model(self) -> SumModel:
+        """The current model."""
+        model = self.catalog["sum"]
+        assert isinstance(model, SumModel)
+        return model
+
+    async def create(self, owner: str = "ann", **request: Any) -> str:  # noqa: ANN401  any field of the form
+        """The id of a new session."""
+        return (await self.sessions.create(owner, SessionRequest(model="sum", **request))).session_id
+
+    async def text(self, session_id: str, text: str, step: int | None = None, **ask: Any) -> Answer:  # noqa: ANN401
+        """A step in the model's own language."""
+        return await self.steps.take(Ask("ann", session_id, step, {"text": text}, **ask))
+
+    async def ids(self, session_id: str, *ids: int, step: int | None = None, **ask: Any) -> Answer:  # noqa: ANN401
+        """A step in tensors."""
+        return await self.steps.take(Ask("ann", session_id, step, {"ids": list(ids)}, **ask))
+
+    async def count(self, session_id: str) -> int:
+        """What a session has summed up, without taking a step."""
+        return self.model.layout.tensor((await self.sessions.load("ann", session_id)).body.state.row, "total").item()
+
+    def begin(self, session_id: str, text: str, step: int | None = None) -> "Pending":
+        """Begin a step, so that its end can be waited for or called off."""
+        pending = Pending()
+        pending.turn = Turn(Ask("ann", session_id, step, {"text": text}), pending.done)
+        self.steps.begin(pending.turn)
+        return pending
+
+    async def __aenter__(self) -> Self:
+        self.catalog.start()
+        return self
+
+    async def __aexit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        await asyncio.gather(*self._expiring)
+        for graphs in self.graphs.values():
+            graphs.gate.set()
+        await self.catalog.stop()
+
+    def _expire(self, record: Record) -> None:
+        task = asyncio.get_running_loop().create_task(self.sessions.expire(record))
+        self._expiring.add(task)
+        task.add_done_callback(self._expiring.discard)
+
+
+class Pending:
+    """A step under way, and how often its owner was told of its end."""
+
+    turn: Turn
+
+    def __init__(self) -> None:
+        self.num_told = 0
+        self._over = asyncio.Event()
+
+    def done(self, _: Turn) -> None:
+        """Told by the steps."""
+        self.num_told += 1
+        self._over.set()
+
+    async def result(self) -> Answer:
+        """The answer, or the refusal raised."""
+        await self._over.wait()
+        return self.turn.result()
+
+
+def outputs(answer: Answer) -> dict[str, Any]:
+    """What a step was answered, decoded."""
+    decoded: dict[str, Any] = orjson.loads(answer.outputs)
+    return decoded
+
+
+async def settle() -> None:
+    """Let every task that can run do so."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def two_processes(**options: Any) -> AsyncIterator[tuple[FaultyStore, Process, Process]]:  # noqa: ANN401
+    """Two processes over one store."""
+    store, clock = FaultyStore(), Clock()
+    async with Process(store, clock, **options) as one, Process(store, clock, **options) as other:
+        yield store, one, other

@@ -1,0 +1,81 @@
+"""A store in memory that fails, hesitates or is damaged when a test says so."""
+
+import asyncio
+from collections.abc import Sequence
+
+from service.stores.base import Damaged, Record, Swap, Unavailable
+from service.stores.memory import MemoryStore
+
+
+class FaultyStore(MemoryStore):
+    """A store whose faults are set by hand.
+
+    Attributes:
+        is_down: Whether every call fails.
+        loses_answers: Whether writes happen and then fail all the same, as when a server's answer is lost.
+        damaged: Ids whose records are not what was written.
+        may_load, may_swap: Calls wait until it is set.
+        loads, swaps: What was asked for, call by call.
+    """
+
+    def __init__(self, max_sessions: int = 1000, max_bytes: int = 2**63 - 1) -> None:
+        super().__init__(max_sessions, max_bytes)
+        self.is_down = False
+        self.loses_answers = False
+        self.damaged: set[str] = set()
+        self.may_load, self.may_swap = asyncio.Event(), asyncio.Event()
+        self.may_load.set()
+        self.may_swap.set()
+        self.loads: list[list[str]] = []
+        self.swaps: list[list[Swap]] = []
+
+    async def load(self, session_ids: Sequence[str]) -> list[Record | Damaged | None]:
+        self.loads.append(list(session_ids))
+        await self.may_load.wait()
+        self._check()
+        records = await super().load(session_ids)
+        return [
+            Damaged(session_id, "by a test") if session_id in self.damaged else record
+            for session_id, record in zip(session_ids, records, strict=True)
+        ]
+
+    async def swap(self, swaps: Sequence[Swap]) -> list[bool]:
+        self.swaps.append(list(swaps))
+        await self.may_swap.wait()
+        self._check()
+        written = await super().swap(swaps)
+        if self.loses_answers:
+            raise Unavailable("the answer was lost")
+        return written
+
+    async def delete(self, session_ids: Sequence[str]) -> None:
+        self._check()
+        await super().delete(session_ids)
+
+    async def idlest(self, limit: int) -> list[Record]:
+        self._check()
+        return await super().idlest(limit)
+
+    async def page(self, owner: str, after: str, limit: int) -> list[Record]:
+        self._check()
+        return await super().page(owner, after, limit)
+
+    async def note_once(self, name: str, value: bytes) -> bytes:
+        self._check()
+        return await super().note_once(name, value)
+
+    async def change(self, session_id: str, **changes: object) -> None:
+        """Overwrite fields of a record, past every rule."""
+        (record,) = await MemoryStore.load(self, [session_id])
+        assert isinstance(record, Record)
+        self._put(session_id, record._replace(**changes))
+
+    async def stored(self, session_id: str) -> Record:
+        """A record as it is stored."""
+        (record,) = await MemoryStore.load(self, [session_id])
+        assert isinstance(record, Record)
+        return record
+
+    def _check(self) -> None:
+        if self.is_down:
+            raise Unavailable("by a test")

@@ -1,0 +1,32 @@
+"""Parts of a service that many tests share."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from service.bundle.manifest import read_bundle
+from service.runtime import Runtime
+from tests.fakes.process import Process
+from tests.fakes.stores import FaultyStore
+
+MODELS = Path(__file__).parents[2] / "models"
+
+
+@pytest.fixture
+def store() -> FaultyStore:
+    """An empty store."""
+    return FaultyStore()
+
+
+@pytest.fixture
+async def process(store: FaultyStore) -> AsyncIterator[Process]:
+    """One worker over that store."""
+    async with Process(store) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def generation() -> Runtime:
+    """The shipped bundle for generation, its graphs opened."""
+    return Runtime(read_bundle(MODELS / "generation"))

@@ -52,6 +52,7 @@ class LmdbStore:
         self._max_sessions = max_sessions
         self._max_bytes = max_bytes
         self._is_synced = durability == "commit"
+        self.is_immediate = not self._is_synced
         self._map_size = map_size
         self._opened: OpenedStore | None = None
         self._opening = threading.Lock()
@@ -78,6 +79,7 @@ class LmdbStore:
             last = sweep.last
             if last is None:
                 break
+            await asyncio.sleep(0)  # let others have their turn on the loop
         return found
 
     async def idlest(self, limit: int) -> list[Record]:

@@ -19,6 +19,7 @@ class MemoryStore:
     """
 
     backend = "memory"
+    is_immediate = True
 
     def __init__(self, max_sessions: int, max_bytes: int = 2**63 - 1) -> None:
         self._max_sessions = max_sessions
@@ -35,8 +36,12 @@ class MemoryStore:
         return [self._records.get(session_id) for session_id in session_ids]
 
     async def swap(self, swaps: Sequence[Swap]) -> list[bool]:
-        self._make_sure_of_room(swaps)
-        return [self._swap(swap) for swap in swaps]
+        planned: dict[str, Record] = {}
+        won = [self._plan(planned, swap) for swap in swaps]
+        self._make_sure_of_room([record for session_id, record in planned.items() if session_id not in self._records])
+        for session_id, record in planned.items():
+            self._put(session_id, record)
+        return won
 
     async def delete(self, session_ids: Sequence[str]) -> None:
         for session_id in session_ids:
@@ -75,23 +80,22 @@ class MemoryStore:
     async def close(self) -> None:
         self.__init__(self._max_sessions, self._max_bytes)  # type: ignore[misc]  # a closed store forgets
 
-    def _make_sure_of_room(self, swaps: Sequence[Swap]) -> None:
-        new = {
-            swap.record.session_id: len(swap.record.body)
-            for swap in swaps
-            if swap.expected_step is None and not swap.record.ended and swap.record.session_id not in self._records
-        }
-        if new and self._bundles.total() + len(new) > self._max_sessions:
-            raise Full(f"{self._bundles.total()} of {self._max_sessions} sessions live")
-        if new and self._num_bytes + sum(new.values()) > self._max_bytes:
-            raise Full(f"{self._num_bytes} of {self._max_bytes} bytes are taken")
-
-    def _swap(self, swap: Swap) -> bool:
-        stored = self._records.get(swap.record.session_id)
-        if (stored.step if stored else None) != swap.expected_step:
+    def _plan(self, planned: dict[str, Record], swap: Swap) -> bool:
+        """Plan a swap if it wins against what is stored, or planned before it."""
+        session_id = swap.record.session_id
+        before = planned.get(session_id) or self._records.get(session_id)
+        if (None if before is None else before.step) != swap.expected_step:
             return False
-        self._put(swap.record.session_id, swap.record)
+        planned[session_id] = swap.record
         return True
+
+    def _make_sure_of_room(self, records: list[Record]) -> None:
+        live = [record for record in records if not record.ended]
+        num_live = self._bundles.total()
+        if live and num_live + len(live) > self._max_sessions:
+            raise Full(f"{num_live} of {self._max_sessions} sessions live")
+        if live and self._num_bytes + sum(len(record.body) for record in live) > self._max_bytes:
+            raise Full(f"{self._num_bytes} of {self._max_bytes} bytes are taken")
 
     def _put(self, session_id: str, record: Record | None) -> None:
         before = self._records.pop(session_id, None)

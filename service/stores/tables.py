@@ -42,7 +42,7 @@ from service.stores.rows import (
 )
 
 NUM_TABLES = 6
-SWEPT_ENTRIES = 1000
+SWEPT_ENTRIES = 128
 
 
 class Entry(NamedTuple):

@@ -115,8 +115,12 @@ class Engine:
             for job in batch.jobs:
                 self._fail_job(job, self._shutting_down())
 
-    def submit(self, jobs: Sequence[RowJob]) -> None:
+    def submit(self, jobs: Sequence[RowJob], is_group: bool = False) -> None:
         """Take up jobs, all or none; each one's `done` is told on the event loop.
+
+        Args:
+            jobs: Rows with items remaining.
+            is_group: Whether they are all that have arrived by now, so that waiting for others would be in vain.
 
         Raises:
             QueueFull: The queue has no room.
@@ -129,7 +133,10 @@ class Engine:
             raise QueueFull(f"{self._scheduler.num_admitted} rows are waiting for {self._graphs.bundle.manifest.name}")
         for job in jobs:
             self._scheduler.admit(job)
-        self._wake(self._max_wait_seconds if is_idle else 0.0)
+        if is_group and not self._max_wait_seconds:
+            self._pump()
+        else:
+            self._wake(self._max_wait_seconds if is_idle else 0.0)
 
     def withdraw(self, job: RowJob) -> None:
         """Forget a job that nobody waits for any more."""

@@ -1,16 +1,26 @@
-"""The second port: the plain application on Granian, in the worker's own event loop."""
+"""The second port: the plain application without BentoML's layers, in the worker's own event loop."""
 
 import asyncio
+import contextlib
 import os
 import socket
+from collections.abc import Iterator
+from typing import Any
 
-from granian.constants import HTTPModes, Interfaces
-from granian.server.embed import Server
+import uvicorn
 from starlette.types import ASGIApp
 
 from service.port_lock import hold_port
 
-BACKLOG = 1024
+BACKLOG = 2048
+
+
+class EmbeddedServer(uvicorn.Server):
+    """uvicorn beside the one that BentoML runs, which alone listens to signals."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
 
 
 class FastPort:
@@ -20,13 +30,26 @@ class FastPort:
         app: What answers.
         host: Address.
         port: Port, which all workers of a service listen on.
+        max_message_bytes: Largest WebSocket message.
     """
 
-    def __init__(self, app: ASGIApp, host: str, port: int) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, host: str, port: int, max_message_bytes: int) -> None:
         self._host = host
         self._port = port
-        self._server: Server | None = None
+        self._server = EmbeddedServer(
+            uvicorn.Config(
+                app,
+                http="httptools",
+                ws="websockets-sansio",
+                ws_max_size=max_message_bytes,
+                ws_per_message_deflate=False,  # a step is a hundred bytes
+                lifespan="off",
+                access_log=False,
+                log_config=None,
+                server_header=False,
+                date_header=False,
+            )
+        )
         self._task: asyncio.Task[None] | None = None
         self._lock = -1
 
@@ -37,22 +60,29 @@ class FastPort:
             PortTaken: Another service does.
         """
         self._lock = hold_port(self._port, os.getppid())
-        self._server = Server(
-            self._app,
-            address=socket.gethostbyname(self._host),
-            port=self._port,
-            interface=Interfaces.ASGINL,
-            http=HTTPModes.http1,
-            backlog=BACKLOG,
-            log_enabled=False,
-        )
-        self._task = asyncio.get_running_loop().create_task(self._server.serve())
+        sockets = [_shared_socket(*address) for address in _addresses(self._host, self._port)]
+        self._task = asyncio.get_running_loop().create_task(self._server.serve(sockets))
 
     async def stop(self) -> None:
         """Stop listening, and wait for the answers that are under way."""
-        if self._server is None or self._task is None:
-            return
-        self._server.stop()  # type: ignore[no-untyped-call]
-        await asyncio.gather(self._task, return_exceptions=True)
-        os.close(self._lock)
-        self._server = None
+        if self._task is not None:
+            self._server.should_exit = True
+            await asyncio.gather(self._task, return_exceptions=True)
+            os.close(self._lock)
+            self._task = None
+
+
+def _addresses(host: str, port: int) -> list[tuple[int, Any]]:
+    """Family and address of each interface that a host's name means."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    return [(family, address) for family, _, _, _, address in found]
+
+
+def _shared_socket(family: int, address: Any) -> socket.socket:  # noqa: ANN401  each family has its own
+    """A listening socket that the other workers may have too: the kernel spreads connections among them."""
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    listener.bind(address)
+    listener.listen(BACKLOG)
+    return listener

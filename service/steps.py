@@ -208,7 +208,7 @@ class Steps:
     def _submit(self, model: ServedModel[Any], jobs: list[RowJob]) -> None:
         """Hand jobs to the engine together, or, where its queue has no room for all, those that find some."""
         try:
-            model.engine.submit(jobs)
+            model.engine.submit(jobs, is_group=True)
         except ServiceError as error:
             if len(jobs) == 1:
                 jobs[0].error = error

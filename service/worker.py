@@ -58,6 +58,7 @@ logger = logging.getLogger(__name__)
 SWITCH_SECONDS = 2e-4
 SWEEP_SECONDS = 5.0
 FLUSH_SECONDS = 0.25
+LOOK_SECONDS = 2.0
 EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -113,7 +114,9 @@ class Worker:
             self.keys,
             self.tally,
         )
-        self._fast_port = FastPort(self.plain, server.host, server.fast_port) if server.fast_port else None
+        self._fast_port: FastPort | None = None
+        if server.fast_port:
+            self._fast_port = FastPort(self.plain, server.host, server.fast_port, server.max_body_bytes)
         self._tasks: set[asyncio.Task[Any]] = set()
         self.is_ready = False
         self.document: dict[str, Any] = {}
@@ -128,6 +131,7 @@ class Worker:
             self.reloader.follow_forever(),
             collect_when_idle(lambda: self.steps.is_idle),
             _repeat(SWEEP_SECONDS, self.sessions.sweep),
+            _repeat(LOOK_SECONDS, self.stream.drop_slow_readers),
             _repeat(FLUSH_SECONDS, self._flush),
         ):
             self._spawn(work)

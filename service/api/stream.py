@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 MAX_IN_FLIGHT = 256
 SLOW_READER_SECONDS = 20.0
-GOING_AWAY, SERVICE_RESTART, TRY_AGAIN_LATER = 1001, 1012, 1013
+SERVICE_RESTART = 1012
 ENDPOINT = "/stream"
 _HEAD_LENGTH = struct.Struct("<I")
 
@@ -54,6 +54,12 @@ class Stream:
         finally:
             self._connections.discard(connection)
 
+    async def drop_slow_readers(self) -> None:
+        """Close the connections whose clients have not read an answer for too long."""
+        for connection in self._connections:
+            if connection.is_stalled():
+                connection.drop()
+
     async def stop(self) -> None:
         """Close every connection, so that its client goes on elsewhere."""
         await asyncio.gather(
@@ -75,9 +81,18 @@ class Connection:
         self._has_answers = asyncio.Event()
         self._has_room = asyncio.Event()
         self._is_closed = False
+        self._sending_since: float | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._is_dropped = False
+
+    def is_stalled(self) -> bool:
+        """Whether an answer has waited for too long to be read."""
+        since = self._sending_since
+        return since is not None and time.perf_counter() - since > SLOW_READER_SECONDS
 
     async def serve(self, receive: Receive) -> None:
         """Read until the client goes."""
+        self._reader = asyncio.current_task()
         writer = asyncio.get_running_loop().create_task(self._write())
         try:
             while True:
@@ -87,12 +102,22 @@ class Connection:
                 self._read(message)
                 if len(self._in_flight) + len(self._answers) >= MAX_IN_FLIGHT:
                     await self._wait_for_room()
+        except asyncio.CancelledError:
+            if not self._is_dropped:
+                raise
         finally:
             self._is_closed = True
             writer.cancel()
             for turn in list(self._in_flight):
                 self._steps.call_off(turn)
             await asyncio.gather(writer, return_exceptions=True)
+
+    def drop(self) -> None:
+        """Leave a client that does not read: what it has asked is called off, and its connection ends."""
+        logger.warning("a client of %s does not read its answers; it is dropped", self._owner)
+        self._is_closed = self._is_dropped = True
+        if self._reader is not None:
+            self._reader.cancel()
 
     async def close(self, code: int, reason: str) -> None:
         """Close the connection from this side."""
@@ -185,16 +210,11 @@ class Connection:
             await self._has_room.wait()
 
     async def _write(self) -> None:
-        try:
-            while True:
-                await self._has_answers.wait()
-                self._has_answers.clear()
-                while self._answers:
-                    async with asyncio.timeout(SLOW_READER_SECONDS):
-                        await self._send(self._answers.popleft())
-                    self._has_room.set()
-        except TimeoutError:
-            logger.warning("a client of %s does not read its answers; it is dropped", self._owner)
-            self._is_closed = True
-            self._has_room.set()
-            await self._send({"type": "websocket.close", "code": TRY_AGAIN_LATER, "reason": "answers were not read"})
+        while True:
+            await self._has_answers.wait()
+            self._has_answers.clear()
+            while self._answers:
+                self._sending_since = time.perf_counter()
+                await self._send(self._answers.popleft())
+                self._sending_since = None
+                self._has_room.set()

@@ -78,6 +78,10 @@ class Store(Protocol):
     def backend(self) -> str:
         """Name of the backend, a metric's label."""
 
+    @property
+    def is_immediate(self) -> bool:
+        """Whether load and swap answer without waiting, so that they need no task of their own."""
+
     async def load(self, session_ids: Sequence[str]) -> list[Record | Damaged | None]:
         """The records of those ids, in order; None where there is none, whatever the id looks like."""
 

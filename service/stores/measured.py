@@ -4,9 +4,7 @@ import time
 from collections.abc import Awaitable, Sequence
 from typing import TypeVar
 
-from prometheus_client import Counter, Histogram
-
-from service.metrics import Metrics
+from service.metrics import Metrics, Tally
 from service.stores.base import Count, Damaged, Full, Record, Store, Swap
 
 Result = TypeVar("Result")
@@ -18,8 +16,9 @@ class MeasuredStore:
     def __init__(self, store: Store, metrics: Metrics) -> None:
         self._store = store
         self._metrics = metrics
-        self._ops: dict[str, tuple[Histogram, Counter]] = {}
+        self._durations: dict[str, Tally] = {}
         self.backend = store.backend
+        self.is_immediate = store.is_immediate
 
     async def load(self, session_ids: Sequence[str]) -> list[Record | Damaged | None]:
         return await self._measured("load", self._store.load(session_ids))
@@ -58,23 +57,19 @@ class MeasuredStore:
         await self._store.close()
 
     async def _measured(self, op: str, call: Awaitable[Result]) -> Result:
-        duration, errors = self._ops.get(op) or self._metrics_of(op)
         started = time.perf_counter()
         try:
             return await call
         except Full:
             raise
         except Exception:
-            errors.inc()
+            self._metrics.store_errors.labels(self.backend, op).inc()
             raise
         finally:
-            duration.observe(time.perf_counter() - started)
+            duration = self._durations.get(op) or self._tally_of(op)
+            duration.add(time.perf_counter() - started)
 
-    def _metrics_of(self, op: str) -> tuple[Histogram, Counter]:
-        """An op's metrics, looked up once: on the way of every step a lookup by label costs more than the call."""
-        metrics = (
-            self._metrics.store_duration.labels(self.backend, op),
-            self._metrics.store_errors.labels(self.backend, op),
-        )
-        self._ops[op] = metrics
-        return metrics
+    def _tally_of(self, op: str) -> Tally:
+        tally = self._metrics.tally(self._metrics.store_duration.labels(self.backend, op))
+        self._durations[op] = tally
+        return tally

@@ -15,6 +15,7 @@ from service.stores.lmdb import Durability, LmdbStore
 from service.stores.rows import TAIL, key_of
 from tests.service.stores.processes import Worker
 from tests.service.stores.test_contract import HISTORIES, outcome
+from tests.service.stores.worker import NUM_STEPS
 
 pytestmark = pytest.mark.anyio
 
@@ -227,7 +228,7 @@ async def test_workers_that_start_together_after_a_crash_are_right(tmp_path: Pat
         worker.wait_until_ready()
     for worker in workers:
         worker.start()
-    assert sum(len(worker.finish()) for worker in workers) == 5 * 39
+    assert sum(len(worker.finish()) for worker in workers) == 5 * (NUM_STEPS - 1)
     known = boot.read_boot(copy)
     assert known is not None
     assert known.is_safe

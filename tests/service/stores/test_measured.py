@@ -17,6 +17,7 @@ RECORD = Record(A, "ann", "echo:1", 0, 6000, 600, "", b"state")
 
 
 def sample(metrics: Metrics, name: str, op: str) -> float | None:
+    metrics.flush()
     return metrics.registry.get_sample_value(name, {"backend": "memory", "op": op})
 
 
@@ -43,7 +44,8 @@ async def test_a_full_store_is_no_failure_and_an_unavailable_one_is(monkeypatch:
     await store.swap([Swap(RECORD, None)])
     with pytest.raises(Full):
         await store.swap([Swap(RECORD._replace(session_id=B), None)])
-    assert sample(metrics, "rnn_store_errors_total", "swap") == 0.0
+    assert sample(metrics, "rnn_store_errors_total", "swap") is None
+    assert sample(metrics, "rnn_store_duration_seconds_count", "swap") == 2.0
 
     async def fail(*_: object) -> None:
         raise Unavailable("gone")

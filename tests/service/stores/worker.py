@@ -15,7 +15,7 @@ from service.settings import SessionSettings
 from service.stores.base import Damaged, Record, Store, Swap
 from service.stores.connect import open_store
 
-NUM_STEPS = 40
+NUM_STEPS = 100
 USED_AT = 6000
 
 

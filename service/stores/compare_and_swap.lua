@@ -1,25 +1,53 @@
 -- Write each record if the stored step is the expected one. ARGV, for each: the step's bytes, '' where nothing may be
 -- stored; the new record.
 
-local function current(at)
-    local content = redis.pcall('GET', KEYS[at])
-    if not content then
+-- The step that is stored, '' if nothing is, and where the record is filed; nil if it is damaged.
+local function stored_at(key)
+    local head, length = head_of(key, LONGEST_HEAD)
+    if length == 0 then
         return '', NOWHERE
     end
-    if type(content) ~= 'string' then
-        return nil, nil
+    return head and string.sub(head, STEP, STEP_END), head and filing_of(head, length)
+end
+
+local function swap(at, expected, content)
+    local step, before = stored_at(KEYS[at])
+    if not before or step ~= expected then
+        return '0'
     end
-    return string.sub(content, STEP, STEP_END), filing_of(content, #content)
+    redis.call('SET', KEYS[at], content)
+    settle(at, before, filing_of(content, #content))
+    return '1'
+end
+
+local function minutes_of(content)
+    local used_at, ttl_seconds = struct.unpack('<I4I4', content, FIELDS)
+    return math.floor(used_at / 60), math.floor((used_at + ttl_seconds) / 60)
+end
+
+-- Most steps leave a record where it is filed, which two comparisons tell; nil where they do not, or nothing is stored.
+local function swap_in_place(at, expected, content)
+    local names = NAMES + string.byte(content, 4) + string.byte(content, LENGTHS) + string.byte(content, LENGTHS + 1)
+    local head, length = head_of(KEYS[at], names - 1)
+    if not head or string.sub(head, 1, 4) ~= string.sub(content, 1, 4) or string.sub(head, STEP, STEP_END) ~= expected
+        or string.sub(head, LENGTHS) ~= string.sub(content, LENGTHS, names - 1) then
+        return nil
+    end
+    local use, due = minutes_of(content)
+    local used, was_due = minutes_of(head)
+    if use ~= used or due ~= was_due then
+        return nil
+    end
+    redis.call('SET', KEYS[at], content)
+    if #content ~= length then
+        redis.call('HINCRBY', KEYS[at + 4], 'bytes', #content - length)
+        outcome.num_bytes = outcome.num_bytes + #content - length
+    end
+    return '1'
 end
 
 for n = 1, #ARGV / 2 do
     local at, expected, content = (n - 1) * KEYS_EACH + 1, ARGV[2 * n - 1], ARGV[2 * n]
-    local step, before = current(at)
-    local is_won = before ~= nil and step == expected
-    if is_won then
-        redis.call('SET', KEYS[at], content)
-        settle(at, before, filing_of(content, #content))
-    end
-    outcome.won[n] = is_won and '1' or '0'
+    outcome.won[n] = expected ~= '' and swap_in_place(at, expected, content) or swap(at, expected, content)
 end
 return answer()

@@ -7,10 +7,22 @@
 --     counts  'bytes' of all bodies; live records by '=' .. bundle
 
 local KEYS_EACH = 5
-local FIELDS, NAMES = 21, 31
+local FIELDS, LENGTHS, NAMES = 21, 29, 31
 local STEP, STEP_END = 13, 20
 local ID = #'unrolled:{00}:s:' + 1
 local NOWHERE = {}
+
+local LONGEST_HEAD = NAMES - 1 + 3 * 255
+
+-- The first bytes of a record, which are all that is needed of it, and its length; nil where the key holds no string. To
+-- take the whole record into Lua would cost more than all the rest.
+local function head_of(key, most)
+    local length = redis.pcall('STRLEN', key)
+    if type(length) ~= 'number' then
+        return nil, nil
+    end
+    return redis.call('GETRANGE', key, 0, most - 1), length
+end
 
 local function filing_of(content, length)
     if length < NAMES - 1 or string.sub(content, 1, 3) ~= 'UR\1' then
@@ -23,15 +35,15 @@ local function filing_of(content, length)
     if length < body - 1 then
         return nil
     end
-    local filing = {due = math.floor((used_at + ttl_seconds) / 60), num_bytes = length - body + 1}
-    if string.sub(content, ended, body - 1) ~= 'checkpoint' then
-        filing.owner = string.sub(content, 4, 4) .. string.sub(content, NAMES, bundle - 1)
-    end
-    if ended_length == 0 then
-        filing.use = math.floor(used_at / 60)
-        filing.bundle = '=' .. string.sub(content, bundle, ended - 1)
-    end
-    return filing
+    local is_live = ended_length == 0
+    local is_session = string.sub(content, ended, body - 1) ~= 'checkpoint'
+    return {
+        due = math.floor((used_at + ttl_seconds) / 60),
+        use = is_live and math.floor(used_at / 60) or nil,
+        owner = is_session and string.sub(content, 4, 4) .. string.sub(content, NAMES, bundle - 1) or nil,
+        bundle = is_live and '=' .. string.sub(content, bundle, ended - 1) or nil,
+        num_bytes = length - body + 1,
+    }
 end
 
 local function count_live(counts, bundle, change)

@@ -8,11 +8,12 @@ from contextlib import asynccontextmanager
 from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.asyncio.connection import AbstractConnection
 from redis.crc import key_slot
-from redis.exceptions import AskError, ClusterDownError, MovedError, ResponseError, TryAgainError
+from redis.exceptions import AskError, ClusterDownError, MovedError, ReadOnlyError, TryAgainError
 
 from service.stores.base import Unavailable
 from service.stores.redis_link import (
     FAILURES,
+    TIMEOUT_SECONDS,
     Answered,
     Reply,
     address_of,
@@ -24,7 +25,7 @@ from service.stores.redis_link import (
 from service.stores.redis_script import Command
 from service.stores.redis_shard import ALL_SHARDS, prefix_of
 
-MAX_ROUNDS = 8
+MAX_ROUNDS = 20
 ROUND_SECONDS = 0.05
 _SLOTS = [key_slot(prefix_of(shard)) for shard in ALL_SHARDS]
 _REDIRECTED = (MovedError, AskError, TryAgainError)
@@ -41,22 +42,21 @@ class ClusterLink:
 
     def __init__(self, url: str) -> None:
         self._address = address_of(url)
-        self._cluster = RedisCluster.from_url(url, **connection_options())
+        self._cluster = RedisCluster.from_url(url, **connection_options(), socket_timeout=TIMEOUT_SECONDS)
+        self._is_outdated = False
 
     async def run(self, commands: Sequence[Command]) -> list[Reply]:
         replies: list[Reply] = [None] * len(commands)
         todo: Sequence[int] = range(len(commands))
         for _ in range(MAX_ROUNDS):
             await self._run_some(commands, todo, replies)
-            todo = [n for n in todo if isinstance(replies[n], _REDIRECTED)]
-            if not todo:
+            if not any(isinstance(replies[n], _REDIRECTED) for n in todo):
                 return checked(self._address, replies)
-            await self._follow(commands, todo, replies)
-            todo = [n for n in todo if isinstance(replies[n], _REDIRECTED)]
+            todo = await self._follow(commands, todo, replies)
         raise Unavailable(f"the session store on Redis at {self._address} cannot be used: its shards are moving")
 
     async def ask_all(self, *words: bytes) -> list[Answered]:
-        await self._initialize()
+        await self._learn()
         nodes = self._cluster.get_primaries()
         replies = await asyncio.gather(*(self._exchange(node, [Command(0, words)]) for node in nodes))
         return [Answered(node.name, reply) for node, (reply,) in zip(nodes, replies, strict=True)]
@@ -66,52 +66,51 @@ class ClusterLink:
 
     async def _run_some(self, commands: Sequence[Command], todo: Iterable[int], replies: list[Reply]) -> None:
         """Send some of the commands, each to the server that should have its shard."""
-        await self._initialize()
-        by_node: defaultdict[ClusterNode, list[int]] = defaultdict(list)
-        for n in todo:
-            by_node[self._node_of(commands[n].shard)].append(n)
-        calls = [self._exchange(node, [commands[n] for n in sent]) for node, sent in by_node.items()]
+        await self._learn()
+        nodes = {n: self._node_of(commands[n].shard) for n in todo}
+        by_name: defaultdict[str, list[int]] = defaultdict(list)
+        for n, node in nodes.items():
+            by_name[node.name].append(n)
+        calls = [self._exchange(nodes[sent[0]], [commands[n] for n in sent]) for sent in by_name.values()]
         answers = await asyncio.gather(*calls, return_exceptions=True)
-        for sent, answer in zip(by_node.values(), answers, strict=True):
+        for sent, answer in zip(by_name.values(), answers, strict=True):
             if isinstance(answer, BaseException):
                 raise answer
             for n, reply in zip(sent, answer, strict=True):
                 replies[n] = reply
 
-    async def _follow(self, commands: Sequence[Command], todo: Iterable[int], replies: list[Reply]) -> None:
-        """Do what redirections ask for: look again where shards are, ask one server, or wait."""
-        if any(isinstance(replies[n], MovedError) for n in todo):
-            await self._look_again()
+    async def _follow(self, commands: Sequence[Command], todo: Iterable[int], replies: list[Reply]) -> list[int]:
+        """Do what redirections ask for: ask one server, or wait and look again; which commands are left to be run."""
         for n in todo:
             reply = replies[n]
             if type(reply) is AskError and (node := self._cluster.get_node(host=reply.host, port=reply.port)):
-                _, replies[n] = await self._exchange(node, [_ASKING, commands[n]])
-        if any(isinstance(replies[n], TryAgainError) for n in todo):
+                _, replies[n] = await self._exchange(node, [_ASKING, commands[n].with_source()])
+        left = [n for n in todo if isinstance(replies[n], _REDIRECTED)]
+        if left:
+            self._is_outdated = True
             await asyncio.sleep(ROUND_SECONDS)
+        return left
 
     async def _exchange(self, node: ClusterNode, commands: Sequence[Command]) -> list[Reply]:
         try:
             async with _connection_to(node) as connection:
                 replies = await exchange(connection, commands)
         except FAILURES as error:
-            await self._look_again()
+            self._is_outdated = True
             raise unavailable(node.name, error) from error
-        if any(isinstance(reply, ClusterDownError) for reply in replies):
-            await self._look_again()
+        self._is_outdated |= any(isinstance(reply, (ClusterDownError, ReadOnlyError)) for reply in replies)
         return replies
 
-    async def _initialize(self) -> None:
+    async def _learn(self) -> None:
+        """Have the servers tell which of them has which shards, where that is not known or may have changed."""
+        is_outdated, self._is_outdated = self._is_outdated, False
         try:
             await self._cluster.initialize()
+            if is_outdated:
+                await self._cluster.nodes_manager.initialize()
         except FAILURES as error:
+            self._is_outdated = True
             raise unavailable(self._address, error) from error
-
-    async def _look_again(self) -> None:
-        """Ask the servers which of them has which shards; if none knows, that stays as it was."""
-        try:
-            await self._cluster.nodes_manager.initialize()
-        except FAILURES:
-            return
 
     def _node_of(self, shard: int) -> ClusterNode:
         try:

@@ -40,6 +40,7 @@ _REASONS: tuple[tuple[type[Exception], str], ...] = (
     (ReadOnlyError, "it is a replica, which cannot be written to"),
     (ClusterDownError, "the cluster is down"),
     (RedisTimeoutError, "it does not answer"),
+    (TimeoutError, "it does not answer"),
 )
 
 
@@ -82,7 +83,7 @@ class ServerLink:
 
     def __init__(self, url: str) -> None:
         self._address = address_of(url)
-        self._pool = BlockingConnectionPool.from_url(url, timeout=TIMEOUT_SECONDS, **connection_options())
+        self._pool = BlockingConnectionPool.from_url(url, timeout=None, **connection_options(), socket_timeout=None)
 
     async def run(self, commands: Sequence[Command]) -> list[Reply]:
         return checked(self._address, await self._exchange(commands))
@@ -96,11 +97,12 @@ class ServerLink:
 
     async def _exchange(self, commands: Sequence[Command]) -> list[Reply]:
         try:
-            connection: AbstractConnection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
-            try:
-                return await exchange(connection, commands)
-            finally:
-                await asyncio.shield(self._pool.release(connection))
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                connection: AbstractConnection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
+                try:
+                    return await exchange(connection, commands)
+                finally:
+                    await asyncio.shield(self._pool.release(connection))
         except FAILURES as error:
             raise unavailable(self._address, error) from error
 
@@ -111,7 +113,6 @@ def connection_options() -> dict[str, Any]:
         "max_connections": MAX_CONNECTIONS,
         "protocol": 2,
         "retry": Retry(NoBackoff(), 0),
-        "socket_timeout": TIMEOUT_SECONDS,
         "socket_connect_timeout": TIMEOUT_SECONDS,
     }
 
@@ -135,7 +136,7 @@ async def exchange(connection: AbstractConnection, commands: Sequence[Command]) 
     replies = await _exchange(connection, [command.packed() for command in commands])
     forgotten = [n for n, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
     if forgotten:
-        again = await _exchange(connection, [commands[n].packed_with_source() for n in forgotten])
+        again = await _exchange(connection, [commands[n].with_source().packed() for n in forgotten])
         for n, reply in zip(forgotten, again, strict=True):
             replies[n] = reply
     return replies

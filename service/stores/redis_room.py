@@ -42,7 +42,9 @@ class Room:
         self._num_bytes += num_bytes
 
     def refusal(self, num_live: int, num_bytes: int) -> str | None:
-        """Why so many more do not find room; None if they do."""
+        """Why so many more live records do not find room; None if they do."""
+        if not num_live:
+            return None
         if self._num_live + num_live > self._max_sessions:
             return f"{self._num_live} of {self._max_sessions} sessions live"
         if self._num_bytes + num_bytes > self._max_bytes:

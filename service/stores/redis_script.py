@@ -37,16 +37,12 @@ class Command(NamedTuple):
     script: Script | None = None
 
     def packed(self) -> bytes:
-        """As it is sent to a server that most likely knows the script."""
-        if self.script is None:
-            return packed(self.words)
-        return packed([b"EVALSHA", self.script.sha, *self.words])
+        """As it is sent; its script by name, since the server most likely knows it."""
+        return packed(self.words if self.script is None else [b"EVALSHA", self.script.sha, *self.words])
 
-    def packed_with_source(self) -> bytes:
-        """As it is sent to a server that has forgotten the script."""
-        if self.script is None:
-            return packed(self.words)
-        return packed([b"EVAL", self.script.source, *self.words])
+    def with_source(self) -> "Command":
+        """The same for a server that may have forgotten the script."""
+        return self if self.script is None else Command(self.shard, [b"EVAL", self.script.source, *self.words])
 
 
 def packed(words: Sequence[bytes]) -> bytes:
@@ -59,10 +55,9 @@ def script_call(script: Script, shard: int, keys: Sequence[bytes], arguments: Se
     return Command(shard, [b"%d" % len(keys), *keys, *arguments], script)
 
 
-_FILING = ("record",)
-COMPARE_AND_SWAP = Script(*_FILING, "compare_and_swap")
+COMPARE_AND_SWAP = Script("record", "compare_and_swap")
 # Tombstones are shorter than what they replace: a server without memory takes them, or it would never have any again.
-COMPARE_AND_BURY = Script(*_FILING, "compare_and_swap", flags="allow-oom")
-FORGET = Script(*_FILING, "forget", flags="allow-oom")
-REFILE_SHARD = Script(*_FILING, "refile_shard", flags="allow-oom")
+COMPARE_AND_BURY = Script("record", "compare_and_swap", flags="allow-oom")
+FORGET = Script("record", "forget", flags="allow-oom")
+REFILE_SHARD = Script("record", "refile_shard", flags="allow-oom")
 READ_EACH = Script("read_each", flags="no-writes")

@@ -7,7 +7,7 @@ What is in braces alone decides on which server of a cluster a key is.
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import chain
-from typing import Protocol, TypeVar
+from typing import TypeVar
 from zlib import crc32
 
 NUM_SHARDS = 256
@@ -19,15 +19,7 @@ DUE, USE, OWNERS, COUNTS = (
     [b"unrolled:{%02x}:%b" % (shard, name) for shard in ALL_SHARDS] for name in (b"due", b"use", b"owners", b"counts")
 )
 _INDEXES = list(zip(DUE, USE, OWNERS, COUNTS, strict=True))
-
-
-class Ordered(Protocol):
-    """What can be sorted."""
-
-    def __lt__(self, other: "Ordered", /) -> bool: ...
-
-
-Entry = TypeVar("Entry", bound=Ordered)
+Entry = TypeVar("Entry", bytes, tuple[int, bytes])
 
 
 def encoded(session_id: str) -> bytes:
@@ -61,9 +53,13 @@ def index_keys(shard: int) -> tuple[bytes, ...]:
 
 
 def owner_prefix(owner: str) -> bytes:
-    """What an owner's entries in `owners` begin with, and nobody else's."""
+    """What an owner's entries in `owners` begin with, and nobody else's.
+
+    Raises:
+        ValueError: The owner is longer than any that can be packed.
+    """
     content = owner.encode("utf-8", "surrogatepass")
-    return bytes([len(content)]) + content if len(content) < 256 else b""
+    return bytes([len(content)]) + content
 
 
 async def first(read: Callable[[Sequence[int], int], Awaitable[Iterable[list[Entry]]]], limit: int) -> list[Entry]:

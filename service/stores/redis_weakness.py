@@ -72,6 +72,6 @@ def _of_replicas(facts: Facts) -> str | None:
     if facts.get("connected_slaves", "0") == "0":
         return None
     return (
-        f"has {facts['connected_slaves']} replica(s), which follow asynchronously: a failover loses the steps that were "
-        "acknowledged and had not reached the promoted one, mostly those of its last moments."
+        f"has {facts['connected_slaves']} replica(s), which follow asynchronously: a failover loses the steps that had "
+        "been acknowledged and had not reached the promoted one, mostly those of its last moments."
     )

@@ -3,22 +3,19 @@
 -- A damaged record stays in `due` and is not counted.
 
 local due, use, owners, counts, prefix = KEYS[1], KEYS[2], KEYS[3], KEYS[4], ARGV[1]
-local LONGEST_HEAD = NAMES - 1 + 3 * 255
 local num_bytes = 0
 redis.call('DEL', use, owners, counts)
 for _, id in ipairs(redis.call('ZRANGE', due, 0, -1)) do
-    local length = redis.pcall('STRLEN', prefix .. id)
+    local head, length = head_of(prefix .. id, LONGEST_HEAD)
+    local filing = head and filing_of(head, length)
     if length == 0 then
         redis.call('ZREM', due, id)
-    elseif type(length) == 'number' then
-        local filing = filing_of(redis.call('GETRANGE', prefix .. id, 0, LONGEST_HEAD - 1), length)
-        if filing then
-            redis.call('ZADD', due, filing.due, id)
-            move_score(use, id, nil, filing.use)
-            move_owner(owners, id, nil, filing.owner)
-            count_live(counts, filing.bundle, 1)
-            num_bytes = num_bytes + filing.num_bytes
-        end
+    elseif filing then
+        redis.call('ZADD', due, filing.due, id)
+        move_score(use, id, nil, filing.use)
+        move_owner(owners, id, nil, filing.owner)
+        count_live(counts, filing.bundle, 1)
+        num_bytes = num_bytes + filing.num_bytes
     end
 end
 if num_bytes > 0 then

@@ -1,6 +1,6 @@
 """Backends of the conformance and race suites: add one by its name and how an empty store of it is provided."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import pytest
 from service.settings import SessionSettings
 from service.stores.base import Store
 from service.stores.connect import open_store
+from tests.service.stores import redis_server
 
 MAX_SESSIONS = 5
 MAX_BYTES = 10_000
@@ -33,8 +34,30 @@ async def lmdb_commit(directory: Path) -> AsyncIterator[Provided]:
     yield {"store": f"lmdb://{directory / 'store'}", "durability": "commit"}
 
 
-BACKENDS: dict[str, Backend] = {"memory": memory, "lmdb": lmdb, "lmdb-commit": lmdb_commit}
+@asynccontextmanager
+async def redis(_: Path) -> AsyncIterator[Provided]:
+    yield {"store": redis_server.provided_server().url}
+
+
+@asynccontextmanager
+async def redis_cluster(_: Path) -> AsyncIterator[Provided]:
+    yield {"store": redis_server.provided_cluster()[0].url}
+
+
+BACKENDS: dict[str, Backend] = {
+    "memory": memory,
+    "lmdb": lmdb,
+    "lmdb-commit": lmdb_commit,
+    "redis": redis,
+    "redis-cluster": redis_cluster,
+}
 SHARED = [name for name in BACKENDS if name != "memory"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _shared_redis_servers() -> Iterator[None]:
+    yield
+    redis_server.stop_shared()
 
 
 @pytest.fixture(params=BACKENDS)

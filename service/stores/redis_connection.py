@@ -1,0 +1,82 @@
+"""What a store's URL leads to, connected at the first use."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
+
+from service.stores.base import Unavailable
+from service.stores.redis_cluster import ClusterLink
+from service.stores.redis_link import Link, Reply, ServerLink, address_of
+from service.stores.redis_script import Command
+from service.stores.redis_weakness import facts_of, weaknesses_of
+
+MAX_RECORDS_A_COMMAND = 128
+OLDEST_REDIS = 7
+
+
+class Connection:
+    """A server or a cluster.
+
+    Raises:
+        ValueError: The URL cannot be understood.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        address_of(url)
+        self._link: Link | None = None
+        self._opening = asyncio.Lock()
+
+    async def run(self, commands: Sequence[Command]) -> list[Reply]:
+        """The answers to commands, in order. Raises Unavailable."""
+        return await (await self._linked()).run(commands) if commands else []
+
+    async def groups(self, shards: Sequence[int], most: int = MAX_RECORDS_A_COMMAND) -> list[list[int]]:
+        """Positions of shards, those together that one command may have: not many, since other clients wait for it."""
+        is_sharded = (await self._linked()).is_sharded
+        by_server: defaultdict[int, list[int]] = defaultdict(list)
+        for n, shard in enumerate(shards):
+            by_server[shard if is_sharded else 0].append(n)
+        return [group[at : at + most] for group in by_server.values() for at in range(0, len(group), most)]
+
+    async def weaknesses(self) -> list[str]:
+        """What the servers' configuration may lose, a sentence each. Raises Unavailable."""
+        return await weaknesses_of(await self._linked())
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        link, self._link = self._link, None
+        if link is not None:
+            await link.close()
+
+    async def _linked(self) -> Link:
+        if self._link is None:
+            async with self._opening:
+                if self._link is None:
+                    self._link = await _open_link(self._url)
+        return self._link
+
+
+async def _open_link(url: str) -> Link:
+    """Connect to a server and ask whether it is one of a cluster."""
+    server = ServerLink(url)
+    try:
+        is_cluster = await _is_cluster(server)
+    except BaseException:
+        await server.close()
+        raise
+    if not is_cluster:
+        return server
+    await server.close()
+    return ClusterLink(url)
+
+
+async def _is_cluster(server: ServerLink) -> bool:
+    (answer,) = await server.ask_all(b"INFO", b"everything")
+    if not isinstance(answer.reply, bytes):
+        return False
+    facts = facts_of(answer.reply)
+    version = facts.get("redis_version", "")
+    if version.partition(".")[0].isdecimal() and int(version.partition(".")[0]) < OLDEST_REDIS:
+        raise Unavailable(f"Redis at {answer.address} is of version {version}; sessions need {OLDEST_REDIS} or later")
+    return facts.get("cluster_enabled") == "1"

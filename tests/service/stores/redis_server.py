@@ -1,0 +1,146 @@
+"""Real Redis servers on free ports, for tests: one alone, or a cluster of three. They die with the tests."""
+
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from service.parent import die_with_parent
+
+IS_INSTALLED = shutil.which("redis-server") is not None and shutil.which("redis-cli") is not None
+NOT_INSTALLED = "redis-server and redis-cli are not installed"
+NEEDS_REDIS = pytest.mark.skipif(not IS_INSTALLED, reason=NOT_INSTALLED)
+CLUSTER_SIZE = 3
+_shared = ExitStack()
+
+
+class RedisServer:
+    """A server that can be stopped, frozen, killed and started again on its port and its files.
+
+    Args:
+        directory: Where it keeps its files.
+        options: Words of its command line.
+    """
+
+    def __init__(self, directory: Path, *options: str) -> None:
+        self.port = free_port()
+        self._directory = directory
+        self._options = options
+        self.start()
+
+    @property
+    def url(self) -> str:
+        """Where the store finds it."""
+        return f"redis://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start it, and wait until it takes connections."""
+        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", *self._options]
+        self._process = subprocess.Popen(  # noqa: S603 - words of this suite
+            command, cwd=self._directory, stdout=subprocess.PIPE, preexec_fn=die_with_parent
+        )
+        assert self._process.stdout is not None
+        lines = []
+        for line in self._process.stdout:
+            lines.append(line)
+            if b"Ready to accept connections" in line:
+                return
+        raise RuntimeError(b"".join(lines).decode())
+
+    def cli(self, *words: str) -> str:
+        """What redis-cli prints."""
+        command = ["redis-cli", "-p", str(self.port), *words]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()  # noqa: S603
+
+    def freeze(self) -> None:
+        """Stop it as a debugger would: its connections stay, and nothing answers."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._process.send_signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        with self._process as process:
+            process.kill()
+
+
+@contextmanager
+def redis_server(directory: Path, *options: str) -> Iterator[RedisServer]:
+    """A server as long as the context lasts."""
+    server = RedisServer(directory, *options)
+    try:
+        yield server
+    finally:
+        server.kill()
+
+
+@contextmanager
+def redis_cluster(directory: Path) -> Iterator[list[RedisServer]]:
+    """Three servers that share the shards."""
+    with ExitStack() as stack:
+        servers = []
+        for n in range(CLUSTER_SIZE):
+            (directory / str(n)).mkdir()
+            options = ("--cluster-enabled", "yes", "--cluster-port", str(free_port()))
+            servers.append(stack.enter_context(redis_server(directory / str(n), *options)))
+        addresses = [f"127.0.0.1:{server.port}" for server in servers]
+        servers[0].cli("--cluster", "create", *addresses, "--cluster-yes")
+        while not all("cluster_state:ok" in server.cli("CLUSTER", "INFO") for server in servers):
+            time.sleep(0.02)
+        yield servers
+
+
+def provided_server() -> RedisServer:
+    """A server without keys that all tests use; they leave it as it was but for its keys."""
+    server = _shared_server()
+    server.cli("FLUSHALL")
+    return server
+
+
+def provided_cluster() -> list[RedisServer]:
+    """A cluster without keys that all tests use; they leave it working."""
+    servers = _shared_cluster()
+    for server in servers:
+        server.cli("FLUSHALL")
+    return servers
+
+
+def stop_shared() -> None:
+    """Stop what tests have shared."""
+    _shared.close()
+    _shared_server.cache_clear()
+    _shared_cluster.cache_clear()
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@cache
+def _shared_server() -> RedisServer:
+    return _shared.enter_context(redis_server(_shared_directory()))
+
+
+@cache
+def _shared_cluster() -> list[RedisServer]:
+    return _shared.enter_context(redis_cluster(_shared_directory()))
+
+
+def _shared_directory() -> Path:
+    if not IS_INSTALLED:
+        pytest.skip(NOT_INSTALLED)
+    return Path(_shared.enter_context(TemporaryDirectory(prefix="unrolled-redis-")))

@@ -1,0 +1,109 @@
+"""Records and indexes that are not what was written, on a server and on a cluster."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from service.ids import new_session_id
+from service.stores.base import CHECKPOINT, Count, Damaged, Record, Swap
+from service.stores.redis import RedisStore
+from service.stores.redis_shard import encoded, record_key
+from tests.service.stores.redis_server import NEEDS_REDIS, RedisServer, provided_server
+
+pytestmark = [pytest.mark.anyio, NEEDS_REDIS]
+
+A, B, C = (new_session_id(1000.0 * n) for n in range(3))
+
+
+@pytest.fixture
+def server() -> RedisServer:
+    return provided_server()
+
+
+@pytest.fixture
+async def store(server: RedisServer) -> AsyncIterator[RedisStore]:
+    opened = RedisStore(server.url, 100, 2**40)
+    assert all(await opened.swap([Swap(record(each), None) for each in (A, B, C)]))
+    yield opened
+    await opened.close()
+
+
+def record(session_id: str, **changes: object) -> Record:
+    return Record(session_id, "ann", "echo:1", 0, 6000, 600, "", b"state")._replace(**changes)
+
+
+def key(session_id: str) -> str:
+    return record_key(encoded(session_id)).decode()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        ("SETRANGE", "43", "x"),
+        ("SETRANGE", "0", "XX"),
+        ("SETRANGE", "3", "~"),
+        ("SETRANGE", "28", "~"),
+        ("SET", "short"),
+    ],
+    ids=" ".join,
+)
+async def test_a_damaged_record_is_told_by_its_id_and_can_be_deleted(
+    server: RedisServer, store: RedisStore, damage: tuple[str, ...]
+) -> None:
+    server.cli(damage[0], key(B), *damage[1:])
+    before, damaged, after = await store.load([A, B, C])
+    assert (before, after) == (record(A), record(C))
+    assert isinstance(damaged, Damaged)
+    assert damaged.session_id == B
+    for found in (store.page("ann", "", 9), store.idlest(9), store.overdue(10**6, 9)):
+        assert {each.session_id for each in await found} == {A, C}
+    await store.delete([B])
+    await expect_sound(store, A, C)
+
+
+async def test_a_record_of_another_id_is_damaged(server: RedisServer, store: RedisStore) -> None:
+    server.cli("COPY", key(A), key(B), "REPLACE")
+    assert await store.load([A]) == [record(A)]
+    assert isinstance((await store.load([B]))[0], Damaged)
+
+
+async def test_a_damaged_record_is_not_swapped(server: RedisServer, store: RedisStore) -> None:
+    server.cli("SETRANGE", key(B), "0", "XX")
+    swaps = [Swap(record(each, step=1), 0) for each in (A, B, C)] + [Swap(record(B), None)]
+    assert await store.swap(swaps) == [True, False, True, False]
+
+
+async def test_a_key_of_another_kind_harms_no_other_record(server: RedisServer, store: RedisStore) -> None:
+    server.cli("DEL", key(B))
+    server.cli("LPUSH", key(B), "x")
+    assert await store.swap([Swap(record(each, step=1), 0) for each in (A, B, C)]) == [True, False, True]
+    await store.delete([B])
+    await expect_sound(store, A, C)
+
+
+async def test_a_record_that_the_server_has_dropped_leaves_nothing_behind(
+    server: RedisServer, store: RedisStore
+) -> None:
+    server.cli("DEL", key(B))
+    assert {each.session_id for each in await store.idlest(9)} == {A, C}
+    await expect_sound(store, A, C)
+
+
+async def test_a_shard_filed_again_is_as_it_was(server: RedisServer, store: RedisStore) -> None:
+    saved = record(f"{A}~saved", ended=CHECKPOINT, body=b"12")
+    ended = record(f"{B}-ended", ended="ended", body=b"")
+    assert all(await store.swap([Swap(saved, None), Swap(ended, None)]))
+    indexes = ("use", "owners", "counts")
+    before = [sorted(server.cli("DEBUG", "DIGEST-VALUE", each) for each in server.cli("KEYS", "*").split())]
+    server.cli("DEL", *(each for each in server.cli("KEYS", "*").split() if each.rpartition(":")[2] in indexes))
+    assert await store.count() == Count(0, 0)
+    await store._refile(range(256))
+    assert before == [sorted(server.cli("DEBUG", "DIGEST-VALUE", each) for each in server.cli("KEYS", "*").split())]
+    assert await store.count() == Count(3, 17)
+
+
+async def expect_sound(store: RedisStore, *session_ids: str) -> None:
+    assert await store.count() == Count(len(session_ids), 5 * len(session_ids))
+    assert await store.bundles() == {"echo:1": len(session_ids)}
+    found = [await store.page("ann", "", 9), await store.idlest(9), await store.overdue(10**6, 9)]
+    assert [{each.session_id for each in records} for records in found] == [set(session_ids)] * 3

@@ -1,0 +1,70 @@
+"""What the log is told of a server's configuration."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from service.stores.redis import RedisStore
+from tests.service.stores.redis_server import NEEDS_REDIS, RedisServer, provided_cluster, redis_server
+
+pytestmark = [pytest.mark.anyio, NEEDS_REDIS]
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RedisServer]:
+    with redis_server(tmp_path, "--appendonly", "yes", "--appendfsync", "always") as started:
+        yield started
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[RedisStore]:
+    store = RedisStore(url, 1, 1)
+    yield store
+    await store.close()
+
+
+async def test_a_server_that_keeps_its_promises_has_none(server: RedisServer) -> None:
+    async with opened(server.url) as store:
+        assert await store.weaknesses() == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "told"),
+    [
+        ("appendonly", "no", "no append-only file"),
+        ("appendfsync", "everysec", "appendfsync everysec"),
+        ("maxmemory-policy", "allkeys-lru", "maxmemory-policy allkeys-lru"),
+    ],
+)
+async def test_each_weak_setting_is_told(server: RedisServer, setting: str, value: str, told: str) -> None:
+    server.cli("CONFIG", "SET", setting, value)
+    async with opened(server.url) as store:
+        (sentence,) = await store.weaknesses()
+    assert told in sentence
+    assert f"127.0.0.1:{server.port}" in sentence
+
+
+async def test_replicas_are_told(server: RedisServer, tmp_path: Path) -> None:
+    (tmp_path / "replica").mkdir()
+    with redis_server(tmp_path / "replica", "--repl-diskless-sync-delay", "0") as replica:
+        replica.cli("REPLICAOF", "127.0.0.1", str(server.port))
+        while "connected_slaves:1" not in server.cli("INFO", "replication"):
+            pass
+        async with opened(server.url) as store:
+            assert [sentence for sentence in await store.weaknesses() if "1 replica" in sentence]
+
+
+async def test_what_a_managed_server_does_not_tell_is_told(server: RedisServer) -> None:
+    server.cli("ACL", "SETUSER", "ann", "on", ">word", "~*", "+@all", "-config")
+    async with opened(f"redis://ann:word@127.0.0.1:{server.port}") as store:
+        (sentence,) = await store.weaknesses()
+    assert "could not be checked" in sentence
+
+
+async def test_every_server_of_a_cluster_is_asked() -> None:
+    servers = provided_cluster()
+    async with opened(servers[0].url) as store:
+        told = "".join(await store.weaknesses())
+    assert all(str(server.port) in told for server in servers)

@@ -13,6 +13,7 @@ from redis.exceptions import AskError, ClusterDownError, MovedError, ReadOnlyErr
 from service.stores.base import Unavailable
 from service.stores.redis_link import (
     FAILURES,
+    MAX_CONNECTIONS,
     TIMEOUT_SECONDS,
     Answered,
     Reply,
@@ -44,6 +45,7 @@ class ClusterLink:
         self._address = address_of(url)
         self._cluster = RedisCluster.from_url(url, **connection_options(), socket_timeout=TIMEOUT_SECONDS)
         self._is_outdated = False
+        self._turns = asyncio.Semaphore(MAX_CONNECTIONS)
 
     async def run(self, commands: Sequence[Command]) -> list[Reply]:
         replies: list[Reply] = [None] * len(commands)
@@ -93,7 +95,7 @@ class ClusterLink:
 
     async def _exchange(self, node: ClusterNode, commands: Sequence[Command]) -> list[Reply]:
         try:
-            async with _connection_to(node) as connection:
+            async with self._turns, _connection_to(node) as connection:
                 replies = await exchange(connection, commands)
         except FAILURES as error:
             self._is_outdated = True

@@ -8,6 +8,7 @@ import pytest
 from service.ids import new_session_id
 from service.stores.base import Count, Record, Swap, Unavailable
 from service.stores.redis import RedisStore
+from service.stores.redis_link import MAX_CONNECTIONS
 from tests.service.stores.redis_server import NEEDS_REDIS, RedisServer, provided_cluster
 
 pytestmark = [pytest.mark.anyio, NEEDS_REDIS]
@@ -62,3 +63,8 @@ async def test_a_server_of_a_cluster_comes_back(servers: list[RedisServer], stor
     for _ in range(3):
         await asyncio.sleep(0)  # the event loop hears of it
     assert all(await store.swap([Swap(record(each, 1), 0) for each in IDS]))
+
+
+async def test_more_callers_than_connections_wait_for_one_another(store: RedisStore) -> None:
+    calls = (store.load([IDS[n % len(IDS)]]) for n in range(5 * MAX_CONNECTIONS))
+    assert [found for (found,) in await asyncio.gather(*calls)] == [record(each, 0) for each in IDS] * 5

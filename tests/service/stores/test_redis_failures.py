@@ -11,7 +11,7 @@ import pytest
 from service.ids import new_session_id
 from service.stores.base import Full, Record, Swap, Unavailable
 from service.stores.redis import RedisStore
-from service.stores.redis_link import TIMEOUT_SECONDS
+from service.stores.redis_link import MAX_CONNECTIONS, TIMEOUT_SECONDS
 from tests.service.stores.redis_server import NEEDS_REDIS, RedisServer, free_port, redis_server
 
 pytestmark = [pytest.mark.anyio, NEEDS_REDIS]
@@ -144,6 +144,12 @@ async def test_connections_that_the_server_has_closed_are_not_used(server: Redis
     for _ in range(3):
         await asyncio.sleep(0)  # the event loop hears of it
     assert await store.load(IDS) == records
+
+
+async def test_more_callers_than_connections_wait_for_one_another(store: RedisStore) -> None:
+    records = await create(store)
+    calls = (store.load(IDS) for _ in range(5 * MAX_CONNECTIONS))
+    assert all(found == records for found in await asyncio.gather(*calls))
 
 
 async def test_wrong_credentials_are_told(server: RedisServer) -> None:

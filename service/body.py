@@ -93,24 +93,38 @@ def decode(content: bytes) -> Body:
         return _upgraded(content)
     if content[:1] != bytes([VERSION]) or len(content) < _HEAD.size:
         raise BodyUnreadable(f"the body begins with {content[:4]!r}; versions 1 and {VERSION} are known")
-    (_, flags, num_rows, created_at, position, numerics, secret, digest, *lengths) = _HEAD.unpack_from(content)
-    parts, start = [], _HEAD.size
-    for length in lengths:
-        parts.append(content[start : start + length])
-        start += length
-    labels, pending, answer, extra, inputs, before = parts
-    more: dict[str, Any] = orjson.loads(extra) if extra else {}
-    return Body(
+    _, flags, num_rows, created_at, position, numerics, secret, digest, *lengths = _HEAD.unpack_from(content)
+    pending_at = _HEAD.size + lengths[0]
+    answer_at = pending_at + lengths[1]
+    extra_at = answer_at + lengths[2]
+    rows_at = extra_at + lengths[3] + lengths[4] + lengths[5]
+    body = Body(
         created_at,
         secret,
-        SequenceState(_cut(content, start, num_rows), _labels(labels, num_rows), pending, position),
+        SequenceState(
+            _cut(content, rows_at, num_rows),
+            _labels(content[_HEAD.size : pending_at], num_rows),
+            content[pending_at:answer_at],
+            position,
+        ),
         numerics,
         digest,
-        answer,
-        _state(before) if before else None,
-        inputs if flags & _KEEPS_INPUTS else None,
-        tuple(more.get("checkpoints", ())),
-        more.get("request_digest", ""),
+        content[answer_at:extra_at],
+    )
+    if extra_at == rows_at and not flags:
+        return body
+    return _with_more(body, content[extra_at:rows_at], lengths[3], lengths[4], bool(flags & _KEEPS_INPUTS))
+
+
+def _with_more(body: Body, content: bytes, extra_length: int, inputs_length: int, keeps_inputs: bool) -> Body:
+    """A body with what few sessions have."""
+    before_at = extra_length + inputs_length
+    more: dict[str, Any] = orjson.loads(content[:extra_length]) if extra_length else {}
+    return body._replace(
+        before=_state(content[before_at:]) if content[before_at:] else None,
+        inputs=content[extra_length:before_at] if keeps_inputs else None,
+        checkpoints=tuple(more.get("checkpoints", ())),
+        request_digest=more.get("request_digest", ""),
     )
 
 

@@ -6,7 +6,8 @@
 
 One engine per bundle and process, driven by the event loop, that owns everything but the run itself. Nothing polls: an
 idle engine waits to be woken, and the batch window, where one is set, opens with the first job. A second batch is
-prepared while one runs if it is full, so that the thread finds it ready; one that could still grow waits. A run that is
+prepared while one runs if it is as good as a full one, so that the thread finds it ready; one that gains by growing
+waits. A run that is
 shorter than waking a thread twice is done on the event loop. A job that fails or is withdrawn is resolved alone, and
 its batch-mates run without it.
 """
@@ -24,8 +25,7 @@ from service.bundle.manifest import Bundle, Stage
 from service.errors import QueueFull, ShuttingDown, TooLarge
 from service.graph_thread import GraphThread, timed
 from service.job import BatchForm, PreparedBatch, RowJob
-from service.ladder import covering_rung, exact_rung
-from service.scheduler import Batch, Ladder, Scheduler
+from service.scheduler import ENOUGH_ROWS, Batch, Ladder, Scheduler
 from service.state import Array, Inputs
 
 logger = logging.getLogger(__name__)
@@ -83,6 +83,7 @@ class Engine:
     ) -> None:
         self._graphs = graphs
         self._observer = observer
+        self._max_batch_rows = max_batch_rows
         self._max_queue_rows = max_queue_rows
         self._max_wait_seconds = max_wait_seconds
         self._form = BatchForm(graphs.bundle)
@@ -203,11 +204,19 @@ class Engine:
                 return
 
     def _can_start(self) -> bool:
-        return not self._num_running or (self._num_running == 1 and self._scheduler.is_next_full)
+        """Whether a batch should be prepared: a second one while one runs only if it is as good as it gets."""
+        return not self._num_running or (self._num_running == 1 and self._scheduler.num_next >= ENOUGH_ROWS)
+
+    def _num_rows(self) -> int | None:
+        """How many rows a batch should have: half of those that wait, where both halves are large enough, so that one
+        runs while the other is taken apart and told."""
+        num_waiting = self._scheduler.num_next
+        can_be_halved = not self._num_running and 2 * ENOUGH_ROWS <= num_waiting <= self._max_batch_rows
+        return (num_waiting + 1) // 2 if can_be_halved else None
 
     def _next(self) -> Batch[RowJob] | None:
         """The next batch without those that nobody waits for; after a failed run its jobs, each alone."""
-        while (batch := self._failed_alone() or self._scheduler.schedule()) is not None:
+        while (batch := self._failed_alone() or self._scheduler.schedule(self._num_rows())) is not None:
             jobs = tuple(job for job in batch.jobs if not job.is_withdrawn)
             for job in batch.jobs:
                 if job.is_withdrawn:
@@ -330,7 +339,4 @@ def _tell(job: RowJob) -> None:
 
 
 def _ladders(stages: Mapping[str, Stage]) -> dict[str, Ladder]:
-    return {
-        name: Ladder(tuple(sorted(stage.rungs)), exact_rung if name == ITEM_STAGE else covering_rung)
-        for name, stage in stages.items()
-    }
+    return {name: Ladder(tuple(sorted(stage.rungs)), is_exact=name == ITEM_STAGE) for name, stage in stages.items()}

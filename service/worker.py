@@ -123,6 +123,7 @@ class Worker:
 
     async def start(self) -> None:
         """Start what needs the event loop, and only then be ready."""
+        await self._open_store()
         await self.reloader.open()
         self.catalog.start()
         if self._fast_port is not None:
@@ -151,6 +152,12 @@ class Worker:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.catalog.stop()
         await self.store.close()
+
+    async def _open_store(self) -> None:
+        """Reach the store, which checks it where the machine has crashed, and log what it may lose."""
+        await self.store.count()
+        for sentence in await self.store.weaknesses():
+            logger.warning("the session store: %s", sentence)
 
     def layers(self, app: ASGIApp) -> ASGIApp:
         """What every route passes but the hot paths, which do all of this themselves."""

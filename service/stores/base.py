@@ -122,5 +122,8 @@ class Store(Protocol):
     async def notes(self, prefix: str) -> dict[str, bytes]:
         """All notes whose names begin so."""
 
+    async def weaknesses(self) -> list[str]:
+        """What this store, as it is configured, may lose of what was acknowledged; one sentence each, for the log."""
+
     async def close(self) -> None:
         """Let go of files and connections."""

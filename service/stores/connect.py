@@ -30,7 +30,10 @@ def open_store(settings: SessionSettings) -> Store:
     if scheme in ("redis", "rediss"):
         from service.stores.redis import RedisStore
 
-        return RedisStore(settings.store, *limits)
+        try:
+            return RedisStore(settings.store, *limits)
+        except ValueError as error:
+            raise StoreUnknown(f"UNROLLED_STORE: {error}") from error
     raise StoreUnknown(
         f"UNROLLED_STORE={settings.store!r}: no store of kind {scheme!r}; there are lmdb://, redis://, rediss:// and "
         "memory://"

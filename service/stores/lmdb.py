@@ -105,6 +105,9 @@ class LmdbStore:
     async def notes(self, prefix: str) -> dict[str, bytes]:
         return self._transact(lambda tables, txn: tables.notes_of(txn, prefix.encode()))
 
+    async def weaknesses(self) -> list[str]:
+        return []  # what `durability` says is what it does
+
     async def close(self) -> None:
         if self._group is not None:
             await self._group.close()

@@ -53,6 +53,9 @@ class MeasuredStore:
     async def notes(self, prefix: str) -> dict[str, bytes]:
         return await self._measured("notes", self._store.notes(prefix))
 
+    async def weaknesses(self) -> list[str]:
+        return await self._store.weaknesses()
+
     async def close(self) -> None:
         await self._store.close()
 

@@ -77,6 +77,9 @@ class MemoryStore:
     async def notes(self, prefix: str) -> dict[str, bytes]:
         return {name: value for name, value in self._notes.items() if name.startswith(prefix)}
 
+    async def weaknesses(self) -> list[str]:
+        return ["sessions live in this process's memory and are forgotten at its end"]
+
     async def close(self) -> None:
         self.__init__(self._max_sessions, self._max_bytes)  # type: ignore[misc]  # a closed store forgets
 

@@ -3,12 +3,11 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.ladder import covering_rung, exact_rung
 from service.scheduler import Batch, Job, Ladder, Lane, Scheduler
 
 
 def scheduler(max_batch_rows: int = 3, max_queue_rows: int = 100) -> Scheduler[Job]:
-    ladders = {"encode": Ladder((1, 8, 32), exact_rung), "decode": Ladder((8, 32), covering_rung)}
+    ladders = {"encode": Ladder((1, 8, 32), is_exact=True), "decode": Ladder((8, 32), is_exact=False)}
     return Scheduler(ladders, max_batch_rows, max_queue_rows)
 
 
@@ -88,10 +87,28 @@ def test_a_long_prompt_does_not_starve_single_steps() -> None:
 def test_a_stream_of_single_steps_does_not_starve_a_long_prompt() -> None:
     target = scheduler(max_batch_rows=2)
     (prompt,) = admit(target, 32 * 3)
-    for _ in range(8):
-        admit(target, 1, 1)
+    for _ in range(12):
+        admit(target, 1)
         target.complete(taken(target))
     assert prompt.remaining == 0
+
+
+def test_rows_of_many_lengths_share_the_longest_rung_that_enough_of_them_can_take() -> None:
+    target = scheduler(max_batch_rows=64)
+    jobs = admit(target, *[40] * 10, *[9] * 10, *[3] * 10)
+    batch = taken(target)
+    assert (batch.lane.size, batch.jobs) == (8, tuple(jobs[:20]))
+    assert taken(target).jobs == tuple(jobs[20:])
+
+
+def test_a_row_that_took_a_shorter_rung_for_company_has_its_own_the_next_time_that_it_is_first() -> None:
+    target = scheduler(max_batch_rows=64)
+    (prompt, *steps) = admit(target, 33, 1, 1)
+    batch = taken(target)
+    assert (batch.lane.size, batch.jobs) == (1, (prompt, *steps))
+    target.complete(batch)
+    admit(target, 1, 1)
+    assert taken(target) == Batch(Lane("encode", 32), (prompt,))
 
 
 def test_the_queue_is_bounded_in_rows_that_wait_or_run() -> None:
@@ -104,14 +121,15 @@ def test_the_queue_is_bounded_in_rows_that_wait_or_run() -> None:
     assert target.can_admit(2)
 
 
-def test_the_next_batch_is_full_once_the_lane_that_is_next_has_all_its_rows() -> None:
-    target = scheduler(max_batch_rows=2)
-    assert not target.is_next_full
-    admit(target, 8)
-    admit(target, 1, 1)
-    assert not target.is_next_full
-    taken(target)
-    assert target.is_next_full
+def test_it_tells_how_many_wait_in_the_queue_that_is_next_and_gives_fewer_on_request() -> None:
+    target = scheduler(max_batch_rows=4)
+    assert target.num_next == 0
+    jobs = admit(target, 1, 1, 1)
+    admit(target, 8, stage="decode")
+    assert target.num_next == 3
+    batch = target.schedule(max_rows=2)
+    assert batch is not None
+    assert batch.jobs == tuple(jobs[:2])
 
 
 def test_a_withdrawn_job_leaves_its_lane_and_its_place() -> None:
@@ -124,8 +142,9 @@ def test_a_withdrawn_job_leaves_its_lane_and_its_place() -> None:
 
 def test_withdrawing_what_is_done_or_running_changes_nothing() -> None:
     target = scheduler()
-    done, running = admit(target, 1, 9)
+    (done,) = admit(target, 1)
     target.complete(taken(target))
+    (running,) = admit(target, 9)
     batch = taken(target)
     target.withdraw(done)
     target.withdraw(running)

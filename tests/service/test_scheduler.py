@@ -87,7 +87,7 @@ def test_a_long_prompt_does_not_starve_single_steps() -> None:
 def test_a_stream_of_single_steps_does_not_starve_a_long_prompt() -> None:
     target = scheduler(max_batch_rows=2)
     (prompt,) = admit(target, 32 * 3)
-    for _ in range(12):
+    for _ in range(20):
         admit(target, 1)
         target.complete(taken(target))
     assert prompt.remaining == 0

@@ -20,7 +20,7 @@ def table(figures: Sequence[Figure]) -> str:
 def machine() -> str:
     """What the figures were measured on, as far as it matters."""
     load = "{:.1f} {:.1f} {:.1f}".format(*os.getloadavg())
-    packages = ", ".join(f"{name} {version(name)}" for name in ("onnxruntime", "bentoml", "granian"))
+    packages = ", ".join(f"{name} {version(name)}" for name in ("onnxruntime", "bentoml", "uvicorn"))
     return f"{os.cpu_count()} cores, {platform.machine()}, load {load}; Python {platform.python_version()}, {packages}"
 
 

@@ -1,6 +1,6 @@
 """Rungs: how a length is served by graphs of fixed unrolled length. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 
 def exact_rung(remaining: int, sizes: Sequence[int]) -> int:
@@ -20,21 +20,21 @@ def covering_rung(remaining: int, sizes: Sequence[int]) -> int:
     return min((size for size in sizes if size >= remaining), default=max(sizes))
 
 
-def common_rung(remaining: Iterable[int], sizes: Sequence[int], first: int, num_enough: int) -> int:
-    """The rung for a batch whose first row has `first` items left: the largest that enough rows can take.
+def common_rung(spans: Sequence[tuple[int, int]], sizes: Sequence[int], num_enough: int) -> int:
+    """The rung for a batch: the largest that the first row and enough others can take.
 
     A cut may be made anywhere, so a row need not take the longest rung that fits it. A batch of many rows at a short
     rung is as fast, item by item, as one at a long rung; a batch of few rows is slow at any.
 
     Args:
-        remaining: Items left of each waiting row, the first one's among them.
+        spans: The shortest and the longest rung that each waiting row would take, the first row's first.
         sizes: The ladder.
-        first: Items left of the row that must be in the batch.
         num_enough: Rows from which on more make a run no more efficient.
     """
-    lengths = list(remaining)
-    enough = min(num_enough, len(lengths))
-    for size in sorted(sizes, reverse=True):
-        if size <= first and sum(length >= size for length in lengths) >= enough:
+    least, most = spans[0]
+    possible = [size for size in sorted(sizes, reverse=True) if least <= size <= most]
+    enough = min(num_enough, len(spans))
+    for size in possible:
+        if sum(low <= size <= high for low, high in spans) >= enough:
             return size
-    return exact_rung(first, sizes)
+    return max(possible, key=lambda size: sum(low <= size <= high for low, high in spans))

@@ -3,13 +3,13 @@
 A job is a row that has `remaining` items to go through one stage. Jobs that can share a run wait in one queue: all of a
 stage whose lengths are cut exactly, since a cut may be made anywhere; those of the same rung where a rung covers what
 remains. Every turn serves the queue whose head has waited for most turns, with the longest rung that the head can take
-and that enough others can take too. So a long prompt never starves single steps, and rows are many in every run
-(BatchMaker, Gao et al., EuroSys 2018).
+and that enough others can take too; a row that took a short one for company has its own the next time. So long prompts
+and single steps never starve one another, and rows are many in every run (BatchMaker, Gao et al., EuroSys 2018).
 
     admit ─► queue ─► schedule ─► (the graph runs) ─► complete ─► queue again, or done
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Generic, NamedTuple, TypeVar
@@ -51,13 +51,13 @@ class Job:
 
     Attributes:
         order: Its place in line, renewed at each turn.
-        is_shortened: Whether it took a shorter rung last time than it could have, for the sake of company.
+        least_size: The shortest rung that it takes next: after one that it took short for the sake of company, its own.
     """
 
     stage: str
     remaining: int
     order: int = 0
-    is_shortened: bool = False
+    least_size: int = 0
 
 
 J = TypeVar("J", bound=Job)
@@ -119,11 +119,13 @@ class Scheduler(Generic[J]):
         queue = self._queues[key]
         size = key.size or self._shared_rung(key.stage, queue)
         limit = min(max_rows or self._max_batch_rows, self._max_batch_rows)
-        fitting = (job for job in queue if job.remaining >= size or not self._ladders[key.stage].is_exact)
-        jobs = tuple(islice(fitting, limit))
+        if key.size:
+            jobs = tuple(islice(queue, limit))
+        else:
+            fitting = (job for job in queue if job.least_size <= size <= job.remaining)
+            jobs = tuple(islice(fitting, limit))
+            self._make_up(key.stage, size, jobs)
         self._leave(key, queue, jobs)
-        for job in jobs:
-            job.is_shortened = job.remaining >= 2 * size
         return Batch(Lane(key.stage, size), jobs)
 
     def complete(self, batch: Batch[J]) -> tuple[J, ...]:
@@ -148,12 +150,15 @@ class Scheduler(Generic[J]):
         return Lane(job.stage, self._ladders[job.stage].rung(job.remaining))
 
     def _shared_rung(self, stage: str, queue: Mapping[J, None]) -> int:
-        """The rung for the next batch. A head that has been shortened has its own way for once."""
-        head = next(iter(queue))
-        if head.is_shortened:
-            return self._ladders[stage].rung(head.remaining)
-        lengths = [job.remaining for job in islice(queue, MAX_LOOKED_AT)]
-        return common_rung(lengths, self._ladders[stage].sizes, lengths[0], min(ENOUGH_ROWS, self._max_batch_rows))
+        spans = [(job.least_size, job.remaining) for job in islice(queue, MAX_LOOKED_AT)]
+        return common_rung(spans, self._ladders[stage].sizes, min(ENOUGH_ROWS, self._max_batch_rows))
+
+    def _make_up(self, stage: str, size: int, jobs: Iterable[J]) -> None:
+        """Let jobs whose rung is shorter than it could be have their own the next time, so that none is held up."""
+        ladder = self._ladders[stage]
+        for job in jobs:
+            is_short = job.remaining >= 2 * size and ladder.rung(job.remaining) > size
+            job.least_size = ladder.rung(job.remaining - size) if is_short else 0
 
     def _next_queue(self) -> Lane:
         """The queue whose head has waited for most turns."""

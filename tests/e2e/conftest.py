@@ -1,4 +1,4 @@
-"""One real service with the shipped bundles for all tests of this folder."""
+"""One real service of two workers, with the shipped bundles, for all tests of this folder that do not end it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,12 +7,16 @@ import httpx
 import pytest
 
 from tests.e2e.server import Server
+from tests.e2e.workers import client_of_each
+
+EXPORT_KEY = "0123456789abcdef" * 2
+SHARED = {"UNROLLED_WORKERS": "2", "UNROLLED_EXPORT_KEY": EXPORT_KEY}
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The running service."""
-    with Server(tmp_path_factory.mktemp("home")) as running:
+    with Server(tmp_path_factory.mktemp("home"), settings=SHARED) as running:
         yield running
 
 
@@ -21,6 +25,20 @@ def client(server: Server) -> Iterator[httpx.Client]:
     """A client of the running service."""
     with httpx.Client(base_url=server.url, timeout=60) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def fast(server: Server) -> Iterator[httpx.Client]:
+    """A client of the running service's second port."""
+    with httpx.Client(base_url=server.fast_url, timeout=60) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def pair(server: Server) -> Iterator[list[httpx.Client]]:
+    """A client on each of the two workers, on their second port."""
+    with client_of_each(server) as clients:
+        yield list(clients.values())
 
 
 @pytest.fixture

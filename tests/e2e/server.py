@@ -89,10 +89,11 @@ class Server:
                 start_new_session=True,
             )
         try:
-            until(self.is_ready, START_SECONDS, "the service is ready")
+            until(lambda: self.process.poll() is not None or self.is_ready(), START_SECONDS, "the service is ready")
         except TimeoutError:
             self.stop()
-            raise RuntimeError(f"the service did not start:\n{self.log.read_text()[-3000:]}") from None
+        if self.process.poll() is not None:
+            raise RuntimeError(f"the service ended with {self.process.returncode}:\n{self.log.read_text()[-3000:]}")
 
     def is_ready(self) -> bool:
         """Whether both ports answer that they are."""

@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from tests.e2e.asking import ask, open_session, step
+from tests.e2e.exposition import await_metric, metrics
 
 pytestmark = pytest.mark.e2e
 
@@ -40,19 +41,25 @@ def _references(node: object) -> list[str]:
     return [found for value in node for found in _references(value)] if isinstance(node, list) else []
 
 
-def test_metrics_count_what_happened(client: httpx.Client) -> None:
+def test_metrics_count_what_happens_on_either_worker(client: httpx.Client, pair: list[httpx.Client]) -> None:
+    steps, sentiment = (
+        f'rnn_requests_total{{code="200",endpoint="{path}"}}' for path in ("/sessions/{id}/steps", "/sentiment")
+    )
+    before = metrics(client)
     ask(client, "/sentiment", {"text": "fine"})
     session_id = open_session(client, "generation")
-    step(client, session_id, {"text": "a"})
-    exposition = client.get("/metrics").text
-    values = {name: float(value) for name, _, value in (line.rpartition(" ") for line in exposition.splitlines())
-              if not name.startswith("#")}  # fmt: skip
-    assert values['rnn_requests_total{code="200",endpoint="/sentiment"}'] >= 1
-    assert values['rnn_request_duration_seconds_count{endpoint="/sessions/{id}/steps"}'] >= 1
-    assert values["rnn_sessions_active"] >= 1
-    assert values["rnn_state_bytes"] >= 4096
-    assert any(name.startswith("rnn_batch_rows_bucket") and value for name, value in values.items())
-    assert session_id not in exposition
+    for worker in pair * 3:
+        step(worker, session_id, {"text": "a"})
+    for asked in (client, *pair):
+        await_metric(asked, steps, before.get(steps, 0) + 6)
+        await_metric(asked, sentiment, before.get(sentiment, 0) + 1)
+        after = metrics(asked)
+        assert after[steps] == before.get(steps, 0) + 6
+        assert after['rnn_request_duration_seconds_count{endpoint="/sessions/{id}/steps"}'] >= after[steps]
+        assert after["rnn_sessions_active"] == before["rnn_sessions_active"] + 1
+        assert after["rnn_state_bytes"] >= 4096
+        assert any(name.startswith("rnn_batch_rows_bucket") and value for name, value in after.items())
+    assert session_id not in client.get("/metrics").text
 
 
 def test_probes_answer(client: httpx.Client) -> None:

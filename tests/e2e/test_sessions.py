@@ -3,24 +3,22 @@
 import httpx
 import pytest
 
-from tests.e2e.asking import ask, open_session, step
+from tests.e2e.asking import open_session, step
+from tests.e2e.exposition import await_metric, metrics
 
 pytestmark = pytest.mark.e2e
 
 
 def test_a_client_that_hangs_up_stops_its_work(client: httpx.Client) -> None:
+    hung_up = 'rnn_requests_total{code="499",endpoint="/sessions/{id}/steps"}'
+    before = metrics(client)
     session_id = open_session(client, "generation")
     with pytest.raises(httpx.ReadTimeout):
         client.post(f"/sessions/{session_id}/steps", json={"inputs": {"generate": {"max_tokens": 4096}}}, timeout=0.05)
-    ask(client, "/generate", {"max_tokens": 64})
-    before = client.get("/metrics").text
-    ask(client, "/sentiment", {"text": "fine"})
-    assert _generated(client.get("/metrics").text) == _generated(before)
+    await_metric(client, hung_up, before.get(hung_up, 0) + 1)
+    generated = "rnn_generated_tokens_total"
+    assert metrics(client)[generated] - before[generated] < 4096
     assert client.get(f"/sessions/{session_id}").json()["step"] == 0
-
-
-def _generated(exposition: str) -> str:
-    return next(line for line in exposition.splitlines() if line.startswith("rnn_generated_tokens_total"))
 
 
 def test_a_large_answer_is_repeated_too(client: httpx.Client) -> None:

@@ -51,12 +51,13 @@ def test_a_damaged_copy_in_the_model_store_stops_the_start_and_says_what_to_do(h
     content = bytearray(weights.read_bytes())
     content[1000] ^= 1
     weights.write_bytes(content)
-    done = _started(home, UNROLLED_PORT=str(free_port()))
+    done = _started(home)
     assert done.returncode != 0
     assert "bentoml models delete sentiment:" in done.stderr
 
 
 def _started(home: Path, **settings: str) -> "subprocess.CompletedProcess[str]":
+    settings = {"UNROLLED_PORT": str(free_port()), "UNROLLED_FAST_PORT": str(free_port()), **settings}
     return subprocess.run(
         [sys.executable, "-m", "service"],
         cwd=ROOT,

@@ -10,9 +10,11 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 
+from service.one_write import OneWriteProtocol
 from service.port_lock import hold_port
 
 BACKLOG = 2048
+KEEP_ALIVE_SECONDS = 75
 
 
 class EmbeddedServer(uvicorn.Server):
@@ -39,7 +41,7 @@ class FastPort:
         self._server = EmbeddedServer(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http=OneWriteProtocol,
                 ws="websockets-sansio",
                 ws_max_size=max_message_bytes,
                 ws_per_message_deflate=False,  # a step is a hundred bytes
@@ -48,6 +50,8 @@ class FastPort:
                 log_config=None,
                 server_header=False,
                 date_header=False,
+                proxy_headers=False,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
             )
         )
         self._task: asyncio.Task[None] | None = None

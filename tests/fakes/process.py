@@ -1,7 +1,7 @@
 """The core of one worker process, with sums for models and a clock that is set by hand."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Self
@@ -166,6 +166,13 @@ async def settle() -> None:
     """Let every task that can run do so."""
     for _ in range(20):
         await asyncio.sleep(0)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let others go on until something holds."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110  a condition sends no event
+            await asyncio.sleep(0)
 
 
 @asynccontextmanager

@@ -10,28 +10,34 @@ from service.stores.memory import MemoryStore
 class FaultyStore(MemoryStore):
     """A store whose faults are set by hand.
 
+    Args:
+        is_immediate: Whether it never waits; its gates must stay open then.
+
     Attributes:
         is_down: Whether every call fails.
         loses_answers: Whether writes happen and then fail all the same, as when a server's answer is lost.
         damaged: Ids whose records are not what was written.
         may_load, may_swap: Calls wait until it is set.
+        num_held: Calls that wait.
         loads, swaps: What was asked for, call by call.
     """
 
-    def __init__(self, max_sessions: int = 1000, max_bytes: int = 2**63 - 1) -> None:
+    def __init__(self, max_sessions: int = 1000, max_bytes: int = 2**63 - 1, is_immediate: bool = False) -> None:
         super().__init__(max_sessions, max_bytes)
+        self.is_immediate = is_immediate
         self.is_down = False
         self.loses_answers = False
         self.damaged: set[str] = set()
         self.may_load, self.may_swap = asyncio.Event(), asyncio.Event()
         self.may_load.set()
         self.may_swap.set()
+        self.num_held = 0
         self.loads: list[list[str]] = []
         self.swaps: list[list[Swap]] = []
 
     async def load(self, session_ids: Sequence[str]) -> list[Record | Damaged | None]:
         self.loads.append(list(session_ids))
-        await self.may_load.wait()
+        await self._wait(self.may_load)
         self._check()
         records = await super().load(session_ids)
         return [
@@ -41,7 +47,7 @@ class FaultyStore(MemoryStore):
 
     async def swap(self, swaps: Sequence[Swap]) -> list[bool]:
         self.swaps.append(list(swaps))
-        await self.may_swap.wait()
+        await self._wait(self.may_swap)
         self._check()
         written = await super().swap(swaps)
         if self.loses_answers:
@@ -75,6 +81,13 @@ class FaultyStore(MemoryStore):
         (record,) = await MemoryStore.load(self, [session_id])
         assert isinstance(record, Record)
         return record
+
+    async def _wait(self, gate: asyncio.Event) -> None:
+        if not self.is_immediate:
+            await asyncio.sleep(0)
+            self.num_held += not gate.is_set()
+            await gate.wait()
+            self.num_held = 0
 
     def _check(self) -> None:
         if self.is_down:

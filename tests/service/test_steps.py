@@ -15,6 +15,12 @@ from tests.fakes.stores import FaultyStore
 pytestmark = pytest.mark.anyio
 
 
+@pytest.fixture(params=[False, True], ids=["distant", "immediate"])
+def store(request: pytest.FixtureRequest) -> FaultyStore:
+    """A store whose calls wait, and one whose calls are over at once."""
+    return FaultyStore(is_immediate=request.param)
+
+
 async def test_steps_are_numbered_and_carry_the_state(process: Process) -> None:
     session_id = await process.create()
     answers = [await process.text(session_id, "abc", step) for step in (0, 1, None)]

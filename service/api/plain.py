@@ -15,7 +15,7 @@ from service.api.measure import endpoint_of
 from service.api.problem import failure, problem_response
 from service.api.steps import StepRoutes
 from service.api.stream import Stream
-from service.api.wire import ClientGone
+from service.api.wire import ClientGone, respond
 from service.errors import ServiceError
 from service.metrics import RequestTally
 
@@ -65,6 +65,7 @@ class PlainApp:
             await problem_response(error)(scope, receive, send)
         except ClientGone:
             status = CLIENT_CLOSED_REQUEST
+            await respond(send, b"", status=status)  # nobody reads it, but BentoML's layers wait for an answer
         except Exception:
             logger.exception("%s failed", endpoint_of(path))
             status = 500

@@ -11,8 +11,12 @@ from typing import Any
 from service.bundle.errors import BundleError
 from service.bundle.manifest import MANIFEST_FILE, Bundle
 from service.bundle.store import import_bundle, stored_bundle
-from service.engine import Engine
+from service.device.batch import DeviceForm
+from service.device.device import batch_sizes, cuda
+from service.device.runtime import DeviceRuntime
+from service.engine import Engine, Graphs
 from service.errors import VersionUnknown
+from service.job import BatchForm
 from service.metrics import Metrics
 from service.numerics import fingerprint
 from service.runtime import Runtime
@@ -39,6 +43,7 @@ class Catalog(Mapping[str, ServedModel[Any]]):
 
     def __init__(self, bundle_settings: BundleSettings, settings: EngineSettings, metrics: Metrics) -> None:
         self._provider = bundle_settings.provider
+        self._device_cache_bytes = bundle_settings.device_cache_bytes
         self._settings = settings
         self._metrics = metrics
         self._current: dict[str, ServedModel[Any]] = {}
@@ -48,16 +53,25 @@ class Catalog(Mapping[str, ServedModel[Any]]):
 
     def load(self, bundle: Bundle) -> ServedModel[Any]:
         """Open a bundle's graphs. Takes a second or so, and may be called from any thread."""
-        runtime = Runtime(bundle, self._provider)
-        runtime.warm_up()
+        graphs, form = self._open(bundle)
         engine = Engine(
-            runtime,
+            graphs,
             self._metrics.observer(bundle.tag),
             max_batch_rows=self._settings.max_batch_rows,
             max_queue_rows=self._settings.max_queue_rows,
             max_wait_seconds=self._settings.max_wait_seconds,
+            form=form,
         )
         return TASKS[bundle.manifest.task.kind](bundle, engine)
+
+    def _open(self, bundle: Bundle) -> tuple[Graphs, BatchForm]:
+        if self._provider == "cuda":
+            sizes = batch_sizes(self._settings.max_batch_rows)
+            on_device = DeviceRuntime(bundle, cuda(), sizes, self._device_cache_bytes)
+            return on_device, DeviceForm(on_device)
+        runtime = Runtime(bundle)
+        runtime.warm_up()
+        return runtime, BatchForm(bundle)
 
     def add(self, model: ServedModel[Any]) -> None:
         """Take a version in, for the sessions that live on it."""

@@ -71,6 +71,7 @@ class Engine:
         max_batch_rows: Rows that share a run at most.
         max_queue_rows: Rows waiting or running at most; more are refused with QueueFull.
         max_wait_seconds: How long the first job of an idle engine waits for company.
+        form: How jobs become batches, where `graphs` does not read tensors from the host.
     """
 
     def __init__(
@@ -80,13 +81,14 @@ class Engine:
         max_batch_rows: int = 64,
         max_queue_rows: int = 4096,
         max_wait_seconds: float = 0.0,
+        form: BatchForm | None = None,
     ) -> None:
         self._graphs = graphs
         self._observer = observer
         self._max_batch_rows = max_batch_rows
         self._max_queue_rows = max_queue_rows
         self._max_wait_seconds = max_wait_seconds
-        self._form = BatchForm(graphs.bundle)
+        self._form = form or BatchForm(graphs.bundle)
         self._scheduler: Scheduler[RowJob] = Scheduler(_ladders(self._form.stages), max_batch_rows, max_queue_rows)
         self._apart: deque[RowJob] = deque()
         self._expected = ExpectedDurations()
@@ -97,7 +99,7 @@ class Engine:
 
     def start(self) -> None:
         """Begin to serve; needs a running event loop."""
-        self._thread = GraphThread(self._graphs.bundle.manifest.name)
+        self._thread = GraphThread(self._graphs.bundle.manifest.name, self._form.warm_up)
         self._wake()
 
     @property
@@ -241,7 +243,8 @@ class Engine:
             return True
         run = partial(self._graphs.run, *batch.lane, prepared.feeds, prepared.names)
         self._num_running += 1
-        if self._num_running == 1 and self._expected.seconds(batch) < INLINE_SECONDS:
+        is_alone = self._num_running == 1
+        if is_alone and self._form.may_run_inline and self._expected.seconds(batch) < INLINE_SECONDS:
             self._ran(prepared, started, self._wake, *timed(run))
             return True
         if self._thread is not None:

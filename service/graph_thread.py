@@ -1,11 +1,14 @@
 """The one thread that runs a bundle's graphs: onnxruntime releases the GIL, so the event loop goes on meanwhile."""
 
 import asyncio
+import logging
 import threading
 import time
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Generic, TypeVar
+
+logger = logging.getLogger(__name__)
 
 R = TypeVar("R")
 Work = Callable[[], R]
@@ -14,9 +17,15 @@ Done = Callable[[R | Exception, float], None]
 
 
 class GraphThread(Generic[R]):
-    """Runs work in order. An executor would do the same with three times the overhead a run."""
+    """Runs work in order. An executor would do the same with three times the overhead a run.
 
-    def __init__(self, name: str) -> None:
+    Args:
+        name: Name of the thread.
+        warm_up: What it does before all work.
+    """
+
+    def __init__(self, name: str, warm_up: Callable[[], None] = lambda: None) -> None:
+        self._warm_up = warm_up
         self._loop = asyncio.get_running_loop()
         self._queue: SimpleQueue[tuple[Work[R], Done[R]] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
@@ -32,6 +41,10 @@ class GraphThread(Generic[R]):
         await asyncio.to_thread(self._thread.join)
 
     def _serve(self) -> None:
+        try:
+            self._warm_up()
+        except Exception:  # what is wrong is wrong with every run, and each of those tells its jobs
+            logger.exception("%s could not warm up", self._thread.name)
         while (item := self._queue.get()) is not None:
             work, done = item
             self._loop.call_soon_threadsafe(done, *timed(work))

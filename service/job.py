@@ -3,12 +3,13 @@
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
 from service.bundle.manifest import Bundle, Stage, TensorSpec
 from service.scheduler import Batch, Job
-from service.state import Array, Inputs, RowBatch, RowLayout, axis_orders
+from service.state import Array, Inputs, RowLayout, axis_orders
 
 LOGITS = "logits"
 ARGMAX = "argmax"  # of the logits, taken for the whole batch at once
@@ -75,6 +76,14 @@ class StageForm:
         return rows
 
 
+class Rows(Protocol):
+    """The state rows of a batch as tensors, and back; a RowBatch, for instance."""
+
+    def tensors(self, names: Iterable[str]) -> dict[str, Array]: ...
+
+    def replaced(self, tensors: Mapping[str, Array]) -> Sequence[bytes]: ...
+
+
 class PreparedBatch:
     """A batch as the graph reads it, and back.
 
@@ -84,7 +93,7 @@ class PreparedBatch:
         names: The outputs that are needed.
     """
 
-    def __init__(self, batch: Batch[RowJob], form: StageForm, rows: RowBatch) -> None:
+    def __init__(self, batch: Batch[RowJob], form: StageForm, rows: Rows) -> None:
         self.batch = batch
         self._form = form
         self._rows = rows
@@ -122,7 +131,14 @@ class PreparedBatch:
 
 
 class BatchForm:
-    """How the jobs of a bundle become batches."""
+    """How the jobs of a bundle become batches.
+
+    Attributes:
+        stages: The bundle's stages, by name.
+        may_run_inline: Whether a short run may be done on the event loop; else all belong to the engine's thread.
+    """
+
+    may_run_inline = True
 
     def __init__(self, bundle: Bundle) -> None:
         self.stages: dict[str, Stage] = {stage.name: stage for stage in bundle.manifest.stages}
@@ -132,6 +148,9 @@ class BatchForm:
     def prepare(self, batch: Batch[RowJob]) -> PreparedBatch:
         """The tensors of a batch."""
         return PreparedBatch(batch, self._forms[batch.lane.stage], self._layout.batch([job.row for job in batch.jobs]))
+
+    def warm_up(self) -> None:
+        """What the engine's thread does before its first run."""
 
 
 def _stacked(jobs: Sequence[RowJob], spec: TensorSpec, size: int) -> Array:

@@ -3,6 +3,7 @@
 import hashlib
 import platform
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import onnxruntime as ort
@@ -12,6 +13,7 @@ _FEATURES = frozenset(
     {"avx", "avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512vl", "avx512_vnni", "avx_vnni", "avx512_bf16"}
     | {"amx_tile", "amx_int8", "amx_bf16", "asimd", "asimddp", "i8mm", "bf16", "sve"}
 )
+_CUBLAS = ("nvidia-cublas", "nvidia-cublas-cu12")  # of CUDA 13 and 12
 
 
 def fingerprint(provider: str) -> bytes:
@@ -19,8 +21,18 @@ def fingerprint(provider: str) -> bytes:
 
     The bundle is not part of it: a session lives on one version anyway.
     """
-    told = f"{ort.__version__} {provider} {platform.machine()} {' '.join(cpu_features())}"
+    features = cpu_features() + (gpu_features() if provider == "cuda" else ())
+    told = f"{ort.__version__} {provider} {platform.machine()} {' '.join(features)}"
     return hashlib.sha256(told.encode()).digest()[:8]
+
+
+def gpu_features() -> tuple[str, ...]:
+    """What cuBLAS chooses its kernels by: the GPUs' models, the driver, and its own version where pip installed it."""
+    driver = Path("/proc/driver/nvidia")
+    files = [driver / "version", *driver.glob("gpus/*/information")]
+    lines = [line for file in files if file.is_file() for line in file.read_text().splitlines()]
+    told = {" ".join(line.split()) for line in lines if line.startswith(("NVRM version", "Model"))}
+    return tuple(sorted(told | {f"{name} {_installed(name)}" for name in _CUBLAS}))
 
 
 @cache
@@ -32,3 +44,10 @@ def cpu_features() -> tuple[str, ...]:
         return (platform.processor(),)
     flags = next((line for line in lines if line.startswith(("flags", "Features"))), "")
     return tuple(sorted(_FEATURES & set(flags.partition(":")[2].split())))
+
+
+def _installed(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnxruntime as ort
 
-from service.bundle.graph import CPU_PROVIDER, graph_inputs, graph_outputs, open_graph
+from service.bundle.graph import CPU_PROVIDER, Provider, graph_inputs, graph_outputs, open_graph
 from service.bundle.manifest import Bundle, TensorSpec
 from service.state import Array
 
@@ -30,12 +30,10 @@ class Runtime:
     """Every rung of every stage of a bundle.
 
     Raises:
-        ProviderMissing: The installed onnxruntime cannot run on that device.
         BundleGraphMismatch: A graph is not what the manifest says.
     """
 
-    def __init__(self, bundle: Bundle, provider: str = "cpu") -> None:
-        providers = available_providers(provider)
+    def __init__(self, bundle: Bundle, providers: Sequence[Provider] = (CPU_PROVIDER,)) -> None:
         self.bundle = bundle
         self._rungs: dict[tuple[str, int], Rung] = {
             (stage.name, size): Rung(

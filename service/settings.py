@@ -67,6 +67,7 @@ class BundleSettings(_Settings):
 
     bundles: str = ""
     provider: Literal["cpu", "cuda"] = "cpu"
+    device_cache_bytes: int = Field(64 * 2**20, ge=0)
 
     @property
     def tags(self) -> tuple[str, ...]:

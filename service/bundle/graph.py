@@ -1,6 +1,6 @@
 """A bundle's graphs, opened with the options under which their parity was proved."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import onnxruntime as ort
 
@@ -9,6 +9,7 @@ from service.bundle.manifest import Bundle, Stage, TensorSpec
 
 ORT_TYPES = {"float32": "tensor(float)", "float64": "tensor(double)", "int64": "tensor(int64)"}
 CPU_PROVIDER = "CPUExecutionProvider"
+Provider = str | tuple[str, Mapping[str, str]]  # its name, and its options where it has some
 
 
 def session_options() -> ort.SessionOptions:
@@ -22,7 +23,7 @@ def session_options() -> ort.SessionOptions:
 
 
 def open_graph(
-    bundle: Bundle, stage: Stage, size: int, providers: Sequence[str] = (CPU_PROVIDER,)
+    bundle: Bundle, stage: Stage, size: int, providers: Sequence[Provider] = (CPU_PROVIDER,)
 ) -> ort.InferenceSession:
     """Open one rung of a stage.
 

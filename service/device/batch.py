@@ -1,0 +1,49 @@
+"""Batches for a device runtime: rows go in as the store keeps them, and come out so."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from service.bundle.manifest import Stage
+from service.device.runtime import ROW, DeviceRuntime, as_array
+from service.job import BatchForm, PreparedBatch, RowJob, StageForm
+from service.scheduler import Batch
+from service.state import Array
+
+
+class WholeRows:
+    """The rows of a batch, as one tensor of bytes."""
+
+    def __init__(self, rows: Sequence[bytes]) -> None:
+        self._rows = as_array(rows)
+
+    def tensors(self, names: Iterable[str]) -> dict[str, Array]:
+        """The rows under the name that a device runtime reads."""
+        return {ROW: self._rows}
+
+    def replaced(self, tensors: Mapping[str, Array]) -> Sequence[bytes]:
+        """The rows after a run."""
+        rows: list[bytes] = tensors[ROW].tolist()
+        return rows
+
+
+class DeviceForm(BatchForm):
+    """How the jobs of a bundle become batches of a device runtime."""
+
+    may_run_inline = False  # what a provider recorded belongs to the thread of the engine
+
+    def __init__(self, runtime: DeviceRuntime) -> None:
+        super().__init__(runtime.bundle)
+        self._runtime = runtime
+        self._row_forms = {name: StageForm(_of_whole_rows(stage)) for name, stage in self.stages.items()}
+
+    def prepare(self, batch: Batch[RowJob]) -> PreparedBatch:
+        """The tensors of a batch."""
+        return PreparedBatch(batch, self._row_forms[batch.lane.stage], WholeRows([job.row for job in batch.jobs]))
+
+    def warm_up(self) -> None:
+        """Load, allocate and record all that runs will need."""
+        self._runtime.warm_up()
+
+
+def _of_whole_rows(stage: Stage) -> Stage:
+    """The stage with one tensor for its state."""
+    return stage.model_copy(update={"reads": (ROW,), "writes": (ROW,) if stage.writes else ()})

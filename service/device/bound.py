@@ -1,0 +1,100 @@
+"""A graph at one batch size, whose inputs and outputs stay in one place on a device. Holds no decision."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import onnxruntime as ort
+
+from service.device.device import owned
+from service.state import Array
+
+
+@dataclass(frozen=True)
+class Words:
+    """A tensor that a graph takes for float32, whatever its dtype: its memory as values of four bytes.
+
+    Attributes:
+        tensor: The tensor.
+        shape: Its shape in such values.
+        memory: onnxruntime's name of the memory that it lies in.
+    """
+
+    tensor: ort.OrtValue
+    shape: tuple[int, ...]
+    memory: str
+
+
+Bindable: TypeAlias = Words | Any  # an OrtValue: onnxruntime has no types
+
+
+class BoundGraph:
+    """A graph and its tensors, bound once.
+
+    Args:
+        session: The opened graph.
+        inputs: Every input.
+        outputs: Every output.
+        capture: Which of the session's recordings this is, where its provider records; one for each batch size.
+    """
+
+    def __init__(
+        self,
+        session: ort.InferenceSession,
+        inputs: Mapping[str, ort.OrtValue],
+        outputs: Mapping[str, Bindable],
+        capture: int,
+    ) -> None:
+        self._session = session
+        self._inputs = inputs
+        self._outputs = outputs
+        self._options = ort.RunOptions()
+        self._options.add_run_config_entry("gpu_graph_id", str(capture))
+        self._binding = session.io_binding()
+        bind_inputs(self._binding, inputs)
+        bind_outputs(self._binding, outputs)
+
+    def put(self, name: str, values: Array, batch_axis: int = 0) -> None:
+        """Fill an input from the host; rows that are missing become zeros."""
+        tensor = self._inputs[name]
+        tensor.update_inplace(_filled_up(values, tensor.shape()[batch_axis], batch_axis))
+
+    def run(self) -> None:
+        """Compute the outputs from the inputs."""
+        self._session.run_with_iobinding(self._binding, self._options)
+        self._binding.synchronize_outputs()
+
+    def get(self, name: str, num_rows: int, batch_axis: int) -> Array:
+        """The first rows of an output, on the host."""
+        values = owned(self._outputs[name])
+        return values[(slice(None),) * batch_axis + (slice(num_rows),)]
+
+
+def bind_inputs(binding: ort.IOBinding, inputs: Mapping[str, Bindable]) -> None:
+    """Let a graph read its inputs there."""
+    for name, tensor in inputs.items():
+        if isinstance(tensor, Words):
+            binding.bind_input(name, tensor.memory, 0, np.float32, tensor.shape, tensor.tensor.data_ptr())
+        else:
+            binding.bind_ortvalue_input(name, tensor)
+
+
+def bind_outputs(binding: ort.IOBinding, outputs: Mapping[str, Bindable]) -> None:
+    """Let a graph write its outputs there."""
+    for name, tensor in outputs.items():
+        if isinstance(tensor, Words):
+            binding.bind_output(name, tensor.memory, 0, np.float32, tensor.shape, tensor.tensor.data_ptr())
+        else:
+            binding.bind_ortvalue_output(name, tensor)
+
+
+def _filled_up(values: Array, num_rows: int, batch_axis: int) -> Array:
+    """Values with so many rows, in C order."""
+    if values.shape[batch_axis] == num_rows:
+        return np.ascontiguousarray(values)
+    shape = list(values.shape)
+    shape[batch_axis] = num_rows
+    filled = np.zeros(shape, values.dtype)
+    filled[(slice(None),) * batch_axis + (slice(values.shape[batch_axis]),)] = values
+    return filled

@@ -1,0 +1,132 @@
+"""Rows of state kept on a device between steps: a write-through cache in front of the store.
+
+    rows of a batch ─► all of their digests known?  ── yes ─► gather from the pool ──► state tensors
+                                                     no  ─► upload the batch     ──►
+    next state tensors ─► pack into the pool's next slots ─► to the host, for the store
+
+The store's bytes stay the truth. A row is found by a digest of its bytes, so a hit has the bits that an upload would
+have, whoever wrote the row in the meantime; what was evicted, or was written by another worker, is uploaded.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import onnxruntime as ort
+from xxhash import xxh3_128_digest
+
+from service.bundle.graph import session_options
+from service.bundle.manifest import StateSpec
+from service.device.bound import BoundGraph, Words, bind_inputs
+from service.device.device import Device
+from service.device.row_graphs import fetch_graph, in_words, pack_graph, row_length
+from service.device.slots import SlotRing
+from service.state import RowLayout
+
+
+class RowPool:
+    """The slots, and the graphs that read and write them.
+
+    The first slot holds the row of a sequence that has read nothing, for good.
+
+    Attributes:
+        num_hits: Batches that were gathered.
+        num_misses: Batches that were uploaded.
+    """
+
+    def __init__(self, device: Device, state: Sequence[StateSpec], num_slots: int) -> None:
+        self.device = device
+        self.state = state
+        self.layout = RowLayout(state)
+        self.ring = SlotRing(num_slots, [xxh3_128_digest(self.layout.initial)])
+        self.num_hits = self.num_misses = 0
+        words = [in_words(spec) for spec in state]
+        rows = np.zeros((num_slots, row_length(words)), np.float32)
+        rows[0] = np.frombuffer(self.layout.initial, np.float32)
+        self.tensor = ort.OrtValue.ortvalue_from_numpy(rows, device.memory, 0)
+        self.fetch = self._open(fetch_graph(words), is_captured=True)
+        self.pack = self._open(pack_graph(words), is_captured=False)  # its output lies elsewhere each time
+
+    def address(self, slot: int) -> int:
+        """Where a slot lies in the device's memory."""
+        return int(self.tensor.data_ptr()) + slot * self.layout.num_bytes
+
+    def _open(self, graph: bytes, is_captured: bool) -> ort.InferenceSession:
+        session = ort.InferenceSession(graph, session_options(), providers=self.device.providers(is_captured))
+        self.device.check(session)
+        return session
+
+
+class StateTensors:
+    """The state of a batch of one size, before and after a step.
+
+    Attributes:
+        before: The state tensors that graphs read.
+        after: Those that they write.
+    """
+
+    def __init__(self, pool: RowPool, num_rows: int) -> None:
+        self._pool = pool
+        self._num_rows = num_rows
+        self.before = self._empty()
+        self.after = self._empty()
+        inputs = {"pool": pool.tensor, "slots": pool.device.zeros([num_rows], "int64")}
+        self._fetch = BoundGraph(pool.fetch, inputs, self._words(self.before), capture=num_rows)
+
+    def load(self, rows: Sequence[bytes]) -> None:
+        """Make rows, `num_rows` at most, the state before a step."""
+        slots = self._pool.ring.find(map(xxh3_128_digest, rows))
+        if slots is None:
+            self._pool.num_misses += 1
+            self._upload(rows)
+        else:
+            self._pool.num_hits += 1
+            self._fetch.put("slots", np.array(slots, np.int64))
+            self._fetch.run()
+
+    def packer(self, written: Sequence[str]) -> "Packer":
+        """What keeps the rows after a step that writes these tensors; the others stay as they were."""
+        after = {name: (self.after if name in written else self.before)[name] for name in self.before}
+        return Packer(self._pool, self._words(after), self._num_rows)
+
+    def _upload(self, rows: Sequence[bytes]) -> None:
+        layout = self._pool.layout
+        filled = [*rows, *[layout.initial] * (self._num_rows - len(rows))]
+        for name, values in layout.batch(filled).tensors(self.before).items():
+            self.before[name].update_inplace(np.ascontiguousarray(values))
+
+    def _empty(self) -> dict[str, ort.OrtValue]:
+        return {spec.name: self._pool.device.empty(self._shape(spec), spec.dtype) for spec in self._pool.state}
+
+    def _words(self, tensors: Mapping[str, ort.OrtValue]) -> dict[str, Words]:
+        memory = self._pool.device.memory
+        return {spec.name: Words(tensors[spec.name], self._shape(in_words(spec)), memory) for spec in self._pool.state}
+
+    def _shape(self, spec: StateSpec) -> tuple[int, ...]:
+        return tuple(axis if isinstance(axis, int) else self._num_rows for axis in spec.shape)
+
+
+class Packer:
+    """Makes rows of the state after a step."""
+
+    def __init__(self, pool: RowPool, after: Mapping[str, Words], num_rows: int) -> None:
+        self._pool = pool
+        self._shape = (num_rows, pool.layout.num_bytes // 4)
+        self._binding = pool.pack.io_binding()
+        bind_inputs(self._binding, after)
+
+    def keep(self, num_rows: int) -> list[bytes]:
+        """Write the first rows into the pool and give them to the host."""
+        ring, memory = self._pool.ring, self._pool.device.memory
+        start = ring.claim(self._shape[0])
+        self._binding.bind_output("rows", memory, 0, np.float32, self._shape, self._pool.address(start))
+        self._pool.pack.run_with_iobinding(self._binding)
+        self._binding.synchronize_outputs()
+        content, length = self._binding.get_outputs()[0].numpy().tobytes(), self._pool.layout.num_bytes
+        rows = [content[at : at + length] for at in range(0, num_rows * length, length)]
+        ring.fill(start, list(map(xxh3_128_digest, rows)))
+        return rows
+
+
+def num_slots(cache_bytes: int, state: Sequence[StateSpec], max_batch_rows: int) -> int:
+    """Slots of a pool of that many bytes: room for two batches and the initial row at least."""
+    return max(cache_bytes // RowLayout(state).num_bytes, 2 * max_batch_rows + 1)

@@ -1,0 +1,94 @@
+"""Where a device runtime computes: onnxruntime's provider, its options, and tensors in its memory.
+
+Two rules make a row's bits on CUDA independent of what shares its batch, and of how its sequence was cut into rungs
+(docs/log.md has the measurement):
+
+    * cuBLAS has no workspace, so it cannot split a sum over the inner axis among blocks as the shape suggests;
+    * a batch has MIN_BATCH_ROWS rows or more: fewer are filled up, since very flat products use other kernels.
+
+tf32 is off: its products keep ten bits of the mantissa, and parity with the CPU would be lost.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import onnxruntime as ort
+
+from service.bundle.graph import CPU_PROVIDER, Provider
+from service.runtime import ProviderMissing, available_providers
+from service.state import Array
+
+CUDA_PROVIDER = "CUDAExecutionProvider"
+MIN_BATCH_ROWS = 64
+CUDA_OPTIONS = {"device_id": "0", "use_tf32": "0", "arena_extend_strategy": "kSameAsRequested"}
+CAPTURE_OPTIONS = {"enable_cuda_graph": "1"}
+
+
+@dataclass(frozen=True)
+class Device:
+    """A provider and the memory that it computes in.
+
+    Attributes:
+        memory: onnxruntime's name of the memory: "cuda" or "cpu".
+        provider: The provider's name.
+        options: Its options.
+        capture_options: Those that let it record a run and replay it as one; empty where it cannot.
+    """
+
+    memory: str
+    provider: str
+    options: Mapping[str, str] = field(default_factory=dict)
+    capture_options: Mapping[str, str] = field(default_factory=dict)
+
+    def providers(self, is_captured: bool) -> list[Provider]:
+        """What a session is opened with."""
+        options = {**self.options, **(self.capture_options if is_captured else {})}
+        return [(self.provider, options), *([CPU_PROVIDER] if self.provider != CPU_PROVIDER else [])]
+
+    def empty(self, shape: Sequence[int], dtype: str) -> ort.OrtValue:
+        """A tensor of that shape with undefined content."""
+        return ort.OrtValue.ortvalue_from_shape_and_type(list(shape), np.dtype(dtype).type, self.memory, 0)
+
+    def zeros(self, shape: Sequence[int], dtype: str) -> ort.OrtValue:
+        """A tensor of zeros."""
+        return ort.OrtValue.ortvalue_from_numpy(np.zeros(shape, dtype), self.memory, 0)
+
+    def check(self, session: ort.InferenceSession) -> None:
+        """Raise ProviderMissing where onnxruntime has silently left the provider out."""
+        if self.provider not in session.get_providers():
+            raise ProviderMissing(
+                f"onnxruntime {ort.__version__} could not start {self.provider}; its messages above say why "
+                "(a missing driver or CUDA library, or no GPU)"
+            )
+
+
+CPU = Device("cpu", CPU_PROVIDER)
+
+
+def cuda() -> Device:
+    """The GPU.
+
+    Raises:
+        ProviderMissing: The installed onnxruntime has no CUDA.
+    """
+    available_providers("cuda")
+    # Read by cuBLAS when its first handle is made.
+    os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":0:0"
+    ort.preload_dlls()
+    return Device("cuda", CUDA_PROVIDER, CUDA_OPTIONS, CAPTURE_OPTIONS)
+
+
+def batch_sizes(max_batch_rows: int) -> tuple[int, ...]:
+    """Rows of the batches that are run: each one is filled up to the next of these."""
+    sizes = [MIN_BATCH_ROWS]
+    while sizes[-1] < max_batch_rows:
+        sizes.append(sizes[-1] * 4)
+    return tuple(sizes)
+
+
+def owned(tensor: ort.OrtValue) -> Array:
+    """A tensor's values on the host, in memory that no later run writes to."""
+    values: Array = tensor.numpy()
+    return values if values.flags.owndata else values.copy()

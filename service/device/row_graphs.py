@@ -1,0 +1,58 @@
+"""Graphs that take the state tensors of a batch out of a pool of rows, and make rows of them again.
+
+    fetch   pool float32 (S, D), slots int64 (N,)  ─►  Gather, Split, Reshape, Transpose  ─►  h, c, ...
+    pack    h, c, ...  ─►  Transpose, Reshape, Concat  ─►  rows float32 (N, D)
+
+A row is the store's: the state tensors one after the other, in the manifest's order (service/state.py), all of them as
+words of four bytes. Nothing is computed, so a value that goes through them keeps its bits.
+"""
+
+import math
+from collections.abc import Sequence
+
+from service.bundle.manifest import StateSpec
+from service.device.onnx_bytes import FLOAT, INT64, Node, Value, model_bytes
+from service.state import axis_orders
+
+
+def in_words(spec: StateSpec) -> StateSpec:
+    """A state tensor as words of four bytes: those of eight have one more axis."""
+    if spec.dtype == "float32":
+        return spec
+    return spec.model_copy(update={"dtype": "float32", "shape": (*spec.shape, 2)})
+
+
+def row_length(words: Sequence[StateSpec]) -> int:
+    """Words in a row."""
+    return sum(math.prod(spec.row_shape) for spec in words)
+
+
+def fetch_graph(words: Sequence[StateSpec]) -> bytes:
+    """The graph that gathers the rows of a batch and gives its state tensors, each by its name."""
+    pieces = [f"{spec.name}/flat" for spec in words]
+    constants: dict[str, Sequence[int]] = {"lengths": [math.prod(spec.row_shape) for spec in words]}
+    nodes = [Node("Gather", ["pool", "slots"], ["rows"]), Node("Split", ["rows", "lengths"], pieces, {"axis": 1})]
+    for spec, piece in zip(words, pieces, strict=True):
+        rows, (to_batch, _) = f"{spec.name}/rows", axis_orders(spec)
+        constants[f"{spec.name}/shape"] = [-1, *spec.row_shape]
+        nodes.append(Node("Reshape", [piece, f"{spec.name}/shape"], [rows]))
+        nodes.append(Node("Transpose", [rows], [spec.name], {"perm": to_batch}))
+    inputs = [Value("pool", FLOAT, ["S", row_length(words)]), Value("slots", INT64, ["N"])]
+    return model_bytes("fetch", nodes, inputs, _values(words), constants)
+
+
+def pack_graph(words: Sequence[StateSpec]) -> bytes:
+    """The graph that takes state tensors, each by its name, and gives `rows`."""
+    nodes: list[Node] = []
+    constants: dict[str, Sequence[int]] = {}
+    for spec in words:
+        _, to_rows = axis_orders(spec)
+        constants[f"{spec.name}/shape"] = [-1, math.prod(spec.row_shape)]
+        nodes.append(Node("Transpose", [spec.name], [f"{spec.name}/rows"], {"perm": to_rows}))
+        nodes.append(Node("Reshape", [f"{spec.name}/rows", f"{spec.name}/shape"], [f"{spec.name}/flat"]))
+    nodes.append(Node("Concat", [f"{spec.name}/flat" for spec in words], ["rows"], {"axis": 1}))
+    return model_bytes("pack", nodes, _values(words), [Value("rows", FLOAT, ["N", row_length(words)])], constants)
+
+
+def _values(words: Sequence[StateSpec]) -> list[Value]:
+    return [Value(spec.name, FLOAT, spec.shape) for spec in words]

@@ -1,0 +1,116 @@
+"""A bundle's graphs on a device: the rows of a batch in, the next rows out, the state between them kept there."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from onnxruntime import OrtValue
+
+from service.bundle.graph import open_graph
+from service.bundle.manifest import Bundle, Stage, TensorSpec
+from service.device.bound import BoundGraph
+from service.device.cache import Packer, RowPool, StateTensors, num_slots
+from service.device.device import Device
+from service.state import Array
+
+ROW = "row"  # the state as a graph's input: bytes (N,), one row each
+NEXT_ROW = f"{ROW}_next"
+
+
+class Lane:
+    """One rung at one batch size."""
+
+    def __init__(self, graph: BoundGraph, state: StateTensors, stage: Stage) -> None:
+        self._graph = graph
+        self._state = state
+        self._packer: Packer | None = state.packer(stage.writes) if stage.writes else None
+        self._input_axes = {spec.name: spec.batch_axis for spec in stage.inputs}
+        self._output_axes = {spec.name: spec.batch_axis for spec in stage.outputs}
+
+    def run(self, feeds: Mapping[str, Array], names: Sequence[str]) -> list[Array]:
+        """See DeviceRuntime.run."""
+        rows = feeds[ROW].tolist()
+        self._state.load(rows)
+        for name, axis in self._input_axes.items():
+            self._graph.put(name, feeds[name], axis)
+        self._graph.run()
+        return [self._result(name, len(rows)) for name in names]
+
+    def _result(self, name: str, num_rows: int) -> Array:
+        if name == NEXT_ROW and self._packer is not None:
+            return as_array(self._packer.keep(num_rows))
+        return self._graph.get(name, num_rows, self._output_axes[name])
+
+
+class DeviceRuntime:
+    """Every rung of every stage of a bundle, at every batch size.
+
+    A provider may record a run for the thread that it ran in, so one thread calls `warm_up` first, and then `run`.
+
+    Args:
+        bundle: The bundle.
+        device: Where it runs.
+        sizes: Rows of the batches, ascending; a batch is filled up to the next size.
+        cache_bytes: Device memory for rows of state.
+
+    Raises:
+        BundleGraphMismatch: A graph is not what the manifest says.
+        ProviderMissing: The provider cannot start.
+    """
+
+    def __init__(self, bundle: Bundle, device: Device, sizes: Sequence[int], cache_bytes: int) -> None:
+        self.bundle = bundle
+        self._device = device
+        self._sizes = sizes
+        self.pool = RowPool(device, bundle.manifest.state, num_slots(cache_bytes, bundle.manifest.state, sizes[-1]))
+        state = {size: StateTensors(self.pool, size) for size in sizes}
+        self._lanes: dict[tuple[str, int, int], Lane] = {}
+        for stage in bundle.manifest.stages:
+            for length in stage.rungs:
+                for size, graph in self._open(stage, length, state).items():
+                    self._lanes[stage.name, length, size] = Lane(graph, state[size], stage)
+
+    def run(self, stage: str, size: int, feeds: Mapping[str, Array], names: Sequence[str]) -> list[Array]:
+        """Run one rung on a batch.
+
+        Args:
+            stage: Name of the stage.
+            size: The rung.
+            feeds: The stage's inputs with their batch axis, and ROW, an array of the rows' bytes.
+            names: The outputs that are wanted; NEXT_ROW is one where the stage writes state.
+        """
+        return self._lanes[stage, size, self._filled_up(len(feeds[ROW]))].run(feeds, names)
+
+    def warm_up(self) -> None:
+        """Run every rung at every size once on zeros: kernels are loaded, memory is allocated, runs are recorded."""
+        for stage in self.bundle.manifest.stages:
+            names = [spec.name for spec in stage.outputs] + ([NEXT_ROW] if stage.writes else [])
+            for length in stage.rungs:
+                for size in self._sizes:
+                    feeds = {spec.name: np.zeros(_shape(spec, size, length), spec.dtype) for spec in stage.inputs}
+                    self.run(stage.name, length, {**feeds, ROW: as_array([self.pool.layout.initial] * size)}, names)
+
+    def _filled_up(self, num_rows: int) -> int:
+        return next(size for size in self._sizes if num_rows <= size)
+
+    def _open(self, stage: Stage, length: int, state: Mapping[int, StateTensors]) -> dict[int, BoundGraph]:
+        session = open_graph(self.bundle, stage, length, self._device.providers(is_captured=True))
+        self._device.check(session)
+        graphs = {}
+        for size, own in state.items():
+            inputs = self._empty(stage.inputs, size, length) | {name: own.before[name] for name in stage.reads}
+            outputs = self._empty(stage.outputs, size, length) | {f"{n}_next": own.after[n] for n in stage.writes}
+            graphs[size] = BoundGraph(session, inputs, outputs, capture=size)
+        return graphs
+
+    def _empty(self, specs: Sequence[TensorSpec], size: int, length: int) -> dict[str, OrtValue]:
+        return {spec.name: self._device.empty(_shape(spec, size, length), spec.dtype) for spec in specs}
+
+
+def as_array(rows: Sequence[bytes]) -> Array:
+    """Rows as an array of objects (N,)."""
+    return np.array(rows, dtype=object)
+
+
+def _shape(spec: TensorSpec, size: int, length: int) -> list[int]:
+    lengths = {"N": size, "T": length}
+    return [lengths[axis] if isinstance(axis, str) else axis for axis in spec.shape]

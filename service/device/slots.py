@@ -1,0 +1,59 @@
+"""Which row of state lies where in a pool of slots. Pure.
+
+A ring: a batch's rows are written to the next slots, over the oldest ones. Every step writes its row anew, so the
+oldest slots are those of the sessions that were not heard of for longest.
+"""
+
+from collections.abc import Iterable, Sequence
+
+DIGEST_BYTES = 16
+
+
+class SlotRing:
+    """Slots by the digest of what they hold.
+
+    Args:
+        num_slots: Slots of the pool.
+        pinned: What the first of them hold for good.
+    """
+
+    def __init__(self, num_slots: int, pinned: Sequence[bytes] = ()) -> None:
+        self._num_slots = num_slots
+        self._slots: dict[bytes, int] = {}
+        self._digests: list[bytes | None] = [None] * num_slots
+        self._first = self._next = len(pinned)
+        self.fill(0, pinned)
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    def find(self, digests: Iterable[bytes]) -> list[int] | None:
+        """The slots of some rows; None where one of them is not there."""
+        slots = [self._slots.get(digest, -1) for digest in digests]
+        return None if -1 in slots else slots
+
+    def claim(self, num_slots: int) -> int:
+        """The first of so many slots in a row, which forget what they held.
+
+        Raises:
+            ValueError: The pool has fewer.
+        """
+        if self._first + num_slots > self._num_slots:
+            raise ValueError(f"{num_slots} slots are wanted of {self._num_slots - self._first}")
+        start = self._next if self._next + num_slots <= self._num_slots else self._first
+        for slot in range(start, start + num_slots):
+            self._forget(slot)
+        self._next = start
+        return start
+
+    def fill(self, start: int, digests: Sequence[bytes]) -> None:
+        """Claimed slots, from `start` on, now hold these rows."""
+        for slot, digest in enumerate(digests, start):
+            self._digests[slot] = digest
+            self._slots[digest] = slot
+        self._next = start + len(digests)
+
+    def _forget(self, slot: int) -> None:
+        digest, self._digests[slot] = self._digests[slot], None
+        if digest is not None and self._slots.get(digest) == slot:
+            del self._slots[digest]

@@ -38,6 +38,7 @@ from service.errors import (
 from service.forms import CharacterStep, Form
 from service.job import RowJob
 from service.metrics import Metrics
+from service.recent import Latest, Recent
 from service.replay import appended
 from service.sampling import derived_seed
 from service.settings import SessionSettings
@@ -54,6 +55,9 @@ MAX_KEPT_ANSWER_BYTES = 64 * 1024
 MAX_WAITING_PER_SESSION = 256
 MAX_ATTEMPTS = 16
 ENCODE = "encode"
+
+
+Jobs = dict[ServedModel[Any], list[RowJob]]
 
 
 class Models(Protocol):
@@ -76,6 +80,7 @@ class Steps:
         timeout_seconds: How long a step may take.
         expire: Told of a record whose time is over.
         clock: Wall-clock seconds since 1970.
+        max_recent: Sessions whose latest state is kept at hand.
     """
 
     def __init__(
@@ -87,7 +92,9 @@ class Steps:
         timeout_seconds: float,
         expire: Callable[[Record], Any],
         clock: Callable[[], float] = time.time,
+        max_recent: int = 0,
     ) -> None:
+        self._recent = Recent(max_recent)
         self._store = store
         self._models = models
         self._settings = settings
@@ -187,23 +194,41 @@ class Steps:
         return task
 
     async def _load(self, turns: Sequence[Turn]) -> None:
+        now = self._clock()
+        jobs: Jobs = {}
+        unknown = [turn for turn in turns if not self._is_admitted(turn, now, jobs)]
+        if unknown:
+            await self._load_unknown(unknown, now, jobs)
+        for model, own in jobs.items():
+            self._submit(model, own)
+
+    def _is_admitted(self, turn: Turn, now: float, jobs: Jobs) -> bool:
+        """Whether a turn could be admitted to its session as that stood last here, unless the store says otherwise."""
+        ask = turn.ask
+        latest = self._recent.take(ask.session_id)
+        if latest is None or ask.step not in (None, latest.record.step):
+            return False
+        try:
+            turn.record = admitted(latest.record, ask.session_id, ask.owner, now)
+            turn.body = latest.body
+            self._check_lifetime(turn.record, turn.body, now)
+            self._begin(turn, jobs)
+        except Exception:  # whatever it is, the store's own record is to be looked at before it is told
+            return False
+        return True
+
+    async def _load_unknown(self, turns: Sequence[Turn], now: float, jobs: Jobs) -> None:
         try:
             records = await self._store.load([turn.ask.session_id for turn in turns])
         except Exception as error:
             self._fail_all(turns, error)
             return
-        jobs: dict[ServedModel[Any], list[RowJob]] = {}
-        now = self._clock()
         for turn, record in zip(turns, records, strict=True):
             try:
-                job = None if turn.is_over else self._admit(turn, record, now)
+                if not turn.is_over:
+                    self._admit(turn, record, now, jobs)
             except Exception as error:
                 self._fail(turn, error)
-            else:
-                if job is not None:
-                    jobs.setdefault(turn.model, []).append(job)
-        for model, own in jobs.items():
-            self._submit(model, own)
 
     def _submit(self, model: ServedModel[Any], jobs: list[RowJob]) -> None:
         """Hand jobs to the engine together, or, where its queue has no room for all, those that find some."""
@@ -217,8 +242,8 @@ class Steps:
             for job in jobs:
                 self._submit(model, [job])
 
-    def _admit(self, turn: Turn, record: Record | Damaged | None, now: float) -> RowJob | None:
-        """Check a turn against its record; the job to run, where it is one run of a graph and not begun here."""
+    def _admit(self, turn: Turn, record: Record | Damaged | None, now: float, jobs: Jobs) -> None:
+        """Check a turn against its record and begin it."""
         ask = turn.ask
         try:
             turn.record = record = admitted(record, ask.session_id, ask.owner, now)
@@ -227,24 +252,31 @@ class Steps:
                 self._expire(record)
             raise
         turn.body = self._body(record, now)
-        turn.model = model = self._models.on(record.bundle)
+        self._check_lifetime(record, turn.body, now)
+        self._begin(turn, jobs)
+
+    def _begin(self, turn: Turn, jobs: Jobs) -> None:
+        """Begin what is to be computed; a job is put with those that are to be run together."""
+        ask = turn.ask
+        turn.model = model = self._models.on(turn.record.bundle)
         if ask.values is None and not model.takes_tensors(ask.inputs or {}):
             self._admit_inputs(turn)
-            return None
-        return self._admit_tensors(turn)
+        elif (job := self._admit_tensors(turn)) is not None:
+            jobs.setdefault(model, []).append(job)
 
     def _body(self, record: Record, now: float) -> Body:
         try:
-            body = begun(decode(record.body), int(now))
+            return begun(decode(record.body), int(now))
         except BodyUnreadable as error:
             logger.error("session %s of %s: %s", record.session_id, record.owner, error)
             raise SessionDamaged(
                 f"the record of session {record.session_id!r} cannot be read; it cannot go on"
             ) from error
+
+    def _check_lifetime(self, record: Record, body: Body, now: float) -> None:
         if body.created_at + self._settings.max_session_lifetime_seconds <= now:
             self._expire(record)
             raise SessionGone(f"session {record.session_id!r} is over: expired", "expired")
-        return body
 
     def _admit_tensors(self, turn: Turn) -> RowJob | None:
         ask, model = turn.ask, turn.model
@@ -331,7 +363,6 @@ class Steps:
 
     def _check_order(self, step: int | None, record: Record) -> None:
         if step is not None and step != record.step:
-            self._metrics.step_conflicts.inc()
             raise StepConflict(f"step {step} is not next; step {record.step} is", record.step)
 
     def _check_numerics(self, turn: Turn) -> None:
@@ -368,25 +399,28 @@ class Steps:
 
     async def _commit(self, turns: Sequence[Turn]) -> None:
         now = int(self._clock())
+        following = [self._next_body(turn) for turn in turns]
+        records = [_next_record(turn, encode(body), now) for turn, body in zip(turns, following, strict=True)]
         try:
-            written = await self._store.swap([Swap(self._next_record(turn, now), turn.step) for turn in turns])
+            written = await self._store.swap([Swap(record, record.step - 1) for record in records])
         except Exception as error:
             self._fail_all(turns, error)
             return
-        for turn, is_written in zip(turns, written, strict=True):
+        for turn, is_written, body in zip(turns, written, following, strict=True):
             if is_written:
+                self._recent.put(Latest(_next_record(turn, b"", now), body))
                 session_id, is_changed = turn.record.session_id, self._has_changed(turn.body)
                 self._answer(turn, Answer(session_id, turn.step + 1, turn.outputs, turn.values, is_changed))
             else:
                 self._lose(turn)
 
-    def _next_record(self, turn: Turn, now: int) -> Record:
-        record, body = turn.record, turn.body
+    def _next_body(self, turn: Turn) -> Body:
+        body = turn.body
         is_kept = len(turn.outputs) <= MAX_KEPT_ANSWER_BYTES
         inputs = body.inputs
         if inputs is not None:
             inputs = appended(inputs, turn.step, _given(turn), self._settings.max_kept_input_bytes)
-        following = Body(
+        return Body(
             body.created_at,
             body.secret,
             turn.state,
@@ -397,16 +431,6 @@ class Steps:
             inputs,
             body.checkpoints,
             body.request_digest,
-        )
-        return Record(
-            record.session_id,
-            record.owner,
-            record.bundle,
-            turn.step + 1,
-            now,
-            record.ttl_seconds,
-            "",
-            encode(following),
         )
 
     def _lose(self, turn: Turn) -> None:
@@ -419,7 +443,6 @@ class Steps:
         elif turn.num_attempts < MAX_ATTEMPTS:
             self._arrive(turn)
         else:
-            self._metrics.step_conflicts.inc()
             self._fail(turn, StepConflict("other writers keep taking this session's steps", turn.step + 1))
 
     def _answer(self, turn: Turn, answer: Answer) -> None:
@@ -436,7 +459,9 @@ class Steps:
     def _fail(self, turn: Turn, error: Exception) -> None:
         if turn.is_over:
             return
-        if not isinstance(error, ServiceError):
+        if isinstance(error, StepConflict):
+            self._metrics.step_conflicts.inc()
+        elif not isinstance(error, ServiceError):
             logger.error("a step failed", exc_info=error)
         turn.error = error
         if turn.job is not None:
@@ -494,6 +519,11 @@ async def _streamed(
                 return event.continuation.model_dump(), event.state
             tell(event)
     raise RuntimeError("a generated text has no end")
+
+
+def _next_record(turn: Turn, body: bytes, now: int) -> Record:
+    record = turn.record
+    return Record(record.session_id, record.owner, record.bundle, turn.step + 1, now, record.ttl_seconds, "", body)
 
 
 def _given(turn: Turn) -> dict[str, Any]:

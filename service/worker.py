@@ -56,6 +56,7 @@ logger = logging.getLogger(__name__)
 
 # How long a thread that has run a graph may wait for the interpreter; Python's default is 5 ms, four runs of a graph.
 SWITCH_SECONDS = 2e-4
+RECENT_SESSIONS = 4096
 SWEEP_SECONDS = 5.0
 FLUSH_SECONDS = 0.25
 LOOK_SECONDS = 2.0
@@ -96,6 +97,7 @@ class Worker:
             self.metrics,
             server.request_timeout_seconds,
             lambda record: self._spawn(self._expire(record)),
+            max_recent=RECENT_SESSIONS if server.workers == 1 and self.store.is_immediate else 0,
         )
         self.sessions = Sessions(self.store, self.catalog, settings, self.metrics, graveyard, self.steps.is_under_way)
         self.travel = Travel(

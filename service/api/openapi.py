@@ -116,7 +116,7 @@ OPERATIONS = (
     Operation("get", _ONE + "/state", "Export a session as a signed blob"),
     Operation("post", "/steps", "Advance many sessions, each for itself", StepItems, ItemAnswers),
     Operation("post", "/v2/repository/index", "List the versions that are loaded"),
-    Operation("post", "/v2/repository/models/{model}/load", "Take up a bundle version on every worker", LoadRequest),
+    Operation("post", "/v2/repository/models/{name}/load", "Take up a bundle version on every worker", LoadRequest),
     Operation("get", "/metrics", "Metrics for Prometheus"),
 )
 

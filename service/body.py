@@ -41,7 +41,7 @@ class Body(NamedTuple):
         answer: JSON of the outputs of the last step, b"" where they are too large to keep.
         before: The state before the last step, kept only where its answer is not: it can be computed again.
         inputs: All inputs so far, as `service.replay` reads them; None where they are not kept.
-        checkpoints: Names of the states that were saved.
+        checkpoints: The states that were saved, each as its name and the step that saved it: `name~12`.
         request_digest: Hexadecimal digest of the request that an idempotency key came with, "" where there was none.
     """
 

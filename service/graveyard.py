@@ -49,9 +49,14 @@ class Graveyard:
                 await self.bury(record, "expired")
 
 
-def checkpoint_id(session_id: str, name: str) -> str:
+def checkpoint_name(saved: str) -> str:
+    """The name of a checkpoint, as its session lists it: `name~12`, saved as step 12."""
+    return saved.partition("~")[0]
+
+
+def checkpoint_id(session_id: str, saved: str) -> str:
     """The id of a checkpoint's record."""
-    return f"{session_id}~{name}"
+    return f"{session_id}~{saved}"
 
 
 def checkpoint_ids(record: Record) -> list[str]:
@@ -59,8 +64,8 @@ def checkpoint_ids(record: Record) -> list[str]:
     if not record.body or record.ended == CHECKPOINT:
         return []
     try:
-        names = decode(record.body).checkpoints
+        all_saved = decode(record.body).checkpoints
     except BodyUnreadable as error:
         logger.error("session %s: %s", record.session_id, error)
         return []
-    return [checkpoint_id(record.session_id, name) for name in names]
+    return [checkpoint_id(record.session_id, saved) for saved in all_saved]

@@ -28,7 +28,7 @@ from service.errors import (
     StoreUnavailable,
 )
 from service.forms import SessionPage, SessionRequest, SessionView
-from service.graveyard import Graveyard
+from service.graveyard import Graveyard, checkpoint_name
 from service.ids import keyed_session_id, new_session_id
 from service.metrics import Metrics
 from service.settings import SessionSettings
@@ -63,7 +63,7 @@ class Loaded:
             bundle=record.bundle,
             step=record.step,
             expires_at=datetime.fromtimestamp(record.expires_at, UTC).isoformat(timespec="seconds"),
-            checkpoints=list(self.body.checkpoints),
+            checkpoints=[checkpoint_name(saved) for saved in self.body.checkpoints],
         )
 
 
@@ -134,17 +134,18 @@ class Sessions:
     ) -> Loaded:
         """Put a new session into the store, or find the one that the same request with the same key has opened."""
         now = self._clock()
-        session_id = new_session_id(now)
-        if idempotency_key:
-            session_id = await self._keyed_id(owner, idempotency_key)
-            body = body._replace(request_digest=_request_digest(request))
+        session_id = await self._keyed_id(owner, idempotency_key) if idempotency_key else new_session_id(now)
+        body = body._replace(request_digest=_request_digest(request) if idempotency_key else "")
         record = Record(session_id, owner, bundle, step, int(now), ttl_seconds, "", encode(body))
         if await self._insert(record):
             return Loaded(record, body)
-        found = await self.load(owner, session_id)
-        if found.body.request_digest != body.request_digest:
-            raise IdempotencyMismatch("this Idempotency-Key came with another request before")
-        return found
+        return await self._opened_before(owner, session_id, request)
+
+    async def opened(self, owner: str, idempotency_key: str, request: BaseModel | bytes) -> Loaded | None:
+        """The session that the same request with the same key has opened, if it has."""
+        session_id = await self._keyed_id(owner, idempotency_key)
+        (record,) = await self._reached(self._store.load([session_id]))
+        return None if record is None else await self._opened_before(owner, session_id, request)
 
     async def get(self, owner: str, session_id: str) -> SessionView:
         """A session as its owner sees it."""
@@ -218,9 +219,10 @@ class Sessions:
         overdue = await self._store.overdue(int(self._clock()), SWEEP_RECORDS)
         overdue = [record for record in overdue if not self._is_under_way(record.session_id)]
         await self._graveyard.clear(overdue)
-        count = await self._store.count()
-        if count.num_bytes > self._settings.max_store_bytes:
-            await self._evict()
+        for _ in range(MAX_EVICTIONS):
+            count = await self._store.count()
+            if count.num_bytes <= self._settings.max_store_bytes or not await self._evict():
+                break
         return len(overdue)
 
     async def measure(self) -> None:
@@ -242,6 +244,12 @@ class Sessions:
             )
         return ttl
 
+    async def _opened_before(self, owner: str, session_id: str, request: BaseModel | bytes) -> Loaded:
+        found = await self.load(owner, session_id)
+        if found.body.request_digest != _request_digest(request):
+            raise IdempotencyMismatch("this Idempotency-Key came with another request before")
+        return found
+
     async def _keyed_id(self, owner: str, key: str) -> str:
         if not self._secret:
             self._secret = await self._reached(self._store.note_once(KEY_NOTE, secrets.token_bytes(32)))
@@ -253,7 +261,7 @@ class Sessions:
             try:
                 return await self.write(Swap(record, None))
             except Full:
-                if not await self._evict():
+                if not await self._reached(self._evict()):
                     break
         raise StoreFull("there is no room for another session; end some, or try again later")
 

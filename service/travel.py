@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from service.blob import seal, unseal
-from service.body import Body, BodyUnreadable, decode, encode
+from service.body import NO_DIGEST, Body, BodyUnreadable, decode, encode
 from service.digest import inputs_digest
 from service.errors import (
     BlobTampered,
@@ -24,7 +24,7 @@ from service.errors import (
     VersionUnknown,
 )
 from service.forms import ForkRequest, MigrateRequest, RollbackRequest, SessionView
-from service.graveyard import checkpoint_id
+from service.graveyard import checkpoint_id, checkpoint_name
 from service.ids import ID_BYTES
 from service.replay import kept_steps
 from service.sampling import derived_seed
@@ -70,13 +70,15 @@ class Travel:
 
     async def fork(self, owner: str, session_id: str, request: ForkRequest, idempotency_key: str = "") -> SessionView:
         """Open a session that goes on from another's state; what is left to chance differs from then on."""
+        digested = session_id.encode() + repr(request).encode()
+        if idempotency_key and (before := await self._sessions.opened(owner, idempotency_key, digested)):
+            return before.view()  # whatever has become of the other session since
         source = await self._sessions.load(owner, session_id)
         _check_step(source.record, request.step)
         body = source.body if request.checkpoint is None else await self._checkpoint(source, request.checkpoint)
         body = body._replace(secret=secrets.token_bytes(SECRET_BYTES), checkpoints=(), inputs=None)
         record = source.record
         ttl_seconds = self._sessions.ttl(request.ttl_seconds or record.ttl_seconds)
-        digested = session_id.encode() + repr(request).encode()
         forked = await self._sessions.open(
             owner, record.bundle, record.step, body, ttl_seconds, idempotency_key, digested
         )
@@ -85,24 +87,33 @@ class Travel:
     async def save(self, owner: str, session_id: str, name: str, step: int | None = None) -> Answer:
         """Save a session's state as a named checkpoint, in place of an older one of that name, as its next step."""
 
-        async def attempt(loaded: Loaded) -> Body:
-            names = loaded.body.checkpoints
-            if name not in names and len(names) >= self._settings.max_checkpoints:
-                raise TooManyCheckpoints(f"a session may have at most {self._settings.max_checkpoints} checkpoints")
-            await self._write_checkpoint(loaded, name)
-            return loaded.body._replace(checkpoints=tuple(dict.fromkeys((*names, name))))
+        replaced = ""
 
-        return await self._take(owner, session_id, step, {"save": name}, attempt)
+        async def attempt(loaded: Loaded) -> Body:
+            nonlocal replaced
+            saved = {checkpoint_name(each): each for each in loaded.body.checkpoints}
+            if name not in saved and len(saved) >= self._settings.max_checkpoints:
+                raise TooManyCheckpoints(f"a session may have at most {self._settings.max_checkpoints} checkpoints")
+            replaced = saved.get(name, "")
+            saved[name] = await self._write_checkpoint(loaded, name)
+            return loaded.body._replace(checkpoints=tuple(saved.values()))
+
+        answer = await self._take(owner, session_id, step, {"save": name}, attempt)
+        await self._delete_checkpoint(session_id, replaced)
+        return answer
 
     async def forget(self, owner: str, session_id: str, name: str, step: int | None = None) -> Answer:
         """Forget a checkpoint, as the session's next step."""
 
+        forgotten = ""
+
         async def attempt(loaded: Loaded) -> Body:
-            self._check_name(loaded, name)
-            return loaded.body._replace(checkpoints=tuple(x for x in loaded.body.checkpoints if x != name))
+            nonlocal forgotten
+            forgotten = _saved(loaded, name)
+            return loaded.body._replace(checkpoints=tuple(x for x in loaded.body.checkpoints if x != forgotten))
 
         answer = await self._take(owner, session_id, step, {"forget": name}, attempt)
-        await self._sessions.delete(checkpoint_id(session_id, name))
+        await self._delete_checkpoint(session_id, forgotten)
         return answer
 
     async def roll_back(self, owner: str, session_id: str, request: RollbackRequest) -> Answer:
@@ -160,32 +171,39 @@ class Travel:
 
     async def _checkpoint(self, loaded: Loaded, name: str) -> Body:
         """The content that a session had when it was saved."""
-        self._check_name(loaded, name)
-        record = await self._sessions.read(checkpoint_id(loaded.record.session_id, name))
+        record = await self._sessions.read(checkpoint_id(loaded.record.session_id, _saved(loaded, name)))
         if record is None:
             raise CheckpointUnknown(f"checkpoint {name!r} is damaged or lost")
         if record.bundle != loaded.record.bundle:
             raise VersionUnknown(f"checkpoint {name!r} was saved on {record.bundle}; the session has left that version")
         return decode(record.body)
 
-    def _check_name(self, loaded: Loaded, name: str) -> None:
-        if name not in loaded.body.checkpoints:
-            raise CheckpointUnknown(f"the session has no checkpoint {name!r}; it has {list(loaded.body.checkpoints)}")
+    async def _write_checkpoint(self, loaded: Loaded, name: str) -> str:
+        """Write a session's state as a record of its own; what the session lists once its step is taken.
 
-    async def _write_checkpoint(self, loaded: Loaded, name: str) -> None:
+        The step that saves it is part of its id, so an attempt whose step is lost to another writer has not touched
+        the checkpoint that the session has; what it has written then is forgotten when its time is over.
+        """
         record, now = loaded.record, int(self._clock())
-        saved_id = checkpoint_id(record.session_id, name)
-        older = await self._sessions.read(saved_id)
+        saved = f"{name}~{record.step}"
         ends_at = loaded.body.created_at + self._settings.max_session_lifetime_seconds
-        saved = record._replace(
-            session_id=saved_id,
-            step=older.step + 1 if older else 0,
+        content = loaded.body._replace(digest=NO_DIGEST, answer=b"", before=None, checkpoints=())
+        checkpoint = record._replace(
+            session_id=checkpoint_id(record.session_id, saved),
+            step=0,
             used_at=now,
             ttl_seconds=max(1, ends_at - now),
             ended=CHECKPOINT,
-            body=encode(loaded.body._replace(answer=b"", before=None, checkpoints=())),
+            body=encode(content),
         )
-        await self._sessions.write(Swap(saved, older.step if older else None))
+        # One that is there is another attempt's at this very step, or was left by an older session of the same key.
+        if not await self._sessions.write(Swap(checkpoint, None)):
+            await self._sessions.write(Swap(checkpoint, 0))
+        return saved
+
+    async def _delete_checkpoint(self, session_id: str, saved: str) -> None:
+        if saved:
+            await self._sessions.delete(checkpoint_id(session_id, saved))
 
     async def _take(
         self,
@@ -244,6 +262,14 @@ async def _taken(model: ServedModel[Any], state: SequenceState, inputs: dict[str
     items = model.items(state, model.read_tensors(inputs))
     advance = await model.engine.advance("encode", items.state.row, {"x": items.values}, len(items.values))
     return items.state.advanced(advance.row, items.values.size)
+
+
+def _saved(loaded: Loaded, name: str) -> str:
+    """A checkpoint as its session lists it."""
+    saved = {checkpoint_name(each): each for each in loaded.body.checkpoints}
+    if name not in saved:
+        raise CheckpointUnknown(f"the session has no checkpoint {name!r}; it has {list(saved)}")
+    return saved[name]
 
 
 def _check_step(record: Record, step: int | None) -> None:

@@ -258,6 +258,8 @@ class Steps:
     def _begin(self, turn: Turn, jobs: Jobs) -> None:
         """Begin what is to be computed; a job is put with those that are to be run together."""
         ask = turn.ask
+        if ask.on_piece is not None and (ask.inputs or {}).get("generate") is None:
+            raise NotStreamable('only {"generate": ...} is answered as a stream')
         turn.model = model = self._models.on(turn.record.bundle)
         if ask.values is None and not model.takes_tensors(ask.inputs or {}):
             self._admit_inputs(turn)
@@ -512,7 +514,9 @@ async def _streamed(
 ) -> tuple[dict[str, Any], SequenceState]:
     """A step whose text is told piece by piece."""
     if not isinstance(inputs, CharacterStep) or not isinstance(model, GenerationModel) or inputs.generate is None:
-        raise NotStreamable('only {"generate": ...} is answered as a stream')
+        raise NotStreamable(f"{model.name} answers nothing as a stream")
+    if inputs.text is not None:
+        raise InvalidInput('give one of "text" and "generate"')
     async with aclosing(model.continued(state, inputs.generate, seed)) as events:
         async for event in events:
             if isinstance(event, Finished):

@@ -30,7 +30,7 @@ LIMITS: dict[str, Any] = {
     "session_ttl_seconds": 10,
     "max_session_ttl_seconds": 100,
     "max_checkpoints": 3,
-    "max_kept_input_bytes": 100,
+    "max_kept_input_bytes": 200,
 }
 
 

@@ -85,9 +85,10 @@ class FaultyStore(MemoryStore):
     async def _wait(self, gate: asyncio.Event) -> None:
         if not self.is_immediate:
             await asyncio.sleep(0)
-            self.num_held += not gate.is_set()
-            await gate.wait()
-            self.num_held = 0
+            if not gate.is_set():
+                self.num_held += 1
+                await gate.wait()
+                self.num_held -= 1
 
     def _check(self) -> None:
         if self.is_down:

@@ -1,40 +1,115 @@
-"""A traced step, repeated: the graph of K steps without tracing each of them."""
+"""A traced step, repeated: the graph of K steps without tracing each of them.
 
-from collections.abc import Mapping
+Every row goes all K steps; what a row gets in the end is picked from the step at which it was to stop. That is cheaper
+than to hold it in each step, and gives the same bits.
+"""
+
+from collections.abc import Mapping, Sequence
 
 import onnx_ir as ir
 from onnx_ir.tape import Tape
 
+from export.stacks import unstacked
 
-def repeat(step: ir.Model, steps: int, each: str, carried: tuple[str, ...]) -> ir.Model:
+
+def repeat(step: ir.Model, steps: int, each: str, carried: Mapping[str, int], length: str, frozen: int) -> ir.Model:
     """The graph that runs the graph of a step K times; weights are shared.
 
     Args:
-        step: Its outputs are a result (N,) and the next value of each carried input.
+        step: Its outputs are a result int64 (N,) and the next value of each carried input.
         steps: K.
         each: Name of the input (N,) that every step has its own of: a column of the graph's input (N, K).
-        carried: Names of the inputs that a step takes from the one before. All others are the same for all steps.
+        carried: Names of the inputs that a step takes from the one before, with their batch axes, 0 or 1. All others
+            are the same for all steps.
+        length: Name of the graph's last input, int64 (N,): after how many steps a row stops.
+        frozen: The result of a row that has stopped.
 
     Returns:
-        A graph whose outputs are the results (N, K) and the last value of each carried input.
+        A graph whose outputs are the results (N, K), and of each carried input the value at which the row stopped.
     """
     inputs = {str(value.name): _copy(value) for value in step.graph.inputs}
     weights = {name: _copy(value) for name, value in step.graph.initializers.items()}
-    inputs[each].shape = ir.Shape(["N", steps])
-    graph = ir.Graph(
-        list(inputs.values()), [], nodes=[], initializers=list(weights.values()), opset_imports=step.opset_imports
+    columns, inputs[each] = (
+        inputs[each],
+        ir.Value(name=f"{each}s", shape=ir.Shape(["N", steps]), type=inputs[each].type),
     )
-    glue = Tape(graph)
-    current, results = dict(inputs), []
-    for k in range(steps):
-        current[each] = glue.op("Gather", [inputs[each], glue.op("Constant", [], {"value_int": k})], {"axis": 1})
-        result, *nexts = _append(graph, step.graph, {**current, **weights}, k)
+    lengths = ir.Value(name=length, shape=columns.shape, type=ir.TensorType(ir.DataType.INT64))
+    graph = ir.Graph(
+        [*inputs.values(), lengths],
+        [],
+        nodes=[],
+        initializers=list(weights.values()),
+        opset_imports=step.opset_imports,
+    )
+    glue = Glue(graph)
+    current, results, passed = dict(inputs), [], {name: [inputs[name]] for name in carried}
+    for k, column in enumerate(glue.columns(inputs[each], steps)):
+        result, *nexts = _append(graph, step.graph, {**current, **weights, each: column}, k)
         current.update(zip(carried, nexts, strict=True))
-        results.append(glue.op("Unsqueeze", [result, glue.op("Constant", [], {"value_ints": [1]})]))
-    collected = glue.op("Concat", results, {"axis": 1})
-    collected.shape, collected.type = ir.Shape(["N", steps]), result.type
-    graph.outputs.extend([collected, *(current[name] for name in carried)])
+        results.append(result)
+        for name in carried:
+            passed[name].append(current[name])
+    graph.outputs.append(glue.until(lengths, results, frozen))
+    stops = glue.op("Clip", [lengths, glue.number(0), glue.number(steps)])
+    graph.outputs.extend(glue.pick(stops, passed[name], axis) for name, axis in carried.items())
     return ir.Model(graph, ir_version=step.ir_version)
+
+
+class Glue:
+    """What a chain needs besides its steps: nodes at the end of a graph."""
+
+    def __init__(self, graph: ir.Graph) -> None:
+        self._tape = Tape(graph)
+
+    def op(self, name: str, inputs: Sequence[ir.Value], **attributes: int) -> ir.Value:
+        """The result of an operator."""
+        return self._tape.op(name, inputs, attributes)
+
+    def number(self, value: int) -> ir.Value:
+        """An int64 scalar."""
+        return self._tape.op("Constant", [], {"value_int": value})
+
+    def numbers(self, values: Sequence[int]) -> ir.Value:
+        """An int64 vector."""
+        return self._tape.op("Constant", [], {"value_ints": list(values)})
+
+    def columns(self, matrix: ir.Value, count: int) -> Sequence[ir.Value]:
+        """The columns (N,) of a matrix (N, K)."""
+        flat = self.op("Reshape", [self.op("Transpose", [matrix]), self.numbers([-1])])
+        if count == 1:
+            return [flat]
+        return self._tape.op_multi_out("Split", [flat], {"axis": 0, "num_outputs": count}, num_outputs=count)
+
+    def until(self, lengths: ir.Value, results: Sequence[ir.Value], frozen: int) -> ir.Value:
+        """Results (N,) side by side as (N, K), those of steps from a row's length on replaced."""
+        K = len(results)
+        by_step = self.op("Reshape", [self.op("Concat", results, axis=0), self.numbers([K, -1])])
+        is_active = self.op("Less", [self.numbers(range(K)), self.op("Unsqueeze", [lengths, self.numbers([1])])])
+        matrix = self.op("Where", [is_active, self.op("Transpose", [by_step]), self.number(frozen)])
+        matrix.shape, matrix.type = ir.Shape(["N", K]), results[0].type
+        return matrix
+
+    def pick(self, stops: ir.Value, values: Sequence[ir.Value], axis: int) -> ir.Value:
+        """For each row the value numbered by `stops` (N,), of values (N, ...) or (L, N, ...)."""
+        first = values[0]
+        if first.shape is None or axis > 1:
+            raise ValueError(f"{first.name}: the batch must be the first or second axis of a known shape")
+        L = int(first.shape[0]) if axis else 1  # type: ignore[arg-type]
+        rest = [int(size) for size in first.shape[axis + 1 :]]  # type: ignore[arg-type]
+        N = self.op("Size", [stops])
+        # As rows of one matrix, layer l of row n after s steps is number (s L + l) N + n.
+        row = self.op("Range", [self.number(0), N, self.number(1)])
+        index = self.op("Add", [self.op("Mul", [stops, self.op("Mul", [N, self.number(L)])]), row])
+        if axis:
+            layers = self.op("Mul", [self.op("Unsqueeze", [self.numbers(range(L)), self.numbers([1])]), N])
+            index = self.op("Add", [layers, index])
+        rows = [part for value in values for part in (unstacked(value) if axis else None) or [self._rows(value, rest)]]
+        picked = self.op("Gather", [self.op("Concat", rows, axis=0), index], axis=0)
+        picked.shape, picked.type = first.shape, first.type
+        return picked
+
+    def _rows(self, value: ir.Value, rest: Sequence[int]) -> ir.Value:
+        return self.op("Reshape", [value, self.numbers([-1, *rest])])
 
 
 def _append(graph: ir.Graph, step: ir.Graph, given: Mapping[str, ir.Value], k: int) -> list[ir.Value]:

@@ -9,7 +9,6 @@ from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad
 
 from training.models.streaming import StreamingModel, Tensors
 
@@ -65,20 +64,14 @@ class DecodeStep(nn.Module):
         temperature: Tensor,
         top_k: Tensor,
         top_p: Tensor,
-        remaining: Tensor,
         *state: Tensor,
     ) -> tuple[Tensor, ...]:
-        """The token int64 (N,), what remains after it int64 (N,), and all state tensors; see `DecodeGraph`."""
+        """The token int64 (N,) and all state tensors, whether the row is frozen or not; see `DecodeGraph`."""
         model = cast(StreamingModel, self.model)
         current = dict(zip((tensor.name for tensor in model.state), state, strict=True))
-        is_active = remaining > 0
         token = sample(current["pending_logits"], uniform, temperature, top_k, top_p)
         _, advanced = model.unroll(token.unsqueeze(1), current)
-        next_state = (
-            torch.where(_along_batch(is_active, tensor.shape), advanced[tensor.name], current[tensor.name])
-            for tensor in model.state
-        )
-        return (torch.where(is_active, token, NO_TOKEN), remaining - 1, *next_state)
+        return (token, *(advanced[tensor.name] for tensor in model.state))
 
 
 class DecodeGraph(nn.Module):
@@ -117,10 +110,22 @@ class DecodeGraph(nn.Module):
             state: All state tensors, in the model's order.
         """
         tokens = []
-        for uniform in uniforms.unbind(dim=1):
-            token, remaining, *state = self.step(uniform, temperature, top_k, top_p, remaining, *state)
-            tokens.append(token)
+        for k, uniform in enumerate(uniforms.unbind(dim=1)):
+            is_active = remaining > k
+            token, *advanced = self.step(uniform, temperature, top_k, top_p, *state)
+            tokens.append(torch.where(is_active, token, NO_TOKEN))
+            state = tuple(self._freeze(is_active, *tensors) for tensors in zip(advanced, state, self.axes, strict=True))
         return (torch.stack(tokens, dim=1), *state)
+
+    @property
+    def axes(self) -> tuple[int, ...]:
+        """The batch axis of each state tensor."""
+        return tuple(tensor.shape.index("N") for tensor in cast(StreamingModel, self.step.model).state)
+
+    @staticmethod
+    def _freeze(is_active: Tensor, advanced: Tensor, current: Tensor, axis: int) -> Tensor:
+        along = [-1 if i == axis else 1 for i in range(current.ndim)]
+        return torch.where(is_active.reshape(along), advanced, current)
 
 
 def sample(logits: Tensor, uniform: Tensor, temperature: Tensor, top_k: Tensor, top_p: Tensor) -> Tensor:
@@ -140,19 +145,17 @@ def sample(logits: Tensor, uniform: Tensor, temperature: Tensor, top_k: Tensor, 
     Returns:
         Token ids, int64 (N,).
     """
+    V = logits.shape[1]
     is_greedy = temperature <= 0
-    ranked, tokens = torch.topk(logits, logits.shape[1])
+    ranked, tokens = torch.topk(logits, V)
     # Relative to the best, so that no temperature makes it infinite.
     scaled = (ranked - ranked[:, :1]) / torch.where(is_greedy, 1.0, temperature).unsqueeze(1)
     cumulative = scaled.softmax(dim=1).cumsum(dim=1)
-    before = pad(cumulative[:, :-1], (1, 0))
-    ranks = torch.arange(logits.shape[1], device=logits.device)
-    is_eligible = (ranks < top_k.unsqueeze(1)) & (before < top_p.unsqueeze(1))
     # Eligible ranks are the first ones, since what lies before a rank only grows.
-    last_eligible = is_eligible.sum(dim=1, keepdim=True).clamp(min=1) - 1
-    threshold = uniform.unsqueeze(1) * cumulative.gather(1, last_eligible)
-    drawn = torch.minimum((cumulative <= threshold).sum(dim=1, keepdim=True), last_eligible)
-    rank = torch.where(is_greedy.unsqueeze(1), 0, drawn)
+    last_allowed = (torch.where(is_greedy, 1, top_k).clamp(1, V) - 1).unsqueeze(1)
+    last = torch.minimum(last_allowed, (cumulative < top_p.unsqueeze(1)).sum(dim=1, keepdim=True))
+    threshold = uniform.unsqueeze(1) * cumulative.gather(1, last)
+    rank = torch.minimum((cumulative <= threshold).sum(dim=1, keepdim=True), last)
     return tokens.gather(1, rank).squeeze(1)
 
 
@@ -186,8 +189,3 @@ class HeadGraph(nn.Module):
             mean.reshape(-1, self.segments, segment),
             quantiles.reshape(-1, self.segments, segment, quantiles.shape[-1]),
         )
-
-
-def _along_batch(rows: Tensor, shape: tuple[int | str, ...]) -> Tensor:
-    """Rows (N,) with ones for the other axes of a state tensor's shape."""
-    return rows.reshape([-1 if axis == "N" else 1 for axis in shape])

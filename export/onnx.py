@@ -18,7 +18,8 @@ from torch import nn
 
 from export.chain import repeat
 from export.errors import NotDynamic
-from export.graphs import DecodeGraph
+from export.graphs import NO_TOKEN, DecodeGraph
+from export.stacks import join_stacks
 from export.stages import Arrays, StagePlan, as_tensors
 from export.translation import TRANSLATION
 from training.models.streaming import StreamingModel
@@ -71,13 +72,19 @@ class GraphBuilder:
         """Trace one step and repeat it: each would cost seconds."""
         if self._decode_step is None:
             each = {"uniform": inputs["uniforms"][:, 0]}
-            fixed = {name: array for name, array in inputs.items() if name != "uniforms"}
+            fixed = {name: array for name, array in inputs.items() if name not in {"uniforms", "remaining"}}
             axes = dict.fromkeys((*each, *fixed), 0)
             self._decode_step = _trace(graph.step, axes, {**each, **fixed}, state)
             _simplify(self._decode_step)
-        chain = repeat(self._decode_step, graph.steps, "uniform", ("remaining", *state))
-        del chain.graph.outputs[1]  # what remains after the last step
-        chain.graph.inputs[0].name = "uniforms"
+        chain = repeat(
+            self._decode_step,
+            graph.steps,
+            each="uniform",
+            carried=dict(zip(state, graph.axes, strict=True)),
+            length="remaining",
+            frozen=NO_TOKEN,
+        )
+        join_stacks(chain)
         return chain
 
 

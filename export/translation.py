@@ -41,8 +41,31 @@ def _split(x: Value, size: int, dim: int = 0) -> Sequence[Value]:
 
 
 def _unbind(x: Value, dim: int = 0) -> Sequence[Value]:
+    if dim == 0 and all(isinstance(size, int) for size in x.shape[2:]):
+        # The first two axes as one make the parts pieces of one split.
+        rows = op.Reshape(x, _axes(-1, *x.shape[2:]))
+        return _split_evenly(rows, x.shape[0])
     indices: list[Value] = [op.Constant(value_int=i) for i in range(x.shape[dim])]
     return [op.Gather(x, index, axis=dim) for index in indices]
+
+
+def _split_evenly(x: Value, parts: int) -> Sequence[Value]:
+    if parts == 1:
+        return (op.Identity(x),)
+    pieces: Sequence[Value] = op.Split(x, axis=0, num_outputs=parts)
+    return pieces
+
+
+def _view(x: Value, size: Sequence[int | Value]) -> Value:
+    """A reshape whose one open axis is left to be found, instead of nodes that compute it."""
+    known = [axis if isinstance(axis, int) else -1 for axis in size]
+    if known.count(-1) > 1:
+        return op.Reshape(x, op.Concat(*(_as_axis(axis) for axis in size), axis=0))
+    return op.Reshape(x, _axes(*known))
+
+
+def _as_axis(size: int | Value) -> Value:
+    return _axes(size) if isinstance(size, int) else op.Reshape(size, _axes(-1))
 
 
 TRANSLATION: dict[Callable[..., Any], Callable[..., Any]] = {
@@ -50,4 +73,5 @@ TRANSLATION: dict[Callable[..., Any], Callable[..., Any]] = {
     _aten.split_with_sizes.default: _split_with_sizes,
     _aten.split.Tensor: _split,
     _aten.unbind.int: _unbind,
+    _aten.view.default: _view,
 }

@@ -90,7 +90,15 @@ def test_the_input_projection_of_all_steps_is_one_product(sentiment: Exported, g
 def test_a_step_of_lstm_is_a_dozen_nodes(generation: Exported) -> None:
     one, three = (load(generation, f"encode-{T}").graph.node for T in (1, 3))
     L = 2
-    assert (len(three) - len(one)) / 2 <= 14 * L
+    assert (len(three) - len(one)) / 2 <= 12 * L
+
+
+def test_a_decoded_token_costs_as_many_nodes_as_two_layers_and_a_sampler(generation: Exported) -> None:
+    two, five = (load(generation, f"decode-{K}").graph.node for K in (2, 5))
+    L, sampler = 2, 26
+    assert (len(five) - len(two)) / 3 <= 14 * L + sampler
+    # Only the state that leaves is one tensor for all layers.
+    assert count_operators(generation, "decode-5")["Concat"] == count_operators(generation, "decode-2")["Concat"]
 
 
 def test_no_graph_holds_the_layout_of_weights_or_shapes(exported: Exported) -> None:

@@ -8,6 +8,7 @@ from typing import cast
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn.functional import embedding
 
 from training.cells import LSTMCell
 from training.models.dropout import LockedDropout
@@ -82,24 +83,31 @@ class GenerationModel(nn.Module):
             {"logits": (N, T, V)}, and the next state; its pending_logits are those of the character to come.
         """
         cells = [LSTMCell.from_torch(cast(nn.LSTM, layer)) for layer in self.layers]
-        y = self.embedding(x)
-        h_next, c_next = [], []
-        for cell, h, c in zip(cells, state["h"].unbind(), state["c"].unbind(), strict=True):
-            y, h, c = _unroll_layer(cell, y, h, c)
+        T = x.shape[1]
+        # What a character adds to the gates is a row of a table that onnxruntime computes once, when it loads a graph.
+        projected = embedding(x.t(), cells[0].project(self.embedding.weight))  # (T, N, 4H)
+        h_next, c_next, hidden = [], [], torch.empty(0)
+        for i, (cell, h, c) in enumerate(zip(cells, state["h"].unbind(), state["c"].unbind(), strict=True)):
+            hidden, h, c = _unroll_layer(cell, projected if i == 0 else _by_step(cell.project(hidden), T), h, c)
             h_next.append(h)
             c_next.append(c)
-        logits = self.head(y)
-        next_state = {"h": torch.stack(h_next), "c": torch.stack(c_next), "pending_logits": logits[:, -1]}
-        return {"logits": logits}, next_state
+        logits = _by_step(self.head(hidden), T)  # (T, N, V)
+        next_state = {"h": torch.stack(h_next), "c": torch.stack(c_next), "pending_logits": logits[-1]}
+        return {"logits": logits.transpose(0, 1)}, next_state
 
 
-def _unroll_layer(cell: LSTMCell, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """One layer over all steps: x (N, T, C) to its hidden states (N, T, H), and the last h and c."""
+def _unroll_layer(cell: LSTMCell, projected: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """One layer over all steps: projected inputs (T, N, 4H) to its hidden states (T * N, H), and the last h and c."""
     hidden: list[Tensor] = []
-    for projected in cell.project(x).unbind(dim=1):
-        h, c = cell.advance(projected, h, c)
+    for projected_t in projected.unbind():
+        h, c = cell.advance(projected_t, h, c)
         hidden.append(h)
-    return torch.stack(hidden, dim=1), h, c
+    return torch.cat(hidden), h, c
+
+
+def _by_step(rows: Tensor, T: int) -> Tensor:
+    """Rows (T * N, ...) of all steps as (T, N, ...)."""
+    return rows.view(T, -1, *rows.shape[1:])
 
 
 def _initialise(lstm: nn.LSTM, hidden_size: int, forget_bias: float) -> None:

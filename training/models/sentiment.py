@@ -92,35 +92,43 @@ class SentimentModel(nn.Module):
             {"logits": (N, T, 2)}, the class so far after each word, and the next state.
         """
         cells = [GRUCell.from_torch(cast(nn.GRU, layer)) for layer in self.layers]
-        y = self.embedding(x)
-        h_next = []
+        T = x.shape[1]
+        y = self.embedding(x.t()).flatten(0, 1)  # (T * N, C)
+        h_next, hidden = [], []
         for cell, h in zip(cells, state["h"].unbind(), strict=True):
-            y = _unroll_layer(cell, y, h)
-            h_next.append(y[:, -1])
-        features, last = _unroll_pools(y, state)
-        return {"logits": self.head(features)}, {"h": torch.stack(h_next), **last}
+            hidden = _unroll_layer(cell, _by_step(cell.project(y), T), h)
+            y = torch.cat(hidden)
+            h_next.append(hidden[-1])
+        features, last = _unroll_pools(hidden, state)
+        logits = _by_step(self.head(features), T).transpose(0, 1)
+        return {"logits": logits}, {"h": torch.stack(h_next), **last}
 
 
-def _unroll_layer(cell: GRUCell, x: Tensor, h: Tensor) -> Tensor:
-    """One layer over all steps: x (N, T, C) to its hidden states (N, T, H)."""
+def _unroll_layer(cell: GRUCell, projected: Tensor, h: Tensor) -> list[Tensor]:
+    """One layer over all steps: projected inputs (T, N, 3H) to T hidden states (N, H)."""
     hidden: list[Tensor] = []
-    for projected in cell.project(x).unbind(dim=1):
-        h = cell.advance(projected, h)
+    for projected_t in projected.unbind():
+        h = cell.advance(projected_t, h)
         hidden.append(h)
-    return torch.stack(hidden, dim=1)
+    return hidden
 
 
-def _unroll_pools(y: Tensor, state: Tensors) -> tuple[Tensor, Tensors]:
-    """Features (N, T, 3H) of hidden states y (N, T, H), and the next pools.
+def _unroll_pools(hidden: list[Tensor], state: Tensors) -> tuple[Tensor, Tensors]:
+    """Features (T * N, 3H) of T hidden states (N, H), and the next pools.
 
     The chain adds up in the order in which words arrive, so that any cut of a text gives the same bits.
     """
     maximum, total, count = state["pool_max"], state["pool_sum"], state["pool_count"]
     features: list[Tensor] = []
-    for h in y.unbind(dim=1):
+    for h in hidden:
         maximum, total, count = torch.maximum(maximum, h), total + h, count + 1
         features.append(torch.cat([maximum, total / count, h], dim=1))
-    return torch.stack(features, dim=1), {"pool_max": maximum, "pool_sum": total, "pool_count": count}
+    return torch.cat(features), {"pool_max": maximum, "pool_sum": total, "pool_count": count}
+
+
+def _by_step(rows: Tensor, T: int) -> Tensor:
+    """Rows (T * N, ...) of all steps as (T, N, ...)."""
+    return rows.view(T, -1, *rows.shape[1:])
 
 
 def _initialise(gru: nn.GRU, hidden_size: int) -> None:

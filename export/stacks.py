@@ -1,0 +1,49 @@
+"""What one step stacks and the next takes apart again is handed on as it is.
+
+A step of a chain packs the states of its layers in one tensor (L, N, H), as a rung does, and the next step begins by
+unpacking them: two copies of the state and half a dozen nodes.
+"""
+
+import onnx_ir as ir
+
+
+def join_stacks(model: ir.Model) -> None:
+    """Replace parts of a stack by what was stacked; nodes that are not needed any more are left for others to drop.
+
+    Unsqueeze(a), Unsqueeze(b) -> Concat -> Reshape -> Split -> a, b
+    """
+    for node in model.graph:
+        stacked = _stacked(node)
+        if stacked is not None:
+            for part, value in zip(node.outputs, stacked, strict=True):
+                part.replace_all_uses_with(value)
+
+
+def unstacked(stack: ir.Value | None) -> list[ir.Value] | None:
+    """The values (N, ...) that a value (L, N, ...) was stacked from; None if it is something else."""
+    concat = stack.producer() if stack is not None else None
+    if concat is None or concat.op_type != "Concat" or _axis(concat) != 0:
+        return None
+    parts = [value.producer() if value is not None else None for value in concat.inputs]
+    if not all(part is not None and part.op_type == "Unsqueeze" and _is_first_axis(part.inputs[1]) for part in parts):
+        return None
+    return [part.inputs[0] for part in parts if part is not None and part.inputs[0] is not None]
+
+
+def _stacked(split: ir.Node) -> list[ir.Value] | None:
+    """What was stacked to make the input of a split into as many parts; None if it is something else."""
+    if split.op_type != "Split" or len(split.inputs) > 1 or _axis(split) != 0 or split.inputs[0] is None:
+        return None
+    reshape = split.inputs[0].producer()
+    if reshape is None or reshape.op_type != "Reshape":
+        return None
+    values = unstacked(reshape.inputs[0])
+    return values if values is not None and len(values) == len(split.outputs) else None
+
+
+def _axis(node: ir.Node) -> int:
+    return node.attributes["axis"].as_int()
+
+
+def _is_first_axis(axes: ir.Value | None) -> bool:
+    return axes is not None and axes.const_value is not None and axes.const_value.numpy().reshape(-1).tolist() == [0]

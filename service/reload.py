@@ -9,6 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 import orjson
@@ -27,6 +28,9 @@ logger = logging.getLogger(__name__)
 FOLLOW_SECONDS = 1.0
 FORGET_WORKER_SECONDS = 10.0
 RELOAD_SECONDS = 120.0
+# How long a version stays that nobody uses: questions that began on it are answered by then, and another worker, which
+# has not heard yet that it is no longer current, opens no session on it any more.
+LINGER_SECONDS = 60.0
 _SERVED = "served:"
 _WORKER = "worker:"
 
@@ -63,6 +67,7 @@ class Reloader:
         self._clock = clock
         self._newest = {name: bundle.tag for name, bundle in self._configured.items()}
         self._missing: set[str] = set()
+        self._unused_since: dict[str, float] = {}
         self._lock = asyncio.Lock()
 
     async def open(self) -> None:
@@ -81,10 +86,17 @@ class Reloader:
             live = await self._store.bundles()
             for tag in live:
                 await self._has(tag)
-            for tag in self._catalog.loaded_tags - set(self._catalog.tags.values()) - set(live):
-                await self._catalog.remove(tag)
+            await self._let_go(self._catalog.loaded_tags - set(self._catalog.tags.values()) - set(live))
             served = orjson.dumps({"at": self._clock(), "tags": self._catalog.tags})
             await self._store.note(self._worker, served)
+
+    async def _let_go(self, unused: AbstractSet[str]) -> None:
+        """Remove the versions that have been of no use for long enough."""
+        now = self._clock()
+        self._unused_since = {tag: self._unused_since.get(tag, now) for tag in unused}
+        for tag, since in self._unused_since.items():
+            if since + LINGER_SECONDS <= now:
+                await self._catalog.remove(tag)
 
     async def follow_forever(self) -> None:
         """Look once a second. A store that cannot be reached changes nothing."""
@@ -110,7 +122,7 @@ class Reloader:
 
         Raises:
             ModelUnknown: The model store has no such version.
-            InvalidInput: It is damaged, or the bundle of another model.
+            InvalidInput: It is damaged, cannot be served, or is the bundle of another model.
             DeadlineExceeded: Some worker did not get it in time.
         """
         try:
@@ -119,6 +131,11 @@ class Reloader:
             raise ModelUnknown(f"the model store has no {name}:{version}") from error
         except BundleError as error:
             raise InvalidInput(str(error)) from error
+        if bundle.manifest.name != name:
+            raise InvalidInput(f"{name}:{version} is a bundle of {bundle.manifest.name!r}")
+        async with self._lock:
+            if not await self._has(bundle.tag):
+                raise InvalidInput(f"{bundle.tag} cannot be served; the service's log says why")
         await self._note(bundle)
         await self.follow()
         try:

@@ -1,0 +1,280 @@
+"""Bundle versions of two workers over one store."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+from bentoml.exceptions import NotFound
+
+from service.bundle.errors import BundleDamaged
+from service.bundle.manifest import Bundle
+from service.catalog import Catalog
+from service.engine import Engine
+from service.errors import DeadlineExceeded, InvalidInput, ModelUnknown, ShuttingDown, VersionUnknown
+from service.metrics import Metrics
+from service.reload import FORGET_WORKER_SECONDS, LINGER_SECONDS, Reloader
+from service.settings import BundleSettings, EngineSettings
+from service.stores.base import Record, Swap, Unavailable
+from tests.fakes.graphs import RecordingObserver, SumGraphs, sum_bundle
+from tests.fakes.model import SumModel
+from tests.fakes.process import Clock
+from tests.fakes.stores import FaultyStore
+
+pytestmark = pytest.mark.anyio
+BROKEN = "broken"
+
+
+class ModelStore:
+    """Bundles by tag, as BentoML's model store finds them."""
+
+    def __init__(self, *versions: str) -> None:
+        self.versions = list(versions)
+
+    def find(self, tag: str) -> Bundle:
+        name, _, version = tag.partition(":")
+        version = self.versions[-1] if version == "latest" else version
+        if version == "damaged":
+            raise BundleDamaged(f"{tag} is damaged")
+        if name not in ("sum", "alias") or version not in self.versions:
+            raise NotFound(f"no {tag}")
+        return sum_bundle(version)
+
+
+class SumCatalog(Catalog):
+    """A catalog of sums, which loads no graph."""
+
+    def __init__(self) -> None:
+        super().__init__(BundleSettings(), EngineSettings(), Metrics())
+        self.loads: list[str] = []
+
+    def load(self, bundle: Bundle) -> SumModel:
+        self.loads.append(bundle.tag)
+        if bundle.version == BROKEN:
+            raise RuntimeError("onnxruntime cannot open it")
+        return SumModel(bundle, Engine(SumGraphs(bundle), RecordingObserver()))
+
+
+class Service:
+    """Workers over one store and one model store."""
+
+    def __init__(self, *versions: str) -> None:
+        self.store = FaultyStore()
+        self.clock = Clock()
+        self.models = ModelStore(*versions)
+
+    async def worker(self, worker_id: str, configured: str = "1", followed: tuple[str, ...] = ()) -> "Worker":
+        worker = Worker(self, worker_id, configured, followed)
+        await worker.reloader.open()
+        worker.catalog.start()
+        return worker
+
+    async def open_session(self, tag: str, session_id: str = "one") -> None:
+        record = Record(session_id, "ann", tag, 0, int(self.clock.now), 60, "", b"state")
+        assert await self.store.swap([Swap(record, None)]) == [True]
+
+    async def end_session(self, session_id: str = "one") -> None:
+        await self.store.delete([session_id])
+
+
+class Worker:
+    """A catalog and its reloader."""
+
+    def __init__(self, service: Service, worker_id: str, configured: str, followed: tuple[str, ...]) -> None:
+        self.catalog = SumCatalog()
+        self.reloader = Reloader(
+            self.catalog,
+            service.store,
+            worker_id,
+            [sum_bundle(configured)],
+            followed,
+            service.models.find,
+            service.clock,
+        )
+
+    @property
+    def current(self) -> str:
+        return self.catalog.tags["sum"]
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Looks every millisecond instead of every second."""
+    monkeypatch.setattr("service.reload.FOLLOW_SECONDS", 0.001)
+    yield
+
+
+async def test_a_worker_begins_with_what_is_configured() -> None:
+    worker = await Service("1", "2").worker("a")
+    assert worker.catalog.tags == {"sum": "sum:1"}
+    assert worker.catalog["sum"].engine.is_serving is True
+
+
+async def test_a_load_is_answered_when_every_worker_has_it() -> None:
+    service = Service("1", "2")
+    one, other = await service.worker("a"), await service.worker("b")
+    loading = asyncio.create_task(one.reloader.load("sum"))
+    await asyncio.sleep(0.02)
+    assert (one.current, other.current, loading.done()) == ("sum:2", "sum:1", False)
+    await other.reloader.follow()
+    assert await loading == "sum:2"
+    assert one.current == other.current == "sum:2"
+
+
+async def test_an_older_version_can_be_named() -> None:
+    service = Service("1", "2", "3")
+    worker = await service.worker("a", configured="3")
+    assert await worker.reloader.load("sum", "1") == "sum:1"
+    assert worker.current == "sum:1"
+    assert await worker.reloader.load("sum") == "sum:3"
+
+
+async def test_a_load_that_some_worker_does_not_follow_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.reload.RELOAD_SECONDS", 0.02)
+    service = Service("1", "2")
+    one, _ = await service.worker("a"), await service.worker("b")
+    with pytest.raises(DeadlineExceeded, match="not every worker has sum:2"):
+        await one.reloader.load("sum")
+
+
+@pytest.mark.parametrize("is_polite", [True, False])
+async def test_a_worker_that_is_gone_is_not_waited_for(is_polite: bool) -> None:
+    service = Service("1", "2")
+    one, gone = await service.worker("a"), await service.worker("b")
+    if is_polite:
+        await gone.reloader.leave()
+    else:
+        service.clock.now += FORGET_WORKER_SECONDS + 1
+    async with asyncio.timeout(5):
+        assert await one.reloader.load("sum") == "sum:2"
+
+
+async def test_live_sessions_stay_on_their_version_which_goes_once_they_have() -> None:
+    service = Service("1", "2")
+    worker = await service.worker("a")
+    await service.open_session("sum:1")
+    await worker.reloader.load("sum")
+    service.clock.now += 10 * LINGER_SECONDS
+    await worker.reloader.follow()
+    old = worker.catalog.on("sum:1")
+    assert old.engine.is_serving
+    await service.end_session()
+    await worker.reloader.follow()
+    assert worker.catalog.loaded_tags == {"sum:1", "sum:2"}
+    service.clock.now += LINGER_SECONDS
+    await worker.reloader.follow()
+    assert worker.catalog.loaded_tags == {"sum:2"}
+    assert not old.engine.is_serving
+    with pytest.raises(VersionUnknown):
+        worker.catalog.on("sum:1")
+    with pytest.raises(ShuttingDown):
+        old.engine.submit([])
+
+
+async def test_a_version_that_is_used_again_stays() -> None:
+    service = Service("1", "2")
+    worker = await service.worker("a")
+    await worker.reloader.load("sum")
+    service.clock.now += LINGER_SECONDS - 1
+    await service.open_session("sum:1")  # by a worker that had not heard yet
+    await worker.reloader.follow()
+    await service.end_session()
+    service.clock.now += 2
+    await worker.reloader.follow()
+    assert worker.catalog.loaded_tags == {"sum:1", "sum:2"}
+
+
+async def test_a_restart_finds_what_was_loaded_and_what_sessions_live_on() -> None:
+    service = Service("1", "2", "3")
+    before = await service.worker("a")
+    await before.reloader.load("sum", "2")
+    await service.open_session("sum:3")
+    await before.reloader.leave()
+    after = await service.worker("a")
+    assert after.current == "sum:2"
+    assert after.catalog.loaded_tags >= {"sum:2", "sum:3"}
+
+
+async def test_a_restart_with_another_configuration_overrules_what_was_loaded_before() -> None:
+    service = Service("1", "2", "3")
+    before = await service.worker("a")
+    await before.reloader.load("sum", "2")
+    await before.reloader.leave()
+    assert (await service.worker("a", configured="3")).current == "sum:3"
+
+
+async def test_a_version_that_another_worker_opened_sessions_on_is_loaded() -> None:
+    service = Service("1", "2")
+    one, other = await service.worker("a"), await service.worker("b")
+    await one.reloader.load("sum", "1")
+    await service.open_session("sum:2")
+    await other.reloader.follow()
+    assert other.catalog.on("sum:2").engine.is_serving
+    assert other.current == "sum:1"
+
+
+async def test_what_the_model_store_lacks_is_unknown_and_what_is_damaged_is_refused() -> None:
+    worker = await Service("1").worker("a")
+    for name, version in (("sum", "7"), ("nosuch", "latest")):
+        with pytest.raises(ModelUnknown):
+            await worker.reloader.load(name, version)
+    with pytest.raises(InvalidInput, match="damaged"):
+        await worker.reloader.load("sum", "damaged")
+    with pytest.raises(InvalidInput, match="bundle of 'sum'"):
+        await worker.reloader.load("alias", "1")
+    assert worker.current == "sum:1"
+
+
+async def test_a_version_that_cannot_be_served_is_refused_at_once_and_nothing_changes() -> None:
+    service = Service("1", BROKEN)
+    one, other = await service.worker("a"), await service.worker("b")
+    async with asyncio.timeout(5):
+        with pytest.raises(InvalidInput, match="cannot be served"):
+            await one.reloader.load("sum")
+    await other.reloader.follow()
+    assert one.current == other.current == "sum:1"
+    assert BROKEN not in str(await service.store.notes(""))
+    assert await one.reloader.load("sum", "1") == "sum:1"
+
+
+async def test_sessions_on_a_version_that_is_lost_do_not_keep_the_others_from_being_served() -> None:
+    service = Service("1", "2")
+    worker = await service.worker("a")
+    await service.open_session("sum:lost")
+    assert await worker.reloader.load("sum") == "sum:2"
+    with pytest.raises(VersionUnknown):
+        worker.catalog.on("sum:lost")
+    service.models.versions.append("lost")
+    await worker.reloader.follow()
+    assert worker.catalog.on("sum:lost").bundle.version == "lost"
+
+
+async def test_a_new_version_in_the_model_store_is_taken_up_where_that_is_wished() -> None:
+    service = Service("1")
+    following = await service.worker("a", followed=("sum",))
+    other = await service.worker("b")
+    looking = asyncio.create_task(following.reloader.follow_forever())
+    await asyncio.sleep(0.01)
+    assert following.current == "sum:1"
+    service.models.versions.append("2")
+    async with asyncio.timeout(5):
+        while following.current != "sum:2":  # noqa: ASYNC110  a catalog sends no event
+            await asyncio.sleep(0.001)
+    await other.reloader.load("sum", "1")  # chosen by name, and not overruled
+    await asyncio.sleep(0.01)
+    assert following.current == other.current == "sum:1"
+    looking.cancel()
+
+
+async def test_a_store_that_is_down_changes_nothing() -> None:
+    service = Service("1", "2")
+    worker = await service.worker("a")
+
+    async def down(*_: object) -> dict[str, bytes]:
+        raise Unavailable("by a test")
+
+    service.store.notes = down  # type: ignore[method-assign]
+    looking = asyncio.create_task(worker.reloader.follow_forever())
+    await asyncio.sleep(0.02)
+    assert not looking.done()
+    assert worker.current == "sum:1"
+    looking.cancel()

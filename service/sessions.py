@@ -40,6 +40,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 EVICTED_AT_ONCE = 16
+ROOM_TO_EVICTED = 100  # a store with room for so many sessions ends one for one more
 MAX_EVICTIONS = 8
 MAX_ATTEMPTS = 16
 SECRET_BYTES = 16
@@ -221,7 +222,7 @@ class Sessions:
         await self._graveyard.clear(overdue)
         for _ in range(MAX_EVICTIONS):
             count = await self._store.count()
-            if count.num_bytes <= self._settings.max_store_bytes or not await self._evict():
+            if count.num_bytes <= self._settings.max_store_bytes or not await self._evict(EVICTED_AT_ONCE):
                 break
         return len(overdue)
 
@@ -257,23 +258,20 @@ class Sessions:
 
     async def _insert(self, record: Record) -> bool:
         """Write a new record, making room if there is none; False where one of that id is there."""
-        for _ in range(MAX_EVICTIONS):
+        few = max(1, self._settings.max_sessions // ROOM_TO_EVICTED)
+        for attempt in range(MAX_EVICTIONS):
             try:
                 return await self.write(Swap(record, None))
             except Full:
-                if not await self._reached(self._evict()):
+                if not await self._reached(self._evict(min(EVICTED_AT_ONCE, few << attempt))):
                     break
         raise StoreFull("there is no room for another session; end some, or try again later")
 
-    async def _evict(self) -> int:
+    async def _evict(self, most: int) -> int:
         """End the least recently used sessions, but none that has a step in flight here; how many."""
         idlest = await self._store.idlest(EVICTED_AT_ONCE)
-        buried = [
-            await self._graveyard.bury(record, "evicted")
-            for record in idlest
-            if not self._is_under_way(record.session_id)
-        ]
-        return sum(buried)
+        idle = [record for record in idlest if not self._is_under_way(record.session_id)]
+        return sum([await self._graveyard.bury(record, "evicted") for record in idle[:most]])
 
     def _decoded(self, record: Record) -> Loaded | None:
         """A record with its body, or None, and a line in the log, where that cannot be read."""

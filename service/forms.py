@@ -264,7 +264,7 @@ class StepItems(Form):
 class StreamItem(StepItem):
     """A message on a stream; its answer has the same `id`."""
 
-    id: str | int | None = None
+    id: str | Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
 
 
 class ItemAnswer(Form):

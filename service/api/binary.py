@@ -4,7 +4,8 @@
      "parameters": {"binary_data_size": 8 N T}}]} │ the tensor, little-endian, row-major
 
 The header `Inference-Header-Content-Length` tells where the JSON ends. The answer has the same form: an item for each
-item, and one tensor whose rows are zeros where an item was refused.
+item, and one tensor whose rows are zeros where an item was refused. An output of another shape than the first one's,
+as of another model, has no place in the tensor, and is told in its item's JSON.
 """
 
 from collections.abc import Sequence
@@ -91,12 +92,18 @@ def read(body: bytes, header_length: bytes) -> BinarySteps:
 
 def write(turns: Sequence[Turn]) -> tuple[bytes, int]:
     """The answer's body and the length of its JSON."""
-    items = b",".join(map(_item, turns))
-    returned = _stacked(turns)
-    if returned is None:
-        head = b'{"items":[%b]}' % items
+    rows = [_row(turn) for turn in turns]
+    first = next((row for row in rows if row is not None), None)
+    if first is None:
+        head = b'{"items":[%b]}' % b",".join([_item(turn, True) for turn in turns])
         return head, len(head)
-    name, values = returned
+    name, example = first
+    values = np.zeros((len(turns), *example.shape), dtype=np.int64 if name == "argmax" else np.float32)
+    fits = [row is None or row[1].shape == example.shape for row in rows]
+    for index, row in enumerate(rows):
+        if row is not None and fits[index]:
+            values[index] = row[1]
+    items = b",".join(map(_item, turns, fits))
     blob = values.tobytes()
     output = {
         "name": name,
@@ -121,24 +128,15 @@ def _values(head: Head, blob: memoryview) -> Array:
     return np.frombuffer(blob, dtype).reshape(tensor.shape)
 
 
-def _item(turn: Turn) -> bytes:
+def _item(turn: Turn, has_row: bool) -> bytes:
     answer = turn.answer
     if answer is not None:
-        changed = b',"numerics_changed":true' if answer.is_numerics_changed else b""
-        return b'{"session_id":"%b","status":200,"step":%d%b}' % (answer.session_id.encode(), answer.step, changed)
+        more = b"" if has_row else b',"outputs":%b' % answer.outputs
+        if answer.is_numerics_changed:
+            more += b',"numerics_changed":true'
+        return b'{"session_id":"%b","status":200,"step":%d%b}' % (answer.session_id.encode(), answer.step, more)
     refusal = refusal_of(turn.error or RuntimeError("a turn has neither answer nor error"))
     return orjson.dumps({"session_id": turn.ask.session_id, "status": refusal.status, "problem": problem_of(refusal)})
-
-
-def _stacked(turns: Sequence[Turn]) -> tuple[str, Array] | None:
-    """The rows of the output's tensor; None where nothing is returned."""
-    rows = [_row(turn) for turn in turns]
-    found = next((row for row in rows if row is not None), None)
-    if found is None:
-        return None
-    name, example = found
-    filled = [example * 0 if row is None else row[1] for row in rows]
-    return name, np.array(filled, dtype=np.int64 if name == "argmax" else np.float32)
 
 
 def _row(turn: Turn) -> tuple[str, Array] | None:

@@ -16,6 +16,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from service.api.problem import problem_of, refusal_of
+from service.api.wire import unless_gone
 from service.errors import ServiceError
 from service.steps import Steps
 from service.turn import Ask, Turn
@@ -33,12 +34,13 @@ async def stream_step(steps: Steps, ask: Ask, scope: Scope, receive: Receive, se
 
     Raises:
         ServiceError: It was refused before its first event.
+        ClientGone: The client hung up before that.
     """
     events: asyncio.Queue[str | Turn] = asyncio.Queue()
     turn = Turn(ask._replace(on_piece=events.put_nowait), events.put_nowait)
     steps.begin(turn)
     try:
-        first = await events.get()
+        first = await unless_gone(receive, events.get())
         if isinstance(first, Turn) and isinstance(first.error, ServiceError):
             raise first.error
         response = StreamingResponse(_events(first, events), media_type=EVENT_STREAM)

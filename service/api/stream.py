@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 MAX_IN_FLIGHT = 256
 SLOW_READER_SECONDS = 20.0
+CLOSE_SECONDS = 2.0
+CLOSE = "websocket.close"
 SERVICE_RESTART = 1012
 ENDPOINT = "/stream"
 _HEAD_LENGTH = struct.Struct("<I")
@@ -83,6 +85,7 @@ class Connection:
         self._is_closed = False
         self._sending_since: float | None = None
         self._reader: asyncio.Task[None] | None = None
+        self._writer: asyncio.Task[None] | None = None
         self._is_dropped = False
 
     def is_stalled(self) -> bool:
@@ -93,7 +96,7 @@ class Connection:
     async def serve(self, receive: Receive) -> None:
         """Read until the client goes."""
         self._reader = asyncio.current_task()
-        writer = asyncio.get_running_loop().create_task(self._write())
+        self._writer = writer = asyncio.get_running_loop().create_task(self._write())
         try:
             while True:
                 message = await receive()
@@ -120,10 +123,13 @@ class Connection:
             self._reader.cancel()
 
     async def close(self, code: int, reason: str) -> None:
-        """Close the connection from this side."""
-        if not self._is_closed:
-            self._is_closed = True
-            await self._send({"type": "websocket.close", "code": code, "reason": reason})
+        """Close the connection from this side, behind all that was answered."""
+        if self._is_closed or self._writer is None:
+            return
+        self._tell({"type": CLOSE, "code": code, "reason": reason})
+        self._is_closed = True
+        self._has_room.set()
+        await asyncio.wait([self._writer], timeout=CLOSE_SECONDS)
 
     def _read(self, message: Message) -> None:
         text, content = message.get("text"), message.get("bytes")
@@ -210,11 +216,18 @@ class Connection:
             await self._has_room.wait()
 
     async def _write(self) -> None:
-        while True:
-            await self._has_answers.wait()
-            self._has_answers.clear()
-            while self._answers:
-                self._sending_since = time.perf_counter()
-                await self._send(self._answers.popleft())
-                self._sending_since = None
-                self._has_room.set()
+        try:
+            while True:
+                await self._has_answers.wait()
+                self._has_answers.clear()
+                while self._answers:
+                    message = self._answers.popleft()
+                    self._sending_since = time.perf_counter()
+                    await self._send(message)
+                    self._sending_since = None
+                    if message["type"] == CLOSE:
+                        return
+                    self._has_room.set()
+        finally:  # the client may be gone, which whoever waits for room has to learn by reading
+            self._is_closed = True
+            self._has_room.set()

@@ -7,6 +7,7 @@ import pytest
 
 from service.bundle.manifest import read_bundle
 from service.runtime import Runtime
+from tests.fakes.asgi import Surface
 from tests.fakes.process import Process
 from tests.fakes.stores import FaultyStore
 
@@ -30,3 +31,9 @@ async def process(store: FaultyStore) -> AsyncIterator[Process]:
 def generation() -> Runtime:
     """The shipped bundle for generation, its graphs opened."""
     return Runtime(read_bundle(MODELS / "generation"))
+
+
+@pytest.fixture
+def surface(process: Process) -> Surface:
+    """The plain application over that worker."""
+    return Surface(process)

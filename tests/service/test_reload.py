@@ -1,7 +1,6 @@
 """Bundle versions of two workers over one store."""
 
 import asyncio
-from collections.abc import Iterator
 
 import pytest
 from bentoml.exceptions import NotFound
@@ -97,10 +96,9 @@ class Worker:
 
 
 @pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looks every millisecond instead of every second."""
     monkeypatch.setattr("service.reload.FOLLOW_SECONDS", 0.001)
-    yield
 
 
 async def test_a_worker_begins_with_what_is_configured() -> None:

@@ -1,9 +1,15 @@
 """Labels of the request metrics."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
-from service.api.measure import endpoint_of
+from service.api.measure import KNOWN, MeasureMiddleware, endpoint_of
 from service.api.openapi import OPERATIONS
+from service.metrics import Metrics
+from tests.fakes.asgi import Client
 
 
 @pytest.mark.parametrize("path", sorted({operation.path for operation in OPERATIONS}))
@@ -14,3 +20,38 @@ def test_every_documented_path_has_a_label_of_its_own(path: str) -> None:
 @pytest.mark.parametrize("path", ["/nothing", "/sessions/a/b", "/sessions/a/steps/b", "/sentiment/"])
 def test_paths_that_are_not_served_share_one_label(path: str) -> None:
     assert endpoint_of(path) == "other"
+
+
+PARTS = st.sampled_from(
+    ["sessions", "steps", "checkpoints", "v2", "repository", "models", "load", "", "import", "ab-_"]
+)
+
+
+@given(st.lists(PARTS | st.text(max_size=5), max_size=6).map(lambda parts: "/" + "/".join(parts)))
+def test_whatever_is_asked_for_labels_stay_few(path: str) -> None:
+    assert endpoint_of(path) in KNOWN | {"other"}
+
+
+def test_paths_with_ids_share_the_label_of_their_kind() -> None:
+    assert endpoint_of("/sessions/x/checkpoints/y") == "/sessions/{id}/checkpoints/{name}"
+    assert endpoint_of("/v2/repository/models/sum/load") == "/v2/repository/models/{name}/load"
+    assert endpoint_of("/sessions/import") == "/sessions/import"
+
+
+@pytest.mark.anyio
+async def test_each_request_is_counted_with_the_status_that_was_sent_and_a_failure_as_500() -> None:
+    metrics = Metrics()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/":
+            raise RuntimeError("the application failed")
+        await Response(status_code=204)(scope, receive, send)
+
+    client = Client(MeasureMiddleware(app, metrics.requests_tally))
+    await client.post("/steps", b"")
+    with pytest.raises(RuntimeError):
+        await client.post("/", b"")
+    metrics.flush()
+    sample = metrics.registry.get_sample_value
+    assert sample("rnn_requests_total", {"endpoint": "/steps", "code": "204"}) == 1
+    assert sample("rnn_requests_total", {"endpoint": "/", "code": "500"}) == 1

@@ -1,0 +1,181 @@
+"""Applications asked without a server: what one is handed, and what it sends."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple
+
+import orjson
+from starlette.applications import Starlette
+from starlette.types import ASGIApp, Message, Scope
+
+from service.api.plain import PlainApp
+from service.api.problem import ProblemMiddleware
+from service.api.sessions import SessionRoutes
+from service.api.steps import StepRoutes
+from service.api.stream import Stream
+from tests.fakes.process import Process
+
+OWNER = "unrolled.owner"
+MAX_BYTES = 100_000
+JSON = {"content-type": "application/json"}
+
+
+class Answered(NamedTuple):
+    """A response."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self) -> Any:  # noqa: ANN401  whatever JSON can hold
+        """The body, decoded."""
+        return orjson.loads(self.body)
+
+
+class Exchange:
+    """A request under way.
+
+    Attributes:
+        sent: What the application has sent so far.
+    """
+
+    def __init__(self, app: ASGIApp, scope: Scope, body: bytes | None) -> None:
+        self.sent: list[Message] = []
+        self._messages: asyncio.Queue[Message] = asyncio.Queue()
+        if body is not None:
+            self.send_body(body)
+        self._task = asyncio.ensure_future(app(scope, self._messages.get, self._send))
+
+    def hang_up(self) -> None:
+        """The client goes."""
+        self._messages.put_nowait({"type": "http.disconnect"})
+
+    async def cancel(self) -> None:
+        """The server gives the request up."""
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    def send_body(self, piece: bytes, more_body: bool = False) -> None:
+        """Send a piece of the body."""
+        self._messages.put_nowait({"type": "http.request", "body": piece, "more_body": more_body})
+
+    async def answered(self) -> Answered:
+        """The response, once it is whole."""
+        await self._task
+        start, *parts = self.sent
+        headers = {name.decode(): value.decode() for name, value in start["headers"]}
+        return Answered(start["status"], headers, b"".join(part.get("body", b"") for part in parts))
+
+    @property
+    def body(self) -> bytes:
+        """What was sent of the body."""
+        return b"".join(message.get("body", b"") for message in self.sent)
+
+    async def _send(self, message: Message) -> None:
+        self.sent.append(message)
+
+
+class Client:
+    """Asks an application as one owner."""
+
+    def __init__(self, app: ASGIApp, owner: str = "ann") -> None:
+        self.app = app
+        self.owner = owner
+
+    def begin(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str] = JSON) -> Exchange:
+        """Begin a request; without a body, that is sent later."""
+        path, _, query = path.partition("?")
+        scope = {
+            "type": "http",
+            "method": method,
+            "path": path,
+            "query_string": query.encode(),
+            "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+            OWNER: self.owner,
+        }
+        return Exchange(self.app, scope, body)
+
+    async def post(self, path: str, body: bytes | object, headers: Mapping[str, str] = JSON) -> Answered:
+        """Post bytes, or what is sent as JSON."""
+        content = body if isinstance(body, bytes) else orjson.dumps(body)
+        return await self.begin("POST", path, content, headers).answered()
+
+    async def request(self, method: str, path: str, headers: Mapping[str, str] = JSON) -> Answered:
+        """A request without a body."""
+        return await self.begin(method, path, b"", headers).answered()
+
+
+class Socket:
+    """A WebSocket as its client has it.
+
+    Attributes:
+        may_read: The client does not read while it is cleared.
+        num_unread: Messages that the application has been handed and has not taken.
+    """
+
+    def __init__(self, app: ASGIApp, owner: str) -> None:
+        self.may_read = asyncio.Event()
+        self.may_read.set()
+        self._to_app: asyncio.Queue[Message] = asyncio.Queue()
+        self._from_app: asyncio.Queue[Message] = asyncio.Queue()
+        self._to_app.put_nowait({"type": "websocket.connect"})
+        scope = {"type": "websocket", "path": "/stream", "headers": [], "subprotocols": [], OWNER: owner}
+        self.task = asyncio.ensure_future(app(scope, self._to_app.get, self._send))
+
+    @property
+    def num_unread(self) -> int:
+        """Messages that the application has not taken yet."""
+        return self._to_app.qsize()
+
+    def say(self, **item: object) -> None:
+        """Send one item as text."""
+        self.say_text(orjson.dumps(item).decode())
+
+    def say_text(self, text: str) -> None:
+        """Send a text frame."""
+        self._to_app.put_nowait({"type": "websocket.receive", "text": text})
+
+    def say_bytes(self, content: bytes) -> None:
+        """Send a binary frame."""
+        self._to_app.put_nowait({"type": "websocket.receive", "bytes": content})
+
+    def hang_up(self) -> None:
+        """The client goes."""
+        self._to_app.put_nowait({"type": "websocket.disconnect", "code": 1000})
+
+    async def told(self) -> Message:
+        """The next message of the application."""
+        async with asyncio.timeout(10):
+            return await self._from_app.get()
+
+    async def heard(self) -> Any:  # noqa: ANN401  whatever JSON can hold
+        """The next answer, decoded."""
+        return orjson.loads((await self.told())["text"])
+
+    async def _send(self, message: Message) -> None:
+        await self.may_read.wait()
+        self._from_app.put_nowait(message)
+
+
+class Surface:
+    """The plain application over a process."""
+
+    def __init__(self, process: Process) -> None:
+        tally = process.metrics.requests_tally
+        self.stream = Stream(process.steps, tally, MAX_BYTES)
+        routes = ProblemMiddleware(Starlette(routes=SessionRoutes(process.sessions, process.travel).routes()))
+        self.app = PlainApp(StepRoutes(process.steps, MAX_BYTES), self.stream, routes, tally)
+        self.client = Client(self.app)
+
+    @asynccontextmanager
+    async def connected(self, owner: str = "ann") -> AsyncIterator[Socket]:
+        """A connection that was accepted."""
+        socket = Socket(self.app, owner)
+        assert (await socket.told())["type"] == "websocket.accept"
+        try:
+            yield socket
+        finally:
+            socket.hang_up()
+            async with asyncio.timeout(10):
+                await socket.task

@@ -1,0 +1,171 @@
+"""Steps over HTTP: one, and many in one request."""
+
+import orjson
+import pytest
+
+from service.errors import StepConflict
+from service.turn import Ask
+from tests.fakes.asgi import MAX_BYTES, Surface
+from tests.fakes.process import Process, settle, until
+from tests.fakes.stores import FaultyStore
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_step_is_answered_with_its_number_and_outputs(surface: Surface, process: Process) -> None:
+    session_id = await process.create()
+    answered = await surface.client.post(f"/sessions/{session_id}/steps", {"inputs": {"text": "abc"}, "step": 0})
+    assert (answered.status, answered.headers["content-type"]) == (200, "application/json")
+    assert answered.headers["content-length"] == str(len(answered.body))
+    told = answered.json()
+    assert (told["session_id"], told["step"], told["outputs"]["count"]) == (session_id, 1, 3)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        (b"{", 400, "malformed"),
+        (b"", 400, "malformed"),
+        (b"\xff", 400, "malformed"),
+        (b"[]", 422, "invalid-input"),
+        (b'{"inputs":{"text":"a"},"sted":1}', 422, "invalid-input"),
+        (b'{"inputs":{"txt":"a"}}', 422, "invalid-input"),
+        (b'{"inputs":{"text":"a"},"step":-1}', 422, "invalid-input"),
+        (b'{"inputs":{"text":"a"},"step":9223372036854775808}', 422, "invalid-input"),
+        (b'{"inputs":{"ids":[1]},"return":"all"}', 422, "invalid-input"),
+        (b'{"inputs":{"ids":[1180591620717411303424]}}', 422, "invalid-input"),
+        (b'{"inputs":{"text":"a"},"step":7}', 409, "step-conflict"),
+        (b'{"inputs":{"text":"a"},"stream":true}', 422, "not-streamable"),
+        (b" " * (MAX_BYTES + 1), 413, "too-large"),
+    ],
+)
+async def test_a_refusal_is_a_problem(surface: Surface, process: Process, body: bytes, status: int, code: str) -> None:
+    session_id = await process.create()
+    answered = await surface.client.post(f"/sessions/{session_id}/steps", body)
+    assert answered.headers["content-type"] == "application/problem+json"
+    problem = answered.json()
+    assert (answered.status, problem["status"], problem["type"]) == (status, status, f"urn:unrolled:problem:{code}")
+    assert (await process.sessions.get("ann", session_id)).step == 0
+
+
+async def test_a_conflict_tells_the_step_that_is_due(surface: Surface, process: Process) -> None:
+    session_id = await process.create()
+    answered = await surface.client.post(f"/sessions/{session_id}/steps", {"inputs": {"text": "a"}, "step": 7})
+    assert answered.json()["expected_step"] == 0
+
+
+async def test_a_failure_of_the_service_tells_nothing_of_its_insides(surface: Surface, process: Process) -> None:
+    session_id = await process.create()
+    answered = await surface.client.post(f"/sessions/{session_id}/steps", {"inputs": {"text": "fail"}})
+    assert (answered.status, answered.json()["type"]) == (500, "urn:unrolled:problem:internal-error")
+    assert b"the model failed" not in answered.body
+
+
+async def test_a_store_that_is_down_says_when_to_come_again(
+    surface: Surface, process: Process, store: FaultyStore
+) -> None:
+    session_id = await process.create()
+    store.is_down = True
+    answered = await surface.client.post(f"/sessions/{session_id}/steps", {"inputs": {"text": "a"}})
+    assert (answered.status, answered.headers["retry-after"]) == (503, "1")
+
+
+async def test_only_json_is_read(surface: Surface, process: Process) -> None:
+    session_id = await process.create()
+    path, body = f"/sessions/{session_id}/steps", b'{"inputs":{"text":"a"}}'
+    assert (await surface.client.post(path, body, {"content-type": "text/plain"})).status == 415
+    for kind in ("application/json; charset=utf-8", "Application/JSON", "application/vnd.x+json"):
+        assert (await surface.client.post(path, body, {"content-type": kind})).status == 200
+    assert (await surface.client.post(path, body, {})).status == 200
+
+
+@pytest.mark.parametrize("path", ["/sessions//steps", "/other/steps", "/sessions/steps"])
+async def test_other_paths_are_answered_by_the_routes(surface: Surface, path: str) -> None:
+    assert (await surface.client.post(path, {"inputs": {"text": "a"}})).status in (404, 405)
+
+
+async def test_many_steps_are_answered_each_for_itself_in_order(surface: Surface, process: Process) -> None:
+    ids = [await process.create() for _ in range(3)]
+    items = [
+        {"session_id": ids[0], "inputs": {"text": "ab"}, "step": 0},
+        {"session_id": ids[1], "inputs": {"text": "ab"}, "step": 5},
+        {"session_id": "nobody", "inputs": {"text": "ab"}},
+        {"session_id": ids[2], "inputs": {"ids": [2, 3]}, "return": "argmax"},
+        {"session_id": ids[2], "inputs": {"text": "fail"}},
+        {"session_id": ids[0], "inputs": {"text": "c"}},
+    ]
+    answered = await surface.client.post("/steps", {"items": items})
+    told = answered.json()["items"]
+    assert answered.status == 200
+    assert [item["status"] for item in told] == [200, 409, 404, 200, 500, 200]
+    assert [item["session_id"] for item in told] == [item["session_id"] for item in items]
+    assert [item.get("step") for item in told] == [1, None, None, 1, None, 2]
+    assert told[1]["problem"]["expected_step"] == 0
+    assert list(told[3]["outputs"]) == ["argmax"]
+    assert "failed on" not in str(told)
+
+
+async def test_many_steps_of_nothing_or_too_many_are_refused(surface: Surface) -> None:
+    item = {"session_id": "x", "inputs": {}}
+    for items in ([], [item] * 1025, [{**item, "stream": True}]):
+        assert (await surface.client.post("/steps", {"items": items})).status == 422
+
+
+async def test_a_client_that_hangs_up_during_a_long_step_commits_nothing(surface: Surface, process: Process) -> None:
+    session_id = await process.create()
+    exchange = surface.client.begin("POST", f"/sessions/{session_id}/steps", b'{"inputs":{"text":"wait"},"step":0}')
+    await until(lambda: process.model.num_computed == 1)
+    exchange.hang_up()
+    assert (await exchange.answered()).status == 499
+    process.model.go.set()
+    await settle()
+    assert (await process.text(session_id, "abc", 0)).step == 1
+
+
+async def test_a_body_that_never_comes_whole_is_no_request(surface: Surface, process: Process) -> None:
+    session_id = await process.create()
+    exchange = surface.client.begin("POST", f"/sessions/{session_id}/steps", None)
+    exchange.send_body(b'{"inp', more_body=True)
+    exchange.hang_up()
+    assert (await exchange.answered()).status == 499
+
+
+async def test_a_body_may_come_in_pieces(surface: Surface, process: Process) -> None:
+    session_id = await process.create()
+    exchange = surface.client.begin("POST", f"/sessions/{session_id}/steps", None)
+    for piece, more in ((b'{"inputs":', True), (b'{"text"', True), (b':"ab"}}', False)):
+        exchange.send_body(piece, more)
+    assert (await exchange.answered()).json()["outputs"]["count"] == 2
+
+
+async def test_a_request_of_many_that_is_cancelled_calls_its_steps_off(surface: Surface, process: Process) -> None:
+    session_id = await process.create()
+    body = {"items": [{"session_id": session_id, "inputs": {"text": "wait"}, "step": 0}]}
+    exchange = surface.client.begin("POST", "/steps", orjson.dumps(body))
+    await until(lambda: process.model.num_computed == 1)
+    await exchange.cancel()
+    await settle()
+    assert (await process.text(session_id, "a", 0)).step == 1
+
+
+async def test_every_request_is_counted_with_its_status(surface: Surface, process: Process) -> None:
+    session_id = await process.create()
+    path = f"/sessions/{session_id}/steps"
+    for body in ({"inputs": {"text": "a"}}, {"inputs": {"text": "a"}}, {"inputs": {}}, {"inputs": {"text": "fail"}}):
+        await surface.client.post(path, body)
+    process.metrics.flush()
+
+    def count(code: str) -> float | None:
+        labels = {"endpoint": "/sessions/{id}/steps", "code": code}
+        return process.metrics.registry.get_sample_value("rnn_requests_total", labels)
+
+    assert [count(code) for code in ("200", "422", "500")] == [2, 1, 1]
+
+
+async def test_a_step_over_http_and_one_in_the_core_are_the_same(surface: Surface, process: Process) -> None:
+    session_id = await process.create()
+    answered = await surface.client.post(f"/sessions/{session_id}/steps", {"inputs": {"ids": [1, 2]}, "step": 0})
+    again = await process.steps.take(Ask("ann", session_id, 0, {"ids": [1, 2]}))
+    assert again.json() == answered.body
+    with pytest.raises(StepConflict):
+        await process.ids(session_id, 2, 1, step=0)

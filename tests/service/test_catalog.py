@@ -1,0 +1,76 @@
+"""The catalog, with the shipped bundle for sentiment."""
+
+import asyncio
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from service.bundle.errors import BundleError
+from service.bundle.manifest import read_bundle
+from service.catalog import Catalog, configured_bundles
+from service.errors import VersionUnknown
+from service.metrics import Metrics
+from service.numerics import cpu_features, fingerprint
+from service.settings import BundleSettings, EngineSettings
+from service.tasks.sentiment import SentimentModel
+
+pytestmark = pytest.mark.anyio
+SHIPPED = Path(__file__).parents[2] / "models"
+
+
+def catalog() -> Catalog:
+    return Catalog(BundleSettings(), EngineSettings(), Metrics())
+
+
+async def test_a_bundle_is_opened_served_and_let_go_of() -> None:
+    models = catalog()
+    model = await asyncio.to_thread(models.load, read_bundle(SHIPPED / "sentiment"))
+    assert isinstance(model, SentimentModel)
+    models.add(model)
+    assert (len(models), models.tags) == (0, {})
+    models.make_current(model.bundle.tag)
+    assert (list(models), models.tags) == (["sentiment"], {"sentiment": model.bundle.tag})
+    assert not models.is_serving
+    models.start()
+    assert models.is_serving
+    row = model.layout.initial
+    advance = await model.engine.advance("encode", row, {"x": np.array([3, 4, 5])}, 3, keep=["logits"])
+    assert advance.outputs["logits"].shape == (3, 2)
+    assert len(advance.row) == len(row)
+    assert models.on(model.bundle.tag) is model
+    await models.stop()
+    assert not models.is_serving
+    await models.remove(model.bundle.tag)
+    with pytest.raises(VersionUnknown):
+        models.on(model.bundle.tag)
+
+
+async def test_what_is_added_to_a_started_catalog_serves_at_once() -> None:
+    models = catalog()
+    models.start()
+    model = models.load(read_bundle(SHIPPED / "sentiment"))
+    models.add(model)
+    assert model.engine.is_serving
+    await models.stop()
+
+
+def test_a_directory_without_bundles_serves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="UNROLLED_BUNDLES"):
+        configured_bundles(BundleSettings(), tmp_path)
+
+
+def test_a_damaged_shipped_bundle_is_no_bundle(tmp_path: Path) -> None:
+    shutil.copytree(SHIPPED / "sentiment", tmp_path / "sentiment")
+    with (tmp_path / "sentiment" / "weights.bin").open("r+b") as weights:
+        weights.write(b"\xff\xff")
+    with pytest.raises(BundleError, match="sha256"):
+        configured_bundles(BundleSettings(), tmp_path)
+
+
+def test_numerics_are_eight_bytes_of_what_computes() -> None:
+    assert len(fingerprint("cpu")) == 8
+    assert fingerprint("cpu") == fingerprint("cpu") == catalog().numerics
+    assert fingerprint("cpu") != fingerprint("cuda")
+    assert list(cpu_features()) == sorted(set(cpu_features()))

@@ -1,0 +1,73 @@
+"""What is counted, and that counting some at a time counts the same."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
+
+from service.metrics import SECONDS, BatchHistogram, Metrics, RequestTally
+
+
+def histogram() -> tuple[CollectorRegistry, BatchHistogram]:
+    registry = CollectorRegistry()
+    return registry, BatchHistogram("h", "Seconds", ("label",), buckets=SECONDS, registry=registry)
+
+
+def samples(registry: CollectorRegistry) -> dict[str, float]:
+    """All samples but when they were begun."""
+    return {
+        f"{sample.name}{sample.labels}": sample.value
+        for family in registry.collect()
+        for sample in family.samples
+        if not sample.name.endswith("_created")
+    }
+
+
+@given(st.lists(st.sampled_from([*SECONDS, 0.0, -1.0, 61.0]) | st.floats(0, 100), max_size=30))
+def test_many_values_count_as_each_in_turn(values: list[float]) -> None:
+    (one_by_one, each), (together, many) = histogram(), histogram()
+    child = each.labels("a")
+    for value in values:
+        child.observe(value)
+    many.labels("a").observe_many(values)
+    assert samples(together) == pytest.approx(samples(one_by_one))
+
+
+def test_a_tally_hands_on_what_was_added_once() -> None:
+    metrics = Metrics()
+    tally = RequestTally(metrics)
+    for status, seconds in ((200, 0.002), (200, 0.3), (409, 0.002)):
+        tally.add("/steps", status, seconds)
+    sample = metrics.registry.get_sample_value
+    assert sample("rnn_requests_total", {"endpoint": "/steps", "code": "200"}) is None
+    for _ in range(2):
+        tally.flush()
+        assert sample("rnn_requests_total", {"endpoint": "/steps", "code": "200"}) == 2
+        assert sample("rnn_requests_total", {"endpoint": "/steps", "code": "409"}) == 1
+        assert sample("rnn_request_duration_seconds_sum", {"endpoint": "/steps"}) == pytest.approx(0.304)
+
+
+def test_runs_are_counted_by_bundle_and_rung() -> None:
+    metrics = Metrics()
+    observer = metrics.observer("sum:0")
+    observer.ran("encode", 4, [0.001, 0.002], 0.01, 8)
+    observer.ran("encode", 4, [0.001], 0.03, 3)
+    observer.ran("decode", 8, [0.5], 0.02, 5)
+    text = metrics.exposition().decode()
+    sample = metrics.registry.get_sample_value
+    assert sample("rnn_batch_rows_sum", {"bundle": "sum:0", "rung": "encode-4"}) == 3
+    assert sample("rnn_run_duration_seconds_sum", {"bundle": "sum:0", "rung": "encode-4"}) == pytest.approx(0.04)
+    assert sample("rnn_queue_wait_seconds_count", {"bundle": "sum:0"}) == 4
+    assert sample("rnn_steps_total", {"bundle": "sum:0"}) == 16
+    assert sample("rnn_generated_tokens_total") == 5
+    assert 'rnn_steps_total{bundle="sum:0"} 16.0' in text
+    assert metrics.exposition() == text.encode()
+
+
+def test_an_exposition_hands_on_every_tally() -> None:
+    metrics = Metrics()
+    metrics.requests_tally.add("/", 200, 0.1)
+    metrics.tally(metrics.time_to_first_token).add(0.2)
+    text = metrics.exposition().decode()
+    assert 'rnn_requests_total{code="200",endpoint="/"} 1.0' in text
+    assert "rnn_time_to_first_token_seconds_count 1.0" in text

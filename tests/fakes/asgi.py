@@ -1,6 +1,7 @@
 """Applications asked without a server: what one is handed, and what it sends."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
@@ -130,7 +131,7 @@ class Socket:
 
     def say(self, **item: object) -> None:
         """Send one item as text."""
-        self.say_text(orjson.dumps(item).decode())
+        self.say_text(json.dumps(item))
 
     def say_text(self, text: str) -> None:
         """Send a text frame."""

@@ -37,11 +37,11 @@ def holding(directory: Path, service: int, port: int = PORT) -> Iterator[subproc
 
 
 @pytest.fixture
-def held(tmp_path: Path, request: pytest.FixtureRequest) -> int:
+def held(tmp_path: Path) -> Iterator[int]:
     """A lock of this process, for service 7, which ends with the test."""
     lock = hold_port(PORT, 7, tmp_path)
-    request.addfinalizer(lambda: os.close(lock))
-    return lock
+    yield lock
+    os.close(lock)
 
 
 def test_workers_of_one_service_share_their_port(tmp_path: Path, held: int) -> None:

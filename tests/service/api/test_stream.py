@@ -1,0 +1,255 @@
+"""Many sessions on one WebSocket."""
+
+import asyncio
+import struct
+from collections.abc import Callable
+
+import numpy as np
+import orjson
+import pytest
+
+from service.api.stream import MAX_IN_FLIGHT, SERVICE_RESTART
+from tests.fakes.asgi import MAX_BYTES, Surface
+from tests.fakes.graphs import logits_of
+from tests.fakes.process import Process, settle, until
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_an_answer_echoes_the_clients_id(surface: Surface, process: Process) -> None:
+    session_id = await process.create()
+    async with surface.connected() as socket:
+        for step, client_id in enumerate(["a", 7, -(2**63), 2**63 - 1, None, ""]):
+            socket.say(session_id=session_id, inputs={"text": "ab"}, id=client_id, step=step)
+            heard = await socket.heard()
+            assert heard["outputs"].pop("seed") >= 0
+            assert heard == {
+                "id": client_id,
+                "status": 200,
+                "session_id": session_id,
+                "step": step + 1,
+                "outputs": {"count": 2 * step + 2},
+            }
+        socket.say(session_id=session_id, inputs={"text": "ab"})
+        assert (await socket.heard())["id"] is None
+
+
+async def test_refusals_are_answers_and_the_connection_goes_on(surface: Surface, process: Process) -> None:
+    session_id = await process.create()
+    async with surface.connected() as socket:
+        socket.say_text("{")
+        socket.say_text('{"session_id":"x","inputs":{"text":"\\ud800"}}')
+        socket.say(session_id=session_id, inputs={"text": "a"}, id=2**70)
+        socket.say(session_id=session_id, inputs={"text": "a"}, id=[1])
+        socket.say(session_id=session_id, inputs={"text": "a"}, other=1)
+        socket.say(session_id=session_id, inputs={"text": "a"}, stream=True)
+        socket.say_text(" " * (MAX_BYTES + 1))
+        heard = [await socket.heard() for _ in range(7)]
+        assert [each["status"] for each in heard] == [400, 400, 422, 422, 422, 422, 413]
+        assert [each["id"] for each in heard] == [None] * 7
+        socket.say(session_id=session_id, inputs={"text": "a"}, step=4, id="x")
+        refused = await socket.heard()
+        assert (refused["id"], refused["session_id"], refused["status"]) == ("x", session_id, 409)
+        assert refused["problem"]["expected_step"] == 0
+        socket.say(session_id="nobody", inputs={"text": "a"}, id="y")
+        assert (await socket.heard())["status"] == 404
+        socket.say(session_id=session_id, inputs={"text": "fail"}, id="z")
+        failed = await socket.heard()
+        assert (failed["id"], failed["status"]) == ("z", 500)
+        assert "the model failed" not in str(failed)
+        socket.say(session_id=session_id, inputs={"text": "a"}, step=0)
+        assert (await socket.heard())["step"] == 1
+
+
+async def test_steps_of_one_session_are_answered_in_the_order_in_which_they_came(
+    surface: Surface, process: Process
+) -> None:
+    session_id = await process.create()
+    async with surface.connected() as socket:
+        for n in range(40):
+            inputs: dict[str, object] = {"text": "ab"} if n % 3 else {"ids": [2] * (n % 7 + 1)}
+            socket.say(session_id=session_id, inputs=inputs, id=n, step=n)
+        assert [(await socket.heard())["id"] for _ in range(40)] == list(range(40))
+
+
+async def test_answers_come_as_they_are_there_and_no_session_waits_for_another(
+    surface: Surface, process: Process
+) -> None:
+    slow, *others = [await process.create() for _ in range(5)]
+    async with surface.connected() as socket:
+        socket.say(session_id=slow, inputs={"text": "wait"}, id="slow")
+        for session_id in others:
+            socket.say(session_id=session_id, inputs={"text": "a"}, id="quick")
+        assert [(await socket.heard())["id"] for _ in others] == ["quick"] * 4
+        process.model.go.set()
+        assert (await socket.heard())["id"] == "slow"
+
+
+async def test_a_session_of_another_owner_does_not_exist(surface: Surface, process: Process) -> None:
+    session_id = await process.create("ann")
+    async with surface.connected("eve") as socket:
+        socket.say(session_id=session_id, inputs={"text": "a"})
+        assert (await socket.heard())["status"] == 404
+
+
+def frame(session_ids: list[str], values: np.ndarray, **changes: object) -> bytes:
+    tensor = {
+        "name": "x",
+        "shape": values.shape,
+        "datatype": "INT64",
+        "parameters": {"binary_data_size": values.nbytes},
+    }
+    head = orjson.dumps({"items": [{"session_id": each} for each in session_ids], "inputs": [tensor], **changes})
+    return struct.pack("<I", len(head)) + head + values.tobytes()
+
+
+async def test_a_binary_frame_is_the_binary_form_behind_its_jsons_length(surface: Surface, process: Process) -> None:
+    ids = [await process.create() for _ in range(2)]
+    values = np.array([[1, 2, 3], [4, 5, 6]])
+    async with surface.connected() as socket:
+        socket.say_bytes(frame([*ids, "nobody"], np.concatenate([values, values[:1]])))
+        content = (await socket.told())["bytes"]
+        (length,) = struct.unpack_from("<I", content)
+        head = orjson.loads(content[4 : 4 + length])
+        assert [item["status"] for item in head["items"]] == [200, 200, 404]
+        logits = np.frombuffer(content[4 + length :], np.float32).reshape(head["outputs"][0]["shape"])
+        np.testing.assert_array_equal(logits[:2], logits_of(np.cumsum(values, axis=1)))
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda _: b"",
+        lambda content: content[:3],
+        lambda content: b"\xff\xff\xff\xff" + content[4:],
+        lambda content: b"\0\0\0\0" + content[4:],
+        lambda content: content[:-1],
+        lambda content: content + bytes(MAX_BYTES),
+    ],
+)
+async def test_a_malformed_binary_frame_is_refused_and_the_connection_goes_on(
+    surface: Surface, process: Process, spoil: Callable[[bytes], bytes]
+) -> None:
+    session_id = await process.create()
+    async with surface.connected() as socket:
+        socket.say_bytes(spoil(frame([session_id], np.array([[1]]))))
+        content = (await socket.told())["bytes"]
+        assert orjson.loads(content[4:])["status"] == 400
+        socket.say_bytes(frame([session_id], np.array([[1]]), **{"return": "none"}))
+        content = (await socket.told())["bytes"]
+        assert orjson.loads(content[4:])["items"] == [{"session_id": session_id, "status": 200, "step": 1}]
+
+
+async def test_who_sends_faster_than_it_is_answered_is_not_read_from(surface: Surface, process: Process) -> None:
+    ids = [await process.create() for _ in range(3)]
+    async with surface.connected() as socket:
+        for n in range(2 * MAX_IN_FLIGHT):
+            socket.say(session_id=ids[n % 3], inputs={"text": "wait"}, id=n)
+        await settle()
+        assert socket.num_unread == MAX_IN_FLIGHT
+        process.model.go.set()
+        heard = [(await socket.heard())["id"] for _ in range(2 * MAX_IN_FLIGHT)]
+    assert sorted(heard) == list(range(2 * MAX_IN_FLIGHT))
+    assert [n for n in heard if n % 3 == 1] == list(range(1, 2 * MAX_IN_FLIGHT, 3))
+
+
+async def test_a_client_that_does_not_read_is_read_from_no_further_and_dropped(
+    surface: Surface, process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session_id = await process.create()
+    async with surface.connected() as socket:
+        socket.may_read.clear()
+        for n in range(2 * MAX_IN_FLIGHT):
+            socket.say(session_id=session_id, inputs={"ids": [1]}, id=n)
+        await until(lambda: socket.num_unread <= MAX_IN_FLIGHT and process.steps.is_idle)
+        assert socket.num_unread >= MAX_IN_FLIGHT - 1
+        await surface.stream.drop_slow_readers()
+        await settle()
+        assert not socket.task.done()
+        monkeypatch.setattr("service.api.stream.SLOW_READER_SECONDS", 0.0)
+        await surface.stream.drop_slow_readers()
+        async with asyncio.timeout(10):
+            await socket.task
+
+
+async def test_a_client_that_reads_is_not_dropped(
+    surface: Surface, process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.api.stream.SLOW_READER_SECONDS", 0.0)
+    session_id = await process.create()
+    async with surface.connected() as socket:
+        for _ in range(3):
+            socket.say(session_id=session_id, inputs={"ids": [1]})
+            assert (await socket.heard())["status"] == 200
+            await surface.stream.drop_slow_readers()
+
+
+async def test_steps_of_a_client_that_goes_are_called_off(surface: Surface, process: Process) -> None:
+    session_id = await process.create()
+    async with surface.connected() as socket:
+        socket.say(session_id=session_id, inputs={"text": "wait"}, step=0)
+        socket.say(session_id=session_id, inputs={"text": "ab"})
+        await until(lambda: process.model.num_computed == 1)
+    process.model.go.set()
+    await settle()
+    assert process.steps.is_idle
+    assert (await process.text(session_id, "abc", 0)).step == 1
+
+
+async def test_a_stop_closes_a_connection_behind_its_last_answers(surface: Surface, process: Process) -> None:
+    session_id = await process.create()
+    async with surface.connected() as socket:
+        socket.may_read.clear()
+        for n in range(3):
+            socket.say(session_id=session_id, inputs={"ids": [1]}, id=n)
+        await until(lambda: socket.num_unread == 0)
+        await process.steps.drain()
+        stopping = asyncio.create_task(surface.stream.stop())
+        await settle()
+        socket.may_read.set()
+        assert [(await socket.heard())["id"] for _ in range(3)] == [0, 1, 2]
+        closed = await socket.told()
+        assert (closed["type"], closed["code"]) == ("websocket.close", SERVICE_RESTART)
+        await stopping
+
+
+async def test_a_stop_does_not_wait_for_who_does_not_read(
+    surface: Surface, process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.api.stream.CLOSE_SECONDS", 0.01)
+    session_id = await process.create()
+    async with surface.connected() as socket:
+        socket.may_read.clear()
+        socket.say(session_id=session_id, inputs={"ids": [1]})
+        await until(lambda: process.steps.is_idle and socket.num_unread == 0)
+        async with asyncio.timeout(5):
+            await surface.stream.stop()
+        socket.may_read.set()
+
+
+async def test_a_connection_that_breaks_while_it_is_written_to_ends(surface: Surface, process: Process) -> None:
+    session_id = await process.create()
+    async with surface.connected() as socket:
+
+        async def broken(*_: object) -> bool:
+            raise OSError("the connection is lost")
+
+        socket.may_read.wait = broken  # type: ignore[method-assign,assignment]
+        for n in range(2 * MAX_IN_FLIGHT):
+            socket.say(session_id=session_id, inputs={"ids": [1]}, id=n)
+        socket.hang_up()
+        async with asyncio.timeout(10):
+            await socket.task
+        assert process.steps.is_idle
+
+
+async def test_every_step_of_a_stream_is_counted(surface: Surface, process: Process) -> None:
+    session_id = await process.create()
+    async with surface.connected() as socket:
+        for inputs in ({"ids": [1]}, {"ids": [1]}, {"ids": [-1]}):
+            socket.say(session_id=session_id, inputs=inputs)
+            await socket.heard()
+    process.metrics.flush()
+    sample = process.metrics.registry.get_sample_value
+    assert sample("rnn_requests_total", {"endpoint": "/stream", "code": "200"}) == 2
+    assert sample("rnn_requests_total", {"endpoint": "/stream", "code": "422"}) == 1

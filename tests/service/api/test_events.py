@@ -1,0 +1,222 @@
+"""A generated text as events: only the last one acknowledges the step."""
+
+import threading
+from collections.abc import AsyncIterator, Mapping, Sequence
+
+import orjson
+import pytest
+
+from service.api.events import event
+from service.engine import Engine
+from service.forms import SessionRequest
+from service.runtime import Runtime
+from service.state import Array
+from service.tasks.generation import GenerationModel
+from tests.fakes.asgi import Answered, Exchange, Surface
+from tests.fakes.graphs import RecordingObserver
+from tests.fakes.process import Process, settle, until
+from tests.fakes.stores import FaultyStore
+
+pytestmark = pytest.mark.anyio
+NUM_TOKENS = 90  # at least three runs
+
+
+class GatedRuntime:
+    """The shipped model, whose runs that generate a text need a permit each, once they are counted."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.bundle = runtime.bundle
+        self._runtime = runtime
+        self._permits = threading.Semaphore(1_000_000)
+        self.num_begun = 0
+
+    def permit(self, num_runs: int) -> None:
+        """Let so many runs pass and no more, until `open`."""
+        self._permits = threading.Semaphore(num_runs)
+
+    def open(self) -> None:
+        """Let all runs pass."""
+        self._permits.release(1000)
+
+    def run(self, stage: str, size: int, feeds: Mapping[str, Array], names: Sequence[str]) -> list[Array]:
+        if stage == "decode":
+            self.num_begun += 1
+            assert self._permits.acquire(timeout=10)
+        return self._runtime.run(stage, size, feeds, names)
+
+
+@pytest.fixture
+async def runtime(generation: Runtime, process: Process) -> AsyncIterator[GatedRuntime]:
+    """The runtime of a generation model that the process serves too."""
+    gated = GatedRuntime(generation)
+    process.catalog.add(GenerationModel(generation.bundle, Engine(gated, RecordingObserver())))
+    process.catalog.make_current(generation.bundle.tag)
+    yield gated
+    gated.open()
+
+
+@pytest.fixture
+async def session_id(process: Process, runtime: GatedRuntime) -> str:
+    assert runtime.num_begun == 0
+    return (await process.sessions.create("ann", SessionRequest(model="generation"))).session_id
+
+
+def generate(surface: Surface, session_id: str, step: int | None = 0, **sampling: object) -> Exchange:
+    """Begin a step that is answered as events."""
+    inputs = {"generate": {"max_tokens": NUM_TOKENS, **sampling}}
+    body = orjson.dumps({"inputs": inputs, "step": step, "stream": True})
+    return surface.client.begin("POST", f"/sessions/{session_id}/steps", body)
+
+
+def events(body: bytes) -> list[tuple[str, dict]]:
+    """The events of a body, which is whole."""
+    assert body == b"" or body.endswith(b"\n\n")
+    lines = [part.split(b"\n") for part in body.split(b"\n\n")[:-1]]
+    return [
+        (name.removeprefix(b"event: ").decode(), orjson.loads(data.removeprefix(b"data: "))) for name, data in lines
+    ]
+
+
+def text_of(told: list[tuple[str, dict]]) -> str:
+    return "".join(data["text"] for name, data in told if name == "text")
+
+
+async def whole(surface: Surface, session_id: str, step: int | None = 0, **sampling: object) -> Answered:
+    """The answer of the same step without events."""
+    body = {"inputs": {"generate": {"max_tokens": NUM_TOKENS, **sampling}}, "step": step}
+    return await surface.client.post(f"/sessions/{session_id}/steps", body)
+
+
+def test_an_event_has_a_name_and_its_data_on_one_line() -> None:
+    assert event("text", b"{}") == b"event: text\ndata: {}\n\n"
+
+
+async def test_a_text_comes_in_pieces_and_ends_with_the_steps_answer(surface: Surface, session_id: str) -> None:
+    answered = await generate(surface, session_id).answered()
+    assert (answered.status, answered.headers["content-type"].partition(";")[0]) == (200, "text/event-stream")
+    told = events(answered.body)
+    assert len(told) >= 4
+    assert [name for name, _ in told] == ["text"] * (len(told) - 1) + ["done"]
+    done = told[-1][1]
+    assert (done["session_id"], done["step"]) == (session_id, 1)
+    assert text_of(told) == done["outputs"]["text"]
+    assert len(text_of(told)) == NUM_TOKENS
+
+
+async def test_a_streamed_step_and_a_whole_one_are_the_same_step(surface: Surface, session_id: str) -> None:
+    done = events((await generate(surface, session_id).answered()).body)[-1][1]
+    assert (await whole(surface, session_id)).json() == done
+
+
+async def test_after_the_commit_a_retry_repeats_the_whole_text(
+    surface: Surface, session_id: str, runtime: GatedRuntime
+) -> None:
+    first = events((await generate(surface, session_id).answered()).body)
+    num_begun = runtime.num_begun
+    again = events((await generate(surface, session_id).answered()).body)
+    assert [name for name, _ in again] == ["text", "done"]
+    assert again[-1] == first[-1]
+    assert text_of(again) == text_of(first)
+    assert runtime.num_begun == num_begun
+
+
+@pytest.mark.parametrize("num_runs", [0, 1, 2])
+async def test_a_client_that_hangs_up_before_the_commit_commits_nothing_and_a_retry_gives_the_same_text(
+    surface: Surface, process: Process, session_id: str, runtime: GatedRuntime, num_runs: int
+) -> None:
+    runtime.permit(num_runs)
+    exchange = generate(surface, session_id)
+    await until(lambda: runtime.num_begun == num_runs + 1 and exchange.body.count(b"event: text") == num_runs)
+    exchange.hang_up()
+    await exchange.answered()
+    before = text_of(events(exchange.body))
+    runtime.open()
+    await settle()
+    assert process.steps.is_idle
+    assert (await process.sessions.get("ann", session_id)).step == 0
+    told = events((await generate(surface, session_id).answered()).body)
+    assert bool(before) == bool(num_runs)
+    assert text_of(told).startswith(before)
+    assert told[-1][1]["step"] == 1
+
+
+async def test_a_client_that_hangs_up_before_the_first_event_is_counted_as_gone(
+    surface: Surface, process: Process, session_id: str, runtime: GatedRuntime
+) -> None:
+    runtime.permit(0)
+    exchange = generate(surface, session_id)
+    await until(lambda: runtime.num_begun == 1)
+    exchange.hang_up()
+    assert (await exchange.answered()).status == 499
+    assert process.steps.is_idle
+
+
+async def test_a_client_that_hangs_up_during_the_commit_has_taken_its_step(
+    surface: Surface, process: Process, session_id: str, store: FaultyStore
+) -> None:
+    store.may_swap.clear()
+    exchange = generate(surface, session_id)
+    await until(lambda: store.num_held == 1)
+    exchange.hang_up()
+    await exchange.answered()
+    assert "done" not in dict(events(exchange.body))
+    store.may_swap.set()
+    await until(lambda: process.steps.is_idle)
+    assert (await process.sessions.get("ann", session_id)).step == 1
+    told = events((await generate(surface, session_id).answered()).body)
+    assert text_of(told) == text_of(events(exchange.body))
+
+
+async def test_a_store_that_fails_at_the_commit_is_an_error_event_and_a_retry_gives_the_same_text(
+    surface: Surface, session_id: str, store: FaultyStore
+) -> None:
+    store.may_swap.clear()
+    exchange = generate(surface, session_id)
+    await until(lambda: store.num_held == 1)
+    store.is_down = True
+    store.may_swap.set()
+    answered = await exchange.answered()
+    name, problem = events(answered.body)[-1]
+    assert (answered.status, name, problem["status"]) == (200, "error", 503)
+    store.is_down = False
+    told = events((await generate(surface, session_id).answered()).body)
+    assert text_of(told) == text_of(events(answered.body))
+
+
+async def test_a_step_that_takes_too_long_ends_with_an_error_event(generation: Runtime, store: FaultyStore) -> None:
+    async with Process(store, timeout_seconds=0.3) as process:
+        gated = GatedRuntime(generation)
+        process.catalog.add(GenerationModel(generation.bundle, Engine(gated, RecordingObserver())))
+        process.catalog.make_current(generation.bundle.tag)
+        session_id = (await process.sessions.create("ann", SessionRequest(model="generation"))).session_id
+        gated.permit(1)
+        answered = await generate(Surface(process), session_id).answered()
+        told = events(answered.body)
+        gated.open()
+        assert [name for name, _ in told] == ["text", "error"]
+        assert told[-1][1]["status"] == 504
+        assert (await process.sessions.get("ann", session_id)).step == 0
+
+
+async def test_a_stop_string_is_never_sent_in_part(surface: Surface, session_id: str) -> None:
+    text = text_of(events((await generate(surface, session_id, seed=5).answered()).body))
+    stop = text[40:44]
+    told = events((await generate(surface, session_id, 1, seed=5, stop=stop).answered()).body)
+    sent = text_of(told)
+    assert stop not in sent
+    assert told[-1][1]["outputs"]["text"] == sent
+
+
+async def test_a_refusal_before_the_first_event_is_a_problem_with_its_status(surface: Surface, session_id: str) -> None:
+    for step, sampling, status in ((3, {}, 409), (0, {"top_k": 1000}, 422), (0, {"max_tokens": 0}, 422)):
+        answered = await generate(surface, session_id, step, **sampling).answered()
+        assert (answered.status, answered.headers["content-type"]) == (status, "application/problem+json")
+    answered = await generate(surface, "nobody").answered()
+    assert answered.status == 404
+
+
+@pytest.mark.parametrize("inputs", [{"text": "a"}, {"ids": [3]}, {"text": "a", "generate": {}}, {}])
+async def test_only_a_generated_text_is_streamed(surface: Surface, session_id: str, inputs: dict[str, object]) -> None:
+    body = {"inputs": inputs, "stream": True}
+    answered = await surface.client.post(f"/sessions/{session_id}/steps", body)
+    assert answered.status == 422

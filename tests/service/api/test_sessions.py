@@ -1,0 +1,96 @@
+"""The `/sessions` resource over HTTP."""
+
+import pytest
+
+from service.api.body import BLOB
+from tests.fakes.asgi import Client, Surface
+from tests.fakes.process import Process
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_session_is_created_shown_listed_and_ended(surface: Surface) -> None:
+    created = await surface.client.post("/sessions", {"model": "sum"})
+    session_id = created.json()["session_id"]
+    assert (created.status, created.headers["location"]) == (201, f"/sessions/{session_id}")
+    assert (await surface.client.request("GET", f"/sessions/{session_id}")).json() == created.json()
+    assert (await surface.client.request("GET", "/sessions")).json() == {"sessions": [created.json()]}
+    assert (await surface.client.request("DELETE", f"/sessions/{session_id}")).status == 204
+    gone = await surface.client.request("GET", f"/sessions/{session_id}")
+    assert (gone.status, gone.json()["reason"]) == (410, "ended")
+
+
+async def test_a_key_is_a_header_of_visible_characters(surface: Surface) -> None:
+    headers = {"content-type": "application/json", "idempotency-key": "once"}
+    first = await surface.client.post("/sessions", {"model": "sum"}, headers)
+    assert (await surface.client.post("/sessions", {"model": "sum"}, headers)).json() == first.json()
+    assert (await surface.client.post("/sessions", {"model": "sum", "ttl_seconds": 3}, headers)).status == 422
+    for key in ("a b", "x" * 256, "\x7f"):
+        headers["idempotency-key"] = key
+        assert (await surface.client.post("/sessions", {"model": "sum"}, headers)).status == 422
+
+
+async def test_pages_are_continued_by_their_last_id(surface: Surface, process: Process) -> None:
+    ids = {await process.create() for _ in range(5)}
+    first = (await surface.client.request("GET", "/sessions?limit=3")).json()
+    rest = (await surface.client.request("GET", f"/sessions?limit=3&after={first['next']}")).json()
+    assert {view["session_id"] for view in (*first["sessions"], *rest["sessions"])} == ids
+    assert "next" not in rest
+    for limit in ("0", "1001", "x", "-1", ""):
+        assert (await surface.client.request("GET", f"/sessions?limit={limit}")).status == 422
+
+
+async def test_checkpoints_are_saved_returned_to_and_forgotten(surface: Surface, process: Process) -> None:
+    session_id = await process.create()
+    path = f"/sessions/{session_id}"
+    saved = await surface.client.request("PUT", f"{path}/checkpoints/here?step=0")
+    assert (saved.status, saved.json()["step"], saved.json()["outputs"]) == (200, 1, {"save": "here"})
+    assert (await surface.client.request("PUT", f"{path}/checkpoints/here?step=0")).body == saved.body
+    await process.text(session_id, "abc")
+    assert (await surface.client.post(f"{path}/rollback", {"checkpoint": "here"})).json()["step"] == 3
+    assert await process.count(session_id) == 0
+    assert (await surface.client.request("GET", path)).json()["checkpoints"] == ["here"]
+    assert (await surface.client.request("DELETE", f"{path}/checkpoints/here")).json()["step"] == 4
+    assert "checkpoints" not in (await surface.client.request("GET", path)).json()
+    assert (await surface.client.post(f"{path}/rollback", {"checkpoint": "here"})).status == 404
+
+
+@pytest.mark.parametrize("query", ["here?step=x", "here?step=-1", "a~b", "x" * 65, "here?step=" + "9" * 19])
+async def test_a_checkpoint_that_cannot_be_is_refused(surface: Surface, process: Process, query: str) -> None:
+    session_id = await process.create()
+    assert (await surface.client.request("PUT", f"/sessions/{session_id}/checkpoints/{query}")).status == 422
+
+
+async def test_a_session_is_forked_and_travels(surface: Surface, process: Process) -> None:
+    session_id = await process.create()
+    await process.text(session_id, "ab")
+    forked = await surface.client.post(f"/sessions/{session_id}/fork", {})
+    assert (forked.status, forked.json()["step"]) == (201, 1)
+    exported = await surface.client.request("GET", f"/sessions/{session_id}/state")
+    assert exported.headers["content-type"] == BLOB
+    taken = await surface.client.post("/sessions/import", exported.body, {"content-type": BLOB})
+    assert (taken.status, taken.json()["step"]) == (201, 1)
+    assert len({session_id, forked.json()["session_id"], taken.json()["session_id"]}) == 3
+    assert (await surface.client.post("/sessions/import", exported.body + b"1", {"content-type": BLOB})).status == 400
+
+
+async def test_a_session_that_keeps_no_inputs_does_not_migrate(surface: Surface, process: Process) -> None:
+    session_id = await process.create()
+    refused = await surface.client.post(f"/sessions/{session_id}/migrate", {})
+    assert (refused.status, refused.json()["type"]) == (409, "urn:unrolled:problem:not-migratable")
+
+
+async def test_every_verb_is_its_owners_only(surface: Surface, process: Process) -> None:
+    session_id = await process.create("ann")
+    await process.travel.save("ann", session_id, "here")
+    eve, path = Client(surface.app, "eve"), f"/sessions/{session_id}"
+    answers = [
+        *[await eve.request(method, path) for method in ("GET", "DELETE")],
+        await eve.request("GET", f"{path}/state"),
+        *[await eve.request(method, f"{path}/checkpoints/here") for method in ("PUT", "DELETE")],
+        *[await eve.post(f"{path}/{verb}", {}) for verb in ("fork", "migrate")],
+        await eve.post(f"{path}/rollback", {"checkpoint": "here"}),
+        await eve.post(f"{path}/steps", {"inputs": {"text": "a"}}),
+    ]
+    assert [answer.status for answer in answers] == [404] * 9
+    assert (await process.sessions.get("ann", session_id)).step == 1

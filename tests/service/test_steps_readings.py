@@ -28,7 +28,7 @@ def runtime() -> Runtime:
 
 
 @pytest.fixture
-def serving(process: Process, runtime: Runtime) -> Process:
+async def serving(process: Process, runtime: Runtime) -> Process:
     process.catalog.add(ForecastingModel(runtime.bundle, Engine(runtime, RecordingObserver())))
     process.catalog.make_current(runtime.bundle.tag)
     return process

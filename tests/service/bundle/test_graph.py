@@ -50,8 +50,9 @@ def test_what_is_no_graph_is_refused(directory: Path) -> None:
 def test_a_runtime_runs_rows(directory: Path) -> None:
     runtime = Runtime(read_bundle(directory))
     runtime.warm_up()
-    rows = [{"x": np.float32([n]), "total": np.float32([10])} for n in range(3)]
-    assert [row["total_next"].tolist() for row in runtime.run("encode", 1, rows)] == [[10], [11], [12]]
+    feeds = {"x": np.float32([[0], [1], [2]]), "total": np.float32([[10], [10], [10]])}
+    (total_next,) = runtime.run("encode", 1, feeds, ["total_next"])
+    assert total_next.tolist() == [[10], [11], [12]]
 
 
 def test_a_provider_that_is_not_installed_is_an_error_that_says_how_to_get_it() -> None:

@@ -13,7 +13,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help setup serve test check fix bench train export clean
+.PHONY: help setup serve test check fix bench bench-gpu train export clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -57,6 +57,9 @@ fix: $(VENV)/development ## mend what the linter and the formatter can
 
 bench: $(VENV)/development ## measure what is promised of speed: make bench BENCH=websocket
 	@$(BIN)/python -m bench $(BENCH)
+
+bench-gpu: $(VENV)/development ## measure rows a second by batch on a GPU: make bench-gpu ORT=gpu
+	@$(BIN)/python -m bench.gpu
 
 train: $(VENV)/development ## train the three shipped models
 	@for task in sentiment generation forecasting; do $(BIN)/python -m training $$task || exit 1; done

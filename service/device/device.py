@@ -22,7 +22,7 @@ from service.state import Array
 
 CUDA_PROVIDER = "CUDAExecutionProvider"
 MIN_BATCH_ROWS = 64
-CUDA_OPTIONS = {"device_id": "0", "use_tf32": "0", "arena_extend_strategy": "kSameAsRequested"}
+CUDA_OPTIONS = {"use_tf32": "0", "arena_extend_strategy": "kSameAsRequested"}
 CAPTURE_OPTIONS = {"enable_cuda_graph": "1"}
 
 

@@ -1,7 +1,7 @@
 """Graphs that take the state tensors of a batch out of a pool of rows, and make rows of them again.
 
     fetch   pool float32 (S, D), slots int64 (N,)  ─►  Gather, Split, Reshape, Transpose  ─►  h, c, ...
-    pack    h, c, ...  ─►  Transpose, Reshape, Concat  ─►  rows float32 (N, D)
+    pack    h, c, ...  ─►  Transpose, Reshape, Concat  ─►  rows float32 (N, D), and once more for the host
 
 A row is the store's: the state tensors one after the other, in the manifest's order (service/state.py), all of them as
 words of four bytes. Nothing is computed, so a value that goes through them keeps its bits.
@@ -42,7 +42,7 @@ def fetch_graph(words: Sequence[StateSpec]) -> bytes:
 
 
 def pack_graph(words: Sequence[StateSpec]) -> bytes:
-    """The graph that takes state tensors, each by its name, and gives `rows`."""
+    """The graph that takes state tensors, each by its name, and gives `rows`, and the same as `copy`."""
     nodes: list[Node] = []
     constants: dict[str, Sequence[int]] = {}
     for spec in words:
@@ -51,7 +51,9 @@ def pack_graph(words: Sequence[StateSpec]) -> bytes:
         nodes.append(Node("Transpose", [spec.name], [f"{spec.name}/rows"], {"perm": to_rows}))
         nodes.append(Node("Reshape", [f"{spec.name}/rows", f"{spec.name}/shape"], [f"{spec.name}/flat"]))
     nodes.append(Node("Concat", [f"{spec.name}/flat" for spec in words], ["rows"], {"axis": 1}))
-    return model_bytes("pack", nodes, _values(words), [Value("rows", FLOAT, ["N", row_length(words)])], constants)
+    nodes.append(Node("Identity", ["rows"], ["copy"]))
+    outputs = [Value(name, FLOAT, ["N", row_length(words)]) for name in ("rows", "copy")]
+    return model_bytes("pack", nodes, _values(words), outputs, constants)
 
 
 def _values(words: Sequence[StateSpec]) -> list[Value]:

@@ -1,16 +1,20 @@
 """A bundle's graphs on a device: the rows of a batch in, the next rows out, the state between them kept there."""
 
+import logging
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from onnxruntime import OrtValue
+from onnxruntime import InferenceSession, OrtValue
 
+from service.bundle.errors import BundleGraphMismatch
 from service.bundle.graph import open_graph
 from service.bundle.manifest import Bundle, Stage, TensorSpec
 from service.device.bound import BoundGraph
 from service.device.cache import Packer, RowPool, StateTensors, num_slots
 from service.device.device import Device
 from service.state import Array
+
+logger = logging.getLogger(__name__)
 
 ROW = "row"  # the state as a graph's input: bytes (N,), one row each
 NEXT_ROW = f"{ROW}_next"
@@ -93,7 +97,7 @@ class DeviceRuntime:
         return next(size for size in self._sizes if num_rows <= size)
 
     def _open(self, stage: Stage, length: int, state: Mapping[int, StateTensors]) -> dict[int, BoundGraph]:
-        session = open_graph(self.bundle, stage, length, self._device.providers(is_captured=True))
+        session = self._session(stage, length)
         self._device.check(session)
         graphs = {}
         for size, own in state.items():
@@ -101,6 +105,16 @@ class DeviceRuntime:
             outputs = self._empty(stage.outputs, size, length) | {f"{n}_next": own.after[n] for n in stage.writes}
             graphs[size] = BoundGraph(session, inputs, outputs, capture=size)
         return graphs
+
+    def _session(self, stage: Stage, length: int) -> InferenceSession:
+        try:
+            return open_graph(self.bundle, stage, length, self._device.providers(is_captured=True))
+        except BundleGraphMismatch as error:  # a graph with a part that runs on the CPU cannot be recorded
+            session = open_graph(self.bundle, stage, length, self._device.providers(is_captured=False))
+            logger.warning(
+                "%s: runs of %s %d are not recorded, so slower: %s", self.bundle.tag, stage.name, length, error
+            )
+            return session
 
     def _empty(self, specs: Sequence[TensorSpec], size: int, length: int) -> dict[str, OrtValue]:
         return {spec.name: self._device.empty(_shape(spec, size, length), spec.dtype) for spec in specs}

@@ -29,8 +29,10 @@ class SlotRing:
 
     def find(self, digests: Iterable[bytes]) -> list[int] | None:
         """The slots of some rows; None where one of them is not there."""
-        slots = [self._slots.get(digest, -1) for digest in digests]
-        return None if -1 in slots else slots
+        try:
+            return [self._slots[digest] for digest in digests]
+        except KeyError:
+            return None
 
     def claim(self, num_slots: int) -> int:
         """The first of so many slots in a row, which forget what they held.

@@ -34,6 +34,12 @@ async def steps(engine: Engine, row: bytes, items: Array, length: int) -> tuple[
     return np.concatenate(logits), row
 
 
+async def cut_differently(engine: Engine, row: bytes, items: Array) -> list[tuple[Array, bytes]]:
+    """The same for five sequences at once, each in steps of another length."""
+    cuts = zip(items, (45, 1, 7, 16, 32), strict=True)
+    return await asyncio.gather(*(steps(engine, row, own, cut) for own, cut in cuts))
+
+
 async def test_any_cut_and_any_company_give_the_bits_of_the_host(generation: Bundle) -> None:
     items = np.random.default_rng(3).integers(0, 60, (5, LENGTH))
     row = RowLayout(generation.manifest.state).initial

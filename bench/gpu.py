@@ -1,0 +1,159 @@
+"""`make bench-gpu`: rows a second by batch on a GPU, with and without the cache of states, against one CPU thread.
+
+Every side is given rows as the store keeps them and gives such rows back:
+
+    cpu        tensors from the rows, onnxruntime on the CPU
+    cuda       the same on CUDA, state and outputs through the host's memory
+    uploaded   the service's device runtime, where no row is in its cache
+    cached     the same, where all are
+"""
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from bench.figure import Figure
+from bench.unavailable import Unavailable
+from service.bundle.manifest import Bundle, Stage, read_bundle
+from service.device.device import Device, batch_sizes, cuda
+from service.device.runtime import NEXT_ROW, ROW, DeviceRuntime, as_array
+from service.numerics import gpu_features
+from service.runtime import ProviderMissing, Runtime
+from service.state import Array, RowLayout
+
+BUNDLE = Path(__file__).parent.parent / "models" / "generation"
+BATCHES = (1, 8, 64, 256, 1024)
+STAGES = ("encode", "decode")
+CACHE_BYTES = 2**28
+SECONDS = 0.4
+MIN_RUNS = 3
+
+Rows = Sequence[bytes]
+Step = Callable[[Mapping[str, Array], Rows], Rows]
+
+
+def measure(device: Device, batches: Sequence[int] = BATCHES, seconds: float = SECONDS) -> Iterator[Figure]:
+    """Rows a second of the outer rungs, of every batch and side.
+
+    Args:
+        device: The GPU.
+        batches: N of each batch.
+        seconds: How long each is measured; three runs at least.
+    """
+    bundle = read_bundle(BUNDLE)
+    hosts = {"cpu": Runtime(bundle), "cuda": Runtime(bundle, device.providers(is_captured=False))}
+    on_device = DeviceRuntime(bundle, device, batch_sizes(max(batches)), CACHE_BYTES)
+    on_device.warm_up()
+    for stage, size in ends(bundle):
+        for num_rows in batches:
+            inputs = drawn(stage, num_rows, size)
+            steps = {side: host_step(runtime, stage, size) for side, runtime in hosts.items()}
+            device_run = device_step(on_device, stage, size)
+            strange, initial = strange_rows(bundle, num_rows), [on_device.pool.layout.initial] * num_rows
+            steps["uploaded"] = lambda fed, _, run=device_run, rows=strange: run(fed, rows)  # type: ignore[misc]
+            steps["cached"] = device_run
+            for side, step in steps.items():
+                rate = num_rows / seconds_a_run(step, inputs, initial, seconds)
+                yield Figure(f"{stage.name} T={size} N={num_rows}, {side}", rate, "rows/s")
+
+
+def ends(bundle: Bundle) -> list[tuple[Stage, int]]:
+    """The shortest and the longest rung of each stage."""
+    stages = [bundle.manifest.stage(name) for name in STAGES]
+    return [(stage, size) for stage in stages for size in sorted({min(stage.rungs), max(stage.rungs)})]
+
+
+def host_step(runtime: Runtime, stage: Stage, size: int) -> Step:
+    """A run whose state lies on the host."""
+    layout = RowLayout(runtime.bundle.manifest.state)
+    names = [*wanted(stage), *(f"{name}_next" for name in stage.writes)]
+
+    def step(inputs: Mapping[str, Array], rows: Rows) -> Rows:
+        batch = layout.batch(rows)
+        results = runtime.run(stage.name, size, {**inputs, **batch.tensors(stage.reads)}, names)
+        return batch.replaced(dict(zip(stage.writes, results[-len(stage.writes) :], strict=True)))
+
+    return step
+
+
+def device_step(runtime: DeviceRuntime, stage: Stage, size: int) -> Step:
+    """A run whose state lies on the device, where it is there."""
+
+    def step(inputs: Mapping[str, Array], rows: Rows) -> Rows:
+        results = runtime.run(stage.name, size, {**inputs, ROW: as_array(rows)}, [*wanted(stage), NEXT_ROW])
+        following: list[bytes] = results[-1].tolist()
+        return following
+
+    return step
+
+
+def wanted(stage: Stage) -> list[str]:
+    """What is read besides the state: the tokens of a decoding stage."""
+    return ["tokens"] if stage.name == "decode" else []
+
+
+def seconds_a_run(step: Step, inputs: Mapping[str, Array], rows: Rows, seconds: float) -> float:
+    """The median, the rows of each run fed to the next."""
+    for _ in range(2):
+        rows = step(inputs, rows)
+    durations: list[float] = []
+    while len(durations) < MIN_RUNS or sum(durations) < seconds:
+        started = time.perf_counter()
+        rows = step(inputs, rows)
+        durations.append(time.perf_counter() - started)
+    return float(np.median(durations))
+
+
+def drawn(stage: Stage, num_rows: int, size: int) -> dict[str, Array]:
+    """Inputs of a batch: characters to read, or how to sample."""
+    generator = np.random.default_rng(0)
+    if stage.name == "encode":
+        return {"x": generator.integers(0, 65, (num_rows, size))}
+    return {
+        "uniforms": generator.random((num_rows, size), np.float32),
+        "temperature": np.full(num_rows, 0.8, np.float32),
+        "top_k": np.zeros(num_rows, np.int64),
+        "top_p": np.full(num_rows, 0.95, np.float32),
+        "remaining": np.full(num_rows, size),
+    }
+
+
+def strange_rows(bundle: Bundle, num_rows: int) -> Rows:
+    """Rows that no run has written."""
+    length = RowLayout(bundle.manifest.state).num_bytes // 4
+    generator = np.random.default_rng(1)
+    return [generator.uniform(-0.9, 0.9, length).astype(np.float32).tobytes() for _ in range(num_rows)]
+
+
+def gpu() -> Device:
+    """The GPU.
+
+    Raises:
+        Unavailable: There is none, or onnxruntime cannot use it.
+    """
+    try:
+        device = cuda()
+        DeviceRuntime(read_bundle(BUNDLE), device, (1,), cache_bytes=0)
+    except ProviderMissing as error:
+        raise Unavailable(str(error)) from error
+    return device
+
+
+def main() -> int:
+    """Measure and print; without a GPU, say why not."""
+    try:
+        device = gpu()
+    except Unavailable as error:
+        print(f"bench-gpu: not measured: {error}")
+        return 0
+    print(*gpu_features(), sep="\n")
+    for figure in measure(device):
+        print(figure, flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

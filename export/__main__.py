@@ -1,28 +1,39 @@
-"""Export a checkpoint to a bundle, and import that into the BentoML model store: `python -m export --help`."""
+"""Make bundles, and import them into the BentoML model store.
+
+python -m export CHECKPOINT             the float32 bundle of a checkpoint
+python -m export CHECKPOINT --int8      its int8 bundle
+python -m export quantize BUNDLE        the int8 bundle of a float32 bundle
+"""
 
 import argparse
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
-from export.bundle import export
+from export.bundle import Export, export
 from export.errors import ExportError
+from export.int8 import quantize
 from service.bundle.errors import BundleError
+from service.bundle.manifest import read_bundle
 from training import checkpoint
 from training.checkpoint import CheckpointError
 from training.settings import SettingsError
 
+NUMERICS = {"float32": "float32", "graph": "int8"}  # by what a figure is of
 INTERRUPTED = 130  # what a shell reports of a program ended by Ctrl-C
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
-    options = _parser().parse_args(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    is_quantizing = given[:1] == ["quantize"]
+    options = _quantize_parser().parse_args(given[1:]) if is_quantizing else _parser().parse_args(given)
     torch.set_num_threads(1)
     try:
-        _run(options)
+        _finish(_quantize(options) if is_quantizing else _export(options), options)
     except (BundleError, CheckpointError, ExportError, SettingsError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -37,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m export",
         description="Write the bundle of a checkpoint, prove that its graphs are the model, and import it into the "
         "BentoML model store.",
+        epilog="`python -m export quantize BUNDLE` makes an int8 bundle of a float32 one.",
     )
     parser.add_argument("checkpoint", type=Path, help="directory, for instance runs/sentiment/best")
     parser.add_argument(
@@ -50,8 +62,27 @@ def _parser() -> argparse.ArgumentParser:
         metavar="STAGE=T,T,..",
         help="another ladder for a stage, for instance encode=1,8,32; may be repeated",
     )
-    parser.add_argument("--no-import", action="store_true", help="leave the BentoML model store alone")
+    parser.add_argument(
+        "--int8", action="store_true", help="quantize the graphs; see `python -m export quantize --help`"
+    )
+    _add_import(parser)
     return parser
+
+
+def _quantize_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m export quantize",
+        description="Write the int8 bundle of a float32 one: prove that it gives a row the same bits in any batch and "
+        "any cut, measure both on the development data, and refuse it if it loses too much.",
+    )
+    parser.add_argument("bundle", type=Path, help="directory, for instance models/generation")
+    parser.add_argument("--output", type=Path, required=True, help="directory of bundles, one for each task")
+    _add_import(parser)
+    return parser
+
+
+def _add_import(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--no-import", action="store_true", help="leave the BentoML model store alone")
 
 
 def _parse_rungs(text: str) -> tuple[str, tuple[int, ...]]:
@@ -62,11 +93,27 @@ def _parse_rungs(text: str) -> tuple[str, tuple[int, ...]]:
         raise argparse.ArgumentTypeError(f"expected STAGE=T,T,.., not {text!r}") from error
 
 
-def _run(options: argparse.Namespace) -> None:
+def _export(options: argparse.Namespace) -> Export:
     source = checkpoint.load(options.checkpoint)
-    exported = export(source, options.output / source.task, dict(options.rungs))
+    destination = options.output / source.task
+    if not options.int8:
+        return export(source, destination, dict(options.rungs))
+    with tempfile.TemporaryDirectory(prefix="unrolled-") as directory:
+        float32 = export(source, Path(directory) / source.task, dict(options.rungs))
+        return quantize(float32.bundle, destination)
+
+
+def _quantize(options: argparse.Namespace) -> Export:
+    source = read_bundle(options.bundle)
+    return quantize(source, options.output / source.manifest.name)
+
+
+def _finish(exported: Export, options: argparse.Namespace) -> None:
     print(exported.report)
     print("\n".join(map(str, exported.rungs)))
+    if exported.bundle.manifest.numerics == "int8":
+        compared = (figure for figure in exported.bundle.manifest.figures if figure.of != "checkpoint")
+        print("\n".join(f"{NUMERICS[f.of]:9} {f.split} {f.metric} {f.value:.4f}" for f in compared))
     print(f"wrote {exported.bundle.path}")
     if not options.no_import:
         from service.bundle.store import import_bundle

@@ -12,6 +12,19 @@ PURPOSES = {
     "forecasting": "Forecasts hourly readings of any number of channels, with quantiles, at any moment.",
 }
 
+FIGURES = {"checkpoint": "checkpoint", "float32": "float32 graphs", "graph": "exported"}
+EXPLAINED = {
+    False: '"Exported" is measured in torch with the rounded weights, which the graphs follow.',
+    True: '"Exported" are the int8 graphs, "float32 graphs" those that they were made from, both run by onnxruntime.',
+}
+NUMERICS = {
+    "float32": "Matrices are stored as float16 in one file for all graphs and computed with as float32; parity was "
+    "proved on the rounded weights.",
+    "int8": "Products whose inputs lie in a range known by construction are of uint8 inputs and int8 weights of 7 "
+    "bits, with constant scales; sums of integers are exact on every processor. All else is float32, its matrices "
+    "stored as float16.",
+}
+
 
 def write(manifest: Manifest, report: Report, directory: Path) -> str:
     """The card of a bundle.
@@ -30,10 +43,10 @@ def write(manifest: Manifest, report: Report, directory: Path) -> str:
         "## Figures\n\n" + _figures(manifest.figures),
         "## Data\n\n" + "\n".join(map(_data, manifest.data)),
         f"Licence of the weights: {manifest.licence}.",
-        f"## How it was made\n\n```\n{manifest.command}\npython -m export runs/{manifest.name}/best\n```",
+        f"## How it was made\n\n```\n{manifest.command}\npython -m export runs/{manifest.name}/best"
+        f"{' --int8' if manifest.numerics == 'int8' else ''}\n```",
         "## Graphs\n\n" + "\n".join(map(_stage, manifest.stages)),
-        f"State of a sequence: {', '.join(map(_tensor, manifest.state))}. Matrices are stored as float16 in one file "
-        "for all graphs and computed with as float32; parity was proved on the rounded weights.",
+        f"State of a sequence: {', '.join(map(_tensor, manifest.state))}. {NUMERICS[manifest.numerics]}",
         "## Parity\n\n" + _parity(report),
     ]
     return "\n\n".join(sections) + "\n"
@@ -42,14 +55,20 @@ def write(manifest: Manifest, report: Report, directory: Path) -> str:
 def _figures(figures: tuple[Figure, ...]) -> str:
     if not figures:
         return "Not measured."
-    exported = {(figure.split, figure.metric): figure.value for figure in figures if figure.of == "graph"}
-    lines = ["| split | figure | checkpoint | exported |", "|---|---|---|---|"]
+    columns = [of for of in FIGURES if of != "float32" or any(figure.of == of for figure in figures)]
+    values: dict[tuple[str, str], dict[str, str]] = {}
     for figure in figures:
-        if figure.of == "checkpoint":
-            value = exported.get((figure.split, figure.metric))
-            shown = "not measured" if value is None else _number(value)
-            lines.append(f"| {figure.split} | {figure.metric} | {_number(figure.value)} | {shown} |")
-    return "\n".join([*lines, "", '"Exported" is measured in torch with the rounded weights, which the graphs follow.'])
+        values.setdefault((figure.split, figure.metric), {})[figure.of] = _number(figure.value)
+    lines = [
+        f"| split | figure | {' | '.join(FIGURES[of] for of in columns)} |",
+        f"|---|---{'|---' * len(columns)}|",
+        *(_row(*key, *(found.get(of, "not measured") for of in columns)) for key, found in values.items()),
+    ]
+    return "\n".join([*lines, "", EXPLAINED["float32" in columns]])
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def _number(value: float) -> str:
@@ -77,10 +96,11 @@ def _parity(report: Report) -> str:
 
 
 def _parity_lines(report: Report) -> Iterator[str]:
-    errors = [check.found for check in report.checks if check.limit]
-    num_exact = len(report.checks) - len(errors)
+    compared = [check for check in report.checks if check.limit]
+    others = {"torch": "torch", "float32": "the float32 graphs"}
     yield (
-        f"Proved at export with onnxruntime {report.onnxruntime} and torch {report.torch}: {len(errors)} comparisons "
-        f"with torch, largest error {max(errors):.1e}; {num_exact} comparisons that must give the same bits (any cut, "
+        f"Proved at export with onnxruntime {report.onnxruntime} and torch {report.torch}: {len(compared)} comparisons "
+        f"with {others[compared[0].name]}, largest error {max(check.found for check in compared):.1e}; "
+        f"{len(report.checks) - len(compared)} comparisons that must give the same bits (any cut, "
         "alone or in any batch). All are in `parity.json`."
     )

@@ -5,7 +5,9 @@ ExportError
 ├── BundleTooLarge      the bundle is larger than a shipped one may be
 ├── DestinationTaken    the directory to write to holds something that is no bundle
 ├── WrongLadder         the rungs that were asked for cannot be served
-└── NotDynamic          the model fixes the number of rows when it is traced
+├── NotDynamic          the model fixes the number of rows when it is traced
+├── QualityLost         int8 graphs are further from the float32 ones than is allowed
+└── NotFloat32          only a float32 bundle can be made an int8 one
 """
 
 
@@ -31,3 +33,11 @@ class WrongLadder(ExportError):
 
 class NotDynamic(ExportError):
     """The model fixes the number of rows when it is traced."""
+
+
+class QualityLost(ExportError):
+    """The int8 graphs do worse on the development data than is allowed."""
+
+
+class NotFloat32(ExportError):
+    """What should be quantized is no bundle of float32 graphs."""

@@ -1,6 +1,7 @@
 """The proof that a bundle's graphs are the model: the same numbers, and the same bits in every batch and every cut.
 
     torch     torch against onnxruntime over five chunks with carried state
+    float32   the same for int8 graphs, against the float32 ones that they were made from: an error to know, not a limit
     batch     a row alone against the same row in batches of 2, 7, 16 and 64
     nan       rows against the same rows beside one of NaN
     steps     single steps against a rung
@@ -37,17 +38,23 @@ NUM_CUTS = 4
 SEED = 1
 
 
-def prove(rungs: Rungs) -> Report:
-    """Run all checks on the graphs of a bundle."""
-    checks = [check for stage in rungs.stages.values() for check in _checks(rungs, stage)]
+def prove(rungs: Rungs, float32: Rungs | None = None) -> Report:
+    """Run all checks on the graphs of a bundle.
+
+    Args:
+        rungs: The graphs.
+        float32: The graphs that they were made from, if they are int8; they are compared with these instead of torch.
+    """
+    checks = [check for stage in rungs.stages.values() for check in _checks(rungs, stage, float32)]
     bar = tqdm(checks, desc="proving parity", unit=" checks", leave=False)
     return Report(tuple(check() for check in bar), onnxruntime=ort.__version__, torch=torch.__version__)
 
 
-def _checks(rungs: Rungs, stage: StagePlan) -> list[Callable[[], Check]]:
+def _checks(rungs: Rungs, stage: StagePlan, float32: Rungs | None) -> list[Callable[[], Check]]:
     """All checks of a stage, but for those that compare a rung with itself."""
     smallest, largest = min(stage.sizes), max(stage.sizes)
-    checks = [partial(check, rungs, stage, size) for check in (_torch, _batch, _nan) for size in stage.sizes]
+    checks = _comparisons(rungs, stage, float32)
+    checks += [partial(check, rungs, stage, size) for check in (_batch, _nan) for size in stage.sizes]
     if stage.name == "forecast":
         return [*checks, *(partial(_horizon, rungs, stage, size) for size in stage.sizes if size < largest)]
     checks += [partial(_steps, rungs, stage, size) for size in stage.sizes if size > 1]
@@ -55,12 +62,30 @@ def _checks(rungs: Rungs, stage: StagePlan) -> list[Callable[[], Check]]:
         checks.append(partial(_cuts, rungs, stage, largest))
     if stage.name == "decode":
         checks.append(partial(_reading, rungs, stage, largest))
-    return list(checks)
+    return checks
+
+
+def _comparisons(rungs: Rungs, stage: StagePlan, float32: Rungs | None) -> list[Callable[[], Check]]:
+    if float32 is None:
+        return [partial(_torch, rungs, stage, size) for size in stage.sizes]
+    # One other token, and everything after it is another text.
+    return [partial(_float32, rungs, float32, stage, size) for size in stage.sizes if stage.name != "decode"]
 
 
 def _torch(rungs: Rungs, stage: StagePlan, size: int) -> Check:
-    rng = np.random.default_rng(SEED)
     graph = stage.build(size).eval()
+    error = _compare(rungs, stage, size, partial(_run_torch, graph, stage))
+    return Check("torch", stage.name, size, error, MAX_ERROR)
+
+
+def _float32(rungs: Rungs, float32: Rungs, stage: StagePlan, size: int) -> Check:
+    error = _compare(rungs, stage, size, partial(float32.run, float32.stages[stage.name], size))
+    return Check("float32", stage.name, size, error, np.inf)
+
+
+def _compare(rungs: Rungs, stage: StagePlan, size: int, reference: Callable[[Arrays, Arrays], Answer]) -> float:
+    """Largest error over chunks; both carry their own state."""
+    rng = np.random.default_rng(SEED)
     # A fresh sequence expects nothing, so all its tokens are equally probable, and torch ranks equals as it likes.
     state = rungs.initial_state(ROWS) if stage.name == "encode" else _read(rungs, rng, ROWS)
     found = expected = Answer({}, state)
@@ -69,7 +94,7 @@ def _torch(rungs: Rungs, stage: StagePlan, size: int) -> Check:
         if not stage.writes:
             found = expected = Answer({}, _read(rungs, rng, ROWS))
         inputs = stage.draw(rng, ROWS, size)
-        expected = _run_torch(graph, stage, inputs, expected.state)
+        expected = reference(inputs, expected.state)
         units = _units(expected.state)
         found = rungs.run(stage, size, inputs, found.state)
         errors = [
@@ -77,7 +102,7 @@ def _torch(rungs: Rungs, stage: StagePlan, size: int) -> Check:
             *(_error(found.state[s.name], expected.state[s.name], s.batch_axis, units) for s in rungs.state_specs),
         ]
         error = float(np.max([error, *errors]))  # unlike max(), this keeps a NaN
-    return Check("torch", stage.name, size, error, MAX_ERROR)
+    return error
 
 
 def _batch(rungs: Rungs, stage: StagePlan, size: int) -> Check:

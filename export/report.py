@@ -1,6 +1,7 @@
 """What a proof of parity found, for people and for the bundle."""
 
 from dataclasses import asdict, dataclass
+from math import inf
 from typing import Any
 
 
@@ -13,7 +14,7 @@ class Check:
         stage: Of the bundle.
         size: The rung; 0 where a check is about all of them.
         found: Largest error, or the number of values whose bits differ.
-        limit: Largest error allowed; 0 where bits are compared.
+        limit: Largest error allowed; 0 where bits are compared, infinite where the error is only told.
     """
 
     name: str
@@ -30,7 +31,7 @@ class Check:
     def __str__(self) -> str:
         """A row of the report's table."""
         found = f"{self.found:.1e}" if self.limit else f"{self.found:.0f} differ"
-        limit = f"{self.limit:.0e}" if self.limit else "same bits"
+        limit = "no limit" if self.limit == inf else f"{self.limit:.0e}" if self.limit else "same bits"
         verdict = "ok" if self.passed else "FAILED"
         return f"{self.name:9} {self.stage:9} {self.size or 'all':>4} {found:>10} {limit:>10}  {verdict}"
 
@@ -57,8 +58,7 @@ class Report:
         """The content of parity.json; a number that JSON does not know is written as text."""
         return {"passed": self.passed, "onnxruntime": self.onnxruntime, "torch": self.torch} | {
             "checks": [
-                {**asdict(check), "found": check.found if check.found < float("inf") else str(check.found)}
-                | {"passed": check.passed}
+                {**asdict(check), "found": _number(check.found), "limit": _number(check.limit), "passed": check.passed}
                 for check in self.checks
             ]
         }
@@ -67,3 +67,7 @@ class Report:
         """The checks as a table."""
         head = f"{'check':9} {'stage':9} {'rung':>4} {'found':>10} {'limit':>10}"
         return "\n".join([head, *map(str, self.checks)])
+
+
+def _number(value: float) -> float | str:
+    return value if value < inf else str(value)

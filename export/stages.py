@@ -136,7 +136,7 @@ def _generation(model: nn.Module, sizes: dict[str, Sizes]) -> tuple[StagePlan, .
         reads=state,
         writes=state,
         build=lambda K: DecodeGraph(model, K),
-        draw=lambda rng, N, K: _draw_sampling(rng, N, K, V),
+        draw=lambda rng, N, K: draw_sampling(rng, N, K, V),
     )
     return encode, decode
 
@@ -151,7 +151,7 @@ def _forecasting(model: nn.Module, sizes: dict[str, Sizes]) -> tuple[StagePlan, 
         reads=state,
         writes=state,
         build=lambda _: UnrolledGraph(model, state, ()),
-        draw=lambda rng, N, T: {"x": _draw_readings(rng, N, T)},
+        draw=lambda rng, N, T: {"x": draw_readings(rng, N, T)},
     )
     forecast = StagePlan(
         name="forecast",
@@ -165,7 +165,7 @@ def _forecasting(model: nn.Module, sizes: dict[str, Sizes]) -> tuple[StagePlan, 
         writes=(),
         build=lambda M: HeadGraph(model, M),
         draw=lambda rng, N, _: {
-            "partial": _draw_readings(rng, N, 1)[:, 0],
+            "partial": draw_readings(rng, N, 1)[:, 0],
             "filled": rng.integers(SEGMENT, size=N),
         },
     )
@@ -191,7 +191,8 @@ def _state_names(model: nn.Module) -> tuple[str, ...]:
     return tuple(tensor.name for tensor in cast(StreamingModel, model).state)
 
 
-def _draw_sampling(rng: np.random.Generator, N: int, K: int, V: int) -> Arrays:
+def draw_sampling(rng: np.random.Generator, N: int, K: int, V: int) -> Arrays:
+    """What K steps of sampling for N rows read: all kinds of settings, and rows that stop at different steps."""
     return {
         "uniforms": rng.random((N, K), dtype=np.float32),
         "temperature": rng.choice(np.array([0.0, 0.5, 1.0, 1.7], dtype=np.float32), size=N),
@@ -201,7 +202,7 @@ def _draw_sampling(rng: np.random.Generator, N: int, K: int, V: int) -> Arrays:
     }
 
 
-def _draw_readings(rng: np.random.Generator, N: int, T: int) -> Array:
+def draw_readings(rng: np.random.Generator, N: int, T: int) -> Array:
     """Days of N channels, float64 (N, T, 24); each has its own level, amplitude and phase, the same in every draw."""
     level, amplitude, phase = np.random.default_rng(0).normal(size=(N, 3)).T.reshape(3, N, 1, 1)
     wave = np.sin(2 * np.pi * (np.arange(SEGMENT) / SEGMENT + phase))

@@ -55,7 +55,11 @@ def save_graph(model: ir.Model, path: Path, weights: WeightFile, properties: dic
         weights: Of the bundle, to be written after the last graph.
         properties: What the file says of itself, for who meets it outside of its bundle.
     """
-    proto = ir.to_proto(model)
+    save_proto(ir.to_proto(model), path, weights, properties)
+
+
+def save_proto(proto: onnx.ModelProto, path: Path, weights: WeightFile, properties: dict[str, str]) -> None:
+    """The same of a graph that is a message already; see `save_graph`."""
     proto.producer_name = "unrolled"
     proto.graph.name = path.stem
     proto.doc_string = ", ".join(f"{key} {value}" for key, value in properties.items())

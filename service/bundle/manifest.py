@@ -115,12 +115,17 @@ Task = Annotated[SentimentTask | GenerationTask | ForecastingTask, Field(discrim
 
 
 class Figure(Part):
-    """A measured quality: `value` of `metric` on `split`, of torch's checkpoint or of the exported graph."""
+    """A measured quality: `value` of `metric` on `split`.
+
+    Attributes:
+        of: "checkpoint" is torch's; "graph" that of what this bundle serves; "float32", in an int8 bundle, that of the
+            float32 graphs that it was made from.
+    """
 
     metric: str
     split: str
     value: float
-    of: Literal["checkpoint", "graph"] = "checkpoint"
+    of: Literal["checkpoint", "float32", "graph"] = "checkpoint"
 
 
 class TrainingData(Part):
@@ -134,7 +139,11 @@ class TrainingData(Part):
 
 
 class Manifest(Part):
-    """What a bundle says of itself."""
+    """What a bundle says of itself.
+
+    Attributes:
+        numerics: What the graphs multiply: float32 numbers, or int8 ones with static scales.
+    """
 
     format_version: Literal[1]
     name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
@@ -146,6 +155,7 @@ class Manifest(Part):
     data: tuple[TrainingData, ...] = ()
     licence: str
     command: str
+    numerics: Literal["float32", "int8"] = "float32"
     files: dict[FileName, Sha256]
 
     def stage(self, name: str) -> Stage:

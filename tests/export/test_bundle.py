@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from export import bundle as bundle_module
+from export import directory as directory_module
 from export.bundle import export
 from export.errors import BundleTooLarge, DestinationTaken, ParityFailed
 from export.rungs import Rungs
@@ -135,7 +136,7 @@ def test_a_bundle_that_is_too_large_is_refused(
     sentiment: Exported, quick: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     quick()
-    monkeypatch.setattr(bundle_module, "MAX_BYTES", 10_000)
+    monkeypatch.setattr(directory_module, "MAX_BYTES", 10_000)
     with pytest.raises(BundleTooLarge, match="10000 are allowed"):
         export(sentiment.checkpoint, tmp_path / "sentiment", SENTIMENT_RUNGS)
     assert contents(tmp_path) == []

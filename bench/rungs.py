@@ -1,0 +1,99 @@
+"""`python -m bench.rungs`: unrolled rungs, float32 and int8, against the fused LSTM operator, in one process by turns.
+
+All three read the same characters from the same state with the weights of the shipped character model. Each round
+gives every graph a few milliseconds; a ratio is the median of the rounds' ratios.
+"""
+
+import time
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+
+from bench.baselines import MODELS
+from bench.figure import Figure
+from bench.fused_rung import fused_rung
+from bench.options import Options
+from bench.raw import draw, zeros
+from bench.report import machine, table
+from export.quantize import RANGES, quantize_graph
+from service.bundle.graph import CPU_PROVIDER, open_graph, session_options
+from service.bundle.manifest import Bundle, read_bundle
+from service.state import Array
+
+STAGE = "encode"
+SIZES = (1, 8, 32)
+ROWS = (1, 16, 64)
+FUSED = "fused"
+# Of the fused operator's rate: for one row, and for 16 and more.
+LIMITS = {"float32": (0.7, 0.85), "int8": (1.0, 1.5)}
+TURN_SECONDS = 0.004
+
+
+def measure(options: Options) -> list[Figure]:
+    """The fused operator's rows a second, and each ladder's as a multiple of it, for all T and N."""
+    bundle = read_bundle(MODELS / "generation")
+    return [
+        figure
+        for T in SIZES
+        for graphs in [open_rungs(bundle, T)]
+        for N in ROWS
+        for figure in _figures(durations(graphs, feeds(bundle, T, N), options), T, N)
+    ]
+
+
+def open_rungs(bundle: Bundle, T: int) -> dict[str, ort.InferenceSession]:
+    """The three graphs of T steps, the fused one first, opened with the options that serve."""
+    stage = bundle.manifest.stage(STAGE)
+    quantized = onnx.load(bundle.file(stage.rungs[T]))
+    quantize_graph(quantized, RANGES[bundle.manifest.task.kind])
+    return {
+        FUSED: _open(fused_rung(bundle, T)),
+        "float32": open_graph(bundle, stage, T),
+        "int8": _open(quantized.SerializeToString()),
+    }
+
+
+def feeds(bundle: Bundle, T: int, N: int) -> dict[str, Array]:
+    """Any characters, and a fresh state."""
+    reads = bundle.manifest.stage(STAGE).reads
+    state = {spec.name: zeros(spec, N, T) for spec in bundle.manifest.state if spec.name in reads}
+    return {**draw(bundle, STAGE, T, N, np.random.default_rng(0)), **state}
+
+
+def durations(
+    graphs: Mapping[str, ort.InferenceSession], inputs: Mapping[str, Array], options: Options
+) -> dict[str, Array]:
+    """Seconds a call of each graph, one number a round."""
+    turns = max(3, round(options.rounds * options.seconds / len(graphs) / TURN_SECONDS / len(SIZES) / len(ROWS)))
+    for graph in graphs.values():
+        _turn(graph, inputs)
+    rounds = [[_turn(graph, inputs) for graph in graphs.values()] for _ in range(turns)]
+    return dict(zip(graphs, np.array(rounds).T, strict=True))
+
+
+def _turn(graph: ort.InferenceSession, inputs: Mapping[str, Array]) -> float:
+    started, calls, elapsed = time.perf_counter(), 0, 0.0
+    while elapsed < TURN_SECONDS:
+        graph.run(None, inputs)
+        calls += 1
+        elapsed = time.perf_counter() - started
+    return elapsed / calls
+
+
+def _figures(seconds: Mapping[str, Array], T: int, N: int) -> Iterator[Figure]:
+    fused = seconds[FUSED]
+    yield Figure(f"T = {T:2}, N = {N:2}: fused LSTM operator", float(T * N / np.median(fused)), "rows/s")
+    for name, (alone, together) in LIMITS.items():
+        limit = alone if N == 1 else together
+        yield Figure(f"T = {T:2}, N = {N:2}: {name} rung of it", float(np.median(fused / seconds[name])), "x", limit)
+
+
+def _open(model: bytes) -> ort.InferenceSession:
+    return ort.InferenceSession(model, session_options(), providers=[CPU_PROVIDER])
+
+
+if __name__ == "__main__":
+    print(machine())
+    print(table(measure(Options())))

@@ -1,0 +1,103 @@
+"""A float32 bundle becomes an int8 one: its graphs rewritten, proved again, and measured beside the ones they were.
+
+Needs the bundle alone, no checkpoint. Tokenizer, state, stages and ladder stay, so that it takes the bundle's place.
+"""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import onnx
+
+from export import card
+from export.bundle import CARD, PARITY, WEIGHTS, Export, summarise
+from export.directory import check_destination, checksums, finish, new_directory, replace
+from export.errors import NotFloat32, ParityFailed
+from export.parity import prove
+from export.quality import MEASURES, measure
+from export.quantize import RANGES, quantize_graph
+from export.rungs import Rungs
+from export.served import plans
+from export.weight_file import WeightFile, save_proto
+from service.bundle.manifest import Bundle, Figure, read_bundle
+from training.data.source import DataError
+
+
+def quantize(source: Bundle, destination: Path) -> Export:
+    """Write the int8 bundle of a float32 one.
+
+    Args:
+        source: The float32 bundle.
+        destination: Directory of the int8 bundle; a bundle that is there is replaced.
+
+    Raises:
+        NotFloat32: The source is an int8 bundle, or the destination is the source.
+        ParityFailed: The graphs do not give a row the same bits in every batch and every cut.
+        QualityLost: The graphs do worse on the development data than is allowed.
+        DestinationTaken: The destination holds something that is no bundle.
+    """
+    _check_source(source, destination)
+    check_destination(destination)
+    stages = plans(source)
+    with new_directory(destination) as directory:
+        nodes = _write_graphs(source, directory)
+        _copy_tokenizer(source, directory)
+        update = {"numerics": "int8", "files": checksums(directory)}
+        draft = Bundle(directory, source.manifest.model_copy(update=update), "draft")
+        rungs, float32 = Rungs(draft, stages), Rungs(source, stages)
+        report = prove(rungs, float32)
+        if not report.passed:
+            raise ParityFailed(f"rows differ from batch to batch; nothing was written to {destination}\n{report}")
+        figures = (*_of_checkpoint(source), *_measured(source, float32, draft, rungs))
+        manifest = draft.manifest.model_copy(update={"figures": figures})
+        (directory / PARITY).write_text(json.dumps(report.as_json(), indent=1) + "\n", encoding="utf-8")
+        (directory / CARD).write_text(card.write(manifest, report, directory), encoding="utf-8")
+        summaries = summarise(directory, manifest, nodes, rungs)
+        finish(directory, manifest)
+        replace(directory, destination)
+    return Export(read_bundle(destination), report, summaries)
+
+
+def _check_source(source: Bundle, destination: Path) -> None:
+    if source.manifest.numerics != "float32":
+        raise NotFloat32(f"{source.path} is an {source.manifest.numerics} bundle")
+    if destination.resolve() == source.path.resolve():
+        raise NotFloat32(f"{destination} is the float32 bundle, which is kept: give another --output")
+
+
+def _write_graphs(source: Bundle, directory: Path) -> dict[tuple[str, int], int]:
+    """Rewrite all rungs; returns the number of nodes of each."""
+    weights = WeightFile(WEIGHTS)
+    nodes: dict[tuple[str, int], int] = {}
+    for stage in source.manifest.stages:
+        for size, file in stage.rungs.items():
+            model = onnx.load(source.file(file))
+            quantize_graph(model, RANGES[source.manifest.task.kind])
+            properties = {prop.key: prop.value for prop in model.metadata_props} | {"numerics": "int8"}
+            save_proto(model, directory / file, weights, properties)
+            nodes[stage.name, size] = len(model.graph.node)
+    weights.write(directory)
+    return nodes
+
+
+def _copy_tokenizer(source: Bundle, directory: Path) -> None:
+    tokenizer = getattr(source.manifest.task, "tokenizer", None)
+    if tokenizer is not None:
+        shutil.copyfile(source.file(tokenizer), directory / tokenizer)
+
+
+def _of_checkpoint(source: Bundle) -> list[Figure]:
+    return [figure for figure in source.manifest.figures if figure.of == "checkpoint"]
+
+
+def _measured(source: Bundle, float32: Rungs, draft: Bundle, rungs: Rungs) -> list[Figure]:
+    """The figure of the development data with float32 and with int8; left out, and said, without the data."""
+    print("measuring float32 and int8 on the development data", file=sys.stderr)
+    try:
+        before, after = measure(source, float32), measure(draft, rungs)
+    except DataError as error:
+        print(f"not measured: {error}", file=sys.stderr)
+        return []
+    MEASURES[source.manifest.task.kind].check(before.value, after.value)
+    return [before.model_copy(update={"of": "float32"}), after]

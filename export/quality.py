@@ -1,0 +1,158 @@
+"""What a bundle's graphs are worth on the development data, asked through onnxruntime as they are served.
+
+One figure for each task, the one by which int8 graphs are compared with the float32 ones that they were made from.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from export.errors import QualityLost
+from export.rungs import Rungs
+from service.bundle.manifest import Bundle, Figure
+from training.data import etth1, sst2, tinyshakespeare
+from training.models.forecasting import ForecastingModel
+from training.models.streaming import Tensors
+from training.tasks import forecast_errors
+from training.tasks.sentiment import group_by_length
+
+SPLIT = "dev"
+HORIZON = 96
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A figure, and how much of it int8 may cost.
+
+    Args:
+        metric: Its name in the manifest.
+        ask: Measures it.
+        allowed: The worst value allowed, from that of the float32 graphs.
+        better: Whether "lower" or "higher" values are better.
+    """
+
+    metric: str
+    ask: Callable[[Bundle, Rungs], float]
+    allowed: Callable[[float], float]
+    better: str
+
+    def check(self, float32: float, int8: float) -> None:
+        """Compare.
+
+        Raises:
+            QualityLost: int8 costs more than is allowed.
+        """
+        limit = self.allowed(float32)
+        if not (int8 <= limit if self.better == "lower" else int8 >= limit):
+            raise QualityLost(
+                f"{SPLIT} {self.metric} is {int8:.4f} in int8 and {float32:.4f} in float32; {limit:.4f} is allowed"
+            )
+
+
+def nats_per_char(bundle: Bundle, rungs: Rungs) -> float:
+    """Of one stateful pass over the text."""
+    tokenizer = Tokenizer.from_file(str(bundle.file("tokenizer.json")))
+    text = tinyshakespeare.split(tinyshakespeare.load())[SPLIT]
+    ids = np.array(tokenizer.encode(text).ids)
+    stage = rungs.stages["encode"]
+    state, total, start = rungs.initial_state(1), 0.0, 0
+    while start < len(ids) - 1:
+        T = max(size for size in stage.sizes if size < len(ids) - start)
+        answer = rungs.run(stage, T, {"x": ids[None, start : start + T]}, state)
+        total -= float(_log_likelihoods(answer.outputs["logits"][0], ids[start + 1 : start + T + 1]).sum())
+        state, start = answer.state, start + T
+    return total / (len(ids) - 1)
+
+
+def _log_likelihoods(logits: NDArray[np.float32], tokens: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Of each token (T,) under the logits (T, V) before it."""
+    relative = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    chosen = np.take_along_axis(relative, tokens[:, None], axis=1)[:, 0]
+    return np.asarray(chosen - np.log(np.exp(relative).sum(axis=1)))
+
+
+def accuracy(bundle: Bundle, rungs: Rungs) -> float:
+    """Share of sentences whose label is right after their last word."""
+    tokenizer = Tokenizer.from_file(str(bundle.file("tokenizer.json")))
+    stage = rungs.stages["encode"]
+    correct = examples = 0
+    for group in group_by_length(tokenizer, sst2.load(SPLIT)):
+        N, T = group.ids.shape
+        answer = rungs.run_cut(stage, {"x": group.ids}, rungs.initial_state(N), cut(stage.sizes, T))
+        correct += int((answer.outputs["logits"][:, -1].argmax(axis=1) == group.labels).sum())
+        examples += N
+    return correct / examples
+
+
+def mse(_: Bundle, rungs: Rungs) -> float:
+    """Of fresh sessions that have read 96 standardised readings, 96 readings ahead."""
+    table = etth1.load()
+    readings = etth1.fit_scaler(table).standardize(table.readings)[: etth1.SPLITS[SPLIT].stop]
+    model = cast(ForecastingModel, GraphForecaster(rungs))
+    return forecast_errors.windowed(model, readings, etth1.SPLITS[SPLIT], HORIZON)["mse"]
+
+
+class GraphForecaster:
+    """A forecaster's graphs in the place of its torch model, as far as windows need it."""
+
+    def __init__(self, rungs: Rungs) -> None:
+        self._rungs = rungs
+
+    def initial_state(self, N: int) -> Tensors:
+        """The state of N channels without a reading."""
+        return _as_tensors(self._rungs.initial_state(N))
+
+    def unroll(self, x: Tensor, state: Tensors) -> tuple[Tensors, Tensors]:
+        """Advance by whole segments, (N, T, 24)."""
+        stage = self._rungs.stages["encode"]
+        answer = self._rungs.run_cut(stage, {"x": x.numpy()}, _as_arrays(state), cut(stage.sizes, x.shape[1]))
+        return {}, _as_tensors(answer.state)
+
+    def forecast(self, state: Tensors, partial: Tensor, filled: Tensor, segments: int) -> Tensors:
+        """The readings to come: mean (N, M * 24) and quantiles (N, M * 24, Q)."""
+        stage = self._rungs.stages["forecast"]
+        size = min(size for size in stage.sizes if size >= segments)
+        inputs = {"partial": partial.numpy(), "filled": filled.numpy()}
+        outputs = _as_tensors(self._rungs.run(stage, size, inputs, _as_arrays(state)).outputs)
+        return {name: values[:, :segments].flatten(1, 2) for name, values in outputs.items()}
+
+
+def cut(sizes: tuple[int, ...], length: int) -> list[int]:
+    """A length as a sum of rungs, the largest first."""
+    pieces: list[int] = []
+    for size in sorted(sizes, reverse=True):
+        pieces += [size] * ((length - sum(pieces)) // size)
+    return pieces
+
+
+MEASURES = {
+    "generation": Measure("nats_per_char", nats_per_char, lambda float32: 1.01 * float32, "lower"),
+    "sentiment": Measure("accuracy", accuracy, lambda float32: float32 - 0.003, "higher"),
+    "forecasting": Measure(
+        f"mse_l{forecast_errors.LOOK_BACK}_h{HORIZON}", mse, lambda float32: 1.01 * float32, "lower"
+    ),
+}
+
+
+def measure(bundle: Bundle, rungs: Rungs) -> Figure:
+    """The figure of a bundle.
+
+    Raises:
+        DataError: The data cannot be had.
+    """
+    asked = MEASURES[bundle.manifest.task.kind]
+    return Figure(metric=asked.metric, split=SPLIT, value=asked.ask(bundle, rungs), of="graph")
+
+
+def _as_tensors(arrays: Mapping[str, NDArray[np.generic]]) -> Tensors:
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+def _as_arrays(tensors: Tensors) -> dict[str, NDArray[np.generic]]:
+    return {name: tensor.numpy() for name, tensor in tensors.items()}

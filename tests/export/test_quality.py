@@ -1,0 +1,84 @@
+"""Figures asked of graphs are those of the model."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from export import quality
+from export.quality import GraphForecaster, cut, measure
+from export.rungs import Rungs
+from export.served import plans
+from service.bundle.manifest import Figure, read_bundle
+from tests.export.conftest import CHARACTERS, WORDS, Exported
+from training.data.sst2 import Example
+from training.data.tinyshakespeare import split
+from training.models.generation import GenerationModel
+from training.tasks import forecast_errors
+
+
+def ask(exported: Exported) -> Figure:
+    return measure(exported.bundle, Rungs(exported.bundle, plans(exported.bundle)))
+
+
+def test_a_text_costs_what_torch_says(generation: Exported, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    text = "".join(rng.choice(list(CHARACTERS), 400))
+    monkeypatch.setattr(quality.tinyshakespeare, "load", lambda: text)
+    ids = torch.tensor([sorted(CHARACTERS).index(character) for character in split(text)["dev"]])
+    model = generation.model
+    assert isinstance(model, GenerationModel)
+    outputs, _ = model.unroll(ids[None, :-1], model.initial_state(1))
+    figure = ask(generation)
+    assert (figure.metric, figure.split, figure.of) == ("nats_per_char", "dev", "graph")
+    assert figure.value == pytest.approx(float(cross_entropy(outputs["logits"][0], ids[1:])), abs=1e-5)
+
+
+def test_sentences_are_judged_after_their_last_word(sentiment: Exported, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = WORDS.split()
+    sentences = [" ".join(words[start : start + length]) for start in range(6) for length in (1, 2, 5, 7)]
+    labels = [_label(sentiment, sentence) for sentence in sentences]
+    wrong = 7
+    examples = [
+        Example(sentence=sentence, label=1 - label if i < wrong else label)
+        for i, (sentence, label) in enumerate(zip(sentences, labels, strict=True))
+    ]
+    monkeypatch.setattr(quality.sst2, "load", lambda _: examples)
+    assert ask(sentiment).value == pytest.approx(1 - wrong / len(examples))
+
+
+def _label(sentiment: Exported, sentence: str) -> int:
+    tokenizer = sentiment.checkpoint.definition.tokenizer
+    assert tokenizer is not None
+    rungs = sentiment.open()
+    x = np.array([tokenizer.encode(sentence).ids])
+    answer = rungs.run_cut(rungs.stages["encode"], {"x": x}, rungs.initial_state(1), [1] * x.shape[1])
+    return int(answer.outputs["logits"][0, -1].argmax())
+
+
+def test_graphs_forecast_what_the_model_forecasts(forecasting: Exported) -> None:
+    readings = np.random.default_rng(0).normal(size=(300, 2)).cumsum(axis=0)
+    horizon, rows = 48, range(200, 260)
+    found, expected = (
+        forecast_errors.windowed(model, readings, rows, horizon)  # type: ignore[arg-type]
+        for model in (GraphForecaster(forecasting.open()), forecasting.model)
+    )
+    assert found == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_length_is_cut_into_the_largest_rungs_first() -> None:
+    assert cut((1, 3, 8), 22) == [8, 8, 3, 3]
+    assert cut((1, 3, 8), 2) == [1, 1]
+
+
+@pytest.mark.data
+@pytest.mark.skipif(
+    not os.environ.get("UNROLLED_DATA_DIR"), reason="UNROLLED_DATA_DIR names no directory with the data"
+)
+def test_the_shipped_graphs_are_as_accurate_as_the_card_says() -> None:
+    bundle = read_bundle(Path(__file__).parents[2] / "models" / "sentiment")
+    claimed = next(f.value for f in bundle.manifest.figures if (f.metric, f.of) == ("accuracy", "graph"))
+    assert measure(bundle, Rungs(bundle, plans(bundle))).value == claimed

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,8 @@ from service.one_write import OneWriteProtocol
 from service.port_lock import hold_port
 
 BACKLOG = 2048
+# How long a client's kernel may take nothing of what was sent: beyond it the connection breaks, whoever waits for it.
+UNREAD_MILLISECONDS = 20_000
 KEEP_ALIVE_SECONDS = 75
 
 
@@ -87,6 +90,8 @@ def _shared_socket(family: int, address: Any) -> socket.socket:  # noqa: ANN401 
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    if sys.platform == "linux":
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_MILLISECONDS)
     listener.bind(address)
     listener.listen(BACKLOG)
     return listener

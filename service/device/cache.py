@@ -67,8 +67,8 @@ class StateTensors:
     def __init__(self, pool: RowPool, num_rows: int) -> None:
         self._pool = pool
         self._num_rows = num_rows
-        self.before = self._empty()
-        self.after = self._empty()
+        self.before = self._zeros()
+        self.after = self._zeros()
         inputs = {"pool": pool.tensor, "slots": pool.device.zeros([num_rows], "int64")}
         self._fetch = BoundGraph(pool.fetch, inputs, self._words(self.before), capture=num_rows)
 
@@ -94,8 +94,8 @@ class StateTensors:
         for name, values in layout.batch(filled).tensors(self.before).items():
             self.before[name].update_inplace(np.ascontiguousarray(values))
 
-    def _empty(self) -> dict[str, ort.OrtValue]:
-        return {spec.name: self._pool.device.empty(self._shape(spec), spec.dtype) for spec in self._pool.state}
+    def _zeros(self) -> dict[str, ort.OrtValue]:
+        return {spec.name: self._pool.device.zeros(self._shape(spec), spec.dtype) for spec in self._pool.state}
 
     def _words(self, tensors: Mapping[str, ort.OrtValue]) -> dict[str, Words]:
         memory = self._pool.device.memory

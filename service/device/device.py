@@ -47,10 +47,6 @@ class Device:
         options = {**self.options, **(self.capture_options if is_captured else {})}
         return [(self.provider, options), *([CPU_PROVIDER] if self.provider != CPU_PROVIDER else [])]
 
-    def empty(self, shape: Sequence[int], dtype: str) -> ort.OrtValue:
-        """A tensor of that shape with undefined content."""
-        return ort.OrtValue.ortvalue_from_shape_and_type(list(shape), np.dtype(dtype).type, self.memory, 0)
-
     def zeros(self, shape: Sequence[int], dtype: str) -> ort.OrtValue:
         """A tensor of zeros."""
         return ort.OrtValue.ortvalue_from_numpy(np.zeros(shape, dtype), self.memory, 0)

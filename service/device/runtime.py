@@ -4,9 +4,8 @@ import logging
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from onnxruntime import InferenceSession, OrtValue
+from onnxruntime import OrtValue
 
-from service.bundle.errors import BundleGraphMismatch
 from service.bundle.graph import open_graph
 from service.bundle.manifest import Bundle, Stage, TensorSpec
 from service.device.bound import BoundGraph
@@ -97,27 +96,30 @@ class DeviceRuntime:
         return next(size for size in self._sizes if num_rows <= size)
 
     def _open(self, stage: Stage, length: int, state: Mapping[int, StateTensors]) -> dict[int, BoundGraph]:
-        session = self._session(stage, length)
+        if self._device.capture_options:
+            try:
+                graphs = self._bound(stage, length, state, is_captured=True)
+                graphs[self._sizes[0]].run()  # some are refused when they are opened, others when they are recorded
+            except Exception as error:  # onnxruntime's own errors share no base class
+                logger.warning("%s: %s %d is not recorded, so slower: %s", self.bundle.tag, stage.name, length, error)
+            else:
+                return graphs
+        return self._bound(stage, length, state, is_captured=False)
+
+    def _bound(
+        self, stage: Stage, length: int, state: Mapping[int, StateTensors], is_captured: bool
+    ) -> dict[int, BoundGraph]:
+        session = open_graph(self.bundle, stage, length, self._device.providers(is_captured))
         self._device.check(session)
         graphs = {}
         for size, own in state.items():
-            inputs = self._empty(stage.inputs, size, length) | {name: own.before[name] for name in stage.reads}
-            outputs = self._empty(stage.outputs, size, length) | {f"{n}_next": own.after[n] for n in stage.writes}
+            inputs = self._zeros(stage.inputs, size, length) | {name: own.before[name] for name in stage.reads}
+            outputs = self._zeros(stage.outputs, size, length) | {f"{n}_next": own.after[n] for n in stage.writes}
             graphs[size] = BoundGraph(session, inputs, outputs, capture=size)
         return graphs
 
-    def _session(self, stage: Stage, length: int) -> InferenceSession:
-        try:
-            return open_graph(self.bundle, stage, length, self._device.providers(is_captured=True))
-        except BundleGraphMismatch as error:  # a graph with a part that runs on the CPU cannot be recorded
-            session = open_graph(self.bundle, stage, length, self._device.providers(is_captured=False))
-            logger.warning(
-                "%s: runs of %s %d are not recorded, so slower: %s", self.bundle.tag, stage.name, length, error
-            )
-            return session
-
-    def _empty(self, specs: Sequence[TensorSpec], size: int, length: int) -> dict[str, OrtValue]:
-        return {spec.name: self._device.empty(_shape(spec, size, length), spec.dtype) for spec in specs}
+    def _zeros(self, specs: Sequence[TensorSpec], size: int, length: int) -> dict[str, OrtValue]:
+        return {spec.name: self._device.zeros(_shape(spec, size, length), spec.dtype) for spec in specs}
 
 
 def as_array(rows: Sequence[bytes]) -> Array:

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from service.bundle.graph import CPU_PROVIDER
 from service.bundle.manifest import Bundle, Stage
+from service.device.bound import BoundGraph
 from service.device.device import CPU, Device, batch_sizes
 from service.device.runtime import NEXT_ROW, ROW, DeviceRuntime, as_array
 from service.runtime import ProviderMissing, Runtime
@@ -98,6 +100,21 @@ def test_a_provider_that_onnxruntime_leaves_out_is_missed(generation: Bundle) ->
     runtime = Runtime(generation)
     with pytest.raises(ProviderMissing, match="could not start NoSuchProvider"):
         Device("cpu", "NoSuchProvider").check(runtime._rungs["encode", 1].session)
+
+
+def test_a_graph_that_cannot_be_recorded_runs_all_the_same(
+    generation: Bundle, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: BoundGraph) -> None:
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    monkeypatch.setattr(BoundGraph, "run", refuse)
+    recording = Device("cpu", CPU_PROVIDER, capture_options={"arena": "1"})
+    device = DeviceRuntime(generation, recording, SIZES, CACHE_BYTES)
+    monkeypatch.undo()
+    assert "encode 8 is not recorded, so slower: operation not permitted" in caplog.text
+    stage = generation.manifest.stage("encode")
+    assert len(on_device(device, stage, 8, random_inputs(stage, N, 8), [device.pool.layout.initial] * N)[-1]) == N
 
 
 def test_batches_are_filled_up_to_few_sizes() -> None:

@@ -212,7 +212,7 @@ class LSTMCell(nn.Module):
     def advance(self, projected_t: Tensor, h_prev: Tensor, c_prev: Tensor) -> tuple[Tensor, Tensor]:
         """h_t and c_t, (N, H) each, from the projected input (N, 4H) and the previous h and c (N, H)."""
         H = self.hidden_size
-        gates = projected_t + h_prev @ self.Wh
+        gates = torch.addmm(projected_t, h_prev, self.Wh)
         ifo, g = torch.split(gates, [3 * H, H], dim=-1)
         i, f, o = torch.split(torch.sigmoid(ifo), H, dim=-1)
         c_t = f * c_prev + i * torch.tanh(g)

@@ -38,7 +38,17 @@ def check_settings() -> None:
         open_store(SessionSettings())
     except (SettingUnknown, ValidationError, ProviderMissing, StoreUnknown) as error:
         raise CannotStart(str(error)) from error
+    check_store(ServerSettings(), SessionSettings())
     check_callers(ServerSettings(), KeySettings())
+
+
+def check_store(server: ServerSettings, sessions: SessionSettings) -> None:
+    """Raise CannotStart where workers would not see one another's sessions."""
+    if server.workers > 1 and sessions.store.startswith("memory:"):
+        raise CannotStart(
+            f"UNROLLED_STORE={sessions.store} is the memory of one process, but UNROLLED_WORKERS={server.workers}: "
+            "take lmdb:// or redis://, or one worker"
+        )
 
 
 def check_callers(server: ServerSettings, keys: KeySettings) -> None:

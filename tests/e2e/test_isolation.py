@@ -92,7 +92,7 @@ def test_anothers_session_is_as_if_it_had_never_existed(
 
 def test_a_checkpoints_own_record_is_no_session(callers: dict[str, httpx.Client], of_ann: str) -> None:
     for owner in ("ann", "bob"):
-        assert callers[owner].get(f"/sessions/{of_ann}~here").status_code == 404
+        assert callers[owner].get(f"/sessions/{of_ann}~here~1").status_code == 404
 
 
 def test_lists_show_ones_own_sessions_only(callers: dict[str, httpx.Client], of_ann: str) -> None:

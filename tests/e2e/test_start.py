@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.e2e.asking import open_session, step
 from tests.e2e.server import ROOT, Server, environment, free_port
 
 pytestmark = pytest.mark.e2e
@@ -42,6 +43,21 @@ def test_a_setting_that_cannot_be_meant_stops_the_start(home: Path, setting: str
     done = _started(home, **{setting: value})
     assert done.returncode != 0
     assert reason in done.stderr
+
+
+def test_workers_that_would_not_see_one_anothers_sessions_do_not_start(home: Path) -> None:
+    done = _started(home, UNROLLED_STORE="memory://", UNROLLED_WORKERS="2")
+    assert done.returncode != 0
+    assert "UNROLLED_STORE=memory:// is the memory of one process, but UNROLLED_WORKERS=2" in done.stderr
+
+
+def test_a_second_service_on_the_same_second_port_is_refused_and_hurts_nobody(
+    server: Server, client: httpx.Client, fast: httpx.Client, home: Path
+) -> None:
+    done = _started(home, UNROLLED_FAST_PORT=str(server.fast_port))
+    assert done.returncode != 0
+    assert f"port {server.fast_port}" in done.stderr
+    assert step(fast, open_session(client, "sentiment"), {"ids": [1]})
 
 
 def test_a_damaged_copy_in_the_model_store_stops_the_start_and_says_what_to_do(home: Path) -> None:

@@ -31,7 +31,7 @@ class SumModel(ServedModel[TextStep]):
     def __init__(self, bundle: Bundle, engine: Engine) -> None:
         super().__init__(bundle, engine)
         self.go = asyncio.Event()
-        self.num_computed = 0
+        self.num_computed = self.num_waiting = 0
 
     def initial_state(self) -> SequenceState:
         return SequenceState((self.layout.initial,), ("",))
@@ -52,7 +52,11 @@ class SumModel(ServedModel[TextStep]):
     async def step(self, state: SequenceState, inputs: TextStep, seed: int) -> tuple[dict[str, Any], SequenceState]:
         self.num_computed += 1
         if inputs.text == "wait":
-            await self.go.wait()
+            self.num_waiting += 1
+            try:
+                await self.go.wait()
+            finally:
+                self.num_waiting -= 1
         if inputs.text == "fail":
             raise RuntimeError("the model failed")
         text = state.pending.decode() + inputs.text

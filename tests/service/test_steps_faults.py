@@ -56,7 +56,10 @@ async def test_a_step_that_is_called_off_commits_nothing(process: Process, store
     num_swaps = len(store.swaps)
     step = process.begin(session_id, "wait", 0)
     await settle()
+    assert process.model.num_waiting == 1
     process.steps.call_off(step.turn)
+    await settle()
+    assert process.model.num_waiting == 0
     process.model.go.set()
     await settle()
     assert len(store.swaps) == num_swaps

@@ -3,6 +3,7 @@
 import pytest
 
 from service.errors import NumericsChanged
+from service.forms import ForkRequest, RollbackRequest
 from service.turn import Ask
 from tests.fakes.process import Clock, Process, outputs
 from tests.fakes.stores import FaultyStore
@@ -68,3 +69,16 @@ async def test_a_fresh_session_has_no_numerics_to_change(store: FaultyStore) -> 
         session_id = await elsewhere.create()
     async with Process(store, numerics=HERE) as process:
         assert not (await process.text(session_id, "a")).is_numerics_changed
+
+
+async def test_a_return_to_a_state_is_a_return_to_its_numerics(store: FaultyStore) -> None:
+    session_id = await moved(store)
+    async with Process(store, numerics=HERE) as process:
+        await process.travel.save("ann", session_id, "there")
+        await process.text(session_id, "d", allow_numerics_change=True)
+        await process.travel.roll_back("ann", session_id, RollbackRequest(checkpoint="there"))
+        with pytest.raises(NumericsChanged):
+            await process.text(session_id, "d")
+        fork = await process.travel.fork("ann", session_id, ForkRequest())
+        with pytest.raises(NumericsChanged):
+            await process.text(fork.session_id, "d")

@@ -123,3 +123,21 @@ async def test_a_loser_that_is_late_is_not_tried_again(store: FaultyStore) -> No
         with pytest.raises(DeadlineExceeded):
             await step
         assert (await store.stored(session_id)).step == 1
+
+
+async def test_a_loser_can_be_called_off_while_it_tries_again(process: Process, store: FaultyStore) -> None:
+    session_id = await process.create()
+    store.may_swap.clear()
+    step = process.begin(session_id, "ab")
+    await until(lambda: store.num_held == 1)
+    await store.change(session_id, step=1)
+    store.may_load.clear()
+    store.may_swap.set()
+    await until(lambda: store.num_held == 1)
+    process.steps.call_off(step.turn)
+    with pytest.raises(DeadlineExceeded):
+        await step.result()
+    store.may_load.set()
+    await settle()
+    assert (await store.stored(session_id)).step == 1
+    assert await process.count(session_id) == 0

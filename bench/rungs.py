@@ -1,7 +1,7 @@
 """`python -m bench.rungs`: unrolled rungs, float32 and int8, against the fused LSTM operator, in one process by turns.
 
-All three read the same characters from the same state with the weights of the shipped character model. Each round
-gives every graph a few milliseconds; a ratio is the median of the rounds' ratios.
+All three read the same characters from the same state with the weights of the shipped character model. Each turn
+is a few milliseconds; a ratio is the median of the ratios of turns that followed each other.
 """
 
 import time
@@ -29,6 +29,7 @@ FUSED = "fused"
 # Of the fused operator's rate: for one row, and for 16 and more.
 LIMITS = {"float32": (0.7, 0.85), "int8": (1.0, 1.5)}
 TURN_SECONDS = 0.004
+TURNS = 20  # a round; short ones in quick alternation, since neighbours on the processor come and go
 
 
 def measure(options: Options) -> list[Figure]:
@@ -65,11 +66,10 @@ def feeds(bundle: Bundle, T: int, N: int) -> dict[str, Array]:
 def durations(
     graphs: Mapping[str, ort.InferenceSession], inputs: Mapping[str, Array], options: Options
 ) -> dict[str, Array]:
-    """Seconds a call of each graph, one number a round."""
-    turns = max(3, round(options.rounds * options.seconds / len(graphs) / TURN_SECONDS / len(SIZES) / len(ROWS)))
+    """Seconds a call of each graph, one number a turn."""
     for graph in graphs.values():
         _turn(graph, inputs)
-    rounds = [[_turn(graph, inputs) for graph in graphs.values()] for _ in range(turns)]
+    rounds = [[_turn(graph, inputs) for graph in graphs.values()] for _ in range(TURNS * options.rounds)]
     return dict(zip(graphs, np.array(rounds).T, strict=True))
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from bench.baselines import MODELS
 from bench.options import Options
-from bench.rungs import FUSED, LIMITS, durations, feeds, open_rungs
+from bench.rungs import FUSED, LIMITS, TURNS, durations, feeds, open_rungs
 from service.bundle.manifest import read_bundle
 
 BUNDLE = read_bundle(MODELS / "generation")
@@ -26,8 +26,8 @@ def test_the_fused_operator_and_both_ladders_answer_alike(T: int, N: int) -> Non
         assert not np.array_equal(rough, exact)
 
 
-def test_every_graph_has_its_turn_in_every_round() -> None:
+def test_all_graphs_have_as_many_turns() -> None:
     graphs = open_rungs(BUNDLE, 1)
-    seconds = durations(graphs, feeds(BUNDLE, 1, 2), Options(rounds=1, seconds=0.2))
-    assert {name: len(values) for name, values in seconds.items()} == dict.fromkeys(graphs, 3)
+    seconds = durations(graphs, feeds(BUNDLE, 1, 2), Options(rounds=1))
+    assert {name: len(values) for name, values in seconds.items()} == dict.fromkeys(graphs, TURNS)
     assert all((values > 0).all() for values in seconds.values())

@@ -19,8 +19,9 @@ OTHER = rng.normal(size=(C, H)).astype(np.float32)
 BIAS = rng.normal(size=H).astype(np.float32)
 
 
-def make_model() -> onnx.ModelProto:
-    """y = x W, z = x OTHER^T^T + b."""
+def make_model(matrix: NDArray[np.float32] = W) -> onnx.ModelProto:
+    """y = x matrix, z = x other^T^T + b."""
+    other = OTHER if matrix is W else matrix
     nodes = [
         helper.make_node("Cast", ["layers.0.Wh.float16"], ["layers.0.Wh"], to=TensorProto.FLOAT),
         helper.make_node("MatMul", ["x", "layers.0.Wh"], ["y"], "product"),
@@ -28,9 +29,9 @@ def make_model() -> onnx.ModelProto:
     ]
     x, y, z = (
         helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", width])
-        for name, width in (("x", C), ("y", H), ("z", H))
+        for name, width in (("x", len(matrix)), ("y", H), ("z", H))
     )
-    weights = {"layers.0.Wh.float16": W.astype(np.float16), "other": OTHER.T.copy(), "b": BIAS}
+    weights = {"layers.0.Wh.float16": matrix.astype(np.float16), "other": other.T.copy(), "b": BIAS}
     tensors = [numpy_helper.from_array(values, name) for name, values in weights.items()]
     graph = helper.make_graph(nodes, "products", [x], [y, z], tensors)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
@@ -122,3 +123,15 @@ def test_a_column_of_zeros_stays_one() -> None:
 
 def test_two_products_of_the_largest_numbers_fit_into_int16() -> None:
     assert 2 * 255 * LARGEST_WEIGHT < 2**15
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+@pytest.mark.parametrize("rows", [1, 3, 16])
+def test_the_largest_sums_are_exact_on_this_processor(rows: int, sign: int) -> None:
+    """With weights to 127 they are not where VNNI is missing: pairs of products saturate."""
+    wide = 256
+    matrix = np.full((wide, H), sign, dtype=np.float32)
+    model = make_model(matrix)
+    quantize_graph(model, {"layers.0.Wh": 1.0})
+    x = np.ones((rows, wide), dtype=np.float32)
+    assert np.array_equal(run(model, x)[0], simulate(x, matrix, 1.0))

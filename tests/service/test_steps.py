@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from service.errors import InvalidInput, QueueFull, SessionGone, SessionUnknown, StepConflict, VersionUnknown
-from service.steps import MAX_KEPT_ANSWER_BYTES
+from service.step_rules import MAX_KEPT_ANSWER_BYTES
 from service.turn import Answer, Ask
 from tests.fakes.graphs import BAD, POISON, logits_of
 from tests.fakes.process import Clock, Process, outputs

@@ -1,0 +1,118 @@
+"""What a step computes: one run of a graph for tensors, as many as it takes in the model's own language."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import aclosing
+from typing import Any, Protocol
+
+import orjson
+
+from service.digest import inputs_digest, tensors_digest
+from service.errors import InvalidInput, NotStreamable
+from service.forms import CharacterStep, Form
+from service.job import RowJob
+from service.sampling import derived_seed
+from service.state import Array, SequenceState
+from service.tasks.generation import Finished, GenerationModel
+from service.tasks.task import ServedModel
+from service.turn import Turn
+
+ENCODE = "encode"
+
+
+class Outcome(Protocol):
+    """Who is told what becomes of a computation."""
+
+    def is_settled(self, turn: Turn, digest: bytes) -> bool:
+        """Whether a turn is answered without computing; else its step and state are set. Raises refusals."""
+
+    def complete(self, turn: Turn, outputs: bytes, state: SequenceState) -> None:
+        """A turn has its outputs, JSON, and the state after it."""
+
+    def fail(self, turn: Turn, error: Exception) -> None:
+        """A turn cannot be computed."""
+
+
+def begin(turn: Turn, outcome: Outcome) -> RowJob | None:
+    """Begin to compute a turn; the job, where it is one that the caller should hand to the engine with others.
+
+    Raises:
+        ServiceError: It is refused.
+    """
+    ask, inputs = turn.ask, turn.ask.inputs or {}
+    if ask.on_piece is not None and inputs.get("generate") is None:
+        raise NotStreamable('only {"generate": ...} is answered as a stream')
+    try:
+        if ask.values is not None:
+            turn.model.check_tensors(ask.values)
+            return _tensors_job(turn, outcome, ask.values)
+        if turn.model.takes_tensors(inputs):
+            return _tensors_job(turn, outcome, turn.model.read_tensors(inputs))
+        form = turn.model.parse(inputs)
+    except InvalidInput as error:
+        raise error.within("inputs") from None
+    if not outcome.is_settled(turn, inputs_digest(form.model_dump())):
+        turn.task = asyncio.get_running_loop().create_task(_compute(turn, outcome, form))
+    return None
+
+
+def _tensors_job(turn: Turn, outcome: Outcome, values: Array) -> RowJob | None:
+    model = turn.model
+    returns = turn.ask.returns or ("logits" if model.has_logits else "none")
+    if returns != "none" and not model.has_logits:
+        raise InvalidInput(f"{model.name} has no logits: ask for none", ("return",))
+    if outcome.is_settled(turn, tensors_digest(values, returns)):
+        return None
+    items = model.items(turn.state, values)
+
+    def ran(job: RowJob) -> None:
+        turn.job = None
+        if job.error is not None:
+            outcome.fail(turn, job.error)
+            return
+        if returns != "none":
+            turn.values = model.engine.outputs_of(job)[returns][items.num_pending :]
+        outputs = {} if turn.values is None else {returns: turn.values}
+        state = items.state.advanced(job.row, items.values.size)
+        outcome.complete(turn, orjson.dumps(outputs, option=orjson.OPT_SERIALIZE_NUMPY), state)
+
+    turn.job = RowJob(
+        ENCODE,
+        len(items.values),
+        row=items.state.row,
+        inputs={"x": items.values},
+        keep=() if returns == "none" else (returns,),
+        done=ran,
+    )
+    return turn.job
+
+
+async def _compute(turn: Turn, outcome: Outcome, inputs: Form) -> None:
+    seed = derived_seed(turn.body.secret.hex(), turn.step)
+    try:
+        if turn.ask.on_piece is not None:
+            outputs, state = await _streamed(turn.model, turn.state, inputs, seed, turn.ask.on_piece)
+        else:
+            outputs, state = await turn.model.step(turn.state, inputs, seed)
+    except Exception as error:
+        turn.task = None
+        outcome.fail(turn, error.within("inputs") if isinstance(error, InvalidInput) else error)
+    else:
+        turn.task = None
+        outcome.complete(turn, orjson.dumps(outputs), state)
+
+
+async def _streamed(
+    model: ServedModel[Any], state: SequenceState, inputs: Form, seed: int, tell: Callable[[str], None]
+) -> tuple[dict[str, Any], SequenceState]:
+    """A step whose text is told piece by piece."""
+    if not isinstance(inputs, CharacterStep) or not isinstance(model, GenerationModel) or inputs.generate is None:
+        raise NotStreamable(f"{model.name} answers nothing as a stream")
+    if inputs.text is not None:
+        raise InvalidInput('give one of "text" and "generate"')
+    async with aclosing(model.continued(state, inputs.generate, seed)) as events:
+        async for event in events:
+            if isinstance(event, Finished):
+                return event.continuation.model_dump(), event.state
+            tell(event)
+    raise RuntimeError("a generated text has no end")

@@ -133,9 +133,9 @@ async def test_a_loser_can_be_called_off_while_it_tries_again(process: Process, 
     await store.change(session_id, step=1)
     store.may_load.clear()
     store.may_swap.set()
-    await until(lambda: store.num_held == 1)
+    await until(lambda: not step.turn.is_committing)
     process.steps.call_off(step.turn)
-    with pytest.raises(DeadlineExceeded):
+    with pytest.raises(DeadlineExceeded, match="called off"):
         await step.result()
     store.may_load.set()
     await settle()

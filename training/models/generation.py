@@ -85,10 +85,13 @@ class GenerationModel(nn.Module):
         cells = [LSTMCell.from_torch(cast(nn.LSTM, layer)) for layer in self.layers]
         T = x.shape[1]
         # What a character adds to the gates is a row of a table that onnxruntime computes once, when it loads a graph.
-        projected = embedding(x.t(), cells[0].project(self.embedding.weight))  # (T, N, 4H)
+        table = cells[0].project(self.embedding.weight)  # (V, 4H)
+        projected = [embedding(x_t, table) for x_t in x.t().unbind()]  # T times (N, 4H)
         h_next, c_next, hidden = [], [], torch.empty(0)
         for i, (cell, h, c) in enumerate(zip(cells, state["h"].unbind(), state["c"].unbind(), strict=True)):
-            hidden, h, c = _unroll_layer(cell, projected if i == 0 else _by_step(cell.project(hidden), T), h, c)
+            if i > 0:
+                projected = list(_by_step(cell.project(hidden), T).unbind())
+            hidden, h, c = _unroll_layer(cell, projected, h, c)
             h_next.append(h)
             c_next.append(c)
         logits = _by_step(self.head(hidden), T)  # (T, N, V)
@@ -96,10 +99,10 @@ class GenerationModel(nn.Module):
         return {"logits": logits.transpose(0, 1)}, next_state
 
 
-def _unroll_layer(cell: LSTMCell, projected: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """One layer over all steps: projected inputs (T, N, 4H) to its hidden states (T * N, H), and the last h and c."""
+def _unroll_layer(cell: LSTMCell, projected: list[Tensor], h: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """One layer over all steps: T projected inputs (N, 4H) to hidden states (T * N, H), and the last h and c."""
     hidden: list[Tensor] = []
-    for projected_t in projected.unbind():
+    for projected_t in projected:
         h, c = cell.advance(projected_t, h, c)
         hidden.append(h)
     return torch.cat(hidden), h, c

@@ -1,8 +1,9 @@
 """Bundle versions while serving: a new one is taken up by every worker, an old one stays while sessions live on it.
 
 What should be current is a note in the session store, which all workers of all machines share; each of them looks at
-the notes once a second, loads what it lacks, and notes what it serves. So a reload is answered when all of them have
-it, and a restart finds every version that sessions live on.
+the notes once a second, loads what it lacks, and notes what it has. A version becomes current only where all of them
+have it, so whichever is asked next can serve the sessions that begin on it. A reload is answered when it is current for
+all, and a restart finds every version that sessions live on.
 """
 
 import asyncio
@@ -26,6 +27,7 @@ from service.tasks.task import ServedModel
 logger = logging.getLogger(__name__)
 
 FOLLOW_SECONDS = 1.0
+AWAIT_SECONDS = 0.2
 FORGET_WORKER_SECONDS = 10.0
 RELOAD_SECONDS = 120.0
 # How long a version stays that nobody uses: questions that began on it are answered by then, and another worker, which
@@ -67,6 +69,7 @@ class Reloader:
         self._clock = clock
         self._newest = {name: bundle.tag for name, bundle in self._configured.items()}
         self._missing: set[str] = set()
+        self._awaited: set[str] = set()
         self._unused_since: dict[str, float] = {}
         self._lock = asyncio.Lock()
 
@@ -80,15 +83,24 @@ class Reloader:
     async def follow(self) -> None:
         """Look at the notes once, and do what they say."""
         async with self._lock:
-            for name, tag in (await self._wanted()).items():
-                if self._catalog.tags.get(name) != tag and await self._has(tag):
-                    self._catalog.make_current(tag)
+            wanted = await self._wanted()
             live = await self._store.bundles()
-            for tag in live:
+            for tag in (*wanted.values(), *live):
                 await self._has(tag)
-            await self._let_go(self._catalog.loaded_tags - set(self._catalog.tags.values()) - set(live))
-            served = orjson.dumps({"at": self._clock(), "tags": self._catalog.tags})
-            await self._store.note(self._worker, served)
+            await self._tell()
+            coming = {tag for name, tag in wanted.items() if self._catalog.tags.get(name) != tag}
+            self._awaited = coming & self._catalog.loaded_tags
+            for tag in [tag for tag in self._awaited if await self._all_have(tag)]:
+                self._catalog.make_current(tag)
+                self._awaited.discard(tag)
+                await self._tell()
+            await self._let_go(self._catalog.loaded_tags - set(self._catalog.tags.values()) - set(live) - coming)
+
+    async def _tell(self) -> None:
+        """Note what this worker has, and what of it is current."""
+        catalog = self._catalog
+        told = {"at": self._clock(), "tags": catalog.tags, "loaded": sorted(catalog.loaded_tags)}
+        await self._store.note(self._worker, orjson.dumps(told))
 
     async def _let_go(self, unused: AbstractSet[str]) -> None:
         """Remove the versions that have been of no use for long enough."""
@@ -99,9 +111,9 @@ class Reloader:
                 await self._catalog.remove(tag)
 
     async def follow_forever(self) -> None:
-        """Look once a second. A store that cannot be reached changes nothing."""
+        """Look once a second, or sooner while others are waited for. A store that cannot be reached changes nothing."""
         while True:
-            await asyncio.sleep(FOLLOW_SECONDS)
+            await asyncio.sleep(AWAIT_SECONDS if self._awaited else FOLLOW_SECONDS)
             try:
                 await self._follow_model_store()
                 await self.follow()
@@ -140,8 +152,9 @@ class Reloader:
         await self.follow()
         try:
             async with asyncio.timeout(RELOAD_SECONDS):
-                while not await self._all_serve(name, bundle.tag):  # noqa: ASYNC110  others' notes send no event
-                    await asyncio.sleep(FOLLOW_SECONDS / 10)
+                while not await self._all_serve(name, bundle.tag):
+                    await asyncio.sleep(AWAIT_SECONDS)
+                    await self.follow()
         except TimeoutError:
             raise DeadlineExceeded(f"not every worker has {bundle.tag} yet; they go on trying") from None
         return bundle.tag
@@ -188,7 +201,15 @@ class Reloader:
         return self._catalog.load(self._find(tag))
 
     async def _all_serve(self, name: str, tag: str) -> bool:
-        """Whether all workers that have been heard of lately serve a version."""
+        """Whether a version is current for all workers."""
+        return all(worker["tags"].get(name) == tag for worker in await self._workers())
+
+    async def _all_have(self, tag: str) -> bool:
+        """Whether all workers have a version loaded."""
+        return all(tag in worker.get("loaded", worker["tags"].values()) for worker in await self._workers())
+
+    async def _workers(self) -> list[dict[str, Any]]:
+        """What all workers that have been heard of lately have told of themselves."""
         workers = [orjson.loads(content) for content in (await self._store.notes(_WORKER)).values()]
         lately = self._clock() - FORGET_WORKER_SECONDS
-        return all(worker["tags"].get(name) == tag for worker in workers if worker["at"] > lately)
+        return [worker for worker in workers if worker["at"] > lately]

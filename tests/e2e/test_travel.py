@@ -178,10 +178,11 @@ def test_a_backup_taken_while_serving_holds_every_step_that_was_acknowledged_bef
     is_copied = False
 
     def drive(session_id: str) -> None:
-        for number in range(len(ids) - 1):
-            over_http(pair[number % 2], session_id, [ids[number]], step=number)
-            if not is_copied:
-                acknowledged[session_id] = number + 1
+        with httpx.Client(base_url=server.fast_url, timeout=60) as own:
+            for number in range(len(ids) - 1):
+                over_http(own, session_id, [ids[number]], step=number)
+                if not is_copied:
+                    acknowledged[session_id] = number + 1
 
     for session_id in sessions:
         over_http(pair[0], session_id, [ids[0]], step=0)

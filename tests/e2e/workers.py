@@ -13,7 +13,7 @@ MAX_CONNECTIONS = 200
 
 @contextmanager
 def client_of_each(server: Server, url: str = "") -> Iterator[dict[int, httpx.Client]]:
-    """A client for every worker, by process id, each on one connection that stays open.
+    """A client for every worker, by process id, each on one connection that stays open; not for several threads.
 
     Args:
         server: The service.

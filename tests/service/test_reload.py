@@ -99,6 +99,7 @@ class Worker:
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looks every millisecond instead of every second."""
     monkeypatch.setattr("service.reload.FOLLOW_SECONDS", 0.001)
+    monkeypatch.setattr("service.reload.AWAIT_SECONDS", 0.001)
 
 
 async def test_a_worker_begins_with_what_is_configured() -> None:
@@ -107,12 +108,13 @@ async def test_a_worker_begins_with_what_is_configured() -> None:
     assert worker.catalog["sum"].engine.is_serving is True
 
 
-async def test_a_load_is_answered_when_every_worker_has_it() -> None:
+async def test_a_version_becomes_current_where_every_worker_has_it_and_its_load_is_answered_when_it_is() -> None:
     service = Service("1", "2")
     one, other = await service.worker("a"), await service.worker("b")
     loading = asyncio.create_task(one.reloader.load("sum"))
     await asyncio.sleep(0.02)
-    assert (one.current, other.current, loading.done()) == ("sum:2", "sum:1", False)
+    assert (one.current, other.current, loading.done()) == ("sum:1", "sum:1", False)
+    assert one.catalog.on("sum:2").bundle.version == "2"
     await other.reloader.follow()
     assert await loading == "sum:2"
     assert one.current == other.current == "sum:2"
@@ -255,8 +257,9 @@ async def test_a_new_version_in_the_model_store_is_taken_up_where_that_is_wished
     assert following.current == "sum:1"
     service.models.versions.append("2")
     async with asyncio.timeout(5):
-        while following.current != "sum:2":  # noqa: ASYNC110  a catalog sends no event
+        while following.current != "sum:2":
             await asyncio.sleep(0.001)
+            await other.reloader.follow()
     await other.reloader.load("sum", "1")  # chosen by name, and not overruled
     await asyncio.sleep(0.01)
     assert following.current == other.current == "sum:1"

@@ -13,7 +13,7 @@ from bench.options import Options
 from bench.progress import waiting
 from bench.server import ROOT
 from bench.service import BUNDLE, Service
-from bench.steps import open_batches, steps_client
+from bench.steps import SIZES, open_batches, steps_client
 from bench.unavailable import Unavailable
 from service.bundle.manifest import MANIFEST_FILE
 
@@ -27,9 +27,17 @@ def measure(options: Options) -> list[Figure]:
         runs = {}
         for name, bundle in (("float32", BUNDLE), ("int8", quantized(folder))):
             service = stack.enter_context(Service(options.store, bundles=(bundle,)))
-            runs[name] = stack.enter_context(steps_client(service, open_batches(service), "binary", "none")).run
-        float32, int8 = alternate("int8", runs, options.rounds, options.seconds)
-    return [times("POST /steps, int8 of float32", int8, float32, LIMIT), rate("POST /steps, int8", int8)]
+            batches = open_batches(service)
+            for size in SIZES:
+                own = steps_client(service, batches, "binary", "none", size)
+                runs[f"{name}, T = {size}"] = stack.enter_context(own).run
+        loads = dict(zip(runs, alternate("int8", runs, options.rounds, options.seconds), strict=True))
+    figures: list[Figure] = []
+    for size in SIZES:
+        float32, int8 = loads[f"float32, T = {size}"], loads[f"int8, T = {size}"]
+        figures.append(times(f"POST /steps, int8 of float32, T = {size}", int8, float32, LIMIT))
+        figures.append(rate(f"POST /steps, int8, T = {size}", int8))
+    return figures
 
 
 def quantized(folder: Path) -> Path:
@@ -38,7 +46,7 @@ def quantized(folder: Path) -> Path:
     Raises:
         Unavailable: It cannot be made.
     """
-    command = [sys.executable, "-m", "export", "quantize", str(BUNDLE), "--output", str(folder)]
+    command = [sys.executable, "-m", "export", "quantize", str(BUNDLE), "--no-import", "--output", str(folder)]
     with waiting("quantizing"):
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603  our own arguments
     found = [manifest.parent for manifest in folder.rglob(MANIFEST_FILE)]

@@ -1,4 +1,4 @@
-"""`POST /steps`: 64 sessions a request, four requests in flight, against onnxruntime alone at T = 1 and 64 rows."""
+"""`POST /steps`: 64 sessions a request, four in flight, against onnxruntime alone on the same rung and 64 rows."""
 
 from contextlib import ExitStack
 
@@ -17,28 +17,37 @@ from bench.service import BUNDLE, Service
 ROWS = 64
 IN_FLIGHT = 4
 LIMIT_PERCENT = 60.0
+SIZES = (1, 8)  # items of a step: the rung
 SUCCESSES = (b'"status":200', ROWS)
-FORMS = [("binary", "none"), ("binary", "argmax"), ("binary", "logits"), ("json", "none"), ("json", "argmax")]
+FORMS = [("binary", "argmax"), ("binary", "logits"), ("json", "none"), ("json", "argmax")]
 
 
 def measure(options: Options) -> list[Figure]:
-    """Binary without outputs has the limit; the other forms, and a disk that is waited for, are for the record."""
+    """Binary without outputs has the limit, at each rung; the rest is for the record, as is a disk that is waited for."""
     with ExitStack() as stack:
         service = stack.enter_context(Service(options.store))
         commit = stack.enter_context(Service(options.store, {"UNROLLED_DURABILITY": "commit"}))
-        raw = stack.enter_context(Apart(RawLoop, BUNDLE, STEP, 1, ROWS))
-        runs = {"raw": raw.run}
+        runs = {}
         sessions = open_batches(service)
+        for size in SIZES:
+            runs[f"raw, T = {size}"] = stack.enter_context(Apart(RawLoop, BUNDLE, STEP, size, ROWS)).run
+            stepping = steps_client(service, sessions, "binary", "none", size)
+            runs[f"T = {size}"] = stack.enter_context(stepping).run
         for form, returned in FORMS:
             runs[f"{form}, {returned}"] = stack.enter_context(steps_client(service, sessions, form, returned)).run
         runs["binary, none, commit"] = stack.enter_context(
             steps_client(commit, open_batches(commit), "binary", "none")
         ).run
-        raw_loads, *loads = alternate("steps", runs, options.rounds, options.seconds)
+        loads = dict(zip(runs, alternate("steps", runs, options.rounds, options.seconds), strict=True))
     figures: list[Figure] = []
-    for index, (name, own) in enumerate(zip(list(runs)[1:], loads, strict=True)):
-        figures += share(f"POST /steps {name}", own, raw_loads, LIMIT_PERCENT if index == 0 else None)
-    return [*figures, client("POST /steps binary, none", loads[0])]
+    for size in SIZES:
+        own, raw = loads.pop(f"T = {size}"), loads.pop(f"raw, T = {size}") if size > 1 else loads["raw, T = 1"]
+        figures += share(f"POST /steps binary, none, T = {size}", own, raw, LIMIT_PERCENT)
+        figures.append(client(f"POST /steps binary, none, T = {size}", own))
+    raw = loads.pop("raw, T = 1")
+    for name, own in loads.items():
+        figures += share(f"POST /steps {name}", own, raw, None)
+    return figures
 
 
 def open_batches(service: Service) -> list[list[str]]:
@@ -46,14 +55,14 @@ def open_batches(service: Service) -> list[list[str]]:
     return [service.open_sessions(ROWS) for _ in range(IN_FLIGHT)]
 
 
-def steps_client(service: Service, batches: list[list[str]], form: str, returned: str) -> Apart[Load]:
-    """A client with a connection for each batch."""
-    requests = [[_request(service, batch, form, returned)] for batch in batches]
-    return Apart(http_loop, service.fast_address, requests, ROWS, SUCCESSES)
+def steps_client(service: Service, batches: list[list[str]], form: str, returned: str, size: int = 1) -> Apart[Load]:
+    """A client with a connection for each batch, that counts items."""
+    requests = [[_request(service, batch, form, returned, size)] for batch in batches]
+    return Apart(http_loop, service.fast_address, requests, ROWS * size, SUCCESSES)
 
 
-def _request(service: Service, batch: list[str], form: str, returned: str) -> bytes:
-    ids = tokens(len(batch))
+def _request(service: Service, batch: list[str], form: str, returned: str, size: int) -> bytes:
+    ids = tokens(len(batch), size)
     if form == "json":
         return request("/steps", json_steps(batch, ids, returned), service.headers)
     body, headers = binary_steps(batch, ids, returned)

@@ -54,7 +54,7 @@ class MeasuredStore:
         return await self._measured("notes", self._store.notes(prefix))
 
     async def weaknesses(self) -> list[str]:
-        return await self._store.weaknesses()
+        return await self._measured("weaknesses", self._store.weaknesses())
 
     async def close(self) -> None:
         await self._store.close()

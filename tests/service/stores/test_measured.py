@@ -32,6 +32,7 @@ async def test_every_verb_is_handed_on_and_timed() -> None:
     await store.note("name", b"value")
     assert await store.note_once("name", b"other") == b"value"
     assert await store.notes("") == {"name": b"value"}
+    assert await store.weaknesses()
     await store.delete([A])
     await store.close()
     verbs = {name for name, _ in inspect.getmembers(Store, inspect.iscoroutinefunction)} - {"close"}

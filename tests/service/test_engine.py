@@ -235,11 +235,11 @@ async def test_cancelled_rows_give_their_place_in_the_queue_back() -> None:
 
 async def retried(engine: Engine, item: int) -> int:
     """Ask again, as a client would, until the queue has room."""
-    try:
-        return await total(engine, item)
-    except QueueFull:
-        await asyncio.sleep(0)
-        return await retried(engine, item)
+    while True:
+        try:
+            return await total(engine, item)
+        except QueueFull:
+            await asyncio.sleep(0)
 
 
 async def test_rows_of_one_sequence_are_admitted_together_or_not_at_all() -> None:

@@ -13,7 +13,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help setup serve test check fix bench bench-gpu train export clean
+.PHONY: help setup serve test chaos check fix bench bench-gpu train export clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -44,6 +44,9 @@ serve: $(VENV)/serving-$(ORT) ## import the shipped bundles and serve on port 30
 
 test: $(VENV)/development ## run every test
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+chaos: $(VENV)/development ## kill the service 20 times under load and look for every acknowledged step
+	@CHAOS_KILLS=$${CHAOS_KILLS:-20} $(BIN)/python -m pytest tests/e2e/test_chaos.py --log-cli-level=INFO $(PYTEST_ARGS)
 
 check: $(VENV)/development ## lint, formatting, types, import arrows
 	@$(BIN)/ruff check .

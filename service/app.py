@@ -23,6 +23,7 @@ from service.forms import (
     SentimentAnswer,
     SentimentRequest,
 )
+from service.seats import can_wait_for_seats
 from service.settings import ServerSettings
 from service.startup import CannotStart, check_settings
 from service.worker import Worker
@@ -57,7 +58,7 @@ class Surfaces:
 
 @bentoml.service(
     name="unrolled",
-    workers=server.workers,
+    workers=server.workers + (server.spare_workers if can_wait_for_seats() else 0),
     http={"host": server.host, "port": server.port},
     # Answers have a deadline of their own. BentoML's cannot be left out, and keeps a timer for every request.
     traffic={"timeout": server.request_timeout_seconds + 5},

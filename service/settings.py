@@ -30,6 +30,7 @@ class ServerSettings(_Settings):
     port: int = Field(3000, ge=1, le=65535)
     fast_port: int = Field(3001, ge=0, le=65535)
     workers: int = Field(1, ge=1, le=256)
+    spare_workers: int = Field(1, ge=0, le=8)
     drain_seconds: float = Field(1.0, ge=0)
     allow_unauthenticated: bool = False
     max_body_bytes: int = Field(8 * 2**20, ge=1024)

@@ -37,6 +37,7 @@ from service.keys import open_keys
 from service.metrics import Metrics
 from service.parent import die_with_parent
 from service.reload import Reloader
+from service.seats import Seats, can_wait_for_seats
 from service.sessions import Sessions
 from service.settings import (
     BundleSettings,
@@ -119,6 +120,7 @@ class Worker:
         self._fast_port: FastPort | None = None
         if server.fast_port:
             self._fast_port = FastPort(self.plain, server.host, server.fast_port, server.max_body_bytes)
+        self._seats = Seats(f"{server.port}:{os.getppid()}", server.workers)
         self._tasks: set[asyncio.Task[Any]] = set()
         self.is_ready = False
         self.document: dict[str, Any] = {}
@@ -127,11 +129,12 @@ class Worker:
         """Start what needs the event loop, and only then be ready."""
         await self._open_store()
         await self.reloader.open()
+        self._spawn(self.reloader.follow_forever())
+        await self._take_seat()
         self.catalog.start()
         if self._fast_port is not None:
             self._fast_port.start()
         for work in (
-            self.reloader.follow_forever(),
             collect_when_idle(lambda: self.steps.is_idle),
             _repeat(SWEEP_SECONDS, self.sessions.sweep),
             _repeat(LOOK_SECONDS, self.stream.drop_slow_readers),
@@ -154,6 +157,7 @@ class Worker:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.catalog.stop()
         await self.store.close()
+        self._seats.leave()
 
     async def _open_store(self) -> None:
         """Reach the store, which checks it where the machine has crashed, and log what it may lose."""
@@ -177,6 +181,21 @@ class Worker:
             Route("/readyz", self._ready),
         ]
         return self.layers(Starlette(routes=routes))
+
+    async def _take_seat(self) -> None:
+        """Wait until another worker is needed; one that is told to end meanwhile has nothing to finish."""
+        if not can_wait_for_seats():
+            return
+        loop, is_told = asyncio.get_running_loop(), asyncio.Event()
+        stop = signal.signal(signal.SIGTERM, lambda *_: loop.call_soon_threadsafe(is_told.set))
+        waits = [asyncio.ensure_future(wait) for wait in (self._seats.wait(), is_told.wait())]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+        if is_told.is_set():
+            await self.stop()
+            os._exit(0)
+        signal.signal(signal.SIGTERM, stop)
 
     def _drain_on_sigterm(self) -> None:
         """Be not ready first, for as long as load balancers need to see it, and stop only then."""

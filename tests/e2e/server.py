@@ -53,6 +53,7 @@ def environment(home: Path, **settings: str) -> dict[str, str]:
         "BENTOML_DO_NOT_TRACK": "True",
         "UNROLLED_STORE": f"lmdb://{home}/sessions",
         "UNROLLED_DRAIN_SECONDS": "0.1",
+        "UNROLLED_SPARE_WORKERS": "0",
     }
     return {**inherited, **own, **settings}
 
@@ -127,7 +128,11 @@ class Server:
 
     def workers(self) -> list[psutil.Process]:
         """The processes that serve."""
-        return [process for process in self.processes() if WORKER in _command(process)]
+        return [process for process in self.processes() if self.fast_port in _listening(process)]
+
+    def spares(self) -> list[psutil.Process]:
+        """The processes that would serve if another died."""
+        return [each for each in self.processes() if WORKER in _command(each) and each not in self.workers()]
 
     def kill(self) -> None:
         """SIGKILL to every process at once; waits until the ports are closed."""
@@ -148,6 +153,14 @@ class Server:
             self.process.kill()
             self.process.wait()
             raise
+
+
+def _listening(process: psutil.Process) -> set[int]:
+    try:
+        connections = process.net_connections("tcp")
+    except psutil.NoSuchProcess:
+        return set()
+    return {each.laddr.port for each in connections if each.status == psutil.CONN_LISTEN}
 
 
 def _command(process: psutil.Process) -> str:

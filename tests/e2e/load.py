@@ -1,0 +1,177 @@
+"""Clients that never give up: sessions driven over HTTP and WebSocket, each step named, whoever is killed."""
+
+import asyncio
+import json
+import ssl
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+import httpx
+import numpy as np
+from websockets.asyncio.client import connect
+from websockets.exceptions import WebSocketException
+
+from tests.e2e.asking import Json, ask
+from tests.e2e.server import Server, until
+
+TRY_AGAIN_SECONDS = 0.3
+STEPS_SECONDS = 60
+MAX_STEPS = 5000
+NUM_TOKENS = 1000
+SESSIONS_A_STREAM = 25
+RETRIED = frozenset({503})
+
+
+@dataclass
+class Driven:
+    """One session: what it is to read, and what it was answered so far."""
+
+    session_id: str
+    ids: list[int]
+    logits: list[list[float]] = field(default_factory=list)
+
+    @property
+    def next_step(self) -> Json:
+        """The step that has not been acknowledged yet."""
+        number = len(self.logits)
+        return {"step": number, "inputs": {"ids": [self.ids[number]]}, "return": "logits"}
+
+    def take(self, answer: Json) -> None:
+        """An answer that acknowledges the step."""
+        assert answer["step"] == len(self.logits) + 1, answer
+        self.logits += answer["outputs"]["logits"]
+
+
+class Load:
+    """Drives sessions in a thread of its own until the context is left.
+
+    Attributes:
+        refusals: What clients were told that they try again after, by status.
+        failures: Connections that broke or were refused.
+    """
+
+    def __init__(self, server: Server, num_http: int, num_stream: int) -> None:
+        self._server = server
+        self._sessions = _opened(server, num_http + num_stream)
+        self._over_http = self._sessions[:num_http]
+        self._over_stream = self._sessions[num_http:]
+        self._is_over = False
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._drive()))
+        self._error: BaseException | None = None
+        self.refusals: dict[int, int] = {}
+        self.failures = 0
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._is_over = True
+        self._thread.join()
+        if self._error is not None and error is None:
+            raise self._error
+
+    def acknowledged(self) -> dict[str, int]:
+        """How many steps of each session were acknowledged."""
+        return {each.session_id: len(each.logits) for each in self._sessions}
+
+    def await_steps(self, count: int) -> None:
+        """Wait until so many more steps were acknowledged."""
+        goal = sum(self.acknowledged().values()) + count
+
+        def has_them() -> bool:
+            if self._error is not None:
+                raise self._error
+            return sum(self.acknowledged().values()) >= goal
+
+        until(has_them, STEPS_SECONDS, f"{count} more steps are acknowledged")
+
+    def check(self) -> int:
+        """Compare all that was answered with sessions that were never interrupted; how many steps that were."""
+        with httpx.Client(base_url=self._server.fast_url, timeout=120) as client:
+            for driven in self._sessions:
+                if driven.logits:
+                    fresh = ask(client, "/sessions", {"model": "sentiment"})["session_id"]
+                    body = {"inputs": {"ids": driven.ids[: len(driven.logits)]}, "return": "logits"}
+                    expected = ask(client, f"/sessions/{fresh}/steps", body)["outputs"]["logits"]
+                    assert driven.logits == expected, driven.session_id
+        return sum(len(driven.logits) for driven in self._sessions)
+
+    async def _drive(self) -> None:
+        groups = [
+            self._over_stream[start : start + SESSIONS_A_STREAM]
+            for start in range(0, len(self._over_stream), SESSIONS_A_STREAM)
+        ]
+        clients = [self._client(url) for url in (self._server.url, self._server.fast_url)]
+        urls = [self._server.stream_url, f"ws://127.0.0.1:{self._server.port}/stream"]
+        try:
+            async with asyncio.TaskGroup() as group:
+                for n, driven in enumerate(self._over_http):
+                    group.create_task(self._step_over_http(clients[n % 2], driven))
+                for n, some in enumerate(groups):
+                    group.create_task(self._step_over_stream(urls[n % 2], some))
+        except BaseExceptionGroup as error:
+            self._error = error
+        finally:
+            for client in clients:
+                await client.aclose()
+
+    def _client(self, url: str) -> httpx.AsyncClient:
+        context = ssl.create_default_context()
+        return httpx.AsyncClient(base_url=url, verify=context, timeout=60, limits=httpx.Limits(max_connections=32))
+
+    async def _step_over_http(self, client: httpx.AsyncClient, driven: Driven) -> None:
+        while not self._is_over and len(driven.logits) < MAX_STEPS:
+            try:
+                response = await client.post(f"/sessions/{driven.session_id}/steps", json=driven.next_step)
+            except httpx.TransportError:
+                await self._pause()
+                continue
+            if self._is_taken(response.status_code, response.text):
+                driven.take(response.json())
+            else:
+                await asyncio.sleep(TRY_AGAIN_SECONDS)
+
+    async def _step_over_stream(self, url: str, sessions: Sequence[Driven]) -> None:
+        while not self._is_over:
+            try:
+                async with connect(url, compression=None, open_timeout=60, close_timeout=1) as connection:
+                    for n, driven in enumerate(sessions):
+                        await connection.send(_item(n, driven))
+                    while not self._is_over:
+                        answer = json.loads(await asyncio.wait_for(connection.recv(), 60))
+                        driven = sessions[answer["id"]]
+                        if self._is_taken(answer["status"], str(answer)):
+                            driven.take(answer)
+                        else:
+                            await asyncio.sleep(TRY_AGAIN_SECONDS)
+                        if len(driven.logits) < MAX_STEPS:
+                            await connection.send(_item(answer["id"], driven))
+            except (OSError, WebSocketException, EOFError):
+                await self._pause()
+
+    def _is_taken(self, status: int, text: str) -> bool:
+        if status in RETRIED:
+            self.refusals[status] = self.refusals.get(status, 0) + 1
+            return False
+        assert status == 200, text
+        return True
+
+    async def _pause(self) -> None:
+        self.failures += 1
+        await asyncio.sleep(TRY_AGAIN_SECONDS)
+
+
+def _opened(server: Server, count: int) -> list[Driven]:
+    sequences = np.random.default_rng(count).integers(0, NUM_TOKENS, (count, MAX_STEPS)).tolist()
+    with httpx.Client(base_url=server.fast_url, timeout=60) as client:
+        return [Driven(ask(client, "/sessions", {"model": "sentiment"})["session_id"], ids) for ids in sequences]
+
+
+def _item(number: int, driven: Driven) -> str:
+    return json.dumps({"id": number, "session_id": driven.session_id, **driven.next_step})

@@ -90,11 +90,15 @@ class Server:
                 start_new_session=True,
             )
         try:
-            until(lambda: self.process.poll() is not None or self.is_ready(), START_SECONDS, "the service is ready")
+            until(lambda: self.process.poll() is not None or self.is_whole(), START_SECONDS, "the service is ready")
         except TimeoutError:
             self.stop()
         if self.process.poll() is not None:
             raise RuntimeError(f"the service ended with {self.process.returncode}:\n{self.log.read_text()[-3000:]}")
+
+    def is_whole(self) -> bool:
+        """Whether it is ready, and so is every worker that it should have."""
+        return self.is_ready() and len(self.workers()) == int(self.settings.get("UNROLLED_WORKERS", "1"))
 
     def is_ready(self) -> bool:
         """Whether both ports answer that they are."""

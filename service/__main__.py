@@ -16,6 +16,8 @@ from pathlib import Path
 
 # How long a stopping worker waits for clients that are slow to send or to read.
 GRACEFUL_SECONDS = "10"
+# How long a connection may be silent: BentoML's five seconds are less than many clients' own.
+KEEP_ALIVE_SECONDS = "75"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -35,7 +37,8 @@ def serve(_: argparse.Namespace) -> None:
         sys.exit(f"unrolled: {error}")
     os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
     bentoml = Path(sys.executable).with_name("bentoml")
-    command = [str(bentoml), "serve", "service.app:RNNService", "--timeout-graceful-shutdown", GRACEFUL_SECONDS]
+    timeouts = ["--timeout-graceful-shutdown", GRACEFUL_SECONDS, "--timeout-keep-alive", KEEP_ALIVE_SECONDS]
+    command = [str(bentoml), "serve", "service.app:RNNService", *timeouts]
     os.execv(bentoml, command)  # noqa: S606  no shell, fixed arguments
 
 

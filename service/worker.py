@@ -205,9 +205,16 @@ class Worker:
         def drain(number: int, _: FrameType | None) -> None:
             self.is_ready = False
             signal.signal(signal.SIGTERM, stop)
-            loop.call_soon_threadsafe(loop.call_later, self._server.drain_seconds, os.kill, os.getpid(), number)
+            loop.call_soon_threadsafe(self._spawn, self._drain(number))
 
         signal.signal(signal.SIGTERM, drain)
+
+    async def _drain(self, number: int) -> None:
+        """Answer all steps that were taken before uvicorn hears of the end: it closes WebSockets as they are."""
+        await asyncio.sleep(self._server.drain_seconds)
+        await self.steps.drain()
+        await self.stream.stop()
+        os.kill(os.getpid(), number)
 
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         task = asyncio.get_running_loop().create_task(work)

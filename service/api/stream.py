@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 MAX_IN_FLIGHT = 256
 SLOW_READER_SECONDS = 20.0
 CLOSE_SECONDS = 2.0
+LINGER_SECONDS = 1.0
 CLOSE = "websocket.close"
 SERVICE_RESTART = 1012
 ENDPOINT = "/stream"
@@ -63,10 +64,15 @@ class Stream:
                 connection.drop()
 
     async def stop(self) -> None:
-        """Close every connection, so that its client goes on elsewhere."""
-        await asyncio.gather(
-            *(each.close(SERVICE_RESTART, "the service is about to stop") for each in self._connections)
-        )
+        """Close every connection, so that its client goes on elsewhere.
+
+        Clients have a moment to close their side: a socket that is closed with something unread in it is reset, and
+        what was answered last would be lost on its way. ASGI does not tell when they have.
+        """
+        closing = [each.close(SERVICE_RESTART, "the service is about to stop") for each in self._connections]
+        await asyncio.gather(*closing)
+        if closing:
+            await asyncio.sleep(LINGER_SECONDS)
 
 
 class Connection:
@@ -100,8 +106,10 @@ class Connection:
         try:
             while True:
                 message = await receive()
-                if message["type"] == "websocket.disconnect" or self._is_closed:
+                if message["type"] == "websocket.disconnect":
                     return
+                if self._is_closed:  # what is still to be told goes out first, and what is asked now, elsewhere
+                    continue
                 self._read(message)
                 if len(self._in_flight) + len(self._answers) >= MAX_IN_FLIGHT:
                     await self._wait_for_room()

@@ -1,6 +1,7 @@
 """Clients that never give up: sessions driven over HTTP and WebSocket, each step named, whoever is killed."""
 
 import asyncio
+import contextlib
 import json
 import ssl
 import threading
@@ -11,8 +12,8 @@ from typing import Self
 
 import httpx
 import numpy as np
-from websockets.asyncio.client import connect
-from websockets.exceptions import WebSocketException
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from tests.e2e.asking import Json, ask
 from tests.e2e.server import Server, until
@@ -140,19 +141,22 @@ class Load:
     async def _step_over_stream(self, url: str, sessions: Sequence[Driven]) -> None:
         while not self._is_over:
             try:
-                async with connect(url, compression=None, open_timeout=60, close_timeout=1) as connection:
+                async with (
+                    connect(url, compression=None, open_timeout=60, close_timeout=1) as connection,
+                    asyncio.TaskGroup() as asking,
+                ):
                     for n, driven in enumerate(sessions):
-                        await connection.send(_item(n, driven))
+                        asking.create_task(_ask(connection, n, driven))
                     while not self._is_over:
                         answer = json.loads(await asyncio.wait_for(connection.recv(), 60))
                         driven = sessions[answer["id"]]
-                        if self._is_taken(answer["status"], str(answer)):
+                        is_taken = self._is_taken(answer["status"], str(answer))
+                        if is_taken:
                             driven.take(answer)
-                        else:
-                            await asyncio.sleep(TRY_AGAIN_SECONDS)
                         if len(driven.logits) < MAX_STEPS:
-                            await connection.send(_item(answer["id"], driven))
-            except (OSError, WebSocketException, EOFError):
+                            pause = 0 if is_taken else TRY_AGAIN_SECONDS
+                            asking.create_task(_ask(connection, answer["id"], driven, pause))
+            except* (OSError, WebSocketException):
                 await self._pause()
 
     def _is_taken(self, status: int, text: str) -> bool:
@@ -173,5 +177,8 @@ def _opened(server: Server, count: int) -> list[Driven]:
         return [Driven(ask(client, "/sessions", {"model": "sentiment"})["session_id"], ids) for ids in sequences]
 
 
-def _item(number: int, driven: Driven) -> str:
-    return json.dumps({"id": number, "session_id": driven.session_id, **driven.next_step})
+async def _ask(connection: ClientConnection, number: int, driven: Driven, pause: float = 0) -> None:
+    """Send a session's next step, unless the connection is closed: what was answered before is still to be read."""
+    await asyncio.sleep(pause)
+    with contextlib.suppress(ConnectionClosed):
+        await connection.send(json.dumps({"id": number, "session_id": driven.session_id, **driven.next_step}))

@@ -1,0 +1,108 @@
+"""SIGTERM drains: readiness goes first, what was taken is answered, and nothing is committed that nobody was told."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from tests.e2e.asking import Json, open_session, step
+from tests.e2e.load import Load
+from tests.e2e.server import STOP_SECONDS, Server, is_listening, until
+from tests.e2e.test_chaos import stored_steps
+from tests.e2e.test_exactly_once import events
+from tests.e2e.workers import client_of_each
+
+pytestmark = pytest.mark.e2e
+DRAIN_SECONDS = 1.5
+SETTINGS = {
+    "UNROLLED_WORKERS": "2",
+    "UNROLLED_SPARE_WORKERS": "1",
+    "UNROLLED_DRAIN_SECONDS": str(DRAIN_SECONDS),
+}
+READ_SECONDS = 5
+LONG: Json = {"generate": {"max_tokens": 4096}}
+
+
+@pytest.fixture(scope="module")
+def stopping(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Server(tmp_path_factory.mktemp("home"), settings=SETTINGS) as running:
+        yield running
+
+
+def terminate(server: Server) -> None:
+    """SIGTERM to the group, as a terminal or a supervisor sends it."""
+    os.killpg(server.process.pid, signal.SIGTERM)
+
+
+def is_ready(client: httpx.Client) -> bool:
+    """What a worker says of itself."""
+    status = client.get("/readyz").status_code
+    assert status in (200, 503)
+    return status == 200
+
+
+def test_readiness_goes_first_and_what_was_taken_is_answered_in_full(stopping: Server) -> None:
+    def streamed() -> list[str]:
+        with httpx.Client(base_url=stopping.url, timeout=60) as own:
+            session_id = open_session(own, "generation")
+            body = {"inputs": LONG, "stream": True}
+            with own.stream("POST", f"/sessions/{session_id}/steps", json=body) as response:
+                told = events(response.iter_lines())
+                has_begun.append(next(told)[0])
+                return [*has_begun, *(name for name, _ in told)]
+
+    has_begun: list[str] = []
+    with client_of_each(stopping) as clients, ThreadPoolExecutor(1) as pool:
+        session_id = open_session(next(iter(clients.values())), "sentiment")
+        streaming = pool.submit(streamed)
+        until(lambda: bool(has_begun), 30, "the stream has begun")
+        terminate(stopping)
+        terminated = time.monotonic()
+        until(lambda: not any(map(is_ready, clients.values())), DRAIN_SECONDS, "both workers say that they are not")
+        served = 0
+        while time.monotonic() < terminated + DRAIN_SECONDS * 0.8:
+            for client in clients.values():
+                assert step(client, session_id, {"ids": [1]})
+                served += 1
+        assert served > 10
+        assert streaming.result(timeout=60)[-1] == "done"
+    assert stopping.process.wait(timeout=STOP_SECONDS) == 0
+    assert not is_listening(stopping.port)
+    assert not is_listening(stopping.fast_port)
+    assert stored_steps(stopping, [session_id]) == {session_id: served}
+    stopping.start()
+
+
+def test_under_load_every_step_that_is_committed_was_acknowledged(stopping: Server) -> None:
+    with Load(stopping, 40, 50) as load:
+        load.await_steps(300)
+        terminate(stopping)
+        assert stopping.process.wait(timeout=STOP_SECONDS) == 0
+        stored = stored_steps(stopping, list(load.acknowledged()))
+        until(lambda: load.acknowledged() == stored, READ_SECONDS, "clients have read an answer for every step stored")
+    stopping.start()
+    assert load.check() >= 300
+
+
+def test_one_worker_that_is_told_to_end_is_replaced_and_no_request_fails(stopping: Server) -> None:
+    with Load(stopping, 40, 50) as load:
+        load.await_steps(100)
+        told = stopping.workers()[0]
+        told.send_signal(signal.SIGTERM)
+        until(lambda: told not in stopping.workers(), STOP_SECONDS, "the worker ends")
+        load.await_steps(100)
+        until(lambda: len(stopping.workers()) == 2, STOP_SECONDS, "another serves in its place")
+        load.await_steps(100)
+    load.check()
+
+
+def test_a_spare_worker_ends_at_once(stopping: Server) -> None:
+    until(lambda: len(stopping.spares()) == 1, STOP_SECONDS, "a spare worker is there")
+    started = time.monotonic()
+    stopping.stop()
+    assert time.monotonic() - started < DRAIN_SECONDS + 5
+    assert "Traceback" not in stopping.log.read_text()

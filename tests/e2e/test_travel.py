@@ -160,15 +160,6 @@ def test_a_changed_foreign_newer_or_cut_export_is_refused_by_its_own_type(client
     assert take_in(client, blob).status_code == 201
 
 
-def test_without_a_key_nothing_leaves_or_arrives(home: Path, client: httpx.Client) -> None:
-    session_id = open_session(client, "sentiment")
-    blob = client.get(f"/sessions/{session_id}/state").content
-    with Server(home) as keyless, httpx.Client(base_url=keyless.url) as asked:
-        own = open_session(asked, "sentiment")
-        for response in (asked.get(f"/sessions/{own}/state"), take_in(asked, blob)):
-            assert (response.status_code, response.json()["type"]) == (403, "urn:unrolled:problem:export-disabled")
-
-
 def test_a_backup_taken_while_serving_holds_every_step_that_was_acknowledged_before_it(
     server: Server, pair: list[httpx.Client], tmp_path: Path
 ) -> None:

@@ -1,0 +1,128 @@
+"""Sessions on a real Redis server: it is killed and comes back, and the service stays as it is."""
+
+import signal
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from shutil import which
+
+import httpx
+import numpy as np
+import pytest
+
+from tests.e2e.asking import ask, open_session
+from tests.e2e.server import STOP_SECONDS, Server, free_port, is_listening, until
+from tests.e2e.stream import open_stream
+from tests.e2e.surfaces import over_http, whole
+from tests.e2e.workers import client_of_each
+
+REDIS_SERVER = which("redis-server")
+pytestmark = [pytest.mark.e2e, pytest.mark.skipif(REDIS_SERVER is None, reason="there is no redis-server")]
+RECOVERY_SECONDS = 20
+UNAVAILABLE = "urn:unrolled:problem:store-unavailable"
+
+
+@dataclass
+class Redis:
+    """A server of its own, which loses nothing that it has acknowledged."""
+
+    directory: Path
+    port: int = field(default_factory=free_port)
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        words = f"--port {self.port} --bind 127.0.0.1 --dir {self.directory} --appendonly yes --appendfsync always"
+        self.process = subprocess.Popen(  # noqa: S603  words of this test
+            [str(REDIS_SERVER), *words.split(), "--save", ""],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        until(lambda: is_listening(self.port), STOP_SECONDS, "redis listens")
+
+    def end(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+        self.process.wait(timeout=STOP_SECONDS)
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
+    server = Redis(tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server
+    server.end(signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def served(redis: Redis, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    settings = {"UNROLLED_WORKERS": "2", "UNROLLED_STORE": redis.url}
+    with Server(tmp_path_factory.mktemp("home"), settings=settings) as running:
+        yield running
+
+
+def test_a_killed_redis_is_a_503_and_nobody_is_harmed_when_it_is_back(redis: Redis, served: Server) -> None:
+    ids = np.random.default_rng(6).integers(0, 65, 30).tolist()
+    processes = [process.pid for process in served.processes()]
+    with client_of_each(served) as clients, open_stream(served.stream_url) as stream:
+        pair = list(clients.values())
+        expected = whole(pair[0], "generation", ids)
+        sessions = [open_session(pair[n % 2], "generation") for n in range(6)]
+        for session_id in sessions:
+            assert over_http(pair[1], session_id, ids[:10], step=0).tobytes() == expected[:10].tobytes()
+        redis.end(signal.SIGKILL)
+        for worker in pair:
+            path = f"/sessions/{sessions[0]}"
+            for refused in (
+                worker.post(f"{path}/steps", json={"step": 1, "inputs": {"ids": ids[10:20]}}),
+                worker.post("/sessions", json={"model": "generation"}),
+                worker.get(path),
+                worker.get("/sessions"),
+                worker.delete(path),
+                worker.put(f"{path}/checkpoints/a"),
+            ):
+                assert (refused.status_code, refused.json()["type"]) == (503, UNAVAILABLE), refused.text
+                assert int(refused.headers["retry-after"]) >= 1
+            item = {"session_id": sessions[0], "step": 1, "inputs": {"ids": ids[10:20]}}
+            answer = ask(worker, "/steps", {"items": [item]})["items"][0]
+            assert (answer["status"], answer["problem"]["type"]) == (503, UNAVAILABLE)
+        answer = stream.ask(sessions[0], {"ids": ids[10:20]}, step=1)
+        assert (answer["status"], answer["problem"]["type"]) == (503, UNAVAILABLE)
+        assert httpx.post(f"{served.url}/sentiment", json={"text": "fine"}).is_success
+
+        redis.start()
+        for n, session_id in enumerate(sessions):
+            worker = pair[n % 2]
+            path = f"/sessions/{session_id}"
+            until(lambda: worker.get(path).is_success, RECOVERY_SECONDS, "redis is reached again")  # noqa: B023
+            assert worker.get(path).json()["step"] == 1
+            # The last answer is still there, and what follows has the bits of a session that was never interrupted.
+            assert over_http(worker, session_id, ids[:10], step=0).tobytes() == expected[:10].tobytes()
+            assert over_http(pair[1 - n % 2], session_id, ids[10:], step=1).tobytes() == expected[10:].tobytes()
+        assert stream.ask(sessions[0], {"ids": [1]})["status"] == 200
+    assert [process.pid for process in served.processes()] == processes
+
+
+def test_a_killed_service_finds_every_session_in_redis(served: Server) -> None:
+    ids = np.random.default_rng(7).integers(0, 65, 20).tolist()
+    with httpx.Client(base_url=served.fast_url, timeout=60) as client:
+        session_id = open_session(client, "sentiment")
+        over_http(client, session_id, ids[:8])
+    served.kill()
+    served.start()
+    with httpx.Client(base_url=served.fast_url, timeout=60) as client:
+        assert over_http(client, session_id, ids[8:]).tobytes() == whole(client, "sentiment", ids)[8:].tobytes()
+
+
+def test_without_an_export_key_nothing_leaves_or_arrives(served: Server, client: httpx.Client) -> None:
+    blob = client.get(f"/sessions/{open_session(client, 'sentiment')}/state").content
+    headers = {"Content-Type": "application/octet-stream"}
+    with httpx.Client(base_url=served.url) as asked:
+        own = open_session(asked, "sentiment")
+        for response in (
+            asked.get(f"/sessions/{own}/state"),
+            asked.post("/sessions/import", content=blob, headers=headers),
+        ):
+            assert (response.status_code, response.json()["type"]) == (403, "urn:unrolled:problem:export-disabled")

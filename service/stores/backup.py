@@ -13,6 +13,7 @@ from service.stores.boot import USERS, Boot, Users, boot_id, sync_directory, wri
 from service.stores.check import check_structure
 from service.stores.connect import lmdb_directory
 from service.stores.environment import DATA, MAX_READERS
+from service.stores.lmdb import MAP_BYTES
 
 
 class BackupRefused(Exception):
@@ -20,7 +21,7 @@ class BackupRefused(Exception):
 
 
 def backup(url: str, destination: Path) -> int:
-    """Copy a store, without what is unused in its file, while it may be served.
+    """Copy a store while it may be served.
 
     Args:
         url: The store's, `lmdb://...`.
@@ -39,8 +40,11 @@ def backup(url: str, destination: Path) -> int:
         raise BackupRefused(f"there is no session store in {source}")
     _make_empty(destination)
     try:
-        with lmdb.open(str(source), readonly=True, create=False, max_readers=MAX_READERS) as environment:
-            environment.copy(str(destination), compact=True)
+        with lmdb.open(
+            str(source), readonly=True, create=False, max_readers=MAX_READERS, map_size=MAP_BYTES
+        ) as environment:
+            # A compacting copy, LMDB 0.9.36's, crashes on a store that is being written.
+            environment.copy(str(destination), compact=False)
     except lmdb.Error as error:
         (destination / DATA).unlink(missing_ok=True)
         raise BackupRefused(f"the session store in {source} cannot be copied: {error}") from error

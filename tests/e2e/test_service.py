@@ -1,14 +1,17 @@
 """The service as operators meet it."""
 
+import re
 from typing import Any
 
 import httpx
 import pytest
 
+from service.api.measure import KNOWN
 from tests.e2e.asking import ask, open_session, step
 from tests.e2e.exposition import await_metric, metrics
 
 pytestmark = pytest.mark.e2e
+METHODS = frozenset({"get", "put", "post", "delete"})
 
 
 def test_models_are_described(client: httpx.Client) -> None:
@@ -32,6 +35,29 @@ def test_one_openapi_document_describes_every_surface(client: httpx.Client) -> N
         node: Any = document
         for key in reference.removeprefix("#/").split("/"):
             node = node[key]
+
+
+def test_the_document_is_whole_and_what_it_lists_is_served(client: httpx.Client, fast: httpx.Client) -> None:
+    document = client.get("/docs.json").json()
+    assert document == fast.get("/docs.json").json()
+    assert document["openapi"].startswith("3.1.")
+    assert document["info"]["title"]
+    assert document["info"]["version"]
+    operations = [
+        (path, method, operation)
+        for path, item in document["paths"].items()
+        for method, operation in item.items()
+        if method in METHODS
+    ]
+    for path, method, operation in operations:
+        declared = {each["name"] for each in operation.get("parameters", ()) if each["in"] == "path"}
+        assert declared == set(re.findall(r"{(\w+)}", path)), path
+        assert all(answer["description"] for answer in operation["responses"].values()), path
+        answer = client.request(method, path.replace("{session_id}", "nobody"), content=b"{")
+        assert answer.status_code not in (405, 500, 501), (path, method)
+        assert "nothing at this path" not in answer.text, (path, method)
+    documented = {re.sub(r"{session_id}", "{id}", path) for path, _, _ in operations}
+    assert set(KNOWN) - documented == {"/", "/docs.json", "/stream"}
 
 
 def _references(node: object) -> list[str]:

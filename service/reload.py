@@ -75,9 +75,10 @@ class Reloader:
 
     async def open(self) -> None:
         """Load what is current and every version that sessions live on."""
-        for bundle in self._configured.values():
-            self._catalog.add(await asyncio.to_thread(self._catalog.load, bundle))
-            self._catalog.make_current(bundle.tag)
+        loads = (asyncio.to_thread(self._catalog.load, bundle) for bundle in self._configured.values())
+        for model in await asyncio.gather(*loads):
+            self._catalog.add(model)
+            self._catalog.make_current(model.bundle.tag)
         await self.follow()
 
     async def follow(self) -> None:

@@ -6,7 +6,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.e2e.asking import open_session
 from tests.e2e.server import Server
+from tests.e2e.silent import SilentClient
 from tests.e2e.workers import client_of_each
 
 EXPORT_KEY = "0123456789abcdef" * 2
@@ -39,6 +41,15 @@ def pair(server: Server) -> Iterator[list[httpx.Client]]:
     """A client on each of the two workers, on their second port."""
     with client_of_each(server) as clients:
         yield list(clients.values())
+
+
+@pytest.fixture(scope="session")
+def silent(server: Server, client: httpx.Client) -> Iterator[SilentClient]:
+    """Who reads nothing of what it is answered; tests go on in its company until it is dropped."""
+    opened = SilentClient(server.fast_port, open_session(client, "generation"))
+    opened.send()
+    yield opened
+    opened.close()
 
 
 @pytest.fixture

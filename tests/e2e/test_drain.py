@@ -17,7 +17,7 @@ from tests.e2e.test_exactly_once import events
 from tests.e2e.workers import client_of_each
 
 pytestmark = pytest.mark.e2e
-DRAIN_SECONDS = 1.5
+DRAIN_SECONDS = 1.0
 SETTINGS = {
     "UNROLLED_WORKERS": "2",
     "UNROLLED_SPARE_WORKERS": "1",
@@ -78,7 +78,7 @@ def test_readiness_goes_first_and_what_was_taken_is_answered_in_full(stopping: S
 
 
 def test_under_load_every_step_that_is_committed_was_acknowledged(stopping: Server) -> None:
-    with Load(stopping, 40, 50) as load:
+    with Load(stopping, 20, 50) as load:
         load.await_steps(300)
         terminate(stopping)
         assert stopping.process.wait(timeout=STOP_SECONDS) == 0
@@ -89,7 +89,7 @@ def test_under_load_every_step_that_is_committed_was_acknowledged(stopping: Serv
 
 
 def test_one_worker_that_is_told_to_end_is_replaced_and_no_request_fails(stopping: Server) -> None:
-    with Load(stopping, 40, 50) as load:
+    with Load(stopping, 20, 50) as load:
         load.await_steps(100)
         told = stopping.workers()[0]
         told.send_signal(signal.SIGTERM)

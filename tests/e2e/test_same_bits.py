@@ -16,6 +16,7 @@ from service.stores.base import Record, Swap
 from service.stores.lmdb import LmdbStore
 from tests.e2e.asking import Json, ask, open_session
 from tests.e2e.server import Server
+from tests.e2e.silent import SilentClient
 from tests.e2e.stream import StreamClient, open_stream
 from tests.e2e.surfaces import (
     Ids,
@@ -33,6 +34,12 @@ pytestmark = pytest.mark.e2e
 MODELS = {"sentiment": 1000, "generation": 65}
 NO_LIMIT = 10**9
 OTHER_NUMERICS = b"\xab" * 8
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _in_bad_company(silent: SilentClient) -> None:
+    """Who reads nothing is there all the while, and the tests of streams see it dropped."""
+    assert not silent.is_dropped
 
 
 @pytest.fixture(scope="module")

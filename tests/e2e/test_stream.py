@@ -2,7 +2,6 @@
 
 import json
 import socket
-import struct
 import time
 from collections.abc import Iterator
 
@@ -13,6 +12,7 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.e2e.asking import Json, open_session, step
 from tests.e2e.server import Server
+from tests.e2e.silent import SilentClient
 from tests.e2e.stream import HEAD_LENGTH, StreamClient, binary_form, open_stream
 from tests.e2e.surfaces import whole
 
@@ -24,15 +24,6 @@ DROPPED_SECONDS = 40
 
 def urls(server: Server) -> list[str]:
     return [server.stream_url, f"ws://127.0.0.1:{server.port}/stream"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def silent(server: Server, client: httpx.Client) -> Iterator["SilentClient"]:
-    """Who reads nothing, while all tests of this module run."""
-    opened = SilentClient(server.fast_port, open_session(client, "generation"))
-    opened.send()
-    yield opened
-    opened.close()
 
 
 @pytest.fixture(params=[0, 1], ids=["fast", "bentoml"])
@@ -195,7 +186,7 @@ def test_a_client_that_vanishes_has_its_steps_called_off(server: Server, client:
 
 
 def test_who_does_not_read_is_dropped_and_nobody_else_notices(
-    server: Server, client: httpx.Client, silent: "SilentClient"
+    server: Server, client: httpx.Client, silent: SilentClient
 ) -> None:
     lively = open_session(client, "sentiment")
     with open_stream(server.stream_url) as other:
@@ -208,50 +199,3 @@ def test_who_does_not_read_is_dropped_and_nobody_else_notices(
             silent.send()
     assert slowest < 1
     assert sum(worker.memory_info().rss for worker in server.workers()) < 2**30
-
-
-class SilentClient:
-    """A connection that asks as fast as it can and reads nothing; the kernel's buffers for its answers are small."""
-
-    def __init__(self, port: int, session_id: str) -> None:
-        self.started = time.monotonic()
-        self.is_dropped = False
-        self._socket = _raw_stream(port)
-        item = {"session_id": session_id, "inputs": {"ids": [1] * 60}, "return": "logits"}
-        self._frame = _masked(json.dumps(item).encode())
-        self._left = b""
-
-    def send(self) -> None:
-        """Ask until the connection takes no more."""
-        try:
-            while True:
-                self._left = self._left or self._frame
-                self._left = self._left[self._socket.send(self._left) :]
-        except BlockingIOError:
-            pass
-        except ConnectionError:
-            self.is_dropped = True
-
-    def close(self) -> None:
-        """Hang up."""
-        self._socket.close()
-
-
-def _raw_stream(port: int) -> socket.socket:
-    """A WebSocket connection whose answers stay in the kernel's buffers, which are small."""
-    raw = socket.socket()
-    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    raw.settimeout(10)
-    raw.connect(("127.0.0.1", port))
-    raw.sendall(
-        b"GET /stream HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-    )
-    assert b" 101 " in raw.recv(4096)
-    raw.setblocking(False)
-    return raw
-
-
-def _masked(text: bytes) -> bytes:
-    """A text frame of a client, masked with zeros."""
-    return struct.pack(">BBH", 0x81, 0x80 | 126, len(text)) + bytes(4) + text

@@ -8,16 +8,18 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import httpx
 import psutil
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 60
 STOP_SECONDS = 30
+POLL_SECONDS = 0.02
 WORKER = "_bentoml_impl.worker.service"
 
 
@@ -41,7 +43,7 @@ def until(holds: Callable[[], bool], seconds: float, what: str) -> float:
     while not holds():
         if time.monotonic() - started > seconds:
             raise TimeoutError(f"not within {seconds} seconds: {what}")
-        time.sleep(0.02)
+        time.sleep(POLL_SECONDS)
     return time.monotonic() - started
 
 
@@ -102,10 +104,7 @@ class Server:
 
     def is_ready(self) -> bool:
         """Whether both ports answer that they are."""
-        try:
-            return all(httpx.get(f"{url}/readyz", timeout=5).is_success for url in (self.url, self.fast_url))
-        except httpx.HTTPError:
-            return False
+        return all(map(_is_ready, (self.port, self.fast_port)))
 
     @property
     def url(self) -> str:
@@ -157,6 +156,18 @@ class Server:
             self.process.kill()
             self.process.wait()
             raise
+
+
+def _is_ready(port: int) -> bool:
+    """Asked with little effort, which a service that starts has better use for."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == HTTPStatus.OK
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 def _listening(process: psutil.Process) -> set[int]:

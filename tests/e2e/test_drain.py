@@ -38,6 +38,19 @@ def terminate(server: Server) -> None:
     os.killpg(server.process.pid, signal.SIGTERM)
 
 
+def test_one_worker_that_is_told_to_end_is_replaced_and_no_request_fails(stopping: Server) -> None:
+    with Load(stopping, 20, 50) as load:
+        load.await_steps(100)
+        told = stopping.workers()[0]
+        told.send_signal(signal.SIGTERM)
+        until(lambda: told not in stopping.workers(), STOP_SECONDS, "the worker ends")
+        load.await_steps(100)
+        until(lambda: len(stopping.workers()) == 2, STOP_SECONDS, "another serves in its place")
+        load.await_steps(100)
+        until(lambda: len(stopping.spares()) == 1, STOP_SECONDS, "there is another spare one")
+    load.check()
+
+
 def is_ready(client: httpx.Client) -> bool:
     """What a worker says of itself."""
     status = client.get("/readyz").status_code
@@ -60,6 +73,7 @@ def test_readiness_goes_first_and_what_was_taken_is_answered_in_full(stopping: S
         session_id = open_session(next(iter(clients.values())), "sentiment")
         streaming = pool.submit(streamed)
         until(lambda: bool(has_begun), 30, "the stream has begun")
+        (spare,) = stopping.spares()
         terminate(stopping)
         terminated = time.monotonic()
         until(lambda: not any(map(is_ready, clients.values())), DRAIN_SECONDS, "both workers say that they are not")
@@ -69,6 +83,7 @@ def test_readiness_goes_first_and_what_was_taken_is_answered_in_full(stopping: S
                 assert step(client, session_id, {"ids": [1]})
                 served += 1
         assert served > 10
+        assert spare not in stopping.spares()
         assert streaming.result(timeout=60)[-1] == "done"
     assert stopping.process.wait(timeout=STOP_SECONDS) == 0
     assert not is_listening(stopping.port)
@@ -84,25 +99,3 @@ def test_under_load_every_step_that_is_committed_was_acknowledged(stopping: Serv
         assert stopping.process.wait(timeout=STOP_SECONDS) == 0
         stored = stored_steps(stopping, list(load.acknowledged()))
         until(lambda: load.acknowledged() == stored, READ_SECONDS, "clients have read an answer for every step stored")
-    stopping.start()
-    assert load.check() >= 300
-
-
-def test_one_worker_that_is_told_to_end_is_replaced_and_no_request_fails(stopping: Server) -> None:
-    with Load(stopping, 20, 50) as load:
-        load.await_steps(100)
-        told = stopping.workers()[0]
-        told.send_signal(signal.SIGTERM)
-        until(lambda: told not in stopping.workers(), STOP_SECONDS, "the worker ends")
-        load.await_steps(100)
-        until(lambda: len(stopping.workers()) == 2, STOP_SECONDS, "another serves in its place")
-        load.await_steps(100)
-    load.check()
-
-
-def test_a_spare_worker_ends_at_once(stopping: Server) -> None:
-    until(lambda: len(stopping.spares()) == 1, STOP_SECONDS, "a spare worker is there")
-    started = time.monotonic()
-    stopping.stop()
-    assert time.monotonic() - started < DRAIN_SECONDS + 5
-    assert "Traceback" not in stopping.log.read_text()

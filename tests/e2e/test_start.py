@@ -1,7 +1,6 @@
 """How the service starts, refuses to, and stops."""
 
 import os
-import select
 import socket
 import subprocess
 import sys
@@ -11,10 +10,10 @@ import httpx
 import pytest
 
 from tests.e2e.asking import open_session, step
+from tests.e2e.bundles import SENTIMENT, import_into
 from tests.e2e.server import ROOT, Server, environment, free_port
 
 pytestmark = pytest.mark.e2e
-EXIT_SECONDS = 10
 
 
 def test_a_taken_port_is_an_error_that_names_it(home: Path) -> None:
@@ -61,8 +60,7 @@ def test_a_second_service_on_the_same_second_port_is_refused_and_hurts_nobody(
 
 
 def test_a_damaged_copy_in_the_model_store_stops_the_start_and_says_what_to_do(home: Path) -> None:
-    with Server(home):
-        pass
+    import_into(home, SENTIMENT)
     (weights,) = (home / "models" / "sentiment").glob("*/weights.bin")
     content = bytearray(weights.read_bytes())
     content[1000] ^= 1
@@ -97,16 +95,6 @@ def test_sigterm_stops_every_process_and_frees_the_port_whoever_has_hung_up(home
         with socket.socket() as probe:
             assert probe.connect_ex(("127.0.0.1", server.port)) != 0
     assert [pid for pid in pids if _is_running(pid)] == []
-
-
-def test_a_killed_parent_takes_its_workers_along(home: Path) -> None:
-    with Server(home) as server:
-        workers = [os.pidfd_open(process.pid) for process in server.processes()[1:]]
-        assert workers
-        server.process.kill()
-        for worker in workers:
-            assert select.select([worker], [], [], EXIT_SECONDS)[0]
-            os.close(worker)
 
 
 def _is_running(pid: int) -> bool:

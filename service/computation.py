@@ -42,6 +42,7 @@ def begin(turn: Turn, outcome: Outcome) -> RowJob | None:
     ask, inputs = turn.ask, turn.ask.inputs or {}
     if ask.on_piece is not None and inputs.get("generate") is None:
         raise NotStreamable('only {"generate": ...} is answered as a stream')
+    _check_returns(turn, is_in_tensors=ask.values is not None or turn.model.takes_tensors(inputs))
     try:
         if ask.values is not None:
             turn.model.check_tensors(ask.values)
@@ -56,11 +57,18 @@ def begin(turn: Turn, outcome: Outcome) -> RowJob | None:
     return None
 
 
+def _check_returns(turn: Turn, is_in_tensors: bool) -> None:
+    """Refuse to return what a step cannot have."""
+    returns, model = turn.ask.returns, turn.model
+    if returns is not None and not is_in_tensors:
+        raise InvalidInput("only a step in tensors says what it returns", ("return",))
+    if returns not in (None, "none") and not model.has_logits:
+        raise InvalidInput(f"{model.name} has no logits: ask for none", ("return",))
+
+
 def _tensors_job(turn: Turn, outcome: Outcome, values: Array) -> RowJob | None:
     model = turn.model
     returns = turn.ask.returns or ("logits" if model.has_logits else "none")
-    if returns != "none" and not model.has_logits:
-        raise InvalidInput(f"{model.name} has no logits: ask for none", ("return",))
     if outcome.is_settled(turn, tensors_digest(values, returns)):
         return None
     items = model.items(turn.state, values)

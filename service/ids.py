@@ -30,14 +30,5 @@ def keyed_session_id(secret: bytes, owner: str, key: str) -> str:
     return _text(hmac.digest(secret, f"{len(owner)}:{owner}{key}".encode(), sha256)[:ID_BYTES])
 
 
-def id_bytes(session_id: str) -> bytes | None:
-    """The bytes of an id, or None for what is no id."""
-    try:
-        content = base64.b64decode(session_id, altchars=b"-_", validate=True)
-    except ValueError:
-        return None
-    return content if len(content) == ID_BYTES else None
-
-
 def _text(content: bytes) -> str:
     return base64.urlsafe_b64encode(content).decode()

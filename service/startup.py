@@ -1,5 +1,6 @@
 """What can be checked before anything starts, so that a service that cannot work says why and ends."""
 
+import asyncio
 import ipaddress
 import socket
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from service.settings import (
     SettingUnknown,
     refuse_unknown_variables,
 )
+from service.stores.base import Unavailable
 from service.stores.connect import StoreUnknown, open_store
 
 
@@ -91,7 +93,23 @@ def _try_to_listen(host: str, port: int) -> None:
             probe.bind(address)
 
 
-CHECKS: tuple[Callable[[], None], ...] = (check_settings, check_ports, check_bundles)
+def check_store_answers() -> None:
+    """Raise CannotStart where the session store cannot be used."""
+    try:
+        asyncio.run(_reach_store())
+    except Unavailable as error:
+        raise CannotStart(f"UNROLLED_STORE: {error}") from error
+
+
+async def _reach_store() -> None:
+    store = open_store(SessionSettings())
+    try:
+        await store.count()
+    finally:
+        await store.close()
+
+
+CHECKS: tuple[Callable[[], None], ...] = (check_settings, check_ports, check_store_answers, check_bundles)
 
 
 def _is_loopback(host: str) -> bool:

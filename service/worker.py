@@ -48,7 +48,6 @@ from service.settings import (
     SessionSettings,
 )
 from service.steps import Steps
-from service.stores.base import Record
 from service.stores.connect import open_store
 from service.stores.measured import MeasuredStore
 from service.travel import Travel
@@ -97,7 +96,7 @@ class Worker:
             settings,
             self.metrics,
             server.request_timeout_seconds,
-            lambda record: self._spawn(self._expire(record)),
+            lambda record: self._spawn(self.sessions.expire(record)),
             max_recent=RECENT_SESSIONS if server.workers == 1 and self.store.is_immediate else 0,
         )
         self.sessions = Sessions(self.store, self.catalog, settings, self.metrics, graveyard, self.steps.is_under_way)
@@ -220,9 +219,6 @@ class Worker:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    async def _expire(self, record: Record) -> None:
-        await self.sessions.expire(record)
 
     async def _flush(self) -> None:
         self.metrics.flush()

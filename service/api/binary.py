@@ -16,7 +16,7 @@ import orjson
 from pydantic import Field
 
 from service.api.body import parsed
-from service.api.problem import problem_of, refusal_of
+from service.api.items import refused_item
 from service.errors import InvalidInput, Malformed
 from service.forms import MAX_ITEMS, Form, StepNumber
 from service.state import Array
@@ -135,8 +135,7 @@ def _item(turn: Turn, has_row: bool) -> bytes:
         if answer.is_numerics_changed:
             more += b',"numerics_changed":true'
         return b'{"session_id":"%b","status":200,"step":%d%b}' % (answer.session_id.encode(), answer.step, more)
-    refusal = refusal_of(turn.error or RuntimeError("a turn has neither answer nor error"))
-    return orjson.dumps({"session_id": turn.ask.session_id, "status": refusal.status, "problem": problem_of(refusal)})
+    return orjson.dumps(refused_item(turn))
 
 
 def _row(turn: Turn) -> tuple[str, Array] | None:

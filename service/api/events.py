@@ -15,7 +15,8 @@ import orjson
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from service.api.problem import problem_of, refusal_of
+from service.api.items import refusal
+from service.api.problem import problem_of
 from service.api.wire import unless_gone
 from service.errors import ServiceError
 from service.steps import Steps
@@ -57,7 +58,7 @@ async def _events(first: str | Turn, events: asyncio.Queue[str | Turn]) -> Async
         yield event("text", orjson.dumps({"text": told}))
         told = await events.get()
     if told.answer is None:
-        yield event("error", orjson.dumps(problem_of(refusal_of(told.error or RuntimeError("no answer")))))
+        yield event("error", orjson.dumps(problem_of(refusal(told))))
         return
     if not has_pieces:  # a repeated step, whose text is there as a whole
         yield event("text", orjson.dumps({"text": orjson.loads(told.answer.outputs)["text"]}))

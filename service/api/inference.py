@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import orjson
 from starlette.responses import Response, StreamingResponse
 
+from service.api.events import event
 from service.api.problem import failure, problem_of
 from service.catalog import Catalog
 from service.deadline import deadline
@@ -99,20 +100,16 @@ async def _stream(
 ) -> AsyncIterator[bytes]:
     """Server-sent events: `text` with each piece, then `done` with all that the whole answer has beside its text."""
     async with aclosing(rest):
-        event: str | Finished | None = first
+        told: str | Finished | None = first
         try:
-            while event is not None:
-                if isinstance(event, Finished):
-                    yield _sse("done", _answer(model, event).model_dump(exclude={"text"}))
+            while told is not None:
+                if isinstance(told, Finished):
+                    yield event("done", orjson.dumps(_answer(model, told).model_dump(exclude={"text"})))
                 else:
-                    yield _sse("text", {"text": event})
-                event = await anext(rest, None)
+                    yield event("text", orjson.dumps({"text": told}))
+                told = await anext(rest, None)
         except ServiceError as error:
-            yield _sse("error", problem_of(error))
+            yield event("error", orjson.dumps(problem_of(error)))
         except Exception:
             logger.exception("a stream failed")
-            yield _sse("error", problem_of(failure()))
-
-
-def _sse(event: str, data: dict[str, Any]) -> bytes:
-    return b"event: %s\ndata: %s\n\n" % (event.encode(), orjson.dumps(data))
+            yield event("error", orjson.dumps(problem_of(failure())))

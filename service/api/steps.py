@@ -3,14 +3,13 @@
 import asyncio
 from collections.abc import Sequence
 
-import orjson
 from starlette.types import Receive, Scope, Send
 
 from service.api import binary
 from service.api.auth import owner_of
 from service.api.body import parsed
 from service.api.events import stream_step
-from service.api.problem import problem_of, refusal_of
+from service.api.items import item_json
 from service.api.wire import JSON, OCTETS, header, media_type, read_body, respond, unless_gone
 from service.errors import MediaTypeUnknown
 from service.forms import StepItems, StepRequest
@@ -95,15 +94,6 @@ def ask_of(owner: str, session_id: str, request: StepRequest) -> Ask:
         request.allow_numerics_change,
         (lambda _: None) if request.stream else None,
     )
-
-
-def item_json(turn: Turn) -> bytes:
-    """What one of many steps is answered."""
-    answer = turn.answer
-    if answer is not None:
-        return b'{"status":200,%b' % answer.json()[1:]
-    refusal = refusal_of(turn.error or RuntimeError("a turn has neither answer nor error"))
-    return orjson.dumps({"session_id": turn.ask.session_id, "status": refusal.status, "problem": problem_of(refusal)})
 
 
 def _check_json(scope: Scope) -> None:

@@ -18,7 +18,8 @@ from starlette.types import Message, Receive, Scope, Send
 from service.api import binary
 from service.api.auth import owner_of, subprotocol_of
 from service.api.body import parsed
-from service.api.problem import problem_of, refusal_of
+from service.api.items import item_json, refusal
+from service.api.problem import problem_of
 from service.api.steps import ask_of
 from service.errors import Malformed, ServiceError, TooLarge
 from service.forms import StreamItem
@@ -162,19 +163,7 @@ class Connection:
 
     def _answer(self, turn: Turn, client_id: str | int | None) -> None:
         self._end(turn)
-        answer = turn.answer
-        if answer is not None:
-            told = b'{"id":%b,"status":200,%b' % (orjson.dumps(client_id), answer.json()[1:])
-        else:
-            refusal = refusal_of(turn.error or RuntimeError("no answer"))
-            told = orjson.dumps(
-                {
-                    "id": client_id,
-                    "session_id": turn.ask.session_id,
-                    "status": refusal.status,
-                    "problem": problem_of(refusal),
-                }
-            )
+        told = b'{"id":%b,%b' % (orjson.dumps(client_id), item_json(turn)[1:])
         self._tell({"type": "websocket.send", "text": told.decode()})
 
     def _read_binary(self, content: bytes) -> None:
@@ -209,7 +198,7 @@ class Connection:
 
     def _end(self, turn: Turn) -> None:
         self._in_flight.pop(turn, None)
-        status = 200 if turn.answer is not None else refusal_of(turn.error or RuntimeError()).status
+        status = 200 if turn.answer is not None else refusal(turn).status
         self._tally.add(ENDPOINT, status, time.perf_counter() - turn.started)
 
     def _tell(self, message: Message) -> None:

@@ -6,8 +6,6 @@ oldest slots are those of the sessions that were not heard of for longest.
 
 from collections.abc import Iterable, Sequence
 
-DIGEST_BYTES = 16
-
 
 class SlotRing:
     """Slots by the digest of what they hold.

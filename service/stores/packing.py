@@ -4,7 +4,7 @@
     ended length u8 · owner · bundle · ended · body                                                  little-endian
 
 The checksum, XXH3, covers all that follows it and the record's id, so a record under another's key is damaged too. A
-backend may compare the step (STEP_OFFSET) and tell live records (ENDED_LENGTH_OFFSET) without unpacking the rest.
+backend may compare the step (STEP_OFFSET) without unpacking the rest.
 """
 
 import struct
@@ -20,7 +20,6 @@ _FIELDS = struct.Struct("<QIIBB")
 _NAMES_OFFSET = _SEAL.size + _FIELDS.size
 STEP = struct.Struct("<Q")
 STEP_OFFSET = _SEAL.size
-ENDED_LENGTH_OFFSET = _NAMES_OFFSET - 1
 
 
 def pack(record: Record) -> bytes:
@@ -63,17 +62,6 @@ def unpack(session_id: str, content: bytes) -> Record | Damaged:
         content[ended_at:body_at].decode(),
         content[body_at:],
     )
-
-
-def stored_step(content: bytes) -> int:
-    """The step of packed bytes, read without a check."""
-    step: int = STEP.unpack_from(content, STEP_OFFSET)[0]
-    return step
-
-
-def is_live(content: bytes) -> bool:
-    """Whether packed bytes are those of a live session, read without a check."""
-    return content[ENDED_LENGTH_OFFSET] == 0
 
 
 def _checksum(session_id: str, owner_length: int, payload: bytes | memoryview) -> int:

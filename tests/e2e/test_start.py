@@ -33,6 +33,7 @@ def test_a_taken_port_is_an_error_that_names_it(home: Path) -> None:
         ("UNROLLED_PROT", "3000", "unknown settings"),
         ("UNROLLED_PORT", "x", "valid integer"),
         ("UNROLLED_STORE", "carrier-pigeon://x", "no store of kind 'carrier-pigeon'"),
+        ("UNROLLED_STORE", "redis://127.0.0.1:1", "UNROLLED_STORE: "),  # nobody listens there
         ("UNROLLED_PROVIDER", "tpu", "Input should be 'cpu' or 'cuda'"),
         ("UNROLLED_BUNDLES", "nobody:latest", "no Models with name 'nobody'"),
         ("UNROLLED_SESSION_TTL_SECONDS", "99999999", "is over UNROLLED_MAX_SESSION_TTL_SECONDS"),

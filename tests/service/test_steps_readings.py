@@ -91,6 +91,8 @@ async def test_tensors_that_are_no_segments_of_numbers_are_refused(serving: Proc
     session_id = await opened(serving)
     with pytest.raises(InvalidInput):
         await serving.steps.take(Ask("ann", session_id, values=values))
-    with pytest.raises(InvalidInput, match="no logits"):
+    with pytest.raises(InvalidInput, match=r"^return: .* no logits"):
         await serving.steps.take(Ask("ann", session_id, values=np.zeros((1, SEGMENT)), returns="logits"))
+    with pytest.raises(InvalidInput, match=r"^return: only a step in tensors"):
+        await serving.steps.take(Ask("ann", session_id, inputs={"values": {"x": [1.0]}}, returns="none"))
     assert (await serving.steps.take(Ask("ann", session_id, values=np.zeros((1, SEGMENT))))).step == 1

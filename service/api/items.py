@@ -1,0 +1,27 @@
+"""What one of many steps is answered: its outputs, or its refusal, which is its own."""
+
+from typing import Any
+
+import orjson
+
+from service.api.problem import problem_of, refusal_of
+from service.errors import ServiceError
+from service.turn import Turn
+
+
+def refusal(turn: Turn) -> ServiceError:
+    """What a client is told of a turn that has no answer."""
+    return refusal_of(turn.error or RuntimeError("a turn has neither answer nor error"))
+
+
+def refused_item(turn: Turn) -> dict[str, Any]:
+    """A refused step as one of many."""
+    error = refusal(turn)
+    return {"session_id": turn.ask.session_id, "status": error.status, "problem": problem_of(error)}
+
+
+def item_json(turn: Turn) -> bytes:
+    """A step as one of many, answered or refused."""
+    if turn.answer is None:
+        return orjson.dumps(refused_item(turn))
+    return b'{"status":200,%b' % turn.answer.json()[1:]

@@ -28,9 +28,17 @@ LONG: Json = {"generate": {"max_tokens": 4096}}
 
 
 @pytest.fixture(scope="module")
-def stopping(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with Server(tmp_path_factory.mktemp("home"), settings=SETTINGS) as running:
         yield running
+
+
+@pytest.fixture
+def stopping(service: Server) -> Server:
+    """Runs, whatever the test before has left of it."""
+    if service.process.poll() is not None:
+        service.start()
+    return service
 
 
 def terminate(server: Server) -> None:
@@ -83,13 +91,13 @@ def test_readiness_goes_first_and_what_was_taken_is_answered_in_full(stopping: S
                 assert step(client, session_id, {"ids": [1]})
                 served += 1
         assert served > 10
-        assert spare not in stopping.spares()
+        assert spare not in stopping.workers()
         assert streaming.result(timeout=60)[-1] == "done"
     assert stopping.process.wait(timeout=STOP_SECONDS) == 0
+    spare.wait(timeout=STOP_SECONDS)
     assert not is_listening(stopping.port)
     assert not is_listening(stopping.fast_port)
     assert stored_steps(stopping, [session_id]) == {session_id: served}
-    stopping.start()
 
 
 def test_under_load_every_step_that_is_committed_was_acknowledged(stopping: Server) -> None:

@@ -1,4 +1,8 @@
-"""Starting weights of recurrent cells: orthogonal from state to state, Xavier from the input, gate by gate."""
+"""Starting weights of recurrent cells and of torch's fused modules: orthogonal recurrent, Xavier input matrices.
+
+The two differ in one point. A cell's input matrix is drawn gate by gate; torch's, which holds all gates in one tensor,
+is drawn as one matrix, with the smaller bound of a larger one. The shipped models are trained so.
+"""
 
 from collections.abc import Iterator
 
@@ -31,6 +35,30 @@ def initialise(cell: Cell, recurrent_gain: float = 1.0) -> None:
     with torch.no_grad():
         for bias in _biases(cell):
             bias.zero_()
+
+
+def initialise_torch(module: nn.RNNBase, forget_bias: float = 1.0) -> None:
+    """Give torch's fused module fresh weights in place: every layer, both directions.
+
+    Input matrices (gates H, C) are Xavier-uniform as one matrix, recurrent matrices orthogonal gate by gate, biases
+    zero but the forget gate's of an LSTM. Weights are drawn in the order in which the module has them.
+
+    Args:
+        module: nn.RNN, nn.GRU or nn.LSTM.
+        forget_bias: What both biases of an LSTM's forget gate add up to.
+    """
+    H = module.hidden_size
+    for name, weight in module.named_parameters():
+        match name.partition("_l")[0]:
+            case "weight_ih" | "weight_hr":
+                nn.init.xavier_uniform_(weight)
+            case "weight_hh":
+                for Wh in torch.split(weight.detach(), H):
+                    nn.init.orthogonal_(Wh)
+            case _:
+                nn.init.zeros_(weight)
+                if isinstance(module, nn.LSTM) and name.startswith("bias_ih"):
+                    nn.init.constant_(weight.detach()[H : 2 * H], forget_bias)
 
 
 def input_gates(cell: Cell) -> Iterator[Tensor]:

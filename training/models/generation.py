@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding
 
 from training.cells import LSTMCell
+from training.initialisation import initialise_torch
 from training.models.dropout import LockedDropout
 from training.models.streaming import StateTensor, Tensors
 from training.settings import Section
@@ -50,7 +51,7 @@ class GenerationModel(nn.Module):
             StateTensor("pending_logits", "float32", ("N", vocabulary_size)),
         )
         for layer in lstms:
-            _initialise(layer, H, settings.forget_bias)
+            initialise_torch(layer, settings.forget_bias)
 
     def initial_state(self, N: int) -> Tensors:
         """The state of N fresh sequences."""
@@ -111,15 +112,3 @@ def _unroll_layer(cell: LSTMCell, projected: list[Tensor], h: Tensor, c: Tensor)
 def _by_step(rows: Tensor, T: int) -> Tensor:
     """Rows (T * N, ...) of all steps as (T, N, ...)."""
     return rows.view(T, -1, *rows.shape[1:])
-
-
-def _initialise(lstm: nn.LSTM, hidden_size: int, forget_bias: float) -> None:
-    """Xavier input weights, orthogonal recurrent weights gate by gate, zero biases but the forget gate's."""
-    weights = dict(lstm.named_parameters())
-    nn.init.xavier_uniform_(weights["weight_ih_l0"])
-    for gate in weights["weight_hh_l0"].split(hidden_size):  # type: ignore[no-untyped-call]
-        nn.init.orthogonal_(gate)
-    nn.init.zeros_(weights["bias_ih_l0"])
-    nn.init.zeros_(weights["bias_hh_l0"])
-    with torch.no_grad():
-        weights["bias_ih_l0"][hidden_size : 2 * hidden_size] = forget_bias

@@ -12,6 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from training.cells import GRUCell
+from training.initialisation import initialise_torch
 from training.models.dropout import LockedDropout
 from training.models.streaming import StateTensor, Tensors
 from training.settings import Section
@@ -56,7 +57,7 @@ class SentimentModel(nn.Module):
         )
         nn.init.normal_(self.embedding.weight, std=0.1)
         for gru in grus:
-            _initialise(gru, H)
+            initialise_torch(gru)
 
     def initial_state(self, N: int) -> Tensors:
         """The state of N fresh texts."""
@@ -129,13 +130,3 @@ def _unroll_pools(hidden: list[Tensor], state: Tensors) -> tuple[Tensor, Tensors
 def _by_step(rows: Tensor, T: int) -> Tensor:
     """Rows (T * N, ...) of all steps as (T, N, ...)."""
     return rows.view(T, -1, *rows.shape[1:])
-
-
-def _initialise(gru: nn.GRU, hidden_size: int) -> None:
-    """Xavier input weights, orthogonal recurrent weights gate by gate, zero biases."""
-    weights = dict(gru.named_parameters())
-    nn.init.xavier_uniform_(weights["weight_ih_l0"])
-    for gate in weights["weight_hh_l0"].split(hidden_size):  # type: ignore[no-untyped-call]
-        nn.init.orthogonal_(gate)
-    nn.init.zeros_(weights["bias_ih_l0"])
-    nn.init.zeros_(weights["bias_hh_l0"])

@@ -51,9 +51,8 @@ def _parser() -> argparse.ArgumentParser:
         epilog="`python -m export quantize BUNDLE` makes an int8 bundle of a float32 one.",
     )
     parser.add_argument("checkpoint", type=Path, help="directory, for instance runs/sentiment/best")
-    parser.add_argument(
-        "--output", type=Path, default=Path("models"), help="directory of bundles, one for each task; default: models"
-    )
+    parser.add_argument("--output", type=Path, default=Path("models"), help="directory of bundles; default: models")
+    parser.add_argument("--name", help="name of the bundle; default: that of the task")
     parser.add_argument(
         "--rungs",
         type=_parse_rungs,
@@ -95,11 +94,11 @@ def _parse_rungs(text: str) -> tuple[str, tuple[int, ...]]:
 
 def _export(options: argparse.Namespace) -> Export:
     source = checkpoint.load(options.checkpoint)
-    destination = options.output / source.task
+    destination = options.output / (options.name or source.task)
     if not options.int8:
         return export(source, destination, dict(options.rungs))
     with tempfile.TemporaryDirectory(prefix="unrolled-") as directory:
-        float32 = export(source, Path(directory) / source.task, dict(options.rungs))
+        float32 = export(source, Path(directory) / destination.name, dict(options.rungs))
         return quantize(float32.bundle, destination)
 
 

@@ -16,9 +16,10 @@ from export.errors import ParityFailed
 from export.manifest import TOKENIZER, describe, graph_file
 from export.onnx import TRACED_ROWS, GraphBuilder
 from export.parity import prove
+from export.recipes.registry import plan
 from export.report import Report
 from export.rungs import Rungs
-from export.stages import StagePlan, plan
+from export.stages import StagePlan
 from export.weight_file import WeightFile, save_graph
 from export.weights import prepare
 from service.bundle.manifest import Bundle, Manifest, read_bundle
@@ -60,7 +61,7 @@ def export(checkpoint: Checkpoint, destination: Path, sizes: Mapping[str, tuple[
 
     Args:
         checkpoint: A trained model.
-        destination: Directory of the bundle; a bundle that is there is replaced.
+        destination: Directory of the bundle, which gives it its name; a bundle that is there is replaced.
         sizes: Other ladders than the task's own, by stage.
 
     Raises:
@@ -75,7 +76,7 @@ def export(checkpoint: Checkpoint, destination: Path, sizes: Mapping[str, tuple[
         nodes = write_graphs(directory, checkpoint.task, model, stages)
         if checkpoint.tokenizer_path is not None:
             shutil.copyfile(checkpoint.tokenizer_path, directory / TOKENIZER)
-        draft = describe(checkpoint, model, stages, checksums(directory))
+        draft = describe(checkpoint, destination.name, model, stages, checksums(directory))
         rungs = Rungs(Bundle(path=directory, manifest=draft, version="draft"), stages)
         report = prove(rungs)
         if not report.passed:

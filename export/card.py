@@ -3,14 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from export.recipes.registry import recipe
 from export.report import Report
 from service.bundle.manifest import Figure, Manifest, Stage, TensorSpec, TrainingData
-
-PURPOSES = {
-    "sentiment": "Says after every word whether an English sentence about a film is negative or positive.",
-    "generation": "Continues a text in the manner of Shakespeare's plays, character by character.",
-    "forecasting": "Forecasts hourly readings of any number of channels, with quantiles, at any moment.",
-}
 
 FIGURES = {"checkpoint": "checkpoint", "float32": "float32 graphs", "graph": "exported"}
 EXPLAINED = {
@@ -37,7 +32,7 @@ def write(manifest: Manifest, report: Report, directory: Path) -> str:
     size = sum(path.stat().st_size for path in directory.iterdir())
     sections = [
         f"# {manifest.name}",
-        PURPOSES[manifest.task.kind],
+        recipe(manifest.task.kind).purpose,
         f"An Unrolled bundle: a trained {manifest.cell.upper()} as unrolled ONNX graphs with explicit state, "
         f"{size / 1e6:.1f} MB. `manifest.json` says all of this to machines.",
         "## Figures\n\n" + _figures(manifest.figures),

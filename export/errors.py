@@ -41,3 +41,7 @@ class QualityLost(ExportError):
 
 class NotFloat32(ExportError):
     """What should be quantized is no bundle of float32 graphs."""
+
+
+class NotQuantizable(ExportError):
+    """Nothing is known of the ranges of a task's products."""

@@ -13,7 +13,7 @@ import onnx
 from export import card
 from export.bundle import CARD, PARITY, WEIGHTS, Export, summarise
 from export.directory import check_destination, checksums, finish, new_directory, replace
-from export.errors import NotFloat32, ParityFailed
+from export.errors import NotFloat32, NotQuantizable, ParityFailed
 from export.parity import prove
 from export.quality import MEASURES, measure
 from export.quantize import RANGES, quantize_graph
@@ -33,6 +33,7 @@ def quantize(source: Bundle, destination: Path) -> Export:
 
     Raises:
         NotFloat32: The source is an int8 bundle, or the destination is the source.
+        NotQuantizable: The ranges of its task's products are not known.
         ParityFailed: The graphs do not give a row the same bits in every batch and every cut.
         QualityLost: The graphs do worse on the development data than is allowed.
         DestinationTaken: The destination holds something that is no bundle.
@@ -64,6 +65,8 @@ def _check_source(source: Bundle, destination: Path) -> None:
         raise NotFloat32(f"{source.path} is an {source.manifest.numerics} bundle")
     if destination.resolve() == source.path.resolve():
         raise NotFloat32(f"{destination} is the float32 bundle, which is kept: give another --output")
+    if (kind := source.manifest.task.kind) not in RANGES:
+        raise NotQuantizable(f"{source.path}: only bundles for {', '.join(RANGES)} become int8 ones, not for {kind}")
 
 
 def _write_graphs(source: Bundle, directory: Path) -> dict[tuple[str, int], int]:

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import orjson
 
+from service.bundle.manifest import ITEM_STAGE
 from service.digest import inputs_digest, tensors_digest
 from service.errors import InvalidInput, NotStreamable
 from service.forms import CharacterStep, Form
@@ -16,8 +17,6 @@ from service.state import Array, SequenceState
 from service.tasks.generation import Finished, GenerationModel
 from service.tasks.task import ServedModel
 from service.turn import Turn
-
-ENCODE = "encode"
 
 
 class Outcome(Protocol):
@@ -85,7 +84,7 @@ def _tensors_job(turn: Turn, outcome: Outcome, values: Array) -> RowJob | None:
         outcome.complete(turn, orjson.dumps(outputs, option=orjson.OPT_SERIALIZE_NUMPY), state)
 
     turn.job = RowJob(
-        ENCODE,
+        ITEM_STAGE,
         len(items.values),
         row=items.state.row,
         inputs={"x": items.values},

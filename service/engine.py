@@ -30,7 +30,6 @@ from service.state import Array, Inputs
 
 logger = logging.getLogger(__name__)
 
-ITEM_STAGE = "encode"
 # Waking the thread and being woken by it costs about 60 µs, of which the event loop could use half.
 INLINE_SECONDS = 300e-6
 
@@ -342,4 +341,4 @@ def _tell(job: RowJob) -> None:
 
 
 def _ladders(stages: Mapping[str, Stage]) -> dict[str, Ladder]:
-    return {name: Ladder(tuple(sorted(stage.rungs)), is_exact=name == ITEM_STAGE) for name, stage in stages.items()}
+    return {name: Ladder(tuple(sorted(stage.rungs)), is_exact=stage.fit == "exact") for name, stage in stages.items()}

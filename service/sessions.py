@@ -21,6 +21,7 @@ from service.errors import (
     IdempotencyMismatch,
     InvalidInput,
     ModelUnknown,
+    NotStreamable,
     SessionDamaged,
     SessionGone,
     StepConflict,
@@ -105,6 +106,7 @@ class Sessions:
 
         Raises:
             ModelUnknown: No such model is served.
+            NotStreamable: The model needs whole inputs.
             InvalidInput: It asks for a longer life than is allowed.
             IdempotencyMismatch: The key came with another request before.
             StoreFull: There is no room.
@@ -112,6 +114,8 @@ class Sessions:
         model = self._models.get(request.model)
         if model is None:
             raise ModelUnknown(f"no model {request.model!r} is served; there are {sorted(self._models)}")
+        if not model.is_streamable:
+            raise NotStreamable(f"{request.model} needs whole inputs, so there are no sessions on it")
         body = Body(
             created_at=int(self._clock()),
             secret=secrets.token_bytes(SECRET_BYTES),

@@ -12,6 +12,7 @@ import orjson
 
 from service.blob import seal, unseal
 from service.body import NO_DIGEST, Body, BodyUnreadable, decode, encode
+from service.bundle.manifest import ITEM_STAGE
 from service.digest import inputs_digest
 from service.errors import (
     BlobTampered,
@@ -260,7 +261,7 @@ async def _taken(model: ServedModel[Any], state: SequenceState, inputs: dict[str
         _, following = await model.step(state, model.parse(inputs), seed)
         return following
     items = model.items(state, model.read_tensors(inputs))
-    advance = await model.engine.advance("encode", items.state.row, {"x": items.values}, len(items.values))
+    advance = await model.engine.advance(ITEM_STAGE, items.state.row, {"x": items.values}, len(items.values))
     return items.state.advanced(advance.row, items.values.size)
 
 

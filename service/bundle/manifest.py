@@ -4,7 +4,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
@@ -12,10 +12,14 @@ from service.bundle.errors import BundleDamaged, BundleFormatUnknown
 
 FORMAT_VERSION = 1
 MANIFEST_FILE = "manifest.json"
+ITEM_STAGE = "encode"  # consumes the items of sessions
 MAX_RUNG = 64
+COVERING_BY_NAME = ("decode", "forecast")
 
 DType = Literal["float32", "float64", "int64"]
 Axis = int | Literal["N", "T"]
+Fit = Literal["exact", "covering"]
+Direction = Literal["forward", "backward"]
 FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
@@ -60,8 +64,9 @@ class Stage(Part):
     """One step of serving a model: a ladder of graphs that differ in their size T only.
 
     Attributes:
-        name: "encode" consumes items, "decode" samples tokens, "forecast" answers from the state.
+        name: For instance "encode", which consumes the items of sessions.
         direction: A forward stage streams; a backward one needs the whole input.
+        fit: Lengths are cut into rungs exactly, or taken by the shortest rung that covers them.
         rungs: File of each rung by its size T.
         inputs: Inputs besides the state.
         outputs: Outputs besides the next state.
@@ -69,13 +74,22 @@ class Stage(Part):
         writes: Names of the state tensors whose next value is an output.
     """
 
-    name: Literal["encode", "decode", "forecast"]
-    direction: Literal["forward", "backward"] = "forward"
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+    direction: Direction = "forward"
+    fit: Fit = "exact"
     rungs: dict[int, FileName] = Field(min_length=1)
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     reads: tuple[str, ...]
     writes: tuple[str, ...]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fit_of_older_bundles(cls, document: Any) -> Any:  # noqa: ANN401  # whatever stands there
+        """Bundles from before there was a `fit` say it by the stage's name."""
+        if isinstance(document, dict) and "fit" not in document and document.get("name") in COVERING_BY_NAME:
+            return {**document, "fit": "covering"}
+        return document
 
     @model_validator(mode="after")
     def _rungs_within_limits(self) -> Self:
@@ -164,6 +178,12 @@ class Manifest(Part):
             if stage.name == name:
                 return stage
         raise KeyError(name)
+
+    @property
+    def is_streamable(self) -> bool:
+        """Whether sequences may arrive in pieces: no stage reads backwards, and one consumes items."""
+        forward = all(stage.direction == "forward" for stage in self.stages)
+        return forward and any(stage.name == ITEM_STAGE for stage in self.stages)
 
     @model_validator(mode="after")
     def _names_agree(self) -> Self:

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from service.bundle.errors import BundleGraphMismatch
-from service.bundle.manifest import Bundle, ForecastingTask, GenerationTask, SentimentTask
+from service.bundle.manifest import ITEM_STAGE, Bundle, ForecastingTask, GenerationTask, SentimentTask
 from service.engine import Engine
 from service.errors import InvalidInput
 from service.forms import Form, IdsStep
@@ -43,6 +43,8 @@ class ServedModel(ABC, Generic[Inputs]):
         tensors_form: What a step in tensors reads: one field, named as clients name the tensor.
         needs: Inputs and outputs of each stage that the task works with.
         layout: Where the state tensors lie in a row.
+        is_streamable: Whether there are sessions on it; a model that reads backwards needs whole inputs.
+        has_logits: Whether a step in tensors may ask for logits.
 
     Args:
         bundle: The bundle that is served.
@@ -66,7 +68,8 @@ class ServedModel(ABC, Generic[Inputs]):
         self.bundle = bundle
         self.engine = engine
         self.layout = RowLayout(bundle.manifest.state)
-        self.has_logits = any(tensor.name == "logits" for tensor in stages["encode"].outputs)
+        self.is_streamable = bundle.manifest.is_streamable
+        self.has_logits = self.is_streamable and "logits" in {tensor.name for tensor in stages[ITEM_STAGE].outputs}
 
     def spec(self, kind: type[Spec]) -> Spec:
         """What the manifest says of the task, which must be of that kind."""

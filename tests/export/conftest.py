@@ -11,8 +11,9 @@ import torch
 from torch import nn
 
 from export.__main__ import main
+from export.recipes.registry import plan
 from export.rungs import Rungs
-from export.stages import StagePlan, plan
+from export.stages import StagePlan
 from export.weights import prepare
 from service.bundle.manifest import Bundle, read_bundle
 from training import checkpoint, settings

@@ -163,7 +163,10 @@ def test_every_rung_reports_what_it_costs(sentiment: Exported, quick: Callable[.
 
 def test_equal_checkpoints_give_equal_bundles(sentiment: Exported, quick: Callable[..., None], tmp_path: Path) -> None:
     quick()
-    tags = {export(sentiment.checkpoint, tmp_path / name, SENTIMENT_RUNGS).bundle.tag for name in ("one", "two")}
+    tags = {
+        export(sentiment.checkpoint, tmp_path / name / "sentiment", SENTIMENT_RUNGS).bundle.tag
+        for name in ("one", "two")
+    }
     assert len(tags) == 1
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from export import int8
 from export.__main__ import main
-from export.errors import NotFloat32, ParityFailed, QualityLost
+from export.errors import NotFloat32, NotQuantizable, ParityFailed, QualityLost
 from export.int8 import quantize
 from export.parity import prove
 from export.quality import MEASURES
@@ -130,6 +130,14 @@ def test_an_int8_bundle_cannot_be_quantized_again(sentiment: Exported, tmp_path:
     made = quantize(sentiment.bundle, tmp_path / "int8").bundle
     with pytest.raises(NotFloat32, match="is an int8 bundle"):
         quantize(made, tmp_path / "again")
+
+
+def test_a_task_whose_ranges_are_unknown_is_not_quantized(
+    sentiment: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(int8.RANGES, "sentiment")
+    with pytest.raises(NotQuantizable, match="only bundles for generation, forecasting"):
+        quantize(sentiment.bundle, tmp_path / "int8")
 
 
 def test_the_float32_bundle_is_not_replaced(sentiment: Exported, tmp_path: Path) -> None:

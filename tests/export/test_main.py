@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from export.__main__ import main
+from service.bundle.manifest import read_bundle
 from tests.export.conftest import Exported
 
 
@@ -17,6 +18,12 @@ def test_an_export_prints_the_proof_and_the_cost_of_each_rung(generation: Export
     costs = [line for line in lines if "ms to load" in line]
     assert [line.split()[:2] for line in costs] == [["encode", "1"], ["encode", "3"], ["decode", "2"], ["decode", "5"]]
     assert lines[-1] == f"wrote {generation.bundle.path}"
+
+
+def test_a_bundle_has_the_name_that_it_is_given(sentiment: Exported, tmp_path: Path) -> None:
+    given = ["--output", str(tmp_path), "--name", "films", "--rungs", "encode=1", "--no-import"]
+    assert main([str(sentiment.checkpoint.path), *given]) == 0
+    assert read_bundle(tmp_path / "films").manifest.name == "films"
 
 
 def test_a_directory_that_is_no_checkpoint_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from export.errors import WrongLadder
-from export.stages import plan
+from export.recipes.registry import plan
 from service.bundle.manifest import MAX_RUNG
 from tests.export.conftest import Exported
 

@@ -8,6 +8,7 @@ from service.errors import (
     IdempotencyMismatch,
     InvalidInput,
     ModelUnknown,
+    NotStreamable,
     SessionDamaged,
     SessionGone,
     SessionUnknown,
@@ -31,6 +32,12 @@ async def test_a_session_is_shown_as_it_was_opened(process: Process) -> None:
         "expires_at": "1970-01-01T00:16:45+00:00",
     }
     assert await process.sessions.get("ann", view.session_id) == view
+
+
+async def test_there_is_no_session_on_a_model_that_needs_whole_inputs(process: Process) -> None:
+    process.model.is_streamable = False
+    with pytest.raises(NotStreamable, match="sum needs whole inputs"):
+        await process.create()
 
 
 async def test_another_owners_session_does_not_exist(process: Process) -> None:

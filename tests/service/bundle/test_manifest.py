@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from service.bundle.errors import BundleDamaged, BundleFormatUnknown
-from service.bundle.manifest import read_bundle
+from service.bundle.manifest import Manifest, read_bundle
 from tests.service.bundle.conftest import MANIFEST, write_manifest
 
 
@@ -71,3 +71,21 @@ def test_a_manifest_that_contradicts_itself_is_refused(directory: Path, changes:
     write_manifest(directory, **changes)
     with pytest.raises(BundleDamaged, match=reason):
         read_bundle(directory)
+
+
+def with_stages(directory: Path, *changes: dict[str, Any]) -> Manifest:
+    write_manifest(directory, stages=[{**STAGE, **change} for change in changes])
+    return read_bundle(directory).manifest
+
+
+def test_stages_of_bundles_that_say_no_fit_are_known_by_their_names(directory: Path) -> None:
+    manifest = with_stages(
+        directory, {}, {"name": "decode"}, {"name": "forecast"}, {"name": "decode2", "fit": "covering"}
+    )
+    assert [stage.fit for stage in manifest.stages] == ["exact", "covering", "covering", "covering"]
+
+
+def test_a_model_that_reads_backwards_is_not_streamable(directory: Path) -> None:
+    assert with_stages(directory, {}).is_streamable
+    assert not with_stages(directory, {}, {"name": "backward1", "direction": "backward"}).is_streamable
+    assert not with_stages(directory, {"name": "decode"}).is_streamable

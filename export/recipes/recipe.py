@@ -1,0 +1,39 @@
+"""What a task supplies to the export; all else is the same for every bundle."""
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from torch import nn
+
+from export.stages import Arrays, Sizes, StagePlan
+from service.bundle.manifest import Bundle, Stage, Task
+
+Stages = tuple[StagePlan, ...]
+
+
+class Recipe(ABC):
+    """How the checkpoints of one task become bundles.
+
+    Attributes:
+        purpose: What the model is for: a sentence of its card.
+    """
+
+    purpose: ClassVar[str]
+
+    @abstractmethod
+    def cell(self, model: nn.Module) -> str:
+        """Name of the recurrent cell of a model."""
+
+    @abstractmethod
+    def stages(self, model: nn.Module, sizes: dict[str, Sizes]) -> Stages:
+        """The stages of a model; `sizes` are other ladders than the task's own, by stage."""
+
+    @abstractmethod
+    def task(self, tokenizer: Path | None, model: nn.Module, stages: Stages) -> Task:
+        """What the manifest says of the task."""
+
+    @abstractmethod
+    def draw(self, bundle: Bundle, stage: Stage, rng: np.random.Generator, N: int, T: int) -> Arrays:
+        """Realistic inputs for N rows and the size T of a stage of a finished bundle, to try it without its model."""

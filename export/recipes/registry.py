@@ -1,0 +1,48 @@
+"""The recipes by task."""
+
+from importlib import import_module
+
+from torch import nn
+
+from export.errors import WrongLadder
+from export.recipes.recipe import Recipe
+from export.stages import Sizes, StagePlan
+from service.bundle.manifest import MAX_RUNG
+
+# Each is a module of this package with a `RECIPE`, imported when it is asked for.
+RECIPES = ("sentiment", "generation", "forecasting")
+
+
+def recipe(task: str) -> Recipe:
+    """The recipe of a task; KeyError where there is none."""
+    if task not in RECIPES:
+        raise KeyError(task)
+    found: Recipe = import_module(f"export.recipes.{task}").RECIPE
+    return found
+
+
+def plan(task: str, model: nn.Module, sizes: dict[str, Sizes] | None = None) -> tuple[StagePlan, ...]:
+    """The stages of a task.
+
+    Args:
+        task: For instance "sentiment".
+        model: The prepared model (`export.weights.prepare`).
+        sizes: Other ladders than the task's own, by stage.
+
+    Raises:
+        WrongLadder: The task has no such stage, a rung is not from 1 to MAX_RUNG, or single items have none.
+    """
+    stages = recipe(task).stages(model, sizes or {})
+    _check_ladders(stages, sizes or {})
+    return stages
+
+
+def _check_ladders(stages: tuple[StagePlan, ...], sizes: dict[str, Sizes]) -> None:
+    unknown = sizes.keys() - {stage.name for stage in stages}
+    if unknown:
+        raise WrongLadder(f"no stage {sorted(unknown)}; there are {[stage.name for stage in stages]}")
+    for stage in stages:
+        if not stage.sizes or not all(1 <= size <= MAX_RUNG for size in stage.sizes):
+            raise WrongLadder(f"rungs of {stage.name} must be 1 to {MAX_RUNG}, not {list(stage.sizes)}")
+        if stage.fit == "exact" and 1 not in stage.sizes:
+            raise WrongLadder(f"{stage.name} needs a rung of 1: lengths are cut exactly")

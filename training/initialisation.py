@@ -61,6 +61,12 @@ def initialise_torch(module: nn.RNNBase, forget_bias: float = 1.0) -> None:
                     nn.init.constant_(weight.detach()[H : 2 * H], forget_bias)
 
 
+def initialise_gates(Wx: Tensor, hidden_size: int) -> None:
+    """Xavier-uniform input weights (C, gates H) in place, each gate as if it had a matrix of its own."""
+    for gate in torch.split(Wx.detach(), hidden_size, dim=1):
+        nn.init.xavier_uniform_(gate)
+
+
 def input_gates(cell: Cell) -> Iterator[Tensor]:
     """The input matrix of each gate, (C, H): views of the cell's weights."""
     Wx = cell.Wxh if isinstance(cell, VanillaCell) else cell.Wx

@@ -3,7 +3,7 @@
 Training runs torch's fused LSTM; serving and export run `unroll`, the same numbers step by step.
 """
 
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from pydantic import Field
@@ -18,13 +18,16 @@ from training.settings import Section
 
 
 class GenerationModelSettings(Section):
-    """Sizes and regularisation."""
+    """Which cell, sizes and regularisation."""
 
+    cell: Literal["lstm", "mingru"] = "lstm"
     embedding_size: int = Field(default=64, ge=1)
     hidden_size: int = Field(default=256, ge=1)
     layers: int = Field(default=2, ge=1)
     dropout: float = Field(default=0.2, ge=0, lt=1, description="between layers and before the head, variational")
-    forget_bias: float = 1.0
+    forget_bias: float = Field(default=1.0, description="of a fresh LSTM")
+    kernel_size: int = Field(default=4, ge=2, description="minGRU's convolution: the character and those before it")
+    mlp_size: int = Field(default=512, ge=1, description="minGRU's perceptron")
 
 
 class GenerationModel(nn.Module):
@@ -57,25 +60,26 @@ class GenerationModel(nn.Module):
         """The state of N fresh sequences."""
         return {tensor.name: tensor.allocate(N, self.head.weight.device) for tensor in self.state}
 
-    def forward(self, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, x: Tensor, state: Tensors | None = None) -> tuple[Tensor, Tensors]:
         """The fast path.
 
         Args:
             x: Character ids, int64 (N, T).
-            h: Hidden state, float32 (L, N, H).
-            c: Cell state, float32 (L, N, H).
+            state: As `initial_state` makes it, which is the default.
 
         Returns:
-            Logits (N, T, V), and h and c after the last character.
+            Logits (N, T, V), and the state after the last character.
         """
+        state = state if state is not None else self.initial_state(x.shape[0])
         y = self.embedding(x)
         h_next, c_next = [], []
-        for layer, h_layer, c_layer in zip(self.layers, h.unsqueeze(1), c.unsqueeze(1), strict=True):
-            y, (h_layer, c_layer) = layer(y, (h_layer.contiguous(), c_layer.contiguous()))
+        for layer, h, c in zip(self.layers, state["h"].unsqueeze(1), state["c"].unsqueeze(1), strict=True):
+            y, (h, c) = layer(y, (h.contiguous(), c.contiguous()))
             y = self.dropout(y)
-            h_next.append(h_layer)
-            c_next.append(c_layer)
-        return self.head(y), torch.cat(h_next), torch.cat(c_next)
+            h_next.append(h)
+            c_next.append(c)
+        logits = self.head(y)
+        return logits, {"h": torch.cat(h_next), "c": torch.cat(c_next), "pending_logits": logits[:, -1]}
 
     def unroll(self, x: Tensor, state: Tensors) -> tuple[Tensors, Tensors]:
         """Advance by T characters, step by step: see `StreamingModel`.

@@ -14,14 +14,14 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 
 from training.data import tinyshakespeare
 from training.data.source import DataError
-from training.models.generation import GenerationModel, GenerationModelSettings
+from training.models.generation import GenerationModelSettings
+from training.models.language import LanguageModel, language_model
+from training.models.streaming import Tensors
 from training.settings import LoopSettings, Settings
 from training.tasks.task import Goal, Task
 from training.vocabulary import character_tokenizer
 
 RESET_EVERY = 256
-
-CharacterState = tuple[Tensor, Tensor]
 
 
 class GenerationSettings(Settings):
@@ -58,9 +58,9 @@ class GenerationTask(Task[GenerationSettings]):
         """V, without [UNK], which the model never sees."""
         return self.tokenizer.get_vocab_size() - 1
 
-    def build_model(self) -> GenerationModel:
+    def build_model(self) -> LanguageModel:
         """A fresh model."""
-        return GenerationModel(self.vocabulary_size, self.settings.model)
+        return language_model(self.vocabulary_size, self.settings.model)
 
     def encode(self, text: str) -> Tensor:
         """Character ids, int64 (T,).
@@ -92,19 +92,11 @@ class GenerationTask(Task[GenerationSettings]):
         for start in range(0, self.batches_per_epoch() * T, T):
             yield ids[:, start : start + T], ids[:, start + 1 : start + T + 1]
 
-    def loss(
-        self, model: nn.Module, batch: tuple[Tensor, Tensor], carry: CharacterState | None
-    ) -> tuple[Tensor, CharacterState]:
-        """Mean cross entropy; the hidden state is carried to the next batch."""
+    def loss(self, model: nn.Module, batch: tuple[Tensor, Tensor], carry: Tensors | None) -> tuple[Tensor, Tensors]:
+        """Mean cross entropy; the state is carried to the next batch."""
         x, y = batch
-        h, c = carry if carry is not None else self._fresh(x)
-        logits, h, c = model(x, h, c)
-        return cross_entropy(logits.flatten(0, 1), y.flatten()), (h, c)
-
-    def _fresh(self, x: Tensor) -> CharacterState:
-        L, H = self.settings.model.layers, self.settings.model.hidden_size
-        zeros = torch.zeros(L, len(x), H, device=x.device)
-        return zeros, zeros
+        logits, carry = model(x, carry)
+        return cross_entropy(logits.flatten(0, 1), y.flatten()), carry
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """The dev text read in 16 rows side by side, each with a carried state: quicker than one row."""
@@ -129,11 +121,10 @@ class GenerationTask(Task[GenerationSettings]):
     def _nats_per_char(self, model: nn.Module, rows: Tensor) -> float:
         """Mean over all characters but the first of each row (N, T), the state carried along the row."""
         device = next(model.parameters()).device
-        total, T = 0.0, 4096
-        state = self._fresh(rows.to(device))
+        total, T, state = 0.0, 4096, None
         starts = range(0, rows.shape[1] - 1, T)
         for start in tqdm(starts, desc="evaluating", unit="piece", leave=False, disable=None):
             ids = rows[:, start : start + T + 1].to(device)
-            logits, *state = model(ids[:, :-1], *state)
+            logits, state = model(ids[:, :-1], state)
             total += float(cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), reduction="sum"))
         return total / (rows.shape[0] * (rows.shape[1] - 1))

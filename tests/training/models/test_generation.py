@@ -17,16 +17,14 @@ def make_model(layers: int) -> GenerationModel:
 @torch.no_grad()
 def test_unrolled_pass_equals_the_fused_one_over_carried_state(layers: int) -> None:
     model = make_model(layers)
-    state = model.initial_state(N)
-    h, c = state["h"], state["c"]
+    unrolled = fused = model.initial_state(N)
     for _ in range(3):
         x = torch.randint(V, (N, T))
-        outputs, state = model.unroll(x, state)
-        logits, h, c = model(x, h, c)
+        outputs, unrolled = model.unroll(x, unrolled)
+        logits, fused = model(x, fused)
         torch.testing.assert_close(outputs["logits"], logits, rtol=0, atol=1e-6)
-        torch.testing.assert_close(state["h"], h, rtol=0, atol=1e-6)
-        torch.testing.assert_close(state["c"], c, rtol=0, atol=1e-6)
-        torch.testing.assert_close(state["pending_logits"], outputs["logits"][:, -1], rtol=0, atol=0)
+        torch.testing.assert_close(unrolled, fused, rtol=0, atol=1e-6)
+        torch.testing.assert_close(unrolled["pending_logits"], outputs["logits"][:, -1], rtol=0, atol=0)
 
 
 @torch.no_grad()

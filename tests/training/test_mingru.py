@@ -1,0 +1,51 @@
+import math
+
+import torch
+from torch.nn.functional import logsigmoid, softplus
+
+from training.mingru import MinGRUCell
+from training.scan import log_space_scan
+
+N, T, C, H = 2, 6, 5, 7
+
+
+def make_cell() -> MinGRUCell:
+    torch.manual_seed(1)
+    return MinGRUCell(C, H).double()
+
+
+@torch.no_grad()
+def test_a_step_is_the_papers_equation() -> None:
+    cell = make_cell()
+    x, h = torch.randn(N, C).double(), torch.rand(N, H).double()
+    z = torch.sigmoid(x @ cell.Wx[:, :H] + cell.b[:H])
+    v = x @ cell.Wx[:, H:] + cell.b[H:]
+    n = torch.where(v >= 0, v + 0.5, torch.sigmoid(v))
+    torch.testing.assert_close(cell.step(x, h), (1 - z) * h + z * n)
+
+
+@torch.no_grad()
+def test_all_steps_at_once_are_those_one_by_one() -> None:
+    cell = make_cell()
+    x, h = torch.randn(T, N, C).double(), torch.rand(N, H).double()
+    at_once = cell.scan(x, h)
+    for t in range(T):
+        h = cell.step(x[t], h)
+        torch.testing.assert_close(at_once[t], h)
+
+
+@torch.no_grad()
+def test_all_steps_at_once_are_those_of_the_papers_scan() -> None:
+    cell = make_cell()
+    x, h = torch.randn(T, N, C).double(), torch.rand(N, H).double()
+    k, v = cell.project(x).split(H, dim=-1)
+    log_n = torch.where(v >= 0, (torch.relu(v) + 0.5).log(), logsigmoid(v))
+    expected = log_space_scan(-softplus(k), -softplus(-k) + log_n, h.log())
+    torch.testing.assert_close(cell.scan(x, h), expected)
+
+
+def test_each_gates_weights_have_xaviers_bound() -> None:
+    cell = MinGRUCell(50, 70)
+    bound = math.sqrt(6 / (50 + 70))
+    for gate in cell.Wx.detach().split(70, dim=1):
+        assert 0.95 * bound < gate.abs().max() <= bound

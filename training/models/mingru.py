@@ -1,0 +1,135 @@
+"""Characters in, logits of the next character out: an embedding, blocks of minGRU, a linear head.
+
+A block, as in Feng et al. (2024, arXiv:2410.01201, section 4.2), is residual: a causal convolution over the latest
+characters, minGRU and a linear map, then a perceptron, each pair behind a layer normalisation:
+
+    u = norm(y);  m_t = sum_k taps_k * u_{t-K+1+k};  y = y + minGRU(m) Wo + bo
+    y = y + relu(norm(y) W1 + b1) W2 + b2
+
+Training scans all steps at once; serving and export run `unroll`, where the recurrence alone goes step by step. What
+the convolution needs of the past is state: its latest K - 1 inputs.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import relu
+
+from training.mingru import MinGRUCell
+from training.models.dropout import LockedDropout
+from training.models.generation import GenerationModelSettings
+from training.models.streaming import StateTensor, Tensors
+
+Recurrence = Callable[[MinGRUCell, Tensor, Tensor], Tensor]  # x (T, N, C) and h_0 (N, H) to all h (T, N, H)
+
+
+class MinGRUBlock(nn.Module):
+    """One residual block over T steps, time-major.
+
+    Args:
+        size: D, of what goes in and out.
+        settings: Sizes and regularisation.
+    """
+
+    def __init__(self, size: int, settings: GenerationModelSettings) -> None:
+        super().__init__()
+        H, K = settings.hidden_size, settings.kernel_size
+        self.norm = nn.LayerNorm(size)
+        self.taps = nn.Parameter(torch.zeros(K, size))
+        self.cell = MinGRUCell(size, H)
+        self.out = nn.Linear(H, size)
+        self.mlp_norm = nn.LayerNorm(size)
+        self.up = nn.Linear(size, settings.mlp_size)
+        self.down = nn.Linear(settings.mlp_size, size)
+        self.dropout = LockedDropout(settings.dropout)
+        nn.init.ones_(self.taps.detach()[-1])  # a fresh convolution hands its input on
+
+    def forward(self, y: Tensor, h: Tensor, past: Tensor, recurrence: Recurrence) -> tuple[Tensor, Tensor, Tensor]:
+        """Advance by T steps.
+
+        Args:
+            y: float32 (T, N, D).
+            h: Hidden state, float32 (N, H).
+            past: The latest inputs of the convolution, the oldest first, float32 (K - 1, N, D).
+            recurrence: Computes the hidden states of all steps.
+
+        Returns:
+            y after the block, and the next h and past.
+        """
+        T = y.shape[0]
+        inputs = torch.cat([past, self.norm(y)])  # (K - 1 + T, N, D)
+        mixed = self.taps[0] * inputs[:T]
+        for k in range(1, len(self.taps)):
+            mixed = mixed + self.taps[k] * inputs[k : k + T]
+        hidden = recurrence(self.cell, mixed, h)
+        y = y + self._dropped(self.out(hidden))
+        y = y + self._dropped(self.down(relu(self.up(self.mlp_norm(y)))))
+        return y, hidden[-1], inputs[T:]
+
+    def _dropped(self, y: Tensor) -> Tensor:
+        dropped: Tensor = self.dropout(y.transpose(0, 1)).transpose(0, 1)
+        return dropped
+
+
+class MinGRUModel(nn.Module):
+    """A character language model whose training needs no pass step by step.
+
+    Args:
+        vocabulary_size: V, the number of characters.
+        settings: Sizes and regularisation.
+    """
+
+    def __init__(self, vocabulary_size: int, settings: GenerationModelSettings) -> None:
+        super().__init__()
+        D, L, H, K = settings.embedding_size, settings.layers, settings.hidden_size, settings.kernel_size
+        self.vocabulary_size = vocabulary_size
+        self.embedding = nn.Embedding(vocabulary_size, D)
+        self.layers = nn.ModuleList(MinGRUBlock(D, settings) for _ in range(L))
+        self.norm = nn.LayerNorm(D)
+        self.dropout = LockedDropout(settings.dropout)
+        self.head = nn.Linear(D, vocabulary_size)
+        self.state = (
+            StateTensor("h", "float32", (L, "N", H)),
+            StateTensor("past", "float32", (L * (K - 1), "N", D)),
+            StateTensor("pending_logits", "float32", ("N", vocabulary_size)),
+        )
+
+    def initial_state(self, N: int) -> Tensors:
+        """The state of N fresh sequences."""
+        return {tensor.name: tensor.allocate(N, self.head.weight.device) for tensor in self.state}
+
+    def forward(self, x: Tensor, state: Tensors | None = None) -> tuple[Tensor, Tensors]:
+        """The fast path: logits (N, T, V) of x, int64 (N, T), and the next state; a fresh one is the default."""
+        return self._advance(x, state if state is not None else self.initial_state(x.shape[0]), MinGRUCell.scan)
+
+    def unroll(self, x: Tensor, state: Tensors) -> tuple[Tensors, Tensors]:
+        """Advance by T characters, step by step: see `StreamingModel`.
+
+        Returns:
+            {"logits": (N, T, V)}, and the next state; its pending_logits are those of the character to come.
+        """
+        logits, next_state = self._advance(x, state, _step_by_step)
+        return {"logits": logits}, next_state
+
+    def _advance(self, x: Tensor, state: Tensors, recurrence: Recurrence) -> tuple[Tensor, Tensors]:
+        y = self.embedding(x.t())  # (T, N, D)
+        L = len(self.layers)
+        h_next, past_next = [], []
+        for layer, h, past in zip(self.layers, state["h"].unbind(), state["past"].chunk(L), strict=True):
+            y, h, past = layer(y, h, past, recurrence)
+            h_next.append(h)
+            past_next.append(past)
+        y = self.dropout(self.norm(y).transpose(0, 1))
+        logits = self.head(y)  # (N, T, V)
+        next_state = {"h": torch.stack(h_next), "past": torch.cat(past_next), "pending_logits": logits[:, -1]}
+        return logits, next_state
+
+
+def _step_by_step(cell: MinGRUCell, x: Tensor, h_0: Tensor) -> Tensor:
+    """As `MinGRUCell.scan`, in T steps that each add the same numbers whatever T is."""
+    h, states = h_0, []
+    for a, b in zip(*(part.unbind() for part in cell.coefficients(cell.project(x))), strict=True):
+        h = a * h + b
+        states.append(h)
+    return torch.stack(states)

@@ -95,7 +95,8 @@ def _measure(path: Path, split: str) -> int:
     torch.set_num_threads(loaded.settings.loop.threads)
     with torch.no_grad():
         figures = loaded.definition.evaluate(loaded.model, split)
-    checkpoint.write_figures(path, split, figures)
+        checkpoint.write_figures(path, split, figures)
+        loaded.definition.plot(loaded.model, split, path)
     print(f"{path}, {split} split:")
     for name, value in figures.items():
         print(f"  {name:32} {value:.6g}")

@@ -155,7 +155,8 @@ def _set_up(fabric: Fabric, task: Task[Any]) -> Run:
     loop = task.settings.loop
     fabric.seed_everything(task.settings.seed, verbose=False)
     model = task.build_model()
-    optimizer = AdamW(_parameter_groups(model, loop.weight_decay), lr=loop.learning_rate, fused=True)
+    task.initialise(model)
+    optimizer = AdamW(_parameter_groups(model, task), lr=loop.learning_rate, fused=True)
     model, optimizer = fabric.setup(model, optimizer)
     average = None
     if loop.ema_decay is not None:
@@ -163,10 +164,16 @@ def _set_up(fabric: Fabric, task: Task[Any]) -> Run:
     return Run(fabric, task, model, optimizer, average, Progress(), loop.epochs * task.batches_per_epoch())
 
 
-def _parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    matrices = [parameter for parameter in model.parameters() if parameter.ndim >= 2]
-    vectors = [parameter for parameter in model.parameters() if parameter.ndim < 2]
-    return [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+def _parameter_groups(model: nn.Module, task: Task[Any]) -> list[dict[str, Any]]:
+    """Parameters by the share of the learning rate that they learn with, matrices apart from vectors."""
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        groups.setdefault((task.learning_rate_scale(name), parameter.ndim >= 2), []).append(parameter)
+    decay = task.settings.loop.weight_decay
+    return [
+        {"params": parameters, "weight_decay": decay if is_matrix else 0.0, "scale": scale}
+        for (scale, is_matrix), parameters in sorted(groups.items(), key=lambda group: group[0], reverse=True)
+    ]
 
 
 def _train_epoch(run: Run, bar: "tqdm[Any]") -> dict[str, float]:
@@ -188,7 +195,7 @@ def _train_epoch(run: Run, bar: "tqdm[Any]") -> dict[str, float]:
         "step": float(run.progress.step),
         "train_loss": torch.as_tensor(run.fabric.all_reduce(torch.tensor(losses).mean(), reduce_op="mean")).item(),
         "grad_norm": float(np.mean(norms)),
-        "learning_rate": run.optimizer.param_groups[0]["lr"],
+        "learning_rate": learning_rate(run.progress.step - 1, run.total_steps, run.task.settings.loop),
         "seconds": time.perf_counter() - start,
     }
 
@@ -197,7 +204,7 @@ def _step(run: Run, batch: Batch, carry: Carry) -> tuple[float, float, Carry]:
     """One optimizer step; returns the loss, the gradient's norm before clipping, and the detached carry."""
     loop = run.task.settings.loop
     for group in run.optimizer.param_groups:
-        group["lr"] = learning_rate(run.progress.step, run.total_steps, loop)
+        group["lr"] = group["scale"] * learning_rate(run.progress.step, run.total_steps, loop)
     loss, carry = run.task.loss(run.model, run.fabric.to_device(batch), carry)
     run.fabric.backward(loss)
     norm = run.fabric.clip_gradients(run.model, run.optimizer, max_norm=loop.clip_grad_norm, error_if_nonfinite=False)

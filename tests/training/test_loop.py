@@ -173,7 +173,30 @@ def test_two_processes_deal_out_the_rows_and_learn_the_same(tmp_path: Path) -> N
 
 
 def test_only_matrices_decay() -> None:
-    matrices, vectors = loop._parameter_groups(ToyTask(ToySettings()).build_model(), 0.1)
+    task = ToyTask(ToySettings())
+    matrices, vectors = loop._parameter_groups(task.build_model(), task)
     assert {p.ndim for p in matrices["params"]} == {2}
     assert {p.ndim for p in vectors["params"]} == {1}
     assert (matrices["weight_decay"], vectors["weight_decay"]) == (0.1, 0.0)
+
+
+def test_parameters_learn_with_their_share_of_the_learning_rate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = ToyTask(ToySettings()).build_model()
+    monkeypatch.setattr(ToyTask, "initialise", lambda _, model: model.load_state_dict(start.state_dict()))
+    monkeypatch.setattr(ToyTask, "learning_rate_scale", lambda _, name: 0.0 if name == "head.weight" else 0.5)
+    loop.train(ToyTask(ToySettings(loop=LoopSettings(epochs=1, learning_rate=0.02))), tmp_path, "command")
+    trained = weights(tmp_path / "last")
+    torch.testing.assert_close(trained["head.weight"], start.state_dict()["head.weight"], rtol=0, atol=0)
+    assert not torch.equal(trained["cell.weight_hh"], start.state_dict()["cell.weight_hh"])
+    rates = [group["lr"] for group in resume_state(tmp_path)["optimizer"]["param_groups"]]
+    assert sorted(rates) == pytest.approx([0.0, rates[0], rates[0]])
+
+
+def test_what_is_to_be_seen_is_drawn_beside_the_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        ToyTask, "plot", lambda _, __, split, directory: (directory / f"{split}.png").write_bytes(b"picture")
+    )
+    assert main(["toy", "--output", str(tmp_path)]) == 0
+    assert (tmp_path / "best" / "dev.png").read_bytes() == b"picture"

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from tokenizers import Tokenizer
@@ -66,6 +67,13 @@ class Task(ABC, Generic[TaskSettings]):
     def build_model(self) -> nn.Module:
         """A freshly initialised model, a `StreamingModel`; its randomness is torch's global generator."""
 
+    def initialise(self, model: nn.Module) -> None:
+        """Give the model of a new run what it does not learn from this task's data, such as word vectors."""
+
+    def learning_rate_scale(self, name: str) -> float:
+        """By how much a parameter learns slower (below 1) than the others, or not at all (0)."""
+        return 1.0
+
     @abstractmethod
     def batches_per_epoch(self) -> int:
         """How many batches `train_batches` yields."""
@@ -96,3 +104,6 @@ class Task(ABC, Generic[TaskSettings]):
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Dev figures after each epoch, which must hold the goal's metric; by default all figures of `evaluate`."""
         return self.evaluate(model, "dev")
+
+    def plot(self, model: nn.Module, split: str, directory: Path) -> None:
+        """Draw what people would rather look at than read, under the conditions of `evaluate`."""

@@ -1,0 +1,50 @@
+"""Tables of tokens, one a line with columns parted by tabs, sentences parted by empty lines: the CoNLL formats."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from training.data.source import BrokenLineError
+
+
+class Block(NamedTuple):
+    """A sentence: the comments before it, the columns of each of its tokens, and the number of its first line."""
+
+    comments: list[str]
+    rows: list[list[str]]
+    line: int
+
+
+def blocks(text: str, path: Path, width: int) -> Iterator[Block]:
+    """The sentences of a table.
+
+    Args:
+        text: Content of the file; a line that begins with "# " before the first token of a sentence is a comment.
+        path: Named in errors.
+        width: How many columns a line has.
+
+    Raises:
+        BrokenLineError: A line has another number of columns, or an empty one in front.
+    """
+    block = Block([], [], 1)
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            if block.rows:
+                yield block
+            block = Block([], [], number + 1)
+        elif line.startswith("# ") and not block.rows:
+            block.comments.append(line[2:].rstrip("\r"))
+            block = block._replace(line=number + 1)
+        else:
+            block.rows.append(_columns(line.rstrip("\r"), path, number, width))
+    if block.rows:
+        yield block
+
+
+def _columns(line: str, path: Path, number: int, width: int) -> list[str]:
+    columns = line.split("\t")
+    if len(columns) != width:
+        raise BrokenLineError(path, number, f"expected {width} columns, not {len(columns)}")
+    if not columns[0].strip():
+        raise BrokenLineError(path, number, "the first column is empty")
+    return columns

@@ -1,0 +1,94 @@
+"""UD English EWT 2.16: sentences of weblogs, newsgroups, e-mails, reviews and answers with the tags of each word.
+
+Universal tags (UPOS) are what a tagger is measured on; the other columns teach it more in training. A surface token
+that holds several words ("don't") is read as its words ("do", "n't"); empty nodes of the enhanced graph are left out.
+
+The test part is read from UNROLLED_DATA_DIR only.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from training.data import conll, source
+from training.data.source import BrokenLineError, DataSource, LocalFile, MissingFileError
+
+_ADDRESS = (
+    "https://raw.githubusercontent.com/UniversalDependencies/UD_English-EWT/15d613d8447b3478787d4c278730a1e48a945efb"
+)
+_LICENCE = "CC BY-SA 4.0"
+_CITATION = "Silveira et al., A Gold Standard Dependency Corpus for English, LREC 2014; Universal Dependencies 2.16"
+
+SOURCES = {
+    "train": DataSource(
+        name="UD English EWT 2.16, train",
+        address=f"{_ADDRESS}/en_ewt-ud-train.conllu",
+        sha256="3fb78e2b55482c8ee00caa653af436c88c9e5bc9a73ce26e4ae3ddc79d2b7e7b",
+        licence=_LICENCE,
+        citation=_CITATION,
+    ),
+    "dev": DataSource(
+        name="UD English EWT 2.16, dev",
+        address=f"{_ADDRESS}/en_ewt-ud-dev.conllu",
+        sha256="531a54ff90d6ab12201c5a50c3e78e6ddac4de69abc4bce5d275d3cd29efe2b6",
+        licence=_LICENCE,
+        citation=_CITATION,
+    ),
+}
+LOCAL = {
+    "train": LocalFile("tagging/en_ewt-ud-train.conllu.gz", SOURCES["train"].sha256),
+    "dev": LocalFile("tagging/en_ewt-ud-dev.conllu.gz", SOURCES["dev"].sha256),
+    "test": LocalFile("tagging/en_ewt-ud-test.conllu.gz", None),
+}
+
+UPOS = (
+    "ADJ", "ADP", "ADV", "AUX", "CCONJ", "DET", "INTJ", "NOUN", "NUM", "PART", "PRON", "PROPN", "PUNCT", "SCONJ", "SYM",
+    "VERB", "X",
+)  # fmt: skip
+COLUMNS = 10
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word with its tags: universal and Penn part of speech, features, relation to its head."""
+
+    form: str
+    upos: str
+    xpos: str
+    feats: str
+    deprel: str
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A sentence as it was written, its words, and whether it opens a document."""
+
+    text: str
+    words: tuple[Word, ...]
+    opens_document: bool = False
+
+
+def load(split: str) -> list[Sentence]:
+    """The sentences of "train", "dev" or "test", in the order of their documents.
+
+    Raises:
+        MissingFileError: The split's file is absent.
+        BrokenLineError: A line is not as CoNLL-U has it, or a tag is none of UPOS.
+    """
+    local = source.find_local(LOCAL[split])
+    if local is None and split not in SOURCES:
+        raise MissingFileError(Path(LOCAL[split].path), "put it into UNROLLED_DATA_DIR")
+    path = local or source.download(SOURCES[split])
+    return list(parse(source.read_text(path), path))
+
+
+def parse(text: str, path: Path) -> Iterator[Sentence]:
+    """Sentences of CoNLL-U text; `path` is named in errors."""
+    for block in conll.blocks(text, path, COLUMNS):
+        # 7-8 is a surface token of several words, 7.1 an empty node
+        words = tuple(Word(row[1], row[3], row[4], row[5], row[7]) for row in block.rows if row[0].isdigit())
+        unknown = [word.upos for word in words if word.upos not in UPOS]
+        if unknown:
+            raise BrokenLineError(path, block.line, f"the sentence that begins here has the tag {unknown[0]!r}")
+        named = dict(comment.partition(" = ")[::2] for comment in block.comments)
+        yield Sentence(named.get("text", ""), words, opens_document="newdoc id" in named)

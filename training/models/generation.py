@@ -1,4 +1,4 @@
-"""Characters in, logits of the next character out: an embedding, layers of LSTM, a linear head.
+"""Tokens in, logits of the next token out: an embedding, layers of LSTM, a linear head.
 
 Training runs torch's fused LSTM; serving and export run `unroll`, the same numbers step by step.
 """
@@ -16,6 +16,9 @@ from training.models.dropout import LockedDropout
 from training.models.streaming import StateTensor, Tensors
 from training.settings import Section
 
+# The logit of a token that cannot follow: its probability is 0 at every temperature up to 10.
+IMPOSSIBLE = -1e4
+
 
 class GenerationModelSettings(Section):
     """Which cell, sizes and regularisation."""
@@ -31,14 +34,17 @@ class GenerationModelSettings(Section):
 
 
 class GenerationModel(nn.Module):
-    """A character language model.
+    """A language model.
 
     Args:
-        vocabulary_size: V, the number of characters.
+        vocabulary_size: V, the number of tokens: characters, or notes.
         settings: Sizes and regularisation.
+        successors: Which token (column) may follow which (row), bool (V, V); None lets all follow all.
     """
 
-    def __init__(self, vocabulary_size: int, settings: GenerationModelSettings) -> None:
+    def __init__(
+        self, vocabulary_size: int, settings: GenerationModelSettings, successors: Tensor | None = None
+    ) -> None:
         super().__init__()
         L, H = settings.layers, settings.hidden_size
         self.vocabulary_size = vocabulary_size
@@ -48,6 +54,7 @@ class GenerationModel(nn.Module):
         self.layers = nn.ModuleList(lstms)
         self.dropout = LockedDropout(settings.dropout)
         self.head = nn.Linear(H, vocabulary_size)
+        self.register_buffer("successors", successors, persistent=False)
         self.state = (
             StateTensor("h", "float32", (L, "N", H)),
             StateTensor("c", "float32", (L, "N", H)),
@@ -64,11 +71,11 @@ class GenerationModel(nn.Module):
         """The fast path.
 
         Args:
-            x: Character ids, int64 (N, T).
+            x: Token ids, int64 (N, T).
             state: As `initial_state` makes it, which is the default.
 
         Returns:
-            Logits (N, T, V), and the state after the last character.
+            Logits (N, T, V), and the state after the last token.
         """
         state = state if state is not None else self.initial_state(x.shape[0])
         y = self.embedding(x)
@@ -78,18 +85,18 @@ class GenerationModel(nn.Module):
             y = self.dropout(y)
             h_next.append(h)
             c_next.append(c)
-        logits = self.head(y)
+        logits = self._possible(self.head(y), x)
         return logits, {"h": torch.cat(h_next), "c": torch.cat(c_next), "pending_logits": logits[:, -1]}
 
     def unroll(self, x: Tensor, state: Tensors) -> tuple[Tensors, Tensors]:
-        """Advance by T characters, step by step: see `StreamingModel`.
+        """Advance by T tokens, step by step: see `StreamingModel`.
 
         Returns:
-            {"logits": (N, T, V)}, and the next state; its pending_logits are those of the character to come.
+            {"logits": (N, T, V)}, and the next state; its pending_logits are those of the token to come.
         """
         cells = [LSTMCell.from_torch(cast(nn.LSTM, layer)) for layer in self.layers]
         T = x.shape[1]
-        # What a character adds to the gates is a row of a table that onnxruntime computes once, when it loads a graph.
+        # What a token adds to the gates is a row of a table that onnxruntime computes once, when it loads a graph.
         table = cells[0].project(self.embedding.weight)  # (V, 4H)
         projected = [embedding(x_t, table) for x_t in x.t().unbind()]  # T times (N, 4H)
         h_next, c_next, hidden = [], [], torch.empty(0)
@@ -99,9 +106,14 @@ class GenerationModel(nn.Module):
             hidden, h, c = _unroll_layer(cell, projected, h, c)
             h_next.append(h)
             c_next.append(c)
-        logits = _by_step(self.head(hidden), T)  # (T, N, V)
+        logits = self._possible(_by_step(self.head(hidden), T), x.t())  # (T, N, V)
         next_state = {"h": torch.stack(h_next), "c": torch.stack(c_next), "pending_logits": logits[-1]}
         return {"logits": logits.transpose(0, 1)}, next_state
+
+    def _possible(self, logits: Tensor, tokens: Tensor) -> Tensor:
+        """Logits (..., V) after tokens (...), those of tokens that cannot follow replaced."""
+        successors = cast(Tensor | None, self.successors)
+        return logits if successors is None else torch.where(successors[tokens], logits, IMPOSSIBLE)
 
 
 def _unroll_layer(cell: LSTMCell, projected: list[Tensor], h: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -10,6 +10,8 @@ TASKS = {
     "sentiment": "training.tasks.sentiment:SentimentTask",
     "generation": "training.tasks.generation:GenerationTask",
     "forecasting": "training.tasks.forecasting:ForecastingTask",
+    "chorales": "training.tasks.music:ChoralesTask",
+    "folk": "training.tasks.music:FolkTask",
 }
 
 

@@ -54,3 +54,22 @@ def test_forget_gates_start_open_and_recurrent_weights_orthogonal() -> None:
     assert (weights["bias_ih_l0"] + weights["bias_hh_l0"]).tolist() == [0.0] * H + [1.0] * H + [0.0] * 2 * H
     gate = weights["weight_hh_l0"][:H]
     torch.testing.assert_close(gate @ gate.T, torch.eye(H))
+
+
+@torch.no_grad()
+def test_what_cannot_follow_has_probability_zero_in_both_passes() -> None:
+    torch.manual_seed(1)
+    may_follow = torch.rand(V, V) < 0.5
+    may_follow[:, 0] = True
+    model = GenerationModel(V, GenerationModelSettings(embedding_size=C, hidden_size=H, layers=2), may_follow).eval()
+    x, state = torch.randint(V, (N, T)), model.initial_state(N)
+    logits, _ = model(x, state)
+    outputs, _ = model.unroll(x, state)
+    torch.testing.assert_close(outputs["logits"], logits, rtol=0, atol=1e-6)
+    assert torch.equal(logits.softmax(dim=2) == 0, ~may_follow[x])
+    assert torch.equal((logits / 10).softmax(dim=2) == 0, ~may_follow[x])
+
+
+def test_what_may_follow_is_no_weight() -> None:
+    model = GenerationModel(V, GenerationModelSettings(), torch.ones(V, V, dtype=torch.bool))
+    assert "successors" not in model.state_dict()

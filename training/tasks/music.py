@@ -1,0 +1,175 @@
+"""Music: the next frame of a chorale or a folk tune, note by note."""
+
+import heapq
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field, field_validator
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.nn.utils.rnn import pad_sequence
+from tqdm import tqdm  # type: ignore[import-untyped]
+
+from training import music
+from training.data import polyphony
+from training.data.polyphony import Collection, Piece
+from training.models.generation import GenerationModel, GenerationModelSettings
+from training.models.streaming import Tensors
+from training.settings import LoopSettings, Settings
+from training.tasks.task import Goal, Task
+
+NOT_PREDICTED = -100  # cross entropy's own sign for targets that do not count
+
+Ids = NDArray[np.int64]
+MusicBatch = tuple[Tensor, Tensor, Tensor]
+
+
+class MusicSettings(Settings):
+    """Settings of a run."""
+
+    loop: LoopSettings = LoopSettings()
+    model: GenerationModelSettings = GenerationModelSettings()
+    rows: int = Field(default=16, ge=1, description="pieces that are read side by side")
+    bptt_len: int = Field(default=128, ge=1, description="tokens after which backpropagation is cut")
+    transpose: int = Field(default=6, ge=0, description="semitones, up or down, that a piece is moved by at most")
+
+    @field_validator("model")
+    @classmethod
+    def _is_lstm(cls, model: GenerationModelSettings) -> GenerationModelSettings:
+        if model.cell != "lstm":
+            raise ValueError("only the lstm keeps to what may follow in music")
+        return model
+
+
+class MusicTask(Task[MusicSettings]):
+    """A language model over notes and ends of frames, each piece from a fresh state.
+
+    Every row of a batch reads one piece after another; the state is carried within a piece.
+    """
+
+    collection: ClassVar[Collection]
+    settings_type = MusicSettings
+    goal = Goal("nats_per_frame", "lower")
+    units: ClassVar[dict[str, str]] = {"train_loss": "nats per token", "dev_nats_per_frame": "nats per frame"}
+
+    def build_model(self) -> GenerationModel:
+        """A fresh model."""
+        return GenerationModel(music.VOCABULARY_SIZE, self.settings.model, music.successors())
+
+    @cached_property
+    def _train_ids(self) -> list[Ids]:
+        return [music.tokens(piece) for piece in polyphony.load(self.collection, "train")]
+
+    @cached_property
+    def _num_chunks(self) -> list[int]:
+        """How many times bptt_len the predicted tokens of each piece need."""
+        return [-(-(len(ids) - 1) // self.settings.bptt_len) for ids in self._train_ids]
+
+    def batches_per_epoch(self) -> int:
+        """As many as the longest row has chunks."""
+        rows = deal(self._num_chunks, self.settings.rows, np.random.default_rng(0))
+        return max(sum(self._num_chunks[piece] for piece in row) for row in rows)
+
+    def train_batches(self, epoch: int) -> Iterator[MusicBatch]:
+        """Tokens (N, T), those that follow, and which rows (N,) begin a piece; keys and order differ by epoch."""
+        rng = np.random.default_rng([self.settings.seed, epoch])
+        rows = deal(self._num_chunks, self.settings.rows, rng)
+        x, y, begins = map(torch.stack, zip(*(self._read(row, rng) for row in rows), strict=True))
+        for chunk in range(self.batches_per_epoch()):
+            yield x[:, chunk], y[:, chunk], begins[:, chunk]
+
+    def _read(self, pieces: Sequence[int], rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """A row: tokens and targets (chunks, T), padded after each piece and the last, and where pieces begin."""
+        num_chunks, T = self.batches_per_epoch(), self.settings.bptt_len
+        x = np.full((num_chunks, T), music.END_OF_FRAME)
+        y = np.full((num_chunks, T), NOT_PREDICTED)
+        begins = np.zeros(num_chunks, dtype=bool)
+        chunk = 0
+        for piece in rng.permutation(pieces):
+            ids = self._train_ids[piece]
+            ids = music.transposed(ids, int(rng.choice(music.transpositions(ids, self.settings.transpose))))
+            begins[chunk] = True
+            x[chunk:].reshape(-1)[: len(ids) - 1] = ids[:-1]
+            y[chunk:].reshape(-1)[: len(ids) - 1] = ids[1:]
+            chunk += self._num_chunks[piece]
+        return torch.from_numpy(x), torch.from_numpy(y), torch.from_numpy(begins)
+
+    def loss(self, model: nn.Module, batch: MusicBatch, carry: Tensors | None) -> tuple[Tensor, Tensors]:
+        """Mean cross entropy of the tokens; the state is carried to the next batch where the piece goes on."""
+        x, y, begins = batch
+        goes_on = ~begins[:, None]
+        state = {name: carry[name] * goes_on for name in ("h", "c")} if carry is not None else None
+        logits, state = model(x, state)
+        return cross_entropy(logits.flatten(0, 1), y.flatten(), ignore_index=NOT_PREDICTED), state
+
+    def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
+        """Nats per frame, over all frames but the first of each piece, from a fresh state at its beginning."""
+        pieces = sorted(polyphony.load(self.collection, split), key=len)
+        starts = range(0, len(pieces), self.settings.rows)
+        batches = [pieces[start : start + self.settings.rows] for start in starts]
+        bar = tqdm(batches, desc="evaluating", unit="batch", leave=False, disable=None)
+        total = sum(self._nats(model, batch) for batch in bar)
+        frames = sum(len(piece) - 1 for piece in pieces)
+        return {
+            "nats_per_frame": total / frames,
+            "nats_per_token": total / sum(len(frame) + 1 for piece in pieces for frame in piece[1:]),
+            "frames": float(frames),
+            "pieces": float(len(pieces)),
+        }
+
+    def _nats(self, model: nn.Module, pieces: Sequence[Piece]) -> float:
+        """Of all frames but the first of each piece, in sum."""
+        device = next(model.parameters()).device
+        ids = [torch.from_numpy(music.tokens(piece)) for piece in pieces]
+        x = pad_sequence([piece_ids[:-1] for piece_ids in ids], batch_first=True).to(device)
+        y = pad_sequence([piece_ids[1:] for piece_ids in ids], batch_first=True, padding_value=NOT_PREDICTED).to(device)
+        logits, _ = model(x)
+        for row, piece in enumerate(pieces):
+            y[row, : len(piece[0]) + 1] = NOT_PREDICTED
+        return float(
+            cross_entropy(logits.flatten(0, 1), y.flatten(), ignore_index=NOT_PREDICTED, reduction="sum").double()
+        )
+
+
+class ChoralesTask(MusicTask):
+    """Bach's chorales, a frame for each quarter note."""
+
+    name = "chorales"
+    collection = polyphony.CHORALES
+    sources = (polyphony.CHORALES.source,)
+
+
+class FolkTask(MusicTask):
+    """Folk tunes with chords, a frame for each eighth note."""
+
+    name = "folk"
+    collection = polyphony.FOLK
+    sources = (polyphony.FOLK.source,)
+
+
+def deal(sizes: Sequence[int], rows: int, rng: np.random.Generator) -> list[list[int]]:
+    """Give pieces to rows, so that all rows have about the same size in sum.
+
+    The largest first, each to the row that has least. Only pieces of one size change places by chance, so that the sums
+    do not depend on it.
+
+    Args:
+        sizes: Of each piece.
+        rows: How many rows there are.
+        rng: Decides between equals.
+
+    Returns:
+        The pieces of each row, by number.
+    """
+    order = sorted(rng.permutation(len(sizes)).tolist(), key=lambda piece: -sizes[piece])
+    dealt: list[list[int]] = [[] for _ in range(rows)]
+    sums = [(0, row) for row in range(rows)]
+    for piece in order:
+        total, row = heapq.heappop(sums)
+        dealt[row].append(piece)
+        heapq.heappush(sums, (total + sizes[piece], row))
+    return dealt

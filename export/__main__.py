@@ -54,6 +54,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--output", type=Path, default=Path("models"), help="directory of bundles; default: models")
     parser.add_argument("--name", help="name of the bundle; default: that of the task")
     parser.add_argument(
+        "--seed",
+        type=Path,
+        action="append",
+        default=[],
+        dest="others",
+        metavar="CHECKPOINT",
+        help="the same of another seed, for the mean and deviation of the figures; may be repeated",
+    )
+    parser.add_argument(
         "--rungs",
         type=_parse_rungs,
         action="append",
@@ -94,11 +103,12 @@ def _parse_rungs(text: str) -> tuple[str, tuple[int, ...]]:
 
 def _export(options: argparse.Namespace) -> Export:
     source = checkpoint.load(options.checkpoint)
+    others = [checkpoint.load(path) for path in options.others]
     destination = options.output / (options.name or source.task)
     if not options.int8:
-        return export(source, destination, dict(options.rungs))
+        return export(source, destination, dict(options.rungs), others)
     with tempfile.TemporaryDirectory(prefix="unrolled-") as directory:
-        float32 = export(source, Path(directory) / destination.name, dict(options.rungs))
+        float32 = export(source, Path(directory) / destination.name, dict(options.rungs), others)
         return quantize(float32.bundle, destination)
 
 
@@ -111,7 +121,7 @@ def _finish(exported: Export, options: argparse.Namespace) -> None:
     print(exported.report)
     print("\n".join(map(str, exported.rungs)))
     if exported.bundle.manifest.numerics == "int8":
-        compared = (figure for figure in exported.bundle.manifest.figures if figure.of != "checkpoint")
+        compared = (figure for figure in exported.bundle.manifest.figures if figure.of in NUMERICS)
         print("\n".join(f"{NUMERICS[f.of]:9} {f.split} {f.metric} {f.value:.4f}" for f in compared))
     print(f"wrote {exported.bundle.path}")
     if not options.no_import:

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -56,13 +56,19 @@ class Export:
     rungs: tuple[RungSummary, ...]
 
 
-def export(checkpoint: Checkpoint, destination: Path, sizes: Mapping[str, tuple[int, ...]] | None = None) -> Export:
+def export(
+    checkpoint: Checkpoint,
+    destination: Path,
+    sizes: Mapping[str, tuple[int, ...]] | None = None,
+    others: Sequence[Checkpoint] = (),
+) -> Export:
     """Write the bundle of a checkpoint.
 
     Args:
         checkpoint: A trained model.
         destination: Directory of the bundle, which gives it its name; a bundle that is there is replaced.
         sizes: Other ladders than the task's own, by stage.
+        others: Checkpoints of runs with other seeds, for the mean and the deviation of the figures.
 
     Raises:
         ParityFailed: The graphs are not the model.
@@ -76,7 +82,7 @@ def export(checkpoint: Checkpoint, destination: Path, sizes: Mapping[str, tuple[
         nodes = write_graphs(directory, checkpoint.task, model, stages)
         if checkpoint.tokenizer_path is not None:
             shutil.copyfile(checkpoint.tokenizer_path, directory / TOKENIZER)
-        draft = describe(checkpoint, destination.name, model, stages, checksums(directory))
+        draft = describe(checkpoint, destination.name, model, stages, checksums(directory), others)
         rungs = Rungs(Bundle(path=directory, manifest=draft, version="draft"), stages)
         report = prove(rungs)
         if not report.passed:

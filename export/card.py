@@ -7,7 +7,12 @@ from export.recipes.registry import recipe
 from export.report import Report
 from service.bundle.manifest import Figure, Manifest, Stage, TensorSpec, TrainingData
 
-FIGURES = {"checkpoint": "checkpoint", "float32": "float32 graphs", "graph": "exported"}
+FIGURES = {"checkpoint": "checkpoint", "seeds": "seeds", "float32": "float32 graphs", "graph": "exported"}
+ALWAYS_SHOWN = ("checkpoint", "graph")
+SEEDS = (
+    '"Seeds" are mean and standard deviation of the checkpoints of {runs} runs that differ in their seed only; '
+    "this bundle is one of them."
+)
 EXPLAINED = {
     False: '"Exported" is measured in torch with the rounded weights, which the graphs follow.',
     True: '"Exported" are the int8 graphs, "float32 graphs" those that they were made from, both run by onnxruntime.',
@@ -50,16 +55,24 @@ def write(manifest: Manifest, report: Report, directory: Path) -> str:
 def _figures(figures: tuple[Figure, ...]) -> str:
     if not figures:
         return "Not measured."
-    columns = [of for of in FIGURES if of != "float32" or any(figure.of == of for figure in figures)]
+    columns = [of for of in FIGURES if of in ALWAYS_SHOWN or any(figure.of == of for figure in figures)]
     values: dict[tuple[str, str], dict[str, str]] = {}
     for figure in figures:
-        values.setdefault((figure.split, figure.metric), {})[figure.of] = _number(figure.value)
+        values.setdefault((figure.split, figure.metric), {})[figure.of] = _value(figure)
     lines = [
         f"| split | figure | {' | '.join(FIGURES[of] for of in columns)} |",
         f"|---|---{'|---' * len(columns)}|",
         *(_row(*key, *(found.get(of, "not measured") for of in columns)) for key, found in values.items()),
     ]
-    return "\n".join([*lines, "", EXPLAINED["float32" in columns]])
+    explained = [EXPLAINED["float32" in columns]]
+    if "seeds" in columns:
+        explained.append(SEEDS.format(runs=next(figure.runs for figure in figures if figure.runs)))
+    return "\n".join([*lines, "", *explained])
+
+
+def _value(figure: Figure) -> str:
+    deviation = f" ± {_number(figure.deviation)}" if figure.deviation else ""
+    return _number(figure.value) + deviation
 
 
 def _row(*cells: str) -> str:

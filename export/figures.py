@@ -1,7 +1,8 @@
 """The measured quality of a model: of the checkpoint as it was evaluated, and of the weights that are exported."""
 
+import statistics
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 
@@ -11,12 +12,29 @@ from training.checkpoint import Checkpoint
 from training.data.source import DataError
 
 
-def measured(checkpoint: Checkpoint) -> tuple[Figure, ...]:
+def measured(checkpoint: Checkpoint, others: Sequence[Checkpoint] = ()) -> tuple[Figure, ...]:
     """All figures of a checkpoint, then the same of its rounded weights, whose numbers the graphs give.
 
-    The second need the data. Where it cannot be had, they are left out, and that is said.
+    The latter need the data. Where it cannot be had, they are left out, and that is said.
+
+    Args:
+        checkpoint: What is exported.
+        others: Checkpoints of runs with other seeds; figures that all have are averaged.
     """
-    return (*_of_checkpoint(checkpoint), *_of_rounded_weights(checkpoint))
+    seeds = _over_seeds([checkpoint, *others]) if others else ()
+    return (*_of_checkpoint(checkpoint), *seeds, *_of_rounded_weights(checkpoint))
+
+
+def _over_seeds(checkpoints: Sequence[Checkpoint]) -> Iterator[Figure]:
+    """Mean and standard deviation of each figure."""
+    for split, figures in checkpoints[0].figures.items():
+        for metric in figures:
+            values = [each.figures[split][metric] for each in checkpoints if metric in each.figures.get(split, {})]
+            if len(values) == len(checkpoints):
+                mean, deviation = statistics.fmean(values), statistics.stdev(values)
+                yield Figure(
+                    metric=metric, split=split, value=mean, of="seeds", deviation=deviation, runs=len(checkpoints)
+                )
 
 
 def _of_checkpoint(checkpoint: Checkpoint) -> Iterator[Figure]:

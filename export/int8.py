@@ -91,7 +91,7 @@ def _copy_tokenizer(source: Bundle, directory: Path) -> None:
 
 
 def _of_checkpoint(source: Bundle) -> list[Figure]:
-    return [figure for figure in source.manifest.figures if figure.of == "checkpoint"]
+    return [figure for figure in source.manifest.figures if figure.of in ("checkpoint", "seeds")]
 
 
 def _measured(source: Bundle, float32: Rungs, draft: Bundle, rungs: Rungs) -> list[Figure]:

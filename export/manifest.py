@@ -1,5 +1,6 @@
 """What a bundle says of itself, filled in from the checkpoint and the plans of its stages."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import cast
 
@@ -16,7 +17,12 @@ TOKENIZER = "tokenizer.json"
 
 
 def describe(
-    checkpoint: Checkpoint, name: str, model: nn.Module, stages: tuple[StagePlan, ...], files: dict[str, str]
+    checkpoint: Checkpoint,
+    name: str,
+    model: nn.Module,
+    stages: tuple[StagePlan, ...],
+    files: dict[str, str],
+    others: Sequence[Checkpoint] = (),
 ) -> Manifest:
     """The manifest of a bundle.
 
@@ -26,6 +32,7 @@ def describe(
         model: Its prepared model.
         stages: What its graphs were made from.
         files: Checksum of each file that is there.
+        others: Checkpoints of runs with other seeds.
     """
     task = recipe(checkpoint.task)
     licences = sorted({source.licence for source in checkpoint.sources})
@@ -36,7 +43,7 @@ def describe(
         task=task.task(checkpoint.tokenizer_path, model, stages),
         stages=tuple(_stage(stage) for stage in stages),
         state=tuple(_state(tensor) for tensor in cast(StreamingModel, model).state),
-        figures=measured(checkpoint),
+        figures=measured(checkpoint, others),
         data=tuple(TrainingData(**asdict(source)) for source in checkpoint.sources),
         licence=f"that of Unrolled; trained on data under: {'; '.join(licences)}",
         command=checkpoint.command,

@@ -133,13 +133,17 @@ class Figure(Part):
 
     Attributes:
         of: "checkpoint" is torch's; "graph" that of what this bundle serves; "float32", in an int8 bundle, that of the
-            float32 graphs that it was made from.
+            float32 graphs that it was made from; "seeds" the mean of the checkpoints of several seeds.
+        deviation: Of "seeds": the standard deviation.
+        runs: Of "seeds": how many there are.
     """
 
     metric: str
     split: str
     value: float
-    of: Literal["checkpoint", "float32", "graph"] = "checkpoint"
+    of: Literal["checkpoint", "seeds", "float32", "graph"] = "checkpoint"
+    deviation: float | None = Field(None, exclude_if=lambda value: value is None)
+    runs: int | None = Field(None, exclude_if=lambda value: value is None)
 
 
 class TrainingData(Part):

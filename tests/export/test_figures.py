@@ -61,3 +61,20 @@ def test_the_card_shows_both_figures_side_by_side(sentiment: Exported) -> None:
     card = write(manifest, prove(sentiment.open()), sentiment.bundle.path)
     assert "| dev | accuracy | 0.8500 | 0.8475 |" in card
     assert "| dev | examples | 872 | not measured |" in card
+
+
+def test_figures_of_several_seeds_are_averaged(sentiment: Exported) -> None:
+    first = measured_checkpoint(sentiment)
+    second = replace(first, figures={"dev": {"rounded": 0.5, "accuracy": 0.9}})
+    third = replace(first, figures={"dev": {"rounded": 1.0}})
+    figures = measured(first, [second, third])
+    assert figures[1:2] == (Figure(metric="rounded", split="dev", value=0.5, of="seeds", deviation=0.5, runs=3),)
+    assert [figure.of for figure in figures] == ["checkpoint", "seeds", "graph"]
+    manifest = sentiment.bundle.manifest.model_copy(update={"figures": figures})
+    card = write(manifest, prove(sentiment.open()), sentiment.bundle.path)
+    assert "| dev | rounded | 0.0000 | 0.5000 ± 0.5000 | 1.0000 |" in card
+    assert "3 runs" in card
+
+
+def test_a_figure_of_one_run_says_nothing_of_seeds() -> None:
+    assert set(Figure(metric="accuracy", split="dev", value=0.9).model_dump()) == {"metric", "split", "value", "of"}

@@ -48,7 +48,7 @@ def open_rungs(bundle: Bundle, T: int) -> dict[str, ort.InferenceSession]:
     """The three graphs of T steps, the fused one first, opened with the options that serve."""
     stage = bundle.manifest.stage(STAGE)
     quantized = onnx.load(bundle.file(stage.rungs[T]))
-    quantize_graph(quantized, RANGES[bundle.manifest.task.kind])
+    quantize_graph(quantized, RANGES[bundle.manifest.task.kind, bundle.manifest.cell])
     return {
         FUSED: _open(fused_rung(bundle, T)),
         "float32": open_graph(bundle, stage, T),

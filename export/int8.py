@@ -33,7 +33,7 @@ def quantize(source: Bundle, destination: Path) -> Export:
 
     Raises:
         NotFloat32: The source is an int8 bundle, or the destination is the source.
-        NotQuantizable: The ranges of its task's products are not known.
+        NotQuantizable: The ranges of its products are not known.
         ParityFailed: The graphs do not give a row the same bits in every batch and every cut.
         QualityLost: The graphs do worse on the development data than is allowed.
         DestinationTaken: The destination holds something that is no bundle.
@@ -65,8 +65,15 @@ def _check_source(source: Bundle, destination: Path) -> None:
         raise NotFloat32(f"{source.path} is an {source.manifest.numerics} bundle")
     if destination.resolve() == source.path.resolve():
         raise NotFloat32(f"{destination} is the float32 bundle, which is kept: give another --output")
-    if (kind := source.manifest.task.kind) not in RANGES:
-        raise NotQuantizable(f"{source.path}: only bundles for {', '.join(RANGES)} become int8 ones, not for {kind}")
+    if _kind(source) not in RANGES:
+        known = ", ".join(map(" by ".join, RANGES))
+        raise NotQuantizable(
+            f"{source.path}: bundles for {known} become int8 ones, not for {' by '.join(_kind(source))}"
+        )
+
+
+def _kind(source: Bundle) -> tuple[str, str]:
+    return source.manifest.task.kind, source.manifest.cell
 
 
 def _write_graphs(source: Bundle, directory: Path) -> dict[tuple[str, int], int]:
@@ -76,7 +83,7 @@ def _write_graphs(source: Bundle, directory: Path) -> dict[tuple[str, int], int]
     for stage in source.manifest.stages:
         for size, file in stage.rungs.items():
             model = onnx.load(source.file(file))
-            quantize_graph(model, RANGES[source.manifest.task.kind])
+            quantize_graph(model, RANGES[_kind(source)])
             properties = {prop.key: prop.value for prop in model.metadata_props} | {"numerics": "int8"}
             save_proto(model, directory / file, weights, properties)
             nodes[stage.name, size] = len(model.graph.node)

@@ -23,11 +23,12 @@ from onnx import TensorProto, helper, numpy_helper
 
 HIDDEN = 1.0  # the largest hidden state
 TABLE = "embedding.weight"
-# By task: patterns of weights' names, and the largest number that they are multiplied with, or the table that holds it.
-RANGES: dict[str, dict[str, float | str]] = {
-    "generation": {"layers.*.Wh": HIDDEN, "layers.[1-9].Wx": HIDDEN, "head.weight": HIDDEN},
-    "sentiment": {"layers.*.Wh": HIDDEN, "layers.[1-9].Wx": HIDDEN, "layers.0.Wx": TABLE},
-    "forecasting": {"cell.Wh": HIDDEN, "spread.weight": HIDDEN},
+# By task and cell: patterns of weights' names, and the largest number that they are multiplied with, or the table that
+# holds it.
+RANGES: dict[tuple[str, str], dict[str, float | str]] = {
+    ("generation", "lstm"): {"layers.*.Wh": HIDDEN, "layers.[1-9].Wx": HIDDEN, "head.weight": HIDDEN},
+    ("sentiment", "gru"): {"layers.*.Wh": HIDDEN, "layers.[1-9].Wx": HIDDEN, "layers.0.Wx": TABLE},
+    ("forecasting", "gru"): {"cell.Wh": HIDDEN, "spread.weight": HIDDEN},
 }
 LARGEST_INPUT, ZERO = 127, 128
 LARGEST_WEIGHT = 64
@@ -61,7 +62,7 @@ def quantize_graph(model: onnx.ModelProto, ranges: Mapping[str, float | str]) ->
 
     Args:
         model: With its weights.
-        ranges: As in RANGES, of one task.
+        ranges: As in RANGES, of one task and cell.
     """
     weights = Constants(model.graph)
     rewriter = _Rewriter(weights, {name: _range(weights, name, ranges) for name in weights.names})

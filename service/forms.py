@@ -43,7 +43,13 @@ class Form(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-class SentimentRequest(Form):
+class Question(Form):
+    """What is asked without a session."""
+
+    model: str | None = Field(None, description="Which bundle answers; left out, the first one served for the task")
+
+
+class SentimentRequest(Question):
     """Texts to judge."""
 
     text: OneOrMany[Text, Annotated[list[Text], Field(min_length=1, max_length=MAX_TEXTS)]] = Field(
@@ -95,7 +101,7 @@ class Sampling(Form):
         return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
 
 
-class GenerateRequest(Sampling):
+class GenerateRequest(Sampling, Question):
     """A text to continue."""
 
     prompt: str = Field("", max_length=MAX_TEXT_CHARACTERS, examples=["ROMEO:"])
@@ -132,7 +138,7 @@ class NextCharacters(Form):
     log_prob: float
 
 
-class ForecastRequest(Form):
+class ForecastRequest(Question):
     """Readings of one or more channels at equal steps of time, the latest last."""
 
     series: Series = Field(examples=[{"OT": [30.5, 27.8, 27.8, 25.0]}])

@@ -12,6 +12,7 @@ from export.recipes.recipe import Recipe, Stages
 from export.recipes.texts import TEXT_SIZES, draw_ids, num_tokens
 from export.stages import Arrays, Sizes, StagePlan, spec, state_names
 from service.bundle.manifest import Bundle, GenerationTask, Stage
+from training.models.mingru import MinGRUModel
 from training.vocabulary import UNKNOWN
 
 DECODE_SIZES: Sizes = (8, 16)  # 32 steps touch so many nodes that a single row is slower than with 16
@@ -25,7 +26,7 @@ class GenerationRecipe(Recipe):
     purpose = "Continues a text in the manner of Shakespeare's plays, character by character."
 
     def cell(self, model: nn.Module) -> str:
-        return "lstm"
+        return "mingru" if isinstance(model, MinGRUModel) else "lstm"
 
     def stages(self, model: nn.Module, sizes: dict[str, Sizes]) -> Stages:
         state = state_names(model)

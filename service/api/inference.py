@@ -19,6 +19,7 @@ from service.forms import (
     ForecastRequest,
     GenerateAnswer,
     GenerateRequest,
+    Question,
     SentimentAnswer,
     SentimentRequest,
 )
@@ -35,7 +36,7 @@ M = TypeVar("M", bound=ServedModel[Any])
 
 
 class Inference:
-    """Answers questions that need no session, each by the first served model of its task."""
+    """Answers questions that need no session, by the model that they name or the first one served for their task."""
 
     def __init__(self, catalog: Catalog, metrics: Metrics, timeout_seconds: float) -> None:
         self._catalog = catalog
@@ -47,17 +48,19 @@ class Inference:
         is_list = isinstance(request.text, list)
         texts = request.text if isinstance(request.text, list) else [request.text]
         locations: list[Location] = [("text", index) if is_list else ("text",) for index in range(len(texts))]
+        model = self._model(SentimentModel, request)
         async with deadline(self._timeout_seconds):
-            return await self._model(SentimentModel).classify(texts, locations, request.trajectory)
+            return await model.classify(texts, locations, request.trajectory)
 
     async def forecast(self, request: ForecastRequest) -> ForecastAnswer:
         """Forecast every channel of a series."""
+        model = self._model(ForecastingModel, request)
         async with deadline(self._timeout_seconds):
-            return await self._model(ForecastingModel).forecast(request.series, request.horizon, request.quantiles)
+            return await model.forecast(request.series, request.horizon, request.quantiles)
 
     async def generate(self, request: GenerateRequest) -> GenerateAnswer:
         """Continue a text and answer with the whole of it."""
-        model = self._model(GenerationModel)
+        model = self._model(GenerationModel, request)
         async with aclosing(self._events(model, request)) as events, deadline(self._timeout_seconds):
             async for event in events:
                 if isinstance(event, Finished):
@@ -66,16 +69,20 @@ class Inference:
 
     async def stream(self, request: GenerateRequest) -> Response:
         """Continue a text as a stream of server-sent events."""
-        model = self._model(GenerationModel)
+        model = self._model(GenerationModel, request)
         events = self._events(model, request)
         first = await anext(events)  # a refusal must come as a status, so before the stream begins
         return StreamingResponse(_stream(model, first, events), media_type="text/event-stream")
 
-    def _model(self, kind: type[M]) -> M:
-        for model in self._catalog.values():
-            if isinstance(model, kind):
-                return model
-        raise ModelUnknown(f"no model for {kind.kind} is served")
+    def _model(self, kind: type[M], request: Question) -> M:
+        models = {name: model for name, model in self._catalog.items() if isinstance(model, kind)}
+        if request.model is None and models:
+            return next(iter(models.values()))
+        model = models.get(request.model or "")
+        if model is None:
+            asked = f" {request.model!r}" if request.model is not None else ""
+            raise ModelUnknown(f"no model{asked} for {kind.kind} is served; there are {sorted(models)}")
+        return model
 
     async def _events(self, model: GenerationModel, request: GenerateRequest) -> AsyncGenerator[str | Finished]:
         """Pieces of the text as they become certain, then its end."""

@@ -135,8 +135,10 @@ def test_an_int8_bundle_cannot_be_quantized_again(sentiment: Exported, tmp_path:
 def test_a_task_whose_ranges_are_unknown_is_not_quantized(
     sentiment: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delitem(int8.RANGES, "sentiment")
-    with pytest.raises(NotQuantizable, match="only bundles for generation, forecasting"):
+    monkeypatch.delitem(int8.RANGES, ("sentiment", "gru"))
+    with pytest.raises(
+        NotQuantizable, match="bundles for generation by lstm, forecasting by gru become int8 ones, not for sentiment"
+    ):
         quantize(sentiment.bundle, tmp_path / "int8")
 
 

@@ -1,0 +1,66 @@
+"""Which of the served bundles answers a question, with the shipped ones."""
+
+import asyncio
+import json
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from service.api.inference import Inference
+from service.bundle.manifest import Bundle, read_bundle
+from service.catalog import Catalog
+from service.errors import ModelUnknown
+from service.forms import GenerateRequest, SentimentRequest
+from service.metrics import Metrics
+from service.settings import BundleSettings, EngineSettings
+
+pytestmark = pytest.mark.anyio
+SHIPPED = Path(__file__).parents[3] / "models"
+
+
+def renamed(directory: Path, name: str) -> Bundle:
+    """The shipped sentiment bundle under another name."""
+    shutil.copytree(SHIPPED / "sentiment", directory / name)
+    manifest = directory / name / "manifest.json"
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "name": name}))
+    return read_bundle(directory / name)
+
+
+@pytest.fixture
+async def inference(tmp_path: Path) -> AsyncIterator[Inference]:
+    """Two bundles for sentiment and one for generation."""
+    models = Catalog(BundleSettings(), EngineSettings(), Metrics())
+    bundles = [read_bundle(SHIPPED / "sentiment"), renamed(tmp_path, "kinder"), read_bundle(SHIPPED / "generation")]
+    for model in await asyncio.gather(*(asyncio.to_thread(models.load, bundle) for bundle in bundles)):
+        models.add(model)
+        models.make_current(model.bundle.tag)
+    models.start()
+    yield Inference(models, Metrics(), timeout_seconds=30)
+    await models.stop()
+
+
+async def asked(inference: Inference, model: str | None) -> str:
+    """The name of the bundle that judges a text."""
+    answer = await inference.sentiment(SentimentRequest(text="A fine film.", model=model))
+    return answer.bundle.partition(":")[0]
+
+
+async def test_the_bundle_that_is_named_answers_or_the_first(inference: Inference) -> None:
+    assert await asked(inference, None) == "sentiment"
+    assert await asked(inference, "sentiment") == "sentiment"
+    assert await asked(inference, "kinder") == "kinder"
+    answer = await inference.generate(GenerateRequest(prompt="A", max_tokens=1, model="generation"))
+    assert answer.bundle.startswith("generation:")
+
+
+@pytest.mark.parametrize("model", ["nobody", "generation", ""])
+async def test_a_name_that_no_bundle_for_the_task_has_is_unknown(inference: Inference, model: str) -> None:
+    with pytest.raises(ModelUnknown, match=r"for sentiment is served; there are \['kinder', 'sentiment'\]"):
+        await asked(inference, model)
+
+
+async def test_a_stream_of_an_unknown_model_is_refused_before_it_begins(inference: Inference) -> None:
+    with pytest.raises(ModelUnknown, match="'sentiment'"):
+        await inference.stream(GenerateRequest(stream=True, model="sentiment"))

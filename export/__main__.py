@@ -3,9 +3,11 @@
 python -m export CHECKPOINT             the float32 bundle of a checkpoint
 python -m export CHECKPOINT --int8      its int8 bundle
 python -m export quantize BUNDLE        the int8 bundle of a float32 bundle
+python -m export overview               the page of all shipped models, docs/models.md
 """
 
 import argparse
+import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -13,7 +15,8 @@ from pathlib import Path
 
 import torch
 
-from export.bundle import Export, export
+from export import overview
+from export.bundle import CARD, Export, export
 from export.errors import ExportError
 from export.int8 import quantize
 from service.bundle.errors import BundleError
@@ -29,11 +32,11 @@ INTERRUPTED = 130  # what a shell reports of a program ended by Ctrl-C
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    is_quantizing = given[:1] == ["quantize"]
-    options = _quantize_parser().parse_args(given[1:]) if is_quantizing else _parser().parse_args(given)
+    parser = {"quantize": _quantize_parser, "overview": _overview_parser}.get(given[0] if given else "")
+    options = parser().parse_args(given[1:]) if parser is not None else _parser().parse_args(given)
     torch.set_num_threads(1)
     try:
-        _finish(_quantize(options) if is_quantizing else _export(options), options)
+        options.run(options)
     except (BundleError, CheckpointError, ExportError, SettingsError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -48,7 +51,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m export",
         description="Write the bundle of a checkpoint, prove that its graphs are the model, and import it into the "
         "BentoML model store.",
-        epilog="`python -m export quantize BUNDLE` makes an int8 bundle of a float32 one.",
+        epilog="`python -m export quantize BUNDLE` makes an int8 bundle of a float32 one; `python -m export overview` "
+        "writes the page of all shipped models.",
     )
     parser.add_argument("checkpoint", type=Path, help="directory, for instance runs/sentiment/best")
     parser.add_argument("--output", type=Path, default=Path("models"), help="directory of bundles; default: models")
@@ -74,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
         "--int8", action="store_true", help="quantize the graphs; see `python -m export quantize --help`"
     )
     _add_import(parser)
+    parser.set_defaults(run=lambda options: _finish(_export(options), options))
     return parser
 
 
@@ -86,7 +91,24 @@ def _quantize_parser() -> argparse.ArgumentParser:
     parser.add_argument("bundle", type=Path, help="directory, for instance models/generation")
     parser.add_argument("--output", type=Path, required=True, help="directory of bundles, one for each task")
     _add_import(parser)
+    parser.set_defaults(run=lambda options: _finish(_quantize(options), options))
     return parser
+
+
+def _overview_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m export overview", description=f"Write {overview.PAGE} from the manifests of the shipped models."
+    )
+    parser.add_argument("--models", type=Path, default=Path("models"), help="directory of bundles; default: models")
+    parser.add_argument("--output", type=Path, default=overview.PAGE, help=f"default: {overview.PAGE}")
+    parser.set_defaults(run=_write_overview)
+    return parser
+
+
+def _write_overview(options: argparse.Namespace) -> None:
+    card = Path(os.path.relpath(options.models, options.output.parent)) / "{name}" / CARD
+    options.output.write_text(overview.write(overview.shipped(options.models), card.as_posix()), encoding="utf-8")
+    print(f"wrote {options.output}")
 
 
 def _add_import(parser: argparse.ArgumentParser) -> None:

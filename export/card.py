@@ -71,15 +71,16 @@ def _figures(figures: tuple[Figure, ...]) -> str:
 
 
 def _value(figure: Figure) -> str:
-    deviation = f" ± {_number(figure.deviation)}" if figure.deviation else ""
-    return _number(figure.value) + deviation
+    deviation = f" ± {number(figure.deviation)}" if figure.deviation else ""
+    return number(figure.value) + deviation
 
 
 def _row(*cells: str) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """A figure for people: counts whole, all else to four places."""
     return f"{value:.0f}" if value == int(value) and abs(value) >= 10 else f"{value:.4f}"
 
 

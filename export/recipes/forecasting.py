@@ -20,6 +20,9 @@ class ForecastingRecipe(Recipe):
     """A forecaster of channels."""
 
     purpose = "Forecasts hourly readings of any number of channels, with quantiles, at any moment."
+    pattern = "many to many, ahead"
+    endpoint = "`/forecast`, sessions"
+    headline = ("mse_l96_h96", "mae_l96_h96")
 
     def cell(self, model: nn.Module) -> str:
         return "gru"

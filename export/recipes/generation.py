@@ -24,6 +24,9 @@ class GenerationRecipe(Recipe):
     """A language model of characters."""
 
     purpose = "Continues a text in the manner of Shakespeare's plays, character by character."
+    pattern = "one to many"
+    endpoint = "`/generate`, sessions"
+    headline = ("nats_per_char", "nats_per_char_reset_256")
 
     def cell(self, model: nn.Module) -> str:
         return "mingru" if isinstance(model, MinGRUModel) else "lstm"

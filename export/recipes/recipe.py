@@ -22,6 +22,21 @@ class Recipe(ABC):
 
     purpose: ClassVar[str]
 
+    @property
+    @abstractmethod
+    def pattern(self) -> str:
+        """What of a sequence becomes what, for instance "many to one"."""
+
+    @property
+    @abstractmethod
+    def endpoint(self) -> str:
+        """Where its bundles are asked, for instance "`/sentiment`, sessions"."""
+
+    @property
+    @abstractmethod
+    def headline(self) -> tuple[str, ...]:
+        """The figures that stand for a model, by their names in the manifest."""
+
     @abstractmethod
     def cell(self, model: nn.Module) -> str:
         """Name of the recurrent cell of a model."""

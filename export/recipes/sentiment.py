@@ -18,6 +18,9 @@ class SentimentRecipe(Recipe):
     """A classifier of texts."""
 
     purpose = "Says after every word whether an English sentence about a film is negative or positive."
+    pattern = "many to one, after every word"
+    endpoint = "`/sentiment`, sessions"
+    headline = ("accuracy",)
 
     def cell(self, model: nn.Module) -> str:
         return "gru"

@@ -1,0 +1,69 @@
+"""The page of all shipped models, docs/models.md, made from their manifests."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from export.card import number
+from export.recipes.recipe import Recipe
+from export.recipes.registry import recipe
+from service.bundle.manifest import MANIFEST_FILE, Bundle, Figure, read_bundle
+
+PAGE = Path("docs/models.md")
+PREFACE = """\
+# Models
+
+What ships in `models/`, with its figures as the manifests have them: those of the exported graphs, and where runs with
+several seeds were made, their mean and standard deviation. The cards say more: data, licences, commands, proofs.
+`python -m export overview` writes this page anew; a test fails where it is out of date.
+"""
+COLUMNS = ("bundle", "pattern", "endpoint", "cell", "figures", "over seeds", "data", "MB")
+
+
+def write(bundles: list[Bundle], card: str) -> str:
+    """The page.
+
+    Args:
+        bundles: What ships, in order.
+        card: Where the page finds the card of a bundle, with {name}.
+    """
+    header = [_row(COLUMNS), _row(["---"] * len(COLUMNS))]
+    rows = [_row(_cells(bundle, card.format(name=bundle.path.name))) for bundle in bundles]
+    return "\n".join([PREFACE, *header, *rows]) + "\n"
+
+
+def shipped(directory: Path) -> list[Bundle]:
+    """The bundles in a directory, by name; one that is damaged is an error (`read_bundle`)."""
+    return [read_bundle(manifest.parent) for manifest in sorted(directory.glob(f"*/{MANIFEST_FILE}"))]
+
+
+def _cells(bundle: Bundle, card: str) -> list[str]:
+    manifest = bundle.manifest
+    task = recipe(manifest.task.kind)
+    size = sum(path.stat().st_size for path in bundle.path.iterdir())
+    cell = manifest.cell if manifest.numerics == "float32" else f"{manifest.cell}, {manifest.numerics}"
+    return [
+        f"[{manifest.name}]({card})",
+        task.pattern,
+        task.endpoint,
+        cell,
+        _figures(task, manifest.figures, "graph"),
+        _figures(task, manifest.figures, "seeds"),
+        ", ".join(data.name for data in manifest.data),
+        f"{size / 1e6:.1f}",
+    ]
+
+
+def _figures(task: Recipe, figures: tuple[Figure, ...], of: str) -> str:
+    return "<br>".join(_headline(task, figures, of)) or "not measured"
+
+
+def _headline(task: Recipe, figures: tuple[Figure, ...], of: str) -> Iterator[str]:
+    for metric in task.headline:
+        for figure in figures:
+            if (figure.metric, figure.of) == (metric, of):
+                spread = f" ± {number(figure.deviation)} ({figure.runs})" if figure.deviation is not None else ""
+                yield f"{figure.split} {metric} {number(figure.value)}{spread}"
+
+
+def _row(cells: list[str] | tuple[str, ...]) -> str:
+    return f"| {' | '.join(cells)} |"

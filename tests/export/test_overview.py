@@ -1,0 +1,63 @@
+"""The page of all shipped models."""
+
+from pathlib import Path
+
+import pytest
+
+from export import overview
+from export.__main__ import main
+from export.recipes.registry import RECIPES, recipe
+from service.bundle.manifest import Bundle, Figure
+from tests.export.conftest import Exported
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_page_is_current(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    written = overview.write(overview.shipped(Path("models")), "../models/{name}/README.md")
+    assert overview.PAGE.read_text(encoding="utf-8") == written, "run `python -m export overview`"
+
+
+def test_the_command_writes_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    page = tmp_path / "models.md"
+    assert main(["overview", "--output", str(page)]) == 0
+    rows = [line for line in page.read_text().splitlines() if line.startswith("| [")]
+    assert len(rows) == len(list(Path("models").glob("*/manifest.json")))
+    for name in ("sentiment", "generation", "forecasting"):
+        assert any(row.startswith(f"| [{name}](") for row in rows)
+
+
+def test_cards_are_linked_from_the_page() -> None:
+    for line in (ROOT / overview.PAGE).read_text().splitlines():
+        if line.startswith("| ["):
+            link = line.partition("](")[2].partition(")")[0]
+            assert (ROOT / "docs" / link).is_file()
+
+
+def test_headline_figures_of_graphs_and_seeds_are_shown(generation: Exported) -> None:
+    figures = (
+        Figure(metric="nats_per_char", split="dev", value=1.5, of="checkpoint"),
+        Figure(metric="nats_per_char", split="dev", value=1.51, of="seeds", deviation=0.01, runs=3),
+        Figure(metric="nats_per_char", split="dev", value=1.52, of="graph"),
+        Figure(metric="characters", split="dev", value=99, of="graph"),
+    )
+    manifest = generation.bundle.manifest.model_copy(update={"figures": figures})
+    page = overview.write([Bundle(generation.bundle.path, manifest, "draft")], "{name}/README.md")
+    row = page.splitlines()[-1]
+    assert row.startswith("| [generation](generation/README.md) | one to many | `/generate`, sessions | lstm |")
+    assert "| dev nats_per_char 1.5200 | dev nats_per_char 1.5100 ± 0.0100 (3) |" in row
+
+
+def test_what_was_not_measured_is_said(generation: Exported) -> None:
+    page = overview.write([generation.bundle], "{name}")
+    assert "| not measured | not measured |" in page
+
+
+@pytest.mark.parametrize("task", RECIPES)
+def test_every_task_says_what_it_is_and_what_counts(task: str) -> None:
+    found = recipe(task)
+    assert found.pattern
+    assert "`/" in found.endpoint
+    assert found.headline

@@ -11,6 +11,7 @@ import torch
 from training import checkpoint, loop, settings
 from training.checkpoint import CheckpointError
 from training.data.source import DataError
+from training.diagnosis import command as diagnose
 from training.loop import TrainingError
 from training.settings import SettingsError
 from training.tasks import registry
@@ -41,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("checkpoint", type=Path, help="directory, for instance runs/sentiment/best")
     evaluate.add_argument("--split", choices=("dev", "test"), default="dev", help="default: dev")
     evaluate.set_defaults(run=_evaluate)
+    diagnose.add_to(commands)
     return parser
 
 

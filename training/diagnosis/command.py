@@ -1,0 +1,69 @@
+"""`python -m training diagnose`: which part of the diagnosis runs, and where it goes."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from training.diagnosis import plan as plans
+from training.diagnosis import report
+from training.diagnosis.plan import PROBLEMS, Plan
+from training.diagnosis.stages import Diagnosis
+from training.diagnosis.variants import VARIANTS
+
+STAGES = ("initial", "learning", "trained", "clipping", "report")
+INTERRUPTED = 130  # what a shell reports of a program ended by Ctrl-C
+
+
+def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Make the command line of training know the command."""
+    parser = commands.add_parser(
+        "diagnose",
+        help="show why plain recurrent networks fail: gradients, Jacobians, learning, clipping",
+        description="Measure gradients and Jacobians over time of plain and gated networks, fresh and trained, on the "
+        "adding and copy problems and on the data of the shipped tasks; see docs/gradients.md. What is in the output "
+        "directory already is not done again.",
+    )
+    parser.add_argument("--quick", action="store_true", help="a first look: about a minute on two cores, no data")
+    parser.add_argument("--output", type=Path, help="default: runs/diagnose, or runs/diagnose-quick")
+    parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES, help="default: all, in this order")
+    parser.add_argument("--problems", nargs="+", choices=tuple(PROBLEMS), default=(), help="default: all of the plan")
+    parser.add_argument("--lengths", nargs="+", type=int, default=(), metavar="T", help="default: all of the plan")
+    parser.add_argument("--variants", nargs="+", choices=tuple(VARIANTS), default=(), help="default: all of the plan")
+    parser.add_argument("--seeds", nargs="+", type=int, default=(1,), metavar="SEED", help="default: 1")
+    parser.add_argument("--device", default="cpu", help="where networks learn: cpu, cuda; default: cpu")
+    parser.add_argument("--threads", type=int, default=1, help="of torch on the CPU; default: 1")
+    parser.add_argument("--steps", type=int, help="optimizer steps of learning, for every problem")
+    parser.add_argument("--rows", type=int, help="sequences of an optimizer step")
+    parser.add_argument("--max-seconds", type=float, help="stop learning a case after this time, with what there is")
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    torch.set_num_threads(options.threads)
+    output = options.output or Path("runs") / ("diagnose-quick" if options.quick else "diagnose")
+    diagnosis = Diagnosis(_plan(options), output, torch.device(options.device))
+    run: dict[str, Callable[[], None]] = {
+        "initial": diagnosis.measure_initial,
+        "learning": diagnosis.learn,
+        "trained": diagnosis.measure_trained,
+        "clipping": diagnosis.clip,
+        "report": lambda: report.write(output),
+    }
+    try:
+        for stage in STAGES:
+            if stage in options.stages:
+                run[stage]()
+    except KeyboardInterrupt:
+        print(f"\ninterrupted; {output} holds what is done, and the same command goes on from there")
+        return INTERRUPTED
+    return 0
+
+
+def _plan(options: argparse.Namespace) -> Plan:
+    plan = plans.quick() if options.quick else plans.whole()
+    changes = {
+        name: value for name in ("steps", "rows", "max_seconds") if (value := getattr(options, name)) is not None
+    }
+    return plan.select(options.problems, options.lengths, options.variants, options.seeds).train_with(changes)

@@ -1,0 +1,38 @@
+"""How much of the loss's gradient arrives at each earlier state: |dL/dh_t| over t.
+
+L is the loss of a problem's answers, which come at the last steps, and dL/dh_t is its derivative along all paths from
+h_t on, as in training/bptt.py. Everything is float64, which reaches down to 1e-308.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from training.diagnosis.network import Network, unroll
+from training.diagnosis.problems import Problem
+
+
+def gradient_norms(network: Network, problem: Problem, x: Tensor, y: Tensor) -> Mapping[str, Tensor]:
+    """The norm of each row's gradient, averaged over the rows.
+
+    Args:
+        network: In float64.
+        problem: Gives the loss, which is taken over its answers only.
+        x: Inputs, float64 (N, T, C), or token ids (N, T).
+        y: What is wanted at the last steps.
+
+    Returns:
+        "h", and "c" for an LSTM: norms of dL/dh_t and dL/dc_t for t = 1 to T, float64 (T,).
+    """
+    states = unroll(network.cell(), network.embed(x))[1:]
+    answers = problem.answer_steps
+    outputs = network.head(torch.stack([state[0] for state in states[-answers:]], dim=1))
+    # The mean over N rows holds a row's own loss divided by N.
+    loss = problem.loss(outputs, y[:, -answers:]) * len(x)
+    names = ("h", "c")[: len(states[0])]
+    flat = [part for state in states for part in state]
+    # c_T of an LSTM reaches the answers through h_T only; nothing that is unused may raise.
+    gradients = torch.autograd.grad(loss, flat, allow_unused=True, materialize_grads=True)
+    norms = torch.stack([gradient.norm(dim=1).mean() for gradient in gradients])
+    return {name: norms[i :: len(names)] for i, name in enumerate(names)}

@@ -1,0 +1,82 @@
+"""The network that is diagnosed: an optional embedding, one recurrent layer, a linear head."""
+
+import torch
+from torch import Tensor, nn
+
+from training.cells import GRUCell, LSTMCell, VanillaCell
+from training.diagnosis.problems import Problem
+from training.diagnosis.variants import Variant
+
+EMBEDDING_SIZE = 64
+
+Cell = VanillaCell | LSTMCell | GRUCell
+State = tuple[Tensor, ...]  # (h,), or (h, c) of an LSTM, each (N, H)
+
+
+class Network(nn.Module):
+    """One recurrent layer for a problem.
+
+    Args:
+        variant: The recurrent layer.
+        problem: What goes in and what comes out.
+        hidden_size: H.
+    """
+
+    def __init__(self, variant: Variant, problem: Problem, hidden_size: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(problem.input_size, EMBEDDING_SIZE) if problem.is_token else None
+        self.recurrent = variant.build(EMBEDDING_SIZE if problem.is_token else problem.input_size, hidden_size)
+        self.head = nn.Linear(hidden_size, problem.output_size)
+
+    def forward(self, x: Tensor, steps: int) -> Tensor:
+        """The fast path: outputs (N, steps, outputs) of the last steps of x, (N, T, C) or token ids (N, T)."""
+        hidden, _ = self.recurrent(self.embed(x))
+        outputs: Tensor = self.head(hidden[:, -steps:])
+        return outputs
+
+    def embed(self, x: Tensor) -> Tensor:
+        """What the recurrent layer reads, (N, T, C)."""
+        return x if self.embedding is None else self.embedding(x)
+
+    def cell(self) -> Cell:
+        """A copy of the recurrent layer as a cell of this project, one step at a time."""
+        match self.recurrent:
+            case nn.RNN():
+                return VanillaCell.from_torch(self.recurrent)
+            case nn.LSTM():
+                return LSTMCell.from_torch(self.recurrent)
+            case nn.GRU():
+                return GRUCell.from_torch(self.recurrent)
+        raise TypeError(f"no cell for {type(self.recurrent).__name__}")
+
+
+def build(variant: Variant, problem: Problem, hidden_size: int, seed: int) -> Network:
+    """A fresh network, the same for the same seed; torch's generator is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Network(variant, problem, hidden_size)
+
+
+def unroll(cell: Cell, inputs: Tensor) -> list[State]:
+    """Run a cell over inputs (N, T, C) from zeros; returns the T + 1 states, the initial one first.
+
+    All are on autograd's tape, so the gradient by any of them, through all later ones, can be asked for.
+    """
+    zeros = inputs.new_zeros(len(inputs), _hidden_size(cell)).requires_grad_()
+    states: list[State] = [(zeros, zeros.clone()) if isinstance(cell, LSTMCell) else (zeros,)]
+    for projected_t in cell.project(inputs).unbind(dim=1):
+        states.append(advance(cell, projected_t, states[-1]))
+    return states
+
+
+def advance(cell: Cell, projected_t: Tensor, state: State) -> State:
+    """One step of any cell."""
+    if isinstance(cell, LSTMCell):
+        h, c = state
+        return cell.advance(projected_t, h, c)
+    (h,) = state
+    return (cell.advance(projected_t, h),)
+
+
+def _hidden_size(cell: Cell) -> int:
+    return cell.Whh.shape[0] if isinstance(cell, VanillaCell) else cell.hidden_size

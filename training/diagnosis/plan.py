@@ -1,0 +1,156 @@
+"""What a diagnosis measures: cases of problem, length, network and seed, and how long each network learns."""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from itertools import product
+
+from training.diagnosis.clipping import DescentSettings
+from training.diagnosis.learning import LearningSettings
+from training.diagnosis.problems import Adding, Copying, Problem
+from training.diagnosis.variants import VARIANTS
+from training.diagnosis.windows import Characters, Readings, Words
+
+PROBLEMS: Mapping[str, Callable[[int], Problem]] = {
+    "adding": Adding,
+    "copying": Copying,
+    "words": Words,
+    "characters": Characters,
+    "readings": Readings,
+}
+# Of the shipped tasks: a long sentence, the generation task's bptt_len, a week of hours.
+WINDOWS = {"words": 25, "characters": 128, "readings": 168}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One network on one problem."""
+
+    problem: str
+    T: int
+    variant: str
+    seed: int = 1
+
+    @property
+    def name(self) -> str:
+        """Of its files."""
+        return f"{self.problem}-{self.T}-{self.variant}-{self.seed}"
+
+    def columns(self) -> dict[str, str | int]:
+        """What identifies it in a table."""
+        return {"problem": self.problem, "T": self.T, "variant": self.variant, "seed": self.seed}
+
+    @classmethod
+    def of(cls, row: Mapping[str, str]) -> "Case":
+        """The case of a table's row."""
+        return cls(row["problem"], int(row["T"]), row["variant"], int(row["seed"]))
+
+    @property
+    def order(self) -> tuple[int, int, int, int]:
+        """Its place among others: problems and variants as they are listed, short before long."""
+        return list(PROBLEMS).index(self.problem), self.T, list(VARIANTS).index(self.variant), self.seed
+
+
+@dataclass(frozen=True)
+class ClippingCase:
+    """Plain gradient descent on the adding problem; clip_grad_norm None leaves gradients alone."""
+
+    variant: str
+    T: int
+    clip_grad_norm: float | None
+
+    @property
+    def name(self) -> str:
+        """Of its file."""
+        clip = "none" if self.clip_grad_norm is None else f"{self.clip_grad_norm:g}"
+        return f"{self.variant}-{self.T}-clip-{clip}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A whole diagnosis.
+
+    Args:
+        hidden_size: H of every network.
+        measured: Cases measured as they start.
+        learned: Cases that are trained, and measured again after it.
+        clipped: Cases of gradient descent.
+        learning: How each problem is trained.
+        descent: How gradients are descended.
+        rows: Sequences over which gradient norms are averaged.
+        jacobian_rows: Sequences along which Jacobians are multiplied.
+        points: Times at which curves are kept, at most.
+    """
+
+    hidden_size: int
+    measured: tuple[Case, ...]
+    learned: tuple[Case, ...]
+    clipped: tuple[ClippingCase, ...]
+    learning: Mapping[str, LearningSettings]
+    descent: DescentSettings
+    rows: int = 32
+    jacobian_rows: int = 2
+    points: int = 61
+
+    def select(
+        self, problems: Collection[str], lengths: Collection[int], variants: Collection[str], seeds: Collection[int]
+    ) -> "Plan":
+        """The part of it with these problems, lengths and variants, where any are named, for each seed."""
+
+        def chosen(cases: Iterable[Case]) -> tuple[Case, ...]:
+            kept = [
+                case
+                for case in cases
+                if (not problems or case.problem in problems)
+                and (not lengths or case.T in lengths)
+                and (not variants or case.variant in variants)
+            ]
+            return tuple(replace(case, seed=seed) for seed in (seeds or (1,)) for case in kept)
+
+        return replace(self, measured=chosen(self.measured), learned=chosen(self.learned))
+
+    def train_with(self, changes: Mapping[str, float | None]) -> "Plan":
+        """The same plan with other settings of learning."""
+        learning = {name: replace(settings, **changes) for name, settings in self.learning.items()}  # type: ignore[arg-type]
+        return replace(self, learning=learning)
+
+
+def whole() -> Plan:
+    """Everything that docs/gradients.md shows."""
+    windows = cases(WINDOWS.items())
+    return Plan(
+        hidden_size=128,
+        measured=cases(product(("adding", "copying"), (50, 100, 200, 400, 600))) + windows,
+        learned=cases([("adding", 50), ("adding", 200), ("adding", 600), ("copying", 50), ("copying", 200)]) + windows,
+        clipped=clipping_cases(T=100),
+        learning={
+            "adding": LearningSettings(steps=3000, rows=64, learning_rate=5e-3),
+            "copying": LearningSettings(steps=3000, rows=64, learning_rate=2e-3),
+            **dict.fromkeys(WINDOWS, LearningSettings(steps=400, rows=64, learning_rate=2e-3)),
+        },
+        descent=DescentSettings(),
+    )
+
+
+def quick() -> Plan:
+    """A first look within about a minute on two cores: shorter, narrower, and no data are needed."""
+    return Plan(
+        hidden_size=48,
+        measured=cases([("adding", 50), ("adding", 200), ("copying", 50)]),
+        learned=cases([("adding", 50)], ("tanh", "lstm-1", "gru")),
+        clipped=clipping_cases(T=50),
+        learning={"adding": LearningSettings(steps=500, rows=32, learning_rate=1e-2)},
+        descent=DescentSettings(steps=100, rows=32),
+        rows=16,
+        jacobian_rows=1,
+        points=31,
+    )
+
+
+def cases(problems: Iterable[tuple[str, int]], variants: Collection[str] = tuple(VARIANTS)) -> tuple[Case, ...]:
+    """Every variant on every (problem, T)."""
+    return tuple(Case(problem, T, variant) for (problem, T), variant in product(problems, variants))
+
+
+def clipping_cases(T: int) -> tuple[ClippingCase, ...]:
+    """The networks whose gradients can explode, with and without clipping."""
+    return tuple(ClippingCase(variant, T, clip) for variant, clip in product(("irnn", "orthogonal"), (None, 1.0)))

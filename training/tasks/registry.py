@@ -12,6 +12,7 @@ TASKS = {
     "forecasting": "training.tasks.forecasting:ForecastingTask",
     "chorales": "training.tasks.music:ChoralesTask",
     "folk": "training.tasks.music:FolkTask",
+    "translation": "training.tasks.translation:TranslationTask",
 }
 
 

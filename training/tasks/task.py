@@ -50,7 +50,7 @@ class Task(ABC, Generic[TaskSettings]):
 
     name: ClassVar[str]
     settings_type: ClassVar[type[Settings]]
-    sources: ClassVar[tuple[DataSource, ...]]
+    sources: tuple[DataSource, ...]
     goal: ClassVar[Goal]
     units: ClassVar[dict[str, str]]  # of train_loss and of the figures that are plotted, as dev_<name>
 

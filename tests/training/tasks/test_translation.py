@@ -1,0 +1,127 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from training import checkpoint
+from training.__main__ import main
+from training.beam_search import BeamSettings
+from training.data import multi30k
+from training.data.multi30k import Pair
+from training.models.translation import TranslationModelSettings
+from training.subwords import END_ID, START_ID
+from training.tasks import translation_scores
+from training.tasks.translation import NO_LABEL, TranslationSettings, TranslationTask, batch_of
+
+WORDS = {"a dog": "ein Hund", "a cat": "eine Katze", "two men": "zwei Männer", "a child": "ein Kind"}
+VERBS = {"runs": "läuft", "sleeps": "schläft", "eats": "isst"}
+TRAIN = [
+    Pair(f"{noun.capitalize()} {verb}.", f"{translated[:1].upper()}{translated[1:]} {VERBS[verb]}.")
+    for noun, translated in WORDS.items()
+    for verb in VERBS
+] * 5
+DEV = TRAIN[:4]
+SETTINGS = TranslationSettings(
+    rows=8, pieces=60, model=TranslationModelSettings(embedding_size=5, encoder_size=4, decoder_size=7)
+)
+
+
+@pytest.fixture
+def task(monkeypatch: pytest.MonkeyPatch) -> TranslationTask:
+    monkeypatch.setattr(multi30k, "load", lambda split, _: {"train": TRAIN, "dev": DEV}[split])
+    return TranslationTask(SETTINGS)
+
+
+def test_every_pair_is_read_once_an_epoch(task: TranslationTask) -> None:
+    batches = list(task.train_batches(0))
+    assert len(batches) == task.batches_per_epoch() == 8
+    decode = task.tokenizer.decode
+    read = [
+        (decode(row[:length].tolist()), decode(target[target != NO_LABEL].tolist()))
+        for source, lengths, _, labels in batches
+        for row, length, target in zip(source, lengths, labels, strict=True)
+    ]
+    assert sorted(read) == sorted((pair.english, pair.translation) for pair in task._train_pairs)
+
+
+def test_english_is_lower_case_and_translations_begin_as_inside_of_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs = [Pair("A Man", "Ein Mann"), Pair("That is A Man", "Da ist ein Mann")]
+    monkeypatch.setattr(multi30k, "load", lambda *_: pairs)
+    assert TranslationTask(SETTINGS)._train_pairs == [
+        Pair("a man", "ein Mann"),
+        Pair("that is a man", "Da ist ein Mann"),
+    ]
+
+
+def test_batches_are_of_like_lengths(task: TranslationTask) -> None:
+    batches = list(task.train_batches(1))
+    within = np.mean([float(lengths.max() - lengths.min()) for _, lengths, _, _ in batches])
+    lengths = torch.cat([lengths for _, lengths, _, _ in batches])
+    assert within < float(lengths.max() - lengths.min()) / 2
+
+
+def test_epochs_differ_but_are_always_the_same(task: TranslationTask) -> None:
+    first, again, other = ([batch[0].tolist() for batch in task.train_batches(epoch)] for epoch in (0, 0, 1))
+    assert first == again
+    assert first != other
+
+
+def test_labels_are_the_inputs_a_step_later() -> None:
+    source, lengths, inputs, labels = batch_of([np.array([5, 6]), np.array([7])], [np.array([8]), np.array([9, 10])])
+    assert source.tolist() == [[5, 6], [7, END_ID]]
+    assert lengths.tolist() == [2, 1]
+    assert inputs.tolist() == [[START_ID, 8, END_ID], [START_ID, 9, 10]]
+    assert labels.tolist() == [[8, END_ID, NO_LABEL], [9, 10, END_ID]]
+
+
+@torch.no_grad()
+def test_loss_counts_every_piece_once(task: TranslationTask) -> None:
+    model = TranslationTask(SETTINGS.model_copy(update={"label_smoothing": 0.0}), task.tokenizer).build_model().eval()
+    pairs = task._train_pairs[:4]
+    encode = task.tokenizer.encode
+    total, pieces = 0.0, 0
+    for pair in pairs:
+        source, target = encode(pair.english).ids, encode(pair.translation).ids
+        logits = model(torch.tensor([source]), torch.tensor([len(source)]), torch.tensor([[START_ID, *target]]))
+        total += float(cross_entropy(logits[0], torch.tensor([*target, END_ID]), reduction="sum"))
+        pieces += len(target) + 1
+    assert task._cross_entropy(model, DEV) == pytest.approx(total / pieces, rel=1e-5)
+
+
+def test_sources_are_those_of_the_language() -> None:
+    assert [source.name for source in TranslationTask(SETTINGS).sources] == ["Multi30k, train.en", "Multi30k, train.de"]
+    french = TranslationTask(SETTINGS.model_copy(update={"language": "fr"}))
+    assert french.sources[1].address.endswith("/train.fr.gz")
+
+
+@pytest.mark.usefixtures("task")
+def test_trained_model_translates_what_it_has_seen(tmp_path: Path) -> None:
+    small = ["rows=8", "piece_dropout=0", "model.embedding_size=32", "model.encoder_size=32"]
+    small += ["model.decoder_size=32", "model.embedding_dropout=0", "model.dropout=0", "model.output_dropout=0"]
+    small += ["loop.epochs=15", "loop.learning_rate=0.02", "loop.ema_decay=none"]
+    settings = [part for setting in small for part in ("--set", setting)]
+    assert main(["translation", "--output", str(tmp_path), *settings]) == 0
+    best = checkpoint.load(tmp_path / "best")
+    assert best.figures["dev"]["bleu"] == pytest.approx(100)
+    with torch.no_grad():
+        assert best.definition.translate(best.model, ["Two MEN eats."], BeamSettings()) == ["Zwei Männer isst."]
+
+
+def test_bleu_is_of_tokens_in_lower_case() -> None:
+    references = ["Ein Mann, der „Hut“ sagt.", "Zwei Hunde laufen über eine Wiese."]
+    found = ['ein mann , der "hut" sagt .', "zwei hunde laufen über eine wiese ."]
+    figures = translation_scores.figures(found, references, "de")
+    assert figures["bleu"] == pytest.approx(100)
+    assert figures["sacrebleu"] < 60
+    assert 50 < figures["chrf"] < 100
+
+
+def test_french_articles_are_tokens() -> None:
+    references = ["Un groupe d'hommes traverse la rue."]
+    found = ["Un groupe d'enfants traverse la rue."]
+    # 7 of 8 tokens, 5 of 7 pairs, 3 of 6 triples and 1 of 5 quadruples are right.
+    assert translation_scores.tokenized_bleu(found, references, "fr") == pytest.approx(
+        100 * (7 / 8 * 5 / 7 * 3 / 6 * 1 / 5) ** 0.25
+    )

@@ -1,0 +1,182 @@
+"""An English sentence in, its translation out: a bidirectional encoder, attention, and a decoder of two layers.
+
+    memory_s = [forward_s ; backward_s]                              L layers of GRU in each direction
+    h1_t = GRU1(embedding(y_{t-1}), h1_{t-1})
+    a_ts = softmax_s(Wq h1_t . memory_s),  context_t = sum_s a_ts memory_s     "general", Luong et al. 2015, eq. 8
+    h2_t = GRU2([h1_t ; context_t], h2_{t-1})
+    logits_t = tanh(Wo [h2_t ; context_t] + bo) E' + b               E' is the embedding, transposed
+
+The query is the first layer's state alone, as in RNMT+ (Chen et al. 2018, arXiv:1804.09849, section 3.2), so no
+recurrence passes through the attention: training runs torch's fused GRUs over all steps and one batched attention. A
+backward GRU is a forward one over the reversed sentence, so that padding stands at the end for both. The embedding is
+one for source, target and output (Press and Wolf 2017, arXiv:1608.05859).
+
+Serving and export run `encode_direction` and `step`, the same numbers step by step.
+"""
+
+from typing import cast
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from training.cells import GRUCell
+from training.initialisation import initialise_torch
+from training.models.dropout import LockedDropout
+from training.models.streaming import StateTensor, Tensors
+from training.settings import Section
+
+MASKED = -1e9  # as a score: its weight is exactly 0, and a row of nothing else is no NaN
+
+
+class TranslationModelSettings(Section):
+    """Sizes and regularisation."""
+
+    embedding_size: int = Field(default=160, ge=1)
+    encoder_size: int = Field(default=192, ge=1, description="of each direction")
+    encoder_layers: int = Field(default=2, ge=1)
+    decoder_size: int = Field(default=256, ge=1)
+    embedding_dropout: float = Field(default=0.3, ge=0, lt=1, description="the same features at all steps")
+    dropout: float = Field(default=0.3, ge=0, lt=1, description="after each layer")
+    output_dropout: float = Field(default=0.5, ge=0, lt=1, description="before the logits")
+
+
+class TranslationModel(nn.Module):
+    """A translation model over pieces of words.
+
+    Args:
+        vocabulary_size: V, of both languages together.
+        settings: Sizes and regularisation.
+    """
+
+    def __init__(self, vocabulary_size: int, settings: TranslationModelSettings) -> None:
+        super().__init__()
+        E, H, D = settings.embedding_size, settings.encoder_size, settings.decoder_size
+        self.embedding = nn.Embedding(vocabulary_size, E)
+        sizes = [E] + [2 * H] * (settings.encoder_layers - 1)
+        self.forward_layers = nn.ModuleList(nn.GRU(C, H, batch_first=True) for C in sizes)
+        self.backward_layers = nn.ModuleList(nn.GRU(C, H, batch_first=True) for C in sizes)
+        self.decoder1 = nn.GRU(E, D, batch_first=True)
+        self.query = nn.Linear(D, 2 * H)
+        self.decoder2 = nn.GRU(D + 2 * H, D, batch_first=True)
+        self.output = nn.Linear(D + 2 * H, E)
+        self.output_bias = nn.Parameter(torch.zeros(vocabulary_size))
+        self.embedding_dropout = LockedDropout(settings.embedding_dropout)
+        self.dropout = nn.Dropout(settings.dropout)
+        self.output_dropout = nn.Dropout(settings.output_dropout)
+        self.state = (
+            *(
+                StateTensor(f"h_{direction}{layer}", "float32", ("N", H))
+                for layer in range(1, settings.encoder_layers + 1)
+                for direction in ("forward", "backward")
+            ),
+            StateTensor("h_decoder1", "float32", ("N", D)),
+            StateTensor("h_decoder2", "float32", ("N", D)),
+        )
+        nn.init.normal_(self.embedding.weight, std=E**-0.5)
+        for gru in (*self.forward_layers, *self.backward_layers, self.decoder1, self.decoder2):
+            initialise_torch(cast(nn.GRU, gru))
+
+    def initial_state(self, N: int) -> Tensors:
+        """The state of N fresh sentences."""
+        return {tensor.name: tensor.allocate(N, self.output_bias.device) for tensor in self.state}
+
+    def forward(self, source: Tensor, lengths: Tensor, target: Tensor) -> Tensor:
+        """The fast path, with the true translation as the decoder's input (teacher forcing).
+
+        Args:
+            source: Piece ids, int64 (N, S); what they are beyond a row's length does not matter.
+            lengths: Of the rows of `source`, int64 (N,).
+            target: Piece ids before each one to be predicted, [START] first, int64 (N, T).
+
+        Returns:
+            Logits of the next piece, (N, T, V).
+        """
+        memory = self.encode(source, lengths)
+        h1, _ = self.decoder1(self.embedding_dropout(self.embed(target)))
+        h1 = self.dropout(h1)
+        context, _ = self.attend(h1, memory, lengths)
+        h2, _ = self.decoder2(torch.cat([h1, context], dim=2))
+        return self._logits(h2, context)
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """Pieces (...) as vectors (..., E) of unit variance; as output weights they stay small (Vaswani et al. 2017,
+        section 3.4)."""
+        vectors: Tensor = self.embedding(ids) * self.embedding.embedding_dim**0.5
+        return vectors
+
+    def encode(self, source: Tensor, lengths: Tensor) -> Tensor:
+        """What the decoder attends to, (N, S, 2 H); beyond a row's length it is undefined.
+
+        Args:
+            source: Piece ids, int64 (N, S).
+            lengths: Of its rows, int64 (N,).
+        """
+        memory: Tensor = self.embedding_dropout(self.embed(source))
+        for forward, backward in zip(self.forward_layers, self.backward_layers, strict=True):
+            ahead, _ = forward(memory)
+            back, _ = backward(reverse(memory, lengths))
+            memory = self.dropout(torch.cat([ahead, reverse(back, lengths)], dim=2))
+        return memory
+
+    def attend(self, h1: Tensor, memory: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Context (N, T, 2 H) and attention (N, T, S) of queries h1 (N, T, D) over a memory (N, S, 2 H)."""
+        scores: Tensor = self.query(h1) @ memory.transpose(1, 2)
+        is_there = torch.arange(memory.shape[1], device=memory.device) < lengths.view(-1, 1, 1)
+        attention = torch.where(is_there, scores, MASKED).softmax(dim=2)
+        return attention @ memory, attention
+
+    def _logits(self, h2: Tensor, context: Tensor) -> Tensor:
+        features = torch.tanh(self.output(self.dropout(torch.cat([h2, context], dim=-1))))
+        logits: Tensor = self.output_dropout(features) @ self.embedding.weight.T + self.output_bias
+        return logits
+
+    def encode_direction(self, layer: int, direction: str, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+        """One direction of an encoder layer over T items, step by step.
+
+        Args:
+            layer: From 1.
+            direction: "forward", or "backward": then the items come in reversed order.
+            x: Piece ids int64 (N, T) for layer 1; for others what both directions of the layer below answered,
+                float32 (N, T, 2 H).
+            h: Hidden state (N, H).
+
+        Returns:
+            Hidden states (N, T, H), in the order of the items, and the last.
+        """
+        layers = self.forward_layers if direction == "forward" else self.backward_layers
+        cell = GRUCell.from_torch(cast(nn.GRU, layers[layer - 1]))
+        items = self.embed(x) if layer == 1 else x
+        hidden = []
+        for projected_t in cell.project(items).unbind(dim=1):
+            h = cell.advance(projected_t, h)
+            hidden.append(h)
+        return torch.stack(hidden, dim=1), h
+
+    def step(
+        self, token: Tensor, memory: Tensor, lengths: Tensor, h1: Tensor, h2: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Predict the piece after one more.
+
+        Args:
+            token: The latest piece, [START] at first, int64 (N,).
+            memory: See `encode`, (N, S, 2 H); 0 or any finite number beyond a row's length.
+            lengths: Of the rows of the source, int64 (N,).
+            h1: State of the first decoder layer, (N, D).
+            h2: State of the second decoder layer, (N, D).
+
+        Returns:
+            Log-probabilities (N, V), attention over the source (N, S), and the next h1 and h2.
+        """
+        cell1, cell2 = (GRUCell.from_torch(gru) for gru in (self.decoder1, self.decoder2))
+        h1 = cell1.step(self.embed(token), h1)
+        context, attention = self.attend(h1.unsqueeze(1), memory, lengths)
+        h2 = cell2.step(torch.cat([h1, context.squeeze(1)], dim=1), h2)
+        return self._logits(h2, context.squeeze(1)).log_softmax(dim=1), attention.squeeze(1), h1, h2
+
+
+def reverse(x: Tensor, lengths: Tensor) -> Tensor:
+    """The first `lengths` (N,) items of each row of x (N, T, C) in reversed order; the others stay where they are."""
+    t = torch.arange(x.shape[1], device=x.device)
+    index = torch.where(t < lengths.unsqueeze(1), lengths.unsqueeze(1) - 1 - t, t)
+    return x.gather(1, index.unsqueeze(2).expand_as(x))

@@ -1,0 +1,180 @@
+"""Translation of English captions into German or French, piece by piece."""
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+import sacrebleu
+import torch
+from pydantic import Field
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from training import beam_search
+from training.beam_search import BeamSettings, pad
+from training.data import multi30k
+from training.data.multi30k import Language, Pair
+from training.data.source import DataSource
+from training.models.translation import TranslationModel, TranslationModelSettings
+from training.settings import LoopSettings, Settings
+from training.subwords import END_ID, START_ID, Ids, SubwordSampler, subword_tokenizer
+from training.tasks.task import Goal, Task
+from training.truecase import Truecaser, as_sentence
+
+NO_LABEL = -100  # where a row has ended; cross_entropy's own default
+
+TranslationBatch = tuple[Tensor, Tensor, Tensor, Tensor]
+
+
+class TranslationSettings(Settings):
+    """Settings of a run."""
+
+    loop: LoopSettings = LoopSettings()
+    model: TranslationModelSettings = TranslationModelSettings()
+    search: BeamSettings = BeamSettings()
+    language: Language = Field(default="de", description="to translate into: de or fr")
+    pieces: int = Field(default=7000, ge=8, description="size of the vocabulary, which both languages share")
+    piece_dropout: float = Field(default=0.1, ge=0, lt=1, description="merges of pieces that are passed over")
+    rows: int = Field(default=128, ge=1, description="pairs in a batch")
+    label_smoothing: float = Field(default=0.1, ge=0, lt=1)
+
+
+class TranslationTask(Task[TranslationSettings]):
+    """A translation model on Multi30k.
+
+    English is read in lower case. Translations are learnt with the case that words have inside of a sentence, and get
+    a capital at their beginning when they are printed.
+    """
+
+    name = "translation"
+    settings_type = TranslationSettings
+    goal = Goal("greedy_bleu", "higher")
+    units: ClassVar[dict[str, str]] = {
+        "train_loss": "cross entropy, nats per piece",
+        "dev_loss": "cross entropy, nats per piece",
+        "dev_greedy_bleu": "BLEU of greedy translations",
+    }
+
+    def __init__(self, settings: TranslationSettings, tokenizer: Tokenizer | None = None) -> None:
+        super().__init__(settings, tokenizer)
+        self.sources: tuple[DataSource, ...] = multi30k.sources(settings.language)
+
+    @cached_property
+    def _published_pairs(self) -> list[Pair]:
+        return multi30k.load("train", self.settings.language)
+
+    @cached_property
+    def _truecase(self) -> Truecaser:
+        return Truecaser(pair.translation for pair in self._published_pairs)
+
+    @cached_property
+    def _train_pairs(self) -> list[Pair]:
+        """In the case that the model sees."""
+        return [Pair(lowered(pair.english), self._truecase(pair.translation)) for pair in self._published_pairs]
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """Texts of both languages to ids of pieces; built from the training pairs."""
+        if self._tokenizer is None:
+            texts = [text for pair in self._train_pairs for text in (pair.english, pair.translation)]
+            self._tokenizer = subword_tokenizer(texts, self.settings.pieces)
+        return self._tokenizer
+
+    def build_model(self) -> TranslationModel:
+        """A fresh model."""
+        return TranslationModel(self.tokenizer.get_vocab_size(), self.settings.model)
+
+    @cached_property
+    def _samplers(self) -> tuple[SubwordSampler, SubwordSampler]:
+        """Of the sources and of the targets."""
+        rng = np.random.default_rng(self.settings.seed)
+        texts = [pair.english for pair in self._train_pairs], [pair.translation for pair in self._train_pairs]
+        source, target = (SubwordSampler(self.tokenizer, part, self.settings.piece_dropout, rng) for part in texts)
+        return source, target
+
+    def batches_per_epoch(self) -> int:
+        """Every pair once."""
+        return -(-len(self._train_pairs) // self.settings.rows)
+
+    def train_batches(self, epoch: int) -> Iterator[TranslationBatch]:
+        """Batches of pairs of about the same length; see `batch_of`."""
+        rng = np.random.default_rng([self.settings.seed, epoch])
+        sources, targets = (sampler.draw(rng) for sampler in self._samplers)
+        lengths = [np.array([len(ids) for ids in side]) for side in (sources, targets)]
+        order = np.lexsort((rng.random(len(sources)), lengths[1], lengths[0]))
+        rows = self.settings.rows
+        for i in rng.permutation(self.batches_per_epoch()):
+            chosen = order[i * rows : (i + 1) * rows]
+            yield batch_of([sources[j] for j in chosen], [targets[j] for j in chosen])
+
+    def loss(self, model: nn.Module, batch: TranslationBatch, carry: None) -> tuple[Tensor, None]:
+        """Mean cross entropy of the pieces of the translations, [END] included."""
+        source, lengths, target, labels = batch
+        logits = model(source, lengths, target)
+        smoothing = self.settings.label_smoothing
+        return cross_entropy(logits.flatten(0, 1), labels.flatten(), label_smoothing=smoothing), carry
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """Cross entropy, and BLEU of greedy translations in lower case, by sacreBLEU's own tokenizer."""
+        pairs = multi30k.load("dev", self.settings.language)
+        greedy = self.translate(model, [pair.english for pair in pairs], BeamSettings(beams=1))
+        references = [pair.translation for pair in pairs]
+        bleu = sacrebleu.corpus_bleu(greedy, [references], lowercase=True).score
+        return {"loss": self._cross_entropy(model, pairs), "greedy_bleu": bleu}
+
+    def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
+        """BLEU, sacreBLEU and chrF of translations by beam search; see `translation_scores`."""
+        # Moses' tokenizer is needed to measure, and not to train.
+        from training.tasks import translation_scores
+
+        pairs = multi30k.load(split, self.settings.language)
+        translations = self.translate(model, [pair.english for pair in pairs], self.settings.search)
+        return {
+            **translation_scores.figures(translations, [pair.translation for pair in pairs], self.settings.language),
+            "loss": self._cross_entropy(model, pairs),
+            "sentences": float(len(pairs)),
+        }
+
+    def translate(self, model: nn.Module, texts: Sequence[str], search: BeamSettings) -> list[str]:
+        """The translation of each English text."""
+        assert isinstance(model, TranslationModel)  # noqa: S101  # this task builds no other
+        sources = [encoding.ids for encoding in self.tokenizer.encode_batch([lowered(text) for text in texts])]
+        found = beam_search.translate(model, sources, search)
+        return [as_sentence(text) for text in self.tokenizer.decode_batch([list(one.ids) for one in found])]
+
+    def _cross_entropy(self, model: nn.Module, pairs: Sequence[Pair]) -> float:
+        """Nats per piece of the usual segmentation, [END] included."""
+        device = next(model.parameters()).device
+        encode = self.tokenizer.encode_batch
+        sources = [np.array(found.ids) for found in encode([lowered(pair.english) for pair in pairs])]
+        targets = [np.array(found.ids) for found in encode([self._truecase(pair.translation) for pair in pairs])]
+        order = np.argsort([len(ids) for ids in targets], kind="stable")
+        total, pieces = 0.0, 0
+        for start in range(0, len(order), self.settings.rows):
+            chosen = order[start : start + self.settings.rows]
+            batch = batch_of([sources[i] for i in chosen], [targets[i] for i in chosen])
+            source, lengths, target, labels = (part.to(device) for part in batch)
+            logits = model(source, lengths, target)
+            total += float(cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="sum"))
+            pieces += int((labels != NO_LABEL).sum())
+        return total / pieces
+
+
+def lowered(text: str) -> str:
+    """English as the model reads it."""
+    return text.lower()
+
+
+def batch_of(sources: Sequence[Ids], targets: Sequence[Ids]) -> TranslationBatch:
+    """Pairs as tensors, the shorter rows filled up: what stands there changes nothing.
+
+    Returns:
+        Sources (N, S), their lengths (N,), the decoder's inputs (N, T), and the labels (N, T), which are those inputs
+        a step later.
+    """
+    lengths = torch.tensor([len(ids) for ids in sources])
+    inputs = pad([np.concatenate([[START_ID], ids]) for ids in targets], END_ID)
+    labels = pad([np.concatenate([ids, [END_ID]]) for ids in targets], NO_LABEL)
+    return pad(sources, END_ID), lengths, inputs, labels

@@ -1,0 +1,40 @@
+"""How good translations are: BLEU of tokenized lower case, as papers on Multi30k have it, sacreBLEU and chrF.
+
+bleu        Moses' punctuation normalisation and tokenizer, lower case; the figure of LIUM-CVC (Caglayan et al. 2017)
+sacrebleu   of the plain, cased texts; signature nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp (Post 2018)
+chrf        chrF2 of the plain, cased texts (Popović 2015)
+"""
+
+from collections.abc import Sequence
+
+import sacrebleu
+from sacremoses import MosesPunctNormalizer, MosesTokenizer  # type: ignore[import-untyped]
+
+from training.data.multi30k import Language
+
+
+def figures(translations: Sequence[str], references: Sequence[str], language: Language) -> dict[str, float]:
+    """All three, from 0 to 100.
+
+    Args:
+        translations: Plain texts.
+        references: One for each.
+        language: That both are in.
+    """
+    return {
+        "bleu": tokenized_bleu(translations, references, language),
+        "sacrebleu": sacrebleu.corpus_bleu(translations, [references]).score,
+        "chrf": sacrebleu.corpus_chrf(translations, [references]).score,
+    }
+
+
+def tokenized_bleu(translations: Sequence[str], references: Sequence[str], language: Language) -> float:
+    """BLEU of Moses tokens in lower case."""
+    normalizer, tokenizer = MosesPunctNormalizer(language), MosesTokenizer(language)
+
+    def tokenize(text: str) -> str:
+        tokens: str = tokenizer.tokenize(normalizer.normalize(text).lower(), escape=False, return_str=True)
+        return tokens
+
+    found, expected = list(map(tokenize, translations)), list(map(tokenize, references))
+    return float(sacrebleu.corpus_bleu(found, [expected], tokenize="none", force=True).score)

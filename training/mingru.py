@@ -2,9 +2,10 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import logsigmoid
 
 from training.initialisation import initialise_gates
-from training.scan import scan
+from training.scan import log_space_scan, scan
 
 
 class MinGRUCell(nn.Module):
@@ -57,3 +58,9 @@ class MinGRUCell(nn.Module):
     def scan(self, x: Tensor, h_0: Tensor) -> Tensor:
         """The hidden states of all steps at once: x (T, N, C) from h_0 (N, H) to (T, N, H)."""
         return scan(*self.coefficients(self.project(x)), h_0)
+
+    def scan_in_log_space(self, x: Tensor, h_0: Tensor) -> Tensor:
+        """The same numbers by the paper's own scan (appendix B.2)."""
+        k, v = torch.split(self.project(x), self.hidden_size, dim=-1)
+        log_n = torch.where(v >= 0, (torch.relu(v) + 0.5).log(), logsigmoid(v))
+        return log_space_scan(logsigmoid(-k), logsigmoid(k) + log_n, h_0.log())

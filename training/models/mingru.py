@@ -101,7 +101,7 @@ class MinGRUModel(nn.Module):
 
     def forward(self, x: Tensor, state: Tensors | None = None) -> tuple[Tensor, Tensors]:
         """The fast path: logits (N, T, V) of x, int64 (N, T), and the next state; a fresh one is the default."""
-        return self._advance(x, state if state is not None else self.initial_state(x.shape[0]), MinGRUCell.scan)
+        return self.advance(x, state if state is not None else self.initial_state(x.shape[0]), MinGRUCell.scan)
 
     def unroll(self, x: Tensor, state: Tensors) -> tuple[Tensors, Tensors]:
         """Advance by T characters, step by step: see `StreamingModel`.
@@ -109,10 +109,11 @@ class MinGRUModel(nn.Module):
         Returns:
             {"logits": (N, T, V)}, and the next state; its pending_logits are those of the character to come.
         """
-        logits, next_state = self._advance(x, state, _step_by_step)
+        logits, next_state = self.advance(x, state, step_by_step)
         return {"logits": logits}, next_state
 
-    def _advance(self, x: Tensor, state: Tensors, recurrence: Recurrence) -> tuple[Tensor, Tensors]:
+    def advance(self, x: Tensor, state: Tensors, recurrence: Recurrence) -> tuple[Tensor, Tensors]:
+        """Logits (N, T, V) and the next state, with the hidden states of all steps computed by `recurrence`."""
         y = self.embedding(x.t())  # (T, N, D)
         L = len(self.layers)
         h_next, past_next = [], []
@@ -126,7 +127,7 @@ class MinGRUModel(nn.Module):
         return logits, next_state
 
 
-def _step_by_step(cell: MinGRUCell, x: Tensor, h_0: Tensor) -> Tensor:
+def step_by_step(cell: MinGRUCell, x: Tensor, h_0: Tensor) -> Tensor:
     """As `MinGRUCell.scan`, in T steps that each add the same numbers whatever T is."""
     h, states = h_0, []
     for a, b in zip(*(part.unbind() for part in cell.coefficients(cell.project(x))), strict=True):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import cached_property
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm  # type: ignore[import-untyped]
 
+from training.character_plots import draw_losses
 from training.data import tinyshakespeare
 from training.data.source import DataError
 from training.models.generation import GenerationModelSettings
@@ -113,6 +115,14 @@ class GenerationTask(Task[GenerationSettings]):
             f"nats_per_char_reset_{RESET_EVERY}": self._nats_per_char(model, self._rows(split, RESET_EVERY)),
             "characters": float(len(self._text[split])),
         }
+
+    def plot(self, model: nn.Module, split: str, directory: Path) -> None:
+        """Draw nats per character by how many characters have been read since a reset."""
+        device = next(model.parameters()).device
+        ids = self._rows(split, RESET_EVERY).to(device)
+        logits, _ = model(ids[:, :-1])
+        losses = cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), reduction="none").view(len(ids), -1)
+        draw_losses(directory / "loss_by_position.png", losses.cpu().numpy(), split)
 
     def _rows(self, split: str, columns: int) -> Tensor:
         """The text in rows of `columns` predicted characters, each beginning with the last one of the row before."""

@@ -1,0 +1,103 @@
+"""Characters a second of training, minGRU by a scan beside an LSTM by backpropagation through time.
+
+    python -m bench.training                   on one CPU thread
+    python -m bench.training --device cuda     on a GPU
+
+Needs no data. Each side is one pass forward and one backward of a whole language model on the same characters; the LSTM
+is torch's fused one, with the hidden size that gives it nearly as many parameters as the minGRU model of
+training/configs/generation-mingru.toml has.
+"""
+
+import argparse
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from bench.figure import Figure
+from training import settings
+from training.mingru import MinGRUCell
+from training.models.generation import GenerationModel, GenerationModelSettings
+from training.models.mingru import MinGRUModel, Recurrence, step_by_step
+from training.tasks.generation import GenerationSettings
+
+CONFIG = Path("training/configs/generation-mingru.toml")
+V = 65
+RUNS = 5
+RECURRENCES: dict[str, Recurrence] = {
+    "scan in blocks": MinGRUCell.scan,
+    "scan in log space": MinGRUCell.scan_in_log_space,
+    "step by step": step_by_step,
+}
+
+
+def measure(device: torch.device, rows: int, steps: int, sizes: GenerationModelSettings) -> Iterator[Figure]:
+    """Rates of all sides, and their ratio to the LSTM's.
+
+    Args:
+        device: Where to train.
+        rows: N of a batch.
+        steps: T of a batch.
+        sizes: Of the minGRU model.
+    """
+    ids = torch.randint(V, (rows, steps + 1), device=device)
+    mingru = MinGRUModel(V, sizes).to(device)
+    lstm = of_like_size(mingru, sizes).to(device)
+    sides: dict[str, Callable[[Tensor], Tensor]] = {"LSTM, fused": lambda x: lstm(x)[0]}
+    for name, recurrence in RECURRENCES.items():
+        sides[f"minGRU, {name}"] = lambda x, r=recurrence: mingru.advance(x, mingru.initial_state(rows), r)[0]  # type: ignore[misc]
+    sizes_of = {model: sum(weight.numel() for weight in model.parameters()) for model in (lstm, mingru)}
+    yield Figure("LSTM, parameters", sizes_of[lstm], "")
+    yield Figure("minGRU, parameters", sizes_of[mingru], "")
+    of_lstm = None
+    for name, forward in sides.items():
+        rate = rows * steps / seconds_a_step(forward, ids, device)
+        of_lstm = of_lstm or rate
+        yield Figure(f"{name}, N={rows} T={steps}", rate, "char/s")
+        yield Figure(f"{name}, of the LSTM", rate / of_lstm, "x")
+
+
+def of_like_size(model: MinGRUModel, sizes: GenerationModelSettings) -> GenerationModel:
+    """An LSTM with as many layers whose parameters are nearly as many."""
+    wanted = sum(weight.numel() for weight in model.parameters())
+    lstms = (
+        GenerationModel(V, sizes.model_copy(update={"cell": "lstm", "hidden_size": H})) for H in range(32, 1024, 8)
+    )
+    return next(lstm for lstm in lstms if sum(weight.numel() for weight in lstm.parameters()) >= wanted)
+
+
+def seconds_a_step(forward: Callable[[Tensor], Tensor], ids: Tensor, device: torch.device) -> float:
+    """The shortest of some passes forward and backward; the first does not count."""
+    times = []
+    for _ in range(RUNS + 1):
+        _finish(device)
+        started = time.perf_counter()
+        torch.autograd.backward(cross_entropy(forward(ids[:, :-1]).flatten(0, 1), ids[:, 1:].flatten()))
+        _finish(device)
+        times.append(time.perf_counter() - started)
+    return min(times[1:])
+
+
+def _finish(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m bench.training", description=__doc__)
+    parser.add_argument("--device", default="cpu", help="cpu or cuda; default: cpu")
+    parser.add_argument("--rows", type=int, default=32, help="N of a batch; default: 32")
+    parser.add_argument("--steps", type=int, default=256, help="T of a batch; default: 256")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    sizes = settings.load(GenerationSettings, "generation", CONFIG).model
+    for figure in measure(torch.device(options.device), options.rows, options.steps, sizes):
+        print(figure, flush=True)
+
+
+if __name__ == "__main__":
+    main()

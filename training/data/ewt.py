@@ -92,3 +92,17 @@ def parse(text: str, path: Path) -> Iterator[Sentence]:
             raise BrokenLineError(path, block.line, f"the sentence that begins here has the tag {unknown[0]!r}")
         named = dict(comment.partition(" = ")[::2] for comment in block.comments)
         yield Sentence(named.get("text", ""), words, opens_document="newdoc id" in named)
+
+
+def spans(sentence: Sentence) -> list[tuple[int, int]]:
+    """Where each word begins and ends in the text of its sentence.
+
+    Raises:
+        ValueError: The words are not in the text in this order.
+    """
+    found, end = [], 0
+    for word in sentence.words:
+        start = sentence.text.index(word.form, end)
+        end = start + len(word.form)
+        found.append((start, end))
+    return found

@@ -31,10 +31,11 @@ _PART = re.compile(r"\((\d) ?|\)|([^\s()]+)")
 
 @dataclass(frozen=True)
 class Phrase:
-    """The words under a node, and its label, 0 to 4."""
+    """The words under a node, its label, 0 to 4, and whether it is the root of its tree."""
 
     words: tuple[str, ...]
     label: int
+    is_sentence: bool = False
 
 
 def load() -> list[Phrase]:
@@ -68,7 +69,7 @@ def _phrases(line: str, path: Path, number: int) -> Iterator[Phrase]:
             words.append(part[2])
         elif part[0] == ")" and open_nodes and open_nodes[-1][1] < len(words):
             label, start = open_nodes.pop()
-            yield Phrase(tuple(words[start:]), label)
+            yield Phrase(tuple(words[start:]), label, is_sentence=not open_nodes)
         else:
             raise _no_tree(line, path, number)
     if open_nodes:

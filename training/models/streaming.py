@@ -46,3 +46,29 @@ class StreamingModel(Protocol):
 
     def unroll(self, x: Tensor, state: Tensors) -> tuple[Tensors, Tensors]:
         """Advance by all T items of `x` (N, T, ...), step by step; returns outputs and the next state, by name."""
+
+
+class StagedModel(Protocol):
+    """A model whose passes over a sequence are stages of their own, such as the two directions of each layer.
+
+    A stage that reads backwards is given the items in reverse, and so needs all of them.
+    """
+
+    @property
+    def state(self) -> tuple[StateTensor, ...]:
+        """The recurrent tensors of all stages."""
+
+    def initial_state(self, N: int) -> Tensors:
+        """The state before the first item, by name."""
+
+    def unroll_stage(self, stage: str, inputs: Tensors, state: Tensors) -> tuple[Tensors, Tensors]:
+        """Take all T items of the inputs (N, T, ...) through a stage, step by step.
+
+        Args:
+            stage: Its name.
+            inputs: What the stage reads, by name.
+            state: The tensors of that stage.
+
+        Returns:
+            Its outputs (N, T, ...), and the next value of its state tensors, by name.
+        """

@@ -13,6 +13,9 @@ TASKS = {
     "chorales": "training.tasks.music:ChoralesTask",
     "folk": "training.tasks.music:FolkTask",
     "translation": "training.tasks.translation:TranslationTask",
+    "tagging": "training.tasks.tagging:TaggingTask",
+    "entities": "training.tasks.entities:EntitiesTask",
+    "sentiment-bidirectional": "training.tasks.bidirectional_sentiment:BidirectionalSentimentTask",
 }
 
 

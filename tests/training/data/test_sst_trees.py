@@ -19,12 +19,12 @@ PHRASES = [
     Phrase(("so",), 2),
     Phrase(("good",), 4),
     Phrase(("so", "good"), 4),
-    Phrase(("Not", "so", "good"), 3),
+    Phrase(("Not", "so", "good"), 3, is_sentence=True),
 ]
 
 
 def test_every_node_is_a_phrase_with_its_label() -> None:
-    assert list(sst_trees.parse(f"{TREE}\n\n(1 dull)\n", FILE)) == [*PHRASES, Phrase(("dull",), 1)]
+    assert list(sst_trees.parse(f"{TREE}\n\n(1 dull)\n", FILE)) == [*PHRASES, Phrase(("dull",), 1, is_sentence=True)]
 
 
 @pytest.mark.parametrize("line", ["(3 (2 Not) (4 good)", "(5 good)", "good", "(3 )", "(3 good))", "(2 (1 ) good)"])

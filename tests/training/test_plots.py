@@ -1,0 +1,15 @@
+from pathlib import Path
+
+import numpy as np
+
+from training.plots import confusion, draw_confusion
+
+
+def test_true_labels_are_rows_and_guesses_columns() -> None:
+    counts = confusion(3, np.array([0, 0, 2, 1]), np.array([0, 1, 0, 1]))
+    assert counts.tolist() == [[1, 1, 0], [0, 1, 0], [1, 0, 0]]
+
+
+def test_labels_that_never_occur_can_be_drawn(tmp_path: Path) -> None:
+    draw_confusion(tmp_path / "confusion.png", "Tags", ("A", "B"), np.array([[3, 1], [0, 0]]))
+    assert (tmp_path / "confusion.png").read_bytes().startswith(b"\x89PNG")

@@ -1,0 +1,67 @@
+"""Two LSTMs over the same items, one of which reads them in reverse (Schuster and Paliwal 1997).
+
+Each is a module of its own, so that each is exported as a stage of its own. Rows of a batch may differ in length: a
+row is reversed up to its own length, so that what fills it up comes last for both, and neither sees it before the end.
+No lengths leave the device, as they would for packed sequences.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from training.cells import LSTMCell
+from training.initialisation import initialise_torch
+
+
+class BidirectionalLSTM(nn.Module):
+    """One layer in both directions.
+
+    Args:
+        input_size: C.
+        hidden_size: H, of each direction.
+    """
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__()
+        self.left_to_right = nn.LSTM(input_size, hidden_size, batch_first=True)
+        self.right_to_left = nn.LSTM(input_size, hidden_size, batch_first=True)
+        for lstm in (self.left_to_right, self.right_to_left):
+            initialise_torch(lstm)
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """Features (N, T, 2H) of items x (N, T, C), of which the first `lengths` (N,) of each row count."""
+        there, _ = self.left_to_right(x)
+        back, _ = self.right_to_left(reverse_rows(x, lengths))
+        return torch.cat([there, reverse_rows(back, lengths)], dim=2)
+
+    def ends(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """What both directions have read when they have read all of a row, (N, 2H)."""
+        there, _ = self.left_to_right(x)
+        back, _ = self.right_to_left(reverse_rows(x, lengths))
+        return torch.cat([last_items(there, lengths), last_items(back, lengths)], dim=1)
+
+
+def reverse_rows(x: Tensor, lengths: Tensor) -> Tensor:
+    """The first `lengths` (N,) items of each row of x (N, T, C) in reverse; what follows them stays in its place."""
+    t = torch.arange(x.shape[1], device=x.device)
+    length = lengths.unsqueeze(1)
+    source = torch.where(t < length, length - 1 - t, t)
+    return x.gather(1, source.unsqueeze(2).expand_as(x))
+
+
+def last_items(x: Tensor, lengths: Tensor) -> Tensor:
+    """The item (N, C) at the end of each row of x (N, T, C)."""
+    return x[torch.arange(len(x), device=x.device), lengths - 1]
+
+
+def unroll_lstm(cell: LSTMCell, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """An LSTM over items x (N, T, C), step by step: hidden states (N, T, H), and the last h and c (N, H).
+
+    The input parts of all steps are one product.
+    """
+    T, C = x.shape[1:]
+    projected = cell.project(x.transpose(0, 1).reshape(-1, C))  # (T * N, 4H)
+    hidden: list[Tensor] = []
+    for projected_t in projected.view(T, -1, projected.shape[1]).unbind():
+        h, c = cell.advance(projected_t, h, c)
+        hidden.append(h)
+    return torch.stack(hidden, dim=1), h, c

@@ -1,0 +1,111 @@
+"""Words in, logits of negative and positive out: LSTMs in both directions, pooled features.
+
+The head sees the running maximum and mean of both directions' features. It reads whole texts, as a direction does
+that begins at the end. Training runs torch's fused LSTMs; serving and export run `unroll_stage`, the same numbers step
+by step.
+"""
+
+from collections.abc import Iterator
+from typing import cast
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from training.cells import LSTMCell
+from training.models.bidirectional import BidirectionalLSTM, last_items, unroll_lstm
+from training.models.dropout import LockedDropout
+from training.models.sentiment import CLASSES
+from training.models.streaming import StateTensor, Tensors
+from training.settings import Section
+
+HEAD = "head"
+
+
+class BidirectionalSentimentModelSettings(Section):
+    """Sizes and regularisation."""
+
+    embedding_size: int = Field(default=128, ge=1)
+    hidden_size: int = Field(default=128, ge=1, description="of each direction")
+    layers: int = Field(default=1, ge=1)
+    embedding_dropout: float = Field(default=0.3, ge=0, lt=1, description="of embedded words, variational")
+    dropout: float = Field(default=0.5, ge=0, lt=1, description="between layers, variational, and before the head")
+
+
+class BidirectionalSentimentModel(nn.Module):
+    """A classifier of whole texts.
+
+    Args:
+        vocabulary_size: Number of words, [UNK] included.
+        settings: Sizes and regularisation.
+    """
+
+    def __init__(self, vocabulary_size: int, settings: BidirectionalSentimentModelSettings) -> None:
+        super().__init__()
+        H = settings.hidden_size
+        self.settings = settings
+        self.embedding = nn.Embedding(vocabulary_size, settings.embedding_size)
+        self.embedding_dropout = LockedDropout(settings.embedding_dropout)
+        sizes = [settings.embedding_size] + [2 * H] * (settings.layers - 1)
+        self.layers = nn.ModuleList([BidirectionalLSTM(C, H) for C in sizes])
+        self.dropout = LockedDropout(settings.dropout)
+        self.head_dropout = nn.Dropout(settings.dropout)
+        self.head = nn.Linear(4 * H, len(CLASSES))
+        self.state = tuple(self._state())
+        nn.init.normal_(self.embedding.weight, std=0.1)
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The names of the passes, in the order in which a text takes them."""
+        layers = range(1, self.settings.layers + 1)
+        return (*(f"{direction}{layer}" for layer in layers for direction in ("forward", "backward")), HEAD)
+
+    def _state(self) -> Iterator[StateTensor]:
+        H = self.settings.hidden_size
+        for stage in self.stages[:-1]:
+            yield StateTensor(f"{stage}_h", "float32", ("N", H))
+            yield StateTensor(f"{stage}_c", "float32", ("N", H))
+        # Hidden states are bounded by -1 and 1, so -1 is the neutral element of the maximum.
+        yield StateTensor("pool_max", "float32", ("N", 2 * H), initial=-1.0)
+        yield StateTensor("pool_sum", "float32", ("N", 2 * H))
+        yield StateTensor("pool_count", "float32", ("N", 1))
+
+    def initial_state(self, N: int) -> Tensors:
+        """The state before the first word."""
+        return {tensor.name: tensor.allocate(N, self.head.weight.device) for tensor in self.state}
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """The fast path: logits (N, 2) of texts x, int64 (N, T), of which the first `lengths` (N,) words count."""
+        y = self.embedding_dropout(self.embedding(x))
+        for i, layer in enumerate(self.layers):
+            y = layer(y if i == 0 else self.dropout(y), lengths)
+        last = (lengths - 1).view(-1, 1, 1)
+        is_there = torch.arange(x.shape[1], device=x.device).view(1, -1, 1) <= last
+        maximum = y.masked_fill(~is_there, -1.0).amax(dim=1)
+        mean = last_items(y.cumsum(dim=1), lengths) / lengths.unsqueeze(1)
+        logits: Tensor = self.head(self.head_dropout(torch.cat([maximum, mean], dim=1)))
+        return logits
+
+    def unroll_stage(self, stage: str, inputs: Tensors, state: Tensors) -> tuple[Tensors, Tensors]:
+        """Take items through a stage, step by step: see `StagedModel`.
+
+        Words are "x" int64 (N, T); later stages read "x", the features of both directions of the layer before. Stages
+        answer "features"; the last one "logits" (N, T, 2), the class so far.
+        """
+        if stage == HEAD:
+            return self._judge(inputs["x"], state)
+        layer = cast(BidirectionalLSTM, self.layers[int(stage[-1]) - 1])
+        lstm = layer.right_to_left if stage.startswith("backward") else layer.left_to_right
+        x = self.embedding(inputs["x"]) if stage[-1] == "1" else inputs["x"]
+        features, h, c = unroll_lstm(LSTMCell.from_torch(lstm), x, state[f"{stage}_h"], state[f"{stage}_c"])
+        return {"features": features}, {f"{stage}_h": h, f"{stage}_c": c}
+
+    def _judge(self, x: Tensor, state: Tensors) -> tuple[Tensors, Tensors]:
+        """Pool features in the order of the words, so that any cut of a text gives the same bits."""
+        maximum, total, count = state["pool_max"], state["pool_sum"], state["pool_count"]
+        pooled: list[Tensor] = []
+        for x_t in x.unbind(dim=1):
+            maximum, total, count = torch.maximum(maximum, x_t), total + x_t, count + 1
+            pooled.append(torch.cat([maximum, total / count], dim=1))
+        logits = self.head(torch.cat(pooled)).view(x.shape[1], -1, len(CLASSES)).transpose(0, 1)
+        return {"logits": logits}, {"pool_max": maximum, "pool_sum": total, "pool_count": count}

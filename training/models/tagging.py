@@ -1,0 +1,192 @@
+"""Words and their characters in, logits of a tag for each word out: LSTMs over characters, then over words.
+
+A word is its embedding beside what an LSTM has made of its characters (Ling et al. 2015, arXiv:1508.02096; Nguyen and
+Verspoor 2018, arXiv:1807.03955). Read in both directions, a tag depends on the whole sentence; read from left to right
+only, words, and the characters of each, may arrive one by one.
+
+Training runs torch's fused LSTMs; serving and export run `unroll_stage`, the same numbers step by step.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple, cast
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn.functional import embedding
+
+from training.cells import LSTMCell
+from training.initialisation import initialise_torch
+from training.models.bidirectional import BidirectionalLSTM, last_items, unroll_lstm
+from training.models.dropout import LockedDropout
+from training.models.streaming import StateTensor, Tensors
+from training.settings import Section
+
+# What a word's characters may be; any other has the id 0, and those have 1, 2, ...
+CHARACTERS = tuple(map(chr, range(33, 127))) + tuple("\u2018\u2019\u201c\u201d\u2013\u2014…·•£€éèáíóúñçüöäÉ")
+# The middle of longer words is left out.
+LONGEST_WORD = 40
+
+HEAD, ENCODE = "head", "encode"
+CHARACTERS_FORWARD, CHARACTERS_BACKWARD = "characters_forward", "characters_backward"
+
+
+class TaggingModelSettings(Section):
+    """Sizes and regularisation."""
+
+    bidirectional: bool = Field(default=True, description="read sentences and words from right to left as well")
+    word_size: int = Field(default=64, ge=1, description="of a word's embedding")
+    character_size: int = Field(default=32, ge=1, description="of a character's embedding")
+    character_hidden_size: int = Field(default=48, ge=1, description="of each direction over characters")
+    hidden_size: int = Field(default=128, ge=1, description="of each direction over words")
+    layers: int = Field(default=2, ge=1, description="over words")
+    input_dropout: float = Field(default=0.3, ge=0, lt=1, description="of what stands for a word, variational")
+    dropout: float = Field(default=0.5, ge=0, lt=1, description="between layers and before the head, variational")
+
+
+class Words(NamedTuple):
+    """Sentences as the model reads them; rows are filled up with words that do not count.
+
+    Args:
+        ids: Word ids, int64 (N, T).
+        lengths: Words of each sentence, int64 (N,).
+        spellings: Which of the spellings each word has, int64 (N, T).
+        characters: Character ids of each spelling, int64 (U, K), filled up.
+        spelling_lengths: Characters of each spelling, int64 (U,).
+    """
+
+    ids: Tensor
+    lengths: Tensor
+    spellings: Tensor
+    characters: Tensor
+    spelling_lengths: Tensor
+
+
+class TaggingModel(nn.Module):
+    """A tagger of words.
+
+    Args:
+        vocabulary_size: Number of words, [UNK] included.
+        num_tags: How many tags there are.
+        settings: Sizes and regularisation.
+        auxiliary: How many values each of the other tags has that it learns in training; they are not served.
+    """
+
+    def __init__(
+        self,
+        vocabulary_size: int,
+        num_tags: int,
+        settings: TaggingModelSettings,
+        auxiliary: Mapping[str, int] | None = None,
+    ) -> None:
+        super().__init__()
+        H, Hc = settings.hidden_size, settings.character_hidden_size
+        directions = 2 if settings.bidirectional else 1
+        self.settings = settings
+        self.embedding = nn.Embedding(vocabulary_size, settings.word_size)
+        self.character_embedding = nn.Embedding(len(CHARACTERS) + 1, settings.character_size)
+        sizes = [settings.word_size + directions * Hc] + [directions * H] * (settings.layers - 1)
+        self.characters = _lstm(settings.bidirectional, settings.character_size, Hc)
+        self.layers = nn.ModuleList([_lstm(settings.bidirectional, C, H) for C in sizes])
+        self.input_dropout = LockedDropout(settings.input_dropout)
+        self.dropout = LockedDropout(settings.dropout)
+        self.head = nn.Linear(directions * H, num_tags)
+        self.auxiliary = nn.ModuleDict(
+            {name: nn.Linear(directions * H, count) for name, count in (auxiliary or {}).items()}
+        )
+        self.state = tuple(self._state())
+        nn.init.normal_(self.embedding.weight, std=0.1)
+        nn.init.normal_(self.character_embedding.weight, std=0.3)
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The names of the passes, in the order in which a sentence takes them."""
+        if not self.settings.bidirectional:
+            return CHARACTERS_FORWARD, ENCODE
+        layers = range(1, self.settings.layers + 1)
+        over_words = (f"{direction}{layer}" for layer in layers for direction in ("forward", "backward"))
+        return CHARACTERS_FORWARD, CHARACTERS_BACKWARD, *over_words, HEAD
+
+    def _state(self) -> Iterator[StateTensor]:
+        H, Hc, L = self.settings.hidden_size, self.settings.character_hidden_size, self.settings.layers
+        for stage in self.stages:
+            if stage == ENCODE:
+                shape: tuple[int | str, ...] = (L, "N", H)
+            else:
+                shape = ("N", Hc if stage.startswith("characters") else H)
+            if stage != HEAD:
+                yield StateTensor(f"{stage}_h", "float32", shape)
+                yield StateTensor(f"{stage}_c", "float32", shape)
+
+    def initial_state(self, N: int) -> Tensors:
+        """The state before the first character and the first word."""
+        return {tensor.name: tensor.allocate(N, self.head.weight.device) for tensor in self.state}
+
+    def forward(self, words: Words) -> tuple[Tensor, dict[str, Tensor]]:
+        """The fast path.
+
+        Returns:
+            Logits (N, T, tags), and those of the auxiliary tags.
+        """
+        letters = self.character_embedding(words.characters)
+        if isinstance(self.characters, BidirectionalLSTM):
+            spelt = self.characters.ends(letters, words.spelling_lengths)
+        else:
+            spelt = last_items(self.characters(letters)[0], words.spelling_lengths)
+        y = torch.cat([self.embedding(words.ids), embedding(words.spellings, spelt)], dim=2)
+        y = self.input_dropout(y)
+        for layer in self.layers:
+            y = layer(y, words.lengths) if isinstance(layer, BidirectionalLSTM) else layer(y)[0]
+            y = self.dropout(y)
+        return self.head(y), {name: head(y) for name, head in self.auxiliary.items()}
+
+    def unroll_stage(self, stage: str, inputs: Tensors, state: Tensors) -> tuple[Tensors, Tensors]:
+        """Take items through a stage, step by step: see `StagedModel`.
+
+        Characters are "x" int64 (N, T); words are "x" int64 (N, T) and what their characters were made into,
+        "characters" (N, T, Hc of each direction); later stages read "x", the features of both directions of the layer
+        before. Stages answer "features"; the last one "logits".
+        """
+        if stage == HEAD:
+            return {"logits": self.head(inputs["x"])}, {}
+        if stage == ENCODE:
+            return self._encode(inputs, state)
+        if stage in (CHARACTERS_FORWARD, CHARACTERS_BACKWARD):
+            x = self.character_embedding(inputs["x"])
+        else:
+            x = self._words(inputs) if "characters" in inputs else inputs["x"]
+        cell = _cell(self._lstm_of(stage))
+        features, h, c = unroll_lstm(cell, x, state[f"{stage}_h"], state[f"{stage}_c"])
+        return {"features": features}, {f"{stage}_h": h, f"{stage}_c": c}
+
+    def _words(self, inputs: Tensors) -> Tensor:
+        return torch.cat([self.embedding(inputs["x"]), inputs["characters"]], dim=2)
+
+    def _encode(self, inputs: Tensors, state: Tensors) -> tuple[Tensors, Tensors]:
+        """All layers of a model that reads from left to right."""
+        y = self._words(inputs)
+        last: list[tuple[Tensor, Tensor]] = []
+        layers = zip(self.layers, state["encode_h"].unbind(), state["encode_c"].unbind(), strict=True)
+        for layer, h, c in layers:
+            y, *ends = unroll_lstm(_cell(layer), y, h, c)
+            last.append((ends[0], ends[1]))
+        h_next, c_next = (torch.stack(tensors) for tensors in zip(*last, strict=True))
+        return {"logits": self.head(y)}, {"encode_h": h_next, "encode_c": c_next}
+
+    def _lstm_of(self, stage: str) -> nn.Module:
+        module = self.characters if stage.startswith("characters") else self.layers[int(stage[-1]) - 1]
+        if not isinstance(module, BidirectionalLSTM):
+            return module
+        return module.right_to_left if "backward" in stage else module.left_to_right
+
+
+def _lstm(bidirectional: bool, input_size: int, hidden_size: int) -> nn.Module:
+    if bidirectional:
+        return BidirectionalLSTM(input_size, hidden_size)
+    lstm = nn.LSTM(input_size, hidden_size, batch_first=True)
+    initialise_torch(lstm)
+    return lstm
+
+
+def _cell(module: nn.Module) -> LSTMCell:
+    return LSTMCell.from_torch(cast(nn.LSTM, module))

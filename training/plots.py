@@ -1,0 +1,42 @@
+"""Pictures of measured figures."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+
+def draw_confusion(path: Path, title: str, labels: Sequence[str], counts: NDArray[np.int64]) -> None:
+    """Draw how often each label is taken for each other.
+
+    Args:
+        path: Of the picture.
+        title: Of the picture.
+        labels: Names of rows and columns.
+        counts: (labels, labels), the true label first.
+    """
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    size = 2.5 + 0.45 * len(labels)
+    figure = Figure(figsize=(size + 1, size), layout="constrained")
+    axis = figure.subplots()
+    image = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for (row, column), share in np.ndenumerate(shares):
+        if counts[row, column]:
+            text = f"{100 * share:.0f}" if share >= 0.005 else "·"
+            axis.text(
+                column, row, text, ha="center", va="center", fontsize=8, color="white" if share > 0.6 else "black"
+            )
+    axis.set_xticks(range(len(labels)), labels, rotation=90)
+    axis.set_yticks(
+        range(len(labels)), [f"{label} ({n:,})" for label, n in zip(labels, counts.sum(axis=1), strict=True)]
+    )
+    axis.set(title=title, xlabel="given", ylabel="true (how many)")
+    figure.colorbar(image, label="share of the true label")
+    figure.savefig(path, dpi=110)
+
+
+def confusion(labels: int, actual: NDArray[np.int64], found: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How often each label (rows) was taken for each (columns)."""
+    return np.bincount(actual * labels + found, minlength=labels * labels).reshape(labels, labels)

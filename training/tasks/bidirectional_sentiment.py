@@ -1,0 +1,174 @@
+"""Sentiment of whole texts: read in both directions, from word vectors and the five labels of SST's phrases."""
+
+from collections import Counter
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from training.data import sst2, sst_trees, word_vectors
+from training.models.bidirectional_sentiment import BidirectionalSentimentModel, BidirectionalSentimentModelSettings
+from training.models.sentiment import CLASSES
+from training.plots import confusion, draw_confusion
+from training.settings import LoopSettings, Settings
+from training.tasks.sentiment import group_by_length
+from training.tasks.task import Goal, Task
+from training.vocabulary import UNKNOWN, word_tokenizer
+
+Ids = NDArray[np.int64]
+Batch = tuple[Tensor, Tensor, Tensor, Tensor]
+
+BUCKET_BATCHES = 64  # batches whose phrases are sorted by length together
+VECTOR_DEVIATION = 0.3  # of word vectors as the model starts with them
+
+
+class BidirectionalSentimentSettings(Settings):
+    """Settings of a run."""
+
+    loop: LoopSettings = LoopSettings()
+    model: BidirectionalSentimentModelSettings = BidirectionalSentimentModelSettings()
+    rows: int = Field(default=64, ge=1, description="phrases in a batch")
+    targets: tuple[float, ...] = Field(
+        default=(0.02, 0.2, 0.5, 0.8, 0.98),
+        min_length=sst_trees.NUM_LABELS,
+        max_length=sst_trees.NUM_LABELS,
+        description="probability of positive that is taught for each label, from very negative to very positive",
+    )
+    neutral_share: float = Field(default=0.3, ge=0, le=1, description="share of neutral phrases read in an epoch")
+    sentence_weight: float = Field(default=2.0, gt=0, description="of a whole sentence, where a phrase counts 1")
+    word_dropout: float = Field(default=0.1, ge=0, lt=1, description="share of words that become [UNK] in training")
+    vectors_rate: float = Field(default=0.2, ge=0, description="how much slower than the rest the embeddings learn")
+
+
+class BidirectionalSentimentTask(Task[BidirectionalSentimentSettings]):
+    """A classifier of SST-2 that reads whole texts, trained on the trees' phrases of all five labels."""
+
+    name = "sentiment-bidirectional"
+    settings_type = BidirectionalSentimentSettings
+    sources = (sst_trees.SOURCE, word_vectors.SOURCE)
+    goal = Goal("accuracy", "higher")
+    units: ClassVar[dict[str, str]] = {
+        "train_loss": "cross entropy, nats",
+        "dev_loss": "cross entropy, nats",
+        "dev_accuracy": "accuracy, share of sentences",
+    }
+
+    @cached_property
+    def _phrases(self) -> dict[str, tuple[int, bool]]:
+        """Each phrase once, with its most frequent label and whether it is a whole sentence."""
+        labels: dict[str, Counter[int]] = {}
+        loaded = sst_trees.load()
+        for phrase in loaded:
+            labels.setdefault(" ".join(phrase.words), Counter())[phrase.label] += 1
+        sentences = {" ".join(phrase.words) for phrase in loaded if phrase.is_sentence}
+        return {text: (found.most_common(1)[0][0], text in sentences) for text, found in labels.items()}
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """Words to ids: those of the training phrases, and frequent English words that have a vector."""
+        if self._tokenizer is None:
+            self._tokenizer = word_tokenizer([*self._phrases, " ".join(sorted(word_vectors.whole_words()))])
+        return self._tokenizer
+
+    def build_model(self) -> BidirectionalSentimentModel:
+        """A fresh model."""
+        return BidirectionalSentimentModel(self.tokenizer.get_vocab_size(), self.settings.model)
+
+    def initialise(self, model: nn.Module) -> None:
+        """Start from word vectors."""
+        ids = self.tokenizer.get_vocab()
+        vectors = word_vectors.load(sorted(ids, key=lambda word: ids[word]), self.settings.model.embedding_size)
+        vectors *= VECTOR_DEVIATION / vectors.std()
+        with torch.no_grad():
+            model.embedding.weight.copy_(torch.from_numpy(vectors))  # type: ignore[union-attr,operator]
+
+    def learning_rate_scale(self, name: str) -> float:
+        """Word vectors are kept closer to what they were."""
+        return self.settings.vectors_rate if name == "embedding.weight" else 1.0
+
+    @cached_property
+    def _train(self) -> tuple[list[Ids], NDArray[np.int64], NDArray[np.float32]]:
+        """Ids, label and weight of each phrase."""
+        texts = list(self._phrases)
+        ids = [np.array(encoding.ids) for encoding in self.tokenizer.encode_batch(texts)]
+        labels = np.array([label for label, _ in self._phrases.values()])
+        weights = [self.settings.sentence_weight if is_sentence else 1.0 for _, is_sentence in self._phrases.values()]
+        return ids, labels, np.array(weights, dtype=np.float32)
+
+    @cached_property
+    def _num_read(self) -> int:
+        """Phrases read in an epoch."""
+        _, labels, _ = self._train
+        return int((labels != 2).sum()) + round(self.settings.neutral_share * int((labels == 2).sum()))
+
+    def batches_per_epoch(self) -> int:
+        """Every phrase that is not neutral once, and a share of those that are."""
+        return -(-self._num_read // self.settings.rows)
+
+    def train_batches(self, epoch: int) -> Iterator[Batch]:
+        """Word ids (N, T), lengths (N,), the probability of positive (N,) and weights (N,)."""
+        rng = np.random.default_rng([self.settings.seed, epoch])
+        ids, labels, weights = self._train
+        targets = np.array(self.settings.targets, dtype=np.float32)
+        for chosen in self._drawn(rng):
+            lengths = np.array([len(ids[i]) for i in chosen])
+            x = np.zeros((len(chosen), lengths.max()), dtype=np.int64)
+            for row, i in zip(x, chosen, strict=True):
+                row[: len(ids[i])] = ids[i]
+            x[rng.random(x.shape) < self.settings.word_dropout] = self.tokenizer.token_to_id(UNKNOWN)
+            arrays = (x, lengths, targets[labels[chosen]], weights[chosen])
+            yield tuple(torch.from_numpy(array) for array in arrays)  # type: ignore[misc]  # of four
+
+    def _drawn(self, rng: np.random.Generator) -> Iterator[Ids]:
+        """Batches of phrases of about the same length."""
+        ids, labels, _ = self._train
+        neutral = rng.permutation(np.flatnonzero(labels == 2))
+        polar = np.flatnonzero(labels != 2)
+        order = rng.permutation(np.concatenate([polar, neutral[: self._num_read - len(polar)]]))
+        rows, batches = self.settings.rows, []
+        for start in range(0, len(order), BUCKET_BATCHES * rows):
+            bucket = sorted(order[start : start + BUCKET_BATCHES * rows], key=lambda i: len(ids[i]))
+            batches += [np.array(bucket[first : first + rows]) for first in range(0, len(bucket), rows)]
+        for i in rng.permutation(len(batches)):
+            yield batches[i]
+
+    def loss(self, model: nn.Module, batch: Batch, carry: None) -> tuple[Tensor, None]:
+        """Cross entropy to the label's probability of positive."""
+        x, lengths, positive, weights = batch
+        logits = model(x, lengths)
+        losses = cross_entropy(logits, torch.stack([1 - positive, positive], dim=1), reduction="none")
+        return (losses * weights).sum() * self.settings.loop.devices / self.settings.rows, carry
+
+    def _judge(self, model: nn.Module, split: str) -> Iterator[tuple[Ids, Tensor]]:
+        """Labels and logits of all sentences of SST-2, group by group of one length."""
+        device = next(model.parameters()).device
+        for group in group_by_length(self.tokenizer, sst2.load(split)):
+            lengths = torch.full((len(group.ids),), group.ids.shape[1], device=device)
+            yield group.labels, model(torch.from_numpy(group.ids).to(device), lengths).cpu()
+
+    def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
+        """Accuracy and cross entropy of whole sentences."""
+        correct, loss, examples = 0, 0.0, 0
+        for labels, logits in self._judge(model, split):
+            target = torch.from_numpy(labels)
+            correct += int((logits.argmax(dim=1) == target).sum())
+            loss += float(cross_entropy(logits, target, reduction="sum"))
+            examples += len(labels)
+        return {"accuracy": correct / examples, "loss": loss / examples, "examples": float(examples)}
+
+    def plot(self, model: nn.Module, split: str, directory: Path) -> None:
+        """Draw how often a sentence is taken for its opposite."""
+        judged = list(self._judge(model, split))
+        actual = np.concatenate([labels for labels, _ in judged])
+        found = np.concatenate([logits.argmax(dim=1).numpy() for _, logits in judged])
+        title = f"Sentiment, SST-2 {split}, % of the true label"
+        counts = confusion(len(CLASSES), actual, found)
+        draw_confusion(directory / f"confusion_{split}.png", title, CLASSES, counts)

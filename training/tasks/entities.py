@@ -1,0 +1,62 @@
+"""Entities: new and rare persons, places, products and the like in posts, as BIO tags."""
+
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from torch import nn
+
+from training import bio
+from training.data import wnut17, word_vectors
+from training.plots import confusion, draw_confusion
+from training.tasks.tagged_sentences import Tagged, TaggedSentences
+from training.tasks.task import Goal
+from training.tasks.word_tagging import WordTaggingTask
+
+KINDS = (bio.OUTSIDE, *wnut17.TYPES)
+
+
+class EntitiesTask(WordTaggingTask):
+    """A tagger of entities, trained on WNUT17."""
+
+    name = "entities"
+    sources = (wnut17.SOURCES["train"], word_vectors.SOURCE)
+    goal = Goal("entity_f1", "higher")
+    units: ClassVar[dict[str, str]] = {
+        "train_loss": "cross entropy, nats",
+        **dict.fromkeys(("dev_entity_f1", "dev_entity_precision", "dev_entity_recall"), "share of entities"),
+    }
+    tags = wnut17.TAGS
+
+    def sentences(self, split: str) -> list[Tagged]:
+        """The posts of WNUT17."""
+        return [Tagged(sentence.tokens, sentence.tags) for sentence in wnut17.load(split)]
+
+    def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
+        """Precision, recall and F1 of whole entities, and accuracy of tags."""
+        sentences = self.numbered(self.sentences(split))
+        found = self.predict(model, sentences)
+        match = bio.match(map(self.names, _tags(sentences)), map(self.names, found))
+        is_right = np.concatenate(_tags(sentences)) == np.concatenate(found)
+        return {
+            "entity_f1": match.f1,
+            "entity_precision": match.precision,
+            "entity_recall": match.recall,
+            "tag_accuracy": float(is_right.mean()),
+            "entities": float(match.actual),
+        }
+
+    def plot(self, model: nn.Module, split: str, directory: Path) -> None:
+        """Draw which kinds of entities the words are taken for."""
+        sentences = self.numbered(self.sentences(split))
+        actual, found = (
+            np.array([KINDS.index(tag.partition("-")[2] or tag) for tag in self.names(np.concatenate(tags))])
+            for tags in (_tags(sentences), self.predict(model, sentences))
+        )
+        counts = confusion(len(KINDS), actual, found)
+        title = f"Entities, words of WNUT17 {split}, % of the true kind"
+        draw_confusion(directory / f"confusion_{split}.png", title, KINDS, counts)
+
+
+def _tags(sentences: TaggedSentences) -> list[np.ndarray]:
+    return [targets[:, 0] for targets in sentences.targets]

@@ -1,0 +1,169 @@
+"""What taggers of words have in common, whatever the tags mean."""
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from itertools import chain
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from training.data import word_vectors
+from training.english import english_tokenizer
+from training.models.tagging import TaggingModel, TaggingModelSettings, Words
+from training.settings import LoopSettings, Settings
+from training.tasks.tagged_sentences import IGNORED, Tagged, TaggedSentences
+from training.tasks.task import Task
+
+Ids = NDArray[np.int64]
+
+EVALUATED_ROWS = 64
+VECTOR_DEVIATION = 0.3  # of word vectors as the model starts with them
+
+
+class TaggingSettings(Settings):
+    """Settings of a run."""
+
+    loop: LoopSettings = LoopSettings()
+    model: TaggingModelSettings = TaggingModelSettings()
+    rows: int = Field(default=32, ge=1, description="sentences in a batch")
+    min_count: int = Field(default=2, ge=1, description="how often a word occurs that has an embedding of its own")
+    rarity: float = Field(
+        default=1.0, ge=0, description="a word seen n times becomes [UNK] with probability rarity / (rarity + n)"
+    )
+    joined_share: float = Field(
+        default=0.0, ge=0, le=1, description="share of sentences that are read together with the next one"
+    )
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    auxiliary_weight: float = Field(default=0.0, ge=0, description="of the loss of each other kind of tag")
+    vectors: bool = Field(default=False, description="start from vectors, and know the words that have one")
+    vectors_rate: float = Field(default=1.0, ge=0, description="how much slower than the rest the embeddings learn")
+
+    @model_validator(mode="after")
+    def _one_process(self) -> Self:
+        if self.loop.devices > 1:
+            raise ValueError("sentences of a batch share their spellings, so they cannot be dealt out: loop.devices=1")
+        return self
+
+
+class WordTaggingTask(Task[TaggingSettings]):
+    """A tagger of words, trained on sentences."""
+
+    settings_type = TaggingSettings
+    tags: ClassVar[tuple[str, ...]]
+    # How many values the other kinds of tags may have; sizes that do not depend on the data, which a checkpoint lacks.
+    auxiliary: ClassVar[dict[str, int]] = {}
+
+    @abstractmethod
+    def sentences(self, split: str) -> list[Tagged]:
+        """The sentences of a split."""
+
+    @cached_property
+    def _train_sentences(self) -> list[Tagged]:
+        return self.sentences("train")
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """Text to words, and words to ids; built from the training sentences."""
+        if self._tokenizer is None:
+            words = list(chain.from_iterable(sentence.words for sentence in self._train_sentences))
+            if self.settings.vectors:
+                words += sorted(word_vectors.whole_words()) * self.settings.min_count
+            self._tokenizer = english_tokenizer(words, self.settings.min_count)
+        return self._tokenizer
+
+    def build_model(self) -> TaggingModel:
+        """A fresh model."""
+        auxiliary = self.auxiliary if self.settings.auxiliary_weight else {}
+        return TaggingModel(self.tokenizer.get_vocab_size(), len(self.tags), self.settings.model, auxiliary)
+
+    def initialise(self, model: nn.Module) -> None:
+        """Start from vectors, if they are asked for."""
+        if not self.settings.vectors:
+            return
+        ids = self.tokenizer.get_vocab()
+        words = sorted(ids, key=lambda word: ids[word])
+        vectors = word_vectors.load(words, self.settings.model.word_size)
+        vectors *= VECTOR_DEVIATION / vectors.std()
+        with torch.no_grad():
+            model.embedding.weight.copy_(torch.from_numpy(vectors))  # type: ignore[union-attr,operator]
+
+    def learning_rate_scale(self, name: str) -> float:
+        """Word vectors are kept closer to what they were."""
+        return self.settings.vectors_rate if name == "embedding.weight" else 1.0
+
+    def numbered(self, sentences: Sequence[Tagged]) -> TaggedSentences:
+        """Sentences as numbers."""
+        return TaggedSentences(sentences, self.tokenizer, self.tags)
+
+    @cached_property
+    def _train(self) -> TaggedSentences:
+        values = {}
+        for kind, size in (self.auxiliary if self.settings.auxiliary_weight else {}).items():
+            values[kind] = sorted(set(chain.from_iterable(s.other[kind] for s in self._train_sentences)))[:size]
+        return TaggedSentences(self._train_sentences, self.tokenizer, self.tags, values)
+
+    @cached_property
+    def _drop_rates(self) -> NDArray[np.float64]:
+        """How often each word is replaced by [UNK] in training, so that the model learns to go by its characters."""
+        counts = self._train.counts(self.tokenizer.get_vocab_size())
+        return np.asarray(self.settings.rarity / (self.settings.rarity + np.maximum(counts, 1)))
+
+    def batches_per_epoch(self) -> int:
+        """Every sentence once."""
+        return -(-len(self._train) // self.settings.rows)
+
+    def train_batches(self, epoch: int) -> Iterator[tuple[Words, Tensor]]:
+        """Words and targets (N, T, kinds of tags)."""
+        rng = np.random.default_rng([self.settings.seed, epoch])
+        for rows in self._train.shuffled(self.settings.rows, self.settings.joined_share, rng):
+            words, targets = self._train.batch(rows)
+            ids = words.ids.numpy()
+            dropped = np.where(rng.random(ids.shape) < self._drop_rates[ids], 0, ids)
+            yield words._replace(ids=torch.from_numpy(dropped)), targets
+
+    def loss(self, model: nn.Module, batch: tuple[Words, Tensor], carry: None) -> tuple[Tensor, None]:
+        """Mean cross entropy of a tag, and that of each other kind by its weight."""
+        words, targets = batch
+        logits, others = model(words)
+        total = cross_entropy(
+            logits.flatten(0, 1),
+            targets[:, :, 0].flatten(),
+            ignore_index=IGNORED,
+            label_smoothing=self.settings.label_smoothing,
+        )
+        for column, other in enumerate(others.values(), start=1):
+            loss = cross_entropy(other.flatten(0, 1), targets[:, :, column].flatten(), ignore_index=IGNORED)
+            total = total + self.settings.auxiliary_weight * loss
+        return total, carry
+
+    def predict(
+        self, model: nn.Module, sentences: TaggedSentences, rows: Sequence[Sequence[int]] | None = None
+    ) -> list[Ids]:
+        """The tag ids that the model gives each sentence.
+
+        Args:
+            model: In evaluation mode.
+            sentences: What is to be tagged.
+            rows: Sentences that are read together, as one; by default each is read alone.
+        """
+        device = next(model.parameters()).device
+        found: dict[int, Ids] = {}
+        rows = [[i] for i in range(len(sentences))] if rows is None else rows
+        for batch in sentences.by_length(rows, EVALUATED_ROWS):
+            words, _ = sentences.batch(batch)
+            logits, _ = model(Words(*(tensor.to(device) for tensor in words)))
+            for row, tags in zip(batch, logits.argmax(dim=2).cpu().numpy(), strict=True):
+                ends = np.cumsum([len(sentences.ids[i]) for i in row])
+                found.update(zip(row, np.split(tags[: ends[-1]], ends[:-1]), strict=True))
+        return [found[i] for i in range(len(sentences))]
+
+    def names(self, tag_ids: Any) -> list[str]:  # noqa: ANN401  # any array of integers
+        """The tags of some ids."""
+        return [self.tags[i] for i in tag_ids]

@@ -4,6 +4,7 @@ python -m export CHECKPOINT             the float32 bundle of a checkpoint
 python -m export CHECKPOINT --int8      its int8 bundle
 python -m export quantize BUNDLE        the int8 bundle of a float32 bundle
 python -m export overview               the page of all shipped models, docs/models.md
+python -m export compare                shipped models beside published figures; are their cards true?
 """
 
 import argparse
@@ -15,13 +16,13 @@ from pathlib import Path
 
 import torch
 
-from export import overview
+from export import comparison, overview
 from export.bundle import CARD, Export, export
 from export.errors import ExportError
 from export.int8 import quantize
 from service.bundle.errors import BundleError
 from service.bundle.manifest import read_bundle
-from training import checkpoint
+from training import checkpoint, published
 from training.checkpoint import CheckpointError
 from training.settings import SettingsError
 
@@ -32,7 +33,8 @@ INTERRUPTED = 130  # what a shell reports of a program ended by Ctrl-C
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    parser = {"quantize": _quantize_parser, "overview": _overview_parser}.get(given[0] if given else "")
+    parsers = {"quantize": _quantize_parser, "overview": _overview_parser, "compare": _compare_parser}
+    parser = parsers.get(given[0] if given else "")
     options = parser().parse_args(given[1:]) if parser is not None else _parser().parse_args(given)
     torch.set_num_threads(1)
     try:
@@ -103,6 +105,27 @@ def _overview_parser() -> argparse.ArgumentParser:
     parser.add_argument("--output", type=Path, default=overview.PAGE, help=f"default: {overview.PAGE}")
     parser.set_defaults(run=_write_overview)
     return parser
+
+
+def _compare_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m export compare",
+        description="Print the figures of the shipped models beside published ones, then run the graphs on the "
+        "development data: a card that says otherwise is an error.",
+    )
+    parser.add_argument("--models", type=Path, default=Path("models"), help="directory of bundles; default: models")
+    parser.add_argument("--no-measure", action="store_true", help="print only, run no graphs")
+    parser.set_defaults(run=_compare)
+    return parser
+
+
+def _compare(options: argparse.Namespace) -> None:
+    bundles = overview.shipped(options.models)
+    figures = [figure for bundle in bundles for figure in comparison.own_figures(bundle)]
+    print("\n".join(published.compare(figures, published.load())))
+    comparison.check_cards(bundles)
+    if not options.no_measure:
+        comparison.check_graphs(bundles)
 
 
 def _write_overview(options: argparse.Namespace) -> None:

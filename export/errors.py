@@ -45,3 +45,7 @@ class NotFloat32(ExportError):
 
 class NotQuantizable(ExportError):
     """Nothing is known of the ranges of a task's products."""
+
+
+class CardDisagrees(ExportError):
+    """A card gives a figure that the manifest or the graphs do not."""

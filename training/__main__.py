@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from training import checkpoint, loop, settings
+from training import checkpoint, comparison, loop, settings
 from training.checkpoint import CheckpointError
 from training.data.source import DataError
 from training.diagnosis import command as diagnose
@@ -42,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("checkpoint", type=Path, help="directory, for instance runs/sentiment/best")
     evaluate.add_argument("--split", choices=("dev", "test"), default="dev", help="default: dev")
     evaluate.set_defaults(run=_evaluate)
+    comparison.add_to(commands)
     diagnose.add_to(commands)
     return parser
 

@@ -108,6 +108,11 @@ class Plan:
 
         return replace(self, measured=chosen(self.measured), learned=chosen(self.learned))
 
+    def settings_of(self, case: Case) -> LearningSettings:
+        """How a case is trained."""
+        settings = self.learning[case.problem]
+        return replace(settings, learning_rate=settings.learning_rate * VARIANTS[case.variant].learning_rate_scale)
+
     def train_with(self, changes: Mapping[str, float | None]) -> "Plan":
         """The same plan with other settings of learning."""
         learning = {name: replace(settings, **changes) for name, settings in self.learning.items()}  # type: ignore[arg-type]

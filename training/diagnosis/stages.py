@@ -55,7 +55,7 @@ class Diagnosis:
         """Train networks; keeps their curves and weights."""
         for case, path in self._open("learning", self._plan.learned, "learning"):
             network = self._build(case).to(self._device)
-            settings = self._plan.learning[case.problem]
+            settings = self._plan.settings_of(case)
             with tqdm(total=settings.steps, desc=case.name, unit="step", leave=False, disable=None) as bar:
                 rows = learn(network, make_problem(case.problem, case.T), settings, case.seed, _shown_on(bar))
             weights = self._weights(case)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+PLAIN = 0.2  # share of the learning rate of gated networks
+
 
 @dataclass(frozen=True)
 class Variant:
@@ -15,11 +17,13 @@ class Variant:
         name: In file names and tables.
         label: In pictures.
         build: Makes torch's fused module, batch first, from (input_size, hidden_size).
+        learning_rate_scale: Share of the learning rate that it bears; plain networks jump about at that of gated ones.
     """
 
     name: str
     label: str
     build: Callable[[int, int], nn.RNNBase]
+    learning_rate_scale: float = 1.0
 
 
 def tanh(input_size: int, hidden_size: int) -> nn.RNN:
@@ -79,9 +83,9 @@ def _zero_biases(rnn: nn.RNN) -> dict[str, nn.Parameter]:
 VARIANTS: Mapping[str, Variant] = {
     variant.name: variant
     for variant in (
-        Variant("tanh", "tanh", tanh),
-        Variant("orthogonal", "tanh, orthogonal", orthogonal_tanh),
-        Variant("irnn", "IRNN (ReLU, identity)", irnn),
+        Variant("tanh", "tanh", tanh, PLAIN),
+        Variant("orthogonal", "tanh, orthogonal", orthogonal_tanh, PLAIN),
+        Variant("irnn", "IRNN (ReLU, identity)", irnn, PLAIN),
         Variant("lstm-0", "LSTM, forget bias 0", lstm(0.0)),
         Variant("lstm-1", "LSTM, forget bias 1", lstm(1.0)),
         Variant("lstm-10", "LSTM, forget bias 10", lstm(10.0)),

@@ -94,6 +94,12 @@ def test_the_plans_name_their_settings_and_the_whole_one_holds_the_published_len
     assert {Case("adding", 200, "tanh"), Case("adding", 600, "gru")} <= set(plans.whole().learned)
 
 
+def test_plain_networks_learn_more_slowly_than_gated_ones() -> None:
+    plan = plans.whole()
+    plain, gated = (plan.settings_of(Case("adding", 200, variant)) for variant in ("irnn", "gru"))
+    assert plain.learning_rate == pytest.approx(gated.learning_rate / 5)
+
+
 @pytest.mark.parametrize(
     ("first", "last", "points", "expected"), [(1, 4, 10, [1, 2, 3, 4]), (0, 100, 3, [0, 50, 100]), (1, 1, 5, [1])]
 )

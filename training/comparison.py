@@ -1,0 +1,45 @@
+"""`python -m training compare`: measured checkpoints beside published figures.
+
+Bundles are compared by `python -m export compare`, which also runs their graphs: training knows no graphs.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from training import checkpoint, published
+from training.checkpoint import Checkpoint
+from training.published import Own
+
+RUNS = Path("runs")
+
+
+def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Make the command line of training know the command."""
+    parser = commands.add_parser(
+        "compare",
+        help="measured checkpoints beside published figures",
+        description="Print the figures of checkpoints (see evaluate) beside published ones. For shipped models, and "
+        "for whether their graphs give what their cards say: python -m export compare.",
+    )
+    parser.add_argument("checkpoints", nargs="*", type=Path, help=f"default: every {RUNS}/*/best that was measured")
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    paths = options.checkpoints or sorted(file.parent for file in RUNS.glob(f"*/best/{checkpoint.FIGURES}"))
+    figures = [figure for path in paths for figure in own_figures(checkpoint.load(path))]
+    if not figures:
+        print("no checkpoint is measured: train one, or name one that was evaluated", file=sys.stderr)
+        return 1
+    print("\n".join(published.compare(figures, published.load())))
+    return 0
+
+
+def own_figures(source: Checkpoint) -> Iterator[Own]:
+    """The figures of a checkpoint as published tables take them."""
+    data = tuple(origin.name for origin in source.sources)
+    for split, values in source.figures.items():
+        for metric, value in values.items():
+            yield Own(str(source.path), data, metric, split, value)

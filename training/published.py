@@ -1,0 +1,120 @@
+"""Published figures, each with its source, and the tables in which ours stand beside them.
+
+The figures are data, in published.toml; what is ours comes from whoever asks: checkpoints here, bundles in the export.
+"""
+
+import tomllib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+FILE = Path(__file__).with_name("published.toml")
+
+
+class Part(BaseModel):
+    """A piece of the file: unchangeable, and strict about keys that it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Published(Part):
+    """A published figure.
+
+    Attributes:
+        model: What it is of.
+        value: The figure, in the table's unit.
+        seen: S if it was seen in the authors' repository, paper or result file; T if a third party quotes it.
+        source: Who published it.
+    """
+
+    model: str
+    value: float
+    seen: Literal["S", "T"]
+    source: str
+
+
+class Table(Part):
+    """Figures that may be compared.
+
+    Attributes:
+        title: Task, data and unit.
+        data: Names of the data sets, each the beginning of a name of a model's sources; one of them is enough.
+        metric: Name of the figure of a model.
+        better: Whether "lower" or "higher" values are better.
+        split: On which the rows were measured.
+        rows: The published figures.
+        note: What whoever compares has to know.
+    """
+
+    title: str
+    data: Annotated[tuple[str, ...], Field(min_length=1)]
+    metric: str
+    better: Literal["lower", "higher"]
+    split: str
+    rows: Annotated[tuple[Published, ...], Field(min_length=1)]
+    note: str = ""
+
+    def fits(self, own: "Own") -> bool:
+        """Whether a figure of ours belongs here."""
+        is_of_data = any(source.startswith(name) for name in self.data for source in own.data)
+        return is_of_data and own.metric == self.metric
+
+
+@dataclass(frozen=True)
+class Own:
+    """A figure of ours.
+
+    Args:
+        model: Name of the bundle or checkpoint, and what was measured.
+        data: Names of the data sets that it was trained on.
+        metric: Name of the figure.
+        split: On which it was measured.
+        value: The figure.
+        deviation: Over seeds, where there are several.
+    """
+
+    model: str
+    data: tuple[str, ...]
+    metric: str
+    split: str
+    value: float
+    deviation: float | None = None
+
+
+def load(file: Path = FILE) -> tuple[Table, ...]:
+    """The published tables."""
+    content = tomllib.loads(file.read_text(encoding="utf-8"))
+    return tuple(Table.model_validate(table) for table in content["table"])
+
+
+def compare(own: Iterable[Own], tables: Iterable[Table]) -> Iterator[str]:
+    """The lines of every table that a figure of ours belongs to, the best figure first, ours marked by a star."""
+    figures = list(own)
+    for table in tables:
+        ours = [figure for figure in figures if table.fits(figure)]
+        if ours:
+            yield from _lines(table, ours)
+
+
+def _lines(table: Table, ours: Iterable[Own]) -> Iterator[str]:
+    rows = [
+        (row.value, f"  {_number(row.value):>8}  {row.model}, {table.split}: {row.source} [{row.seen}]")
+        for row in table.rows
+    ]
+    rows += [(own.value, f"* {_number(own.value):>8}  {own.model}, {own.split}{_deviation(own)}") for own in ours]
+    yield f"{table.title} ({table.better} is better)"
+    if table.note:
+        yield f"  {table.note}"
+    yield from (line for _, line in sorted(rows, key=lambda row: row[0], reverse=table.better == "higher"))
+    yield ""
+
+
+def _number(value: float) -> str:
+    return f"{value:.4f}" if abs(value) < 10 else f"{value:.2f}"
+
+
+def _deviation(own: Own) -> str:
+    return "" if own.deviation is None else f", ± {_number(own.deviation)} over seeds"

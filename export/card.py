@@ -1,5 +1,6 @@
 """The card of a bundle: what it is, for people who find its directory."""
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,13 +44,21 @@ def write(manifest: Manifest, report: Report, directory: Path) -> str:
         "## Figures\n\n" + _figures(manifest.figures),
         "## Data\n\n" + "\n".join(map(_data, manifest.data)),
         f"Licence of the weights: {manifest.licence}.",
-        f"## How it was made\n\n```\n{manifest.command}\npython -m export runs/{manifest.name}/best"
-        f"{' --int8' if manifest.numerics == 'int8' else ''}\n```",
+        f"## How it was made\n\n```\n{manifest.command}\n{export_command(manifest)}\n```",
         "## Graphs\n\n" + "\n".join(map(_stage, manifest.stages)),
         f"State of a sequence: {', '.join(map(_tensor, manifest.state))}. {NUMERICS[manifest.numerics]}",
         "## Parity\n\n" + _parity(report),
     ]
     return "\n\n".join(sections) + "\n"
+
+
+def export_command(manifest: Manifest) -> str:
+    """What makes the bundle again from the run that its training command leaves."""
+    words = shlex.split(manifest.command)
+    task = words[words.index("training") + 1]
+    output = words[words.index("--output") + 1] if "--output" in words else f"runs/{task}"
+    name = f" --name {manifest.name}" if manifest.name != task else ""
+    return f"python -m export {output}/best{name}{' --int8' if manifest.numerics == 'int8' else ''}"
 
 
 def _figures(figures: tuple[Figure, ...]) -> str:

@@ -92,11 +92,17 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", help="cpu or cuda; default: cpu")
     parser.add_argument("--rows", type=int, default=32, help="N of a batch; default: 32")
     parser.add_argument("--steps", type=int, default=256, help="T of a batch; default: 256")
+    parser.add_argument("--output", type=Path, help="a file for the figures too")
     options = parser.parse_args()
     torch.set_num_threads(1)
     sizes = settings.load(GenerationSettings, "generation", CONFIG).model
+    figures = []
     for figure in measure(torch.device(options.device), options.rows, options.steps, sizes):
         print(figure, flush=True)
+        figures.append(f"{figure}\n")
+    if options.output is not None:
+        options.output.parent.mkdir(parents=True, exist_ok=True)
+        options.output.write_text("".join(figures), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The BentoML service: wiring only.
 
 BentoML worker ─┬─► sessions, steps, streams, models, metrics      the plain application, also on a port of its own
-                └─► key, measure, body, disconnect, problems ─► /sentiment /generate /forecast         BentoML APIs
+                └─► key, measure, body, disconnect, problems ─► /sentiment /generate /forecast ...     BentoML APIs
 """
 
 import sys
@@ -16,6 +16,8 @@ from service.api.openapi import merged
 from service.api.plain import PlainFirst
 from service.api.problem import answers_problems
 from service.forms import (
+    ComposeAnswer,
+    ComposeRequest,
     ForecastAnswer,
     ForecastRequest,
     GenerateAnswer,
@@ -104,6 +106,12 @@ class RNNService:
             # BentoML hands a response on as it is; the annotation is what its OpenAPI document shows.
             return cast(GenerateAnswer, await self._worker.inference.stream(request))
         return await self._worker.inference.generate(request)
+
+    @bentoml.api(route="/compose")
+    @answers_problems
+    async def compose(self, request: ComposeRequest, /) -> ComposeAnswer:
+        """Compose music from a note, a chord or nothing; the answer has notes and MIDI, or is the MIDI file itself."""
+        return cast(ComposeAnswer, await self._worker.inference.compose(request))
 
     @bentoml.api(route="/forecast")
     @answers_problems

@@ -23,6 +23,7 @@ from service.runtime import Runtime
 from service.settings import BundleSettings, EngineSettings
 from service.tasks.forecasting import ForecastingModel
 from service.tasks.generation import GenerationModel
+from service.tasks.music import MusicModel
 from service.tasks.sentiment import SentimentModel
 from service.tasks.task import ServedModel
 
@@ -30,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 SHIPPED = Path(__file__).parent.parent / "models"
 TASKS: Mapping[str, type[ServedModel[Any]]] = {
-    task.kind: task for task in (SentimentModel, GenerationModel, ForecastingModel)
+    task.kind: task for task in (SentimentModel, GenerationModel, ForecastingModel, MusicModel)
 }
 
 

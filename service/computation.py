@@ -1,21 +1,18 @@
 """What a step computes: one run of a graph for tensors, as many as it takes in the model's own language."""
 
 import asyncio
-from collections.abc import Callable
-from contextlib import aclosing
-from typing import Any, Protocol
+from typing import Protocol
 
 import orjson
 
 from service.bundle.manifest import ITEM_STAGE
 from service.digest import inputs_digest, tensors_digest
 from service.errors import InvalidInput, NotStreamable
-from service.forms import CharacterStep, Form
+from service.forms import Form
 from service.job import RowJob
 from service.sampling import derived_seed
 from service.state import Array, SequenceState
-from service.tasks.generation import Finished, GenerationModel
-from service.tasks.task import ServedModel
+from service.tasks.language import LanguageModel
 from service.turn import Turn
 
 
@@ -96,30 +93,17 @@ def _tensors_job(turn: Turn, outcome: Outcome, values: Array) -> RowJob | None:
 
 async def _compute(turn: Turn, outcome: Outcome, inputs: Form) -> None:
     seed = derived_seed(turn.body.secret.hex(), turn.step)
+    model, tell = turn.model, turn.ask.on_piece
     try:
-        if turn.ask.on_piece is not None:
-            outputs, state = await _streamed(turn.model, turn.state, inputs, seed, turn.ask.on_piece)
+        if tell is None:
+            outputs, state = await model.step(turn.state, inputs, seed)
+        elif isinstance(model, LanguageModel):
+            outputs, state = await model.stream(turn.state, inputs, seed, tell)
         else:
-            outputs, state = await turn.model.step(turn.state, inputs, seed)
+            raise NotStreamable(f"{model.name} answers nothing as a stream")
     except Exception as error:
         turn.task = None
         outcome.fail(turn, error.within("inputs") if isinstance(error, InvalidInput) else error)
     else:
         turn.task = None
         outcome.complete(turn, orjson.dumps(outputs), state)
-
-
-async def _streamed(
-    model: ServedModel[Any], state: SequenceState, inputs: Form, seed: int, tell: Callable[[str], None]
-) -> tuple[dict[str, Any], SequenceState]:
-    """A step whose text is told piece by piece."""
-    if not isinstance(inputs, CharacterStep) or not isinstance(model, GenerationModel) or inputs.generate is None:
-        raise NotStreamable(f"{model.name} answers nothing as a stream")
-    if inputs.text is not None:
-        raise InvalidInput('give one of "text" and "generate"')
-    async with aclosing(model.continued(state, inputs.generate, seed)) as events:
-        async for event in events:
-            if isinstance(event, Finished):
-                return event.continuation.model_dump(), event.state
-            tell(event)
-    raise RuntimeError("a generated text has no end")

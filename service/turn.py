@@ -10,7 +10,7 @@ from service.body import Body
 from service.job import RowJob
 from service.state import Array, SequenceState
 from service.stores.base import Record
-from service.tasks.task import ServedModel
+from service.tasks.task import Piece, ServedModel
 
 Returns = Literal["logits", "argmax", "none"]
 
@@ -28,7 +28,7 @@ class Ask(NamedTuple):
         values: Items of a step in tensors, decoded and checked: int64 (T,) or float64 (T, segment).
         returns: What a step in tensors answers; None for the model's default.
         allow_numerics_change: Whether the session may go on where other numerics computed its state.
-        on_piece: Told each piece of a generated text as it becomes certain; None for a whole answer.
+        on_piece: Told each piece of what is generated as it becomes certain; None for a whole answer.
     """
 
     owner: str
@@ -38,7 +38,7 @@ class Ask(NamedTuple):
     values: Array | None = None
     returns: Returns | None = None
     allow_numerics_change: bool = False
-    on_piece: Callable[[str], None] | None = None
+    on_piece: Callable[[Piece], None] | None = None
 
 
 class Answer(NamedTuple):

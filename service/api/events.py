@@ -1,11 +1,12 @@
-"""A generated text within a session as server-sent events.
+"""What a session generates, as server-sent events.
 
     event: text    data: {"text": "..."}                            a piece, as it becomes certain
+    event: frames  data: {"frames": [[60, 64]]}                     the same of music
     event: done    data: {"session_id", "step", "outputs"}          the step is taken: only this acknowledges it
     event: error   data: a problem                                  nothing was committed
 
 A client that hangs up before `done` was sent calls the step off, unless the store has it already; asked again with the
-same step number, it is given the same text.
+same step number, it is given the same.
 """
 
 import asyncio
@@ -20,9 +21,13 @@ from service.api.problem import problem_of
 from service.api.wire import unless_gone
 from service.errors import ServiceError
 from service.steps import Steps
+from service.tasks.generation import GenerationModel
+from service.tasks.music import MusicModel
+from service.tasks.task import Piece
 from service.turn import Ask, Turn
 
 EVENT_STREAM = "text/event-stream"
+PIECES = tuple(task.piece_name for task in (GenerationModel, MusicModel))
 
 
 def event(name: str, data: bytes) -> bytes:
@@ -30,14 +35,20 @@ def event(name: str, data: bytes) -> bytes:
     return b"event: %b\ndata: %b\n\n" % (name.encode(), data)
 
 
+def piece_event(piece: Piece) -> bytes:
+    """A piece as an event of its name."""
+    (name,) = piece
+    return event(name, orjson.dumps(piece))
+
+
 async def stream_step(steps: Steps, ask: Ask, scope: Scope, receive: Receive, send: Send) -> int:
-    """Take a step and tell its text as it grows; the status that was sent.
+    """Take a step and tell what it generates as it grows; the status that was sent.
 
     Raises:
         ServiceError: It was refused before its first event.
         ClientGone: The client hung up before that.
     """
-    events: asyncio.Queue[str | Turn] = asyncio.Queue()
+    events: asyncio.Queue[Piece | Turn] = asyncio.Queue()
     turn = Turn(ask._replace(on_piece=events.put_nowait), events.put_nowait)
     steps.begin(turn)
     try:
@@ -51,15 +62,16 @@ async def stream_step(steps: Steps, ask: Ask, scope: Scope, receive: Receive, se
     return response.status_code
 
 
-async def _events(first: str | Turn, events: asyncio.Queue[str | Turn]) -> AsyncIterator[bytes]:
+async def _events(first: Piece | Turn, events: asyncio.Queue[Piece | Turn]) -> AsyncIterator[bytes]:
     told, has_pieces = first, False
-    while isinstance(told, str):
+    while not isinstance(told, Turn):
         has_pieces = True
-        yield event("text", orjson.dumps({"text": told}))
+        yield piece_event(told)
         told = await events.get()
     if told.answer is None:
         yield event("error", orjson.dumps(problem_of(refusal(told))))
         return
-    if not has_pieces:  # a repeated step, whose text is there as a whole
-        yield event("text", orjson.dumps({"text": orjson.loads(told.answer.outputs)["text"]}))
+    if not has_pieces:  # a repeated step, whose answer is there as a whole
+        outputs = orjson.loads(told.answer.outputs)
+        yield piece_event({name: outputs[name] for name in PIECES if name in outputs})
     yield event("done", told.answer.json())

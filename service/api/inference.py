@@ -1,5 +1,6 @@
-"""Whole questions: a text to judge or to continue, a series to forecast."""
+"""Whole questions: a text to judge or to continue, a series to forecast, music to compose."""
 
+import base64
 import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -9,30 +10,40 @@ from typing import Any, TypeVar
 import orjson
 from starlette.responses import Response, StreamingResponse
 
-from service.api.events import event
+from service.api.events import event, piece_event
 from service.api.problem import failure, problem_of
 from service.catalog import Catalog
 from service.deadline import deadline
 from service.errors import Location, ModelUnknown, ServiceError
 from service.forms import (
+    ComposeAnswer,
+    ComposeRequest,
     ForecastAnswer,
     ForecastRequest,
     GenerateAnswer,
     GenerateRequest,
+    PlayedNote,
     Question,
     SentimentAnswer,
     SentimentRequest,
 )
 from service.metrics import Metrics
+from service.midi import midi_file
+from service.music import frames_of, note_events
 from service.sampling import drawn_seed
 from service.tasks.forecasting import ForecastingModel
-from service.tasks.generation import Finished, GenerationModel
+from service.tasks.generation import GenerationModel
+from service.tasks.language import Finished
+from service.tasks.music import MusicModel
 from service.tasks.sentiment import SentimentModel
-from service.tasks.task import ServedModel
+from service.tasks.task import Piece, ServedModel
 
 logger = logging.getLogger(__name__)
 
 M = TypeVar("M", bound=ServedModel[Any])
+
+MIDI = "audio/midi"
+MIDI_NAME = 'attachment; filename="composition.mid"'
 
 
 class Inference:
@@ -57,6 +68,30 @@ class Inference:
         model = self._model(ForecastingModel, request)
         async with deadline(self._timeout_seconds):
             return await model.forecast(request.series, request.horizon, request.quantiles)
+
+    async def compose(self, request: ComposeRequest) -> ComposeAnswer | Response:
+        """Compose a piece, and answer with its notes or with the MIDI file itself."""
+        model = self._model(MusicModel, request)
+        given = [] if request.notes is None else frames_of(request.notes)
+        seed = drawn_seed() if request.seed is None else request.seed
+        async with deadline(self._timeout_seconds):
+            frames = [*given, *await model.compose(given, request, seed)]
+        notes, frames_per_beat = note_events(frames, request.articulation), model.grid.frames_per_beat
+        midi = midi_file(notes, frames_per_beat, request.tempo, request.instrument)
+        if request.format == "midi":
+            return Response(midi, media_type=MIDI, headers={"Content-Disposition": MIDI_NAME})
+        return ComposeAnswer(
+            frames=list(map(list, frames)),
+            seed=seed,
+            frames_per_beat=frames_per_beat,
+            tempo=request.tempo,
+            notes=[
+                PlayedNote(pitch=note.pitch, start=note.start / frames_per_beat, duration=note.length / frames_per_beat)
+                for note in notes
+            ],
+            midi=base64.b64encode(midi).decode(),
+            bundle=model.bundle.tag,
+        )
 
     async def generate(self, request: GenerateRequest) -> GenerateAnswer:
         """Continue a text and answer with the whole of it."""
@@ -84,7 +119,7 @@ class Inference:
             raise ModelUnknown(f"no model{asked} for {kind.kind} is served; there are {sorted(models)}")
         return model
 
-    async def _events(self, model: GenerationModel, request: GenerateRequest) -> AsyncGenerator[str | Finished]:
+    async def _events(self, model: GenerationModel, request: GenerateRequest) -> AsyncGenerator[Piece | Finished]:
         """Pieces of the text as they become certain, then its end."""
         started = time.perf_counter()
         state, num_prompt_tokens = await model.open(request.prompt)
@@ -99,21 +134,21 @@ class Inference:
 
 
 def _answer(model: GenerationModel, end: Finished) -> GenerateAnswer:
-    return GenerateAnswer(**end.continuation.model_dump(), bundle=model.bundle.tag)
+    return GenerateAnswer(**end.answer.model_dump(), bundle=model.bundle.tag)
 
 
 async def _stream(
-    model: GenerationModel, first: str | Finished, rest: AsyncGenerator[str | Finished]
+    model: GenerationModel, first: Piece | Finished, rest: AsyncGenerator[Piece | Finished]
 ) -> AsyncIterator[bytes]:
     """Server-sent events: `text` with each piece, then `done` with all that the whole answer has beside its text."""
     async with aclosing(rest):
-        told: str | Finished | None = first
+        told: Piece | Finished | None = first
         try:
             while told is not None:
                 if isinstance(told, Finished):
                     yield event("done", orjson.dumps(_answer(model, told).model_dump(exclude={"text"})))
                 else:
-                    yield event("text", orjson.dumps({"text": told}))
+                    yield piece_event(told)
                 told = await anext(rest, None)
         except ServiceError as error:
             yield event("error", orjson.dumps(problem_of(error)))

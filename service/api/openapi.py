@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from service.api.body import BLOB
+from service.api.inference import MIDI
 from service.api.sessions import MAX_PAGE
 from service.forms import (
     ForkRequest,
@@ -59,7 +60,8 @@ _BINARY = {
         "description": "JSON, then the tensor; `Inference-Header-Content-Length` tells where the JSON ends",
     }
 }
-_BLOB = {BLOB: {"schema": {"type": "string", "format": "binary"}}}
+_BLOB_SCHEMA = {"schema": {"type": "string", "format": "binary"}}
+_BLOB = {BLOB: _BLOB_SCHEMA}
 
 
 class Operation(NamedTuple):
@@ -148,6 +150,7 @@ def merged(document: dict[str, Any]) -> dict[str, Any]:
 
 def _add_forms(paths: dict[str, Any]) -> None:
     """What is sent and answered in other forms than JSON."""
+    paths["/compose"]["post"]["responses"]["200"]["content"][MIDI] = _BLOB_SCHEMA
     for path in ("/generate", _ONE + "/steps"):
         paths[path]["post"]["responses"]["200"]["content"]["text/event-stream"] = _EVENTS
     paths["/steps"]["post"]["requestBody"]["content"]["application/octet-stream"] = _BINARY

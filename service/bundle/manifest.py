@@ -125,7 +125,24 @@ class ForecastingTask(Part):
     max_horizon: int = Field(ge=1)
 
 
-Task = Annotated[SentimentTask | GenerationTask | ForecastingTask, Field(discriminator="kind")]
+class MusicTask(Part):
+    """Frames of notes in, frames out; tokens are the pitches from `lowest` to `highest`, then the end of a frame.
+
+    Attributes:
+        lowest: MIDI number of token 0.
+        highest: MIDI number of the last pitch.
+        frames_per_beat: Frames of a quarter note.
+        frames_per_bar: Frames of the usual bar.
+    """
+
+    kind: Literal["music"] = "music"
+    lowest: int = Field(ge=0, le=127)
+    highest: int = Field(ge=0, le=127)
+    frames_per_beat: int = Field(ge=1)
+    frames_per_bar: int = Field(ge=1)
+
+
+Task = Annotated[SentimentTask | GenerationTask | ForecastingTask | MusicTask, Field(discriminator="kind")]
 
 
 class Figure(Part):

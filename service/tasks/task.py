@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from service.bundle.errors import BundleGraphMismatch
-from service.bundle.manifest import ITEM_STAGE, Bundle, ForecastingTask, GenerationTask, SentimentTask
+from service.bundle.manifest import ITEM_STAGE, Bundle, ForecastingTask, GenerationTask, MusicTask, SentimentTask
 from service.engine import Engine
 from service.errors import InvalidInput
 from service.forms import Form, IdsStep
@@ -17,7 +17,8 @@ from service.state import Array, RowLayout, SequenceState
 Inputs = TypeVar("Inputs", bound=Form)
 F = TypeVar("F", bound=Form)
 FEW = 32
-Spec = TypeVar("Spec", SentimentTask, GenerationTask, ForecastingTask)
+Piece = dict[str, Any]  # of an answer that is streamed: one of its fields, as far as it goes on
+Spec = TypeVar("Spec", SentimentTask, GenerationTask, ForecastingTask, MusicTask)
 
 
 class Items(NamedTuple):

@@ -1,0 +1,42 @@
+"""Music: the stages of a language model, whose tokens are notes."""
+
+from pathlib import Path
+
+import numpy as np
+from torch import nn
+
+from export.recipes.generation import GenerationRecipe, draw_sampling
+from export.recipes.recipe import Stages
+from export.stages import Arrays
+from service.bundle.manifest import Bundle, MusicTask, Stage
+from training.data.polyphony import CHORALES, FOLK, HIGHEST, LOWEST, Collection
+from training.music import VOCABULARY_SIZE
+
+
+class MusicRecipe(GenerationRecipe):
+    """A language model of the notes of one collection."""
+
+    purpose = (
+        "Composes polyphonic music from a note, a chord or nothing, frame by frame, in the manner of the pieces that it "
+        "was trained on. Its probabilities of all possible frames add up to 1."
+    )
+
+    def __init__(self, collection: Collection) -> None:
+        self._collection = collection
+
+    def task(self, tokenizer: Path | None, model: nn.Module, stages: Stages) -> MusicTask:
+        return MusicTask(
+            lowest=LOWEST,
+            highest=HIGHEST,
+            frames_per_beat=self._collection.frames_per_beat,
+            frames_per_bar=self._collection.frames_per_bar,
+        )
+
+    def draw(self, bundle: Bundle, stage: Stage, rng: np.random.Generator, N: int, T: int) -> Arrays:
+        if stage.name == "decode":
+            return draw_sampling(rng, N, T, VOCABULARY_SIZE)
+        return {"x": rng.integers(VOCABULARY_SIZE, size=(N, T))}
+
+
+RECIPE = MusicRecipe(CHORALES)
+VARIANTS = {"chorales": RECIPE, "folk": MusicRecipe(FOLK)}

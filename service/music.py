@@ -1,0 +1,161 @@
+"""Music on a grid of time: names of notes, frames, and what is struck or held. Pure.
+
+A frame is what sounds during one cell of the grid. The data that models learn from do not tell a note that is struck
+again from one that is held, so neither do frames; whoever makes notes of them chooses:
+
+    held     a pitch that goes on sounding in the next frame is one long note
+    struck   every frame strikes all that sounds in it
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, NamedTuple
+
+Note = int | str
+Notes = Note | list[Note] | list[list[Note]]
+Articulation = Literal["held", "struck"]
+Frame = tuple[int, ...]
+
+_SEMITONES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
+_ACCIDENTALS = {"": 0, "#": 1, "♯": 1, "b": -1, "♭": -1}
+NAME = r"^[A-Ga-g](#|♯|b|♭)?-?\d$"
+_NAME = re.compile(r"([A-Ga-g])(#|♯|b|♭)?(-?\d)")
+
+
+class NoteEvent(NamedTuple):
+    """A note of a piece; times in frames."""
+
+    pitch: int
+    start: int
+    length: int
+
+
+def pitch_of(note: int | str) -> int:
+    """The MIDI number of a note, which is that number or a name: "C4" is 60, "Bb2" 46.
+
+    Raises:
+        ValueError: It is no name of a note.
+    """
+    if isinstance(note, int):
+        return note
+    match = _NAME.fullmatch(note)
+    if match is None:
+        raise ValueError(f"{note!r} is no note")
+    letter, accidental, octave = match.groups()
+    return 12 * (int(octave) + 1) + _SEMITONES[letter.upper()] + _ACCIDENTALS[accidental or ""]
+
+
+def kind_of_notes(notes: Any) -> str:  # noqa: ANN401  # whatever a client sent
+    """ "note", "chord" or "chords": what notes are meant as, by their nesting."""
+    if not isinstance(notes, list):
+        return "note"
+    return "chords" if any(isinstance(each, list) for each in notes) else "chord"
+
+
+def frames_of(notes: Notes) -> list[Frame]:
+    """The frames of a note, a chord or several chords.
+
+    Raises:
+        ValueError: A name is no note.
+    """
+    match kind_of_notes(notes):
+        case "note":
+            chords: Any = [[notes]]
+        case "chord":
+            chords = [notes]
+        case _:
+            chords = notes
+    return [tuple(sorted({pitch_of(note) for note in chord})) for chord in chords]
+
+
+def note_events(frames: Sequence[Frame], articulation: Articulation) -> list[NoteEvent]:
+    """The notes of frames, in the order in which they begin, the lowest first."""
+    return sorted(_note_events(frames, articulation), key=lambda note: (note.start, note.pitch))
+
+
+def _note_events(frames: Sequence[Frame], articulation: Articulation) -> Iterator[NoteEvent]:
+    begun: dict[int, int] = {}
+    for now, frame in enumerate([*frames, ()]):
+        for pitch in list(begun):
+            if articulation == "struck" or pitch not in frame:
+                start = begun.pop(pitch)
+                yield NoteEvent(pitch, start, now - start)
+        for pitch in frame:
+            begun.setdefault(pitch, now)
+
+
+class FrameTokens:
+    """Frames as tokens: each pitch as its distance from the lowest, the lowest first, then the end of the frame.
+
+    Attributes:
+        end: The token that ends a frame.
+
+    Args:
+        lowest: MIDI number of token 0.
+        highest: MIDI number of the last pitch.
+    """
+
+    def __init__(self, lowest: int, highest: int) -> None:
+        self._lowest = lowest
+        self._highest = highest
+        self.end = highest - lowest + 1
+
+    def check(self, pitch: int) -> None:
+        """Raise ValueError where a pitch has no token."""
+        if not self._lowest <= pitch <= self._highest:
+            raise ValueError(f"{pitch} is no note that the model knows; they are {self._lowest} to {self._highest}")
+
+    def encode(self, frames: Sequence[Frame]) -> list[int]:
+        """The tokens of frames; a pitch that is named twice sounds once."""
+        return [token for frame in frames for token in (*self._keys(frame), self.end)]
+
+    def _keys(self, frame: Frame) -> list[int]:
+        return sorted({pitch - self._lowest for pitch in frame})
+
+    def pitch(self, token: int) -> int | None:
+        """The MIDI number of a token; None for the end of a frame."""
+        return None if token == self.end else token + self._lowest
+
+
+class FrameCollector:
+    """Collects tokens as they are written, until so many frames have ended; lengths are in tokens.
+
+    Attributes:
+        frames: The frames that have ended.
+        length: Tokens that were written.
+        certain_length: Tokens of the frames.
+        stopped: Whether all frames are there.
+        limit: How many tokens they have at most.
+    """
+
+    def __init__(self, tokens: FrameTokens, num_frames: int) -> None:
+        self._tokens = tokens
+        self._num_frames = num_frames
+        self._open: list[int] = []
+        self.frames: list[Frame] = []
+        self.length = 0
+        self.certain_length = 0
+        self.stopped = False
+        self.limit = num_frames * (tokens.end + 1)
+
+    def append(self, tokens: Sequence[int]) -> list[Frame]:
+        """Add what was written; the frames that have ended in it."""
+        ended: list[Frame] = []
+        for position, token in enumerate(tokens, start=self.length + 1):
+            pitch = self._tokens.pitch(token)
+            if pitch is not None:
+                self._open.append(pitch)
+                continue
+            ended.append(tuple(self._open))
+            self._open.clear()
+            self.certain_length = position
+            self.stopped = len(self.frames) + len(ended) == self._num_frames
+            if self.stopped:
+                break
+        self.frames += ended
+        self.length += len(tokens)
+        return ended
+
+    def flush(self) -> list[Frame]:
+        """Nothing: a frame that has not ended is none."""
+        return []

@@ -1,0 +1,150 @@
+"""Language models: tokens in, the tokens that follow out."""
+
+import math
+from abc import abstractmethod
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.bundle.manifest import Bundle
+from service.decoder import DECODE_NEEDS, Decoder, Ending
+from service.engine import Engine
+from service.errors import InvalidInput
+from service.forms import Chance, Form, IdsStep
+from service.softmax import log_softmax
+from service.state import Array, SequenceState
+from service.tasks.task import Items, Piece, ServedModel, check_ids, read_ids
+from service.waiting import off_loop
+
+Inputs = TypeVar("Inputs", bound=Form)
+Asked = TypeVar("Asked", bound=Chance)
+Ids = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The end of what was written: the whole of it as it is answered, and the state exactly after it."""
+
+    answer: Form
+    state: SequenceState
+
+
+class LanguageModel(ServedModel[Inputs], Generic[Inputs, Asked]):
+    """A model of what follows, whose steps read something or write what follows.
+
+    The state holds the logits of the next token, so a sequence may be fed, continued and fed again. Before its first
+    token it reads the bundle's start, which a fresh state has pending.
+
+    Attributes:
+        piece_name: What a piece of a streamed answer is called: the answer's field that it is a piece of.
+        unit_name: What its users call a token: "character".
+    """
+
+    tensors_form: ClassVar[type[Form]] = IdsStep
+    needs: ClassVar[Mapping[str, tuple[str, ...]]] = {"encode": ("x", "logits"), "decode": DECODE_NEEDS}
+    piece_name: ClassVar[str]
+    unit_name: ClassVar[str]
+
+    def __init__(self, bundle: Bundle, engine: Engine) -> None:
+        super().__init__(bundle, engine)
+        self._num_tokens = self.layout.tensor(self.layout.initial, "pending_logits").size
+        self._decoder = Decoder(bundle, engine, self._num_tokens, self.unit_name)
+
+    @abstractmethod
+    def _pending_ids(self, pending: bytes) -> Ids:
+        """The tokens of pending input: the start of a fresh sequence, or none."""
+
+    @abstractmethod
+    async def _read(self, state: SequenceState, inputs: Inputs) -> tuple[Form, SequenceState]:
+        """A step that reads: what it is answered, and the next state."""
+
+    @abstractmethod
+    def _asked(self, inputs: Inputs) -> Asked | None:
+        """What a step asks to be written; None where it reads."""
+
+    @abstractmethod
+    def generate(self, state: SequenceState, asked: Asked, seed: int) -> AsyncGenerator[Piece | Finished]:
+        """Write what follows: pieces as they are certain, then `Finished`."""
+
+    def read_tensors(self, inputs: dict[str, Any]) -> Array:
+        values = read_ids(inputs)
+        self.check_tensors(values)
+        return values
+
+    def check_tensors(self, values: Array) -> None:
+        check_ids(values, self._num_tokens)
+
+    def items(self, state: SequenceState, values: Array) -> Items:
+        if not state.pending:
+            return Items(values, 0, state)
+        start = self._pending_ids(state.pending)
+        return Items(np.concatenate([start, values]), len(start), state._replace(pending=b""))
+
+    async def step(self, state: SequenceState, inputs: Inputs, seed: int) -> tuple[dict[str, Any], SequenceState]:
+        return await self.stream(state, inputs, seed, lambda _: None)
+
+    async def stream(
+        self, state: SequenceState, inputs: Inputs, seed: int, tell: Callable[[Piece], None]
+    ) -> tuple[dict[str, Any], SequenceState]:
+        """A step whose pieces are told as they become certain; otherwise as `step`."""
+        fields = type(inputs).model_fields
+        if sum(getattr(inputs, name) is not None for name in fields) != 1:
+            raise InvalidInput("give one of " + " and ".join(f'"{name}"' for name in fields))
+        asked = self._asked(inputs)
+        if asked is None:
+            answer, state = await self._read(state, inputs)
+            return answer.model_dump(), state
+        try:
+            end = await self._told(state, asked, seed if asked.seed is None else asked.seed, tell)
+        except InvalidInput as error:
+            raise error.within("generate") from None
+        return end.answer.model_dump(), end.state
+
+    async def _told(self, state: SequenceState, asked: Asked, seed: int, tell: Callable[[Piece], None]) -> Finished:
+        """The end of what is written, all pieces of it told."""
+        async with aclosing(self.generate(state, asked, seed)) as events:
+            async for event in events:
+                if isinstance(event, Finished):
+                    return event
+                tell(event)
+        raise RuntimeError("what is written has no end")
+
+    async def _write(
+        self, state: SequenceState, asked: Asked, seed: int, ending: Ending[Any], answer: Callable[[], Form]
+    ) -> AsyncGenerator[Piece | Finished]:
+        """Write until an ending; `answer` is what is answered once it is found."""
+        self._decoder.check(asked)
+        written = self._decoder.write(await self._begun(state), asked, seed, ending)
+        async with aclosing(written):
+            async for piece in written:
+                yield Finished(answer(), piece) if isinstance(piece, SequenceState) else {self.piece_name: piece}
+
+    async def _begun(self, state: SequenceState) -> SequenceState:
+        """The state after the start, which only a fresh sequence has pending."""
+        state, _ = await self._advance(state, self._pending_ids(state.pending))
+        return state._replace(pending=b"")
+
+    async def _read_ids(self, state: SequenceState, ids: Ids) -> tuple[float, SequenceState]:
+        """The log-probability of tokens where a sequence stands, in nats, and the state after them."""
+        state = await self._begun(state)
+        first = self.layout.tensor(state.row, "pending_logits")
+        state, logits = await self._advance(state, ids, keep=True)
+        log_prob = await off_loop(len(ids), lambda: _log_prob(np.concatenate([first[None], logits]), ids))
+        return log_prob, state
+
+    async def _advance(
+        self, state: SequenceState, ids: Ids, keep: bool = False
+    ) -> tuple[SequenceState, NDArray[np.float32]]:
+        if not len(ids):
+            return state, np.empty((0, self._num_tokens), dtype=np.float32)
+        advance = await self.engine.advance("encode", state.row, {"x": ids}, len(ids), ["logits"] if keep else [])
+        return state.advanced(advance.row, len(ids)), advance.outputs.get("logits", np.empty(0, dtype=np.float32))
+
+
+def _log_prob(logits: NDArray[np.float32], ids: Ids) -> float:
+    """Log-probability in nats of tokens (T,), from the logits (T + 1, V) before each of them and after the last."""
+    return math.fsum(log_softmax(logits[: len(ids)])[np.arange(len(ids)), ids])

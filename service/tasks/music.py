@@ -1,0 +1,77 @@
+"""Music: frames of notes in, the frames that follow out, sampled note by note inside the graph."""
+
+from collections.abc import AsyncGenerator, Sequence
+from typing import ClassVar
+
+import numpy as np
+
+from service.bundle.manifest import Bundle, MusicTask
+from service.engine import Engine
+from service.errors import InvalidInput, Location
+from service.forms import Composing, Composition, MusicStep, NextNotes
+from service.music import Frame, FrameCollector, FrameTokens, frames_of
+from service.softmax import softmax
+from service.state import SequenceState
+from service.tasks.language import Finished, Ids, LanguageModel
+from service.tasks.task import Piece
+
+NUM_NEXT = 5
+
+
+class MusicModel(LanguageModel[MusicStep, Composing]):
+    """A language model over the notes of frames and their ends.
+
+    A fresh sequence begins where a frame has ended. The graph lets nothing follow but higher notes and the end of the
+    frame, so all that it writes are frames.
+    """
+
+    kind: ClassVar[str] = "music"
+    inputs_form: ClassVar[type[MusicStep]] = MusicStep
+    piece_name: ClassVar[str] = "frames"
+    unit_name: ClassVar[str] = "token"
+
+    def __init__(self, bundle: Bundle, engine: Engine) -> None:
+        super().__init__(bundle, engine)
+        self.grid = self.spec(MusicTask)
+        self._tokens = FrameTokens(self.grid.lowest, self.grid.highest)
+
+    def initial_state(self) -> SequenceState:
+        return SequenceState(rows=(self.layout.initial,), labels=("",), pending=bytes([self._tokens.end]))
+
+    async def compose(self, notes: Sequence[Frame], composing: Composing, seed: int) -> list[Frame]:
+        """What follows some frames, without them."""
+        ids = self._ids(notes, ("notes",))
+        state, _ = await self._advance(await self._begun(self.initial_state()), ids)
+        end = await self._told(state, composing, seed, lambda _: None)
+        return [tuple(frame) for frame in end.answer.model_dump()["frames"]]
+
+    def generate(self, state: SequenceState, asked: Composing, seed: int) -> AsyncGenerator[Piece | Finished]:
+        ending = FrameCollector(self._tokens, asked.num_frames(self.grid.frames_per_bar))
+        return self._write(
+            state, asked, seed, ending, lambda: Composition(frames=list(map(list, ending.frames)), seed=seed)
+        )
+
+    def _asked(self, inputs: MusicStep) -> Composing | None:
+        return inputs.generate
+
+    async def _read(self, state: SequenceState, inputs: MusicStep) -> tuple[NextNotes, SequenceState]:
+        ids = self._ids(frames_of(inputs.notes or []), ("notes",))
+        log_prob, state = await self._read_ids(state, ids)
+        return NextNotes(next=self._most_probable(state), log_prob=log_prob), state
+
+    def _pending_ids(self, pending: bytes) -> Ids:
+        return np.frombuffer(pending, dtype=np.uint8).astype(np.int64)
+
+    def _ids(self, frames: Sequence[Frame], location: Location) -> Ids:
+        try:
+            for frame in frames:
+                for pitch in frame:
+                    self._tokens.check(pitch)
+        except ValueError as error:
+            raise InvalidInput(str(error), location) from None
+        return np.array(self._tokens.encode(frames), dtype=np.int64)
+
+    def _most_probable(self, state: SequenceState) -> list[tuple[int | None, float]]:
+        probabilities = softmax(self.layout.tensor(state.row, "pending_logits"))
+        best = np.argsort(-probabilities, kind="stable")[:NUM_NEXT]
+        return [(self._tokens.pitch(int(token)), float(probabilities[token])) for token in best]

@@ -27,6 +27,7 @@ from export.report import Check, Report
 from export.rungs import Answer, Rungs, differing_values, take_rows, take_time
 from export.stages import Arrays, StagePlan, as_tensors
 from service.bundle.manifest import TensorSpec
+from training.models.generation import IMPOSSIBLE
 
 Numbers = NDArray[Any]
 
@@ -234,13 +235,14 @@ def _error(found: Numbers, expected: Numbers, batch_axis: int, units: Numbers) -
     """Largest error of a tensor.
 
     Float64 tensors are raw readings: errors count in the row's units. Float32 ones count as they are, but relative to
-    the row's largest value where that exceeds 1: a cell state near 64 has steps of 8e-6. A wrong integer counts as
-    infinite.
+    the row's largest value where that exceeds 1: a cell state near 64 has steps of 8e-6. Logits of what is impossible
+    are constants, and no measure for the others. A wrong integer counts as infinite.
     """
     if np.issubdtype(expected.dtype, np.integer):
         return 0.0 if np.array_equal(found, expected) else np.inf
     by_row = np.moveaxis(expected, batch_axis, 0).reshape(ROWS, -1).astype(np.float64)
     errors = np.abs(np.moveaxis(found, batch_axis, 0).reshape(ROWS, -1).astype(np.float64) - by_row)
     if expected.dtype != np.float64:
-        units = np.maximum(np.abs(by_row).max(axis=1, initial=0.0), 1.0)
+        sizes = np.where(by_row == IMPOSSIBLE, 0.0, np.abs(by_row))
+        units = np.maximum(sizes.max(axis=1, initial=0.0), 1.0)
     return float((errors / units[:, None]).max(initial=0.0))

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
-from export.recipes.generation import GenerationRecipe, draw_sampling
+from export.recipes.language import LanguageRecipe, draw_sampling
 from export.recipes.recipe import Stages
 from export.stages import Arrays
 from service.bundle.manifest import Bundle, MusicTask, Stage
@@ -13,13 +13,17 @@ from training.data.polyphony import CHORALES, FOLK, HIGHEST, LOWEST, Collection
 from training.music import VOCABULARY_SIZE
 
 
-class MusicRecipe(GenerationRecipe):
+class MusicRecipe(LanguageRecipe):
     """A language model of the notes of one collection."""
 
     purpose = (
-        "Composes polyphonic music from a note, a chord or nothing, frame by frame, in the manner of the pieces that it "
-        "was trained on. Its probabilities of all possible frames add up to 1."
+        "Composes polyphonic music from a note, a chord or nothing, frame by frame, in the manner of the pieces that "
+        "it was trained on. Its probabilities of all possible frames add up to 1."
     )
+
+    pattern = "one to many"
+    endpoint = "`/compose`, sessions"
+    headline = ("nats_per_frame",)
 
     def __init__(self, collection: Collection) -> None:
         self._collection = collection

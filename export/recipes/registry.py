@@ -10,14 +10,18 @@ from export.stages import Sizes, StagePlan
 from service.bundle.manifest import MAX_RUNG
 
 # Each is a module of this package with a `RECIPE`, imported when it is asked for.
-RECIPES = ("sentiment", "generation", "forecasting")
+RECIPES = ("sentiment", "generation", "forecasting", "music")
+# Tasks whose recipes stand in the module of their kind.
+VARIANTS = {"chorales": "music", "folk": "music"}
 
 
 def recipe(task: str) -> Recipe:
     """The recipe of a task; KeyError where there is none."""
-    if task not in RECIPES:
+    kind = VARIANTS.get(task, task)
+    if kind not in RECIPES:
         raise KeyError(task)
-    found: Recipe = import_module(f"export.recipes.{task}").RECIPE
+    module = import_module(f"export.recipes.{kind}")
+    found: Recipe = module.RECIPE if task == kind else module.VARIANTS[task]
     return found
 
 

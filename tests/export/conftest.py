@@ -58,7 +58,7 @@ def make_checkpoint(directory: Path, task: str, model: Mapping[str, object]) -> 
         for weight in network.parameters():
             if weight.ndim == 1:
                 weight.uniform_(-0.5, 0.5)
-        if task == "generation":
+        if task in ("generation", "chorales"):
             network.get_submodule("head").get_parameter("weight").mul_(8)
     checkpoint.save(directory, definition, network, f"python -m training {task}")
     return checkpoint.load(directory)

@@ -29,22 +29,24 @@ class UnrolledGraph(nn.Module):
         model: A `StreamingModel`.
         reads: Names of the state tensors that are inputs; the others must not matter to `unroll`.
         outputs: Names of the model's outputs, in the order of the graph's.
+        writes: Names of the state tensors that change, in the model's order; all by default.
     """
 
-    def __init__(self, model: nn.Module, reads: Sequence[str], outputs: Sequence[str]) -> None:
+    def __init__(
+        self, model: nn.Module, reads: Sequence[str], outputs: Sequence[str], writes: Sequence[str] | None = None
+    ) -> None:
         super().__init__()
         self.model = model
         self.reads = reads
+        self.writes = writes
         self.output_names = outputs
 
     def forward(self, x: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
-        """The outputs, then all state tensors."""
+        """The outputs, then the state tensors that change."""
         model = cast(StreamingModel, self.model)
         outputs, next_state = model.unroll(x, dict(zip(self.reads, state, strict=True)))
-        return (
-            *(outputs[name] for name in self.output_names),
-            *(next_state[tensor.name] for tensor in model.state),
-        )
+        writes = [tensor.name for tensor in model.state] if self.writes is None else self.writes
+        return (*(outputs[name] for name in self.output_names), *(next_state[name] for name in writes))
 
 
 class DecodeStep(nn.Module):

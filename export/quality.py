@@ -15,11 +15,13 @@ from torch import Tensor
 
 from export.errors import QualityLost
 from export.rungs import Rungs
-from service.bundle.manifest import Bundle, Figure
+from service.bundle.manifest import Bundle, Figure, ForecastingTask
 from training.data import etth1, sst2, tinyshakespeare
 from training.models.forecasting import ForecastingModel
+from training.models.profile import Rhythm
 from training.models.streaming import Tensors
 from training.tasks import forecast_errors
+from training.tasks.forecast_errors import Channels
 from training.tasks.sentiment import group_by_length
 
 SPLIT = "dev"
@@ -90,32 +92,35 @@ def accuracy(bundle: Bundle, rungs: Rungs) -> float:
     return correct / examples
 
 
-def mse(_: Bundle, rungs: Rungs) -> float:
-    """Of fresh sessions that have read 96 standardised readings, 96 readings ahead."""
-    table = etth1.load()
-    readings = etth1.fit_scaler(table).standardize(table.readings)[: etth1.SPLITS[SPLIT].stop]
-    model = cast(ForecastingModel, GraphForecaster(rungs))
-    return forecast_errors.windowed(model, readings, etth1.SPLITS[SPLIT], HORIZON)["mse"]
+def mse(bundle: Bundle, rungs: Rungs) -> float:
+    """Of fresh sessions that have read 96 standardised readings of known channels, 96 readings ahead."""
+    series = etth1.series()
+    channels = Channels.known(series.standardized, series.splits["train"])
+    model = cast(ForecastingModel, GraphForecaster(bundle, rungs))
+    return forecast_errors.windowed(model, channels, series.splits[SPLIT], HORIZON, series.protocol).figures()["mse"]
 
 
 class GraphForecaster:
     """A forecaster's graphs in the place of its torch model, as far as windows need it."""
 
-    def __init__(self, rungs: Rungs) -> None:
+    def __init__(self, bundle: Bundle, rungs: Rungs) -> None:
         self._rungs = rungs
+        task = cast(ForecastingTask, bundle.manifest.task)
+        self.rhythm = Rhythm(task.segment, task.season or task.segment, (), 0.0)
 
     def initial_state(self, N: int) -> Tensors:
         """The state of N channels without a reading."""
         return _as_tensors(self._rungs.initial_state(N))
 
     def unroll(self, x: Tensor, state: Tensors) -> tuple[Tensors, Tensors]:
-        """Advance by whole segments, (N, T, 24)."""
+        """Advance by whole segments, (N, T, S)."""
         stage = self._rungs.stages["encode"]
-        answer = self._rungs.run_cut(stage, {"x": x.numpy()}, _as_arrays(state), cut(stage.sizes, x.shape[1]))
+        known = {spec.name: state[spec.name] for spec in self._rungs.state_specs}
+        answer = self._rungs.run_cut(stage, {"x": x.numpy()}, _as_arrays(known), cut(stage.sizes, x.shape[1]))
         return {}, _as_tensors(answer.state)
 
     def forecast(self, state: Tensors, partial: Tensor, filled: Tensor, segments: int) -> Tensors:
-        """The readings to come: mean (N, M * 24) and quantiles (N, M * 24, Q)."""
+        """The readings to come: mean (N, M * S) and quantiles (N, M * S, Q)."""
         stage = self._rungs.stages["forecast"]
         size = min(size for size in stage.sizes if size >= segments)
         inputs = {"partial": partial.numpy(), "filled": filled.numpy()}
@@ -134,9 +139,7 @@ def cut(sizes: tuple[int, ...], length: int) -> list[int]:
 MEASURES = {
     "generation": Measure("nats_per_char", nats_per_char, lambda float32: 1.01 * float32, "lower"),
     "sentiment": Measure("accuracy", accuracy, lambda float32: float32 - 0.003, "higher"),
-    "forecasting": Measure(
-        f"mse_l{forecast_errors.LOOK_BACK}_h{HORIZON}", mse, lambda float32: 1.01 * float32, "lower"
-    ),
+    "forecasting": Measure(f"mse_l{etth1.PROTOCOL.look_back}_h{HORIZON}", mse, lambda float32: 1.01 * float32, "lower"),
 }
 
 

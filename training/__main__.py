@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from training import checkpoint, comparison, loop, settings
+from training import checkpoint, comparison, loop, own, settings
 from training.checkpoint import CheckpointError
 from training.data.source import DataError
 from training.diagnosis import command as diagnose
@@ -60,6 +60,7 @@ def _add_training(parser: argparse.ArgumentParser, task: str) -> None:
     )
     parser.add_argument("--show-settings", action="store_true", help="print every setting and stop")
     parser.add_argument("--output", type=Path, default=Path("runs") / task, help=f"default: runs/{task}")
+    own.add_options(task, parser)
     start = parser.add_mutually_exclusive_group()
     start.add_argument("--resume", action="store_true", help="go on with an interrupted run, with its settings")
     start.add_argument("--overwrite", action="store_true", help="start anew even if the output holds a run")
@@ -75,8 +76,10 @@ def _train(options: argparse.Namespace) -> int:
         saved = checkpoint.load(options.output / "last")
         task, command = saved.definition, saved.command
     else:
-        chosen = settings.load(task_type.settings_type, options.task, options.config, options.overrides)
-        task = task_type(chosen)
+        chosen = own.choose(options.task, options)
+        task = task_type(
+            settings.load(task_type.settings_type, options.task, options.config, options.overrides, chosen)
+        )
     if options.show_settings:
         print("\n".join(settings.describe(task.settings)))
         return 0
@@ -107,7 +110,7 @@ def _measure(path: Path, split: str) -> int:
 
 
 def _typed_command(options: argparse.Namespace) -> str:
-    words = ["python", "-m", "training", options.task]
+    words = ["python", "-m", "training", options.task, *own.typed(options.task, options)]
     if options.config is not None:
         words += ["--config", str(options.config)]
     for override in options.overrides:

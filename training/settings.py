@@ -56,20 +56,25 @@ AnySettings = TypeVar("AnySettings", bound=Settings)
 
 
 def load(
-    settings_type: type[AnySettings], task: str, config: Path | None = None, overrides: Iterable[str] = ()
+    settings_type: type[AnySettings],
+    task: str,
+    config: Path | None = None,
+    overrides: Iterable[str] = (),
+    chosen: Mapping[str, Any] | None = None,
 ) -> AnySettings:
-    """Settings of a task: its own TOML file, over that `config`, over that the overrides.
+    """Settings of a task: its own TOML file, over that what the user's data suggest, then `config`, then the overrides.
 
     Args:
         settings_type: Model of the task's settings.
         task: Name of the file in training/configs.
         config: A further TOML file; keys that it does not name keep the task's values.
         overrides: "key=value" with dotted keys and TOML values, for instance "loop.epochs=3".
+        chosen: Nested values that fit a file of the user's own.
 
     Raises:
         SettingsError: An unknown key, a value of the wrong type or range, a broken file.
     """
-    values = read_toml(CONFIGS / f"{task}.toml")
+    values = _merge(read_toml(CONFIGS / f"{task}.toml"), chosen or {})
     if config is not None:
         values = _merge(values, read_toml(config))
     for override in overrides:

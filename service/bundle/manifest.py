@@ -116,13 +116,33 @@ class GenerationTask(Part):
     tokenizer: FileName = "tokenizer.json"
 
 
+class KnownChannel(Part):
+    """A channel whose typical level and scale (mean absolute deviation) the model is told, by the channel's name."""
+
+    name: str
+    center: float
+    unit: float = Field(ge=0)
+
+
 class ForecastingTask(Part):
-    """Readings in, a mean and quantiles for each later reading out."""
+    """Readings in, a mean and quantiles for each later reading out.
+
+    Attributes:
+        segment: Readings that are one item.
+        season: Readings after which a pattern returns; not stated by bundles from before it was free.
+        interval: Step of time between two readings, as people say it.
+        quantiles: Levels that the graphs answer.
+        max_horizon: Readings ahead at most.
+        channels: Those that it was trained on and knows again by their names; it takes any others too.
+    """
 
     kind: Literal["forecasting"] = "forecasting"
     segment: int = Field(ge=1)
+    season: int | None = Field(default=None, ge=1)
+    interval: str = ""
     quantiles: tuple[float, ...]
     max_horizon: int = Field(ge=1)
+    channels: tuple[KnownChannel, ...] = ()
 
 
 class MusicTask(Part):

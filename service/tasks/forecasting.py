@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from service.bundle.manifest import Bundle, ForecastingTask
+from service.bundle.manifest import Bundle, ForecastingTask, KnownChannel
 from service.engine import Engine
 from service.errors import InvalidInput, Location
 from service.forms import MAX_READING, ChannelForecast, ForecastAnswer, Form, ReadingsAnswer, ReadingsStep, SegmentsStep
@@ -41,6 +41,7 @@ class ForecastingModel(ServedModel[ReadingsStep]):
         self._segment = task.segment
         self._levels = task.quantiles
         self._max_horizon = task.max_horizon
+        self._known = {channel.name: self._row_of(channel) for channel in task.channels}
 
     def initial_state(self) -> SequenceState:
         return SequenceState()
@@ -147,7 +148,15 @@ class ForecastingModel(ServedModel[ReadingsStep]):
 
     def _opened(self, channels: tuple[str, ...]) -> SequenceState:
         """The state of a sequence whose channels have become known."""
-        return SequenceState(rows=(self.layout.initial,) * len(channels), labels=channels)
+        return SequenceState(
+            rows=tuple(self._known.get(name, self.layout.initial) for name in channels), labels=channels
+        )
+
+    def _row_of(self, channel: KnownChannel) -> bytes:
+        """The row of a known channel that has read nothing."""
+        told = {"center": np.array([[channel.center]]), "unit": np.array([[channel.unit]])}
+        (row,) = self.layout.batch([self.layout.initial]).replaced(told)
+        return row
 
     def _check_channels(self, state: SequenceState, series: Mapping[str, Sequence[float]], location: Location) -> None:
         if set(series) != set(state.labels):

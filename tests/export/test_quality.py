@@ -14,10 +14,12 @@ from export.rungs import Rungs
 from export.served import plans
 from service.bundle.manifest import Figure, read_bundle
 from tests.export.conftest import CHARACTERS, WORDS, Exported
+from training.data import etth1
 from training.data.sst2 import Example
 from training.data.tinyshakespeare import split
 from training.models.generation import GenerationModel
 from training.tasks import forecast_errors
+from training.tasks.forecast_errors import Channels
 
 
 def ask(exported: Exported) -> Figure:
@@ -62,9 +64,10 @@ def _label(sentiment: Exported, sentence: str) -> int:
 def test_graphs_forecast_what_the_model_forecasts(forecasting: Exported) -> None:
     readings = np.random.default_rng(0).normal(size=(300, 2)).cumsum(axis=0)
     horizon, rows = 48, range(200, 260)
+    channels = Channels(readings, np.array([0.5, 0.0]), np.array([2.0, 0.0]))  # the first is known
     found, expected = (
-        forecast_errors.windowed(model, readings, rows, horizon)  # type: ignore[arg-type]
-        for model in (GraphForecaster(forecasting.open()), forecasting.model)
+        forecast_errors.windowed(model, channels, rows, horizon, etth1.PROTOCOL).figures()  # type: ignore[arg-type]
+        for model in (GraphForecaster(forecasting.bundle, forecasting.open()), forecasting.model)
     )
     assert found == pytest.approx(expected, rel=1e-4)
 

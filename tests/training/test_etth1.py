@@ -6,17 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.data import etth1
+from training.data import etth1, table
 from training.data.source import BrokenLineError
+from training.data.table import Table
 
 TEXT = "date,HUFL,OT\n2016-07-01 00:00:00,5.5,30.25\n2016-07-01 01:00:00,-1,2e3\n2016-07-01 02:00:00,0,4\n"
 PATH = Path("some/file.csv")
 
 
 def test_a_table_has_a_row_an_hour_and_a_column_a_channel() -> None:
-    table = etth1.parse(TEXT, PATH)
-    assert table.channels == ("HUFL", "OT")
-    np.testing.assert_array_equal(table.readings, [[5.5, 30.25], [-1.0, 2000.0], [0.0, 4.0]])
+    found = table.parse(TEXT, PATH)
+    assert found.channels == ("HUFL", "OT")
+    np.testing.assert_array_equal(found.readings, [[5.5, 30.25], [-1.0, 2000.0], [0.0, 4.0]])
 
 
 @pytest.mark.parametrize(
@@ -31,7 +32,7 @@ def test_a_table_has_a_row_an_hour_and_a_column_a_channel() -> None:
 )
 def test_a_broken_line_is_named_with_its_file(text: str, line: int, reason: str) -> None:
     with pytest.raises(BrokenLineError, match=f"some/file.csv, line {line}: .*{reason}"):
-        etth1.parse(text, PATH)
+        table.parse(text, PATH)
 
 
 def test_splits_follow_one_another_and_are_of_the_published_size() -> None:
@@ -43,7 +44,7 @@ def test_splits_follow_one_another_and_are_of_the_published_size() -> None:
 def test_the_scaler_is_fit_on_training_rows_alone() -> None:
     readings = np.random.default_rng(0).normal(3.0, 2.0, size=(9000, 2))
     readings[8640:] = 1e6
-    scaler = etth1.fit_scaler(etth1.Table(("a", "b"), readings))
+    scaler = etth1.fit_scaler(Table(("a", "b"), readings))
     standard = scaler.standardize(readings)[:8640]
     np.testing.assert_allclose(standard.mean(axis=0), 0.0, atol=1e-12)
     np.testing.assert_allclose(standard.std(axis=0), 1.0, atol=1e-12)
@@ -52,7 +53,7 @@ def test_the_scaler_is_fit_on_training_rows_alone() -> None:
 @pytest.mark.data
 @pytest.mark.skipif("UNROLLED_DATA_DIR" not in os.environ, reason="UNROLLED_DATA_DIR is not set")
 def test_the_published_file_has_its_published_rows() -> None:
-    table = etth1.load()
-    assert table.channels == ("HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL", "OT")
-    assert table.readings.shape == (17420, 7)
-    assert table.readings[0, -1] == 30.5310001373291
+    found = etth1.load()
+    assert found.channels == ("HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL", "OT")
+    assert found.readings.shape == (17420, 7)
+    assert found.readings[0, -1] == 30.5310001373291

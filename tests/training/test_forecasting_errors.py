@@ -7,12 +7,11 @@ from numpy.typing import NDArray
 
 from training.data import etth1
 from training.models.forecasting import QUANTILE_LEVELS, ForecastingModel, ForecastingModelSettings
-from training.models.profile import SEGMENT
 from training.tasks import forecast_errors
-from training.tasks.forecast_errors import Errors
+from training.tasks.forecast_errors import Channels, Errors
 
 ROWS = range(250, 360)
-H = 48
+H, SEGMENT = 48, 24
 
 
 @pytest.fixture
@@ -41,7 +40,9 @@ def test_windowed_forecasts_are_those_of_fresh_sessions(model: ForecastingModel,
         mean = model.forecast(state, *pending, H // SEGMENT)["mean"]
         squares.append((mean.numpy() - readings[origin : origin + H].T) ** 2)
     expected = float(np.mean(squares))
-    assert forecast_errors.windowed(model, readings, ROWS, H)["mse"] == pytest.approx(expected, rel=1e-5)
+    assert forecast_errors.windowed(model, Channels.unknown(readings), ROWS, H, etth1.PROTOCOL).figures()[
+        "mse"
+    ] == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("phase", [0, 7])
@@ -59,7 +60,9 @@ def test_streamed_forecasts_are_those_of_one_long_session(
         partial[:, : rest.shape[1]] = rest
         mean = model.forecast(state, partial, torch.full((2,), rest.shape[1]), H // SEGMENT)["mean"]
         squares.append((mean.numpy() - readings[origin : origin + H].T) ** 2)
-    streamed = forecast_errors.streamed(model, readings, ROWS, H, phases=(phase,))
+    streamed = forecast_errors.streamed(
+        model, Channels.unknown(readings), ROWS, H, etth1.PROTOCOL, phases=(phase,)
+    ).figures()
     assert streamed["mse"] == pytest.approx(float(np.mean(squares)), rel=1e-5)
 
 
@@ -70,7 +73,7 @@ def test_the_seasonal_naive_forecast_repeats_the_last_day(
         (np.tile(readings[origin - 24 : origin], (2, 1)) - readings[origin : origin + H]) ** 2
         for origin in forecast_errors.origins(ROWS, H)
     ]
-    figures = forecast_errors.windowed(model, readings, ROWS, H)
+    figures = forecast_errors.windowed(model, Channels.unknown(readings), ROWS, H, etth1.PROTOCOL).figures()
     assert figures["seasonal_mse"] == pytest.approx(float(np.mean(squares)), rel=1e-12)
 
 
@@ -99,6 +102,9 @@ def test_a_forecast_of_what_came_has_no_error() -> None:
     assert found == {
         "mse": 0.0,
         "mae": 0.0,
+        "smape": 0.0,
+        "seasonal_mae": 1.0,
+        "seasonal_smape": pytest.approx((2 / 3 + 2 / 3 + 2 / 2 + 2 / 9) / 4),
         "coverage_80": 1.0,
         "wql": 0.0,
         "seasonal_mse": 1.0,

@@ -8,17 +8,18 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from training.cells import GRUCell
-from training.models.forecasting import MAX_SEGMENTS, QUANTILE_LEVELS, ForecastingModel, ForecastingModelSettings
-from training.models.profile import SEGMENT
+from training.models.forecasting import QUANTILE_LEVELS, ForecastingModel, ForecastingModelSettings
 from training.models.streaming import Tensors
 
 N, T, M = 2, 3, 4
+SEGMENT, MAX_SEGMENTS = 24, 30
 
 
-@pytest.fixture
-def model() -> ForecastingModel:
+@pytest.fixture(params=[SEGMENT, 3 * SEGMENT], ids=["season of a segment", "season of three"])
+def model(request: pytest.FixtureRequest) -> ForecastingModel:
     torch.manual_seed(0)
-    model = ForecastingModel(ForecastingModelSettings(embedding_size=5, hidden_size=7)).eval()
+    settings = ForecastingModelSettings(segment=SEGMENT, season=request.param, embedding_size=5, hidden_size=7)
+    model = ForecastingModel(settings).eval()
     for parameter in model.parameters():
         nn.init.normal_(parameter, std=0.3)
     return model.requires_grad_(False)

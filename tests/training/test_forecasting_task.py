@@ -6,18 +6,13 @@ import torch
 from numpy.typing import NDArray
 
 from training.data import etth1
-from training.models.forecasting import MAX_SEGMENTS, ForecastingModelSettings
-from training.models.profile import SEGMENT
-from training.tasks.forecasting import (
-    Batch,
-    ForecastingSettings,
-    ForecastingTask,
-    LossSettings,
-    WindowSettings,
-    draw_windows,
-)
+from training.data.table import Table
+from training.models.forecasting import ForecastingModelSettings
+from training.tasks.forecast_windows import Batch, WindowSettings, draw_windows
+from training.tasks.forecasting import ForecastingSettings, ForecastingTask, LossSettings
 
 ROWS, CHANNELS = 1500, 5
+SEGMENT, MAX_SEGMENTS = 24, 30
 WINDOWS = WindowSettings(
     rows=11, batches=3, short_segments=4, long_segments=6, origins=2, mixed_share=0.0, blended_share=0.0
 )
@@ -33,13 +28,13 @@ def readings() -> NDArray[np.float64]:
 def task(monkeypatch: pytest.MonkeyPatch) -> ForecastingTask:
     hours = np.arange(etth1.SPLITS["test"].stop)[:, None]
     readings = np.sin(hours * 2 * np.pi / 24 + np.arange(CHANNELS)) + np.sin(hours / 300.0)
-    monkeypatch.setattr(etth1, "load", lambda: etth1.Table(tuple("abcde"), readings))
+    monkeypatch.setattr(etth1, "load", lambda: Table(tuple("abcde"), readings))
     model = ForecastingModelSettings(embedding_size=5, hidden_size=7, dropout=0.0)
     return ForecastingTask(ForecastingSettings(model=model, windows=WINDOWS, loss=LossSettings(far_segments=2)))
 
 
 def draw(readings: NDArray[np.float64], windows: WindowSettings = WINDOWS, seed: int = 0) -> Batch:
-    return draw_windows(readings, windows, np.random.default_rng(seed))
+    return draw_windows(readings, SEGMENT, MAX_SEGMENTS, windows, np.random.default_rng(seed))
 
 
 def test_a_window_is_one_channel_hour_by_hour(readings: NDArray[np.float64]) -> None:
@@ -77,7 +72,7 @@ def test_a_fresh_stream_has_readings(readings: NDArray[np.float64]) -> None:
 def test_mixed_channels_are_new_ones(readings: NDArray[np.float64]) -> None:
     mixed = draw(readings, WINDOWS.model_copy(update={"mixed_share": 1.0}))["readings"]
     steps = mixed[:, 1] - mixed[:, 0]  # the sum of the mixture's weights, 1 for a channel alone
-    assert len(steps.unique()) == len(steps)
+    assert len(steps.unique()) > 0.8 * len(steps)  # the others are a channel upside down, or as it is
 
 
 def test_an_epoch_can_be_drawn_again(task: ForecastingTask) -> None:

@@ -122,6 +122,16 @@ def _download(source: DataSource, path: Path) -> None:
         raise DataError(f"cannot download {source.name} from {source.address}: {error} ({advice})") from error
 
 
+def load_text(source: DataSource, file: LocalFile) -> tuple[str, Path]:
+    """The text of a published file and where it lies, from UNROLLED_DATA_DIR or downloaded once.
+
+    Raises:
+        DataError: The file is missing, is not the published one, or cannot be read.
+    """
+    path = find_local(file) or download(source)
+    return read_text(path), path
+
+
 def read_bytes(path: Path) -> bytes:
     """The content of a file, unpacked if its name ends in .gz."""
     content = path.read_bytes()

@@ -1,51 +1,64 @@
-"""Readings in, the readings to come out, with quantiles: one GRU over segments of 24, decoded in parallel.
+"""Readings in, the readings to come out, with quantiles: one GRU over segments, decoded in parallel.
 
 The idea of SegRNN (Lin et al. 2023, arXiv:2308.11200): a segment is one step of the GRU, and each future segment is one
 step more, from the last hidden state on a learned embedding of its position. What differs, so that it can stream and
 take any channel: channels have no embedding, and the normalisation is causal (see profile.py) instead of subtracting
-the last value of a whole window. Future segments stay on the grid of the past ones; the running days enter the
-forecast directly, with weights that the hidden state sets:
+the last value of a whole window. A channel may be known by its typical level and scale instead. Future segments stay on
+the grid of the past ones; the running seasons enter the forecast directly, with weights that the hidden state sets:
 
     y_m = GRU(position_m, h)                                    m = 0 is the unfinished segment
-    mean_m = last + scale (y_m W + sum_k w_k(y_m) day_k + mix(days))
+    mean_m = last + scale (y_m W + sum_k w_k(y_m) season_k[m] + mix(seasons[m]))
     quantiles = mean + scale (middle - or + sums of softplus), so they never cross
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from training.cells import GRUCell
-from training.models.profile import SEGMENT, Profile, View, feature_size, observe
+from training.models.profile import Profile, Rhythm, View, look_at, read_segment
 from training.models.streaming import StateTensor, Tensors
 from training.settings import Section
 
 QUANTILE_LEVELS = tuple(round(0.05 * i, 2) for i in range(1, 20))
 MIDDLE = len(QUANTILE_LEVELS) // 2
-MAX_SEGMENTS = 30  # 720 readings
 
 
 class ForecastingModelSettings(Section):
     """Sizes, regularisation and forgetting."""
 
+    segment: int = Field(default=24, ge=1, description="readings that are one step of the GRU")
+    season: int = Field(default=24, ge=1, description="readings after which a pattern returns, a multiple of segment")
+    max_segments: int = Field(default=30, ge=1, le=64, description="segments of the longest horizon")
     embedding_size: int = Field(default=128, ge=1)
     hidden_size: int = Field(default=128, ge=1)
     dropout: float = Field(default=0.3, ge=0, lt=1, description="before the heads")
-    day_decays: tuple[float, ...] = Field(
-        default=(0.8, 0.97), min_length=1, description="per segment, of each running day, the slowest last"
+    season_decays: tuple[float, ...] = Field(
+        default=(0.8, 0.97), min_length=1, description="per season, of each running season, the slowest last"
     )
-    scale_decay: float = Field(default=0.9, ge=0, lt=1, description="per segment, of the running scale")
+    scale_decay: float = Field(default=0.9, ge=0, lt=1, description="per season, of the running scale")
+
+    @model_validator(mode="after")
+    def _whole_segments(self) -> Self:
+        if self.season % self.segment:
+            raise ValueError(f"a season of {self.season} readings is no multiple of a segment of {self.segment}")
+        return self
+
+    @property
+    def rhythm(self) -> Rhythm:
+        """How channels are cut."""
+        return Rhythm(self.segment, self.season, self.season_decays, self.scale_decay)
 
 
 class Decoded(NamedTuple):
     """Future segments relative to the latest reading, in units of the running scale.
 
     Args:
-        mean: float32 (N, P, 24).
-        quantiles: float32 (N, Pq, 24, Q).
+        mean: float32 (N, P, S).
+        quantiles: float32 (N, Pq, S, Q).
     """
 
     mean: Tensor
@@ -53,49 +66,67 @@ class Decoded(NamedTuple):
 
 
 class ForecastingModel(nn.Module):
-    """A probabilistic forecaster of hourly readings whose rows are channels, all with the same weights."""
+    """A probabilistic forecaster of readings at equal steps of time, whose rows are channels with the same weights.
 
-    def __init__(self, settings: ForecastingModelSettings) -> None:
+    Args:
+        settings: Sizes and forgetting.
+        channels: Names of the channels whose typical level and scale it knows: `centers` and `units`, float64 (C,).
+        interval: Step of time between two readings, as people say it.
+    """
+
+    centers: Tensor
+    units: Tensor
+
+    def __init__(self, settings: ForecastingModelSettings, channels: tuple[str, ...] = (), interval: str = "") -> None:
         super().__init__()
-        D, H, Q = settings.embedding_size, settings.hidden_size, len(QUANTILE_LEVELS)
-        K = 1 + len(settings.day_decays)
-        self.decays, self.scale_decay = settings.day_decays, settings.scale_decay
+        self.channels, self.interval = channels, interval
+        for name in ("centers", "units"):
+            self.register_buffer(name, torch.zeros(len(channels), dtype=torch.float64))
+        self.rhythm, self.max_segments = settings.rhythm, settings.max_segments
+        D, H, Q, S = settings.embedding_size, settings.hidden_size, len(QUANTILE_LEVELS), settings.segment
+        K = self.rhythm.num_seasons
         self.hidden_size = H
-        self.embedding = nn.Linear(feature_size(self.decays), D)
+        self.embedding = nn.Linear(self.rhythm.feature_size, D)
         self.cell = GRUCell(D, H)
-        self.positions = nn.Parameter(0.02 * torch.randn(1 + MAX_SEGMENTS, D))
+        self.positions = nn.Parameter(0.02 * torch.randn(1 + self.max_segments, D))
         self.dropout = nn.Dropout(settings.dropout)
-        self.point = nn.Linear(H, SEGMENT)
-        self.day_weights = nn.Linear(H, K)
-        self.position_day_weights = nn.Parameter(torch.zeros(1 + MAX_SEGMENTS, K))
-        self.mix = nn.Linear(K * SEGMENT, SEGMENT, bias=False)
-        self.spread = nn.Linear(H, SEGMENT * Q)
+        self.point = nn.Linear(H, S)
+        self.season_weights = nn.Linear(H, K + 1)  # the typical level is one more
+        self.position_season_weights = nn.Parameter(torch.zeros(1 + self.max_segments, K + 1))
+        self.mix = nn.Linear((K + 1) * S, S, bias=False)
+        self.spread = nn.Linear(H, S * Q)
         self._initialise()
         self.state = (
             StateTensor("h", "float32", (1, "N", H)),
             StateTensor("seen", "float64", ("N", 1)),
-            StateTensor("days", "float64", ("N", K, SEGMENT)),
+            StateTensor("seasons", "float64", ("N", K, settings.season)),
             StateTensor("scale", "float64", ("N", 1)),
+            StateTensor("center", "float64", ("N", 1)),
+            StateTensor("unit", "float64", ("N", 1)),
         )
 
     def _initialise(self) -> None:
-        """A fresh model forecasts a mixture of the running days, with narrow quantiles."""
+        """A fresh model forecasts a mixture of the running seasons, with narrow quantiles."""
         with torch.no_grad():
             self.point.bias.zero_()
             self.mix.weight.zero_()
-            self.position_day_weights[:, 1:] = 0.6 / len(self.decays)
+            self.position_season_weights[:, 1:-1] = 0.6 / len(self.rhythm.decays)
             self.spread.weight.mul_(0.3)
             self.spread.bias.fill_(-2.0)
 
     def initial_state(self, N: int) -> Tensors:
-        """The state of N channels without a reading."""
+        """The state of N channels without a reading, of which nothing is known."""
         return {tensor.name: tensor.allocate(N, self.positions.device) for tensor in self.state}
+
+    def known_state(self, center: Tensor, unit: Tensor) -> Tensors:
+        """The state of N channels without a reading, by their typical level and scale, float64 (N, 1)."""
+        return self.initial_state(len(center)) | {"center": center, "unit": unit}
 
     def unroll(self, x: Tensor, state: Tensors) -> tuple[Tensors, Tensors]:
         """Advance by T whole segments, step by step: see `StreamingModel`.
 
         Args:
-            x: Readings in their own units, float64 (N, T, 24).
+            x: Readings in their own units, float64 (N, T, S).
             state: As `state` lists it.
 
         Returns:
@@ -107,9 +138,8 @@ class ForecastingModel(nn.Module):
     def read(self, x: Tensor, state: Tensors) -> tuple[list[Tensor], list[Profile]]:
         """The hidden state, float32 (N, H), and the statistics after each of T segments: T + 1 of each."""
         hs, profiles, views = [state["h"][0]], [_profile(state)], []
-        whole = torch.full_like(x[:, 0, :1], SEGMENT, dtype=torch.int64)
         for segment in x.unbind(dim=1):
-            profile, view = self._observe(profiles[-1], segment, whole)
+            profile, view = read_segment(profiles[-1], segment, self.rhythm)
             profiles.append(profile)
             views.append(view.features)
         for projected in self._project(torch.stack(views, dim=1)).unbind(dim=1):
@@ -121,90 +151,107 @@ class ForecastingModel(nn.Module):
 
         Args:
             state: After all whole segments.
-            partial: Readings of the unfinished segment, float64 (N, 24); those beyond `filled` are ignored.
-            filled: How many of them have arrived, int64 (N,), 0 to 23.
-            segments: M, how many times 24 readings to forecast, at most 30.
+            partial: Readings of the unfinished segment, float64 (N, S); those beyond `filled` are ignored.
+            filled: How many of them have arrived, int64 (N,), 0 to S - 1.
+            segments: M, how many times S readings to forecast, at most `max_segments`.
 
         Returns:
-            {"mean": float64 (N, M * 24), "quantiles": float64 (N, M * 24, Q)}.
+            {"mean": float64 (N, M * S), "quantiles": float64 (N, M * S, Q)}.
 
         Raises:
             ValueError: The horizon is too long.
         """
-        if not 1 <= segments <= MAX_SEGMENTS:
-            raise ValueError(f"segments must be 1 to {MAX_SEGMENTS}, not {segments}")
+        if not 1 <= segments <= self.max_segments:
+            raise ValueError(f"segments must be 1 to {self.max_segments}, not {segments}")
         h, view = self.look(state["h"][0], _profile(state), partial, filled)
         positions = torch.arange(segments + 1, device=h.device)
-        decoded = self.decode(h, view.days, positions, positions)
+        decoded = self.decode(h, view.seasons, positions, positions)
         mean = view.last + view.scale * decoded.mean.flatten(1).double()
         quantiles = view.last.unsqueeze(2) + view.scale.unsqueeze(2) * decoded.quantiles.flatten(1, 2).double()
-        ahead = filled.unsqueeze(1) + torch.arange(segments * SEGMENT, device=h.device)  # (N, M * 24)
+        ahead = filled.unsqueeze(1) + torch.arange(segments * self.rhythm.segment, device=h.device)  # (N, M * S)
         quantile_index = ahead.unsqueeze(2).expand(-1, -1, len(QUANTILE_LEVELS))
         return {"mean": mean.gather(1, ahead), "quantiles": quantiles.gather(1, quantile_index)}
 
     def look(self, h: Tensor, profile: Profile, partial: Tensor, filled: Tensor) -> tuple[Tensor, View]:
         """The hidden state (N, H) and the view with the pending readings taken in, both for a forecast only."""
         filled = filled.unsqueeze(1)
-        _, view = self._observe(profile, partial, filled)
-        return torch.where(filled > 0, self.cell.advance(self._project(view.features), h), h), view
+        _, view = look_at(profile, partial, filled, self.rhythm)
+        looked = self.cell.advance(self._project(view.features), h)
+        return torch.where(filled > 0, looked, h), view
 
-    def decode(self, h: Tensor, days: Tensor, positions: Tensor, quantile_positions: Tensor) -> Decoded:
-        """Forecast segments of the grid.
+    def decode(self, h: Tensor, seasons: Tensor, positions: Tensor, quantile_positions: Tensor) -> Decoded:
+        """Future segments from a hidden state.
 
         Args:
-            h: Hidden state, float32 (N, H).
-            days: The running days as the view has them, float32 (N, K, 24).
-            positions: Which segments, int64 (P,), where 0 is the unfinished one.
-            quantile_positions: For which of these quantiles are wanted, as indices into `positions`, int64 (Pq,).
+            h: float32 (N, H).
+            seasons: The running ones and the typical level relative to the latest reading, float32 (N, K + 1, season).
+            positions: Segments counted from the unfinished one, int64 (P,).
+            quantile_positions: Indices into `positions` of those whose quantiles are wanted, int64 (Pq,).
         """
         N, P = h.shape[0], len(positions)  # len(h) would be a constant of a traced graph
         projected = self.cell.project(self.positions[positions]).expand(N, -1, -1)  # (N, P, 3H)
         h = h.unsqueeze(1).expand(-1, P, -1)  # (N, P, H)
         y = self.cell.advance(projected.flatten(0, 1), h.flatten(0, 1))  # (N * P, H)
         y = self.dropout(y).unflatten(0, (-1, P))
-        weights = self.position_day_weights[positions] + self.day_weights(y)  # (N, P, K)
-        mean = self.point(y) + weights @ days + self.mix(days.flatten(1)).unsqueeze(1)
+        weights = self.position_season_weights[positions] + self.season_weights(y)  # (N, P, K + 1)
+        mean = self.point(y) + self._of_seasons(weights, seasons, positions)
         return Decoded(mean, self._quantiles(y[:, quantile_positions], mean[:, quantile_positions]))
 
+    def _of_seasons(self, weights: Tensor, seasons: Tensor, positions: Tensor) -> Tensor:
+        """What the seasons say of each position, (N, P, S)."""
+        if self.rhythm.segments_per_season == 1:
+            everywhere: Tensor = self.mix(seasons.flatten(1)).unsqueeze(1)
+            return weights @ seasons + everywhere
+        places = torch.stack(torch.split(seasons, self.rhythm.segment, dim=2), dim=1)  # (N, places, K + 1, S)
+        there = places[:, positions % self.rhythm.segments_per_season]  # (N, P, K + 1, S)
+        mixed: Tensor = self.mix(there.flatten(2))
+        return (weights.unsqueeze(3) * there).sum(dim=2) + mixed
+
     def _quantiles(self, y: Tensor, mean: Tensor) -> Tensor:
-        """Quantiles (N, Pq, 24, Q) around the mean (N, Pq, 24): the middle one, then outwards by positive steps."""
-        raw = self.spread(y).unflatten(2, (SEGMENT, len(QUANTILE_LEVELS)))
+        """Quantiles (N, Pq, S, Q) around the mean (N, Pq, S): the middle one, then outwards by positive steps."""
+        raw = self.spread(y).unflatten(2, (self.rhythm.segment, len(QUANTILE_LEVELS)))
         middle = mean.unsqueeze(3) + 0.3 * raw[..., MIDDLE : MIDDLE + 1]
         below = middle - softplus(raw[..., :MIDDLE]).cumsum(dim=3).flip(3)
         above = middle + softplus(raw[..., MIDDLE + 1 :]).cumsum(dim=3)
         return torch.cat([below, middle, above], dim=3)
 
     def forward(
-        self, x: Tensor, partial: Tensor, filled: Tensor, ends: Tensor, positions: Tensor, quantile_positions: Tensor
+        self,
+        x: Tensor,
+        partial: Tensor,
+        filled: Tensor,
+        ends: Tensor,
+        positions: Tensor,
+        quantile_positions: Tensor,
+        known: tuple[Tensor, Tensor] | None = None,
     ) -> tuple[Decoded, View]:
         """The training pass: fresh channels read T segments, and forecast after some of them.
 
         Args:
-            x: Readings, float64 (N, T, 24).
-            partial: The segment that follows each origin, float64 (N, E, 24).
+            x: Readings, float64 (N, T, S).
+            partial: The segment that follows each origin, float64 (N, E, S).
             filled: How many of its readings are known there, int64 (N, E).
             ends: Whole segments before each origin, int64 (N, E), 0 to T.
             positions: Which segments to forecast, int64 (P,).
             quantile_positions: Indices into them, int64 (Pq,).
+            known: Typical level and scale of each channel, float64 (N, 1) each; scale 0 where it is not known.
 
         Returns:
             The forecasts of the N * E origins, and what they are relative to.
         """
-        hs, profiles = self.read(x, self.initial_state(len(x)))
+        state = self.initial_state(len(x)) if known is None else self.known_state(*known)
+        hs, profiles = self.read(x, state)
         h = _pick(torch.stack(hs, dim=1), ends)
         profile = Profile(*(_pick(torch.stack(parts, dim=1), ends) for parts in zip(*profiles, strict=True)))
         h, view = self.look(h, profile, partial.flatten(0, 1), filled.flatten())
-        return self.decode(h, view.days, positions, quantile_positions), view
-
-    def _observe(self, profile: Profile, segment: Tensor, filled: Tensor) -> tuple[Profile, View]:
-        return observe(profile, segment, filled, self.decays, self.scale_decay)
+        return self.decode(h, view.seasons, positions, quantile_positions), view
 
     def _project(self, features: Tensor) -> Tensor:
         return self.cell.project(torch.relu(self.embedding(features)))
 
 
 def _profile(state: Tensors) -> Profile:
-    return Profile(state["seen"], state["days"], state["scale"])
+    return Profile(*(state[name] for name in Profile._fields))
 
 
 def _pick(values: Tensor, ends: Tensor) -> Tensor:

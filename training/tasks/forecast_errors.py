@@ -1,6 +1,6 @@
 """Errors of a forecaster: the published protocol beside a stream, each against what a seasonal naive forecast gets.
 
-Windowed is the protocol of the papers: a fresh session reads L = 96 readings that end anywhere, and forecasts. Streamed
+Windowed is the protocol of the papers: a fresh session reads L readings that end anywhere, and forecasts. Streamed
 is how a forecaster is used: one session reads everything from an early row on, and forecasts at the same origins, with
 whatever readings are pending there. Knows no data set; readings are (rows, channels) on the scale of the errors.
 """
@@ -15,16 +15,42 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm  # type: ignore[import-untyped]
 
+from training.data.series import Protocol
+from training.data.table import level_and_scale
 from training.models.forecasting import QUANTILE_LEVELS, ForecastingModel
-from training.models.profile import SEGMENT
 from training.models.streaming import Tensors
 
-LOOK_BACK = 96
-HORIZONS = (96, 192, 336, 720)
-PHASES = (0, 6, 12, 18)  # rows at which streams start: their segments begin at different hours of the day
 READINGS_AT_ONCE = 200_000  # forecast readings in memory, times the number of quantiles
+LOW, HIGH = QUANTILE_LEVELS.index(0.1), QUANTILE_LEVELS.index(0.9)
 
 Readings = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Channels:
+    """Channels to forecast.
+
+    Args:
+        readings: On the scale of the errors, (rows, channels); NaN before the first reading of a channel.
+        centers: Typical level of each channel, (channels,).
+        units: Typical scale around it, (channels,); 0 where it is not known.
+    """
+
+    readings: Readings
+    centers: Readings
+    units: Readings
+
+    @classmethod
+    def unknown(cls, readings: Readings) -> "Channels":
+        """Channels of which nothing is known."""
+        nothing = np.zeros(readings.shape[1])
+        return cls(readings, nothing, nothing)
+
+    @classmethod
+    def known(cls, readings: Readings, train: range) -> "Channels":
+        """Channels known by mean and mean absolute deviation of their training rows."""
+        center, unit = level_and_scale(readings[train.start : train.stop])
+        return cls(readings, center, unit)
 
 
 @dataclass
@@ -33,6 +59,7 @@ class Errors:
 
     count: int = 0
     sums: dict[str, float] = field(default_factory=dict)
+    below: Tensor = field(default_factory=lambda: torch.zeros(len(QUANTILE_LEVELS), dtype=torch.float64))
 
     def add(self, mean: Tensor, quantiles: Tensor, actual: Tensor, seasonal: Tensor) -> None:
         """Count forecasts.
@@ -41,42 +68,111 @@ class Errors:
             mean: Point forecast, (N, H).
             quantiles: (N, H, Q).
             actual: What came, (N, H).
-            seasonal: The last 24 readings again and again, (N, H).
+            seasonal: The last season again and again, (N, H).
         """
         error = mean - actual
-        low, high = quantiles[..., QUANTILE_LEVELS.index(0.1)], quantiles[..., QUANTILE_LEVELS.index(0.9)]
         self.count += error.numel()
         self._add("mse", error.square())
         self._add("mae", error.abs())
-        self._add("coverage_80", ((low <= actual) & (actual <= high)).double())
+        self._add("coverage_80", (quantiles[..., LOW] <= actual) & (actual <= quantiles[..., HIGH]))
+        self._add("smape", 2 * error.abs() / (mean.abs() + actual.abs()).clamp(min=1e-12))
+        self._add("seasonal_smape", 2 * (seasonal - actual).abs() / (seasonal.abs() + actual.abs()).clamp(min=1e-12))
         self._add("pinball", _pinball(quantiles, actual))
         self._add("seasonal_mse", (seasonal - actual).square())
+        self._add("seasonal_mae", (seasonal - actual).abs())
         self._add("seasonal_pinball", _pinball(seasonal.unsqueeze(2), actual))
         self._add("size", actual.abs())
+        self.below = self.below + (actual.unsqueeze(2) <= quantiles).double().sum(dim=(0, 1)).cpu()
 
     def _add(self, name: str, values: Tensor) -> None:
         self.sums[name] = self.sums.get(name, 0.0) + float(values.double().sum())
 
     def figures(self) -> dict[str, float]:
         """Means over all forecast readings; wql is the quantile loss of M4 and GluonTS, 2 pinball / size."""
-        figures = {name: self.sums[name] / self.count for name in ("mse", "mae", "coverage_80", "seasonal_mse")}
+        names = ("mse", "mae", "smape", "coverage_80", "seasonal_mse", "seasonal_mae", "seasonal_smape")
+        figures = {name: self.sums[name] / self.count for name in names}
         figures["wql"] = 2 * self.sums["pinball"] / self.sums["size"]
         figures["seasonal_wql"] = 2 * self.sums["seasonal_pinball"] / self.sums["size"]
         return figures
 
+    def calibration(self) -> dict[float, float]:
+        """The share of readings at or below each quantile, by its level."""
+        return dict(zip(QUANTILE_LEVELS, (self.below / self.count).tolist(), strict=True))
 
-def figures(model: ForecastingModel, readings: Readings, rows: range) -> dict[str, float]:
-    """All figures of a split, by name."""
+
+def figures(model: ForecastingModel, channels: Channels, rows: range, protocol: Protocol) -> dict[str, float]:
+    """All figures of a split, by name; horizons longer than the split or than the model's are left out."""
     found: dict[str, float] = {}
-    for H in tqdm(HORIZONS, desc="evaluating", unit="horizon", leave=False, disable=None):
-        window = windowed(model, readings, rows, H)
+    horizons = _horizons(model, rows, protocol)
+    for H in tqdm(horizons, desc="evaluating", unit="horizon", leave=False, disable=None):
         # Every origin of a stream is asked, so each phase has every number of readings pending.
-        stream = streamed(model, readings, rows, H, PHASES if H == LOOK_BACK else PHASES[:1])
-        found |= {f"{name}_l{LOOK_BACK}_h{H}": window[name] for name in ("mse", "mae")}
-        found |= {f"{name}_h{H}": window[name] for name in ("coverage_80", "wql", "seasonal_mse", "seasonal_wql")}
-        found |= {f"streamed_{name}_h{H}": stream[name] for name in ("mse", "mae", "coverage_80", "wql")}
+        stream = streamed(model, channels, rows, H, protocol, phases(model) if horizons[0] == H else (0,)).figures()
+        if protocol.look_back is None:
+            window, prefix = stream, ""
+        else:
+            window, prefix = windowed(model, channels, rows, H, protocol).figures(), "streamed_"
+            found |= {f"{name}_l{protocol.look_back}_h{H}": window[name] for name in ("mse", "mae")}
+            found |= {f"{name}_h{H}": window[name] for name in ("coverage_80", "wql")}
+        found |= {f"{name}_h{H}": window[name] for name in ("seasonal_mse", "seasonal_mae", "seasonal_wql")}
+        found |= {f"{prefix}{name}_h{H}": stream[name] for name in ("mse", "mae", "coverage_80", "wql")}
         found[f"windows_h{H}"] = float(len(origins(rows, H)))
     return found
+
+
+def own_unit_figures(
+    model: ForecastingModel, channels: Channels, train: range, rows: range, protocol: Protocol
+) -> dict[str, float]:
+    """Figures of a stream on readings in their own units, as forecasting competitions measure them.
+
+    MASE counts a channel's errors in the mean absolute error that the seasonal naive forecast makes one season ahead
+    within the training rows (Hyndman and Koehler 2006); sMAPE is 2 |error| / (|forecast| + |reading|).
+    """
+    m = protocol.naive_season
+    past = channels.readings[train.start : train.stop]
+    unit = np.nanmean(np.abs(past[m:] - past[:-m]), axis=0)
+    scaled = Channels(channels.readings / unit, channels.centers / unit, channels.units / unit)
+    found: dict[str, float] = {}
+    for H in _horizons(model, rows, protocol):
+        raw = streamed(model, channels, rows, H, protocol).figures()
+        found |= {f"{name}_h{H}": raw[name] for name in ("wql", "seasonal_wql", "smape", "seasonal_smape")}
+        errors = streamed(model, scaled, rows, H, protocol).figures()
+        found |= {f"mase_h{H}": errors["mae"], f"seasonal_mase_h{H}": errors["seasonal_mae"]}
+    return found
+
+
+def relative_mse(
+    model: ForecastingModel, channels: Channels, rows: range, protocol: Protocol, stride: int
+) -> dict[str, float]:
+    """MSE by that of a seasonal naive forecast, mean over the horizons, of windows and of a stream.
+
+    Args:
+        model: Forecasts.
+        channels: Are forecast.
+        rows: Of the split.
+        protocol: Says which horizons.
+        stride: Only every so many origins are asked.
+    """
+    found: dict[str, list[float]] = {}
+    for H in _horizons(model, rows, protocol):
+        asked = {"streamed": streamed(model, channels, rows, H, protocol, phases(model)[1:2], stride)}
+        if protocol.look_back is not None:
+            asked["windowed"] = windowed(model, channels, rows, H, protocol, stride)
+        for name, errors in asked.items():
+            figures = errors.figures()
+            found.setdefault(f"{name}_relative_mse", []).append(figures["mse"] / figures["seasonal_mse"])
+    return {name: sum(ratios) / len(ratios) for name, ratios in found.items()}
+
+
+def _horizons(model: ForecastingModel, rows: range, protocol: Protocol) -> list[int]:
+    """Those of the protocol that the split and the model have."""
+    longest = min(len(rows), model.max_segments * model.rhythm.segment)
+    return [H for H in protocol.horizons if longest >= H]
+
+
+def phases(model: ForecastingModel) -> tuple[int, ...]:
+    """Rows at which streams start: their segments begin at different times of the day."""
+    S = model.rhythm.segment
+    return tuple(sorted({0, S // 4, S // 2, 3 * S // 4}))
 
 
 def origins(rows: range, H: int) -> range:
@@ -84,41 +180,75 @@ def origins(rows: range, H: int) -> range:
     return range(rows.start, rows.stop - H + 1)
 
 
-def windowed(model: ForecastingModel, readings: Readings, rows: range, H: int) -> dict[str, float]:
-    """Errors of fresh sessions that have read the last 96 readings."""
-    errors = Errors()
-    for origin, channel in _pieces(origins(rows, H), readings.shape[1], H):
-        past = _tensor(sliding_window_view(readings, LOOK_BACK, axis=0)[origin - LOOK_BACK, channel])
-        x = past.view(-1, LOOK_BACK // SEGMENT, SEGMENT)
-        _, state = model.unroll(x, model.initial_state(len(x)))
-        pending = torch.zeros_like(x[:, 0]), torch.zeros(len(x), dtype=torch.int64)
-        _add_forecasts(errors, model, state, pending, readings, (origin, channel), H)
-    return errors.figures()
+def windowed(
+    model: ForecastingModel, channels: Channels, rows: range, H: int, protocol: Protocol, stride: int = 1
+) -> Errors:
+    """Errors of fresh sessions that have read the last L readings."""
+    if protocol.look_back is None:
+        raise ValueError("this protocol has no windows")
+    errors, S, L = Errors(), model.rhythm.segment, protocol.look_back
+    for origin, channel in _pieces(origins(rows, H)[::stride], channels.readings.shape[1], H):
+        past = _tensor(sliding_window_view(channels.readings, L, axis=0)[origin - L, channel], model)
+        x = past[:, : L - L % S].view(len(past), L // S, S)
+        _, state = model.unroll(x, _fresh(model, channels, channel))
+        partial = torch.nn.functional.pad(past[:, L - L % S :], (0, S - L % S))
+        pending = partial, torch.full((len(past),), L % S, device=past.device)
+        _add_forecasts(errors, model, state, pending, channels.readings, (origin, channel), H, protocol.naive_season)
+    return errors
 
 
 def streamed(
-    model: ForecastingModel, readings: Readings, rows: range, H: int, phases: tuple[int, ...]
-) -> dict[str, float]:
-    """Errors of sessions that have read everything since their start, at rows `phases`."""
-    errors = Errors()
+    model: ForecastingModel,
+    channels: Channels,
+    rows: range,
+    H: int,
+    protocol: Protocol,
+    phases: tuple[int, ...] = (0,),
+    stride: int = 1,
+) -> Errors:
+    """Errors of sessions that have read everything since their start, at rows `phases`.
+
+    A channel that begins later is read from its own beginning, on the same grid of segments.
+    """
+    errors, S, readings = Errors(), model.rhythm.segment, channels.readings
     for phase in phases:
-        states = _states_of_stream(model, readings[phase : rows.stop])
-        for origin, channel in _pieces(origins(rows, H), readings.shape[1], H):
-            segment, filled = np.divmod(origin - phase, SEGMENT)
+        states = _states_of_stream(model, channels, phase, rows.stop)
+        for origin, channel in _pieces(origins(rows, H)[::stride], readings.shape[1], H):
+            segment, filled = np.divmod(origin - phase, S)
             state = {name: _at(states[name], name, segment, channel) for name in states}
-            ahead = np.minimum(phase + segment[:, None] * SEGMENT + np.arange(SEGMENT), len(readings) - 1)
-            pending = _tensor(readings[ahead, channel[:, None]]), torch.from_numpy(filled)
-            _add_forecasts(errors, model, state, pending, readings, (origin, channel), H)
-    return errors.figures()
+            ahead = np.minimum(phase + segment[:, None] * S + np.arange(S), len(readings) - 1)
+            pending = _tensor(readings[ahead, channel[:, None]], model), _as(torch.from_numpy(filled), model)
+            _add_forecasts(errors, model, state, pending, readings, (origin, channel), H, protocol.naive_season)
+    return errors
 
 
-def _states_of_stream(model: ForecastingModel, readings: Readings) -> Tensors:
-    """The state of each channel before and after each whole segment, (segments + 1, ...) by name."""
-    T = len(readings) // SEGMENT
-    x = _tensor(readings[: T * SEGMENT].T).view(-1, T, SEGMENT)
-    hs, profiles = model.read(x, model.initial_state(len(x)))
-    parts = {name: torch.stack([getattr(profile, name) for profile in profiles]) for name in profiles[0]._fields}
-    return {"h": torch.stack(hs), **parts}
+def _states_of_stream(model: ForecastingModel, channels: Channels, phase: int, stop: int) -> Tensors:
+    """The state of each channel before and after each whole segment, (segments + 1, channels, ...) by name."""
+    S = model.rhythm.segment
+    T = (stop - phase) // S
+    begins = np.maximum(-((phase - _begins(channels.readings)) // S), 0)  # in segments
+    groups, columns = [], []
+    for begin in np.unique(begins):
+        chosen = np.flatnonzero(begins == begin)
+        readings = channels.readings[phase + begin * S : phase + T * S, chosen]
+        x = _tensor(readings.T, model).view(len(chosen), -1, S)
+        hs, profiles = model.read(x, _fresh(model, channels, chosen))
+        states = {name: torch.stack([getattr(each, name) for each in profiles]) for name in profiles[0]._fields}
+        states["h"] = torch.stack(hs)
+        groups.append({name: torch.cat([*[values[:1]] * begin, values]) for name, values in states.items()})
+        columns.append(chosen)
+    order = _as(torch.from_numpy(np.argsort(np.concatenate(columns))), model)
+    return {name: torch.cat([group[name] for group in groups], dim=1)[:, order] for name in groups[0]}
+
+
+def _begins(readings: Readings) -> NDArray[np.int64]:
+    return np.asarray((~np.isnan(readings)).argmax(axis=0))
+
+
+def _fresh(model: ForecastingModel, channels: Channels, chosen: NDArray[np.int64]) -> Tensors:
+    """The state of some channels that have read nothing."""
+    center, unit = (_tensor(values[chosen, None], model) for values in (channels.centers, channels.units))
+    return model.initial_state(len(chosen)) | {"center": center, "unit": unit}
 
 
 def _at(values: Tensor, name: str, segment: NDArray[np.int64], channel: NDArray[np.int64]) -> Tensor:
@@ -129,10 +259,10 @@ def _at(values: Tensor, name: str, segment: NDArray[np.int64], channel: NDArray[
 
 def _pieces(starts: range, channels: int, H: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Every origin with every channel, a few at a time."""
-    origin, channel = np.divmod(np.arange(len(starts) * channels), channels)
-    step = READINGS_AT_ONCE // H
-    for start in range(0, len(origin), step):
-        yield origin[start : start + step] + starts.start, channel[start : start + step]
+    index, channel = np.divmod(np.arange(len(starts) * channels), channels)
+    step = max(READINGS_AT_ONCE // H, 1)
+    for start in range(0, len(index), step):
+        yield starts.start + starts.step * index[start : start + step], channel[start : start + step]
 
 
 def _add_forecasts(
@@ -143,20 +273,27 @@ def _add_forecasts(
     readings: Readings,
     where: tuple[NDArray[np.int64], NDArray[np.int64]],
     H: int,
+    naive_season: int,
 ) -> None:
     origin, channel = where
-    forecast = model.forecast(state, *pending, H // SEGMENT)
-    actual = _tensor(sliding_window_view(readings, H, axis=0)[origin, channel])
-    day = _tensor(sliding_window_view(readings, SEGMENT, axis=0)[origin - SEGMENT, channel])
-    errors.add(forecast["mean"], forecast["quantiles"], actual, day.repeat(1, H // SEGMENT))
+    forecast = model.forecast(state, *pending, -(-H // model.rhythm.segment))
+    actual = _tensor(sliding_window_view(readings, H, axis=0)[origin, channel], model)
+    past = sliding_window_view(readings, naive_season, axis=0)[origin - naive_season, channel]
+    seasonal = _tensor(past[:, np.arange(H) % naive_season], model)
+    errors.add(forecast["mean"][:, :H], forecast["quantiles"][:, :H], actual, seasonal)
 
 
 def _pinball(quantiles: Tensor, actual: Tensor) -> Tensor:
     """Mean over the levels, (N, H)."""
-    levels = torch.tensor(QUANTILE_LEVELS, dtype=actual.dtype)
+    levels = torch.tensor(QUANTILE_LEVELS, dtype=actual.dtype, device=actual.device)
     error = actual.unsqueeze(2) - quantiles
     return torch.maximum(levels * error, (levels - 1) * error).mean(dim=2)
 
 
-def _tensor(readings: Readings) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(readings))
+def _tensor(readings: Readings, model: ForecastingModel) -> Tensor:
+    return _as(torch.from_numpy(np.ascontiguousarray(readings)), model)
+
+
+def _as(tensor: Tensor, model: ForecastingModel) -> Tensor:
+    """A tensor on the model's device."""
+    return tensor.to(model.initial_state(1)["h"].device)

@@ -1,0 +1,100 @@
+"""How far apart the rows of a table are, and what that suggests: which season returns, and how to cut it."""
+
+import calendar
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+MINUTE, HOUR, DAY, WEEK = 60.0, 3600.0, 86400.0, 7 * 86400.0
+LONGEST_SEASON = 288  # a day of 5 minutes; a longer one would be a state of many kilobytes
+LONGEST_SEGMENT = 36
+MONTHS_A_YEAR = 12
+
+
+@dataclass(frozen=True)
+class Interval:
+    """The step of time between two rows: so many seconds, or so many months, which differ in length.
+
+    Exactly one of the two is not 0.
+    """
+
+    seconds: float = 0.0
+    months: int = 0
+
+    def __str__(self) -> str:
+        """As people say it: "15 minutes", "1 month"."""
+        if self.months:
+            count, unit = (self.months // 12, "year") if self.months % 12 == 0 else (self.months, "month")
+            return _plural(count, unit)
+        for size, unit in ((WEEK, "week"), (DAY, "day"), (HOUR, "hour"), (MINUTE, "minute")):
+            if self.seconds % size == 0:
+                return _plural(round(self.seconds / size), unit)
+        return _plural(self.seconds, "second")
+
+    def steps(self, start: datetime, end: datetime) -> float:
+        """How many intervals lie between two times; a whole number where the second fits into the grid of the first."""
+        if not self.months:
+            return (end - start).total_seconds() / self.seconds
+        months = MONTHS_A_YEAR * (end.year - start.year) + end.month - start.month
+        if _within_month(start) != _within_month(end) and not (_is_last_day(start) and _is_last_day(end)):
+            return months / self.months + (end.day - start.day) / 31 / self.months
+        return months / self.months
+
+
+def infer(times: Sequence[datetime]) -> Interval:
+    """The interval of increasing times, of which a few may be missing.
+
+    Raises:
+        ValueError: Fewer than two times.
+    """
+    if len(times) < 2:
+        raise ValueError("an interval needs two times")
+    seconds, _ = Counter((end - start).total_seconds() for start, end in pairwise(times)).most_common(1)[0]
+    is_monthly = len({_within_month(time) for time in times}) == 1 or all(map(_is_last_day, times))
+    if seconds >= 28 * DAY and is_monthly:
+        months, _ = Counter(_months(start, end) for start, end in pairwise(times)).most_common(1)[0]
+        return Interval(months=max(months, 1))
+    return Interval(seconds=seconds)
+
+
+def suggest_season(interval: Interval) -> int:
+    """Readings after which a pattern is likely to return: those of a day, of a week, of a year; 1 where none is."""
+    if interval.months:
+        return MONTHS_A_YEAR // interval.months if MONTHS_A_YEAR % interval.months == 0 else 1
+    if interval.seconds == WEEK:
+        return 52
+    if interval.seconds >= DAY:
+        return 7 if interval.seconds == DAY else 1
+    counts = [_whole(cycle / interval.seconds) for cycle in (DAY, HOUR, MINUTE)]
+    found = next((count for count in counts if count and 1 < count <= LONGEST_SEASON), 1)
+    return 7 * found if interval.seconds > HOUR * 2 and found > 1 else found
+
+
+def suggest_segment(season: int) -> int:
+    """Readings that are one step of the network: a season, or the largest part of it that is not too long."""
+    if season <= LONGEST_SEGMENT:
+        return season if season > 3 else season * (4 // season)
+    parts = [size for size in range(4, 25) if season % size == 0]
+    return max(parts, default=season)
+
+
+def _plural(count: float, unit: str) -> str:
+    return f"{count:g} {unit}" + ("" if count == 1 else "s")
+
+
+def _whole(count: float) -> int:
+    return round(count) if abs(count - round(count)) < 1e-9 else 0
+
+
+def _months(start: datetime, end: datetime) -> int:
+    return MONTHS_A_YEAR * (end.year - start.year) + end.month - start.month
+
+
+def _within_month(time: datetime) -> timedelta:
+    return time - time.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+
+
+def _is_last_day(time: datetime) -> bool:
+    return time.day == calendar.monthrange(time.year, time.month)[1]

@@ -1,0 +1,266 @@
+"""Readings of a user's own: a CSV file with a column of times and columns of readings, checked line by line.
+
+Times may be written in any usual way, cells may be parted by commas, semicolons or tabs. Rows must follow one another
+at equal steps of time, and what does not is refused with its line, or mended in the way that the user has named.
+"""
+
+import csv
+import io
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from dateutil import parser as dates  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+from tqdm import tqdm  # type: ignore[import-untyped]
+
+from training.data.interval import Interval, infer
+from training.data.source import BrokenLineError, DataError, MissingFileError, read_text
+from training.data.table import Table, parse_reading
+
+DELIMITERS = ",;\t"
+SMALLEST_SHARE_OF_A_STEP = 0.02  # clocks drift
+
+Gaps = Literal["refuse", "interpolate", "ignore"]
+Duplicates = Literal["refuse", "first", "last", "mean"]
+
+
+class UnevenTimesError(BrokenLineError):
+    """A line whose time is not one step after that of the line before it."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns of the file are read.
+
+    Args:
+        time: Name of the column of times.
+        targets: Names of the columns of readings; none means all others that hold numbers.
+    """
+
+    time: str
+    targets: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class OwnTable:
+    """A checked table.
+
+    Args:
+        table: One row a step of time.
+        interval: The step.
+        first, last: Times of the first and of the last row.
+        num_filled: Readings that were missing and have been interpolated.
+    """
+
+    table: Table
+    interval: Interval
+    first: datetime
+    last: datetime
+    num_filled: int
+
+
+@dataclass(frozen=True)
+class _Row:
+    line: int
+    time: datetime
+    readings: tuple[float, ...]  # NaN where the cell is empty
+
+
+def read(path: Path, columns: Columns, gaps: Gaps = "refuse", duplicates: Duplicates = "refuse") -> OwnTable:
+    """Read a table.
+
+    Args:
+        path: CSV text in UTF-8 with a header; unpacked if its name ends in .gz.
+        columns: Which of its columns.
+        gaps: What becomes of missing rows and empty cells: an error, a straight line between their neighbours, or, for
+            rows only, nothing: the rows around a weekend count as neighbours.
+        duplicates: What becomes of rows of the same time.
+
+    Raises:
+        MissingFileError: There is no such file.
+        BrokenLineError: A line cannot be used; names the line and what can be done.
+    """
+    if not path.is_file():
+        raise MissingFileError(path)
+    names, rows = _parse(read_text(path), path, columns)
+    if len(rows) < 2:
+        raise DataError(f"{path}: {len(rows)} rows; a forecast needs many")
+    rows = _in_order(rows, path, duplicates)
+    interval = infer([row.time for row in rows])
+    places = np.arange(len(rows)) if gaps == "ignore" else _places(rows, interval, path, gaps)
+    table = np.full((places[-1] + 1, len(names)), np.nan)
+    table[places] = [row.readings for row in rows]
+    _check_cells(rows, names, path, gaps)
+    filled = _interpolated(table)
+    _check_constant(rows, names, filled, path)
+    return OwnTable(
+        Table(names, filled), interval, rows[0].time, rows[-1].time, int(np.isnan(table).sum() - np.isnan(filled).sum())
+    )
+
+
+def _parse(text: str, path: Path, columns: Columns) -> tuple[tuple[str, ...], list[_Row]]:
+    text = text.removeprefix("\ufeff")
+    head = text.split("\n", 1)[0]
+    delimiter = max(DELIMITERS, key=head.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        header = [name.strip() for name in next(reader, [])]
+        names = _choose(header, columns, path)
+        at = [header.index(name) for name in (columns.time, *names)]
+        lines = tqdm(reader, desc=f"reading {path.name}", unit=" lines", leave=False, disable=None, delay=1)
+        rows = [_parse_row(row, len(header), at, path, reader.line_num) for row in lines if any(row)]
+    except csv.Error as error:
+        raise BrokenLineError(path, reader.line_num, f"not CSV ({error})") from error
+    return _numeric(names, rows, columns, path)
+
+
+def _choose(header: list[str], columns: Columns, path: Path) -> tuple[str, ...]:
+    """The columns of readings."""
+    for name in (columns.time, *columns.targets):
+        if name not in header:
+            raise BrokenLineError(path, 1, f"no column {name!r}; there are {', '.join(map(repr, header))}")
+        if header.count(name) > 1:
+            raise BrokenLineError(path, 1, f"{header.count(name)} columns are called {name!r}")
+    others = columns.targets or tuple(name for name in header if name != columns.time)
+    if not others or columns.time in others:
+        raise BrokenLineError(path, 1, "needs a column of readings beside that of the times")
+    return others
+
+
+def _numeric(
+    names: tuple[str, ...], rows: list["_Cells"], columns: Columns, path: Path
+) -> tuple[tuple[str, ...], list[_Row]]:
+    """Cells as numbers; where no column was asked for by name, those without a number in the first row are left out."""
+    kept = [i for i, name in enumerate(names) if columns.targets or not rows or _is_number(rows[0].cells[i])]
+    if not kept:
+        raise BrokenLineError(path, 2, "no column but that of the times holds numbers")
+    found = [_Row(row.line, row.time, tuple(_parse_cell(row.cells[i], path, row.line) for i in kept)) for row in rows]
+    return tuple(names[i] for i in kept), found
+
+
+@dataclass(frozen=True)
+class _Cells:
+    line: int
+    time: datetime
+    cells: tuple[str, ...]
+
+
+def _parse_row(row: list[str], width: int, at: list[int], path: Path, line: int) -> _Cells:
+    if len(row) != width:
+        raise BrokenLineError(path, line, f"{len(row)} cells, the header has {width}")
+    time, *cells = (row[i].strip() for i in at)
+    return _Cells(line, _parse_time(time, path, line), tuple(cells))
+
+
+def _parse_time(text: str, path: Path, line: int) -> datetime:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        try:
+            time = dates.parse(text, default=datetime(2000, 1, 1))  # noqa: DTZ001  # times without a zone stay without
+        except (ValueError, OverflowError) as error:
+            raise BrokenLineError(path, line, f"{text!r} is not a time") from error
+    return time if time.tzinfo is None else time.astimezone(UTC).replace(tzinfo=None)
+
+
+def _parse_cell(cell: str, path: Path, line: int) -> float:
+    return math.nan if cell in {"", "NA", "NaN", "nan", "null"} else parse_reading(cell, path, line)
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell or "0")
+    except ValueError:
+        return False
+    return True
+
+
+def _in_order(rows: list[_Row], path: Path, duplicates: Duplicates) -> list[_Row]:
+    """Rows of increasing times."""
+    kept: list[list[_Row]] = []
+    for row in rows:
+        if not kept or row.time > kept[-1][0].time:
+            kept.append([row])
+            continue
+        before = kept[-1][0]
+        if row.time < before.time:
+            raise UnevenTimesError(path, row.line, f"{row.time} is before {before.time} of line {before.line}: sort it")
+        if duplicates == "refuse":
+            raise UnevenTimesError(
+                path,
+                row.line,
+                f"{row.time} is also the time of line {before.line}: --duplicates first, last or mean keeps one",
+            )
+        kept[-1].append(row)
+    return [_one_of(group, duplicates) for group in kept]
+
+
+def _one_of(group: list[_Row], duplicates: Duplicates) -> _Row:
+    if duplicates == "mean" and len(group) > 1:
+        mean = np.nanmean([row.readings for row in group], axis=0)
+        return _Row(group[0].line, group[0].time, tuple(mean.tolist()))
+    return group[-1 if duplicates == "last" else 0]
+
+
+def _places(rows: list[_Row], interval: Interval, path: Path, gaps: Gaps) -> NDArray[np.int64]:
+    """The place of each row on the grid of times, from 0."""
+    places = [0]
+    for before, row in itertools.pairwise(rows):
+        steps = interval.steps(before.time, row.time)
+        whole = round(steps)
+        if whole < 1 or abs(steps - whole) > SMALLEST_SHARE_OF_A_STEP:
+            raise UnevenTimesError(
+                path,
+                row.line,
+                f"{row.time} is {steps:.3g} steps of {interval} after line {before.line}: rows must be evenly spaced, "
+                "or --gaps ignore takes them as they come",
+            )
+        if whole > 1 and gaps == "refuse":
+            raise UnevenTimesError(
+                path,
+                row.line,
+                f"{whole - 1} of the rows every {interval} are missing between {before.time} of line {before.line} and "
+                f"{row.time}: --gaps interpolate fills them in, --gaps ignore takes the rows as they come",
+            )
+        places.append(places[-1] + whole)
+    return np.array(places)
+
+
+def _check_cells(rows: Sequence[_Row], names: tuple[str, ...], path: Path, gaps: Gaps) -> None:
+    if gaps == "interpolate":
+        return
+    for column, name in enumerate(names):
+        has_begun = False
+        for row in rows:
+            is_empty = math.isnan(row.readings[column])
+            if is_empty and has_begun:
+                raise BrokenLineError(path, row.line, f"no reading of {name!r}: --gaps interpolate fills it in")
+            has_begun |= not is_empty
+
+
+def _interpolated(table: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Straight lines between neighbours; what lies before a channel's first reading stays NaN."""
+    filled = table.copy()
+    places = np.arange(len(table))
+    for column in filled.T:
+        is_there = ~np.isnan(column)
+        if is_there.any():
+            inside = places >= is_there.argmax()
+            column[inside] = np.interp(places[inside], places[is_there], column[is_there])
+    return filled
+
+
+def _check_constant(rows: Sequence[_Row], names: tuple[str, ...], table: NDArray[np.float64], path: Path) -> None:
+    for name, column in zip(names, table.T, strict=True):
+        there = column[~np.isnan(column)]
+        if len(there) < 2 or np.ptp(there) == 0:
+            what = f"every reading of {name!r} is {there[0]:g}" if len(there) else f"{name!r} has no readings"
+            raise BrokenLineError(
+                path, rows[0].line, f"{what}, to line {rows[-1].line}: nothing to forecast, leave it out by --target"
+            )

@@ -1,0 +1,89 @@
+"""Readings of several channels at equal steps of time, and the scale on which their forecasts' errors are measured."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.data.source import BrokenLineError
+
+
+@dataclass(frozen=True)
+class Table:
+    """Readings of several channels, one row a step of time.
+
+    Args:
+        channels: Name of each column.
+        readings: float64 (rows, channels), in the units of the file; NaN before the first reading of a channel.
+    """
+
+    channels: tuple[str, ...]
+    readings: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Scaler:
+    """The standardisation that published errors are measured on: z = (x - mean) / deviation, by channel.
+
+    Args:
+        mean: Of the training rows, float64 (channels,).
+        deviation: Standard deviation of the training rows (not Bessel's), float64 (channels,).
+    """
+
+    mean: NDArray[np.float64]
+    deviation: NDArray[np.float64]
+
+    def standardize(self, readings: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Readings (rows, channels) on the scale of the errors."""
+        return (readings - self.mean) / self.deviation
+
+
+def fit_scaler(train: NDArray[np.float64]) -> Scaler:
+    """Mean and deviation of the training rows (rows, channels); a channel that never changes gets the deviation 1."""
+    deviation = np.nanstd(train, axis=0)
+    return Scaler(np.nanmean(train, axis=0), np.where(deviation > 0, deviation, 1.0))
+
+
+def level_and_scale(readings: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and mean absolute deviation of each channel of (rows, channels)."""
+    center = np.nanmean(readings, axis=0)
+    return center, np.nanmean(np.abs(readings - center), axis=0)
+
+
+def parse(text: str, path: Path) -> Table:
+    """Read CSV text: a header that starts with "date", then a time and one number a channel on each line.
+
+    Raises:
+        BrokenLineError: The header, the number of columns or a number is wrong; names `path` and the line.
+    """
+    lines = text.splitlines()
+    header = lines[0].split(",") if lines else []
+    if len(header) < 2 or header[0] != "date":
+        raise BrokenLineError(path, 1, "expected a header: date, then one name a channel")
+    channels = tuple(header[1:])
+    rows = [_parse_row(line, len(channels), path, number) for number, line in enumerate(lines[1:], start=2)]
+    return Table(channels, np.array(rows, dtype=np.float64).reshape(len(rows), len(channels)))
+
+
+def _parse_row(line: str, width: int, path: Path, number: int) -> list[float]:
+    cells = line.split(",")[1:]
+    if len(cells) != width:
+        raise BrokenLineError(path, number, f"{len(cells)} readings, expected {width}")
+    return [parse_reading(cell, path, number) for cell in cells]
+
+
+def parse_reading(cell: str, path: Path, number: int) -> float:
+    """A finite number.
+
+    Raises:
+        BrokenLineError: It is none; names `path` and the line `number`.
+    """
+    try:
+        reading = float(cell)
+    except ValueError as error:
+        raise BrokenLineError(path, number, f"{cell!r} is not a number") from error
+    if not math.isfinite(reading):
+        raise BrokenLineError(path, number, f"{cell!r} is not a finite number")
+    return reading

@@ -1,0 +1,148 @@
+"""A forecaster of a user's own CSV: the file decides the step of time, season, segment, sizes and the backtest."""
+
+import argparse
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.data import own_table
+from training.data.interval import suggest_season, suggest_segment
+from training.data.own_table import Columns, OwnTable
+from training.data.series import last_part
+from training.data.source import DataError
+from training.data.table import level_and_scale
+from training.settings import SettingsError
+
+FEW_READINGS, MANY_READINGS = 5_000, 100_000
+LONGEST_WINDOW = 30  # segments
+DRIFT = 0.5  # mean absolute deviations between the halves of a channel, from which it has no typical level
+
+
+def add_options(own: argparse._ArgumentGroup) -> None:
+    """The options."""
+    own.add_argument(
+        "--csv", type=Path, metavar="FILE", help="CSV with a header, times in one column, numbers in others"
+    )
+    own.add_argument("--time", metavar="COLUMN", help="column of times; rows at equal steps, oldest first")
+    own.add_argument(
+        "--target", action="append", default=[], metavar="COLUMN", help="column to forecast; may be repeated"
+    )
+    own.add_argument("--horizon", type=int, metavar="N", help="readings ahead to forecast; default: a season")
+    own.add_argument("--season", type=int, metavar="N", help="readings after which a pattern returns; default: by time")
+    own.add_argument("--segment", type=int, metavar="N", help="readings that are one step of the network")
+    own.add_argument(
+        "--gaps",
+        choices=("refuse", "interpolate", "ignore"),
+        default="refuse",
+        help="missing rows: an error, a straight line, or as if time had not passed; default: refuse",
+    )
+    own.add_argument(
+        "--duplicates", choices=("refuse", "first", "last", "mean"), default="refuse", help="rows of one time"
+    )
+
+
+def choose(options: argparse.Namespace) -> dict[str, Any]:
+    """The settings that the file suggests; see `training.own.choose`."""
+    if options.csv is None:
+        if options.time or options.target or options.season or options.segment or options.horizon:
+            raise SettingsError("--time, --target, --season, --segment and --horizon are about the file of --csv")
+        return {}
+    if options.time is None:
+        raise SettingsError("--csv needs --time, the name of its column of times")
+    found = own_table.read(options.csv, Columns(options.time, tuple(options.target)), options.gaps, options.duplicates)
+    season, segment = _cut(found, options)
+    horizon = options.horizon or max(season, segment)
+    train = last_part(len(found.table.readings), horizon)["train"]
+    _check_length(options.csv, len(found.table.readings), len(train), season, segment, horizon)
+    print(_describe(options.csv, found, season, segment, horizon, len(train)))
+    return {
+        "data": {
+            "own": {
+                "path": str(options.csv),
+                "sha256": hashlib.sha256(options.csv.read_bytes()).hexdigest(),
+                "time": options.time,
+                "targets": found.table.channels,
+                "gaps": options.gaps,
+                "duplicates": options.duplicates,
+                "interval": str(found.interval),
+                "horizon": horizon,
+                "naive_season": season,
+            },
+            "choice_stride": max(1, (len(found.table.readings) - len(train)) // 200),
+        },
+        **_sizes(found.table.readings[: len(train)], season, segment, horizon),
+    }
+
+
+def _cut(found: OwnTable, options: argparse.Namespace) -> tuple[int, int]:
+    """Season and segment: as asked for, else as the step of time suggests and the length of the table allows."""
+    num_rows = len(found.table.readings)
+    season = options.season or suggest_season(found.interval)
+    if not options.season and 4 * season > num_rows:
+        print(f"{num_rows} rows are too few for a season of {season}: taken as without one")
+        season = 1
+    segment = options.segment or suggest_segment(season)
+    return max(season, 1), segment
+
+
+def _check_length(path: Path, num_rows: int, num_train: int, season: int, segment: int, horizon: int) -> None:
+    needed = 2 * max(season, 2 * segment) + horizon
+    if num_train < needed:
+        raise DataError(
+            f"{path}, line {num_rows + 1}: too short, {num_train} rows to train on before the last "
+            f"{num_rows - num_train} for the backtest; a season of {season} and a horizon of {horizon} need {needed}: "
+            "give more rows, or a smaller --season or --horizon"
+        )
+
+
+def _sizes(train: NDArray[np.float64], season: int, segment: int, horizon: int) -> dict[str, Any]:
+    """Model, windows and loop by how much there is to learn from."""
+    num_readings = int((~np.isnan(train)).sum())
+    cycle = season if season % segment == 0 else season * segment
+    per_season = max(cycle // segment, 1)
+    past = min(max(2 * per_season, 4), LONGEST_WINDOW)
+    is_small = num_readings < FEW_READINGS
+    has_channels = train.shape[1] > 1 and not np.isnan(train).any()
+    return {
+        "model": {
+            "segment": segment,
+            "season": cycle,
+            "max_segments": min(-(-horizon // segment), 64),
+            "embedding_size": 64 if is_small else 128,
+            "hidden_size": 64 if is_small else 128 if num_readings < MANY_READINGS else 256,
+        },
+        "windows": {
+            "rows": 64 if is_small else 128,
+            "batches": 50 if is_small else 100,
+            "short_segments": past,
+            "long_segments": min(4 * past, LONGEST_WINDOW),
+            "least_known": min(horizon, segment),
+            "mixed_share": 0.5 if has_channels else 0.0,
+            "blended_share": 0.5,
+            "blend_cycle": cycle,
+            "known_share": 0.0 if _drifts(train) else 0.7,
+        },
+        "loop": {"epochs": 10, "patience": 4},
+    }
+
+
+def _drifts(train: NDArray[np.float64]) -> bool:
+    """Whether the halves of a channel differ so much that its mean is no typical level."""
+    half = len(train) // 2
+    _, scale = level_and_scale(train)
+    (early, _), (late, _) = (level_and_scale(part) for part in (train[:half], train[half:]))
+    return bool((np.abs(late - early) > DRIFT * scale).any())
+
+
+def _describe(path: Path, found: OwnTable, season: int, segment: int, horizon: int, num_train: int) -> str:
+    num_rows = len(found.table.readings)
+    filled = f", {found.num_filled} readings filled in" if found.num_filled else ""
+    return (
+        f"{path}: {num_rows} rows, one every {found.interval}, {found.first} to {found.last}{filled}\n"
+        f"channels: {', '.join(found.table.channels)}\n"
+        f"season {season}, segments of {segment}, horizon {horizon}; "
+        f"{num_train} rows to train on, the last {num_rows - num_train} for the backtest"
+    )

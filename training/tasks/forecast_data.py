@@ -1,0 +1,82 @@
+"""The data sets that a forecaster can be trained on: published ones by name, or a CSV file of a user's own."""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Literal
+
+from pydantic import Field
+
+from training.data import etth1, ettm1, exchange, illness, m4_hourly, own_table
+from training.data.own_table import Columns, Duplicates, Gaps
+from training.data.series import Protocol, Series, last_part
+from training.data.source import DataSource
+from training.settings import Section
+
+PUBLISHED: dict[str, ModuleType] = {
+    "etth1": etth1,
+    "ettm1": ettm1,
+    "exchange": exchange,
+    "illness": illness,
+    "m4_hourly": m4_hourly,
+}
+
+
+class OwnFile(Section):
+    """A CSV file, and what of it is forecast."""
+
+    path: str
+    sha256: str
+    time: str = Field(description="column of times")
+    targets: tuple[str, ...] = Field(min_length=1, description="columns of readings")
+    gaps: Gaps = "refuse"
+    duplicates: Duplicates = "refuse"
+    interval: str = Field(description="step of time between two rows")
+    horizon: int = Field(ge=1, description="readings ahead that the figures are of")
+    naive_season: int = Field(ge=1, description="the seasonal naive forecast repeats so many readings")
+
+
+class DataSettings(Section):
+    """What is forecast."""
+
+    name: Literal["etth1", "ettm1", "exchange", "illness", "m4_hourly"] = "etth1"
+    own: OwnFile | None = Field(default=None, description="a file of one's own, instead of a published data set")
+    choice_stride: int = Field(default=8, ge=1, description="every so many origins of the dev split choose the epoch")
+
+
+def load(data: DataSettings) -> Series:
+    """The data set that is named.
+
+    Raises:
+        DataError: It is missing, not the published one, or a line of it cannot be used.
+    """
+    if data.own is not None:
+        return _load_own(data.own)
+    read: Callable[[], Series] = PUBLISHED[data.name].series
+    return read()
+
+
+def source_of(data: DataSettings) -> DataSource:
+    """Where it comes from."""
+    if data.own is not None:
+        name = Path(data.own.path).name
+        return DataSource(name, f"file:{name}", data.own.sha256, licence="that of its owner", citation="")
+    source: DataSource = PUBLISHED[data.name].SOURCE
+    return source
+
+
+def channels_of(data: DataSettings) -> tuple[str, ...]:
+    """Names of the channels."""
+    found: tuple[str, ...] = data.own.targets if data.own is not None else PUBLISHED[data.name].CHANNELS
+    return found
+
+
+def interval_of(data: DataSettings) -> str:
+    """Step of time between two readings, as people say it."""
+    return data.own.interval if data.own is not None else str(PUBLISHED[data.name].INTERVAL)
+
+
+def _load_own(own: OwnFile) -> Series:
+    found = own_table.read(Path(own.path), Columns(own.time, own.targets), own.gaps, own.duplicates)
+    protocol = Protocol(look_back=None, horizons=(own.horizon,), naive_season=own.naive_season)
+    return Series(found.table, last_part(len(found.table.readings), own.horizon), protocol)

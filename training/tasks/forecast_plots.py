@@ -1,0 +1,98 @@
+"""Pictures of a forecaster: fans over what came, and how well its quantiles are calibrated."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from training.data.series import Series
+from training.models.forecasting import QUANTILE_LEVELS, ForecastingModel
+from training.tasks.forecast_errors import Readings
+
+MAX_CHANNELS = 8
+FANS = 2  # a channel
+BANDS = ((0.1, 0.9, 0.2), (0.25, 0.75, 0.3))  # from, to, opacity
+
+
+def draw_backtest(path: Path, model: ForecastingModel, series: Series, rows: range, H: int) -> None:
+    """Draw forecasts of the last readings of a split over what came, beside the seasonal naive forecast.
+
+    Args:
+        path: Picture to write.
+        model: Forecasts each channel from everything before.
+        series: What is forecast, in its own units.
+        rows: Of the split.
+        H: Readings ahead.
+    """
+    names = series.table.channels[:MAX_CHANNELS]
+    origins = sorted({max(rows.stop - (i + 1) * H, rows.start) for i in range(FANS)})
+    figure = Figure(figsize=(10, 2.6 * len(names)), layout="constrained")
+    axes = figure.subplots(len(names), 1, squeeze=False, sharex=True)[:, 0]
+    for column, (axis, name) in enumerate(zip(axes, names, strict=True)):
+        readings = series.table.readings[:, column]
+        shown = np.arange(max(origins[0] - 2 * H, 0), origins[-1] + H)
+        axis.plot(shown, readings[shown], color="black", linewidth=1, label="what came")
+        for origin in origins:
+            _draw_fan(axis, forecast_from(model, readings[:origin], name, H), origin, is_first=origin == origins[0])
+            season = readings[origin - series.protocol.naive_season : origin]
+            naive = np.resize(season, H)
+            axis.plot(
+                np.arange(origin, origin + H),
+                naive,
+                color="tab:orange",
+                linestyle=":",
+                linewidth=1,
+                label="seasonal naive" if origin == origins[0] else None,
+            )
+        axis.set(ylabel=name)
+    axes[0].legend(loc="upper left", fontsize="small")
+    axes[-1].set(xlabel=f"row, one every {model.interval}")
+    figure.suptitle(f"Forecasts of {H} readings, with bands of 80 and 50 %")
+    figure.savefig(path, dpi=110)
+
+
+def forecast_from(model: ForecastingModel, past: Readings, name: str, H: int) -> dict[str, Readings]:
+    """Mean (H,) and quantiles (H, Q) after all readings of one channel."""
+    S = model.rhythm.segment
+    past = past[~np.isnan(past)]
+    device = model.positions.device
+    x = torch.from_numpy(past[: len(past) - len(past) % S].reshape(1, -1, S)).to(device)
+    state = model.initial_state(1)
+    if name in model.channels:
+        at = model.channels.index(name)
+        state |= {"center": model.centers[at].view(1, 1), "unit": model.units[at].view(1, 1)}
+    if x.shape[1]:
+        _, state = model.unroll(x, state)
+    partial = torch.zeros(1, S, dtype=torch.float64, device=device)
+    filled = len(past) % S
+    partial[0, :filled] = torch.from_numpy(past[len(past) - filled :])
+    forecast = model.forecast(state, partial, torch.tensor([filled], device=device), -(-H // S))
+    return {kind: values[0, :H].cpu().numpy() for kind, values in forecast.items()}
+
+
+def _draw_fan(axis: Axes, forecast: Mapping[str, Readings], origin: int, *, is_first: bool) -> None:
+    rows = np.arange(origin, origin + len(forecast["mean"]))
+    axis.plot(rows, forecast["mean"], color="tab:blue", linewidth=1.2, label="forecast" if is_first else None)
+    for low, high, opacity in BANDS:
+        below, above = (forecast["quantiles"][:, QUANTILE_LEVELS.index(level)] for level in (low, high))
+        axis.fill_between(rows, below, above, color="tab:blue", alpha=opacity, linewidth=0)
+
+
+def draw_calibration(path: Path, calibration: Mapping[float, float], H: int) -> None:
+    """Draw the share of readings at or below each quantile over its level; the diagonal is right."""
+    figure = Figure(figsize=(4.5, 4.5), layout="constrained")
+    axis = figure.subplots()
+    axis.plot([0, 1], [0, 1], color="black", linewidth=0.8, label="calibrated")
+    axis.plot(list(calibration), list(calibration.values()), marker=".", label="this model")
+    axis.set(
+        title=f"Quantiles of forecasts up to {H} readings ahead",
+        xlabel="level of the quantile",
+        ylabel="share of readings at or below it",
+        xlim=(0, 1),
+        ylim=(0, 1),
+    )
+    axis.legend()
+    figure.savefig(path, dpi=110)

@@ -1,0 +1,174 @@
+"""Which windows of the training rows a forecaster learns from: of random mixtures, asked at random readings.
+
+A stream may start at any row and be asked at any reading, so starts, whole segments and pending readings are random.
+Mixing channels, and seasons, which are few, into new ones keeps the model from learning these by heart.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor
+
+from training.data.table import level_and_scale
+from training.settings import Section
+
+Batch = dict[str, Tensor]
+Rows = NDArray[np.int64]
+Readings = NDArray[np.float64]
+
+
+class WindowSettings(Section):
+    """Which windows of the training rows are drawn."""
+
+    rows: int = Field(default=256, ge=1, description="windows a batch")
+    batches: int = Field(default=200, ge=1, description="batches an epoch")
+    short_segments: int = Field(default=4, ge=1, description="segments of a short window")
+    long_segments: int = Field(default=30, ge=1, description="segments of a long window")
+    long_share: float = Field(default=0.5, ge=0, le=1, description="share of batches with long windows")
+    origins: int = Field(default=2, ge=1, description="forecasts a window, the last one at its end")
+    fresh_share: float = Field(default=0.03, ge=0, le=1, description="share of origins within the very first segment")
+    whole_share: float = Field(default=0.4, ge=0, le=1, description="share of origins without pending readings")
+    mixed_share: float = Field(default=0.7, ge=0, le=1, description="share of windows of random mixtures of channels")
+    blended_share: float = Field(default=0.5, ge=0, le=1, description="share of windows that are sums of two others'")
+    blend_cycle: int = Field(default=168, ge=1, description="two windows add up if a multiple of so many rows apart")
+    known_share: float = Field(
+        default=0.7, ge=0, le=1, description="share of windows whose typical level and scale the model is told"
+    )
+    least_known: int = Field(default=96, ge=1, description="readings known after the window's end")
+
+
+class Shape(NamedTuple):
+    """Of a window.
+
+    Args:
+        segment: S, readings in a segment.
+        past: T, whole segments before the last origin.
+        future: Segments that may be forecast from it.
+    """
+
+    segment: int
+    past: int
+    future: int
+
+    @property
+    def length(self) -> int:
+        """Readings of the window and all that follows; the segment in which an origin lies is one more."""
+        return (self.past + 1 + self.future) * self.segment
+
+
+def draw_windows(
+    readings: Readings, segment: int, max_segments: int, windows: WindowSettings, rng: np.random.Generator
+) -> Batch:
+    """Random windows, each with random origins.
+
+    Args:
+        readings: Training rows on the scale of the errors, (rows, channels); NaN before the first one of a channel.
+        segment: S, readings in a segment.
+        max_segments: Of the longest horizon.
+        windows: How to draw.
+        rng: Chance.
+
+    Returns:
+        readings: Window and all that follows up to the longest horizon, float64 (N, (T + 1 + max_segments) * S).
+        known: How many of these lie within the training rows, int64 (N,).
+        ends: Whole segments before each origin, int64 (N, E).
+        filled: Pending readings at each origin, int64 (N, E).
+        center, unit: Typical level and scale, float64 (N, 1); the scale is 0 where the model is not told.
+    """
+    begins = np.asarray((~np.isnan(readings)).argmax(axis=0))
+    shape = Shape(segment, _draw_past(readings, begins, segment, windows, rng), max_segments)
+    N, last_start = windows.rows, len(readings) - shape.past * segment - windows.least_known
+    weights = _draw_channels(N, readings.shape[1], windows.mixed_share, rng)
+    starts = _draw_starts(np.where(weights != 0, begins, 0).max(axis=1), last_start, rng)
+    rows = _read_windows(readings, starts, shape.length, weights)
+    center, unit = _level_and_scale(readings, weights)
+    latest = starts
+    if windows.blended_share > 0:
+        # Two windows at the same hour of the week add up to one that was never seen, and is as likely.
+        is_blended = rng.random(N) < windows.blended_share
+        other_weights = _draw_channels(N, readings.shape[1], float(windows.mixed_share > 0), rng)
+        others = _draw_others(starts, begins.max(), last_start, windows.blend_cycle, rng)
+        other_rows = _read_windows(readings, others, shape.length, other_weights)
+        other_center, other_unit = _level_and_scale(readings, other_weights)
+        rows = np.where(is_blended[:, None], (rows + other_rows) / np.sqrt(2), rows)
+        center = np.where(is_blended, (center + other_center) / np.sqrt(2), center)
+        unit = np.where(is_blended, np.sqrt((unit**2 + other_unit**2) / 2), unit)
+        latest = np.where(is_blended, np.maximum(starts, others), starts)
+    is_told = rng.random(N) < windows.known_share
+    ends, filled = _draw_origins(N, shape, windows, rng)
+    return {
+        "readings": torch.from_numpy(rows),
+        "known": torch.from_numpy(len(readings) - latest),
+        "ends": torch.from_numpy(ends),
+        "filled": torch.from_numpy(filled),
+        "center": torch.from_numpy(np.where(is_told, center, 0.0)[:, None]),
+        "unit": torch.from_numpy(np.where(is_told, unit, 0.0)[:, None]),
+    }
+
+
+def _draw_past(
+    readings: Readings, begins: Rows, segment: int, windows: WindowSettings, rng: np.random.Generator
+) -> int:
+    """T, as many segments as there are at most."""
+    T = windows.long_segments if rng.random() < windows.long_share else windows.short_segments
+    most = (len(readings) - int(begins.max()) - windows.least_known - 1) // segment
+    return max(min(T, most), 1)
+
+
+def _draw_starts(first: Rows, last_start: int, rng: np.random.Generator) -> Rows:
+    return np.asarray(first + (rng.random(len(first)) * np.maximum(last_start - first, 1)).astype(np.int64))
+
+
+def _draw_others(starts: Rows, first: int, last_start: int, cycle: int, rng: np.random.Generator) -> Rows:
+    """Starts at the same place of the cycle, from `first` to before `last_start`."""
+    lowest = first + (starts - first) % cycle
+    num_places = np.maximum((last_start - lowest + cycle - 1) // cycle, 1)
+    return np.asarray(np.minimum(lowest + cycle * rng.integers(num_places), np.maximum(last_start - 1, starts)))
+
+
+def _read_windows(readings: Readings, starts: Rows, length: int, weights: Readings) -> Readings:
+    """Weighted sums of the channels from each start on, (N, length); the last row is repeated behind the end."""
+    index = np.minimum(starts[:, None] + np.arange(length), len(readings) - 1)
+    is_single = _is_single(weights)
+    rows = np.empty((len(starts), length))
+    channel = weights.argmax(axis=1)
+    rows[is_single] = readings[index[is_single], channel[is_single, None]]
+    rows[~is_single] = np.einsum("ntc,nc->nt", readings[index[~is_single]], weights[~is_single])
+    return rows
+
+
+def _level_and_scale(readings: Readings, weights: Readings) -> tuple[Readings, Readings]:
+    """Typical level and scale of each mixture of channels, (N,)."""
+    is_single = _is_single(weights)
+    channel = weights.argmax(axis=1)
+    center, unit = (values[channel] for values in level_and_scale(readings))
+    if not is_single.all():
+        center[~is_single], unit[~is_single] = level_and_scale(readings @ weights[~is_single].T)
+    return center, unit
+
+
+def _draw_channels(N: int, channels: int, mixed_share: float, rng: np.random.Generator) -> Readings:
+    """Weights of the channels (N, channels): one of them, or a mixture of about half of them with norm 1."""
+    single = np.eye(channels)[rng.integers(channels, size=N)]
+    mixture = rng.normal(size=(N, channels)) * (rng.random((N, channels)) < 0.5)
+    norm = np.linalg.norm(mixture, axis=1, keepdims=True)
+    is_mixed = (rng.random((N, 1)) < mixed_share) & (norm > 0)
+    return np.where(is_mixed, mixture / np.where(norm > 0, norm, 1.0), single)
+
+
+def _is_single(weights: Readings) -> NDArray[np.bool_]:
+    """Which rows are one channel as it is."""
+    return np.asarray(weights.max(axis=1) == 1.0)
+
+
+def _draw_origins(N: int, shape: Shape, windows: WindowSettings, rng: np.random.Generator) -> tuple[Rows, Rows]:
+    """Whole segments and pending readings of each origin, (N, E); a fresh stream has at least 2 readings."""
+    size, S = (N, windows.origins), shape.segment
+    ends = rng.integers(1, shape.past + 1, size=size)
+    ends[:, 0] = shape.past
+    filled = np.where(rng.random(size) < windows.whole_share, 0, rng.integers(S, size=size))
+    is_fresh = (rng.random(size) < windows.fresh_share) & (S > 2)
+    return np.where(is_fresh, 0, ends), np.where(is_fresh, rng.integers(min(2, S - 1), S, size=size), filled)

@@ -10,7 +10,7 @@ from typing import Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from training.models.streaming import StreamingModel, Tensors
+from training.models.streaming import StagedModel, StreamingModel, Tensors
 
 NO_TOKEN = -1
 
@@ -47,6 +47,42 @@ class UnrolledGraph(nn.Module):
         outputs, next_state = model.unroll(x, dict(zip(self.reads, state, strict=True)))
         writes = [tensor.name for tensor in model.state] if self.writes is None else self.writes
         return (*(outputs[name] for name in self.output_names), *(next_state[name] for name in writes))
+
+
+class StageGraph(nn.Module):
+    """One stage of a model whose passes are stages of their own: x (N, T, ...) to what it answers and its next state.
+
+    Args:
+        model: A `StagedModel`.
+        stage: Name of the stage.
+        carried: Names of the state tensors of that stage, in order.
+        output: Name of what the stage answers.
+    """
+
+    def __init__(self, model: nn.Module, stage: str, carried: Sequence[str], output: str = "features") -> None:
+        super().__init__()
+        self.model = model
+        self.stage = stage
+        self.carried = carried
+        self.output = output
+
+    def forward(self, x: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        """The answer, then the state tensors."""
+        return self.take({"x": x}, state)
+
+    def take(self, inputs: Tensors, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Named inputs through the stage."""
+        model = cast(StagedModel, self.model)
+        outputs, next_state = model.unroll_stage(self.stage, inputs, dict(zip(self.carried, state, strict=True)))
+        return (outputs[self.output], *(next_state[name] for name in self.carried))
+
+
+class SpeltStageGraph(StageGraph):
+    """The same of a stage that reads words beside what their characters were made into."""
+
+    def forward(self, x: Tensor, characters: Tensor, *state: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
+        """Words x int64 (N, T) and characters (N, T, C) to the answer, then the state tensors."""
+        return self.take({"x": x, "characters": characters}, state)
 
 
 class DecodeStep(nn.Module):

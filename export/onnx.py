@@ -102,7 +102,7 @@ def _trace(graph: nn.Module, batch_axes: Mapping[str, int], inputs: Arrays, stat
             input_names=[*inputs, *state],
             dynamic_shapes={
                 **{name: {axis: N} for name, axis in batch_axes.items()},
-                "state": tuple({state_axes[name]: N} for name in state),
+                **({"state": tuple({state_axes[name]: N} for name in state)} if state else {}),
             },
             custom_translation_table=TRANSLATION,
         )

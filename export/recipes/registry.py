@@ -10,9 +10,9 @@ from export.stages import Sizes, StagePlan
 from service.bundle.manifest import MAX_RUNG
 
 # Each is a module of this package with a `RECIPE`, imported when it is asked for.
-RECIPES = ("sentiment", "generation", "forecasting", "music")
+RECIPES = ("sentiment", "generation", "forecasting", "music", "tagging")
 # Tasks whose recipes stand in the module of their kind.
-VARIANTS = {"chorales": "music", "folk": "music"}
+VARIANTS = {"chorales": "music", "folk": "music", "sentiment-bidirectional": "sentiment", "entities": "tagging"}
 
 
 def recipe(task: str) -> Recipe:

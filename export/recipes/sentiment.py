@@ -1,4 +1,4 @@
-"""Sentiment: one stage that reads words."""
+"""Sentiment: one stage that reads words, or one for each direction of each layer and a head."""
 
 from pathlib import Path
 from typing import cast
@@ -6,19 +6,20 @@ from typing import cast
 import numpy as np
 from torch import nn
 
-from export.graphs import UnrolledGraph
+from export.graphs import StageGraph, UnrolledGraph
 from export.recipes.recipe import Recipe, Stages
-from export.recipes.texts import TEXT_SIZES, draw_ids
+from export.recipes.texts import TEXT_SIZES, draw_features, draw_ids
 from export.stages import Arrays, Sizes, StagePlan, spec, state_names
 from service.bundle.manifest import Bundle, SentimentTask, Stage
+from training.models.bidirectional_sentiment import HEAD, BidirectionalSentimentModel
 from training.models.sentiment import CLASSES
 
 
 class SentimentRecipe(Recipe):
     """A classifier of texts."""
 
-    purpose = "Says after every word whether an English sentence about a film is negative or positive."
-    pattern = "many to one, after every word"
+    purpose = "Says whether an English sentence about a film is negative or positive."
+    pattern = "many to one"
     endpoint = "`/sentiment`, sessions"
     headline = ("accuracy",)
 
@@ -45,7 +46,42 @@ class SentimentRecipe(Recipe):
         return SentimentTask(labels=CLASSES)
 
     def draw(self, bundle: Bundle, stage: Stage, rng: np.random.Generator, N: int, T: int) -> Arrays:
-        return draw_ids(bundle, rng, N, T)
+        (x,) = stage.inputs
+        return draw_ids(bundle, rng, N, T) if x.dtype == "int64" else {"x": draw_features(rng, N, T, int(x.shape[-1]))}
+
+
+class BidirectionalSentimentRecipe(SentimentRecipe):
+    """A classifier of whole texts."""
+
+    def cell(self, model: nn.Module) -> str:
+        return "lstm"
+
+    def stages(self, model: nn.Module, sizes: dict[str, Sizes]) -> Stages:
+        classifier = cast(BidirectionalSentimentModel, model)
+        return tuple(self._stage(classifier, name, sizes.get(name, TEXT_SIZES)) for name in classifier.stages)
+
+    def _stage(self, model: BidirectionalSentimentModel, name: str, sizes: Sizes) -> StagePlan:
+        V, H = model.embedding.num_embeddings, model.settings.hidden_size
+        is_head, reads_words = name == HEAD, name.endswith("1")
+        prefix = "pool" if is_head else name
+        carried = tuple(tensor for tensor in state_names(model) if tensor.startswith(f"{prefix}_"))
+        output = (
+            spec("logits", "float32", "N", "T", len(CLASSES)) if is_head else spec("features", "float32", "N", "T", H)
+        )
+        return StagePlan(
+            name=name,
+            sizes=sizes,
+            inputs=(spec("x", "int64", "N", "T") if reads_words else spec("x", "float32", "N", "T", 2 * H),),
+            outputs=(output,),
+            reads=carried,
+            writes=carried,
+            build=lambda _: StageGraph(model, name, carried, output.name),
+            draw=lambda rng, N, T: {
+                "x": rng.integers(V, size=(N, T)) if reads_words else draw_features(rng, N, T, 2 * H)
+            },
+            direction="backward" if name.startswith("backward") else "forward",
+        )
 
 
 RECIPE = SentimentRecipe()
+VARIANTS = {"sentiment-bidirectional": BidirectionalSentimentRecipe()}

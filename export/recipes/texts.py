@@ -3,7 +3,7 @@
 import numpy as np
 from tokenizers import Tokenizer
 
-from export.stages import Arrays, Sizes
+from export.stages import Array, Arrays, Sizes
 from service.bundle.manifest import Bundle
 
 # Each call costs a hop to the engine's thread, which is more than the graph itself where few rows wait: texts have
@@ -19,8 +19,13 @@ def draw_ids(bundle: Bundle, rng: np.random.Generator, N: int, T: int) -> Arrays
 def num_tokens(bundle: Bundle) -> int:
     """V, how many tokens a bundle for texts reads: characters, or the words of its tokenizer."""
     characters = getattr(bundle.manifest.task, "characters", None)
-    return len(characters) if characters is not None else _num_words(bundle)
+    return len(characters) if characters is not None else num_words(bundle)
 
 
-def _num_words(bundle: Bundle) -> int:
+def num_words(bundle: Bundle) -> int:
     return int(Tokenizer.from_file(str(bundle.file("tokenizer.json"))).get_vocab_size())
+
+
+def draw_features(rng: np.random.Generator, N: int, T: int, C: int) -> Array:
+    """Hidden states of a layer below, float32 (N, T, C)."""
+    return rng.uniform(-1, 1, size=(N, T, C)).astype(np.float32)

@@ -162,7 +162,27 @@ class MusicTask(Part):
     frames_per_bar: int = Field(ge=1)
 
 
-Task = Annotated[SentimentTask | GenerationTask | ForecastingTask | MusicTask, Field(discriminator="kind")]
+class TaggingTask(Part):
+    """Words in, a tag for each out.
+
+    Attributes:
+        tags: The tags, in the order of the logits.
+        scheme: Each tag stands for itself, or they are BIO tags, which mark entities of several words.
+        characters: What words are spelt with; the id 0 is any other character, and these have 1, 2, ...
+        longest_word: Of a longer word, only so many characters are read: half at its beginning, half at its end.
+    """
+
+    kind: Literal["tagging"] = "tagging"
+    tags: tuple[str, ...] = Field(min_length=1)
+    scheme: Literal["words", "bio"]
+    characters: tuple[str, ...]
+    longest_word: int = Field(ge=2, multiple_of=2)
+    tokenizer: FileName = "tokenizer.json"
+
+
+Task = Annotated[
+    SentimentTask | GenerationTask | ForecastingTask | MusicTask | TaggingTask, Field(discriminator="kind")
+]
 
 
 class Figure(Part):

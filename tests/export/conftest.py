@@ -18,6 +18,7 @@ from export.weights import prepare
 from service.bundle.manifest import Bundle, read_bundle
 from training import checkpoint, settings
 from training.checkpoint import Checkpoint
+from training.english import english_tokenizer
 from training.tasks import registry
 from training.vocabulary import character_tokenizer, word_tokenizer
 
@@ -51,7 +52,13 @@ def make_checkpoint(directory: Path, task: str, model: Mapping[str, object]) -> 
     """A saved checkpoint with random weights, wide enough to tell tokens apart."""
     torch.manual_seed(1)
     task_type = registry.task_type(task)
-    tokenizer = {"generation": character_tokenizer(CHARACTERS), "sentiment": word_tokenizer([WORDS])}.get(task)
+    tokenizer = {
+        "generation": character_tokenizer(CHARACTERS),
+        "sentiment": word_tokenizer([WORDS]),
+        "sentiment-bidirectional": word_tokenizer([WORDS]),
+        "tagging": english_tokenizer(WORDS.split()),
+        "entities": english_tokenizer(WORDS.split()),
+    }.get(task)
     definition = task_type(settings.validate(task_type.settings_type, {"model": model}), tokenizer)
     network = definition.build_model()
     with torch.no_grad():

@@ -1,0 +1,87 @@
+"""Tagging: stages over the characters of words, then over words."""
+
+from pathlib import Path
+from typing import Literal, cast
+
+import numpy as np
+from torch import nn
+
+from export.graphs import SpeltStageGraph, StageGraph
+from export.recipes.recipe import Recipe, Stages
+from export.recipes.texts import draw_features, num_words
+from export.stages import Arrays, Sizes, StagePlan, spec, state_names
+from service.bundle.manifest import Bundle, Stage, TaggingTask
+from training.data import ewt, wnut17
+from training.models.tagging import CHARACTERS, ENCODE, HEAD, LONGEST_WORD, TaggingModel
+
+CHARACTER_SIZES: Sizes = (1, 2, 4, 8)
+WORD_SIZES: Sizes = (1, 2, 4, 8, 16)
+
+
+class TaggingRecipe(Recipe):
+    """A tagger of words.
+
+    Args:
+        tags: The tags, in the order of the logits.
+        scheme: What they are; see the manifest.
+    """
+
+    purpose = "Tags each word of an English text: with its part of speech, or as part of an entity."
+    pattern = "many to many, in step"
+    endpoint = "`/tag`, sessions where it reads from left to right"
+    headline = ("accuracy", "entity_f1")
+
+    def __init__(self, tags: tuple[str, ...], scheme: Literal["words", "bio"]) -> None:
+        self._tags = tags
+        self._scheme = scheme
+
+    def cell(self, model: nn.Module) -> str:
+        return "lstm"
+
+    def stages(self, model: nn.Module, sizes: dict[str, Sizes]) -> Stages:
+        tagger = cast(TaggingModel, model)
+        return tuple(self._stage(tagger, name, sizes) for name in tagger.stages)
+
+    def _stage(self, model: TaggingModel, name: str, sizes: dict[str, Sizes]) -> StagePlan:
+        settings = model.settings
+        directions = 2 if settings.bidirectional else 1
+        H, Hc = settings.hidden_size, settings.character_hidden_size
+        over_characters, is_head = name.startswith("characters"), name in (HEAD, ENCODE)
+        carried = tuple(tensor for tensor in state_names(model) if tensor.startswith(f"{name}_"))
+        reads_ids = over_characters or name in (ENCODE, "forward1", "backward1")
+        inputs = [spec("x", "int64", "N", "T") if reads_ids else spec("x", "float32", "N", "T", directions * H)]
+        graph = StageGraph
+        if reads_ids and not over_characters:
+            inputs.append(spec("characters", "float32", "N", "T", directions * Hc))
+            graph = SpeltStageGraph
+        num_features = len(self._tags) if is_head else Hc if over_characters else H
+        output = spec("logits" if is_head else "features", "float32", "N", "T", num_features)
+        num_ids = len(CHARACTERS) + 1 if over_characters else model.embedding.num_embeddings
+        return StagePlan(
+            name=name,
+            sizes=sizes.get(name, CHARACTER_SIZES if over_characters else WORD_SIZES),
+            inputs=tuple(inputs),
+            outputs=(output,),
+            reads=carried,
+            writes=carried,
+            build=lambda _: graph(model, name, carried, output.name),
+            draw=lambda rng, N, T: {tensor.name: _draw(rng, tensor.shape, N, T, num_ids) for tensor in inputs},
+            direction="backward" if "backward" in name else "forward",
+        )
+
+    def task(self, tokenizer: Path | None, model: nn.Module, stages: Stages) -> TaggingTask:
+        return TaggingTask(tags=self._tags, scheme=self._scheme, characters=CHARACTERS, longest_word=LONGEST_WORD)
+
+    def draw(self, bundle: Bundle, stage: Stage, rng: np.random.Generator, N: int, T: int) -> Arrays:
+        characters = cast(TaggingTask, bundle.manifest.task).characters
+        num_ids = len(characters) + 1 if stage.name.startswith("characters") else num_words(bundle)
+        return {tensor.name: _draw(rng, tensor.shape, N, T, num_ids) for tensor in stage.inputs}
+
+
+def _draw(rng: np.random.Generator, shape: tuple[int | str, ...], N: int, T: int, num_ids: int) -> np.ndarray:
+    """Ids (N, T), or features (N, T, C)."""
+    return rng.integers(num_ids, size=(N, T)) if len(shape) == 2 else draw_features(rng, N, T, int(shape[2]))
+
+
+RECIPE = TaggingRecipe(ewt.UPOS, "words")
+VARIANTS = {"entities": TaggingRecipe(wnut17.TAGS, "bio")}

@@ -1,4 +1,4 @@
-# The verbs of the project, the same for a person and for CI: make setup serve test check fix bench train export.
+# The verbs of the project, the same for a person and for CI: make setup serve test check fix bench train export image.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 SHELL := bash
@@ -13,7 +13,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help setup serve test chaos check fix bench bench-gpu train export clean
+.PHONY: help setup serve test chaos check fix bench bench-gpu train export image image-test clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -69,6 +69,12 @@ train: $(VENV)/development ## train the three shipped models
 
 export: $(VENV)/development ## export the best checkpoint of each task to models/
 	@for task in sentiment generation forecasting; do $(BIN)/python -m export runs/$$task/best --output models || exit 1; done
+
+image: ## build the container image: docs/container.md
+	@deploy/image.sh
+
+image-test: $(VENV)/development ## start, ask, kill and start again the image that was built
+	@IMAGE=$${IMAGE:-unrolled:latest} $(BIN)/python -m pytest tests/image $(PYTEST_ARGS)
 
 clean: ## remove the virtual environment and caches
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,6 +1,7 @@
 """`python -m service`: the service and what its operator does beside it.
 
-python -m service [serve]               check what can be checked, then hand over to `bentoml serve`
+python -m service [serve]               hand over to `bentoml serve`, with time for clients to be answered at its end
+python -m service health                whether that service is ready, for a container's runtime: exit status 0 or 1
 python -m service keys add OWNER        write an API key into the file of keys and print its token, once
 python -m service keys list             who may call
 python -m service keys remove KEY_ID    revoke a key
@@ -12,12 +13,17 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
+
+from service.memory_limit import memory_limit, shortage
 
 # How long a stopping worker waits for clients that are slow to send or to read.
 GRACEFUL_SECONDS = "10"
 # How long a connection may be silent: BentoML's five seconds are less than many clients' own.
 KEEP_ALIVE_SECONDS = "75"
+HEALTH_SECONDS = 5
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -27,19 +33,35 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def serve(_: argparse.Namespace) -> None:
-    """Replace this process with BentoML's server."""
-    from service.startup import CHECKS, CannotStart  # takes a second to import, which the other verbs need not wait for
-
-    try:
-        for check in CHECKS:
-            check()
-    except CannotStart as error:
-        sys.exit(f"unrolled: {error}")
+    """Replace this process with BentoML's server, which checks all that can be checked before it starts workers."""
+    missing = shortage(memory_limit(), num_workers=1)
+    if missing:  # asked here already: a process that loads more than it may have is killed without a word
+        sys.exit(f"unrolled: {missing}")
     os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
     bentoml = Path(sys.executable).with_name("bentoml")
     timeouts = ["--timeout-graceful-shutdown", GRACEFUL_SECONDS, "--timeout-keep-alive", KEEP_ALIVE_SECONDS]
     command = [str(bentoml), "serve", "service.app:RNNService", *timeouts]
     os.execv(bentoml, command)  # noqa: S606  no shell, fixed arguments
+
+
+def health(_: argparse.Namespace) -> None:
+    """Ask the service of these settings whether it is ready."""
+    from service.settings import ServerSettings
+
+    server = ServerSettings()
+    connection = HTTPConnection(_reachable(server.host), server.port, timeout=HEALTH_SECONDS)
+    try:
+        connection.request("GET", "/readyz")
+        status = connection.getresponse().status
+    except (OSError, HTTPException) as error:
+        sys.exit(f"unrolled: not reached on port {server.port}: {error}")
+    if status != HTTPStatus.OK:
+        sys.exit(f"unrolled: not ready, /readyz answers {status}")
+
+
+def _reachable(host: str) -> str:
+    """Where a service answers that listens on an address, which may be the one that means all."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  nothing listens here
 
 
 def keys(options: argparse.Namespace) -> None:
@@ -103,6 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(run=serve)
     verbs = parser.add_subparsers(title="verbs", metavar="VERB")
     verbs.add_parser("serve", help="serve (what happens without a verb, too)")
+    verbs.add_parser("health", help="whether the service is ready: exit status 0 or 1").set_defaults(run=health)
     _add_keys(verbs.add_parser("keys", help="API keys: add, list, remove"))
     copy = verbs.add_parser("backup", help="copy the session store, which may be served meanwhile")
     copy.add_argument("destination", type=Path, help="a folder that is not there, or is empty")

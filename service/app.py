@@ -4,6 +4,7 @@ BentoML worker ─┬─► sessions, steps, streams, models, metrics      the p
                 └─► key, measure, body, disconnect, problems ─► /sentiment /generate /forecast ...     BentoML APIs
 """
 
+import os
 import sys
 from typing import Any, cast
 
@@ -27,7 +28,8 @@ from service.forms import (
 )
 from service.seats import can_wait_for_seats
 from service.settings import ServerSettings
-from service.startup import CannotStart, check_settings
+from service.starts import READY, failures_told, tell, watch_starts
+from service.startup import CHECKS, CannotStart, check_settings
 from service.worker import Worker
 
 try:
@@ -35,6 +37,7 @@ try:
 except CannotStart as error:
     sys.exit(f"unrolled: {error}")  # here, in BentoML's first process: a worker that cannot start is started for ever
 server = ServerSettings()
+num_workers = server.workers + (server.spare_workers if can_wait_for_seats() else 0)
 
 
 class Surfaces:
@@ -60,7 +63,7 @@ class Surfaces:
 
 @bentoml.service(
     name="unrolled",
-    workers=server.workers + (server.spare_workers if can_wait_for_seats() else 0),
+    workers=num_workers,
     http={"host": server.host, "port": server.port},
     # Answers have a deadline of their own. BentoML's cannot be left out, and keeps a timer for every request.
     traffic={"timeout": server.request_timeout_seconds + 5},
@@ -72,16 +75,33 @@ class Surfaces:
 class RNNService:
     """Recurrent networks with sessions: sentiment, generation, forecasting."""
 
+    @bentoml.on_deployment
+    @staticmethod
+    def before_workers() -> None:
+        """In BentoML's first process: end where workers could not work, else see to it that dead ones are replaced."""
+        try:
+            for check in CHECKS:
+                check()
+        except CannotStart as error:
+            sys.exit(f"unrolled: {error}")
+        # Where this says that the runtime replaces containers, BentoML would not replace workers: the service goes on
+        # with fewer of them, and ends with the last.
+        os.environ.pop("BENTOML_CONTAINERIZED", None)
+        watch_starts(str(server.port), num_workers)
+
     def __init__(self) -> None:
         leave_out_client_errors()
-        self._worker = Worker(server, bentoml.server_context.worker_index or 1)
+        with failures_told(str(server.port)):
+            self._worker = Worker(server, bentoml.server_context.worker_index or 1)
         self._worker.document = merged(_service.openapi_spec.asdict())
         Surfaces.worker = self._worker
 
     @bentoml.on_startup
     async def start(self) -> None:
         """Start what needs the worker's event loop."""
-        await self._worker.start()
+        with failures_told(str(server.port)):
+            await self._worker.start()
+        tell(str(server.port), READY)
 
     @bentoml.on_shutdown
     async def stop(self) -> None:

@@ -93,6 +93,7 @@ class SessionSettings(_Settings):
     """How long sessions live and how many there may be."""
 
     store: str = "lmdb://"
+    store_on_volume: bool = False
     session_ttl_seconds: int = Field(3600, ge=1)
     max_session_ttl_seconds: int = Field(30 * 86400, ge=1)
     max_session_lifetime_seconds: int = Field(90 * 86400, ge=1)

@@ -2,7 +2,9 @@
 
 import asyncio
 import ipaddress
+import os
 import socket
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,9 +14,12 @@ from pydantic import ValidationError
 from service.bundle.errors import BundleError
 from service.catalog import configured_bundles
 from service.keys import KeysUnusable, check_keys
+from service.memory_limit import memory_limit, shortage
+from service.mounts import mount_point
 from service.runtime import ProviderMissing, available_providers
 from service.settings import (
     CONSUMERS,
+    PREFIX,
     BundleSettings,
     KeySettings,
     ServerSettings,
@@ -23,7 +28,7 @@ from service.settings import (
     refuse_unknown_variables,
 )
 from service.stores.base import Unavailable
-from service.stores.connect import StoreUnknown, open_store
+from service.stores.connect import StoreUnknown, lmdb_directory, open_store
 
 
 class CannotStart(Exception):
@@ -38,10 +43,23 @@ def check_settings() -> None:
             consumer()
         available_providers(BundleSettings().provider)
         open_store(SessionSettings())
-    except (SettingUnknown, ValidationError, ProviderMissing, StoreUnknown) as error:
+        tempfile.gettempdir()
+    except ValidationError as error:
+        raise CannotStart(_in_one_line(error)) from error
+    except (SettingUnknown, ProviderMissing, StoreUnknown) as error:
         raise CannotStart(str(error)) from error
+    except FileNotFoundError as error:
+        raise CannotStart(f"nowhere to put temporary files: give the container --tmpfs /tmp ({error})") from error
     check_store(ServerSettings(), SessionSettings())
     check_callers(ServerSettings(), KeySettings())
+
+
+def _in_one_line(error: ValidationError) -> str:
+    """What is wrong with which variables, without the value of any."""
+    return "; ".join(
+        f"{PREFIX}{'_'.join(map(str, each['loc'])).upper()}: {each['msg']}" if each["loc"] else each["msg"]
+        for each in error.errors(include_url=False, include_context=False, include_input=False)
+    )
 
 
 def check_store(server: ServerSettings, sessions: SessionSettings) -> None:
@@ -51,6 +69,26 @@ def check_store(server: ServerSettings, sessions: SessionSettings) -> None:
             f"UNROLLED_STORE={sessions.store} is the memory of one process, but UNROLLED_WORKERS={server.workers}: "
             "take lmdb:// or redis://, or one worker"
         )
+
+
+def check_store_is_kept(sessions: SessionSettings) -> None:
+    """Raise CannotStart where the session store would go with its container."""
+    if not sessions.store_on_volume or not sessions.store.startswith("lmdb:"):
+        return
+    directory = lmdb_directory(sessions.store)
+    if mount_point(directory) == Path("/"):
+        raise CannotStart(
+            f"no volume is mounted for the session store, and {directory} would go with the container: mount one "
+            f"(--volume unrolled:{directory.parent}), or set UNROLLED_STORE_ON_VOLUME=0 if that is meant"
+        )
+
+
+def check_memory() -> None:
+    """Raise CannotStart where a memory limit is less than the workers need."""
+    server = ServerSettings()
+    missing = shortage(memory_limit(), server.workers + server.spare_workers)
+    if missing:
+        raise CannotStart(missing)
 
 
 def check_callers(server: ServerSettings, keys: KeySettings) -> None:
@@ -74,6 +112,8 @@ def check_bundles() -> None:
         configured_bundles(BundleSettings())
     except (BundleError, BentoMLException) as error:
         raise CannotStart(str(error)) from error
+    except OSError as error:
+        raise CannotStart(f"the BentoML model store lacks a shipped bundle and cannot take it: {error}") from error
 
 
 def check_ports() -> None:
@@ -94,11 +134,13 @@ def _try_to_listen(host: str, port: int) -> None:
 
 
 def check_store_answers() -> None:
-    """Raise CannotStart where the session store cannot be used."""
+    """Raise CannotStart where the session store cannot be used, or not kept."""
+    check_store_is_kept(SessionSettings())
     try:
         asyncio.run(_reach_store())
     except Unavailable as error:
-        raise CannotStart(f"UNROLLED_STORE: {error}") from error
+        user = f"; user {os.geteuid()} needs to write there" if isinstance(error.__cause__, PermissionError) else ""
+        raise CannotStart(f"UNROLLED_STORE: {error}{user}") from error
 
 
 async def _reach_store() -> None:
@@ -109,7 +151,13 @@ async def _reach_store() -> None:
         await store.close()
 
 
-CHECKS: tuple[Callable[[], None], ...] = (check_settings, check_ports, check_store_answers, check_bundles)
+CHECKS: tuple[Callable[[], None], ...] = (
+    check_settings,
+    check_memory,
+    check_ports,
+    check_store_answers,
+    check_bundles,
+)
 
 
 def _is_loopback(host: str) -> bool:

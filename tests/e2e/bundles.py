@@ -12,11 +12,11 @@ SENTIMENT = ROOT / "models" / "sentiment"
 IMPORT = "import sys, pathlib, service.bundle.store as s; print(s.import_bundle(pathlib.Path(sys.argv[1])).tag)"
 
 
-def another_version(directory: Path, command: str) -> Path:
-    """The shipped sentiment bundle with another command in its manifest, so of another version."""
+def another_version(directory: Path, command: str, name: str = "sentiment") -> Path:
+    """The shipped sentiment bundle with another command in its manifest, so of another version, or of another name."""
     shutil.copytree(SENTIMENT, directory)
     path = directory / "manifest.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "command": command}))
+    path.write_text(json.dumps({**json.loads(path.read_text()), "command": command, "name": name}))
     return directory
 
 

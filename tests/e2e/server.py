@@ -104,7 +104,7 @@ class Server:
 
     def is_ready(self) -> bool:
         """Whether both ports answer that they are."""
-        return all(map(_is_ready, (self.port, self.fast_port)))
+        return all(map(is_ready, (self.port, self.fast_port)))
 
     @property
     def url(self) -> str:
@@ -158,8 +158,8 @@ class Server:
             raise
 
 
-def _is_ready(port: int) -> bool:
-    """Asked with little effort, which a service that starts has better use for."""
+def is_ready(port: int) -> bool:
+    """Whether a port answers that it is; asked with little effort, which a service that starts has better use for."""
     connection = HTTPConnection("127.0.0.1", port, timeout=5)
     try:
         connection.request("GET", "/readyz")

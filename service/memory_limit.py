@@ -1,0 +1,77 @@
+"""How much memory the kernel lets this process and its neighbours have, as a container's runtime sets it: cgroups(7).
+
+Knows no settings and imports nothing, so that it can be asked before anything large is loaded.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+GROUPS = Path("/proc/self/cgroup")
+FILES = Path("/sys/fs/cgroup")
+# What a process of this service has in memory before a request arrives, shared pages aside; docs/log.md has figures.
+BYTES_FOR_FIRST_PROCESS = 100 * 2**20
+BYTES_FOR_WORKER = 180 * 2**20
+_NO_LIMIT_BYTES = 2**60
+_MEBIBYTE = 2**20
+
+
+def memory_limit(groups: Path = GROUPS, files: Path = FILES) -> int | None:
+    """The bytes that this process and all others of its control group may have together; None where all there are."""
+    limits = [
+        int(text)
+        for directory, names in _directories(groups, files)
+        if (text := _read(directory / names.limit)) and text.isdecimal()
+    ]
+    limit = min(limits, default=_NO_LIMIT_BYTES)
+    return limit if limit < _NO_LIMIT_BYTES else None
+
+
+def num_memory_kills(groups: Path = GROUPS, files: Path = FILES) -> int:
+    """How many processes of this control group the kernel has killed since the limit was reached."""
+    told = next(
+        (text for directory, names in _directories(groups, files) if (text := _read(directory / names.events))), ""
+    )
+    counts = dict(line.partition(" ")[::2] for line in told.splitlines())
+    return int(counts.get("oom_kill", 0))
+
+
+def shortage(limit: int | None, num_workers: int) -> str | None:
+    """Why a limit is too small for so many worker processes, spare ones included; None where it is not."""
+    needed = BYTES_FOR_FIRST_PROCESS + num_workers * BYTES_FOR_WORKER
+    if limit is None or limit >= needed:
+        return None
+    return (
+        f"the memory limit of {limit // _MEBIBYTE} MiB is too small: {num_workers} worker processes, spare ones "
+        f"included, need {needed // _MEBIBYTE} MiB before the first request; raise it, or set UNROLLED_SPARE_WORKERS=0"
+    )
+
+
+class _Names(NamedTuple):
+    """What the files of a control group's directory are called."""
+
+    limit: str
+    events: str
+
+
+_VERSION_1 = _Names("memory.limit_in_bytes", "memory.oom_control")
+_VERSION_2 = _Names("memory.max", "memory.events")
+
+
+def _directories(groups: Path, files: Path) -> Iterator[tuple[Path, _Names]]:
+    """The directories that may tell of this process's group: its own and those above; in a container, the topmost."""
+    for line in _read(groups).splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        names, top = (_VERSION_1, files / "memory") if controllers else (_VERSION_2, files)
+        own = Path(path.lstrip("/"))
+        for directory in (own, *own.parents):
+            yield top / directory, names
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""

@@ -1,0 +1,84 @@
+"""What deploy/ and bentofile.yaml say agrees with the settings, with pyproject.toml and with one another."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from service.settings import ServerSettings, SessionSettings, known_variables
+
+ROOT = Path(__file__).parents[2]
+CONTAINERFILE = (ROOT / "deploy" / "Containerfile").read_text()
+COMPOSE = ("compose.yaml", "compose.keys.yaml")
+PORTS = {ServerSettings.model_fields["port"].default, ServerSettings.model_fields["fast_port"].default}
+
+
+def loaded(name: str) -> Any:  # noqa: ANN401  whatever stands there
+    return yaml.safe_load((ROOT / name).read_text())
+
+
+def test_the_image_exposes_both_ports() -> None:
+    (exposed,) = re.findall(r"^EXPOSE (.+)$", CONTAINERFILE, re.MULTILINE)
+    assert {int(port) for port in exposed.split()} == PORTS
+
+
+def test_the_image_runs_as_one_user_by_number_who_owns_the_volume() -> None:
+    (user,) = re.findall(r"^USER (\d+):(\d+)$", CONTAINERFILE, re.MULTILINE)
+    assert f"useradd --uid {user[0]} " in CONTAINERFILE
+    assert f"groupadd --gid {user[1]} " in CONTAINERFILE
+    (volume,) = re.findall(r"install --directory --owner unrolled .* (/\S+)", CONTAINERFILE)
+    (store,) = re.findall(r"UNROLLED_STORE=lmdb://(\S+)", CONTAINERFILE)
+    assert Path(volume) in Path(store).parents
+
+
+def test_every_setting_that_is_named_exists() -> None:
+    texts = [CONTAINERFILE, *((ROOT / "deploy" / name).read_text() for name in COMPOSE)]
+    named = {name for text in texts for name in re.findall(r"UNROLLED_[A-Z_]+", text)}
+    assert named
+    assert named <= known_variables()
+    assert SessionSettings.model_fields["store_on_volume"].default is False
+
+
+def test_nothing_is_published_but_on_this_machine_s_own_address() -> None:
+    published = [
+        port for service in loaded("deploy/compose.yaml")["services"].values() for port in service.get("ports", ())
+    ]
+    assert published
+    assert all(port.startswith(("127.0.0.1:", "${PUBLISH_ON:-127.0.0.1}:")) for port in published)
+    assert {int(port.rpartition(":")[2]) for port in published} >= PORTS
+
+
+def test_the_service_runs_read_only_and_without_privileges() -> None:
+    service = loaded("deploy/compose.yaml")["services"]["unrolled"]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["tmpfs"] == "/tmp"  # noqa: S108  the container's own
+
+
+def test_what_is_opened_asks_for_keys() -> None:
+    environment = loaded("deploy/compose.keys.yaml")["services"]["unrolled"]["environment"]
+    assert environment["UNROLLED_ALLOW_UNAUTHENTICATED"] == "0"
+    assert environment["UNROLLED_API_KEYS"] == "/run/secrets/keys"
+
+
+def test_redis_keeps_what_was_acknowledged() -> None:
+    command = loaded("deploy/compose.yaml")["services"]["redis"]["command"]
+    assert "--appendonly yes --appendfsync always --maxmemory-policy noeviction" in command
+
+
+@pytest.mark.parametrize("name", ["prometheus.yml", "prometheus.keys.yml"])
+def test_prometheus_scrapes_the_service(name: str) -> None:
+    (job,) = loaded(f"deploy/{name}")["scrape_configs"]
+    (target,) = job["static_configs"][0]["targets"]
+    host, _, port = target.partition(":")
+    assert host in loaded("deploy/compose.yaml")["services"]
+    assert int(port) == ServerSettings.model_fields["port"].default
+
+
+def test_a_bento_holds_what_serving_needs_and_no_more() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needed = [*project["dependencies"], *project["optional-dependencies"]["cpu"]]
+    assert sorted(loaded("bentofile.yaml")["python"]["packages"]) == sorted(needed)

@@ -15,7 +15,8 @@ from tests.e2e.server import STOP_SECONDS, WORKER, free_port, is_listening, is_r
 from tests.image.engine import Engine, Mount
 
 STORE = "/var/lib/unrolled"
-START_SECONDS = 90
+START_SECONDS = 180
+ENGINE_SAYS = ("subprocess exited with status", "Error: exit status")  # buildah, of a status that is not 0
 
 
 class Ended(NamedTuple):
@@ -61,14 +62,15 @@ class Container:
         """Start it and wait until it has ended, which it should do by itself."""
         self._run()
         status = self._process.wait(timeout=START_SECONDS)
-        self._log.seek(0)
-        return Ended(status, self._log.read().strip().splitlines()[-1])
+        lines = [line for line in self._read_log().splitlines() if not line.startswith(ENGINE_SAYS)]
+        return Ended(status, lines[-1])
 
     def kill(self) -> None:
         """SIGKILL to every process of it at once."""
         for process in self.processes():
             process.kill()
         self._process.wait(timeout=STOP_SECONDS)
+        self._log.close()
         until(lambda: not (is_listening(self.port) or is_listening(self.fast_port)), STOP_SECONDS, "ports are closed")
 
     def stop(self) -> int:
@@ -106,9 +108,13 @@ class Container:
 
     def _is_ready_or_over(self) -> bool:
         if self._process.poll() is not None:
-            self._log.seek(0)
-            raise RuntimeError(f"the container ended with {self._process.returncode}:\n{self._log.read()[-3000:]}")
+            raise RuntimeError(f"the container ended with {self._process.returncode}:\n{self._read_log()[-3000:]}")
         return self.is_ready()
+
+    def _read_log(self) -> str:
+        with self._log:
+            self._log.seek(0)
+            return self._log.read()
 
 
 def _variable(process: psutil.Process, name: str) -> str | None:

@@ -15,7 +15,8 @@ from typing import NamedTuple, Protocol
 IMAGE = os.environ.get("IMAGE", "unrolled:latest")
 USER = "10001:10001"
 ENTRYPOINT = ("python3", "-m", "service")
-MOUNT_POINTS = ("proc", "sys", "dev", "tmp", "run/secrets")
+DIRECTORIES = ("proc", "sys", "dev", "tmp")
+FILES = ("etc/hosts", "etc/hostname", "etc/resolv.conf")  # buildah mounts its own
 
 
 class Mount(NamedTuple):
@@ -77,17 +78,26 @@ def engine(targets: Sequence[str]) -> Iterator[Engine]:
             return
     container = told("buildah", "from", "--pull-never", IMAGE)
     try:
-        root = Path(told("buildah", "mount", container))
-        for directory in (*MOUNT_POINTS, *targets):
-            (root / directory.lstrip("/")).mkdir(parents=True, exist_ok=True)
-        told("mount", "--bind", str(root), str(root))
-        told("mount", "-o", "remount,bind,ro", str(root))
-        try:
+        with _read_only(Path(told("buildah", "mount", container)), targets):
             yield Buildah(container)
-        finally:
-            told("umount", "--lazy", str(root))
     finally:
         told("buildah", "rm", container)
+
+
+@contextmanager
+def _read_only(root: Path, targets: Sequence[str]) -> Iterator[None]:
+    """A container's files read-only, but for /run, where buildah makes a file and crashes where it cannot remove it."""
+    for directory in (*DIRECTORIES, *targets):
+        (root / directory.lstrip("/")).mkdir(parents=True, exist_ok=True)
+    for file in FILES:
+        (root / file).touch()
+    told("mount", "--bind", str(root), str(root))
+    try:
+        told("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", str(root / "run"))
+        told("mount", "-o", "remount,bind,ro", str(root))
+        yield
+    finally:
+        told("umount", "--lazy", "--recursive", str(root))
 
 
 def told(*command: str) -> str:

@@ -154,11 +154,13 @@ class NextCharacters(Form):
 NoteName = Annotated[str, Field(pattern=NOTE_NAME)]
 Note = Annotated[int, Field(ge=0, le=127)] | NoteName
 Chord = Annotated[list[Note], Field(max_length=MAX_NOTES)]
+# None is one of the forms: BentoML makes a model's schema twice, which a union around this one does not outlive.
 Notes = Annotated[
-    Annotated[Note, Tag("note")]
+    Annotated[None, Tag("none")]
+    | Annotated[Note, Tag("note")]
     | Annotated[Chord, Tag("chord")]
     | Annotated[list[Chord], Field(min_length=1, max_length=MAX_FRAMES), Tag("chords")],
-    Discriminator(kind_of_notes),
+    Discriminator(lambda value: "none" if value is None else kind_of_notes(value)),
 ]
 
 
@@ -184,7 +186,7 @@ class Composing(Chance):
 class ComposeRequest(Composing, Question):
     """What a piece begins with, how it goes on, and how it is played."""
 
-    notes: Notes | None = Field(
+    notes: Notes = Field(
         None,
         examples=[["C3", "G3", "E4", "C5"]],
         description='What it begins with: a note (60 or "C4"), a chord (a list), or several chords (a list of lists)',
@@ -267,7 +269,7 @@ class CharacterStep(Form):
 class MusicStep(Form):
     """Music to read, as in `ComposeRequest`, or how it goes on."""
 
-    notes: Notes | None = None
+    notes: Notes = None
     generate: Composing | None = None
 
 

@@ -12,6 +12,7 @@ TASKS = {
     "forecasting": "training.tasks.forecasting:ForecastingTask",
     "chorales": "training.tasks.music:ChoralesTask",
     "folk": "training.tasks.music:FolkTask",
+    "caption": "training.tasks.caption:CaptionTask",
     "translation": "training.tasks.translation:TranslationTask",
     "tagging": "training.tasks.tagging:TaggingTask",
     "entities": "training.tasks.entities:EntitiesTask",

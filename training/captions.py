@@ -1,0 +1,86 @@
+"""Sentences about images of digits, and what they say: which digit, in what strokes, and where.
+
+What a sentence should say is derived from the pixels: the weight of the strokes from the ink, the place from the ink's
+centre.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+WEIGHTS = ("thin", "medium", "bold")
+PLACES = ("left", "middle", "right")
+
+# Mean of the pixels below which strokes are thin, and from which on they are bold: about a quarter of the images each.
+THIN, BOLD = 4.45, 5.3
+# Centre of the ink in columns from 0 to 7: what is below is on the left, what is not below the other on the right.
+LEFT, RIGHT = 3.0, 4.0
+
+# A sentence begins after the end of one, and ends with it.
+END = "."
+# Ways to say it, and how often each is chosen.
+PHRASES = (
+    ("{a} {weight} {digit} {where}", 0.5),
+    ("this is {a_digit} {digit} in {weight} strokes {where}", 0.25),
+    ("{where} there is {a} {weight} {digit}", 0.25),
+)
+WHERE = {"left": "on the left", "middle": "in the middle", "right": "on the right"}
+
+
+class Attributes(NamedTuple):
+    """What a sentence says; None where it does not say it, or says more than one thing."""
+
+    digit: str | None
+    weight: str | None
+    place: str | None
+
+
+def vocabulary() -> tuple[str, ...]:
+    """All words: the end of a sentence, then those of all phrases in alphabetical order."""
+    sentences = (
+        phrase(Attributes(digit, weight, place), number)
+        for digit in DIGITS
+        for weight in WEIGHTS
+        for place in PLACES
+        for number in range(len(PHRASES))
+    )
+    return (END, *sorted({word for sentence in sentences for word in sentence}))
+
+
+def phrase(attributes: Attributes, number: int) -> list[str]:
+    """The words of a sentence, without its end; `number` chooses one of PHRASES."""
+    digit, weight, place = attributes
+    text = PHRASES[number][0].format(
+        digit=digit, weight=weight, where=WHERE[str(place)], a="a", a_digit="an" if digit == "eight" else "a"
+    )
+    return text.split()
+
+
+def attributes_of(images: NDArray[np.float32], digits: NDArray[np.int64]) -> list[Attributes]:
+    """What should be said of images (N, 8, 8) that show these digits."""
+    ink = images.mean(axis=(1, 2))
+    columns = images.sum(axis=1)
+    centre = columns @ np.arange(images.shape[2]) / columns.sum(axis=1)
+    weights = np.digitize(ink, (THIN, BOLD))
+    places = np.digitize(centre, (LEFT, RIGHT))
+    chosen = zip(digits, weights, places, strict=True)
+    return [Attributes(DIGITS[digit], WEIGHTS[weight], PLACES[place]) for digit, weight, place in chosen]
+
+
+def parse(words: Sequence[str]) -> Attributes:
+    """What a sentence says."""
+    return Attributes(*(_only(words, among) for among in (DIGITS, WEIGHTS, PLACES)))
+
+
+def _only(words: Iterable[str], among: Sequence[str]) -> str | None:
+    found = [word for word in words if word in among]
+    return found[0] if len(found) == 1 else None
+
+
+def is_grammatical(words: Sequence[str]) -> bool:
+    """Whether a sentence is one of those that there are."""
+    said = parse(words)
+    return None not in said and any(phrase(said, number) == list(words) for number in range(len(PHRASES)))

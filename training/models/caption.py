@@ -1,0 +1,89 @@
+"""An image in, a sentence out: what the image is becomes the state from which a language model of words begins.
+
+The image is read row by row by a GRU; its last state and the pixels themselves become an image vector, and that the
+hidden and the cell state of the decoder (Vinyals et al. 2015, arXiv:1411.4555, feed it as the first word instead).
+"""
+
+from typing import cast
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from training.cells import GRUCell
+from training.data.digits import LARGEST, SIZE
+from training.initialisation import initialise_torch
+from training.models.generation import GenerationModel, GenerationModelSettings
+from training.models.streaming import StateTensor, Tensors
+from training.settings import Section
+
+START = 0  # the word that every sentence begins after: the end of one
+
+
+class CaptionModelSettings(Section):
+    """Sizes and regularisation."""
+
+    row_size: int = Field(default=128, ge=1, description="hidden units of the GRU over the image's rows")
+    image_size: int = Field(default=192, ge=1, description="of the image vector")
+    embedding_size: int = Field(default=32, ge=1)
+    hidden_size: int = Field(default=128, ge=1, description="of the decoder")
+    dropout: float = Field(default=0.1, ge=0, lt=1, description="on the image vector and before the decoder's head")
+
+
+class CaptionModel(nn.Module):
+    """A reader of images and a decoder that begins with what was read.
+
+    Args:
+        vocabulary_size: V, the number of words.
+        settings: Sizes and regularisation.
+    """
+
+    def __init__(self, vocabulary_size: int, settings: CaptionModelSettings) -> None:
+        super().__init__()
+        H = settings.hidden_size
+        self.rows = nn.GRU(SIZE, settings.row_size, batch_first=True)
+        initialise_torch(self.rows)
+        self.image = nn.Linear(settings.row_size + SIZE * SIZE, settings.image_size)
+        self.begin = nn.Linear(settings.image_size, 2 * H)
+        self.dropout = nn.Dropout(settings.dropout)
+        sizes = GenerationModelSettings(
+            embedding_size=settings.embedding_size, hidden_size=H, layers=1, dropout=settings.dropout
+        )
+        self.decoder = GenerationModel(vocabulary_size, sizes)
+
+    @property
+    def state(self) -> tuple[StateTensor, ...]:
+        """The decoder's."""
+        return self.decoder.state
+
+    def initial_state(self, N: int) -> Tensors:
+        """The state of N sentences without an image."""
+        return self.decoder.initial_state(N)
+
+    def forward(self, images: Tensor, words: Tensor) -> Tensor:
+        """The fast path: logits (N, T, V) after words int64 (N, T) about images float32 (N, 8, 8)."""
+        _, last = self.rows(images / LARGEST)
+        logits, _ = self.decoder(words, self._begun(images, last[0]))
+        return cast(Tensor, logits)
+
+    def unroll(self, x: Tensor, state: Tensors) -> tuple[Tensors, Tensors]:
+        """The state of a sentence about an image, before its first word.
+
+        Args:
+            x: Images, float32 (N, 8, 8).
+            state: Not read: an image begins a sentence.
+        """
+        cell = GRUCell.from_torch(self.rows)
+        h = x.new_zeros(1, cell.hidden_size).expand(x.shape[0], -1)
+        for projected_t in cell.project(x / LARGEST).unbind(dim=1):
+            h = cell.advance(projected_t, h)
+        start = torch.full_like(x[:, 0, 0], START, dtype=torch.int64).unsqueeze(1)
+        _, begun = self.decoder.unroll(start, self._begun(x, h))
+        return {}, begun
+
+    def _begun(self, images: Tensor, last: Tensor) -> Tensors:
+        """The decoder's state from images (N, 8, 8) and the last state (N, row_size) of the reader."""
+        features = torch.cat([last, images.flatten(1) / LARGEST], dim=1)
+        vector = self.dropout(torch.relu(self.image(features)))
+        h, c = self.begin(vector).chunk(2, dim=1)
+        return {"h": torch.tanh(h).unsqueeze(0), "c": c.unsqueeze(0)}

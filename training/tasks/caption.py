@@ -1,0 +1,176 @@
+"""Captioning: a sentence about an image, word by word."""
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn.functional import affine_grid, cross_entropy, grid_sample
+
+from training import captions
+from training.captions import Attributes
+from training.data import digits
+from training.data.digits import Images, Labels
+from training.models.caption import START, CaptionModel, CaptionModelSettings
+from training.models.streaming import StreamingModel
+from training.settings import LoopSettings, Section, Settings
+from training.tasks.task import Goal, Task
+
+NOT_PREDICTED = -100  # cross entropy's own sign for targets that do not count
+MAX_WORDS = 16
+SHIFTS = (-1, 0, 1)
+
+CaptionBatch = tuple[Tensor, Tensor, Tensor]
+
+
+class DistortionSettings(Section):
+    """How training images are changed; what is said of them is derived anew."""
+
+    degrees: float = Field(default=8, ge=0, description="largest rotation")
+    shear: float = Field(default=0.1, ge=0, description="largest shear, in widths by height")
+    stretch: float = Field(default=0.08, ge=0, description="largest growth or loss of width and of height")
+    gain: float = Field(default=0.12, ge=0, description="largest growth or loss of ink")
+
+
+class CaptionSettings(Settings):
+    """Settings of a run."""
+
+    loop: LoopSettings = LoopSettings()
+    model: CaptionModelSettings = CaptionModelSettings()
+    distortion: DistortionSettings = DistortionSettings()
+    rows: int = Field(default=128, ge=1, description="images of a batch")
+    rounds: int = Field(default=4, ge=1, description="how often an epoch shows every image, changed each time")
+
+
+class CaptionTask(Task[CaptionSettings]):
+    """Sentences about digits that are a column further left, further right, or where they were."""
+
+    name = "caption"
+    settings_type = CaptionSettings
+    sources = (digits.SOURCE,)
+    goal = Goal("caption_accuracy", "higher")
+    units: ClassVar[dict[str, str]] = {
+        "train_loss": "nats per word",
+        **dict.fromkeys(
+            ("dev_caption_accuracy", "dev_digit_accuracy", "dev_weight_accuracy", "dev_place_accuracy"), "share right"
+        ),
+    }
+
+    @cached_property
+    def words(self) -> tuple[str, ...]:
+        """The vocabulary."""
+        return captions.vocabulary()
+
+    def build_model(self) -> CaptionModel:
+        """A fresh model."""
+        return CaptionModel(len(self.words), self.settings.model)
+
+    @cached_property
+    def _train(self) -> tuple[Images, Labels]:
+        return digits.load("train")
+
+    def batches_per_epoch(self) -> int:
+        """Each round shows every image once."""
+        return self.settings.rounds * -(-len(self._train[0]) // self.settings.rows)
+
+    def train_batches(self, epoch: int) -> Iterator[CaptionBatch]:
+        """Changed images (N, 8, 8), the words before and the words to predict, int64 (N, T)."""
+        rng = np.random.default_rng([self.settings.seed, epoch])
+        images, labels = self._train
+        for _ in range(self.settings.rounds):
+            order = rng.permutation(len(images))
+            for start in range(0, len(order), self.settings.rows):
+                chosen = order[start : start + self.settings.rows]
+                changed = distort(images[chosen], self.settings.distortion, rng)
+                said = captions.attributes_of(changed, labels[chosen])
+                yield torch.from_numpy(changed), *self._sentences(said, rng)
+
+    def _sentences(self, said: list[Attributes], rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Words before and words to predict of a sentence for each, in phrases drawn by chance."""
+        numbers = {word: number for number, word in enumerate(self.words)}
+        shares = [share for _, share in captions.PHRASES]
+        phrases = rng.choice(len(shares), size=len(said), p=shares)
+        x = np.full((len(said), MAX_WORDS), START)
+        y = np.full((len(said), MAX_WORDS), NOT_PREDICTED)
+        for row, (attributes, phrase) in enumerate(zip(said, phrases, strict=True)):
+            ids = [numbers[word] for word in captions.phrase(attributes, phrase)]
+            x[row, 1 : len(ids) + 1] = ids
+            y[row, : len(ids) + 1] = [*ids, START]
+        return torch.from_numpy(x), torch.from_numpy(y)
+
+    def loss(self, model: nn.Module, batch: CaptionBatch, carry: None) -> tuple[Tensor, None]:
+        """Mean cross entropy of the words."""
+        images, x, y = batch
+        logits = model(images, x)
+        return cross_entropy(logits.flatten(0, 1), y.flatten(), ignore_index=NOT_PREDICTED), carry
+
+    def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
+        """Shares of sentences, written greedily, that are right in each attribute, in all, and in their grammar."""
+        images, labels = place_everywhere(*digits.load(split))
+        device = next(model.parameters()).device
+        sentences = self.write(model, torch.from_numpy(images).to(device))
+        said = [captions.parse(sentence) for sentence in sentences]
+        expected = captions.attributes_of(images, labels)
+        right = np.array(expected, dtype=object) == np.array(said, dtype=object)
+        return {
+            "caption_accuracy": float(right.all(axis=1).mean()),
+            "digit_accuracy": float(right[:, 0].mean()),
+            "weight_accuracy": float(right[:, 1].mean()),
+            "place_accuracy": float(right[:, 2].mean()),
+            "grammatical": float(np.mean([captions.is_grammatical(sentence) for sentence in sentences])),
+            "images": float(len(images)),
+        }
+
+    def write(self, model: nn.Module, images: Tensor) -> list[list[str]]:
+        """The most probable word after word about each image (N, 8, 8), until a sentence ends."""
+        reader: StreamingModel = model  # type: ignore[assignment]
+        decoder: StreamingModel = model.decoder  # type: ignore[assignment]
+        _, state = reader.unroll(images, {})
+        written = []
+        for _ in range(MAX_WORDS):
+            word = state["pending_logits"].argmax(dim=1)
+            written.append(word)
+            _, state = decoder.unroll(word.unsqueeze(1), state)
+        return [self._sentence(row) for row in torch.stack(written, dim=1).tolist()]
+
+    def _sentence(self, ids: list[int]) -> list[str]:
+        length = ids.index(START) if START in ids else len(ids)
+        return [self.words[number] for number in ids[:length]]
+
+
+def place_everywhere(images: Images, labels: Labels) -> tuple[Images, Labels]:
+    """Every image a column further left, where it is, and a column further right."""
+    return np.concatenate([shifted(images, by) for by in SHIFTS]), np.tile(labels, len(SHIFTS))
+
+
+def shifted(images: Images, columns: int) -> Images:
+    """Images (N, 8, 8) so many columns further right; what leaves them is lost."""
+    moved = np.zeros_like(images)
+    width = images.shape[2]
+    moved[:, :, max(columns, 0) : width + min(columns, 0)] = images[:, :, max(-columns, 0) : width - max(columns, 0)]
+    return moved
+
+
+def distort(images: Images, settings: DistortionSettings, rng: np.random.Generator) -> Images:
+    """Images (N, 8, 8), each moved to a place, and turned, sheared, stretched and inked a little differently."""
+
+    def draw(largest: float) -> NDArray[np.float64]:
+        return rng.uniform(-largest, largest, size=len(images))
+
+    angle = np.radians(draw(settings.degrees))
+    shear, across, down = draw(settings.shear), 1 + draw(settings.stretch), 1 + draw(settings.stretch)
+    # The affine map from the new image's coordinates to the old one's, both from -1 to 1.
+    rows = [
+        [np.cos(angle) * across, shear - np.sin(angle), np.zeros(len(images))],
+        [np.sin(angle), np.cos(angle) * down, np.zeros(len(images))],
+    ]
+    theta = torch.tensor(np.array(rows), dtype=torch.float32).permute(2, 0, 1)
+    grid = affine_grid(theta, [len(images), 1, digits.SIZE, digits.SIZE], align_corners=False)
+    turned = grid_sample(torch.from_numpy(images).unsqueeze(1), grid, align_corners=False).squeeze(1).numpy()
+    inked = np.minimum(turned * (1 + draw(settings.gain)[:, None, None]), digits.LARGEST).astype(np.float32)
+    shifts: NDArray[np.int64] = rng.choice(SHIFTS, size=len(images))
+    return np.stack([shifted(image[None], int(by))[0] for image, by in zip(inked, shifts, strict=True)])

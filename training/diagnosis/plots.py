@@ -1,5 +1,6 @@
 """The pictures of a diagnosis. Colours tell apart for colour-blind readers (Okabe and Ito 2008), dashes help."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ LOOKS: Mapping[str, tuple[str, Any]] = {
 }
 STYLES = {name: Style(VARIANTS[name].label, *look) for name, look in LOOKS.items()}
 STATE_STYLES = {"h": Style("hidden state, dL/dh$_t$", ORANGE, (0, (4, 2))), "c": Style("cell state, dL/dc$_t$", BLUE)}
-CLIPPING_STYLES = {"none": Style("as it is", ORANGE), "clip": Style("clipped to norm 1, shown before it", BLUE)}
+CLIPPING_STYLES = {"none": Style("as it is", ORANGE), "clip": Style("clipped to norm 1 (shown before it)", BLUE)}
 PHASE_TITLES = {"initial": "as it starts", "trained": "after training"}
 
 
@@ -121,9 +122,10 @@ def draw_clipping(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
         for column, label in (("grad_norm", "norm of the gradient"), ("loss", "MSE of the batch"))
     ]
     panels = Panels(grid, CLIPPING_STYLES, "step of plain gradient descent", share_y=False)
-    for axis in panels.axes:
+    for axis, panel in zip(panels.axes, [panel for row in grid for panel in row], strict=True):
         axis.set_yscale("log")
-    panels.save(path, "Exploding gradients on the adding problem, with and without clipping")
+        _mark_ends(axis, panel)
+    panels.save(path, "Exploding gradients, with and without clipping: adding problem (x: no number from there on)")
 
 
 def _phases_and_lengths(problem: str, measured: Mapping[str, Curves], quantity: str) -> list[list[Panel]]:
@@ -159,6 +161,15 @@ def _descents(rows: Sequence[Mapping[str, str]], variant: str, column: str) -> d
             steps.append(float(row["step"]))
             values.append(float(row[column]))
     return dict(curves)
+
+
+def _mark_ends(axis: Axes, panel: Panel) -> None:
+    """A cross where a descent ended before the others did."""
+    last = max(max(steps) for steps, _ in panel.curves.values())
+    for name, (steps, values) in panel.curves.items():
+        if steps[-1] < last:
+            known = [(step, value) for step, value in zip(steps, values, strict=True) if math.isfinite(value)]
+            axis.plot(*known[-1], marker="x", markersize=9, markeredgewidth=2, color=CLIPPING_STYLES[name].color)
 
 
 def _scale_gradients(axes: Sequence[Axes]) -> None:

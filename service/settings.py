@@ -41,6 +41,12 @@ class KeySettings(_Settings):
     """Who may call."""
 
     api_keys: str = ""
+    admins: str = ""
+
+    @property
+    def admin_owners(self) -> frozenset[str]:
+        """Owners named by `admins`, comma separated."""
+        return frozenset(filter(None, map(str.strip, self.admins.split(","))))
 
 
 class ExportSettings(_Settings):

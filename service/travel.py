@@ -27,7 +27,7 @@ from service.errors import (
 from service.forms import ForkRequest, MigrateRequest, RollbackRequest, SessionView
 from service.graveyard import checkpoint_id, checkpoint_name
 from service.ids import ID_BYTES
-from service.replay import kept_steps
+from service.replay import inherited, kept_steps
 from service.sampling import derived_seed
 from service.sessions import MAX_ATTEMPTS, SECRET_BYTES, Loaded, Sessions, model_name
 from service.settings import SessionSettings
@@ -77,7 +77,8 @@ class Travel:
         source = await self._sessions.load(owner, session_id)
         _check_step(source.record, request.step)
         body = source.body if request.checkpoint is None else await self._checkpoint(source, request.checkpoint)
-        body = body._replace(secret=secrets.token_bytes(SECRET_BYTES), checkpoints=(), inputs=None)
+        inputs = inherited(body.inputs, body.secret, self._settings.max_kept_input_bytes)
+        body = body._replace(secret=secrets.token_bytes(SECRET_BYTES), checkpoints=(), inputs=inputs)
         record = source.record
         ttl_seconds = self._sessions.ttl(request.ttl_seconds or record.ttl_seconds)
         forked = await self._sessions.open(
@@ -89,17 +90,24 @@ class Travel:
         """Save a session's state as a named checkpoint, in place of an older one of that name, as its next step."""
 
         replaced = ""
+        written: list[str] = []
 
         async def attempt(loaded: Loaded) -> Body:
             nonlocal replaced
+            await self._delete_lost(loaded, written)
             saved = {checkpoint_name(each): each for each in loaded.body.checkpoints}
             if name not in saved and len(saved) >= self._settings.max_checkpoints:
                 raise TooManyCheckpoints(f"a session may have at most {self._settings.max_checkpoints} checkpoints")
             replaced = saved.get(name, "")
             saved[name] = await self._write_checkpoint(loaded, name)
+            written.append(saved[name])
             return loaded.body._replace(checkpoints=tuple(saved.values()))
 
-        answer = await self._take(owner, session_id, step, {"save": name}, attempt)
+        try:
+            answer = await self._take(owner, session_id, step, {"save": name}, attempt)
+        except StepConflict:
+            await self._delete_lost(await self._sessions.load(owner, session_id), written)
+            raise
         await self._delete_checkpoint(session_id, replaced)
         return answer
 
@@ -183,7 +191,7 @@ class Travel:
         """Write a session's state as a record of its own; what the session lists once its step is taken.
 
         The step that saves it is part of its id, so an attempt whose step is lost to another writer has not touched
-        the checkpoint that the session has; what it has written then is forgotten when its time is over.
+        the checkpoint that the session has.
         """
         record, now = loaded.record, int(self._clock())
         saved = f"{name}~{record.step}"
@@ -201,6 +209,12 @@ class Travel:
         if not await self._sessions.write(Swap(checkpoint, None)):
             await self._sessions.write(Swap(checkpoint, 0))
         return saved
+
+    async def _delete_lost(self, loaded: Loaded, written: list[str]) -> None:
+        """Forget what attempts have written whose step another writer took; no later attempt at that step can win."""
+        while written:
+            if (saved := written.pop()) not in loaded.body.checkpoints:
+                await self._delete_checkpoint(loaded.record.session_id, saved)
 
     async def _delete_checkpoint(self, session_id: str, saved: str) -> None:
         if saved:
@@ -248,8 +262,10 @@ class Travel:
             raise NotMigratable("the session keeps no inputs to read again (`keep_inputs`), or they outgrew the limit")
         state = model.initial_state()
         try:
-            for step, inputs in kept_steps(body.inputs):
-                state = await _taken(model, state, inputs, derived_seed(body.secret.hex(), step))
+            for kept in kept_steps(body.inputs):
+                state = await _taken(
+                    model, state, kept.inputs, derived_seed(kept.secret or body.secret.hex(), kept.step)
+                )
         except ServiceError as error:
             raise NotMigratable(f"{model.bundle.tag} cannot read the session's inputs: {error}") from error
         return state

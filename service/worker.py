@@ -56,7 +56,7 @@ logger = logging.getLogger(__name__)
 
 # How long a thread that has run a graph may wait for the interpreter; Python's default is 5 ms, four runs of a graph.
 SWITCH_SECONDS = 2e-4
-RECENT_SESSIONS = 4096
+RECENT_SESSIONS = 1024
 SWEEP_SECONDS = 5.0
 FLUSH_SECONDS = 0.25
 LOOK_SECONDS = 2.0
@@ -173,7 +173,7 @@ class Worker:
         routes = [
             *SessionRoutes(self.sessions, self.travel).routes(),
             *ModelRoutes(self.catalog).routes(),
-            *RepositoryRoutes(self.catalog, self.reloader).routes(),
+            *RepositoryRoutes(self.catalog, self.reloader, KeySettings().admin_owners).routes(),
             Route("/metrics", self._exposition),
             Route("/docs.json", self._openapi),
             Route("/livez", self._live),

@@ -1,5 +1,6 @@
 """`/v2/repository`: which bundle versions are served, as the Open Inference Protocol's repository extension has it."""
 
+from collections.abc import Collection
 from typing import Any
 
 import orjson
@@ -8,19 +9,28 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from service.api.answer import JSON
+from service.api.auth import owner_of
 from service.api.body import read_form
 from service.api.problem import answers_problems
 from service.catalog import Catalog
+from service.errors import Forbidden
 from service.forms import LoadRequest
 from service.reload import Reloader
 
 
 class RepositoryRoutes:
-    """Looks at the served versions and changes them."""
+    """Looks at the served versions and changes them.
 
-    def __init__(self, catalog: Catalog, reloader: Reloader) -> None:
+    Args:
+        catalog: What is served.
+        reloader: Changes it.
+        admins: Owners who may load a version; everyone who may call where there are none.
+    """
+
+    def __init__(self, catalog: Catalog, reloader: Reloader, admins: Collection[str] = ()) -> None:
         self._catalog = catalog
         self._reloader = reloader
+        self._admins = admins
 
     def routes(self) -> list[Route]:
         """What to mount."""
@@ -36,6 +46,8 @@ class RepositoryRoutes:
 
     async def load(self, request: Request) -> Response:
         """Make the newest version in the model store current, or the one named; answered when every worker has it."""
+        if self._admins and owner_of(request.scope) not in self._admins:
+            raise Forbidden("only an admin may load a version (UNROLLED_ADMINS)")
         form = await read_form(request, LoadRequest) if await request.body() else LoadRequest()
         tag = await self._reloader.load(request.path_params["name"], form.parameters.version)
         return _json(_entry(tag, True))

@@ -44,18 +44,22 @@ class StepRoutes:
         owner = owner_of(scope)
         if media_type(scope) == OCTETS:
             request = binary.read(body, header(scope, binary.HEADER_LENGTH))
-            turns = await self._take_all(request.asks(owner))
+            turns = await self._take_all(request.asks(owner), receive)
             content, header_length = binary.write(turns)
             await respond(send, content, OCTETS, headers=[(binary.HEADER_LENGTH, b"%d" % header_length)])
         else:
             _check_json(scope)
             items = parsed(StepItems, body).items
-            turns = await self._take_all([ask_of(owner, item.session_id, item) for item in items])
+            turns = await self._take_all([ask_of(owner, item.session_id, item) for item in items], receive)
             await respond(send, b'{"items":[%b]}' % b",".join(map(item_json, turns)))
         return 200
 
-    async def _take_all(self, asks: Sequence[Ask]) -> list[Turn]:
-        """All turns, each with its answer or its refusal."""
+    async def _take_all(self, asks: Sequence[Ask], receive: Receive) -> list[Turn]:
+        """All turns, each with its answer or its refusal; long ones are called off if the client hangs up."""
+        taking = self._taken(asks)
+        return await (taking if all(map(_is_short, asks)) else unless_gone(receive, taking))
+
+    async def _taken(self, asks: Sequence[Ask]) -> list[Turn]:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         num_open = len(asks)
 
@@ -79,7 +83,7 @@ class StepRoutes:
 
 def _is_short(ask: Ask) -> bool:
     """Whether a step is over before it would pay to watch for a client that hangs up: one run of a graph, mostly."""
-    return ask.inputs is not None and ("ids" in ask.inputs or "x" in ask.inputs)
+    return ask.values is not None or (ask.inputs is not None and ("ids" in ask.inputs or "x" in ask.inputs))
 
 
 def ask_of(owner: str, session_id: str, request: StepRequest) -> Ask:

@@ -32,6 +32,7 @@ class SumModel(ServedModel[TextStep]):
         super().__init__(bundle, engine)
         self.go = asyncio.Event()
         self.num_computed = self.num_waiting = 0
+        self.seeds: list[int] = []
 
     def initial_state(self) -> SequenceState:
         return SequenceState((self.layout.initial,), ("",))
@@ -51,6 +52,7 @@ class SumModel(ServedModel[TextStep]):
 
     async def step(self, state: SequenceState, inputs: TextStep, seed: int) -> tuple[dict[str, Any], SequenceState]:
         self.num_computed += 1
+        self.seeds.append(seed)
         if inputs.text == "wait":
             self.num_waiting += 1
             try:

@@ -14,7 +14,7 @@ from service.errors import (
     StepConflict,
     VersionUnknown,
 )
-from service.forms import MigrateRequest, RollbackRequest
+from service.forms import ForkRequest, MigrateRequest, RollbackRequest
 from service.stores.packing import pack
 from service.turn import Answer
 from tests.fakes.process import EXPORT_KEY, Clock, Process, outputs
@@ -46,6 +46,20 @@ async def test_a_session_moves_by_reading_all_its_inputs_again(store: FaultyStor
         assert (await process.sessions.load("ann", session_id)).body.state == before
         assert len(process.graphs["1"].runs) > 0
         assert outputs(await process.text(session_id, "d", 4))["count"] == 17
+
+
+async def test_a_fork_moves_by_reading_the_inputs_of_the_other_with_the_others_chance(store: FaultyStore) -> None:
+    async with Process(store, versions=["0", "1"], max_kept_input_bytes=1000) as process:
+        session_id = await kept(process)
+        before = (await process.sessions.load("ann", session_id)).body.state
+        fork = (await process.travel.fork("ann", session_id, ForkRequest())).session_id
+        seeds = len(process.model.seeds)
+        await process.travel.migrate("ann", session_id, MigrateRequest())
+        of_the_first = process.model.seeds[seeds:]
+        await process.travel.migrate("ann", fork, MigrateRequest())
+        assert process.model.seeds[seeds:] == of_the_first * 2
+        assert (await process.sessions.load("ann", fork)).body.state == before
+        assert (await process.sessions.get("ann", fork)).bundle == "sum:1"
 
 
 async def test_what_was_rolled_back_is_not_read_again(store: FaultyStore) -> None:

@@ -99,6 +99,11 @@ async def test_a_fork_from_a_checkpoint_has_no_last_answer_to_repeat(process: Pr
         await process.text(fork.session_id, "ab", 1)
 
 
+def num_checkpoints(store: FaultyStore) -> int:
+    """Saved states that the store keeps."""
+    return sum(record.ended == CHECKPOINT for record in store._records.values())
+
+
 async def test_a_save_is_a_step_that_can_be_repeated(process: Process) -> None:
     session_id = await stepped(process, "ab")
     first = await process.travel.save("ann", session_id, "here", 1)
@@ -224,6 +229,7 @@ async def test_a_save_that_loses_its_step_leaves_the_older_checkpoint_as_it_was(
         store.may_swap.set()
         with pytest.raises(StepConflict):
             await losing
+        assert num_checkpoints(store) == 1
         await other.travel.roll_back("ann", session_id, back("here"))
         assert await one.count(session_id) == 2
 
@@ -240,6 +246,7 @@ async def test_a_save_without_a_number_that_loses_its_step_saves_what_is_then() 
         await one.text(session_id, "f")
         await one.travel.roll_back("ann", session_id, back("here"))
         assert await one.count(session_id) in (2, 5)
+        assert num_checkpoints(store) == 1
         assert (await one.sessions.get("ann", session_id)).step == 5
 
 

@@ -3,15 +3,19 @@
 import pytest
 from starlette.applications import Starlette
 
+from service.api.auth import AuthMiddleware
 from service.api.repository import RepositoryRoutes
+from service.keys import ANONYMOUS
+from service.metrics import Metrics
 from tests.fakes.asgi import Client
 from tests.service.test_reload import Service, Worker
 
 pytestmark = pytest.mark.anyio
 
 
-def client(worker: Worker) -> Client:
-    return Client(Starlette(routes=RepositoryRoutes(worker.catalog, worker.reloader).routes()))
+def client(worker: Worker, admins: frozenset[str] = frozenset()) -> Client:
+    routes = RepositoryRoutes(worker.catalog, worker.reloader, admins).routes()
+    return Client(AuthMiddleware(Starlette(routes=routes), None, Metrics().requests_tally))
 
 
 async def test_the_index_tells_current_versions_from_those_that_sessions_live_on() -> None:
@@ -50,3 +54,12 @@ async def test_what_cannot_be_loaded_is_a_problem(name: str, body: object, statu
     answered = await client(worker).post(f"/v2/repository/models/{name}/load", body)
     assert (answered.status, answered.headers["content-type"]) == (status, "application/problem+json")
     assert worker.current == "sum:1"
+
+
+async def test_only_an_admin_loads_where_there_are_some() -> None:
+    worker = await Service("1", "2").worker("a")
+    loaded = "/v2/repository/models/sum/load"
+    refused = await client(worker, frozenset({"root"})).post(loaded, b"")
+    assert (refused.status, refused.json()["type"]) == (403, "urn:unrolled:problem:forbidden")
+    assert (await client(worker, frozenset({"root"})).post("/v2/repository/index", b"")).status == 200
+    assert (await client(worker, frozenset({"root", ANONYMOUS})).post(loaded, b"")).status == 200

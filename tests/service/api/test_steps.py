@@ -122,6 +122,18 @@ async def test_a_client_that_hangs_up_during_a_long_step_commits_nothing(surface
     assert (await process.text(session_id, "abc", 0)).step == 1
 
 
+async def test_a_client_that_hangs_up_during_many_long_steps_commits_none(surface: Surface, process: Process) -> None:
+    session_id = await process.create()
+    body = {"items": [{"session_id": session_id, "inputs": {"text": "wait"}, "step": 0}]}
+    exchange = surface.client.begin("POST", "/steps", orjson.dumps(body))
+    await until(lambda: process.model.num_computed == 1)
+    exchange.hang_up()
+    assert (await exchange.answered()).status == 499
+    process.model.go.set()
+    await settle()
+    assert (await process.text(session_id, "abc", 0)).step == 1
+
+
 async def test_a_body_that_never_comes_whole_is_no_request(surface: Surface, process: Process) -> None:
     session_id = await process.create()
     exchange = surface.client.begin("POST", f"/sessions/{session_id}/steps", None)

@@ -89,7 +89,7 @@ class _Search:
         memory = model.encode(pad(sources, END_ID).to(device), lengths)
         self._memory, self._lengths = memory.repeat_interleave(B, dim=0), lengths.repeat_interleave(B)
         state = model.initial_state(n * B)
-        self._h1, self._h2 = state["h_decoder1"], state["h_decoder2"]
+        self._h1, self._h2 = state["decoder1_h"], state["decoder2_h"]
         self._ids = torch.full((n, B, 1), START_ID, device=device)
         # The hypotheses of a sentence are one and the same at first, so only one of them counts.
         self._log_probs = torch.tensor([0.0] + [-torch.inf] * (B - 1), device=device).repeat(n, 1)

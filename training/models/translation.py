@@ -11,7 +11,7 @@ recurrence passes through the attention: training runs torch's fused GRUs over a
 backward GRU is a forward one over the reversed sentence, so that padding stands at the end for both. The embedding is
 one for source, target and output (Press and Wolf 2017, arXiv:1608.05859).
 
-Serving and export run `encode_direction` and `step`, the same numbers step by step.
+Serving and export run `unroll_stage`, the same numbers step by step.
 """
 
 from typing import cast
@@ -21,11 +21,13 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from training.cells import GRUCell
+from training.data.multi30k import Language
 from training.initialisation import initialise_torch
 from training.models.dropout import LockedDropout
 from training.models.streaming import StateTensor, Tensors
 from training.settings import Section
 
+STEP = "step"
 MASKED = -1e9  # as a score: its weight is exactly 0, and a row of nothing else is no NaN
 
 
@@ -47,10 +49,19 @@ class TranslationModel(nn.Module):
     Args:
         vocabulary_size: V, of both languages together.
         settings: Sizes and regularisation.
+        language: What it translates into, for its bundle.
+        length_penalty: What its beam search divides scores by, for its bundle; see `training.beam_search`.
     """
 
-    def __init__(self, vocabulary_size: int, settings: TranslationModelSettings) -> None:
+    def __init__(
+        self,
+        vocabulary_size: int,
+        settings: TranslationModelSettings,
+        language: Language = "de",
+        length_penalty: float = 1.0,
+    ) -> None:
         super().__init__()
+        self.language, self.length_penalty = language, length_penalty
         E, H, D = settings.embedding_size, settings.encoder_size, settings.decoder_size
         self.embedding = nn.Embedding(vocabulary_size, E)
         sizes = [E] + [2 * H] * (settings.encoder_layers - 1)
@@ -65,13 +76,9 @@ class TranslationModel(nn.Module):
         self.dropout = nn.Dropout(settings.dropout)
         self.output_dropout = nn.Dropout(settings.output_dropout)
         self.state = (
-            *(
-                StateTensor(f"h_{direction}{layer}", "float32", ("N", H))
-                for layer in range(1, settings.encoder_layers + 1)
-                for direction in ("forward", "backward")
-            ),
-            StateTensor("h_decoder1", "float32", ("N", D)),
-            StateTensor("h_decoder2", "float32", ("N", D)),
+            *(StateTensor(f"{stage}_h", "float32", ("N", H)) for stage in self.directions),
+            StateTensor("decoder1_h", "float32", ("N", D)),
+            StateTensor("decoder2_h", "float32", ("N", D)),
         )
         nn.init.normal_(self.embedding.weight, std=E**-0.5)
         for gru in (*self.forward_layers, *self.backward_layers, self.decoder1, self.decoder2):
@@ -131,37 +138,58 @@ class TranslationModel(nn.Module):
         logits: Tensor = self.output_dropout(features) @ self.embedding.weight.T + self.output_bias
         return logits
 
-    def encode_direction(self, layer: int, direction: str, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-        """One direction of an encoder layer over T items, step by step.
+    def unroll_stage(self, stage: str, inputs: Tensors, state: Tensors) -> tuple[Tensors, Tensors]:
+        """Take items through a stage, step by step.
+
+        "forward1", "backward1", "forward2", .. are the directions of the encoder's layers; a backward one is given the
+        items in reversed order. They read x: piece ids int64 (N, T) at first, then what both directions of the layer
+        below answered, float32 (N, T, 2 H). They answer features, float32 (N, T, H). "step" is one piece of the
+        decoder, see `step`; it reads token, memory and length, and answers log_probs and attention.
 
         Args:
-            layer: From 1.
-            direction: "forward", or "backward": then the items come in reversed order.
-            x: Piece ids int64 (N, T) for layer 1; for others what both directions of the layer below answered,
-                float32 (N, T, 2 H).
-            h: Hidden state (N, H).
+            stage: One of `stages`.
+            inputs: By name.
+            state: What the stage carries, by name.
 
         Returns:
-            Hidden states (N, T, H), in the order of the items, and the last.
+            Outputs and the next state, by name.
         """
-        layers = self.forward_layers if direction == "forward" else self.backward_layers
-        cell = GRUCell.from_torch(cast(nn.GRU, layers[layer - 1]))
-        items = self.embed(x) if layer == 1 else x
-        hidden = []
-        for projected_t in cell.project(items).unbind(dim=1):
+        if stage == STEP:
+            carried = state["decoder1_h"], state["decoder2_h"]
+            log_probs, attention, *carried_next = self.step(
+                inputs["token"], inputs["memory"], inputs["length"], *carried
+            )
+            outputs = {"log_probs": log_probs, "attention": attention}
+            return outputs, dict(zip(("decoder1_h", "decoder2_h"), carried_next, strict=True))
+        x = inputs["x"] if inputs["x"].is_floating_point() else self.embed(inputs["x"])
+        cell = GRUCell.from_torch(cast(nn.GRU, self._direction(stage)))
+        h, hidden = state[f"{stage}_h"], []
+        T, C = x.shape[1:]
+        projected = cell.project(x.transpose(0, 1).reshape(-1, C)).view(T, -1, 3 * h.shape[1])
+        for projected_t in projected.unbind():
             h = cell.advance(projected_t, h)
             hidden.append(h)
-        return torch.stack(hidden, dim=1), h
+        return {"features": torch.stack(hidden, dim=1)}, {f"{stage}_h": h}
+
+    @property
+    def directions(self) -> tuple[str, ...]:
+        """The stages of the encoder, in the order in which a sentence takes them."""
+        layers = range(1, len(self.forward_layers) + 1)
+        return tuple(f"{direction}{layer}" for layer in layers for direction in ("forward", "backward"))
+
+    def _direction(self, stage: str) -> nn.Module:
+        layers = self.forward_layers if stage.startswith("forward") else self.backward_layers
+        return layers[int(stage.removeprefix("forward").removeprefix("backward")) - 1]
 
     def step(
-        self, token: Tensor, memory: Tensor, lengths: Tensor, h1: Tensor, h2: Tensor
+        self, token: Tensor, memory: Tensor, length: Tensor, h1: Tensor, h2: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Predict the piece after one more.
 
         Args:
             token: The latest piece, [START] at first, int64 (N,).
             memory: See `encode`, (N, S, 2 H); 0 or any finite number beyond a row's length.
-            lengths: Of the rows of the source, int64 (N,).
+            length: Pieces of the source, int64 (N,).
             h1: State of the first decoder layer, (N, D).
             h2: State of the second decoder layer, (N, D).
 
@@ -170,7 +198,7 @@ class TranslationModel(nn.Module):
         """
         cell1, cell2 = (GRUCell.from_torch(gru) for gru in (self.decoder1, self.decoder2))
         h1 = cell1.step(self.embed(token), h1)
-        context, attention = self.attend(h1.unsqueeze(1), memory, lengths)
+        context, attention = self.attend(h1.unsqueeze(1), memory, length)
         h2 = cell2.step(torch.cat([h1, context.squeeze(1)], dim=1), h2)
         return self._logits(h2, context.squeeze(1)).log_softmax(dim=1), attention.squeeze(1), h1, h2
 

@@ -84,7 +84,10 @@ class TranslationTask(Task[TranslationSettings]):
 
     def build_model(self) -> TranslationModel:
         """A fresh model."""
-        return TranslationModel(self.tokenizer.get_vocab_size(), self.settings.model)
+        settings = self.settings
+        return TranslationModel(
+            self.tokenizer.get_vocab_size(), settings.model, settings.language, settings.search.length_penalty
+        )
 
     @cached_property
     def _samplers(self) -> tuple[SubwordSampler, SubwordSampler]:

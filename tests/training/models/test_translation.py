@@ -44,7 +44,7 @@ def test_padding_changes_nothing(model: TranslationModel, source: Tensor, target
 def test_steps_give_the_logits_of_the_fast_path(model: TranslationModel, source: Tensor, target: Tensor) -> None:
     expected = model(source, LENGTHS, target).log_softmax(dim=2)
     memory, state = model.encode(source, LENGTHS), model.initial_state(N)
-    h1, h2 = state["h_decoder1"], state["h_decoder2"]
+    h1, h2 = state["decoder1_h"], state["decoder2_h"]
     for t in range(T):
         log_probs, attention, h1, h2 = model.step(target[:, t], memory, LENGTHS, h1, h2)
         torch.testing.assert_close(log_probs, expected[:, t])
@@ -58,17 +58,17 @@ def test_directions_in_pieces_give_the_memory_of_the_fast_path(model: Translatio
     for i, length in enumerate(LENGTHS.tolist()):
         x = source[i : i + 1, :length]
         for layer in (1, 2):
-            ahead = _in_pieces(model, layer, "forward", x)
-            back = _in_pieces(model, layer, "backward", x.flip(1)).flip(1)
+            ahead = _in_pieces(model, f"forward{layer}", x)
+            back = _in_pieces(model, f"backward{layer}", x.flip(1)).flip(1)
             x = torch.cat([ahead, back], dim=2)
         torch.testing.assert_close(x[0], expected[i, :length])
 
 
-def _in_pieces(model: TranslationModel, layer: int, direction: str, x: Tensor) -> Tensor:
-    h, parts = torch.zeros(1, H), []
+def _in_pieces(model: TranslationModel, stage: str, x: Tensor) -> Tensor:
+    state, parts = {f"{stage}_h": torch.zeros(1, H)}, []
     for piece in x.split(2, dim=1):
-        part, h = model.encode_direction(layer, direction, piece, h)
-        parts.append(part)
+        outputs, state = model.unroll_stage(stage, {"x": piece}, state)
+        parts.append(outputs["features"])
     return torch.cat(parts, dim=1)
 
 
@@ -84,10 +84,10 @@ def test_later_pieces_do_not_reach_earlier_logits(model: TranslationModel, sourc
 def test_state_is_what_the_steps_carry(model: TranslationModel) -> None:
     state = model.initial_state(2)
     assert {name: tuple(tensor.shape) for name, tensor in state.items()} == {
-        "h_forward1": (2, H),
-        "h_backward1": (2, H),
-        "h_forward2": (2, H),
-        "h_backward2": (2, H),
-        "h_decoder1": (2, D),
-        "h_decoder2": (2, D),
+        "forward1_h": (2, H),
+        "backward1_h": (2, H),
+        "forward2_h": (2, H),
+        "backward2_h": (2, H),
+        "decoder1_h": (2, D),
+        "decoder2_h": (2, D),
     }

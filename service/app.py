@@ -25,6 +25,8 @@ from service.forms import (
     GenerateRequest,
     SentimentAnswer,
     SentimentRequest,
+    TranslateAnswer,
+    TranslateRequest,
 )
 from service.seats import can_wait_for_seats
 from service.settings import ServerSettings
@@ -73,7 +75,7 @@ class Surfaces:
     tracing={"excluded_urls": ".*"},
 )
 class RNNService:
-    """Recurrent networks with sessions: sentiment, generation, forecasting."""
+    """Recurrent networks with sessions: sentiment, generation, forecasting, translation."""
 
     @bentoml.on_deployment
     @staticmethod
@@ -117,6 +119,12 @@ class RNNService:
     async def sentiment(self, request: SentimentRequest, /) -> SentimentAnswer:
         """Judge one text or several."""
         return await self._worker.inference.sentiment(request)
+
+    @bentoml.api(route="/translate")
+    @answers_problems
+    async def translate(self, request: TranslateRequest, /) -> TranslateAnswer:
+        """Translate one text or several."""
+        return await self._worker.inference.translate(request)
 
     @bentoml.api(route="/generate")
     @answers_problems

@@ -26,12 +26,13 @@ from service.tasks.generation import GenerationModel
 from service.tasks.music import MusicModel
 from service.tasks.sentiment import SentimentModel
 from service.tasks.task import ServedModel
+from service.tasks.translation import TranslationModel
 
 logger = logging.getLogger(__name__)
 
 SHIPPED = Path(__file__).parent.parent / "models"
 TASKS: Mapping[str, type[ServedModel[Any]]] = {
-    task.kind: task for task in (SentimentModel, GenerationModel, ForecastingModel, MusicModel)
+    task.kind: task for task in (SentimentModel, GenerationModel, ForecastingModel, MusicModel, TranslationModel)
 }
 
 

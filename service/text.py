@@ -1,7 +1,7 @@
 """Text as the model reads it: the bundle's own tokenizer, and where a growing text may be cut."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +36,29 @@ class TextReader:
         """The tokens of a text."""
         encoding = self._tokenizer.encode(text, add_special_tokens=False)
         return Tokens(np.array(encoding.ids, dtype=np.int64), tuple(encoding.offsets))
+
+
+class PieceReader:
+    """The tokenizer of a bundle that writes as well: pieces of words to ids and back.
+
+    A piece that begins a word begins with "\u2581".
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._tokenizer = Tokenizer.from_file(str(path))
+
+    def read(self, text: str) -> NDArray[np.int64]:
+        """The ids of a text's pieces, int64 (T,)."""
+        return np.array(self._tokenizer.encode(text, add_special_tokens=False).ids, dtype=np.int64)
+
+    def text(self, ids: Sequence[int]) -> str:
+        """The text of pieces."""
+        text: str = self._tokenizer.decode(list(ids))
+        return text
+
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """Each piece as it is written."""
+        return [self._tokenizer.id_to_token(piece) for piece in ids]
 
 
 def split_last_word(text: str, is_word: Callable[[str], bool] = bool) -> tuple[str, str]:

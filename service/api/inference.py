@@ -14,7 +14,7 @@ from service.api.events import event, piece_event
 from service.api.problem import failure, problem_of
 from service.catalog import Catalog
 from service.deadline import deadline
-from service.errors import Location, ModelUnknown, ServiceError
+from service.errors import InvalidInput, Location, ModelUnknown, ServiceError
 from service.forms import (
     ComposeAnswer,
     ComposeRequest,
@@ -26,6 +26,8 @@ from service.forms import (
     Question,
     SentimentAnswer,
     SentimentRequest,
+    TranslateAnswer,
+    TranslateRequest,
 )
 from service.metrics import Metrics
 from service.midi import midi_file
@@ -37,6 +39,7 @@ from service.tasks.language import Finished
 from service.tasks.music import MusicModel
 from service.tasks.sentiment import SentimentModel
 from service.tasks.task import Piece, ServedModel
+from service.tasks.translation import TranslationModel
 
 logger = logging.getLogger(__name__)
 
@@ -56,12 +59,20 @@ class Inference:
 
     async def sentiment(self, request: SentimentRequest) -> SentimentAnswer:
         """Judge one text or several."""
-        is_list = isinstance(request.text, list)
-        texts = request.text if isinstance(request.text, list) else [request.text]
-        locations: list[Location] = [("text", index) if is_list else ("text",) for index in range(len(texts))]
+        texts, locations = _listed(request.text)
         model = self._model(SentimentModel, request)
         async with deadline(self._timeout_seconds):
             return await model.classify(texts, locations, request.trajectory)
+
+    async def translate(self, request: TranslateRequest) -> TranslateAnswer:
+        """Translate one text or several, by the first model asked that writes the language."""
+        texts, locations = _listed(request.text)
+        models = self._models(TranslationModel, request)
+        model = next((model for model in models if model.target == request.to), None)
+        if model is None:
+            raise InvalidInput(f"there are translations into {sorted({model.target for model in models})}", ("to",))
+        async with deadline(self._timeout_seconds):
+            return await model.translate(texts, locations, request.beams, request.attention)
 
     async def forecast(self, request: ForecastRequest) -> ForecastAnswer:
         """Forecast every channel of a series."""
@@ -110,14 +121,18 @@ class Inference:
         return StreamingResponse(_stream(model, first, events), media_type="text/event-stream")
 
     def _model(self, kind: type[M], request: Question) -> M:
+        return self._models(kind, request)[0]
+
+    def _models(self, kind: type[M], request: Question) -> list[M]:
+        """Those that may answer a question: the one that it names, or all for its task."""
         models = {name: model for name, model in self._catalog.items() if isinstance(model, kind)}
         if request.model is None and models:
-            return next(iter(models.values()))
+            return list(models.values())
         model = models.get(request.model or "")
         if model is None:
             asked = f" {request.model!r}" if request.model is not None else ""
             raise ModelUnknown(f"no model{asked} for {kind.kind} is served; there are {sorted(models)}")
-        return model
+        return [model]
 
     async def _events(self, model: GenerationModel, request: GenerateRequest) -> AsyncGenerator[Piece | Finished]:
         """Pieces of the text as they become certain, then its end."""
@@ -131,6 +146,13 @@ class Inference:
                     self._metrics.time_to_first_token.observe(time.perf_counter() - started)
                     is_first = False
                 yield event
+
+
+def _listed(text: str | list[str]) -> tuple[list[str], list[Location]]:
+    """One text or several as a list, and where each stands in the request."""
+    if isinstance(text, list):
+        return text, [("text", index) for index in range(len(text))]
+    return [text], [("text",)]
 
 
 def _answer(model: GenerationModel, end: Finished) -> GenerateAnswer:

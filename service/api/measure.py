@@ -15,6 +15,7 @@ KNOWN = frozenset(
         "/sentiment",
         "/generate",
         "/forecast",
+        "/translate",
         "/models",
         "/sessions",
         "/sessions/{id}",

@@ -180,8 +180,29 @@ class TaggingTask(Part):
     tokenizer: FileName = "tokenizer.json"
 
 
+class TranslationTask(Part):
+    """A text in, its translation out.
+
+    Attributes:
+        source: Language that is read, as ISO 639-1 has it.
+        target: Language that is written.
+        start: The piece that is read before the first one of a translation.
+        end: The piece that ends one.
+        length_penalty: Exponent of the length that a translation's log-probability is divided by.
+    """
+
+    kind: Literal["translation"] = "translation"
+    source: str
+    target: str
+    start: int
+    end: int
+    length_penalty: float = Field(ge=0)
+    tokenizer: FileName = "tokenizer.json"
+
+
 Task = Annotated[
-    SentimentTask | GenerationTask | ForecastingTask | MusicTask | TaggingTask, Field(discriminator="kind")
+    SentimentTask | GenerationTask | ForecastingTask | MusicTask | TaggingTask | TranslationTask,
+    Field(discriminator="kind"),
 ]
 
 

@@ -1,0 +1,140 @@
+"""Translation: a stage for each direction of each layer of the encoder, and one for a step of the decoder."""
+
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from export.graphs import StageGraph
+from export.recipes.recipe import Recipe, Stages
+from export.recipes.texts import draw_features, num_tokens
+from export.stages import Arrays, Sizes, StagePlan, spec
+from service.bundle.manifest import Bundle, Stage, TranslationTask
+from training.models.translation import STEP, TranslationModel
+from training.subwords import END_ID, START_ID
+
+# 33 pieces and more are read by 16 at a time: each rung of each direction has weights of its own in memory.
+DIRECTION_SIZES: Sizes = (1, 2, 4, 8, 16)
+# Sources are padded to the shortest of these that holds them, so that what is attended to has few shapes.
+SOURCE_SIZES: Sizes = (8, 16, 32, 64)
+# The most probable next pieces that a step answers: twice the most beams that may be asked for.
+NUM_NEXT = 16
+
+
+class TranslationRecipe(Recipe):
+    """An encoder-decoder over pieces of words."""
+
+    purpose = "Translates an English caption of a photograph; what it was trained on is for non-commercial use."
+    pattern = "many to many, by attention"
+    endpoint = "`/translate`"
+    headline = ("bleu", "sacrebleu", "chrf")
+
+    def cell(self, model: nn.Module) -> str:
+        return "gru"
+
+    def stages(self, model: nn.Module, sizes: dict[str, Sizes]) -> Stages:
+        translator = cast(TranslationModel, model)
+        V = translator.embedding.num_embeddings
+        features, H = translator.query.out_features, translator.query.out_features // 2
+        directions = [
+            self._direction(translator, stage, sizes.get(stage, DIRECTION_SIZES), V, features, H)
+            for stage in translator.directions
+        ]
+        carried = ("decoder1_h", "decoder2_h")
+        step = StagePlan(
+            name=STEP,
+            sizes=sizes.get(STEP, SOURCE_SIZES),
+            inputs=(
+                spec("token", "int64", "N"),
+                spec("memory", "float32", "N", "T", features),
+                spec("length", "int64", "N"),
+            ),
+            outputs=(
+                spec("tokens", "int64", "N", min(NUM_NEXT, V)),
+                spec("log_probs", "float32", "N", min(NUM_NEXT, V)),
+                spec("attention", "float32", "N", "T"),
+            ),
+            reads=carried,
+            writes=carried,
+            build=lambda _: StepGraph(translator, min(NUM_NEXT, V)),
+            draw=lambda rng, N, S: draw_step(rng, N, S, V, features),
+            fit="covering",
+        )
+        return *directions, step
+
+    def _direction(self, model: TranslationModel, stage: str, sizes: Sizes, V: int, features: int, H: int) -> StagePlan:
+        is_first = stage.endswith("1")
+        x = spec("x", "int64", "N", "T") if is_first else spec("x", "float32", "N", "T", features)
+        carried = (f"{stage}_h",)
+        return StagePlan(
+            name=stage,
+            sizes=sizes,
+            inputs=(x,),
+            outputs=(spec("features", "float32", "N", "T", H),),
+            reads=carried,
+            writes=carried,
+            build=lambda _: StageGraph(model, stage, carried),
+            draw=lambda rng, N, T: {"x": draw_ids(rng, N, T, V) if is_first else draw_features(rng, N, T, features)},
+            direction="backward" if stage.startswith("backward") else "forward",
+        )
+
+    def task(self, tokenizer: Path | None, model: nn.Module, stages: Stages) -> TranslationTask:
+        translator = cast(TranslationModel, model)
+        return TranslationTask(
+            source="en",
+            target=translator.language,
+            start=START_ID,
+            end=END_ID,
+            length_penalty=translator.length_penalty,
+        )
+
+    def draw(self, bundle: Bundle, stage: Stage, rng: np.random.Generator, N: int, T: int) -> Arrays:
+        if stage.name == STEP:
+            return draw_step(rng, N, T, num_tokens(bundle), _features(stage, "memory"))
+        if stage.inputs[0].dtype == "int64":
+            return {"x": draw_ids(rng, N, T, num_tokens(bundle))}
+        return {"x": draw_features(rng, N, T, _features(stage, "x"))}
+
+
+class StepGraph(nn.Module):
+    """The most probable pieces after one more.
+
+    Args:
+        model: The prepared model.
+        num_next: How many of them.
+    """
+
+    def __init__(self, model: TranslationModel, num_next: int) -> None:
+        super().__init__()
+        self.model = model
+        self.num_next = num_next
+
+    def forward(self, token: Tensor, memory: Tensor, length: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        """Tokens int64 (N, K) with their log-probabilities float32 (N, K), the best first, attention float32 (N, S),
+        and the next state; see `TranslationModel.step`."""
+        log_probs, attention, *state_next = self.model.step(token, memory, length, *state)
+        best, tokens = torch.topk(log_probs, self.num_next)
+        return tokens, best, attention, *state_next
+
+
+def draw_ids(rng: np.random.Generator, N: int, T: int, V: int) -> np.ndarray:
+    """Pieces (N, T)."""
+    return rng.integers(V, size=(N, T))
+
+
+def draw_step(rng: np.random.Generator, N: int, S: int, V: int, features: int) -> Arrays:
+    """What a step of the decoder reads, for sources that fill more than half of S."""
+    lengths = rng.integers(S // 2 + 1, S + 1, size=N)
+    is_there = np.arange(S) < lengths[:, None]
+    memory = np.where(is_there[:, :, None], draw_features(rng, N, S, features), np.float32(0))
+    return {"token": rng.integers(V, size=N), "memory": memory, "length": lengths}
+
+
+def _features(stage: Stage, name: str) -> int:
+    (axis,) = (tensor.shape[-1] for tensor in stage.inputs if tensor.name == name)
+    return int(axis)
+
+
+RECIPE = TranslationRecipe()

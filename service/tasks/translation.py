@@ -1,0 +1,139 @@
+"""Translation: a text in, its translation out, by beam search over attention to the whole text."""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.beam_search import BeamSearch, Candidates, Hypothesis, max_length
+from service.bundle.errors import BundleGraphMismatch
+from service.bundle.manifest import Bundle, TranslationTask
+from service.engine import Engine
+from service.errors import InvalidInput, Location
+from service.forms import AttentionMap, TranslateAnswer, TranslatedText
+from service.ladder import covering_rung
+from service.state import Inputs
+from service.tasks.directions import FEATURES, read_both_ways
+from service.tasks.whole import WholeInputModel
+from service.text import PieceReader
+from service.waiting import off_loop, together
+
+STEP = "step"
+
+Ids = NDArray[np.int64]
+Memory = NDArray[np.float32]
+
+
+class TranslationModel(WholeInputModel):
+    """An encoder-decoder.
+
+    The encoder's directions and layers are stages. What they make of a text is padded to the rung of the decoder that
+    holds the text, by its own length only, and every hypothesis is a row of its own: so a translation has the same
+    bits alone and in any company.
+    """
+
+    kind: ClassVar[str] = "translation"
+    needs: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "forward1": ("x", FEATURES),
+        "backward1": ("x", FEATURES),
+        STEP: ("token", "memory", "length", "tokens", "log_probs", "attention"),
+    }
+
+    def __init__(self, bundle: Bundle, engine: Engine) -> None:
+        super().__init__(bundle, engine)
+        task = self.spec(TranslationTask)
+        self.source, self.target = task.source, task.target
+        self._task = task
+        self._reader = PieceReader(bundle.file(task.tokenizer))
+        step = bundle.manifest.stage(STEP)
+        self._sizes = tuple(sorted(step.rungs))
+        self._num_layers = sum(stage.direction == "backward" for stage in bundle.manifest.stages)
+        self.max_beams = self._num_candidates(bundle) // 2
+
+    @staticmethod
+    def _num_candidates(bundle: Bundle) -> int:
+        """How many pieces a step answers."""
+        (tokens,) = (tensor for tensor in bundle.manifest.stage(STEP).outputs if tensor.name == "tokens")
+        number = tokens.shape[-1]
+        if not isinstance(number, int) or number < 2:
+            raise BundleGraphMismatch(f"{bundle.tag}: a step answers {number} pieces, not two or more")
+        return number
+
+    async def translate(
+        self, texts: Sequence[str], locations: Sequence[Location], beams: int, attention: bool
+    ) -> TranslateAnswer:
+        """Translate whole texts; `locations` tell where each stands in the request."""
+        if beams > self.max_beams:
+            raise InvalidInput(f"{self.name} searches with at most {self.max_beams} beams", ("beams",))
+        sources = await off_loop(sum(map(len, texts)), lambda: list(map(self._read, texts, locations)))
+        translations = await together(self._translate(ids, beams, attention) for ids in sources)
+        return TranslateAnswer(translations=translations, bundle=self.bundle.tag)
+
+    def _read(self, text: str, location: Location) -> Ids:
+        """The pieces of a text."""
+        ids = self._reader.read(text.lower())
+        if not len(ids):
+            raise InvalidInput("the text holds nothing to translate", location)
+        if len(ids) > max(self._sizes):
+            raise InvalidInput(
+                f"the text has {len(ids)} pieces of words; {self.name} reads {max(self._sizes)} at once: "
+                "send its sentences one by one, as a list",
+                location,
+            )
+        return ids
+
+    async def _translate(self, ids: Ids, beams: int, attention: bool) -> TranslatedText:
+        memory = await self._encode(ids)
+        search = BeamSearch(beams, self._task.end, max_length(len(ids)), self._task.length_penalty)
+        weights = await self._search(search, memory, len(ids), attention)
+        best = search.best()
+        shown = self._map(ids, best, weights) if attention else None
+        return TranslatedText(text=self._print(best), score=search.score(best), attention=shown)
+
+    async def _encode(self, ids: Ids) -> Memory:
+        """What the decoder attends to, (S, features), with zeros up to the rung that holds the text."""
+        x: Ids | Memory = ids
+        for layer in range(1, self._num_layers + 1):
+            x = await read_both_ways(self.engine, layer, self.layout.initial, {"x": x}, len(ids))
+        memory = np.zeros((covering_rung(len(ids), self._sizes), x.shape[1]), dtype=np.float32)
+        memory[: len(ids)] = x
+        return memory
+
+    async def _search(self, search: BeamSearch, memory: Memory, length: int, attention: bool) -> list[list[Memory]]:
+        """Search to the end; the attention of each live hypothesis at each step, where it is asked for."""
+        keep = ("tokens", "log_probs", *(["attention"] if attention else []))
+        rows = [self.layout.initial]
+        weights = []
+        while not search.is_over:
+            inputs = [self._inputs(hypothesis, memory, length) for hypothesis in search.live]
+            advances = await self.engine.advance_all(STEP, rows, inputs, length, keep)
+            if attention:
+                weights.append([advance.outputs["attention"][:length] for advance in advances])
+            search.extend(
+                [
+                    Candidates(advance.outputs["tokens"].tolist(), advance.outputs["log_probs"].tolist())
+                    for advance in advances
+                ]
+            )
+            rows = [advances[hypothesis.parents[-1]].row for hypothesis in search.live]
+        return weights
+
+    def _inputs(self, hypothesis: Hypothesis, memory: Memory, length: int) -> Inputs:
+        latest = hypothesis.pieces[-1] if hypothesis.pieces else self._task.start
+        return {"token": np.array(latest), "memory": memory, "length": np.array(length)}
+
+    def _map(self, ids: Ids, best: Hypothesis, weights: Sequence[Sequence[Memory]]) -> AttentionMap:
+        """Where each piece of a translation, and its end, looked."""
+        has_ended = len(best.parents) > len(best.pieces)
+        written = (*best.pieces, self._task.end) if has_ended else best.pieces
+        return AttentionMap(
+            source=self._reader.pieces(ids.tolist()),
+            target=self._reader.pieces(written),
+            weights=[weights[step][rank].tolist() for step, rank in enumerate(best.parents)],
+        )
+
+    def _print(self, best: Hypothesis) -> str:
+        """A sentence, which begins with a capital."""
+        text = self._reader.text(best.pieces)
+        return text[:1].upper() + text[1:]

@@ -1,0 +1,41 @@
+"""What models have in common that read whole inputs only: no sessions, and so no steps."""
+
+from typing import Any, ClassVar
+
+from service.errors import NotStreamable
+from service.forms import Form
+from service.state import Array, SequenceState
+from service.tasks.task import Items, ServedModel
+
+
+class NoStep(Form):
+    """What a step reads where there are none."""
+
+
+class WholeInputModel(ServedModel[NoStep]):
+    """A model that needs the whole input at once, since it reads it backwards too. Its sessions are refused."""
+
+    inputs_form: ClassVar[type[NoStep]] = NoStep
+    tensors_form: ClassVar[type[Form]] = NoStep
+
+    @property
+    def tensors_name(self) -> str:
+        return ""
+
+    def read_tensors(self, inputs: dict[str, Any]) -> Array:
+        raise self._refusal()
+
+    def check_tensors(self, values: Array) -> None:
+        raise self._refusal()
+
+    def items(self, state: SequenceState, values: Array) -> Items:
+        raise self._refusal()
+
+    def initial_state(self) -> SequenceState:
+        raise self._refusal()
+
+    async def step(self, state: SequenceState, inputs: NoStep, seed: int) -> tuple[dict[str, Any], SequenceState]:
+        raise self._refusal()
+
+    def _refusal(self) -> NotStreamable:
+        return NotStreamable(f"{self.name} needs whole inputs, so there are no sessions on it")

@@ -22,13 +22,6 @@ class Forecaster(StreamingModel, Protocol):
         """Mean (N, M * segment) and quantiles (N, M * segment, Q) of the readings to come."""
 
 
-class StagedModel(Protocol):
-    """A model whose passes over a sequence are stages of their own."""
-
-    def unroll_stage(self, stage: str, inputs: Tensors, state: Tensors) -> tuple[Tensors, Tensors]:
-        """Take all T items of the inputs (N, T, ...) through a stage; outputs and the next state, by name."""
-
-
 class UnrolledGraph(nn.Module):
     """Advance by T items: x (N, T, ...) and state to the model's outputs and the next state.
 

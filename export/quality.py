@@ -14,18 +14,21 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from export.errors import QualityLost
-from export.rungs import Rungs
-from service.bundle.manifest import Bundle, Figure, ForecastingTask
-from training.data import etth1, sst2, tinyshakespeare
+from export.rungs import Rungs, cut
+from export.translator import GraphTranslator
+from service.bundle.manifest import Bundle, Figure, ForecastingTask, TranslationTask
+from training.data import etth1, multi30k, sst2, tinyshakespeare
+from training.data.multi30k import Language
 from training.models.forecasting import ForecastingModel
 from training.models.profile import Rhythm
 from training.models.streaming import Tensors
-from training.tasks import forecast_errors
+from training.tasks import forecast_errors, translation_scores
 from training.tasks.forecast_errors import Channels
 from training.tasks.sentiment import group_by_length
 
 SPLIT = "dev"
 HORIZON = 96
+BEAMS = 5
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,14 @@ def mse(bundle: Bundle, rungs: Rungs) -> float:
     return forecast_errors.windowed(model, channels, series.splits[SPLIT], HORIZON, series.protocol).figures()["mse"]
 
 
+def bleu(bundle: Bundle, rungs: Rungs) -> float:
+    """Of translations by beam search, as tokens in lower case."""
+    language = cast(TranslationTask, bundle.manifest.task).target
+    pairs = multi30k.load(SPLIT, cast(Language, language))
+    found = GraphTranslator(bundle, rungs).translate([pair.english for pair in pairs], BEAMS)
+    return translation_scores.tokenized_bleu(found, [pair.translation for pair in pairs], cast(Language, language))
+
+
 class GraphForecaster:
     """A forecaster's graphs in the place of its torch model, as far as windows need it."""
 
@@ -128,16 +139,9 @@ class GraphForecaster:
         return {name: values[:, :segments].flatten(1, 2) for name, values in outputs.items()}
 
 
-def cut(sizes: tuple[int, ...], length: int) -> list[int]:
-    """A length as a sum of rungs, the largest first."""
-    pieces: list[int] = []
-    for size in sorted(sizes, reverse=True):
-        pieces += [size] * ((length - sum(pieces)) // size)
-    return pieces
-
-
 MEASURES = {
     "generation": Measure("nats_per_char", nats_per_char, lambda float32: 1.01 * float32, "lower"),
+    "translation": Measure("bleu", bleu, lambda float32: float32 - 0.3, "higher"),
     "sentiment": Measure("accuracy", accuracy, lambda float32: float32 - 0.003, "higher"),
     "forecasting": Measure(f"mse_l{etth1.PROTOCOL.look_back}_h{HORIZON}", mse, lambda float32: 1.01 * float32, "lower"),
 }

@@ -74,6 +74,14 @@ class Rungs:
         return Answer(joined, state)
 
 
+def cut(sizes: tuple[int, ...], length: int) -> list[int]:
+    """A length as a sum of rungs, the largest first."""
+    pieces: list[int] = []
+    for size in sorted(sizes, reverse=True):
+        pieces += [size] * ((length - sum(pieces)) // size)
+    return pieces
+
+
 def cut_inputs(stage: StagePlan, inputs: Arrays, start: int, length: int) -> tuple[int, Arrays]:
     """The rung and the inputs that advance by `length` items from item `start` on.
 

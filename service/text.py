@@ -58,7 +58,7 @@ class PieceReader:
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
         """Each piece as it is written."""
-        return [self._tokenizer.id_to_token(piece) for piece in ids]
+        return [str(self._tokenizer.id_to_token(piece)) for piece in ids]
 
 
 def split_last_word(text: str, is_word: Callable[[str], bool] = bool) -> tuple[str, str]:

@@ -26,7 +26,8 @@ from service.forms import (
 )
 
 DESCRIPTION = (
-    "Recurrent networks with sessions: sentiment, generation, forecasting, and translation without. `GET /models` tells what is served. "
+    "Recurrent networks with sessions: sentiment, generation, forecasting; translation without. "
+    "`GET /models` tells what is served. "
     "`WS /stream` takes the items of `POST /steps` as text messages, each with an `id` that its answer echoes."
 )
 _SCHEMAS = "#/components/schemas/{model}"

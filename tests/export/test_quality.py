@@ -9,8 +9,8 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from export import quality
-from export.quality import GraphForecaster, cut, measure
-from export.rungs import Rungs
+from export.quality import GraphForecaster, measure
+from export.rungs import Rungs, cut
 from export.served import plans
 from service.bundle.manifest import Figure, read_bundle
 from tests.export.conftest import CHARACTERS, WORDS, Exported

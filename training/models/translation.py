@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from training.cells import GRUCell
 from training.data.multi30k import Language
 from training.initialisation import initialise_torch
+from training.models.bidirectional import reverse_rows
 from training.models.dropout import LockedDropout
 from training.models.streaming import StateTensor, Tensors
 from training.settings import Section
@@ -122,8 +123,8 @@ class TranslationModel(nn.Module):
         memory: Tensor = self.embedding_dropout(self.embed(source))
         for forward, backward in zip(self.forward_layers, self.backward_layers, strict=True):
             ahead, _ = forward(memory)
-            back, _ = backward(reverse(memory, lengths))
-            memory = self.dropout(torch.cat([ahead, reverse(back, lengths)], dim=2))
+            back, _ = backward(reverse_rows(memory, lengths))
+            memory = self.dropout(torch.cat([ahead, reverse_rows(back, lengths)], dim=2))
         return memory
 
     def attend(self, h1: Tensor, memory: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -201,10 +202,3 @@ class TranslationModel(nn.Module):
         context, attention = self.attend(h1.unsqueeze(1), memory, length)
         h2 = cell2.step(torch.cat([h1, context.squeeze(1)], dim=1), h2)
         return self._logits(h2, context.squeeze(1)).log_softmax(dim=1), attention.squeeze(1), h1, h2
-
-
-def reverse(x: Tensor, lengths: Tensor) -> Tensor:
-    """The first `lengths` (N,) items of each row of x (N, T, C) in reversed order; the others stay where they are."""
-    t = torch.arange(x.shape[1], device=x.device)
-    index = torch.where(t < lengths.unsqueeze(1), lengths.unsqueeze(1) - 1 - t, t)
-    return x.gather(1, index.unsqueeze(2).expand_as(x))

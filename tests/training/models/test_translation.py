@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from training.models.translation import TranslationModel, TranslationModelSettings, reverse
+from training.models.translation import TranslationModel, TranslationModelSettings
 
 N, S, T, V, H, D = 3, 6, 5, 17, 4, 7
 LENGTHS = torch.tensor([6, 2, 5])
@@ -23,13 +23,6 @@ def source() -> Tensor:
 @pytest.fixture
 def target() -> Tensor:
     return torch.randint(V, (N, T), generator=torch.Generator().manual_seed(3))
-
-
-def test_reverse_turns_round_the_first_items_of_each_row() -> None:
-    x = torch.arange(N * S * 2).view(N, S, 2)
-    turned = reverse(x, LENGTHS)
-    for row, was, length in zip(turned, x, LENGTHS.tolist(), strict=True):
-        assert torch.equal(row, torch.cat([was[:length].flip(0), was[length:]]))
 
 
 @torch.no_grad()

@@ -10,17 +10,19 @@ import torch
 
 from export.__main__ import main
 from export.recipes.registry import plan, recipe
-from export.weights import prepare
+from export.translator import GraphTranslator
+from export.weights import prepare, rounded
 from service.bundle.manifest import TranslationTask, read_bundle
 from tests.export.conftest import Exported
 from training import checkpoint
+from training.beam_search import BeamSettings
 from training.models.translation import TranslationModel, TranslationModelSettings
 from training.subwords import END_ID, START_ID, subword_tokenizer
 from training.tasks.translation import TranslationSettings
 from training.tasks.translation import TranslationTask as Task
 
 TEXTS = ["a dog runs over the field", "ein Hund läuft über das Feld", "two men eat", "zwei Männer essen"] * 2
-RUNGS = {"forward1": (1, 3), "backward1": (1, 3), "forward2": (1, 2), "backward2": (1, 2), "step": (4, 7)}
+RUNGS = {"forward1": (1, 3), "backward1": (1,), "forward2": (1,), "backward2": (1,), "step": (4, 16)}
 H = 6
 
 
@@ -88,8 +90,8 @@ def test_encoder_graphs_give_the_memory_of_the_fast_path(exported: Exported) -> 
 def test_step_answers_the_most_probable_pieces(exported: Exported) -> None:
     rungs, rng = exported.open(), np.random.default_rng(2)
     stage = rungs.stages["step"]
-    inputs, state = stage.draw(rng, 3, 7), rungs.initial_state(3)
-    outputs = rungs.run(stage, 7, inputs, state).outputs
+    inputs, state = stage.draw(rng, 3, 16), rungs.initial_state(3)
+    outputs = rungs.run(stage, 16, inputs, state).outputs
     model = exported.model
     assert isinstance(model, TranslationModel)
     with torch.no_grad():
@@ -105,8 +107,8 @@ def test_length_of_the_rung_does_not_reach_a_step(exported: Exported) -> None:
     rungs, rng = exported.open(), np.random.default_rng(3)
     stage = rungs.stages["step"]
     inputs, state = stage.draw(rng, 3, 4), rungs.initial_state(3)
-    longer = {**inputs, "memory": np.pad(inputs["memory"], [(0, 0), (0, 3), (0, 0)])}
-    short, long = (rungs.run(stage, size, given, state).outputs for size, given in ((4, inputs), (7, longer)))
+    longer = {**inputs, "memory": np.pad(inputs["memory"], [(0, 0), (0, 12), (0, 0)])}
+    short, long = (rungs.run(stage, size, given, state).outputs for size, given in ((4, inputs), (16, longer)))
     np.testing.assert_allclose(short["log_probs"], long["log_probs"], atol=1e-5)
     np.testing.assert_array_equal(long["attention"][:, 4:], 0)
 
@@ -125,3 +127,12 @@ def test_drawn_inputs_of_a_finished_bundle_fit_its_stages(exported: Exported) ->
 def test_card_says_that_the_data_are_not_for_commerce(exported: Exported) -> None:
     card = (Path(exported.bundle.path) / "README.md").read_text()
     assert "non-commercial" in card
+
+
+def test_search_through_graphs_finds_what_training_finds(exported: Exported) -> None:
+    definition, model = exported.checkpoint.definition, rounded(exported.checkpoint.model)
+    assert isinstance(definition, Task)
+    texts = [*TEXTS[:4], "A dog", "two men run over a field and eat"]
+    found = GraphTranslator(exported.bundle, exported.open()).translate(texts, beams=3)
+    assert found == definition.translate(model, texts, BeamSettings(beams=3))
+    assert len(set(found)) > 1

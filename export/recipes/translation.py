@@ -15,10 +15,10 @@ from service.bundle.manifest import Bundle, Stage, TranslationTask
 from training.models.translation import STEP, TranslationModel
 from training.subwords import END_ID, START_ID
 
-# 33 pieces and more are read by 16 at a time: each rung of each direction has weights of its own in memory.
-DIRECTION_SIZES: Sizes = (1, 2, 4, 8, 16)
+# Beside the decoder's steps a few calls more do not count, and each rung has weights of its own in memory.
+DIRECTION_SIZES: Sizes = (1, 4, 16)
 # Sources are padded to the shortest of these that holds them, so that what is attended to has few shapes.
-SOURCE_SIZES: Sizes = (8, 16, 32, 64)
+SOURCE_SIZES: Sizes = (16, 32, 64)
 # The most probable next pieces that a step answers: twice the most beams that may be asked for.
 NUM_NEXT = 16
 

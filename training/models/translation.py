@@ -134,6 +134,11 @@ class TranslationModel(nn.Module):
         attention = torch.where(is_there, scores, MASKED).softmax(dim=2)
         return attention @ memory, attention
 
+    def attention(self, source: Tensor, lengths: Tensor, target: Tensor) -> Tensor:
+        """Where each piece of a given translation looks, (N, T, S); arguments as those of `forward`."""
+        h1, _ = self.decoder1(self.embed(target))
+        return self.attend(h1, self.encode(source, lengths), lengths)[1]
+
     def _logits(self, h2: Tensor, context: Tensor) -> Tensor:
         features = torch.tanh(self.output(self.dropout(torch.cat([h2, context], dim=-1))))
         logits: Tensor = self.output_dropout(features) @ self.embedding.weight.T + self.output_bias

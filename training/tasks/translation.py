@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -18,11 +19,14 @@ from training.data import multi30k
 from training.data.multi30k import Language, Pair
 from training.data.source import DataSource
 from training.models.translation import TranslationModel, TranslationModelSettings
+from training.plots import draw_attention
 from training.settings import LoopSettings, Settings
 from training.subwords import END_ID, START_ID, Ids, SubwordSampler, subword_tokenizer
 from training.tasks.task import Goal, Task
 from training.truecase import Truecaser, as_sentence
 
+LANGUAGES = {"de": "German", "fr": "French"}
+PLOTTED_AMONG = 20  # sentences of a split, of which the longest is drawn
 NO_LABEL = -100  # where a row has ended; cross_entropy's own default
 
 TranslationBatch = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -139,6 +143,19 @@ class TranslationTask(Task[TranslationSettings]):
             "loss": self._cross_entropy(model, pairs),
             "sentences": float(len(pairs)),
         }
+
+    def plot(self, model: nn.Module, split: str, directory: Path) -> None:
+        """Draw the attention over the longest of the first sentences: `attention_<split>.png`."""
+        assert isinstance(model, TranslationModel)  # noqa: S101  # this task builds no other
+        text = max((pair.english for pair in multi30k.load(split, self.settings.language)[:PLOTTED_AMONG]), key=len)
+        source = self.tokenizer.encode(lowered(text)).ids
+        (found,) = beam_search.translate(model, [source], self.settings.search)
+        batch = batch_of([np.array(source)], [np.array(found.ids, dtype=np.int64)])
+        source_ids, lengths, target, labels = (part.to(model.output_bias.device) for part in batch)
+        weights = model.attention(source_ids, lengths, target)[0]
+        pieces = [[str(self.tokenizer.id_to_token(i)) for i in ids] for ids in (source, labels[0].tolist())]
+        title = f"Attention, English to {LANGUAGES[self.settings.language]}"
+        draw_attention(directory / f"attention_{split}.png", title, *pieces, weights.cpu().numpy())
 
     def translate(self, model: nn.Module, texts: Sequence[str], search: BeamSettings) -> list[str]:
         """The translation of each English text."""

@@ -5,14 +5,14 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from training import checkpoint
+from training import checkpoint, plots
 from training.__main__ import main
 from training.beam_search import BeamSettings
 from training.data import multi30k
 from training.data.multi30k import Pair
 from training.models.translation import TranslationModelSettings
-from training.subwords import END_ID, START_ID
-from training.tasks import translation_scores
+from training.subwords import END, END_ID, START_ID
+from training.tasks import translation, translation_scores
 from training.tasks.translation import NO_LABEL, TranslationSettings, TranslationTask, batch_of
 
 WORDS = {"a dog": "ein Hund", "a cat": "eine Katze", "two men": "zwei Männer", "a child": "ein Kind"}
@@ -107,6 +107,20 @@ def test_trained_model_translates_what_it_has_seen(tmp_path: Path) -> None:
     assert best.figures["dev"]["bleu"] == pytest.approx(100)
     with torch.no_grad():
         assert best.definition.translate(best.model, ["Two MEN eats."], BeamSettings()) == ["Zwei Männer isst."]
+
+
+@torch.no_grad()
+def test_attention_is_drawn(task: TranslationTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = []
+    monkeypatch.setattr(translation, "draw_attention", lambda *what: drawn.append(what))
+    task.plot(task.build_model().eval(), "dev", tmp_path)
+    ((path, _, source, target, weights),) = drawn
+    assert path == tmp_path / "attention_dev.png"
+    assert weights.shape == (len(target), len(source))
+    np.testing.assert_allclose(weights.sum(axis=1), 1, atol=1e-5)
+    assert target[-1] == END
+    plots.draw_attention(path, "Attention", source, target, weights)
+    assert path.read_bytes().startswith(b"\x89PNG")
 
 
 def test_bleu_is_of_tokens_in_lower_case() -> None:

@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 from training.data import etth1
 from training.data.table import Table
 from training.models.forecasting import ForecastingModelSettings
+from training.tasks import forecast_errors
+from training.tasks.forecast_data import DataSettings
+from training.tasks.forecast_errors import Channels
 from training.tasks.forecast_windows import Batch, WindowSettings, draw_windows
 from training.tasks.forecasting import ForecastingSettings, ForecastingTask, LossSettings
 
@@ -28,9 +31,13 @@ def readings() -> NDArray[np.float64]:
 def task(monkeypatch: pytest.MonkeyPatch) -> ForecastingTask:
     hours = np.arange(etth1.SPLITS["test"].stop)[:, None]
     readings = np.sin(hours * 2 * np.pi / 24 + np.arange(CHANNELS)) + np.sin(hours / 300.0)
-    monkeypatch.setattr(etth1, "load", lambda: Table(tuple("abcde"), readings))
+    monkeypatch.setattr(etth1, "load", lambda: Table(etth1.CHANNELS[:CHANNELS], readings))
+    monkeypatch.setattr(etth1, "CHANNELS", etth1.CHANNELS[:CHANNELS])
     model = ForecastingModelSettings(embedding_size=5, hidden_size=7, dropout=0.0)
-    return ForecastingTask(ForecastingSettings(model=model, windows=WINDOWS, loss=LossSettings(far_segments=2)))
+    data = DataSettings(choice_stride=1000)
+    return ForecastingTask(
+        ForecastingSettings(data=data, model=model, windows=WINDOWS, loss=LossSettings(far_segments=2))
+    )
 
 
 def draw(readings: NDArray[np.float64], windows: WindowSettings = WINDOWS, seed: int = 0) -> Batch:
@@ -118,3 +125,42 @@ def test_training_lowers_the_loss(task: ForecastingTask) -> None:
 def test_an_unknown_split_is_refused(task: ForecastingTask) -> None:
     with pytest.raises(Exception, match="no train split, only dev and test"):
         task.evaluate(task.build_model(), "train")
+
+
+def test_bands_are_widened_until_they_cover_enough(task: ForecastingTask) -> None:
+    torch.manual_seed(0)
+    model = task.build_model().eval().requires_grad_(False)
+    with torch.no_grad():
+        model.spread.bias.fill_(-6.0)  # far too narrow
+    found = task.validate(model)
+    assert found["widening"] == float(model.widening) > 2
+    channels = Channels.known(task.series.standardized, task.series.splits["train"])
+    stride = task.settings.data.choice_stride
+    errors = forecast_errors.choose(model, channels, task.series.splits["dev"], task.series.protocol, stride)
+    covered = [each.figures()["coverage_80"] for found in errors.values() for each in found]
+    assert min(covered) == pytest.approx(task.settings.loss.least_coverage, abs=1e-3)
+
+
+def test_bands_that_cover_enough_stay_as_they_are(task: ForecastingTask) -> None:
+    model = task.build_model().eval().requires_grad_(False)
+    model.spread.bias.fill_(4.0)
+    assert task.validate(model)["widening"] == 1.0
+
+
+def test_training_knows_nothing_of_the_widening(task: ForecastingTask) -> None:
+    batch, losses = next(task.train_batches(0)), []
+    model = task.build_model().requires_grad_(False)
+    for widening in (1.0, 3.0):
+        model.widening.fill_(widening)
+        torch.manual_seed(0)
+        losses.append(float(task.loss(model, batch, None)[0]))
+    assert losses[0] == losses[1]
+
+
+def test_the_model_of_a_new_run_is_told_what_its_channels_are_like(task: ForecastingTask) -> None:
+    model = task.build_model()
+    task.initialise(model)
+    train = task.series.table.readings[etth1.SPLITS["train"]]
+    assert model.channels == etth1.CHANNELS[:CHANNELS]
+    np.testing.assert_allclose(model.centers, train.mean(axis=0))
+    np.testing.assert_allclose(model.units, np.abs(train - train.mean(axis=0)).mean(axis=0))

@@ -76,12 +76,15 @@ class ForecastingModel(nn.Module):
 
     centers: Tensor
     units: Tensor
+    widening: Tensor
 
     def __init__(self, settings: ForecastingModelSettings, channels: tuple[str, ...] = (), interval: str = "") -> None:
         super().__init__()
         self.channels, self.interval = channels, interval
         for name in ("centers", "units"):
             self.register_buffer(name, torch.zeros(len(channels), dtype=torch.float64))
+        # Readings to come differ more from the past than training rows from each other: bands are this much wider.
+        self.register_buffer("widening", torch.ones(()))
         self.rhythm, self.max_segments = settings.rhythm, settings.max_segments
         D, H, Q, S = settings.embedding_size, settings.hidden_size, len(QUANTILE_LEVELS), settings.segment
         K = self.rhythm.num_seasons
@@ -211,8 +214,9 @@ class ForecastingModel(nn.Module):
         """Quantiles (N, Pq, S, Q) around the mean (N, Pq, S): the middle one, then outwards by positive steps."""
         raw = self.spread(y).unflatten(2, (self.rhythm.segment, len(QUANTILE_LEVELS)))
         middle = mean.unsqueeze(3) + 0.3 * raw[..., MIDDLE : MIDDLE + 1]
-        below = middle - softplus(raw[..., :MIDDLE]).cumsum(dim=3).flip(3)
-        above = middle + softplus(raw[..., MIDDLE + 1 :]).cumsum(dim=3)
+        widening = torch.ones_like(self.widening) if self.training else self.widening
+        below = middle - widening * softplus(raw[..., :MIDDLE]).cumsum(dim=3).flip(3)
+        above = middle + widening * softplus(raw[..., MIDDLE + 1 :]).cumsum(dim=3)
         return torch.cat([below, middle, above], dim=3)
 
     def forward(

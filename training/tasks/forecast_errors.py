@@ -17,7 +17,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 
 from training.data.series import Protocol
 from training.data.table import level_and_scale
-from training.models.forecasting import QUANTILE_LEVELS, ForecastingModel
+from training.models.forecasting import MIDDLE, QUANTILE_LEVELS, ForecastingModel
 from training.models.streaming import Tensors
 
 READINGS_AT_ONCE = 200_000  # forecast readings in memory, times the number of quantiles
@@ -55,11 +55,17 @@ class Channels:
 
 @dataclass
 class Errors:
-    """Sums over forecasts, from which the figures follow."""
+    """Sums over forecasts, from which the figures follow.
 
+    Args:
+        keeps_reach: Whether each reading's distance from the median, in half widths of the 80 % band, is kept.
+    """
+
+    keeps_reach: bool = False
     count: int = 0
     sums: dict[str, float] = field(default_factory=dict)
     below: Tensor = field(default_factory=lambda: torch.zeros(len(QUANTILE_LEVELS), dtype=torch.float64))
+    reach: list[Tensor] = field(default_factory=list)
 
     def add(self, mean: Tensor, quantiles: Tensor, actual: Tensor, seasonal: Tensor) -> None:
         """Count forecasts.
@@ -82,6 +88,8 @@ class Errors:
         self._add("seasonal_mae", (seasonal - actual).abs())
         self._add("seasonal_pinball", _pinball(seasonal.unsqueeze(2), actual))
         self._add("size", actual.abs())
+        if self.keeps_reach:
+            self.reach.append(_reach(quantiles, actual).flatten())
         self.below = self.below + (actual.unsqueeze(2) <= quantiles).double().sum(dim=(0, 1)).cpu()
 
     def _add(self, name: str, values: Tensor) -> None:
@@ -94,6 +102,10 @@ class Errors:
         figures["wql"] = 2 * self.sums["pinball"] / self.sums["size"]
         figures["seasonal_wql"] = 2 * self.sums["seasonal_pinball"] / self.sums["size"]
         return figures
+
+    def widening(self, coverage: float) -> float:
+        """By how much bands must be wider so that the 80 % band covers this share of the readings."""
+        return float(np.quantile(torch.cat(self.reach).cpu().numpy(), coverage))
 
     def calibration(self) -> dict[float, float]:
         """The share of readings at or below each quantile, by its level."""
@@ -140,27 +152,18 @@ def own_unit_figures(
     return found
 
 
-def relative_mse(
+def choose(
     model: ForecastingModel, channels: Channels, rows: range, protocol: Protocol, stride: int
-) -> dict[str, float]:
-    """MSE by that of a seasonal naive forecast, mean over the horizons, of windows and of a stream.
-
-    Args:
-        model: Forecasts.
-        channels: Are forecast.
-        rows: Of the split.
-        protocol: Says which horizons.
-        stride: Only every so many origins are asked.
-    """
-    found: dict[str, list[float]] = {}
+) -> dict[str, list[Errors]]:
+    """Errors at each horizon, of windows and of a stream, with their reach; only every so many origins are asked."""
+    found: dict[str, list[Errors]] = {}
     for H in _horizons(model, rows, protocol):
-        asked = {"streamed": streamed(model, channels, rows, H, protocol, phases(model)[1:2], stride)}
+        stream = streamed(model, channels, rows, H, protocol, phases(model)[1:2], stride, keeps_reach=True)
+        found.setdefault("streamed", []).append(stream)
         if protocol.look_back is not None:
-            asked["windowed"] = windowed(model, channels, rows, H, protocol, stride)
-        for name, errors in asked.items():
-            figures = errors.figures()
-            found.setdefault(f"{name}_relative_mse", []).append(figures["mse"] / figures["seasonal_mse"])
-    return {name: sum(ratios) / len(ratios) for name, ratios in found.items()}
+            window = windowed(model, channels, rows, H, protocol, stride, keeps_reach=True)
+            found.setdefault("windowed", []).append(window)
+    return found
 
 
 def _horizons(model: ForecastingModel, rows: range, protocol: Protocol) -> list[int]:
@@ -181,12 +184,18 @@ def origins(rows: range, H: int) -> range:
 
 
 def windowed(
-    model: ForecastingModel, channels: Channels, rows: range, H: int, protocol: Protocol, stride: int = 1
+    model: ForecastingModel,
+    channels: Channels,
+    rows: range,
+    H: int,
+    protocol: Protocol,
+    stride: int = 1,
+    keeps_reach: bool = False,
 ) -> Errors:
     """Errors of fresh sessions that have read the last L readings."""
     if protocol.look_back is None:
         raise ValueError("this protocol has no windows")
-    errors, S, L = Errors(), model.rhythm.segment, protocol.look_back
+    errors, S, L = Errors(keeps_reach), model.rhythm.segment, protocol.look_back
     for origin, channel in _pieces(origins(rows, H)[::stride], channels.readings.shape[1], H):
         past = _tensor(sliding_window_view(channels.readings, L, axis=0)[origin - L, channel], model)
         x = past[:, : L - L % S].view(len(past), L // S, S)
@@ -205,12 +214,13 @@ def streamed(
     protocol: Protocol,
     phases: tuple[int, ...] = (0,),
     stride: int = 1,
+    keeps_reach: bool = False,
 ) -> Errors:
     """Errors of sessions that have read everything since their start, at rows `phases`.
 
     A channel that begins later is read from its own beginning, on the same grid of segments.
     """
-    errors, S, readings = Errors(), model.rhythm.segment, channels.readings
+    errors, S, readings = Errors(keeps_reach), model.rhythm.segment, channels.readings
     for phase in phases:
         states = _states_of_stream(model, channels, phase, rows.stop)
         for origin, channel in _pieces(origins(rows, H)[::stride], readings.shape[1], H):
@@ -281,6 +291,14 @@ def _add_forecasts(
     past = sliding_window_view(readings, naive_season, axis=0)[origin - naive_season, channel]
     seasonal = _tensor(past[:, np.arange(H) % naive_season], model)
     errors.add(forecast["mean"][:, :H], forecast["quantiles"][:, :H], actual, seasonal)
+
+
+def _reach(quantiles: Tensor, actual: Tensor) -> Tensor:
+    """Distance of what came from the median, in widths of the 80 % band on its side, (N, H)."""
+    low, middle, high = (quantiles[..., index] for index in (LOW, MIDDLE, HIGH))
+    width = torch.where(actual < middle, middle - low, high - middle)
+    distance = (actual - middle).abs()
+    return torch.where(width > 0, distance / torch.where(width > 0, width, 1.0), torch.where(distance > 0, 10.0, 0.0))
 
 
 def _pinball(quantiles: Tensor, actual: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from training.models.forecasting import QUANTILE_LEVELS, ForecastingModel, Forec
 from training.settings import LoopSettings, Section, Settings
 from training.tasks import forecast_errors, forecast_plots
 from training.tasks.forecast_data import DataSettings, channels_of, interval_of, load, source_of
-from training.tasks.forecast_errors import Channels
+from training.tasks.forecast_errors import Channels, Errors
 from training.tasks.forecast_windows import Batch, WindowSettings, draw_windows
 from training.tasks.task import Goal, Task
 
@@ -31,6 +31,9 @@ class LossSettings(Section):
     far_weight: float = Field(default=0.3, gt=0, description="weight of a later segment")
     quantile_segments: int = Field(default=2, ge=1, description="segments whose quantiles are trained, drawn a batch")
     point_weight: float = Field(default=1.0, gt=0)
+    least_coverage: float = Field(
+        default=0.76, gt=0, lt=1, description="bands are widened until that of 80 % covers this share of the dev rows"
+    )
     linear_from: float = Field(default=1.0, gt=0, description="standardised error from which the loss is linear")
 
 
@@ -118,15 +121,22 @@ class ForecastingTask(Task[ForecastingSettings]):
         return total + (pinball * quantile_weights).sum() / quantile_weights.sum().clamp(min=1.0), carry
 
     def validate(self, model: nn.Module) -> dict[str, float]:
-        """MSE by that of a seasonal naive forecast, mean over the horizons, of windows and of a stream: both count."""
-        ratios = forecast_errors.relative_mse(
-            cast(ForecastingModel, model),
-            self._channels,
-            self.series.splits["dev"],
-            self.series.protocol,
-            self.settings.data.choice_stride,
-        )
-        return {"relative_mse": sum(ratios.values()) / len(ratios), **ratios}
+        """MSE by that of a seasonal naive forecast, mean over the horizons, of windows and of a stream: both count.
+
+        Bands are widened until that of 80 % covers `least_coverage` of the dev readings at every horizon.
+        """
+        forecaster, rows = cast(ForecastingModel, model), self.series.splits["dev"]
+        forecaster.widening.fill_(1.0)
+        stride = self.settings.data.choice_stride
+        errors = forecast_errors.choose(forecaster, self._channels, rows, self.series.protocol, stride)
+        needed = [each.widening(self.settings.loss.least_coverage) for found in errors.values() for each in found]
+        forecaster.widening.fill_(max(1.0, *needed))
+        ratios = {f"{name}_relative_mse": _relative_mse(found) for name, found in errors.items()}
+        return {
+            "relative_mse": sum(ratios.values()) / len(ratios),
+            **ratios,
+            "widening": float(forecaster.widening),
+        }
 
     def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
         """The published protocol at its horizons, and the stream beside it."""
@@ -157,6 +167,12 @@ class ForecastingTask(Task[ForecastingSettings]):
     @property
     def _evaluated_splits(self) -> list[str]:
         return [split for split in self.series.splits if split != "train"]
+
+
+def _relative_mse(errors: list[Errors]) -> float:
+    """Mean over the horizons of MSE by that of the seasonal naive forecast."""
+    figures = [each.figures() for each in errors]
+    return sum(each["mse"] / each["seasonal_mse"] for each in figures) / len(figures)
 
 
 def _draw_positions(loss: LossSettings, max_segments: int, device: torch.device) -> tuple[Tensor, Tensor]:

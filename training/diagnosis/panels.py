@@ -15,6 +15,7 @@ from training.checkpoint import replace_file
 from training.diagnosis.curves import Curve
 
 COLOURS = 128
+LEAST_WIDTH = 7.6  # inches: a title and a legend must fit
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Panels:
         self.axes: list[Axes] = []
         if self._grid:
             rows, columns = len(self._grid), max(map(len, self._grid))
-            self._figure = Figure(figsize=(3.3 * columns + 0.7, 2.6 * rows + 1.0), layout="constrained")
+            self._figure = Figure(figsize=(max(3.3 * columns + 0.7, LEAST_WIDTH), 2.6 * rows + 1.0), layout="constrained")
             subplots = self._figure.subplots(rows, columns, squeeze=False, sharey=share_y)
             for panels, line in zip(self._grid, subplots, strict=True):
                 self._fill_row(panels, line, xlabel, ylabel)

@@ -68,7 +68,8 @@ class Panels:
         self.axes: list[Axes] = []
         if self._grid:
             rows, columns = len(self._grid), max(map(len, self._grid))
-            self._figure = Figure(figsize=(max(3.3 * columns + 0.7, LEAST_WIDTH), 2.6 * rows + 1.0), layout="constrained")
+            width, height = max(3.3 * columns + 0.7, LEAST_WIDTH), 2.6 * rows + 1.0
+            self._figure = Figure(figsize=(width, height), layout="constrained")
             subplots = self._figure.subplots(rows, columns, squeeze=False, sharey=share_y)
             for panels, line in zip(self._grid, subplots, strict=True):
                 self._fill_row(panels, line, xlabel, ylabel)

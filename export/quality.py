@@ -19,6 +19,7 @@ from export.translator import GraphTranslator
 from service.bundle.manifest import Bundle, Figure, ForecastingTask, TranslationTask
 from training.data import etth1, multi30k, sst2, tinyshakespeare
 from training.data.multi30k import Language
+from training.data.source import DataError
 from training.models.forecasting import ForecastingModel
 from training.models.profile import Rhythm
 from training.models.streaming import Tensors
@@ -61,7 +62,13 @@ class Measure:
 
 
 def nats_per_char(bundle: Bundle, rungs: Rungs) -> float:
-    """Of one stateful pass over the text."""
+    """Of one stateful pass over the text.
+
+    Raises:
+        DataError: The bundle was trained on another text, which it does not have.
+    """
+    if tinyshakespeare.SOURCE.sha256 not in {data.sha256 for data in bundle.manifest.data}:
+        raise DataError(f"{bundle.manifest.name} was trained on {bundle.manifest.data[0].name}, not on tinyshakespeare")
     tokenizer = Tokenizer.from_file(str(bundle.file("tokenizer.json")))
     text = tinyshakespeare.split(tinyshakespeare.load())[SPLIT]
     ids = np.array(tokenizer.encode(text).ids)

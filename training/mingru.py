@@ -7,9 +7,6 @@ from torch.nn.functional import logsigmoid
 from training.initialisation import initialise_gates
 from training.scan import log_space_scan, scan
 
-# Of bz: fresh cells remember for 2 to 50 steps or so, each its own while.
-FRESH_UPDATE_BIAS = (-4.0, 0.0)
-
 
 class MinGRUCell(nn.Module):
     """minGRU of Feng et al. (2024, "Were RNNs All We Needed?", arXiv:2410.01201, section 3.1 and appendix B.2).
@@ -36,7 +33,6 @@ class MinGRUCell(nn.Module):
         self.Wx = nn.Parameter(torch.empty(input_size, 2 * hidden_size))
         self.b = nn.Parameter(torch.zeros(2 * hidden_size))
         initialise_gates(self.Wx, hidden_size)
-        nn.init.uniform_(self.b.detach()[:hidden_size], *FRESH_UPDATE_BIAS)
 
     def project(self, x: Tensor) -> Tensor:
         """x Wx + b, (..., C) to (..., 2H): the input parts of z and n, which are all of them."""

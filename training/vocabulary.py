@@ -11,7 +11,7 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
 UNKNOWN = "[UNK]"
 
-# What people type instead of the 65 characters of tinyshakespeare, code point by code point.
+# What people type instead of the 65 characters of tinyshakespeare and its like, code point by code point.
 CHARACTER_FOLDING = {
     "\u2018": "'",  # curly single quotes
     "\u2019": "'",
@@ -39,13 +39,18 @@ CHARACTER_FOLDING = {
 def character_tokenizer(text: str) -> Tokenizer:
     """A tokenizer whose ids 0, 1, .. are the sorted characters of `text`, after `CHARACTER_FOLDING`.
 
-    Any other character gets the id after the last one, which no model has: whoever feeds a model checks for it.
+    What the text itself has is not folded, and nothing is folded to what it lacks. Any other character gets the id
+    after the last one, which no model has: whoever feeds a model checks for it.
     """
     characters = sorted(set(text))
     vocabulary = {character: i for i, character in enumerate([*characters, UNKNOWN])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=UNKNOWN))
     tokenizer.normalizer = normalizers.Sequence(
-        [normalizers.Replace(written, folded) for written, folded in CHARACTER_FOLDING.items()]
+        [
+            normalizers.Replace(written, folded)
+            for written, folded in CHARACTER_FOLDING.items()
+            if written not in text and set(folded) <= set(characters)
+        ]
     )
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
     return tokenizer

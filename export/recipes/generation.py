@@ -21,13 +21,14 @@ START = "\n"
 class GenerationRecipe(LanguageRecipe):
     """A language model of characters."""
 
-    purpose = "Continues a text in the manner of Shakespeare's plays, character by character."
+    purpose = "Continues a text in the manner of what it was trained on, character by character."
     pattern = "one to many"
     endpoint = "`/generate`, sessions"
     headline = ("nats_per_char", "nats_per_char_reset_256")
 
     def task(self, tokenizer: Path | None, model: nn.Module, stages: Stages) -> GenerationTask:
-        return GenerationTask(characters=_characters(cast(Path, tokenizer)), start=START)
+        characters = _characters(cast(Path, tokenizer))
+        return GenerationTask(characters=characters, start=START if START in characters else characters[0])
 
     def draw(self, bundle: Bundle, stage: Stage, rng: np.random.Generator, N: int, T: int) -> Arrays:
         if stage.name == "decode":

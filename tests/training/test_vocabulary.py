@@ -132,3 +132,11 @@ def test_unknown_character_gets_the_id_after_the_last_and_its_place() -> None:
 def test_characters_are_additive_wherever_the_text_is_cut(text: str, cut: int) -> None:
     ids = CHARACTERS.encode(text).ids
     assert ids == CHARACTERS.encode(text[:cut]).ids + CHARACTERS.encode(text[cut:]).ids
+
+
+def test_what_a_text_has_is_not_folded_and_nothing_becomes_what_it_lacks() -> None:
+    tokenizer = character_tokenizer('"a" \u2014 b')
+    assert tokenizer.encode('"\u2014').tokens == ['"', "\u2014"]
+    # It has no hyphen and no apostrophe to fold these to.
+    assert tokenizer.encode("\u2013\u2019").tokens == ["[UNK]", "[UNK]"]
+    assert tokenizer.encode("\u00a0").tokens == [" "]

@@ -8,7 +8,7 @@ import argparse
 from importlib import import_module
 from typing import Any
 
-TASKS = ("forecasting",)
+TASKS = ("forecasting", "generation")
 GROUP = "a file of your own"
 
 

@@ -14,16 +14,24 @@ from torch.nn.functional import cross_entropy
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from training.character_plots import draw_losses
-from training.data import tinyshakespeare
+from training.data import own_text, tinyshakespeare
 from training.data.source import DataError
 from training.models.generation import GenerationModelSettings
 from training.models.language import LanguageModel, language_model
 from training.models.streaming import Tensors
-from training.settings import LoopSettings, Settings
+from training.settings import LoopSettings, Section, Settings
 from training.tasks.task import Goal, Task
 from training.vocabulary import character_tokenizer
 
 RESET_EVERY = 256
+PIECE = 2**20  # characters that are made ids at once
+
+
+class OwnText(Section):
+    """A text file of a user's own."""
+
+    path: str
+    sha256: str
 
 
 class GenerationSettings(Settings):
@@ -33,10 +41,11 @@ class GenerationSettings(Settings):
     model: GenerationModelSettings = GenerationModelSettings()
     rows: int = Field(default=32, ge=1, description="parts of the text that are read side by side")
     bptt_len: int = Field(default=128, ge=1, description="characters after which backpropagation is cut")
+    text: OwnText | None = Field(default=None, description="a file of one's own, instead of tinyshakespeare")
 
 
 class GenerationTask(Task[GenerationSettings]):
-    """A character language model on tinyshakespeare, trained with a carried state."""
+    """A character language model on tinyshakespeare or a user's own text, trained with a carried state."""
 
     name = "generation"
     settings_type = GenerationSettings
@@ -44,9 +53,16 @@ class GenerationTask(Task[GenerationSettings]):
     goal = Goal("nats_per_char", "lower")
     units: ClassVar[dict[str, str]] = dict.fromkeys(("train_loss", "dev_nats_per_char"), "nats per character")
 
+    def __init__(self, settings: GenerationSettings, tokenizer: Tokenizer | None = None) -> None:
+        super().__init__(settings, tokenizer)
+        if settings.text is not None:
+            self.sources = (own_text.source_of(Path(settings.text.path), settings.text.sha256),)
+
     @cached_property
     def _text(self) -> dict[str, str]:
-        return tinyshakespeare.split(tinyshakespeare.load())
+        own = self.settings.text
+        text = own_text.read(Path(own.path), own.sha256) if own is not None else tinyshakespeare.load()
+        return tinyshakespeare.split(text)
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -70,7 +86,8 @@ class GenerationTask(Task[GenerationSettings]):
         Raises:
             DataError: A character that the model does not know.
         """
-        ids = torch.tensor(self.tokenizer.encode(text).ids)
+        pieces = [text[start : start + PIECE] for start in range(0, len(text), PIECE)]
+        ids = torch.tensor([i for piece in pieces for i in self.tokenizer.encode(piece).ids])
         unknown = (ids >= self.vocabulary_size).nonzero()
         if len(unknown):
             raise DataError(f"unknown character {text[int(unknown[0])]!r} at {int(unknown[0])}")

@@ -25,6 +25,8 @@ from service.forms import (
     GenerateRequest,
     SentimentAnswer,
     SentimentRequest,
+    TagAnswer,
+    TagRequest,
     TranslateAnswer,
     TranslateRequest,
 )
@@ -119,6 +121,12 @@ class RNNService:
     async def sentiment(self, request: SentimentRequest, /) -> SentimentAnswer:
         """Judge one text or several."""
         return await self._worker.inference.sentiment(request)
+
+    @bentoml.api(route="/tag")
+    @answers_problems
+    async def tag(self, request: TagRequest, /) -> TagAnswer:
+        """Tag the words of one text or several: parts of speech, or entities."""
+        return await self._worker.inference.tag(request)
 
     @bentoml.api(route="/translate")
     @answers_problems

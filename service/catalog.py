@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from service.bundle.errors import BundleError
-from service.bundle.manifest import MANIFEST_FILE, Bundle
+from service.bundle.manifest import MANIFEST_FILE, Bundle, Manifest
 from service.bundle.store import import_bundle, stored_bundle
 from service.device.batch import DeviceForm
 from service.device.device import batch_sizes, cuda
@@ -24,7 +24,8 @@ from service.settings import BundleSettings, EngineSettings
 from service.tasks.forecasting import ForecastingModel
 from service.tasks.generation import GenerationModel
 from service.tasks.music import MusicModel
-from service.tasks.sentiment import SentimentModel
+from service.tasks.sentiment import SentimentModel, WholeTextSentimentModel
+from service.tasks.tagging import TaggingModel, WholeTaggingModel
 from service.tasks.task import ServedModel
 from service.tasks.translation import TranslationModel
 
@@ -32,7 +33,12 @@ logger = logging.getLogger(__name__)
 
 SHIPPED = Path(__file__).parent.parent / "models"
 TASKS: Mapping[str, type[ServedModel[Any]]] = {
-    task.kind: task for task in (SentimentModel, GenerationModel, ForecastingModel, MusicModel, TranslationModel)
+    task.kind: task
+    for task in (SentimentModel, GenerationModel, ForecastingModel, MusicModel, TranslationModel, TaggingModel)
+}
+# Those of a task whose bundles read backwards too.
+WHOLE_TASKS: Mapping[str, type[ServedModel[Any]]] = {
+    task.kind: task for task in (WholeTextSentimentModel, WholeTaggingModel)
 }
 
 
@@ -64,7 +70,7 @@ class Catalog(Mapping[str, ServedModel[Any]]):
             max_wait_seconds=self._settings.max_wait_seconds,
             form=form,
         )
-        return TASKS[bundle.manifest.task.kind](bundle, engine)
+        return _task_type(bundle.manifest)(bundle, engine)
 
     def _open(self, bundle: Bundle) -> tuple[Graphs, BatchForm]:
         if self._provider == "cuda":
@@ -139,6 +145,11 @@ class Catalog(Mapping[str, ServedModel[Any]]):
 
     def __len__(self) -> int:
         return len(self._current)
+
+
+def _task_type(manifest: Manifest) -> type[ServedModel[Any]]:
+    kind = manifest.task.kind
+    return TASKS[kind] if manifest.is_streamable else WHOLE_TASKS.get(kind, TASKS[kind])
 
 
 def configured_bundles(settings: BundleSettings, shipped: Path = SHIPPED) -> list[Bundle]:

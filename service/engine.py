@@ -171,12 +171,23 @@ class Engine:
         self, stage: str, rows: Sequence[bytes], inputs: Sequence[Inputs], num_items: int, keep: Sequence[str] = ()
     ) -> list[Advance]:
         """Take several rows of one sequence through a stage, all or none admitted; see `advance`."""
+        return await self.advance_each(stage, rows, inputs, [num_items] * len(rows), keep)
+
+    async def advance_each(
+        self,
+        stage: str,
+        rows: Sequence[bytes],
+        inputs: Sequence[Inputs],
+        num_items: Sequence[int],
+        keep: Sequence[str] = (),
+    ) -> list[Advance]:
+        """The same of rows each of which has a number of items of its own."""
         if len(rows) > self._max_queue_rows:
             raise TooLarge(f"a sequence may have at most {self._max_queue_rows} rows")
         together = _Together(len(rows))
         jobs = [
-            RowJob(stage, num_items, row=row, inputs=own, keep=tuple(keep), done=together.count)
-            for row, own in zip(rows, inputs, strict=True)
+            RowJob(stage, length, row=row, inputs=own, keep=tuple(keep), done=together.count)
+            for row, own, length in zip(rows, inputs, num_items, strict=True)
         ]
         self.submit(jobs)
         try:

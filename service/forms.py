@@ -19,6 +19,8 @@ MAX_CHANNELS = 512
 MAX_READING = 1e12
 MAX_TOKENS = 4096
 MAX_ITEMS = 1024
+MAX_TAGGED_TOKENS = 8192
+MAX_TOKEN_CHARACTERS = 1000
 MAX_NOTES = 88  # of a chord
 MAX_FRAMES = 1024
 MAX_BARS = 128
@@ -54,7 +56,7 @@ class Form(BaseModel):
 class Question(Form):
     """What is asked without a session."""
 
-    model: str | None = Field(None, description="Which bundle answers; left out, the first one served for the task")
+    model: str | None = Field(None, description="Which bundle answers; left out, the one that answers best")
 
 
 def checked_together(text: str | list[str]) -> str | list[str]:
@@ -103,6 +105,68 @@ class Chance(Form):
     top_k: int | None = Field(None, ge=1, le=2**31 - 1, description="Sample among the k most probable tokens")
     top_p: float = Field(1.0, gt=0, le=1, description="Sample among the most probable tokens of this total mass")
     seed: int | None = Field(None, ge=0, lt=2**63, description="Same seed, same answer; left out, one is drawn")
+
+
+Token = Annotated[str, Field(min_length=1, max_length=MAX_TOKEN_CHARACTERS, pattern=r"^\S+$")]
+Tokens = Annotated[list[Token], Field(min_length=1, max_length=MAX_TAGGED_TOKENS)]
+
+
+class TagRequest(Question):
+    """Texts whose words are to be tagged, or words that are parted already."""
+
+    text: OneOrMany[Text, Annotated[list[Text], Field(min_length=1, max_length=MAX_TEXTS)]] | None = Field(
+        None, examples=["Ada Lovelace wrote the first program."], description=f"One text or up to {MAX_TEXTS}"
+    )
+    tokens: Tokens | Annotated[list[Tokens], Field(min_length=1, max_length=MAX_TEXTS)] | None = Field(
+        None, description=f"The words of one text, or of up to {MAX_TEXTS}; instead of `text`"
+    )
+
+    @model_validator(mode="after")
+    def _one_of_the_two(self) -> Self:
+        if (self.text is None) == (self.tokens is None):
+            raise ValueError("give either text or tokens")
+        together = self.text if self.text is not None else self.tokens
+        if isinstance(together, list) and sum(map(_num_characters, together)) > MAX_CHARACTERS_TOGETHER:
+            raise ValueError(f"the texts together have more than {MAX_CHARACTERS_TOGETHER} characters")
+        return self
+
+
+def _num_characters(text: str | list[str]) -> int:
+    return len(text) if isinstance(text, str) else sum(map(len, text))
+
+
+class TaggedToken(Form):
+    """A word with its tag; `start` and `end` are its place in the text, in characters."""
+
+    token: str
+    tag: str
+    probability: float
+    start: int | None = Field(None, exclude_if=lambda value: value is None)
+    end: int | None = Field(None, exclude_if=lambda value: value is None)
+
+
+class TaggedEntity(Form):
+    """An entity of one or more words: `tokens` are its first and the one after its last."""
+
+    kind: str
+    text: str
+    tokens: tuple[int, int]
+    start: int | None = Field(None, exclude_if=lambda value: value is None)
+    end: int | None = Field(None, exclude_if=lambda value: value is None)
+
+
+class Tagged(Form):
+    """The words of one text; entities where the tags mark some."""
+
+    tokens: list[TaggedToken]
+    entities: list[TaggedEntity] | None = Field(None, exclude_if=lambda value: value is None)
+
+
+class TagAnswer(Form):
+    """One result for each text, in order."""
+
+    results: list[Tagged]
+    bundle: str
 
 
 class Sampling(Chance):
@@ -318,6 +382,29 @@ class MusicStep(Form):
 
     notes: Notes = None
     generate: Composing | None = None
+
+
+class TagStep(Form):
+    """A piece of a text, cut anywhere, or whole words; `end` says that the last word is whole."""
+
+    text: Text | None = None
+    tokens: Tokens | None = None
+    end: bool = False
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if self.text is not None and self.tokens is not None:
+            raise ValueError("give either text or tokens")
+        if self.text is None and self.tokens is None and not self.end:
+            raise ValueError("give text or tokens, or say that the text ends")
+        return self
+
+
+class TagStepAnswer(Form):
+    """The words that this step has completed, and those of the unfinished end of the text as they stand."""
+
+    tokens: list[TaggedToken]
+    pending: list[TaggedToken]
 
 
 class ReadingsStep(Form):

@@ -9,6 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from service.errors import InvalidInput, Location
+
+MAX_WORD_CHARACTERS = 1000
+
 # Unicode's White_Space, which the tokenizer splits at; Python's \s has four control characters more.
 _WHITESPACE = re.compile(r"[^\S\x1c-\x1f]")
 
@@ -94,6 +98,20 @@ def _split_last_run(text: str) -> tuple[str, str, bool]:
     return text[:start], text[start:end], end < len(text)
 
 
+def split_unfinished(text: str) -> tuple[str, str]:
+    """Cut a growing text after its last white space: what is whole, and a word that may still grow."""
+    start = len(text)
+    while start and not _WHITESPACE.match(text, start - 1):
+        start -= 1
+    return text[:start], text[start:]
+
+
 def longest_word(text: str) -> int:
     """Characters of the longest run without white space."""
     return max(map(len, _WHITESPACE.split(text)))
+
+
+def check_words(text: str, location: Location) -> None:
+    """Raise InvalidInput where a run without white space is too long."""
+    if longest_word(text) > MAX_WORD_CHARACTERS:
+        raise InvalidInput(f"a word is longer than {MAX_WORD_CHARACTERS} characters", location)

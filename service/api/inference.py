@@ -3,7 +3,7 @@
 import base64
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Any, TypeVar
 
@@ -26,6 +26,8 @@ from service.forms import (
     Question,
     SentimentAnswer,
     SentimentRequest,
+    TagAnswer,
+    TagRequest,
     TranslateAnswer,
     TranslateRequest,
 )
@@ -38,6 +40,7 @@ from service.tasks.generation import GenerationModel
 from service.tasks.language import Finished
 from service.tasks.music import MusicModel
 from service.tasks.sentiment import SentimentModel
+from service.tasks.tagging import TaggingModel, Words
 from service.tasks.task import Piece, ServedModel
 from service.tasks.translation import TranslationModel
 
@@ -60,9 +63,16 @@ class Inference:
     async def sentiment(self, request: SentimentRequest) -> SentimentAnswer:
         """Judge one text or several."""
         texts, locations = _listed(request.text)
-        model = self._model(SentimentModel, request)
+        # A model that reads whole texts judges them better, but only one that streams has a judgement after each word.
+        model = self._model(SentimentModel, request, lambda model: model.is_streamable is request.trajectory)
         async with deadline(self._timeout_seconds):
             return await model.classify(texts, locations, request.trajectory)
+
+    async def tag(self, request: TagRequest) -> TagAnswer:
+        """Tag the words of one text or several, by parts of speech unless another model is named."""
+        model = self._model(TaggingModel, request, lambda model: model.scheme == "words" and not model.is_streamable)
+        async with deadline(self._timeout_seconds):
+            return await model.tag(await _words(model, request))
 
     async def translate(self, request: TranslateRequest) -> TranslateAnswer:
         """Translate one text or several, by the first model asked that writes the language."""
@@ -120,8 +130,10 @@ class Inference:
         first = await anext(events)  # a refusal must come as a status, so before the stream begins
         return StreamingResponse(_stream(model, first, events), media_type="text/event-stream")
 
-    def _model(self, kind: type[M], request: Question) -> M:
-        return self._models(kind, request)[0]
+    def _model(self, kind: type[M], request: Question, is_preferred: Callable[[M], bool] = lambda _: True) -> M:
+        """The model that a question names, else one that is preferred, else the first."""
+        models = self._models(kind, request)
+        return next(filter(is_preferred, models), models[0])
 
     def _models(self, kind: type[M], request: Question) -> list[M]:
         """Those that may answer a question: the one that it names, or all for its task."""
@@ -153,6 +165,15 @@ def _listed(text: str | list[str]) -> tuple[list[str], list[Location]]:
     if isinstance(text, list):
         return text, [("text", index) for index in range(len(text))]
     return [text], [("text",)]
+
+
+async def _words(model: TaggingModel, request: TagRequest) -> list[Words]:
+    """What is to be tagged: texts, parted into words, or words as they were given."""
+    if request.text is not None:
+        return await model.part(*_listed(request.text))
+    tokens = request.tokens or []
+    rows = [tokens] if isinstance(tokens[0], str) else tokens
+    return [Words(row) for row in rows]  # type: ignore[arg-type]  # mypy does not see that a row is a list of words
 
 
 def _answer(model: GenerationModel, end: Finished) -> GenerateAnswer:

@@ -8,15 +8,14 @@ from numpy.typing import NDArray
 
 from service.bundle.manifest import Bundle, SentimentTask
 from service.engine import Engine
-from service.errors import InvalidInput, Location
+from service.errors import InvalidInput, Location, NotStreamable
 from service.forms import Form, IdsStep, Sentiment, SentimentAnswer, TextStep
 from service.softmax import softmax
-from service.state import Array, SequenceState
+from service.state import Array, Inputs, SequenceState
+from service.tasks.directions import FEATURES, read_both_ways
 from service.tasks.task import Items, ServedModel, check_ids, read_ids
-from service.text import TextReader, Tokens, longest_word, split_last_word
+from service.text import TextReader, Tokens, check_words, split_last_word
 from service.waiting import off_loop, together
-
-MAX_WORD_CHARACTERS = 1000
 
 
 class SentimentModel(ServedModel[TextStep]):
@@ -79,7 +78,7 @@ class SentimentModel(ServedModel[TextStep]):
 
     def _whole(self, text: str, location: Location) -> Tokens:
         """The tokens of a text that must hold some."""
-        _check_words(text, location)
+        check_words(text, location)
         tokens = self._reader.read(text)
         if not len(tokens.ids):
             raise InvalidInput("the text holds no word", location)
@@ -87,7 +86,7 @@ class SentimentModel(ServedModel[TextStep]):
 
     def _cut(self, text: str) -> tuple[NDArray[np.int64], str, NDArray[np.int64]]:
         """The ids of all words but the last; the last word, which stays pending; its ids."""
-        _check_words(text, ("text",))
+        check_words(text, ("text",))
         whole, pending = split_last_word(text, lambda run: len(self._reader.read(run).ids) > 0)
         return self._reader.read(whole).ids, pending, self._reader.read(pending).ids
 
@@ -107,6 +106,28 @@ class SentimentModel(ServedModel[TextStep]):
         return Sentiment(label=label, score=probabilities[label], probabilities=probabilities)
 
 
-def _check_words(text: str, location: Location) -> None:
-    if longest_word(text) > MAX_WORD_CHARACTERS:
-        raise InvalidInput(f"a word is longer than {MAX_WORD_CHARACTERS} characters", location)
+class WholeTextSentimentModel(SentimentModel):
+    """A classifier that reads whole texts, in both directions; there are no sessions on it."""
+
+    needs: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "forward1": ("x", FEATURES),
+        "backward1": ("x", FEATURES),
+        "head": ("x", "logits"),
+    }
+
+    def __init__(self, bundle: Bundle, engine: Engine) -> None:
+        super().__init__(bundle, engine)
+        self._num_layers = sum(stage.name.startswith("forward") for stage in bundle.manifest.stages)
+
+    async def step(self, state: SequenceState, inputs: TextStep, seed: int) -> tuple[dict[str, Any], SequenceState]:
+        raise NotStreamable(f"{self.name} needs whole inputs, so there are no sessions on it")
+
+    async def _classify(self, text: str, tokens: Tokens, trajectory: bool) -> Sentiment:
+        if trajectory:
+            raise InvalidInput(f"{self.name} reads texts from both ends, so they have no trajectory", ("trajectory",))
+        row, length = self.layout.initial, len(tokens.ids)
+        inputs: Inputs = {"x": tokens.ids}
+        for layer in range(1, self._num_layers + 1):
+            inputs = {"x": await read_both_ways(self.engine, layer, row, inputs, length)}
+        advance = await self.engine.advance("head", row, inputs, length, keep=["logits"])
+        return self._judge(advance.outputs["logits"])

@@ -15,6 +15,7 @@ from service.bundle.manifest import (
     GenerationTask,
     MusicTask,
     SentimentTask,
+    TaggingTask,
     TranslationTask,
 )
 from service.engine import Engine
@@ -26,7 +27,7 @@ Inputs = TypeVar("Inputs", bound=Form)
 F = TypeVar("F", bound=Form)
 FEW = 32
 Piece = dict[str, Any]  # of an answer that is streamed: one of its fields, as far as it goes on
-Spec = TypeVar("Spec", SentimentTask, GenerationTask, ForecastingTask, MusicTask, TranslationTask)
+Spec = TypeVar("Spec", SentimentTask, GenerationTask, ForecastingTask, MusicTask, TranslationTask, TaggingTask)
 
 
 class Items(NamedTuple):

@@ -1,0 +1,71 @@
+"""What the characters of words are made into, by a tagger's stages over characters.
+
+A word is a row of its own, so words of all texts that are under way share the runs. Most words come again and again:
+what was made of them is remembered, and is the same bits, since a row does not depend on its batch.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.bundle.manifest import Stage
+from service.engine import Engine
+from service.state import RowLayout
+from service.waiting import together
+from service.words import Ids, Speller
+
+MAX_REMEMBERED = 20_000
+# Rows that one text has waiting at most: others shall find room.
+ROWS_AT_ONCE = 512
+
+Features = NDArray[np.float32]
+
+
+class Spelling:
+    """Makes vectors of words.
+
+    Args:
+        engine: Has the stages.
+        layout: Of a state row.
+        stages: Those over characters, in the order in which their vectors are joined.
+        speller: Words to character ids.
+    """
+
+    def __init__(self, engine: Engine, layout: RowLayout, stages: Sequence[Stage], speller: Speller) -> None:
+        self._engine = engine
+        self._layout = layout
+        self._stages = stages
+        self._speller = speller
+        self._remembered: OrderedDict[str, Features] = OrderedDict()
+
+    async def features(self, words: Sequence[str]) -> Features:
+        """What the characters of words are made into, float32 (T, C)."""
+        known = {word: self._remembered[word] for word in set(words) & self._remembered.keys()}
+        new = [word for word in dict.fromkeys(words) if word not in known]
+        for start in range(0, len(new), ROWS_AT_ONCE):
+            some = new[start : start + ROWS_AT_ONCE]
+            known.update(zip(some, await self._read(some), strict=True))
+        self._remember(known)
+        return np.stack([known[word] for word in words])
+
+    async def _read(self, words: Sequence[str]) -> Iterator[Features]:
+        spelt = [self._speller.spell(word) for word in words]
+        parts = await together(self._read_with(stage, spelt) for stage in self._stages)
+        return (np.concatenate(vectors) for vectors in zip(*parts, strict=True))
+
+    async def _read_with(self, stage: Stage, spelt: Sequence[Ids]) -> list[Features]:
+        """The hidden state after the last character of each word; after the first, where a stage reads backwards."""
+        is_backward = stage.direction == "backward"
+        inputs = [{"x": np.ascontiguousarray(ids[::-1]) if is_backward else ids} for ids in spelt]
+        rows = [self._layout.initial] * len(spelt)
+        ends = await self._engine.advance_each(stage.name, rows, inputs, [len(ids) for ids in spelt])
+        return [self._layout.tensor(end.row, f"{stage.name}_h") for end in ends]
+
+    def _remember(self, known: dict[str, Features]) -> None:
+        for word, vector in known.items():
+            self._remembered[word] = vector
+            self._remembered.move_to_end(word)
+        while len(self._remembered) > MAX_REMEMBERED:
+            self._remembered.popitem(last=False)

@@ -1,0 +1,176 @@
+"""Tagging: words in, the probability of a tag for each out."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from service.bundle.manifest import ITEM_STAGE, Bundle, TaggingTask
+from service.engine import Engine
+from service.errors import InvalidInput, Location, NotStreamable
+from service.forms import Form, IdsStep, TagAnswer, Tagged, TaggedEntity, TaggedToken, TagStep, TagStepAnswer
+from service.softmax import softmax
+from service.state import Array, Inputs, SequenceState
+from service.tasks.directions import FEATURES, read_both_ways
+from service.tasks.spelling import Features, Spelling
+from service.tasks.task import Items, ServedModel
+from service.text import check_words, split_unfinished
+from service.waiting import off_loop, together
+from service.words import Speller, WordReader, entities
+
+BIO = "bio"
+
+
+class Words(NamedTuple):
+    """The words of a text, and where each stands in it, if it was a text."""
+
+    words: Sequence[str]
+    spans: Sequence[tuple[int, int]] | None = None
+
+
+class TaggingModel(ServedModel[TagStep]):
+    """A tagger that reads word by word, from left to right.
+
+    In a session, what follows the last white space of a text may still grow, so it stays pending: it is tagged again
+    for every answer, on a state that is then thrown away. So any cut of a text gives the tags of the whole.
+    """
+
+    kind: ClassVar[str] = "tagging"
+    inputs_form: ClassVar[type[TagStep]] = TagStep
+    tensors_form: ClassVar[type[Form]] = IdsStep
+    needs: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "characters_forward": ("x", FEATURES),
+        ITEM_STAGE: ("x", "characters", "logits"),
+    }
+
+    def __init__(self, bundle: Bundle, engine: Engine) -> None:
+        super().__init__(bundle, engine)
+        task = self.spec(TaggingTask)
+        self.tags = task.tags
+        self.scheme = task.scheme
+        self._reader = WordReader(bundle.file(task.tokenizer))
+        stages = [stage for stage in bundle.manifest.stages if stage.name.startswith("characters_")]
+        self._spelling = Spelling(engine, self.layout, stages, Speller(task.characters, task.longest_word))
+
+    def initial_state(self) -> SequenceState:
+        return SequenceState(rows=(self.layout.initial,), labels=("",))
+
+    def read_tensors(self, inputs: dict[str, Any]) -> Array:
+        raise self._no_tensors()
+
+    def check_tensors(self, values: Array) -> None:
+        raise self._no_tensors()
+
+    def items(self, state: SequenceState, values: Array) -> Items:
+        raise self._no_tensors()
+
+    async def part(self, texts: Sequence[str], locations: Sequence[Location]) -> list[Words]:
+        """The words of whole texts; `locations` tell where each stands in the request.
+
+        Raises:
+            InvalidInput: A text holds no word, or one that is too long.
+        """
+        return await off_loop(sum(map(len, texts)), lambda: list(map(self._part, texts, locations)))
+
+    async def tag(self, texts: Sequence[Words]) -> TagAnswer:
+        """Tag the words of whole texts."""
+        results = await together(self._tag(text) for text in texts)
+        return TagAnswer(results=results, bundle=self.bundle.tag)
+
+    async def step(self, state: SequenceState, inputs: TagStep, seed: int) -> tuple[dict[str, Any], SequenceState]:
+        text = state.pending.decode() + (inputs.text or "")
+        words, pending, rest = await off_loop(len(text), lambda: self._cut(text, inputs))
+        state, tagged = await self._tag_on(state, words)
+        state = state._replace(pending=pending.encode())
+        _, unfinished = await self._tag_on(state, rest)
+        return TagStepAnswer(tokens=tagged, pending=unfinished).model_dump(), state
+
+    def _cut(self, text: str, inputs: TagStep) -> tuple[list[str], str, list[str]]:
+        """The words that are whole, what stays pending, and the words of that."""
+        check_words(text, ("text",))
+        whole, pending = (text, "") if inputs.end or inputs.tokens else split_unfinished(text)
+        words, rest = ([part[start:end] for start, end in self._reader.part(part)] for part in (whole, pending))
+        return [*words, *(inputs.tokens or [])], pending, rest
+
+    async def _tag_on(self, state: SequenceState, words: Sequence[str]) -> tuple[SequenceState, list[TaggedToken]]:
+        """Tag the words that follow where a sequence stands."""
+        if not words:
+            return state, []
+        inputs = await self._inputs(words)
+        advance = await self.engine.advance(ITEM_STAGE, state.row, inputs, len(words), keep=["logits"])
+        return state.advanced(advance.row, len(words)), self._judge(Words(words), advance.outputs["logits"])
+
+    async def _inputs(self, words: Sequence[str]) -> Inputs:
+        """Words as the first stage over words reads them."""
+        return {"x": self._reader.ids(words), "characters": await self._spelling.features(words)}
+
+    async def _logits(self, words: Sequence[str]) -> Features:
+        """Of each word of a whole text, float32 (T, tags)."""
+        inputs = await self._inputs(words)
+        row = self.layout.initial
+        advance = await self.engine.advance(ITEM_STAGE, row, inputs, len(words), keep=["logits"])
+        return advance.outputs["logits"]
+
+    async def _tag(self, text: Words) -> Tagged:
+        tokens = self._judge(text, await self._logits(text.words))
+        return Tagged(tokens=tokens, entities=_entities(tokens) if self.scheme == BIO else None)
+
+    def _judge(self, text: Words, logits: Features) -> list[TaggedToken]:
+        """The most probable tag of each word."""
+        best = logits.argmax(axis=1)
+        probabilities = softmax(logits)[np.arange(len(best)), best].tolist()
+        spans: Sequence[tuple[int | None, int | None]] = text.spans or [(None, None)] * len(best)
+        return [
+            TaggedToken(token=word, tag=self.tags[tag], probability=probability, start=start, end=end)
+            for word, tag, probability, (start, end) in zip(text.words, best, probabilities, spans, strict=True)
+        ]
+
+    def _part(self, text: str, location: Location) -> Words:
+        check_words(text, location)
+        spans = self._reader.part(text)
+        if not spans:
+            raise InvalidInput("the text holds no word", location)
+        return Words([text[start:end] for start, end in spans], spans)
+
+    def _no_tensors(self) -> InvalidInput:
+        return InvalidInput(f"{self.name} reads text or tokens, since it needs the characters of words", ("ids",))
+
+
+class WholeTaggingModel(TaggingModel):
+    """A tagger that reads whole texts, in both directions; there are no sessions on it."""
+
+    needs: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "characters_forward": ("x", FEATURES),
+        "characters_backward": ("x", FEATURES),
+        "forward1": ("x", "characters", FEATURES),
+        "backward1": ("x", "characters", FEATURES),
+        "head": ("x", "logits"),
+    }
+
+    def __init__(self, bundle: Bundle, engine: Engine) -> None:
+        super().__init__(bundle, engine)
+        self._num_layers = sum(stage.name.startswith("forward") for stage in bundle.manifest.stages)
+
+    async def step(self, state: SequenceState, inputs: TagStep, seed: int) -> tuple[dict[str, Any], SequenceState]:
+        raise NotStreamable(f"{self.name} needs whole inputs, so there are no sessions on it")
+
+    async def _logits(self, words: Sequence[str]) -> Features:
+        row, inputs = self.layout.initial, await self._inputs(words)
+        for layer in range(1, self._num_layers + 1):
+            inputs = {"x": await read_both_ways(self.engine, layer, row, inputs, len(words))}
+        advance = await self.engine.advance("head", row, inputs, len(words), keep=["logits"])
+        return advance.outputs["logits"]
+
+
+def _entities(tokens: Sequence[TaggedToken]) -> list[TaggedEntity]:
+    """What the tags of a text mark, with its place."""
+    return [
+        TaggedEntity(
+            kind=found.kind,
+            text=" ".join(token.token for token in tokens[found.first : found.end]),
+            tokens=(found.first, found.end),
+            start=tokens[found.first].start,
+            end=tokens[found.end - 1].end,
+        )
+        for found in entities([token.tag for token in tokens])
+    ]

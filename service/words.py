@@ -1,0 +1,78 @@
+"""Words of written English: where they are in a text, which ids they have, how they are spelt, what entities they make.
+
+Pure. A bundle's tokenizer parts texts and knows the frequent words; its manifest says what characters there are.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+UNKNOWN_ID = 0
+OUTSIDE = "O"
+
+Ids = NDArray[np.int64]
+
+
+class WordReader:
+    """The tokenizer of a tagger, the same that training used."""
+
+    def __init__(self, path: Path) -> None:
+        self._tokenizer = Tokenizer.from_file(str(path))
+        self._ids: dict[str, int] = self._tokenizer.get_vocab()
+
+    def part(self, text: str) -> list[tuple[int, int]]:
+        """Where each word of a text begins and ends."""
+        return [span for _, span in self._tokenizer.pre_tokenizer.pre_tokenize_str(text)]
+
+    def ids(self, words: Sequence[str]) -> Ids:
+        """The id of each word, int64 (T,)."""
+        normalize = self._tokenizer.normalizer.normalize_str
+        return np.array([self._ids.get(normalize(word), UNKNOWN_ID) for word in words], dtype=np.int64)
+
+
+class Speller:
+    """Words as ids of their characters.
+
+    Args:
+        characters: What words are spelt with; these have the ids 1, 2, ..., and any other character has 0.
+        longest_word: Of a longer word, so many characters are read: half at its beginning, half at its end.
+    """
+
+    def __init__(self, characters: Sequence[str], longest_word: int) -> None:
+        self._ids = {character: i for i, character in enumerate(characters, start=1)}
+        self._half = longest_word // 2
+
+    def spell(self, word: str) -> Ids:
+        """The character ids of a word, int64 (K,)."""
+        if len(word) > 2 * self._half:
+            word = word[: self._half] + word[-self._half :]
+        return np.array([self._ids.get(character, 0) for character in word], dtype=np.int64)
+
+
+class Entity(NamedTuple):
+    """Words `first` to `end`, which is not one of them, and what they name."""
+
+    first: int
+    end: int
+    kind: str
+
+
+def entities(tags: Sequence[str]) -> list[Entity]:
+    """What BIO tags mark; an I- tag that continues nothing of its kind begins an entity (CoNLL's evaluation)."""
+    begins = [i for i, (before, tag) in enumerate(pairwise([OUTSIDE, *tags])) if _begins(before, tag)]
+    return [Entity(first, _end(tags, first), tags[first].partition("-")[2]) for first in begins]
+
+
+def _begins(before: str, tag: str) -> bool:
+    position, _, kind = tag.partition("-")
+    return position == "B" or (position == "I" and before.partition("-")[2] != kind)
+
+
+def _end(tags: Sequence[str], first: int) -> int:
+    inside = f"I-{tags[first].partition('-')[2]}"
+    return next((i for i in range(first + 1, len(tags)) if tags[i] != inside), len(tags))

@@ -173,7 +173,7 @@ async def _words(model: TaggingModel, request: TagRequest) -> list[Words]:
         return await model.part(*_listed(request.text))
     tokens = request.tokens or []
     rows = [tokens] if isinstance(tokens[0], str) else tokens
-    return [Words(row) for row in rows]  # type: ignore[arg-type]  # mypy does not see that a row is a list of words
+    return [Words(row) for row in rows]
 
 
 def _answer(model: GenerationModel, end: Finished) -> GenerateAnswer:

@@ -1,0 +1,288 @@
+"""Taggers over graphs that tell what has reached them: whatever is lost, reversed or mixed up on the way shows.
+
+A tag says how a word begins and ends, and how many words were read before it from the left.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from service.api.inference import Inference
+from service.bundle.manifest import Bundle, Manifest
+from service.catalog import Catalog
+from service.engine import Engine
+from service.errors import InvalidInput, NotStreamable
+from service.forms import TagRequest, TagStep
+from service.metrics import Metrics
+from service.settings import BundleSettings, EngineSettings
+from service.state import Array, SequenceState
+from service.tasks.tagging import TaggingModel, WholeTaggingModel, Words
+from service.text import MAX_WORD_CHARACTERS
+from tests.fakes.graphs import RecordingObserver
+from training.english import english_tokenizer
+
+pytestmark = pytest.mark.anyio
+CHARACTERS = ("a", "b", "c")
+TAGS = tuple(f"{first}{last}{place}" for first in "?abc" for last in "?abc" for place in range(4))
+
+
+def stage(
+    name: str, inputs: Sequence[tuple[str, list[Any]]], output: tuple[str, int], carried: str | None
+) -> dict[str, Any]:
+    return {
+        "name": name,
+        "direction": "backward" if "backward" in name else "forward",
+        "rungs": {size: f"{name}-{size}.onnx" for size in (1, 2)},
+        "inputs": [
+            {"name": key, "dtype": "int64" if len(shape) == 2 else "float32", "shape": shape} for key, shape in inputs
+        ],
+        "outputs": [{"name": output[0], "dtype": "float32", "shape": ["N", "T", output[1]]}],
+        "reads": [carried] if carried else [],
+        "writes": [carried] if carried else [],
+    }
+
+
+IDS = ("x", ["N", "T"])
+SPELT = [IDS, ("characters", ["N", "T", 2])]
+ONCE_SPELT = [IDS, ("characters", ["N", "T", 1])]
+STATE = [
+    *(
+        {"name": f"characters_{side}_h", "dtype": "float32", "shape": ["N", 1], "initial": 0}
+        for side in ("forward", "backward")
+    ),
+    {"name": "count", "dtype": "float32", "shape": ["N", 1], "initial": 0},
+]
+OVER_CHARACTERS = [
+    stage(f"characters_{side}", [IDS], ("features", 1), f"characters_{side}_h") for side in ("forward", "backward")
+]
+WHOLE = [
+    *OVER_CHARACTERS,
+    stage("forward1", SPELT, ("features", 3), "count"),
+    stage("backward1", SPELT, ("features", 3), "count"),
+    stage("head", [("x", ["N", "T", 6])], ("logits", len(TAGS)), None),
+]
+STREAMING = [OVER_CHARACTERS[0], stage("encode", ONCE_SPELT, ("logits", len(TAGS)), "count")]
+
+
+class TellingGraphs:
+    """Graphs whose answers are what they were given.
+
+    Attributes:
+        runs: (stage, size, rows) of every run.
+    """
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+        self.runs: list[tuple[str, int, int]] = []
+
+    def run(self, name: str, size: int, feeds: Mapping[str, Array], names: Sequence[str]) -> list[Array]:
+        """One run of a rung."""
+        x = feeds["x"]
+        self.runs.append((name, size, len(x)))
+        outputs: dict[str, Array] = {}
+        if name.startswith("characters"):
+            outputs = {"features": x[..., None].astype(np.float32), f"{name}_h_next": x[:, -1:].astype(np.float32)}
+        elif name == "head":
+            np.testing.assert_array_equal(x[..., :2], x[..., 3:5])  # both directions, each word in its place
+            outputs = {"logits": self._logits(x[..., 1], x[..., 0], x[..., 2])}
+        else:
+            place = feeds["count"] + np.arange(x.shape[1], dtype=np.float32)  # (N, T)
+            outputs = {"count_next": feeds["count"] + size}
+            if name == "encode":
+                last = feeds["characters"][..., 0]
+                outputs["logits"] = self._logits(np.zeros_like(last), last, place)
+            else:
+                outputs["features"] = np.concatenate([feeds["characters"], place[..., None]], axis=2)
+        return [outputs[each].astype(np.float32) for each in names]
+
+    @staticmethod
+    def _logits(first: Array, last: Array, place: Array) -> Array:
+        tag = (16 * first + 4 * last + np.minimum(place, 3)).astype(np.int64)
+        return np.asarray(10 * np.eye(len(TAGS))[tag])
+
+
+def make_graphs(directory: Path, stages: list[Any], scheme: str = "words", name: str = "telling") -> TellingGraphs:
+    english_tokenizer(["a", "bc"]).save(str(directory / "tokenizer.json"))
+    files = {file: "0" * 64 for each in stages for file in each["rungs"].values()} | {"tokenizer.json": "0" * 64}
+    manifest = {
+        "format_version": 1,
+        "name": name,
+        "cell": "none",
+        "task": {"kind": "tagging", "tags": TAGS, "scheme": scheme, "characters": CHARACTERS, "longest_word": 40},
+        "stages": stages,
+        "state": STATE,
+        "licence": "MIT",
+        "command": "by hand",
+        "files": files,
+    }
+    return TellingGraphs(Bundle(directory, Manifest.model_validate(manifest), "0"))
+
+
+@pytest.fixture
+async def whole(tmp_path: Path) -> AsyncIterator[WholeTaggingModel]:
+    graphs = make_graphs(tmp_path, WHOLE)
+    engine = Engine(graphs, RecordingObserver())
+    engine.start()
+    yield WholeTaggingModel(graphs.bundle, engine)
+    await engine.stop()
+
+
+@pytest.fixture
+async def streaming(tmp_path: Path) -> AsyncIterator[TaggingModel]:
+    graphs = make_graphs(tmp_path, STREAMING)
+    engine = Engine(graphs, RecordingObserver())
+    engine.start()
+    yield TaggingModel(graphs.bundle, engine)
+    await engine.stop()
+
+
+def tags_of(tokens: Sequence[Any]) -> list[tuple[str, str]]:
+    return [(token.token, token.tag) for token in tokens]
+
+
+async def test_every_word_and_character_reaches_its_stage_in_order(whole: WholeTaggingModel) -> None:
+    texts = ["abc b, ca", "cb"]
+    words = await whole.part(texts, [("text", 0), ("text", 1)])
+    answer = await whole.tag(words)
+    assert tags_of(answer.results[0].tokens) == [("abc", "ac0"), ("b", "bb1"), (",", "??2"), ("ca", "ca3")]
+    assert tags_of(answer.results[1].tokens) == [("cb", "cb0")]
+    assert answer.bundle == "telling:0"
+    for text, result in zip(texts, answer.results, strict=True):
+        assert [text[t.start : t.end] for t in result.tokens] == [t.token for t in result.tokens]
+        assert all(0.99 < token.probability <= 1 for token in result.tokens)
+        assert result.entities is None
+
+
+async def test_given_words_are_taken_as_they_are_and_have_no_place(whole: WholeTaggingModel) -> None:
+    answer = await whole.tag([Words(["b,a", "don't"])])
+    assert tags_of(answer.results[0].tokens) == [("b,a", "ba0"), ("don't", "??1")]
+    assert set(answer.results[0].tokens[0].model_dump()) == {"token", "tag", "probability"}
+
+
+async def test_words_of_all_texts_share_runs_and_are_read_once(whole: WholeTaggingModel) -> None:
+    graphs: Any = whole.engine._graphs
+    await whole.tag([Words(["ab", "ba", "ab"]), Words(["ba", "ab"])])
+    over_characters = [run for run in graphs.runs if run[0] == "characters_forward"]
+    assert sum(size * rows for _, size, rows in over_characters) <= 8  # each text reads what it does not know
+    graphs.runs.clear()
+    await whole.tag([Words(["ba", "ab"])])
+    assert not [run for run in graphs.runs if run[0].startswith("characters")]
+
+
+async def test_a_text_without_words_or_with_an_endless_one_is_refused(whole: WholeTaggingModel) -> None:
+    with pytest.raises(InvalidInput, match="holds no word"):
+        await whole.part(["a", " \n"], [("text", 0), ("text", 1)])
+    with pytest.raises(InvalidInput, match="longer than"):
+        await whole.part(["a" * (MAX_WORD_CHARACTERS + 1)], [("text",)])
+
+
+async def test_a_model_of_whole_texts_takes_no_steps(whole: WholeTaggingModel) -> None:
+    assert not whole.is_streamable
+    with pytest.raises(NotStreamable):
+        await whole.step(whole.initial_state(), TagStep(text="a"), 0)
+
+
+async def test_bio_tags_are_merged_to_entities_with_their_place(tmp_path: Path) -> None:
+    stages = [*WHOLE[:-1], stage("head", [("x", ["N", "T", 6])], ("logits", len(TAGS)), None)]
+    graphs = make_graphs(tmp_path, stages, scheme="bio")
+    engine = Engine(graphs, RecordingObserver())
+    engine.start()
+    model = WholeTaggingModel(graphs.bundle, engine)
+    names = {"aa0": "B-person", "bb1": "I-person", "??2": "O", "ca3": "B-group"}
+    model.tags = tuple(names.get(tag, tag) for tag in TAGS)
+    (words,) = await model.part(["a b . ca"], [("text",)])
+    (result,) = (await model.tag([words])).results
+    await engine.stop()
+    assert [entity.model_dump() for entity in result.entities or []] == [
+        {"kind": "person", "text": "a b", "tokens": (0, 2), "start": 0, "end": 3},
+        {"kind": "group", "text": "ca", "tokens": (3, 4), "start": 6, "end": 8},
+    ]
+
+
+async def steps(model: TaggingModel, *inputs: TagStep) -> tuple[list[Any], list[list[str]], SequenceState]:
+    """All words that the steps have completed, what was pending after each, and the state."""
+    state, done, pending = model.initial_state(), [], []
+    for each in inputs:
+        outputs, state = await model.step(state, each, 0)
+        done += [(token["token"], token["tag"]) for token in outputs["tokens"]]
+        pending.append([token["token"] for token in outputs["pending"]])
+    return done, pending, state
+
+
+@pytest.mark.parametrize("cut", [(), (1,), (4,), (2, 3, 5), tuple(range(1, 12))])
+async def test_any_cut_of_a_text_gives_the_tags_of_the_whole(streaming: TaggingModel, cut: tuple[int, ...]) -> None:
+    text = "ab, don't  c"
+    pieces = [text[start:end] for start, end in zip((0, *cut), (*cut, None), strict=True)]
+    done, _, state = await steps(streaming, *(TagStep(text=piece) for piece in pieces), TagStep(end=True))
+    (words,) = await streaming.part([text], [("text",)])
+    (whole,) = (await streaming.tag([words])).results
+    assert done == tags_of(whole.tokens)
+    assert done[0] == ("ab", "?b0")
+    assert (state.position, state.pending) == (5, b"")
+
+
+async def test_what_may_still_grow_is_tagged_for_the_time_being(streaming: TaggingModel) -> None:
+    done, pending, state = await steps(streaming, TagStep(text="b a"), TagStep(text="c"), TagStep(text=" "))
+    assert pending == [["a"], ["ac"], []]
+    assert done == [("b", "?b0"), ("ac", "?c1")]
+    assert state.position == 2
+
+
+async def test_given_words_come_after_a_pending_one(streaming: TaggingModel) -> None:
+    done, pending, _ = await steps(streaming, TagStep(text="b"), TagStep(tokens=["a", "c,"]))
+    assert done == [("b", "?b0"), ("a", "?a1"), ("c,", "??2")]
+    assert pending == [["b"], []]
+
+
+async def test_tensors_are_refused_with_the_reason(streaming: TaggingModel) -> None:
+    with pytest.raises(InvalidInput, match="characters"):
+        streaming.read_tensors({"ids": [1]})
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [{}, {"text": "a", "tokens": ["a"]}, {"end": False}, {"tokens": []}, {"tokens": ["a b"]}, {"tokens": [""]}],
+)
+async def test_a_step_says_one_thing(streaming: TaggingModel, inputs: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput):
+        streaming.parse(inputs)
+
+
+@pytest.mark.parametrize(
+    "question", [{}, {"text": "a", "tokens": ["a"]}, {"text": []}, {"tokens": [[]]}, {"tokens": ["a", ["b"]]}]
+)
+def test_a_question_has_texts_or_words(question: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="validation error"):
+        TagRequest.model_validate(question)
+
+
+async def test_parts_of_speech_of_whole_texts_answer_where_no_model_is_named(tmp_path: Path) -> None:
+    models = Catalog(BundleSettings(), EngineSettings(), Metrics())
+    for name, stages, scheme in (
+        ("entities", WHOLE, "bio"),
+        ("flowing", STREAMING, "words"),
+        ("speech", WHOLE, "words"),
+    ):
+        graphs = make_graphs(tmp_path, stages, scheme, name)
+        kind = TaggingModel if name == "flowing" else WholeTaggingModel
+        models.add(kind(graphs.bundle, Engine(graphs, RecordingObserver())))
+        models.make_current(f"{name}:0")
+    models.start()
+    inference = Inference(models, Metrics(), timeout_seconds=30)
+    questions = {
+        "speech:0": TagRequest(text="a b"),
+        "entities:0": TagRequest(text=["a", "b"], model="entities"),
+        "flowing:0": TagRequest(tokens=[["a"], ["b", "c"]], model="flowing"),
+    }
+    for bundle, question in questions.items():
+        answer = await inference.tag(question)
+        assert answer.bundle == bundle
+        assert len(answer.results) == (1 if isinstance(question.text, str) else 2)
+    assert tags_of((await inference.tag(TagRequest(tokens=["a", "b"]))).results[0].tokens) == [
+        ("a", "aa0"),
+        ("b", "bb1"),
+    ]
+    await models.stop()

@@ -1,0 +1,33 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.words import Entity, Speller, WordReader, entities
+from training import bio
+from training.english import english_tokenizer, part, word_ids
+from training.models.tagging import CHARACTERS, LONGEST_WORD
+from training.tasks.tagged_sentences import spell
+
+TAGS = ("O", "B-person", "I-person", "B-group", "I-group")
+
+
+@given(st.lists(st.sampled_from(TAGS)))
+def test_entities_are_those_that_training_counts(tags: list[str]) -> None:
+    assert entities(tags) == [Entity(*entity) for entity in bio.entities(tags)]
+
+
+@given(st.text(min_size=1, max_size=60))
+def test_words_are_spelt_as_in_training(word: str) -> None:
+    assert Speller(CHARACTERS, LONGEST_WORD).spell(word).tolist() == spell(word)
+
+
+@pytest.mark.parametrize("text", ["Don't go to the U.S. in 1999!!", "İstanbul \N{HOURGLASS} can't", " \n"])
+def test_words_and_their_ids_are_those_of_training(text: str, tmp_path: Path) -> None:
+    tokenizer = english_tokenizer(["do", "n't", "0000", "u.s."])
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    reader = WordReader(tmp_path / "tokenizer.json")
+    assert reader.part(text) == part(tokenizer, text)
+    words = [text[start:end] for start, end in reader.part(text)]
+    assert reader.ids(words).tolist() == word_ids(tokenizer, words)

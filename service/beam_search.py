@@ -75,11 +75,14 @@ class BeamSearch:
             candidates: What may follow each of `live`.
         """
         self._length += 1
+        most = 2 * self._beams
         ranked = sorted(
             (-(parent.log_prob + log_prob), rank, position, piece)
             for rank, (parent, following) in enumerate(zip(self.live, candidates, strict=True))
-            for position, (piece, log_prob) in enumerate(zip(following.pieces, following.log_probs, strict=True))
-        )[: 2 * self._beams]
+            for position, (piece, log_prob) in enumerate(
+                zip(following.pieces[:most], following.log_probs[:most], strict=True)
+            )
+        )[:most]
         former, self.live = self.live, []
         for place, (negative, rank, _, piece) in enumerate(ranked):
             parent, log_prob = former[rank], -negative

@@ -14,7 +14,19 @@ from bench.report import machine, table
 from bench.unavailable import Unavailable
 
 # Each is a module of this package with a function `measure`.
-BENCHES = ("rungs", "steps", "websocket", "http", "latency", "tail", "generation", "texts", "int8", "store")
+BENCHES = (
+    "rungs",
+    "steps",
+    "websocket",
+    "http",
+    "latency",
+    "tail",
+    "generation",
+    "texts",
+    "translation",
+    "int8",
+    "store",
+)
 INTERRUPTED = 130  # what a shell reports of a program ended by Ctrl-C
 
 

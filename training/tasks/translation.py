@@ -153,9 +153,9 @@ class TranslationTask(Task[TranslationSettings]):
         batch = batch_of([np.array(source)], [np.array(found.ids, dtype=np.int64)])
         source_ids, lengths, target, labels = (part.to(model.output_bias.device) for part in batch)
         weights = model.attention(source_ids, lengths, target)[0]
-        pieces = [[str(self.tokenizer.id_to_token(i)) for i in ids] for ids in (source, labels[0].tolist())]
+        read, written = ([str(self.tokenizer.id_to_token(i)) for i in ids] for ids in (source, labels[0].tolist()))
         title = f"Attention, English to {LANGUAGES[self.settings.language]}"
-        draw_attention(directory / f"attention_{split}.png", title, *pieces, weights.cpu().numpy())
+        draw_attention(directory / f"attention_{split}.png", title, read, written, weights.cpu().numpy())
 
     def translate(self, model: nn.Module, texts: Sequence[str], search: BeamSettings) -> list[str]:
         """The translation of each English text."""

@@ -4,8 +4,12 @@ import httpx
 import pytest
 
 from tests.e2e.asking import Json, ask
+from tests.e2e.server import ROOT
 
-pytestmark = pytest.mark.e2e
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.skipif(not (ROOT / "models" / "translation-de").is_dir(), reason="no bundle for translation ships"),
+]
 CAPTIONS = [
     "A man in a blue shirt is standing on a ladder.",
     "Two dogs are running in the snow.",

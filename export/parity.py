@@ -63,7 +63,7 @@ def _checks(rungs: Rungs, stage: StagePlan, float32: Rungs | None) -> list[Calla
     checks += [partial(_steps, rungs, stage, size) for size in stage.sizes if size > 1]
     if largest > smallest:
         checks.append(partial(_cuts, rungs, stage, largest))
-    if stage.name == "decode":
+    if stage.name == "decode" and "encode" in rungs.stages:
         checks.append(partial(_reading, rungs, stage, largest))
     return checks
 

@@ -17,6 +17,8 @@ from service.api.openapi import merged
 from service.api.plain import PlainFirst
 from service.api.problem import answers_problems
 from service.forms import (
+    CaptionAnswer,
+    CaptionRequest,
     ComposeAnswer,
     ComposeRequest,
     ForecastAnswer,
@@ -142,6 +144,12 @@ class RNNService:
             # BentoML hands a response on as it is; the annotation is what its OpenAPI document shows.
             return cast(GenerateAnswer, await self._worker.inference.stream(request))
         return await self._worker.inference.generate(request)
+
+    @bentoml.api(route="/caption")
+    @answers_problems
+    async def caption(self, request: CaptionRequest, /) -> CaptionAnswer:
+        """Describe the image of a digit in a sentence."""
+        return await self._worker.inference.caption(request)
 
     @bentoml.api(route="/compose")
     @answers_problems

@@ -21,6 +21,7 @@ from service.metrics import Metrics
 from service.numerics import fingerprint
 from service.runtime import Runtime
 from service.settings import BundleSettings, EngineSettings
+from service.tasks.caption import CaptionModel
 from service.tasks.forecasting import ForecastingModel
 from service.tasks.generation import GenerationModel
 from service.tasks.music import MusicModel
@@ -34,7 +35,15 @@ logger = logging.getLogger(__name__)
 SHIPPED = Path(__file__).parent.parent / "models"
 TASKS: Mapping[str, type[ServedModel[Any]]] = {
     task.kind: task
-    for task in (SentimentModel, GenerationModel, ForecastingModel, MusicModel, TranslationModel, TaggingModel)
+    for task in (
+        SentimentModel,
+        GenerationModel,
+        ForecastingModel,
+        MusicModel,
+        TranslationModel,
+        TaggingModel,
+        CaptionModel,
+    )
 }
 # Those of a task whose bundles read backwards too.
 WHOLE_TASKS: Mapping[str, type[ServedModel[Any]]] = {

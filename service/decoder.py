@@ -51,6 +51,9 @@ class Ending(Protocol[P_co]):
 class Decoder:
     """Samples by the stage "decode" of a bundle, whose state holds the logits of the next token.
 
+    Attributes:
+        max_run: How many tokens one run samples at most.
+
     Args:
         bundle: Whose stage.
         engine: Of the bundle.
@@ -62,7 +65,7 @@ class Decoder:
         self._engine = engine
         self._num_tokens = num_tokens
         self._noun = noun
-        self._max_run = max(bundle.manifest.stage("decode").rungs)
+        self.max_run = max(bundle.manifest.stage("decode").rungs)
 
     def check(self, chance: Chance) -> None:
         """Raise InvalidInput where more tokens are eligible than there are."""
@@ -77,8 +80,8 @@ class Decoder:
         before_runs: deque[tuple[int, SequenceState]] = deque()
         while ending.length < ending.limit and not ending.stopped:
             before_runs.append((ending.length, state))
-            count = min(self._max_run, ending.limit - ending.length)
-            written, state = await self._decode(state, chance, seed, count)
+            count = min(self.max_run, ending.limit - ending.length)
+            written, state = await self.decode(state, chance, seed, count)
             if piece := ending.append(written):
                 yield piece
             while len(before_runs) > 1 and before_runs[1][0] <= ending.certain_length:
@@ -96,13 +99,13 @@ class Decoder:
         start, state = max((run for run in before_runs if run[0] <= length), key=lambda run: run[0])
         if start == length:
             return state
-        _, state = await self._decode(state, chance, seed, length - start)
+        _, state = await self.decode(state, chance, seed, length - start)
         return state
 
-    async def _decode(
+    async def decode(
         self, state: SequenceState, chance: Chance, seed: int, count: int
     ) -> tuple[list[int], SequenceState]:
-        """Sample `count` tokens, at most one run's worth; the tokens and the state after them."""
+        """Sample `count` tokens, at most `max_run`; the tokens and the state after them."""
         inputs = {
             "uniforms": uniforms(seed, state.position, count),
             "temperature": np.float32(0 if chance.temperature < MIN_TEMPERATURE else chance.temperature),

@@ -10,7 +10,7 @@ from export.stages import Sizes, StagePlan
 from service.bundle.manifest import MAX_RUNG
 
 # Each is a module of this package with a `RECIPE`, imported when it is asked for.
-RECIPES = ("sentiment", "generation", "forecasting", "music", "tagging", "translation")
+RECIPES = ("sentiment", "generation", "forecasting", "music", "tagging", "translation", "caption")
 # Tasks whose recipes stand in the module of their kind.
 VARIANTS = {"chorales": "music", "folk": "music", "sentiment-bidirectional": "sentiment", "entities": "tagging"}
 

@@ -16,6 +16,8 @@ from service.catalog import Catalog
 from service.deadline import deadline
 from service.errors import InvalidInput, Location, ModelUnknown, ServiceError
 from service.forms import (
+    CaptionAnswer,
+    CaptionRequest,
     ComposeAnswer,
     ComposeRequest,
     ForecastAnswer,
@@ -35,6 +37,7 @@ from service.metrics import Metrics
 from service.midi import midi_file
 from service.music import frames_of, note_events
 from service.sampling import drawn_seed
+from service.tasks.caption import CaptionModel
 from service.tasks.forecasting import ForecastingModel
 from service.tasks.generation import GenerationModel
 from service.tasks.language import Finished
@@ -113,6 +116,12 @@ class Inference:
             midi=base64.b64encode(midi).decode(),
             bundle=model.bundle.tag,
         )
+
+    async def caption(self, request: CaptionRequest) -> CaptionAnswer:
+        """Describe an image."""
+        seed = drawn_seed() if request.seed is None else request.seed
+        async with deadline(self._timeout_seconds):
+            return await self._model(CaptionModel, request).describe(request, seed)
 
     async def generate(self, request: GenerateRequest) -> GenerateAnswer:
         """Continue a text and answer with the whole of it."""

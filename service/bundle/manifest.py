@@ -200,8 +200,23 @@ class TranslationTask(Part):
     tokenizer: FileName = "tokenizer.json"
 
 
+class CaptionTask(Part):
+    """An image in, a sentence out.
+
+    Attributes:
+        words: By token; the first ends a sentence, and is read before its first word.
+        size: Rows and columns of an image.
+        largest: Value of a pixel that is all ink; paper is 0.
+    """
+
+    kind: Literal["caption"] = "caption"
+    words: tuple[str, ...] = Field(min_length=2)
+    size: int = Field(ge=1)
+    largest: float = Field(gt=0)
+
+
 Task = Annotated[
-    SentimentTask | GenerationTask | ForecastingTask | MusicTask | TaggingTask | TranslationTask,
+    SentimentTask | GenerationTask | ForecastingTask | MusicTask | TaggingTask | TranslationTask | CaptionTask,
     Field(discriminator="kind"),
 ]
 

@@ -8,16 +8,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from service.bundle.errors import BundleGraphMismatch
-from service.bundle.manifest import (
-    ITEM_STAGE,
-    Bundle,
-    ForecastingTask,
-    GenerationTask,
-    MusicTask,
-    SentimentTask,
-    TaggingTask,
-    TranslationTask,
-)
+from service.bundle.manifest import ITEM_STAGE, Bundle, Part
 from service.engine import Engine
 from service.errors import InvalidInput
 from service.forms import Form, IdsStep
@@ -27,7 +18,7 @@ Inputs = TypeVar("Inputs", bound=Form)
 F = TypeVar("F", bound=Form)
 FEW = 32
 Piece = dict[str, Any]  # of an answer that is streamed: one of its fields, as far as it goes on
-Spec = TypeVar("Spec", SentimentTask, GenerationTask, ForecastingTask, MusicTask, TranslationTask, TaggingTask)
+Spec = TypeVar("Spec", bound=Part)  # of the manifest: what it says of a task
 
 
 class Items(NamedTuple):

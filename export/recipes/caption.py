@@ -1,0 +1,58 @@
+"""Captioning: a stage that reads an image, and one that writes about it."""
+
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+from torch import nn
+
+from export.graphs import UnrolledGraph
+from export.recipes.language import LanguageRecipe, draw_sampling
+from export.recipes.recipe import Stages
+from export.stages import Arrays, Sizes, StagePlan, spec, state_names
+from service.bundle.manifest import Bundle, CaptionTask, Stage
+from training import captions
+from training.data.digits import LARGEST, SIZE
+
+
+class CaptionRecipe(LanguageRecipe):
+    """Sentences about digits."""
+
+    purpose = (
+        "Says in a sentence which digit a small image shows, in what strokes, and where. It demonstrates a pattern: an "
+        "image vector from which a decoder writes word after word. Its images are 8 x 8 pixels and its vocabulary 26 "
+        "words; it is no tool for reading handwriting."
+    )
+    pattern = "one to many, of an image"
+    endpoint = "`/caption`"
+    headline = ("caption_accuracy",)
+
+    def stages(self, model: nn.Module, sizes: dict[str, Sizes]) -> Stages:
+        _, decode = super().stages(cast(nn.Module, model.decoder), sizes)
+        look = StagePlan(
+            name="look",
+            sizes=(1,),
+            inputs=(spec("x", "float32", "N", SIZE, SIZE),),
+            outputs=(),
+            reads=(),
+            writes=state_names(model),
+            build=lambda _: UnrolledGraph(model, (), ()),
+            draw=lambda rng, N, _: _draw_images(rng, N),
+        )
+        return look, decode
+
+    def task(self, tokenizer: Path | None, model: nn.Module, stages: Stages) -> CaptionTask:
+        return CaptionTask(words=captions.vocabulary(), size=SIZE, largest=LARGEST)
+
+    def draw(self, bundle: Bundle, stage: Stage, rng: np.random.Generator, N: int, T: int) -> Arrays:
+        if stage.name == "decode":
+            return draw_sampling(rng, N, T, len(captions.vocabulary()))
+        return _draw_images(rng, N)
+
+
+def _draw_images(rng: np.random.Generator, N: int) -> Arrays:
+    """Images of paper and ink, float32 (N, 8, 8)."""
+    return {"x": np.clip(rng.normal(5, 8, size=(N, SIZE, SIZE)), 0, LARGEST).astype(np.float32)}
+
+
+RECIPE = CaptionRecipe()

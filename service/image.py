@@ -1,0 +1,70 @@
+"""Image files as the few pixels that a model reads.
+
+A drawing may be dark on light or light on dark, of any size, with margins. What its border shows is paper; what differs
+from that is ink. The ink's rows fill the model's image; its columns stay where they are around the image's middle, as
+far as they are inside then, so that left is still left.
+"""
+
+from io import BytesIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+FORMATS = ("PNG", "JPEG")
+MAX_PIXELS = 4096 * 4096
+LEAST_CONTRAST = 16.0  # of 255
+LEAST_INK = 0.15  # of the darkest
+
+Pixels = NDArray[np.float32]
+
+
+class NoImage(ValueError):
+    """Bytes that are no image that can be read, and why."""
+
+
+def read_image(content: bytes, size: int, largest: float) -> Pixels:
+    """An image file as float32 (size, size), 0 for paper and `largest` for ink.
+
+    Raises:
+        NoImage: It is no PNG or JPEG file, damaged, too large or blank.
+    """
+    ink = _ink(_grey(content))
+    window = _window(ink)
+    small = Image.fromarray(window).resize((size, size), Image.Resampling.BOX)
+    return np.asarray(small, dtype=np.float32) * np.float32(largest)
+
+
+def _grey(content: bytes) -> Pixels:
+    """Brightness from 0 to 255, on white paper where the image is transparent."""
+    try:
+        with Image.open(BytesIO(content), formats=FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise NoImage(f"an image may have at most {MAX_PIXELS} pixels, not {image.width} x {image.height}")
+            opaque = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+    except UnidentifiedImageError:
+        raise NoImage(f"the image is no {' or '.join(FORMATS)} file") from None
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise NoImage(f"the image cannot be read: {error}") from None
+    return np.asarray(opaque.convert("L"), dtype=np.float32)
+
+
+def _ink(grey: Pixels) -> Pixels:
+    """How far each pixel is from paper, from 0 to 1."""
+    border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
+    contrast = np.abs(grey - np.median(border))
+    darkest = contrast.max()
+    if darkest < LEAST_CONTRAST:
+        raise NoImage("the image is blank")
+    return np.asarray(contrast / darkest, dtype=np.float32)
+
+
+def _window(ink: Pixels) -> Pixels:
+    """The square around the ink: as high as it, or as wide where it is wider, its columns as near as they can be."""
+    rows, columns = (np.flatnonzero((ink > LEAST_INK).any(axis=axis)) for axis in (1, 0))
+    (top, bottom), (left, right) = (rows[0], rows[-1] + 1), (columns[0], columns[-1] + 1)
+    side = max(bottom - top, right - left)
+    top = (top + bottom - side) // 2
+    left = np.clip((ink.shape[1] - side) // 2, right - side, left)
+    padded = np.pad(ink, side)
+    return padded[top + side : top + 2 * side, left + side : left + 2 * side]

@@ -1,0 +1,83 @@
+"""Captioning: an image in, a sentence about it out, word by word."""
+
+import asyncio
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+import numpy as np
+
+from service.bundle.manifest import Bundle, CaptionTask
+from service.decoder import DECODE_NEEDS, Decoder
+from service.engine import Engine
+from service.errors import InvalidInput
+from service.forms import CaptionAnswer, CaptionRequest
+from service.image import NoImage, Pixels, read_image
+from service.state import SequenceState
+from service.tasks.whole import WholeInputModel
+
+END = 0  # the word that ends a sentence
+MAX_WORDS = 64
+
+
+class CaptionModel(WholeInputModel):
+    """A decoder of words that begins with what an image is.
+
+    The stage "look" makes the state of a sentence from an image.
+    """
+
+    kind: ClassVar[str] = "caption"
+    needs: ClassVar[Mapping[str, tuple[str, ...]]] = {"look": ("x",), "decode": DECODE_NEEDS}
+
+    def __init__(self, bundle: Bundle, engine: Engine) -> None:
+        super().__init__(bundle, engine)
+        self._task = self.spec(CaptionTask)
+        self._decoder = Decoder(bundle, engine, len(self._task.words), "word")
+
+    async def describe(self, request: CaptionRequest, seed: int) -> CaptionAnswer:
+        """A sentence about an image.
+
+        Raises:
+            InvalidInput: It is no image that the model reads.
+        """
+        self._decoder.check(request)
+        pixels = await self._pixels(request.image)
+        look = await self.engine.advance("look", self.layout.initial, {"x": pixels}, 1)
+        state, tokens = SequenceState((look.row,), ("",)), list[int]()
+        while END not in tokens and len(tokens) < MAX_WORDS:
+            written, state = await self._decoder.decode(state, request, seed, self._decoder.max_run)
+            tokens += written
+        words = [self._task.words[token] for token in _before_end(tokens)]
+        return CaptionAnswer(
+            caption=_sentence(words), words=words, pixels=pixels.tolist(), seed=seed, bundle=self.bundle.tag
+        )
+
+    async def _pixels(self, image: str | list[list[float]]) -> Pixels:
+        if isinstance(image, str):
+            return await asyncio.to_thread(self._decoded, image)
+        size, largest = self._task.size, self._task.largest
+        if len(image) != size or any(len(row) != size for row in image):
+            raise InvalidInput(f"an image is {size} rows of {size} pixels", ("image",))
+        pixels = np.array(image, dtype=np.float32)
+        if pixels.max() > largest:
+            raise InvalidInput(f"pixels are numbers from 0 to {largest:g}", ("image",))
+        return pixels
+
+    def _decoded(self, image: str) -> Pixels:
+        try:
+            return read_image(base64.b64decode(image, validate=True), self._task.size, self._task.largest)
+        except binascii.Error:
+            raise InvalidInput("the image is not in base64", ("image",)) from None
+        except NoImage as error:
+            raise InvalidInput(str(error), ("image",)) from None
+
+
+def _before_end(tokens: Sequence[int]) -> Sequence[int]:
+    return tokens[: tokens.index(END)] if END in tokens else tokens
+
+
+def _sentence(words: Sequence[str]) -> str:
+    """Words as people write them."""
+    text = " ".join(words)
+    return f"{text[:1].upper()}{text[1:]}."

@@ -1,0 +1,83 @@
+import io
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from service.image import NoImage, read_image
+
+
+def file_of(pixels: NDArray[np.generic], mode: str = "L", kind: str = "PNG") -> bytes:
+    content = io.BytesIO()
+    Image.fromarray(np.asarray(pixels, dtype=np.uint8), mode).save(content, kind)
+    return content.getvalue()
+
+
+def bar(height: int, width: int, top: int, bottom: int, left: int, right: int) -> NDArray[np.uint8]:
+    """White on black."""
+    drawing = np.zeros((height, width), dtype=np.uint8)
+    drawing[top:bottom, left:right] = 255
+    return drawing
+
+
+DIGIT = np.random.default_rng(1).integers(0, 17, size=(8, 8)) * (np.pad(np.ones((8, 6)), [(0, 0), (1, 1)]) > 0)
+DIGIT[0, 3] = DIGIT[7, 3] = 16
+
+
+@pytest.mark.parametrize("scale", [1, 8, 13])
+def test_an_enlarged_image_is_read_as_the_pixels_that_it_was_made_of(scale: int) -> None:
+    large = np.kron(DIGIT * 255 / 16, np.ones((scale, scale)))
+    np.testing.assert_allclose(read_image(file_of(large), 8, 16), DIGIT, atol=0.1)
+
+
+def test_dark_on_light_is_the_same_as_light_on_dark() -> None:
+    drawing = bar(40, 40, 5, 35, 12, 20)
+    assert np.array_equal(read_image(file_of(drawing), 8, 16), read_image(file_of(255 - drawing), 8, 16))
+
+
+def test_transparency_is_white_paper() -> None:
+    ink = bar(40, 40, 5, 35, 12, 20)
+    black_ink = np.stack([np.zeros_like(ink)] * 3 + [ink], axis=2)
+    assert np.array_equal(read_image(file_of(black_ink, "RGBA"), 8, 16), read_image(file_of(ink), 8, 16))
+
+
+def test_margins_above_and_below_are_left_out() -> None:
+    tight, loose = bar(24, 24, 0, 24, 10, 14), bar(72, 72, 20, 44, 34, 38)
+    assert np.array_equal(read_image(file_of(tight), 8, 16), read_image(file_of(loose), 8, 16))
+
+
+@pytest.mark.parametrize(("left", "is_left"), [(2, True), (50, False)])
+def test_left_stays_left_and_nothing_is_lost(left: int, is_left: bool) -> None:
+    pixels = read_image(file_of(bar(60, 60, 18, 42, left, left + 6)), 8, 16)
+    assert pixels.sum() == pytest.approx(16 * 16, rel=0.02)  # two columns of eight
+    half = pixels[:, :4].sum() if is_left else pixels[:, 4:].sum()
+    assert half == pytest.approx(pixels.sum())
+
+
+def test_what_is_wider_than_high_is_read_whole() -> None:
+    pixels = read_image(file_of(bar(20, 80, 8, 12, 0, 80)), 8, 16)
+    assert pixels.any(axis=0).all()
+    assert not pixels[0].any()
+
+
+def test_jpeg_files_are_read_too() -> None:
+    drawing = bar(64, 64, 0, 64, 24, 40)
+    np.testing.assert_allclose(
+        read_image(file_of(drawing, kind="JPEG"), 8, 16), read_image(file_of(drawing), 8, 16), atol=1
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "no PNG or JPEG"),
+        (b"GIF89a nonsense", "no PNG or JPEG"),
+        (file_of(bar(40, 40, 5, 35, 12, 20))[:60], "cannot be read"),
+        (file_of(np.full((9, 9), 120)), "blank"),
+        (file_of(np.zeros((4097, 4097))), "at most 16777216 pixels"),
+    ],
+)
+def test_what_is_no_drawing_is_refused_with_the_reason(content: bytes, reason: str) -> None:
+    with pytest.raises(NoImage, match=reason):
+        read_image(content, 8, 16)

@@ -116,18 +116,20 @@ Tokens = Annotated[list[Token], Field(min_length=1, max_length=MAX_TAGGED_TOKENS
 class TagRequest(Question):
     """Texts whose words are to be tagged, or words that are parted already."""
 
-    text: OneOrMany[Text, Annotated[list[Text], Field(min_length=1, max_length=MAX_TEXTS)]] | None = Field(
-        None, examples=["Ada Lovelace wrote the first program."], description=f"One text or up to {MAX_TEXTS}"
+    text: OneOrMany[Text, Annotated[list[Text], Field(min_length=1, max_length=MAX_TEXTS)]] = Field(
+        default_factory=list,
+        examples=["Ada Lovelace wrote the first program."],
+        description=f"One text or up to {MAX_TEXTS}; they are parted into words",
     )
-    tokens: Tokens | Annotated[list[Tokens], Field(min_length=1, max_length=MAX_TEXTS)] | None = Field(
-        None, description=f"The words of one text, or of up to {MAX_TEXTS}; instead of `text`"
+    tokens: Tokens | Annotated[list[Tokens], Field(min_length=1, max_length=MAX_TEXTS)] = Field(
+        default_factory=list, description=f"Instead of `text`: the words of one text, or of up to {MAX_TEXTS}"
     )
 
     @model_validator(mode="after")
     def _one_of_the_two(self) -> Self:
-        if (self.text is None) == (self.tokens is None):
+        if bool(self.text) == bool(self.tokens):
             raise ValueError("give either text or tokens")
-        together = self.text if self.text is not None else self.tokens
+        together = self.text or self.tokens
         if isinstance(together, list) and sum(map(_num_characters, together)) > MAX_CHARACTERS_TOGETHER:
             raise ValueError(f"the texts together have more than {MAX_CHARACTERS_TOGETHER} characters")
         return self

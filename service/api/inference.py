@@ -178,10 +178,9 @@ def _listed(text: str | list[str]) -> tuple[list[str], list[Location]]:
 
 async def _words(model: TaggingModel, request: TagRequest) -> list[Words]:
     """What is to be tagged: texts, parted into words, or words as they were given."""
-    if request.text is not None:
+    if request.text:
         return await model.part(*_listed(request.text))
-    tokens = request.tokens or []
-    rows = [tokens] if isinstance(tokens[0], str) else tokens
+    rows = [request.tokens] if isinstance(request.tokens[0], str) else request.tokens
     return [Words(row) for row in rows]
 
 

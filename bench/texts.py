@@ -124,7 +124,7 @@ def _over_http(texts: Sequence[str], options: Options) -> list[Figure]:
     with ExitStack() as stack:
         service = stack.enter_context(Service(options.store))
         baseline = stack.enter_context(BentoServer(TEXT_SERVICE))
-        ours = [("/sentiment", orjson.dumps({"text": text})) for text in texts]
+        ours = [("/sentiment", orjson.dumps({"text": text, "model": "sentiment"})) for text in texts]
         theirs = [("/classify", orjson.dumps({"texts": [text]})) for text in texts]
         runs = {
             "baseline": Wrk(baseline.url, theirs, baseline.folder, IN_FLIGHT),

@@ -28,7 +28,8 @@ class StreamingReviewUser(CheckedUser):
         """One review."""
         text = self.rng.choice(BLANKS) + review(self.rng)
         whole = self.ask(
-            post(SentimentAnswer, "/sentiment", {"text": text}), lambda answer: check_results(answer, 1)
+            post(SentimentAnswer, "/sentiment", {"text": text, "model": "sentiment"}),
+            lambda answer: check_results(answer, 1),
         ).results[0]
         session = Session(self, "sentiment")
         pieces = cut_text(self.rng, text, self.rng.randint(1, MAX_PIECES))

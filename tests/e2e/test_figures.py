@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from tests.e2e.asking import ask, open_session, step
-from training.data import etth1, sst2, tinyshakespeare
+from tests.e2e.server import ROOT
+from training import bio
+from training.data import etth1, ewt, sst2, tinyshakespeare, wnut17
 
 pytestmark = [
     pytest.mark.e2e,
@@ -22,6 +24,11 @@ LOOK_BACK = HORIZON = 96
 ORIGIN_STRIDE = 13
 
 
+def shipped(*names: str) -> list[str]:
+    """Those of the bundles that are there."""
+    return [name for name in names if (ROOT / "models" / name).is_dir()]
+
+
 def figure(client: httpx.Client, model: str, metric: str) -> float:
     """What the bundle says of itself on dev."""
     (described,) = (m for m in client.get("/models").json()["models"] if m["name"] == model)
@@ -31,14 +38,43 @@ def figure(client: httpx.Client, model: str, metric: str) -> float:
     return float(value)
 
 
-def test_sentiment_is_right_as_often_as_its_card_says(client: httpx.Client) -> None:
+@pytest.mark.parametrize("model", shipped("sentiment", "sentiment-bidirectional"))
+def test_sentiment_is_right_as_often_as_its_card_says(client: httpx.Client, model: str) -> None:
     examples = sst2.load("dev")
     labels: list[str] = []
     for start in range(0, len(examples), MAX_TEXTS):
         texts = [example.sentence for example in examples[start : start + MAX_TEXTS]]
-        labels += [result["label"] for result in ask(client, "/sentiment", {"text": texts})["results"]]
+        body = {"text": texts, "model": model}
+        labels += [result["label"] for result in ask(client, "/sentiment", body)["results"]]
     right = sum((label == "positive") == bool(example.label) for label, example in zip(labels, examples, strict=True))
-    assert right / len(examples) == pytest.approx(figure(client, "sentiment", "accuracy"), abs=1e-9)
+    assert right / len(examples) == pytest.approx(figure(client, model, "accuracy"), abs=1e-9)
+
+
+@pytest.mark.parametrize("model", shipped("tagging", "tagging-streaming"))
+def test_parts_of_speech_are_right_as_often_as_the_card_says(client: httpx.Client, model: str) -> None:
+    sentences = ewt.load("dev")
+    right = 0
+    for start in range(0, len(sentences), MAX_TEXTS):
+        some = sentences[start : start + MAX_TEXTS]
+        body = {"tokens": [[word.form for word in sentence.words] for sentence in some], "model": model}
+        for sentence, result in zip(some, ask(client, "/tag", body)["results"], strict=True):
+            right += sum(w.upos == t["tag"] for w, t in zip(sentence.words, result["tokens"], strict=True))
+    words = sum(len(sentence.words) for sentence in sentences)
+    assert right / words == pytest.approx(figure(client, model, "accuracy"), abs=1e-9)
+
+
+@pytest.mark.parametrize("model", shipped("entities"))
+def test_entities_are_found_as_often_as_the_card_says(client: httpx.Client, model: str) -> None:
+    sentences = wnut17.load("dev")
+    found: list[list[str]] = []
+    for start in range(0, len(sentences), MAX_TEXTS):
+        body = {"tokens": [list(each.tokens) for each in sentences[start : start + MAX_TEXTS]], "model": model}
+        results = ask(client, "/tag", body)["results"]
+        found += [[token["tag"] for token in result["tokens"]] for result in results]
+        merged = [[(*e["tokens"], e["kind"]) for e in result["entities"]] for result in results]
+        assert merged == [bio.entities(tags) for tags in found[start:]]
+    f1 = bio.match([each.tags for each in sentences], found).f1
+    assert f1 == pytest.approx(figure(client, model, "entity_f1"), abs=1e-9)
 
 
 def test_one_session_reads_shakespeare_at_the_nats_of_its_card(client: httpx.Client) -> None:

@@ -8,8 +8,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.e2e.asking import Json, ask, last_step
+from tests.e2e.server import ROOT
 
 pytestmark = pytest.mark.e2e
+NEEDS_WHOLE = pytest.mark.skipif(
+    not (ROOT / "models" / "sentiment-bidirectional").is_dir(), reason="no bundle for whole texts ships"
+)
 GOOD = ["A wonderful, warm and moving film.", "One of the best performances of the year!", "I loved it."]
 BAD = [
     "A dull, lifeless mess.",
@@ -19,7 +23,8 @@ BAD = [
 
 
 def judged(client: httpx.Client, text: str) -> Json:
-    result: Json = ask(client, "/sentiment", {"text": text})["results"][0]
+    """By the model that reads word by word, as sessions do."""
+    result: Json = ask(client, "/sentiment", {"text": text, "model": "sentiment"})["results"][0]
     return result
 
 
@@ -34,7 +39,7 @@ def test_plain_sentences_are_judged_as_people_would(client: httpx.Client, text: 
 
 
 def test_a_list_is_answered_in_its_order_with_the_same_bits_as_alone(client: httpx.Client) -> None:
-    answer = ask(client, "/sentiment", {"text": [*GOOD, *BAD]})
+    answer = ask(client, "/sentiment", {"text": [*GOOD, *BAD], "model": "sentiment"})
     assert answer["results"] == [judged(client, text) for text in [*GOOD, *BAD]]
     assert answer["bundle"].startswith("sentiment:")
 
@@ -46,6 +51,23 @@ def test_a_trajectory_shows_the_users_own_words_and_ends_at_the_score(client: ht
     assert "".join(words) == text.replace(" ", "")
     assert scores[-1] == result["score"]
     assert len(set(scores)) > len(scores) / 2
+
+
+@NEEDS_WHOLE
+def test_whole_texts_are_judged_from_both_ends_where_no_model_is_named(client: httpx.Client) -> None:
+    answer = ask(client, "/sentiment", {"text": [*GOOD, *BAD]})
+    assert answer["bundle"].startswith("sentiment-bidirectional:")
+    assert [result["label"] for result in answer["results"]] == ["positive"] * len(GOOD) + ["negative"] * len(BAD)
+    alone = [ask(client, "/sentiment", {"text": text})["results"][0] for text in [*GOOD, *BAD]]
+    assert answer["results"] == alone
+
+
+@NEEDS_WHOLE
+def test_a_model_of_whole_texts_has_no_sessions_and_no_trajectories(client: httpx.Client) -> None:
+    refused = client.post("/sessions", json={"model": "sentiment-bidirectional"})
+    assert (refused.status_code, refused.json()["type"]) == (422, "urn:unrolled:problem:not-streamable")
+    body = {"text": "fine", "trajectory": True, "model": "sentiment-bidirectional"}
+    assert client.post("/sentiment", json=body).status_code == 422
 
 
 def test_tokenized_and_plain_english_are_the_same_text(client: httpx.Client) -> None:

@@ -1,11 +1,11 @@
-"""Characters a second of training, minGRU by a scan beside an LSTM by backpropagation through time.
+"""Steps a second of training, minGRU by a scan beside an LSTM by backpropagation through time.
 
     python -m bench.training                   on one CPU thread
     python -m bench.training --device cuda     on a GPU
 
-Needs no data. Each side is one pass forward and one backward of a whole language model on the same characters; the LSTM
-is torch's fused one, with the hidden size that gives it nearly as many parameters as the minGRU model of
-training/configs/generation-mingru.toml has.
+Needs no data. Each side is one pass forward and one backward over the same steps: of a whole language model, where the
+LSTM is torch's fused one with the hidden size that gives it nearly as many parameters as the minGRU model of
+training/configs/generation-mingru.toml has; and of one layer, where both have the same hidden size.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from bench.figure import Figure
@@ -27,6 +27,7 @@ from training.tasks.generation import GenerationSettings
 CONFIG = Path("training/configs/generation-mingru.toml")
 V = 65
 RUNS = 5
+Sides = dict[str, Callable[[], Tensor]]
 RECURRENCES: dict[str, Recurrence] = {
     "scan in blocks": MinGRUCell.scan,
     "scan in log space": MinGRUCell.scan_in_log_space,
@@ -43,21 +44,45 @@ def measure(device: torch.device, rows: int, steps: int, sizes: GenerationModelS
         steps: T of a batch.
         sizes: Of the minGRU model.
     """
+    yield from of_models(device, rows, steps, sizes)
+    yield from of_layers(device, rows, steps, sizes)
+
+
+def of_models(device: torch.device, rows: int, steps: int, sizes: GenerationModelSettings) -> Iterator[Figure]:
+    """Of whole models of like size."""
     ids = torch.randint(V, (rows, steps + 1), device=device)
     mingru = MinGRUModel(V, sizes).to(device)
     lstm = of_like_size(mingru, sizes).to(device)
-    sides: dict[str, Callable[[Tensor], Tensor]] = {"LSTM, fused": lambda x: lstm(x)[0]}
+    x, y = ids[:, :-1], ids[:, 1:].flatten()
+    state = mingru.initial_state(rows)
+    sides: Sides = {"LSTM, fused": lambda: cross_entropy(lstm(x)[0].flatten(0, 1), y)}
     for name, recurrence in RECURRENCES.items():
-        sides[f"minGRU, {name}"] = lambda x, r=recurrence: mingru.advance(x, mingru.initial_state(rows), r)[0]  # type: ignore[misc]
+        sides[f"minGRU, {name}"] = lambda r=recurrence: cross_entropy(mingru.advance(x, state, r)[0].flatten(0, 1), y)  # type: ignore[misc]
     sizes_of = {model: sum(weight.numel() for weight in model.parameters()) for model in (lstm, mingru)}
     yield Figure("LSTM, parameters", sizes_of[lstm], "")
     yield Figure("minGRU, parameters", sizes_of[mingru], "")
-    of_lstm = None
-    for name, forward in sides.items():
-        rate = rows * steps / seconds_a_step(forward, ids, device)
-        of_lstm = of_lstm or rate
-        yield Figure(f"{name}, N={rows} T={steps}", rate, "char/s")
-        yield Figure(f"{name}, of the LSTM", rate / of_lstm, "x")
+    yield from rates(sides, device, rows, steps)
+
+
+def of_layers(device: torch.device, rows: int, steps: int, sizes: GenerationModelSettings) -> Iterator[Figure]:
+    """Of one layer each, with the same hidden size."""
+    C, H = sizes.embedding_size, sizes.hidden_size
+    x, h_0 = torch.randn(steps, rows, C, device=device), torch.zeros(rows, H, device=device)
+    lstm, mingru = nn.LSTM(C, H).to(device), MinGRUCell(C, H).to(device)
+    sides: Sides = {"a layer of LSTM, fused": lambda: lstm(x)[0].sum()}
+    for name, recurrence in RECURRENCES.items():
+        sides[f"a layer of minGRU, {name}"] = lambda r=recurrence: r(mingru, x, h_0).sum()  # type: ignore[misc]
+    yield from rates(sides, device, rows, steps)
+
+
+def rates(sides: Sides, device: torch.device, rows: int, steps: int) -> Iterator[Figure]:
+    """What each side does in a second, and its ratio to the first's."""
+    first = None
+    for name, loss in sides.items():
+        rate = rows * steps / seconds_a_step(loss, device)
+        first = first or rate
+        yield Figure(f"{name}, N={rows} T={steps}", rate, "steps/s")
+        yield Figure(f"{name}, of the LSTM", rate / first, "x")
 
 
 def of_like_size(model: MinGRUModel, sizes: GenerationModelSettings) -> GenerationModel:
@@ -69,13 +94,13 @@ def of_like_size(model: MinGRUModel, sizes: GenerationModelSettings) -> Generati
     return next(lstm for lstm in lstms if sum(weight.numel() for weight in lstm.parameters()) >= wanted)
 
 
-def seconds_a_step(forward: Callable[[Tensor], Tensor], ids: Tensor, device: torch.device) -> float:
+def seconds_a_step(loss: Callable[[], Tensor], device: torch.device) -> float:
     """The shortest of some passes forward and backward; the first does not count."""
     times = []
     for _ in range(RUNS + 1):
         _finish(device)
         started = time.perf_counter()
-        torch.autograd.backward(cross_entropy(forward(ids[:, :-1]).flatten(0, 1), ids[:, 1:].flatten()))
+        torch.autograd.backward(loss())
         _finish(device)
         times.append(time.perf_counter() - started)
     return min(times[1:])

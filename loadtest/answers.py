@@ -36,6 +36,29 @@ class SentimentAnswer(Answer):
     bundle: str
 
 
+class AttentionMap(Answer):
+    """Where each piece of a translation looked."""
+
+    source: list[str]
+    target: list[str]
+    weights: list[list[FiniteFloat]]
+
+
+class Translation(Answer):
+    """A translated text."""
+
+    text: str
+    score: FiniteFloat
+    attention: AttentionMap | None = None
+
+
+class TranslateAnswer(Answer):
+    """One translation for each text."""
+
+    translations: list[Translation]
+    bundle: str
+
+
 class Usage(Answer):
     """Characters read and written."""
 

@@ -14,6 +14,7 @@ from loadtest.users.sentiment import SentimentUser
 from loadtest.users.streaming_readings import StreamingReadingsUser
 from loadtest.users.streaming_review import StreamingReviewUser
 from loadtest.users.streaming_text import StreamingTextUser
+from loadtest.users.translation import TranslationUser
 
 __all__ = [
     "ForecastUser",
@@ -23,6 +24,7 @@ __all__ = [
     "StreamingReadingsUser",
     "StreamingReviewUser",
     "StreamingTextUser",
+    "TranslationUser",
 ]
 
 events.init_command_line_parser.add_listener(add_seed_option)  # type: ignore[no-untyped-call]  # locust's own

@@ -14,7 +14,7 @@ from threading import Event, Thread
 from loadtest.mistakes import MISTAKES
 
 LOCUSTFILE = Path(__file__).parents[2] / "loadtest" / "locustfile.py"
-ASKED = ("/sentiment", "/generate", "/forecast", "generation", "forecasting", "a mistake")
+ASKED = ("/sentiment", "/generate", "/forecast", "/translate", "generation", "forecasting", "a mistake")
 MISTAKEN = {mistake.body for mistake in MISTAKES}
 ENOUGH = 3
 
@@ -92,6 +92,7 @@ def test_every_kind_of_user_reports_wrong_answers_by_kind() -> None:
         "POST /sentiment: form: results: missing",
         "POST /generate: form: text: missing",
         "POST /forecast: form: forecast: missing",
+        "POST /translate: form: translations: missing",
         "POST /sessions (generation): status: expected 201, got 200",
         "POST /sessions (forecasting): status: expected 201, got 200",
         "POST /sentiment (mistake): ",

@@ -1,0 +1,43 @@
+"""What must be true of a translation."""
+
+import math
+
+from loadtest.answers import TranslateAnswer, Translation
+
+TOLERANCE = 1e-4
+
+
+def check_translations(answer: TranslateAnswer, num_texts: int, is_attention: bool = False) -> str | None:
+    """One translation for each text, each a sentence with a score, with attention only where it was asked for."""
+    if len(answer.translations) != num_texts:
+        return "count: not one translation for each text"
+    if any((translation.attention is not None) != is_attention for translation in answer.translations):
+        return "attention: missing or not asked for"
+    return next(filter(None, map(_check, answer.translations)), None)
+
+
+def check_attention(translation: Translation, text: str) -> str | None:
+    """Over the pieces of the text, one row for each piece of the translation, each of which adds up to 1."""
+    attention = translation.attention
+    if attention is None:
+        return "attention: missing"
+    if "".join(attention.source).replace("▁", " ").strip() != text.lower():
+        return "attention: not over the pieces of the text"
+    if len(attention.weights) != len(attention.target):
+        return "attention: not a row for each piece of the translation"
+    if any(len(row) != len(attention.source) for row in attention.weights):
+        return "attention: not a weight for each piece of the text"
+    if not all(math.isclose(sum(row), 1, abs_tol=TOLERANCE) for row in attention.weights):
+        return "attention: does not add up to 1"
+    return None
+
+
+def check_place(answer: TranslateAnswer, place: int, alone: Translation) -> str | None:
+    """The translation at a place is what that text is answered alone: lists keep their order and texts do not mix."""
+    return None if answer.translations[place] == alone else "order: a text in a list is not translated as it is alone"
+
+
+def _check(translation: Translation) -> str | None:
+    if not translation.text or translation.text[0].islower():
+        return "text: no sentence"
+    return None if translation.score < 0 else "score: no log-probability"

@@ -11,7 +11,7 @@ from service.bundle.errors import BundleGraphMismatch
 from service.bundle.manifest import Bundle, TranslationTask
 from service.engine import Engine
 from service.errors import InvalidInput, Location
-from service.forms import AttentionMap, TranslateAnswer, TranslatedText
+from service.forms import AttentionMap, Form, TranslateAnswer, TranslatedText, TranslateRequest
 from service.ladder import covering_rung
 from service.state import Inputs
 from service.tasks.directions import FEATURES, read_both_ways
@@ -34,6 +34,7 @@ class TranslationModel(WholeInputModel):
     """
 
     kind: ClassVar[str] = "translation"
+    inputs_form: ClassVar[type[Form]] = TranslateRequest
     needs: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "forward1": ("x", FEATURES),
         "backward1": ("x", FEATURES),

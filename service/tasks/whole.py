@@ -8,15 +8,17 @@ from service.state import Array, SequenceState
 from service.tasks.task import Items, ServedModel
 
 
-class NoStep(Form):
-    """What a step reads where there are none."""
+class NoTensors(Form):
+    """What a step in tensors reads where there are none."""
 
 
-class WholeInputModel(ServedModel[NoStep]):
-    """A model that needs the whole input at once, since it reads it backwards too. Its sessions are refused."""
+class WholeInputModel(ServedModel[Form]):
+    """A model that needs the whole input at once, since it reads it backwards too. Its sessions are refused.
 
-    inputs_form: ClassVar[type[NoStep]] = NoStep
-    tensors_form: ClassVar[type[Form]] = NoStep
+    `inputs_form` is what it is asked.
+    """
+
+    tensors_form: ClassVar[type[Form]] = NoTensors
 
     @property
     def tensors_name(self) -> str:
@@ -34,7 +36,7 @@ class WholeInputModel(ServedModel[NoStep]):
     def initial_state(self) -> SequenceState:
         raise self._refusal()
 
-    async def step(self, state: SequenceState, inputs: NoStep, seed: int) -> tuple[dict[str, Any], SequenceState]:
+    async def step(self, state: SequenceState, inputs: Form, seed: int) -> tuple[dict[str, Any], SequenceState]:
         raise self._refusal()
 
     def _refusal(self) -> NotStreamable:

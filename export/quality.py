@@ -12,18 +12,23 @@ import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor
+from tqdm import tqdm  # type: ignore[import-untyped]
 
 from export.errors import QualityLost
 from export.rungs import Rungs, cut
+from export.stages import Arrays
 from export.translator import GraphTranslator
-from service.bundle.manifest import Bundle, Figure, ForecastingTask, TranslationTask
-from training.data import etth1, multi30k, sst2, tinyshakespeare
+from service.bundle.manifest import Bundle, CaptionTask, Figure, ForecastingTask, TranslationTask
+from training import captions, music
+from training.captions import Attributes
+from training.data import digits, etth1, multi30k, polyphony, sst2, tinyshakespeare
 from training.data.multi30k import Language
 from training.data.source import DataError
 from training.models.forecasting import ForecastingModel
 from training.models.profile import Rhythm
 from training.models.streaming import Tensors
 from training.tasks import forecast_errors, translation_scores
+from training.tasks.caption import place_everywhere
 from training.tasks.forecast_errors import Channels
 from training.tasks.sentiment import group_by_length
 
@@ -72,14 +77,50 @@ def nats_per_char(bundle: Bundle, rungs: Rungs) -> float:
     tokenizer = Tokenizer.from_file(str(bundle.file("tokenizer.json")))
     text = tinyshakespeare.split(tinyshakespeare.load())[SPLIT]
     ids = np.array(tokenizer.encode(text).ids)
+    return -float(_stateful(rungs, ids).sum()) / (len(ids) - 1)
+
+
+def nats_per_frame(bundle: Bundle, rungs: Rungs) -> float:
+    """Of all frames but the first of each piece, from a fresh state at its beginning."""
+    published = {each.source.sha256: each for each in (polyphony.CHORALES, polyphony.FOLK)}
+    collection = published[bundle.manifest.data[0].sha256]
+    total, frames = 0.0, 0
+    for piece in tqdm(polyphony.load(collection, SPLIT), desc="measuring", unit=" pieces", leave=False, disable=None):
+        total -= float(_stateful(rungs, music.tokens(piece))[len(piece[0]) + 1 :].sum())
+        frames += len(piece) - 1
+    return total / frames
+
+
+def caption_accuracy(bundle: Bundle, rungs: Rungs) -> float:
+    """Share of images whose sentence, written greedily, is right in every attribute."""
+    images, labels = place_everywhere(*digits.load(SPLIT))
+    look, decode = rungs.stages["look"], rungs.stages["decode"]
+    N, K = len(images), max(decode.sizes)
+    state = rungs.run(look, 1, {"x": images}, rungs.initial_state(N)).state
+    greedy: Arrays = {
+        "uniforms": np.zeros((N, K), dtype=np.float32),
+        "temperature": np.zeros(N, dtype=np.float32),
+        "top_k": np.ones(N, dtype=np.int64),
+        "top_p": np.ones(N, dtype=np.float32),
+        "remaining": np.full(N, K),
+    }
+    words = np.array(cast(CaptionTask, bundle.manifest.task).words)
+    written = words[rungs.run(decode, K, greedy, state).outputs["tokens"]].tolist()
+    said = [captions.parse(captions.until_end(sentence)) for sentence in written]
+    expected = captions.attributes_of(images, labels)
+    return sum(map(Attributes.__eq__, said, expected)) / N
+
+
+def _stateful(rungs: Rungs, ids: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Log-likelihoods of all tokens but the first, of one stateful pass."""
     stage = rungs.stages["encode"]
-    state, total, start = rungs.initial_state(1), 0.0, 0
+    state, found, start = rungs.initial_state(1), [], 0
     while start < len(ids) - 1:
         T = max(size for size in stage.sizes if size < len(ids) - start)
         answer = rungs.run(stage, T, {"x": ids[None, start : start + T]}, state)
-        total -= float(_log_likelihoods(answer.outputs["logits"][0], ids[start + 1 : start + T + 1]).sum())
+        found.append(_log_likelihoods(answer.outputs["logits"][0], ids[start + 1 : start + T + 1]))
         state, start = answer.state, start + T
-    return total / (len(ids) - 1)
+    return np.concatenate(found)
 
 
 def _log_likelihoods(logits: NDArray[np.float32], tokens: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -150,6 +191,8 @@ MEASURES = {
     "generation": Measure("nats_per_char", nats_per_char, lambda float32: 1.01 * float32, "lower"),
     "translation": Measure("bleu", bleu, lambda float32: float32 - 0.3, "higher"),
     "sentiment": Measure("accuracy", accuracy, lambda float32: float32 - 0.003, "higher"),
+    "music": Measure("nats_per_frame", nats_per_frame, lambda float32: 1.01 * float32, "lower"),
+    "caption": Measure("caption_accuracy", caption_accuracy, lambda float32: float32 - 0.003, "higher"),
     "forecasting": Measure(f"mse_l{etth1.PROTOCOL.look_back}_h{HORIZON}", mse, lambda float32: 1.01 * float32, "lower"),
 }
 

@@ -70,6 +70,11 @@ def attributes_of(images: NDArray[np.float32], digits: NDArray[np.int64]) -> lis
     return [Attributes(DIGITS[digit], WEIGHTS[weight], PLACES[place]) for digit, weight, place in chosen]
 
 
+def until_end(words: Sequence[str]) -> Sequence[str]:
+    """The words of a sentence, without its end and what follows."""
+    return words[: list(words).index(END)] if END in words else words
+
+
 def parse(words: Sequence[str]) -> Attributes:
     """What a sentence says."""
     return Attributes(*(_only(words, among) for among in (DIGITS, WEIGHTS, PLACES)))

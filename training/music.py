@@ -6,12 +6,14 @@ none sounds twice, every frame is one string of tokens only, and what cannot fol
 probabilities of all frames add up to 1.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from training.data.polyphony import HIGHEST, LOWEST, Piece
+from training.data.polyphony import HIGHEST, LOWEST, Frame, Piece
 
 PITCHES = HIGHEST - LOWEST + 1
 END_OF_FRAME = PITCHES
@@ -22,6 +24,19 @@ def tokens(piece: Piece) -> NDArray[np.int64]:
     """The token ids of a piece, int64 (T,), with the end of the frame before its first in front."""
     frames = ((*(pitch - LOWEST for pitch in frame), END_OF_FRAME) for frame in piece)
     return np.array([END_OF_FRAME, *(token for frame in frames for token in frame)])
+
+
+def frames(ids: Sequence[int]) -> list[Frame]:
+    """The frames that have ended in tokens, of which the first begins with the first token."""
+    ended: list[Frame] = []
+    pitches: list[int] = []
+    for token in ids:
+        if token == END_OF_FRAME:
+            ended.append(tuple(pitches))
+            pitches = []
+        else:
+            pitches.append(token + LOWEST)
+    return ended
 
 
 def transposed(ids: NDArray[np.int64], semitones: int) -> NDArray[np.int64]:

@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 
 from export.parity import _error, prove
+from export.quality import measure
 from export.rungs import Rungs
 from export.served import plans
+from export.weights import rounded
 from service.bundle.manifest import MusicTask
 from tests.export.conftest import GENERATION_RUNGS, MODEL, Exported, export_small
+from training.data import polyphony
 from training.models.generation import IMPOSSIBLE
 from training.music import END_OF_FRAME, VOCABULARY_SIZE, successors
 
@@ -57,3 +60,14 @@ def test_an_error_among_what_is_possible_is_noticed_beside_what_is_not() -> None
     found = expected.copy()
     found[:, 0] += 1e-3
     assert _error(found, expected, 0, np.ones(3)) == pytest.approx(1e-3, rel=1e-3)
+
+
+def test_graphs_are_as_likely_to_write_a_piece_as_the_model(
+    chorales: Exported, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pieces = [tuple((48 + i % 5, 60 + i % 7) for i in range(length)) for length in (3, 11)]
+    monkeypatch.setattr(polyphony, "load", lambda *_: pieces)
+    expected = chorales.checkpoint.definition.evaluate(rounded(chorales.checkpoint.model), "dev")
+    found = measure(chorales.bundle, chorales.open())
+    assert (found.metric, found.of) == ("nats_per_frame", "graph")
+    assert found.value == pytest.approx(expected["nats_per_frame"], rel=1e-4)

@@ -37,3 +37,10 @@ def test_no_transposition_leaves_the_keyboard() -> None:
         moved = np.concatenate([music.transposed(ids, by) for by in music.transpositions(ids, 88)])
         keys = moved[moved != END_OF_FRAME]
         assert (keys.min(), keys.max()) == (0, 87)
+
+
+def test_frames_of_tokens_are_those_that_have_ended() -> None:
+    piece = ((60, 64), (), (21, 108))
+    ids = music.tokens(piece).tolist()
+    assert tuple(music.frames(ids[1:])) == piece
+    assert tuple(music.frames(ids[1:-1])) == piece[:2]

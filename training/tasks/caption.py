@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import cached_property
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import affine_grid, cross_entropy, grid_sample
 
 from training import captions
+from training.caption_plots import draw_captions
 from training.captions import Attributes
 from training.data import digits
 from training.data.digits import Images, Labels
@@ -23,6 +25,7 @@ from training.tasks.task import Goal, Task
 NOT_PREDICTED = -100  # cross entropy's own sign for targets that do not count
 MAX_WORDS = 16
 SHIFTS = (-1, 0, 1)
+DRAWN = 12
 
 CaptionBatch = tuple[Tensor, Tensor, Tensor]
 
@@ -125,6 +128,14 @@ class CaptionTask(Task[CaptionSettings]):
             "images": float(len(images)),
         }
 
+    def plot(self, model: nn.Module, split: str, directory: Path) -> None:
+        """Some images with their sentences; what is wrong in one is said below it."""
+        images, labels = place_everywhere(*digits.load(split))
+        chosen = np.random.default_rng(0).choice(len(images), size=min(DRAWN, len(images)), replace=False)
+        sentences = self.write(model, torch.from_numpy(images[chosen]).to(next(model.parameters()).device))
+        expected = captions.attributes_of(images[chosen], labels[chosen])
+        draw_captions(directory / f"captions_{split}.png", images[chosen], sentences, expected)
+
     def write(self, model: nn.Module, images: Tensor) -> list[list[str]]:
         """The most probable word after word about each image (N, 8, 8), until a sentence ends."""
         reader: StreamingModel = model  # type: ignore[assignment]
@@ -138,8 +149,7 @@ class CaptionTask(Task[CaptionSettings]):
         return [self._sentence(row) for row in torch.stack(written, dim=1).tolist()]
 
     def _sentence(self, ids: list[int]) -> list[str]:
-        length = ids.index(START) if START in ids else len(ids)
-        return [self.words[number] for number in ids[:length]]
+        return list(captions.until_end([self.words[number] for number in ids]))
 
 
 def place_everywhere(images: Images, labels: Labels) -> tuple[Images, Labels]:

@@ -3,6 +3,7 @@
 import heapq
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -14,15 +15,16 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from training import music
+from training import music, pianoroll
 from training.data import polyphony
-from training.data.polyphony import Collection, Piece
+from training.data.polyphony import Collection, Frame, Piece
 from training.models.generation import GenerationModel, GenerationModelSettings
 from training.models.streaming import Tensors
 from training.settings import LoopSettings, Settings
 from training.tasks.task import Goal, Task
 
 NOT_PREDICTED = -100  # cross entropy's own sign for targets that do not count
+DRAWN_FRAMES, GIVEN_BARS = 96, 2
 
 Ids = NDArray[np.int64]
 MusicBatch = tuple[Tensor, Tensor, Tensor]
@@ -120,6 +122,26 @@ class MusicTask(Task[MusicSettings]):
             "frames": float(frames),
             "pieces": float(len(pieces)),
         }
+
+    def plot(self, model: nn.Module, split: str, directory: Path) -> None:
+        """The piano roll of a piece of that split, and how the model goes on after its beginning."""
+        piece = max(polyphony.load(self.collection, split), key=len)[:DRAWN_FRAMES]
+        given = self.collection.frames_per_bar * GIVEN_BARS
+        written = self.compose(model, piece[:given], DRAWN_FRAMES - given)
+        rolls = [(f"A piece of the {split} split", piece), (f"The {self.name} model after its beginning", written)]
+        pianoroll.draw(directory / f"pianoroll_{split}.png", rolls, self.collection.frames_per_beat, given)
+
+    def compose(self, model: nn.Module, given: Piece, num_frames: int, temperature: float = 0.9) -> list[Frame]:
+        """Frames and those that the model draws after them, always the same."""
+        generator = torch.Generator().manual_seed(0)
+        device = next(model.parameters()).device
+        ids = music.tokens(given).tolist()
+        logits, state = model(torch.tensor([ids], device=device))
+        while ids[1:].count(music.END_OF_FRAME) < len(given) + num_frames:
+            probabilities = (logits[0, -1] / temperature).softmax(dim=0).cpu()
+            ids.append(int(torch.multinomial(probabilities, 1, generator=generator)))
+            logits, state = model(torch.tensor([ids[-1:]], device=device), state)
+        return music.frames(ids[1:])
 
     def _nats(self, model: nn.Module, pieces: Sequence[Piece]) -> float:
         """Of all frames but the first of each piece, in sum."""

@@ -122,3 +122,9 @@ def test_trained_model_says_what_it_sees_and_is_measured_again_by_evaluate(tmp_p
     (tmp_path / "best" / "figures.json").unlink()
     assert main(["evaluate", str(tmp_path / "best")]) == 0
     assert checkpoint.load(tmp_path / "best").figures["dev"] == trained
+
+
+@torch.no_grad()
+def test_evaluation_leaves_a_picture_of_sentences(task: CaptionTask, tmp_path: Path) -> None:
+    task.plot(task.build_model().eval(), "dev", tmp_path)
+    assert (tmp_path / "captions_dev.png").read_bytes().startswith(b"\x89PNG")

@@ -148,3 +148,19 @@ def test_trained_model_beats_chance_and_is_measured_again_by_evaluate(tmp_path: 
     (tmp_path / "best" / "figures.json").unlink()
     assert main(["evaluate", str(tmp_path / "best")]) == 0
     assert checkpoint.load(tmp_path / "best").figures["dev"] == trained
+
+
+def test_evaluation_leaves_a_piano_roll(task: ChoralesTask, tmp_path: Path) -> None:
+    with torch.no_grad():
+        task.plot(task.build_model().eval(), "dev", tmp_path)
+    assert (tmp_path / "pianoroll_dev.png").read_bytes().startswith(b"\x89PNG")
+
+
+@torch.no_grad()
+def test_a_composition_begins_with_what_was_given_and_holds_frames(task: ChoralesTask) -> None:
+    model = task.build_model().eval()
+    written = task.compose(model, TUNE[:5], 7)
+    assert tuple(written[:5]) == TUNE[:5]
+    assert len(written) == 12
+    assert all(list(frame) == sorted(set(frame)) for frame in written)
+    assert task.compose(model, TUNE[:5], 7) == written

@@ -43,7 +43,7 @@ class SentimentRecipe(Recipe):
         return (encode,)
 
     def task(self, tokenizer: Path | None, model: nn.Module, stages: Stages) -> SentimentTask:
-        return SentimentTask(labels=CLASSES)
+        return SentimentTask(labels=getattr(model, "classes", CLASSES))
 
     def draw(self, bundle: Bundle, stage: Stage, rng: np.random.Generator, N: int, T: int) -> Arrays:
         (x,) = stage.inputs

@@ -4,8 +4,6 @@ Times may be written in any usual way, cells may be parted by commas, semicolons
 at equal steps of time, and what does not is refused with its line, or mended in the way that the user has named.
 """
 
-import csv
-import io
 import itertools
 import math
 from collections.abc import Sequence
@@ -17,13 +15,12 @@ from typing import Literal
 import numpy as np
 from dateutil import parser as dates  # type: ignore[import-untyped]
 from numpy.typing import NDArray
-from tqdm import tqdm  # type: ignore[import-untyped]
 
 from training.data.interval import Interval, infer
-from training.data.source import BrokenLineError, DataError, MissingFileError, read_text
+from training.data.own_csv import OwnCsv
+from training.data.source import BrokenLineError, DataError
 from training.data.table import Table, parse_reading
 
-DELIMITERS = ",;\t"
 SMALLEST_SHARE_OF_A_STEP = 0.02  # clocks drift
 
 Gaps = Literal["refuse", "interpolate", "ignore"]
@@ -86,9 +83,7 @@ def read(path: Path, columns: Columns, gaps: Gaps = "refuse", duplicates: Duplic
         MissingFileError: There is no such file.
         BrokenLineError: A line cannot be used; names the line and what can be done.
     """
-    if not path.is_file():
-        raise MissingFileError(path)
-    names, rows = _parse(read_text(path), path, columns)
+    names, rows = _parse(path, columns)
     if len(rows) < 2:
         raise DataError(f"{path}: {len(rows)} rows; a forecast needs many")
     rows = _in_order(rows, path, duplicates)
@@ -104,33 +99,16 @@ def read(path: Path, columns: Columns, gaps: Gaps = "refuse", duplicates: Duplic
     )
 
 
-def _parse(text: str, path: Path, columns: Columns) -> tuple[tuple[str, ...], list[_Row]]:
-    text = text.removeprefix("\ufeff")
-    head = text.split("\n", 1)[0]
-    delimiter = max(DELIMITERS, key=head.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    try:
-        header = [name.strip() for name in next(reader, [])]
-        names = _choose(header, columns, path)
-        at = [header.index(name) for name in (columns.time, *names)]
-        lines = tqdm(reader, desc=f"reading {path.name}", unit=" lines", leave=False, disable=None, delay=1)
-        rows = [_parse_row(row, len(header), at, path, reader.line_num) for row in lines if any(row)]
-    except csv.Error as error:
-        raise BrokenLineError(path, reader.line_num, f"not CSV ({error})") from error
-    return _numeric(names, rows, columns, path)
-
-
-def _choose(header: list[str], columns: Columns, path: Path) -> tuple[str, ...]:
-    """The columns of readings."""
-    for name in (columns.time, *columns.targets):
-        if name not in header:
-            raise BrokenLineError(path, 1, f"no column {name!r}; there are {', '.join(map(repr, header))}")
-        if header.count(name) > 1:
-            raise BrokenLineError(path, 1, f"{header.count(name)} columns are called {name!r}")
-    others = columns.targets or tuple(name for name in header if name != columns.time)
-    if not others or columns.time in others:
+def _parse(path: Path, columns: Columns) -> tuple[tuple[str, ...], list[_Row]]:
+    file = OwnCsv(path)
+    names = columns.targets or tuple(name for name in file.header if name != columns.time)
+    time, *at = (file.column(name) for name in (columns.time, *names))
+    if not at or time in at:
         raise BrokenLineError(path, 1, "needs a column of readings beside that of the times")
-    return others
+    rows = [
+        _Cells(line, _parse_time(cells[time], path, line), tuple(cells[i] for i in at)) for line, cells in file.rows()
+    ]
+    return _numeric(names, rows, columns, path)
 
 
 def _numeric(
@@ -149,13 +127,6 @@ class _Cells:
     line: int
     time: datetime
     cells: tuple[str, ...]
-
-
-def _parse_row(row: list[str], width: int, at: list[int], path: Path, line: int) -> _Cells:
-    if len(row) != width:
-        raise BrokenLineError(path, line, f"{len(row)} cells, the header has {width}")
-    time, *cells = (row[i].strip() for i in at)
-    return _Cells(line, _parse_time(time, path, line), tuple(cells))
 
 
 def _parse_time(text: str, path: Path, line: int) -> datetime:

@@ -66,6 +66,12 @@ class DataSource:
     citation: str
 
 
+def own_source(path: str, sha256: str) -> DataSource:
+    """What is said of a user's own file: its name, and nothing of where it lay."""
+    name = Path(path).name
+    return DataSource(name, f"file:{name}", sha256, licence="that of its owner", citation="")
+
+
 @dataclass(frozen=True)
 class LocalFile:
     """A file in UNROLLED_DATA_DIR.

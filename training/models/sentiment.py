@@ -1,4 +1,4 @@
-"""Words in, logits of negative and positive out after every word: an embedding, layers of GRU, pooled features.
+"""Words in, logits of the labels out after every word: an embedding, layers of GRU, pooled features.
 
 The head sees the running maximum and mean of the hidden states and the last one. Maximum, sum and count are state, so
 a text may arrive word by word. Training runs torch's fused GRU; serving and export run `unroll`, the same numbers step
@@ -36,10 +36,14 @@ class SentimentModel(nn.Module):
     Args:
         vocabulary_size: Number of words, [UNK] included.
         settings: Sizes and regularisation.
+        classes: Names of the labels.
     """
 
-    def __init__(self, vocabulary_size: int, settings: SentimentModelSettings) -> None:
+    def __init__(
+        self, vocabulary_size: int, settings: SentimentModelSettings, classes: tuple[str, ...] = CLASSES
+    ) -> None:
         super().__init__()
+        self.classes = classes
         L, H = settings.layers, settings.hidden_size
         self.embedding = nn.Embedding(vocabulary_size, settings.embedding_size)
         self.embedding_dropout = LockedDropout(settings.embedding_dropout)
@@ -47,7 +51,7 @@ class SentimentModel(nn.Module):
         self.layers = nn.ModuleList(grus)
         self.dropout = LockedDropout(settings.dropout)
         self.head_dropout = nn.Dropout(settings.dropout)
-        self.head = nn.Linear(3 * H, len(CLASSES))
+        self.head = nn.Linear(3 * H, len(classes))
         self.state = (
             StateTensor("h", "float32", (L, "N", H)),
             # h is bounded by -1 and 1, so -1 is the neutral element of the maximum.
@@ -71,7 +75,7 @@ class SentimentModel(nn.Module):
             state: As `initial_state` makes it, which is the default.
 
         Returns:
-            Logits after each word (N, T, 2), and the state after the last.
+            Logits after each word (N, T, classes), and the state after the last.
         """
         state = state if state is not None else self.initial_state(len(x))
         y = self.embedding_dropout(self.embedding(x))
@@ -90,7 +94,7 @@ class SentimentModel(nn.Module):
         """Advance by T words, step by step: see `StreamingModel`.
 
         Returns:
-            {"logits": (N, T, 2)}, the class so far after each word, and the next state.
+            {"logits": (N, T, classes)}, the class so far after each word, and the next state.
         """
         cells = [GRUCell.from_torch(cast(nn.GRU, layer)) for layer in self.layers]
         T = x.shape[1]

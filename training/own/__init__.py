@@ -8,7 +8,7 @@ import argparse
 from importlib import import_module
 from typing import Any
 
-TASKS = ("forecasting", "generation")
+TASKS = ("forecasting", "generation", "sentiment")
 GROUP = "a file of your own"
 
 

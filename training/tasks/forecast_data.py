@@ -10,7 +10,7 @@ from pydantic import Field
 from training.data import etth1, ettm1, exchange, illness, m4_hourly, own_table
 from training.data.own_table import Columns, Duplicates, Gaps
 from training.data.series import Protocol, Series, last_part
-from training.data.source import DataSource
+from training.data.source import DataSource, own_source
 from training.settings import Section
 
 PUBLISHED: dict[str, ModuleType] = {
@@ -59,8 +59,7 @@ def load(data: DataSettings) -> Series:
 def source_of(data: DataSettings) -> DataSource:
     """Where it comes from."""
     if data.own is not None:
-        name = Path(data.own.path).name
-        return DataSource(name, f"file:{name}", data.own.sha256, licence="that of its owner", citation="")
+        return own_source(data.own.path, data.own.sha256)
     source: DataSource = PUBLISHED[data.name].SOURCE
     return source
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import cached_property
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -12,20 +13,32 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from training.data import sst2
+from training.data import own_texts, sst2
+from training.data.source import DataError, own_source
 from training.data.sst2 import Example
-from training.models.sentiment import SentimentModel, SentimentModelSettings
-from training.settings import LoopSettings, Settings
+from training.models.sentiment import CLASSES, SentimentModel, SentimentModelSettings
+from training.settings import LoopSettings, Section, Settings
 from training.tasks.task import Goal, Task
 from training.vocabulary import UNKNOWN, word_tokenizer
 
 Ids = NDArray[np.int64]
 
 
+class OwnTexts(Section):
+    """A CSV file of a user's own, instead of SST-2."""
+
+    path: str
+    sha256: str
+    text: str = Field(description="column of texts")
+    label: str = Field(description="column of labels")
+    labels: tuple[str, ...] = Field(min_length=2)
+
+
 class SentimentSettings(Settings):
     """Settings of a run."""
 
     loop: LoopSettings = LoopSettings()
+    own: OwnTexts | None = None
     model: SentimentModelSettings = SentimentModelSettings()
     rows: int = Field(default=64, ge=1, description="texts in a batch")
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
@@ -36,7 +49,7 @@ class SentimentSettings(Settings):
 
 
 class SentimentTask(Task[SentimentSettings]):
-    """A classifier of SST-2, trained on phrases, that reads from left to right."""
+    """A classifier of SST-2, trained on phrases, or of a user's own texts, that reads from left to right."""
 
     name = "sentiment"
     settings_type = SentimentSettings
@@ -48,9 +61,23 @@ class SentimentTask(Task[SentimentSettings]):
         "dev_accuracy": "accuracy, share of sentences",
     }
 
+    def __init__(self, settings: SentimentSettings, tokenizer: Tokenizer | None = None) -> None:
+        super().__init__(settings, tokenizer)
+        if settings.own is not None:
+            self.sources = (own_source(settings.own.path, settings.own.sha256),)
+
     @cached_property
     def _train_examples(self) -> list[Example]:
-        return sst2.load("train")
+        return self._load("train")
+
+    def _load(self, split: str) -> list[Example]:
+        own = self.settings.own
+        if own is None:
+            return sst2.load(split)
+        splits = own_texts.read(Path(own.path), own.text, own.label).splits
+        if split not in splits:
+            raise DataError(f"{own.path} has no {split} split, only {' and '.join(splits)}")
+        return splits[split]
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -61,7 +88,8 @@ class SentimentTask(Task[SentimentSettings]):
 
     def build_model(self) -> SentimentModel:
         """A fresh model."""
-        return SentimentModel(self.tokenizer.get_vocab_size(), self.settings.model)
+        classes = self.settings.own.labels if self.settings.own is not None else CLASSES
+        return SentimentModel(self.tokenizer.get_vocab_size(), self.settings.model, classes)
 
     @cached_property
     def _train_groups(self) -> list["LengthGroup"]:
@@ -101,7 +129,7 @@ class SentimentTask(Task[SentimentSettings]):
         """Accuracy and cross entropy of whole sentences, after their last word."""
         device = next(model.parameters()).device
         correct, loss, examples = 0, 0.0, 0
-        for group in group_by_length(self.tokenizer, sst2.load(split)):
+        for group in group_by_length(self.tokenizer, self._load(split)):
             labels = torch.from_numpy(group.labels).to(device)
             logits = model(torch.from_numpy(group.ids).to(device))[0][:, -1]
             correct += int((logits.argmax(dim=1) == labels).sum())

@@ -1,0 +1,124 @@
+"""A user's table: what is read, and the line of what is not."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from training.data.own_table import Columns, OwnTable, read
+from training.data.source import DataError
+
+HEADER = "when,load,note,heat\n"
+ROWS = [f"2020-01-01 {hour:02}:00,{hour}.5,text,{hour * hour}" for hour in range(12)]
+COLUMNS = Columns("when", ("load",))
+
+
+def table(tmp_path: Path, rows: list[str], header: str = HEADER) -> Path:
+    path = tmp_path / "own.csv"
+    path.write_text(header + "\n".join(rows) + "\n", encoding="utf-8")
+    return path
+
+
+def changed(index: int, row: str) -> list[str]:
+    return [*ROWS[:index], row, *ROWS[index + 1 :]]
+
+
+def test_columns_are_read_in_the_order_in_which_they_are_asked_for(tmp_path: Path) -> None:
+    found = read(table(tmp_path, ROWS), Columns("when", ("heat", "load")))
+    assert found.table.channels == ("heat", "load")
+    np.testing.assert_array_equal(found.table.readings[:3], [[0, 0.5], [1, 1.5], [4, 2.5]])
+    assert (str(found.interval), found.num_filled) == ("1 hour", 0)
+
+
+def test_without_names_all_columns_of_numbers_are_read(tmp_path: Path) -> None:
+    assert read(table(tmp_path, ROWS), Columns("when", ())).table.channels == ("load", "heat")
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_cells_may_be_parted_otherwise(tmp_path: Path, delimiter: str) -> None:
+    path = table(tmp_path, [row.replace(",", delimiter) for row in ROWS], HEADER.replace(",", delimiter))
+    assert len(read(path, COLUMNS).table.readings) == len(ROWS)
+
+
+@pytest.mark.parametrize(
+    ("rows", "line", "reason"),
+    [
+        ([*ROWS[:4], *ROWS[6:]], 6, "2 of the rows every 1 hour are missing .* --gaps interpolate"),
+        ([*ROWS[:4], ROWS[3], *ROWS[4:]], 6, "also the time of line 5: --duplicates"),
+        ([*ROWS[:4], ROWS[1], *ROWS[4:]], 6, "is before .* of line 5"),
+        (changed(5, "2020-01-01 05:20,5,t,2"), 7, "1.33 steps of 1 hour after line 6"),
+        (changed(5, "2020-01-01 05:00,,t,2"), 7, "no reading of 'load': --gaps interpolate"),
+        (changed(5, "2020-01-01 05:00,much,t,2"), 7, "'much' is not a number"),
+        (changed(5, "2020-01-01 05:00,inf,t,2"), 7, "not a finite number"),
+        (changed(5, "yesterday-ish,1,t,2"), 7, "'yesterday-ish' is not a time"),
+        (changed(5, "2020-01-01 05:00,1,t"), 7, "3 cells, the header has 4"),
+        ([f"2020-01-01 {hour:02}:00,7,t,{hour}" for hour in range(9)], 2, "every reading of 'load' is 7, to line 10"),
+        ([f"2020-01-01 {hour:02}:00,,t,{hour}" for hour in range(9)], 2, "'load' has no readings"),
+    ],
+)
+def test_what_cannot_be_used_is_named_with_its_line(tmp_path: Path, rows: list[str], line: int, reason: str) -> None:
+    with pytest.raises(DataError, match=rf"own.csv, line {line}: .*{reason}"):
+        read(table(tmp_path, rows), COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("columns", "reason"),
+    [
+        (Columns("time", ("load",)), "line 1: no column 'time'; there are 'when', 'load', 'note', 'heat'"),
+        (Columns("when", ("Load",)), "line 1: no column 'Load'"),
+        (Columns("when", ("when",)), "line 1: needs a column of readings"),
+        (Columns("when", ("note",)), "line 2: 'text' is not a number"),
+    ],
+)
+def test_columns_that_are_not_there_are_named(tmp_path: Path, columns: Columns, reason: str) -> None:
+    with pytest.raises(DataError, match=reason):
+        read(table(tmp_path, ROWS), columns)
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="line 1: 2 columns are called 'load'"):
+        read(table(tmp_path, ROWS, "when,load,load,heat\n"), COLUMNS)
+
+
+def mended(tmp_path: Path, rows: list[str], **how: str) -> OwnTable:
+    return read(table(tmp_path, rows), COLUMNS, **how)  # type: ignore[arg-type]
+
+
+def test_gaps_are_filled_with_a_straight_line(tmp_path: Path) -> None:
+    found = mended(tmp_path, [*ROWS[:4], "2020-01-01 04:00,,t,1", *ROWS[7:]], gaps="interpolate")
+    np.testing.assert_allclose(found.table.readings[:, 0], np.arange(12) + 0.5)
+    assert found.num_filled == 3
+
+
+def test_gaps_may_be_taken_for_no_time(tmp_path: Path) -> None:
+    found = mended(tmp_path, [*ROWS[:4], *ROWS[7:]], gaps="ignore")
+    assert found.table.readings[:, 0].tolist() == [0.5, 1.5, 2.5, 3.5, 7.5, 8.5, 9.5, 10.5, 11.5]
+
+
+@pytest.mark.parametrize(("how", "kept"), [("first", 3.5), ("last", 9.5), ("mean", 6.5)])
+def test_one_of_several_rows_of_a_time_is_kept(tmp_path: Path, how: str, kept: float) -> None:
+    found = mended(tmp_path, [*ROWS[:4], "2020-01-01 03:00,9.5,t,1", *ROWS[4:]], duplicates=how)
+    assert found.table.readings[3, 0] == kept
+    assert len(found.table.readings) == len(ROWS)
+
+
+def test_a_channel_may_begin_later(tmp_path: Path) -> None:
+    rows = [f"2020-01-01 {hour:02}:00,{hour if hour > 4 else ''},t,1" for hour in range(12)]
+    readings = read(table(tmp_path, rows), COLUMNS).table.readings[:, 0]
+    assert np.isnan(readings[:5]).all()
+    assert readings[5:].tolist() == list(range(5, 12))
+
+
+def test_times_with_a_zone_are_one_line_of_time(tmp_path: Path) -> None:
+    rows = ["2020-03-29T00:00+01:00,1,t,1", "2020-03-29T01:00+01:00,2,t,1", "2020-03-29T03:00+02:00,3,t,1"]
+    assert str(read(table(tmp_path, rows), COLUMNS).interval) == "1 hour"
+
+
+def test_months_without_days_are_read(tmp_path: Path) -> None:
+    path = table(tmp_path, [f"19{49 + m // 12}-{1 + m % 12:02},{m},t,1" for m in range(30)])
+    assert str(read(path, COLUMNS).interval) == "1 month"
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"missing data file .*nowhere.csv"):
+        read(tmp_path / "nowhere.csv", COLUMNS)

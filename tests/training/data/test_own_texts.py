@@ -1,0 +1,49 @@
+"""A user's labelled texts."""
+
+from pathlib import Path
+
+import pytest
+
+from training.data import own_texts
+from training.data.source import DataError
+
+ROWS = [f'"text, number {i}",{["good", "bad", "odd"][i % 3]}' for i in range(60)]
+
+
+def written(tmp_path: Path, rows: list[str]) -> Path:
+    path = tmp_path / "own.csv"
+    path.write_text("text,label\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    return path
+
+
+def test_any_number_of_labels_is_read_and_split_alike(tmp_path: Path) -> None:
+    found = own_texts.read(written(tmp_path, ROWS), "text", "label")
+    assert found.labels == ("bad", "good", "odd")
+    assert [len(found.splits[split]) for split in ("train", "dev")] == [54, 6]
+    for label in range(3):
+        assert sum(example.label == label for example in found.splits["dev"]) == 2
+
+
+def test_no_text_is_in_both_parts_and_they_are_the_same_every_time(tmp_path: Path) -> None:
+    path = written(tmp_path, ROWS)
+    found = own_texts.read(path, "text", "label")
+    train, dev = ({example.sentence for example in found.splits[split]} for split in ("train", "dev"))
+    assert not train & dev
+    assert len(train | dev) == len(ROWS)
+    assert own_texts.read(path, "text", "label") == found
+
+
+@pytest.mark.parametrize(
+    ("rows", "reason"),
+    [
+        ([*ROWS[:3], ",good"], "line 5: the text is empty"),
+        ([*ROWS[:3], "fine,"], "line 5: the label is empty"),
+        ([*ROWS[:3], "a,b,c"], "line 5: 3 cells, the header has 2"),
+        ([*ROWS, "once,rare"], "line 62: the only text of label 'rare'"),
+        ([row for row in ROWS if "good" in row], "1 labels in column 'label'"),
+        ([], "0 labels"),
+    ],
+)
+def test_what_cannot_be_used_is_named(tmp_path: Path, rows: list[str], reason: str) -> None:
+    with pytest.raises(DataError, match=rf"own.csv.*{reason}"):
+        own_texts.read(written(tmp_path, rows), "text", "label")

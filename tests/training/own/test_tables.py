@@ -1,0 +1,86 @@
+"""From a user's own file to a checkpoint in one command, with tiny models."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from training import checkpoint
+from training.__main__ import main
+from training.models.forecasting import ForecastingModel
+from training.models.sentiment import SentimentModel
+
+TINY = ["--set", "loop.epochs=1", "--set", "model.hidden_size=6", "--set", "model.embedding_size=5"]
+WINDOWS = ["--set", "windows.batches=2", "--set", "windows.rows=4"]
+
+
+@pytest.fixture
+def monthly(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    months = range(96)
+    values = [50 + 10 * np.sin(m * 2 * np.pi / 12) + rng.normal() for m in months]
+    rows = [
+        f"{2000 + m // 12}-{1 + m % 12:02}-01;{value:.3f};{-value:.2f}" for m, value in zip(months, values, strict=True)
+    ]
+    path = tmp_path / "sales.csv"
+    path.write_text("month;shoes;hats\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    return path
+
+
+def run(*arguments: str | Path) -> int:
+    return main([str(argument) for argument in arguments])
+
+
+def test_a_table_becomes_a_forecaster_with_a_backtest(tmp_path: Path, monthly: Path) -> None:
+    output = tmp_path / "run"
+    options = ["--csv", monthly, "--time", "month", "--target", "shoes", "--target", "hats", "--horizon", "6"]
+    assert run("forecasting", *options, "--output", output, *TINY, *WINDOWS) == 0
+    best = checkpoint.load(output / "best")
+    model = best.model
+    assert isinstance(model, ForecastingModel)
+    assert (model.rhythm.segment, model.rhythm.season, model.interval) == (12, 12, "1 month")
+    assert model.channels == ("shoes", "hats")
+    train = np.loadtxt(monthly, delimiter=";", skiprows=1, usecols=(1, 2))[:77]
+    np.testing.assert_allclose(model.centers, train.mean(axis=0))
+    assert {"mase_h6", "seasonal_mase_h6", "wql_h6", "seasonal_wql_h6", "coverage_80_h6"} <= best.figures["dev"].keys()
+    for picture in ("backtest-dev.png", "calibration-dev.png"):
+        assert (output / "best" / picture).read_bytes().startswith(b"\x89PNG")
+    assert best.command.startswith(f"python -m training forecasting --csv {monthly} --time month --target shoes")
+    assert (best.sources[0].name, best.sources[0].address) == ("sales.csv", "file:sales.csv")
+
+
+def test_a_table_that_is_too_short_is_refused(
+    tmp_path: Path, monthly: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    short = tmp_path / "short.csv"
+    short.write_text("\n".join(monthly.read_text().splitlines()[:24]) + "\n", encoding="utf-8")
+    assert run("forecasting", "--csv", short, "--time", "month", "--season", "12", "--output", tmp_path / "run") == 1
+    assert "short.csv, line 24: too short" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--time", "month"], "are about the file of --csv"),
+        (["--csv", "x.csv"], "--csv needs --time"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(
+    options: list[str], reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("forecasting", *options) == 1
+    assert reason in capsys.readouterr().err
+
+
+def test_labelled_texts_become_a_classifier_with_their_labels(tmp_path: Path) -> None:
+    path, output = tmp_path / "mails.csv", tmp_path / "run"
+    rows = [f"{word} mail number {i},{word}" for i in range(12) for word in ("spam", "work", "fun")]
+    path.write_text("body,kind\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    options = ["--csv", path, "--text", "body", "--label", "kind", "--output", output]
+    assert run("sentiment", *options, *TINY) == 0
+    best = checkpoint.load(output / "best")
+    assert isinstance(best.model, SentimentModel)
+    assert best.model.classes == ("fun", "spam", "work")
+    assert best.model.head.out_features == 3
+    assert best.figures["dev"]["examples"] == 3
+    assert best.sources[0].name == "mails.csv"

@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def serve(_: argparse.Namespace) -> None:
     """Replace this process with BentoML's server, which checks all that can be checked before it starts workers."""
-    missing = shortage(memory_limit(), num_workers=1)
+    missing = shortage(memory_limit(), num_workers=1, num_bundle_bytes=0)
     if missing:  # asked here already: a process that loads more than it may have is killed without a word
         sys.exit(f"unrolled: {missing}")
     os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")

@@ -5,13 +5,14 @@ import ipaddress
 import os
 import socket
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from bentoml.exceptions import BentoMLException
 from pydantic import ValidationError
 
 from service.bundle.errors import BundleError
+from service.bundle.manifest import Bundle
 from service.catalog import configured_bundles
 from service.keys import KeysUnusable, check_keys
 from service.memory_limit import memory_limit, shortage
@@ -83,10 +84,10 @@ def check_store_is_kept(sessions: SessionSettings) -> None:
         )
 
 
-def check_memory() -> None:
-    """Raise CannotStart where a memory limit is less than the workers need."""
-    server = ServerSettings()
-    missing = shortage(memory_limit(), server.workers + server.spare_workers)
+def check_memory(server: ServerSettings, bundles: Iterable[Bundle]) -> None:
+    """Raise CannotStart where a memory limit is less than workers with these bundles need."""
+    num_bytes = sum(bundle.file(name).stat().st_size for bundle in bundles for name in bundle.manifest.files)
+    missing = shortage(memory_limit(), server.workers + server.spare_workers, num_bytes)
     if missing:
         raise CannotStart(missing)
 
@@ -107,13 +108,14 @@ def check_callers(server: ServerSettings, keys: KeySettings) -> None:
 
 
 def check_bundles() -> None:
-    """Raise CannotStart where a bundle that is to be served is missing or damaged."""
+    """Raise CannotStart where a bundle that is to be served is missing or damaged, or finds no room in memory."""
     try:
-        configured_bundles(BundleSettings())
+        bundles = configured_bundles(BundleSettings())
     except (BundleError, BentoMLException) as error:
         raise CannotStart(str(error)) from error
     except OSError as error:
         raise CannotStart(f"the BentoML model store lacks a shipped bundle and cannot take it: {error}") from error
+    check_memory(ServerSettings(), bundles)
 
 
 def check_ports() -> None:
@@ -151,13 +153,7 @@ async def _reach_store() -> None:
         await store.close()
 
 
-CHECKS: tuple[Callable[[], None], ...] = (
-    check_settings,
-    check_memory,
-    check_ports,
-    check_store_answers,
-    check_bundles,
-)
+CHECKS: tuple[Callable[[], None], ...] = (check_settings, check_ports, check_store_answers, check_bundles)
 
 
 def _is_loopback(host: str) -> bool:

@@ -4,7 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from service.memory_limit import BYTES_FOR_FIRST_PROCESS, BYTES_FOR_WORKER, memory_limit, num_memory_kills, shortage
+from service.memory_limit import (
+    BYTES_FOR_FIRST_PROCESS,
+    BYTES_FOR_WORKER,
+    TIMES_BUNDLE_BYTES,
+    memory_limit,
+    num_memory_kills,
+    shortage,
+)
 
 NO_LIMIT_V1 = "9223372036854771712\n"
 
@@ -80,9 +87,9 @@ def test_a_machine_without_control_groups_has_no_limit(tmp_path: Path) -> None:
 
 
 def test_a_limit_under_what_the_workers_need_is_told_with_both_figures() -> None:
-    needed = BYTES_FOR_FIRST_PROCESS + 2 * BYTES_FOR_WORKER
-    assert shortage(needed, num_workers=2) is None
-    assert shortage(None, num_workers=2) is None
-    told = shortage(needed - 2**20, num_workers=2) or ""
+    needed = BYTES_FOR_FIRST_PROCESS + 2 * (BYTES_FOR_WORKER + TIMES_BUNDLE_BYTES * 2**20)
+    assert shortage(needed, num_workers=2, num_bundle_bytes=2**20) is None
+    assert shortage(None, num_workers=2, num_bundle_bytes=2**20) is None
+    told = shortage(needed - 2**20, num_workers=2, num_bundle_bytes=2**20) or ""
     assert f"limit of {needed // 2**20 - 1} MiB" in told
     assert f"need {needed // 2**20} MiB" in told

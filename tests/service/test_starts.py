@@ -71,19 +71,27 @@ WATCHED = """
 import subprocess, sys, time
 from service.starts import watch_starts
 watch_starts("x", num_workers=1)
-worker = subprocess.Popen([sys.executable, "-c", {worker!r}])
+for _ in range(5):
+    subprocess.run([sys.executable, "-c", {worker!r}])
+    time.sleep(2)
 time.sleep(30)
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="listens on Linux's abstract sockets")
-def test_the_first_process_ends_with_a_worker_s_reason_as_its_last_line() -> None:
-    worker = (
-        "from service.starts import failures_told\n"
-        "with failures_told('x'):\n    raise OSError('no such disk')\nimport time; time.sleep(30)"
-    )
-    done = subprocess.run(  # noqa: S603  words of this test
-        [sys.executable, "-c", WATCHED.format(worker=worker)], capture_output=True, text=True, timeout=20, check=False
-    )
+@pytest.mark.parametrize(
+    ("worker", "reason"),
+    [
+        (
+            "from service.starts import failures_told\nwith failures_told('x'):\n    raise OSError('no such disk')",
+            "a worker cannot start: no such disk",
+        ),
+        ("import time; time.sleep(1)", f"{MAX_STARTS} worker processes ended before one was ready; the log says more"),
+    ],
+    ids=["says why", "says nothing"],
+)
+def test_the_first_process_ends_with_the_reason_as_its_last_line(worker: str, reason: str) -> None:
+    command = [sys.executable, "-c", WATCHED.format(worker=worker)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603  words of this test
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1] == "unrolled: a worker cannot start: no such disk"
+    assert done.stderr.splitlines()[-1] == f"unrolled: {reason}"

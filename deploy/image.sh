@@ -20,7 +20,7 @@ main() {
   fi
   buildah inspect "$BASE" >/dev/null 2>&1 || make_base
   # Docker's format, since OCI's has no health check.
-  buildah build --isolation chroot --format docker --build-arg "BASE=$BASE" "${arguments[@]}" .
+  buildah build --isolation chroot --layers --format docker --build-arg "BASE=$BASE" "${arguments[@]}" .
 }
 
 make_base() {

@@ -8,7 +8,8 @@ import pytest
 
 from tests.image.engine import USER, Engine, engine
 
-ADDED = "/srv/bentoml/models/added"
+MODELS = "/srv/bentoml/models"
+ADDED = f"{MODELS}/added"
 
 
 @pytest.fixture(scope="session")
@@ -22,8 +23,18 @@ def runner() -> Iterator[Engine]:
 
 @pytest.fixture
 def volume(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory of the image's user, whom pytest's own directories do not let in."""
-    directory = Path(tmp_path_factory.mktemp("volume"))
+    """A directory of the image's user, for its session store."""
+    return _volume(tmp_path_factory.mktemp("volume"))
+
+
+@pytest.fixture
+def model_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Another, for the model store."""
+    return _volume(tmp_path_factory.mktemp("models"))
+
+
+def _volume(directory: Path) -> Path:
+    """The directory, given to the image's user, whom pytest's own directories do not let in."""
     for each in (directory, *list(directory.parents)[:3]):
         each.chmod(0o755)
     user, group = map(int, USER.split(":"))

@@ -13,7 +13,7 @@ import pytest
 from tests.e2e.asking import Json, open_session, step
 from tests.e2e.bundles import another_version, import_into
 from tests.e2e.server import ROOT, STOP_SECONDS, until
-from tests.image.conftest import ADDED
+from tests.image.conftest import ADDED, MODELS
 from tests.image.container import Container
 from tests.image.engine import USER, Engine, Mount
 
@@ -103,6 +103,15 @@ def test_a_bundle_is_added_by_a_mount(runner: Engine, volume: Path, tmp_path: Pa
     with Container(runner, volume, settings, [Mount(tmp_path / "models" / "added", ADDED)]) as container:
         names = {each["name"] for each in httpx.get(f"{container.url}/models").json()["models"]}
     assert names == {"added", "sentiment"}
+
+
+def test_a_model_store_on_a_volume_takes_the_shipped_bundles_in(
+    runner: Engine, volume: Path, model_store: Path
+) -> None:
+    with Container(runner, volume, OPEN, [Mount(model_store, MODELS, is_read_only=False)]) as container:
+        names = {each["name"] for each in httpx.get(f"{container.url}/models").json()["models"]}
+    assert names == {path.name for path in model_store.iterdir()}
+    assert "sentiment" in names
 
 
 def test_what_is_missing_is_said_last_and_ends_it(runner: Engine, volume: Path) -> None:

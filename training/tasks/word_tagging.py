@@ -14,11 +14,12 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from training.bio import OUTSIDE
 from training.data import word_vectors
 from training.english import english_tokenizer
 from training.models.tagging import TaggingModel, TaggingModelSettings, Words
 from training.settings import LoopSettings, Settings
-from training.tasks.tagged_sentences import IGNORED, Tagged, TaggedSentences
+from training.tasks.tagged_sentences import IGNORED, UNTOLD, Tagged, TaggedSentences
 from training.tasks.task import Task
 
 Ids = NDArray[np.int64]
@@ -42,6 +43,9 @@ class TaggingSettings(Settings):
     )
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     auxiliary_weight: float = Field(default=0.0, ge=0, description="of the loss of each other kind of tag")
+    outside_weight: float = Field(
+        default=1.0, gt=0, description="of a word outside of any entity, where others count 1; of BIO tags only"
+    )
     vectors: bool = Field(default=False, description="start from vectors, and know the words that have one")
     vectors_rate: float = Field(default=1.0, ge=0, description="how much slower than the rest the embeddings learn")
 
@@ -106,7 +110,8 @@ class WordTaggingTask(Task[TaggingSettings]):
     def _train(self) -> TaggedSentences:
         values = {}
         for kind, size in (self.auxiliary if self.settings.auxiliary_weight else {}).items():
-            values[kind] = sorted(set(chain.from_iterable(s.other[kind] for s in self._train_sentences)))[:size]
+            found = set(chain.from_iterable(sentence.other[kind] for sentence in self._train_sentences)) - {UNTOLD}
+            values[kind] = sorted(found)[:size]
         return TaggedSentences(self._train_sentences, self.tokenizer, self.tags, values)
 
     @cached_property
@@ -132,16 +137,18 @@ class WordTaggingTask(Task[TaggingSettings]):
         """Mean cross entropy of a tag, and that of each other kind by its weight."""
         words, targets = batch
         logits, others = model(words)
-        total = cross_entropy(
-            logits.flatten(0, 1),
-            targets[:, :, 0].flatten(),
-            ignore_index=IGNORED,
-            label_smoothing=self.settings.label_smoothing,
-        )
+        smoothing = self.settings.label_smoothing
+        total = _mean_loss(logits, targets[:, :, 0], self._tag_weights(logits), smoothing)
         for column, other in enumerate(others.values(), start=1):
-            loss = cross_entropy(other.flatten(0, 1), targets[:, :, column].flatten(), ignore_index=IGNORED)
-            total = total + self.settings.auxiliary_weight * loss
+            total = total + self.settings.auxiliary_weight * _mean_loss(other, targets[:, :, column])
         return total, carry
+
+    def _tag_weights(self, logits: Tensor) -> Tensor:
+        """How much each tag counts, (tags,)."""
+        weights = logits.new_ones(logits.shape[-1])
+        if OUTSIDE in self.tags:
+            weights[self.tags.index(OUTSIDE)] = self.settings.outside_weight
+        return weights
 
     def predict(
         self, model: nn.Module, sentences: TaggedSentences, rows: Sequence[Sequence[int]] | None = None
@@ -167,3 +174,16 @@ class WordTaggingTask(Task[TaggingSettings]):
     def names(self, tag_ids: Any) -> list[str]:  # noqa: ANN401  # any array of integers
         """The tags of some ids."""
         return [self.tags[i] for i in tag_ids]
+
+
+def _mean_loss(logits: Tensor, targets: Tensor, weights: Tensor | None = None, smoothing: float = 0.0) -> Tensor:
+    """Cross entropy of the words (N, T) that have a target, on average; 0 where none has."""
+    losses = cross_entropy(
+        logits.flatten(0, 1),
+        targets.flatten(),
+        weight=weights,
+        ignore_index=IGNORED,
+        reduction="sum",
+        label_smoothing=smoothing,
+    )
+    return losses / (targets != IGNORED).sum().clamp(min=1)

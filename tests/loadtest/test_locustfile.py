@@ -93,6 +93,7 @@ def test_every_kind_of_user_reports_wrong_answers_by_kind() -> None:
         "POST /generate: form: text: missing",
         "POST /forecast: form: forecast: missing",
         "POST /translate: form: translations: missing",
+        "POST /compose: form: frames: missing",
         "POST /sessions (generation): status: expected 201, got 200",
         "POST /sessions (forecasting): status: expected 201, got 200",
         "POST /sentiment (mistake): ",

@@ -1,0 +1,38 @@
+"""Users with chords."""
+
+from locust import task
+
+from loadtest.answers import ComposeAnswer
+from loadtest.checks.music import check_composition, check_same_piece
+from loadtest.inputs.prompts import MAX_SEED
+from loadtest.question import Question, post
+from loadtest.users.checked import CheckedUser
+
+MODELS = ("chorales", "folk")
+CHORDS: tuple[list[int], ...] = ([48, 55, 64, 72], [50, 57, 62, 65], [43, 59, 62, 67], [60], [])
+MAX_FRAMES = 64
+
+
+class MusicUser(CheckedUser):
+    """Has pieces composed, and asks again to see whether the same seed gives the same piece."""
+
+    @task
+    def compose(self) -> None:
+        """A piece after some chords, now and then twice."""
+        given = [self.rng.choice(CHORDS) for _ in range(self.rng.randint(1, 4))]
+        num_frames = self.rng.randint(1, MAX_FRAMES)
+        request = {
+            "model": self.rng.choice(MODELS),
+            "notes": given,
+            "frames": num_frames,
+            "tempo": self.rng.uniform(40, 240),
+            "temperature": self.rng.choice((0, 0.9, 1.5)),
+            "seed": self.rng.randrange(MAX_SEED),
+        }
+        first = self.ask(_question(request), lambda answer: check_composition(answer, given, num_frames))
+        if self.rng.random() < 0.5:
+            self.ask(_question(request, "again"), lambda answer: check_same_piece(answer, first))
+
+
+def _question(request: dict[str, object], note: str = "") -> Question[ComposeAnswer]:
+    return post(ComposeAnswer, "/compose", request, note)

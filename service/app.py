@@ -79,7 +79,7 @@ class Surfaces:
     tracing={"excluded_urls": ".*"},
 )
 class RNNService:
-    """Recurrent networks with sessions: sentiment, generation, forecasting, translation."""
+    """Recurrent networks, and sessions on those that read from left to right."""
 
     @bentoml.on_deployment
     @staticmethod

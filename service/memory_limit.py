@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 GROUPS = Path("/proc/self/cgroup")
 FILES = Path("/sys/fs/cgroup")
-# What processes have of their own before a request arrives, somewhat less than was measured (docs/log.md, The container), so
-# that nothing is refused that would work. Weights, packed for each rung, take a multiple of the bundle's bytes.
+# What processes have of their own before a request arrives, somewhat less than was measured (docs/log.md, The
+# container), so that nothing is refused that would work. Each rung packs its weights: a multiple of the bundle's bytes.
 BYTES_FOR_FIRST_PROCESS = 90 * 2**20
 BYTES_FOR_WORKER = 110 * 2**20
 TIMES_BUNDLE_BYTES = 14
@@ -45,8 +45,8 @@ def shortage(limit: int | None, num_workers: int, num_bundle_bytes: int) -> str 
         return None
     return (
         f"the memory limit of {limit // _MEBIBYTE} MiB is too small: {num_workers} worker processes (spare "
-        f"ones included) need {needed // _MEBIBYTE} MiB before the first request; raise it, set UNROLLED_SPARE_WORKERS=0, "
-        "or serve fewer bundles"
+        f"ones included) need {needed // _MEBIBYTE} MiB before the first request; raise it, "
+        "set UNROLLED_SPARE_WORKERS=0, or serve fewer bundles"
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from training import checkpoint, comparison, loop, own, settings
+from training import budget, checkpoint, comparison, loop, own, settings
 from training.checkpoint import CheckpointError
 from training.data.source import DataError
 from training.diagnosis import command as diagnose
@@ -43,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--split", choices=("dev", "test"), default="dev", help="default: dev")
     evaluate.set_defaults(run=_evaluate)
     comparison.add_to(commands)
+    budget.add_to(commands)
     diagnose.add_to(commands)
     return parser
 

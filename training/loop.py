@@ -30,6 +30,7 @@ from training.record import Record
 from training.schedule import learning_rate
 from training.settings import LoopSettings
 from training.tasks.task import Batch, Carry, Task
+from training.throughput import Meter, Speed, count_flops, measure_gemm
 
 RESUME = "resume.ckpt"
 
@@ -73,6 +74,7 @@ class Run:
     average: AveragedModel | None
     progress: Progress
     total_steps: int
+    meter: Meter | None = None  # from the first batch on
 
     @property
     def evaluated(self) -> nn.Module:
@@ -146,6 +148,8 @@ def _train(fabric: Fabric, task: Task[Any], output: Path, command: str, resume: 
                 if fabric.is_global_zero:
                     record.write(run.progress.history)
                     bar.write(_describe(run))
+            if fabric.is_global_zero and run.meter is not None:
+                bar.write(str(_speed_so_far(run, run.meter)))
     finally:
         if fabric.is_global_zero:
             record.close(run.progress.history)
@@ -182,22 +186,49 @@ def _train_epoch(run: Run, bar: "tqdm[Any]") -> dict[str, float]:
     epoch = run.progress.epoch
     _seed_epoch(run.task.settings.seed, epoch, run.fabric.global_rank)
     run.model.train()
-    losses, norms, carry = [], [], None
+    losses, norms, items, carry = [], [], 0, None
     bar.set_description(f"epoch {epoch + 1}/{run.task.settings.loop.epochs}")
     for batch in run.task.train_batches(epoch):
+        if run.meter is None:
+            run.meter = _measure(run, batch)
+            start = time.perf_counter()
+        items += run.task.count_items(batch)
         loss, norm, carry = _step(run, _rows_of_this_process(run.fabric, batch), carry)
         losses.append(loss)
         norms.append(norm)
         bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
         bar.update()
+    seconds = time.perf_counter() - start
     return {
         "epoch": float(epoch + 1),
         "step": float(run.progress.step),
         "train_loss": torch.as_tensor(run.fabric.all_reduce(torch.tensor(losses).mean(), reduce_op="mean")).item(),
         "grad_norm": float(np.mean(norms)),
         "learning_rate": learning_rate(run.progress.step - 1, run.total_steps, run.task.settings.loop),
-        "seconds": time.perf_counter() - start,
+        "seconds": seconds,
+        **_speed_row(run, items, seconds),
     }
+
+
+def _measure(run: Run, batch: Batch) -> Meter:
+    """Count a batch, which is learnt nothing from, and measure the machine."""
+    rows = _rows_of_this_process(run.fabric, batch)
+
+    def step() -> None:
+        loss, _ = run.task.loss(run.model, run.fabric.to_device(rows), None)
+        run.fabric.backward(loss)
+
+    flops = count_flops(step)
+    run.optimizer.zero_grad()
+    gemm_flops = measure_gemm(run.fabric.device, run.task.settings.loop.precision)
+    return Meter(run.task.item, flops / max(run.task.count_items(rows), 1), run.fabric.world_size * gemm_flops)
+
+
+def _speed_row(run: Run, items: int, seconds: float) -> dict[str, float]:
+    if run.meter is None:
+        return {}
+    speed = run.meter.read(items, seconds)
+    return {f"{run.task.item}s_per_second": speed.items_per_second, "gemm_share": speed.gemm_share}
 
 
 def _step(run: Run, batch: Batch, carry: Carry) -> tuple[float, float, Carry]:
@@ -246,6 +277,13 @@ def _finish_epoch(run: Run, row: dict[str, float], output: Path, command: str) -
         checkpoint.save(output / "last", run.task, model, command)
     # Saved last and whole: an interruption before this line repeats the epoch, with the same result.
     run.save(output / "last" / RESUME)
+
+
+def _speed_so_far(run: Run, meter: Meter) -> Speed:
+    """The speed over all epochs of the run, also those before it was resumed."""
+    name = f"{meter.item}s_per_second"
+    history = [row for row in run.progress.history if name in row]
+    return meter.read(sum(row[name] * row["seconds"] for row in history), sum(row["seconds"] for row in history))
 
 
 def _seed_epoch(seed: int, epoch: int, rank: int) -> None:

@@ -15,6 +15,8 @@ from training.settings import LoopSettings
 
 pytestmark = pytest.mark.usefixtures("toy")
 
+TIMES = {"seconds", "items_per_second", "gemm_share"}
+
 
 def weights(directory: Path) -> dict[str, torch.Tensor]:
     return load_file(directory / "model.safetensors")
@@ -26,7 +28,7 @@ def resume_state(output: Path) -> dict[str, Any]:
 
 
 def without_times(history: list[dict[str, float]]) -> list[dict[str, float]]:
-    return [{name: value for name, value in row.items() if name != "seconds"} for row in history]
+    return [{name: value for name, value in row.items() if name not in TIMES} for row in history]
 
 
 def figures_of_epochs(*errors: float, patience: int | None = None, epochs: int = 4) -> ToyTask:
@@ -100,8 +102,9 @@ def test_best_checkpoint_is_that_of_the_best_epoch(tmp_path: Path) -> None:
 def test_carried_state_is_detached_and_fresh_in_each_epoch(tmp_path: Path) -> None:
     task = figures_of_epochs(1, 1, epochs=2)
     loop.train(task, tmp_path, "command")
-    assert [carry is None for carry in task.carries] == ([True] + [False] * (BATCHES - 1)) * 2
-    carried = [carry for carry in task.carries if carry is not None]
+    carries = task.carries[1:]  # the first call only counted operations
+    assert [carry is None for carry in carries] == ([True] + [False] * (BATCHES - 1)) * 2
+    carried = [carry for carry in carries if carry is not None]
     assert all(carry.grad_fn is None and not carry.requires_grad and carry.abs().sum() > 0 for carry in carried)
 
 
@@ -113,6 +116,15 @@ def test_run_leaves_metrics_events_and_curves(tmp_path: Path) -> None:
     assert [row.split(",")[:2] for row in rows] == [[f"{e}.0", f"{e * BATCHES}.0"] for e in (1, 2, 3, 4)]
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert list((tmp_path / "tensorboard").iterdir())
+
+
+def test_a_run_tells_how_fast_it_was(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    loop.train(ToyTask(ToySettings()), tmp_path, "command")
+    header, first, *_ = (tmp_path / "metrics.csv").read_text().splitlines()
+    row = dict(zip(header.split(","), first.split(","), strict=True))
+    assert float(row["items_per_second"]) * float(row["seconds"]) == pytest.approx(BATCHES * 4 * 3)
+    assert 0 < float(row["gemm_share"]) < 1
+    assert "items a second" in capsys.readouterr().out
 
 
 def test_run_is_not_overwritten_unless_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

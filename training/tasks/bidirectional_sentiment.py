@@ -55,6 +55,7 @@ class BidirectionalSentimentTask(Task[BidirectionalSentimentSettings]):
     settings_type = BidirectionalSentimentSettings
     sources = (sst_trees.SOURCE, word_vectors.SOURCE)
     goal = Goal("accuracy", "higher")
+    item = "word"
     units: ClassVar[dict[str, str]] = {
         "train_loss": "cross entropy, nats",
         "dev_loss": "cross entropy, nats",

@@ -53,6 +53,7 @@ class ForecastingTask(Task[ForecastingSettings]):
     name = "forecasting"
     settings_type = ForecastingSettings
     goal = Goal("relative_mse", "lower")
+    item = "reading"
     units: ClassVar[dict[str, str]] = {
         "train_loss": "smooth L1 + pinball loss, standardised readings",
         "dev_relative_mse": "MSE, share of seasonal naive",

@@ -55,6 +55,7 @@ class SentimentTask(Task[SentimentSettings]):
     settings_type = SentimentSettings
     sources = (sst2.SOURCE,)
     goal = Goal("accuracy", "higher")
+    item = "word"
     units: ClassVar[dict[str, str]] = {
         "train_loss": "cross entropy, nats",
         "dev_loss": "cross entropy, nats",

@@ -55,6 +55,7 @@ class TranslationTask(Task[TranslationSettings]):
     name = "translation"
     settings_type = TranslationSettings
     goal = Goal("greedy_bleu", "higher")
+    item = "piece"
     units: ClassVar[dict[str, str]] = {
         "train_loss": "cross entropy, nats per piece",
         "dev_loss": "cross entropy, nats per piece",

@@ -1,0 +1,135 @@
+"""How fast a training is: items a second, and the share of the machine's own matrix products that this takes.
+
+A model is counted once, on a batch: the floating-point operations of its matrix products, forwards and backwards, dense
+and recurrent (a product of (n, k) and (k, m) is 2 n k m), by torch's own counter, which is taught the fused recurrent
+layers. The machine is measured once, at the start, by one square product of the run's dtype and threads. On a shared
+machine both are those of that moment.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+GEMM_SIZES = {"cpu": 768, "cuda": 4096}
+GEMM_SECONDS = 0.1
+DTYPES = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16, "64-true": torch.float64}
+
+Shape = Sequence[int]
+aten = torch.ops.aten
+
+
+@dataclass(frozen=True)
+class Speed:
+    """The speed of a training.
+
+    Args:
+        item: What is counted, in the singular.
+        items_per_second: How many are learnt from a second, without the evaluation between epochs.
+        flops_per_item: Floating-point operations of the matrix products, forwards and backwards.
+        gemm_flops: Operations a second of a large matrix product on this machine.
+    """
+
+    item: str
+    items_per_second: float
+    flops_per_item: float
+    gemm_flops: float
+
+    @property
+    def gemm_share(self) -> float:
+        """The share of the machine's rate that the model's own products reach."""
+        return self.items_per_second * self.flops_per_item / self.gemm_flops
+
+    def __str__(self) -> str:
+        """A line for people."""
+        rate = self.items_per_second * self.flops_per_item / 1e9
+        return (
+            f"{self.items_per_second:,.0f} {self.item}s a second, {rate:,.1f} GFLOP/s: "
+            f"{self.gemm_share:.0%} of this machine's matrix products ({self.gemm_flops / 1e9:,.0f} GFLOP/s)"
+        )
+
+
+@dataclass(frozen=True)
+class Meter:
+    """What is measured once: the model and the machine.
+
+    Args:
+        item: What is counted, in the singular.
+        flops_per_item: See `Speed`.
+        gemm_flops: Of all devices together.
+    """
+
+    item: str
+    flops_per_item: float
+    gemm_flops: float
+
+    def read(self, items: float, seconds: float) -> Speed:
+        """The speed of a training that has learnt from so many items in so many seconds."""
+        return Speed(self.item, items / seconds, self.flops_per_item, self.gemm_flops)
+
+
+def count_flops(step: Callable[[], Any]) -> int:
+    """Floating-point operations of all matrix products of a call, forwards and backwards.
+
+    Torch's generators are left as they were.
+    """
+    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    with torch.random.fork_rng(devices=devices), FlopCounterMode(display=False, custom_mapping=FUSED) as counter:
+        step()
+    return int(counter.get_total_flops())
+
+
+def measure_gemm(device: torch.device, precision: str) -> float:
+    """Operations a second of the product of two square matrices; takes a tenth of a second.
+
+    Args:
+        device: Where.
+        precision: As the loop's settings name it.
+    """
+    size = GEMM_SIZES.get(device.type, GEMM_SIZES["cpu"])
+    matrix = torch.randn(size, size, device=device, generator=torch.Generator(device)).to(DTYPES[precision])
+    out = matrix @ matrix
+    best, start = 0.0, time.perf_counter()
+    while time.perf_counter() - start < GEMM_SECONDS:
+        _wait(device)
+        before = time.perf_counter()
+        torch.mm(matrix, matrix, out=out)
+        _wait(device)
+        best = max(best, 2 * size**3 / (time.perf_counter() - before))
+    return best
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _onednn_lstm(x: Shape, input_weight: Shape, hidden_weight: Shape, *_: object, **__: object) -> int:
+    """One layer and direction of torch's LSTM on the CPU."""
+    return 2 * prod(x[:-1]) * (prod(input_weight) + prod(hidden_weight))
+
+
+def _cudnn_rnn(x: Shape, weights: Sequence[Shape], *_: object, **__: object) -> int:
+    """All layers and directions of a recurrent module on CUDA; biases have one axis."""
+    return 2 * prod(x[:-1]) * sum(prod(weight) for weight in weights if len(weight) == 2)
+
+
+def _twice(formula: Callable[..., int]) -> Callable[..., int]:
+    """Backwards: the gradient of the input and that of the weights, each as much as the pass forwards."""
+
+    def flops(*arguments: object, **options: object) -> int:
+        return 2 * formula(*arguments, **options)
+
+    return flops
+
+
+FUSED = {
+    aten.mkldnn_rnn_layer: _onednn_lstm,
+    aten.mkldnn_rnn_layer_backward: _twice(_onednn_lstm),
+    aten._cudnn_rnn: _cudnn_rnn,
+    aten._cudnn_rnn_backward: _twice(_cudnn_rnn),
+}

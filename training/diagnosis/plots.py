@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 
 from training.diagnosis.curves import Curve, Curves
@@ -174,8 +175,8 @@ def _mark_ends(axis: Axes, panel: Panel) -> None:
 
 def _scale_gradients(axes: Sequence[Axes]) -> None:
     """One logarithmic scale; the axes share it, so the first sets it for all."""
+    norms = [value for axis in axes for line in axis.get_lines() for value in np.asarray(line.get_ydata()) if value > 0]
     for axis in axes:
         axis.set_yscale("log")
-    for axis in axes[:1]:
-        low, high = axis.get_ylim()
-        axis.set_ylim(max(low, LOWEST_GRADIENT), high)
+    for axis in axes[:1] if norms else []:
+        axis.set_ylim(max(min(norms) / 3, LOWEST_GRADIENT), 10 * max(norms))

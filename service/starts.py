@@ -7,6 +7,7 @@ back. Before that it would be a service that looks alive and is none, in a conta
 import logging
 import os
 import socket
+import struct
 import sys
 import threading
 from collections.abc import Callable, Iterator, Set
@@ -22,6 +23,7 @@ READY, FAILED = "ready", "failed"
 MAX_STARTS = 3
 LOOK_SECONDS = 0.5
 MAX_MESSAGE_BYTES = 4096
+CREDENTIALS = struct.Struct("=iII")  # unix(7), SCM_CREDENTIALS: process, user, group
 
 
 class Starts:
@@ -77,6 +79,7 @@ def watch_starts(service: str, num_workers: int) -> None:
     if sys.platform != "linux":
         return
     ear = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    ear.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
     ear.bind(_address(service, os.getpid()))
     starts = Starts(num_workers, num_memory_kills, memory_limit())
     threading.Thread(target=_watch, args=(ear, starts), name="starts", daemon=True).start()
@@ -109,11 +112,18 @@ def _watch(ear: socket.socket, starts: Starts) -> None:
     while reason is None:
         ear.settimeout(None if starts.has_served else LOOK_SECONDS)
         try:
-            word, _, detail = ear.recv(MAX_MESSAGE_BYTES).decode(errors="replace").partition(" ")
-            reason = starts.hear(word, detail)
+            reason = starts.hear(*_heard(ear))
         except TimeoutError:
             reason = starts.see({child.pid for child in parent.children()})
     _end(parent, reason)
+
+
+def _heard(ear: socket.socket) -> tuple[str, str]:
+    """A word and its detail, both empty where another user of this machine says it: everyone may send."""
+    message, ancillary, _, _ = ear.recvmsg(MAX_MESSAGE_BYTES, socket.CMSG_SPACE(CREDENTIALS.size))
+    _, user, _ = CREDENTIALS.unpack(ancillary[0][2])
+    word, _, detail = message.decode(errors="replace").partition(" ")
+    return (word, detail) if user == os.geteuid() else ("", "")
 
 
 def _end(parent: psutil.Process, reason: str) -> None:

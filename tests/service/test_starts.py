@@ -1,6 +1,7 @@
 """What the first process makes of its workers' starts."""
 
 import logging
+import os
 import subprocess
 import sys
 
@@ -73,7 +74,7 @@ from service.starts import watch_starts
 watch_starts("x", num_workers=1)
 for _ in range(5):
     subprocess.run([sys.executable, "-c", {worker!r}])
-    time.sleep(2)
+    time.sleep(0.5)
 time.sleep(30)
 """
 
@@ -95,3 +96,20 @@ def test_the_first_process_ends_with_the_reason_as_its_last_line(worker: str, re
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603  words of this test
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == f"unrolled: {reason}"
+
+
+SENDER = """
+import os, sys
+from service.starts import FAILED, tell
+os.setuid(65534)
+tell("x", FAILED, "by somebody else")
+sys.stderr.write("said")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="root alone can be another user, on Linux")
+def test_another_user_of_the_machine_cannot_end_the_service() -> None:
+    script = WATCHED.format(worker=SENDER).replace("time.sleep(30)", "")
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)  # noqa: S603  words of this test
+    assert "said" in done.stderr
+    assert "by somebody else" not in done.stderr

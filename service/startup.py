@@ -114,7 +114,7 @@ def check_bundles() -> None:
     except (BundleError, BentoMLException) as error:
         raise CannotStart(str(error)) from error
     except OSError as error:
-        raise CannotStart(f"the BentoML model store lacks a shipped bundle and cannot take it: {error}") from error
+        raise CannotStart(f"a bundle cannot be read, or not be taken into the BentoML model store: {error}") from error
     check_memory(ServerSettings(), bundles)
 
 

@@ -1,5 +1,10 @@
-"""The command line's copies of the session store; tests/service/test_keys.py has its keys."""
+"""The command line: health, copies of the session store; tests/service/test_keys.py has its keys."""
 
+import socket
+import threading
+from collections.abc import Iterator
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -58,6 +63,51 @@ def test_a_misspelt_setting_does_not_make_another_store_be_copied(
     monkeypatch.setenv("UNROLLED_STOER", "lmdb:///nowhere")
     with pytest.raises(SystemExit, match="UNROLLED_STOER"):
         main(["backup", str(tmp_path / "copy")])
+
+
+class Readiness(BaseHTTPRequestHandler):
+    """Answers /readyz with a status that a test sets."""
+
+    status = HTTPStatus.OK
+
+    def do_GET(self) -> None:
+        self.send_response(self.status if self.path == "/readyz" else HTTPStatus.NOT_FOUND)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def readiness(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Readiness]]:
+    """A service at the configured port that says whether it is ready; at an address that means all of them."""
+    with HTTPServer(("127.0.0.1", 0), Readiness) as server:
+        monkeypatch.setenv("UNROLLED_HOST", "0.0.0.0")  # noqa: S104  nothing listens there
+        monkeypatch.setenv("UNROLLED_PORT", str(server.server_port))
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield Readiness
+        server.shutdown()
+
+
+def test_health_is_what_readyz_says(readiness: type[Readiness], monkeypatch: pytest.MonkeyPatch) -> None:
+    main(["health"])
+    monkeypatch.setattr(readiness, "status", HTTPStatus.SERVICE_UNAVAILABLE)
+    with pytest.raises(SystemExit, match="unrolled: not ready, /readyz answers 503"):
+        main(["health"])
+
+
+def test_a_service_that_is_not_there_is_not_healthy(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("UNROLLED_PORT", str(free.getsockname()[1]))
+        with pytest.raises(SystemExit, match=r"unrolled: not reached on port .* refused"):
+            main(["health"])
+
+
+def test_too_little_memory_is_said_before_anything_large_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.__main__.memory_limit", lambda: 100 * 2**20)
+    with pytest.raises(SystemExit, match="unrolled: the memory limit of 100 MiB is too small: 1 worker processes"):
+        main([])
 
 
 def test_an_unknown_verb_does_not_serve(capsys: pytest.CaptureFixture[str]) -> None:

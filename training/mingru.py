@@ -36,7 +36,7 @@ class MinGRUCell(nn.Module):
 
     def project(self, x: Tensor) -> Tensor:
         """x Wx + b, (..., C) to (..., 2H): the input parts of z and n, which are all of them."""
-        return torch.addmm(self.b, x, self.Wx) if x.ndim == 2 else x @ self.Wx + self.b
+        return torch.addmm(self.b, x.flatten(0, -2), self.Wx).view(*x.shape[:-1], -1)
 
     def coefficients(self, projected: Tensor) -> tuple[Tensor, Tensor]:
         """a = 1 - z and b = z * n of the recurrence, (..., H) each, from (..., 2H)."""

@@ -77,13 +77,14 @@ def test_entities_are_found_as_often_as_the_card_says(client: httpx.Client, mode
     assert f1 == pytest.approx(figure(client, model, "entity_f1"), abs=1e-9)
 
 
-def test_one_session_reads_shakespeare_at_the_nats_of_its_card(client: httpx.Client) -> None:
+@pytest.mark.parametrize("model", shipped("generation", "generation-mingru"))
+def test_one_session_reads_shakespeare_at_the_nats_of_its_card(client: httpx.Client, model: str) -> None:
     text = tinyshakespeare.split(tinyshakespeare.load())["dev"]
-    session_id = open_session(client, "generation")
+    session_id = open_session(client, model)
     pieces = [text[start : start + MAX_CHARACTERS] for start in range(0, len(text), MAX_CHARACTERS)]
     log_prob = sum(step(client, session_id, {"text": piece})["log_prob"] for piece in pieces)
     # The card's pass starts without the newline that a session reads first.
-    assert -log_prob / len(text) == pytest.approx(figure(client, "generation", "nats_per_char"), abs=1e-3)
+    assert -log_prob / len(text) == pytest.approx(figure(client, model, "nats_per_char"), abs=1e-3)
 
 
 def test_forecasts_of_real_windows_err_as_the_card_says(client: httpx.Client) -> None:

@@ -10,6 +10,7 @@ from tests.e2e.asking import Json, ask, last_step, open_session, step
 
 pytestmark = pytest.mark.e2e
 SAMPLED: Json = {"max_tokens": 120, "temperature": 0.9, "seed": 7}
+each_model = pytest.mark.parametrize("model", ["generation", "generation-mingru"])
 
 
 def generated(client: httpx.Client, **request: object) -> Json:
@@ -44,9 +45,22 @@ def test_a_text_is_continued_in_english_lines(client: httpx.Client) -> None:
     assert answer["text"].count("\n") >= 5
 
 
-def test_same_seed_same_text_and_another_seed_another(client: httpx.Client) -> None:
-    assert generated(client) == generated(client)
-    assert generated(client)["text"] != generated(client, seed=8)["text"]
+@each_model
+def test_same_seed_same_text_and_another_seed_another(client: httpx.Client, model: str) -> None:
+    assert generated(client, model=model) == generated(client, model=model)
+    assert generated(client, model=model)["text"] != generated(client, model=model, seed=8)["text"]
+
+
+def test_the_bundle_that_is_named_writes(client: httpx.Client) -> None:
+    by_default, lstm, mingru = (generated(client, model=model) for model in (None, "generation", "generation-mingru"))
+    assert by_default == lstm
+    assert lstm["bundle"].startswith("generation:")
+    assert mingru["bundle"].startswith("generation-mingru:")
+    assert mingru["text"] != lstm["text"]
+    assert "".join(streamed(client, model="generation-mingru")[0]) == mingru["text"]
+    response = client.post("/generate", json={"model": "sentiment"})
+    assert response.status_code == 404
+    assert "generation-mingru" in response.json()["detail"]
 
 
 def test_a_drawn_seed_is_told_and_gives_the_text_again(client: httpx.Client) -> None:
@@ -100,23 +114,25 @@ def test_a_stream_is_the_text_in_pieces(client: httpx.Client, stop: list[str]) -
         assert len(pieces) > 1
 
 
+@each_model
 @pytest.mark.parametrize("cut", [1, 7, 31, 32, 33, 119])
-def test_a_text_continued_where_it_stopped_is_the_text_at_once(client: httpx.Client, cut: int) -> None:
+def test_a_text_continued_where_it_stopped_is_the_text_at_once(client: httpx.Client, cut: int, model: str) -> None:
     first = {"generate": {**SAMPLED, "max_tokens": cut}}
     second = {"generate": {**SAMPLED, "max_tokens": 120 - cut}}
-    session_id = open_session(client, "generation")
+    session_id = open_session(client, model)
     step(client, session_id, {"text": "ROM"})
     step(client, session_id, {"text": "EO:\n"})
     text = step(client, session_id, first)["text"] + step(client, session_id, second)["text"]
-    assert text == generated(client)["text"]
+    assert text == generated(client, model=model)["text"]
 
 
-def test_after_a_stop_the_state_is_that_of_the_text_returned(client: httpx.Client) -> None:
-    session_id = open_session(client, "generation")
+@each_model
+def test_after_a_stop_the_state_is_that_of_the_text_returned(client: httpx.Client, model: str) -> None:
+    session_id = open_session(client, model)
     step(client, session_id, {"text": "ROMEO:\n"})
     text = step(client, session_id, {"generate": {**SAMPLED, "stop": [" the", "\n"]}})["text"]
     after_stop = step(client, session_id, {"text": "x"})
-    fed = last_step(client, "generation", [{"text": "ROMEO:\n" + text}, {"text": "x"}])
+    fed = last_step(client, model, [{"text": "ROMEO:\n" + text}, {"text": "x"}])
     assert after_stop == fed
 
 

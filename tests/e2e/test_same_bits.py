@@ -31,7 +31,7 @@ from tests.e2e.surfaces import (
 )
 
 pytestmark = pytest.mark.e2e
-MODELS = {"sentiment": 1000, "generation": 65}
+MODELS = {"sentiment": 1000, "generation": 65, "generation-mingru": 65}
 NO_LIMIT = 10**9
 OTHER_NUMERICS = b"\xab" * 8
 

@@ -25,7 +25,7 @@ Recurrence = Callable[[MinGRUCell, Tensor, Tensor], Tensor]  # x (T, N, C) and h
 
 
 class MinGRUBlock(nn.Module):
-    """One residual block over T steps, time-major.
+    """One residual block over T steps, whose rows lie step by step: those of all sequences at the first step, ...
 
     Args:
         size: D, of what goes in and out.
@@ -45,11 +45,14 @@ class MinGRUBlock(nn.Module):
         self.dropout = LockedDropout(settings.dropout)
         nn.init.ones_(self.taps.detach()[-1])  # a fresh convolution hands its input on
 
-    def forward(self, y: Tensor, h: Tensor, past: Tensor, recurrence: Recurrence) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(
+        self, y: Tensor, T: int, h: Tensor, past: Tensor, recurrence: Recurrence
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Advance by T steps.
 
         Args:
-            y: float32 (T, N, D).
+            y: float32 (T * N, D).
+            T: Number of steps.
             h: Hidden state, float32 (N, H).
             past: The latest inputs of the convolution, the oldest first, float32 (K - 1, N, D).
             recurrence: Computes the hidden states of all steps.
@@ -57,19 +60,14 @@ class MinGRUBlock(nn.Module):
         Returns:
             y after the block, and the next h and past.
         """
-        T = y.shape[0]
-        inputs = torch.cat([past, self.norm(y)])  # (K - 1 + T, N, D)
+        inputs = torch.cat([past, _by_step(self.norm(y), T)])  # (K - 1 + T, N, D)
         mixed = self.taps[0] * inputs[:T]
         for k in range(1, len(self.taps)):
             mixed = mixed + self.taps[k] * inputs[k : k + T]
         hidden = recurrence(self.cell, mixed, h)
-        y = y + self._dropped(self.out(hidden))
-        y = y + self._dropped(self.down(relu(self.up(self.mlp_norm(y)))))
+        y = y + _dropped(self.dropout, self.out(hidden.flatten(0, 1)), T)
+        y = y + _dropped(self.dropout, self.down(relu(self.up(self.mlp_norm(y)))), T)
         return y, hidden[-1], inputs[T:]
-
-    def _dropped(self, y: Tensor) -> Tensor:
-        dropped: Tensor = self.dropout(y.transpose(0, 1)).transpose(0, 1)
-        return dropped
 
 
 class MinGRUModel(nn.Module):
@@ -114,17 +112,29 @@ class MinGRUModel(nn.Module):
 
     def advance(self, x: Tensor, state: Tensors, recurrence: Recurrence) -> tuple[Tensor, Tensors]:
         """Logits (N, T, V) and the next state, with the hidden states of all steps computed by `recurrence`."""
-        y = self.embedding(x.t())  # (T, N, D)
-        L = len(self.layers)
+        T, L = x.shape[1], len(self.layers)
+        y = self.embedding(x.t()).flatten(0, 1)  # (T * N, D)
         h_next, past_next = [], []
         for layer, h, past in zip(self.layers, state["h"].unbind(), state["past"].chunk(L), strict=True):
-            y, h, past = layer(y, h, past, recurrence)
+            y, h, past = layer(y, T, h, past, recurrence)
             h_next.append(h)
             past_next.append(past)
-        y = self.dropout(self.norm(y).transpose(0, 1))
-        logits = self.head(y)  # (N, T, V)
-        next_state = {"h": torch.stack(h_next), "past": torch.cat(past_next), "pending_logits": logits[:, -1]}
-        return logits, next_state
+        logits = _by_step(self.head(_dropped(self.dropout, self.norm(y), T)), T)  # (T, N, V)
+        next_state = {"h": torch.stack(h_next), "past": torch.cat(past_next), "pending_logits": logits[-1]}
+        return logits.transpose(0, 1), next_state
+
+
+def _by_step(rows: Tensor, T: int) -> Tensor:
+    """Rows (T * N, ...) of all steps as (T, N, ...)."""
+    return rows.view(T, -1, *rows.shape[1:])
+
+
+def _dropped(dropout: LockedDropout, rows: Tensor, T: int) -> Tensor:
+    """Dropout of rows (T * N, D) with one mask for all steps of a sequence."""
+    if not dropout.training:
+        return rows
+    dropped: Tensor = dropout(_by_step(rows, T).transpose(0, 1)).transpose(0, 1)
+    return dropped.flatten(0, 1)
 
 
 def step_by_step(cell: MinGRUCell, x: Tensor, h_0: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 python -m export CHECKPOINT             the float32 bundle of a checkpoint
 python -m export CHECKPOINT --int8      its int8 bundle
 python -m export quantize BUNDLE        the int8 bundle of a float32 bundle
+python -m export seeds BUNDLE CHECKPOINT ..   figures over several seeds for a bundle that is there
 python -m export overview               the page of all shipped models, docs/models.md
 python -m export compare                shipped models beside published figures; are their cards true?
 """
@@ -18,8 +19,10 @@ import torch
 
 from export import comparison, overview
 from export.bundle import CARD, Export, export
+from export.card import number
 from export.errors import ExportError
 from export.int8 import quantize
+from export.seeds import add_seeds
 from service.bundle.errors import BundleError
 from service.bundle.manifest import read_bundle
 from training import checkpoint, published
@@ -33,7 +36,12 @@ INTERRUPTED = 130  # what a shell reports of a program ended by Ctrl-C
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    parsers = {"quantize": _quantize_parser, "overview": _overview_parser, "compare": _compare_parser}
+    parsers = {
+        "quantize": _quantize_parser,
+        "seeds": _seeds_parser,
+        "overview": _overview_parser,
+        "compare": _compare_parser,
+    }
     parser = parsers.get(given[0] if given else "")
     options = parser().parse_args(given[1:]) if parser is not None else _parser().parse_args(given)
     torch.set_num_threads(1)
@@ -95,6 +103,26 @@ def _quantize_parser() -> argparse.ArgumentParser:
     _add_import(parser)
     parser.set_defaults(run=lambda options: _finish(_quantize(options), options))
     return parser
+
+
+def _seeds_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m export seeds",
+        description="Give a bundle the mean and deviation of its figures and those of runs with other seeds; graphs "
+        "stay as they are.",
+    )
+    parser.add_argument("bundle", type=Path, help="directory, for instance models/generation")
+    parser.add_argument("checkpoints", type=Path, nargs="+", metavar="CHECKPOINT", help="of another seed, measured")
+    parser.set_defaults(run=_add_seeds)
+    return parser
+
+
+def _add_seeds(options: argparse.Namespace) -> None:
+    bundle = add_seeds(read_bundle(options.bundle), options.checkpoints)
+    for figure in bundle.manifest.figures:
+        if figure.deviation is not None:
+            print(f"{figure.split} {figure.metric} {number(figure.value)} ± {number(figure.deviation)}")
+    print(f"wrote {bundle.path}")
 
 
 def _overview_parser() -> argparse.ArgumentParser:

@@ -49,3 +49,7 @@ class NotQuantizable(ExportError):
 
 class CardDisagrees(ExportError):
     """A card gives a figure that the manifest or the graphs do not."""
+
+
+class NotMeasured(ExportError):
+    """A run whose figures are wanted has none."""

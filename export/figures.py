@@ -2,13 +2,13 @@
 
 import statistics
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 
 from export.weights import rounded
 from service.bundle.manifest import Figure
-from training.checkpoint import Checkpoint
+from training.checkpoint import Checkpoint, Figures
 from training.data.source import DataError
 
 
@@ -21,20 +21,27 @@ def measured(checkpoint: Checkpoint, others: Sequence[Checkpoint] = ()) -> tuple
         checkpoint: What is exported.
         others: Checkpoints of runs with other seeds; figures that all have are averaged.
     """
-    seeds = _over_seeds([checkpoint, *others]) if others else ()
+    seeds = over_seeds([each.figures for each in (checkpoint, *others)]) if others else ()
     return (*_of_checkpoint(checkpoint), *seeds, *_of_rounded_weights(checkpoint))
 
 
-def _over_seeds(checkpoints: Sequence[Checkpoint]) -> Iterator[Figure]:
-    """Mean and standard deviation of each figure."""
-    for split, figures in checkpoints[0].figures.items():
+def over_seeds(runs: Sequence[Figures]) -> Iterator[Figure]:
+    """Mean and standard deviation of each figure that all runs have, two of them at least."""
+    for split, figures in runs[0].items():
         for metric in figures:
-            values = [each.figures[split][metric] for each in checkpoints if metric in each.figures.get(split, {})]
-            if len(values) == len(checkpoints):
+            values = [each[split][metric] for each in runs if metric in each.get(split, {})]
+            if len(values) == len(runs):
                 mean, deviation = statistics.fmean(values), statistics.stdev(values)
-                yield Figure(
-                    metric=metric, split=split, value=mean, of="seeds", deviation=deviation, runs=len(checkpoints)
-                )
+                yield Figure(metric=metric, split=split, value=mean, of="seeds", deviation=deviation, runs=len(runs))
+
+
+def of_checkpoint(figures: Iterable[Figure]) -> Figures:
+    """The figures of the checkpoint among those of a manifest, by split and name."""
+    found: Figures = {}
+    for figure in figures:
+        if figure.of == "checkpoint":
+            found.setdefault(figure.split, {})[figure.metric] = figure.value
+    return found
 
 
 def _of_checkpoint(checkpoint: Checkpoint) -> Iterator[Figure]:

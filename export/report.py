@@ -1,5 +1,6 @@
 """What a proof of parity found, for people and for the bundle."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from math import inf
 from typing import Any
@@ -62,6 +63,15 @@ class Report:
                 for check in self.checks
             ]
         }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> "Report":
+        """What `as_json` has written."""
+        checks = tuple(
+            Check(each["name"], each["stage"], each["size"], float(each["found"]), float(each["limit"]))
+            for each in document["checks"]
+        )
+        return cls(checks, onnxruntime=document["onnxruntime"], torch=document["torch"])
 
     def __str__(self) -> str:
         """The checks as a table."""

@@ -11,7 +11,9 @@ from export.recipes.texts import TEXT_SIZES
 from export.stages import Arrays, Sizes, StagePlan, spec, state_names
 from training.models.mingru import MinGRUModel
 
-DECODE_SIZES: Sizes = (8, 16)  # 32 steps touch so many nodes that a single row is slower than with 16
+# By cell. 32 steps of an LSTM touch so many nodes that a single row is slower than with 16; a step of minGRU has twice
+# as many, and takes so long that a longer run would save little.
+DECODE_SIZES: dict[str, Sizes] = {"lstm": (8, 16), "mingru": (8,)}
 
 
 class LanguageRecipe(Recipe):
@@ -37,7 +39,7 @@ class LanguageRecipe(Recipe):
         )
         decode = StagePlan(
             name="decode",
-            sizes=sizes.get("decode", DECODE_SIZES),
+            sizes=sizes.get("decode", DECODE_SIZES[self.cell(model)]),
             inputs=(
                 spec("uniforms", "float32", "N", "T"),
                 spec("temperature", "float32", "N"),

@@ -1,0 +1,55 @@
+"""Figures over several seeds for a bundle that is there: its manifest and card are written anew, its graphs stay."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from export import card
+from export.bundle import CARD, PARITY
+from export.directory import finish, new_directory, replace
+from export.errors import NotMeasured
+from export.figures import of_checkpoint, over_seeds
+from export.report import Report
+from service.bundle.manifest import MANIFEST_FILE, Bundle, read_bundle
+from training.checkpoint import FIGURES, Figures, read_figures
+
+
+def add_seeds(source: Bundle, others: Sequence[Path]) -> Bundle:
+    """Give a bundle the mean and deviation of its own figures and those of runs with other seeds.
+
+    Args:
+        source: The bundle; it is replaced.
+        others: Checkpoints of the other runs; of each, the measured figures are all that is read.
+
+    Raises:
+        NotMeasured: The bundle or a run has no figures.
+    """
+    runs = [_own(source), *(_measured(path) for path in others)]
+    kept = [figure for figure in source.manifest.figures if figure.of != "seeds"]
+    num_own = sum(figure.of == "checkpoint" for figure in kept)
+    figures = (*kept[:num_own], *over_seeds(runs), *kept[num_own:])
+    manifest = source.manifest.model_copy(update={"figures": figures})
+    with new_directory(source.path) as directory:
+        for name in source.manifest.files:
+            shutil.copyfile(source.file(name), directory / name)
+        report = Report.from_json(json.loads(source.file(PARITY).read_text(encoding="utf-8")))
+        (directory / CARD).unlink()
+        (directory / CARD).write_text(card.write(manifest, report, directory), encoding="utf-8")
+        finish(directory, manifest)
+        replace(directory, source.path)
+    return read_bundle(source.path)
+
+
+def _own(source: Bundle) -> Figures:
+    found = of_checkpoint(source.manifest.figures)
+    if not found:
+        raise NotMeasured(f"{source.path / MANIFEST_FILE} has no figures of the checkpoint")
+    return found
+
+
+def _measured(path: Path) -> Figures:
+    found = read_figures(path)
+    if not found:
+        raise NotMeasured(f"{path} has no {FIGURES}: `python -m training evaluate {path}` writes it")
+    return found

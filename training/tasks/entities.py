@@ -1,8 +1,4 @@
-"""Entities: new and rare persons, places, products and the like in posts, as BIO tags.
-
-WNUT17 is small. Sentences of English EWT are read beside it in training, for the parts of speech of their words: most
-entities are proper nouns.
-"""
+"""Entities: new and rare persons, places, products and the like in posts, as BIO tags."""
 
 from pathlib import Path
 from typing import ClassVar
@@ -11,13 +7,11 @@ import numpy as np
 from torch import nn
 
 from training import bio
-from training.data import ewt, wnut17, word_vectors
+from training.data import wnut17, word_vectors
 from training.plots import confusion, draw_confusion
-from training.tasks.tagged_sentences import UNTOLD, Tagged, TaggedSentences
+from training.tasks.tagged_sentences import Tagged, TaggedSentences
 from training.tasks.task import Goal
 from training.tasks.word_tagging import WordTaggingTask
-
-WNUT_READINGS = 2  # of each of its sentences in an epoch
 
 KINDS = (bio.OUTSIDE, *wnut17.TYPES)
 
@@ -26,7 +20,7 @@ class EntitiesTask(WordTaggingTask):
     """A tagger of entities, trained on WNUT17."""
 
     name = "entities"
-    sources = (wnut17.SOURCES["train"], ewt.SOURCES["train"], word_vectors.SOURCE)
+    sources = (wnut17.SOURCES["train"], word_vectors.SOURCE)
     goal = Goal("entity_f1", "higher")
     item = "word"
     units: ClassVar[dict[str, str]] = {
@@ -34,25 +28,10 @@ class EntitiesTask(WordTaggingTask):
         **dict.fromkeys(("dev_entity_f1", "dev_entity_precision", "dev_entity_recall"), "share of entities"),
     }
     tags = wnut17.TAGS
-    auxiliary: ClassVar[dict[str, int]] = {"upos": len(ewt.UPOS)}
 
     def sentences(self, split: str) -> list[Tagged]:
-        """The posts of WNUT17; in training, the sentences of EWT with their parts of speech as well."""
-        posts = [
-            Tagged(sentence.tokens, sentence.tags, {"upos": [UNTOLD] * len(sentence.tokens)})
-            for sentence in wnut17.load(split)
-        ]
-        if split != "train" or not self.settings.auxiliary_weight:
-            return posts
-        others = [
-            Tagged(
-                words=[word.form for word in sentence.words],
-                tags=[UNTOLD] * len(sentence.words),
-                other={"upos": [word.upos for word in sentence.words]},
-            )
-            for sentence in ewt.load(split)
-        ]
-        return posts * WNUT_READINGS + others
+        """The posts of WNUT17."""
+        return [Tagged(sentence.tokens, sentence.tags) for sentence in wnut17.load(split)]
 
     def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
         """Precision, recall and F1 of whole entities, and accuracy of tags."""

@@ -15,7 +15,6 @@ from training.models.tagging import CHARACTERS, LONGEST_WORD, Words
 Ids = NDArray[np.int64]
 
 IGNORED = -100  # cross entropy's own: the target of what fills up a row
-UNTOLD = ""  # the tag of a word of which it is not known
 CHARACTER_IDS = {character: i for i, character in enumerate(CHARACTERS, start=1)}
 BUCKET_BATCHES = 32  # batches whose sentences are sorted by length together
 

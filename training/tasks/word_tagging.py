@@ -4,9 +4,11 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import chain
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import safetensors.torch
 import torch
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
@@ -15,11 +17,12 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from training.bio import OUTSIDE
+from training.checkpoint import TOKENIZER, WEIGHTS
 from training.data import word_vectors
 from training.english import english_tokenizer
 from training.models.tagging import TaggingModel, TaggingModelSettings, Words
 from training.settings import LoopSettings, Settings
-from training.tasks.tagged_sentences import IGNORED, UNTOLD, Tagged, TaggedSentences
+from training.tasks.tagged_sentences import IGNORED, Tagged, TaggedSentences
 from training.tasks.task import Task
 
 Ids = NDArray[np.int64]
@@ -45,6 +48,9 @@ class TaggingSettings(Settings):
     auxiliary_weight: float = Field(default=0.0, ge=0, description="of the loss of each other kind of tag")
     outside_weight: float = Field(
         default=1.0, gt=0, description="of a word outside of any entity, where others count 1; of BIO tags only"
+    )
+    start: str | None = Field(
+        default=None, description="checkpoint of a run of the same sizes, whose weights this one begins with"
     )
     vectors: bool = Field(default=False, description="start from vectors, and know the words that have one")
     vectors_rate: float = Field(default=1.0, ge=0, description="how much slower than the rest the embeddings learn")
@@ -88,7 +94,10 @@ class WordTaggingTask(Task[TaggingSettings]):
         return TaggingModel(self.tokenizer.get_vocab_size(), len(self.tags), self.settings.model, auxiliary)
 
     def initialise(self, model: nn.Module) -> None:
-        """Start from vectors, if they are asked for."""
+        """Start from the weights of another run or from vectors, if they are asked for."""
+        if self.settings.start is not None:
+            self._take_over(model, Path(self.settings.start))
+            return
         if not self.settings.vectors:
             return
         ids = self.tokenizer.get_vocab()
@@ -97,6 +106,15 @@ class WordTaggingTask(Task[TaggingSettings]):
         vectors *= VECTOR_DEVIATION / vectors.std()
         with torch.no_grad():
             model.embedding.weight.copy_(torch.from_numpy(vectors))  # type: ignore[union-attr,operator]
+
+    def _take_over(self, model: nn.Module, start: Path) -> None:
+        """Begin with the weights of a run, in which a word that it does not know was [UNK]."""
+        weights = safetensors.torch.load_file(start / WEIGHTS)
+        known = Tokenizer.from_file(str(start / TOKENIZER)).get_vocab()
+        ids = self.tokenizer.get_vocab()
+        words = sorted(ids, key=lambda word: ids[word])
+        weights["embedding.weight"] = weights["embedding.weight"][[known.get(word, 0) for word in words]]
+        model.load_state_dict(weights)
 
     def learning_rate_scale(self, name: str) -> float:
         """Word vectors are kept closer to what they were."""
@@ -110,7 +128,7 @@ class WordTaggingTask(Task[TaggingSettings]):
     def _train(self) -> TaggedSentences:
         values = {}
         for kind, size in (self.auxiliary if self.settings.auxiliary_weight else {}).items():
-            found = set(chain.from_iterable(sentence.other[kind] for sentence in self._train_sentences)) - {UNTOLD}
+            found = set(chain.from_iterable(sentence.other[kind] for sentence in self._train_sentences))
             values[kind] = sorted(found)[:size]
         return TaggedSentences(self._train_sentences, self.tokenizer, self.tags, values)
 

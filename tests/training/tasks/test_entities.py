@@ -6,11 +6,9 @@ import torch
 
 from training import checkpoint
 from training.__main__ import main
-from training.data import ewt, wnut17, word_vectors
-from training.data.ewt import Word
+from training.data import wnut17, word_vectors
 from training.data.wnut17 import Sentence
 from training.tasks.entities import EntitiesTask
-from training.tasks.tagged_sentences import IGNORED
 from training.tasks.word_tagging import VECTOR_DEVIATION, TaggingSettings
 
 TRAIN = [
@@ -29,7 +27,6 @@ def _data(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wnut17, "load", {"train": TRAIN, "dev": DEV}.__getitem__)
     monkeypatch.setattr(word_vectors, "load", load)
     monkeypatch.setattr(word_vectors, "whole_words", lambda: {"paris"})
-    monkeypatch.setattr(ewt, "load", lambda _: [])
 
 
 def test_words_that_have_a_vector_are_known_and_begin_with_it() -> None:
@@ -39,31 +36,6 @@ def test_words_that_have_a_vector_are_known_and_begin_with_it() -> None:
     task.initialise(model)
     assert float(model.embedding.weight.detach().std(unbiased=False)) == pytest.approx(VECTOR_DEVIATION, rel=1e-4)
     assert task.learning_rate_scale("embedding.weight") == 0.0
-
-
-def test_parts_of_speech_of_other_sentences_are_learnt_beside(monkeypatch: pytest.MonkeyPatch) -> None:
-    words = (Word("Ada", "PROPN", "", "", ""), Word("sleeps", "VERB", "", "", ""))
-    monkeypatch.setattr(ewt, "load", lambda _: [ewt.Sentence("Ada sleeps", words)] * 4)
-    task = EntitiesTask(TaggingSettings(rows=100, auxiliary_weight=0.5))
-    ((_, targets),) = task.train_batches(0)
-    is_word = (targets != IGNORED).any(dim=2)
-    has_entity_tag, has_part_of_speech = (targets[..., column][is_word] != IGNORED for column in (0, 1))
-    assert (int(has_entity_tag.sum()), int(has_part_of_speech.sum())) == (2 * 6 * 8, 4 * 2)
-    assert not (has_entity_tag & has_part_of_speech).any()
-    assert len(task.sentences("dev")) == len(DEV)
-
-
-@torch.no_grad()
-def test_batches_without_entity_tags_have_a_loss() -> None:
-    task = EntitiesTask(TaggingSettings(auxiliary_weight=0.5))
-    model = task.build_model().eval()
-    words, _ = task.numbered(task.sentences("dev")).batch([[0]])
-    targets = torch.full((1, 5, 2), IGNORED)
-    nothing, _ = task.loss(model, (words, targets), None)
-    targets[0, :, 1] = 3
-    something, _ = task.loss(model, (words, targets), None)
-    assert float(nothing) == 0.0
-    assert float(something) > 0
 
 
 @torch.no_grad()
@@ -83,7 +55,6 @@ def test_trained_tagger_finds_entities_that_it_has_seen(tmp_path: Path) -> None:
         "model.word_size=6",
         "model.character_hidden_size=5",
         "rows=5",
-        "auxiliary_weight=0.0",
         "rarity=0.0",
         "model.dropout=0.0",
         "model.input_dropout=0.0",

@@ -128,3 +128,21 @@ def test_trained_tagger_knows_words_that_it_has_seen(tmp_path: Path, bidirection
 def test_several_processes_are_refused() -> None:
     with pytest.raises(SettingsError, match="devices=1"):
         validate(TaggingSettings, {"loop": {"devices": 2}})
+
+
+def test_run_may_begin_with_the_weights_of_another_that_knew_fewer_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ewt, "load", lambda _: [*TRAIN, sentence("dog .")])
+    first = TaggingTask(SETTINGS.model_copy(update={"min_count": 9}))
+    assert set(first.tokenizer.get_vocab()) == {"[UNK]", "the", "cat", "dog", "."}
+    before = first.build_model()
+    checkpoint.save(tmp_path, first, before, "command")
+
+    second = TaggingTask(SETTINGS.model_copy(update={"start": str(tmp_path)}))
+    after = second.build_model()
+    second.initialise(after)
+    rows = {word: after.embedding.weight[i] for word, i in second.tokenizer.get_vocab().items()}
+    torch.testing.assert_close(rows["cat"], before.embedding.weight[first.tokenizer.get_vocab()["cat"]])
+    torch.testing.assert_close(rows["runs"], before.embedding.weight[0])
+    torch.testing.assert_close(after.head.weight, before.head.weight)

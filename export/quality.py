@@ -14,14 +14,15 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from tqdm import tqdm  # type: ignore[import-untyped]
 
+from export import tagger
 from export.errors import QualityLost
 from export.rungs import Rungs, cut
 from export.stages import Arrays
 from export.translator import GraphTranslator
-from service.bundle.manifest import Bundle, CaptionTask, Figure, ForecastingTask, TranslationTask
-from training import captions, music
+from service.bundle.manifest import Bundle, CaptionTask, Figure, ForecastingTask, TaggingTask, TranslationTask
+from training import bio, captions, music
 from training.captions import Attributes
-from training.data import digits, etth1, multi30k, polyphony, sst2, tinyshakespeare
+from training.data import digits, etth1, ewt, multi30k, polyphony, sst2, tinyshakespeare, wnut17
 from training.data.multi30k import Language
 from training.data.source import DataError
 from training.models.forecasting import ForecastingModel
@@ -133,14 +134,28 @@ def _log_likelihoods(logits: NDArray[np.float32], tokens: NDArray[np.int64]) -> 
 def accuracy(bundle: Bundle, rungs: Rungs) -> float:
     """Share of sentences whose label is right after their last word."""
     tokenizer = Tokenizer.from_file(str(bundle.file("tokenizer.json")))
-    stage = rungs.stages["encode"]
     correct = examples = 0
     for group in group_by_length(tokenizer, sst2.load(SPLIT)):
-        N, T = group.ids.shape
-        answer = rungs.run_cut(stage, {"x": group.ids}, rungs.initial_state(N), cut(stage.sizes, T))
-        correct += int((answer.outputs["logits"][:, -1].argmax(axis=1) == group.labels).sum())
-        examples += N
+        last = tagger.logits(rungs, {"x": group.ids})[:, -1]
+        correct += int((last.argmax(axis=1) == group.labels).sum())
+        examples += len(group.labels)
     return correct / examples
+
+
+def tag_accuracy(bundle: Bundle, rungs: Rungs) -> float:
+    """Share of words whose part of speech is right, sentence by sentence."""
+    sentences = ewt.load(SPLIT)
+    found = tagger.GraphTagger(bundle, rungs).tag([[word.form for word in each.words] for each in sentences])
+    actual = [word.upos for each in sentences for word in each.words]
+    guesses = [tag for tags in found for tag in tags]
+    return sum(a == b for a, b in zip(actual, guesses, strict=True)) / len(actual)
+
+
+def entity_f1(bundle: Bundle, rungs: Rungs) -> float:
+    """Of whole entities."""
+    sentences = wnut17.load(SPLIT)
+    found = tagger.GraphTagger(bundle, rungs).tag([each.tokens for each in sentences])
+    return bio.match([each.tags for each in sentences], found).f1
 
 
 def mse(bundle: Bundle, rungs: Rungs) -> float:
@@ -191,10 +206,20 @@ MEASURES = {
     "generation": Measure("nats_per_char", nats_per_char, lambda float32: 1.01 * float32, "lower"),
     "translation": Measure("bleu", bleu, lambda float32: float32 - 0.3, "higher"),
     "sentiment": Measure("accuracy", accuracy, lambda float32: float32 - 0.003, "higher"),
+    "tagging": Measure("accuracy", tag_accuracy, lambda float32: float32 - 0.003, "higher"),
     "music": Measure("nats_per_frame", nats_per_frame, lambda float32: 1.01 * float32, "lower"),
     "caption": Measure("caption_accuracy", caption_accuracy, lambda float32: float32 - 0.003, "higher"),
     "forecasting": Measure(f"mse_l{etth1.PROTOCOL.look_back}_h{HORIZON}", mse, lambda float32: 1.01 * float32, "lower"),
 }
+
+
+ENTITIES = Measure("entity_f1", entity_f1, lambda float32: float32 - 0.003, "higher")
+
+
+def measure_of(bundle: Bundle) -> Measure | None:
+    """What a bundle is measured by; None if its graphs cannot be."""
+    task = bundle.manifest.task
+    return ENTITIES if isinstance(task, TaggingTask) and task.scheme == "bio" else MEASURES.get(task.kind)
 
 
 def measure(bundle: Bundle, rungs: Rungs) -> Figure:
@@ -203,7 +228,9 @@ def measure(bundle: Bundle, rungs: Rungs) -> Figure:
     Raises:
         DataError: The data cannot be had.
     """
-    asked = MEASURES[bundle.manifest.task.kind]
+    asked = measure_of(bundle)
+    if asked is None:
+        raise KeyError(bundle.manifest.task.kind)
     return Figure(metric=asked.metric, split=SPLIT, value=asked.ask(bundle, rungs), of="graph")
 
 

@@ -4,11 +4,17 @@ import numpy as np
 import pytest
 import torch
 
+from export import quality
 from export.served import plans
+from export.tagger import GraphTagger
+from export.weights import rounded
 from service.bundle.manifest import TaggingTask, read_bundle
 from tests.export.conftest import Exported, export_small
+from training.data import ewt, sst2, wnut17
+from training.data.ewt import Word
 from training.models.bidirectional_sentiment import BidirectionalSentimentModel
-from training.models.tagging import CHARACTERS, TaggingModel
+from training.models.tagging import CHARACTERS, TaggingModel, Words
+from training.tasks.tagged_sentences import Tagged
 
 SIZES = {"word_size": 10, "character_size": 6, "character_hidden_size": 5, "hidden_size": 16, "layers": 1}
 BIDIRECTIONAL = ("characters_forward", "characters_backward", "forward1", "backward1", "head")
@@ -85,9 +91,6 @@ def test_graphs_of_a_tagger_one_after_the_other_give_the_models_logits(tagging: 
 
 def _logits(exported: Exported, ids: np.ndarray, characters: np.ndarray) -> np.ndarray:
     """Of torch's fused modules with the rounded weights; rows of characters are those of the words in order."""
-    from export.weights import rounded
-    from training.models.tagging import Words
-
     words = Words(
         ids=torch.from_numpy(ids),
         lengths=torch.full((len(ids),), ids.shape[1]),
@@ -119,3 +122,38 @@ def test_finished_bundles_can_be_tried_without_their_model(name: str, request: p
         assert {key: (x.shape, x.dtype) for key, x in drawn.items()} == {
             key: (x.shape, x.dtype) for key, x in expected.items()
         }
+
+
+@torch.no_grad()
+def test_graphs_of_taggers_find_the_tags_that_torch_finds(tagging: Exported, streaming: Exported) -> None:
+    sentences = [["a", "film", "worth", "Seeing"], ["good"], ["as", "fine", "as", "it", "may"]]
+    for exported in (tagging, streaming):
+        task = exported.checkpoint.definition
+        numbered = task.numbered([Tagged(words, [task.tags[0]] * len(words)) for words in sentences])
+        expected = [task.names(tags) for tags in task.predict(rounded(exported.checkpoint.model), numbered)]
+        assert GraphTagger(exported.bundle, exported.open()).tag(sentences) == expected
+        assert len({tag for tags in expected for tag in tags}) > 1
+
+
+def test_the_figure_of_a_tagger_is_that_of_its_scheme(
+    tagging: Exported, streaming: Exported, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = (Word("film", "NOUN", "", "", ""), Word("good", "ADJ", "", "", ""))
+    monkeypatch.setattr(quality.ewt, "load", lambda _: [ewt.Sentence("film good", words)])
+    monkeypatch.setattr(quality.wnut17, "load", lambda _: [wnut17.Sentence(("film", "good"), ("B-person", "O"))])
+    for exported, metric in ((tagging, "accuracy"), (streaming, "entity_f1")):
+        figure = quality.measure(exported.bundle, exported.open())
+        assert (figure.metric, figure.of) == (metric, "graph")
+        assert figure.value in (0.0, 0.5, 2 / 3, 1.0)
+
+
+def test_sentiment_of_whole_texts_is_measured_by_its_graphs(
+    sentiment_of_texts: Exported, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [sst2.Example("a film that is good", 1), sst2.Example("old", 0), sst2.Example("fine old players", 1)]
+    monkeypatch.setattr(sst2, "load", lambda _: texts)
+    with torch.no_grad():
+        expected = sentiment_of_texts.checkpoint.definition.evaluate(
+            rounded(sentiment_of_texts.checkpoint.model), "dev"
+        )
+    assert quality.measure(sentiment_of_texts.bundle, sentiment_of_texts.open()).value == expected["accuracy"]

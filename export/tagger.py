@@ -1,0 +1,87 @@
+"""Graphs that read in both directions, or tag words, at work on whole texts: what their figures are of."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export.rungs import Rungs, cut
+from export.stages import Arrays
+from service.bundle.manifest import ITEM_STAGE, Bundle, TaggingTask
+from service.words import Ids, Speller, WordReader
+
+Features = NDArray[np.float32]
+
+
+def run_stage(rungs: Rungs, stage: str, inputs: Arrays, output: str) -> Features:
+    """What a stage answers to whole inputs (N, T, ...), in their order: a backward one is given them in reverse."""
+    plan = rungs.stages[stage]
+    N, T = inputs["x"].shape[:2]
+    is_backward = plan.direction == "backward"
+    given = {name: np.ascontiguousarray(x[:, ::-1]) for name, x in inputs.items()} if is_backward else inputs
+    answer = rungs.run_cut(plan, given, rungs.initial_state(N), cut(plan.sizes, T)).outputs[output]
+    return answer[:, ::-1] if is_backward else answer
+
+
+def logits(rungs: Rungs, inputs: Arrays) -> Features:
+    """Of whole texts of one length, (N, T, ...), by a model that streams or by one that reads in both directions."""
+    if ITEM_STAGE in rungs.stages:
+        return run_stage(rungs, ITEM_STAGE, inputs, "logits")
+    layers = sum(name.startswith("forward") for name in rungs.stages)
+    for layer in range(1, layers + 1):
+        both = [run_stage(rungs, f"{direction}{layer}", inputs, "features") for direction in ("forward", "backward")]
+        inputs = {"x": np.concatenate(both, axis=2)}
+    return run_stage(rungs, "head", inputs, "logits")
+
+
+class GraphTagger:
+    """Tags sentences with a bundle's graphs.
+
+    Args:
+        bundle: For tagging.
+        rungs: Its opened graphs.
+    """
+
+    def __init__(self, bundle: Bundle, rungs: Rungs) -> None:
+        self._task = cast(TaggingTask, bundle.manifest.task)
+        self._rungs = rungs
+        self._reader = WordReader(bundle.file(self._task.tokenizer))
+        self._speller = Speller(self._task.characters, self._task.longest_word)
+
+    def tag(self, sentences: Sequence[Sequence[str]]) -> list[list[str]]:
+        """The most probable tag of each word."""
+        spelt = self._spelt({word for sentence in sentences for word in sentence})
+        found: dict[int, list[str]] = {}
+        for group in _by_length(sentences):
+            inputs: Arrays = {
+                "x": np.stack([self._reader.ids(sentences[i]) for i in group]),
+                "characters": np.array([[spelt[word] for word in sentences[i]] for i in group]),
+            }
+            tags = logits(self._rungs, inputs).argmax(axis=2)
+            found.update((i, [self._task.tags[tag] for tag in row]) for i, row in zip(group, tags, strict=True))
+        return [found[i] for i in range(len(sentences))]
+
+    def _spelt(self, words: set[str]) -> Mapping[str, Features]:
+        """What the stages over characters make of each word."""
+        stages = [name for name in self._rungs.stages if name.startswith("characters_")]
+        ordered = sorted(words)
+        ids = [self._speller.spell(word) for word in ordered]
+        vectors: dict[str, Features] = {}
+        for group in _by_length(ids):
+            inputs: Arrays = {"x": np.stack([ids[i] for i in group])}
+            ends = [self._ends(stage, inputs) for stage in stages]
+            vectors.update(zip((ordered[i] for i in group), np.concatenate(ends, axis=1), strict=True))
+        return vectors
+
+    def _ends(self, stage: str, inputs: Arrays) -> Features:
+        """What a stage answers last, (N, C)."""
+        features = run_stage(self._rungs, stage, inputs, "features")
+        return features[:, 0 if self._rungs.stages[stage].direction == "backward" else -1]
+
+
+def _by_length(rows: Sequence[Sequence[str]] | Sequence[Ids]) -> Iterator[list[int]]:
+    """Which rows have the same length, the shortest first."""
+    lengths = [len(row) for row in rows]
+    for length in sorted(set(lengths)):
+        yield [i for i, found in enumerate(lengths) if found == length]

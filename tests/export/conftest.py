@@ -65,8 +65,10 @@ def make_checkpoint(directory: Path, task: str, model: Mapping[str, object]) -> 
         for weight in network.parameters():
             if weight.ndim == 1:
                 weight.uniform_(-0.5, 0.5)
-        if task in ("generation", "chorales"):
+        if task in ("generation", "chorales", "tagging", "entities"):
             network.get_submodule("head").get_parameter("weight").mul_(8)
+        if task in ("tagging", "entities"):
+            network.get_submodule("embedding").get_parameter("weight").mul_(20)
     checkpoint.save(directory, definition, network, f"python -m training {task}")
     return checkpoint.load(directory)
 

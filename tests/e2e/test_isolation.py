@@ -123,6 +123,7 @@ def test_a_key_that_opened_anothers_session_opens_ones_own(callers: dict[str, ht
 
 REQUESTS: list[tuple[str, str]] = [
     ("POST", "/sentiment"),
+    ("POST", "/tag"),
     ("POST", "/generate"),
     ("POST", "/forecast"),
     ("POST", "/sessions"),

@@ -19,6 +19,7 @@ NUM_STALLED = 60
 SLOW_SECONDS = 1.0
 PATHS = [
     "/sentiment",
+    "/tag",
     "/generate",
     "/forecast",
     "/sessions",

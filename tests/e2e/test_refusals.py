@@ -95,7 +95,7 @@ def test_a_refused_step_leaves_its_session_where_it_was(client: httpx.Client, mo
     assert client.get(f"/sessions/{session_id}").json()["step"] == 0
 
 
-@pytest.mark.parametrize("path", ["/sentiment", "/generate", "/forecast", "/sessions"])
+@pytest.mark.parametrize("path", ["/sentiment", "/tag", "/generate", "/forecast", "/sessions"])
 @pytest.mark.parametrize(
     ("media_type", "body"),
     [

@@ -22,6 +22,10 @@ class LanguageRecipe(Recipe):
     def cell(self, model: nn.Module) -> str:
         return "mingru" if isinstance(model, MinGRUModel) else "lstm"
 
+    def draw_tokens(self, rng: np.random.Generator, N: int, T: int, V: int) -> Arrays:
+        """Tokens x (N, T) such as the model reads."""
+        return {"x": rng.integers(V, size=(N, T))}
+
     def stages(self, model: nn.Module, sizes: dict[str, Sizes]) -> Stages:
         state = state_names(model)
         V = cast(nn.Linear, model.head).out_features
@@ -35,7 +39,7 @@ class LanguageRecipe(Recipe):
             reads=reads,
             writes=state,
             build=lambda _: UnrolledGraph(model, reads, ("logits",)),
-            draw=lambda rng, N, T: {"x": rng.integers(V, size=(N, T))},
+            draw=lambda rng, N, T: self.draw_tokens(rng, N, T, V),
         )
         decode = StagePlan(
             name="decode",

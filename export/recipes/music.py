@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import nn
 
 from export.recipes.language import LanguageRecipe, draw_sampling
@@ -10,7 +11,7 @@ from export.recipes.recipe import Stages
 from export.stages import Arrays
 from service.bundle.manifest import Bundle, MusicTask, Stage
 from training.data.polyphony import CHORALES, FOLK, HIGHEST, LOWEST, Collection
-from training.music import VOCABULARY_SIZE
+from training.music import END_OF_FRAME, PITCHES, VOCABULARY_SIZE
 
 
 class MusicRecipe(LanguageRecipe):
@@ -39,7 +40,20 @@ class MusicRecipe(LanguageRecipe):
     def draw(self, bundle: Bundle, stage: Stage, rng: np.random.Generator, N: int, T: int) -> Arrays:
         if stage.name == "decode":
             return draw_sampling(rng, N, T, VOCABULARY_SIZE)
-        return {"x": rng.integers(VOCABULARY_SIZE, size=(N, T))}
+        return self.draw_tokens(rng, N, T, VOCABULARY_SIZE)
+
+    def draw_tokens(self, rng: np.random.Generator, N: int, T: int, V: int) -> Arrays:
+        """Whole frames: what cannot follow drives a trained model to where it amplifies every rounding."""
+        return {"x": np.stack([_draw_frames(rng, T) for _ in range(N)])}
+
+
+def _draw_frames(rng: np.random.Generator, T: int) -> NDArray[np.int64]:
+    """The tokens (T,) of chords of up to five notes around the middle of the keyboard; the last one is cut off."""
+    ids: list[int] = []
+    while len(ids) < T:
+        keys = rng.normal(40, 9, size=rng.integers(6)).round().clip(0, PITCHES - 1).astype(int)
+        ids += [*sorted(set(keys.tolist())), END_OF_FRAME]
+    return np.array([*ids[: T - 1], END_OF_FRAME])
 
 
 RECIPE = MusicRecipe(CHORALES)

@@ -12,7 +12,7 @@ from service.bundle.manifest import Bundle, CaptionTask
 from service.decoder import DECODE_NEEDS, Decoder
 from service.engine import Engine
 from service.errors import InvalidInput
-from service.forms import CaptionAnswer, CaptionRequest
+from service.forms import CaptionAnswer, CaptionRequest, Form
 from service.image import NoImage, Pixels, read_image
 from service.state import SequenceState
 from service.tasks.whole import WholeInputModel
@@ -28,6 +28,7 @@ class CaptionModel(WholeInputModel):
     """
 
     kind: ClassVar[str] = "caption"
+    inputs_form: ClassVar[type[Form]] = CaptionRequest
     needs: ClassVar[Mapping[str, tuple[str, ...]]] = {"look": ("x",), "decode": DECODE_NEEDS}
 
     def __init__(self, bundle: Bundle, engine: Engine) -> None:

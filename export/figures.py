@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 
 import torch
+from torch import nn
 
 from export.weights import rounded
 from service.bundle.manifest import Figure
@@ -15,7 +16,8 @@ from training.data.source import DataError
 def measured(checkpoint: Checkpoint, others: Sequence[Checkpoint] = ()) -> tuple[Figure, ...]:
     """All figures of a checkpoint, then the same of its rounded weights, whose numbers the graphs give.
 
-    The latter need the data. Where it cannot be had, they are left out, and that is said.
+    The latter need the data. Where it cannot be had, they are left out, and that is said. Weights that are float16
+    already are not measured twice.
 
     Args:
         checkpoint: What is exported.
@@ -52,6 +54,9 @@ def _of_checkpoint(checkpoint: Checkpoint) -> Iterator[Figure]:
 
 def _of_rounded_weights(checkpoint: Checkpoint) -> Iterator[Figure]:
     model = rounded(checkpoint.model)
+    if _is_same(model, checkpoint.model):
+        yield from (figure.model_copy(update={"of": "graph"}) for figure in _of_checkpoint(checkpoint))
+        return
     for split in checkpoint.figures:
         print(f"measuring the exported weights on the {split} split", file=sys.stderr)
         try:
@@ -62,3 +67,9 @@ def _of_rounded_weights(checkpoint: Checkpoint) -> Iterator[Figure]:
             return
         for metric, value in values.items():
             yield Figure(metric=metric, split=split, value=value, of="graph")
+
+
+def _is_same(rounded_model: nn.Module, model: nn.Module) -> bool:
+    """Whether rounding changed nothing."""
+    pairs = zip(rounded_model.parameters(), model.parameters(), strict=True)
+    return all(torch.equal(rounded_weights, weights) for rounded_weights, weights in pairs)

@@ -10,6 +10,7 @@ from torch import nn
 from export.card import write
 from export.figures import measured
 from export.parity import prove
+from export.weights import rounded
 from service.bundle.manifest import Figure
 from tests.export.conftest import Exported
 from training.tasks.sentiment import SentimentTask
@@ -35,6 +36,14 @@ def test_figures_are_measured_again_with_the_rounded_weights(sentiment: Exported
     assert measured(measured_checkpoint(sentiment)) == (
         Figure(metric="rounded", split="dev", value=0.0, of="checkpoint"),
         Figure(metric="rounded", split="dev", value=1.0, of="graph"),
+    )
+
+
+def test_weights_that_are_float16_already_are_not_measured_twice(sentiment: Exported) -> None:
+    source = measured_checkpoint(sentiment)
+    assert measured(replace(source, model=rounded(source.model))) == (
+        Figure(metric="rounded", split="dev", value=0.0, of="checkpoint"),
+        Figure(metric="rounded", split="dev", value=0.0, of="graph"),
     )
 
 

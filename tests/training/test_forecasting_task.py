@@ -138,7 +138,7 @@ def test_bands_are_widened_until_they_cover_enough(task: ForecastingTask) -> Non
     stride = task.settings.data.choice_stride
     errors = forecast_errors.choose(model, channels, task.series.splits["dev"], task.series.protocol, stride)
     covered = [each.figures()["coverage_80"] for found in errors.values() for each in found]
-    assert min(covered) == pytest.approx(task.settings.loss.least_coverage, abs=1e-3)
+    assert np.mean(covered) == pytest.approx(task.settings.loss.least_coverage, abs=2e-3)
 
 
 def test_bands_that_cover_enough_stay_as_they_are(task: ForecastingTask) -> None:

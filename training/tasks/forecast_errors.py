@@ -5,7 +5,7 @@ is how a forecaster is used: one session reads everything from an early row on, 
 whatever readings are pending there. Knows no data set; readings are (rows, channels) on the scale of the errors.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -103,10 +103,6 @@ class Errors:
         figures["seasonal_wql"] = 2 * self.sums["seasonal_pinball"] / self.sums["size"]
         return figures
 
-    def widening(self, coverage: float) -> float:
-        """By how much bands must be wider so that the 80 % band covers this share of the readings."""
-        return float(np.quantile(torch.cat(self.reach).cpu().numpy(), coverage))
-
     def calibration(self) -> dict[float, float]:
         """The share of readings at or below each quantile, by its level."""
         return dict(zip(QUANTILE_LEVELS, (self.below / self.count).tolist(), strict=True))
@@ -150,6 +146,13 @@ def own_unit_figures(
         errors = streamed(model, scaled, rows, H, protocol).figures()
         found |= {f"mase_h{H}": errors["mae"], f"seasonal_mase_h{H}": errors["seasonal_mae"]}
     return found
+
+
+def widening(errors: Iterable[Errors], coverage: float) -> float:
+    """By how much bands must be wider so that those of 80 % cover this share of the readings, each errors' alike."""
+    shares = np.linspace(0, 1, 1001)
+    reach = [np.quantile(torch.cat(each.reach).cpu().numpy(), shares) for each in errors]
+    return float(np.quantile(np.concatenate(reach), coverage))
 
 
 def choose(

@@ -2,9 +2,14 @@
 
     memory_s = [forward_s ; backward_s]                              L layers of GRU in each direction
     h1_t = GRU1(embedding(y_{t-1}), h1_{t-1})
-    a_ts = softmax_s(Wq h1_t . memory_s),  context_t = sum_s a_ts memory_s     "general", Luong et al. 2015, eq. 8
+    a_ts = softmax_s((Wq h1_t + bq) . memory_s / sqrt(2 H)),  context_t = sum_s a_ts memory_s
     h2_t = GRU2([h1_t ; context_t], h2_{t-1})
     logits_t = tanh(Wo [h2_t ; context_t] + bo) E' + b               E' is the embedding, transposed
+
+The attention is the "general" one of Luong et al. (2015, equation 8), divided as by Vaswani et al. (2017, equation 1):
+without the division it becomes one-hot early in training, and then passes no gradient on (docs/log.md). With two hops
+the second layer attends as well, (Wq2 h2_t + bq2) . memory_s, and the logits see that context too: the first hop knows
+the translation so far, the second also what it looked at.
 
 The query is the first layer's state alone, as in RNMT+ (Chen et al. 2018, arXiv:1804.09849, section 3.2), so no
 recurrence passes through the attention: training runs torch's fused GRUs over all steps and one batched attention. A
@@ -39,6 +44,7 @@ class TranslationModelSettings(Section):
     encoder_size: int = Field(default=192, ge=1, description="of each direction")
     encoder_layers: int = Field(default=2, ge=1)
     decoder_size: int = Field(default=256, ge=1)
+    hops: int = Field(default=1, ge=1, le=2, description="layers of the decoder that attend to the source")
     embedding_dropout: float = Field(default=0.3, ge=0, lt=1, description="the same features at all steps")
     dropout: float = Field(default=0.3, ge=0, lt=1, description="after each layer")
     output_dropout: float = Field(default=0.5, ge=0, lt=1, description="before the logits")
@@ -71,7 +77,8 @@ class TranslationModel(nn.Module):
         self.decoder1 = nn.GRU(E, D, batch_first=True)
         self.query = nn.Linear(D, 2 * H)
         self.decoder2 = nn.GRU(D + 2 * H, D, batch_first=True)
-        self.output = nn.Linear(D + 2 * H, E)
+        self.query2 = nn.Linear(D, 2 * H) if settings.hops == 2 else None
+        self.output = nn.Linear(D + settings.hops * 2 * H, E)
         self.output_bias = nn.Parameter(torch.zeros(vocabulary_size))
         self.embedding_dropout = LockedDropout(settings.embedding_dropout)
         self.dropout = nn.Dropout(settings.dropout)
@@ -103,9 +110,9 @@ class TranslationModel(nn.Module):
         memory = self.encode(source, lengths)
         h1, _ = self.decoder1(self.embedding_dropout(self.embed(target)))
         h1 = self.dropout(h1)
-        context, _ = self.attend(h1, memory, lengths)
+        context, _ = self._attend(self.query(h1), memory, lengths)
         h2, _ = self.decoder2(torch.cat([h1, context], dim=2))
-        return self._logits(h2, context)
+        return self._logits(self._look_again(h2, context, memory, lengths)[0])
 
     def embed(self, ids: Tensor) -> Tensor:
         """Pieces (...) as vectors (..., E) of unit variance; as output weights they stay small (Vaswani et al. 2017,
@@ -127,20 +134,30 @@ class TranslationModel(nn.Module):
             memory = self.dropout(torch.cat([ahead, reverse_rows(back, lengths)], dim=2))
         return memory
 
-    def attend(self, h1: Tensor, memory: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Context (N, T, 2 H) and attention (N, T, S) of queries h1 (N, T, D) over a memory (N, S, 2 H)."""
-        scores: Tensor = self.query(h1) @ memory.transpose(1, 2)
+    def _attend(self, query: Tensor, memory: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Context (N, T, 2 H) and attention (N, T, S) of queries (N, T, 2 H) over a memory (N, S, 2 H)."""
+        scores: Tensor = query @ memory.transpose(1, 2) / memory.shape[2] ** 0.5
         is_there = torch.arange(memory.shape[1], device=memory.device) < lengths.view(-1, 1, 1)
         attention = torch.where(is_there, scores, MASKED).softmax(dim=2)
         return attention @ memory, attention
 
+    def _look_again(self, h2: Tensor, context: Tensor, memory: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
+        """What the logits see (N, T, D + hops 2 H), and the attention of the second hop, if there is one."""
+        if self.query2 is None:
+            return torch.cat([h2, context], dim=2), None
+        again, attention = self._attend(self.query2(self.dropout(h2)), memory, lengths)
+        return torch.cat([h2, context, again], dim=2), attention
+
     def attention(self, source: Tensor, lengths: Tensor, target: Tensor) -> Tensor:
         """Where each piece of a given translation looks, (N, T, S); arguments as those of `forward`."""
+        memory = self.encode(source, lengths)
         h1, _ = self.decoder1(self.embed(target))
-        return self.attend(h1, self.encode(source, lengths), lengths)[1]
+        context, first = self._attend(self.query(h1), memory, lengths)
+        h2, _ = self.decoder2(torch.cat([h1, context], dim=2))
+        return _mean(first, self._look_again(h2, context, memory, lengths)[1])
 
-    def _logits(self, h2: Tensor, context: Tensor) -> Tensor:
-        features = torch.tanh(self.output(self.dropout(torch.cat([h2, context], dim=-1))))
+    def _logits(self, seen: Tensor) -> Tensor:
+        features = torch.tanh(self.output(self.dropout(seen)))
         logits: Tensor = self.output_dropout(features) @ self.embedding.weight.T + self.output_bias
         return logits
 
@@ -204,6 +221,13 @@ class TranslationModel(nn.Module):
         """
         cell1, cell2 = (GRUCell.from_torch(gru) for gru in (self.decoder1, self.decoder2))
         h1 = cell1.step(self.embed(token), h1)
-        context, attention = self.attend(h1.unsqueeze(1), memory, length)
+        context, first = self._attend(self.query(h1.unsqueeze(1)), memory, length)
         h2 = cell2.step(torch.cat([h1, context.squeeze(1)], dim=1), h2)
-        return self._logits(h2, context.squeeze(1)).log_softmax(dim=1), attention.squeeze(1), h1, h2
+        seen, second = self._look_again(h2.unsqueeze(1), context, memory, length)
+        log_probs = self._logits(seen.squeeze(1)).log_softmax(dim=1)
+        return log_probs, _mean(first, second).squeeze(1), h1, h2
+
+
+def _mean(first: Tensor, second: Tensor | None) -> Tensor:
+    """Of the attention of both hops, or of the only one."""
+    return first if second is None else (first + second) / 2

@@ -7,6 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 import sacrebleu
+import safetensors
+import safetensors.torch
 import torch
 from pydantic import Field
 from tokenizers import Tokenizer
@@ -17,7 +19,7 @@ from training import beam_search
 from training.beam_search import BeamSettings, pad
 from training.data import multi30k
 from training.data.multi30k import Language, Pair
-from training.data.source import DataSource
+from training.data.source import DataError, DataSource
 from training.models.translation import TranslationModel, TranslationModelSettings
 from training.plots import draw_attention
 from training.settings import LoopSettings, Settings
@@ -43,6 +45,7 @@ class TranslationSettings(Settings):
     piece_dropout: float = Field(default=0.1, ge=0, lt=1, description="merges of pieces that are passed over")
     rows: int = Field(default=128, ge=1, description="pairs in a batch")
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
+    warm_start: str | None = Field(default=None, description="checkpoint directory whose weights a new run starts from")
 
 
 class TranslationTask(Task[TranslationSettings]):
@@ -93,6 +96,20 @@ class TranslationTask(Task[TranslationSettings]):
         return TranslationModel(
             self.tokenizer.get_vocab_size(), settings.model, settings.language, settings.search.length_penalty
         )
+
+    def initialise(self, model: nn.Module) -> None:
+        """Start from the weights of `warm_start`; its sizes and pieces must be the same.
+
+        Raises:
+            DataError: There are no such weights.
+        """
+        if self.settings.warm_start is None:
+            return
+        path = Path(self.settings.warm_start) / "model.safetensors"
+        try:
+            model.load_state_dict(safetensors.torch.load_file(path))
+        except (OSError, RuntimeError, safetensors.SafetensorError) as error:
+            raise DataError(f"no weights to start from in {path}: {error}") from error
 
     @cached_property
     def _samplers(self) -> tuple[SubwordSampler, SubwordSampler]:

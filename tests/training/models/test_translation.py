@@ -9,10 +9,11 @@ LENGTHS = torch.tensor([6, 2, 5])
 SETTINGS = TranslationModelSettings(embedding_size=9, encoder_size=H, decoder_size=D)
 
 
-@pytest.fixture
-def model() -> TranslationModel:
+@pytest.fixture(params=[1, 2])
+def model(request: pytest.FixtureRequest) -> TranslationModel:
+    """With one hop, and with two."""
     torch.manual_seed(1)
-    return TranslationModel(V, SETTINGS).eval()
+    return TranslationModel(V, SETTINGS.model_copy(update={"hops": request.param})).eval()
 
 
 @pytest.fixture
@@ -41,6 +42,7 @@ def test_steps_give_the_logits_of_the_fast_path(model: TranslationModel, source:
     for t in range(T):
         log_probs, attention, h1, h2 = model.step(target[:, t], memory, LENGTHS, h1, h2)
         torch.testing.assert_close(log_probs, expected[:, t])
+        torch.testing.assert_close(attention, model.attention(source, LENGTHS, target)[:, t])
         torch.testing.assert_close(attention.sum(dim=1), torch.ones(N))
         assert all(float(row[length:].sum()) == 0 for row, length in zip(attention, LENGTHS.tolist(), strict=True))
 

@@ -10,6 +10,7 @@ from training.__main__ import main
 from training.beam_search import BeamSettings
 from training.data import multi30k
 from training.data.multi30k import Pair
+from training.data.source import DataError
 from training.models.translation import TranslationModelSettings
 from training.subwords import END, END_ID, START_ID
 from training.tasks import translation, translation_scores
@@ -107,6 +108,25 @@ def test_trained_model_translates_what_it_has_seen(tmp_path: Path) -> None:
     assert best.figures["dev"]["bleu"] == pytest.approx(100)
     with torch.no_grad():
         assert best.definition.translate(best.model, ["Two MEN eats."], BeamSettings()) == ["Zwei Männer isst."]
+
+
+def test_a_run_may_start_from_the_weights_of_another(task: TranslationTask, tmp_path: Path) -> None:
+    first = task.build_model()
+    checkpoint.save(tmp_path / "best", task, first, "command")
+    again = TranslationTask(SETTINGS.model_copy(update={"warm_start": str(tmp_path / "best")}), task.tokenizer)
+    model = again.build_model()
+    again.initialise(model)
+    assert all(torch.equal(weight, model.state_dict()[name]) for name, weight in first.state_dict().items())
+
+
+def test_weights_that_are_not_there_or_do_not_fit_are_no_start(task: TranslationTask, tmp_path: Path) -> None:
+    other = SETTINGS.model_copy(update={"warm_start": str(tmp_path), "model": TranslationModelSettings()})
+    with pytest.raises(DataError, match="no weights to start from"):
+        TranslationTask(other, task.tokenizer).initialise(task.build_model())
+    checkpoint.save(tmp_path, task, task.build_model(), "command")
+    again = TranslationTask(other, task.tokenizer)
+    with pytest.raises(DataError, match="size mismatch"):
+        again.initialise(again.build_model())
 
 
 @torch.no_grad()

@@ -8,7 +8,7 @@ from tests.e2e.server import ROOT
 
 pytestmark = [
     pytest.mark.e2e,
-    pytest.mark.skipif(not (ROOT / "models" / "translation-de").is_dir(), reason="no bundle for translation ships"),
+    pytest.mark.skipif(not (ROOT / "models" / "translation-fr").is_dir(), reason="no bundle into French ships"),
 ]
 CAPTIONS = [
     "A man in a blue shirt is standing on a ladder.",

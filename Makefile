@@ -9,6 +9,8 @@ ORT ?= cpu
 TORCH_INDEX ?=
 # What to measure, of those that `python -m bench --help` lists; all by default: make bench BENCH=websocket
 BENCH ?=
+# What to train and to export; python -m training budget tells how long each takes.
+TASKS ?= sentiment generation forecasting chorales folk caption
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
@@ -64,11 +66,11 @@ bench: $(VENV)/development ## measure what is promised of speed: make bench BENC
 bench-gpu: $(VENV)/development ## measure rows a second by batch on a GPU: make bench-gpu ORT=gpu
 	@$(BIN)/python -m bench.gpu
 
-train: $(VENV)/development ## train the three shipped models
-	@for task in sentiment generation forecasting; do $(BIN)/python -m training $$task || exit 1; done
+train: $(VENV)/development ## train shipped models: make train TASKS="chorales folk"
+	@for task in $(TASKS); do $(BIN)/python -m training $$task || exit 1; done
 
 export: $(VENV)/development ## export the best checkpoint of each task to models/
-	@for task in sentiment generation forecasting; do $(BIN)/python -m export runs/$$task/best --output models || exit 1; done
+	@for task in $(TASKS); do $(BIN)/python -m export runs/$$task/best --output models || exit 1; done
 
 image: ## build the container image: docs/container.md
 	@deploy/image.sh

@@ -73,7 +73,7 @@ class Inference:
 
     async def tag(self, request: TagRequest) -> TagAnswer:
         """Tag the words of one text or several, by parts of speech unless another model is named."""
-        model = self._model(TaggingModel, request, lambda model: model.scheme == "words" and not model.is_streamable)
+        model = self._model(TaggingModel, request, lambda model: (model.scheme == "words", not model.is_streamable))
         async with deadline(self._timeout_seconds):
             return await model.tag(await _words(model, request))
 
@@ -139,10 +139,9 @@ class Inference:
         first = await anext(events)  # a refusal must come as a status, so before the stream begins
         return StreamingResponse(_stream(model, first, events), media_type="text/event-stream")
 
-    def _model(self, kind: type[M], request: Question, is_preferred: Callable[[M], bool] = lambda _: True) -> M:
-        """The model that a question names, else one that is preferred, else the first."""
-        models = self._models(kind, request)
-        return next(filter(is_preferred, models), models[0])
+    def _model(self, kind: type[M], request: Question, rank: Callable[[M], Any] = lambda _: 0) -> M:
+        """The model that a question names, else the one of the highest rank, the first of equal ones."""
+        return max(self._models(kind, request), key=rank)
 
     def _models(self, kind: type[M], request: Question) -> list[M]:
         """Those that may answer a question: the one that it names, or all for its task."""

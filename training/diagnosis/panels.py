@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -76,9 +77,11 @@ class Panels:
 
     def _fill_row(self, panels: Sequence[Panel], line: Sequence[Axes], xlabel: str, ylabel: str) -> None:
         for i, (panel, axis) in enumerate(zip(panels, line, strict=False)):
-            for name, (x, y) in panel.curves.items():
+            # The first is the widest: where curves lie on one another, all are seen.
+            widths = np.linspace(3.0, 1.2, len(panel.curves)) if len(panel.curves) > 2 else [1.5] * len(panel.curves)
+            for width, (name, (x, y)) in zip(widths, panel.curves.items(), strict=True):
                 style = self._styles[name]
-                axis.plot(x, y, linewidth=1.5, color=style.color, linestyle=style.linestyle)
+                axis.plot(x, y, linewidth=width, color=style.color, linestyle=style.linestyle)
             axis.set_title(panel.title, fontsize=10)
             axis.set_xlabel(xlabel)
             axis.set_ylabel(panel.ylabel or (ylabel if i == 0 else ""))

@@ -123,17 +123,19 @@ def draw_clipping(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
         for column, label in (("grad_norm", "norm of the gradient"), ("loss", "MSE of the batch"))
     ]
     panels = Panels(grid, CLIPPING_STYLES, "step of plain gradient descent", share_y=False)
+    explosions = 0
     for axis, panel in zip(panels.axes, [panel for row in grid for panel in row], strict=True):
         axis.set_yscale("log")
-        _mark_ends(axis, panel)
-    panels.save(path, "Exploding gradients, with and without clipping: adding problem (x: no number from there on)")
+        explosions += _mark_ends(axis, panel)
+    explained = " (x: no number from there on)" if explosions else ""
+    panels.save(path, f"Exploding gradients, with and without clipping: adding problem{explained}")
 
 
 def _phases_and_lengths(problem: str, measured: Mapping[str, Curves], quantity: str) -> list[list[Panel]]:
-    """A row for each phase, a column for each T that was trained; for three that were measured if none was."""
+    """A row for each phase, a column for each T that was trained and for three that were measured."""
     trained = {case.T for case in measured["trained"] if case.problem == problem}
     fresh = sorted({case.T for case in measured["initial"] if case.problem == problem})
-    lengths = sorted(trained) or fresh[:: max(1, len(fresh) // 2)]
+    lengths = sorted(trained.union(fresh[:: max(1, len(fresh) // 2)]))
     return [
         [Panel(f"T = {T}, {PHASE_TITLES[phase]}", _of(curves, problem, T, quantity)) for T in lengths]
         for phase, curves in measured.items()
@@ -164,13 +166,14 @@ def _descents(rows: Sequence[Mapping[str, str]], variant: str, column: str) -> d
     return dict(curves)
 
 
-def _mark_ends(axis: Axes, panel: Panel) -> None:
-    """A cross where a descent ended before the others did."""
+def _mark_ends(axis: Axes, panel: Panel) -> int:
+    """A cross where a descent ended before the others did; returns how many did."""
     last = max(max(steps) for steps, _ in panel.curves.values())
-    for name, (steps, values) in panel.curves.items():
-        if steps[-1] < last:
-            known = [(step, value) for step, value in zip(steps, values, strict=True) if math.isfinite(value)]
-            axis.plot(*known[-1], marker="x", markersize=9, markeredgewidth=2, color=CLIPPING_STYLES[name].color)
+    ended = [name for name, (steps, _) in panel.curves.items() if steps[-1] < last]
+    for name in ended:
+        known = [point for point in zip(*panel.curves[name], strict=True) if math.isfinite(point[1])]
+        axis.plot(*known[-1], marker="x", markersize=9, markeredgewidth=2, color=CLIPPING_STYLES[name].color)
+    return len(ended)
 
 
 def _scale_gradients(axes: Sequence[Axes]) -> None:

@@ -54,6 +54,7 @@ class EngineLoop:
 
     def __init__(self, path: Path, texts: Sequence[Text]) -> None:
         runtime = Runtime(read_bundle(path))
+        runtime.open_all()
         runtime.warm_up()
         self._runtime = runtime
         self._initial = RowLayout(runtime.bundle.manifest.state).initial

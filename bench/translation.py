@@ -51,6 +51,7 @@ class TranslationLoop:
 
     def __init__(self, path: Path, beams: int, in_flight: int) -> None:
         self._runtime = Runtime(read_bundle(path))
+        self._runtime.open_all()
         self._runtime.warm_up()
         self._beams = beams
         self._in_flight = in_flight

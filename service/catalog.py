@@ -87,6 +87,8 @@ class Catalog(Mapping[str, ServedModel[Any]]):
             on_device = DeviceRuntime(bundle, cuda(), sizes, self._device_cache_bytes)
             return on_device, DeviceForm(on_device)
         runtime = Runtime(bundle)
+        if self._settings.open_rungs == "all":
+            runtime.open_all()
         runtime.warm_up()
         return runtime, BatchForm(bundle)
 

@@ -27,7 +27,10 @@ class Rung:
 
 
 class Runtime:
-    """Every rung of every stage of a bundle.
+    """The rungs of a bundle: the shortest of each stage are open, the others are opened when they are first run.
+
+    An open rung holds its weights once more, unpacked and packed for its products, so those that nobody asks for would
+    take most of the memory and of the time to start.
 
     Raises:
         BundleGraphMismatch: A graph is not what the manifest says.
@@ -35,23 +38,37 @@ class Runtime:
 
     def __init__(self, bundle: Bundle, providers: Sequence[Provider] = (CPU_PROVIDER,)) -> None:
         self.bundle = bundle
-        self._rungs: dict[tuple[str, int], Rung] = {
-            (stage.name, size): Rung(
-                open_graph(bundle, stage, size, providers), graph_inputs(bundle, stage), graph_outputs(bundle, stage)
-            )
-            for stage in bundle.manifest.stages
-            for size in stage.rungs
-        }
+        self._providers = providers
+        self._stages = {stage.name: stage for stage in bundle.manifest.stages}
+        self._rungs: dict[tuple[str, int], Rung] = {}
+        for stage in bundle.manifest.stages:
+            self._open(stage.name, min(stage.rungs))
+
+    def open_all(self) -> None:
+        """Open every rung."""
+        for stage in self.bundle.manifest.stages:
+            for size in stage.rungs:
+                self._rung(stage.name, size)
 
     def run(self, stage: str, size: int, feeds: Mapping[str, Array], names: Sequence[str]) -> list[Array]:
         """Run one rung on a batch: tensors with their batch axis in, those that are named out."""
-        results: list[Array] = self._rungs[stage, size].session.run(names, feeds)
+        results: list[Array] = self._rung(stage, size).session.run(names, feeds)
         return results
 
     def warm_up(self) -> None:
-        """Run every rung once on zeros, so that the first request finds all memory allocated and weights packed."""
+        """Run every open rung once on zeros, so that the first request finds memory allocated and weights packed."""
         for (stage, size), rung in self._rungs.items():
             self.run(stage, size, _zeros(rung.inputs, size), [output.name for output in rung.outputs])
+
+    def _rung(self, stage: str, size: int) -> Rung:
+        return self._rungs.get((stage, size)) or self._open(stage, size)
+
+    def _open(self, name: str, size: int) -> Rung:
+        stage = self._stages[name]
+        session = open_graph(self.bundle, stage, size, self._providers)
+        rung = Rung(session, graph_inputs(self.bundle, stage), graph_outputs(self.bundle, stage))
+        self._rungs[name, size] = rung
+        return rung
 
 
 def available_providers(provider: str) -> tuple[str, ...]:

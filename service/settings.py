@@ -93,6 +93,7 @@ class EngineSettings(_Settings):
     max_batch_rows: int = Field(64, ge=1, le=1024)
     max_queue_rows: int = Field(4096, ge=1)
     max_wait_seconds: float = Field(0.0, ge=0, le=1)
+    open_rungs: Literal["needed", "all"] = "needed"
 
 
 class SessionSettings(_Settings):

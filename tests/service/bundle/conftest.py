@@ -1,4 +1,4 @@
-"""A real bundle of one rung: `total_next = total + x`, T = 1."""
+"""A real bundle of one rung, T = 1, that sums up what it reads."""
 
 import json
 from pathlib import Path
@@ -37,15 +37,27 @@ def write_manifest(directory: Path, **changes: object) -> None:
     (directory / "manifest.json").write_text(json.dumps({**MANIFEST, "files": files, **changes}))
 
 
+def running_sum(size: int) -> onnx.ModelProto:
+    """The rung of a size: `total_next = total + x_1 + .. + x_T`."""
+    inputs = [helper.make_tensor_value_info(*tensor) for tensor in (_tensor("x", size), _tensor("total", 1))]
+    nodes = [
+        helper.make_node("ReduceSum", ["x", "axes"], ["sum"]),
+        helper.make_node("Add", ["sum", "total"], ["total_next"]),
+    ]
+    axes = helper.make_tensor("axes", TensorProto.INT64, [1], [1])
+    outputs = [helper.make_tensor_value_info(*_tensor("total_next", 1))]
+    graph = helper.make_graph(nodes, "sum", inputs, outputs, [axes])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+
+
+def _tensor(name: str, size: int) -> tuple[str, int, list[str | int]]:
+    return name, TensorProto.FLOAT, ["N", size]
+
+
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
     """The bundle's directory."""
-    tensors = {name: helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", 1]) for name in ("x", "total")}
-    total_next = helper.make_tensor_value_info("total_next", TensorProto.FLOAT, ["N", 1])
-    node = helper.make_node("Add", ["x", "total"], ["total_next"])
-    graph = helper.make_graph([node], "sum", list(tensors.values()), [total_next])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    onnx.save(model, tmp_path / "encode-1.onnx")
+    onnx.save(running_sum(1), tmp_path / "encode-1.onnx")
     (tmp_path / "tokenizer.json").write_text("{}")
     write_manifest(tmp_path)
     return tmp_path

@@ -1,16 +1,20 @@
 """Graphs against their manifest."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
+import onnxruntime as ort
 import pytest
 
+from service import runtime as runtime_module
 from service.bundle.errors import BundleGraphMismatch
-from service.bundle.graph import open_graph
-from service.bundle.manifest import read_bundle
+from service.bundle.graph import Provider, open_graph
+from service.bundle.manifest import Bundle, Stage, read_bundle
 from service.runtime import ProviderMissing, Runtime, available_providers
-from tests.service.bundle.conftest import MANIFEST, write_manifest
+from tests.service.bundle.conftest import MANIFEST, running_sum, write_manifest
 
 STAGE = MANIFEST["stages"][0]
 
@@ -53,6 +57,28 @@ def test_a_runtime_runs_rows(directory: Path) -> None:
     feeds = {"x": np.float32([[0], [1], [2]]), "total": np.float32([[10], [10], [10]])}
     (total_next,) = runtime.run("encode", 1, feeds, ["total_next"])
     assert total_next.tolist() == [[10], [11], [12]]
+
+
+def test_a_rung_is_opened_when_it_is_first_run(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[int] = []
+    open_graph = runtime_module.open_graph
+
+    def watched(bundle: Bundle, stage: Stage, size: int, providers: Sequence[Provider]) -> ort.InferenceSession:
+        opened.append(size)
+        return open_graph(bundle, stage, size, providers)
+
+    monkeypatch.setattr(runtime_module, "open_graph", watched)
+    onnx.save(running_sum(2), directory / "encode-2.onnx")
+    write_manifest(directory, stages=[{**MANIFEST["stages"][0], "rungs": {1: "encode-1.onnx", 2: "encode-2.onnx"}}])
+    runtime = Runtime(read_bundle(directory))
+    runtime.warm_up()
+    assert opened == [1]
+    feeds = {"x": np.float32([[1, 2]]), "total": np.float32([[10]])}
+    for _ in range(2):
+        assert runtime.run("encode", 2, feeds, ["total_next"])[0].tolist() == [[13]]
+    assert opened == [1, 2]
+    runtime.open_all()
+    assert opened == [1, 2]
 
 
 def test_a_provider_that_is_not_installed_is_an_error_that_says_how_to_get_it() -> None:

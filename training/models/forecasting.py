@@ -83,7 +83,7 @@ class ForecastingModel(nn.Module):
         self.channels, self.interval = channels, interval
         for name in ("centers", "units"):
             self.register_buffer(name, torch.zeros(len(channels), dtype=torch.float64))
-        # Readings to come differ more from the past than training rows from each other: bands are this much wider.
+        # Readings to come differ otherwise from the past than training rows from each other: bands are this much wider.
         self.register_buffer("widening", torch.ones(()))
         self.rhythm, self.max_segments = settings.rhythm, settings.max_segments
         D, H, Q, S = settings.embedding_size, settings.hidden_size, len(QUANTILE_LEVELS), settings.segment

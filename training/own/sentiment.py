@@ -44,5 +44,5 @@ def choose(options: argparse.Namespace) -> dict[str, Any]:
             "labels": found.labels,
         },
         "rows": 16 if is_small else 64,
-        "loop": {"epochs": 20 if is_small else 8, "patience": 5},
+        "loop": {"epochs": 20 if is_small else 8, "patience": 5, "ema_decay": 0.97 if is_small else 0.998},
     }

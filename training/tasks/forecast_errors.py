@@ -149,7 +149,7 @@ def own_unit_figures(
 
 
 def widening(errors: Iterable[Errors], coverage: float) -> float:
-    """By how much bands must be wider so that those of 80 % cover this share of the readings, each errors' alike."""
+    """By how much bands must be wider, or narrower, so that those of 80 % cover this share, of each errors alike."""
     shares = np.linspace(0, 1, 1001)
     reach = [np.quantile(torch.cat(each.reach).cpu().numpy(), shares) for each in errors]
     return float(np.quantile(np.concatenate(reach), coverage))

@@ -9,7 +9,7 @@ from training.__main__ import main
 from training.data import ewt
 from training.data.ewt import Sentence, Word
 from training.models.tagging import TaggingModelSettings
-from training.settings import SettingsError, validate
+from training.settings import CONFIGS, SettingsError, load, validate
 from training.tasks.tagged_sentences import IGNORED, spell
 from training.tasks.tagging import TaggingTask
 from training.tasks.word_tagging import TaggingSettings
@@ -123,6 +123,12 @@ def test_trained_tagger_knows_words_that_it_has_seen(tmp_path: Path, bidirection
     figures = checkpoint.load(tmp_path / "best").figures["dev"]
     assert figures["accuracy"] == figures["raw_text_upos_f1"] >= 0.8  # 0.33 where all are taken for nouns
     assert (tmp_path / "best" / "confusion_dev.png").is_file()
+
+
+@pytest.mark.parametrize("file", sorted(CONFIGS.glob("tagging-*.toml")), ids=lambda file: file.stem)
+def test_settings_files_over_the_taggers_can_be_used(file: Path) -> None:
+    own = load(TaggingSettings, "tagging")
+    assert load(TaggingSettings, "tagging", file) != own
 
 
 def test_several_processes_are_refused() -> None:

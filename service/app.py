@@ -16,22 +16,13 @@ from service.api.log import leave_out_client_errors
 from service.api.openapi import merged
 from service.api.plain import PlainFirst
 from service.api.problem import answers_problems
-from service.forms import (
-    CaptionAnswer,
-    CaptionRequest,
-    ComposeAnswer,
-    ComposeRequest,
-    ForecastAnswer,
-    ForecastRequest,
-    GenerateAnswer,
-    GenerateRequest,
-    SentimentAnswer,
-    SentimentRequest,
-    TagAnswer,
-    TagRequest,
-    TranslateAnswer,
-    TranslateRequest,
-)
+from service.forms.caption import CaptionAnswer, CaptionRequest
+from service.forms.forecasting import ForecastAnswer, ForecastRequest
+from service.forms.generation import GenerateAnswer, GenerateRequest
+from service.forms.music import ComposeAnswer, ComposeRequest
+from service.forms.sentiment import SentimentAnswer, SentimentRequest
+from service.forms.tagging import TagAnswer, TagRequest
+from service.forms.translation import TranslateAnswer, TranslateRequest
 from service.seats import can_wait_for_seats
 from service.settings import ServerSettings
 from service.starts import READY, failures_told, tell, watch_starts

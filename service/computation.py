@@ -8,7 +8,7 @@ import orjson
 from service.bundle.manifest import ITEM_STAGE
 from service.digest import inputs_digest, tensors_digest
 from service.errors import InvalidInput, NotStreamable
-from service.forms import Form
+from service.forms.form import Form
 from service.job import RowJob
 from service.sampling import derived_seed
 from service.state import Array, SequenceState

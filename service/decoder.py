@@ -9,7 +9,7 @@ import numpy as np
 from service.bundle.manifest import Bundle
 from service.engine import Engine
 from service.errors import InvalidInput
-from service.forms import Chance
+from service.forms.chance import Chance
 from service.sampling import uniforms
 from service.state import SequenceState
 

@@ -28,7 +28,7 @@ from service.errors import (
     StoreFull,
     StoreUnavailable,
 )
-from service.forms import SessionPage, SessionRequest, SessionView
+from service.forms.sessions import SessionPage, SessionRequest, SessionView
 from service.graveyard import Graveyard, checkpoint_name
 from service.ids import keyed_session_id, new_session_id
 from service.metrics import Metrics

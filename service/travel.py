@@ -24,7 +24,7 @@ from service.errors import (
     TooManyCheckpoints,
     VersionUnknown,
 )
-from service.forms import ForkRequest, MigrateRequest, RollbackRequest, SessionView
+from service.forms.sessions import ForkRequest, MigrateRequest, RollbackRequest, SessionView
 from service.graveyard import checkpoint_id, checkpoint_name
 from service.ids import ID_BYTES
 from service.replay import inherited, kept_steps

@@ -18,7 +18,8 @@ from pydantic import Field
 from service.api.body import parsed
 from service.api.items import refused_item
 from service.errors import InvalidInput, Malformed
-from service.forms import MAX_ITEMS, Form, StepNumber
+from service.forms.form import Form
+from service.forms.steps import MAX_ITEMS, StepNumber
 from service.state import Array
 from service.turn import Ask, Returns, Turn
 

@@ -15,24 +15,14 @@ from service.api.problem import failure, problem_of
 from service.catalog import Catalog
 from service.deadline import deadline
 from service.errors import InvalidInput, Location, ModelUnknown, ServiceError
-from service.forms import (
-    CaptionAnswer,
-    CaptionRequest,
-    ComposeAnswer,
-    ComposeRequest,
-    ForecastAnswer,
-    ForecastRequest,
-    GenerateAnswer,
-    GenerateRequest,
-    PlayedNote,
-    Question,
-    SentimentAnswer,
-    SentimentRequest,
-    TagAnswer,
-    TagRequest,
-    TranslateAnswer,
-    TranslateRequest,
-)
+from service.forms.caption import CaptionAnswer, CaptionRequest
+from service.forms.forecasting import ForecastAnswer, ForecastRequest
+from service.forms.form import Question
+from service.forms.generation import GenerateAnswer, GenerateRequest
+from service.forms.music import ComposeAnswer, ComposeRequest, PlayedNote
+from service.forms.sentiment import SentimentAnswer, SentimentRequest
+from service.forms.tagging import TagAnswer, TagRequest
+from service.forms.translation import TranslateAnswer, TranslateRequest
 from service.metrics import Metrics
 from service.midi import midi_file
 from service.music import frames_of, note_events

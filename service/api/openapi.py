@@ -11,19 +11,16 @@ from pydantic.json_schema import models_json_schema
 from service.api.body import BLOB
 from service.api.inference import MIDI
 from service.api.sessions import MAX_PAGE
-from service.forms import (
+from service.forms.repository import LoadRequest
+from service.forms.sessions import (
     ForkRequest,
-    ItemAnswers,
-    LoadRequest,
     MigrateRequest,
     RollbackRequest,
     SessionPage,
     SessionRequest,
     SessionView,
-    StepAnswer,
-    StepItems,
-    StepRequest,
 )
+from service.forms.steps import ItemAnswers, StepAnswer, StepItems, StepRequest
 
 DESCRIPTION = (
     "Recurrent networks with sessions: sentiment, generation, forecasting; translation without. "

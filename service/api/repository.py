@@ -14,7 +14,7 @@ from service.api.body import read_form
 from service.api.problem import answers_problems
 from service.catalog import Catalog
 from service.errors import Forbidden
-from service.forms import LoadRequest
+from service.forms.repository import LoadRequest
 from service.reload import Reloader
 
 

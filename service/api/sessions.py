@@ -11,7 +11,14 @@ from service.api.auth import owner_of
 from service.api.body import BLOB, IMPORT, read_form
 from service.api.problem import answers_problems
 from service.errors import InvalidInput
-from service.forms import CheckpointRequest, ForkRequest, MigrateRequest, RollbackRequest, SessionRequest, SessionView
+from service.forms.sessions import (
+    CheckpointRequest,
+    ForkRequest,
+    MigrateRequest,
+    RollbackRequest,
+    SessionRequest,
+    SessionView,
+)
 from service.sessions import Sessions
 from service.tasks.task import validated
 from service.travel import Travel

@@ -12,7 +12,7 @@ from service.api.events import stream_step
 from service.api.items import item_json
 from service.api.wire import JSON, OCTETS, header, media_type, read_body, respond, unless_gone
 from service.errors import MediaTypeUnknown
-from service.forms import StepItems, StepRequest
+from service.forms.steps import StepItems, StepRequest
 from service.steps import Steps
 from service.turn import Ask, Turn
 

@@ -22,7 +22,7 @@ from service.api.items import item_json, refusal
 from service.api.problem import problem_of
 from service.api.steps import ask_of
 from service.errors import Malformed, ServiceError, TooLarge
-from service.forms import StreamItem
+from service.forms.steps import StreamItem
 from service.metrics import RequestTally
 from service.steps import Steps
 from service.turn import Turn

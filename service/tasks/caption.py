@@ -12,7 +12,8 @@ from service.bundle.manifest import Bundle, CaptionTask
 from service.decoder import DECODE_NEEDS, Decoder
 from service.engine import Engine
 from service.errors import InvalidInput
-from service.forms import CaptionAnswer, CaptionRequest, Form
+from service.forms.caption import CaptionAnswer, CaptionRequest
+from service.forms.form import Form
 from service.image import NoImage, Pixels, read_image
 from service.state import SequenceState
 from service.tasks.whole import WholeInputModel

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from service.bundle.manifest import Bundle, ForecastingTask, KnownChannel
 from service.engine import Engine
 from service.errors import InvalidInput, Location
-from service.forms import MAX_READING, ChannelForecast, ForecastAnswer, Form, ReadingsAnswer, ReadingsStep, SegmentsStep
+from service.forms.forecasting import ChannelForecast, ForecastAnswer, ReadingsAnswer, ReadingsStep, SegmentsStep
+from service.forms.form import MAX_READING, Form
 from service.quantiles import interpolate_quantiles
 from service.state import Array, Inputs, SequenceState
 from service.tasks.task import Items, ServedModel, validated

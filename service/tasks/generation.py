@@ -8,7 +8,7 @@ import numpy as np
 from service.bundle.manifest import Bundle, GenerationTask
 from service.engine import Engine
 from service.errors import InvalidInput, Location
-from service.forms import CharacterStep, Continuation, NextCharacters, Sampling, Usage
+from service.forms.generation import CharacterStep, Continuation, NextCharacters, Sampling, Usage
 from service.softmax import softmax
 from service.state import SequenceState
 from service.stops import StopFinder

@@ -14,7 +14,9 @@ from service.bundle.manifest import Bundle
 from service.decoder import DECODE_NEEDS, Decoder, Ending
 from service.engine import Engine
 from service.errors import InvalidInput
-from service.forms import Chance, Form, IdsStep
+from service.forms.chance import Chance
+from service.forms.form import Form
+from service.forms.steps import IdsStep
 from service.softmax import log_softmax
 from service.state import Array, SequenceState
 from service.tasks.task import Items, Piece, ServedModel, check_ids, read_ids

@@ -8,7 +8,7 @@ import numpy as np
 from service.bundle.manifest import Bundle, MusicTask
 from service.engine import Engine
 from service.errors import InvalidInput, Location
-from service.forms import Composing, Composition, MusicStep, NextNotes
+from service.forms.music import Composing, Composition, MusicStep, NextNotes
 from service.music import Frame, FrameCollector, FrameTokens, frames_of
 from service.softmax import softmax
 from service.state import SequenceState

@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 from service.bundle.manifest import Bundle, SentimentTask
 from service.engine import Engine
 from service.errors import InvalidInput, Location, NotStreamable
-from service.forms import Form, IdsStep, Sentiment, SentimentAnswer, TextStep
+from service.forms.form import Form
+from service.forms.sentiment import Sentiment, SentimentAnswer, TextStep
+from service.forms.steps import IdsStep
 from service.softmax import softmax
 from service.state import Array, Inputs, SequenceState
 from service.tasks.directions import FEATURES, read_both_ways

@@ -8,7 +8,9 @@ import numpy as np
 from service.bundle.manifest import ITEM_STAGE, Bundle, TaggingTask
 from service.engine import Engine
 from service.errors import InvalidInput, Location, NotStreamable
-from service.forms import Form, IdsStep, TagAnswer, Tagged, TaggedEntity, TaggedToken, TagStep, TagStepAnswer
+from service.forms.form import Form
+from service.forms.steps import IdsStep
+from service.forms.tagging import TagAnswer, Tagged, TaggedEntity, TaggedToken, TagStep, TagStepAnswer
 from service.softmax import softmax
 from service.state import Array, Inputs, SequenceState
 from service.tasks.directions import FEATURES, read_both_ways

@@ -11,7 +11,8 @@ from service.bundle.errors import BundleGraphMismatch
 from service.bundle.manifest import ITEM_STAGE, Bundle, Part
 from service.engine import Engine
 from service.errors import InvalidInput
-from service.forms import Form, IdsStep
+from service.forms.form import Form
+from service.forms.steps import IdsStep
 from service.state import Array, RowLayout, SequenceState
 
 Inputs = TypeVar("Inputs", bound=Form)

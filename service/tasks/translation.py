@@ -11,7 +11,8 @@ from service.bundle.errors import BundleGraphMismatch
 from service.bundle.manifest import Bundle, TranslationTask
 from service.engine import Engine
 from service.errors import InvalidInput, Location
-from service.forms import AttentionMap, Form, TranslateAnswer, TranslatedText, TranslateRequest
+from service.forms.form import Form
+from service.forms.translation import AttentionMap, TranslateAnswer, TranslatedText, TranslateRequest
 from service.ladder import covering_rung
 from service.state import Inputs
 from service.tasks.directions import FEATURES, read_both_ways

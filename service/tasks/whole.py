@@ -3,7 +3,7 @@
 from typing import Any, ClassVar
 
 from service.errors import NotStreamable
-from service.forms import Form
+from service.forms.form import Form
 from service.state import Array, SequenceState
 from service.tasks.task import Items, ServedModel
 

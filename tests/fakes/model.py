@@ -8,7 +8,9 @@ import numpy as np
 
 from service.bundle.manifest import Bundle
 from service.engine import Engine
-from service.forms import Form, IdsStep, TextStep
+from service.forms.form import Form
+from service.forms.sentiment import TextStep
+from service.forms.steps import IdsStep
 from service.state import Array, SequenceState
 from service.tasks.task import Items, ServedModel, check_ids, read_ids
 from tests.fakes.graphs import total_of

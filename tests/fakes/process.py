@@ -10,7 +10,7 @@ import orjson
 
 from service.catalog import Catalog
 from service.engine import Engine
-from service.forms import SessionRequest
+from service.forms.sessions import SessionRequest
 from service.graveyard import Graveyard
 from service.metrics import Metrics
 from service.sessions import Sessions

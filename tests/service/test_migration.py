@@ -14,7 +14,7 @@ from service.errors import (
     StepConflict,
     VersionUnknown,
 )
-from service.forms import ForkRequest, MigrateRequest, RollbackRequest
+from service.forms.sessions import ForkRequest, MigrateRequest, RollbackRequest
 from service.stores.packing import pack
 from service.turn import Answer
 from tests.fakes.process import EXPORT_KEY, Clock, Process, outputs

@@ -16,7 +16,7 @@ from service.errors import (
     StoreFull,
     StoreUnavailable,
 )
-from service.forms import SessionRequest
+from service.forms.sessions import SessionRequest
 from tests.fakes.process import NEW, Clock, Process, settle, two_processes
 from tests.fakes.stores import FaultyStore
 

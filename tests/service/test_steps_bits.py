@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from service.body import encode
 from service.catalog import Catalog
 from service.engine import Engine
-from service.forms import SessionRequest
+from service.forms.sessions import SessionRequest
 from service.graveyard import Graveyard
 from service.metrics import Metrics
 from service.runtime import Runtime

@@ -3,7 +3,7 @@
 import pytest
 
 from service.errors import NumericsChanged
-from service.forms import ForkRequest, RollbackRequest
+from service.forms.sessions import ForkRequest, RollbackRequest
 from service.turn import Ask
 from tests.fakes.process import Clock, Process, outputs
 from tests.fakes.stores import FaultyStore

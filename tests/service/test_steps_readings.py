@@ -10,7 +10,7 @@ import pytest
 from service.bundle.manifest import read_bundle
 from service.engine import Engine
 from service.errors import InvalidInput
-from service.forms import SessionRequest
+from service.forms.sessions import SessionRequest
 from service.runtime import Runtime
 from service.tasks.forecasting import ForecastingModel
 from service.turn import Answer, Ask

@@ -14,7 +14,7 @@ from service.errors import (
     TooManyCheckpoints,
     VersionUnknown,
 )
-from service.forms import ForkRequest, MigrateRequest, RollbackRequest
+from service.forms.sessions import ForkRequest, MigrateRequest, RollbackRequest
 from service.stores.base import CHECKPOINT
 from service.turn import Answer
 from tests.fakes.process import Process, outputs, two_processes, until

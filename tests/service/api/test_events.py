@@ -8,7 +8,7 @@ import pytest
 
 from service.api.events import event
 from service.engine import Engine
-from service.forms import SessionRequest
+from service.forms.sessions import SessionRequest
 from service.runtime import Runtime
 from service.state import Array
 from service.tasks.generation import GenerationModel

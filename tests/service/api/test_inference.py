@@ -12,7 +12,8 @@ from service.api.inference import Inference
 from service.bundle.manifest import Bundle, read_bundle
 from service.catalog import Catalog
 from service.errors import ModelUnknown
-from service.forms import GenerateRequest, SentimentRequest
+from service.forms.generation import GenerateRequest
+from service.forms.sentiment import SentimentRequest
 from service.metrics import Metrics
 from service.settings import BundleSettings, EngineSettings
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from service.engine import Engine
 from service.errors import InvalidInput, NotStreamable
-from service.forms import CaptionRequest
+from service.forms.caption import CaptionRequest
 from service.tasks.caption import CaptionModel
 from tests.fakes.graphs import RecordingObserver
 from tests.fakes.script import DECODE, STATE, ScriptGraphs

@@ -7,7 +7,7 @@ import pytest
 
 from service.engine import Engine
 from service.errors import InvalidInput
-from service.forms import Composing, MusicStep
+from service.forms.music import Composing, MusicStep
 from service.state import SequenceState
 from service.tasks.music import MusicModel
 from service.tasks.task import Piece

@@ -16,7 +16,7 @@ from service.bundle.manifest import Bundle, Manifest
 from service.catalog import Catalog
 from service.engine import Engine
 from service.errors import InvalidInput, NotStreamable
-from service.forms import TagRequest, TagStep
+from service.forms.tagging import TagRequest, TagStep
 from service.metrics import Metrics
 from service.settings import BundleSettings, EngineSettings
 from service.state import Array, SequenceState

@@ -1,0 +1,4 @@
+"""What clients send and are answered: the forms of every surface, with their limits.
+
+Forms hold no times and nothing else that differs between two runs on the same input.
+"""

@@ -1,0 +1,36 @@
+"""Images to describe, and what is answered."""
+
+from typing import Annotated
+
+from pydantic import Field, FiniteFloat
+
+from service.forms.chance import Chance
+from service.forms.form import MAX_READING, Form, OneOrMany, Question
+
+MAX_PIXELS = 64  # of a row or a column
+MAX_IMAGE_CHARACTERS = 2**20
+Pixel = Annotated[FiniteFloat, Field(ge=0, le=MAX_READING)]
+Pixels = Annotated[
+    list[Annotated[list[Pixel], Field(min_length=1, max_length=MAX_PIXELS)]],
+    Field(min_length=1, max_length=MAX_PIXELS),
+]
+EncodedImage = Annotated[str, Field(min_length=1, max_length=MAX_IMAGE_CHARACTERS)]
+
+
+class CaptionRequest(Chance, Question):
+    """An image to describe."""
+
+    image: OneOrMany[EncodedImage, Pixels] = Field(
+        description="A PNG or JPEG file in base64, or rows of pixels from 0 (paper) to the largest of the model (ink)"
+    )
+    temperature: float = Field(0.0, ge=0, le=10, description="0 always takes the most probable word")
+
+
+class CaptionAnswer(Form):
+    """A sentence, and the pixels that it describes; `seed` gives it again where words are drawn."""
+
+    caption: str
+    words: list[str]
+    pixels: list[list[float]]
+    seed: int
+    bundle: str

@@ -1,0 +1,16 @@
+"""How to draw from what a model expects."""
+
+from pydantic import Field
+
+from service.forms.form import Form
+
+MAX_TOKENS = 4096
+
+
+class Chance(Form):
+    """How tokens are drawn: characters, notes or words."""
+
+    temperature: float = Field(0.8, ge=0, le=10, description="0 always takes the most probable token")
+    top_k: int | None = Field(None, ge=1, le=2**31 - 1, description="Sample among the k most probable tokens")
+    top_p: float = Field(1.0, gt=0, le=1, description="Sample among the most probable tokens of this total mass")
+    seed: int | None = Field(None, ge=0, lt=2**63, description="Same seed, same answer; left out, one is drawn")

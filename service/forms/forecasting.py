@@ -1,0 +1,62 @@
+"""Readings to forecast, and what is answered."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from service.forms.form import Form, Question, Reading
+
+MAX_READINGS = 100_000
+MAX_CHANNELS = 512
+Series = Annotated[
+    dict[
+        Annotated[str, Field(min_length=1, max_length=200)],
+        Annotated[list[Reading], Field(min_length=1, max_length=MAX_READINGS)],
+    ],
+    Field(min_length=1, max_length=MAX_CHANNELS),
+]
+Quantile = Annotated[float, Field(gt=0, lt=1)]
+Horizon = Annotated[int, Field(ge=1, le=2**31 - 1)]
+
+
+class ForecastRequest(Question):
+    """Readings of one or more channels at equal steps of time, the latest last."""
+
+    series: Series = Field(examples=[{"OT": [30.5, 27.8, 27.8, 25.0]}])
+    horizon: Horizon = 24
+    quantiles: list[Quantile] = Field(default_factory=lambda: [0.1, 0.5, 0.9], max_length=32)
+
+
+class ChannelForecast(Form):
+    """What a channel is expected to read, step by step after its latest reading."""
+
+    mean: list[float]
+    quantiles: dict[str, list[float]]
+
+
+class ForecastAnswer(Form):
+    """A forecast for each channel."""
+
+    forecast: dict[str, ChannelForecast]
+    bundle: str
+
+
+class ReadingsStep(Form):
+    """Readings as they come, or how far to forecast from the latest, or both."""
+
+    values: Series | None = None
+    horizon: Horizon | None = None
+    quantiles: list[Quantile] = Field(default_factory=lambda: [0.1, 0.5, 0.9], max_length=32)
+
+
+class SegmentsStep(Form):
+    """Whole segments of the readings of one channel."""
+
+    x: Annotated[list[list[Reading]], Field(min_length=1, max_length=MAX_READINGS)]
+
+
+class ReadingsAnswer(Form):
+    """Readings seen in all; the forecast where one was asked for."""
+
+    readings: int
+    forecast: dict[str, ChannelForecast] | None = None

@@ -1,0 +1,39 @@
+"""What all forms have in common, and the limits of texts."""
+
+from typing import Annotated, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, FiniteFloat, Tag
+
+MAX_TEXT_CHARACTERS = 65_536
+MAX_TEXTS = 256
+MAX_CHARACTERS_TOGETHER = 2**19
+MAX_READING = 1e12
+
+One = TypeVar("One")
+Many = TypeVar("Many")
+# Told apart by what was sent, so that an error speaks of that form only.
+OneOrMany = Annotated[
+    Annotated[One, Tag("one")] | Annotated[Many, Tag("list")],
+    Discriminator(lambda value: "list" if isinstance(value, list) else "one"),
+]
+Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT_CHARACTERS)]
+Reading = Annotated[FiniteFloat, Field(ge=-MAX_READING, le=MAX_READING)]
+
+
+class Form(BaseModel):
+    """Immutable; an unknown key or a value of another type is an error, since a slip must not be ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Question(Form):
+    """What is asked without a session."""
+
+    model: str | None = Field(None, description="Which bundle answers; left out, the one that answers best")
+
+
+def checked_together(text: str | list[str]) -> str | list[str]:
+    """Texts of a request, which may not be too many characters together; ValueError."""
+    if isinstance(text, list) and sum(map(len, text)) > MAX_CHARACTERS_TOGETHER:
+        raise ValueError(f"the texts together have more than {MAX_CHARACTERS_TOGETHER} characters")
+    return text

@@ -1,0 +1,101 @@
+"""Music to compose, and what is answered."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Discriminator, Field, Tag, model_validator
+
+from service.forms.chance import Chance
+from service.forms.form import Form, Question
+from service.midi import MAX_TEMPO, MIN_TEMPO
+from service.music import NAME as NOTE_NAME
+from service.music import Articulation, kind_of_notes
+
+MAX_NOTES = 88  # of a chord
+MAX_FRAMES = 1024
+MAX_BARS = 128
+DEFAULT_BARS = 8
+NoteName = Annotated[str, Field(pattern=NOTE_NAME)]
+Note = Annotated[int, Field(ge=0, le=127)] | NoteName
+Chord = Annotated[list[Note], Field(max_length=MAX_NOTES)]
+# None is one of the forms: BentoML makes a model's schema twice, which a union around this one does not outlive.
+Notes = Annotated[
+    Annotated[None, Tag("none")]
+    | Annotated[Note, Tag("note")]
+    | Annotated[Chord, Tag("chord")]
+    | Annotated[list[Chord], Field(min_length=1, max_length=MAX_FRAMES), Tag("chords")],
+    Discriminator(lambda value: "none" if value is None else kind_of_notes(value)),
+]
+
+
+class Composing(Chance):
+    """How music goes on."""
+
+    temperature: float = Field(0.9, ge=0, le=10, description="0 always takes the most probable note")
+    top_p: float = Field(0.95, gt=0, le=1, description="Sample among the most probable notes of this total mass")
+    frames: int | None = Field(None, ge=1, le=MAX_FRAMES, description="How many frames to write; default: 8 bars")
+    bars: int | None = Field(None, ge=1, le=MAX_BARS, description="The same in bars of the model's usual length")
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        if self.frames is not None and self.bars is not None:
+            raise ValueError("give one of frames and bars")
+        return self
+
+    def num_frames(self, frames_per_bar: int) -> int:
+        """How many frames are asked for."""
+        return self.frames or (self.bars or DEFAULT_BARS) * frames_per_bar
+
+
+class ComposeRequest(Composing, Question):
+    """What a piece begins with, how it goes on, and how it is played."""
+
+    notes: Notes = Field(
+        None,
+        examples=[["C3", "G3", "E4", "C5"]],
+        description='What it begins with: a note (60 or "C4"), a chord (a list), or several chords (a list of lists)',
+    )
+    tempo: float = Field(90, ge=MIN_TEMPO, le=MAX_TEMPO, description="Quarter notes a minute")
+    articulation: Articulation = Field(
+        "held", description="Whether a pitch that goes on in the next frame is held, or struck again in every frame"
+    )
+    instrument: int = Field(0, ge=0, le=127, description="Program number of General MIDI; 0 is a piano, 19 an organ")
+    format: Literal["json", "midi"] = Field("json", description="midi answers the MIDI file itself")
+
+
+class PlayedNote(Form):
+    """A note; times in quarter notes."""
+
+    pitch: int
+    start: float
+    duration: float
+
+
+class Composition(Form):
+    """Frames that were written: what sounds in each; `seed` gives the same again."""
+
+    frames: list[list[int]]
+    seed: int
+
+
+class ComposeAnswer(Composition):
+    """A whole piece, from its first given note on: frames, notes, and a MIDI file in base64."""
+
+    frames_per_beat: int
+    tempo: float
+    notes: list[PlayedNote]
+    midi: str
+    bundle: str
+
+
+class NextNotes(Form):
+    """What may sound next, or null for the end of the frame; `log_prob` is that of what was fed, in nats."""
+
+    next: list[tuple[int | None, float]]
+    log_prob: float
+
+
+class MusicStep(Form):
+    """Music to read, as in `ComposeRequest`, or how it goes on."""
+
+    notes: Notes = None
+    generate: Composing | None = None

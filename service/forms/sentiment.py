@@ -1,0 +1,45 @@
+"""Texts to judge, and what is answered."""
+
+from typing import Annotated
+
+from pydantic import Field, field_validator
+
+from service.forms.form import MAX_TEXTS, Form, OneOrMany, Question, Text, checked_together
+
+
+class SentimentRequest(Question):
+    """Texts to judge."""
+
+    text: OneOrMany[Text, Annotated[list[Text], Field(min_length=1, max_length=MAX_TEXTS)]] = Field(
+        examples=["A wonderful film."], description=f"One text or up to {MAX_TEXTS}"
+    )
+    trajectory: bool = Field(False, description="Also answer the label's probability after each word")
+
+    @field_validator("text")
+    @classmethod
+    def _not_too_much_together(cls, text: str | list[str]) -> str | list[str]:
+        return checked_together(text)
+
+
+class Sentiment(Form):
+    """The judgement of one text; `score` is the probability of `label`."""
+
+    label: str | None
+    score: float | None
+    probabilities: dict[str, float]
+    trajectory: list[tuple[str, float]] | None = Field(
+        None, description="Each word with the probability of `label` after it", exclude_if=lambda value: value is None
+    )
+
+
+class SentimentAnswer(Form):
+    """One result for each text, in order."""
+
+    results: list[Sentiment]
+    bundle: str
+
+
+class TextStep(Form):
+    """A piece of a text, cut anywhere."""
+
+    text: Text

@@ -1,0 +1,95 @@
+"""Words to tag, and what is answered."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from service.forms.form import MAX_CHARACTERS_TOGETHER, MAX_TEXTS, Form, OneOrMany, Question, Text
+
+MAX_TAGGED_TOKENS = 8192
+MAX_TOKEN_CHARACTERS = 1000
+Token = Annotated[str, Field(min_length=1, max_length=MAX_TOKEN_CHARACTERS, pattern=r"^\S+$")]
+Tokens = Annotated[list[Token], Field(min_length=1, max_length=MAX_TAGGED_TOKENS)]
+
+
+class TagRequest(Question):
+    """Texts whose words are to be tagged, or words that are parted already."""
+
+    text: OneOrMany[Text, Annotated[list[Text], Field(min_length=1, max_length=MAX_TEXTS)]] = Field(
+        default_factory=list,
+        examples=["Ada Lovelace wrote the first program."],
+        description=f"One text or up to {MAX_TEXTS}; they are parted into words",
+    )
+    tokens: Tokens | Annotated[list[Tokens], Field(min_length=1, max_length=MAX_TEXTS)] = Field(
+        default_factory=list, description=f"Instead of `text`: the words of one text, or of up to {MAX_TEXTS}"
+    )
+
+    @model_validator(mode="after")
+    def _one_of_the_two(self) -> Self:
+        if bool(self.text) == bool(self.tokens):
+            raise ValueError("give either text or tokens")
+        together = self.text or self.tokens
+        if isinstance(together, list) and sum(map(_num_characters, together)) > MAX_CHARACTERS_TOGETHER:
+            raise ValueError(f"the texts together have more than {MAX_CHARACTERS_TOGETHER} characters")
+        return self
+
+
+def _num_characters(text: str | list[str]) -> int:
+    return len(text) if isinstance(text, str) else sum(map(len, text))
+
+
+class TaggedToken(Form):
+    """A word with its tag; `start` and `end` are its place in the text, in characters."""
+
+    token: str
+    tag: str
+    probability: float
+    start: int | None = Field(None, exclude_if=lambda value: value is None)
+    end: int | None = Field(None, exclude_if=lambda value: value is None)
+
+
+class TaggedEntity(Form):
+    """An entity of one or more words: `tokens` are its first and the one after its last."""
+
+    kind: str
+    text: str
+    tokens: tuple[int, int]
+    start: int | None = Field(None, exclude_if=lambda value: value is None)
+    end: int | None = Field(None, exclude_if=lambda value: value is None)
+
+
+class Tagged(Form):
+    """The words of one text; entities where the tags mark some."""
+
+    tokens: list[TaggedToken]
+    entities: list[TaggedEntity] | None = Field(None, exclude_if=lambda value: value is None)
+
+
+class TagAnswer(Form):
+    """One result for each text, in order."""
+
+    results: list[Tagged]
+    bundle: str
+
+
+class TagStep(Form):
+    """A piece of a text, cut anywhere, or whole words; `end` says that the last word is whole."""
+
+    text: Text | None = None
+    tokens: Tokens | None = None
+    end: bool = False
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if self.text is not None and self.tokens is not None:
+            raise ValueError("give either text or tokens")
+        if self.text is None and self.tokens is None and not self.end:
+            raise ValueError("give text or tokens, or say that the text ends")
+        return self
+
+
+class TagStepAnswer(Form):
+    """The words that this step has completed, and those of the unfinished end of the text as they stand."""
+
+    tokens: list[TaggedToken]
+    pending: list[TaggedToken]

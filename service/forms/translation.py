@@ -1,0 +1,49 @@
+"""Texts to translate, and what is answered."""
+
+from typing import Annotated
+
+from pydantic import Field, field_validator
+
+from service.forms.form import MAX_TEXTS, Form, OneOrMany, Question, Text, checked_together
+
+
+class TranslateRequest(Question):
+    """English texts to translate."""
+
+    text: OneOrMany[Text, Annotated[list[Text], Field(min_length=1, max_length=MAX_TEXTS)]] = Field(
+        examples=["Two young men are outside near many bushes."], description=f"One text or up to {MAX_TEXTS}"
+    )
+    to: str = Field(examples=["de"], description="Language to translate into, as ISO 639-1 has it")
+    beams: int = Field(5, ge=1, le=64, description="Translations that are compared at every step; 1 is quickest")
+    attention: bool = Field(False, description="Also answer where each piece of the translation looked")
+
+    @field_validator("text")
+    @classmethod
+    def _not_too_much_together(cls, text: str | list[str]) -> str | list[str]:
+        return checked_together(text)
+
+
+class AttentionMap(Form):
+    """Where each piece of a translation looked: `weights[t][s]` is how much of `target[t]` came from `source[s]`.
+
+    Pieces of words joined give the text; "\u2581" is a blank. The end of the translation is a piece of its own.
+    """
+
+    source: list[str]
+    target: list[str]
+    weights: list[list[float]]
+
+
+class TranslatedText(Form):
+    """A translation; `score` is its log-probability, in nats, divided by its length in pieces as the bundle says."""
+
+    text: str
+    score: float
+    attention: AttentionMap | None = Field(None, exclude_if=lambda value: value is None)
+
+
+class TranslateAnswer(Form):
+    """One translation for each text, in order."""
+
+    translations: list[TranslatedText]
+    bundle: str

@@ -143,11 +143,11 @@ def _update_seasons(profile: Profile, segment: Tensor, is_there: Tensor, filled:
     known = torch.cat([segment.unsqueeze(1), running], dim=1)
     now = torch.where(is_there.unsqueeze(1), known, before)
     if P == 1:
-        mean = segment.sum(dim=1, keepdim=True) / filled.clamp(min=1)
+        mean = _sum(segment).unsqueeze(1) / filled.clamp(min=1)
         is_unknown = (profile.seen == 0) & ~is_there
         return torch.where(is_unknown.unsqueeze(1), mean.unsqueeze(2), now)
     num_before = profile.seen * S
-    total = _level(profile.seasons[:, 0]).unsqueeze(1) * num_before + segment.sum(dim=1, keepdim=True)
+    total = _level(profile.seasons[:, 0]).unsqueeze(1) * num_before + _sum(segment).unsqueeze(1)
     mean = total / (num_before + filled).clamp(min=1)
     places = torch.arange(rhythm.season, device=segment.device)
     is_unseen = places < rhythm.season - num_before
@@ -161,7 +161,7 @@ def _update_scale(
 ) -> Tensor:
     """The next scale (N, 1)."""
     level = _level(after.seasons[:, -1]).unsqueeze(1)
-    deviation = torch.where(is_there, (segment - level).abs(), 0.0).sum(dim=1, keepdim=True) / filled.clamp(min=1)
+    deviation = _sum(torch.where(is_there, (segment - level).abs(), 0.0)).unsqueeze(1) / filled.clamp(min=1)
     share = filled.double() / rhythm.segment
     average = share / after.seen.clamp(min=1 / rhythm.segment)
     gain = torch.maximum((1.0 - rhythm.scale_decay) / rhythm.segments_per_season * share, average)
@@ -199,7 +199,17 @@ def _view(before: Profile, after: Profile, segment: Tensor, is_there: Tensor, fi
 
 def _level(seasons: Tensor) -> Tensor:
     # Not Tensor.mean: the exporter names its result "mean", which is the name of an output of the forecast graph.
-    return seasons.sum(dim=-1) / seasons.shape[-1]
+    return _sum(seasons) / seasons.shape[-1]
+
+
+def _sum(values: Tensor) -> Tensor:
+    """Sum over the last axis.
+
+    Rows of an odd number of float64 begin at every second multiple of 8 bytes, and onnxruntime adds those up in another
+    order than the others: a row's sum would depend on its place in the batch. So rows are filled up to a multiple of 4.
+    """
+    missing = -values.shape[-1] % 4
+    return (torch.nn.functional.pad(values, (0, missing)) if missing else values).sum(dim=-1)
 
 
 def _growth(before: Profile, after: Profile) -> Tensor:

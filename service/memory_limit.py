@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 GROUPS = Path("/proc/self/cgroup")
 FILES = Path("/sys/fs/cgroup")
-# What processes have of their own before a request arrives, somewhat less than was measured (docs/log.md, The
-# container), so that nothing is refused that would work. Each rung packs its weights: a multiple of the bundle's bytes.
+# What processes have of their own before a request arrives, somewhat less than was measured (docs/log.md), so that
+# nothing is refused that would work. Open rungs pack their weights: a multiple of a bundle's bytes, by what is opened
+# at the start.
 BYTES_FOR_FIRST_PROCESS = 90 * 2**20
 BYTES_FOR_WORKER = 110 * 2**20
-TIMES_BUNDLE_BYTES = 17
+TIMES_BUNDLE_BYTES = {"needed": 4, "all": 17}
 _NO_LIMIT_BYTES = 2**60
 _MEBIBYTE = 2**20
 
@@ -38,9 +39,10 @@ def num_memory_kills(groups: Path = GROUPS, files: Path = FILES) -> int:
     return int(counts.get("oom_kill", 0))
 
 
-def shortage(limit: int | None, num_workers: int, num_bundle_bytes: int) -> str | None:
+def shortage(limit: int | None, num_workers: int, num_bundle_bytes: int, open_rungs: str = "needed") -> str | None:
     """Why a limit is too small for so many worker processes, spare ones included; None where it is not."""
-    needed = BYTES_FOR_FIRST_PROCESS + num_workers * (BYTES_FOR_WORKER + TIMES_BUNDLE_BYTES * num_bundle_bytes)
+    num_graph_bytes = TIMES_BUNDLE_BYTES[open_rungs] * num_bundle_bytes
+    needed = BYTES_FOR_FIRST_PROCESS + num_workers * (BYTES_FOR_WORKER + num_graph_bytes)
     if limit is None or limit >= needed:
         return None
     return (

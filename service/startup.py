@@ -22,6 +22,7 @@ from service.settings import (
     CONSUMERS,
     PREFIX,
     BundleSettings,
+    EngineSettings,
     KeySettings,
     ServerSettings,
     SessionSettings,
@@ -87,7 +88,8 @@ def check_store_is_kept(sessions: SessionSettings) -> None:
 def check_memory(server: ServerSettings, bundles: Iterable[Bundle]) -> None:
     """Raise CannotStart where a memory limit is less than workers with these bundles need."""
     num_bytes = sum(bundle.file(name).stat().st_size for bundle in bundles for name in bundle.manifest.files)
-    missing = shortage(memory_limit(), server.workers + server.spare_workers, num_bytes)
+    num_workers, open_rungs = server.workers + server.spare_workers, EngineSettings().open_rungs
+    missing = shortage(memory_limit(), num_workers, num_bytes, open_rungs)
     if missing:
         raise CannotStart(missing)
 

@@ -145,11 +145,7 @@ class RedisStore:
         Raises:
             Full: There is none.
         """
-        new = {
-            swap.record.session_id: len(swap.record.body)
-            for swap in swaps
-            if swap.expected_step is None and not swap.record.ended
-        }
+        new = _new_bytes(swaps)
         if new and self._room.is_stale(time.monotonic()):
             await self._learn_counts()
         if self._room.refusal(*_total(new)):
@@ -213,6 +209,15 @@ def _call(script: Script, ids: Sequence[bytes], arguments: Iterable[list[bytes]]
 
 def _step_bytes(swap: Swap) -> bytes:
     return b"" if swap.expected_step is None else STEP.pack(swap.expected_step)
+
+
+def _new_bytes(swaps: Sequence[Swap]) -> dict[str, int]:
+    """Bytes of the bodies of live records that may be new; of several with one id the first is the one that wins."""
+    first: dict[str, Record] = {}
+    for record, expected_step in swaps:
+        if expected_step is None:
+            first.setdefault(record.session_id, record)
+    return {each: len(record.body) for each, record in first.items() if not record.ended}
 
 
 def _total(new: dict[str, int]) -> Count:

@@ -211,6 +211,11 @@ async def test_a_record_that_cannot_be_packed_is_refused_alone(store: Store) -> 
     await create(store, RECORD)
 
 
+async def test_of_one_new_record_twice_the_first_takes_room(store: Store) -> None:
+    twice = [Swap(named(A, body=b""), None), Swap(named(A, body=bytes(MAX_BYTES)), None)]
+    assert await store.swap([*twice, Swap(named(B, body=bytes(MAX_BYTES - 100)), None)]) == [True, False, True]
+
+
 RECORDS = st.builds(
     Record,
     session_id=st.sampled_from([A, B, C, D, f"{A}~one", f"{B}~one", "no id"]),

@@ -14,7 +14,8 @@ from threading import Event, Thread
 from loadtest.mistakes import MISTAKES
 
 LOCUSTFILE = Path(__file__).parents[2] / "loadtest" / "locustfile.py"
-ASKED = ("/sentiment", "/generate", "/forecast", "/translate", "generation", "forecasting", "a mistake")
+A_MISTAKE = "/sentiment (mistake)"
+ASKED = ("/sentiment", "/generate", "/forecast", "/translate", "/compose", "generation", "forecasting", A_MISTAKE)
 MISTAKEN = {mistake.body for mistake in MISTAKES}
 ENOUGH = 3
 
@@ -32,7 +33,7 @@ class Indifferent(ThreadingHTTPServer):
     def count(self, path: str, body: bytes) -> None:
         if path == "/sessions" and body.startswith(b"{"):
             self.num_asked[json.loads(body).get("model")] += 1
-        self.num_asked["a mistake" if body in MISTAKEN else path] += 1
+        self.num_asked[f"{path} (mistake)" if body in MISTAKEN else path] += 1
         if min(self.num_asked[asked] for asked in ASKED) >= ENOUGH:
             self.was_asked_enough.set()
 

@@ -4,7 +4,7 @@ import httpx
 
 from tests.e2e.server import until
 
-FLUSH_SECONDS = 10
+FLUSH_SECONDS = 30
 
 
 def metrics(client: httpx.Client) -> dict[str, float]:

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.e2e
 IDS = np.random.default_rng(8).integers(0, 65, 20).tolist()
 MAX_SESSIONS = 3000
 NO_LIMIT = 10**9
-RECOVERY_SECONDS = 10
+RECOVERY_SECONDS = 30
 
 
 @pytest.fixture

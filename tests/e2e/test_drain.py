@@ -17,13 +17,13 @@ from tests.e2e.test_exactly_once import events
 from tests.e2e.workers import client_of_each
 
 pytestmark = pytest.mark.e2e
-DRAIN_SECONDS = 1.0
+DRAIN_SECONDS = 3.0
 SETTINGS = {
     "UNROLLED_WORKERS": "2",
     "UNROLLED_SPARE_WORKERS": "1",
     "UNROLLED_DRAIN_SECONDS": str(DRAIN_SECONDS),
 }
-READ_SECONDS = 5
+READ_SECONDS = 20
 LONG: Json = {"generate": {"max_tokens": 4096}}
 
 

@@ -14,7 +14,7 @@ from tests.e2e.workers import client_of_each
 
 pytestmark = pytest.mark.e2e
 ROOM = 24
-EXPIRY_SECONDS = 5
+EXPIRY_SECONDS = 20
 ENDED = 'rnn_sessions_ended_total{{reason="{}"}}'.format
 
 

@@ -19,7 +19,7 @@ from tests.e2e.workers import client_of_each
 
 REDIS_SERVER = which("redis-server")
 pytestmark = [pytest.mark.e2e, pytest.mark.skipif(REDIS_SERVER is None, reason="there is no redis-server")]
-RECOVERY_SECONDS = 20
+RECOVERY_SECONDS = 60
 UNAVAILABLE = "urn:unrolled:problem:store-unavailable"
 
 

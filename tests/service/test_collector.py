@@ -25,7 +25,7 @@ async def is_freed(is_idle: bool, monkeypatch: pytest.MonkeyPatch) -> bool:
     assert not gc.isenabled()
     cycle = weakref.ref(Cycle())
     assert cycle() is not None
-    await asyncio.sleep(0.02)
+    await asyncio.sleep(0.2)
     freed = cycle() is None
     collecting.cancel()
     await asyncio.gather(collecting, return_exceptions=True)

@@ -112,7 +112,7 @@ async def test_a_version_becomes_current_where_every_worker_has_it_and_its_load_
     service = Service("1", "2")
     one, other = await service.worker("a"), await service.worker("b")
     loading = asyncio.create_task(one.reloader.load("sum"))
-    await asyncio.sleep(0.02)
+    await asyncio.sleep(0.2)
     assert (one.current, other.current, loading.done()) == ("sum:1", "sum:1", False)
     assert one.catalog.on("sum:2").bundle.version == "2"
     await other.reloader.follow()

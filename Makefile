@@ -9,16 +9,23 @@ ORT ?= cpu
 TORCH_INDEX ?=
 # What to measure, of those that `python -m bench --help` lists; all by default: make bench BENCH=websocket
 BENCH ?=
-# What to train and to export; python -m training budget tells how long each takes.
-TASKS ?= sentiment generation forecasting chorales folk caption
+# What ships, to be trained and exported; python -m training budget tells how long each takes.
+MODELS ?= sentiment sentiment-bidirectional generation generation-mingru forecasting tagging tagging-streaming entities \
+	translation-de translation-fr chorales folk caption
+# What is trained for the sake of comparison only.
+COMPARED ?= forecasting-ettm1 forecasting-exchange forecasting-illness forecasting-m4-hourly
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help setup serve test chaos check fix bench bench-gpu train export image image-test clean
+.PHONY: help setup serve test chaos check fix bench bench-gpu train train-compared export image image-test clean
+
+# A run that was interrupted goes on; one that is finished is only measured again.
+train_each = for name in $(1); do \
+	$(BIN)/python -m training $$name $$(test ! -e runs/$$name/last/resume.ckpt || echo --resume) || exit 1; done
 
 help: ## show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
@@ -66,11 +73,14 @@ bench: $(VENV)/development ## measure what is promised of speed: make bench BENC
 bench-gpu: $(VENV)/development ## measure rows a second by batch on a GPU: make bench-gpu ORT=gpu
 	@$(BIN)/python -m bench.gpu
 
-train: $(VENV)/development ## train shipped models: make train TASKS="chorales folk"
-	@for task in $(TASKS); do $(BIN)/python -m training $$task || exit 1; done
+train: $(VENV)/development ## train shipped models, or go on with them: make train MODELS="chorales folk"
+	@$(call train_each,$(MODELS))
 
-export: $(VENV)/development ## export the best checkpoint of each task to models/
-	@for task in $(TASKS); do $(BIN)/python -m export runs/$$task/best --output models || exit 1; done
+train-compared: $(VENV)/development ## train what serves comparison only
+	@$(call train_each,$(COMPARED))
+
+export: $(VENV)/development ## export the best checkpoint of each shipped model to models/
+	@for name in $(MODELS); do $(BIN)/python -m export runs/$$name/best --name $$name || exit 1; done
 
 image: ## build the container image: docs/container.md
 	@deploy/image.sh

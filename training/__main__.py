@@ -15,6 +15,7 @@ from training.diagnosis import command as diagnose
 from training.loop import TrainingError
 from training.settings import SettingsError
 from training.tasks import registry
+from training.tasks.registry import Training
 
 INTERRUPTED = 130  # what a shell reports of a program ended by Ctrl-C
 
@@ -36,8 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training", description="Train a model, or measure a trained one.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for task in registry.TASKS:
-        _add_training(commands.add_parser(task, help=f"train the {task} model"), task)
+    for name, training in registry.trainings().items():
+        _add_training(commands.add_parser(name, help=f"train the {name} model"), name, training)
     evaluate = commands.add_parser("evaluate", help="measure a checkpoint and write its figures.json")
     evaluate.add_argument("checkpoint", type=Path, help="directory, for instance runs/sentiment/best")
     evaluate.add_argument("--split", choices=("dev", "test"), default="dev", help="default: dev")
@@ -48,9 +49,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_training(parser: argparse.ArgumentParser, task: str) -> None:
-    parser.description = f"Train the {task} model with the settings of training/configs/{task}.toml."
-    parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file whose keys replace the task's own")
+def _add_training(parser: argparse.ArgumentParser, name: str, training: Training) -> None:
+    files = f"training/configs/{training.task}.toml"
+    if training.config is None:
+        parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file whose keys replace the task's own")
+    else:
+        files += f" and, over it, {training.config.name}"
+    parser.description = f"Train the {name} model with the settings of {files}."
     parser.add_argument(
         "--set",
         action="append",
@@ -60,19 +65,19 @@ def _add_training(parser: argparse.ArgumentParser, task: str) -> None:
         help="replace one setting, for instance loop.epochs=3; may be repeated",
     )
     parser.add_argument("--show-settings", action="store_true", help="print every setting and stop")
-    parser.add_argument("--output", type=Path, default=Path("runs") / task, help=f"default: runs/{task}")
-    own.add_options(task, parser)
+    parser.add_argument("--output", type=Path, default=Path("runs") / name, help=f"default: runs/{name}")
+    own.add_options(training.task, parser)
     start = parser.add_mutually_exclusive_group()
     start.add_argument("--resume", action="store_true", help="go on with an interrupted run, with its settings")
     start.add_argument("--overwrite", action="store_true", help="start anew even if the output holds a run")
-    parser.set_defaults(run=_train, task=task)
+    parser.set_defaults(run=_train, name=name, task=training.task, config=training.config)
 
 
 def _train(options: argparse.Namespace) -> int:
     task_type = registry.task_type(options.task)
     command = _typed_command(options)
     if options.resume:
-        if options.config is not None or options.overrides:
+        if options.config != registry.trainings()[options.name].config or options.overrides:
             raise SettingsError("--resume goes on with the settings of the run: leave out --config and --set")
         saved = checkpoint.load(options.output / "last")
         task, command = saved.definition, saved.command
@@ -111,8 +116,8 @@ def _measure(path: Path, split: str) -> int:
 
 
 def _typed_command(options: argparse.Namespace) -> str:
-    words = ["python", "-m", "training", options.task, *own.typed(options.task, options)]
-    if options.config is not None:
+    words = ["python", "-m", "training", options.name, *own.typed(options.task, options)]
+    if options.name == options.task and options.config is not None:
         words += ["--config", str(options.config)]
     for override in options.overrides:
         words += ["--set", override]
@@ -123,7 +128,7 @@ def _how_to_go_on(options: argparse.Namespace) -> str:
     last = options.output / "last"
     if not (last / loop.RESUME).is_file():
         return "\ninterrupted before the first epoch was done: nothing is saved yet"
-    command = shlex.join(["python", "-m", "training", options.task, "--output", str(options.output), "--resume"])
+    command = shlex.join(["python", "-m", "training", options.name, "--output", str(options.output), "--resume"])
     return f"\ninterrupted: {last} holds the run up to its last whole epoch; go on with\n    {command}"
 
 

@@ -7,7 +7,6 @@ epochs is not in it.
 
 import argparse
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,6 +14,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 
 from training import settings
 from training.tasks import registry
+from training.tasks.registry import Training
 from training.tasks.task import Task
 from training.throughput import count_flops, measure_gemm
 
@@ -54,25 +54,24 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         "names",
         nargs="*",
         metavar="NAME",
-        help="tasks, or settings files of training/configs that lie over a task's own, such as generation-mingru; "
-        f"default: all of {', '.join(registry.TASKS)}",
+        help=f"what to train; default: all of {', '.join(registry.TASKS)}",
     )
     parser.add_argument("--share", type=float, default=SHARE, help=f"of the machine's rate; default: {SHARE}")
     parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
-    known = trainings()
+    known = registry.trainings()
     unknown = [name for name in options.names if name not in known]
     if unknown:
-        raise settings.SettingsError(f"no task {', '.join(unknown)}; there are {', '.join(known)}")
+        raise settings.SettingsError(f"no training {', '.join(unknown)}; there are {', '.join(known)}")
     torch.set_num_threads(1)
     gemm_flops = measure_gemm(torch.device("cpu"), "32-true")
     print(f"{gemm_flops / 1e9:.0f} GFLOP/s of matrix products on one thread, of which {options.share:.0%} are reached")
     print(f"{'task':24} {'items':>14} {'':10} {'TFLOP':>8} {'minutes':>8}")
     total = 0.0
     for name in options.names or registry.TASKS:
-        budget = count(_make_task(*known[name]))
+        budget = count(_make_task(known[name]))
         seconds = budget.seconds(gemm_flops, options.share)
         print(f"{name:24} {budget.items:14,.0f} {budget.item + 's':10} {budget.flops / 1e12:8.1f} {seconds / 60:8.0f}")
         total += seconds
@@ -98,16 +97,6 @@ def _count_first_batch(task: Task[Any]) -> float:
     return count_flops(step) / max(task.count_items(batch), 1)
 
 
-def trainings() -> dict[str, tuple[str, Path | None]]:
-    """The tasks, and the settings files that lie over the file of a task, by name: the task, and the file."""
-    found: dict[str, tuple[str, Path | None]] = {task: (task, None) for task in registry.TASKS}
-    for config in sorted(settings.CONFIGS.glob("*.toml")):
-        tasks = [task for task in registry.TASKS if config.stem.startswith(f"{task}-")]
-        if tasks:
-            found.setdefault(config.stem, (max(tasks, key=len), config))
-    return found
-
-
-def _make_task(name: str, config: Path | None) -> Task[Any]:
-    task_type = registry.task_type(name)
-    return task_type(settings.load(task_type.settings_type, name, config))
+def _make_task(training: Training) -> Task[Any]:
+    task_type = registry.task_type(training.task)
+    return task_type(settings.load(task_type.settings_type, training.task, training.config))

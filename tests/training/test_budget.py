@@ -3,7 +3,7 @@ import pytest
 from tests.training.toy import BATCHES, ToySettings, ToyTask
 from training import settings
 from training.__main__ import main
-from training.budget import Budget, count, trainings
+from training.budget import Budget, count
 from training.settings import LoopSettings
 
 
@@ -28,7 +28,7 @@ def test_the_command_prints_a_line_a_task_and_the_sum(capsys: pytest.CaptureFixt
     assert lines[2].split()[:3] == ["toy", "240", "items"]
     assert lines[3].endswith("hours in all, one after the other")
     assert main(["budget", "nothing"]) == 1
-    assert "no task nothing" in capsys.readouterr().err
+    assert "no training nothing" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("toy")
@@ -38,8 +38,3 @@ def test_a_settings_file_over_a_tasks_own_has_a_budget_of_its_own(capsys: pytest
     lines = capsys.readouterr().out.splitlines()
     assert lines[3].split()[:3] == ["toy-longer", "480", "items"]
 
-
-def test_every_settings_file_belongs_to_a_task() -> None:
-    assert {config.stem for config in settings.CONFIGS.glob("*.toml")} <= trainings().keys()
-    assert trainings()["generation-mingru"][0] == "generation"
-    assert trainings()["sentiment-bidirectional"] == ("sentiment-bidirectional", None)

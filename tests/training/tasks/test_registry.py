@@ -1,0 +1,37 @@
+from pathlib import Path
+
+import pytest
+
+from training import settings
+from training.__main__ import main
+from training.tasks import registry
+from training.tasks.registry import Training
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_every_settings_file_is_a_training() -> None:
+    assert {config.stem for config in settings.CONFIGS.glob("*.toml")} <= registry.trainings().keys()
+    assert registry.trainings()["generation-mingru"].task == "generation"
+    assert registry.trainings()["sentiment-bidirectional"] == Training("sentiment-bidirectional")
+
+
+def test_every_shipped_bundle_has_a_training_of_its_name() -> None:
+    assert {bundle.name for bundle in (ROOT / "models").iterdir()} <= registry.trainings().keys()
+
+
+@pytest.mark.usefixtures("toy")
+def test_a_settings_file_over_a_tasks_own_is_a_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (settings.CONFIGS / "toy-longer.toml").write_text("loop = {epochs = 2}\n")
+    assert main(["toy-longer", "--show-settings"]) == 0
+    shown = dict(line.split()[0].split("=", 1) for line in capsys.readouterr().out.splitlines())
+    assert (shown["seed"], shown["loop.epochs"]) == ("3", "2")
+    assert main(["toy-longer"]) == 0
+    assert (tmp_path / "runs/toy-longer/best/model.safetensors").exists()
+    assert main(["toy-longer", "--resume"]) == 0
+    assert '"command": "python -m training toy-longer"' in (tmp_path / "runs/toy-longer/last/config.json").read_text()
+    with pytest.raises(SystemExit):
+        main(["toy-longer", "--config", "other.toml"])

@@ -37,4 +37,3 @@ def test_a_settings_file_over_a_tasks_own_has_a_budget_of_its_own(capsys: pytest
     assert main(["budget", "toy", "toy-longer"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[3].split()[:3] == ["toy-longer", "480", "items"]
-

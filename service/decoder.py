@@ -1,13 +1,14 @@
 """The stage "decode": tokens sampled inside the graph, a run at a time, until an ending says so."""
 
+import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
 from service.bundle.manifest import Bundle
-from service.engine import Engine
+from service.engine import Advancing, Engine
 from service.errors import InvalidInput
 from service.forms.chance import Chance
 from service.sampling import uniforms
@@ -75,17 +76,33 @@ class Decoder:
     async def write(
         self, state: SequenceState, chance: Chance, seed: int, ending: Ending[P]
     ) -> AsyncGenerator[P | SequenceState]:
-        """Pieces of what follows as they are certain; then the state exactly after it."""
+        """Pieces of what follows as they are certain; then the state exactly after it.
+
+        While a piece is told, the next run is under way.
+        """
         # An end may begin in an earlier run than it ends in, so the state before each such run is kept.
         before_runs: deque[tuple[int, SequenceState]] = deque()
-        while ending.length < ending.limit and not ending.stopped:
+
+        def next_run() -> Run | None:
+            if ending.length >= ending.limit or ending.stopped:
+                return None
             before_runs.append((ending.length, state))
-            count = min(self.max_run, ending.limit - ending.length)
-            written, state = await self.decode(state, chance, seed, count)
-            if piece := ending.append(written):
-                yield piece
-            while len(before_runs) > 1 and before_runs[1][0] <= ending.certain_length:
-                before_runs.popleft()
+            return self._begin(state, chance, seed, min(self.max_run, ending.limit - ending.length))
+
+        run = next_run()
+        try:
+            while run is not None:
+                written, state = await run.finished()
+                piece = ending.append(written)
+                run = next_run()
+                while len(before_runs) > 1 and before_runs[1][0] <= ending.certain_length:
+                    before_runs.popleft()
+                if piece:
+                    await asyncio.sleep(0)  # the engine's turn: it starts the run with those of others
+                    yield piece
+        finally:
+            if run is not None:
+                run.advancing.withdraw()
         if ending.stopped:
             state = await self._rewind(before_runs, ending.certain_length, chance, seed)
         elif piece := ending.flush():
@@ -106,6 +123,9 @@ class Decoder:
         self, state: SequenceState, chance: Chance, seed: int, count: int
     ) -> tuple[list[int], SequenceState]:
         """Sample `count` tokens, at most `max_run`; the tokens and the state after them."""
+        return await self._begin(state, chance, seed, count).finished()
+
+    def _begin(self, state: SequenceState, chance: Chance, seed: int, count: int) -> "Run":
         inputs = {
             "uniforms": uniforms(seed, state.position, count),
             "temperature": np.float32(0 if chance.temperature < MIN_TEMPERATURE else chance.temperature),
@@ -113,5 +133,24 @@ class Decoder:
             "top_p": np.float32(chance.top_p),
             "remaining": np.int64(count),
         }
-        advance = await self._engine.advance("decode", state.row, inputs, count, keep=["tokens"])  # type: ignore[arg-type]
-        return advance.outputs["tokens"][:count].tolist(), state.advanced(advance.row, count)
+        advancing = self._engine.begin("decode", [state.row], [inputs], [count], keep=["tokens"])  # type: ignore[list-item]
+        return Run(advancing, state, count)
+
+
+class Run(NamedTuple):
+    """Tokens that are being sampled.
+
+    Attributes:
+        advancing: The row.
+        state: Before them.
+        num_tokens: How many.
+    """
+
+    advancing: Advancing
+    state: SequenceState
+    num_tokens: int
+
+    async def finished(self) -> tuple[list[int], SequenceState]:
+        """The tokens, and the state after them."""
+        (advance,) = await self.advancing.finished()
+        return advance.outputs["tokens"][: self.num_tokens].tolist(), self.state.advanced(advance.row, self.num_tokens)

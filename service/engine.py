@@ -182,20 +182,26 @@ class Engine:
         keep: Sequence[str] = (),
     ) -> list[Advance]:
         """The same of rows each of which has a number of items of its own."""
+        return await self.begin(stage, rows, inputs, num_items, keep).finished()
+
+    def begin(
+        self,
+        stage: str,
+        rows: Sequence[bytes],
+        inputs: Sequence[Inputs],
+        num_items: Sequence[int],
+        keep: Sequence[str] = (),
+    ) -> "Advancing":
+        """Send rows of one sequence on their way; see `advance_each`."""
         if len(rows) > self._max_queue_rows:
             raise TooLarge(f"a sequence may have at most {self._max_queue_rows} rows")
-        together = _Together(len(rows))
-        jobs = [
-            RowJob(stage, length, row=row, inputs=own, keep=tuple(keep), done=together.count)
-            for row, own, length in zip(rows, inputs, num_items, strict=True)
-        ]
-        self.submit(jobs)
-        try:
-            await together.future
-        finally:
-            for job in jobs:
-                self.withdraw(job)
-        return [Advance(self.outputs_of(job), job.row) for job in jobs]
+        return Advancing(
+            self,
+            [
+                RowJob(stage, length, row=row, inputs=own, keep=tuple(keep))
+                for row, own, length in zip(rows, inputs, num_items, strict=True)
+            ],
+        )
 
     def _wake(self, after_seconds: float = 0.0) -> None:
         if self._is_woken:
@@ -324,22 +330,45 @@ class ExpectedDurations:
         self._seconds[key] = self._seconds.get(key, seconds) * 0.875 + seconds * 0.125
 
 
-class _Together:
-    """Counts jobs until all are done or one has failed."""
+class Advancing:
+    """Rows of one sequence that are on their way.
 
-    def __init__(self, num_jobs: int) -> None:
-        self._num_open = num_jobs
-        self.future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    Args:
+        engine: Takes them up, all or none.
+        jobs: The rows.
+    """
 
-    def count(self, job: RowJob) -> None:
+    def __init__(self, engine: Engine, jobs: Sequence[RowJob]) -> None:
+        self._engine = engine
+        self._jobs = jobs
+        self._num_open = len(jobs)
+        self._error: Exception | None = None
+        self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        for job in jobs:
+            job.done = self._count
+        engine.submit(jobs)
+
+    async def finished(self) -> list[Advance]:
+        """What came of each, or the first failure raised; who is cancelled meanwhile withdraws them."""
+        try:
+            await self._over
+        finally:
+            self.withdraw()
+        if self._error is not None:
+            raise self._error
+        return [Advance(self._engine.outputs_of(job), job.row) for job in self._jobs]
+
+    def withdraw(self) -> None:
+        """Forget those that are not through."""
+        for job in self._jobs:
+            self._engine.withdraw(job)
+
+    def _count(self, job: RowJob) -> None:
         """One job is done."""
         self._num_open -= 1
-        if self.future.done():
-            return
-        if job.error is not None:
-            self.future.set_exception(job.error)
-        elif not self._num_open:
-            self.future.set_result(None)
+        self._error = self._error or job.error
+        if not self._over.done() and (self._error is not None or not self._num_open):
+            self._over.set_result(None)
 
 
 def _tell(job: RowJob) -> None:

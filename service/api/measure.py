@@ -13,9 +13,12 @@ _MODEL = re.compile(r"^/v2/repository/models/[^/]+")
 KNOWN = frozenset(
     {
         "/sentiment",
-        "/generate",
-        "/forecast",
+        "/tag",
         "/translate",
+        "/generate",
+        "/caption",
+        "/compose",
+        "/forecast",
         "/models",
         "/sessions",
         "/sessions/{id}",
@@ -31,6 +34,7 @@ KNOWN = frozenset(
         "/v2/repository/index",
         "/v2/repository/models/{name}/load",
         "/metrics",
+        "/healthz",
         "/livez",
         "/readyz",
         "/docs.json",

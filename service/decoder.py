@@ -11,7 +11,7 @@ from service.bundle.manifest import Bundle
 from service.engine import Advancing, Engine
 from service.errors import InvalidInput
 from service.forms.chance import Chance
-from service.sampling import uniforms
+from service.sampling import Draws
 from service.state import SequenceState
 
 P_co = TypeVar("P_co", covariant=True)
@@ -82,12 +82,13 @@ class Decoder:
         """
         # An end may begin in an earlier run than it ends in, so the state before each such run is kept.
         before_runs: deque[tuple[int, SequenceState]] = deque()
+        draws = Draws(seed, state.position)
 
         def next_run() -> Run | None:
             if ending.length >= ending.limit or ending.stopped:
                 return None
             before_runs.append((ending.length, state))
-            return self._begin(state, chance, seed, min(self.max_run, ending.limit - ending.length))
+            return self._begin(state, chance, draws, min(self.max_run, ending.limit - ending.length))
 
         run = next_run()
         try:
@@ -123,11 +124,11 @@ class Decoder:
         self, state: SequenceState, chance: Chance, seed: int, count: int
     ) -> tuple[list[int], SequenceState]:
         """Sample `count` tokens, at most `max_run`; the tokens and the state after them."""
-        return await self._begin(state, chance, seed, count).finished()
+        return await self._begin(state, chance, Draws(seed, state.position), count).finished()
 
-    def _begin(self, state: SequenceState, chance: Chance, seed: int, count: int) -> "Run":
+    def _begin(self, state: SequenceState, chance: Chance, draws: Draws, count: int) -> "Run":
         inputs = {
-            "uniforms": uniforms(seed, state.position, count),
+            "uniforms": draws.take(count),
             "temperature": np.float32(0 if chance.temperature < MIN_TEMPERATURE else chance.temperature),
             "top_k": np.int64(chance.top_k or self._num_tokens),
             "top_p": np.float32(chance.top_p),

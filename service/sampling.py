@@ -9,22 +9,30 @@ from numpy.typing import NDArray
 
 _DRAWS_PER_COUNT = 4
 _FLOAT32_BITS = 24
+_DROPPED_BITS = np.uint64(64 - _FLOAT32_BITS)
+_UNIT = 2.0**-_FLOAT32_BITS
 
 
-def uniforms(seed: int, position: int, count: int) -> NDArray[np.float32]:
-    """The draws for positions `position` to `position + count - 1` of a text.
+class Draws:
+    """The draws of a text, position by position: uniform in [0, 1).
 
     Philox 4×64 with ten rounds (Salmon et al., SC 2011): four draws a count, keyed by the seed.
 
-    Returns:
-        float32 (count,), uniform in [0, 1).
+    Args:
+        seed: Of the text.
+        position: Where the first draw is for.
     """
-    skipped = position % _DRAWS_PER_COUNT
-    generator = np.random.Philox(key=seed)
-    generator.advance(position // _DRAWS_PER_COUNT)
-    bits = generator.random_raw(skipped + count)[skipped:]
-    draws: NDArray[np.float32] = ((bits >> (64 - _FLOAT32_BITS)) * 2.0**-_FLOAT32_BITS).astype(np.float32)
-    return draws
+
+    def __init__(self, seed: int, position: int) -> None:
+        self._generator = np.random.Philox(key=seed)
+        self._generator.advance(position // _DRAWS_PER_COUNT)
+        self._generator.random_raw(position % _DRAWS_PER_COUNT)
+
+    def take(self, count: int) -> NDArray[np.float32]:
+        """Those of the next positions, float32 (count,)."""
+        bits = self._generator.random_raw(count)
+        draws: NDArray[np.float32] = ((bits >> _DROPPED_BITS) * _UNIT).astype(np.float32)
+        return draws
 
 
 def drawn_seed() -> int:

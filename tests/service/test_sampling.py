@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.sampling import derived_seed, drawn_seed, uniforms
+from service.sampling import Draws, derived_seed, drawn_seed
 
 SEEDS = st.integers(0, 2**63 - 1)
 
@@ -12,12 +12,14 @@ SEEDS = st.integers(0, 2**63 - 1)
 @given(SEEDS, st.integers(0, 10_000), st.integers(1, 40), st.integers(0, 40))
 def test_a_draw_depends_on_seed_and_position_only(seed: int, position: int, count: int, cut: int) -> None:
     cut = min(cut, count)
-    parts = [uniforms(seed, position, cut), uniforms(seed, position + cut, count - cut)]
-    np.testing.assert_array_equal(uniforms(seed, position, count), np.concatenate(parts))
+    whole = Draws(seed, position).take(count)
+    np.testing.assert_array_equal(Draws(seed, position + cut).take(count - cut), whole[cut:])
+    draws = Draws(seed, position)
+    np.testing.assert_array_equal(np.concatenate([draws.take(cut), draws.take(count - cut)]), whole)
 
 
 def test_draws_are_uniform_and_never_one() -> None:
-    draws = uniforms(7, 0, 100_000)
+    draws = Draws(7, 0).take(100_000)
     assert draws.dtype == np.float32
     assert draws.min() >= 0
     assert draws.max() < 1
@@ -25,7 +27,7 @@ def test_draws_are_uniform_and_never_one() -> None:
 
 
 def test_seeds_give_different_draws() -> None:
-    assert not np.array_equal(uniforms(1, 0, 8), uniforms(2, 0, 8))
+    assert not np.array_equal(Draws(1, 0).take(8), Draws(2, 0).take(8))
 
 
 def test_a_session_derives_another_seed_for_every_step_and_secret() -> None:

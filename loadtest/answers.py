@@ -159,13 +159,6 @@ class Problem(Answer):
         return self.type.rpartition(":")[2]
 
 
-def form_failure(error: ValidationError) -> str:
-    """The kind of failure of an answer that has not the promised shape; list positions are left out of it."""
-    first = error.errors()[0]
-    location = ".".join("*" if isinstance(part, int) else part for part in first["loc"])
-    return f"form: {location or 'body'}: {first['type']}"
-
-
 class PlayedNote(Answer):
     """A note; times in quarter notes."""
 
@@ -184,3 +177,61 @@ class ComposeAnswer(Answer):
     notes: list[PlayedNote]
     midi: str
     bundle: str
+
+
+class TaggedToken(Answer):
+    """A word with its tag, and its place in a whole text."""
+
+    token: str
+    tag: str
+    probability: FiniteFloat
+    start: int | None = None
+    end: int | None = None
+
+
+class TaggedEntity(Answer):
+    """An entity: the first of its words, and the one after its last."""
+
+    kind: str
+    text: str
+    tokens: tuple[int, int]
+    start: int
+    end: int
+
+
+class Tagged(Answer):
+    """The words of one text; entities where they are looked for."""
+
+    tokens: list[TaggedToken]
+    entities: list[TaggedEntity] | None = None
+
+
+class TagAnswer(Answer):
+    """One result for each text."""
+
+    results: list[Tagged]
+    bundle: str
+
+
+class TaggedPiece(Answer):
+    """The words that a piece has completed, and those that may still grow."""
+
+    tokens: list[TaggedToken]
+    pending: list[TaggedToken]
+
+
+class CaptionAnswer(Answer):
+    """A sentence about an image."""
+
+    caption: str
+    words: list[str]
+    pixels: list[list[FiniteFloat]]
+    seed: int
+    bundle: str
+
+
+def form_failure(error: ValidationError) -> str:
+    """The kind of failure of an answer that has not the promised shape; list positions are left out of it."""
+    first = error.errors()[0]
+    location = ".".join("*" if isinstance(part, int) else part for part in first["loc"])
+    return f"form: {location or 'body'}: {first['type']}"

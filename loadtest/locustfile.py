@@ -7,6 +7,7 @@ name their classes after the options.
 from locust import events
 
 from loadtest.seed import add_seed_option
+from loadtest.users.caption import CaptionUser
 from loadtest.users.forecast import ForecastUser
 from loadtest.users.generation import GenerationUser
 from loadtest.users.impatient import ImpatientUser
@@ -14,10 +15,13 @@ from loadtest.users.music import MusicUser
 from loadtest.users.sentiment import SentimentUser
 from loadtest.users.streaming_readings import StreamingReadingsUser
 from loadtest.users.streaming_review import StreamingReviewUser
+from loadtest.users.streaming_tags import StreamingTagsUser
 from loadtest.users.streaming_text import StreamingTextUser
+from loadtest.users.tagging import TaggingUser
 from loadtest.users.translation import TranslationUser
 
 __all__ = [
+    "CaptionUser",
     "ForecastUser",
     "GenerationUser",
     "ImpatientUser",
@@ -25,7 +29,9 @@ __all__ = [
     "SentimentUser",
     "StreamingReadingsUser",
     "StreamingReviewUser",
+    "StreamingTagsUser",
     "StreamingTextUser",
+    "TaggingUser",
     "TranslationUser",
 ]
 

@@ -27,7 +27,7 @@ def check_judgement(judgement: Judgement) -> str | None:
 
 def check_judgement_so_far(judgement: Judgement, text_so_far: str) -> str | None:
     """As long as no word has come there is no label, and from then on there is."""
-    if _without_blanks(text_so_far):
+    if without_blanks(text_so_far):
         return check_judgement(judgement)
     if judgement.label is not None or judgement.score is not None or judgement.probabilities:
         return "label: judged before the first word"
@@ -39,7 +39,7 @@ def check_trajectory(judgement: Judgement, text: str) -> str | None:
     if not judgement.trajectory:
         return "trajectory: missing"
     words = "".join(word for word, _ in judgement.trajectory)
-    if _without_blanks(words) != _without_blanks(text):
+    if without_blanks(words) != without_blanks(text):
         return "trajectory: not the words of the text"
     if not all(0 <= probability <= 1 for _, probability in judgement.trajectory):
         return "trajectory: not between 0 and 1"
@@ -64,5 +64,6 @@ def check_place(answer: SentimentAnswer, place: int, alone: Judgement) -> str | 
     return None
 
 
-def _without_blanks(text: str) -> str:
+def without_blanks(text: str) -> str:
+    """A text without white space, and without what pasted text may bring along."""
     return "".join(text.replace(ZERO_WIDTH_SPACE, " ").split())

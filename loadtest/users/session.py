@@ -22,6 +22,7 @@ OTHER_INPUTS: dict[str, dict[str, Any]] = {
     "sentiment": {"text": "Something else."},
     "generation": {"text": "Something else."},
     "forecasting": {"horizon": 1, "quantiles": [0.3]},
+    "tagging-streaming": {"text": "Something else."},
 }
 
 

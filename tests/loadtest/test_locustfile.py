@@ -15,7 +15,18 @@ from loadtest.mistakes import MISTAKES
 
 LOCUSTFILE = Path(__file__).parents[2] / "loadtest" / "locustfile.py"
 A_MISTAKE = "/sentiment (mistake)"
-ASKED = ("/sentiment", "/generate", "/forecast", "/translate", "/compose", "generation", "forecasting", A_MISTAKE)
+ASKED = (
+    "/sentiment",
+    "/generate",
+    "/forecast",
+    "/translate",
+    "/compose",
+    "/tag",
+    "/caption",
+    "generation",
+    "forecasting",
+    A_MISTAKE,
+)
 MISTAKEN = {mistake.body for mistake in MISTAKES}
 ENOUGH = 3
 
@@ -95,6 +106,8 @@ def test_every_kind_of_user_reports_wrong_answers_by_kind() -> None:
         "POST /forecast: form: forecast: missing",
         "POST /translate: form: translations: missing",
         "POST /compose: form: frames: missing",
+        "POST /tag: form: results: missing",
+        "POST /caption: form: caption: missing",
         "POST /sessions (generation): status: expected 201, got 200",
         "POST /sessions (forecasting): status: expected 201, got 200",
         "POST /sentiment (mistake): ",

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadtest.inputs.cuts import cut_count, cut_series, cut_text
+from loadtest.inputs.images import INK, SIZE, image
 from loadtest.inputs.prompts import prompt, sampling
 from loadtest.inputs.readings import asked, series, shuffled
 from loadtest.inputs.reviews import review, reviews
@@ -21,7 +22,7 @@ def chance(seed: int) -> Random:
 
 def questions(seed: int) -> list[object]:
     rng = chance(seed)
-    return [review(rng), reviews(rng, 3), prompt(rng), sampling(rng), series(rng, 2, 5), asked(rng)]
+    return [review(rng), reviews(rng, 3), prompt(rng), sampling(rng), series(rng, 2, 5), asked(rng), image(rng)]
 
 
 def test_the_same_seed_asks_the_same() -> None:
@@ -32,6 +33,13 @@ def test_the_same_seed_asks_the_same() -> None:
 def test_prompts_hold_only_characters_that_the_model_knows() -> None:
     assert len(CHARACTERS) == 65
     assert set().union(*(prompt(chance(seed)) for seed in SEEDS)) <= CHARACTERS
+
+
+def test_images_have_ink_on_paper() -> None:
+    for drawn in (image(chance(seed)) for seed in SEEDS):
+        assert [len(row) for row in drawn] == [SIZE] * SIZE
+        assert 0 < sum(map(sum, drawn)) <= 20 * INK
+        assert all(0 <= pixel <= INK for row in drawn for pixel in row)
 
 
 def test_series_are_finite_and_equally_long() -> None:

@@ -1,0 +1,102 @@
+"""What must be true of tags."""
+
+from collections.abc import Sequence
+
+from loadtest.answers import TagAnswer, Tagged, TaggedPiece, TaggedToken
+from loadtest.checks.sentiment import without_blanks
+
+PARTS_OF_SPEECH = frozenset(
+    {
+        "ADJ",
+        "ADP",
+        "ADV",
+        "AUX",
+        "CCONJ",
+        "DET",
+        "INTJ",
+        "NOUN",
+        "NUM",
+        "PART",
+        "PRON",
+        "PROPN",
+        "PUNCT",
+        "SCONJ",
+        "SYM",
+        "VERB",
+        "X",
+    }
+)
+
+
+def check_tagged(answer: TagAnswer, texts: Sequence[str]) -> str | None:
+    """One result for each text: its words in their order, each a part of speech, and no entities."""
+    if len(answer.results) != len(texts):
+        return "count: not one result for each text"
+    if any(result.entities is not None for result in answer.results):
+        return "entities: not asked for"
+    if any(token.tag not in PARTS_OF_SPEECH for result in answer.results for token in result.tokens):
+        return "tag: no part of speech"
+    return next(filter(None, map(_check_words, answer.results, texts)), None)
+
+
+def check_entities(answer: TagAnswer, text: str) -> str | None:
+    """The words of the text, and entities that are made of them."""
+    if len(answer.results) != 1:
+        return "count: not one result for each text"
+    (result,) = answer.results
+    if result.entities is None:
+        return "entities: missing"
+    for entity in result.entities:
+        first, end = entity.tokens
+        if not 0 <= first < end <= len(result.tokens):
+            return "entities: not made of words"
+        if (entity.start, entity.end) != (result.tokens[first].start, result.tokens[end - 1].end):
+            return "entities: not where their words are"
+    return _check_words(result, text)
+
+
+def check_place(answer: TagAnswer, place: int, alone: Tagged) -> str | None:
+    """The result at a place is what that text is answered alone: lists keep their order and texts do not mix."""
+    return None if answer.results[place] == alone else "order: a text in a list is not tagged as it is alone"
+
+
+class Written:
+    """What a session has tagged so far: the words of the whole text, tag by tag, bit for bit.
+
+    Args:
+        whole: What the whole text was answered.
+    """
+
+    def __init__(self, whole: Tagged) -> None:
+        self._expected = [_without_place(token) for token in whole.tokens]
+        self._found: list[TaggedToken] = []
+
+    def add(self, piece: TaggedPiece) -> None:
+        """Remember a piece that was right."""
+        self._found += piece.tokens
+
+    def check(self, piece: TaggedPiece) -> str | None:
+        """Whether the words of the next piece go on as they should."""
+        found = [*self._found, *piece.tokens]
+        is_right = found == self._expected[: len(found)]
+        return None if is_right else "continuity: not the tags of the whole text"
+
+    def check_end(self, piece: TaggedPiece) -> str | None:
+        """Whether no word is missing after the last piece."""
+        is_whole = len(self._found) + len(piece.tokens) == len(self._expected) and not piece.pending
+        return self.check(piece) or (None if is_whole else "continuity: words are missing at the end")
+
+
+def _without_place(token: TaggedToken) -> TaggedToken:
+    return token.model_copy(update={"start": None, "end": None})
+
+
+def _check_words(result: Tagged, text: str) -> str | None:
+    if any(not 0 < token.probability <= 1 for token in result.tokens):
+        return "probability: not between 0 and 1"
+    if any(token.start is None or token.end is None for token in result.tokens):
+        return "place: missing"
+    if any(text[token.start : token.end] != token.token for token in result.tokens):
+        return "place: not where the word is"
+    words = "".join(token.token for token in result.tokens)
+    return None if without_blanks(words) == without_blanks(text) else "words: not those of the text"

@@ -1,0 +1,30 @@
+"""Users whose words are tagged while they are written."""
+
+from locust import task
+
+from loadtest.answers import StepAnswer, TaggedPiece
+from loadtest.checks.tagging import Written, check_tagged
+from loadtest.inputs.cuts import cut_text
+from loadtest.inputs.reviews import review
+from loadtest.users.checked import CheckedUser
+from loadtest.users.session import Session
+from loadtest.users.tagging import tag_question
+
+MODEL = "tagging-streaming"
+MAX_PIECES = 8
+
+
+class StreamingTagsUser(CheckedUser):
+    """Feeds a text piece by piece, cut anywhere, and compares with the tags of the whole."""
+
+    @task
+    def write(self) -> None:
+        """One text."""
+        text = review(self.rng)
+        question = tag_question(text, MODEL, "streaming")
+        whole = self.ask(question, lambda answer: check_tagged(answer, [text])).results[0]
+        session, written = Session(self, MODEL), Written(whole)
+        for piece in cut_text(self.rng, text, self.rng.randint(1, MAX_PIECES)):
+            written.add(session.step(StepAnswer[TaggedPiece], {"text": piece}, written.check))
+        session.step(StepAnswer[TaggedPiece], {"end": True}, written.check_end)
+        session.end()

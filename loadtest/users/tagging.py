@@ -1,0 +1,47 @@
+"""Users with texts whose words are to be tagged."""
+
+from locust import task
+
+from loadtest.answers import TagAnswer
+from loadtest.checks.tagging import check_entities, check_place, check_tagged
+from loadtest.inputs.reviews import review, reviews
+from loadtest.question import Question, post
+from loadtest.users.checked import CheckedUser
+
+MAX_TEXTS = 6
+WORDS, ENTITIES = "tagging", "entities"
+
+
+class TaggingUser(CheckedUser):
+    """Has words tagged, text by text or many at once."""
+
+    @task(4)
+    def one(self) -> None:
+        """One text."""
+        text = review(self.rng)
+        self.ask(tag_question(text, WORDS), lambda answer: check_tagged(answer, [text]))
+
+    @task(1)
+    def many(self) -> None:
+        """A list, and one of its texts alone."""
+        texts = reviews(self.rng, self.rng.randint(2, MAX_TEXTS))
+        place = self.rng.randrange(len(texts))
+        question = tag_question(texts[place], WORDS)
+        alone = self.ask(question, lambda answer: check_tagged(answer, [texts[place]])).results[0]
+        self.ask(
+            tag_question(texts, WORDS, "list"),
+            lambda answer: check_tagged(answer, texts),
+            lambda answer: check_place(answer, place, alone),
+        )
+
+    @task(1)
+    def entities(self) -> None:
+        """One text, with the entities in it."""
+        text = review(self.rng)
+        question = tag_question(text, ENTITIES, "entities")
+        self.ask(question, lambda answer: check_entities(answer, text))
+
+
+def tag_question(text: str | list[str], model: str, note: str = "") -> Question[TagAnswer]:
+    """Ask for the tags of one text or several."""
+    return post(TagAnswer, "/tag", {"text": text, "model": model}, note)

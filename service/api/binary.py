@@ -8,6 +8,7 @@ item, and one tensor whose rows are zeros where an item was refused. An output o
 as of another model, has no place in the tensor, and is told in its item's JSON.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
@@ -119,7 +120,7 @@ def write(turns: Sequence[Turn]) -> tuple[bytes, int]:
 def _values(head: Head, blob: memoryview) -> Array:
     (tensor,) = head.inputs
     dtype = np.dtype(DTYPES[tensor.datatype])
-    num_values = int(np.prod(tensor.shape, dtype=object))
+    num_values = math.prod(tensor.shape)
     if num_values > MAX_VALUES or num_values * dtype.itemsize != len(blob):
         raise Malformed(f"{tensor.shape} {tensor.datatype} has {num_values * dtype.itemsize} bytes, not {len(blob)}")
     if tensor.parameters.binary_data_size != len(blob):

@@ -17,7 +17,8 @@ import numpy as np
 
 from bench.figure import Figure
 from bench.unavailable import Unavailable
-from service.bundle.manifest import Bundle, Stage, read_bundle
+from service.bundle.manifest import Bundle, read_bundle
+from service.bundle.stage import Stage
 from service.device.device import Device, batch_sizes, cuda
 from service.device.runtime import NEXT_ROW, ROW, DeviceRuntime, as_array
 from service.numerics import gpu_features

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from export.recipes.registry import recipe
 from export.report import Report
-from service.bundle.manifest import Figure, Manifest, Stage, TensorSpec, TrainingData
+from service.bundle.manifest import Figure, Manifest, TrainingData
+from service.bundle.stage import Stage, TensorSpec
 
 FIGURES = {"checkpoint": "checkpoint", "seeds": "seeds", "float32": "float32 graphs", "graph": "exported"}
 ALWAYS_SHOWN = ("checkpoint", "graph")

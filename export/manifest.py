@@ -9,7 +9,8 @@ from torch import nn
 from export.figures import measured
 from export.recipes.registry import recipe
 from export.stages import StagePlan
-from service.bundle.manifest import FORMAT_VERSION, Manifest, Stage, StateSpec, TrainingData
+from service.bundle.manifest import FORMAT_VERSION, Manifest, TrainingData
+from service.bundle.stage import Stage, StateSpec
 from training.checkpoint import Checkpoint
 from training.models.streaming import StateTensor, StreamingModel
 

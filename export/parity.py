@@ -26,7 +26,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 from export.report import Check, Report
 from export.rungs import Answer, Rungs, differing_values, take_rows, take_time
 from export.stages import Arrays, StagePlan, as_tensors
-from service.bundle.manifest import TensorSpec
+from service.bundle.stage import TensorSpec
 from training.models.generation import IMPOSSIBLE
 
 Numbers = NDArray[Any]

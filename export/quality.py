@@ -19,7 +19,8 @@ from export.errors import QualityLost
 from export.rungs import Rungs, cut
 from export.stages import Arrays
 from export.translator import GraphTranslator
-from service.bundle.manifest import Bundle, CaptionTask, Figure, ForecastingTask, TaggingTask, TranslationTask
+from service.bundle.manifest import Bundle, Figure
+from service.bundle.tasks import CaptionTask, ForecastingTask, TaggingTask, TranslationTask
 from training import bio, captions, music
 from training.captions import Attributes
 from training.data import digits, etth1, ewt, multi30k, polyphony, sst2, tinyshakespeare, wnut17

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from export.stages import Arrays, StagePlan
 from service.bundle.graph import open_graph
-from service.bundle.manifest import Bundle, TensorSpec
+from service.bundle.manifest import Bundle
+from service.bundle.stage import TensorSpec
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from typing import NoReturn
 
 from export.recipes.registry import recipe
 from export.stages import StagePlan
-from service.bundle.manifest import Bundle, Stage
+from service.bundle.manifest import Bundle
+from service.bundle.stage import Stage
 
 
 def plans(bundle: Bundle) -> tuple[StagePlan, ...]:

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from service.bundle.manifest import Direction, DType, Fit, TensorSpec
+from service.bundle.stage import Direction, DType, Fit, TensorSpec
 from training.models.streaming import StreamingModel
 
 Array = NDArray[Any]

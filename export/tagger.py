@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 
 from export.rungs import Rungs, cut
 from export.stages import Arrays
-from service.bundle.manifest import ITEM_STAGE, Bundle, TaggingTask
+from service.bundle.manifest import Bundle
+from service.bundle.stage import ITEM_STAGE
+from service.bundle.tasks import TaggingTask
 from service.words import Ids, Speller, WordReader
 
 Features = NDArray[np.float32]

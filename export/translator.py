@@ -10,7 +10,8 @@ from tokenizers import Tokenizer
 from export.rungs import Rungs, cut
 from export.stages import Arrays
 from service.beam_search import BeamSearch, Candidates, max_length
-from service.bundle.manifest import Bundle, TranslationTask
+from service.bundle.manifest import Bundle
+from service.bundle.tasks import TranslationTask
 from service.ladder import covering_rung
 from training.truecase import as_sentence
 

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import orjson
 
-from service.bundle.manifest import ITEM_STAGE
+from service.bundle.stage import ITEM_STAGE
 from service.digest import inputs_digest, tensors_digest
 from service.errors import InvalidInput, NotStreamable
 from service.forms.form import Form

@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from service.bundle.manifest import Bundle, Stage
+from service.bundle.manifest import Bundle
+from service.bundle.stage import Stage
 from service.errors import QueueFull, ShuttingDown, TooLarge
 from service.graph_thread import GraphThread, timed
 from service.job import BatchForm, PreparedBatch, RowJob

@@ -7,7 +7,8 @@ from typing import Protocol
 
 import numpy as np
 
-from service.bundle.manifest import Bundle, Stage, TensorSpec
+from service.bundle.manifest import Bundle
+from service.bundle.stage import Stage, TensorSpec
 from service.scheduler import Batch, Job
 from service.state import Array, Inputs, RowLayout, axis_orders
 

@@ -7,7 +7,8 @@ import numpy as np
 import onnxruntime as ort
 
 from service.bundle.graph import CPU_PROVIDER, Provider, graph_inputs, graph_outputs, open_graph
-from service.bundle.manifest import Bundle, TensorSpec
+from service.bundle.manifest import Bundle
+from service.bundle.stage import TensorSpec
 from service.state import Array
 
 PROVIDERS = {"cpu": (CPU_PROVIDER,), "cuda": ("CUDAExecutionProvider", CPU_PROVIDER)}

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from service.bundle.manifest import StateSpec, TensorSpec
+from service.bundle.stage import StateSpec, TensorSpec
 
 Array = NDArray[Any]
 Inputs = Mapping[str, Array]

@@ -12,7 +12,7 @@ import orjson
 
 from service.blob import seal, unseal
 from service.body import NO_DIGEST, Body, BodyUnreadable, decode, encode
-from service.bundle.manifest import ITEM_STAGE
+from service.bundle.stage import ITEM_STAGE
 from service.digest import inputs_digest
 from service.errors import (
     BlobTampered,

@@ -10,7 +10,9 @@ from export.graphs import UnrolledGraph
 from export.recipes.language import LanguageRecipe, draw_sampling
 from export.recipes.recipe import Stages
 from export.stages import Arrays, Sizes, StagePlan, spec, state_names
-from service.bundle.manifest import Bundle, CaptionTask, Stage
+from service.bundle.manifest import Bundle
+from service.bundle.stage import Stage
+from service.bundle.tasks import CaptionTask
 from training import captions
 from training.data.digits import LARGEST, SIZE
 

@@ -9,7 +9,9 @@ from torch import nn
 from export.graphs import HeadGraph, UnrolledGraph
 from export.recipes.recipe import Recipe, Stages
 from export.stages import Array, Arrays, Sizes, StagePlan, spec, state_names
-from service.bundle.manifest import Bundle, ForecastingTask, KnownChannel, Stage
+from service.bundle.manifest import Bundle
+from service.bundle.stage import Stage
+from service.bundle.tasks import ForecastingTask, KnownChannel
 from training.models.forecasting import QUANTILE_LEVELS, ForecastingModel
 
 ENCODE_SIZES: Sizes = (1, 4, 16)

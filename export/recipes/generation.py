@@ -11,7 +11,9 @@ from export.recipes.language import LanguageRecipe, draw_sampling
 from export.recipes.recipe import Stages
 from export.recipes.texts import draw_ids, num_tokens
 from export.stages import Arrays
-from service.bundle.manifest import Bundle, GenerationTask, Stage
+from service.bundle.manifest import Bundle
+from service.bundle.stage import Stage
+from service.bundle.tasks import GenerationTask
 from training.vocabulary import UNKNOWN
 
 # Every passage of the training text but the first follows a line break.

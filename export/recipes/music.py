@@ -9,7 +9,9 @@ from torch import nn
 from export.recipes.language import LanguageRecipe, draw_sampling
 from export.recipes.recipe import Stages
 from export.stages import Arrays
-from service.bundle.manifest import Bundle, MusicTask, Stage
+from service.bundle.manifest import Bundle
+from service.bundle.stage import Stage
+from service.bundle.tasks import MusicTask
 from training.data.polyphony import CHORALES, FOLK, HIGHEST, LOWEST, Collection
 from training.music import END_OF_FRAME, PITCHES, VOCABULARY_SIZE
 

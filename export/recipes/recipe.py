@@ -8,7 +8,9 @@ import numpy as np
 from torch import nn
 
 from export.stages import Arrays, Sizes, StagePlan
-from service.bundle.manifest import Bundle, Stage, Task
+from service.bundle.manifest import Bundle
+from service.bundle.stage import Stage
+from service.bundle.tasks import Task
 
 Stages = tuple[StagePlan, ...]
 

@@ -7,7 +7,7 @@ from torch import nn
 from export.errors import WrongLadder
 from export.recipes.recipe import Recipe
 from export.stages import Sizes, StagePlan
-from service.bundle.manifest import MAX_RUNG
+from service.bundle.stage import MAX_RUNG
 
 # Each is a module of this package with a `RECIPE`, imported when it is asked for.
 RECIPES = ("sentiment", "generation", "forecasting", "music", "tagging", "translation", "caption")

@@ -10,7 +10,9 @@ from export.graphs import StageGraph, UnrolledGraph
 from export.recipes.recipe import Recipe, Stages
 from export.recipes.texts import TEXT_SIZES, draw_features, draw_ids
 from export.stages import Arrays, Sizes, StagePlan, spec, state_names
-from service.bundle.manifest import Bundle, SentimentTask, Stage
+from service.bundle.manifest import Bundle
+from service.bundle.stage import Stage
+from service.bundle.tasks import SentimentTask
 from training.models.bidirectional_sentiment import HEAD, BidirectionalSentimentModel
 from training.models.sentiment import CLASSES
 

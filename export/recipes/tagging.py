@@ -10,7 +10,9 @@ from export.graphs import SpeltStageGraph, StageGraph
 from export.recipes.recipe import Recipe, Stages
 from export.recipes.texts import draw_features, num_words
 from export.stages import Arrays, Sizes, StagePlan, spec, state_names
-from service.bundle.manifest import Bundle, Stage, TaggingTask
+from service.bundle.manifest import Bundle
+from service.bundle.stage import Stage
+from service.bundle.tasks import TaggingTask
 from training.data import ewt, wnut17
 from training.models.tagging import CHARACTERS, ENCODE, HEAD, LONGEST_WORD, TaggingModel
 

@@ -11,7 +11,9 @@ from export.graphs import StageGraph
 from export.recipes.recipe import Recipe, Stages
 from export.recipes.texts import draw_features, num_tokens
 from export.stages import Arrays, Sizes, StagePlan, spec
-from service.bundle.manifest import Bundle, Stage, TranslationTask
+from service.bundle.manifest import Bundle
+from service.bundle.stage import Stage
+from service.bundle.tasks import TranslationTask
 from training.models.translation import STEP, TranslationModel
 from training.subwords import END_ID, START_ID
 

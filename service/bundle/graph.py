@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import onnxruntime as ort
 
 from service.bundle.errors import BundleGraphMismatch
-from service.bundle.manifest import Bundle, Stage, TensorSpec
+from service.bundle.manifest import Bundle
+from service.bundle.stage import Stage, TensorSpec
 
 ORT_TYPES = {"float32": "tensor(float)", "float64": "tensor(double)", "int64": "tensor(int64)"}
 CPU_PROVIDER = "CPUExecutionProvider"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from service.bundle.manifest import Stage
+from service.bundle.stage import Stage
 from service.device.runtime import ROW, DeviceRuntime, as_array
 from service.job import BatchForm, PreparedBatch, RowJob, StageForm
 from service.scheduler import Batch

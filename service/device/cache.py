@@ -15,7 +15,7 @@ import onnxruntime as ort
 from xxhash import xxh3_128_digest
 
 from service.bundle.graph import session_options
-from service.bundle.manifest import StateSpec
+from service.bundle.stage import StateSpec
 from service.device.bound import BoundGraph, Words, bind_inputs
 from service.device.device import Device
 from service.device.row_graphs import fetch_graph, in_words, pack_graph, row_length

@@ -10,7 +10,7 @@ words of four bytes. Nothing is computed, so a value that goes through them keep
 import math
 from collections.abc import Sequence
 
-from service.bundle.manifest import StateSpec
+from service.bundle.stage import StateSpec
 from service.device.onnx_bytes import FLOAT, INT64, Node, Value, model_bytes
 from service.state import axis_orders
 

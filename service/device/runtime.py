@@ -7,7 +7,8 @@ import numpy as np
 from onnxruntime import OrtValue
 
 from service.bundle.graph import open_graph
-from service.bundle.manifest import Bundle, Stage, TensorSpec
+from service.bundle.manifest import Bundle
+from service.bundle.stage import Stage, TensorSpec
 from service.device.bound import BoundGraph
 from service.device.cache import Packer, RowPool, StateTensors, num_slots
 from service.device.device import Device

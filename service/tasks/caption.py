@@ -8,7 +8,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from service.bundle.manifest import Bundle, CaptionTask
+from service.bundle.manifest import Bundle
+from service.bundle.tasks import CaptionTask
 from service.decoder import DECODE_NEEDS, Decoder
 from service.engine import Engine
 from service.errors import InvalidInput

@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from service.bundle.manifest import Bundle, ForecastingTask, KnownChannel
+from service.bundle.manifest import Bundle
+from service.bundle.tasks import ForecastingTask, KnownChannel
 from service.engine import Engine
 from service.errors import InvalidInput, Location
 from service.forms.forecasting import ChannelForecast, ForecastAnswer, ReadingsAnswer, ReadingsStep, SegmentsStep

@@ -5,7 +5,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from service.bundle.manifest import Bundle, GenerationTask
+from service.bundle.manifest import Bundle
+from service.bundle.tasks import GenerationTask
 from service.engine import Engine
 from service.errors import InvalidInput, Location
 from service.forms.generation import CharacterStep, Continuation, NextCharacters, Sampling, Usage

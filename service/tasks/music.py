@@ -5,7 +5,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from service.bundle.manifest import Bundle, MusicTask
+from service.bundle.manifest import Bundle
+from service.bundle.tasks import MusicTask
 from service.engine import Engine
 from service.errors import InvalidInput, Location
 from service.forms.music import Composing, Composition, MusicStep, NextNotes

@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from service.bundle.manifest import Bundle, SentimentTask
+from service.bundle.manifest import Bundle
+from service.bundle.tasks import SentimentTask
 from service.engine import Engine
 from service.errors import InvalidInput, Location, NotStreamable
 from service.forms.form import Form

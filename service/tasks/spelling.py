@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from service.bundle.manifest import Stage
+from service.bundle.stage import Stage
 from service.engine import Engine
 from service.state import RowLayout
 from service.waiting import together

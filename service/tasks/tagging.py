@@ -5,7 +5,9 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from service.bundle.manifest import ITEM_STAGE, Bundle, TaggingTask
+from service.bundle.manifest import Bundle
+from service.bundle.stage import ITEM_STAGE
+from service.bundle.tasks import TaggingTask
 from service.engine import Engine
 from service.errors import InvalidInput, Location, NotStreamable
 from service.forms.form import Form

@@ -8,7 +8,9 @@ import numpy as np
 from pydantic import ValidationError
 
 from service.bundle.errors import BundleGraphMismatch
-from service.bundle.manifest import ITEM_STAGE, Bundle, Part
+from service.bundle.manifest import Bundle
+from service.bundle.part import Part
+from service.bundle.stage import ITEM_STAGE
 from service.engine import Engine
 from service.errors import InvalidInput
 from service.forms.form import Form

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from service.beam_search import BeamSearch, Candidates, Hypothesis, max_length
 from service.bundle.errors import BundleGraphMismatch
-from service.bundle.manifest import Bundle, TranslationTask
+from service.bundle.manifest import Bundle
+from service.bundle.tasks import TranslationTask
 from service.engine import Engine
 from service.errors import InvalidInput, Location
 from service.forms.form import Form

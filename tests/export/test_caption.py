@@ -8,7 +8,7 @@ from export.parity import prove
 from export.quality import measure
 from export.rungs import Rungs
 from export.served import plans
-from service.bundle.manifest import CaptionTask
+from service.bundle.tasks import CaptionTask
 from tests.export.conftest import Exported, export_small
 from training import captions
 from training.data import digits

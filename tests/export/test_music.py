@@ -8,7 +8,7 @@ from export.quality import measure
 from export.rungs import Rungs
 from export.served import plans
 from export.weights import rounded
-from service.bundle.manifest import MusicTask
+from service.bundle.tasks import MusicTask
 from tests.export.conftest import GENERATION_RUNGS, MODEL, Exported, export_small
 from training.data import polyphony
 from training.models.generation import IMPOSSIBLE

@@ -14,7 +14,7 @@ from export.graphs import UnrolledGraph
 from export.onnx import GraphBuilder
 from export.stages import StagePlan
 from service.bundle.graph import open_graph
-from service.bundle.manifest import TensorSpec
+from service.bundle.stage import TensorSpec
 from tests.export.conftest import Exported
 from training.models.streaming import StateTensor, Tensors
 

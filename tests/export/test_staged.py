@@ -8,7 +8,8 @@ from export import quality
 from export.served import plans
 from export.tagger import GraphTagger
 from export.weights import rounded
-from service.bundle.manifest import TaggingTask, read_bundle
+from service.bundle.manifest import read_bundle
+from service.bundle.tasks import TaggingTask
 from tests.export.conftest import Exported, export_small
 from training.data import ewt, sst2, wnut17
 from training.data.ewt import Word

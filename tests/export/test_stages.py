@@ -5,7 +5,7 @@ import pytest
 
 from export.errors import WrongLadder
 from export.recipes.registry import plan
-from service.bundle.manifest import MAX_RUNG
+from service.bundle.stage import MAX_RUNG
 from tests.export.conftest import Exported
 
 

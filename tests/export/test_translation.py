@@ -12,7 +12,8 @@ from export.__main__ import main
 from export.recipes.registry import plan, recipe
 from export.translator import GraphTranslator
 from export.weights import prepare, rounded
-from service.bundle.manifest import TranslationTask, read_bundle
+from service.bundle.manifest import read_bundle
+from service.bundle.tasks import TranslationTask
 from tests.export.conftest import Exported
 from training import checkpoint
 from training.beam_search import BeamSettings

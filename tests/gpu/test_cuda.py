@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from service.bundle.manifest import Stage, read_bundle
+from service.bundle.manifest import read_bundle
+from service.bundle.stage import Stage
 from service.device.batch import DeviceForm
 from service.device.device import Device, batch_sizes
 from service.device.runtime import DeviceRuntime

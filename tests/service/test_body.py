@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.body import NO_DIGEST, NUMERICS_UNKNOWN, Body, BodyUnreadable, begun, decode, encode
-from service.bundle.manifest import StateSpec
+from service.bundle.stage import StateSpec
 from service.digest import inputs_digest
 from service.state import Array, RowLayout, SequenceState
 from tests.fakes.body_v1 import SessionBodyV1, StateV1, encode_v1

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from service.bundle.manifest import StateSpec
+from service.bundle.stage import StateSpec
 from service.state import Array, RowLayout, SequenceState
 
 L, N, H, C = 2, 3, 7, 5

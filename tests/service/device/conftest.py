@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from service.bundle.manifest import Bundle, Stage, read_bundle
+from service.bundle.manifest import Bundle, read_bundle
+from service.bundle.stage import Stage
 from service.state import Array
 
 MODELS = Path(__file__).parents[3] / "models"

@@ -2,7 +2,7 @@
 
 import onnx
 
-from service.bundle.manifest import StateSpec
+from service.bundle.stage import StateSpec
 from service.device.onnx_bytes import FLOAT, INT64, Node, Value, model_bytes
 from service.device.row_graphs import fetch_graph, pack_graph
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from service.bundle.graph import CPU_PROVIDER
-from service.bundle.manifest import Bundle, Stage
+from service.bundle.manifest import Bundle
+from service.bundle.stage import Stage
 from service.device.bound import BoundGraph
 from service.device.device import CPU, Device, batch_sizes
 from service.device.runtime import NEXT_ROW, ROW, DeviceRuntime, as_array

@@ -1,0 +1,85 @@
+"""The stages of a bundle, and the tensors that their graphs read and write."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from service.bundle.part import FileName, Part
+
+ITEM_STAGE = "encode"  # consumes the items of sessions
+MAX_RUNG = 64
+COVERING_BY_NAME = ("decode", "forecast")
+
+DType = Literal["float32", "float64", "int64"]
+Axis = int | Literal["N", "T"]
+Fit = Literal["exact", "covering"]
+Direction = Literal["forward", "backward"]
+
+
+class TensorSpec(Part):
+    """A named tensor of a graph. In `shape`, "N" is the batch axis and "T" the rung's size."""
+
+    name: str
+    dtype: DType
+    shape: tuple[Axis, ...]
+
+    @property
+    def batch_axis(self) -> int:
+        """Position of N in the shape."""
+        return self.shape.index("N")
+
+    @model_validator(mode="after")
+    def _one_batch_axis(self) -> Self:
+        if self.shape.count("N") != 1:
+            raise ValueError(f"tensor {self.name!r} must have exactly one axis 'N'")
+        return self
+
+
+class StateSpec(TensorSpec):
+    """A recurrent tensor: the graph reads it as `name` and writes it as `<name>_next`."""
+
+    initial: float
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """Shape of one session's row: the shape without its batch axis."""
+        return tuple(axis for axis in self.shape if isinstance(axis, int))
+
+
+class Stage(Part):
+    """One step of serving a model: a ladder of graphs that differ in their size T only.
+
+    Attributes:
+        name: For instance "encode", which consumes the items of sessions.
+        direction: A forward stage streams; a backward one needs the whole input.
+        fit: Lengths are cut into rungs exactly, or taken by the shortest rung that covers them.
+        rungs: File of each rung by its size T.
+        inputs: Inputs besides the state.
+        outputs: Outputs besides the next state.
+        reads: Names of the state tensors that are inputs.
+        writes: Names of the state tensors whose next value is an output.
+    """
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+    direction: Direction = "forward"
+    fit: Fit = "exact"
+    rungs: dict[int, FileName] = Field(min_length=1)
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fit_of_older_bundles(cls, document: Any) -> Any:  # noqa: ANN401  # whatever stands there
+        """Bundles from before there was a `fit` say it by the stage's name."""
+        if isinstance(document, dict) and "fit" not in document and document.get("name") in COVERING_BY_NAME:
+            return {**document, "fit": "covering"}
+        return document
+
+    @model_validator(mode="after")
+    def _rungs_within_limits(self) -> Self:
+        wrong = [size for size in self.rungs if not 1 <= size <= MAX_RUNG]
+        if wrong:
+            raise ValueError(f"rungs of stage {self.name!r} must be 1 to {MAX_RUNG}, not {wrong}")
+        return self

@@ -1,0 +1,129 @@
+"""What a bundle is for: for each task, what serving it needs to know beside the graphs."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from service.bundle.part import FileName, Part
+
+
+class SentimentTask(Part):
+    """Text in, a label after each word out."""
+
+    kind: Literal["sentiment"] = "sentiment"
+    labels: tuple[str, ...]
+    tokenizer: FileName = "tokenizer.json"
+
+
+class GenerationTask(Part):
+    """Characters in, characters out; `start` is read before the first character of every text."""
+
+    kind: Literal["generation"] = "generation"
+    characters: tuple[str, ...]
+    start: str
+    tokenizer: FileName = "tokenizer.json"
+
+
+class KnownChannel(Part):
+    """A channel whose typical level and scale (mean absolute deviation) the model is told, by the channel's name."""
+
+    name: str
+    center: float
+    unit: float = Field(ge=0)
+
+
+class ForecastingTask(Part):
+    """Readings in, a mean and quantiles for each later reading out.
+
+    Attributes:
+        segment: Readings that are one item.
+        season: Readings after which a pattern returns; not stated by bundles from before it was free.
+        interval: Step of time between two readings, as people say it.
+        quantiles: Levels that the graphs answer.
+        max_horizon: Readings ahead at most.
+        channels: Those that it was trained on and knows again by their names; it takes any others too.
+    """
+
+    kind: Literal["forecasting"] = "forecasting"
+    segment: int = Field(ge=1)
+    season: int | None = Field(default=None, ge=1)
+    interval: str = ""
+    quantiles: tuple[float, ...]
+    max_horizon: int = Field(ge=1)
+    channels: tuple[KnownChannel, ...] = ()
+
+
+class MusicTask(Part):
+    """Frames of notes in, frames out; tokens are the pitches from `lowest` to `highest`, then the end of a frame.
+
+    Attributes:
+        lowest: MIDI number of token 0.
+        highest: MIDI number of the last pitch.
+        frames_per_beat: Frames of a quarter note.
+        frames_per_bar: Frames of the usual bar.
+    """
+
+    kind: Literal["music"] = "music"
+    lowest: int = Field(ge=0, le=127)
+    highest: int = Field(ge=0, le=127)
+    frames_per_beat: int = Field(ge=1)
+    frames_per_bar: int = Field(ge=1)
+
+
+class TaggingTask(Part):
+    """Words in, a tag for each out.
+
+    Attributes:
+        tags: The tags, in the order of the logits.
+        scheme: Each tag stands for itself, or they are BIO tags, which mark entities of several words.
+        characters: What words are spelt with; the id 0 is any other character, and these have 1, 2, ...
+        longest_word: Of a longer word, only so many characters are read: half at its beginning, half at its end.
+    """
+
+    kind: Literal["tagging"] = "tagging"
+    tags: tuple[str, ...] = Field(min_length=1)
+    scheme: Literal["words", "bio"]
+    characters: tuple[str, ...]
+    longest_word: int = Field(ge=2, multiple_of=2)
+    tokenizer: FileName = "tokenizer.json"
+
+
+class TranslationTask(Part):
+    """A text in, its translation out.
+
+    Attributes:
+        source: Language that is read, as ISO 639-1 has it.
+        target: Language that is written.
+        start: The piece that is read before the first one of a translation.
+        end: The piece that ends one.
+        length_penalty: Exponent of the length that a translation's log-probability is divided by.
+    """
+
+    kind: Literal["translation"] = "translation"
+    source: str
+    target: str
+    start: int
+    end: int
+    length_penalty: float = Field(ge=0)
+    tokenizer: FileName = "tokenizer.json"
+
+
+class CaptionTask(Part):
+    """An image in, a sentence out.
+
+    Attributes:
+        words: By token; the first ends a sentence, and is read before its first word.
+        size: Rows and columns of an image.
+        largest: Value of a pixel that is all ink; paper is 0.
+    """
+
+    kind: Literal["caption"] = "caption"
+    words: tuple[str, ...] = Field(min_length=2)
+    size: int = Field(ge=1)
+    largest: float = Field(gt=0)
+
+
+Task = Annotated[
+    SentimentTask | GenerationTask | ForecastingTask | MusicTask | TaggingTask | TranslationTask | CaptionTask,
+    Field(discriminator="kind"),
+]

@@ -40,6 +40,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Self
 
 Location = tuple[str | int, ...]
+# Begins the names of the shapes that a form tells apart, and nothing that a client sends.
+SHAPE = "\0"
 
 
 class ServiceError(Exception):
@@ -213,7 +215,7 @@ class InvalidInput(ServiceError):
     def of_fields(cls, errors: Iterable[Mapping[str, Any]]) -> Self:
         """All that pydantic found wrong, as one refusal."""
         refusal = cls("")
-        refusal.errors = [(tuple(error["loc"]), error["msg"]) for error in errors]
+        refusal.errors = [(_as_sent(error["loc"]), error["msg"]) for error in errors]
         return refusal
 
     def within(self, field: str) -> Self:
@@ -223,6 +225,11 @@ class InvalidInput(ServiceError):
 
     def members(self) -> dict[str, Any]:
         return {"errors": [{"location": list(location), "message": message} for location, message in self.errors]}
+
+
+def _as_sent(location: Iterable[str | int]) -> Location:
+    """A location without the names of the shapes that a value was told apart by: no client has sent those."""
+    return tuple(part for part in location if not str(part).startswith(SHAPE))
 
 
 class NotStreamable(ServiceError):

@@ -4,6 +4,8 @@ from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, FiniteFloat, Tag
 
+from service.errors import SHAPE
+
 MAX_TEXT_CHARACTERS = 65_536
 MAX_TEXTS = 256
 MAX_CHARACTERS_TOGETHER = 2**19
@@ -11,10 +13,17 @@ MAX_READING = 1e12
 
 One = TypeVar("One")
 Many = TypeVar("Many")
-# Told apart by what was sent, so that an error speaks of that form only.
+
+
+def shape(name: str) -> str:
+    """The tag of one of the shapes that a value may have; see `InvalidInput.of_fields`."""
+    return SHAPE + name
+
+
+# Told apart by what was sent, so that an error speaks of that shape only.
 OneOrMany = Annotated[
-    Annotated[One, Tag("one")] | Annotated[Many, Tag("list")],
-    Discriminator(lambda value: "list" if isinstance(value, list) else "one"),
+    Annotated[One, Tag(shape("one"))] | Annotated[Many, Tag(shape("list"))],
+    Discriminator(lambda value: shape("list" if isinstance(value, list) else "one")),
 ]
 Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT_CHARACTERS)]
 Reading = Annotated[FiniteFloat, Field(ge=-MAX_READING, le=MAX_READING)]

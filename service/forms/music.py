@@ -1,11 +1,11 @@
 """Music to compose, and what is answered."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from service.forms.chance import Chance
-from service.forms.form import Form, Question
+from service.forms.form import Form, Question, shape
 from service.midi import MAX_TEMPO, MIN_TEMPO
 from service.music import NAME as NOTE_NAME
 from service.music import Articulation, kind_of_notes
@@ -14,16 +14,32 @@ MAX_NOTES = 88  # of a chord
 MAX_FRAMES = 1024
 MAX_BARS = 128
 DEFAULT_BARS = 8
+
+
+def _shape_of_note(value: Any) -> str:  # noqa: ANN401  # whatever a client sent
+    return shape("name" if isinstance(value, str) else "number")
+
+
+def _shape_of_notes(value: Any) -> str:  # noqa: ANN401  # whatever a client sent
+    if value is None:
+        return shape("none")
+    return shape(kind_of_notes(value)) if isinstance(value, list) else _shape_of_note(value)
+
+
 NoteName = Annotated[str, Field(pattern=NOTE_NAME)]
-Note = Annotated[int, Field(ge=0, le=127)] | NoteName
+Number = Annotated[int, Field(ge=0, le=127), Tag(shape("number"))]
+Name = Annotated[NoteName, Tag(shape("name"))]
+Note = Annotated[Number | Name, Discriminator(_shape_of_note)]
 Chord = Annotated[list[Note], Field(max_length=MAX_NOTES)]
-# None is one of the forms: BentoML makes a model's schema twice, which a union around this one does not outlive.
+# None and both kinds of notes stand among the forms: BentoML makes a model's schema twice, which neither a union around
+# this one nor a union directly in it outlives.
 Notes = Annotated[
-    Annotated[None, Tag("none")]
-    | Annotated[Note, Tag("note")]
-    | Annotated[Chord, Tag("chord")]
-    | Annotated[list[Chord], Field(min_length=1, max_length=MAX_FRAMES), Tag("chords")],
-    Discriminator(lambda value: "none" if value is None else kind_of_notes(value)),
+    Annotated[None, Tag(shape("none"))]
+    | Number
+    | Name
+    | Annotated[Chord, Tag(shape("chord"))]
+    | Annotated[list[Chord], Field(min_length=1, max_length=MAX_FRAMES), Tag(shape("chords"))],
+    Discriminator(_shape_of_notes),
 ]
 
 

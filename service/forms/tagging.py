@@ -2,14 +2,19 @@
 
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
-from service.forms.form import MAX_CHARACTERS_TOGETHER, MAX_TEXTS, Form, OneOrMany, Question, Text
+from service.forms.form import MAX_CHARACTERS_TOGETHER, MAX_TEXTS, Form, OneOrMany, Question, Text, shape
 
 MAX_TAGGED_TOKENS = 8192
 MAX_TOKEN_CHARACTERS = 1000
 Token = Annotated[str, Field(min_length=1, max_length=MAX_TOKEN_CHARACTERS, pattern=r"^\S+$")]
 Tokens = Annotated[list[Token], Field(min_length=1, max_length=MAX_TAGGED_TOKENS)]
+OneOrManyTexts = Annotated[
+    Annotated[Tokens, Tag(shape("words"))]
+    | Annotated[list[Tokens], Field(min_length=1, max_length=MAX_TEXTS), Tag(shape("texts"))],
+    Discriminator(lambda value: shape("texts" if isinstance(value, list) and list in map(type, value) else "words")),
+]
 
 
 class TagRequest(Question):
@@ -20,7 +25,7 @@ class TagRequest(Question):
         examples=["Ada Lovelace wrote the first program."],
         description=f"One text or up to {MAX_TEXTS}; they are parted into words",
     )
-    tokens: Tokens | Annotated[list[Tokens], Field(min_length=1, max_length=MAX_TEXTS)] = Field(
+    tokens: OneOrManyTexts = Field(
         default_factory=list, description=f"Instead of `text`: the words of one text, or of up to {MAX_TEXTS}"
     )
 

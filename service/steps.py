@@ -195,10 +195,13 @@ class Steps:
             self._submit(model, own)
 
     def _is_known(self, turn: Turn, now: float, jobs: Jobs) -> bool:
-        """Whether a turn could begin on its session as that stood last here, unless the store says otherwise."""
+        """Whether a turn could begin on its session as that stood last here, unless the store says otherwise.
+
+        Not one that is streamed: the pieces that it tells cannot be taken back.
+        """
         ask = turn.ask
         latest = self._recent.take(ask.session_id)
-        if latest is None or ask.step not in (None, latest.record.step):
+        if latest is None or ask.step not in (None, latest.record.step) or ask.on_piece is not None:
             return False
         try:
             self._rules.take_up(turn, latest.record, latest.body, now)
@@ -284,10 +287,19 @@ class Steps:
                 self._lose(turn)
 
     def _lose(self, turn: Turn) -> None:
-        """Another process took this step: look again. The same input finds the winner's answer, another a conflict."""
+        """Another process took this step: look again. The same input finds the winner's answer, another a conflict.
+
+        A stream has told its pieces: it may find the same answer, silently, but not begin another one behind them.
+        """
         turn.num_attempts += 1
         turn.is_committing = False
         turn.values = None
+        if turn.ask.on_piece is not None:
+            if turn.ask.step is None:
+                message = "another writer took this step while its answer was told; nothing was committed"
+                self.fail(turn, StepConflict(message, turn.step + 1))
+                return
+            turn.ask = turn.ask._replace(on_piece=lambda _: None)
         if turn.started + self._timeout_seconds <= time.perf_counter():  # nobody watches those that are committing
             self.fail(turn, self._too_late())
         elif turn.num_attempts < MAX_ATTEMPTS:

@@ -54,6 +54,7 @@ class Process:
         max_queue_rows: Of each engine.
         numerics: What computes, if not what really does.
         export_key: Signs exports.
+        max_recent: Sessions whose latest state is kept at hand.
         limits: Settings of sessions.
     """
 
@@ -66,6 +67,7 @@ class Process:
         max_queue_rows: int = 4096,
         numerics: bytes | None = None,
         export_key: bytes = EXPORT_KEY,
+        max_recent: int = 0,
         **limits: object,
     ) -> None:
         self.clock = clock or Clock()
@@ -81,7 +83,9 @@ class Process:
             self.catalog.add(SumModel(graphs.bundle, Engine(graphs, observer, max_queue_rows=max_queue_rows)))
             self.catalog.make_current(graphs.bundle.tag)
         graveyard = Graveyard(store, self.metrics, settings.remember_ended_seconds, self.clock)
-        self.steps = Steps(store, self.catalog, settings, self.metrics, timeout_seconds, self._expire, self.clock)
+        self.steps = Steps(
+            store, self.catalog, settings, self.metrics, timeout_seconds, self._expire, self.clock, max_recent
+        )
         self.sessions = Sessions(
             store, self.catalog, settings, self.metrics, graveyard, self.steps.is_under_way, self.clock
         )

@@ -1,11 +1,13 @@
 """A generated text as events: only the last one acknowledges the step."""
 
+import asyncio
 import threading
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 import orjson
 import pytest
 
+from service import step_rules
 from service.api.events import event
 from service.engine import Engine
 from service.forms.sessions import SessionRequest
@@ -14,7 +16,7 @@ from service.state import Array
 from service.tasks.generation import GenerationModel
 from tests.fakes.asgi import Answered, Exchange, Surface
 from tests.fakes.graphs import RecordingObserver
-from tests.fakes.process import Process, settle, until
+from tests.fakes.process import Process, settle, two_processes, until
 from tests.fakes.stores import FaultyStore
 
 pytestmark = pytest.mark.anyio
@@ -58,6 +60,13 @@ async def runtime(generation: Runtime, process: Process) -> AsyncIterator[GatedR
 @pytest.fixture
 async def session_id(process: Process, runtime: GatedRuntime) -> str:
     assert runtime.num_begun == 0
+    return (await process.sessions.create("ann", SessionRequest(model="generation"))).session_id
+
+
+async def serve_generation(process: Process, generation: Runtime) -> str:
+    """Serve the shipped model in a process too; the id of a new session of it."""
+    process.catalog.add(GenerationModel(generation.bundle, Engine(generation, RecordingObserver())))
+    process.catalog.make_current(generation.bundle.tag)
     return (await process.sessions.create("ann", SessionRequest(model="generation"))).session_id
 
 
@@ -196,6 +205,51 @@ async def test_a_step_that_takes_too_long_ends_with_an_error_event(generation: R
         assert [name for name, _ in told] == ["text", "error"]
         assert told[-1][1]["status"] == 504
         assert (await process.sessions.get("ann", session_id)).step == 0
+
+
+async def test_a_stream_tells_one_text_though_the_session_has_moved_on_since_its_last_step(
+    generation: Runtime, store: FaultyStore
+) -> None:
+    async with Process(store, max_recent=10) as process:
+        session_id = await serve_generation(process, generation)
+        await process.ids(session_id, 3, 7)
+        await process.travel.save("ann", session_id, "start")
+        told = events((await generate(Surface(process), session_id, None).answered()).body)
+        assert told[-1][1]["step"] == 3
+        assert text_of(told) == told[-1][1]["outputs"]["text"]
+
+
+async def test_a_stream_without_a_number_that_loses_its_step_is_a_conflict_and_tells_no_second_text(
+    surface: Surface, session_id: str, store: FaultyStore
+) -> None:
+    store.may_swap.clear()
+    exchange = generate(surface, session_id, None)
+    await until(lambda: store.num_held == 1)
+    await store.change(session_id, step=1)
+    store.may_swap.set()
+    told = events((await exchange.answered()).body)
+    name, problem = told[-1]
+    assert (name, problem["status"], problem["expected_step"]) == ("error", 409, 1)
+    assert len(text_of(told)) == NUM_TOKENS
+
+
+@pytest.mark.parametrize("max_kept_bytes", [0, 2**16])
+async def test_a_stream_that_loses_to_the_same_step_tells_the_text_once(
+    generation: Runtime, monkeypatch: pytest.MonkeyPatch, max_kept_bytes: int
+) -> None:
+    monkeypatch.setattr(step_rules, "MAX_KEPT_ANSWER_BYTES", max_kept_bytes)
+    async with two_processes() as (store, one, other):
+        session_id = await serve_generation(one, generation)
+        await serve_generation(other, generation)
+        store.may_swap.clear()
+        winner = asyncio.create_task(whole(Surface(one), session_id))
+        await until(lambda: store.num_held == 1)
+        exchange = generate(Surface(other), session_id)
+        await until(lambda: store.num_held == 2)
+        store.may_swap.set()
+        told = events((await exchange.answered()).body)
+        assert told[-1] == ("done", (await winner).json())
+        assert text_of(told) == told[-1][1]["outputs"]["text"]
 
 
 async def test_a_stop_string_is_never_sent_in_part(surface: Surface, session_id: str) -> None:

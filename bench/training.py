@@ -113,7 +113,9 @@ def _finish(device: torch.device) -> None:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m bench.training", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.training", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--device", default="cpu", help="cpu or cuda; default: cpu")
     parser.add_argument("--rows", type=int, default=32, help="N of a batch; default: 32")
     parser.add_argument("--steps", type=int, default=256, help="T of a batch; default: 256")

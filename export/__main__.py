@@ -61,8 +61,9 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m export",
         description="Write the bundle of a checkpoint, prove that its graphs are the model, and import it into the "
         "BentoML model store.",
-        epilog="`python -m export quantize BUNDLE` makes an int8 bundle of a float32 one; `python -m export overview` "
-        "writes the page of all shipped models.",
+        epilog="`python -m export quantize BUNDLE` makes an int8 bundle of a float32 one; `seeds BUNDLE CHECKPOINT ..` "
+        "adds the figures of other seeds to a bundle; `overview` writes the page of all shipped models; `compare` "
+        "prints their figures beside published ones, and checks them. Each has its own --help.",
     )
     parser.add_argument("checkpoint", type=Path, help="directory, for instance runs/sentiment/best")
     parser.add_argument("--output", type=Path, default=Path("models"), help="directory of bundles; default: models")

@@ -141,9 +141,11 @@ def _add_keys(parser: argparse.ArgumentParser) -> None:
     file = argparse.ArgumentParser(add_help=False)
     file.add_argument("--file", metavar="PATH", help="the file of keys; UNROLLED_API_KEYS where not given")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", dest="verb", required=True)
-    verbs.add_parser("add", parents=[file], help="add a key and print its token, once").add_argument("owner")
+    verbs.add_parser("add", parents=[file], help="add a key and print its token, once").add_argument(
+        "owner", help="who calls with it; may have several keys"
+    )
     verbs.add_parser("list", parents=[file], help="show key ids and their owners")
-    verbs.add_parser("remove", parents=[file], help="revoke a key").add_argument("key_id")
+    verbs.add_parser("remove", parents=[file], help="revoke a key").add_argument("key_id", help="as list shows it")
 
 
 def _print(line: str) -> None:

@@ -64,9 +64,9 @@ class Metrics:
             "rnn_store_duration_seconds", "Time of a call of the session store", "backend", "op"
         )
         self.store_errors = self._counter("rnn_store_errors", "Calls of the session store that failed", "backend", "op")
-        self.generated_tokens = self._counter("rnn_generated_tokens", "Characters generated")
+        self.generated_tokens = self._counter("rnn_generated_tokens", "Characters, notes and words generated")
         self.time_to_first_token = self._seconds(
-            "rnn_time_to_first_token_seconds", "Time until the first piece of a generated text"
+            "rnn_time_to_first_token_seconds", "Time until /generate has the first piece of its text"
         )
         self.requests_tally = RequestTally(self)
         self._observers: list[BundleObserver] = []

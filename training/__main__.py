@@ -39,7 +39,11 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, training in registry.trainings().items():
         _add_training(commands.add_parser(name, help=f"train the {name} model"), name, training)
-    evaluate = commands.add_parser("evaluate", help="measure a checkpoint and write its figures.json")
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="measure a checkpoint and write its figures.json",
+        description="Measure a checkpoint on a split, print its figures, and write them and their pictures beside it.",
+    )
     evaluate.add_argument("checkpoint", type=Path, help="directory, for instance runs/sentiment/best")
     evaluate.add_argument("--split", choices=("dev", "test"), default="dev", help="default: dev")
     evaluate.set_defaults(run=_evaluate)

@@ -23,7 +23,8 @@ from service.forms.sessions import (
 from service.forms.steps import ItemAnswers, StepAnswer, StepItems, StepRequest
 
 DESCRIPTION = (
-    "Recurrent networks with sessions: sentiment, generation, forecasting; translation without. "
+    "Recurrent networks. With sessions: sentiment, texts, music, forecasts, tags; whole inputs only: translation, "
+    "captions, and models that read from both ends. "
     "`GET /models` tells what is served. "
     "`WS /stream` takes the items of `POST /steps` as text messages, each with an `id` that its answer echoes."
 )

@@ -5,6 +5,8 @@
     tasks      its part about what the model is for
     graph      its ONNX graphs, opened with the options under which parity was proved
     store      bundles in the BentoML model store
+    part       what every piece of a manifest is
+    errors     why a bundle cannot be used
 
 Written by `export`, read by `service`. Knows nothing of torch, sessions or HTTP.
 """

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service.api.auth import AuthMiddleware
 from service.api.log import leave_out_client_errors
 from service.api.openapi import merged
+from service.api.page import PageFirst
 from service.api.plain import PlainFirst
 from service.api.problem import answers_problems
 from service.forms.caption import CaptionAnswer, CaptionRequest
@@ -53,7 +54,7 @@ class Surfaces:
             return
         if self._layered is None:
             self._layered = PlainFirst(
-                AuthMiddleware(worker.layers(self._app), worker.keys, worker.tally), worker.plain
+                AuthMiddleware(worker.layers(PageFirst(self._app)), worker.keys, worker.tally), worker.plain
             )
         await self._layered(scope, receive, send)
 

@@ -215,7 +215,7 @@ class InvalidInput(ServiceError):
     def of_fields(cls, errors: Iterable[Mapping[str, Any]]) -> Self:
         """All that pydantic found wrong, as one refusal."""
         refusal = cls("")
-        refusal.errors = [(_as_sent(error["loc"]), error["msg"]) for error in errors]
+        refusal.errors = [(_as_sent(error["loc"]), error["msg"].removeprefix("Value error, ")) for error in errors]
         return refusal
 
     def within(self, field: str) -> Self:

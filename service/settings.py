@@ -60,7 +60,7 @@ class ExportSettings(_Settings):
     @classmethod
     def _long_enough(cls, value: SecretStr) -> SecretStr:
         if 0 < len(value.get_secret_value()) < MIN_EXPORT_KEY_CHARACTERS:
-            raise ValueError(f"UNROLLED_EXPORT_KEY has fewer than {MIN_EXPORT_KEY_CHARACTERS} characters")
+            raise ValueError(f"fewer than {MIN_EXPORT_KEY_CHARACTERS} characters")
         return value
 
     @property

@@ -59,7 +59,7 @@ def check_settings() -> None:
 def _in_one_line(error: ValidationError) -> str:
     """What is wrong with which variables, without the value of any."""
     return "; ".join(
-        f"{PREFIX}{'_'.join(map(str, each['loc'])).upper()}: {each['msg']}" if each["loc"] else each["msg"]
+        "".join(f"{PREFIX}{name}: ".upper() for name in each["loc"]) + each["msg"].removeprefix("Value error, ")
         for each in error.errors(include_url=False, include_context=False, include_input=False)
     )
 

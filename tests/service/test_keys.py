@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from service.__main__ import main
 from service.keys import OWNER, Keys, KeysUnusable, add_key, check_keys, open_keys, read_keys, remove_key
 from service.settings import ExportSettings, KeySettings, ServerSettings
-from service.startup import CannotStart, check_callers
+from service.startup import CannotStart, check_callers, check_settings
 
 HASH = hashlib.sha256(b"secret").hexdigest()
 PUBLIC = "0.0.0.0"  # noqa: S104  that is what is asked for
@@ -358,6 +358,8 @@ def test_a_short_export_key_is_refused_and_not_shown(monkeypatch: pytest.MonkeyP
     with pytest.raises(ValidationError, match="fewer than 32 characters") as refusal:
         ExportSettings()
     assert "hunter2" not in str(refusal.value)
+    with pytest.raises(CannotStart, match=r"^UNROLLED_EXPORT_KEY: fewer than 32 characters$"):
+        check_settings()
 
 
 def test_an_export_key_signs_and_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:

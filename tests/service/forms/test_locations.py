@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from service.api.body import parsed
 from service.errors import InvalidInput, Location
 from service.forms.form import Form
 from service.forms.music import ComposeRequest
@@ -33,3 +34,8 @@ def test_a_mistake_is_told_once_and_where_it_was_sent(
         form.model_validate(body)
     errors = InvalidInput.of_fields(refused.value.errors(include_context=False)).errors
     assert [where for where, _ in errors] == [location]
+
+
+def test_a_message_is_the_forms_own_and_not_its_validators() -> None:
+    with pytest.raises(InvalidInput, match=r"^give one of frames and bars$"):
+        parsed(ComposeRequest, b'{"frames": 2, "bars": 2}')

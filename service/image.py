@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 FORMATS = ("PNG", "JPEG")
-MAX_PIXELS = 4096 * 4096
+MAX_SIDE = 4096  # pixels; a long thin image would become a square of its length
+GREYS_OF_16_BITS = 257  # for each of 8 bits
 LEAST_CONTRAST = 16.0  # of 255
 LEAST_INK = 0.15  # of the darkest
 
@@ -39,12 +40,16 @@ def _grey(content: bytes) -> Pixels:
     """Brightness from 0 to 255, on white paper where the image is transparent."""
     try:
         with Image.open(BytesIO(content), formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise NoImage(f"an image may have at most {MAX_PIXELS} pixels, not {image.width} x {image.height}")
+            if max(image.size) > MAX_SIDE:
+                raise NoImage(f"an image may be {MAX_SIDE} pixels wide and high, not {image.width} x {image.height}")
+            if image.mode.startswith("I"):  # 16 bits, of which Pillow would take all but the darkest for white
+                return np.asarray(image, dtype=np.float32) / GREYS_OF_16_BITS
             opaque = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
     except UnidentifiedImageError:
         raise NoImage(f"the image is no {' or '.join(FORMATS)} file") from None
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+    except NoImage:
+        raise
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise NoImage(f"the image cannot be read: {error}") from None
     return np.asarray(opaque.convert("L"), dtype=np.float32)
 
@@ -66,5 +71,6 @@ def _window(ink: Pixels) -> Pixels:
     side = max(bottom - top, right - left)
     top = (top + bottom - side) // 2
     left = np.clip((ink.shape[1] - side) // 2, right - side, left)
-    padded = np.pad(ink, side)
-    return padded[top + side : top + 2 * side, left + side : left + 2 * side]
+    inside = ink[max(0, top) : top + side, max(0, left) : left + side]
+    before = max(0, -top), max(0, -left)
+    return np.pad(inside, [(start, side - start - size) for start, size in zip(before, inside.shape, strict=True)])

@@ -2,8 +2,8 @@
 
 import asyncio
 import base64
-import binascii
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar
 
 import numpy as np
@@ -37,6 +37,8 @@ class CaptionModel(WholeInputModel):
         super().__init__(bundle, engine)
         self._task = self.spec(CaptionTask)
         self._decoder = Decoder(bundle, engine, len(self._task.words), "word")
+        # A file of a few kilobytes may unpack to 200 MB: one at a time, also of those that nobody waits for any more.
+        self._reader = ThreadPoolExecutor(1, "images")
 
     async def describe(self, request: CaptionRequest, seed: int) -> CaptionAnswer:
         """A sentence about an image.
@@ -58,7 +60,7 @@ class CaptionModel(WholeInputModel):
 
     async def _pixels(self, image: str | list[list[float]]) -> Pixels:
         if isinstance(image, str):
-            return await asyncio.to_thread(self._decoded, image)
+            return await asyncio.get_running_loop().run_in_executor(self._reader, self._decoded, image)
         size, largest = self._task.size, self._task.largest
         if len(image) != size or any(len(row) != size for row in image):
             raise InvalidInput(f"an image is {size} rows of {size} pixels", ("image",))
@@ -69,9 +71,11 @@ class CaptionModel(WholeInputModel):
 
     def _decoded(self, image: str) -> Pixels:
         try:
-            return read_image(base64.b64decode(image, validate=True), self._task.size, self._task.largest)
-        except binascii.Error:
+            content = base64.b64decode(image, validate=True)
+        except ValueError:  # binascii.Error, or characters that are not even ASCII
             raise InvalidInput("the image is not in base64", ("image",)) from None
+        try:
+            return read_image(content, self._task.size, self._task.largest)
         except NoImage as error:
             raise InvalidInput(str(error), ("image",)) from None
 

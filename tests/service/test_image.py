@@ -1,4 +1,6 @@
 import io
+import tracemalloc
+import zlib
 
 import numpy as np
 import pytest
@@ -68,6 +70,31 @@ def test_jpeg_files_are_read_too() -> None:
     )
 
 
+def test_sixteen_bits_of_grey_are_read_as_eight_are() -> None:
+    grey = 255 - bar(40, 40, 5, 35, 12, 20) // 2
+    content = io.BytesIO()
+    Image.fromarray(grey.astype(np.uint16) * 257).save(content, "PNG")
+    assert np.array_equal(read_image(content.getvalue(), 8, 16), read_image(file_of(grey), 8, 16))
+
+
+def test_a_long_thin_image_takes_no_more_memory_than_a_square_one() -> None:
+    content = file_of(bar(3, 4096, 1, 2, 0, 4096))
+    tracemalloc.start()
+    read_image(content, 8, 16)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2 * 4096 * 4096 * 4
+
+
+def with_text_of(num_bytes: int) -> bytes:
+    """A small PNG file with a comment that is longer, once it is unpacked."""
+    content = file_of(bar(9, 9, 1, 8, 4, 5))
+    kind_and_text = b"zTXtk\0\0" + zlib.compress(bytes(num_bytes))
+    length, checksum = len(kind_and_text) - 4, zlib.crc32(kind_and_text)
+    header_end = 33
+    return content[:header_end] + length.to_bytes(4) + kind_and_text + checksum.to_bytes(4) + content[header_end:]
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
@@ -75,7 +102,8 @@ def test_jpeg_files_are_read_too() -> None:
         (b"GIF89a nonsense", "no PNG or JPEG"),
         (file_of(bar(40, 40, 5, 35, 12, 20))[:60], "cannot be read"),
         (file_of(np.full((9, 9), 120)), "blank"),
-        (file_of(np.zeros((4097, 4097))), "at most 16777216 pixels"),
+        (file_of(np.zeros((4097, 9))), "4096 pixels wide and high, not 9 x 4097"),
+        (with_text_of(5 * 2**20), "cannot be read: Decompressed data too large"),
     ],
 )
 def test_what_is_no_drawing_is_refused_with_the_reason(content: bytes, reason: str) -> None:

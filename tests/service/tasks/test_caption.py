@@ -1,11 +1,15 @@
 """Captioning over graphs that write a script: an image decides where it begins."""
 
+import asyncio
 import base64
+import contextlib
 import io
+import threading
 from collections.abc import AsyncIterator
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from service.engine import Engine
@@ -69,6 +73,21 @@ async def test_a_picture_is_read_as_pixels(model: CaptionModel) -> None:
     assert answer.pixels == [[0, 16, 0]] * 3
 
 
+async def test_one_file_is_unpacked_at_a_time(model: CaptionModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    both, num_met = threading.Barrier(2), 0
+
+    def read_image(*_: object) -> NDArray[np.float32]:
+        nonlocal num_met
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait(timeout=0.05)
+            num_met += 1
+        return np.zeros((3, 3), dtype=np.float32)
+
+    monkeypatch.setattr("service.tasks.caption.read_image", read_image)
+    await asyncio.gather(*(model.describe(CaptionRequest(image="aaaa"), seed=1) for _ in range(2)))
+    assert num_met == 0
+
+
 @pytest.mark.parametrize(
     ("given", "reason"),
     [
@@ -76,6 +95,7 @@ async def test_a_picture_is_read_as_pixels(model: CaptionModel) -> None:
         ([[0.0, 1.0, 2.0], [1.0, 0.0], [1.0, 2.0, 3.0]], "3 rows of 3 pixels"),
         (image(16.5), "from 0 to 16"),
         ("no base64!", "not in base64"),
+        ("kein Bäse64", "not in base64"),
         (base64.b64encode(b"no picture").decode(), "no PNG or JPEG"),
     ],
 )

@@ -18,8 +18,8 @@ Frame = tuple[int, ...]
 
 _SEMITONES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 _ACCIDENTALS = {"": 0, "#": 1, "♯": 1, "b": -1, "♭": -1}
-NAME = r"^[A-Ga-g](#|♯|b|♭)?-?\d$"
-_NAME = re.compile(r"([A-Ga-g])(#|♯|b|♭)?(-?\d)")
+NAME = r"^[A-Ga-g](#|♯|b|♭)?-?[0-9]$"
+_NAME = re.compile(r"([A-Ga-g])(#|♯|b|♭)?(-?[0-9])")
 
 
 class NoteEvent(NamedTuple):

@@ -9,6 +9,7 @@ as of another model, has no place in the tensor, and is told in its item's JSON.
 """
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
@@ -28,6 +29,7 @@ HEADER_LENGTH = b"inference-header-content-length"
 DTYPES = {"INT64": "<i8", "FP64": "<f8"}
 DATATYPES = {"i": "INT64", "f": "FP32"}
 MAX_VALUES = 2**22
+_LENGTH = re.compile(rb"[0-9]{1,18}")
 
 
 class TensorSize(Form):
@@ -85,7 +87,7 @@ def read(body: bytes, header_length: bytes) -> BinarySteps:
         Malformed: The lengths do not add up, or the JSON is none.
         InvalidInput: The JSON is not of that form.
     """
-    if not header_length.isdigit() or int(header_length) > len(body):
+    if not _LENGTH.fullmatch(header_length) or int(header_length) > len(body):
         raise Malformed("Inference-Header-Content-Length must be the length of the JSON at the body's beginning")
     length = int(header_length)
     head = parsed(Head, body[:length])
@@ -121,7 +123,9 @@ def _values(head: Head, blob: memoryview) -> Array:
     (tensor,) = head.inputs
     dtype = np.dtype(DTYPES[tensor.datatype])
     num_values = math.prod(tensor.shape)
-    if num_values > MAX_VALUES or num_values * dtype.itemsize != len(blob):
+    if num_values > MAX_VALUES:
+        raise Malformed(f"{tensor.shape} {tensor.datatype} has more than {MAX_VALUES} values")
+    if num_values * dtype.itemsize != len(blob):
         raise Malformed(f"{tensor.shape} {tensor.datatype} has {num_values * dtype.itemsize} bytes, not {len(blob)}")
     if tensor.parameters.binary_data_size != len(blob):
         raise Malformed(f"binary_data_size is {tensor.parameters.binary_data_size}, but {len(blob)} bytes follow")

@@ -13,7 +13,7 @@ def test_notes_have_names_and_numbers(name: int | str, number: int) -> None:
     assert pitch_of(name) == number
 
 
-@pytest.mark.parametrize("name", ["", "H4", "C", "C44", "4C", "C##4"])
+@pytest.mark.parametrize("name", ["", "H4", "C", "C44", "4C", "C##4", "C\u0664", "C\U00010d41"])
 def test_what_is_no_note_is_said(name: str) -> None:
     with pytest.raises(ValueError, match="no note"):
         pitch_of(name)

@@ -18,6 +18,7 @@ from starlette.types import Message, Receive, Scope, Send
 from service.api import binary
 from service.api.auth import owner_of, subprotocol_of
 from service.api.body import parsed
+from service.api.disconnect import CLIENT_CLOSED_REQUEST
 from service.api.items import item_json, refusal
 from service.api.problem import problem_of
 from service.api.steps import ask_of
@@ -94,6 +95,7 @@ class Connection:
         self._reader: asyncio.Task[None] | None = None
         self._writer: asyncio.Task[None] | None = None
         self._is_dropped = False
+        self._is_gone = False
 
     def is_stalled(self) -> bool:
         """Whether an answer has waited for too long to be read."""
@@ -119,6 +121,7 @@ class Connection:
                 raise
         finally:
             self._is_closed = True
+            self._is_gone = True
             writer.cancel()
             for turn in list(self._in_flight):
                 self._steps.call_off(turn)
@@ -148,7 +151,7 @@ class Connection:
             self._read_binary(content)
 
     def _read_text(self, text: str) -> None:
-        client_id = None
+        client_id, started = None, time.perf_counter()
         try:
             if len(text) > self._max_message_bytes:
                 raise TooLarge(f"a message may have at most {self._max_message_bytes} bytes")
@@ -156,6 +159,7 @@ class Connection:
             client_id = item.id
             ask = ask_of(self._owner, item.session_id, item)
         except ServiceError as error:
+            self._count(error.status, started)
             problem = {"id": client_id, "status": error.status, "problem": problem_of(error)}
             self._tell({"type": "websocket.send", "text": orjson.dumps(problem).decode()})
             return
@@ -167,12 +171,14 @@ class Connection:
         self._tell({"type": "websocket.send", "text": told.decode()})
 
     def _read_binary(self, content: bytes) -> None:
+        started = time.perf_counter()
         try:
             if len(content) < _HEAD_LENGTH.size or len(content) > self._max_message_bytes:
                 raise Malformed(f"a binary message has 4 to {self._max_message_bytes} bytes")
             (length,) = _HEAD_LENGTH.unpack_from(content)
             request = binary.read(content[_HEAD_LENGTH.size :], b"%d" % length)
         except ServiceError as error:
+            self._count(error.status, started)
             head = orjson.dumps({"status": error.status, "problem": problem_of(error)})
             self._tell({"type": "websocket.send", "bytes": _HEAD_LENGTH.pack(len(head)) + head})
             return
@@ -198,8 +204,11 @@ class Connection:
 
     def _end(self, turn: Turn) -> None:
         self._in_flight.pop(turn, None)
-        status = 200 if turn.answer is not None else refusal(turn).status
-        self._tally.add(ENDPOINT, status, time.perf_counter() - turn.started)
+        refused = CLIENT_CLOSED_REQUEST if self._is_gone else refusal(turn).status
+        self._count(200 if turn.answer is not None else refused, turn.started)
+
+    def _count(self, status: int, started: float) -> None:
+        self._tally.add(ENDPOINT, status, time.perf_counter() - started)
 
     def _tell(self, message: Message) -> None:
         if self._is_closed:

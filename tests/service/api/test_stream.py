@@ -194,6 +194,9 @@ async def test_steps_of_a_client_that_goes_are_called_off(surface: Surface, proc
     await settle()
     assert process.steps.is_idle
     assert (await process.text(session_id, "abc", 0)).step == 1
+    process.metrics.flush()
+    sample = process.metrics.registry.get_sample_value
+    assert sample("rnn_requests_total", {"endpoint": "/stream", "code": "499"}) == 2
 
 
 async def test_a_stop_closes_a_connection_behind_its_last_answers(surface: Surface, process: Process) -> None:
@@ -243,13 +246,16 @@ async def test_a_connection_that_breaks_while_it_is_written_to_ends(surface: Sur
         assert process.steps.is_idle
 
 
-async def test_every_step_of_a_stream_is_counted(surface: Surface, process: Process) -> None:
+async def test_every_message_of_a_stream_is_counted(surface: Surface, process: Process) -> None:
     session_id = await process.create()
     async with surface.connected() as socket:
-        for inputs in ({"ids": [1]}, {"ids": [1]}, {"ids": [-1]}):
+        for inputs in ({"ids": [1]}, {"ids": [1]}, {"ids": [-1]}, "no inputs"):
             socket.say(session_id=session_id, inputs=inputs)
             await socket.heard()
+        socket.say_bytes(b"?")
+        await socket.told()
     process.metrics.flush()
     sample = process.metrics.registry.get_sample_value
     assert sample("rnn_requests_total", {"endpoint": "/stream", "code": "200"}) == 2
-    assert sample("rnn_requests_total", {"endpoint": "/stream", "code": "422"}) == 1
+    assert sample("rnn_requests_total", {"endpoint": "/stream", "code": "422"}) == 2
+    assert sample("rnn_requests_total", {"endpoint": "/stream", "code": "400"}) == 1

@@ -19,7 +19,6 @@ from starlette.types import Receive, Scope, Send
 from service.api.items import refusal
 from service.api.problem import problem_of
 from service.api.wire import unless_gone
-from service.errors import ServiceError
 from service.steps import Steps
 from service.tasks.generation import GenerationModel
 from service.tasks.music import MusicModel
@@ -45,7 +44,7 @@ async def stream_step(steps: Steps, ask: Ask, scope: Scope, receive: Receive, se
     """Take a step and tell what it generates as it grows; the status that was sent.
 
     Raises:
-        ServiceError: It was refused before its first event.
+        ServiceError: It was refused, or failed, before its first event.
         ClientGone: The client hung up before that.
     """
     events: asyncio.Queue[Piece | Turn] = asyncio.Queue()
@@ -53,8 +52,8 @@ async def stream_step(steps: Steps, ask: Ask, scope: Scope, receive: Receive, se
     steps.begin(turn)
     try:
         first = await unless_gone(receive, events.get())
-        if isinstance(first, Turn) and isinstance(first.error, ServiceError):
-            raise first.error
+        if isinstance(first, Turn) and first.answer is None:
+            raise refusal(first)
         response = StreamingResponse(_events(first, events), media_type=EVENT_STREAM)
         await response(scope, receive, send)
     finally:

@@ -112,6 +112,18 @@ async def test_a_text_comes_in_pieces_and_ends_with_the_steps_answer(surface: Su
     assert len(text_of(told)) == NUM_TOKENS
 
 
+async def test_what_fails_before_its_first_event_is_no_stream(
+    surface: Surface, session_id: str, runtime: GatedRuntime
+) -> None:
+    def fail(*_: object) -> list[Array]:
+        raise RuntimeError("out of memory")
+
+    runtime.run = fail  # type: ignore[method-assign]
+    answered = await generate(surface, session_id).answered()
+    assert (answered.status, answered.headers["content-type"]) == (500, "application/problem+json")
+    assert b"memory" not in answered.body
+
+
 async def test_a_streamed_step_and_a_whole_one_are_the_same_step(surface: Surface, session_id: str) -> None:
     done = events((await generate(surface, session_id).answered()).body)[-1][1]
     assert (await whole(surface, session_id)).json() == done

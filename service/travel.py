@@ -13,6 +13,7 @@ import orjson
 from service.blob import seal, unseal
 from service.body import NO_DIGEST, Body, BodyUnreadable, decode, encode
 from service.bundle.stage import ITEM_STAGE
+from service.deadline import deadline
 from service.digest import inputs_digest
 from service.errors import (
     BlobTampered,
@@ -49,6 +50,7 @@ class Travel:
         settings: Limits.
         export_key: Signs exports; empty where they are not allowed.
         clock: Wall-clock seconds since 1970.
+        timeout_seconds: How long reading a session's inputs again may take.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Travel:
         settings: SessionSettings,
         export_key: bytes,
         clock: Callable[[], float],
+        timeout_seconds: float,
     ) -> None:
         self._sessions = sessions
         self._models = models
@@ -68,6 +71,7 @@ class Travel:
         self._settings = settings
         self._export_key = export_key
         self._clock = clock
+        self._timeout_seconds = timeout_seconds
 
     async def fork(self, owner: str, session_id: str, request: ForkRequest, idempotency_key: str = "") -> SessionView:
         """Open a session that goes on from another's state; what is left to chance differs from then on."""
@@ -139,12 +143,15 @@ class Travel:
 
         Raises:
             NotMigratable: Its inputs were not kept, or outgrew the limit, or the version cannot read them.
+            DeadlineExceeded: Reading them took too long.
         """
 
         async def attempt(loaded: Loaded) -> Body:
             model = self._target(loaded.record, request.bundle)
             loaded.record = loaded.record._replace(bundle=model.bundle.tag)
-            return loaded.body._replace(state=await self._replayed(model, loaded.body), numerics=self._numerics)
+            async with deadline(self._timeout_seconds):
+                state = await self._replayed(model, loaded.body)
+            return loaded.body._replace(state=state, numerics=self._numerics)
 
         return await self._take(owner, session_id, request.step, {"migrate": request.bundle}, attempt)
 
@@ -267,6 +274,8 @@ class Travel:
                     model, state, kept.inputs, derived_seed(kept.secret or body.secret.hex(), kept.step)
                 )
         except ServiceError as error:
+            if error.retry_after_seconds is not None:  # the queue is full, for instance, which is not the inputs' fault
+                raise
             raise NotMigratable(f"{model.bundle.tag} cannot read the session's inputs: {error}") from error
         return state
 

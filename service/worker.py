@@ -108,6 +108,7 @@ class Worker:
             settings,
             ExportSettings().signing_key,
             time.time,
+            server.request_timeout_seconds,
         )
         self.inference = Inference(self.catalog, self.metrics, server.request_timeout_seconds)
         self.stream = Stream(self.steps, self.tally, server.max_body_bytes)

@@ -90,7 +90,14 @@ class Process:
             store, self.catalog, settings, self.metrics, graveyard, self.steps.is_under_way, self.clock
         )
         self.travel = Travel(
-            self.sessions, self.catalog, self.catalog.on, self.catalog.numerics, settings, export_key, self.clock
+            self.sessions,
+            self.catalog,
+            self.catalog.on,
+            self.catalog.numerics,
+            settings,
+            export_key,
+            self.clock,
+            timeout_seconds,
         )
         self._expiring: set[asyncio.Task[None]] = set()
 

@@ -1,16 +1,20 @@
 """Sessions that move to another version, and those that are carried to another deployment."""
 
+import asyncio
+
 import pytest
 
 from service.blob import seal
 from service.errors import (
     BlobTampered,
+    DeadlineExceeded,
     ExportDisabled,
     IdempotencyMismatch,
     Malformed,
     NotMigratable,
     NumericsChanged,
     SessionUnknown,
+    ShuttingDown,
     StepConflict,
     VersionUnknown,
 )
@@ -106,6 +110,26 @@ async def test_inputs_that_the_version_cannot_read_keep_the_session_where_it_is(
         with pytest.raises(NotMigratable, match="cannot read"):
             await process.travel.migrate("ann", session_id, MigrateRequest())
         assert (await process.sessions.get("ann", session_id)).bundle == "sum:0"
+
+
+async def test_inputs_that_take_too_long_to_read_keep_the_session_where_it_is(store: FaultyStore) -> None:
+    async with Process(store, versions=["0", "1"], timeout_seconds=0.1) as process:
+        process.catalog.make_current("sum:0")
+        session_id = await process.create(keep_inputs=True)
+        process.model.go.set()
+        await process.text(session_id, "wait")
+        with pytest.raises(DeadlineExceeded):
+            async with asyncio.timeout(5):
+                await process.travel.migrate("ann", session_id, MigrateRequest(bundle="sum:1"))
+        assert (await process.sessions.get("ann", session_id)).step == 1
+
+
+async def test_a_version_that_is_busy_is_no_fault_of_the_inputs(store: FaultyStore) -> None:
+    async with Process(store, versions=["0", "1"]) as process:
+        session_id = await kept(process)
+        await process.model.engine.stop()
+        with pytest.raises(ShuttingDown):
+            await process.travel.migrate("ann", session_id, MigrateRequest())
 
 
 def refuse(_: object) -> None:

@@ -43,7 +43,7 @@ def _grey(content: bytes) -> Pixels:
             if max(image.size) > MAX_SIDE:
                 raise NoImage(f"an image may be {MAX_SIDE} pixels wide and high, not {image.width} x {image.height}")
             if image.mode.startswith("I"):  # 16 bits, of which Pillow would take all but the darkest for white
-                return np.asarray(image, dtype=np.float32) / GREYS_OF_16_BITS
+                return np.asarray(image, dtype=np.float32) / np.float32(GREYS_OF_16_BITS)
             opaque = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
     except UnidentifiedImageError:
         raise NoImage(f"the image is no {' or '.join(FORMATS)} file") from None

@@ -1,10 +1,14 @@
 """A limit on how long an answer may take."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from typing import TypeVar
 
 from service.errors import DeadlineExceeded
+
+T = TypeVar("T")
 
 
 @asynccontextmanager
@@ -14,4 +18,23 @@ async def deadline(seconds: float) -> AsyncIterator[None]:
         async with asyncio.timeout(seconds):
             yield
     except TimeoutError as error:
-        raise DeadlineExceeded(f"no answer within {seconds:g} seconds; nothing was committed") from error
+        raise _too_late(seconds) from error
+
+
+async def all_within(seconds: float, pieces: AsyncGenerator[T]) -> AsyncGenerator[T]:
+    """The same pieces, of which the last must come within so many seconds, whichever task asks for it."""
+    ends_at = time.perf_counter() + seconds
+    async with aclosing(pieces):
+        while True:
+            try:
+                async with asyncio.timeout(ends_at - time.perf_counter()):
+                    piece = await anext(pieces)
+            except StopAsyncIteration:
+                return
+            except TimeoutError as error:
+                raise _too_late(seconds) from error
+            yield piece
+
+
+def _too_late(seconds: float) -> DeadlineExceeded:
+    return DeadlineExceeded(f"no answer within {seconds:g} seconds; nothing was committed")

@@ -1,9 +1,10 @@
 """Whole questions: a text to judge or to continue, a series to forecast, music to compose."""
 
+import asyncio
 import base64
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from typing import Any, TypeVar
 
@@ -13,7 +14,7 @@ from starlette.responses import Response, StreamingResponse
 from service.api.events import event, piece_event
 from service.api.problem import failure, problem_of
 from service.catalog import Catalog
-from service.deadline import deadline
+from service.deadline import all_within, deadline
 from service.errors import InvalidInput, Location, ModelUnknown, ServiceError
 from service.forms.caption import CaptionAnswer, CaptionRequest
 from service.forms.forecasting import ForecastAnswer, ForecastRequest
@@ -25,7 +26,7 @@ from service.forms.tagging import TagAnswer, TagRequest
 from service.forms.translation import TranslateAnswer, TranslateRequest
 from service.metrics import Metrics
 from service.midi import midi_file
-from service.music import frames_of, note_events
+from service.music import Frame, frames_of, note_events
 from service.sampling import drawn_seed
 from service.tasks.caption import CaptionModel
 from service.tasks.forecasting import ForecastingModel
@@ -90,22 +91,8 @@ class Inference:
         seed = drawn_seed() if request.seed is None else request.seed
         async with deadline(self._timeout_seconds):
             frames = [*given, *await model.compose(given, request, seed)]
-        notes, frames_per_beat = note_events(frames, request.articulation), model.grid.frames_per_beat
-        midi = midi_file(notes, frames_per_beat, request.tempo, request.instrument)
-        if request.format == "midi":
-            return Response(midi, media_type=MIDI, headers={"Content-Disposition": MIDI_NAME})
-        return ComposeAnswer(
-            frames=list(map(list, frames)),
-            seed=seed,
-            frames_per_beat=frames_per_beat,
-            tempo=request.tempo,
-            notes=[
-                PlayedNote(pitch=note.pitch, start=note.start / frames_per_beat, duration=note.length / frames_per_beat)
-                for note in notes
-            ],
-            midi=base64.b64encode(midi).decode(),
-            bundle=model.bundle.tag,
-        )
+        # Up to two seconds for as many notes as may be given.
+        return await asyncio.to_thread(_composition, model, request, frames, seed)
 
     async def caption(self, request: CaptionRequest) -> CaptionAnswer:
         """Describe an image."""
@@ -125,7 +112,7 @@ class Inference:
     async def stream(self, request: GenerateRequest) -> Response:
         """Continue a text as a stream of server-sent events."""
         model = self._model(GenerationModel, request)
-        events = self._events(model, request)
+        events = all_within(self._timeout_seconds, self._events(model, request))
         first = await anext(events)  # a refusal must come as a status, so before the stream begins
         return StreamingResponse(_stream(model, first, events), media_type="text/event-stream")
 
@@ -171,6 +158,28 @@ async def _words(model: TaggingModel, request: TagRequest) -> list[Words]:
         return await model.part(*_listed(request.text))
     rows = [request.tokens] if isinstance(request.tokens[0], str) else request.tokens
     return [Words(row) for row in rows]
+
+
+def _composition(
+    model: MusicModel, request: ComposeRequest, frames: Sequence[Frame], seed: int
+) -> ComposeAnswer | Response:
+    """A piece as its notes or as a MIDI file."""
+    notes, frames_per_beat = note_events(frames, request.articulation), model.grid.frames_per_beat
+    midi = midi_file(notes, frames_per_beat, request.tempo, request.instrument)
+    if request.format == "midi":
+        return Response(midi, media_type=MIDI, headers={"Content-Disposition": MIDI_NAME})
+    return ComposeAnswer(
+        frames=list(map(list, frames)),
+        seed=seed,
+        frames_per_beat=frames_per_beat,
+        tempo=request.tempo,
+        notes=[
+            PlayedNote(pitch=note.pitch, start=note.start / frames_per_beat, duration=note.length / frames_per_beat)
+            for note in notes
+        ],
+        midi=base64.b64encode(midi).decode(),
+        bundle=model.bundle.tag,
+    )
 
 
 def _answer(model: GenerationModel, end: Finished) -> GenerateAnswer:

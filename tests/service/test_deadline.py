@@ -1,0 +1,51 @@
+"""How long an answer may take, whole or in pieces."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+import pytest
+
+from service.deadline import all_within
+from service.errors import DeadlineExceeded
+
+pytestmark = pytest.mark.anyio
+
+
+class Pieces:
+    """Some numbers, and then nothing for ever."""
+
+    is_closed = False
+
+    async def told(self, numbers: int) -> AsyncGenerator[int]:
+        try:
+            for number in range(numbers):
+                yield number
+            await asyncio.Event().wait()
+        finally:
+            self.is_closed = True
+
+
+async def test_pieces_that_never_end_end_at_the_deadline() -> None:
+    pieces = Pieces()
+    within = all_within(0.2, pieces.told(3))
+    assert [await anext(within) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(DeadlineExceeded, match=r"within 0.2 seconds"):
+        await anext(within)
+    assert pieces.is_closed
+
+
+async def test_time_in_which_nobody_asks_counts() -> None:
+    pieces = Pieces()
+    within = all_within(0.05, pieces.told(1))
+    assert await anext(within) == 0
+    await asyncio.sleep(0.06)
+    with pytest.raises(DeadlineExceeded):
+        await anext(within)
+
+
+async def test_pieces_that_nobody_asks_for_any_more_are_closed() -> None:
+    pieces = Pieces()
+    within = all_within(9, pieces.told(3))
+    assert await anext(within) == 0
+    await within.aclose()
+    assert pieces.is_closed

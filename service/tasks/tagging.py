@@ -23,6 +23,7 @@ from service.waiting import off_loop, together
 from service.words import Speller, WordReader, entities
 
 BIO = "bio"
+WORK_OF_WORD = 4  # as `off_loop` counts it: the row that a word becomes and the judgement of it, 5 µs
 
 Vectors = Mapping[str, Features]  # of words, by their characters
 
@@ -82,7 +83,10 @@ class TaggingModel(ServedModel[TagStep]):
         """Tag the words of whole texts."""
         # All at once, or each text would have words of its own waiting.
         vectors = await self._spelling.vectors(word for text in texts for word in text.words)
-        results = await together(self._tag(text, vectors) for text in texts)
+        size = WORK_OF_WORD * sum(len(text.words) for text in texts)
+        inputs = await off_loop(size, lambda: [self._inputs(text.words, vectors) for text in texts])
+        logits = await together(self._logits(each, len(text.words)) for each, text in zip(inputs, texts, strict=True))
+        results = await off_loop(size, lambda: list(map(self._tagged, texts, logits)))
         return TagAnswer(results=results, bundle=self.bundle.tag)
 
     async def step(self, state: SequenceState, inputs: TagStep, seed: int) -> tuple[dict[str, Any], SequenceState]:
@@ -104,22 +108,23 @@ class TaggingModel(ServedModel[TagStep]):
         """Tag the words that follow where a sequence stands."""
         if not words:
             return state, []
-        inputs = self._inputs(words, await self._spelling.vectors(words))
+        vectors = await self._spelling.vectors(words)
+        inputs = await off_loop(WORK_OF_WORD * len(words), lambda: self._inputs(words, vectors))
         advance = await self.engine.advance(ITEM_STAGE, state.row, inputs, len(words), keep=["logits"])
-        return state.advanced(advance.row, len(words)), self._judge(Words(words), advance.outputs["logits"])
+        tagged = await off_loop(WORK_OF_WORD * len(words), lambda: self._judge(Words(words), advance.outputs["logits"]))
+        return state.advanced(advance.row, len(words)), tagged
 
     def _inputs(self, words: Sequence[str], vectors: Vectors) -> Inputs:
         """Words as the first stage over words reads them."""
         return {"x": self._reader.ids(words), "characters": np.stack([vectors[word] for word in words])}
 
-    async def _logits(self, words: Sequence[str], vectors: Vectors) -> Features:
+    async def _logits(self, inputs: Inputs, num_words: int) -> Features:
         """Of each word of a whole text, float32 (T, tags)."""
-        inputs = self._inputs(words, vectors)
-        advance = await self.engine.advance(ITEM_STAGE, self.layout.initial, inputs, len(words), keep=["logits"])
+        advance = await self.engine.advance(ITEM_STAGE, self.layout.initial, inputs, num_words, keep=["logits"])
         return advance.outputs["logits"]
 
-    async def _tag(self, text: Words, vectors: Vectors) -> Tagged:
-        tokens = self._judge(text, await self._logits(text.words, vectors))
+    def _tagged(self, text: Words, logits: Features) -> Tagged:
+        tokens = self._judge(text, logits)
         return Tagged(tokens=tokens, entities=_entities(tokens) if self.scheme == BIO else None)
 
     def _judge(self, text: Words, logits: Features) -> list[TaggedToken]:
@@ -161,11 +166,11 @@ class WholeTaggingModel(TaggingModel):
     async def step(self, state: SequenceState, inputs: TagStep, seed: int) -> tuple[dict[str, Any], SequenceState]:
         raise NotStreamable(f"{self.name} needs whole inputs, so there are no sessions on it")
 
-    async def _logits(self, words: Sequence[str], vectors: Vectors) -> Features:
-        row, inputs = self.layout.initial, self._inputs(words, vectors)
+    async def _logits(self, inputs: Inputs, num_words: int) -> Features:
+        row = self.layout.initial
         for layer in range(1, self._num_layers + 1):
-            inputs = {"x": await read_both_ways(self.engine, layer, row, inputs, len(words))}
-        advance = await self.engine.advance("head", row, inputs, len(words), keep=["logits"])
+            inputs = {"x": await read_both_ways(self.engine, layer, row, inputs, num_words)}
+        advance = await self.engine.advance("head", row, inputs, num_words, keep=["logits"])
         return advance.outputs["logits"]
 
 

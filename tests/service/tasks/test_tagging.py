@@ -3,6 +3,7 @@
 A tag says how a word begins and ends, and how many words were read before it from the left.
 """
 
+import threading
 from collections.abc import AsyncIterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
@@ -19,6 +20,7 @@ from service.errors import InvalidInput, NotStreamable
 from service.forms.tagging import TagRequest, TagStep
 from service.metrics import Metrics
 from service.settings import BundleSettings, EngineSettings
+from service.softmax import softmax
 from service.state import Array, SequenceState
 from service.tasks.tagging import TaggingModel, WholeTaggingModel, Words
 from service.text import MAX_WORD_CHARACTERS
@@ -177,6 +179,24 @@ async def test_a_list_of_many_texts_finds_room_in_the_queue(whole: WholeTaggingM
     words = ["".join(letters) for letters in product("abc", repeat=8)]  # 6,561
     answer = await whole.tag([Words(words[start : start + 30]) for start in range(0, len(words), 30)])
     assert sum(len(result.tokens) for result in answer.results) == len(words)
+
+
+async def test_long_texts_are_prepared_and_judged_where_they_keep_nobody_waiting(
+    whole: WholeTaggingModel, streaming: TaggingModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = list[threading.Thread]()
+
+    def softmax_here(logits: Any) -> Any:  # noqa: ANN401
+        threads.append(threading.current_thread())
+        return softmax(logits)
+
+    monkeypatch.setattr("service.tasks.tagging.softmax", softmax_here)
+    await whole.tag([Words(["ab"] * 30)] * 40)
+    await streaming.step(streaming.initial_state(), TagStep(tokens=["ab"] * 1200), 0)
+    assert len(threads) == 41
+    assert threading.main_thread() not in threads
+    await whole.tag([Words(["ab"])])
+    assert threads[-1] is threading.main_thread()
 
 
 async def test_a_text_without_words_or_with_an_endless_one_is_refused(whole: WholeTaggingModel) -> None:

@@ -101,6 +101,12 @@ _STEP = (
 )
 _ONE = "/sessions/{session_id}"
 _CHECKPOINT = _ONE + "/checkpoints/{name}"
+QUESTIONS, SESSIONS, SERVICE = "Questions", "Sessions", "Service"
+TAGS = {
+    QUESTIONS: "Whole inputs, answered at once or as a stream.",
+    SESSIONS: "Inputs that arrive in pieces, with the state kept in between.",
+    SERVICE: "What is served, and how it is doing.",
+}
 OPERATIONS = (
     Operation("get", "/models", "List what is served"),
     Operation("post", "/sessions", "Open a session", SessionRequest, SessionView, 201, _ONCE),
@@ -133,7 +139,7 @@ def merged(document: dict[str, Any]) -> dict[str, Any]:
     """BentoML's document with the plain routes added, and problems where it has its own errors."""
     forms = [form for operation in OPERATIONS for form in (operation.request, operation.answer) if form]
     _, schemas = models_json_schema([(form, "validation") for form in set(forms)], ref_template=_SCHEMAS)
-    paths = {path: _with_problems(item) for path, item in document["paths"].items() if path != "/metrics"}
+    paths = {path: _questions_and_probes(item) for path, item in document["paths"].items() if path != "/metrics"}
     for operation in OPERATIONS:
         paths.setdefault(operation.path, {})[operation.method] = _described(operation)
     components = document.get("components", {})
@@ -141,7 +147,7 @@ def merged(document: dict[str, Any]) -> dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "info": {"title": "Unrolled", "version": _version(), "description": DESCRIPTION},
-        "tags": document.get("tags", []),
+        "tags": [{"name": name, "description": description} for name, description in TAGS.items()],
         "paths": paths,
         "components": {**components, "schemas": {**components.get("schemas", {}), **schemas["$defs"]}},
     }
@@ -164,7 +170,7 @@ def _described(operation: Operation) -> dict[str, Any]:
         answer["content"] = _json_of(operation.answer)
     described: dict[str, Any] = {
         "summary": operation.summary,
-        "tags": ["Unrolled"],
+        "tags": [SESSIONS if operation.path.startswith(("/sessions", "/steps")) else SERVICE],
         "responses": {str(operation.status): answer, "default": _PROBLEM},
     }
     if operation.request:
@@ -179,8 +185,11 @@ def _json_of(form: type[BaseModel]) -> dict[str, Any]:
     return {"application/json": {"schema": {"$ref": _SCHEMAS.format(model=form.__name__)}}}
 
 
-def _with_problems(item: dict[str, Any]) -> dict[str, Any]:
+def _questions_and_probes(item: dict[str, Any]) -> dict[str, Any]:
+    """BentoML's operations on a path: questions are posted and refused with problems, the rest are probes."""
     if "post" not in item:
-        return item
-    answers = {str(status): answer for status, answer in item["post"]["responses"].items() if int(status) < 400}
-    return {**item, "post": {**item["post"], "responses": {**answers, "default": _PROBLEM}}}
+        return {method: {**operation, "tags": [SERVICE]} for method, operation in item.items()}
+    question = item["post"]
+    answers = {str(status): answer for status, answer in question["responses"].items() if int(status) < 400}
+    described = {"summary": question["description"].rstrip("."), "tags": [QUESTIONS]}
+    return {**item, "post": {**question, **described, "responses": {**answers, "default": _PROBLEM}}}

@@ -48,7 +48,9 @@ def test_the_document_is_whole_and_what_it_lists_is_served(client: httpx.Client,
         for method, operation in item.items()
         if method in METHODS
     ]
+    tags = {tag["name"] for tag in document["tags"]}
     for path, method, operation in operations:
+        assert set(operation["tags"]) < tags, path
         declared = {each["name"] for each in operation.get("parameters", ()) if each["in"] == "path"}
         assert declared == set(re.findall(r"{(\w+)}", path)), path
         assert all(answer["description"] for answer in operation["responses"].values()), path

@@ -69,13 +69,13 @@ class Metrics:
             "rnn_time_to_first_token_seconds", "Time until /generate has the first piece of its text"
         )
         self.requests_tally = RequestTally(self)
-        self._observers: list[BundleObserver] = []
+        self._observers: dict[str, BundleObserver] = {}
         self._tallies: list[Tally] = []
 
     def flush(self) -> None:
         """Hand on what the hot paths have counted; they do so in plain lists, which cost them a tenth."""
         self.requests_tally.flush()
-        for observer in self._observers:
+        for observer in self._observers.values():
             observer.flush()
         for tally in self._tallies:
             tally.flush()
@@ -96,10 +96,8 @@ class Metrics:
         return tally
 
     def observer(self, bundle: str) -> "BundleObserver":
-        """The observer of one bundle's engine."""
-        observer = BundleObserver(self, bundle)
-        self._observers.append(observer)
-        return observer
+        """The observer of a bundle's engines: versions come and go, and one may be opened in vain again and again."""
+        return self._observers.setdefault(bundle, BundleObserver(self, bundle))
 
     def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
         return Counter(name, documentation, labels, registry=self.registry)

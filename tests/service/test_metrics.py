@@ -64,6 +64,13 @@ def test_runs_are_counted_by_bundle_and_rung() -> None:
     assert metrics.exposition() == text.encode()
 
 
+def test_a_bundle_that_is_opened_again_is_observed_by_who_observed_it_before() -> None:
+    metrics = Metrics()
+    first = metrics.observer("sum:0")
+    assert metrics.observer("sum:0") is first
+    assert metrics.observer("sum:1") is not first
+
+
 def test_an_exposition_hands_on_every_tally() -> None:
     metrics = Metrics()
     metrics.requests_tally.add("/", 200, 0.1)

@@ -17,6 +17,7 @@ from service.waiting import together
 from service.words import Ids, Speller
 
 MAX_REMEMBERED = 20_000
+LONGEST_REMEMBERED = 100  # characters; longer ones seldom come again, and 20,000 of 1,000 would be 80 MB
 # Words that one request has waiting at most, with a row for each stage: others shall find room.
 WORDS_AT_ONCE = 256
 
@@ -66,7 +67,8 @@ class Spelling:
 
     def _remember(self, known: dict[str, Features]) -> None:
         for word, vector in known.items():
-            self._remembered[word] = vector
-            self._remembered.move_to_end(word)
+            if len(word) <= LONGEST_REMEMBERED:
+                self._remembered[word] = vector
+                self._remembered.move_to_end(word)
         while len(self._remembered) > MAX_REMEMBERED:
             self._remembered.popitem(last=False)

@@ -22,6 +22,7 @@ from service.metrics import Metrics
 from service.settings import BundleSettings, EngineSettings
 from service.softmax import softmax
 from service.state import Array, SequenceState
+from service.tasks.spelling import LONGEST_REMEMBERED
 from service.tasks.tagging import TaggingModel, WholeTaggingModel, Words
 from service.text import MAX_WORD_CHARACTERS
 from tests.fakes.graphs import RecordingObserver
@@ -173,6 +174,16 @@ async def test_words_of_all_texts_share_runs_and_are_read_once(whole: WholeTaggi
     graphs.runs.clear()
     await whole.tag([Words(["ba", "ab"])])
     assert not [run for run in graphs.runs if run[0].startswith("characters")]
+
+
+async def test_a_very_long_word_is_read_again(whole: WholeTaggingModel) -> None:
+    graphs: Any = whole.engine._graphs
+    for length, num_times in ((LONGEST_REMEMBERED, 1), (LONGEST_REMEMBERED + 1, 2)):
+        graphs.runs.clear()
+        first, second = [await whole.tag([Words(["b" * length])]) for _ in range(2)]
+        assert first == second
+        runs = [size * rows for stage, size, rows in graphs.runs if stage == "characters_forward"]
+        assert sum(runs) == num_times * len(whole._spelling._speller.spell("b" * length))
 
 
 async def test_a_list_of_many_texts_finds_room_in_the_queue(whole: WholeTaggingModel) -> None:

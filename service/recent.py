@@ -9,6 +9,8 @@ from typing import NamedTuple
 from service.body import Body
 from service.stores.base import Record
 
+MAX_BYTES = 2**16  # of a session: one of hundreds of channels or with its inputs kept is the store's to hold
+
 
 class Latest(NamedTuple):
     """A session after a step.
@@ -23,7 +25,7 @@ class Latest(NamedTuple):
 
 
 class Recent:
-    """The latest of so many sessions, the least recently used forgotten first."""
+    """The latest of so many sessions that are not large, the least recently used forgotten first."""
 
     def __init__(self, max_sessions: int) -> None:
         self._max_sessions = max_sessions
@@ -33,9 +35,9 @@ class Recent:
         """A session's latest, which is forgotten until it is put again."""
         return self._latest.pop(session_id, None)
 
-    def put(self, latest: Latest) -> None:
-        """Remember a session as it stands now."""
-        if not self._max_sessions:
+    def put(self, latest: Latest, num_bytes: int) -> None:
+        """Remember a session as it stands now, of so many bytes in the store."""
+        if not self._max_sessions or num_bytes > MAX_BYTES:
             return
         self._latest[latest.record.session_id] = latest
         if len(self._latest) > self._max_sessions:

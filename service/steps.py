@@ -278,9 +278,9 @@ class Steps:
         except Exception as error:
             self._fail_all(turns, error)
             return
-        for turn, is_written, body in zip(turns, written, following, strict=True):
+        for turn, is_written, body, record in zip(turns, written, following, records, strict=True):
             if is_written:
-                self._recent.put(Latest(next_record(turn, b"", now), body))
+                self._recent.put(Latest(next_record(turn, b"", now), body), len(record.body))
                 session_id, is_changed = turn.record.session_id, self._rules.is_changed(turn)
                 self._answer(turn, Answer(session_id, turn.step + 1, turn.outputs, turn.values, is_changed))
             else:

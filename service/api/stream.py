@@ -86,8 +86,9 @@ class Connection:
         self._owner = owner
         self._max_message_bytes = max_message_bytes
         self._send = send
-        self._in_flight: dict[Turn, None] = {}
+        self._in_flight: dict[Turn, int] = {}  # with the bytes of what was sent for it
         self._answers: deque[Message] = deque()
+        self._num_bytes = 0  # in flight and to be told
         self._has_answers = asyncio.Event()
         self._has_room = asyncio.Event()
         self._is_closed = False
@@ -114,7 +115,7 @@ class Connection:
                 if self._is_closed:  # what is still to be told goes out first, and what is asked now, elsewhere
                     continue
                 self._read(message)
-                if len(self._in_flight) + len(self._answers) >= MAX_IN_FLIGHT:
+                if self._is_full():
                     await self._wait_for_room()
         except asyncio.CancelledError:
             if not self._is_dropped:
@@ -163,7 +164,7 @@ class Connection:
             problem = {"id": client_id, "status": error.status, "problem": problem_of(error)}
             self._tell({"type": "websocket.send", "text": orjson.dumps(problem).decode()})
             return
-        self._begin(Turn(ask, lambda turn: self._answer(turn, client_id)))
+        self._begin(Turn(ask, lambda turn: self._answer(turn, client_id)), len(text))
 
     def _answer(self, turn: Turn, client_id: str | int | None) -> None:
         self._end(turn)
@@ -196,14 +197,15 @@ class Connection:
 
         turns += [Turn(ask, done) for ask in asks]
         for turn in turns:
-            self._begin(turn)
+            self._begin(turn, len(content) // len(turns))
 
-    def _begin(self, turn: Turn) -> None:
-        self._in_flight[turn] = None
+    def _begin(self, turn: Turn, num_bytes: int) -> None:
+        self._in_flight[turn] = num_bytes
+        self._num_bytes += num_bytes
         self._steps.begin(turn)
 
     def _end(self, turn: Turn) -> None:
-        self._in_flight.pop(turn, None)
+        self._num_bytes -= self._in_flight.pop(turn, 0)
         refused = CLIENT_CLOSED_REQUEST if self._is_gone else refusal(turn).status
         self._count(200 if turn.answer is not None else refused, turn.started)
 
@@ -214,10 +216,16 @@ class Connection:
         if self._is_closed:
             return
         self._answers.append(message)
+        self._num_bytes += _num_bytes(message)
         self._has_answers.set()
 
+    def _is_full(self) -> bool:
+        """Whether no more should be read; so many bytes as one message may have are room for many small ones."""
+        num_open = len(self._in_flight) + len(self._answers)
+        return num_open >= MAX_IN_FLIGHT or self._num_bytes >= self._max_message_bytes
+
     async def _wait_for_room(self) -> None:
-        while len(self._in_flight) + len(self._answers) >= MAX_IN_FLIGHT and not self._is_closed:
+        while self._is_full() and not self._is_closed:
             self._has_room.clear()
             await self._has_room.wait()
 
@@ -231,9 +239,14 @@ class Connection:
                     self._sending_since = time.perf_counter()
                     await self._send(message)
                     self._sending_since = None
+                    self._num_bytes -= _num_bytes(message)
                     if message["type"] == CLOSE:
                         return
                     self._has_room.set()
         finally:  # the client may be gone, which whoever waits for room has to learn by reading
             self._is_closed = True
             self._has_room.set()
+
+
+def _num_bytes(message: Message) -> int:
+    return len(message.get("text") or message.get("bytes") or b"")

@@ -153,6 +153,23 @@ async def test_who_sends_faster_than_it_is_answered_is_not_read_from(surface: Su
     assert [n for n in heard if n % 3 == 1] == list(range(1, 2 * MAX_IN_FLIGHT, 3))
 
 
+async def test_of_a_client_that_sends_much_at_a_time_less_is_read(surface: Surface, process: Process) -> None:
+    session_id = await process.create()
+    async with surface.connected() as socket:
+        socket.say(session_id=session_id, inputs={"text": "wait"}, id=0)
+        for n in range(1, 10):
+            socket.say(session_id=session_id, inputs={"text": "+" * (MAX_BYTES // 2)}, id=n)
+        await settle()
+        assert socket.num_unread == 9 - 2
+        process.model.go.set()
+        assert [(await socket.heard())["id"] for _ in range(10)] == list(range(10))
+        session_ids = [await process.create()] * 16
+        for _ in range(3):
+            socket.say_bytes(frame(session_ids, np.ones((16, MAX_BYTES // 16 // 8 - 20), dtype=np.int64)))
+            await socket.told()
+    assert process.steps.is_idle
+
+
 async def test_a_client_that_does_not_read_is_read_from_no_further_and_dropped(
     surface: Surface, process: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -177,7 +177,13 @@ class Reloader:
 
     async def _follow_model_store(self) -> None:
         for name in self._followed:
-            newest = await asyncio.to_thread(self._find, f"{name}:latest")
+            latest = f"{name}:latest"
+            try:
+                newest = await asyncio.to_thread(self._find, latest)
+            except (BentoMLException, BundleError) as error:  # which must not keep this worker from all else
+                self._miss(latest, error)
+                continue
+            self._missing.discard(latest)
             # Only what is new since the last look, or a version that was chosen by name would be overruled.
             if newest.tag != self._newest.setdefault(name, newest.tag):
                 logger.info("the model store has %s", newest.tag)
@@ -191,12 +197,15 @@ class Reloader:
         try:
             self._catalog.add(await asyncio.to_thread(self._loaded, tag))
         except Exception as error:  # onnxruntime's errors, a damaged bundle, or none of that tag
-            if tag not in self._missing:
-                logger.error("%s cannot be served: %s", tag, error)
-            self._missing.add(tag)
+            self._miss(tag, error)
             return False
         self._missing.discard(tag)
         return True
+
+    def _miss(self, tag: str, error: Exception) -> None:
+        if tag not in self._missing:
+            logger.error("%s cannot be served: %s", tag, error)
+        self._missing.add(tag)
 
     def _loaded(self, tag: str) -> ServedModel[Any]:
         return self._catalog.load(self._find(tag))

@@ -266,6 +266,30 @@ async def test_a_new_version_in_the_model_store_is_taken_up_where_that_is_wished
     looking.cancel()
 
 
+@pytest.mark.parametrize("newest", ["damaged", None])
+async def test_a_newest_version_that_is_damaged_or_gone_does_not_keep_a_worker_from_following_the_others(
+    newest: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    service = Service("1", "2")
+    following = await service.worker("a", followed=("sum",))
+    other = await service.worker("b")
+    find = following.reloader._find
+    looking = asyncio.create_task(following.reloader.follow_forever())
+
+    def find_latest(tag: str) -> Bundle:
+        return find(f"sum:{newest or 7}" if tag.endswith("latest") else tag)
+
+    following.reloader._find = find_latest
+    await asyncio.sleep(0.02)
+    async with asyncio.timeout(5):
+        assert await other.reloader.load("sum", "2") == "sum:2"
+    assert following.current == "sum:2"
+    assert [record.message.partition(" ")[0] for record in caplog.records if record.levelname == "ERROR"] == [
+        "sum:latest"
+    ]
+    looking.cancel()
+
+
 async def test_a_store_that_is_down_changes_nothing() -> None:
     service = Service("1", "2")
     worker = await service.worker("a")

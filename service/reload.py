@@ -30,6 +30,8 @@ FOLLOW_SECONDS = 1.0
 AWAIT_SECONDS = 0.2
 FORGET_WORKER_SECONDS = 10.0
 RELOAD_SECONDS = 120.0
+# How long a version that was found but could not be opened is left alone unless it is asked for: a try costs a second.
+RETRY_SECONDS = 30.0
 # How long a version stays that nobody uses: questions that began on it are answered by then, and another worker, which
 # has not heard yet that it is no longer current, opens no session on it any more.
 LINGER_SECONDS = 60.0
@@ -69,6 +71,7 @@ class Reloader:
         self._clock = clock
         self._newest = {name: bundle.tag for name, bundle in self._configured.items()}
         self._missing: set[str] = set()
+        self._retry_at: dict[str, float] = {}
         self._awaited: set[str] = set()
         self._unused_since: dict[str, float] = {}
         self._lock = asyncio.Lock()
@@ -87,7 +90,8 @@ class Reloader:
             wanted = await self._wanted()
             live = await self._store.bundles()
             for tag in (*wanted.values(), *live):
-                await self._has(tag)
+                if self._retry_at.get(tag, 0.0) <= self._clock():
+                    await self._has(tag)
             await self._tell()
             coming = {tag for name, tag in wanted.items() if self._catalog.tags.get(name) != tag}
             self._awaited = coming & self._catalog.loaded_tags
@@ -200,6 +204,7 @@ class Reloader:
             self._miss(tag, error)
             return False
         self._missing.discard(tag)
+        self._retry_at.pop(tag, None)
         return True
 
     def _miss(self, tag: str, error: Exception) -> None:
@@ -208,7 +213,9 @@ class Reloader:
         self._missing.add(tag)
 
     def _loaded(self, tag: str) -> ServedModel[Any]:
-        return self._catalog.load(self._find(tag))
+        bundle = self._find(tag)
+        self._retry_at[tag] = self._clock() + RETRY_SECONDS
+        return self._catalog.load(bundle)
 
     async def _all_serve(self, name: str, tag: str) -> bool:
         """Whether a version is current for all workers."""

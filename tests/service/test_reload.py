@@ -11,7 +11,7 @@ from service.catalog import Catalog
 from service.engine import Engine
 from service.errors import DeadlineExceeded, InvalidInput, ModelUnknown, ShuttingDown, VersionUnknown
 from service.metrics import Metrics
-from service.reload import FORGET_WORKER_SECONDS, LINGER_SECONDS, Reloader
+from service.reload import FORGET_WORKER_SECONDS, LINGER_SECONDS, RETRY_SECONDS, Reloader
 from service.settings import BundleSettings, EngineSettings
 from service.stores.base import Record, Swap, Unavailable
 from tests.fakes.graphs import RecordingObserver, SumGraphs, sum_bundle
@@ -246,6 +246,21 @@ async def test_sessions_on_a_version_that_is_lost_do_not_keep_the_others_from_be
     service.models.versions.append("lost")
     await worker.reloader.follow()
     assert worker.catalog.on("sum:lost").bundle.version == "lost"
+
+
+async def test_a_version_that_cannot_be_opened_is_tried_again_after_a_while_or_when_it_is_asked_for() -> None:
+    service = Service("1", BROKEN)
+    await service.open_session(f"sum:{BROKEN}")
+    worker = await service.worker("a")
+    for _ in range(3):
+        await worker.reloader.follow()
+    assert worker.catalog.loads.count(f"sum:{BROKEN}") == 1
+    service.clock.now += RETRY_SECONDS
+    await worker.reloader.follow()
+    assert worker.catalog.loads.count(f"sum:{BROKEN}") == 2
+    with pytest.raises(InvalidInput):
+        await worker.reloader.load("sum", BROKEN)
+    assert worker.catalog.loads.count(f"sum:{BROKEN}") == 3
 
 
 async def test_a_new_version_in_the_model_store_is_taken_up_where_that_is_wished() -> None:

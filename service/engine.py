@@ -172,18 +172,7 @@ class Engine:
         self, stage: str, rows: Sequence[bytes], inputs: Sequence[Inputs], num_items: int, keep: Sequence[str] = ()
     ) -> list[Advance]:
         """Take several rows of one sequence through a stage, all or none admitted; see `advance`."""
-        return await self.advance_each(stage, rows, inputs, [num_items] * len(rows), keep)
-
-    async def advance_each(
-        self,
-        stage: str,
-        rows: Sequence[bytes],
-        inputs: Sequence[Inputs],
-        num_items: Sequence[int],
-        keep: Sequence[str] = (),
-    ) -> list[Advance]:
-        """The same of rows each of which has a number of items of its own."""
-        return await self.begin(stage, rows, inputs, num_items, keep).finished()
+        return await self.begin(stage, rows, inputs, [num_items] * len(rows), keep).finished()
 
     def begin(
         self,
@@ -193,7 +182,7 @@ class Engine:
         num_items: Sequence[int],
         keep: Sequence[str] = (),
     ) -> "Advancing":
-        """Send rows of one sequence on their way; see `advance_each`."""
+        """Send rows of one sequence on their way, each with a number of items of its own; see `advance_all`."""
         if len(rows) > self._max_queue_rows:
             raise TooLarge(f"a sequence may have at most {self._max_queue_rows} rows")
         return Advancing(

@@ -2,7 +2,7 @@
 
 from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, FiniteFloat, Tag
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, FiniteFloat, Tag
 
 from service.errors import SHAPE
 
@@ -46,3 +46,9 @@ def checked_together(text: str | list[str]) -> str | list[str]:
     if isinstance(text, list) and sum(map(len, text)) > MAX_CHARACTERS_TOGETHER:
         raise ValueError(f"the texts together have more than {MAX_CHARACTERS_TOGETHER} characters")
     return text
+
+
+TextOrTexts = Annotated[
+    OneOrMany[Text, Annotated[list[Text], Field(min_length=1, max_length=MAX_TEXTS)]],
+    AfterValidator(checked_together),
+]

@@ -1,24 +1,15 @@
 """Texts to judge, and what is answered."""
 
-from typing import Annotated
+from pydantic import Field
 
-from pydantic import Field, field_validator
-
-from service.forms.form import MAX_TEXTS, Form, OneOrMany, Question, Text, checked_together
+from service.forms.form import MAX_TEXTS, Form, Question, Text, TextOrTexts
 
 
 class SentimentRequest(Question):
     """Texts to judge."""
 
-    text: OneOrMany[Text, Annotated[list[Text], Field(min_length=1, max_length=MAX_TEXTS)]] = Field(
-        examples=["A wonderful film."], description=f"One text or up to {MAX_TEXTS}"
-    )
+    text: TextOrTexts = Field(examples=["A wonderful film."], description=f"One text or up to {MAX_TEXTS}")
     trajectory: bool = Field(False, description="Also answer the label's probability after each word")
-
-    @field_validator("text")
-    @classmethod
-    def _not_too_much_together(cls, text: str | list[str]) -> str | list[str]:
-        return checked_together(text)
 
 
 class Sentiment(Form):

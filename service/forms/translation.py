@@ -1,26 +1,19 @@
 """Texts to translate, and what is answered."""
 
-from typing import Annotated
+from pydantic import Field
 
-from pydantic import Field, field_validator
-
-from service.forms.form import MAX_TEXTS, Form, OneOrMany, Question, Text, checked_together
+from service.forms.form import MAX_TEXTS, Form, Question, TextOrTexts
 
 
 class TranslateRequest(Question):
     """English texts to translate."""
 
-    text: OneOrMany[Text, Annotated[list[Text], Field(min_length=1, max_length=MAX_TEXTS)]] = Field(
+    text: TextOrTexts = Field(
         examples=["Two young men are outside near many bushes."], description=f"One text or up to {MAX_TEXTS}"
     )
     to: str = Field(examples=["de"], description="Language to translate into, as ISO 639-1 has it")
     beams: int = Field(5, ge=1, le=64, description="Translations that are compared at every step; 1 is quickest")
     attention: bool = Field(False, description="Also answer where each piece of the translation looked")
-
-    @field_validator("text")
-    @classmethod
-    def _not_too_much_together(cls, text: str | list[str]) -> str | list[str]:
-        return checked_together(text)
 
 
 class AttentionMap(Form):

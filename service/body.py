@@ -20,6 +20,7 @@ VERSION = 2
 NUMERICS_UNKNOWN = bytes(8)
 NO_DIGEST = bytes(16)
 _HEAD = struct.Struct("<BBHIQ8s16s16s6I")
+HEAD_BYTES = _HEAD.size
 _STATE_HEAD = struct.Struct("<HQII")
 _KEEPS_INPUTS = 1
 _ONE_ROW: tuple[str, ...] = ("",)
@@ -61,7 +62,7 @@ def encode(body: Body) -> bytes:
     """The bytes of a session."""
     state = body.state
     labels = _labels_bytes(state)
-    extra = _extra_bytes(body)
+    extra = extra_of(body)
     before = _state_bytes(body.before) if body.before is not None else b""
     inputs = body.inputs or b""
     head = _HEAD.pack(
@@ -145,13 +146,16 @@ def begun(body: Body, now: int) -> Body:
     return body if body.created_at else body._replace(created_at=now)
 
 
-def _extra_bytes(body: Body) -> bytes:
+def extra_of(body: Body) -> bytes:
+    """What few sessions have, as JSON; b"" where there is none."""
+    if not body.checkpoints and not body.request_digest:
+        return b""
     extra: dict[str, Any] = {}
     if body.checkpoints:
         extra["checkpoints"] = body.checkpoints
     if body.request_digest:
         extra["request_digest"] = body.request_digest
-    return orjson.dumps(extra) if extra else b""
+    return orjson.dumps(extra)
 
 
 def _labels_bytes(state: SequenceState) -> bytes:

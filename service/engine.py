@@ -26,7 +26,7 @@ from service.bundle.stage import Stage
 from service.errors import QueueFull, ShuttingDown, TooLarge
 from service.graph_thread import GraphThread, timed
 from service.job import BatchForm, PreparedBatch, RowJob
-from service.scheduler import ENOUGH_ROWS, Batch, Ladder, Scheduler
+from service.scheduler import ENOUGH_ROWS, Batch, Ladder, Scheduler, num_rows
 from service.state import Array, Inputs
 
 logger = logging.getLogger(__name__)
@@ -103,6 +103,11 @@ class Engine:
         self._wake()
 
     @property
+    def max_width(self) -> int:
+        """Rows that a job may have."""
+        return self._max_batch_rows if self._form.takes_wide_jobs else 1
+
+    @property
     def is_serving(self) -> bool:
         """Whether jobs are taken up."""
         return self._thread is not None
@@ -132,7 +137,7 @@ class Engine:
         if self._is_stopped:
             raise self._shutting_down()
         is_idle = not self._scheduler.num_admitted
-        if not self._scheduler.can_admit(len(jobs)):
+        if not self._scheduler.can_admit(num_rows(jobs)):
             raise QueueFull(f"{self._scheduler.num_admitted} rows are waiting for {self._graphs.bundle.manifest.name}")
         for job in jobs:
             self._scheduler.admit(job)
@@ -272,8 +277,8 @@ class Engine:
         if isinstance(results, Exception):
             self._fail(batch, results)
             return
-        waits = [started - job.waiting_since for job in batch.jobs]
-        num_steps = sum(min(batch.lane.size, job.remaining) for job in batch.jobs)
+        waits = [started - job.waiting_since for job in batch.jobs for _ in range(job.width)]
+        num_steps = sum([min(batch.lane.size, job.remaining) * job.width for job in batch.jobs])
         try:
             prepared.take(results)
         except Exception as error:
@@ -312,11 +317,11 @@ class ExpectedDurations:
 
     def seconds(self, batch: Batch[RowJob]) -> float:
         """The expected duration; infinite for what was never run."""
-        return self._seconds.get((*batch.lane, len(batch.jobs)), float("inf"))
+        return self._seconds.get((*batch.lane, batch.num_rows), float("inf"))
 
     def learn(self, batch: Batch[RowJob], seconds: float) -> None:
         """Follow the latest runs: an eighth of each."""
-        key = (*batch.lane, len(batch.jobs))
+        key = (*batch.lane, batch.num_rows)
         self._seconds[key] = self._seconds.get(key, seconds) * 0.875 + seconds * 0.125
 
 

@@ -1,4 +1,4 @@
-"""A row on its way through one stage of a bundle, with all that goes in and comes out."""
+"""A row on its way through one stage of a bundle, or some that go together, with all that goes in and comes out."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -9,7 +9,7 @@ import numpy as np
 
 from service.bundle.manifest import Bundle
 from service.bundle.stage import Stage, TensorSpec
-from service.scheduler import Batch, Job
+from service.scheduler import Batch, Job, num_rows
 from service.state import Array, Inputs, RowLayout, axis_orders
 
 LOGITS = "logits"
@@ -18,11 +18,11 @@ ARGMAX = "argmax"  # of the logits, taken for the whole batch at once
 
 @dataclass(eq=False)
 class RowJob(Job):
-    """A job with its tensors.
+    """A job with its tensors. Those of a job of several rows have a batch axis, in front; those of one row do not.
 
     Attributes:
-        row: The state row; the next one after each run.
-        inputs: The stage's inputs without batch axis; those with a time axis have an entry for each item.
+        row: The state row, or the rows one after the other; the next ones after each run.
+        inputs: The stage's inputs; those with a time axis have an entry for each item.
         keep: Outputs to answer with; ARGMAX is one where there are logits.
         done: Told once, when all items are through or the job has failed.
         offset: Items that are through.
@@ -45,8 +45,11 @@ class RowJob(Job):
         if len(self.parts) == 1:
             return self.parts[0]
         timed = {ARGMAX, *(spec.name for spec in stage.outputs if "T" in spec.shape)}
+        time_axis = 0 if self.width == 1 else 1
         return {
-            name: np.concatenate([part[name] for part in self.parts]) if name in timed else self.parts[-1][name]
+            name: np.concatenate([part[name] for part in self.parts], time_axis)
+            if name in timed
+            else self.parts[-1][name]
             for name in self.keep
         }
 
@@ -78,11 +81,11 @@ class StageForm:
 
 
 class Rows(Protocol):
-    """The state rows of a batch as tensors, and back; a RowBatch, for instance."""
+    """The state rows of a batch as tensors, and back, cut into so many for each job; a RowBatch, for instance."""
 
     def tensors(self, names: Iterable[str]) -> dict[str, Array]: ...
 
-    def replaced(self, tensors: Mapping[str, Array]) -> Sequence[bytes]: ...
+    def replaced(self, tensors: Mapping[str, Array], widths: Sequence[int]) -> Sequence[bytes]: ...
 
 
 class PreparedBatch:
@@ -118,17 +121,20 @@ class PreparedBatch:
     def _take_rows(self, named: Mapping[str, Array]) -> None:
         next_names = self._form.next_names
         if next_names:
-            rows = self._rows.replaced({state: named[name] for name, state in next_names.items()})
+            widths = [job.width for job in self.batch.jobs]
+            rows = self._rows.replaced({state: named[name] for name, state in next_names.items()}, widths)
             for job, row in zip(self.batch.jobs, rows, strict=True):
                 job.row = row
 
     def _take_outputs(self, outputs: Mapping[str, Array]) -> None:
-        size = self.batch.lane.size
-        for index, job in enumerate(self.batch.jobs):
+        size, start = self.batch.lane.size, 0
+        for job in self.batch.jobs:
+            own = start if job.width == 1 else slice(start, start + job.width)
+            start += job.width
             if job.remaining <= size:
-                job.parts.append({name: outputs[name][index] for name in job.keep})
+                job.parts.append({name: outputs[name][own] for name in job.keep})
             elif job.keep:  # a view would keep the whole batch alive, which is only for answers that are due now
-                job.parts.append({name: outputs[name][index].copy() for name in job.keep})
+                job.parts.append({name: outputs[name][own].copy() for name in job.keep})
 
 
 class BatchForm:
@@ -137,9 +143,11 @@ class BatchForm:
     Attributes:
         stages: The bundle's stages, by name.
         may_run_inline: Whether a short run may be done on the event loop; else all belong to the engine's thread.
+        takes_wide_jobs: Whether a job may have several rows.
     """
 
     may_run_inline = True
+    takes_wide_jobs = True
 
     def __init__(self, bundle: Bundle) -> None:
         self.stages: dict[str, Stage] = {stage.name: stage for stage in bundle.manifest.stages}
@@ -148,7 +156,8 @@ class BatchForm:
 
     def prepare(self, batch: Batch[RowJob]) -> PreparedBatch:
         """The tensors of a batch."""
-        return PreparedBatch(batch, self._forms[batch.lane.stage], self._layout.batch([job.row for job in batch.jobs]))
+        rows = self._layout.batch([job.row for job in batch.jobs], batch.num_rows)
+        return PreparedBatch(batch, self._forms[batch.lane.stage], rows)
 
     def warm_up(self) -> None:
         """What the engine's thread does before its first run."""
@@ -157,15 +166,24 @@ class BatchForm:
 def _stacked(jobs: Sequence[RowJob], spec: TensorSpec, size: int) -> Array:
     """One input of a batch, of the spec's dtype."""
     if "T" in spec.shape:
-        windows = [_window(job.inputs[spec.name], job.offset, size) for job in jobs]
+        windows = [_windows(job, job.inputs[spec.name], size) for job in jobs]
     else:
         windows = [job.inputs[spec.name] for job in jobs]
-    if len(windows) == 1:  # np.expand_dims takes twenty times as long
+    if len(windows) == 1 and jobs[0].width == 1:  # np.expand_dims takes twenty times as long
         return windows[0][None] if not spec.batch_axis else np.expand_dims(windows[0], spec.batch_axis)
-    if spec.batch_axis:
-        return np.stack(windows, axis=spec.batch_axis)
     # One call for all rows, where np.stack takes two for each.
-    return np.concatenate(windows, axis=None).reshape(len(jobs), *np.shape(windows[0]))
+    row_shape = np.shape(windows[0])[int(jobs[0].width > 1) :]
+    rows = windows[0] if len(windows) == 1 else np.concatenate(windows, axis=None).reshape(num_rows(jobs), *row_shape)
+    return np.ascontiguousarray(np.moveaxis(rows, 0, spec.batch_axis)) if spec.batch_axis else rows
+
+
+def _windows(job: RowJob, values: Array, size: int) -> Array:
+    """The items of a rung, for each row of a job."""
+    if job.width == 1:
+        return _window(values, job.offset, size)
+    if values.shape[1] == size:
+        return values
+    return np.stack([_window(row, job.offset, size) for row in values])
 
 
 def _window(values: Array, offset: int, size: int) -> Array:

@@ -6,6 +6,7 @@ store keeps and what a batch is joined from, so no tensor is handled by itself b
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -81,9 +82,10 @@ class RowLayout:
         values = np.frombuffer(row, field.dtype, math.prod(field.shape), field.start)
         return values.reshape(field.shape)
 
-    def batch(self, rows: Sequence[bytes]) -> "RowBatch":
-        """Rows, ready to be read as tensors with a batch axis."""
-        return RowBatch(self._fields, np.frombuffer(b"".join(rows), np.uint8).reshape(len(rows), self.num_bytes))
+    def batch(self, rows: Sequence[bytes], num_rows: int | None = None) -> "RowBatch":
+        """Rows, ready to be read as tensors with a batch axis; `num_rows` of them where some come together."""
+        N = len(rows) if num_rows is None else num_rows
+        return RowBatch(self._fields, np.frombuffer(b"".join(rows), np.uint8).reshape(N, self.num_bytes))
 
 
 def axis_orders(spec: TensorSpec) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -105,18 +107,15 @@ class RowBatch:
         """State tensors with their batch axis, each in memory of its own."""
         return {name: self._gather(self._fields[name]) for name in names}
 
-    def replaced(self, tensors: Mapping[str, Array]) -> list[bytes]:
-        """The rows with some tensors replaced by those of a batch."""
-        rows = self._rows.copy()
+    def replaced(self, tensors: Mapping[str, Array], widths: Sequence[int] | None = None) -> list[bytes]:
+        """The rows with some tensors replaced by those of a batch, each alone or as many together as `widths` say."""
+        rows = np.empty_like(self._rows) if len(tensors) == len(self._fields) else self._rows.copy()
         for name, values in tensors.items():
             field = self._fields[name]
             _view(rows, field)[...] = values.transpose(field.to_rows)
-        content, length = rows.tobytes(), rows.shape[1]
-        return (
-            [content[start : start + length] for start in range(0, len(content), length)]
-            if length
-            else [b""] * len(rows)
-        )
+        content, length = rows.reshape(-1).data, rows.shape[1]
+        ends = range(len(rows) + 1) if widths is None else accumulate(widths, initial=0)
+        return [bytes(content[start * length : end * length]) for start, end in pairwise(ends)]
 
     def _gather(self, field: _Field) -> Array:
         return np.ascontiguousarray(_view(self._rows, field).transpose(field.to_batch))

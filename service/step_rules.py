@@ -64,11 +64,15 @@ class StepRules:
         self._use(turn, admitted(record, turn.ask.session_id, turn.ask.owner, now), body, now)
 
     def _use(self, turn: Turn, record: Record, body: Body, now: float) -> None:
-        if body.created_at + self._settings.max_session_lifetime_seconds <= now:
+        if self.end_of(body) <= now:
             self._expire(record)
             raise SessionGone(f"session {record.session_id!r} is over: expired", "expired")
         turn.record, turn.body = record, body
         turn.model = self._models.on(record.bundle)
+
+    def end_of(self, body: Body) -> int:
+        """When a session has lived as long as one may."""
+        return body.created_at + self._settings.max_session_lifetime_seconds
 
     def settle(self, turn: Turn, digest: bytes) -> Answer | None:
         """Find out which step a turn is to compute, from which state; the answer where that is kept already.

@@ -12,11 +12,11 @@ off or raced for is resolved alone.
 import asyncio
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from service.body import encode
+from service.cohort import Cohorts
 from service.computation import begin
 from service.errors import (
     DeadlineExceeded,
@@ -80,8 +80,9 @@ class Steps:
         self._timeout_seconds = timeout_seconds
         self._rules = StepRules(models, settings, expire)
         self._clock = clock
+        self._cohorts = Cohorts(self._recent, models, store, self, clock)
         # Of each session that has a turn: who waits for the next one.
-        self._waiting: dict[str, deque[Turn]] = {}
+        self._waiting: dict[str, list[Turn]] = {}
         self._open: dict[Turn, None] = {}
         self._arrived: list[Turn] = []
         self._gathering_since = 0.0
@@ -127,7 +128,7 @@ class Steps:
         if waiting is not None:
             waiting.append(turn)
             return
-        self._waiting[session_id] = deque()
+        self._waiting[session_id] = []
         self._arrive(turn)
 
     def call_off(self, turn: Turn) -> None:
@@ -188,7 +189,7 @@ class Steps:
     async def _load(self, turns: Sequence[Turn]) -> None:
         now = self._clock()
         jobs: Jobs = {}
-        unknown = [turn for turn in turns if not self._is_known(turn, now, jobs)]
+        unknown = [turn for turn in self._cohorts.begin(turns, now) if not self._is_known(turn, now, jobs)]
         if unknown:
             await self._load_unknown(unknown, now, jobs)
         for model, own in jobs.items():
@@ -210,11 +211,21 @@ class Steps:
             return False
         return True
 
+    def take_alone(self, turns: Sequence[Turn]) -> None:
+        """Begin turns one by one, from what the store has: a group that they were part of has failed."""
+        self._go(self._load_alone(turns))
+
+    async def _load_alone(self, turns: Sequence[Turn]) -> None:
+        jobs: Jobs = {}
+        await self._load_unknown([turn for turn in turns if not turn.is_over], self._clock(), jobs)
+        for model, own in jobs.items():
+            self._submit(model, own)
+
     async def _load_unknown(self, turns: Sequence[Turn], now: float, jobs: Jobs) -> None:
         try:
             records = await self._store.load([turn.ask.session_id for turn in turns])
         except Exception as error:
-            self._fail_all(turns, error)
+            self.fail_all(turns, error)
             return
         for turn, record in zip(turns, records, strict=True):
             try:
@@ -245,7 +256,7 @@ class Steps:
         """Answer a turn whose answer is kept; else find out what it has to compute. Raises refusals."""
         answer = self._rules.settle(turn, digest)
         if answer is not None:
-            self._answer(turn, answer)
+            self.answer(turn, answer)
         if turn.is_replay or answer is not None:
             self._metrics.step_replays.inc()
         return answer is not None
@@ -257,7 +268,7 @@ class Steps:
         turn.outputs = outputs
         if turn.is_replay:
             is_changed = self._rules.is_changed(turn)
-            self._answer(turn, Answer(turn.record.session_id, turn.record.step, outputs, turn.values, is_changed))
+            self.answer(turn, Answer(turn.record.session_id, turn.record.step, outputs, turn.values, is_changed))
             return
         turn.state = state
         turn.is_committing = True
@@ -276,17 +287,19 @@ class Steps:
         try:
             written = await self._store.swap([Swap(record, record.step - 1) for record in records])
         except Exception as error:
-            self._fail_all(turns, error)
+            self.fail_all(turns, error)
             return
         for turn, is_written, body, record in zip(turns, written, following, records, strict=True):
             if is_written:
-                self._recent.put(Latest(next_record(turn, b"", now), body), len(record.body))
                 session_id, is_changed = turn.record.session_id, self._rules.is_changed(turn)
-                self._answer(turn, Answer(session_id, turn.step + 1, turn.outputs, turn.values, is_changed))
+                if self._recent.is_in_use:
+                    latest = Latest(next_record(turn, b"", now), body, record.body, self._rules.end_of(body))
+                    self._recent.put(session_id, latest)
+                self.answer(turn, Answer(session_id, turn.step + 1, turn.outputs, turn.values, is_changed))
             else:
-                self._lose(turn)
+                self.lose(turn)
 
-    def _lose(self, turn: Turn) -> None:
+    def lose(self, turn: Turn) -> None:
         """Another process took this step: look again. The same input finds the winner's answer, another a conflict.
 
         A stream has told its pieces: it may find the same answer, silently, but not begin another one behind them.
@@ -307,11 +320,13 @@ class Steps:
         else:
             self.fail(turn, StepConflict("other writers keep taking this session's steps", turn.step + 1))
 
-    def _answer(self, turn: Turn, answer: Answer) -> None:
+    def answer(self, turn: Turn, answer: Answer) -> None:
+        """Answer a turn: what it is answered is committed."""
         turn.answer = answer
         self._close(turn)
 
-    def _fail_all(self, turns: Sequence[Turn], error: Exception) -> None:
+    def fail_all(self, turns: Sequence[Turn], error: Exception) -> None:
+        """Refuse turns for one reason."""
         if isinstance(error, Unavailable):
             logger.error("the session store cannot be used: %s", error)
             error = StoreUnavailable("the session store cannot be used now; try again")
@@ -344,7 +359,7 @@ class Steps:
             if turn in waiting:
                 waiting.remove(turn)
             elif waiting:
-                self._arrive(waiting.popleft())
+                self._arrive(waiting.pop(0))
             else:
                 del self._waiting[session_id]
         try:

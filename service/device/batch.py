@@ -19,8 +19,8 @@ class WholeRows:
         """The rows under the name that a device runtime reads."""
         return {ROW: self._rows}
 
-    def replaced(self, tensors: Mapping[str, Array]) -> Sequence[bytes]:
-        """The rows after a run."""
+    def replaced(self, tensors: Mapping[str, Array], widths: Sequence[int]) -> Sequence[bytes]:
+        """The rows after a run, one for each job."""
         rows: list[bytes] = tensors[ROW].tolist()
         return rows
 
@@ -29,6 +29,7 @@ class DeviceForm(BatchForm):
     """How the jobs of a bundle become batches of a device runtime."""
 
     may_run_inline = False  # what a provider recorded belongs to the thread of the engine
+    takes_wide_jobs = False  # its cache knows single rows
 
     def __init__(self, runtime: DeviceRuntime) -> None:
         super().__init__(runtime.bundle)

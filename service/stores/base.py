@@ -7,6 +7,9 @@ never touches another. Times are whole wall-clock seconds since 1970.
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 CHECKPOINT = "checkpoint"
 
 
@@ -53,6 +56,37 @@ class Swap(NamedTuple):
     expected_step: int | None
 
 
+class Successors(NamedTuple):
+    """What follows the records of N sessions that have all but little in common, each session once.
+
+    Attributes:
+        session_ids: N of them.
+        steps: The numbers of their next steps; what is stored is to be one before.
+        owner, bundle, used_at, ttl_seconds: Of each record; see `Record`.
+        heads, tails: The bodies, in two parts: uint8 (N, H) and (N, R).
+    """
+
+    session_ids: Sequence[str]
+    steps: Sequence[int]
+    owner: str
+    bundle: str
+    used_at: int
+    ttl_seconds: int
+    heads: NDArray[np.uint8]
+    tails: NDArray[np.uint8]
+
+    def swap(self, index: int) -> Swap:
+        """One of them, by itself."""
+        step = self.steps[index]
+        names = self.session_ids[index], self.owner, self.bundle
+        body = self.heads[index].tobytes() + self.tails[index].tobytes()
+        return Swap(Record(*names, step, self.used_at, self.ttl_seconds, "", body), step - 1)
+
+    def swaps(self) -> list[Swap]:
+        """All of them, one by one."""
+        return [self.swap(index) for index in range(len(self.session_ids))]
+
+
 class Count(NamedTuple):
     """Live sessions, and the bytes of the bodies of all records, checkpoints included."""
 
@@ -91,6 +125,9 @@ class Store(Protocol):
         Raises:
             Full: Records that are new and live found no room.
         """
+
+    async def advance(self, groups: Sequence[Successors]) -> list[list[bool]]:
+        """Compare and swap the records of each group, all in one call; see `swap`."""
 
     async def delete(self, session_ids: Sequence[str]) -> None:
         """Forget records, as if they had never existed; damaged ones too."""

@@ -13,7 +13,7 @@ from typing import Literal
 import lmdb
 from lmdb import Transaction
 
-from service.stores.base import Count, Damaged, Record, Swap
+from service.stores.base import Count, Damaged, Record, Successors, Swap
 from service.stores.check import rebuild
 from service.stores.environment import OpenedStore, unavailable
 from service.stores.group import GroupCommit, Result, Work
@@ -64,6 +64,9 @@ class LmdbStore:
 
     async def swap(self, swaps: Sequence[Swap]) -> list[bool]:
         return await self._write(lambda tables, txn: tables.swap(txn, swaps))
+
+    async def advance(self, groups: Sequence[Successors]) -> list[list[bool]]:
+        return await self._write(lambda tables, txn: [tables.advance(txn, group) for group in groups])
 
     async def delete(self, session_ids: Sequence[str]) -> None:
         await self._write(lambda tables, txn: _delete(tables, txn, session_ids))

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Sequence
 from typing import TypeVar
 
 from service.metrics import Metrics, Tally
-from service.stores.base import Count, Damaged, Full, Record, Store, Swap
+from service.stores.base import Count, Damaged, Full, Record, Store, Successors, Swap
 
 Result = TypeVar("Result")
 
@@ -25,6 +25,9 @@ class MeasuredStore:
 
     async def swap(self, swaps: Sequence[Swap]) -> list[bool]:
         return await self._measured("swap", self._store.swap(swaps))
+
+    async def advance(self, groups: Sequence[Successors]) -> list[list[bool]]:
+        return await self._measured("advance", self._store.advance(groups))
 
     async def delete(self, session_ids: Sequence[str]) -> None:
         await self._measured("delete", self._store.delete(session_ids))

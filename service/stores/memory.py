@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from service.stores.base import CHECKPOINT, Count, Damaged, Full, Record, Swap
+from service.stores.base import CHECKPOINT, Count, Damaged, Full, Record, Successors, Swap
 
 SECONDS_PER_MINUTE = 60
 
@@ -42,6 +42,9 @@ class MemoryStore:
         for session_id, record in planned.items():
             self._put(session_id, record)
         return won
+
+    async def advance(self, groups: Sequence[Successors]) -> list[list[bool]]:
+        return [await self.swap(group.swaps()) for group in groups]
 
     async def delete(self, session_ids: Sequence[str]) -> None:
         for session_id in session_ids:

@@ -19,7 +19,8 @@ _SEAL = struct.Struct("<2sBBQ")
 _FIELDS = struct.Struct("<QIIBB")
 _NAMES_OFFSET = _SEAL.size + _FIELDS.size
 STEP = struct.Struct("<Q")
-STEP_OFFSET = _SEAL.size
+STEP_OFFSET = SEALED_OFFSET = _SEAL.size
+CHECKSUM_OFFSET = 4
 
 
 def pack(record: Record) -> bytes:
@@ -32,7 +33,7 @@ def pack(record: Record) -> bytes:
     try:
         fields = _FIELDS.pack(record.step, record.used_at, record.ttl_seconds, len(bundle), len(ended))
         payload = b"".join((fields, owner, bundle, ended, record.body))
-        return _SEAL.pack(MAGIC, VERSION, len(owner), _checksum(record.session_id, len(owner), payload)) + payload
+        return _SEAL.pack(MAGIC, VERSION, len(owner), checksum_of(record.session_id, len(owner), payload)) + payload
     except struct.error as error:
         raise ValueError(f"record {record.session_id!r} cannot be packed: {error}") from error
 
@@ -46,7 +47,7 @@ def unpack(session_id: str, content: bytes) -> Record | Damaged:
         return Damaged(session_id, f"the record begins with {magic!r}, not {MAGIC!r}")
     if version != VERSION:
         return Damaged(session_id, f"the record's format version is {version}, not {VERSION}")
-    if _checksum(session_id, owner_length, memoryview(content)[_SEAL.size :]) != checksum:
+    if checksum_of(session_id, owner_length, memoryview(content)[_SEAL.size :]) != checksum:
         return Damaged(session_id, "the record's checksum does not match")
     step, used_at, ttl_seconds, bundle_length, ended_length = _FIELDS.unpack_from(content, _SEAL.size)
     bundle_at = _NAMES_OFFSET + owner_length
@@ -64,5 +65,6 @@ def unpack(session_id: str, content: bytes) -> Record | Damaged:
     )
 
 
-def _checksum(session_id: str, owner_length: int, payload: bytes | memoryview) -> int:
+def checksum_of(session_id: str, owner_length: int, payload: bytes | memoryview) -> int:
+    """The checksum of a record under its id; the payload is what follows the checksum."""
     return xxh3_64_intdigest(payload, seed=xxh3_64_intdigest(session_id.encode(), seed=owner_length))

@@ -16,7 +16,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
-from service.stores.base import CHECKPOINT, Count, Damaged, Full, Record, Swap
+from service.stores.base import CHECKPOINT, Count, Damaged, Full, Record, Successors, Swap
 from service.stores.packing import STEP, pack, unpack
 from service.stores.redis_connection import Connection
 from service.stores.redis_index import Index, pairs
@@ -85,6 +85,9 @@ class RedisStore:
         reserved = await self._reserve(swaps)
         won = await self._change(script, [swap.record.session_id for swap in swaps], arguments, reserved)
         return [each == WON for each in won]
+
+    async def advance(self, groups: Sequence[Successors]) -> list[list[bool]]:
+        return [await self.swap(group.swaps()) for group in groups]
 
     async def delete(self, session_ids: Sequence[str]) -> None:
         await self._change(FORGET, session_ids, [[]] * len(session_ids))

@@ -33,17 +33,19 @@ _TIME_BYTES = 5
 _PAGE_BYTES, _PAGE_HEADER_BYTES = 4096, 16
 _MAX_HEAD_BYTES = 1900
 _GRAIN_BYTES = 16
-_CHECKSUM = struct.Struct("<I")
+CHECKSUM = struct.Struct("<I")
 _META = struct.Struct("<IIIHH")
-_CONTENT = _CHECKSUM.size + _META.size
+CONTENT_AT = CHECKSUM.size + _META.size
 _MINUTE = struct.Struct("<I")
 _PACKED = struct.Struct("<2sBBQQIIBB")
-_STEP_AT = _CONTENT + STEP_OFFSET
+STEP_AT = CONTENT_AT + STEP_OFFSET
 _TIMES = struct.Struct("<II")
-_TIMES_AT = _STEP_AT + STEP.size
-_META_BYTES = slice(_CHECKSUM.size, _CONTENT)
-_TTL_AT = _TIMES_AT + 4
-_NAMES_AT = _CONTENT + _PACKED.size
+_TIMES_AT = STEP_AT + STEP.size
+_META_BYTES = slice(CHECKSUM.size, CONTENT_AT)
+FILED = slice(CHECKSUM.size, CHECKSUM.size + 4)
+NAME_LENGTH = slice(CONTENT_AT - 2, CONTENT_AT)
+TTL_AT = _TIMES_AT + 4
+_NAMES_AT = CONTENT_AT + _PACKED.size
 _FROM_URLSAFE = bytes.maketrans(b"-_+/=", b"+/!!!")
 _QUARANTINE = b"found damaged: "
 
@@ -105,8 +107,8 @@ def to_rows(key: bytes, record: Record, filed: int) -> Rows:
     cut = _cut(len(content), body_at)
     name = b"" if _text(key) == record.session_id else record.session_id.encode()
     meta = _META.pack(filed, record.used_at // SECONDS_PER_MINUTE, len(content) - cut, cut, len(name))
-    rest = b"".join((meta, content[:cut], name, bytes(-(_CONTENT + cut + len(name)) % _GRAIN_BYTES)))
-    return Rows(_CHECKSUM.pack(_checksum(key, rest)) + rest, content[cut:], _CONTENT + body_at)
+    rest = b"".join((meta, content[:cut], name, bytes(-(CONTENT_AT + cut + len(name)) % _GRAIN_BYTES)))
+    return Rows(CHECKSUM.pack(checksum_of(key, rest)) + rest, content[cut:], CONTENT_AT + body_at)
 
 
 def to_record(key: bytes, session_id: str | None, head: bytes, tail: bytes) -> Record | Damaged:
@@ -117,39 +119,39 @@ def to_record(key: bytes, session_id: str | None, head: bytes, tail: bytes) -> R
     """
     if not is_intact(key, head):
         return Damaged(session_id or _text(key), "the record's head is not what was written")
-    _, _, tail_length, length, _ = _META.unpack_from(head, _CHECKSUM.size)
+    _, _, tail_length, length, _ = _META.unpack_from(head, CHECKSUM.size)
     if len(tail) < tail_length:
         return Damaged(session_id or id_of(key, head), "the record is cut")
-    return unpack(session_id or id_of(key, head), head[_CONTENT : _CONTENT + length] + tail[:tail_length])
+    return unpack(session_id or id_of(key, head), head[CONTENT_AT : CONTENT_AT + length] + tail[:tail_length])
 
 
 def is_intact(key: bytes, head: bytes) -> bool:
     """Whether a head is what was written under that key."""
-    return len(head) >= _NAMES_AT and _CHECKSUM.unpack_from(head)[0] == _checksum(key, head[_CHECKSUM.size :])
+    return len(head) >= _NAMES_AT and CHECKSUM.unpack_from(head)[0] == checksum_of(key, head[CHECKSUM.size :])
 
 
 def id_of(key: bytes, head: bytes) -> str:
     """The id of an intact head's record."""
-    _, _, _, length, name_length = _META.unpack_from(head, _CHECKSUM.size)
-    name = head[_CONTENT + length : _CONTENT + length + name_length]
+    _, _, _, length, name_length = _META.unpack_from(head, CHECKSUM.size)
+    name = head[CONTENT_AT + length : CONTENT_AT + length + name_length]
     return name.decode() if name else _text(key)
 
 
 def step_of(head: bytes) -> int:
     """The step of an intact head's record."""
-    step: int = STEP.unpack_from(head, _STEP_AT)[0]
+    step: int = STEP.unpack_from(head, STEP_AT)[0]
     return step
 
 
 def filed_of(head: bytes) -> int:
     """The minute under which an intact head's record is filed for expiry."""
-    filed: int = _MINUTE.unpack_from(head, _CHECKSUM.size)[0]
+    filed: int = _MINUTE.unpack_from(head, CHECKSUM.size)[0]
     return filed
 
 
 def has_tail(head: bytes) -> bool:
     """Whether an intact head goes on in a tail."""
-    return bool(_META.unpack_from(head, _CHECKSUM.size)[2])
+    return bool(_META.unpack_from(head, CHECKSUM.size)[2])
 
 
 def expiry_of(head: bytes) -> int:
@@ -160,20 +162,20 @@ def expiry_of(head: bytes) -> int:
 
 def refiled(key: bytes, head: bytes, filed: int) -> bytes:
     """An intact head, filed for expiry under another minute."""
-    rest = _MINUTE.pack(filed) + head[_CHECKSUM.size + _MINUTE.size :]
-    return _CHECKSUM.pack(_checksum(key, rest)) + rest
+    rest = _MINUTE.pack(filed) + head[CHECKSUM.size + _MINUTE.size :]
+    return CHECKSUM.pack(checksum_of(key, rest)) + rest
 
 
 def is_filed_alike(before: bytes, after: Rows) -> bool:
     """Whether an intact head and what follows it have the same filing and as long a tail; quicker than filings are."""
-    names = slice(_TTL_AT, after.body_at)
+    names = slice(TTL_AT, after.body_at)
     return before[_META_BYTES] == after.head[_META_BYTES] and before[names] == after.head[names]
 
 
 def filing_of(head: bytes) -> Filing:
     """What indexes and counts keep of an intact head's record."""
-    filed, used, tail_length, length, _ = _META.unpack_from(head, _CHECKSUM.size)
-    _, _, owner_length, _, _, _, _, bundle_length, ended_length = _PACKED.unpack_from(head, _CONTENT)
+    filed, used, tail_length, length, _ = _META.unpack_from(head, CHECKSUM.size)
+    _, _, owner_length, _, _, _, _, bundle_length, ended_length = _PACKED.unpack_from(head, CONTENT_AT)
     bundle_at = _NAMES_AT + owner_length
     ended_at = bundle_at + bundle_length
     body_at = ended_at + ended_length
@@ -182,7 +184,7 @@ def filing_of(head: bytes) -> Filing:
         bundle=None if ended_length else head[bundle_at:ended_at],
         used=None if ended_length else used,
         filed=filed,
-        num_bytes=_CONTENT + length + tail_length - body_at,
+        num_bytes=CONTENT_AT + length + tail_length - body_at,
     )
 
 
@@ -205,7 +207,8 @@ def _cut(length: int, num_fixed_bytes: int) -> int:
     return rest if num_pages and rest <= _MAX_HEAD_BYTES else num_fixed_bytes
 
 
-def _checksum(key: bytes, rest: bytes) -> int:
+def checksum_of(key: bytes, rest: bytes) -> int:
+    """The checksum of a head under its key; the rest is what follows the checksum."""
     return xxh3_64_intdigest(key + rest) & 0xFFFFFFFF
 
 

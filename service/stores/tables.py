@@ -15,12 +15,13 @@ time to live and not at every use.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import islice, takewhile
+from itertools import compress, islice, takewhile
 from typing import NamedTuple
 
 from lmdb import Environment, Transaction
 
-from service.stores.base import Count, Damaged, Full, Record, Swap
+from service.stores.base import Count, Damaged, Full, Record, Successors, Swap
+from service.stores.columns import Columns
 from service.stores.ledger import Ledger, minute_of, minute_place, owner_place, read_bundles, read_totals
 from service.stores.rows import (
     KEY_BYTES,
@@ -43,6 +44,7 @@ from service.stores.rows import (
 
 NUM_TABLES = 6
 SWEPT_ENTRIES = 128
+FEW = 4  # records for which columns do not pay
 
 
 class Entry(NamedTuple):
@@ -107,6 +109,28 @@ class Tables:
         won = [_plan(stored, planned, swap) for swap in swaps]
         self._make_sure_of_room(txn, [rows.head for key, rows in planned.items() if key not in stored])
         self._write(txn, stored, planned)
+        return won
+
+    def advance(self, txn: Transaction[bytes], group: Successors) -> list[bool]:
+        """Compare and swap the records of a group; see `swap`."""
+        if len(group.steps) < FEW:
+            return self.swap(txn, group.swaps())
+        keys = [key_of(session_id) for session_id in group.session_ids]
+        stored = self._heads(txn, keys)
+        following = Columns(keys, [stored.get(key, b"") for key in keys], group)
+        won = following.is_won
+        items: list[tuple[bytes, bytes | memoryview]] = []
+        for index in sorted(compress(range(len(keys)), won), key=keys.__getitem__):
+            key, tail = keys[index], following.tails[index]
+            items.append((key, following.heads[index]))
+            if tail:
+                items.append((key + TAIL, tail))
+        txn.cursor(self.records).putmulti(items)
+        if all(won):
+            return won
+        alone = [index for index, is_won in enumerate(won) if not is_won]
+        for index, is_won in zip(alone, self.swap(txn, [group.swap(index) for index in alone]), strict=True):
+            won[index] = is_won
         return won
 
     def delete(self, txn: Transaction[bytes], session_ids: Sequence[str]) -> bool:

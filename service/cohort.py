@@ -1,0 +1,325 @@
+"""Sessions that take a step together.
+
+Steps in tensors, of as many items, of sessions that are alike and were committed here last, differ in nothing but
+numbers. They go through the engine as one job of many rows and into the store as one group of records, so that what a
+step costs in Python is paid once for all of them, and not once for each.
+
+    turns ─► mustered by likeness ─► one job ─► (the graph runs) ─► one group of records ─► each is answered
+                │                       │                               │
+                └── unlike, or few ─────┴── refused, or failed ─────────┴── lost to another writer: each is taken alone
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from service.body_columns import HEAD, next_heads
+from service.bundle.stage import ITEM_STAGE
+from service.digest import tensors_digests
+from service.errors import ServiceError
+from service.job import RowJob
+from service.recent import Kin, Latest, Recent
+from service.state import Array
+from service.step_rules import Models
+from service.stores.base import Store, Successors
+from service.tasks.task import ServedModel
+from service.turn import Answer, Ask, Returns, Turn
+from service.waiting import run_now
+
+FEWEST = 8  # turns for which it pays
+MAX_ITEMS = 1024  # of a step whose answer is short enough to be kept, whatever it is
+_IDS = np.dtype(np.int64)
+
+
+class Likeness(NamedTuple):
+    """What the turns of a cohort have in common."""
+
+    kin: Kin
+    num_items: int
+    returns: Returns | None
+
+
+class Muster:
+    """Turns that are alike, each with its session and its items, int64 (T,)."""
+
+    def __init__(self) -> None:
+        self.turns: list[Turn] = []
+        self.latest: list[Latest] = []
+        self.values: list[Array] = []
+
+    def add(self, turn: Turn, latest: Latest, values: Array) -> None:
+        """One more."""
+        self.turns.append(turn)
+        self.latest.append(latest)
+        self.values.append(values)
+
+    def part(self, start: int, end: int) -> "Muster":
+        """Some of them."""
+        part = Muster()
+        part.turns, part.latest, part.values = self.turns[start:end], self.latest[start:end], self.values[start:end]
+        return part
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Turns that go together.
+
+    Attributes:
+        turns: N of them.
+        latest: Their sessions.
+        kin: What those have in common.
+        model: What they step on.
+        values: Their items, int64 (N, T).
+        returns: What each is answered.
+    """
+
+    turns: Sequence[Turn]
+    latest: Sequence[Latest]
+    kin: Kin
+    model: ServedModel[Any]
+    values: Array
+    returns: Returns
+
+
+class Computed(NamedTuple):
+    """What came of turns whose answers have the same length.
+
+    Attributes:
+        turns, latest: As of a cohort.
+        digests: Of their inputs.
+        answers: JSON.
+        outputs: What is in the answers, (N, T); None where they are empty.
+        rows: The next states, uint8 (N, R).
+    """
+
+    turns: Sequence[Turn]
+    latest: Sequence[Latest]
+    digests: Sequence[bytes]
+    answers: Sequence[bytes]
+    outputs: Array | None
+    rows: NDArray[np.uint8]
+
+    def part(self, indices: Sequence[int]) -> "Computed":
+        """Some of them."""
+        return Computed(
+            [self.turns[index] for index in indices],
+            [self.latest[index] for index in indices],
+            [self.digests[index] for index in indices],
+            [self.answers[index] for index in indices],
+            None if self.outputs is None else self.outputs[indices],
+            self.rows[indices],
+        )
+
+
+class Outcome(Protocol):
+    """Who is told what becomes of turns."""
+
+    def answer(self, turn: Turn, answer: Answer) -> None:
+        """It is committed."""
+
+    def lose(self, turn: Turn) -> None:
+        """Another writer was first."""
+
+    def fail_all(self, turns: Sequence[Turn], error: Exception) -> None:
+        """They cannot be committed."""
+
+    def take_alone(self, turns: Sequence[Turn]) -> None:
+        """They are to be taken one by one, each from what the store has."""
+
+
+class Cohorts:
+    """Takes the steps of sessions that are known to be alike.
+
+    Args:
+        recent: Where sessions are known from.
+        models: Served models by bundle version.
+        store: Keeps the records; it answers without waiting.
+        outcome: Told what becomes of turns.
+        clock: Wall-clock seconds since 1970.
+    """
+
+    def __init__(
+        self, recent: Recent, models: Models, store: Store, outcome: Outcome, clock: Callable[[], float]
+    ) -> None:
+        self._recent = recent
+        self._models = models
+        self._store = store
+        self._outcome = outcome
+        self._clock = clock
+
+    def begin(self, turns: Sequence[Turn], now: float) -> list[Turn]:
+        """Begin those turns that can go together; the others, which are left as they are."""
+        if len(turns) < FEWEST or not self._recent:
+            return list(turns)
+        others: list[Turn] = []
+        for likeness, muster in self._mustered(turns, others, now).items():
+            for some in self._shared_out(likeness, muster):
+                if len(some.turns) < FEWEST or not self._start(likeness, some):
+                    others += some.turns
+        return others
+
+    def _mustered(self, turns: Sequence[Turn], others: list[Turn], now: float) -> dict[Likeness, Muster]:
+        """Turns by what they have in common; those that have nothing are added to the others."""
+        mustered: dict[Likeness, Muster] = {}
+        find = self._recent.find
+        last, muster = None, Muster()
+        for turn in turns:
+            latest = find(turn.ask.session_id)
+            if latest is None or (kin := latest.kin) is None or not _may_step(turn.ask, latest, kin, now):
+                others.append(turn)
+                continue
+            values = turn.ask.values if turn.ask.values is not None else self._read(turn.ask, kin)
+            if values is None or values.dtype is not _IDS or values.ndim != 1 or len(values) > MAX_ITEMS:
+                others.append(turn)
+                continue
+            likeness = Likeness(kin, len(values), turn.ask.returns)
+            if likeness != last:
+                last, muster = likeness, mustered.setdefault(likeness, Muster())
+            muster.add(turn, latest, values)
+        return mustered
+
+    def _read(self, ask: Ask, kin: Kin) -> Array | None:
+        """The items of a step in JSON; None where it is in the model's own language, or cannot be read."""
+        inputs = ask.inputs or {}
+        try:
+            model = self._models.on(kin.bundle)
+            return model.read_tensors(inputs) if model.takes_tensors(inputs) else None
+        except ServiceError:
+            return None
+
+    def _shared_out(self, likeness: Likeness, muster: Muster) -> list[Muster]:
+        """As many together as a run may have rows, in parts of about the same size."""
+        try:
+            width = self._models.on(likeness.kin.bundle).engine.max_width
+        except ServiceError:
+            return [muster]
+        N = len(muster.turns)
+        size = -(-N // -(-N // width))
+        return [muster.part(start, start + size) for start in range(0, N, size)]
+
+    def _start(self, likeness: Likeness, muster: Muster) -> bool:
+        """Begin turns that are alike; whether they could be."""
+        values = np.concatenate(muster.values).reshape(len(muster.turns), -1)
+        try:
+            model = self._models.on(likeness.kin.bundle)
+            returns = likeness.returns or ("logits" if model.has_logits else "none")
+            if returns == "logits" or (returns == "argmax" and not model.has_logits):
+                return False
+            model.check_tensors(values.reshape(-1))
+            cohort = Cohort(muster.turns, muster.latest, likeness.kin, model, values, returns)
+            for turn in muster.turns:
+                self._recent.take(turn.ask.session_id)
+            model.engine.submit([self._job(cohort)], is_group=True)
+        except ServiceError:
+            return False
+        return True
+
+    def _job(self, cohort: Cohort) -> RowJob:
+        return RowJob(
+            ITEM_STAGE,
+            cohort.values.shape[1],
+            width=len(cohort.turns),
+            row=b"".join([latest.row for latest in cohort.latest]),
+            inputs={"x": cohort.values},
+            keep=() if cohort.returns == "none" else (cohort.returns,),
+            done=partial(self._ran, cohort),
+        )
+
+    def _ran(self, cohort: Cohort, job: RowJob) -> None:
+        if job.error is not None:
+            self._outcome.take_alone(cohort.turns)
+            return
+        try:
+            run_now(self._commit(cohort, _computed(cohort, job)))
+        except Exception as error:
+            self._outcome.fail_all(cohort.turns, error)
+
+    async def _commit(self, cohort: Cohort, computed: Sequence[Computed]) -> None:
+        """Write what was computed, then remember and tell it."""
+        now = int(self._clock())
+        groups = [_successors(cohort, each, now) for each in computed]
+        written = await self._store.advance(groups)
+        for each, group, won in zip(computed, groups, written, strict=True):
+            self._tell(each, group, won)
+
+    def _tell(self, computed: Computed, group: Successors, won: Sequence[bool]) -> None:
+        answer, lose, now = self._outcome.answer, self._outcome.lose, group.used_at
+        heads, rows = _cut(group.heads[:, : HEAD.itemsize]), _cut(computed.rows)
+        written: dict[str, Latest] = {}
+        members = zip(computed.turns, computed.latest, won, heads, computed.answers, rows, strict=True)
+        for index, (turn, latest, is_written, head, outputs, row) in enumerate(members):
+            session_id = turn.ask.session_id
+            if not is_written:
+                turn.step = latest.step
+                lose(turn)
+                continue
+            latest.advance(now, head, outputs, row)
+            written[session_id] = latest
+            values = None if computed.outputs is None else computed.outputs[index]
+            answer(turn, Answer(session_id, latest.step, outputs, values))
+        self._recent.put_all(written)
+
+
+def _may_step(ask: Ask, latest: Latest, kin: Kin, now: float) -> bool:
+    """Whether a session could take the step, unless the store says otherwise."""
+    return (
+        latest.ends_at > now
+        and latest.used_at + kin.ttl_seconds > now
+        and ask.owner == kin.owner
+        and (ask.step is None or ask.step == latest.step)
+        and ask.on_piece is None
+        and ask.returns != "logits"
+    )
+
+
+def _computed(cohort: Cohort, job: RowJob) -> list[Computed]:
+    """What came of a cohort: those of its turns that are still waited for, by the length of their answers."""
+    N, returns = len(cohort.turns), cohort.returns
+    outputs = None if returns == "none" else cohort.model.engine.outputs_of(job)[returns]
+    answers = [b"{}"] * N if outputs is None else [_json(returns, own) for own in outputs]
+    whole = Computed(
+        cohort.turns,
+        cohort.latest,
+        tensors_digests(cohort.values, returns),
+        answers,
+        outputs,
+        np.frombuffer(job.row, np.uint8).reshape(N, -1),
+    )
+    lengths = {0 if turn.is_over else len(answer) for turn, answer in zip(cohort.turns, answers, strict=True)}
+    if len(lengths) == 1:
+        return [whole] if lengths != {0} else []
+    by_length: dict[int, list[int]] = {}
+    for index, (turn, answer) in enumerate(zip(cohort.turns, answers, strict=True)):
+        if not turn.is_over:
+            by_length.setdefault(len(answer), []).append(index)
+    return [whole.part(indices) for indices in by_length.values()]
+
+
+def _json(name: str, values: Array) -> bytes:
+    return orjson.dumps({name: values}, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def _successors(cohort: Cohort, computed: Computed, now: int) -> Successors:
+    """The records that follow those of some members."""
+    kin, latest = cohort.kin, computed.latest
+    heads = next_heads(
+        [each.head for each in latest],
+        cohort.values.shape[1],
+        computed.digests,
+        computed.answers,
+        [each.extra for each in latest],
+    )
+    session_ids = [turn.ask.session_id for turn in computed.turns]
+    steps = [each.step + 1 for each in latest]
+    return Successors(session_ids, steps, kin.owner, kin.bundle, now, kin.ttl_seconds, heads, computed.rows)
+
+
+def _cut(table: NDArray[np.uint8]) -> list[bytes]:
+    """The rows of a table."""
+    content, length = table.tobytes(), table.shape[1]
+    return [content[start : start + length] for start in range(0, len(content), length)]

@@ -193,13 +193,13 @@ class Cohorts:
             return None
 
     def _shared_out(self, likeness: Likeness, muster: Muster) -> list[Muster]:
-        """As many together as a run may have rows, in parts of about the same size."""
+        """As many together as the engine likes, in parts of about the same size."""
         try:
-            width = self._models.on(likeness.kin.bundle).engine.max_width
+            engine = self._models.on(likeness.kin.bundle).engine
         except ServiceError:
             return [muster]
         N = len(muster.turns)
-        size = -(-N // -(-N // width))
+        size = -(-N // engine.num_jobs(N))
         return [muster.part(start, start + size) for start in range(0, N, size)]
 
     def _start(self, likeness: Likeness, muster: Muster) -> bool:

@@ -102,10 +102,16 @@ class Engine:
         self._thread = GraphThread(self._graphs.bundle.manifest.name, self._form.warm_up)
         self._wake()
 
-    @property
-    def max_width(self) -> int:
-        """Rows that a job may have."""
-        return self._max_batch_rows if self._form.takes_wide_jobs else 1
+    def num_jobs(self, num_rows: int) -> int:
+        """How many jobs rows that go the same way should become.
+
+        As few as runs can take; two where nothing runs and both are large enough, so that one runs while the other is
+        taken apart and told.
+        """
+        if not self._form.takes_wide_jobs:
+            return num_rows
+        can_be_halved = not self._scheduler.num_admitted and 2 * ENOUGH_ROWS <= num_rows <= self._max_batch_rows
+        return 2 if can_be_halved else -(-num_rows // self._max_batch_rows)
 
     @property
     def is_serving(self) -> bool:

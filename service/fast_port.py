@@ -6,12 +6,14 @@ import os
 import socket
 import sys
 from collections.abc import Iterator
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import uvicorn
 from starlette.types import ASGIApp
 
-from service.one_write import OneWriteProtocol
+from service.api.single_steps import SingleSteps
+from service.fast_http import StepProtocol
 from service.port_lock import hold_port
 
 BACKLOG = 2048
@@ -33,18 +35,19 @@ class FastPort:
 
     Args:
         app: What answers.
+        single_steps: Answers single steps, past the application.
         host: Address.
         port: Port, which all workers of a service listen on.
         max_message_bytes: Largest WebSocket message.
     """
 
-    def __init__(self, app: ASGIApp, host: str, port: int, max_message_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, single_steps: SingleSteps, host: str, port: int, max_message_bytes: int) -> None:
         self._host = host
         self._port = port
         self._server = EmbeddedServer(
             uvicorn.Config(
                 app,
-                http=OneWriteProtocol,
+                http=cast(Any, partial(StepProtocol, single_steps)),
                 ws="websockets-sansio",
                 ws_max_size=max_message_bytes,
                 ws_per_message_deflate=False,  # a step is a hundred bytes

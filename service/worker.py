@@ -27,6 +27,7 @@ from service.api.plain import PlainApp
 from service.api.problem import ProblemMiddleware
 from service.api.repository import RepositoryRoutes
 from service.api.sessions import SessionRoutes
+from service.api.single_steps import SingleSteps
 from service.api.steps import StepRoutes
 from service.api.stream import Stream
 from service.catalog import Catalog, configured_bundles
@@ -119,7 +120,8 @@ class Worker:
         )
         self._fast_port: FastPort | None = None
         if server.fast_port:
-            self._fast_port = FastPort(self.plain, server.host, server.fast_port, server.max_body_bytes)
+            single_steps = SingleSteps(self.steps, self.keys, self.tally, server.max_body_bytes)
+            self._fast_port = FastPort(self.plain, single_steps, server.host, server.fast_port, server.max_body_bytes)
         self._seats = Seats(f"{server.port}:{os.getppid()}", server.workers)
         self._tasks: set[asyncio.Task[Any]] = set()
         self.is_ready = False

@@ -31,7 +31,7 @@ class StepRoutes:
         ask = ask_of(owner_of(scope), session_id, parsed(StepRequest, body))
         if ask.on_piece is not None:
             return await stream_step(self._steps, ask, scope, receive, send)
-        if _is_short(ask):
+        if is_short(ask):
             answer = await self._steps.take(ask)
         else:
             answer = await unless_gone(receive, self._steps.take(ask))
@@ -57,7 +57,7 @@ class StepRoutes:
     async def _take_all(self, asks: Sequence[Ask], receive: Receive) -> list[Turn]:
         """All turns, each with its answer or its refusal; long ones are called off if the client hangs up."""
         taking = self._taken(asks)
-        return await (taking if all(map(_is_short, asks)) else unless_gone(receive, taking))
+        return await (taking if all(map(is_short, asks)) else unless_gone(receive, taking))
 
     async def _taken(self, asks: Sequence[Ask]) -> list[Turn]:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -81,7 +81,7 @@ class StepRoutes:
         return turns
 
 
-def _is_short(ask: Ask) -> bool:
+def is_short(ask: Ask) -> bool:
     """Whether a step is over before it would pay to watch for a client that hangs up: one run of a graph, mostly."""
     return ask.values is not None or (ask.inputs is not None and ("ids" in ask.inputs or "x" in ask.inputs))
 

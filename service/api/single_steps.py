@@ -1,0 +1,86 @@
+"""`POST /sessions/{id}/steps` past ASGI: a body in, a response's bytes out by a callback, without a task of its own.
+
+Only what is one run of a graph and is allowed goes this way. All else, refusals of what was sent among it, is left to
+the application, which answers it as it always does.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+
+from service.api.auth import bearer_token
+from service.api.body import parsed
+from service.api.items import refusal
+from service.api.problem import problem_response
+from service.api.steps import ask_of, is_short
+from service.errors import ServiceError
+from service.forms.steps import StepRequest
+from service.keys import ANONYMOUS, Keys
+from service.metrics import RequestTally
+from service.steps import Steps
+from service.turn import Turn
+
+ENDPOINT = "/sessions/{id}/steps"
+_JSON = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
+
+
+class SingleSteps:
+    """Takes single steps.
+
+    Args:
+        steps: Takes them.
+        keys: Who may call; None where everybody may.
+        tally: Counts them.
+        max_body_bytes: Longest body.
+    """
+
+    def __init__(self, steps: Steps, keys: Keys | None, tally: RequestTally, max_body_bytes: int) -> None:
+        self._steps = steps
+        self._max_body_bytes = max_body_bytes
+        self._keys = keys
+        self._tally = tally
+
+    def begin(
+        self,
+        headers: Iterable[tuple[bytes, bytes]],
+        session_id: str,
+        body: bytes,
+        answer: Callable[[bytes, bytes], None],
+    ) -> bool:
+        """Begin a step; whether it goes this way.
+
+        Args:
+            headers: Of the request, their names in lower case.
+            session_id: Whose step it is.
+            body: JSON.
+            answer: Told the head of the response, but for the line that ends it, and its body.
+        """
+        owner = self._owner(headers)
+        if owner is None or len(body) > self._max_body_bytes:
+            return False
+        try:
+            ask = ask_of(owner, session_id, parsed(StepRequest, body))
+        except ServiceError:
+            return False
+        if ask.on_piece is not None or not is_short(ask):
+            return False
+        self._steps.begin(Turn(ask, lambda turn: answer(*self._response(turn))))
+        return True
+
+    def _owner(self, headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+        if self._keys is None:
+            return ANONYMOUS
+        key = self._keys.find(bearer_token(headers))
+        return None if key is None else key.owner
+
+    def _response(self, turn: Turn) -> tuple[bytes, bytes]:
+        if turn.answer is not None:
+            status, head, content = 200, _JSON, turn.answer.json()
+            head += b"content-length: %d\r\n" % len(content)
+        else:
+            response = problem_response(refusal(turn))
+            status, content = response.status_code, bytes(response.body)
+            fields = b"".join([b"%b: %b\r\n" % field for field in response.raw_headers])
+            head = b"HTTP/1.1 %d %b\r\n%b" % (status, HTTPStatus(status).phrase.encode(), fields)
+        self._tally.add(ENDPOINT, status, time.perf_counter() - turn.started)
+        return head, content

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from service.stores.base import Damaged, Record, Swap, Unavailable
+from service.stores.base import Damaged, Record, Successors, Swap, Unavailable
 from service.stores.memory import MemoryStore
 
 
@@ -19,7 +19,7 @@ class FaultyStore(MemoryStore):
         damaged: Ids whose records are not what was written.
         may_load, may_swap: Calls wait until it is set.
         num_held: Calls that wait.
-        loads, swaps: What was asked for, call by call.
+        loads, swaps, advances: What was asked for, call by call.
     """
 
     def __init__(self, max_sessions: int = 1000, max_bytes: int = 2**63 - 1, is_immediate: bool = False) -> None:
@@ -34,6 +34,7 @@ class FaultyStore(MemoryStore):
         self.num_held = 0
         self.loads: list[list[str]] = []
         self.swaps: list[list[Swap]] = []
+        self.advances: list[list[Successors]] = []
 
     async def load(self, session_ids: Sequence[str]) -> list[Record | Damaged | None]:
         self.loads.append(list(session_ids))
@@ -53,6 +54,10 @@ class FaultyStore(MemoryStore):
         if self.loses_answers:
             raise Unavailable("the answer was lost")
         return written
+
+    async def advance(self, groups: Sequence[Successors]) -> list[list[bool]]:
+        self.advances.append(list(groups))
+        return await super().advance(groups)
 
     async def delete(self, session_ids: Sequence[str]) -> None:
         self._check()

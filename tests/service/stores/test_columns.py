@@ -1,0 +1,112 @@
+"""Rows of many records at once: those that each record has alone."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from service.ids import new_session_id
+from service.stores.base import CHECKPOINT, Record, Successors
+from service.stores.columns import Columns
+from service.stores.rows import Rows, filed_of, is_filed_alike, is_intact, key_of, refiled, step_of, to_rows
+
+IDS = [new_session_id(1000.0 * n) for n in range(6)]
+ODD = "no id"
+STEPS = st.integers(1, 2**62)
+
+
+@dataclass
+class Following:
+    """Records that follow what is stored."""
+
+    group: Successors
+    stored: list[bytes]
+    keys: list[bytes]
+
+    def rows(self, index: int, filed: int) -> Rows:
+        return to_rows(self.keys[index], self.group.swap(index).record, filed)
+
+    @property
+    def filed(self) -> int:
+        return (self.group.used_at + self.group.ttl_seconds) // 60
+
+
+BYTES = st.integers(0, 2**32 - 1)
+
+
+def table(seed: int, num: int, length: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (num, length), dtype=np.uint8)
+
+
+@st.composite
+def followings(draw: st.DrawFn) -> Following:
+    """Some records and what is stored before them: mostly what they follow, else a thing that differs somewhere."""
+    ids = draw(st.permutations([*IDS, ODD] if draw(st.booleans()) else IDS))
+    num = draw(st.integers(1, len(ids)))
+    head_length, tail_length = draw(st.sampled_from([(0, 0), (70, 30), (90, 2000), (80, 4200), (300, 9000)]))
+    used_at, ttl_seconds = draw(st.integers(600, 7000)), draw(st.sampled_from([0, 60, 3600]))
+    names = draw(st.sampled_from([("ann", "echo:1"), ("", ""), ("ünn", "echo:2" * 20)]))
+    steps = draw(st.lists(STEPS, min_size=num, max_size=num))
+    seed = draw(BYTES)
+    bodies = table(seed, num, head_length), table(seed + 1, num, tail_length)
+    group = Successors(ids[:num], steps, *names, used_at, ttl_seconds, *bodies)
+    keys = [key_of(session_id) for session_id in group.session_ids]
+    stored = [draw(heads(group.swap(index).record, keys[index])) for index in range(num)]
+    return Following(group, stored, keys)
+
+
+@st.composite
+def heads(draw: st.DrawFn, record: Record, key: bytes) -> bytes:
+    """What is stored before a record."""
+    before = record._replace(step=record.step - 1, body=bytes(len(record.body)))
+    change = draw(
+        st.sampled_from(
+            [{}] * 10
+            + [{"step": record.step}, {"used_at": record.used_at - 60}, {"used_at": record.used_at + 1}]
+            + [{"ttl_seconds": record.ttl_seconds + 1}, {"ended": "ended"}, {"ended": CHECKPOINT}, {"body": b""}]
+            + [{"owner": "bob"}, {"bundle": "echo:3"}, {"body": bytes(len(record.body) + 1)}]
+        )
+    )
+    before = before._replace(**change)
+    due = before.expires_at // 60
+    head = to_rows(key, before, draw(st.sampled_from([due, due, max(0, due - 7), due + 7]))).head
+    kind = draw(st.sampled_from(["intact"] * 10 + ["refiled", "altered", "cut", "none"]))
+    if kind == "refiled":
+        return refiled(key, head, draw(st.integers(0, due)))
+    if kind == "altered":
+        position = draw(st.integers(0, len(head) - 1))
+        return head[:position] + bytes([head[position] ^ 1]) + head[position + 1 :]
+    return {"intact": head, "cut": head[: draw(st.integers(0, len(head)))], "none": b""}[kind]
+
+
+@given(followings())
+def test_what_has_won_is_what_each_record_would_be_alone(following: Following) -> None:
+    columns = Columns(following.keys, following.stored, following.group)
+    for index, (key, before) in enumerate(zip(following.keys, following.stored, strict=True)):
+        if not columns.is_won[index]:
+            continue
+        assert is_intact(key, before)
+        assert step_of(before) == following.group.steps[index] - 1
+        alone = following.rows(index, min(following.filed, filed_of(before)))
+        assert is_filed_alike(before, alone)
+        assert (columns.heads[index], bytes(columns.tails[index])) == (alone.head, alone.tail)
+
+
+@given(followings())
+def test_what_follows_and_is_filed_alike_has_won(following: Following) -> None:
+    assume(key_of(ODD) not in following.keys)
+    columns = Columns(following.keys, following.stored, following.group)
+    for index, (key, before) in enumerate(zip(following.keys, following.stored, strict=True)):
+        if is_intact(key, before) and step_of(before) == following.group.steps[index] - 1:
+            alone = following.rows(index, min(following.filed, filed_of(before)))
+            is_alike = is_filed_alike(before, alone) and len(before) == len(alone.head)
+            assert columns.is_won[index] == is_alike
+
+
+def test_names_that_are_too_long_cannot_be_packed() -> None:
+    bodies = np.zeros((1, 70), np.uint8), np.zeros((1, 9), np.uint8)
+    group = Successors(IDS[:1], [1], "o" * 256, "echo:1", 6000, 600, *bodies)
+    with pytest.raises(ValueError, match="cannot be packed"):
+        Columns([key_of(IDS[0])], [b""], group)

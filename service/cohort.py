@@ -138,7 +138,7 @@ class Cohorts:
     Args:
         recent: Where sessions are known from.
         models: Served models by bundle version.
-        store: Keeps the records; it answers without waiting.
+        store: Keeps the records; nobody goes together where it does not answer at once.
         outcome: Told what becomes of turns.
         clock: Wall-clock seconds since 1970.
     """
@@ -154,7 +154,7 @@ class Cohorts:
 
     def begin(self, turns: Sequence[Turn], now: float) -> list[Turn]:
         """Begin those turns that can go together; the others, which are left as they are."""
-        if len(turns) < FEWEST or not self._recent:
+        if len(turns) < FEWEST or not self._recent or not self._store.is_immediate:
             return list(turns)
         others: list[Turn] = []
         for likeness, muster in self._mustered(turns, others, now).items():
@@ -174,7 +174,7 @@ class Cohorts:
                 others.append(turn)
                 continue
             values = turn.ask.values if turn.ask.values is not None else self._read(turn.ask, kin)
-            if values is None or values.dtype is not _IDS or values.ndim != 1 or len(values) > MAX_ITEMS:
+            if values is None or values.dtype is not _IDS or values.ndim != 1 or not 0 < len(values) <= MAX_ITEMS:
                 others.append(turn)
                 continue
             likeness = Likeness(kin, len(values), turn.ask.returns)
@@ -189,7 +189,7 @@ class Cohorts:
         try:
             model = self._models.on(kin.bundle)
             return model.read_tensors(inputs) if model.takes_tensors(inputs) else None
-        except ServiceError:
+        except Exception:  # whatever it is, the step is to be looked at alone before it is told
             return None
 
     def _shared_out(self, likeness: Likeness, muster: Muster) -> list[Muster]:
@@ -215,7 +215,7 @@ class Cohorts:
             for turn in muster.turns:
                 self._recent.take(turn.ask.session_id)
             model.engine.submit([self._job(cohort)], is_group=True)
-        except ServiceError:
+        except Exception:  # whatever it is, each is to be looked at alone before it is told
             return False
         return True
 
@@ -243,6 +243,9 @@ class Cohorts:
         """Write what was computed, then remember and tell it."""
         now = int(self._clock())
         groups = [_successors(cohort, each, now) for each in computed]
+        for each in computed:
+            for turn in each.turns:
+                turn.is_committing = True
         written = await self._store.advance(groups)
         for each, group, won in zip(computed, groups, written, strict=True):
             self._tell(each, group, won)

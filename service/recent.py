@@ -5,6 +5,7 @@ since, and the step is taken again from what the store has. Worth it where one p
 """
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import NamedTuple
 
 from service.body import HEAD_BYTES, Body, decode, extra_of
@@ -71,6 +72,7 @@ class Latest:
     def advance(self, used_at: int, head: bytes, answer: bytes, row: bytes) -> None:
         """Become what it is after its next step; only where it has kin."""
         self.step += 1
+        self.num_bytes += len(answer) - len(self.answer)
         self.used_at, self.head, self.answer, self.row = used_at, head, answer, row
         self._body = None
 
@@ -104,8 +106,9 @@ class Recent:
     def put_all(self, latest: Mapping[str, Latest]) -> None:
         """Remember sessions that were remembered before."""
         self._latest.update(latest)
-        for _ in range(len(self._latest) - self._max_sessions):
-            del self._latest[next(iter(self._latest))]
+        num_over = max(0, len(self._latest) - self._max_sessions)
+        for session_id in list(islice(self._latest, num_over)):  # one by one, each would pass by those gone before
+            del self._latest[session_id]
 
 
 def _is_plain(body: Body) -> bool:

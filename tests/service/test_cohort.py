@@ -47,6 +47,12 @@ async def process(store: FaultyStore) -> AsyncIterator[Process]:
         yield opened
 
 
+@pytest.fixture
+def in_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets every run be one of the engine's thread, so that the loop goes on meanwhile."""
+    monkeypatch.setattr("service.engine.INLINE_SECONDS", 0.0)
+
+
 def ask(session_id: str, *ids: int, step: int | None = None, **more: object) -> Ask:
     return Ask("ann", session_id, step, values=np.array(ids), **{"returns": "argmax", **more})
 
@@ -409,6 +415,7 @@ async def gated(process: Process, asks: Sequence[Ask]) -> list[Pending]:
     return pending
 
 
+@pytest.mark.usefixtures("in_thread")
 async def test_those_called_off_commit_nothing_and_the_others_are_answered(
     process: Process, store: FaultyStore
 ) -> None:
@@ -429,6 +436,7 @@ async def test_those_called_off_commit_nothing_and_the_others_are_answered(
     assert [answer.step for answer in await taken(process, [ask(each, 1) for each in ids[:3]])] == [3, 2, 2]
 
 
+@pytest.mark.usefixtures("in_thread")
 async def test_a_run_that_nobody_waits_for_any_more_is_forgotten(process: Process, store: FaultyStore) -> None:
     ids = await known(process)
     pending = await gated(process, [ask(each, 5) for each in ids])
@@ -439,6 +447,7 @@ async def test_a_run_that_nobody_waits_for_any_more_is_forgotten(process: Proces
     assert [await process.count(each) for each in ids] == [2] * NUM
 
 
+@pytest.mark.usefixtures("in_thread")
 async def test_steps_that_take_too_long_commit_nothing(store: FaultyStore) -> None:
     async with Process(store, timeout_seconds=0.2, max_recent=100) as process:
         ids = await known(process)
@@ -477,6 +486,7 @@ async def test_an_owner_that_stumbles_keeps_nobody_from_their_answer(process: Pr
     assert [(await each.result()).step for each in pending] == [2] * (NUM - 1)
 
 
+@pytest.mark.usefixtures("in_thread")
 async def test_a_drain_waits_for_those_under_way(process: Process) -> None:
     ids = await known(process)
     pending = await gated(process, [ask(each, 5) for each in ids])
@@ -490,6 +500,7 @@ async def test_a_drain_waits_for_those_under_way(process: Process) -> None:
     assert [(await each.result()).step for each in pending] == [2] * NUM
 
 
+@pytest.mark.usefixtures("in_thread")
 async def test_an_engine_that_stops_refuses_each(process: Process) -> None:
     ids = await known(process)
     pending = await gated(process, [ask(each, 5, 5) for each in ids])
@@ -503,6 +514,7 @@ async def test_an_engine_that_stops_refuses_each(process: Process) -> None:
     assert process.steps.is_idle
 
 
+@pytest.mark.usefixtures("in_thread")
 async def test_where_the_queue_has_no_room_for_all_some_are_answered(store: FaultyStore) -> None:
     async with Process(store, max_queue_rows=NUM, max_recent=100) as process:
         ids, more = await known(process), await known(process)

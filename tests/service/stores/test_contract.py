@@ -1,13 +1,15 @@
 """What every store promises, run against each backend."""
 
 import os
+from collections.abc import Sequence
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from service.ids import new_session_id
-from service.stores.base import CHECKPOINT, Count, Full, Record, Store, Swap
+from service.stores.base import CHECKPOINT, Count, Damaged, Full, Record, Store, Successors, Swap
 from service.stores.memory import MemoryStore
 from tests.service.stores.conftest import MAX_BYTES
 
@@ -214,6 +216,81 @@ async def test_a_record_that_cannot_be_packed_is_refused_alone(store: Store) -> 
 async def test_of_one_new_record_twice_the_first_takes_room(store: Store) -> None:
     twice = [Swap(named(A, body=b""), None), Swap(named(A, body=bytes(MAX_BYTES)), None)]
     assert await store.swap([*twice, Swap(named(B, body=bytes(MAX_BYTES - 100)), None)]) == [True, False, True]
+
+
+def following(records: Sequence[Record | Damaged | None], seed: int, num_bytes: int, **changes: object) -> Successors:
+    """The records that follow those, in bodies of so many bytes."""
+    before = [record for record in records if isinstance(record, Record)]
+    bodies = np.random.default_rng(seed).integers(0, 256, (len(before), num_bytes), np.uint8)
+    ids, steps = [record.session_id for record in before], [record.step + 1 for record in before]
+    cut = num_bytes // 3
+    alike = before[0]._replace(**changes)
+    names = alike.owner, alike.bundle, alike.used_at, alike.ttl_seconds
+    return Successors(ids, steps, *names, bodies[:, :cut], bodies[:, cut:])
+
+
+@pytest.mark.parametrize("num", [1, 3, 5])
+@pytest.mark.parametrize("num_bytes", [0, 300, 1950])
+async def test_a_group_of_records_advances_as_each_would(store: Store, num: int, num_bytes: int) -> None:
+    ids = [A, C, B, E, D][:num]
+    await create(store, *(named(each, step=n, body=bytes(num_bytes)) for n, each in enumerate(ids)))
+    for seed, used_at in enumerate([6001, 6002, 6300, 6000]):
+        group = following(await store.load(ids), seed, num_bytes, used_at=used_at)
+        assert await store.advance([group]) == [[True] * num]
+        assert await store.load(ids) == [swap.record for swap in group.swaps()]
+        assert await store.advance([group]) == [[False] * num]
+    assert await store.count() == Count(num, num * num_bytes)
+    assert await store.bundles() == {"echo:1": num}
+    assert sorted(ids_of(await store.page("ann", "", 9))) == sorted(ids_of(await store.idlest(9))) == sorted(ids)
+    assert await store.overdue(6600 - 1, 9) == []
+    assert len(await store.overdue(6600 + MINUTE, 9)) == num
+
+
+async def test_members_of_a_group_that_lose_hurt_no_other(store: Store) -> None:
+    ids = [A, B, C, D, E]
+    await create(store, *map(named, ids))
+    group = following(await store.load(ids), 0, 5, used_at=6001)
+    await store.delete([A])
+    await store.swap([Swap(named(C, step=1, body=b"first"), 0), Swap(named(D, step=1, ended="ended", body=b""), 0)])
+    assert await store.advance([group]) == [[False, True, False, False, True]]
+    won = [group.swap(index).record for index in (1, 4)]
+    gone = named(D, step=1, ended="ended", body=b"")
+    assert await store.load(ids) == [None, won[0], named(C, step=1, body=b"first"), gone, won[1]]
+    assert await store.count() == Count(3, 15)
+
+
+async def test_several_groups_advance_in_one_call(store: Store) -> None:
+    await create(store, *map(named, [A, B, C, D]), named(E, owner="eve", bundle="echo:2", ttl_seconds=60))
+    one, other = await store.load([A, B, C, D]), await store.load([E])
+    groups = [following(one, 0, 5), following(other, 1, 9)]
+    assert await store.advance([]) == []
+    assert await store.advance(groups) == [[True] * 4, [True]]
+    assert await store.load([A, B, C, D, E]) == [swap.record for group in groups for swap in group.swaps()]
+    assert await store.bundles() == {"echo:1": 4, "echo:2": 1}
+
+
+async def test_a_body_of_another_length_is_counted(store: Store) -> None:
+    ids = [A, B, C, D]
+    await create(store, *map(named, ids))
+    for num_bytes in (1200, 90, 0, 2500, 40):
+        assert await store.advance([following(await store.load(ids), num_bytes, num_bytes)]) == [[True] * 4]
+        assert await store.count() == Count(4, 4 * num_bytes)
+
+
+async def test_a_full_store_lets_a_group_advance(store: Store) -> None:
+    ids = [A, B, C, D, E]
+    await create(store, *map(named, ids))
+    assert await store.advance([following(await store.load(ids), 0, MAX_BYTES)]) == [[True] * 5]
+    assert (await store.count()).num_bytes == 5 * MAX_BYTES
+
+
+async def test_what_is_no_id_as_ids_are_issued_advances_too(store: Store) -> None:
+    ids = [A, "no id", "other", B, C]
+    await create(store, *map(named, ids))
+    for first in (ids, ids[1:]):
+        group = following(await store.load(first), 3, 2000)
+        assert await store.advance([group]) == [[True] * len(first)]
+        assert await store.load(first) == [swap.record for swap in group.swaps()]
 
 
 RECORDS = st.builds(

@@ -2,11 +2,12 @@
 
 import inspect
 
+import numpy as np
 import pytest
 
 from service.ids import new_session_id
 from service.metrics import Metrics
-from service.stores.base import Count, Full, Record, Store, Swap, Unavailable
+from service.stores.base import Count, Full, Record, Store, Successors, Swap, Unavailable
 from service.stores.measured import MeasuredStore
 from service.stores.memory import MemoryStore
 
@@ -27,6 +28,8 @@ async def test_every_verb_is_handed_on_and_timed() -> None:
     assert await store.swap([Swap(RECORD, None)]) == [True]
     assert await store.load([A]) == await store.page("ann", "", 1) == await store.idlest(1) == [RECORD]
     assert await store.overdue(10**6, 1) == [RECORD]
+    bodies = np.zeros((1, 2), np.uint8), np.zeros((1, 3), np.uint8)
+    assert await store.advance([Successors([A], [1], "ann", "echo:1", 6000, 600, *bodies)]) == [[True]]
     assert await store.count() == Count(1, 5)
     assert await store.bundles() == {"echo:1": 1}
     await store.note("name", b"value")

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -305,14 +306,41 @@ RECORDS = st.builds(
     body=st.integers(0, 5000).map(lambda length: b"%d" % length),  # stands for a body of that length
 )
 SWAPS = st.builds(Swap, RECORDS, st.none() | st.integers(0, 3))
-HISTORIES = st.lists(st.lists(SWAPS, max_size=4) | st.sampled_from([A, B, "no id"]), max_size=12)
-"""What is done to a store: swaps, or a deletion."""
+
+
+class Advance(NamedTuple):
+    """A group of those of some records that there are, of which those `astray` follow another step."""
+
+    ids: list[str]
+    astray: set[int]
+    used_at: int
+    num_bytes: int
+
+    async def to(self, store: Store) -> list[list[bool]]:
+        """What a store says to it."""
+        found = await store.load(self.ids)
+        if not any(found):
+            return []
+        group = following(found, 1, self.num_bytes, used_at=self.used_at)
+        steps = [step + (n in self.astray) for n, step in enumerate(group.steps)]
+        return await store.advance([group._replace(steps=steps)])
+
+
+ADVANCES = st.builds(
+    Advance,
+    ids=st.permutations([A, B, C, D, f"{A}~one", "no id"]),
+    astray=st.sets(st.integers(0, 5), max_size=2),
+    used_at=st.integers(0, 600),
+    num_bytes=st.integers(0, 5000),
+)
+HISTORIES = st.lists(st.lists(SWAPS, max_size=4) | st.sampled_from([A, B, "no id"]) | ADVANCES, max_size=12)
+"""What is done to a store: swaps, a deletion, or a step of many."""
 
 
 @given(HISTORIES, st.integers(0, 1300))
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_any_history_leaves_what_it_leaves_in_memory(
-    store: Store, history: list[list[Swap] | str], now: int
+    store: Store, history: list[list[Swap] | str | Advance], now: int
 ) -> None:
     model = MemoryStore(5, MAX_BYTES)
     await store.delete([A, B, C, D, f"{A}~one", f"{B}~one", "no id"])
@@ -328,7 +356,9 @@ async def test_any_history_leaves_what_it_leaves_in_memory(
     assert set(await model.overdue(now - MINUTE, 9)) <= overdue <= set(await model.overdue(now, 9))
 
 
-async def outcome(store: Store, event: list[Swap] | str) -> object:
+async def outcome(store: Store, event: list[Swap] | str | Advance) -> object:
+    if isinstance(event, Advance):
+        return await event.to(store)
     try:
         return await (store.delete([event]) if isinstance(event, str) else store.swap([*map(at_length, event)]))
     except Full:

@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import lmdb
+import numpy as np
 import pytest
 
 from service.ids import new_session_id
-from service.stores.base import CHECKPOINT, Count, Damaged, Record, Store, Swap, Unavailable
+from service.stores.base import CHECKPOINT, Count, Damaged, Record, Store, Successors, Swap, Unavailable
 from service.stores.check import count_records
 from service.stores.environment import OpenedStore
 from service.stores.lmdb import Durability, LmdbStore
@@ -20,6 +21,7 @@ pytestmark = pytest.mark.anyio
 
 NO_LIMIT = 10**9
 A, B, C = (new_session_id(1000.0 * n) for n in range(3))
+FIVE = [new_session_id(1000.0 * n) for n in range(5)]
 
 
 def record_of(session_id: str, step: int = 0, num_bytes: int = 4200) -> Record:
@@ -112,6 +114,35 @@ async def test_a_damaged_head_is_not_overwritten(store: LmdbStore) -> None:
         False,
         True,
     ]
+
+
+def group_of(ids: list[str], step: int, used_at: int = 6000, num_bytes: int = 4200) -> Successors:
+    """What follows records of `record_of` that stand at the step before."""
+    bodies = np.full((len(ids), num_bytes), step, np.uint8)
+    return Successors(ids, [step] * len(ids), "ann", "echo:1", used_at, 600, bodies[:, :99], bodies[:, 99:])
+
+
+async def test_a_damaged_head_is_not_overwritten_by_its_groups_step(store: LmdbStore) -> None:
+    await create(store, *map(record_of, FIVE))
+    damage(store, key_of(FIVE[1]), 30)
+    damage(store, key_of(FIVE[2]) + TAIL, 30)
+    assert await store.advance([group_of(FIVE, 1)]) == [[True, False, True, True, True]]
+    damaged, *loaded = await store.load([FIVE[1], FIVE[0], *FIVE[2:]])
+    assert isinstance(damaged, Damaged)
+    assert loaded == [record_of(each, 1) for each in (FIVE[0], *FIVE[2:])]
+
+
+async def test_a_group_steps_on_between_two_sweeps(tmp_path: Path) -> None:
+    store = LmdbStore(tmp_path, NO_LIMIT, NO_LIMIT)
+    await create(store, *map(record_of, FIVE))
+    for step, used_at in enumerate([6001, 6590, 6595, 7140, 7150], start=1):
+        assert await store.advance([group_of(FIVE, step, used_at)]) == [[True] * 5]
+        assert await store.overdue(used_at + 540, 9) == []
+    assert await store.overdue(7740, 9) == []
+    assert len(await store.overdue(7750 + 60, 9)) == 5
+    assert [record.used_at for record in await store.idlest(9)] == [7150] * 5
+    await store.close()
+    assert scanned(tmp_path) == (Count(5, 5 * 4200), {"echo:1": 5})
 
 
 @pytest.mark.parametrize("row", [b"", TAIL], ids=["head", "tail"])

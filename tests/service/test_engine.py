@@ -1,16 +1,18 @@
 """The engine: what it answers, what shares a run, and whom a failure or a cancellation touches."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from service.engine import Engine
 from service.errors import QueueFull, ShuttingDown, TooLarge
 from service.job import RowJob
-from tests.fakes.graphs import BAD, LAYOUT, RecordingObserver, SumGraphs, row_of, total_of
+from tests.fakes.graphs import BAD, LAYOUT, RecordingObserver, SumGraphs, logits_of, row_of, total_of
 
 pytestmark = pytest.mark.anyio
 FRESH = LAYOUT.initial
@@ -36,6 +38,36 @@ async def total(engine: Engine, *items: int) -> int:
 
 def job(*items: int) -> RowJob:
     return RowJob("encode", len(items), row=FRESH, inputs={"x": np.array(items)})
+
+
+def wide(*rows: Sequence[int], keep: tuple[str, ...] = ()) -> RowJob:
+    """A job of as many rows as there are sequences of items, all as long."""
+    return RowJob(
+        "encode", len(rows[0]), width=len(rows), row=FRESH * len(rows), inputs={"x": np.array(rows)}, keep=keep
+    )
+
+
+async def run(engine: Engine, *jobs: RowJob) -> None:
+    """Let jobs go through the engine together."""
+    left, done = len(jobs), asyncio.Event()
+
+    def told(_: RowJob) -> None:
+        nonlocal left
+        left -= 1
+        if not left:
+            done.set()
+
+    for each in jobs:
+        each.done = told
+    engine.submit(jobs, is_group=True)
+    async with asyncio.timeout(10):
+        await done.wait()
+
+
+def totals(job: RowJob) -> list[int]:
+    """What the rows of a job have summed up."""
+    length = len(FRESH)
+    return [total_of(job.row[start : start + length]) for start in range(0, len(job.row), length)]
 
 
 async def turn() -> None:
@@ -269,6 +301,91 @@ async def test_more_rows_than_the_queue_ever_takes_are_too_large() -> None:
     async with serving(SumGraphs(), max_queue_rows=2) as engine:
         with pytest.raises(TooLarge):
             await engine.advance_all("encode", [FRESH] * 3, [{"x": np.array([1])}] * 3, 1)
+
+
+async def test_rows_of_one_job_share_runs_with_others_and_are_told_once() -> None:
+    graphs, observer = SumGraphs(), RecordingObserver()
+    engine = Engine(graphs, observer, max_batch_rows=8)
+    engine.start()
+    some, alone = wide([1] * 6, [2] * 6, [3] * 6), job(*[4] * 6)
+    await run(engine, alone, some)
+    await engine.stop()
+    assert graphs.runs == [("encode", 4, 4), ("encode", 1, 4), ("encode", 1, 4)]
+    assert (total_of(alone.row), totals(some)) == (24, [6, 12, 18])
+    assert observer.steps == 24
+    assert len(observer.waits) == 12
+
+
+@given(
+    lengths=st.lists(st.tuples(st.integers(1, 11), st.integers(1, 6)), min_size=1, max_size=6), seed=st.integers(0, 999)
+)
+@settings(max_examples=30, deadline=None)
+async def test_an_argmax_over_several_runs_is_that_of_each_row_alone(lengths: list[tuple[int, int]], seed: int) -> None:
+    random = np.random.default_rng(seed)
+    items = [random.integers(0, 9, (width, num_items)) for num_items, width in lengths]
+    jobs = [
+        wide(*each.tolist(), keep=("argmax",)) if len(each) > 1 else job(*each[0].tolist()) for each in items
+    ]
+    for each in jobs:
+        each.keep = ("argmax",)
+    async with serving(SumGraphs(), max_batch_rows=6) as engine:
+        await run(engine, *jobs)
+        for each, own in zip(jobs, items, strict=True):
+            expected = logits_of(np.cumsum(own, axis=1)).argmax(axis=-1)
+            np.testing.assert_array_equal(np.reshape(engine.outputs_of(each)["argmax"], own.shape), expected)
+            assert totals(each) == own.sum(axis=1).tolist()
+
+
+async def test_a_wide_job_that_fails_hurts_no_other_and_gives_its_places_back() -> None:
+    async with serving(SumGraphs(), max_queue_rows=8) as engine:
+        bad, sound, alone = wide([1, 1], [1, BAD], [1, 1]), wide([2, 2], [3, 3]), job(4, 4)
+        await run(engine, bad, sound, alone)
+        assert isinstance(bad.error, RuntimeError)
+        assert (sound.error, totals(sound), total_of(alone.row)) == (None, [4, 6], 8)
+        many = wide(*[[1]] * 8)
+        await run(engine, many)
+        assert totals(many) == [1] * 8
+
+
+async def test_a_wide_job_that_is_withdrawn_is_not_told_and_gives_its_places_back() -> None:
+    graphs, told = SumGraphs(), []
+    graphs.gate.clear()
+    async with serving(graphs, max_queue_rows=6) as engine:
+        running, waiting = wide([1, 1], [1, 1]), wide(*[[1]] * 4)
+        running.done = waiting.done = told.append
+        engine.submit([running])
+        await turn()
+        engine.submit([waiting])
+        with pytest.raises(QueueFull):
+            engine.submit([job(1)])
+        engine.withdraw(running)
+        engine.withdraw(waiting)
+        graphs.gate.set()
+        many = wide(*[[1]] * 4)
+        await run(engine, many)
+    assert told == []
+    assert totals(many) == [1] * 4
+
+
+async def test_what_a_failed_wide_job_submits_at_once_is_taken_up() -> None:
+    async with serving(SumGraphs()) as engine:
+        bad, instead, done = wide([BAD], [1]), job(7), asyncio.Event()
+        instead.done = lambda _: done.set()
+        bad.done = lambda _: engine.submit([instead], is_group=True)
+        engine.submit([bad], is_group=True)
+        async with asyncio.timeout(10):
+            await done.wait()
+        assert total_of(instead.row) == 7
+
+
+async def test_rows_that_go_the_same_way_become_few_jobs() -> None:
+    graphs = SumGraphs()
+    async with serving(graphs, max_batch_rows=64) as engine:
+        assert [engine.num_jobs(num_rows) for num_rows in (1, 31, 32, 64, 65, 200)] == [1, 1, 2, 2, 2, 4]
+        graphs.gate.clear()
+        engine.submit([job(1, 1)])
+        await turn()
+        assert [engine.num_jobs(num_rows) for num_rows in (31, 64, 65)] == [1, 1, 2]
 
 
 async def test_every_item_is_counted_once() -> None:

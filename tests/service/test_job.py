@@ -101,6 +101,57 @@ def test_a_covering_rung_is_filled_with_zeros_of_the_same_dtype() -> None:
     assert (feeds["x"][0, 2:] == 0).all()
 
 
+def together(numbers: list[int], num_items: int = T, keep: tuple[str, ...] = ()) -> RowJob:
+    """Some jobs as one."""
+    jobs = [job(n, num_items) for n in numbers]
+    inputs = {name: np.stack([each.inputs[name] for each in jobs]) for name in jobs[0].inputs}
+    rows = b"".join([each.row for each in jobs])
+    return RowJob("encode", num_items, width=len(jobs), row=rows, inputs=inputs, keep=keep)
+
+
+WIDE = [[[0, 1, 2]], [[0], [1, 2]], [[0, 1], [2]], [[0, 1], [2, 3]], [[0], [1, 2, 3], [4]]]
+
+
+@pytest.mark.parametrize("numbers", WIDE, ids=str)
+@pytest.mark.parametrize(("num_items", "offset"), [(T, 0), (9, 3), (9, 5)])
+def test_rows_of_one_job_are_fed_as_those_of_many(numbers: list[list[int]], num_items: int, offset: int) -> None:
+    some = [together(own, num_items) if len(own) > 1 else job(own[0], num_items) for own in numbers]
+    alone = [job(n, num_items) for own in numbers for n in own]
+    for each in (*some, *alone):
+        each.offset = offset
+    feeds, expected = prepared(some).feeds, prepared(alone).feeds
+    assert set(feeds) == set(expected)
+    for name, values in expected.items():
+        np.testing.assert_array_equal(feeds[name], values)
+        assert feeds[name].dtype == values.dtype
+        assert feeds[name].flags.c_contiguous
+
+
+@pytest.mark.parametrize("numbers", WIDE, ids=str)
+def test_rows_of_one_job_get_the_outputs_and_the_rows_of_many(numbers: list[list[int]]) -> None:
+    keep = ("argmax", "late", "last")
+    some = [together(own, T + 1, keep) if len(own) > 1 else job(own[0], T + 1, keep) for own in numbers]
+    alone = [job(n, T + 1, keep) for own in numbers for n in own]
+    for jobs in (some, alone):
+        random = np.random.default_rng(0)
+        for size in (T, 1):
+            batch = prepared(jobs, size)
+            late, last = random.integers(0, 99, (size, len(alone))), random.integers(0, 99, len(alone))
+            logits = random.normal(size=(len(alone), size, V)).astype(np.float32)
+            batch.take(results(batch.names, logits=logits, late=late, last=last, **next_totals(*last)))
+            for each in jobs:
+                each.remaining -= size
+    stage = FORM.stages["encode"]
+    for name in keep:
+        parts = [np.atleast_1d(each.outputs(stage)[name]) for each in some]
+        rows = [row for part, own in zip(parts, numbers, strict=True) for row in (part if len(own) > 1 else [part])]
+        np.testing.assert_array_equal(
+            np.array([np.atleast_1d(row) for row in rows]),
+            np.array([np.atleast_1d(each.outputs(stage)[name]) for each in alone]),
+        )
+    assert b"".join([each.row for each in some]) == b"".join([each.row for each in alone])
+
+
 def test_only_needed_outputs_are_asked_for() -> None:
     assert prepared([job(0)]).names == ["total_next"]
     assert set(prepared([job(0, keep=("argmax",)), job(1, keep=("last",))]).names) == {"logits", "last", "total_next"}

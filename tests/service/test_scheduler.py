@@ -162,13 +162,74 @@ def test_a_dropped_job_makes_room_and_never_comes_back() -> None:
     assert target.schedule() is None
 
 
-@given(st.lists(st.tuples(st.sampled_from(["encode", "decode"]), st.integers(1, 200)), max_size=40), st.integers(1, 7))
-def test_every_job_is_done_exactly_once_and_no_batch_is_too_large(work: list[tuple[str, int]], rows: int) -> None:
-    target = scheduler(max_batch_rows=rows)
-    jobs = [job for stage, length in work for job in admit(target, length, stage=stage)]
+def wide(target: Scheduler[Job], *widths: int, length: int = 1) -> list[Job]:
+    """Jobs of so many rows each."""
+    jobs = [Job("encode", length, width=width) for width in widths]
+    for job in jobs:
+        target.admit(job)
+    return jobs
+
+
+def test_a_job_of_several_rows_takes_as_many_places() -> None:
+    target = scheduler(max_batch_rows=8, max_queue_rows=10)
+    first, second, third = wide(target, 5, 3, 2)
+    assert (target.num_admitted, target.num_next, target.can_admit(1)) == (10, 10, False)
+    batch = taken(target)
+    assert (batch.jobs, batch.num_rows, target.num_next) == ((first, second), 8, 2)
+    assert target.complete(batch) == (first, second)
+    assert target.num_admitted == 2
+    assert taken(target).jobs == (third,)
+
+
+def test_a_job_that_does_not_fit_any_more_lets_nobody_pass() -> None:
+    target = scheduler(max_batch_rows=8)
+    narrow, broad, last = wide(target, 1, 8, 1)
+    assert [taken(target).jobs for _ in range(3)] == [(narrow,), (broad,), (last,)]
+
+
+def test_the_first_job_runs_however_few_rows_are_asked_for() -> None:
+    target = scheduler(max_batch_rows=8)
+    broad, narrow = wide(target, 6, 1)
+    batch = target.schedule(max_rows=4)
+    assert batch is not None
+    assert batch.jobs == (broad,)
+    assert taken(target).jobs == (narrow,)
+
+
+def test_the_rows_of_a_wide_job_are_company_enough_for_their_own_rung() -> None:
+    target = scheduler(max_batch_rows=64)
+    (many,) = wide(target, 20, length=40)
+    (step,) = wide(target, 1)
+    assert taken(target) == Batch(Lane("encode", 32), (many,))
+    assert taken(target).jobs == (step,)
+
+
+def test_a_wide_job_that_is_withdrawn_or_dropped_gives_all_its_places_back() -> None:
+    target = scheduler(max_batch_rows=8, max_queue_rows=8)
+    waiting, running = wide(target, 3, 5)
+    target.withdraw(waiting)
+    assert (target.num_admitted, target.num_next) == (5, 5)
+    batch = taken(target)
+    target.withdraw(running)
+    assert target.num_admitted == 5
+    target.drop(batch.jobs[0])
+    assert target.can_admit(8)
+    assert target.schedule() is None
+
+
+WORK = st.tuples(st.sampled_from(["encode", "decode"]), st.integers(1, 200), st.integers(1, 7))
+
+
+@given(st.lists(WORK, max_size=40), st.integers(1, 7))
+def test_every_job_is_done_exactly_once_and_no_batch_is_too_large(work: list[tuple[str, int, int]], rows: int) -> None:
+    target = scheduler(max_batch_rows=rows, max_queue_rows=1000)
+    jobs = [Job(stage, length, width=min(width, rows)) for stage, length, width in work]
+    for job in jobs:
+        target.admit(job)
+    assert target.num_admitted == sum(job.width for job in jobs)
     done: list[Job] = []
     while batch := target.schedule():
-        assert 1 <= len(batch.jobs) <= rows
+        assert 1 <= batch.num_rows <= rows
         assert {job.stage for job in batch.jobs} == {batch.lane.stage}
         done.extend(target.complete(batch))
     assert sorted(map(id, done)) == sorted(map(id, jobs))

@@ -13,7 +13,6 @@ from service.errors import (
     DeadlineExceeded,
     InvalidInput,
     QueueFull,
-    ServiceError,
     SessionDamaged,
     SessionGone,
     SessionUnknown,
@@ -22,7 +21,6 @@ from service.errors import (
     StoreUnavailable,
 )
 from service.forms.sessions import RollbackRequest
-from service.state import Array
 from service.stores.base import Store, Swap
 from service.stores.lmdb import LmdbStore
 from service.stores.memory import MemoryStore
@@ -93,11 +91,11 @@ def widths(store: FaultyStore) -> list[int]:
 
 async def test_sessions_that_are_alike_share_a_run_and_a_group_of_records(process: Process, store: FaultyStore) -> None:
     ids = await known(process)
-    runs, loads, swaps = process.graphs["0"].runs, len(store.loads), len(store.swaps)
+    runs, loads = process.graphs["0"].runs, len(store.loads)
     runs.clear()
     answers = await taken(process, [ask(each, n, 2) for n, each in enumerate(ids)])
     assert runs == [("encode", 1, NUM)] * 2
-    assert (len(store.advances), sum(widths(store)), len(store.loads) - loads, len(store.swaps) - swaps) == (1, 10, 0, 1)
+    assert (len(store.advances), sum(widths(store)), len(store.loads) - loads) == (1, NUM, 0)
     assert [answer.step for answer in answers] == [2] * NUM
     assert [await process.count(each) for each in ids] == [n + 3 for n in range(NUM)]
 
@@ -437,7 +435,7 @@ async def test_those_called_off_commit_nothing_and_the_others_are_answered(
 
 
 @pytest.mark.usefixtures("in_thread")
-async def test_a_run_that_nobody_waits_for_any_more_is_forgotten(process: Process, store: FaultyStore) -> None:
+async def test_a_run_that_nobody_waits_for_any_more_is_forgotten(process: Process) -> None:
     ids = await known(process)
     pending = await gated(process, [ask(each, 5) for each in ids])
     for each in pending:
@@ -551,7 +549,7 @@ async def test_steps_whose_commit_was_not_confirmed_are_not_taken_twice(process:
     assert [await process.count(each) for each in ids] == [6] * NUM
 
 
-async def test_a_store_that_waits_lets_nobody_go_together_but_answers_all(store: FaultyStore) -> None:
+async def test_a_store_that_waits_lets_nobody_go_together_but_answers_all() -> None:
     waiting = FaultyStore()
     async with Process(waiting, max_recent=100) as process:
         ids = await known(process)

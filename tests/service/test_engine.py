@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from service.engine import Engine
 from service.errors import QueueFull, ShuttingDown, TooLarge
-from service.job import RowJob
+from service.job import BatchForm, RowJob
 from tests.fakes.graphs import BAD, LAYOUT, RecordingObserver, SumGraphs, logits_of, row_of, total_of
 
 pytestmark = pytest.mark.anyio
@@ -323,9 +323,7 @@ async def test_rows_of_one_job_share_runs_with_others_and_are_told_once() -> Non
 async def test_an_argmax_over_several_runs_is_that_of_each_row_alone(lengths: list[tuple[int, int]], seed: int) -> None:
     random = np.random.default_rng(seed)
     items = [random.integers(0, 9, (width, num_items)) for num_items, width in lengths]
-    jobs = [
-        wide(*each.tolist(), keep=("argmax",)) if len(each) > 1 else job(*each[0].tolist()) for each in items
-    ]
+    jobs = [wide(*each.tolist(), keep=("argmax",)) if len(each) > 1 else job(*each[0].tolist()) for each in items]
     for each in jobs:
         each.keep = ("argmax",)
     async with serving(SumGraphs(), max_batch_rows=6) as engine:
@@ -386,6 +384,9 @@ async def test_rows_that_go_the_same_way_become_few_jobs() -> None:
         engine.submit([job(1, 1)])
         await turn()
         assert [engine.num_jobs(num_rows) for num_rows in (31, 64, 65)] == [1, 1, 2]
+    form = BatchForm(graphs.bundle)
+    form.takes_wide_jobs = False
+    assert Engine(graphs, RecordingObserver(), form=form).num_jobs(20) == 20
 
 
 async def test_every_item_is_counted_once() -> None:

@@ -2,8 +2,8 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 
 import numpy as np
 import pytest
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from service.body import encode
 from service.catalog import Catalog
+from service.cohort import FEWEST
 from service.engine import Engine
 from service.forms.sessions import SessionRequest
 from service.graveyard import Graveyard
@@ -21,7 +22,7 @@ from service.sessions import Sessions
 from service.settings import BundleSettings, EngineSettings, SessionSettings
 from service.state import Array, RowLayout
 from service.steps import Steps
-from service.stores.base import Swap
+from service.stores.base import Record, Successors, Swap
 from service.stores.memory import MemoryStore
 from service.tasks.generation import GenerationModel
 from service.turn import Ask
@@ -36,7 +37,7 @@ PROPERTY = settings(max_examples=60, deadline=None, suppress_health_check=[Healt
 class Service:
     """Steps of sessions on one real bundle."""
 
-    def __init__(self, runtime: Runtime, max_batch_rows: int) -> None:
+    def __init__(self, runtime: Runtime, max_batch_rows: int, max_recent: int = 0) -> None:
         metrics, limits = Metrics(), SessionSettings()
         self.store = MemoryStore(10_000)
         self.catalog = Catalog(BundleSettings(), EngineSettings(), metrics)
@@ -44,7 +45,7 @@ class Service:
         self.catalog.add(GenerationModel(runtime.bundle, Engine(runtime, metrics.observer(tag), max_batch_rows)))
         self.catalog.make_current(tag)
         graveyard = Graveyard(self.store, metrics, 60, lambda: 1000.0)
-        self.steps = Steps(self.store, self.catalog, limits, metrics, 60.0, lambda _: None, lambda: 1000.0)
+        self.steps = Steps(self.store, self.catalog, limits, metrics, 60.0, lambda _: None, lambda: 1000.0, max_recent)
         self.sessions = Sessions(self.store, self.catalog, limits, metrics, graveyard, clock=lambda: 1000.0)
 
     async def create(self) -> str:
@@ -63,8 +64,8 @@ class Service:
 
 
 @asynccontextmanager
-async def serving(runtime: Runtime, max_batch_rows: int = 8) -> AsyncIterator[Service]:
-    service = Service(runtime, max_batch_rows)
+async def serving(runtime: Runtime, max_batch_rows: int = 8, max_recent: int = 0) -> AsyncIterator[Service]:
+    service = Service(runtime, max_batch_rows, max_recent)
     service.catalog.start()
     try:
         yield service
@@ -136,6 +137,50 @@ async def test_many_single_steps_of_many_sessions_have_the_bits_of_each_alone(ge
             steps.append(await asyncio.gather(*asked))
     for n in (0, 1, 17, 49):
         assert bits(np.concatenate([step[n] for step in steps])) == bits(alone(generation, sequences[n]))
+
+
+NUM_SESSIONS = 20
+ROUNDS = st.lists(
+    st.tuples(st.sets(st.integers(0, NUM_SESSIONS - 1), min_size=FEWEST), st.sampled_from([1, 1, 3, 8, 45])),
+    min_size=2,
+    max_size=5,
+)
+
+
+@given(rounds=ROUNDS, max_batch_rows=st.sampled_from([10, 16, 64]), seed=st.integers(0, 2**32 - 1))
+@settings(PROPERTY, max_examples=10)
+async def test_sessions_that_step_together_leave_the_answers_and_the_records_of_those_that_step_alone(
+    generation: Runtime, rounds: list[tuple[set[int], int]], max_batch_rows: int, seed: int
+) -> None:
+    random = np.random.default_rng(seed)
+    everybody = set(range(NUM_SESSIONS))
+    async with serving(generation, max_batch_rows, NUM_SESSIONS) as service, serving(generation, 1) as apart:
+        with counted_groups(service) as num_grouped:
+            ids = [await service.create() for _ in everybody]
+            records = [record for record in await service.store.load(ids) if isinstance(record, Record)]
+            assert await apart.store.swap([Swap(record, None) for record in records]) == [True] * NUM_SESSIONS
+            for members, num_items in [(everybody, 2), *rounds, (everybody, 1)]:
+                work = [(ids[n], random.integers(0, NUM_IDS, num_items)) for n in sorted(members)]
+                together = await asyncio.gather(*(service.logits(*each, "argmax") for each in work))
+                alone = [await apart.logits(*each, "argmax") for each in work]
+                np.testing.assert_array_equal(together, alone)
+                assert await service.store.load(ids) == await apart.store.load(ids)
+        assert sum(num_grouped) >= NUM_SESSIONS
+
+
+@contextmanager
+def counted_groups(service: Service) -> Iterator[list[int]]:
+    """How many sessions each group of records has had."""
+    counts: list[int] = []
+    advance = service.store.advance
+
+    async def counted(groups: Sequence[Successors]) -> list[list[bool]]:
+        counts.extend(len(group.steps) for group in groups)
+        return await advance(groups)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(service.store, "advance", counted)
+        yield counts
 
 
 async def test_a_session_full_of_nan_changes_no_bit_of_its_neighbours(generation: Runtime) -> None:

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from service.api.single_steps import SingleSteps
 from service.fast_http import StepProtocol
+from service.fast_websocket import ChannelProtocol
 from service.port_lock import hold_port
 
 BACKLOG = 2048
@@ -48,7 +49,7 @@ class FastPort:
             uvicorn.Config(
                 app,
                 http=cast(Any, partial(StepProtocol, single_steps)),
-                ws="websockets-sansio",
+                ws=ChannelProtocol,
                 ws_max_size=max_message_bytes,
                 ws_per_message_deflate=False,  # a step is a hundred bytes
                 lifespan="off",

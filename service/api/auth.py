@@ -5,6 +5,7 @@ secret and up to date.
 """
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -18,6 +19,7 @@ from service.metrics import RequestTally
 OPEN_PATHS = frozenset({"/livez", "/readyz", "/healthz"})  # probes carry no secrets and tell none
 SUBPROTOCOL = "unrolled"
 _OWNER = "unrolled.owner"
+_HOLDS = "unrolled.holds"
 _BEARER_SUBPROTOCOL = "bearer."
 _POLICY_VIOLATION = 1008
 
@@ -31,6 +33,12 @@ def owner_of(scope: Scope) -> str:
 def subprotocol_of(scope: Scope) -> str | None:
     """The subprotocol to accept a WebSocket with; a browser that offers some gives up if none is taken."""
     return SUBPROTOCOL if SUBPROTOCOL in scope.get("subprotocols", ()) else None
+
+
+def holds(scope: Scope) -> bool:
+    """Whether the key of a connection is still valid, for who does not receive its messages through AuthMiddleware."""
+    is_held: bool = _HOLDS not in scope or scope[_HOLDS]()
+    return is_held
 
 
 class AuthMiddleware:
@@ -69,6 +77,7 @@ class AuthMiddleware:
             return
         scope[_OWNER] = key.owner
         scope["subprotocols"] = [name for name in offered if not name.startswith(_BEARER_SUBPROTOCOL)]
+        scope[_HOLDS] = partial(keys.holds, key)
         connection = _Revocable(keys, key, receive, send)
         await self._app(scope, connection.receive, connection.send)
 

@@ -16,8 +16,9 @@ import orjson
 from starlette.types import Message, Receive, Scope, Send
 
 from service.api import binary
-from service.api.auth import owner_of, subprotocol_of
+from service.api.auth import holds, owner_of, subprotocol_of
 from service.api.body import parsed
+from service.api.channel import channel_of
 from service.api.disconnect import CLIENT_CLOSED_REQUEST
 from service.api.items import item_json, refusal
 from service.api.problem import problem_of
@@ -52,7 +53,7 @@ class Stream:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # websocket.connect
         await send({"type": "websocket.accept", "subprotocol": subprotocol_of(scope), "headers": []})
-        connection = Connection(self._steps, self._tally, owner_of(scope), self._max_message_bytes, send)
+        connection = Connection(self._steps, self._tally, scope, self._max_message_bytes, send)
         self._connections.add(connection)
         try:
             await connection.serve(receive)
@@ -78,14 +79,21 @@ class Stream:
 
 
 class Connection:
-    """One client: what it has asked and what it is still to be told."""
+    """One client: what it has asked and what it is still to be told.
 
-    def __init__(self, steps: Steps, tally: RequestTally, owner: str, max_message_bytes: int, send: Send) -> None:
+    Where the server offers a channel, messages are read as they arrive, and answers told as they are there. What cannot
+    go this way now, since the client is ahead or does not read, goes the way of ASGI, in the same order.
+    """
+
+    def __init__(self, steps: Steps, tally: RequestTally, scope: Scope, max_message_bytes: int, send: Send) -> None:
         self._steps = steps
         self._tally = tally
-        self._owner = owner
+        self._scope = scope
+        self._owner = owner_of(scope)
+        self._channel = channel_of(scope)
         self._max_message_bytes = max_message_bytes
         self._send = send
+        self._unread: deque[Message] = deque()  # what the channel has brought beyond what may be in flight
         self._in_flight: dict[Turn, int] = {}  # with the bytes of what was sent for it
         self._answers: deque[Message] = deque()
         self._num_bytes = 0  # in flight and to be told
@@ -107,6 +115,8 @@ class Connection:
         """Read until the client goes."""
         self._reader = asyncio.current_task()
         self._writer = writer = asyncio.get_running_loop().create_task(self._write())
+        if self._channel is not None:
+            self._channel.deliver_to(self._take)
         try:
             while True:
                 message = await receive()
@@ -143,6 +153,29 @@ class Connection:
         self._is_closed = True
         self._has_room.set()
         await asyncio.wait([self._writer], timeout=CLOSE_SECONDS)
+
+    def _take(self, message: Message) -> None:
+        """Read a message of the channel, or keep it until there is room."""
+        self._unread.append(message)
+        self._read_on()
+
+    def _read_on(self) -> None:
+        """Read what the channel has brought, as far as there is room."""
+        channel = self._channel
+        if channel is None:
+            return
+        while self._unread and not self._is_full():
+            if self._is_closed:
+                self._unread.clear()
+            elif holds(self._scope):
+                self._read(self._unread.popleft())
+            else:
+                channel.release(self._unread)
+                self._unread.clear()
+        if self._unread:
+            channel.pause()
+        else:
+            channel.resume()
 
     def _read(self, message: Message) -> None:
         text, content = message.get("text"), message.get("bytes")
@@ -215,6 +248,11 @@ class Connection:
     def _tell(self, message: Message) -> None:
         if self._is_closed:
             return
+        if self._channel is not None and not self._answers and self._channel.is_writable and message["type"] != CLOSE:
+            self._channel.tell(message)
+            if self._unread:
+                asyncio.get_running_loop().call_soon(self._read_on)
+            return
         self._answers.append(message)
         self._num_bytes += _num_bytes(message)
         self._has_answers.set()
@@ -243,6 +281,7 @@ class Connection:
                     if message["type"] == CLOSE:
                         return
                     self._has_room.set()
+                    self._read_on()
         finally:  # the client may be gone, which whoever waits for room has to learn by reading
             self._is_closed = True
             self._has_room.set()

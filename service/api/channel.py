@@ -1,0 +1,46 @@
+"""A WebSocket whose messages are taken and told by plain calls, without a task on either side.
+
+A server that offers it puts it into a connection's scope. ASGI stays as it is for the handshake, for the end, and for
+whoever does not know of it.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from starlette.types import Message, Scope
+
+_CHANNEL = "unrolled.channel"
+
+
+class Channel(Protocol):
+    """What a server offers."""
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether a message that is told now goes out without waiting."""
+
+    def deliver_to(self, take: Callable[[Message], None]) -> None:
+        """Hand every message that comes from now on to `take`, and none to ASGI's `receive`."""
+
+    def release(self, messages: Iterable[Message]) -> None:
+        """Hand these messages, and all that come from now on, to ASGI's `receive` again."""
+
+    def pause(self) -> None:
+        """Read no more."""
+
+    def resume(self) -> None:
+        """Read on."""
+
+    def tell(self, message: Message) -> None:
+        """Send a `websocket.send`."""
+
+
+def offer(scope: Scope, channel: Channel) -> None:
+    """Offer a channel to who is given the scope."""
+    scope[_CHANNEL] = channel
+
+
+def channel_of(scope: Scope) -> Channel | None:
+    """The channel that is offered, if one is."""
+    found: Channel | None = scope.get(_CHANNEL)
+    return found

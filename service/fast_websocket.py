@@ -1,0 +1,82 @@
+"""WebSockets on the second port: uvicorn's protocol, which offers its messages without a task (`service.api.channel`).
+
+uvicorn puts each message into a queue, stops reading, and wakes the connection's task, which reads on. With many
+connections that each have a step in flight, that costs as much as the steps.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any, cast
+
+from starlette.types import Message
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request
+
+from service.api.channel import offer
+
+
+class ChannelProtocol(WebSocketsSansIOProtocol):
+    """A connection that is a channel, too."""
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:  # noqa: ANN401  whatever uvicorn's own has
+        super().__init__(*arguments, **more)
+        self._take: Callable[[Message], None] | None = None
+
+    def handle_connect(self, event: Request) -> None:
+        """uvicorn's, with the channel in the scope."""
+        super().handle_connect(event)
+        if not self.close_sent:
+            offer(cast(Any, self.scope), self)
+
+    def send_receive_event_to_app(self) -> None:
+        """uvicorn's, or a message to who takes it."""
+        if self._take is None or self.close_sent:
+            super().send_receive_event_to_app()
+            return
+        content = self.frames[0] if len(self.frames) == 1 else b"".join(self.frames)
+        message: Message = {"type": "websocket.receive"}
+        if self.curr_msg_data_type == "bytes":
+            message["bytes"] = content
+        else:
+            try:
+                message["text"] = content.decode()
+            except UnicodeDecodeError:
+                super().send_receive_event_to_app()
+                return
+        self.frames = []
+        self._take(message)
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether a message that is told now goes out without waiting."""
+        return self.writable.is_set() and not (self.close_sent or self.disconnected or self.transport.is_closing())
+
+    def deliver_to(self, take: Callable[[Message], None]) -> None:
+        """Hand every message that comes from now on to `take`."""
+        self._take = take
+
+    def release(self, messages: Iterable[Message]) -> None:
+        """Hand these messages, and all that come from now on, to the queue again."""
+        self._take = None
+        for message in messages:
+            self.queue.put_nowait(cast(Any, message))
+
+    def pause(self) -> None:
+        """Read no more."""
+        if not self.read_paused:
+            self.read_paused = True
+            self.transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read on."""
+        if self.read_paused:
+            self.read_paused = False
+            self.transport.resume_reading()
+
+    def tell(self, message: Message) -> None:
+        """Send a `websocket.send`."""
+        text = message.get("text")
+        if text is not None:
+            self.conn.send_text(text.encode())
+        else:
+            self.conn.send_binary(message["bytes"])
+        self.transport.write(b"".join(self.conn.data_to_send()))

@@ -94,6 +94,7 @@ class Connection:
         self._max_message_bytes = max_message_bytes
         self._send = send
         self._unread: deque[Message] = deque()  # what the channel has brought beyond what may be in flight
+        self._is_paused = False
         self._in_flight: dict[Turn, int] = {}  # with the bytes of what was sent for it
         self._answers: deque[Message] = deque()
         self._num_bytes = 0  # in flight and to be told
@@ -172,7 +173,8 @@ class Connection:
             else:
                 channel.release(self._unread)
                 self._unread.clear()
-        if self._unread:
+        self._is_paused = self._is_full()
+        if self._is_paused:
             channel.pause()
         else:
             channel.resume()
@@ -250,7 +252,7 @@ class Connection:
             return
         if self._channel is not None and not self._answers and self._channel.is_writable and message["type"] != CLOSE:
             self._channel.tell(message)
-            if self._unread:
+            if self._is_paused:
                 asyncio.get_running_loop().call_soon(self._read_on)
             return
         self._answers.append(message)

@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ import orjson
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Message, Scope
 
+from service.api.channel import offer
 from service.api.plain import PlainApp
 from service.api.problem import ProblemMiddleware
 from service.api.sessions import SessionRoutes
@@ -121,8 +123,8 @@ class Socket:
         self._to_app: asyncio.Queue[Message] = asyncio.Queue()
         self._from_app: asyncio.Queue[Message] = asyncio.Queue()
         self._to_app.put_nowait({"type": "websocket.connect"})
-        scope = {"type": "websocket", "path": "/stream", "headers": [], "subprotocols": [], OWNER: owner}
-        self.task = asyncio.ensure_future(app(scope, self._to_app.get, self._send))
+        self.scope: Scope = {"type": "websocket", "path": "/stream", "headers": [], "subprotocols": [], OWNER: owner}
+        self.task = asyncio.ensure_future(app(self.scope, self._to_app.get, self._send))
 
     @property
     def num_unread(self) -> int:
@@ -135,11 +137,14 @@ class Socket:
 
     def say_text(self, text: str) -> None:
         """Send a text frame."""
-        self._to_app.put_nowait({"type": "websocket.receive", "text": text})
+        self._say({"type": "websocket.receive", "text": text})
 
     def say_bytes(self, content: bytes) -> None:
         """Send a binary frame."""
-        self._to_app.put_nowait({"type": "websocket.receive", "bytes": content})
+        self._say({"type": "websocket.receive", "bytes": content})
+
+    def _say(self, message: Message) -> None:
+        self._to_app.put_nowait(message)
 
     def hang_up(self) -> None:
         """The client goes."""
@@ -159,8 +164,67 @@ class Socket:
         self._from_app.put_nowait(message)
 
 
+class ChannelSocket(Socket):
+    """A WebSocket of a server that offers a channel."""
+
+    def __init__(self, app: ASGIApp, owner: str) -> None:
+        super().__init__(app, owner)
+        self._take: Callable[[Message], None] | None = None
+        self._held: deque[Message] = deque()
+        self._is_paused = False
+        offer(self.scope, self)
+
+    @property
+    def num_unread(self) -> int:
+        """Messages that the application has not taken yet."""
+        return len(self._held) + super().num_unread
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether the client reads."""
+        return self.may_read.is_set()
+
+    def deliver_to(self, take: Callable[[Message], None]) -> None:
+        """Hand over what is said from now on."""
+        self._take = take
+
+    def release(self, messages: Iterable[Message]) -> None:
+        """Hand over nothing more."""
+        self._take = None
+        for message in messages:
+            self._to_app.put_nowait(message)
+
+    def pause(self) -> None:
+        """Hold what is said."""
+        self._is_paused = True
+
+    def resume(self) -> None:
+        """Hand over what was held."""
+        self._is_paused = False
+        while self._held and not self._is_paused:
+            self._say(self._held.popleft())
+
+    def tell(self, message: Message) -> None:
+        """An answer."""
+        self._from_app.put_nowait(message)
+
+    def _say(self, message: Message) -> None:
+        if self._take is None:
+            super()._say(message)
+        elif self._is_paused:
+            self._held.append(message)
+        else:
+            self._take(message)
+
+
 class Surface:
-    """The plain application over a process."""
+    """The plain application over a process.
+
+    Attributes:
+        socket_type: What its connections are.
+    """
+
+    socket_type: type[Socket] = Socket
 
     def __init__(self, process: Process) -> None:
         tally = process.metrics.requests_tally
@@ -172,7 +236,7 @@ class Surface:
     @asynccontextmanager
     async def connected(self, owner: str = "ann") -> AsyncIterator[Socket]:
         """A connection that was accepted."""
-        socket = Socket(self.app, owner)
+        socket = self.socket_type(self.app, owner)
         assert (await socket.told())["type"] == "websocket.accept"
         try:
             yield socket

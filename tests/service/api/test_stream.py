@@ -9,11 +9,16 @@ import orjson
 import pytest
 
 from service.api.stream import MAX_IN_FLIGHT, SERVICE_RESTART
-from tests.fakes.asgi import MAX_BYTES, Surface
+from tests.fakes.asgi import MAX_BYTES, ChannelSocket, Socket, Surface
 from tests.fakes.graphs import logits_of
 from tests.fakes.process import Process, settle, until
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=[Socket, ChannelSocket], autouse=True)
+def _socket_type(request: pytest.FixtureRequest, surface: Surface) -> None:
+    surface.socket_type = request.param
 
 
 async def test_an_answer_echoes_the_clients_id(surface: Surface, process: Process) -> None:

@@ -129,15 +129,17 @@ def _over_http(texts: Sequence[str], options: Options) -> list[Figure]:
         theirs = [("/classify", orjson.dumps({"texts": [text]})) for text in texts]
         runs = {
             "baseline": Wrk(baseline.url, theirs, baseline.folder, IN_FLIGHT),
-            "sentiment": Wrk(service.url, ours, service.folder, IN_FLIGHT, headers=service.headers),
+            "second port": Wrk(service.fast_url, ours, service.folder, IN_FLIGHT, headers=service.headers),
+            "BentoML's port": Wrk(service.url, ours, service.folder, IN_FLIGHT, headers=service.headers),
         }
         runs["step"] = Wrk(
             service.fast_url, _steps(service, texts), service.folder, IN_FLIGHT, IN_FLIGHT, service.headers
         )
-        plain, sentiment, step = alternate("texts, HTTP", runs, options.rounds, options.seconds)
+        plain, fast, slow, step = alternate("texts, HTTP", runs, options.rounds, options.seconds)
     figures = [rate("plain BentoML batchable API, texts", plain, UNIT)]
     for title, own, limit in (
-        ("POST /sentiment, a text each", sentiment, HTTP_LIMIT),
+        ("POST /sentiment, second port, a text each", fast, HTTP_LIMIT),
+        ("POST /sentiment, BentoML's port, a text each", slow, None),
         ("POST /sessions/{id}/steps, second port, a text each", step, None),
     ):
         figures += [times(f"{title}, of a plain BentoML API", own, plain, limit), rate(title, own, UNIT)]

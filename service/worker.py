@@ -25,6 +25,7 @@ from service.api.measure import MeasureMiddleware
 from service.api.models import ModelRoutes
 from service.api.plain import PlainApp
 from service.api.problem import ProblemMiddleware
+from service.api.questions import QuestionRoutes
 from service.api.repository import RepositoryRoutes
 from service.api.sessions import SessionRoutes
 from service.api.single_steps import SingleSteps
@@ -175,6 +176,7 @@ class Worker:
     def _routes(self) -> ASGIApp:
         routes = [
             *SessionRoutes(self.sessions, self.travel).routes(),
+            *QuestionRoutes(self.inference).routes(),
             *ModelRoutes(self.catalog).routes(),
             *RepositoryRoutes(self.catalog, self.reloader, KeySettings().admin_owners).routes(),
             Route("/metrics", self._exposition),

@@ -92,3 +92,27 @@ def test_metrics_count_what_happens_on_either_worker(client: httpx.Client, pair:
 def test_probes_answer(client: httpx.Client) -> None:
     assert client.get("/livez").status_code == 200
     assert client.get("/readyz").status_code == 200
+
+
+QUESTIONS: list[tuple[str, dict[str, object]]] = [
+    ("/sentiment", {"text": ["a fine film", "dull"], "trajectory": True}),
+    ("/sentiment", {"text": ""}),
+    ("/sentiment", {"text": "a fine film", "model": "nobody"}),
+    ("/tag", {"text": "I like it."}),
+    ("/translate", {"text": "a man rides a bike", "to": "de", "attention": True}),
+    ("/generate", {"prompt": "To be", "max_tokens": 8, "seed": 3}),
+    ("/generate", {"prompt": "To be", "max_tokens": 8, "seed": 3, "stream": True}),
+    ("/compose", {"notes": [[60]], "seed": 1, "max_frames": 8, "format": "midi"}),
+    ("/forecast", {"series": {"a": [1.0, 2.0]}, "horizon": 3}),
+    ("/caption", {"pixels": [[0] * 8] * 8, "seed": 1}),
+]
+
+
+@pytest.mark.parametrize(("path", "question"), QUESTIONS)
+def test_both_ports_answer_a_question_alike(
+    client: httpx.Client, fast: httpx.Client, path: str, question: dict[str, object]
+) -> None:
+    ours, theirs = (each.post(path, json=question) for each in (fast, client))
+    assert (ours.status_code, ours.content) == (theirs.status_code, theirs.content)
+    for name in ("content-type", "content-disposition"):
+        assert ours.headers.get(name) == theirs.headers.get(name)

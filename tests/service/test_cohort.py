@@ -19,6 +19,7 @@ from service.errors import (
     ShuttingDown,
     StepConflict,
     StoreUnavailable,
+    VersionUnknown,
 )
 from service.forms.sessions import RollbackRequest
 from service.stores.base import Store, Swap
@@ -26,6 +27,7 @@ from service.stores.lmdb import LmdbStore
 from service.stores.memory import MemoryStore
 from service.turn import Answer, Ask, Turn
 from tests.fakes.graphs import BAD, POISON
+from tests.fakes.model import SumModel
 from tests.fakes.process import NEW, Clock, Pending, Process, outputs, settle
 from tests.fakes.stores import FaultyStore
 
@@ -392,6 +394,30 @@ async def test_sessions_of_two_owners_and_of_two_lifetimes_do_not_mix(process: P
         ("eve", 10, NUM),
     ]
     assert [(await store.stored(each)).ttl_seconds for each in longer] == [77] * NUM
+
+
+async def test_sessions_on_two_versions_step_on_their_own(store: FaultyStore) -> None:
+    async with Process(store, versions=("0", "1"), max_recent=100) as process:
+        newer = await known(process)
+        process.catalog.make_current("sum:0")
+        older = await known(process)
+        for graphs in process.graphs.values():
+            graphs.runs.clear()
+        await taken(process, [ask(each, 2) for pair in zip(newer, older, strict=True) for each in pair])
+        assert [graphs.runs for graphs in process.graphs.values()] == [[("encode", 1, NUM)]] * 2
+        assert [(await store.stored(each)).bundle for each in (newer[0], older[0])] == ["sum:1", "sum:0"]
+
+
+async def test_a_version_that_is_served_no_more_is_told_to_each(
+    process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def on(tag: str) -> SumModel:
+        raise VersionUnknown(f"{tag} is not served")
+
+    ids = await known(process)
+    monkeypatch.setattr(process.catalog, "on", on)
+    answers = await told(process, [ask(each, 1) for each in ids])
+    assert {type(answer) for answer in answers} == {VersionUnknown}
 
 
 async def test_a_cohort_after_other_numerics_tells_of_no_change(store: FaultyStore) -> None:

@@ -221,3 +221,30 @@ async def test_tensors_of_another_dtype_than_the_model_reads_are_refused(surface
 async def test_a_binary_body_that_is_refused_is_a_problem(surface: Surface) -> None:
     answered = await surface.client.post("/steps", struct.pack("<I", 7), {"content-type": OCTETS})
     assert (answered.status, answered.headers["content-type"]) == (400, "application/problem+json")
+
+
+@pytest.mark.parametrize("returns", ["argmax", "none"])
+async def test_rows_that_step_together_are_answered_beside_those_that_are_refused(returns: str) -> None:
+    store = FaultyStore(is_immediate=True)
+    async with Process(store, max_recent=50) as process:
+        surface, ids = Surface(process), [await process.create() for _ in range(12)]
+        ones = np.ones((12, T), np.int64)
+        document = head(ids, ones, **{"return": returns})
+        await post(surface, document, ones)
+        document["items"][0]["session_id"] = "nobody"
+        document["items"][1]["step"] = 7
+        document["items"][2]["session_id"] = ids[3]
+        values = np.arange(12 * T).reshape(12, T) % 10
+        answer, argmax = told(await post(surface, document, values))
+        assert [len(group.steps) for groups in store.advances for group in groups if len(group.steps) > 1] != []
+        assert await process.count(ids[3]) == T + values[2:4].sum()
+    assert [item["status"] for item in answer["items"]] == [404, 409, *[200] * 10]
+    assert [item["step"] for item in answer["items"][2:]] == [2, 3, *[2] * 8]
+    if returns == "none":
+        assert argmax is None
+        return
+    before = np.full((12, 1), T)
+    before[3] += values[2].sum()
+    expected = logits_of(before + np.cumsum(values, axis=1)).argmax(axis=-1)
+    expected[:2] = 0
+    np.testing.assert_array_equal(argmax, expected)

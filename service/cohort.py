@@ -216,6 +216,8 @@ class Cohorts:
                 self._recent.take(turn.ask.session_id)
             model.engine.submit([self._job(cohort)], is_group=True)
         except Exception:  # whatever it is, each is to be looked at alone before it is told
+            known = zip(muster.turns, muster.latest, strict=True)
+            self._recent.put_all({turn.ask.session_id: latest for turn, latest in known})
             return False
         return True
 

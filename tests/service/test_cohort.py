@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -318,6 +319,23 @@ async def test_the_loser_with_the_same_input_gets_the_winners_answer(process: Pr
     assert (ours.step, ours.outputs, await process.count(ids[2])) == (2, theirs.outputs, 6)
 
 
+@pytest.mark.usefixtures("in_thread")
+async def test_of_two_processes_whose_cohorts_race_no_step_is_lost_or_taken_twice(tmp_path: Path) -> None:
+    store, clock = LmdbStore(tmp_path / "store", NO_LIMIT, NO_LIMIT), Clock()
+    async with Process(store, clock, max_recent=100) as one, Process(store, clock, max_recent=100) as other:
+        ids = await known(one)
+        steps: dict[str, list[int]] = {each: [] for each in ids}
+        for turn in range(8):
+            asks = [[ask(each, 2) for each in ids[n : n + FEWEST]] for n in (0, turn % 3)]
+            answers = await asyncio.gather(*map(taken, (one, other), asks))
+            for answer in (*answers[0], *answers[1]):
+                steps[answer.session_id].append(answer.step)
+        for session_id, numbers in steps.items():
+            assert sorted(numbers) == list(range(2, len(numbers) + 2))
+            assert await one.count(session_id) == 1 + 2 * len(numbers)
+    await store.close()
+
+
 async def test_sessions_that_have_changed_elsewhere_are_told_what_they_are(
     process: Process, store: FaultyStore
 ) -> None:
@@ -543,11 +561,13 @@ async def test_where_the_queue_has_no_room_for_all_some_are_answered(store: Faul
     async with Process(store, max_queue_rows=NUM, max_recent=100) as process:
         ids, more = await known(process), await known(process)
         pending = await gated(process, [ask(each, 1) for each in more[:4]])
+        loads = len(store.loads)
         answers = asyncio.create_task(told(process, [ask(each, 5) for each in ids]))
         await settle()
         process.graphs["0"].gate.set()
         kinds = [type(answer) for answer in await answers]
         assert (kinds.count(Answer), kinds.count(QueueFull)) == (NUM - 4, 4)
+        assert len(store.loads) == loads
         assert len([await each.result() for each in pending]) == 4
         assert [answer.step - 2 for answer in await taken(process, [ask(each, 1) for each in ids])] == [
             int(kind is Answer) for kind in kinds

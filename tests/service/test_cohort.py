@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from service.errors import (
     DeadlineExceeded,
     InvalidInput,
     QueueFull,
+    ServiceError,
     SessionDamaged,
     SessionGone,
     SessionUnknown,
@@ -23,7 +26,7 @@ from service.errors import (
     VersionUnknown,
 )
 from service.forms.sessions import RollbackRequest
-from service.stores.base import Store, Swap
+from service.stores.base import Record, Store, Swap
 from service.stores.lmdb import LmdbStore
 from service.stores.memory import MemoryStore
 from service.turn import Answer, Ask, Turn
@@ -133,6 +136,7 @@ class Pair:
         self.clock = Clock()
         self.together = Process(together, self.clock, max_recent=100, session_ttl_seconds=90)
         self.apart = Process(apart, self.clock, session_ttl_seconds=90)
+        self.rival = Process(together, self.clock, session_ttl_seconds=90)
         self.sessions: list[tuple[str, str]] = []
 
     async def create(self, number: int) -> None:
@@ -142,6 +146,20 @@ class Pair:
         self.sessions.append((session_id, owner))
         (record,) = await self.stores[0].load([session_id])
         assert await self.stores[1].swap([Swap(record, None)]) == [True]  # type: ignore[arg-type]  # there is one
+
+    async def elsewhere(self, number: int, event: str) -> None:
+        """Let something happen to a session that those who go together do not know of."""
+        session_id, owner = self.sessions[number]
+        for store, process in zip(self.stores, (self.rival, self.apart), strict=True):
+            with suppress(ServiceError):
+                if event == "text":
+                    await process.steps.take(Ask(owner, session_id, inputs={"text": "abc+"}))
+                elif event == "save":
+                    await process.travel.save(owner, session_id, "here")
+                elif event == "end":
+                    await process.sessions.end(owner, session_id)
+                else:
+                    await store.delete([session_id])
 
     async def take(self, asks: Sequence[Ask]) -> None:
         """Take steps together in one and one by one in the other, with the same end."""
@@ -168,11 +186,14 @@ STEPS = st.fixed_dictionaries(
         "is_stranger": st.sampled_from([False] * 9 + [True]),
     }
 )
-ROUNDS = st.lists(
+Round = tuple[set[int], dict[str, Any], dict[int, dict[str, Any]], dict[int, str], int]
+"""Who is absent, what the others do, what some of them do instead, what befalls some before, and after how long."""
+ROUNDS: st.SearchStrategy[list[Round]] = st.lists(
     st.tuples(
         st.sets(st.integers(0, 23), max_size=8),
         STEPS,
         st.dictionaries(st.integers(0, 23), STEPS, max_size=3),
+        st.dictionaries(st.integers(0, 23), st.sampled_from(["text", "text", "save", "end", "delete"]), max_size=2),
         st.sampled_from([0, 0, 0, 0, 0, 1, 3, 30, 61, -5, -70]),
     ),
     min_size=3,
@@ -184,7 +205,7 @@ ROUNDS = st.lists(
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @pytest.mark.parametrize("backend", ["memory", "lmdb"])
 async def test_whoever_steps_together_is_left_as_if_alone(
-    tmp_path_factory: pytest.TempPathFactory, backend: str, rounds: list[tuple[set[int], dict, dict, int]]
+    tmp_path_factory: pytest.TempPathFactory, backend: str, rounds: list[Round]
 ) -> None:
     directory = tmp_path_factory.mktemp("stores")
     stores = [
@@ -192,18 +213,21 @@ async def test_whoever_steps_together_is_left_as_if_alone(
         for name in ("together", "apart")
     ]
     pair = Pair(*stores)
-    async with pair.together, pair.apart:
+    async with pair.together, pair.apart, pair.rival:
         for n in range(24):
             await pair.create((0, 0, 0, 0, 0, 1, 2, 3)[n % 8])
-        for absent, shared, others, seconds in rounds:
+        for absent, shared, others, elsewhere, seconds in rounds:
             pair.clock.now += seconds
+            for number, event in elsewhere.items():
+                await pair.elsewhere(number, event)
             asks = []
             for n, (session_id, owner) in enumerate(pair.sessions):
                 if n in absent:
                     continue
                 step = {**shared, **others.get(n, {})}
                 (record,) = await stores[0].load([session_id])
-                number = None if step["named"] is None else max(0, record.step + step["named"])  # type: ignore[union-attr]
+                due = record.step if isinstance(record, Record) else 0
+                number = None if step["named"] is None else max(0, due + step["named"])
                 who = "mallory" if step["is_stranger"] else owner
                 asks.append(Ask(who, session_id, number, values=np.array(step["ids"]), returns=step["returns"]))
             await pair.take(asks)

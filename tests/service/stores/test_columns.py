@@ -13,7 +13,7 @@ from service.stores.columns import Columns
 from service.stores.rows import Rows, filed_of, is_filed_alike, is_intact, key_of, refiled, step_of, to_rows
 
 IDS = [new_session_id(1000.0 * n) for n in range(6)]
-ODD = "no id"
+ODD = ["no id", "other"]  # ids that are not as ids are issued
 STEPS = st.integers(1, 2**62)
 
 
@@ -43,7 +43,7 @@ def table(seed: int, num: int, length: int) -> np.ndarray:
 @st.composite
 def followings(draw: st.DrawFn) -> Following:
     """Some records and what is stored before them: mostly what they follow, else a thing that differs somewhere."""
-    ids = draw(st.permutations([*IDS, ODD] if draw(st.booleans()) else IDS))
+    ids = draw(st.permutations([*IDS, *ODD] if draw(st.booleans()) else IDS))
     num = draw(st.integers(1, len(ids)))
     head_length, tail_length = draw(st.sampled_from([(0, 0), (70, 30), (90, 2000), (80, 4200), (300, 9000)]))
     used_at, ttl_seconds = draw(st.integers(600, 7000)), draw(st.sampled_from([0, 60, 3600]))
@@ -96,13 +96,27 @@ def test_what_has_won_is_what_each_record_would_be_alone(following: Following) -
 
 @given(followings())
 def test_what_follows_and_is_filed_alike_has_won(following: Following) -> None:
-    assume(key_of(ODD) not in following.keys)
+    assume(not {*ODD} & {*following.group.session_ids})
     columns = Columns(following.keys, following.stored, following.group)
     for index, (key, before) in enumerate(zip(following.keys, following.stored, strict=True)):
         if is_intact(key, before) and step_of(before) == following.group.steps[index] - 1:
             alone = following.rows(index, min(following.filed, filed_of(before)))
             is_alike = is_filed_alike(before, alone) and len(before) == len(alone.head)
             assert columns.is_won[index] == is_alike
+
+
+@pytest.mark.parametrize("ids", [ODD, [*IDS, *ODD], [*ODD, *IDS]], ids=["odd", "last", "first"])
+def test_an_id_that_is_not_as_ids_are_issued_keeps_its_own_name(ids: list[str]) -> None:
+    bodies = table(0, len(ids), 70), table(1, len(ids), 9)
+    group = Successors(ids, [1] * len(ids), "ann", "echo:1", 6000, 600, *bodies)
+    keys = [key_of(session_id) for session_id in ids]
+    stored = [
+        to_rows(key, group.swap(n).record._replace(step=0, body=bytes(79)), 110).head for n, key in enumerate(keys)
+    ]
+    columns = Columns(keys, stored, group)
+    for n, is_won in enumerate(columns.is_won):
+        assert not is_won or columns.heads[n] == to_rows(keys[n], group.swap(n).record, 110).head
+    assert sum(columns.is_won) == (len(IDS) if ids[0] == IDS[0] else 0)
 
 
 def test_names_that_are_too_long_cannot_be_packed() -> None:

@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from bench.apart import Apart
+from bench.clients.http import request
 from bench.clients.loop import http_loop, websocket_loop
 from bench.load import Load
 from bench.options import Options
@@ -27,6 +28,7 @@ from bench.steps import open_batches, steps_client
 from bench.unavailable import Unavailable
 
 CONNECTIONS = 64
+SENTENCE = b'{"text": "it takes a strange kind of laziness to waste the talents", "model": "sentiment"}'
 WARM_UP_SECONDS = 2.0
 SPARE_SECONDS = 5.0  # the client begins before py-spy and ends after it
 SHOWN = 30
@@ -38,6 +40,9 @@ CLIENTS: dict[str, Callable[[Service], Apart[Load]]] = {
     "steps-json": lambda service: steps_client(service, open_batches(service), "json", "argmax"),
     "http": lambda service: Apart(
         http_loop, service.fast_address, step_requests(service, service.open_sessions(CONNECTIONS))
+    ),
+    "sentiment": lambda service: Apart(
+        http_loop, service.fast_address, [[request("/sentiment", SENTENCE, service.headers)]] * CONNECTIONS
     ),
     "websocket": lambda service: Apart(
         websocket_loop, service.fast_address, step_frames(service.open_sessions(CONNECTIONS)), service.headers

@@ -12,7 +12,10 @@ MAX_ON_LOOP = 4096
 
 async def together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     """All results in order, or the first failure, with all other work cancelled."""
-    tasks = [asyncio.ensure_future(each) for each in work]
+    all_work = list(work)
+    if len(all_work) == 1:
+        return [await all_work[0]]
+    tasks = [asyncio.ensure_future(each) for each in all_work]
     try:
         return list(await asyncio.gather(*tasks))
     finally:

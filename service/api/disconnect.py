@@ -18,23 +18,34 @@ class DisconnectMiddleware:
         if scope["type"] != "http" or scope["method"] != "POST":
             await self._app(scope, receive, send)
             return
-        body = await receive()
-        gone = asyncio.ensure_future(receive())
-        pending = [body]
+        pending = [await receive()]
+        gone, handler = asyncio.ensure_future(receive()), asyncio.current_task()
+        is_answering, is_gone = True, False
 
         async def replay() -> Message:
             return pending.pop() if pending else await asyncio.shield(gone)
 
-        handler = asyncio.ensure_future(self._app(scope, replay, send))
+        async def watch(message: Message) -> None:
+            nonlocal is_answering
+            if message["type"] == "http.response.body" and not message.get("more_body", False):
+                is_answering = False  # servers tell of a disconnection at the end of an answer, too
+            await send(message)
+
+        def stop(_: object) -> None:
+            nonlocal is_gone
+            if is_answering and handler is not None and not gone.cancelled():
+                is_gone = True
+                handler.cancel()
+
+        gone.add_done_callback(stop)
         try:
-            await asyncio.wait([handler, gone], return_when=asyncio.FIRST_COMPLETED)
+            await self._app(scope, replay, watch)
+        except asyncio.CancelledError:
+            if handler is None or not is_gone or handler.uncancel():
+                raise
         finally:
-            is_answered = handler.done()
-            for task in (handler, gone):
-                task.cancel()
-            await asyncio.gather(handler, gone, return_exceptions=True)
-        if is_answered:
-            handler.result()
-        else:
+            is_answering = False
+            gone.cancel()
+        if is_gone:
             # Nobody reads it, but what is around this layer waits for an answer, and counts it.
             await Response(status_code=CLIENT_CLOSED_REQUEST)(scope, receive, send)

@@ -15,13 +15,14 @@ time to live and not at every use.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import compress, islice, takewhile
+from itertools import islice, takewhile
+from operator import itemgetter
 from typing import NamedTuple
 
 from lmdb import Environment, Transaction
 
 from service.stores.base import Count, Damaged, Full, Record, Successors, Swap
-from service.stores.columns import Columns
+from service.stores.columns import following
 from service.stores.ledger import Ledger, minute_of, minute_place, owner_place, read_bundles, read_totals
 from service.stores.rows import (
     KEY_BYTES,
@@ -117,18 +118,18 @@ class Tables:
             return self.swap(txn, group.swaps())
         keys = [key_of(session_id) for session_id in group.session_ids]
         stored = self._heads(txn, keys)
-        following = Columns(keys, [stored.get(key, b"") for key in keys], group)
-        won = following.is_won
+        rows = following(keys, [stored.get(key, b"") for key in keys], group)
         items: list[tuple[bytes, bytes | memoryview]] = []
-        for index in sorted(compress(range(len(keys)), won), key=keys.__getitem__):
-            key, tail = keys[index], following.tails[index]
-            items.append((key, following.heads[index]))
-            if tail:
-                items.append((key + TAIL, tail))
+        for key, planned in sorted(zip(keys, rows, strict=True), key=itemgetter(0)):
+            if planned is not None:
+                items.append((key, planned.head))
+                if planned.tail:
+                    items.append((key + TAIL, planned.tail))
         txn.cursor(self.records).putmulti(items)
-        if all(won):
+        won = [planned is not None for planned in rows]
+        alone = [index for index, planned in enumerate(rows) if planned is None]
+        if not alone:
             return won
-        alone = [index for index, is_won in enumerate(won) if not is_won]
         for index, is_won in zip(alone, self.swap(txn, [group.swap(index) for index in alone]), strict=True):
             won[index] = is_won
         return won

@@ -8,8 +8,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from service.ids import new_session_id
+from service.stores import columns
 from service.stores.base import CHECKPOINT, Record, Successors
-from service.stores.columns import Columns
 from service.stores.rows import Rows, filed_of, is_filed_alike, is_intact, key_of, refiled, step_of, to_rows
 
 IDS = [new_session_id(1000.0 * n) for n in range(6)]
@@ -83,26 +83,27 @@ def heads(draw: st.DrawFn, record: Record, key: bytes) -> bytes:
 
 @given(followings())
 def test_what_has_won_is_what_each_record_would_be_alone(following: Following) -> None:
-    columns = Columns(following.keys, following.stored, following.group)
+    found = columns.following(following.keys, following.stored, following.group)
     for index, (key, before) in enumerate(zip(following.keys, following.stored, strict=True)):
-        if not columns.is_won[index]:
+        rows = found[index]
+        if rows is None:
             continue
         assert is_intact(key, before)
         assert step_of(before) == following.group.steps[index] - 1
         alone = following.rows(index, min(following.filed, filed_of(before)))
         assert is_filed_alike(before, alone)
-        assert (columns.heads[index], bytes(columns.tails[index])) == (alone.head, alone.tail)
+        assert (rows.head, bytes(rows.tail)) == (alone.head, alone.tail)
 
 
 @given(followings())
 def test_what_follows_and_is_filed_alike_has_won(following: Following) -> None:
     assume(not {*ODD} & {*following.group.session_ids})
-    columns = Columns(following.keys, following.stored, following.group)
+    found = columns.following(following.keys, following.stored, following.group)
     for index, (key, before) in enumerate(zip(following.keys, following.stored, strict=True)):
         if is_intact(key, before) and step_of(before) == following.group.steps[index] - 1:
             alone = following.rows(index, min(following.filed, filed_of(before)))
             is_alike = is_filed_alike(before, alone) and len(before) == len(alone.head)
-            assert columns.is_won[index] == is_alike
+            assert (found[index] is not None) == is_alike
 
 
 @pytest.mark.parametrize("ids", [ODD, [*IDS, *ODD], [*ODD, *IDS]], ids=["odd", "last", "first"])
@@ -113,14 +114,14 @@ def test_an_id_that_is_not_as_ids_are_issued_keeps_its_own_name(ids: list[str]) 
     stored = [
         to_rows(key, group.swap(n).record._replace(step=0, body=bytes(79)), 110).head for n, key in enumerate(keys)
     ]
-    columns = Columns(keys, stored, group)
-    for n, is_won in enumerate(columns.is_won):
-        assert not is_won or columns.heads[n] == to_rows(keys[n], group.swap(n).record, 110).head
-    assert sum(columns.is_won) == (len(IDS) if ids[0] == IDS[0] else 0)
+    found = columns.following(keys, stored, group)
+    for n, rows in enumerate(found):
+        assert rows is None or rows.head == to_rows(keys[n], group.swap(n).record, 110).head
+    assert sum(rows is not None for rows in found) == (len(IDS) if ids[0] == IDS[0] else 0)
 
 
 def test_names_that_are_too_long_cannot_be_packed() -> None:
     bodies = np.zeros((1, 70), np.uint8), np.zeros((1, 9), np.uint8)
     group = Successors(IDS[:1], [1], "o" * 256, "echo:1", 6000, 600, *bodies)
     with pytest.raises(ValueError, match="cannot be packed"):
-        Columns([key_of(IDS[0])], [b""], group)
+        columns.following([key_of(IDS[0])], [b""], group)

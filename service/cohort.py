@@ -167,19 +167,21 @@ class Cohorts:
         """Turns by what they have in common; those that have nothing are added to the others."""
         mustered: dict[Likeness, Muster] = {}
         find = self._recent.find
-        last, muster = None, Muster()
+        last: Likeness | None = None
+        muster = Muster()
         for turn in turns:
-            latest = find(turn.ask.session_id)
-            if latest is None or (kin := latest.kin) is None or not _may_step(turn.ask, latest, kin, now):
+            ask = turn.ask
+            latest = find(ask.session_id)
+            if latest is None or (kin := latest.kin) is None or not _may_step(ask, latest, kin, now):
                 others.append(turn)
                 continue
-            values = turn.ask.values if turn.ask.values is not None else self._read(turn.ask, kin)
+            values = ask.values if ask.values is not None else self._read(ask, kin)
             if values is None or values.dtype is not _IDS or values.ndim != 1 or not 0 < len(values) <= MAX_ITEMS:
                 others.append(turn)
                 continue
-            likeness = Likeness(kin, len(values), turn.ask.returns)
-            if likeness != last:
-                last, muster = likeness, mustered.setdefault(likeness, Muster())
+            if last is None or kin != last.kin or len(values) != last.num_items or ask.returns != last.returns:
+                last = Likeness(kin, len(values), ask.returns)
+                muster = mustered.setdefault(last, Muster())
             muster.add(turn, latest, values)
         return mustered
 
@@ -295,14 +297,12 @@ def _computed(cohort: Cohort, job: RowJob) -> list[Computed]:
         outputs,
         np.frombuffer(job.row, np.uint8).reshape(N, -1),
     )
-    lengths = {0 if turn.is_over else len(answer) for turn, answer in zip(cohort.turns, answers, strict=True)}
-    if len(lengths) == 1:
-        return [whole] if lengths != {0} else []
     by_length: dict[int, list[int]] = {}
     for index, (turn, answer) in enumerate(zip(cohort.turns, answers, strict=True)):
         if not turn.is_over:
             by_length.setdefault(len(answer), []).append(index)
-    return [whole.part(indices) for indices in by_length.values()]
+    groups = list(by_length.values())
+    return [whole] if len(groups) == 1 and len(groups[0]) == N else [whole.part(indices) for indices in groups]
 
 
 def _json(name: str, values: Array) -> bytes:

@@ -177,7 +177,8 @@ class Scheduler(Generic[J]):
         return Lane(job.stage, self._ladders[job.stage].rung(job.remaining))
 
     def _shared_rung(self, stage: str, queue: Iterable[J]) -> int:
-        rows = ((job.least_size, job.remaining) for job in queue for _ in range(job.width))
+        # Rows of one job beyond those that are enough decide nothing.
+        rows = ((job.least_size, job.remaining) for job in queue for _ in range(min(job.width, ENOUGH_ROWS)))
         return common_rung(
             list(islice(rows, MAX_LOOKED_AT)), self._ladders[stage].sizes, min(ENOUGH_ROWS, self._max_batch_rows)
         )

@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.stores.base import Successors
-from service.stores.packing import CHECKSUM_OFFSET, SEALED_OFFSET, STEP_OFFSET
-from service.stores.packing import checksum_of as content_checksum_of
+from service.stores.packing import CHECKSUM_OFFSET, SEALED_OFFSET, STEP_OFFSET, checksum_of
 from service.stores.rows import (
     CHECKSUM,
     CONTENT_AT,
@@ -18,9 +17,8 @@ from service.stores.rows import (
     STEP_AT,
     TTL_AT,
     Rows,
-    checksum_of,
     filed_of,
-    is_intact,
+    sealed,
     to_rows,
 )
 
@@ -60,13 +58,12 @@ def following(keys: Sequence[bytes], stored: Sequence[bytes], group: Successors)
     found: list[Following | None] = []
     for index, (key, head) in enumerate(zip(keys, stored, strict=True)):
         is_next = head[_STEP] == before[8 * index : 8 * index + 8] and head[_META] == meta and head[names] == alike
-        if not is_next or not is_intact(key, head) or filed_of(head) > filed:
+        if not is_next or sealed(key, head[CHECKSUM.size :]) != head or filed_of(head) > filed:
             found.append(None)
             continue
         start = length * index
         rest = b"".join((head[FILED], meta, memory[start : start + cut], end))
-        sealed = CHECKSUM.pack(checksum_of(key, rest)) + rest
-        found.append(Following(sealed, memory[start + cut : start + length]))
+        found.append(Following(sealed(key, rest), memory[start + cut : start + length]))
     return found
 
 
@@ -83,8 +80,8 @@ def _contents(first: Rows, group: Successors, owner_length: int) -> NDArray[np.u
     memory = contents.reshape(-1).data
     starts = range(SEALED_OFFSET, N * length, length)
     payloads = [memory[start : start + length - SEALED_OFFSET] for start in starts]
-    sealed = zip(group.session_ids, payloads, strict=True)
-    checksums = [content_checksum_of(session_id, owner_length, payload) for session_id, payload in sealed]
+    named = zip(group.session_ids, payloads, strict=True)
+    checksums = [checksum_of(session_id, owner_length, payload) for session_id, payload in named]
     _set(contents, CHECKSUM_OFFSET, checksums)
     return contents
 

@@ -19,7 +19,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
 
-from xxhash import xxh3_64_intdigest
+from xxhash import xxh3_64_digest
 
 from service.ids import ID_BYTES
 from service.stores.base import CHECKPOINT, Damaged, Record
@@ -108,7 +108,7 @@ def to_rows(key: bytes, record: Record, filed: int) -> Rows:
     name = b"" if _text(key) == record.session_id else record.session_id.encode()
     meta = _META.pack(filed, record.used_at // SECONDS_PER_MINUTE, len(content) - cut, cut, len(name))
     rest = b"".join((meta, content[:cut], name, bytes(-(CONTENT_AT + cut + len(name)) % _GRAIN_BYTES)))
-    return Rows(CHECKSUM.pack(checksum_of(key, rest)) + rest, content[cut:], CONTENT_AT + body_at)
+    return Rows(sealed(key, rest), content[cut:], CONTENT_AT + body_at)
 
 
 def to_record(key: bytes, session_id: str | None, head: bytes, tail: bytes) -> Record | Damaged:
@@ -127,7 +127,7 @@ def to_record(key: bytes, session_id: str | None, head: bytes, tail: bytes) -> R
 
 def is_intact(key: bytes, head: bytes) -> bool:
     """Whether a head is what was written under that key."""
-    return len(head) >= _NAMES_AT and CHECKSUM.unpack_from(head)[0] == checksum_of(key, head[CHECKSUM.size :])
+    return len(head) >= _NAMES_AT and sealed(key, head[CHECKSUM.size :]) == head
 
 
 def id_of(key: bytes, head: bytes) -> str:
@@ -163,7 +163,7 @@ def expiry_of(head: bytes) -> int:
 def refiled(key: bytes, head: bytes, filed: int) -> bytes:
     """An intact head, filed for expiry under another minute."""
     rest = _MINUTE.pack(filed) + head[CHECKSUM.size + _MINUTE.size :]
-    return CHECKSUM.pack(checksum_of(key, rest)) + rest
+    return sealed(key, rest)
 
 
 def is_filed_alike(before: bytes, after: Rows) -> bool:
@@ -207,9 +207,9 @@ def _cut(length: int, num_fixed_bytes: int) -> int:
     return rest if num_pages and rest <= _MAX_HEAD_BYTES else num_fixed_bytes
 
 
-def checksum_of(key: bytes, rest: bytes) -> int:
-    """The checksum of a head under its key; the rest is what follows the checksum."""
-    return xxh3_64_intdigest(key + rest) & 0xFFFFFFFF
+def sealed(key: bytes, rest: bytes) -> bytes:
+    """A head under its key: the checksum, which is the lower half of XXH3, and the rest."""
+    return xxh3_64_digest(key + rest)[:3:-1] + rest
 
 
 def _plain(session_id: str) -> bytes | None:

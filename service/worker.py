@@ -25,7 +25,7 @@ from service.api.measure import MeasureMiddleware
 from service.api.models import ModelRoutes
 from service.api.plain import PlainApp
 from service.api.problem import ProblemMiddleware
-from service.api.questions import QuestionRoutes
+from service.api.questions import Questions
 from service.api.repository import RepositoryRoutes
 from service.api.sessions import SessionRoutes
 from service.api.single_steps import SingleSteps
@@ -115,7 +115,13 @@ class Worker:
         self.inference = Inference(self.catalog, self.metrics, server.request_timeout_seconds)
         self.stream = Stream(self.steps, self.tally, server.max_body_bytes)
         self.plain = AuthMiddleware(
-            PlainApp(StepRoutes(self.steps, server.max_body_bytes), self.stream, self._routes(), self.tally),
+            PlainApp(
+                StepRoutes(self.steps, server.max_body_bytes),
+                self.stream,
+                Questions(self.inference, server.max_body_bytes),
+                self._routes(),
+                self.tally,
+            ),
             self.keys,
             self.tally,
         )
@@ -176,7 +182,6 @@ class Worker:
     def _routes(self) -> ASGIApp:
         routes = [
             *SessionRoutes(self.sessions, self.travel).routes(),
-            *QuestionRoutes(self.inference).routes(),
             *ModelRoutes(self.catalog).routes(),
             *RepositoryRoutes(self.catalog, self.reloader, KeySettings().admin_owners).routes(),
             Route("/metrics", self._exposition),

@@ -5,6 +5,8 @@ import asyncio
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.api.client_watch import ClientGone, ClientWatch
+
 CLIENT_CLOSED_REQUEST = 499  # nginx's number for it
 
 
@@ -19,33 +21,18 @@ class DisconnectMiddleware:
             await self._app(scope, receive, send)
             return
         pending = [await receive()]
-        gone, handler = asyncio.ensure_future(receive()), asyncio.current_task()
-        is_answering, is_gone = True, False
-
-        async def replay() -> Message:
-            return pending.pop() if pending else await asyncio.shield(gone)
-
-        async def watch(message: Message) -> None:
-            nonlocal is_answering
-            if message["type"] == "http.response.body" and not message.get("more_body", False):
-                is_answering = False  # servers tell of a disconnection at the end of an answer, too
-            await send(message)
-
-        def stop(_: object) -> None:
-            nonlocal is_gone
-            if is_answering and handler is not None and not gone.cancelled():
-                is_gone = True
-                handler.cancel()
-
-        gone.add_done_callback(stop)
         try:
-            await self._app(scope, replay, watch)
-        except asyncio.CancelledError:
-            if handler is None or not is_gone or handler.uncancel():
-                raise
-        finally:
-            is_answering = False
-            gone.cancel()
-        if is_gone:
+            with ClientWatch(receive) as client:
+
+                async def replay() -> Message:
+                    return pending.pop() if pending else await asyncio.shield(client.gone)
+
+                async def watch(message: Message) -> None:
+                    if message["type"] == "http.response.body" and not message.get("more_body", False):
+                        client.end()
+                    await send(message)
+
+                await self._app(scope, replay, watch)
+        except ClientGone:
             # Nobody reads it, but what is around this layer waits for an answer, and counts it.
             await Response(status_code=CLIENT_CLOSED_REQUEST)(scope, receive, send)

@@ -1,7 +1,7 @@
 """The plain ASGI application: sessions, steps and streams, on BentoML's port and on a port of its own.
 
-request ─► key ─► step? ─► StepRoutes, Stream          the hot paths, without a framework
-                    └────► Starlette routes            everything else
+request ─► key ─┬─► StepRoutes, Stream, Questions       the hot paths, without a framework
+                └─► Starlette routes                    everything else
 """
 
 import logging
@@ -10,12 +10,14 @@ import time
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from service.api.client_watch import ClientGone
 from service.api.disconnect import CLIENT_CLOSED_REQUEST
 from service.api.measure import endpoint_of
 from service.api.problem import failure, problem_response
+from service.api.questions import Questions
 from service.api.steps import StepRoutes
 from service.api.stream import Stream
-from service.api.wire import ClientGone, respond
+from service.api.wire import respond
 from service.errors import ServiceError
 from service.metrics import RequestTally
 
@@ -31,29 +33,40 @@ class PlainApp:
     Args:
         steps: Answers POST /steps and POST /sessions/{id}/steps.
         stream: Answers WS /stream.
+        questions: Answers whole questions.
         routes: Answers everything else that is served here.
         tally: Counts the hot paths' requests; the routes count their own.
     """
 
-    def __init__(self, steps: StepRoutes, stream: Stream, routes: Starlette | ASGIApp, tally: RequestTally) -> None:
+    def __init__(
+        self,
+        steps: StepRoutes,
+        stream: Stream,
+        questions: Questions,
+        routes: Starlette | ASGIApp,
+        tally: RequestTally,
+    ) -> None:
         self._steps = steps
         self._stream = stream
+        self._questions = questions
         self._routes = routes
         self._tally = tally
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind, path = scope["type"], scope["path"]
-        if kind == "http" and scope["method"] == "POST" and path.endswith(STEPS):
-            await self._step(scope, receive, send, path)
+        if kind == "http" and scope["method"] == "POST" and (path.endswith(STEPS) or path in self._questions.by_path):
+            await self._answer(scope, receive, send, path)
         elif kind == "websocket" and path == STREAM:
             await self._stream(scope, receive, send)
         else:
             await self._routes(scope, receive, send)
 
-    async def _step(self, scope: Scope, receive: Receive, send: Send, path: str) -> None:
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, path: str) -> None:
         started = time.perf_counter()
         try:
-            if path == STEPS:
+            if path in self._questions.by_path:
+                status = await self._questions.answer(scope, receive, send, path)
+            elif path == STEPS:
                 status = await self._steps.many(scope, receive, send)
             elif path.startswith(SESSIONS) and (session_id := path[len(SESSIONS) : -len(STEPS)]):
                 status = await self._steps.one(scope, receive, send, session_id)

@@ -1,60 +1,60 @@
-"""Whole questions on the plain application: what BentoML's APIs answer, without BentoML's layers.
+"""Whole questions on the plain application: what BentoML's APIs answer, in the same form, without BentoML's layers.
 
-On BentoML's port they are BentoML's; on the second port these routes answer them, in the same form.
+On BentoML's port they are BentoML's; on the second port these answer.
 """
 
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
 
 from pydantic import BaseModel
-from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
-from service.api.answer import JSON
-from service.api.body import read_form
+from service.api.body import parsed
 from service.api.inference import Inference
-from service.api.problem import answers_problems
+from service.api.wire import check_json, read_body, respond, unless_gone
 from service.forms.caption import CaptionRequest
 from service.forms.forecasting import ForecastRequest
-from service.forms.form import Question
 from service.forms.generation import GenerateRequest
 from service.forms.music import ComposeRequest
 from service.forms.sentiment import SentimentRequest
 from service.forms.tagging import TagRequest
 from service.forms.translation import TranslateRequest
 
-Q = TypeVar("Q", bound=Question)
 Answer = BaseModel | Response
 
 
-class QuestionRoutes:
-    """A route for each kind of question."""
+class Questions:
+    """Answers questions by their path; returns the status that it has sent, or raises a refusal.
 
-    def __init__(self, inference: Inference) -> None:
+    Attributes:
+        by_path: The form of a question, and what answers it.
+    """
+
+    def __init__(self, inference: Inference, max_body_bytes: int) -> None:
         self._inference = inference
+        self._max_body_bytes = max_body_bytes
+        self.by_path: Mapping[str, tuple[type[BaseModel], Callable[[Any], Coroutine[Any, Any, Answer]]]] = {
+            "/sentiment": (SentimentRequest, inference.sentiment),
+            "/tag": (TagRequest, inference.tag),
+            "/translate": (TranslateRequest, inference.translate),
+            "/generate": (GenerateRequest, self._generate),
+            "/caption": (CaptionRequest, inference.caption),
+            "/compose": (ComposeRequest, inference.compose),
+            "/forecast": (ForecastRequest, inference.forecast),
+        }
 
-    def routes(self) -> list[Route]:
-        """What to mount."""
-        inference = self._inference
-        return [
-            _route("/sentiment", SentimentRequest, inference.sentiment),
-            _route("/tag", TagRequest, inference.tag),
-            _route("/translate", TranslateRequest, inference.translate),
-            _route("/generate", GenerateRequest, self._generate),
-            _route("/caption", CaptionRequest, inference.caption),
-            _route("/compose", ComposeRequest, inference.compose),
-            _route("/forecast", ForecastRequest, inference.forecast),
-        ]
+    async def answer(self, scope: Scope, receive: Receive, send: Send, path: str) -> int:
+        """Answer one."""
+        body = await read_body(receive, self._max_body_bytes)
+        check_json(scope)
+        form, asked = self.by_path[path]
+        told = await unless_gone(receive, asked(parsed(form, body)))
+        if isinstance(told, Response):
+            await told(scope, receive, send)
+            return told.status_code
+        await respond(send, told.model_dump_json().encode())
+        return 200
 
     async def _generate(self, request: GenerateRequest) -> Answer:
         return await (self._inference.stream if request.stream else self._inference.generate)(request)
-
-
-def _route(path: str, form: type[Q], answer: Callable[[Q], Awaitable[Answer]]) -> Route:
-    @answers_problems
-    async def respond(request: Request) -> Response:
-        told = await answer(await read_form(request, form))
-        return told if isinstance(told, Response) else Response(told.model_dump_json(), media_type=JSON)
-
-    return Route(path, respond, methods=["POST"])

@@ -10,8 +10,7 @@ from service.api.auth import owner_of
 from service.api.body import parsed
 from service.api.events import stream_step
 from service.api.items import item_json
-from service.api.wire import JSON, OCTETS, header, media_type, read_body, respond, unless_gone
-from service.errors import MediaTypeUnknown
+from service.api.wire import OCTETS, check_json, header, media_type, read_body, respond, unless_gone
 from service.forms.steps import StepItems, StepRequest
 from service.steps import Steps
 from service.turn import Ask, Turn
@@ -27,7 +26,7 @@ class StepRoutes:
     async def one(self, scope: Scope, receive: Receive, send: Send, session_id: str) -> int:
         """One step of one session."""
         body = await read_body(receive, self._max_body_bytes)
-        _check_json(scope)
+        check_json(scope)
         ask = ask_of(owner_of(scope), session_id, parsed(StepRequest, body))
         if ask.on_piece is not None:
             return await stream_step(self._steps, ask, scope, receive, send)
@@ -48,7 +47,7 @@ class StepRoutes:
             content, header_length = binary.write(turns)
             await respond(send, content, OCTETS, headers=[(binary.HEADER_LENGTH, b"%d" % header_length)])
         else:
-            _check_json(scope)
+            check_json(scope)
             items = parsed(StepItems, body).items
             turns = await self._take_all([ask_of(owner, item.session_id, item) for item in items], receive)
             await respond(send, b'{"items":[%b]}' % b",".join(map(item_json, turns)))
@@ -98,9 +97,3 @@ def ask_of(owner: str, session_id: str, request: StepRequest) -> Ask:
         request.allow_numerics_change,
         (lambda _: None) if request.stream else None,
     )
-
-
-def _check_json(scope: Scope) -> None:
-    kind = media_type(scope)
-    if kind != JSON and not kind.endswith(b"+json"):
-        raise MediaTypeUnknown(f"send the body as {JSON.decode()}, not {kind.decode(errors='replace')!r}")

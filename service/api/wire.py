@@ -1,21 +1,17 @@
 """HTTP for the hot paths: a body in, a response out, without a framework between."""
 
-import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from starlette.types import Receive, Scope, Send
 
-from service.errors import TooLarge
+from service.api.client_watch import ClientGone, ClientWatch
+from service.errors import MediaTypeUnknown, TooLarge
 
 R = TypeVar("R")
 
 JSON = b"application/json"
 OCTETS = b"application/octet-stream"
-
-
-class ClientGone(Exception):
-    """The client hung up before its request was whole."""
 
 
 async def read_body(receive: Receive, max_bytes: int) -> bytes:
@@ -46,15 +42,8 @@ async def unless_gone(receive: Receive, work: Coroutine[Any, Any, R]) -> R:
     Raises:
         ClientGone: It did.
     """
-    working, gone = asyncio.ensure_future(work), asyncio.ensure_future(receive())
-    try:
-        await asyncio.wait([working, gone], return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            raise ClientGone
-        return working.result()
-    finally:
-        working.cancel()
-        gone.cancel()
+    with ClientWatch(receive):
+        return await work
 
 
 async def respond(
@@ -77,6 +66,14 @@ def header(scope: Scope, name: bytes) -> bytes:
             found: bytes = value
             return found
     return b""
+
+
+def check_json(scope: Scope) -> None:
+    """Raise MediaTypeUnknown where a request's body is not sent as JSON."""
+    kind = media_type(scope)
+    if kind != JSON and not kind.endswith(b"+json"):
+        told = kind.decode(errors="replace")
+        raise MediaTypeUnknown(f"send the body as {JSON.decode()}, not {told!r} (curl has --json for that)")
 
 
 def media_type(scope: Scope) -> bytes:

@@ -12,8 +12,10 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp, Message, Scope
 
 from service.api.channel import offer
+from service.api.inference import Inference
 from service.api.plain import PlainApp
 from service.api.problem import ProblemMiddleware
+from service.api.questions import Questions
 from service.api.sessions import SessionRoutes
 from service.api.steps import StepRoutes
 from service.api.stream import Stream
@@ -230,7 +232,8 @@ class Surface:
         tally = process.metrics.requests_tally
         self.stream = Stream(process.steps, tally, MAX_BYTES)
         routes = ProblemMiddleware(Starlette(routes=SessionRoutes(process.sessions, process.travel).routes()))
-        self.app = PlainApp(StepRoutes(process.steps, MAX_BYTES), self.stream, routes, tally)
+        questions = Questions(Inference(process.catalog, process.metrics, 10.0), MAX_BYTES)
+        self.app = PlainApp(StepRoutes(process.steps, MAX_BYTES), self.stream, questions, routes, tally)
         self.client = Client(self.app)
 
     @asynccontextmanager

@@ -1,0 +1,49 @@
+"""Work for a client that has gone is cancelled."""
+
+import asyncio
+from types import TracebackType
+from typing import Self
+
+from starlette.types import Message, Receive
+
+
+class ClientGone(Exception):
+    """The client hung up before it was answered."""
+
+
+class ClientWatch:
+    """Cancels the task that works inside of it once its client hangs up, and leaves with ClientGone.
+
+    Attributes:
+        gone: The message that tells of the end.
+
+    Args:
+        receive: ASGI's, which has nothing more to tell of the request but its end.
+    """
+
+    def __init__(self, receive: Receive) -> None:
+        self.gone: asyncio.Future[Message] = asyncio.ensure_future(receive())
+        self._worker = asyncio.current_task()
+        self._is_cancelled = False
+
+    def end(self) -> None:
+        """Watch no longer: the answer is on its way. Servers tell of a disconnection behind it, too."""
+        self.gone.remove_done_callback(self._cancel)
+
+    def __enter__(self) -> Self:
+        self.gone.add_done_callback(self._cancel)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.end()
+        self.gone.cancel()
+        is_ours = self._is_cancelled and self._worker is not None and not self._worker.uncancel()
+        if is_ours and isinstance(error, asyncio.CancelledError):
+            raise ClientGone from None
+
+    def _cancel(self, gone: asyncio.Future[Message]) -> None:
+        if self._worker is not None and not gone.cancelled():
+            self._is_cancelled = True
+            self._worker.cancel()

@@ -57,7 +57,7 @@ from service.travel import Travel
 logger = logging.getLogger(__name__)
 
 # How long a thread that has run a graph may wait for the interpreter; Python's default is 5 ms, four runs of a graph.
-SWITCH_SECONDS = 2e-4
+SWITCH_SECONDS = 5e-5
 RECENT_SESSIONS = 1024
 SWEEP_SECONDS = 5.0
 FLUSH_SECONDS = 0.25

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from service.body import Body
@@ -69,13 +68,11 @@ class Answer(NamedTuple):
         )
 
 
-@dataclass(eq=False, slots=True)
 class Turn:
     """An ask under way. Filled in from left to right: loaded, admitted, computed, committed, answered.
 
     Attributes:
-        ask: What is asked.
-        done: Told once, when `answer` or `error` is there.
+        started: When it was asked, by the performance counter.
         record, body, model: The session as it was loaded.
         step: Number of the step that is computed: the next one, or the last where it is computed again.
         state: Where it starts from; in the end the state after it.
@@ -85,14 +82,16 @@ class Turn:
         job: The row in the engine, while it is there.
         task: What computes a step that is more than one run, while it does.
         is_committing: Whether the store has been asked to write it, so that it can no longer be called off.
+
+    Args:
+        ask: What is asked.
+        done: Told once, when `answer` or `error` is there.
     """
 
-    ask: Ask
-    done: Callable[["Turn"], None]
-    started: float = field(default_factory=time.perf_counter)
-    record: Record = field(init=False)
-    body: Body = field(init=False)
-    model: ServedModel[Any] = field(init=False)
+    # Defaults of the class: one of many steps that go together needs few of its own.
+    record: Record
+    body: Body
+    model: ServedModel[Any]
     step: int = 0
     state: SequenceState = _NOTHING
     digest: bytes = b""
@@ -104,6 +103,11 @@ class Turn:
     num_attempts: int = 0
     answer: Answer | None = None
     error: Exception | None = None
+
+    def __init__(self, ask: Ask, done: Callable[["Turn"], None]) -> None:
+        self.ask = ask
+        self.done = done
+        self.started = time.perf_counter()
 
     @property
     def is_over(self) -> bool:

@@ -23,46 +23,16 @@ from service.bundle.stage import ITEM_STAGE
 from service.digest import tensors_digests
 from service.errors import ServiceError
 from service.job import RowJob
+from service.muster import Likeness, Muster, muster
 from service.recent import Kin, Latest, Recent
 from service.state import Array
 from service.step_rules import Models
 from service.stores.base import Store, Successors
 from service.tasks.task import ServedModel
-from service.turn import Answer, Ask, Returns, Turn
+from service.turn import Answer, Returns, Turn
 from service.waiting import run_now
 
 FEWEST = 8  # turns for which it pays
-MAX_ITEMS = 1024  # of a step whose answer is short enough to be kept, whatever it is
-_IDS = np.dtype(np.int64)
-
-
-class Likeness(NamedTuple):
-    """What the turns of a cohort have in common."""
-
-    kin: Kin
-    num_items: int
-    returns: Returns | None
-
-
-class Muster:
-    """Turns that are alike, each with its session and its items, int64 (T,)."""
-
-    def __init__(self) -> None:
-        self.turns: list[Turn] = []
-        self.latest: list[Latest] = []
-        self.values: list[Array] = []
-
-    def add(self, turn: Turn, latest: Latest, values: Array) -> None:
-        """One more."""
-        self.turns.append(turn)
-        self.latest.append(latest)
-        self.values.append(values)
-
-    def part(self, start: int, end: int) -> "Muster":
-        """Some of them."""
-        part = Muster()
-        part.turns, part.latest, part.values = self.turns[start:end], self.latest[start:end], self.values[start:end]
-        return part
 
 
 @dataclass(frozen=True)
@@ -156,69 +126,38 @@ class Cohorts:
         """Begin those turns that can go together; the others, which are left as they are."""
         if len(turns) < FEWEST or not self._recent or not self._store.is_immediate:
             return list(turns)
-        others: list[Turn] = []
-        for likeness, muster in self._mustered(turns, others, now).items():
-            for some in self._shared_out(likeness, muster):
+        alike, others = muster(turns, self._recent, self._models, now)
+        for likeness, company in alike.items():
+            for some in self._shared_out(likeness, company):
                 if len(some.turns) < FEWEST or not self._start(likeness, some):
                     others += some.turns
         return others
 
-    def _mustered(self, turns: Sequence[Turn], others: list[Turn], now: float) -> dict[Likeness, Muster]:
-        """Turns by what they have in common; those that have nothing are added to the others."""
-        mustered: dict[Likeness, Muster] = {}
-        find = self._recent.find
-        last: Likeness | None = None
-        muster = Muster()
-        for turn in turns:
-            ask = turn.ask
-            latest = find(ask.session_id)
-            if latest is None or (kin := latest.kin) is None or not _may_step(ask, latest, kin, now):
-                others.append(turn)
-                continue
-            values = ask.values if ask.values is not None else self._read(ask, kin)
-            if values is None or values.dtype is not _IDS or values.ndim != 1 or not 0 < len(values) <= MAX_ITEMS:
-                others.append(turn)
-                continue
-            if last is None or kin != last.kin or len(values) != last.num_items or ask.returns != last.returns:
-                last = Likeness(kin, len(values), ask.returns)
-                muster = mustered.setdefault(last, Muster())
-            muster.add(turn, latest, values)
-        return mustered
-
-    def _read(self, ask: Ask, kin: Kin) -> Array | None:
-        """The items of a step in JSON; None where it is in the model's own language, or cannot be read."""
-        inputs = ask.inputs or {}
-        try:
-            model = self._models.on(kin.bundle)
-            return model.read_tensors(inputs) if model.takes_tensors(inputs) else None
-        except Exception:  # whatever it is, the step is to be looked at alone before it is told
-            return None
-
-    def _shared_out(self, likeness: Likeness, muster: Muster) -> list[Muster]:
+    def _shared_out(self, likeness: Likeness, company: Muster) -> list[Muster]:
         """As many together as the engine likes, in parts of about the same size."""
         try:
             engine = self._models.on(likeness.kin.bundle).engine
         except ServiceError:
-            return [muster]
-        N = len(muster.turns)
+            return [company]
+        N = len(company.turns)
         size = -(-N // engine.num_jobs(N))
-        return [muster.part(start, start + size) for start in range(0, N, size)]
+        return [company.part(start, start + size) for start in range(0, N, size)]
 
-    def _start(self, likeness: Likeness, muster: Muster) -> bool:
+    def _start(self, likeness: Likeness, company: Muster) -> bool:
         """Begin turns that are alike; whether they could be."""
-        values = np.concatenate(muster.values).reshape(len(muster.turns), -1)
+        values = np.concatenate(company.values).reshape(len(company.turns), -1)
         try:
             model = self._models.on(likeness.kin.bundle)
             returns = likeness.returns or ("logits" if model.has_logits else "none")
             if returns == "logits" or (returns == "argmax" and not model.has_logits):
                 return False
             model.check_tensors(values.reshape(-1))
-            cohort = Cohort(muster.turns, muster.latest, likeness.kin, model, values, returns)
-            for turn in muster.turns:
+            cohort = Cohort(company.turns, company.latest, likeness.kin, model, values, returns)
+            for turn in company.turns:
                 self._recent.take(turn.ask.session_id)
             model.engine.submit([self._job(cohort)], is_group=True)
         except Exception:  # whatever it is, each is to be looked at alone before it is told
-            known = zip(muster.turns, muster.latest, strict=True)
+            known = zip(company.turns, company.latest, strict=True)
             self._recent.put_all({turn.ask.session_id: latest for turn, latest in known})
             return False
         return True
@@ -270,18 +209,6 @@ class Cohorts:
             values = None if computed.outputs is None else computed.outputs[index]
             answer(turn, Answer(session_id, latest.step, outputs, values))
         self._recent.put_all(written)
-
-
-def _may_step(ask: Ask, latest: Latest, kin: Kin, now: float) -> bool:
-    """Whether a session could take the step, unless the store says otherwise."""
-    return (
-        latest.ends_at > now
-        and latest.used_at + kin.ttl_seconds > now
-        and ask.owner == kin.owner
-        and (ask.step is None or ask.step == latest.step)
-        and ask.on_piece is None
-        and ask.returns != "logits"
-    )
 
 
 def _computed(cohort: Cohort, job: RowJob) -> list[Computed]:

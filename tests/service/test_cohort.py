@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from service.cohort import FEWEST, MAX_ITEMS
+from service.cohort import FEWEST
 from service.errors import (
     DeadlineExceeded,
     InvalidInput,
@@ -26,6 +26,7 @@ from service.errors import (
     VersionUnknown,
 )
 from service.forms.sessions import RollbackRequest
+from service.muster import MAX_ITEMS
 from service.stores.base import Record, Store, Swap
 from service.stores.lmdb import LmdbStore
 from service.stores.memory import MemoryStore

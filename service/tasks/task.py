@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -95,7 +96,7 @@ class ServedModel(ABC, Generic[Inputs]):
         """
         return validated(self.inputs_form, inputs)  # type: ignore[return-value]  # ClassVar cannot hold a TypeVar
 
-    @property
+    @cached_property
     def tensors_name(self) -> str:
         """What clients call the tensor of a step in tensors."""
         return next(iter(self.tensors_form.model_fields))

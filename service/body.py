@@ -84,6 +84,11 @@ def encode(body: Body) -> bytes:
     return b"".join((head, labels, state.pending, body.answer, extra, inputs, before, *state.rows))
 
 
+def is_of_now(content: bytes) -> bool:
+    """Whether a body is whole and of the version that is written."""
+    return content[:1] == bytes([VERSION]) and len(content) >= _HEAD.size
+
+
 def decode(content: bytes) -> Body:
     """The session in those bytes.
 
@@ -92,7 +97,7 @@ def decode(content: bytes) -> Body:
     """
     if content.startswith(body_v1.MAGIC):
         return _upgraded(content)
-    if content[:1] != bytes([VERSION]) or len(content) < _HEAD.size:
+    if not is_of_now(content):
         raise BodyUnreadable(f"the body begins with {content[:4]!r}; versions 1 and {VERSION} are known")
     _, flags, num_rows, created_at, position, numerics, secret, digest, *lengths = _HEAD.unpack_from(content)
     pending_at = _HEAD.size + lengths[0]

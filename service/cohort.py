@@ -23,7 +23,7 @@ from service.bundle.stage import ITEM_STAGE
 from service.digest import tensors_digests
 from service.errors import ServiceError
 from service.job import RowJob
-from service.muster import Likeness, Muster, muster
+from service.muster import Find, Likeness, Muster, muster
 from service.recent import Kin, Latest, Recent
 from service.state import Array
 from service.step_rules import Models
@@ -106,7 +106,7 @@ class Cohorts:
     """Takes the steps of sessions that are known to be alike.
 
     Args:
-        recent: Where sessions are known from.
+        recent: Remembers sessions as they stand.
         models: Served models by bundle version.
         store: Keeps the records; nobody goes together where it does not answer at once.
         outcome: Told what becomes of turns.
@@ -122,11 +122,21 @@ class Cohorts:
         self._outcome = outcome
         self._clock = clock
 
-    def begin(self, turns: Sequence[Turn], now: float) -> list[Turn]:
-        """Begin those turns that can go together; the others, which are left as they are."""
-        if len(turns) < FEWEST or not self._recent or not self._store.is_immediate:
+    def begin_known(self, turns: Sequence[Turn], now: float) -> list[Turn]:
+        """Begin those turns that can go together by what is remembered of their sessions; see `begin`."""
+        return self.begin(turns, self._recent.find, now) if self._recent else list(turns)
+
+    def begin(self, turns: Sequence[Turn], find: Find, now: float) -> list[Turn]:
+        """Begin those turns that can go together; the others, which are left as they are.
+
+        Args:
+            turns: Steps of different sessions.
+            find: How a session stands, by its id; None where that is not known.
+            now: Wall-clock seconds since 1970.
+        """
+        if len(turns) < FEWEST or not self._store.is_immediate:
             return list(turns)
-        alike, others = muster(turns, self._recent, self._models, now)
+        alike, others = muster(turns, find, self._models, now)
         for likeness, company in alike.items():
             for some in self._shared_out(likeness, company):
                 if len(some.turns) < FEWEST or not self._start(likeness, some):

@@ -1,17 +1,19 @@
 """Turns that could go together: whose sessions are known to stand so, and are alike."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from service.recent import Kin, Latest, Recent
+from service.recent import Kin, Latest
 from service.state import Array
 from service.step_rules import Models
 from service.turn import Ask, Returns, Turn
 
 MAX_ITEMS = 1024  # of a step whose answer is short enough to be kept, whatever it is
 _IDS = np.dtype(np.int64)
+
+Find = Callable[[str], Latest | None]
 
 
 class Likeness(NamedTuple):
@@ -50,18 +52,17 @@ class Mustered(NamedTuple):
     others: list[Turn]
 
 
-def muster(turns: Sequence[Turn], recent: Recent, models: Models, now: float) -> Mustered:
+def muster(turns: Sequence[Turn], find: Find, models: Models, now: float) -> Mustered:
     """Part turns by what they have in common.
 
     Args:
         turns: Steps of different sessions.
-        recent: Where sessions are known from.
+        find: How a session stands, by its id; None where that is not known.
         models: Served models by bundle version.
         now: Wall-clock seconds since 1970.
     """
     alike: dict[Likeness, Muster] = {}
     others: list[Turn] = []
-    find = recent.find
     last: Likeness | None = None
     company = Muster()
     for turn in turns:

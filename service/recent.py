@@ -105,6 +105,8 @@ class Recent:
 
     def put_all(self, latest: Mapping[str, Latest]) -> None:
         """Remember sessions that were remembered before."""
+        if not self.is_in_use:
+            return
         self._latest.update(latest)
         num_over = max(0, len(self._latest) - self._max_sessions)
         for session_id in list(islice(self._latest, num_over)):  # one by one, each would pass by those gone before

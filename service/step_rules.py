@@ -8,8 +8,9 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from service.admission import admitted
-from service.body import NUMERICS_UNKNOWN, Body, BodyUnreadable, begun, decode
+from service.body import NUMERICS_UNKNOWN, Body, BodyUnreadable, begun, decode, is_of_now
 from service.errors import NumericsChanged, SessionDamaged, SessionGone, StepConflict
+from service.recent import Latest
 from service.replay import appended
 from service.settings import SessionSettings
 from service.stores.base import Damaged, Record
@@ -58,6 +59,18 @@ class StepRules:
                 self._expire(record)
             raise
         self._use(turn, live, _readable(live, now), now)
+
+    def latest(self, record: Record | Damaged | None) -> Latest | None:
+        """How a session stands by its record; None where that must be looked at more closely."""
+        if not isinstance(record, Record) or record.ended or not is_of_now(record.body):
+            return None
+        try:
+            body = decode(record.body)
+        except Exception:  # whatever it is, the session's own turn is to be told
+            return None
+        if body.numerics != self._models.numerics:
+            return None
+        return Latest(record._replace(body=b""), body, record.body, self.end_of(body))
 
     def take_up(self, turn: Turn, record: Record, body: Body, now: float) -> None:
         """Give a turn its session as it is known to be; see `load`."""

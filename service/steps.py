@@ -12,11 +12,11 @@ off or raced for is resolved alone.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from service.body import encode
-from service.cohort import Cohorts
+from service.cohort import FEWEST, Cohorts
 from service.computation import begin
 from service.errors import (
     DeadlineExceeded,
@@ -32,7 +32,7 @@ from service.recent import Latest, Recent
 from service.settings import SessionSettings
 from service.state import SequenceState
 from service.step_rules import Models, StepRules, next_record
-from service.stores.base import Record, Store, Swap, Unavailable
+from service.stores.base import Damaged, Record, Store, Swap, Unavailable
 from service.tasks.task import ServedModel
 from service.turn import Answer, Ask, Turn
 from service.waiting import run_now
@@ -189,9 +189,9 @@ class Steps:
     async def _load(self, turns: Sequence[Turn]) -> None:
         now = self._clock()
         jobs: Jobs = {}
-        unknown = [turn for turn in self._cohorts.begin(turns, now) if not self._is_known(turn, now, jobs)]
+        unknown = [turn for turn in self._cohorts.begin_known(turns, now) if not self._is_known(turn, now, jobs)]
         if unknown:
-            await self._load_unknown(unknown, now, jobs)
+            await self._load_unknown(unknown, now, jobs, may_join=True)
         for model, own in jobs.items():
             self._submit(model, own)
 
@@ -221,19 +221,28 @@ class Steps:
         for model, own in jobs.items():
             self._submit(model, own)
 
-    async def _load_unknown(self, turns: Sequence[Turn], now: float, jobs: Jobs) -> None:
+    async def _load_unknown(self, turns: Sequence[Turn], now: float, jobs: Jobs, may_join: bool = False) -> None:
         try:
             records = await self._store.load([turn.ask.session_id for turn in turns])
         except Exception as error:
             self.fail_all(turns, error)
             return
-        for turn, record in zip(turns, records, strict=True):
+        stored = dict(zip(turns, records, strict=True))
+        for turn in self._join(stored, now) if may_join else turns:
             try:
                 if not turn.is_over:
-                    self._rules.load(turn, record, now)
+                    self._rules.load(turn, stored[turn], now)
                     self._begin(turn, jobs)
             except Exception as error:
                 self.fail(turn, error)
+
+    def _join(self, stored: Mapping[Turn, Record | Damaged | None], now: float) -> list[Turn]:
+        """Begin those turns that can go together by what is stored; the others."""
+        in_tensors = [turn for turn in stored if turn.ask.is_in_tensors and not turn.is_over]
+        if len(in_tensors) < FEWEST or not self._store.is_immediate:
+            return list(stored)
+        latest = {turn.ask.session_id: self._rules.latest(stored[turn]) for turn in in_tensors}
+        return self._cohorts.begin(list(stored), latest.get, now)
 
     def _begin(self, turn: Turn, jobs: Jobs) -> None:
         """Begin what is to be computed; a job is put with those that are to be run together."""

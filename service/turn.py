@@ -39,6 +39,11 @@ class Ask(NamedTuple):
     allow_numerics_change: bool = False
     on_piece: Callable[[Piece], None] | None = None
 
+    @property
+    def is_in_tensors(self) -> bool:
+        """Whether it asks for a step in tensors: one run of the graph, so that nobody need watch for its client."""
+        return self.values is not None or (self.inputs is not None and ("ids" in self.inputs or "x" in self.inputs))
+
 
 class Answer(NamedTuple):
     """What a step is answered.

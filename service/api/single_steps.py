@@ -12,7 +12,7 @@ from service.api.auth import bearer_token
 from service.api.body import parsed
 from service.api.items import refusal
 from service.api.problem import problem_response
-from service.api.steps import ask_of, is_short
+from service.api.steps import ask_of
 from service.errors import ServiceError
 from service.forms.steps import StepRequest
 from service.keys import ANONYMOUS, Keys
@@ -62,7 +62,7 @@ class SingleSteps:
             ask = ask_of(owner, session_id, parsed(StepRequest, body))
         except ServiceError:
             return False
-        if ask.on_piece is not None or not is_short(ask):
+        if ask.on_piece is not None or not ask.is_in_tensors:
             return False
         self._steps.begin(Turn(ask, lambda turn: answer(*self._response(turn))))
         return True

@@ -30,7 +30,7 @@ class StepRoutes:
         ask = ask_of(owner_of(scope), session_id, parsed(StepRequest, body))
         if ask.on_piece is not None:
             return await stream_step(self._steps, ask, scope, receive, send)
-        if is_short(ask):
+        if ask.is_in_tensors:
             answer = await self._steps.take(ask)
         else:
             answer = await unless_gone(receive, self._steps.take(ask))
@@ -56,7 +56,7 @@ class StepRoutes:
     async def _take_all(self, asks: Sequence[Ask], receive: Receive) -> list[Turn]:
         """All turns, each with its answer or its refusal; long ones are called off if the client hangs up."""
         taking = self._taken(asks)
-        return await (taking if all(map(is_short, asks)) else unless_gone(receive, taking))
+        return await (taking if all(ask.is_in_tensors for ask in asks) else unless_gone(receive, taking))
 
     async def _taken(self, asks: Sequence[Ask]) -> list[Turn]:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -78,11 +78,6 @@ class StepRoutes:
                 for turn in turns:
                     self._steps.call_off(turn)
         return turns
-
-
-def is_short(ask: Ask) -> bool:
-    """Whether a step is over before it would pay to watch for a client that hangs up: one run of a graph, mostly."""
-    return ask.values is not None or (ask.inputs is not None and ("ids" in ask.inputs or "x" in ask.inputs))
 
 
 def ask_of(owner: str, session_id: str, request: StepRequest) -> Ask:

@@ -9,7 +9,7 @@ step costs in Python is paid once for all of them, and not once for each.
                 └── unlike, or few ─────┴── refused, or failed ─────────┴── lost to another writer: each is taken alone
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple, Protocol
@@ -30,7 +30,6 @@ from service.step_rules import Models
 from service.stores.base import Store, Successors
 from service.tasks.task import ServedModel
 from service.turn import Answer, Returns, Turn
-from service.waiting import run_now
 
 FEWEST = 8  # turns for which it pays
 
@@ -89,6 +88,9 @@ class Computed(NamedTuple):
 class Outcome(Protocol):
     """Who is told what becomes of turns."""
 
+    def go(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do work with the store, which may wait."""
+
     def answer(self, turn: Turn, answer: Answer) -> None:
         """It is committed."""
 
@@ -108,7 +110,7 @@ class Cohorts:
     Args:
         recent: Remembers sessions as they stand.
         models: Served models by bundle version.
-        store: Keeps the records; nobody goes together where it does not answer at once.
+        store: Keeps the records.
         outcome: Told what becomes of turns.
         clock: Wall-clock seconds since 1970.
     """
@@ -134,7 +136,7 @@ class Cohorts:
             find: How a session stands, by its id; None where that is not known.
             now: Wall-clock seconds since 1970.
         """
-        if len(turns) < FEWEST or not self._store.is_immediate:
+        if len(turns) < FEWEST:
             return list(turns)
         alike, others = muster(turns, find, self._models, now)
         for likeness, company in alike.items():
@@ -187,19 +189,20 @@ class Cohorts:
         if job.error is not None:
             self._outcome.take_alone(cohort.turns)
             return
+        self._outcome.go(self._commit(cohort, job))
+
+    async def _commit(self, cohort: Cohort, job: RowJob) -> None:
+        """Write what was computed, then remember and tell it."""
         try:
-            run_now(self._commit(cohort, _computed(cohort, job)))
+            computed = _computed(cohort, job)
+            groups = [_successors(cohort, each, int(self._clock())) for each in computed]
+            for each in computed:
+                for turn in each.turns:
+                    turn.is_committing = True
+            written = await self._store.advance(groups)
         except Exception as error:
             self._outcome.fail_all(cohort.turns, error)
-
-    async def _commit(self, cohort: Cohort, computed: Sequence[Computed]) -> None:
-        """Write what was computed, then remember and tell it."""
-        now = int(self._clock())
-        groups = [_successors(cohort, each, now) for each in computed]
-        for each in computed:
-            for turn in each.turns:
-                turn.is_committing = True
-        written = await self._store.advance(groups)
+            return
         for each, group, won in zip(computed, groups, written, strict=True):
             self._tell(each, group, won)
 

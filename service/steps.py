@@ -172,9 +172,10 @@ class Steps:
 
     def _load_arrived(self) -> None:
         arrived, self._arrived = self._arrived, []
-        self._go(self._load([turn for turn in arrived if not turn.is_over]))
+        self.go(self._load([turn for turn in arrived if not turn.is_over]))
 
-    def _go(self, work: Coroutine[Any, Any, None]) -> None:
+    def go(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do work with the store: at once where that does not wait, else in a task."""
         if self._store.is_immediate:
             run_now(work)
         else:
@@ -213,7 +214,7 @@ class Steps:
 
     def take_alone(self, turns: Sequence[Turn]) -> None:
         """Begin turns one by one, from what the store has: a group that they were part of has failed."""
-        self._go(self._load_alone(turns))
+        self.go(self._load_alone(turns))
 
     async def _load_alone(self, turns: Sequence[Turn]) -> None:
         jobs: Jobs = {}
@@ -239,7 +240,7 @@ class Steps:
     def _join(self, stored: Mapping[Turn, Record | Damaged | None], now: float) -> list[Turn]:
         """Begin those turns that can go together by what is stored; the others."""
         in_tensors = [turn for turn in stored if turn.ask.is_in_tensors and not turn.is_over]
-        if len(in_tensors) < FEWEST or not self._store.is_immediate:
+        if len(in_tensors) < FEWEST:
             return list(stored)
         latest = {turn.ask.session_id: self._rules.latest(stored[turn]) for turn in in_tensors}
         return self._cohorts.begin(list(stored), latest.get, now)
@@ -287,7 +288,7 @@ class Steps:
 
     def _commit_computed(self) -> None:
         computed, self._computed = self._computed, []
-        self._go(self._commit(computed))
+        self.go(self._commit(computed))
 
     async def _commit(self, turns: Sequence[Turn]) -> None:
         now = int(self._clock())

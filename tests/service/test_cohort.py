@@ -41,9 +41,9 @@ NUM = FEWEST + 2
 NO_LIMIT = 10**9
 
 
-@pytest.fixture
-def store() -> FaultyStore:
-    return FaultyStore(is_immediate=True)
+@pytest.fixture(params=[True, False], ids=["immediate", "waits"])
+def store(request: pytest.FixtureRequest) -> FaultyStore:
+    return FaultyStore(is_immediate=request.param)
 
 
 @pytest.fixture
@@ -132,10 +132,10 @@ ALIKE: list[dict[str, object]] = [{}, {"ttl_seconds": 50}, {"owner": "eve"}, {"k
 class Pair:
     """One service that lets sessions go together and one that never does, over stores with the same sessions."""
 
-    def __init__(self, together: Store, apart: Store) -> None:
+    def __init__(self, together: Store, apart: Store, max_recent: int) -> None:
         self.stores = together, apart
         self.clock = Clock()
-        self.together = Process(together, self.clock, max_recent=100, session_ttl_seconds=90)
+        self.together = Process(together, self.clock, max_recent=max_recent, session_ttl_seconds=90)
         self.apart = Process(apart, self.clock, session_ttl_seconds=90)
         self.rival = Process(together, self.clock, session_ttl_seconds=90)
         self.sessions: list[tuple[str, str]] = []
@@ -204,16 +204,17 @@ ROUNDS: st.SearchStrategy[list[Round]] = st.lists(
 
 @given(ROUNDS)
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.parametrize("max_recent", [0, 100])
 @pytest.mark.parametrize("backend", ["memory", "lmdb"])
 async def test_whoever_steps_together_is_left_as_if_alone(
-    tmp_path_factory: pytest.TempPathFactory, backend: str, rounds: list[Round]
+    tmp_path_factory: pytest.TempPathFactory, backend: str, max_recent: int, rounds: list[Round]
 ) -> None:
     directory = tmp_path_factory.mktemp("stores")
     stores = [
         MemoryStore(NO_LIMIT) if backend == "memory" else LmdbStore(directory / name, NO_LIMIT, NO_LIMIT)
         for name in ("together", "apart")
     ]
-    pair = Pair(*stores)
+    pair = Pair(*stores, max_recent)
     async with pair.together, pair.apart, pair.rival:
         for n in range(24):
             await pair.create((0, 0, 0, 0, 0, 1, 2, 3)[n % 8])
@@ -620,12 +621,14 @@ async def test_steps_whose_commit_was_not_confirmed_are_not_taken_twice(process:
     assert [await process.count(each) for each in ids] == [6] * NUM
 
 
-async def test_a_store_that_waits_lets_nobody_go_together_but_answers_all() -> None:
-    waiting = FaultyStore()
-    async with Process(waiting, max_recent=100) as process:
+@pytest.mark.parametrize("max_recent", [0, 100])
+async def test_sessions_are_known_from_the_store_as_well(store: FaultyStore, max_recent: int) -> None:
+    async with Process(store, max_recent=max_recent) as process:
         ids = await known(process)
-        assert [answer.step for answer in await taken(process, [ask(each, 1) for each in ids])] == [2] * NUM
-    assert waiting.advances == []
+        async with Process(store, process.clock, max_recent=max_recent) as other:
+            assert [answer.step for answer in await taken(other, [ask(each, 1) for each in ids])] == [2] * NUM
+            assert sum(widths(store)) == NUM
+            assert [await process.count(each) for each in ids] == [2] * NUM
 
 
 async def test_a_step_of_many_items_goes_alone_and_its_answer_is_kept(process: Process, store: FaultyStore) -> None:

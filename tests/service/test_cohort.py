@@ -31,6 +31,7 @@ from service.stores.base import Record, Store, Swap
 from service.stores.lmdb import LmdbStore
 from service.stores.memory import MemoryStore
 from service.turn import Answer, Ask, Turn
+from tests.fakes.body_v1 import SessionBodyV1, StateV1, encode_v1
 from tests.fakes.graphs import BAD, POISON
 from tests.fakes.model import SumModel
 from tests.fakes.process import NEW, Clock, Pending, Process, outputs, settle
@@ -629,6 +630,25 @@ async def test_sessions_are_known_from_the_store_as_well(store: FaultyStore, max
             assert [answer.step for answer in await taken(other, [ask(each, 1) for each in ids])] == [2] * NUM
             assert sum(widths(store)) == NUM
             assert [await process.count(each) for each in ids] == [2] * NUM
+
+
+async def test_records_that_need_a_closer_look_are_looked_at_alone(store: FaultyStore) -> None:
+    async with Process(store) as process:
+        old, unreadable, damaged, *others = ids = await known(process)
+        body = (await process.sessions.load("ann", old)).body
+        row = {name: process.model.layout.tensor(body.state.row, name) for name in ("total", "trace")}
+        state = StateV1((row,), ("",), b"", 1)
+        v1 = SessionBodyV1("sum", "sum:0", 10, body.secret.hex(), state, body.digest.hex(), body.answer)
+        await store.change(old, body=encode_v1(v1))
+        await store.change(unreadable, body=b"\x09" * 99)
+        store.damaged.add(damaged)
+        others.append(old)
+        more = [await process.create() for _ in range(2)]
+        heard = await told(process, [ask(each, 1) for each in (*ids, *more)])
+        refused = {each for each, answer in zip((*ids, *more), heard, strict=True) if not isinstance(answer, Answer)}
+        assert refused == {unreadable, damaged}
+        assert [await process.count(each) for each in others] == [2] * len(others)
+        assert [await process.count(each) for each in more] == [1, 1]
 
 
 async def test_a_step_of_many_items_goes_alone_and_its_answer_is_kept(process: Process, store: FaultyStore) -> None:

@@ -52,12 +52,18 @@ class StepProtocol(OneWriteProtocol):
         self._single_steps = single_steps
 
     def shutdown(self) -> None:
-        """uvicorn's; who has sent only a part of a step is not waited for."""
-        cycle: object = self.cycle
-        if isinstance(cycle, StepCycle) and cycle.more_body:
+        """uvicorn's; who has sent only a part of a request is not waited for."""
+        if not self._is_free and self.cycle.more_body and not self.pipeline:
             self.transport.close()
         else:
             super().shutdown()
+
+    def handle_websocket_upgrade(self) -> None:
+        """uvicorn's; but a response that is still to come would go into the WebSocket."""
+        if self._is_free:
+            super().handle_websocket_upgrade()
+        else:
+            self.transport.close()
 
     def on_headers_complete(self) -> None:
         """uvicorn's, which starts the application, unless the request may be a step."""
@@ -68,13 +74,14 @@ class StepProtocol(OneWriteProtocol):
             self.cycle = cast(Any, StepCycle(session_id))
 
     def on_message_complete(self) -> None:
-        """uvicorn's; and a step begins."""
-        super().on_message_complete()
+        """uvicorn's; and a step begins, if it is the end of one: no cycle is made for a WebSocket."""
         cycle: object = self.cycle
-        if isinstance(cycle, StepCycle) and not self._begins(cycle):
-            cycle.response_complete = True
+        step = cycle if isinstance(cycle, StepCycle) and cycle.more_body else None
+        super().on_message_complete()
+        if step is not None and not self._begins(step):
+            step.response_complete = True
             super().on_headers_complete()
-            super().on_body(bytes(cycle.body))
+            super().on_body(bytes(step.body))
             super().on_message_complete()
 
     def _session_id(self) -> str | None:
@@ -83,11 +90,18 @@ class StepProtocol(OneWriteProtocol):
         if not (url.startswith(PREFIX) and url.endswith(SUFFIX)) or self.parser.get_method() != b"POST":
             return None
         session_id = url[len(PREFIX) : -len(SUFFIX)]
-        is_free = self.cycle is None or self.cycle.response_complete
+        is_id = session_id and _ID_CHARACTERS.issuperset(session_id)
+        # Who does not read its answers is left to uvicorn, which waits until it does and reads no more meanwhile.
+        is_next = self._is_free and not self.flow.write_paused
         is_plain = self.parser.get_http_version() == "1.1" and self.parser.should_keep_alive()
-        if not is_free or not is_plain or not _ID_CHARACTERS.issuperset(session_id) or not _is_short_json(self.headers):
+        if not is_id or not is_next or not is_plain or not _is_short_json(self.headers):
             return None
         return session_id.decode()
+
+    @property
+    def _is_free(self) -> bool:
+        """Whether all requests have been answered."""
+        return self.cycle is None or self.cycle.response_complete
 
     def _begins(self, cycle: StepCycle) -> bool:
         return self._single_steps.begin(

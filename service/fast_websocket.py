@@ -9,7 +9,9 @@ from typing import Any, cast
 
 from starlette.types import Message
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import CloseCode
 from websockets.http11 import Request
+from websockets.protocol import State
 
 from service.api.channel import offer
 
@@ -20,6 +22,7 @@ class ChannelProtocol(WebSocketsSansIOProtocol):
     def __init__(self, *arguments: Any, **more: Any) -> None:  # noqa: ANN401  whatever uvicorn's own has
         super().__init__(*arguments, **more)
         self._take: Callable[[Message], None] | None = None
+        self._is_heard = False  # since the last ping
 
     def handle_connect(self, event: Request) -> None:
         """uvicorn's, with the channel in the scope."""
@@ -39,16 +42,41 @@ class ChannelProtocol(WebSocketsSansIOProtocol):
         else:
             try:
                 message["text"] = content.decode()
-            except UnicodeDecodeError:
-                super().send_receive_event_to_app()
+            except UnicodeDecodeError:  # uvicorn logs a traceback of it
+                self.conn.send_close(CloseCode.INVALID_DATA)
+                self.handle_parser_exception()
                 return
         self.frames = []
         self._take(message)
 
+    async def send(self, message: Any) -> None:  # noqa: ANN401  whatever ASGI sends
+        """uvicorn's, which does not see that a handshake that was refused is complete, and logs an error."""
+        await super().send(message)
+        if self.close_sent:
+            self.handshake_complete = True
+
+    def data_received(self, data: bytes) -> None:
+        """uvicorn's."""
+        self._is_heard = True
+        super().data_received(data)
+
+    def send_keepalive_ping(self) -> None:
+        """uvicorn's."""
+        self._is_heard = False
+        super().send_keepalive_ping()
+
+    def keepalive_timeout(self) -> None:
+        """uvicorn's, but for who is ahead: its pong waits behind all that it has sent and that is not read yet."""
+        if self.read_paused or self._is_heard:
+            self.pong_timer = None
+            self.schedule_ping()
+        else:
+            super().keepalive_timeout()
+
     @property
     def is_writable(self) -> bool:
         """Whether a message that is told now goes out without waiting."""
-        return self.writable.is_set() and not (self.close_sent or self.disconnected or self.transport.is_closing())
+        return self.writable.is_set() and self.conn.state is State.OPEN and not self.transport.is_closing()
 
     def deliver_to(self, take: Callable[[Message], None]) -> None:
         """Hand every message that comes from now on to `take`."""

@@ -25,10 +25,10 @@ class OneWriteTransport:
         self._parts.append(data)
 
     def flush(self) -> None:
-        """Send it."""
-        if self._parts:
-            content = b"".join(self._parts)
-            self._parts.clear()
+        """Send it, unless the client has gone meanwhile: uvloop refuses to write where nobody is any more."""
+        content = b"".join(self._parts)
+        self._parts.clear()
+        if content and not self._transport.is_closing():
             self._transport.write(content)
 
     def close(self) -> None:

@@ -73,6 +73,7 @@ class AuthMiddleware:
         token = bearer_token(scope["headers"]) or _offered_token(offered)
         key = keys.find(token)
         if key is None:
+            self._tally.add(endpoint_of(scope["path"]), Unauthenticated.status, 0.0)
             await _refuse_connection(token, scope, receive, send)
             return
         scope[_OWNER] = key.owner

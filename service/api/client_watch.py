@@ -24,10 +24,12 @@ class ClientWatch:
     def __init__(self, receive: Receive) -> None:
         self.gone: asyncio.Future[Message] = asyncio.ensure_future(receive())
         self._worker = asyncio.current_task()
+        self._is_over = False
         self._is_cancelled = False
 
     def end(self) -> None:
         """Watch no longer: the answer is on its way. Servers tell of a disconnection behind it, too."""
+        self._is_over = True  # the callback may be on its way already
         self.gone.remove_done_callback(self._cancel)
 
     def __enter__(self) -> Self:
@@ -44,6 +46,6 @@ class ClientWatch:
             raise ClientGone from None
 
     def _cancel(self, gone: asyncio.Future[Message]) -> None:
-        if self._worker is not None and not gone.cancelled():
+        if self._worker is not None and not self._is_over and not gone.cancelled():
             self._is_cancelled = True
             self._worker.cancel()

@@ -49,7 +49,7 @@ class Questions:
         body = await read_body(receive, self._max_body_bytes)
         check_json(scope)
         form, asked = self.by_path[path]
-        told = await unless_gone(receive, asked(parsed(form, body)))
+        told = await unless_gone(receive, asked(parsed(form, body or b"{}")))  # no body is no fields, as for BentoML
         if isinstance(told, Response):
             await told(scope, receive, send)
             return told.status_code

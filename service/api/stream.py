@@ -21,7 +21,7 @@ from service.api.body import parsed
 from service.api.channel import channel_of
 from service.api.disconnect import CLIENT_CLOSED_REQUEST
 from service.api.items import item_json, refusal
-from service.api.problem import problem_of
+from service.api.problem import failure, problem_of
 from service.api.steps import ask_of
 from service.errors import Malformed, ServiceError, TooLarge
 from service.forms.steps import StreamItem
@@ -36,7 +36,7 @@ SLOW_READER_SECONDS = 20.0
 CLOSE_SECONDS = 2.0
 LINGER_SECONDS = 1.0
 CLOSE = "websocket.close"
-SERVICE_RESTART = 1012
+SERVICE_RESTART, INTERNAL_ERROR = 1012, 1011
 ENDPOINT = "/stream"
 _HEAD_LENGTH = struct.Struct("<I")
 
@@ -150,10 +150,13 @@ class Connection:
         """Close the connection from this side, behind all that was answered."""
         if self._is_closed or self._writer is None:
             return
+        self._tell_last(code, reason)
+        await asyncio.wait([self._writer], timeout=CLOSE_SECONDS)
+
+    def _tell_last(self, code: int, reason: str) -> None:
         self._tell({"type": CLOSE, "code": code, "reason": reason})
         self._is_closed = True
         self._has_room.set()
-        await asyncio.wait([self._writer], timeout=CLOSE_SECONDS)
 
     def _take(self, message: Message) -> None:
         """Read a message of the channel, or keep it until there is room."""
@@ -181,10 +184,14 @@ class Connection:
 
     def _read(self, message: Message) -> None:
         text, content = message.get("text"), message.get("bytes")
-        if text is not None:
-            self._read_text(text)
-        elif content is not None:
-            self._read_binary(content)
+        try:
+            if text is not None:
+                self._read_text(text)
+            elif content is not None:
+                self._read_binary(content)
+        except Exception:
+            logger.exception("a message of %s could not be read", self._owner)
+            self._tell_last(INTERNAL_ERROR, str(failure()))
 
     def _read_text(self, text: str) -> None:
         client_id, started = None, time.perf_counter()
@@ -241,8 +248,10 @@ class Connection:
 
     def _end(self, turn: Turn) -> None:
         self._num_bytes -= self._in_flight.pop(turn, 0)
-        refused = CLIENT_CLOSED_REQUEST if self._is_gone else refusal(turn).status
-        self._count(200 if turn.answer is not None else refused, turn.started)
+        status = 200
+        if turn.answer is None:
+            status = CLIENT_CLOSED_REQUEST if self._is_gone else refusal(turn).status
+        self._count(status, turn.started)
 
     def _count(self, status: int, started: float) -> None:
         self._tally.add(ENDPOINT, status, time.perf_counter() - started)
@@ -250,7 +259,8 @@ class Connection:
     def _tell(self, message: Message) -> None:
         if self._is_closed:
             return
-        if self._channel is not None and not self._answers and self._channel.is_writable and message["type"] != CLOSE:
+        is_next = not self._answers and self._sending_since is None and message["type"] != CLOSE
+        if is_next and self._channel is not None and self._channel.is_writable:
             self._channel.tell(message)
             if self._is_paused:
                 asyncio.get_running_loop().call_soon(self._read_on)

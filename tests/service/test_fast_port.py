@@ -3,90 +3,18 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from pathlib import Path
 
 import orjson
 import pytest
 
 from service.api.auth import AuthMiddleware
-from service.api.single_steps import SingleSteps
-from service.fast_port import FastPort
-from service.keys import ANONYMOUS
+from service.keys import ANONYMOUS, Keys, add_key
 from tests.fakes.asgi import MAX_BYTES, Surface
-from tests.fakes.process import Process, until
+from tests.fakes.port import STEP, Port
+from tests.fakes.process import Clock, Process, until
 
 pytestmark = pytest.mark.anyio
-HOST = "127.0.0.1"
-STEP: dict[str, object] = {"inputs": {"ids": [1, 2, 3]}, "return": "none"}
-
-
-class Connection:
-    """A client's connection, bytes in and out."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self.writer = writer
-
-    def send(self, path: str, body: bytes, *fields: str, method: str = "POST", version: str = "1.1") -> None:
-        """Send a request with that body; its length is told unless the fields tell how it comes."""
-        told = (
-            fields
-            if any("transfer-encoding" in field for field in fields)
-            else (f"content-length: {len(body)}", *fields)
-        )
-        lines = [f"{method} {path} HTTP/{version}", "host: localhost", *told]
-        self.writer.write("".join(f"{line}\r\n" for line in lines).encode() + b"\r\n" + body)
-
-    def step(self, session_id: str, *fields: str, **step: object) -> None:
-        """Send a step."""
-        self.send(f"/sessions/{session_id}/steps", orjson.dumps(STEP | step), *fields)
-
-    async def answer(self) -> tuple[int, dict[str, str], bytes]:
-        """Status, fields and body of the next response."""
-        async with asyncio.timeout(10):
-            head = (await self._reader.readuntil(b"\r\n\r\n")).decode()
-            status, *lines = head.splitlines()
-            fields = dict(line.split(": ", 1) for line in lines if line)
-            body = await self._reader.readexactly(int(fields["content-length"]))
-        return int(status.split()[1]), fields, body
-
-    async def is_over(self) -> bool:
-        """Whether the server has closed its side, with nothing more to read."""
-        async with asyncio.timeout(10):
-            return await self._reader.read() == b""
-
-
-class Port:
-    """The port over a process."""
-
-    def __init__(self, process: Process) -> None:
-        tally = process.metrics.requests_tally
-        with socket.socket() as free:
-            free.bind((HOST, 0))
-            self.number = free.getsockname()[1]
-        app = AuthMiddleware(Surface(process).app, None, tally)
-        self.server = FastPort(app, SingleSteps(process.steps, None, tally, MAX_BYTES), HOST, self.number, MAX_BYTES)
-
-    async def listen(self) -> None:
-        """Listen."""
-        self.server.start()
-        async with asyncio.timeout(10):
-            while True:
-                try:
-                    _, writer = await asyncio.open_connection(HOST, self.number)
-                    break
-                except ConnectionRefusedError:
-                    await asyncio.sleep(0.01)
-        writer.close()
-
-    @asynccontextmanager
-    async def connected(self) -> AsyncIterator[Connection]:
-        """A client's connection."""
-        connection = Connection(*await asyncio.open_connection(HOST, self.number))
-        try:
-            yield connection
-        finally:
-            connection.writer.close()
 
 
 @pytest.fixture
@@ -249,3 +177,121 @@ async def test_steps_are_counted(port: Port, process: Process) -> None:
         for code in ("200", "409")
     }
     assert counted == {"200": 2.0, "409": 1.0}
+
+
+HANDSHAKE = (
+    "connection: Upgrade",
+    "upgrade: websocket",
+    "sec-websocket-version: 13",
+    "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==",
+)
+
+
+async def test_a_websocket_behind_a_step_repeats_no_step(port: Port, process: Process) -> None:
+    session_id = await process.create(ANONYMOUS)
+    async with port.connected() as connection:
+        connection.step(session_id)
+        assert (await connection.answer())[0] == 200
+        connection.send("/stream", b"", *HANDSHAKE, method="GET")
+        assert (await connection.answer())[0] == 101
+        await until(lambda: process.steps.is_idle)
+    assert (await process.sessions.get(ANONYMOUS, session_id)).step == 1
+
+
+async def test_no_websocket_begins_before_the_step_ahead_of_it_is_answered(port: Port, process: Process) -> None:
+    session_id = await process.create(ANONYMOUS)
+    graphs = process.graphs["0"]
+    graphs.gate.clear()
+    async with port.connected() as connection:
+        connection.step(session_id)
+        connection.send("/stream", b"", *HANDSHAKE, method="GET")
+        await until(lambda: process.steps.is_under_way(session_id))
+        assert await connection.is_over()
+    graphs.gate.set()
+    await until(lambda: process.steps.is_idle)
+    assert (await process.sessions.get(ANONYMOUS, session_id)).step == 1
+
+
+@pytest.mark.parametrize("path", ["/sessions//steps", "/sessions/steps", "/sessions/a/b/steps", "/sessions/%61/steps"])
+async def test_a_path_without_a_session_is_the_applications(port: Port, process: Process, path: str) -> None:
+    client = Surface(process).client
+    client.app = AuthMiddleware(Surface(process).app, None, process.metrics.requests_tally)
+    expected = await client.post(path.replace("%61", "a"), STEP)
+    async with port.connected() as connection:
+        connection.send(path, orjson.dumps(STEP))
+        status, _, body = await connection.answer()
+    assert (status, body) == (expected.status, expected.body)
+
+
+async def test_of_a_client_that_does_not_read_no_more_is_read(port: Port, process: Process) -> None:
+    session_id = await process.create(ANONYMOUS)
+    num_steps = 20
+    async with port.connected(num_buffer_bytes=10_000) as connection:
+        connection.writer.transport.pause_reading()
+        await until(lambda: len(port.connections) == 1)
+        (accepted,) = port.connections
+        accepted.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 10_000)
+        for _ in range(num_steps):
+            connection.step(session_id, inputs={"ids": [1] * 4000}, **{"return": "logits"})
+            await asyncio.sleep(0.001)
+            await until(lambda: process.steps.is_idle)
+        assert (await process.sessions.get(ANONYMOUS, session_id)).step < num_steps
+        connection.writer.transport.resume_reading()
+        heard = [orjson.loads((await connection.answer())[2])["step"] for _ in range(num_steps)]
+    assert heard == list(range(1, num_steps + 1))
+
+
+async def test_a_stop_waits_for_no_body_that_stalls(process: Process) -> None:
+    port = Port(process)
+    await port.listen()
+    async with port.connected() as connection:
+        connection.writer.write(b"POST /steps HTTP/1.1\r\ncontent-length: 9\r\n\r\n{")
+        await connection.writer.drain()
+        await asyncio.sleep(0.05)
+        stopping = asyncio.ensure_future(port.server.stop())
+        assert await connection.is_over()
+        await asyncio.wait_for(stopping, 10)
+    process.metrics.flush()
+    labels = {"endpoint": "/steps", "code": "499"}
+    assert process.metrics.registry.get_sample_value("rnn_requests_total", labels) == 1
+
+
+async def test_what_is_refused_is_counted_once(process: Process, tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    token = add_key(file, ANONYMOUS)
+    port = Port(process, Keys(file))
+    await port.listen()
+    session_id = await process.create(ANONYMOUS)
+    authorized = f"authorization: Bearer {token}"
+    async with port.connected() as connection:
+        for fields in ((), ("authorization: Bearer unr_a_b",), (authorized,)):
+            connection.step(session_id, *fields)
+            await connection.answer()
+        connection.step(session_id, authorized, inputs={"ids": []})
+        await connection.answer()
+        connection.send(f"/sessions/{session_id}/steps", b"{", authorized)
+        await connection.answer()
+    await port.server.stop()
+    process.metrics.flush()
+    labels = {"endpoint": "/sessions/{id}/steps"}
+    sample = process.metrics.registry.get_sample_value
+    counted = {code: sample("rnn_requests_total", labels | {"code": code}) for code in ("200", "400", "401", "422")}
+    assert counted == {"200": 1, "400": 1, "401": 2, "422": 1}
+
+
+async def test_a_key_that_is_removed_takes_no_further_step(process: Process, tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    token = add_key(file, ANONYMOUS)
+    time = Clock()
+    port = Port(process, Keys(file, time))
+    await port.listen()
+    session_id = await process.create(ANONYMOUS)
+    async with port.connected() as connection:
+        connection.step(session_id, f"authorization: Bearer {token}")
+        assert (await connection.answer())[0] == 200
+        file.write_text("")
+        time.now += 2
+        connection.step(session_id, f"authorization: Bearer {token}")
+        assert (await connection.answer())[0] == 401
+    await port.server.stop()
+    assert (await process.sessions.get(ANONYMOUS, session_id)).step == 1

@@ -8,7 +8,7 @@ import numpy as np
 import orjson
 import pytest
 
-from service.api.stream import MAX_IN_FLIGHT, SERVICE_RESTART
+from service.api.stream import INTERNAL_ERROR, MAX_IN_FLIGHT, SERVICE_RESTART
 from tests.fakes.asgi import MAX_BYTES, ChannelSocket, Socket, Surface
 from tests.fakes.graphs import logits_of
 from tests.fakes.process import Process, settle, until
@@ -281,3 +281,34 @@ async def test_every_message_of_a_stream_is_counted(surface: Surface, process: P
     assert sample("rnn_requests_total", {"endpoint": "/stream", "code": "200"}) == 2
     assert sample("rnn_requests_total", {"endpoint": "/stream", "code": "422"}) == 2
     assert sample("rnn_requests_total", {"endpoint": "/stream", "code": "400"}) == 1
+
+
+async def test_no_answer_overtakes_one_that_waits_to_be_read(surface: Surface, process: Process) -> None:
+    session_id = await process.create()
+    async with surface.connected() as socket:
+        socket.may_read.clear()
+        socket.say(session_id=session_id, inputs={"ids": [1]}, id="first")
+        await until(lambda: process.steps.is_idle and socket.num_unread == 0)
+        await settle()
+        socket.may_read.set()
+        socket.say_text("{")
+        assert [(await socket.heard())["status"] for _ in range(2)] == [200, 400]
+
+
+async def test_a_message_that_breaks_the_service_ends_its_connection(
+    surface: Surface, process: Process, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("a secret")
+
+    monkeypatch.setattr("service.api.binary.read", fail)
+    session_id = await process.create()
+    async with surface.connected() as socket:
+        socket.say_bytes(b"12345")
+        socket.say(session_id=session_id, inputs={"ids": [1]})
+        closed = await socket.told()
+        assert (closed["type"], closed["code"]) == ("websocket.close", INTERNAL_ERROR)
+        assert "secret" not in closed["reason"]
+        await settle()
+    assert (await process.sessions.get("ann", session_id)).step == 0
+    assert [record.exc_info is not None for record in caplog.records] == [True]

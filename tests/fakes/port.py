@@ -1,0 +1,133 @@
+"""The second port on a real socket, over a process with sums for models, and clients of it."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+import uvicorn
+from websockets.asyncio.client import ClientConnection, connect
+
+from service.api.auth import AuthMiddleware
+from service.api.single_steps import SingleSteps
+from service.fast_port import FastPort
+from service.keys import Keys
+from tests.fakes.asgi import MAX_BYTES, Surface
+from tests.fakes.process import Process
+
+HOST = "127.0.0.1"
+STEP: dict[str, object] = {"inputs": {"ids": [1, 2, 3]}, "return": "none"}
+
+
+class Connection:
+    """A client's connection, bytes in and out."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    def send(self, path: str, body: bytes, *fields: str, method: str = "POST", version: str = "1.1") -> None:
+        """Send a request with that body; its length is told unless the fields tell how it comes."""
+        told = (
+            fields
+            if any("transfer-encoding" in field for field in fields)
+            else (f"content-length: {len(body)}", *fields)
+        )
+        lines = [f"{method} {path} HTTP/{version}", "host: localhost", *told]
+        self.writer.write("".join(f"{line}\r\n" for line in lines).encode() + b"\r\n" + body)
+
+    def step(self, session_id: str, *fields: str, **step: object) -> None:
+        """Send a step."""
+        self.send(f"/sessions/{session_id}/steps", orjson.dumps(STEP | step), *fields)
+
+    async def answer(self) -> tuple[int, dict[str, str], bytes]:
+        """Status, fields and body of the next response."""
+        async with asyncio.timeout(10):
+            head = (await self.reader.readuntil(b"\r\n\r\n")).decode()
+            status, *lines = head.splitlines()
+            fields = dict(line.split(": ", 1) for line in lines if line)
+            body = await self.reader.readexactly(int(fields.get("content-length", "0")))
+        return int(status.split()[1]), fields, body
+
+    async def is_over(self) -> bool:
+        """Whether the server has closed its side, with nothing more to read."""
+        async with asyncio.timeout(10):
+            return await self.reader.read() == b""
+
+
+class Port:
+    """The port over a process.
+
+    Attributes:
+        surface: What is behind it.
+
+    Args:
+        process: What serves.
+        keys: Who may call; None where everybody may.
+    """
+
+    def __init__(self, process: Process, keys: Keys | None = None) -> None:
+        tally = process.metrics.requests_tally
+        with socket.socket() as free:
+            free.bind((HOST, 0))
+            self.number = free.getsockname()[1]
+        self.surface = Surface(process)
+        app = AuthMiddleware(self.surface.app, keys, tally)
+        self.server = FastPort(app, SingleSteps(process.steps, keys, tally, MAX_BYTES), HOST, self.number, MAX_BYTES)
+
+    async def listen(self) -> None:
+        """Listen."""
+        self.server.start()
+        async with asyncio.timeout(10):
+            while True:
+                try:
+                    _, writer = await asyncio.open_connection(HOST, self.number)
+                    break
+                except ConnectionRefusedError:
+                    await asyncio.sleep(0.01)
+        writer.close()
+
+    @property
+    def connections(self) -> set[Any]:
+        """The server's protocols, one a connection."""
+        return self.server._server.server_state.connections
+
+    @property
+    def config(self) -> uvicorn.Config:
+        """The server's, for connections that are to come."""
+        return self.server._server.config
+
+    @asynccontextmanager
+    async def connected(self, num_buffer_bytes: int = 0) -> AsyncIterator[Connection]:
+        """A client's connection, whose kernel holds about so many bytes that nobody reads."""
+        client = await self._connect(num_buffer_bytes)
+        connection = Connection(*await asyncio.open_connection(sock=client))
+        try:
+            yield connection
+        finally:
+            connection.writer.close()
+
+    @asynccontextmanager
+    async def stream(self, token: str = "", num_buffer_bytes: int = 0) -> AsyncIterator[ClientConnection]:
+        """A client's stream, likewise."""
+        fields = {"authorization": f"Bearer {token}"} if token else {}
+        client = await self._connect(num_buffer_bytes)
+        async with connect(
+            f"ws://{HOST}/stream",
+            sock=client,
+            additional_headers=fields,
+            compression=None,
+            close_timeout=1,
+            ping_interval=None,
+        ) as opened:
+            yield opened
+
+    async def _connect(self, num_buffer_bytes: int) -> socket.socket:
+        client = socket.socket()
+        if num_buffer_bytes:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, num_buffer_bytes)
+        client.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(client, (HOST, self.number))
+        return client

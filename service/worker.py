@@ -113,13 +113,14 @@ class Worker:
             server.request_timeout_seconds,
         )
         self.inference = Inference(self.catalog, self.metrics, server.request_timeout_seconds)
+        questions = Questions(self.inference, server.max_body_bytes)
         self.stream = Stream(self.steps, self.tally, server.max_body_bytes)
         self.plain = AuthMiddleware(
             PlainApp(
                 StepRoutes(self.steps, server.max_body_bytes),
                 self.stream,
-                Questions(self.inference, server.max_body_bytes),
-                self._routes(),
+                questions,
+                self._routes(questions),
                 self.tally,
             ),
             self.keys,
@@ -179,8 +180,9 @@ class Worker:
         app = DisconnectMiddleware(ProblemMiddleware(app))
         return MeasureMiddleware(BodyMiddleware(app, max_body_bytes=self._server.max_body_bytes), tally=self.tally)
 
-    def _routes(self) -> ASGIApp:
+    def _routes(self, questions: Questions) -> ASGIApp:
         routes = [
+            *questions.routes(),
             *SessionRoutes(self.sessions, self.travel).routes(),
             *ModelRoutes(self.catalog).routes(),
             *RepositoryRoutes(self.catalog, self.reloader, KeySettings().admin_owners).routes(),

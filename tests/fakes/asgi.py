@@ -231,8 +231,9 @@ class Surface:
     def __init__(self, process: Process) -> None:
         tally = process.metrics.requests_tally
         self.stream = Stream(process.steps, tally, MAX_BYTES)
-        routes = ProblemMiddleware(Starlette(routes=SessionRoutes(process.sessions, process.travel).routes()))
         questions = Questions(Inference(process.catalog, process.metrics, 10.0), MAX_BYTES)
+        sessions = SessionRoutes(process.sessions, process.travel)
+        routes = ProblemMiddleware(Starlette(routes=[*questions.routes(), *sessions.routes()]))
         self.app = PlainApp(StepRoutes(process.steps, MAX_BYTES), self.stream, questions, routes, tally)
         self.client = Client(self.app)
 

@@ -295,3 +295,21 @@ async def test_a_key_that_is_removed_takes_no_further_step(process: Process, tmp
         assert (await connection.answer())[0] == 401
     await port.server.stop()
     assert (await process.sessions.get(ANONYMOUS, session_id)).step == 1
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "OPTIONS", "DELETE"])
+async def test_a_question_is_asked_by_post(port: Port, method: str) -> None:
+    async with port.connected() as connection:
+        connection.send("/sentiment", b"", method=method)
+        status, fields, body = await connection.answer()
+        assert (status, fields["allow"], orjson.loads(body)["title"]) == (405, "POST", "Method Not Allowed")
+        connection.send("/sentiment/", b"{}")
+        status, fields, _ = await connection.answer()
+        assert (status, fields["location"]) == (307, "http://localhost/sentiment")
+
+
+async def test_a_question_without_a_body_has_no_fields(port: Port) -> None:
+    async with port.connected() as connection:
+        connection.send("/sentiment", b"")
+        status, _, body = await connection.answer()
+        assert (status, orjson.loads(body)["errors"][0]["message"]) == (422, "Field required")

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from starlette.types import Message
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.frames import CloseCode
+from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request
 from websockets.protocol import State
 
@@ -29,6 +29,11 @@ class ChannelProtocol(WebSocketsSansIOProtocol):
         super().handle_connect(event)
         if not self.close_sent:
             offer(cast(Any, self.scope), self)
+
+    def handle_cont(self, event: Frame) -> None:
+        """uvicorn's, but for what is empty: no limit of bytes would end such a message, which memory keeps."""
+        if event.data or event.fin:
+            super().handle_cont(event)
 
     def send_receive_event_to_app(self) -> None:
         """uvicorn's, or a message to who takes it."""

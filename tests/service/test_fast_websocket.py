@@ -77,8 +77,13 @@ async def test_fragments_are_one_message(port: Port, process: Process) -> None:
     async with port.stream() as stream:
         stream.protocol.send_text(text[:middle], fin=False)
         stream.send_data()
-        await stream.ping()
-        stream.protocol.send_continuation(b"", fin=False)
+        for _ in range(1000):
+            stream.protocol.send_continuation(b"", fin=False)
+        stream.send_data()
+        async with asyncio.timeout(10):
+            await (await stream.ping())
+        (accepted,) = port.connections
+        assert len(accepted.frames) == 1
         stream.protocol.send_continuation(text[middle:], fin=True)
         stream.send_data()
         answer = await heard(stream)

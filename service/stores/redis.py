@@ -215,12 +215,13 @@ def _step_bytes(swap: Swap) -> bytes:
 
 
 def _new_bytes(swaps: Sequence[Swap]) -> dict[str, int]:
-    """Bytes of the bodies of live records that may be new; of several with one id the first is the one that wins."""
-    first: dict[str, Record] = {}
+    """Bytes of the bodies of live records that may be new, as the last of those that win leaves each."""
+    new: dict[str, Record] = {}
     for record, expected_step in swaps:
-        if expected_step is None:
-            first.setdefault(record.session_id, record)
-    return {each: len(record.body) for each, record in first.items() if not record.ended}
+        before = new.get(record.session_id)
+        if expected_step == (None if before is None else before.step):
+            new[record.session_id] = record
+    return {each: len(record.body) for each, record in new.items() if not record.ended}
 
 
 def _total(new: dict[str, int]) -> Count:

@@ -214,6 +214,14 @@ async def test_a_record_that_cannot_be_packed_is_refused_alone(store: Store) -> 
     await create(store, RECORD)
 
 
+async def test_a_new_record_that_steps_at_once_takes_the_room_of_its_step(store: Store) -> None:
+    grown = [Swap(named(A, body=b""), None), Swap(named(A, step=1, body=bytes(MAX_BYTES)), 0)]
+    with pytest.raises(Full):
+        await store.swap([*grown, Swap(named(B, body=b"1"), None)])
+    shrunk = [Swap(named(A, body=bytes(MAX_BYTES)), None), Swap(named(A, step=1, body=b""), 0)]
+    assert await store.swap([*shrunk, Swap(named(B, body=b"1"), None)]) == [True] * 3
+
+
 async def test_of_one_new_record_twice_the_first_takes_room(store: Store) -> None:
     twice = [Swap(named(A, body=b""), None), Swap(named(A, body=bytes(MAX_BYTES)), None)]
     assert await store.swap([*twice, Swap(named(B, body=bytes(MAX_BYTES - 100)), None)]) == [True, False, True]

@@ -8,6 +8,7 @@ import pytest
 from service.bundle.manifest import read_bundle
 from service.runtime import Runtime
 from tests.fakes.asgi import Surface
+from tests.fakes.port import Port
 from tests.fakes.process import Process
 from tests.fakes.stores import FaultyStore
 
@@ -37,3 +38,12 @@ def generation() -> Runtime:
 def surface(process: Process) -> Surface:
     """The plain application over that worker."""
     return Surface(process)
+
+
+@pytest.fixture
+async def port(process: Process) -> AsyncIterator[Port]:
+    """That worker's second port, listening."""
+    port = Port(process)
+    await port.listen()
+    yield port
+    await port.server.stop()

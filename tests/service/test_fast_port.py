@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import orjson
@@ -15,15 +14,6 @@ from tests.fakes.port import STEP, Port
 from tests.fakes.process import Clock, Process, until
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def port(process: Process) -> AsyncIterator[Port]:
-    """The port, listening."""
-    port = Port(process)
-    await port.listen()
-    yield port
-    await port.server.stop()
 
 
 async def test_steps_are_answered_one_after_the_other_on_one_connection(port: Port, process: Process) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,15 +31,6 @@ def _nothing_is_logged_as_an_error(caplog: pytest.LogCaptureFixture) -> Iterator
     yield
     logged = caplog.get_records("call")
     assert [record.getMessage() for record in logged if record.levelno >= logging.ERROR] == []
-
-
-@pytest.fixture
-async def port(process: Process) -> AsyncIterator[Port]:
-    """The port, listening."""
-    port = Port(process)
-    await port.listen()
-    yield port
-    await port.server.stop()
 
 
 def step(session_id: str, client_id: int = 0, **item: object) -> str:

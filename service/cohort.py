@@ -1,8 +1,8 @@
 """Sessions that take a step together.
 
-Steps in tensors, of as many items, of sessions that are alike and were committed here last, differ in nothing but
-numbers. They go through the engine as one job of many rows and into the store as one group of records, so that what a
-step costs in Python is paid once for all of them, and not once for each.
+Steps in tensors, of as many items, of sessions that are alike and known as they stand, differ in nothing but numbers.
+They go through the engine as one job of many rows and into the store as one group of records, so that what a step costs
+in Python is paid once for all of them, and not once for each.
 
     turns ─► mustered by likeness ─► one job ─► (the graph runs) ─► one group of records ─► each is answered
                 │                       │                               │
@@ -157,12 +157,12 @@ class Cohorts:
 
     def _start(self, likeness: Likeness, company: Muster) -> bool:
         """Begin turns that are alike; whether they could be."""
-        values = np.concatenate(company.values).reshape(len(company.turns), -1)
         try:
             model = self._models.on(likeness.kin.bundle)
             returns = likeness.returns or ("logits" if model.has_logits else "none")
             if returns == "logits" or (returns == "argmax" and not model.has_logits):
                 return False
+            values = np.concatenate(company.values).reshape(len(company.turns), -1)
             model.check_tensors(values.reshape(-1))
             cohort = Cohort(company.turns, company.latest, likeness.kin, model, values, returns)
             for turn in company.turns:

@@ -110,8 +110,7 @@ class Engine:
         """
         if not self._form.takes_wide_jobs:
             return num_rows
-        can_be_halved = not self._scheduler.num_admitted and 2 * ENOUGH_ROWS <= num_rows <= self._max_batch_rows
-        return 2 if can_be_halved else -(-num_rows // self._max_batch_rows)
+        return 2 if self._can_be_halved(num_rows) else -(-num_rows // self._max_batch_rows)
 
     @property
     def is_serving(self) -> bool:
@@ -230,8 +229,11 @@ class Engine:
         """How many rows a batch should have: half of those that wait, where both halves are large enough, so that one
         runs while the other is taken apart and told."""
         num_waiting = self._scheduler.num_next
-        can_be_halved = not self._num_running and 2 * ENOUGH_ROWS <= num_waiting <= self._max_batch_rows
-        return (num_waiting + 1) // 2 if can_be_halved else None
+        return (num_waiting + 1) // 2 if self._can_be_halved(num_waiting) else None
+
+    def _can_be_halved(self, num_rows: int) -> bool:
+        """Whether nothing runs and rows that fit one run are enough for two."""
+        return not self._num_running and 2 * ENOUGH_ROWS <= num_rows <= self._max_batch_rows
 
     def _next(self) -> Batch[RowJob] | None:
         """The next batch without those that nobody waits for; after a failed run its jobs, each alone."""

@@ -99,15 +99,14 @@ class Recent:
         return self._latest.pop(session_id, None)
 
     def put(self, session_id: str, latest: Latest) -> None:
-        """Remember a session as it stands now."""
-        if latest.num_bytes <= MAX_BYTES:
-            self.put_all({session_id: latest})
+        """Remember a session as it stands now; see `put_all`."""
+        self.put_all({session_id: latest})
 
     def put_all(self, latest: Mapping[str, Latest]) -> None:
-        """Remember sessions that were remembered before."""
+        """Remember sessions as they stand now, but those that are large."""
         if not self.is_in_use:
             return
-        self._latest.update(latest)
+        self._latest.update((session_id, each) for session_id, each in latest.items() if each.num_bytes <= MAX_BYTES)
         num_over = max(0, len(self._latest) - self._max_sessions)
         for session_id in list(islice(self._latest, num_over)):  # one by one, each would pass by those gone before
             del self._latest[session_id]

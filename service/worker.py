@@ -113,23 +113,9 @@ class Worker:
             server.request_timeout_seconds,
         )
         self.inference = Inference(self.catalog, self.metrics, server.request_timeout_seconds)
-        questions = Questions(self.inference, server.max_body_bytes)
         self.stream = Stream(self.steps, self.tally, server.max_body_bytes)
-        self.plain = AuthMiddleware(
-            PlainApp(
-                StepRoutes(self.steps, server.max_body_bytes),
-                self.stream,
-                questions,
-                self._routes(questions),
-                self.tally,
-            ),
-            self.keys,
-            self.tally,
-        )
-        self._fast_port: FastPort | None = None
-        if server.fast_port:
-            single_steps = SingleSteps(self.steps, self.keys, self.tally, server.max_body_bytes)
-            self._fast_port = FastPort(self.plain, single_steps, server.host, server.fast_port, server.max_body_bytes)
+        self.plain = self._plain_app(server.max_body_bytes)
+        self._fast_port = self._second_port() if server.fast_port else None
         self._seats = Seats(f"{server.port}:{os.getppid()}", server.workers)
         self._tasks: set[asyncio.Task[Any]] = set()
         self.is_ready = False
@@ -179,6 +165,17 @@ class Worker:
         """What every route passes but the hot paths, which do all of this themselves."""
         app = DisconnectMiddleware(ProblemMiddleware(app))
         return MeasureMiddleware(BodyMiddleware(app, max_body_bytes=self._server.max_body_bytes), tally=self.tally)
+
+    def _plain_app(self, max_body_bytes: int) -> ASGIApp:
+        questions = Questions(self.inference, max_body_bytes)
+        steps = StepRoutes(self.steps, max_body_bytes)
+        app = PlainApp(steps, self.stream, questions, self._routes(questions), self.tally)
+        return AuthMiddleware(app, self.keys, self.tally)
+
+    def _second_port(self) -> FastPort:
+        server = self._server
+        single_steps = SingleSteps(self.steps, self.keys, self.tally, server.max_body_bytes)
+        return FastPort(self.plain, single_steps, server.host, server.fast_port, server.max_body_bytes)
 
     def _routes(self, questions: Questions) -> ASGIApp:
         routes = [

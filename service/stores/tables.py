@@ -22,7 +22,7 @@ from typing import NamedTuple
 from lmdb import Environment, Transaction
 
 from service.stores.base import Count, Damaged, Full, Record, Successors, Swap
-from service.stores.columns import following
+from service.stores.following import following
 from service.stores.ledger import Ledger, minute_of, minute_place, owner_place, read_bundles, read_totals
 from service.stores.rows import (
     KEY_BYTES,
@@ -45,7 +45,7 @@ from service.stores.rows import (
 
 NUM_TABLES = 6
 SWEPT_ENTRIES = 128
-FEW = 4  # records for which columns do not pay
+FEW = 4  # records that are not worth looking at together
 
 
 class Entry(NamedTuple):

@@ -48,6 +48,9 @@ def test_a_large_session_is_not_kept_at_hand() -> None:
     recent.put("too large", large(MAX_BYTES + 1))
     assert recent.take("just small enough") is not None
     assert recent.take("too large") is None
+    recent.put_all({"just small enough": large(MAX_BYTES), "too large": large(MAX_BYTES + 1)})
+    assert recent.take("just small enough") is not None
+    assert recent.take("too large") is None
 
 
 def test_sessions_with_a_row_and_nothing_else_have_kin() -> None:

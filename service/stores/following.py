@@ -27,7 +27,7 @@ _META = slice(FILED.stop, CONTENT_AT)
 
 
 class Following(NamedTuple):
-    """A record's rows; the tail is b"" where the head holds all of it."""
+    """A record's rows; the tail is empty where the head holds all of it."""
 
     head: bytes
     tail: memoryview

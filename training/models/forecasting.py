@@ -191,9 +191,11 @@ class ForecastingModel(nn.Module):
             positions: Segments counted from the unfinished one, int64 (P,).
             quantile_positions: Indices into `positions` of those whose quantiles are wanted, int64 (Pq,).
         """
-        # Every position steps from the same state, so h Wh is one product a row, whatever the horizon.
-        y = self.cell.advance(self.cell.project(self.positions[positions]), h.unsqueeze(1))  # (N, P, H)
-        y = self.dropout(y)
+        N, P = h.shape[0], len(positions)  # len(h) would be a constant of a traced graph
+        projected = self.cell.project(self.positions[positions]).expand(N, -1, -1)  # (N, P, 3H)
+        h = h.unsqueeze(1).expand(-1, P, -1)  # (N, P, H)
+        y = self.cell.advance(projected.flatten(0, 1), h.flatten(0, 1))  # (N * P, H)
+        y = self.dropout(y).unflatten(0, (-1, P))
         weights = self.position_season_weights[positions] + self.season_weights(y)  # (N, P, K + 1)
         mean = self.point(y) + self._of_seasons(weights, seasons, positions)
         return Decoded(mean, self._quantiles(y[:, quantile_positions], mean[:, quantile_positions]))

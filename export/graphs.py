@@ -5,21 +5,15 @@ Nothing but N is left open: T, K and M are fixed when a graph is traced.
 """
 
 from collections.abc import Sequence
-from typing import Protocol, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
+from training.models.forecaster import Forecaster
 from training.models.streaming import StagedModel, StreamingModel, Tensors
 
 NO_TOKEN = -1
-
-
-class Forecaster(StreamingModel, Protocol):
-    """A model that answers from its state at any moment."""
-
-    def forecast(self, state: Tensors, partial: Tensor, filled: Tensor, segments: int) -> Tensors:
-        """Mean (N, M * segment) and quantiles (N, M * segment, Q) of the readings to come."""
 
 
 class UnrolledGraph(nn.Module):

@@ -226,8 +226,11 @@ def _poison(specs: Sequence[TensorSpec], arrays: Arrays, row: int) -> Arrays:
 
 
 def _units(state: Arrays) -> Numbers:
-    """What an error of raw readings counts in, for each row: the running scale of a forecaster."""
-    scale = state.get("scale", np.ones((ROWS, 1)))[:, 0].astype(np.float64)
+    """What an error of raw readings counts in, for each row: the scale of a forecaster's channel."""
+    if "window" in state:
+        scale = np.abs(state["window"] - state["window"].mean(axis=1, keepdims=True)).mean(axis=1)
+    else:
+        scale = state.get("scale", np.ones((ROWS, 1)))[:, 0].astype(np.float64)
     return np.where(scale > 0, scale, 1.0)
 
 

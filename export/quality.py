@@ -26,8 +26,7 @@ from training.captions import Attributes
 from training.data import digits, etth1, ewt, multi30k, polyphony, sst2, tinyshakespeare, wnut17
 from training.data.multi30k import Language
 from training.data.source import DataError
-from training.models.forecasting import ForecastingModel
-from training.models.profile import Rhythm
+from training.models.forecaster import Forecaster, Told
 from training.models.streaming import Tensors
 from training.tasks import forecast_errors, translation_scores
 from training.tasks.caption import place_everywhere
@@ -163,7 +162,7 @@ def mse(bundle: Bundle, rungs: Rungs) -> float:
     """Of fresh sessions that have read 96 standardised readings of known channels, 96 readings ahead."""
     series = etth1.series()
     channels = Channels.known(series.standardized, series.splits["train"])
-    model = cast(ForecastingModel, GraphForecaster(bundle, rungs))
+    model = cast(Forecaster, GraphForecaster(bundle, rungs))
     return forecast_errors.windowed(model, channels, series.splits[SPLIT], HORIZON, series.protocol).figures()["mse"]
 
 
@@ -181,11 +180,13 @@ class GraphForecaster:
     def __init__(self, bundle: Bundle, rungs: Rungs) -> None:
         self._rungs = rungs
         task = cast(ForecastingTask, bundle.manifest.task)
-        self.rhythm = Rhythm(task.segment, task.season or task.segment, (), 0.0)
+        self.segment = task.segment
+        self.widening = torch.ones(())
 
-    def initial_state(self, N: int) -> Tensors:
-        """The state of N channels without a reading."""
-        return _as_tensors(self._rungs.initial_state(N))
+    def known_state(self, told: Told) -> Tensors:
+        """The state of N channels without a reading, of which something is known."""
+        known, fresh = told._asdict(), _as_tensors(self._rungs.initial_state(len(told.unit)))
+        return {name: known.get(name, values) for name, values in fresh.items()}
 
     def unroll(self, x: Tensor, state: Tensors) -> tuple[Tensors, Tensors]:
         """Advance by whole segments, (N, T, S)."""

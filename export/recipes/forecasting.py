@@ -12,11 +12,13 @@ from export.stages import Array, Arrays, Sizes, StagePlan, spec, state_names
 from service.bundle.manifest import Bundle
 from service.bundle.stage import Stage
 from service.bundle.tasks import ForecastingTask, KnownChannel
-from training.models.forecasting import QUANTILE_LEVELS, ForecastingModel
+from training.models.forecaster import QUANTILE_LEVELS, Forecaster
+from training.models.forecasting import ForecastingModel
+from training.models.window_forecaster import WindowForecaster
 
 ENCODE_SIZES: Sizes = (1, 4, 16)
 HORIZON_SIZES: Sizes = (1, 4, 8, 15, 30)
-NEVER_CHANGES = ("center", "unit")  # what is known of a channel from before
+NEVER_CHANGES = ("channel", "center", "unit")  # what is known of a channel from before
 
 
 class ForecastingRecipe(Recipe):
@@ -26,22 +28,24 @@ class ForecastingRecipe(Recipe):
     pattern = "many to many, ahead"
     endpoint = "`/forecast`, sessions"
     headline = ("mse_l96_h96", "mae_l96_h96")
+    encode_reads: tuple[str, ...] = ()  # all of the state by default
 
     def cell(self, model: nn.Module) -> str:
         return "gru"
 
     def stages(self, model: nn.Module, sizes: dict[str, Sizes]) -> Stages:
-        forecaster = cast(ForecastingModel, model)
-        state, segment, longest = state_names(model), forecaster.rhythm.segment, forecaster.max_segments
+        forecaster = cast(Forecaster, model)
+        state, segment, longest = state_names(model), forecaster.segment, forecaster.max_segments
         writes = tuple(name for name in state if name not in NEVER_CHANGES)
+        reads = self.encode_reads or state
         encode = StagePlan(
             name="encode",
             sizes=sizes.get("encode", ENCODE_SIZES),
             inputs=(spec("x", "float64", "N", "T", segment),),
             outputs=(),
-            reads=state,
+            reads=reads,
             writes=writes,
-            build=lambda _: UnrolledGraph(model, state, (), writes),
+            build=lambda _: UnrolledGraph(model, reads, (), writes),
             draw=lambda rng, N, T: {"x": draw_readings(rng, N, T, segment)},
         )
         forecast = StagePlan(
@@ -61,16 +65,16 @@ class ForecastingRecipe(Recipe):
         return encode, forecast
 
     def task(self, tokenizer: Path | None, model: nn.Module, stages: Stages) -> ForecastingTask:
-        forecaster = cast(ForecastingModel, model)
+        forecaster = cast(Forecaster, model)
         (forecast,) = (stage for stage in stages if stage.name == "forecast")
-        segment = forecaster.rhythm.segment
         known = zip(forecaster.channels, forecaster.centers.tolist(), forecaster.units.tolist(), strict=True)
         return ForecastingTask(
-            segment=segment,
-            season=forecaster.rhythm.season,
+            segment=forecaster.segment,
+            season=forecaster.rhythm.season if isinstance(forecaster, ForecastingModel) else None,
+            look_back=forecaster.look_back if isinstance(forecaster, WindowForecaster) else None,
             interval=forecaster.interval,
             quantiles=QUANTILE_LEVELS,
-            max_horizon=min(max(forecast.sizes), forecaster.max_segments) * segment,
+            max_horizon=min(max(forecast.sizes), forecaster.max_segments) * forecaster.segment,
             channels=tuple(KnownChannel(name=name, center=center, unit=unit) for name, center, unit in known),
         )
 
@@ -79,6 +83,13 @@ class ForecastingRecipe(Recipe):
         if stage.name == "forecast":
             return _draw_unfinished(rng, N, segment)
         return {"x": draw_readings(rng, N, T, segment)}
+
+
+class WindowRecipe(ForecastingRecipe):
+    """A forecaster of the last readings: reading more of them only shifts its window."""
+
+    purpose = "Forecasts readings of any number of channels, with quantiles, from the last four days."
+    encode_reads = ("window", "seen")
 
 
 def draw_readings(rng: np.random.Generator, N: int, T: int, segment: int) -> Array:
@@ -93,3 +104,4 @@ def _draw_unfinished(rng: np.random.Generator, N: int, segment: int) -> Arrays:
 
 
 RECIPE = ForecastingRecipe()
+VARIANTS = {"forecasting-window": WindowRecipe()}

@@ -12,7 +12,13 @@ from service.bundle.stage import MAX_RUNG
 # Each is a module of this package with a `RECIPE`, imported when it is asked for.
 RECIPES = ("sentiment", "generation", "forecasting", "music", "tagging", "translation", "caption")
 # Tasks whose recipes stand in the module of their kind.
-VARIANTS = {"chorales": "music", "folk": "music", "sentiment-bidirectional": "sentiment", "entities": "tagging"}
+VARIANTS = {
+    "chorales": "music",
+    "folk": "music",
+    "sentiment-bidirectional": "sentiment",
+    "entities": "tagging",
+    "forecasting-window": "forecasting",
+}
 
 
 def recipe(task: str) -> Recipe:

@@ -38,6 +38,7 @@ class ForecastingTask(Part):
     Attributes:
         segment: Readings that are one item.
         season: Readings after which a pattern returns; not stated by bundles from before it was free.
+        look_back: Readings that a forecast is made from, the latest ones; all of them where it is not stated.
         interval: Step of time between two readings, as people say it.
         quantiles: Levels that the graphs answer.
         max_horizon: Readings ahead at most.
@@ -47,6 +48,7 @@ class ForecastingTask(Part):
     kind: Literal["forecasting"] = "forecasting"
     segment: int = Field(ge=1)
     season: int | None = Field(default=None, ge=1)
+    look_back: int | None = Field(default=None, ge=1)
     interval: str = ""
     quantiles: tuple[float, ...]
     max_horizon: int = Field(ge=1)

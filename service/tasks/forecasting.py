@@ -43,7 +43,7 @@ class ForecastingModel(ServedModel[ReadingsStep]):
         self._segment = task.segment
         self._levels = task.quantiles
         self._max_horizon = task.max_horizon
-        self._known = {channel.name: self._row_of(channel) for channel in task.channels}
+        self._known = {channel.name: self._row_of(number, channel) for number, channel in enumerate(task.channels, 1)}
 
     def initial_state(self) -> SequenceState:
         return SequenceState()
@@ -154,10 +154,15 @@ class ForecastingModel(ServedModel[ReadingsStep]):
             rows=tuple(self._known.get(name, self.layout.initial) for name in channels), labels=channels
         )
 
-    def _row_of(self, channel: KnownChannel) -> bytes:
-        """The row of a known channel that has read nothing."""
-        told = {"center": np.array([[channel.center]]), "unit": np.array([[channel.unit]])}
-        (row,) = self.layout.batch([self.layout.initial]).replaced(told)
+    def _row_of(self, number: int, channel: KnownChannel) -> bytes:
+        """The row of a known channel that has read nothing; what the model does not keep of it is left out."""
+        told = {
+            "channel": np.array([[number]]),
+            "center": np.array([[channel.center]]),
+            "unit": np.array([[channel.unit]]),
+        }
+        kept = {tensor.name: told[tensor.name] for tensor in self.bundle.manifest.state if tensor.name in told}
+        (row,) = self.layout.batch([self.layout.initial]).replaced(kept)
         return row
 
     def _check_channels(self, state: SequenceState, series: Mapping[str, Sequence[float]], location: Location) -> None:

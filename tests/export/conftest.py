@@ -1,4 +1,4 @@
-"""Small models of all three tasks with random weights, exported once: tracing a graph takes seconds."""
+"""Small models of three tasks with random weights, exported once: tracing a graph takes seconds."""
 
 import contextlib
 import io
@@ -30,6 +30,7 @@ WORDS = "a film that is not as good as its cast of fine old players may be worth
 SENTIMENT_RUNGS = {"encode": (1, 3)}
 GENERATION_RUNGS = {"encode": (1, 3), "decode": (2, 5)}
 FORECASTING_RUNGS = {"encode": (1,), "forecast": (1, 3)}
+WINDOW_RUNGS = {"encode": (1, 3), "forecast": (1, 3)}
 
 
 @dataclass(frozen=True)
@@ -105,8 +106,14 @@ def forecasting(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     return export_small(tmp_path_factory.mktemp("export"), "forecasting", MODEL, FORECASTING_RUNGS)
 
 
-@pytest.fixture(params=["sentiment", "generation", "forecasting"])
+@pytest.fixture(scope="session")
+def forecasting_window(tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    """A forecaster that remembers a window."""
+    return export_small(tmp_path_factory.mktemp("export"), "forecasting-window", {"hidden_size": 16}, WINDOW_RUNGS)
+
+
+@pytest.fixture(params=["sentiment", "generation", "forecasting", "forecasting_window"])
 def exported(request: pytest.FixtureRequest) -> Exported:
-    """Each of the three."""
+    """Each of the four."""
     found: Exported = request.getfixturevalue(request.param)
     return found

@@ -22,6 +22,7 @@ GRAPHS = {
     "sentiment": ["encode-1", "encode-3"],
     "generation": ["encode-1", "encode-3", "decode-2", "decode-5"],
     "forecasting": ["encode-1", "forecast-1", "forecast-3"],
+    "forecasting-window": ["encode-1", "encode-3", "forecast-1", "forecast-3"],
 }
 
 

@@ -62,6 +62,13 @@ EXPECTED = {
         *{(name, "forecast", size) for name in ("torch", "batch", "nan") for size in (1, 3)},
         ("horizon", "forecast", 1),
     },
+    "forecasting-window": {
+        *{(name, "encode", size) for name in ("torch", "batch", "nan") for size in (1, 3)},
+        ("steps", "encode", 3),
+        ("cuts", "encode", 0),
+        *{(name, "forecast", size) for name in ("torch", "batch", "nan") for size in (1, 3)},
+        ("horizon", "forecast", 1),
+    },
 }
 
 
@@ -79,8 +86,9 @@ def test_numbers_may_differ_a_little_and_bits_not_at_all(generation: Exported) -
 
 def change_recurrent_weight(directory: Path) -> None:
     """Make one weight of the first recurrent matrix half as large again."""
-    graph = onnx.load(directory / "encode-1.onnx", load_external_data=False).graph
-    tensor = next(tensor for tensor in graph.initializer if tensor.name.endswith("Wh.float16"))
+    graphs = [onnx.load(path, load_external_data=False).graph for path in sorted(directory.glob("*.onnx"))]
+    weights = (tensor for graph in graphs for tensor in graph.initializer)
+    tensor = next(tensor for tensor in weights if tensor.name.endswith("Wh.float16"))
     offset = int({entry.key: entry.value for entry in tensor.external_data}["offset"])
     content = bytearray((directory / "weights.bin").read_bytes())
     matrix = np.frombuffer(content, dtype=np.float16, count=int(np.prod(tensor.dims)), offset=offset)

@@ -61,13 +61,15 @@ def _label(sentiment: Exported, sentence: str) -> int:
     return int(answer.outputs["logits"][0, -1].argmax())
 
 
-def test_graphs_forecast_what_the_model_forecasts(forecasting: Exported) -> None:
+@pytest.mark.parametrize("name", ["forecasting", "forecasting_window"])
+def test_graphs_forecast_what_the_model_forecasts(name: str, request: pytest.FixtureRequest) -> None:
+    exported: Exported = request.getfixturevalue(name)
     readings = np.random.default_rng(0).normal(size=(300, 2)).cumsum(axis=0)
     horizon, rows = 48, range(200, 260)
     channels = Channels(readings, np.array([0.5, 0.0]), np.array([2.0, 0.0]))  # the first is known
     found, expected = (
         forecast_errors.windowed(model, channels, rows, horizon, etth1.PROTOCOL).figures()  # type: ignore[arg-type]
-        for model in (GraphForecaster(forecasting.bundle, forecasting.open()), forecasting.model)
+        for model in (GraphForecaster(exported.bundle, exported.open()), exported.model)
     )
     assert found == pytest.approx(expected, rel=1e-4)
 

@@ -6,7 +6,8 @@ import torch
 from numpy.typing import NDArray
 
 from training.data import etth1
-from training.models.forecasting import QUANTILE_LEVELS, ForecastingModel, ForecastingModelSettings
+from training.models.forecaster import QUANTILE_LEVELS
+from training.models.forecasting import ForecastingModel, ForecastingModelSettings
 from training.tasks import forecast_errors
 from training.tasks.forecast_errors import Channels, Errors
 

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from training.cells import GRUCell
-from training.models.forecasting import QUANTILE_LEVELS, ForecastingModel, ForecastingModelSettings
+from training.models.forecaster import QUANTILE_LEVELS
+from training.models.forecasting import ForecastingModel, ForecastingModelSettings
 from training.models.streaming import Tensors
 
 N, T, M = 2, 3, 4

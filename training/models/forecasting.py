@@ -11,20 +11,17 @@ the grid of the past ones; the running seasons enter the forecast directly, with
     quantiles = mean + scale (middle - or + sums of softplus), so they never cross
 """
 
-from typing import NamedTuple, Self
+from typing import Self
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
-from torch.nn.functional import softplus
 
 from training.cells import GRUCell
+from training.models.forecaster import MIDDLE, QUANTILE_LEVELS, Decoded, Forecaster, Told
 from training.models.profile import Profile, Rhythm, View, look_at, read_segment
 from training.models.streaming import StateTensor, Tensors
 from training.settings import Section
-
-QUANTILE_LEVELS = tuple(round(0.05 * i, 2) for i in range(1, 20))
-MIDDLE = len(QUANTILE_LEVELS) // 2
 
 
 class ForecastingModelSettings(Section):
@@ -53,39 +50,18 @@ class ForecastingModelSettings(Section):
         return Rhythm(self.segment, self.season, self.season_decays, self.scale_decay)
 
 
-class Decoded(NamedTuple):
-    """Future segments relative to the latest reading, in units of the running scale.
-
-    Args:
-        mean: float32 (N, P, S).
-        quantiles: float32 (N, Pq, S, Q).
-    """
-
-    mean: Tensor
-    quantiles: Tensor
-
-
-class ForecastingModel(nn.Module):
-    """A probabilistic forecaster of readings at equal steps of time, whose rows are channels with the same weights.
+class ForecastingModel(Forecaster):
+    """A probabilistic forecaster of readings at equal steps of time.
 
     Args:
         settings: Sizes and forgetting.
-        channels: Names of the channels whose typical level and scale it knows: `centers` and `units`, float64 (C,).
-        interval: Step of time between two readings, as people say it.
+        channels: See `Forecaster`.
+        interval: See `Forecaster`.
     """
 
-    centers: Tensor
-    units: Tensor
-    widening: Tensor
-
     def __init__(self, settings: ForecastingModelSettings, channels: tuple[str, ...] = (), interval: str = "") -> None:
-        super().__init__()
-        self.channels, self.interval = channels, interval
-        for name in ("centers", "units"):
-            self.register_buffer(name, torch.zeros(len(channels), dtype=torch.float64))
-        # Readings to come differ otherwise from the past than training rows from each other: bands are this much wider.
-        self.register_buffer("widening", torch.ones(()))
-        self.rhythm, self.max_segments = settings.rhythm, settings.max_segments
+        super().__init__(settings.segment, settings.max_segments, channels, interval)
+        self.rhythm = settings.rhythm
         D, H, Q, S = settings.embedding_size, settings.hidden_size, len(QUANTILE_LEVELS), settings.segment
         K = self.rhythm.num_seasons
         self.hidden_size = H
@@ -117,24 +93,8 @@ class ForecastingModel(nn.Module):
             self.spread.weight.mul_(0.3)
             self.spread.bias.fill_(-2.0)
 
-    def initial_state(self, N: int) -> Tensors:
-        """The state of N channels without a reading, of which nothing is known."""
-        return {tensor.name: tensor.allocate(N, self.positions.device) for tensor in self.state}
-
-    def known_state(self, center: Tensor, unit: Tensor) -> Tensors:
-        """The state of N channels without a reading, by their typical level and scale, float64 (N, 1)."""
-        return self.initial_state(len(center)) | {"center": center, "unit": unit}
-
     def unroll(self, x: Tensor, state: Tensors) -> tuple[Tensors, Tensors]:
-        """Advance by T whole segments, step by step: see `StreamingModel`.
-
-        Args:
-            x: Readings in their own units, float64 (N, T, S).
-            state: As `state` lists it.
-
-        Returns:
-            No outputs, and the next state.
-        """
+        """See `Forecaster`."""
         hs, profiles = self.read(x, state)
         return {}, {"h": hs[-1].unsqueeze(0), **profiles[-1]._asdict()}
 
@@ -149,23 +109,14 @@ class ForecastingModel(nn.Module):
             hs.append(self.cell.advance(projected, hs[-1]))
         return hs, profiles
 
+    def states(self, x: Tensor, state: Tensors) -> list[Tensors]:
+        """See `Forecaster`."""
+        hs, profiles = self.read(x, state)
+        return [{"h": h.unsqueeze(0), **profile._asdict()} for h, profile in zip(hs, profiles, strict=True)]
+
     def forecast(self, state: Tensors, partial: Tensor, filled: Tensor, segments: int) -> Tensors:
-        """The readings to come, counted from the latest one, in the readings' own units.
-
-        Args:
-            state: After all whole segments.
-            partial: Readings of the unfinished segment, float64 (N, S); those beyond `filled` are ignored.
-            filled: How many of them have arrived, int64 (N,), 0 to S - 1.
-            segments: M, how many times S readings to forecast, at most `max_segments`.
-
-        Returns:
-            {"mean": float64 (N, M * S), "quantiles": float64 (N, M * S, Q)}.
-
-        Raises:
-            ValueError: The horizon is too long.
-        """
-        if not 1 <= segments <= self.max_segments:
-            raise ValueError(f"segments must be 1 to {self.max_segments}, not {segments}")
+        """See `Forecaster`."""
+        self._check_horizon(segments)
         h, view = self.look(state["h"][0], _profile(state), partial, filled)
         positions = torch.arange(segments + 1, device=h.device)
         decoded = self.decode(h, view.seasons, positions, positions)
@@ -191,11 +142,9 @@ class ForecastingModel(nn.Module):
             positions: Segments counted from the unfinished one, int64 (P,).
             quantile_positions: Indices into `positions` of those whose quantiles are wanted, int64 (Pq,).
         """
-        N, P = h.shape[0], len(positions)  # len(h) would be a constant of a traced graph
-        projected = self.cell.project(self.positions[positions]).expand(N, -1, -1)  # (N, P, 3H)
-        h = h.unsqueeze(1).expand(-1, P, -1)  # (N, P, H)
-        y = self.cell.advance(projected.flatten(0, 1), h.flatten(0, 1))  # (N * P, H)
-        y = self.dropout(y).unflatten(0, (-1, P))
+        # Every position steps from the same state, so h Wh is one product a row, whatever the horizon.
+        y = self.cell.advance(self.cell.project(self.positions[positions]), h.unsqueeze(1))  # (N, P, H)
+        y = self.dropout(y)
         weights = self.position_season_weights[positions] + self.season_weights(y)  # (N, P, K + 1)
         mean = self.point(y) + self._of_seasons(weights, seasons, positions)
         return Decoded(mean, self._quantiles(y[:, quantile_positions], mean[:, quantile_positions]))
@@ -214,10 +163,7 @@ class ForecastingModel(nn.Module):
         """Quantiles (N, Pq, S, Q) around the mean (N, Pq, S): the middle one, then outwards by positive steps."""
         raw = self.spread(y).unflatten(2, (self.rhythm.segment, len(QUANTILE_LEVELS)))
         middle = mean.unsqueeze(3) + 0.3 * raw[..., MIDDLE : MIDDLE + 1]
-        widening = torch.ones_like(self.widening) if self.training else self.widening
-        below = middle - widening * softplus(raw[..., :MIDDLE]).cumsum(dim=3).flip(3)
-        above = middle + widening * softplus(raw[..., MIDDLE + 1 :]).cumsum(dim=3)
-        return torch.cat([below, middle, above], dim=3)
+        return self._fan(middle, raw[..., :MIDDLE], raw[..., MIDDLE + 1 :])
 
     def forward(
         self,
@@ -227,7 +173,7 @@ class ForecastingModel(nn.Module):
         ends: Tensor,
         positions: Tensor,
         quantile_positions: Tensor,
-        known: tuple[Tensor, Tensor] | None = None,
+        told: Told | None = None,
     ) -> tuple[Decoded, View]:
         """The training pass: fresh channels read T segments, and forecast after some of them.
 
@@ -238,12 +184,12 @@ class ForecastingModel(nn.Module):
             ends: Whole segments before each origin, int64 (N, E), 0 to T.
             positions: Which segments to forecast, int64 (P,).
             quantile_positions: Indices into them, int64 (Pq,).
-            known: Typical level and scale of each channel, float64 (N, 1) each; scale 0 where it is not known.
+            told: What is known of each channel.
 
         Returns:
             The forecasts of the N * E origins, and what they are relative to.
         """
-        state = self.initial_state(len(x)) if known is None else self.known_state(*known)
+        state = self.initial_state(len(x)) if told is None else self.known_state(told)
         hs, profiles = self.read(x, state)
         h = _pick(torch.stack(hs, dim=1), ends)
         profile = Profile(*(_pick(torch.stack(parts, dim=1), ends) for parts in zip(*profiles, strict=True)))

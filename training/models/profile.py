@@ -143,11 +143,11 @@ def _update_seasons(profile: Profile, segment: Tensor, is_there: Tensor, filled:
     known = torch.cat([segment.unsqueeze(1), running], dim=1)
     now = torch.where(is_there.unsqueeze(1), known, before)
     if P == 1:
-        mean = _sum(segment).unsqueeze(1) / filled.clamp(min=1)
+        mean = row_sum(segment).unsqueeze(1) / filled.clamp(min=1)
         is_unknown = (profile.seen == 0) & ~is_there
         return torch.where(is_unknown.unsqueeze(1), mean.unsqueeze(2), now)
     num_before = profile.seen * S
-    total = _level(profile.seasons[:, 0]).unsqueeze(1) * num_before + _sum(segment).unsqueeze(1)
+    total = _level(profile.seasons[:, 0]).unsqueeze(1) * num_before + row_sum(segment).unsqueeze(1)
     mean = total / (num_before + filled).clamp(min=1)
     places = torch.arange(rhythm.season, device=segment.device)
     is_unseen = places < rhythm.season - num_before
@@ -161,7 +161,7 @@ def _update_scale(
 ) -> Tensor:
     """The next scale (N, 1)."""
     level = _level(after.seasons[:, -1]).unsqueeze(1)
-    deviation = _sum(torch.where(is_there, (segment - level).abs(), 0.0)).unsqueeze(1) / filled.clamp(min=1)
+    deviation = row_sum(torch.where(is_there, (segment - level).abs(), 0.0)).unsqueeze(1) / filled.clamp(min=1)
     share = filled.double() / rhythm.segment
     average = share / after.seen.clamp(min=1 / rhythm.segment)
     gain = torch.maximum((1.0 - rhythm.scale_decay) / rhythm.segments_per_season * share, average)
@@ -194,15 +194,15 @@ def _view(before: Profile, after: Profile, segment: Tensor, is_there: Tensor, fi
     )
     seasons = torch.cat([after.seasons, center.unsqueeze(2).expand(-1, -1, rhythm.season)], dim=1)
     seasons = (seasons - last.unsqueeze(2)) / unit.unsqueeze(2)
-    return View(last, scale, _as_input(features, LARGEST_FEATURE), _as_input(seasons, LARGEST_DAY))
+    return View(last, scale, as_input(features, LARGEST_FEATURE), as_input(seasons, LARGEST_DAY))
 
 
 def _level(seasons: Tensor) -> Tensor:
     # Not Tensor.mean: the exporter names its result "mean", which is the name of an output of the forecast graph.
-    return _sum(seasons) / seasons.shape[-1]
+    return row_sum(seasons) / seasons.shape[-1]
 
 
-def _sum(values: Tensor) -> Tensor:
+def row_sum(values: Tensor) -> Tensor:
     """Sum over the last axis.
 
     Rows of an odd number of float64 begin at every second multiple of 8 bytes, and onnxruntime adds those up in another
@@ -224,5 +224,6 @@ def _logarithm(scale: Tensor, reference: Tensor) -> Tensor:
     return ratio.log().clamp(-3.0, 3.0)
 
 
-def _as_input(values: Tensor, largest: float) -> Tensor:
+def as_input(values: Tensor, largest: float) -> Tensor:
+    """Float64 values as float32, clipped."""
     return values.clamp(-largest, largest).float()

@@ -17,7 +17,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 
 from training.data.series import Protocol
 from training.data.table import level_and_scale
-from training.models.forecasting import MIDDLE, QUANTILE_LEVELS, ForecastingModel
+from training.models.forecaster import MIDDLE, QUANTILE_LEVELS, Forecaster, Told
 from training.models.streaming import Tensors
 
 READINGS_AT_ONCE = 200_000  # forecast readings in memory, times the number of quantiles
@@ -83,10 +83,10 @@ class Errors:
         self._add("coverage_80", (quantiles[..., LOW] <= actual) & (actual <= quantiles[..., HIGH]))
         self._add("smape", 2 * error.abs() / (mean.abs() + actual.abs()).clamp(min=1e-12))
         self._add("seasonal_smape", 2 * (seasonal - actual).abs() / (seasonal.abs() + actual.abs()).clamp(min=1e-12))
-        self._add("pinball", _pinball(quantiles, actual))
+        self._add("pinball", pinball(quantiles, actual))
         self._add("seasonal_mse", (seasonal - actual).square())
         self._add("seasonal_mae", (seasonal - actual).abs())
-        self._add("seasonal_pinball", _pinball(seasonal.unsqueeze(2), actual))
+        self._add("seasonal_pinball", pinball(seasonal.unsqueeze(2), actual))
         self._add("size", actual.abs())
         if self.keeps_reach:
             self.reach.append(_reach(quantiles, actual).flatten())
@@ -108,7 +108,14 @@ class Errors:
         return dict(zip(QUANTILE_LEVELS, (self.below / self.count).tolist(), strict=True))
 
 
-def figures(model: ForecastingModel, channels: Channels, rows: range, protocol: Protocol) -> dict[str, float]:
+def pinball(quantiles: Tensor, actual: Tensor) -> Tensor:
+    """Mean over the levels a of max(a e, (a - 1) e) with e = actual - quantile, of (..., Q) and (...)."""
+    levels = torch.tensor(QUANTILE_LEVELS, dtype=actual.dtype, device=actual.device)
+    error = actual.unsqueeze(-1) - quantiles
+    return torch.maximum(levels * error, (levels - 1) * error).mean(dim=-1)
+
+
+def figures(model: Forecaster, channels: Channels, rows: range, protocol: Protocol) -> dict[str, float]:
     """All figures of a split, by name; horizons longer than the split or than the model's are left out."""
     found: dict[str, float] = {}
     horizons = _horizons(model, rows, protocol)
@@ -128,7 +135,7 @@ def figures(model: ForecastingModel, channels: Channels, rows: range, protocol: 
 
 
 def own_unit_figures(
-    model: ForecastingModel, channels: Channels, train: range, rows: range, protocol: Protocol
+    model: Forecaster, channels: Channels, train: range, rows: range, protocol: Protocol
 ) -> dict[str, float]:
     """Figures of a stream on readings in their own units, as forecasting competitions measure them.
 
@@ -156,7 +163,7 @@ def widening(errors: Iterable[Errors], coverage: float) -> float:
 
 
 def choose(
-    model: ForecastingModel, channels: Channels, rows: range, protocol: Protocol, stride: int
+    model: Forecaster, channels: Channels, rows: range, protocol: Protocol, stride: int
 ) -> dict[str, list[Errors]]:
     """Errors at each horizon, of windows and of a stream, with their reach; only every so many origins are asked."""
     found: dict[str, list[Errors]] = {}
@@ -169,15 +176,15 @@ def choose(
     return found
 
 
-def _horizons(model: ForecastingModel, rows: range, protocol: Protocol) -> list[int]:
+def _horizons(model: Forecaster, rows: range, protocol: Protocol) -> list[int]:
     """Those of the protocol that the split and the model have."""
-    longest = min(len(rows), model.max_segments * model.rhythm.segment)
+    longest = min(len(rows), model.max_segments * model.segment)
     return [H for H in protocol.horizons if longest >= H]
 
 
-def phases(model: ForecastingModel) -> tuple[int, ...]:
+def phases(model: Forecaster) -> tuple[int, ...]:
     """Rows at which streams start: their segments begin at different times of the day."""
-    S = model.rhythm.segment
+    S = model.segment
     return tuple(sorted({0, S // 4, S // 2, 3 * S // 4}))
 
 
@@ -187,7 +194,7 @@ def origins(rows: range, H: int) -> range:
 
 
 def windowed(
-    model: ForecastingModel,
+    model: Forecaster,
     channels: Channels,
     rows: range,
     H: int,
@@ -198,7 +205,7 @@ def windowed(
     """Errors of fresh sessions that have read the last L readings."""
     if protocol.look_back is None:
         raise ValueError("this protocol has no windows")
-    errors, S, L = Errors(keeps_reach), model.rhythm.segment, protocol.look_back
+    errors, S, L = Errors(keeps_reach), model.segment, protocol.look_back
     for origin, channel in _pieces(origins(rows, H)[::stride], channels.readings.shape[1], H):
         past = _tensor(sliding_window_view(channels.readings, L, axis=0)[origin - L, channel], model)
         x = past[:, : L - L % S].view(len(past), L // S, S)
@@ -210,7 +217,7 @@ def windowed(
 
 
 def streamed(
-    model: ForecastingModel,
+    model: Forecaster,
     channels: Channels,
     rows: range,
     H: int,
@@ -223,21 +230,24 @@ def streamed(
 
     A channel that begins later is read from its own beginning, on the same grid of segments.
     """
-    errors, S, readings = Errors(keeps_reach), model.rhythm.segment, channels.readings
+    errors, S, readings = Errors(keeps_reach), model.segment, channels.readings
     for phase in phases:
         states = _states_of_stream(model, channels, phase, rows.stop)
         for origin, channel in _pieces(origins(rows, H)[::stride], readings.shape[1], H):
             segment, filled = np.divmod(origin - phase, S)
-            state = {name: _at(states[name], name, segment, channel) for name in states}
+            where = torch.from_numpy(segment), torch.from_numpy(channel)
+            state = {
+                tensor.name: states[tensor.name][where].movedim(0, tensor.shape.index("N")) for tensor in model.state
+            }
             ahead = np.minimum(phase + segment[:, None] * S + np.arange(S), len(readings) - 1)
             pending = _tensor(readings[ahead, channel[:, None]], model), _as(torch.from_numpy(filled), model)
             _add_forecasts(errors, model, state, pending, readings, (origin, channel), H, protocol.naive_season)
     return errors
 
 
-def _states_of_stream(model: ForecastingModel, channels: Channels, phase: int, stop: int) -> Tensors:
-    """The state of each channel before and after each whole segment, (segments + 1, channels, ...) by name."""
-    S = model.rhythm.segment
+def _states_of_stream(model: Forecaster, channels: Channels, phase: int, stop: int) -> Tensors:
+    """The state of each channel before and after each whole segment, by name, (segments + 1, channels, ...)."""
+    S = model.segment
     T = (stop - phase) // S
     begins = np.maximum(-((phase - _begins(channels.readings)) // S), 0)  # in segments
     groups, columns = [], []
@@ -245,10 +255,12 @@ def _states_of_stream(model: ForecastingModel, channels: Channels, phase: int, s
         chosen = np.flatnonzero(begins == begin)
         readings = channels.readings[phase + begin * S : phase + T * S, chosen]
         x = _tensor(readings.T, model).view(len(chosen), -1, S)
-        hs, profiles = model.read(x, _fresh(model, channels, chosen))
-        states = {name: torch.stack([getattr(each, name) for each in profiles]) for name in profiles[0]._fields}
-        states["h"] = torch.stack(hs)
-        groups.append({name: torch.cat([*[values[:1]] * begin, values]) for name, values in states.items()})
+        states = model.states(x, _fresh(model, channels, chosen))
+        stacked = {
+            tensor.name: torch.stack([state[tensor.name].movedim(tensor.shape.index("N"), 0) for state in states])
+            for tensor in model.state
+        }
+        groups.append({name: torch.cat([*[values[:1]] * begin, values]) for name, values in stacked.items()})
         columns.append(chosen)
     order = _as(torch.from_numpy(np.argsort(np.concatenate(columns))), model)
     return {name: torch.cat([group[name] for group in groups], dim=1)[:, order] for name in groups[0]}
@@ -258,16 +270,11 @@ def _begins(readings: Readings) -> NDArray[np.int64]:
     return np.asarray((~np.isnan(readings)).argmax(axis=0))
 
 
-def _fresh(model: ForecastingModel, channels: Channels, chosen: NDArray[np.int64]) -> Tensors:
+def _fresh(model: Forecaster, channels: Channels, chosen: NDArray[np.int64]) -> Tensors:
     """The state of some channels that have read nothing."""
     center, unit = (_tensor(values[chosen, None], model) for values in (channels.centers, channels.units))
-    return model.initial_state(len(chosen)) | {"center": center, "unit": unit}
-
-
-def _at(values: Tensor, name: str, segment: NDArray[np.int64], channel: NDArray[np.int64]) -> Tensor:
-    """The state of a channel after so many segments; h has an axis of layers."""
-    chosen = values[torch.from_numpy(segment), torch.from_numpy(channel)]
-    return chosen.unsqueeze(0) if name == "h" else chosen
+    channel = torch.where(unit > 0, _as(torch.from_numpy(chosen + 1), model).unsqueeze(1), 0)
+    return model.known_state(Told(channel, center, unit))
 
 
 def _pieces(starts: range, channels: int, H: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
@@ -280,7 +287,7 @@ def _pieces(starts: range, channels: int, H: int) -> Iterator[tuple[NDArray[np.i
 
 def _add_forecasts(
     errors: Errors,
-    model: ForecastingModel,
+    model: Forecaster,
     state: Tensors,
     pending: tuple[Tensor, Tensor],
     readings: Readings,
@@ -289,7 +296,7 @@ def _add_forecasts(
     naive_season: int,
 ) -> None:
     origin, channel = where
-    forecast = model.forecast(state, *pending, -(-H // model.rhythm.segment))
+    forecast = model.forecast(state, *pending, -(-H // model.segment))
     actual = _tensor(sliding_window_view(readings, H, axis=0)[origin, channel], model)
     past = sliding_window_view(readings, naive_season, axis=0)[origin - naive_season, channel]
     seasonal = _tensor(past[:, np.arange(H) % naive_season], model)
@@ -304,17 +311,10 @@ def _reach(quantiles: Tensor, actual: Tensor) -> Tensor:
     return torch.where(width > 0, distance / torch.where(width > 0, width, 1.0), torch.where(distance > 0, 10.0, 0.0))
 
 
-def _pinball(quantiles: Tensor, actual: Tensor) -> Tensor:
-    """Mean over the levels, (N, H)."""
-    levels = torch.tensor(QUANTILE_LEVELS, dtype=actual.dtype, device=actual.device)
-    error = actual.unsqueeze(2) - quantiles
-    return torch.maximum(levels * error, (levels - 1) * error).mean(dim=2)
-
-
-def _tensor(readings: Readings, model: ForecastingModel) -> Tensor:
+def _tensor(readings: Readings, model: Forecaster) -> Tensor:
     return _as(torch.from_numpy(np.ascontiguousarray(readings)), model)
 
 
-def _as(tensor: Tensor, model: ForecastingModel) -> Tensor:
+def _as(tensor: Tensor, model: Forecaster) -> Tensor:
     """A tensor on the model's device."""
-    return tensor.to(model.initial_state(1)["h"].device)
+    return tensor.to(model.widening.device)

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from training.data.series import Series
-from training.models.forecasting import QUANTILE_LEVELS, ForecastingModel
+from training.models.forecaster import QUANTILE_LEVELS, Forecaster
 from training.tasks.forecast_errors import Readings
 
 MAX_CHANNELS = 8
@@ -17,7 +17,7 @@ FANS = 2  # a channel
 BANDS = ((0.1, 0.9, 0.2), (0.25, 0.75, 0.3))  # from, to, opacity
 
 
-def draw_backtest(path: Path, model: ForecastingModel, series: Series, rows: range, H: int) -> None:
+def draw_backtest(path: Path, model: Forecaster, series: Series, rows: range, H: int) -> None:
     """Draw forecasts of the last readings of a split over what came, beside the seasonal naive forecast.
 
     Args:
@@ -54,16 +54,13 @@ def draw_backtest(path: Path, model: ForecastingModel, series: Series, rows: ran
     figure.savefig(path, dpi=110)
 
 
-def forecast_from(model: ForecastingModel, past: Readings, name: str, H: int) -> dict[str, Readings]:
+def forecast_from(model: Forecaster, past: Readings, name: str, H: int) -> dict[str, Readings]:
     """Mean (H,) and quantiles (H, Q) after all readings of one channel."""
-    S = model.rhythm.segment
+    S = model.segment
     past = past[~np.isnan(past)]
-    device = model.positions.device
+    device = model.widening.device
     x = torch.from_numpy(past[: len(past) - len(past) % S].reshape(1, -1, S)).to(device)
-    state = model.initial_state(1)
-    if name in model.channels:
-        at = model.channels.index(name)
-        state |= {"center": model.centers[at].view(1, 1), "unit": model.units[at].view(1, 1)}
+    state = model.known_state(model.told(name))
     if x.shape[1]:
         _, state = model.unroll(x, state)
     partial = torch.zeros(1, S, dtype=torch.float64, device=device)

@@ -12,6 +12,7 @@ TASKS = {
     "sentiment": "training.tasks.sentiment:SentimentTask",
     "generation": "training.tasks.generation:GenerationTask",
     "forecasting": "training.tasks.forecasting:ForecastingTask",
+    "forecasting-window": "training.tasks.window_forecasting:WindowForecastingTask",
     "chorales": "training.tasks.music:ChoralesTask",
     "folk": "training.tasks.music:FolkTask",
     "caption": "training.tasks.caption:CaptionTask",

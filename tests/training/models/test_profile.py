@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.testing import assert_close
 
+from training.models.forecaster import Told
 from training.models.forecasting import ForecastingModel, ForecastingModelSettings
 from training.models.profile import Profile, Rhythm, look_at, read_segment
 
@@ -73,8 +74,11 @@ def model() -> ForecastingModel:
 
 
 def forecast(model: ForecastingModel, readings: NDArray[np.float64], center: float, unit: float) -> Tensor:
-    told = (torch.full((N, 1), value, dtype=torch.float64) for value in (center, unit))
-    _, state = model.unroll(torch.from_numpy(readings).view(N, -1, S), model.known_state(*told))
+    told = Told(
+        torch.zeros((N, 1), dtype=torch.int64),
+        *(torch.full((N, 1), value, dtype=torch.float64) for value in (center, unit)),
+    )
+    _, state = model.unroll(torch.from_numpy(readings).view(N, -1, S), model.known_state(told))
     pending = torch.zeros(N, S, dtype=torch.float64), torch.zeros(N, dtype=torch.int64)
     return model.forecast(state, *pending, 5)["mean"]
 

@@ -1,0 +1,122 @@
+"""Which windows a forecaster of windows is trained on, and what counts in its loss."""
+
+import numpy as np
+import pytest
+import torch
+
+from training.data import etth1
+from training.data.source import DataError
+from training.data.table import Table
+from training.models.window_forecaster import WindowForecasterSettings
+from training.tasks.forecast_data import DataSettings
+from training.tasks.window_forecasting import (
+    StartSettings,
+    WindowForecastingSettings,
+    WindowForecastingTask,
+    WindowLossSettings,
+    horizon_weights,
+)
+
+CHANNELS, ROWS, H = 3, 8640, 720
+
+
+@pytest.fixture
+def readings() -> np.ndarray:
+    return np.arange(etth1.SPLITS["test"].stop)[:, None] + 100_000.0 * np.arange(CHANNELS)
+
+
+@pytest.fixture
+def task(monkeypatch: pytest.MonkeyPatch, readings: np.ndarray) -> WindowForecastingTask:
+    monkeypatch.setattr(etth1, "load", lambda: Table(etth1.CHANNELS[:CHANNELS], readings))
+    monkeypatch.setattr(etth1, "CHANNELS", etth1.CHANNELS[:CHANNELS])
+    return WindowForecastingTask(
+        WindowForecastingSettings(
+            data=DataSettings(choice_stride=1000),
+            model=WindowForecasterSettings(hidden_size=8, dropout=0.0),
+            windows=StartSettings(starts=512, known_share=0.5),
+            loss=WindowLossSettings(horizons=(96, 720)),
+        )
+    )
+
+
+def test_an_epoch_shows_every_window_at_most_once(task: WindowForecastingTask) -> None:
+    batches = list(task.train_batches(0))
+    assert len(batches) == task.batches_per_epoch() == (ROWS - 96 - 96 + 1) // 512
+    first = torch.cat([batch["past"][::CHANNELS, 0] for batch in batches])
+    assert len(first.unique()) == len(first) == 512 * len(batches)
+
+
+def test_an_epoch_can_be_drawn_again_and_the_next_is_another(task: WindowForecastingTask) -> None:
+    first, again, other = (next(task.train_batches(epoch)) for epoch in (0, 0, 1))
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not torch.equal(first["past"], other["past"])
+
+
+def test_the_future_follows_the_past_and_ends_with_the_training_rows(task: WindowForecastingTask) -> None:
+    scaler = task.series.scaler
+    for batch in task.train_batches(0):
+        channel = torch.arange(CHANNELS).repeat(512)
+        mean, deviation = (torch.from_numpy(values)[channel].unsqueeze(1) for values in (scaler.mean, scaler.deviation))
+        rows = torch.cat([batch["past"], batch["future"]], dim=1) * deviation + mean - 100_000 * channel.unsqueeze(1)
+        row = rows[:, :1] + torch.arange(96 + H)
+        assert torch.equal(batch["is_known"], row[:, 96:].round() < ROWS)
+        is_known = torch.cat([torch.ones(len(row), 96, dtype=torch.bool), batch["is_known"]], dim=1)
+        torch.testing.assert_close(rows[is_known], row[is_known])
+        assert batch["is_known"].sum(dim=1).min() >= 96
+
+
+def test_channels_are_told_by_number_level_and_scale_or_not_at_all(task: WindowForecastingTask) -> None:
+    batch = next(task.train_batches(0))
+    is_told = batch["channel"] > 0
+    assert 0.4 < is_told.double().mean() < 0.6
+    assert torch.equal(is_told, batch["unit"] > 0)
+    numbers = torch.arange(1, CHANNELS + 1).repeat(512).unsqueeze(1)
+    assert torch.equal(batch["channel"][is_told], numbers[is_told])
+
+
+@pytest.mark.parametrize(("falloff", "later"), [(0, 1 / 3), (1, 1 / 3 * 2 / 3)])
+def test_a_reading_counts_in_the_mean_of_each_horizon_that_it_does_not_exceed(falloff: float, later: float) -> None:
+    weights = horizon_weights((2, 3), falloff, 4)
+    torch.testing.assert_close(weights, torch.tensor([1 / 2 + later, 1 / 2 + later, later, 0.0]))
+
+
+def test_the_loss_ignores_what_is_unknown(task: WindowForecastingTask) -> None:
+    batch = next(task.train_batches(0))
+    spoiled = batch | {"future": torch.where(batch["is_known"], batch["future"], 1e6)}
+    model = task.build_model().requires_grad_(False)
+    losses = []
+    for rows in (batch, spoiled):
+        torch.manual_seed(0)  # the same quantiles
+        losses.append(float(task.loss(model, rows, None)[0]))
+    assert not batch["is_known"].all()
+    assert losses[0] == losses[1]
+
+
+def test_training_lowers_the_loss(task: WindowForecastingTask) -> None:
+    torch.manual_seed(0)
+    model = task.build_model()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    losses = []
+    batch = next(task.train_batches(0))
+    for _ in range(12):
+        loss, _ = task.loss(model, batch, None)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert np.mean(losses[-3:]) < 0.9 * np.mean(losses[:3])
+    assert all(parameter.grad is not None for parameter in model.parameters())
+
+
+def test_streamed_figures_are_those_of_windows(task: WindowForecastingTask) -> None:
+    torch.manual_seed(0)
+    model = task.build_model().eval().requires_grad_(False)
+    task.initialise(model)
+    found = task.validate(model)
+    assert found["streamed_relative_mse"] == pytest.approx(found["windowed_relative_mse"], rel=1e-6)
+
+
+def test_too_few_rows_are_refused(task: WindowForecastingTask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(WindowForecastingTask, "train_readings", np.zeros((150, CHANNELS)))
+    with pytest.raises(DataError, match="42 training rows more"):
+        task.batches_per_epoch()

@@ -1,0 +1,176 @@
+"""The last readings in, the readings to come out, with quantiles: SegRNN (Lin et al. 2023, arXiv:2308.11200).
+
+What it remembers is a window of the last L readings, so a session forecasts what a fresh one would from these. With
+segment_i the S readings of the window's i-th part, last its latest reading and unit the channel's scale:
+
+    u_i    = (segment_i - last) / unit                      what is at any level looks alike
+    h_i    = GRU(relu(u_i We + be), h_{i-1})                i = 1 .. L / S, h_0 = 0
+    y_m    = GRU([position_m, channel], h_{L/S})            m = 1 .. M: each future segment is one step, all in parallel
+    mean_m = last + unit (y_m W + b)
+    quantiles = mean_m - or + unit (sums of softplus), so they never cross
+
+What differs from the paper: a channel that it was not trained on has an embedding of its own, and the mean absolute
+deviation of its window as unit; the quantiles, which read y without teaching it.
+"""
+
+from typing import NamedTuple, Self
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from training.cells import GRUCell
+from training.models.forecaster import MIDDLE, QUANTILE_LEVELS, Decoded, Forecaster, Told
+from training.models.profile import LARGEST_FEATURE, as_input, row_sum
+from training.models.streaming import StateTensor, Tensors
+from training.settings import Section
+
+
+class WindowForecasterSettings(Section):
+    """Sizes and regularisation."""
+
+    segment: int = Field(default=24, ge=1, description="readings that are one step of the GRU")
+    look_back: int = Field(default=96, ge=1, description="readings that a forecast is made from, whole segments")
+    max_segments: int = Field(default=30, ge=1, le=64, description="segments of the longest horizon")
+    hidden_size: int = Field(default=256, ge=2, multiple_of=2)
+    dropout: float = Field(default=0.5, ge=0, lt=1, description="before the heads")
+
+    @model_validator(mode="after")
+    def _whole_segments(self) -> Self:
+        if self.look_back % self.segment:
+            raise ValueError(f"a window of {self.look_back} readings is no multiple of a segment of {self.segment}")
+        return self
+
+
+class Window(NamedTuple):
+    """The last readings as the network sees them.
+
+    Args:
+        last: The latest reading, float64 (N, 1): what forecasts are relative to.
+        scale: Unit of the forecasts, float64 (N, 1); 0 if all readings of an unknown channel are equal.
+        segments: Relative to the latest reading, float32 (N, L / S, S).
+    """
+
+    last: Tensor
+    scale: Tensor
+    segments: Tensor
+
+
+class WindowForecaster(Forecaster):
+    """A forecaster that looks at the last L readings, and at nothing before them.
+
+    Args:
+        settings: Sizes.
+        channels: See `Forecaster`; each has an embedding.
+        interval: See `Forecaster`.
+    """
+
+    def __init__(self, settings: WindowForecasterSettings, channels: tuple[str, ...] = (), interval: str = "") -> None:
+        super().__init__(settings.segment, settings.max_segments, channels, interval)
+        self.look_back = settings.look_back
+        H, S, half = settings.hidden_size, settings.segment, settings.hidden_size // 2
+        self.embedding = nn.Linear(S, H)
+        self.cell = GRUCell(H, H)
+        self.positions = nn.Parameter(torch.randn(self.max_segments, half))
+        self.channel_embedding = nn.Embedding(1 + len(channels), half)
+        self.dropout = nn.Dropout(settings.dropout)
+        self.point = nn.Linear(H, S)
+        self.spread = nn.Linear(H, S * (len(QUANTILE_LEVELS) - 1))
+        with torch.no_grad():
+            self.spread.weight.mul_(0.3)
+            self.spread.bias.fill_(-2.0)  # narrow
+        self.state = (
+            StateTensor("window", "float64", ("N", self.look_back)),
+            StateTensor("seen", "float64", ("N", 1)),
+            StateTensor("channel", "int64", ("N", 1)),
+            StateTensor("unit", "float64", ("N", 1)),
+        )
+
+    def unroll(self, x: Tensor, state: Tensors) -> tuple[Tensors, Tensors]:
+        """See `Forecaster`."""
+        readings = torch.cat([_begun(state, x[:, 0, :1]), x.flatten(1)], dim=1)
+        read = {"window": readings[:, -self.look_back :], "seen": state["seen"] + x.shape[1]}
+        return {}, state | read
+
+    def states(self, x: Tensor, state: Tensors) -> list[Tensors]:
+        """See `Forecaster`."""
+        found = [state]
+        for segment in torch.split(x, 1, dim=1):
+            found.append(self.unroll(segment, found[-1])[1])
+        return found
+
+    def forecast(self, state: Tensors, partial: Tensor, filled: Tensor, segments: int) -> Tensors:
+        """See `Forecaster`."""
+        self._check_horizon(segments)
+        filled = filled.unsqueeze(1)
+        first = torch.where(filled > 0, partial[:, :1], 0.0)
+        readings = torch.cat([_begun(state, first), partial], dim=1)  # (N, L + S)
+        latest = readings.gather(1, filled + torch.arange(self.look_back, device=filled.device))
+        window = self.look(latest, state["unit"])
+        positions = torch.arange(segments, device=filled.device)
+        decoded = self.decode(self.encode(window.segments), state["channel"], positions, positions)
+        mean = window.last + window.scale * decoded.mean.flatten(1).double()
+        spread = window.scale.unsqueeze(2) * decoded.quantiles.flatten(1, 2).double()
+        return {"mean": mean, "quantiles": window.last.unsqueeze(2) + spread}
+
+    def look(self, readings: Tensor, unit: Tensor) -> Window:
+        """The last L readings, float64 (N, L), of channels with these units, float64 (N, 1)."""
+        last = readings[:, -1:]
+        level = row_sum(readings).unsqueeze(1) / self.look_back
+        deviation = row_sum((readings - level).abs()).unsqueeze(1) / self.look_back
+        scale = torch.where(unit > 0, unit, deviation)
+        relative = (readings - last) / torch.where(scale > 0, scale, 1.0)
+        return Window(
+            last, scale, as_input(relative, LARGEST_FEATURE).view(-1, self.look_back // self.segment, self.segment)
+        )
+
+    def encode(self, segments: Tensor) -> Tensor:
+        """The hidden state, float32 (N, H), after the segments of a window."""
+        h = segments.new_zeros(segments.shape[0], self.cell.hidden_size)
+        for projected in self.cell.project(torch.relu(self.embedding(segments))).unbind(dim=1):
+            h = self.cell.advance(projected, h)
+        return h
+
+    def decode(self, h: Tensor, channel: Tensor, positions: Tensor, quantile_positions: Tensor) -> Decoded:
+        """Future segments from a hidden state.
+
+        Args:
+            h: float32 (N, H).
+            channel: int64 (N, 1).
+            positions: Segments counted from the latest reading, int64 (P,).
+            quantile_positions: Indices into `positions` of those whose quantiles are wanted, int64 (Pq,).
+        """
+        half = self.positions.shape[1]
+        # [position, channel] Wx without making all pairs, and with all positions: the bits must not know the horizon.
+        of_position = (self.positions @ self.cell.Wx[:half])[positions]  # (P, 3H)
+        of_channel = self.channel_embedding(channel) @ self.cell.Wx[half:] + self.cell.b  # (N, 1, 3H)
+        y = self.dropout(self.cell.advance(of_position + of_channel, h.unsqueeze(1)))  # (N, P, H)
+        mean = self.point(y)
+        return Decoded(mean, self._quantiles(y[:, quantile_positions].detach(), mean[:, quantile_positions]))
+
+    def _quantiles(self, y: Tensor, mean: Tensor) -> Tensor:
+        """Quantiles (N, Pq, S, Q) around the mean (N, Pq, S), which is their median."""
+        raw = self.spread(y).unflatten(2, (self.segment, len(QUANTILE_LEVELS) - 1))
+        return self._fan(mean.detach().unsqueeze(3), raw[..., :MIDDLE], raw[..., MIDDLE:])
+
+    def forward(
+        self, readings: Tensor, told: Told, positions: Tensor, quantile_positions: Tensor
+    ) -> tuple[Decoded, Window]:
+        """The training pass: forecasts from whole windows.
+
+        Args:
+            readings: float64 (N, L).
+            told: What is known of each channel.
+            positions: Which segments to forecast, int64 (P,).
+            quantile_positions: Indices into them, int64 (Pq,).
+
+        Returns:
+            The forecasts, and what they are relative to.
+        """
+        window = self.look(readings, told.unit)
+        return self.decode(self.encode(window.segments), told.channel, positions, quantile_positions), window
+
+
+def _begun(state: Tensors, first: Tensor) -> Tensor:
+    """The window; that of a fresh channel is filled with its first reading, (N, 1)."""
+    return torch.where(state["seen"] > 0, state["window"], first)

@@ -1,0 +1,153 @@
+"""What the training of every forecaster shares: its data, how its epochs are chosen, and its figures and pictures."""
+
+from abc import abstractmethod
+from functools import cached_property
+from itertools import chain
+from pathlib import Path
+from typing import ClassVar, TypeVar, cast
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from training.data.series import Series
+from training.data.source import DataError
+from training.data.table import level_and_scale
+from training.models.forecaster import Forecaster
+from training.settings import LoopSettings, Section, Settings
+from training.tasks import forecast_errors, forecast_plots
+from training.tasks.forecast_data import DataSettings, channels_of, interval_of, load, source_of
+from training.tasks.forecast_errors import Channels, Errors, Readings
+from training.tasks.task import Goal, Task
+
+NARROWEST = 0.25  # of the width that was trained: dev rows may be few, or all alike
+
+
+class BandSettings(Section):
+    """What is asked of the bands."""
+
+    coverage: float = Field(
+        default=0.785, gt=0, lt=1, description="share of the dev rows that bands of 80 % cover, after training"
+    )
+
+
+class ForecasterSettings(Settings):
+    """Settings of a run."""
+
+    loop: LoopSettings = LoopSettings()
+    data: DataSettings = DataSettings()
+    loss: BandSettings = BandSettings()
+
+
+AnyForecasterSettings = TypeVar("AnyForecasterSettings", bound=ForecasterSettings)
+
+
+class ForecasterTask(Task[AnyForecasterSettings]):
+    """A `Forecaster` of a data set."""
+
+    goal = Goal("relative_mse", "lower")
+    item = "reading"
+    units: ClassVar[dict[str, str]] = {
+        "dev_relative_mse": "MSE, share of seasonal naive",
+        "dev_windowed_relative_mse": "MSE, share of seasonal naive",
+        "dev_streamed_relative_mse": "MSE, share of seasonal naive",
+    }
+
+    def __init__(self, settings: AnyForecasterSettings, tokenizer: None = None) -> None:
+        super().__init__(settings, tokenizer)
+        self.sources = (source_of(settings.data),)
+
+    @property
+    @abstractmethod
+    def knows_channels(self) -> bool:
+        """Whether the model is told the typical level and scale of its channels."""
+
+    @cached_property
+    def series(self) -> Series:
+        """The data set."""
+        return load(self.settings.data)
+
+    @property
+    def channel_names(self) -> tuple[str, ...]:
+        """The channels that the model knows."""
+        return channels_of(self.settings.data) if self.knows_channels else ()
+
+    @property
+    def interval(self) -> str:
+        """Step of time between two readings, as people say it."""
+        return interval_of(self.settings.data)
+
+    @property
+    def train_readings(self) -> Readings:
+        """The training rows on the scale of the errors, (rows, channels)."""
+        rows = self.series.splits["train"]
+        return self.series.standardized[rows.start : rows.stop]
+
+    def initialise(self, model: nn.Module) -> None:
+        """Tell the model the typical level and scale of the training rows, in the units of the file."""
+        forecaster = cast(Forecaster, model)
+        if forecaster.channels:
+            rows = self.series.splits["train"]
+            center, unit = level_and_scale(self.series.table.readings[rows.start : rows.stop])
+            forecaster.centers.copy_(torch.from_numpy(center))
+            forecaster.units.copy_(torch.from_numpy(unit))
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """MSE by that of a seasonal naive forecast, mean over the horizons, of windows and of a stream: both count.
+
+        Bands are made as wide as they must be for those of 80 % to cover `coverage` of the dev readings, over all.
+        """
+        forecaster, rows = cast(Forecaster, model), self.series.splits["dev"]
+        forecaster.widening.fill_(1.0)
+        stride = self.settings.data.choice_stride
+        errors = forecast_errors.choose(forecaster, self._channels, rows, self.series.protocol, stride)
+        needed = forecast_errors.widening(chain(*errors.values()), self.settings.loss.coverage)
+        forecaster.widening.fill_(max(needed, NARROWEST))
+        ratios = {f"{name}_relative_mse": _relative_mse(found) for name, found in errors.items()}
+        return {
+            "relative_mse": sum(ratios.values()) / len(ratios),
+            **ratios,
+            "widening": float(forecaster.widening),
+        }
+
+    def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
+        """The published protocol at its horizons, and the stream beside it."""
+        if split == "train" or split not in self.series.splits:
+            raise DataError(f"{self.name} has no {split} split, only {' and '.join(self._evaluated_splits)}")
+        rows, protocol = self.series.splits[split], self.series.protocol
+        forecaster = cast(Forecaster, model)
+        figures = forecast_errors.figures(forecaster, self._channels, rows, protocol)
+        if protocol.look_back is None:
+            train = self.series.splits["train"]
+            figures |= forecast_errors.own_unit_figures(forecaster, self._in_own_units, train, rows, protocol)
+        return figures
+
+    @cached_property
+    def _channels(self) -> Channels:
+        return self._as_the_model_knows(self.series.standardized)
+
+    @cached_property
+    def _in_own_units(self) -> Channels:
+        return self._as_the_model_knows(self.series.table.readings)
+
+    def _as_the_model_knows(self, readings: Readings) -> Channels:
+        train = self.series.splits["train"]
+        return Channels.known(readings, train) if self.knows_channels else Channels.unknown(readings)
+
+    def plot(self, model: nn.Module, split: str, directory: Path) -> None:
+        """Forecasts over what came, and how often readings fell below each quantile."""
+        forecaster, rows = cast(Forecaster, model), self.series.splits[split]
+        H = max(H for H in self.series.protocol.horizons if len(rows) >= H)
+        forecast_plots.draw_backtest(directory / f"backtest-{split}.png", forecaster, self.series, rows, H)
+        errors = forecast_errors.streamed(forecaster, self._channels, rows, H, self.series.protocol)
+        forecast_plots.draw_calibration(directory / f"calibration-{split}.png", errors.calibration(), H)
+
+    @property
+    def _evaluated_splits(self) -> list[str]:
+        return [split for split in self.series.splits if split != "train"]
+
+
+def _relative_mse(errors: list[Errors]) -> float:
+    """Mean over the horizons of MSE by that of the seasonal naive forecast."""
+    figures = [each.figures() for each in errors]
+    return sum(each["mse"] / each["seasonal_mse"] for each in figures) / len(figures)

@@ -1,0 +1,143 @@
+"""Forecasting from a window: all readings to come from the last few days, as the published protocol has it."""
+
+from collections.abc import Iterator, Sequence
+from typing import ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from training.data.source import DataError
+from training.data.table import level_and_scale
+from training.models.forecaster import Told
+from training.models.window_forecaster import WindowForecaster, WindowForecasterSettings
+from training.settings import Section
+from training.tasks.forecast_errors import pinball
+from training.tasks.forecaster import BandSettings, ForecasterSettings, ForecasterTask
+
+Batch = dict[str, Tensor]
+
+
+class StartSettings(Section):
+    """Which windows of the training rows make a batch."""
+
+    starts: int = Field(default=256, ge=1, description="windows of all channels a batch")
+    known_share: float = Field(default=0.9, ge=0, le=1, description="share of channels that the model is told")
+    least_known: int = Field(default=96, ge=1, description="readings known after a window's end")
+
+
+class WindowLossSettings(BandSettings):
+    """What is asked of a forecast."""
+
+    horizons: tuple[int, ...] = Field(
+        default=(96, 192, 336, 720), min_length=1, description="readings ahead whose mean errors count"
+    )
+    falloff: float = Field(default=1.0, ge=0, description="the mean error up to H readings ahead counts H ** -falloff")
+    quantile_segments: int = Field(default=3, ge=1, description="segments whose quantiles are trained, drawn a batch")
+
+
+class WindowForecastingSettings(ForecasterSettings):
+    """Settings of a run."""
+
+    model: WindowForecasterSettings = WindowForecasterSettings()
+    windows: StartSettings = StartSettings()
+    loss: WindowLossSettings = WindowLossSettings()
+
+
+class WindowForecastingTask(ForecasterTask[WindowForecastingSettings]):
+    """A forecaster of windows: an epoch shows it every window of the training rows once, of all channels."""
+
+    name = "forecasting-window"
+    settings_type = WindowForecastingSettings
+    units: ClassVar[dict[str, str]] = ForecasterTask.units | {
+        "train_loss": "absolute error + pinball loss, standardised readings"
+    }
+
+    @property
+    def knows_channels(self) -> bool:
+        """Whether any channel is told."""
+        return self.settings.windows.known_share > 0
+
+    def build_model(self) -> WindowForecaster:
+        """A fresh model."""
+        return WindowForecaster(self.settings.model, self.channel_names, self.interval)
+
+    def batches_per_epoch(self) -> int:
+        """All windows in whole batches."""
+        return max(len(self._starts) // self.settings.windows.starts, 1)
+
+    def train_batches(self, epoch: int) -> Iterator[Batch]:
+        """Windows with what came, in random order.
+
+        Each batch has, for N windows times channels, H readings of the longest horizon:
+            past: float64 (N, L).
+            future: float64 (N, H); 0 beyond the training rows.
+            is_known: bool (N, H), which of these lie within the training rows.
+            channel, center, unit: See `Told`; all 0 where the model is not told.
+        """
+        rng = np.random.default_rng([self.settings.seed, epoch])
+        order = torch.from_numpy(rng.permutation(self._starts))
+        for starts in torch.split(order, self.settings.windows.starts)[: self.batches_per_epoch()]:
+            yield self._batch(starts, rng)
+
+    def loss(self, model: nn.Module, batch: Batch, carry: None) -> tuple[Tensor, None]:
+        """Mean absolute error up to each horizon, and pinball loss of the quantiles, on the scale of the errors."""
+        S, M = self.settings.model.segment, self.settings.model.max_segments
+        device = batch["past"].device
+        quantile_positions = torch.randperm(M, device=device)[: self.settings.loss.quantile_segments]
+        told = Told(batch["channel"], batch["center"], batch["unit"])
+        decoded, window = model(batch["past"], told, torch.arange(M, device=device), quantile_positions)
+        target = (batch["future"] - window.last).float().view(-1, M, S)
+        of_horizons = horizon_weights(self.settings.loss.horizons, self.settings.loss.falloff, M * S).to(device)
+        weights = batch["is_known"].view(-1, M, S) * of_horizons.view(M, S)
+        scale = window.scale.float().unsqueeze(2)
+        point = (decoded.mean * scale - target).abs()
+        spread = pinball(decoded.quantiles * scale.unsqueeze(3), target[:, quantile_positions])
+        return _mean(point, weights) + _mean(spread, weights[:, quantile_positions]), carry
+
+    @property
+    def _starts(self) -> range:
+        """First rows of the windows.
+
+        Raises:
+            DataError: There are none.
+        """
+        first = int((~np.isnan(self.train_readings)).argmax(axis=0).max())
+        stop = len(self.train_readings) - self.settings.model.look_back - self.settings.windows.least_known + 1
+        if stop <= first:
+            raise DataError(f"{stop - first - 1} training rows more are needed for a window and what comes after it")
+        return range(first, stop)
+
+    def _batch(self, starts: Tensor, rng: np.random.Generator) -> Batch:
+        readings = torch.from_numpy(np.ascontiguousarray(self.train_readings))
+        model, channels = self.settings.model, readings.shape[1]
+        index = starts.unsqueeze(1) + torch.arange(model.look_back + model.max_segments * model.segment)
+        is_known = index < len(readings)
+        rows = torch.where(is_known.unsqueeze(2), readings[index.clamp(max=len(readings) - 1)], 0.0)
+        rows = rows.movedim(2, 1).flatten(0, 1)  # (starts * channels, L + H)
+        is_told = torch.from_numpy(rng.random((len(rows), 1)) < self.settings.windows.known_share)
+        center, unit = (_by_row(values, len(starts)) for values in level_and_scale(self.train_readings))
+        return {
+            "past": rows[:, : model.look_back],
+            "future": rows[:, model.look_back :],
+            "is_known": is_known[:, model.look_back :].repeat_interleave(channels, dim=0),
+            "channel": torch.where(is_told, _by_row(range(1, channels + 1), len(starts)), 0),
+            "center": torch.where(is_told, center, 0.0),
+            "unit": torch.where(is_told, unit, 0.0),
+        }
+
+
+def horizon_weights(horizons: Sequence[int], falloff: float, count: int) -> Tensor:
+    """Of each of `count` readings ahead, float32 (count,): it is in the mean of every horizon that is as long."""
+    ahead = torch.arange(count)
+    return torch.stack([(ahead < H) / H * (H / min(horizons)) ** -falloff for H in horizons]).sum(dim=0)
+
+
+def _by_row(values: Sequence[float] | np.ndarray, starts: int) -> Tensor:
+    """A value of each channel for every row of a batch, (starts * channels, 1)."""
+    return torch.as_tensor(np.asarray(values)).repeat(starts).unsqueeze(1)
+
+
+def _mean(errors: Tensor, weights: Tensor) -> Tensor:
+    return (errors * weights).sum() / weights.sum().clamp(min=1e-9)

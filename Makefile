@@ -10,8 +10,8 @@ TORCH_INDEX ?=
 # What to measure, of those that `python -m bench --help` lists; all by default: make bench BENCH=websocket
 BENCH ?=
 # What ships, to be trained and exported; python -m training budget tells how long each takes.
-MODELS ?= sentiment sentiment-bidirectional generation generation-mingru forecasting tagging tagging-streaming entities \
-	translation-de translation-fr chorales folk caption
+MODELS ?= sentiment sentiment-bidirectional generation generation-mingru forecasting forecasting-window tagging \
+	tagging-streaming entities translation-de translation-fr chorales folk caption
 # What is trained for the sake of comparison only.
 COMPARED ?= forecasting-ettm1 forecasting-exchange forecasting-illness forecasting-m4-hourly
 VENV := .venv

@@ -7,8 +7,9 @@ from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
+from service.advancing import Advancing
 from service.bundle.manifest import Bundle
-from service.engine import Advancing, Engine
+from service.engine import Engine
 from service.errors import InvalidInput
 from service.forms.chance import Chance
 from service.sampling import Draws

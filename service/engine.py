@@ -7,9 +7,8 @@
 One engine per bundle and process, driven by the event loop, that owns everything but the run itself. Nothing polls: an
 idle engine waits to be woken, and the batch window, where one is set, opens with the first job. A second batch is
 prepared while one runs if it is as good as a full one, so that the thread finds it ready; one that gains by growing
-waits. A run that is
-shorter than waking a thread twice is done on the event loop. A job that fails or is withdrawn is resolved alone, and
-its batch-mates run without it.
+waits. A run that is shorter than waking a thread twice is done on the event loop. A job that fails or is withdrawn is
+resolved alone, and its batch-mates run without it.
 """
 
 import asyncio
@@ -17,13 +16,14 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
+from service.advancing import Advance, Advancing
 from service.bundle.manifest import Bundle
 from service.bundle.stage import Stage
 from service.errors import QueueFull, ShuttingDown, TooLarge
+from service.expected_durations import ExpectedDurations
 from service.graph_thread import GraphThread, timed
 from service.job import BatchForm, PreparedBatch, RowJob
 from service.scheduler import ENOUGH_ROWS, Batch, Ladder, Scheduler, num_rows
@@ -47,19 +47,6 @@ class Observer(Protocol):
     """Who is told of every run; durations in seconds."""
 
     def ran(self, stage: str, size: int, waits: Sequence[float], duration_seconds: float, num_steps: int) -> None: ...
-
-
-@dataclass(frozen=True)
-class Advance:
-    """What came of a job.
-
-    Attributes:
-        outputs: The outputs that were asked for; those with a time axis cover all items.
-        row: The state row afterwards.
-    """
-
-    outputs: Inputs
-    row: bytes
 
 
 class Engine:
@@ -191,7 +178,7 @@ class Engine:
         inputs: Sequence[Inputs],
         num_items: Sequence[int],
         keep: Sequence[str] = (),
-    ) -> "Advancing":
+    ) -> Advancing:
         """Send rows of one sequence on their way, each with a number of items of its own; see `advance_all`."""
         if len(rows) > self._max_queue_rows:
             raise TooLarge(f"a sequence may have at most {self._max_queue_rows} rows")
@@ -315,63 +302,6 @@ class Engine:
 
     def _shutting_down(self) -> ShuttingDown:
         return ShuttingDown(f"{self._graphs.bundle.tag} is no longer served here; try again")
-
-
-class ExpectedDurations:
-    """How long a run of a rung with so many rows takes, learnt from those that were."""
-
-    def __init__(self) -> None:
-        self._seconds: dict[tuple[str, int, int], float] = {}
-
-    def seconds(self, batch: Batch[RowJob]) -> float:
-        """The expected duration; infinite for what was never run."""
-        return self._seconds.get((*batch.lane, batch.num_rows), float("inf"))
-
-    def learn(self, batch: Batch[RowJob], seconds: float) -> None:
-        """Follow the latest runs: an eighth of each."""
-        key = (*batch.lane, batch.num_rows)
-        self._seconds[key] = self._seconds.get(key, seconds) * 0.875 + seconds * 0.125
-
-
-class Advancing:
-    """Rows of one sequence that are on their way.
-
-    Args:
-        engine: Takes them up, all or none.
-        jobs: The rows.
-    """
-
-    def __init__(self, engine: Engine, jobs: Sequence[RowJob]) -> None:
-        self._engine = engine
-        self._jobs = jobs
-        self._num_open = len(jobs)
-        self._error: Exception | None = None
-        self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        for job in jobs:
-            job.done = self._count
-        engine.submit(jobs)
-
-    async def finished(self) -> list[Advance]:
-        """What came of each, or the first failure raised; who is cancelled meanwhile withdraws them."""
-        try:
-            await self._over
-        finally:
-            self.withdraw()
-        if self._error is not None:
-            raise self._error
-        return [Advance(self._engine.outputs_of(job), job.row) for job in self._jobs]
-
-    def withdraw(self) -> None:
-        """Forget those that are not through."""
-        for job in self._jobs:
-            self._engine.withdraw(job)
-
-    def _count(self, job: RowJob) -> None:
-        """One job is done."""
-        self._num_open -= 1
-        self._error = self._error or job.error
-        if not self._over.done() and (self._error is not None or not self._num_open):
-            self._over.set_result(None)
 
 
 def _tell(job: RowJob) -> None:

@@ -88,7 +88,8 @@ def test_one_session_reads_shakespeare_at_the_nats_of_its_card(client: httpx.Cli
     assert -log_prob / len(text) == pytest.approx(figure(client, model, "nats_per_char"), abs=1e-3)
 
 
-def test_forecasts_of_real_windows_err_as_the_card_says(client: httpx.Client) -> None:
+@pytest.mark.parametrize("model", shipped("forecasting", "forecasting-window"))
+def test_forecasts_of_real_windows_err_as_the_card_says(client: httpx.Client, model: str) -> None:
     table = etth1.load()
     scaler = etth1.fit_scaler(table)
     rows = etth1.SPLITS["dev"]
@@ -96,9 +97,10 @@ def test_forecasts_of_real_windows_err_as_the_card_says(client: httpx.Client) ->
     for origin in range(rows.start, rows.stop - HORIZON + 1, ORIGIN_STRIDE):
         past = table.readings[origin - LOOK_BACK : origin]
         series = dict(zip(table.channels, past.T.tolist(), strict=True))
-        forecast = ask(client, "/forecast", {"series": series, "horizon": HORIZON, "quantiles": []})["forecast"]
+        question = {"series": series, "horizon": HORIZON, "quantiles": [], "model": model}
+        forecast = ask(client, "/forecast", question)["forecast"]
         mean = np.array([forecast[channel]["mean"] for channel in table.channels]).T
         actual = table.readings[origin : origin + HORIZON]
         errors.append(np.mean((scaler.standardize(mean) - scaler.standardize(actual)) ** 2))
     # Every thirteenth of the card's windows: their mean is a few per cent off.
-    assert np.mean(errors) == pytest.approx(figure(client, "forecasting", "mse_l96_h96"), rel=0.05)
+    assert np.mean(errors) == pytest.approx(figure(client, model, "mse_l96_h96"), rel=0.05)

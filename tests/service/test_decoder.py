@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from service.advancing import Advance
 from service.decoder import Decoder
-from service.engine import Advance
 from service.forms.chance import Chance
 from service.state import Inputs, SequenceState
 from tests.fakes.script import DECODE, ScriptGraphs, encode_stage

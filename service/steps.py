@@ -18,16 +18,10 @@ from typing import Any
 from service.body import encode
 from service.cohort import FEWEST, Cohorts
 from service.computation import begin
-from service.errors import (
-    DeadlineExceeded,
-    ServiceError,
-    ShuttingDown,
-    StepConflict,
-    StoreUnavailable,
-    TooBusy,
-)
+from service.errors import DeadlineExceeded, ServiceError, StepConflict, StoreUnavailable
 from service.job import RowJob
 from service.metrics import Metrics
+from service.open_turns import OpenTurns
 from service.recent import Latest, Recent
 from service.settings import SessionSettings
 from service.state import SequenceState
@@ -39,7 +33,6 @@ from service.waiting import run_now
 
 logger = logging.getLogger(__name__)
 
-MAX_WAITING_PER_SESSION = 256
 MAX_ATTEMPTS = 16
 # From so many steps under way on, new ones gather for a moment.
 CROWD = 8
@@ -77,20 +70,14 @@ class Steps:
         self._recent = Recent(max_recent)
         self._store = store
         self._metrics = metrics
-        self._timeout_seconds = timeout_seconds
+        self._open = OpenTurns(timeout_seconds, self._expire)
         self._rules = StepRules(models, settings, expire)
         self._clock = clock
         self._cohorts = Cohorts(self._recent, models, store, self, clock)
-        # Of each session that has a turn: who waits for the next one.
-        self._waiting: dict[str, list[Turn]] = {}
-        self._open: dict[Turn, None] = {}
         self._arrived: list[Turn] = []
         self._gathering_since = 0.0
         self._computed: list[Turn] = []
         self._tasks: set[asyncio.Task[None]] = set()
-        self._is_draining = False
-        self._drained: asyncio.Event | None = None
-        self._watch: asyncio.TimerHandle | None = None
 
     async def take(self, ask: Ask) -> Answer:
         """Take one step.
@@ -114,22 +101,13 @@ class Steps:
 
     def begin(self, turn: Turn) -> None:
         """Begin a turn, whose `done` is told on the event loop, or at once where it is refused."""
-        session_id = turn.ask.session_id
-        if self._is_draining:
-            self.fail(turn, ShuttingDown("the service is about to stop; ask another one, or try again"))
+        try:
+            begins_now = self._open.admit(turn)
+        except ServiceError as error:
+            self.fail(turn, error)
             return
-        waiting = self._waiting.get(session_id)
-        if waiting is not None and len(waiting) >= MAX_WAITING_PER_SESSION:
-            self.fail(turn, TooBusy(f"{len(waiting)} steps of this session are waiting already"))
-            return
-        self._open[turn] = None
-        if self._watch is None:
-            self._watch = asyncio.get_running_loop().call_later(self._timeout_seconds, self._call_time)
-        if waiting is not None:
-            waiting.append(turn)
-            return
-        self._waiting[session_id] = []
-        self._arrive(turn)
+        if begins_now:
+            self._arrive(turn)
 
     def call_off(self, turn: Turn) -> None:
         """Forget a turn whose client has gone: nothing is committed, unless the store has been asked to already."""
@@ -138,7 +116,7 @@ class Steps:
 
     def is_under_way(self, session_id: str) -> bool:
         """Whether a step of the session is in flight here."""
-        return session_id in self._waiting
+        return self._open.holds(session_id)
 
     @property
     def is_idle(self) -> bool:
@@ -147,10 +125,7 @@ class Steps:
 
     async def drain(self) -> None:
         """Take no more steps and wait until those that were taken are answered."""
-        self._is_draining = True
-        if self._open:
-            self._drained = asyncio.Event()
-            await self._drained.wait()
+        await self._open.drain()
 
     def _arrive(self, turn: Turn) -> None:
         if not self._arrived:
@@ -323,8 +298,8 @@ class Steps:
                 self.fail(turn, StepConflict(message, turn.step + 1))
                 return
             turn.ask = turn.ask._replace(on_piece=lambda _: None)
-        if turn.started + self._timeout_seconds <= time.perf_counter():  # nobody watches those that are committing
-            self.fail(turn, self._too_late())
+        if self._open.is_late(turn):  # nobody watches those that are committing
+            self._expire(turn)
         elif turn.num_attempts < MAX_ATTEMPTS:
             self._arrive(turn)
         else:
@@ -362,34 +337,13 @@ class Steps:
 
     def _close(self, turn: Turn) -> None:
         """Tell the client, and let the session's next turn begin."""
-        if turn in self._open:
-            del self._open[turn]
-            session_id = turn.ask.session_id
-            waiting = self._waiting[session_id]
-            if turn in waiting:
-                waiting.remove(turn)
-            elif waiting:
-                self._arrive(waiting.pop(0))
-            else:
-                del self._waiting[session_id]
+        following = self._open.close(turn)
+        if following is not None:
+            self._arrive(following)
         try:
             turn.done(turn)
         except Exception:  # whatever its owner stumbles over, the other turns must be told
             logger.exception("a step's owner failed")
-        if self._drained is not None and not self._open:
-            self._drained.set()
 
-    def _call_time(self) -> None:
-        """Fail turns that have taken too long; the oldest come first."""
-        now = time.perf_counter()
-        for turn in list(self._open):
-            left = turn.started + self._timeout_seconds - now
-            if left > 0:
-                self._watch = asyncio.get_running_loop().call_later(left, self._call_time)
-                return
-            if not turn.is_committing:
-                self.fail(turn, self._too_late())
-        self._watch = None
-
-    def _too_late(self) -> DeadlineExceeded:
-        return DeadlineExceeded(f"no answer within {self._timeout_seconds:g} seconds; nothing was committed")
+    def _expire(self, turn: Turn) -> None:
+        self.fail(turn, self._open.too_late())

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from service.errors import StepConflict, TooBusy
-from service.steps import MAX_WAITING_PER_SESSION
+from service.open_turns import MAX_WAITING_PER_SESSION
 from service.turn import Answer, Ask, Turn
 from tests.fakes.process import Process, outputs, settle
 from tests.fakes.stores import FaultyStore

@@ -88,7 +88,6 @@ class ForecastingRecipe(Recipe):
 class WindowRecipe(ForecastingRecipe):
     """A forecaster of the last readings: reading more of them only shifts its window."""
 
-    purpose = "Forecasts readings of any number of channels, with quantiles, from the last four days."
     encode_reads = ("window", "seen")
 
 

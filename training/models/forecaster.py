@@ -47,6 +47,7 @@ class Forecaster(nn.Module, ABC):
         max_segments: Segments of the longest horizon.
         channels: Names of the channels whose typical level and scale it knows: `centers` and `units`, float64 (C,).
         interval: Step of time between two readings, as people say it.
+        widening: By how much bands are wider than trained, fitted afterwards; of what shape, is the model's own affair.
     """
 
     state: tuple[StateTensor, ...]
@@ -54,14 +55,16 @@ class Forecaster(nn.Module, ABC):
     units: Tensor
     widening: Tensor
 
-    def __init__(self, segment: int, max_segments: int, channels: tuple[str, ...], interval: str) -> None:
+    def __init__(
+        self, segment: int, max_segments: int, channels: tuple[str, ...], interval: str, widening: Tensor
+    ) -> None:
         super().__init__()
         self.segment, self.max_segments = segment, max_segments
         self.channels, self.interval = channels, interval
         for name in ("centers", "units"):
             self.register_buffer(name, torch.zeros(len(channels), dtype=torch.float64))
-        # Readings to come differ otherwise from the past than training rows from each other: bands are this much wider.
-        self.register_buffer("widening", torch.ones(()))
+        # Readings to come differ otherwise from the past than training rows from each other.
+        self.register_buffer("widening", widening)
 
     def initial_state(self, N: int) -> Tensors:
         """The state of N channels without a reading, of which nothing is known."""
@@ -117,14 +120,15 @@ class Forecaster(nn.Module, ABC):
         if not 1 <= segments <= self.max_segments:
             raise ValueError(f"segments must be 1 to {self.max_segments}, not {segments}")
 
-    def _fan(self, middle: Tensor, below: Tensor, above: Tensor) -> Tensor:
+    def _fan(self, middle: Tensor, below: Tensor, above: Tensor, widening: Tensor) -> Tensor:
         """Quantiles (..., Q) that never cross: the middle one (..., 1), then outwards by positive steps.
 
         Args:
             middle: The median.
             below: Of the steps down from it, before softplus, (..., MIDDLE).
             above: Of those up.
+            widening: Of the bands, of any shape that fits; none in training.
         """
-        widening = torch.ones_like(self.widening) if self.training else self.widening
+        widening = torch.ones_like(widening) if self.training else widening
         lower = middle - widening * softplus(below).cumsum(dim=-1).flip(-1)
         return torch.cat([lower, middle, middle + widening * softplus(above).cumsum(dim=-1)], dim=-1)

@@ -60,7 +60,7 @@ class ForecastingModel(Forecaster):
     """
 
     def __init__(self, settings: ForecastingModelSettings, channels: tuple[str, ...] = (), interval: str = "") -> None:
-        super().__init__(settings.segment, settings.max_segments, channels, interval)
+        super().__init__(settings.segment, settings.max_segments, channels, interval, torch.ones(()))
         self.rhythm = settings.rhythm
         D, H, Q, S = settings.embedding_size, settings.hidden_size, len(QUANTILE_LEVELS), settings.segment
         K = self.rhythm.num_seasons
@@ -163,7 +163,7 @@ class ForecastingModel(Forecaster):
         """Quantiles (N, Pq, S, Q) around the mean (N, Pq, S): the middle one, then outwards by positive steps."""
         raw = self.spread(y).unflatten(2, (self.rhythm.segment, len(QUANTILE_LEVELS)))
         middle = mean.unsqueeze(3) + 0.3 * raw[..., MIDDLE : MIDDLE + 1]
-        return self._fan(middle, raw[..., :MIDDLE], raw[..., MIDDLE + 1 :])
+        return self._fan(middle, raw[..., :MIDDLE], raw[..., MIDDLE + 1 :], self.widening)
 
     def forward(
         self,

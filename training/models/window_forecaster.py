@@ -66,7 +66,8 @@ class WindowForecaster(Forecaster):
     """
 
     def __init__(self, settings: WindowForecasterSettings, channels: tuple[str, ...] = (), interval: str = "") -> None:
-        super().__init__(settings.segment, settings.max_segments, channels, interval)
+        widening = torch.ones(settings.max_segments)  # of each segment ahead
+        super().__init__(settings.segment, settings.max_segments, channels, interval, widening)
         self.look_back = settings.look_back
         H, S, half = settings.hidden_size, settings.segment, settings.hidden_size // 2
         self.embedding = nn.Linear(S, H)
@@ -146,12 +147,14 @@ class WindowForecaster(Forecaster):
         of_channel = self.channel_embedding(channel) @ self.cell.Wx[half:] + self.cell.b  # (N, 1, 3H)
         y = self.dropout(self.cell.advance(of_position + of_channel, h.unsqueeze(1)))  # (N, P, H)
         mean = self.point(y)
-        return Decoded(mean, self._quantiles(y[:, quantile_positions].detach(), mean[:, quantile_positions]))
+        widening = self.widening[positions[quantile_positions]].view(-1, 1, 1)
+        quantiles = self._quantiles(y[:, quantile_positions].detach(), mean[:, quantile_positions], widening)
+        return Decoded(mean, quantiles)
 
-    def _quantiles(self, y: Tensor, mean: Tensor) -> Tensor:
+    def _quantiles(self, y: Tensor, mean: Tensor, widening: Tensor) -> Tensor:
         """Quantiles (N, Pq, S, Q) around the mean (N, Pq, S), which is their median."""
         raw = self.spread(y).unflatten(2, (self.segment, len(QUANTILE_LEVELS) - 1))
-        return self._fan(mean.detach().unsqueeze(3), raw[..., :MIDDLE], raw[..., MIDDLE:])
+        return self._fan(mean.detach().unsqueeze(3), raw[..., :MIDDLE], raw[..., MIDDLE:], widening)
 
     def forward(
         self, readings: Tensor, told: Told, positions: Tensor, quantile_positions: Tensor

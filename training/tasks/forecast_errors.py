@@ -89,7 +89,7 @@ class Errors:
         self._add("seasonal_pinball", pinball(seasonal.unsqueeze(2), actual))
         self._add("size", actual.abs())
         if self.keeps_reach:
-            self.reach.append(_reach(quantiles, actual).flatten())
+            self.reach.append(_reach(quantiles, actual))
         self.below = self.below + (actual.unsqueeze(2) <= quantiles).double().sum(dim=(0, 1)).cpu()
 
     def _add(self, name: str, values: Tensor) -> None:
@@ -160,6 +160,14 @@ def widening(errors: Iterable[Errors], coverage: float) -> float:
     shares = np.linspace(0, 1, 1001)
     reach = [np.quantile(torch.cat(each.reach).cpu().numpy(), shares) for each in errors]
     return float(np.quantile(np.concatenate(reach), coverage))
+
+
+def widening_by_segment(errors: Errors, segment: int, coverage: float) -> NDArray[np.float64]:
+    """The same of each segment ahead, (H / S,); readings beyond whole segments are left out."""
+    reach = torch.cat(errors.reach).cpu().numpy()  # (N, H)
+    num_segments = reach.shape[1] // segment
+    by_segment = reach[:, : num_segments * segment].reshape(len(reach), num_segments, segment)
+    return np.asarray(np.quantile(by_segment, coverage, axis=(0, 2)))
 
 
 def choose(

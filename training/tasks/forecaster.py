@@ -1,6 +1,7 @@
 """What the training of every forecaster shares: its data, how its epochs are chosen, and its figures and pictures."""
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import ClassVar, TypeVar, cast
 
 import torch
 from pydantic import Field
-from torch import nn
+from torch import Tensor, nn
 
 from training.data.series import Series
 from training.data.source import DataError
@@ -101,14 +102,17 @@ class ForecasterTask(Task[AnyForecasterSettings]):
         forecaster.widening.fill_(1.0)
         stride = self.settings.data.choice_stride
         errors = forecast_errors.choose(forecaster, self._channels, rows, self.series.protocol, stride)
-        needed = forecast_errors.widening(chain(*errors.values()), self.settings.loss.coverage)
-        forecaster.widening.fill_(max(needed, NARROWEST))
+        forecaster.widening.copy_(self.needed_widening(errors)).clamp_(min=NARROWEST)
         ratios = {f"{name}_relative_mse": _relative_mse(found) for name, found in errors.items()}
         return {
             "relative_mse": sum(ratios.values()) / len(ratios),
             **ratios,
-            "widening": float(forecaster.widening),
+            "widening": float(forecaster.widening.mean()),
         }
+
+    def needed_widening(self, errors: Mapping[str, list[Errors]]) -> Tensor:
+        """By how much bands must be wider, in the shape of the model's `widening`; errors by their kind and horizon."""
+        return torch.tensor(forecast_errors.widening(chain(*errors.values()), self.settings.loss.coverage))
 
     def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
         """The published protocol at its horizons, and the stream beside it."""

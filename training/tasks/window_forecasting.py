@@ -1,6 +1,6 @@
 """Forecasting from a window: all readings to come from the last few days, as the published protocol has it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -13,7 +13,8 @@ from training.data.table import level_and_scale
 from training.models.forecaster import Told
 from training.models.window_forecaster import WindowForecaster, WindowForecasterSettings
 from training.settings import Section
-from training.tasks.forecast_errors import pinball
+from training.tasks import forecast_errors
+from training.tasks.forecast_errors import Errors, pinball
 from training.tasks.forecaster import BandSettings, ForecasterSettings, ForecasterTask
 
 Batch = dict[str, Tensor]
@@ -95,6 +96,13 @@ class WindowForecastingTask(ForecasterTask[WindowForecastingSettings]):
         point = (decoded.mean * scale - target).abs()
         spread = pinball(decoded.quantiles * scale.unsqueeze(3), target[:, quantile_positions])
         return _mean(point, weights) + _mean(spread, weights[:, quantile_positions]), carry
+
+    def needed_widening(self, errors: Mapping[str, list[Errors]]) -> Tensor:
+        """Of each segment ahead, by the errors of the longest horizon; beyond it, as of its last one."""
+        longest = errors["windowed" if "windowed" in errors else "streamed"][-1]
+        S, M = self.settings.model.segment, self.settings.model.max_segments
+        found = forecast_errors.widening_by_segment(longest, S, self.settings.loss.coverage)
+        return torch.from_numpy(np.pad(found, (0, M - len(found)), mode="edge"))
 
     @property
     def _starts(self) -> range:

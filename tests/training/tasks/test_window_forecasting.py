@@ -8,7 +8,9 @@ from training.data import etth1
 from training.data.source import DataError
 from training.data.table import Table
 from training.models.window_forecaster import WindowForecasterSettings
+from training.tasks import forecast_errors
 from training.tasks.forecast_data import DataSettings
+from training.tasks.forecast_errors import Channels
 from training.tasks.window_forecasting import (
     StartSettings,
     WindowForecastingSettings,
@@ -120,3 +122,19 @@ def test_too_few_rows_are_refused(task: WindowForecastingTask, monkeypatch: pyte
     monkeypatch.setattr(WindowForecastingTask, "train_readings", np.zeros((150, CHANNELS)))
     with pytest.raises(DataError, match="42 training rows more"):
         task.batches_per_epoch()
+
+
+def test_bands_of_each_segment_become_as_wide_as_they_must_be(task: WindowForecastingTask) -> None:
+    torch.manual_seed(0)
+    model = task.build_model().eval().requires_grad_(False)
+    model.spread.bias.fill_(-6.0)  # far too narrow
+    task.validate(model)
+    assert model.widening.shape == (30,)
+    assert model.widening.min() > 2
+    assert model.widening.unique().numel() > 1
+    channels = Channels.known(task.series.standardized, task.series.splits["train"])
+    stride = task.settings.data.choice_stride
+    errors = forecast_errors.choose(model, channels, task.series.splits["dev"], task.series.protocol, stride)
+    found = forecast_errors.widening_by_segment(errors["windowed"][-1], 24, task.settings.loss.coverage)
+    np.testing.assert_allclose(found, np.ones(30), rtol=1e-4)
+    assert errors["windowed"][-1].figures()["coverage_80"] == pytest.approx(task.settings.loss.coverage, abs=2e-3)

@@ -14,7 +14,6 @@ from service.bundle.stage import Stage
 from service.bundle.tasks import ForecastingTask, KnownChannel
 from training.models.forecaster import QUANTILE_LEVELS, Forecaster
 from training.models.forecasting import ForecastingModel
-from training.models.window_forecaster import WindowForecaster
 
 ENCODE_SIZES: Sizes = (1, 4, 16)
 HORIZON_SIZES: Sizes = (1, 4, 8, 15, 30)
@@ -71,7 +70,7 @@ class ForecastingRecipe(Recipe):
         return ForecastingTask(
             segment=forecaster.segment,
             season=forecaster.rhythm.season if isinstance(forecaster, ForecastingModel) else None,
-            look_back=forecaster.look_back if isinstance(forecaster, WindowForecaster) else None,
+            look_back=forecaster.look_back,
             interval=forecaster.interval,
             quantiles=QUANTILE_LEVELS,
             max_horizon=min(max(forecast.sizes), forecaster.max_segments) * forecaster.segment,

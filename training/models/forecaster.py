@@ -51,6 +51,7 @@ class Forecaster(nn.Module, ABC):
     """
 
     state: tuple[StateTensor, ...]
+    look_back: int | None = None  # readings that it remembers; None: all of them
     centers: Tensor
     units: Tensor
     widening: Tensor

@@ -65,6 +65,8 @@ class WindowForecaster(Forecaster):
         interval: See `Forecaster`.
     """
 
+    look_back: int
+
     def __init__(self, settings: WindowForecasterSettings, channels: tuple[str, ...] = (), interval: str = "") -> None:
         widening = torch.ones(settings.max_segments)  # of each segment ahead
         super().__init__(settings.segment, settings.max_segments, channels, interval, widening)

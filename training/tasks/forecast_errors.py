@@ -120,16 +120,16 @@ def figures(model: Forecaster, channels: Channels, rows: range, protocol: Protoc
     found: dict[str, float] = {}
     horizons = _horizons(model, rows, protocol)
     for H in tqdm(horizons, desc="evaluating", unit="horizon", leave=False, disable=None):
-        # Every origin of a stream is asked, so each phase has every number of readings pending.
-        stream = streamed(model, channels, rows, H, protocol, phases(model) if horizons[0] == H else (0,)).figures()
-        if protocol.look_back is None:
-            window, prefix = stream, ""
-        else:
-            window, prefix = windowed(model, channels, rows, H, protocol).figures(), "streamed_"
-            found |= {f"{name}_l{protocol.look_back}_h{H}": window[name] for name in ("mse", "mae")}
-            found |= {f"{name}_h{H}": window[name] for name in ("coverage_80", "wql")}
-        found |= {f"{name}_h{H}": window[name] for name in ("seasonal_mse", "seasonal_mae", "seasonal_wql")}
-        found |= {f"{prefix}{name}_h{H}": stream[name] for name in ("mse", "mae", "coverage_80", "wql")}
+        L, prefix = protocol.look_back, ""
+        if L is not None:
+            asked, prefix = windowed(model, channels, rows, H, protocol).figures(), "streamed_"
+            found |= {f"{name}_l{L}_h{H}": asked[name] for name in ("mse", "mae")}
+            found |= {f"{name}_h{H}": asked[name] for name in ("coverage_80", "wql")}
+        if _streams(model, protocol):
+            # Every origin is asked, so each phase has every number of readings pending.
+            asked = streamed(model, channels, rows, H, protocol, phases(model) if horizons[0] == H else (0,)).figures()
+            found |= {f"{prefix}{name}_h{H}": asked[name] for name in ("mse", "mae", "coverage_80", "wql")}
+        found |= {f"{name}_h{H}": asked[name] for name in ("seasonal_mse", "seasonal_mae", "seasonal_wql")}
         found[f"windows_h{H}"] = float(len(origins(rows, H)))
     return found
 
@@ -176,12 +176,18 @@ def choose(
     """Errors at each horizon, of windows and of a stream, with their reach; only every so many origins are asked."""
     found: dict[str, list[Errors]] = {}
     for H in _horizons(model, rows, protocol):
-        stream = streamed(model, channels, rows, H, protocol, phases(model)[1:2], stride, keeps_reach=True)
-        found.setdefault("streamed", []).append(stream)
+        if _streams(model, protocol):
+            stream = streamed(model, channels, rows, H, protocol, phases(model)[1:2], stride, keeps_reach=True)
+            found.setdefault("streamed", []).append(stream)
         if protocol.look_back is not None:
             window = windowed(model, channels, rows, H, protocol, stride, keeps_reach=True)
             found.setdefault("windowed", []).append(window)
     return found
+
+
+def _streams(model: Forecaster, protocol: Protocol) -> bool:
+    """Whether a stream knows more than a window: one that remembers no more than that has the same errors."""
+    return protocol.look_back is None or model.look_back is None or model.look_back > protocol.look_back
 
 
 def _horizons(model: Forecaster, rows: range, protocol: Protocol) -> list[int]:

@@ -180,7 +180,7 @@ class GraphForecaster:
     def __init__(self, bundle: Bundle, rungs: Rungs) -> None:
         self._rungs = rungs
         task = cast(ForecastingTask, bundle.manifest.task)
-        self.segment, self.look_back = task.segment, task.look_back
+        self.segment = task.segment
         self.widening = torch.ones(())
 
     def known_state(self, told: Told) -> Tensors:

@@ -66,7 +66,7 @@ def test_graphs_forecast_what_the_model_forecasts(name: str, request: pytest.Fix
     exported: Exported = request.getfixturevalue(name)
     readings = np.random.default_rng(0).normal(size=(300, 2)).cumsum(axis=0)
     horizon, rows = 48, range(200, 260)
-    channels = Channels(readings, np.array([0.5, 0.0]), np.array([2.0, 0.0]))  # the first is known
+    channels = Channels(readings, np.array([0.5, 0.0]), np.array([2.0, 0.0]), np.array([1, 0]))  # the first is known
     found, expected = (
         forecast_errors.windowed(model, channels, rows, horizon, etth1.PROTOCOL).figures()  # type: ignore[arg-type]
         for model in (GraphForecaster(exported.bundle, exported.open()), exported.model)

@@ -9,8 +9,9 @@ segment_i the S readings of the window's i-th part, last its latest reading and 
     mean_m = last + unit (y_m W + b)
     quantiles = mean_m - or + unit (sums of softplus), so they never cross
 
-What differs from the paper: a channel that it was not trained on has an embedding of its own, and the mean absolute
-deviation of its window as unit; the quantiles, which read y without teaching it.
+What differs from the paper: everything is divided by a unit, and clipped; a channel that it was not trained on has an
+embedding of its own, and the mean absolute deviation of its window as unit; a window that is not full yet begins with
+copies of its first reading; the quantiles, which read y without teaching it.
 """
 
 from typing import NamedTuple, Self
@@ -68,7 +69,7 @@ class WindowForecaster(Forecaster):
     look_back: int
 
     def __init__(self, settings: WindowForecasterSettings, channels: tuple[str, ...] = (), interval: str = "") -> None:
-        widening = torch.ones(settings.max_segments)  # of each segment ahead
+        widening = torch.ones(2, settings.max_segments)  # of each segment ahead, of known channels and of others
         super().__init__(settings.segment, settings.max_segments, channels, interval, widening)
         self.look_back = settings.look_back
         H, S, half = settings.hidden_size, settings.segment, settings.hidden_size // 2
@@ -84,7 +85,7 @@ class WindowForecaster(Forecaster):
             self.spread.bias.fill_(-2.0)  # narrow
         self.state = (
             StateTensor("window", "float64", ("N", self.look_back)),
-            StateTensor("seen", "float64", ("N", 1)),
+            StateTensor("seen", "float64", ("N", 1)),  # segments
             StateTensor("channel", "int64", ("N", 1)),
             StateTensor("unit", "float64", ("N", 1)),
         )
@@ -109,18 +110,26 @@ class WindowForecaster(Forecaster):
         first = torch.where(filled > 0, partial[:, :1], 0.0)
         readings = torch.cat([_begun(state, first), partial], dim=1)  # (N, L + S)
         latest = readings.gather(1, filled + torch.arange(self.look_back, device=filled.device))
-        window = self.look(latest, state["unit"])
+        num_read = state["seen"] * self.segment + filled
+        window = self.look(latest, state["unit"], num_read)
         positions = torch.arange(segments, device=filled.device)
         decoded = self.decode(self.encode(window.segments), state["channel"], positions, positions)
         mean = window.last + window.scale * decoded.mean.flatten(1).double()
         spread = window.scale.unsqueeze(2) * decoded.quantiles.flatten(1, 2).double()
         return {"mean": mean, "quantiles": window.last.unsqueeze(2) + spread}
 
-    def look(self, readings: Tensor, unit: Tensor) -> Window:
-        """The last L readings, float64 (N, L), of channels with these units, float64 (N, 1)."""
-        last = readings[:, -1:]
-        level = row_sum(readings).unsqueeze(1) / self.look_back
-        deviation = row_sum((readings - level).abs()).unsqueeze(1) / self.look_back
+    def look(self, readings: Tensor, unit: Tensor, num_read: Tensor) -> Window:
+        """The last L readings as the network sees them.
+
+        Args:
+            readings: float64 (N, L).
+            unit: Of the channels, float64 (N, 1); 0 where it is not known.
+            num_read: How many readings have come in all, (N, 1): of fewer than L, the last ones are real.
+        """
+        last, num_real = readings[:, -1:], num_read.clamp(min=1, max=self.look_back)
+        is_real = torch.arange(self.look_back, device=readings.device) >= self.look_back - num_real
+        level = row_sum(torch.where(is_real, readings, 0.0)).unsqueeze(1) / num_real
+        deviation = row_sum(torch.where(is_real, (readings - level).abs(), 0.0)).unsqueeze(1) / num_real
         scale = torch.where(unit > 0, unit, deviation)
         relative = (readings - last) / torch.where(scale > 0, scale, 1.0)
         return Window(
@@ -149,7 +158,8 @@ class WindowForecaster(Forecaster):
         of_channel = self.channel_embedding(channel) @ self.cell.Wx[half:] + self.cell.b  # (N, 1, 3H)
         y = self.dropout(self.cell.advance(of_position + of_channel, h.unsqueeze(1)))  # (N, P, H)
         mean = self.point(y)
-        widening = self.widening[positions[quantile_positions]].view(-1, 1, 1)
+        known, other = self.widening[:, positions[quantile_positions]].view(2, 1, -1, 1, 1)
+        widening = torch.where(channel.view(-1, 1, 1, 1) > 0, known, other)  # (N, Pq, 1, 1)
         quantiles = self._quantiles(y[:, quantile_positions].detach(), mean[:, quantile_positions], widening)
         return Decoded(mean, quantiles)
 
@@ -172,10 +182,10 @@ class WindowForecaster(Forecaster):
         Returns:
             The forecasts, and what they are relative to.
         """
-        window = self.look(readings, told.unit)
+        window = self.look(readings, told.unit, torch.full_like(told.channel, self.look_back))
         return self.decode(self.encode(window.segments), told.channel, positions, quantile_positions), window
 
 
 def _begun(state: Tensors, first: Tensor) -> Tensor:
-    """The window; that of a fresh channel is filled with its first reading, (N, 1)."""
+    """The window (N, L); that of a fresh channel is filled with its first reading, (N, 1)."""
     return torch.where(state["seen"] > 0, state["window"], first)

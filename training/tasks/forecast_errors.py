@@ -34,23 +34,25 @@ class Channels:
         readings: On the scale of the errors, (rows, channels); NaN before the first reading of a channel.
         centers: Typical level of each channel, (channels,).
         units: Typical scale around it, (channels,); 0 where it is not known.
+        numbers: Of each in the model's own list, from 1, int64 (channels,); 0 where it is another.
     """
 
     readings: Readings
     centers: Readings
     units: Readings
+    numbers: NDArray[np.int64]
 
     @classmethod
     def unknown(cls, readings: Readings) -> "Channels":
         """Channels of which nothing is known."""
         nothing = np.zeros(readings.shape[1])
-        return cls(readings, nothing, nothing)
+        return cls(readings, nothing, nothing, nothing.astype(np.int64))
 
     @classmethod
     def known(cls, readings: Readings, train: range) -> "Channels":
         """Channels known by mean and mean absolute deviation of their training rows."""
         center, unit = level_and_scale(readings[train.start : train.stop])
-        return cls(readings, center, unit)
+        return cls(readings, center, unit, np.arange(1, len(unit) + 1))
 
 
 @dataclass
@@ -118,8 +120,8 @@ def pinball(quantiles: Tensor, actual: Tensor) -> Tensor:
 def figures(model: Forecaster, channels: Channels, rows: range, protocol: Protocol) -> dict[str, float]:
     """All figures of a split, by name; horizons longer than the split or than the model's are left out."""
     found: dict[str, float] = {}
-    horizons = _horizons(model, rows, protocol)
-    for H in tqdm(horizons, desc="evaluating", unit="horizon", leave=False, disable=None):
+    asked_for = horizons(model, rows, protocol)
+    for H in tqdm(asked_for, desc="evaluating", unit="horizon", leave=False, disable=None):
         L, prefix = protocol.look_back, ""
         if L is not None:
             asked, prefix = windowed(model, channels, rows, H, protocol).figures(), "streamed_"
@@ -127,7 +129,7 @@ def figures(model: Forecaster, channels: Channels, rows: range, protocol: Protoc
             found |= {f"{name}_h{H}": asked[name] for name in ("coverage_80", "wql")}
         if _streams(model, protocol):
             # Every origin is asked, so each phase has every number of readings pending.
-            asked = streamed(model, channels, rows, H, protocol, phases(model) if horizons[0] == H else (0,)).figures()
+            asked = streamed(model, channels, rows, H, protocol, phases(model) if asked_for[0] == H else (0,)).figures()
             found |= {f"{prefix}{name}_h{H}": asked[name] for name in ("mse", "mae", "coverage_80", "wql")}
         found |= {f"{name}_h{H}": asked[name] for name in ("seasonal_mse", "seasonal_mae", "seasonal_wql")}
         found[f"windows_h{H}"] = float(len(origins(rows, H)))
@@ -145,9 +147,9 @@ def own_unit_figures(
     m = protocol.naive_season
     past = channels.readings[train.start : train.stop]
     unit = np.nanmean(np.abs(past[m:] - past[:-m]), axis=0)
-    scaled = Channels(channels.readings / unit, channels.centers / unit, channels.units / unit)
+    scaled = Channels(channels.readings / unit, channels.centers / unit, channels.units / unit, channels.numbers)
     found: dict[str, float] = {}
-    for H in _horizons(model, rows, protocol):
+    for H in horizons(model, rows, protocol):
         raw = streamed(model, channels, rows, H, protocol).figures()
         found |= {f"{name}_h{H}": raw[name] for name in ("wql", "seasonal_wql", "smape", "seasonal_smape")}
         errors = streamed(model, scaled, rows, H, protocol).figures()
@@ -163,11 +165,10 @@ def widening(errors: Iterable[Errors], coverage: float) -> float:
 
 
 def widening_by_segment(errors: Errors, segment: int, coverage: float) -> NDArray[np.float64]:
-    """The same of each segment ahead, (H / S,); readings beyond whole segments are left out."""
+    """The same of each segment ahead, (H / S,); readings beyond whole segments count with the last one."""
     reach = torch.cat(errors.reach).cpu().numpy()  # (N, H)
-    num_segments = reach.shape[1] // segment
-    by_segment = reach[:, : num_segments * segment].reshape(len(reach), num_segments, segment)
-    return np.asarray(np.quantile(by_segment, coverage, axis=(0, 2)))
+    borders = range(segment, reach.shape[1] - segment + 1, segment)
+    return np.array([np.quantile(part, coverage) for part in np.split(reach, borders, axis=1)])
 
 
 def choose(
@@ -175,7 +176,7 @@ def choose(
 ) -> dict[str, list[Errors]]:
     """Errors at each horizon, of windows and of a stream, with their reach; only every so many origins are asked."""
     found: dict[str, list[Errors]] = {}
-    for H in _horizons(model, rows, protocol):
+    for H in horizons(model, rows, protocol):
         if _streams(model, protocol):
             stream = streamed(model, channels, rows, H, protocol, phases(model)[1:2], stride, keeps_reach=True)
             found.setdefault("streamed", []).append(stream)
@@ -190,7 +191,7 @@ def _streams(model: Forecaster, protocol: Protocol) -> bool:
     return protocol.look_back is None or model.look_back is None or model.look_back > protocol.look_back
 
 
-def _horizons(model: Forecaster, rows: range, protocol: Protocol) -> list[int]:
+def horizons(model: Forecaster, rows: range, protocol: Protocol) -> list[int]:
     """Those of the protocol that the split and the model have."""
     longest = min(len(rows), model.max_segments * model.segment)
     return [H for H in protocol.horizons if longest >= H]
@@ -287,7 +288,7 @@ def _begins(readings: Readings) -> NDArray[np.int64]:
 def _fresh(model: Forecaster, channels: Channels, chosen: NDArray[np.int64]) -> Tensors:
     """The state of some channels that have read nothing."""
     center, unit = (_tensor(values[chosen, None], model) for values in (channels.centers, channels.units))
-    channel = torch.where(unit > 0, _as(torch.from_numpy(chosen + 1), model).unsqueeze(1), 0)
+    channel = _as(torch.from_numpy(channels.numbers[chosen, None]), model)
     return model.known_state(Told(channel, center, unit))
 
 

@@ -102,7 +102,7 @@ class ForecasterTask(Task[AnyForecasterSettings]):
         forecaster.widening.fill_(1.0)
         stride = self.settings.data.choice_stride
         errors = forecast_errors.choose(forecaster, self._channels, rows, self.series.protocol, stride)
-        forecaster.widening.copy_(self.needed_widening(errors)).clamp_(min=NARROWEST)
+        forecaster.widening.copy_(self.needed_widening(forecaster, errors)).clamp_(min=NARROWEST)
         ratios = {f"{name}_relative_mse": _relative_mse(found) for name, found in errors.items()}
         return {
             "relative_mse": sum(ratios.values()) / len(ratios),
@@ -110,8 +110,13 @@ class ForecasterTask(Task[AnyForecasterSettings]):
             "widening": float(forecaster.widening.mean()),
         }
 
-    def needed_widening(self, errors: Mapping[str, list[Errors]]) -> Tensor:
-        """By how much bands must be wider, in the shape of the model's `widening`; errors by their kind and horizon."""
+    def needed_widening(self, model: Forecaster, errors: Mapping[str, list[Errors]]) -> Tensor:
+        """By how much bands must be wider, in the shape of the model's `widening`.
+
+        Args:
+            model: With bands as they were trained.
+            errors: Its own on the dev rows, by kind and horizon; see `forecast_errors.choose`.
+        """
         return torch.tensor(forecast_errors.widening(chain(*errors.values()), self.settings.loss.coverage))
 
     def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
@@ -141,7 +146,7 @@ class ForecasterTask(Task[AnyForecasterSettings]):
     def plot(self, model: nn.Module, split: str, directory: Path) -> None:
         """Forecasts over what came, and how often readings fell below each quantile."""
         forecaster, rows = cast(Forecaster, model), self.series.splits[split]
-        H = max(H for H in self.series.protocol.horizons if len(rows) >= H)
+        H = forecast_errors.horizons(forecaster, rows, self.series.protocol)[-1]
         forecast_plots.draw_backtest(directory / f"backtest-{split}.png", forecaster, self.series, rows, H)
         errors = forecast_errors.streamed(forecaster, self._channels, rows, H, self.series.protocol)
         forecast_plots.draw_calibration(directory / f"calibration-{split}.png", errors.calibration(), H)

@@ -1,20 +1,21 @@
 """Forecasting from a window: all readings to come from the last few days, as the published protocol has it."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import ClassVar
+from functools import cached_property
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from training.data.source import DataError
 from training.data.table import level_and_scale
-from training.models.forecaster import Told
+from training.models.forecaster import Forecaster, Told
 from training.models.window_forecaster import WindowForecaster, WindowForecasterSettings
 from training.settings import Section
 from training.tasks import forecast_errors
-from training.tasks.forecast_errors import Errors, pinball
+from training.tasks.forecast_errors import Channels, Errors, Readings, pinball
 from training.tasks.forecaster import BandSettings, ForecasterSettings, ForecasterTask
 
 Batch = dict[str, Tensor]
@@ -44,6 +45,12 @@ class WindowForecastingSettings(ForecasterSettings):
     model: WindowForecasterSettings = WindowForecasterSettings()
     windows: StartSettings = StartSettings()
     loss: WindowLossSettings = WindowLossSettings()
+
+    @model_validator(mode="after")
+    def _teaches_all_segments(self) -> Self:
+        if max(self.loss.horizons) < self.model.max_segments * self.model.segment:
+            raise ValueError(f"the longest of the horizons must be all {self.model.max_segments} segments, or more")
+        return self
 
 
 class WindowForecastingTask(ForecasterTask[WindowForecastingSettings]):
@@ -97,12 +104,24 @@ class WindowForecastingTask(ForecasterTask[WindowForecastingSettings]):
         spread = pinball(decoded.quantiles * scale.unsqueeze(3), target[:, quantile_positions])
         return _mean(point, weights) + _mean(spread, weights[:, quantile_positions]), carry
 
-    def needed_widening(self, errors: Mapping[str, list[Errors]]) -> Tensor:
-        """Of each segment ahead, by the errors of the longest horizon; beyond it, as of its last one."""
+    def needed_widening(self, model: Forecaster, errors: Mapping[str, list[Errors]]) -> Tensor:
+        """Of each segment ahead, (2, M): of known channels, and of the same ones untold."""
+        rows, protocol = self.series.splits["dev"], self.series.protocol
+        unknown = Channels.unknown(self.series.standardized)
+        untold = forecast_errors.choose(model, unknown, rows, protocol, self.settings.data.choice_stride)
+        return torch.stack([self._widening_by_segment(found) for found in (errors, untold)])
+
+    def _widening_by_segment(self, errors: Mapping[str, list[Errors]]) -> Tensor:
+        """(M,); beyond the longest horizon, as of its last segment."""
         longest = errors["windowed" if "windowed" in errors else "streamed"][-1]
         S, M = self.settings.model.segment, self.settings.model.max_segments
         found = forecast_errors.widening_by_segment(longest, S, self.settings.loss.coverage)
         return torch.from_numpy(np.pad(found, (0, M - len(found)), mode="edge"))
+
+    @cached_property
+    def _level_and_scale(self) -> tuple[Readings, Readings]:
+        """Of each channel's training rows."""
+        return level_and_scale(self.train_readings)
 
     @property
     def _starts(self) -> range:
@@ -125,7 +144,7 @@ class WindowForecastingTask(ForecasterTask[WindowForecastingSettings]):
         rows = torch.where(is_known.unsqueeze(2), readings[index.clamp(max=len(readings) - 1)], 0.0)
         rows = rows.movedim(2, 1).flatten(0, 1)  # (starts * channels, L + H)
         is_told = torch.from_numpy(rng.random((len(rows), 1)) < self.settings.windows.known_share)
-        center, unit = (_by_row(values, len(starts)) for values in level_and_scale(self.train_readings))
+        center, unit = (_by_row(values, len(starts)) for values in self._level_and_scale)
         return {
             "past": rows[:, : model.look_back],
             "future": rows[:, model.look_back :],

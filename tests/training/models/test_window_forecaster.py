@@ -109,9 +109,33 @@ def test_a_window_that_is_not_full_begins_with_the_first_reading(
 ) -> None:
     few = readings[:, :count]
     filled = torch.cat([few[:, :1].expand(-1, L - count), few], dim=1)
-    found = forecast(model, few)
-    for name, value in forecast(model, filled).items():
+    found = forecast(model, few, told(1, 0.0, 1.0))
+    for name, value in forecast(model, filled, told(1, 0.0, 1.0)).items():
         assert torch.equal(value, found[name])
+
+
+@pytest.mark.parametrize("count", [2, S, L - 1, L, L + 5])
+def test_the_unit_of_an_unknown_channel_is_the_deviation_of_what_has_come(
+    model: WindowForecaster, readings: Tensor, count: int
+) -> None:
+    window = readings[:, :L]
+    real = window[:, -min(count, L) :]
+    found = model.look(window, torch.zeros((N, 1), dtype=torch.float64), torch.full((N, 1), count)).scale
+    assert_close(found, (real - real.mean(dim=1, keepdim=True)).abs().mean(dim=1, keepdim=True))
+
+
+def test_bands_of_known_and_unknown_channels_have_widenings_of_their_own(
+    model: WindowForecaster, readings: Tensor
+) -> None:
+    before = [forecast(model, readings, told(channel, 0.0, 1.0)) for channel in (1, 0)]
+    model.widening[1] *= 3
+    after = [forecast(model, readings, told(channel, 0.0, 1.0)) for channel in (1, 0)]
+    widths = [
+        (new["quantiles"][..., -1] - new["mean"]) / (old["quantiles"][..., -1] - old["mean"])
+        for new, old in zip(after, before, strict=True)
+    ]
+    assert_close(widths[0], torch.ones_like(widths[0]))
+    assert_close(widths[1], torch.full_like(widths[1], 3.0), rtol=1e-4, atol=0)
 
 
 def test_segments_one_by_one_are_segments_at_once(model: WindowForecaster, readings: Tensor) -> None:

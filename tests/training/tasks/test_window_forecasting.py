@@ -1,16 +1,19 @@
 """Which windows a forecaster of windows is trained on, and what counts in its loss."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 
 from training.data import etth1
 from training.data.source import DataError
 from training.data.table import Table
-from training.models.window_forecaster import WindowForecasterSettings
+from training.models.window_forecaster import WindowForecaster, WindowForecasterSettings
 from training.tasks import forecast_errors
 from training.tasks.forecast_data import DataSettings
-from training.tasks.forecast_errors import Channels
+from training.tasks.forecast_errors import Channels, Errors
 from training.tasks.window_forecasting import (
     StartSettings,
     WindowForecastingSettings,
@@ -133,12 +136,31 @@ def test_bands_of_each_segment_become_as_wide_as_they_must_be(task: WindowForeca
     model = task.build_model().eval().requires_grad_(False)
     model.spread.bias.fill_(-6.0)  # far too narrow
     task.validate(model)
-    assert model.widening.shape == (30,)
+    assert model.widening.shape == (2, 30)
     assert model.widening.min() > 2
-    assert model.widening.unique().numel() > 1
+    assert model.widening.unique().numel() > 2
     channels = Channels.known(task.series.standardized, task.series.splits["train"])
     stride = task.settings.data.choice_stride
     errors = forecast_errors.choose(model, channels, task.series.splits["dev"], task.series.protocol, stride)
     found = forecast_errors.widening_by_segment(errors["windowed"][-1], 24, task.settings.loss.coverage)
     np.testing.assert_allclose(found, np.ones(30), rtol=1e-4)
     assert errors["windowed"][-1].figures()["coverage_80"] == pytest.approx(task.settings.loss.coverage, abs=2e-3)
+
+
+def test_horizons_that_leave_segments_untaught_are_refused() -> None:
+    with pytest.raises(ValidationError, match="all 30 segments"):
+        WindowForecastingSettings(loss=WindowLossSettings(horizons=(96,)))
+
+
+@pytest.mark.parametrize(("H", "segments"), [(12, 1), (24, 1), (36, 1), (60, 2)])
+def test_readings_beyond_whole_segments_widen_the_last_one(H: int, segments: int) -> None:
+    errors = Errors(keeps_reach=True, reach=[torch.arange(5.0 * H).view(5, H)])
+    assert len(forecast_errors.widening_by_segment(errors, 24, 0.8)) == segments
+
+
+def test_pictures_are_of_horizons_that_the_model_has(task: WindowForecastingTask, tmp_path: Path) -> None:
+    settings = WindowForecasterSettings(max_segments=8, hidden_size=8)
+    model = WindowForecaster(settings, task.channel_names).eval().requires_grad_(False)
+    assert forecast_errors.horizons(model, task.series.splits["dev"], task.series.protocol) == [96, 192]
+    task.plot(model, "dev", tmp_path)
+    assert len(list(tmp_path.glob("*.png"))) == 2

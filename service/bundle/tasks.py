@@ -42,7 +42,8 @@ class ForecastingTask(Part):
         interval: Step of time between two readings, as people say it.
         quantiles: Levels that the graphs answer.
         max_horizon: Readings ahead at most.
-        channels: Those that it was trained on and knows again by their names; it takes any others too.
+        channels: Those that it was trained on and knows again by their names; it takes any others too. Their order is
+            the model's own: a state tensor `channel` numbers them from 1.
     """
 
     kind: Literal["forecasting"] = "forecasting"

@@ -5,6 +5,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from tests.training.learning import assert_learns
 from training.data import etth1
 from training.data.table import Table
 from training.models.forecasting import ForecastingModelSettings
@@ -108,18 +109,7 @@ def test_the_loss_ignores_what_is_unknown(task: ForecastingTask) -> None:
 
 
 def test_training_lowers_the_loss(task: ForecastingTask) -> None:
-    torch.manual_seed(0)
-    model = task.build_model()
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
-    losses = []
-    for batch in [next(task.train_batches(0))] * 12:
-        loss, _ = task.loss(model, batch, None)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    assert np.mean(losses[-3:]) < 0.9 * np.mean(losses[:3])
-    assert all(parameter.grad is not None for parameter in model.parameters())
+    assert_learns(task)
 
 
 def test_an_unknown_split_is_refused(task: ForecastingTask) -> None:

@@ -5,7 +5,7 @@ is how a forecaster is used: one session reads everything from an early row on, 
 whatever readings are pending there. Knows no data set; readings are (rows, channels) on the scale of the errors.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -155,20 +155,6 @@ def own_unit_figures(
         errors = streamed(model, scaled, rows, H, protocol).figures()
         found |= {f"mase_h{H}": errors["mae"], f"seasonal_mase_h{H}": errors["seasonal_mae"]}
     return found
-
-
-def widening(errors: Iterable[Errors], coverage: float) -> float:
-    """By how much bands must be wider, or narrower, so that those of 80 % cover this share, of each errors alike."""
-    shares = np.linspace(0, 1, 1001)
-    reach = [np.quantile(torch.cat(each.reach).cpu().numpy(), shares) for each in errors]
-    return float(np.quantile(np.concatenate(reach), coverage))
-
-
-def widening_by_segment(errors: Errors, segment: int, coverage: float) -> NDArray[np.float64]:
-    """The same of each segment ahead, (H / S,); readings beyond whole segments count with the last one."""
-    reach = torch.cat(errors.reach).cpu().numpy()  # (N, H)
-    borders = range(segment, reach.shape[1] - segment + 1, segment)
-    return np.array([np.quantile(part, coverage) for part in np.split(reach, borders, axis=1)])
 
 
 def choose(

@@ -16,7 +16,7 @@ from training.data.source import DataError
 from training.data.table import level_and_scale
 from training.models.forecaster import Forecaster
 from training.settings import LoopSettings, Section, Settings
-from training.tasks import forecast_errors, forecast_plots
+from training.tasks import forecast_bands, forecast_errors, forecast_plots
 from training.tasks.forecast_data import DataSettings, channels_of, interval_of, load, source_of
 from training.tasks.forecast_errors import Channels, Errors, Readings
 from training.tasks.task import Goal, Task
@@ -117,7 +117,7 @@ class ForecasterTask(Task[AnyForecasterSettings]):
             model: With bands as they were trained.
             errors: Its own on the dev rows, by kind and horizon; see `forecast_errors.choose`.
         """
-        return torch.tensor(forecast_errors.widening(chain(*errors.values()), self.settings.loss.coverage))
+        return torch.tensor(forecast_bands.widening(chain(*errors.values()), self.settings.loss.coverage))
 
     def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
         """The published protocol at its horizons, and the stream beside it."""

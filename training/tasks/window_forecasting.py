@@ -14,7 +14,7 @@ from training.data.table import level_and_scale
 from training.models.forecaster import Forecaster, Told
 from training.models.window_forecaster import WindowForecaster, WindowForecasterSettings
 from training.settings import Section
-from training.tasks import forecast_errors
+from training.tasks import forecast_bands, forecast_errors
 from training.tasks.forecast_errors import Channels, Errors, Readings, pinball
 from training.tasks.forecaster import BandSettings, ForecasterSettings, ForecasterTask
 
@@ -115,7 +115,7 @@ class WindowForecastingTask(ForecasterTask[WindowForecastingSettings]):
         """(M,); beyond the longest horizon, as of its last segment."""
         longest = errors["windowed" if "windowed" in errors else "streamed"][-1]
         S, M = self.settings.model.segment, self.settings.model.max_segments
-        found = forecast_errors.widening_by_segment(longest, S, self.settings.loss.coverage)
+        found = forecast_bands.widening_by_segment(longest, S, self.settings.loss.coverage)
         return torch.from_numpy(np.pad(found, (0, M - len(found)), mode="edge"))
 
     @cached_property
@@ -133,7 +133,7 @@ class WindowForecastingTask(ForecasterTask[WindowForecastingSettings]):
         first = int((~np.isnan(self.train_readings)).argmax(axis=0).max())
         stop = len(self.train_readings) - self.settings.model.look_back - self.settings.windows.least_known + 1
         if stop <= first:
-            raise DataError(f"{stop - first - 1} training rows more are needed for a window and what comes after it")
+            raise DataError(f"{first + 1 - stop} training rows more are needed for a window and what comes after it")
         return range(first, stop)
 
     def _batch(self, starts: Tensor, rng: np.random.Generator) -> Batch:
@@ -156,7 +156,10 @@ class WindowForecastingTask(ForecasterTask[WindowForecastingSettings]):
 
 
 def horizon_weights(horizons: Sequence[int], falloff: float, count: int) -> Tensor:
-    """Of each of `count` readings ahead, float32 (count,): it is in the mean of every horizon that is as long."""
+    """Of each of `count` readings ahead, float32 (count,): 1/H of each horizon H that holds it, times H ** -falloff.
+
+    Only their proportions count: H is told in shortest horizons, so that none is tiny.
+    """
     ahead = torch.arange(count)
     return torch.stack([(ahead < H) / H * (H / min(horizons)) ** -falloff for H in horizons]).sum(dim=0)
 

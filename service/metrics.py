@@ -66,7 +66,7 @@ class Metrics:
         self.store_errors = self._counter("rnn_store_errors", "Calls of the session store that failed", "backend", "op")
         self.generated_tokens = self._counter("rnn_generated_tokens", "Characters, notes and words generated")
         self.time_to_first_token = self._seconds(
-            "rnn_time_to_first_token_seconds", "Time until /generate has the first piece of its text"
+            "rnn_time_to_first_token_seconds", "Time until what is generated has its first piece"
         )
         self.requests_tally = RequestTally(self)
         self._observers: dict[str, BundleObserver] = {}

@@ -168,7 +168,7 @@ class Worker:
 
     def _plain_app(self, max_body_bytes: int) -> ASGIApp:
         questions = Questions(self.inference, max_body_bytes)
-        steps = StepRoutes(self.steps, max_body_bytes)
+        steps = StepRoutes(self.steps, max_body_bytes, self.metrics.time_to_first_token.observe)
         app = PlainApp(steps, self.stream, questions, self._routes(questions), self.tally)
         return AuthMiddleware(app, self.keys, self.tally)
 

@@ -10,7 +10,8 @@ same step number, it is given the same.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 
 import orjson
 from starlette.responses import StreamingResponse
@@ -40,13 +41,24 @@ def piece_event(piece: Piece) -> bytes:
     return event(name, orjson.dumps(piece))
 
 
-async def stream_step(steps: Steps, ask: Ask, scope: Scope, receive: Receive, send: Send) -> int:
+async def stream_step(
+    steps: Steps, ask: Ask, first_piece: Callable[[float], None], scope: Scope, receive: Receive, send: Send
+) -> int:
     """Take a step and tell what it generates as it grows; the status that was sent.
+
+    Args:
+        steps: Takes it.
+        ask: The step.
+        first_piece: Told how many seconds passed until there was a piece.
+        scope: Of the request, as `receive` and `send`.
+        receive: See `scope`.
+        send: See `scope`.
 
     Raises:
         ServiceError: It was refused, or failed, before its first event.
         ClientGone: The client hung up before that.
     """
+    started = time.perf_counter()
     events: asyncio.Queue[Piece | Turn] = asyncio.Queue()
     turn = Turn(ask._replace(on_piece=events.put_nowait), events.put_nowait)
     steps.begin(turn)
@@ -54,6 +66,8 @@ async def stream_step(steps: Steps, ask: Ask, scope: Scope, receive: Receive, se
         first = await unless_gone(receive, events.get())
         if isinstance(first, Turn) and first.answer is None:
             raise refusal(first)
+        if not isinstance(first, Turn):
+            first_piece(time.perf_counter() - started)
         response = StreamingResponse(_events(first, events), media_type=EVENT_STREAM)
         await response(scope, receive, send)
     finally:

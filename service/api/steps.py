@@ -1,7 +1,7 @@
 """`POST /sessions/{id}/steps` and `POST /steps`: one step, or steps of many sessions in one request."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from starlette.types import Receive, Scope, Send
 
@@ -17,11 +17,18 @@ from service.turn import Ask, Turn
 
 
 class StepRoutes:
-    """Steps over HTTP; each verb returns the status that it has sent, or raises a refusal."""
+    """Steps over HTTP; each verb returns the status that it has sent, or raises a refusal.
 
-    def __init__(self, steps: Steps, max_body_bytes: int) -> None:
+    Args:
+        steps: Takes them.
+        max_body_bytes: Of a request.
+        first_piece: Told how many seconds a step that is streamed took to its first piece.
+    """
+
+    def __init__(self, steps: Steps, max_body_bytes: int, first_piece: Callable[[float], None]) -> None:
         self._steps = steps
         self._max_body_bytes = max_body_bytes
+        self._first_piece = first_piece
 
     async def one(self, scope: Scope, receive: Receive, send: Send, session_id: str) -> int:
         """One step of one session."""
@@ -29,7 +36,7 @@ class StepRoutes:
         check_json(scope)
         ask = ask_of(owner_of(scope), session_id, parsed(StepRequest, body))
         if ask.on_piece is not None:
-            return await stream_step(self._steps, ask, scope, receive, send)
+            return await stream_step(self._steps, ask, self._first_piece, scope, receive, send)
         if ask.is_in_tensors:
             answer = await self._steps.take(ask)
         else:

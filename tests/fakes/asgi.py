@@ -234,7 +234,8 @@ class Surface:
         questions = Questions(Inference(process.catalog, process.metrics, 10.0), MAX_BYTES)
         sessions = SessionRoutes(process.sessions, process.travel)
         routes = ProblemMiddleware(Starlette(routes=[*questions.routes(), *sessions.routes()]))
-        self.app = PlainApp(StepRoutes(process.steps, MAX_BYTES), self.stream, questions, routes, tally)
+        steps = StepRoutes(process.steps, MAX_BYTES, process.metrics.time_to_first_token.observe)
+        self.app = PlainApp(steps, self.stream, questions, routes, tally)
         self.client = Client(self.app)
 
     @asynccontextmanager

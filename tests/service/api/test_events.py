@@ -112,6 +112,21 @@ async def test_a_text_comes_in_pieces_and_ends_with_the_steps_answer(surface: Su
     assert len(text_of(told)) == NUM_TOKENS
 
 
+async def test_the_time_to_the_first_piece_is_measured_once(
+    surface: Surface, session_id: str, process: Process, runtime: GatedRuntime
+) -> None:
+    def count() -> float | None:
+        return process.metrics.registry.get_sample_value("rnn_time_to_first_token_seconds_count")
+
+    runtime.permit(1)
+    exchange = generate(surface, session_id)
+    await until(lambda: count() == 1)
+    runtime.open()
+    await exchange.answered()
+    await generate(surface, session_id).answered()  # the same again, from the store
+    assert count() == 1
+
+
 async def test_what_fails_before_its_first_event_is_no_stream(
     surface: Surface, session_id: str, runtime: GatedRuntime
 ) -> None:

@@ -29,6 +29,12 @@ def test_the_command_writes_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert any(row.startswith(f"| [{name}](") for row in rows)
 
 
+@pytest.mark.parametrize("bundle", overview.shipped(ROOT / "models"), ids=lambda bundle: bundle.path.name)
+def test_what_ships_was_measured_as_it_is_served(bundle: Bundle) -> None:
+    headline = set(recipe(bundle.manifest.task.kind).headline)
+    assert headline & {figure.metric for figure in bundle.manifest.figures if figure.of == "graph"}
+
+
 def test_cards_are_linked_from_the_page() -> None:
     for line in (ROOT / overview.PAGE).read_text().splitlines():
         if line.startswith("| ["):

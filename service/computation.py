@@ -25,7 +25,7 @@ class Outcome(Protocol):
     def complete(self, turn: Turn, outputs: bytes, state: SequenceState) -> None:
         """A turn has its outputs, JSON, and the state after it."""
 
-    def fail(self, turn: Turn, error: Exception) -> None:
+    def refuse(self, turn: Turn, error: Exception) -> None:
         """A turn cannot be computed."""
 
 
@@ -72,7 +72,7 @@ def _tensors_job(turn: Turn, outcome: Outcome, values: Array) -> RowJob | None:
     def ran(job: RowJob) -> None:
         turn.job = None
         if job.error is not None:
-            outcome.fail(turn, job.error)
+            outcome.refuse(turn, job.error)
             return
         if returns != "none":
             turn.values = model.engine.outputs_of(job)[returns][items.num_pending :]
@@ -103,7 +103,7 @@ async def _compute(turn: Turn, outcome: Outcome, inputs: Form) -> None:
             raise NotStreamable(f"{model.name} answers nothing as a stream")
     except Exception as error:
         turn.task = None
-        outcome.fail(turn, error.within("inputs") if isinstance(error, InvalidInput) else error)
+        outcome.refuse(turn, error.within("inputs") if isinstance(error, InvalidInput) else error)
     else:
         turn.task = None
         outcome.complete(turn, orjson.dumps(outputs), state)

@@ -1,5 +1,6 @@
 """Ends of sessions: a tombstone tells for a while why a session is over."""
 
+import asyncio
 import logging
 from collections.abc import Callable
 
@@ -18,13 +19,22 @@ class Graveyard:
         metrics: Counts ends by reason.
         remember_seconds: How long a tombstone stands.
         clock: Wall-clock seconds since 1970.
+        moved: Told of each session that is buried.
     """
 
-    def __init__(self, store: Store, metrics: Metrics, remember_seconds: int, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        metrics: Metrics,
+        remember_seconds: int,
+        clock: Callable[[], float],
+        moved: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._store = store
         self._metrics = metrics
         self._remember_seconds = remember_seconds
         self._clock = clock
+        self._moved = moved
 
     async def bury(self, record: Record, reason: str) -> bool:
         """Put a tombstone in a record's place; False where another writer was first.
@@ -35,18 +45,26 @@ class Graveyard:
         tombstone = record._replace(
             step=record.step + 1, used_at=now, ttl_seconds=self._remember_seconds, ended=reason, body=b""
         )
+        self._moved(record.session_id)
         (written,) = await self._store.swap([Swap(tombstone, record.step)])
         if written:
             self._metrics.sessions_ended.labels(reason).inc()
-            await self._store.delete(checkpoint_ids(record))
+            if checkpoints := checkpoint_ids(record):
+                await self._store.delete(checkpoints)
         return written
 
     async def clear(self, overdue: list[Record]) -> None:
-        """Forget tombstones and left checkpoints, and bury sessions, whose time is over."""
-        await self._store.delete([record.session_id for record in overdue if record.ended])
+        """Forget tombstones and left checkpoints, and bury sessions, whose time is over.
+
+        Of what another process has forgotten meanwhile, a session may have been opened again: it is left alone.
+        """
+        over = [record.session_id for record in overdue if record.ended]
+        if over:
+            await self._store.delete_overdue(over, int(self._clock()))
         for record in overdue:
             if not record.ended:
                 await self.bury(record, "expired")
+                await asyncio.sleep(0)  # let others have their turn on the loop
 
 
 def checkpoint_name(saved: str) -> str:

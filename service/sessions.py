@@ -79,6 +79,7 @@ class Sessions:
         metrics: Brought up to date by `measure`.
         graveyard: Buries them.
         is_under_way: Whether a session has a step in flight here, which keeps it alive.
+        moved: Told of each record that is written.
         clock: Wall-clock seconds since 1970.
     """
 
@@ -90,6 +91,7 @@ class Sessions:
         metrics: Metrics,
         graveyard: Graveyard,
         is_under_way: Callable[[str], bool] = lambda _: False,
+        moved: Callable[[str], None] = lambda _: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
@@ -98,6 +100,7 @@ class Sessions:
         self._metrics = metrics
         self._graveyard = graveyard
         self._is_under_way = is_under_way
+        self._moved = moved
         self._clock = clock
         self._secret = b""
 
@@ -207,6 +210,7 @@ class Sessions:
 
     async def write(self, swap: Swap) -> bool:
         """Compare and swap one record."""
+        self._moved(swap.record.session_id)
         (written,) = await self._reached(self._store.swap([swap]))
         return written
 
@@ -231,8 +235,12 @@ class Sessions:
         return len(overdue)
 
     async def measure(self) -> None:
-        """Bring the gauges up to date."""
-        count = await self._store.count()
+        """Bring the gauges up to date; where the store cannot be counted they stay: its failures are to be told."""
+        try:
+            count = await self._store.count()
+        except Unavailable as error:
+            logger.error("the session store cannot be counted: %s", error)
+            return
         self._metrics.sessions_active.set(count.num_live)
         self._metrics.state_bytes.set(count.num_bytes)
 

@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "UNROLLED_"
 MIN_EXPORT_KEY_CHARACTERS = 32
+MAX_SECONDS = 2**31 - 1  # 68 years, which a record has room for
 OTHER_CONSUMERS = frozenset({"UNROLLED_DATA_DIR"})
 
 
@@ -102,15 +103,15 @@ class SessionSettings(_Settings):
     store: str = "lmdb://"
     store_on_volume: bool = False
     session_ttl_seconds: int = Field(3600, ge=1)
-    max_session_ttl_seconds: int = Field(30 * 86400, ge=1)
-    max_session_lifetime_seconds: int = Field(90 * 86400, ge=1)
+    max_session_ttl_seconds: int = Field(30 * 86400, ge=1, le=MAX_SECONDS)
+    max_session_lifetime_seconds: int = Field(90 * 86400, ge=1, le=MAX_SECONDS)
     max_sessions: int = Field(1_000_000, ge=1)
     max_store_bytes: int = Field(64 * 2**30, ge=1)
     durability: Literal["process", "commit"] = "process"
     max_kept_input_bytes: int = Field(2**18, ge=0)
     max_checkpoints: int = Field(16, ge=0)
     allow_numerics_change: bool = False
-    remember_ended_seconds: int = Field(86400, ge=0)
+    remember_ended_seconds: int = Field(86400, ge=0, le=MAX_SECONDS)
 
     @model_validator(mode="after")
     def _default_within_limit(self) -> Self:

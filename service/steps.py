@@ -114,6 +114,10 @@ class Steps:
         if not turn.is_over and not turn.is_committing:
             self.fail(turn, DeadlineExceeded("called off"))
 
+    def forget(self, session_id: str) -> None:
+        """Keep nothing at hand of a session that is written otherwise than by a step."""
+        self._recent.take(session_id)
+
     def is_under_way(self, session_id: str) -> bool:
         """Whether a step of the session is in flight here."""
         return self._open.holds(session_id)
@@ -182,6 +186,7 @@ class Steps:
             return False
         try:
             self._rules.take_up(turn, latest.record, latest.body, now)
+            turn.is_guess = True
             self._begin(turn, jobs)
         except Exception:  # whatever it is, the store's own record is to be looked at before it is told
             return False
@@ -207,6 +212,7 @@ class Steps:
         for turn in self._join(stored, now) if may_join else turns:
             try:
                 if not turn.is_over:
+                    turn.is_guess = False
                     self._rules.load(turn, stored[turn], now)
                     self._begin(turn, jobs)
             except Exception as error:
@@ -267,9 +273,9 @@ class Steps:
 
     async def _commit(self, turns: Sequence[Turn]) -> None:
         now = int(self._clock())
-        following = [self._rules.following(turn) for turn in turns]
-        records = [next_record(turn, encode(body), now) for turn, body in zip(turns, following, strict=True)]
         try:
+            following = [self._rules.following(turn) for turn in turns]
+            records = [next_record(turn, encode(body), now) for turn, body in zip(turns, following, strict=True)]
             written = await self._store.swap([Swap(record, record.step - 1) for record in records])
         except Exception as error:
             self.fail_all(turns, error)
@@ -309,6 +315,14 @@ class Steps:
         """Answer a turn: what it is answered is committed."""
         turn.answer = answer
         self._close(turn)
+
+    def refuse(self, turn: Turn, error: Exception) -> None:
+        """A turn cannot be computed, unless the session is not what it was taken for."""
+        is_for_its_inputs = isinstance(error, ServiceError) and error.retry_after_seconds is None
+        if turn.is_guess and is_for_its_inputs and not turn.is_over:
+            self.take_alone([turn])
+        else:
+            self.fail(turn, error)
 
     def fail_all(self, turns: Sequence[Turn], error: Exception) -> None:
         """Refuse turns for one reason."""

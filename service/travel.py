@@ -79,12 +79,19 @@ class Travel:
         if idempotency_key and (before := await self._sessions.opened(owner, idempotency_key, digested)):
             return before.view()  # whatever has become of the other session since
         source = await self._sessions.load(owner, session_id)
-        _check_step(source.record, request.step)
-        body = source.body if request.checkpoint is None else await self._checkpoint(source, request.checkpoint)
-        inputs = inherited(body.inputs, body.secret, self._settings.max_kept_input_bytes)
-        body = body._replace(secret=secrets.token_bytes(SECRET_BYTES), checkpoints=(), inputs=inputs)
+        body = source.body
+        if request.checkpoint is not None:
+            source, body = await self._checkpoint(source, request.checkpoint)
         record = source.record
-        ttl_seconds = self._sessions.ttl(request.ttl_seconds or record.ttl_seconds)
+        _check_step(record, request.step)
+        body = body._replace(
+            created_at=int(self._clock()),
+            secret=secrets.token_bytes(SECRET_BYTES),
+            checkpoints=(),
+            inputs=inherited(body.inputs, body.secret, self._settings.max_kept_input_bytes),
+        )
+        inherited_ttl = min(record.ttl_seconds, self._settings.max_session_ttl_seconds)
+        ttl_seconds = self._sessions.ttl(request.ttl_seconds or inherited_ttl)
         forked = await self._sessions.open(
             owner, record.bundle, record.step, body, ttl_seconds, idempotency_key, digested
         )
@@ -133,7 +140,7 @@ class Travel:
         """Return to a checkpoint, as the session's next step."""
 
         async def attempt(loaded: Loaded) -> Body:
-            saved = await self._checkpoint(loaded, request.checkpoint)
+            _, saved = await self._checkpoint(loaded, request.checkpoint)
             return loaded.body._replace(state=saved.state, numerics=saved.numerics, inputs=saved.inputs)
 
         return await self._take(owner, session_id, request.step, {"rollback": request.checkpoint}, attempt)
@@ -185,14 +192,23 @@ class Travel:
         )
         return opened.view()
 
-    async def _checkpoint(self, loaded: Loaded, name: str) -> Body:
-        """The content that a session had when it was saved."""
-        record = await self._sessions.read(checkpoint_id(loaded.record.session_id, _saved(loaded, name)))
+    async def _checkpoint(self, loaded: Loaded, name: str) -> tuple[Loaded, Body]:
+        """The content that a session had when it was saved, and the session that lists it: another save may have
+        replaced what this one lists."""
+        record = None
+        for _ in range(MAX_ATTEMPTS):
+            record = await self._sessions.read(checkpoint_id(loaded.record.session_id, _saved(loaded, name)))
+            if record is not None:
+                break
+            now = await self._sessions.load(loaded.record.owner, loaded.record.session_id)
+            if now.record.step == loaded.record.step:
+                break
+            loaded = now
         if record is None:
             raise CheckpointUnknown(f"checkpoint {name!r} is damaged or lost")
         if record.bundle != loaded.record.bundle:
             raise VersionUnknown(f"checkpoint {name!r} was saved on {record.bundle}; the session has left that version")
-        return decode(record.body)
+        return loaded, decode(record.body)
 
     async def _write_checkpoint(self, loaded: Loaded, name: str) -> str:
         """Write a session's state as a record of its own; what the session lists once its step is taken.

@@ -86,6 +86,7 @@ class Turn:
         values: The output in tensors.
         job: The row in the engine, while it is there.
         task: What computes a step that is more than one run, while it does.
+        is_guess: Whether the session is as it stood last here, and the store has not been asked.
         is_committing: Whether the store has been asked to write it, so that it can no longer be called off.
 
     Args:
@@ -104,6 +105,7 @@ class Turn:
     values: Array | None = None
     job: RowJob | None = None
     task: asyncio.Task[None] | None = None
+    is_guess: bool = False
     is_committing: bool = False
     num_attempts: int = 0
     answer: Answer | None = None

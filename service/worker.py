@@ -91,7 +91,6 @@ class Worker:
             configured_bundles(bundle_settings),
             followed=bundle_settings.followed,
         )
-        graveyard = Graveyard(self.store, self.metrics, settings.remember_ended_seconds, time.time)
         self.steps = Steps(
             self.store,
             self.catalog,
@@ -101,7 +100,11 @@ class Worker:
             lambda record: self._spawn(self.sessions.expire(record)),
             max_recent=RECENT_SESSIONS if server.workers == 1 and self.store.is_immediate else 0,
         )
-        self.sessions = Sessions(self.store, self.catalog, settings, self.metrics, graveyard, self.steps.is_under_way)
+        remember_seconds, moved = settings.remember_ended_seconds, self.steps.forget
+        graveyard = Graveyard(self.store, self.metrics, remember_seconds, time.time, moved)
+        self.sessions = Sessions(
+            self.store, self.catalog, settings, self.metrics, graveyard, self.steps.is_under_way, moved
+        )
         self.travel = Travel(
             self.sessions,
             self.catalog,

@@ -132,6 +132,9 @@ class Store(Protocol):
     async def delete(self, session_ids: Sequence[str]) -> None:
         """Forget records, as if they had never existed; damaged ones too."""
 
+    async def delete_overdue(self, session_ids: Sequence[str], now: int) -> None:
+        """Forget those of some records that are over, and overdue: others were written since they were looked at."""
+
     async def overdue(self, now: int, limit: int) -> list[Record]:
         """Records of all kinds that are overdue, found at most a minute late."""
 

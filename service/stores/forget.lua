@@ -1,11 +1,12 @@
--- Delete records, damaged ones too.
+-- Delete records, damaged ones too. ARGV, for each: '', or a minute: then only if it is over, and was due by then.
 
 for n = 1, #KEYS / KEYS_EACH do
     local at = (n - 1) * KEYS_EACH + 1
     local head, length = head_of(KEYS[at], LONGEST_HEAD)
     local before = head and filing_of(head, length)
-    local is_there = redis.call('DEL', KEYS[at]) == 1
-    if before then
+    local is_to_go = ARGV[n] == '' or before and not before.bundle and before.due <= tonumber(ARGV[n])
+    local is_there = is_to_go and redis.call('DEL', KEYS[at]) == 1
+    if is_there and before then
         settle(at, before, NOWHERE)
     elseif is_there then
         table.insert(outcome.astray, KEYS[at])

@@ -71,6 +71,9 @@ class LmdbStore:
     async def delete(self, session_ids: Sequence[str]) -> None:
         await self._write(lambda tables, txn: _delete(tables, txn, session_ids))
 
+    async def delete_overdue(self, session_ids: Sequence[str], now: int) -> None:
+        await self._write(lambda tables, txn: tables.delete_overdue(txn, session_ids, now))
+
     async def overdue(self, now: int, limit: int) -> list[Record]:
         found: list[Record] = []
         last: Entry | None = None

@@ -32,6 +32,9 @@ class MeasuredStore:
     async def delete(self, session_ids: Sequence[str]) -> None:
         await self._measured("delete", self._store.delete(session_ids))
 
+    async def delete_overdue(self, session_ids: Sequence[str], now: int) -> None:
+        await self._measured("delete_overdue", self._store.delete_overdue(session_ids, now))
+
     async def overdue(self, now: int, limit: int) -> list[Record]:
         return await self._measured("overdue", self._store.overdue(now, limit))
 

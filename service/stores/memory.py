@@ -50,6 +50,12 @@ class MemoryStore:
         for session_id in session_ids:
             self._put(session_id, None)
 
+    async def delete_overdue(self, session_ids: Sequence[str], now: int) -> None:
+        for session_id in session_ids:
+            record = self._records.get(session_id)
+            if record is not None and record.ended and record.expires_at <= now:
+                self._put(session_id, None)
+
     async def overdue(self, now: int, limit: int) -> list[Record]:
         due = (self._records[session_id] for session_id in self._by_expiry.until(now // SECONDS_PER_MINUTE))
         return list(islice((record for record in due if record.expires_at <= now), limit))

@@ -90,12 +90,14 @@ class RedisStore:
         return [await self.swap(group.swaps()) for group in groups]
 
     async def delete(self, session_ids: Sequence[str]) -> None:
-        await self._change(FORGET, session_ids, [[]] * len(session_ids))
+        await self._change(FORGET, session_ids, [[b""]] * len(session_ids))
+
+    async def delete_overdue(self, session_ids: Sequence[str], now: int) -> None:
+        await self._change(FORGET, session_ids, [[b"%d" % _last_minute(now)]] * len(session_ids))
 
     async def overdue(self, now: int, limit: int) -> list[Record]:
-        last_minute = (now + 1) // SECONDS_PER_MINUTE - 1
         return await self._first(
-            lambda wanted: self._index.due(last_minute, wanted), limit, lambda record: record.expires_at <= now
+            lambda wanted: self._index.due(_last_minute(now), wanted), limit, lambda record: record.expires_at <= now
         )
 
     async def idlest(self, limit: int) -> list[Record]:
@@ -203,6 +205,11 @@ class RedisStore:
             if len(records) >= limit or len(ids) < wanted:
                 return records[:limit]
             wanted = limit + len(ids) - len(records)
+
+
+def _last_minute(now: int) -> int:
+    """The last minute that is over, whole."""
+    return (now + 1) // SECONDS_PER_MINUTE - 1
 
 
 def _call(script: Script, ids: Sequence[bytes], arguments: Iterable[list[bytes]]) -> Command:

@@ -148,9 +148,19 @@ class Tables:
         ledger.close()
         return True
 
+    def delete_overdue(self, txn: Transaction[bytes], session_ids: Sequence[str], now: int) -> None:
+        """Forget those records that are over, and overdue; damaged ones are left alone."""
+        heads = self._heads(txn, [key_of(session_id) for session_id in session_ids])
+        last_minute = _last_minute(now)
+        is_to_go = {
+            key: is_intact(key, head) and filing_of(head).bundle is None and expiry_of(head) <= last_minute
+            for key, head in heads.items()
+        }
+        self.delete(txn, [session_id for session_id in session_ids if is_to_go.get(key_of(session_id))])
+
     def sweep(self, txn: Transaction[bytes], now: int, limit: int, after: Entry | None) -> Sweep:
         """Look at some entries that are due, those that follow `after`."""
-        last_minute = (now + 1) // SECONDS_PER_MINUTE - 1
+        last_minute = _last_minute(now)
         entries = list(islice(self._entries(txn, last_minute, after), SWEPT_ENTRIES))
         heads = self._heads(txn, [entry.key for entry in entries])
         known = [entry for entry in entries if entry.key in heads and is_intact(entry.key, heads[entry.key])]
@@ -260,6 +270,11 @@ class Tables:
                 items.append((key + TAIL, rows.tail))
         txn.cursor(self.records).putmulti(items)
         ledger.close()
+
+
+def _last_minute(now: int) -> int:
+    """The last minute that is over, whole."""
+    return (now + 1) // SECONDS_PER_MINUTE - 1
 
 
 def _found(rows: dict[bytes, bytes], key: bytes, session_id: str | None) -> Record | Damaged | None:

@@ -82,12 +82,13 @@ class Process:
             observer = self.metrics.observer(graphs.bundle.tag)
             self.catalog.add(SumModel(graphs.bundle, Engine(graphs, observer, max_queue_rows=max_queue_rows)))
             self.catalog.make_current(graphs.bundle.tag)
-        graveyard = Graveyard(store, self.metrics, settings.remember_ended_seconds, self.clock)
         self.steps = Steps(
             store, self.catalog, settings, self.metrics, timeout_seconds, self._expire, self.clock, max_recent
         )
+        moved = self.steps.forget
+        graveyard = Graveyard(store, self.metrics, settings.remember_ended_seconds, self.clock, moved)
         self.sessions = Sessions(
-            store, self.catalog, settings, self.metrics, graveyard, self.steps.is_under_way, self.clock
+            store, self.catalog, settings, self.metrics, graveyard, self.steps.is_under_way, moved, self.clock
         )
         self.travel = Travel(
             self.sessions,

@@ -63,6 +63,10 @@ class FaultyStore(MemoryStore):
         self._check()
         await super().delete(session_ids)
 
+    async def delete_overdue(self, session_ids: Sequence[str], now: int) -> None:
+        self._check()
+        await super().delete_overdue(session_ids, now)
+
     async def idlest(self, limit: int) -> list[Record]:
         self._check()
         return await super().idlest(limit)

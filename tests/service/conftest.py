@@ -21,10 +21,10 @@ def store() -> FaultyStore:
     return FaultyStore()
 
 
-@pytest.fixture
-async def process(store: FaultyStore) -> AsyncIterator[Process]:
-    """One worker over that store."""
-    async with Process(store) as opened:
+@pytest.fixture(params=[0, 100], ids=["loads each step", "keeps sessions at hand"])
+async def process(store: FaultyStore, request: pytest.FixtureRequest) -> AsyncIterator[Process]:
+    """One worker over that store: of several, or the only one."""
+    async with Process(store, max_recent=request.param) as opened:
         yield opened
 
 

@@ -17,7 +17,8 @@ from service.errors import (
     StoreUnavailable,
 )
 from service.forms.sessions import SessionRequest
-from tests.fakes.process import NEW, Clock, Process, settle, two_processes
+from service.stores.base import Count, Unavailable
+from tests.fakes.process import NEW, Clock, Process, outputs, settle, two_processes
 from tests.fakes.stores import FaultyStore
 
 pytestmark = pytest.mark.anyio
@@ -60,6 +61,45 @@ async def test_an_ended_session_is_gone_until_it_is_forgotten(process: Process) 
     await process.sessions.sweep()
     with pytest.raises(SessionUnknown):
         await process.sessions.get("ann", session_id)
+
+
+async def test_a_session_opened_again_under_its_key_knows_nothing_of_the_one_before(process: Process) -> None:
+    first = await process.sessions.create("ann", NEW, "key")
+    await process.text(first.session_id, "abc")
+    await process.sessions.end("ann", first.session_id)
+    process.clock.now += 60
+    await process.sessions.sweep()
+    again = await process.sessions.create("ann", NEW, "key")
+    assert again.session_id == first.session_id
+    await process.travel.save("ann", again.session_id, "at the step where the first one stood")
+    assert outputs(await process.text(again.session_id, "d", 1))["count"] == 1
+
+
+async def test_a_session_opened_again_survives_a_sweeper_that_comes_late() -> None:
+    async with two_processes() as (store, one, other):
+        first = await one.sessions.create("ann", NEW, "key")
+        await one.sessions.end("ann", first.session_id)
+        one.clock.now += 60
+        overdue = await store.overdue(int(one.clock.now), 9)
+        assert len(overdue) == 1
+        await other.sessions.sweep()
+        again = await other.sessions.create("ann", NEW, "key")
+        await one.sessions._graveyard.clear(overdue)
+        assert outputs(await one.text(again.session_id, "a", 0))["count"] == 1
+
+
+async def test_gauges_stay_as_they_are_while_the_store_cannot_be_counted(
+    process: Process, store: FaultyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def count() -> Count:
+        raise Unavailable("away")
+
+    await process.create()
+    await process.sessions.measure()
+    monkeypatch.setattr(store, "count", count)
+    await process.create()
+    await process.sessions.measure()
+    assert process.metrics.registry.get_sample_value("rnn_sessions_active") == 1
 
 
 @pytest.mark.parametrize("is_swept", [False, True])

@@ -2,13 +2,16 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
-from service.errors import DeadlineExceeded, SessionGone, StepConflict
+from service.errors import DeadlineExceeded, InvalidInput, SessionGone, StepConflict
+from service.state import SequenceState
 from service.steps import MAX_ATTEMPTS
 from service.stores.base import Swap
 from service.turn import Answer
+from tests.fakes.model import TextStep, total_of
 from tests.fakes.process import Clock, Process, outputs, settle, two_processes, until
 from tests.fakes.stores import FaultyStore
 
@@ -20,6 +23,33 @@ async def race(one: Process, other: Process, texts: tuple[str, str], step: int |
     session_id = await one.create()
     steps = [process.text(session_id, text, step) for process, text in zip((one, other), texts, strict=True)]
     return await asyncio.gather(*steps, return_exceptions=True)
+
+
+async def test_what_is_refused_by_a_session_as_it_stood_is_asked_again_of_the_store(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with two_processes(max_recent=100) as (_, one, other):
+        session_id = await one.create()
+        await one.text(session_id, "ab")  # which this process keeps at hand
+        await other.text(session_id, "c")
+        step, seen = one.model.step, []
+
+        async def refuse(state: SequenceState, inputs: TextStep, seed: int) -> tuple[dict[str, Any], SequenceState]:
+            seen.append(total_of(state.row))
+            if total_of(state.row) == 2 or inputs.text == "no":
+                raise InvalidInput("not after two")
+            return await step(state, inputs, seed)
+
+        monkeypatch.setattr(one.model, "step", refuse)
+        assert outputs(await one.text(session_id, "d"))["count"] == 4
+        assert seen == [2, 3]
+        with pytest.raises(InvalidInput):
+            await one.text(session_id, "no")
+        assert seen == [2, 3, 4, 4]
+        with pytest.raises(InvalidInput):
+            await one.text(session_id, "no")
+        assert seen == [2, 3, 4, 4, 4]
+        assert one.steps.is_idle
 
 
 async def test_the_loser_with_the_same_input_gets_the_winners_answer() -> None:

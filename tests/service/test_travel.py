@@ -15,9 +15,9 @@ from service.errors import (
     VersionUnknown,
 )
 from service.forms.sessions import ForkRequest, MigrateRequest, RollbackRequest
-from service.stores.base import CHECKPOINT
+from service.stores.base import CHECKPOINT, Record
 from service.turn import Answer
-from tests.fakes.process import Process, outputs, two_processes, until
+from tests.fakes.process import Clock, Process, outputs, two_processes, until
 from tests.fakes.stores import FaultyStore
 
 pytestmark = pytest.mark.anyio
@@ -215,6 +215,44 @@ async def test_a_checkpoint_is_no_session(process: Process, store: FaultyStore) 
     with pytest.raises(SessionUnknown):
         await process.text(record.session_id, "a")
     assert len((await process.sessions.page("ann", "", 10)).sessions) == 1
+
+
+async def test_a_fork_is_as_old_as_itself_and_may_be_idle_as_long_as_is_allowed_now(store: FaultyStore) -> None:
+    clock, lifetime = Clock(), {"max_session_lifetime_seconds": 50}
+    async with (
+        Process(store, clock, **lifetime) as process,
+        Process(store, clock, max_session_ttl_seconds=20, **lifetime) as stricter,
+    ):
+        session_id = await process.create(ttl_seconds=100)
+        await process.text(session_id, "a")
+        clock.now += 45
+        fork = await stricter.travel.fork("ann", session_id, ForkRequest())
+        assert (await store.stored(fork.session_id)).ttl_seconds == 20
+        clock.now += 10
+        assert outputs(await stricter.text(fork.session_id, "b"))["count"] == 2
+        with pytest.raises(SessionGone):
+            await process.text(session_id, "b")
+
+
+async def test_a_checkpoint_that_is_replaced_while_it_is_looked_for_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with two_processes() as (_, one, other):
+        session_id = await stepped(one, "ab")
+        await one.travel.save("ann", session_id, "here")
+        await one.text(session_id, "c")
+        read = one.sessions.read
+
+        async def read_late(record_id: str) -> Record | None:
+            monkeypatch.setattr(one.sessions, "read", read)
+            await other.travel.save("ann", session_id, "here")
+            return await read(record_id)
+
+        monkeypatch.setattr(one.sessions, "read", read_late)
+        fork = await one.travel.fork("ann", session_id, ForkRequest(checkpoint="here"))
+        assert (fork.step, await one.count(fork.session_id)) == (4, 3)
+        await one.text(session_id, "d")
+        monkeypatch.setattr(one.sessions, "read", read_late)
+        assert (await one.travel.roll_back("ann", session_id, back("here"))).step == 7
+        assert await one.count(session_id) == 4
 
 
 async def test_a_save_that_loses_its_step_leaves_the_older_checkpoint_as_it_was() -> None:

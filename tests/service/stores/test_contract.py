@@ -129,6 +129,20 @@ async def test_deleted_records_never_existed(store: Store) -> None:
     await create(store, RECORD)
 
 
+async def test_only_what_is_over_and_overdue_still_is_deleted_as_such(store: Store) -> None:
+    checkpoint = named(f"{A}~saved", ended=CHECKPOINT, used_at=6000, ttl_seconds=60)
+    over = named(B, ended="ended", body=b"", used_at=6000, ttl_seconds=60)
+    later, live = over._replace(session_id=C, ttl_seconds=600), named(D, used_at=6000, ttl_seconds=60)
+    await create(store, checkpoint, over, later, live)
+    await store.delete_overdue([f"{A}~saved", B, C, D, E, "no id"], 6060 + MINUTE)
+    assert await store.load([f"{A}~saved", B, C, D]) == [None, None, later, live]
+    assert await store.count() == Count(1, len(live.body))
+    await store.delete_overdue([], 10**6)
+    await store.delete_overdue([C, D], 10**6)
+    assert await store.load([C, D]) == [None, live]
+    assert await store.overdue(10**6, 9) == [live]
+
+
 async def test_overdue_records_of_all_kinds_are_found_within_a_minute(store: Store) -> None:
     checkpoint = named(f"{A}~saved", ended=CHECKPOINT, used_at=6000, ttl_seconds=60)
     ended = named(B, ended="ended", body=b"", used_at=6030, ttl_seconds=60)

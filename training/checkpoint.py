@@ -72,7 +72,7 @@ def save(directory: Path, task: Task[Any], model: nn.Module, command: str) -> No
     }
     replace_file(directory / CONFIG, (json.dumps(config, indent=2) + "\n").encode())
     if task.tokenizer is not None:
-        replace_file(directory / TOKENIZER, task.tokenizer.to_str(pretty=True).encode())
+        replace_file(directory / TOKENIZER, task.tokenizer.to_str().encode())
 
 
 def load(path: Path | str) -> Checkpoint:

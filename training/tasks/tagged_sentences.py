@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -14,7 +13,6 @@ from training.english import word_ids
 from training.models.tagging import CHARACTERS, LONGEST_WORD, Words
 
 Ids = NDArray[np.int64]
-Number = TypeVar("Number", bound=np.generic)
 
 IGNORED = -100  # cross entropy's own: the target of what fills up a row
 CHARACTER_IDS = {character: i for i, character in enumerate(CHARACTERS, start=1)}
@@ -109,9 +107,9 @@ class TaggedSentences:
     def batch(self, rows: Sequence[Sequence[int]]) -> tuple[Words, Tensor]:
         """Rows, each of one or more sentences, filled up to the longest; with targets, int64 (N, T, columns)."""
         lengths = np.array([sum(len(self.ids[i]) for i in row) for row in rows])
-        ids = filled(self.ids, rows, lengths, 0)
-        spellings = filled(self.spellings, rows, lengths, 0)
-        targets = filled(self.targets, rows, lengths, IGNORED)
+        ids = self._filled(self.ids, rows, lengths, 0)
+        spellings = self._filled(self.spellings, rows, lengths, 0)
+        targets = self._filled(self.targets, rows, lengths, IGNORED)
         used, places = np.unique(spellings, return_inverse=True)
         spelling_lengths = self._spelling_lengths[used]
         words = Words(
@@ -122,6 +120,13 @@ class TaggedSentences:
             spelling_lengths=torch.from_numpy(spelling_lengths),
         )
         return words, torch.from_numpy(targets)
+
+    @staticmethod
+    def _filled(values: Sequence[Ids], rows: Sequence[Sequence[int]], lengths: Ids, filler: int) -> Ids:
+        filled = np.full((len(rows), lengths.max(), *values[0].shape[1:]), filler, dtype=np.int64)
+        for target, row, length in zip(filled, rows, lengths, strict=True):
+            target[:length] = np.concatenate([values[i] for i in row])
+        return filled
 
     def by_length(self, rows: Sequence[Sequence[int]], size: int) -> Iterator[Sequence[Sequence[int]]]:
         """Rows in batches of at most `size` of about the same length."""
@@ -137,13 +142,3 @@ class TaggedSentences:
         buckets = [rows[start : start + BUCKET_BATCHES * size] for start in range(0, len(rows), BUCKET_BATCHES * size)]
         batches = [batch for bucket in buckets for batch in self.by_length(bucket, size)]
         return [batches[i] for i in rng.permutation(len(batches))]
-
-
-def filled(
-    values: Sequence[NDArray[Number]], rows: Sequence[Sequence[int]], lengths: Ids, filler: float
-) -> NDArray[Number]:
-    """What the words of rows have, (N, T, ...), filled up behind each row's length; `values` has it by sentence."""
-    result = np.full((len(rows), max(lengths), *values[0].shape[1:]), filler, dtype=values[0].dtype)
-    for target, row, length in zip(result, rows, lengths, strict=True):
-        target[:length] = np.concatenate([values[i] for i in row])
-    return result

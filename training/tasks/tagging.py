@@ -4,25 +4,21 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-from tokenizers import Tokenizer
 from torch import nn
 
-from training.data import ewt, wnut17
-from training.data.source import DataSource
+from training.data import ewt
 from training.english import part
 from training.plots import confusion, draw_confusion
 from training.tasks.tagged_sentences import Tagged
 from training.tasks.task import Goal
-from training.tasks.word_tagging import TaggingSettings, WordTaggingTask
-
-NO_TAG = ""
+from training.tasks.word_tagging import WordTaggingTask
 
 
 class TaggingTask(WordTaggingTask):
     """A tagger of parts of speech (UPOS), trained on English EWT; in training it learns the finer tags as well."""
 
     name = "tagging"
-    sources: tuple[DataSource, ...] = (ewt.SOURCES["train"],)
+    sources = (ewt.SOURCES["train"],)
     goal = Goal("accuracy", "higher")
     item = "word"
     units: ClassVar[dict[str, str]] = {
@@ -31,11 +27,6 @@ class TaggingTask(WordTaggingTask):
     }
     tags = ewt.UPOS
     auxiliary: ClassVar[dict[str, int]] = {"xpos": 64, "feats": 256, "deprel": 64}
-
-    def __init__(self, settings: TaggingSettings, tokenizer: Tokenizer | None = None) -> None:
-        super().__init__(settings, tokenizer)
-        if settings.teachers:
-            self.sources = (*self.sources, wnut17.SOURCES["train"])
 
     def sentences(self, split: str) -> list[Tagged]:
         """The sentences of EWT."""
@@ -49,13 +40,6 @@ class TaggingTask(WordTaggingTask):
                 is_continued=not is_last,
             )
             for sentence, is_last in zip(loaded, opens, strict=True)
-        ]
-
-    def untagged(self) -> list[Tagged]:
-        """The posts of WNUT17."""
-        return [
-            Tagged(post.tokens, [NO_TAG] * len(post.tokens), dict.fromkeys(self.auxiliary, [NO_TAG] * len(post.tokens)))
-            for post in wnut17.load("train")
         ]
 
     def validate(self, model: nn.Module) -> dict[str, float]:

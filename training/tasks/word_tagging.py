@@ -4,30 +4,25 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import chain
-from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
-import safetensors.torch
 import torch
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from tqdm import tqdm  # type: ignore[import-untyped]
 
-from training import checkpoint
 from training.bio import OUTSIDE
 from training.data import word_vectors
 from training.english import english_tokenizer
 from training.models.tagging import TaggingModel, TaggingModelSettings, Words
-from training.settings import LoopSettings, Settings, SettingsError
-from training.tasks.tagged_sentences import IGNORED, Tagged, TaggedSentences, filled
+from training.settings import LoopSettings, Settings
+from training.tasks.tagged_sentences import IGNORED, Tagged, TaggedSentences
 from training.tasks.task import Task
 
 Ids = NDArray[np.int64]
-Probabilities = NDArray[np.float32]
 
 EVALUATED_ROWS = 64
 VECTOR_DEVIATION = 0.3  # of word vectors as the model starts with them
@@ -51,16 +46,6 @@ class TaggingSettings(Settings):
     outside_weight: float = Field(
         default=1.0, gt=0, description="of a word outside of any entity, where others count 1; of BIO tags only"
     )
-    start: str | None = Field(
-        default=None, description="checkpoint of a run of the same sizes, whose weights this one begins with"
-    )
-    teachers: tuple[str, ...] = Field(
-        default=(),
-        description="checkpoints of taggers, of whose mean answer this one learns, on text without tags as well",
-    )
-    teachers_share: float = Field(
-        default=0.5, gt=0, le=1, description="of the loss that is against the teachers' answer, if there are any"
-    )
     vectors: bool = Field(default=False, description="start from vectors, and know the words that have one")
     vectors_rate: float = Field(default=1.0, ge=0, description="how much slower than the rest the embeddings learn")
 
@@ -71,26 +56,8 @@ class TaggingSettings(Settings):
         return self
 
 
-class Batch(NamedTuple):
-    """Sentences to be learnt from.
-
-    Attributes:
-        words: As the model reads them.
-        targets: Tag ids of each kind, int64 (N, T, kinds of tags); IGNORED where a word has none.
-        answers: Probabilities of the tags by the teachers, float32 (N, T, tags), 0 past a row's end; None without.
-    """
-
-    words: Words
-    targets: Tensor
-    answers: Tensor | None = None
-
-
 class WordTaggingTask(Task[TaggingSettings]):
-    """A tagger of words, trained on sentences.
-
-    With teachers it is distilled (Hinton et al. 2015, arXiv:1503.02531): it learns the mean of their probabilities
-    beside the tags, of sentences that have no tags as well.
-    """
+    """A tagger of words, trained on sentences."""
 
     settings_type = TaggingSettings
     tags: ClassVar[tuple[str, ...]]
@@ -101,18 +68,9 @@ class WordTaggingTask(Task[TaggingSettings]):
     def sentences(self, split: str) -> list[Tagged]:
         """The sentences of a split."""
 
-    def untagged(self) -> list[Tagged]:
-        """More sentences whose tags nobody has given, which teachers tag."""
-        return []
-
     @cached_property
     def _train_sentences(self) -> list[Tagged]:
         return self.sentences("train")
-
-    @cached_property
-    def _read_sentences(self) -> list[Tagged]:
-        """What an epoch reads."""
-        return self._train_sentences + (self.untagged() if self.settings.teachers else [])
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -130,10 +88,7 @@ class WordTaggingTask(Task[TaggingSettings]):
         return TaggingModel(self.tokenizer.get_vocab_size(), len(self.tags), self.settings.model, auxiliary)
 
     def initialise(self, model: nn.Module) -> None:
-        """Start from the weights of another run or from vectors, if they are asked for."""
-        if self.settings.start is not None:
-            self._take_over(model, Path(self.settings.start))
-            return
+        """Start from vectors, if they are asked for."""
         if not self.settings.vectors:
             return
         ids = self.tokenizer.get_vocab()
@@ -142,15 +97,6 @@ class WordTaggingTask(Task[TaggingSettings]):
         vectors *= VECTOR_DEVIATION / vectors.std()
         with torch.no_grad():
             model.embedding.weight.copy_(torch.from_numpy(vectors))  # type: ignore[union-attr,operator]
-
-    def _take_over(self, model: nn.Module, start: Path) -> None:
-        """Begin with the weights of a run, in which a word that it does not know was [UNK]."""
-        weights = safetensors.torch.load_file(start / checkpoint.WEIGHTS)
-        known = Tokenizer.from_file(str(start / checkpoint.TOKENIZER)).get_vocab()
-        ids = self.tokenizer.get_vocab()
-        words = sorted(ids, key=lambda word: ids[word])
-        weights["embedding.weight"] = weights["embedding.weight"][[known.get(word, 0) for word in words]]
-        model.load_state_dict(weights)
 
     def learning_rate_scale(self, name: str) -> float:
         """Word vectors are kept closer to what they were."""
@@ -166,23 +112,7 @@ class WordTaggingTask(Task[TaggingSettings]):
         for kind, size in (self.auxiliary if self.settings.auxiliary_weight else {}).items():
             found = set(chain.from_iterable(sentence.other[kind] for sentence in self._train_sentences))
             values[kind] = sorted(found)[:size]
-        return TaggedSentences(self._read_sentences, self.tokenizer, self.tags, values)
-
-    @cached_property
-    def _answers(self) -> list[Probabilities] | None:
-        """What the teachers say on average of each word of an epoch."""
-        if not self.settings.teachers:
-            return None
-        by_teacher = [self._answers_of(Path(path)) for path in self.settings.teachers]
-        return [np.mean(of_sentence, axis=0) for of_sentence in zip(*by_teacher, strict=True)]
-
-    def _answers_of(self, path: Path) -> list[Probabilities]:
-        teacher = checkpoint.load(path)
-        if not isinstance(teacher.definition, WordTaggingTask) or teacher.definition.tags != self.tags:
-            raise SettingsError(f"teachers: {path} is no tagger with the tags of {self.name}")
-        sentences = teacher.definition.numbered(self._read_sentences)
-        with torch.no_grad():
-            return self.probabilities(teacher.model, sentences, title=f"asking {path}")
+        return TaggedSentences(self._train_sentences, self.tokenizer, self.tags, values)
 
     @cached_property
     def _drop_rates(self) -> NDArray[np.float64]:
@@ -194,28 +124,23 @@ class WordTaggingTask(Task[TaggingSettings]):
         """Every sentence once."""
         return -(-len(self._train) // self.settings.rows)
 
-    def train_batches(self, epoch: int) -> Iterator[Batch]:
-        """Every sentence once, some words of which have become [UNK]."""
+    def train_batches(self, epoch: int) -> Iterator[tuple[Words, Tensor]]:
+        """Words and targets (N, T, kinds of tags)."""
         rng = np.random.default_rng([self.settings.seed, epoch])
         for rows in self._train.shuffled(self.settings.rows, self.settings.joined_share, rng):
             words, targets = self._train.batch(rows)
             ids = words.ids.numpy()
             dropped = np.where(rng.random(ids.shape) < self._drop_rates[ids], 0, ids)
-            answers = (
-                None
-                if self._answers is None
-                else torch.from_numpy(filled(self._answers, rows, words.lengths.numpy(), 0))
-            )
-            yield Batch(words._replace(ids=torch.from_numpy(dropped)), targets, answers)
+            yield words._replace(ids=torch.from_numpy(dropped)), targets
 
-    def loss(self, model: nn.Module, batch: Batch, carry: None) -> tuple[Tensor, None]:
-        """Mean cross entropy of a tag, against the teachers' answer for their share, and of other kinds by weight."""
-        logits, others = model(batch.words)
-        total = _mean_loss(logits, batch.targets[:, :, 0], self._tag_weights(logits), self.settings.label_smoothing)
-        if batch.answers is not None:
-            total = total.lerp(_mean_loss_of_answers(logits, batch.answers), self.settings.teachers_share)
+    def loss(self, model: nn.Module, batch: tuple[Words, Tensor], carry: None) -> tuple[Tensor, None]:
+        """Mean cross entropy of a tag, and that of each other kind by its weight."""
+        words, targets = batch
+        logits, others = model(words)
+        smoothing = self.settings.label_smoothing
+        total = _mean_loss(logits, targets[:, :, 0], self._tag_weights(logits), smoothing)
         for column, other in enumerate(others.values(), start=1):
-            total = total + self.settings.auxiliary_weight * _mean_loss(other, batch.targets[:, :, column])
+            total = total + self.settings.auxiliary_weight * _mean_loss(other, targets[:, :, column])
         return total, carry
 
     def _tag_weights(self, logits: Tensor) -> Tensor:
@@ -228,34 +153,22 @@ class WordTaggingTask(Task[TaggingSettings]):
     def predict(
         self, model: nn.Module, sentences: TaggedSentences, rows: Sequence[Sequence[int]] | None = None
     ) -> list[Ids]:
-        """The tag ids that the model gives each sentence: see `probabilities`."""
-        return [found.argmax(axis=1) for found in self.probabilities(model, sentences, rows)]
-
-    @staticmethod
-    def probabilities(
-        model: nn.Module,
-        sentences: TaggedSentences,
-        rows: Sequence[Sequence[int]] | None = None,
-        title: str | None = None,
-    ) -> list[Probabilities]:
-        """The probability of each tag for each word of each sentence, float32 (T, tags).
+        """The tag ids that the model gives each sentence.
 
         Args:
             model: In evaluation mode.
             sentences: What is to be tagged.
             rows: Sentences that are read together, as one; by default each is read alone.
-            title: Of a progress bar, if one is to be shown.
         """
         device = next(model.parameters()).device
-        found: dict[int, Probabilities] = {}
+        found: dict[int, Ids] = {}
         rows = [[i] for i in range(len(sentences))] if rows is None else rows
-        batches = list(sentences.by_length(rows, EVALUATED_ROWS))
-        for batch in tqdm(batches, title, unit="batch", leave=False, disable=None if title else True):
+        for batch in sentences.by_length(rows, EVALUATED_ROWS):
             words, _ = sentences.batch(batch)
             logits, _ = model(Words(*(tensor.to(device) for tensor in words)))
-            for row, of_words in zip(batch, logits.softmax(dim=2).cpu().numpy(), strict=True):
+            for row, tags in zip(batch, logits.argmax(dim=2).cpu().numpy(), strict=True):
                 ends = np.cumsum([len(sentences.ids[i]) for i in row])
-                found.update(zip(row, np.split(of_words[: ends[-1]], ends[:-1]), strict=True))
+                found.update(zip(row, np.split(tags[: ends[-1]], ends[:-1]), strict=True))
         return [found[i] for i in range(len(sentences))]
 
     def names(self, tag_ids: Any) -> list[str]:  # noqa: ANN401  # any array of integers
@@ -274,9 +187,3 @@ def _mean_loss(logits: Tensor, targets: Tensor, weights: Tensor | None = None, s
         label_smoothing=smoothing,
     )
     return losses / (targets != IGNORED).sum().clamp(min=1)
-
-
-def _mean_loss_of_answers(logits: Tensor, answers: Tensor) -> Tensor:
-    """Cross entropy of the words (N, T) against probabilities of the tags (N, T, tags), on average."""
-    losses = cross_entropy(logits.flatten(0, 1), answers.flatten(0, 1), reduction="sum")
-    return losses / answers.sum().clamp(min=1)

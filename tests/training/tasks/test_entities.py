@@ -9,7 +9,7 @@ from training.__main__ import main
 from training.data import wnut17, word_vectors
 from training.data.wnut17 import Sentence
 from training.tasks.entities import EntitiesTask
-from training.tasks.word_tagging import VECTOR_DEVIATION, Batch, TaggingSettings
+from training.tasks.word_tagging import VECTOR_DEVIATION, TaggingSettings
 
 TRAIN = [
     Sentence(("Ada", "likes", "New", "York"), ("B-person", "O", "B-location", "I-location")),
@@ -42,9 +42,11 @@ def test_words_that_have_a_vector_are_known_and_begin_with_it() -> None:
 def test_words_outside_of_entities_count_by_their_weight() -> None:
     whole, light = (EntitiesTask(TaggingSettings(outside_weight=weight)) for weight in (1.0, 0.25))
     model = whole.build_model().eval()
-    batch = Batch(*whole.numbered(whole.sentences("dev")).batch([[0]]))
-    batch.targets[..., 0] = 0
-    torch.testing.assert_close(light.loss(model, batch, None)[0], whole.loss(model, batch, None)[0] / 4)
+    words, targets = whole.numbered(whole.sentences("dev")).batch([[0]])
+    targets[..., 0] = 0
+    torch.testing.assert_close(
+        light.loss(model, (words, targets), None)[0], whole.loss(model, (words, targets), None)[0] / 4
+    )
 
 
 def test_trained_tagger_finds_entities_that_it_has_seen(tmp_path: Path) -> None:

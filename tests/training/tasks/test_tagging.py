@@ -6,14 +6,13 @@ import torch
 
 from training import checkpoint
 from training.__main__ import main
-from training.data import ewt, wnut17
+from training.data import ewt
 from training.data.ewt import Sentence, Word
 from training.models.tagging import TaggingModelSettings
 from training.settings import CONFIGS, SettingsError, load, validate
-from training.tasks.entities import EntitiesTask
 from training.tasks.tagged_sentences import IGNORED, spell
 from training.tasks.tagging import TaggingTask
-from training.tasks.word_tagging import Batch, TaggingSettings
+from training.tasks.word_tagging import TaggingSettings
 
 TAGS = {"the": "DET", "dog": "NOUN", "cat": "NOUN", "runs": "VERB", "walked": "VERB", ".": "PUNCT"}
 
@@ -43,7 +42,7 @@ def test_very_long_words_keep_both_ends() -> None:
 def test_joined_sentences_follow_one_another_within_a_document(task: TaggingTask) -> None:
     ids = task.tokenizer.get_vocab()
     firsts, seconds = set(), set()
-    for words, *_ in task.train_batches(0):
+    for words, _ in task.train_batches(0):
         for row, length in zip(words.ids.tolist(), words.lengths.tolist(), strict=True):
             (firsts if length == 7 else seconds).add(tuple(row[:length]))
     the, dog, cat, runs, walked, stop = (ids[word] for word in ("the", "dog", "cat", "runs", "walked", "."))
@@ -56,7 +55,7 @@ def test_batches_hold_every_sentence_with_its_targets_and_spellings(task: Taggin
     assert len(batches) == task.batches_per_epoch()
     by_id = {i: word for word, i in task.tokenizer.get_vocab().items()}
     seen = 0
-    for words, targets, _ in batches:
+    for words, targets in batches:
         for row, length in enumerate(words.lengths.tolist()):
             assert (targets[row, length:] == IGNORED).all()
             for t in range(length):
@@ -72,7 +71,7 @@ def test_batches_hold_every_sentence_with_its_targets_and_spellings(task: Taggin
 @pytest.mark.usefixtures("task")
 def test_rare_words_become_unknown() -> None:
     dropping = TaggingTask(SETTINGS.model_copy(update={"rarity": 1e9}))
-    assert all((words.ids == 0).all() for words, *_ in dropping.train_batches(0))
+    assert all((words.ids == 0).all() for words, _ in dropping.train_batches(0))
 
 
 @torch.no_grad()
@@ -135,111 +134,3 @@ def test_settings_files_over_the_taggers_can_be_used(file: Path) -> None:
 def test_several_processes_are_refused() -> None:
     with pytest.raises(SettingsError, match="devices=1"):
         validate(TaggingSettings, {"loop": {"devices": 2}})
-
-
-def test_run_may_begin_with_the_weights_of_another_that_knew_fewer_words(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(ewt, "load", lambda _: [*TRAIN, sentence("dog .")])
-    first = TaggingTask(SETTINGS.model_copy(update={"min_count": 9}))
-    assert set(first.tokenizer.get_vocab()) == {"[UNK]", "the", "cat", "dog", "."}
-    before = first.build_model()
-    checkpoint.save(tmp_path, first, before, "command")
-
-    second = TaggingTask(SETTINGS.model_copy(update={"start": str(tmp_path)}))
-    after = second.build_model()
-    second.initialise(after)
-    rows = {word: after.embedding.weight[i] for word, i in second.tokenizer.get_vocab().items()}
-    torch.testing.assert_close(rows["cat"], before.embedding.weight[first.tokenizer.get_vocab()["cat"]])
-    torch.testing.assert_close(rows["runs"], before.embedding.weight[0])
-    torch.testing.assert_close(after.head.weight, before.head.weight)
-
-
-POSTS = [wnut17.Sentence(("cat", "@dog", "runs"), ("O", "O", "O"))] * 3
-
-
-@pytest.fixture
-def teachers(task: TaggingTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """Checkpoints of two taggers that know different words."""
-    monkeypatch.setattr(wnut17, "load", {"train": POSTS}.__getitem__)
-    paths = [tmp_path / "one", tmp_path / "other"]
-    for path, min_count in zip(paths, (1, 9), strict=True):
-        teacher = TaggingTask(task.settings.model_copy(update={"min_count": min_count}))
-        checkpoint.save(path, teacher, teacher.build_model(), "command")
-    return paths
-
-
-def distilled(teachers: list[Path], **settings: object) -> TaggingTask:
-    return TaggingTask(SETTINGS.model_copy(update={"teachers": tuple(map(str, teachers)), **settings}))
-
-
-@torch.no_grad()
-def test_teachers_answer_on_average_for_sentences_with_and_without_tags(teachers: list[Path]) -> None:
-    student = distilled(teachers, joined_share=0.0)
-    by_teacher = []
-    for path in teachers:
-        teacher = checkpoint.load(path)
-        posts = teacher.definition.numbered([*student.sentences("train")[:1], student.untagged()[0]])
-        by_teacher.append(teacher.definition.probabilities(teacher.model, posts))
-    (tagged, untagged) = ((one + other) / 2 for one, other in zip(*by_teacher, strict=True))
-
-    dog = student.tokenizer.get_vocab()["dog"]
-    seen = 0
-    for words, targets, answers in student.train_batches(0):
-        assert answers is not None
-        for row, length in enumerate(words.lengths.tolist()):
-            assert (answers[row, length:] == 0).all()
-            if (targets[row] == IGNORED).all():
-                np.testing.assert_allclose(answers[row, :length], untagged, atol=1e-6)
-                seen += 1
-            elif dog in words.ids[row]:
-                np.testing.assert_allclose(answers[row, :length], tagged, atol=1e-6)
-    assert seen == len(POSTS)
-
-
-@torch.no_grad()
-def test_loss_against_the_teachers_is_least_at_their_answer(teachers: list[Path]) -> None:
-    student = distilled(teachers[:1], teachers_share=1.0, auxiliary_weight=0.0, joined_share=0.0)
-    teacher = checkpoint.load(teachers[0]).model
-    teacher.auxiliary = torch.nn.ModuleDict()
-    batches = list(student.train_batches(0))
-
-    def loss(model: torch.nn.Module) -> float:
-        return sum(float(student.loss(model, batch, None)[0]) for batch in batches)
-
-    entropy = sum(float(_entropy(batch)) for batch in batches)
-    assert loss(teacher) == pytest.approx(entropy, abs=1e-4)
-    assert loss(student.build_model().eval()) > entropy + 1e-3
-
-
-def _entropy(batch: Batch) -> torch.Tensor:
-    assert batch.answers is not None
-    return torch.special.entr(batch.answers).sum() / batch.answers.sum()
-
-
-@torch.no_grad()
-def test_share_of_the_teachers_in_the_loss(teachers: list[Path]) -> None:
-    model = distilled(teachers, auxiliary_weight=0.0).build_model().eval()
-    losses = [
-        float(student.loss(model, next(iter(student.train_batches(0))), None)[0])
-        for student in (distilled(teachers, teachers_share=share, auxiliary_weight=0.0) for share in (1e-9, 0.25, 1.0))
-    ]
-    assert losses[1] == pytest.approx(0.75 * losses[0] + 0.25 * losses[2], rel=1e-5)
-    assert losses[0] != pytest.approx(losses[2], rel=1e-3)
-
-
-def test_data_that_teachers_tag_is_on_the_card(teachers: list[Path]) -> None:
-    assert [source.name for source in distilled(teachers).sources] == [
-        ewt.SOURCES["train"].name,
-        wnut17.SOURCES["train"].name,
-    ]
-    assert [source.name for source in TaggingTask(SETTINGS).sources] == [ewt.SOURCES["train"].name]
-
-
-def test_teachers_of_other_tags_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ewt, "load", lambda _: TRAIN)
-    monkeypatch.setattr(wnut17, "load", lambda _: POSTS)
-    entities = EntitiesTask(TaggingSettings(model=SMALL, min_count=1))
-    checkpoint.save(tmp_path, entities, entities.build_model(), "command")
-    with pytest.raises(SettingsError, match="no tagger with the tags of tagging"):
-        next(iter(distilled([tmp_path]).train_batches(0)))

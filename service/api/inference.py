@@ -117,8 +117,9 @@ class Inference:
         return StreamingResponse(_stream(model, first, events), media_type="text/event-stream")
 
     def _model(self, kind: type[M], request: Question, rank: Callable[[M], Any] = lambda _: 0) -> M:
-        """The model that a question names, else the one of the highest rank, the first of equal ones."""
-        return max(self._models(kind, request), key=rank)
+        """The model that a question names, else the one of the highest rank: of equal ones that which is called as the
+        task is, or the first."""
+        return max(self._models(kind, request), key=lambda model: (rank(model), model.name == kind.kind))
 
     def _models(self, kind: type[M], request: Question) -> list[M]:
         """Those that may answer a question: the one that it names, or all for its task."""

@@ -6,6 +6,7 @@ at equal steps of time, and what does not is refused with its line, or mended in
 
 import itertools
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,6 +23,8 @@ from training.data.source import BrokenLineError, DataError
 from training.data.table import Table, parse_reading
 
 SMALLEST_SHARE_OF_A_STEP = 0.02  # clocks drift
+MONTHS = 12
+_DATE_IN_NUMBERS = re.compile(r"\s*(\d{1,2})[/.-](\d{1,2})[/.-]\d{2,4}\b")
 
 Gaps = Literal["refuse", "interpolate", "ignore"]
 Duplicates = Literal["refuse", "first", "last", "mean"]
@@ -105,10 +108,32 @@ def _parse(path: Path, columns: Columns) -> tuple[tuple[str, ...], list[_Row]]:
     time, *at = (file.column(name) for name in (columns.time, *names))
     if not at or time in at:
         raise BrokenLineError(path, 1, "needs a column of readings beside that of the times")
+    found = list(file.rows())
+    is_day_first = _is_day_first([(line, cells[time]) for line, cells in found], path)
     rows = [
-        _Cells(line, _parse_time(cells[time], path, line), tuple(cells[i] for i in at)) for line, cells in file.rows()
+        _Cells(line, _parse_time(cells[time], is_day_first, path, line), tuple(cells[i] for i in at))
+        for line, cells in found
     ]
     return _numeric(names, rows, columns, path)
+
+
+def _is_day_first(times: Sequence[tuple[int, str]], path: Path) -> bool:
+    """Whether dates in numbers have the day before the month, as 31/12/2024 does: the same in the whole file.
+
+    Raises:
+        BrokenLineError: They differ in that, or do not tell.
+    """
+    matches = [(line, text, _DATE_IN_NUMBERS.match(text)) for line, text in times]
+    dated = [(line, text, int(match[1]), int(match[2])) for line, text, match in matches if match]
+    day_first = next((line for line, _, first, _ in dated if first > MONTHS), None)
+    month_first = next((line for line, _, _, second in dated if second > MONTHS), None)
+    if day_first is not None and month_first is not None:
+        lines = sorted((day_first, month_first))
+        raise BrokenLineError(path, lines[1], f"day and month are in another order than on line {lines[0]}")
+    if dated and day_first is None and month_first is None:
+        line, text, *_ = dated[0]
+        raise BrokenLineError(path, line, f"{text!r} does not tell the day from the month: write times as 2024-12-31")
+    return day_first is not None
 
 
 def _numeric(
@@ -129,12 +154,13 @@ class _Cells:
     cells: tuple[str, ...]
 
 
-def _parse_time(text: str, path: Path, line: int) -> datetime:
+def _parse_time(text: str, is_day_first: bool, path: Path, line: int) -> datetime:
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
         try:
-            time = dates.parse(text, default=datetime(2000, 1, 1))  # noqa: DTZ001  # times without a zone stay without
+            default = datetime(2000, 1, 1)  # noqa: DTZ001  # times without a zone stay without
+            time = dates.parse(text, default=default, dayfirst=is_day_first)
         except (ValueError, OverflowError) as error:
             raise BrokenLineError(path, line, f"{text!r} is not a time") from error
     return time if time.tzinfo is None else time.astimezone(UTC).replace(tzinfo=None)

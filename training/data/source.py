@@ -66,6 +66,16 @@ class DataSource:
     citation: str
 
 
+def check_unchanged(path: Path, sha256: str) -> None:
+    """Make sure that a file of a user's own, if it is there, is the one that was trained on before.
+
+    Raises:
+        ChecksumError: It is another.
+    """
+    if path.is_file() and (found := hashlib.sha256(path.read_bytes()).hexdigest()) != sha256:
+        raise ChecksumError(path, sha256, found)
+
+
 def own_source(path: str, sha256: str) -> DataSource:
     """What is said of a user's own file: its name, and nothing of where it lay."""
     name = Path(path).name

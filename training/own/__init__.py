@@ -6,6 +6,7 @@ the file suggests. Knows no task itself.
 
 import argparse
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 TASKS = ("forecasting", "generation", "sentiment")
@@ -34,7 +35,7 @@ def choose(task: str, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def typed(task: str, options: argparse.Namespace) -> list[str]:
-    """The options as they were typed, for the card."""
+    """The options as they were typed, for the card: of a file its name, and not where it lies."""
     parser = argparse.ArgumentParser()
     add_options(task, parser)
     words = []
@@ -43,5 +44,5 @@ def typed(task: str, options: argparse.Namespace) -> list[str]:
         if value == action.default or action.dest == "help":
             continue
         for each in value if isinstance(value, list) else [value]:
-            words += [action.option_strings[0], str(each)]
+            words += [action.option_strings[0], each.name if isinstance(each, Path) else str(each)]
     return words

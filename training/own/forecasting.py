@@ -18,6 +18,7 @@ from training.settings import SettingsError
 
 FEW_READINGS, MANY_READINGS = 5_000, 100_000
 LONGEST_WINDOW = 30  # segments
+MOST_SEGMENTS = 64  # of a horizon
 DRIFT = 0.5  # mean absolute deviations between the halves of a channel, from which it has no typical level
 
 
@@ -89,6 +90,11 @@ def _cut(found: OwnTable, options: argparse.Namespace) -> tuple[int, int]:
 
 
 def _check_length(path: Path, num_rows: int, num_train: int, season: int, segment: int, horizon: int) -> None:
+    if horizon > MOST_SEGMENTS * segment:
+        raise SettingsError(
+            f"--horizon {horizon} is more than {MOST_SEGMENTS} segments of {segment} rows: "
+            f"give a --segment of at least {-(-horizon // MOST_SEGMENTS)}, or a smaller --horizon"
+        )
     needed = 2 * max(season, 2 * segment) + horizon
     if num_train < needed:
         raise DataError(
@@ -110,7 +116,7 @@ def _sizes(train: NDArray[np.float64], season: int, segment: int, horizon: int) 
         "model": {
             "segment": segment,
             "season": cycle,
-            "max_segments": min(-(-horizon // segment), 64),
+            "max_segments": -(-horizon // segment),
             "embedding_size": 64 if is_small else 128,
             "hidden_size": 64 if is_small else 128 if num_readings < MANY_READINGS else 256,
         },

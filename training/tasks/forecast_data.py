@@ -10,7 +10,7 @@ from pydantic import Field
 from training.data import etth1, ettm1, exchange, illness, m4_hourly, own_table
 from training.data.own_table import Columns, Duplicates, Gaps
 from training.data.series import Protocol, Series, last_part
-from training.data.source import DataSource, own_source
+from training.data.source import DataSource, check_unchanged, own_source
 from training.settings import Section
 
 PUBLISHED: dict[str, ModuleType] = {
@@ -76,6 +76,7 @@ def interval_of(data: DataSettings) -> str:
 
 
 def _load_own(own: OwnFile) -> Series:
+    check_unchanged(Path(own.path), own.sha256)
     found = own_table.read(Path(own.path), Columns(own.time, own.targets), own.gaps, own.duplicates)
     protocol = Protocol(look_back=None, horizons=(own.horizon,), naive_season=own.naive_season)
     return Series(found.table, last_part(len(found.table.readings), own.horizon), protocol)

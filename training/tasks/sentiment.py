@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from training.data import own_texts, sst2
-from training.data.source import DataError, own_source
+from training.data.source import DataError, check_unchanged, own_source
 from training.data.sst2 import Example
 from training.models.sentiment import CLASSES, SentimentModel, SentimentModelSettings
 from training.settings import LoopSettings, Section, Settings
@@ -75,6 +75,7 @@ class SentimentTask(Task[SentimentSettings]):
         own = self.settings.own
         if own is None:
             return sst2.load(split)
+        check_unchanged(Path(own.path), own.sha256)
         splits = own_texts.read(Path(own.path), own.text, own.label).splits
         if split not in splits:
             raise DataError(f"{own.path} has no {split} split, only {' and '.join(splits)}")

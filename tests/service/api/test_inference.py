@@ -37,7 +37,7 @@ def renamed(directory: Path, name: str) -> Bundle:
 async def inference(tmp_path: Path) -> AsyncIterator[Inference]:
     """Two bundles for sentiment and one for generation."""
     models = Catalog(BundleSettings(), EngineSettings(), Metrics())
-    bundles = [read_bundle(SHIPPED / "sentiment"), renamed(tmp_path, "kinder"), read_bundle(SHIPPED / "generation")]
+    bundles = [renamed(tmp_path, "kinder"), read_bundle(SHIPPED / "sentiment"), read_bundle(SHIPPED / "generation")]
     for model in await asyncio.gather(*(asyncio.to_thread(models.load, bundle) for bundle in bundles)):
         models.add(model)
         models.make_current(model.bundle.tag)
@@ -52,7 +52,7 @@ async def asked(inference: Inference, model: str | None) -> str:
     return answer.bundle.partition(":")[0]
 
 
-async def test_the_bundle_that_is_named_answers_or_the_first(inference: Inference) -> None:
+async def test_the_bundle_that_is_named_answers_or_the_one_that_is_called_as_the_task_is(inference: Inference) -> None:
     assert await asked(inference, None) == "sentiment"
     assert await asked(inference, "sentiment") == "sentiment"
     assert await asked(inference, "kinder") == "kinder"

@@ -119,6 +119,34 @@ def test_months_without_days_are_read(tmp_path: Path) -> None:
     assert str(read(path, COLUMNS).interval) == "1 month"
 
 
+@pytest.mark.parametrize(
+    "times",
+    [
+        ["11/01/2023", "12/01/2023", "13/01/2023"],
+        ["11.1.2023 00:00", "12.1.2023 00:00", "13.1.2023 00:00"],
+        ["1/11/2023", "1/12/2023", "1/13/2023"],
+        ["01-11-23", "01-12-23", "01-13-23"],
+    ],
+)
+def test_day_and_month_have_one_order_in_a_file(tmp_path: Path, times: list[str]) -> None:
+    found = read(table(tmp_path, [f"{time},{n},x,0" for n, time in enumerate(times)]), COLUMNS)
+    assert (f"{found.first:%F}", f"{found.last:%F}") == ("2023-01-11", "2023-01-13")
+
+
+@pytest.mark.parametrize(
+    ("times", "line", "reason"),
+    [
+        (["01/02/2010", "01/03/2010"], 2, "'01/02/2010' does not tell the day from the month"),
+        (["01/13/2010", "14/01/2010"], 3, "another order than on line 2"),
+    ],
+)
+def test_an_order_of_day_and_month_that_is_not_told_is_refused(
+    tmp_path: Path, times: list[str], line: int, reason: str
+) -> None:
+    with pytest.raises(DataError, match=f"line {line}: .*{reason}"):
+        read(table(tmp_path, [f"{time},1,x,0" for time in times]), COLUMNS)
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"missing data file .*nowhere.csv"):
         read(tmp_path / "nowhere.csv", COLUMNS)

@@ -27,7 +27,7 @@ def test_a_file_is_trained_on_and_named_by_the_checkpoint(tale: Path, tmp_path: 
     assert train("--text", str(tale), "--output", str(tmp_path / "run")) == 0
     best = checkpoint.load(tmp_path / "run" / "best")
     assert [source.name for source in best.sources] == ["tale.txt"]
-    assert f"--text {tale}" in best.command
+    assert "--text tale.txt" in best.command
     assert best.figures["dev"]["nats_per_char"] > 0
     # What the text itself has is kept as it is.
     assert best.definition.tokenizer.encode("\u201c\u2014").tokens == ["\u201c", "\u2014"]

@@ -45,8 +45,27 @@ def test_a_table_becomes_a_forecaster_with_a_backtest(tmp_path: Path, monthly: P
     assert {"mase_h6", "seasonal_mase_h6", "wql_h6", "seasonal_wql_h6", "coverage_80_h6"} <= best.figures["dev"].keys()
     for picture in ("backtest-dev.png", "calibration-dev.png"):
         assert (output / "best" / picture).read_bytes().startswith(b"\x89PNG")
-    assert best.command.startswith(f"python -m training forecasting --csv {monthly} --time month --target shoes")
+    assert best.command.startswith("python -m training forecasting --csv sales.csv --time month --target shoes")
     assert (best.sources[0].name, best.sources[0].address) == ("sales.csv", "file:sales.csv")
+
+
+def test_a_table_that_has_changed_is_not_measured_on(
+    tmp_path: Path, monthly: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "run"
+    assert run("forecasting", "--csv", monthly, "--time", "month", "--output", output, *TINY, *WINDOWS) == 0
+    monthly.write_text(monthly.read_text().replace("2007-12-01;", "2007-12-01;9"), encoding="utf-8")
+    capsys.readouterr()
+    assert run("evaluate", output / "best") == 1
+    assert "wrong checksum" in capsys.readouterr().err
+
+
+def test_a_horizon_of_too_many_segments_is_refused(
+    tmp_path: Path, monthly: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--csv", monthly, "--time", "month", "--season", "1", "--segment", "1", "--output", tmp_path / "run"]
+    assert run("forecasting", *options, "--horizon", "65") == 1
+    assert "65 is more than 64 segments of 1 rows: give a --segment of at least 2" in capsys.readouterr().err
 
 
 def test_a_table_that_is_too_short_is_refused(
@@ -72,7 +91,9 @@ def test_options_that_do_not_go_together_are_refused(
     assert reason in capsys.readouterr().err
 
 
-def test_labelled_texts_become_a_classifier_with_their_labels(tmp_path: Path) -> None:
+def test_labelled_texts_become_a_classifier_with_their_labels(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path, output = tmp_path / "mails.csv", tmp_path / "run"
     rows = [f"{word} mail number {i},{word}" for i in range(12) for word in ("spam", "work", "fun")]
     path.write_text("body,kind\n" + "\n".join(rows) + "\n", encoding="utf-8")
@@ -84,3 +105,7 @@ def test_labelled_texts_become_a_classifier_with_their_labels(tmp_path: Path) ->
     assert best.model.head.out_features == 3
     assert best.figures["dev"]["examples"] == 3
     assert best.sources[0].name == "mails.csv"
+    path.write_text(path.read_text() + "one more,fun\n", encoding="utf-8")
+    capsys.readouterr()
+    assert run("evaluate", output / "best") == 1
+    assert "wrong checksum" in capsys.readouterr().err

@@ -78,6 +78,11 @@ def test_missing_config_is_an_error_that_names_it(configs: Path) -> None:
         load(config=configs / "none.toml")
 
 
+def test_config_that_cannot_be_read_is_an_error_that_names_it(configs: Path) -> None:
+    with pytest.raises(SettingsError, match=f"cannot read settings file {configs}: Is a directory"):
+        load(config=configs)
+
+
 def test_broken_config_is_an_error_that_names_file_and_line(configs: Path) -> None:
     (configs / "broken.toml").write_text("seed = 1\nloop ==\n")
     with pytest.raises(SettingsError, match=r"broken\.toml is not TOML: .*line 2"):

@@ -24,7 +24,7 @@ class OwnCsv:
 
     Raises:
         MissingFileError: There is no such file.
-        BrokenLineError: It is not UTF-8.
+        BrokenLineError: It is not UTF-8, or its header no CSV.
     """
 
     def __init__(self, path: Path) -> None:
@@ -34,7 +34,10 @@ class OwnCsv:
         text = read_text(path).removeprefix("\ufeff")
         head = text.split("\n", 1)[0]
         self._reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(DELIMITERS, key=head.count), strict=True)
-        self.header = [name.strip() for name in next(self._reader, [])]
+        try:
+            self.header = [name.strip() for name in next(self._reader, [])]
+        except csv.Error as error:
+            raise self._no_csv(error) from error
 
     def column(self, name: str) -> int:
         """Where a column stands.
@@ -67,4 +70,7 @@ class OwnCsv:
                     )
                 yield self._reader.line_num, [cell.strip() for cell in cells]
         except csv.Error as error:
-            raise BrokenLineError(self.path, self._reader.line_num, f"not CSV ({error})") from error
+            raise self._no_csv(error) from error
+
+    def _no_csv(self, error: csv.Error) -> BrokenLineError:
+        return BrokenLineError(self.path, max(self._reader.line_num, 1), f"not CSV ({error})")

@@ -56,6 +56,7 @@ class OwnTable:
         interval: The step.
         first, last: Times of the first and of the last row.
         num_filled: Readings that were missing and have been interpolated.
+        left_out: Columns that nobody asked for by name and whose first cell is no number.
     """
 
     table: Table
@@ -63,6 +64,7 @@ class OwnTable:
     first: datetime
     last: datetime
     num_filled: int
+    left_out: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def read(path: Path, columns: Columns, gaps: Gaps = "refuse", duplicates: Duplic
         MissingFileError: There is no such file.
         BrokenLineError: A line cannot be used; names the line and what can be done.
     """
-    names, rows = _parse(path, columns)
+    names, rows, left_out = _parse(path, columns)
     if len(rows) < 2:
         raise DataError(f"{path}: {len(rows)} rows; a forecast needs many")
     rows = _in_order(rows, path, duplicates)
@@ -97,12 +99,12 @@ def read(path: Path, columns: Columns, gaps: Gaps = "refuse", duplicates: Duplic
     _check_cells(rows, names, path, gaps)
     filled = _interpolated(table)
     _check_constant(rows, names, filled, path)
-    return OwnTable(
-        Table(names, filled), interval, rows[0].time, rows[-1].time, int(np.isnan(table).sum() - np.isnan(filled).sum())
-    )
+    num_filled = int(np.isnan(table).sum() - np.isnan(filled).sum())
+    return OwnTable(Table(names, filled), interval, rows[0].time, rows[-1].time, num_filled, left_out)
 
 
-def _parse(path: Path, columns: Columns) -> tuple[tuple[str, ...], list[_Row]]:
+def _parse(path: Path, columns: Columns) -> tuple[tuple[str, ...], list[_Row], tuple[str, ...]]:
+    """Names of the columns of readings, their rows, and the names of columns that are left out."""
     file = OwnCsv(path)
     names = columns.targets or tuple(name for name in file.header if name != columns.time)
     time, *at = (file.column(name) for name in (columns.time, *names))
@@ -114,7 +116,8 @@ def _parse(path: Path, columns: Columns) -> tuple[tuple[str, ...], list[_Row]]:
         _Cells(line, _parse_time(cells[time], is_day_first, path, line), tuple(cells[i] for i in at))
         for line, cells in found
     ]
-    return _numeric(names, rows, columns, path)
+    kept, numbers = _numeric(names, rows, columns, path)
+    return kept, numbers, tuple(name for name in names if name not in kept)
 
 
 def _is_day_first(times: Sequence[tuple[int, str]], path: Path) -> bool:

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from training.data.source import BrokenLineError
 
+LARGEST_READING = 1e12  # as in service.forms.form, whose forecasts are of the same readings
+
 
 @dataclass(frozen=True)
 class Table:
@@ -75,10 +77,10 @@ def _parse_row(line: str, width: int, path: Path, number: int) -> list[float]:
 
 
 def parse_reading(cell: str, path: Path, number: int) -> float:
-    """A finite number.
+    """A number that the service takes as well.
 
     Raises:
-        BrokenLineError: It is none; names `path` and the line `number`.
+        BrokenLineError: It is none, or too large; names `path` and the line `number`.
     """
     try:
         reading = float(cell)
@@ -86,4 +88,6 @@ def parse_reading(cell: str, path: Path, number: int) -> float:
         raise BrokenLineError(path, number, f"{cell!r} is not a number") from error
     if not math.isfinite(reading):
         raise BrokenLineError(path, number, f"{cell!r} is not a finite number")
+    if abs(reading) > LARGEST_READING:
+        raise BrokenLineError(path, number, f"{cell!r} is beyond {LARGEST_READING:g}: use a larger unit")
     return reading

@@ -58,6 +58,7 @@ def choose(options: argparse.Namespace) -> dict[str, Any]:
     horizon = options.horizon or max(season, segment)
     train = last_part(len(found.table.readings), horizon)["train"]
     _check_length(options.csv, len(found.table.readings), len(train), season, segment, horizon)
+    _check_channels(options.csv, found, len(train))
     print(_describe(options.csv, found, season, segment, horizon, len(train)))
     return {
         "data": {
@@ -104,6 +105,17 @@ def _check_length(path: Path, num_rows: int, num_train: int, season: int, segmen
         )
 
 
+def _check_channels(path: Path, found: OwnTable, num_train: int) -> None:
+    """Every channel must have something to learn before the backtest begins."""
+    for name, column in zip(found.table.channels, found.table.readings[:num_train].T, strict=True):
+        known = column[~np.isnan(column)]
+        if not known.size or known.min() == known.max():
+            raise DataError(
+                f"{path}: column {name!r} has no two readings that differ among the {num_train} rows to train on, "
+                "which are those before the backtest: leave it out by --target"
+            )
+
+
 def _sizes(train: NDArray[np.float64], season: int, segment: int, horizon: int) -> dict[str, Any]:
     """Model, windows and loop by how much there is to learn from."""
     num_readings = int((~np.isnan(train)).sum())
@@ -146,9 +158,10 @@ def _drifts(train: NDArray[np.float64]) -> bool:
 def _describe(path: Path, found: OwnTable, season: int, segment: int, horizon: int, num_train: int) -> str:
     num_rows = len(found.table.readings)
     filled = f", {found.num_filled} readings filled in" if found.num_filled else ""
+    left_out = f"; left out, no number in the first row: {', '.join(found.left_out)}" if found.left_out else ""
     return (
         f"{path}: {num_rows} rows, one every {found.interval}, {found.first} to {found.last}{filled}\n"
-        f"channels: {', '.join(found.table.channels)}\n"
+        f"channels: {', '.join(found.table.channels)}{left_out}\n"
         f"season {season}, segments of {segment}, horizon {horizon}; "
         f"{num_train} rows to train on, the last {num_rows - num_train} for the backtest"
     )

@@ -84,6 +84,21 @@ def mended(tmp_path: Path, rows: list[str], **how: str) -> OwnTable:
     return read(table(tmp_path, rows), COLUMNS, **how)  # type: ignore[arg-type]
 
 
+def test_columns_that_hold_no_numbers_are_named(tmp_path: Path) -> None:
+    assert read(table(tmp_path, ROWS), Columns("when", ())).left_out == ("note",)
+    assert read(table(tmp_path, ROWS), COLUMNS).left_out == ()
+
+
+def test_a_quote_in_the_header_that_is_not_closed_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="not CSV"):
+        read(table(tmp_path, ROWS, header='when,"load\n'), COLUMNS)
+
+
+def test_a_reading_that_the_service_would_refuse_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"line 4: '-1e13' is beyond 1e\+12"):
+        read(table(tmp_path, changed(2, "2020-01-01 02:00,-1e13,text,4")), COLUMNS)
+
+
 def test_gaps_are_filled_with_a_straight_line(tmp_path: Path) -> None:
     found = mended(tmp_path, [*ROWS[:4], "2020-01-01 04:00,,t,1", *ROWS[7:]], gaps="interpolate")
     np.testing.assert_allclose(found.table.readings[:, 0], np.arange(12) + 0.5)

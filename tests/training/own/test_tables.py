@@ -60,6 +60,18 @@ def test_a_table_that_has_changed_is_not_measured_on(
     assert "wrong checksum" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("before", ["", "7"])
+def test_a_channel_that_varies_in_the_backtest_only_is_refused(
+    tmp_path: Path, monthly: Path, before: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    header, *rows = monthly.read_text().splitlines()
+    late = [f"{row};{before if n < 85 else n}" for n, row in enumerate(rows)]
+    monthly.write_text("\n".join([f"{header};late", *late]) + "\n", encoding="utf-8")
+    options = ["--csv", monthly, "--time", "month", "--target", "late", "--output", tmp_path / "run"]
+    assert run("forecasting", *options) == 1
+    assert "'late' has no two readings that differ among the 77 rows to train on" in capsys.readouterr().err
+
+
 def test_a_horizon_of_too_many_segments_is_refused(
     tmp_path: Path, monthly: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

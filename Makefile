@@ -13,7 +13,8 @@ BENCH ?=
 MODELS ?= sentiment sentiment-bidirectional generation generation-mingru forecasting forecasting-window tagging \
 	tagging-streaming entities translation-de translation-fr chorales folk caption
 # What is trained for the sake of comparison only.
-COMPARED ?= forecasting-ettm1 forecasting-exchange forecasting-illness forecasting-m4-hourly
+COMPARED ?= forecasting-ettm1 forecasting-exchange forecasting-illness forecasting-m4-hourly \
+	forecasting-window-ettm1 forecasting-window-exchange forecasting-window-illness forecasting-window-m4-hourly
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt

@@ -19,7 +19,7 @@ class Graveyard:
         metrics: Counts ends by reason.
         remember_seconds: How long a tombstone stands.
         clock: Wall-clock seconds since 1970.
-        moved: Told of each session that is buried.
+        moved: Told of each session just before it is buried.
     """
 
     def __init__(
@@ -28,7 +28,7 @@ class Graveyard:
         metrics: Metrics,
         remember_seconds: int,
         clock: Callable[[], float],
-        moved: Callable[[str], None] = lambda _: None,
+        moved: Callable[[str], None],
     ) -> None:
         self._store = store
         self._metrics = metrics

@@ -78,8 +78,8 @@ class Sessions:
         settings: Limits.
         metrics: Brought up to date by `measure`.
         graveyard: Buries them.
+        moved: Told of each record just before it is written.
         is_under_way: Whether a session has a step in flight here, which keeps it alive.
-        moved: Told of each record that is written.
         clock: Wall-clock seconds since 1970.
     """
 
@@ -90,8 +90,8 @@ class Sessions:
         settings: SessionSettings,
         metrics: Metrics,
         graveyard: Graveyard,
+        moved: Callable[[str], None],
         is_under_way: Callable[[str], bool] = lambda _: False,
-        moved: Callable[[str], None] = lambda _: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store

@@ -200,10 +200,10 @@ class Travel:
             record = await self._sessions.read(checkpoint_id(loaded.record.session_id, _saved(loaded, name)))
             if record is not None:
                 break
-            now = await self._sessions.load(loaded.record.owner, loaded.record.session_id)
-            if now.record.step == loaded.record.step:
+            again = await self._sessions.load(loaded.record.owner, loaded.record.session_id)
+            if again.record.step == loaded.record.step:
                 break
-            loaded = now
+            loaded = again
         if record is None:
             raise CheckpointUnknown(f"checkpoint {name!r} is damaged or lost")
         if record.bundle != loaded.record.bundle:

@@ -103,7 +103,7 @@ class Worker:
         remember_seconds, moved = settings.remember_ended_seconds, self.steps.forget
         graveyard = Graveyard(self.store, self.metrics, remember_seconds, time.time, moved)
         self.sessions = Sessions(
-            self.store, self.catalog, settings, self.metrics, graveyard, self.steps.is_under_way, moved
+            self.store, self.catalog, settings, self.metrics, graveyard, moved, self.steps.is_under_way
         )
         self.travel = Travel(
             self.sessions,

@@ -46,13 +46,7 @@ async def stream_step(
 ) -> int:
     """Take a step and tell what it generates as it grows; the status that was sent.
 
-    Args:
-        steps: Takes it.
-        ask: The step.
-        first_piece: Told how many seconds passed until there was a piece.
-        scope: Of the request, as `receive` and `send`.
-        receive: See `scope`.
-        send: See `scope`.
+    `first_piece` is told how many seconds passed until there was one.
 
     Raises:
         ServiceError: It was refused, or failed, before its first event.

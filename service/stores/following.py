@@ -7,13 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.stores.base import Successors
+from service.stores.minutes import SECONDS_PER_MINUTE
 from service.stores.packing import CHECKSUM_OFFSET, SEALED_OFFSET, STEP_OFFSET, checksum_of
 from service.stores.rows import (
     CHECKSUM,
     CONTENT_AT,
     FILED,
     NAME_LENGTH,
-    SECONDS_PER_MINUTE,
     STEP_AT,
     TTL_AT,
     Rows,

@@ -6,8 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from service.stores.base import CHECKPOINT, Count, Damaged, Full, Record, Successors, Swap
-
-SECONDS_PER_MINUTE = 60
+from service.stores.minutes import SECONDS_PER_MINUTE
 
 
 class MemoryStore:

@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 from service.stores.base import CHECKPOINT, Count, Damaged, Full, Record, Successors, Swap
+from service.stores.minutes import last_over
 from service.stores.packing import STEP, pack, unpack
 from service.stores.redis_connection import Connection
 from service.stores.redis_index import Index, pairs
@@ -41,7 +42,6 @@ from service.stores.redis_shard import (
     shard_of_key,
 )
 
-SECONDS_PER_MINUTE = 60
 WON = ord("1")
 
 
@@ -93,11 +93,11 @@ class RedisStore:
         await self._change(FORGET, session_ids, [[b""]] * len(session_ids))
 
     async def delete_overdue(self, session_ids: Sequence[str], now: int) -> None:
-        await self._change(FORGET, session_ids, [[b"%d" % _last_minute(now)]] * len(session_ids))
+        await self._change(FORGET, session_ids, [[b"%d" % last_over(now)]] * len(session_ids))
 
     async def overdue(self, now: int, limit: int) -> list[Record]:
         return await self._first(
-            lambda wanted: self._index.due(_last_minute(now), wanted), limit, lambda record: record.expires_at <= now
+            lambda wanted: self._index.due(last_over(now), wanted), limit, lambda record: record.expires_at <= now
         )
 
     async def idlest(self, limit: int) -> list[Record]:
@@ -205,11 +205,6 @@ class RedisStore:
             if len(records) >= limit or len(ids) < wanted:
                 return records[:limit]
             wanted = limit + len(ids) - len(records)
-
-
-def _last_minute(now: int) -> int:
-    """The last minute that is over, whole."""
-    return (now + 1) // SECONDS_PER_MINUTE - 1
 
 
 def _call(script: Script, ids: Sequence[bytes], arguments: Iterable[list[bytes]]) -> Command:

@@ -23,11 +23,11 @@ from xxhash import xxh3_64_digest
 
 from service.ids import ID_BYTES
 from service.stores.base import CHECKPOINT, Damaged, Record
+from service.stores.minutes import SECONDS_PER_MINUTE
 from service.stores.packing import STEP, STEP_OFFSET, pack, unpack
 
 TAIL = b"t"
 KEY_BYTES = ID_BYTES
-SECONDS_PER_MINUTE = 60
 _ID_CHARACTERS = 28
 _TIME_BYTES = 5
 _PAGE_BYTES, _PAGE_HEADER_BYTES = 4096, 16

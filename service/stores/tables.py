@@ -24,9 +24,9 @@ from lmdb import Environment, Transaction
 from service.stores.base import Count, Damaged, Full, Record, Successors, Swap
 from service.stores.following import following
 from service.stores.ledger import Ledger, minute_of, minute_place, owner_place, read_bundles, read_totals
+from service.stores.minutes import SECONDS_PER_MINUTE, last_over
 from service.stores.rows import (
     KEY_BYTES,
-    SECONDS_PER_MINUTE,
     TAIL,
     Rows,
     expiry_of,
@@ -151,7 +151,7 @@ class Tables:
     def delete_overdue(self, txn: Transaction[bytes], session_ids: Sequence[str], now: int) -> None:
         """Forget those records that are over, and overdue; damaged ones are left alone."""
         heads = self._heads(txn, [key_of(session_id) for session_id in session_ids])
-        last_minute = _last_minute(now)
+        last_minute = last_over(now)
         is_to_go = {
             key: is_intact(key, head) and filing_of(head).bundle is None and expiry_of(head) <= last_minute
             for key, head in heads.items()
@@ -160,7 +160,7 @@ class Tables:
 
     def sweep(self, txn: Transaction[bytes], now: int, limit: int, after: Entry | None) -> Sweep:
         """Look at some entries that are due, those that follow `after`."""
-        last_minute = _last_minute(now)
+        last_minute = last_over(now)
         entries = list(islice(self._entries(txn, last_minute, after), SWEPT_ENTRIES))
         heads = self._heads(txn, [entry.key for entry in entries])
         known = [entry for entry in entries if entry.key in heads and is_intact(entry.key, heads[entry.key])]
@@ -270,11 +270,6 @@ class Tables:
                 items.append((key + TAIL, rows.tail))
         txn.cursor(self.records).putmulti(items)
         ledger.close()
-
-
-def _last_minute(now: int) -> int:
-    """The last minute that is over, whole."""
-    return (now + 1) // SECONDS_PER_MINUTE - 1
 
 
 def _found(rows: dict[bytes, bytes], key: bytes, session_id: str | None) -> Record | Damaged | None:

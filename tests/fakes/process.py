@@ -88,7 +88,7 @@ class Process:
         moved = self.steps.forget
         graveyard = Graveyard(store, self.metrics, settings.remember_ended_seconds, self.clock, moved)
         self.sessions = Sessions(
-            store, self.catalog, settings, self.metrics, graveyard, self.steps.is_under_way, moved, self.clock
+            store, self.catalog, settings, self.metrics, graveyard, moved, self.steps.is_under_way, self.clock
         )
         self.travel = Travel(
             self.sessions,

@@ -44,9 +44,10 @@ class Service:
         tag = runtime.bundle.tag
         self.catalog.add(GenerationModel(runtime.bundle, Engine(runtime, metrics.observer(tag), max_batch_rows)))
         self.catalog.make_current(tag)
-        graveyard = Graveyard(self.store, metrics, 60, lambda: 1000.0)
         self.steps = Steps(self.store, self.catalog, limits, metrics, 60.0, lambda _: None, lambda: 1000.0, max_recent)
-        self.sessions = Sessions(self.store, self.catalog, limits, metrics, graveyard, clock=lambda: 1000.0)
+        moved = self.steps.forget
+        graveyard = Graveyard(self.store, metrics, 60, lambda: 1000.0, moved)
+        self.sessions = Sessions(self.store, self.catalog, limits, metrics, graveyard, moved, clock=lambda: 1000.0)
 
     async def create(self) -> str:
         view = await self.sessions.create("ann", SessionRequest(model="generation"))

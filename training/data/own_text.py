@@ -1,10 +1,9 @@
 """A text file of a user's own."""
 
-import hashlib
 from collections import Counter
 from pathlib import Path
 
-from training.data.source import BrokenLineError, ChecksumError, DataError, DataSource, MissingFileError
+from training.data.source import BrokenLineError, DataError, MissingFileError, check_unchanged
 
 MIN_CHARACTERS = 5_000
 MAX_DISTINCT = 1_000
@@ -28,8 +27,8 @@ def read(path: Path, sha256: str | None = None) -> str:
         content = path.read_bytes()
     except OSError as error:
         raise MissingFileError(path, str(error.strerror)) from error
-    if sha256 is not None and (found := hashlib.sha256(content).hexdigest()) != sha256:
-        raise ChecksumError(path, sha256, found)
+    if sha256 is not None:
+        check_unchanged(path, sha256)
     text = _decode(path, content)
     if len(text) < MIN_CHARACTERS:
         raise DataError(f"{path}: too short, {len(text)} characters; a model needs {MIN_CHARACTERS} at least")
@@ -40,11 +39,6 @@ def read(path: Path, sha256: str | None = None) -> str:
             f"{path}: {len(counts)} distinct characters, {MAX_DISTINCT} at most; leave out rare ones, such as {rarest}"
         )
     return text
-
-
-def source_of(path: Path, sha256: str) -> DataSource:
-    """What the card says of the file."""
-    return DataSource(path.name, f"file:{path.name}", sha256, licence="that of its owner", citation="")
 
 
 def _decode(path: Path, content: bytes) -> str:

@@ -11,6 +11,7 @@ from training.models.streaming import StateTensor, Tensors
 
 QUANTILE_LEVELS = tuple(round(0.05 * i, 2) for i in range(1, 20))
 MIDDLE = len(QUANTILE_LEVELS) // 2
+MOST_SEGMENTS = 64  # that a forecast may have
 
 
 class Told(NamedTuple):

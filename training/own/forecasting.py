@@ -14,11 +14,11 @@ from training.data.own_table import Columns, OwnTable
 from training.data.series import last_part
 from training.data.source import DataError
 from training.data.table import level_and_scale
+from training.models.forecaster import MOST_SEGMENTS
 from training.settings import SettingsError
 
 FEW_READINGS, MANY_READINGS = 5_000, 100_000
 LONGEST_WINDOW = 30  # segments
-MOST_SEGMENTS = 64  # of a horizon
 DRIFT = 0.5  # mean absolute deviations between the halves of a channel, from which it has no typical level
 
 

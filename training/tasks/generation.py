@@ -15,7 +15,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 
 from training.character_plots import draw_losses
 from training.data import own_text, tinyshakespeare
-from training.data.source import DataError
+from training.data.source import DataError, own_source
 from training.models.generation import GenerationModelSettings
 from training.models.language import LanguageModel, language_model
 from training.models.streaming import Tensors
@@ -57,7 +57,7 @@ class GenerationTask(Task[GenerationSettings]):
     def __init__(self, settings: GenerationSettings, tokenizer: Tokenizer | None = None) -> None:
         super().__init__(settings, tokenizer)
         if settings.text is not None:
-            self.sources = (own_text.source_of(Path(settings.text.path), settings.text.sha256),)
+            self.sources = (own_source(settings.text.path, settings.text.sha256),)
 
     @cached_property
     def _text(self) -> dict[str, str]:

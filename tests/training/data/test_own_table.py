@@ -5,8 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from service.forms.form import MAX_READING
 from training.data.own_table import Columns, OwnTable, read
 from training.data.source import DataError
+from training.data.table import LARGEST_READING
 
 HEADER = "when,load,note,heat\n"
 ROWS = [f"2020-01-01 {hour:02}:00,{hour}.5,text,{hour * hour}" for hour in range(12)]
@@ -95,6 +97,7 @@ def test_a_quote_in_the_header_that_is_not_closed_is_named(tmp_path: Path) -> No
 
 
 def test_a_reading_that_the_service_would_refuse_is_refused(tmp_path: Path) -> None:
+    assert LARGEST_READING == MAX_READING
     with pytest.raises(DataError, match=r"line 4: '-1e13' is beyond 1e\+12"):
         read(table(tmp_path, changed(2, "2020-01-01 02:00,-1e13,text,4")), COLUMNS)
 

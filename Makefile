@@ -21,9 +21,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 
 .PHONY: help setup serve test chaos check fix bench bench-gpu train train-compared export image image-test clean
 
-# A run that was interrupted goes on; one that is finished is only measured again.
-train_each = for name in $(1); do \
-	$(BIN)/python -m training $$name $$(test ! -e runs/$$name/last/resume.ckpt || echo --resume) || exit 1; done
+# Trainings at a time: each keeps one core busy.
+JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -75,10 +74,17 @@ bench-gpu: $(VENV)/development ## measure rows a second by batch on a GPU: make 
 	@$(BIN)/python -m bench.gpu
 
 train: $(VENV)/development ## train shipped models, or go on with them: make train MODELS="chorales folk"
-	@$(call train_each,$(MODELS))
+	@$(MAKE) --no-print-directory --jobs $(JOBS) $(MODELS:%=runs/%/best)
 
 train-compared: $(VENV)/development ## train what serves comparison only
-	@$(call train_each,$(COMPARED))
+	@$(MAKE) --no-print-directory --jobs $(JOBS) $(COMPARED:%=runs/%/best)
+
+# A run that was interrupted goes on; one that is finished is only measured again. Lines bear the name of their run.
+RUNS := $(patsubst %,runs/%/best,$(sort $(MODELS) $(COMPARED)))
+.PHONY: $(RUNS)
+$(RUNS): runs/%/best:
+	@set -o pipefail; $(BIN)/python -m training $* $$(test ! -e runs/$*/last/resume.ckpt || echo --resume) 2>&1 \
+		| (trap '' INT; sed -u 's|^|$*: |')
 
 export: $(VENV)/development ## export the best checkpoint of each shipped model to models/
 	@for name in $(MODELS); do $(BIN)/python -m export runs/$$name/best --name $$name || exit 1; done

@@ -20,7 +20,7 @@ import torch
 from export import comparison, overview
 from export.bundle import CARD, Export, export
 from export.card import number
-from export.errors import ExportError
+from export.errors import ExportError, NameMissing
 from export.int8 import quantize
 from export.seeds import add_seeds
 from service.bundle.errors import BundleError
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\ninterrupted; nothing was written", file=sys.stderr)
+        print("\ninterrupted: what was not said to be written is not", file=sys.stderr)
         return INTERRUPTED
     return 0
 
@@ -67,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("checkpoint", type=Path, help="directory, for instance runs/sentiment/best")
     parser.add_argument("--output", type=Path, default=Path("models"), help="directory of bundles; default: models")
-    parser.add_argument("--name", help="name of the bundle; default: that of the task")
+    parser.add_argument("--name", help="name of the bundle; default: that of the task, unless the data is your own")
     parser.add_argument(
         "--seed",
         type=Path,
@@ -178,6 +178,9 @@ def _parse_rungs(text: str) -> tuple[str, tuple[int, ...]]:
 def _export(options: argparse.Namespace) -> Export:
     source = checkpoint.load(options.checkpoint)
     others = [checkpoint.load(path) for path in options.others]
+    own = [data.name for data in source.sources if data.is_own]
+    if own and not options.name:
+        raise NameMissing(f"the model learned from {own[0]}: give its bundle a name of its own by --name")
     destination = options.output / (options.name or source.task)
     if not options.int8:
         return export(source, destination, dict(options.rungs), others)

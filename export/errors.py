@@ -7,7 +7,11 @@ ExportError
 ├── WrongLadder         the rungs that were asked for cannot be served
 ├── NotDynamic          the model fixes the number of rows when it is traced
 ├── QualityLost         int8 graphs are further from the float32 ones than is allowed
-└── NotFloat32          only a float32 bundle can be made an int8 one
+├── NotFloat32          only a float32 bundle can be made an int8 one
+├── NotQuantizable      nothing is known of the ranges of a task's products
+├── CardDisagrees       a card gives a figure that the manifest or the graphs do not
+├── NotMeasured         a run whose figures are wanted has none
+└── NameMissing         a bundle of a user's own data must be named
 """
 
 
@@ -53,3 +57,7 @@ class CardDisagrees(ExportError):
 
 class NotMeasured(ExportError):
     """A run whose figures are wanted has none."""
+
+
+class NameMissing(ExportError):
+    """A bundle of a user's own data is not named, and would take the place of a shipped one."""

@@ -81,8 +81,10 @@ def _train(options: argparse.Namespace) -> int:
     task_type = registry.task_type(options.task)
     command = _typed_command(options)
     if options.resume:
-        if options.config != registry.trainings()[options.name].config or options.overrides:
-            raise SettingsError("--resume goes on with the settings of the run: leave out --config and --set")
+        own_words = own.typed(options.task, options)
+        if options.config != registry.trainings()[options.name].config or options.overrides or own_words:
+            given = own_words[0] if own_words else "--config and --set"
+            raise SettingsError(f"--resume goes on with the settings and the data of the run: leave out {given}")
         saved = checkpoint.load(options.output / "last")
         task, command = saved.definition, saved.command
     else:

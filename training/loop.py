@@ -112,15 +112,26 @@ def train(task: Task[Any], output: Path, command: str, *, resume: bool = False, 
         overwrite: Start anew even if `output` holds a run.
 
     Raises:
-        TrainingError: Nothing to resume, a run that would be overwritten, or a loss that is no number.
+        TrainingError: Nothing to resume, a run that would be overwritten, a device that is not there, or a loss that is
+            no number.
     """
     _prepare(output, resume, overwrite)
     loop = task.settings.loop
     torch.set_num_threads(loop.threads)
-    fabric = Fabric(
-        accelerator=loop.accelerator, devices=loop.devices, strategy=loop.strategy, precision=loop.precision
-    )
+    fabric = _make_fabric(loop)
     fabric.launch(_train, task, output, command, resume)  # type: ignore[arg-type]  # it passes more arguments on
+
+
+def _make_fabric(loop: LoopSettings) -> Fabric:
+    try:
+        return Fabric(
+            accelerator=loop.accelerator, devices=loop.devices, strategy=loop.strategy, precision=loop.precision
+        )
+    except (ImportError, RuntimeError, ValueError) as error:
+        raise TrainingError(
+            f"loop.accelerator={loop.accelerator}, loop.devices={loop.devices}, loop.strategy={loop.strategy} "
+            f"cannot be had here: {error}"
+        ) from error
 
 
 def _prepare(output: Path, resume: bool, overwrite: bool) -> None:

@@ -10,6 +10,7 @@ import pytest
 from export.__main__ import main
 from service.bundle.manifest import read_bundle
 from tests.export.conftest import Exported
+from training.__main__ import main as train
 
 
 def test_an_export_prints_the_proof_and_the_cost_of_each_rung(generation: Exported) -> None:
@@ -24,6 +25,16 @@ def test_a_bundle_has_the_name_that_it_is_given(sentiment: Exported, tmp_path: P
     given = ["--output", str(tmp_path), "--name", "films", "--rungs", "encode=1", "--no-import"]
     assert main([str(sentiment.checkpoint.path), *given]) == 0
     assert read_bundle(tmp_path / "films").manifest.name == "films"
+
+
+def test_a_bundle_of_a_users_own_data_must_be_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = tmp_path / "tale.txt"
+    text.write_text("it was a dark and stormy night\n" * 200, encoding="utf-8")
+    tiny = ["--set", "loop.epochs=1", "--set", "model.hidden_size=8", "--set", "model.embedding_size=4"]
+    assert train(["generation", "--text", str(text), "--output", str(tmp_path / "run"), *tiny]) == 0
+    assert main([str(tmp_path / "run" / "best"), "--output", str(tmp_path / "models"), "--no-import"]) == 1
+    assert "learned from tale.txt: give its bundle a name of its own by --name" in capsys.readouterr().err
+    assert not (tmp_path / "models").exists()
 
 
 def test_a_directory_that_is_no_checkpoint_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

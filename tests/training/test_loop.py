@@ -160,6 +160,12 @@ def test_loss_that_is_no_number_ends_the_run(tmp_path: Path) -> None:
         loop.train(ToyTask(ToySettings(diverge=True)), tmp_path, "command")
 
 
+@pytest.mark.parametrize("wish", ["loop.accelerator=gpuu", "loop.strategy=dpp"])
+def test_a_device_that_is_not_there_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str], wish: str) -> None:
+    assert main(["toy", "--output", str(tmp_path / "run"), "--set", wish]) == 1
+    assert wish in capsys.readouterr().err
+
+
 def test_gradient_is_clipped_by_its_whole_norm(tmp_path: Path) -> None:
     norms: list[float] = []
 

@@ -6,25 +6,22 @@ at equal steps of time, and what does not is refused with its line, or mended in
 
 import itertools
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from dateutil import parser as dates  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
+from training.data import own_times
 from training.data.interval import Interval, infer
 from training.data.own_csv import OwnCsv
 from training.data.source import BrokenLineError, DataError
 from training.data.table import Table, parse_reading
 
 SMALLEST_SHARE_OF_A_STEP = 0.02  # clocks drift
-MONTHS = 12
-_DATE_IN_NUMBERS = re.compile(r"\s*(\d{1,2})[/.-](\d{1,2})[/.-]\d{2,4}\b")
 
 Gaps = Literal["refuse", "interpolate", "ignore"]
 Duplicates = Literal["refuse", "first", "last", "mean"]
@@ -89,9 +86,9 @@ def read(path: Path, columns: Columns, gaps: Gaps = "refuse", duplicates: Duplic
         BrokenLineError: A line cannot be used; names the line and what can be done.
     """
     names, rows, left_out = _parse(path, columns)
-    if len(rows) < 2:
-        raise DataError(f"{path}: {len(rows)} rows; a forecast needs many")
     rows = _in_order(rows, path, duplicates)
+    if len(rows) < 2:
+        raise DataError(f"{path}: rows of {len(rows)} times; a forecast needs many")
     interval = infer([row.time for row in rows])
     places = np.arange(len(rows)) if gaps == "ignore" else _places(rows, interval, path, gaps)
     table = np.full((places[-1] + 1, len(names)), np.nan)
@@ -111,32 +108,10 @@ def _parse(path: Path, columns: Columns) -> tuple[tuple[str, ...], list[_Row], t
     if not at or time in at:
         raise BrokenLineError(path, 1, "needs a column of readings beside that of the times")
     found = list(file.rows())
-    is_day_first = _is_day_first([(line, cells[time]) for line, cells in found], path)
-    rows = [
-        _Cells(line, _parse_time(cells[time], is_day_first, path, line), tuple(cells[i] for i in at))
-        for line, cells in found
-    ]
+    times = own_times.parse([(line, cells[time]) for line, cells in found], path)
+    rows = [_Cells(line, when, tuple(cells[i] for i in at)) for when, (line, cells) in zip(times, found, strict=True)]
     kept, numbers = _numeric(names, rows, columns, path)
     return kept, numbers, tuple(name for name in names if name not in kept)
-
-
-def _is_day_first(times: Sequence[tuple[int, str]], path: Path) -> bool:
-    """Whether dates in numbers have the day before the month, as 31/12/2024 does: the same in the whole file.
-
-    Raises:
-        BrokenLineError: They differ in that, or do not tell.
-    """
-    matches = [(line, text, _DATE_IN_NUMBERS.match(text)) for line, text in times]
-    dated = [(line, text, int(match[1]), int(match[2])) for line, text, match in matches if match]
-    day_first = next((line for line, _, first, _ in dated if first > MONTHS), None)
-    month_first = next((line for line, _, _, second in dated if second > MONTHS), None)
-    if day_first is not None and month_first is not None:
-        lines = sorted((day_first, month_first))
-        raise BrokenLineError(path, lines[1], f"day and month are in another order than on line {lines[0]}")
-    if dated and day_first is None and month_first is None:
-        line, text, *_ = dated[0]
-        raise BrokenLineError(path, line, f"{text!r} does not tell the day from the month: write times as 2024-12-31")
-    return day_first is not None
 
 
 def _numeric(
@@ -157,25 +132,15 @@ class _Cells:
     cells: tuple[str, ...]
 
 
-def _parse_time(text: str, is_day_first: bool, path: Path, line: int) -> datetime:
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        try:
-            default = datetime(2000, 1, 1)  # noqa: DTZ001  # times without a zone stay without
-            time = dates.parse(text, default=default, dayfirst=is_day_first)
-        except (ValueError, OverflowError) as error:
-            raise BrokenLineError(path, line, f"{text!r} is not a time") from error
-    return time if time.tzinfo is None else time.astimezone(UTC).replace(tzinfo=None)
-
-
 def _parse_cell(cell: str, path: Path, line: int) -> float:
+    if "," in cell:
+        raise BrokenLineError(path, line, f"{cell!r} has a comma: write a point before decimals, and nothing else")
     return math.nan if cell in {"", "NA", "NaN", "nan", "null"} else parse_reading(cell, path, line)
 
 
 def _is_number(cell: str) -> bool:
     try:
-        float(cell or "0")
+        float(cell.replace(",", "") or "0")  # commas are refused with their line, not left out
     except ValueError:
         return False
     return True
@@ -229,6 +194,13 @@ def _places(rows: list[_Row], interval: Interval, path: Path, gaps: Gaps) -> NDA
                 f"{row.time}: --gaps interpolate fills them in, --gaps ignore takes the rows as they come",
             )
         places.append(places[-1] + whole)
+        if (missing := places[-1] + 1 - len(places)) > len(rows):
+            raise UnevenTimesError(
+                path,
+                row.line,
+                f"{missing} rows every {interval} are missing up to {row.time}, more than the {len(rows)} that are "
+                "there: mend the times, or --gaps ignore takes the rows as they come",
+            )
     return np.array(places)
 
 

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pooch  # type: ignore[import-untyped]
 
+OWN = "file:"  # what the address of a user's own file begins with
+
 
 class DataError(Exception):
     """Something is wrong with a data set."""
@@ -65,6 +67,11 @@ class DataSource:
     licence: str
     citation: str
 
+    @property
+    def is_own(self) -> bool:
+        """Whether it is a user's own file, not published."""
+        return self.address.startswith(OWN)
+
 
 def check_unchanged(path: Path, sha256: str) -> None:
     """Make sure that a file of a user's own, if it is there, is the one that was trained on before.
@@ -79,7 +86,7 @@ def check_unchanged(path: Path, sha256: str) -> None:
 def own_source(path: str, sha256: str) -> DataSource:
     """What is said of a user's own file: its name, and nothing of where it lay."""
     name = Path(path).name
-    return DataSource(name, f"file:{name}", sha256, licence="that of its owner", citation="")
+    return DataSource(name, f"{OWN}{name}", sha256, licence="that of its owner", citation="")
 
 
 @dataclass(frozen=True)

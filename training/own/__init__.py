@@ -34,6 +34,17 @@ def choose(task: str, options: argparse.Namespace) -> dict[str, Any]:
     return chosen
 
 
+def count(text: str) -> int:
+    """A number of readings on the command line.
+
+    Raises:
+        argparse.ArgumentTypeError: It is none, or less than one.
+    """
+    if not text.isascii() or not text.isdigit() or not int(text):
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1, not {text!r}")
+    return int(text)
+
+
 def typed(task: str, options: argparse.Namespace) -> list[str]:
     """The options as they were typed, for the card: of a file its name, and not where it lies."""
     parser = argparse.ArgumentParser()

@@ -2,6 +2,7 @@
 
 import argparse
 import hashlib
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from training.data.series import last_part
 from training.data.source import DataError
 from training.data.table import level_and_scale
 from training.models.forecaster import MOST_SEGMENTS
+from training.own import count, typed
 from training.settings import SettingsError
 
 FEW_READINGS, MANY_READINGS = 5_000, 100_000
@@ -31,9 +33,9 @@ def add_options(own: argparse._ArgumentGroup) -> None:
     own.add_argument(
         "--target", action="append", default=[], metavar="COLUMN", help="column to forecast; may be repeated"
     )
-    own.add_argument("--horizon", type=int, metavar="N", help="readings ahead to forecast; default: a season")
-    own.add_argument("--season", type=int, metavar="N", help="readings after which a pattern returns; default: by time")
-    own.add_argument("--segment", type=int, metavar="N", help="readings that are one step of the network")
+    own.add_argument("--horizon", type=count, metavar="N", help="readings ahead to forecast; default: a season")
+    own.add_argument("--season", type=count, metavar="N", help="readings until a pattern returns; default: by time")
+    own.add_argument("--segment", type=count, metavar="N", help="readings that are one step of the network")
     own.add_argument(
         "--gaps",
         choices=("refuse", "interpolate", "ignore"),
@@ -48,11 +50,13 @@ def add_options(own: argparse._ArgumentGroup) -> None:
 def choose(options: argparse.Namespace) -> dict[str, Any]:
     """The settings that the file suggests; see `training.own.choose`."""
     if options.csv is None:
-        if options.time or options.target or options.season or options.segment or options.horizon:
-            raise SettingsError("--time, --target, --season, --segment and --horizon are about the file of --csv")
+        if words := typed("forecasting", options):
+            raise SettingsError(f"{words[0]} is about the file of --csv")
         return {}
     if options.time is None:
         raise SettingsError("--csv needs --time, the name of its column of times")
+    if twice := [name for name, times in Counter(options.target).items() if times > 1]:
+        raise SettingsError(f"--target {twice[0]} is given more than once")
     found = own_table.read(options.csv, Columns(options.time, tuple(options.target)), options.gaps, options.duplicates)
     season, segment = _cut(found, options)
     horizon = options.horizon or max(season, segment)

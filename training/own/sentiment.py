@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from training.data import own_texts
+from training.own import typed
 from training.settings import SettingsError
 
 FEW_TEXTS = 5_000
@@ -22,8 +23,8 @@ def add_options(own: argparse._ArgumentGroup) -> None:
 def choose(options: argparse.Namespace) -> dict[str, Any]:
     """The settings that the file suggests; see `training.own.choose`."""
     if options.csv is None:
-        if options.text or options.label:
-            raise SettingsError("--text and --label are about the file of --csv")
+        if words := typed("sentiment", options):
+            raise SettingsError(f"{words[0]} is about the file of --csv")
         return {}
     text, label = options.text or "text", options.label or "label"
     found = own_texts.read(options.csv, text, label)

@@ -53,6 +53,9 @@ def test_cells_may_be_parted_otherwise(tmp_path: Path, delimiter: str) -> None:
         (changed(5, "2020-01-01 05:00,much,t,2"), 7, "'much' is not a number"),
         (changed(5, "2020-01-01 05:00,inf,t,2"), 7, "not a finite number"),
         (changed(5, "yesterday-ish,1,t,2"), 7, "'yesterday-ish' is not a time"),
+        (changed(5, "2020-01-01 05:00 PST,1,t,2"), 7, "the zone of '2020-01-01 05:00 PST' is not known"),
+        (changed(5, "2020-01-01 05:00+01:00,1,t,2"), 7, "has a zone, and the first time has none"),
+        (changed(5, '2020-01-01 05:00,"1,5",t,2'), 7, "'1,5' has a comma"),
         (changed(5, "2020-01-01 05:00,1,t"), 7, "3 cells, the header has 4"),
         ([f"2020-01-01 {hour:02}:00,7,t,{hour}" for hour in range(9)], 2, "every reading of 'load' is 7, to line 10"),
         ([f"2020-01-01 {hour:02}:00,,t,{hour}" for hour in range(9)], 2, "'load' has no readings"),
@@ -130,6 +133,29 @@ def test_a_channel_may_begin_later(tmp_path: Path) -> None:
 def test_times_with_a_zone_are_one_line_of_time(tmp_path: Path) -> None:
     rows = ["2020-03-29T00:00+01:00,1,t,1", "2020-03-29T01:00+01:00,2,t,1", "2020-03-29T03:00+02:00,3,t,1"]
     assert str(read(table(tmp_path, rows), COLUMNS).interval) == "1 hour"
+
+
+def test_days_with_a_zone_are_those_of_their_own_clocks(tmp_path: Path) -> None:
+    rows = [f"2020-03-{day}T00:00+0{1 + (day > 29)}:00,{day},t,1" for day in range(26, 32)]
+    found = read(table(tmp_path, rows), COLUMNS)
+    assert (str(found.interval), f"{found.first}") == ("1 day", "2020-03-26 00:00:00")
+
+
+def test_a_file_with_decimal_commas_is_not_taken_for_one_of_words(tmp_path: Path) -> None:
+    rows = [f"2020-01-0{day};{day},5;x;y" for day in range(1, 9)]
+    with pytest.raises(DataError, match=r"line 2: '1,5' has a comma"):
+        read(table(tmp_path, rows, HEADER.replace(",", ";")), Columns("when", ()))
+
+
+def test_a_time_far_from_all_others_is_refused_and_not_filled_up_to(tmp_path: Path) -> None:
+    path = table(tmp_path, ["1970-01-01 00:00,1,t,1", *ROWS])
+    with pytest.raises(DataError, match=r"line 3: 438\d{3} rows every 1 hour are missing .* more than the 13"):
+        read(path, COLUMNS, gaps="interpolate")
+
+
+def test_rows_of_one_time_are_too_few(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="rows of 1 times"):
+        read(table(tmp_path, [ROWS[0], ROWS[0]]), COLUMNS, duplicates="first")
 
 
 def test_months_without_days_are_read(tmp_path: Path) -> None:

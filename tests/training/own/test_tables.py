@@ -92,7 +92,10 @@ def test_a_table_that_is_too_short_is_refused(
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        (["--time", "month"], "are about the file of --csv"),
+        (["--time", "month"], "--time is about the file of --csv"),
+        (["--gaps", "ignore"], "--gaps is about the file of --csv"),
+        (["--csv", "x.csv", "--time", "month", "--target", "a", "--target", "a"], "--target a is given more than once"),
+        (["--resume", "--csv", "x.csv"], "leave out --csv"),
         (["--csv", "x.csv"], "--csv needs --time"),
     ],
 )
@@ -101,6 +104,14 @@ def test_options_that_do_not_go_together_are_refused(
 ) -> None:
     assert run("forecasting", *options) == 1
     assert reason in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--horizon", "--season", "--segment"])
+@pytest.mark.parametrize("value", ["0", "-3", "two"])
+def test_counts_that_are_none_are_refused(option: str, value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        run("forecasting", option, value)
+    assert f"expected a whole number from 1, not '{value}'" in capsys.readouterr().err
 
 
 def test_labelled_texts_become_a_classifier_with_their_labels(

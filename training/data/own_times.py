@@ -1,0 +1,82 @@
+"""Times of a user's own file, written in any usual way: the whole file in one way."""
+
+import re
+import warnings
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+from dateutil import parser as dates  # type: ignore[import-untyped]
+
+from training.data.source import BrokenLineError
+
+MONTHS = 12
+SHORTEST_DAY = timedelta(hours=23)  # the one on which clocks are put forward
+_DATE_IN_NUMBERS = re.compile(r"\s*(\d{1,2})[/.-](\d{1,2})[/.-]\d{2,4}\b")
+
+Cell = tuple[int, str]  # the line of a row and its time
+
+
+def parse(cells: Sequence[Cell], path: Path) -> list[datetime]:
+    """The times of all rows, without a zone.
+
+    Times that name their zone become those of UTC; where they are days or more apart, those of their own clocks, which
+    say midnight in summer as in winter.
+
+    Args:
+        cells: Of each row.
+        path: Named by errors.
+
+    Raises:
+        BrokenLineError: A cell is no time, its zone is not known, only some have a zone, or the order of day and month
+            is not told.
+    """
+    is_day_first = _is_day_first(cells, path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", dates.UnknownTimezoneWarning)
+        times = [_parse(text, is_day_first, path, line) for line, text in cells]
+    return _without_zone(times, cells, path)
+
+
+def _is_day_first(cells: Sequence[Cell], path: Path) -> bool:
+    """Whether dates in numbers have the day before the month, as 31/12/2024 does."""
+    matches = [(line, text, _DATE_IN_NUMBERS.match(text)) for line, text in cells]
+    dated = [(line, text, int(match[1]), int(match[2])) for line, text, match in matches if match]
+    day_first = next((line for line, _, first, _ in dated if first > MONTHS), None)
+    month_first = next((line for line, _, _, second in dated if second > MONTHS), None)
+    if day_first is not None and month_first is not None:
+        lines = sorted((day_first, month_first))
+        raise BrokenLineError(path, lines[1], f"day and month are in another order than on line {lines[0]}")
+    if dated and day_first is None and month_first is None:
+        line, text, *_ = dated[0]
+        raise BrokenLineError(path, line, f"{text!r} does not tell the day from the month: write times as 2024-12-31")
+    return day_first is not None
+
+
+def _parse(text: str, is_day_first: bool, path: Path, line: int) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        pass
+    try:
+        default = datetime(2000, 1, 1)  # noqa: DTZ001  # times without a zone stay without
+        time: datetime = dates.parse(text, default=default, dayfirst=is_day_first)
+    except dates.UnknownTimezoneWarning as error:
+        raise BrokenLineError(path, line, f"the zone of {text!r} is not known: write 2024-12-31 23:00+01:00") from error
+    except (ValueError, OverflowError) as error:
+        raise BrokenLineError(path, line, f"{text!r} is not a time") from error
+    return time
+
+
+def _without_zone(times: Sequence[datetime], cells: Sequence[Cell], path: Path) -> list[datetime]:
+    for time, (line, text) in zip(times, cells, strict=True):
+        if (time.tzinfo is None) != (times[0].tzinfo is None):
+            has, had = ("no zone", "one") if time.tzinfo is None else ("a zone", "none")
+            raise BrokenLineError(path, line, f"{text!r} has {has}, and the first time has {had}")
+    if not times or times[0].tzinfo is None:
+        return list(times)
+    steps = [abs(after - before) for before, after in pairwise(times)]
+    if min((step for step in steps if step), default=SHORTEST_DAY) >= SHORTEST_DAY:
+        return [time.replace(tzinfo=None) for time in times]
+    return [time.astimezone(UTC).replace(tzinfo=None) for time in times]

@@ -1,7 +1,8 @@
 """WebSockets on the second port: uvicorn's protocol, which offers its messages without a task (`service.api.channel`).
 
 uvicorn puts each message into a queue, stops reading, and wakes the connection's task, which reads on. With many
-connections that each have a step in flight, that costs as much as the steps.
+connections that each have a step in flight, that costs as much as the steps. Messages of one frame go past the state
+machine of websockets (`service.framing`): the port agrees to no extension, so such a frame is its message.
 """
 
 from collections.abc import Callable, Iterable
@@ -13,7 +14,9 @@ from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request
 from websockets.protocol import State
 
+from service import framing
 from service.api.channel import offer
+from service.framing import Framing
 
 
 class ChannelProtocol(WebSocketsSansIOProtocol):
@@ -23,6 +26,7 @@ class ChannelProtocol(WebSocketsSansIOProtocol):
         super().__init__(*arguments, **more)
         self._take: Callable[[Message], None] | None = None
         self._is_heard = False  # since the last ping
+        self._framing: Framing | None = Framing(self.config.ws_max_size)
 
     def handle_connect(self, event: Request) -> None:
         """uvicorn's, with the channel in the scope."""
@@ -61,9 +65,25 @@ class ChannelProtocol(WebSocketsSansIOProtocol):
             self.handshake_complete = True
 
     def data_received(self, data: bytes) -> None:
-        """uvicorn's."""
+        """uvicorn's, for what is no message of one frame."""
         self._is_heard = True
-        super().data_received(data)
+        if self.conn.state is not State.OPEN:
+            if self.handshake_initiated:  # a client that does not wait for its answer may be in the middle of a frame
+                self._framing = None
+            super().data_received(data)
+        elif self._framing is None:
+            super().data_received(data)
+        else:
+            self._receive(self._framing, data)
+
+    def _receive(self, frames: Framing, data: bytes) -> None:
+        for opcode, content in frames.cut(data):
+            if opcode == framing.OTHER:
+                super().data_received(content)
+            elif self.conn.state is State.OPEN:
+                self.curr_msg_data_type = "text" if opcode == framing.TEXT else "bytes"
+                self.frames = [content]
+                self.send_receive_event_to_app()
 
     def send_keepalive_ping(self) -> None:
         """uvicorn's."""
@@ -109,7 +129,6 @@ class ChannelProtocol(WebSocketsSansIOProtocol):
         """Send a `websocket.send`."""
         text = message.get("text")
         if text is not None:
-            self.conn.send_text(text.encode())
+            self.transport.write(framing.frame(framing.TEXT, text.encode()))
         else:
-            self.conn.send_binary(message["bytes"])
-        self.transport.write(b"".join(self.conn.data_to_send()))
+            self.transport.write(framing.frame(framing.BINARY, message["bytes"]))

@@ -57,6 +57,10 @@ class Body(NamedTuple):
     checkpoints: tuple[str, ...] = ()
     request_digest: str = ""
 
+    def ends_at(self, max_lifetime_seconds: int) -> int:
+        """When the session has lived as long as one may, in wall-clock seconds since 1970."""
+        return self.created_at + max_lifetime_seconds
+
 
 def encode(body: Body) -> bytes:
     """The bytes of a session."""

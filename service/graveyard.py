@@ -1,14 +1,17 @@
 """Ends of sessions: a tombstone tells for a while why a session is over."""
 
 import asyncio
+import itertools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from service.body import BodyUnreadable, decode
 from service.metrics import Metrics
 from service.stores.base import CHECKPOINT, Record, Store, Swap
 
 logger = logging.getLogger(__name__)
+
+BURIED_AT_ONCE = 16
 
 
 class Graveyard:
@@ -41,17 +44,19 @@ class Graveyard:
 
         The tombstone is one step on, so a step that is in flight finds its place taken.
         """
-        now = int(self._clock())
-        tombstone = record._replace(
-            step=record.step + 1, used_at=now, ttl_seconds=self._remember_seconds, ended=reason, body=b""
-        )
-        self._moved(record.session_id)
-        (written,) = await self._store.swap([Swap(tombstone, record.step)])
-        if written:
-            self._metrics.sessions_ended.labels(reason).inc()
-            if checkpoints := checkpoint_ids(record):
-                await self._store.delete(checkpoints)
-        return written
+        return await self.bury_all([record], reason) == 1
+
+    async def bury_all(self, records: Sequence[Record], reason: str) -> int:
+        """Bury each of some records, in one call of the store; how many: of others another writer was first."""
+        for record in records:
+            self._moved(record.session_id)
+        written = await self._store.swap([Swap(self._tombstone(record, reason), record.step) for record in records])
+        buried = list(itertools.compress(records, written))
+        if buried:
+            self._metrics.sessions_ended.labels(reason).inc(len(buried))
+        if checkpoints := [saved for record in buried for saved in checkpoint_ids(record)]:
+            await self._store.delete(checkpoints)
+        return len(buried)
 
     async def clear(self, overdue: list[Record]) -> None:
         """Forget tombstones and left checkpoints, and bury sessions, whose time is over.
@@ -61,10 +66,19 @@ class Graveyard:
         over = [record.session_id for record in overdue if record.ended]
         if over:
             await self._store.delete_overdue(over, int(self._clock()))
-        for record in overdue:
-            if not record.ended:
-                await self.bury(record, "expired")
-                await asyncio.sleep(0)  # let others have their turn on the loop
+        idle = [record for record in overdue if not record.ended]
+        for start in range(0, len(idle), BURIED_AT_ONCE):
+            await self.bury_all(idle[start : start + BURIED_AT_ONCE], "expired")
+            await asyncio.sleep(0)  # let others have their turn on the loop
+
+    def _tombstone(self, record: Record, reason: str) -> Record:
+        return record._replace(
+            step=record.step + 1,
+            used_at=int(self._clock()),
+            ttl_seconds=self._remember_seconds,
+            ended=reason,
+            body=b"",
+        )
 
 
 def checkpoint_name(saved: str) -> str:

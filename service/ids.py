@@ -8,11 +8,14 @@ Sessions that are opened together are mostly used together; neighbouring keys le
 import base64
 import hmac
 import secrets
+from binascii import a2b_base64
 from hashlib import sha256
 
 ID_BYTES = 21
-_TIME_BYTES = 5
+ID_CHARACTERS = ID_BYTES * 4 // 3
+TIME_BYTES = 5
 _TICKS_PER_SECOND = 256
+_FROM_URLSAFE = bytes.maketrans(b"-_+/=", b"+/!!!")
 
 
 def new_session_id(now: float) -> str:
@@ -21,14 +24,25 @@ def new_session_id(now: float) -> str:
     Args:
         now: Wall-clock seconds since 1970.
     """
-    ticks = int(now * _TICKS_PER_SECOND) % 2 ** (8 * _TIME_BYTES)
-    return _text(ticks.to_bytes(_TIME_BYTES) + secrets.token_bytes(ID_BYTES - _TIME_BYTES))
+    ticks = int(now * _TICKS_PER_SECOND) % 2 ** (8 * TIME_BYTES)
+    return id_from(ticks.to_bytes(TIME_BYTES) + secrets.token_bytes(ID_BYTES - TIME_BYTES))
 
 
 def keyed_session_id(secret: bytes, owner: str, key: str) -> str:
     """The id that an owner's idempotency key stands for: always the same, and unguessable without the secret."""
-    return _text(hmac.digest(secret, f"{len(owner)}:{owner}{key}".encode(), sha256)[:ID_BYTES])
+    return id_from(hmac.digest(secret, f"{len(owner)}:{owner}{key}".encode(), sha256)[:ID_BYTES])
 
 
-def _text(content: bytes) -> str:
+def id_from(content: bytes) -> str:
+    """The id whose bytes these are."""
     return base64.urlsafe_b64encode(content).decode()
+
+
+def bytes_of(session_id: str) -> bytes | None:
+    """The bytes of an id as it is issued; None for any other text, its other spellings too."""
+    if len(session_id) != ID_CHARACTERS:
+        return None
+    try:
+        return a2b_base64(session_id.encode().translate(_FROM_URLSAFE), strict_mode=True)
+    except ValueError:
+        return None

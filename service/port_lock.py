@@ -26,7 +26,7 @@ def hold_port(port: int, service: int, directory: Path | None = None) -> int:
     """
     path = (directory or Path(tempfile.gettempdir())) / f"unrolled-port-{port}.lock"
     try:
-        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
         raise PortTaken(f"port {port} belongs to another user's service, says {path}: {error.strerror}") from error
     if _is_first(lock):

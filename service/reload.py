@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 FOLLOW_SECONDS = 1.0
 AWAIT_SECONDS = 0.2
 FORGET_WORKER_SECONDS = 10.0
+FORGET_NOTE_SECONDS = 3600.0
 RELOAD_SECONDS = 120.0
 # How long a version that was found but could not be opened is left alone unless it is asked for: a try costs a second.
 RETRY_SECONDS = 30.0
@@ -82,6 +83,7 @@ class Reloader:
         for model in await asyncio.gather(*loads):
             self._catalog.add(model)
             self._catalog.make_current(model.bundle.tag)
+        await self._forget_the_silent()
         await self.follow()
 
     async def follow(self) -> None:
@@ -133,6 +135,13 @@ class Reloader:
             await self._store.note(self._worker, None)
         except Unavailable as error:
             logger.warning("cannot take leave: %s", error)
+
+    async def _forget_the_silent(self) -> None:
+        """Take away what workers have noted that were killed long ago."""
+        long_ago = self._clock() - FORGET_NOTE_SECONDS
+        for name, content in (await self._store.notes(_WORKER)).items():
+            if orjson.loads(content)["at"] <= long_ago:
+                await self._store.note(name, None)
 
     async def load(self, name: str, version: str = "latest") -> str:
         """Make a version from the model store current, and wait until every worker has it; its tag.

@@ -4,11 +4,12 @@ Whoever writes a session compares and swaps its record, so none of this needs a 
 comes from a clock that is passed in, ids and secrets from the operating system. Knows no HTTP.
 """
 
+import contextlib
 import hashlib
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -16,7 +17,7 @@ import orjson
 from pydantic import BaseModel
 
 from service.admission import admitted
-from service.body import Body, BodyUnreadable, begun, decode, encode
+from service.body import Body, encode
 from service.errors import (
     IdempotencyMismatch,
     InvalidInput,
@@ -24,7 +25,6 @@ from service.errors import (
     NotStreamable,
     SessionDamaged,
     SessionGone,
-    StepConflict,
     StoreFull,
     StoreUnavailable,
 )
@@ -33,6 +33,7 @@ from service.graveyard import Graveyard, checkpoint_name
 from service.ids import keyed_session_id, new_session_id
 from service.metrics import Metrics
 from service.settings import SessionSettings
+from service.step_rules import MAX_ATTEMPTS, contended, readable
 from service.stores.base import Full, Record, Store, Swap, Unavailable
 from service.tasks.task import ServedModel
 
@@ -43,7 +44,6 @@ T = TypeVar("T")
 EVICTED_AT_ONCE = 16
 ROOM_TO_EVICTED = 100  # a store with room for so many sessions ends one for one more
 MAX_EVICTIONS = 8
-MAX_ATTEMPTS = 16
 SECRET_BYTES = 16
 KEY_NOTE = "idempotency"
 SWEEP_RECORDS = 1000
@@ -164,7 +164,7 @@ class Sessions:
         records = await self._reached(self._store.page(owner, after, limit))
         live = [record for record in records if not record.ended and record.expires_at > self._clock()]
         return SessionPage(
-            sessions=[loaded.view() for record in live if (loaded := self._decoded(record))],
+            sessions=[loaded.view() for loaded in self._readable(live)],
             next=records[-1].session_id if len(records) == limit else None,
         )
 
@@ -174,7 +174,7 @@ class Sessions:
             record = await self.record(owner, session_id)
             if await self._reached(self._graveyard.bury(record, "ended")):
                 return
-        raise StepConflict("other writers keep taking this session's steps", record.step)
+        raise contended(record.step)
 
     async def load(self, owner: str, session_id: str) -> Loaded:
         """A live session of an owner, with its content.
@@ -183,10 +183,8 @@ class Sessions:
             SessionUnknown, SessionGone, SessionDamaged: There is none, or not any more, or it cannot be read.
         """
         record = await self.record(owner, session_id)
-        loaded = self._decoded(record)
-        if loaded is None:
-            raise SessionDamaged(f"the record of session {session_id!r} cannot be read; it cannot go on")
-        if loaded.body.created_at + self._settings.max_session_lifetime_seconds <= self._clock():
+        loaded = self._loaded(record)
+        if loaded.body.ends_at(self._settings.max_session_lifetime_seconds) <= self._clock():
             await self.expire(record)
             raise SessionGone(f"session {session_id!r} is over: expired", "expired")
         return loaded
@@ -225,14 +223,19 @@ class Sessions:
 
     async def sweep(self) -> int:
         """Bury and forget what is overdue, and keep to the budget of bytes; how many records that were."""
-        overdue = await self._store.overdue(int(self._clock()), SWEEP_RECORDS)
-        overdue = [record for record in overdue if not self._is_under_way(record.session_id)]
-        await self._graveyard.clear(overdue)
+        num_swept = 0
+        while True:
+            overdue = await self._store.overdue(int(self._clock()), SWEEP_RECORDS)
+            over = [record for record in overdue if not self._is_under_way(record.session_id)]
+            await self._graveyard.clear(over)
+            num_swept += len(over)
+            if len(overdue) < SWEEP_RECORDS or not over:
+                break
         for _ in range(MAX_EVICTIONS):
             count = await self._store.count()
             if count.num_bytes <= self._settings.max_store_bytes or not await self._evict(EVICTED_AT_ONCE):
                 break
-        return len(overdue)
+        return num_swept
 
     async def measure(self) -> None:
         """Bring the gauges up to date; where the store cannot be counted they stay: its failures are to be told."""
@@ -283,15 +286,15 @@ class Sessions:
         """End the least recently used sessions, but none that has a step in flight here; how many."""
         idlest = await self._store.idlest(EVICTED_AT_ONCE)
         idle = [record for record in idlest if not self._is_under_way(record.session_id)]
-        return sum([await self._graveyard.bury(record, "evicted") for record in idle[:most]])
+        return await self._graveyard.bury_all(idle[:most], "evicted")
 
-    def _decoded(self, record: Record) -> Loaded | None:
-        """A record with its body, or None, and a line in the log, where that cannot be read."""
-        try:
-            return Loaded(record, begun(decode(record.body), int(self._clock())))
-        except BodyUnreadable as error:
-            logger.error("session %s of %s: %s", record.session_id, record.owner, error)
-            return None
+    def _loaded(self, record: Record) -> Loaded:
+        return Loaded(record, readable(record, self._clock()))
+
+    def _readable(self, records: Sequence[Record]) -> Iterator[Loaded]:
+        for record in records:
+            with contextlib.suppress(SessionDamaged):
+                yield self._loaded(record)
 
     async def _reached(self, call: Awaitable[T]) -> T:
         """What a call of the store answers, or the refusal that clients are told where it cannot."""

@@ -20,6 +20,7 @@ from service.turn import Answer, Turn
 logger = logging.getLogger(__name__)
 
 MAX_KEPT_ANSWER_BYTES = 64 * 1024
+MAX_ATTEMPTS = 16  # at a step whose place other writers take
 
 
 class Models(Protocol):
@@ -58,7 +59,7 @@ class StepRules:
             if error.reason == "expired" and isinstance(record, Record) and not record.ended:
                 self._expire(record)
             raise
-        self._use(turn, live, _readable(live, now), now)
+        self._use(turn, live, readable(live, now), now)
 
     def latest(self, record: Record | Damaged | None) -> Latest | None:
         """How a session stands by its record; None where that must be looked at more closely."""
@@ -85,7 +86,7 @@ class StepRules:
 
     def end_of(self, body: Body) -> int:
         """When a session has lived as long as one may."""
-        return body.created_at + self._settings.max_session_lifetime_seconds
+        return body.ends_at(self._settings.max_session_lifetime_seconds)
 
     def settle(self, turn: Turn, digest: bytes) -> Answer | None:
         """Find out which step a turn is to compute, from which state; the answer where that is kept already.
@@ -94,15 +95,15 @@ class StepRules:
             StepConflict: The step named is not the next one and not a repetition of the last.
             NumericsChanged: The session's state was computed by other numerics, and nobody consents to that.
         """
-        step, record, body = turn.ask.step, turn.record, turn.body
+        record, body = turn.record, turn.body
         turn.digest = digest
         turn.step, turn.state = record.step, body.state
-        if step is not None and step == record.step - 1 and digest == body.digest:
+        if is_repeated(record, body, turn.ask.step, digest):
             if body.before is None:
                 return Answer(record.session_id, record.step, body.answer)
-            turn.step, turn.state = step, body.before
-        elif step is not None and step != record.step:
-            raise StepConflict(f"step {step} is not next; step {record.step} is", record.step)
+            turn.step, turn.state = record.step - 1, body.before
+        else:
+            check_next(record, turn.ask.step)
         self._check_numerics(turn)
         return None
 
@@ -147,7 +148,28 @@ def next_record(turn: Turn, body: bytes, now: int) -> Record:
     return Record(record.session_id, record.owner, record.bundle, turn.step + 1, now, record.ttl_seconds, "", body)
 
 
-def _readable(record: Record, now: float) -> Body:
+def is_repeated(record: Record, body: Body, step: int | None, digest: bytes) -> bool:
+    """Whether a step is the last one that its session took, sent again."""
+    return step is not None and step == record.step - 1 and digest == body.digest
+
+
+def check_next(record: Record, step: int | None) -> None:
+    """Raise StepConflict where a step is named that is not its session's next one."""
+    if step is not None and step != record.step:
+        raise StepConflict(f"step {step} is not next; step {record.step} is", record.step)
+
+
+def contended(step: int) -> StepConflict:
+    """The refusal of a step that other writers were first at too often; `step` is the next one."""
+    return StepConflict("other writers keep taking this session's steps", step)
+
+
+def readable(record: Record, now: float) -> Body:
+    """A record's body.
+
+    Raises:
+        SessionDamaged: It cannot be read, which is logged.
+    """
     try:
         return begun(decode(record.body), int(now))
     except BodyUnreadable as error:

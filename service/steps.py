@@ -25,7 +25,7 @@ from service.open_turns import OpenTurns
 from service.recent import Latest, Recent
 from service.settings import SessionSettings
 from service.state import SequenceState
-from service.step_rules import Models, StepRules, next_record
+from service.step_rules import MAX_ATTEMPTS, Models, StepRules, contended, next_record
 from service.stores.base import Damaged, Record, Store, Swap, Unavailable
 from service.tasks.task import ServedModel
 from service.turn import Answer, Ask, Turn
@@ -33,7 +33,6 @@ from service.waiting import run_now
 
 logger = logging.getLogger(__name__)
 
-MAX_ATTEMPTS = 16
 # From so many steps under way on, new ones gather for a moment.
 CROWD = 8
 GATHER_SECONDS = 0.0005
@@ -309,7 +308,7 @@ class Steps:
         elif turn.num_attempts < MAX_ATTEMPTS:
             self._arrive(turn)
         else:
-            self.fail(turn, StepConflict("other writers keep taking this session's steps", turn.step + 1))
+            self.fail(turn, contended(turn.step + 1))
 
     def answer(self, turn: Turn, answer: Answer) -> None:
         """Answer a turn: what it is answered is committed."""

@@ -27,18 +27,17 @@ from service.errors import (
 )
 from service.forms.sessions import ForkRequest, MigrateRequest, RollbackRequest, SessionView
 from service.graveyard import checkpoint_id, checkpoint_name
-from service.ids import ID_BYTES
+from service.ids import ID_CHARACTERS
 from service.replay import inherited, kept_steps
 from service.sampling import derived_seed
-from service.sessions import MAX_ATTEMPTS, SECRET_BYTES, Loaded, Sessions, model_name
+from service.sessions import SECRET_BYTES, Loaded, Sessions, model_name
 from service.settings import SessionSettings
 from service.state import SequenceState
+from service.step_rules import MAX_ATTEMPTS, check_next, contended, is_repeated
 from service.stores.base import CHECKPOINT, Record, Swap
 from service.stores.packing import pack, unpack
 from service.tasks.task import ServedModel
 from service.turn import Answer
-
-_ID_LENGTH = ID_BYTES * 4 // 3
 
 
 class Travel:
@@ -83,13 +82,15 @@ class Travel:
         if request.checkpoint is not None:
             source, body = await self._checkpoint(source, request.checkpoint)
         record = source.record
-        _check_step(record, request.step)
+        check_next(record, request.step)
         body = body._replace(
             created_at=int(self._clock()),
             secret=secrets.token_bytes(SECRET_BYTES),
             checkpoints=(),
             inputs=inherited(body.inputs, body.secret, self._settings.max_kept_input_bytes),
         )
+        if body.before is not None:  # an answer that is not kept would be computed again with the other secret
+            body = body._replace(digest=NO_DIGEST, before=None)
         inherited_ttl = min(record.ttl_seconds, self._settings.max_session_ttl_seconds)
         ttl_seconds = self._sessions.ttl(request.ttl_seconds or inherited_ttl)
         forked = await self._sessions.open(
@@ -177,7 +178,7 @@ class Travel:
             VersionUnknown: Its bundle version is not served here.
         """
         sealed = unseal(self._export_key, blob)
-        exported = unpack(sealed.payload[:_ID_LENGTH].decode(errors="replace"), sealed.payload[_ID_LENGTH:])
+        exported = unpack(sealed.payload[:ID_CHARACTERS].decode(errors="replace"), sealed.payload[ID_CHARACTERS:])
         if not isinstance(exported, Record):
             raise BlobTampered(f"the export holds no session: {exported.reason}")
         self._on(exported.bundle)
@@ -208,7 +209,10 @@ class Travel:
             raise CheckpointUnknown(f"checkpoint {name!r} is damaged or lost")
         if record.bundle != loaded.record.bundle:
             raise VersionUnknown(f"checkpoint {name!r} was saved on {record.bundle}; the session has left that version")
-        return loaded, decode(record.body)
+        try:
+            return loaded, decode(record.body)
+        except BodyUnreadable as error:
+            raise CheckpointUnknown(f"checkpoint {name!r} cannot be read: {error}") from error
 
     async def _write_checkpoint(self, loaded: Loaded, name: str) -> str:
         """Write a session's state as a record of its own; what the session lists once its step is taken.
@@ -218,7 +222,7 @@ class Travel:
         """
         record, now = loaded.record, int(self._clock())
         saved = f"{name}~{record.step}"
-        ends_at = loaded.body.created_at + self._settings.max_session_lifetime_seconds
+        ends_at = loaded.body.ends_at(self._settings.max_session_lifetime_seconds)
         content = loaded.body._replace(digest=NO_DIGEST, answer=b"", before=None, checkpoints=())
         checkpoint = record._replace(
             session_id=checkpoint_id(record.session_id, saved),
@@ -261,14 +265,14 @@ class Travel:
         for _ in range(MAX_ATTEMPTS):
             loaded = await self._sessions.load(owner, session_id)
             record = loaded.record
-            if step is not None and step == record.step - 1 and digest == loaded.body.digest:
+            if is_repeated(record, loaded.body, step, digest):
                 return Answer(session_id, record.step, loaded.body.answer)
-            _check_step(record, step)
+            check_next(record, step)
             following = (await attempt(loaded))._replace(digest=digest, answer=answer, before=None)
             advanced = loaded.record._replace(step=record.step + 1, used_at=int(self._clock()), body=encode(following))
             if await self._sessions.write(Swap(advanced, record.step)):
                 return Answer(session_id, advanced.step, answer)
-        raise StepConflict("other writers keep taking this session's steps", record.step if record else 0)
+        raise contended(record.step if record else 0)
 
     def _target(self, record: Record, tag: str | None) -> ServedModel[Any]:
         name = model_name(record.bundle)
@@ -312,8 +316,3 @@ def _saved(loaded: Loaded, name: str) -> str:
     if name not in saved:
         raise CheckpointUnknown(f"the session has no checkpoint {name!r}; it has {list(saved)}")
     return saved[name]
-
-
-def _check_step(record: Record, step: int | None) -> None:
-    if step is not None and step != record.step:
-        raise StepConflict(f"step {step} is not next; step {record.step} is", record.step)

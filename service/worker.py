@@ -150,10 +150,10 @@ class Worker:
         await self.stream.stop()
         if self._fast_port is not None:
             await self._fast_port.stop()
-        await self.reloader.leave()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.reloader.leave()
         await self.catalog.stop()
         await self.store.close()
         self._seats.leave()

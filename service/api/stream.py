@@ -196,8 +196,7 @@ class Connection:
     def _read_text(self, text: str) -> None:
         client_id, started = None, time.perf_counter()
         try:
-            if len(text) > self._max_message_bytes:
-                raise TooLarge(f"a message may have at most {self._max_message_bytes} bytes")
+            self._check_length(text)
             item = parsed(StreamItem, text)
             client_id = item.id
             ask = ask_of(self._owner, item.session_id, item)
@@ -216,8 +215,9 @@ class Connection:
     def _read_binary(self, content: bytes) -> None:
         started = time.perf_counter()
         try:
-            if len(content) < _HEAD_LENGTH.size or len(content) > self._max_message_bytes:
-                raise Malformed(f"a binary message has 4 to {self._max_message_bytes} bytes")
+            self._check_length(content)
+            if len(content) < _HEAD_LENGTH.size:
+                raise Malformed(f"a binary message has at least {_HEAD_LENGTH.size} bytes")
             (length,) = _HEAD_LENGTH.unpack_from(content)
             request = binary.read(content[_HEAD_LENGTH.size :], b"%d" % length)
         except ServiceError as error:
@@ -240,6 +240,10 @@ class Connection:
         turns += [Turn(ask, done) for ask in asks]
         for turn in turns:
             self._begin(turn, len(content) // len(turns))
+
+    def _check_length(self, content: str | bytes) -> None:
+        if len(content) > self._max_message_bytes:
+            raise TooLarge(f"a message may have at most {self._max_message_bytes} bytes")
 
     def _begin(self, turn: Turn, num_bytes: int) -> None:
         self._in_flight[turn] = num_bytes

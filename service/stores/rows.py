@@ -12,24 +12,20 @@ few bytes longer than the last does not split the leaf.
 Knows the layout of packed records (service.stores.packing), not the library of the table.
 """
 
-import base64
 import struct
-from binascii import a2b_base64
 from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
 
 from xxhash import xxh3_64_digest
 
-from service.ids import ID_BYTES
+from service.ids import ID_BYTES, ID_CHARACTERS, TIME_BYTES, bytes_of, id_from
 from service.stores.base import CHECKPOINT, Damaged, Record
 from service.stores.minutes import SECONDS_PER_MINUTE
 from service.stores.packing import STEP, STEP_OFFSET, pack, unpack
 
 TAIL = b"t"
 KEY_BYTES = ID_BYTES
-_ID_CHARACTERS = 28
-_TIME_BYTES = 5
 _PAGE_BYTES, _PAGE_HEADER_BYTES = 4096, 16
 _MAX_HEAD_BYTES = 1900
 _GRAIN_BYTES = 16
@@ -46,7 +42,6 @@ FILED = slice(CHECKSUM.size, CHECKSUM.size + 4)
 NAME_LENGTH = slice(CONTENT_AT - 2, CONTENT_AT)
 TTL_AT = _TIMES_AT + 4
 _NAMES_AT = CONTENT_AT + _PACKED.size
-_FROM_URLSAFE = bytes.maketrans(b"-_+/=", b"+/!!!")
 _QUARANTINE = b"found damaged: "
 
 
@@ -88,12 +83,12 @@ def key_of(session_id: str) -> bytes:
 
     Such texts are a checkpoint's `<id>~<name>`, and whatever strangers ask for.
     """
-    content = _plain(session_id)
+    content = bytes_of(session_id)
     if content is not None:
         return content
     digest = blake2b(session_id.encode("utf-8", "surrogatepass"), digest_size=KEY_BYTES).digest()
-    beside = _plain(session_id[:_ID_CHARACTERS])
-    return digest if beside is None else beside[:_TIME_BYTES] + digest[_TIME_BYTES:]
+    beside = bytes_of(session_id[:ID_CHARACTERS])
+    return digest if beside is None else beside[:TIME_BYTES] + digest[TIME_BYTES:]
 
 
 def to_rows(key: bytes, record: Record, filed: int) -> Rows:
@@ -105,7 +100,7 @@ def to_rows(key: bytes, record: Record, filed: int) -> Rows:
     content = pack(record)
     body_at = len(content) - len(record.body)
     cut = _cut(len(content), body_at)
-    name = b"" if _text(key) == record.session_id else record.session_id.encode()
+    name = b"" if id_from(key) == record.session_id else record.session_id.encode()
     meta = _META.pack(filed, record.used_at // SECONDS_PER_MINUTE, len(content) - cut, cut, len(name))
     rest = b"".join((meta, content[:cut], name, bytes(-(CONTENT_AT + cut + len(name)) % _GRAIN_BYTES)))
     return Rows(sealed(key, rest), content[cut:], CONTENT_AT + body_at)
@@ -118,7 +113,7 @@ def to_record(key: bytes, session_id: str | None, head: bytes, tail: bytes) -> R
         session_id: The id that was asked for; None to believe the head.
     """
     if not is_intact(key, head):
-        return Damaged(session_id or _text(key), "the record's head is not what was written")
+        return Damaged(session_id or id_from(key), "the record's head is not what was written")
     _, _, tail_length, length, _ = _META.unpack_from(head, CHECKSUM.size)
     if len(tail) < tail_length:
         return Damaged(session_id or id_of(key, head), "the record is cut")
@@ -134,7 +129,7 @@ def id_of(key: bytes, head: bytes) -> str:
     """The id of an intact head's record."""
     _, _, _, length, name_length = _META.unpack_from(head, CHECKSUM.size)
     name = head[CONTENT_AT + length : CONTENT_AT + length + name_length]
-    return name.decode() if name else _text(key)
+    return name.decode() if name else id_from(key)
 
 
 def step_of(head: bytes) -> int:
@@ -210,17 +205,3 @@ def _cut(length: int, num_fixed_bytes: int) -> int:
 def sealed(key: bytes, rest: bytes) -> bytes:
     """A head under its key: the checksum, which is the lower half of XXH3, and the rest."""
     return xxh3_64_digest(key + rest)[:3:-1] + rest
-
-
-def _plain(session_id: str) -> bytes | None:
-    """The bytes of an id as it is issued; None for any other text, its other spellings too."""
-    if len(session_id) != _ID_CHARACTERS:
-        return None
-    try:
-        return a2b_base64(session_id.encode().translate(_FROM_URLSAFE), strict_mode=True)
-    except ValueError:
-        return None
-
-
-def _text(content: bytes) -> str:
-    return base64.urlsafe_b64encode(content).decode()

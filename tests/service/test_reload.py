@@ -11,7 +11,7 @@ from service.catalog import Catalog
 from service.engine import Engine
 from service.errors import DeadlineExceeded, InvalidInput, ModelUnknown, ShuttingDown, VersionUnknown
 from service.metrics import Metrics
-from service.reload import FORGET_WORKER_SECONDS, LINGER_SECONDS, RETRY_SECONDS, Reloader
+from service.reload import FORGET_NOTE_SECONDS, FORGET_WORKER_SECONDS, LINGER_SECONDS, RETRY_SECONDS, Reloader
 from service.settings import BundleSettings, EngineSettings
 from service.stores.base import Record, Swap, Unavailable
 from tests.fakes.graphs import RecordingObserver, SumGraphs, sum_bundle
@@ -146,6 +146,17 @@ async def test_a_worker_that_is_gone_is_not_waited_for(is_polite: bool) -> None:
         service.clock.now += FORGET_WORKER_SECONDS + 1
     async with asyncio.timeout(5):
         assert await one.reloader.load("sum") == "sum:2"
+
+
+async def test_what_a_killed_worker_has_noted_is_taken_away_in_time() -> None:
+    service = Service("1")
+    await service.worker("a")
+    service.clock.now += FORGET_NOTE_SECONDS - 1
+    await service.worker("b")
+    assert len(await service.store.notes("worker:")) == 2
+    service.clock.now += 1
+    await service.worker("c")
+    assert sorted(await service.store.notes("worker:")) == ["worker:b", "worker:c"]
 
 
 async def test_live_sessions_stay_on_their_version_which_goes_once_they_have() -> None:

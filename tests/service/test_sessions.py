@@ -102,6 +102,20 @@ async def test_gauges_stay_as_they_are_while_the_store_cannot_be_counted(
     assert process.metrics.registry.get_sample_value("rnn_sessions_active") == 1
 
 
+async def test_a_sweep_leaves_nothing_that_is_overdue(
+    process: Process, store: FaultyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.sessions.SWEEP_RECORDS", 20)
+    for _ in range(50):
+        await process.create()
+    process.clock.now += 10
+    alive = await process.create()
+    assert await process.sessions.sweep() == 50
+    assert (await store.count()).num_live == 1
+    assert process.metrics.registry.get_sample_value("rnn_sessions_ended_total", {"reason": "expired"}) == 50
+    await process.sessions.get("ann", alive)
+
+
 @pytest.mark.parametrize("is_swept", [False, True])
 async def test_an_idle_session_expires_and_says_so(process: Process, store: FaultyStore, is_swept: bool) -> None:
     session_id = await process.create()

@@ -58,6 +58,18 @@ async def test_the_last_step_can_be_repeated_on_a_fork(process: Process) -> None
     assert (repeated.session_id, repeated.outputs) == (fork.session_id, answer.outputs)
 
 
+async def test_the_last_step_cannot_be_repeated_on_a_fork_where_its_answer_was_too_long_to_keep(
+    process: Process,
+) -> None:
+    session_id = await process.create()
+    answer = await process.text(session_id, "long", 0)
+    assert (await process.text(session_id, "long", 0)).outputs == answer.outputs
+    fork = await process.travel.fork("ann", session_id, ForkRequest())
+    with pytest.raises(StepConflict):
+        await process.text(fork.session_id, "long", 0)
+    assert outputs(await process.text(fork.session_id, "a", 1))["count"] == 5
+
+
 async def test_a_fork_is_refused_where_its_step_is_not_the_next_or_it_is_not_yours(process: Process) -> None:
     session_id = await stepped(process, "ab")
     with pytest.raises(StepConflict) as refused:

@@ -122,24 +122,24 @@ async def test_a_binary_frame_is_the_binary_form_behind_its_jsons_length(surface
 
 
 @pytest.mark.parametrize(
-    "spoil",
+    ("spoil", "status"),
     [
-        lambda _: b"",
-        lambda content: content[:3],
-        lambda content: b"\xff\xff\xff\xff" + content[4:],
-        lambda content: b"\0\0\0\0" + content[4:],
-        lambda content: content[:-1],
-        lambda content: content + bytes(MAX_BYTES),
+        (lambda _: b"", 400),
+        (lambda content: content[:3], 400),
+        (lambda content: b"\xff\xff\xff\xff" + content[4:], 400),
+        (lambda content: b"\0\0\0\0" + content[4:], 400),
+        (lambda content: content[:-1], 400),
+        (lambda content: content + bytes(MAX_BYTES), 413),
     ],
 )
 async def test_a_malformed_binary_frame_is_refused_and_the_connection_goes_on(
-    surface: Surface, process: Process, spoil: Callable[[bytes], bytes]
+    surface: Surface, process: Process, spoil: Callable[[bytes], bytes], status: int
 ) -> None:
     session_id = await process.create()
     async with surface.connected() as socket:
         socket.say_bytes(spoil(frame([session_id], np.array([[1]]))))
         content = (await socket.told())["bytes"]
-        assert orjson.loads(content[4:])["status"] == 400
+        assert orjson.loads(content[4:])["status"] == status
         socket.say_bytes(frame([session_id], np.array([[1]]), **{"return": "none"}))
         content = (await socket.told())["bytes"]
         assert orjson.loads(content[4:])["items"] == [{"session_id": session_id, "status": 200, "step": 1}]

@@ -36,12 +36,16 @@ ServiceError
 A class carries only its status and title; the message is written for the client. What must not be sent is logged.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Self
+
+from pydantic import ValidationError
 
 Location = tuple[str | int, ...]
 # Begins the names of the shapes that a form tells apart, and nothing that a client sends.
 SHAPE = "\0"
+MAX_MISTAKES = 1000
+MAX_TOLD_MISTAKES = 20
 
 
 class ServiceError(Exception):
@@ -212,10 +216,20 @@ class InvalidInput(ServiceError):
         return f"{'.'.join(map(str, location))}: {message}" if location else message
 
     @classmethod
-    def of_fields(cls, errors: Iterable[Mapping[str, Any]]) -> Self:
-        """All that pydantic found wrong, as one refusal."""
+    def of(cls, mistakes: ValidationError) -> Self:
+        """What pydantic found wrong, as one refusal."""
+        if mistakes.error_count() > MAX_MISTAKES:
+            return cls(f"{mistakes.error_count()} mistakes are too many to be told")
+        return cls.of_fields(mistakes.errors(include_url=False, include_context=False, include_input=False))
+
+    @classmethod
+    def of_fields(cls, errors: Sequence[Mapping[str, Any]]) -> Self:
+        """The same of errors as pydantic writes them out; of many only the first are told."""
         refusal = cls("")
-        refusal.errors = [(_as_sent(error["loc"]), error["msg"].removeprefix("Value error, ")) for error in errors]
+        told = errors[:MAX_TOLD_MISTAKES]
+        refusal.errors = [(_as_sent(error["loc"]), error["msg"].removeprefix("Value error, ")) for error in told]
+        if len(errors) > len(told):
+            refusal.errors.append(((), f"and {len(errors) - len(told)} mistakes more"))
         return refusal
 
     def within(self, field: str) -> Self:

@@ -128,6 +128,6 @@ def _is_short_json(headers: list[tuple[bytes, bytes]]) -> bool:
         elif name == b"content-type":
             if value != b"application/json":
                 return False
-        elif name in (b"transfer-encoding", b"expect", b"upgrade"):
+        elif name in (b"transfer-encoding", b"content-encoding", b"expect", b"upgrade"):
             return False
     return len(length) < 6 and length.isdigit() and int(length) <= HIGH_WATER_LIMIT

@@ -10,14 +10,14 @@ as of another model, has no place in the tensor, and is told in its item's JSON.
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import numpy as np
 import orjson
 from pydantic import Field
 
-from service.api.body import parsed
+from service.api.apart import parsed_apart
 from service.api.items import refused_item
 from service.errors import InvalidInput, Malformed
 from service.forms.form import Form
@@ -64,11 +64,18 @@ class Head(Form):
 
 
 class BinarySteps:
-    """A request that was read: its JSON, and the items (N, T, ...)."""
+    """A request that was read.
 
-    def __init__(self, head: Head, values: Array) -> None:
+    Attributes:
+        head: Its JSON.
+        values: The items (N, T, ...).
+        wrong: What is wrong with some of the head's items, by their place.
+    """
+
+    def __init__(self, head: Head, values: Array, wrong: Mapping[int, InvalidInput]) -> None:
         self.head = head
         self.values = values
+        self.wrong = wrong
 
     def asks(self, owner: str) -> list[Ask]:
         """One ask for each row; the model checks the values of its own."""
@@ -90,8 +97,8 @@ def read(body: bytes, header_length: bytes) -> BinarySteps:
     if not _LENGTH.fullmatch(header_length) or int(header_length) > len(body):
         raise Malformed("Inference-Header-Content-Length must be the length of the JSON at the body's beginning")
     length = int(header_length)
-    head = parsed(Head, body[:length])
-    return BinarySteps(head, _values(head, memoryview(body)[length:]))
+    head, wrong = parsed_apart(Head, Item, body[:length], {})
+    return BinarySteps(head, _values(head, memoryview(body)[length:]), wrong)
 
 
 def write(turns: Sequence[Turn]) -> tuple[bytes, int]:

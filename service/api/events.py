@@ -27,6 +27,7 @@ from service.tasks.task import Piece
 from service.turn import Ask, Turn
 
 EVENT_STREAM = "text/event-stream"
+_AT_ONCE = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # the latter is nginx's
 PIECES = tuple(task.piece_name for task in (GenerationModel, MusicModel))
 
 
@@ -39,6 +40,11 @@ def piece_event(piece: Piece) -> bytes:
     """A piece as an event of its name."""
     (name,) = piece
     return event(name, orjson.dumps(piece))
+
+
+def event_stream(events: AsyncIterator[bytes]) -> StreamingResponse:
+    """Events as they come, which nothing on their way should keep or gather."""
+    return StreamingResponse(events, media_type=EVENT_STREAM, headers=_AT_ONCE)
 
 
 async def stream_step(
@@ -62,7 +68,7 @@ async def stream_step(
             raise refusal(first)
         if not isinstance(first, Turn):
             first_piece(time.perf_counter() - started)
-        response = StreamingResponse(_events(first, events), media_type=EVENT_STREAM)
+        response = event_stream(_events(first, events))
         await response(scope, receive, send)
     finally:
         steps.call_off(turn)

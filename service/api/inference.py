@@ -9,9 +9,9 @@ from contextlib import aclosing
 from typing import Any, TypeVar
 
 import orjson
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
-from service.api.events import event, piece_event
+from service.api.events import event, event_stream, piece_event
 from service.api.problem import failure, problem_of
 from service.catalog import Catalog
 from service.deadline import all_within, deadline
@@ -114,7 +114,7 @@ class Inference:
         model = self._model(GenerationModel, request)
         events = all_within(self._timeout_seconds, self._events(model, request))
         first = await anext(events)  # a refusal must come as a status, so before the stream begins
-        return StreamingResponse(_stream(model, first, events), media_type="text/event-stream")
+        return event_stream(_stream(model, first, events))
 
     def _model(self, kind: type[M], request: Question, rank: Callable[[M], Any] = lambda _: 0) -> M:
         """The model that a question names, else the one of the highest rank: of equal ones that which is called as the

@@ -52,7 +52,7 @@ class Questions:
 
     async def answer(self, scope: Scope, receive: Receive, send: Send, path: str) -> int:
         """Answer one."""
-        body = await read_body(receive, self._max_body_bytes)
+        body = await read_body(scope, receive, self._max_body_bytes)
         check_json(scope)
         form, asked = self.by_path[path]
         told = await unless_gone(receive, asked(parsed(form, body or b"{}")))  # no body is no fields, as for BentoML

@@ -125,8 +125,10 @@ def _checkpoint(request: Request) -> CheckpointRequest:
 
 
 def _idempotency_key(request: Request) -> str:
-    key = request.headers.get("idempotency-key", "")
-    if key and not _KEY.fullmatch(key):
+    key = request.headers.get("idempotency-key")
+    if key is None:
+        return ""
+    if not _KEY.fullmatch(key):
         raise InvalidInput("must be 1 to 255 visible ASCII characters", ("Idempotency-Key",))
     return key
 

@@ -1,17 +1,19 @@
 """`POST /sessions/{id}/steps` and `POST /steps`: one step, or steps of many sessions in one request."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from starlette.types import Receive, Scope, Send
 
 from service.api import binary
+from service.api.apart import parsed_apart
 from service.api.auth import owner_of
 from service.api.body import parsed
 from service.api.events import stream_step
 from service.api.items import item_json
 from service.api.wire import OCTETS, check_json, header, media_type, read_body, respond, unless_gone
-from service.forms.steps import StepItems, StepRequest
+from service.errors import ServiceError
+from service.forms.steps import StepItem, StepItems, StepRequest
 from service.steps import Steps
 from service.turn import Ask, Turn
 
@@ -32,7 +34,7 @@ class StepRoutes:
 
     async def one(self, scope: Scope, receive: Receive, send: Send, session_id: str) -> int:
         """One step of one session."""
-        body = await read_body(receive, self._max_body_bytes)
+        body = await read_body(scope, receive, self._max_body_bytes)
         check_json(scope)
         ask = ask_of(owner_of(scope), session_id, parsed(StepRequest, body))
         if ask.on_piece is not None:
@@ -46,28 +48,29 @@ class StepRoutes:
 
     async def many(self, scope: Scope, receive: Receive, send: Send) -> int:
         """Steps of many sessions, each answered for itself."""
-        body = await read_body(receive, self._max_body_bytes)
+        body = await read_body(scope, receive, self._max_body_bytes)
         owner = owner_of(scope)
         if media_type(scope) == OCTETS:
             request = binary.read(body, header(scope, binary.HEADER_LENGTH))
-            turns = await self._take_all(request.asks(owner), receive)
+            turns = await self._take_all(request.asks(owner), request.wrong, receive)
             content, header_length = binary.write(turns)
             await respond(send, content, OCTETS, headers=[(binary.HEADER_LENGTH, b"%d" % header_length)])
         else:
             check_json(scope)
-            items = parsed(StepItems, body).items
-            turns = await self._take_all([ask_of(owner, item.session_id, item) for item in items], receive)
+            many, wrong = parsed_apart(StepItems, StepItem, body, {"inputs": {}})
+            asks = [ask_of(owner, item.session_id, item) for item in many.items]
+            turns = await self._take_all(asks, wrong, receive)
             await respond(send, b'{"items":[%b]}' % b",".join(map(item_json, turns)))
         return 200
 
-    async def _take_all(self, asks: Sequence[Ask], receive: Receive) -> list[Turn]:
+    async def _take_all(self, asks: Sequence[Ask], wrong: Mapping[int, ServiceError], receive: Receive) -> list[Turn]:
         """All turns, each with its answer or its refusal; long ones are called off if the client hangs up."""
-        taking = self._taken(asks)
+        taking = self._taken(asks, wrong)
         return await (taking if all(ask.is_in_tensors for ask in asks) else unless_gone(receive, taking))
 
-    async def _taken(self, asks: Sequence[Ask]) -> list[Turn]:
+    async def _taken(self, asks: Sequence[Ask], wrong: Mapping[int, ServiceError]) -> list[Turn]:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        num_open = len(asks)
+        num_open = len(asks) - len(wrong)
 
         def done(_: Turn) -> None:
             nonlocal num_open
@@ -76,10 +79,14 @@ class StepRoutes:
                 future.set_result(None)
 
         turns = [Turn(ask, done) for ask in asks]
+        for index, error in wrong.items():
+            turns[index].error = error
         for turn in turns:
-            self._steps.begin(turn)
+            if turn.error is None:
+                self._steps.begin(turn)
         try:
-            await future
+            if num_open:
+                await future
         finally:
             if num_open:
                 for turn in turns:

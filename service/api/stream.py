@@ -24,7 +24,7 @@ from service.api.items import item_json, refusal
 from service.api.problem import failure, problem_of
 from service.api.steps import ask_of
 from service.errors import Malformed, ServiceError, TooLarge
-from service.forms.steps import StreamItem
+from service.forms.steps import ClientId, StreamItem
 from service.metrics import RequestTally
 from service.steps import Steps
 from service.turn import Turn
@@ -194,20 +194,20 @@ class Connection:
             self._tell_last(INTERNAL_ERROR, str(failure()))
 
     def _read_text(self, text: str) -> None:
-        client_id, started = None, time.perf_counter()
+        started = time.perf_counter()
         try:
             self._check_length(text)
             item = parsed(StreamItem, text)
-            client_id = item.id
             ask = ask_of(self._owner, item.session_id, item)
         except ServiceError as error:
             self._count(error.status, started)
+            client_id = None if isinstance(error, TooLarge) else _told_id(text)
             problem = {"id": client_id, "status": error.status, "problem": problem_of(error)}
             self._tell({"type": "websocket.send", "text": orjson.dumps(problem).decode()})
             return
-        self._begin(Turn(ask, lambda turn: self._answer(turn, client_id)), len(text))
+        self._begin(Turn(ask, lambda turn: self._answer(turn, item.id)), len(text))
 
-    def _answer(self, turn: Turn, client_id: str | int | None) -> None:
+    def _answer(self, turn: Turn, client_id: ClientId) -> None:
         self._end(turn)
         told = b'{"id":%b,%b' % (orjson.dumps(client_id), item_json(turn)[1:])
         self._tell({"type": "websocket.send", "text": told.decode()})
@@ -238,8 +238,12 @@ class Connection:
                 self._tell({"type": "websocket.send", "bytes": _HEAD_LENGTH.pack(head_length) + body})
 
         turns += [Turn(ask, done) for ask in asks]
-        for turn in turns:
-            self._begin(turn, len(content) // len(turns))
+        for index, turn in enumerate(turns):
+            turn.error = request.wrong.get(index)
+            if turn.error is None:
+                self._begin(turn, len(content) // len(turns))
+        for index in request.wrong:
+            done(turns[index])
 
     def _check_length(self, content: str | bytes) -> None:
         if len(content) > self._max_message_bytes:
@@ -301,6 +305,17 @@ class Connection:
         finally:  # the client may be gone, which whoever waits for room has to learn by reading
             self._is_closed = True
             self._has_room.set()
+
+
+def _told_id(text: str) -> ClientId:
+    """The id of a message that is no item, so that its client learns which one was refused."""
+    try:
+        item = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+    told = item.get("id") if isinstance(item, dict) else None
+    is_id = isinstance(told, str) or (isinstance(told, int) and not isinstance(told, bool))
+    return told if is_id else None
 
 
 def _num_bytes(message: Message) -> int:

@@ -1,6 +1,6 @@
 """HTTP for the hot paths: a body in, a response out, without a framework between."""
 
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine
 from typing import Any, TypeVar
 
 from starlette.types import Receive, Scope, Send
@@ -14,7 +14,7 @@ JSON = b"application/json"
 OCTETS = b"application/octet-stream"
 
 
-async def read_body(receive: Receive, max_bytes: int) -> bytes:
+async def read_body(scope: Scope, receive: Receive, max_bytes: int) -> bytes:
     """The whole body of a request.
 
     Raises:
@@ -25,6 +25,8 @@ async def read_body(receive: Receive, max_bytes: int) -> bytes:
     body: bytes = message.get("body", b"")
     parts = [body]
     num_bytes = len(body)
+    if message.get("more_body", False):
+        check_announced(scope, max_bytes)
     while message.get("more_body", False) and num_bytes <= max_bytes:
         message = await receive()
         parts.append(message.get("body", b""))
@@ -32,7 +34,7 @@ async def read_body(receive: Receive, max_bytes: int) -> bytes:
     if message["type"] != "http.request":
         raise ClientGone
     if num_bytes > max_bytes:
-        raise TooLarge(f"the body may have at most {max_bytes} bytes")
+        raise too_large(max_bytes)
     return body if len(parts) == 1 else b"".join(parts)
 
 
@@ -70,12 +72,35 @@ def header(scope: Scope, name: bytes) -> bytes:
 
 def check_json(scope: Scope) -> None:
     """Raise MediaTypeUnknown where a request's body is not sent as JSON."""
-    kind = media_type(scope)
-    if kind != JSON and not kind.endswith(b"+json"):
-        told = kind.decode(errors="replace")
-        raise MediaTypeUnknown(f"send the body as {JSON.decode()}, not {told!r} (curl has --json for that)")
+    check_encoding(scope)
+    check_media_type(media_type(scope).decode(errors="replace"))
+
+
+def check_media_type(kind: str, also: Collection[str] = ()) -> None:
+    """Raise MediaTypeUnknown where a body is neither JSON nor of a type that is taken as well."""
+    if kind != JSON.decode() and not kind.endswith("+json") and kind not in also:
+        raise MediaTypeUnknown(f"send the body as {JSON.decode()}, not {kind!r} (curl has --json for that)")
+
+
+def check_encoding(scope: Scope) -> None:
+    """Raise MediaTypeUnknown where a body is compressed."""
+    encoding = header(scope, b"content-encoding").decode(errors="replace").strip().lower()
+    if encoding not in ("", "identity"):
+        raise MediaTypeUnknown(f"send the body as it is, not in {encoding!r}")
 
 
 def media_type(scope: Scope) -> bytes:
     """The media type of a request's body, in lower case and without parameters; JSON where it is not said."""
     return header(scope, b"content-type").partition(b";")[0].strip().lower() or JSON
+
+
+def check_announced(scope: Scope, max_bytes: int) -> None:
+    """Raise TooLarge where a body is announced that is too large."""
+    announced = header(scope, b"content-length")
+    if announced.isdigit() and int(announced) > max_bytes:
+        raise too_large(max_bytes)
+
+
+def too_large(max_bytes: int) -> TooLarge:
+    """The refusal of a body."""
+    return TooLarge(f"the body may have at most {max_bytes} bytes")

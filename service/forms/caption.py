@@ -11,8 +11,8 @@ MAX_PIXELS = 64  # of a row or a column
 MAX_IMAGE_CHARACTERS = 2**20
 Pixel = Annotated[FiniteFloat, Field(ge=0, le=MAX_READING)]
 Pixels = Annotated[
-    list[Annotated[list[Pixel], Field(min_length=1, max_length=MAX_PIXELS)]],
-    Field(min_length=1, max_length=MAX_PIXELS),
+    list[Annotated[list[Pixel], Field(fail_fast=True, min_length=1, max_length=MAX_PIXELS)]],
+    Field(fail_fast=True, min_length=1, max_length=MAX_PIXELS),
 ]
 EncodedImage = Annotated[str, Field(min_length=1, max_length=MAX_IMAGE_CHARACTERS)]
 

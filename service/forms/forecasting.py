@@ -11,7 +11,7 @@ MAX_CHANNELS = 512
 Series = Annotated[
     dict[
         Annotated[str, Field(min_length=1, max_length=200)],
-        Annotated[list[Reading], Field(min_length=1, max_length=MAX_READINGS)],
+        Annotated[list[Reading], Field(fail_fast=True, min_length=1, max_length=MAX_READINGS)],
     ],
     Field(min_length=1, max_length=MAX_CHANNELS),
 ]
@@ -52,7 +52,10 @@ class ReadingsStep(Form):
 class SegmentsStep(Form):
     """Whole segments of the readings of one channel."""
 
-    x: Annotated[list[list[Reading]], Field(min_length=1, max_length=MAX_READINGS)]
+    x: Annotated[
+        list[Annotated[list[Reading], Field(fail_fast=True)]],
+        Field(fail_fast=True, min_length=1, max_length=MAX_READINGS),
+    ]
 
 
 class ReadingsAnswer(Form):

@@ -30,7 +30,10 @@ Reading = Annotated[FiniteFloat, Field(ge=-MAX_READING, le=MAX_READING)]
 
 
 class Form(BaseModel):
-    """Immutable; an unknown key or a value of another type is an error, since a slip must not be ignored."""
+    """Immutable; an unknown key or a value of another type is an error, since a slip must not be ignored.
+
+    Lists that may be long fail fast: to make a mistake of each of a million wrong elements takes minutes.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 

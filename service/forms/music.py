@@ -30,7 +30,7 @@ NoteName = Annotated[str, Field(pattern=NOTE_NAME)]
 Number = Annotated[int, Field(ge=0, le=127), Tag(shape("number"))]
 Name = Annotated[NoteName, Tag(shape("name"))]
 Note = Annotated[Number | Name, Discriminator(_shape_of_note)]
-Chord = Annotated[list[Note], Field(max_length=MAX_NOTES)]
+Chord = Annotated[list[Note], Field(fail_fast=True, max_length=MAX_NOTES)]
 # None and both kinds of notes stand among the forms: BentoML makes a model's schema twice, which neither a union around
 # this one nor a union directly in it outlives.
 Notes = Annotated[
@@ -38,7 +38,7 @@ Notes = Annotated[
     | Number
     | Name
     | Annotated[Chord, Tag(shape("chord"))]
-    | Annotated[list[Chord], Field(min_length=1, max_length=MAX_FRAMES), Tag(shape("chords"))],
+    | Annotated[list[Chord], Field(fail_fast=True, min_length=1, max_length=MAX_FRAMES), Tag(shape("chords"))],
     Discriminator(_shape_of_notes),
 ]
 

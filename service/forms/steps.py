@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
-from service.forms.form import MAX_TEXT_CHARACTERS, Form
+from service.forms.form import MAX_TEXT_CHARACTERS, Form, shape
 
 MAX_ITEMS = 1024
 
@@ -12,9 +12,16 @@ MAX_ITEMS = 1024
 class IdsStep(Form):
     """Tokens by their ids."""
 
-    ids: Annotated[list[int], Field(min_length=1, max_length=MAX_TEXT_CHARACTERS)]
+    ids: Annotated[list[int], Field(fail_fast=True, min_length=1, max_length=MAX_TEXT_CHARACTERS)]
 
 
+ClientId = (
+    Annotated[
+        Annotated[str, Tag(shape("text"))] | Annotated[int, Field(ge=-(2**63), lt=2**63), Tag(shape("number"))],
+        Discriminator(lambda value: shape("text" if isinstance(value, str) else "number")),
+    ]
+    | None
+)
 StepNumber = Annotated[int, Field(ge=0, lt=2**63)]
 
 
@@ -57,7 +64,7 @@ class StepItems(Form):
 class StreamItem(StepItem):
     """A message on a stream; its answer has the same `id`."""
 
-    id: str | Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
+    id: ClientId = None
 
 
 class ItemAnswer(Form):

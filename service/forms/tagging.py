@@ -9,10 +9,10 @@ from service.forms.form import MAX_CHARACTERS_TOGETHER, MAX_TEXTS, Form, OneOrMa
 MAX_TAGGED_TOKENS = 8192
 MAX_TOKEN_CHARACTERS = 1000
 Token = Annotated[str, Field(min_length=1, max_length=MAX_TOKEN_CHARACTERS, pattern=r"^\S+$")]
-Tokens = Annotated[list[Token], Field(min_length=1, max_length=MAX_TAGGED_TOKENS)]
+Tokens = Annotated[list[Token], Field(fail_fast=True, min_length=1, max_length=MAX_TAGGED_TOKENS)]
 OneOrManyTexts = Annotated[
     Annotated[Tokens, Tag(shape("words"))]
-    | Annotated[list[Tokens], Field(min_length=1, max_length=MAX_TEXTS), Tag(shape("texts"))],
+    | Annotated[list[Tokens], Field(fail_fast=True, min_length=1, max_length=MAX_TEXTS), Tag(shape("texts"))],
     Discriminator(lambda value: shape("texts" if isinstance(value, list) and list in map(type, value) else "words")),
 ]
 

@@ -155,7 +155,7 @@ def validated(form: type[F], inputs: dict[str, Any]) -> F:
     try:
         return form.model_validate(inputs)
     except ValidationError as error:
-        raise InvalidInput.of_fields(error.errors(include_context=False)) from error
+        raise InvalidInput.of(error) from error
 
 
 def read_ids(inputs: dict[str, Any]) -> Array:

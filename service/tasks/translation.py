@@ -1,5 +1,6 @@
 """Translation: a text in, its translation out, by beam search over attention to the whole text."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
@@ -22,6 +23,7 @@ from service.text import PieceReader
 from service.waiting import off_loop, together
 
 STEP = "step"
+TEXTS_AT_ONCE = 16  # of a request: each of its hypotheses queues at every step, before whoever comes later
 
 Ids = NDArray[np.int64]
 Memory = NDArray[np.float32]
@@ -70,7 +72,8 @@ class TranslationModel(WholeInputModel):
         if beams > self.max_beams:
             raise InvalidInput(f"{self.name} searches with at most {self.max_beams} beams", ("beams",))
         sources = await off_loop(sum(map(len, texts)), lambda: list(map(self._read, texts, locations)))
-        translations = await together(self._translate(ids, beams, attention) for ids in sources)
+        turn = asyncio.Semaphore(TEXTS_AT_ONCE)
+        translations = await together(self._translate(ids, beams, attention, turn) for ids in sources)
         return TranslateAnswer(translations=translations, bundle=self.bundle.tag)
 
     def _read(self, text: str, location: Location) -> Ids:
@@ -86,10 +89,11 @@ class TranslationModel(WholeInputModel):
             )
         return ids
 
-    async def _translate(self, ids: Ids, beams: int, attention: bool) -> TranslatedText:
-        memory = await self._encode(ids)
+    async def _translate(self, ids: Ids, beams: int, attention: bool, turn: asyncio.Semaphore) -> TranslatedText:
         search = BeamSearch(beams, self._task.end, max_length(len(ids)), self._task.length_penalty)
-        weights = await self._search(search, memory, len(ids), attention)
+        async with turn:
+            memory = await self._encode(ids)
+            weights = await self._search(search, memory, len(ids), attention)
         best = search.best()
         shown = self._map(ids, best, weights) if attention else None
         return TranslatedText(text=self._print(best), score=search.score(best), attention=shown)

@@ -53,6 +53,20 @@ def told(answered: Answered) -> tuple[dict[str, Any], Array | None]:
     return document, np.frombuffer(answered.body[length:], dtype).reshape(output["shape"])
 
 
+async def test_an_item_that_is_none_is_refused_for_itself(surface: Surface, process: Process) -> None:
+    ids = [await process.create() for _ in range(3)]
+    values = np.array([[1], [2], [3]])
+    document = head(ids, values)
+    document["items"][1]["step"] = -1
+    answer, logits = told(await post(surface, document, values))
+    assert [(item["session_id"], item["status"]) for item in answer["items"]] == list(
+        zip(ids, (200, 422, 200), strict=True)
+    )
+    assert logits is not None
+    assert not logits[1].any()
+    assert [(await process.sessions.get("ann", each)).step for each in ids] == [1, 0, 1]
+
+
 async def test_each_row_is_a_step_of_its_session(surface: Surface, process: Process) -> None:
     ids = [await process.create() for _ in range(N)]
     values = np.array([[1, 2, 3], [4, 5, 6]])

@@ -103,6 +103,7 @@ def test_an_event_has_a_name_and_its_data_on_one_line() -> None:
 async def test_a_text_comes_in_pieces_and_ends_with_the_steps_answer(surface: Surface, session_id: str) -> None:
     answered = await generate(surface, session_id).answered()
     assert (answered.status, answered.headers["content-type"].partition(";")[0]) == (200, "text/event-stream")
+    assert (answered.headers["cache-control"], answered.headers["x-accel-buffering"]) == ("no-store", "no")
     told = events(answered.body)
     assert len(told) >= 4
     assert [name for name, _ in told] == ["text"] * (len(told) - 1) + ["done"]

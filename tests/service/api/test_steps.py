@@ -107,8 +107,54 @@ async def test_many_steps_are_answered_each_for_itself_in_order(surface: Surface
 
 async def test_many_steps_of_nothing_or_too_many_are_refused(surface: Surface) -> None:
     item = {"session_id": "x", "inputs": {}}
-    for items in ([], [item] * 1025, [{**item, "stream": True}]):
+    for items in ([], [item] * 1025):
         assert (await surface.client.post("/steps", {"items": items})).status == 422
+
+
+async def test_an_item_that_is_none_is_refused_for_itself(surface: Surface, process: Process) -> None:
+    one, other = [await process.create() for _ in range(2)]
+    wrong: list[object] = [
+        {"session_id": one, "inputs": {"text": "a"}, "step": -1},
+        {"session_id": one, "inputs": {"text": "a"}, "stream": True},
+        {"session_id": one, "inputs": None, "more": 1},
+        {"session_id": 7, "inputs": {}},
+        None,
+    ]
+    good = [{"session_id": each, "inputs": {"text": "ab"}} for each in (one, other)]
+    answered = await surface.client.post("/steps", {"items": [good[0], *wrong, good[1]]})
+    told = answered.json()["items"]
+    assert [item["status"] for item in told] == [200, *[422] * len(wrong), 200]
+    assert [item["session_id"] for item in told] == [one, one, one, one, "", "", other]
+    assert [item["problem"]["errors"][0]["location"] for item in told[1:4]] == [["step"], ["stream"], ["inputs"]]
+    assert [(await process.sessions.get("ann", each)).step for each in (one, other)] == [1, 1]
+
+
+async def test_items_that_are_all_wrong_are_all_told_so(surface: Surface) -> None:
+    told = (await surface.client.post("/steps", {"items": [{"session_id": "x"}, 3]})).json()["items"]
+    assert [item["status"] for item in told] == [422, 422]
+
+
+async def test_a_request_that_is_wrong_beside_its_items_is_refused_whole(surface: Surface) -> None:
+    answered = await surface.client.post("/steps", {"items": [{"session_id": "x"}], "more": 1})
+    assert (answered.status, answered.json()["errors"][0]["location"]) == (422, ["more"])
+
+
+async def test_a_body_that_is_announced_too_large_is_not_read(surface: Surface, process: Process) -> None:
+    session_id = await process.create()
+    exchange = surface.client.begin(
+        "POST",
+        f"/sessions/{session_id}/steps",
+        None,
+        {"content-type": "application/json", "content-length": str(MAX_BYTES + 1)},
+    )
+    exchange.send_body(b"{", more_body=True)
+    assert (await exchange.answered()).status == 413
+
+
+async def test_a_body_that_is_compressed_is_refused_as_such(surface: Surface, process: Process) -> None:
+    path = f"/sessions/{await process.create()}/steps"
+    answered = await surface.client.post(path, b"\x1f\x8b", {"content-encoding": "gzip"})
+    assert (answered.status, answered.json()["detail"]) == (415, "send the body as it is, not in 'gzip'")
 
 
 async def test_a_client_that_hangs_up_during_a_long_step_commits_nothing(surface: Surface, process: Process) -> None:

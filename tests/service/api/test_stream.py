@@ -90,6 +90,37 @@ async def test_answers_come_as_they_are_there_and_no_session_waits_for_another(
         assert (await socket.heard())["id"] == "slow"
 
 
+@pytest.mark.parametrize(
+    ("item", "told"),
+    [
+        ({"id": 10, "step": -1}, 10),
+        ({"id": "a", "more": 1}, "a"),
+        ({"id": 2.5}, None),
+        ({"id": True}, None),
+        ({"id": ["a"]}, None),
+    ],
+)
+async def test_a_message_that_is_no_item_is_refused_under_its_id(
+    surface: Surface, process: Process, item: dict[str, object], told: object
+) -> None:
+    session_id = await process.create()
+    async with surface.connected() as socket:
+        socket.say(**{"session_id": session_id, "inputs": {"text": "a"}} | item)
+        refused = await socket.heard()
+        assert (refused["id"], refused["status"]) == (told, 422)
+        assert refused["problem"]["errors"][0]["location"] in (["step"], ["more"], ["id"])
+
+
+async def test_a_binary_frame_may_have_an_item_that_is_none(surface: Surface, process: Process) -> None:
+    ids = [await process.create() for _ in range(2)]
+    async with surface.connected() as socket:
+        content = frame(ids, np.array([[1], [2]]), **{"return": "none"})
+        spoiled = content.replace(b'{"session_id":"' + ids[0].encode(), b'{"session-id":"' + ids[0].encode())
+        socket.say_bytes(spoiled)
+        told = (await socket.told())["bytes"]
+        assert [item["status"] for item in orjson.loads(told[4:])["items"]] == [422, 200]
+
+
 async def test_a_session_of_another_owner_does_not_exist(surface: Surface, process: Process) -> None:
     session_id = await process.create("ann")
     async with surface.connected("eve") as socket:

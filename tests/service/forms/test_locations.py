@@ -2,14 +2,18 @@
 
 from typing import Any
 
+import orjson
 import pytest
 from pydantic import ValidationError
 
 from service.api.body import parsed
 from service.errors import InvalidInput, Location
+from service.forms.caption import CaptionRequest
+from service.forms.forecasting import ForecastRequest, SegmentsStep
 from service.forms.form import Form
 from service.forms.music import ComposeRequest
 from service.forms.sentiment import SentimentRequest
+from service.forms.steps import IdsStep
 from service.forms.tagging import TagRequest
 
 
@@ -34,6 +38,32 @@ def test_a_mistake_is_told_once_and_where_it_was_sent(
         form.model_validate(body)
     errors = InvalidInput.of_fields(refused.value.errors(include_context=False)).errors
     assert [where for where, _ in errors] == [location]
+
+
+@pytest.mark.parametrize(
+    ("form", "body"),
+    [
+        (TagRequest, {"tokens": [[1] * 8192] * 256}),
+        (ForecastRequest, {"series": {"OT": [None] * 100_000}}),
+        (SegmentsStep, {"x": [[None] * 24] * 10_000}),
+        (IdsStep, {"ids": ["a"] * 65_536}),
+        (ComposeRequest, {"notes": [["?"] * 88] * 1024}),
+        (CaptionRequest, {"image": [[-1] * 64] * 64}),
+    ],
+)
+def test_of_a_long_list_the_first_mistake_is_told(form: type[Form], body: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        parsed(form, orjson.dumps(body))
+    assert len(refused.value.errors) == 1
+
+
+def test_of_many_mistakes_the_first_are_told_and_how_many_there_are() -> None:
+    with pytest.raises(InvalidInput) as refused:
+        parsed(ForecastRequest, orjson.dumps({"series": {f"channel {n}": [None] for n in range(300)}}))
+    assert len(refused.value.errors) == 21
+    assert refused.value.errors[-1] == ((), "and 280 mistakes more")
+    with pytest.raises(InvalidInput, match="1002 mistakes are too many to be told"):
+        parsed(SentimentRequest, orjson.dumps({f"key {n}": 1 for n in range(1001)}))
 
 
 def test_a_message_is_the_forms_own_and_not_its_validators() -> None:

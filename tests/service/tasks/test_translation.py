@@ -157,6 +157,16 @@ async def test_texts_share_runs_and_hypotheses_are_rows(model: TranslationModel,
     assert max(rows for stage, _, rows in graphs.runs if stage == "backward1") == 3
 
 
+async def test_a_long_list_leaves_room_for_who_comes_later(
+    model: TranslationModel, graphs: CopyingGraphs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.tasks.translation.TEXTS_AT_ONCE", 2)
+    texts = ["a dog", "the dog", "two men", "a man"]
+    many = await translated(model, texts, beams=2)
+    assert max(rows for stage, _, rows in graphs.runs if stage == "step") == 4
+    assert many == [each for text in texts for each in await translated(model, [text], beams=2)]
+
+
 async def test_case_of_the_source_does_not_matter(model: TranslationModel) -> None:
     assert await translated(model, ["THE Dog"]) == ["The dog"]
 

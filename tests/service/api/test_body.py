@@ -1,0 +1,67 @@
+"""Bodies before anything reads them."""
+
+import pytest
+from starlette.types import Message, Receive, Scope, Send
+
+from service.api.body import BodyMiddleware
+from tests.fakes.asgi import Client
+
+pytestmark = pytest.mark.anyio
+MAX_BYTES = 1000
+JSON = {"content-type": "application/json"}
+
+
+class Reader:
+    """An application that answers with the body that it was given."""
+
+    def __init__(self) -> None:
+        self.bodies: list[bytes] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        message: Message = await receive()
+        self.bodies.append(message["body"])
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": message["body"]})
+
+
+@pytest.fixture
+def reader() -> Reader:
+    return Reader()
+
+
+@pytest.fixture
+def client(reader: Reader) -> Client:
+    return Client(BodyMiddleware(reader, MAX_BYTES))
+
+
+async def test_a_body_that_comes_in_pieces_is_handed_on_whole(client: Client, reader: Reader) -> None:
+    exchange = client.begin("POST", "/sentiment", None)
+    for piece, more in ((b'{"text"', True), (b': "a"}', False)):
+        exchange.send_body(piece, more)
+    assert (await exchange.answered()).status == 200
+    assert reader.bodies == [b'{"text": "a"}']
+
+
+async def test_who_hangs_up_within_the_body_has_asked_nothing(client: Client, reader: Reader) -> None:
+    exchange = client.begin("POST", "/sentiment", None)
+    exchange.send_body(b'{"te', more_body=True)
+    exchange.hang_up()
+    assert (await exchange.answered()).status == 499
+    assert reader.bodies == []
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "status"),
+    [
+        (JSON, bytes(MAX_BYTES), 200),
+        (JSON, bytes(MAX_BYTES + 1), 413),
+        (JSON | {"content-length": str(MAX_BYTES + 1)}, b"", 413),
+        ({"content-type": "text/plain"}, b"{}", 415),
+        (JSON | {"content-encoding": "identity"}, b"{}", 200),
+        (JSON | {"content-encoding": "gzip"}, b"\x1f\x8b", 415),
+    ],
+)
+async def test_only_json_of_a_moderate_length_passes(
+    client: Client, headers: dict[str, str], body: bytes, status: int
+) -> None:
+    assert (await client.post("/sentiment", body, headers)).status == status

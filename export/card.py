@@ -39,7 +39,7 @@ def write(manifest: Manifest, report: Report, directory: Path) -> str:
     size = sum(path.stat().st_size for path in directory.iterdir())
     sections = [
         f"# {manifest.name}",
-        recipe(manifest.task.kind).purpose,
+        recipe(manifest.task.kind).purpose(manifest),
         f"An Unrolled bundle: a trained {manifest.cell.upper()} as unrolled ONNX graphs with explicit state, "
         f"{size / 1e6:.1f} MB. `manifest.json` says all of this to machines.",
         "## Figures\n\n" + _figures(manifest.figures),

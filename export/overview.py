@@ -44,7 +44,7 @@ def _cells(bundle: Bundle, card: str) -> list[str]:
     return [
         f"[{manifest.name}]({card})",
         task.pattern,
-        task.endpoint,
+        f"`{task.endpoint}`{', sessions' if manifest.is_streamable else ''}",
         cell,
         _figures(task, manifest.figures, "graph"),
         _figures(task, manifest.figures, "seeds"),

@@ -10,7 +10,7 @@ from export.graphs import UnrolledGraph
 from export.recipes.language import LanguageRecipe, draw_sampling
 from export.recipes.recipe import Stages
 from export.stages import Arrays, Sizes, StagePlan, spec, state_names
-from service.bundle.manifest import Bundle
+from service.bundle.manifest import Bundle, Manifest
 from service.bundle.stage import Stage
 from service.bundle.tasks import CaptionTask
 from training import captions
@@ -20,14 +20,16 @@ from training.data.digits import LARGEST, SIZE
 class CaptionRecipe(LanguageRecipe):
     """Sentences about digits."""
 
-    purpose = (
-        "Says in a sentence which digit a small image shows, in what strokes, and where. It demonstrates a pattern: an "
-        "image vector from which a decoder writes word after word. Its images are 8 x 8 pixels and its vocabulary 26 "
-        "words; it is no tool for reading handwriting."
-    )
     pattern = "one to many, of an image"
-    endpoint = "`/caption`"
+    endpoint = "/caption"
     headline = ("caption_accuracy",)
+
+    def purpose(self, manifest: Manifest) -> str:
+        return (
+            "Says in a sentence which digit a small image shows, in what strokes, and where. It demonstrates a "
+            "pattern: an image vector from which a decoder writes word after word. Its images are 8 x 8 pixels and its "
+            "vocabulary 26 words; it is no tool for reading handwriting."
+        )
 
     def stages(self, model: nn.Module, sizes: dict[str, Sizes]) -> Stages:
         _, decode = super().stages(cast(nn.Module, model.decoder), sizes)

@@ -7,9 +7,9 @@ import numpy as np
 from torch import nn
 
 from export.graphs import HeadGraph, UnrolledGraph
-from export.recipes.recipe import Recipe, Stages
+from export.recipes.recipe import Recipe, Stages, own_files
 from export.stages import Array, Arrays, Sizes, StagePlan, spec, state_names
-from service.bundle.manifest import Bundle
+from service.bundle.manifest import Bundle, Manifest
 from service.bundle.stage import Stage
 from service.bundle.tasks import ForecastingTask, KnownChannel
 from training.models.forecaster import QUANTILE_LEVELS, Forecaster
@@ -23,11 +23,15 @@ NEVER_CHANGES = ("channel", "center", "unit")  # what is known of a channel from
 class ForecastingRecipe(Recipe):
     """A forecaster of channels."""
 
-    purpose = "Forecasts readings of any number of channels, with quantiles, at any moment."
     pattern = "many to many, ahead"
-    endpoint = "`/forecast`, sessions"
+    endpoint = "/forecast"
     headline = ("mse_l96_h96", "mae_l96_h96")
     encode_reads: tuple[str, ...] = ()  # all of the state by default
+
+    def purpose(self, manifest: Manifest) -> str:
+        interval = cast(ForecastingTask, manifest.task).interval
+        like = f", one every {interval} as in {files}" if (files := own_files(manifest)) else ""
+        return f"Forecasts readings of any number of channels{like}, with quantiles, at any moment."
 
     def cell(self, model: nn.Module) -> str:
         return "gru"

@@ -8,10 +8,10 @@ from tokenizers import Tokenizer
 from torch import nn
 
 from export.recipes.language import LanguageRecipe, draw_sampling
-from export.recipes.recipe import Stages
+from export.recipes.recipe import Stages, own_files
 from export.recipes.texts import draw_ids, num_tokens
 from export.stages import Arrays
-from service.bundle.manifest import Bundle
+from service.bundle.manifest import Bundle, Manifest
 from service.bundle.stage import Stage
 from service.bundle.tasks import GenerationTask
 from training.vocabulary import UNKNOWN
@@ -23,10 +23,13 @@ START = "\n"
 class GenerationRecipe(LanguageRecipe):
     """A language model of characters."""
 
-    purpose = "Continues a text in the manner of what it was trained on, character by character."
     pattern = "one to many"
-    endpoint = "`/generate`, sessions"
+    endpoint = "/generate"
     headline = ("nats_per_char", "nats_per_char_reset_256")
+
+    def purpose(self, manifest: Manifest) -> str:
+        manner = own_files(manifest) or "what it was trained on"
+        return f"Continues a text in the manner of {manner}, character by character."
 
     def task(self, tokenizer: Path | None, model: nn.Module, stages: Stages) -> GenerationTask:
         characters = _characters(cast(Path, tokenizer))

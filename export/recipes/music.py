@@ -9,7 +9,7 @@ from torch import nn
 from export.recipes.language import LanguageRecipe, draw_sampling
 from export.recipes.recipe import Stages
 from export.stages import Arrays
-from service.bundle.manifest import Bundle
+from service.bundle.manifest import Bundle, Manifest
 from service.bundle.stage import Stage
 from service.bundle.tasks import MusicTask
 from training.data.polyphony import CHORALES, FOLK, HIGHEST, LOWEST, Collection
@@ -19,17 +19,18 @@ from training.music import END_OF_FRAME, PITCHES, VOCABULARY_SIZE
 class MusicRecipe(LanguageRecipe):
     """A language model of the notes of one collection."""
 
-    purpose = (
-        "Composes polyphonic music from a note, a chord or nothing, frame by frame, in the manner of the pieces that "
-        "it was trained on. Its probabilities of all possible frames add up to 1."
-    )
-
     pattern = "one to many"
-    endpoint = "`/compose`, sessions"
+    endpoint = "/compose"
     headline = ("nats_per_frame",)
 
     def __init__(self, collection: Collection) -> None:
         self._collection = collection
+
+    def purpose(self, manifest: Manifest) -> str:
+        return (
+            "Composes polyphonic music from a note, a chord or nothing, frame by frame, in the manner of the pieces "
+            "that it was trained on. Its probabilities of all possible frames add up to 1."
+        )
 
     def task(self, tokenizer: Path | None, model: nn.Module, stages: Stages) -> MusicTask:
         return MusicTask(

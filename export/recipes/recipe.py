@@ -2,27 +2,25 @@
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 from torch import nn
 
 from export.stages import Arrays, Sizes, StagePlan
-from service.bundle.manifest import Bundle
+from service.bundle.manifest import Bundle, Manifest
 from service.bundle.stage import Stage
 from service.bundle.tasks import Task
+from training.data.source import OWN
 
 Stages = tuple[StagePlan, ...]
 
 
 class Recipe(ABC):
-    """How the checkpoints of one task become bundles.
+    """How the checkpoints of one task become bundles."""
 
-    Attributes:
-        purpose: What the model is for: a sentence of its card.
-    """
-
-    purpose: ClassVar[str]
+    @abstractmethod
+    def purpose(self, manifest: Manifest) -> str:
+        """What the model of a bundle is for: a sentence of its card."""
 
     @property
     @abstractmethod
@@ -32,7 +30,7 @@ class Recipe(ABC):
     @property
     @abstractmethod
     def endpoint(self) -> str:
-        """Where its bundles are asked, for instance "`/sentiment`, sessions"."""
+        """Where its bundles are asked whole questions, for instance "/sentiment"."""
 
     @property
     @abstractmethod
@@ -54,3 +52,8 @@ class Recipe(ABC):
     @abstractmethod
     def draw(self, bundle: Bundle, stage: Stage, rng: np.random.Generator, N: int, T: int) -> Arrays:
         """Realistic inputs for N rows and the size T of a stage of a finished bundle, to try it without its model."""
+
+
+def own_files(manifest: Manifest) -> str:
+    """Names of the user's own files that a model learned from; empty where its data is published."""
+    return ", ".join(data.name for data in manifest.data if data.address.startswith(OWN))

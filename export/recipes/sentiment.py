@@ -7,10 +7,10 @@ import numpy as np
 from torch import nn
 
 from export.graphs import StageGraph, UnrolledGraph
-from export.recipes.recipe import Recipe, Stages
+from export.recipes.recipe import Recipe, Stages, own_files
 from export.recipes.texts import TEXT_SIZES, draw_features, draw_ids
 from export.stages import Arrays, Sizes, StagePlan, spec, state_names
-from service.bundle.manifest import Bundle
+from service.bundle.manifest import Bundle, Manifest
 from service.bundle.stage import Stage
 from service.bundle.tasks import SentimentTask
 from training.models.bidirectional_sentiment import HEAD, BidirectionalSentimentModel
@@ -20,10 +20,15 @@ from training.models.sentiment import CLASSES
 class SentimentRecipe(Recipe):
     """A classifier of texts."""
 
-    purpose = "Says whether an English sentence about a film is negative or positive."
     pattern = "many to one"
-    endpoint = "`/sentiment`, sessions"
+    endpoint = "/sentiment"
     headline = ("accuracy",)
+
+    def purpose(self, manifest: Manifest) -> str:
+        if files := own_files(manifest):
+            labels = cast(SentimentTask, manifest.task).labels
+            return f"Says which label a text has, of those in {files}: {', '.join(labels)}."
+        return "Says whether an English sentence about a film is negative or positive."
 
     def cell(self, model: nn.Module) -> str:
         return "gru"

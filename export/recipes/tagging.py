@@ -10,7 +10,7 @@ from export.graphs import SpeltStageGraph, StageGraph
 from export.recipes.recipe import Recipe, Stages
 from export.recipes.texts import draw_features, num_words
 from export.stages import Arrays, Sizes, StagePlan, spec, state_names
-from service.bundle.manifest import Bundle
+from service.bundle.manifest import Bundle, Manifest
 from service.bundle.stage import Stage
 from service.bundle.tasks import TaggingTask
 from training.data import ewt, wnut17
@@ -28,14 +28,16 @@ class TaggingRecipe(Recipe):
         scheme: What they are; see the manifest.
     """
 
-    purpose = "Tags each word of an English text: with its part of speech, or as part of an entity."
     pattern = "many to many, in step"
-    endpoint = "`/tag`, sessions where it reads from left to right"
+    endpoint = "/tag"
     headline = ("accuracy", "entity_f1")
 
     def __init__(self, tags: tuple[str, ...], scheme: Literal["words", "bio"]) -> None:
         self._tags = tags
         self._scheme = scheme
+
+    def purpose(self, manifest: Manifest) -> str:
+        return "Tags each word of an English text: with its part of speech, or as part of an entity."
 
     def cell(self, model: nn.Module) -> str:
         return "lstm"

@@ -11,7 +11,7 @@ from export.graphs import StageGraph
 from export.recipes.recipe import Recipe, Stages
 from export.recipes.texts import draw_features, num_tokens
 from export.stages import Arrays, Sizes, StagePlan, spec
-from service.bundle.manifest import Bundle
+from service.bundle.manifest import Bundle, Manifest
 from service.bundle.stage import Stage
 from service.bundle.tasks import TranslationTask
 from training.models.translation import STEP, TranslationModel
@@ -28,10 +28,12 @@ NUM_NEXT = 16
 class TranslationRecipe(Recipe):
     """An encoder-decoder over pieces of words."""
 
-    purpose = "Translates an English caption of a photograph; what it was trained on is for non-commercial use."
     pattern = "many to many, by attention"
-    endpoint = "`/translate`"
+    endpoint = "/translate"
     headline = ("bleu", "sacrebleu", "chrf")
+
+    def purpose(self, manifest: Manifest) -> str:
+        return "Translates an English caption of a photograph; what it was trained on is for non-commercial use."
 
     def cell(self, model: nn.Module) -> str:
         return "gru"

@@ -1,7 +1,14 @@
+from pathlib import Path
+
 import pytest
 
+from export.bundle import CARD
 from export.card import export_command
+from export.recipes.registry import recipe
+from service.bundle.manifest import TrainingData, read_bundle
 from tests.export.conftest import Exported
+
+MODELS = Path(__file__).parents[2] / "models"
 
 
 @pytest.mark.parametrize(
@@ -22,3 +29,38 @@ def test_the_card_says_how_to_export_what_the_training_command_left(
     assert export_command(manifest) == expected
     int8 = manifest.model_copy(update={"numerics": "int8"})
     assert export_command(int8) == f"{expected} --int8"
+
+
+@pytest.mark.parametrize("path", sorted(MODELS.iterdir()), ids=lambda path: path.name)
+def test_a_shipped_card_says_what_its_model_is_for(path: Path) -> None:
+    manifest = read_bundle(path).manifest
+    assert f"\n\n{recipe(manifest.task.kind).purpose(manifest)}\n\n" in (path / CARD).read_text()
+
+
+@pytest.mark.parametrize(
+    ("task", "file", "told", "said"),
+    [
+        (
+            "sentiment",
+            "mails.csv",
+            {"labels": ("order", "question", "thanks")},
+            "Says which label a text has, of those in mails.csv: order, question, thanks.",
+        ),
+        ("generation", "tale.txt", {}, "Continues a text in the manner of tale.txt, character by character."),
+        (
+            "forecasting",
+            "sales.csv",
+            {"interval": "1 month"},
+            "Forecasts readings of any number of channels, one every 1 month as in sales.csv, with quantiles, at any "
+            "moment.",
+        ),
+    ],
+)
+def test_a_model_of_a_users_own_data_is_for_what_is_in_their_file(
+    request: pytest.FixtureRequest, task: str, file: str, told: dict[str, object], said: str
+) -> None:
+    exported: Exported = request.getfixturevalue(task)
+    manifest = exported.bundle.manifest
+    own = TrainingData(name=file, address=f"file:{file}", sha256="0" * 64, licence="that of its owner")
+    learned = manifest.model_copy(update={"data": (own,), "task": manifest.task.model_copy(update=told)})
+    assert recipe(task).purpose(learned) == said

@@ -57,6 +57,21 @@ def test_headline_figures_of_graphs_and_seeds_are_shown(generation: Exported) ->
     assert "| dev nats_per_char 1.5200 | dev nats_per_char 1.5100 ± 0.0100 (3) |" in row
 
 
+@pytest.mark.parametrize(
+    ("name", "endpoint"),
+    [
+        ("sentiment", "`/sentiment`, sessions"),
+        ("sentiment-bidirectional", "`/sentiment`"),
+        ("tagging-streaming", "`/tag`, sessions"),
+        ("tagging", "`/tag`"),
+        ("caption", "`/caption`"),
+    ],
+)
+def test_sessions_are_offered_on_what_reads_from_left_to_right_only(name: str, endpoint: str) -> None:
+    page = overview.write([read_bundle(ROOT / "models" / name)], "{name}")
+    assert page.splitlines()[-1].split(" | ")[2] == endpoint
+
+
 def test_what_was_not_measured_is_said(generation: Exported) -> None:
     page = overview.write([generation.bundle], "{name}")
     assert "| not measured | not measured |" in page
@@ -66,5 +81,5 @@ def test_what_was_not_measured_is_said(generation: Exported) -> None:
 def test_every_task_says_what_it_is_and_what_counts(task: str) -> None:
     found = recipe(task)
     assert found.pattern
-    assert "`/" in found.endpoint
+    assert found.endpoint.startswith("/")
     assert found.headline

@@ -1,11 +1,18 @@
 """What is counted, and that counting some at a time counts the same."""
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
+from prometheus_client.metrics import MetricWrapperBase
 
 from service.metrics import SECONDS, BatchHistogram, Metrics, RequestTally
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
+SUFFIXES = {"counter": ("_total",), "gauge": ("",), "histogram": ("", "_bucket", "_sum", "_count")}
 
 
 def histogram() -> tuple[CollectorRegistry, BatchHistogram]:
@@ -78,3 +85,17 @@ def test_an_exposition_hands_on_every_tally() -> None:
     text = metrics.exposition().decode()
     assert 'rnn_requests_total{code="200",endpoint="/"} 1.0' in text
     assert "rnn_time_to_first_token_seconds_count 1.0" in text
+
+
+def test_the_document_has_a_row_for_every_metric_and_no_other() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \|", DOCUMENT.read_text(), re.MULTILINE)
+    counted = (metric for metric in vars(Metrics()).values() if isinstance(metric, MetricWrapperBase))
+    expected = {metric._name + SUFFIXES[metric._type][0]: metric._labelnames for metric in counted}
+    assert {name: tuple(re.findall(r"`(\w+)`", labels)) for name, labels in rows} == expected
+    assert len(rows) == len(expected)
+
+
+def test_what_the_document_asks_of_is_scraped() -> None:
+    families = Metrics().registry.collect()
+    scraped = {family.name + suffix for family in families for suffix in SUFFIXES[family.type]}
+    assert set(re.findall(r"rnn_\w+", DOCUMENT.read_text())) <= scraped

@@ -15,7 +15,7 @@ ServiceError
 ├── NotMigratable        409   the session cannot move to that bundle
 ├── StepConflict         409   not the next step; says which is
 ├── TooManyCheckpoints   409   the session may have no further checkpoint
-├── SessionGone          410   ended or expired; says which
+├── SessionGone          410   ended, expired or evicted; says which
 ├── NumericsChanged      412   another machine or runtime than the session's; says both
 ├── VersionUnknown       412   the session's bundle version is not served
 ├── TooLarge             413   the body, a text or an answer is over its limit

@@ -45,7 +45,9 @@ class Travel:
 
     Args:
         sessions: Where they live.
-        catalog: Current models by name, and `on` for a bundle's tag.
+        models: Current ones by name.
+        on: The model of a bundle's tag.
+        numerics: What stands for what computes here: `Catalog.numerics`.
         settings: Limits.
         export_key: Signs exports; empty where they are not allowed.
         clock: Wall-clock seconds since 1970.

@@ -1,4 +1,4 @@
-"""Whole questions: a text to judge or to continue, a series to forecast, music to compose."""
+"""Whole questions: texts to judge, tag, translate or continue, series to forecast, music, images to describe."""
 
 import asyncio
 import base64

@@ -50,7 +50,10 @@ _PROBLEM = {
     },
 }
 _EVENTS = {
-    "schema": {"type": "string", "description": 'With `"stream": true`: events `text` with pieces, then `done`'},
+    "schema": {
+        "type": "string",
+        "description": 'With `"stream": true`: events `text`, of music `frames`, with pieces, then `done`',
+    },
 }
 _BINARY = {
     "schema": {

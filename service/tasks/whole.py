@@ -13,7 +13,7 @@ class NoTensors(Form):
 
 
 class WholeInputModel(ServedModel[Form]):
-    """A model that needs the whole input at once, since it reads it backwards too. Its sessions are refused.
+    """A model that needs the whole input at once: texts it reads backwards too, or an image. Sessions are refused.
 
     `inputs_form` is what it is asked.
     """

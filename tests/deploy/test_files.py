@@ -1,7 +1,11 @@
 """What deploy/ and bentofile.yaml say agrees with the settings, with pyproject.toml and with one another."""
 
+import ast
 import re
+import sys
 import tomllib
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +17,8 @@ from service.settings import ServerSettings, SessionSettings, known_variables
 ROOT = Path(__file__).parents[2]
 CONTAINERFILE = (ROOT / "deploy" / "Containerfile").read_text()
 COMPOSE = ("compose.yaml", "compose.keys.yaml")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+OWN = {"service", "training", "export", "loadtest", "bench", "tests"}
 PORTS = {ServerSettings.model_fields["port"].default, ServerSettings.model_fields["fast_port"].default}
 
 
@@ -79,6 +85,41 @@ def test_prometheus_scrapes_the_service(name: str) -> None:
 
 
 def test_a_bento_holds_what_serving_needs_and_no_more() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    needed = [*project["dependencies"], *project["optional-dependencies"]["cpu"]]
+    needed = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["cpu"]]
     assert sorted(loaded("bentofile.yaml")["python"]["packages"]) == sorted(needed)
+
+
+@pytest.mark.parametrize(
+    ("folders", "groups"),
+    [
+        (["service"], ["cpu"]),
+        (["training", "export"], ["cpu", "train"]),
+        (["loadtest", "bench", "tests"], ["cpu", "train", "dev"]),
+    ],
+)
+def test_whatever_is_imported_is_declared(folders: list[str], groups: list[str]) -> None:
+    requirements = [
+        *PROJECT["dependencies"],
+        *(name for group in groups for name in PROJECT["optional-dependencies"][group]),
+    ]
+    declared = {_normalised(re.split(r"[^\w.-]", requirement)[0]) for requirement in requirements}
+    distributions = packages_distributions()
+    imported = {name for folder in folders for path in (ROOT / folder).rglob("*.py") for name in _imports(path)}
+    undeclared = [
+        name
+        for name in imported - OWN - sys.stdlib_module_names
+        if declared.isdisjoint(map(_normalised, distributions.get(name, [name])))
+    ]
+    assert not undeclared
+
+
+def _imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.partition(".")[0]
+
+
+def _normalised(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()

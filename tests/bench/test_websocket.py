@@ -16,7 +16,7 @@ def test_a_frame_is_what_a_server_reads(length: int) -> None:
         next(parsing)
     parsed: Frame = stopped.value.value
     assert (parsed.opcode, parsed.data, parsed.fin) == (Opcode.TEXT, b"x" * length, True)
-    assert reader.at_eof is not None
+    assert not reader.buffer
 
 
 @pytest.mark.parametrize("length", LENGTHS)

@@ -6,8 +6,12 @@ from hypothesis import strategies as st
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from service.api.auth import OPEN_PATHS
+from service.api.inference import Inference
 from service.api.measure import KNOWN, MeasureMiddleware, endpoint_of
 from service.api.openapi import OPERATIONS
+from service.api.plain import STREAM
+from service.api.questions import Questions
 from service.metrics import Metrics
 from tests.fakes.asgi import Client
 
@@ -15,6 +19,12 @@ from tests.fakes.asgi import Client
 @pytest.mark.parametrize("path", sorted({operation.path for operation in OPERATIONS}))
 def test_every_documented_path_has_a_label_of_its_own(path: str) -> None:
     assert endpoint_of(path.replace("{session_id}", "a1-_b2")) == path.replace("{session_id}", "{id}")
+
+
+def test_labels_are_those_of_all_that_is_served() -> None:
+    questions = Questions(Inference({}, Metrics(), 1.0), 1024).by_path
+    documented = (operation.path.replace("{session_id}", "{id}") for operation in OPERATIONS)
+    assert {*questions, *documented, *OPEN_PATHS, STREAM, "/docs.json", "/"} == KNOWN
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/sessions/a/b", "/sessions/a/steps/b", "/sentiment/"])

@@ -89,6 +89,11 @@ def test_a_bento_holds_what_serving_needs_and_no_more() -> None:
     assert sorted(loaded("bentofile.yaml")["python"]["packages"]) == sorted(needed)
 
 
+def test_neither_the_image_nor_a_bento_reports_to_anybody() -> None:
+    assert "BENTOML_DO_NOT_TRACK=True" in CONTAINERFILE
+    assert {"name": "BENTOML_DO_NOT_TRACK", "value": "True"} in loaded("bentofile.yaml")["envs"]
+
+
 @pytest.mark.parametrize(
     ("folders", "groups"),
     [

@@ -5,7 +5,6 @@ import logging
 import os
 import signal
 import sys
-import time
 from collections.abc import Coroutine
 from types import FrameType
 from typing import Any
@@ -33,14 +32,13 @@ from service.api.steps import StepRoutes
 from service.api.stream import Stream
 from service.catalog import Catalog, configured_bundles
 from service.collector import collect_when_idle
+from service.core import Core
 from service.fast_port import FastPort
-from service.graveyard import Graveyard
 from service.keys import open_keys
 from service.metrics import Metrics
 from service.parent import die_with_parent
 from service.reload import Reloader
 from service.seats import Seats, can_wait_for_seats
-from service.sessions import Sessions
 from service.settings import (
     BundleSettings,
     EngineSettings,
@@ -49,10 +47,8 @@ from service.settings import (
     ServerSettings,
     SessionSettings,
 )
-from service.steps import Steps
 from service.stores.connect import open_store
 from service.stores.measured import MeasuredStore
-from service.travel import Travel
 
 logger = logging.getLogger(__name__)
 
@@ -91,30 +87,17 @@ class Worker:
             configured_bundles(bundle_settings),
             followed=bundle_settings.followed,
         )
-        self.steps = Steps(
+        core = Core(
             self.store,
             self.catalog,
             settings,
             self.metrics,
             server.request_timeout_seconds,
-            lambda record: self._spawn(self.sessions.expire(record)),
+            ExportSettings().signing_key,
+            self._spawn,
             max_recent=RECENT_SESSIONS if server.workers == 1 and self.store.is_immediate else 0,
         )
-        remember_seconds, moved = settings.remember_ended_seconds, self.steps.forget
-        graveyard = Graveyard(self.store, self.metrics, remember_seconds, time.time, moved)
-        self.sessions = Sessions(
-            self.store, self.catalog, settings, self.metrics, graveyard, moved, self.steps.is_under_way
-        )
-        self.travel = Travel(
-            self.sessions,
-            self.catalog,
-            self.catalog.on,
-            self.catalog.numerics,
-            settings,
-            ExportSettings().signing_key,
-            time.time,
-            server.request_timeout_seconds,
-        )
+        self.steps, self.sessions, self.travel = core.steps, core.sessions, core.travel
         self.inference = Inference(self.catalog, self.metrics, server.request_timeout_seconds)
         self.stream = Stream(self.steps, self.tally, server.max_body_bytes)
         self.plain = self._plain_app(server.max_body_bytes)

@@ -1,7 +1,7 @@
 """The core of one worker process, with sums for models and a clock that is set by hand."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Self
@@ -9,15 +9,12 @@ from typing import Any, Self
 import orjson
 
 from service.catalog import Catalog
+from service.core import Core
 from service.engine import Engine
 from service.forms.sessions import SessionRequest
-from service.graveyard import Graveyard
 from service.metrics import Metrics
-from service.sessions import Sessions
 from service.settings import BundleSettings, EngineSettings, SessionSettings
-from service.steps import Steps
-from service.stores.base import Record, Store
-from service.travel import Travel
+from service.stores.base import Store
 from service.turn import Answer, Ask, Turn
 from tests.fakes.graphs import SumGraphs, sum_bundle
 from tests.fakes.model import SumModel
@@ -82,25 +79,19 @@ class Process:
             observer = self.metrics.observer(graphs.bundle.tag)
             self.catalog.add(SumModel(graphs.bundle, Engine(graphs, observer, max_queue_rows=max_queue_rows)))
             self.catalog.make_current(graphs.bundle.tag)
-        self.steps = Steps(
-            store, self.catalog, settings, self.metrics, timeout_seconds, self._expire, self.clock, max_recent
-        )
-        moved = self.steps.forget
-        graveyard = Graveyard(store, self.metrics, settings.remember_ended_seconds, self.clock, moved)
-        self.sessions = Sessions(
-            store, self.catalog, settings, self.metrics, graveyard, moved, self.steps.is_under_way, self.clock
-        )
-        self.travel = Travel(
-            self.sessions,
+        core = Core(
+            store,
             self.catalog,
-            self.catalog.on,
-            self.catalog.numerics,
             settings,
-            export_key,
-            self.clock,
+            self.metrics,
             timeout_seconds,
+            export_key,
+            self._spawn,
+            max_recent,
+            self.clock,
         )
-        self._expiring: set[asyncio.Task[None]] = set()
+        self.steps, self.sessions, self.travel = core.steps, core.sessions, core.travel
+        self._spawned: set[asyncio.Task[None]] = set()
 
     @property
     def model(self) -> SumModel:
@@ -137,15 +128,15 @@ class Process:
         return self
 
     async def __aexit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        await asyncio.gather(*self._expiring)
+        await asyncio.gather(*self._spawned)
         for graphs in self.graphs.values():
             graphs.gate.set()
         await self.catalog.stop()
 
-    def _expire(self, record: Record) -> None:
-        task = asyncio.get_running_loop().create_task(self.sessions.expire(record))
-        self._expiring.add(task)
-        task.add_done_callback(self._expiring.discard)
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._spawned.add(task)
+        task.add_done_callback(self._spawned.discard)
 
 
 class Pending:

@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 
 import numpy as np
@@ -13,15 +13,13 @@ from hypothesis import strategies as st
 from service.body import encode
 from service.catalog import Catalog
 from service.cohort import FEWEST
+from service.core import Core
 from service.engine import Engine
 from service.forms.sessions import SessionRequest
-from service.graveyard import Graveyard
 from service.metrics import Metrics
 from service.runtime import Runtime
-from service.sessions import Sessions
 from service.settings import BundleSettings, EngineSettings, SessionSettings
 from service.state import Array, RowLayout
-from service.steps import Steps
 from service.stores.base import Record, Successors, Swap
 from service.stores.memory import MemoryStore
 from service.tasks.generation import GenerationModel
@@ -44,10 +42,9 @@ class Service:
         tag = runtime.bundle.tag
         self.catalog.add(GenerationModel(runtime.bundle, Engine(runtime, metrics.observer(tag), max_batch_rows)))
         self.catalog.make_current(tag)
-        self.steps = Steps(self.store, self.catalog, limits, metrics, 60.0, lambda _: None, lambda: 1000.0, max_recent)
-        moved = self.steps.forget
-        graveyard = Graveyard(self.store, metrics, 60, lambda: 1000.0, moved)
-        self.sessions = Sessions(self.store, self.catalog, limits, metrics, graveyard, moved, clock=lambda: 1000.0)
+        spawn, clock = Coroutine.close, lambda: 1000.0  # nothing expires
+        core = Core(self.store, self.catalog, limits, metrics, 60.0, b"", spawn, max_recent, clock)
+        self.steps, self.sessions = core.steps, core.sessions
 
     async def create(self) -> str:
         view = await self.sessions.create("ann", SessionRequest(model="generation"))

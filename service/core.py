@@ -1,0 +1,67 @@
+"""What a worker is beneath its surfaces: steps, sessions and travel over one store and one catalog.
+
+They know one another by a few functions only, which are crossed here.
+"""
+
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from service.catalog import Catalog
+from service.graveyard import Graveyard
+from service.metrics import Metrics
+from service.sessions import Sessions
+from service.settings import SessionSettings
+from service.steps import Steps
+from service.stores.base import Store
+from service.travel import Travel
+
+
+class Core:
+    """The parts, put together.
+
+    Attributes:
+        steps: Takes steps.
+        sessions: Opens, tells of and ends sessions.
+        travel: Takes their states elsewhere.
+
+    Args:
+        store: Keeps the sessions' records.
+        catalog: What is served.
+        settings: Limits.
+        metrics: Counts.
+        timeout_seconds: How long a step may take.
+        export_key: Signs exports; empty where they are not allowed.
+        spawn: Starts work that nobody waits for.
+        max_recent: Sessions whose latest state is kept at hand.
+        clock: Wall-clock seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        catalog: Catalog,
+        settings: SessionSettings,
+        metrics: Metrics,
+        timeout_seconds: float,
+        export_key: bytes,
+        spawn: Callable[[Coroutine[Any, Any, None]], None],
+        max_recent: int = 0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.steps = Steps(
+            store,
+            catalog,
+            settings,
+            metrics,
+            timeout_seconds,
+            lambda record: spawn(self.sessions.expire(record)),
+            clock,
+            max_recent,
+        )
+        moved = self.steps.forget
+        graveyard = Graveyard(store, metrics, settings.remember_ended_seconds, clock, moved)
+        self.sessions = Sessions(store, catalog, settings, metrics, graveyard, moved, self.steps.is_under_way, clock)
+        self.travel = Travel(
+            self.sessions, catalog, catalog.on, catalog.numerics, settings, export_key, clock, timeout_seconds
+        )

@@ -2,14 +2,11 @@
 
 import asyncio
 import itertools
-import logging
 from collections.abc import Callable, Sequence
 
-from service.body import BodyUnreadable, decode
+from service.checkpoint_ids import checkpoint_ids
 from service.metrics import Metrics
-from service.stores.base import CHECKPOINT, Record, Store, Swap
-
-logger = logging.getLogger(__name__)
+from service.stores.base import Record, Store, Swap
 
 BURIED_AT_ONCE = 16
 
@@ -79,25 +76,3 @@ class Graveyard:
             ended=reason,
             body=b"",
         )
-
-
-def checkpoint_name(saved: str) -> str:
-    """The name of a checkpoint, as its session lists it: `name~12`, saved as step 12."""
-    return saved.partition("~")[0]
-
-
-def checkpoint_id(session_id: str, saved: str) -> str:
-    """The id of a checkpoint's record."""
-    return f"{session_id}~{saved}"
-
-
-def checkpoint_ids(record: Record) -> list[str]:
-    """The ids of a session's checkpoints."""
-    if not record.body or record.ended == CHECKPOINT:
-        return []
-    try:
-        all_saved = decode(record.body).checkpoints
-    except BodyUnreadable as error:
-        logger.error("session %s: %s", record.session_id, error)
-        return []
-    return [checkpoint_id(record.session_id, saved) for saved in all_saved]

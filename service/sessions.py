@@ -18,6 +18,7 @@ from pydantic import BaseModel
 
 from service.admission import admitted
 from service.body import Body, encode
+from service.checkpoint_ids import checkpoint_name
 from service.errors import (
     IdempotencyMismatch,
     InvalidInput,
@@ -29,7 +30,7 @@ from service.errors import (
     StoreUnavailable,
 )
 from service.forms.sessions import SessionPage, SessionRequest, SessionView
-from service.graveyard import Graveyard, checkpoint_name
+from service.graveyard import Graveyard
 from service.ids import keyed_session_id, new_session_id
 from service.metrics import Metrics
 from service.settings import SessionSettings

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from service.bundle.errors import BundleError
 from service.bundle.manifest import Bundle
 from service.catalog import configured_bundles
-from service.keys import KeysUnusable, check_keys
+from service.key_file import KeysUnusable, check_keys
 from service.memory_limit import memory_limit, shortage
 from service.mounts import mount_point
 from service.runtime import ProviderMissing, available_providers

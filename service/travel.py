@@ -13,20 +13,19 @@ import orjson
 from service.blob import seal, unseal
 from service.body import NO_DIGEST, Body, BodyUnreadable, decode, encode
 from service.bundle.stage import ITEM_STAGE
+from service.checkpoint_ids import checkpoint_name
+from service.checkpoints import Checkpoints, saved_as
 from service.deadline import deadline
 from service.digest import inputs_digest
 from service.errors import (
     BlobTampered,
-    CheckpointUnknown,
     ModelUnknown,
     NotMigratable,
     ServiceError,
     StepConflict,
     TooManyCheckpoints,
-    VersionUnknown,
 )
 from service.forms.sessions import ForkRequest, MigrateRequest, RollbackRequest, SessionView
-from service.graveyard import checkpoint_id, checkpoint_name
 from service.ids import ID_CHARACTERS
 from service.replay import inherited, kept_steps
 from service.sampling import derived_seed
@@ -34,7 +33,7 @@ from service.sessions import SECRET_BYTES, Loaded, Sessions, model_name
 from service.settings import SessionSettings
 from service.state import SequenceState
 from service.step_rules import MAX_ATTEMPTS, check_next, contended, is_repeated
-from service.stores.base import CHECKPOINT, Record, Swap
+from service.stores.base import Record, Swap
 from service.stores.packing import pack, unpack
 from service.tasks.task import ServedModel
 from service.turn import Answer
@@ -69,6 +68,7 @@ class Travel:
         self._models = models
         self._on = on
         self._numerics = numerics
+        self._checkpoints = Checkpoints(sessions, settings.max_session_lifetime_seconds, clock)
         self._settings = settings
         self._export_key = export_key
         self._clock = clock
@@ -82,7 +82,7 @@ class Travel:
         source = await self._sessions.load(owner, session_id)
         body = source.body
         if request.checkpoint is not None:
-            source, body = await self._checkpoint(source, request.checkpoint)
+            source, body = await self._checkpoints.load(source, request.checkpoint)
         record = source.record
         check_next(record, request.step)
         body = body._replace(
@@ -108,21 +108,21 @@ class Travel:
 
         async def attempt(loaded: Loaded) -> Body:
             nonlocal replaced
-            await self._delete_lost(loaded, written)
+            await self._checkpoints.delete_lost(loaded, written)
             saved = {checkpoint_name(each): each for each in loaded.body.checkpoints}
             if name not in saved and len(saved) >= self._settings.max_checkpoints:
                 raise TooManyCheckpoints(f"a session may have at most {self._settings.max_checkpoints} checkpoints")
             replaced = saved.get(name, "")
-            saved[name] = await self._write_checkpoint(loaded, name)
+            saved[name] = await self._checkpoints.write(loaded, name)
             written.append(saved[name])
             return loaded.body._replace(checkpoints=tuple(saved.values()))
 
         try:
             answer = await self._take(owner, session_id, step, {"save": name}, attempt)
         except StepConflict:
-            await self._delete_lost(await self._sessions.load(owner, session_id), written)
+            await self._checkpoints.delete_lost(await self._sessions.load(owner, session_id), written)
             raise
-        await self._delete_checkpoint(session_id, replaced)
+        await self._checkpoints.delete(session_id, replaced)
         return answer
 
     async def forget(self, owner: str, session_id: str, name: str, step: int | None = None) -> Answer:
@@ -132,18 +132,18 @@ class Travel:
 
         async def attempt(loaded: Loaded) -> Body:
             nonlocal forgotten
-            forgotten = _saved(loaded, name)
+            forgotten = saved_as(loaded, name)
             return loaded.body._replace(checkpoints=tuple(x for x in loaded.body.checkpoints if x != forgotten))
 
         answer = await self._take(owner, session_id, step, {"forget": name}, attempt)
-        await self._delete_checkpoint(session_id, forgotten)
+        await self._checkpoints.delete(session_id, forgotten)
         return answer
 
     async def roll_back(self, owner: str, session_id: str, request: RollbackRequest) -> Answer:
         """Return to a checkpoint, as the session's next step."""
 
         async def attempt(loaded: Loaded) -> Body:
-            _, saved = await self._checkpoint(loaded, request.checkpoint)
+            _, saved = await self._checkpoints.load(loaded, request.checkpoint)
             return loaded.body._replace(state=saved.state, numerics=saved.numerics, inputs=saved.inputs)
 
         return await self._take(owner, session_id, request.step, {"rollback": request.checkpoint}, attempt)
@@ -194,60 +194,6 @@ class Travel:
             owner, exported.bundle, exported.step, body, ttl_seconds, idempotency_key, blob
         )
         return opened.view()
-
-    async def _checkpoint(self, loaded: Loaded, name: str) -> tuple[Loaded, Body]:
-        """The content that a session had when it was saved, and the session that lists it: another save may have
-        replaced what this one lists."""
-        record = None
-        for _ in range(MAX_ATTEMPTS):
-            record = await self._sessions.read(checkpoint_id(loaded.record.session_id, _saved(loaded, name)))
-            if record is not None:
-                break
-            again = await self._sessions.load(loaded.record.owner, loaded.record.session_id)
-            if again.record.step == loaded.record.step:
-                break
-            loaded = again
-        if record is None:
-            raise CheckpointUnknown(f"checkpoint {name!r} is damaged or lost")
-        if record.bundle != loaded.record.bundle:
-            raise VersionUnknown(f"checkpoint {name!r} was saved on {record.bundle}; the session has left that version")
-        try:
-            return loaded, decode(record.body)
-        except BodyUnreadable as error:
-            raise CheckpointUnknown(f"checkpoint {name!r} cannot be read: {error}") from error
-
-    async def _write_checkpoint(self, loaded: Loaded, name: str) -> str:
-        """Write a session's state as a record of its own; what the session lists once its step is taken.
-
-        The step that saves it is part of its id, so an attempt whose step is lost to another writer has not touched
-        the checkpoint that the session has.
-        """
-        record, now = loaded.record, int(self._clock())
-        saved = f"{name}~{record.step}"
-        ends_at = loaded.body.ends_at(self._settings.max_session_lifetime_seconds)
-        content = loaded.body._replace(digest=NO_DIGEST, answer=b"", before=None, checkpoints=())
-        checkpoint = record._replace(
-            session_id=checkpoint_id(record.session_id, saved),
-            step=0,
-            used_at=now,
-            ttl_seconds=max(1, ends_at - now),
-            ended=CHECKPOINT,
-            body=encode(content),
-        )
-        # One that is there is another attempt's at this very step, or was left by an older session of the same key.
-        if not await self._sessions.write(Swap(checkpoint, None)):
-            await self._sessions.write(Swap(checkpoint, 0))
-        return saved
-
-    async def _delete_lost(self, loaded: Loaded, written: list[str]) -> None:
-        """Forget what attempts have written whose step another writer took; no later attempt at that step can win."""
-        while written:
-            if (saved := written.pop()) not in loaded.body.checkpoints:
-                await self._delete_checkpoint(loaded.record.session_id, saved)
-
-    async def _delete_checkpoint(self, session_id: str, saved: str) -> None:
-        if saved:
-            await self._sessions.delete(checkpoint_id(session_id, saved))
 
     async def _take(
         self,
@@ -310,11 +256,3 @@ async def _taken(model: ServedModel[Any], state: SequenceState, inputs: dict[str
     items = model.items(state, model.read_tensors(inputs))
     advance = await model.engine.advance(ITEM_STAGE, items.state.row, {"x": items.values}, len(items.values))
     return items.state.advanced(advance.row, items.values.size)
-
-
-def _saved(loaded: Loaded, name: str) -> str:
-    """A checkpoint as its session lists it."""
-    saved = {checkpoint_name(each): each for each in loaded.body.checkpoints}
-    if name not in saved:
-        raise CheckpointUnknown(f"the session has no checkpoint {name!r}; it has {list(saved)}")
-    return saved[name]

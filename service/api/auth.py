@@ -13,7 +13,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.api.measure import endpoint_of
 from service.api.problem import problem_response
 from service.errors import Unauthenticated
-from service.keys import ANONYMOUS, Key, Keys
+from service.key_file import Key
+from service.keys import ANONYMOUS, Keys
 from service.metrics import RequestTally
 
 OPEN_PATHS = frozenset({"/livez", "/readyz", "/healthz"})  # probes carry no secrets and tell none

@@ -8,7 +8,8 @@ import orjson
 import pytest
 
 from service.api.auth import AuthMiddleware
-from service.keys import ANONYMOUS, Keys, add_key
+from service.key_file import add_key
+from service.keys import ANONYMOUS, Keys
 from tests.fakes.asgi import MAX_BYTES, Surface
 from tests.fakes.port import STEP, Port
 from tests.fakes.process import Clock, Process, until

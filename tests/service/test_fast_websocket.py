@@ -13,7 +13,8 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from service.api.stream import MAX_IN_FLIGHT
-from service.keys import ANONYMOUS, Keys, add_key
+from service.key_file import add_key
+from service.keys import ANONYMOUS, Keys
 from tests.fakes.port import Port
 from tests.fakes.process import Clock, Process, until
 

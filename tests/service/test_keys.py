@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from service.__main__ import main
-from service.keys import OWNER, Keys, KeysUnusable, add_key, check_keys, open_keys, read_keys, remove_key
+from service.key_file import OWNER, KeysUnusable, add_key, check_keys, read_keys, remove_key
+from service.keys import Keys, open_keys
 from service.settings import ExportSettings, KeySettings, ServerSettings
 from service.startup import CannotStart, check_callers, check_settings
 

@@ -13,7 +13,8 @@ from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from service.api.auth import OPEN_PATHS, AuthMiddleware, bearer_token, owner_of, subprotocol_of
-from service.keys import Keys, add_key, remove_key
+from service.key_file import add_key, remove_key
+from service.keys import Keys
 from service.metrics import Metrics, RequestTally
 from tests.service.test_keys import Clock
 

@@ -1,0 +1,168 @@
+"""The file of API keys: its lines, and the verbs that edit it.
+
+    # owner:key-id:sha256-of-secret
+    ada:3f9c1d20aa71:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+
+A caller shows `unr_<key-id>_<secret>`. The secret is 256 random bits that nobody chose, so one SHA-256 is as good as
+the slow hashes that passwords need: there is no dictionary to try, and 2^256 guesses are out of reach at any speed.
+"""
+
+import fcntl
+import hashlib
+import os
+import re
+import secrets
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+PREFIX = b"unr_"
+OWNER = re.compile(r"[A-Za-z0-9._@-]{1,64}")
+_LINE = re.compile(rf"({OWNER.pattern}):([a-z0-9]{{1,32}}):([0-9a-f]{{64}})")
+_HEADER = "# owner:key-id:sha256-of-secret\n"
+_KEY_ID_BYTES = 6
+_SECRET_BYTES = 32
+
+
+class KeysUnusable(Exception):
+    """The key file cannot be read or edited; says why and where, never what stands there."""
+
+
+class Key(NamedTuple):
+    """One line of the key file."""
+
+    owner: str
+    key_id: str
+    digest: bytes
+
+
+def read_keys(path: Path) -> dict[bytes, Key]:
+    """The keys of a file by their ids.
+
+    Raises:
+        KeysUnusable: It is missing, unreadable, malformed, or names a key id twice.
+    """
+    return _parsed(path, _text(path))
+
+
+def check_keys(path: Path) -> None:
+    """Raise KeysUnusable where a service could not start with that file, or would let nobody in.
+
+    A file that loses its last key later is obeyed: then nobody is let in.
+    """
+    if not read_keys(path):
+        raise KeysUnusable(f"{path} holds no API key; `python -m service keys add OWNER --file {path}` adds one")
+
+
+def add_key(path: Path, owner: str) -> str:
+    """Write a new key of an owner into the file, which is made where it is missing.
+
+    Returns:
+        The token, which is kept nowhere.
+
+    Raises:
+        KeysUnusable: The owner's name is none, or the file is unusable as it is.
+    """
+    if not OWNER.fullmatch(owner):
+        raise KeysUnusable(f"an owner is 1 to 64 letters, digits, dots, underscores, @ or hyphens, not {owner!r}")
+    key_id, secret = secrets.token_hex(_KEY_ID_BYTES), secrets.token_hex(_SECRET_BYTES)
+    digest = hashlib.sha256(secret.encode()).hexdigest()
+    with _locked(path):
+        text = _text(path) if path.exists() else _HEADER
+        if key_id.encode() in _parsed(path, text):
+            raise KeysUnusable(f"the drawn key id {key_id} is taken; try again")
+        separator = "" if text.endswith("\n") or not text else "\n"
+        _replace(path, f"{text}{separator}{owner}:{key_id}:{digest}\n")
+    return f"{PREFIX.decode()}{key_id}_{secret}"
+
+
+def remove_key(path: Path, key_id: str) -> Key:
+    """Take a key out of the file; every worker refuses it within a second.
+
+    Raises:
+        KeysUnusable: There is no such key, or the file is unusable as it is.
+    """
+    with _locked(path):
+        text = _text(path)
+        key = _parsed(path, text).get(key_id.encode())
+        if key is None:
+            raise KeysUnusable(f"{path} holds no key {key_id!r}")
+        kept = [line for line in text.splitlines(keepends=True) if f":{key_id}:" not in _content(line)]
+        _replace(path, "".join(kept))
+    return key
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except OSError as error:
+        raise KeysUnusable(f"the API keys in {path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise KeysUnusable(f"{path} is no text file") from error
+
+
+def _content(line: str) -> str:
+    """A line without its comment."""
+    return line.partition("#")[0].strip()
+
+
+def _parsed(path: Path, text: str) -> dict[bytes, Key]:
+    keys: dict[bytes, Key] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        content = _content(line)
+        if not content:
+            continue
+        fields = _LINE.fullmatch(content)
+        if fields is None:  # the line is not shown: it may hold a secret that was pasted by mistake
+            raise KeysUnusable(f"{path}, line {number}: not owner:key-id:sha256-of-secret")
+        owner, key_id, digest = fields.groups()
+        if key_id.encode() in keys:
+            raise KeysUnusable(f"{path}, line {number}: key {key_id} is there twice")
+        keys[key_id.encode()] = Key(owner, key_id, bytes.fromhex(digest))
+    return keys
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """One editor at a time. The folder carries the lock, since the file is replaced."""
+    try:
+        folder = os.open(path.resolve().parent, os.O_RDONLY)
+    except OSError as error:
+        raise KeysUnusable(f"the folder of {path} cannot be opened: {error.strerror}") from error
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+        os.fsync(folder)
+    except OSError as error:
+        raise KeysUnusable(f"{path} cannot be written: {error.strerror}") from error
+    finally:
+        os.close(folder)
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write the whole file or nothing of it, for its owner's eyes; a group that could read it before still can."""
+    target = path.resolve()  # a link stays a link
+    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")  # mode 0600
+    draft = Path(name)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(descriptor)
+        if target.exists():
+            _hand_over(target, draft)
+        draft.replace(target)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+def _hand_over(target: Path, draft: Path) -> None:
+    """Give a draft the owner and the permissions of what it replaces, but nothing to the rest of the world."""
+    before, now = target.stat(), draft.stat()
+    if (before.st_uid, before.st_gid) != (now.st_uid, now.st_gid):
+        os.chown(draft, before.st_uid, before.st_gid)
+    draft.chmod(stat.S_IMODE(before.st_mode) & 0o770)

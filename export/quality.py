@@ -14,10 +14,11 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from export import tagger
+from export import directions
 from export.errors import QualityLost
 from export.rungs import Rungs, cut
 from export.stages import Arrays
+from export.tagger import GraphTagger
 from export.translator import GraphTranslator
 from service.bundle.manifest import Bundle, Figure
 from service.bundle.tasks import CaptionTask, ForecastingTask, TaggingTask, TranslationTask
@@ -136,7 +137,7 @@ def accuracy(bundle: Bundle, rungs: Rungs) -> float:
     tokenizer = Tokenizer.from_file(str(bundle.file("tokenizer.json")))
     correct = examples = 0
     for group in group_by_length(tokenizer, sst2.load(SPLIT)):
-        last = tagger.logits(rungs, {"x": group.ids})[:, -1]
+        last = directions.logits(rungs, {"x": group.ids})[:, -1]
         correct += int((last.argmax(axis=1) == group.labels).sum())
         examples += len(group.labels)
     return correct / examples
@@ -145,7 +146,7 @@ def accuracy(bundle: Bundle, rungs: Rungs) -> float:
 def tag_accuracy(bundle: Bundle, rungs: Rungs) -> float:
     """Share of words whose part of speech is right, sentence by sentence."""
     sentences = ewt.load(SPLIT)
-    found = tagger.GraphTagger(bundle, rungs).tag([[word.form for word in each.words] for each in sentences])
+    found = GraphTagger(bundle, rungs).tag([[word.form for word in each.words] for each in sentences])
     actual = [word.upos for each in sentences for word in each.words]
     guesses = [tag for tags in found for tag in tags]
     return sum(a == b for a, b in zip(actual, guesses, strict=True)) / len(actual)
@@ -154,7 +155,7 @@ def tag_accuracy(bundle: Bundle, rungs: Rungs) -> float:
 def entity_f1(bundle: Bundle, rungs: Rungs) -> float:
     """Of whole entities."""
     sentences = wnut17.load(SPLIT)
-    found = tagger.GraphTagger(bundle, rungs).tag([each.tokens for each in sentences])
+    found = GraphTagger(bundle, rungs).tag([each.tokens for each in sentences])
     return bio.match([each.tags for each in sentences], found).f1
 
 

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from export.rungs import Rungs, cut
+from export.directions import Features, run_layers
+from export.rungs import Rungs
 from export.stages import Arrays
 from service.beam_search import BeamSearch, Candidates, max_length
 from service.bundle.manifest import Bundle
@@ -17,14 +18,12 @@ from training.truecase import as_sentence
 
 SENTENCES_AT_ONCE = 64
 
-Memory = NDArray[np.float32]
-
 
 @dataclass
 class _Sentence:
     """One on its way: what is attended to, the search, and the state of each live hypothesis."""
 
-    memory: Memory
+    memory: Features
     length: int
     search: BeamSearch
     state: Arrays
@@ -46,7 +45,6 @@ class GraphTranslator:
         self._rungs = rungs
         self._step = rungs.stages["step"]
         self._tokenizer = Tokenizer.from_file(str(bundle.file(task.tokenizer)))
-        self._num_layers = sum(stage.direction == "backward" for stage in rungs.stages.values())
 
     def translate(self, texts: Sequence[str], beams: int) -> list[str]:
         """The translation of each text, in their order."""
@@ -66,22 +64,9 @@ class GraphTranslator:
     def _begin(self, ids: NDArray[np.int64], beams: int) -> _Sentence:
         S = covering_rung(len(ids), self._step.sizes)
         search = BeamSearch(beams, self._task.end, max_length(len(ids)), self._task.length_penalty)
-        memory = np.pad(self._encode(ids), [(0, S - len(ids)), (0, 0)])
+        features = run_layers(self._rungs, {"x": ids[None]})[0]
+        memory = np.pad(features, [(0, S - len(ids)), (0, 0)])
         return _Sentence(memory, len(ids), search, self._rungs.initial_state(1))
-
-    def _encode(self, ids: NDArray[np.int64]) -> Memory:
-        """What both directions of the last layer make of a sentence, (T, 2 H)."""
-        x = ids[None]
-        for layer in range(1, self._num_layers + 1):
-            ahead, back = self._read(f"forward{layer}", x), self._read(f"backward{layer}", x[:, ::-1])
-            x = np.concatenate([ahead, back[:, ::-1]], axis=2)
-        return np.asarray(x[0])
-
-    def _read(self, stage: str, x: NDArray[np.generic]) -> Memory:
-        plan = self._rungs.stages[stage]
-        pieces = cut(plan.sizes, x.shape[1])
-        answer = self._rungs.run_cut(plan, {"x": x}, self._rungs.initial_state(1), pieces)
-        return np.asarray(answer.outputs["features"])
 
     def _advance(self, size: int, sentences: Sequence[_Sentence]) -> None:
         """One step of all hypotheses of sentences that share a rung."""

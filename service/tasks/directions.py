@@ -1,31 +1,57 @@
-"""Both directions of a layer over a whole input, each a stage of its own: `forward1` and `backward1`, and so on."""
+"""Layers that read a whole input in both directions, each direction a stage: `forward1` and `backward1`, and so on."""
 
 import numpy as np
 from numpy.typing import NDArray
 
+from service.bundle.manifest import Bundle
 from service.engine import Engine
 from service.state import Inputs
 from service.waiting import together
 
 FEATURES = "features"
 
+Features = NDArray[np.float32]
 
-async def read_both_ways(engine: Engine, layer: int, row: bytes, inputs: Inputs, num_items: int) -> NDArray[np.float32]:
-    """What a layer makes of each item, from both sides.
+
+class Layers:
+    """The layers of a bundle, each of which reads what the one below makes of the input, from both sides.
 
     Args:
-        engine: Has the stages `forward<layer>` and `backward<layer>`, whose output is "features".
-        layer: From 1.
+        bundle: Has the stages `forward<layer>` and `backward<layer>`, from 1 on, whose output is "features".
+        engine: Takes its rows through the graphs.
         row: The state of a sequence that has read nothing.
-        inputs: The stages' inputs without batch axis, each (T, ...): all of them have a time axis.
-        num_items: T.
-
-    Returns:
-        Float32 (T, 2 H), the forward direction's features first.
     """
-    backwards = {name: np.ascontiguousarray(values[::-1]) for name, values in inputs.items()}
-    ahead, back = await together(
-        engine.advance(stage, row, given, num_items, keep=(FEATURES,))
-        for stage, given in ((f"forward{layer}", inputs), (f"backward{layer}", backwards))
-    )
-    return np.concatenate([ahead.outputs[FEATURES], back.outputs[FEATURES][::-1]], axis=1)
+
+    def __init__(self, bundle: Bundle, engine: Engine, row: bytes) -> None:
+        self._engine = engine
+        self._row = row
+        self._num_layers = sum(stage.name.startswith("forward") for stage in bundle.manifest.stages)
+
+    async def features(self, inputs: Inputs, num_items: int) -> Features:
+        """What the last layer makes of each item.
+
+        Args:
+            inputs: Of the first layer, without batch axis, each (T, ...): all of them have a time axis.
+            num_items: T.
+
+        Returns:
+            Float32 (T, 2 H), the forward direction's features first.
+        """
+        for layer in range(1, self._num_layers + 1):
+            inputs = {"x": await self._read(layer, inputs, num_items)}
+        return inputs["x"]
+
+    async def logits(self, inputs: Inputs, num_items: int) -> Features:
+        """What the stage `head` makes of the features of each item, float32 (T, labels)."""
+        given = {"x": await self.features(inputs, num_items)}
+        advance = await self._engine.advance("head", self._row, given, num_items, keep=["logits"])
+        return advance.outputs["logits"]
+
+    async def _read(self, layer: int, inputs: Inputs, num_items: int) -> Features:
+        """What one layer makes of each item."""
+        backwards = {name: np.ascontiguousarray(values[::-1]) for name, values in inputs.items()}
+        ahead, back = await together(
+            self._engine.advance(stage, self._row, given, num_items, keep=(FEATURES,))
+            for stage, given in ((f"forward{layer}", inputs), (f"backward{layer}", backwards))
+        )
+        return np.concatenate([ahead.outputs[FEATURES], back.outputs[FEATURES][::-1]], axis=1)

@@ -14,8 +14,8 @@ from service.forms.form import Form
 from service.forms.sentiment import Sentiment, SentimentAnswer, TextStep
 from service.forms.steps import IdsStep
 from service.softmax import softmax
-from service.state import Array, Inputs, SequenceState
-from service.tasks.directions import FEATURES, read_both_ways
+from service.state import Array, SequenceState
+from service.tasks.directions import FEATURES, Layers
 from service.tasks.task import Items, ServedModel, check_ids, read_ids
 from service.text import TextReader, Tokens, check_words, split_last_word
 from service.waiting import off_loop, together
@@ -120,7 +120,7 @@ class WholeTextSentimentModel(SentimentModel):
 
     def __init__(self, bundle: Bundle, engine: Engine) -> None:
         super().__init__(bundle, engine)
-        self._num_layers = sum(stage.name.startswith("forward") for stage in bundle.manifest.stages)
+        self._layers = Layers(bundle, engine, self.layout.initial)
 
     async def step(self, state: SequenceState, inputs: TextStep, seed: int) -> tuple[dict[str, Any], SequenceState]:
         raise NotStreamable(f"{self.name} needs whole inputs, so there are no sessions on it")
@@ -128,9 +128,4 @@ class WholeTextSentimentModel(SentimentModel):
     async def _classify(self, text: str, tokens: Tokens, trajectory: bool) -> Sentiment:
         if trajectory:
             raise InvalidInput(f"{self.name} reads texts from both ends, so they have no trajectory", ("trajectory",))
-        row, length = self.layout.initial, len(tokens.ids)
-        inputs: Inputs = {"x": tokens.ids}
-        for layer in range(1, self._num_layers + 1):
-            inputs = {"x": await read_both_ways(self.engine, layer, row, inputs, length)}
-        advance = await self.engine.advance("head", row, inputs, length, keep=["logits"])
-        return self._judge(advance.outputs["logits"])
+        return self._judge(await self._layers.logits({"x": tokens.ids}, len(tokens.ids)))

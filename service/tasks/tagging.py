@@ -15,7 +15,7 @@ from service.forms.steps import IdsStep
 from service.forms.tagging import TagAnswer, Tagged, TaggedEntity, TaggedToken, TagStep, TagStepAnswer
 from service.softmax import softmax
 from service.state import Array, Inputs, SequenceState
-from service.tasks.directions import FEATURES, read_both_ways
+from service.tasks.directions import FEATURES, Layers
 from service.tasks.spelling import Features, Spelling
 from service.tasks.task import Items, ServedModel
 from service.text import check_words, split_unfinished
@@ -161,17 +161,13 @@ class WholeTaggingModel(TaggingModel):
 
     def __init__(self, bundle: Bundle, engine: Engine) -> None:
         super().__init__(bundle, engine)
-        self._num_layers = sum(stage.name.startswith("forward") for stage in bundle.manifest.stages)
+        self._layers = Layers(bundle, engine, self.layout.initial)
 
     async def step(self, state: SequenceState, inputs: TagStep, seed: int) -> tuple[dict[str, Any], SequenceState]:
         raise NotStreamable(f"{self.name} needs whole inputs, so there are no sessions on it")
 
     async def _logits(self, inputs: Inputs, num_words: int) -> Features:
-        row = self.layout.initial
-        for layer in range(1, self._num_layers + 1):
-            inputs = {"x": await read_both_ways(self.engine, layer, row, inputs, num_words)}
-        advance = await self.engine.advance("head", row, inputs, num_words, keep=["logits"])
-        return advance.outputs["logits"]
+        return await self._layers.logits(inputs, num_words)
 
 
 def _entities(tokens: Sequence[TaggedToken]) -> list[TaggedEntity]:

@@ -17,7 +17,7 @@ from service.forms.form import Form
 from service.forms.translation import AttentionMap, TranslateAnswer, TranslatedText, TranslateRequest
 from service.ladder import covering_rung
 from service.state import Inputs
-from service.tasks.directions import FEATURES, read_both_ways
+from service.tasks.directions import FEATURES, Layers
 from service.tasks.whole import WholeInputModel
 from service.text import PieceReader
 from service.waiting import off_loop, together
@@ -53,7 +53,7 @@ class TranslationModel(WholeInputModel):
         self._reader = PieceReader(bundle.file(task.tokenizer))
         step = bundle.manifest.stage(STEP)
         self._sizes = tuple(sorted(step.rungs))
-        self._num_layers = sum(stage.direction == "backward" for stage in bundle.manifest.stages)
+        self._layers = Layers(bundle, engine, self.layout.initial)
         self.max_beams = self._num_candidates(bundle) // 2
 
     @staticmethod
@@ -100,11 +100,9 @@ class TranslationModel(WholeInputModel):
 
     async def _encode(self, ids: Ids) -> Memory:
         """What the decoder attends to, (S, features), with zeros up to the rung that holds the text."""
-        x: Ids | Memory = ids
-        for layer in range(1, self._num_layers + 1):
-            x = await read_both_ways(self.engine, layer, self.layout.initial, {"x": x}, len(ids))
-        memory = np.zeros((covering_rung(len(ids), self._sizes), x.shape[1]), dtype=np.float32)
-        memory[: len(ids)] = x
+        features = await self._layers.features({"x": ids}, len(ids))
+        memory = np.zeros((covering_rung(len(ids), self._sizes), features.shape[1]), dtype=np.float32)
+        memory[: len(ids)] = features
         return memory
 
     async def _search(self, search: BeamSearch, memory: Memory, length: int, attention: bool) -> list[list[Memory]]:

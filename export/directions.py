@@ -1,0 +1,36 @@
+"""Graphs that read whole inputs, in both directions or in one: what their figures are of."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export.rungs import Rungs, cut
+from export.stages import Arrays
+from service.bundle.stage import ITEM_STAGE
+
+Features = NDArray[np.float32]
+
+
+def run_stage(rungs: Rungs, stage: str, inputs: Arrays, output: str) -> Features:
+    """What a stage answers to whole inputs (N, T, ...), in their order: a backward one is given them in reverse."""
+    plan = rungs.stages[stage]
+    N, T = inputs["x"].shape[:2]
+    is_backward = plan.direction == "backward"
+    given = {name: np.ascontiguousarray(x[:, ::-1]) for name, x in inputs.items()} if is_backward else inputs
+    answer = rungs.run_cut(plan, given, rungs.initial_state(N), cut(plan.sizes, T)).outputs[output]
+    return answer[:, ::-1] if is_backward else answer
+
+
+def run_layers(rungs: Rungs, inputs: Arrays) -> Features:
+    """What both directions of the last layer make of whole inputs (N, T, ...): (N, T, 2 H), forward first."""
+    layers = sum(name.startswith("forward") for name in rungs.stages)
+    for layer in range(1, layers + 1):
+        both = [run_stage(rungs, f"{direction}{layer}", inputs, "features") for direction in ("forward", "backward")]
+        inputs = {"x": np.concatenate(both, axis=2)}
+    return inputs["x"]
+
+
+def logits(rungs: Rungs, inputs: Arrays) -> Features:
+    """Of whole inputs (N, T, ...), by a model that streams or by one that reads in both directions."""
+    if ITEM_STAGE in rungs.stages:
+        return run_stage(rungs, ITEM_STAGE, inputs, "logits")
+    return run_stage(rungs, "head", {"x": run_layers(rungs, inputs)}, "logits")

@@ -7,10 +7,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from bench.baselines.fused import Weights, encoder_weights
+from bench.baselines.fused import IR_VERSION, OPSET, encoder_weights, operands
 from service.bundle.manifest import Bundle
-
-OPSET, IR_VERSION = 20, 9
 
 
 def fused_rung(bundle: Bundle, T: int) -> bytes:
@@ -20,7 +18,7 @@ def fused_rung(bundle: Bundle, T: int) -> bytes:
         bundle: Of the generation task.
         T: Steps.
     """
-    weights = encoder_weights(bundle)
+    weights, cell = encoder_weights(bundle), bundle.manifest.cell
     (L, _, H), V = bundle.manifest.state[0].shape, len(weights["head.bias"])
     constants: dict[str, NDArray[np.generic]] = {
         "embedding": weights["embedding.weight"],
@@ -31,7 +29,7 @@ def fused_rung(bundle: Bundle, T: int) -> bytes:
     }
     layers = range(int(L))
     for layer in layers:
-        constants |= {f"{name}{layer}": values for name, values in _operands(weights, layer).items()}
+        constants |= {f"{name}{layer}": values for name, values in operands(weights, layer, cell).items()}
     state = {name: helper.make_tensor_value_info(name, TensorProto.FLOAT, [L, "N", H]) for name in ("h", "c")}
     shapes: dict[str, list[int | str]] = {
         "logits": ["N", T, V], "h_next": [L, "N", H], "c_next": [L, "N", H], "pending_logits_next": ["N", V]
@@ -45,18 +43,6 @@ def fused_rung(bundle: Bundle, T: int) -> bytes:
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
     return bytes(model.SerializeToString())
-
-
-def _operands(weights: Weights, layer: int) -> dict[str, NDArray[np.float32]]:
-    """W, R and B of the operator, whose gates are i o f g; ours are i f o g."""
-    Wx, Wh, b = (weights[f"layers.{layer}.{name}"] for name in ("Wx", "Wh", "b"))
-    B = np.concatenate([_reordered(b), np.zeros_like(b)])
-    return {"W": _reordered(Wx).T[None].copy(), "R": _reordered(Wh).T[None].copy(), "B": B[None]}
-
-
-def _reordered(gates: NDArray[np.float32]) -> NDArray[np.float32]:
-    i, f, o, g = np.split(gates, 4, axis=-1)
-    return np.concatenate([i, o, f, g], axis=-1)
 
 
 def _nodes(L: int, H: int) -> Iterator[onnx.NodeProto]:

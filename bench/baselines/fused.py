@@ -56,7 +56,7 @@ def fused_graph(bundle: Bundle) -> onnx.ModelProto:
     cell = bundle.manifest.cell
     weights = encoder_weights(bundle)
     num_layers = len([name for name in weights if re.fullmatch(r"layers\.\d+\.Wx", name)])
-    layers = [_layer(weights, layer, cell) for layer in range(num_layers)]
+    layers = [operands(weights, layer, cell) for layer in range(num_layers)]
     is_pooled = any(tensor.name == "pool_max" for tensor in bundle.manifest.state)
     nodes = [
         helper.make_node("Gather", ["embedding.weight", "x"], ["y0"]),
@@ -89,8 +89,8 @@ def encoder_weights(bundle: Bundle) -> Weights:
     return {name.removesuffix(HALF): values.astype(np.float32) for name, values in arrays.items() if "." in name}
 
 
-def _layer(weights: Weights, layer: int, cell: str) -> dict[str, NDArray[np.float32]]:
-    """W, R and B of ONNX's operator."""
+def operands(weights: Weights, layer: int, cell: str) -> dict[str, NDArray[np.float32]]:
+    """W, R and B of ONNX's operator, for a layer of an LSTM or a GRU."""
     Wx, Wh, b = (weights[f"layers.{layer}.{name}"] for name in ("Wx", "Wh", "b"))
     hidden_b = np.zeros_like(b)
     if cell == "gru":

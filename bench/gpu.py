@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.figure import Figure
+from bench.raw import draw
 from bench.unavailable import Unavailable
 from service.bundle.manifest import Bundle, read_bundle
 from service.bundle.stage import Stage
@@ -50,7 +51,7 @@ def measure(device: Device, batches: Sequence[int] = BATCHES, seconds: float = S
     on_device.warm_up()
     for stage, size in ends(bundle):
         for num_rows in batches:
-            inputs = drawn(stage, num_rows, size)
+            inputs = draw(bundle, stage.name, size, num_rows, np.random.default_rng(0))
             steps = {side: host_step(runtime, stage, size) for side, runtime in hosts.items()}
             device_run = device_step(on_device, stage, size)
             strange, initial = strange_rows(bundle, num_rows), [on_device.pool.layout.initial] * num_rows
@@ -106,20 +107,6 @@ def seconds_a_run(step: Step, inputs: Mapping[str, Array], rows: Rows, seconds: 
         rows = step(inputs, rows)
         durations.append(time.perf_counter() - started)
     return float(np.median(durations))
-
-
-def drawn(stage: Stage, num_rows: int, size: int) -> dict[str, Array]:
-    """Inputs of a batch: characters to read, or how to sample."""
-    generator = np.random.default_rng(0)
-    if stage.name == "encode":
-        return {"x": generator.integers(0, 65, (num_rows, size))}
-    return {
-        "uniforms": generator.random((num_rows, size), np.float32),
-        "temperature": np.full(num_rows, 0.8, np.float32),
-        "top_k": np.zeros(num_rows, np.int64),
-        "top_p": np.full(num_rows, 0.95, np.float32),
-        "remaining": np.full(num_rows, size),
-    }
 
 
 def strange_rows(bundle: Bundle, num_rows: int) -> Rows:

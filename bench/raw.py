@@ -76,7 +76,7 @@ def num_tokens(bundle: Bundle) -> int:
 
 
 def draw(bundle: Bundle, stage: str, size: int, rows: int, generator: np.random.Generator) -> dict[str, Array]:
-    """Inputs of a stage: any token, or what sampling at temperature 0.8 reads."""
+    """Inputs of a stage: any token, or what sampling among all tokens at temperature 0.8 reads."""
     V = num_tokens(bundle)
     drawn: dict[str, Array] = {
         "x": generator.integers(0, V, (rows, size)),

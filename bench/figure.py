@@ -27,11 +27,3 @@ class Figure:
         if self.limit is None:
             return True
         return self.value >= self.limit if self.higher_is_better else self.value <= self.limit
-
-    def __str__(self) -> str:
-        """A line of the printed table."""
-        line = f"{self.name:44} {self.value:>12,.2f} {self.unit:8}"
-        if self.limit is None:
-            return line.rstrip()
-        sign = ">=" if self.higher_is_better else "<="
-        return f"{line} {sign} {self.limit:,g}  {'ok' if self.reached else 'MISSED'}"

@@ -17,6 +17,7 @@ import numpy as np
 
 from bench.figure import Figure
 from bench.raw import draw
+from bench.report import line
 from bench.unavailable import Unavailable
 from service.bundle.manifest import Bundle, read_bundle
 from service.bundle.stage import Stage
@@ -139,7 +140,7 @@ def main() -> int:
         return 0
     print(*gpu_features(), sep="\n")
     for figure in measure(device):
-        print(figure, flush=True)
+        print(line(figure), flush=True)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""A table of figures with their limits."""
+"""Figures with their limits, as a table or line by line."""
 
 import os
 import platform
@@ -8,6 +8,7 @@ from importlib.metadata import version
 from bench.figure import Figure
 
 HEADER = ("figure", "value", "", "limit", "")
+WIDTHS = (44, 12, 8, 12, 0)  # of the columns of a line that is printed before the others are known
 
 
 def table(figures: Sequence[Figure]) -> str:
@@ -15,6 +16,11 @@ def table(figures: Sequence[Figure]) -> str:
     rows = [HEADER, *(_row(figure) for figure in figures)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
     return "\n".join(_line(row, widths) for row in rows)
+
+
+def line(figure: Figure) -> str:
+    """One figure, as soon as it is known."""
+    return _line(_row(figure), WIDTHS)
 
 
 def machine() -> str:

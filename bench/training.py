@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from bench.figure import Figure
+from bench.report import line
 from training import settings
 from training.mingru import MinGRUCell
 from training.models.generation import GenerationModel, GenerationModelSettings
@@ -125,8 +126,8 @@ def main() -> None:
     sizes = settings.load(GenerationSettings, "generation", CONFIG).model
     figures = []
     for figure in measure(torch.device(options.device), options.rows, options.steps, sizes):
-        print(figure, flush=True)
-        figures.append(f"{figure}\n")
+        print(line(figure), flush=True)
+        figures.append(f"{line(figure)}\n")
     if options.output is not None:
         options.output.parent.mkdir(parents=True, exist_ok=True)
         options.output.write_text("".join(figures), encoding="utf-8")

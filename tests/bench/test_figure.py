@@ -19,12 +19,5 @@ def test_no_measurement_keeps_no_limit(higher_is_better: bool) -> None:
     assert not Figure("steps", nan, "x", 2.0, higher_is_better).reached
 
 
-def test_the_line_says_what_was_missed() -> None:
-    line = str(Figure("steps", 1234.5, "rows/s", 2000.0))
-    assert line.split() == ["steps", "1,234.50", "rows/s", ">=", "2,000", "MISSED"]
-
-
 def test_a_figure_without_limit_is_only_reported() -> None:
-    figure = Figure("steps", 1.0, "x")
-    assert figure.reached
-    assert str(figure).split() == ["steps", "1.00", "x"]
+    assert Figure("steps", 1.0, "x").reached

@@ -13,8 +13,9 @@ from service.forms.generation import CharacterStep, Continuation, NextCharacters
 from service.softmax import softmax
 from service.state import SequenceState
 from service.stops import StopFinder
-from service.tasks.language import Finished, Ids, LanguageModel
+from service.tasks.language import Finished, LanguageModel
 from service.tasks.task import Piece
+from service.tasks.tokens import Ids
 from service.text import TextReader
 from service.waiting import off_loop
 

@@ -16,15 +16,14 @@ from service.engine import Engine
 from service.errors import InvalidInput
 from service.forms.chance import Chance
 from service.forms.form import Form
-from service.forms.steps import IdsStep
 from service.softmax import log_softmax
-from service.state import Array, SequenceState
-from service.tasks.task import Items, Piece, ServedModel, check_ids, read_ids
+from service.state import SequenceState
+from service.tasks.task import Piece
+from service.tasks.tokens import Ids, TokenModel
 from service.waiting import off_loop
 
 Inputs = TypeVar("Inputs", bound=Form)
 Asked = TypeVar("Asked", bound=Chance)
-Ids = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Finished:
     state: SequenceState
 
 
-class LanguageModel(ServedModel[Inputs], Generic[Inputs, Asked]):
+class LanguageModel(TokenModel[Inputs], Generic[Inputs, Asked]):
     """A model of what follows, whose steps read something or write what follows.
 
     The state holds the logits of the next token, so a sequence may be fed, continued and fed again. Before its first
@@ -46,19 +45,14 @@ class LanguageModel(ServedModel[Inputs], Generic[Inputs, Asked]):
         unit_name: What its users call a token: "character".
     """
 
-    tensors_form: ClassVar[type[Form]] = IdsStep
     needs: ClassVar[Mapping[str, tuple[str, ...]]] = {"encode": ("x", "logits"), "decode": DECODE_NEEDS}
     piece_name: ClassVar[str]
     unit_name: ClassVar[str]
 
     def __init__(self, bundle: Bundle, engine: Engine) -> None:
         super().__init__(bundle, engine)
-        self._num_tokens = self.layout.tensor(self.layout.initial, "pending_logits").size
-        self._decoder = Decoder(bundle, engine, self._num_tokens, self.unit_name)
-
-    @abstractmethod
-    def _pending_ids(self, pending: bytes) -> Ids:
-        """The tokens of pending input: the start of a fresh sequence, or none."""
+        self.num_tokens = self.layout.tensor(self.layout.initial, "pending_logits").size
+        self._decoder = Decoder(bundle, engine, self.num_tokens, self.unit_name)
 
     @abstractmethod
     async def _read(self, state: SequenceState, inputs: Inputs) -> tuple[Form, SequenceState]:
@@ -71,20 +65,6 @@ class LanguageModel(ServedModel[Inputs], Generic[Inputs, Asked]):
     @abstractmethod
     def generate(self, state: SequenceState, asked: Asked, seed: int) -> AsyncGenerator[Piece | Finished]:
         """Write what follows: pieces as they are certain, then `Finished`."""
-
-    def read_tensors(self, inputs: dict[str, Any]) -> Array:
-        values = read_ids(inputs)
-        self.check_tensors(values)
-        return values
-
-    def check_tensors(self, values: Array) -> None:
-        check_ids(values, self._num_tokens)
-
-    def items(self, state: SequenceState, values: Array) -> Items:
-        if not state.pending:
-            return Items(values, 0, state)
-        start = self._pending_ids(state.pending)
-        return Items(np.concatenate([start, values]), len(start), state._replace(pending=b""))
 
     async def step(self, state: SequenceState, inputs: Inputs, seed: int) -> tuple[dict[str, Any], SequenceState]:
         return await self.stream(state, inputs, seed, lambda _: None)
@@ -142,7 +122,7 @@ class LanguageModel(ServedModel[Inputs], Generic[Inputs, Asked]):
         self, state: SequenceState, ids: Ids, keep: bool = False
     ) -> tuple[SequenceState, NDArray[np.float32]]:
         if not len(ids):
-            return state, np.empty((0, self._num_tokens), dtype=np.float32)
+            return state, np.empty((0, self.num_tokens), dtype=np.float32)
         advance = await self.engine.advance("encode", state.row, {"x": ids}, len(ids), ["logits"] if keep else [])
         return state.advanced(advance.row, len(ids)), advance.outputs.get("logits", np.empty(0, dtype=np.float32))
 

@@ -13,8 +13,9 @@ from service.forms.music import Composing, Composition, MusicStep, NextNotes
 from service.music import Frame, FrameCollector, FrameTokens, frames_of
 from service.softmax import softmax
 from service.state import SequenceState
-from service.tasks.language import Finished, Ids, LanguageModel
+from service.tasks.language import Finished, LanguageModel
 from service.tasks.task import Piece
+from service.tasks.tokens import Ids
 
 NUM_NEXT = 5
 

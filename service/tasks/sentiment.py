@@ -10,18 +10,16 @@ from service.bundle.manifest import Bundle
 from service.bundle.tasks import SentimentTask
 from service.engine import Engine
 from service.errors import InvalidInput, Location, NotStreamable
-from service.forms.form import Form
 from service.forms.sentiment import Sentiment, SentimentAnswer, TextStep
-from service.forms.steps import IdsStep
 from service.softmax import softmax
-from service.state import Array, SequenceState
+from service.state import SequenceState
 from service.tasks.directions import FEATURES, Layers
-from service.tasks.task import Items, ServedModel, check_ids, read_ids
+from service.tasks.tokens import TokenModel
 from service.text import TextReader, Tokens, check_words, split_last_word
 from service.waiting import off_loop, together
 
 
-class SentimentModel(ServedModel[TextStep]):
+class SentimentModel(TokenModel[TextStep]):
     """A classifier that reads word by word.
 
     A text's last word may still grow ("wond", "erful"), so it stays pending: it is read again for every answer, on a
@@ -30,7 +28,6 @@ class SentimentModel(ServedModel[TextStep]):
 
     kind: ClassVar[str] = "sentiment"
     inputs_form: ClassVar[type[TextStep]] = TextStep
-    tensors_form: ClassVar[type[Form]] = IdsStep
     needs: ClassVar[Mapping[str, tuple[str, ...]]] = {"encode": ("x", "logits")}
 
     def __init__(self, bundle: Bundle, engine: Engine) -> None:
@@ -38,23 +35,10 @@ class SentimentModel(ServedModel[TextStep]):
         task = self.spec(SentimentTask)
         self.labels = task.labels
         self._reader = TextReader(bundle.file(task.tokenizer))
+        self.num_tokens = self._reader.num_tokens
 
     def initial_state(self) -> SequenceState:
         return SequenceState(rows=(self.layout.initial,), labels=("",))
-
-    def read_tensors(self, inputs: dict[str, Any]) -> Array:
-        values = read_ids(inputs)
-        self.check_tensors(values)
-        return values
-
-    def check_tensors(self, values: Array) -> None:
-        check_ids(values, self._reader.num_tokens)
-
-    def items(self, state: SequenceState, values: Array) -> Items:
-        if not state.pending:
-            return Items(values, 0, state)
-        pending = self._reader.read(state.pending.decode()).ids
-        return Items(np.concatenate([pending, values]), len(pending), state._replace(pending=b""))
 
     async def classify(self, texts: Sequence[str], locations: Sequence[Location], trajectory: bool) -> SentimentAnswer:
         """Judge whole texts; `locations` tell where each stands in the request."""
@@ -78,6 +62,9 @@ class SentimentModel(ServedModel[TextStep]):
         scores = softmax(logits)[:, self.labels.index(str(result.label))].tolist()
         words = (text[start:end] for start, end in tokens.spans)
         return result.model_copy(update={"trajectory": list(zip(words, scores, strict=True))})
+
+    def _pending_ids(self, pending: bytes) -> NDArray[np.int64]:
+        return self._reader.read(pending.decode()).ids
 
     def _whole(self, text: str, location: Location) -> Tokens:
         """The tokens of a text that must hold some."""

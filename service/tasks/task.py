@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
-import numpy as np
 from pydantic import ValidationError
 
 from service.bundle.errors import BundleGraphMismatch
@@ -15,12 +14,10 @@ from service.bundle.stage import ITEM_STAGE
 from service.engine import Engine
 from service.errors import InvalidInput
 from service.forms.form import Form
-from service.forms.steps import IdsStep
 from service.state import Array, RowLayout, SequenceState
 
 Inputs = TypeVar("Inputs", bound=Form)
 F = TypeVar("F", bound=Form)
-FEW = 32
 Piece = dict[str, Any]  # of an answer that is streamed: one of its fields, as far as it goes on
 Spec = TypeVar("Spec", bound=Part)  # of the manifest: what it says of a task
 
@@ -156,24 +153,3 @@ def validated(form: type[F], inputs: dict[str, Any]) -> F:
         return form.model_validate(inputs)
     except ValidationError as error:
         raise InvalidInput.of(error) from error
-
-
-def read_ids(inputs: dict[str, Any]) -> Array:
-    """Token ids, int64 (T,)."""
-    try:
-        return np.array(validated(IdsStep, inputs).ids, dtype=np.int64)
-    except OverflowError:
-        raise InvalidInput("an id does not fit 64 bits", ("ids",)) from None
-
-
-def check_ids(values: Array, num_tokens: int) -> None:
-    """Raise InvalidInput where int64 (T,) holds what is no id of a token."""
-    if values.dtype != np.int64 or values.ndim != 1:
-        raise InvalidInput(f"ids are INT64 (T,) for each session, not {values.dtype} {values.shape}", ("ids",))
-    if values.size <= FEW:  # most steps: a list is faster than numpy
-        few = values.tolist()
-        if min(few) >= 0 and max(few) < num_tokens:
-            return
-    if values.min() < 0 or values.max() >= num_tokens:
-        wrong = values[(values < 0) | (values >= num_tokens)][0]
-        raise InvalidInput(f"{wrong} is no token; they are 0 to {num_tokens - 1}", ("ids",))

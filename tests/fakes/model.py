@@ -8,17 +8,13 @@ import numpy as np
 
 from service.bundle.manifest import Bundle
 from service.engine import Engine
-from service.forms.form import Form
 from service.forms.sentiment import TextStep
-from service.forms.steps import IdsStep
-from service.state import Array, SequenceState
-from service.tasks.task import Items, ServedModel, check_ids, read_ids
+from service.state import SequenceState
+from service.tasks.tokens import Ids, TokenModel
 from tests.fakes.graphs import total_of
 
-NUM_IDS = 100
 
-
-class SumModel(ServedModel[TextStep]):
+class SumModel(TokenModel[TextStep]):
     """Counts characters and sums up ids.
 
     "+" at a text's end stays pending until more comes, and counts as one then. The text "wait" waits for `go`, "fail"
@@ -27,8 +23,8 @@ class SumModel(ServedModel[TextStep]):
 
     kind: ClassVar[str] = "sum"
     inputs_form: ClassVar[type[TextStep]] = TextStep
-    tensors_form: ClassVar[type[Form]] = IdsStep
     needs: ClassVar[Mapping[str, tuple[str, ...]]] = {"encode": ("x", "sums")}
+    num_tokens = 100
 
     def __init__(self, bundle: Bundle, engine: Engine) -> None:
         super().__init__(bundle, engine)
@@ -39,18 +35,8 @@ class SumModel(ServedModel[TextStep]):
     def initial_state(self) -> SequenceState:
         return SequenceState((self.layout.initial,), ("",))
 
-    def read_tensors(self, inputs: dict[str, Any]) -> Array:
-        values = read_ids(inputs)
-        self.check_tensors(values)
-        return values
-
-    def check_tensors(self, values: Array) -> None:
-        check_ids(values, NUM_IDS)
-
-    def items(self, state: SequenceState, values: Array) -> Items:
-        num_pending = len(state.pending)
-        ones = np.ones(num_pending, dtype=np.int64)
-        return Items(np.concatenate([ones, values]), num_pending, state._replace(pending=b""))
+    def _pending_ids(self, pending: bytes) -> Ids:
+        return np.ones(len(pending), dtype=np.int64)
 
     async def step(self, state: SequenceState, inputs: TextStep, seed: int) -> tuple[dict[str, Any], SequenceState]:
         self.num_computed += 1

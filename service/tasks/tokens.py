@@ -1,0 +1,58 @@
+"""Models whose items are tokens: what their steps in tensors read."""
+
+from abc import abstractmethod
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.errors import InvalidInput
+from service.forms.form import Form
+from service.forms.steps import IdsStep
+from service.state import Array, SequenceState
+from service.tasks.task import Items, ServedModel, validated
+
+Inputs = TypeVar("Inputs", bound=Form)
+Ids = NDArray[np.int64]
+
+FEW = 32
+
+
+class TokenModel(ServedModel[Inputs]):
+    """A model of tokens, which a step in tensors names by their ids.
+
+    Attributes:
+        num_tokens: V; ids are 0 to V - 1.
+    """
+
+    tensors_form: ClassVar[type[Form]] = IdsStep
+    num_tokens: int
+
+    @abstractmethod
+    def _pending_ids(self, pending: bytes) -> Ids:
+        """The tokens of pending input."""
+
+    def read_tensors(self, inputs: dict[str, Any]) -> Array:
+        try:
+            values = np.array(validated(IdsStep, inputs).ids, dtype=np.int64)
+        except OverflowError:
+            raise InvalidInput("an id does not fit 64 bits", ("ids",)) from None
+        self.check_tensors(values)
+        return values
+
+    def check_tensors(self, values: Array) -> None:
+        if values.dtype != np.int64 or values.ndim != 1:
+            raise InvalidInput(f"ids are INT64 (T,) for each session, not {values.dtype} {values.shape}", ("ids",))
+        if values.size <= FEW:  # most steps: a list is faster than numpy
+            few = values.tolist()
+            if min(few) >= 0 and max(few) < self.num_tokens:
+                return
+        if values.min() < 0 or values.max() >= self.num_tokens:
+            wrong = values[(values < 0) | (values >= self.num_tokens)][0]
+            raise InvalidInput(f"{wrong} is no token; they are 0 to {self.num_tokens - 1}", ("ids",))
+
+    def items(self, state: SequenceState, values: Array) -> Items:
+        if not state.pending:
+            return Items(values, 0, state)
+        pending = self._pending_ids(state.pending)
+        return Items(np.concatenate([pending, values]), len(pending), state._replace(pending=b""))

@@ -10,7 +10,6 @@ from service.bundle.tasks import GenerationTask
 from service.engine import Engine
 from service.errors import InvalidInput, Location
 from service.forms.generation import CharacterStep, Continuation, NextCharacters, Sampling, Usage
-from service.softmax import softmax
 from service.state import SequenceState
 from service.stops import StopFinder
 from service.tasks.language import Finished, LanguageModel
@@ -19,10 +18,8 @@ from service.tasks.tokens import Ids
 from service.text import TextReader
 from service.waiting import off_loop
 
-NUM_NEXT = 5
 
-
-class GenerationModel(LanguageModel[CharacterStep, Sampling]):
+class GenerationModel(LanguageModel[CharacterStep, Sampling, str]):
     """A language model over characters."""
 
     kind: ClassVar[str] = "generation"
@@ -74,10 +71,8 @@ class GenerationModel(LanguageModel[CharacterStep, Sampling]):
             )
         return tokens.ids
 
-    def _most_probable(self, state: SequenceState) -> list[tuple[str, float]]:
-        probabilities = softmax(self.layout.tensor(state.row, "pending_logits"))
-        best = np.argsort(-probabilities, kind="stable")[:NUM_NEXT]
-        return [(self._characters[i], float(probabilities[i])) for i in best]
+    def _name(self, token: int) -> str:
+        return self._characters[token]
 
 
 class TextEnding:

@@ -16,7 +16,7 @@ from service.engine import Engine
 from service.errors import InvalidInput
 from service.forms.chance import Chance
 from service.forms.form import Form
-from service.softmax import log_softmax
+from service.softmax import log_softmax, softmax
 from service.state import SequenceState
 from service.tasks.task import Piece
 from service.tasks.tokens import Ids, TokenModel
@@ -24,6 +24,9 @@ from service.waiting import off_loop
 
 Inputs = TypeVar("Inputs", bound=Form)
 Asked = TypeVar("Asked", bound=Chance)
+Name = TypeVar("Name")  # of a token, as its users write it
+
+NUM_NEXT = 5
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class Finished:
     state: SequenceState
 
 
-class LanguageModel(TokenModel[Inputs], Generic[Inputs, Asked]):
+class LanguageModel(TokenModel[Inputs], Generic[Inputs, Asked, Name]):
     """A model of what follows, whose steps read something or write what follows.
 
     The state holds the logits of the next token, so a sequence may be fed, continued and fed again. Before its first
@@ -61,6 +64,10 @@ class LanguageModel(TokenModel[Inputs], Generic[Inputs, Asked]):
     @abstractmethod
     def _asked(self, inputs: Inputs) -> Asked | None:
         """What a step asks to be written; None where it reads."""
+
+    @abstractmethod
+    def _name(self, token: int) -> Name:
+        """What its users call a token."""
 
     @abstractmethod
     def generate(self, state: SequenceState, asked: Asked, seed: int) -> AsyncGenerator[Piece | Finished]:
@@ -117,6 +124,12 @@ class LanguageModel(TokenModel[Inputs], Generic[Inputs, Asked]):
         state, logits = await self._advance(state, ids, keep=True)
         log_prob = await off_loop(len(ids), lambda: _log_prob(np.concatenate([first[None], logits]), ids))
         return log_prob, state
+
+    def _most_probable(self, state: SequenceState) -> list[tuple[Name, float]]:
+        """The tokens that are most probable next, with their probabilities."""
+        probabilities = softmax(self.layout.tensor(state.row, "pending_logits"))
+        best = np.argsort(-probabilities, kind="stable")[:NUM_NEXT]
+        return [(self._name(token), float(probabilities[token])) for token in best.tolist()]
 
     async def _advance(
         self, state: SequenceState, ids: Ids, keep: bool = False

@@ -11,16 +11,13 @@ from service.engine import Engine
 from service.errors import InvalidInput, Location
 from service.forms.music import Composing, Composition, MusicStep, NextNotes
 from service.music import Frame, FrameCollector, FrameTokens, frames_of
-from service.softmax import softmax
 from service.state import SequenceState
 from service.tasks.language import Finished, LanguageModel
 from service.tasks.task import Piece
 from service.tasks.tokens import Ids
 
-NUM_NEXT = 5
 
-
-class MusicModel(LanguageModel[MusicStep, Composing]):
+class MusicModel(LanguageModel[MusicStep, Composing, int | None]):
     """A language model over the notes of frames and their ends.
 
     A fresh sequence begins where a frame has ended. The graph lets nothing follow but higher notes and the end of the
@@ -73,7 +70,5 @@ class MusicModel(LanguageModel[MusicStep, Composing]):
             raise InvalidInput(str(error), location) from None
         return np.array(self._tokens.encode(frames), dtype=np.int64)
 
-    def _most_probable(self, state: SequenceState) -> list[tuple[int | None, float]]:
-        probabilities = softmax(self.layout.tensor(state.row, "pending_logits"))
-        best = np.argsort(-probabilities, kind="stable")[:NUM_NEXT]
-        return [(self._tokens.pitch(int(token)), float(probabilities[token])) for token in best]
+    def _name(self, token: int) -> int | None:
+        return self._tokens.pitch(token)

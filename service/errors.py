@@ -251,6 +251,11 @@ class NotStreamable(ServiceError):
 
     status, title, code = 422, "Not streamable", "not-streamable"
 
+    @classmethod
+    def of_model(cls, model: str) -> Self:
+        """That there are no sessions on a model, which needs whole inputs."""
+        return cls(f"{model} needs whole inputs, so there are no sessions on it")
+
 
 class TooBusy(ServiceError):
     """Too many steps of one session wait for their turn."""

@@ -119,7 +119,7 @@ class Sessions:
         if model is None:
             raise ModelUnknown(f"no model {request.model!r} is served; there are {sorted(self._models)}")
         if not model.is_streamable:
-            raise NotStreamable(f"{request.model} needs whole inputs, so there are no sessions on it")
+            raise NotStreamable.of_model(request.model)
         body = Body(
             created_at=int(self._clock()),
             secret=secrets.token_bytes(SECRET_BYTES),

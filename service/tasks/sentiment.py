@@ -110,7 +110,7 @@ class WholeTextSentimentModel(SentimentModel):
         self._layers = Layers(bundle, engine, self.layout.initial)
 
     async def step(self, state: SequenceState, inputs: TextStep, seed: int) -> tuple[dict[str, Any], SequenceState]:
-        raise NotStreamable(f"{self.name} needs whole inputs, so there are no sessions on it")
+        raise NotStreamable.of_model(self.name)
 
     async def _classify(self, text: str, tokens: Tokens, trajectory: bool) -> Sentiment:
         if trajectory:

@@ -164,7 +164,7 @@ class WholeTaggingModel(TaggingModel):
         self._layers = Layers(bundle, engine, self.layout.initial)
 
     async def step(self, state: SequenceState, inputs: TagStep, seed: int) -> tuple[dict[str, Any], SequenceState]:
-        raise NotStreamable(f"{self.name} needs whole inputs, so there are no sessions on it")
+        raise NotStreamable.of_model(self.name)
 
     async def _logits(self, inputs: Inputs, num_words: int) -> Features:
         return await self._layers.logits(inputs, num_words)

@@ -40,4 +40,4 @@ class WholeInputModel(ServedModel[Form]):
         raise self._refusal()
 
     def _refusal(self) -> NotStreamable:
-        return NotStreamable(f"{self.name} needs whole inputs, so there are no sessions on it")
+        return NotStreamable.of_model(self.name)

@@ -19,9 +19,9 @@ from torch import nn
 from export.chain import repeat
 from export.errors import NotDynamic
 from export.graphs import NO_TOKEN, DecodeGraph
+from export.lean_operators import OPERATORS
 from export.stacks import join_stacks
 from export.stages import Arrays, StagePlan, as_tensors
-from export.translation import TRANSLATION
 from training.models.streaming import StreamingModel
 
 OPSET = 20
@@ -104,7 +104,7 @@ def _trace(graph: nn.Module, batch_axes: Mapping[str, int], inputs: Arrays, stat
                 **{name: {axis: N} for name, axis in batch_axes.items()},
                 **({"state": tuple({state_axes[name]: N} for name in state)} if state else {}),
             },
-            custom_translation_table=TRANSLATION,
+            custom_translation_table=OPERATORS,
         )
     if program is None:
         raise TypeError("torch.onnx.export returned no program")
@@ -143,7 +143,7 @@ def _simplify(model: ir.Model) -> None:
     )
     for node in model.graph:
         if node.op_type == "Split" and len(node.inputs) == 2:
-            node.attributes.pop("num_outputs", None)  # see export.translation
+            node.attributes.pop("num_outputs", None)  # see export.lean_operators
     ir.passes.Sequential(
         passes.CommonSubexpressionEliminationPass(),
         passes.IdentityEliminationPass(),

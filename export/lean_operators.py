@@ -1,4 +1,4 @@
-"""Lean ONNX for the operations that take tensors apart.
+"""Lean ONNX for the operators of torch that take tensors apart.
 
 torch's own translation spends up to ten nodes on one slice, and a sequence on one split; an unrolled graph has hundreds
 of them, and its later simplification takes minutes.
@@ -68,7 +68,7 @@ def _as_axis(size: int | Value) -> Value:
     return _axes(size) if isinstance(size, int) else op.Reshape(size, _axes(-1))
 
 
-TRANSLATION: dict[Callable[..., Any], Callable[..., Any]] = {
+OPERATORS: dict[Callable[..., Any], Callable[..., Any]] = {
     _aten.slice.Tensor: _slice,
     _aten.split_with_sizes.default: _split_with_sizes,
     _aten.split.Tensor: _split,

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from training.cells import LSTMCell
 from training.initialisation import initialise_torch
+from training.models.streaming import by_step
 
 
 class BidirectionalLSTM(nn.Module):
@@ -61,7 +62,7 @@ def unroll_lstm(cell: LSTMCell, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor
     T, C = x.shape[1:]
     projected = cell.project(x.transpose(0, 1).reshape(-1, C))  # (T * N, 4H)
     hidden: list[Tensor] = []
-    for projected_t in projected.view(T, -1, projected.shape[1]).unbind():
+    for projected_t in by_step(projected, T).unbind():
         h, c = cell.advance(projected_t, h, c)
         hidden.append(h)
     return torch.stack(hidden, dim=1), h, c

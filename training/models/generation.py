@@ -13,7 +13,7 @@ from torch.nn.functional import embedding
 from training.cells import LSTMCell
 from training.initialisation import initialise_torch
 from training.models.dropout import LockedDropout
-from training.models.streaming import StateTensor, Tensors
+from training.models.streaming import StateTensor, Tensors, by_step
 from training.settings import Section
 
 # The logit of a token that cannot follow: its probability is 0 at every temperature up to 10.
@@ -102,11 +102,11 @@ class GenerationModel(nn.Module):
         h_next, c_next, hidden = [], [], torch.empty(0)
         for i, (cell, h, c) in enumerate(zip(cells, state["h"].unbind(), state["c"].unbind(), strict=True)):
             if i > 0:
-                projected = list(_by_step(cell.project(hidden), T).unbind())
+                projected = list(by_step(cell.project(hidden), T).unbind())
             hidden, h, c = _unroll_layer(cell, projected, h, c)
             h_next.append(h)
             c_next.append(c)
-        logits = self._possible(_by_step(self.head(hidden), T), x.t())  # (T, N, V)
+        logits = self._possible(by_step(self.head(hidden), T), x.t())  # (T, N, V)
         next_state = {"h": torch.stack(h_next), "c": torch.stack(c_next), "pending_logits": logits[-1]}
         return {"logits": logits.transpose(0, 1)}, next_state
 
@@ -123,8 +123,3 @@ def _unroll_layer(cell: LSTMCell, projected: list[Tensor], h: Tensor, c: Tensor)
         h, c = cell.advance(projected_t, h, c)
         hidden.append(h)
     return torch.cat(hidden), h, c
-
-
-def _by_step(rows: Tensor, T: int) -> Tensor:
-    """Rows (T * N, ...) of all steps as (T, N, ...)."""
-    return rows.view(T, -1, *rows.shape[1:])

@@ -19,7 +19,7 @@ from torch.nn.functional import relu
 from training.mingru import MinGRUCell
 from training.models.dropout import LockedDropout
 from training.models.generation import GenerationModelSettings
-from training.models.streaming import StateTensor, Tensors
+from training.models.streaming import StateTensor, Tensors, by_step
 
 Recurrence = Callable[[MinGRUCell, Tensor, Tensor], Tensor]  # x (T, N, C) and h_0 (N, H) to all h (T, N, H)
 
@@ -60,7 +60,7 @@ class MinGRUBlock(nn.Module):
         Returns:
             y after the block, and the next h and past.
         """
-        inputs = torch.cat([past, _by_step(self.norm(y), T)])  # (K - 1 + T, N, D)
+        inputs = torch.cat([past, by_step(self.norm(y), T)])  # (K - 1 + T, N, D)
         mixed = self.taps[0] * inputs[:T]
         for k in range(1, len(self.taps)):
             mixed = mixed + self.taps[k] * inputs[k : k + T]
@@ -119,21 +119,16 @@ class MinGRUModel(nn.Module):
             y, h, past = layer(y, T, h, past, recurrence)
             h_next.append(h)
             past_next.append(past)
-        logits = _by_step(self.head(_dropped(self.dropout, self.norm(y), T)), T)  # (T, N, V)
+        logits = by_step(self.head(_dropped(self.dropout, self.norm(y), T)), T)  # (T, N, V)
         next_state = {"h": torch.stack(h_next), "past": torch.cat(past_next), "pending_logits": logits[-1]}
         return logits.transpose(0, 1), next_state
-
-
-def _by_step(rows: Tensor, T: int) -> Tensor:
-    """Rows (T * N, ...) of all steps as (T, N, ...)."""
-    return rows.view(T, -1, *rows.shape[1:])
 
 
 def _dropped(dropout: LockedDropout, rows: Tensor, T: int) -> Tensor:
     """Dropout of rows (T * N, D) with one mask for all steps of a sequence."""
     if not dropout.training:
         return rows
-    dropped: Tensor = dropout(_by_step(rows, T).transpose(0, 1)).transpose(0, 1)
+    dropped: Tensor = dropout(by_step(rows, T).transpose(0, 1)).transpose(0, 1)
     return dropped.flatten(0, 1)
 
 

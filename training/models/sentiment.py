@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from training.cells import GRUCell
 from training.initialisation import initialise_torch
 from training.models.dropout import LockedDropout
-from training.models.streaming import StateTensor, Tensors
+from training.models.streaming import StateTensor, Tensors, by_step
 from training.settings import Section
 
 CLASSES = ("negative", "positive")
@@ -101,11 +101,11 @@ class SentimentModel(nn.Module):
         y = self.embedding(x.t()).flatten(0, 1)  # (T * N, C)
         h_next, hidden = [], []
         for cell, h in zip(cells, state["h"].unbind(), strict=True):
-            hidden = _unroll_layer(cell, _by_step(cell.project(y), T), h)
+            hidden = _unroll_layer(cell, by_step(cell.project(y), T), h)
             y = torch.cat(hidden)
             h_next.append(hidden[-1])
         features, last = _unroll_pools(hidden, state)
-        logits = _by_step(self.head(features), T).transpose(0, 1)
+        logits = by_step(self.head(features), T).transpose(0, 1)
         return {"logits": logits}, {"h": torch.stack(h_next), **last}
 
 
@@ -129,8 +129,3 @@ def _unroll_pools(hidden: list[Tensor], state: Tensors) -> tuple[Tensor, Tensors
         maximum, total, count = torch.maximum(maximum, h), total + h, count + 1
         features.append(torch.cat([maximum, total / count, h], dim=1))
     return torch.cat(features), {"pool_max": maximum, "pool_sum": total, "pool_count": count}
-
-
-def _by_step(rows: Tensor, T: int) -> Tensor:
-    """Rows (T * N, ...) of all steps as (T, N, ...)."""
-    return rows.view(T, -1, *rows.shape[1:])

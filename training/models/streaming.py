@@ -72,3 +72,8 @@ class StagedModel(Protocol):
         Returns:
             Its outputs (N, T, ...), and the next value of its state tensors, by name.
         """
+
+
+def by_step(rows: Tensor, T: int) -> Tensor:
+    """Rows (T * N, ...) of all steps as (T, N, ...)."""
+    return rows.view(T, -1, *rows.shape[1:])

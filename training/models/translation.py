@@ -30,7 +30,7 @@ from training.data.multi30k import Language
 from training.initialisation import initialise_torch
 from training.models.bidirectional import reverse_rows
 from training.models.dropout import LockedDropout
-from training.models.streaming import StateTensor, Tensors
+from training.models.streaming import StateTensor, Tensors, by_step
 from training.settings import Section
 
 STEP = "step"
@@ -188,8 +188,8 @@ class TranslationModel(nn.Module):
         cell = GRUCell.from_torch(cast(nn.GRU, self._direction(stage)))
         h, hidden = state[f"{stage}_h"], []
         T, C = x.shape[1:]
-        projected = cell.project(x.transpose(0, 1).reshape(-1, C)).view(T, -1, 3 * h.shape[1])
-        for projected_t in projected.unbind():
+        projected = cell.project(x.transpose(0, 1).reshape(-1, C))  # (T * N, 3H)
+        for projected_t in by_step(projected, T).unbind():
             h = cell.advance(projected_t, h)
             hidden.append(h)
         return {"features": torch.stack(hidden, dim=1)}, {f"{stage}_h": h}

@@ -1,6 +1,6 @@
 import torch
 
-from training.models.streaming import StateTensor
+from training.models.streaming import StateTensor, by_step
 
 
 def test_fresh_state_has_the_declared_shape_type_and_value() -> None:
@@ -11,3 +11,8 @@ def test_fresh_state_has_the_declared_shape_type_and_value() -> None:
 
 def test_counters_may_be_integers() -> None:
     assert StateTensor("filled", "int64", ("N",)).allocate(2).tolist() == [0, 0]
+
+
+def test_rows_of_a_step_stand_together() -> None:
+    steps = torch.arange(2 * 3 * 5).view(3, 2, 5)  # T, N, C
+    torch.testing.assert_close(by_step(torch.cat(steps.unbind()), 3), steps)

@@ -51,11 +51,6 @@ class Series:
         stop = max(rows.stop for rows in self.splits.values())
         return self.scaler.standardize(self.table.readings[:stop])
 
-    @cached_property
-    def begins(self) -> NDArray[np.int64]:
-        """The row of the first reading of each channel."""
-        return np.asarray((~np.isnan(self.table.readings)).argmax(axis=0))
-
 
 def slice_of(rows: range) -> slice:
     """Rows as an index."""

@@ -48,6 +48,11 @@ def fit_scaler(train: NDArray[np.float64]) -> Scaler:
     return Scaler(np.nanmean(train, axis=0), np.where(deviation > 0, deviation, 1.0))
 
 
+def first_rows(readings: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The row of the first reading of each channel of (rows, channels)."""
+    return np.asarray((~np.isnan(readings)).argmax(axis=0))
+
+
 def level_and_scale(readings: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and mean absolute deviation of each channel of (rows, channels)."""
     center = np.nanmean(readings, axis=0)

@@ -16,7 +16,7 @@ from torch import Tensor
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from training.data.series import Protocol
-from training.data.table import level_and_scale
+from training.data.table import first_rows, level_and_scale
 from training.models.forecaster import MIDDLE, QUANTILE_LEVELS, Forecaster, Told
 from training.models.streaming import Tensors
 
@@ -250,7 +250,7 @@ def _states_of_stream(model: Forecaster, channels: Channels, phase: int, stop: i
     """The state of each channel before and after each whole segment, by name, (segments + 1, channels, ...)."""
     S = model.segment
     T = (stop - phase) // S
-    begins = np.maximum(-((phase - _begins(channels.readings)) // S), 0)  # in segments
+    begins = np.maximum(-((phase - first_rows(channels.readings)) // S), 0)  # in segments
     groups, columns = [], []
     for begin in np.unique(begins):
         chosen = np.flatnonzero(begins == begin)
@@ -265,10 +265,6 @@ def _states_of_stream(model: Forecaster, channels: Channels, phase: int, stop: i
         columns.append(chosen)
     order = _as(torch.from_numpy(np.argsort(np.concatenate(columns))), model)
     return {name: torch.cat([group[name] for group in groups], dim=1)[:, order] for name in groups[0]}
-
-
-def _begins(readings: Readings) -> NDArray[np.int64]:
-    return np.asarray((~np.isnan(readings)).argmax(axis=0))
 
 
 def _fresh(model: Forecaster, channels: Channels, chosen: NDArray[np.int64]) -> Tensors:

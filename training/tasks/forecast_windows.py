@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
-from training.data.table import level_and_scale
+from training.data.table import first_rows, level_and_scale
 from training.settings import Section
 
 MANY_ROWS = 4000
@@ -80,7 +80,7 @@ def draw_windows(
         filled: Pending readings at each origin, int64 (N, E).
         center, unit: Typical level and scale, float64 (N, 1); the scale is 0 where the model is not told.
     """
-    begins = np.asarray((~np.isnan(readings)).argmax(axis=0))
+    begins = first_rows(readings)
     shape = Shape(segment, _draw_past(readings, begins, segment, windows, rng), max_segments)
     N, last_start = windows.rows, len(readings) - shape.past * segment - windows.least_known
     weights = _draw_channels(N, readings.shape[1], windows.mixed_share, rng)

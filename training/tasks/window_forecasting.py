@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from training.data.source import DataError
-from training.data.table import level_and_scale
+from training.data.table import first_rows, level_and_scale
 from training.models.forecaster import Forecaster, Told
 from training.models.window_forecaster import WindowForecaster, WindowForecasterSettings
 from training.settings import Section
@@ -130,7 +130,7 @@ class WindowForecastingTask(ForecasterTask[WindowForecastingSettings]):
         Raises:
             DataError: There are none.
         """
-        first = int((~np.isnan(self.train_readings)).argmax(axis=0).max())
+        first = int(first_rows(self.train_readings).max())
         stop = len(self.train_readings) - self.settings.model.look_back - self.settings.windows.least_known + 1
         if stop <= first:
             raise DataError(f"{first + 1 - stop} training rows more are needed for a window and what comes after it")

@@ -29,9 +29,9 @@ from training.data.multi30k import Language
 from training.data.source import DataError
 from training.models.forecaster import Forecaster, Told
 from training.models.streaming import Tensors
-from training.tasks import forecast_errors, translation_scores
+from training.tasks import forecast_backtest, translation_scores
 from training.tasks.caption import place_everywhere
-from training.tasks.forecast_errors import Channels
+from training.tasks.forecast_backtest import Channels
 from training.tasks.sentiment import group_by_length
 
 SPLIT = "dev"
@@ -164,7 +164,7 @@ def mse(bundle: Bundle, rungs: Rungs) -> float:
     series = etth1.series()
     channels = Channels.known(series.standardized, series.splits["train"])
     model = cast(Forecaster, GraphForecaster(bundle, rungs))
-    return forecast_errors.windowed(model, channels, series.splits[SPLIT], HORIZON, series.protocol).figures()["mse"]
+    return forecast_backtest.windowed(model, channels, series.splits[SPLIT], HORIZON, series.protocol).figures()["mse"]
 
 
 def bleu(bundle: Bundle, rungs: Rungs) -> float:

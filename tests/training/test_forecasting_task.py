@@ -9,9 +9,9 @@ from tests.training.learning import assert_learns
 from training.data import etth1
 from training.data.table import Table
 from training.models.forecasting import ForecastingModelSettings
-from training.tasks import forecast_errors
+from training.tasks import forecast_backtest
+from training.tasks.forecast_backtest import Channels
 from training.tasks.forecast_data import DataSettings
-from training.tasks.forecast_errors import Channels
 from training.tasks.forecast_windows import Batch, WindowSettings, draw_windows
 from training.tasks.forecasting import ForecastingSettings, ForecastingTask, LossSettings
 
@@ -126,7 +126,7 @@ def test_bands_become_as_wide_as_they_must_be(task: ForecastingTask) -> None:
     assert found["widening"] == float(model.widening) > 2
     channels = Channels.known(task.series.standardized, task.series.splits["train"])
     stride = task.settings.data.choice_stride
-    errors = forecast_errors.choose(model, channels, task.series.splits["dev"], task.series.protocol, stride)
+    errors = forecast_backtest.choose(model, channels, task.series.splits["dev"], task.series.protocol, stride)
     covered = [each.figures()["coverage_80"] for found in errors.values() for each in found]
     assert np.mean(covered) == pytest.approx(task.settings.loss.coverage, abs=2e-3)
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from training.data.series import Series
 from training.models.forecaster import QUANTILE_LEVELS, Forecaster
-from training.tasks.forecast_errors import Readings
+from training.tasks.forecast_backtest import Readings
 
 MAX_CHANNELS = 8
 FANS = 2  # a channel

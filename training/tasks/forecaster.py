@@ -16,9 +16,10 @@ from training.data.source import DataError
 from training.data.table import level_and_scale
 from training.models.forecaster import Forecaster
 from training.settings import LoopSettings, Section, Settings
-from training.tasks import forecast_bands, forecast_errors, forecast_plots
+from training.tasks import forecast_backtest, forecast_bands, forecast_plots
+from training.tasks.forecast_backtest import Channels, Readings
 from training.tasks.forecast_data import DataSettings, channels_of, interval_of, load, source_of
-from training.tasks.forecast_errors import Channels, Errors, Readings
+from training.tasks.forecast_errors import Errors
 from training.tasks.task import Goal, Task
 
 NARROWEST = 0.25  # of the width that was trained: dev rows may be few, or all alike
@@ -101,7 +102,7 @@ class ForecasterTask(Task[AnyForecasterSettings]):
         forecaster, rows = cast(Forecaster, model), self.series.splits["dev"]
         forecaster.widening.fill_(1.0)
         stride = self.settings.data.choice_stride
-        errors = forecast_errors.choose(forecaster, self._channels, rows, self.series.protocol, stride)
+        errors = forecast_backtest.choose(forecaster, self._channels, rows, self.series.protocol, stride)
         forecaster.widening.copy_(self.needed_widening(forecaster, errors)).clamp_(min=NARROWEST)
         ratios = {f"{name}_relative_mse": _relative_mse(found) for name, found in errors.items()}
         return {
@@ -115,7 +116,7 @@ class ForecasterTask(Task[AnyForecasterSettings]):
 
         Args:
             model: With bands as they were trained.
-            errors: Its own on the dev rows, by kind and horizon; see `forecast_errors.choose`.
+            errors: Its own on the dev rows, by kind and horizon; see `forecast_backtest.choose`.
         """
         return torch.tensor(forecast_bands.widening(chain(*errors.values()), self.settings.loss.coverage))
 
@@ -125,10 +126,10 @@ class ForecasterTask(Task[AnyForecasterSettings]):
             raise DataError(f"{self.name} has no {split} split, only {' and '.join(self._evaluated_splits)}")
         rows, protocol = self.series.splits[split], self.series.protocol
         forecaster = cast(Forecaster, model)
-        figures = forecast_errors.figures(forecaster, self._channels, rows, protocol)
+        figures = forecast_backtest.figures(forecaster, self._channels, rows, protocol)
         if protocol.look_back is None:
             train = self.series.splits["train"]
-            figures |= forecast_errors.own_unit_figures(forecaster, self._in_own_units, train, rows, protocol)
+            figures |= forecast_backtest.own_unit_figures(forecaster, self._in_own_units, train, rows, protocol)
         return figures
 
     @cached_property
@@ -146,9 +147,9 @@ class ForecasterTask(Task[AnyForecasterSettings]):
     def plot(self, model: nn.Module, split: str, directory: Path) -> None:
         """Forecasts over what came, and how often readings fell below each quantile."""
         forecaster, rows = cast(Forecaster, model), self.series.splits[split]
-        H = forecast_errors.horizons(forecaster, rows, self.series.protocol)[-1]
+        H = forecast_backtest.horizons(forecaster, rows, self.series.protocol)[-1]
         forecast_plots.draw_backtest(directory / f"backtest-{split}.png", forecaster, self.series, rows, H)
-        errors = forecast_errors.streamed(forecaster, self._channels, rows, H, self.series.protocol)
+        errors = forecast_backtest.streamed(forecaster, self._channels, rows, H, self.series.protocol)
         forecast_plots.draw_calibration(directory / f"calibration-{split}.png", errors.calibration(), H)
 
     @property

@@ -14,8 +14,9 @@ from training.data.table import first_rows, level_and_scale
 from training.models.forecaster import Forecaster, Told
 from training.models.window_forecaster import WindowForecaster, WindowForecasterSettings
 from training.settings import Section
-from training.tasks import forecast_bands, forecast_errors
-from training.tasks.forecast_errors import Channels, Errors, Readings, pinball
+from training.tasks import forecast_backtest, forecast_bands
+from training.tasks.forecast_backtest import Channels, Readings
+from training.tasks.forecast_errors import Errors, pinball
 from training.tasks.forecaster import BandSettings, ForecasterSettings, ForecasterTask
 
 Batch = dict[str, Tensor]
@@ -108,7 +109,7 @@ class WindowForecastingTask(ForecasterTask[WindowForecastingSettings]):
         """Of each segment ahead, (2, M): of known channels, and of the same ones untold."""
         rows, protocol = self.series.splits["dev"], self.series.protocol
         unknown = Channels.unknown(self.series.standardized)
-        untold = forecast_errors.choose(model, unknown, rows, protocol, self.settings.data.choice_stride)
+        untold = forecast_backtest.choose(model, unknown, rows, protocol, self.settings.data.choice_stride)
         return torch.stack([self._widening_by_segment(found) for found in (errors, untold)])
 
     def _widening_by_segment(self, errors: Mapping[str, list[Errors]]) -> Tensor:

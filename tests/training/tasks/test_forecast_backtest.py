@@ -1,4 +1,4 @@
-"""The protocol of the figures: which windows, which readings, which sums."""
+"""The protocol of the figures: which windows, which readings."""
 
 import numpy as np
 import pytest
@@ -6,10 +6,9 @@ import torch
 from numpy.typing import NDArray
 
 from training.data import etth1
-from training.models.forecaster import QUANTILE_LEVELS
 from training.models.forecasting import ForecastingModel, ForecastingModelSettings
-from training.tasks import forecast_errors
-from training.tasks.forecast_errors import Channels, Errors
+from training.tasks import forecast_backtest
+from training.tasks.forecast_backtest import Channels
 
 ROWS = range(250, 360)
 H, SEGMENT = 48, 24
@@ -29,19 +28,19 @@ def model() -> ForecastingModel:
 
 @pytest.mark.parametrize(("horizon", "windows"), [(96, 2785), (192, 2689), (336, 2545), (720, 2161)])
 def test_the_number_of_windows_is_the_published_one(horizon: int, windows: int) -> None:
-    assert len(forecast_errors.origins(etth1.SPLITS["test"], horizon)) == windows
+    assert len(forecast_backtest.origins(etth1.SPLITS["test"], horizon)) == windows
 
 
 def test_windowed_forecasts_are_those_of_fresh_sessions(model: ForecastingModel, readings: NDArray[np.float64]) -> None:
     squares = []
-    for origin in forecast_errors.origins(ROWS, H):
+    for origin in forecast_backtest.origins(ROWS, H):
         x = torch.from_numpy(readings[origin - 96 : origin].T.copy()).view(2, 4, SEGMENT)
         _, state = model.unroll(x, model.initial_state(2))
         pending = torch.zeros(2, SEGMENT, dtype=torch.float64), torch.zeros(2, dtype=torch.int64)
         mean = model.forecast(state, *pending, H // SEGMENT)["mean"]
         squares.append((mean.numpy() - readings[origin : origin + H].T) ** 2)
     expected = float(np.mean(squares))
-    assert forecast_errors.windowed(model, Channels.unknown(readings), ROWS, H, etth1.PROTOCOL).figures()[
+    assert forecast_backtest.windowed(model, Channels.unknown(readings), ROWS, H, etth1.PROTOCOL).figures()[
         "mse"
     ] == pytest.approx(expected, rel=1e-5)
 
@@ -51,7 +50,7 @@ def test_streamed_forecasts_are_those_of_one_long_session(
     model: ForecastingModel, readings: NDArray[np.float64], phase: int
 ) -> None:
     squares = []
-    for origin in forecast_errors.origins(ROWS, H):
+    for origin in forecast_backtest.origins(ROWS, H):
         past = readings[phase:origin].T
         whole = past.shape[1] // SEGMENT
         x = torch.from_numpy(past[:, : whole * SEGMENT].copy()).view(2, whole, SEGMENT)
@@ -61,7 +60,7 @@ def test_streamed_forecasts_are_those_of_one_long_session(
         partial[:, : rest.shape[1]] = rest
         mean = model.forecast(state, partial, torch.full((2,), rest.shape[1]), H // SEGMENT)["mean"]
         squares.append((mean.numpy() - readings[origin : origin + H].T) ** 2)
-    streamed = forecast_errors.streamed(
+    streamed = forecast_backtest.streamed(
         model, Channels.unknown(readings), ROWS, H, etth1.PROTOCOL, phases=(phase,)
     ).figures()
     assert streamed["mse"] == pytest.approx(float(np.mean(squares)), rel=1e-5)
@@ -72,42 +71,7 @@ def test_the_seasonal_naive_forecast_repeats_the_last_day(
 ) -> None:
     squares = [
         (np.tile(readings[origin - 24 : origin], (2, 1)) - readings[origin : origin + H]) ** 2
-        for origin in forecast_errors.origins(ROWS, H)
+        for origin in forecast_backtest.origins(ROWS, H)
     ]
-    figures = forecast_errors.windowed(model, Channels.unknown(readings), ROWS, H, etth1.PROTOCOL).figures()
+    figures = forecast_backtest.windowed(model, Channels.unknown(readings), ROWS, H, etth1.PROTOCOL).figures()
     assert figures["seasonal_mse"] == pytest.approx(float(np.mean(squares)), rel=1e-12)
-
-
-def test_figures_are_means_over_all_forecast_readings() -> None:
-    errors = Errors()
-    actual = torch.tensor([[1.0, 2.0, -3.0]], dtype=torch.float64)
-    quantiles = torch.tensor(QUANTILE_LEVELS, dtype=torch.float64).expand(1, 3, -1)  # 0.05 to 0.95
-    errors.add(torch.zeros_like(actual), quantiles * 2, actual, actual)
-    found = errors.figures()
-    assert found["mse"] == pytest.approx(14 / 3)
-    assert found["mae"] == pytest.approx(2.0)
-    assert found["coverage_80"] == pytest.approx(1 / 3)  # 0.2 to 1.8 holds only the first
-    assert found["seasonal_wql"] == 0.0
-    levels = np.array(QUANTILE_LEVELS)
-    pinball = np.mean(
-        [np.maximum(levels * (y - 2 * levels), (levels - 1) * (y - 2 * levels)) for y in (1.0, 2.0, -3.0)]
-    )
-    assert found["wql"] == pytest.approx(2 * 3 * pinball / 6)
-
-
-def test_a_forecast_of_what_came_has_no_error() -> None:
-    errors = Errors()
-    actual = torch.tensor([[1.0, -2.0], [0.5, 4.0]], dtype=torch.float64)
-    errors.add(actual, actual.unsqueeze(2).expand(-1, -1, len(QUANTILE_LEVELS)), actual, actual + 1)
-    found = errors.figures()
-    assert found == {
-        "mse": 0.0,
-        "mae": 0.0,
-        "smape": 0.0,
-        "seasonal_mae": 1.0,
-        "seasonal_smape": pytest.approx((2 / 3 + 2 / 3 + 2 / 2 + 2 / 9) / 4),
-        "coverage_80": 1.0,
-        "wql": 0.0,
-        "seasonal_mse": 1.0,
-        "seasonal_wql": pytest.approx(4 / 7.5),
-    }

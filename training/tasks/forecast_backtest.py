@@ -1,0 +1,247 @@
+"""Backtests of a forecaster: the published protocol beside a stream, each against what a seasonal naive forecast gets.
+
+Windowed is the protocol of the papers: a fresh session reads L readings that end anywhere, and forecasts. Streamed
+is how a forecaster is used: one session reads everything from an early row on, and forecasts at the same origins, with
+whatever readings are pending there. Knows no data set; readings are (rows, channels) on the scale of the errors.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm  # type: ignore[import-untyped]
+
+from training.data.series import Protocol
+from training.data.table import first_rows, level_and_scale
+from training.models.forecaster import Forecaster, Told
+from training.models.streaming import Tensors
+from training.tasks.forecast_errors import Errors
+
+READINGS_AT_ONCE = 200_000  # forecast readings in memory, times the number of quantiles
+
+Readings = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Channels:
+    """Channels to forecast.
+
+    Args:
+        readings: On the scale of the errors, (rows, channels); NaN before the first reading of a channel.
+        centers: Typical level of each channel, (channels,).
+        units: Typical scale around it, (channels,); 0 where it is not known.
+        numbers: Of each in the model's own list, from 1, int64 (channels,); 0 where it is another.
+    """
+
+    readings: Readings
+    centers: Readings
+    units: Readings
+    numbers: NDArray[np.int64]
+
+    @classmethod
+    def unknown(cls, readings: Readings) -> "Channels":
+        """Channels of which nothing is known."""
+        nothing = np.zeros(readings.shape[1])
+        return cls(readings, nothing, nothing, nothing.astype(np.int64))
+
+    @classmethod
+    def known(cls, readings: Readings, train: range) -> "Channels":
+        """Channels known by mean and mean absolute deviation of their training rows."""
+        center, unit = level_and_scale(readings[train.start : train.stop])
+        return cls(readings, center, unit, np.arange(1, len(unit) + 1))
+
+
+def figures(model: Forecaster, channels: Channels, rows: range, protocol: Protocol) -> dict[str, float]:
+    """All figures of a split, by name; horizons longer than the split or than the model's are left out."""
+    found: dict[str, float] = {}
+    asked_for = horizons(model, rows, protocol)
+    for H in tqdm(asked_for, desc="evaluating", unit="horizon", leave=False, disable=None):
+        L, prefix = protocol.look_back, ""
+        if L is not None:
+            asked, prefix = windowed(model, channels, rows, H, protocol).figures(), "streamed_"
+            found |= {f"{name}_l{L}_h{H}": asked[name] for name in ("mse", "mae")}
+            found |= {f"{name}_h{H}": asked[name] for name in ("coverage_80", "wql")}
+        if _streams(model, protocol):
+            # Every origin is asked, so each phase has every number of readings pending.
+            asked = streamed(model, channels, rows, H, protocol, phases(model) if asked_for[0] == H else (0,)).figures()
+            found |= {f"{prefix}{name}_h{H}": asked[name] for name in ("mse", "mae", "coverage_80", "wql")}
+        found |= {f"{name}_h{H}": asked[name] for name in ("seasonal_mse", "seasonal_mae", "seasonal_wql")}
+        found[f"windows_h{H}"] = float(len(origins(rows, H)))
+    return found
+
+
+def own_unit_figures(
+    model: Forecaster, channels: Channels, train: range, rows: range, protocol: Protocol
+) -> dict[str, float]:
+    """Figures of a stream on readings in their own units, as forecasting competitions measure them.
+
+    MASE counts a channel's errors in the mean absolute error that the seasonal naive forecast makes one season ahead
+    within the training rows (Hyndman and Koehler 2006); sMAPE is 2 |error| / (|forecast| + |reading|).
+    """
+    m = protocol.naive_season
+    past = channels.readings[train.start : train.stop]
+    unit = np.nanmean(np.abs(past[m:] - past[:-m]), axis=0)
+    scaled = Channels(channels.readings / unit, channels.centers / unit, channels.units / unit, channels.numbers)
+    found: dict[str, float] = {}
+    for H in horizons(model, rows, protocol):
+        raw = streamed(model, channels, rows, H, protocol).figures()
+        found |= {f"{name}_h{H}": raw[name] for name in ("wql", "seasonal_wql", "smape", "seasonal_smape")}
+        errors = streamed(model, scaled, rows, H, protocol).figures()
+        found |= {f"mase_h{H}": errors["mae"], f"seasonal_mase_h{H}": errors["seasonal_mae"]}
+    return found
+
+
+def choose(
+    model: Forecaster, channels: Channels, rows: range, protocol: Protocol, stride: int
+) -> dict[str, list[Errors]]:
+    """Errors at each horizon, of windows and of a stream, with their reach; only every so many origins are asked."""
+    found: dict[str, list[Errors]] = {}
+    for H in horizons(model, rows, protocol):
+        if _streams(model, protocol):
+            stream = streamed(model, channels, rows, H, protocol, phases(model)[1:2], stride, keeps_reach=True)
+            found.setdefault("streamed", []).append(stream)
+        if protocol.look_back is not None:
+            window = windowed(model, channels, rows, H, protocol, stride, keeps_reach=True)
+            found.setdefault("windowed", []).append(window)
+    return found
+
+
+def _streams(model: Forecaster, protocol: Protocol) -> bool:
+    """Whether a stream knows more than a window: one that remembers no more than that has the same errors."""
+    return protocol.look_back is None or model.look_back is None or model.look_back > protocol.look_back
+
+
+def horizons(model: Forecaster, rows: range, protocol: Protocol) -> list[int]:
+    """Those of the protocol that the split and the model have."""
+    longest = min(len(rows), model.max_segments * model.segment)
+    return [H for H in protocol.horizons if longest >= H]
+
+
+def phases(model: Forecaster) -> tuple[int, ...]:
+    """Rows at which streams start: their segments begin at different times of the day."""
+    S = model.segment
+    return tuple(sorted({0, S // 4, S // 2, 3 * S // 4}))
+
+
+def origins(rows: range, H: int) -> range:
+    """The rows at which a forecast starts: all H readings lie within the split, the look-back may start before it."""
+    return range(rows.start, rows.stop - H + 1)
+
+
+def windowed(
+    model: Forecaster,
+    channels: Channels,
+    rows: range,
+    H: int,
+    protocol: Protocol,
+    stride: int = 1,
+    keeps_reach: bool = False,
+) -> Errors:
+    """Errors of fresh sessions that have read the last L readings."""
+    if protocol.look_back is None:
+        raise ValueError("this protocol has no windows")
+    errors, S, L = Errors(keeps_reach), model.segment, protocol.look_back
+    for origin, channel in _pieces(origins(rows, H)[::stride], channels.readings.shape[1], H):
+        past = _tensor(sliding_window_view(channels.readings, L, axis=0)[origin - L, channel], model)
+        x = past[:, : L - L % S].view(len(past), L // S, S)
+        _, state = model.unroll(x, _fresh(model, channels, channel))
+        partial = torch.nn.functional.pad(past[:, L - L % S :], (0, S - L % S))
+        pending = partial, torch.full((len(past),), L % S, device=past.device)
+        _add_forecasts(errors, model, state, pending, channels.readings, (origin, channel), H, protocol.naive_season)
+    return errors
+
+
+def streamed(
+    model: Forecaster,
+    channels: Channels,
+    rows: range,
+    H: int,
+    protocol: Protocol,
+    phases: tuple[int, ...] = (0,),
+    stride: int = 1,
+    keeps_reach: bool = False,
+) -> Errors:
+    """Errors of sessions that have read everything since their start, at rows `phases`.
+
+    A channel that begins later is read from its own beginning, on the same grid of segments.
+    """
+    errors, S, readings = Errors(keeps_reach), model.segment, channels.readings
+    for phase in phases:
+        states = _states_of_stream(model, channels, phase, rows.stop)
+        for origin, channel in _pieces(origins(rows, H)[::stride], readings.shape[1], H):
+            segment, filled = np.divmod(origin - phase, S)
+            where = torch.from_numpy(segment), torch.from_numpy(channel)
+            state = {
+                tensor.name: states[tensor.name][where].movedim(0, tensor.shape.index("N")) for tensor in model.state
+            }
+            ahead = np.minimum(phase + segment[:, None] * S + np.arange(S), len(readings) - 1)
+            pending = _tensor(readings[ahead, channel[:, None]], model), _as(torch.from_numpy(filled), model)
+            _add_forecasts(errors, model, state, pending, readings, (origin, channel), H, protocol.naive_season)
+    return errors
+
+
+def _states_of_stream(model: Forecaster, channels: Channels, phase: int, stop: int) -> Tensors:
+    """The state of each channel before and after each whole segment, by name, (segments + 1, channels, ...)."""
+    S = model.segment
+    T = (stop - phase) // S
+    begins = np.maximum(-((phase - first_rows(channels.readings)) // S), 0)  # in segments
+    groups, columns = [], []
+    for begin in np.unique(begins):
+        chosen = np.flatnonzero(begins == begin)
+        readings = channels.readings[phase + begin * S : phase + T * S, chosen]
+        x = _tensor(readings.T, model).view(len(chosen), -1, S)
+        states = model.states(x, _fresh(model, channels, chosen))
+        stacked = {
+            tensor.name: torch.stack([state[tensor.name].movedim(tensor.shape.index("N"), 0) for state in states])
+            for tensor in model.state
+        }
+        groups.append({name: torch.cat([*[values[:1]] * begin, values]) for name, values in stacked.items()})
+        columns.append(chosen)
+    order = _as(torch.from_numpy(np.argsort(np.concatenate(columns))), model)
+    return {name: torch.cat([group[name] for group in groups], dim=1)[:, order] for name in groups[0]}
+
+
+def _fresh(model: Forecaster, channels: Channels, chosen: NDArray[np.int64]) -> Tensors:
+    """The state of some channels that have read nothing."""
+    center, unit = (_tensor(values[chosen, None], model) for values in (channels.centers, channels.units))
+    channel = _as(torch.from_numpy(channels.numbers[chosen, None]), model)
+    return model.known_state(Told(channel, center, unit))
+
+
+def _pieces(starts: range, channels: int, H: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Every origin with every channel, a few at a time."""
+    index, channel = np.divmod(np.arange(len(starts) * channels), channels)
+    step = max(READINGS_AT_ONCE // H, 1)
+    for start in range(0, len(index), step):
+        yield starts.start + starts.step * index[start : start + step], channel[start : start + step]
+
+
+def _add_forecasts(
+    errors: Errors,
+    model: Forecaster,
+    state: Tensors,
+    pending: tuple[Tensor, Tensor],
+    readings: Readings,
+    where: tuple[NDArray[np.int64], NDArray[np.int64]],
+    H: int,
+    naive_season: int,
+) -> None:
+    origin, channel = where
+    forecast = model.forecast(state, *pending, -(-H // model.segment))
+    actual = _tensor(sliding_window_view(readings, H, axis=0)[origin, channel], model)
+    past = sliding_window_view(readings, naive_season, axis=0)[origin - naive_season, channel]
+    seasonal = _tensor(past[:, np.arange(H) % naive_season], model)
+    errors.add(forecast["mean"][:, :H], forecast["quantiles"][:, :H], actual, seasonal)
+
+
+def _tensor(readings: Readings, model: Forecaster) -> Tensor:
+    return _as(torch.from_numpy(np.ascontiguousarray(readings)), model)
+
+
+def _as(tensor: Tensor, model: Forecaster) -> Tensor:
+    """A tensor on the model's device."""
+    return tensor.to(model.widening.device)

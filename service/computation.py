@@ -16,7 +16,7 @@ from service.tasks.language import LanguageModel
 from service.turn import Turn
 
 
-class Outcome(Protocol):
+class Completion(Protocol):
     """Who is told what becomes of a computation."""
 
     def is_settled(self, turn: Turn, digest: bytes) -> bool:
@@ -29,7 +29,7 @@ class Outcome(Protocol):
         """A turn cannot be computed."""
 
 
-def begin(turn: Turn, outcome: Outcome) -> RowJob | None:
+def begin(turn: Turn, completion: Completion) -> RowJob | None:
     """Begin to compute a turn; the job, where it is one that the caller should hand to the engine with others.
 
     Raises:
@@ -42,14 +42,14 @@ def begin(turn: Turn, outcome: Outcome) -> RowJob | None:
     try:
         if ask.values is not None:
             turn.model.check_tensors(ask.values)
-            return _tensors_job(turn, outcome, ask.values)
+            return _tensors_job(turn, completion, ask.values)
         if turn.model.takes_tensors(inputs):
-            return _tensors_job(turn, outcome, turn.model.read_tensors(inputs))
+            return _tensors_job(turn, completion, turn.model.read_tensors(inputs))
         form = turn.model.parse(inputs)
     except InvalidInput as error:
         raise error.within("inputs") from None
-    if not outcome.is_settled(turn, inputs_digest(form.model_dump())):
-        turn.task = asyncio.get_running_loop().create_task(_compute(turn, outcome, form))
+    if not completion.is_settled(turn, inputs_digest(form.model_dump())):
+        turn.task = asyncio.get_running_loop().create_task(_compute(turn, completion, form))
     return None
 
 
@@ -62,23 +62,23 @@ def _check_returns(turn: Turn, is_in_tensors: bool) -> None:
         raise InvalidInput(f"{model.name} has no logits: ask for none", ("return",))
 
 
-def _tensors_job(turn: Turn, outcome: Outcome, values: Array) -> RowJob | None:
+def _tensors_job(turn: Turn, completion: Completion, values: Array) -> RowJob | None:
     model = turn.model
     returns = turn.ask.returns or ("logits" if model.has_logits else "none")
-    if outcome.is_settled(turn, tensors_digest(values, returns)):
+    if completion.is_settled(turn, tensors_digest(values, returns)):
         return None
     items = model.items(turn.state, values)
 
     def ran(job: RowJob) -> None:
         turn.job = None
         if job.error is not None:
-            outcome.refuse(turn, job.error)
+            completion.refuse(turn, job.error)
             return
         if returns != "none":
             turn.values = model.engine.outputs_of(job)[returns][items.num_pending :]
         outputs = {} if turn.values is None else {returns: turn.values}
         state = items.state.advanced(job.row, items.values.size)
-        outcome.complete(turn, orjson.dumps(outputs, option=orjson.OPT_SERIALIZE_NUMPY), state)
+        completion.complete(turn, orjson.dumps(outputs, option=orjson.OPT_SERIALIZE_NUMPY), state)
 
     turn.job = RowJob(
         ITEM_STAGE,
@@ -91,7 +91,7 @@ def _tensors_job(turn: Turn, outcome: Outcome, values: Array) -> RowJob | None:
     return turn.job
 
 
-async def _compute(turn: Turn, outcome: Outcome, inputs: Form) -> None:
+async def _compute(turn: Turn, completion: Completion, inputs: Form) -> None:
     seed = derived_seed(turn.body.secret.hex(), turn.step)
     model, tell = turn.model, turn.ask.on_piece
     try:
@@ -103,7 +103,7 @@ async def _compute(turn: Turn, outcome: Outcome, inputs: Form) -> None:
             raise NotStreamable(f"{model.name} answers nothing as a stream")
     except Exception as error:
         turn.task = None
-        outcome.refuse(turn, error.within("inputs") if isinstance(error, InvalidInput) else error)
+        completion.refuse(turn, error.within("inputs") if isinstance(error, InvalidInput) else error)
     else:
         turn.task = None
-        outcome.complete(turn, orjson.dumps(outputs), state)
+        completion.complete(turn, orjson.dumps(outputs), state)

@@ -22,7 +22,7 @@ from service.forms.sentiment import SentimentRequest
 from service.forms.tagging import TagRequest
 from service.forms.translation import TranslateRequest
 
-Answer = BaseModel | Response
+FormOrResponse = BaseModel | Response
 
 
 class Questions:
@@ -35,7 +35,7 @@ class Questions:
     def __init__(self, inference: Inference, max_body_bytes: int) -> None:
         self._inference = inference
         self._max_body_bytes = max_body_bytes
-        self.by_path: Mapping[str, tuple[type[BaseModel], Callable[[Any], Coroutine[Any, Any, Answer]]]] = {
+        self.by_path: Mapping[str, tuple[type[BaseModel], Callable[[Any], Coroutine[Any, Any, FormOrResponse]]]] = {
             "/sentiment": (SentimentRequest, inference.sentiment),
             "/tag": (TagRequest, inference.tag),
             "/translate": (TranslateRequest, inference.translate),
@@ -62,5 +62,5 @@ class Questions:
         await respond(send, told.model_dump_json().encode())
         return 200
 
-    async def _generate(self, request: GenerateRequest) -> Answer:
+    async def _generate(self, request: GenerateRequest) -> FormOrResponse:
         return await (self._inference.stream if request.stream else self._inference.generate)(request)

@@ -12,7 +12,7 @@ from service.state import Array
 
 
 @dataclass(frozen=True)
-class Words:
+class WordView:
     """A tensor that a graph takes for float32, whatever its dtype: its memory as values of four bytes.
 
     Attributes:
@@ -26,7 +26,7 @@ class Words:
     memory: str
 
 
-Bindable: TypeAlias = Words | Any  # an OrtValue: onnxruntime has no types
+Bindable: TypeAlias = WordView | Any  # an OrtValue: onnxruntime has no types
 
 
 class BoundGraph:
@@ -74,7 +74,7 @@ class BoundGraph:
 def bind_inputs(binding: ort.IOBinding, inputs: Mapping[str, Bindable]) -> None:
     """Let a graph read its inputs there."""
     for name, tensor in inputs.items():
-        if isinstance(tensor, Words):
+        if isinstance(tensor, WordView):
             binding.bind_input(name, tensor.memory, 0, np.float32, tensor.shape, tensor.tensor.data_ptr())
         else:
             binding.bind_ortvalue_input(name, tensor)
@@ -83,7 +83,7 @@ def bind_inputs(binding: ort.IOBinding, inputs: Mapping[str, Bindable]) -> None:
 def bind_outputs(binding: ort.IOBinding, outputs: Mapping[str, Bindable]) -> None:
     """Let a graph write its outputs there."""
     for name, tensor in outputs.items():
-        if isinstance(tensor, Words):
+        if isinstance(tensor, WordView):
             binding.bind_output(name, tensor.memory, 0, np.float32, tensor.shape, tensor.tensor.data_ptr())
         else:
             binding.bind_ortvalue_output(name, tensor)

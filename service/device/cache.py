@@ -16,7 +16,7 @@ from xxhash import xxh3_128_digest
 
 from service.bundle.graph import session_options
 from service.bundle.stage import StateSpec
-from service.device.bound import BoundGraph, Words, bind_inputs
+from service.device.bound import BoundGraph, WordView, bind_inputs
 from service.device.device import Device
 from service.device.row_graphs import fetch_graph, in_words, pack_graph, row_length
 from service.device.slots import SlotRing
@@ -97,9 +97,11 @@ class StateTensors:
     def _zeros(self) -> dict[str, ort.OrtValue]:
         return {spec.name: self._pool.device.zeros(self._shape(spec), spec.dtype) for spec in self._pool.state}
 
-    def _words(self, tensors: Mapping[str, ort.OrtValue]) -> dict[str, Words]:
+    def _words(self, tensors: Mapping[str, ort.OrtValue]) -> dict[str, WordView]:
         memory = self._pool.device.memory
-        return {spec.name: Words(tensors[spec.name], self._shape(in_words(spec)), memory) for spec in self._pool.state}
+        return {
+            spec.name: WordView(tensors[spec.name], self._shape(in_words(spec)), memory) for spec in self._pool.state
+        }
 
     def _shape(self, spec: StateSpec) -> tuple[int, ...]:
         return tuple(axis if isinstance(axis, int) else self._num_rows for axis in spec.shape)
@@ -108,7 +110,7 @@ class StateTensors:
 class Packer:
     """Makes rows of the state after a step."""
 
-    def __init__(self, pool: RowPool, after: Mapping[str, Words], num_rows: int) -> None:
+    def __init__(self, pool: RowPool, after: Mapping[str, WordView], num_rows: int) -> None:
         self._pool = pool
         self._shape = (num_rows, pool.layout.num_bytes // 4)
         # Memory that stays: a fresh page costs more than the copy into it.

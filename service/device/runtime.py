@@ -20,7 +20,7 @@ ROW = "row"  # the state as a graph's input: bytes (N,), one row each
 NEXT_ROW = f"{ROW}_next"
 
 
-class Lane:
+class SizedRung:
     """One rung at one batch size."""
 
     def __init__(self, graph: BoundGraph, state: StateTensors, stage: Stage) -> None:
@@ -67,11 +67,11 @@ class DeviceRuntime:
         self._sizes = sizes
         self.pool = RowPool(device, bundle.manifest.state, num_slots(cache_bytes, bundle.manifest.state, sizes[-1]))
         state = {size: StateTensors(self.pool, size) for size in sizes}
-        self._lanes: dict[tuple[str, int, int], Lane] = {}
+        self._rungs: dict[tuple[str, int, int], SizedRung] = {}
         for stage in bundle.manifest.stages:
             for length in stage.rungs:
                 for size, graph in self._open(stage, length, state).items():
-                    self._lanes[stage.name, length, size] = Lane(graph, state[size], stage)
+                    self._rungs[stage.name, length, size] = SizedRung(graph, state[size], stage)
 
     def run(self, stage: str, size: int, feeds: Mapping[str, Array], names: Sequence[str]) -> list[Array]:
         """Run one rung on a batch.
@@ -82,7 +82,7 @@ class DeviceRuntime:
             feeds: The stage's inputs with their batch axis, and ROW, an array of the rows' bytes.
             names: The outputs that are wanted; NEXT_ROW is one where the stage writes state.
         """
-        return self._lanes[stage, size, self._filled_up(len(feeds[ROW]))].run(feeds, names)
+        return self._rungs[stage, size, self._filled_up(len(feeds[ROW]))].run(feeds, names)
 
     def warm_up(self) -> None:
         """Run every rung at every size once on zeros: kernels are loaded, memory is allocated, runs are recorded."""

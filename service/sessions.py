@@ -117,7 +117,8 @@ class Sessions:
         """
         model = self._models.get(request.model)
         if model is None:
-            raise ModelUnknown(f"no model {request.model!r} is served; there are {sorted(self._models)}")
+            names = sorted(name for name, served in self._models.items() if served.is_streamable)
+            raise ModelUnknown(f"no model {request.model!r} is served; there are sessions on {names}")
         if not model.is_streamable:
             raise NotStreamable.of_model(request.model)
         body = Body(

@@ -37,6 +37,7 @@ def describe(model: ServedModel[Any]) -> dict[str, Any]:
         "version": model.bundle.version,
         "task": manifest.task.model_dump(exclude={"tokenizer"}),
         "cell": manifest.cell,
+        "sessions": model.is_streamable,
         "inputs": model.inputs_form.model_json_schema(),
         "rungs": {stage.name: sorted(stage.rungs) for stage in manifest.stages},
         "state": [tensor.model_dump() for tensor in manifest.state],

@@ -10,7 +10,8 @@ from service.bundle.manifest import Bundle
 from service.bundle.tasks import SentimentTask
 from service.engine import Engine
 from service.errors import InvalidInput, Location, NotStreamable
-from service.forms.sentiment import Sentiment, SentimentAnswer, TextStep
+from service.forms.form import Form
+from service.forms.sentiment import Sentiment, SentimentAnswer, SentimentRequest, TextStep
 from service.softmax import softmax
 from service.state import SequenceState
 from service.tasks.directions import FEATURES, Layers
@@ -27,7 +28,7 @@ class SentimentModel(TokenModel[TextStep]):
     """
 
     kind: ClassVar[str] = "sentiment"
-    inputs_form: ClassVar[type[TextStep]] = TextStep
+    inputs_form: ClassVar[type[Form]] = TextStep
     needs: ClassVar[Mapping[str, tuple[str, ...]]] = {"encode": ("x", "logits")}
 
     def __init__(self, bundle: Bundle, engine: Engine) -> None:
@@ -99,6 +100,7 @@ class SentimentModel(TokenModel[TextStep]):
 class WholeTextSentimentModel(SentimentModel):
     """A classifier that reads whole texts, in both directions; there are no sessions on it."""
 
+    inputs_form: ClassVar[type[Form]] = SentimentRequest
     needs: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "forward1": ("x", FEATURES),
         "backward1": ("x", FEATURES),

@@ -12,7 +12,7 @@ from service.engine import Engine
 from service.errors import InvalidInput, Location, NotStreamable
 from service.forms.form import Form
 from service.forms.steps import IdsStep
-from service.forms.tagging import TagAnswer, Tagged, TaggedEntity, TaggedToken, TagStep, TagStepAnswer
+from service.forms.tagging import TagAnswer, Tagged, TaggedEntity, TaggedToken, TagRequest, TagStep, TagStepAnswer
 from service.softmax import softmax
 from service.state import Array, Inputs, SequenceState
 from service.tasks.directions import FEATURES, Layers
@@ -43,7 +43,7 @@ class TaggingModel(ServedModel[TagStep]):
     """
 
     kind: ClassVar[str] = "tagging"
-    inputs_form: ClassVar[type[TagStep]] = TagStep
+    inputs_form: ClassVar[type[Form]] = TagStep
     tensors_form: ClassVar[type[Form]] = IdsStep
     needs: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "characters_forward": ("x", FEATURES),
@@ -151,6 +151,7 @@ class TaggingModel(ServedModel[TagStep]):
 class WholeTaggingModel(TaggingModel):
     """A tagger that reads whole texts, in both directions; there are no sessions on it."""
 
+    inputs_form: ClassVar[type[Form]] = TagRequest
     needs: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "characters_forward": ("x", FEATURES),
         "characters_backward": ("x", FEATURES),

@@ -41,7 +41,7 @@ class ServedModel(ABC, Generic[Inputs]):
 
     Attributes:
         kind: Name of the task in manifests.
-        inputs_form: What a session's step reads.
+        inputs_form: What a session's step reads; where there are no sessions, what a question asks.
         tensors_form: What a step in tensors reads: one field, named as clients name the tensor.
         needs: Inputs and outputs of each stage that the task works with.
         layout: Where the state tensors lie in a row.

@@ -13,10 +13,7 @@ class NoTensors(Form):
 
 
 class WholeInputModel(ServedModel[Form]):
-    """A model that needs the whole input at once: texts it reads backwards too, or an image. Sessions are refused.
-
-    `inputs_form` is what it is asked.
-    """
+    """A model that needs the whole input at once: texts it reads backwards too, or an image. Sessions are refused."""
 
     tensors_form: ClassVar[type[Form]] = NoTensors
 

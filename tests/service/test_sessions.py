@@ -160,8 +160,11 @@ async def test_a_life_longer_than_allowed_is_refused(process: Process) -> None:
         await process.create(ttl_seconds=101)
 
 
-async def test_an_unknown_model_is_named_with_those_that_exist(process: Process) -> None:
-    with pytest.raises(ModelUnknown, match=r"no model 'sun' is served; there are \['sum'\]"):
+async def test_an_unknown_model_is_named_with_those_that_have_sessions(process: Process) -> None:
+    with pytest.raises(ModelUnknown, match=r"no model 'sun' is served; there are sessions on \['sum'\]"):
+        await process.sessions.create("ann", SessionRequest(model="sun"))
+    process.model.is_streamable = False
+    with pytest.raises(ModelUnknown, match=r"there are sessions on \[\]"):
         await process.sessions.create("ann", SessionRequest(model="sun"))
 
 

@@ -13,7 +13,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api.auth import AuthMiddleware
 from service.api.log import leave_out_client_errors
-from service.api.openapi import merged
 from service.api.page import PageFirst
 from service.api.plain import PlainFirst
 from service.api.problem import answers_problems
@@ -91,7 +90,6 @@ class RNNService:
         leave_out_client_errors()
         with failures_told(str(server.port)):
             self._worker = Worker(server, bentoml.server_context.worker_index or 1)
-        self._worker.document = merged(_service.openapi_spec.asdict())
         Surfaces.worker = self._worker
 
     @bentoml.on_startup

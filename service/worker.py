@@ -22,6 +22,7 @@ from service.api.disconnect import DisconnectMiddleware
 from service.api.inference import Inference
 from service.api.measure import MeasureMiddleware
 from service.api.models import ModelRoutes
+from service.api.openapi import openapi_document
 from service.api.plain import PlainApp
 from service.api.problem import ProblemMiddleware
 from service.api.questions import Questions
@@ -105,7 +106,7 @@ class Worker:
         self._seats = Seats(f"{server.port}:{os.getppid()}", server.workers)
         self._tasks: set[asyncio.Task[Any]] = set()
         self.is_ready = False
-        self.document: dict[str, Any] = {}
+        self._document = openapi_document(needs_key=self.keys is not None)
 
     async def start(self) -> None:
         """Start what needs the event loop, and only then be ready."""
@@ -171,6 +172,7 @@ class Worker:
             *RepositoryRoutes(self.catalog, self.reloader, KeySettings().admin_owners).routes(),
             Route("/metrics", self._exposition),
             Route("/docs.json", self._openapi),
+            Route("/healthz", self._live),
             Route("/livez", self._live),
             Route("/readyz", self._ready),
         ]
@@ -229,7 +231,7 @@ class Worker:
         return Response(self.metrics.exposition(), media_type=EXPOSITION)
 
     async def _openapi(self, request: Request) -> Response:
-        return JSONResponse(self.document)
+        return JSONResponse(self._document)
 
 
 async def _repeat(seconds: float, work: Any) -> None:  # noqa: ANN401  any coroutine function without arguments

@@ -1,4 +1,7 @@
-"""One OpenAPI document for BentoML's endpoints and the plain routes together."""
+"""One OpenAPI document for BentoML's endpoints and the plain routes together.
+
+BentoML's own document is not used: it leaves out that a field may be null, and what an operation may be refused with.
+"""
 
 import re
 from importlib.metadata import PackageNotFoundError
@@ -8,10 +11,18 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from service.api.auth import OPEN_PATHS
 from service.api.body import BLOB
 from service.api.inference import MIDI
 from service.api.sessions import MAX_PAGE
-from service.forms.repository import LoadRequest
+from service.forms.caption import CaptionAnswer, CaptionRequest
+from service.forms.forecasting import ForecastAnswer, ForecastRequest
+from service.forms.form import Question
+from service.forms.generation import GenerateAnswer, GenerateRequest
+from service.forms.models import ModelList
+from service.forms.music import ComposeAnswer, ComposeRequest
+from service.forms.repository import LoadRequest, VersionEntry, VersionIndex
+from service.forms.sentiment import SentimentAnswer, SentimentRequest
 from service.forms.sessions import (
     ForkRequest,
     MigrateRequest,
@@ -21,6 +32,8 @@ from service.forms.sessions import (
     SessionView,
 )
 from service.forms.steps import ItemAnswers, StepAnswer, StepItems, StepRequest
+from service.forms.tagging import TagAnswer, TagRequest
+from service.forms.translation import TranslateAnswer, TranslateRequest
 
 DESCRIPTION = (
     "Recurrent networks. With sessions: sentiment, texts, music, forecasts, tags; whole inputs only: translation, "
@@ -52,7 +65,8 @@ _PROBLEM = {
 _EVENTS = {
     "schema": {
         "type": "string",
-        "description": 'With `"stream": true`: events `text`, of music `frames`, with pieces, then `done`',
+        "description": 'With `"stream": true`: events `text` with pieces of a text, or `frames` with those of music; '
+        "then `done`, or `error` with a problem",
     },
 }
 _BINARY = {
@@ -64,10 +78,12 @@ _BINARY = {
 }
 _BLOB_SCHEMA = {"schema": {"type": "string", "format": "binary"}}
 _BLOB = {BLOB: _BLOB_SCHEMA}
+_KEY = "key"
+_SECURITY_SCHEMES = {_KEY: {"type": "http", "scheme": "bearer", "bearerFormat": "unr_...", "description": "An API key"}}
 
 
 class Operation(NamedTuple):
-    """A plain route as OpenAPI tells it."""
+    """A route as OpenAPI tells it."""
 
     method: str
     path: str
@@ -76,6 +92,7 @@ class Operation(NamedTuple):
     answer: type[BaseModel] | None = None
     status: int = 200
     parameters: tuple[dict[str, Any], ...] = ()
+    needs_body: bool = True
 
 
 def _path(name: str) -> dict[str, Any]:
@@ -104,6 +121,7 @@ _STEP = (
 )
 _ONE = "/sessions/{session_id}"
 _CHECKPOINT = _ONE + "/checkpoints/{name}"
+_LOAD = "/v2/repository/models/{name}/load"
 QUESTIONS, SESSIONS, SERVICE = "Questions", "Sessions", "Service"
 TAGS = {
     QUESTIONS: "Whole inputs, answered at once or as a stream.",
@@ -111,7 +129,13 @@ TAGS = {
     SERVICE: "What is served, and how it is doing.",
 }
 OPERATIONS = (
-    Operation("get", "/models", "List what is served"),
+    Operation("post", "/sentiment", "Judge one text or several", SentimentRequest, SentimentAnswer),
+    Operation("post", "/tag", "Tag words: parts of speech, or entities", TagRequest, TagAnswer),
+    Operation("post", "/translate", "Translate one text or several", TranslateRequest, TranslateAnswer),
+    Operation("post", "/generate", "Continue a text", GenerateRequest, GenerateAnswer, needs_body=False),
+    Operation("post", "/compose", "Compose music", ComposeRequest, ComposeAnswer, needs_body=False),
+    Operation("post", "/forecast", "Forecast every channel of a series", ForecastRequest, ForecastAnswer),
+    Operation("post", "/caption", "Describe the image of a digit in a sentence", CaptionRequest, CaptionAnswer),
     Operation("post", "/sessions", "Open a session", SessionRequest, SessionView, 201, _ONCE),
     Operation("get", "/sessions", "List sessions, in pages", None, SessionPage, parameters=_PAGING),
     Operation("post", "/sessions/import", "Open a session from an exported one", None, SessionView, 201, _ONCE),
@@ -125,9 +149,13 @@ OPERATIONS = (
     Operation("post", _ONE + "/migrate", "Read all inputs again on another version", MigrateRequest, StepAnswer),
     Operation("get", _ONE + "/state", "Export a session as a signed blob"),
     Operation("post", "/steps", "Advance many sessions, each for itself", StepItems, ItemAnswers),
-    Operation("post", "/v2/repository/index", "List the versions that are loaded"),
-    Operation("post", "/v2/repository/models/{name}/load", "Take up a bundle version on every worker", LoadRequest),
+    Operation("get", "/models", "List what is served", None, ModelList),
+    Operation("post", "/v2/repository/index", "List the versions that are loaded", None, VersionIndex),
+    Operation("post", _LOAD, "Take up a bundle version on every worker", LoadRequest, VersionEntry, needs_body=False),
     Operation("get", "/metrics", "Metrics for Prometheus"),
+    Operation("get", "/healthz", "Whether the process lives"),
+    Operation("get", "/livez", "Whether the process lives"),
+    Operation("get", "/readyz", "Whether questions and steps are answered"),
 )
 
 
@@ -138,21 +166,23 @@ def _version() -> str:
         return "source"
 
 
-def merged(document: dict[str, Any]) -> dict[str, Any]:
-    """BentoML's document with the plain routes added, and problems where it has its own errors."""
-    forms = [form for operation in OPERATIONS for form in (operation.request, operation.answer) if form]
-    _, schemas = models_json_schema([(form, "validation") for form in set(forms)], ref_template=_SCHEMAS)
-    paths = {path: _questions_and_probes(item) for path, item in document["paths"].items() if path != "/metrics"}
+def openapi_document(needs_key: bool) -> dict[str, Any]:
+    """All that is served; `needs_key` says whether callers must show an API key."""
+    forms = {form for operation in OPERATIONS for form in (operation.request, operation.answer) if form}
+    _, schemas = models_json_schema(
+        [(form, "validation") for form in sorted(forms, key=lambda form: form.__name__)], ref_template=_SCHEMAS
+    )
+    paths: dict[str, Any] = {}
     for operation in OPERATIONS:
         paths.setdefault(operation.path, {})[operation.method] = _described(operation)
-    components = document.get("components", {})
     _add_forms(paths)
     return {
         "openapi": "3.1.0",
         "info": {"title": "Unrolled", "version": _version(), "description": DESCRIPTION},
         "tags": [{"name": name, "description": description} for name, description in TAGS.items()],
+        "security": [{_KEY: []}] if needs_key else [{}, {_KEY: []}],
         "paths": paths,
-        "components": {**components, "schemas": {**components.get("schemas", {}), **schemas["$defs"]}},
+        "components": {"schemas": schemas["$defs"], "securitySchemes": _SECURITY_SCHEMES},
     }
 
 
@@ -165,6 +195,8 @@ def _add_forms(paths: dict[str, Any]) -> None:
     paths["/steps"]["post"]["responses"]["200"]["content"]["application/octet-stream"] = _BINARY
     paths["/sessions/import"]["post"]["requestBody"] = {"required": True, "content": _BLOB}
     paths[_ONE + "/state"]["get"]["responses"]["200"]["content"] = _BLOB
+    paths["/metrics"]["get"]["responses"]["200"]["content"] = {"text/plain": {"schema": {"type": "string"}}}
+    paths["/readyz"]["get"]["responses"]["503"] = {**_PROBLEM, "description": "Not yet, or no longer"}
 
 
 def _described(operation: Operation) -> dict[str, Any]:
@@ -173,26 +205,24 @@ def _described(operation: Operation) -> dict[str, Any]:
         answer["content"] = _json_of(operation.answer)
     described: dict[str, Any] = {
         "summary": operation.summary,
-        "tags": [SESSIONS if operation.path.startswith(("/sessions", "/steps")) else SERVICE],
+        "tags": [_tag(operation)],
         "responses": {str(operation.status): answer, "default": _PROBLEM},
     }
     if operation.request:
-        described["requestBody"] = {"required": True, "content": _json_of(operation.request)}
+        described["requestBody"] = {"required": operation.needs_body, "content": _json_of(operation.request)}
     parameters = [*map(_path, re.findall(r"{(\w+)}", operation.path)), *operation.parameters]
     if parameters:
         described["parameters"] = parameters
+    if operation.path in OPEN_PATHS:
+        described["security"] = []
     return described
+
+
+def _tag(operation: Operation) -> str:
+    if operation.request and issubclass(operation.request, Question):
+        return QUESTIONS
+    return SESSIONS if operation.path.startswith(("/sessions", "/steps")) else SERVICE
 
 
 def _json_of(form: type[BaseModel]) -> dict[str, Any]:
     return {"application/json": {"schema": {"$ref": _SCHEMAS.format(model=form.__name__)}}}
-
-
-def _questions_and_probes(item: dict[str, Any]) -> dict[str, Any]:
-    """BentoML's operations on a path: questions are posted and refused with problems, the rest are probes."""
-    if "post" not in item:
-        return {method: {**operation, "tags": [SERVICE]} for method, operation in item.items()}
-    question = item["post"]
-    answers = {str(status): answer for status, answer in question["responses"].items() if int(status) < 400}
-    described = {"summary": question["description"].rstrip("."), "tags": [QUESTIONS]}
-    return {**item, "post": {**question, **described, "responses": {**answers, "default": _PROBLEM}}}

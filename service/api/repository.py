@@ -1,20 +1,18 @@
 """`/v2/repository`: which bundle versions are served, as the Open Inference Protocol's repository extension has it."""
 
 from collections.abc import Collection
-from typing import Any
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from service.api.answer import JSON
+from service.api.answer import form_response
 from service.api.auth import owner_of
 from service.api.body import read_form
 from service.api.problem import answers_problems
 from service.catalog import Catalog
 from service.errors import Forbidden
-from service.forms.repository import LoadRequest
+from service.forms.repository import LoadRequest, VersionEntry, VersionIndex
 from service.reload import Reloader
 
 
@@ -42,7 +40,8 @@ class RepositoryRoutes:
     async def index(self, request: Request) -> Response:
         """Every version that is loaded; those that are not current live for their sessions only."""
         current = set(self._catalog.tags.values())
-        return _json([_entry(tag, tag in current) for tag in sorted(self._catalog.loaded_tags)])
+        entries = [_entry(tag, tag in current) for tag in sorted(self._catalog.loaded_tags)]
+        return form_response(VersionIndex(entries))
 
     async def load(self, request: Request) -> Response:
         """Make the newest version in the model store current, or the one named; answered when every worker has it."""
@@ -50,13 +49,9 @@ class RepositoryRoutes:
             raise Forbidden("only an admin may load a version (UNROLLED_ADMINS)")
         form = await read_form(request, LoadRequest) if await request.body() else LoadRequest()
         tag = await self._reloader.load(request.path_params["name"], form.parameters.version)
-        return _json(_entry(tag, True))
+        return form_response(_entry(tag, True))
 
 
-def _entry(tag: str, is_current: bool) -> dict[str, Any]:
+def _entry(tag: str, is_current: bool) -> VersionEntry:
     name, _, version = tag.rpartition(":")
-    return {"name": name, "version": version, "state": "READY", "reason": "" if is_current else "sessions live on it"}
-
-
-def _json(content: Any) -> Response:  # noqa: ANN401  whatever JSON can hold
-    return Response(orjson.dumps(content), media_type=JSON)
+    return VersionEntry(name=name, version=version, reason="" if is_current else "sessions live on it")

@@ -1,8 +1,8 @@
-"""Bundle versions to load."""
+"""Bundle versions: which are loaded, and which to load."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, RootModel
 
 from service.forms.form import Form
 
@@ -17,3 +17,16 @@ class LoadRequest(Form):
     """Make a bundle version current."""
 
     parameters: LoadParameters = LoadParameters()
+
+
+class VersionEntry(Form):
+    """A bundle version that is loaded; `reason` says why where it is not the current one."""
+
+    name: str
+    version: str
+    state: Literal["READY"] = "READY"
+    reason: str = ""
+
+
+class VersionIndex(RootModel[list[VersionEntry]]):
+    """All that are loaded."""

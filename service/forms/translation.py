@@ -12,7 +12,13 @@ class TranslateRequest(Question):
         examples=["Two young men are outside near many bushes."], description=f"One text or up to {MAX_TEXTS}"
     )
     to: str = Field(examples=["de"], description="Language to translate into, as ISO 639-1 has it")
-    beams: int = Field(5, ge=1, le=64, description="Translations that are compared at every step; 1 is quickest")
+    beams: int = Field(
+        5,
+        ge=1,
+        le=64,
+        description="Translations that are compared at every step; 1 is quickest. Bundles have limits of their own: "
+        "those that ship take 8",
+    )
     attention: bool = Field(False, description="Also answer where each piece of the translation looked")
 
 

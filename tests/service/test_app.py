@@ -1,17 +1,25 @@
-"""The wiring of the BentoML service."""
+"""The wiring of the BentoML service, in processes of their own: BentoML reads the forms' schemas as it is imported."""
 
 import subprocess
 import sys
 
 from service.api.inference import Inference
+from service.api.openapi import openapi_document
 from service.api.questions import Questions
 from service.metrics import Metrics
 
 ROUTES = "import service.app; print(*(api.route for api in service.app.RNNService.apis.values()))"
+PATHS = "import service.app; print(*service.app._service.openapi_spec.asdict()['paths'])"
+
+
+def printed(code: str) -> set[str]:
+    """The words that a program prints."""
+    return set(subprocess.check_output([sys.executable, "-c", code], timeout=60, text=True).split())  # noqa: S603
 
 
 def test_bentomls_port_takes_the_questions_that_the_second_port_takes() -> None:
-    """Its own process, since BentoML reads the forms' schemas when its decorators run."""
-    command = [sys.executable, "-c", ROUTES]
-    ran = subprocess.run(command, check=True, timeout=60, capture_output=True, text=True)  # noqa: S603  our own code
-    assert set(ran.stdout.split()) == set(Questions(Inference({}, Metrics(), 1.0), 1024).by_path)
+    assert printed(ROUTES) == set(Questions(Inference({}, Metrics(), 1.0), 1024).by_path)
+
+
+def test_all_that_bentoml_serves_is_in_the_document() -> None:
+    assert printed(PATHS) <= set(openapi_document(needs_key=False)["paths"])

@@ -1,0 +1,103 @@
+"""The OpenAPI document."""
+
+import re
+from typing import Any
+
+import orjson
+import pytest
+from pydantic import ValidationError
+
+from service.api.auth import OPEN_PATHS
+from service.api.openapi import OPERATIONS, QUESTIONS, openapi_document
+from service.bundle.manifest import read_bundle
+from service.forms.form import Question
+from service.forms.models import ModelView
+from service.tasks.translation import TranslationModel
+from tests.service.api.test_models import SHIPPED, told
+
+DOCUMENT = openapi_document(needs_key=False)
+SCHEMAS = DOCUMENT["components"]["schemas"]
+ASKED = [operation for operation in OPERATIONS if operation.request and issubclass(operation.request, Question)]
+
+
+def references(node: object) -> set[str]:
+    """All that is referred to."""
+    match node:
+        case dict():
+            own = {node["$ref"]} if isinstance(node.get("$ref"), str) else set()
+            return own.union(*map(references, node.values()))
+        case list():
+            return set[str]().union(*map(references, node))
+        case _:
+            return set()
+
+
+def responses(path: str, method: str = "get") -> dict[str, Any]:
+    """What an operation answers."""
+    answers: dict[str, Any] = DOCUMENT["paths"][path][method]["responses"]
+    return answers
+
+
+def test_every_reference_leads_somewhere_and_nothing_is_there_that_none_leads_to() -> None:
+    assert references(DOCUMENT) == {f"#/components/schemas/{name}" for name in SCHEMAS}
+
+
+def test_what_is_null_by_default_may_be_null() -> None:
+    for name, schema in SCHEMAS.items():
+        for field, described in schema.get("properties", {}).items():
+            kinds = {each.get("type") for each in described.get("anyOf", described.get("oneOf", ()))}
+            assert "null" in kinds or described.get("default", ...) is not None, (name, field)
+
+
+@pytest.mark.parametrize("operation", ASKED, ids=lambda operation: operation.path)
+def test_a_question_needs_a_body_unless_it_may_be_empty(operation: Any) -> None:  # noqa: ANN401
+    described = DOCUMENT["paths"][operation.path]["post"]
+    try:
+        operation.request.model_validate({})
+        may_be_empty = True
+    except ValidationError:
+        may_be_empty = False
+    assert described["requestBody"]["required"] is not may_be_empty
+    assert described["tags"] == [QUESTIONS]
+
+
+def test_a_version_may_be_loaded_without_a_body() -> None:
+    assert not DOCUMENT["paths"]["/v2/repository/models/{name}/load"]["post"]["requestBody"]["required"]
+
+
+def test_every_answer_but_an_empty_one_has_a_content() -> None:
+    empty = OPEN_PATHS | {"/sessions/{session_id}"}
+    for path, item in DOCUMENT["paths"].items():
+        for method, operation in item.items():
+            told = {status for status, answer in operation["responses"].items() if answer.get("content")}
+            assert told == set(operation["responses"]) or (path in empty and method in {"get", "delete"}), path
+    assert responses("/readyz")["503"]["content"].keys() == {"application/problem+json"}
+    assert responses("/metrics")["200"]["content"].keys() == {"text/plain"}
+
+
+@pytest.mark.parametrize("path", ["/generate", "/sessions/{session_id}/steps"])
+def test_every_event_of_a_stream_is_told(path: str) -> None:
+    events = responses(path, "post")["200"]["content"]["text/event-stream"]["schema"]["description"]
+    assert set(re.findall("`([a-z]+)`", events)) == {"text", "frames", "done", "error"}
+
+
+@pytest.mark.parametrize("needs_key", [False, True])
+def test_a_key_is_needed_where_keys_are_configured_but_for_probes(needs_key: bool) -> None:
+    document = openapi_document(needs_key)
+    (scheme,) = document["components"]["securitySchemes"]
+    assert document["components"]["securitySchemes"][scheme]["scheme"] == "bearer"
+    assert document["security"] == [*([] if needs_key else [{}]), {scheme: []}]
+    operations = ((path, operation) for path, item in document["paths"].items() for operation in item.values())
+    assert {path for path, operation in operations if operation.get("security") == []} == OPEN_PATHS
+
+
+@pytest.mark.anyio
+async def test_models_are_as_the_document_has_them() -> None:
+    for model in (await told("sentiment", "entities")).values():
+        ModelView.model_validate_json(orjson.dumps(model))
+
+
+def test_the_beams_that_shipped_bundles_take_are_told() -> None:
+    assert "ship take 8" in SCHEMAS["TranslateRequest"]["properties"]["beams"]["description"]
+    for path in SHIPPED.glob("translation-*"):
+        assert TranslationModel._num_candidates(read_bundle(path)) // 2 == 8

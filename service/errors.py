@@ -25,6 +25,7 @@ ServiceError
 ├── IdempotencyMismatch  422   an Idempotency-Key that came with another request before
 ├── InvalidInput         422   well-formed, but not something that the model can read
 ├── NotStreamable        422   the model needs the whole input at once
+├── UpgradeNeeded        426   this path takes WebSocket connections only
 ├── TooBusy              429   too many steps of one session wait
 ├── SessionDamaged       500   the stored record is not what was written
 ├── QueueFull            503   try again later
@@ -255,6 +256,12 @@ class NotStreamable(ServiceError):
     def of_model(cls, model: str) -> Self:
         """That there are no sessions on a model, which needs whole inputs."""
         return cls(f"{model} needs whole inputs, so there are no sessions on it")
+
+
+class UpgradeNeeded(ServiceError):
+    """The path takes WebSocket connections only."""
+
+    status, title, code = 426, "Upgrade needed", "upgrade-needed"
 
 
 class TooBusy(ServiceError):

@@ -23,7 +23,7 @@ from service.api.inference import Inference
 from service.api.measure import MeasureMiddleware
 from service.api.models import ModelRoutes
 from service.api.openapi import openapi_document
-from service.api.plain import PlainApp
+from service.api.plain import PlainApp, other_methods
 from service.api.problem import ProblemMiddleware
 from service.api.questions import Questions
 from service.api.repository import RepositoryRoutes
@@ -166,7 +166,7 @@ class Worker:
 
     def _routes(self, questions: Questions) -> ASGIApp:
         routes = [
-            *questions.routes(),
+            *other_methods(questions),
             *SessionRoutes(self.sessions, self.travel).routes(),
             *ModelRoutes(self.catalog).routes(),
             *RepositoryRoutes(self.catalog, self.reloader, KeySettings().admin_owners).routes(),

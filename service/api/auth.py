@@ -10,6 +10,7 @@ from functools import partial
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.api.handshake import refuse
 from service.api.measure import endpoint_of
 from service.api.problem import problem_response
 from service.errors import Unauthenticated
@@ -75,7 +76,7 @@ class AuthMiddleware:
         key = keys.find(token)
         if key is None:
             self._tally.add(endpoint_of(scope["path"]), Unauthenticated.status, 0.0)
-            await _refuse_connection(token, scope, receive, send)
+            await refuse(_refusal(token), "an API key is needed", scope, receive, send)
             return
         scope[_OWNER] = key.owner
         scope["subprotocols"] = [name for name in offered if not name.startswith(_BEARER_SUBPROTOCOL)]
@@ -132,11 +133,3 @@ def _refusal(token: bytes) -> Response:
         response = problem_response(Unauthenticated("an API key is needed: Authorization: Bearer unr_..."))
         response.headers["WWW-Authenticate"] = "Bearer"
     return response
-
-
-async def _refuse_connection(token: bytes, scope: Scope, receive: Receive, send: Send) -> None:
-    await receive()  # websocket.connect
-    if "websocket.http.response" in scope.get("extensions", ()):
-        await _refusal(token)(scope, receive, send)
-    else:
-        await send({"type": "websocket.close", "code": _POLICY_VIOLATION, "reason": "an API key is needed"})

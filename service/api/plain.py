@@ -6,19 +6,23 @@ request ─► key ─┬─► StepRoutes, Stream, Questions       the hot path
 
 import logging
 import time
+from http import HTTPStatus
 
 from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api.client_watch import ClientGone
 from service.api.disconnect import CLIENT_CLOSED_REQUEST
+from service.api.handshake import refuse
 from service.api.measure import endpoint_of
-from service.api.problem import failure, problem_response
+from service.api.problem import failure, plain_problem, problem_response
 from service.api.questions import Questions
 from service.api.steps import StepRoutes
 from service.api.stream import Stream
 from service.api.wire import respond
-from service.errors import ServiceError
+from service.errors import ServiceError, UpgradeNeeded
 from service.metrics import RequestTally
 
 logger = logging.getLogger(__name__)
@@ -58,6 +62,10 @@ class PlainApp:
             await self._answer(scope, receive, send, path)
         elif kind == "websocket" and path == STREAM:
             await self._stream(scope, receive, send)
+        elif kind == "websocket":
+            self._tally.add(endpoint_of(path), HTTPStatus.NOT_FOUND, 0.0)
+            refused = plain_problem(HTTPStatus.NOT_FOUND)
+            await refuse(refused, f"streams are at {STREAM}", scope, receive, send)
         else:
             await self._routes(scope, receive, send)
 
@@ -86,13 +94,26 @@ class PlainApp:
         self._tally.add(endpoint_of(path), status, time.perf_counter() - started)
 
 
+def other_methods(questions: Questions) -> list[Route]:
+    """Routes of the hot paths, for who asks them in another way than they are answered."""
+    posted = [*questions.by_path, STEPS, f"{SESSIONS}{{session_id}}{STEPS}"]
+    refused = Response(status_code=405, headers={"Allow": "POST"})
+    upgrade = problem_response(UpgradeNeeded("a stream is a WebSocket connection: ws://, or wss:// with TLS"))
+    upgrade.headers.update({"Upgrade": "websocket", "Connection": "Upgrade"})
+    return [*(Route(path, refused) for path in posted), Route(STREAM, upgrade)]
+
+
 class PlainFirst:
-    """Gives the plain application what is its, before BentoML's layers, and BentoML the rest."""
+    """Gives the plain application what is its, before BentoML's layers, and BentoML the rest.
+
+    No WebSocket is BentoML's.
+    """
 
     def __init__(self, app: ASGIApp, plain: ASGIApp) -> None:
         self._app = app
         self._plain = plain
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        is_plain = scope["type"] != "lifespan" and scope["path"].startswith(PREFIXES)
+        kind = scope["type"]
+        is_plain = kind == "websocket" or (kind == "http" and scope["path"].startswith(PREFIXES))
         await (self._plain if is_plain else self._app)(scope, receive, send)

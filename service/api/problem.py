@@ -112,6 +112,11 @@ def _rewritten(status: int, body: bytes) -> Response:
         return problem_response(Malformed(f"the body is not JSON: {fields[0]['msg']}"))
     if fields:
         return problem_response(InvalidInput.of_fields(fields))
+    return plain_problem(status)
+
+
+def plain_problem(status: int) -> Response:
+    """A problem of which there is no more to say than its status."""
     phrase = HTTPStatus(status).phrase
     document = {"type": "about:blank", "title": phrase, "status": status, "detail": _detail(status, phrase)}
     return Response(orjson.dumps(document), status_code=status, media_type=PROBLEM_JSON)

@@ -8,7 +8,6 @@ from typing import Any
 
 from pydantic import BaseModel
 from starlette.responses import Response
-from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from service.api.body import parsed
@@ -44,11 +43,6 @@ class Questions:
             "/compose": (ComposeRequest, inference.compose),
             "/forecast": (ForecastRequest, inference.forecast),
         }
-
-    def routes(self) -> list[Route]:
-        """Routes of the same paths, for what is not asked by POST."""
-        refused = Response(status_code=405, headers={"Allow": "POST"})
-        return [Route(path, refused) for path in self.by_path]
 
     async def answer(self, scope: Scope, receive: Receive, send: Send, path: str) -> int:
         """Answer one."""

@@ -1,6 +1,7 @@
 """The `/sessions` resource, but for its steps."""
 
 import re
+from collections.abc import Awaitable, Callable, Mapping
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -24,6 +25,8 @@ from service.tasks.task import validated
 from service.travel import Travel
 from service.turn import Answer
 
+Handler = Callable[[Request], Awaitable[Response]]
+
 MAX_PAGE = 1000
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
@@ -39,20 +42,17 @@ class SessionRoutes:
         """What to mount."""
         one = "/sessions/{session_id}"
         checkpoint = one + "/checkpoints/{name:str}"
-        table = [
-            ("/sessions", self.create, "POST"),
-            ("/sessions", self.page, "GET"),
-            (IMPORT, self.take_in, "POST"),
-            (one, self.get, "GET"),
-            (one, self.end, "DELETE"),
-            (one + "/fork", self.fork, "POST"),
-            (one + "/rollback", self.roll_back, "POST"),
-            (one + "/migrate", self.migrate, "POST"),
-            (one + "/state", self.export, "GET"),
-            (checkpoint, self.save, "PUT"),
-            (checkpoint, self.forget, "DELETE"),
-        ]
-        return [Route(path, answers_problems(handler), methods=[method]) for path, handler, method in table]
+        table = {
+            "/sessions": {"POST": self.create, "GET": self.page},
+            IMPORT: {"POST": self.take_in},
+            one: {"GET": self.get, "DELETE": self.end},
+            one + "/fork": {"POST": self.fork},
+            one + "/rollback": {"POST": self.roll_back},
+            one + "/migrate": {"POST": self.migrate},
+            one + "/state": {"GET": self.export},
+            checkpoint: {"PUT": self.save, "DELETE": self.forget},
+        }
+        return [Route(path, _by_method(handlers), methods=list(handlers)) for path, handlers in table.items()]
 
     async def create(self, request: Request) -> Response:
         """Open a session."""
@@ -109,6 +109,16 @@ class SessionRoutes:
         """Open a session from an exported one."""
         blob = await request.body()
         return _opened(await self._travel.take_in(owner_of(request.scope), blob, _idempotency_key(request)))
+
+
+def _by_method(handlers: Mapping[str, Handler]) -> Handler:
+    """One endpoint for all methods of a path, so that who asks by another one is told of all."""
+    answering = {method: answers_problems(handler) for method, handler in handlers.items()}
+
+    async def answer(request: Request) -> Response:
+        return await answering["GET" if request.method == "HEAD" else request.method](request)
+
+    return answer
 
 
 def _session(request: Request) -> tuple[str, str]:

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Scope
 
 from service.api.channel import offer
 from service.api.inference import Inference
-from service.api.plain import PlainApp
+from service.api.plain import PlainApp, other_methods
 from service.api.problem import ProblemMiddleware
 from service.api.questions import Questions
 from service.api.sessions import SessionRoutes
@@ -233,7 +233,7 @@ class Surface:
         self.stream = Stream(process.steps, tally, MAX_BYTES)
         questions = Questions(Inference(process.catalog, process.metrics, 10.0), MAX_BYTES)
         sessions = SessionRoutes(process.sessions, process.travel)
-        routes = ProblemMiddleware(Starlette(routes=[*questions.routes(), *sessions.routes()]))
+        routes = ProblemMiddleware(Starlette(routes=[*other_methods(questions), *sessions.routes()]))
         steps = StepRoutes(process.steps, MAX_BYTES, process.metrics.time_to_first_token.observe)
         self.app = PlainApp(steps, self.stream, questions, routes, tally)
         self.client = Client(self.app)

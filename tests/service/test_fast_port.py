@@ -81,7 +81,7 @@ async def test_what_is_no_plain_request_is_the_applications(port: Port, process:
         connection.send("/sessions/nobody/steps", body)
         assert (await connection.answer())[0] == 404
         connection.send(path, b"", method="GET")
-        assert (await connection.answer())[0] == 404
+        assert (await connection.answer())[0] == 405
 
 
 async def test_a_request_that_arrives_in_pieces_is_one(port: Port, process: Process) -> None:
@@ -286,6 +286,16 @@ async def test_a_key_that_is_removed_takes_no_further_step(process: Process, tmp
         assert (await connection.answer())[0] == 401
     await port.server.stop()
     assert (await process.sessions.get(ANONYMOUS, session_id)).step == 1
+
+
+async def test_a_connection_to_no_stream_is_answered_404(port: Port) -> None:
+    key = f"sec-websocket-key: {'A' * 22}=="
+    upgrade = ("upgrade: websocket", "connection: upgrade", "sec-websocket-version: 13", key)
+    async with port.connected() as connection:
+        connection.send("/streams", b"", *upgrade, method="GET")
+        status, fields, body = await connection.answer()
+        assert (status, fields["content-type"]) == (404, "application/problem+json")
+        assert orjson.loads(body)["detail"] == "there is nothing at this path"
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "OPTIONS", "DELETE"])

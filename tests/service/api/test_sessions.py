@@ -20,6 +20,36 @@ async def test_a_session_is_created_shown_listed_and_ended(surface: Surface) -> 
     assert (gone.status, gone.json()["reason"]) == (410, "ended")
 
 
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/sessions", {"POST", "GET", "HEAD"}),
+        ("/sessions/x", {"GET", "HEAD", "DELETE"}),
+        ("/sessions/x/checkpoints/here", {"PUT", "DELETE"}),
+        ("/sessions/x/fork", {"POST"}),
+        ("/sessions/x/steps", {"POST"}),
+        ("/steps", {"POST"}),
+    ],
+)
+async def test_a_path_that_is_asked_by_another_method_tells_all_that_it_takes(
+    surface: Surface, path: str, allowed: set[str]
+) -> None:
+    refused = await surface.client.request("PATCH", path)
+    assert (refused.status, refused.headers["content-type"]) == (405, "application/problem+json")
+    assert set(refused.headers["allow"].split(", ")) == allowed
+
+
+async def test_a_stream_is_no_page(surface: Surface) -> None:
+    refused = await surface.client.request("GET", "/stream")
+    assert (refused.status, refused.headers["upgrade"], refused.json()["status"]) == (426, "websocket", 426)
+
+
+async def test_the_head_of_a_session_is_that_of_its_answer(surface: Surface, process: Process) -> None:
+    path = f"/sessions/{await process.create()}"
+    shown, head = [await surface.client.request(method, path) for method in ("GET", "HEAD")]
+    assert (head.status, head.headers) == (200, shown.headers)
+
+
 async def test_a_key_is_a_header_of_visible_characters(surface: Surface) -> None:
     headers = {"content-type": "application/json", "idempotency-key": "once"}
     first = await surface.client.post("/sessions", {"model": "sum"}, headers)

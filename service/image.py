@@ -5,6 +5,8 @@ from that is ink. The ink's rows fill the model's image; its columns stay where 
 far as they are inside then, so that left is still left.
 """
 
+import base64
+import re
 from io import BytesIO
 
 import numpy as np
@@ -17,11 +19,29 @@ GREYS_OF_16_BITS = 257  # for each of 8 bits
 LEAST_CONTRAST = 16.0  # of 255
 LEAST_INK = 0.15  # of the darkest
 
+_DATA_URL = re.compile(r"\s*data:[^,]*;base64,", re.IGNORECASE)
+_NOT_BASE64 = re.compile(r"[^A-Za-z0-9+/]")
+
 Pixels = NDArray[np.float32]
 
 
 class NoImage(ValueError):
     """Bytes that are no image that can be read, and why."""
+
+
+def from_base64(text: str) -> bytes:
+    """The bytes of a file that is written in base64: also as a data URL, in lines, or without its padding.
+
+    Raises:
+        NoImage: It is not written so, and why.
+    """
+    prefix = _DATA_URL.match(text)
+    code = "".join(text[prefix.end() if prefix else 0 :].split()).rstrip("=")
+    if wrong := _NOT_BASE64.search(code):
+        raise NoImage(f"the image is not in base64: that has no character {wrong[0]!r}")
+    if len(code) % 4 == 1:
+        raise NoImage("the image in base64 is cut off: its last byte is not whole")
+    return base64.b64decode(code + "=" * (-len(code) % 4))
 
 
 def read_image(content: bytes, size: int, largest: float) -> Pixels:

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field, FiniteFloat
 
 from service.forms.chance import Chance
-from service.forms.form import MAX_READING, Form, OneOrMany, Question
+from service.forms.form import MAX_READING, Form, InWords, OneOrMany, Question
 
 MAX_PIXELS = 64  # of a row or a column
 MAX_IMAGE_CHARACTERS = 2**20
@@ -14,14 +14,22 @@ Pixels = Annotated[
     list[Annotated[list[Pixel], Field(fail_fast=True, min_length=1, max_length=MAX_PIXELS)]],
     Field(fail_fast=True, min_length=1, max_length=MAX_PIXELS),
 ]
-EncodedImage = Annotated[str, Field(min_length=1, max_length=MAX_IMAGE_CHARACTERS)]
+EncodedImage = Annotated[
+    str,
+    Field(min_length=1, max_length=MAX_IMAGE_CHARACTERS),
+    InWords(
+        f"an image is rows of pixels, or a file in base64 of at most {MAX_IMAGE_CHARACTERS} characters, "
+        f"which are {MAX_IMAGE_CHARACTERS * 3 // 4 // 1024} KiB of the file"
+    ),
+]
 
 
 class CaptionRequest(Chance, Question):
     """An image to describe."""
 
     image: OneOrMany[EncodedImage, Pixels] = Field(
-        description="A PNG or JPEG file in base64, or rows of pixels from 0 (paper) to the largest of the model (ink)"
+        description="A PNG or JPEG file in base64 or as a data URL, or rows of pixels from 0 (paper) to the largest "
+        "of the model (ink)"
     )
     temperature: float = Field(0.0, ge=0, le=10, description="0 always takes the most probable word")
 

@@ -1,8 +1,20 @@
 """What all forms have in common, and the limits of texts."""
 
-from typing import Annotated, TypeVar
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, FiniteFloat, Tag
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    FiniteFloat,
+    GetCoreSchemaHandler,
+    Tag,
+)
+from pydantic_core import CoreSchema
+from pydantic_core.core_schema import custom_error_schema
 
 from service.errors import SHAPE
 
@@ -27,6 +39,16 @@ OneOrMany = Annotated[
 ]
 Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT_CHARACTERS)]
 Reading = Annotated[FiniteFloat, Field(ge=-MAX_READING, le=MAX_READING)]
+
+
+@dataclass(frozen=True)
+class InWords:
+    """Annotates a value that is refused in these words, whatever is wrong with it."""
+
+    words: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:  # noqa: ANN401
+        return custom_error_schema(handler(source), custom_error_type="in_words", custom_error_message=self.words)
 
 
 class Form(BaseModel):

@@ -1,7 +1,6 @@
 """Captioning: an image in, a sentence about it out, word by word."""
 
 import asyncio
-import base64
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar
@@ -15,7 +14,7 @@ from service.engine import Engine
 from service.errors import InvalidInput
 from service.forms.caption import CaptionAnswer, CaptionRequest
 from service.forms.form import Form
-from service.image import NoImage, Pixels, read_image
+from service.image import NoImage, Pixels, from_base64, read_image
 from service.state import SequenceState
 from service.tasks.whole import WholeInputModel
 
@@ -67,15 +66,13 @@ class CaptionModel(WholeInputModel):
         pixels = np.array(image, dtype=np.float32)
         if pixels.max() > largest:
             raise InvalidInput(f"pixels are numbers from 0 to {largest:g}", ("image",))
+        if not pixels.any():
+            raise InvalidInput("the image is blank", ("image",))
         return pixels
 
     def _decoded(self, image: str) -> Pixels:
         try:
-            content = base64.b64decode(image, validate=True)
-        except ValueError:  # binascii.Error, or characters that are not even ASCII
-            raise InvalidInput("the image is not in base64", ("image",)) from None
-        try:
-            return read_image(content, self._task.size, self._task.largest)
+            return read_image(from_base64(image), self._task.size, self._task.largest)
         except NoImage as error:
             raise InvalidInput(str(error), ("image",)) from None
 

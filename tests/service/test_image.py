@@ -1,3 +1,4 @@
+import base64
 import io
 import tracemalloc
 import zlib
@@ -7,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from service.image import NoImage, read_image
+from service.image import NoImage, from_base64, read_image
 
 
 def file_of(pixels: NDArray[np.generic], mode: str = "L", kind: str = "PNG") -> bytes:
@@ -25,6 +26,28 @@ def bar(height: int, width: int, top: int, bottom: int, left: int, right: int) -
 
 DIGIT = np.random.default_rng(1).integers(0, 17, size=(8, 8)) * (np.pad(np.ones((8, 6)), [(0, 0), (1, 1)]) > 0)
 DIGIT[0, 3] = DIGIT[7, 3] = 16
+
+
+@pytest.mark.parametrize("content", [b"1234", b"12345", b"123456"])
+@pytest.mark.parametrize("prefix", ["", "data:image/png;base64,", "\nDATA:image/jpeg;charset=x;base64,"])
+def test_base64_may_be_a_data_url_in_lines_and_without_padding(content: bytes, prefix: str) -> None:
+    code = base64.b64encode(content).decode()
+    for written in (code, code.rstrip("="), "\r\n ".join(code) + "\n"):
+        assert from_base64(prefix + written) == content
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("ab=c", "has no character '='"),
+        ("data:image/png,abcd", "has no character ':'"),
+        ("abc-", "has no character '-'"),
+        ("abcde", "cut off"),
+    ],
+)
+def test_what_is_no_base64_is_told_precisely(text: str, reason: str) -> None:
+    with pytest.raises(NoImage, match=reason):
+        from_base64(text)
 
 
 @pytest.mark.parametrize("scale", [1, 8, 13])

@@ -94,8 +94,9 @@ async def test_one_file_is_unpacked_at_a_time(model: CaptionModel, monkeypatch: 
         ([[0.0, 1.0], [1.0, 0.0]], "3 rows of 3 pixels"),
         ([[0.0, 1.0, 2.0], [1.0, 0.0], [1.0, 2.0, 3.0]], "3 rows of 3 pixels"),
         (image(16.5), "from 0 to 16"),
-        ("no base64!", "not in base64"),
-        ("kein Bäse64", "not in base64"),
+        ([[0.0] * 3] * 3, "the image is blank"),
+        ("no base64!", "not in base64: that has no character '!'"),
+        ("kein Bäse64", "not in base64: that has no character 'ä'"),
         (base64.b64encode(b"no picture").decode(), "no PNG or JPEG"),
     ],
 )

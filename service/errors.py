@@ -18,7 +18,7 @@ ServiceError
 ├── SessionGone          410   ended, expired or evicted; says which
 ├── NumericsChanged      412   another machine or runtime than the session's; says both
 ├── VersionUnknown       412   the session's bundle version is not served
-├── TooLarge             413   the body, a text or an answer is over its limit
+├── TooLarge             413   a body, a message or the rows of a sequence are over their limit
 ├── MediaTypeUnknown     415   the body is not sent as JSON
 ├── BlobFormatUnknown    422   an exported session of a format that is not read here; says which are
 ├── BlobTampered         422   an exported session whose signature does not match
@@ -43,8 +43,6 @@ from typing import Any, ClassVar, Self
 from pydantic import ValidationError
 
 Location = tuple[str | int, ...]
-# Begins the names of the shapes that a form tells apart, and nothing that a client sends.
-SHAPE = "\0"
 MAX_MISTAKES = 1000
 MAX_TOLD_MISTAKES = 20
 
@@ -228,7 +226,7 @@ class InvalidInput(ServiceError):
         """The same of errors as pydantic writes them out; of many only the first are told."""
         refusal = cls("")
         told = errors[:MAX_TOLD_MISTAKES]
-        refusal.errors = [(_as_sent(error["loc"]), error["msg"].removeprefix("Value error, ")) for error in told]
+        refusal.errors = [(_as_sent(error["loc"]), _in_words(error)) for error in told]
         if len(errors) > len(told):
             refusal.errors.append(((), f"and {len(errors) - len(told)} mistakes more"))
         return refusal
@@ -242,9 +240,17 @@ class InvalidInput(ServiceError):
         return {"errors": [{"location": list(location), "message": message} for location, message in self.errors]}
 
 
+def _in_words(error: Mapping[str, Any]) -> str:
+    """An error's message; pydantic's own names a class of ours where there is something else than an object."""
+    if error["type"] == "model_type":
+        return "Input should be an object"
+    message: str = error["msg"]
+    return message.removeprefix("Value error, ")
+
+
 def _as_sent(location: Iterable[str | int]) -> Location:
-    """A location without the names of the shapes that a value was told apart by: no client has sent those."""
-    return tuple(part for part in location if not str(part).startswith(SHAPE))
+    """A location without the shapes that a value was told apart by: they are below 0, which no place in a body is."""
+    return tuple(part for part in location if isinstance(part, str) or part >= 0)
 
 
 class NotStreamable(ServiceError):

@@ -68,6 +68,16 @@ def frames_of(notes: Notes) -> list[Frame]:
     return [tuple(sorted({pitch_of(note) for note in chord})) for chord in chords]
 
 
+def placed(notes: Notes) -> Iterator[tuple[tuple[int, ...], Note]]:
+    """Each note with its place among notes."""
+    if not isinstance(notes, list):
+        yield (), notes
+        return
+    for index, each in enumerate(notes):
+        for place, note in placed(each):
+            yield (index, *place), note
+
+
 def note_events(frames: Sequence[Frame], articulation: Articulation) -> list[NoteEvent]:
     """The notes of frames, in the order in which they begin, the lowest first."""
     return sorted(_note_events(frames, articulation), key=lambda note: (note.start, note.pitch))
@@ -100,10 +110,9 @@ class FrameTokens:
         self._highest = highest
         self.end = highest - lowest + 1
 
-    def check(self, pitch: int) -> None:
-        """Raise ValueError where a pitch has no token."""
-        if not self._lowest <= pitch <= self._highest:
-            raise ValueError(f"{pitch} is no note that the model knows; they are {self._lowest} to {self._highest}")
+    def has(self, pitch: int) -> bool:
+        """Whether a pitch has a token."""
+        return self._lowest <= pitch <= self._highest
 
     def encode(self, frames: Sequence[Frame]) -> list[int]:
         """The tokens of frames; a pitch that is named twice sounds once."""

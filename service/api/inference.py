@@ -26,7 +26,7 @@ from service.forms.tagging import TagAnswer, TagRequest
 from service.forms.translation import TranslateAnswer, TranslateRequest
 from service.metrics import Metrics
 from service.midi import midi_file
-from service.music import Frame, frames_of, note_events
+from service.music import Frame, note_events
 from service.sampling import drawn_seed
 from service.tasks.caption import CaptionModel
 from service.tasks.forecasting import ForecastingModel
@@ -87,7 +87,7 @@ class Inference:
     async def compose(self, request: ComposeRequest) -> ComposeAnswer | Response:
         """Compose a piece, and answer with its notes or with the MIDI file itself."""
         model = self._model(MusicModel, request)
-        given = [] if request.notes is None else frames_of(request.notes)
+        given = [] if request.notes is None else model.frames(request.notes)
         seed = drawn_seed() if request.seed is None else request.seed
         async with deadline(self._timeout_seconds):
             frames = [*given, *await model.compose(given, request, seed)]

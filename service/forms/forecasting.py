@@ -2,18 +2,30 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from service.forms.form import Form, Question, Reading
 
 MAX_READINGS = 100_000
 MAX_CHANNELS = 512
+MAX_NAME_CHARACTERS = 200
+
+
+def checked_names(series: dict[str, list[float]]) -> dict[str, list[float]]:
+    """Channels whose names are neither empty nor too long; ValueError. Of a key, pydantic tells a place in itself."""
+    if not all(1 <= len(name) <= MAX_NAME_CHARACTERS for name in series):
+        raise ValueError(f"the name of a channel has 1 to {MAX_NAME_CHARACTERS} characters")
+    return series
+
+
 Series = Annotated[
-    dict[
-        Annotated[str, Field(min_length=1, max_length=200)],
-        Annotated[list[Reading], Field(fail_fast=True, min_length=1, max_length=MAX_READINGS)],
-    ],
-    Field(min_length=1, max_length=MAX_CHANNELS),
+    dict[str, Annotated[list[Reading], Field(fail_fast=True, min_length=1, max_length=MAX_READINGS)]],
+    Field(
+        min_length=1,
+        max_length=MAX_CHANNELS,
+        json_schema_extra={"propertyNames": {"minLength": 1, "maxLength": MAX_NAME_CHARACTERS}},
+    ),
+    AfterValidator(checked_names),
 ]
 Quantile = Annotated[float, Field(gt=0, lt=1)]
 Horizon = Annotated[int, Field(ge=1, le=2**31 - 1)]

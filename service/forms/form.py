@@ -16,20 +16,22 @@ from pydantic import (
 from pydantic_core import CoreSchema
 from pydantic_core.core_schema import custom_error_schema
 
-from service.errors import SHAPE
-
 MAX_TEXT_CHARACTERS = 65_536
 MAX_TEXTS = 256
 MAX_CHARACTERS_TOGETHER = 2**19
 MAX_READING = 1e12
+SHAPES = ("one", "list", "none", "number", "name", "chord", "chords", "words", "text", "texts")
 
 One = TypeVar("One")
 Many = TypeVar("Many")
 
 
-def shape(name: str) -> str:
-    """The tag of one of the shapes that a value may have; see `InvalidInput.of_fields`."""
-    return SHAPE + name
+def shape(name: str) -> Any:  # noqa: ANN401  pydantic takes numbers for tags, and is typed to take strings
+    """The tag of one of the shapes that a value may have: a number below 0, which `InvalidInput` leaves out again.
+
+    pydantic puts it into the location of an error, where a name would look like what a client may have sent.
+    """
+    return -1 - SHAPES.index(name)
 
 
 # Told apart by what was sent, so that an error speaks of that shape only.

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from service.forms.chance import Chance
-from service.forms.form import Form, Question, shape
+from service.forms.form import Form, InWords, Question, shape
 from service.midi import MAX_TEMPO, MIN_TEMPO
 from service.music import NAME as NOTE_NAME
 from service.music import Articulation, kind_of_notes
@@ -16,17 +16,19 @@ MAX_BARS = 128
 DEFAULT_BARS = 8
 
 
-def _shape_of_note(value: Any) -> str:  # noqa: ANN401  # whatever a client sent
+def _shape_of_note(value: Any) -> Any:  # noqa: ANN401  # whatever a client sent
     return shape("name" if isinstance(value, str) else "number")
 
 
-def _shape_of_notes(value: Any) -> str:  # noqa: ANN401  # whatever a client sent
+def _shape_of_notes(value: Any) -> Any:  # noqa: ANN401  # whatever a client sent
     if value is None:
         return shape("none")
     return shape(kind_of_notes(value)) if isinstance(value, list) else _shape_of_note(value)
 
 
-NoteName = Annotated[str, Field(pattern=NOTE_NAME)]
+NoteName = Annotated[
+    str, Field(pattern=NOTE_NAME), InWords('a note is a number from 0 to 127, or a name such as "C4", "F#3" or "Bb2"')
+]
 Number = Annotated[int, Field(ge=0, le=127), Tag(shape("number"))]
 Name = Annotated[NoteName, Tag(shape("name"))]
 Note = Annotated[Number | Name, Discriminator(_shape_of_note)]

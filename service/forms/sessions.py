@@ -4,11 +4,15 @@ from typing import Annotated
 
 from pydantic import Field
 
-from service.forms.form import Form
+from service.forms.form import Form, InWords
 from service.forms.steps import StepNumber
 
 Ttl = Annotated[int, Field(ge=1, le=2**31 - 1)]
-CheckpointName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+CheckpointName = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z0-9._-]{1,64}$"),
+    InWords("the name of a checkpoint is 1 to 64 of A-Z a-z 0-9 . _ -"),
+]
 
 
 class SessionRequest(Form):

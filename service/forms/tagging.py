@@ -4,11 +4,15 @@ from typing import Annotated, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from service.forms.form import MAX_CHARACTERS_TOGETHER, MAX_TEXTS, Form, OneOrMany, Question, Text, shape
+from service.forms.form import MAX_CHARACTERS_TOGETHER, MAX_TEXTS, Form, InWords, OneOrMany, Question, Text, shape
 
 MAX_TAGGED_TOKENS = 8192
 MAX_TOKEN_CHARACTERS = 1000
-Token = Annotated[str, Field(min_length=1, max_length=MAX_TOKEN_CHARACTERS, pattern=r"^\S+$")]
+Token = Annotated[
+    str,
+    Field(min_length=1, max_length=MAX_TOKEN_CHARACTERS, pattern=r"^\S+$"),
+    InWords(f"a token is a word of 1 to {MAX_TOKEN_CHARACTERS} characters, without white space"),
+]
 Tokens = Annotated[list[Token], Field(fail_fast=True, min_length=1, max_length=MAX_TAGGED_TOKENS)]
 OneOrManyTexts = Annotated[
     Annotated[Tokens, Tag(shape("words"))]

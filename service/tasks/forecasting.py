@@ -14,7 +14,7 @@ from service.forms.forecasting import ChannelForecast, ForecastAnswer, ReadingsA
 from service.forms.form import MAX_READING, Form
 from service.quantiles import interpolate_quantiles
 from service.state import Array, Inputs, SequenceState
-from service.tasks.task import Items, ServedModel, validated
+from service.tasks.task import Items, ServedModel, check_alone, validated
 from service.waiting import off_loop
 
 Readings = NDArray[np.float64]
@@ -49,6 +49,7 @@ class ForecastingModel(ServedModel[ReadingsStep]):
         return SequenceState()
 
     def read_tensors(self, inputs: dict[str, Any]) -> Array:
+        check_alone(inputs, "x")
         rows = validated(SegmentsStep, inputs).x
         if len({len(row) for row in rows}) > 1:
             raise InvalidInput("all segments must have equally many readings", ("x",))

@@ -8,9 +8,9 @@ import numpy as np
 from service.bundle.manifest import Bundle
 from service.bundle.tasks import MusicTask
 from service.engine import Engine
-from service.errors import InvalidInput, Location
+from service.errors import InvalidInput
 from service.forms.music import Composing, Composition, MusicStep, NextNotes
-from service.music import Frame, FrameCollector, FrameTokens, frames_of
+from service.music import Frame, FrameCollector, FrameTokens, Notes, frames_of, pitch_of, placed
 from service.state import SequenceState
 from service.tasks.language import Finished, LanguageModel
 from service.tasks.task import Piece
@@ -37,9 +37,23 @@ class MusicModel(LanguageModel[MusicStep, Composing, int | None]):
     def initial_state(self) -> SequenceState:
         return SequenceState(rows=(self.layout.initial,), labels=("",), pending=bytes([self._tokens.end]))
 
+    def frames(self, notes: Notes) -> list[Frame]:
+        """The frames of notes.
+
+        Raises:
+            InvalidInput: The model does not know one of them.
+        """
+        frames = frames_of(notes)
+        if not all(self._tokens.has(pitch) for frame in frames for pitch in frame):
+            place, note = next(each for each in placed(notes) if not self._tokens.has(pitch_of(each[1])))
+            named = f"{note} ({pitch_of(note)})" if isinstance(note, str) else note
+            known = f"{self.grid.lowest} to {self.grid.highest}"
+            raise InvalidInput(f"{named} is no note that the model knows; they are {known}", ("notes", *place))
+        return frames
+
     async def compose(self, notes: Sequence[Frame], composing: Composing, seed: int) -> list[Frame]:
         """What follows some frames, without them."""
-        ids = self._ids(notes, ("notes",))
+        ids = self._ids(notes)
         state, _ = await self._advance(await self._begun(self.initial_state()), ids)
         end = await self._told(state, composing, seed, lambda _: None)
         return [tuple(frame) for frame in end.answer.model_dump()["frames"]]
@@ -54,20 +68,14 @@ class MusicModel(LanguageModel[MusicStep, Composing, int | None]):
         return inputs.generate
 
     async def _read(self, state: SequenceState, inputs: MusicStep) -> tuple[NextNotes, SequenceState]:
-        ids = self._ids(frames_of(inputs.notes or []), ("notes",))
+        ids = self._ids(self.frames([] if inputs.notes is None else inputs.notes))
         log_prob, state = await self._read_ids(state, ids)
         return NextNotes(next=self._most_probable(state), log_prob=log_prob), state
 
     def _pending_ids(self, pending: bytes) -> Ids:
         return np.frombuffer(pending, dtype=np.uint8).astype(np.int64)
 
-    def _ids(self, frames: Sequence[Frame], location: Location) -> Ids:
-        try:
-            for frame in frames:
-                for pitch in frame:
-                    self._tokens.check(pitch)
-        except ValueError as error:
-            raise InvalidInput(str(error), location) from None
+    def _ids(self, frames: Sequence[Frame]) -> Ids:
         return np.array(self._tokens.encode(frames), dtype=np.int64)
 
     def _name(self, token: int) -> int | None:

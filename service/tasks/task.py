@@ -153,3 +153,10 @@ def validated(form: type[F], inputs: dict[str, Any]) -> F:
         return form.model_validate(inputs)
     except ValidationError as error:
         raise InvalidInput.of(error) from error
+
+
+def check_alone(inputs: Mapping[str, Any], name: str) -> None:
+    """Raise InvalidInput where there is anything beside the tensor of that name."""
+    if len(inputs) > 1:
+        others = " and ".join(sorted(set(inputs) - {name}))
+        raise InvalidInput(f"give {name} alone, or {others} without {name}")

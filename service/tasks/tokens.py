@@ -10,7 +10,7 @@ from service.errors import InvalidInput
 from service.forms.form import Form
 from service.forms.steps import IdsStep
 from service.state import Array, SequenceState
-from service.tasks.task import Items, ServedModel, validated
+from service.tasks.task import Items, ServedModel, check_alone, validated
 
 Inputs = TypeVar("Inputs", bound=Form)
 Ids = NDArray[np.int64]
@@ -33,6 +33,7 @@ class TokenModel(ServedModel[Inputs]):
         """The tokens of pending input."""
 
     def read_tensors(self, inputs: dict[str, Any]) -> Array:
+        check_alone(inputs, "ids")
         try:
             values = np.array(validated(IdsStep, inputs).ids, dtype=np.int64)
         except OverflowError:

@@ -1,6 +1,6 @@
 import pytest
 
-from service.music import Frame, FrameCollector, FrameTokens, NoteEvent, frames_of, note_events, pitch_of
+from service.music import Frame, FrameCollector, FrameTokens, NoteEvent, frames_of, note_events, pitch_of, placed
 
 TOKENS = FrameTokens(21, 108)
 
@@ -54,9 +54,16 @@ def test_frames_are_ascending_tokens_and_an_end() -> None:
 
 
 @pytest.mark.parametrize("pitch", [20, 109])
-def test_a_pitch_without_a_token_is_refused(pitch: int) -> None:
-    with pytest.raises(ValueError, match=f"{pitch} is no note"):
-        TOKENS.check(pitch)
+def test_a_pitch_beyond_the_tokens_has_none(pitch: int) -> None:
+    assert not TOKENS.has(pitch)
+    assert TOKENS.has(21)
+    assert TOKENS.has(108)
+
+
+def test_notes_are_told_with_their_place() -> None:
+    assert list(placed(60)) == [((), 60)]
+    assert list(placed(["C4", 62])) == [((0,), "C4"), ((1,), 62)]
+    assert list(placed([[], [60, "D4"]])) == [((1, 0), 60), ((1, 1), "D4")]
 
 
 @pytest.mark.parametrize("run", [1, 2, 5, 20])

@@ -105,3 +105,10 @@ async def test_a_channel_is_known_again_by_its_name(serving: Process) -> None:
     forecast = outputs(answer)["forecast"]
     assert forecast["mine"] == forecast["yours"]
     assert forecast["OT"] != forecast["mine"]
+
+
+async def test_segments_come_without_values(serving: Process) -> None:
+    session_id = await opened(serving)
+    inputs = {"x": [READINGS[:SEGMENT].tolist()], "horizon": 1}
+    with pytest.raises(InvalidInput, match="inputs: give x alone, or horizon without x"):
+        await serving.steps.take(Ask("ann", session_id, None, inputs))

@@ -50,6 +50,13 @@ async def test_the_head_of_a_session_is_that_of_its_answer(surface: Surface, pro
     assert (head.status, head.headers) == (200, shown.headers)
 
 
+async def test_inputs_are_in_one_language(surface: Surface, process: Process) -> None:
+    path = f"/sessions/{await process.create()}/steps"
+    refused = await surface.client.post(path, {"inputs": {"text": "x", "ids": [1]}})
+    assert (refused.status, refused.json()["detail"]) == (422, "inputs: give ids alone, or text without ids")
+    assert process.model.num_computed == 0
+
+
 async def test_a_key_is_a_header_of_visible_characters(surface: Surface) -> None:
     headers = {"content-type": "application/json", "idempotency-key": "once"}
     first = await surface.client.post("/sessions", {"model": "sum"}, headers)

@@ -8,6 +8,7 @@ import pytest
 from service.engine import Engine
 from service.errors import InvalidInput
 from service.forms.music import Composing, MusicStep
+from service.music import Notes
 from service.state import SequenceState
 from service.tasks.music import MusicModel
 from service.tasks.task import Piece
@@ -106,10 +107,21 @@ async def test_a_piece_begins_with_its_notes_and_goes_on(model: MusicModel) -> N
     assert written == [(61,), (60, 63)]
 
 
-async def test_notes_that_the_model_does_not_know_are_refused(model: MusicModel) -> None:
-    with pytest.raises(InvalidInput, match="65 is no note that the model knows; they are 60 to 64") as refused:
-        await model.step(model.initial_state(), MusicStep(notes=[[60], [65]]), 1)
-    assert refused.value.errors[0][0] == ("notes",)
+@pytest.mark.parametrize(
+    ("notes", "told", "place"),
+    [
+        ([[60], [62, 65]], "65", (1, 1)),
+        (["C4", "B9"], r"B9 \(131\)", (1,)),
+        ("B3", r"B3 \(59\)", ()),
+        (0, "0", ()),
+    ],
+)
+async def test_notes_that_the_model_does_not_know_are_refused(
+    model: MusicModel, notes: Notes, told: str, place: tuple[int, ...]
+) -> None:
+    with pytest.raises(InvalidInput, match=f"{told} is no note that the model knows; they are 60 to 64") as refused:
+        await model.step(model.initial_state(), MusicStep(notes=notes), 1)
+    assert refused.value.errors[0][0] == ("notes", *place)
 
 
 @pytest.mark.parametrize("step", [MusicStep(), MusicStep(notes=60, generate=Composing())])

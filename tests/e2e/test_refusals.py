@@ -4,8 +4,11 @@ import json
 
 import httpx
 import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from tests.e2e.asking import open_session
+from tests.e2e.server import Server
 
 pytestmark = pytest.mark.e2e
 
@@ -125,6 +128,21 @@ def test_where_a_sessions_inputs_are_wrong_is_told_from_the_body_down(client: ht
 @pytest.mark.parametrize("limit", ["0", "1001", "9" * 5000, "\u0663", "x", ""])
 def test_a_page_has_a_size_within_limits(client: httpx.Client, limit: str) -> None:
     assert client.get("/sessions", params={"limit": limit}).status_code == 422
+
+
+def test_a_connection_that_is_no_stream_is_answered_404(server: Server) -> None:
+    for port in (server.port, server.fast_port):
+        with pytest.raises(InvalidStatus) as refused, connect(f"ws://127.0.0.1:{port}/streams"):
+            pass
+        response = refused.value.response
+        assert (response.status_code, response.headers["content-type"]) == (404, "application/problem+json")
+
+
+def test_a_stream_is_no_page(client: httpx.Client, fast: httpx.Client) -> None:
+    for port in (client, fast):
+        response = port.get("/stream")
+        assert (response.status_code, response.headers["upgrade"]) == (426, "websocket")
+        assert port.get("/steps").headers["allow"] == "POST"
 
 
 def test_a_path_that_takes_other_methods_says_which(client: httpx.Client) -> None:

@@ -22,6 +22,7 @@ from service.api.disconnect import DisconnectMiddleware
 from service.api.inference import Inference
 from service.api.measure import MeasureMiddleware
 from service.api.models import ModelRoutes
+from service.api.openai import OpenAI
 from service.api.openapi import openapi_document
 from service.api.plain import PlainApp, other_methods
 from service.api.problem import ProblemMiddleware
@@ -156,7 +157,8 @@ class Worker:
     def _plain_app(self, max_body_bytes: int) -> ASGIApp:
         questions = Questions(self.inference, max_body_bytes)
         steps = StepRoutes(self.steps, max_body_bytes, self.metrics.time_to_first_token.observe)
-        app = PlainApp(steps, self.stream, questions, self._routes(questions), self.tally)
+        openai = OpenAI(self.catalog, self.metrics, self._server.request_timeout_seconds, max_body_bytes)
+        app = PlainApp(steps, self.stream, questions, openai, self._routes(questions), self.tally)
         return AuthMiddleware(app, self.keys, self.tally)
 
     def _second_port(self) -> FastPort:

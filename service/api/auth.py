@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.handshake import refuse
 from service.api.measure import endpoint_of
-from service.api.problem import problem_response
+from service.api.openai_error import refusal_response
 from service.errors import Unauthenticated
 from service.key_file import Key
 from service.keys import ANONYMOUS, Keys
@@ -63,7 +63,7 @@ class AuthMiddleware:
                 scope[_OWNER] = key.owner
             elif scope["path"] not in OPEN_PATHS:
                 self._tally.add(endpoint_of(scope["path"]), Unauthenticated.status, 0.0)
-                await _refusal(token)(scope, receive, send)
+                await _refusal(token, scope["path"])(scope, receive, send)
                 return
         elif kind == "websocket":
             await self._connect(keys, scope, receive, send)
@@ -76,7 +76,7 @@ class AuthMiddleware:
         key = keys.find(token)
         if key is None:
             self._tally.add(endpoint_of(scope["path"]), Unauthenticated.status, 0.0)
-            await refuse(_refusal(token), "an API key is needed", scope, receive, send)
+            await refuse(_refusal(token, scope["path"]), "an API key is needed", scope, receive, send)
             return
         scope[_OWNER] = key.owner
         scope["subprotocols"] = [name for name in offered if not name.startswith(_BEARER_SUBPROTOCOL)]
@@ -125,11 +125,11 @@ def _offered_token(subprotocols: Sequence[str]) -> bytes:
     return next(tokens, "").removeprefix(_BEARER_SUBPROTOCOL).encode()
 
 
-def _refusal(token: bytes) -> Response:
+def _refusal(token: bytes, path: str) -> Response:
     if token:
-        response = problem_response(Unauthenticated("the API key is not valid, or no longer"))
+        response = refusal_response(path, Unauthenticated("the API key is not valid, or no longer"))
         response.headers["WWW-Authenticate"] = 'Bearer error="invalid_token"'
     else:
-        response = problem_response(Unauthenticated("an API key is needed: Authorization: Bearer unr_..."))
+        response = refusal_response(path, Unauthenticated("an API key is needed: Authorization: Bearer unr_..."))
         response.headers["WWW-Authenticate"] = "Bearer"
     return response

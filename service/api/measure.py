@@ -9,7 +9,7 @@ from service.metrics import RequestTally
 
 _SESSION = re.compile(r"^/sessions/[^/]+")
 _CHECKPOINT = re.compile(r"/checkpoints/[^/]+$")
-_MODEL = re.compile(r"^/v2/repository/models/[^/]+")
+_MODEL = re.compile(r"^(/v1|/v2/repository)/models/[^/]+")
 KNOWN = frozenset(
     {
         "/sentiment",
@@ -31,6 +31,9 @@ KNOWN = frozenset(
         "/sessions/import",
         "/steps",
         "/stream",
+        "/v1/completions",
+        "/v1/models",
+        "/v1/models/{name}",
         "/v2/repository/index",
         "/v2/repository/models/{name}/load",
         "/metrics",
@@ -48,7 +51,7 @@ def endpoint_of(path: str) -> str:
     if path in KNOWN:
         return path
     endpoint = _CHECKPOINT.sub("/checkpoints/{name}", _SESSION.sub("/sessions/{id}", path))
-    endpoint = _MODEL.sub("/v2/repository/models/{name}", endpoint)
+    endpoint = _MODEL.sub(r"\1/models/{name}", endpoint)
     return endpoint if endpoint in KNOWN else "other"
 
 

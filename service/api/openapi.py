@@ -14,8 +14,11 @@ from pydantic.json_schema import models_json_schema
 from service.api.auth import OPEN_PATHS
 from service.api.body import BLOB
 from service.api.inference import MIDI
+from service.api.openai import COMPLETIONS, MODELS
+from service.api.openai_error import ERROR, V1
 from service.api.sessions import MAX_PAGE
 from service.forms.caption import CaptionAnswer, CaptionRequest
+from service.forms.completions import Completion, CompletionModel, CompletionModels, CompletionRequest
 from service.forms.forecasting import ForecastAnswer, ForecastRequest
 from service.forms.form import Question
 from service.forms.generation import GenerateAnswer, GenerateRequest
@@ -68,6 +71,9 @@ _EVENTS = {
         "description": 'With `"stream": true`: events `text` with pieces of a text, or `frames` with those of music; '
         "then `done`, or `error` with a problem",
     },
+}
+_CHUNKS = {
+    "schema": {"type": "string", "description": 'With `"stream": true`: chunks of the same form, then `[DONE]`'},
 }
 _BINARY = {
     "schema": {
@@ -149,6 +155,9 @@ OPERATIONS = (
     Operation("post", _ONE + "/migrate", "Read all inputs again on another version", MigrateRequest, StepAnswer),
     Operation("get", _ONE + "/state", "Export a session as a signed blob"),
     Operation("post", "/steps", "Advance many sessions, each for itself", StepItems, ItemAnswers),
+    Operation("post", COMPLETIONS, "Continue texts, in OpenAI's form", CompletionRequest, Completion),
+    Operation("get", MODELS, "List the bundles that continue texts, in OpenAI's form", None, CompletionModels),
+    Operation("get", MODELS + "/{name}", "Show one of them", None, CompletionModel),
     Operation("get", "/models", "List what is served", None, ModelList),
     Operation("post", "/v2/repository/index", "List the versions that are loaded", None, VersionIndex),
     Operation("post", _LOAD, "Take up a bundle version on every worker", LoadRequest, VersionEntry, needs_body=False),
@@ -191,6 +200,7 @@ def _add_forms(paths: dict[str, Any]) -> None:
     paths["/compose"]["post"]["responses"]["200"]["content"][MIDI] = _BLOB_SCHEMA
     for path in ("/generate", _ONE + "/steps"):
         paths[path]["post"]["responses"]["200"]["content"]["text/event-stream"] = _EVENTS
+    paths[COMPLETIONS]["post"]["responses"]["200"]["content"]["text/event-stream"] = _CHUNKS
     paths["/steps"]["post"]["requestBody"]["content"]["application/octet-stream"] = _BINARY
     paths["/steps"]["post"]["responses"]["200"]["content"]["application/octet-stream"] = _BINARY
     paths["/sessions/import"]["post"]["requestBody"] = {"required": True, "content": _BLOB}
@@ -206,7 +216,10 @@ def _described(operation: Operation) -> dict[str, Any]:
     described: dict[str, Any] = {
         "summary": operation.summary,
         "tags": [_tag(operation)],
-        "responses": {str(operation.status): answer, "default": _PROBLEM},
+        "responses": {
+            str(operation.status): answer,
+            "default": ERROR if operation.path.startswith(V1) else _PROBLEM,
+        },
     }
     if operation.request:
         described["requestBody"] = {"required": operation.needs_body, "content": _json_of(operation.request)}

@@ -1,7 +1,7 @@
 """The plain ASGI application: sessions, steps and streams, on BentoML's port and on a port of its own.
 
-request ─► key ─┬─► StepRoutes, Stream, Questions       the hot paths, without a framework
-                └─► Starlette routes                    everything else
+request ─► key ─┬─► StepRoutes, Stream, Questions, OpenAI      the hot paths, without a framework
+                └─► Starlette routes                           everything else
 """
 
 import logging
@@ -17,6 +17,8 @@ from service.api.client_watch import ClientGone
 from service.api.disconnect import CLIENT_CLOSED_REQUEST
 from service.api.handshake import refuse
 from service.api.measure import endpoint_of
+from service.api.openai import OpenAI
+from service.api.openai_error import V1, refusal_response
 from service.api.problem import failure, plain_problem, problem_response
 from service.api.questions import Questions
 from service.api.steps import StepRoutes
@@ -28,7 +30,7 @@ from service.metrics import RequestTally
 logger = logging.getLogger(__name__)
 
 STEPS, STREAM, SESSIONS = "/steps", "/stream", "/sessions/"
-PREFIXES = ("/sessions", STEPS, STREAM, "/v2/repository", "/models", "/metrics", "/docs.json")
+PREFIXES = ("/sessions", STEPS, STREAM, V1, "/v2/repository", "/models", "/metrics", "/docs.json")
 
 
 class PlainApp:
@@ -38,6 +40,7 @@ class PlainApp:
         steps: Answers POST /steps and POST /sessions/{id}/steps.
         stream: Answers WS /stream.
         questions: Answers whole questions.
+        openai: Answers below /v1.
         routes: Answers everything else that is served here.
         tally: Counts the hot paths' requests; the routes count their own.
     """
@@ -47,21 +50,26 @@ class PlainApp:
         steps: StepRoutes,
         stream: Stream,
         questions: Questions,
+        openai: OpenAI,
         routes: Starlette | ASGIApp,
         tally: RequestTally,
     ) -> None:
         self._steps = steps
         self._stream = stream
         self._questions = questions
+        self._openai = openai
         self._routes = routes
         self._tally = tally
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind, path = scope["type"], scope["path"]
-        if kind == "http" and scope["method"] == "POST" and (path.endswith(STEPS) or path in self._questions.by_path):
+        is_post = kind == "http" and scope["method"] == "POST"
+        if is_post and (path.endswith(STEPS) or path in self._questions.by_path):
             await self._answer(scope, receive, send, path)
         elif kind == "websocket" and path == STREAM:
             await self._stream(scope, receive, send)
+        elif kind == "http" and path.startswith(V1):
+            await self._answer(scope, receive, send, path)
         elif kind == "websocket":
             self._tally.add(endpoint_of(path), HTTPStatus.NOT_FOUND, 0.0)
             refused = plain_problem(HTTPStatus.NOT_FOUND)
@@ -74,6 +82,8 @@ class PlainApp:
         try:
             if path in self._questions.by_path:
                 status = await self._questions.answer(scope, receive, send, path)
+            elif path.startswith(V1):
+                status = await self._openai.answer(scope, receive, send, path)
             elif path == STEPS:
                 status = await self._steps.many(scope, receive, send)
             elif path.startswith(SESSIONS) and (session_id := path[len(SESSIONS) : -len(STEPS)]):
@@ -82,15 +92,16 @@ class PlainApp:
                 await self._routes(scope, receive, send)
                 return
         except ServiceError as error:
-            status = error.status
-            await problem_response(error)(scope, receive, send)
+            response = refusal_response(path, error)
+            status = response.status_code
+            await response(scope, receive, send)
         except ClientGone:
             status = CLIENT_CLOSED_REQUEST
             await respond(send, b"", status=status)  # nobody reads it, but BentoML's layers wait for an answer
         except Exception:
             logger.exception("%s failed", endpoint_of(path))
             status = 500
-            await problem_response(failure())(scope, receive, send)
+            await refusal_response(path, failure())(scope, receive, send)
         self._tally.add(endpoint_of(path), status, time.perf_counter() - started)
 
 

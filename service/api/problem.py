@@ -1,4 +1,4 @@
-"""Refusals as `application/problem+json` (RFC 9457), the same on every surface.
+"""Refusals as `application/problem+json` (RFC 9457), the same on every surface but OpenAI's.
 
 What BentoML and Starlette answer on their own account, a body that they cannot validate or a path that they do not
 know, passes `ProblemMiddleware`, which gives it the same form.

@@ -37,9 +37,9 @@ class GenerationModel(LanguageModel[CharacterStep, Sampling, str]):
     def initial_state(self) -> SequenceState:
         return SequenceState(rows=(self.layout.initial,), labels=("",), pending=self._start.encode())
 
-    async def open(self, prompt: str) -> tuple[SequenceState, int]:
+    async def open(self, prompt: str, location: Location = ("prompt",)) -> tuple[SequenceState, int]:
         """The state of a new sequence after a prompt, and how many characters that has."""
-        ids = await off_loop(len(prompt), lambda: self._ids(prompt, ("prompt",)))
+        ids = await off_loop(len(prompt), lambda: self._ids(prompt, location))
         state, _ = await self._advance(await self._begun(self.initial_state()), ids)
         return state, len(ids)
 

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Scope
 
 from service.api.channel import offer
 from service.api.inference import Inference
+from service.api.openai import OpenAI
 from service.api.plain import PlainApp, other_methods
 from service.api.problem import ProblemMiddleware
 from service.api.questions import Questions
@@ -235,7 +236,8 @@ class Surface:
         sessions = SessionRoutes(process.sessions, process.travel)
         routes = ProblemMiddleware(Starlette(routes=[*other_methods(questions), *sessions.routes()]))
         steps = StepRoutes(process.steps, MAX_BYTES, process.metrics.time_to_first_token.observe)
-        self.app = PlainApp(steps, self.stream, questions, routes, tally)
+        openai = OpenAI(process.catalog, process.metrics, 10.0, MAX_BYTES, process.clock)
+        self.app = PlainApp(steps, self.stream, questions, openai, routes, tally)
         self.client = Client(self.app)
 
     @asynccontextmanager

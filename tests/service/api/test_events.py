@@ -1,8 +1,7 @@
 """A generated text as events: only the last one acknowledges the step."""
 
 import asyncio
-import threading
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator
 
 import orjson
 import pytest
@@ -15,36 +14,13 @@ from service.runtime import Runtime
 from service.state import Array
 from service.tasks.generation import GenerationModel
 from tests.fakes.asgi import Answered, Exchange, Surface
+from tests.fakes.gated import GatedRuntime
 from tests.fakes.graphs import RecordingObserver
 from tests.fakes.process import Process, settle, two_processes, until
 from tests.fakes.stores import FaultyStore
 
 pytestmark = pytest.mark.anyio
 NUM_TOKENS = 90  # at least three runs
-
-
-class GatedRuntime:
-    """The shipped model, whose runs that generate a text need a permit each, once they are counted."""
-
-    def __init__(self, runtime: Runtime) -> None:
-        self.bundle = runtime.bundle
-        self._runtime = runtime
-        self._permits = threading.Semaphore(1_000_000)
-        self.num_begun = 0
-
-    def permit(self, num_runs: int) -> None:
-        """Let so many runs pass and no more, until `open`."""
-        self._permits = threading.Semaphore(num_runs)
-
-    def open(self) -> None:
-        """Let all runs pass."""
-        self._permits.release(1000)
-
-    def run(self, stage: str, size: int, feeds: Mapping[str, Array], names: Sequence[str]) -> list[Array]:
-        if stage == "decode":
-            self.num_begun += 1
-            assert self._permits.acquire(timeout=10)
-        return self._runtime.run(stage, size, feeds, names)
 
 
 @pytest.fixture

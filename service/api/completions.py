@@ -1,0 +1,200 @@
+"""Texts that are continued in the form of OpenAI's completions, whole or as a stream of chunks.
+
+    data: {"choices": [{"index": 0, "text": "..."}]}                          a piece, as it becomes certain
+    data: {"choices": [{"index": 0, "text": "", "finish_reason": "stop"}]}    the end of one text
+    data: {"choices": [], "usage": {...}}                                     where stream_options ask for it
+    data: [DONE]                                                              the end of all
+    data: {"error": {...}}                                                    in their stead, where it failed
+
+The texts are those of `/generate` with the same seeds and sampling.
+"""
+
+import logging
+import secrets
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import aclosing
+from typing import Literal, cast
+
+import orjson
+
+from service.api.openai_error import error_of
+from service.api.problem import failure
+from service.deadline import all_within
+from service.errors import Location, ServiceError
+from service.forms.completions import Choice, Completion, CompletionRequest
+from service.forms.generation import Continuation, Usage
+from service.merge import merged
+from service.metrics import Metrics
+from service.sampling import drawn_seed
+from service.tasks.generation import GenerationModel
+from service.tasks.language import Finished
+from service.tasks.task import Piece
+from service.waiting import together
+
+logger = logging.getLogger(__name__)
+
+Told = tuple[int, Piece | Finished]  # the place of a text, and what of it
+NUM_SEEDS = 2**63
+DONE = b"[DONE]"
+
+
+class Completions:
+    """Continues texts.
+
+    Args:
+        metrics: Told of the time to the first piece.
+        timeout_seconds: How long an answer may take.
+        clock: Seconds since 1970.
+    """
+
+    def __init__(self, metrics: Metrics, timeout_seconds: float, clock: Callable[[], float]) -> None:
+        self._metrics = metrics
+        self._timeout_seconds = timeout_seconds
+        self._clock = clock
+
+    async def whole(self, model: GenerationModel, request: CompletionRequest) -> Completion:
+        """All texts."""
+        texts = Texts(model, request, int(self._clock()))
+        ends: dict[int, Continuation] = {}
+        async with aclosing(self._events(texts)) as events:
+            async for place, told in events:
+                if isinstance(told, Finished):
+                    ends[place] = _end(told)
+        return texts.answer(ends)
+
+    async def stream(self, model: GenerationModel, request: CompletionRequest) -> AsyncGenerator[bytes]:
+        """Server-sent events; a refusal is raised before there are any."""
+        texts = Texts(model, request, int(self._clock()))
+        events = self._events(texts)
+        return _stream(texts, await anext(events), events)
+
+    def _events(self, texts: "Texts") -> AsyncGenerator[Told]:
+        return all_within(self._timeout_seconds, texts.written(self._metrics.time_to_first_token.observe))
+
+
+class Texts:
+    """The texts that a request asks for. Their places are the prompts' in turn, each with all its continuations.
+
+    Attributes:
+        request: What was asked.
+
+    Args:
+        model: Continues them.
+        request: What was asked.
+        created: When it was, in seconds since 1970.
+    """
+
+    def __init__(self, model: GenerationModel, request: CompletionRequest, created: int) -> None:
+        self.request = request
+        self._model = model
+        self._seed = drawn_seed() if request.seed is None else request.seed
+        self._head = Completion(
+            id=f"cmpl-{secrets.token_hex(12)}",
+            created=created,
+            model=model.name,
+            system_fingerprint=model.bundle.tag,
+        )
+
+    async def written(self, first_piece: Callable[[float], None]) -> AsyncGenerator[Told]:
+        """Pieces of all texts as they become certain, and their ends.
+
+        `first_piece` is told how many seconds passed until there was one.
+        """
+        started = time.perf_counter()
+        is_first = True
+        opened = await together(self._model.open(*prompt) for prompt in self._prompts())
+        writings = [
+            self._model.generate(state, self.request, self._seed_of(copy), num_prompt_tokens)
+            for state, num_prompt_tokens in opened
+            for copy in range(self.request.n)
+        ]
+        async with aclosing(merged(writings)) as events:
+            async for event in events:
+                if is_first:
+                    first_piece(time.perf_counter() - started)
+                    is_first = False
+                yield event
+
+    def answer(self, ends: Mapping[int, Continuation]) -> Completion:
+        """All texts as one answer."""
+        choices = [
+            self.choice(place, self.echo(place) + ends[place].text, ends[place].finish_reason)
+            for place in range(self.num_texts)
+        ]
+        return self._head.model_copy(update={"choices": choices, "usage": self.usage(ends)})
+
+    def chunk(self, **update: object) -> bytes:
+        """A part of an answer; what is counted is told only where it was asked for."""
+        told = self._head.model_copy(update=update)
+        return _data(told.model_dump_json(exclude=None if self.request.includes_usage else {"usage"}).encode())
+
+    def choice(self, place: int, text: str, finish_reason: Literal["length", "stop"] | None = None) -> Choice:
+        """A text or a piece of it."""
+        return Choice(index=place, text=text, finish_reason=finish_reason, seed=self._seed_of(place))
+
+    def usage(self, ends: Mapping[int, Continuation]) -> Usage:
+        """Characters of each prompt, however often it is continued, and of all continuations."""
+        num_read = sum(ends[place].usage.prompt_tokens for place in range(0, self.num_texts, self.request.n))
+        num_written = sum(end.usage.completion_tokens for end in ends.values())
+        return Usage(prompt_tokens=num_read, completion_tokens=num_written, total_tokens=num_read + num_written)
+
+    def echo(self, place: int) -> str:
+        """What a text begins with."""
+        return self.request.prompts[place // self.request.n] if self.request.echo else ""
+
+    @property
+    def num_texts(self) -> int:
+        """How many there are."""
+        return len(self.request.prompts) * self.request.n
+
+    def _prompts(self) -> list[tuple[str, Location]]:
+        """The prompts, and where each stands in the request."""
+        prompt = self.request.prompt
+        if isinstance(prompt, str):
+            return [(prompt, ("prompt",))]
+        return [(each, ("prompt", index)) for index, each in enumerate(prompt)]
+
+    def _seed_of(self, place: int) -> int:
+        return (self._seed + place % self.request.n) % NUM_SEEDS
+
+
+async def _stream(texts: Texts, first: Told, rest: AsyncGenerator[Told]) -> AsyncGenerator[bytes]:
+    """Server-sent events to the last."""
+    async with aclosing(rest):
+        try:
+            async for chunk in _chunks(texts, first, rest):
+                yield chunk
+            yield _data(DONE)
+        except ServiceError as error:
+            yield _data(orjson.dumps(error_of(error)))
+        except Exception:
+            logger.exception("a stream failed")
+            yield _data(orjson.dumps(error_of(failure())))
+
+
+async def _chunks(texts: Texts, first: Told, rest: AsyncGenerator[Told]) -> AsyncIterator[bytes]:
+    if texts.request.echo:
+        for place in range(texts.num_texts):
+            yield texts.chunk(choices=[texts.choice(place, texts.echo(place))])
+    ends: dict[int, Continuation] = {}
+    told: Told | None = first
+    while told is not None:
+        place, event = told
+        if isinstance(event, Finished):
+            ends[place] = _end(event)
+            choice = texts.choice(place, "", ends[place].finish_reason)
+        else:
+            choice = texts.choice(place, event[GenerationModel.piece_name])
+        yield texts.chunk(choices=[choice])
+        told = await anext(rest, None)
+    if texts.request.includes_usage:
+        yield texts.chunk(usage=texts.usage(ends))
+
+
+def _end(told: Finished) -> Continuation:
+    return cast(Continuation, told.answer)
+
+
+def _data(content: bytes) -> bytes:
+    return b"data: %b\n\n" % content

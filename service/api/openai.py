@@ -1,0 +1,103 @@
+"""OpenAI's paths below `/v1`, for clients that speak to them: texts are continued, and the models that do it listed."""
+
+import time
+from collections.abc import Callable
+from contextlib import aclosing
+
+from starlette.types import Receive, Scope, Send
+
+from service.api.body import parsed
+from service.api.completions import Completions
+from service.api.events import event_stream
+from service.api.openai_error import document, document_response
+from service.api.wire import check_json, read_body, respond, unless_gone
+from service.catalog import Catalog
+from service.errors import ModelUnknown
+from service.forms.completions import CompletionModel, CompletionModels, CompletionRequest
+from service.metrics import Metrics
+from service.tasks.generation import GenerationModel
+
+COMPLETIONS, MODELS = "/v1/completions", "/v1/models"
+_MODEL = MODELS + "/"
+_GET = ("GET", "HEAD")
+
+
+class OpenAI:
+    """Answers by path; returns the status that it has sent, or raises a refusal.
+
+    Args:
+        catalog: What is served.
+        metrics: Told of the time to the first piece of a text.
+        timeout_seconds: How long an answer may take.
+        max_body_bytes: Of a request.
+        clock: Seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        metrics: Metrics,
+        timeout_seconds: float,
+        max_body_bytes: int,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._catalog = catalog
+        self._completions = Completions(metrics, timeout_seconds, clock)
+        self._max_body_bytes = max_body_bytes
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send, path: str) -> int:
+        """Answer a request."""
+        allowed = _methods(path)
+        if scope["method"] not in allowed:
+            return await _refuse(allowed, scope, receive, send)
+        if path == COMPLETIONS:
+            await self._complete(scope, receive, send)
+        elif path == MODELS:
+            entries = [CompletionModel(id=name) for name in self._models()]
+            await respond(send, CompletionModels(data=entries).model_dump_json().encode())
+        else:
+            entry = CompletionModel(id=self._model(path[len(_MODEL) :]).name)
+            await respond(send, entry.model_dump_json().encode())
+        return 200
+
+    async def _complete(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = await read_body(scope, receive, self._max_body_bytes)
+        check_json(scope)
+        request = parsed(CompletionRequest, body)
+        model = self._model(request.model)
+        if not request.stream:
+            answer = await unless_gone(receive, self._completions.whole(model, request))
+            await respond(send, answer.model_dump_json().encode())
+            return
+        events = await unless_gone(receive, self._completions.stream(model, request))
+        async with aclosing(events):
+            await event_stream(events)(scope, receive, send)
+
+    def _model(self, name: str) -> GenerationModel:
+        models = self._models()
+        if name not in models:
+            raise ModelUnknown(f"no model {name!r} that continues texts is served; there are {sorted(models)}")
+        return models[name]
+
+    def _models(self) -> dict[str, GenerationModel]:
+        return {name: model for name, model in self._catalog.items() if isinstance(model, GenerationModel)}
+
+
+def _methods(path: str) -> tuple[str, ...]:
+    """What a path takes."""
+    if path == COMPLETIONS:
+        return ("POST",)
+    return _GET if path == MODELS or path.startswith(_MODEL) else ()
+
+
+async def _refuse(allowed: tuple[str, ...], scope: Scope, receive: Receive, send: Send) -> int:
+    """Refuse a method, or a path that takes none; the status."""
+    asked = f"{scope['method']} {scope['path']}"
+    if allowed:
+        refused = document(f"{asked}: the path takes {allowed[0]}", "invalid_request_error", "method_not_supported")
+        response = document_response(405, refused, {"Allow": ", ".join(allowed)})
+    else:
+        told = f"{asked}: there is nothing at this path; texts are continued by POST {COMPLETIONS}"
+        response = document_response(404, document(told, "invalid_request_error", "unknown_url"), {})
+    await response(scope, receive, send)
+    return response.status_code

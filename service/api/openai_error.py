@@ -1,0 +1,75 @@
+"""Refusals on the paths of OpenAI's form, in the form that OpenAI's clients read."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from starlette.responses import Response
+
+from service.api.answer import JSON
+from service.api.problem import problem_response
+from service.errors import InvalidInput, ModelUnknown, ServiceError, Unauthenticated
+
+V1 = "/v1/"
+ERROR = {
+    "description": "Error",
+    "content": {
+        JSON: {
+            "schema": {
+                "type": "object",
+                "required": ["error"],
+                "properties": {
+                    "error": {
+                        "type": "object",
+                        "required": ["message", "type", "param", "code"],
+                        "properties": {
+                            "message": {"type": "string"},
+                            "type": {"type": "string"},
+                            "param": {"type": ["string", "null"], "description": "The field that is wrong"},
+                            "code": {"type": ["string", "null"]},
+                        },
+                    }
+                },
+            }
+        }
+    },
+}
+_BAD_REQUEST = 400
+_CODES = {ModelUnknown.code: "model_not_found", Unauthenticated.code: "invalid_api_key"}
+
+
+def refusal_response(path: str, error: ServiceError) -> Response:
+    """A refusal in the form of the path that it comes from."""
+    return error_response(error) if path.startswith(V1) else problem_response(error)
+
+
+def error_response(error: ServiceError) -> Response:
+    """A refusal as a response."""
+    headers = {} if error.retry_after_seconds is None else {"Retry-After": str(error.retry_after_seconds)}
+    # OpenAI's clients know a body that is wrong as BadRequestError.
+    status = _BAD_REQUEST if error.status == InvalidInput.status else error.status
+    return document_response(status, error_of(error), headers)
+
+
+def error_of(error: ServiceError) -> dict[str, Any]:
+    """A refusal's document."""
+    param = None
+    if isinstance(error, InvalidInput):
+        param = ".".join(map(str, error.errors[0][0])) or None
+    elif isinstance(error, ModelUnknown):
+        param = "model"
+    return document(str(error), _type(error.status), _CODES.get(error.code, error.code.replace("-", "_")), param)
+
+
+def document(message: str, kind: str, code: str, param: str | None = None) -> dict[str, Any]:
+    """An error as OpenAI's clients read it."""
+    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+
+
+def document_response(status: int, content: dict[str, Any], headers: Mapping[str, str]) -> Response:
+    """An error's document as a response."""
+    return Response(orjson.dumps(content), status_code=status, media_type=JSON, headers=headers)
+
+
+def _type(status: int) -> str:
+    return "invalid_request_error" if status < ServiceError.status else "server_error"

@@ -1,0 +1,134 @@
+"""Texts to continue in the form of OpenAI's completions, and what is answered."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
+
+from service.forms.chance import MAX_TOKENS
+from service.forms.form import MAX_TEXT_CHARACTERS, Form, OneOrMany, Question, checked_together
+from service.forms.generation import Sampling, Usage
+
+MAX_CHOICES = 64
+Prompt = Annotated[str, Field(max_length=MAX_TEXT_CHARACTERS)]
+Prompts = Annotated[
+    OneOrMany[Prompt, Annotated[list[Prompt], Field(min_length=1, max_length=MAX_CHOICES)]],
+    AfterValidator(checked_together),
+]
+
+
+def only(neutral: object, reason: str) -> AfterValidator:
+    """Takes a field at the value at which it changes nothing, and refuses what would have to be ignored."""
+
+    def check(value: object) -> object:
+        if value != neutral:
+            raise ValueError(reason)
+        return value
+
+    return AfterValidator(check)
+
+
+_NO_PENALTY = only(0, "penalties are not supported, only 0")
+
+
+class StreamOptions(Form):
+    """What a stream tells beside the text."""
+
+    include_usage: bool = Field(False, description="End with a chunk that counts characters")
+    include_obfuscation: Annotated[bool, only(False, "chunks are not padded, only false is supported")] = False
+
+
+class CompletionRequest(Sampling, Question):
+    """Texts to continue. A field that is null is left out; one that is not supported is taken at its neutral value."""
+
+    model: str = Field(description="Name of a bundle for generation", examples=["generation"])
+    prompt: Prompts = Field("", description="A text, or several", examples=["ROMEO:\n"])
+    temperature: float = Field(1.0, ge=0, le=10, description="0 always takes the most probable character")
+    max_tokens: int = Field(16, ge=1, le=MAX_TOKENS, description="Characters to generate at most")
+    n: int = Field(1, ge=1, le=MAX_CHOICES, description="Continuations of each prompt, by seed, seed + 1, ...")
+    echo: bool = Field(False, description="Begin each text with its prompt")
+    stream: bool = Field(False, description="Answer with server-sent events as the texts grow")
+    stream_options: StreamOptions | None = None
+    best_of: int | None = Field(None, description="Only n: all that is written is answered")
+    frequency_penalty: Annotated[float, _NO_PENALTY] = 0.0
+    presence_penalty: Annotated[float, _NO_PENALTY] = 0.0
+    logit_bias: Annotated[dict[str, Any], only({}, "biases are not supported")] = Field(default_factory=dict)
+    logprobs: Annotated[int | None, only(None, "log-probabilities are not supported")] = None
+    suffix: Annotated[str, only("", "texts are continued, nothing is inserted before a suffix")] = ""
+    user: str = Field("", description="Changes nothing")
+
+    @property
+    def prompts(self) -> list[str]:
+        """The prompts."""
+        return self.prompt if isinstance(self.prompt, list) else [self.prompt]
+
+    @property
+    def includes_usage(self) -> bool:
+        """Whether a stream ends with what was counted."""
+        return self.stream_options is not None and self.stream_options.include_usage
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, fields: Any) -> Any:  # noqa: ANN401  whatever JSON can hold
+        if not isinstance(fields, dict):
+            return fields
+        return {name: value for name, value in fields.items() if value is not None}
+
+    @field_validator("n")
+    @classmethod
+    def _few(cls, n: int, others: ValidationInfo) -> int:
+        prompt = others.data.get("prompt", "")
+        if isinstance(prompt, list) and n * len(prompt) > MAX_CHOICES:
+            raise ValueError(f"prompts times n may be at most {MAX_CHOICES}")
+        return n
+
+    @field_validator("stream_options")
+    @classmethod
+    def _streamed(cls, options: StreamOptions, others: ValidationInfo) -> StreamOptions:
+        if not others.data.get("stream", True):
+            raise ValueError("only with stream: true")
+        return options
+
+    @field_validator("best_of")
+    @classmethod
+    def _all(cls, best_of: int, others: ValidationInfo) -> int:
+        if best_of != others.data.get("n", best_of):
+            raise ValueError("must be n: all that is written is answered, and nothing is chosen from it")
+        return best_of
+
+
+class Choice(Form):
+    """A text, or in a stream a piece of it; `seed` gives it again."""
+
+    index: int
+    text: str
+    finish_reason: Literal["length", "stop"] | None
+    logprobs: None = None
+    seed: int
+
+
+class Completion(Form):
+    """Texts, or in a stream a piece of one, and the bundle that wrote them."""
+
+    id: str
+    object: Literal["text_completion"] = "text_completion"
+    created: int = Field(description="Seconds since 1970")
+    model: str
+    system_fingerprint: str = Field(description="Name and version of the bundle")
+    choices: list[Choice] = Field(default_factory=list)
+    usage: Usage | None = Field(None, description="Characters read and written")
+
+
+class CompletionModel(Form):
+    """A bundle for generation."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int = Field(0, description="Bundles bear no date")
+    owned_by: Literal["unrolled"] = "unrolled"
+
+
+class CompletionModels(Form):
+    """All bundles for generation."""
+
+    object: Literal["list"] = "list"
+    data: list[CompletionModel]

@@ -83,6 +83,7 @@ async def test_a_path_that_ends_like_a_step_is_no_step(surface: Surface, path: s
     ("body", "headers", "status", "code"),
     [
         (b"{", {}, 400, "malformed"),
+        (b"\xff\x00", {}, 400, "malformed"),
         (b"[]", {}, 400, "invalid_input"),
         (b"{}", {"content-type": "text/plain"}, 415, "media_type_unknown"),
         (b"{}", {"content-encoding": "gzip"}, 415, "media_type_unknown"),

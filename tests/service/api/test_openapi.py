@@ -45,7 +45,7 @@ def test_every_reference_leads_somewhere_and_nothing_is_there_that_none_leads_to
 def test_what_is_null_by_default_may_be_null() -> None:
     for name, schema in SCHEMAS.items():
         for field, described in schema.get("properties", {}).items():
-            kinds = {each.get("type") for each in described.get("anyOf", described.get("oneOf", ()))}
+            kinds = {each.get("type") for each in described.get("anyOf", described.get("oneOf", [described]))}
             assert "null" in kinds or described.get("default", ...) is not None, (name, field)
 
 

@@ -67,7 +67,7 @@ def test_every_field_of_a_question_is_told_with_its_default_and_its_limits(opera
 
 
 def test_every_question_is_on_the_page_and_linked() -> None:
-    assert re.findall(r"^## (/\w+)$", PAGE, re.MULTILINE) == [operation.path for operation in ASKED]
+    assert re.findall(r"^## (/[\w/]+)$", PAGE, re.MULTILINE) == [operation.path for operation in ASKED]
     assert "(docs/questions.md)" in (ROOT / "README.md").read_text()
 
 

@@ -167,6 +167,7 @@ class Cohorts:
             cohort = Cohort(company.turns, company.latest, likeness.kin, model, values, returns)
             for turn in company.turns:
                 self._recent.take(turn.ask.session_id)
+                turn.model = model
             model.engine.submit([self._job(cohort)], is_group=True)
         except Exception:  # whatever it is, each is to be looked at alone before it is told
             known = zip(company.turns, company.latest, strict=True)

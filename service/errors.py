@@ -6,6 +6,7 @@
 
 ServiceError
 ├── Malformed            400   the body is not JSON, or no blob
+├── SequenceUnknown      400   no sequence of that id was started
 ├── Unauthenticated      401   no API key, or none that is valid
 ├── Forbidden            403   not allowed here, whoever asks
 │   └── ExportDisabled   403   no key to sign exports with is set
@@ -64,6 +65,12 @@ class Malformed(ServiceError):
     """The body is not what its content type says."""
 
     status, title, code = 400, "Malformed request", "malformed"
+
+
+class SequenceUnknown(ServiceError):
+    """No sequence of that id was started by this owner; Triton's status for it."""
+
+    status, title, code = 400, "Unknown sequence", "sequence-unknown"
 
 
 class Unauthenticated(ServiceError):

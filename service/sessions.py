@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from service.admission import admitted
 from service.body import Body, encode
-from service.checkpoint_ids import checkpoint_name
+from service.checkpoint_ids import checkpoint_ids, checkpoint_name
 from service.errors import (
     IdempotencyMismatch,
     InvalidInput,
@@ -35,7 +35,8 @@ from service.ids import keyed_session_id, new_session_id
 from service.metrics import Metrics
 from service.settings import SessionSettings
 from service.step_rules import MAX_ATTEMPTS, contended, readable
-from service.stores.base import Full, Record, Store, Swap, Unavailable
+from service.stores.base import Damaged, Full, Record, Store, Swap, Unavailable
+from service.stores.minutes import SECONDS_PER_MINUTE
 from service.tasks.task import ServedModel
 
 logger = logging.getLogger(__name__)
@@ -121,12 +122,7 @@ class Sessions:
             raise ModelUnknown(f"no model {request.model!r} is served; there are sessions on {names}")
         if not model.is_streamable:
             raise NotStreamable.of_model(request.model)
-        body = Body(
-            created_at=int(self._clock()),
-            secret=secrets.token_bytes(SECRET_BYTES),
-            state=model.initial_state(),
-            inputs=b"" if request.keep_inputs else None,
-        )
+        body = self._fresh(model)._replace(inputs=b"" if request.keep_inputs else None)
         loaded = await self.open(
             owner, model.bundle.tag, 0, body, self.ttl(request.ttl_seconds), idempotency_key, request
         )
@@ -144,16 +140,43 @@ class Sessions:
     ) -> Loaded:
         """Put a new session into the store, or find the one that the same request with the same key has opened."""
         now = self._clock()
-        session_id = await self._keyed_id(owner, idempotency_key) if idempotency_key else new_session_id(now)
+        session_id = await self.keyed_id(owner, idempotency_key) if idempotency_key else new_session_id(now)
         body = body._replace(request_digest=_request_digest(request) if idempotency_key else "")
         record = Record(session_id, owner, bundle, step, int(now), ttl_seconds, "", encode(body))
         if await self._insert(record):
             return Loaded(record, body)
         return await self._opened_before(owner, session_id, request)
 
+    async def reopen(self, owner: str, session_id: str, model: ServedModel[Any]) -> Record:
+        """Open a session under an id that is its owner's, in place of whatever the id has stood for.
+
+        The number of the next step goes on, so that a step in flight finds its place taken.
+
+        Raises:
+            StoreFull: There is no room.
+        """
+        step, ttl_seconds = 0, self.ttl(None)
+        for _ in range(MAX_ATTEMPTS):
+            (before,) = await self._reached(self._store.load([session_id]))
+            step = before.step + 1 if isinstance(before, Record) else 0
+            expected_step = await self._given_way(before)
+            body, now = encode(self._fresh(model)), int(self._clock())
+            record = Record(session_id, owner, model.bundle.tag, step, now, ttl_seconds, "", body)
+            if await self._insert(record, expected_step):
+                if isinstance(before, Record) and (saved := checkpoint_ids(before)):
+                    await self._reached(self._store.delete(saved))
+                return record
+        raise contended(step)
+
+    async def keyed_id(self, owner: str, key: str) -> str:
+        """The id of the session that a key of an owner's stands for, on every worker that shares the store."""
+        if not self._secret:
+            self._secret = await self._reached(self._store.note_once(KEY_NOTE, secrets.token_bytes(32)))
+        return keyed_session_id(self._secret, owner, key)
+
     async def opened(self, owner: str, idempotency_key: str, request: BaseModel | bytes) -> Loaded | None:
         """The session that the same request with the same key has opened, if it has."""
-        session_id = await self._keyed_id(owner, idempotency_key)
+        session_id = await self.keyed_id(owner, idempotency_key)
         (record,) = await self._reached(self._store.load([session_id]))
         return None if record is None else await self._opened_before(owner, session_id, request)
 
@@ -268,17 +291,29 @@ class Sessions:
             raise IdempotencyMismatch("this Idempotency-Key came with another request before")
         return found
 
-    async def _keyed_id(self, owner: str, key: str) -> str:
-        if not self._secret:
-            self._secret = await self._reached(self._store.note_once(KEY_NOTE, secrets.token_bytes(32)))
-        return keyed_session_id(self._secret, owner, key)
+    def _fresh(self, model: ServedModel[Any]) -> Body:
+        """A session that has read nothing."""
+        secret = secrets.token_bytes(SECRET_BYTES)
+        return Body(created_at=int(self._clock()), secret=secret, state=model.initial_state())
 
-    async def _insert(self, record: Record) -> bool:
-        """Write a new record, making room if there is none; False where one of that id is there."""
+    async def _given_way(self, before: Record | Damaged | None) -> int | None:
+        """The step that a new session in a record's place is swapped against; what is over is forgotten first, so that
+        the new one needs room as any other."""
+        if isinstance(before, Damaged):
+            await self.delete(before.session_id)
+        elif before is not None and before.ended:
+            overdue_at = before.expires_at + SECONDS_PER_MINUTE  # it is filed by the minute
+            await self._reached(self._store.delete_overdue([before.session_id], overdue_at))
+        elif before is not None:
+            return before.step
+        return None
+
+    async def _insert(self, record: Record, expected_step: int | None = None) -> bool:
+        """Write a new record, making room if there is none; False where another one is there than was expected."""
         few = max(1, self._settings.max_sessions // ROOM_TO_EVICTED)
         for attempt in range(MAX_EVICTIONS):
             try:
-                return await self.write(Swap(record, None))
+                return await self.write(Swap(record, expected_step))
             except Full:
                 if not await self._reached(self._evict(min(EVICTED_AT_ONCE, few << attempt))):
                     break

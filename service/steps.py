@@ -88,6 +88,10 @@ class Steps:
             InvalidInput: The model cannot read the inputs.
             ServiceError: Any other refusal.
         """
+        return (await self.taken(ask)).result()
+
+    async def taken(self, ask: Ask) -> Turn:
+        """The turn of one step once it is over, answered or refused."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         turn = Turn(ask, lambda _: None if future.done() else future.set_result(None))
         self.begin(turn)
@@ -96,7 +100,7 @@ class Steps:
         except asyncio.CancelledError:
             self.call_off(turn)
             raise
-        return turn.result()
+        return turn
 
     def begin(self, turn: Turn) -> None:
         """Begin a turn, whose `done` is told on the event loop, or at once where it is refused."""

@@ -19,9 +19,12 @@ from service.allocator import keep_freed_memory
 from service.api.auth import AuthMiddleware
 from service.api.body import BodyMiddleware
 from service.api.disconnect import DisconnectMiddleware
+from service.api.error_form import ErrorFormMiddleware
+from service.api.infer import InferRoute
 from service.api.inference import Inference
 from service.api.measure import MeasureMiddleware
 from service.api.models import ModelRoutes
+from service.api.open_inference import OpenInferenceRoutes
 from service.api.openai import OpenAI
 from service.api.openapi import openapi_document
 from service.api.plain import PlainApp, other_methods
@@ -41,6 +44,7 @@ from service.metrics import Metrics
 from service.parent import die_with_parent
 from service.reload import Reloader
 from service.seats import Seats, can_wait_for_seats
+from service.sequences import Sequences
 from service.settings import (
     BundleSettings,
     EngineSettings,
@@ -77,6 +81,7 @@ class Worker:
         sys.setswitchinterval(SWITCH_SECONDS)
         settings, bundle_settings = SessionSettings(), BundleSettings()
         self._server = server
+        self._idle_seconds = settings.session_ttl_seconds
         self.metrics = Metrics()
         self.tally = self.metrics.requests_tally
         self.keys = open_keys(KeySettings())
@@ -158,8 +163,10 @@ class Worker:
         questions = Questions(self.inference, max_body_bytes)
         steps = StepRoutes(self.steps, max_body_bytes, self.metrics.time_to_first_token.observe)
         openai = OpenAI(self.catalog, self.metrics, self._server.request_timeout_seconds, max_body_bytes)
-        app = PlainApp(steps, self.stream, questions, openai, self._routes(questions), self.tally)
-        return AuthMiddleware(app, self.keys, self.tally)
+        sequences = Sequences(self.sessions, self.steps, self._server.request_timeout_seconds)
+        infer = InferRoute(self.catalog, sequences, max_body_bytes)
+        app = PlainApp(steps, self.stream, infer, questions, openai, self._routes(questions), self.tally)
+        return ErrorFormMiddleware(AuthMiddleware(app, self.keys, self.tally))
 
     def _second_port(self) -> FastPort:
         server = self._server
@@ -171,6 +178,7 @@ class Worker:
             *other_methods(questions),
             *SessionRoutes(self.sessions, self.travel).routes(),
             *ModelRoutes(self.catalog).routes(),
+            *OpenInferenceRoutes(self.catalog, lambda: self._is_serving, self._idle_seconds).routes(),
             *RepositoryRoutes(self.catalog, self.reloader, KeySettings().admin_owners).routes(),
             Route("/metrics", self._exposition),
             Route("/docs.json", self._openapi),
@@ -222,11 +230,15 @@ class Worker:
     async def _flush(self) -> None:
         self.metrics.flush()
 
+    @property
+    def _is_serving(self) -> bool:
+        return self.is_ready and self.catalog.is_serving
+
     async def _live(self, request: Request) -> Response:
         return Response()
 
     async def _ready(self, request: Request) -> Response:
-        return Response(status_code=200 if self.is_ready and self.catalog.is_serving else 503)
+        return Response(status_code=200 if self._is_serving else 503)
 
     async def _exposition(self, request: Request) -> Response:
         await self.sessions.measure()

@@ -18,7 +18,8 @@ from service.key_file import Key
 from service.keys import ANONYMOUS, Keys
 from service.metrics import RequestTally
 
-OPEN_PATHS = frozenset({"/livez", "/readyz", "/healthz"})  # probes carry no secrets and tell none
+# Probes carry no secrets and tell none.
+OPEN_PATHS = frozenset({"/livez", "/readyz", "/healthz", "/v2/health/live", "/v2/health/ready"})
 SUBPROTOCOL = "unrolled"
 _OWNER = "unrolled.owner"
 _HOLDS = "unrolled.holds"

@@ -94,11 +94,17 @@ def read(body: bytes, header_length: bytes) -> BinarySteps:
         Malformed: The lengths do not add up, or the JSON is none.
         InvalidInput: The JSON is not of that form.
     """
+    content, blob = parted(body, header_length)
+    head, wrong = parsed_apart(Head, Item, content, {})
+    return BinarySteps(head, _values(head, blob), wrong)
+
+
+def parted(body: bytes, header_length: bytes) -> tuple[bytes, memoryview]:
+    """A body's JSON and what follows it; raises Malformed where it is not as long as the header tells."""
     if not _LENGTH.fullmatch(header_length) or int(header_length) > len(body):
         raise Malformed("Inference-Header-Content-Length must be the length of the JSON at the body's beginning")
     length = int(header_length)
-    head, wrong = parsed_apart(Head, Item, body[:length], {})
-    return BinarySteps(head, _values(head, memoryview(body)[length:]), wrong)
+    return body[:length], memoryview(body)[length:]
 
 
 def write(turns: Sequence[Turn]) -> tuple[bytes, int]:

@@ -9,7 +9,9 @@ from service.metrics import RequestTally
 
 _SESSION = re.compile(r"^/sessions/[^/]+")
 _CHECKPOINT = re.compile(r"/checkpoints/[^/]+$")
-_MODEL = re.compile(r"^(/v1|/v2/repository)/models/[^/]+")
+_MODEL = re.compile(r"^(/v1|/v2|/v2/repository)/models/[^/]+")
+_VERSION = re.compile(r"^(/v2/models/{name}/versions)/[^/]+")
+_OF_MODELS = ("", "/ready", "/config", "/infer")
 KNOWN = frozenset(
     {
         "/sentiment",
@@ -34,6 +36,11 @@ KNOWN = frozenset(
         "/v1/completions",
         "/v1/models",
         "/v1/models/{name}",
+        "/v2",
+        "/v2/health/live",
+        "/v2/health/ready",
+        *(f"/v2/models/{{name}}{own}" for own in _OF_MODELS),
+        *(f"/v2/models/{{name}}/versions/{{version}}{own}" for own in _OF_MODELS),
         "/v2/repository/index",
         "/v2/repository/models/{name}/load",
         "/metrics",
@@ -51,7 +58,7 @@ def endpoint_of(path: str) -> str:
     if path in KNOWN:
         return path
     endpoint = _CHECKPOINT.sub("/checkpoints/{name}", _SESSION.sub("/sessions/{id}", path))
-    endpoint = _MODEL.sub(r"\1/models/{name}", endpoint)
+    endpoint = _VERSION.sub(r"\1/{version}", _MODEL.sub(r"\1/models/{name}", endpoint))
     return endpoint if endpoint in KNOWN else "other"
 
 

@@ -13,6 +13,7 @@ from pydantic.json_schema import models_json_schema
 
 from service.api.auth import OPEN_PATHS
 from service.api.body import BLOB
+from service.api.error_form import is_open_inference
 from service.api.inference import MIDI
 from service.api.openai import COMPLETIONS, MODELS
 from service.api.openai_error import ERROR, V1
@@ -22,6 +23,7 @@ from service.forms.completions import Completion, CompletionModel, CompletionMod
 from service.forms.forecasting import ForecastAnswer, ForecastRequest
 from service.forms.form import Question
 from service.forms.generation import GenerateAnswer, GenerateRequest
+from service.forms.inference import InferAnswer, InferRequest, ModelMetadata, ModelReady, ServerMetadata
 from service.forms.models import ModelList
 from service.forms.music import ComposeAnswer, ComposeRequest
 from service.forms.repository import LoadRequest, VersionEntry, VersionIndex
@@ -62,6 +64,14 @@ _PROBLEM = {
                     "reason": {"type": "string", "description": "410: why the session is over"},
                 },
             }
+        }
+    },
+}
+_ERROR = {
+    "description": "Error of the Open Inference Protocol",
+    "content": {
+        "application/json": {
+            "schema": {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}
         }
     },
 }
@@ -128,6 +138,8 @@ _STEP = (
 _ONE = "/sessions/{session_id}"
 _CHECKPOINT = _ONE + "/checkpoints/{name}"
 _LOAD = "/v2/repository/models/{name}/load"
+_MODEL = "/v2/models/{name}"
+_VERSION = _MODEL + "/versions/{version}"
 QUESTIONS, SESSIONS, SERVICE = "Questions", "Sessions", "Service"
 TAGS = {
     QUESTIONS: "Whole inputs, answered at once or as a stream.",
@@ -158,6 +170,19 @@ OPERATIONS = (
     Operation("post", COMPLETIONS, "Continue texts, in OpenAI's form", CompletionRequest, Completion),
     Operation("get", MODELS, "List the bundles that continue texts, in OpenAI's form", None, CompletionModels),
     Operation("get", MODELS + "/{name}", "Show one of them", None, CompletionModel),
+    Operation("get", "/v2", "Tell of the server, as the Open Inference Protocol has it", None, ServerMetadata),
+    Operation("get", "/v2/health/live", "Whether a worker is there"),
+    Operation("get", "/v2/health/ready", "Whether every model can be asked"),
+    *(
+        operation
+        for model, which in ((_MODEL, "a model"), (_VERSION, "a version of a model"))
+        for operation in (
+            Operation("get", model, f"Tell of the tensors of {which}", None, ModelMetadata),
+            Operation("get", f"{model}/ready", f"Tell whether {which} can be asked", None, ModelReady),
+            Operation("get", f"{model}/config", f"Tell how {which} is served, as Triton's clients read it"),
+            Operation("post", f"{model}/infer", f"Ask {which} in tensors", InferRequest, InferAnswer),
+        )
+    ),
     Operation("get", "/models", "List what is served", None, ModelList),
     Operation("post", "/v2/repository/index", "List the versions that are loaded", None, VersionIndex),
     Operation("post", _LOAD, "Take up a bundle version on every worker", LoadRequest, VersionEntry, needs_body=False),
@@ -168,7 +193,8 @@ OPERATIONS = (
 )
 
 
-def _version() -> str:
+def own_version() -> str:
+    """Version of the service."""
     try:
         return installed_version("unrolled")
     except PackageNotFoundError:  # in a Bento the sources are there, but not installed
@@ -187,7 +213,7 @@ def openapi_document(needs_key: bool) -> dict[str, Any]:
     _add_forms(paths)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Unrolled", "version": _version(), "description": DESCRIPTION},
+        "info": {"title": "Unrolled", "version": own_version(), "description": DESCRIPTION},
         "tags": [{"name": name, "description": description} for name, description in TAGS.items()],
         "security": [{_KEY: []}] if needs_key else [{}, {_KEY: []}],
         "paths": paths,
@@ -201,8 +227,9 @@ def _add_forms(paths: dict[str, Any]) -> None:
     for path in ("/generate", _ONE + "/steps"):
         paths[path]["post"]["responses"]["200"]["content"]["text/event-stream"] = _EVENTS
     paths[COMPLETIONS]["post"]["responses"]["200"]["content"]["text/event-stream"] = _CHUNKS
-    paths["/steps"]["post"]["requestBody"]["content"]["application/octet-stream"] = _BINARY
-    paths["/steps"]["post"]["responses"]["200"]["content"]["application/octet-stream"] = _BINARY
+    for path in ("/steps", _MODEL + "/infer", _VERSION + "/infer"):
+        paths[path]["post"]["requestBody"]["content"]["application/octet-stream"] = _BINARY
+        paths[path]["post"]["responses"]["200"]["content"]["application/octet-stream"] = _BINARY
     paths["/sessions/import"]["post"]["requestBody"] = {"required": True, "content": _BLOB}
     paths[_ONE + "/state"]["get"]["responses"]["200"]["content"] = _BLOB
     paths["/metrics"]["get"]["responses"]["200"]["content"] = {"text/plain": {"schema": {"type": "string"}}}
@@ -218,7 +245,7 @@ def _described(operation: Operation) -> dict[str, Any]:
         "tags": [_tag(operation)],
         "responses": {
             str(operation.status): answer,
-            "default": ERROR if operation.path.startswith(V1) else _PROBLEM,
+            "default": _refusal(operation.path),
         },
     }
     if operation.request:
@@ -229,6 +256,13 @@ def _described(operation: Operation) -> dict[str, Any]:
     if operation.path in OPEN_PATHS:
         described["security"] = []
     return described
+
+
+def _refusal(path: str) -> dict[str, Any]:
+    """What refusals look like on a path."""
+    if is_open_inference(path):
+        return _ERROR
+    return ERROR if path.startswith(V1) else _PROBLEM
 
 
 def _tag(operation: Operation) -> str:

@@ -1,7 +1,7 @@
 """The plain ASGI application: sessions, steps and streams, on BentoML's port and on a port of its own.
 
-request ─► key ─┬─► StepRoutes, Stream, Questions, OpenAI      the hot paths, without a framework
-                └─► Starlette routes                           everything else
+request ─► key ─┬─► StepRoutes, Stream, InferRoute, Questions, OpenAI      the hot paths, without a framework
+                └─► Starlette routes                                       everything else
 """
 
 import logging
@@ -15,7 +15,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api.client_watch import ClientGone
 from service.api.disconnect import CLIENT_CLOSED_REQUEST
+from service.api.error_form import ROOT
 from service.api.handshake import refuse
+from service.api.infer import PATH, InferRoute
 from service.api.measure import endpoint_of
 from service.api.openai import OpenAI
 from service.api.openai_error import V1, refusal_response
@@ -29,8 +31,8 @@ from service.metrics import RequestTally
 
 logger = logging.getLogger(__name__)
 
-STEPS, STREAM, SESSIONS = "/steps", "/stream", "/sessions/"
-PREFIXES = ("/sessions", STEPS, STREAM, V1, "/v2/repository", "/models", "/metrics", "/docs.json")
+STEPS, STREAM, SESSIONS, INFER = "/steps", "/stream", "/sessions/", "/infer"
+PREFIXES = ("/sessions", STEPS, STREAM, V1, ROOT, "/models", "/metrics", "/docs.json")
 
 
 class PlainApp:
@@ -39,6 +41,7 @@ class PlainApp:
     Args:
         steps: Answers POST /steps and POST /sessions/{id}/steps.
         stream: Answers WS /stream.
+        infer: Answers POST /v2/models/{name}/infer.
         questions: Answers whole questions.
         openai: Answers below /v1.
         routes: Answers everything else that is served here.
@@ -49,6 +52,7 @@ class PlainApp:
         self,
         steps: StepRoutes,
         stream: Stream,
+        infer: InferRoute,
         questions: Questions,
         openai: OpenAI,
         routes: Starlette | ASGIApp,
@@ -56,6 +60,7 @@ class PlainApp:
     ) -> None:
         self._steps = steps
         self._stream = stream
+        self._infer = infer
         self._questions = questions
         self._openai = openai
         self._routes = routes
@@ -63,8 +68,7 @@ class PlainApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind, path = scope["type"], scope["path"]
-        is_post = kind == "http" and scope["method"] == "POST"
-        if is_post and (path.endswith(STEPS) or path in self._questions.by_path):
+        if kind == "http" and scope["method"] == "POST" and self._is_hot(path):
             await self._answer(scope, receive, send, path)
         elif kind == "websocket" and path == STREAM:
             await self._stream(scope, receive, send)
@@ -77,6 +81,9 @@ class PlainApp:
         else:
             await self._routes(scope, receive, send)
 
+    def _is_hot(self, path: str) -> bool:
+        return path.endswith((STEPS, INFER)) or path in self._questions.by_path
+
     async def _answer(self, scope: Scope, receive: Receive, send: Send, path: str) -> None:
         started = time.perf_counter()
         try:
@@ -88,6 +95,8 @@ class PlainApp:
                 status = await self._steps.many(scope, receive, send)
             elif path.startswith(SESSIONS) and (session_id := path[len(SESSIONS) : -len(STEPS)]):
                 status = await self._steps.one(scope, receive, send, session_id)
+            elif asked := PATH.fullmatch(path):
+                status = await self._infer.answer(scope, receive, send, asked[1], asked[2] or "")
             else:
                 await self._routes(scope, receive, send)
                 return

@@ -12,7 +12,10 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp, Message, Scope
 
 from service.api.channel import offer
+from service.api.error_form import ErrorFormMiddleware
+from service.api.infer import InferRoute
 from service.api.inference import Inference
+from service.api.open_inference import OpenInferenceRoutes
 from service.api.openai import OpenAI
 from service.api.plain import PlainApp, other_methods
 from service.api.problem import ProblemMiddleware
@@ -20,10 +23,12 @@ from service.api.questions import Questions
 from service.api.sessions import SessionRoutes
 from service.api.steps import StepRoutes
 from service.api.stream import Stream
+from service.sequences import Sequences
 from tests.fakes.process import Process
 
 OWNER = "unrolled.owner"
 MAX_BYTES = 100_000
+IDLE_SECONDS = 10
 JSON = {"content-type": "application/json"}
 
 
@@ -234,10 +239,13 @@ class Surface:
         self.stream = Stream(process.steps, tally, MAX_BYTES)
         questions = Questions(Inference(process.catalog, process.metrics, 10.0), MAX_BYTES)
         sessions = SessionRoutes(process.sessions, process.travel)
-        routes = ProblemMiddleware(Starlette(routes=[*other_methods(questions), *sessions.routes()]))
+        inference = OpenInferenceRoutes(process.catalog, lambda: process.catalog.is_serving, IDLE_SECONDS)
+        own = [*other_methods(questions), *sessions.routes(), *inference.routes()]
+        routes = ProblemMiddleware(Starlette(routes=own))
+        infer = InferRoute(process.catalog, Sequences(process.sessions, process.steps, 10.0), MAX_BYTES)
         steps = StepRoutes(process.steps, MAX_BYTES, process.metrics.time_to_first_token.observe)
         openai = OpenAI(process.catalog, process.metrics, 10.0, MAX_BYTES, process.clock)
-        self.app = PlainApp(steps, self.stream, questions, openai, routes, tally)
+        self.app = ErrorFormMiddleware(PlainApp(steps, self.stream, infer, questions, openai, routes, tally))
         self.client = Client(self.app)
 
     @asynccontextmanager

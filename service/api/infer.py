@@ -1,0 +1,152 @@
+"""`POST /v2/models/{name}/infer`: the Open Inference Protocol's request, with its sequence and binary extensions."""
+
+import re
+from typing import Any
+
+from starlette.types import Receive, Scope, Send
+
+from service.api import binary
+from service.api.auth import owner_of
+from service.api.body import parsed
+from service.api.tensors import read_tensor, write_tensors
+from service.api.wire import (
+    OCTETS,
+    check_encoding,
+    check_media_type,
+    header,
+    media_type,
+    read_body,
+    respond,
+    unless_gone,
+)
+from service.catalog import Catalog
+from service.errors import InvalidInput, ModelUnknown
+from service.forms.inference import InferParameters, InferRequest
+from service.sequences import Outputs, Part, Sequences
+from service.signature import Signature, signature_of
+from service.state import Array
+from service.tasks.task import ServedModel
+from service.waiting import off_loop
+
+PATH = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?/infer")
+
+
+class InferRoute:
+    """Answers it; returns the status that it has sent, or raises a refusal.
+
+    Args:
+        catalog: The models.
+        sequences: Takes what they are to read.
+        max_body_bytes: Of a request.
+    """
+
+    def __init__(self, catalog: Catalog, sequences: Sequences, max_body_bytes: int) -> None:
+        self._catalog = catalog
+        self._sequences = sequences
+        self._max_body_bytes = max_body_bytes
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send, name: str, version: str) -> int:
+        """Answer a request to a model, or to the version of it that is named."""
+        request, blob = _read(scope, await read_body(scope, receive, self._max_body_bytes))
+        model = model_of(self._catalog, name, version)
+        signature = signature_of(model)
+        names = _names(request, signature)
+        values = read_tensor(signature.x, request.inputs, blob)
+        _check(model, values)
+        head: dict[str, Any] = {"model_name": name, "model_version": model.bundle.version}
+        if request.id is not None:
+            head["id"] = request.id
+        asked = request.parameters
+        if asked.sequence_id:
+            part = _part(asked, asked.sequence_id, f"{name}:{version}" if version else name)
+            outputs = await self._take(owner_of(scope), model, part, values, names, head)
+        elif names:
+            outputs = await unless_gone(receive, self._sequences.whole(model, values, names))
+        else:
+            raise InvalidInput(f"{name} answers no tensors: only a sequence that has an id keeps what it reads")
+        await _respond(send, request, head, outputs)
+        return 200
+
+    async def _take(
+        self, owner: str, model: ServedModel[Any], part: Part, values: Array, names: list[str], head: dict[str, Any]
+    ) -> Outputs:
+        """Take a part of a sequence, and tell in the answer's head which session that is."""
+        if len(values) > 1:
+            raise InvalidInput("a sequence is one row", ("inputs", 0, "shape"))
+        answer, head["model_version"], outputs = await self._sequences.part(owner, model, part, values[0], names)
+        head["parameters"] = {
+            "sequence_id": part.sequence_id,
+            "session_id": answer.session_id,
+            "step": answer.step,
+            **({"numerics_changed": True} if answer.is_numerics_changed else {}),
+        }
+        return outputs
+
+
+def model_of(catalog: Catalog, name: str, version: str = "") -> ServedModel[Any]:
+    """A served model: its current version, or the one that is named.
+
+    Raises:
+        ModelUnknown: It is not served.
+    """
+    versions = versions_of(catalog, name)
+    if not versions:
+        raise ModelUnknown(f"no model {name!r} is served; there are {sorted(catalog)}")
+    if version and version not in versions:
+        raise ModelUnknown(f"version {version!r} of model {name!r} is not served; there are {versions}")
+    return catalog.on(f"{name}:{version or versions[0]}")
+
+
+def versions_of(catalog: Catalog, name: str) -> list[str]:
+    """The versions of a model that are served, the current one first; none where it is not known."""
+    if name not in catalog:
+        return []
+    current = catalog[name].bundle.version
+    tags = (tag.rpartition(":") for tag in sorted(catalog.loaded_tags))
+    return [current, *(version for of, _, version in tags if of == name and version != current)]
+
+
+def _read(scope: Scope, body: bytes) -> tuple[InferRequest, memoryview]:
+    """A request and the bytes behind its JSON."""
+    check_encoding(scope)
+    kind, length = media_type(scope), header(scope, binary.HEADER_LENGTH)
+    check_media_type(kind.decode(errors="replace"), (OCTETS.decode(),))
+    if length or kind == OCTETS:
+        content, blob = binary.parted(body, length)
+        return parsed(InferRequest, content), blob
+    return parsed(InferRequest, body), memoryview(b"")
+
+
+def _names(request: InferRequest, signature: Signature) -> list[str]:
+    """The outputs that are asked for: all that there are, where none is named."""
+    for index, output in enumerate(request.outputs):
+        if output.name not in signature.names:
+            raise InvalidInput(f"the model answers {signature.names}", ("outputs", index, "name"))
+    return [output.name for output in request.outputs] or signature.names
+
+
+def _check(model: ServedModel[Any], values: Array) -> None:
+    """Raise InvalidInput where a model cannot read items (N, T, ...)."""
+    try:
+        model.check_tensors(values.reshape(-1, *values.shape[2:]))
+    except InvalidInput as error:
+        raise InvalidInput(error.errors[0][1], ("inputs", 0, "data")) from None
+
+
+def _part(asked: InferParameters, sequence_id: int | str, of: str) -> Part:
+    is_start, is_end = asked.sequence_start, asked.sequence_end
+    return Part(sequence_id, of, is_start, is_end, asked.step, asked.allow_numerics_change)
+
+
+async def _respond(send: Send, request: InferRequest, head: dict[str, Any], outputs: Outputs) -> None:
+    """Send outputs, each in the form that was asked for."""
+    in_binary = {output.name: output.parameters.binary_data for output in request.outputs}
+    is_binary = {
+        name: request.parameters.binary_data_output if (own := in_binary.get(name)) is None else own for name in outputs
+    }
+    size = sum(values.size for values in outputs.values())
+    content, length = await off_loop(size, lambda: write_tensors(head, outputs, is_binary))
+    if length is None:
+        await respond(send, content)
+    else:
+        await respond(send, content, OCTETS, headers=[(binary.HEADER_LENGTH, b"%d" % length)])

@@ -1,0 +1,123 @@
+"""`/v2`: server and models as the Open Inference Protocol tells of them; `infer` has a module of its own."""
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from service.api.answer import JSON, form_response
+from service.api.infer import model_of, versions_of
+from service.api.openapi import own_version
+from service.api.problem import answers_problems
+from service.api.tensors import DATATYPES, MAX_ROWS, shape_of
+from service.bundle.stage import TensorSpec
+from service.catalog import Catalog
+from service.forms.inference import ModelMetadata, ModelReady, ServerMetadata, TensorMetadata
+from service.signature import signature_of
+from service.tasks.task import ServedModel
+
+LIVE, READY = "/v2/health/live", "/v2/health/ready"
+PLATFORM, BACKEND = "onnxruntime_onnx", "onnxruntime"
+EXTENSIONS = [
+    "sequence",
+    "sequence(string_id)",
+    "binary_tensor_data",
+    "parameters",
+    "model_configuration",
+    "model_repository",
+]
+
+
+class OpenInferenceRoutes:
+    """Tells of the server and of the models that are asked in tensors; refuses to tell of others.
+
+    Args:
+        catalog: The models.
+        is_ready: Whether the worker serves.
+        idle_seconds: How long a sequence may be idle.
+    """
+
+    def __init__(self, catalog: Catalog, is_ready: Callable[[], bool], idle_seconds: int) -> None:
+        self._catalog = catalog
+        self._is_ready = is_ready
+        self._idle_seconds = idle_seconds
+
+    def routes(self) -> list[Route]:
+        """What to mount."""
+        table = [("/v2", self.server), (LIVE, self.live), (READY, self.ready)]
+        for model in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}"):
+            table += [(model, self.model), (f"{model}/ready", self.model_ready), (f"{model}/config", self.config)]
+        refused = Response(status_code=405, headers={"Allow": "POST"})
+        infer = [Route(f"/v2/models/{{name}}{version}/infer", refused) for version in ("", "/versions/{version}")]
+        return [*(Route(path, answers_problems(handler), methods=["GET"]) for path, handler in table), *infer]
+
+    async def server(self, request: Request) -> Response:
+        """The server and the extensions that it speaks."""
+        return form_response(ServerMetadata(name="unrolled", version=own_version(), extensions=EXTENSIONS))
+
+    async def live(self, request: Request) -> Response:
+        """Whether the worker is there."""
+        return _json({"live": True})
+
+    async def ready(self, request: Request) -> Response:
+        """Whether every model can be asked."""
+        is_ready = self._is_ready()
+        return _json({"ready": is_ready}, 200 if is_ready else 503)
+
+    async def model(self, request: Request) -> Response:
+        """A model's versions and tensors."""
+        model = self._model(request)
+        signature = signature_of(model)
+        return form_response(
+            ModelMetadata(
+                name=model.name,
+                versions=versions_of(self._catalog, model.name),
+                platform=PLATFORM,
+                inputs=[_metadata(signature.x)],
+                outputs=[_metadata(output) for output in signature.outputs],
+            )
+        )
+
+    async def model_ready(self, request: Request) -> Response:
+        """Whether a model can be asked."""
+        model = self._model(request)
+        signature_of(model)
+        is_ready = self._is_ready() and model.engine.is_serving
+        return form_response(ModelReady(name=model.name, ready=is_ready), 200 if is_ready else 503)
+
+    async def config(self, request: Request) -> Response:
+        """What Triton's clients want to know of how a model is served."""
+        model = self._model(request)
+        signature = signature_of(model)
+        return _json(
+            {
+                "name": model.name,
+                "platform": PLATFORM,
+                "backend": BACKEND,
+                "max_batch_size": MAX_ROWS,
+                "input": [_config(signature.x)],
+                "output": [_config(output) for output in signature.outputs],
+                "sequence_batching": {"max_sequence_idle_microseconds": self._idle_seconds * 1_000_000, "direct": {}},
+                "model_transaction_policy": {"decoupled": False},
+            }
+        )
+
+    def _model(self, request: Request) -> ServedModel[Any]:
+        asked = request.path_params
+        return model_of(self._catalog, asked["name"], asked.get("version", ""))
+
+
+def _metadata(spec: TensorSpec) -> TensorMetadata:
+    return TensorMetadata(name=spec.name, datatype=DATATYPES[spec.dtype], shape=shape_of(spec))
+
+
+def _config(spec: TensorSpec) -> dict[str, Any]:
+    """A tensor without its batch axis, as a configuration lists it."""
+    return {"name": spec.name, "data_type": f"TYPE_{DATATYPES[spec.dtype]}", "dims": shape_of(spec)[1:]}
+
+
+def _json(content: Any, status: int = 200) -> Response:  # noqa: ANN401  whatever JSON can hold
+    return Response(orjson.dumps(content), status_code=status, media_type=JSON)

@@ -1,0 +1,105 @@
+"""Tensors as the Open Inference Protocol sends them: numbers in JSON, row by row, or little-endian bytes behind it."""
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import orjson
+
+from service.bundle.stage import TensorSpec
+from service.errors import InvalidInput, Malformed
+from service.forms.inference import InferInput
+from service.state import Array
+
+DATATYPES = {"int64": "INT64", "float64": "FP64", "float32": "FP32"}
+MAX_ROWS = 1024
+MAX_ITEMS = 65_536  # of all rows together
+
+
+def read_tensor(spec: TensorSpec, tensors: Sequence[InferInput], blob: memoryview) -> Array:
+    """The items (N, T, ...) that a request is to hold as its only tensor.
+
+    Args:
+        spec: What the model reads.
+        tensors: Those of the request.
+        blob: What follows its JSON.
+
+    Raises:
+        Malformed: Sizes do not add up.
+        InvalidInput: It is another tensor.
+    """
+    tensor = tensors[0]
+    if tensor.name != spec.name or len(tensors) > 1:
+        wrong = next((n for n, each in enumerate(tensors) if each.name != spec.name), 1)
+        raise InvalidInput(f"the model reads one tensor, {spec.name!r}", ("inputs", wrong, "name"))
+    if tensor.datatype != DATATYPES[spec.dtype]:
+        raise InvalidInput(f"must be {DATATYPES[spec.dtype]}", ("inputs", 0, "datatype"))
+    if not _fits(tensor.shape, spec):
+        raise InvalidInput(f"must be {shape_of(spec)}, where -1 is any size", ("inputs", 0, "shape"))
+    if tensor.shape[0] > MAX_ROWS or math.prod(tensor.shape[:2]) > MAX_ITEMS:
+        raise InvalidInput(f"at most {MAX_ROWS} rows, and {MAX_ITEMS} items together", ("inputs", 0, "shape"))
+    size = tensor.parameters.binary_data_size
+    if (size is None) == (tensor.data is None):
+        raise InvalidInput("give either data or binary_data_size", ("inputs", 0))
+    if len(blob) != (size or 0):
+        raise Malformed(f"binary_data_size is {size or 0}, but {len(blob)} bytes follow the JSON")
+    num_values = math.prod(tensor.shape)
+    values = _parsed(tensor.data, spec) if tensor.data is not None else _cut(blob, spec)
+    if values.size != num_values:
+        raise InvalidInput(f"{tensor.shape} has {num_values} values, not {values.size}", ("inputs", 0, "data"))
+    return values.reshape(tensor.shape)
+
+
+def write_tensors(
+    head: dict[str, Any], outputs: Mapping[str, Array], is_binary: Mapping[str, bool]
+) -> tuple[bytes, int | None]:
+    """An answer's body, and the length of its JSON where bytes follow it.
+
+    Args:
+        head: What the JSON has besides outputs.
+        outputs: Values by name, in order.
+        is_binary: Which of them are sent as bytes.
+    """
+    blobs, described = [], []
+    for name, values in outputs.items():
+        told: dict[str, Any] = {"name": name, "datatype": DATATYPES[values.dtype.name], "shape": values.shape}
+        if is_binary[name]:
+            blobs.append(values.tobytes())
+            told["parameters"] = {"binary_data_size": len(blobs[-1])}
+        else:
+            told["data"] = values.reshape(-1)
+        described.append(told)
+    content = orjson.dumps({**head, "outputs": described}, option=orjson.OPT_SERIALIZE_NUMPY)
+    return (b"".join([content, *blobs]), len(content)) if blobs else (content, None)
+
+
+def shape_of(spec: TensorSpec) -> list[int]:
+    """A tensor's shape; -1 is any size."""
+    return [axis if isinstance(axis, int) else -1 for axis in spec.shape]
+
+
+def _fits(shape: Sequence[int], spec: TensorSpec) -> bool:
+    expected = shape_of(spec)
+    return len(shape) == len(expected) and all(want in (-1, size) for size, want in zip(shape, expected, strict=True))
+
+
+def _cut(blob: memoryview, spec: TensorSpec) -> Array:
+    dtype = np.dtype(spec.dtype).newbyteorder("<")
+    if len(blob) % dtype.itemsize:
+        raise Malformed(f"{len(blob)} bytes are no whole number of {DATATYPES[spec.dtype]} values")
+    return np.frombuffer(blob, dtype)
+
+
+def _parsed(data: list[Any], spec: TensorSpec) -> Array:
+    """Numbers, nested as their tensor is or not at all."""
+    while data and all(isinstance(each, list) for each in data):
+        data = list(chain.from_iterable(data))
+    allowed = {int} if spec.dtype == "int64" else {int, float}
+    if not set(map(type, data)) <= allowed:
+        raise InvalidInput(f"must be {'whole ' if spec.dtype == 'int64' else ''}numbers", ("inputs", 0, "data"))
+    try:
+        return np.array(data, dtype=spec.dtype)
+    except OverflowError:
+        raise InvalidInput(f"a number does not fit {DATATYPES[spec.dtype]}", ("inputs", 0, "data")) from None

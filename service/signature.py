@@ -1,0 +1,43 @@
+"""What a model reads and answers in tensors, as its manifest has it. Pure."""
+
+from typing import Any, NamedTuple
+
+from service.bundle.stage import ITEM_STAGE, TensorSpec
+from service.errors import InvalidInput, NotStreamable
+from service.job import ARGMAX, LOGITS
+from service.tasks.task import ServedModel
+
+_ARGMAX = TensorSpec(name=ARGMAX, dtype="int64", shape=("N", "T"))
+
+
+class Signature(NamedTuple):
+    """The tensors of a model.
+
+    Attributes:
+        x: The items that it reads: tokens (N, T), or segments of readings (N, T, segment).
+        outputs: What it may answer after each item: logits and their argmax, or nothing.
+    """
+
+    x: TensorSpec
+    outputs: tuple[TensorSpec, ...]
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the outputs."""
+        return [output.name for output in self.outputs]
+
+
+def signature_of(model: ServedModel[Any]) -> Signature:
+    """The signature of a model.
+
+    Raises:
+        NotStreamable: It needs whole inputs.
+        InvalidInput: Its items are more than a tensor.
+    """
+    if not model.is_streamable:
+        raise NotStreamable(f"{model.name} needs whole inputs in its own language: GET /models tells which")
+    stage = model.bundle.manifest.stage(ITEM_STAGE)
+    if len(stage.inputs) != 1:
+        raise InvalidInput(f"{model.name} reads no tensors, only its own language: GET /models tells which")
+    logits = [output for output in stage.outputs if output.name == LOGITS]
+    return Signature(stage.inputs[0], (*logits, _ARGMAX) if logits else ())

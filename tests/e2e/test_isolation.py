@@ -19,6 +19,7 @@ from tests.e2e.stream import open_stream
 pytestmark = pytest.mark.e2e
 REVOKED_SECONDS = 20
 SEGMENT: int = json.loads((ROOT / "models/forecasting/manifest.json").read_text())["task"]["segment"]
+OPEN = ("/livez", "/readyz", "/v2/health/live", "/v2/health/ready")
 UNKNOWN = "urn:unrolled:problem:session-unknown"
 
 
@@ -121,6 +122,26 @@ def test_a_key_that_opened_anothers_session_opens_ones_own(callers: dict[str, ht
     assert len(opened) == 2
 
 
+def test_a_sequence_is_its_owners(callers: dict[str, httpx.Client]) -> None:
+    def part(owner: str, **parameters: object) -> httpx.Response:
+        tensor = {"name": "x", "shape": [1, 1], "datatype": "INT64", "data": [1]}
+        body = {"parameters": {"sequence_id": 42, **parameters}, "inputs": [tensor]}
+        return callers[owner].post("/v2/models/sentiment/infer", json=body)
+
+    of_ann = part("ann", sequence_start=True).json()["parameters"]["session_id"]
+    part("bob", sequence_start=True, sequence_end=True)
+    assert part("bob").status_code == 410
+    assert part("ann").json()["parameters"]["session_id"] == of_ann
+    assert callers["bob"].get(f"/sessions/{of_ann}").status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/v2", "/v2/models/sentiment", "/v2/models/sentiment/infer"])
+def test_who_shows_no_key_is_told_so_in_the_protocols_form(callers: dict[str, httpx.Client], path: str) -> None:
+    refused = callers["nobody"].request("POST" if path.endswith("infer") else "GET", path)
+    assert (refused.status_code, list(refused.json())) == (401, ["error"])
+    assert refused.headers["www-authenticate"] == "Bearer"
+
+
 REQUESTS: list[tuple[str, str]] = [
     ("POST", "/sentiment"),
     ("POST", "/tag"),
@@ -155,7 +176,7 @@ def test_who_shows_no_valid_key_is_told_so_on_every_surface(
 
 
 def test_probes_need_no_key(callers: dict[str, httpx.Client]) -> None:
-    assert [callers["nobody"].get(path).status_code for path in ("/livez", "/readyz")] == [200, 200]
+    assert [callers["nobody"].get(path).status_code for path in OPEN] == [200] * len(OPEN)
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/docs.json", "/models"])

@@ -1,0 +1,180 @@
+"""`/v2`: what is told of the server and its models, and refusals in the protocol's form."""
+
+from pathlib import Path
+
+import pytest
+from starlette.applications import Starlette
+from starlette.types import Receive, Scope, Send
+
+from service.api.auth import AuthMiddleware
+from service.api.error_form import ErrorFormMiddleware, is_open_inference
+from service.api.open_inference import OpenInferenceRoutes
+from service.engine import Engine
+from service.keys import Keys, add_key
+from service.metrics import Metrics
+from service.signature import signature_of
+from tests.fakes.asgi import Client, Surface
+from tests.fakes.graphs import SUM_MANIFEST, RecordingObserver, SumGraphs, V, sum_bundle
+from tests.fakes.model import SumModel
+from tests.fakes.process import Process
+from tests.fakes.stores import FaultyStore
+
+pytestmark = pytest.mark.anyio
+MODELS = ("/v2/models/sum", "/v2/models/sum/versions/0")
+
+
+def encode_stage(**changes: object) -> list[dict[str, object]]:
+    """The fake bundle's stages, with changes to the first."""
+    first, *others = SUM_MANIFEST["stages"]  # type: ignore[misc]  # a dictionary of anything
+    return [{**first, **changes}, *others]
+
+
+async def test_the_server_tells_its_version_and_what_it_speaks(surface: Surface) -> None:
+    told = (await surface.client.request("GET", "/v2")).json()
+    assert told["name"] == "unrolled"
+    assert told["version"]
+    assert {"sequence", "sequence(string_id)", "binary_tensor_data"} <= set(told["extensions"])
+
+
+@pytest.mark.parametrize("path", MODELS)
+async def test_a_model_tells_the_tensors_of_its_manifest(surface: Surface, path: str) -> None:
+    assert (await surface.client.request("GET", path)).json() == {
+        "name": "sum",
+        "versions": ["0"],
+        "platform": "onnxruntime_onnx",
+        "inputs": [{"name": "x", "datatype": "INT64", "shape": [-1, -1]}],
+        "outputs": [
+            {"name": "logits", "datatype": "FP32", "shape": [-1, -1, V]},
+            {"name": "argmax", "datatype": "INT64", "shape": [-1, -1]},
+        ],
+    }
+
+
+@pytest.mark.parametrize("path", MODELS)
+async def test_a_configuration_has_shapes_without_the_batch_and_how_long_sequences_live(
+    surface: Surface, path: str
+) -> None:
+    config = (await surface.client.request("GET", f"{path}/config")).json()
+    assert config["input"] == [{"name": "x", "data_type": "TYPE_INT64", "dims": [-1]}]
+    assert [(output["name"], output["dims"]) for output in config["output"]] == [("logits", [-1, V]), ("argmax", [-1])]
+    assert config["sequence_batching"]["max_sequence_idle_microseconds"] == 10_000_000
+    assert config["max_batch_size"] == 1024
+
+
+@pytest.mark.parametrize("path", MODELS)
+async def test_a_model_is_ready_while_it_is_served(surface: Surface, path: str) -> None:
+    assert (await surface.client.request("GET", f"{path}/ready")).json() == {"name": "sum", "ready": True}
+
+
+async def test_versions_that_sessions_live_on_come_behind_the_current_one(store: FaultyStore) -> None:
+    async with Process(store, versions=("1", "2", "0")) as process:
+        told = (await Surface(process).client.request("GET", "/v2/models/sum/versions/2")).json()
+        assert told["versions"] == ["0", "1", "2"]
+
+
+async def test_probes_tell_how_the_worker_is(surface: Surface, process: Process) -> None:
+    assert (await surface.client.request("GET", "/v2/health/live")).json() == {"live": True}
+    assert (await surface.client.request("GET", "/v2/health/ready")).json() == {"ready": True}
+    await process.catalog.stop()
+    assert (await surface.client.request("GET", "/v2/health/live")).status == 200
+    for path in ("/v2/health/ready", "/v2/models/sum/ready"):
+        assert (await surface.client.request("GET", path)).status == 503
+
+
+@pytest.mark.parametrize("path", ["/v2/models/nosuch", "/v2/models/nosuch/ready", "/v2/models/sum/versions/7/config"])
+async def test_what_is_not_served_is_a_404(surface: Surface, path: str) -> None:
+    answered = await surface.client.request("GET", path)
+    assert answered.status == 404
+    assert "served; there are" in answered.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        ({"direction": "backward"}, 422),
+        (
+            {
+                "inputs": [
+                    {"name": "x", "dtype": "int64", "shape": ["N", "T"]},
+                    {"name": "characters", "dtype": "float32", "shape": ["N", "T", 3]},
+                ]
+            },
+            422,
+        ),
+    ],
+)
+async def test_a_model_that_is_not_asked_in_tensors_says_so_everywhere(
+    process: Process, changes: dict[str, object], status: int
+) -> None:
+    graphs = SumGraphs(sum_bundle("9", stages=encode_stage(**changes)))
+    process.catalog.add(SumModel(graphs.bundle, Engine(graphs, RecordingObserver())))
+    process.catalog.make_current("sum:9")
+    client = Surface(process).client
+    tensor = {"name": "x", "shape": [1, 1], "datatype": "INT64", "data": [1]}
+    answers = [await client.request("GET", f"/v2/models/sum{path}") for path in ("", "/ready", "/config")]
+    answers.append(await client.post("/v2/models/sum/infer", {"inputs": [tensor]}))
+    assert [answered.status for answered in answers] == [status] * 4
+    assert all("own language: GET /models tells which" in answered.json()["error"] for answered in answers)
+
+
+def test_a_stage_without_logits_answers_nothing() -> None:
+    bundle = sum_bundle(stages=encode_stage(outputs=[{"name": "sums", "dtype": "int64", "shape": ["N", "T"]}]))
+    assert signature_of(SumModel(bundle, Engine(SumGraphs(bundle), RecordingObserver()))).names == []
+
+
+@pytest.mark.parametrize("path", [f"{model}/infer" for model in MODELS])
+async def test_infer_is_posted(surface: Surface, path: str) -> None:
+    answered = await surface.client.request("GET", path)
+    assert (answered.status, answered.headers["allow"]) == (405, "POST")
+    assert list(answered.json()) == ["error"]
+
+
+@pytest.mark.parametrize("path", ["/v2/models/sum/generate", "/v2/models/sum/stats", "/v2/systemsharedmemory/status"])
+async def test_what_is_not_supported_is_not_there(surface: Surface, path: str) -> None:
+    assert (await surface.client.request("GET", path)).json() == {"error": "there is nothing at this path"}
+
+
+@pytest.mark.parametrize(
+    ("path", "is_ours"),
+    [
+        ("/v2", True),
+        ("/v2/", True),
+        ("/v2/models/a/infer", True),
+        ("/v2/repository/index", False),
+        ("/v2x", False),
+        ("/v1/v2", False),
+        ("/sessions", False),
+    ],
+)
+def test_the_form_is_the_protocols_on_its_own_paths_only(path: str, is_ours: bool) -> None:
+    assert is_open_inference(path) is is_ours
+
+
+async def test_who_shows_no_key_is_told_so_in_that_form_and_probes_need_none(tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    add_key(keys, "ann")
+    routes = OpenInferenceRoutes({}, lambda: True, 1).routes()  # type: ignore[arg-type]  # no models
+    tally = Metrics().requests_tally
+    client = Client(ErrorFormMiddleware(AuthMiddleware(Starlette(routes=routes), Keys(keys), tally)))
+    refused = await client.request("GET", "/v2")
+    assert (refused.status, refused.headers["www-authenticate"]) == (401, "Bearer")
+    assert "API key" in refused.json()["error"]
+    for path in ("/v2/health/live", "/v2/health/ready"):
+        assert (await client.request("GET", path)).status == 200
+
+
+async def test_a_refusal_that_comes_in_pieces_is_rewritten_whole_and_an_answer_is_left_alone() -> None:
+    async def in_pieces(scope: Scope, _: Receive, send: Send) -> None:
+        if scope["path"] != "/v2":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"left alone"})
+            return
+        headers = [(b"content-type", b"application/problem+json"), (b"retry-after", b"1")]
+        await send({"type": "http.response.start", "status": 503, "headers": headers})
+        for piece, more in ((b'{"detail":', True), (b'"later"}', False)):
+            await send({"type": "http.response.body", "body": piece, "more_body": more})
+
+    client = Client(ErrorFormMiddleware(in_pieces))
+    refused = await client.request("GET", "/v2")
+    assert (refused.status, refused.headers["retry-after"], refused.json()) == (503, "1", {"error": "later"})
+    assert (await client.request("GET", "/v2/other")).body == b"left alone"

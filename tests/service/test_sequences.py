@@ -114,6 +114,14 @@ async def test_a_start_needs_room_as_any_new_session_also_where_one_had_ended() 
         assert (await store.count()).num_live == 1
 
 
+async def test_a_sequence_stays_on_its_version_until_it_is_started_anew(store: FaultyStore) -> None:
+    async with Process(store, versions=("1", "0")) as process:
+        assert (await take(process, START, 5)).version == "0"
+        process.catalog.make_current("sum:1")
+        assert (await take(process, PART, 1)).version == "0"
+        assert (await take(process, START, 1)).version == "1"
+
+
 async def test_ids_are_an_owners_a_models_and_of_one_kind(process: Process) -> None:
     await take(process, START, 1)
     for part, owner in ((PART, "bob"), (Part("s", "sum:0"), "ann"), (Part("s ", "sum"), "ann")):

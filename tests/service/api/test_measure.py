@@ -33,7 +33,20 @@ def test_paths_that_are_not_served_share_one_label(path: str) -> None:
 
 
 PARTS = st.sampled_from(
-    ["sessions", "steps", "checkpoints", "v2", "repository", "models", "load", "", "import", "ab-_"]
+    [
+        "sessions",
+        "steps",
+        "checkpoints",
+        "v2",
+        "repository",
+        "models",
+        "load",
+        "versions",
+        "infer",
+        "",
+        "import",
+        "ab-_",
+    ]
 )
 
 
@@ -45,6 +58,8 @@ def test_whatever_is_asked_for_labels_stay_few(path: str) -> None:
 def test_paths_with_ids_share_the_label_of_their_kind() -> None:
     assert endpoint_of("/sessions/x/checkpoints/y") == "/sessions/{id}/checkpoints/{name}"
     assert endpoint_of("/v2/repository/models/sum/load") == "/v2/repository/models/{name}/load"
+    assert endpoint_of("/v2/models/sum/infer") == "/v2/models/{name}/infer"
+    assert endpoint_of("/v2/models/sum/versions/0/infer") == "/v2/models/{name}/versions/{version}/infer"
     assert endpoint_of("/sessions/import") == "/sessions/import"
 
 

@@ -230,6 +230,8 @@ def _add_forms(paths: dict[str, Any]) -> None:
     for path in ("/steps", _MODEL + "/infer", _VERSION + "/infer"):
         paths[path]["post"]["requestBody"]["content"]["application/octet-stream"] = _BINARY
         paths[path]["post"]["responses"]["200"]["content"]["application/octet-stream"] = _BINARY
+    for path in (_MODEL + "/config", _VERSION + "/config"):
+        paths[path]["get"]["responses"]["200"]["content"] = {"application/json": {"schema": {"type": "object"}}}
     paths["/sessions/import"]["post"]["requestBody"] = {"required": True, "content": _BLOB}
     paths[_ONE + "/state"]["get"]["responses"]["200"]["content"] = _BLOB
     paths["/metrics"]["get"]["responses"]["200"]["content"] = {"text/plain": {"schema": {"type": "string"}}}

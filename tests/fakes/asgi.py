@@ -245,7 +245,8 @@ class Surface:
         infer = InferRoute(process.catalog, Sequences(process.sessions, process.steps, 10.0), MAX_BYTES)
         steps = StepRoutes(process.steps, MAX_BYTES, process.metrics.time_to_first_token.observe)
         openai = OpenAI(process.catalog, process.metrics, 10.0, MAX_BYTES, process.clock)
-        self.app = ErrorFormMiddleware(PlainApp(steps, self.stream, infer, questions, openai, routes, tally))
+        self.plain = PlainApp(steps, self.stream, infer, questions, openai, routes, tally)
+        self.app = ErrorFormMiddleware(self.plain)
         self.client = Client(self.app)
 
     @asynccontextmanager

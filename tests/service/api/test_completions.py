@@ -233,7 +233,7 @@ async def test_a_stream_that_fails_ends_with_an_error_and_not_as_if_it_were_done
 @pytest.mark.parametrize("is_streamed", [False, True])
 async def test_an_answer_that_takes_too_long_is_refused(process: Process, surface: Surface, is_streamed: bool) -> None:
     openai = OpenAI(process.catalog, Metrics(), 0.0, MAX_BYTES)
-    surface.app._openai = openai
+    surface.plain._openai = openai
     answered = await post(surface, stream=is_streamed)
     assert (answered.status, answered.json()["error"]["code"]) == (504, "deadline_exceeded")
 

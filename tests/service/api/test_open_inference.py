@@ -10,7 +10,8 @@ from service.api.auth import AuthMiddleware
 from service.api.error_form import ErrorFormMiddleware, is_open_inference
 from service.api.open_inference import OpenInferenceRoutes
 from service.engine import Engine
-from service.keys import Keys, add_key
+from service.key_file import add_key
+from service.keys import Keys
 from service.metrics import Metrics
 from service.signature import signature_of
 from tests.fakes.asgi import Client, Surface

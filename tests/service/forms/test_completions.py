@@ -1,5 +1,7 @@
 """What OpenAI's form may ask for, and what is refused instead of being ignored."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -10,6 +12,7 @@ from service.errors import InvalidInput, Location
 from service.forms.completions import MAX_CHOICES, CompletionRequest
 from service.forms.form import MAX_CHARACTERS_TOGETHER, MAX_TEXT_CHARACTERS
 
+PAGE = (Path(__file__).parents[3] / "docs/generation.md").read_text()
 LONG = "a" * MAX_TEXT_CHARACTERS
 
 
@@ -88,3 +91,10 @@ def test_what_would_be_ignored_or_is_wrong_is_refused(fields: dict[str, Any], lo
     with pytest.raises(InvalidInput, match=message) as refused:
         request(**fields)
     assert [where for where, _ in refused.value.errors] == [location]
+
+
+def test_every_field_is_in_the_docs() -> None:
+    table = PAGE.partition("\n## In OpenAI's form\n")[2].partition("\n## ")[0]
+    told = {name for row in table.splitlines() if row.startswith("|") for name in re.findall(r"`(\w+)`", row)}
+    assert set(CompletionRequest.model_fields) <= told
+    assert f"at most {MAX_CHOICES} texts" in table

@@ -23,9 +23,9 @@ from service.bundle.manifest import Bundle, read_bundle
 from service.bundle.stage import Stage
 from service.device.device import Device, batch_sizes, cuda
 from service.device.runtime import NEXT_ROW, ROW, DeviceRuntime, as_array
-from service.numerics import gpu_features
-from service.runtime import ProviderMissing, Runtime
-from service.state import Array, RowLayout
+from service.engine.numerics import gpu_features
+from service.engine.runtime import ProviderMissing, Runtime
+from service.engine.state import Array, RowLayout
 
 BUNDLE = Path(__file__).parent.parent / "models" / "generation"
 BATCHES = (1, 8, 64, 256, 1024)

@@ -14,7 +14,7 @@ from bench.load import Load, Stopwatch
 from service.bundle.graph import graph_inputs, graph_outputs, open_graph
 from service.bundle.manifest import Bundle, read_bundle
 from service.bundle.stage import TensorSpec
-from service.state import Array
+from service.engine.state import Array
 
 NUM_DRAWS = 16  # inputs that are drawn beforehand and used in turn
 STEP, DECODE = "encode", "decode"

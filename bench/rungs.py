@@ -20,7 +20,7 @@ from bench.report import machine, table
 from export.quantize import RANGES, quantize_graph
 from service.bundle.graph import CPU_PROVIDER, open_graph, session_options
 from service.bundle.manifest import Bundle, read_bundle
-from service.state import Array
+from service.engine.state import Array
 
 STAGE = "encode"
 SIZES = (1, 8, 32)

@@ -29,7 +29,7 @@ from bench.processes import anonymous_bytes
 from bench.requests import V, step_path
 from bench.service import Service
 from bench.unavailable import Unavailable
-from service.ids import new_session_id
+from service.record.ids import new_session_id
 from service.settings import SessionSettings
 from service.stores.base import Record, Store, Swap
 from service.stores.connect import open_store

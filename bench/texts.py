@@ -31,10 +31,10 @@ from bench.requests import step_path
 from bench.sentences import sentences, word_ids
 from bench.service import BUNDLE, Service
 from service.bundle.manifest import read_bundle
-from service.engine import Engine
+from service.engine.engine import Engine
+from service.engine.runtime import Runtime
+from service.engine.state import RowLayout
 from service.metrics import Metrics
-from service.runtime import Runtime
-from service.state import RowLayout
 
 IN_FLIGHT = 64
 ENGINE_LIMIT, HTTP_LIMIT = 2.0, 3.0

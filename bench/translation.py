@@ -17,8 +17,8 @@ from bench.figure import Figure
 from bench.options import Options
 from bench.unavailable import Unavailable
 from service.bundle.manifest import read_bundle
-from service.engine import Engine
-from service.runtime import Runtime
+from service.engine.engine import Engine
+from service.engine.runtime import Runtime
 from service.tasks.translation import TranslationModel
 
 BUNDLE = MODELS / "translation-de"

@@ -13,7 +13,7 @@ from export.stages import Arrays
 from service.beam_search import BeamSearch, Candidates, max_length
 from service.bundle.manifest import Bundle
 from service.bundle.tasks import TranslationTask
-from service.ladder import covering_rung
+from service.engine.ladder import covering_rung
 from training.truecase import as_sentence
 
 SENTENCES_AT_ONCE = 64

@@ -17,7 +17,7 @@ from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
-from service.memory_limit import memory_limit, shortage
+from service.process.memory_limit import memory_limit, shortage
 
 # How long a stopping worker waits for clients that are slow to send or to read.
 GRACEFUL_SECONDS = "10"

@@ -23,10 +23,10 @@ from service.forms.music import ComposeAnswer, ComposeRequest
 from service.forms.sentiment import SentimentAnswer, SentimentRequest
 from service.forms.tagging import TagAnswer, TagRequest
 from service.forms.translation import TranslateAnswer, TranslateRequest
-from service.seats import can_wait_for_seats
+from service.process.preflight import CHECKS, CannotStart, check_settings
+from service.process.seats import can_wait_for_seats
+from service.process.starts import READY, failures_told, tell, watch_starts
 from service.settings import ServerSettings
-from service.starts import READY, failures_told, tell, watch_starts
-from service.startup import CHECKS, CannotStart, check_settings
 from service.worker import Worker
 
 try:

@@ -14,12 +14,12 @@ from service.bundle.store import import_bundle, stored_bundle
 from service.device.batch import DeviceForm
 from service.device.device import batch_sizes, cuda
 from service.device.runtime import DeviceRuntime
-from service.engine import Engine, Graphs
+from service.engine.engine import Engine, Graphs
+from service.engine.job import BatchForm
+from service.engine.numerics import fingerprint
+from service.engine.runtime import Runtime
 from service.errors import VersionUnknown
-from service.job import BatchForm
 from service.metrics import Metrics
-from service.numerics import fingerprint
-from service.runtime import Runtime
 from service.settings import BundleSettings, EngineSettings
 from service.tasks.caption import CaptionModel
 from service.tasks.forecasting import ForecastingModel

@@ -8,13 +8,13 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from service.catalog import Catalog
-from service.graveyard import Graveyard
 from service.metrics import Metrics
-from service.sessions import Sessions
+from service.sessions.graveyard import Graveyard
+from service.sessions.sessions import Sessions
+from service.sessions.travel import Travel
 from service.settings import SessionSettings
-from service.steps import Steps
+from service.steps.steps import Steps
 from service.stores.base import Store
-from service.travel import Travel
 
 
 class Core:

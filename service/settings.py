@@ -66,7 +66,7 @@ class ExportSettings(_Settings):
 
     @property
     def signing_key(self) -> bytes:
-        """The key for `service.blob`; empty where sessions are neither exported nor imported."""
+        """The key for `service.record.blob`; empty where sessions are neither exported nor imported."""
         return self.export_key.get_secret_value().encode()
 
 

@@ -3,8 +3,8 @@
 from typing import Any, NamedTuple
 
 from service.bundle.stage import ITEM_STAGE, TensorSpec
+from service.engine.job import ARGMAX, LOGITS
 from service.errors import InvalidInput, NotStreamable
-from service.job import ARGMAX, LOGITS
 from service.tasks.task import ServedModel
 
 _ARGMAX = TensorSpec(name=ARGMAX, dtype="int64", shape=("N", "T"))

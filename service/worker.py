@@ -15,7 +15,6 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from service.allocator import keep_freed_memory
 from service.api.auth import AuthMiddleware
 from service.api.body import BodyMiddleware
 from service.api.disconnect import DisconnectMiddleware
@@ -36,15 +35,16 @@ from service.api.single_steps import SingleSteps
 from service.api.steps import StepRoutes
 from service.api.stream import Stream
 from service.catalog import Catalog, configured_bundles
-from service.collector import collect_when_idle
 from service.core import Core
-from service.fast_port import FastPort
+from service.fast_port.server import FastPort
 from service.keys import open_keys
 from service.metrics import Metrics
-from service.parent import die_with_parent
+from service.process.allocator import keep_freed_memory
+from service.process.collector import collect_when_idle
+from service.process.parent import die_with_parent
+from service.process.seats import Seats, can_wait_for_seats
 from service.reload import Reloader
-from service.seats import Seats, can_wait_for_seats
-from service.sequences import Sequences
+from service.sessions.sequences import Sequences
 from service.settings import (
     BundleSettings,
     EngineSettings,

@@ -19,11 +19,11 @@ from pydantic import Field
 
 from service.api.apart import parsed_apart
 from service.api.items import refused_item
+from service.engine.state import Array
 from service.errors import InvalidInput, Malformed
 from service.forms.form import Form
 from service.forms.steps import MAX_ITEMS, StepNumber
-from service.state import Array
-from service.turn import Ask, Returns, Turn
+from service.steps.turn import Ask, Returns, Turn
 
 HEADER_LENGTH = b"inference-header-content-length"
 DTYPES = {"INT64": "<i8", "FP64": "<f8"}

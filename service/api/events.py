@@ -20,11 +20,11 @@ from starlette.types import Receive, Scope, Send
 from service.api.items import refusal
 from service.api.problem import problem_of
 from service.api.wire import unless_gone
-from service.steps import Steps
+from service.steps.steps import Steps
+from service.steps.turn import Ask, Turn
 from service.tasks.generation import GenerationModel
 from service.tasks.music import MusicModel
 from service.tasks.task import Piece
-from service.turn import Ask, Turn
 
 EVENT_STREAM = "text/event-stream"
 _AT_ONCE = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # the latter is nginx's

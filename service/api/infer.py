@@ -20,11 +20,11 @@ from service.api.wire import (
     unless_gone,
 )
 from service.catalog import Catalog
+from service.engine.state import Array
 from service.errors import InvalidInput, ModelUnknown
 from service.forms.inference import InferParameters, InferRequest
-from service.sequences import Outputs, Part, Sequences
+from service.sessions.sequences import Outputs, Part, Sequences
 from service.signature import Signature, signature_of
-from service.state import Array
 from service.tasks.task import ServedModel
 from service.waiting import off_loop
 

@@ -6,7 +6,7 @@ import orjson
 
 from service.api.problem import problem_of, refusal_of
 from service.errors import ServiceError
-from service.turn import Turn
+from service.steps.turn import Turn
 
 
 def refusal(turn: Turn) -> ServiceError:

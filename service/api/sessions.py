@@ -20,10 +20,10 @@ from service.forms.sessions import (
     SessionRequest,
     SessionView,
 )
-from service.sessions import Sessions
+from service.sessions.sessions import Sessions
+from service.sessions.travel import Travel
+from service.steps.turn import Answer
 from service.tasks.task import validated
-from service.travel import Travel
-from service.turn import Answer
 
 Handler = Callable[[Request], Awaitable[Response]]
 

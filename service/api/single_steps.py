@@ -17,8 +17,8 @@ from service.errors import ServiceError
 from service.forms.steps import StepRequest
 from service.keys import ANONYMOUS, Keys
 from service.metrics import RequestTally
-from service.steps import Steps
-from service.turn import Turn
+from service.steps.steps import Steps
+from service.steps.turn import Turn
 
 ENDPOINT = "/sessions/{id}/steps"
 _JSON = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"

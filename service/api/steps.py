@@ -14,8 +14,8 @@ from service.api.items import item_json
 from service.api.wire import OCTETS, check_json, header, media_type, read_body, respond, unless_gone
 from service.errors import ServiceError
 from service.forms.steps import StepItem, StepItems, StepRequest
-from service.steps import Steps
-from service.turn import Ask, Turn
+from service.steps.steps import Steps
+from service.steps.turn import Ask, Turn
 
 
 class StepRoutes:

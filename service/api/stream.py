@@ -26,8 +26,8 @@ from service.api.steps import ask_of
 from service.errors import Malformed, ServiceError, TooLarge
 from service.forms.steps import ClientId, StreamItem
 from service.metrics import RequestTally
-from service.steps import Steps
-from service.turn import Turn
+from service.steps.steps import Steps
+from service.steps.turn import Turn
 
 logger = logging.getLogger(__name__)
 

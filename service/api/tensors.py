@@ -9,9 +9,9 @@ import numpy as np
 import orjson
 
 from service.bundle.stage import TensorSpec
+from service.engine.state import Array
 from service.errors import InvalidInput, Malformed
 from service.forms.inference import InferInput
-from service.state import Array
 
 DATATYPES = {"int64": "INT64", "float64": "FP64", "float32": "FP32"}
 MAX_ROWS = 1024

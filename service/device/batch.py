@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from service.bundle.stage import Stage
 from service.device.runtime import ROW, DeviceRuntime, as_array
-from service.job import BatchForm, PreparedBatch, RowJob, StageForm
-from service.scheduler import Batch
-from service.state import Array
+from service.engine.job import BatchForm, PreparedBatch, RowJob, StageForm
+from service.engine.scheduler import Batch
+from service.engine.state import Array
 
 
 class WholeRows:

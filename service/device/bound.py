@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime as ort
 
 from service.device.device import owned
-from service.state import Array
+from service.engine.state import Array
 
 
 @dataclass(frozen=True)

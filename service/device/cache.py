@@ -20,7 +20,7 @@ from service.device.bound import BoundGraph, WordView, bind_inputs
 from service.device.device import Device
 from service.device.row_graphs import fetch_graph, in_words, pack_graph, row_length
 from service.device.slots import SlotRing
-from service.state import RowLayout
+from service.engine.state import RowLayout
 
 
 class RowPool:

@@ -17,8 +17,8 @@ import numpy as np
 import onnxruntime as ort
 
 from service.bundle.graph import CPU_PROVIDER, Provider
-from service.runtime import ProviderMissing, available_providers
-from service.state import Array
+from service.engine.runtime import ProviderMissing, available_providers
+from service.engine.state import Array
 
 CUDA_PROVIDER = "CUDAExecutionProvider"
 MIN_BATCH_ROWS = 64

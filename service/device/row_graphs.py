@@ -3,8 +3,8 @@
     fetch   pool float32 (S, D), slots int64 (N,)  ─►  Gather, Split, Reshape, Transpose  ─►  h, c, ...
     pack    h, c, ...  ─►  Transpose, Reshape, Concat  ─►  rows float32 (N, D), and once more for the host
 
-A row is the store's: the state tensors one after the other, in the manifest's order (service/state.py), all of them as
-words of four bytes. Nothing is computed, so a value that goes through them keeps its bits.
+A row is the store's: the state tensors one after the other, in the manifest's order (`service.engine.state`), all
+of them as words of four bytes. Nothing is computed, so a value that goes through them keeps its bits.
 """
 
 import math
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from service.bundle.stage import StateSpec
 from service.device.onnx_bytes import FLOAT, INT64, Node, Value, model_bytes
-from service.state import axis_orders
+from service.engine.state import axis_orders
 
 
 def in_words(spec: StateSpec) -> StateSpec:

@@ -12,7 +12,7 @@ from service.bundle.stage import Stage, TensorSpec
 from service.device.bound import BoundGraph
 from service.device.cache import Packer, RowPool, StateTensors, num_slots
 from service.device.device import Device
-from service.state import Array
+from service.engine.state import Array
 
 logger = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from xxhash import xxh3_64_digest
 
-from service.ids import ID_BYTES, ID_CHARACTERS, TIME_BYTES, bytes_of, id_from
+from service.record.ids import ID_BYTES, ID_CHARACTERS, TIME_BYTES, bytes_of, id_from
 from service.stores.base import CHECKPOINT, Damaged, Record
 from service.stores.minutes import SECONDS_PER_MINUTE
 from service.stores.packing import STEP, STEP_OFFSET, pack, unpack

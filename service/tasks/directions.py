@@ -4,8 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.bundle.manifest import Bundle
-from service.engine import Engine
-from service.state import Inputs
+from service.engine.engine import Engine
+from service.engine.state import Inputs
 from service.waiting import together
 
 FEATURES = "features"

@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 from service.bundle.manifest import Bundle
 from service.bundle.tasks import ForecastingTask, KnownChannel
-from service.engine import Engine
+from service.engine.engine import Engine
+from service.engine.state import Array, Inputs, SequenceState
 from service.errors import InvalidInput, Location
 from service.forms.forecasting import ChannelForecast, ForecastAnswer, ReadingsAnswer, ReadingsStep, SegmentsStep
 from service.forms.form import MAX_READING, Form
 from service.quantiles import interpolate_quantiles
-from service.state import Array, Inputs, SequenceState
 from service.tasks.task import Items, ServedModel, check_alone, validated
 from service.waiting import off_loop
 

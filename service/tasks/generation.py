@@ -7,10 +7,10 @@ import numpy as np
 
 from service.bundle.manifest import Bundle
 from service.bundle.tasks import GenerationTask
-from service.engine import Engine
+from service.engine.engine import Engine
+from service.engine.state import SequenceState
 from service.errors import InvalidInput, Location
 from service.forms.generation import CharacterStep, Continuation, NextCharacters, Sampling, Usage
-from service.state import SequenceState
 from service.stops import StopFinder
 from service.tasks.language import Finished, LanguageModel
 from service.tasks.task import Piece

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.bundle.manifest import Bundle
-from service.decoder import DECODE_NEEDS, Decoder, Ending
-from service.engine import Engine
+from service.engine.decoder import DECODE_NEEDS, Decoder, Ending
+from service.engine.engine import Engine
+from service.engine.state import SequenceState
 from service.errors import InvalidInput
 from service.forms.chance import Chance
 from service.forms.form import Form
 from service.softmax import log_softmax, softmax
-from service.state import SequenceState
 from service.tasks.task import Piece
 from service.tasks.tokens import Ids, TokenModel
 from service.waiting import off_loop

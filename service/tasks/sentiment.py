@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 from service.bundle.manifest import Bundle
 from service.bundle.tasks import SentimentTask
-from service.engine import Engine
+from service.engine.engine import Engine
+from service.engine.state import SequenceState
 from service.errors import InvalidInput, Location, NotStreamable
 from service.forms.form import Form
 from service.forms.sentiment import Sentiment, SentimentAnswer, SentimentRequest, TextStep
 from service.softmax import softmax
-from service.state import SequenceState
 from service.tasks.directions import FEATURES, Layers
 from service.tasks.tokens import TokenModel
 from service.text import TextReader, Tokens, check_words, split_last_word

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.bundle.stage import Stage
-from service.engine import Engine
-from service.state import RowLayout
+from service.engine.engine import Engine
+from service.engine.state import RowLayout
 from service.waiting import together
 from service.words import Ids, Speller
 

@@ -8,13 +8,13 @@ import numpy as np
 from service.bundle.manifest import Bundle
 from service.bundle.stage import ITEM_STAGE
 from service.bundle.tasks import TaggingTask
-from service.engine import Engine
+from service.engine.engine import Engine
+from service.engine.state import Array, Inputs, SequenceState
 from service.errors import InvalidInput, Location, NotStreamable
 from service.forms.form import Form
 from service.forms.steps import IdsStep
 from service.forms.tagging import TagAnswer, Tagged, TaggedEntity, TaggedToken, TagRequest, TagStep, TagStepAnswer
 from service.softmax import softmax
-from service.state import Array, Inputs, SequenceState
 from service.tasks.directions import FEATURES, Layers
 from service.tasks.spelling import Features, Spelling
 from service.tasks.task import Items, ServedModel

@@ -11,10 +11,10 @@ from service.bundle.errors import BundleGraphMismatch
 from service.bundle.manifest import Bundle
 from service.bundle.part import Part
 from service.bundle.stage import ITEM_STAGE
-from service.engine import Engine
+from service.engine.engine import Engine
+from service.engine.state import Array, RowLayout, SequenceState
 from service.errors import InvalidInput
 from service.forms.form import Form
-from service.state import Array, RowLayout, SequenceState
 
 Inputs = TypeVar("Inputs", bound=Form)
 F = TypeVar("F", bound=Form)

@@ -6,10 +6,10 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from service.engine.state import Array, SequenceState
 from service.errors import InvalidInput
 from service.forms.form import Form
 from service.forms.steps import IdsStep
-from service.state import Array, SequenceState
 from service.tasks.task import Items, ServedModel, check_alone, validated
 
 Inputs = TypeVar("Inputs", bound=Form)

@@ -11,12 +11,12 @@ from service.beam_search import BeamSearch, Candidates, Hypothesis, max_length
 from service.bundle.errors import BundleGraphMismatch
 from service.bundle.manifest import Bundle
 from service.bundle.tasks import TranslationTask
-from service.engine import Engine
+from service.engine.engine import Engine
+from service.engine.ladder import covering_rung
+from service.engine.state import Inputs
 from service.errors import InvalidInput, Location
 from service.forms.form import Form
 from service.forms.translation import AttentionMap, TranslateAnswer, TranslatedText, TranslateRequest
-from service.ladder import covering_rung
-from service.state import Inputs
 from service.tasks.directions import FEATURES, Layers
 from service.tasks.whole import WholeInputModel
 from service.text import PieceReader

@@ -2,9 +2,9 @@
 
 from typing import Any, ClassVar
 
+from service.engine.state import Array, SequenceState
 from service.errors import NotStreamable
 from service.forms.form import Form
-from service.state import Array, SequenceState
 from service.tasks.task import Items, ServedModel
 
 

@@ -4,7 +4,7 @@ from bench.baselines import MODELS
 from bench.raw import DECODE, draw, num_tokens
 from service.bundle.graph import open_graph
 from service.bundle.manifest import read_bundle
-from service.state import RowLayout
+from service.engine.state import RowLayout
 
 BUNDLE = read_bundle(MODELS / "generation")
 

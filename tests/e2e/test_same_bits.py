@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from service.body import decode, encode
+from service.record.body import decode, encode
 from service.stores.base import Record, Swap
 from service.stores.lmdb import LmdbStore
 from tests.e2e.asking import Json, ask, open_session

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.mounts import mount_point
+from service.process.mounts import mount_point
 from tests.e2e.asking import open_session, step
 from tests.e2e.bundles import SENTIMENT, import_into
 from tests.e2e.server import ROOT, Server, environment, free_port

@@ -23,7 +23,7 @@ from service.api.questions import Questions
 from service.api.sessions import SessionRoutes
 from service.api.steps import StepRoutes
 from service.api.stream import Stream
-from service.sequences import Sequences
+from service.sessions.sequences import Sequences
 from tests.fakes.process import Process
 
 OWNER = "unrolled.owner"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import orjson
 
-from service.state import Array
+from service.engine.state import Array
 
 _SEAL = struct.Struct("<4sI")
 _LENGTHS = struct.Struct("<HI")

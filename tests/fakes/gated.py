@@ -3,8 +3,8 @@
 import threading
 from collections.abc import Mapping, Sequence
 
-from service.runtime import Runtime
-from service.state import Array
+from service.engine.runtime import Runtime
+from service.engine.state import Array
 
 
 class GatedRuntime:

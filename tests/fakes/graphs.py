@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from service.bundle.manifest import Bundle, Manifest
-from service.state import Array, RowLayout
+from service.engine.state import Array, RowLayout
 
 V = 5
 BAD = 66  # makes the whole run fail, as a bad row would in onnxruntime

@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from service.bundle.manifest import Bundle
-from service.engine import Engine
+from service.engine.engine import Engine
+from service.engine.state import SequenceState
 from service.forms.sentiment import TextStep
-from service.state import SequenceState
 from service.tasks.tokens import Ids, TokenModel
 from tests.fakes.graphs import total_of
 

@@ -10,12 +10,12 @@ import orjson
 
 from service.catalog import Catalog
 from service.core import Core
-from service.engine import Engine
+from service.engine.engine import Engine
 from service.forms.sessions import SessionRequest
 from service.metrics import Metrics
 from service.settings import BundleSettings, EngineSettings, SessionSettings
+from service.steps.turn import Answer, Ask, Turn
 from service.stores.base import Store
-from service.turn import Answer, Ask, Turn
 from tests.fakes.graphs import SumGraphs, sum_bundle
 from tests.fakes.model import SumModel
 from tests.fakes.stores import FaultyStore

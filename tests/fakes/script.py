@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from service.bundle.manifest import Bundle, Manifest
-from service.state import Array
+from service.engine.state import Array
 
 SAMPLING = [
     {"name": "uniforms", "dtype": "float32", "shape": ["N", "T"]},

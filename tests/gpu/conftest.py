@@ -5,7 +5,7 @@ import pytest
 from service.bundle.manifest import Bundle, read_bundle
 from service.device.device import Device, batch_sizes, cuda
 from service.device.runtime import DeviceRuntime
-from service.runtime import ProviderMissing, Runtime
+from service.engine.runtime import ProviderMissing, Runtime
 from tests.service.device.conftest import MODELS
 
 CACHE_BYTES = 2**24

@@ -10,9 +10,9 @@ from service.bundle.stage import Stage
 from service.device.batch import DeviceForm
 from service.device.device import Device, batch_sizes
 from service.device.runtime import DeviceRuntime
-from service.engine import Engine
-from service.runtime import Runtime
-from service.state import Array, RowLayout
+from service.engine.engine import Engine
+from service.engine.runtime import Runtime
+from service.engine.state import Array, RowLayout
 from tests.fakes.graphs import RecordingObserver
 from tests.gpu.conftest import CACHE_BYTES
 from tests.service.device.conftest import MODELS, chosen, random_inputs

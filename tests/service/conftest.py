@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from service.bundle.manifest import read_bundle
-from service.runtime import Runtime
+from service.engine.runtime import Runtime
 from tests.fakes.asgi import Surface
 from tests.fakes.port import Port
 from tests.fakes.process import Process

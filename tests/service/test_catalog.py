@@ -10,9 +10,9 @@ import pytest
 from service.bundle.errors import BundleError
 from service.bundle.manifest import read_bundle
 from service.catalog import Catalog, configured_bundles
+from service.engine.numerics import cpu_features, fingerprint
 from service.errors import VersionUnknown
 from service.metrics import Metrics
-from service.numerics import cpu_features, fingerprint
 from service.settings import BundleSettings, EngineSettings
 from service.tasks.sentiment import SentimentModel
 

@@ -16,8 +16,8 @@ from pydantic import ValidationError
 from service.__main__ import main
 from service.key_file import OWNER, KeysUnusable, add_key, check_keys, read_keys, remove_key
 from service.keys import Keys, open_keys
+from service.process.preflight import CannotStart, check_callers, check_settings
 from service.settings import ExportSettings, KeySettings, ServerSettings
-from service.startup import CannotStart, check_callers, check_settings
 
 HASH = hashlib.sha256(b"secret").hexdigest()
 PUBLIC = "0.0.0.0"  # noqa: S104  that is what is asked for

@@ -8,7 +8,7 @@ from bentoml.exceptions import NotFound
 from service.bundle.errors import BundleDamaged
 from service.bundle.manifest import Bundle
 from service.catalog import Catalog
-from service.engine import Engine
+from service.engine.engine import Engine
 from service.errors import DeadlineExceeded, InvalidInput, ModelUnknown, ShuttingDown, VersionUnknown
 from service.metrics import Metrics
 from service.reload import FORGET_NOTE_SECONDS, FORGET_WORKER_SECONDS, LINGER_SECONDS, RETRY_SECONDS, Reloader

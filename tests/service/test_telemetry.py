@@ -7,13 +7,17 @@ from pathlib import Path
 
 import pytest
 
-OPEN = "from pathlib import Path; from service.bundle.manifest import read_bundle; from service.runtime import Runtime"
+OPEN = """
+from pathlib import Path
+from service.bundle.manifest import read_bundle
+from service.engine.runtime import Runtime
+"""
 MODEL = Path(__file__).parents[2] / "models" / "forecasting"
 
 
 @pytest.mark.parametrize("package", ["service", "export.parity"])
 def test_onnxruntime_keeps_no_diary_for_its_makers(tmp_path: Path, package: str) -> None:
-    script = f"import {package}; {OPEN}; Runtime(read_bundle(Path({str(MODEL)!r})))"
+    script = f"import {package}{OPEN}Runtime(read_bundle(Path({str(MODEL)!r})))"
     variables = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
     subprocess.run(  # noqa: S603  words of this test
         [sys.executable, "-c", script],

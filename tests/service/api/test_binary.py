@@ -9,9 +9,9 @@ import orjson
 import pytest
 
 from service.api import binary
+from service.engine.state import Array
 from service.errors import InvalidInput, Malformed, StepConflict
-from service.state import Array
-from service.turn import Answer, Ask, Turn
+from service.steps.turn import Answer, Ask, Turn
 from tests.fakes.asgi import Answered, Surface
 from tests.fakes.graphs import BAD, logits_of
 from tests.fakes.process import Process

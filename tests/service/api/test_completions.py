@@ -7,10 +7,10 @@ import orjson
 import pytest
 
 from service.api.openai import COMPLETIONS, OpenAI
-from service.engine import Engine
+from service.engine.engine import Engine
+from service.engine.runtime import Runtime
+from service.engine.state import Array
 from service.metrics import Metrics
-from service.runtime import Runtime
-from service.state import Array
 from service.tasks.generation import GenerationModel
 from tests.fakes.asgi import MAX_BYTES, Answered, Surface
 from tests.fakes.gated import GatedRuntime

@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator
 import orjson
 import pytest
 
-from service import step_rules
 from service.api.events import event
-from service.engine import Engine
+from service.engine.engine import Engine
+from service.engine.runtime import Runtime
+from service.engine.state import Array
 from service.forms.sessions import SessionRequest
-from service.runtime import Runtime
-from service.state import Array
+from service.steps import step_rules
 from service.tasks.generation import GenerationModel
 from tests.fakes.asgi import Answered, Exchange, Surface
 from tests.fakes.gated import GatedRuntime

@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from service.api.tensors import MAX_ITEMS, MAX_ROWS
-from service.state import Array
+from service.engine.state import Array
 from tests.fakes.asgi import JSON, MAX_BYTES, Answered, Client, Surface
 from tests.fakes.graphs import POISON, V, logits_of
 from tests.fakes.process import Process, settle

@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 from service.api.auth import AuthMiddleware
 from service.api.error_form import ErrorFormMiddleware, is_open_inference
 from service.api.open_inference import OpenInferenceRoutes
-from service.engine import Engine
+from service.engine.engine import Engine
 from service.key_file import add_key
 from service.keys import Keys
 from service.metrics import Metrics

@@ -4,7 +4,7 @@ import orjson
 import pytest
 
 from service.errors import StepConflict
-from service.turn import Ask
+from service.steps.turn import Ask
 from tests.fakes.asgi import MAX_BYTES, Surface
 from tests.fakes.process import Process, settle, until
 from tests.fakes.stores import FaultyStore

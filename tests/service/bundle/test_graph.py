@@ -9,12 +9,12 @@ import onnx
 import onnxruntime as ort
 import pytest
 
-from service import runtime as runtime_module
 from service.bundle.errors import BundleGraphMismatch
 from service.bundle.graph import Provider, open_graph
 from service.bundle.manifest import Bundle, read_bundle
 from service.bundle.stage import Stage
-from service.runtime import ProviderMissing, Runtime, available_providers
+from service.engine import runtime as runtime_module
+from service.engine.runtime import ProviderMissing, Runtime, available_providers
 from tests.service.bundle.conftest import MANIFEST, running_sum, write_manifest
 
 STAGE = MANIFEST["stages"][0]

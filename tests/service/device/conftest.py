@@ -8,7 +8,7 @@ import pytest
 
 from service.bundle.manifest import Bundle, read_bundle
 from service.bundle.stage import Stage
-from service.state import Array
+from service.engine.state import Array
 
 MODELS = Path(__file__).parents[3] / "models"
 WHOLE_NUMBERS = {"top_k": (0, 5), "filled": (0, 24), "remaining": (1, 9)}

@@ -9,9 +9,9 @@ from service.bundle.manifest import Bundle
 from service.device.batch import DeviceForm
 from service.device.device import CPU
 from service.device.runtime import DeviceRuntime
-from service.engine import Engine
-from service.runtime import Runtime
-from service.state import Array, RowLayout
+from service.engine.engine import Engine
+from service.engine.runtime import Runtime
+from service.engine.state import Array, RowLayout
 from tests.fakes.graphs import RecordingObserver
 
 pytestmark = pytest.mark.anyio

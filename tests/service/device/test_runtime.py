@@ -11,8 +11,8 @@ from service.bundle.stage import Stage
 from service.device.bound import BoundGraph
 from service.device.device import CPU, Device, batch_sizes
 from service.device.runtime import NEXT_ROW, ROW, DeviceRuntime, as_array
-from service.runtime import ProviderMissing, Runtime
-from service.state import Array, RowLayout
+from service.engine.runtime import ProviderMissing, Runtime
+from service.engine.state import Array, RowLayout
 from tests.service.device.conftest import random_inputs
 
 N = 3

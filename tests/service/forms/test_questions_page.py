@@ -17,8 +17,8 @@ from service.bundle.manifest import read_bundle
 from service.bundle.tasks import CaptionTask, ForecastingTask, MusicTask
 from service.forms.form import MAX_CHARACTERS_TOGETHER, MAX_TEXT_CHARACTERS, MAX_TEXTS, Question
 from service.forms.steps import MAX_ITEMS
-from service.open_turns import MAX_WAITING_PER_SESSION
 from service.settings import EngineSettings, ServerSettings
+from service.steps.open_turns import MAX_WAITING_PER_SESSION
 from service.text import MAX_WORD_CHARACTERS
 
 ROOT = Path(__file__).parents[3]

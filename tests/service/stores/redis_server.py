@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from service.parent import die_with_parent
+from service.process.parent import die_with_parent
 
 IS_INSTALLED = shutil.which("redis-server") is not None and shutil.which("redis-cli") is not None
 NOT_INSTALLED = "redis-server and redis-cli are not installed"

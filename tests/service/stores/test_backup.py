@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from service.ids import new_session_id
+from service.record.ids import new_session_id
 from service.stores.backup import BackupRefused, backup, restore
 from service.stores.base import Record, Swap
 from service.stores.check import StoreDamaged

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from service.ids import new_session_id
+from service.record.ids import new_session_id
 from service.stores import boot, check
 from service.stores.base import Count, Damaged, Record, Swap
 from service.stores.check import StoreDamaged

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from service.ids import new_session_id
+from service.record.ids import new_session_id
 from service.stores.base import CHECKPOINT, Count, Damaged, Full, Record, Store, Successors, Swap
 from service.stores.memory import MemoryStore
 from tests.service.stores.conftest import MAX_BYTES

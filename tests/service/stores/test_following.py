@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from service.ids import new_session_id
+from service.record.ids import new_session_id
 from service.stores import following as rows_of_many
 from service.stores.base import CHECKPOINT, Record, Successors
 from service.stores.rows import Rows, filed_of, is_filed_alike, is_intact, key_of, refiled, step_of, to_rows

@@ -9,7 +9,7 @@ import lmdb
 import numpy as np
 import pytest
 
-from service.ids import new_session_id
+from service.record.ids import new_session_id
 from service.stores.base import CHECKPOINT, Count, Damaged, Record, Store, Successors, Swap, Unavailable
 from service.stores.check import count_records
 from service.stores.environment import OpenedStore

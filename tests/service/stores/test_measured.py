@@ -5,8 +5,8 @@ import inspect
 import numpy as np
 import pytest
 
-from service.ids import new_session_id
 from service.metrics import Metrics
+from service.record.ids import new_session_id
 from service.stores.base import Count, Full, Record, Store, Successors, Swap, Unavailable
 from service.stores.measured import MeasuredStore
 from service.stores.memory import MemoryStore

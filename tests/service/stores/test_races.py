@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from service.ids import new_session_id
+from service.record.ids import new_session_id
 from service.settings import SessionSettings
 from service.stores.base import Count, Record
 from service.stores.connect import open_store

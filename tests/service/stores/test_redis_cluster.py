@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from service.ids import new_session_id
+from service.record.ids import new_session_id
 from service.stores.base import Count, Record, Swap, Unavailable
 from service.stores.redis import RedisStore
 from service.stores.redis_link import MAX_CONNECTIONS

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from service.ids import new_session_id
+from service.record.ids import new_session_id
 from service.stores.base import CHECKPOINT, Count, Damaged, Record, Swap
 from service.stores.redis import RedisStore
 from service.stores.redis_shard import encoded, record_key

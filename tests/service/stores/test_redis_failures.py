@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from service.ids import new_session_id
+from service.record.ids import new_session_id
 from service.stores.base import Full, Record, Swap, Unavailable
 from service.stores.redis import RedisStore
 from service.stores.redis_link import MAX_CONNECTIONS, TIMEOUT_SECONDS

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.ids import new_session_id
+from service.record.ids import new_session_id
 from service.stores.base import CHECKPOINT, Damaged, Record
 from service.stores.rows import (
     TAIL,

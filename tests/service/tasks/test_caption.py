@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from service.engine import Engine
+from service.engine.engine import Engine
 from service.errors import InvalidInput, NotStreamable
 from service.forms.caption import CaptionRequest
 from service.tasks.caption import CaptionModel

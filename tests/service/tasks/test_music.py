@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from service.engine import Engine
+from service.engine.engine import Engine
+from service.engine.state import SequenceState
 from service.errors import InvalidInput
 from service.forms.music import Composing, MusicStep
 from service.music import Notes
-from service.state import SequenceState
 from service.tasks.music import MusicModel
 from service.tasks.task import Piece
 from tests.fakes.graphs import RecordingObserver

@@ -15,13 +15,13 @@ import pytest
 from service.api.inference import Inference
 from service.bundle.manifest import Bundle, Manifest
 from service.catalog import Catalog
-from service.engine import Engine
+from service.engine.engine import Engine
+from service.engine.state import Array, SequenceState
 from service.errors import InvalidInput, NotStreamable
 from service.forms.tagging import TagRequest, TagStep
 from service.metrics import Metrics
 from service.settings import BundleSettings, EngineSettings
 from service.softmax import softmax
-from service.state import Array, SequenceState
 from service.tasks.spelling import LONGEST_REMEMBERED
 from service.tasks.tagging import TaggingModel, WholeTaggingModel, Words
 from service.text import MAX_WORD_CHARACTERS

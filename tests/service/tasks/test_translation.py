@@ -8,9 +8,9 @@ import pytest
 
 from service.bundle.errors import BundleGraphMismatch
 from service.bundle.manifest import Bundle, Manifest
-from service.engine import Engine
+from service.engine.engine import Engine
+from service.engine.state import Array
 from service.errors import InvalidInput, NotStreamable
-from service.state import Array
 from service.tasks.translation import TranslationModel
 from tests.fakes.graphs import RecordingObserver
 from training.subwords import END_ID, START_ID, subword_tokenizer

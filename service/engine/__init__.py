@@ -1,0 +1,1 @@
+"""Rows of many sequences through the graphs of a bundle."""

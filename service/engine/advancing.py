@@ -1,0 +1,73 @@
+"""Rows of one sequence on their way through a stage: all of them arrive, or none."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from service.engine.job import RowJob
+from service.engine.state import Array, Inputs
+
+
+class JobTaker(Protocol):
+    """What rows need of an engine."""
+
+    def submit(self, jobs: Sequence[RowJob]) -> None: ...
+
+    def withdraw(self, job: RowJob) -> None: ...
+
+    def outputs_of(self, job: RowJob) -> dict[str, Array]: ...
+
+
+@dataclass(frozen=True)
+class Advance:
+    """What came of a job.
+
+    Attributes:
+        outputs: The outputs that were asked for; those with a time axis cover all items.
+        row: The state row afterwards.
+    """
+
+    outputs: Inputs
+    row: bytes
+
+
+class Advancing:
+    """Rows of one sequence that are on their way.
+
+    Args:
+        engine: Takes them up, all or none.
+        jobs: The rows.
+    """
+
+    def __init__(self, engine: JobTaker, jobs: Sequence[RowJob]) -> None:
+        self._engine = engine
+        self._jobs = jobs
+        self._num_open = len(jobs)
+        self._error: Exception | None = None
+        self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        for job in jobs:
+            job.done = self._count
+        engine.submit(jobs)
+
+    async def finished(self) -> list[Advance]:
+        """What came of each, or the first failure raised; who is cancelled meanwhile withdraws them."""
+        try:
+            await self._over
+        finally:
+            self.withdraw()
+        if self._error is not None:
+            raise self._error
+        return [Advance(self._engine.outputs_of(job), job.row) for job in self._jobs]
+
+    def withdraw(self) -> None:
+        """Forget those that are not through."""
+        for job in self._jobs:
+            self._engine.withdraw(job)
+
+    def _count(self, job: RowJob) -> None:
+        """One job is done."""
+        self._num_open -= 1
+        self._error = self._error or job.error
+        if not self._over.done() and (self._error is not None or not self._num_open):
+            self._over.set_result(None)

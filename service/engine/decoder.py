@@ -1,0 +1,158 @@
+"""The stage "decode": tokens sampled inside the graph, a run at a time, until an ending says so."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Sequence
+from typing import NamedTuple, Protocol, TypeVar
+
+import numpy as np
+
+from service.bundle.manifest import Bundle
+from service.engine.advancing import Advancing
+from service.engine.engine import Engine
+from service.engine.state import SequenceState
+from service.errors import InvalidInput
+from service.forms.chance import Chance
+from service.sampling import Draws
+
+P_co = TypeVar("P_co", covariant=True)
+P = TypeVar("P")
+
+MIN_TEMPERATURE = 1e-6  # below, logits would overflow, and the most probable token is taken anyway
+
+# What a bundle's stage must have; see `ServedModel.needs`.
+DECODE_NEEDS = ("uniforms", "temperature", "top_k", "top_p", "remaining", "tokens")
+
+
+class Ending(Protocol[P_co]):
+    """Collects tokens as they are written, and tells where they end. Lengths are in tokens."""
+
+    @property
+    def limit(self) -> int:
+        """How many tokens are written at most."""
+
+    @property
+    def length(self) -> int:
+        """How many have been written."""
+
+    @property
+    def certain_length(self) -> int:
+        """How many of them are certain to stay."""
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the end has been found; it is at `certain_length`."""
+
+    def append(self, tokens: Sequence[int]) -> P_co:
+        """Add what was written; the piece that has become certain."""
+
+    def flush(self) -> P_co:
+        """The rest, once nothing more will be written."""
+
+
+class Decoder:
+    """Samples by the stage "decode" of a bundle, whose state holds the logits of the next token.
+
+    Attributes:
+        max_run: How many tokens one run samples at most.
+
+    Args:
+        bundle: Whose stage.
+        engine: Of the bundle.
+        num_tokens: How many tokens it knows.
+        noun: What its users call them: "character".
+    """
+
+    def __init__(self, bundle: Bundle, engine: Engine, num_tokens: int, noun: str) -> None:
+        self._engine = engine
+        self._num_tokens = num_tokens
+        self._noun = noun
+        self.max_run = max(bundle.manifest.stage("decode").rungs)
+
+    def check(self, chance: Chance) -> None:
+        """Raise InvalidInput where more tokens are eligible than there are."""
+        if chance.top_k is not None and chance.top_k > self._num_tokens:
+            raise InvalidInput(f"the model knows {self._num_tokens} {self._noun}s", ("top_k",))
+
+    async def write(
+        self, state: SequenceState, chance: Chance, seed: int, ending: Ending[P]
+    ) -> AsyncGenerator[P | SequenceState]:
+        """Pieces of what follows as they are certain; then the state exactly after it.
+
+        While a piece is told, the next run is under way.
+        """
+        # An end may begin in an earlier run than it ends in, so the state before each such run is kept.
+        before_runs: deque[tuple[int, SequenceState]] = deque()
+        draws = Draws(seed, state.position)
+
+        def next_run() -> Run | None:
+            if ending.length >= ending.limit or ending.stopped:
+                return None
+            before_runs.append((ending.length, state))
+            return self._begin(state, chance, draws, min(self.max_run, ending.limit - ending.length))
+
+        run = next_run()
+        try:
+            while run is not None:
+                written, state = await run.finished()
+                piece = ending.append(written)
+                run = next_run()
+                while len(before_runs) > 1 and before_runs[1][0] <= ending.certain_length:
+                    before_runs.popleft()
+                if piece:
+                    await asyncio.sleep(0)  # the engine's turn: it starts the run with those of others
+                    yield piece
+        finally:
+            if run is not None:
+                run.advancing.withdraw()
+        if ending.stopped:
+            state = await self._rewind(before_runs, ending.certain_length, chance, seed)
+        elif piece := ending.flush():
+            yield piece
+        yield state
+
+    async def _rewind(
+        self, before_runs: deque[tuple[int, SequenceState]], length: int, chance: Chance, seed: int
+    ) -> SequenceState:
+        """The state after the first `length` tokens: the run that wrote the last of them, run again and shorter."""
+        start, state = max((run for run in before_runs if run[0] <= length), key=lambda run: run[0])
+        if start == length:
+            return state
+        _, state = await self.decode(state, chance, seed, length - start)
+        return state
+
+    async def decode(
+        self, state: SequenceState, chance: Chance, seed: int, count: int
+    ) -> tuple[list[int], SequenceState]:
+        """Sample `count` tokens, at most `max_run`; the tokens and the state after them."""
+        return await self._begin(state, chance, Draws(seed, state.position), count).finished()
+
+    def _begin(self, state: SequenceState, chance: Chance, draws: Draws, count: int) -> "Run":
+        inputs = {
+            "uniforms": draws.take(count),
+            "temperature": np.float32(0 if chance.temperature < MIN_TEMPERATURE else chance.temperature),
+            "top_k": np.int64(chance.top_k or self._num_tokens),
+            "top_p": np.float32(chance.top_p),
+            "remaining": np.int64(count),
+        }
+        advancing = self._engine.begin("decode", [state.row], [inputs], [count], keep=["tokens"])  # type: ignore[list-item]
+        return Run(advancing, state, count)
+
+
+class Run(NamedTuple):
+    """Tokens that are being sampled.
+
+    Attributes:
+        advancing: The row.
+        state: Before them.
+        num_tokens: How many.
+    """
+
+    advancing: Advancing
+    state: SequenceState
+    num_tokens: int
+
+    async def finished(self) -> tuple[list[int], SequenceState]:
+        """The tokens, and the state after them."""
+        (advance,) = await self.advancing.finished()
+        return advance.outputs["tokens"][: self.num_tokens].tolist(), self.state.advanced(advance.row, self.num_tokens)

@@ -1,0 +1,317 @@
+"""The engine: rows of many sessions through one bundle's graphs, batched by cell.
+
+    submit ─► scheduler (pure) ─► prepare ─► the graph runs ─► take ─► each job is told
+                  ▲                         in one thread        │
+                  └──────────── items left ──────────────────────┘
+
+One engine per bundle and process, driven by the event loop, that owns everything but the run itself. Nothing polls: an
+idle engine waits to be woken, and the batch window, where one is set, opens with the first job. A second batch is
+prepared while one runs if it is as good as a full one, so that the thread finds it ready; one that gains by growing
+waits. A run that is shorter than waking a thread twice is done on the event loop. A job that fails or is withdrawn is
+resolved alone, and its batch-mates run without it.
+"""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Protocol
+
+from service.bundle.manifest import Bundle
+from service.bundle.stage import Stage
+from service.engine.advancing import Advance, Advancing
+from service.engine.expected_durations import ExpectedDurations
+from service.engine.graph_thread import GraphThread, timed
+from service.engine.job import BatchForm, PreparedBatch, RowJob
+from service.engine.scheduler import ENOUGH_ROWS, Batch, Ladder, Scheduler, num_rows
+from service.engine.state import Array, Inputs
+from service.errors import QueueFull, ShuttingDown, TooLarge
+
+logger = logging.getLogger(__name__)
+
+# Waking the thread and being woken by it costs about 60 µs, of which the event loop could use half.
+INLINE_SECONDS = 300e-6
+
+
+class Graphs(Protocol):
+    """What an engine needs of a runtime."""
+
+    bundle: Bundle
+
+    def run(self, stage: str, size: int, feeds: Mapping[str, Array], names: Sequence[str]) -> list[Array]: ...
+
+
+class Observer(Protocol):
+    """Who is told of every run; durations in seconds."""
+
+    def ran(self, stage: str, size: int, waits: Sequence[float], duration_seconds: float, num_steps: int) -> None: ...
+
+
+class Engine:
+    """Cellular batching over one bundle.
+
+    Args:
+        graphs: Runs one rung on a batch of rows.
+        observer: Told of every run.
+        max_batch_rows: Rows that share a run at most.
+        max_queue_rows: Rows waiting or running at most; more are refused with QueueFull.
+        max_wait_seconds: How long the first job of an idle engine waits for company.
+        form: How jobs become batches, where `graphs` does not read tensors from the host.
+    """
+
+    def __init__(
+        self,
+        graphs: Graphs,
+        observer: Observer,
+        max_batch_rows: int = 64,
+        max_queue_rows: int = 4096,
+        max_wait_seconds: float = 0.0,
+        form: BatchForm | None = None,
+    ) -> None:
+        self._graphs = graphs
+        self._observer = observer
+        self._max_batch_rows = max_batch_rows
+        self._max_queue_rows = max_queue_rows
+        self._max_wait_seconds = max_wait_seconds
+        self._form = form or BatchForm(graphs.bundle)
+        self._scheduler: Scheduler[RowJob] = Scheduler(_ladders(self._form.stages), max_batch_rows, max_queue_rows)
+        self._apart: deque[RowJob] = deque()
+        self._expected = ExpectedDurations()
+        self._thread: GraphThread[list[Array]] | None = None
+        self._num_running = 0
+        self._is_woken = False
+        self._is_stopped = False
+
+    def start(self) -> None:
+        """Begin to serve; needs a running event loop."""
+        self._thread = GraphThread(self._graphs.bundle.manifest.name, self._form.warm_up)
+        self._wake()
+
+    def num_jobs(self, num_rows: int) -> int:
+        """How many jobs rows that go the same way should become.
+
+        As few as runs can take; two where nothing runs and both are large enough, so that one runs while the other is
+        taken apart and told.
+        """
+        if not self._form.takes_wide_jobs:
+            return num_rows
+        return 2 if self._can_be_halved(num_rows) else -(-num_rows // self._max_batch_rows)
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether jobs are taken up."""
+        return self._thread is not None
+
+    async def stop(self) -> None:
+        """Stop after the runs in flight; jobs that have items left then fail with ShuttingDown."""
+        if self._thread is None:
+            return
+        thread, self._thread = self._thread, None
+        await thread.stop()
+        self._is_stopped = True
+        while (batch := self._next()) is not None:
+            for job in batch.jobs:
+                self._fail_job(job, self._shutting_down())
+
+    def submit(self, jobs: Sequence[RowJob], is_group: bool = False) -> None:
+        """Take up jobs, all or none; each one's `done` is told on the event loop.
+
+        Args:
+            jobs: Rows with items remaining.
+            is_group: Whether they are all that have arrived by now, so that waiting for others would be in vain.
+
+        Raises:
+            QueueFull: The queue has no room.
+            ShuttingDown: The engine has stopped.
+        """
+        if self._is_stopped:
+            raise self._shutting_down()
+        is_idle = not self._scheduler.num_admitted
+        if not self._scheduler.can_admit(num_rows(jobs)):
+            raise QueueFull(f"{self._scheduler.num_admitted} rows are waiting for {self._graphs.bundle.manifest.name}")
+        for job in jobs:
+            self._scheduler.admit(job)
+        if is_group and not self._max_wait_seconds:
+            self._pump()
+        else:
+            self._wake(self._max_wait_seconds if is_idle else 0.0)
+
+    def withdraw(self, job: RowJob) -> None:
+        """Forget a job that nobody waits for any more."""
+        job.is_withdrawn = True
+        self._scheduler.withdraw(job)
+
+    def outputs_of(self, job: RowJob) -> dict[str, Array]:
+        """What a job that is done answers with."""
+        return job.outputs(self._form.stages[job.stage])
+
+    async def advance(
+        self, stage: str, row: bytes, inputs: Inputs, num_items: int, keep: Sequence[str] = ()
+    ) -> Advance:
+        """Take one row through a stage.
+
+        Args:
+            stage: Name of the stage.
+            row: State row to start from.
+            inputs: The stage's inputs without batch axis; those with a time axis have `num_items` items.
+            num_items: Items to advance by, at least 1.
+            keep: Outputs to answer with.
+
+        Raises:
+            QueueFull: The queue has no room.
+        """
+        (result,) = await self.advance_all(stage, [row], [inputs], num_items, keep)
+        return result
+
+    async def advance_all(
+        self, stage: str, rows: Sequence[bytes], inputs: Sequence[Inputs], num_items: int, keep: Sequence[str] = ()
+    ) -> list[Advance]:
+        """Take several rows of one sequence through a stage, all or none admitted; see `advance`."""
+        return await self.begin(stage, rows, inputs, [num_items] * len(rows), keep).finished()
+
+    def begin(
+        self,
+        stage: str,
+        rows: Sequence[bytes],
+        inputs: Sequence[Inputs],
+        num_items: Sequence[int],
+        keep: Sequence[str] = (),
+    ) -> Advancing:
+        """Send rows of one sequence on their way, each with a number of items of its own; see `advance_all`."""
+        if len(rows) > self._max_queue_rows:
+            raise TooLarge(f"a sequence may have at most {self._max_queue_rows} rows")
+        return Advancing(
+            self,
+            [
+                RowJob(stage, length, row=row, inputs=own, keep=tuple(keep))
+                for row, own, length in zip(rows, inputs, num_items, strict=True)
+            ],
+        )
+
+    def _wake(self, after_seconds: float = 0.0) -> None:
+        if self._is_woken:
+            return
+        self._is_woken = True
+        loop = asyncio.get_running_loop()
+        if after_seconds:
+            loop.call_later(after_seconds, self._pump)
+        else:
+            loop.call_soon(self._pump)
+
+    def _pump(self) -> None:
+        """Start what can be started."""
+        self._is_woken = False
+        while self._thread is not None and self._can_start():
+            batch = self._next()
+            if batch is None or self._runs_inline(batch):
+                return
+
+    def _can_start(self) -> bool:
+        """Whether a batch should be prepared: a second one while one runs only if it is as good as it gets."""
+        return not self._num_running or (self._num_running == 1 and self._scheduler.num_next >= ENOUGH_ROWS)
+
+    def _num_rows(self) -> int | None:
+        """How many rows a batch should have: half of those that wait, where both halves are large enough, so that one
+        runs while the other is taken apart and told."""
+        num_waiting = self._scheduler.num_next
+        return (num_waiting + 1) // 2 if self._can_be_halved(num_waiting) else None
+
+    def _can_be_halved(self, num_rows: int) -> bool:
+        """Whether nothing runs and rows that fit one run are enough for two."""
+        return not self._num_running and 2 * ENOUGH_ROWS <= num_rows <= self._max_batch_rows
+
+    def _next(self) -> Batch[RowJob] | None:
+        """The next batch without those that nobody waits for; after a failed run its jobs, each alone."""
+        while (batch := self._failed_alone() or self._scheduler.schedule(self._num_rows())) is not None:
+            jobs = tuple(job for job in batch.jobs if not job.is_withdrawn)
+            for job in batch.jobs:
+                if job.is_withdrawn:
+                    self._scheduler.drop(job)
+            if jobs:
+                return Batch(batch.lane, jobs)
+        return None
+
+    def _failed_alone(self) -> Batch[RowJob] | None:
+        if not self._apart:
+            return None
+        job = self._apart.popleft()
+        return Batch(self._scheduler.lane(job), (job,))
+
+    def _runs_inline(self, batch: Batch[RowJob]) -> bool:
+        """Start a batch; whether that was all of its run, so that the event loop should look at others first."""
+        started = time.perf_counter()
+        try:
+            prepared = self._form.prepare(batch)
+        except Exception as error:  # inputs of one job that do not fit those of the others
+            self._fail(batch, error)
+            return True
+        run = partial(self._graphs.run, *batch.lane, prepared.feeds, prepared.names)
+        self._num_running += 1
+        is_alone = self._num_running == 1
+        if is_alone and self._form.may_run_inline and self._expected.seconds(batch) < INLINE_SECONDS:
+            self._ran(prepared, started, self._wake, *timed(run))
+            return True
+        if self._thread is not None:
+            self._thread.submit(run, partial(self._ran, prepared, started, self._pump))
+        return False
+
+    def _ran(
+        self,
+        prepared: PreparedBatch,
+        started: float,
+        go_on: Callable[[], None],
+        results: list[Array] | Exception,
+        seconds: float,
+    ) -> None:
+        """Take a run apart, start the next one, and only then tell the jobs, so that both go on at once."""
+        self._num_running -= 1
+        batch = prepared.batch
+        self._expected.learn(batch, seconds)
+        if isinstance(results, Exception):
+            self._fail(batch, results)
+            return
+        waits = [started - job.waiting_since for job in batch.jobs for _ in range(job.width)]
+        num_steps = sum([min(batch.lane.size, job.remaining) * job.width for job in batch.jobs])
+        try:
+            prepared.take(results)
+        except Exception as error:
+            self._fail(batch, error)
+            return
+        done = self._scheduler.complete(batch)
+        go_on()
+        self._observer.ran(*batch.lane, waits, seconds, num_steps)
+        for job in done:
+            _tell(job)
+
+    def _fail(self, batch: Batch[RowJob], error: Exception) -> None:
+        """A failed run of several jobs is run again for each of them alone; that of one is the job's failure."""
+        if len(batch.jobs) > 1:
+            logger.warning("run of %s failed for %d rows; running them one by one", batch.lane, len(batch.jobs))
+            self._apart.extend(batch.jobs)
+        else:
+            logger.error("run of %s failed for one row", batch.lane, exc_info=error)
+            self._fail_job(batch.jobs[0], error)
+        self._wake()
+
+    def _fail_job(self, job: RowJob, error: Exception) -> None:
+        job.error = error
+        self._scheduler.drop(job)
+        _tell(job)
+
+    def _shutting_down(self) -> ShuttingDown:
+        return ShuttingDown(f"{self._graphs.bundle.tag} is no longer served here; try again")
+
+
+def _tell(job: RowJob) -> None:
+    if job.is_withdrawn:
+        return
+    try:
+        job.done(job)
+    except Exception:  # whatever its owner stumbles over, the other jobs must be told
+        logger.exception("a job's owner failed")
+
+
+def _ladders(stages: Mapping[str, Stage]) -> dict[str, Ladder]:
+    return {name: Ladder(tuple(sorted(stage.rungs)), is_exact=stage.fit == "exact") for name, stage in stages.items()}

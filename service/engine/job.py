@@ -1,0 +1,196 @@
+"""A row on its way through one stage of a bundle, or some that go together, with all that goes in and comes out."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from service.bundle.manifest import Bundle
+from service.bundle.stage import Stage, TensorSpec
+from service.engine.scheduler import Batch, Job, num_rows
+from service.engine.state import Array, Inputs, RowLayout, axis_orders
+
+LOGITS = "logits"
+ARGMAX = "argmax"  # of the logits, taken for the whole batch at once
+
+
+@dataclass(eq=False)
+class RowJob(Job):
+    """A job with its tensors. Those of a job of several rows have a batch axis, in front; those of one row do not.
+
+    Attributes:
+        row: The state row, or the rows one after the other; the next ones after each run.
+        inputs: The stage's inputs; those with a time axis have an entry for each item.
+        keep: Outputs to answer with; ARGMAX is one where there are logits.
+        done: Told once, when all items are through or the job has failed.
+        offset: Items that are through.
+        error: Why it failed.
+        is_withdrawn: Whether nobody waits for it any more; `done` is not told then.
+    """
+
+    row: bytes = b""
+    inputs: Inputs = field(default_factory=dict)
+    keep: tuple[str, ...] = ()
+    done: Callable[["RowJob"], None] = lambda _: None
+    offset: int = 0
+    error: Exception | None = None
+    is_withdrawn: bool = False
+    waiting_since: float = field(default_factory=time.perf_counter)
+    parts: list[dict[str, Array]] = field(default_factory=list)
+
+    def outputs(self, stage: Stage) -> dict[str, Array]:
+        """The kept outputs of all runs: joined along time where they have one, else those of the last run."""
+        if len(self.parts) == 1:
+            return self.parts[0]
+        timed = {ARGMAX, *(spec.name for spec in stage.outputs if "T" in spec.shape)}
+        time_axis = 0 if self.width == 1 else 1
+        return {
+            name: np.concatenate([part[name] for part in self.parts], time_axis)
+            if name in timed
+            else self.parts[-1][name]
+            for name in self.keep
+        }
+
+
+class StageForm:
+    """What is the same for all batches of a stage.
+
+    Attributes:
+        stage: The stage.
+        next_names: Outputs that are the next value of a state tensor, with that tensor's name.
+        output_orders: The order of axes that brings N in front, by output.
+    """
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.next_names = {f"{name}_next": name for name in stage.writes}
+        self.output_orders = {spec.name: axis_orders(spec)[1] for spec in stage.outputs}
+
+    def needed(self, kept: Iterable[str]) -> list[str]:
+        """The graph's outputs that a batch needs which keeps these."""
+        return [*{LOGITS if name == ARGMAX else name for name in kept}, *self.next_names]
+
+    def by_row(self, named: Mapping[str, Array], kept: Iterable[str]) -> dict[str, Array]:
+        """The kept outputs with N in front."""
+        rows = {name: named[name].transpose(self.output_orders[name]) for name in self.output_orders if name in named}
+        if ARGMAX in kept:
+            rows[ARGMAX] = rows[LOGITS].argmax(axis=-1)
+        return rows
+
+
+class Rows(Protocol):
+    """The state rows of a batch as tensors, and back, cut into so many for each job; a RowBatch, for instance."""
+
+    def tensors(self, names: Iterable[str]) -> dict[str, Array]: ...
+
+    def replaced(self, tensors: Mapping[str, Array], widths: Sequence[int]) -> Sequence[bytes]: ...
+
+
+class PreparedBatch:
+    """A batch as the graph reads it, and back.
+
+    Attributes:
+        batch: The jobs.
+        feeds: Every input of the graph, with its batch axis.
+        names: The outputs that are needed.
+    """
+
+    def __init__(self, batch: Batch[RowJob], form: StageForm, rows: Rows) -> None:
+        self.batch = batch
+        self._form = form
+        self._rows = rows
+        self.feeds: dict[str, Array] = rows.tensors(form.stage.reads)
+        for spec in form.stage.inputs:
+            self.feeds[spec.name] = _stacked(batch.jobs, spec, batch.lane.size)
+        self._kept = {name for job in batch.jobs for name in job.keep}
+        self.names = form.needed(self._kept)
+
+    def take(self, results: Sequence[Array]) -> None:
+        """Give each job its next row and the outputs that it keeps."""
+        named = dict(zip(self.names, results, strict=True))
+        self._take_rows(named)
+        if self._kept:
+            self._take_outputs(self._form.by_row(named, self._kept))
+        size, now = self.batch.lane.size, time.perf_counter()
+        for job in self.batch.jobs:
+            job.offset += size
+            job.waiting_since = now
+
+    def _take_rows(self, named: Mapping[str, Array]) -> None:
+        next_names = self._form.next_names
+        if next_names:
+            widths = [job.width for job in self.batch.jobs]
+            rows = self._rows.replaced({state: named[name] for name, state in next_names.items()}, widths)
+            for job, row in zip(self.batch.jobs, rows, strict=True):
+                job.row = row
+
+    def _take_outputs(self, outputs: Mapping[str, Array]) -> None:
+        size, start = self.batch.lane.size, 0
+        for job in self.batch.jobs:
+            own = start if job.width == 1 else slice(start, start + job.width)
+            start += job.width
+            if job.remaining <= size:
+                job.parts.append({name: outputs[name][own] for name in job.keep})
+            elif job.keep:  # a view would keep the whole batch alive, which is only for answers that are due now
+                job.parts.append({name: outputs[name][own].copy() for name in job.keep})
+
+
+class BatchForm:
+    """How the jobs of a bundle become batches.
+
+    Attributes:
+        stages: The bundle's stages, by name.
+        may_run_inline: Whether a short run may be done on the event loop; else all belong to the engine's thread.
+        takes_wide_jobs: Whether a job may have several rows.
+    """
+
+    may_run_inline = True
+    takes_wide_jobs = True
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.stages: dict[str, Stage] = {stage.name: stage for stage in bundle.manifest.stages}
+        self._forms = {name: StageForm(stage) for name, stage in self.stages.items()}
+        self._layout = RowLayout(bundle.manifest.state)
+
+    def prepare(self, batch: Batch[RowJob]) -> PreparedBatch:
+        """The tensors of a batch."""
+        rows = self._layout.batch([job.row for job in batch.jobs], batch.num_rows)
+        return PreparedBatch(batch, self._forms[batch.lane.stage], rows)
+
+    def warm_up(self) -> None:
+        """What the engine's thread does before its first run."""
+
+
+def _stacked(jobs: Sequence[RowJob], spec: TensorSpec, size: int) -> Array:
+    """One input of a batch, of the spec's dtype."""
+    if "T" in spec.shape:
+        windows = [_windows(job, job.inputs[spec.name], size) for job in jobs]
+    else:
+        windows = [job.inputs[spec.name] for job in jobs]
+    if len(windows) == 1 and jobs[0].width == 1:  # np.expand_dims takes twenty times as long
+        return windows[0][None] if not spec.batch_axis else np.expand_dims(windows[0], spec.batch_axis)
+    # One call for all rows, where np.stack takes two for each.
+    row_shape = np.shape(windows[0])[int(jobs[0].width > 1) :]
+    rows = windows[0] if len(windows) == 1 else np.concatenate(windows, axis=None).reshape(num_rows(jobs), *row_shape)
+    return np.ascontiguousarray(np.moveaxis(rows, 0, spec.batch_axis)) if spec.batch_axis else rows
+
+
+def _windows(job: RowJob, values: Array, size: int) -> Array:
+    """The items of a rung, for each row of a job."""
+    if job.width == 1:
+        return _window(values, job.offset, size)
+    if values.shape[1] == size:
+        return values
+    return np.stack([_window(row, job.offset, size) for row in values])
+
+
+def _window(values: Array, offset: int, size: int) -> Array:
+    """The items of a rung: `size` from `offset` on, filled with zeros where a covering rung is longer."""
+    if len(values) == size:
+        return values
+    window = values[offset : offset + size]
+    if len(window) == size:
+        return window
+    return np.concatenate([window, np.zeros((size - len(window), *values.shape[1:]), dtype=values.dtype)])

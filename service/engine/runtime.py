@@ -1,0 +1,95 @@
+"""The graphs of one bundle in onnxruntime: a batch in, a batch out. Holds no decision and no queue."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnxruntime as ort
+
+from service.bundle.graph import CPU_PROVIDER, Provider, graph_inputs, graph_outputs, open_graph
+from service.bundle.manifest import Bundle
+from service.bundle.stage import TensorSpec
+from service.engine.state import Array
+
+PROVIDERS = {"cpu": (CPU_PROVIDER,), "cuda": ("CUDAExecutionProvider", CPU_PROVIDER)}
+
+
+class ProviderMissing(Exception):
+    """The execution provider that was asked for is not in the onnxruntime that is installed."""
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One opened graph with the form of what goes in and comes out."""
+
+    session: ort.InferenceSession
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+
+class Runtime:
+    """The rungs of a bundle: the shortest of each stage are open, the others are opened when they are first run.
+
+    An open rung holds its weights once more, unpacked and packed for its products, so those that nobody asks for would
+    take most of the memory and of the time to start.
+
+    Raises:
+        BundleGraphMismatch: A graph is not what the manifest says.
+    """
+
+    def __init__(self, bundle: Bundle, providers: Sequence[Provider] = (CPU_PROVIDER,)) -> None:
+        self.bundle = bundle
+        self._providers = providers
+        self._stages = {stage.name: stage for stage in bundle.manifest.stages}
+        self._rungs: dict[tuple[str, int], Rung] = {}
+        for stage in bundle.manifest.stages:
+            self._open(stage.name, min(stage.rungs))
+
+    def open_all(self) -> None:
+        """Open every rung."""
+        for stage in self.bundle.manifest.stages:
+            for size in stage.rungs:
+                self._rung(stage.name, size)
+
+    def run(self, stage: str, size: int, feeds: Mapping[str, Array], names: Sequence[str]) -> list[Array]:
+        """Run one rung on a batch: tensors with their batch axis in, those that are named out."""
+        results: list[Array] = self._rung(stage, size).session.run(names, feeds)
+        return results
+
+    def warm_up(self) -> None:
+        """Run every open rung once on zeros, so that the first request finds memory allocated and weights packed."""
+        for (stage, size), rung in self._rungs.items():
+            self.run(stage, size, _zeros(rung.inputs, size), [output.name for output in rung.outputs])
+
+    def _rung(self, stage: str, size: int) -> Rung:
+        return self._rungs.get((stage, size)) or self._open(stage, size)
+
+    def _open(self, name: str, size: int) -> Rung:
+        stage = self._stages[name]
+        session = open_graph(self.bundle, stage, size, self._providers)
+        rung = Rung(session, graph_inputs(self.bundle, stage), graph_outputs(self.bundle, stage))
+        self._rungs[name, size] = rung
+        return rung
+
+
+def available_providers(provider: str) -> tuple[str, ...]:
+    """The onnxruntime providers for a device, "cpu" or "cuda"."""
+    wanted = PROVIDERS[provider]
+    missing = [name for name in wanted if name not in ort.get_available_providers()]
+    if missing:
+        raise ProviderMissing(
+            f"provider {provider!r} needs {missing[0]}, which this onnxruntime {ort.__version__} lacks; "
+            "install it with `make serve ORT=gpu`, or set UNROLLED_PROVIDER=cpu"
+        )
+    return wanted
+
+
+def _zeros(specs: Sequence[TensorSpec], size: int) -> dict[str, Array]:
+    return {spec.name: np.zeros([_length(axis, size) for axis in spec.shape], dtype=spec.dtype) for spec in specs}
+
+
+def _length(axis: int | str, size: int) -> int:
+    """Length of an axis for one row."""
+    if isinstance(axis, int):
+        return axis
+    return 1 if axis == "N" else size

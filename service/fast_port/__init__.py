@@ -1,0 +1,1 @@
+"""The second port: the plain application without BentoML's layers."""

@@ -1,0 +1,133 @@
+"""HTTP on the second port: uvicorn's protocol, past whose application single steps go directly.
+
+uvicorn has a task, an event and two messages for each request. A step that is one run of a graph needs none of them,
+and they cost as much as the step. What is not such a step is uvicorn's, as ever.
+"""
+
+from typing import Any, cast
+
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
+
+from service.api.single_steps import SingleSteps
+from service.fast_port.one_write import OneWriteProtocol
+
+PREFIX, SUFFIX = b"/sessions/", b"/steps"
+_ID_CHARACTERS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+
+
+class StepCycle:
+    """A request for a step and its response, as uvicorn's protocol asks for them.
+
+    Attributes:
+        session_id: Whose step.
+        body: What has arrived of the body.
+        more_body: Whether that is not all of it.
+        keep_alive: Whether the connection lasts beyond the response.
+        response_complete: Whether it was answered.
+        disconnected: Whether nobody waits for the response any more.
+    """
+
+    def __init__(self, session_id: str) -> None:
+        self.session_id = session_id
+        self.body = bytearray()
+        self.more_body = True
+        self.keep_alive = True
+        self.response_complete = False
+        self.disconnected = False
+        self.message_event = self
+
+    def set(self) -> None:
+        """Nobody waits for a part of the body."""
+
+
+class StepProtocol(OneWriteProtocol):
+    """A connection.
+
+    Args:
+        single_steps: Takes what goes past the application.
+    """
+
+    def __init__(self, single_steps: SingleSteps, **of_uvicorn: Any) -> None:  # noqa: ANN401  whatever its own has
+        super().__init__(**of_uvicorn)
+        self._single_steps = single_steps
+
+    def shutdown(self) -> None:
+        """uvicorn's; who has sent only a part of a request is not waited for."""
+        if not self._is_free and self.cycle.more_body and not self.pipeline:
+            self.transport.close()
+        else:
+            super().shutdown()
+
+    def handle_websocket_upgrade(self) -> None:
+        """uvicorn's; but a response that is still to come would go into the WebSocket."""
+        if self._is_free:
+            super().handle_websocket_upgrade()
+        else:
+            self.transport.close()
+
+    def on_headers_complete(self) -> None:
+        """uvicorn's, which starts the application, unless the request may be a step."""
+        session_id = self._session_id()
+        if session_id is None:
+            super().on_headers_complete()
+        else:
+            self.cycle = cast(Any, StepCycle(session_id))
+
+    def on_message_complete(self) -> None:
+        """uvicorn's; and a step begins, if it is the end of one: no cycle is made for a WebSocket."""
+        cycle: object = self.cycle
+        step = cycle if isinstance(cycle, StepCycle) and cycle.more_body else None
+        super().on_message_complete()
+        if step is not None and not self._begins(step):
+            step.response_complete = True
+            super().on_headers_complete()
+            super().on_body(bytes(step.body))
+            super().on_message_complete()
+
+    def _session_id(self) -> str | None:
+        """The session of a request for a single step whose body may be taken whole."""
+        url = self.url
+        if not (url.startswith(PREFIX) and url.endswith(SUFFIX)) or self.parser.get_method() != b"POST":
+            return None
+        session_id = url[len(PREFIX) : -len(SUFFIX)]
+        is_id = session_id and _ID_CHARACTERS.issuperset(session_id)
+        # Who does not read its answers is left to uvicorn, which waits until it does and reads no more meanwhile.
+        is_next = self._is_free and not self.flow.write_paused
+        is_plain = self.parser.get_http_version() == "1.1" and self.parser.should_keep_alive()
+        if not is_id or not is_next or not is_plain or not _is_short_json(self.headers):
+            return None
+        return session_id.decode()
+
+    @property
+    def _is_free(self) -> bool:
+        """Whether all requests have been answered."""
+        return self.cycle is None or self.cycle.response_complete
+
+    def _begins(self, cycle: StepCycle) -> bool:
+        return self._single_steps.begin(
+            self.headers, cycle.session_id, bytes(cycle.body), lambda head, body: self._answer(cycle, head, body)
+        )
+
+    def _answer(self, cycle: StepCycle, head: bytes, body: bytes) -> None:
+        cycle.response_complete = True
+        if cycle.disconnected or self.transport.is_closing():
+            return
+        end = b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n"
+        self.transport.write(head + end + body)
+        if not cycle.keep_alive:
+            self.transport.close()
+        self.on_response_complete()
+
+
+def _is_short_json(headers: list[tuple[bytes, bytes]]) -> bool:
+    """Whether a body is announced that is JSON and comes at once."""
+    length = b""
+    for name, value in headers:
+        if name == b"content-length":
+            length = value
+        elif name == b"content-type":
+            if value != b"application/json":
+                return False
+        elif name in (b"transfer-encoding", b"content-encoding", b"expect", b"upgrade"):
+            return False
+    return len(length) < 6 and length.isdigit() and int(length) <= HIGH_WATER_LIMIT

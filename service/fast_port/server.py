@@ -1,0 +1,101 @@
+"""The second port: the plain application without BentoML's layers, in the worker's own event loop."""
+
+import asyncio
+import contextlib
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from functools import partial
+from typing import Any, cast
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from service.api.single_steps import SingleSteps
+from service.fast_port.http import StepProtocol
+from service.fast_port.lock import hold_port
+from service.fast_port.websocket import ChannelProtocol
+
+BACKLOG = 2048
+# How long a client's kernel may take nothing of what was sent: beyond it the connection breaks, whoever waits for it.
+UNREAD_MILLISECONDS = 20_000
+KEEP_ALIVE_SECONDS = 75
+
+
+class EmbeddedServer(uvicorn.Server):
+    """uvicorn beside the one that BentoML runs, which alone listens to signals."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class FastPort:
+    """Listens while it is started.
+
+    Args:
+        app: What answers.
+        single_steps: Answers single steps, past the application.
+        host: Address.
+        port: Port, which all workers of a service listen on.
+        max_message_bytes: Largest WebSocket message.
+    """
+
+    def __init__(self, app: ASGIApp, single_steps: SingleSteps, host: str, port: int, max_message_bytes: int) -> None:
+        self._host = host
+        self._port = port
+        self._server = EmbeddedServer(
+            uvicorn.Config(
+                app,
+                http=cast(Any, partial(StepProtocol, single_steps)),
+                ws=ChannelProtocol,
+                ws_max_size=max_message_bytes,
+                ws_per_message_deflate=False,  # a step is a hundred bytes
+                lifespan="off",
+                access_log=False,
+                log_config=None,
+                server_header=False,
+                date_header=False,
+                proxy_headers=False,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            )
+        )
+        self._task: asyncio.Task[None] | None = None
+        self._lock = -1
+
+    def start(self) -> None:
+        """Listen.
+
+        Raises:
+            PortTaken: Another service does.
+        """
+        self._lock = hold_port(self._port, os.getppid())
+        sockets = [_shared_socket(*address) for address in _addresses(self._host, self._port)]
+        self._task = asyncio.get_running_loop().create_task(self._server.serve(sockets))
+
+    async def stop(self) -> None:
+        """Stop listening, and wait for the answers that are under way."""
+        if self._task is not None:
+            self._server.should_exit = True
+            await asyncio.gather(self._task, return_exceptions=True)
+            os.close(self._lock)
+            self._task = None
+
+
+def _addresses(host: str, port: int) -> list[tuple[int, Any]]:
+    """Family and address of each interface that a host's name means."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    return [(family, address) for family, _, _, _, address in found]
+
+
+def _shared_socket(family: int, address: Any) -> socket.socket:  # noqa: ANN401  each family has its own
+    """A listening socket that the other workers may have too: the kernel spreads connections among them."""
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    if sys.platform == "linux":
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_MILLISECONDS)
+    listener.bind(address)
+    listener.listen(BACKLOG)
+    return listener

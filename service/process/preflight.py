@@ -1,0 +1,165 @@
+"""What can be checked before anything starts, so that a service that cannot work says why and ends."""
+
+import asyncio
+import ipaddress
+import os
+import socket
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from bentoml.exceptions import BentoMLException
+from pydantic import ValidationError
+
+from service.bundle.errors import BundleError
+from service.bundle.manifest import Bundle
+from service.catalog import configured_bundles
+from service.engine.runtime import ProviderMissing, available_providers
+from service.key_file import KeysUnusable, check_keys
+from service.process.memory_limit import memory_limit, shortage
+from service.process.mounts import mount_point
+from service.settings import (
+    CONSUMERS,
+    PREFIX,
+    BundleSettings,
+    EngineSettings,
+    KeySettings,
+    ServerSettings,
+    SessionSettings,
+    SettingUnknown,
+    refuse_unknown_variables,
+)
+from service.stores.base import Unavailable
+from service.stores.connect import StoreUnknown, lmdb_directory, open_store
+
+
+class CannotStart(Exception):
+    """The service cannot work as it is configured; the message says what to change."""
+
+
+def check_settings() -> None:
+    """Raise CannotStart where settings contradict one another, this installation, or common sense."""
+    try:
+        refuse_unknown_variables()
+        for consumer in CONSUMERS:
+            consumer()
+        available_providers(BundleSettings().provider)
+        open_store(SessionSettings())
+        tempfile.gettempdir()
+    except ValidationError as error:
+        raise CannotStart(_in_one_line(error)) from error
+    except (SettingUnknown, ProviderMissing, StoreUnknown) as error:
+        raise CannotStart(str(error)) from error
+    except FileNotFoundError as error:
+        raise CannotStart(f"nowhere to put temporary files: give the container --tmpfs /tmp ({error})") from error
+    check_store(ServerSettings(), SessionSettings())
+    check_callers(ServerSettings(), KeySettings())
+
+
+def _in_one_line(error: ValidationError) -> str:
+    """What is wrong with which variables, without the value of any."""
+    return "; ".join(
+        "".join(f"{PREFIX}{name}: ".upper() for name in each["loc"]) + each["msg"].removeprefix("Value error, ")
+        for each in error.errors(include_url=False, include_context=False, include_input=False)
+    )
+
+
+def check_store(server: ServerSettings, sessions: SessionSettings) -> None:
+    """Raise CannotStart where workers would not see one another's sessions."""
+    if server.workers > 1 and sessions.store.startswith("memory:"):
+        raise CannotStart(
+            f"UNROLLED_STORE={sessions.store} is the memory of one process, but UNROLLED_WORKERS={server.workers}: "
+            "take lmdb:// or redis://, or one worker"
+        )
+
+
+def check_store_is_kept(sessions: SessionSettings) -> None:
+    """Raise CannotStart where the session store would go with its container."""
+    if not sessions.store_on_volume or not sessions.store.startswith("lmdb:"):
+        return
+    directory = lmdb_directory(sessions.store)
+    if mount_point(directory) == Path("/"):
+        raise CannotStart(
+            f"no volume is mounted for the session store, and {directory} would go with the container: mount one "
+            f"(--volume unrolled:{directory.parent}), or set UNROLLED_STORE_ON_VOLUME=0 if that is meant"
+        )
+
+
+def check_memory(server: ServerSettings, bundles: Iterable[Bundle]) -> None:
+    """Raise CannotStart where a memory limit is less than workers with these bundles need."""
+    num_bytes = sum(bundle.file(name).stat().st_size for bundle in bundles for name in bundle.manifest.files)
+    num_workers, open_rungs = server.workers + server.spare_workers, EngineSettings().open_rungs
+    missing = shortage(memory_limit(), num_workers, num_bytes, open_rungs)
+    if missing:
+        raise CannotStart(missing)
+
+
+def check_callers(server: ServerSettings, keys: KeySettings) -> None:
+    """Raise CannotStart where nobody could call, or where everybody could by accident."""
+    if keys.api_keys:
+        try:
+            check_keys(Path(keys.api_keys))
+        except KeysUnusable as error:
+            raise CannotStart(f"UNROLLED_API_KEYS: {error}") from error
+    elif not server.allow_unauthenticated and not _is_loopback(server.host):
+        raise CannotStart(
+            f"UNROLLED_HOST={server.host} is a public address and nothing asks callers who they are; "
+            "name a file of API keys with UNROLLED_API_KEYS (`python -m service keys add OWNER --file PATH` makes it), "
+            "or set UNROLLED_ALLOW_UNAUTHENTICATED=1 if that is meant"
+        )
+
+
+def check_bundles() -> None:
+    """Raise CannotStart where a bundle that is to be served is missing or damaged, or finds no room in memory."""
+    try:
+        bundles = configured_bundles(BundleSettings())
+    except (BundleError, BentoMLException) as error:
+        raise CannotStart(str(error)) from error
+    except OSError as error:
+        raise CannotStart(f"a bundle cannot be read, or not be taken into the BentoML model store: {error}") from error
+    check_memory(ServerSettings(), bundles)
+
+
+def check_ports() -> None:
+    """Raise CannotStart where an address cannot be listened on."""
+    server = ServerSettings()
+    for port in filter(None, (server.port, server.fast_port)):
+        try:
+            _try_to_listen(server.host, port)
+        except OSError as error:
+            raise CannotStart(f"port {port} on {server.host} cannot be used: {error.strerror}") from error
+
+
+def _try_to_listen(host: str, port: int) -> None:
+    for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+
+
+def check_store_answers() -> None:
+    """Raise CannotStart where the session store cannot be used, or not kept."""
+    check_store_is_kept(SessionSettings())
+    try:
+        asyncio.run(_reach_store())
+    except Unavailable as error:
+        user = f"; user {os.geteuid()} needs to write there" if isinstance(error.__cause__, PermissionError) else ""
+        raise CannotStart(f"UNROLLED_STORE: {error}{user}") from error
+
+
+async def _reach_store() -> None:
+    store = open_store(SessionSettings())
+    try:
+        await store.count()
+    finally:
+        await store.close()
+
+
+CHECKS: tuple[Callable[[], None], ...] = (check_settings, check_ports, check_store_answers, check_bundles)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,141 @@
+"""Whether workers start: the first process watches, and ends with a sentence where none of them is ever ready.
+
+BentoML starts a dead worker again for ever, which is right once the service has worked: a store that is down comes
+back. Before that it would be a service that looks alive and is none, in a container above all.
+"""
+
+import logging
+import os
+import socket
+import struct
+import sys
+import threading
+from collections.abc import Callable, Iterator, Set
+from contextlib import contextmanager
+
+import psutil
+
+from service.process.memory_limit import memory_limit, num_memory_kills
+
+logger = logging.getLogger(__name__)
+
+READY, FAILED = "ready", "failed"
+MAX_STARTS = 3
+LOOK_SECONDS = 0.5
+MAX_MESSAGE_BYTES = 4096
+CREDENTIALS = struct.Struct("=iII")  # unix(7), SCM_CREDENTIALS: process, user, group
+
+
+class Starts:
+    """Knows which workers there were, and whether any has been ready.
+
+    Args:
+        num_workers: How many there should be, spare ones included.
+        num_kills: How many processes the kernel has killed for memory so far.
+        limit: What their memory is limited to, in bytes.
+    """
+
+    def __init__(self, num_workers: int, num_kills: Callable[[], int], limit: int | None) -> None:
+        self._max_started = MAX_STARTS * num_workers
+        self._num_kills = num_kills
+        self._num_known_kills = num_kills()
+        self._limit = f"{limit // 2**20} MiB" if limit else "what the machine has"
+        self._started: set[int] = set()
+        self.has_served = False
+
+    def see(self, pids: Set[int]) -> str | None:
+        """Take note of the workers that there are now; why the service is hopeless, None where it is not."""
+        self._started |= pids
+        if self.has_served or len(self._started) <= self._max_started:
+            return None
+        return self._kills() or f"{self._max_started} worker processes ended before one was ready; the log says more"
+
+    def hear(self, word: str, detail: str) -> str | None:
+        """Take note of what a worker says of itself; why the service is hopeless, None where it is not."""
+        if word == FAILED and not self.has_served:
+            return detail
+        if word == READY:
+            self.has_served = True
+            if kills := self._kills():
+                logger.warning("%s; another worker is ready now", kills)
+        return None
+
+    def _kills(self) -> str:
+        """What the kernel has done about it since it was last asked, "" for nothing."""
+        num_kills, known = self._num_kills(), self._num_known_kills
+        self._num_known_kills = num_kills
+        if num_kills <= known:
+            return ""
+        return f"the kernel has killed {num_kills - known} times, since memory had reached its limit: {self._limit}"
+
+
+def watch_starts(service: str, num_workers: int) -> None:
+    """Watch this process's workers from now on, and end it where they cannot start. Linux only, as seats are.
+
+    Args:
+        service: What no other service of this process is called.
+        num_workers: How many there will be, spare ones included.
+    """
+    if sys.platform != "linux":
+        return
+    ear = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    ear.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+    ear.bind(_address(service, os.getpid()))
+    starts = Starts(num_workers, num_memory_kills, memory_limit())
+    threading.Thread(target=_watch, args=(ear, starts), name="starts", daemon=True).start()
+
+
+@contextmanager
+def failures_told(service: str) -> Iterator[None]:
+    """Say to the first process what keeps this worker from starting, besides raising it."""
+    try:
+        yield
+    except Exception as error:
+        logger.exception("this worker cannot start")
+        tell(service, FAILED, f"a worker cannot start: {error}")
+        raise
+
+
+def tell(service: str, word: str, detail: str = "") -> None:
+    """Say to the first process how this worker's start goes; nothing where it does not listen."""
+    if sys.platform != "linux":
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as mouth:
+        try:
+            mouth.sendto(f"{word} {detail}".encode()[:MAX_MESSAGE_BYTES], _address(service, os.getppid()))
+        except OSError:
+            logger.debug("nobody watches the starts of workers")
+
+
+def _watch(ear: socket.socket, starts: Starts) -> None:
+    parent, reason = psutil.Process(), None
+    while reason is None:
+        ear.settimeout(None if starts.has_served else LOOK_SECONDS)
+        try:
+            reason = starts.hear(*_heard(ear))
+        except TimeoutError:
+            reason = starts.see({child.pid for child in parent.children()})
+    _end(parent, reason)
+
+
+def _heard(ear: socket.socket) -> tuple[str, str]:
+    """A word and its detail, both empty where another user of this machine says it: everyone may send."""
+    message, ancillary, _, _ = ear.recvmsg(MAX_MESSAGE_BYTES, socket.CMSG_SPACE(CREDENTIALS.size))
+    _, user, _ = CREDENTIALS.unpack(ancillary[0][2])
+    word, _, detail = message.decode(errors="replace").partition(" ")
+    return (word, detail) if user == os.geteuid() else ("", "")
+
+
+def _end(parent: psutil.Process, reason: str) -> None:
+    """Kill the workers, say why as the last thing that is said, and end; sessions are safe in the store."""
+    children = parent.children(recursive=True)
+    for child in children:
+        child.kill()
+    psutil.wait_procs(children, timeout=5)
+    sys.stderr.write(f"unrolled: {reason}\n")
+    sys.stderr.flush()
+    os._exit(1)
+
+
+def _address(service: str, pid: int) -> str:
+    return f"\0unrolled:{service}:{pid}:starts"

@@ -1,0 +1,1 @@
+"""What is kept of a session, as bytes and as rules. Pure."""

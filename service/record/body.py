@@ -1,0 +1,199 @@
+"""A session's body as bytes and back: what a session is beyond the fields that its store knows.
+
+    version u8 · flags u8 · rows u16 · created_at u32 · position u64 · numerics 8 · secret 16 · digest 16 · lengths of
+    the rest, u32 each: labels, pending, answer, extra, inputs, before · labels (JSON) · pending · answer · extra (JSON)
+    · inputs · before · the rows                                                                      little-endian
+
+The rows come last and are cut by their number. An older version is read (`body_v1`) and written as this one at the
+session's next step. The checksum is the store record's.
+"""
+
+import struct
+from typing import Any, NamedTuple
+
+import orjson
+
+from service.engine.state import SequenceState
+from service.record import body_v1
+
+VERSION = 2
+NUMERICS_UNKNOWN = bytes(8)
+NO_DIGEST = bytes(16)
+_HEAD = struct.Struct("<BBHIQ8s16s16s6I")
+HEAD_BYTES = _HEAD.size
+_STATE_HEAD = struct.Struct("<HQII")
+_KEEPS_INPUTS = 1
+_ONE_ROW: tuple[str, ...] = ("",)
+
+
+class BodyUnreadable(Exception):
+    """The bytes are no body of a version that is known."""
+
+
+class Body(NamedTuple):
+    """A session's own content.
+
+    Attributes:
+        created_at: Wall-clock seconds since 1970.
+        secret: 16 bytes that seed what the client leaves to chance; never sent.
+        state: The recurrent state and pending input.
+        numerics: 8 bytes, of what computed the state.
+        digest: 16 bytes, of the decoded inputs of the last step; zeros before the first.
+        answer: JSON of the outputs of the last step, b"" where they are too large to keep.
+        before: The state before the last step, kept only where its answer is not: it can be computed again.
+        inputs: All inputs so far, as `service.record.replay` reads them; None where they are not kept.
+        checkpoints: The states that were saved, each as its name and the step that saved it: `name~12`.
+        request_digest: Hexadecimal digest of the request that an idempotency key came with, "" where there was none.
+    """
+
+    created_at: int
+    secret: bytes
+    state: SequenceState
+    numerics: bytes = NUMERICS_UNKNOWN
+    digest: bytes = NO_DIGEST
+    answer: bytes = b""
+    before: SequenceState | None = None
+    inputs: bytes | None = None
+    checkpoints: tuple[str, ...] = ()
+    request_digest: str = ""
+
+    def ends_at(self, max_lifetime_seconds: int) -> int:
+        """When the session has lived as long as one may, in wall-clock seconds since 1970."""
+        return self.created_at + max_lifetime_seconds
+
+
+def encode(body: Body) -> bytes:
+    """The bytes of a session."""
+    state = body.state
+    labels = _labels_bytes(state)
+    extra = extra_of(body)
+    before = _state_bytes(body.before) if body.before is not None else b""
+    inputs = body.inputs or b""
+    head = _HEAD.pack(
+        VERSION,
+        _KEEPS_INPUTS if body.inputs is not None else 0,
+        len(state.rows),
+        body.created_at,
+        state.position,
+        body.numerics,
+        body.secret,
+        body.digest,
+        len(labels),
+        len(state.pending),
+        len(body.answer),
+        len(extra),
+        len(inputs),
+        len(before),
+    )
+    return b"".join((head, labels, state.pending, body.answer, extra, inputs, before, *state.rows))
+
+
+def is_of_now(content: bytes) -> bool:
+    """Whether a body is whole and of the version that is written."""
+    return content[:1] == bytes([VERSION]) and len(content) >= _HEAD.size
+
+
+def decode(content: bytes) -> Body:
+    """The session in those bytes.
+
+    Raises:
+        BodyUnreadable: They are of a version that is not known.
+    """
+    if content.startswith(body_v1.MAGIC):
+        return _upgraded(content)
+    if not is_of_now(content):
+        raise BodyUnreadable(f"the body begins with {content[:4]!r}; versions 1 and {VERSION} are known")
+    _, flags, num_rows, created_at, position, numerics, secret, digest, *lengths = _HEAD.unpack_from(content)
+    pending_at = _HEAD.size + lengths[0]
+    answer_at = pending_at + lengths[1]
+    extra_at = answer_at + lengths[2]
+    rows_at = extra_at + lengths[3] + lengths[4] + lengths[5]
+    body = Body(
+        created_at,
+        secret,
+        SequenceState(
+            _cut(content, rows_at, num_rows),
+            _labels(content[_HEAD.size : pending_at], num_rows),
+            content[pending_at:answer_at],
+            position,
+        ),
+        numerics,
+        digest,
+        content[answer_at:extra_at],
+    )
+    if extra_at == rows_at and not flags:
+        return body
+    return _with_more(body, content[extra_at:rows_at], lengths[3], lengths[4], bool(flags & _KEEPS_INPUTS))
+
+
+def _with_more(body: Body, content: bytes, extra_length: int, inputs_length: int, keeps_inputs: bool) -> Body:
+    """A body with what few sessions have."""
+    before_at = extra_length + inputs_length
+    more: dict[str, Any] = orjson.loads(content[:extra_length]) if extra_length else {}
+    return body._replace(
+        before=_state(content[before_at:]) if content[before_at:] else None,
+        inputs=content[extra_length:before_at] if keeps_inputs else None,
+        checkpoints=tuple(more.get("checkpoints", ())),
+        request_digest=more.get("request_digest", ""),
+    )
+
+
+def _upgraded(content: bytes) -> Body:
+    old = body_v1.decode(content)
+    return Body(
+        created_at=0,
+        secret=old.secret,
+        state=old.state,
+        digest=old.digest,
+        answer=old.answer,
+        before=old.before,
+    )
+
+
+def begun(body: Body, now: int) -> Body:
+    """A body whose time of creation is known: version 1 did not tell, so its life begins at its upgrade."""
+    return body if body.created_at else body._replace(created_at=now)
+
+
+def extra_of(body: Body) -> bytes:
+    """What few sessions have, as JSON; b"" where there is none."""
+    if not body.checkpoints and not body.request_digest:
+        return b""
+    extra: dict[str, Any] = {}
+    if body.checkpoints:
+        extra["checkpoints"] = body.checkpoints
+    if body.request_digest:
+        extra["request_digest"] = body.request_digest
+    return orjson.dumps(extra)
+
+
+def _labels_bytes(state: SequenceState) -> bytes:
+    return b"" if state.labels in ((), _ONE_ROW) else orjson.dumps(state.labels)
+
+
+def _labels(content: bytes, num_rows: int) -> tuple[str, ...]:
+    if content:
+        return tuple(orjson.loads(content))
+    return _ONE_ROW if num_rows else ()
+
+
+def _cut(content: bytes, start: int, num_rows: int) -> tuple[bytes, ...]:
+    """The rows, equally long, that fill the rest of the content."""
+    if num_rows == 1:
+        return (content[start:],)
+    length = (len(content) - start) // max(1, num_rows)
+    return tuple(content[start + row * length : start + (row + 1) * length] for row in range(num_rows))
+
+
+def _state_bytes(state: SequenceState) -> bytes:
+    labels = _labels_bytes(state)
+    head = _STATE_HEAD.pack(len(state.rows), state.position, len(labels), len(state.pending))
+    return b"".join((head, labels, state.pending, *state.rows))
+
+
+def _state(content: bytes) -> SequenceState:
+    num_rows, position, labels_length, pending_length = _STATE_HEAD.unpack_from(content)
+    pending_at = _STATE_HEAD.size + labels_length
+    rows_at = pending_at + pending_length
+    labels = _labels(content[_STATE_HEAD.size : pending_at], num_rows)
+    return SequenceState(_cut(content, rows_at, num_rows), labels, content[pending_at:rows_at], position)

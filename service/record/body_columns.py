@@ -1,0 +1,53 @@
+"""The bodies of many sessions after a step in tensors, worked out together; see `service.record.body`."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+HEAD = np.dtype(
+    [
+        ("version", "u1"),
+        ("flags", "u1"),
+        ("num_rows", "<u2"),
+        ("created_at", "<u4"),
+        ("position", "<u8"),
+        ("numerics", "V8"),
+        ("secret", "V16"),
+        ("digest", "V16"),
+        ("labels_length", "<u4"),
+        ("pending_length", "<u4"),
+        ("answer_length", "<u4"),
+        ("extra_length", "<u4"),
+        ("inputs_length", "<u4"),
+        ("before_length", "<u4"),
+    ]
+)
+
+
+def next_heads(
+    heads: Sequence[bytes],
+    num_items: int,
+    digests: Sequence[bytes],
+    answers: Sequence[bytes],
+    extras: Sequence[bytes],
+) -> NDArray[np.uint8]:
+    """All but the state of the bodies of N sessions that have advanced by as many items each.
+
+    Args:
+        heads: Of the bodies before, which have neither labels nor pending input, kept inputs or a state before.
+        num_items: Items of the step.
+        digests: 16 bytes, of the inputs of the step.
+        answers: What the step is answered, all of one length.
+        extras: What follows the answer, all of one length.
+
+    Returns:
+        uint8 (N, HEAD.itemsize + answer + extra): the next heads, and what is between them and the state.
+    """
+    head = np.frombuffer(b"".join(heads), HEAD).copy()
+    head["position"] += num_items
+    head["digest"] = np.frombuffer(b"".join(digests), "V16")
+    head["answer_length"] = len(answers[0])
+    rest = np.frombuffer(b"".join([part for pair in zip(answers, extras, strict=True) for part in pair]), np.uint8)
+    N = len(heads)
+    return np.concatenate([head.view(np.uint8).reshape(N, -1), rest.reshape(N, -1)], axis=1)

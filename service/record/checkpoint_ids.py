@@ -1,0 +1,38 @@
+"""Names and ids of checkpoints: a session lists each with the step that saved it, and its record is named after both.
+
+name ─► name~12, as the session lists it ─► ID~name~12, the id of its record
+"""
+
+import logging
+
+from service.record.body import BodyUnreadable, decode
+from service.stores.base import CHECKPOINT, Record
+
+logger = logging.getLogger(__name__)
+
+
+def saved_at(name: str, step: int) -> str:
+    """A checkpoint as its session lists it."""
+    return f"{name}~{step}"
+
+
+def checkpoint_name(saved: str) -> str:
+    """The name of a checkpoint that a session lists."""
+    return saved.partition("~")[0]
+
+
+def checkpoint_id(session_id: str, saved: str) -> str:
+    """The id of a checkpoint's record."""
+    return f"{session_id}~{saved}"
+
+
+def checkpoint_ids(record: Record) -> list[str]:
+    """The ids of a session's checkpoints."""
+    if not record.body or record.ended == CHECKPOINT:
+        return []
+    try:
+        all_saved = decode(record.body).checkpoints
+    except BodyUnreadable as error:
+        logger.error("session %s: %s", record.session_id, error)
+        return []
+    return [checkpoint_id(record.session_id, saved) for saved in all_saved]

@@ -1,0 +1,1 @@
+"""All that befalls sessions beside their steps."""

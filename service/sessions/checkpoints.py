@@ -1,0 +1,88 @@
+"""Checkpoints: states of a session that were saved under a name, each in a record of its own."""
+
+from collections.abc import Callable
+
+from service.errors import CheckpointUnknown, VersionUnknown
+from service.record.body import NO_DIGEST, Body, BodyUnreadable, decode, encode
+from service.record.checkpoint_ids import checkpoint_id, checkpoint_name, saved_at
+from service.sessions.sessions import Loaded, Sessions
+from service.steps.step_rules import MAX_ATTEMPTS
+from service.stores.base import CHECKPOINT, Swap
+
+
+class Checkpoints:
+    """The checkpoints of all sessions.
+
+    Args:
+        sessions: Whose they are.
+        max_lifetime_seconds: How long a session may live, which its checkpoints outlive by nothing.
+        clock: Wall-clock seconds since 1970.
+    """
+
+    def __init__(self, sessions: Sessions, max_lifetime_seconds: int, clock: Callable[[], float]) -> None:
+        self._sessions = sessions
+        self._max_lifetime_seconds = max_lifetime_seconds
+        self._clock = clock
+
+    async def load(self, loaded: Loaded, name: str) -> tuple[Loaded, Body]:
+        """The content that a session had when it was saved, and the session that lists it: another save may have
+        replaced what this one lists."""
+        record = None
+        for _ in range(MAX_ATTEMPTS):
+            record = await self._sessions.read(checkpoint_id(loaded.record.session_id, saved_as(loaded, name)))
+            if record is not None:
+                break
+            again = await self._sessions.load(loaded.record.owner, loaded.record.session_id)
+            if again.record.step == loaded.record.step:
+                break
+            loaded = again
+        if record is None:
+            raise CheckpointUnknown(f"checkpoint {name!r} is damaged or lost")
+        if record.bundle != loaded.record.bundle:
+            raise VersionUnknown(f"checkpoint {name!r} was saved on {record.bundle}; the session has left that version")
+        try:
+            return loaded, decode(record.body)
+        except BodyUnreadable as error:
+            raise CheckpointUnknown(f"checkpoint {name!r} cannot be read: {error}") from error
+
+    async def write(self, loaded: Loaded, name: str) -> str:
+        """Write a session's state as a record of its own; what the session lists once its step is taken.
+
+        The step that saves it is part of its id, so an attempt whose step is lost to another writer has not touched
+        the checkpoint that the session has.
+        """
+        record, now = loaded.record, int(self._clock())
+        saved = saved_at(name, record.step)
+        ends_at = loaded.body.ends_at(self._max_lifetime_seconds)
+        content = loaded.body._replace(digest=NO_DIGEST, answer=b"", before=None, checkpoints=())
+        checkpoint = record._replace(
+            session_id=checkpoint_id(record.session_id, saved),
+            step=0,
+            used_at=now,
+            ttl_seconds=max(1, ends_at - now),
+            ended=CHECKPOINT,
+            body=encode(content),
+        )
+        # One that is there is another attempt's at this very step, or was left by an older session of the same key.
+        if not await self._sessions.write(Swap(checkpoint, None)):
+            await self._sessions.write(Swap(checkpoint, 0))
+        return saved
+
+    async def delete(self, session_id: str, saved: str) -> None:
+        """Forget a checkpoint as its session lists it; nothing where that is ""."""
+        if saved:
+            await self._sessions.delete(checkpoint_id(session_id, saved))
+
+    async def delete_lost(self, loaded: Loaded, written: list[str]) -> None:
+        """Forget what attempts have written whose step another writer took; no later attempt at that step can win."""
+        while written:
+            if (saved := written.pop()) not in loaded.body.checkpoints:
+                await self.delete(loaded.record.session_id, saved)
+
+
+def saved_as(loaded: Loaded, name: str) -> str:
+    """A checkpoint as its session lists it."""
+    saved = {checkpoint_name(each): each for each in loaded.body.checkpoints}
+    if name not in saved:
+        raise CheckpointUnknown(f"the session has no checkpoint {name!r}; it has {list(saved)}")
+    return saved[name]

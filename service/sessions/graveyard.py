@@ -1,0 +1,78 @@
+"""Ends of sessions: a tombstone tells for a while why a session is over."""
+
+import asyncio
+import itertools
+from collections.abc import Callable, Sequence
+
+from service.metrics import Metrics
+from service.record.checkpoint_ids import checkpoint_ids
+from service.stores.base import Record, Store, Swap
+
+BURIED_AT_ONCE = 16
+
+
+class Graveyard:
+    """Buries sessions.
+
+    Args:
+        store: Where they lie.
+        metrics: Counts ends by reason.
+        remember_seconds: How long a tombstone stands.
+        clock: Wall-clock seconds since 1970.
+        moved: Told of each session just before it is buried.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        metrics: Metrics,
+        remember_seconds: int,
+        clock: Callable[[], float],
+        moved: Callable[[str], None],
+    ) -> None:
+        self._store = store
+        self._metrics = metrics
+        self._remember_seconds = remember_seconds
+        self._clock = clock
+        self._moved = moved
+
+    async def bury(self, record: Record, reason: str) -> bool:
+        """Put a tombstone in a record's place; False where another writer was first.
+
+        The tombstone is one step on, so a step that is in flight finds its place taken.
+        """
+        return await self.bury_all([record], reason) == 1
+
+    async def bury_all(self, records: Sequence[Record], reason: str) -> int:
+        """Bury each of some records, in one call of the store; how many: of others another writer was first."""
+        for record in records:
+            self._moved(record.session_id)
+        written = await self._store.swap([Swap(self._tombstone(record, reason), record.step) for record in records])
+        buried = list(itertools.compress(records, written))
+        if buried:
+            self._metrics.sessions_ended.labels(reason).inc(len(buried))
+        if checkpoints := [saved for record in buried for saved in checkpoint_ids(record)]:
+            await self._store.delete(checkpoints)
+        return len(buried)
+
+    async def clear(self, overdue: list[Record]) -> None:
+        """Forget tombstones and left checkpoints, and bury sessions, whose time is over.
+
+        Of what another process has forgotten meanwhile, a session may have been opened again: it is left alone.
+        """
+        over = [record.session_id for record in overdue if record.ended]
+        if over:
+            await self._store.delete_overdue(over, int(self._clock()))
+        idle = [record for record in overdue if not record.ended]
+        for start in range(0, len(idle), BURIED_AT_ONCE):
+            await self.bury_all(idle[start : start + BURIED_AT_ONCE], "expired")
+            await asyncio.sleep(0)  # let others have their turn on the loop
+
+    def _tombstone(self, record: Record, reason: str) -> Record:
+        return record._replace(
+            step=record.step + 1,
+            used_at=int(self._clock()),
+            ttl_seconds=self._remember_seconds,
+            ended=reason,
+            body=b"",
+        )

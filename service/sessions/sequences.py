@@ -1,0 +1,141 @@
+"""Sequences in tensors: whole ones, which leave nothing behind, and those that arrive in parts under a client's own id.
+
+    owner · model · id ─► keyed session id ─► start: opened anew ─► a step of the session ─► end: buried
+
+An id stands for a session of its owner, on every worker that shares the store; nobody can guess the session's id, and
+the same id of another owner, or of another model, is another sequence. Knows no HTTP.
+"""
+
+from collections.abc import Collection
+from typing import Any, NamedTuple
+
+import numpy as np
+import orjson
+
+from service.bundle.stage import ITEM_STAGE
+from service.deadline import deadline
+from service.engine.job import ARGMAX, LOGITS
+from service.engine.state import Array
+from service.errors import SequenceUnknown, SessionGone, SessionUnknown
+from service.sessions.sessions import Sessions
+from service.steps.steps import Steps
+from service.steps.turn import Answer, Ask, Returns
+from service.tasks.task import ServedModel
+
+Outputs = dict[str, Array]
+
+
+class Part(NamedTuple):
+    """Where a part of a sequence belongs.
+
+    Attributes:
+        sequence_id: What its client calls the sequence; a number and its digits are two ids.
+        of: The model that it is a sequence of, or the version, where the client insists on one.
+        is_start: Whether a sequence begins here, whatever the id has stood for.
+        is_end: Whether it is over after this.
+        step: The step that the client means to take; None for whichever is next.
+        allow_numerics_change: As of any step.
+    """
+
+    sequence_id: int | str
+    of: str
+    is_start: bool = False
+    is_end: bool = False
+    step: int | None = None
+    allow_numerics_change: bool = False
+
+    @property
+    def key(self) -> str:
+        """What the session's id is derived from: no Idempotency-Key, since those have no spaces."""
+        kind = "text" if isinstance(self.sequence_id, str) else "number"
+        return f"sequence {self.of} {kind} {self.sequence_id}"
+
+
+class Taken(NamedTuple):
+    """A part that was taken.
+
+    Attributes:
+        answer: Its step's.
+        version: Of the bundle that the sequence lives on.
+        outputs: Those that were asked for, each (1, T, ...).
+    """
+
+    answer: Answer
+    version: str
+    outputs: Outputs
+
+
+class Sequences:
+    """Takes sequences.
+
+    Args:
+        sessions: What sequences live as.
+        steps: Takes their steps.
+        timeout_seconds: How long a whole sequence may take.
+    """
+
+    def __init__(self, sessions: Sessions, steps: Steps, timeout_seconds: float) -> None:
+        self._sessions = sessions
+        self._steps = steps
+        self._timeout_seconds = timeout_seconds
+
+    async def whole(self, model: ServedModel[Any], values: Array, names: Collection[str]) -> Outputs:
+        """What a model answers to whole sequences, each read from the initial state.
+
+        Args:
+            model: Reads them.
+            values: Their items (N, T, ...), which the model has checked.
+            names: Of the outputs (N, T, ...) to answer, at least one.
+        """
+        rows = [model.items(model.initial_state(), own) for own in values]
+        num_pending, length = rows[0].num_pending, len(rows[0].values)
+        states, inputs = [items.state.row for items in rows], [{"x": items.values} for items in rows]
+        async with deadline(self._timeout_seconds):
+            advances = await model.engine.advance_all(ITEM_STAGE, states, inputs, length, tuple(names))
+        return {name: np.stack([advance.outputs[name][num_pending:] for advance in advances]) for name in names}
+
+    async def part(
+        self, owner: str, model: ServedModel[Any], part: Part, values: Array, names: Collection[str]
+    ) -> Taken:
+        """Take a part of a sequence, as a step of the session that it is.
+
+        Args:
+            owner: Whose sequence.
+            model: What it begins on, where it does here.
+            part: Which.
+            values: Items (T, ...).
+            names: Of the outputs to answer.
+
+        Raises:
+            SequenceUnknown: It was never started.
+            SessionGone: It is over.
+            ServiceError: Any other refusal of a step.
+        """
+        session_id = await self._sessions.keyed_id(owner, part.key)
+        step = part.step
+        if part.is_start:
+            step = (await self._sessions.reopen(owner, session_id, model)).step
+        returns: Returns = "logits" if LOGITS in names else "argmax" if ARGMAX in names else "none"
+        turn = await self._steps.taken(Ask(owner, session_id, step, None, values, returns, part.allow_numerics_change))
+        try:
+            answer = turn.result()
+        except SessionUnknown:
+            told = f"inference request for sequence {part.sequence_id} to model {model.name!r}"
+            raise SequenceUnknown(f"{told} must specify the START flag on the first request of the sequence") from None
+        except SessionGone as gone:
+            told = f"sequence {part.sequence_id} of model {model.name!r} is over: {gone.reason}; it may be started anew"
+            raise SessionGone(told, gone.reason) from None
+        if part.is_end:
+            await self._sessions.end(owner, session_id)
+        return Taken(answer, turn.model.bundle.version, _outputs(answer, returns, names))
+
+
+def _outputs(answer: Answer, returns: Returns, names: Collection[str]) -> Outputs:
+    """A step's outputs by name; what was kept of a step that is repeated is read again."""
+    if returns == "none":
+        return {}
+    values = answer.values
+    if values is None:
+        dtype = np.float32 if returns == LOGITS else np.int64
+        values = np.array(orjson.loads(answer.outputs)[returns], dtype)
+    return {name: (values.argmax(axis=-1) if name != returns else values)[None] for name in names}

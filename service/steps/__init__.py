@@ -1,0 +1,1 @@
+"""Steps of sessions: exactly once, in order, many at a time."""

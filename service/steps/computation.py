@@ -1,0 +1,109 @@
+"""What a step computes: one run of a graph for tensors, as many as it takes in the model's own language."""
+
+import asyncio
+from typing import Protocol
+
+import orjson
+
+from service.bundle.stage import ITEM_STAGE
+from service.engine.job import RowJob
+from service.engine.state import Array, SequenceState
+from service.errors import InvalidInput, NotStreamable
+from service.forms.form import Form
+from service.record.digest import inputs_digest, tensors_digest
+from service.sampling import derived_seed
+from service.steps.turn import Turn
+from service.tasks.language import LanguageModel
+
+
+class Completion(Protocol):
+    """Who is told what becomes of a computation."""
+
+    def is_settled(self, turn: Turn, digest: bytes) -> bool:
+        """Whether a turn is answered without computing; else its step and state are set. Raises refusals."""
+
+    def complete(self, turn: Turn, outputs: bytes, state: SequenceState) -> None:
+        """A turn has its outputs, JSON, and the state after it."""
+
+    def refuse(self, turn: Turn, error: Exception) -> None:
+        """A turn cannot be computed."""
+
+
+def begin(turn: Turn, completion: Completion) -> RowJob | None:
+    """Begin to compute a turn; the job, where it is one that the caller should hand to the engine with others.
+
+    Raises:
+        ServiceError: It is refused.
+    """
+    ask, inputs = turn.ask, turn.ask.inputs or {}
+    if ask.on_piece is not None and inputs.get("generate") is None:
+        raise NotStreamable('only {"generate": ...} is answered as a stream')
+    _check_returns(turn, is_in_tensors=ask.values is not None or turn.model.takes_tensors(inputs))
+    try:
+        if ask.values is not None:
+            turn.model.check_tensors(ask.values)
+            return _tensors_job(turn, completion, ask.values)
+        if turn.model.takes_tensors(inputs):
+            return _tensors_job(turn, completion, turn.model.read_tensors(inputs))
+        form = turn.model.parse(inputs)
+    except InvalidInput as error:
+        raise error.within("inputs") from None
+    if not completion.is_settled(turn, inputs_digest(form.model_dump())):
+        turn.task = asyncio.get_running_loop().create_task(_compute(turn, completion, form))
+    return None
+
+
+def _check_returns(turn: Turn, is_in_tensors: bool) -> None:
+    """Refuse to return what a step cannot have."""
+    returns, model = turn.ask.returns, turn.model
+    if returns is not None and not is_in_tensors:
+        raise InvalidInput("only a step in tensors says what it returns", ("return",))
+    if returns not in (None, "none") and not model.has_logits:
+        raise InvalidInput(f"{model.name} has no logits: ask for none", ("return",))
+
+
+def _tensors_job(turn: Turn, completion: Completion, values: Array) -> RowJob | None:
+    model = turn.model
+    returns = turn.ask.returns or ("logits" if model.has_logits else "none")
+    if completion.is_settled(turn, tensors_digest(values, returns)):
+        return None
+    items = model.items(turn.state, values)
+
+    def ran(job: RowJob) -> None:
+        turn.job = None
+        if job.error is not None:
+            completion.refuse(turn, job.error)
+            return
+        if returns != "none":
+            turn.values = model.engine.outputs_of(job)[returns][items.num_pending :]
+        outputs = {} if turn.values is None else {returns: turn.values}
+        state = items.state.advanced(job.row, items.values.size)
+        completion.complete(turn, orjson.dumps(outputs, option=orjson.OPT_SERIALIZE_NUMPY), state)
+
+    turn.job = RowJob(
+        ITEM_STAGE,
+        len(items.values),
+        row=items.state.row,
+        inputs={"x": items.values},
+        keep=() if returns == "none" else (returns,),
+        done=ran,
+    )
+    return turn.job
+
+
+async def _compute(turn: Turn, completion: Completion, inputs: Form) -> None:
+    seed = derived_seed(turn.body.secret.hex(), turn.step)
+    model, tell = turn.model, turn.ask.on_piece
+    try:
+        if tell is None:
+            outputs, state = await model.step(turn.state, inputs, seed)
+        elif isinstance(model, LanguageModel):
+            outputs, state = await model.stream(turn.state, inputs, seed, tell)
+        else:
+            raise NotStreamable(f"{model.name} answers nothing as a stream")
+    except Exception as error:
+        turn.task = None
+        completion.refuse(turn, error.within("inputs") if isinstance(error, InvalidInput) else error)
+    else:
+        turn.task = None
+        completion.complete(turn, orjson.dumps(outputs), state)

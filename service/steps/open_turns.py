@@ -1,0 +1,104 @@
+"""The turns that are under way: one a session, others wait for theirs, and none for longer than it may."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from service.errors import DeadlineExceeded, ShuttingDown, TooBusy
+from service.steps.turn import Turn
+
+MAX_WAITING_PER_SESSION = 256
+
+
+class OpenTurns:
+    """Turns that are not answered yet.
+
+    Args:
+        timeout_seconds: How long one may take.
+        on_late: Told of one that has taken longer, and is not committing.
+    """
+
+    def __init__(self, timeout_seconds: float, on_late: Callable[[Turn], None]) -> None:
+        self._timeout_seconds = timeout_seconds
+        self._on_late = on_late
+        # Of each session that has a turn: who waits for the next one.
+        self._waiting: dict[str, list[Turn]] = {}
+        self._open: dict[Turn, None] = {}
+        self._watch: asyncio.TimerHandle | None = None
+        self._is_draining = False
+        self._drained: asyncio.Event | None = None
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def holds(self, session_id: str) -> bool:
+        """Whether a turn of the session is under way."""
+        return session_id in self._waiting
+
+    def admit(self, turn: Turn) -> bool:
+        """Take a turn in; whether it is its session's only one, and begins now.
+
+        Raises:
+            ShuttingDown: No more are taken.
+            TooBusy: Too many of the session are waiting.
+        """
+        session_id = turn.ask.session_id
+        if self._is_draining:
+            raise ShuttingDown("the service is about to stop; ask another one, or try again")
+        waiting = self._waiting.get(session_id)
+        if waiting is not None and len(waiting) >= MAX_WAITING_PER_SESSION:
+            raise TooBusy(f"{len(waiting)} steps of this session are waiting already")
+        self._open[turn] = None
+        if self._watch is None:
+            self._watch = asyncio.get_running_loop().call_later(self._timeout_seconds, self._call_time)
+        if waiting is not None:
+            waiting.append(turn)
+            return False
+        self._waiting[session_id] = []
+        return True
+
+    def close(self, turn: Turn) -> Turn | None:
+        """Let a turn go, if it was admitted; the one of its session that begins now, if any waits."""
+        if turn not in self._open:
+            return None
+        del self._open[turn]
+        if self._drained is not None and not self._open:
+            self._drained.set()
+        session_id = turn.ask.session_id
+        waiting = self._waiting[session_id]
+        if turn in waiting:
+            waiting.remove(turn)
+        elif waiting:
+            return waiting.pop(0)
+        else:
+            del self._waiting[session_id]
+        return None
+
+    async def drain(self) -> None:
+        """Take no more turns in, and wait until there are none."""
+        self._is_draining = True
+        if self._open:
+            self._drained = asyncio.Event()
+            await self._drained.wait()
+
+    def is_late(self, turn: Turn) -> bool:
+        """Whether it has taken longer than it may."""
+        return self._seconds_left(turn) <= 0
+
+    def too_late(self) -> DeadlineExceeded:
+        """What such a turn is refused with."""
+        return DeadlineExceeded(f"no answer within {self._timeout_seconds:g} seconds; nothing was committed")
+
+    def _seconds_left(self, turn: Turn) -> float:
+        return turn.started + self._timeout_seconds - time.perf_counter()
+
+    def _call_time(self) -> None:
+        """Tell of turns that have taken too long; the oldest come first."""
+        for turn in list(self._open):
+            left = self._seconds_left(turn)
+            if left > 0:
+                self._watch = asyncio.get_running_loop().call_later(left, self._call_time)
+                return
+            if not turn.is_committing:
+                self._on_late(turn)
+        self._watch = None

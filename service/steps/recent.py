@@ -1,0 +1,118 @@
+"""The sessions that this process has committed last, as they stood then: their next step need not load them again.
+
+It is no state, only a guess that is checked: the compare-and-swap that commits a step fails if the session has moved on
+since, and the step is taken again from what the store has. Worth it where one process takes all of a store's steps.
+"""
+
+from collections.abc import Mapping
+from itertools import islice
+from typing import NamedTuple
+
+from service.record.body import HEAD_BYTES, Body, decode, extra_of
+from service.stores.base import Record
+
+MAX_BYTES = 2**16  # of a session: one of hundreds of channels or with its inputs kept is the store's to hold
+_ONE_ROW = ("",)
+
+
+class Kin(NamedTuple):
+    """What sessions have in common whose next records differ in numbers only."""
+
+    owner: str
+    bundle: str
+    ttl_seconds: int
+    extra_length: int
+
+
+class Latest:
+    """A session after a step.
+
+    Attributes:
+        step: Number of its next step.
+        used_at: When it took the last one.
+        ends_at: When it has lived as long as a session may.
+        num_bytes: Of its body.
+        kin: What it has in common with others; None where there is more to it than a row of state.
+        head, answer, extra, row: Parts of its body (see `service.record.body`), where it has kin.
+
+    Args:
+        record: Its record, without the bytes of the body.
+        body: Its content.
+        encoded: Those bytes.
+        ends_at: See above.
+    """
+
+    __slots__ = ("_body", "_record", "answer", "ends_at", "extra", "head", "kin", "num_bytes", "row", "step", "used_at")
+
+    def __init__(self, record: Record, body: Body, encoded: bytes, ends_at: int) -> None:
+        self._record = record
+        self._body: Body | None = body
+        self.step, self.used_at, self.ends_at = record.step, record.used_at, ends_at
+        self.num_bytes = len(encoded)
+        self.kin: Kin | None = None
+        if _is_plain(body):
+            self.head = encoded[:HEAD_BYTES]
+            self.answer, self.extra, (self.row,) = body.answer, extra_of(body), body.state.rows
+            self.kin = Kin(record.owner, record.bundle, record.ttl_seconds, len(self.extra))
+
+    @property
+    def record(self) -> Record:
+        """Its record, without the bytes of the body."""
+        if self._record.step != self.step:
+            self._record = self._record._replace(step=self.step, used_at=self.used_at)
+        return self._record
+
+    @property
+    def body(self) -> Body:
+        """Its content."""
+        if self._body is None:
+            self._body = decode(b"".join((self.head, self.answer, self.extra, self.row)))
+        return self._body
+
+    def advance(self, used_at: int, head: bytes, answer: bytes, row: bytes) -> None:
+        """Become what it is after its next step; only where it has kin."""
+        self.step += 1
+        self.num_bytes += len(answer) - len(self.answer)
+        self.used_at, self.head, self.answer, self.row = used_at, head, answer, row
+        self._body = None
+
+
+class Recent:
+    """The latest of so many sessions that are not large, the least recently used forgotten first.
+
+    Attributes:
+        is_in_use: Whether any are remembered.
+        find: A session's latest by its id; None where it is not remembered.
+    """
+
+    def __init__(self, max_sessions: int) -> None:
+        self._max_sessions = max_sessions
+        self._latest: dict[str, Latest] = {}
+        self.is_in_use = max_sessions > 0
+        self.find = self._latest.get
+
+    def __len__(self) -> int:
+        return len(self._latest)
+
+    def take(self, session_id: str) -> Latest | None:
+        """A session's latest, which is forgotten until it is put again."""
+        return self._latest.pop(session_id, None)
+
+    def put(self, session_id: str, latest: Latest) -> None:
+        """Remember a session as it stands now; see `put_all`."""
+        self.put_all({session_id: latest})
+
+    def put_all(self, latest: Mapping[str, Latest]) -> None:
+        """Remember sessions as they stand now, but those that are large."""
+        if not self.is_in_use:
+            return
+        self._latest.update((session_id, each) for session_id, each in latest.items() if each.num_bytes <= MAX_BYTES)
+        num_over = max(0, len(self._latest) - self._max_sessions)
+        for session_id in list(islice(self._latest, num_over)):  # one by one, each would pass by those gone before
+            del self._latest[session_id]
+
+
+def _is_plain(body: Body) -> bool:
+    """Whether there is nothing to a body but one row of state and the last answer."""
+    state = body.state
+    return state.labels == _ONE_ROW and not state.pending and body.inputs is None and body.before is None

@@ -1,0 +1,183 @@
+"""What a session's record allows its next step to be, and what the record is after it. Pure, but for the log.
+
+record ─► live, its owner's? ─► readable? ─► next, or repeated? ─► of these numerics? ─► (computed) ─► record
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from service.errors import NumericsChanged, SessionDamaged, SessionGone, StepConflict
+from service.record.admission import admitted
+from service.record.body import NUMERICS_UNKNOWN, Body, BodyUnreadable, begun, decode, is_of_now
+from service.record.replay import appended
+from service.settings import SessionSettings
+from service.steps.recent import Latest
+from service.steps.turn import Answer, Turn
+from service.stores.base import Damaged, Record
+from service.tasks.task import ServedModel
+
+logger = logging.getLogger(__name__)
+
+MAX_KEPT_ANSWER_BYTES = 64 * 1024
+MAX_ATTEMPTS = 16  # at a step whose place other writers take
+
+
+class Models(Protocol):
+    """What steps need of a catalog."""
+
+    numerics: bytes
+
+    def on(self, tag: str) -> ServedModel[Any]:
+        """The model of a bundle version; raises VersionUnknown."""
+
+
+class StepRules:
+    """The rules of all sessions' steps.
+
+    Args:
+        models: Served models by bundle version.
+        settings: Limits.
+        expire: Told of a record whose time is over.
+    """
+
+    def __init__(self, models: Models, settings: SessionSettings, expire: Callable[[Record], Any]) -> None:
+        self._models = models
+        self._settings = settings
+        self._expire = expire
+
+    def load(self, turn: Turn, record: Record | Damaged | None, now: float) -> None:
+        """Give a turn its session.
+
+        Raises:
+            SessionUnknown, SessionGone, SessionDamaged, VersionUnknown: It cannot have one.
+        """
+        ask = turn.ask
+        try:
+            live = admitted(record, ask.session_id, ask.owner, now)
+        except SessionGone as error:
+            if error.reason == "expired" and isinstance(record, Record) and not record.ended:
+                self._expire(record)
+            raise
+        self._use(turn, live, readable(live, now), now)
+
+    def latest(self, record: Record | Damaged | None) -> Latest | None:
+        """How a session stands by its record; None where that must be looked at more closely."""
+        if not isinstance(record, Record) or record.ended or not is_of_now(record.body):
+            return None
+        try:
+            body = decode(record.body)
+        except Exception:  # whatever it is, the session's own turn is to be told
+            return None
+        if body.numerics != self._models.numerics:
+            return None
+        return Latest(record._replace(body=b""), body, record.body, self.end_of(body))
+
+    def take_up(self, turn: Turn, record: Record, body: Body, now: float) -> None:
+        """Give a turn its session as it is known to be; see `load`."""
+        self._use(turn, admitted(record, turn.ask.session_id, turn.ask.owner, now), body, now)
+
+    def _use(self, turn: Turn, record: Record, body: Body, now: float) -> None:
+        if self.end_of(body) <= now:
+            self._expire(record)
+            raise SessionGone(f"session {record.session_id!r} is over: expired", "expired")
+        turn.record, turn.body = record, body
+        turn.model = self._models.on(record.bundle)
+
+    def end_of(self, body: Body) -> int:
+        """When a session has lived as long as one may."""
+        return body.ends_at(self._settings.max_session_lifetime_seconds)
+
+    def settle(self, turn: Turn, digest: bytes) -> Answer | None:
+        """Find out which step a turn is to compute, from which state; the answer where that is kept already.
+
+        Raises:
+            StepConflict: The step named is not the next one and not a repetition of the last.
+            NumericsChanged: The session's state was computed by other numerics, and nobody consents to that.
+        """
+        record, body = turn.record, turn.body
+        turn.digest = digest
+        turn.step, turn.state = record.step, body.state
+        if is_repeated(record, body, turn.ask.step, digest):
+            if body.before is None:
+                return Answer(record.session_id, record.step, body.answer)
+            turn.step, turn.state = record.step - 1, body.before
+        else:
+            check_next(record, turn.ask.step)
+        self._check_numerics(turn)
+        return None
+
+    def following(self, turn: Turn) -> Body:
+        """A session's content after the step that a turn has computed."""
+        body = turn.body
+        is_kept = len(turn.outputs) <= MAX_KEPT_ANSWER_BYTES
+        inputs = body.inputs
+        if inputs is not None:
+            inputs = appended(inputs, turn.step, _given(turn), self._settings.max_kept_input_bytes)
+        return Body(
+            body.created_at,
+            body.secret,
+            turn.state,
+            self._models.numerics,
+            turn.digest,
+            turn.outputs if is_kept else b"",
+            None if is_kept else body.state,
+            inputs,
+            body.checkpoints,
+            body.request_digest,
+        )
+
+    def is_changed(self, turn: Turn) -> bool:
+        """Whether the session's state was computed by other numerics."""
+        return turn.body.numerics not in (self._models.numerics, NUMERICS_UNKNOWN)
+
+    def _check_numerics(self, turn: Turn) -> None:
+        if not self.is_changed(turn) or turn.ask.allow_numerics_change or self._settings.allow_numerics_change:
+            return
+        raise NumericsChanged(
+            "the session's state was computed by another onnxruntime, provider or processor, and would not go on with "
+            'the same bits; send "allow_numerics_change": true to go on all the same',
+            turn.body.numerics.hex(),
+            self._models.numerics.hex(),
+        )
+
+
+def next_record(turn: Turn, body: bytes, now: int) -> Record:
+    """A session's record after the step that a turn has computed."""
+    record = turn.record
+    return Record(record.session_id, record.owner, record.bundle, turn.step + 1, now, record.ttl_seconds, "", body)
+
+
+def is_repeated(record: Record, body: Body, step: int | None, digest: bytes) -> bool:
+    """Whether a step is the last one that its session took, sent again."""
+    return step is not None and step == record.step - 1 and digest == body.digest
+
+
+def check_next(record: Record, step: int | None) -> None:
+    """Raise StepConflict where a step is named that is not its session's next one."""
+    if step is not None and step != record.step:
+        raise StepConflict(f"step {step} is not next; step {record.step} is", record.step)
+
+
+def contended(step: int) -> StepConflict:
+    """The refusal of a step that other writers were first at too often; `step` is the next one."""
+    return StepConflict("other writers keep taking this session's steps", step)
+
+
+def readable(record: Record, now: float) -> Body:
+    """A record's body.
+
+    Raises:
+        SessionDamaged: It cannot be read, which is logged.
+    """
+    try:
+        return begun(decode(record.body), int(now))
+    except BodyUnreadable as error:
+        logger.error("session %s of %s: %s", record.session_id, record.owner, error)
+        raise SessionDamaged(f"the record of session {record.session_id!r} cannot be read; it cannot go on") from error
+
+
+def _given(turn: Turn) -> dict[str, Any]:
+    """What the client sent, as JSON could have said it."""
+    ask = turn.ask
+    return {turn.model.tensors_name: ask.values.tolist()} if ask.values is not None else ask.inputs or {}

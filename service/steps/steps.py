@@ -1,0 +1,366 @@
+"""Steps of sessions, exactly once and in order, many sessions at a time.
+
+    ask ─► one turn per session ─► load ─► admit ─► compute ─► commit ─► answer
+               (others wait)      batched            batched   batched
+
+Everything but the graph's run and a distant store's answers happens on the event loop, for as many sessions at once as
+have arrived: their records are loaded in one call, their rows run together, and what a run finishes is committed in one
+call while the next run is under way. A step is acknowledged only after the store has it. A turn that is refused, called
+off or raced for is resolved alone.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any
+
+from service.engine.job import RowJob
+from service.engine.state import SequenceState
+from service.errors import DeadlineExceeded, ServiceError, StepConflict, StoreUnavailable
+from service.metrics import Metrics
+from service.record.body import encode
+from service.settings import SessionSettings
+from service.steps.cohort import FEWEST, Cohorts
+from service.steps.computation import begin
+from service.steps.open_turns import OpenTurns
+from service.steps.recent import Latest, Recent
+from service.steps.step_rules import MAX_ATTEMPTS, Models, StepRules, contended, next_record
+from service.steps.turn import Answer, Ask, Turn
+from service.stores.base import Damaged, Record, Store, Swap, Unavailable
+from service.tasks.task import ServedModel
+from service.waiting import run_now
+
+logger = logging.getLogger(__name__)
+
+# From so many steps under way on, new ones gather for a moment.
+CROWD = 8
+GATHER_SECONDS = 0.0005
+
+
+Jobs = dict[ServedModel[Any], list[RowJob]]
+
+
+class Steps:
+    """Takes steps.
+
+    Args:
+        store: Keeps the sessions' records.
+        models: Served models by bundle version.
+        settings: Limits.
+        metrics: Counts conflicts and replays.
+        timeout_seconds: How long a step may take.
+        expire: Told of a record whose time is over.
+        clock: Wall-clock seconds since 1970.
+        max_recent: Sessions whose latest state is kept at hand.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        models: Models,
+        settings: SessionSettings,
+        metrics: Metrics,
+        timeout_seconds: float,
+        expire: Callable[[Record], Any],
+        clock: Callable[[], float] = time.time,
+        max_recent: int = 0,
+    ) -> None:
+        self._recent = Recent(max_recent)
+        self._store = store
+        self._metrics = metrics
+        self._open = OpenTurns(timeout_seconds, self._expire)
+        self._rules = StepRules(models, settings, expire)
+        self._clock = clock
+        self._cohorts = Cohorts(self._recent, models, store, self, clock)
+        self._arrived: list[Turn] = []
+        self._gathering_since = 0.0
+        self._computed: list[Turn] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def take(self, ask: Ask) -> Answer:
+        """Take one step.
+
+        Raises:
+            StepConflict: The step named is not the next one and not a repetition of the last.
+            SessionUnknown: It never existed for this owner.
+            SessionGone: It is over.
+            InvalidInput: The model cannot read the inputs.
+            ServiceError: Any other refusal.
+        """
+        return (await self.taken(ask)).result()
+
+    async def taken(self, ask: Ask) -> Turn:
+        """The turn of one step once it is over, answered or refused."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        turn = Turn(ask, lambda _: None if future.done() else future.set_result(None))
+        self.begin(turn)
+        try:
+            await future
+        except asyncio.CancelledError:
+            self.call_off(turn)
+            raise
+        return turn
+
+    def begin(self, turn: Turn) -> None:
+        """Begin a turn, whose `done` is told on the event loop, or at once where it is refused."""
+        try:
+            begins_now = self._open.admit(turn)
+        except ServiceError as error:
+            self.fail(turn, error)
+            return
+        if begins_now:
+            self._arrive(turn)
+
+    def call_off(self, turn: Turn) -> None:
+        """Forget a turn whose client has gone: nothing is committed, unless the store has been asked to already."""
+        if not turn.is_over and not turn.is_committing:
+            self.fail(turn, DeadlineExceeded("called off"))
+
+    def forget(self, session_id: str) -> None:
+        """Keep nothing at hand of a session that is written otherwise than by a step."""
+        self._recent.take(session_id)
+
+    def is_under_way(self, session_id: str) -> bool:
+        """Whether a step of the session is in flight here."""
+        return self._open.holds(session_id)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is in flight."""
+        return not self._open
+
+    async def drain(self) -> None:
+        """Take no more steps and wait until those that were taken are answered."""
+        await self._open.drain()
+
+    def _arrive(self, turn: Turn) -> None:
+        if not self._arrived:
+            self._gathering_since = time.perf_counter()
+            asyncio.get_running_loop().call_soon(self._gather)
+        self._arrived.append(turn)
+
+    def _gather(self) -> None:
+        """Begin what has arrived, unless many clients are about who may ask in the next moment.
+
+        What a group costs besides its members is a good part of a millisecond, so small groups are what slows many
+        clients down. Looking again at the next turn of the loop is finer than its timers, which count milliseconds.
+        """
+        is_crowd = len(self._open) >= CROWD and len(self._arrived) < len(self._open) // 2
+        if is_crowd and time.perf_counter() - self._gathering_since < GATHER_SECONDS:
+            asyncio.get_running_loop().call_soon(self._gather)
+        else:
+            self._load_arrived()
+
+    def _load_arrived(self) -> None:
+        arrived, self._arrived = self._arrived, []
+        self.go(self._load([turn for turn in arrived if not turn.is_over]))
+
+    def go(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do work with the store: at once where that does not wait, else in a task."""
+        if self._store.is_immediate:
+            run_now(work)
+        else:
+            self._spawn(work)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _load(self, turns: Sequence[Turn]) -> None:
+        now = self._clock()
+        jobs: Jobs = {}
+        unknown = [turn for turn in self._cohorts.begin_known(turns, now) if not self._is_known(turn, now, jobs)]
+        if unknown:
+            await self._load_unknown(unknown, now, jobs, may_join=True)
+        for model, own in jobs.items():
+            self._submit(model, own)
+
+    def _is_known(self, turn: Turn, now: float, jobs: Jobs) -> bool:
+        """Whether a turn could begin on its session as that stood last here, unless the store says otherwise.
+
+        Not one that is streamed: the pieces that it tells cannot be taken back.
+        """
+        ask = turn.ask
+        latest = self._recent.take(ask.session_id)
+        if latest is None or ask.step not in (None, latest.record.step) or ask.on_piece is not None:
+            return False
+        try:
+            self._rules.take_up(turn, latest.record, latest.body, now)
+            turn.is_guess = True
+            self._begin(turn, jobs)
+        except Exception:  # whatever it is, the store's own record is to be looked at before it is told
+            return False
+        return True
+
+    def take_alone(self, turns: Sequence[Turn]) -> None:
+        """Begin turns one by one, from what the store has: a group that they were part of has failed."""
+        self.go(self._load_alone(turns))
+
+    async def _load_alone(self, turns: Sequence[Turn]) -> None:
+        jobs: Jobs = {}
+        await self._load_unknown([turn for turn in turns if not turn.is_over], self._clock(), jobs)
+        for model, own in jobs.items():
+            self._submit(model, own)
+
+    async def _load_unknown(self, turns: Sequence[Turn], now: float, jobs: Jobs, may_join: bool = False) -> None:
+        try:
+            records = await self._store.load([turn.ask.session_id for turn in turns])
+        except Exception as error:
+            self.fail_all(turns, error)
+            return
+        stored = dict(zip(turns, records, strict=True))
+        for turn in self._join(stored, now) if may_join else turns:
+            try:
+                if not turn.is_over:
+                    turn.is_guess = False
+                    self._rules.load(turn, stored[turn], now)
+                    self._begin(turn, jobs)
+            except Exception as error:
+                self.fail(turn, error)
+
+    def _join(self, stored: Mapping[Turn, Record | Damaged | None], now: float) -> list[Turn]:
+        """Begin those turns that can go together by what is stored; the others."""
+        in_tensors = [turn for turn in stored if turn.ask.is_in_tensors and not turn.is_over]
+        if len(in_tensors) < FEWEST:
+            return list(stored)
+        latest = {turn.ask.session_id: self._rules.latest(stored[turn]) for turn in in_tensors}
+        return self._cohorts.begin(list(stored), latest.get, now)
+
+    def _begin(self, turn: Turn, jobs: Jobs) -> None:
+        """Begin what is to be computed; a job is put with those that are to be run together."""
+        if (job := begin(turn, self)) is not None:
+            jobs.setdefault(turn.model, []).append(job)
+
+    def _submit(self, model: ServedModel[Any], jobs: list[RowJob]) -> None:
+        """Hand jobs to the engine together, or, where its queue has no room for all, those that find some."""
+        try:
+            model.engine.submit(jobs, is_group=True)
+        except ServiceError as error:
+            if len(jobs) == 1:
+                jobs[0].error = error
+                jobs[0].done(jobs[0])
+                return
+            for job in jobs:
+                self._submit(model, [job])
+
+    def is_settled(self, turn: Turn, digest: bytes) -> bool:
+        """Answer a turn whose answer is kept; else find out what it has to compute. Raises refusals."""
+        answer = self._rules.settle(turn, digest)
+        if answer is not None:
+            self.answer(turn, answer)
+        if turn.is_replay or answer is not None:
+            self._metrics.step_replays.inc()
+        return answer is not None
+
+    def complete(self, turn: Turn, outputs: bytes, state: SequenceState) -> None:
+        """Take what was computed: to be committed with whatever else is finished now."""
+        if turn.is_over:
+            return
+        turn.outputs = outputs
+        if turn.is_replay:
+            is_changed = self._rules.is_changed(turn)
+            self.answer(turn, Answer(turn.record.session_id, turn.record.step, outputs, turn.values, is_changed))
+            return
+        turn.state = state
+        turn.is_committing = True
+        if not self._computed:
+            asyncio.get_running_loop().call_soon(self._commit_computed)
+        self._computed.append(turn)
+
+    def _commit_computed(self) -> None:
+        computed, self._computed = self._computed, []
+        self.go(self._commit(computed))
+
+    async def _commit(self, turns: Sequence[Turn]) -> None:
+        now = int(self._clock())
+        try:
+            following = [self._rules.following(turn) for turn in turns]
+            records = [next_record(turn, encode(body), now) for turn, body in zip(turns, following, strict=True)]
+            written = await self._store.swap([Swap(record, record.step - 1) for record in records])
+        except Exception as error:
+            self.fail_all(turns, error)
+            return
+        for turn, is_written, body, record in zip(turns, written, following, records, strict=True):
+            if is_written:
+                session_id, is_changed = turn.record.session_id, self._rules.is_changed(turn)
+                if self._recent.is_in_use:
+                    latest = Latest(next_record(turn, b"", now), body, record.body, self._rules.end_of(body))
+                    self._recent.put(session_id, latest)
+                self.answer(turn, Answer(session_id, turn.step + 1, turn.outputs, turn.values, is_changed))
+            else:
+                self.lose(turn)
+
+    def lose(self, turn: Turn) -> None:
+        """Another process took this step: look again. The same input finds the winner's answer, another a conflict.
+
+        A stream has told its pieces: it may find the same answer, silently, but not begin another one behind them.
+        """
+        turn.num_attempts += 1
+        turn.is_committing = False
+        turn.values = None
+        if turn.ask.on_piece is not None:
+            if turn.ask.step is None:
+                message = "another writer took this step while its answer was told; nothing was committed"
+                self.fail(turn, StepConflict(message, turn.step + 1))
+                return
+            turn.ask = turn.ask._replace(on_piece=lambda _: None)
+        if self._open.is_late(turn):  # nobody watches those that are committing
+            self._expire(turn)
+        elif turn.num_attempts < MAX_ATTEMPTS:
+            self._arrive(turn)
+        else:
+            self.fail(turn, contended(turn.step + 1))
+
+    def answer(self, turn: Turn, answer: Answer) -> None:
+        """Answer a turn: what it is answered is committed."""
+        turn.answer = answer
+        self._close(turn)
+
+    def refuse(self, turn: Turn, error: Exception) -> None:
+        """A turn cannot be computed, unless the session is not what it was taken for."""
+        is_for_its_inputs = isinstance(error, ServiceError) and error.retry_after_seconds is None
+        if turn.is_guess and is_for_its_inputs and not turn.is_over:
+            self.take_alone([turn])
+        else:
+            self.fail(turn, error)
+
+    def fail_all(self, turns: Sequence[Turn], error: Exception) -> None:
+        """Refuse turns for one reason."""
+        if isinstance(error, Unavailable):
+            logger.error("the session store cannot be used: %s", error)
+            error = StoreUnavailable("the session store cannot be used now; try again")
+        for turn in turns:
+            self.fail(turn, error)
+
+    def fail(self, turn: Turn, error: Exception) -> None:
+        """Refuse a turn, and stop what is computed for it."""
+        if turn.is_over:
+            return
+        if isinstance(error, StepConflict):
+            self._metrics.step_conflicts.inc()
+        elif not isinstance(error, ServiceError):
+            logger.error("a step failed", exc_info=error)
+        turn.error = error
+        if turn.job is not None:
+            turn.model.engine.withdraw(turn.job)
+            turn.job = None
+        if turn.task is not None:
+            turn.task.cancel()
+            turn.task = None
+        self._close(turn)
+
+    def _close(self, turn: Turn) -> None:
+        """Tell the client, and let the session's next turn begin."""
+        following = self._open.close(turn)
+        if following is not None:
+            self._arrive(following)
+        try:
+            turn.done(turn)
+        except Exception:  # whatever its owner stumbles over, the other turns must be told
+            logger.exception("a step's owner failed")
+
+    def _expire(self, turn: Turn) -> None:
+        self.fail(turn, self._open.too_late())

@@ -1,0 +1,421 @@
+"""The engine: what it answers, what shares a run, and whom a failure or a cancellation touches."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.engine.engine import Engine
+from service.engine.job import BatchForm, RowJob
+from service.errors import QueueFull, ShuttingDown, TooLarge
+from tests.fakes.graphs import BAD, LAYOUT, RecordingObserver, SumGraphs, logits_of, row_of, total_of
+
+pytestmark = pytest.mark.anyio
+FRESH = LAYOUT.initial
+
+
+@asynccontextmanager
+async def serving(
+    graphs: SumGraphs, max_batch_rows: int = 8, max_queue_rows: int = 100, max_wait_seconds: float = 0.0
+) -> AsyncIterator[Engine]:
+    engine = Engine(graphs, RecordingObserver(), max_batch_rows, max_queue_rows, max_wait_seconds)
+    engine.start()
+    try:
+        yield engine
+    finally:
+        graphs.gate.set()
+        await engine.stop()
+
+
+async def total(engine: Engine, *items: int) -> int:
+    advance = await engine.advance("encode", FRESH, {"x": np.array(items)}, len(items))
+    return total_of(advance.row)
+
+
+def job(*items: int) -> RowJob:
+    return RowJob("encode", len(items), row=FRESH, inputs={"x": np.array(items)})
+
+
+def wide(*rows: Sequence[int], keep: tuple[str, ...] = ()) -> RowJob:
+    """A job of as many rows as there are sequences of items, all as long."""
+    return RowJob(
+        "encode", len(rows[0]), width=len(rows), row=FRESH * len(rows), inputs={"x": np.array(rows)}, keep=keep
+    )
+
+
+async def run(engine: Engine, *jobs: RowJob) -> None:
+    """Let jobs go through the engine together."""
+    left, done = len(jobs), asyncio.Event()
+
+    def told(_: RowJob) -> None:
+        nonlocal left
+        left -= 1
+        if not left:
+            done.set()
+
+    for each in jobs:
+        each.done = told
+    engine.submit(jobs, is_group=True)
+    async with asyncio.timeout(10):
+        await done.wait()
+
+
+def totals(job: RowJob) -> list[int]:
+    """What the rows of a job have summed up."""
+    length = len(FRESH)
+    return [total_of(job.row[start : start + length]) for start in range(0, len(job.row), length)]
+
+
+async def turn() -> None:
+    """Let every task that can run do so."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_a_length_goes_through_the_rungs_in_order() -> None:
+    graphs = SumGraphs()
+    async with serving(graphs) as engine:
+        items = np.arange(1, 7)
+        advance = await engine.advance("encode", FRESH, {"x": items}, 6, keep=["sums", "last"])
+    assert graphs.runs == [("encode", 4, 1), ("encode", 1, 1), ("encode", 1, 1)]
+    np.testing.assert_array_equal(advance.outputs["sums"], np.cumsum(items))
+    assert advance.outputs["last"] == total_of(advance.row) == 21
+
+
+async def test_a_stage_that_answers_from_the_state_leaves_it_as_it_is() -> None:
+    async with serving(SumGraphs()) as engine:
+        advance = await engine.advance("forecast", row_of(3), {"scale": np.array(10)}, 2, keep=["multiples"])
+    assert advance.outputs["multiples"].tolist() == [30, 60]
+    assert advance.row == row_of(3)
+
+
+async def test_rows_that_wait_together_share_a_run() -> None:
+    graphs = SumGraphs()
+    async with serving(graphs) as engine:
+        totals = await asyncio.gather(*(total(engine, n) for n in range(5)))
+    assert totals == [0, 1, 2, 3, 4]
+    assert graphs.runs == [("encode", 1, 5)]
+
+
+async def test_rows_that_are_submitted_together_share_a_run() -> None:
+    graphs, done = SumGraphs(), asyncio.Event()
+    jobs = [job(n) for n in range(3)]
+    jobs[-1].done = lambda _: done.set()
+    async with serving(graphs) as engine:
+        engine.submit(jobs)
+        await done.wait()
+    assert [total_of(each.row) for each in jobs] == [0, 1, 2]
+    assert graphs.runs == [("encode", 1, 3)]
+
+
+async def test_rows_join_while_others_are_under_way() -> None:
+    graphs = SumGraphs()
+    graphs.gate.clear()
+    async with serving(graphs) as engine:
+        first = asyncio.create_task(total(engine, 1, 1))
+        await turn()
+        second = asyncio.create_task(total(engine, 7))
+        await turn()
+        graphs.gate.set()
+        assert await asyncio.gather(first, second) == [2, 7]
+    assert graphs.runs == [("encode", 1, 1), ("encode", 1, 2)]
+
+
+async def test_a_long_job_does_not_starve_a_single_step() -> None:
+    graphs = SumGraphs()
+    graphs.gate.clear()
+    async with serving(graphs) as engine:
+        long = asyncio.create_task(total(engine, *[1] * 400))
+        await turn()
+        step = asyncio.create_task(total(engine, 7))
+        await turn()
+        graphs.gate.set()
+        assert await step == 7
+        assert await long == 400
+    assert graphs.runs[1] == ("encode", 1, 2)
+    assert len(graphs.runs) <= 104
+
+
+async def test_a_full_second_batch_is_prepared_while_one_runs_and_one_that_may_grow_waits() -> None:
+    graphs = SumGraphs()
+    graphs.gate.clear()
+    async with serving(graphs, max_batch_rows=2) as engine:
+        first = asyncio.create_task(total(engine, 1))
+        await turn()
+        waiting = job(2)
+        engine.submit([waiting])
+        await turn()
+        engine.withdraw(waiting)  # still in the queue, so that it can be taken out again
+        full = [asyncio.create_task(total(engine, n)) for n in (3, 4)]
+        await turn()
+        late = asyncio.create_task(total(engine, 5))
+        await turn()
+        graphs.gate.set()
+        assert await asyncio.gather(first, *full, late) == [1, 3, 4, 5]
+    assert graphs.runs == [("encode", 1, 1), ("encode", 1, 2), ("encode", 1, 1)]
+
+
+async def test_short_runs_give_the_event_loop_a_turn_between(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.engine.engine.INLINE_SECONDS", 10.0)
+    graphs = SumGraphs()
+    async with serving(graphs) as engine:
+        await total(engine, 1)  # learns that a run of one row is short
+        long = asyncio.create_task(total(engine, *[1] * 3))
+        seen = []
+        while not long.done():
+            seen.append(len(graphs.runs))
+            await asyncio.sleep(0)
+        assert await long == 3
+    assert set(seen) >= {1, 2, 3, 4}
+
+
+async def test_the_batch_window_is_for_the_first_job_of_an_idle_engine_only() -> None:
+    graphs = SumGraphs()
+    async with serving(graphs, max_wait_seconds=0.02) as engine:
+        first = asyncio.create_task(total(engine, 1))
+        await turn()
+        assert await asyncio.gather(total(engine, 2), first) == [2, 1]
+        assert graphs.runs == [("encode", 1, 2)]
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        await total(engine, *[1] * 163)  # 43 runs
+        assert loop.time() - started < 0.4
+
+
+async def test_a_bad_row_fails_alone() -> None:
+    async with serving(SumGraphs()) as engine:
+        answers = await asyncio.gather(total(engine, 1), total(engine, BAD), total(engine, 2), return_exceptions=True)
+        assert answers[::2] == [1, 2]
+        assert isinstance(answers[1], RuntimeError)
+        assert await total(engine, 4) == 4
+
+
+async def test_inputs_that_fit_no_batch_fail_alone() -> None:
+    async with serving(SumGraphs()) as engine:
+        wrong = engine.advance("encode", FRESH, {"x": np.zeros((1, 3), np.int64)}, 1)
+        answers = await asyncio.gather(total(engine, 1), wrong, total(engine, 2), return_exceptions=True)
+        assert answers[::2] == [1, 2]
+        assert isinstance(answers[1], AssertionError)
+
+
+async def test_an_owner_that_stumbles_keeps_nobody_from_their_answer() -> None:
+    def stumble(_: RowJob) -> None:
+        raise ValueError("the owner's own fault")
+
+    async with serving(SumGraphs()) as engine:
+        clumsy = job(1)
+        clumsy.done = stumble
+        engine.submit([clumsy])
+        assert await total(engine, 2) == 2
+
+
+async def test_a_cancelled_request_does_not_block_its_batch() -> None:
+    graphs = SumGraphs()
+    graphs.gate.clear()
+    async with serving(graphs) as engine:
+        running = asyncio.create_task(total(engine, 1, 1))
+        await turn()
+        waiting = asyncio.create_task(total(engine, 2))
+        mate = asyncio.create_task(total(engine, 3))
+        await turn()
+        running.cancel()
+        waiting.cancel()
+        await turn()
+        graphs.gate.set()
+        assert await mate == 3
+        assert await asyncio.gather(running, waiting, return_exceptions=True) != [2, 2]
+    assert graphs.runs[-1] == ("encode", 1, 1)
+
+
+async def test_a_withdrawn_job_is_not_told() -> None:
+    graphs, told = SumGraphs(), []
+    graphs.gate.clear()
+    async with serving(graphs) as engine:
+        running, waiting = job(1, 1), job(2)
+        running.done = waiting.done = told.append
+        engine.submit([running])
+        await turn()
+        engine.submit([waiting])
+        engine.withdraw(running)
+        engine.withdraw(waiting)
+        graphs.gate.set()
+        assert await total(engine, 3) == 3
+    assert told == []
+    assert graphs.runs == [("encode", 1, 1), ("encode", 1, 1)]
+
+
+async def test_cancelled_rows_give_their_place_in_the_queue_back() -> None:
+    graphs = SumGraphs()
+    graphs.gate.clear()
+    async with serving(graphs, max_queue_rows=2) as engine:
+        tasks = [asyncio.create_task(total(engine, 1, 2)) for _ in range(2)]
+        await turn()
+        with pytest.raises(QueueFull):
+            await total(engine, 1)
+        for task in tasks:
+            task.cancel()
+        graphs.gate.set()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        async with asyncio.timeout(10):
+            assert await retried(engine, 1) == 1
+        assert await asyncio.gather(total(engine, 1), total(engine, 2)) == [1, 2]
+
+
+async def retried(engine: Engine, item: int) -> int:
+    """Ask again, as a client would, until the queue has room."""
+    while True:
+        try:
+            return await total(engine, item)
+        except QueueFull:
+            await asyncio.sleep(0)
+
+
+async def test_rows_of_one_sequence_are_admitted_together_or_not_at_all() -> None:
+    graphs = SumGraphs()
+    graphs.gate.clear()
+    async with serving(graphs, max_queue_rows=2) as engine:
+        waiting = asyncio.create_task(total(engine, 1))
+        await turn()
+        with pytest.raises(QueueFull):
+            await engine.advance_all("encode", [FRESH] * 2, [{"x": np.array([1])}] * 2, 1)
+        graphs.gate.set()
+        await waiting
+        advances = await engine.advance_all("encode", [FRESH] * 2, [{"x": np.array([n])} for n in (4, 5)], 1)
+    assert [total_of(advance.row) for advance in advances] == [4, 5]
+    assert graphs.runs == [("encode", 1, 1), ("encode", 1, 2)]
+
+
+async def test_a_turn_that_stumbles_fails_its_jobs_and_the_next_turn_comes() -> None:
+    async with serving(SumGraphs()) as engine:
+        with pytest.raises(KeyError):
+            await engine.advance("encode", FRESH, {"x": np.array([1])}, 1, keep=["nosuch"])
+        assert engine.is_serving
+        assert await total(engine, 1, 2) == 3
+
+
+async def test_more_rows_than_the_queue_ever_takes_are_too_large() -> None:
+    async with serving(SumGraphs(), max_queue_rows=2) as engine:
+        with pytest.raises(TooLarge):
+            await engine.advance_all("encode", [FRESH] * 3, [{"x": np.array([1])}] * 3, 1)
+
+
+async def test_rows_of_one_job_share_runs_with_others_and_are_told_once() -> None:
+    graphs, observer = SumGraphs(), RecordingObserver()
+    engine = Engine(graphs, observer, max_batch_rows=8)
+    engine.start()
+    some, alone = wide([1] * 6, [2] * 6, [3] * 6), job(*[4] * 6)
+    await run(engine, alone, some)
+    await engine.stop()
+    assert graphs.runs == [("encode", 4, 4), ("encode", 1, 4), ("encode", 1, 4)]
+    assert (total_of(alone.row), totals(some)) == (24, [6, 12, 18])
+    assert observer.steps == 24
+    assert len(observer.waits) == 12
+
+
+@given(
+    lengths=st.lists(st.tuples(st.integers(1, 11), st.integers(1, 6)), min_size=1, max_size=6), seed=st.integers(0, 999)
+)
+@settings(max_examples=30, deadline=None)
+async def test_an_argmax_over_several_runs_is_that_of_each_row_alone(lengths: list[tuple[int, int]], seed: int) -> None:
+    random = np.random.default_rng(seed)
+    items = [random.integers(0, 9, (width, num_items)) for num_items, width in lengths]
+    jobs = [wide(*each.tolist(), keep=("argmax",)) if len(each) > 1 else job(*each[0].tolist()) for each in items]
+    for each in jobs:
+        each.keep = ("argmax",)
+    async with serving(SumGraphs(), max_batch_rows=6) as engine:
+        await run(engine, *jobs)
+        for each, own in zip(jobs, items, strict=True):
+            expected = logits_of(np.cumsum(own, axis=1)).argmax(axis=-1)
+            np.testing.assert_array_equal(np.reshape(engine.outputs_of(each)["argmax"], own.shape), expected)
+            assert totals(each) == own.sum(axis=1).tolist()
+
+
+async def test_a_wide_job_that_fails_hurts_no_other_and_gives_its_places_back() -> None:
+    async with serving(SumGraphs(), max_queue_rows=8) as engine:
+        bad, sound, alone = wide([1, 1], [1, BAD], [1, 1]), wide([2, 2], [3, 3]), job(4, 4)
+        await run(engine, bad, sound, alone)
+        assert isinstance(bad.error, RuntimeError)
+        assert (sound.error, totals(sound), total_of(alone.row)) == (None, [4, 6], 8)
+        many = wide(*[[1]] * 8)
+        await run(engine, many)
+        assert totals(many) == [1] * 8
+
+
+async def test_a_wide_job_that_is_withdrawn_is_not_told_and_gives_its_places_back() -> None:
+    graphs, told = SumGraphs(), []
+    graphs.gate.clear()
+    async with serving(graphs, max_queue_rows=6) as engine:
+        running, waiting = wide([1, 1], [1, 1]), wide(*[[1]] * 4)
+        running.done = waiting.done = told.append
+        engine.submit([running])
+        await turn()
+        engine.submit([waiting])
+        with pytest.raises(QueueFull):
+            engine.submit([job(1)])
+        engine.withdraw(running)
+        engine.withdraw(waiting)
+        graphs.gate.set()
+        many = wide(*[[1]] * 4)
+        await run(engine, many)
+    assert told == []
+    assert totals(many) == [1] * 4
+
+
+async def test_what_a_failed_wide_job_submits_at_once_is_taken_up() -> None:
+    async with serving(SumGraphs()) as engine:
+        bad, instead, done = wide([BAD], [1]), job(7), asyncio.Event()
+        instead.done = lambda _: done.set()
+        bad.done = lambda _: engine.submit([instead], is_group=True)
+        engine.submit([bad], is_group=True)
+        async with asyncio.timeout(10):
+            await done.wait()
+        assert total_of(instead.row) == 7
+
+
+async def test_rows_that_go_the_same_way_become_few_jobs() -> None:
+    graphs = SumGraphs()
+    async with serving(graphs, max_batch_rows=64) as engine:
+        assert [engine.num_jobs(num_rows) for num_rows in (1, 31, 32, 64, 65, 200)] == [1, 1, 2, 2, 2, 4]
+        graphs.gate.clear()
+        engine.submit([job(1, 1)])
+        await turn()
+        assert [engine.num_jobs(num_rows) for num_rows in (31, 64, 65)] == [1, 1, 2]
+    form = BatchForm(graphs.bundle)
+    form.takes_wide_jobs = False
+    assert Engine(graphs, RecordingObserver(), form=form).num_jobs(20) == 20
+
+
+async def test_every_item_is_counted_once() -> None:
+    graphs, observer = SumGraphs(), RecordingObserver()
+    engine = Engine(graphs, observer)
+    engine.start()
+    await asyncio.gather(total(engine, 1, 2, 3, 4, 5), total(engine, 1))
+    await engine.stop()
+    assert observer.steps == 6
+    assert min(observer.waits) >= 0
+
+
+async def test_a_stop_answers_the_runs_in_flight_and_refuses_what_is_left() -> None:
+    graphs = SumGraphs()
+    graphs.gate.clear()
+    engine = Engine(graphs, RecordingObserver(), max_batch_rows=2)
+    engine.start()
+    running, left = asyncio.create_task(total(engine, 1)), asyncio.create_task(total(engine, 1, 2))
+    await turn()
+    late = asyncio.create_task(total(engine, 3))
+    await turn()
+    stopping = asyncio.create_task(engine.stop())
+    await turn()
+    assert not engine.is_serving
+    graphs.gate.set()
+    async with asyncio.timeout(10):
+        await stopping
+        answers = await asyncio.gather(running, left, late, return_exceptions=True)
+    assert answers[0] == 1
+    assert {type(answer) for answer in answers[1:]} == {ShuttingDown}
+    with pytest.raises(ShuttingDown):
+        await total(engine, 4)

@@ -1,0 +1,132 @@
+"""Sequences under a client's own ids: what a start does to what is there, and who is first."""
+
+import asyncio
+
+import numpy as np
+import pytest
+
+from service.errors import SequenceUnknown, SessionGone, StepConflict, StoreFull
+from service.sessions.sequences import Part, Sequences, Taken
+from tests.fakes.graphs import logits_of
+from tests.fakes.process import Clock, Process, two_processes, until
+from tests.fakes.stores import FaultyStore
+
+pytestmark = pytest.mark.anyio
+START, PART, END = Part("s", "sum", is_start=True), Part("s", "sum"), Part("s", "sum", is_end=True)
+
+
+async def take(process: Process, part: Part, *ids: int, owner: str = "ann") -> Taken:
+    """A part with its logits."""
+    sequences = Sequences(process.sessions, process.steps, 10.0)
+    return await sequences.part(owner, process.model, part, np.array(ids), ["logits"])
+
+
+def is_after(taken: Taken, total: int) -> bool:
+    """Whether a sequence has summed up so much after one more item."""
+    return taken.outputs["logits"].tobytes() == logits_of(np.array([[total]])).tobytes()
+
+
+async def test_a_start_begins_anew_whatever_was_there_and_the_step_goes_on(process: Process) -> None:
+    steps = [(await take(process, part, 5)).answer.step for part in (START, PART, START, END, START)]
+    assert steps == [1, 2, 4, 5, 8]
+    assert is_after(await take(process, PART, 1), 6)
+
+
+async def test_a_start_has_another_secret_and_no_checkpoints(process: Process, store: FaultyStore) -> None:
+    session_id = (await take(process, START, 5)).answer.session_id
+    before = await process.sessions.load("ann", session_id)
+    await process.travel.save("ann", session_id, "here")
+    await take(process, START, 5)
+    after = await process.sessions.load("ann", session_id)
+    assert after.body.secret != before.body.secret
+    assert after.view().checkpoints == []
+    assert (await store.count()).num_live == 1
+    assert await store.load([f"{session_id}~here~1"]) == [None]
+
+
+async def test_a_sequence_goes_on_and_restarts_on_another_worker() -> None:
+    async with two_processes() as (_, one, other):
+        assert is_after(await take(one, START, 5), 5)
+        assert is_after(await take(other, PART, 1), 6)
+        assert is_after(await take(one, PART, 1), 7)
+        assert is_after(await take(other, START, 2), 2)
+        assert is_after(await take(one, PART, 1), 3)
+        await take(other, END, 1)
+        with pytest.raises(SessionGone):
+            await take(one, PART, 1)
+
+
+async def test_a_start_takes_the_place_of_a_step_in_flight(process: Process) -> None:
+    session_id = (await take(process, START, 5)).answer.session_id
+    late = process.begin(session_id, "wait", 1)
+    await until(lambda: process.model.num_waiting == 1)
+    other = Sequences(process.sessions, process.steps, 10.0)
+    restarted = asyncio.ensure_future(other.part("ann", process.model, START, np.array([2]), ["logits"]))
+    await asyncio.sleep(0)
+    process.model.go.set()
+    with pytest.raises(StepConflict):
+        await late.result()
+    assert is_after(await restarted, 2)
+
+
+async def test_of_two_workers_that_start_the_same_sequence_each_is_answered_of_its_own_or_refused() -> None:
+    async with two_processes() as (_, one, other):
+        starts = [take(process, START, ids) for process, ids in ((one, 5), (other, 7)) for _ in range(3)]
+        results = await asyncio.gather(*starts, return_exceptions=True)
+        totals = [5, 5, 5, 7, 7, 7]
+        for taken, total in zip(results, totals, strict=True):
+            assert isinstance(taken, StepConflict) or (isinstance(taken, Taken) and is_after(taken, total))
+        assert any(isinstance(taken, Taken) for taken in results)
+
+
+async def test_a_damaged_sequence_is_refused_until_it_is_started_anew(process: Process, store: FaultyStore) -> None:
+    session_id = (await take(process, START, 5)).answer.session_id
+    process.steps.forget(session_id)
+    store.damaged.add(session_id)
+    with pytest.raises(Exception, match="is damaged"):
+        await take(process, PART, 1)
+    deleted: list[str] = []
+    delete = store.delete
+
+    async def repair(session_ids: list[str]) -> None:
+        deleted.extend(session_ids)
+        store.damaged.difference_update(session_ids)
+        await delete(session_ids)
+
+    store.delete = repair  # type: ignore[method-assign,assignment]
+    assert is_after(await take(process, START, 2), 2)
+    assert deleted == [session_id]
+
+
+async def test_a_start_needs_room_as_any_new_session_also_where_one_had_ended() -> None:
+    store, clock = FaultyStore(max_sessions=1), Clock()
+    async with Process(store, clock) as process:
+        await take(process, START, 1)
+        await take(process, END, 1)
+        held = await process.create("bob")
+        busy = process.begin(held, "wait")
+        busy.turn.ask = busy.turn.ask._replace(owner="bob")
+        await until(lambda: process.model.num_waiting == 1)
+        with pytest.raises(StoreFull):
+            await take(process, START, 1)
+        process.model.go.set()
+        await busy.result()
+        assert (await store.count()).num_live == 1
+
+
+async def test_a_sequence_stays_on_its_version_until_it_is_started_anew(store: FaultyStore) -> None:
+    async with Process(store, versions=("1", "0")) as process:
+        assert (await take(process, START, 5)).version == "0"
+        process.catalog.make_current("sum:1")
+        assert (await take(process, PART, 1)).version == "0"
+        assert (await take(process, START, 1)).version == "1"
+
+
+async def test_ids_are_an_owners_a_models_and_of_one_kind(process: Process) -> None:
+    await take(process, START, 1)
+    for part, owner in ((PART, "bob"), (Part("s", "sum:0"), "ann"), (Part("s ", "sum"), "ann")):
+        with pytest.raises(SequenceUnknown):
+            await take(process, part, 1, owner=owner)
+    keys = {Part(sequence_id, "sum").key for sequence_id in (1, "1", "text 1", "number 1")}
+    assert len(keys) == 4
+    assert all(" " in key for key in keys)  # which no Idempotency-Key has

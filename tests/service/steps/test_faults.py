@@ -1,0 +1,194 @@
+"""Steps that are late, called off, or meet a store that fails."""
+
+import asyncio
+
+import pytest
+
+from service.errors import DeadlineExceeded, SessionDamaged, ShuttingDown, StoreUnavailable
+from service.record.body import encode
+from service.steps.turn import Answer
+from tests.fakes.body_v1 import SessionBodyV1, StateV1, encode_v1
+from tests.fakes.graphs import LAYOUT
+from tests.fakes.process import Process, outputs, settle, until
+from tests.fakes.stores import FaultyStore
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_step_that_takes_too_long_commits_nothing_and_the_session_goes_on(store: FaultyStore) -> None:
+    async with Process(store, timeout_seconds=0.2) as process:
+        session_id, other = await process.create(), await process.create()
+        late = process.begin(session_id, "wait", 0)
+        behind = process.begin(session_id, "a", 0)
+        for step in (late, behind):
+            with pytest.raises(DeadlineExceeded, match="nothing was committed"):
+                await step.result()
+        process.model.go.set()
+        await settle()
+        assert (await process.text(session_id, "abc", 0)).step == 1
+        assert (await process.text(other, "a", 0)).step == 1
+        assert (late.num_told, behind.num_told) == (1, 1)
+
+
+async def test_a_later_step_has_its_own_deadline(store: FaultyStore) -> None:
+    async with Process(store, timeout_seconds=0.2) as process:
+        for _ in range(2):
+            session_id = await process.create()
+            with pytest.raises(DeadlineExceeded):
+                await process.text(session_id, "wait")
+        assert process.steps.is_idle
+
+
+async def test_a_step_whose_commit_is_under_way_is_not_given_up(store: FaultyStore) -> None:
+    async with Process(store, timeout_seconds=0.2) as process:
+        session_id = await process.create()
+        store.may_swap.clear()
+        step = process.begin(session_id, "ab", 0)
+        await until(lambda: step.turn.is_committing)
+        await asyncio.sleep(0.3)
+        assert not step.turn.is_over
+        store.may_swap.set()
+        assert outputs(await step.result())["count"] == 2
+
+
+async def test_a_step_that_is_called_off_commits_nothing(process: Process, store: FaultyStore) -> None:
+    session_id = await process.create()
+    num_swaps = len(store.swaps)
+    step = process.begin(session_id, "wait", 0)
+    await settle()
+    assert process.model.num_waiting == 1
+    process.steps.call_off(step.turn)
+    await settle()
+    assert process.model.num_waiting == 0
+    process.model.go.set()
+    await settle()
+    assert len(store.swaps) == num_swaps
+    assert step.num_told == 1
+    assert (await process.text(session_id, "abc", 0)).step == 1
+
+
+@pytest.mark.parametrize("num_turns", range(8))
+async def test_a_step_that_is_called_off_at_any_moment_is_taken_wholly_or_not_at_all(
+    process: Process, num_turns: int
+) -> None:
+    session_id = await process.create()
+    step = asyncio.create_task(process.ids(session_id, 5, step=0))
+    for _ in range(num_turns):
+        await asyncio.sleep(0)
+    step.cancel()
+    await asyncio.gather(step, return_exceptions=True)
+    answer = await process.ids(session_id, 5, step=0)
+    assert answer.step == 1
+    assert await process.count(session_id) == 5
+
+
+async def test_a_row_that_is_called_off_leaves_the_engine(process: Process) -> None:
+    session_id, other = await process.create(), await process.create()
+    graphs = process.graphs["0"]
+    graphs.gate.clear()
+    running = asyncio.create_task(process.ids(other, 1, 1))
+    await settle()
+    waiting = asyncio.create_task(process.ids(session_id, 5))
+    await settle()
+    waiting.cancel()
+    graphs.gate.set()
+    assert (await running).step == 1
+    assert [rows for _, _, rows in graphs.runs] == [1, 1]
+
+
+async def test_calling_off_during_the_commit_changes_nothing(process: Process, store: FaultyStore) -> None:
+    session_id = await process.create()
+    store.may_swap.clear()
+    step = process.begin(session_id, "ab", 0)
+    await until(lambda: step.turn.is_committing)
+    process.steps.call_off(step.turn)
+    store.may_swap.set()
+    assert outputs(await step.result())["count"] == 2
+    assert step.num_told == 1
+
+
+async def test_a_waiting_step_that_is_called_off_leaves_its_place(process: Process) -> None:
+    session_id = await process.create()
+    first, second, third = (process.begin(session_id, text) for text in ("wait", "ab", "abc"))
+    await settle()
+    process.steps.call_off(second.turn)
+    process.model.go.set()
+    assert outputs(await first.result())["count"] == 4
+    assert outputs(await third.result())["count"] == 7
+
+
+async def test_draining_refuses_new_steps_and_waits_for_those_that_were_taken(process: Process) -> None:
+    session_id = await process.create()
+    running, waiting = process.begin(session_id, "wait"), process.begin(session_id, "a")
+    await settle()
+    draining = asyncio.create_task(process.steps.drain())
+    await settle()
+    with pytest.raises(ShuttingDown):
+        await process.text(session_id, "b")
+    assert not draining.done()
+    process.model.go.set()
+    await draining
+    assert [(await step.result()).step for step in (running, waiting)] == [1, 2]
+
+
+async def test_draining_what_is_idle_is_done_at_once(process: Process) -> None:
+    await process.text(await process.create(), "a")
+    await process.steps.drain()
+
+
+@pytest.mark.parametrize("fails_at", ["load", "swap"])
+async def test_a_store_that_is_down_harms_no_session(process: Process, store: FaultyStore, fails_at: str) -> None:
+    ids = [await process.create() for _ in range(3)]
+    await process.text(ids[0], "ab", 0)
+    gate = store.may_load if fails_at == "load" else store.may_swap
+    gate.clear()
+    steps = [asyncio.create_task(process.text(session_id, "abc")) for session_id in ids]
+    await until(lambda: store.num_held > 0)
+    store.is_down = True
+    gate.set()
+    refusals = await asyncio.gather(*steps, return_exceptions=True)
+    assert [type(refusal) for refusal in refusals] == [StoreUnavailable] * 3
+    assert process.steps.is_idle
+    store.is_down = False
+    answers = await asyncio.gather(*(process.text(session_id, "abc") for session_id in ids))
+    assert [(answer.step, outputs(answer)["count"]) for answer in answers] == [(2, 5), (1, 3), (1, 3)]
+
+
+async def test_a_commit_whose_answer_was_lost_is_found_again_by_its_number(
+    process: Process, store: FaultyStore
+) -> None:
+    session_id = await process.create()
+    store.loses_answers = True
+    with pytest.raises(StoreUnavailable):
+        await process.text(session_id, "abc", 0)
+    store.loses_answers = False
+    answer = await process.text(session_id, "abc", 0)
+    assert (answer.step, outputs(answer)["count"], process.model.num_computed) == (1, 3, 1)
+
+
+@pytest.mark.parametrize("body", [b"", b"\x09unknown", b"URSX"])
+async def test_a_damaged_record_is_an_error_of_that_session_only(
+    process: Process, store: FaultyStore, body: bytes
+) -> None:
+    damaged, unreadable, sound = [await process.create() for _ in range(3)]
+    store.damaged.add(damaged)
+    await store.change(unreadable, body=body)
+    steps = (process.text(session_id, "a") for session_id in (damaged, unreadable, sound))
+    answers = await asyncio.gather(*steps, return_exceptions=True)
+    assert [type(answer) for answer in answers] == [SessionDamaged, SessionDamaged, Answer]
+
+
+async def test_a_session_of_version_1_goes_on_and_repeats_its_last_step(process: Process, store: FaultyStore) -> None:
+    session_id = await process.create()
+    answer = await process.text(session_id, "abc", 0)
+    body = (await process.sessions.load("ann", session_id)).body
+    row = {name: LAYOUT.tensor(body.state.row, name) for name in ("total", "trace")}
+    old = SessionBodyV1(
+        "sum", "sum:0", 10, body.secret.hex(), StateV1((row,), ("",), b"", 3), body.digest.hex(), body.answer
+    )
+    await store.change(session_id, body=encode_v1(old))
+    assert await process.text(session_id, "abc", 0) == answer
+    assert outputs(await process.text(session_id, "d", 1))["count"] == 4
+    loaded = await process.sessions.load("ann", session_id)
+    assert loaded.body.created_at == process.clock.now
+    assert encode(loaded.body) == loaded.record.body

@@ -1,0 +1,83 @@
+"""The turns that are under way, without a store or a model."""
+
+import asyncio
+
+import pytest
+
+from service.errors import ShuttingDown, TooBusy
+from service.steps.open_turns import MAX_WAITING_PER_SESSION, OpenTurns
+from service.steps.turn import Ask, Turn
+from tests.fakes.process import until
+
+pytestmark = pytest.mark.anyio
+
+
+def turn(session_id: str = "a") -> Turn:
+    return Turn(Ask("ann", session_id, None, {}, None), lambda _: None)
+
+
+def open_turns(late: list[Turn] | None = None, timeout_seconds: float = 60.0) -> OpenTurns:
+    return OpenTurns(timeout_seconds, ([] if late is None else late).append)
+
+
+async def test_one_turn_of_a_session_begins_and_the_next_when_it_is_closed() -> None:
+    turns, (first, second, third, other) = open_turns(), (turn(), turn(), turn(), turn("b"))
+    assert [turns.admit(each) for each in (first, second, third, other)] == [True, False, False, True]
+    assert turns.close(first) is second
+    assert turns.close(second) is third
+    assert turns.holds("a")
+    assert turns.close(third) is None
+    assert not turns.holds("a")
+    assert len(turns) == 1
+
+
+async def test_a_turn_that_waits_may_go_without_letting_another_begin() -> None:
+    turns, (first, second, third) = open_turns(), (turn(), turn(), turn())
+    for each in (first, second, third):
+        turns.admit(each)
+    assert turns.close(second) is None
+    assert turns.close(first) is third
+
+
+async def test_a_turn_that_is_not_here_is_closed_without_effect() -> None:
+    turns, first = open_turns(), turn()
+    turns.admit(first)
+    assert turns.close(turn()) is None
+    turns.close(first)
+    assert turns.close(first) is None
+    assert not turns.holds("a")
+
+
+async def test_too_many_of_a_session_are_refused_and_others_are_not() -> None:
+    turns = open_turns()
+    for _ in range(1 + MAX_WAITING_PER_SESSION):
+        turns.admit(turn())
+    with pytest.raises(TooBusy, match="256 steps of this session"):
+        turns.admit(turn())
+    assert turns.admit(turn("b"))
+
+
+async def test_draining_waits_for_the_last_one_and_takes_no_more() -> None:
+    turns, first = open_turns(), turn()
+    turns.admit(first)
+    drained = asyncio.create_task(turns.drain())
+    await asyncio.sleep(0)
+    with pytest.raises(ShuttingDown):
+        turns.admit(turn("b"))
+    assert not drained.done()
+    turns.close(first)
+    await asyncio.wait_for(drained, 1)
+    await asyncio.wait_for(turns.drain(), 1)
+
+
+async def test_who_takes_too_long_is_told_of_unless_it_is_being_committed() -> None:
+    late: list[Turn] = []
+    turns, (slow, committing) = open_turns(late, timeout_seconds=0.02), (turn("a"), turn("b"))
+    committing.is_committing = True
+    for each in (committing, slow):
+        turns.admit(each)
+    assert not turns.is_late(slow)
+    await until(lambda: bool(late))
+    assert late == [slow]
+    assert turns.is_late(committing)
+    assert "0.02 seconds" in str(turns.too_late())

@@ -1,0 +1,80 @@
+"""What is remembered of the sessions that were committed last."""
+
+from service.engine.state import SequenceState
+from service.record.body import HEAD_BYTES, Body, decode, encode
+from service.record.body_columns import next_heads
+from service.steps.recent import MAX_BYTES, Kin, Latest, Recent
+from service.stores.base import Record
+
+PLAIN = Body(1, b"s" * 16, SequenceState((b"row",), ("",), b"", 7), answer=b"{}", request_digest="ab")
+
+
+def latest(session_id: str, body: Body = PLAIN) -> Latest:
+    return Latest(Record(session_id, "ann", "sum:0", 1, 1000, 60, "", b""), body, encode(body), 5000)
+
+
+def large(num_bytes: int) -> Latest:
+    """A session whose body has so many bytes."""
+    row = bytes(num_bytes - len(encode(PLAIN)) + len(PLAIN.state.row))
+    return latest("large", PLAIN._replace(state=PLAIN.state._replace(rows=(row,))))
+
+
+def test_a_session_is_there_until_it_is_taken() -> None:
+    recent, one = Recent(2), latest("a")
+    recent.put("a", one)
+    assert recent.find("a") is one
+    assert (recent.take("a"), recent.take("a"), recent.find("a"), len(recent)) == (one, None, None, 0)
+
+
+def test_the_least_recently_used_are_forgotten_first() -> None:
+    recent = Recent(2)
+    for session_id in ("a", "b", "c"):
+        recent.put(session_id, latest(session_id))
+    assert [recent.find(session_id) is not None for session_id in ("a", "b", "c")] == [False, True, True]
+    recent.put_all({session_id: latest(session_id) for session_id in ("d", "e", "f")})
+    assert [recent.find(session_id) is not None for session_id in ("c", "d", "e", "f")] == [False, False, True, True]
+
+
+def test_where_none_are_remembered_it_is_not_in_use() -> None:
+    recent = Recent(0)
+    recent.put("a", latest("a"))
+    assert not recent.is_in_use
+    assert len(recent) == 0
+
+
+def test_a_large_session_is_not_kept_at_hand() -> None:
+    recent = Recent(2)
+    recent.put("just small enough", large(MAX_BYTES))
+    recent.put("too large", large(MAX_BYTES + 1))
+    assert recent.take("just small enough") is not None
+    assert recent.take("too large") is None
+    recent.put_all({"just small enough": large(MAX_BYTES), "too large": large(MAX_BYTES + 1)})
+    assert recent.take("just small enough") is not None
+    assert recent.take("too large") is None
+
+
+def test_sessions_with_a_row_and_nothing_else_have_kin() -> None:
+    extra = len(b'{"request_digest":"ab"}')
+    assert latest("a").kin == latest("b").kin == Kin("ann", "sum:0", 60, extra)
+    state = PLAIN.state
+    for more in (
+        PLAIN._replace(inputs=b""),
+        PLAIN._replace(before=state),
+        PLAIN._replace(state=state._replace(pending=b"p")),
+        PLAIN._replace(state=state._replace(labels=("OT",))),
+        PLAIN._replace(state=state._replace(rows=(b"one", b"two"), labels=("a", "b"))),
+    ):
+        assert latest("a", more).kin is None
+
+
+def test_after_a_step_it_is_what_was_written() -> None:
+    one = latest("a")
+    before = one.record, one.body
+    (head,) = next_heads([one.head], 5, [b"d" * 16], [b'{"argmax":[1]}'], [one.extra])
+    one.advance(1007, head.tobytes()[:HEAD_BYTES], b'{"argmax":[1]}', b"new")
+    written = head.tobytes() + b"new"
+    assert before == (Record("a", "ann", "sum:0", 1, 1000, 60, "", b""), PLAIN)
+    assert one.record == Record("a", "ann", "sum:0", 2, 1007, 60, "", b"")
+    assert one.body == decode(written)
+    assert one.body.state == SequenceState((b"new",), ("",), b"", 12)
+    assert (one.step, one.used_at, one.num_bytes) == (2, 1007, len(written))

@@ -1,10 +1,12 @@
 """Refusals in the Open Inference Protocol's form, `{"error": "..."}`, on that protocol's paths."""
 
 import orjson
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.api.problem import PROBLEM_JSON
-from service.api.wire import JSON, respond
+from service.api.answer import JSON
+from service.api.problem import is_problem
+from service.api.rewriting import rewriting
 
 ROOT = "/v2"
 REPOSITORY = "/v2/repository"  # answers problems, as it always did
@@ -25,24 +27,8 @@ class ErrorFormMiddleware:
         if scope["type"] != "http" or not is_open_inference(scope["path"]):
             await self._app(scope, receive, send)
             return
-        held: list[Message] = []
-
-        async def rewrite(message: Message) -> None:
-            if message["type"] == "http.response.start" and _is_problem(message):
-                held.append(message)
-            elif not held:
-                await send(message)
-            else:
-                held.append(message)
-                if not message.get("more_body", False):
-                    problem = orjson.loads(b"".join(part.get("body", b"") for part in held[1:]))
-                    kept = [field for field in held[0]["headers"] if not field[0].lower().startswith(b"content-")]
-                    await respond(send, orjson.dumps({"error": problem["detail"]}), JSON, held[0]["status"], kept)
-
-        await self._app(scope, receive, rewrite)
+        await self._app(scope, receive, rewriting(lambda _, kind: is_problem(kind), _rewritten, scope, receive, send))
 
 
-def _is_problem(message: Message) -> bool:
-    """Whether a response begins that is a problem."""
-    kinds = (value for name, value in message["headers"] if name.lower() == b"content-type")
-    return next(kinds, b"").startswith(PROBLEM_JSON.encode())
+def _rewritten(status: int, body: bytes) -> Response:
+    return Response(orjson.dumps({"error": orjson.loads(body)["detail"]}), status_code=status, media_type=JSON)

@@ -12,8 +12,9 @@ from typing import Any, ParamSpec, TypeVar
 
 import orjson
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from service.api.rewriting import rewriting
 from service.errors import InvalidInput, Malformed, ServiceError
 
 logger = logging.getLogger(__name__)
@@ -78,32 +79,16 @@ class ProblemMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        held: list[Message] = []
-
-        async def rewrite(message: Message) -> None:
-            if message["type"] == "http.response.start" and _is_plain_error(message):
-                held.append(message)
-            elif not held:
-                await send(message)
-            else:
-                held.append(message)
-                if not message.get("more_body", False):
-                    body = b"".join(part.get("body", b"") for part in held[1:])
-                    response = _rewritten(held[0]["status"], body)
-                    response.raw_headers.extend(_kept_headers(held[0]))
-                    await response(scope, receive, send)
-
-        await self._app(scope, receive, rewrite)
+        await self._app(scope, receive, rewriting(_is_plain_error, _rewritten, scope, receive, send))
 
 
-def _is_plain_error(message: Message) -> bool:
-    content_type = next((value for name, value in message["headers"] if name.lower() == b"content-type"), b"")
-    return message["status"] >= 400 and not content_type.startswith(PROBLEM_JSON.encode())
+def _is_plain_error(status: int, content_type: bytes) -> bool:
+    return status >= 400 and not is_problem(content_type)
 
 
-def _kept_headers(message: Message) -> list[tuple[bytes, bytes]]:
-    """What does not describe the old body, such as Allow."""
-    return [(name, value) for name, value in message["headers"] if not name.lower().startswith(b"content-")]
+def is_problem(content_type: bytes) -> bool:
+    """Whether a response of that type is a problem."""
+    return content_type.startswith(PROBLEM_JSON.encode())
 
 
 def _rewritten(status: int, body: bytes) -> Response:

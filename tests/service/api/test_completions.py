@@ -7,14 +7,10 @@ import orjson
 import pytest
 
 from service.api.openai import COMPLETIONS, OpenAI
-from service.engine.engine import Engine
-from service.engine.runtime import Runtime
 from service.engine.state import Array
 from service.metrics import Metrics
-from service.tasks.generation import GenerationModel
 from tests.fakes.asgi import MAX_BYTES, Answered, Surface
 from tests.fakes.gated import GatedRuntime
-from tests.fakes.graphs import RecordingObserver
 from tests.fakes.process import Process, until
 from tests.fakes.stores import FaultyStore
 
@@ -27,16 +23,6 @@ Json = dict[str, Any]
 async def process() -> AsyncIterator[Process]:
     async with Process(FaultyStore()) as opened:
         yield opened
-
-
-@pytest.fixture
-async def runtime(generation: Runtime, process: Process) -> AsyncIterator[GatedRuntime]:
-    """The runtime of a generation model that the process serves too."""
-    gated = GatedRuntime(generation)
-    process.catalog.add(GenerationModel(generation.bundle, Engine(gated, RecordingObserver())))
-    process.catalog.make_current(generation.bundle.tag)
-    yield gated
-    gated.open()
 
 
 @pytest.fixture

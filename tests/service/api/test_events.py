@@ -1,7 +1,6 @@
 """A generated text as events: only the last one acknowledges the step."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import orjson
 import pytest
@@ -21,16 +20,6 @@ from tests.fakes.stores import FaultyStore
 
 pytestmark = pytest.mark.anyio
 NUM_TOKENS = 90  # at least three runs
-
-
-@pytest.fixture
-async def runtime(generation: Runtime, process: Process) -> AsyncIterator[GatedRuntime]:
-    """The runtime of a generation model that the process serves too."""
-    gated = GatedRuntime(generation)
-    process.catalog.add(GenerationModel(generation.bundle, Engine(gated, RecordingObserver())))
-    process.catalog.make_current(generation.bundle.tag)
-    yield gated
-    gated.open()
 
 
 @pytest.fixture

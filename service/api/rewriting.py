@@ -1,0 +1,47 @@
+"""Responses that go out in another form than they were answered in."""
+
+from collections.abc import Callable
+
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
+
+
+def rewriting(
+    is_held: Callable[[int, bytes], bool],
+    rewritten: Callable[[int, bytes], Response],
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+) -> Send:
+    """A `send` that holds a response back until it is whole, and sends another one in its place.
+
+    Args:
+        is_held: Whether a response is, by its status and content type.
+        rewritten: The other one, by its status and body; it keeps the headers that do not describe the body.
+        scope, receive, send: Of the request.
+    """
+    held: list[Message] = []
+
+    async def rewrite(message: Message) -> None:
+        if message["type"] == "http.response.start" and is_held(message["status"], _content_type(message)):
+            held.append(message)
+        elif not held:
+            await send(message)
+        else:
+            held.append(message)
+            if not message.get("more_body", False):
+                response = rewritten(held[0]["status"], b"".join(part.get("body", b"") for part in held[1:]))
+                response.raw_headers.extend(_kept_headers(held[0]))
+                await response(scope, receive, send)
+
+    return rewrite
+
+
+def _content_type(start: Message) -> bytes:
+    found: bytes = next((value for name, value in start["headers"] if name.lower() == b"content-type"), b"")
+    return found
+
+
+def _kept_headers(start: Message) -> list[tuple[bytes, bytes]]:
+    """What does not describe the old body, such as Allow."""
+    return [(name, value) for name, value in start["headers"] if not name.lower().startswith(b"content-")]

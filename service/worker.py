@@ -163,7 +163,7 @@ class Worker:
         questions = Questions(self.inference, max_body_bytes)
         steps = StepRoutes(self.steps, max_body_bytes, self.metrics.time_to_first_token.observe)
         openai = OpenAI(self.catalog, self.metrics, self._server.request_timeout_seconds, max_body_bytes)
-        sequences = Sequences(self.sessions, self.steps, self._server.request_timeout_seconds)
+        sequences = Sequences(self.sessions, self.steps, self._server.request_timeout_seconds, self.catalog.numerics)
         infer = InferRoute(self.catalog, sequences, max_body_bytes)
         app = PlainApp(steps, self.stream, infer, questions, openai, self._routes(questions), self.tally)
         return ErrorFormMiddleware(AuthMiddleware(app, self.keys, self.tally))

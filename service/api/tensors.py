@@ -46,7 +46,7 @@ def read_tensor(spec: TensorSpec, tensors: Sequence[InferInput], blob: memoryvie
     if len(blob) != (size or 0):
         raise Malformed(f"binary_data_size is {size or 0}, but {len(blob)} bytes follow the JSON")
     num_values = math.prod(tensor.shape)
-    values = _parsed(tensor.data, spec) if tensor.data is not None else _cut(blob, spec)
+    values = _parsed(tensor.data, tensor.shape, spec) if tensor.data is not None else _cut(blob, spec)
     if values.size != num_values:
         raise InvalidInput(f"{tensor.shape} has {num_values} values, not {values.size}", ("inputs", 0, "data"))
     return values.reshape(tensor.shape)
@@ -92,10 +92,21 @@ def _cut(blob: memoryview, spec: TensorSpec) -> Array:
     return np.frombuffer(blob, dtype)
 
 
-def _parsed(data: list[Any], spec: TensorSpec) -> Array:
-    """Numbers, nested as their tensor is or not at all."""
-    while data and all(isinstance(each, list) for each in data):
+def _flat(data: list[Any], shape: Sequence[int]) -> list[Any]:
+    """The numbers of nested lists, which are as long at each depth as the shape says."""
+    for size in shape[1:]:
+        if not all(isinstance(each, list) and len(each) == size for each in data):
+            raise InvalidInput(f"must be nested as {list(shape)}, or not at all", ("inputs", 0, "data"))
         data = list(chain.from_iterable(data))
+    return data
+
+
+def _parsed(data: list[Any], shape: Sequence[int], spec: TensorSpec) -> Array:
+    """Numbers, nested as their tensor is or not at all."""
+    if len(data) <= shape[0] and all(isinstance(each, list) for each in data):
+        data = _flat(data, shape)
+    if len(data) > math.prod(shape):
+        raise InvalidInput(f"{list(shape)} has {math.prod(shape)} values, not {len(data)}", ("inputs", 0, "data"))
     allowed = {int} if spec.dtype == "int64" else {int, float}
     if not set(map(type, data)) <= allowed:
         raise InvalidInput(f"must be {'whole ' if spec.dtype == 'int64' else ''}numbers", ("inputs", 0, "data"))

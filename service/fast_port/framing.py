@@ -57,6 +57,11 @@ class Framing:
                 yield OTHER, received[at:stop]
             at = stop
 
+    def rest(self) -> bytes:
+        """What is held of a frame whose length is not told yet, which is given up."""
+        held, self._head = self._head, b""
+        return held
+
     def _is_plain(self, second: int, length: int) -> bool:
         return bool(second & _MASKED) and length <= self._max_bytes and not self._is_fragmented
 

@@ -5,7 +5,8 @@ connections that each have a step in flight, that costs as much as the steps. Me
 machine of websockets (`service.fast_port.framing`): the port agrees to no extension, so such a frame is its message.
 """
 
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, cast
 
 from starlette.types import Message
@@ -18,6 +19,8 @@ from service.api.channel import offer
 from service.fast_port import framing
 from service.fast_port.framing import Framing
 
+FRAMES_AT_ONCE = 64
+
 
 class ChannelProtocol(WebSocketsSansIOProtocol):
     """A connection that is a channel, too."""
@@ -27,6 +30,9 @@ class ChannelProtocol(WebSocketsSansIOProtocol):
         self._take: Callable[[Message], None] | None = None
         self._is_heard = False  # since the last ping
         self._framing: Framing | None = Framing(self.config.ws_max_size)
+        self._cuts: deque[Iterator[tuple[int, bytes]]] = deque()  # what was received and is not taken yet
+        self._is_held = False  # since there is much of it
+        self._pong = b""  # to be sent once the client reads
 
     def handle_connect(self, event: Request) -> None:
         """uvicorn's, with the channel in the scope."""
@@ -35,9 +41,28 @@ class ChannelProtocol(WebSocketsSansIOProtocol):
             offer(cast(Any, self.scope), self)
 
     def handle_cont(self, event: Frame) -> None:
-        """uvicorn's, but for what is empty: no limit of bytes would end such a message, which memory keeps."""
-        if event.data or event.fin:
-            super().handle_cont(event)
+        """uvicorn's, in one piece of memory: of many fragments each would take more than its bytes."""
+        joined: Any = self.frames[0] if self.frames else b""
+        if not isinstance(joined, bytearray):
+            joined = bytearray(joined)
+        joined += event.data
+        self.frames = [bytes(joined) if event.fin else joined]
+        if event.fin:
+            self.send_receive_event_to_app()
+
+    def handle_ping(self) -> None:
+        """uvicorn's, but for a client that does not read, which is told of its latest ping alone."""
+        if self.writable.is_set():
+            super().handle_ping()
+        else:
+            self._pong = b"".join(self.conn.data_to_send())
+
+    def resume_writing(self) -> None:
+        """uvicorn's."""
+        super().resume_writing()
+        if self._pong and not self.transport.is_closing():
+            self.transport.write(self._pong)
+        self._pong = b""
 
     def send_receive_event_to_app(self) -> None:
         """uvicorn's, or a message to who takes it."""
@@ -67,23 +92,49 @@ class ChannelProtocol(WebSocketsSansIOProtocol):
     def data_received(self, data: bytes) -> None:
         """uvicorn's, for what is no message of one frame."""
         self._is_heard = True
-        if self.conn.state is not State.OPEN:
-            if self.handshake_initiated:  # a client that does not wait for its answer may be in the middle of a frame
-                self._framing = None
-            super().data_received(data)
-        elif self._framing is None:
-            super().data_received(data)
-        else:
-            self._receive(self._framing, data)
+        if self._framing is not None and (self.conn.state is State.OPEN or self._cuts):
+            self._cuts.append(self._framing.cut(data))
+            if not self._is_held:
+                self._go_on()
+            return
+        if self._framing is not None and self.handshake_initiated:
+            # A client that does not wait for its answer may be in the middle of a frame, and so may one that is left.
+            data, self._framing = self._framing.rest() + data, None
+        super().data_received(data)
 
-    def _receive(self, frames: Framing, data: bytes) -> None:
-        for opcode, content in frames.cut(data):
-            if opcode == framing.OTHER:
-                super().data_received(content)
-            elif self.conn.state is State.OPEN:
-                self.curr_msg_data_type = "text" if opcode == framing.TEXT else "bytes"
-                self.frames = [content]
-                self.send_receive_event_to_app()
+    def _go_on(self) -> None:
+        """Take some of what was received, and the rest when the event loop has seen to its other work."""
+        room = FRAMES_AT_ONCE
+        while self._cuts and not self.disconnected:
+            for opcode, content in self._cuts[0]:
+                self._take_frame(opcode, content)
+                room -= 1
+                if not room:
+                    self._hold()
+                    return
+            self._cuts.popleft()
+        self._cuts.clear()
+        if self._is_held:
+            self._is_held = False
+            if not self.read_paused and not self.transport.is_closing():
+                self.transport.resume_reading()
+
+    def _take_frame(self, opcode: int, content: bytes) -> None:
+        if opcode == framing.OTHER:
+            super().data_received(content)
+        elif self.conn.state is State.OPEN:
+            self.curr_msg_data_type = "text" if opcode == framing.TEXT else "bytes"
+            self.frames = [content]
+            self.send_receive_event_to_app()
+
+    def _hold(self) -> None:
+        if self.transport.is_closing():
+            self._cuts.clear()
+            return
+        if not self._is_held:
+            self._is_held = True
+            self.transport.pause_reading()
+        self.loop.call_soon(self._go_on)
 
     def send_keepalive_ping(self) -> None:
         """uvicorn's."""
@@ -123,7 +174,8 @@ class ChannelProtocol(WebSocketsSansIOProtocol):
         """Read on."""
         if self.read_paused:
             self.read_paused = False
-            self.transport.resume_reading()
+            if not self._is_held:
+                self.transport.resume_reading()
 
     def tell(self, message: Message) -> None:
         """Send a `websocket.send`."""

@@ -21,6 +21,7 @@ NUMERICS_UNKNOWN = bytes(8)
 NO_DIGEST = bytes(16)
 _HEAD = struct.Struct("<BBHIQ8s16s16s6I")
 HEAD_BYTES = _HEAD.size
+SECRET_AT = slice(24, 40)
 _STATE_HEAD = struct.Struct("<HQII")
 _KEEPS_INPUTS = 1
 _ONE_ROW: tuple[str, ...] = ("",)

@@ -1,11 +1,14 @@
 """Sequences in tensors: whole ones, which leave nothing behind, and those that arrive in parts under a client's own id.
 
-    owner · model · id ─► keyed session id ─► start: opened anew ─► a step of the session ─► end: buried
+    owner · model · id ─► keyed session id ─► start: a new session, its first part read ─► steps ─► end: buried
 
 An id stands for a session of its owner, on every worker that shares the store; nobody can guess the session's id, and
-the same id of another owner, or of another model, is another sequence. Knows no HTTP.
+the same id of another owner, or of another model, is another sequence. A start is read first and written at once, so
+that one which is refused changes nothing; the parts of the sequence that it follows find that it is over, wherever
+they are, since a session is known by its secret. Knows no HTTP.
 """
 
+import contextlib
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
@@ -15,7 +18,7 @@ import orjson
 from service.bundle.stage import ITEM_STAGE
 from service.deadline import deadline
 from service.engine.job import ARGMAX, LOGITS
-from service.engine.state import Array
+from service.engine.state import Array, SequenceState
 from service.errors import SequenceUnknown, SessionGone, SessionUnknown
 from service.sessions.sessions import Sessions
 from service.steps.steps import Steps
@@ -65,19 +68,33 @@ class Taken(NamedTuple):
     outputs: Outputs
 
 
+class Read(NamedTuple):
+    """What rows were read to.
+
+    Attributes:
+        outputs: By name, each (N, T, ...).
+        states: Of each row, after it.
+    """
+
+    outputs: Outputs
+    states: list[SequenceState]
+
+
 class Sequences:
     """Takes sequences.
 
     Args:
         sessions: What sequences live as.
         steps: Takes their steps.
-        timeout_seconds: How long a whole sequence may take.
+        timeout_seconds: How long a whole sequence or a first part may take.
+        numerics: 8 bytes, of what computes.
     """
 
-    def __init__(self, sessions: Sessions, steps: Steps, timeout_seconds: float) -> None:
+    def __init__(self, sessions: Sessions, steps: Steps, timeout_seconds: float, numerics: bytes) -> None:
         self._sessions = sessions
         self._steps = steps
         self._timeout_seconds = timeout_seconds
+        self._numerics = numerics
 
     async def whole(self, model: ServedModel[Any], values: Array, names: Collection[str]) -> Outputs:
         """What a model answers to whole sequences, each read from the initial state.
@@ -87,12 +104,7 @@ class Sequences:
             values: Their items (N, T, ...), which the model has checked.
             names: Of the outputs (N, T, ...) to answer, at least one.
         """
-        rows = [model.items(model.initial_state(), own) for own in values]
-        num_pending, length = rows[0].num_pending, len(rows[0].values)
-        states, inputs = [items.state.row for items in rows], [{"x": items.values} for items in rows]
-        async with deadline(self._timeout_seconds):
-            advances = await model.engine.advance_all(ITEM_STAGE, states, inputs, length, tuple(names))
-        return {name: np.stack([advance.outputs[name][num_pending:] for advance in advances]) for name in names}
+        return (await self._read(model, values, names)).outputs
 
     async def part(
         self, owner: str, model: ServedModel[Any], part: Part, values: Array, names: Collection[str]
@@ -112,22 +124,52 @@ class Sequences:
             ServiceError: Any other refusal of a step.
         """
         session_id = await self._sessions.keyed_id(owner, part.key)
-        step = part.step
         if part.is_start:
-            step = (await self._sessions.reopen(owner, session_id, model)).step
-        returns: Returns = "logits" if LOGITS in names else "argmax" if ARGMAX in names else "none"
-        turn = await self._steps.taken(Ask(owner, session_id, step, None, values, returns, part.allow_numerics_change))
-        try:
-            answer = turn.result()
-        except SessionUnknown:
-            told = f"inference request for sequence {part.sequence_id} to model {model.name!r}"
-            raise SequenceUnknown(f"{told} must specify the START flag on the first request of the sequence") from None
-        except SessionGone as gone:
-            told = f"sequence {part.sequence_id} of model {model.name!r} is over: {gone.reason}; it may be started anew"
-            raise SessionGone(told, gone.reason) from None
+            taken = await self._start(owner, session_id, model, values, names)
+        else:
+            try:
+                taken = await self._go_on(owner, session_id, part, values, names)
+            except SessionUnknown:
+                told = f"inference request for sequence {part.sequence_id} to model {model.name!r} must specify the"
+                raise SequenceUnknown(f"{told} START flag on the first request of the sequence") from None
+            except SessionGone as gone:
+                told = f"sequence {part.sequence_id} of model {model.name!r} is over: {gone.reason}"
+                raise SessionGone(f"{told}; it may be started anew", gone.reason) from None
         if part.is_end:
-            await self._sessions.end(owner, session_id)
+            with contextlib.suppress(SessionGone, SessionUnknown):
+                await self._sessions.end_at(owner, session_id, taken.answer.step)
+        return taken
+
+    async def _start(
+        self, owner: str, session_id: str, model: ServedModel[Any], values: Array, names: Collection[str]
+    ) -> Taken:
+        read = await self._read(model, values[None], names)
+        body = self._sessions.fresh(model)._replace(state=read.states[0], numerics=self._numerics)
+        record = await self._sessions.reopen(owner, session_id, model.bundle.tag, body)
+        return Taken(Answer(session_id, record.step, b""), model.bundle.version, read.outputs)
+
+    async def _go_on(self, owner: str, session_id: str, part: Part, values: Array, names: Collection[str]) -> Taken:
+        secret = (await self._sessions.load(owner, session_id)).body.secret
+        returns: Returns = "logits" if LOGITS in names else "argmax" if ARGMAX in names else "none"
+        allows = part.allow_numerics_change
+        turn = await self._steps.taken(Ask(owner, session_id, part.step, None, values, returns, allows, secret=secret))
+        answer = turn.result()
         return Taken(answer, turn.model.bundle.version, _outputs(answer, returns, names))
+
+    async def _read(self, model: ServedModel[Any], values: Array, names: Collection[str]) -> "Read":
+        """Read rows (N, T, ...) from the initial state."""
+        rows = [model.items(model.initial_state(), own) for own in values]
+        num_pending, length = rows[0].num_pending, len(rows[0].values)
+        states, inputs = [items.state.row for items in rows], [{"x": items.values} for items in rows]
+        async with deadline(self._timeout_seconds):
+            advances = await model.engine.advance_all(ITEM_STAGE, states, inputs, length, tuple(names))
+        return Read(
+            {name: np.stack([advance.outputs[name][num_pending:] for advance in advances]) for name in names},
+            [
+                items.state.advanced(advance.row, items.values.size)
+                for items, advance in zip(rows, advances, strict=True)
+            ],
+        )
 
 
 def _outputs(answer: Answer, returns: Returns, names: Collection[str]) -> Outputs:

@@ -122,7 +122,7 @@ class Sessions:
             raise ModelUnknown(f"no model {request.model!r} is served; there are sessions on {names}")
         if not model.is_streamable:
             raise NotStreamable.of_model(request.model)
-        body = self._fresh(model)._replace(inputs=b"" if request.keep_inputs else None)
+        body = self.fresh(model)._replace(inputs=b"" if request.keep_inputs else None)
         loaded = await self.open(
             owner, model.bundle.tag, 0, body, self.ttl(request.ttl_seconds), idempotency_key, request
         )
@@ -147,21 +147,22 @@ class Sessions:
             return Loaded(record, body)
         return await self._opened_before(owner, session_id, request)
 
-    async def reopen(self, owner: str, session_id: str, model: ServedModel[Any]) -> Record:
+    async def reopen(self, owner: str, session_id: str, bundle: str, body: Body) -> Record:
         """Open a session under an id that is its owner's, in place of whatever the id has stood for.
 
-        The number of the next step goes on, so that a step in flight finds its place taken.
+        No step that is in flight finds the number that it expects: those of a new session begin at the milliseconds
+        since 1970, or behind those of the one that it follows.
 
         Raises:
             StoreFull: There is no room.
         """
-        step, ttl_seconds = 0, self.ttl(None)
+        step, ttl_seconds, content = 0, self.ttl(None), encode(body)
         for _ in range(MAX_ATTEMPTS):
             (before,) = await self._reached(self._store.load([session_id]))
-            step = before.step + 1 if isinstance(before, Record) else 0
+            now = self._clock()
+            step = max(int(now * 1000), before.step + 1 if isinstance(before, Record) else 0)
             expected_step = await self._given_way(before)
-            body, now = encode(self._fresh(model)), int(self._clock())
-            record = Record(session_id, owner, model.bundle.tag, step, now, ttl_seconds, "", body)
+            record = Record(session_id, owner, bundle, step, int(now), ttl_seconds, "", content)
             if await self._insert(record, expected_step):
                 if isinstance(before, Record) and (saved := checkpoint_ids(before)):
                     await self._reached(self._store.delete(saved))
@@ -200,6 +201,12 @@ class Sessions:
             if await self._reached(self._graveyard.bury(record, "ended")):
                 return
         raise contended(record.step)
+
+    async def end_at(self, owner: str, session_id: str, step: int) -> None:
+        """End a session that has gone no further than to that step, and is no other by now."""
+        record = await self.record(owner, session_id)
+        if record.step == step:
+            await self._reached(self._graveyard.bury(record, "ended"))
 
     async def load(self, owner: str, session_id: str) -> Loaded:
         """A live session of an owner, with its content.
@@ -291,7 +298,7 @@ class Sessions:
             raise IdempotencyMismatch("this Idempotency-Key came with another request before")
         return found
 
-    def _fresh(self, model: ServedModel[Any]) -> Body:
+    def fresh(self, model: ServedModel[Any]) -> Body:
         """A session that has read nothing."""
         secret = secrets.token_bytes(SECRET_BYTES)
         return Body(created_at=int(self._clock()), secret=secret, state=model.initial_state())

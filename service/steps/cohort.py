@@ -22,6 +22,7 @@ from service.bundle.stage import ITEM_STAGE
 from service.engine.job import RowJob
 from service.engine.state import Array
 from service.errors import ServiceError
+from service.record.body import SECRET_AT
 from service.record.body_columns import HEAD, next_heads
 from service.record.digest import tensors_digests
 from service.steps.muster import Find, Likeness, Muster, muster
@@ -215,7 +216,7 @@ class Cohorts:
         for index, (turn, latest, is_written, head, outputs, row) in enumerate(members):
             session_id = turn.ask.session_id
             if not is_written:
-                turn.step = latest.step
+                turn.step, turn.ask = latest.step, turn.ask._replace(secret=latest.head[SECRET_AT])
                 lose(turn)
                 continue
             latest.advance(now, head, outputs, row)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from service.engine.state import Array
+from service.record.body import SECRET_AT
 from service.steps.recent import Kin, Latest
 from service.steps.step_rules import Models
 from service.steps.turn import Ask, Returns, Turn
@@ -101,4 +102,5 @@ def _may_step(ask: Ask, latest: Latest, kin: Kin, now: float) -> bool:
         and (ask.step is None or ask.step == latest.step)
         and ask.on_piece is None
         and ask.returns != "logits"
+        and (ask.secret is None or ask.secret == latest.head[SECRET_AT])
     )

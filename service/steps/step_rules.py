@@ -81,6 +81,8 @@ class StepRules:
         if self.end_of(body) <= now:
             self._expire(record)
             raise SessionGone(f"session {record.session_id!r} is over: expired", "expired")
+        if turn.ask.secret not in (None, body.secret):
+            raise SessionGone(f"session {record.session_id!r} is over: begun anew", "begun anew")
         turn.record, turn.body = record, body
         turn.model = self._models.on(record.bundle)
 

@@ -296,10 +296,13 @@ class Steps:
     def lose(self, turn: Turn) -> None:
         """Another process took this step: look again. The same input finds the winner's answer, another a conflict.
 
+        A session that has come to stand under the id meanwhile is not looked at.
         A stream has told its pieces: it may find the same answer, silently, but not begin another one behind them.
         """
         turn.num_attempts += 1
         turn.is_committing = False
+        if turn.ask.secret is None:
+            turn.ask = turn.ask._replace(secret=turn.body.secret)
         turn.values = None
         if turn.ask.on_piece is not None:
             if turn.ask.step is None:

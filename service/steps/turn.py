@@ -28,6 +28,7 @@ class Ask(NamedTuple):
         returns: What a step in tensors answers; None for the model's default.
         allow_numerics_change: Whether the session may go on where other numerics computed its state.
         on_piece: Told each piece of what is generated as it becomes certain; None for a whole answer.
+        secret: Of the session that is meant, where another may come to stand under its id; None for whichever stands.
     """
 
     owner: str
@@ -38,6 +39,7 @@ class Ask(NamedTuple):
     returns: Returns | None = None
     allow_numerics_change: bool = False
     on_piece: Callable[[Piece], None] | None = None
+    secret: bytes | None = None
 
     @property
     def is_in_tensors(self) -> bool:

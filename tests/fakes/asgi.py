@@ -242,7 +242,9 @@ class Surface:
         inference = OpenInferenceRoutes(process.catalog, lambda: process.catalog.is_serving, IDLE_SECONDS)
         own = [*other_methods(questions), *sessions.routes(), *inference.routes()]
         routes = ProblemMiddleware(Starlette(routes=own))
-        infer = InferRoute(process.catalog, Sequences(process.sessions, process.steps, 10.0), MAX_BYTES)
+        infer = InferRoute(
+            process.catalog, Sequences(process.sessions, process.steps, 10.0, process.catalog.numerics), MAX_BYTES
+        )
         steps = StepRoutes(process.steps, MAX_BYTES, process.metrics.time_to_first_token.observe)
         openai = OpenAI(process.catalog, process.metrics, 10.0, MAX_BYTES, process.clock)
         self.plain = PlainApp(steps, self.stream, infer, questions, openai, routes, tally)

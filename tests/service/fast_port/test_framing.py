@@ -92,6 +92,13 @@ def test_bytes_may_come_one_by_one() -> None:
     assert (found[0][2], state, wrong) == (content(300), State.CLOSING, type(None))
 
 
+def test_what_is_held_of_a_frame_is_handed_on_when_it_is_given_up() -> None:
+    framing = Framing(MAX_BYTES)
+    whole = Frame(Opcode.TEXT, content(300)).serialize(mask=True)
+    assert list(framing.cut(whole + whole[:3])) == [(TEXT, content(300))]
+    assert (framing.rest(), framing.rest()) == (whole[:3], b"")
+
+
 def test_a_whole_message_does_not_reach_the_state_machine() -> None:
     masked = Frame(Opcode.BINARY, content(1000)).serialize(mask=True)
     assert list(Framing(MAX_BYTES).cut(masked * 3)) == [(BINARY, content(1000))] * 3

@@ -94,6 +94,37 @@ async def test_an_empty_message_is_refused_and_the_connection_goes_on(port: Port
         assert (await heard(stream))["status"] == 200
 
 
+async def test_a_flood_of_small_messages_leaves_the_loop_to_others(port: Port, process: Process) -> None:
+    session_id = await process.create(ANONYMOUS)
+    num_sent = 20_000
+    async with port.stream() as flood, port.stream() as other:
+        for _ in range(num_sent):
+            flood.protocol.send_text(b"")
+        flood.send_data()
+        await other.send(step(session_id))
+        assert (await heard(other))["status"] == 200
+        assert (counted(process, "400") or 0) < num_sent
+        for _ in range(num_sent):
+            assert (await heard(flood))["status"] == 400
+        await flood.send(step(session_id))
+        assert (await heard(flood))["status"] == 200
+    assert counted(process, "400") == num_sent
+
+
+async def test_of_many_pings_of_a_client_that_does_not_read_the_latest_is_answered(port: Port) -> None:
+    async with port.stream() as stream:
+        async with asyncio.timeout(10):
+            await (await stream.ping())
+        (accepted,) = port.connections
+        accepted.pause_writing()
+        pongs = [await stream.ping(bytes([n])) for n in range(5)]
+        await asyncio.sleep(0.05)
+        assert not any(pong.done() for pong in pongs)
+        accepted.resume_writing()
+        async with asyncio.timeout(10):
+            await pongs[-1]
+
+
 async def test_what_is_no_text_ends_the_connection(port: Port, process: Process) -> None:
     session_id = await process.create(ANONYMOUS)
     async with port.stream() as stream:

@@ -1,14 +1,16 @@
 """Sequences under a client's own ids: what a start does to what is there, and who is first."""
 
 import asyncio
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
 
-from service.errors import SequenceUnknown, SessionGone, StepConflict, StoreFull
+from service.errors import SequenceUnknown, SessionGone, StepConflict, StoreFull, StoreUnavailable
 from service.sessions.sequences import Part, Sequences, Taken
-from tests.fakes.graphs import logits_of
-from tests.fakes.process import Clock, Process, two_processes, until
+from service.stores.base import Swap
+from tests.fakes.graphs import BAD, logits_of
+from tests.fakes.process import Clock, Process, settle, two_processes, until
 from tests.fakes.stores import FaultyStore
 
 pytestmark = pytest.mark.anyio
@@ -17,7 +19,7 @@ START, PART, END = Part("s", "sum", is_start=True), Part("s", "sum"), Part("s", 
 
 async def take(process: Process, part: Part, *ids: int, owner: str = "ann") -> Taken:
     """A part with its logits."""
-    sequences = Sequences(process.sessions, process.steps, 10.0)
+    sequences = Sequences(process.sessions, process.steps, 10.0, process.catalog.numerics)
     return await sequences.part(owner, process.model, part, np.array(ids), ["logits"])
 
 
@@ -28,7 +30,8 @@ def is_after(taken: Taken, total: int) -> bool:
 
 async def test_a_start_begins_anew_whatever_was_there_and_the_step_goes_on(process: Process) -> None:
     steps = [(await take(process, part, 5)).answer.step for part in (START, PART, START, END, START)]
-    assert steps == [1, 2, 4, 5, 8]
+    assert steps[0] == process.clock.now * 1000
+    assert steps == sorted(set(steps))
     assert is_after(await take(process, PART, 1), 6)
 
 
@@ -41,7 +44,7 @@ async def test_a_start_has_another_secret_and_no_checkpoints(process: Process, s
     assert after.body.secret != before.body.secret
     assert after.view().checkpoints == []
     assert (await store.count()).num_live == 1
-    assert await store.load([f"{session_id}~here~1"]) == [None]
+    assert await store.load([f"{session_id}~here~{before.record.step}"]) == [None]
 
 
 async def test_a_sequence_goes_on_and_restarts_on_another_worker() -> None:
@@ -57,16 +60,108 @@ async def test_a_sequence_goes_on_and_restarts_on_another_worker() -> None:
 
 
 async def test_a_start_takes_the_place_of_a_step_in_flight(process: Process) -> None:
-    session_id = (await take(process, START, 5)).answer.session_id
-    late = process.begin(session_id, "wait", 1)
+    started = (await take(process, START, 5)).answer
+    late = process.begin(started.session_id, "wait", started.step)
     await until(lambda: process.model.num_waiting == 1)
-    other = Sequences(process.sessions, process.steps, 10.0)
-    restarted = asyncio.ensure_future(other.part("ann", process.model, START, np.array([2]), ["logits"]))
-    await asyncio.sleep(0)
+    other = Sequences(process.sessions, process.steps, 10.0, process.catalog.numerics)
+    assert is_after(await other.part("ann", process.model, START, np.array([2]), ["logits"]), 2)
     process.model.go.set()
-    with pytest.raises(StepConflict):
+    with pytest.raises(SessionGone, match="begun anew"):
         await late.result()
-    assert is_after(await restarted, 2)
+    assert is_after(await take(process, PART, 1), 3)
+
+
+class Held:
+    """Holds one write of a record back, until it is let go.
+
+    Args:
+        store: Whose writes.
+        is_meant: Whether it is this one.
+    """
+
+    def __init__(self, store: FaultyStore, is_meant: Callable[[Swap], bool]) -> None:
+        self.has_come, self._let_go = asyncio.Event(), asyncio.Event()
+        self._swap, self._is_meant = store.swap, is_meant
+        store.swap = self._held  # type: ignore[method-assign]
+
+    async def _held(self, swaps: Sequence[Swap]) -> list[bool]:
+        if not self.has_come.is_set() and any(map(self._is_meant, swaps)):
+            self.has_come.set()
+            await self._let_go.wait()
+        return await self._swap(swaps)
+
+    def let_go(self) -> None:
+        """Write it."""
+        self._let_go.set()
+
+
+async def test_a_part_in_flight_is_not_taken_by_a_sequence_that_is_started_meanwhile() -> None:
+    async with two_processes() as (store, one, other):
+        await take(one, START, 1)
+        held = Held(store, lambda swap: not swap.record.ended)
+        late = asyncio.ensure_future(take(one, PART, 60))
+        await held.has_come.wait()
+        await take(other, START, 5)
+        held.let_go()
+        with pytest.raises(SessionGone, match="begun anew"):
+            await late
+        assert is_after(await take(other, PART, 1), 6)
+
+
+async def test_a_part_of_an_ended_sequence_finds_no_place_in_any_later_one() -> None:
+    async with two_processes(max_sessions=1) as (store, one, other):
+        for part in (START, PART, PART):
+            await take(one, part, 1)
+        held = Held(store, lambda swap: not swap.record.ended)
+        late = asyncio.ensure_future(take(one, PART, 60))
+        await held.has_come.wait()
+        await take(other, END, 1)
+        await take(other, START, 7)
+        for _ in range(4):
+            await take(other, PART, 1)
+        held.let_go()
+        with pytest.raises(SessionGone):
+            await late
+        assert is_after(await take(other, PART, 1), 12)
+
+
+async def test_an_end_in_flight_does_not_end_a_sequence_that_is_started_meanwhile() -> None:
+    async with two_processes() as (store, one, other):
+        await take(one, START, 1)
+        held = Held(store, lambda swap: swap.record.ended == "ended")
+        ending = asyncio.ensure_future(take(one, END, 2))
+        await held.has_come.wait()
+        await take(other, START, 5)
+        held.let_go()
+        await ending
+        assert is_after(await take(other, PART, 1), 6)
+
+
+async def test_parts_that_wait_are_not_read_by_the_sequence_that_is_started_behind_them() -> None:
+    async with two_processes() as (_, one, _):
+        session_id = (await take(one, START, 1)).answer.session_id
+        blocking = one.begin(session_id, "wait")
+        await until(lambda: one.model.num_waiting == 1)
+        parts = [asyncio.ensure_future(take(one, PART, ids)) for ids in (10, 20)]
+        await settle()
+        await take(one, START, 5)
+        one.model.go.set()
+        results = await asyncio.gather(*parts, return_exceptions=True)
+        assert [type(result) for result in results] == [SessionGone, SessionGone]
+        with pytest.raises(SessionGone):
+            await blocking.result()
+        assert is_after(await take(one, PART, 1), 6)
+
+
+async def test_a_start_that_is_refused_changes_nothing(process: Process, store: FaultyStore) -> None:
+    await take(process, START, 1)
+    with pytest.raises(RuntimeError):
+        await take(process, START, BAD)
+    store.is_down = True
+    with pytest.raises(StoreUnavailable):
+        await take(process, START, 5)
+    store.is_down = False
+    assert is_after(await take(process, PART, 1), 2)
 
 
 async def test_of_two_workers_that_start_the_same_sequence_each_is_answered_of_its_own_or_refused() -> None:

@@ -185,7 +185,7 @@ async def test_a_session_full_of_nan_changes_no_bit_of_its_neighbours(generation
     sequence = list(range(40))
     async with serving(generation) as service:
         poisoned, *sound = [await service.create() for _ in range(5)]
-        loaded = await service.sessions.sessions.load("ann", poisoned)
+        loaded = await service.sessions.load("ann", poisoned)
         nan = np.full(len(loaded.body.state.row) // 4, np.nan, np.float32).tobytes()
         await overwrite(service, poisoned, nan)
         logits = await asyncio.gather(*(service.logits(session_id, sequence) for session_id in (poisoned, *sound)))
@@ -196,7 +196,7 @@ async def test_a_session_full_of_nan_changes_no_bit_of_its_neighbours(generation
 
 async def overwrite(service: Service, session_id: str, row: bytes) -> None:
     """Put a row into a session's record, past every rule."""
-    loaded = await service.sessions.sessions.load("ann", session_id)
+    loaded = await service.sessions.load("ann", session_id)
     body = loaded.body._replace(state=loaded.body.state._replace(rows=(row,)))
     record = loaded.record._replace(step=1, body=encode(body))
     assert await service.store.swap([Swap(record, 0)]) == [True]

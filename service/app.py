@@ -23,12 +23,14 @@ from service.forms.music import ComposeAnswer, ComposeRequest
 from service.forms.sentiment import SentimentAnswer, SentimentRequest
 from service.forms.tagging import TagAnswer, TagRequest
 from service.forms.translation import TranslateAnswer, TranslateRequest
+from service.process.parent import be_parent
 from service.process.preflight import CHECKS, CannotStart, check_settings
 from service.process.seats import can_wait_for_seats
 from service.process.starts import READY, failures_told, tell, watch_starts
 from service.settings import ServerSettings
 from service.worker import Worker
 
+be_parent()
 try:
     check_settings()
 except CannotStart as error:

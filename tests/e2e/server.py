@@ -1,5 +1,6 @@
 """The real service in processes of its own, as `make serve` starts it."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -141,7 +142,8 @@ class Server:
         """SIGKILL to every process at once; waits until the ports are closed."""
         processes = self.processes()
         for process in processes:
-            process.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):  # its parent's end may have been quicker
+                process.kill()
         self.process.wait(timeout=STOP_SECONDS)
         psutil.wait_procs(processes, timeout=STOP_SECONDS)
         until(lambda: not (is_listening(self.port) or is_listening(self.fast_port)), STOP_SECONDS, "ports are closed")

@@ -30,7 +30,6 @@ from service.process.starts import READY, failures_told, tell, watch_starts
 from service.settings import ServerSettings
 from service.worker import Worker
 
-be_parent()
 try:
     check_settings()
 except CannotStart as error:
@@ -86,6 +85,7 @@ class RNNService:
         # Where this says that the runtime replaces containers, BentoML would not replace workers: the service goes on
         # with fewer of them, and ends with the last.
         os.environ.pop("BENTOML_CONTAINERIZED", None)
+        be_parent()
         watch_starts(str(server.port), num_workers)
 
     def __init__(self) -> None:

@@ -39,6 +39,10 @@ OneOrMany = Annotated[
     Annotated[One, Tag(shape("one"))] | Annotated[Many, Tag(shape("list"))],
     Discriminator(lambda value: shape("list" if isinstance(value, list) else "one")),
 ]
+TextOrNumber = Annotated[
+    Annotated[One, Tag(shape("text"))] | Annotated[Many, Tag(shape("number"))],
+    Discriminator(lambda value: shape("text" if isinstance(value, str) else "number")),
+]
 Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT_CHARACTERS)]
 Reading = Annotated[FiniteFloat, Field(ge=-MAX_READING, le=MAX_READING)]
 

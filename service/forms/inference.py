@@ -2,21 +2,14 @@
 
 from typing import Annotated, Any, Self
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Field, model_validator
 
-from service.forms.form import Form, shape
+from service.forms.form import Form, TextOrNumber
 from service.forms.steps import StepNumber
 
 MAX_TENSORS = 16
 
-SequenceId = (
-    Annotated[
-        Annotated[str, Field(max_length=255), Tag(shape("text"))]
-        | Annotated[int, Field(ge=0, lt=2**64), Tag(shape("number"))],
-        Discriminator(lambda value: shape("text" if isinstance(value, str) else "number")),
-    ]
-    | None
-)
+SequenceId = TextOrNumber[Annotated[str, Field(max_length=255)], Annotated[int, Field(ge=0, lt=2**64)]] | None
 Shape = Annotated[list[Annotated[int, Field(ge=1, lt=2**31)]], Field(max_length=8)]
 BinarySize = Annotated[int, Field(ge=0)]
 

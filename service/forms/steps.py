@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Field
 
-from service.forms.form import MAX_TEXT_CHARACTERS, Form, shape
+from service.forms.form import MAX_TEXT_CHARACTERS, Form, TextOrNumber
 
 MAX_ITEMS = 1024
 
@@ -15,13 +15,7 @@ class IdsStep(Form):
     ids: Annotated[list[int], Field(fail_fast=True, min_length=1, max_length=MAX_TEXT_CHARACTERS)]
 
 
-ClientId = (
-    Annotated[
-        Annotated[str, Tag(shape("text"))] | Annotated[int, Field(ge=-(2**63), lt=2**63), Tag(shape("number"))],
-        Discriminator(lambda value: shape("text" if isinstance(value, str) else "number")),
-    ]
-    | None
-)
+ClientId = TextOrNumber[str, Annotated[int, Field(ge=-(2**63), lt=2**63)]] | None
 StepNumber = Annotated[int, Field(ge=0, lt=2**63)]
 
 

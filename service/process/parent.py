@@ -10,8 +10,8 @@ _PARENT = "FIRST_PROCESS_OF_UNROLLED"  # its id, as those inherit it that it sta
 
 
 def be_parent() -> None:
-    """Be the parent of whatever process is started from here on, unless one is that has started this process."""
-    os.environ.setdefault(_PARENT, str(os.getpid()))
+    """Be the parent of the processes that are started from here on."""
+    os.environ[_PARENT] = str(os.getpid())
 
 
 def die_with_parent() -> None:
@@ -22,5 +22,5 @@ def die_with_parent() -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         parent = int(os.environ.get(_PARENT, 0))
-        if parent not in (0, os.getpid(), os.getppid()):  # it was killed while this process was starting
+        if parent not in (0, os.getppid()):  # it was killed while this process was starting
             os.kill(os.getpid(), signal.SIGKILL)

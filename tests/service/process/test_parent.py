@@ -8,11 +8,17 @@ import sys
 import pytest
 
 WORKER = """
-from service.process.parent import be_parent, die_with_parent
-be_parent()
+from service.process.parent import die_with_parent
 die_with_parent()
 print('serves')
 """
+
+
+def test_who_is_started_by_the_first_process_serves() -> None:
+    first = "from service.process.parent import be_parent; be_parent(); import subprocess, sys; "
+    script = f"{first}print(subprocess.check_output([sys.executable, '-c', {WORKER!r}], text=True))"
+    told = subprocess.check_output([sys.executable, "-c", script], text=True)  # noqa: S603  words of this test
+    assert told.strip() == "serves"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of a parent's end")

@@ -1,4 +1,4 @@
-"""What a worker is beneath its surfaces: steps, sessions and travel over one store and one catalog.
+"""What a worker is beneath its surfaces: steps, sessions and all that befalls them, over one store and one catalog.
 
 They know one another by a few functions only, which are crossed here.
 """
@@ -10,6 +10,8 @@ from typing import Any
 from service.catalog import Catalog
 from service.metrics import Metrics
 from service.sessions.graveyard import Graveyard
+from service.sessions.housekeeping import Housekeeping
+from service.sessions.openings import Openings
 from service.sessions.sessions import Sessions
 from service.sessions.travel import Travel
 from service.settings import SessionSettings
@@ -22,7 +24,9 @@ class Core:
 
     Attributes:
         steps: Takes steps.
-        sessions: Opens, tells of and ends sessions.
+        sessions: Tells of and ends those that live.
+        openings: Opens sessions.
+        housekeeping: Buries the overdue, and makes room.
         travel: Takes their states elsewhere.
 
     Args:
@@ -61,7 +65,19 @@ class Core:
         )
         moved = self.steps.forget
         graveyard = Graveyard(store, metrics, settings.remember_ended_seconds, clock, moved)
-        self.sessions = Sessions(store, catalog, settings, metrics, graveyard, moved, self.steps.is_under_way, clock)
+        self.sessions = Sessions(store, settings.max_session_lifetime_seconds, graveyard, moved, clock)
+        self.housekeeping = Housekeeping(
+            store, metrics, graveyard, settings.max_store_bytes, self.steps.is_under_way, clock
+        )
+        self.openings = Openings(store, catalog, settings, self.sessions, self.housekeeping, clock)
         self.travel = Travel(
-            self.sessions, catalog, catalog.on, catalog.numerics, settings, export_key, clock, timeout_seconds
+            self.sessions,
+            self.openings,
+            catalog,
+            catalog.on,
+            catalog.numerics,
+            settings,
+            export_key,
+            clock,
+            timeout_seconds,
         )

@@ -94,7 +94,7 @@ class Worker:
             configured_bundles(bundle_settings),
             followed=bundle_settings.followed,
         )
-        core = Core(
+        self._core = Core(
             self.store,
             self.catalog,
             settings,
@@ -104,7 +104,7 @@ class Worker:
             self._spawn,
             max_recent=RECENT_SESSIONS if server.workers == 1 and self.store.is_immediate else 0,
         )
-        self.steps, self.sessions, self.travel = core.steps, core.sessions, core.travel
+        self.steps = self._core.steps
         self.inference = Inference(self.catalog, self.metrics, server.request_timeout_seconds)
         self.stream = Stream(self.steps, self.tally, server.max_body_bytes)
         self.plain = self._plain_app(server.max_body_bytes)
@@ -125,7 +125,7 @@ class Worker:
             self._fast_port.start()
         for work in (
             collect_when_idle(lambda: self.steps.is_idle),
-            _repeat(SWEEP_SECONDS, self.sessions.sweep),
+            _repeat(SWEEP_SECONDS, self._core.housekeeping.sweep),
             _repeat(LOOK_SECONDS, self.stream.drop_slow_readers),
             _repeat(FLUSH_SECONDS, self._flush),
         ):
@@ -163,7 +163,13 @@ class Worker:
         questions = Questions(self.inference, max_body_bytes)
         steps = StepRoutes(self.steps, max_body_bytes, self.metrics.time_to_first_token.observe)
         openai = OpenAI(self.catalog, self.metrics, self._server.request_timeout_seconds, max_body_bytes)
-        sequences = Sequences(self.sessions, self.steps, self._server.request_timeout_seconds, self.catalog.numerics)
+        sequences = Sequences(
+            self._core.sessions,
+            self._core.openings,
+            self.steps,
+            self._server.request_timeout_seconds,
+            self.catalog.numerics,
+        )
         infer = InferRoute(self.catalog, sequences, max_body_bytes)
         app = PlainApp(steps, self.stream, infer, questions, openai, self._routes(questions), self.tally)
         return ErrorFormMiddleware(AuthMiddleware(app, self.keys, self.tally))
@@ -176,7 +182,7 @@ class Worker:
     def _routes(self, questions: Questions) -> ASGIApp:
         routes = [
             *other_methods(questions),
-            *SessionRoutes(self.sessions, self.travel).routes(),
+            *SessionRoutes(self._core.sessions, self._core.openings, self._core.travel).routes(),
             *ModelRoutes(self.catalog).routes(),
             *OpenInferenceRoutes(self.catalog, lambda: self._is_serving, self._idle_seconds).routes(),
             *RepositoryRoutes(self.catalog, self.reloader, KeySettings().admin_owners).routes(),
@@ -241,7 +247,7 @@ class Worker:
         return Response(status_code=200 if self._is_serving else 503)
 
     async def _exposition(self, request: Request) -> Response:
-        await self.sessions.measure()
+        await self._core.housekeeping.measure()
         return Response(self.metrics.exposition(), media_type=EXPOSITION)
 
     async def _openapi(self, request: Request) -> Response:

@@ -20,6 +20,7 @@ from service.forms.sessions import (
     SessionRequest,
     SessionView,
 )
+from service.sessions.openings import Openings
 from service.sessions.sessions import Sessions
 from service.sessions.travel import Travel
 from service.steps.turn import Answer
@@ -34,8 +35,9 @@ _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 class SessionRoutes:
     """HTTP verbs on sessions, each one call of the core."""
 
-    def __init__(self, sessions: Sessions, travel: Travel) -> None:
+    def __init__(self, sessions: Sessions, openings: Openings, travel: Travel) -> None:
         self._sessions = sessions
+        self._openings = openings
         self._travel = travel
 
     def routes(self) -> list[Route]:
@@ -57,7 +59,7 @@ class SessionRoutes:
     async def create(self, request: Request) -> Response:
         """Open a session."""
         form = await read_form(request, SessionRequest)
-        return _opened(await self._sessions.create(owner_of(request.scope), form, _idempotency_key(request)))
+        return _opened(await self._openings.create(owner_of(request.scope), form, _idempotency_key(request)))
 
     async def page(self, request: Request) -> Response:
         """List sessions, in pages."""

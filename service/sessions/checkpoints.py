@@ -5,7 +5,8 @@ from collections.abc import Callable
 from service.errors import CheckpointUnknown, VersionUnknown
 from service.record.body import NO_DIGEST, Body, BodyUnreadable, decode, encode
 from service.record.checkpoint_ids import checkpoint_id, checkpoint_name, saved_at
-from service.sessions.sessions import Loaded, Sessions
+from service.sessions.loaded import Loaded
+from service.sessions.sessions import Sessions
 from service.steps.step_rules import MAX_ATTEMPTS
 from service.stores.base import CHECKPOINT, Swap
 

@@ -20,6 +20,7 @@ from service.deadline import deadline
 from service.engine.job import ARGMAX, LOGITS
 from service.engine.state import Array, SequenceState
 from service.errors import SequenceUnknown, SessionGone, SessionUnknown
+from service.sessions.openings import Openings
 from service.sessions.sessions import Sessions
 from service.steps.steps import Steps
 from service.steps.turn import Answer, Ask, Returns
@@ -85,13 +86,17 @@ class Sequences:
 
     Args:
         sessions: What sequences live as.
+        openings: Opens them.
         steps: Takes their steps.
         timeout_seconds: How long a whole sequence or a first part may take.
         numerics: 8 bytes, of what computes.
     """
 
-    def __init__(self, sessions: Sessions, steps: Steps, timeout_seconds: float, numerics: bytes) -> None:
+    def __init__(
+        self, sessions: Sessions, openings: Openings, steps: Steps, timeout_seconds: float, numerics: bytes
+    ) -> None:
         self._sessions = sessions
+        self._openings = openings
         self._steps = steps
         self._timeout_seconds = timeout_seconds
         self._numerics = numerics
@@ -123,7 +128,7 @@ class Sequences:
             SessionGone: It is over.
             ServiceError: Any other refusal of a step.
         """
-        session_id = await self._sessions.keyed_id(owner, part.key)
+        session_id = await self._openings.keyed_id(owner, part.key)
         if part.is_start:
             taken = await self._start(owner, session_id, model, values, names)
         else:
@@ -144,8 +149,8 @@ class Sequences:
         self, owner: str, session_id: str, model: ServedModel[Any], values: Array, names: Collection[str]
     ) -> Taken:
         read = await self._read(model, values[None], names)
-        body = self._sessions.fresh(model)._replace(state=read.states[0], numerics=self._numerics)
-        record = await self._sessions.reopen(owner, session_id, model.bundle.tag, body)
+        body = self._openings.fresh(model)._replace(state=read.states[0], numerics=self._numerics)
+        record = await self._openings.reopen(owner, session_id, model.bundle.tag, body)
         return Taken(Answer(session_id, record.step, b""), model.bundle.version, read.outputs)
 
     async def _go_on(self, owner: str, session_id: str, part: Part, values: Array, names: Collection[str]) -> Taken:

@@ -30,7 +30,9 @@ from service.record.ids import ID_CHARACTERS
 from service.record.replay import inherited, kept_steps
 from service.sampling import derived_seed
 from service.sessions.checkpoints import Checkpoints, saved_as
-from service.sessions.sessions import SECRET_BYTES, Loaded, Sessions, model_name
+from service.sessions.loaded import Loaded, model_name
+from service.sessions.openings import SECRET_BYTES, Openings
+from service.sessions.sessions import Sessions
 from service.settings import SessionSettings
 from service.steps.step_rules import MAX_ATTEMPTS, check_next, contended, is_repeated
 from service.steps.turn import Answer
@@ -43,7 +45,8 @@ class Travel:
     """Everything that takes a session's state somewhere else than to its next step.
 
     Args:
-        sessions: Where they live.
+        sessions: Those that live.
+        openings: Opens those that are forked and imported.
         models: Current ones by name.
         on: The model of a bundle's tag.
         numerics: What stands for what computes here: `Catalog.numerics`.
@@ -56,6 +59,7 @@ class Travel:
     def __init__(
         self,
         sessions: Sessions,
+        openings: Openings,
         models: Mapping[str, ServedModel[Any]],
         on: Callable[[str], ServedModel[Any]],
         numerics: bytes,
@@ -65,6 +69,7 @@ class Travel:
         timeout_seconds: float,
     ) -> None:
         self._sessions = sessions
+        self._openings = openings
         self._models = models
         self._on = on
         self._numerics = numerics
@@ -77,7 +82,7 @@ class Travel:
     async def fork(self, owner: str, session_id: str, request: ForkRequest, idempotency_key: str = "") -> SessionView:
         """Open a session that goes on from another's state; what is left to chance differs from then on."""
         digested = session_id.encode() + repr(request).encode()
-        if idempotency_key and (before := await self._sessions.opened(owner, idempotency_key, digested)):
+        if idempotency_key and (before := await self._openings.opened(owner, idempotency_key, digested)):
             return before.view()  # whatever has become of the other session since
         source = await self._sessions.load(owner, session_id)
         body = source.body
@@ -94,8 +99,8 @@ class Travel:
         if body.before is not None:  # an answer that is not kept would be computed again with the other secret
             body = body._replace(digest=NO_DIGEST, before=None)
         inherited_ttl = min(record.ttl_seconds, self._settings.max_session_ttl_seconds)
-        ttl_seconds = self._sessions.ttl(request.ttl_seconds or inherited_ttl)
-        forked = await self._sessions.open(
+        ttl_seconds = self._openings.ttl(request.ttl_seconds or inherited_ttl)
+        forked = await self._openings.open(
             owner, record.bundle, record.step, body, ttl_seconds, idempotency_key, digested
         )
         return forked.view()
@@ -190,7 +195,7 @@ class Travel:
             raise BlobTampered(f"the export holds no session: {error}") from error
         body = body._replace(created_at=int(self._clock()))
         ttl_seconds = min(exported.ttl_seconds, self._settings.max_session_ttl_seconds)
-        opened = await self._sessions.open(
+        opened = await self._openings.open(
             owner, exported.bundle, exported.step, body, ttl_seconds, idempotency_key, blob
         )
         return opened.view()

@@ -17,13 +17,14 @@ from typing import Any
 
 from service.engine.job import RowJob
 from service.engine.state import SequenceState
-from service.errors import DeadlineExceeded, ServiceError, StepConflict, StoreUnavailable
+from service.errors import DeadlineExceeded, ServiceError, StepConflict
 from service.metrics import Metrics
 from service.record.body import encode
 from service.settings import SessionSettings
 from service.steps.cohort import FEWEST, Cohorts
 from service.steps.computation import begin
 from service.steps.open_turns import OpenTurns
+from service.steps.reached import refusal_of
 from service.steps.recent import Latest, Recent
 from service.steps.step_rules import MAX_ATTEMPTS, Models, StepRules, contended, next_record
 from service.steps.turn import Answer, Ask, Turn
@@ -333,8 +334,7 @@ class Steps:
     def fail_all(self, turns: Sequence[Turn], error: Exception) -> None:
         """Refuse turns for one reason."""
         if isinstance(error, Unavailable):
-            logger.error("the session store cannot be used: %s", error)
-            error = StoreUnavailable("the session store cannot be used now; try again")
+            error = refusal_of(error)
         for turn in turns:
             self.fail(turn, error)
 

@@ -238,12 +238,14 @@ class Surface:
         tally = process.metrics.requests_tally
         self.stream = Stream(process.steps, tally, MAX_BYTES)
         questions = Questions(Inference(process.catalog, process.metrics, 10.0), MAX_BYTES)
-        sessions = SessionRoutes(process.sessions, process.travel)
+        sessions = SessionRoutes(process.sessions, process.openings, process.travel)
         inference = OpenInferenceRoutes(process.catalog, lambda: process.catalog.is_serving, IDLE_SECONDS)
         own = [*other_methods(questions), *sessions.routes(), *inference.routes()]
         routes = ProblemMiddleware(Starlette(routes=own))
         infer = InferRoute(
-            process.catalog, Sequences(process.sessions, process.steps, 10.0, process.catalog.numerics), MAX_BYTES
+            process.catalog,
+            Sequences(process.sessions, process.openings, process.steps, 10.0, process.catalog.numerics),
+            MAX_BYTES,
         )
         steps = StepRoutes(process.steps, MAX_BYTES, process.metrics.time_to_first_token.observe)
         openai = OpenAI(process.catalog, process.metrics, 10.0, MAX_BYTES, process.clock)

@@ -91,6 +91,7 @@ class Process:
             self.clock,
         )
         self.steps, self.sessions, self.travel = core.steps, core.sessions, core.travel
+        self.openings, self.housekeeping = core.openings, core.housekeeping
         self._spawned: set[asyncio.Task[None]] = set()
 
     @property
@@ -102,7 +103,7 @@ class Process:
 
     async def create(self, owner: str = "ann", **request: Any) -> str:  # noqa: ANN401  any field of the form
         """The id of a new session."""
-        return (await self.sessions.create(owner, SessionRequest(model="sum", **request))).session_id
+        return (await self.openings.create(owner, SessionRequest(model="sum", **request))).session_id
 
     async def text(self, session_id: str, text: str, step: int | None = None, **ask: Any) -> Answer:  # noqa: ANN401
         """A step in the model's own language."""

@@ -25,14 +25,14 @@ NUM_TOKENS = 90  # at least three runs
 @pytest.fixture
 async def session_id(process: Process, runtime: GatedRuntime) -> str:
     assert runtime.num_begun == 0
-    return (await process.sessions.create("ann", SessionRequest(model="generation"))).session_id
+    return (await process.openings.create("ann", SessionRequest(model="generation"))).session_id
 
 
 async def serve_generation(process: Process, generation: Runtime) -> str:
     """Serve the shipped model in a process too; the id of a new session of it."""
     process.catalog.add(GenerationModel(generation.bundle, Engine(generation, RecordingObserver())))
     process.catalog.make_current(generation.bundle.tag)
-    return (await process.sessions.create("ann", SessionRequest(model="generation"))).session_id
+    return (await process.openings.create("ann", SessionRequest(model="generation"))).session_id
 
 
 def generate(surface: Surface, session_id: str, step: int | None = 0, **sampling: object) -> Exchange:
@@ -190,7 +190,7 @@ async def test_a_step_that_takes_too_long_ends_with_an_error_event(generation: R
         gated = GatedRuntime(generation)
         process.catalog.add(GenerationModel(generation.bundle, Engine(gated, RecordingObserver())))
         process.catalog.make_current(generation.bundle.tag)
-        session_id = (await process.sessions.create("ann", SessionRequest(model="generation"))).session_id
+        session_id = (await process.openings.create("ann", SessionRequest(model="generation"))).session_id
         gated.permit(1)
         answered = await generate(Surface(process), session_id).answered()
         told = events(answered.body)

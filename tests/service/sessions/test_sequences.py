@@ -19,7 +19,7 @@ START, PART, END = Part("s", "sum", is_start=True), Part("s", "sum"), Part("s", 
 
 async def take(process: Process, part: Part, *ids: int, owner: str = "ann") -> Taken:
     """A part with its logits."""
-    sequences = Sequences(process.sessions, process.steps, 10.0, process.catalog.numerics)
+    sequences = Sequences(process.sessions, process.openings, process.steps, 10.0, process.catalog.numerics)
     return await sequences.part(owner, process.model, part, np.array(ids), ["logits"])
 
 
@@ -63,7 +63,7 @@ async def test_a_start_takes_the_place_of_a_step_in_flight(process: Process) -> 
     started = (await take(process, START, 5)).answer
     late = process.begin(started.session_id, "wait", started.step)
     await until(lambda: process.model.num_waiting == 1)
-    other = Sequences(process.sessions, process.steps, 10.0, process.catalog.numerics)
+    other = Sequences(process.sessions, process.openings, process.steps, 10.0, process.catalog.numerics)
     assert is_after(await other.part("ann", process.model, START, np.array([2]), ["logits"]), 2)
     process.model.go.set()
     with pytest.raises(SessionGone, match="begun anew"):

@@ -211,12 +211,12 @@ async def test_a_checkpoint_outlives_the_idle_time_but_not_the_lifetime(store: F
         for _ in range(4):
             process.clock.now += 9
             await process.text(session_id, "a")
-        await process.sessions.sweep()
+        await process.housekeeping.sweep()
         await process.travel.roll_back("ann", session_id, back("start"))
         assert await process.count(session_id) == 0
         process.clock.now += 1000
-        await process.sessions.sweep()
-        await process.sessions.sweep()
+        await process.housekeeping.sweep()
+        await process.housekeeping.sweep()
         assert (await store.count()).num_bytes == 0
 
 

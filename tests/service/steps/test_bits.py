@@ -44,10 +44,10 @@ class Service:
         self.catalog.make_current(tag)
         spawn, clock = Coroutine.close, lambda: 1000.0  # nothing expires
         core = Core(self.store, self.catalog, limits, metrics, 60.0, b"", spawn, max_recent, clock)
-        self.steps, self.sessions = core.steps, core.sessions
+        self.steps, self.sessions, self.openings = core.steps, core.sessions, core.openings
 
     async def create(self) -> str:
-        view = await self.sessions.create("ann", SessionRequest(model="generation"))
+        view = await self.openings.create("ann", SessionRequest(model="generation"))
         return view.session_id
 
     async def logits(self, session_id: str, ids: Sequence[int], returns: str = "logits") -> Array:

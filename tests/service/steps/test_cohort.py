@@ -382,14 +382,14 @@ async def test_sessions_that_have_changed_elsewhere_are_told_what_they_are(
 
 async def test_checkpoints_and_idempotency_keys_are_kept(process: Process, store: FaultyStore) -> None:
     request = NEW
-    ids = [(await process.sessions.create("ann", request, f"key-{n}")).session_id for n in range(NUM)]
+    ids = [(await process.openings.create("ann", request, f"key-{n}")).session_id for n in range(NUM)]
     for each in ids[:2]:
         await process.travel.save("ann", each, "start")
     await taken(process, [ask(each, 1) for each in ids])
     for number in range(2):
         await taken(process, [ask(each, number) for each in ids])
     assert len(store.advances) == 2
-    again = [(await process.sessions.create("ann", request, f"key-{n}")).session_id for n in range(NUM)]
+    again = [(await process.openings.create("ann", request, f"key-{n}")).session_id for n in range(NUM)]
     assert again == ids
     bodies = [(await process.sessions.load("ann", each)).body for each in ids]
     assert [len(body.checkpoints) for body in bodies] == [1, 1, *[0] * (NUM - 2)]

@@ -35,7 +35,7 @@ async def serving(process: Process, runtime: Runtime) -> Process:
 
 
 async def opened(process: Process) -> str:
-    return (await process.sessions.create("ann", SessionRequest(model="forecasting"))).session_id
+    return (await process.openings.create("ann", SessionRequest(model="forecasting"))).session_id
 
 
 async def step(process: Process, session_id: str, **inputs: Any) -> Answer:  # noqa: ANN401

@@ -1,0 +1,75 @@
+"""What becomes of sessions that nobody asks for: the overdue are buried, and the idlest make room."""
+
+import logging
+from collections.abc import Callable
+
+from service.metrics import Metrics
+from service.sessions.graveyard import Graveyard
+from service.stores.base import Store, Unavailable
+
+logger = logging.getLogger(__name__)
+
+EVICTED_AT_ONCE = 16
+MAX_EVICTIONS = 8
+SWEEP_RECORDS = 1000
+
+
+class Housekeeping:
+    """Keeps the store in order.
+
+    Args:
+        store: What is kept in order.
+        metrics: Brought up to date by `measure`.
+        graveyard: Buries sessions.
+        max_store_bytes: The budget of bytes.
+        is_under_way: Whether a session has a step in flight here, which keeps it alive.
+        clock: Wall-clock seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        metrics: Metrics,
+        graveyard: Graveyard,
+        max_store_bytes: int,
+        is_under_way: Callable[[str], bool],
+        clock: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._metrics = metrics
+        self._graveyard = graveyard
+        self._max_store_bytes = max_store_bytes
+        self._is_under_way = is_under_way
+        self._clock = clock
+
+    async def sweep(self) -> int:
+        """Bury and forget what is overdue, and keep to the budget of bytes; how many records that were."""
+        num_swept = 0
+        while True:
+            overdue = await self._store.overdue(int(self._clock()), SWEEP_RECORDS)
+            over = [record for record in overdue if not self._is_under_way(record.session_id)]
+            await self._graveyard.clear(over)
+            num_swept += len(over)
+            if len(overdue) < SWEEP_RECORDS or not over:
+                break
+        for _ in range(MAX_EVICTIONS):
+            count = await self._store.count()
+            if count.num_bytes <= self._max_store_bytes or not await self.evict(EVICTED_AT_ONCE):
+                break
+        return num_swept
+
+    async def measure(self) -> None:
+        """Bring the gauges up to date; where the store cannot be counted they stay: its failures are to be told."""
+        try:
+            count = await self._store.count()
+        except Unavailable as error:
+            logger.error("the session store cannot be counted: %s", error)
+            return
+        self._metrics.sessions_active.set(count.num_live)
+        self._metrics.state_bytes.set(count.num_bytes)
+
+    async def evict(self, most: int) -> int:
+        """End the least recently used sessions, but none that has a step in flight here; how many."""
+        idlest = await self._store.idlest(EVICTED_AT_ONCE)
+        idle = [record for record in idlest if not self._is_under_way(record.session_id)]
+        return await self._graveyard.bury_all(idle[:most], "evicted")

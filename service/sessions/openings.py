@@ -1,0 +1,187 @@
+"""Sessions that begin: new ones, those that a key has opened before, and those in another's place."""
+
+import hashlib
+import secrets
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+from pydantic import BaseModel
+
+from service.errors import IdempotencyMismatch, InvalidInput, ModelUnknown, NotStreamable, StoreFull
+from service.forms.sessions import SessionRequest, SessionView
+from service.record.body import Body, encode
+from service.record.checkpoint_ids import checkpoint_ids
+from service.record.ids import keyed_session_id, new_session_id
+from service.sessions.housekeeping import EVICTED_AT_ONCE, MAX_EVICTIONS, Housekeeping
+from service.sessions.loaded import Loaded
+from service.sessions.sessions import Sessions
+from service.settings import SessionSettings
+from service.steps.reached import reached
+from service.steps.step_rules import MAX_ATTEMPTS, contended
+from service.stores.base import Damaged, Full, Record, Store, Swap
+from service.stores.minutes import SECONDS_PER_MINUTE
+from service.tasks.task import ServedModel
+
+ROOM_TO_EVICTED = 100  # a store with room for so many sessions ends one for one more
+SECRET_BYTES = 16
+KEY_NOTE = "idempotency"
+
+
+class Openings:
+    """Opens sessions.
+
+    Args:
+        store: Keeps their records.
+        models: Served models by name.
+        settings: Limits.
+        sessions: Those that live.
+        housekeeping: Makes room where there is none.
+        clock: Wall-clock seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        models: Mapping[str, ServedModel[Any]],
+        settings: SessionSettings,
+        sessions: Sessions,
+        housekeeping: Housekeeping,
+        clock: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._models = models
+        self._settings = settings
+        self._sessions = sessions
+        self._housekeeping = housekeeping
+        self._clock = clock
+        self._secret = b""
+
+    async def create(self, owner: str, request: SessionRequest, idempotency_key: str = "") -> SessionView:
+        """Open a session in its model's initial state.
+
+        Raises:
+            ModelUnknown: No such model is served.
+            NotStreamable: The model needs whole inputs.
+            InvalidInput: It asks for a longer life than is allowed.
+            IdempotencyMismatch: The key came with another request before.
+            StoreFull: There is no room.
+        """
+        model = self._models.get(request.model)
+        if model is None:
+            names = sorted(name for name, served in self._models.items() if served.is_streamable)
+            raise ModelUnknown(f"no model {request.model!r} is served; there are sessions on {names}")
+        if not model.is_streamable:
+            raise NotStreamable.of_model(request.model)
+        body = self.fresh(model)._replace(inputs=b"" if request.keep_inputs else None)
+        loaded = await self.open(
+            owner, model.bundle.tag, 0, body, self.ttl(request.ttl_seconds), idempotency_key, request
+        )
+        return loaded.view()
+
+    async def open(
+        self,
+        owner: str,
+        bundle: str,
+        step: int,
+        body: Body,
+        ttl_seconds: int,
+        idempotency_key: str,
+        request: BaseModel | bytes,
+    ) -> Loaded:
+        """Put a new session into the store, or find the one that the same request with the same key has opened."""
+        now = self._clock()
+        session_id = await self.keyed_id(owner, idempotency_key) if idempotency_key else new_session_id(now)
+        body = body._replace(request_digest=_request_digest(request) if idempotency_key else "")
+        record = Record(session_id, owner, bundle, step, int(now), ttl_seconds, "", encode(body))
+        if await self._insert(record):
+            return Loaded(record, body)
+        return await self._opened_before(owner, session_id, request)
+
+    async def reopen(self, owner: str, session_id: str, bundle: str, body: Body) -> Record:
+        """Open a session under an id that is its owner's, in place of whatever the id has stood for.
+
+        No step that is in flight finds the number that it expects: those of a new session begin at the milliseconds
+        since 1970, or behind those of the one that it follows.
+
+        Raises:
+            StoreFull: There is no room.
+        """
+        step, ttl_seconds, content = 0, self.ttl(None), encode(body)
+        for _ in range(MAX_ATTEMPTS):
+            (before,) = await reached(self._store.load([session_id]))
+            now = self._clock()
+            step = max(int(now * 1000), before.step + 1 if isinstance(before, Record) else 0)
+            expected_step = await self._given_way(before)
+            record = Record(session_id, owner, bundle, step, int(now), ttl_seconds, "", content)
+            if await self._insert(record, expected_step):
+                if isinstance(before, Record) and (saved := checkpoint_ids(before)):
+                    await reached(self._store.delete(saved))
+                return record
+        raise contended(step)
+
+    async def keyed_id(self, owner: str, key: str) -> str:
+        """The id of the session that a key of an owner's stands for, on every worker that shares the store."""
+        if not self._secret:
+            self._secret = await reached(self._store.note_once(KEY_NOTE, secrets.token_bytes(32)))
+        return keyed_session_id(self._secret, owner, key)
+
+    async def opened(self, owner: str, idempotency_key: str, request: BaseModel | bytes) -> Loaded | None:
+        """The session that the same request with the same key has opened, if it has."""
+        session_id = await self.keyed_id(owner, idempotency_key)
+        (record,) = await reached(self._store.load([session_id]))
+        return None if record is None else await self._opened_before(owner, session_id, request)
+
+    def ttl(self, asked_seconds: int | None) -> int:
+        """How long a session may be idle.
+
+        Raises:
+            InvalidInput: It asks for more than is allowed.
+        """
+        ttl = asked_seconds or self._settings.session_ttl_seconds
+        if ttl > self._settings.max_session_ttl_seconds:
+            raise InvalidInput(
+                f"a session may be idle for at most {self._settings.max_session_ttl_seconds} seconds", ("ttl_seconds",)
+            )
+        return ttl
+
+    def fresh(self, model: ServedModel[Any]) -> Body:
+        """A session that has read nothing."""
+        secret = secrets.token_bytes(SECRET_BYTES)
+        return Body(created_at=int(self._clock()), secret=secret, state=model.initial_state())
+
+    async def _opened_before(self, owner: str, session_id: str, request: BaseModel | bytes) -> Loaded:
+        found = await self._sessions.load(owner, session_id)
+        if found.body.request_digest != _request_digest(request):
+            raise IdempotencyMismatch("this Idempotency-Key came with another request before")
+        return found
+
+    async def _given_way(self, before: Record | Damaged | None) -> int | None:
+        """The step that a new session in a record's place is swapped against; what is over is forgotten first, so that
+        the new one needs room as any other."""
+        if isinstance(before, Damaged):
+            await self._sessions.delete(before.session_id)
+        elif before is not None and before.ended:
+            overdue_at = before.expires_at + SECONDS_PER_MINUTE  # it is filed by the minute
+            await reached(self._store.delete_overdue([before.session_id], overdue_at))
+        elif before is not None:
+            return before.step
+        return None
+
+    async def _insert(self, record: Record, expected_step: int | None = None) -> bool:
+        """Write a new record, making room if there is none; False where another one is there than was expected."""
+        few = max(1, self._settings.max_sessions // ROOM_TO_EVICTED)
+        for attempt in range(MAX_EVICTIONS):
+            try:
+                return await self._sessions.write(Swap(record, expected_step))
+            except Full:
+                if not await reached(self._housekeeping.evict(min(EVICTED_AT_ONCE, few << attempt))):
+                    break
+        raise StoreFull("there is no room for another session; end some, or try again later")
+
+
+def _request_digest(request: BaseModel | bytes) -> str:
+    if isinstance(request, BaseModel):
+        name = type(request).__name__.encode()
+        request = name + orjson.dumps(request.model_dump(), option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(request).hexdigest()[:32]

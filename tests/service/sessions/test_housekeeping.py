@@ -1,0 +1,122 @@
+"""The overdue are buried, the idlest make room, the gauges tell how much there is."""
+
+import pytest
+
+from service.errors import (
+    SessionGone,
+    StoreFull,
+)
+from service.stores.base import Count, Unavailable
+from tests.fakes.process import Clock, Process, settle
+from tests.fakes.stores import FaultyStore
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_gauges_stay_as_they_are_while_the_store_cannot_be_counted(
+    process: Process, store: FaultyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def count() -> Count:
+        raise Unavailable("away")
+
+    await process.create()
+    await process.housekeeping.measure()
+    monkeypatch.setattr(store, "count", count)
+    await process.create()
+    await process.housekeeping.measure()
+    assert process.metrics.registry.get_sample_value("rnn_sessions_active") == 1
+
+
+async def test_a_sweep_leaves_nothing_that_is_overdue(
+    process: Process, store: FaultyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.sessions.housekeeping.SWEEP_RECORDS", 20)
+    for _ in range(50):
+        await process.create()
+    process.clock.now += 10
+    alive = await process.create()
+    assert await process.housekeeping.sweep() == 50
+    assert (await store.count()).num_live == 1
+    assert process.metrics.registry.get_sample_value("rnn_sessions_ended_total", {"reason": "expired"}) == 50
+    await process.sessions.get("ann", alive)
+
+
+@pytest.mark.parametrize("is_swept", [False, True])
+async def test_an_idle_session_expires_and_says_so(process: Process, store: FaultyStore, is_swept: bool) -> None:
+    session_id = await process.create()
+    process.clock.now += 10
+    assert (await process.housekeeping.sweep() if is_swept else 1) == 1
+    for _ in range(2):
+        with pytest.raises(SessionGone) as refused:
+            await process.sessions.get("ann", session_id)
+        assert refused.value.reason == "expired"
+    stored = await store.stored(session_id)
+    assert (stored.ended, stored.body) == ("expired", b"")
+
+
+async def test_a_full_store_gives_the_room_of_the_least_recently_used(store: FaultyStore) -> None:
+    store = FaultyStore(max_sessions=20)
+    async with Process(
+        store, Clock(), max_sessions=20, session_ttl_seconds=100_000, max_session_ttl_seconds=100_000
+    ) as process:
+        ids = []
+        for _ in range(20):
+            process.clock.now += 60
+            ids.append(await process.create())
+        await process.text(ids[0], "a")
+        fresh = await process.create()
+        assert (await process.sessions.get("ann", fresh)).step == 0
+        assert (await process.sessions.get("ann", ids[0])).step == 1
+        assert (await process.sessions.get("ann", ids[-1])).step == 0
+        with pytest.raises(SessionGone) as refused:
+            await process.text(ids[1], "a")
+        assert refused.value.reason == "evicted"
+        assert process.metrics.registry.get_sample_value("rnn_sessions_ended_total", {"reason": "evicted"}) == 1
+
+
+async def test_a_session_with_a_step_in_flight_is_never_evicted() -> None:
+    store = FaultyStore(max_sessions=2)
+    async with Process(store) as process:
+        ids = [await process.create() for _ in range(2)]
+        steps = [process.begin(session_id, "wait") for session_id in ids]
+        await settle()
+        with pytest.raises(StoreFull):
+            await process.create()
+        process.model.go.set()
+        assert [(await step.result()).step for step in steps] == [1, 1]
+        assert (await process.create()) not in ids
+
+
+async def test_a_step_in_flight_keeps_its_session_alive(process: Process) -> None:
+    session_id = await process.create()
+    step = process.begin(session_id, "wait", 0)
+    await settle()
+    process.clock.now += 11
+    assert await process.housekeeping.sweep() == 0
+    process.model.go.set()
+    assert (await step.result()).step == 1
+
+
+async def test_a_sweep_keeps_to_the_budget_of_bytes(store: FaultyStore) -> None:
+    async with Process(store, Clock(), max_store_bytes=2000, session_ttl_seconds=100) as process:
+        newest = [await process.create() for _ in range(40)][-1]
+        assert (await store.count()).num_bytes > 3000
+        await process.housekeeping.sweep()
+        assert 0 < (await store.count()).num_bytes <= 2000
+        assert (await process.sessions.get("ann", newest)).step == 0
+
+
+async def test_a_store_full_of_bytes_makes_room_too() -> None:
+    store = FaultyStore(max_bytes=1000)
+    async with Process(store) as process:
+        ids = [await process.create() for _ in range(30)]
+        assert (await process.sessions.get("ann", ids[-1])).step == 0
+
+
+async def test_gauges_are_those_of_the_store(process: Process, store: FaultyStore) -> None:
+    for _ in range(3):
+        await process.create()
+    await process.housekeeping.measure()
+    sample = process.metrics.registry.get_sample_value
+    assert sample("rnn_sessions_active") == 3
+    assert sample("rnn_state_bytes") == (await store.count()).num_bytes

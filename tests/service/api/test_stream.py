@@ -8,7 +8,8 @@ import numpy as np
 import orjson
 import pytest
 
-from service.api.stream import INTERNAL_ERROR, MAX_IN_FLIGHT, SERVICE_RESTART
+from service.api.connection import INTERNAL_ERROR, MAX_IN_FLIGHT
+from service.api.stream import SERVICE_RESTART
 from tests.fakes.asgi import MAX_BYTES, ChannelSocket, Socket, Surface
 from tests.fakes.graphs import logits_of
 from tests.fakes.process import Process, settle, until
@@ -219,7 +220,7 @@ async def test_a_client_that_does_not_read_is_read_from_no_further_and_dropped(
         await surface.stream.drop_slow_readers()
         await settle()
         assert not socket.task.done()
-        monkeypatch.setattr("service.api.stream.SLOW_READER_SECONDS", 0.0)
+        monkeypatch.setattr("service.api.connection.SLOW_READER_SECONDS", 0.0)
         await surface.stream.drop_slow_readers()
         async with asyncio.timeout(10):
             await socket.task
@@ -228,7 +229,7 @@ async def test_a_client_that_does_not_read_is_read_from_no_further_and_dropped(
 async def test_a_client_that_reads_is_not_dropped(
     surface: Surface, process: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.api.stream.SLOW_READER_SECONDS", 0.0)
+    monkeypatch.setattr("service.api.connection.SLOW_READER_SECONDS", 0.0)
     session_id = await process.create()
     async with surface.connected() as socket:
         for _ in range(3):
@@ -272,7 +273,7 @@ async def test_a_stop_closes_a_connection_behind_its_last_answers(surface: Surfa
 async def test_a_stop_does_not_wait_for_who_does_not_read(
     surface: Surface, process: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.api.stream.CLOSE_SECONDS", 0.01)
+    monkeypatch.setattr("service.api.connection.CLOSE_SECONDS", 0.01)
     session_id = await process.create()
     async with surface.connected() as socket:
         socket.may_read.clear()

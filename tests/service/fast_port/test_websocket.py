@@ -12,7 +12,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from service.api.stream import MAX_IN_FLIGHT
+from service.api.connection import MAX_IN_FLIGHT
 from service.key_file import add_key
 from service.keys import ANONYMOUS, Keys
 from tests.fakes.port import Port

@@ -10,9 +10,9 @@ import pytest
 from pydantic import BaseModel
 
 from service.api.binary import MAX_VALUES
+from service.api.connection import MAX_IN_FLIGHT
 from service.api.openapi import OPERATIONS, Operation
 from service.api.sessions import MAX_PAGE
-from service.api.stream import MAX_IN_FLIGHT
 from service.bundle.manifest import read_bundle
 from service.bundle.tasks import CaptionTask, ForecastingTask, MusicTask
 from service.forms.form import MAX_CHARACTERS_TOGETHER, MAX_TEXT_CHARACTERS, MAX_TEXTS, Question

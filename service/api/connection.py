@@ -1,0 +1,180 @@
+"""One client of a stream: its messages are read as long as there is room, and told their answers as these come.
+
+Who sends faster than it is answered is not read from; who does not read is dropped.
+"""
+
+import asyncio
+import logging
+import time
+from collections import deque
+
+from starlette.types import Message, Receive, Scope, Send
+
+from service.api.auth import holds, owner_of
+from service.api.channel import channel_of
+from service.api.messages import Messages
+from service.api.problem import failure
+from service.metrics import RequestTally
+from service.steps.steps import Steps
+
+logger = logging.getLogger(__name__)
+
+MAX_IN_FLIGHT = 256
+SLOW_READER_SECONDS = 20.0
+CLOSE_SECONDS = 2.0
+CLOSE = "websocket.close"
+INTERNAL_ERROR = 1011
+
+
+class Connection:
+    """One client: what it has asked and what it is still to be told.
+
+    Where the server offers a channel, messages are read as they arrive, and answers told as they are there. What cannot
+    go this way now, since the client is ahead or does not read, goes the way of ASGI, in the same order.
+    """
+
+    def __init__(self, steps: Steps, tally: RequestTally, scope: Scope, max_message_bytes: int, send: Send) -> None:
+        self._scope = scope
+        self._owner = owner_of(scope)
+        self._messages = Messages(self._owner, steps, tally, max_message_bytes, self._tell)
+        self._channel = channel_of(scope)
+        self._max_message_bytes = max_message_bytes
+        self._send = send
+        self._unread: deque[Message] = deque()  # what the channel has brought beyond what may be in flight
+        self._is_paused = False
+        self._answers: deque[Message] = deque()
+        self._num_bytes = 0  # to be told
+        self._has_answers = asyncio.Event()
+        self._has_room = asyncio.Event()
+        self._is_closed = False
+        self._sending_since: float | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._writer: asyncio.Task[None] | None = None
+        self._is_dropped = False
+
+    def is_stalled(self) -> bool:
+        """Whether an answer has waited for too long to be read."""
+        since = self._sending_since
+        return since is not None and time.perf_counter() - since > SLOW_READER_SECONDS
+
+    async def serve(self, receive: Receive) -> None:
+        """Read until the client goes."""
+        self._reader = asyncio.current_task()
+        self._writer = writer = asyncio.get_running_loop().create_task(self._write())
+        if self._channel is not None:
+            self._channel.deliver_to(self._take)
+        try:
+            while True:
+                message = await receive()
+                if message["type"] == "websocket.disconnect":
+                    return
+                if self._is_closed:  # what is still to be told goes out first, and what is asked now, elsewhere
+                    continue
+                self._read(message)
+                if self._is_full():
+                    await self._wait_for_room()
+        except asyncio.CancelledError:
+            if not self._is_dropped:
+                raise
+        finally:
+            self._is_closed = True
+            writer.cancel()
+            self._messages.call_off()
+            await asyncio.gather(writer, return_exceptions=True)
+
+    def drop(self) -> None:
+        """Leave a client that does not read: what it has asked is called off, and its connection ends."""
+        logger.warning("a client of %s does not read its answers; it is dropped", self._owner)
+        self._is_closed = self._is_dropped = True
+        if self._reader is not None:
+            self._reader.cancel()
+
+    async def close(self, code: int, reason: str) -> None:
+        """Close the connection from this side, behind all that was answered."""
+        if self._is_closed or self._writer is None:
+            return
+        self._tell_last(code, reason)
+        await asyncio.wait([self._writer], timeout=CLOSE_SECONDS)
+
+    def _tell_last(self, code: int, reason: str) -> None:
+        self._tell({"type": CLOSE, "code": code, "reason": reason})
+        self._is_closed = True
+        self._has_room.set()
+
+    def _take(self, message: Message) -> None:
+        """Read a message of the channel, or keep it until there is room."""
+        self._unread.append(message)
+        self._read_on()
+
+    def _read_on(self) -> None:
+        """Read what the channel has brought, as far as there is room."""
+        channel = self._channel
+        if channel is None:
+            return
+        while self._unread and not self._is_full():
+            if self._is_closed:
+                self._unread.clear()
+            elif holds(self._scope):
+                self._read(self._unread.popleft())
+            else:
+                channel.release(self._unread)
+                self._unread.clear()
+        self._is_paused = self._is_full()
+        if self._is_paused:
+            channel.pause()
+        else:
+            channel.resume()
+
+    def _read(self, message: Message) -> None:
+        try:
+            self._messages.read(message)
+        except Exception:
+            logger.exception("a message of %s could not be read", self._owner)
+            self._tell_last(INTERNAL_ERROR, str(failure()))
+
+    def _tell(self, message: Message) -> None:
+        if self._is_closed:
+            return
+        is_next = not self._answers and self._sending_since is None and message["type"] != CLOSE
+        if is_next and self._channel is not None and self._channel.is_writable:
+            self._channel.tell(message)
+            if self._is_paused:
+                asyncio.get_running_loop().call_soon(self._read_on)
+            return
+        self._answers.append(message)
+        self._num_bytes += _num_bytes(message)
+        self._has_answers.set()
+
+    def _is_full(self) -> bool:
+        """Whether no more should be read; so many bytes as one message may have are room for many small ones."""
+        num_open = len(self._messages) + len(self._answers)
+        num_bytes = self._messages.num_bytes + self._num_bytes
+        return num_open >= MAX_IN_FLIGHT or num_bytes >= self._max_message_bytes
+
+    async def _wait_for_room(self) -> None:
+        while self._is_full() and not self._is_closed:
+            self._has_room.clear()
+            await self._has_room.wait()
+
+    async def _write(self) -> None:
+        try:
+            while True:
+                await self._has_answers.wait()
+                self._has_answers.clear()
+                while self._answers:
+                    message = self._answers.popleft()
+                    self._sending_since = time.perf_counter()
+                    await self._send(message)
+                    self._sending_since = None
+                    self._num_bytes -= _num_bytes(message)
+                    if message["type"] == CLOSE:
+                        return
+                    self._has_room.set()
+                    self._read_on()
+        finally:  # the client may be gone, which whoever waits for room has to learn by reading
+            self._is_closed = True
+            self._has_room.set()
+
+
+def _num_bytes(message: Message) -> int:
+    return len(message.get("text") or message.get("bytes") or b"")

@@ -1,0 +1,154 @@
+"""What a stream's messages mean: steps to take, or something to be refused, and what is answered to each.
+
+A text message is one item with the client's "id", which its answer echoes; a binary one is the binary form of many
+steps behind four bytes, little-endian, that tell the length of its JSON, and so is its answer. Knows no connection.
+"""
+
+import struct
+import time
+from collections.abc import Callable
+
+import orjson
+from starlette.types import Message
+
+from service.api import binary
+from service.api.body import parsed
+from service.api.disconnect import CLIENT_CLOSED_REQUEST
+from service.api.items import item_json, refusal
+from service.api.problem import problem_of
+from service.api.steps import ask_of
+from service.errors import Malformed, ServiceError, TooLarge
+from service.forms.steps import ClientId, StreamItem
+from service.metrics import RequestTally
+from service.steps.steps import Steps
+from service.steps.turn import Turn
+
+ENDPOINT = "/stream"
+_HEAD_LENGTH = struct.Struct("<I")
+
+
+class Messages:
+    """The messages of one client.
+
+    Args:
+        owner: Who sends them.
+        steps: Takes what they ask for.
+        tally: Counts each as a request.
+        max_message_bytes: A longer one is refused.
+        tell: Sends an answer.
+
+    Attributes:
+        num_bytes: Of what was sent for the steps that are under way.
+    """
+
+    def __init__(
+        self, owner: str, steps: Steps, tally: RequestTally, max_message_bytes: int, tell: Callable[[Message], None]
+    ) -> None:
+        self._owner = owner
+        self._steps = steps
+        self._tally = tally
+        self._max_message_bytes = max_message_bytes
+        self._tell = tell
+        self._in_flight: dict[Turn, int] = {}  # with the bytes of what was sent for it
+        self._is_gone = False
+        self.num_bytes = 0
+
+    def __len__(self) -> int:
+        """How many steps are under way."""
+        return len(self._in_flight)
+
+    def read(self, message: Message) -> None:
+        """Begin what a `websocket.receive` asks for."""
+        text, content = message.get("text"), message.get("bytes")
+        if text is not None:
+            self._read_text(text)
+        elif content is not None:
+            self._read_binary(content)
+
+    def call_off(self) -> None:
+        """The client has gone: nothing is answered any more."""
+        self._is_gone = True
+        for turn in list(self._in_flight):
+            self._steps.call_off(turn)
+
+    def _read_text(self, text: str) -> None:
+        started = time.perf_counter()
+        try:
+            self._check_length(text)
+            item = parsed(StreamItem, text)
+            ask = ask_of(self._owner, item.session_id, item)
+        except ServiceError as error:
+            self._count(error.status, started)
+            client_id = None if isinstance(error, TooLarge) else _told_id(text)
+            problem = {"id": client_id, "status": error.status, "problem": problem_of(error)}
+            self._tell({"type": "websocket.send", "text": orjson.dumps(problem).decode()})
+            return
+        self._begin(Turn(ask, lambda turn: self._answer(turn, item.id)), len(text))
+
+    def _answer(self, turn: Turn, client_id: ClientId) -> None:
+        self._end(turn)
+        told = b'{"id":%b,%b' % (orjson.dumps(client_id), item_json(turn)[1:])
+        self._tell({"type": "websocket.send", "text": told.decode()})
+
+    def _read_binary(self, content: bytes) -> None:
+        started = time.perf_counter()
+        try:
+            self._check_length(content)
+            if len(content) < _HEAD_LENGTH.size:
+                raise Malformed(f"a binary message has at least {_HEAD_LENGTH.size} bytes")
+            (length,) = _HEAD_LENGTH.unpack_from(content)
+            request = binary.read(content[_HEAD_LENGTH.size :], b"%d" % length)
+        except ServiceError as error:
+            self._count(error.status, started)
+            head = orjson.dumps({"status": error.status, "problem": problem_of(error)})
+            self._tell({"type": "websocket.send", "bytes": _HEAD_LENGTH.pack(len(head)) + head})
+            return
+        asks = request.asks(self._owner)
+        turns: list[Turn] = []
+        num_open = len(asks)
+
+        def done(turn: Turn) -> None:
+            nonlocal num_open
+            self._end(turn)
+            num_open -= 1
+            if not num_open:
+                body, head_length = binary.write(turns)
+                self._tell({"type": "websocket.send", "bytes": _HEAD_LENGTH.pack(head_length) + body})
+
+        turns += [Turn(ask, done) for ask in asks]
+        for index, turn in enumerate(turns):
+            turn.error = request.wrong.get(index)
+            if turn.error is None:
+                self._begin(turn, len(content) // len(turns))
+        for index in request.wrong:
+            done(turns[index])
+
+    def _check_length(self, content: str | bytes) -> None:
+        if len(content) > self._max_message_bytes:
+            raise TooLarge(f"a message may have at most {self._max_message_bytes} bytes")
+
+    def _begin(self, turn: Turn, num_bytes: int) -> None:
+        self._in_flight[turn] = num_bytes
+        self.num_bytes += num_bytes
+        self._steps.begin(turn)
+
+    def _end(self, turn: Turn) -> None:
+        self.num_bytes -= self._in_flight.pop(turn, 0)
+        status = 200
+        if turn.answer is None:
+            status = CLIENT_CLOSED_REQUEST if self._is_gone else refusal(turn).status
+        self._count(status, turn.started)
+
+    def _count(self, status: int, started: float) -> None:
+        self._tally.add(ENDPOINT, status, time.perf_counter() - started)
+
+
+def _told_id(text: str) -> ClientId:
+    """The id of a message that is no item, so that its client learns which one was refused."""
+    try:
+        item = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+    told = item.get("id") if isinstance(item, dict) else None
+    is_id = isinstance(told, str) or (isinstance(told, int) and not isinstance(told, bool))
+    return told if is_id else None

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.multiprocess import MultiProcessCollector
 
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+ENDS = ("ended", "expired", "evicted")
 SECONDS = (0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
@@ -57,6 +58,8 @@ class Metrics:
         self.steps = self._counter("rnn_steps", "Items that rows advanced by", "bundle")
         self.sessions_active = self._gauge("rnn_sessions_active", "Live sessions in the store")
         self.sessions_ended = self._counter("rnn_sessions_ended", "Sessions that ended", "reason")
+        for reason in ENDS:  # at 0 from the start: Prometheus sees no increase in what begins above it
+            self.sessions_ended.labels(reason)
         self.step_conflicts = self._counter("rnn_step_conflicts", "Steps refused because another was due")
         self.step_replays = self._counter("rnn_step_replays", "Steps answered again from the store")
         self.state_bytes = self._gauge("rnn_state_bytes", "Bytes of session records in the store")

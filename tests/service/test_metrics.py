@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
-from service.metrics import SECONDS, BatchHistogram, Metrics, RequestTally
+from service.metrics import ENDS, SECONDS, BatchHistogram, Metrics, RequestTally
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
 SUFFIXES = {"counter": ("_total",), "gauge": ("",), "histogram": ("", "_bucket", "_sum", "_count")}
@@ -78,6 +78,11 @@ def test_a_bundle_that_is_opened_again_is_observed_by_who_observed_it_before() -
     assert metrics.observer("sum:1") is not first
 
 
+def test_every_end_of_a_session_is_told_before_the_first() -> None:
+    text = Metrics().exposition().decode()
+    assert [reason for reason in ENDS if f'rnn_sessions_ended_total{{reason="{reason}"}} 0.0' in text] == [*ENDS]
+
+
 def test_an_exposition_hands_on_every_tally() -> None:
     metrics = Metrics()
     metrics.requests_tally.add("/", 200, 0.1)
@@ -88,7 +93,7 @@ def test_an_exposition_hands_on_every_tally() -> None:
 
 
 def test_the_document_has_a_row_for_every_metric_and_no_other() -> None:
-    rows = re.findall(r"^\| `(\w+)` \| (.*?) \|", DOCUMENT.read_text(), re.MULTILINE)
+    rows = re.findall(r"^\| `(rnn_\w+)` \| (.*?) \|", DOCUMENT.read_text(), re.MULTILINE)
     counted = (metric for metric in vars(Metrics()).values() if isinstance(metric, MetricWrapperBase))
     expected = {metric._name + SUFFIXES[metric._type][0]: metric._labelnames for metric in counted}
     assert {name: tuple(re.findall(r"`(\w+)`", labels)) for name, labels in rows} == expected

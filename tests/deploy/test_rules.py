@@ -1,0 +1,88 @@
+"""The alerts, by Prometheus' own tool: valid, firing for what they are meant for, loaded by what deploy/ starts."""
+
+import re
+import subprocess
+from pathlib import Path
+from shutil import which
+from typing import Any
+
+import pytest
+import yaml
+
+from service.settings import SessionSettings, known_variables
+from tests.deploy.scraped import metrics_of, scraped_names
+
+ROOT = Path(__file__).parents[2]
+RULES = ROOT / "deploy" / "rules.yml"
+DOCUMENT = (ROOT / "docs" / "metrics.md").read_text()
+PROMTOOL = which("promtool")
+needs_promtool = pytest.mark.skipif(PROMTOOL is None, reason="there is no promtool: apt-get install prometheus")
+
+
+def promtool(*words: str) -> None:
+    """What it says of a file, which must be good."""
+    done = subprocess.run([str(PROMTOOL), *words], capture_output=True, text=True, check=False)  # noqa: S603  our words
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def rules() -> list[dict[str, Any]]:
+    (group,) = yaml.safe_load(RULES.read_text())["groups"]
+    found: list[dict[str, Any]] = group["rules"]
+    return found
+
+
+@needs_promtool
+def test_the_rules_are_valid() -> None:
+    promtool("check", "rules", str(RULES))
+
+
+@needs_promtool
+def test_each_alert_fires_for_what_it_is_meant_for() -> None:
+    promtool("test", "rules", str(Path(__file__).parent / "rules_test.yml"))
+
+
+@needs_promtool
+@pytest.mark.parametrize("name", ["prometheus.yml", "prometheus.keys.yml"])
+def test_what_prometheus_is_started_with_is_valid(name: str) -> None:
+    promtool("check", "config", "--syntax-only", str(ROOT / "deploy" / name))
+
+
+@pytest.mark.parametrize("name", ["prometheus.yml", "prometheus.keys.yml"])
+def test_the_rules_are_loaded_from_where_they_are_mounted(name: str) -> None:
+    config = yaml.safe_load((ROOT / "deploy" / name).read_text())
+    (loaded,) = config["rule_files"]
+    mounts = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())["services"]["prometheus"]["volumes"]
+    assert f"./{RULES.name}:/etc/prometheus/{loaded}:ro" in mounts
+    (job,) = config["scrape_configs"]
+    assert job["job_name"] == "unrolled"
+
+
+def test_every_alert_says_what_to_do_with_settings_that_exist() -> None:
+    alerts = [rule for rule in rules() if "alert" in rule]
+    assert alerts
+    for alert in alerts:
+        assert alert["labels"]["severity"] in ("critical", "warning")
+        assert set(alert["annotations"]) == {"summary", "description"}
+    assert set(re.findall(r"UNROLLED_[A-Z_]+", RULES.read_text())) <= known_variables()
+
+
+def test_rules_ask_for_metrics_that_are_scraped_from_one_job_alone() -> None:
+    recorded = {rule["record"] for rule in rules() if "record" in rule}
+    for rule in rules():
+        selectors = re.findall(r"([\w:]+)\{([^}]*)\}", rule["expr"])
+        assert selectors
+        assert {name for name, _ in selectors} <= scraped_names() | recorded | {"up"}
+        assert all('job="unrolled"' in labels for _, labels in selectors)
+        assert metrics_of(rule["expr"]) <= {name for name, _ in selectors}
+
+
+def test_the_document_lists_the_alerts_with_their_severity() -> None:
+    rows = re.findall(r"^\| `(Unrolled\w+)` \| .* \| (\w+) \|$", DOCUMENT, re.MULTILINE)
+    assert dict(rows) == {rule["alert"]: rule["labels"]["severity"] for rule in rules() if "alert" in rule}
+    assert len(rows) == len(dict(rows))
+
+
+def test_the_document_s_limits_are_the_settings_defaults() -> None:
+    limits = re.findall(r"> 0\.9 \* (\d+)$", DOCUMENT, re.MULTILINE)
+    fields = SessionSettings.model_fields
+    assert [int(limit) for limit in limits] == [fields["max_sessions"].default, fields["max_store_bytes"].default]

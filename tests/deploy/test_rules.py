@@ -1,28 +1,19 @@
 """The alerts, by Prometheus' own tool: valid, firing for what they are meant for, loaded by what deploy/ starts."""
 
 import re
-import subprocess
 from pathlib import Path
-from shutil import which
 from typing import Any
 
 import pytest
 import yaml
 
 from service.settings import SessionSettings, known_variables
+from tests.deploy.promtool import needs_promtool, promtool
 from tests.deploy.scraped import metrics_of, scraped_names
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "deploy" / "rules.yml"
 DOCUMENT = (ROOT / "docs" / "metrics.md").read_text()
-PROMTOOL = which("promtool")
-needs_promtool = pytest.mark.skipif(PROMTOOL is None, reason="there is no promtool: apt-get install prometheus")
-
-
-def promtool(*words: str) -> None:
-    """What it says of a file, which must be good."""
-    done = subprocess.run([str(PROMTOOL), *words], capture_output=True, text=True, check=False)  # noqa: S603  our words
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def rules() -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from service.api.auth import AuthMiddleware
@@ -27,6 +27,7 @@ from service.api.open_inference import OpenInferenceRoutes
 from service.api.openai import OpenAI
 from service.api.openapi import openapi_document
 from service.api.plain import PlainApp, other_methods
+from service.api.playground import playground_routes
 from service.api.problem import ProblemMiddleware
 from service.api.questions import Questions
 from service.api.repository import RepositoryRoutes
@@ -180,12 +181,13 @@ class Worker:
         return FastPort(self.plain, single_steps, server.host, server.fast_port, server.max_body_bytes)
 
     def _routes(self, questions: Questions) -> ASGIApp:
-        routes = [
+        routes: list[BaseRoute] = [
             *other_methods(questions),
             *SessionRoutes(self._core.sessions, self._core.openings, self._core.travel).routes(),
             *ModelRoutes(self.catalog).routes(),
             *OpenInferenceRoutes(self.catalog, lambda: self._is_serving, self._idle_seconds).routes(),
             *RepositoryRoutes(self.catalog, self.reloader, KeySettings().admin_owners).routes(),
+            *playground_routes(),
             Route("/metrics", self._exposition),
             Route("/docs.json", self._openapi),
             Route("/healthz", self._live),

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.api.handshake import refuse
 from service.api.measure import endpoint_of
 from service.api.openai_error import refusal_response
+from service.api.playground import is_playground
 from service.errors import Unauthenticated
 from service.key_file import Key
 from service.keys import ANONYMOUS, Keys
@@ -62,7 +63,7 @@ class AuthMiddleware:
             key = keys.find(token)
             if key is not None:
                 scope[_OWNER] = key.owner
-            elif scope["path"] not in OPEN_PATHS:
+            elif not _is_open(scope["path"]):
                 self._tally.add(endpoint_of(scope["path"]), Unauthenticated.status, 0.0)
                 await _refusal(token, scope["path"])(scope, receive, send)
                 return
@@ -124,6 +125,11 @@ def _offered_token(subprotocols: Sequence[str]) -> bytes:
     """The token that a browser, which cannot set a WebSocket's headers, offers as a subprotocol."""
     tokens = (name for name in subprotocols if name.startswith(_BEARER_SUBPROTOCOL))
     return next(tokens, "").removeprefix(_BEARER_SUBPROTOCOL).encode()
+
+
+def _is_open(path: str) -> bool:
+    """Whether a path needs no key: probes, and the playground's files. What they ask for is asked with a key."""
+    return path in OPEN_PATHS or is_playground(path)
 
 
 def _refusal(token: bytes, path: str) -> Response:

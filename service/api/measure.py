@@ -5,6 +5,7 @@ import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.api.playground import UI, is_playground
 from service.metrics import RequestTally
 
 _SESSION = re.compile(r"^/sessions/[^/]+")
@@ -48,6 +49,7 @@ KNOWN = frozenset(
         "/livez",
         "/readyz",
         "/docs.json",
+        "/ui",
         "/",
     }
 )
@@ -57,6 +59,8 @@ def endpoint_of(path: str) -> str:
     """The path with its ids taken out, and one name for all that is not served: labels must stay few."""
     if path in KNOWN:
         return path
+    if is_playground(path):
+        return UI
     endpoint = _CHECKPOINT.sub("/checkpoints/{name}", _SESSION.sub("/sessions/{id}", path))
     endpoint = _VERSION.sub(r"\1/{version}", _MODEL.sub(r"\1/models/{name}", endpoint))
     return endpoint if endpoint in KNOWN else "other"

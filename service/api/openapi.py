@@ -43,7 +43,7 @@ from service.forms.translation import TranslateAnswer, TranslateRequest
 DESCRIPTION = (
     "Recurrent networks. With sessions: sentiment, texts, music, forecasts, tags; whole inputs only: translation, "
     "captions, and models that read from both ends. "
-    "`GET /models` tells what is served. "
+    "`GET /models` tells what is served, and `/ui` lets a browser try it. "
     "`WS /stream` takes the items of `POST /steps` as text messages, each with an `id` that its answer echoes."
 )
 _SCHEMAS = "#/components/schemas/{model}"

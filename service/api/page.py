@@ -16,6 +16,7 @@ PAGE = """<!DOCTYPE html>
     <link rel="stylesheet" href="./static_content/swagger-ui.css">
   </head>
   <body>
+    <p><a href="./ui/">Playground</a>: try the models, and see sessions live between requests.</p>
     <div id="swagger-ui"></div>
     <script src="./static_content/swagger-ui-bundle.js"></script>
     <script>

@@ -21,6 +21,7 @@ from service.api.infer import PATH, InferRoute
 from service.api.measure import endpoint_of
 from service.api.openai import OpenAI
 from service.api.openai_error import V1, refusal_response
+from service.api.playground import UI
 from service.api.problem import failure, plain_problem, problem_response
 from service.api.questions import Questions
 from service.api.steps import StepRoutes
@@ -32,7 +33,7 @@ from service.metrics import RequestTally
 logger = logging.getLogger(__name__)
 
 STEPS, STREAM, SESSIONS, INFER = "/steps", "/stream", "/sessions/", "/infer"
-PREFIXES = ("/sessions", STEPS, STREAM, V1, ROOT, "/models", "/metrics", "/docs.json")
+PREFIXES = ("/sessions", STEPS, STREAM, V1, ROOT, "/models", "/metrics", "/docs.json", UI)
 
 
 class PlainApp:

@@ -34,7 +34,7 @@ async def echo(socket: WebSocket) -> None:
         await socket.send_text(text)
 
 
-PROBES = [Route(path, probe) for path in sorted(OPEN_PATHS)]
+PROBES = [Route(path, probe) for path in (*sorted(OPEN_PATHS), "/ui", "/ui/", "/ui/main.js")]
 APP = Starlette(routes=[*PROBES, Route("/whose", whose, methods=["GET", "POST"]), WebSocketRoute("/stream", echo)])
 
 
@@ -85,7 +85,7 @@ def test_without_keys_everyone_is_one_owner() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/whose", "/metrics", "/", "/docs.json", "/nothing", "/livez/", "//livez", "/readyz/x"]
+    "path", ["/whose", "/metrics", "/", "/docs.json", "/nothing", "/livez/", "//livez", "/readyz/x", "/uix"]
 )
 def test_a_request_without_a_key_is_refused_whatever_it_asks_for(door: Door, path: str) -> None:
     answer = door.client.get(path)
@@ -125,6 +125,11 @@ def test_a_refused_body_is_not_read(door: Door) -> None:
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer unr_x_y"}])
 def test_probes_need_no_key(door: Door, path: str, headers: Mapping[str, str]) -> None:
     assert door.client.get(path, headers=headers).text == "ok"
+
+
+@pytest.mark.parametrize("path", ["/ui", "/ui/", "/ui/main.js"])
+def test_the_playgrounds_files_need_no_key(door: Door, path: str) -> None:
+    assert door.client.get(path).text == "ok"
 
 
 def test_a_removed_key_is_refused(door: Door) -> None:

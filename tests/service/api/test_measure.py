@@ -11,6 +11,7 @@ from service.api.inference import Inference
 from service.api.measure import KNOWN, MeasureMiddleware, endpoint_of
 from service.api.openapi import OPERATIONS
 from service.api.plain import STREAM
+from service.api.playground import UI
 from service.api.questions import Questions
 from service.metrics import Metrics
 from tests.fakes.asgi import Client
@@ -24,7 +25,7 @@ def test_every_documented_path_has_a_label_of_its_own(path: str) -> None:
 def test_labels_are_those_of_all_that_is_served() -> None:
     questions = Questions(Inference({}, Metrics(), 1.0), 1024).by_path
     documented = (operation.path.replace("{session_id}", "{id}") for operation in OPERATIONS)
-    assert {*questions, *documented, *OPEN_PATHS, STREAM, "/docs.json", "/"} == KNOWN
+    assert {*questions, *documented, *OPEN_PATHS, STREAM, UI, "/docs.json", "/"} == KNOWN
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/sessions/a/b", "/sessions/a/steps/b", "/sentiment/"])

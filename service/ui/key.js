@@ -1,0 +1,37 @@
+/** The API key: in this tab only, and never in an address. */
+const KEPT_AS = "unrolled.key";
+
+/** @returns {string} The key, "" where none was given. */
+export const key = () => sessionStorage.getItem(KEPT_AS) ?? "";
+
+/** @returns {Object<string, string>} The header that shows the key. */
+export const authorization = () => (key() ? { Authorization: `Bearer ${key()}` } : {});
+
+/** @returns {string[]} The subprotocols that show the key: a browser cannot set a WebSocket's headers. */
+export const subprotocols = () => (key() ? ["unrolled", `bearer.${key()}`] : ["unrolled"]);
+
+/**
+ * Ask for a key whenever the service has refused for want of one.
+ * @param {HTMLFormElement} form
+ * @param {EventTarget} service Tells of refusals.
+ * @param {() => void} onKey
+ */
+export function askForKey(form, service, onKey) {
+  const field = form.elements.namedItem("key");
+  service.addEventListener("unauthenticated", () => {
+    form.hidden = false;
+  });
+  field.addEventListener("input", () => field.setCustomValidity(""));
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const given = field.value.trim();
+    if (!/^[\w.~-]+$/.test(given)) {
+      field.setCustomValidity("A key begins with unr_ and has letters, digits, - and _ only.");
+      field.reportValidity();
+      return;
+    }
+    sessionStorage.setItem(KEPT_AS, given);
+    form.hidden = true;
+    onKey();
+  });
+}

@@ -1,0 +1,57 @@
+/** The page: what is served, a panel for each question, and the sessions of this browser taken up again. */
+import { startCaption } from "./caption.js";
+import { startForecast } from "./forecast.js";
+import { startGeneration } from "./generation.js";
+import { askForKey } from "./key.js";
+import { Models } from "./models.js";
+import { startMusic } from "./music.js";
+import { say, showProblem } from "./notice.js";
+import { startSentiment } from "./sentiment.js";
+import { Problem, refusals } from "./service.js";
+import { startSessions } from "./sessions.js";
+import { startTabs } from "./tabs.js";
+import { startTagging } from "./tagging.js";
+import { startTranslation } from "./translation.js";
+
+const panel = (name) => document.getElementById(name);
+const RETRY_MS = 2000;
+const ASKS_AT_ONCE = new Set(["music", "forecast", "translation", "tagging"]);
+
+const models = new Models();
+const sentiment = startSentiment(panel("sentiment"), models);
+const generation = startGeneration(panel("generation"), models);
+const sessions = startSessions(panel("sessions"), models);
+startTagging(panel("tagging"));
+startTranslation(panel("translation"));
+startForecast(panel("forecast"));
+startMusic(panel("music"));
+startCaption(panel("caption"));
+
+/** Learn what is served, and go on with what this browser had begun; again where nobody answers yet. */
+async function begin() {
+  const notice = panel("start-notice");
+  try {
+    await models.load();
+  } catch (error) {
+    if (!(error instanceof Problem)) setTimeout(begin, RETRY_MS);
+    return error.status === 401 ? say(notice) : showProblem(notice, error);
+  }
+  say(notice);
+  models.greyOut(document);
+  await Promise.all([sentiment.resume(), generation.resume()]);
+  document.body.dataset.state = "ready";
+  look(shown());
+}
+
+/** A panel that is seen for the first time asks the question that stands in it, so that there is something to look at. */
+function look(name) {
+  if (document.body.dataset.state !== "ready") return;
+  if (name === "sessions") sessions.refresh();
+  else if (ASKS_AT_ONCE.delete(name) && !panel(name).inert) panel(name).querySelector("form").requestSubmit();
+}
+
+const shown = () => document.querySelector('[role="tabpanel"]:not([hidden])').id;
+
+askForKey(panel("key-form"), refusals, begin);
+startTabs(panel("tabs"), look);
+begin();

@@ -1,0 +1,46 @@
+/** What there is to say where it happened: refusals, and news of a session. */
+import { element } from "./element.js";
+import { Problem } from "./service.js";
+
+/**
+ * Show why something could not be done.
+ * @param {HTMLElement} place
+ * @param {Error} error
+ */
+export function showProblem(place, error) {
+  const title = error.title ?? "This page has failed";
+  const status = error instanceof Problem ? ` (${error.status})` : "";
+  place.className = "notice problem";
+  place.replaceChildren(element("strong", {}, title + status), " ", element("span", {}, error.message));
+}
+
+/**
+ * Say something.
+ * @param {HTMLElement} place
+ * @param {string} [text] Nothing clears the place.
+ */
+export function say(place, text = "") {
+  place.className = "notice";
+  place.replaceChildren(text);
+}
+
+/**
+ * Do something that may be refused, with its button disabled meanwhile.
+ * @param {HTMLButtonElement} button
+ * @param {HTMLElement} place Of a refusal.
+ * @param {() => Promise<void>} work
+ */
+export async function attempt(button, place, work) {
+  if (button.disabled) return;
+  button.disabled = true;
+  button.setAttribute("aria-busy", "true");
+  say(place);
+  try {
+    await work();
+  } catch (error) {
+    showProblem(place, error);
+  } finally {
+    button.disabled = false;
+    button.removeAttribute("aria-busy");
+  }
+}

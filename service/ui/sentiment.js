@@ -1,0 +1,257 @@
+/**
+ * Sentiment as you type: each keystroke is a step of one session, and only what is new is sent.
+ *
+ * A network cannot unread. Where characters are deleted, the session is rolled back to its start, a checkpoint, and
+ * reads what is left again: since any cut of a text gives the same bits, that is where it would be had it read nothing else.
+ */
+import { Chain } from "./chain.js";
+import { LineChart } from "./chart.js";
+import { part } from "./element.js";
+import { keep, recall } from "./memory.js";
+import { say, showProblem } from "./notice.js";
+import { Problem, Unreachable } from "./service.js";
+import { Session } from "./session.js";
+import { Stream } from "./stream.js";
+
+const MODEL = "sentiment";
+const START = "start";
+const RETRY_MS = 1000;
+const KEY_MS = 45;
+const REST_MS = 700;
+const MAX_CELLS = 120;
+const OVER = new Set([404, 409, 410, 412]);
+const EXAMPLE =
+  "At first this looked like a dull, lifeless mess. But then the story finds its heart, the actors are wonderful, " +
+  "and I left the cinema happy.";
+
+/** @param {HTMLElement} panel @param {import("./models.js").Models} models */
+export function startSentiment(panel, models) {
+  const reading = new Reading(panel, models);
+  const box = part(panel, "text");
+  let typist = 0;
+  const stopTyping = () => clearInterval(typist);
+
+  box.addEventListener("input", (event) => {
+    if (event.isComposing) return;
+    stopTyping();
+    reading.follow();
+  });
+  box.addEventListener("compositionend", () => reading.follow());
+  part(panel, "example").addEventListener("click", () => {
+    stopTyping();
+    box.value = "";
+    reading.follow();
+    let length = 0;
+    typist = setInterval(() => {
+      box.value = EXAMPLE.slice(0, ++length);
+      reading.follow();
+      if (length === EXAMPLE.length) stopTyping();
+    }, KEY_MS);
+  });
+  part(panel, "again").addEventListener("click", () => {
+    stopTyping();
+    reading.startAnew();
+  });
+  return { resume: () => reading.resume() };
+}
+
+class Reading {
+  #panel;
+  #models;
+  #box;
+  #notice;
+  #stream = new Stream();
+  #chain;
+  #chart;
+  #session = null;
+  #kept = blank();
+  #isBusy = false;
+  #refused = null;
+  #telling = 0;
+
+  constructor(panel, models) {
+    this.#panel = panel;
+    this.#models = models;
+    this.#box = part(panel, "text");
+    this.#notice = part(panel, "notice");
+    this.#chain = new Chain(part(panel, "chain"));
+    this.#chart = new LineChart(part(panel, "chart"), {
+      x: "characters read",
+      y: "positive, %",
+      range: [0, 100],
+      series: [{ stroke: "--accent", points: { size: 5 } }],
+    });
+  }
+
+  /** Go on with the session that this browser has, where there is one. */
+  async resume() {
+    const kept = recall(MODEL);
+    this.#refused = null;
+    if (!kept) {
+      this.#show();
+      return this.follow();
+    }
+    this.#kept = kept;
+    this.#session = new Session(kept.session);
+    this.#box.value = kept.wanted;
+    this.#show();
+    try {
+      const { step } = await this.#session.look();
+      const isOwn = step === this.#session.step || (kept.asked && step === this.#session.step + 1);
+      if (!isOwn) this.#abandon(`Somebody else has taken this session to step ${step}.`);
+      else say(this.#notice, `Welcome back: the same session goes on at step ${step}.`);
+    } catch (error) {
+      if (error instanceof Problem && OVER.has(error.status)) this.#abandon(`${error.title}: ${error.message}.`);
+      else return showProblem(this.#notice, error);
+    }
+    this.follow();
+  }
+
+  /** End the session, and begin another with nothing read. */
+  async startAnew() {
+    const old = this.#session;
+    this.#box.value = "";
+    this.#forget();
+    say(this.#notice);
+    this.#show();
+    await old?.end().catch(() => {}); // it expires by itself
+  }
+
+  /** Let the session read until it has read what stands in the box. */
+  async follow() {
+    if (this.#isBusy) return;
+    this.#isBusy = true;
+    try {
+      while (this.#box.value !== this.#kept.read && this.#box.value !== this.#refused) await this.#next();
+    } catch (error) {
+      this.#fail(error);
+    } finally {
+      this.#isBusy = false;
+    }
+  }
+
+  #fail(error) {
+    if (error instanceof Unreachable) {
+      showProblem(this.#notice, error);
+      setTimeout(() => this.follow(), RETRY_MS);
+    } else if (error instanceof Problem && OVER.has(error.status) && this.#session) {
+      this.#abandon(`${error.title}: ${error.message}.`);
+      setTimeout(() => this.follow());
+    } else {
+      this.#refused = this.#box.value;
+      this.#kept.asked = null;
+      showProblem(this.#notice, error);
+    }
+  }
+
+  async #next() {
+    const wanted = this.#box.value;
+    this.#kept.wanted = wanted;
+    if (!this.#session) return this.#open();
+    if (this.#kept.asked) return this.#take(this.#kept.asked); // its answer was lost; asked again, it counts once
+    const isLonger = wanted.startsWith(this.#kept.read);
+    return this.#take(isLonger ? { text: wanted.slice(this.#kept.read.length) } : { rollback: START });
+  }
+
+  async #open() {
+    const session = await Session.open(MODEL);
+    await session.save(START);
+    this.#session = session;
+    this.#kept.cells = [{ step: 0, read: "⚑", share: null }];
+    this.#remember();
+  }
+
+  async #take(asked) {
+    this.#kept.asked = asked;
+    this.#remember();
+    const { step } = this.#session;
+    if (asked.rollback) {
+      await this.#session.rollBack(asked.rollback);
+      this.#note(step, "↩", null);
+      this.#kept.read = "";
+    } else {
+      const item = { session_id: this.#session.id, step, inputs: { text: asked.text } };
+      const answer = await this.#stream.step(item);
+      this.#session.step = answer.step;
+      this.#judge(step, asked.text, answer.outputs.probabilities.positive ?? null);
+    }
+    this.#kept.asked = null;
+    this.#refused = null;
+    if (this.#notice.classList.contains("problem")) say(this.#notice);
+    this.#remember();
+    this.#show();
+  }
+
+  #judge(step, text, share) {
+    const kept = this.#kept;
+    kept.read += text;
+    const still = common(kept.read, kept.judged);
+    const before = kept.points.filter(([length]) => length <= still && length < kept.read.length);
+    kept.points = [...before, [kept.read.length, share]];
+    kept.judged = kept.read;
+    this.#note(step, text, share);
+  }
+
+  #note(step, read, share) {
+    this.#kept.cells = [...this.#kept.cells, { step, read, share }].slice(-MAX_CELLS);
+  }
+
+  #abandon(why) {
+    this.#forget();
+    say(this.#notice, `${why} A new session reads the text from its beginning.`);
+  }
+
+  #forget() {
+    this.#session = null;
+    this.#kept = blank();
+    this.#refused = null;
+    keep(MODEL, null);
+  }
+
+  #remember() {
+    keep(MODEL, { ...this.#kept, session: this.#session.view });
+  }
+
+  #show() {
+    const { read, cells } = this.#kept;
+    const points = read ? this.#kept.points : [];
+    const share = points.at(-1)?.[1] ?? null;
+    this.#showGauge(share);
+    this.#chain.show(cells);
+    const known = points.filter(([, each]) => each !== null);
+    const data = [known.map(([length]) => length), known.map(([, each]) => each * 100)];
+    this.#chart.draw(data, `Judgement after each piece; now ${percent(share)} positive`);
+    part(this.#panel, "session").textContent = this.#session?.id ?? "none yet";
+    part(this.#panel, "step").textContent = String(this.#session?.step ?? 0);
+    part(this.#panel, "state").textContent = this.#models.stateSize(MODEL);
+    part(this.#panel, "way").textContent = this.#stream.way;
+  }
+
+  #showGauge(share) {
+    const gauge = part(this.#panel, "gauge");
+    gauge.style.setProperty("--share", `${(share ?? 0.5) * 100}%`);
+    gauge.classList.toggle("empty", share === null);
+    const label = share >= 0.5 ? `positive, ${percent(share)}` : `negative, ${percent(1 - share)}`;
+    this.#tell(share === null ? "nothing read yet" : label);
+  }
+
+  /** Seen at once, and said once typing rests. */
+  #tell(judgement) {
+    part(this.#panel, "judgement").textContent = judgement;
+    clearTimeout(this.#telling);
+    this.#telling = setTimeout(() => {
+      part(this.#panel, "told").textContent = judgement;
+    }, REST_MS);
+  }
+}
+
+/** `points` are judgements by characters read, those of the text `judged`; `asked` is a step whose answer is not there yet. */
+const blank = () => ({ read: "", wanted: "", judged: "", points: [], cells: [], asked: null });
+const percent = (share) => (share === null ? "unknown" : `${Math.round(share * 100)} %`);
+
+/** How many characters two texts have in common at their beginning. */
+function common(one, other) {
+  let length = 0;
+  while (length < one.length && one[length] === other[length]) length++;
+  return length;
+}

@@ -1,0 +1,89 @@
+/** A session of the service: its id, its model, the number of its next step. The state never leaves the service. */
+import { noteEnded, noteOpened } from "./memory.js";
+import { ask, events } from "./service.js";
+
+const A_DAY_SECONDS = 86_400;
+
+export class Session {
+  /** @param {{session_id: string, model: string, step: number}} view */
+  constructor({ session_id, model, step }) {
+    this.id = session_id;
+    this.model = model;
+    this.step = step;
+  }
+
+  /**
+   * Open one. An Idempotency-Key is not needed: one that nobody knows of expires.
+   * @param {string} model
+   * @returns {Promise<Session>}
+   */
+  static async open(model) {
+    return Session.#noted(await ask("sessions", { model, ttl_seconds: A_DAY_SECONDS }));
+  }
+
+  static #noted(view) {
+    noteOpened(view.session_id);
+    return new Session(view);
+  }
+
+  /** @returns {object} What to keep of it. */
+  get view() {
+    return { session_id: this.id, model: this.model, step: this.step };
+  }
+
+  /** @returns {Promise<object>} The session as the service has it. */
+  look() {
+    return ask(`sessions/${this.id}`);
+  }
+
+  /**
+   * Take a step, under its number: sent twice, it counts once.
+   * @param {object} inputs
+   * @returns {Promise<any>} Its outputs.
+   */
+  async take(inputs) {
+    return this.#took(await ask(`sessions/${this.id}/steps`, { step: this.step, inputs }));
+  }
+
+  /**
+   * Take a step whose text is told as it is written. Only its end acknowledges it.
+   * @param {object} inputs
+   * @param {(piece: string) => void} onPiece
+   * @param {AbortSignal} signal
+   * @returns {Promise<any>} Its outputs.
+   */
+  async write(inputs, onPiece, signal) {
+    const body = { step: this.step, inputs, stream: true };
+    for await (const [name, data] of events(`sessions/${this.id}/steps`, body, signal)) {
+      if (name === "done") return this.#took(data);
+      onPiece(data.text);
+    }
+    throw new Error("The stream ended before the step did; nothing was committed.");
+  }
+
+  /** @param {string} name Of the checkpoint. */
+  async save(name) {
+    this.#took(await ask(`sessions/${this.id}/checkpoints/${name}?step=${this.step}`, undefined, { method: "PUT" }));
+  }
+
+  /** @param {string} checkpoint */
+  async rollBack(checkpoint) {
+    this.#took(await ask(`sessions/${this.id}/rollback`, { checkpoint, step: this.step }));
+  }
+
+  /** @returns {Promise<Session>} A new session that goes on from this one's state. */
+  async fork() {
+    return Session.#noted(await ask(`sessions/${this.id}/fork`, { step: this.step }));
+  }
+
+  /** End it. */
+  async end() {
+    await ask(`sessions/${this.id}`, undefined, { method: "DELETE" });
+    noteEnded(this.id);
+  }
+
+  #took({ step, outputs }) {
+    this.step = step;
+    return outputs;
+  }
+}

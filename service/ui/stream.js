@@ -1,0 +1,71 @@
+/** `WS /stream`: a message for each step, answers as they come; over HTTP while there is no connection to be had. */
+import { subprotocols } from "./key.js";
+import { Problem, address, ask } from "./service.js";
+
+const PAUSE_MS = 3000;
+
+class Disconnected extends Error {}
+
+/** One connection for all steps of this page, opened when it is needed. */
+export class Stream {
+  #connecting = null;
+  #waiting = new Map();
+  #numSent = 0;
+  #notBefore = 0;
+
+  /** @type {"WebSocket"|"HTTP"} How the latest step went. */
+  way = "WebSocket";
+
+  /**
+   * Take a step. Where the connection broke, the same step is sent again by another way: it counts once.
+   * @param {{session_id: string, step: number, inputs: object}} item
+   * @returns {Promise<{step: number, outputs: any}>}
+   */
+  async step(item) {
+    try {
+      const answer = await this.#send(await this.#connect(), item);
+      this.way = "WebSocket";
+      return answer;
+    } catch (error) {
+      if (!(error instanceof Disconnected)) throw error;
+      this.way = "HTTP";
+      return ask(`sessions/${item.session_id}/steps`, { step: item.step, inputs: item.inputs });
+    }
+  }
+
+  #connect() {
+    if (Date.now() < this.#notBefore) throw new Disconnected();
+    this.#connecting ??= new Promise((opened, failed) => {
+      const url = address("stream");
+      url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+      const socket = new WebSocket(url, subprotocols());
+      socket.onopen = () => opened(socket);
+      socket.onmessage = ({ data }) => this.#hear(JSON.parse(data));
+      socket.onclose = () => this.#lose(failed);
+    });
+    return this.#connecting;
+  }
+
+  #send(socket, item) {
+    const id = this.#numSent++;
+    return new Promise((told, failed) => {
+      this.#waiting.set(id, { told, failed });
+      socket.send(JSON.stringify({ id, ...item }));
+    });
+  }
+
+  #hear({ id, problem, ...answer }) {
+    const { told, failed } = this.#waiting.get(id);
+    this.#waiting.delete(id);
+    if (problem) failed(new Problem(problem));
+    else told(answer);
+  }
+
+  #lose(failed) {
+    this.#connecting = null;
+    this.#notBefore = Date.now() + PAUSE_MS;
+    failed(new Disconnected());
+    for (const each of this.#waiting.values()) each.failed(new Disconnected());
+    this.#waiting.clear();
+  }
+}

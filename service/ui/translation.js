@@ -1,0 +1,54 @@
+/** English captions into German or French, and where each piece of the translation looked. */
+import { element, part } from "./element.js";
+import { attempt } from "./notice.js";
+import { ask } from "./service.js";
+
+/** @param {HTMLElement} panel */
+export function startTranslation(panel) {
+  const form = part(panel, "form");
+  const field = (name) => form.elements.namedItem(name);
+  field("beams").addEventListener("input", () => {
+    part(panel, "beams").textContent = field("beams").value;
+  });
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    attempt(part(panel, "go"), part(panel, "notice"), async () => {
+      const question = {
+        text: field("text").value,
+        to: field("to").value,
+        beams: Number(field("beams").value),
+        attention: field("attention").checked,
+      };
+      const { translations } = await ask("translate", question);
+      show(panel, question.to, translations[0]);
+    });
+  });
+}
+
+function show(panel, language, { text, score, attention }) {
+  const shown = part(panel, "translation");
+  shown.lang = language;
+  shown.textContent = text;
+  part(panel, "score").textContent = `log-probability ${score.toFixed(3)} nats a piece`;
+  part(panel, "attention").replaceChildren(...(attention ? [heatMap(attention)] : []));
+}
+
+function heatMap({ source, target, weights }) {
+  const head = element("tr", {}, element("td", {}), ...source.map((piece) => element("th", { scope: "col" }, element("span", {}, seen(piece)))));
+  const rows = target.map((piece, t) =>
+    element("tr", {}, element("th", { scope: "row" }, seen(piece)), ...weights[t].map((weight, s) => cell(weight, piece, source[s]))),
+  );
+  const caption = element("figcaption", {}, "Where each piece of the translation (rows) looked in the English text (columns), %");
+  const table = element("table", { class: "heat" }, element("thead", {}, head), element("tbody", {}, ...rows));
+  return element("figure", {}, caption, element("div", { class: "scroll", tabindex: "0" }, table));
+}
+
+function cell(weight, target, source) {
+  const share = Math.round(weight * 100);
+  const made = element("td", { title: `${seen(target)} from ${seen(source)}: ${share} %` }, share >= 10 ? String(share) : "");
+  made.style.setProperty("--share", `${share}%`);
+  made.classList.toggle("strong", share > 55);
+  return made;
+}
+
+const seen = (piece) => (piece === "[END]" ? "end" : piece.replaceAll("▁", "")) || "▁";

@@ -151,13 +151,24 @@ class Sheet {
     } catch (error) {
       if (!(error instanceof Unreachable)) this.#asked = null;
       if (error.name !== "AbortError") throw error;
-      say(this.#parts.notice, "Stopped before its end, so nothing of it was committed. Continue, and the same text comes again.");
+      await this.#stopped(inputs);
     } finally {
       this.#writing = null;
       this.#unsure = "";
       this.#desk.save();
       this.show();
     }
+  }
+
+  /** Say what became of a step that was to stop: it is not committed, unless its end was quicker. */
+  async #stopped(inputs) {
+    const { step } = await this.session.look();
+    if (step === this.session.step) {
+      say(this.#parts.notice, "Stopped before its end, so nothing of it was committed. Continue, and the same text comes again.");
+      return;
+    }
+    this.#text += (await this.session.take(inputs)).text;
+    say(this.#parts.notice, "It had ended before it could be stopped.");
   }
 
   /** Whether the service still has the session where this sheet left it; says so otherwise. */

@@ -20,7 +20,10 @@ export function startTabs(list, onShow) {
   };
 
   for (const tab of tabs) {
-    tab.addEventListener("click", () => location.replace(`#${tab.getAttribute("aria-controls")}`));
+    tab.addEventListener("click", () => {
+      history.replaceState(null, "", `#${tab.getAttribute("aria-controls")}`); // going there would take the focus away
+      show(tab);
+    });
   }
   list.addEventListener("keydown", (event) => {
     const next = neighbour(tabs, event.key);

@@ -1,18 +1,39 @@
 /** Readings, their past and what may come: lines and a fan of quantiles. */
-import { LineChart } from "./chart.js";
+import { Fan } from "./fan.js";
 import { part } from "./element.js";
-import { attempt } from "./notice.js";
-import { ask } from "./service.js";
+import { Live } from "./live.js";
+import { attempt, showProblem } from "./notice.js";
 import { columnsOf } from "./readings.js";
+import { ask } from "./service.js";
 
 const EXAMPLE_HOURS = 24 * 10;
-const MAX_SHOWN = 400;
 
-/** @param {HTMLElement} panel */
-export function startForecast(panel) {
+/** @param {HTMLElement} panel @param {import("./models.js").Models} models */
+export function startForecast(panel, models) {
   const form = part(panel, "form");
   const field = (name) => form.elements.namedItem(name);
   const chart = new Fan(part(panel, "chart"));
+  const facts = part(panel, "session");
+  const column = () => chosen(columnsOf(field("readings").value), field("column").value);
+  const wanted = () => ({ horizon: Number(field("horizon").value), quantiles: numbers(field("quantiles").value) });
+
+  const show = (name, values, forecast) => {
+    part(panel, "figure").hidden = false;
+    chart.draw(values, forecast);
+    part(panel, "summary").textContent = summary(name, forecast);
+  };
+
+  const live = new Live({
+    onForecast: ({ name, values }, forecast, session) => {
+      show(name, values, forecast);
+      facts.textContent = `session ${session.id} · step ${session.step} · state ${models.stateSize(session.model)} · ${values.length} readings read`;
+    },
+    onState: (isLive) => {
+      part(panel, "live").textContent = isLive ? "Stop" : "One at a time";
+      part(panel, "summary").setAttribute("aria-live", isLive ? "off" : "polite");
+    },
+    onProblem: (error) => showProblem(part(panel, "notice"), error),
+  });
   const offerColumns = () => offer(field("column"), columnsOf(field("readings").value));
 
   part(panel, "example").addEventListener("click", () => {
@@ -29,56 +50,16 @@ export function startForecast(panel) {
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     attempt(part(panel, "go"), part(panel, "notice"), async () => {
-      const { name, values } = chosen(columnsOf(field("readings").value), field("column").value);
-      const quantiles = numbers(field("quantiles").value);
-      const question = { series: { [name]: values }, horizon: Number(field("horizon").value), quantiles, model: field("model").value };
-      const { forecast } = await ask("forecast", question);
-      part(panel, "figure").hidden = false;
-      chart.draw(values.slice(-MAX_SHOWN), forecast[name]);
-      part(panel, "summary").textContent = summary(name, forecast[name]);
+      live.stop();
+      const { name, values } = column();
+      const { forecast } = await ask("forecast", { series: { [name]: values }, model: field("model").value, ...wanted() });
+      show(name, values, forecast[name]);
+      facts.textContent = "";
     });
   });
+  part(panel, "live").addEventListener("click", (event) =>
+    attempt(event.currentTarget, part(panel, "notice"), () => live.toggle(column(), field("model").value, wanted())));
   field("readings").value = example().join("\n");
-}
-
-/** History and what follows it; the wider a band, the paler. */
-class Fan {
-  #place;
-  #chart = null;
-  #numBands = -1;
-
-  constructor(place) {
-    this.#place = place;
-  }
-
-  draw(history, { mean, quantiles }) {
-    const lines = Object.entries(quantiles).sort(([one], [other]) => one - other).map(([, line]) => line);
-    const numBands = Math.floor(lines.length / 2);
-    if (numBands !== this.#numBands) this.#make(numBands);
-    const data = [history, mean, ...pairs(lines).flat()];
-    const x = Array.from({ length: history.length + mean.length }, (_, index) => index - history.length + 1);
-    const joined = (line) => [...Array(history.length - 1).fill(null), history.at(-1), ...line];
-    const padded = data.map((line, index) => (index ? joined(line) : [...line, ...Array(mean.length).fill(null)]));
-    this.#chart.draw([x, ...padded], `${history.length} readings and the ${mean.length} forecast after them`);
-  }
-
-  #make(numBands) {
-    this.#chart?.remove();
-    this.#numBands = numBands;
-    const edges = Array.from({ length: numBands * 2 }, () => ({ stroke: undefined, width: 0 }));
-    const bands = Array.from({ length: numBands }, (_, index) => ({ series: [4 + 2 * index, 3 + 2 * index], fill: ["--accent", 18] }));
-    this.#chart = new LineChart(this.#place, {
-      x: "steps from the latest reading",
-      y: "reading",
-      series: [{ stroke: "--ink", width: 1.5 }, { stroke: "--accent" }, ...edges],
-      bands,
-    });
-  }
-}
-
-/** Lower and upper lines, the outermost first; a median stands alone and is left to the mean. */
-function pairs(lines) {
-  return Array.from({ length: Math.floor(lines.length / 2) }, (_, index) => [lines[index], lines.at(-1 - index)]);
 }
 
 function offer(select, columns) {

@@ -2,7 +2,7 @@
 import { startCaption } from "./caption.js";
 import { startForecast } from "./forecast.js";
 import { startGeneration } from "./generation.js";
-import { askForKey } from "./key.js";
+import { askForKey, key } from "./key.js";
 import { Models } from "./models.js";
 import { startMusic } from "./music.js";
 import { say, showProblem } from "./notice.js";
@@ -23,7 +23,7 @@ const generation = startGeneration(panel("generation"), models);
 const sessions = startSessions(panel("sessions"), models);
 startTagging(panel("tagging"));
 startTranslation(panel("translation"));
-startForecast(panel("forecast"));
+startForecast(panel("forecast"), models);
 startMusic(panel("music"));
 startCaption(panel("caption"));
 
@@ -34,9 +34,10 @@ async function begin() {
     await models.load();
   } catch (error) {
     if (!(error instanceof Problem)) setTimeout(begin, RETRY_MS);
-    return error.status === 401 ? say(notice) : showProblem(notice, error);
+    return error.status === 401 && !key() ? say(notice) : showProblem(notice, error);
   }
   say(notice);
+  panel("elsewhere").hidden = Boolean(key()); // who follows a link shows no key
   models.greyOut(document);
   await Promise.all([sentiment.resume(), generation.resume()]);
   document.body.dataset.state = "ready";

@@ -68,6 +68,7 @@ class Reading {
   #isBusy = false;
   #refused = null;
   #telling = 0;
+  #retry = 0;
 
   constructor(panel, models) {
     this.#panel = panel;
@@ -133,8 +134,9 @@ class Reading {
   #fail(error) {
     if (error instanceof Unreachable) {
       showProblem(this.#notice, error);
-      setTimeout(() => this.follow(), RETRY_MS);
-    } else if (error instanceof Problem && OVER.has(error.status) && this.#session) {
+      clearTimeout(this.#retry);
+      this.#retry = setTimeout(() => this.follow(), RETRY_MS);
+    } else if (error instanceof Problem && OVER.has(error.status) && this.#session?.step > 1) {
       this.#abandon(`${error.title}: ${error.message}.`);
       setTimeout(() => this.follow());
     } else {
@@ -162,18 +164,17 @@ class Reading {
   }
 
   async #take(asked) {
+    const session = this.#session;
+    const { step } = session;
     this.#kept.asked = asked;
     this.#remember();
-    const { step } = this.#session;
+    const outputs = asked.rollback ? await session.rollBack(asked.rollback) : await session.takeOn(this.#stream, asked);
+    if (session !== this.#session) return; // another was begun meanwhile
     if (asked.rollback) {
-      await this.#session.rollBack(asked.rollback);
       this.#note(step, "↩", null);
       this.#kept.read = "";
     } else {
-      const item = { session_id: this.#session.id, step, inputs: { text: asked.text } };
-      const answer = await this.#stream.step(item);
-      this.#session.step = answer.step;
-      this.#judge(step, asked.text, answer.outputs.probabilities.positive ?? null);
+      this.#judge(step, asked.text, outputs.probabilities.positive ?? null);
     }
     this.#kept.asked = null;
     this.#refused = null;

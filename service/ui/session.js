@@ -46,6 +46,16 @@ export class Session {
   }
 
   /**
+   * Take a step on a stream.
+   * @param {import("./stream.js").Stream} stream
+   * @param {object} inputs
+   * @returns {Promise<any>} Its outputs.
+   */
+  async takeOn(stream, inputs) {
+    return this.#took(await stream.step({ session_id: this.id, step: this.step, inputs }));
+  }
+
+  /**
    * Take a step whose text is told as it is written. Only its end acknowledges it.
    * @param {object} inputs
    * @param {(piece: string) => void} onPiece

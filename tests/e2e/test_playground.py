@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, expect, sync_playwright
 
 from service.key_file import add_key
 from tests.e2e.asking import ask
-from tests.e2e.server import Server
+from tests.e2e.server import Server, until
 from tests.e2e.visitor import Visitor, browser_path
 
 pytestmark = pytest.mark.e2e
@@ -222,9 +222,27 @@ def test_pasted_readings_are_forecast(visitor: Visitor) -> None:
     visitor.part("go").click()
     expect(visitor.part("summary")).to_contain_text("porch: next reading")
     expect(visitor.part("chart")).to_have_attribute("aria-label", "96 readings and the 12 forecast after them")
+    form.get_by_label("or a file").set_input_files(
+        {"name": "hall.csv", "mimeType": "text/csv", "buffer": b"hall;porch\n" + b"1.5;x\n" * 40}
+    )
+    visitor.part("go").click()
+    expect(visitor.part("summary")).to_contain_text("hall: next reading 1.50")
     form.get_by_label("Readings").fill("a word")
     visitor.part("go").click()
     expect(visitor.part("notice").first).to_contain_text("No readings")
+
+
+def test_a_sensor_that_reports_one_reading_at_a_time_is_one_session(visitor: Visitor, client: httpx.Client) -> None:
+    visitor.open("forecast")
+    form = visitor.page.locator("#forecast form")
+    form.get_by_label("Readings").fill(" ".join(str(20 + hour % 24) for hour in range(100)))
+    visitor.part("live").click()
+    told = visitor.part("session")
+    expect(told).to_have_text(re.compile(r"session \S+ · step 3 · state [\d.]+ KB · 62 readings read"))
+    session_id = told.inner_text().split()[1]
+    visitor.part("live").click()
+    expect(visitor.part("live")).to_have_text("One at a time")
+    until(lambda: client.get(f"/sessions/{session_id}").status_code == 410, 10, "the session has ended")
 
 
 def test_a_piece_is_composed_played_and_saved(visitor: Visitor, client: httpx.Client) -> None:

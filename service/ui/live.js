@@ -1,0 +1,56 @@
+/** A sensor that reports: a session that reads one value a step, and forecasts after each. */
+import { Session } from "./session.js";
+
+const PAUSE_MS = 400;
+const SHARE_BEFORE = 0.6;
+
+export class Live {
+  #session = null;
+  #tell;
+
+  /**
+   * @param {{onForecast: Function, onState: (isLive: boolean) => void, onProblem: (error: Error) => void}} tell
+   *   `onForecast` is told the name and values that were read, the forecast, and the session.
+   */
+  constructor(tell) {
+    this.#tell = tell;
+  }
+
+  /**
+   * Read the first part of a column in one step, then the others one by one; or stop.
+   * @param {{name: string, values: number[]}} column
+   * @param {string} model
+   * @param {{horizon: number, quantiles: number[]}} wanted
+   */
+  async toggle(column, model, wanted) {
+    if (this.#session) return this.stop();
+    const session = await Session.open(model);
+    this.#session = session;
+    this.#tell.onState(true);
+    this.#report(session, column, wanted).catch((error) => {
+      this.stop();
+      this.#tell.onProblem(error);
+    });
+  }
+
+  /** End the session. */
+  stop() {
+    const session = this.#session;
+    this.#session = null;
+    this.#tell.onState(false);
+    session?.end().catch(() => {}); // it expires by itself
+  }
+
+  async #report(session, { name, values }, wanted) {
+    let length = Math.max(1, Math.floor(values.length * SHARE_BEFORE));
+    let news = values.slice(0, length);
+    for (;;) {
+      const { forecast } = await session.take({ values: { [name]: news }, ...wanted });
+      if (session !== this.#session) return;
+      this.#tell.onForecast({ name, values: values.slice(0, length) }, forecast[name], session);
+      if (length === values.length) return this.stop();
+      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+      news = [values[length++]];
+    }
+  }
+}

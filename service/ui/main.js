@@ -34,14 +34,20 @@ async function begin() {
     await models.load();
   } catch (error) {
     if (!(error instanceof Problem)) setTimeout(begin, RETRY_MS);
+    if (error.status === 401) hideLinks();
     return error.status === 401 && !key() ? say(notice) : showProblem(notice, error);
   }
   say(notice);
-  panel("elsewhere").hidden = Boolean(key()); // who follows a link shows no key
+  if (key()) hideLinks();
   models.greyOut(document);
   await Promise.all([sentiment.resume(), generation.resume()]);
   document.body.dataset.state = "ready";
   look(shown());
+}
+
+/** Who follows a link shows no key. */
+function hideLinks() {
+  panel("elsewhere").hidden = true;
 }
 
 /** A panel that is seen for the first time asks the question that stands in it, so that there is something to look at. */

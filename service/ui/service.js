@@ -10,7 +10,7 @@ export const refusals = new EventTarget();
 export class Problem extends Error {
   /** @param {{title: string, detail: string, status: number}} told */
   constructor(told) {
-    super(told.detail);
+    super(told.detail.replace(/^inputs\.(?=\w+: )/, "")); // a form's field is known by its name alone
     this.title = told.title;
     this.status = told.status;
     this.code = (told.type ?? "").split(":").pop();

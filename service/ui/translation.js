@@ -47,7 +47,6 @@ function cell(weight, target, source) {
   const share = Math.round(weight * 100);
   const made = element("td", { title: `${seen(target)} from ${seen(source)}: ${share} %` }, share >= 10 ? String(share) : "");
   made.style.setProperty("--share", `${share}%`);
-  made.classList.toggle("strong", share > 55);
   return made;
 }
 

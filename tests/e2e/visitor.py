@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request, expect
 
+from tests.e2e.server import until
+
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 REFUSED = "Failed to load resource: the server responded with a status of"
 POLICY = "addEventListener('securitypolicyviolation', (event) => console.error('policy', event.violatedDirective))"
@@ -64,6 +66,10 @@ class Visitor:
     def storage(self, name: str) -> Any:  # noqa: ANN401  whatever the page keeps
         """What the page keeps under a name."""
         return self.page.evaluate("(name) => JSON.parse(localStorage.getItem(`unrolled.${name}`))", name)
+
+    def await_read(self, text: str) -> None:
+        """Wait until the session has read a text, as it stands in the box."""
+        until(lambda: (self.storage("sentiment") or {}).get("read") == text, WAIT_MS / 1000, f"{text!r} is read")
 
     def leave(self) -> None:
         """Go. Whoever has seen a refusal that was to come has taken its line out of the complaints."""

@@ -1,0 +1,187 @@
+/**
+ * A text that a session reads along as it is written: each keystroke is a step, and only what is new is sent.
+ *
+ * A network cannot unread. Where characters are deleted, the session is rolled back to its start, a checkpoint, and
+ * reads what is left again: since any cut of a text gives the same bits, that is where it would be had it read nothing else.
+ */
+import { part } from "./element.js";
+import { Judgement } from "./judgement.js";
+import { keep, recall } from "./memory.js";
+import { say, showProblem } from "./notice.js";
+import { Problem, Unreachable } from "./service.js";
+import { Session } from "./session.js";
+import { Stream } from "./stream.js";
+
+const MODEL = "sentiment";
+const START = "start";
+const RETRY_MS = 1000;
+const MAX_CELLS = 120;
+const OVER = new Set([404, 409, 410, 412]);
+
+export class Reading {
+  #box;
+  #notice;
+  #judgement;
+  #stream = new Stream();
+  #session = null;
+  #kept = blank();
+  #isBusy = false;
+  #refused = null;
+  #retry = 0;
+
+  /** @param {HTMLElement} panel @param {import("./models.js").Models} models */
+  constructor(panel, models) {
+    this.#box = part(panel, "text");
+    this.#notice = part(panel, "notice");
+    this.#judgement = new Judgement(panel, () => models.stateSize(MODEL));
+  }
+
+  /** Go on with the session that this browser has, where there is one. */
+  async resume() {
+    const kept = recall(MODEL);
+    this.#refused = null;
+    if (!kept) {
+      this.#show();
+      return this.follow();
+    }
+    this.#kept = kept;
+    this.#session = new Session(kept.session);
+    this.#box.value = kept.wanted;
+    this.#show();
+    try {
+      const { step } = await this.#session.look();
+      const isOwn = step === this.#session.step || (kept.asked && step === this.#session.step + 1);
+      if (!isOwn) this.#abandon(`This session has gone on elsewhere, to step ${step}.`);
+      else say(this.#notice, `Welcome back: the same session goes on at step ${step}.`);
+    } catch (error) {
+      if (error instanceof Problem && OVER.has(error.status)) this.#abandon(`${error.title}: ${error.message}.`);
+      else return showProblem(this.#notice, error);
+    }
+    this.follow();
+  }
+
+  /** End the session, and begin another with nothing read. */
+  async startAnew() {
+    const old = this.#session;
+    this.#box.value = "";
+    this.#forget();
+    say(this.#notice);
+    this.#show();
+    await old?.end().catch(() => {}); // it expires by itself
+  }
+
+  /** Let the session read until it has read what stands in the box. */
+  async follow() {
+    if (this.#isBusy) return;
+    this.#isBusy = true;
+    try {
+      while (this.#isBehind) await this.#next();
+    } catch (error) {
+      this.#fail(error);
+    } finally {
+      this.#isBusy = false;
+    }
+  }
+
+  get #isBehind() {
+    const { read, asked } = this.#kept;
+    return this.#box.value !== this.#refused && (asked !== null || this.#box.value !== read);
+  }
+
+  #fail(error) {
+    if (error instanceof Unreachable) {
+      showProblem(this.#notice, error);
+      clearTimeout(this.#retry);
+      this.#retry = setTimeout(() => this.follow(), RETRY_MS);
+    } else if (error instanceof Problem && OVER.has(error.status) && this.#session?.step > 1) {
+      this.#abandon(`${error.title}: ${error.message}.`);
+      setTimeout(() => this.follow());
+    } else {
+      this.#refused = this.#box.value;
+      this.#kept.asked = null;
+      showProblem(this.#notice, error);
+    }
+  }
+
+  async #next() {
+    const wanted = this.#box.value;
+    this.#kept.wanted = wanted;
+    if (!this.#session) return this.#open();
+    if (this.#kept.asked) return this.#take(this.#kept.asked); // its answer was lost; asked again, it counts once
+    const isLonger = wanted.startsWith(this.#kept.read);
+    return this.#take(isLonger ? { text: wanted.slice(this.#kept.read.length) } : { rollback: START });
+  }
+
+  async #open() {
+    const session = await Session.open(MODEL);
+    await session.save(START);
+    this.#session = session;
+    this.#kept.cells = [{ step: 0, read: "⚑", share: null }];
+    this.#remember();
+  }
+
+  async #take(asked) {
+    const session = this.#session;
+    const { step } = session;
+    this.#kept.asked = asked;
+    this.#remember();
+    const outputs = asked.rollback ? await session.rollBack(asked.rollback) : await session.takeOn(this.#stream, asked);
+    if (session !== this.#session) return; // another was begun meanwhile
+    if (asked.rollback) {
+      this.#note(step, "↩", null);
+      this.#kept.read = "";
+    } else {
+      this.#judge(step, asked.text, outputs.probabilities.positive ?? null);
+    }
+    this.#kept.asked = null;
+    this.#refused = null;
+    if (this.#notice.classList.contains("problem")) say(this.#notice);
+    this.#remember();
+    this.#show();
+  }
+
+  #judge(step, text, share) {
+    const kept = this.#kept;
+    kept.read += text;
+    const still = common(kept.read, kept.judged);
+    const before = kept.points.filter(([length]) => length <= still && length < kept.read.length);
+    kept.points = [...before, [kept.read.length, share]];
+    kept.judged = kept.read;
+    this.#note(step, text, share);
+  }
+
+  #note(step, read, share) {
+    this.#kept.cells = [...this.#kept.cells, { step, read, share }].slice(-MAX_CELLS);
+  }
+
+  #abandon(why) {
+    this.#forget();
+    say(this.#notice, `${why} A new session reads the text from its beginning.`);
+  }
+
+  #forget() {
+    this.#session = null;
+    this.#kept = blank();
+    this.#refused = null;
+    keep(MODEL, null);
+  }
+
+  #remember() {
+    keep(MODEL, { ...this.#kept, session: this.#session.view });
+  }
+
+  #show() {
+    const { read, points, cells } = this.#kept;
+    this.#judgement.show(read ? points : [], cells, this.#session, this.#stream.way);
+  }
+}
+
+/** `points` are judgements by characters read, those of the text `judged`; `asked` is a step whose answer is not there yet. */
+const blank = () => ({ read: "", wanted: "", judged: "", points: [], cells: [], asked: null });
+
+/** How many characters two texts have in common at their beginning. */
+function common(one, other) {
+  let length = 0;
+  while (length < one.length && one[length] === other[length]) length++;
+  return length;
+}

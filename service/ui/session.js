@@ -18,7 +18,12 @@ export class Session {
    * @returns {Promise<Session>}
    */
   static async open(model) {
-    return Session.#noted(await ask("sessions", { model, ttl_seconds: A_DAY_SECONDS }));
+    try {
+      return Session.#noted(await ask("sessions", { model, ttl_seconds: A_DAY_SECONDS }));
+    } catch (error) {
+      if (!error.message.startsWith("ttl_seconds")) throw error;
+      return Session.#noted(await ask("sessions", { model })); // no session may idle for a day here
+    }
   }
 
   static #noted(view) {

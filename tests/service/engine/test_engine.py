@@ -1,7 +1,8 @@
 """The engine: what it answers, what shares a run, and whom a failure or a cancellation touches."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import threading
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import numpy as np
@@ -161,6 +162,7 @@ async def test_a_full_second_batch_is_prepared_while_one_runs_and_one_that_may_g
 
 async def test_short_runs_give_the_event_loop_a_turn_between(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.engine.engine.INLINE_SECONDS", 10.0)
+    monkeypatch.setattr("service.engine.engine.LONE_INLINE_SECONDS", 10.0)
     graphs = SumGraphs()
     async with serving(graphs) as engine:
         await total(engine, 1)  # learns that a run of one row is short
@@ -171,6 +173,25 @@ async def test_short_runs_give_the_event_loop_a_turn_between(monkeypatch: pytest
             await asyncio.sleep(0)
         assert await long == 3
     assert set(seen) >= {1, 2, 3, 4}
+
+
+async def test_a_row_that_is_alone_runs_on_the_event_loop_and_two_in_the_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("service.engine.engine.INLINE_SECONDS", 0.0)
+    monkeypatch.setattr("service.engine.engine.LONE_INLINE_SECONDS", 10.0)
+    is_on_loop = []
+
+    class Watched(SumGraphs):
+        def run(self, stage: str, size: int, feeds: Mapping[str, np.ndarray], names: Sequence[str]) -> list[np.ndarray]:
+            is_on_loop.append(threading.current_thread() is threading.main_thread())
+            return super().run(stage, size, feeds, names)
+
+    async with serving(Watched()) as engine:
+        assert [await total(engine, 1), await total(engine, 2)] == [1, 2]  # the first tells how long one takes
+        for _ in range(2):
+            assert await asyncio.gather(total(engine, 3), total(engine, 4)) == [3, 4]
+    assert is_on_loop == [False, True, False, False]
 
 
 async def test_the_batch_window_is_for_the_first_job_of_an_idle_engine_only() -> None:

@@ -57,6 +57,7 @@ async def process(store: FaultyStore) -> AsyncIterator[Process]:
 def in_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets every run be one of the engine's thread, so that the loop goes on meanwhile."""
     monkeypatch.setattr("service.engine.engine.INLINE_SECONDS", 0.0)
+    monkeypatch.setattr("service.engine.engine.LONE_INLINE_SECONDS", 0.0)
 
 
 def ask(session_id: str, *ids: int, step: int | None = None, **more: object) -> Ask:

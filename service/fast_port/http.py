@@ -1,7 +1,7 @@
 """HTTP on the second port: uvicorn's protocol, past whose application single steps go directly.
 
-uvicorn has a task, an event and two messages for each request. A step that is one run of a graph needs none of them,
-and they cost as much as the step. What is not such a step is uvicorn's, as ever.
+uvicorn has a scope, a task, an event, two messages and a timer for each request. A step that is one run of a graph
+needs none of them, and they cost as much as the step. What is not such a step is uvicorn's, as ever.
 """
 
 from typing import Any, cast
@@ -9,7 +9,7 @@ from typing import Any, cast
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 
 from service.api.single_steps import SingleSteps
-from service.fast_port.one_write import OneWriteProtocol
+from service.fast_port.one_write import OneWriteProtocol, OneWriteTransport
 
 PREFIX, SUFFIX = b"/sessions/", b"/steps"
 _ID_CHARACTERS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
@@ -50,6 +50,13 @@ class StepProtocol(OneWriteProtocol):
     def __init__(self, single_steps: SingleSteps, **of_uvicorn: Any) -> None:  # noqa: ANN401  whatever its own has
         super().__init__(**of_uvicorn)
         self._single_steps = single_steps
+        self._silent_since: float | None = None  # since its last answer, where nothing has arrived behind that
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """uvicorn's; and no timer holds on to the connection."""
+        super().connection_lost(exc)
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
 
     def shutdown(self) -> None:
         """uvicorn's; who has sent only a part of a request is not waited for."""
@@ -65,11 +72,17 @@ class StepProtocol(OneWriteProtocol):
         else:
             self.transport.close()
 
+    def on_message_begin(self) -> None:
+        """uvicorn's, but for the scope, which only the application needs."""
+        self.url = b""
+        self.expect_100_continue = False
+        self.headers = []
+
     def on_headers_complete(self) -> None:
         """uvicorn's, which starts the application, unless the request may be a step."""
         session_id = self._session_id()
         if session_id is None:
-            super().on_headers_complete()
+            self._ask_application()
         else:
             self.cycle = cast(Any, StepCycle(session_id))
 
@@ -80,9 +93,46 @@ class StepProtocol(OneWriteProtocol):
         super().on_message_complete()
         if step is not None and not self._begins(step):
             step.response_complete = True
-            super().on_headers_complete()
+            self._ask_application()
             super().on_body(bytes(step.body))
             super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """uvicorn's, which starts a timer at each answer and stops it at each request: here one timer looks again."""
+        if self.pipeline or self.transport.is_closing():
+            super().on_response_complete()
+            return
+        self.server_state.total_requests += 1
+        self.flow.resume_reading()
+        self._silent_since = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._look_in(self.timeout_keep_alive)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """uvicorn's, where nothing has arrived for that long since the last answer."""
+        self.timeout_keep_alive_task = None
+        if self._silent_since is None:
+            return  # the next answer starts the timer
+        left = self._silent_since + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self._look_in(left)
+        else:
+            super().timeout_keep_alive_handler()
+
+    def _look_in(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
+
+    def _unset_keepalive_if_required(self) -> None:
+        """uvicorn's, told when something arrives."""
+        self._silent_since = None
+
+    def _ask_application(self) -> None:
+        """Hand a request whose head is complete to uvicorn."""
+        url, headers, is_expected = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.expect_100_continue = url, is_expected
+        self.headers += headers  # the list that the scope has, too
+        super().on_headers_complete()
 
     def _session_id(self) -> str | None:
         """The session of a request for a single step whose body may be taken whole."""
@@ -113,7 +163,7 @@ class StepProtocol(OneWriteProtocol):
         if cycle.disconnected or self.transport.is_closing():
             return
         end = b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n"
-        self.transport.write(head + end + body)
+        cast(OneWriteTransport, self.transport).write_at_once(head + end + body)
         if not cycle.keep_alive:
             self.transport.close()
         self.on_response_complete()

@@ -24,12 +24,23 @@ class OneWriteTransport:
             self._call_soon(self.flush)
         self._parts.append(data)
 
+    def write_at_once(self, data: bytes) -> None:
+        """Send a whole answer, which nothing will be added to."""
+        if self._parts:
+            self.write(data)
+        else:
+            self._transport.write(data)
+
     def flush(self) -> None:
         """Send it, unless the client has gone meanwhile: uvloop refuses to write where nobody is any more."""
         content = b"".join(self._parts)
         self._parts.clear()
         if content and not self._transport.is_closing():
             self._transport.write(content)
+
+    def is_closing(self) -> bool:
+        """Whether it is closed, or about to be."""
+        return self._transport.is_closing()
 
     def close(self) -> None:
         """Close once all is sent."""

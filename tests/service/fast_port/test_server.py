@@ -119,6 +119,46 @@ async def test_a_connection_that_is_to_be_closed_is_closed(port: Port, process: 
         assert await connection.is_over()
 
 
+async def test_a_connection_that_is_silent_after_an_answer_is_closed(port: Port, process: Process) -> None:
+    port.config.timeout_keep_alive = 1
+    session_id = await process.create(ANONYMOUS)
+    loop = asyncio.get_running_loop()
+    async with port.connected() as connection:
+        for pause in (0.0, 0.6, 0.6):  # together longer than it may be silent
+            await asyncio.sleep(pause)
+            connection.step(session_id)
+            assert (await connection.answer())[0] == 200
+        answered = loop.time()
+        assert await connection.is_over()
+        assert loop.time() - answered > 0.9
+
+
+@pytest.mark.parametrize("path", ["/sessions/{}/steps", "/nothing"])
+async def test_a_request_that_takes_longer_than_silence_may_is_waited_for(
+    port: Port, process: Process, path: str
+) -> None:
+    port.config.timeout_keep_alive = 1
+    session_id = await process.create(ANONYMOUS)
+    async with port.connected() as connection:
+        connection.send(path.format(session_id), orjson.dumps(STEP))
+        status = (await connection.answer())[0]
+        connection.writer.write(b"POST ")
+        await asyncio.sleep(1.5)
+        connection.writer.write(f"{path.format(session_id)} HTTP/1.1\r\ncontent-length: 0\r\n\r\n".encode())
+        assert (await connection.answer())[0] == (status if status == 404 else 400)
+        assert await connection.is_over()  # and its silence is seen again
+
+
+async def test_no_timer_holds_on_to_a_connection_that_is_over(port: Port, process: Process) -> None:
+    session_id = await process.create(ANONYMOUS)
+    async with port.connected() as connection:
+        connection.step(session_id)
+        assert (await connection.answer())[0] == 200
+        (protocol,) = (each for each in port.connections if each.timeout_keep_alive_task is not None)
+        assert not protocol.timeout_keep_alive_task.cancelled()
+    await until(lambda: protocol.timeout_keep_alive_task.cancelled())
+
+
 async def test_a_step_whose_client_has_gone_is_taken(port: Port, process: Process) -> None:
     session_id = await process.create(ANONYMOUS)
     graphs = process.graphs["0"]

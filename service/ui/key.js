@@ -1,8 +1,10 @@
 /** The API key: in this tab only, and never in an address. */
+import { ofTab } from "./storage.js";
+
 const KEPT_AS = "unrolled.key";
 
 /** @returns {string} The key, "" where none was given. */
-export const key = () => sessionStorage.getItem(KEPT_AS) ?? "";
+export const key = () => ofTab.get(KEPT_AS) ?? "";
 
 /** @returns {Object<string, string>} The header that shows the key. */
 export const authorization = () => (key() ? { Authorization: `Bearer ${key()}` } : {});
@@ -30,7 +32,7 @@ export function askForKey(form, service, onKey) {
       field.reportValidity();
       return;
     }
-    sessionStorage.setItem(KEPT_AS, given);
+    ofTab.put(KEPT_AS, given);
     form.hidden = true;
     onKey();
   });

@@ -1,4 +1,6 @@
 /** What this browser keeps: which sessions are its own, and what they have read. Their state is the service's. */
+import { local } from "./storage.js";
+
 const PREFIX = "unrolled.";
 const MAX_OPENED = 500;
 
@@ -8,7 +10,7 @@ const MAX_OPENED = 500;
  */
 export function recall(name) {
   try {
-    return JSON.parse(localStorage.getItem(PREFIX + name));
+    return JSON.parse(local.get(PREFIX + name));
   } catch {
     return null;
   }
@@ -20,8 +22,8 @@ export function recall(name) {
  * @param {any} value
  */
 export function keep(name, value) {
-  if (value === null) localStorage.removeItem(PREFIX + name);
-  else localStorage.setItem(PREFIX + name, JSON.stringify(value));
+  if (value === null) local.drop(PREFIX + name);
+  else local.put(PREFIX + name, JSON.stringify(value));
 }
 
 /** @returns {Set<string>} Ids of the sessions that this browser has opened. */

@@ -1,14 +1,16 @@
 """One real service of two workers, with the shipped bundles, for all tests of this folder that do not end it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
 from tests.e2e.asking import open_session
 from tests.e2e.server import Server
 from tests.e2e.silent import SilentClient
+from tests.e2e.visitor import Visitor, browser_path
 from tests.e2e.workers import client_of_each
 
 EXPORT_KEY = "0123456789abcdef" * 2
@@ -56,3 +58,35 @@ def silent(server: Server, client: httpx.Client) -> Iterator[SilentClient]:
 def home(tmp_path: Path) -> Path:
     """A home for a service that a test starts itself."""
     return tmp_path
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A browser without a window; it holds an event loop, which no other module's tests would outlive."""
+    path = browser_path()
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=path)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def visitor(browser: Browser, server: Server) -> Iterator[Visitor]:
+    """Somebody who looks at the service."""
+    come = Visitor(browser, server.url)
+    yield come
+    come.leave()
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Iterator[Callable[..., Visitor]]:
+    """Makes visitors."""
+    come: list[Visitor] = []
+
+    def make(url: str, width: int = 1200) -> Visitor:
+        come.append(Visitor(browser, url, width))
+        return come[-1]
+
+    yield make
+    for each in come:
+        each.leave()

@@ -1,58 +1,26 @@
 """The playground in a real browser, against the real service with the shipped models."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import expect
 
 from service.key_file import add_key
 from tests.e2e.asking import ask
 from tests.e2e.server import Server, until
-from tests.e2e.visitor import Visitor, browser_path
+from tests.e2e.visitor import Visitor
 
 pytestmark = pytest.mark.e2e
 TABS = ("sentiment", "generation", "music", "forecast", "translation", "tagging", "caption", "sessions")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """A browser without a window; it holds an event loop, which no other module's tests would outlive."""
-    path = browser_path()
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=path)
-        yield launched
-        launched.close()
 
 
 @pytest.fixture(params=["BentoML's port", "the second port"])
 def url(request: pytest.FixtureRequest, server: Server) -> str:
     """Both of the service's ports."""
     return server.url if request.param == "BentoML's port" else server.fast_url
-
-
-@pytest.fixture
-def visitor(browser: Browser, server: Server) -> Iterator[Visitor]:
-    """Somebody who looks at the service."""
-    come = Visitor(browser, server.url)
-    yield come
-    come.leave()
-
-
-@pytest.fixture
-def visit(browser: Browser) -> Iterator[Callable[..., Visitor]]:
-    """Makes visitors."""
-    come: list[Visitor] = []
-
-    def make(url: str, width: int = 1200) -> Visitor:
-        come.append(Visitor(browser, url, width))
-        return come[-1]
-
-    yield make
-    for each in come:
-        each.leave()
 
 
 def judged(client: httpx.Client, text: str) -> str:

@@ -7,7 +7,7 @@ import { Models } from "./models.js";
 import { startMusic } from "./music.js";
 import { say, showProblem } from "./notice.js";
 import { startSentiment } from "./sentiment.js";
-import { Problem, refusals } from "./service.js";
+import { isPassing, refusals } from "./service.js";
 import { startSessions } from "./sessions.js";
 import { startTabs } from "./tabs.js";
 import { startTagging } from "./tagging.js";
@@ -17,6 +17,7 @@ const panel = (name) => document.getElementById(name);
 const RETRY_MS = 2000;
 const ASKS_AT_ONCE = new Set(["music", "forecast", "translation", "tagging"]);
 
+let retry = 0;
 const models = new Models();
 const sentiment = startSentiment(panel("sentiment"), models);
 const generation = startGeneration(panel("generation"), models);
@@ -33,7 +34,8 @@ async function begin() {
   try {
     await models.load();
   } catch (error) {
-    if (!(error instanceof Problem)) setTimeout(begin, RETRY_MS);
+    clearTimeout(retry);
+    if (isPassing(error)) retry = setTimeout(begin, RETRY_MS);
     if (error.status === 401) hideLinks();
     return error.status === 401 && !key() ? say(notice) : showProblem(notice, error);
   }

@@ -10,6 +10,8 @@ import { Problem } from "./service.js";
 export function showProblem(place, error) {
   const title = error.title ?? "This page has failed";
   const status = error instanceof Problem ? ` (${error.status})` : "";
+  const told = [title + status, error.message].join(" ");
+  if (place.classList.contains("problem") && place.textContent === told) return; // said again, it would be read out again
   place.className = "notice problem";
   place.replaceChildren(element("strong", {}, title + status), " ", element("span", {}, error.message));
 }

@@ -8,7 +8,7 @@ import { part } from "./element.js";
 import { Judgement } from "./judgement.js";
 import { keep, recall } from "./memory.js";
 import { say, showProblem } from "./notice.js";
-import { Problem, Unreachable } from "./service.js";
+import { Problem, isPassing } from "./service.js";
 import { Session } from "./session.js";
 import { Stream } from "./stream.js";
 
@@ -55,7 +55,7 @@ export class Reading {
       else say(this.#notice, `Welcome back: the same session goes on at step ${step}.`);
     } catch (error) {
       if (error instanceof Problem && OVER.has(error.status)) this.#abandon(`${error.title}: ${error.message}.`);
-      else return showProblem(this.#notice, error);
+      else if (!isPassing(error)) return showProblem(this.#notice, error);
     }
     this.follow();
   }
@@ -74,37 +74,49 @@ export class Reading {
   async follow() {
     if (this.#isBusy) return;
     this.#isBusy = true;
-    try {
-      while (this.#isBehind) await this.#next();
-    } catch (error) {
-      this.#fail(error);
-    } finally {
-      this.#isBusy = false;
+    clearTimeout(this.#retry);
+    while (this.#isBehind) {
+      const session = this.#session;
+      try {
+        await this.#next();
+      } catch (error) {
+        if (session !== this.#session) continue; // it is no longer the one that is read with
+        if (this.#fail(error)) break;
+      }
     }
+    this.#isBusy = false;
+  }
+
+  /** What stands in the box. Half of a character, which a script may leave there, is none. */
+  get #text() {
+    return this.#box.value.toWellFormed();
   }
 
   get #isBehind() {
     const { read, asked } = this.#kept;
-    return this.#box.value !== this.#refused && (asked !== null || this.#box.value !== read);
+    return this.#text !== this.#refused && (asked !== null || this.#text !== read);
   }
 
+  /** Whether that is all for now: a text that is refused is not tried again, nor one that nobody answers to at once. */
   #fail(error) {
-    if (error instanceof Unreachable) {
+    if (isPassing(error)) {
       showProblem(this.#notice, error);
-      clearTimeout(this.#retry);
       this.#retry = setTimeout(() => this.follow(), RETRY_MS);
-    } else if (error instanceof Problem && OVER.has(error.status) && this.#session?.step > 1) {
-      this.#abandon(`${error.title}: ${error.message}.`);
-      setTimeout(() => this.follow());
-    } else {
-      this.#refused = this.#box.value;
-      this.#kept.asked = null;
-      showProblem(this.#notice, error);
+      return true;
     }
+    const { wanted } = this.#kept;
+    const isOver = error instanceof Problem && OVER.has(error.status);
+    const hasRead = this.#session?.step > 1; // else the next would end as this one did
+    if (isOver) this.#abandon(`${error.title}: ${error.message}.`);
+    if (isOver && hasRead) return false;
+    this.#refused = wanted;
+    this.#kept.asked = null;
+    showProblem(this.#notice, error);
+    return !this.#isBehind;
   }
 
   async #next() {
-    const wanted = this.#box.value;
+    const wanted = this.#text;
     this.#kept.wanted = wanted;
     if (!this.#session) return this.#open();
     if (this.#kept.asked) return this.#take(this.#kept.asked); // its answer was lost; asked again, it counts once

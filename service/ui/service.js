@@ -17,6 +17,16 @@ export class Problem extends Error {
   }
 }
 
+/** What a service that is busy or a gateway before one that starts says; whether the step was taken is not known. */
+const PASSING = new Set([429, 502, 503, 504]);
+
+/**
+ * Whether the same may be asked again, and answered.
+ * @param {Error} error
+ * @returns {boolean}
+ */
+export const isPassing = (error) => error instanceof Unreachable || (error instanceof Problem && PASSING.has(error.status));
+
 /** Nobody answers. */
 export class Unreachable extends Error {
   constructor() {

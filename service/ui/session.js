@@ -1,6 +1,6 @@
 /** A session of the service: its id, its model, the number of its next step. The state never leaves the service. */
 import { noteEnded, noteOpened } from "./memory.js";
-import { ask, events } from "./service.js";
+import { Unreachable, ask, events } from "./service.js";
 
 const A_DAY_SECONDS = 86_400;
 
@@ -73,7 +73,7 @@ export class Session {
       if (name === "done") return this.#took(data);
       onPiece(data.text);
     }
-    throw new Error("The stream ended before the step did; nothing was committed.");
+    throw new Unreachable(); // the answer ended before the step did, which may be committed
   }
 
   /** @param {string} name Of the checkpoint. */

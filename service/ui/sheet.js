@@ -1,7 +1,7 @@
 /** One text: its session, what that has read and written, and the checkpoint to go back to. */
 import { element } from "./element.js";
 import { attempt, say, showProblem } from "./notice.js";
-import { Problem, Unreachable } from "./service.js";
+import { Problem, isPassing } from "./service.js";
 import { Session } from "./session.js";
 
 const MARK = "here";
@@ -57,7 +57,7 @@ export class Sheet {
       this.#asked = null;
       say(this.#parts.notice, `Drawn with seed ${seed}.`);
     } catch (error) {
-      if (!(error instanceof Unreachable)) this.#asked = null;
+      if (!isPassing(error)) this.#asked = null;
       if (error.name !== "AbortError") throw error;
       await this.#stopped(inputs);
     } finally {

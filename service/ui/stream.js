@@ -3,6 +3,7 @@ import { subprotocols } from "./key.js";
 import { Problem, address, ask } from "./service.js";
 
 const PAUSE_MS = 3000;
+const PATIENCE_MS = 8000;
 
 class Disconnected extends Error {}
 
@@ -12,6 +13,7 @@ export class Stream {
   #waiting = new Map();
   #numSent = 0;
   #notBefore = 0;
+  #giveUp = () => {};
 
   /** @type {"WebSocket"|"HTTP"} How the latest step went. */
   way = "WebSocket";
@@ -23,7 +25,7 @@ export class Stream {
    */
   async step(item) {
     try {
-      const answer = await this.#send(await this.#connect(), item);
+      const answer = await this.#inTime(item);
       this.way = "WebSocket";
       return answer;
     } catch (error) {
@@ -33,12 +35,27 @@ export class Stream {
     }
   }
 
+  /** An answer, or a connection that is given up: one that a gateway has forgotten looks like one whose answer takes long. */
+  async #inTime(item) {
+    const late = setTimeout(() => this.#giveUp(), PATIENCE_MS);
+    try {
+      return await this.#send(await this.#connect(), item);
+    } finally {
+      clearTimeout(late);
+    }
+  }
+
   #connect() {
     if (Date.now() < this.#notBefore) throw new Disconnected();
     this.#connecting ??= new Promise((opened, failed) => {
       const url = address("stream");
       url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
       const socket = new WebSocket(url, subprotocols());
+      this.#giveUp = () => {
+        Object.assign(socket, { onopen: null, onmessage: null, onclose: null });
+        socket.close(); // which may take as long as the answer: nobody waits for it
+        this.#lose(failed);
+      };
       socket.onopen = () => opened(socket);
       socket.onmessage = ({ data }) => this.#hear(JSON.parse(data));
       socket.onclose = () => this.#lose(failed);
@@ -55,6 +72,7 @@ export class Stream {
   }
 
   #hear({ id, problem, ...answer }) {
+    if (!this.#waiting.has(id)) return this.#giveUp(); // it could not read what it was sent; over HTTP it says why
     const { told, failed } = this.#waiting.get(id);
     this.#waiting.delete(id);
     if (problem) failed(new Problem(problem));

@@ -1,0 +1,125 @@
+"""The playground on networks that delay, break and answer for the service, and in the company of other tabs."""
+
+from collections.abc import Callable
+
+import httpx
+import pytest
+from playwright.sync_api import Route, WebSocketRoute, expect
+
+from tests.e2e.asking import ask
+from tests.e2e.server import Server
+from tests.e2e.test_playground import judged
+from tests.e2e.visitor import Visitor
+
+pytestmark = pytest.mark.e2e
+NO_SOCKET = "window.WebSocket = class { constructor() { setTimeout(() => this.onclose()); } };"
+
+
+def test_a_gateway_that_answers_for_the_service_costs_no_session(visitor: Visitor, client: httpx.Client) -> None:
+    visitor.page.add_init_script(NO_SOCKET)
+    visitor.open()
+    visitor.part("text").fill("warm")
+    expect(visitor.part("step")).to_have_text("2")
+    session_id = visitor.part("session").inner_text()
+
+    def time_out(route: Route) -> None:
+        """The step is taken, and the gateway says that it does not know."""
+        route.fetch()
+        route.fulfill(status=504, content_type="text/html", body="<h1>Gateway timeout</h1>")
+
+    visitor.page.route("**/steps", time_out, times=1)
+    visitor.part("text").fill("warmth")
+    expect(visitor.part("step")).to_have_text("3")
+    visitor.part("text").fill("warmth!")
+    expect(visitor.part("step")).to_have_text("4")
+    expect(visitor.part("session")).to_have_text(session_id)
+    expect(visitor.part("judgement")).to_have_text(judged(client, "warmth!"))
+    visitor.expect_refusal(504)
+
+
+def test_a_page_that_was_open_before_the_service_was_begins_with_it(visitor: Visitor) -> None:
+    visitor.page.route("**/models", lambda route: route.fulfill(status=502, body="Bad gateway"), times=1)
+    visitor.open()
+    expect(visitor.page.locator("#start-notice")).to_be_empty()
+    visitor.expect_refusal(502)
+
+
+def test_a_connection_that_says_nothing_is_given_up(visitor: Visitor, client: httpx.Client) -> None:
+    visitor.page.route_web_socket("**/stream", lambda _: None)
+    visitor.open()
+    visitor.part("text").fill("good")
+    expect(visitor.part("judgement")).to_have_text(judged(client, "good"))
+    expect(visitor.part("way")).to_have_text("HTTP")
+
+
+def test_half_a_character_holds_nothing_up(visitor: Visitor, client: httpx.Client) -> None:
+    visitor.open()
+    put = "(box, text) => { box.value = text; box.dispatchEvent(new Event('input')); }"
+    visitor.part("text").evaluate(put, "good \ud83d")
+    expect(visitor.part("judgement")).to_have_text(judged(client, "good \ufffd"))
+    visitor.part("text").evaluate(put, "good 😀!")
+    visitor.await_read("good 😀!")
+    expect(visitor.part("judgement")).to_have_text(judged(client, "good 😀!"))
+
+
+def test_a_new_session_is_not_told_of_the_end_of_the_old(visitor: Visitor, client: httpx.Client) -> None:
+    held: list[tuple[WebSocketRoute, str | bytes]] = []
+
+    def hold(socket: WebSocketRoute) -> None:
+        service = socket.connect_to_server()
+        socket.on_message(lambda message: held.append((service, message)))
+
+    visitor.page.route_web_socket("**/stream", hold)
+    visitor.open()
+    visitor.part("text").fill("good")
+    expect(visitor.part("session")).to_have_text("none yet")
+    visitor.page.wait_for_function("() => JSON.parse(localStorage['unrolled.sentiment'] ?? '{}').asked")
+    session_id = visitor.storage("sentiment")["session"]["session_id"]
+    visitor.page.wait_for_timeout(200)
+    with visitor.page.expect_response("**/sessions/*"):
+        visitor.part("again").click()
+    for service, message in held:
+        service.send(message)
+    held.clear()
+    visitor.page.unroute_all()
+    visitor.page.wait_for_timeout(500)
+    assert client.get(f"/sessions/{session_id}").status_code == 410
+    expect(visitor.part("notice")).to_be_empty()
+
+
+def test_a_text_whose_answer_ends_early_is_told_again(visitor: Visitor) -> None:
+    visitor.open("generation")
+    visitor.page.locator("#generation form").get_by_label("Characters").fill("30")
+
+    cut: list[Route] = []
+
+    def lose_end(route: Route) -> None:
+        """The first text is written and its step taken, and the end of the answer is lost."""
+        if cut or '"stream":true' not in (route.request.post_data or ""):
+            route.continue_()
+            return
+        cut.append(route)
+        answered = route.fetch()
+        route.fulfill(response=answered, body=answered.text().partition("event: done")[0])
+
+    visitor.page.route("**/steps", lose_end)
+    visitor.part("write").click()
+    expect(visitor.part("notice").first).to_contain_text("Try again")
+    visitor.part("go").click()
+    expect(visitor.part("sheets").locator("[data-role=notice]")).to_contain_text("Drawn with seed")
+    (sheet,) = visitor.storage("generation")
+    assert (sheet["session"]["step"], sheet["asked"]) == (3, None)
+
+
+def test_of_two_tabs_on_one_session_one_begins_another(visit: Callable[..., Visitor], server: Server) -> None:
+    one = visit(server.url)
+    one.open()
+    one.part("text").fill("good")
+    expect(one.part("step")).to_have_text("2")
+    session_id = one.part("session").inner_text()
+    with httpx.Client(base_url=server.url) as other:
+        ask(other, f"/sessions/{session_id}/steps", {"step": 2, "inputs": {"text": " for others"}})
+    one.part("text").fill("good for me")
+    expect(one.part("notice")).to_contain_text("Step conflict")
+    one.await_read("good for me")
+    expect(one.part("session")).not_to_have_text(session_id)

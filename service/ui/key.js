@@ -1,10 +1,13 @@
-/** The API key: in this tab only, and never in an address. */
+/** The API key: in this tab only, and never in an address. What is kept with it is kept under its id, for it alone. */
 import { ofTab } from "./storage.js";
 
 const KEPT_AS = "unrolled.key";
 
 /** @returns {string} The key, "" where none was given. */
 export const key = () => ofTab.get(KEPT_AS) ?? "";
+
+/** @returns {string} The public part of the key, by which the service knows it; "" where there is none. */
+export const keyId = () => key().split("_")[1] ?? "";
 
 /** @returns {Object<string, string>} The header that shows the key. */
 export const authorization = () => (key() ? { Authorization: `Bearer ${key()}` } : {});
@@ -32,8 +35,25 @@ export function askForKey(form, service, onKey) {
       field.reportValidity();
       return;
     }
+    const isOther = key() && key() !== given;
     ofTab.put(KEPT_AS, given);
+    if (isOther) return location.reload(); // nothing of the former key's stays on the page
+    field.value = "";
     form.hidden = true;
     onKey();
   });
+}
+
+/**
+ * Offer to leave: the key is forgotten, and all that this browser kept with it.
+ * @param {HTMLElement} place
+ * @param {() => void} forget
+ */
+export function offerToLeave(place, forget) {
+  place.hidden = !key();
+  place.querySelector("button").onclick = () => {
+    forget();
+    ofTab.drop(KEPT_AS);
+    location.reload();
+  };
 }

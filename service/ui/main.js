@@ -2,7 +2,8 @@
 import { startCaption } from "./caption.js";
 import { startForecast } from "./forecast.js";
 import { startGeneration } from "./generation.js";
-import { askForKey, key } from "./key.js";
+import { askForKey, key, offerToLeave } from "./key.js";
+import { forgetAll } from "./memory.js";
 import { Models } from "./models.js";
 import { startMusic } from "./music.js";
 import { say, showProblem } from "./notice.js";
@@ -41,6 +42,7 @@ async function begin() {
   }
   say(notice);
   if (key()) hideLinks();
+  offerToLeave(panel("leave"), forgetAll);
   models.greyOut(document);
   await Promise.all([sentiment.resume(), generation.resume()]);
   document.body.dataset.state = "ready";

@@ -1,7 +1,12 @@
-/** What this browser keeps: which sessions are its own, and what they have read. Their state is the service's. */
+/**
+ * What this browser keeps: which sessions are its own, and what they have read. Their state is the service's.
+ *
+ * Each key has its own: whoever comes with another sees nothing of it.
+ */
+import { keyId } from "./key.js";
 import { local } from "./storage.js";
 
-const PREFIX = "unrolled.";
+const prefix = () => (keyId() ? `unrolled.${keyId()}.` : "unrolled.");
 const MAX_OPENED = 500;
 
 /**
@@ -10,7 +15,7 @@ const MAX_OPENED = 500;
  */
 export function recall(name) {
   try {
-    return JSON.parse(local.get(PREFIX + name));
+    return JSON.parse(local.get(prefix() + name));
   } catch {
     return null;
   }
@@ -22,8 +27,13 @@ export function recall(name) {
  * @param {any} value
  */
 export function keep(name, value) {
-  if (value === null) local.drop(PREFIX + name);
-  else local.put(PREFIX + name, JSON.stringify(value));
+  if (value === null) local.drop(prefix() + name);
+  else local.put(prefix() + name, JSON.stringify(value));
+}
+
+/** Forget all that was kept with this key. */
+export function forgetAll() {
+  for (const name of local.names.filter((each) => each.startsWith(prefix()))) local.drop(name);
 }
 
 /** @returns {Set<string>} Ids of the sessions that this browser has opened. */

@@ -5,12 +5,18 @@ It loads nothing from elsewhere, and its Content-Security-Policy sees to that. A
 it works below any prefix that a proxy adds.
 """
 
+import hashlib
+import os
 from collections.abc import Mapping
+from functools import cache
+from http import HTTPStatus
 from pathlib import Path
 
-from starlette.responses import Response
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
-from starlette.staticfiles import StaticFiles
+from starlette.staticfiles import NotModifiedResponse, StaticFiles
 from starlette.types import Scope
 
 UI = "/ui"
@@ -28,10 +34,26 @@ class PageFiles(StaticFiles):
     """Files with the headers of the page."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
-        """A file, or starlette's refusal."""
+        """A file by its one address, from which the page's relative ones lead on; or starlette's refusal."""
+        if scope["path"] not in {f"{scope['root_path']}/{rest}" for rest in ("", path)}:
+            raise HTTPException(HTTPStatus.NOT_FOUND)
         response = await super().get_response(path, scope)
         response.headers.update(HEADERS)
         return response
+
+    def file_response(
+        self, full_path: str | os.PathLike[str], stat_result: os.stat_result, scope: Scope, status_code: int = 200
+    ) -> Response:
+        """A file with the ETag of its content: images are built whose files all have one time."""
+        found = FileResponse(full_path, status_code=status_code, stat_result=stat_result)
+        found.headers["ETag"] = _etag(os.fspath(full_path), stat_result.st_mtime_ns, stat_result.st_size)
+        is_same = self.is_not_modified(found.headers, Headers(scope=scope))
+        return NotModifiedResponse(found.headers) if is_same else found
+
+
+@cache
+def _etag(path: str, *_: int) -> str:
+    return f'"{hashlib.sha256(Path(path).read_bytes()).hexdigest()[:32]}"'
 
 
 def playground_routes() -> list[BaseRoute]:

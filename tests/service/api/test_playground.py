@@ -1,5 +1,6 @@
 """The playground's files: their headers, what is refused, and that they load nothing from elsewhere."""
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,11 +8,12 @@ from typing import Any
 
 import pytest
 from starlette.applications import Starlette
+from starlette.routing import Mount
 from starlette.types import Scope
 
 from service.api.measure import endpoint_of
 from service.api.plain import PlainFirst
-from service.api.playground import FILES, HEADERS, is_playground, playground_routes
+from service.api.playground import FILES, HEADERS, PageFiles, is_playground, playground_routes
 from service.api.problem import ProblemMiddleware
 from tests.fakes.asgi import Client
 
@@ -63,6 +65,18 @@ async def test_the_same_file_is_not_sent_again(client: Client) -> None:
     assert answered.headers["cache-control"] == "no-cache"
 
 
+async def test_another_file_of_the_same_time_and_length_is_sent(tmp_path: Path) -> None:
+    tags = []
+    for version in ("1", "2"):
+        (tmp_path / version).mkdir()
+        path = tmp_path / version / "main.js"
+        path.write_text(version)
+        os.utime(path, (0, 0))
+        client = Client(Starlette(routes=[Mount("/ui", PageFiles(directory=path.parent))]))
+        tags.append((await client.request("GET", "/ui/main.js")).headers["etag"])
+    assert tags[0] != tags[1]
+
+
 @pytest.mark.parametrize("path", ["/ui", "/ui/", "/ui/style.css"])
 async def test_head_has_the_headers_alone(client: Client, path: str) -> None:
     head, get = [await client.request(method, path) for method in ("HEAD", "GET")]
@@ -83,6 +97,13 @@ async def test_head_has_the_headers_alone(client: Client, path: str) -> None:
         "/ui/\0",
         f"/ui/{'x' * 300}",
         "/uix",
+        "/ui//",
+        "/ui//main.js",
+        "/ui/./",
+        "/ui/index.html/",
+        "/ui/vendor/..",
+        "/ui/vendor/../",
+        "/ui/vendor/../main.js",
     ],
 )
 async def test_what_is_not_among_the_files_is_a_problem(client: Client, path: str) -> None:

@@ -2,10 +2,11 @@
 import { Fan } from "./fan.js";
 import { part } from "./element.js";
 import { Live } from "./live.js";
-import { attempt, showProblem } from "./notice.js";
-import { columnsOf } from "./readings.js";
+import { attempt, say, showProblem } from "./notice.js";
+import { tableOf } from "./readings.js";
 import { ask } from "./service.js";
 
+const MAX_FILE_BYTES = 8 * 2 ** 20;
 const EXAMPLE_HOURS = 24 * 10;
 
 /** @param {HTMLElement} panel @param {import("./models.js").Models} models */
@@ -14,7 +15,7 @@ export function startForecast(panel, models) {
   const field = (name) => form.elements.namedItem(name);
   const chart = new Fan(part(panel, "chart"));
   const facts = part(panel, "session");
-  const column = () => chosen(columnsOf(field("readings").value), field("column").value);
+  const column = () => chosen(tableOf(field("readings").value), field("column").value);
   const wanted = () => ({ horizon: Number(field("horizon").value), quantiles: numbers(field("quantiles").value) });
 
   const show = (name, values, forecast) => {
@@ -34,7 +35,11 @@ export function startForecast(panel, models) {
     },
     onProblem: (error) => showProblem(part(panel, "notice"), error),
   });
-  const offerColumns = () => offer(field("column"), columnsOf(field("readings").value));
+  const offerColumns = () => {
+    const { columns, flawed } = tableOf(field("readings").value);
+    offer(field("column"), columns);
+    say(part(panel, "notice"), columns.length ? told(flawed) : "");
+  };
 
   part(panel, "example").addEventListener("click", () => {
     field("readings").value = example().join("\n");
@@ -44,6 +49,7 @@ export function startForecast(panel, models) {
   field("file").addEventListener("change", async () => {
     const [file] = field("file").files;
     if (!file) return;
+    if (file.size > MAX_FILE_BYTES) return showProblem(part(panel, "notice"), problem("The file is too large", "8 MiB at most."));
     field("readings").value = await file.text();
     offerColumns();
   });
@@ -69,11 +75,16 @@ function offer(select, columns) {
   select.closest("label").hidden = columns.length < 2;
 }
 
-function chosen(columns, name) {
+function chosen({ columns, flawed }, name) {
   const column = columns.find((each) => each.name === name) ?? columns.at(-1);
-  if (!column) throw Object.assign(new Error("Paste numbers, one a line, or a CSV file with a column of numbers."), { title: "No readings" });
+  if (!column) throw problem("No readings", told(flawed) || "Paste numbers, one a line, or a CSV file with a column of numbers.");
   return column;
 }
+
+const problem = (title, message) => Object.assign(new Error(message), { title });
+
+/** Which columns are not offered, and why. */
+const told = (flawed) => flawed.map(({ name, line }) => `Line ${line} has no number for ${name}, which is left out.`).join(" ");
 
 function summary(name, { mean, quantiles }) {
   const levels = Object.keys(quantiles).sort((one, other) => one - other);

@@ -17,8 +17,7 @@ const EXAMPLES = {
 /** @param {HTMLElement} panel */
 export function startCaption(panel) {
   const sheet = new Sheet(part(panel, "sheet"));
-  const look = () =>
-    attempt(part(panel, "go"), part(panel, "notice"), async () => show(panel, await ask("caption", { image: sheet.image })));
+  const look = () => attempt(part(panel, "go"), part(panel, "notice"), () => describe(panel, sheet));
   sheet.onStroke = look;
   part(panel, "go").addEventListener("click", look);
   part(panel, "clear").addEventListener("click", () => {
@@ -37,11 +36,22 @@ export function startCaption(panel) {
   }
 }
 
+/** Ask about what is drawn, and again where something was drawn meanwhile: what is said is of what is seen. */
+async function describe(panel, sheet) {
+  let image;
+  do {
+    image = sheet.image;
+    const told = await ask("caption", { image });
+    if (image === sheet.image) return show(panel, told);
+  } while (!sheet.isBlank);
+}
+
 /** Paper to draw on. */
 class Sheet {
   #canvas;
   #pen;
   #isDown = false;
+  isBlank = true;
 
   /** @type {() => void} Told of every stroke. */
   onStroke = () => {};
@@ -72,6 +82,7 @@ class Sheet {
   }
 
   clear() {
+    this.isBlank = true;
     this.#pen.fillStyle = PAPER;
     this.#pen.fillRect(0, 0, this.#canvas.width, this.#canvas.height);
   }
@@ -90,6 +101,7 @@ class Sheet {
   }
 
   #begin([x, y]) {
+    this.isBlank = false;
     Object.assign(this.#pen, { strokeStyle: INK, lineWidth: this.#canvas.width * PEN_SHARE, lineCap: "round", lineJoin: "round" });
     this.#pen.beginPath();
     this.#pen.moveTo(x, y);

@@ -14,6 +14,7 @@ export class LineChart {
   #options;
   #data = null;
   #plot = null;
+  #watch;
 
   /**
    * @param {HTMLElement} place
@@ -25,7 +26,8 @@ export class LineChart {
     this.#place = place;
     this.#options = options;
     charts.add(this);
-    new ResizeObserver(() => this.#fit()).observe(place);
+    this.#watch = new ResizeObserver(() => this.#fit());
+    this.#watch.observe(place);
   }
 
   /**
@@ -50,6 +52,7 @@ export class LineChart {
 
   /** Forget this chart. */
   remove() {
+    this.#watch.disconnect();
     this.#plot?.destroy();
     charts.delete(this);
   }

@@ -44,6 +44,7 @@ export function startMusic(panel) {
 }
 
 function show(panel, piece, player) {
+  player.stop(); // the former piece, which may have been begun again meanwhile
   const { svg, moveTo } = pianoRoll(piece);
   part(panel, "roll").replaceChildren(element("div", { class: "scroll", tabindex: "0" }, svg));
   part(panel, "piece").hidden = false;

@@ -34,6 +34,7 @@ export function say(place, text = "") {
  */
 export async function attempt(button, place, work) {
   if (button.disabled) return;
+  const isFocused = document.activeElement === button; // which a disabled button does not stay
   button.disabled = true;
   button.setAttribute("aria-busy", "true");
   say(place);
@@ -44,5 +45,6 @@ export async function attempt(button, place, work) {
   } finally {
     button.disabled = false;
     button.removeAttribute("aria-busy");
+    if (isFocused && document.activeElement === document.body) button.focus({ preventScroll: true });
   }
 }

@@ -2,6 +2,7 @@
 const AHEAD_SECONDS = 0.1;
 const ATTACK_SECONDS = 0.012;
 const RELEASE_SECONDS = 0.18;
+const FADE_MS = 250;
 const LOUDNESS = 0.16;
 
 export class Player {
@@ -24,7 +25,9 @@ export class Player {
   /** Be silent. */
   stop() {
     if (!this.#out) return;
-    this.#out.gain.setTargetAtTime(0, this.#context.currentTime, 0.02);
+    const out = this.#out;
+    out.gain.setTargetAtTime(0, this.#context.currentTime, 0.02);
+    setTimeout(() => out.disconnect(), FADE_MS); // what was still to sound is computed no more
     this.#out = null;
     cancelAnimationFrame(this.#frame);
     this.onMove(null);
@@ -33,13 +36,15 @@ export class Player {
 
   async #play({ notes, tempo }) {
     this.#context ??= new AudioContext();
+    const out = this.#bus();
+    this.#out = out;
+    this.onState(true);
     await this.#context.resume();
+    if (out !== this.#out) return; // stopped meanwhile
     const beat = 60 / tempo;
     const start = this.#context.currentTime + AHEAD_SECONDS;
-    this.#out = this.#bus();
     for (const { pitch, start: at, duration } of notes) this.#sound(pitch, start + at * beat, duration * beat);
     const end = Math.max(0, ...notes.map((note) => note.start + note.duration));
-    this.onState(true);
     this.#follow(start, beat, end);
   }
 

@@ -72,7 +72,7 @@ export async function* events(path, body, signal) {
 }
 
 /** Seeds have 63 bits, a number in a browser 53: they are texts here, and numbers on their way. */
-const encode = (body) => JSON.stringify(body).replace(/"seed":"(\d+)"/g, '"seed":$1');
+const encode = (body) => JSON.stringify(body).replace(/"seed":"0*(\d+)"/g, '"seed":$1');
 const decode = (text) => JSON.parse(text.replace(/"seed":(\d+)/g, '"seed":"$1"'));
 
 async function respond(path, body, { method = body ? "POST" : "GET", signal } = {}) {

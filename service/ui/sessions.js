@@ -5,6 +5,7 @@ import { attempt } from "./notice.js";
 import { ask } from "./service.js";
 
 const PAGE = 50;
+const MAX_PAGES = 20;
 
 /** @param {HTMLElement} panel @param {import("./models.js").Models} models */
 export function startSessions(panel, models) {
@@ -12,7 +13,13 @@ export function startSessions(panel, models) {
   const rows = part(panel, "rows");
   let next = null;
 
+  /** The next that there are to show; further pages too where all on one are of others, but not without an end. */
   const load = async (after) => {
+    await loadPage(after);
+    for (let pages = 1; pages < MAX_PAGES && next && rows.childElementCount === 0; pages++) await loadPage(next);
+  };
+
+  const loadPage = async (after) => {
     const page = await ask(`sessions?limit=${PAGE}${after ? `&after=${encodeURIComponent(after)}` : ""}`);
     const own = opened();
     const isOnly = part(panel, "own").checked;

@@ -108,8 +108,10 @@ export class Sheet {
     for (const button of [mark, go]) button.disabled = isWriting;
     fork.disabled = isWriting || this.#desk.isFull;
     back.disabled = isWriting || this.#mark === null || this.#mark === this.#text.length;
-    stop.hidden = !isWriting;
-    go.hidden = isWriting;
+    const [seen, gone] = isWriting ? [stop, go] : [go, stop];
+    seen.hidden = false;
+    if (document.activeElement === gone) seen.focus({ preventScroll: true });
+    gone.hidden = true;
     facts.replaceChildren(
       element("span", { title: this.session.id }, "session ", element("code", {}, this.session.id)),
       ` · ${this.session.model} · step `,

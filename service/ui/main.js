@@ -3,7 +3,7 @@ import { startCaption } from "./caption.js";
 import { startForecast } from "./forecast.js";
 import { startGeneration } from "./generation.js";
 import { askForKey, key, offerToLeave } from "./key.js";
-import { forgetAll } from "./memory.js";
+import { forgetAll, keep } from "./memory.js";
 import { Models } from "./models.js";
 import { startMusic } from "./music.js";
 import { say, showProblem } from "./notice.js";
@@ -44,9 +44,19 @@ async function begin() {
   if (key()) hideLinks();
   offerToLeave(panel("leave"), forgetAll);
   models.greyOut(document);
-  await Promise.all([sentiment.resume(), generation.resume()]);
+  await Promise.all([resume(sentiment, "sentiment"), resume(generation, "generation")]);
   document.body.dataset.state = "ready";
   look(shown());
+}
+
+/** Go on with what was kept; where another version of this page has kept it in its own way, begin with nothing. */
+async function resume(panel, name) {
+  try {
+    await panel.resume();
+  } catch {
+    keep(name, null);
+    await panel.resume();
+  }
 }
 
 /** Who follows a link shows no key. */

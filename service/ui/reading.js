@@ -44,8 +44,8 @@ export class Reading {
       this.#show();
       return this.follow();
     }
-    this.#kept = kept;
     this.#session = new Session(kept.session);
+    this.#kept = { ...blank(), ...kept };
     this.#box.value = kept.wanted;
     this.#show();
     try {

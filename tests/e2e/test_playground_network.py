@@ -1,6 +1,7 @@
 """The playground on networks that delay, break and answer for the service, and in the company of other tabs."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import httpx
 import pytest
@@ -123,3 +124,35 @@ def test_of_two_tabs_on_one_session_one_begins_another(visit: Callable[..., Visi
     expect(one.part("notice")).to_contain_text("Step conflict")
     one.await_read("good for me")
     expect(one.part("session")).not_to_have_text(session_id)
+
+
+def test_a_service_that_is_away_is_told_of_once_and_a_text_that_it_left_is_written_again(
+    tmp_path: Path, visit: Callable[..., Visitor]
+) -> None:
+    with Server(tmp_path) as server:
+        visitor = visit(server.url)
+        visitor.open("generation")
+        visitor.page.locator("#generation form").get_by_label("Characters").fill("4096")
+        visitor.part("write").click()
+        expect(visitor.part("sheets").locator("ins")).not_to_be_empty()
+        server.kill()
+        expect(visitor.part("notice").first).to_contain_text("does not answer")
+        visitor.show("sentiment")
+        visitor.part("text").fill("warm")
+        expect(visitor.part("notice")).to_contain_text("does not answer")
+        visitor.part("notice").evaluate(
+            """(notice) => {
+              window.numTold = 0;
+              new MutationObserver(() => window.numTold++).observe(notice, { childList: true, subtree: true });
+            }"""
+        )
+        visitor.page.wait_for_timeout(2500)
+        assert visitor.page.evaluate("numTold") == 0
+        server.start()
+        expect(visitor.part("step")).to_have_text("2")
+        visitor.show("generation")
+        visitor.part("go").click()
+        expect(visitor.part("sheets").locator("[data-role=notice]")).to_contain_text("Drawn with seed")
+        (sheet,) = visitor.storage("generation")
+        assert sheet["session"]["step"] == 3
+        visitor.complaints = [line for line in visitor.complaints if "net::ERR" not in line]

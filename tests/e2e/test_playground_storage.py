@@ -76,3 +76,25 @@ def test_whoever_comes_with_another_key_sees_nothing_of_the_former_owners(
         visitor.part("text").fill("of bob")
         expect(visitor.part("step")).to_have_text("2")
         visitor.expect_refusal(401)
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("sentiment", "{}"),
+        ("sentiment", "5"),
+        ("generation", "{}"),
+        ("generation", '[{"session": {}}]'),
+        ("opened", "not"),
+    ],
+)
+def test_what_another_version_has_kept_holds_nothing_up(visitor: Visitor, name: str, kept: str) -> None:
+    visitor.open()
+    visitor.page.evaluate("([name, kept]) => localStorage.setItem(`unrolled.${name}`, kept)", [name, kept])
+    visitor.reload()
+    visitor.part("text").fill("good")
+    expect(visitor.part("step")).to_have_text("2")
+    visitor.show("generation")
+    visitor.page.locator("#generation form").get_by_label("Characters").fill("5")
+    visitor.part("write").click()
+    expect(visitor.part("sheets").locator("[data-role=notice]")).to_contain_text("Drawn with seed")

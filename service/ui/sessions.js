@@ -4,40 +4,59 @@ import { noteEnded, opened } from "./memory.js";
 import { attempt } from "./notice.js";
 import { ask } from "./service.js";
 
-const PAGE = 50;
-const MAX_PAGES = 20;
+const PAGE = 20;
+const IS_OVER = new Set([404, 410]);
 
 /** @param {HTMLElement} panel @param {import("./models.js").Models} models */
 export function startSessions(panel, models) {
   const notice = part(panel, "notice");
   const rows = part(panel, "rows");
-  let next = null;
+  let following = null;
 
-  /** The next that there are to show; further pages too where all on one are of others, but not without an end. */
-  const load = async (after) => {
-    await loadPage(after);
-    for (let pages = 1; pages < MAX_PAGES && next && rows.childElementCount === 0; pages++) await loadPage(next);
-  };
-
-  const loadPage = async (after) => {
-    const page = await ask(`sessions?limit=${PAGE}${after ? `&after=${encodeURIComponent(after)}` : ""}`);
+  const show = async (page) => {
+    const isFirst = page !== following;
+    let { sessions, next } = await page();
+    while (sessions.length === 0 && next) ({ sessions, next } = await next());
     const own = opened();
-    const isOnly = part(panel, "own").checked;
-    const shown = page.sessions.filter(({ session_id: id }) => !isOnly || own.has(id));
-    const made = shown.map((view) => row(view, models, own.has(view.session_id), notice));
-    if (after) rows.append(...made);
-    else rows.replaceChildren(...made);
-    next = page.next;
+    const made = sessions.map((view) => row(view, models, own.has(view.session_id), notice));
+    if (isFirst) rows.replaceChildren(...made);
+    else rows.append(...made);
+    following = next;
     part(panel, "more").hidden = !next;
-    part(panel, "empty").hidden = rows.childElementCount > 0 || Boolean(next);
+    part(panel, "empty").hidden = rows.childElementCount > 0;
     part(panel, "table").hidden = rows.childElementCount === 0;
   };
 
-  const refresh = () => attempt(part(panel, "refresh"), notice, () => load(null));
+  const first = () => (part(panel, "own").checked ? ownPage([...opened()].reverse()) : callersPage(""));
+  const refresh = () => attempt(part(panel, "refresh"), notice, () => show(first));
   part(panel, "refresh").addEventListener("click", refresh);
   part(panel, "own").addEventListener("change", refresh);
-  part(panel, "more").addEventListener("click", (event) => attempt(event.currentTarget, notice, () => load(next)));
+  part(panel, "more").addEventListener("click", (event) => attempt(event.currentTarget, notice, () => show(following)));
   return { refresh };
+}
+
+/** Some of those sessions, each asked for by its id: among those of a million others they would not be found. */
+async function ownPage(ids) {
+  const views = await Promise.all(ids.slice(0, PAGE).map(lookedAt));
+  const rest = ids.slice(PAGE);
+  return { sessions: views.filter(Boolean), next: rest.length ? () => ownPage(rest) : null };
+}
+
+/** Some of all that the caller has. */
+async function callersPage(after) {
+  const { sessions, next } = await ask(`sessions?limit=${PAGE}${after && `&after=${encodeURIComponent(after)}`}`);
+  return { sessions, next: next && (() => callersPage(next)) };
+}
+
+/** A session as it is, null where it is over. */
+async function lookedAt(id) {
+  try {
+    return await ask(`sessions/${id}`);
+  } catch (error) {
+    if (!IS_OVER.has(error.status)) throw error;
+    noteEnded(id);
+    return null;
+  }
 }
 
 function row(view, models, isOwn, notice) {

@@ -124,3 +124,25 @@ def test_this_browsers_sessions_are_found_among_many_of_others(visitor: Visitor)
     for _ in range(2):
         visitor.show("sessions")
         expect(visitor.page.locator(f'tr[data-session="{session_id}"]')).to_be_visible()
+
+
+@pytest.mark.usefixtures("others")
+def test_everybodys_sessions_are_shown_in_pages_where_they_are_asked_for(visitor: Visitor) -> None:
+    visitor.open("sessions")
+    visitor.part("own").uncheck()
+    rows = visitor.part("rows").locator("tr")
+    expect(rows).to_have_count(20)
+    visitor.part("more").click()
+    expect(rows).to_have_count(40)
+
+
+def test_a_session_that_is_over_is_listed_no_more(visitor: Visitor, client: httpx.Client) -> None:
+    visitor.open()
+    visitor.part("text").fill("ok")
+    expect(visitor.part("step")).to_have_text("2")
+    client.delete(f"/sessions/{visitor.part('session').inner_text()}")
+    visitor.show("sessions")
+    expect(visitor.part("empty")).to_be_visible()
+    visitor.expect_refusal(410)
+    visitor.part("refresh").click()
+    expect(visitor.part("empty")).to_be_visible()

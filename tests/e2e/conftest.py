@@ -12,6 +12,7 @@ from tests.e2e.server import Server
 from tests.e2e.silent import SilentClient
 from tests.e2e.visitor import Visitor, browser_path
 from tests.e2e.workers import client_of_each
+from tests.service.stores.redis_server import RedisServer, redis_server
 
 EXPORT_KEY = "0123456789abcdef" * 2
 SHARED = {"UNROLLED_WORKERS": "2", "UNROLLED_EXPORT_KEY": EXPORT_KEY}
@@ -43,6 +44,13 @@ def pair(server: Server) -> Iterator[list[httpx.Client]]:
     """A client on each of the two workers, on their second port."""
     with client_of_each(server) as clients:
         yield list(clients.values())
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A server of a module's own, which loses nothing that it has acknowledged."""
+    with redis_server(tmp_path_factory.mktemp("redis"), "--appendonly", "yes", "--appendfsync", "always") as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

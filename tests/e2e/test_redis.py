@@ -1,69 +1,31 @@
 """Sessions on a real Redis server: it is killed and comes back, and the service stays as it is."""
 
-import signal
-import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
-from shutil import which
 
 import httpx
 import numpy as np
 import pytest
 
 from tests.e2e.asking import ask, open_session
-from tests.e2e.server import STOP_SECONDS, Server, free_port, is_listening, until
+from tests.e2e.server import Server, until
 from tests.e2e.stream import open_stream
 from tests.e2e.surfaces import over_http, whole
 from tests.e2e.workers import client_of_each
+from tests.service.stores.redis_server import NEEDS_REDIS, RedisServer
 
-REDIS_SERVER = which("redis-server")
-pytestmark = [pytest.mark.e2e, pytest.mark.skipif(REDIS_SERVER is None, reason="there is no redis-server")]
+pytestmark = [pytest.mark.e2e, NEEDS_REDIS]
 RECOVERY_SECONDS = 60
 UNAVAILABLE = "urn:unrolled:problem:store-unavailable"
 
 
-@dataclass
-class Redis:
-    """A server of its own, which loses nothing that it has acknowledged."""
-
-    directory: Path
-    port: int = field(default_factory=free_port)
-
-    @property
-    def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}/0"
-
-    def start(self) -> None:
-        words = f"--port {self.port} --bind 127.0.0.1 --dir {self.directory} --appendonly yes --appendfsync always"
-        self.process = subprocess.Popen(  # noqa: S603  words of this test
-            [str(REDIS_SERVER), *words.split(), "--save", ""],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        until(lambda: is_listening(self.port), STOP_SECONDS, "redis listens")
-
-    def end(self, number: signal.Signals) -> None:
-        self.process.send_signal(number)
-        self.process.wait(timeout=STOP_SECONDS)
-
-
 @pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
-    server = Redis(tmp_path_factory.mktemp("redis"))
-    server.start()
-    yield server
-    server.end(signal.SIGKILL)
-
-
-@pytest.fixture(scope="module")
-def served(redis: Redis, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def served(redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     settings = {"UNROLLED_WORKERS": "2", "UNROLLED_STORE": redis.url}
     with Server(tmp_path_factory.mktemp("home"), settings=settings) as running:
         yield running
 
 
-def test_a_killed_redis_is_a_503_and_nobody_is_harmed_when_it_is_back(redis: Redis, served: Server) -> None:
+def test_a_killed_redis_is_a_503_and_nobody_is_harmed_when_it_is_back(redis: RedisServer, served: Server) -> None:
     ids = np.random.default_rng(6).integers(0, 65, 30).tolist()
     processes = [process.pid for process in served.processes()]
     with client_of_each(served) as clients, open_stream(served.stream_url) as stream:
@@ -72,7 +34,7 @@ def test_a_killed_redis_is_a_503_and_nobody_is_harmed_when_it_is_back(redis: Red
         sessions = [open_session(pair[n % 2], "generation") for n in range(6)]
         for session_id in sessions:
             assert over_http(pair[1], session_id, ids[:10], step=0).tobytes() == expected[:10].tobytes()
-        redis.end(signal.SIGKILL)
+        redis.kill()
         for worker in pair:
             path = f"/sessions/{sessions[0]}"
             for refused in (

@@ -2,7 +2,6 @@
 
 import os
 import signal
-from collections.abc import Iterator
 
 import httpx
 import numpy as np
@@ -11,23 +10,15 @@ import pytest
 from tests.e2e.asking import open_session
 from tests.e2e.server import STOP_SECONDS, Server, is_ready, until
 from tests.e2e.surfaces import over_http, whole
-from tests.e2e.test_redis import REDIS_SERVER, Redis
+from tests.service.stores.redis_server import NEEDS_REDIS, RedisServer
 
-pytestmark = [pytest.mark.e2e, pytest.mark.skipif(REDIS_SERVER is None, reason="there is no redis-server")]
+pytestmark = [pytest.mark.e2e, NEEDS_REDIS]
 NUM_SESSIONS = 4
 DRAIN_SECONDS = 3
 
 
-@pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
-    server = Redis(tmp_path_factory.mktemp("redis"))
-    server.start()
-    yield server
-    server.end(signal.SIGKILL)
-
-
 def test_sessions_go_on_where_a_machine_that_drains_has_left_them(
-    redis: Redis, tmp_path_factory: pytest.TempPathFactory
+    redis: RedisServer, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     settings = {"UNROLLED_STORE": redis.url, "UNROLLED_DRAIN_SECONDS": str(DRAIN_SECONDS)}
     ids = np.random.default_rng(8).integers(0, 65, 30).tolist()

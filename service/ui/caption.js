@@ -5,8 +5,8 @@ import { ask } from "./service.js";
 
 const PEN_SHARE = 0.085;
 const INK = "#1d1c1a";
-const PAPER = "#ffffff";
-/** Strokes of examples, in hundredths of the sheet's width and height. */
+const WHITE = "#ffffff";
+/** Strokes of examples, in hundredths of the paper's width and height. */
 const EXAMPLES = {
   0: [[[50, 14], [34, 20], [27, 36], [26, 60], [34, 80], [50, 87], [66, 80], [74, 60], [73, 36], [65, 20], [50, 14]]],
   3: [[[30, 20], [46, 13], [62, 17], [67, 30], [60, 43], [46, 48], [62, 53], [69, 66], [64, 81], [48, 88], [30, 82]]],
@@ -16,20 +16,20 @@ const EXAMPLES = {
 
 /** @param {HTMLElement} panel */
 export function startCaption(panel) {
-  const sheet = new Sheet(part(panel, "sheet"));
-  const look = () => attempt(part(panel, "go"), part(panel, "notice"), () => describe(panel, sheet));
-  sheet.onStroke = look;
+  const paper = new Paper(part(panel, "paper"));
+  const look = () => attempt(part(panel, "go"), part(panel, "notice"), () => describe(panel, paper));
+  paper.onStroke = look;
   part(panel, "go").addEventListener("click", look);
   part(panel, "clear").addEventListener("click", () => {
-    sheet.clear();
+    paper.clear();
     say(part(panel, "notice"));
     part(panel, "caption").textContent = "";
     part(panel, "pixels").replaceChildren();
   });
   for (const digit of Object.keys(EXAMPLES)) {
     const draw = () => {
-      sheet.clear();
-      sheet.trace(EXAMPLES[digit]);
+      paper.clear();
+      paper.trace(EXAMPLES[digit]);
       look();
     };
     part(panel, "examples").append(element("button", { type: "button", "aria-label": `Draw the digit ${digit}`, onclick: draw }, digit));
@@ -37,17 +37,17 @@ export function startCaption(panel) {
 }
 
 /** Ask about what is drawn, and again where something was drawn meanwhile: what is said is of what is seen. */
-async function describe(panel, sheet) {
+async function describe(panel, paper) {
   let image;
   do {
-    image = sheet.image;
+    image = paper.image;
     const told = await ask("caption", { image });
-    if (image === sheet.image) return show(panel, told);
-  } while (!sheet.isBlank);
+    if (image === paper.image) return show(panel, told);
+  } while (!paper.isBlank);
 }
 
 /** Paper to draw on. */
-class Sheet {
+class Paper {
   #canvas;
   #pen;
   #isDown = false;
@@ -83,7 +83,7 @@ class Sheet {
 
   clear() {
     this.isBlank = true;
-    this.#pen.fillStyle = PAPER;
+    this.#pen.fillStyle = WHITE;
     this.#pen.fillRect(0, 0, this.#canvas.width, this.#canvas.height);
   }
 

@@ -1,8 +1,6 @@
 /** A session as what it is, an unrolled network: a cell for each step, with what it has read below it. */
 import { element } from "./element.js";
 
-const MAX_CELLS = 120;
-
 export class Chain {
   #list;
 
@@ -16,8 +14,7 @@ export class Chain {
    * @param {{step: number, read: string, share: number|null}[]} cells `share` tints a cell, 0 to 1; null reads nothing.
    */
   show(cells) {
-    const shown = cells.slice(-MAX_CELLS);
-    this.#list.replaceChildren(...shown.map(cellOf));
+    this.#list.replaceChildren(...cells.map(cellOf));
     this.#list.scrollLeft = this.#list.scrollWidth;
   }
 }

@@ -18,7 +18,7 @@ export class LineChart {
 
   /**
    * @param {HTMLElement} place
-   * @param {{x: string, y: string, range?: [number, number], series: object[], bands?: object[], format?: Function}} options
+   * @param {{x: string, y: string, range?: [number, number], series: object[], bands?: object[]}} options
    *   Titles of the axes with their units, the range of y where it is fixed, uPlot's series (colours by their names in
    *   the stylesheet) and bands.
    */
@@ -65,7 +65,7 @@ export class LineChart {
   }
 
   #described(width) {
-    const { x, y, range, series, bands, format = (value) => value } = this.#options;
+    const { x, y, range, series, bands } = this.#options;
     const font = `12px ${getComputedStyle(document.body).fontFamily}`;
     const grid = { stroke: colour("--line"), width: 1 };
     const axis = { stroke: colour("--muted"), grid, ticks: { show: false }, font, labelFont: font };
@@ -77,7 +77,7 @@ export class LineChart {
       scales: { x: { time: false }, y: range ? { range } : {} },
       axes: [
         { ...axis, label: x, labelSize: 18, size: 28 },
-        { ...axis, label: y, labelSize: 18, size: 42, values: (_, ticks) => ticks.map(format) },
+        { ...axis, label: y, labelSize: 18, size: 42 },
       ],
       series: [{}, ...series.map((one) => painted(one))],
       bands: bands?.map((band) => ({ ...band, fill: translucent(band.fill) })),

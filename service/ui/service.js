@@ -27,6 +27,16 @@ const PASSING = new Set([429, 502, 503, 504]);
  */
 export const isPassing = (error) => error instanceof Unreachable || (error instanceof Problem && PASSING.has(error.status));
 
+/** That a session is over, or was never there. */
+const ENDED = new Set([404, 410]);
+
+/**
+ * Whether there is no such session, or none any more.
+ * @param {Error} error
+ * @returns {boolean}
+ */
+export const isEnded = (error) => error instanceof Problem && ENDED.has(error.status);
+
 /** Nobody answers. */
 export class Unreachable extends Error {
   constructor() {

@@ -2,10 +2,9 @@
 import { element, part } from "./element.js";
 import { noteEnded, opened } from "./memory.js";
 import { attempt } from "./notice.js";
-import { ask } from "./service.js";
+import { ask, isEnded } from "./service.js";
 
 const PAGE = 20;
-const IS_OVER = new Set([404, 410]);
 
 /** @param {HTMLElement} panel @param {import("./models.js").Models} models */
 export function startSessions(panel, models) {
@@ -17,8 +16,8 @@ export function startSessions(panel, models) {
     const isFirst = page !== following;
     let { sessions, next } = await page();
     while (sessions.length === 0 && next) ({ sessions, next } = await next());
-    const own = opened();
-    const made = sessions.map((view) => row(view, models, own.has(view.session_id), notice));
+    const ids = opened();
+    const made = sessions.map((view) => row(view, models, ids.has(view.session_id), notice));
     if (isFirst) rows.replaceChildren(...made);
     else rows.append(...made);
     following = next;
@@ -27,10 +26,17 @@ export function startSessions(panel, models) {
     part(panel, "table").hidden = rows.childElementCount === 0;
   };
 
-  const first = () => (part(panel, "own").checked ? ownPage([...opened()].reverse()) : callersPage(""));
-  const refresh = () => attempt(part(panel, "refresh"), notice, () => show(first));
+  const own = part(panel, "own");
+  const first = () => (own.checked ? ownPage([...opened()].reverse()) : callersPage(""));
+  const refresh = () => attempt(part(panel, "refresh"), notice, async () => {
+    let isOwn;
+    do {
+      isOwn = own.checked;
+      await show(first);
+    } while (isOwn !== own.checked); // changed while it was looked up
+  });
   part(panel, "refresh").addEventListener("click", refresh);
-  part(panel, "own").addEventListener("change", refresh);
+  own.addEventListener("change", refresh);
   part(panel, "more").addEventListener("click", (event) => attempt(event.currentTarget, notice, () => show(following)));
   return { refresh };
 }
@@ -53,7 +59,7 @@ async function lookedAt(id) {
   try {
     return await ask(`sessions/${id}`);
   } catch (error) {
-    if (!IS_OVER.has(error.status)) throw error;
+    if (!isEnded(error)) throw error;
     noteEnded(id);
     return null;
   }

@@ -1,7 +1,7 @@
 /** One text: its session, what that has read and written, and the checkpoint to go back to. */
 import { element } from "./element.js";
 import { attempt, say, showProblem } from "./notice.js";
-import { Problem, isPassing } from "./service.js";
+import { Problem, isEnded, isPassing } from "./service.js";
 import { Session } from "./session.js";
 
 const MARK = "here";
@@ -149,7 +149,7 @@ export class Sheet {
 
   async #close() {
     await this.session.end().catch((error) => {
-      if (![404, 410].includes(error.status)) throw error;
+      if (!isEnded(error)) throw error;
     });
     this.#desk.remove(this);
   }

@@ -243,7 +243,7 @@ def test_a_piece_is_composed_played_and_saved(visitor: Visitor, client: httpx.Cl
 
 def test_a_digit_that_is_drawn_is_described(visitor: Visitor) -> None:
     visitor.open("caption")
-    paper = visitor.part("sheet").bounding_box()
+    paper = visitor.part("paper").bounding_box()
     assert paper is not None
     mouse = visitor.page.mouse
     middle = paper["x"] + paper["width"] / 2

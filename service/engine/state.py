@@ -109,6 +109,8 @@ class RowBatch:
 
     def replaced(self, tensors: Mapping[str, Array], widths: Sequence[int] | None = None) -> list[bytes]:
         """The rows with some tensors replaced by those of a batch, each alone or as many together as `widths` say."""
+        if len(self._rows) == 1 and len(tensors) == len(self._fields):
+            return [self._whole_row(tensors)]
         rows = np.empty_like(self._rows) if len(tensors) == len(self._fields) else self._rows.copy()
         for name, values in tensors.items():
             field = self._fields[name]
@@ -116,6 +118,10 @@ class RowBatch:
         content, length = rows.reshape(-1).data, rows.shape[1]
         ends = range(len(rows) + 1) if widths is None else accumulate(widths, initial=0)
         return [bytes(content[start * length : end * length]) for start, end in pairwise(ends)]
+
+    def _whole_row(self, tensors: Mapping[str, Array]) -> bytes:
+        """The only row, all of it new: an axis of length 1 may stand anywhere without moving a byte."""
+        return b"".join([tensors[name].astype(own.dtype, copy=False).tobytes() for name, own in self._fields.items()])
 
     def _gather(self, field: _Field) -> Array:
         return np.ascontiguousarray(_view(self._rows, field).transpose(field.to_batch))

@@ -71,6 +71,14 @@ def test_a_partial_write_keeps_the_other_tensors() -> None:
         np.testing.assert_array_equal(after[name], values)
 
 
+def test_a_row_alone_is_written_as_in_a_batch() -> None:
+    for n, expected in enumerate(rows(0)):
+        alone = {spec.name: np.take(tensors(0)[spec.name], [n], axis=spec.batch_axis) for spec in reversed(SPECS)}
+        wider = alone | {"h": alone["h"].astype(np.float64)}  # a graph's output is stored as the manifest says
+        assert LAYOUT.batch([LAYOUT.initial]).replaced(alone) == [expected]
+        assert LAYOUT.batch([LAYOUT.initial]).replaced(wider, [1]) == [expected]
+
+
 def test_a_write_leaves_the_rows_that_were_given() -> None:
     before = rows(0)
     copies = [bytes(bytearray(row)) for row in before]

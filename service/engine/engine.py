@@ -288,7 +288,8 @@ class Engine:
             self._fail(batch, error)
             return
         done = self._scheduler.complete(batch)
-        go_on()
+        if self._apart or not self._scheduler.is_empty:
+            go_on()
         self._observer.ran(*batch.lane, waits, seconds, num_steps)
         for job in done:
             _tell(job)

@@ -131,6 +131,11 @@ class Scheduler(Generic[J]):
             self.num_admitted -= job.width
 
     @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits."""
+        return not self._queues
+
+    @property
     def num_next(self) -> int:
         """Rows in the queue that is served next."""
         return self._queues[self._next_queue()].num_rows if self._queues else 0

@@ -267,6 +267,9 @@ class Steps:
             return
         turn.state = state
         turn.is_committing = True
+        if len(self._open) == 1:  # nothing else can be computed by now
+            self.go(self._commit([turn]))
+            return
         if not self._computed:
             asyncio.get_running_loop().call_soon(self._commit_computed)
         self._computed.append(turn)

@@ -7,6 +7,7 @@ the application, which answers it as it always does.
 import time
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
+from typing import NamedTuple
 
 from service.api.auth import bearer_token
 from service.api.body import parsed
@@ -15,6 +16,7 @@ from service.api.problem import problem_response
 from service.api.steps import ask_of
 from service.errors import ServiceError
 from service.forms.steps import StepRequest
+from service.key_file import Key
 from service.keys import ANONYMOUS, Keys
 from service.metrics import RequestTally
 from service.steps.steps import Steps
@@ -22,6 +24,18 @@ from service.steps.turn import Turn
 
 ENDPOINT = "/sessions/{id}/steps"
 _JSON = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
+
+
+class Caller(NamedTuple):
+    """Who asks.
+
+    Attributes:
+        owner: Whose sessions.
+        key: What was shown; None where nobody needs one.
+    """
+
+    owner: str
+    key: Key | None
 
 
 class SingleSteps:
@@ -40,26 +54,26 @@ class SingleSteps:
         self._keys = keys
         self._tally = tally
 
-    def begin(
-        self,
-        headers: Iterable[tuple[bytes, bytes]],
-        session_id: str,
-        body: bytes,
-        answer: Callable[[bytes, bytes], None],
-    ) -> bool:
+    def caller(self, headers: Iterable[tuple[bytes, bytes]]) -> Caller | None:
+        """Who asks with such headers, their names in lower case; None for nobody who may."""
+        if self._keys is None:
+            return Caller(ANONYMOUS, None)
+        key = self._keys.find(bearer_token(headers))
+        return None if key is None else Caller(key.owner, key)
+
+    def begin(self, caller: Caller, session_id: str, body: bytes, answer: Callable[[bytes, bytes], None]) -> bool:
         """Begin a step; whether it goes this way.
 
         Args:
-            headers: Of the request, their names in lower case.
+            caller: Who asks, perhaps found some time ago.
             session_id: Whose step it is.
             body: JSON.
             answer: Told the head of the response, but for the line that ends it, and its body.
         """
-        owner = self._owner(headers)
-        if owner is None or len(body) > self._max_body_bytes:
+        if len(body) > self._max_body_bytes or not self._may_call(caller):
             return False
         try:
-            ask = ask_of(owner, session_id, parsed(StepRequest, body))
+            ask = ask_of(caller.owner, session_id, parsed(StepRequest, body))
         except ServiceError:
             return False
         if ask.on_piece is not None or not ask.is_in_tensors:
@@ -67,11 +81,8 @@ class SingleSteps:
         self._steps.begin(Turn(ask, lambda turn: answer(*self._response(turn))))
         return True
 
-    def _owner(self, headers: Iterable[tuple[bytes, bytes]]) -> str | None:
-        if self._keys is None:
-            return ANONYMOUS
-        key = self._keys.find(bearer_token(headers))
-        return None if key is None else key.owner
+    def _may_call(self, caller: Caller) -> bool:
+        return self._keys is None or (caller.key is not None and self._keys.holds(caller.key))
 
     def _response(self, turn: Turn) -> tuple[bytes, bytes]:
         if turn.answer is not None:

@@ -1,14 +1,16 @@
 """HTTP on the second port: uvicorn's protocol, past whose application single steps go directly.
 
 uvicorn has a scope, a task, an event, two messages and a timer for each request. A step that is one run of a graph
-needs none of them, and they cost as much as the step. What is not such a step is uvicorn's, as ever.
+needs none of them, and they cost as much as the step. Nor is its head parsed where the connection has sent it before.
+What is not such a step is uvicorn's, as ever.
 """
 
 from typing import Any, cast
 
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 
-from service.api.single_steps import SingleSteps
+from service.api.single_steps import Caller, SingleSteps
+from service.fast_port.known_heads import KnownHeads
 from service.fast_port.one_write import OneWriteProtocol, OneWriteTransport
 
 PREFIX, SUFFIX = b"/sessions/", b"/steps"
@@ -27,10 +29,10 @@ class StepCycle:
         disconnected: Whether nobody waits for the response any more.
     """
 
-    def __init__(self, session_id: str) -> None:
+    def __init__(self, session_id: str, body: bytes | None = None) -> None:
         self.session_id = session_id
-        self.body = bytearray()
-        self.more_body = True
+        self.body = body or b""
+        self.more_body = body is None
         self.keep_alive = True
         self.response_complete = False
         self.disconnected = False
@@ -51,6 +53,16 @@ class StepProtocol(OneWriteProtocol):
         super().__init__(**of_uvicorn)
         self._single_steps = single_steps
         self._silent_since: float | None = None  # since its last answer, where nothing has arrived behind that
+        self._known_heads = KnownHeads()
+        self._is_between = True  # between two requests, as the parser sees it
+        self._arrived = b""  # what is parsed now, if a request begins with it
+
+    def data_received(self, data: bytes) -> None:
+        """uvicorn's, which parses it, unless it is a step whose head is known."""
+        if not self._begins_known(data):
+            self._arrived = data if self._is_between else b""
+            super().data_received(data)
+            self._arrived = b""
 
     def connection_lost(self, exc: Exception | None) -> None:
         """uvicorn's; and no timer holds on to the connection."""
@@ -74,6 +86,7 @@ class StepProtocol(OneWriteProtocol):
 
     def on_message_begin(self) -> None:
         """uvicorn's, but for the scope, which only the application needs."""
+        self._is_between = False
         self.url = b""
         self.expect_100_continue = False
         self.headers = []
@@ -88,13 +101,14 @@ class StepProtocol(OneWriteProtocol):
 
     def on_message_complete(self) -> None:
         """uvicorn's; and a step begins, if it is the end of one: no cycle is made for a WebSocket."""
+        self._is_between = True
         cycle: object = self.cycle
         step = cycle if isinstance(cycle, StepCycle) and cycle.more_body else None
         super().on_message_complete()
-        if step is not None and not self._begins(step):
+        if step is not None and not self._begins_parsed(step):
             step.response_complete = True
             self._ask_application()
-            super().on_body(bytes(step.body))
+            super().on_body(step.body)
             super().on_message_complete()
 
     def on_response_complete(self) -> None:
@@ -153,9 +167,30 @@ class StepProtocol(OneWriteProtocol):
         """Whether all requests have been answered."""
         return self.cycle is None or self.cycle.response_complete
 
-    def _begins(self, cycle: StepCycle) -> bool:
+    def _begins_known(self, content: bytes) -> bool:
+        """Begin the step that is asked for, if its head is known; whether it is."""
+        head = self._known_heads.find(content)
+        if head is None or not self._is_between or not self._is_free or self.flow.write_paused:
+            return False
+        self._unset_keepalive_if_required()
+        step = StepCycle(head.session_id, content[head.num_bytes :])
+        before, self.cycle = self.cycle, cast(Any, step)
+        if not self._begins(step, head.caller):
+            self.cycle = before
+            return False
+        return True
+
+    def _begins_parsed(self, cycle: StepCycle) -> bool:
+        """Begin the step whose request was parsed; whether it goes past the application."""
+        caller = self._single_steps.caller(self.headers)
+        if caller is None or not self._begins(cycle, caller):
+            return False
+        self._known_heads.learn(self._arrived, cycle.session_id, caller, len(cycle.body))
+        return True
+
+    def _begins(self, cycle: StepCycle, caller: Caller) -> bool:
         return self._single_steps.begin(
-            self.headers, cycle.session_id, bytes(cycle.body), lambda head, body: self._answer(cycle, head, body)
+            caller, cycle.session_id, cycle.body, lambda head, body: self._answer(cycle, head, body)
         )
 
     def _answer(self, cycle: StepCycle, head: bytes, body: bytes) -> None:

@@ -42,6 +42,13 @@ class Connection:
         """Send a step."""
         self.send(f"/sessions/{session_id}/steps", orjson.dumps(STEP | step), *fields)
 
+    async def pieces(self, *pieces: bytes) -> None:
+        """Send bytes, each piece so that it arrives by itself."""
+        for piece in pieces:
+            self.writer.write(piece)
+            await self.writer.drain()
+            await asyncio.sleep(0.02)
+
     async def answer(self) -> tuple[int, dict[str, str], bytes]:
         """Status, fields and body of the next response."""
         async with asyncio.timeout(10):

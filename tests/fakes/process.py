@@ -113,9 +113,9 @@ class Process:
         """A step in tensors."""
         return await self.steps.take(Ask("ann", session_id, step, {"ids": list(ids)}, **ask))
 
-    async def count(self, session_id: str) -> int:
+    async def count(self, session_id: str, owner: str = "ann") -> int:
         """What a session has summed up, without taking a step."""
-        return self.model.layout.tensor((await self.sessions.load("ann", session_id)).body.state.row, "total").item()
+        return self.model.layout.tensor((await self.sessions.load(owner, session_id)).body.state.row, "total").item()
 
     def begin(self, session_id: str, text: str, step: int | None = None) -> "Pending":
         """Begin a step, so that its end can be waited for or called off."""

@@ -17,6 +17,12 @@ from tests.fakes.process import Clock, Process, until
 pytestmark = pytest.mark.anyio
 
 
+def request_of(session_id: str) -> bytes:
+    """A step, as bytes."""
+    body = orjson.dumps(STEP)
+    return f"POST /sessions/{session_id}/steps HTTP/1.1\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body
+
+
 async def test_steps_are_answered_one_after_the_other_on_one_connection(port: Port, process: Process) -> None:
     session_id = await process.create(ANONYMOUS)
     async with port.connected() as connection:
@@ -86,14 +92,74 @@ async def test_what_is_no_plain_request_is_the_applications(port: Port, process:
 
 async def test_a_request_that_arrives_in_pieces_is_one(port: Port, process: Process) -> None:
     session_id = await process.create(ANONYMOUS)
-    body = orjson.dumps(STEP)
-    request = f"POST /sessions/{session_id}/steps HTTP/1.1\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body
+    request = request_of(session_id)
     async with port.connected() as connection:
         for step in range(1, 3):
             for byte in request:
                 connection.writer.write(bytes([byte]))
                 await connection.writer.drain()
             assert orjson.loads((await connection.answer())[2])["step"] == step
+
+
+async def test_a_head_that_was_sent_before_is_read_again_with_what_follows_it(port: Port, process: Process) -> None:
+    ann, bob = await process.create(ANONYMOUS), await process.create(ANONYMOUS)
+    async with port.connected() as connection:
+        for session_id, ids in ((ann, 1), (ann, 2), (bob, 4), (ann, 3), (bob, 5)):
+            connection.step(session_id, inputs={"ids": [ids]})
+            assert orjson.loads((await connection.answer())[2])["session_id"] == session_id
+        connection.send(
+            f"/sessions/{ann}/steps", b"{" + b" " * (len(orjson.dumps(STEP | {"inputs": {"ids": [1]}})) - 1)
+        )
+        assert (await connection.answer())[0] == 400
+        connection.step(ann, inputs={"ids": [7]})
+        assert (await connection.answer())[0] == 200
+    assert (await process.count(ann, ANONYMOUS), await process.count(bob, ANONYMOUS)) == (13, 9)
+
+
+async def test_a_known_head_is_parsed_no_more(port: Port, process: Process, monkeypatch: pytest.MonkeyPatch) -> None:
+    session_id = await process.create(ANONYMOUS)
+    async with port.connected() as connection:
+        connection.step(session_id)
+        assert (await connection.answer())[0] == 200
+        (protocol,) = port.connections
+        monkeypatch.setattr(protocol, "parser", None)
+        connection.step(session_id)
+        assert (await connection.answer())[0] == 200
+        monkeypatch.undo()
+    assert (await process.sessions.get(ANONYMOUS, session_id)).step == 2
+
+
+async def test_a_known_request_within_another_is_no_request(port: Port, process: Process) -> None:
+    session_id = await process.create(ANONYMOUS)
+    request = request_of(session_id)
+    async with port.connected() as connection:
+        await connection.pieces(request)
+        assert (await connection.answer())[0] == 200
+        for beginning in (f"content-length: {len(request)}\r\n\r\n", "x: "):
+            await connection.pieces(f"POST /nothing HTTP/1.1\r\nhost: localhost\r\n{beginning}".encode(), request)
+            assert (await connection.answer())[0] == 404
+        await connection.pieces(request)
+        assert orjson.loads((await connection.answer())[2])["step"] == 2
+
+
+async def test_the_end_of_a_head_is_not_learnt_as_one(port: Port, process: Process) -> None:
+    request = request_of(await process.create(ANONYMOUS))
+    cut = request.index(b"content-length")
+    async with port.connected() as connection:
+        await connection.pieces(request[:cut], request[cut:])
+        assert (await connection.answer())[0] == 200
+        await connection.pieces(request[cut:])
+        assert (await connection.answer())[0] == 400
+
+
+async def test_a_known_head_waits_for_the_rest_of_its_body(port: Port, process: Process) -> None:
+    session_id = await process.create(ANONYMOUS)
+    request = request_of(session_id)
+    async with port.connected() as connection:
+        for cut in (len(request), len(request) - 3, len(request)):
+            await connection.pieces(request[:cut], request[cut:] + request)
+            assert [(await connection.answer())[0] for _ in range(2)] == [200, 200]
+    assert (await process.sessions.get(ANONYMOUS, session_id)).step == 6
 
 
 async def test_requests_sent_ahead_are_answered_in_order(port: Port, process: Process) -> None:
@@ -318,14 +384,15 @@ async def test_a_key_that_is_removed_takes_no_further_step(process: Process, tmp
     await port.listen()
     session_id = await process.create(ANONYMOUS)
     async with port.connected() as connection:
-        connection.step(session_id, f"authorization: Bearer {token}")
-        assert (await connection.answer())[0] == 200
+        for _ in range(2):  # the second time its head is known
+            connection.step(session_id, f"authorization: Bearer {token}")
+            assert (await connection.answer())[0] == 200
         file.write_text("")
         time.now += 2
         connection.step(session_id, f"authorization: Bearer {token}")
         assert (await connection.answer())[0] == 401
     await port.server.stop()
-    assert (await process.sessions.get(ANONYMOUS, session_id)).step == 1
+    assert (await process.sessions.get(ANONYMOUS, session_id)).step == 2
 
 
 async def test_a_connection_to_no_stream_is_answered_404(port: Port) -> None:

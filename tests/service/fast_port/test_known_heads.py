@@ -1,0 +1,72 @@
+"""Heads that are known by their bytes: only where a request comes whole and alone."""
+
+import pytest
+
+from service.api.single_steps import Caller
+from service.fast_port.known_heads import MAX_HEAD_BYTES, MAX_HEADS, Head, KnownHeads
+
+CALLER = Caller("ann", None)
+
+
+def head_of(session_id: str, length: int, more: str = "") -> bytes:
+    return f"POST /sessions/{session_id}/steps HTTP/1.1\r\ncontent-length: {length}\r\n{more}\r\n".encode()
+
+
+HEAD = head_of("a", 5)
+
+
+@pytest.fixture
+def known() -> KnownHeads:
+    heads = KnownHeads()
+    heads.learn(HEAD + b"12345", "a", CALLER, 5)
+    return heads
+
+
+def test_a_head_is_found_again_with_any_body(known: KnownHeads) -> None:
+    assert known.find(HEAD + b"abcde") == Head("a", CALLER, len(HEAD), 5)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\r\n\r\n",
+        HEAD,
+        HEAD + b"1234",
+        HEAD + b"123456",
+        HEAD + b"12345" + HEAD + b"12345",
+        b"\r\n" + HEAD + b"12345",
+        HEAD[:-2] + b"expect: 100-continue\r\n\r\n12345",
+        head_of("b", 5) + b"12345",
+        head_of("a", 6) + b"12345",
+    ],
+)
+def test_what_is_not_that_request_whole_and_alone_is_not_known(known: KnownHeads, content: bytes) -> None:
+    assert known.find(content) is None
+
+
+@pytest.mark.parametrize(
+    ("content", "num_body_bytes"),
+    [
+        (b"", 5),
+        (HEAD + b"1234", 5),
+        (HEAD + b"12345" + HEAD + b"12345", 5),
+        (b"\r\n\r\n" + HEAD + b"12345", 5),
+        (head_of("a", 5, f"x: {'x' * MAX_HEAD_BYTES}\r\n") + b"12345", 5),
+    ],
+)
+def test_nothing_is_learnt_of_what_is_not_one_short_request(content: bytes, num_body_bytes: int) -> None:
+    heads = KnownHeads()
+    heads.learn(content, "a", CALLER, num_body_bytes)
+    assert heads.find(content) is None
+    assert heads.find(HEAD + b"12345") is None
+
+
+def test_a_connection_remembers_a_few(known: KnownHeads) -> None:
+    for number in range(MAX_HEADS):
+        head = head_of(f"s{number}", 5)
+        known.learn(head + b"12345", f"s{number}", CALLER, 5)
+    assert known.find(HEAD + b"12345") is None
+    found = known.find(head_of(f"s{MAX_HEADS - 1}", 5) + b"12345")
+    assert found is not None
+    assert found.session_id == f"s{MAX_HEADS - 1}"

@@ -106,6 +106,7 @@ class SessionSettings(_Settings):
     max_session_ttl_seconds: int = Field(30 * 86400, ge=1, le=MAX_SECONDS)
     max_session_lifetime_seconds: int = Field(90 * 86400, ge=1, le=MAX_SECONDS)
     max_sessions: int = Field(1_000_000, ge=1)
+    max_sessions_per_owner: int = Field(0, ge=0)
     max_store_bytes: int = Field(64 * 2**30, ge=1)
     durability: Literal["process", "commit"] = "process"
     max_kept_input_bytes: int = Field(2**18, ge=0)

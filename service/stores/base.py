@@ -98,6 +98,20 @@ class Full(Exception):
     """No room for another live record: as many as are allowed, or as many bytes; nothing was written."""
 
 
+class QuotaReached(Full):
+    """No room for another live record of that owner, however much there is for others; nothing was written.
+
+    Attributes:
+        num_live: How many of the owner's live.
+        most: How many may.
+    """
+
+    def __init__(self, num_live: int, most: int) -> None:
+        super().__init__(f"{num_live} of {most} sessions of one owner live")
+        self.num_live = num_live
+        self.most = most
+
+
 class Unavailable(Exception):
     """The store cannot be used now: its server does not answer, its disk is full. No record was harmed."""
 
@@ -123,7 +137,8 @@ class Store(Protocol):
         """Compare and swap each record, in order; False where another writer was first or the record is damaged.
 
         Raises:
-            Full: Records that are new and live found no room.
+            QuotaReached: Records that are new and live are more than their owner may have, in a full store too.
+            Full: They found no room.
         """
 
     async def advance(self, groups: Sequence[Successors]) -> list[list[bool]]:
@@ -149,6 +164,9 @@ class Store(Protocol):
 
     async def count(self) -> Count:
         """How much there is, without a scan."""
+
+    async def count_of(self, owner: str) -> int:
+        """How many sessions of an owner's live, without a scan."""
 
     async def bundles(self) -> dict[str, int]:
         """How many sessions live on each bundle version, where any do."""

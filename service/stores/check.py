@@ -15,7 +15,7 @@ from lmdb import Transaction
 from lmdb.verify import VerifyError, verify
 
 from service.stores.base import Count, Damaged, Unavailable
-from service.stores.ledger import places
+from service.stores.ledger import is_owned, places, read_owners
 from service.stores.rows import KEY_BYTES, TAIL, filing_of, is_intact, quarantined, to_record
 from service.stores.tables import Tables
 
@@ -30,6 +30,14 @@ class StoreDamaged(Unavailable):
             f"the session store in {directory} is damaged ({reason}); move the directory away to start with an empty "
             "store, or restore a backup in its place"
         )
+
+
+class Counted(NamedTuple):
+    """What a store counts: in all, and the live by bundle and by owner."""
+
+    totals: Count
+    bundles: dict[str, int]
+    owners: dict[str, int]
 
 
 class _Row(NamedTuple):
@@ -65,6 +73,13 @@ def check_records(tables: Tables, txn: Transaction[bytes]) -> int:
     return num_damaged
 
 
+def count_owners(tables: Tables, txn: Transaction[bytes]) -> None:
+    """Build indexes and counts again where a version has written that did not count live records by owner."""
+    if not is_owned(txn, tables.counts):
+        logger.warning("sessions in the store are not counted by owner: indexes and counts are built again")
+        rebuild(tables, txn)
+
+
 def rebuild(tables: Tables, txn: Transaction[bytes]) -> None:
     """Build indexes and counts from the records; damaged heads are marked as in none of them."""
     for table in (tables.by_owner, tables.by_use, tables.by_expiry, tables.counts):
@@ -81,17 +96,24 @@ def rebuild(tables: Tables, txn: Transaction[bytes]) -> None:
         txn.put(row.key, quarantined(row.head), db=tables.records)
 
 
-def count_records(tables: Tables, txn: Transaction[bytes]) -> tuple[Count, dict[str, int]]:
-    """Live records, bytes and bundles, counted one by one."""
+def count_records(tables: Tables, txn: Transaction[bytes]) -> Counted:
+    """What the counts should be: records are counted one by one."""
     bundles: Counter[str] = Counter()
+    owners: Counter[str] = Counter()
     num_bytes = 0
     for row in _rows(tables, txn):
         if is_intact(row.key, row.head):
             filing = filing_of(row.head)
             num_bytes += filing.num_bytes
-            if filing.bundle is not None:
+            if filing.bundle is not None and filing.owner is not None:
                 bundles[filing.bundle.decode()] += 1
-    return Count(bundles.total(), num_bytes), dict(bundles)
+                owners[filing.owner.decode()] += 1
+    return Counted(Count(bundles.total(), num_bytes), dict(bundles), dict(owners))
+
+
+def read_counts(tables: Tables, txn: Transaction[bytes]) -> Counted:
+    """What the counts are."""
+    return Counted(tables.count(txn), tables.bundles(txn), read_owners(txn, tables.counts))
 
 
 def is_derived_right(tables: Tables, txn: Transaction[bytes]) -> bool:
@@ -108,7 +130,7 @@ def is_derived_right(tables: Tables, txn: Transaction[bytes]) -> bool:
                 if not cursors[position].set_key_dup(place, row.key):
                     return False
     found = [txn.stat(index)["entries"] for index in indexes]
-    return found == num_entries and count_records(tables, txn) == (tables.count(txn), tables.bundles(txn))
+    return found == num_entries and count_records(tables, txn) == read_counts(tables, txn)
 
 
 def _rows(tables: Tables, txn: Transaction[bytes]) -> Iterator[_Row]:

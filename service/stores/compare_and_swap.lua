@@ -1,5 +1,5 @@
 -- Write each record if the stored step is the expected one. ARGV, for each: the step's bytes, '' where nothing may be
--- stored; the new record.
+-- stored; the new record. '?' is answered, and nothing done, where a step changes what it has not the keys for.
 
 -- The step that is stored, '' if nothing is, and where the record is filed; nil if it is damaged.
 local function stored_at(key)
@@ -15,8 +15,12 @@ local function swap(at, expected, content)
     if not before or step ~= expected then
         return '0'
     end
+    local after = filing_of(content, #content)
+    if KEYS_EACH < ALL_KEYS and (before.owner ~= after.owner or before.live ~= after.live) then
+        return '?'
+    end
     redis.call('SET', KEYS[at], content)
-    settle(at, before, filing_of(content, #content))
+    settle(at, before, after)
     return '1'
 end
 
@@ -40,7 +44,7 @@ local function swap_in_place(at, expected, content)
     end
     redis.call('SET', KEYS[at], content)
     if #content ~= length then
-        redis.call('HINCRBY', KEYS[at + 4], 'bytes', #content - length)
+        redis.call('HINCRBY', KEYS[at + 3], 'bytes', #content - length)
         outcome.num_bytes = outcome.num_bytes + #content - length
     end
     return '1'

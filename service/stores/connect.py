@@ -23,15 +23,17 @@ def open_store(settings: SessionSettings) -> Store:
     """
     scheme = urlsplit(settings.store).scheme
     limits = settings.max_sessions, settings.max_store_bytes
+    quota = settings.max_sessions_per_owner
     if scheme == "memory":
-        return MemoryStore(*limits)
+        return MemoryStore(*limits, quota)
     if scheme == "lmdb":
-        return LmdbStore(lmdb_directory(settings.store), *limits, settings.durability)
+        directory = lmdb_directory(settings.store)
+        return LmdbStore(directory, *limits, settings.durability, max_sessions_per_owner=quota)
     if scheme in ("redis", "rediss"):
         from service.stores.redis import RedisStore
 
         try:
-            return RedisStore(settings.store, *limits)
+            return RedisStore(settings.store, *limits, quota)
         except ValueError as error:
             raise StoreUnknown(f"UNROLLED_STORE: {error}") from error
     raise StoreUnknown(

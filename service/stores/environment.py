@@ -9,7 +9,7 @@ import lmdb
 
 from service.stores.base import Unavailable
 from service.stores.boot import Boot, Users, boot_id, read_boot, sync_directory, write_boot
-from service.stores.check import StoreDamaged, check_records, check_structure
+from service.stores.check import StoreDamaged, check_records, check_structure, count_owners
 from service.stores.tables import NUM_TABLES, Tables
 
 logger = logging.getLogger(__name__)
@@ -29,12 +29,21 @@ class OpenedStore:
         is_synced: Whether each commit goes to the disk.
         max_sessions: Live records that find room.
         max_bytes: Bytes of bodies beyond which no new live record finds room.
+        max_sessions_per_owner: Live records of one owner; 0 for as many as find room.
 
     Raises:
         StoreDamaged: The machine has crashed since the store was last used, and its files are no store any more.
     """
 
-    def __init__(self, directory: Path, map_size: int, is_synced: bool, max_sessions: int, max_bytes: int) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        map_size: int,
+        is_synced: bool,
+        max_sessions: int,
+        max_bytes: int,
+        max_sessions_per_owner: int = 0,
+    ) -> None:
         self._directory = directory
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._users = Users(directory)
@@ -47,10 +56,12 @@ class OpenedStore:
             self.environment = _open(directory, map_size, is_synced)
             try:
                 self._users.join()
-                self.tables = Tables(self.environment, max_sessions, max_bytes)
+                self.tables = Tables(self.environment, max_sessions, max_bytes, max_sessions_per_owner)
                 if must_check:
                     self._check_records()
                 self._declare(known, is_synced)
+                with self.environment.begin(write=True) as txn:
+                    count_owners(self.tables, txn)
             except BaseException:
                 self.abandon()
                 raise

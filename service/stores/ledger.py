@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
+from collections.abc import Iterator
+from itertools import takewhile
 
 from lmdb import Transaction, _Database
 
@@ -11,6 +13,7 @@ from service.stores.base import Count
 from service.stores.rows import Filing
 
 _TOTALS_NAME = b"all"
+_OWNED_NAME = b"owned"
 _BUNDLE_PREFIX = b":"
 _OWNER_PREFIX = b"="
 _TOTALS = struct.Struct("<qq")
@@ -34,7 +37,8 @@ class Ledger:
         self._indexes = indexes
         self._counts = counts
         self._num_bytes = 0
-        self._bundles: Counter[bytes] = Counter()
+        self._num_live = 0
+        self._live: Counter[bytes] = Counter()
 
     def move(self, key: bytes, before: Filing | None, after: Filing | None) -> None:
         """Enter what has become of a record; None where there is none."""
@@ -50,25 +54,26 @@ class Ledger:
 
     def close(self) -> None:
         """Write the counts."""
-        num_live = self._bundles.total()
-        if num_live or self._num_bytes:
+        if self._num_live or self._num_bytes:
             count = read_totals(self._txn, self._counts)
-            sums = _TOTALS.pack(count.num_live + num_live, count.num_bytes + self._num_bytes)
+            sums = _TOTALS.pack(count.num_live + self._num_live, count.num_bytes + self._num_bytes)
             self._txn.put(_TOTALS_NAME, sums, db=self._counts)
-        for bundle, change in self._bundles.items():
+        self._live[_OWNED_NAME] = self._num_live
+        for name, change in self._live.items():
             if change:
-                self._write(_BUNDLE_PREFIX + bundle, change)
+                self._write(name, change)
 
     def _add(self, filing: Filing | None, sign: int) -> None:
         if filing is None:
             return
         self._num_bytes += sign * filing.num_bytes
-        if filing.bundle is not None:
-            self._bundles[filing.bundle] += sign
+        if filing.bundle is not None and filing.owner is not None:
+            self._num_live += sign
+            self._live[_BUNDLE_PREFIX + filing.bundle] += sign
+            self._live[_OWNER_PREFIX + filing.owner] += sign
 
     def _write(self, name: bytes, change: int) -> None:
-        before = self._txn.get(name, db=self._counts)
-        now = change + (_LIVE.unpack(before)[0] if before else 0)
+        now = _read_live(self._txn, self._counts, name) + change
         if now:
             self._txn.put(name, _LIVE.pack(now), db=self._counts)
         else:
@@ -83,8 +88,22 @@ def read_totals(txn: Transaction[bytes], counts: _Database) -> Count:
 
 def read_bundles(txn: Transaction[bytes], counts: _Database) -> dict[str, int]:
     """How many live on each bundle."""
-    entries = [(name, content) for name, content in txn.cursor(counts) if name.startswith(_BUNDLE_PREFIX)]
-    return {name[len(_BUNDLE_PREFIX) :].decode(): _LIVE.unpack(content)[0] for name, content in entries}
+    return dict(_counted(txn, counts, _BUNDLE_PREFIX))
+
+
+def read_owners(txn: Transaction[bytes], counts: _Database) -> dict[str, int]:
+    """How many live of each owner's."""
+    return dict(_counted(txn, counts, _OWNER_PREFIX))
+
+
+def read_owner(txn: Transaction[bytes], counts: _Database, owner: str) -> int:
+    """How many live of one owner's."""
+    return _read_live(txn, counts, owner_place(owner))
+
+
+def is_owned(txn: Transaction[bytes], counts: _Database) -> bool:
+    """Whether live records are counted by owner: those that a version before these counts has written are not."""
+    return _read_live(txn, counts, _OWNED_NAME) == read_totals(txn, counts).num_live
 
 
 def places(filing: Filing | None) -> Places:
@@ -112,3 +131,15 @@ def minute_of(place: bytes) -> int:
     """The minute of a place by use or by expiry."""
     minute: int = _MINUTE.unpack(place)[0]
     return minute
+
+
+def _counted(txn: Transaction[bytes], counts: _Database, prefix: bytes) -> Iterator[tuple[str, int]]:
+    cursor = txn.cursor(counts)
+    cursor.set_range(prefix)
+    for name, content in takewhile(lambda entry: entry[0].startswith(prefix), cursor):
+        yield name[len(prefix) :].decode(), _LIVE.unpack(content)[0]
+
+
+def _read_live(txn: Transaction[bytes], counts: _Database, name: bytes) -> int:
+    content = txn.get(name, db=counts)
+    return _LIVE.unpack(content)[0] if content else 0

@@ -36,6 +36,7 @@ class LmdbStore:
         durability: What an acknowledged write outlives: "process" the death of every process, "commit" that of the
             machine, for a flush to the disk which all writes share that wait for it.
         map_size: Bytes that the store may grow to; address space, not memory.
+        max_sessions_per_owner: Live sessions of one owner; 0 for as many as find room.
     """
 
     backend = "lmdb"
@@ -47,10 +48,12 @@ class LmdbStore:
         max_bytes: int,
         durability: Durability = "process",
         map_size: int = MAP_BYTES,
+        max_sessions_per_owner: int = 0,
     ) -> None:
         self._directory = Path(path)
         self._max_sessions = max_sessions
         self._max_bytes = max_bytes
+        self._max_sessions_per_owner = max_sessions_per_owner
         self._is_synced = durability == "commit"
         self.is_immediate = not self._is_synced
         self._map_size = map_size
@@ -96,6 +99,9 @@ class LmdbStore:
 
     async def count(self) -> Count:
         return self._transact(lambda tables, txn: tables.count(txn))
+
+    async def count_of(self, owner: str) -> int:
+        return self._transact(lambda tables, txn: tables.count_of(txn, owner))
 
     async def bundles(self) -> dict[str, int]:
         return self._transact(lambda tables, txn: tables.bundles(txn))
@@ -155,7 +161,12 @@ class LmdbStore:
         with self._opening:
             if self._opened is None:
                 self._opened = OpenedStore(
-                    self._directory, self._map_size, self._is_synced, self._max_sessions, self._max_bytes
+                    self._directory,
+                    self._map_size,
+                    self._is_synced,
+                    self._max_sessions,
+                    self._max_bytes,
+                    self._max_sessions_per_owner,
                 )
                 self._keeper.start()
             return self._opened

@@ -47,6 +47,9 @@ class MeasuredStore:
     async def count(self) -> Count:
         return await self._measured("count", self._store.count())
 
+    async def count_of(self, owner: str) -> int:
+        return await self._measured("count_of", self._store.count_of(owner))
+
     async def bundles(self) -> dict[str, int]:
         return await self._measured("bundles", self._store.bundles())
 

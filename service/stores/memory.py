@@ -7,6 +7,7 @@ from itertools import islice
 
 from service.stores.base import CHECKPOINT, Count, Damaged, Full, Record, Successors, Swap
 from service.stores.minutes import SECONDS_PER_MINUTE
+from service.stores.quota import Quota
 
 
 class MemoryStore:
@@ -15,19 +16,23 @@ class MemoryStore:
     Args:
         max_sessions: Live sessions that find room.
         max_bytes: Bytes of bodies beyond which no new session finds room.
+        max_sessions_per_owner: Live sessions of one owner; 0 for as many as find room.
     """
 
     backend = "memory"
     is_immediate = True
 
-    def __init__(self, max_sessions: int, max_bytes: int = 2**63 - 1) -> None:
+    def __init__(self, max_sessions: int, max_bytes: int = 2**63 - 1, max_sessions_per_owner: int = 0) -> None:
+        self._limits = max_sessions, max_bytes, max_sessions_per_owner
         self._max_sessions = max_sessions
         self._max_bytes = max_bytes
+        self._quota = Quota(max_sessions_per_owner)
         self._records: dict[str, Record] = {}
         self._ids_by_owner: defaultdict[str, list[str]] = defaultdict(list)
         self._by_use = _Minutes()
         self._by_expiry = _Minutes()
         self._bundles: Counter[str] = Counter()
+        self._num_live_by_owner: dict[str, int] = {}
         self._num_bytes = 0
         self._notes: dict[str, bytes] = {}
 
@@ -70,6 +75,9 @@ class MemoryStore:
     async def count(self) -> Count:
         return Count(self._bundles.total(), self._num_bytes)
 
+    async def count_of(self, owner: str) -> int:
+        return self._num_live_of(owner)
+
     async def bundles(self) -> dict[str, int]:
         return dict(+self._bundles)
 
@@ -89,7 +97,7 @@ class MemoryStore:
         return ["sessions live in this process's memory and are forgotten at its end"]
 
     async def close(self) -> None:
-        self.__init__(self._max_sessions, self._max_bytes)  # type: ignore[misc]  # a closed store forgets
+        self.__init__(*self._limits)  # type: ignore[misc]  # a closed store forgets
 
     def _plan(self, planned: dict[str, Record], swap: Swap) -> bool:
         """Plan a swap if it wins against what is stored, or planned before it."""
@@ -102,6 +110,7 @@ class MemoryStore:
 
     def _make_sure_of_room(self, records: list[Record]) -> None:
         live = [record for record in records if not record.ended]
+        self._quota.check((record.owner for record in live), self._num_live_of)
         num_live = self._bundles.total()
         if live and num_live + len(live) > self._max_sessions:
             raise Full(f"{num_live} of {self._max_sessions} sessions live")
@@ -124,6 +133,7 @@ class MemoryStore:
         if not record.ended:
             self._by_use.add(record.used_at // SECONDS_PER_MINUTE, record.session_id)
             self._bundles[record.bundle] += 1
+            self._num_live_by_owner[record.owner] = self._num_live_of(record.owner) + 1
 
     def _withdraw(self, record: Record) -> None:
         self._num_bytes -= len(record.body)
@@ -133,6 +143,15 @@ class MemoryStore:
         if not record.ended:
             self._by_use.discard(record.used_at // SECONDS_PER_MINUTE, record.session_id)
             self._bundles[record.bundle] -= 1
+            self._withdraw_live(record.owner)
+
+    def _num_live_of(self, owner: str) -> int:
+        return self._num_live_by_owner.get(owner, 0)
+
+    def _withdraw_live(self, owner: str) -> None:
+        self._num_live_by_owner[owner] -= 1
+        if not self._num_live_by_owner[owner]:
+            del self._num_live_by_owner[owner]
 
     def _withdraw_from_owner(self, record: Record) -> None:
         ids = self._ids_by_owner[record.owner]

@@ -1,12 +1,15 @@
 -- Where a record is filed, read from its bytes as service/stores/packing.py lays them out. Comes before each script that
--- writes. Per record there are five keys, all of one shard: the record, then its shard's indexes and counts:
+-- writes. Per record there are KEYS_EACH keys, all of one shard: the record, then its shard's indexes and counts:
 --
 --     due     score: minute from which on it is overdue      all records
 --     use     score: minute of the last use                  live records
---     owners  length of the owner, owner, id; no scores      all but checkpoints
 --     counts  'bytes' of all bodies; live records by '=' .. bundle
+--     owners  length of the owner, owner, id; no scores      all but checkpoints
+--     live    live records by '=' .. owner; 'all' of them
+--
+-- A script of steps comes without the last two, which they leave as they are.
 
-local KEYS_EACH = 5
+local ALL_KEYS = 6
 local FIELDS, LENGTHS, NAMES = 21, 29, 31
 local STEP, STEP_END = 13, 20
 local ID = #'unrolled:{00}:s:' + 1
@@ -35,21 +38,28 @@ local function filing_of(content, length)
     if length < body - 1 then
         return nil
     end
+    local owner = string.sub(content, NAMES, bundle - 1)
     local is_live = ended_length == 0
     local is_session = string.sub(content, ended, body - 1) ~= 'checkpoint'
     return {
         due = math.floor((used_at + ttl_seconds) / 60),
         use = is_live and math.floor(used_at / 60) or nil,
-        owner = is_session and string.sub(content, 4, 4) .. string.sub(content, NAMES, bundle - 1) or nil,
+        owner = is_session and string.sub(content, 4, 4) .. owner or nil,
         bundle = is_live and '=' .. string.sub(content, bundle, ended - 1) or nil,
+        live = is_live and '=' .. owner or nil,
         num_bytes = length - body + 1,
     }
 end
 
-local function count_live(counts, bundle, change)
-    if bundle and redis.call('HINCRBY', counts, bundle, change) <= 0 then
-        redis.call('HDEL', counts, bundle)
+local function count_live(counts, name, change)
+    if name and redis.call('HINCRBY', counts, name, change) <= 0 then
+        redis.call('HDEL', counts, name)
     end
+end
+
+local function count_owner(live, owner, change)
+    count_live(live, owner, change)
+    count_live(live, owner and 'all', change)
 end
 
 -- Each of these is true unless what was to be taken out was not there.
@@ -75,10 +85,10 @@ end
 
 -- The record whose key is KEYS[at] moves from one filing to another; false where its filing was not as it should have been.
 local function move(at, before, after)
-    local id, counts = string.sub(KEYS[at], ID), KEYS[at + 4]
+    local id, counts = string.sub(KEYS[at], ID), KEYS[at + 3]
     local due = move_score(KEYS[at + 1], id, before.due, after.due)
     local use = move_score(KEYS[at + 2], id, before.use, after.use)
-    local owner = move_owner(KEYS[at + 3], id, before.owner, after.owner)
+    local owner = move_owner(KEYS[at + 4], id, before.owner, after.owner)
     local change = (after.num_bytes or 0) - (before.num_bytes or 0)
     if change ~= 0 then
         redis.call('HINCRBY', counts, 'bytes', change)
@@ -86,6 +96,10 @@ local function move(at, before, after)
     if before.bundle ~= after.bundle then
         count_live(counts, after.bundle, 1)
         count_live(counts, before.bundle, -1)
+    end
+    if before.live ~= after.live then
+        count_owner(KEYS[at + 5], after.live, 1)
+        count_owner(KEYS[at + 5], before.live, -1)
     end
     return due and use and owner
 end

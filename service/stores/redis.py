@@ -13,7 +13,8 @@ Takes Redis 7 or later, or Valkey.
 """
 
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from service.stores.base import CHECKPOINT, Count, Damaged, Full, Record, Successors, Swap
@@ -21,12 +22,14 @@ from service.stores.minutes import last_over
 from service.stores.packing import STEP, pack, unpack
 from service.stores.redis_connection import Connection
 from service.stores.redis_index import Index, pairs
+from service.stores.redis_owners import Owners
+from service.stores.redis_quota import RedisQuota
 from service.stores.redis_room import Room
 from service.stores.redis_script import (
+    ADVANCE,
     COMPARE_AND_BURY,
     COMPARE_AND_SWAP,
     FORGET,
-    REFILE_SHARD,
     Command,
     Script,
     script_call,
@@ -36,25 +39,27 @@ from service.stores.redis_shard import (
     NOTES_SHARD,
     encoded,
     index_keys,
-    prefix_of,
     record_key,
     shard_of,
     shard_of_key,
 )
 
-WON = ord("1")
+WON, UNDONE = map(ord, "1?")
+NOTHING = Count(0, 0)
 
 
 class RedisStore:
     """A Redis server or cluster behind the store contract. Connects at the first use.
 
-    The limits hold nearly: they may be exceeded by what all other processes create within a second (redis_room.py).
+    The limits hold nearly: they may be exceeded by what all other processes create within a second (redis_room.py,
+    redis_quota.py).
 
     Args:
         url: redis:// or rediss:// with host, port, database, and if need be user and password. One server of a cluster
             stands for all of it.
         max_sessions: Live sessions that find room.
         max_bytes: Bytes of bodies beyond which no new session finds room.
+        max_sessions_per_owner: Live sessions of one owner; 0 for as many as find room.
 
     Raises:
         ValueError: The URL cannot be understood.
@@ -63,10 +68,12 @@ class RedisStore:
     backend = "redis"
     is_immediate = False
 
-    def __init__(self, url: str, max_sessions: int, max_bytes: int) -> None:
+    def __init__(self, url: str, max_sessions: int, max_bytes: int, max_sessions_per_owner: int = 0) -> None:
         self._connection = Connection(url)
         self._index = Index(self._connection)
         self._room = Room(max_sessions, max_bytes)
+        self._owners = Owners(self._index)
+        self._quota = RedisQuota(max_sessions_per_owner, self._owners.count_of)
 
     async def load(self, session_ids: Sequence[str]) -> list[Record | Damaged | None]:
         ids = [encoded(session_id) for session_id in session_ids]
@@ -79,12 +86,17 @@ class RedisStore:
         ]
 
     async def swap(self, swaps: Sequence[Swap]) -> list[bool]:
-        arguments = [[_step_bytes(swap), pack(swap.record)] for swap in swaps]
-        frees_memory = all(swap.record.ended and not swap.record.body for swap in swaps)
-        script = COMPARE_AND_BURY if frees_memory else COMPARE_AND_SWAP
-        reserved = await self._reserve(swaps)
-        won = await self._change(script, [swap.record.session_id for swap in swaps], arguments, reserved)
-        return [each == WON for each in won]
+        new = _new(swaps)
+        if not new:
+            return await self._swap(swaps)
+        try:
+            return await self._open(swaps, new)
+        except Full:
+            found = await self.load(list(new))
+            unstored = {each: new[each] for each, stored in zip(new, found, strict=True) if stored is None}
+            if len(unstored) == len(new):
+                raise
+            return await self._open(swaps, unstored)
 
     async def advance(self, groups: Sequence[Successors]) -> list[list[bool]]:
         return [await self.swap(group.swaps()) for group in groups]
@@ -113,6 +125,9 @@ class RedisStore:
     async def count(self) -> Count:
         bundles, num_bytes = await self._index.counts()
         return Count(sum(bundles.values()), num_bytes)
+
+    async def count_of(self, owner: str) -> int:
+        return await self._owners.count_of(owner)
 
     async def bundles(self) -> dict[str, int]:
         bundles, _ = await self._index.counts()
@@ -144,23 +159,42 @@ class RedisStore:
     async def close(self) -> None:
         await self._connection.close()
 
-    async def _reserve(self, swaps: Sequence[Swap]) -> Count:
-        """Make sure of room for the new live records among some, and count them in.
+    async def _open(self, swaps: Sequence[Swap], new: Mapping[str, Record]) -> list[bool]:
+        """Compare and swap records of which some are new and live.
+
+        Raises:
+            QuotaReached: They are more than their owner may have.
+            Full: They find no room.
+        """
+        async with self._quota.opening(Counter(record.owner for record in new.values())):
+            return await self._swap(swaps, await self._reserve(new))
+
+    async def _reserve(self, new: Mapping[str, Record]) -> Count:
+        """Make sure of room for new live records, and count them in.
 
         Raises:
             Full: There is none.
         """
-        new = _new_bytes(swaps)
+        total = Count(len(new), sum(len(record.body) for record in new.values()))
         if new and self._room.is_stale(time.monotonic()):
             await self._learn_counts()
-        if self._room.refusal(*_total(new)):
-            found = await self.load(list(new))
-            new = {each: size for (each, size), stored in zip(new.items(), found, strict=True) if stored is None}
+        if self._room.refusal(*total):
             await self._learn_counts()
-            if refusal := self._room.refusal(*_total(new)):
+            if refusal := self._room.refusal(*total):
                 raise Full(refusal)
-        self._room.add(*_total(new))
-        return _total(new)
+        self._room.add(*total)
+        return total
+
+    async def _swap(self, swaps: Sequence[Swap], reserved: Count = NOTHING) -> list[bool]:
+        ids = [swap.record.session_id for swap in swaps]
+        arguments = [[_step_bytes(swap), pack(swap.record)] for swap in swaps]
+        won = await self._change(_script_of(swaps), ids, arguments, reserved)
+        undone = [n for n, each in enumerate(won) if each == UNDONE]
+        if undone:
+            again = await self._change(COMPARE_AND_SWAP, [ids[n] for n in undone], [arguments[n] for n in undone])
+            for n, each in zip(undone, again, strict=True):
+                won[n] = each
+        return [each == WON for each in won]
 
     async def _learn_counts(self) -> None:
         self._room.learn(await self.count(), time.monotonic())
@@ -170,7 +204,7 @@ class RedisStore:
         script: Script,
         session_ids: Sequence[str],
         arguments: Sequence[list[bytes]],
-        reserved: Count = Count(0, 0),  # noqa: B008  a named tuple of numbers
+        reserved: Count = NOTHING,
     ) -> list[int]:
         """Run a script that writes; what it says of each record."""
         ids = [encoded(session_id) for session_id in session_ids]
@@ -184,13 +218,8 @@ class RedisStore:
         self._room.add(-reserved.num_live, -reserved.num_bytes)
         for _, num_live, num_bytes, _ in replies:
             self._room.add(num_live, num_bytes)
-        await self._refile({shard_of_key(key) for *_, astray in replies for key in astray})
+        await self._index.refile({shard_of_key(key) for *_, astray in replies for key in astray})
         return _in_order(groups, [won for won, *_ in replies])
-
-    async def _refile(self, shards: Iterable[int]) -> None:
-        """File the records of some shards again: an index had an entry without a record, or lacked one."""
-        calls = [script_call(REFILE_SHARD, shard, index_keys(shard), [prefix_of(shard)]) for shard in shards]
-        await self._connection.run(calls)
 
     async def _first(
         self, find: Callable[[int], Awaitable[list[str]]], limit: int, is_wanted: Callable[[Record], bool]
@@ -200,7 +229,8 @@ class RedisStore:
         while True:
             ids = await find(wanted)
             found = await self.load(ids)
-            await self._refile({shard_of(encoded(each)) for each, it in zip(ids, found, strict=True) if it is None})
+            lost = (each for each, it in zip(ids, found, strict=True) if it is None)
+            await self._index.refile({shard_of(encoded(each)) for each in lost})
             records = [record for record in found if isinstance(record, Record) and is_wanted(record)]
             if len(records) >= limit or len(ids) < wanted:
                 return records[:limit]
@@ -208,7 +238,8 @@ class RedisStore:
 
 
 def _call(script: Script, ids: Sequence[bytes], arguments: Iterable[list[bytes]]) -> Command:
-    keys = [key for each in ids for key in (record_key(each), *index_keys(shard_of(each)))]
+    num_indexes = script.keys_each - 1
+    keys = [key for each in ids for key in (record_key(each), *index_keys(shard_of(each))[:num_indexes])]
     return script_call(script, shard_of(ids[0]), keys, [word for words in arguments for word in words])
 
 
@@ -216,18 +247,22 @@ def _step_bytes(swap: Swap) -> bytes:
     return b"" if swap.expected_step is None else STEP.pack(swap.expected_step)
 
 
-def _new_bytes(swaps: Sequence[Swap]) -> dict[str, int]:
-    """Bytes of the bodies of live records that may be new, as the last of those that win leaves each."""
+def _script_of(swaps: Sequence[Swap]) -> Script:
+    """The one for some swaps. What changes its owner, or lives again, is no step, but looks like one."""
+    if all(swap.record.ended and not swap.record.body for swap in swaps):
+        return COMPARE_AND_BURY
+    num_steps = len({swap.record.session_id for swap in swaps if swap.expected_step is not None})
+    return ADVANCE if num_steps == len(swaps) and not any(swap.record.ended for swap in swaps) else COMPARE_AND_SWAP
+
+
+def _new(swaps: Sequence[Swap]) -> dict[str, Record]:
+    """Live records that may be new, as the last of those that win leaves each."""
     new: dict[str, Record] = {}
     for record, expected_step in swaps:
         before = new.get(record.session_id)
         if expected_step == (None if before is None else before.step):
             new[record.session_id] = record
-    return {each: len(record.body) for each, record in new.items() if not record.ended}
-
-
-def _total(new: dict[str, int]) -> Count:
-    return Count(len(new), sum(new.values()))
+    return {each: record for each, record in new.items() if not record.ended}
 
 
 def _in_order(groups: Sequence[Sequence[int]], replies: Sequence[Sequence[Any]]) -> list[Any]:

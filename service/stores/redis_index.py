@@ -5,24 +5,27 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from service.stores.redis_connection import Connection
-from service.stores.redis_script import READ_EACH, script_call
+from service.stores.redis_script import IS_OWNED, READ_EACH, REFILE_SHARD, Script, script_call
 from service.stores.redis_shard import (
     ALL_SHARDS,
     COUNTS,
     DUE,
+    LIVE,
     NUM_SHARDS,
     OWNERS,
     USE,
     encoded,
     first,
+    index_keys,
     owner_prefix,
+    prefix_of,
 )
 
 BYTES = b"bytes"
 
 
 class Index:
-    """Reads what service/stores/record.lua files.
+    """Reads what service/stores/record.lua files, and has it filed again.
 
     Args:
         connection: To where the shards are.
@@ -60,6 +63,20 @@ class Index:
         num_bytes = counts.pop(BYTES, 0)
         return {name[1:].decode(): num_live for name, num_live in counts.items()}, num_bytes
 
+    async def live_of(self, owner: str) -> int:
+        """Live records of an owner, as they are counted."""
+        return sum(map(int, filter(None, await self._read(LIVE, ALL_SHARDS, [b"HGET", b"=" + encoded(owner)]))))
+
+    async def not_owned(self) -> list[int]:
+        """Shards whose live records are not all counted by owner: a version that knew no such counts has written."""
+        replies = await self._answers(IS_OWNED, [COUNTS, LIVE], ALL_SHARDS, [])
+        return [shard for shard, is_owned in zip(ALL_SHARDS, replies, strict=True) if not is_owned]
+
+    async def refile(self, shards: Iterable[int]) -> None:
+        """File the records of some shards again: an index had an entry without a record, or lacked one."""
+        calls = [script_call(REFILE_SHARD, shard, index_keys(shard), [prefix_of(shard)]) for shard in shards]
+        await self._connection.run(calls)
+
     async def _by_minute(self, keys: Sequence[bytes], last: bytes, limit: int) -> list[str]:
         async def read(shards: Sequence[int], size: int) -> list[list[tuple[int, bytes]]]:
             words = [b"ZRANGE", b"-inf", last, b"BYSCORE", b"LIMIT", b"0", b"%d" % size, b"WITHSCORES"]
@@ -70,8 +87,17 @@ class Index:
 
     async def _read(self, keys: Sequence[bytes], shards: Sequence[int], words: list[bytes]) -> list[Any]:
         """What a reading command answers for a key of each of some shards."""
+        return await self._answers(READ_EACH, [keys], shards, words)
+
+    async def _answers(
+        self, script: Script, keys: Sequence[Sequence[bytes]], shards: Sequence[int], words: list[bytes]
+    ) -> list[Any]:
+        """What a script that reads answers for some keys of each of some shards."""
         groups = await self._connection.groups(shards, NUM_SHARDS)
-        calls = [script_call(READ_EACH, shards[group[0]], [keys[shards[n]] for n in group], words) for group in groups]
+        calls = [
+            script_call(script, shards[group[0]], [each[shards[n]] for n in group for each in keys], words)
+            for group in groups
+        ]
         return [answer for reply in await self._connection.run(calls) for answer in reply]
 
 

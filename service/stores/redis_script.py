@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 _DIRECTORY = Path(__file__).parent
+ALL_KEYS = 6  # a record's, as record.lua has them
+STEP_KEYS = 4
 
 
 class Script:
@@ -15,11 +17,16 @@ class Script:
         names: The files that it is put together from, in order.
         flags: What the server is to let it do, in the words of Redis 7: "allow-oom" for one that frees memory,
             "no-writes" for one that reads.
+        keys_each: How many keys it has for each of the records that it writes.
+
+    Attributes:
+        keys_each: The same.
     """
 
-    def __init__(self, *names: str, flags: str = "") -> None:
+    def __init__(self, *names: str, flags: str = "", keys_each: int = ALL_KEYS) -> None:
         parts = [(_DIRECTORY / f"{name}.lua").read_text() for name in names]
-        self.source = "".join([f"#!lua flags={flags}\n", *parts]).encode()
+        self.keys_each = keys_each
+        self.source = "".join([f"#!lua flags={flags}\nlocal KEYS_EACH = {keys_each}\n", *parts]).encode()
         self.sha = sha1(self.source, usedforsecurity=False).hexdigest().encode()
 
 
@@ -56,8 +63,10 @@ def script_call(script: Script, shard: int, keys: Sequence[bytes], arguments: Se
 
 
 COMPARE_AND_SWAP = Script("record", "compare_and_swap")
+ADVANCE = Script("record", "compare_and_swap", keys_each=STEP_KEYS)
 # Tombstones are shorter than what they replace: a server without memory takes them, or it would never have any again.
 COMPARE_AND_BURY = Script("record", "compare_and_swap", flags="allow-oom")
 FORGET = Script("record", "forget", flags="allow-oom")
 REFILE_SHARD = Script("record", "refile_shard", flags="allow-oom")
 READ_EACH = Script("read_each", flags="no-writes")
+IS_OWNED = Script("is_owned", flags="no-writes")

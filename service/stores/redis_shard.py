@@ -1,6 +1,6 @@
 """Shards: every record is of one, with its shard's indexes, so that one script may change them all on a cluster too.
 
-    unrolled:{3f}:s:<id>   unrolled:{3f}:due   unrolled:{3f}:use   unrolled:{3f}:owners   unrolled:{3f}:counts
+    unrolled:{3f}:s:<id>   unrolled:{3f}:due   :use   :counts   :owners   :live
 
 What is in braces alone decides on which server of a cluster a key is.
 """
@@ -15,10 +15,11 @@ ALL_SHARDS = range(NUM_SHARDS)
 NOTES = b"unrolled:{00}:notes"
 NOTES_SHARD = 0
 _PREFIXES = [b"unrolled:{%02x}:s:" % shard for shard in ALL_SHARDS]
-DUE, USE, OWNERS, COUNTS = (
-    [b"unrolled:{%02x}:%b" % (shard, name) for shard in ALL_SHARDS] for name in (b"due", b"use", b"owners", b"counts")
+DUE, USE, COUNTS, OWNERS, LIVE = (
+    [b"unrolled:{%02x}:%b" % (shard, name) for shard in ALL_SHARDS]
+    for name in (b"due", b"use", b"counts", b"owners", b"live")
 )
-_INDEXES = list(zip(DUE, USE, OWNERS, COUNTS, strict=True))
+_INDEXES = list(zip(DUE, USE, COUNTS, OWNERS, LIVE, strict=True))
 Entry = TypeVar("Entry", bytes, tuple[int, bytes])
 
 

@@ -4,7 +4,7 @@
     by_owner   owner → keys, but of checkpoints              pages
     by_use     minute of the last use → keys of the live     the idlest
     by_expiry  minute → keys, no later than due              the overdue
-    counts     live records and bytes; live by bundle        service.stores.ledger
+    counts     live records and bytes; live by bundle, owner service.stores.ledger
     notes      name → value
 
 A step in the same minute as the last rewrites a record's two rows, which lie side by side, and nothing else. A use puts
@@ -23,8 +23,17 @@ from lmdb import Environment, Transaction
 
 from service.stores.base import Count, Damaged, Full, Record, Successors, Swap
 from service.stores.following import following
-from service.stores.ledger import Ledger, minute_of, minute_place, owner_place, read_bundles, read_totals
+from service.stores.ledger import (
+    Ledger,
+    minute_of,
+    minute_place,
+    owner_place,
+    read_bundles,
+    read_owner,
+    read_totals,
+)
 from service.stores.minutes import SECONDS_PER_MINUTE, last_over
+from service.stores.quota import Quota
 from service.stores.rows import (
     KEY_BYTES,
     TAIL,
@@ -76,11 +85,15 @@ class Tables:
         environment: Open, with room for NUM_TABLES.
         max_sessions: Live records that find room.
         max_bytes: Bytes of bodies beyond which no new live record finds room.
+        max_sessions_per_owner: Live records of one owner; 0 for as many as find room.
     """
 
-    def __init__(self, environment: Environment, max_sessions: int, max_bytes: int) -> None:
+    def __init__(
+        self, environment: Environment, max_sessions: int, max_bytes: int, max_sessions_per_owner: int = 0
+    ) -> None:
         self._max_sessions = max_sessions
         self._max_bytes = max_bytes
+        self._quota = Quota(max_sessions_per_owner)
         self.records = environment.open_db(b"records")
         self.by_owner = environment.open_db(b"by_owner", dupsort=True, dupfixed=True)
         self.by_use = environment.open_db(b"by_use", dupsort=True, dupfixed=True)
@@ -102,7 +115,8 @@ class Tables:
         """Compare and swap each record, in order. Nothing is written before all that may be refused has been.
 
         Raises:
-            Full: New live records find no room.
+            QuotaReached: New live records are more than their owner may have.
+            Full: They find no room.
             ValueError: A record cannot be packed.
         """
         stored = self._heads(txn, [key_of(swap.record.session_id) for swap in swaps])
@@ -196,6 +210,10 @@ class Tables:
         """Live records and the bytes of all."""
         return read_totals(txn, self.counts)
 
+    def count_of(self, txn: Transaction[bytes], owner: str) -> int:
+        """Live records of an owner."""
+        return read_owner(txn, self.counts, owner)
+
     def bundles(self, txn: Transaction[bytes]) -> dict[str, int]:
         """Live records by bundle."""
         return read_bundles(txn, self.counts)
@@ -250,6 +268,8 @@ class Tables:
         live = [filing for filing in map(filing_of, heads) if filing.bundle is not None]
         if not live:
             return
+        owners = (filing.owner.decode() for filing in live if filing.owner is not None)
+        self._quota.check(owners, lambda owner: self.count_of(txn, owner))
         count = self.count(txn)
         if count.num_live + len(live) > self._max_sessions:
             raise Full(f"{count.num_live} of {self._max_sessions} sessions live")

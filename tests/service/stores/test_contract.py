@@ -372,6 +372,8 @@ async def test_any_history_leaves_what_it_leaves_in_memory(
     assert await store.load(every) == await model.load(every)
     assert await store.count() == await model.count()
     assert await store.bundles() == await model.bundles()
+    for owner in ("", "ann", "eve"):
+        assert await store.count_of(owner) == await model.count_of(owner)
     assert sorted(await store.page("ann", "", 9)) == sorted(await model.page("ann", "", 9))
     assert sorted(await store.idlest(9)) == sorted(await model.idlest(9))
     overdue = set(await store.overdue(now, 9))

@@ -32,6 +32,7 @@ async def test_every_verb_is_handed_on_and_timed() -> None:
     assert await store.advance([Successors([A], [1], "ann", "echo:1", 6000, 600, *bodies)]) == [[True]]
     assert await store.count() == Count(1, 5)
     assert await store.bundles() == {"echo:1": 1}
+    assert await store.count_of("ann") == 1
     await store.note("name", b"value")
     assert await store.note_once("name", b"other") == b"value"
     assert await store.notes("") == {"name": b"value"}

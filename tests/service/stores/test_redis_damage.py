@@ -93,11 +93,11 @@ async def test_a_shard_filed_again_is_as_it_was(server: RedisServer, store: Redi
     saved = record(f"{A}~saved", ended=CHECKPOINT, body=b"12")
     ended = record(f"{B}-ended", ended="ended", body=b"")
     assert all(await store.swap([Swap(saved, None), Swap(ended, None)]))
-    indexes = ("use", "owners", "counts")
+    indexes = ("use", "owners", "counts", "live")
     before = [sorted(server.cli("DEBUG", "DIGEST-VALUE", each) for each in server.cli("KEYS", "*").split())]
     server.cli("DEL", *(each for each in server.cli("KEYS", "*").split() if each.rpartition(":")[2] in indexes))
     assert await store.count() == Count(0, 0)
-    await store._refile(range(256))
+    await store._index.refile(range(256))
     assert before == [sorted(server.cli("DEBUG", "DIGEST-VALUE", each) for each in server.cli("KEYS", "*").split())]
     assert await store.count() == Count(3, 17)
 
@@ -105,5 +105,6 @@ async def test_a_shard_filed_again_is_as_it_was(server: RedisServer, store: Redi
 async def expect_sound(store: RedisStore, *session_ids: str) -> None:
     assert await store.count() == Count(len(session_ids), 5 * len(session_ids))
     assert await store.bundles() == {"echo:1": len(session_ids)}
+    assert await store.count_of("ann") == len(session_ids)
     found = [await store.page("ann", "", 9), await store.idlest(9), await store.overdue(10**6, 9)]
     assert [{each.session_id for each in records} for records in found] == [set(session_ids)] * 3

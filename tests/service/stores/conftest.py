@@ -13,6 +13,7 @@ from tests.service.stores import redis_server
 
 MAX_SESSIONS = 5
 MAX_BYTES = 10_000
+QUOTA = 2
 
 Provided = dict[str, str]
 Backend = Callable[[Path], AbstractAsyncContextManager[Provided]]
@@ -65,6 +66,15 @@ async def provided(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncItera
     """The settings of an empty store of each backend; a test may ask for some backends alone."""
     async with BACKENDS[request.param](tmp_path) as settings:
         yield settings
+
+
+@pytest.fixture
+async def shared_out(provided: Provided) -> AsyncIterator[Store]:
+    """The same, of which an owner may have QUOTA sessions."""
+    limits = {"max_sessions": MAX_SESSIONS, "max_store_bytes": MAX_BYTES, "max_sessions_per_owner": QUOTA}
+    opened = open_store(SessionSettings(**provided, **limits))
+    yield opened
+    await opened.close()
 
 
 @pytest.fixture

@@ -208,6 +208,25 @@ async def test_live_sessions_are_counted_by_bundle(store: Store) -> None:
     assert (await store.count(), await store.bundles()) == (Count(2, 12), {"echo:2": 1, "echo:3": 1})
 
 
+async def test_live_sessions_are_counted_by_owner(store: Store) -> None:
+    await create(store, RECORD, named(B, owner="an"), named(C), named(D, owner=""), named(E, owner="all"))
+    await create(store, named(f"{A}~saved", ended=CHECKPOINT), named(F, ended="ended", body=b""))
+    names = ("ann", "an", "", "all", "a", "nobody", "ü")
+    assert [await store.count_of(name) for name in names] == [2, 1, 1, 1, 0, 0, 0]
+    await store.swap([Swap(named(A, step=1, ended="expired", body=b""), 0), Swap(named(D, step=1, owner="ü"), 0)])
+    await store.delete([B, f"{A}~saved"])
+    assert [await store.count_of(name) for name in names] == [1, 0, 0, 1, 0, 0, 1]
+
+
+async def test_what_lives_again_is_its_owners_again(store: Store) -> None:
+    await create(store, named(A, ended="ended", body=b""), named(B))
+    both = [Swap(named(A, step=1, owner="eve"), 0), Swap(named(B, step=1), 0)]
+    assert await store.swap(both) == [True, True]
+    assert [await store.count_of(owner) for owner in ("ann", "eve")] == [1, 1]
+    assert ids_of(await store.page("eve", "", 9)) == [A]
+    assert ids_of(await store.page("ann", "", 9)) == [B]
+
+
 async def test_notes_are_kept_and_taken_away(store: Store) -> None:
     await store.note("bundles/a", b"1")
     await store.note("bundles/b", b"")
@@ -385,8 +404,8 @@ async def outcome(store: Store, event: list[Swap] | str | Advance) -> object:
         return await event.to(store)
     try:
         return await (store.delete([event]) if isinstance(event, str) else store.swap([*map(at_length, event)]))
-    except Full:
-        return Full
+    except Full as refusal:
+        return type(refusal)
 
 
 def at_length(swap: Swap) -> Swap:

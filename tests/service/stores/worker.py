@@ -7,12 +7,13 @@ each time, what it has won: `[[id, step], ...]`.
 """
 
 import asyncio
+import contextlib
 import json
 import sys
 from collections.abc import Iterable
 
 from service.settings import SessionSettings
-from service.stores.base import Damaged, Record, Store, Swap
+from service.stores.base import Damaged, QuotaReached, Record, Store, Swap
 from service.stores.connect import open_store
 
 NUM_STEPS = 100
@@ -37,6 +38,13 @@ async def storm(store: Store, ids: list[str], worker: str) -> None:
     """Step every id for ever."""
     while True:
         await _swap(store, await _next_swaps(store, ids, worker))
+
+
+async def crowd(store: Store, ids: list[str], worker: str) -> None:
+    """Open every id, as far as the quota goes."""
+    for each in ids:
+        with contextlib.suppress(QuotaReached):
+            await _swap(store, [_next_swap(each, None, worker)])
 
 
 async def _next_swaps(store: Store, ids: list[str], worker: str) -> list[Swap]:
@@ -68,7 +76,7 @@ async def _main(role: str, settings: str, ids: str, worker: str) -> None:
     await store.count()
     _say("ready")
     sys.stdin.readline()
-    await {"race": race, "storm": storm}[role](store, json.loads(ids), worker)
+    await {"race": race, "storm": storm, "crowd": crowd}[role](store, json.loads(ids), worker)
     await store.close()
 
 

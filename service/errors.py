@@ -2,7 +2,7 @@
 
     request ─► key ─► body ─► schema ─► session ─► step ─► queue ─► graph ─► store ─► answer
                 │      │         │         │        │        │        │        │
-               401  400,413     422     404,410  409,429    503      504      503
+               401  400,413     422     404,410  409,429    503      504    429,503
 
 ServiceError
 ├── Malformed            400   the body is not JSON, or no blob
@@ -27,6 +27,7 @@ ServiceError
 ├── InvalidInput         422   well-formed, but not something that the model can read
 ├── NotStreamable        422   the model needs the whole input at once
 ├── UpgradeNeeded        426   this path takes WebSocket connections only
+├── SessionQuota         429   the owner has as many live sessions as one may have
 ├── TooBusy              429   too many steps of one session wait
 ├── SessionDamaged       500   the stored record is not what was written
 ├── QueueFull            503   try again later
@@ -275,6 +276,12 @@ class UpgradeNeeded(ServiceError):
     """The path takes WebSocket connections only."""
 
     status, title, code = 426, "Upgrade needed", "upgrade-needed"
+
+
+class SessionQuota(ServiceError):
+    """The owner has as many live sessions as one may have; waiting alone need not help, so it is not asked for."""
+
+    status, title, code = 429, "Session quota reached", "session-quota"
 
 
 class TooBusy(ServiceError):

@@ -1,5 +1,6 @@
 """Sessions that begin: new ones, those that a key has opened before, and those in another's place."""
 
+import contextlib
 import hashlib
 import secrets
 from collections.abc import Callable, Mapping
@@ -8,7 +9,15 @@ from typing import Any
 import orjson
 from pydantic import BaseModel
 
-from service.errors import IdempotencyMismatch, InvalidInput, ModelUnknown, NotStreamable, StoreFull
+from service.errors import (
+    IdempotencyMismatch,
+    InvalidInput,
+    ModelUnknown,
+    NotStreamable,
+    SessionQuota,
+    StoreFull,
+    StoreUnavailable,
+)
 from service.forms.sessions import SessionRequest, SessionView
 from service.record.body import Body, encode
 from service.record.checkpoint_ids import checkpoint_ids
@@ -19,7 +28,7 @@ from service.sessions.sessions import Sessions
 from service.settings import SessionSettings
 from service.steps.reached import reached
 from service.steps.step_rules import MAX_ATTEMPTS, contended
-from service.stores.base import Damaged, Full, Record, Store, Swap
+from service.stores.base import Damaged, Full, QuotaReached, Record, Store, Swap
 from service.stores.minutes import SECONDS_PER_MINUTE
 from service.tasks.task import ServedModel
 
@@ -65,6 +74,7 @@ class Openings:
             NotStreamable: The model needs whole inputs.
             InvalidInput: It asks for a longer life than is allowed.
             IdempotencyMismatch: The key came with another request before.
+            SessionQuota: The owner has as many sessions as one may have.
             StoreFull: There is no room.
         """
         model = self._models.get(request.model)
@@ -89,7 +99,12 @@ class Openings:
         idempotency_key: str,
         request: BaseModel | bytes,
     ) -> Loaded:
-        """Put a new session into the store, or find the one that the same request with the same key has opened."""
+        """Put a new session into the store, or find the one that the same request with the same key has opened.
+
+        Raises:
+            SessionQuota: It would be new, and the owner has as many as one may have.
+            StoreFull: It would be new, and there is no room.
+        """
         now = self._clock()
         session_id = await self.keyed_id(owner, idempotency_key) if idempotency_key else new_session_id(now)
         body = body._replace(request_digest=_request_digest(request) if idempotency_key else "")
@@ -102,9 +117,10 @@ class Openings:
         """Open a session under an id that is its owner's, in place of whatever the id has stood for.
 
         No step that is in flight finds the number that it expects: those of a new session begin at the milliseconds
-        since 1970, or behind those of the one that it follows.
+        since 1970, or behind those of the one that it follows. One that lives gives its own place.
 
         Raises:
+            SessionQuota: The owner has as many sessions as one may have.
             StoreFull: There is no room.
         """
         step, ttl_seconds, content = 0, self.ttl(None), encode(body)
@@ -114,7 +130,12 @@ class Openings:
             step = max(int(now * 1000), before.step + 1 if isinstance(before, Record) else 0)
             expected_step = await self._given_way(before)
             record = Record(session_id, owner, bundle, step, int(now), ttl_seconds, "", content)
-            if await self._insert(record, expected_step):
+            try:
+                is_opened = await self._insert(record, expected_step)
+            except (SessionQuota, StoreFull):
+                await self._put_back(before)
+                raise
+            if is_opened:
                 if isinstance(before, Record) and (saved := checkpoint_ids(before)):
                     await reached(self._store.delete(saved))
                 return record
@@ -168,12 +189,23 @@ class Openings:
             return before.step
         return None
 
+    async def _put_back(self, before: Record | Damaged | None) -> None:
+        """Remember again what was over, where it has given way for nothing."""
+        if isinstance(before, Record) and before.ended:
+            with contextlib.suppress(StoreUnavailable):
+                await self._sessions.write(Swap(before, None))
+
     async def _insert(self, record: Record, expected_step: int | None = None) -> bool:
-        """Write a new record, making room if there is none; False where another one is there than was expected."""
+        """Write a new record, making room if there is none; False where another one is there than was expected.
+
+        No session gives its room for an owner who may have no more.
+        """
         few = max(1, self._settings.max_sessions // ROOM_TO_EVICTED)
         for attempt in range(MAX_EVICTIONS):
             try:
                 return await self._sessions.write(Swap(record, expected_step))
+            except QuotaReached as quota:
+                raise SessionQuota(f"you have {quota.num_live} of {quota.most} sessions; end some") from quota
             except Full:
                 if not await reached(self._housekeeping.evict(min(EVICTED_AT_ONCE, few << attempt))):
                     break

@@ -22,8 +22,14 @@ class FaultyStore(MemoryStore):
         loads, swaps, advances: What was asked for, call by call.
     """
 
-    def __init__(self, max_sessions: int = 1000, max_bytes: int = 2**63 - 1, is_immediate: bool = False) -> None:
-        super().__init__(max_sessions, max_bytes)
+    def __init__(
+        self,
+        max_sessions: int = 1000,
+        max_bytes: int = 2**63 - 1,
+        is_immediate: bool = False,
+        max_sessions_per_owner: int = 0,
+    ) -> None:
+        super().__init__(max_sessions, max_bytes, max_sessions_per_owner)
         self.is_immediate = is_immediate
         self.is_down = False
         self.loses_answers = False

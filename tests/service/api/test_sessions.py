@@ -5,6 +5,7 @@ import pytest
 from service.api.body import BLOB
 from tests.fakes.asgi import Client, Surface
 from tests.fakes.process import Process
+from tests.fakes.stores import FaultyStore
 
 pytestmark = pytest.mark.anyio
 
@@ -131,3 +132,26 @@ async def test_every_verb_is_its_owners_only(surface: Surface, process: Process)
     ]
     assert [answer.status for answer in answers] == [404] * 9
     assert (await process.sessions.get("ann", session_id)).step == 1
+
+
+async def test_an_owner_with_as_many_sessions_as_one_may_have_is_told_to_end_some() -> None:
+    async with Process(FaultyStore(max_sessions_per_owner=1)) as process:
+        surface = Surface(process)
+        ann, eve = surface.client, Client(surface.app, "eve")
+        path = f"/sessions/{(await ann.post('/sessions', {'model': 'sum'})).json()['session_id']}"
+        blob = (await ann.request("GET", f"{path}/state")).body
+        start = {"sequence_id": 1, "sequence_start": True}
+        tensor = {"name": "x", "shape": [1, 1], "datatype": "INT64", "data": [1]}
+        refused = [
+            await ann.post("/sessions", {"model": "sum"}),
+            await ann.post(f"{path}/fork", {}),
+            await ann.post("/sessions/import", blob, {"content-type": BLOB}),
+        ]
+        told = {"status": 429, "type": "urn:unrolled:problem:session-quota", "title": "Session quota reached"}
+        assert [each.json() for each in refused] == [{**told, "detail": "you have 1 of 1 sessions; end some"}] * 3
+        assert {(each.status, each.headers["content-type"]) for each in refused} == {(429, "application/problem+json")}
+        sequence = await ann.post("/v2/models/sum/infer", {"parameters": start, "inputs": [tensor]})
+        assert (sequence.status, sequence.json()) == (429, {"error": "you have 1 of 1 sessions; end some"})
+        assert (await eve.post("/sessions", {"model": "sum"})).status == 201
+        assert (await ann.request("DELETE", path)).status == 204
+        assert (await ann.post("/sessions", {"model": "sum"})).status == 201

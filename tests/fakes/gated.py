@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Mapping, Sequence
 
+from service.engine.job import BatchForm
 from service.engine.runtime import Runtime
 from service.engine.state import Array
 
@@ -29,3 +30,9 @@ class GatedRuntime:
             self.num_begun += 1
             assert self._permits.acquire(timeout=10)
         return self._runtime.run(stage, size, feeds, names)
+
+
+class GatedForm(BatchForm):
+    """Batches of a runtime that waits, which it may not do on the event loop."""
+
+    may_run_inline = False

@@ -7,7 +7,7 @@ import pytest
 from service.engine.engine import Engine
 from service.engine.runtime import Runtime
 from service.tasks.generation import GenerationModel
-from tests.fakes.gated import GatedRuntime
+from tests.fakes.gated import GatedForm, GatedRuntime
 from tests.fakes.graphs import RecordingObserver
 from tests.fakes.process import Process
 
@@ -16,7 +16,9 @@ from tests.fakes.process import Process
 async def runtime(generation: Runtime, process: Process) -> AsyncIterator[GatedRuntime]:
     """The runtime of a generation model that the process serves too."""
     gated = GatedRuntime(generation)
-    process.catalog.add(GenerationModel(generation.bundle, Engine(gated, RecordingObserver())))
+    process.catalog.add(
+        GenerationModel(generation.bundle, Engine(gated, RecordingObserver(), form=GatedForm(generation.bundle)))
+    )
     process.catalog.make_current(generation.bundle.tag)
     yield gated
     gated.open()

@@ -13,7 +13,7 @@ from service.forms.sessions import SessionRequest
 from service.steps import step_rules
 from service.tasks.generation import GenerationModel
 from tests.fakes.asgi import Answered, Exchange, Surface
-from tests.fakes.gated import GatedRuntime
+from tests.fakes.gated import GatedForm, GatedRuntime
 from tests.fakes.graphs import RecordingObserver
 from tests.fakes.process import Process, settle, two_processes, until
 from tests.fakes.stores import FaultyStore
@@ -86,6 +86,7 @@ async def test_the_time_to_the_first_piece_is_measured_once(
 
     runtime.permit(1)
     exchange = generate(surface, session_id)
+    await until(lambda: runtime.num_begun == 2)  # to count takes so long that nothing else would have its turn
     await until(lambda: count() == 1)
     runtime.open()
     await exchange.answered()
@@ -188,7 +189,9 @@ async def test_a_store_that_fails_at_the_commit_is_an_error_event_and_a_retry_gi
 async def test_a_step_that_takes_too_long_ends_with_an_error_event(generation: Runtime, store: FaultyStore) -> None:
     async with Process(store, timeout_seconds=0.3) as process:
         gated = GatedRuntime(generation)
-        process.catalog.add(GenerationModel(generation.bundle, Engine(gated, RecordingObserver())))
+        process.catalog.add(
+            GenerationModel(generation.bundle, Engine(gated, RecordingObserver(), form=GatedForm(generation.bundle)))
+        )
         process.catalog.make_current(generation.bundle.tag)
         session_id = (await process.openings.create("ann", SessionRequest(model="generation"))).session_id
         gated.permit(1)

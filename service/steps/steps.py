@@ -267,12 +267,11 @@ class Steps:
             return
         turn.state = state
         turn.is_committing = True
-        if len(self._open) == 1:  # nothing else can be computed by now
-            self.go(self._commit([turn]))
-            return
-        if not self._computed:
-            asyncio.get_running_loop().call_soon(self._commit_computed)
         self._computed.append(turn)
+        if len(self._open) == 1:  # nothing else can be computed by now
+            self._commit_computed()
+        elif len(self._computed) == 1:
+            asyncio.get_running_loop().call_soon(self._commit_computed)
 
     def _commit_computed(self) -> None:
         computed, self._computed = self._computed, []

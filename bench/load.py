@@ -102,7 +102,7 @@ def alternate(title: str, runs: Mapping[str, Callable[[float], Load]], rounds: i
         The rounds of each run, in the order of `runs`.
     """
     loads: list[list[Load]] = [[] for _ in runs]
-    with tqdm(total=len(runs) * rounds, desc=title, leave=False) as bar:
+    with tqdm(total=len(runs) * rounds, desc=title, leave=False, disable=None) as bar:
         bar.set_postfix_str("warming up")
         for run in runs.values():
             run(min(1.0, seconds))

@@ -15,7 +15,10 @@ LOOK_SECONDS = 1.0
 def watched(title: str, seconds: float, work: Callable[[], T]) -> T:
     """Show a bar of seconds while something works."""
     started = time.monotonic()
-    with ThreadPoolExecutor(1) as threads, tqdm(total=round(seconds), desc=title, unit="s", leave=False) as bar:
+    with (
+        ThreadPoolExecutor(1) as threads,
+        tqdm(total=round(seconds), desc=title, unit="s", leave=False, disable=None) as bar,
+    ):
         future = threads.submit(work)
         while wait([future], LOOK_SECONDS).not_done:
             bar.update(min(bar.total, round(time.monotonic() - started)) - bar.n)
@@ -25,5 +28,5 @@ def watched(title: str, seconds: float, work: Callable[[], T]) -> T:
 @contextmanager
 def waiting(title: str) -> Iterator[None]:
     """Say what is waited for, until it is there."""
-    with tqdm(desc=title, bar_format="{desc} ...", leave=False):
+    with tqdm(desc=title, bar_format="{desc} ...", leave=False, disable=None):
         yield

@@ -52,7 +52,7 @@ class Service(Server):
     def open_sessions(self, count: int, model: str = MODEL) -> list[str]:
         """Ids of new sessions."""
         with httpx.Client(base_url=self.url, headers=self.headers, timeout=60) as client:
-            numbers = tqdm(range(count), desc="opening sessions", leave=False, delay=1)
+            numbers = tqdm(range(count), desc="opening sessions", leave=False, delay=1, disable=None)
             return [self._open_session(client, model) for _ in numbers]
 
     def _open_session(self, client: httpx.Client, model: str) -> str:

@@ -29,6 +29,7 @@ from bench.processes import anonymous_bytes
 from bench.requests import V, step_path
 from bench.service import Service
 from bench.unavailable import Unavailable
+from service.record.body import decode
 from service.record.ids import new_session_id
 from service.settings import SessionSettings
 from service.stores.base import Record, Store, Swap
@@ -41,16 +42,18 @@ FILL_RECORDS = 1000
 STEPS_BEFORE = 3
 TTL_SECONDS = 30 * 86400
 SPARE_BYTES = 6000  # on disk for each session, generously
-P99_LIMIT, BYTES_LIMIT, MEMORY_LIMIT = 1.5, 4.7, 1.1
+P99_LIMIT, MEMORY_LIMIT = 1.5, 1.1
+BEYOND_STATE_LIMIT = 4.7 - 4.096  # KB: 4.7 KB were promised for a state of 4 KiB
 
 
 @dataclass(frozen=True)
 class Filled:
-    """A service with sessions in its store."""
+    """A service with sessions in its store, each with `state_bytes` of state."""
 
     service: Service
     folder: Path
     session_ids: list[str]
+    state_bytes: int
 
     @property
     def disk_bytes(self) -> int:
@@ -70,6 +73,7 @@ def measure(options: Options) -> list[Figure]:
         runs = {f"{len(each.session_ids):,}": stack.enter_context(_client(each)).run for each in (few, many)}
         few_loads, many_loads = alternate("store", runs, options.rounds, options.seconds)
         bytes_each = (many.disk_bytes - few.disk_bytes) / (len(many.session_ids) - len(few.session_ids))
+        beyond_state = bytes_each - many.state_bytes
         memory = many.memory_bytes / few.memory_bytes
         own = many.memory_bytes
     title = f"steps of {options.sessions:,} sessions"
@@ -79,7 +83,8 @@ def measure(options: Options) -> list[Figure]:
         Figure(f"{title}: p99", _p99(many_loads), "ms", None, False),
         milliseconds(title, many_loads),
         rate(title, many_loads, "steps/s"),
-        Figure("a session on disk", bytes_each / 1000, "KB", BYTES_LIMIT, False),
+        Figure("a session on disk", bytes_each / 1000, "KB", None, False),
+        Figure("a session on disk, beyond its state", beyond_state / 1000, "KB", BEYOND_STATE_LIMIT, False),
         Figure(f"worker's own memory, of that with {FEW:,} sessions", memory, "x", MEMORY_LIMIT, False),
         Figure("worker's own memory", own / 1e6, "MB", None, False),
     ]
@@ -110,7 +115,8 @@ class _Filling(ExitStack):
         service = self.enter_context(Service(settings=limits))
         template = _stepped_session(service)
         settings = SessionSettings(store=url, max_sessions=2 * self._count)
-        return Filled(service, folder, asyncio.run(_fill(open_store(settings), template, self._count)))
+        session_ids, state_bytes = asyncio.run(_fill(open_store(settings), template, self._count))
+        return Filled(service, folder, session_ids, state_bytes)
 
 
 def _stepped_session(service: Service) -> str:
@@ -123,13 +129,13 @@ def _stepped_session(service: Service) -> str:
     return session_id
 
 
-async def _fill(store: Store, template_id: str, count: int) -> list[str]:
-    """Copies of a session under ids of their own; through the store's own verbs, as the service writes."""
+async def _fill(store: Store, template_id: str, count: int) -> tuple[list[str], int]:
+    """Copy a session, through the store's own verbs, as the service writes: ids, and the bytes of its state."""
     (template,) = await store.load([template_id])
     if not isinstance(template, Record):
         raise TypeError(f"the store has no sound record of {template_id}: {template}")
     session_ids: list[str] = []
-    with tqdm(total=count, desc="filling the store", unit="session", leave=False) as bar:
+    with tqdm(total=count, desc="filling the store", unit="session", leave=False, disable=None) as bar:
         for start in range(0, count, FILL_RECORDS):
             now = time.time()
             size = min(FILL_RECORDS, count - start)
@@ -139,7 +145,7 @@ async def _fill(store: Store, template_id: str, count: int) -> list[str]:
             session_ids += [record.session_id for record in records]
             bar.update(len(records))
     await store.close()
-    return session_ids
+    return session_ids, sum(map(len, decode(template.body).state.rows))
 
 
 def _copy(template: Record, session_id: str, now: int) -> Record:

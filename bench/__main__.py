@@ -67,8 +67,8 @@ def _run(names: Sequence[str], options: Options) -> int:
 def _summarise(names: Sequence[str], figures: Sequence[Figure], failed: dict[str, str]) -> None:
     if len(names) > 1 and figures:
         print(f"\n{machine()}\n{table(figures)}")
-    short = [figure for figure in figures if not figure.reached]
-    with_limit = sum(figure.limit is not None for figure in figures)
+    short = [figure for figure in figures if not figure.is_kept]
+    with_limit = sum(figure.has_limit for figure in figures)
     print(f"\n{with_limit - len(short)} of {with_limit} limits kept{''.join(f'; {name} failed' for name in failed)}")
 
 

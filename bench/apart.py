@@ -1,5 +1,6 @@
 """A measurement in a process of its own: it shares neither the interpreter nor its lock with what it is compared to."""
 
+import gc
 import multiprocessing
 import signal
 import traceback
@@ -74,6 +75,8 @@ def _serve(connection: Connection, make: Callable[..., Callable[[float], T]], ar
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
         measure = make(*arguments)
+        gc.freeze()
+        gc.disable()  # nothing measured makes cycles, and a collection would be taken for the service's
         connection.send((None, None))
         while True:
             connection.send((measure(connection.recv()), None))

@@ -12,36 +12,36 @@ def share(
 ) -> list[Figure]:
     """What a load reaches of onnxruntime alone, in per cent, and its rate."""
     percent = 100 * ratio(rates(loads), rates(raw)).median
-    return [Figure(f"{name}, of raw onnxruntime", percent, "%", limit, True), rate(name, loads, unit)]
+    return [Figure(f"{name}, of raw onnxruntime", percent, "%", at_least=limit), rate(name, loads, unit)]
 
 
 def times(name: str, loads: Sequence[Load], baseline: Sequence[Load], limit: float | None) -> Figure:
     """How many times the rate of a baseline a load reaches."""
-    return Figure(name, ratio(rates(loads), rates(baseline)).median, "x", limit, True)
+    return Figure(name, ratio(rates(loads), rates(baseline)).median, "x", at_least=limit)
 
 
 def rate(name: str, loads: Sequence[Load], unit: str = "rows/s") -> Figure:
     """The median rate, for the record."""
-    return Figure(name, median_rate(loads), unit, None, True)
+    return Figure(name, median_rate(loads), unit)
 
 
 def client(name: str, loads: Sequence[Load]) -> Figure:
     """Processor cores that the client took from the service, for the record."""
-    return Figure(f"{name}: client", statistics.median(load.cores for load in loads), "cores", None, False)
+    return Figure(f"{name}: client", statistics.median(load.cores for load in loads), "cores")
 
 
 def latency(name: str, loads: Sequence[Load], raw: Sequence[Load], limit: float | None) -> Figure:
     """Median time of a request, in median times of a raw run."""
     p50, raw_p50 = ([load.latency.p50 for load in side] for side in (loads, raw))
-    return Figure(f"{name}: p50, of a raw run", ratio(p50, raw_p50).median, "x", limit, False)
+    return Figure(f"{name}: p50, of a raw run", ratio(p50, raw_p50).median, "x", at_most=limit)
 
 
 def milliseconds(name: str, loads: Sequence[Load]) -> Figure:
     """Median time of a request, for the record."""
-    return Figure(f"{name}: p50", 1000 * statistics.median(load.latency.p50 for load in loads), "ms", None, False)
+    return Figure(f"{name}: p50", 1000 * statistics.median(load.latency.p50 for load in loads), "ms")
 
 
 def tail(name: str, loads: Sequence[Load], limit: float | None) -> Figure:
     """The 99th percentile in medians."""
     spread = statistics.median(load.latency.p99 / load.latency.p50 for load in loads)
-    return Figure(f"{name}: p99, of its p50", spread, "x", limit, False)
+    return Figure(f"{name}: p99, of its p50", spread, "x", at_most=limit)

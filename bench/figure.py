@@ -5,25 +5,30 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Figure:
-    """What a bench found.
+    """What a bench found; it is only reported where it has no limit.
 
     Args:
         name: What was measured, for instance "one step, 64 connections".
         value: In units of `unit`.
         unit: For instance "rows/s", "ms" or "x".
-        limit: What should be reached; None for a figure that is only reported.
-        higher_is_better: Whether the limit is the lowest or the highest value allowed.
+        at_least: The lowest value that keeps the limit.
+        at_most: The highest value that keeps it.
     """
 
     name: str
     value: float
     unit: str
-    limit: float | None = None
-    higher_is_better: bool = True
+    at_least: float | None = None
+    at_most: float | None = None
 
     @property
-    def reached(self) -> bool:
-        """Whether the limit is kept; a figure without one keeps it, a NaN does not."""
-        if self.limit is None:
-            return True
-        return self.value >= self.limit if self.higher_is_better else self.value <= self.limit
+    def has_limit(self) -> bool:
+        """Whether anything was promised of it."""
+        return self.at_least is not None or self.at_most is not None
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether its limits are kept; a figure without one keeps it, a NaN does not."""
+        is_high_enough = self.at_least is None or self.value >= self.at_least
+        is_low_enough = self.at_most is None or self.value <= self.at_most
+        return is_high_enough and is_low_enough

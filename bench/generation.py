@@ -5,6 +5,7 @@ from contextlib import ExitStack
 import orjson
 
 from bench.apart import Apart
+from bench.baselines import GENERATION
 from bench.clients.http import request
 from bench.clients.loop import http_loop
 from bench.compare import share
@@ -12,7 +13,7 @@ from bench.figure import Figure
 from bench.load import Load, alternate
 from bench.options import Options
 from bench.raw import DECODE, RawLoop, largest_rung
-from bench.service import BUNDLE, Service
+from bench.service import Service
 
 STREAMS = (64, 1)
 LIMIT_PERCENT = 70.0
@@ -22,18 +23,18 @@ UNIT = "characters/s"
 
 def measure(options: Options) -> list[Figure]:
     """Texts of 512 characters, streamed as they grow; whole ones for the record."""
-    size = largest_rung(BUNDLE, DECODE)
+    size = largest_rung(GENERATION, DECODE)
     figures: list[Figure] = []
     with Service(options.store) as service:
         for streams in STREAMS:
             with ExitStack() as stack:
                 runs = {
-                    "raw": stack.enter_context(Apart(RawLoop, BUNDLE, DECODE, size, streams)).run,
+                    "raw": stack.enter_context(Apart(RawLoop, GENERATION, DECODE, size, streams)).run,
                     "streamed": stack.enter_context(generation_client(service, streams, True)).run,
                     "whole": stack.enter_context(generation_client(service, streams, False)).run,
                 }
                 title = f"POST /generate, {streams} streams" if streams > 1 else "POST /generate, one stream"
-                raw, streamed, whole = alternate(title, runs, options.rounds, options.seconds)
+                raw, streamed, whole = alternate(title, runs, options.rounds, options.seconds).values()
             figures += share(title, streamed, raw, LIMIT_PERCENT, UNIT)
             figures += share(f"{title}, not streamed", whole, raw, None, UNIT)
     return figures

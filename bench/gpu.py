@@ -11,10 +11,10 @@ Every side is given rows as the store keeps them and gives such rows back:
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
+from bench.baselines import GENERATION
 from bench.figure import Figure
 from bench.raw import draw
 from bench.report import line
@@ -27,7 +27,6 @@ from service.engine.numerics import gpu_features
 from service.engine.runtime import ProviderMissing, Runtime
 from service.engine.state import Array, RowLayout
 
-BUNDLE = Path(__file__).parent.parent / "models" / "generation"
 BATCHES = (1, 8, 64, 256, 1024)
 STAGES = ("encode", "decode")
 CACHE_BYTES = 2**28
@@ -46,7 +45,7 @@ def measure(device: Device, batches: Sequence[int] = BATCHES, seconds: float = S
         batches: N of each batch.
         seconds: How long each is measured; three runs at least.
     """
-    bundle = read_bundle(BUNDLE)
+    bundle = read_bundle(GENERATION)
     hosts = {"cpu": Runtime(bundle), "cuda": Runtime(bundle, device.providers(is_captured=False))}
     on_device = DeviceRuntime(bundle, device, batch_sizes(max(batches)), CACHE_BYTES)
     on_device.warm_up()
@@ -125,7 +124,7 @@ def gpu() -> Device:
     """
     try:
         device = cuda()
-        DeviceRuntime(read_bundle(BUNDLE), device, (1,), cache_bytes=0)
+        DeviceRuntime(read_bundle(GENERATION), device, (1,), cache_bytes=0)
     except ProviderMissing as error:
         raise Unavailable(str(error)) from error
     return device

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from bench.apart import Apart
-from bench.baselines import BARE_STEP_SERVICE, STEP_SERVICE
+from bench.baselines import BARE_STEP_SERVICE, GENERATION, STEP_SERVICE
 from bench.baselines.serving import BentoServer
 from bench.clients.steps import baseline_step
 from bench.clients.wrk import Wrk
@@ -14,7 +14,7 @@ from bench.load import Load, alternate
 from bench.options import Options
 from bench.raw import STEP, RawLoop
 from bench.requests import step_lines
-from bench.service import BUNDLE, Service
+from bench.service import Service
 
 CONNECTIONS = 64
 LIMIT_PERCENT = 15.0
@@ -28,13 +28,13 @@ def measure(options: Options) -> list[Figure]:
         baseline, bare = (stack.enter_context(BentoServer(each)) for each in (STEP_SERVICE, BARE_STEP_SERVICE))
         lines = step_lines(service.open_sessions(CONNECTIONS))
         runs: dict[str, Callable[[float], Load]] = {
-            "raw": stack.enter_context(Apart(RawLoop, BUNDLE, STEP, 1, CONNECTIONS)).run,
+            "raw": stack.enter_context(Apart(RawLoop, GENERATION, STEP, 1, CONNECTIONS)).run,
             "second port": Wrk(service.fast_url, lines, service.folder, threads=CONNECTIONS, headers=service.headers),
             "BentoML's port": Wrk(service.url, lines, service.folder, threads=CONNECTIONS, headers=service.headers),
             "bare baseline": Wrk(bare.url, baseline_step(CONNECTIONS), bare.folder, threads=CONNECTIONS),
             "baseline": Wrk(baseline.url, baseline_step(CONNECTIONS), baseline.folder, threads=CONNECTIONS),
         }
-        raw, fast, slow, bare_plain, plain = alternate("http", runs, options.rounds, options.seconds)
+        raw, fast, slow, bare_plain, plain = alternate("http", runs, options.rounds, options.seconds).values()
     name = f"POST /sessions/{{id}}/steps, {CONNECTIONS} connections"
     return [
         *share(name, fast, raw, LIMIT_PERCENT),

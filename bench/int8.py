@@ -6,13 +6,14 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
+from bench.baselines import GENERATION
 from bench.compare import rate, times
 from bench.figure import Figure
 from bench.load import alternate
 from bench.options import Options
 from bench.progress import waiting
 from bench.server import ROOT
-from bench.service import BUNDLE, Service
+from bench.service import Service
 from bench.steps import SIZES, open_batches, steps_client
 from bench.unavailable import Unavailable
 from service.bundle.manifest import MANIFEST_FILE
@@ -25,13 +26,13 @@ def measure(options: Options) -> list[Figure]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-int8-")))
         runs = {}
-        for name, bundle in (("float32", BUNDLE), ("int8", quantized(folder))):
+        for name, bundle in (("float32", GENERATION), ("int8", quantized(folder))):
             service = stack.enter_context(Service(options.store, bundles=(bundle,)))
             batches = open_batches(service)
             for size in SIZES:
                 own = steps_client(service, batches, "binary", "none", size)
                 runs[f"{name}, T = {size}"] = stack.enter_context(own).run
-        loads = dict(zip(runs, alternate("int8", runs, options.rounds, options.seconds), strict=True))
+        loads = alternate("int8", runs, options.rounds, options.seconds)
     figures: list[Figure] = []
     for size in SIZES:
         float32, int8 = loads[f"float32, T = {size}"], loads[f"int8, T = {size}"]
@@ -46,7 +47,7 @@ def quantized(folder: Path) -> Path:
     Raises:
         Unavailable: It cannot be made.
     """
-    command = [sys.executable, "-m", "export", "quantize", str(BUNDLE), "--no-import", "--output", str(folder)]
+    command = [sys.executable, "-m", "export", "quantize", str(GENERATION), "--no-import", "--output", str(folder)]
     with waiting("quantizing"):
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603  our own arguments
     found = [manifest.parent for manifest in folder.rglob(MANIFEST_FILE)]

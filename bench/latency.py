@@ -3,14 +3,15 @@
 from contextlib import ExitStack
 
 from bench.apart import Apart
+from bench.baselines import GENERATION
 from bench.clients.loop import http_one_by_one, websocket_one_by_one
 from bench.compare import latency, milliseconds, tail
 from bench.figure import Figure
-from bench.load import alternate
+from bench.load import Load, alternate
 from bench.options import Options
 from bench.raw import STEP, RawLoop
 from bench.requests import step_frames, step_requests
-from bench.service import BUNDLE, Service
+from bench.service import Service
 
 P50_LIMIT = 4.0
 P99_LIMIT = 3.0
@@ -20,20 +21,18 @@ def measure(options: Options) -> list[Figure]:
     """p50 in raw runs, p99 in p50s."""
     with ExitStack() as stack:
         service = stack.enter_context(Service(options.store))
-        (requests,), (frames,) = (
-            step_requests(service, service.open_sessions(1)),
-            step_frames(service.open_sessions(1)),
-        )
-        runs = {
-            "raw": stack.enter_context(Apart(RawLoop, BUNDLE, STEP, 1, 1)).run,
-            "HTTP": stack.enter_context(Apart(http_one_by_one, service.fast_address, requests)).run,
-            "WebSocket": stack.enter_context(
-                Apart(websocket_one_by_one, service.fast_address, frames, service.headers)
-            ).run,
+        (requests,) = step_requests(service, service.open_sessions(1))
+        (frames,) = step_frames(service.open_sessions(1))
+        sides: dict[str, Apart[Load]] = {
+            "raw": Apart(RawLoop, GENERATION, STEP, 1, 1),
+            "HTTP": Apart(http_one_by_one, service.fast_address, requests),
+            "WebSocket": Apart(websocket_one_by_one, service.fast_address, frames, service.headers),
         }
-        raw, *sides = alternate("latency", runs, options.rounds, options.seconds)
+        runs = {name: stack.enter_context(side).run for name, side in sides.items()}
+        loads = alternate("latency", runs, options.rounds, options.seconds)
+    raw = loads.pop("raw")
     figures = [milliseconds("raw onnxruntime, one row", raw)]
-    for name, loads in zip(list(runs)[1:], sides, strict=True):
+    for name, own in loads.items():
         title = f"{name}, one connection"
-        figures += [latency(title, loads, raw, P50_LIMIT), tail(title, loads, P99_LIMIT), milliseconds(title, loads)]
+        figures += [latency(title, own, raw, P50_LIMIT), tail(title, own, P99_LIMIT), milliseconds(title, own)]
     return figures

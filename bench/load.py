@@ -89,7 +89,9 @@ def median_rate(loads: Sequence[Load]) -> float:
     return statistics.median(rates(loads))
 
 
-def alternate(title: str, runs: Mapping[str, Callable[[float], Load]], rounds: int, seconds: float) -> list[list[Load]]:
+def alternate(
+    title: str, runs: Mapping[str, Callable[[float], Load]], rounds: int, seconds: float
+) -> dict[str, list[Load]]:
     """Measure several things in turn, round after round; after a short turn of each that does not count.
 
     Args:
@@ -99,17 +101,17 @@ def alternate(title: str, runs: Mapping[str, Callable[[float], Load]], rounds: i
         seconds: How long each time.
 
     Returns:
-        The rounds of each run, in the order of `runs`.
+        The rounds of each run, under its name and in the order of `runs`.
     """
-    loads: list[list[Load]] = [[] for _ in runs]
+    loads: dict[str, list[Load]] = {name: [] for name in runs}
     with tqdm(total=len(runs) * rounds, desc=title, leave=False, disable=None) as bar:
         bar.set_postfix_str("warming up")
         for run in runs.values():
             run(min(1.0, seconds))
         for _ in range(rounds):
-            for (name, run), own in zip(runs.items(), loads, strict=True):
+            for name, run in runs.items():
                 bar.set_postfix_str(name)
-                own.append(run(seconds))
+                loads[name].append(run(seconds))
                 bar.update()
     return loads
 

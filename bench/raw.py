@@ -3,7 +3,6 @@
 Each loop is made in a process of its own (`bench.apart`) and is what the service's figures are divided by.
 """
 
-import gc
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -43,8 +42,6 @@ class RawLoop:
         }
         generator = np.random.default_rng(0)
         self._inputs = [draw(bundle, stage, size, rows, generator) for _ in range(NUM_DRAWS)]
-        gc.freeze()
-        gc.disable()
 
     def __call__(self, seconds: float) -> Load:
         """Run for so long; completed are rows times T."""

@@ -31,11 +31,12 @@ def machine() -> str:
 
 
 def _row(figure: Figure) -> tuple[str, ...]:
-    if figure.limit is None:
-        return (figure.name, number(figure.value), figure.unit, "", "")
-    sign = "≥" if figure.higher_is_better else "≤"
-    verdict = "" if figure.reached else "below the limit" if figure.higher_is_better else "over the limit"
-    return (figure.name, number(figure.value), figure.unit, f"{sign} {number(figure.limit)}", verdict)
+    limit, failing = "", ""
+    if figure.at_least is not None:
+        limit, failing = f"≥ {number(figure.at_least)}", "below the limit"
+    elif figure.at_most is not None:
+        limit, failing = f"≤ {number(figure.at_most)}", "over the limit"
+    return (figure.name, number(figure.value), figure.unit, limit, "" if figure.is_kept else failing)
 
 
 def number(value: float) -> str:

@@ -13,7 +13,6 @@ from service.key_file import add_key
 
 MODEL = "generation"
 OWNER = "bench"
-BUNDLE = ROOT / "models" / MODEL
 
 
 class Service(Server):

@@ -3,6 +3,7 @@
 from contextlib import ExitStack
 
 from bench.apart import Apart
+from bench.baselines import GENERATION
 from bench.clients.http import request
 from bench.clients.loop import http_loop
 from bench.clients.steps import BINARY, binary_steps, json_steps
@@ -12,7 +13,7 @@ from bench.load import Load, alternate
 from bench.options import Options
 from bench.raw import STEP, RawLoop
 from bench.requests import tokens
-from bench.service import BUNDLE, Service
+from bench.service import Service
 
 ROWS = 64
 IN_FLIGHT = 4
@@ -30,23 +31,20 @@ def measure(options: Options) -> list[Figure]:
         runs = {}
         sessions = open_batches(service)
         for size in SIZES:
-            runs[f"raw, T = {size}"] = stack.enter_context(Apart(RawLoop, BUNDLE, STEP, size, ROWS)).run
+            runs[f"raw, T = {size}"] = stack.enter_context(Apart(RawLoop, GENERATION, STEP, size, ROWS)).run
             stepping = steps_client(service, sessions, "binary", "none", size)
             runs[f"T = {size}"] = stack.enter_context(stepping).run
-        for form, returned in FORMS:
-            runs[f"{form}, {returned}"] = stack.enter_context(steps_client(service, sessions, form, returned)).run
-        runs["binary, none, commit"] = stack.enter_context(
-            steps_client(commit, open_batches(commit), "binary", "none")
-        ).run
-        loads = dict(zip(runs, alternate("steps", runs, options.rounds, options.seconds), strict=True))
+        recorded = {f"{form}, {returned}": steps_client(service, sessions, form, returned) for form, returned in FORMS}
+        recorded["binary, none, commit"] = steps_client(commit, open_batches(commit), "binary", "none")
+        runs |= {name: stack.enter_context(stepping).run for name, stepping in recorded.items()}
+        loads = alternate("steps", runs, options.rounds, options.seconds)
     figures: list[Figure] = []
     for size in SIZES:
-        own, raw = loads.pop(f"T = {size}"), loads.pop(f"raw, T = {size}") if size > 1 else loads["raw, T = 1"]
-        figures += share(f"POST /steps binary, none, T = {size}", own, raw, LIMIT_PERCENT)
-        figures.append(client(f"POST /steps binary, none, T = {size}", own))
-    raw = loads.pop("raw, T = 1")
-    for name, own in loads.items():
-        figures += share(f"POST /steps {name}", own, raw, None)
+        title, own = f"POST /steps binary, none, T = {size}", loads[f"T = {size}"]
+        figures += share(title, own, loads[f"raw, T = {size}"], LIMIT_PERCENT)
+        figures.append(client(title, own))
+    for name in recorded:
+        figures += share(f"POST /steps {name}", loads[name], loads["raw, T = 1"], None)
     return figures
 
 

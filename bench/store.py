@@ -71,7 +71,7 @@ def measure(options: Options) -> list[Figure]:
     with ExitStack() as stack:
         few, many = (stack.enter_context(_Filling(count)) for count in (FEW, options.sessions))
         runs = {f"{len(each.session_ids):,}": stack.enter_context(_client(each)).run for each in (few, many)}
-        few_loads, many_loads = alternate("store", runs, options.rounds, options.seconds)
+        few_loads, many_loads = alternate("store", runs, options.rounds, options.seconds).values()
         bytes_each = (many.disk_bytes - few.disk_bytes) / (len(many.session_ids) - len(few.session_ids))
         beyond_state = bytes_each - many.state_bytes
         memory = many.memory_bytes / few.memory_bytes
@@ -79,14 +79,14 @@ def measure(options: Options) -> list[Figure]:
     title = f"steps of {options.sessions:,} sessions"
     p99 = ratio(*([load.latency.p99 for load in loads] for loads in (many_loads, few_loads))).median
     return [
-        Figure(f"{title}: p99, of that of {FEW:,}", p99, "x", P99_LIMIT, False),
-        Figure(f"{title}: p99", _p99(many_loads), "ms", None, False),
+        Figure(f"{title}: p99, of that of {FEW:,}", p99, "x", at_most=P99_LIMIT),
+        Figure(f"{title}: p99", _p99(many_loads), "ms"),
         milliseconds(title, many_loads),
         rate(title, many_loads, "steps/s"),
-        Figure("a session on disk", bytes_each / 1000, "KB", None, False),
-        Figure("a session on disk, beyond its state", beyond_state / 1000, "KB", BEYOND_STATE_LIMIT, False),
-        Figure(f"worker's own memory, of that with {FEW:,} sessions", memory, "x", MEMORY_LIMIT, False),
-        Figure("worker's own memory", own / 1e6, "MB", None, False),
+        Figure("a session on disk", bytes_each / 1000, "KB"),
+        Figure("a session on disk, beyond its state", beyond_state / 1000, "KB", at_most=BEYOND_STATE_LIMIT),
+        Figure(f"worker's own memory, of that with {FEW:,} sessions", memory, "x", at_most=MEMORY_LIMIT),
+        Figure("worker's own memory", own / 1e6, "MB"),
     ]
 
 

@@ -36,5 +36,5 @@ def _minute(name: str, loop: Apart[Load], seconds: float) -> Load:
 
 def _figures(name: str, load: Load, seconds: float) -> list[Figure]:
     title = f"{name}, {CONNECTIONS} connections, {seconds:.0f} s"
-    worst = Figure(f"{title}: worst", 1000 * load.latency.worst, "ms", None, False)
+    worst = Figure(f"{title}: worst", 1000 * load.latency.worst, "ms")
     return [tail(title, [load], P99_LIMIT), milliseconds(title, [load]), worst, rate(title, [load])]

@@ -6,7 +6,6 @@ characters in texts of those lengths); the sentiment GRU is for the record.
 """
 
 import asyncio
-import gc
 import itertools
 import time
 from collections.abc import Iterator, Sequence
@@ -18,7 +17,7 @@ import orjson
 from numpy.typing import NDArray
 
 from bench.apart import Apart
-from bench.baselines import MODELS, TEXT_SERVICE
+from bench.baselines import GENERATION, MODELS, TEXT_SERVICE
 from bench.baselines.fused import FusedModel
 from bench.baselines.serving import BentoServer
 from bench.clients.wrk import Wrk
@@ -29,7 +28,7 @@ from bench.options import Options
 from bench.raw import num_tokens
 from bench.requests import step_path
 from bench.sentences import sentences, word_ids
-from bench.service import BUNDLE, Service
+from bench.service import Service
 from service.bundle.manifest import read_bundle
 from service.engine.engine import Engine
 from service.engine.runtime import Runtime
@@ -59,8 +58,6 @@ class EngineLoop:
         self._runtime = runtime
         self._initial = RowLayout(runtime.bundle.manifest.state).initial
         self._texts = itertools.cycle(texts)
-        gc.freeze()
-        gc.disable()
 
     def __call__(self, seconds: float) -> Load:
         """Start texts for so long, then finish those in flight."""
@@ -90,8 +87,6 @@ class PaddedLoop:
     def __init__(self, path: Path, texts: Sequence[Text]) -> None:
         self._model = FusedModel(path)
         self._texts = itertools.cycle(texts)
-        gc.freeze()
-        gc.disable()
 
     def __call__(self, seconds: float) -> Load:
         """Run batches for so long."""
@@ -106,16 +101,16 @@ class PaddedLoop:
 def _in_process(texts: Sequence[str], options: Options) -> list[Figure]:
     words = word_ids(texts)
     generator = np.random.default_rng(0)
-    V = num_tokens(read_bundle(BUNDLE))
+    V = num_tokens(read_bundle(GENERATION))
     characters = [generator.integers(0, V, len(text)) for text in words]
     figures: list[Figure] = []
     for name, path, ids, limit in (
-        ("LSTM of 2 layers of 256", BUNDLE, characters, ENGINE_LIMIT),
+        ("LSTM of 2 layers of 256", GENERATION, characters, ENGINE_LIMIT),
         ("sentiment GRU", MODELS / "sentiment", words, None),
     ):
         with Apart(PaddedLoop, path, ids) as padded, Apart(EngineLoop, path, ids) as engine:
             runs = {"padded": padded.run, "engine": engine.run}
-            padded_loads, loads = alternate(f"texts, {name}", runs, options.rounds, options.seconds)
+            padded_loads, loads = alternate(f"texts, {name}", runs, options.rounds, options.seconds).values()
         title = f"texts through the engine, {name}"
         figures += [times(f"{title}, of padded", loads, padded_loads, limit), rate(title, loads, UNIT)]
     return figures
@@ -135,7 +130,7 @@ def _over_http(texts: Sequence[str], options: Options) -> list[Figure]:
         runs["step"] = Wrk(
             service.fast_url, _steps(service, texts), service.folder, IN_FLIGHT, IN_FLIGHT, service.headers
         )
-        plain, fast, slow, step = alternate("texts, HTTP", runs, options.rounds, options.seconds)
+        plain, fast, slow, step = alternate("texts, HTTP", runs, options.rounds, options.seconds).values()
     figures = [rate("plain BentoML batchable API, texts", plain, UNIT)]
     for title, own, limit in (
         ("POST /sentiment, second port, a text each", fast, HTTP_LIMIT),

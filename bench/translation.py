@@ -5,7 +5,6 @@ onnxruntime has of it; the rest is the search, the engine and the joining of row
 """
 
 import asyncio
-import gc
 import itertools
 import time
 from collections.abc import Iterator, Sequence
@@ -55,8 +54,6 @@ class TranslationLoop:
         self._runtime.warm_up()
         self._beams = beams
         self._in_flight = in_flight
-        gc.freeze()
-        gc.disable()
 
     def __call__(self, seconds: float) -> tuple[float, float, float]:
         """Sentences, processor seconds, and seconds in graphs, after about so many seconds."""

@@ -3,6 +3,7 @@
 from contextlib import ExitStack
 
 from bench.apart import Apart
+from bench.baselines import GENERATION
 from bench.clients.loop import websocket_loop
 from bench.compare import client, share
 from bench.figure import Figure
@@ -10,7 +11,7 @@ from bench.load import alternate
 from bench.options import Options
 from bench.raw import STEP, RawLoop
 from bench.requests import step_frames
-from bench.service import BUNDLE, Service
+from bench.service import Service
 
 CONNECTIONS = 64
 LIMIT_PERCENT = 25.0
@@ -21,9 +22,9 @@ def measure(options: Options) -> list[Figure]:
     with ExitStack() as stack:
         service = stack.enter_context(Service(options.store))
         frames = step_frames(service.open_sessions(CONNECTIONS))
-        raw = stack.enter_context(Apart(RawLoop, BUNDLE, STEP, 1, CONNECTIONS))
+        raw = stack.enter_context(Apart(RawLoop, GENERATION, STEP, 1, CONNECTIONS))
         stream = stack.enter_context(Apart(websocket_loop, service.fast_address, frames, service.headers))
         runs = {"raw": raw.run, "stream": stream.run}
-        raw_loads, loads = alternate("websocket", runs, options.rounds, options.seconds)
+        raw_loads, loads = alternate("websocket", runs, options.rounds, options.seconds).values()
     name = f"WS /stream, {CONNECTIONS} connections"
     return [*share(name, loads, raw_loads, LIMIT_PERCENT), client(name, loads)]

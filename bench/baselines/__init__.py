@@ -3,7 +3,7 @@
 from pathlib import Path
 
 MODELS = Path(__file__).parents[2] / "models"
-GENERATION_GRAPH = MODELS / "generation" / "encode-1.onnx"
+GENERATION = MODELS / "generation"
 STEP_SERVICE = "bench.baselines.step_service:StepService"
 BARE_STEP_SERVICE = "bench.baselines.step_service:BareStepService"
 TEXT_SERVICE = "bench.baselines.text_service:TextService"

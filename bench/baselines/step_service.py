@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from bench.baselines import GENERATION_GRAPH
+from bench.baselines import GENERATION
 
 MAX_BATCH_ROWS = 64
 L, H = 2, 256
@@ -23,7 +23,7 @@ class Steps:
         options = ort.SessionOptions()
         options.intra_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._graph = ort.InferenceSession(GENERATION_GRAPH, options, providers=["CPUExecutionProvider"])
+        self._graph = ort.InferenceSession(GENERATION / "encode-1.onnx", options, providers=["CPUExecutionProvider"])
         self._states: dict[int, tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
 
     @bentoml.api(batchable=True, max_batch_size=MAX_BATCH_ROWS)

@@ -1,6 +1,5 @@
 """A closed loop: every connection sends its next request as soon as the last one is answered."""
 
-import gc
 import selectors
 import time
 from collections.abc import Mapping, Sequence
@@ -25,8 +24,6 @@ class ClosedLoop:
         self._selector = selectors.DefaultSelector()
         for connection in connections:
             self._selector.register(connection.socket, selectors.EVENT_READ, connection)
-        gc.freeze()
-        gc.disable()  # nothing here makes cycles, and a collection would be measured as the service's
 
     def __call__(self, seconds: float) -> Load:
         """Send for so long, then wait for what is in flight; all of it counts, and so does the waiting."""
@@ -57,8 +54,6 @@ class OneByOne:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        gc.freeze()
-        gc.disable()
 
     def __call__(self, seconds: float) -> Load:
         """Ask for so long."""

@@ -7,17 +7,17 @@ import pytest
 from bench.figure import Figure
 
 
-@pytest.mark.parametrize(
-    ("value", "higher_is_better", "reached"), [(3, True, True), (1, True, False), (3, False, False), (1, False, True)]
-)
-def test_a_limit_is_kept_on_its_own_side(value: float, higher_is_better: bool, reached: bool) -> None:
-    assert Figure("steps", value, "x", 2.0, higher_is_better).reached is reached
+@pytest.mark.parametrize(("value", "is_kept"), [(3.0, True), (2.0, True), (1.0, False), (nan, False)])
+def test_a_lower_limit_is_kept_above_it(value: float, is_kept: bool) -> None:
+    assert Figure("steps", value, "x", at_least=2.0).is_kept is is_kept
 
 
-@pytest.mark.parametrize("higher_is_better", [True, False])
-def test_no_measurement_keeps_no_limit(higher_is_better: bool) -> None:
-    assert not Figure("steps", nan, "x", 2.0, higher_is_better).reached
+@pytest.mark.parametrize(("value", "is_kept"), [(3.0, False), (2.0, True), (1.0, True), (nan, False)])
+def test_an_upper_limit_is_kept_below_it(value: float, is_kept: bool) -> None:
+    assert Figure("steps", value, "x", at_most=2.0).is_kept is is_kept
 
 
 def test_a_figure_without_limit_is_only_reported() -> None:
-    assert Figure("steps", 1.0, "x").reached
+    figure = Figure("steps", 1.0, "x")
+    assert figure.is_kept
+    assert not figure.has_limit

@@ -35,7 +35,7 @@ def test_runs_take_turns_after_one_that_does_not_count() -> None:
         return load(len(order))
 
     runs = {name: lambda seconds, name=name: run(name, seconds) for name in ("raw", "service")}
-    raw, service = alternate("turns", runs, rounds=2, seconds=3.0)
+    raw, service = alternate("turns", runs, rounds=2, seconds=3.0).values()
     assert order == [("raw", 1), ("service", 1), *[("raw", 3), ("service", 3)] * 2]
     assert [each.rate for each in raw] == [3, 5]
     assert [each.rate for each in service] == [4, 6]

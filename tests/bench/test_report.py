@@ -7,9 +7,9 @@ from bench.report import line, number, table
 def test_a_table_tells_what_misses_its_limit() -> None:
     lines = table(
         [
-            Figure("rate", 59.123, "%", 60.0, True),
-            Figure("latency", 4.5, "x", 4.0, False),
-            Figure("record", 12345.6, "rows/s", None, True),
+            Figure("rate", 59.123, "%", at_least=60.0),
+            Figure("latency", 4.5, "x", at_most=4.0),
+            Figure("record", 12345.6, "rows/s"),
         ]
     ).splitlines()
     assert [line.split() for line in lines[1:]] == [
@@ -19,7 +19,7 @@ def test_a_table_tells_what_misses_its_limit() -> None:
     ]
 
 
-@pytest.mark.parametrize("figure", [Figure("rate", 59.123, "%", 60.0, True), Figure("record", 12345.6, "rows/s")])
+@pytest.mark.parametrize("figure", [Figure("rate", 59.123, "%", at_least=60.0), Figure("record", 12345.6, "rows/s")])
 def test_a_line_says_what_the_table_says(figure: Figure) -> None:
     assert line(figure).split() == table([figure]).splitlines()[1].split()
 

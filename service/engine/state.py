@@ -121,7 +121,10 @@ class RowBatch:
 
     def _whole_row(self, tensors: Mapping[str, Array]) -> bytes:
         """The only row, all of it new: an axis of length 1 may stand anywhere without moving a byte."""
-        return b"".join([tensors[name].astype(own.dtype, copy=False).tobytes() for name, own in self._fields.items()])
+        row = b"".join([tensors[name].astype(own.dtype, copy=False).tobytes() for name, own in self._fields.items()])
+        if len(row) != self._rows.shape[1]:
+            raise ValueError(f"the graph gave {len(row)} bytes of state, where a row has {self._rows.shape[1]}")
+        return row
 
     def _gather(self, field: _Field) -> Array:
         return np.ascontiguousarray(_view(self._rows, field).transpose(field.to_batch))

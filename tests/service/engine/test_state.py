@@ -79,6 +79,18 @@ def test_a_row_alone_is_written_as_in_a_batch() -> None:
         assert LAYOUT.batch([LAYOUT.initial]).replaced(wider, [1]) == [expected]
 
 
+@pytest.mark.parametrize("num_rows", [1, N])
+def test_a_graph_that_gives_another_number_of_rows_is_refused(num_rows: int) -> None:
+    batch = LAYOUT.batch([LAYOUT.initial] * num_rows)
+    for given in (0, num_rows + 1):
+        wrong = {
+            spec.name: np.zeros([given if axis == "N" else int(axis) for axis in spec.shape], spec.dtype)
+            for spec in SPECS
+        }
+        with pytest.raises(ValueError, match=r"gave|broadcast"):
+            batch.replaced(wrong)
+
+
 def test_a_write_leaves_the_rows_that_were_given() -> None:
     before = rows(0)
     copies = [bytes(bytearray(row)) for row in before]

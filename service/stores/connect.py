@@ -7,6 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 from service.settings import SessionSettings
 from service.stores.base import Store
+from service.stores.limits import Limits
 from service.stores.lmdb import LmdbStore
 from service.stores.memory import MemoryStore
 
@@ -22,18 +23,16 @@ def open_store(settings: SessionSettings) -> Store:
         StoreUnknown: The URL's scheme names no backend, or it is not a URL of that backend.
     """
     scheme = urlsplit(settings.store).scheme
-    limits = settings.max_sessions, settings.max_store_bytes
-    quota = settings.max_sessions_per_owner
+    limits = Limits(settings.max_sessions, settings.max_store_bytes, settings.max_sessions_per_owner)
     if scheme == "memory":
-        return MemoryStore(*limits, quota)
+        return MemoryStore(limits)
     if scheme == "lmdb":
-        directory = lmdb_directory(settings.store)
-        return LmdbStore(directory, *limits, settings.durability, max_sessions_per_owner=quota)
+        return LmdbStore(lmdb_directory(settings.store), limits, settings.durability)
     if scheme in ("redis", "rediss"):
         from service.stores.redis import RedisStore
 
         try:
-            return RedisStore(settings.store, *limits, quota)
+            return RedisStore(settings.store, limits)
         except ValueError as error:
             raise StoreUnknown(f"UNROLLED_STORE: {error}") from error
     raise StoreUnknown(

@@ -10,6 +10,7 @@ import lmdb
 from service.stores.base import Unavailable
 from service.stores.boot import Boot, Users, boot_id, read_boot, sync_directory, write_boot
 from service.stores.check import StoreDamaged, check_records, check_structure, count_owners
+from service.stores.limits import Limits
 from service.stores.tables import NUM_TABLES, Tables
 
 logger = logging.getLogger(__name__)
@@ -27,23 +28,13 @@ class OpenedStore:
         directory: The store's; made if it is not there.
         map_size: Bytes that the store may grow to; address space, not memory.
         is_synced: Whether each commit goes to the disk.
-        max_sessions: Live records that find room.
-        max_bytes: Bytes of bodies beyond which no new live record finds room.
-        max_sessions_per_owner: Live records of one owner; 0 for as many as find room.
+        limits: How much it takes.
 
     Raises:
         StoreDamaged: The machine has crashed since the store was last used, and its files are no store any more.
     """
 
-    def __init__(
-        self,
-        directory: Path,
-        map_size: int,
-        is_synced: bool,
-        max_sessions: int,
-        max_bytes: int,
-        max_sessions_per_owner: int = 0,
-    ) -> None:
+    def __init__(self, directory: Path, map_size: int, is_synced: bool, limits: Limits) -> None:
         self._directory = directory
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._users = Users(directory)
@@ -56,7 +47,7 @@ class OpenedStore:
             self.environment = _open(directory, map_size, is_synced)
             try:
                 self._users.join()
-                self.tables = Tables(self.environment, max_sessions, max_bytes, max_sessions_per_owner)
+                self.tables = Tables(self.environment, limits)
                 if must_check:
                     self._check_records()
                 self._declare(known, is_synced)

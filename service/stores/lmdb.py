@@ -18,6 +18,7 @@ from service.stores.check import rebuild
 from service.stores.environment import OpenedStore, unavailable
 from service.stores.group import GroupCommit, Result, Work
 from service.stores.keeper import Keeper
+from service.stores.limits import Limits
 from service.stores.tables import Entry, Sweep, Tables
 
 Durability = Literal["process", "commit"]
@@ -31,12 +32,10 @@ class LmdbStore:
 
     Args:
         path: Directory of the store; made if it is not there.
-        max_sessions: Live sessions that find room.
-        max_bytes: Bytes of bodies beyond which no new session finds room.
+        limits: How much it takes.
         durability: What an acknowledged write outlives: "process" the death of every process, "commit" that of the
             machine, for a flush to the disk which all writes share that wait for it.
         map_size: Bytes that the store may grow to; address space, not memory.
-        max_sessions_per_owner: Live sessions of one owner; 0 for as many as find room.
     """
 
     backend = "lmdb"
@@ -44,16 +43,12 @@ class LmdbStore:
     def __init__(
         self,
         path: str | Path,
-        max_sessions: int,
-        max_bytes: int,
+        limits: Limits,
         durability: Durability = "process",
         map_size: int = MAP_BYTES,
-        max_sessions_per_owner: int = 0,
     ) -> None:
         self._directory = Path(path)
-        self._max_sessions = max_sessions
-        self._max_bytes = max_bytes
-        self._max_sessions_per_owner = max_sessions_per_owner
+        self._limits = limits
         self._is_synced = durability == "commit"
         self.is_immediate = not self._is_synced
         self._map_size = map_size
@@ -160,14 +155,7 @@ class LmdbStore:
     def _open(self) -> OpenedStore:
         with self._opening:
             if self._opened is None:
-                self._opened = OpenedStore(
-                    self._directory,
-                    self._map_size,
-                    self._is_synced,
-                    self._max_sessions,
-                    self._max_bytes,
-                    self._max_sessions_per_owner,
-                )
+                self._opened = OpenedStore(self._directory, self._map_size, self._is_synced, self._limits)
                 self._keeper.start()
             return self._opened
 

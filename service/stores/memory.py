@@ -5,7 +5,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from service.stores.base import CHECKPOINT, Count, Damaged, Full, Record, Successors, Swap
+from service.stores.base import CHECKPOINT, Count, Damaged, Record, Successors, Swap
+from service.stores.limits import Limits
 from service.stores.minutes import SECONDS_PER_MINUTE
 from service.stores.quota import Quota
 
@@ -14,19 +15,15 @@ class MemoryStore:
     """Dictionaries behind the store contract.
 
     Args:
-        max_sessions: Live sessions that find room.
-        max_bytes: Bytes of bodies beyond which no new session finds room.
-        max_sessions_per_owner: Live sessions of one owner; 0 for as many as find room.
+        limits: How much it takes.
     """
 
     backend = "memory"
     is_immediate = True
 
-    def __init__(self, max_sessions: int, max_bytes: int = 2**63 - 1, max_sessions_per_owner: int = 0) -> None:
-        self._limits = max_sessions, max_bytes, max_sessions_per_owner
-        self._max_sessions = max_sessions
-        self._max_bytes = max_bytes
-        self._quota = Quota(max_sessions_per_owner)
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._quota = Quota(limits.max_sessions_per_owner)
         self._records: dict[str, Record] = {}
         self._ids_by_owner: defaultdict[str, list[str]] = defaultdict(list)
         self._by_use = _Minutes()
@@ -97,7 +94,7 @@ class MemoryStore:
         return ["sessions live in this process's memory and are forgotten at its end"]
 
     async def close(self) -> None:
-        self.__init__(*self._limits)  # type: ignore[misc]  # a closed store forgets
+        self.__init__(self._limits)  # type: ignore[misc]  # a closed store forgets
 
     def _plan(self, planned: dict[str, Record], swap: Swap) -> bool:
         """Plan a swap if it wins against what is stored, or planned before it."""
@@ -111,11 +108,9 @@ class MemoryStore:
     def _make_sure_of_room(self, records: list[Record]) -> None:
         live = [record for record in records if not record.ended]
         self._quota.check((record.owner for record in live), self._num_live_of)
-        num_live = self._bundles.total()
-        if live and num_live + len(live) > self._max_sessions:
-            raise Full(f"{num_live} of {self._max_sessions} sessions live")
-        if live and self._num_bytes + sum(len(record.body) for record in live) > self._max_bytes:
-            raise Full(f"{self._num_bytes} of {self._max_bytes} bytes are taken")
+        taken = Count(self._bundles.total(), self._num_bytes)
+        if refusal := self._limits.refusal(taken, Count(len(live), sum(len(record.body) for record in live))):
+            raise refusal
 
     def _put(self, session_id: str, record: Record | None) -> None:
         before = self._records.pop(session_id, None)

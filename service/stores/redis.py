@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from service.stores.base import CHECKPOINT, Count, Damaged, Full, Record, Successors, Swap
+from service.stores.limits import Limits
 from service.stores.minutes import last_over
 from service.stores.packing import STEP, pack, unpack
 from service.stores.redis_connection import Connection
@@ -57,9 +58,7 @@ class RedisStore:
     Args:
         url: redis:// or rediss:// with host, port, database, and if need be user and password. One server of a cluster
             stands for all of it.
-        max_sessions: Live sessions that find room.
-        max_bytes: Bytes of bodies beyond which no new session finds room.
-        max_sessions_per_owner: Live sessions of one owner; 0 for as many as find room.
+        limits: How much it takes.
 
     Raises:
         ValueError: The URL cannot be understood.
@@ -68,12 +67,12 @@ class RedisStore:
     backend = "redis"
     is_immediate = False
 
-    def __init__(self, url: str, max_sessions: int, max_bytes: int, max_sessions_per_owner: int = 0) -> None:
+    def __init__(self, url: str, limits: Limits) -> None:
         self._connection = Connection(url)
         self._index = Index(self._connection)
-        self._room = Room(max_sessions, max_bytes)
+        self._room = Room(limits)
         self._owners = Owners(self._index)
-        self._quota = RedisQuota(max_sessions_per_owner, self._owners.count_of)
+        self._quota = RedisQuota(limits.max_sessions_per_owner, self._owners.count_of)
 
     async def load(self, session_ids: Sequence[str]) -> list[Record | Damaged | None]:
         ids = [encoded(session_id) for session_id in session_ids]
@@ -178,10 +177,10 @@ class RedisStore:
         total = Count(len(new), sum(len(record.body) for record in new.values()))
         if new and self._room.is_stale(time.monotonic()):
             await self._learn_counts()
-        if self._room.refusal(*total):
+        if self._room.refusal(total):
             await self._learn_counts()
-            if refusal := self._room.refusal(*total):
-                raise Full(refusal)
+            if refusal := self._room.refusal(total):
+                raise refusal
         self._room.add(*total)
         return total
 

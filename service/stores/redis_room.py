@@ -1,6 +1,7 @@
 """How full a store on Redis is, as far as one process knows."""
 
-from service.stores.base import Count
+from service.stores.base import Count, Full
+from service.stores.limits import Limits
 
 STALE_SECONDS = 1.0
 
@@ -12,13 +13,11 @@ class Room:
     STALE_SECONDS. A refusal is always made by fresh counts.
 
     Args:
-        max_sessions: Live sessions that find room.
-        max_bytes: Bytes of bodies beyond which no new session finds room.
+        limits: Of the store.
     """
 
-    def __init__(self, max_sessions: int, max_bytes: int) -> None:
-        self._max_sessions = max_sessions
-        self._max_bytes = max_bytes
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
         self._num_live = 0
         self._num_bytes = 0
         self._stale_at = float("-inf")
@@ -41,12 +40,6 @@ class Room:
         self._num_live += num_live
         self._num_bytes += num_bytes
 
-    def refusal(self, num_live: int, num_bytes: int) -> str | None:
+    def refusal(self, new: Count) -> Full | None:
         """Why so many more live records do not find room; None if they do."""
-        if not num_live:
-            return None
-        if self._num_live + num_live > self._max_sessions:
-            return f"{self._num_live} of {self._max_sessions} sessions live"
-        if self._num_bytes + num_bytes > self._max_bytes:
-            return f"{self._num_bytes} of {self._max_bytes} bytes are taken"
-        return None
+        return self._limits.refusal(Count(self._num_live, self._num_bytes), new)

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from lmdb import Environment, Transaction
 
-from service.stores.base import Count, Damaged, Full, Record, Successors, Swap
+from service.stores.base import Count, Damaged, Record, Successors, Swap
 from service.stores.following import following
 from service.stores.ledger import (
     Ledger,
@@ -32,6 +32,7 @@ from service.stores.ledger import (
     read_owner,
     read_totals,
 )
+from service.stores.limits import Limits
 from service.stores.minutes import SECONDS_PER_MINUTE, last_over
 from service.stores.quota import Quota
 from service.stores.rows import (
@@ -83,17 +84,12 @@ class Tables:
 
     Args:
         environment: Open, with room for NUM_TABLES.
-        max_sessions: Live records that find room.
-        max_bytes: Bytes of bodies beyond which no new live record finds room.
-        max_sessions_per_owner: Live records of one owner; 0 for as many as find room.
+        limits: How much they take.
     """
 
-    def __init__(
-        self, environment: Environment, max_sessions: int, max_bytes: int, max_sessions_per_owner: int = 0
-    ) -> None:
-        self._max_sessions = max_sessions
-        self._max_bytes = max_bytes
-        self._quota = Quota(max_sessions_per_owner)
+    def __init__(self, environment: Environment, limits: Limits) -> None:
+        self._limits = limits
+        self._quota = Quota(limits.max_sessions_per_owner)
         self.records = environment.open_db(b"records")
         self.by_owner = environment.open_db(b"by_owner", dupsort=True, dupfixed=True)
         self.by_use = environment.open_db(b"by_use", dupsort=True, dupfixed=True)
@@ -270,11 +266,9 @@ class Tables:
             return
         owners = (filing.owner.decode() for filing in live if filing.owner is not None)
         self._quota.check(owners, lambda owner: self.count_of(txn, owner))
-        count = self.count(txn)
-        if count.num_live + len(live) > self._max_sessions:
-            raise Full(f"{count.num_live} of {self._max_sessions} sessions live")
-        if count.num_bytes + sum(filing.num_bytes for filing in live) > self._max_bytes:
-            raise Full(f"{count.num_bytes} of {self._max_bytes} bytes are taken")
+        new = Count(len(live), sum(filing.num_bytes for filing in live))
+        if refusal := self._limits.refusal(self.count(txn), new):
+            raise refusal
 
     def _write(self, txn: Transaction[bytes], stored: dict[bytes, bytes], planned: dict[bytes, Rows]) -> None:
         ledger = self.ledger(txn)

@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from service.stores.base import Record
+from service.stores.limits import Limits
 from service.stores.lmdb import LmdbStore
 from tests.e2e.load import Load
 from tests.e2e.server import STOP_SECONDS, Server, is_listening, until
@@ -29,7 +30,6 @@ BACK_SECONDS = 2.0
 BACK_TRIES = 3  # others use the machine as well, and two seconds are short
 SPARE_SECONDS = 40
 LOADING_PERCENT = 15
-NO_LIMIT = 10**9
 logger = logging.getLogger(__name__)
 
 
@@ -44,7 +44,7 @@ def stored_steps(server: Server, session_ids: list[str]) -> dict[str, int]:
     """The next step of each session, as the store has it, whoever serves or does not."""
 
     async def load() -> dict[str, int]:
-        store = LmdbStore(server.home / "sessions", NO_LIMIT, NO_LIMIT)
+        store = LmdbStore(server.home / "sessions", Limits())
         records = await store.load(session_ids)
         await store.close()
         return {record.session_id: record.step for record in records if isinstance(record, Record)}

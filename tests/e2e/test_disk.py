@@ -9,6 +9,7 @@ import httpx
 import numpy as np
 import pytest
 
+from service.stores.limits import Limits
 from service.stores.lmdb import LmdbStore
 from service.stores.rows import key_of
 from tests.e2e.asking import Json, ask, open_session
@@ -20,7 +21,6 @@ from tests.e2e.workers import client_of_each
 pytestmark = pytest.mark.e2e
 IDS = np.random.default_rng(8).integers(0, 65, 20).tolist()
 MAX_SESSIONS = 3000
-NO_LIMIT = 10**9
 RECOVERY_SECONDS = 30
 
 
@@ -80,7 +80,7 @@ def damage(directory: Path, session_id: str) -> None:
     """Alter one byte of a session's record, as a failing disk would."""
 
     async def alter() -> None:
-        store = LmdbStore(directory, NO_LIMIT, NO_LIMIT)
+        store = LmdbStore(directory, Limits())
         opened, key = store._open(), key_of(session_id)
         with opened.environment.begin(write=True) as txn:
             content = bytearray(txn.get(key, db=opened.tables.records) or b"")

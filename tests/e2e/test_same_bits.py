@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from service.record.body import decode, encode
 from service.stores.base import Record, Swap
+from service.stores.limits import Limits
 from service.stores.lmdb import LmdbStore
 from tests.e2e.asking import Json, ask, open_session
 from tests.e2e.server import Server
@@ -32,7 +33,6 @@ from tests.e2e.surfaces import (
 
 pytestmark = pytest.mark.e2e
 MODELS = {"sentiment": 1000, "generation": 65, "generation-mingru": 65}
-NO_LIMIT = 10**9
 OTHER_NUMERICS = b"\xab" * 8
 
 
@@ -154,7 +154,7 @@ def surfaces_of(client: httpx.Client, stream: StreamClient) -> list[Callable[[st
 
 async def tamper(server: Server, session_ids: list[str]) -> None:
     """Make sessions look as if a machine of other numerics had stepped them."""
-    store = LmdbStore(server.home / "sessions", NO_LIMIT, NO_LIMIT)
+    store = LmdbStore(server.home / "sessions", Limits())
     records = [record for record in await store.load(session_ids) if isinstance(record, Record)]
     altered = [
         record._replace(body=encode(decode(record.body)._replace(numerics=OTHER_NUMERICS))) for record in records

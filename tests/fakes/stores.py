@@ -4,13 +4,17 @@ import asyncio
 from collections.abc import Sequence
 
 from service.stores.base import Damaged, Record, Successors, Swap, Unavailable
+from service.stores.limits import Limits
 from service.stores.memory import MemoryStore
+
+NO_LIMITS = Limits()
 
 
 class FaultyStore(MemoryStore):
     """A store whose faults are set by hand.
 
     Args:
+        limits: How much it takes.
         is_immediate: Whether it never waits; its gates must stay open then.
 
     Attributes:
@@ -22,14 +26,8 @@ class FaultyStore(MemoryStore):
         loads, swaps, advances: What was asked for, call by call.
     """
 
-    def __init__(
-        self,
-        max_sessions: int = 1000,
-        max_bytes: int = 2**63 - 1,
-        is_immediate: bool = False,
-        max_sessions_per_owner: int = 0,
-    ) -> None:
-        super().__init__(max_sessions, max_bytes, max_sessions_per_owner)
+    def __init__(self, limits: Limits = NO_LIMITS, is_immediate: bool = False) -> None:
+        super().__init__(limits)
         self.is_immediate = is_immediate
         self.is_down = False
         self.loses_answers = False

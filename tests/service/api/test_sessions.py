@@ -3,6 +3,7 @@
 import pytest
 
 from service.api.body import BLOB
+from service.stores.limits import Limits
 from tests.fakes.asgi import Client, Surface
 from tests.fakes.process import Process
 from tests.fakes.stores import FaultyStore
@@ -135,7 +136,7 @@ async def test_every_verb_is_its_owners_only(surface: Surface, process: Process)
 
 
 async def test_an_owner_with_as_many_sessions_as_one_may_have_is_told_to_end_some() -> None:
-    async with Process(FaultyStore(max_sessions_per_owner=1)) as process:
+    async with Process(FaultyStore(Limits(max_sessions_per_owner=1))) as process:
         surface = Surface(process)
         ann, eve = surface.client, Client(surface.app, "eve")
         path = f"/sessions/{(await ann.post('/sessions', {'model': 'sum'})).json()['session_id']}"

@@ -7,6 +7,7 @@ from service.errors import (
     StoreFull,
 )
 from service.stores.base import Count, Unavailable
+from service.stores.limits import Limits
 from tests.fakes.process import Clock, Process, settle
 from tests.fakes.stores import FaultyStore
 
@@ -55,7 +56,7 @@ async def test_an_idle_session_expires_and_says_so(process: Process, store: Faul
 
 
 async def test_a_full_store_gives_the_room_of_the_least_recently_used(store: FaultyStore) -> None:
-    store = FaultyStore(max_sessions=20)
+    store = FaultyStore(Limits(max_sessions=20))
     async with Process(
         store, Clock(), max_sessions=20, session_ttl_seconds=100_000, max_session_ttl_seconds=100_000
     ) as process:
@@ -75,7 +76,7 @@ async def test_a_full_store_gives_the_room_of_the_least_recently_used(store: Fau
 
 
 async def test_a_session_with_a_step_in_flight_is_never_evicted() -> None:
-    store = FaultyStore(max_sessions=2)
+    store = FaultyStore(Limits(max_sessions=2))
     async with Process(store) as process:
         ids = [await process.create() for _ in range(2)]
         steps = [process.begin(session_id, "wait") for session_id in ids]
@@ -107,7 +108,7 @@ async def test_a_sweep_keeps_to_the_budget_of_bytes(store: FaultyStore) -> None:
 
 
 async def test_a_store_full_of_bytes_makes_room_too() -> None:
-    store = FaultyStore(max_bytes=1000)
+    store = FaultyStore(Limits(max_bytes=1000))
     async with Process(store) as process:
         ids = [await process.create() for _ in range(30)]
         assert (await process.sessions.get("ann", ids[-1])).step == 0

@@ -13,6 +13,7 @@ from service.errors import (
     StoreUnavailable,
 )
 from service.forms.sessions import SessionRequest
+from service.stores.limits import Limits
 from tests.fakes.process import NEW, Process, outputs, two_processes
 from tests.fakes.stores import FaultyStore
 
@@ -80,7 +81,7 @@ async def test_a_store_that_goes_down_while_room_is_made_is_a_refusal() -> None:
             self.is_down = True
             return await super().idlest(limit)
 
-    async with Process(Failing(max_sessions=1)) as process:
+    async with Process(Failing(Limits(max_sessions=1))) as process:
         await process.create()
         with pytest.raises(StoreUnavailable):
             await process.create()
@@ -113,7 +114,7 @@ async def test_the_same_key_of_another_owner_opens_another_session(process: Proc
 
 
 async def test_a_key_finds_its_session_in_a_full_store() -> None:
-    async with Process(FaultyStore(max_sessions=1)) as process:
+    async with Process(FaultyStore(Limits(max_sessions=1))) as process:
         first = await process.openings.create("ann", NEW, "key")
         assert (await process.openings.create("ann", NEW, "key")).session_id == first.session_id
 

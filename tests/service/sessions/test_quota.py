@@ -8,6 +8,7 @@ import pytest
 from service.errors import SessionGone, SessionQuota, StoreFull
 from service.forms.sessions import ForkRequest
 from service.sessions.sequences import Part, Sequences, Taken
+from service.stores.limits import Limits
 from tests.fakes.process import NEW, Process
 from tests.fakes.stores import FaultyStore
 
@@ -22,7 +23,7 @@ Opening = Callable[[Process, str, str], Awaitable[str]]
 @pytest.fixture
 def store() -> FaultyStore:
     """Two sessions for each owner, five in all."""
-    return FaultyStore(max_sessions=FULL, max_sessions_per_owner=2)
+    return FaultyStore(Limits(max_sessions=FULL, max_sessions_per_owner=2))
 
 
 @pytest.fixture

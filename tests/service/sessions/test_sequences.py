@@ -9,6 +9,7 @@ import pytest
 from service.errors import SequenceUnknown, SessionGone, StepConflict, StoreFull, StoreUnavailable
 from service.sessions.sequences import Part, Sequences, Taken
 from service.stores.base import Swap
+from service.stores.limits import Limits
 from tests.fakes.graphs import BAD, logits_of
 from tests.fakes.process import Clock, Process, settle, two_processes, until
 from tests.fakes.stores import FaultyStore
@@ -194,7 +195,7 @@ async def test_a_damaged_sequence_is_refused_until_it_is_started_anew(process: P
 
 
 async def test_a_start_needs_room_as_any_new_session_also_where_one_had_ended() -> None:
-    store, clock = FaultyStore(max_sessions=1), Clock()
+    store, clock = FaultyStore(Limits(max_sessions=1)), Clock()
     async with Process(store, clock) as process:
         await take(process, START, 1)
         await take(process, END, 1)

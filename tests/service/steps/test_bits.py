@@ -22,6 +22,7 @@ from service.settings import BundleSettings, EngineSettings, SessionSettings
 from service.steps.cohort import FEWEST
 from service.steps.turn import Ask
 from service.stores.base import Record, Successors, Swap
+from service.stores.limits import Limits
 from service.stores.memory import MemoryStore
 from service.tasks.generation import GenerationModel
 
@@ -37,7 +38,7 @@ class Service:
 
     def __init__(self, runtime: Runtime, max_batch_rows: int, max_recent: int = 0) -> None:
         metrics, limits = Metrics(), SessionSettings()
-        self.store = MemoryStore(10_000)
+        self.store = MemoryStore(Limits())
         self.catalog = Catalog(BundleSettings(), EngineSettings(), metrics)
         tag = runtime.bundle.tag
         self.catalog.add(GenerationModel(runtime.bundle, Engine(runtime, metrics.observer(tag), max_batch_rows)))

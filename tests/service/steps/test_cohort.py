@@ -29,6 +29,7 @@ from service.steps.cohort import FEWEST
 from service.steps.muster import MAX_ITEMS
 from service.steps.turn import Answer, Ask, Turn
 from service.stores.base import Record, Store, Swap
+from service.stores.limits import Limits
 from service.stores.lmdb import LmdbStore
 from service.stores.memory import MemoryStore
 from tests.fakes.body_v1 import SessionBodyV1, StateV1, encode_v1
@@ -39,7 +40,6 @@ from tests.fakes.stores import FaultyStore
 
 pytestmark = pytest.mark.anyio
 NUM = FEWEST + 2
-NO_LIMIT = 10**9
 
 
 @pytest.fixture(params=[True, False], ids=["immediate", "waits"])
@@ -213,7 +213,7 @@ async def test_whoever_steps_together_is_left_as_if_alone(
 ) -> None:
     directory = tmp_path_factory.mktemp("stores")
     stores = [
-        MemoryStore(NO_LIMIT) if backend == "memory" else LmdbStore(directory / name, NO_LIMIT, NO_LIMIT)
+        MemoryStore(Limits()) if backend == "memory" else LmdbStore(directory / name, Limits())
         for name in ("together", "apart")
     ]
     pair = Pair(*stores, max_recent)
@@ -349,7 +349,7 @@ async def test_the_loser_with_the_same_input_gets_the_winners_answer(process: Pr
 
 @pytest.mark.usefixtures("in_thread")
 async def test_of_two_processes_whose_cohorts_race_no_step_is_lost_or_taken_twice(tmp_path: Path) -> None:
-    store, clock = LmdbStore(tmp_path / "store", NO_LIMIT, NO_LIMIT), Clock()
+    store, clock = LmdbStore(tmp_path / "store", Limits()), Clock()
     async with Process(store, clock, max_recent=100) as one, Process(store, clock, max_recent=100) as other:
         ids = await known(one)
         steps: dict[str, list[int]] = {each: [] for each in ids}

@@ -9,6 +9,7 @@ from service.stores.backup import BackupRefused, backup, restore
 from service.stores.base import Record, Swap
 from service.stores.check import StoreDamaged
 from service.stores.connect import StoreUnknown
+from service.stores.limits import Limits
 from service.stores.lmdb import LmdbStore
 from tests.service.stores.processes import Worker
 from tests.service.stores.test_lmdb import scanned
@@ -16,14 +17,13 @@ from tests.service.stores.worker import body_of
 
 pytestmark = pytest.mark.anyio
 
-NO_LIMIT = 10**9
 IDS = [new_session_id(1000.0 + n) for n in range(50)]
 
 
 @pytest.fixture
 async def url(tmp_path: Path) -> str:
     """A store with a session for each of IDS."""
-    store = LmdbStore(tmp_path / "store", NO_LIMIT, NO_LIMIT)
+    store = LmdbStore(tmp_path / "store", Limits())
     records = (Record(each, "ann", "echo:1", 0, 6000, 600, "", bytes(4200)) for each in IDS)
     await store.swap([Swap(record, None) for record in records])
     await store.note("secret", b"kept")
@@ -35,7 +35,7 @@ async def test_a_copy_that_was_put_back_is_the_store(tmp_path: Path, url: str) -
     num_bytes = backup(url, tmp_path / "copy")
     assert num_bytes == (tmp_path / "copy" / "data.mdb").stat().st_size
     assert restore(tmp_path / "copy", f"lmdb://{tmp_path / 'new'}") == num_bytes
-    store = LmdbStore(tmp_path / "new", NO_LIMIT, NO_LIMIT)
+    store = LmdbStore(tmp_path / "new", Limits())
     assert len(await store.page("ann", "", 99)) == 50
     assert await store.notes("") == {"secret": b"kept"}
     await store.close()
@@ -55,7 +55,7 @@ async def test_a_store_is_copied_while_it_is_written(tmp_path: Path, url: str) -
         worker.kill()
         worker.last_words()
     restore(tmp_path / "copy", f"lmdb://{tmp_path / 'new'}")
-    store = LmdbStore(tmp_path / "new", NO_LIMIT, NO_LIMIT)
+    store = LmdbStore(tmp_path / "new", Limits())
     for record in await store.load(IDS):
         assert isinstance(record, Record)
         assert record.step >= before.get(record.session_id, 0)

@@ -11,6 +11,7 @@ from service.stores import boot, check
 from service.stores.base import Count, Damaged, Record, Swap
 from service.stores.check import StoreDamaged
 from service.stores.environment import OpenedStore
+from service.stores.limits import Limits
 from service.stores.lmdb import Durability, LmdbStore
 from service.stores.rows import TAIL, key_of
 from tests.service.stores.processes import Worker
@@ -19,7 +20,6 @@ from tests.service.stores.worker import NUM_STEPS
 
 pytestmark = pytest.mark.anyio
 
-NO_LIMIT = 10**9
 IDS = [new_session_id(1000.0 + n) for n in range(200)]
 
 
@@ -28,7 +28,7 @@ def record_of(session_id: str, step: int = 0) -> Record:
 
 
 async def filled(directory: Path, durability: Durability = "process") -> LmdbStore:
-    store = LmdbStore(directory, NO_LIMIT, NO_LIMIT, durability)
+    store = LmdbStore(directory, Limits(), durability)
     await store.swap([Swap(record_of(each), None) for each in IDS])
     return store
 
@@ -193,7 +193,7 @@ async def test_single_damaged_records_stay_and_are_not_counted(tmp_path: Path, m
     copy = copied(tmp_path / "store", tmp_path)
     await store.close()
     machine.reboot()
-    store = LmdbStore(copy, NO_LIMIT, NO_LIMIT)
+    store = LmdbStore(copy, Limits())
     loaded = await store.load(IDS)
     assert [each for each, found in zip(IDS, loaded, strict=True) if isinstance(found, Damaged)] == [IDS[3], IDS[5]]
     assert await store.count() == Count(199, 199 * 4200)
@@ -212,7 +212,7 @@ async def test_indexes_and_counts_are_built_again_where_they_lie(tmp_path: Path,
     copy = copied(tmp_path / "store", tmp_path)
     await store.close()
     machine.reboot()
-    store = LmdbStore(copy, NO_LIMIT, NO_LIMIT)
+    store = LmdbStore(copy, Limits())
     assert len(await store.page("ann", "", 999)) == 200
     assert await store.bundles() == {"echo:1": 200}
     await store.close()
@@ -238,19 +238,19 @@ async def test_workers_that_start_together_after_a_crash_are_right(tmp_path: Pat
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_any_history_leaves_indexes_and_counts_right(tmp_path: Path, history: list[list[Swap] | str]) -> None:
     shutil.rmtree(tmp_path / "store", ignore_errors=True)
-    store = LmdbStore(tmp_path / "store", NO_LIMIT, NO_LIMIT)
+    store = LmdbStore(tmp_path / "store", Limits())
     for number, event in enumerate(history):
         await outcome(store, event)
         await store.overdue(100 * number, 5)
     await store.close()
-    opened = OpenedStore(tmp_path / "store", 2**30, False, NO_LIMIT, NO_LIMIT)
+    opened = OpenedStore(tmp_path / "store", 2**30, False, Limits())
     with opened.environment.begin() as txn:
         assert check.is_derived_right(opened.tables, txn)
     opened.close()
 
 
 async def opened_and_closed(directory: Path) -> Count:
-    store = LmdbStore(directory, NO_LIMIT, NO_LIMIT)
+    store = LmdbStore(directory, Limits())
     try:
         return await store.count()
     finally:

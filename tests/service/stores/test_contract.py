@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from service.record.ids import new_session_id
 from service.stores.base import CHECKPOINT, Count, Damaged, Full, Record, Store, Successors, Swap
+from service.stores.limits import Limits
 from service.stores.memory import MemoryStore
 from tests.service.stores.conftest import MAX_BYTES
 
@@ -383,7 +384,7 @@ HISTORIES = st.lists(st.lists(SWAPS, max_size=4) | st.sampled_from([A, B, "no id
 async def test_any_history_leaves_what_it_leaves_in_memory(
     store: Store, history: list[list[Swap] | str | Advance], now: int
 ) -> None:
-    model = MemoryStore(5, MAX_BYTES)
+    model = MemoryStore(Limits(5, MAX_BYTES))
     await store.delete([A, B, C, D, f"{A}~one", f"{B}~one", "no id"])
     for event in history:
         assert await outcome(store, event) == await outcome(model, event)

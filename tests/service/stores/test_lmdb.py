@@ -13,13 +13,13 @@ from service.record.ids import new_session_id
 from service.stores.base import CHECKPOINT, Count, Damaged, Record, Store, Successors, Swap, Unavailable
 from service.stores.check import Counted, count_records, read_counts
 from service.stores.environment import OpenedStore
+from service.stores.limits import Limits
 from service.stores.lmdb import Durability, LmdbStore
 from service.stores.rows import TAIL, is_intact, key_of
 from tests.service.stores.processes import Worker
 
 pytestmark = pytest.mark.anyio
 
-NO_LIMIT = 10**9
 A, B, C = (new_session_id(1000.0 * n) for n in range(3))
 FIVE = [new_session_id(1000.0 * n) for n in range(5)]
 
@@ -30,7 +30,7 @@ def record_of(session_id: str, step: int = 0, num_bytes: int = 4200) -> Record:
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[LmdbStore]:
-    opened = LmdbStore(tmp_path / "store", NO_LIMIT, NO_LIMIT)
+    opened = LmdbStore(tmp_path / "store", Limits())
     yield opened
     await opened.close()
 
@@ -61,7 +61,7 @@ def damage(store: LmdbStore, key: bytes, position: int) -> None:
 
 def scanned(directory: Path) -> Counted:
     """Counts that a scan of a store finds, where its own are the same."""
-    opened = OpenedStore(directory, 2**30, False, NO_LIMIT, NO_LIMIT)
+    opened = OpenedStore(directory, 2**30, False, Limits())
     with opened.environment.begin() as txn:
         found = count_records(opened.tables, txn)
         assert found == read_counts(opened.tables, txn)
@@ -82,7 +82,7 @@ async def test_nothing_acknowledged_is_lost_when_every_process_is_killed(tmp_pat
     for worker in workers:
         worker.kill()
     acknowledged += [win for worker in workers for win in worker.last_words()]
-    store = LmdbStore(tmp_path, NO_LIMIT, NO_LIMIT)
+    store = LmdbStore(tmp_path, Limits())
     records = dict(zip(ids, await store.load(ids), strict=True))
     await store.close()
     for session_id, step in acknowledged:
@@ -133,7 +133,7 @@ async def test_a_damaged_head_is_not_overwritten_by_its_groups_step(store: LmdbS
 
 
 async def test_a_group_steps_on_between_two_sweeps(tmp_path: Path) -> None:
-    store = LmdbStore(tmp_path, NO_LIMIT, NO_LIMIT)
+    store = LmdbStore(tmp_path, Limits())
     await create(store, *map(record_of, FIVE))
     for step, used_at in enumerate([6001, 6590, 6595, 7140, 7150], start=1):
         assert await store.advance([group_of(FIVE, step, used_at)]) == [[True] * 5]
@@ -147,7 +147,7 @@ async def test_a_group_steps_on_between_two_sweeps(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("row", [b"", TAIL], ids=["head", "tail"])
 async def test_a_damaged_record_can_be_deleted(tmp_path: Path, row: bytes) -> None:
-    store = LmdbStore(tmp_path, NO_LIMIT, NO_LIMIT)
+    store = LmdbStore(tmp_path, Limits())
     await create(store, *map(record_of, [A, B, C]))
     damage(store, key_of(A) + row, 40)
     damage(store, key_of(B), 40)
@@ -162,20 +162,20 @@ async def test_a_damaged_record_can_be_deleted(tmp_path: Path, row: bytes) -> No
 
 
 async def test_a_full_map_refuses_and_loses_nothing(tmp_path: Path) -> None:
-    store = LmdbStore(tmp_path, NO_LIMIT, NO_LIMIT, map_size=2**20)
+    store = LmdbStore(tmp_path, Limits(), map_size=2**20)
     with pytest.raises(Unavailable, match="map"):
         await fill(store)
     known = await store.count()
     assert len(await store.page("ann", "", 10**6)) == known.num_live > 50
     await store.close()
     assert scanned(tmp_path)[0] == known
-    store = LmdbStore(tmp_path, NO_LIMIT, NO_LIMIT, map_size=2**21)
+    store = LmdbStore(tmp_path, Limits(), map_size=2**21)
     await create(store, record_of(A))
     await store.close()
 
 
 async def test_a_map_that_another_process_has_outgrown_is_taken_over(tmp_path: Path) -> None:
-    store = LmdbStore(tmp_path, NO_LIMIT, NO_LIMIT, map_size=2**20)
+    store = LmdbStore(tmp_path, Limits(), map_size=2**20)
     await create(store, record_of(A))
     ids = [new_session_id(n) for n in range(500)]
     other = Worker("race", {"store": f"lmdb://{tmp_path}"}, ids, "other")
@@ -192,7 +192,7 @@ async def test_a_map_that_another_process_has_outgrown_is_taken_over(tmp_path: P
 async def test_a_full_disk_refuses_and_goes_on_once_there_is_room(small_disk: Path, durability: Durability) -> None:
     ballast = small_disk / "ballast"
     ballast.write_bytes(bytes(200_000))
-    store = LmdbStore(small_disk / "store", NO_LIMIT, NO_LIMIT, durability)
+    store = LmdbStore(small_disk / "store", Limits(), durability)
     with pytest.raises(Unavailable, match="disk"):
         await fill(store)
     known = await store.count()
@@ -218,15 +218,15 @@ async def fill(store: LmdbStore) -> None:
 async def test_a_path_that_cannot_be_used_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(Unavailable, match="cannot be used"):
-        await LmdbStore(tmp_path / "file", 1, 1).count()
+        await LmdbStore(tmp_path / "file", Limits()).count()
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "data.mdb").write_bytes(b"something else" * 1000)
     with pytest.raises(Unavailable, match="damaged"):
-        await LmdbStore(tmp_path / "other", 1, 1).count()
+        await LmdbStore(tmp_path / "other", Limits()).count()
 
 
 async def test_swaps_in_flight_share_a_commit(tmp_path: Path) -> None:
-    store = LmdbStore(tmp_path, NO_LIMIT, NO_LIMIT, "commit")
+    store = LmdbStore(tmp_path, Limits(), "commit")
     await create(store, record_of(A))
     before = store._open().environment.info()["last_txnid"]
     ids = [new_session_id(n) for n in range(100)]
@@ -236,7 +236,7 @@ async def test_swaps_in_flight_share_a_commit(tmp_path: Path) -> None:
 
 
 async def test_a_refused_swap_does_not_refuse_those_that_share_its_commit(tmp_path: Path) -> None:
-    store = LmdbStore(tmp_path, 2, NO_LIMIT, "commit")
+    store = LmdbStore(tmp_path, Limits(max_sessions=2), "commit")
     outcomes = await asyncio.gather(
         store.swap([Swap(record_of(A), None)]),
         store.swap([Swap(record_of(B)._replace(owner="o" * 300), None)]),
@@ -250,7 +250,7 @@ async def test_a_refused_swap_does_not_refuse_those_that_share_its_commit(tmp_pa
 
 
 async def test_a_cancelled_swap_leaves_the_store_in_use(tmp_path: Path) -> None:
-    store = LmdbStore(tmp_path, NO_LIMIT, NO_LIMIT, "commit")
+    store = LmdbStore(tmp_path, Limits(), "commit")
     await create(store, record_of(A))
     task = asyncio.ensure_future(store.swap([Swap(record_of(A, 1), 0)]))
     await asyncio.sleep(0)

@@ -8,6 +8,7 @@ import pytest
 from service.metrics import Metrics
 from service.record.ids import new_session_id
 from service.stores.base import Count, Full, Record, Store, Successors, Swap, Unavailable
+from service.stores.limits import Limits
 from service.stores.measured import MeasuredStore
 from service.stores.memory import MemoryStore
 
@@ -24,7 +25,7 @@ def sample(metrics: Metrics, name: str, op: str) -> float | None:
 
 async def test_every_verb_is_handed_on_and_timed() -> None:
     metrics = Metrics()
-    store = MeasuredStore(MemoryStore(5), metrics)
+    store = MeasuredStore(MemoryStore(Limits()), metrics)
     assert await store.swap([Swap(RECORD, None)]) == [True]
     assert await store.load([A]) == await store.page("ann", "", 1) == await store.idlest(1) == [RECORD]
     assert await store.overdue(10**6, 1) == [RECORD]
@@ -45,7 +46,7 @@ async def test_every_verb_is_handed_on_and_timed() -> None:
 
 
 async def test_a_full_store_is_no_failure_and_an_unavailable_one_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    metrics, inner = Metrics(), MemoryStore(1)
+    metrics, inner = Metrics(), MemoryStore(Limits(max_sessions=1))
     store = MeasuredStore(inner, metrics)
     await store.swap([Swap(RECORD, None)])
     with pytest.raises(Full):

@@ -10,6 +10,7 @@ from service.record.ids import new_session_id
 from service.settings import SessionSettings
 from service.stores.base import CHECKPOINT, Full, QuotaReached, Record, Store, Swap
 from service.stores.connect import open_store
+from service.stores.limits import Limits
 from service.stores.memory import MemoryStore
 from tests.service.stores.conftest import MAX_BYTES, MAX_SESSIONS, QUOTA, Provided
 from tests.service.stores.processes import Worker
@@ -98,7 +99,7 @@ async def test_processes_that_open_at_once_never_exceed_the_quota(provided: Prov
 @given(HISTORIES)
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_any_history_at_the_quota_leaves_what_it_leaves_in_memory(shared_out: Store, history: list[Any]) -> None:
-    model = MemoryStore(MAX_SESSIONS, MAX_BYTES, QUOTA)
+    model = MemoryStore(Limits(MAX_SESSIONS, MAX_BYTES, QUOTA))
     every = [A, B, C, D, f"{A}~one", f"{B}~one", "no id"]
     await shared_out.delete(every)
     for event in history:

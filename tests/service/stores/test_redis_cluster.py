@@ -7,6 +7,7 @@ import pytest
 
 from service.record.ids import new_session_id
 from service.stores.base import Count, Record, Swap, Unavailable
+from service.stores.limits import Limits
 from service.stores.redis import RedisStore
 from service.stores.redis_link import MAX_CONNECTIONS
 from tests.service.stores.redis_server import NEEDS_REDIS, RedisServer, provided_cluster
@@ -24,7 +25,7 @@ def servers() -> list[RedisServer]:
 
 @pytest.fixture
 async def store(servers: list[RedisServer]) -> AsyncIterator[RedisStore]:
-    opened = RedisStore(servers[0].url, 100, 2**40)
+    opened = RedisStore(servers[0].url, Limits())
     assert all(await opened.swap([Swap(record(each, 0), None) for each in IDS]))
     yield opened
     await opened.close()

@@ -6,6 +6,7 @@ import pytest
 
 from service.record.ids import new_session_id
 from service.stores.base import CHECKPOINT, Count, Damaged, Record, Swap
+from service.stores.limits import Limits
 from service.stores.redis import RedisStore
 from service.stores.redis_shard import encoded, record_key
 from tests.service.stores.redis_server import NEEDS_REDIS, RedisServer, provided_server
@@ -22,7 +23,7 @@ def server() -> RedisServer:
 
 @pytest.fixture
 async def store(server: RedisServer) -> AsyncIterator[RedisStore]:
-    opened = RedisStore(server.url, 100, 2**40)
+    opened = RedisStore(server.url, Limits())
     assert all(await opened.swap([Swap(record(each), None) for each in (A, B, C)]))
     yield opened
     await opened.close()

@@ -10,8 +10,10 @@ import pytest
 
 from service.record.ids import new_session_id
 from service.stores.base import Full, Record, Swap, Unavailable
+from service.stores.limits import Limits
 from service.stores.redis import RedisStore
 from service.stores.redis_link import MAX_CONNECTIONS, TIMEOUT_SECONDS
+from tests.fakes.stores import NO_LIMITS
 from tests.service.stores.redis_server import NEEDS_REDIS, RedisServer, free_port, redis_server
 
 pytestmark = [pytest.mark.anyio, NEEDS_REDIS]
@@ -33,8 +35,8 @@ async def store(server: RedisServer) -> AsyncIterator[RedisStore]:
 
 
 @asynccontextmanager
-async def opened(url: str, max_sessions: int = 100) -> AsyncIterator[RedisStore]:
-    store = RedisStore(url, max_sessions, 2**40)
+async def opened(url: str, limits: Limits = NO_LIMITS) -> AsyncIterator[RedisStore]:
+    store = RedisStore(url, limits)
     yield store
     await store.close()
 
@@ -163,7 +165,7 @@ async def test_wrong_credentials_are_told(server: RedisServer) -> None:
 
 
 async def test_a_full_store_counts_what_others_have_freed(server: RedisServer) -> None:
-    async with opened(server.url, 2) as one, opened(server.url, 2) as other:
+    async with opened(server.url, Limits(2)) as one, opened(server.url, Limits(2)) as other:
         assert all(await one.swap([Swap(record(each), None) for each in IDS[:2]]))
         with pytest.raises(Full):
             await other.swap([Swap(record(IDS[2]), None)])
@@ -174,5 +176,5 @@ async def test_a_full_store_counts_what_others_have_freed(server: RedisServer) -
 @pytest.mark.parametrize("url", ["redis://host:port", "redis://:pass@host/0?nonsense=1", "redis://h?socket_timeout=x"])
 def test_a_url_that_cannot_be_understood_is_refused_at_once(url: str) -> None:
     with pytest.raises(ValueError, match="cannot be understood") as told:
-        RedisStore(url, 1, 1)
+        RedisStore(url, NO_LIMITS)
     assert "pass" not in str(told.value)

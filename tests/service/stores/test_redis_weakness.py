@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from service.stores.limits import Limits
 from service.stores.redis import RedisStore
 from tests.service.stores.redis_server import NEEDS_REDIS, RedisServer, provided_cluster, redis_server
 
@@ -20,7 +21,7 @@ def server(tmp_path: Path) -> Iterator[RedisServer]:
 
 @asynccontextmanager
 async def opened(url: str) -> AsyncIterator[RedisStore]:
-    store = RedisStore(url, 1, 1)
+    store = RedisStore(url, Limits())
     yield store
     await store.close()
 

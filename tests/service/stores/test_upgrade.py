@@ -11,6 +11,7 @@ from service.record.ids import new_session_id
 from service.stores import backup
 from service.stores.base import CHECKPOINT, QuotaReached, Record, Store, Swap
 from service.stores.environment import OpenedStore
+from service.stores.limits import Limits
 from service.stores.lmdb import LmdbStore
 from service.stores.redis import RedisStore
 from service.stores.redis_owners import LOOK_AGAIN_SECONDS, Owners
@@ -19,7 +20,6 @@ from tests.service.stores.test_lmdb import scanned
 
 pytestmark = pytest.mark.anyio
 
-NO_LIMIT = 10**9
 IDS = [new_session_id(1000.0 * n) for n in range(9)]
 ANN, EVE, NEXT = IDS[:5], IDS[5:7], IDS[7]
 
@@ -47,7 +47,7 @@ async def expect_quota(store: Store) -> None:
 
 def uncount(directory: Path, names: Callable[[bytes], bool]) -> None:
     """Take away counts of live records by owner, and in all, where an older version would have none."""
-    opened = OpenedStore(directory, 2**30, False, NO_LIMIT, NO_LIMIT)
+    opened = OpenedStore(directory, 2**30, False, Limits())
     with opened.environment.begin(write=True) as txn:
         for name in [name for name, _ in txn.cursor(opened.tables.counts) if names(name)]:
             txn.delete(name, db=opened.tables.counts)
@@ -56,7 +56,7 @@ def uncount(directory: Path, names: Callable[[bytes], bool]) -> None:
 
 @asynccontextmanager
 async def lmdb_store(directory: Path) -> AsyncIterator[LmdbStore]:
-    store = LmdbStore(directory, NO_LIMIT, NO_LIMIT, max_sessions_per_owner=5)
+    store = LmdbStore(directory, Limits(max_sessions_per_owner=5))
     yield store
     await store.close()
 
@@ -110,7 +110,7 @@ def servers(request: pytest.FixtureRequest) -> list[RedisServer]:
 
 @pytest.fixture
 async def redis_store(servers: list[RedisServer]) -> AsyncIterator[RedisStore]:
-    opened = RedisStore(servers[0].url, 100, 2**40, 5)
+    opened = RedisStore(servers[0].url, Limits(max_sessions_per_owner=5))
     yield opened
     await opened.close()
 
@@ -128,7 +128,7 @@ async def test_an_older_redis_store_is_counted_before_the_quota_is_asked(
 ) -> None:
     await fill(redis_store)
     uncount_shards(servers)
-    upgraded = RedisStore(servers[0].url, 100, 2**40, 5)
+    upgraded = RedisStore(servers[0].url, Limits(max_sessions_per_owner=5))
     await expect_quota(upgraded)
     await upgraded.close()
 

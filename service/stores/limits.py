@@ -1,0 +1,30 @@
+"""How much a store takes."""
+
+import sys
+from typing import NamedTuple
+
+from service.stores.base import Count, Full
+
+
+class Limits(NamedTuple):
+    """Beyond these a new live record is refused; those that live go on, however large they grow. None by default.
+
+    Attributes:
+        max_sessions: Live records of all owners.
+        max_bytes: Bytes of the bodies of all records, checkpoints included.
+        max_sessions_per_owner: Live records of each owner; 0 for as many as find room.
+    """
+
+    max_sessions: int = sys.maxsize
+    max_bytes: int = sys.maxsize
+    max_sessions_per_owner: int = 0
+
+    def refusal(self, taken: Count, new: Count) -> Full | None:
+        """Why new live records find no room beside what there is, whoever owns them; None where they do."""
+        if not new.num_live:
+            return None
+        if taken.num_live + new.num_live > self.max_sessions:
+            return Full(f"{taken.num_live} of {self.max_sessions} sessions live")
+        if taken.num_bytes + new.num_bytes > self.max_bytes:
+            return Full(f"{taken.num_bytes} of {self.max_bytes} bytes are taken")
+        return None

@@ -10,6 +10,7 @@ from service.stores.base import Store, Unavailable
 logger = logging.getLogger(__name__)
 
 EVICTED_AT_ONCE = 16
+EXPIRED_AT_ONCE = 16
 MAX_EVICTIONS = 8
 SWEEP_RECORDS = 1000
 
@@ -57,6 +58,12 @@ class Housekeeping:
             if count.num_bytes <= self._max_store_bytes or not await self.evict(EVICTED_AT_ONCE):
                 break
         return num_swept
+
+    async def expire_of(self, owner: str) -> int:
+        """Bury overdue sessions of an owner's that no sweep has found, none with a step in flight here; how many."""
+        overdue = await self._store.overdue_of(owner, int(self._clock()), EXPIRED_AT_ONCE)
+        over = [record for record in overdue if not self._is_under_way(record.session_id)]
+        return await self._graveyard.bury_all(over, "expired") if over else 0
 
     async def measure(self) -> None:
         """Bring the gauges up to date; where the store cannot be counted they stay: its failures are to be told."""

@@ -35,6 +35,7 @@ from service.tasks.task import ServedModel
 ROOM_TO_EVICTED = 100  # a store with room for so many sessions ends one for one more
 SECRET_BYTES = 16
 KEY_NOTE = "idempotency"
+NO_ROOM = "there is no room for another session; end some, or try again later"
 
 
 class Openings:
@@ -198,18 +199,22 @@ class Openings:
     async def _insert(self, record: Record, expected_step: int | None = None) -> bool:
         """Write a new record, making room if there is none; False where another one is there than was expected.
 
-        No session gives its room for an owner who may have no more.
+        For an owner who may have no more, only sessions of the same owner's give room, and only those that are overdue.
         """
         few = max(1, self._settings.max_sessions // ROOM_TO_EVICTED)
+        refusal: SessionQuota | StoreFull = StoreFull(NO_ROOM)
         for attempt in range(MAX_EVICTIONS):
             try:
                 return await self._sessions.write(Swap(record, expected_step))
             except QuotaReached as quota:
-                raise SessionQuota(f"you have {quota.num_live} of {quota.most} sessions; end some") from quota
+                refusal = SessionQuota(f"you have {quota.num_live} of {quota.most} sessions; end some")
+                making_room = self._housekeeping.expire_of(record.owner)
             except Full:
-                if not await reached(self._housekeeping.evict(min(EVICTED_AT_ONCE, few << attempt))):
-                    break
-        raise StoreFull("there is no room for another session; end some, or try again later")
+                refusal = StoreFull(NO_ROOM)
+                making_room = self._housekeeping.evict(min(EVICTED_AT_ONCE, few << attempt))
+            if not await reached(making_room):
+                break
+        raise refusal
 
 
 def _request_digest(request: BaseModel | bytes) -> str:

@@ -153,6 +153,9 @@ class Store(Protocol):
     async def overdue(self, now: int, limit: int) -> list[Record]:
         """Records of all kinds that are overdue, found at most a minute late."""
 
+    async def overdue_of(self, owner: str, now: int, limit: int) -> list[Record]:
+        """Live records of an owner's that are overdue, to the second: all that are found with little effort."""
+
     async def idlest(self, limit: int) -> list[Record]:
         """Live records, the least recently used first, to the minute."""
 

@@ -86,6 +86,9 @@ class LmdbStore:
             await asyncio.sleep(0)  # let others have their turn on the loop
         return found
 
+    async def overdue_of(self, owner: str, now: int, limit: int) -> list[Record]:
+        return self._transact(lambda tables, txn: tables.overdue_of(txn, owner, now, limit))
+
     async def idlest(self, limit: int) -> list[Record]:
         return self._transact(lambda tables, txn: tables.idlest(txn, limit))
 

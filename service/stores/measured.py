@@ -38,6 +38,9 @@ class MeasuredStore:
     async def overdue(self, now: int, limit: int) -> list[Record]:
         return await self._measured("overdue", self._store.overdue(now, limit))
 
+    async def overdue_of(self, owner: str, now: int, limit: int) -> list[Record]:
+        return await self._measured("overdue_of", self._store.overdue_of(owner, now, limit))
+
     async def idlest(self, limit: int) -> list[Record]:
         return await self._measured("idlest", self._store.idlest(limit))
 

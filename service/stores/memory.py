@@ -61,6 +61,10 @@ class MemoryStore:
         due = (self._records[session_id] for session_id in self._by_expiry.until(now // SECONDS_PER_MINUTE))
         return list(islice((record for record in due if record.expires_at <= now), limit))
 
+    async def overdue_of(self, owner: str, now: int, limit: int) -> list[Record]:
+        owned = (self._records[session_id] for session_id in self._ids_by_owner.get(owner, []))
+        return list(islice((record for record in owned if not record.ended and record.expires_at <= now), limit))
+
     async def idlest(self, limit: int) -> list[Record]:
         return [self._records[session_id] for session_id in islice(self._by_use.until(None), limit)]
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from service.stores.base import CHECKPOINT, Count, Damaged, Full, Record, Successors, Swap
 from service.stores.limits import Limits
-from service.stores.minutes import last_over
+from service.stores.minutes import SECONDS_PER_MINUTE, last_over
 from service.stores.packing import STEP, pack, unpack
 from service.stores.redis_connection import Connection
 from service.stores.redis_index import Index, pairs
@@ -109,6 +109,13 @@ class RedisStore:
     async def overdue(self, now: int, limit: int) -> list[Record]:
         return await self._first(
             lambda wanted: self._index.due(last_over(now), wanted), limit, lambda record: record.expires_at <= now
+        )
+
+    async def overdue_of(self, owner: str, now: int, limit: int) -> list[Record]:
+        return await self._first(
+            lambda wanted: self._index.due_of(owner, now // SECONDS_PER_MINUTE, wanted),
+            limit,
+            lambda record: record.owner == owner and not record.ended and record.expires_at <= now,
         )
 
     async def idlest(self, limit: int) -> list[Record]:

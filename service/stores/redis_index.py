@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from service.stores.redis_connection import Connection
-from service.stores.redis_script import IS_OWNED, READ_EACH, REFILE_SHARD, Script, script_call
+from service.stores.redis_script import DUE_OF, IS_OWNED, READ_EACH, REFILE_SHARD, Script, script_call
 from service.stores.redis_shard import (
     ALL_SHARDS,
     COUNTS,
@@ -22,6 +22,7 @@ from service.stores.redis_shard import (
 )
 
 BYTES = b"bytes"
+FEW_OWNED = 4  # of an owner's records in each shard
 
 
 class Index:
@@ -54,6 +55,16 @@ class Index:
             return await self._read(OWNERS, shards, [b"ZRANGE", begin, end, b"BYLEX", b"LIMIT", b"0", b"%d" % size])
 
         return [member[len(prefix) :].decode() for member in await first(read, limit)]
+
+    async def due_of(self, owner: str, minute: int, limit: int) -> list[str]:
+        """Ids of an owner's records that are due in a minute or before, among the first few of each shard."""
+        try:
+            prefix = owner_prefix(owner)
+        except ValueError:
+            return []
+        words = [b"[" + prefix, b"(" + prefix + b"\xff", b"%d" % FEW_OWNED, b"%d" % len(prefix), b"%d" % minute]
+        found = await self._answers(DUE_OF, [OWNERS, DUE], ALL_SHARDS, words)
+        return [session_id.decode() for session_id in found[:limit]]
 
     async def counts(self) -> tuple[dict[str, int], int]:
         """Live records by bundle, and the bytes of all records' bodies."""

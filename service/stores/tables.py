@@ -15,11 +15,11 @@ time to live and not at every use.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import islice, takewhile
+from itertools import chain, islice, takewhile
 from operator import itemgetter
 from typing import NamedTuple
 
-from lmdb import Environment, Transaction
+from lmdb import Cursor, Environment, Transaction
 
 from service.stores.base import Count, Damaged, Record, Successors, Swap
 from service.stores.following import following
@@ -55,6 +55,7 @@ from service.stores.rows import (
 
 NUM_TABLES = 6
 SWEPT_ENTRIES = 128
+MAX_JUMPS = 512  # a millisecond or two
 FEW = 4  # records that are not worth looking at together
 
 
@@ -179,6 +180,16 @@ class Tables:
         last = entries[-1] if len(entries) == SWEPT_ENTRIES else None
         return Sweep(self._take(txn, overdue, limit), stale, last)
 
+    def overdue_of(self, txn: Transaction[bytes], owner: str, now: int, limit: int) -> list[Record]:
+        """Live records of an owner's that are overdue. What no sweep has found is filed for this minute or the last."""
+        minute = now // SECONDS_PER_MINUTE
+        owned, due = txn.cursor(self.by_owner), txn.cursor(self.by_expiry)
+        keys = chain.from_iterable(
+            _common(owned, owner_place(owner), due, minute_place(each)) for each in (minute - 1, minute)
+        )
+        found = self._take(txn, keys, MAX_JUMPS)
+        return [record for record in found if not record.ended and record.expires_at <= now][:limit]
+
     def refile(self, txn: Transaction[bytes], entries: Sequence[Entry]) -> None:
         """File records for the minute in which they are overdue."""
         heads = self._heads(txn, [entry.key for entry in entries])
@@ -284,6 +295,20 @@ class Tables:
                 items.append((key + TAIL, rows.tail))
         txn.cursor(self.records).putmulti(items)
         ledger.close()
+
+
+def _common(one: Cursor[bytes], place: bytes, other: Cursor[bytes], other_place: bytes) -> Iterator[bytes]:
+    """Keys that are at both places, in their order, up to MAX_JUMPS: who is behind jumps to where the other is."""
+    is_there = one.set_key(place)
+    for _ in range(MAX_JUMPS):
+        if not is_there or not other.set_range_dup(other_place, one.value()):
+            return
+        key = other.value()
+        if key == one.value():
+            yield key
+            is_there = one.next_dup()
+        else:
+            is_there = one.set_range_dup(place, key)
 
 
 def _found(rows: dict[bytes, bytes], key: bytes, session_id: str | None) -> Record | Damaged | None:

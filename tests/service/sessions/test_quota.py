@@ -9,7 +9,7 @@ from service.errors import SessionGone, SessionQuota, StoreFull
 from service.forms.sessions import ForkRequest
 from service.sessions.sequences import Part, Sequences, Taken
 from service.stores.limits import Limits
-from tests.fakes.process import NEW, Process
+from tests.fakes.process import NEW, Process, settle
 from tests.fakes.stores import FaultyStore
 
 pytestmark = pytest.mark.anyio
@@ -109,6 +109,29 @@ async def test_expiry_makes_room(process: Process) -> None:
     await process.housekeeping.sweep()
     assert num_ended(process, "expired") == 2
     await process.create()
+
+
+async def test_what_is_overdue_makes_room_for_its_owner_before_a_sweep_finds_it(process: Process) -> None:
+    overdue = [await process.create(owner) for owner in ("ann", "eve", "ann")]
+    process.clock.now += 10
+    await process.create()
+    assert num_ended(process, "expired") == 2
+    await process.create()
+    with pytest.raises(SessionQuota):
+        await process.create()
+    for session_id, owner in zip(overdue, ("ann", "eve", "ann"), strict=True):
+        with pytest.raises(SessionGone, match="is over: expired"):
+            await process.sessions.get(owner, session_id)
+
+
+async def test_a_step_in_flight_keeps_its_session_from_making_room(process: Process) -> None:
+    steps = [process.begin(await process.create(), "wait") for _ in range(2)]
+    await settle()
+    process.clock.now += 11
+    with pytest.raises(SessionQuota):
+        await process.create()
+    process.model.go.set()
+    assert [(await step.result()).step for step in steps] == [1, 1]
 
 
 async def test_sessions_at_the_quota_step_and_save(process: Process, held: list[str]) -> None:

@@ -163,6 +163,27 @@ async def test_a_use_puts_off_the_end(store: Store) -> None:
     assert set(await store.overdue(7100 + MINUTE, 9)) == {named(B), used}
 
 
+async def test_what_is_overdue_of_an_owner_is_found_to_the_second(store: Store) -> None:
+    checkpoint = named(f"{A}~saved", ended=CHECKPOINT)
+    ended = named(B, ended="ended", body=b"")
+    later, foreign = named(C, used_at=6030), named(D, owner="eve")
+    await create(store, RECORD, checkpoint, ended, later, foreign)
+    assert await store.overdue_of("ann", 6599, 9) == []
+    assert await store.overdue_of("ann", 6600, 9) == [RECORD]
+    assert set(await store.overdue_of("ann", 6600 + MINUTE, 9)) == {RECORD, later}
+    assert len(await store.overdue_of("ann", 6600 + MINUTE, 1)) == 1
+    assert await store.overdue_of("eve", 6600, 9) == [foreign]
+    assert await store.overdue_of("bob", 6600, 9) == await store.overdue_of("a" * 300, 6600, 9) == []
+
+
+async def test_what_is_used_is_not_overdue_of_its_owner(store: Store) -> None:
+    await create(store, RECORD)
+    used = named(A, step=1, used_at=6500)
+    assert await store.swap([Swap(used, 0)]) == [True]
+    assert await store.overdue(6600 + MINUTE, 9) == await store.overdue_of("ann", 7099, 9) == []
+    assert await store.overdue_of("ann", 7100, 9) == [used]
+
+
 async def test_a_shorter_life_counts_at_once(store: Store) -> None:
     await create(store, named(A, ttl_seconds=10**6))
     ended = named(A, step=1, ended="ended", body=b"", used_at=6060, ttl_seconds=0)

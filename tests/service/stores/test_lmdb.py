@@ -280,6 +280,30 @@ async def test_a_sweep_files_again_what_has_been_used(store: LmdbStore) -> None:
     assert len(await store.overdue(9660, 10**6)) == 2500
 
 
+async def test_the_overdue_of_an_owner_are_found_among_many(store: LmdbStore) -> None:
+    owners, minutes = ("ann", "ann", "eve", "bob"), (109, 110, 111)
+    records = [
+        record_of(new_session_id(n * 7919 % 600))._replace(
+            owner=owners[n % 4], used_at=60 * minutes[n % 3], ttl_seconds=n * 7 % 60
+        )
+        for n in range(600)
+    ]
+    await create(store, *records)
+    for owner in ("ann", "eve", "bob"):
+        overdue = {record for record in records if record.owner == owner and record.expires_at <= 110 * 60 + 30}
+        assert set(await store.overdue_of(owner, 110 * 60 + 30, 600)) == overdue
+        assert len(overdue) > 50
+
+
+async def test_the_overdue_of_an_owner_are_not_looked_for_without_end(
+    store: LmdbStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.stores.tables.MAX_JUMPS", 3)
+    ids = [new_session_id(n) for n in range(20)]
+    await create(store, *(record_of(each)._replace(owner=("ann", "eve")[n % 2]) for n, each in enumerate(ids)))
+    assert 0 < len(await store.overdue_of("ann", 6600, 20)) <= 3
+
+
 async def test_a_store_that_lmdb_gives_up_is_opened_again(store: LmdbStore, monkeypatch: pytest.MonkeyPatch) -> None:
     await create(store, record_of(A))
 

@@ -93,6 +93,14 @@ class Count(NamedTuple):
     num_live: int
     num_bytes: int
 
+    def plus(self, other: "Count") -> "Count":
+        """Both together."""
+        return Count(self.num_live + other.num_live, self.num_bytes + other.num_bytes)
+
+    def minus(self, other: "Count") -> "Count":
+        """What there is without the other."""
+        return Count(self.num_live - other.num_live, self.num_bytes - other.num_bytes)
+
 
 class Full(Exception):
     """No room for another live record: as many as are allowed, or as many bytes; nothing was written."""

@@ -12,7 +12,6 @@ that was created in those moments has never existed, one that was ended lives. `
 Takes Redis 7 or later, or Valkey.
 """
 
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -46,14 +45,12 @@ from service.stores.redis_shard import (
 )
 
 WON, UNDONE = map(ord, "1?")
-NOTHING = Count(0, 0)
 
 
 class RedisStore:
     """A Redis server or cluster behind the store contract. Connects at the first use.
 
-    The limits hold nearly: they may be exceeded by what all other processes create within a second (redis_room.py,
-    redis_quota.py).
+    The limits hold nearly: they may be exceeded by what all other processes create within a second (redis_room.py).
 
     Args:
         url: redis:// or rediss:// with host, port, database, and if need be user and password. One server of a cluster
@@ -70,7 +67,7 @@ class RedisStore:
     def __init__(self, url: str, limits: Limits) -> None:
         self._connection = Connection(url)
         self._index = Index(self._connection)
-        self._room = Room(limits)
+        self._room = Room(self.count, limits.refusal)
         self._owners = Owners(self._index)
         self._quota = RedisQuota(limits.max_sessions_per_owner, self._owners.count_of)
 
@@ -86,8 +83,6 @@ class RedisStore:
 
     async def swap(self, swaps: Sequence[Swap]) -> list[bool]:
         new = _new(swaps)
-        if not new:
-            return await self._swap(swaps)
         try:
             return await self._open(swaps, new)
         except Full:
@@ -172,29 +167,16 @@ class RedisStore:
             QuotaReached: They are more than their owner may have.
             Full: They find no room.
         """
-        async with self._quota.opening(Counter(record.owner for record in new.values())):
-            return await self._swap(swaps, await self._reserve(new))
-
-    async def _reserve(self, new: Mapping[str, Record]) -> Count:
-        """Make sure of room for new live records, and count them in.
-
-        Raises:
-            Full: There is none.
-        """
+        if not new:
+            return await self._swap(swaps)
         total = Count(len(new), sum(len(record.body) for record in new.values()))
-        if new and self._room.is_stale(time.monotonic()):
-            await self._learn_counts()
-        if self._room.refusal(total):
-            await self._learn_counts()
-            if refusal := self._room.refusal(total):
-                raise refusal
-        self._room.add(*total)
-        return total
+        async with self._quota.opening(Counter(record.owner for record in new.values())), self._room.opening(total):
+            return await self._swap(swaps)
 
-    async def _swap(self, swaps: Sequence[Swap], reserved: Count = NOTHING) -> list[bool]:
+    async def _swap(self, swaps: Sequence[Swap]) -> list[bool]:
         ids = [swap.record.session_id for swap in swaps]
         arguments = [[_step_bytes(swap), pack(swap.record)] for swap in swaps]
-        won = await self._change(_script_of(swaps), ids, arguments, reserved)
+        won = await self._change(_script_of(swaps), ids, arguments)
         undone = [n for n, each in enumerate(won) if each == UNDONE]
         if undone:
             again = await self._change(COMPARE_AND_SWAP, [ids[n] for n in undone], [arguments[n] for n in undone])
@@ -202,16 +184,7 @@ class RedisStore:
                 won[n] = each
         return [each == WON for each in won]
 
-    async def _learn_counts(self) -> None:
-        self._room.learn(await self.count(), time.monotonic())
-
-    async def _change(
-        self,
-        script: Script,
-        session_ids: Sequence[str],
-        arguments: Sequence[list[bytes]],
-        reserved: Count = NOTHING,
-    ) -> list[int]:
+    async def _change(self, script: Script, session_ids: Sequence[str], arguments: Sequence[list[bytes]]) -> list[int]:
         """Run a script that writes; what it says of each record."""
         ids = [encoded(session_id) for session_id in session_ids]
         groups = await self._connection.groups([shard_of(each) for each in ids])
@@ -221,9 +194,8 @@ class RedisStore:
         except BaseException:
             self._room.forget()
             raise
-        self._room.add(-reserved.num_live, -reserved.num_bytes)
         for _, num_live, num_bytes, _ in replies:
-            self._room.add(num_live, num_bytes)
+            self._room.add(Count(num_live, num_bytes))
         await self._index.refile({shard_of_key(key) for *_, astray in replies for key in astray})
         return _in_order(groups, [won for won, *_ in replies])
 

@@ -1,45 +1,91 @@
-"""How full a store on Redis is, as far as one process knows."""
+"""Room for more live records on Redis, as far as one process knows: in the whole store, or for one owner."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 from service.stores.base import Count, Full
-from service.stores.limits import Limits
 
 STALE_SECONDS = 1.0
+NOTHING = Count(0, 0)
 
 
 class Room:
-    """The counts of all shards as they were last read, and what this process has changed since.
+    """What there is as it was last counted, what this process has changed since, and what it is opening.
 
-    What others have added since is not known: the limits may be exceeded by what all other processes create within
-    STALE_SECONDS. A refusal is always made by fresh counts.
+    What others have opened since is not known: a limit may be exceeded by what all other processes open within
+    STALE_SECONDS. A refusal is always made by a fresh count, while nothing that this process opens is under way.
 
     Args:
-        limits: Of the store.
+        count: Counts what there is.
+        refusal: Why new records, the second, find no room beside what there is, the first; None where they do.
+        clock: Seconds that only grow.
     """
 
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self._num_live = 0
-        self._num_bytes = 0
+    def __init__(
+        self,
+        count: Callable[[], Awaitable[Count]],
+        refusal: Callable[[Count, Count], Full | None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._count = count
+        self._refusal = refusal
+        self._clock = clock
+        self._taken = NOTHING
+        self._opening = NOTHING
         self._stale_at = float("-inf")
+        self._looking = asyncio.Lock()
+        self._settled = asyncio.Event()
+        self._settled.set()
 
-    def is_stale(self, now: float) -> bool:
-        """Whether the counts should be read again."""
-        return now >= self._stale_at
+    @property
+    def is_unused(self) -> bool:
+        """Whether nobody opens anything now."""
+        return self._settled.is_set() and not self._looking.locked()
 
-    def learn(self, count: Count, now: float) -> None:
-        """Take counts that have been read just now."""
-        self._num_live, self._num_bytes = count
-        self._stale_at = now + STALE_SECONDS
+    @asynccontextmanager
+    async def opening(self, new: Count) -> AsyncIterator[None]:
+        """While new records are being opened, room is kept for them.
+
+        Raises:
+            Full: There is none.
+        """
+        async with self._looking:
+            if refusal := await self._certain_refusal(new):
+                raise refusal
+            self._opening = self._opening.plus(new)
+            self._settled.clear()
+        try:
+            yield
+        finally:
+            self._opening = self._opening.minus(new)
+            if self._opening == NOTHING:
+                self._settled.set()
+
+    def add(self, change: Count) -> None:
+        """Enter what this process has changed."""
+        self._taken = self._taken.plus(change)
 
     def forget(self) -> None:
-        """It is not known what has been changed: have the counts read again."""
+        """It is not known what has been changed: have it counted again."""
         self._stale_at = float("-inf")
 
-    def add(self, num_live: int, num_bytes: int) -> None:
-        """Enter what this process has changed or is about to."""
-        self._num_live += num_live
-        self._num_bytes += num_bytes
+    async def _certain_refusal(self, new: Count) -> Full | None:
+        is_certain = False
+        if self._clock() >= self._stale_at:
+            is_certain = self._settled.is_set()
+            await self._learn()
+        refusal = self._refusal(self._taken.plus(self._opening), new)
+        if refusal is None or is_certain:
+            return refusal
+        await self._settled.wait()
+        await self._learn()
+        return self._refusal(self._taken, new)
 
-    def refusal(self, new: Count) -> Full | None:
-        """Why so many more live records do not find room; None if they do."""
-        return self._limits.refusal(Count(self._num_live, self._num_bytes), new)
+    async def _learn(self) -> None:
+        """Count. Nothing begins meanwhile; what settles meanwhile may not have been counted, and is added."""
+        opening = self._opening
+        counted = await self._count()
+        self._taken = counted.plus(opening.minus(self._opening))
+        self._stale_at = self._clock() + STALE_SECONDS

@@ -1,5 +1,6 @@
 """What every store promises, run against each backend."""
 
+import asyncio
 import os
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -13,7 +14,7 @@ from service.record.ids import new_session_id
 from service.stores.base import CHECKPOINT, Count, Damaged, Full, Record, Store, Successors, Swap
 from service.stores.limits import Limits
 from service.stores.memory import MemoryStore
-from tests.service.stores.conftest import MAX_BYTES
+from tests.service.stores.conftest import MAX_BYTES, MAX_SESSIONS
 
 pytestmark = pytest.mark.anyio
 
@@ -102,6 +103,13 @@ async def test_a_full_store_refuses_new_sessions_and_takes_steps(store: Store) -
         await store.swap([Swap(named(A, step=1), 0), Swap(named(F), None)])
     assert await store.swap([Swap(named(D, step=1), 0), Swap(named(A), None)]) == [True, False]
     await create(store, named(F, ended="ended", body=b""))
+
+
+async def test_of_many_that_are_opened_at_once_as_many_as_find_room_are_opened(store: Store) -> None:
+    swaps = [Swap(named(new_session_id(1000.0 + n)), None) for n in range(30)]
+    outcomes: list[object] = await asyncio.gather(*(store.swap([swap]) for swap in swaps), return_exceptions=True)
+    assert [each for each in outcomes if not isinstance(each, Full)] == [[True]] * MAX_SESSIONS
+    assert (await store.count()).num_live == MAX_SESSIONS
 
 
 async def test_a_store_that_is_full_of_bytes_takes_steps_and_checkpoints(store: Store) -> None:
@@ -405,7 +413,7 @@ HISTORIES = st.lists(st.lists(SWAPS, max_size=4) | st.sampled_from([A, B, "no id
 async def test_any_history_leaves_what_it_leaves_in_memory(
     store: Store, history: list[list[Swap] | str | Advance], now: int
 ) -> None:
-    model = MemoryStore(Limits(5, MAX_BYTES))
+    model = MemoryStore(Limits(MAX_SESSIONS, MAX_BYTES))
     await store.delete([A, B, C, D, f"{A}~one", f"{B}~one", "no id"])
     for event in history:
         assert await outcome(store, event) == await outcome(model, event)

@@ -106,6 +106,6 @@ async def test_few_owners_are_remembered(quota: RedisQuota, counts: Counts, monk
     await settle()
     for owner in ("", "ann", "eve", "ann"):
         await open_one(quota, counts, owner)
-    assert set(quota._shares) == {"busy", "ann"}
+    assert set(quota._rooms) == {"busy", "ann"}
     written.set()
     await busy

@@ -1,0 +1,113 @@
+"""The quota of sessions by owner, in the real service: on both ports, whichever worker is asked."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from service.key_file import add_key
+from tests.e2e.asking import open_session, step
+from tests.e2e.conftest import SHARED
+from tests.e2e.server import Server, until
+from tests.e2e.workers import client_of_each
+
+pytestmark = pytest.mark.e2e
+QUOTA = 2
+EXPIRY_SECONDS = 5
+
+Opening = Callable[[httpx.Client, str], httpx.Response]
+"""Asks for one more session, given one that lives."""
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("keys") / "keys"
+
+
+@pytest.fixture(scope="module")
+def tokens(keys: Path) -> dict[str, str]:
+    return {owner: add_key(keys, owner) for owner in ("ann", "eve")}
+
+
+@pytest.fixture(scope="module")
+def limited(tmp_path_factory: pytest.TempPathFactory, keys: Path, tokens: dict[str, str]) -> Iterator[Server]:
+    """A service that lets each owner have few sessions."""
+    assert tokens
+    settings = {**SHARED, "UNROLLED_API_KEYS": str(keys), "UNROLLED_MAX_SESSIONS_PER_OWNER": str(QUOTA)}
+    with Server(tmp_path_factory.mktemp("home"), settings=settings) as running:
+        yield running
+
+
+@pytest.fixture(params=["url", "fast_url"])
+def url(limited: Server, request: pytest.FixtureRequest) -> str:
+    """One of the two ports."""
+    address: str = getattr(limited, request.param)
+    return address
+
+
+@pytest.fixture
+def ann(limited: Server, url: str, tokens: dict[str, str]) -> Iterator[list[httpx.Client]]:
+    """Ann's clients, one on each worker."""
+    with client_of_each(limited, url) as clients:
+        for client in clients.values():
+            client.headers.update(bearer(tokens["ann"]))
+        workers = list(clients.values())
+        yield workers
+        end_all(workers[0])
+
+
+@pytest.fixture
+def eve(url: str, tokens: dict[str, str]) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=url, headers=bearer(tokens["eve"]), timeout=60) as client:
+        yield client
+        end_all(client)
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def end_all(client: httpx.Client) -> None:
+    """End all sessions of a client's owner."""
+    for session in client.get("/sessions").json()["sessions"]:
+        assert client.delete(f"/sessions/{session['session_id']}").status_code == 204
+
+
+def create(client: httpx.Client, _: str = "") -> httpx.Response:
+    return client.post("/sessions", json={"model": "sentiment"})
+
+
+def fork(client: httpx.Client, session_id: str) -> httpx.Response:
+    return client.post(f"/sessions/{session_id}/fork", json={})
+
+
+def take_in(client: httpx.Client, session_id: str) -> httpx.Response:
+    blob = client.get(f"/sessions/{session_id}/state").content
+    return client.post("/sessions/import", content=blob, headers={"Content-Type": "application/octet-stream"})
+
+
+@pytest.mark.parametrize("opening", [create, fork, take_in])
+def test_who_has_as_many_sessions_as_one_may_is_refused_another_until_one_ends(
+    ann: list[httpx.Client], eve: httpx.Client, opening: Opening
+) -> None:
+    of_eve = open_session(eve, "sentiment")
+    ended, held = (open_session(worker, "sentiment") for worker in ann)
+    for worker in ann:
+        refused = opening(worker, held)
+        assert (refused.status_code, refused.headers["content-type"]) == (429, "application/problem+json")
+        problem = refused.json()
+        assert (problem["status"], problem["type"]) == (429, "urn:unrolled:problem:session-quota")
+        assert problem["detail"] == f"you have {QUOTA} of {QUOTA} sessions; end some"
+    assert opening(eve, of_eve).status_code == 201
+    assert ann[1].delete(f"/sessions/{ended}").status_code == 204
+    assert opening(ann[0], held).status_code == 201
+    assert opening(ann[1], held).status_code == 429
+    for client, session_id in ((ann[0], held), (eve, of_eve)):
+        step(client, session_id, {"text": "a"})
+
+
+def test_sessions_that_have_expired_make_room_at_once(ann: list[httpx.Client]) -> None:
+    for worker in ann:
+        assert worker.post("/sessions", json={"model": "sentiment", "ttl_seconds": 1}).status_code == 201
+    until(lambda: create(ann[0]).status_code == 201, EXPIRY_SECONDS, "they have expired")

@@ -45,6 +45,8 @@ class Graveyard:
 
     async def bury_all(self, records: Sequence[Record], reason: str) -> int:
         """Bury each of some records, in one call of the store; how many: of others another writer was first."""
+        if not records:
+            return 0
         for record in records:
             self._moved(record.session_id)
         written = await self._store.swap([Swap(self._tombstone(record, reason), record.step) for record in records])

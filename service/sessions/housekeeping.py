@@ -60,10 +60,15 @@ class Housekeeping:
         return num_swept
 
     async def expire_of(self, owner: str) -> int:
-        """Bury overdue sessions of an owner's that no sweep has found, none with a step in flight here; how many."""
+        """Bury overdue sessions of an owner's that no sweep has found, none with a step in flight here.
+
+        Returns:
+            How many there were, be they buried here or by another who was first.
+        """
         overdue = await self._store.overdue_of(owner, int(self._clock()), EXPIRED_AT_ONCE)
         over = [record for record in overdue if not self._is_under_way(record.session_id)]
-        return await self._graveyard.bury_all(over, "expired") if over else 0
+        await self._graveyard.bury_all(over, "expired")
+        return len(over)
 
     async def measure(self) -> None:
         """Bring the gauges up to date; where the store cannot be counted they stay: its failures are to be told."""
@@ -76,7 +81,12 @@ class Housekeeping:
         self._metrics.state_bytes.set(count.num_bytes)
 
     async def evict(self, most: int) -> int:
-        """End the least recently used sessions, but none that has a step in flight here; how many."""
+        """End the least recently used sessions, but none that has a step in flight here.
+
+        Returns:
+            How many there were, be they ended here or by another who was first.
+        """
         idlest = await self._store.idlest(EVICTED_AT_ONCE)
-        idle = [record for record in idlest if not self._is_under_way(record.session_id)]
-        return await self._graveyard.bury_all(idle[:most], "evicted")
+        idle = [record for record in idlest if not self._is_under_way(record.session_id)][:most]
+        await self._graveyard.bury_all(idle, "evicted")
+        return len(idle)

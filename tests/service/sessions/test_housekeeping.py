@@ -1,13 +1,14 @@
 """The overdue are buried, the idlest make room, the gauges tell how much there is."""
 
+import asyncio
+from pathlib import Path
+
 import pytest
 
-from service.errors import (
-    SessionGone,
-    StoreFull,
-)
+from service.errors import SessionGone, StoreFull
 from service.stores.base import Count, Unavailable
 from service.stores.limits import Limits
+from service.stores.lmdb import LmdbStore
 from tests.fakes.process import Clock, Process, settle
 from tests.fakes.stores import FaultyStore
 
@@ -73,6 +74,18 @@ async def test_a_full_store_gives_the_room_of_the_least_recently_used(store: Fau
             await process.text(ids[1], "a")
         assert refused.value.reason == "evicted"
         assert process.metrics.registry.get_sample_value("rnn_sessions_ended_total", {"reason": "evicted"}) == 1
+
+
+async def test_who_comes_to_a_full_store_with_others_finds_the_room_that_they_make(tmp_path: Path) -> None:
+    store = LmdbStore(tmp_path, Limits(max_sessions=20), "commit")
+    async with Process(store, max_sessions=20) as process:
+        for _ in range(20):
+            await process.create("ann")
+        process.clock.now += 61
+        opened = await asyncio.gather(*(process.create("bob") for _ in range(10)))
+        assert len(set(opened)) == 10
+        assert (await store.count()).num_live <= 20
+    await store.close()
 
 
 async def test_a_session_with_a_step_in_flight_is_never_evicted() -> None:

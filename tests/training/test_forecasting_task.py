@@ -45,6 +45,10 @@ def draw(readings: NDArray[np.float64], windows: WindowSettings = WINDOWS, seed:
     return draw_windows(readings, SEGMENT, MAX_SEGMENTS, windows, np.random.default_rng(seed))
 
 
+def test_items_are_the_readings_of_the_windows(task: ForecastingTask) -> None:
+    assert {task.count_items(batch) // SEGMENT for batch in task.train_batches(0)} <= {11 * 4, 11 * 6}
+
+
 def test_a_window_is_one_channel_hour_by_hour(readings: NDArray[np.float64]) -> None:
     batch = draw(readings)
     for row, known in zip(batch["readings"], batch["known"], strict=True):

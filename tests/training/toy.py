@@ -46,6 +46,7 @@ class ToyTask(Task[ToySettings]):
     settings_type = ToySettings
     sources = (DataSource("toy", "https://example.org/toy", "0" * 64, "public domain", "nobody"),)
     goal = Goal("error", "lower")
+    item = "item"
     units: ClassVar[dict[str, str]] = {"train_loss": "squared error", "dev_error": "squared error"}
 
     interrupt_at: ClassVar[tuple[int, int] | None] = None  # epoch and batch at which the user presses Ctrl-C
@@ -70,6 +71,10 @@ class ToyTask(Task[ToySettings]):
                 signal.raise_signal(signal.SIGINT)
             x = torch.from_numpy(rng.standard_normal((4, 3))).float()
             yield x, x.sum(dim=1, keepdim=True)
+
+    def count_items(self, batch: tuple[Tensor, Tensor]) -> int:
+        """Numbers that are added up."""
+        return batch[0].numel()
 
     def loss(
         self, model: nn.Module, batch: tuple[Tensor, Tensor], carry: Tensor | None

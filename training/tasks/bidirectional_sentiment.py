@@ -141,6 +141,11 @@ class BidirectionalSentimentTask(Task[BidirectionalSentimentSettings]):
         for i in rng.permutation(len(batches)):
             yield batches[i]
 
+    def count_items(self, batch: Batch) -> int:
+        """Words that are read."""
+        _, lengths, _, _ = batch
+        return int(lengths.sum())
+
     def loss(self, model: nn.Module, batch: Batch, carry: None) -> tuple[Tensor, None]:
         """Cross entropy to the label's probability of positive."""
         x, lengths, positive, weights = batch

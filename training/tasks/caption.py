@@ -106,6 +106,11 @@ class CaptionTask(Task[CaptionSettings]):
             y[row, : len(ids) + 1] = [*ids, START]
         return torch.from_numpy(x), torch.from_numpy(y)
 
+    def count_items(self, batch: CaptionBatch) -> int:
+        """Words that are predicted, the end of each sentence among them."""
+        _, _, y = batch
+        return int((y != NOT_PREDICTED).sum())
+
     def loss(self, model: nn.Module, batch: CaptionBatch, carry: None) -> tuple[Tensor, None]:
         """Mean cross entropy of the words."""
         images, x, y = batch

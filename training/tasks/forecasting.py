@@ -64,6 +64,11 @@ class ForecastingTask(ForecasterTask[ForecastingSettings]):
         for _ in range(self.settings.windows.batches):
             yield draw_windows(train, model.segment, model.max_segments, self.settings.windows, rng)
 
+    def count_items(self, batch: Batch) -> int:
+        """Readings of the windows; not those that are to be forecast."""
+        future = (1 + self.settings.model.max_segments) * self.settings.model.segment
+        return batch["readings"][:, :-future].numel()
+
     def loss(self, model: nn.Module, batch: Batch, carry: None) -> tuple[Tensor, None]:
         """Smooth L1 loss of the point forecast and pinball loss of the quantiles, on the scale of the errors."""
         loss, (S, M) = self.settings.loss, (self.settings.model.segment, self.settings.model.max_segments)

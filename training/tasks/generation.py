@@ -112,6 +112,10 @@ class GenerationTask(Task[GenerationSettings]):
         for start in range(0, self.batches_per_epoch() * T, T):
             yield ids[:, start : start + T], ids[:, start + 1 : start + T + 1]
 
+    def count_items(self, batch: tuple[Tensor, Tensor]) -> int:
+        """Characters that are predicted."""
+        return batch[1].numel()
+
     def loss(self, model: nn.Module, batch: tuple[Tensor, Tensor], carry: Tensors | None) -> tuple[Tensor, Tensors]:
         """Mean cross entropy; the state is carried to the next batch."""
         x, y = batch

@@ -101,6 +101,11 @@ class MusicTask(Task[MusicSettings]):
             chunk += self._num_chunks[piece]
         return torch.from_numpy(x), torch.from_numpy(y), torch.from_numpy(begins)
 
+    def count_items(self, batch: MusicBatch) -> int:
+        """Tokens that are predicted."""
+        _, y, _ = batch
+        return int((y != NOT_PREDICTED).sum())
+
     def loss(self, model: nn.Module, batch: MusicBatch, carry: Tensors | None) -> tuple[Tensor, Tensors]:
         """Mean cross entropy of the tokens; the state is carried to the next batch where the piece goes on."""
         x, y, begins = batch

@@ -120,6 +120,10 @@ class SentimentTask(Task[SentimentSettings]):
             unknown = self.tokenizer.token_to_id(UNKNOWN)
             yield torch.from_numpy(np.where(is_dropped, unknown, ids)), torch.from_numpy(labels)
 
+    def count_items(self, batch: tuple[Tensor, Tensor]) -> int:
+        """Words that are read."""
+        return batch[0].numel()
+
     def loss(self, model: nn.Module, batch: tuple[Tensor, Tensor], carry: None) -> tuple[Tensor, None]:
         """Cross entropy after the last word; small batches count by their rows."""
         x, labels = batch

@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from tokenizers import Tokenizer
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 
 from training.data.source import DataSource
 from training.settings import Settings
@@ -53,7 +52,7 @@ class Task(ABC, Generic[TaskSettings]):
     settings_type: ClassVar[type[Settings]]
     sources: tuple[DataSource, ...]
     goal: ClassVar[Goal]
-    item: ClassVar[str] = "item"  # what speed is told in, in the singular
+    item: ClassVar[str]  # what speed is told in, in the singular
     units: ClassVar[dict[str, str]]  # of train_loss and of the figures that are plotted, as dev_<name>
 
     def __init__(self, settings: TaskSettings, tokenizer: Tokenizer | None = None) -> None:
@@ -95,10 +94,9 @@ class Task(ABC, Generic[TaskSettings]):
         Call `model(...)` and not its methods, so that Fabric's wrapper sees the call.
         """
 
+    @abstractmethod
     def count_items(self, batch: Batch) -> int:
-        """How many items a batch has: by default the rows times the steps of its first tensor with both."""
-        shapes = [leaf.shape for leaf in tree_leaves(batch) if isinstance(leaf, Tensor) and leaf.ndim >= 2]
-        return shapes[0][0] * shapes[0][1] if shapes else 0
+        """How many items are learnt from in a batch; what only fills up its rows is none."""
 
     @abstractmethod
     def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:

@@ -134,6 +134,11 @@ class TranslationTask(Task[TranslationSettings]):
             chosen = order[i * rows : (i + 1) * rows]
             yield batch_of([sources[j] for j in chosen], [targets[j] for j in chosen])
 
+    def count_items(self, batch: TranslationBatch) -> int:
+        """Pieces that are predicted, [END] among them."""
+        _, _, _, labels = batch
+        return int((labels != NO_LABEL).sum())
+
     def loss(self, model: nn.Module, batch: TranslationBatch, carry: None) -> tuple[Tensor, None]:
         """Mean cross entropy of the pieces of the translations, [END] included."""
         source, lengths, target, labels = batch

@@ -90,6 +90,10 @@ class WindowForecastingTask(ForecasterTask[WindowForecastingSettings]):
         for starts in torch.split(order, self.settings.windows.starts)[: self.batches_per_epoch()]:
             yield self._batch(starts, rng)
 
+    def count_items(self, batch: Batch) -> int:
+        """Readings of the windows; not those that are to be forecast."""
+        return batch["past"].numel()
+
     def loss(self, model: nn.Module, batch: Batch, carry: None) -> tuple[Tensor, None]:
         """Mean absolute error up to each horizon, and pinball loss of the quantiles, on the scale of the errors."""
         S, M = self.settings.model.segment, self.settings.model.max_segments

@@ -133,6 +133,11 @@ class WordTaggingTask(Task[TaggingSettings]):
             dropped = np.where(rng.random(ids.shape) < self._drop_rates[ids], 0, ids)
             yield words._replace(ids=torch.from_numpy(dropped)), targets
 
+    def count_items(self, batch: tuple[Words, Tensor]) -> int:
+        """Words that are read."""
+        words, _ = batch
+        return int(words.lengths.sum())
+
     def loss(self, model: nn.Module, batch: tuple[Words, Tensor], carry: None) -> tuple[Tensor, None]:
         """Mean cross entropy of a tag, and that of each other kind by its weight."""
         words, targets = batch

@@ -46,6 +46,11 @@ def task(monkeypatch: pytest.MonkeyPatch) -> BidirectionalSentimentTask:
     return BidirectionalSentimentTask(SETTINGS)
 
 
+def test_items_are_words_without_what_fills_up_a_row(task: BidirectionalSentimentTask) -> None:
+    lengths = torch.tensor([4, 1])
+    assert task.count_items((torch.zeros(2, 4, dtype=torch.int64), lengths, torch.ones(2), torch.ones(2))) == 5
+
+
 def test_every_polar_phrase_is_read_once_an_epoch_and_a_share_of_neutral_ones(
     task: BidirectionalSentimentTask,
 ) -> None:

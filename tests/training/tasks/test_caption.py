@@ -57,6 +57,12 @@ def test_batches_hold_every_image_in_each_round_with_a_sentence_of_its_own(task:
             assert captions.attributes_of(images[row : row + 1].numpy(), np.array([digit])) == [said]
 
 
+def test_items_are_the_words_that_are_predicted(task: CaptionTask) -> None:
+    x = torch.zeros(2, 5, dtype=torch.int64)
+    y = torch.tensor([[3, 4, START, NOT_PREDICTED, NOT_PREDICTED], [5, START, *[NOT_PREDICTED] * 3]])
+    assert task.count_items((torch.zeros(2, 8, 8), x, y)) == 5
+
+
 def test_epochs_differ_but_always_the_same_way(task: CaptionTask) -> None:
     first, again, other = (next(task.train_batches(epoch)) for epoch in (0, 0, 1))
     assert all(torch.equal(one, two) for one, two in zip(first, again, strict=True))

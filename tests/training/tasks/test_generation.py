@@ -31,6 +31,10 @@ def test_targets_are_the_next_characters_and_batches_continue_each_other(task: G
     assert all(part.shape == (3, 40) for batch in batches for part in batch)
 
 
+def test_items_are_the_characters_that_are_predicted(task: GenerationTask) -> None:
+    assert {task.count_items(batch) for batch in task.train_batches(0)} == {3 * 40}
+
+
 def test_an_epoch_reads_nearly_all_of_the_training_text_and_nothing_else(task: GenerationTask) -> None:
     train = tinyshakespeare.split(TEXT)["train"]
     x = torch.cat([x for x, _ in task.train_batches(0)], dim=1)

@@ -55,6 +55,11 @@ def test_an_epoch_reads_every_piece_once_in_some_key(task: ChoralesTask) -> None
     assert found == sorted(shape(music.tokens(piece).tolist()) for piece in PIECES)
 
 
+def test_items_are_the_tokens_that_are_predicted(task: ChoralesTask) -> None:
+    predicted = sum(len(music.tokens(piece)) - 1 for piece in PIECES)
+    assert sum(map(task.count_items, task.train_batches(0))) == predicted
+
+
 def test_epochs_differ_in_keys_but_always_the_same_way(task: ChoralesTask) -> None:
     assert pieces_read(task, 0) == pieces_read(task, 0)
     assert sorted(pieces_read(task, 0)) != sorted(pieces_read(task, 1))

@@ -36,6 +36,11 @@ def test_every_text_is_read_once_an_epoch_in_batches_of_one_length(task: Sentime
     assert read == Counter((tuple(task.tokenizer.encode(e.sentence).ids), e.label) for e in TRAIN)
 
 
+def test_items_are_the_words_of_all_texts(task: SentimentTask) -> None:
+    words = sum(len(task.tokenizer.encode(example.sentence).ids) for example in TRAIN)
+    assert sum(map(task.count_items, task.train_batches(0))) == words
+
+
 def test_epochs_shuffle_differently_but_always_the_same(task: SentimentTask) -> None:
     first, again, other = ([y.tolist() for _, y in task.train_batches(epoch)] for epoch in (0, 0, 1))
     assert first == again

@@ -50,6 +50,13 @@ def test_joined_sentences_follow_one_another_within_a_document(task: TaggingTask
     assert seconds == {(the, cat, walked, cat, stop), (cat, stop)}
 
 
+def test_items_are_the_words_of_all_sentences(task: TaggingTask) -> None:
+    words = sum(len(found.words) for found in TRAIN)
+    alone = TaggingTask(SETTINGS.model_copy(update={"joined_share": 0.0}))
+    assert sum(map(alone.count_items, alone.train_batches(0))) == words
+    assert sum(map(task.count_items, task.train_batches(0))) > words  # sentences that are joined are read twice
+
+
 def test_batches_hold_every_sentence_with_its_targets_and_spellings(task: TaggingTask) -> None:
     batches = list(TaggingTask(SETTINGS.model_copy(update={"joined_share": 0.0})).train_batches(0))
     assert len(batches) == task.batches_per_epoch()

@@ -56,6 +56,11 @@ def test_english_is_lower_case_and_translations_begin_as_inside_of_a_sentence(mo
     ]
 
 
+def test_items_are_the_pieces_that_are_predicted(task: TranslationTask) -> None:
+    batch = batch_of([np.array([3, 4, 5]), np.array([6])], [np.array([7]), np.array([8, 9, 10])])
+    assert task.count_items(batch) == 1 + 3 + 2
+
+
 def test_batches_are_of_like_lengths(task: TranslationTask) -> None:
     batches = list(task.train_batches(1))
     within = np.mean([float(lengths.max() - lengths.min()) for _, lengths, _, _ in batches])

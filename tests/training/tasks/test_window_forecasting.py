@@ -46,6 +46,10 @@ def task(monkeypatch: pytest.MonkeyPatch, readings: np.ndarray) -> WindowForecas
     )
 
 
+def test_items_are_the_readings_of_the_windows(task: WindowForecastingTask) -> None:
+    assert task.count_items(next(task.train_batches(0))) == 512 * CHANNELS * task.settings.model.look_back
+
+
 def test_an_epoch_shows_every_window_at_most_once(task: WindowForecastingTask) -> None:
     batches = list(task.train_batches(0))
     assert len(batches) == task.batches_per_epoch() == (ROWS - 96 - 96 + 1) // 512

@@ -1,45 +1,46 @@
 """`python -m training budget`: what the training of each task costs here, before it is begun.
 
-The work is counted: the matrix products of one batch (see throughput), times the items of all epochs. The time is the
-work over the machine's own rate of matrix products, of which recurrent networks reach a share. Evaluation between
-epochs is not in it.
+Some batches of an epoch are learnt from, as in a training, and timed; the work of their matrix products is counted (see
+throughput). Both, and the time to draw all batches, are taken for all epochs. Evaluation between epochs is not in it,
+and a run that loses patience ends earlier.
 """
 
 import argparse
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from training import settings
+from training import loop, settings
+from training.loop import Run
 from training.tasks import registry
 from training.tasks.registry import Training
-from training.tasks.task import Task
-from training.throughput import count_flops, measure_gemm
+from training.tasks.task import Batch, Task
+from training.throughput import measure_gemm
 
-SHARE = 0.35
+TIMED_BATCHES = 8
 
 
 @dataclass(frozen=True)
 class Budget:
-    """The work of one training.
+    """The cost of one training.
 
     Args:
         task: Its name.
         item: What is counted, in the singular.
         items: Of all epochs.
         flops: Floating-point operations of the matrix products, all of them.
+        seconds: How long it takes, as long as the machine is as busy as it was.
     """
 
     task: str
     item: str
     items: float
     flops: float
-
-    def seconds(self, gemm_flops: float, share: float) -> float:
-        """How long it takes on a machine with this rate of matrix products, of which the model reaches a share."""
-        return self.flops / (gemm_flops * share)
+    seconds: float
 
 
 def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -47,8 +48,8 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     parser = commands.add_parser(
         "budget",
         help="what the training of each task costs on this machine",
-        description="Count the work of each task's training, measure this machine's matrix products for a moment, and "
-        "print the time that follows.",
+        description=f"Learn from {TIMED_BATCHES} batches of each task, count their work, and print the time that all "
+        "epochs take on this machine, without the evaluation between them.",
     )
     parser.add_argument(
         "names",
@@ -56,7 +57,6 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         metavar="NAME",
         help="what to train; default: all, also what serves comparison only",
     )
-    parser.add_argument("--share", type=float, default=SHARE, help=f"of the machine's rate; default: {SHARE}")
     parser.set_defaults(run=_run)
 
 
@@ -65,36 +65,53 @@ def _run(options: argparse.Namespace) -> int:
     unknown = [name for name in options.names if name not in known]
     if unknown:
         raise settings.SettingsError(f"no training {', '.join(unknown)}; there are {', '.join(known)}")
-    torch.set_num_threads(1)
-    gemm_flops = measure_gemm(torch.device("cpu"), "32-true")
-    print(f"{gemm_flops / 1e9:.0f} GFLOP/s of matrix products on one thread, of which {options.share:.0%} are reached")
-    print(f"{'task':24} {'items':>14} {'':10} {'TFLOP':>8} {'minutes':>8}")
+    print(f"{'task':24} {'items':>14} {'':10} {'TFLOP':>8} {'minutes':>8} {'of GEMM':>8}")
     total = 0.0
     for name in options.names or known:
-        budget = count(_make_task(known[name]))
-        seconds = budget.seconds(gemm_flops, options.share)
-        print(f"{name:24} {budget.items:14,.0f} {budget.item + 's':10} {budget.flops / 1e12:8.1f} {seconds / 60:8.0f}")
-        total += seconds
+        task = _make_task(known[name])
+        torch.set_num_threads(task.settings.loop.threads)
+        budget = measure(task)
+        # Beside the products of a large square matrix, at the same moment.
+        share = budget.flops / budget.seconds / measure_gemm(torch.device("cpu"), task.settings.loop.precision)
+        print(
+            f"{name:24} {budget.items:14,.0f} {budget.item + 's':10} {budget.flops / 1e12:8.1f} "
+            f"{budget.seconds / 60:8.1f} {share:8.0%}"
+        )
+        total += budget.seconds
     print(f"{total / 3600:.1f} hours in all, one after the other")
     return 0
 
 
-def count(task: Task[Any]) -> Budget:
-    """The work of a task's training, if it runs through all its epochs."""
-    flops_per_item = _count_first_batch(task)
-    batches = task.train_batches(0)
-    bar = tqdm(batches, task.name, task.batches_per_epoch(), leave=False, unit="batch", disable=None)
-    items = task.settings.loop.epochs * sum(map(task.count_items, bar))
-    return Budget(task.name, task.item, items, flops_per_item * items)
+def measure(task: Task[Any], clock: Callable[[], float] = time.perf_counter) -> Budget:
+    """What a training costs, if it runs through all its epochs; a few steps of it are taken.
+
+    Args:
+        task: What is trained.
+        clock: Seconds.
+    """
+    run = loop.set_up(loop.make_fabric(task.settings.loop), task)
+    run.model.train()
+    epochs, batches = task.settings.loop.epochs, task.batches_per_epoch()
+    every = max(batches // TIMED_BATCHES, 1)
+    items, tried, aside, start = 0, [], 0.0, clock()
+    for i, batch in enumerate(tqdm(task.train_batches(0), task.name, batches, leave=False, unit="batch", disable=None)):
+        items += task.count_items(batch)
+        if i % every == 0:
+            before = clock()
+            tried.append((task.count_items(batch), *_try(run, batch, clock)))
+            aside += clock() - before
+    drawing = clock() - start - aside
+    tried_items, flops, seconds = map(sum, zip(*tried, strict=True))
+    scale = items / max(tried_items, 1)  # by items: batches of long texts cost more than others
+    return Budget(task.name, task.item, epochs * items, epochs * scale * flops, epochs * (scale * seconds + drawing))
 
 
-def _count_first_batch(task: Task[Any]) -> float:
-    model, batch = task.build_model().train(), next(iter(task.train_batches(0)))
-
-    def step() -> None:
-        task.loss(model, batch, None)[0].backward()  # type: ignore[no-untyped-call]
-
-    return count_flops(step) / max(task.count_items(batch), 1)
+def _try(run: Run, batch: Batch, clock: Callable[[], float]) -> tuple[int, float]:
+    """Operations and seconds of one step."""
+    flops = loop.count_batch(run, batch)  # its passes also set up what the first ones of a shape must
+    start = clock()
+    loop.take_step(run, batch, None)
+    return flops, clock() - start
 
 
 def _make_task(training: Training) -> Task[Any]:

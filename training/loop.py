@@ -118,11 +118,16 @@ def train(task: Task[Any], output: Path, command: str, *, resume: bool = False, 
     _prepare(output, resume, overwrite)
     loop = task.settings.loop
     torch.set_num_threads(loop.threads)
-    fabric = _make_fabric(loop)
+    fabric = make_fabric(loop)
     fabric.launch(_train, task, output, command, resume)  # type: ignore[arg-type]  # it passes more arguments on
 
 
-def _make_fabric(loop: LoopSettings) -> Fabric:
+def make_fabric(loop: LoopSettings) -> Fabric:
+    """The devices that the settings ask for.
+
+    Raises:
+        TrainingError: They are not there.
+    """
     try:
         return Fabric(
             accelerator=loop.accelerator, devices=loop.devices, strategy=loop.strategy, precision=loop.precision
@@ -147,7 +152,7 @@ def _prepare(output: Path, resume: bool, overwrite: bool) -> None:
 
 
 def _train(fabric: Fabric, task: Task[Any], output: Path, command: str, resume: bool) -> None:
-    run = _set_up(fabric, task)
+    run = set_up(fabric, task)
     if resume:
         run.restore(output / "last" / RESUME)
     record = Record(output, f"Training of the {task.name} model", task.units)
@@ -166,7 +171,8 @@ def _train(fabric: Fabric, task: Task[Any], output: Path, command: str, resume: 
             record.close(run.progress.history)
 
 
-def _set_up(fabric: Fabric, task: Task[Any]) -> Run:
+def set_up(fabric: Fabric, task: Task[Any]) -> Run:
+    """A run that has learnt nothing yet."""
     loop = task.settings.loop
     fabric.seed_everything(task.settings.seed, verbose=False)
     model = task.build_model()
@@ -204,7 +210,7 @@ def _train_epoch(run: Run, bar: "tqdm[Any]") -> dict[str, float]:
             run.meter = _measure(run, batch)
             start = time.perf_counter()
         items += run.task.count_items(batch)
-        loss, norm, carry = _step(run, _rows_of_this_process(run.fabric, batch), carry)
+        loss, norm, carry = take_step(run, _rows_of_this_process(run.fabric, batch), carry)
         losses.append(loss)
         norms.append(norm)
         bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
@@ -222,17 +228,23 @@ def _train_epoch(run: Run, bar: "tqdm[Any]") -> dict[str, float]:
 
 
 def _measure(run: Run, batch: Batch) -> Meter:
-    """Count a batch, which is learnt nothing from, and measure the machine."""
+    """Count the work of a batch, and measure the machine."""
     rows = _rows_of_this_process(run.fabric, batch)
+    flops_per_item = count_batch(run, rows) / max(run.task.count_items(rows), 1)
+    gemm_flops = measure_gemm(run.fabric.device, run.task.settings.loop.precision)
+    return Meter(run.task.item, flops_per_item, run.fabric.world_size * gemm_flops)
 
-    def step() -> None:
-        loss, _ = run.task.loss(run.model, run.fabric.to_device(rows), None)
+
+def count_batch(run: Run, batch: Batch) -> int:
+    """Floating-point operations of the matrix products of a step; nothing is learnt."""
+
+    def passes() -> None:
+        loss, _ = run.task.loss(run.model, run.fabric.to_device(batch), None)
         run.fabric.backward(loss)
 
-    flops = count_flops(step)
+    flops = count_flops(passes)
     run.optimizer.zero_grad()
-    gemm_flops = measure_gemm(run.fabric.device, run.task.settings.loop.precision)
-    return Meter(run.task.item, flops / max(run.task.count_items(rows), 1), run.fabric.world_size * gemm_flops)
+    return flops
 
 
 def _speed_row(run: Run, items: int, seconds: float) -> dict[str, float]:
@@ -242,7 +254,7 @@ def _speed_row(run: Run, items: int, seconds: float) -> dict[str, float]:
     return {f"{run.task.item}s_per_second": speed.items_per_second, "gemm_share": speed.gemm_share}
 
 
-def _step(run: Run, batch: Batch, carry: Carry) -> tuple[float, float, Carry]:
+def take_step(run: Run, batch: Batch, carry: Carry) -> tuple[float, float, Carry]:
     """One optimizer step; returns the loss, the gradient's norm before clipping, and the detached carry."""
     loop = run.task.settings.loop
     for group in run.optimizer.param_groups:

@@ -1,32 +1,50 @@
+import itertools
+
 import pytest
 
 from tests.training.toy import BATCHES, ToySettings, ToyTask
-from training import settings
+from training import budget, settings
 from training.__main__ import main
-from training.budget import Budget, count
+from training.budget import Budget, measure
 from training.settings import LoopSettings
 
 
+def budgets(*epochs: int) -> list[Budget]:
+    """With a clock that goes on by a second whenever it is looked at."""
+    tasks = [ToyTask(ToySettings(loop=LoopSettings(epochs=number))) for number in epochs]
+    return [measure(task, itertools.count().__next__) for task in tasks]
+
+
 def test_the_work_is_that_of_all_epochs() -> None:
-    budgets = [count(ToyTask(ToySettings(loop=LoopSettings(epochs=epochs)))) for epochs in (1, 3)]
-    assert [budget.items for budget in budgets] == [BATCHES * 4 * 3, 3 * BATCHES * 4 * 3]
+    once, thrice = budgets(1, 3)
+    assert (once.items, thrice.items) == (BATCHES * 4 * 3, 3 * BATCHES * 4 * 3)
     rows, C, H = 4, 3, 7
     # The cell forwards from no state, backwards to its weights; the head forwards and backwards to weights and state.
     products = 2 * rows * (C * H + H * H) + 2 * rows * (C * H + H * H) + 3 * 2 * rows * H
-    assert budgets[0].flops == pytest.approx(BATCHES * products)
+    assert once.flops == pytest.approx(BATCHES * products)
 
 
-def test_time_is_work_over_the_share_of_the_machines_rate() -> None:
-    assert Budget("toy", "item", items=10, flops=6e9).seconds(gemm_flops=2e9, share=0.5) == pytest.approx(6.0)
+def test_the_time_is_that_of_the_steps_and_of_drawing_their_batches() -> None:
+    once, thrice = budgets(1, 3)
+    steps, looks_between_batches = BATCHES, BATCHES + 1
+    assert once.seconds == steps + looks_between_batches
+    assert thrice.seconds == 3 * once.seconds
+
+
+def test_few_batches_of_many_stand_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    (all_timed,) = budgets(1)
+    monkeypatch.setattr(budget, "TIMED_BATCHES", 2)
+    (some_timed,) = budgets(1)
+    assert some_timed.flops == pytest.approx(all_timed.flops)
+    assert some_timed.items == all_timed.items
 
 
 @pytest.mark.usefixtures("toy")
 def test_the_command_prints_a_line_a_task_and_the_sum(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["budget", "toy"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].endswith("of which 35% are reached")
-    assert lines[2].split()[:3] == ["toy", "240", "items"]
-    assert lines[3].endswith("hours in all, one after the other")
+    assert lines[1].split()[:3] == ["toy", "240", "items"]
+    assert lines[2].endswith("hours in all, one after the other")
     assert main(["budget", "nothing"]) == 1
     assert "no training nothing" in capsys.readouterr().err
 
@@ -36,4 +54,4 @@ def test_a_settings_file_over_a_tasks_own_has_a_budget_of_its_own(capsys: pytest
     (settings.CONFIGS / "toy-longer.toml").write_text("loop = {epochs = 8}\n")
     assert main(["budget", "toy", "toy-longer"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[3].split()[:3] == ["toy-longer", "480", "items"]
+    assert lines[2].split()[:3] == ["toy-longer", "480", "items"]

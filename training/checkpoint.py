@@ -21,7 +21,7 @@ from training import settings as settings_files
 from training.data.source import DataSource
 from training.settings import Settings
 from training.tasks import registry
-from training.tasks.task import Task
+from training.tasks.task import Task, TextTask
 
 WEIGHTS, CONFIG, TOKENIZER, FIGURES = "model.safetensors", "config.json", "tokenizer.json", "figures.json"
 
@@ -37,25 +37,39 @@ class Checkpoint:
     """A loaded checkpoint.
 
     Args:
-        task: Name of the task.
-        settings: All settings of the run.
+        definition: The task, with the settings of the run.
         model: In evaluation mode, on the CPU, with the trained weights.
-        tokenizer_path: None for tasks on numbers.
         figures: Measured figures by split and name; empty before the first evaluation.
-        sources: The data that it was trained on.
         command: What trained it.
         path: The directory.
     """
 
-    task: str
-    settings: Settings
+    definition: Task[Any] = field(repr=False)
     model: nn.Module
-    tokenizer_path: Path | None
     figures: Figures
-    sources: tuple[DataSource, ...]
     command: str
     path: Path
-    definition: Task[Any] = field(repr=False)
+
+    @property
+    def task(self) -> str:
+        """Name of the task."""
+        return self.definition.name
+
+    @property
+    def settings(self) -> Settings:
+        """All settings of the run."""
+        settings: Settings = self.definition.settings
+        return settings
+
+    @property
+    def sources(self) -> tuple[DataSource, ...]:
+        """The data that it was trained on."""
+        return self.definition.sources
+
+    @property
+    def tokenizer_path(self) -> Path | None:
+        """None for tasks on numbers."""
+        return self.path / TOKENIZER if isinstance(self.definition, TextTask) else None
 
 
 def save(directory: Path, task: Task[Any], model: nn.Module, command: str) -> None:
@@ -89,17 +103,7 @@ def load(path: Path | str) -> Checkpoint:
         model.load_state_dict(safetensors.torch.load_file(path / WEIGHTS))
     except (FileNotFoundError, RuntimeError, safetensors.SafetensorError) as error:
         raise CheckpointError(f"{path / WEIGHTS}: {error}") from error
-    return Checkpoint(
-        task=task.name,
-        settings=task.settings,
-        model=model.eval(),
-        tokenizer_path=path / TOKENIZER if task.tokenizer is not None else None,
-        figures=read_figures(path),
-        sources=task.sources,
-        command=config["command"],
-        path=path,
-        definition=task,
-    )
+    return Checkpoint(task, model.eval(), read_figures(path), config["command"], path)
 
 
 def _read_config(path: Path) -> dict[str, Any]:
@@ -117,8 +121,15 @@ def _read_config(path: Path) -> dict[str, Any]:
 
 def _build_task(config: Mapping[str, Any], path: Path) -> Task[Any]:
     task_type = registry.task_type(config["task"])
-    tokenizer = Tokenizer.from_file(str(path / TOKENIZER)) if (path / TOKENIZER).is_file() else None
+    tokenizer = _read_tokenizer(path / TOKENIZER) if issubclass(task_type, TextTask) else None
     return task_type(settings_files.validate(task_type.settings_type, config["settings"]), tokenizer)
+
+
+def _read_tokenizer(file: Path) -> Tokenizer:
+    # Another one built from the data, if there are any, would number the words otherwise.
+    if not file.is_file():
+        raise CheckpointError(f"{file.parent} is no whole checkpoint: it has no {file.name}")
+    return Tokenizer.from_file(str(file))
 
 
 def read_figures(path: Path) -> Figures:

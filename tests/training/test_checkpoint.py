@@ -7,6 +7,7 @@ from tokenizers import Tokenizer
 
 from training import checkpoint
 from training.checkpoint import CheckpointError
+from training.data import tinyshakespeare
 from training.models.generation import GenerationModelSettings
 from training.tasks.generation import GenerationSettings, GenerationTask
 from training.vocabulary import character_tokenizer
@@ -61,6 +62,14 @@ def test_directory_without_a_checkpoint_is_an_error(tmp_path: Path) -> None:
 def test_missing_weights_are_an_error_that_names_the_file(saved: Path) -> None:
     (saved / "model.safetensors").unlink()
     with pytest.raises(CheckpointError, match=r"model\.safetensors"):
+        checkpoint.load(saved)
+
+
+def test_missing_tokenizer_is_an_error_that_names_the_file(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Data of which another tokenizer could be built.
+    monkeypatch.setattr(tinyshakespeare, "load", lambda: "other text" * 99)
+    (saved / "tokenizer.json").unlink()
+    with pytest.raises(CheckpointError, match=r"no whole checkpoint: it has no tokenizer\.json"):
         checkpoint.load(saved)
 
 

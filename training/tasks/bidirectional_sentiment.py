@@ -20,7 +20,7 @@ from training.models.sentiment import CLASSES
 from training.plots import confusion, draw_confusion
 from training.settings import LoopSettings, Settings
 from training.tasks.sentiment import group_by_length
-from training.tasks.task import Goal, Task
+from training.tasks.task import Goal, TextTask
 from training.vocabulary import UNKNOWN, word_tokenizer
 
 Ids = NDArray[np.int64]
@@ -48,7 +48,7 @@ class BidirectionalSentimentSettings(Settings):
     vectors_rate: float = Field(default=0.2, ge=0, description="how much slower than the rest the embeddings learn")
 
 
-class BidirectionalSentimentTask(Task[BidirectionalSentimentSettings]):
+class BidirectionalSentimentTask(TextTask[BidirectionalSentimentSettings]):
     """A classifier of SST-2 that reads whole texts, trained on the trees' phrases of all five labels."""
 
     name = "sentiment-bidirectional"
@@ -72,12 +72,9 @@ class BidirectionalSentimentTask(Task[BidirectionalSentimentSettings]):
         sentences = {" ".join(phrase.words) for phrase in loaded if phrase.is_sentence}
         return {text: (found.most_common(1)[0][0], text in sentences) for text, found in labels.items()}
 
-    @property
-    def tokenizer(self) -> Tokenizer:
+    def build_tokenizer(self) -> Tokenizer:
         """Words to ids: those of the training phrases, and frequent English words that have a vector."""
-        if self._tokenizer is None:
-            self._tokenizer = word_tokenizer([*self._phrases, " ".join(sorted(word_vectors.whole_words()))])
-        return self._tokenizer
+        return word_tokenizer([*self._phrases, " ".join(sorted(word_vectors.whole_words()))])
 
     def build_model(self) -> BidirectionalSentimentModel:
         """A fresh model."""

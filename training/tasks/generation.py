@@ -20,7 +20,7 @@ from training.models.generation import GenerationModelSettings
 from training.models.language import LanguageModel, language_model
 from training.models.streaming import Tensors
 from training.settings import LoopSettings, Section, Settings
-from training.tasks.task import Goal, Task
+from training.tasks.task import Goal, TextTask
 from training.vocabulary import character_tokenizer
 
 RESET_EVERY = 256
@@ -44,7 +44,7 @@ class GenerationSettings(Settings):
     text: OwnText | None = Field(default=None, description="a file of one's own, instead of tinyshakespeare")
 
 
-class GenerationTask(Task[GenerationSettings]):
+class GenerationTask(TextTask[GenerationSettings]):
     """A character language model on tinyshakespeare or a user's own text, trained with a carried state."""
 
     name = "generation"
@@ -65,12 +65,9 @@ class GenerationTask(Task[GenerationSettings]):
         text = own_text.read(Path(own.path), own.sha256) if own is not None else tinyshakespeare.load()
         return tinyshakespeare.split(text)
 
-    @property
-    def tokenizer(self) -> Tokenizer:
+    def build_tokenizer(self) -> Tokenizer:
         """Characters to ids; built from the whole text, so that every published character has an id."""
-        if self._tokenizer is None:
-            self._tokenizer = character_tokenizer("".join(self._text.values()))
-        return self._tokenizer
+        return character_tokenizer("".join(self._text.values()))
 
     @property
     def vocabulary_size(self) -> int:

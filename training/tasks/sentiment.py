@@ -18,7 +18,7 @@ from training.data.source import DataError, check_unchanged, own_source
 from training.data.sst2 import Example
 from training.models.sentiment import CLASSES, SentimentModel, SentimentModelSettings
 from training.settings import LoopSettings, Section, Settings
-from training.tasks.task import Goal, Task
+from training.tasks.task import Goal, TextTask
 from training.vocabulary import UNKNOWN, word_tokenizer
 
 Ids = NDArray[np.int64]
@@ -48,7 +48,7 @@ class SentimentSettings(Settings):
     word_dropout: float = Field(default=0.0, ge=0, lt=1, description="share of all words that become [UNK] besides")
 
 
-class SentimentTask(Task[SentimentSettings]):
+class SentimentTask(TextTask[SentimentSettings]):
     """A classifier of SST-2, trained on phrases, or of a user's own texts, that reads from left to right."""
 
     name = "sentiment"
@@ -81,12 +81,9 @@ class SentimentTask(Task[SentimentSettings]):
             raise DataError(f"{own.path} has no {split} split, only {' and '.join(splits)}")
         return splits[split]
 
-    @property
-    def tokenizer(self) -> Tokenizer:
+    def build_tokenizer(self) -> Tokenizer:
         """Words to ids; built from the training phrases."""
-        if self._tokenizer is None:
-            self._tokenizer = word_tokenizer(example.sentence for example in self._train_examples)
-        return self._tokenizer
+        return word_tokenizer(example.sentence for example in self._train_examples)
 
     def build_model(self) -> SentimentModel:
         """A fresh model."""

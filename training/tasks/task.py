@@ -45,7 +45,7 @@ class Task(ABC, Generic[TaskSettings]):
 
     Args:
         settings: This task's settings.
-        tokenizer: The tokenizer of a checkpoint; None lets the task build its own from the training data.
+        tokenizer: The tokenizer of a checkpoint, of a `TextTask`.
     """
 
     name: ClassVar[str]
@@ -112,3 +112,18 @@ class Task(ABC, Generic[TaskSettings]):
 
     def plot(self, model: nn.Module, split: str, directory: Path) -> None:
         """Draw what people would rather look at than read, under the conditions of `evaluate`."""
+
+
+class TextTask(Task[TaskSettings]):
+    """A task on texts, which become ids by a tokenizer: that of a checkpoint, or one built from the training data."""
+
+    @abstractmethod
+    def build_tokenizer(self) -> Tokenizer:
+        """A tokenizer of the training data."""
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """Text to ids; built when it is first asked for, as data are loaded, where the task was made without one."""
+        if self._tokenizer is None:
+            self._tokenizer = self.build_tokenizer()
+        return self._tokenizer

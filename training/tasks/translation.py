@@ -24,7 +24,7 @@ from training.models.translation import TranslationModel, TranslationModelSettin
 from training.plots import draw_attention
 from training.settings import LoopSettings, Settings
 from training.subwords import END_ID, START_ID, Ids, SubwordSampler, subword_tokenizer
-from training.tasks.task import Goal, Task
+from training.tasks.task import Goal, TextTask
 from training.truecase import Truecaser, as_sentence
 
 LANGUAGES = {"de": "German", "fr": "French"}
@@ -48,7 +48,7 @@ class TranslationSettings(Settings):
     warm_start: str | None = Field(default=None, description="checkpoint directory whose weights a new run starts from")
 
 
-class TranslationTask(Task[TranslationSettings]):
+class TranslationTask(TextTask[TranslationSettings]):
     """A translation model on Multi30k.
 
     English is read in lower case. Translations are learnt with the case that words have inside of a sentence, and get
@@ -82,13 +82,10 @@ class TranslationTask(Task[TranslationSettings]):
         """In the case that the model sees."""
         return [Pair(lowered(pair.english), self._truecase(pair.translation)) for pair in self._published_pairs]
 
-    @property
-    def tokenizer(self) -> Tokenizer:
+    def build_tokenizer(self) -> Tokenizer:
         """Texts of both languages to ids of pieces; built from the training pairs."""
-        if self._tokenizer is None:
-            texts = [text for pair in self._train_pairs for text in (pair.english, pair.translation)]
-            self._tokenizer = subword_tokenizer(texts, self.settings.pieces)
-        return self._tokenizer
+        texts = [text for pair in self._train_pairs for text in (pair.english, pair.translation)]
+        return subword_tokenizer(texts, self.settings.pieces)
 
     def build_model(self) -> TranslationModel:
         """A fresh model."""

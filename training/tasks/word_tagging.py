@@ -20,7 +20,7 @@ from training.english import english_tokenizer
 from training.models.tagging import TaggingModel, TaggingModelSettings, Words
 from training.settings import LoopSettings, Settings
 from training.tasks.tagged_sentences import IGNORED, Tagged, TaggedSentences
-from training.tasks.task import Task
+from training.tasks.task import TextTask
 
 Ids = NDArray[np.int64]
 
@@ -56,7 +56,7 @@ class TaggingSettings(Settings):
         return self
 
 
-class WordTaggingTask(Task[TaggingSettings]):
+class WordTaggingTask(TextTask[TaggingSettings]):
     """A tagger of words, trained on sentences."""
 
     settings_type = TaggingSettings
@@ -72,15 +72,12 @@ class WordTaggingTask(Task[TaggingSettings]):
     def _train_sentences(self) -> list[Tagged]:
         return self.sentences("train")
 
-    @property
-    def tokenizer(self) -> Tokenizer:
+    def build_tokenizer(self) -> Tokenizer:
         """Text to words, and words to ids; built from the training sentences."""
-        if self._tokenizer is None:
-            words = list(chain.from_iterable(sentence.words for sentence in self._train_sentences))
-            if self.settings.vectors:
-                words += sorted(word_vectors.whole_words()) * self.settings.min_count
-            self._tokenizer = english_tokenizer(words, self.settings.min_count)
-        return self._tokenizer
+        words = list(chain.from_iterable(sentence.words for sentence in self._train_sentences))
+        if self.settings.vectors:
+            words += sorted(word_vectors.whole_words()) * self.settings.min_count
+        return english_tokenizer(words, self.settings.min_count)
 
     def build_model(self) -> TaggingModel:
         """A fresh model."""

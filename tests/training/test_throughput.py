@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from training.throughput import FUSED, Speed, count_flops, measure_gemm
+from training.throughput import FUSED, GEMM_SIZES, Speed, count_flops, measure_gemm
 
 N, T, C, H = 2, 3, 5, 7
 
@@ -47,5 +47,11 @@ def test_the_share_is_that_of_the_measured_product() -> None:
     assert str(speed) == "1,000 words a second, 2.0 GFLOP/s: 25% of this machine's matrix products (8 GFLOP/s)"
 
 
-def test_a_matrix_product_takes_some_time() -> None:
-    assert 1e7 < measure_gemm(torch.device("cpu"), "32-true") < 1e15
+def test_the_machines_rate_is_that_of_the_quickest_product() -> None:
+    looked = [0.0]
+    for before, after in ((0.0, 0.05), (0.05, 0.07), (0.07, 0.12)):
+        looked += [before, before, after]
+    clock = iter([*looked, 0.12])
+    n = GEMM_SIZES["cpu"]
+    assert measure_gemm(torch.device("cpu"), "32-true", clock.__next__) == pytest.approx(2 * n**3 / 0.02)
+    assert list(clock) == []

@@ -20,9 +20,8 @@ from training.data.digits import Images, Labels
 from training.models.caption import START, CaptionModel, CaptionModelSettings
 from training.models.streaming import StreamingModel
 from training.settings import LoopSettings, Section, Settings
-from training.tasks.task import Goal, Task
+from training.tasks.task import NOT_PREDICTED, Goal, Task
 
-NOT_PREDICTED = -100  # cross entropy's own sign for targets that do not count
 MAX_WORDS = 16
 SHIFTS = (-1, 0, 1)
 DRAWN = 12

@@ -21,9 +21,8 @@ from training.data.polyphony import Collection, Frame, Piece
 from training.models.generation import GenerationModel, GenerationModelSettings
 from training.models.streaming import Tensors
 from training.settings import LoopSettings, Settings
-from training.tasks.task import Goal, Task
+from training.tasks.task import NOT_PREDICTED, Goal, Task
 
-NOT_PREDICTED = -100  # cross entropy's own sign for targets that do not count
 DRAWN_FRAMES, GIVEN_BARS = 96, 2
 
 Ids = NDArray[np.int64]

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from training.english import word_ids
 from training.models.tagging import CHARACTERS, LONGEST_WORD, Words
+from training.tasks.task import NOT_PREDICTED
 
 Ids = NDArray[np.int64]
 
-IGNORED = -100  # cross entropy's own: the target of what fills up a row
 CHARACTER_IDS = {character: i for i, character in enumerate(CHARACTERS, start=1)}
 BUCKET_BATCHES = 32  # batches whose sentences are sorted by length together
 
@@ -80,7 +80,7 @@ class TaggedSentences:
         """Target ids of a sentence, (T, columns)."""
         values = [sentence.tags, *(sentence.other[kind] for kind in kinds)]
         return np.array(
-            [[ids.get(value, IGNORED) for value in column] for ids, column in zip(columns, values, strict=True)]
+            [[ids.get(value, NOT_PREDICTED) for value in column] for ids, column in zip(columns, values, strict=True)]
         ).T
 
     def __len__(self) -> int:
@@ -109,7 +109,7 @@ class TaggedSentences:
         lengths = np.array([sum(len(self.ids[i]) for i in row) for row in rows])
         ids = self._filled(self.ids, rows, lengths, 0)
         spellings = self._filled(self.spellings, rows, lengths, 0)
-        targets = self._filled(self.targets, rows, lengths, IGNORED)
+        targets = self._filled(self.targets, rows, lengths, NOT_PREDICTED)
         used, places = np.unique(spellings, return_inverse=True)
         spelling_lengths = self._spelling_lengths[used]
         words = Words(

@@ -16,6 +16,8 @@ from training.settings import Settings
 Batch = Any
 Carry = Any
 
+NOT_PREDICTED = -100  # a target that does not count, such as what fills up a row: cross_entropy's own ignore_index
+
 TaskSettings = TypeVar("TaskSettings", bound=Settings)
 
 

@@ -24,12 +24,11 @@ from training.models.translation import TranslationModel, TranslationModelSettin
 from training.plots import draw_attention
 from training.settings import LoopSettings, Settings
 from training.subwords import END_ID, START_ID, Ids, SubwordSampler, subword_tokenizer
-from training.tasks.task import Goal, TextTask
+from training.tasks.task import NOT_PREDICTED, Goal, TextTask
 from training.truecase import Truecaser, as_sentence
 
 LANGUAGES = {"de": "German", "fr": "French"}
 PLOTTED_AMONG = 20  # sentences of a split, of which the longest is drawn
-NO_LABEL = -100  # where a row has ended; cross_entropy's own default
 
 TranslationBatch = tuple[Tensor, Tensor, Tensor, Tensor]
 
@@ -134,7 +133,7 @@ class TranslationTask(TextTask[TranslationSettings]):
     def count_items(self, batch: TranslationBatch) -> int:
         """Pieces that are predicted, [END] among them."""
         _, _, _, labels = batch
-        return int((labels != NO_LABEL).sum())
+        return int((labels != NOT_PREDICTED).sum())
 
     def loss(self, model: nn.Module, batch: TranslationBatch, carry: None) -> tuple[Tensor, None]:
         """Mean cross entropy of the pieces of the translations, [END] included."""
@@ -198,7 +197,7 @@ class TranslationTask(TextTask[TranslationSettings]):
             source, lengths, target, labels = (part.to(device) for part in batch)
             logits = model(source, lengths, target)
             total += float(cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="sum"))
-            pieces += int((labels != NO_LABEL).sum())
+            pieces += int((labels != NOT_PREDICTED).sum())
         return total / pieces
 
 
@@ -216,5 +215,5 @@ def batch_of(sources: Sequence[Ids], targets: Sequence[Ids]) -> TranslationBatch
     """
     lengths = torch.tensor([len(ids) for ids in sources])
     inputs = pad([np.concatenate([[START_ID], ids]) for ids in targets], END_ID)
-    labels = pad([np.concatenate([ids, [END_ID]]) for ids in targets], NO_LABEL)
+    labels = pad([np.concatenate([ids, [END_ID]]) for ids in targets], NOT_PREDICTED)
     return pad(sources, END_ID), lengths, inputs, labels

@@ -19,8 +19,8 @@ from training.data import word_vectors
 from training.english import english_tokenizer
 from training.models.tagging import TaggingModel, TaggingModelSettings, Words
 from training.settings import LoopSettings, Settings
-from training.tasks.tagged_sentences import IGNORED, Tagged, TaggedSentences
-from training.tasks.task import TextTask
+from training.tasks.tagged_sentences import Tagged, TaggedSentences
+from training.tasks.task import NOT_PREDICTED, TextTask
 
 Ids = NDArray[np.int64]
 
@@ -184,8 +184,8 @@ def _mean_loss(logits: Tensor, targets: Tensor, weights: Tensor | None = None, s
         logits.flatten(0, 1),
         targets.flatten(),
         weight=weights,
-        ignore_index=IGNORED,
+        ignore_index=NOT_PREDICTED,
         reduction="sum",
         label_smoothing=smoothing,
     )
-    return losses / (targets != IGNORED).sum().clamp(min=1)
+    return losses / (targets != NOT_PREDICTED).sum().clamp(min=1)

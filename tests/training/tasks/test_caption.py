@@ -11,7 +11,6 @@ from training.data import digits
 from training.data.digits import Images, Labels
 from training.models.caption import START, CaptionModelSettings
 from training.tasks.caption import (
-    NOT_PREDICTED,
     CaptionSettings,
     CaptionTask,
     DistortionSettings,
@@ -19,6 +18,7 @@ from training.tasks.caption import (
     place_everywhere,
     shifted,
 )
+from training.tasks.task import NOT_PREDICTED
 
 SETTINGS = CaptionSettings(
     rows=16, rounds=2, model=CaptionModelSettings(row_size=7, image_size=9, embedding_size=4, hidden_size=6)

@@ -13,7 +13,8 @@ from training.__main__ import main
 from training.data import polyphony
 from training.data.polyphony import Collection, Piece
 from training.models.generation import GenerationModelSettings
-from training.tasks.music import NOT_PREDICTED, ChoralesTask, MusicSettings, deal
+from training.tasks.music import ChoralesTask, MusicSettings, deal
+from training.tasks.task import NOT_PREDICTED
 
 # A tune over a bass, with a silent frame, in pieces of many lengths.
 TUNE: Piece = tuple((48 + i % 3, 60 + i % 7, 72 - i % 5) if i % 9 else () for i in range(60))

@@ -10,8 +10,9 @@ from training.data import ewt
 from training.data.ewt import Sentence, Word
 from training.models.tagging import TaggingModelSettings
 from training.settings import CONFIGS, SettingsError, load, validate
-from training.tasks.tagged_sentences import IGNORED, spell
+from training.tasks.tagged_sentences import spell
 from training.tasks.tagging import TaggingTask
+from training.tasks.task import NOT_PREDICTED
 from training.tasks.word_tagging import TaggingSettings
 
 TAGS = {"the": "DET", "dog": "NOUN", "cat": "NOUN", "runs": "VERB", "walked": "VERB", ".": "PUNCT"}
@@ -64,7 +65,7 @@ def test_batches_hold_every_sentence_with_its_targets_and_spellings(task: Taggin
     seen = 0
     for words, targets in batches:
         for row, length in enumerate(words.lengths.tolist()):
-            assert (targets[row, length:] == IGNORED).all()
+            assert (targets[row, length:] == NOT_PREDICTED).all()
             for t in range(length):
                 word = by_id[int(words.ids[row, t])]
                 assert task.tags[int(targets[row, t, 0])] == TAGS[word]

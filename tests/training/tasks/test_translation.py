@@ -14,7 +14,8 @@ from training.data.source import DataError
 from training.models.translation import TranslationModelSettings
 from training.subwords import END, END_ID, START_ID
 from training.tasks import translation, translation_scores
-from training.tasks.translation import NO_LABEL, TranslationSettings, TranslationTask, batch_of
+from training.tasks.task import NOT_PREDICTED
+from training.tasks.translation import TranslationSettings, TranslationTask, batch_of
 
 WORDS = {"a dog": "ein Hund", "a cat": "eine Katze", "two men": "zwei Männer", "a child": "ein Kind"}
 VERBS = {"runs": "läuft", "sleeps": "schläft", "eats": "isst"}
@@ -40,7 +41,7 @@ def test_every_pair_is_read_once_an_epoch(task: TranslationTask) -> None:
     assert len(batches) == task.batches_per_epoch() == 8
     decode = task.tokenizer.decode
     read = [
-        (decode(row[:length].tolist()), decode(target[target != NO_LABEL].tolist()))
+        (decode(row[:length].tolist()), decode(target[target != NOT_PREDICTED].tolist()))
         for source, lengths, _, labels in batches
         for row, length, target in zip(source, lengths, labels, strict=True)
     ]
@@ -79,7 +80,7 @@ def test_labels_are_the_inputs_a_step_later() -> None:
     assert source.tolist() == [[5, 6], [7, END_ID]]
     assert lengths.tolist() == [2, 1]
     assert inputs.tolist() == [[START_ID, 8, END_ID], [START_ID, 9, 10]]
-    assert labels.tolist() == [[8, END_ID, NO_LABEL], [9, 10, END_ID]]
+    assert labels.tolist() == [[8, END_ID, NOT_PREDICTED], [9, 10, END_ID]]
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
 UNKNOWN = "[UNK]"
+UNKNOWN_WORD_ID = 0  # of every tokenizer of words
 
 # What people type instead of the 65 characters of tinyshakespeare and its like, code point by code point.
 CHARACTER_FOLDING = {

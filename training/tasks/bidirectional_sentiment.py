@@ -19,6 +19,7 @@ from training.models.bidirectional_sentiment import BidirectionalSentimentModel,
 from training.models.sentiment import CLASSES
 from training.plots import confusion, draw_confusion
 from training.settings import LoopSettings, Settings
+from training.tasks import pretrained
 from training.tasks.sentiment import group_by_length
 from training.tasks.task import Goal, TextTask
 from training.vocabulary import UNKNOWN, word_tokenizer
@@ -27,7 +28,6 @@ Ids = NDArray[np.int64]
 Batch = tuple[Tensor, Tensor, Tensor, Tensor]
 
 BUCKET_BATCHES = 64  # batches whose phrases are sorted by length together
-VECTOR_DEVIATION = 0.3  # of word vectors as the model starts with them
 
 
 class BidirectionalSentimentSettings(Settings):
@@ -82,15 +82,11 @@ class BidirectionalSentimentTask(TextTask[BidirectionalSentimentSettings]):
 
     def initialise(self, model: nn.Module) -> None:
         """Start from word vectors."""
-        ids = self.tokenizer.get_vocab()
-        vectors = word_vectors.load(sorted(ids, key=lambda word: ids[word]), self.settings.model.embedding_size)
-        vectors *= VECTOR_DEVIATION / vectors.std()
-        with torch.no_grad():
-            model.embedding.weight.copy_(torch.from_numpy(vectors))  # type: ignore[union-attr,operator]
+        pretrained.start(model, self.tokenizer)
 
     def learning_rate_scale(self, name: str) -> float:
         """Word vectors are kept closer to what they were."""
-        return self.settings.vectors_rate if name == "embedding.weight" else 1.0
+        return pretrained.learning_rate_scale(name, self.settings.vectors_rate)
 
     @cached_property
     def _train(self) -> tuple[list[Ids], NDArray[np.int64], NDArray[np.float32]]:

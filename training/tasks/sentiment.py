@@ -18,8 +18,10 @@ from training.data.source import DataError, check_unchanged, own_source
 from training.data.sst2 import Example
 from training.models.sentiment import CLASSES, SentimentModel, SentimentModelSettings
 from training.settings import LoopSettings, Section, Settings
+from training.tasks import word_dropout
 from training.tasks.task import Goal, TextTask
-from training.vocabulary import UNKNOWN, word_tokenizer
+from training.tasks.word_dropout import Rarity
+from training.vocabulary import word_tokenizer
 
 Ids = NDArray[np.int64]
 
@@ -42,9 +44,7 @@ class SentimentSettings(Settings):
     model: SentimentModelSettings = SentimentModelSettings()
     rows: int = Field(default=64, ge=1, description="texts in a batch")
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
-    rarity: float = Field(
-        default=1.0, ge=0, description="a word seen n times becomes [UNK] with probability rarity / (rarity + n)"
-    )
+    rarity: Rarity = 1.0
     word_dropout: float = Field(default=0.0, ge=0, lt=1, description="share of all words that become [UNK] besides")
 
 
@@ -96,12 +96,12 @@ class SentimentTask(TextTask[SentimentSettings]):
 
     @cached_property
     def _drop_rates(self) -> NDArray[np.float64]:
-        """How often each word is replaced by [UNK] in training, so that the model learns what to make of it."""
+        """How often each word becomes [UNK]."""
         counts = np.zeros(self.tokenizer.get_vocab_size())
         for group in self._train_groups:
             counts += np.bincount(group.ids.ravel(), minlength=len(counts))
-        rarity = self.settings.rarity / (self.settings.rarity + np.maximum(counts, 1))
-        return np.asarray(1 - (1 - rarity) * (1 - self.settings.word_dropout))
+        by_rarity = word_dropout.rates_by_rarity(counts, self.settings.rarity)
+        return np.asarray(1 - (1 - by_rarity) * (1 - self.settings.word_dropout))
 
     def batches_per_epoch(self) -> int:
         """Every phrase once, in batches of one length."""
@@ -113,9 +113,8 @@ class SentimentTask(TextTask[SentimentSettings]):
         batches = [batch for group in self._train_groups for batch in group.batches(self.settings.rows, rng)]
         for i in rng.permutation(len(batches)):
             ids, labels = batches[i]
-            is_dropped = rng.random(ids.shape) < self._drop_rates[ids]
-            unknown = self.tokenizer.token_to_id(UNKNOWN)
-            yield torch.from_numpy(np.where(is_dropped, unknown, ids)), torch.from_numpy(labels)
+            dropped = word_dropout.drop(ids, self._drop_rates, rng)
+            yield torch.from_numpy(dropped), torch.from_numpy(labels)
 
     def count_items(self, batch: tuple[Tensor, Tensor]) -> int:
         """Words that are read."""

@@ -19,13 +19,14 @@ from training.data import word_vectors
 from training.english import english_tokenizer
 from training.models.tagging import TaggingModel, TaggingModelSettings, Words
 from training.settings import LoopSettings, Settings
+from training.tasks import pretrained, word_dropout
 from training.tasks.tagged_sentences import Tagged, TaggedSentences
 from training.tasks.task import NOT_PREDICTED, TextTask
+from training.tasks.word_dropout import Rarity
 
 Ids = NDArray[np.int64]
 
 EVALUATED_ROWS = 64
-VECTOR_DEVIATION = 0.3  # of word vectors as the model starts with them
 
 
 class TaggingSettings(Settings):
@@ -35,9 +36,7 @@ class TaggingSettings(Settings):
     model: TaggingModelSettings = TaggingModelSettings()
     rows: int = Field(default=32, ge=1, description="sentences in a batch")
     min_count: int = Field(default=2, ge=1, description="how often a word occurs that has an embedding of its own")
-    rarity: float = Field(
-        default=1.0, ge=0, description="a word seen n times becomes [UNK] with probability rarity / (rarity + n)"
-    )
+    rarity: Rarity = 1.0
     joined_share: float = Field(
         default=0.0, ge=0, le=1, description="share of sentences that are read together with the next one"
     )
@@ -86,18 +85,12 @@ class WordTaggingTask(TextTask[TaggingSettings]):
 
     def initialise(self, model: nn.Module) -> None:
         """Start from vectors, if they are asked for."""
-        if not self.settings.vectors:
-            return
-        ids = self.tokenizer.get_vocab()
-        words = sorted(ids, key=lambda word: ids[word])
-        vectors = word_vectors.load(words, self.settings.model.word_size)
-        vectors *= VECTOR_DEVIATION / vectors.std()
-        with torch.no_grad():
-            model.embedding.weight.copy_(torch.from_numpy(vectors))  # type: ignore[union-attr,operator]
+        if self.settings.vectors:
+            pretrained.start(model, self.tokenizer)
 
     def learning_rate_scale(self, name: str) -> float:
         """Word vectors are kept closer to what they were."""
-        return self.settings.vectors_rate if name == "embedding.weight" else 1.0
+        return pretrained.learning_rate_scale(name, self.settings.vectors_rate)
 
     def numbered(self, sentences: Sequence[Tagged]) -> TaggedSentences:
         """Sentences as numbers."""
@@ -113,9 +106,9 @@ class WordTaggingTask(TextTask[TaggingSettings]):
 
     @cached_property
     def _drop_rates(self) -> NDArray[np.float64]:
-        """How often each word is replaced by [UNK] in training, so that the model learns to go by its characters."""
+        """How often each word becomes [UNK], so that the model learns to go by its characters."""
         counts = self._train.counts(self.tokenizer.get_vocab_size())
-        return np.asarray(self.settings.rarity / (self.settings.rarity + np.maximum(counts, 1)))
+        return word_dropout.rates_by_rarity(counts, self.settings.rarity)
 
     def batches_per_epoch(self) -> int:
         """Every sentence once."""
@@ -126,8 +119,7 @@ class WordTaggingTask(TextTask[TaggingSettings]):
         rng = np.random.default_rng([self.settings.seed, epoch])
         for rows in self._train.shuffled(self.settings.rows, self.settings.joined_share, rng):
             words, targets = self._train.batch(rows)
-            ids = words.ids.numpy()
-            dropped = np.where(rng.random(ids.shape) < self._drop_rates[ids], 0, ids)
+            dropped = word_dropout.drop(words.ids.numpy(), self._drop_rates, rng)
             yield words._replace(ids=torch.from_numpy(dropped)), targets
 
     def count_items(self, batch: tuple[Words, Tensor]) -> int:

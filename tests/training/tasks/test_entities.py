@@ -9,7 +9,8 @@ from training.__main__ import main
 from training.data import wnut17, word_vectors
 from training.data.wnut17 import Sentence
 from training.tasks.entities import EntitiesTask
-from training.tasks.word_tagging import VECTOR_DEVIATION, TaggingSettings
+from training.tasks.pretrained import DEVIATION
+from training.tasks.word_tagging import TaggingSettings
 
 TRAIN = [
     Sentence(("Ada", "likes", "New", "York"), ("B-person", "O", "B-location", "I-location")),
@@ -34,7 +35,7 @@ def test_words_that_have_a_vector_are_known_and_begin_with_it() -> None:
     assert set(task.tokenizer.get_vocab()) == {"[UNK]", "paris"}
     model = task.build_model()
     task.initialise(model)
-    assert float(model.embedding.weight.detach().std(unbiased=False)) == pytest.approx(VECTOR_DEVIATION, rel=1e-4)
+    assert float(model.embedding.weight.detach().std(unbiased=False)) == pytest.approx(DEVIATION, rel=1e-4)
     assert task.learning_rate_scale("embedding.weight") == 0.0
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from training.data import conll, source
-from training.data.source import BrokenLineError, DataSource, LocalFile, MissingFileError
+from training.data.source import BrokenLineError, DataSource, LocalFile
 
 _ADDRESS = (
     "https://raw.githubusercontent.com/UniversalDependencies/UD_English-EWT/15d613d8447b3478787d4c278730a1e48a945efb"
@@ -75,10 +75,7 @@ def load(split: str) -> list[Sentence]:
         MissingFileError: The split's file is absent.
         BrokenLineError: A line is not as CoNLL-U has it, or a tag is none of UPOS.
     """
-    local = source.find_local(LOCAL[split])
-    if local is None and split not in SOURCES:
-        raise MissingFileError(Path(LOCAL[split].path), "put it into UNROLLED_DATA_DIR")
-    path = local or source.download(SOURCES[split])
+    path = source.find(LOCAL[split], SOURCES.get(split))
     return list(parse(source.read_text(path), path))
 
 

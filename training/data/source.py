@@ -145,13 +145,31 @@ def _download(source: DataSource, path: Path) -> None:
         raise DataError(f"cannot download {source.name} from {source.address}: {error} ({advice})") from error
 
 
+def find(file: LocalFile, published: DataSource | None) -> Path:
+    """A verified file: from UNROLLED_DATA_DIR, or else downloaded once.
+
+    Args:
+        file: As that directory holds it.
+        published: What is downloaded; None of a part that is read from that directory only.
+
+    Raises:
+        DataError: The file is missing, is not the published one, or cannot be downloaded.
+    """
+    local = find_local(file)
+    if local is not None:
+        return local
+    if published is None:
+        raise MissingFileError(Path(file.path), "it is read from UNROLLED_DATA_DIR only")
+    return download(published)
+
+
 def load_text(source: DataSource, file: LocalFile) -> tuple[str, Path]:
     """The text of a published file and where it lies, from UNROLLED_DATA_DIR or downloaded once.
 
     Raises:
         DataError: The file is missing, is not the published one, or cannot be read.
     """
-    path = find_local(file) or download(source)
+    path = find(file, source)
     return read_text(path), path
 
 

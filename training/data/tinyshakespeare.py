@@ -20,7 +20,7 @@ TRAIN_FRACTION = 0.9
 
 def load() -> str:
     """The whole text."""
-    return source.read_text(source.find_local(LOCAL) or source.download(SOURCE))
+    return source.read_text(source.find(LOCAL, SOURCE))
 
 
 def split(text: str) -> dict[str, str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from training.data import conll, source
-from training.data.source import BrokenLineError, DataSource, LocalFile, MissingFileError
+from training.data.source import BrokenLineError, DataSource, LocalFile
 
 _ADDRESS = "https://raw.githubusercontent.com/leondz/emerging_entities_17/e52a2d2a71ac1a051ca2d532eef28653c5c02603"
 _LICENCE = "CC BY 4.0"
@@ -55,10 +55,7 @@ def load(split: str) -> list[Sentence]:
         MissingFileError: The split's file is absent.
         BrokenLineError: A line is not a token and a tag.
     """
-    local = source.find_local(LOCAL[split])
-    if local is None and split not in SOURCES:
-        raise MissingFileError(Path(LOCAL[split].path), "put it into UNROLLED_DATA_DIR")
-    path = local or source.download(SOURCES[split])
+    path = source.find(LOCAL[split], SOURCES.get(split))
     return list(parse(source.read_text(path), path))
 
 

@@ -86,6 +86,22 @@ def test_download_is_taken_from_the_cache_and_verified(cache: Path) -> None:
     assert source.read_bytes(source.download(published("https://localhost:1/wine/red.csv"))) == CONTENT
 
 
+@pytest.mark.usefixtures("data_dir")
+def test_a_directory_that_is_named_is_not_passed_over_for_a_download() -> None:
+    with pytest.raises(MissingFileError):
+        source.find(LocalFile("wine/red.csv", SHA256), published("https://localhost:1/wine/red.csv"))
+
+
+def test_what_is_published_is_downloaded_and_nothing_else(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("UNROLLED_DATA_DIR", raising=False)
+    cache.mkdir()
+    (cache / f"{SHA256[:16]}-red.csv").write_bytes(CONTENT)
+    file = LocalFile("wine/red.csv", SHA256)
+    assert source.find(file, published("https://localhost:1/wine/red.csv")).parent == cache
+    with pytest.raises(MissingFileError, match=r"wine/red\.csv: it is read from UNROLLED_DATA_DIR only"):
+        source.find(file, None)
+
+
 def test_damaged_cache_is_an_error(cache: Path) -> None:
     cache.mkdir()
     (cache / f"{SHA256[:16]}-red.csv").write_bytes(b"half")

@@ -79,8 +79,13 @@ def check_unchanged(path: Path, sha256: str) -> None:
     Raises:
         ChecksumError: It is another.
     """
-    if path.is_file() and (found := hashlib.sha256(path.read_bytes()).hexdigest()) != sha256:
+    if path.is_file() and (found := sha256_of(path)) != sha256:
         raise ChecksumError(path, sha256, found)
+
+
+def sha256_of(path: Path) -> str:
+    """Of a file as it lies there, packed or not."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def own_source(path: str, sha256: str) -> DataSource:

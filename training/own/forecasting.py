@@ -1,7 +1,6 @@
 """A forecaster of a user's own CSV: the file decides the step of time, season, segment, sizes and the backtest."""
 
 import argparse
-import hashlib
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from training.data import own_table
 from training.data.interval import suggest_season, suggest_segment
 from training.data.own_table import Columns, OwnTable
 from training.data.series import last_part
-from training.data.source import DataError
+from training.data.source import DataError, sha256_of
 from training.data.table import level_and_scale
 from training.models.forecaster import MOST_SEGMENTS
 from training.own import count, typed
@@ -68,7 +67,7 @@ def choose(options: argparse.Namespace) -> dict[str, Any]:
         "data": {
             "own": {
                 "path": str(options.csv),
-                "sha256": hashlib.sha256(options.csv.read_bytes()).hexdigest(),
+                "sha256": sha256_of(options.csv),
                 "time": options.time,
                 "targets": found.table.channels,
                 "gaps": options.gaps,

@@ -1,11 +1,11 @@
 """A character model of a user's own text file, whose length decides rows and epochs."""
 
 import argparse
-import hashlib
 from pathlib import Path
 from typing import Any
 
 from training.data import own_text
+from training.data.source import sha256_of
 
 STEPS = 4_000  # of training, about what tinyshakespeare takes
 MAX_ROWS, MAX_EPOCHS, MIN_EPOCHS = 32, 60, 2
@@ -26,7 +26,7 @@ def choose(options: argparse.Namespace) -> dict[str, Any]:
     rows, epochs = sizes(len(text))
     print(f"{options.text}: {len(text)} characters, {len(set(text))} distinct; {epochs} epochs in {rows} rows")
     return {
-        "text": {"path": str(options.text), "sha256": hashlib.sha256(options.text.read_bytes()).hexdigest()},
+        "text": {"path": str(options.text), "sha256": sha256_of(options.text)},
         "rows": rows,
         "bptt_len": BPTT_LEN,
         "loop": {"epochs": epochs, "patience": PATIENCE},

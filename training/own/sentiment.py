@@ -1,12 +1,12 @@
 """A classifier of a user's own labelled texts."""
 
 import argparse
-import hashlib
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from training.data import own_texts
+from training.data.source import sha256_of
 from training.own import typed
 from training.settings import SettingsError
 
@@ -39,7 +39,7 @@ def choose(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "own": {
             "path": str(options.csv),
-            "sha256": hashlib.sha256(options.csv.read_bytes()).hexdigest(),
+            "sha256": sha256_of(options.csv),
             "text": text,
             "label": label,
             "labels": found.labels,

@@ -18,7 +18,7 @@ from training.data import sst2, sst_trees, word_vectors
 from training.models.bidirectional_sentiment import BidirectionalSentimentModel, BidirectionalSentimentModelSettings
 from training.models.sentiment import CLASSES
 from training.plots import confusion, draw_confusion
-from training.settings import LoopSettings, Settings
+from training.settings import Settings
 from training.tasks import pretrained
 from training.tasks.sentiment import group_by_length
 from training.tasks.task import Goal, TextTask
@@ -33,7 +33,6 @@ BUCKET_BATCHES = 64  # batches whose phrases are sorted by length together
 class BidirectionalSentimentSettings(Settings):
     """Settings of a run."""
 
-    loop: LoopSettings = LoopSettings()
     model: BidirectionalSentimentModelSettings = BidirectionalSentimentModelSettings()
     rows: int = Field(default=64, ge=1, description="phrases in a batch")
     targets: tuple[float, ...] = Field(

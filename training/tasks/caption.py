@@ -19,7 +19,7 @@ from training.data import digits
 from training.data.digits import Images, Labels
 from training.models.caption import START, CaptionModel, CaptionModelSettings
 from training.models.streaming import StreamingModel
-from training.settings import LoopSettings, Section, Settings
+from training.settings import Section, Settings
 from training.tasks.task import NOT_PREDICTED, Goal, Task
 
 MAX_WORDS = 16
@@ -41,7 +41,6 @@ class DistortionSettings(Section):
 class CaptionSettings(Settings):
     """Settings of a run."""
 
-    loop: LoopSettings = LoopSettings()
     model: CaptionModelSettings = CaptionModelSettings()
     distortion: DistortionSettings = DistortionSettings()
     rows: int = Field(default=128, ge=1, description="images of a batch")

@@ -15,7 +15,7 @@ from training.data.series import Series
 from training.data.source import DataError
 from training.data.table import level_and_scale
 from training.models.forecaster import Forecaster
-from training.settings import LoopSettings, Section, Settings
+from training.settings import Section, Settings
 from training.tasks import forecast_backtest, forecast_bands, forecast_plots
 from training.tasks.forecast_backtest import Channels, Readings
 from training.tasks.forecast_data import DataSettings, channels_of, interval_of, load, source_of
@@ -36,7 +36,6 @@ class BandSettings(Section):
 class ForecasterSettings(Settings):
     """Settings of a run."""
 
-    loop: LoopSettings = LoopSettings()
     data: DataSettings = DataSettings()
     loss: BandSettings = BandSettings()
 

@@ -19,7 +19,7 @@ from training.data.source import DataError, own_source
 from training.models.generation import GenerationModelSettings
 from training.models.language import LanguageModel, language_model
 from training.models.streaming import Tensors
-from training.settings import LoopSettings, Section, Settings
+from training.settings import Section, Settings
 from training.tasks.task import Goal, TextTask
 from training.vocabulary import character_tokenizer
 
@@ -37,7 +37,6 @@ class OwnText(Section):
 class GenerationSettings(Settings):
     """Settings of a run."""
 
-    loop: LoopSettings = LoopSettings()
     model: GenerationModelSettings = GenerationModelSettings()
     rows: int = Field(default=32, ge=1, description="parts of the text that are read side by side")
     bptt_len: int = Field(default=128, ge=1, description="characters after which backpropagation is cut")

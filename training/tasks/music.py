@@ -20,7 +20,7 @@ from training.data import polyphony
 from training.data.polyphony import Collection, Frame, Piece
 from training.models.generation import GenerationModel, GenerationModelSettings
 from training.models.streaming import Tensors
-from training.settings import LoopSettings, Settings
+from training.settings import Settings
 from training.tasks.task import NOT_PREDICTED, Goal, Task
 
 DRAWN_FRAMES, GIVEN_BARS = 96, 2
@@ -32,7 +32,6 @@ MusicBatch = tuple[Tensor, Tensor, Tensor]
 class MusicSettings(Settings):
     """Settings of a run."""
 
-    loop: LoopSettings = LoopSettings()
     model: GenerationModelSettings = GenerationModelSettings()
     rows: int = Field(default=16, ge=1, description="pieces that are read side by side")
     bptt_len: int = Field(default=128, ge=1, description="tokens after which backpropagation is cut")

@@ -17,7 +17,7 @@ from training.data import own_texts, sst2
 from training.data.source import DataError, check_unchanged, own_source
 from training.data.sst2 import Example
 from training.models.sentiment import CLASSES, SentimentModel, SentimentModelSettings
-from training.settings import LoopSettings, Section, Settings
+from training.settings import Section, Settings
 from training.tasks import word_dropout
 from training.tasks.task import Goal, TextTask
 from training.tasks.word_dropout import Rarity
@@ -39,7 +39,6 @@ class OwnTexts(Section):
 class SentimentSettings(Settings):
     """Settings of a run."""
 
-    loop: LoopSettings = LoopSettings()
     own: OwnTexts | None = None
     model: SentimentModelSettings = SentimentModelSettings()
     rows: int = Field(default=64, ge=1, description="texts in a batch")

@@ -22,7 +22,7 @@ from training.data.multi30k import Language, Pair
 from training.data.source import DataError, DataSource
 from training.models.translation import TranslationModel, TranslationModelSettings
 from training.plots import draw_attention
-from training.settings import LoopSettings, Settings
+from training.settings import Settings
 from training.subwords import END_ID, START_ID, Ids, SubwordSampler, subword_tokenizer
 from training.tasks.task import NOT_PREDICTED, Goal, TextTask
 from training.truecase import Truecaser, as_sentence
@@ -36,7 +36,6 @@ TranslationBatch = tuple[Tensor, Tensor, Tensor, Tensor]
 class TranslationSettings(Settings):
     """Settings of a run."""
 
-    loop: LoopSettings = LoopSettings()
     model: TranslationModelSettings = TranslationModelSettings()
     search: BeamSettings = BeamSettings()
     language: Language = Field(default="de", description="to translate into: de or fr")

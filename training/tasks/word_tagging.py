@@ -18,7 +18,7 @@ from training.bio import OUTSIDE
 from training.data import word_vectors
 from training.english import english_tokenizer
 from training.models.tagging import TaggingModel, TaggingModelSettings, Words
-from training.settings import LoopSettings, Settings
+from training.settings import Settings
 from training.tasks import pretrained, word_dropout
 from training.tasks.tagged_sentences import Tagged, TaggedSentences
 from training.tasks.task import NOT_PREDICTED, TextTask
@@ -32,7 +32,6 @@ EVALUATED_ROWS = 64
 class TaggingSettings(Settings):
     """Settings of a run."""
 
-    loop: LoopSettings = LoopSettings()
     model: TaggingModelSettings = TaggingModelSettings()
     rows: int = Field(default=32, ge=1, description="sentences in a batch")
     min_count: int = Field(default=2, ge=1, description="how often a word occurs that has an embedding of its own")

@@ -22,7 +22,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils._pytree import tree_map_only
+from torch.utils._pytree import tree_leaves, tree_map_only
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from training import checkpoint
@@ -210,7 +210,7 @@ def _train_epoch(run: Run, bar: "tqdm[Any]") -> dict[str, float]:
             run.meter = _measure(run, batch)
             start = time.perf_counter()
         items += run.task.count_items(batch)
-        loss, norm, carry = take_step(run, _rows_of_this_process(run.fabric, batch), carry)
+        loss, norm, carry = take_step(run, batch, carry)
         losses.append(loss)
         norms.append(norm)
         bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
@@ -219,7 +219,7 @@ def _train_epoch(run: Run, bar: "tqdm[Any]") -> dict[str, float]:
     return {
         "epoch": float(epoch + 1),
         "step": float(run.progress.step),
-        "train_loss": torch.as_tensor(run.fabric.all_reduce(torch.tensor(losses).mean(), reduce_op="mean")).item(),
+        "train_loss": torch.tensor(losses).mean().item(),
         "grad_norm": float(np.mean(norms)),
         "learning_rate": learning_rate(run.progress.step - 1, run.total_steps, run.task.settings.loop),
         "seconds": seconds,
@@ -229,7 +229,7 @@ def _train_epoch(run: Run, bar: "tqdm[Any]") -> dict[str, float]:
 
 def _measure(run: Run, batch: Batch) -> Meter:
     """Count the work of a batch, and measure the machine."""
-    rows = _rows_of_this_process(run.fabric, batch)
+    rows, _ = _deal(run, batch)
     flops_per_item = count_batch(run, rows) / max(run.task.count_items(rows), 1)
     gemm_flops = measure_gemm(run.fabric.device, run.task.settings.loop.precision)
     return Meter(run.task.item, flops_per_item, run.fabric.world_size * gemm_flops)
@@ -255,21 +255,31 @@ def _speed_row(run: Run, items: int, seconds: float) -> dict[str, float]:
 
 
 def take_step(run: Run, batch: Batch, carry: Carry) -> tuple[float, float, Carry]:
-    """One optimizer step; returns the loss, the gradient's norm before clipping, and the detached carry."""
+    """One optimizer step of all processes together.
+
+    Returns:
+        The loss of the whole batch, the gradient's norm before clipping, and the detached carry of this process's rows.
+
+    Raises:
+        TrainingError: The loss is no number; in every process, whichever of them it comes from.
+    """
     loop = run.task.settings.loop
     for group in run.optimizer.param_groups:
         group["lr"] = group["scale"] * learning_rate(run.progress.step, run.total_steps, loop)
-    loss, carry = run.task.loss(run.model, run.fabric.to_device(batch), carry)
-    run.fabric.backward(loss)
+    rows, weight = _deal(run, batch)
+    own_loss, carry = run.task.loss(run.model, run.fabric.to_device(rows), carry)
+    run.fabric.backward(own_loss * weight)  # processes average their gradients
+    counted = own_loss.detach() * weight if weight else torch.zeros_like(own_loss)  # of no targets, a mean is no number
+    loss = torch.as_tensor(run.fabric.all_reduce(counted, reduce_op="mean")).item()
     norm = run.fabric.clip_gradients(run.model, run.optimizer, max_norm=loop.clip_grad_norm, error_if_nonfinite=False)
-    if not math.isfinite(loss.item()):
-        raise TrainingError(f"loss is {loss.item()} at step {run.progress.step}: lower loop.learning_rate")
+    if not math.isfinite(loss):
+        raise TrainingError(f"loss is {loss} at step {run.progress.step}: lower loop.learning_rate")
     run.optimizer.step()
     run.optimizer.zero_grad()
     if run.average is not None:
         run.average.update_parameters(run.model.module)
     run.progress.step += 1
-    return loss.item(), float(norm or 0.0), detach(carry)
+    return loss, float(norm or 0.0), detach(carry)
 
 
 def detach(carry: Carry) -> Carry:
@@ -277,10 +287,19 @@ def detach(carry: Carry) -> Carry:
     return tree_map_only(Tensor, Tensor.detach, carry)
 
 
-def _rows_of_this_process(fabric: Fabric, batch: Batch) -> Batch:
-    if fabric.world_size == 1:
-        return batch
-    return tree_map_only(Tensor, lambda rows: rows[fabric.global_rank :: fabric.world_size], batch)
+def _deal(run: Run, batch: Batch) -> tuple[Batch, float]:
+    """This process's rows of a batch, and their weight: the mean of all processes is then the loss of the batch."""
+    rank, processes = run.fabric.global_rank, run.fabric.world_size
+    if processes == 1:
+        return batch, 1.0
+    if rank >= _num_rows(batch):
+        return tree_map_only(Tensor, lambda rows: rows[:1], batch), 0.0  # all must take part in a step
+    dealt = tree_map_only(Tensor, lambda rows: rows[rank::processes], batch)
+    return dealt, processes * run.task.share(dealt, batch)
+
+
+def _num_rows(batch: Batch) -> int:
+    return next(len(leaf) for leaf in tree_leaves(batch) if isinstance(leaf, Tensor))
 
 
 def _finish_epoch(run: Run, row: dict[str, float], output: Path, command: str) -> None:
@@ -288,7 +307,8 @@ def _finish_epoch(run: Run, row: dict[str, float], output: Path, command: str) -
     progress, goal = run.progress, run.task.goal
     model = run.evaluated.eval()
     with torch.no_grad():
-        figures = run.task.validate(model)
+        # All processes go on or stop by the figures of one.
+        figures = run.fabric.broadcast(run.task.validate(model))
     progress.epoch += 1
     progress.history.append(row | {f"dev_{name}": value for name, value in figures.items()})
     is_best = goal.is_better(figures[goal.metric], progress.best)

@@ -40,7 +40,7 @@ class LoopSettings(Section):
     patience: int | None = Field(default=None, ge=1, description="epochs without a better dev figure before stopping")
     accelerator: str = Field(default="cpu", description="Lightning Fabric's: cpu, cuda, auto")
     devices: int = Field(default=1, ge=1, description="processes, one a device; rows of a batch are dealt out to them")
-    strategy: str = Field(default="auto", description="Lightning Fabric's: auto, ddp, fsdp")
+    strategy: str = Field(default="auto", description="Lightning Fabric's: auto, ddp")
     precision: Literal["32-true", "bf16-mixed", "64-true"] = "32-true"
     threads: int = Field(default=1, ge=1, description="of torch on the CPU")
 

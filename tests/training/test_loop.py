@@ -1,14 +1,16 @@
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from lightning_fabric import Fabric
 from safetensors.torch import load_file
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from tests.training.toy import BATCHES, ToySettings, ToyTask
+from tests.training.toy import BATCHES, MaskedToyTask, ToySettings, ToyTask
 from training import checkpoint, loop
 from training.__main__ import INTERRUPTED, main
 from training.settings import LoopSettings
@@ -182,12 +184,46 @@ def test_gradient_is_clipped_by_its_whole_norm(tmp_path: Path) -> None:
     assert norms == pytest.approx([0.01] * BATCHES, rel=1e-3)
 
 
-def test_two_processes_deal_out_the_rows_and_learn_the_same(tmp_path: Path) -> None:
+@pytest.mark.parametrize("task_type", [ToyTask, MaskedToyTask])
+def test_two_processes_deal_out_the_rows_and_learn_the_same(tmp_path: Path, task_type: type[ToyTask]) -> None:
     alone = LoopSettings(epochs=1, ema_decay=0.9)
     shared = alone.model_copy(update={"devices": 2, "strategy": "ddp_spawn"})
     for name, settings in (("alone", alone), ("shared", shared)):
-        loop.train(ToyTask(ToySettings(loop=settings, dropout=0.0)), tmp_path / name, "command")
+        loop.train(task_type(ToySettings(loop=settings, dropout=0.0)), tmp_path / name, "command")
     torch.testing.assert_close(weights(tmp_path / "shared" / "last"), weights(tmp_path / "alone" / "last"))
+    losses = [resume_state(tmp_path / name)["progress"]["history"][0]["train_loss"] for name in ("shared", "alone")]
+    assert losses[0] == pytest.approx(losses[1])
+
+
+def note_failure(fabric: Fabric, output: Path) -> None:
+    """Take a step in each process; a row of the second one is broken."""
+    run = loop.set_up(fabric, ToyTask(ToySettings(dropout=0.0)))
+    x = torch.ones(4, 3)
+    x[1] = math.nan
+    try:
+        loop.take_step(run, (x, torch.ones(4, 1)), None)
+    except loop.TrainingError:
+        (output / str(fabric.global_rank)).touch()
+
+
+def test_a_loss_that_is_no_number_in_one_process_ends_all(tmp_path: Path) -> None:
+    fabric = Fabric(accelerator="cpu", devices=2, strategy="ddp_spawn")
+    fabric.launch(note_failure, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"0", "1"}
+
+
+def keep_best(fabric: Fabric, output: Path) -> None:
+    """Finish an epoch whose figures differ between processes."""
+    task = ToyTask(ToySettings(dev_errors=(1.0 + fabric.global_rank,)))
+    run = loop.set_up(fabric, task)
+    loop._finish_epoch(run, {}, output, "command")
+    (output / f"rank{fabric.global_rank}").write_text(str(run.progress.best))
+
+
+def test_all_processes_go_by_the_figures_of_one(tmp_path: Path) -> None:
+    fabric = Fabric(accelerator="cpu", devices=2, strategy="ddp_spawn")
+    fabric.launch(keep_best, tmp_path)
+    assert [(tmp_path / f"rank{rank}").read_text() for rank in (0, 1)] == ["1.0", "1.0"]
 
 
 def test_only_matrices_decay() -> None:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from training.data.source import DataSource
 from training.settings import LoopSettings, Settings
-from training.tasks.task import Goal, Task
+from training.tasks.task import NOT_PREDICTED, Goal, Task
 
 BATCHES = 5
 
@@ -92,3 +92,24 @@ class ToyTask(Task[ToySettings]):
             return {"error": self.settings.dev_errors[max(epoch, 1) - 1]}
         x = torch.linspace(-1, 1, 21).view(7, 3)
         return {"error": float(((model(x, None)[0] - x.sum(dim=1, keepdim=True)) ** 2).mean())}
+
+
+class MaskedToyTask(ToyTask):
+    """Rows of which some have nothing to predict, so that processes have unlike shares; the last batch is one row."""
+
+    def train_batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """As those of the toy, without the targets of all but two rows."""
+        for i, (x, y) in enumerate(super().train_batches(epoch)):
+            y[[1, 3] if i % 2 else [1, 2]] = NOT_PREDICTED
+            yield (x, y) if i < BATCHES - 1 else (x[:1], y[:1])
+
+    def count_items(self, batch: tuple[Tensor, Tensor]) -> int:
+        """Rows with a target."""
+        return int((batch[1] != NOT_PREDICTED).sum())
+
+    def loss(self, model: nn.Module, batch: tuple[Tensor, Tensor], carry: None) -> tuple[Tensor, None]:
+        """Mean squared error of the rows with a target, each from no state."""
+        x, y = batch
+        is_predicted = y != NOT_PREDICTED
+        predicted, _ = model(x, None)
+        return torch.where(is_predicted, (predicted - y) ** 2, 0.0).sum() / is_predicted.sum().clamp(min=1), carry

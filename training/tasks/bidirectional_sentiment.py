@@ -143,7 +143,11 @@ class BidirectionalSentimentTask(TextTask[BidirectionalSentimentSettings]):
         x, lengths, positive, weights = batch
         logits = model(x, lengths)
         losses = cross_entropy(logits, torch.stack([1 - positive, positive], dim=1), reduction="none")
-        return (losses * weights).sum() * self.settings.loop.devices / self.settings.rows, carry
+        return (losses * weights).sum() / self.settings.rows, carry
+
+    def share(self, rows: Batch, batch: Batch) -> float:
+        """The loss is a sum."""
+        return 1.0
 
     def _judge(self, model: nn.Module, split: str) -> Iterator[tuple[Ids, Tensor]]:
         """Labels and logits of all sentences of SST-2, group by group of one length."""

@@ -124,7 +124,11 @@ class SentimentTask(TextTask[SentimentSettings]):
         x, labels = batch
         logits, _ = model(x)
         total = cross_entropy(logits[:, -1], labels, reduction="sum", label_smoothing=self.settings.label_smoothing)
-        return total * self.settings.loop.devices / self.settings.rows, carry
+        return total / self.settings.rows, carry
+
+    def share(self, rows: tuple[Tensor, Tensor], batch: tuple[Tensor, Tensor]) -> float:
+        """The loss is a sum."""
+        return 1.0
 
     def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
         """Accuracy and cross entropy of whole sentences, after their last word."""

@@ -83,22 +83,24 @@ class Task(ABC, Generic[TaskSettings]):
 
     @abstractmethod
     def train_batches(self, epoch: int) -> Iterator[Batch]:
-        """The batches of an epoch, which depend on the settings and on `epoch` alone: so a run can be resumed.
-
-        Each has at least `settings.loop.devices` rows.
-        """
+        """The batches of an epoch, which depend on the settings and on `epoch` alone: so a run can be resumed."""
 
     @abstractmethod
     def loss(self, model: nn.Module, batch: Batch, carry: Carry) -> tuple[Tensor, Carry]:
-        """Mean loss of a batch, and the state for the next batch, which the loop detaches (truncated BPTT).
+        """Loss of a batch, and the state for the next batch, which the loop detaches (truncated BPTT).
 
         The carry is None for the first batch of an epoch; a task that carries nothing returns None.
+        Several processes are each given some rows of a batch; see `share`.
         Call `model(...)` and not its methods, so that Fabric's wrapper sees the call.
         """
 
     @abstractmethod
     def count_items(self, batch: Batch) -> int:
         """How many items are learnt from in a batch; what only fills up its rows is none."""
+
+    def share(self, rows: Batch, batch: Batch) -> float:
+        """How much the loss of some rows counts in that of their batch: by their items, or 1 where losses are sums."""
+        return self.count_items(rows) / max(self.count_items(batch), 1)
 
     @abstractmethod
     def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""The training loop of every task: batches in, checkpoints out. It knows nothing of tasks, and tasks nothing of it.
+"""The training loop of every task: batches in, checkpoints out. It knows a task by `Task` alone; tasks know no loop.
 
 A run is a function of its settings: batches depend on (seed, epoch), and torch's generator is seeded anew for each
 epoch from (seed, epoch, rank). The run is saved after every epoch, so one that is interrupted and resumed repeats at

@@ -75,7 +75,8 @@ class _Scan(torch.autograd.Function):
 def _scan_blocks(a: Tensor, b: Tensor, h_0: Tensor) -> Tensor:
     T = len(a)
     steps = math.isqrt(T - 1) + 1  # of a block
-    a, b, missing = a.contiguous(), b.contiguous(), -T % steps
+    missing = -T % steps
+    a, b = a.contiguous(), b.contiguous()
     if missing:
         a = torch.cat([a, a.new_ones(missing, *a.shape[1:])])
         b = torch.cat([b, b.new_zeros(missing, *b.shape[1:])])

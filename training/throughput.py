@@ -1,5 +1,8 @@
 """How fast a training is: items a second, and the share of the machine's own matrix products that this takes.
 
+The share is the field's MFU, model FLOPs utilisation (Chowdhery et al. 2022, arXiv:2204.02311, appendix B), against a
+rate that was measured here instead of the one in a data sheet.
+
 A model is counted once, on a batch: the floating-point operations of its matrix products, forwards and backwards, dense
 and recurrent (a product of (n, k) and (k, m) is 2 n k m), by torch's own counter, which is taught the fused recurrent
 layers. The machine is measured once, at the start, by one square product of the run's dtype and threads. On a shared

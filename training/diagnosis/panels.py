@@ -91,7 +91,7 @@ class Panels:
             axis.set_visible(False)
 
     def save(self, path: Path, title: str) -> None:
-        """Write the picture, 128 colours: a third of the size, and nothing that the eye would miss. None if empty."""
+        """Write the picture, if there are curves. 128 colours make a third of the file, and the eye misses none."""
         if not self.axes:
             return
         shown = {name for row in self._grid for panel in row for name in panel.curves}

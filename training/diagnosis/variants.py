@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-PLAIN = 0.2  # share of the learning rate of gated networks
+PLAIN = 0.2  # learning_rate_scale of plain networks
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Variant:
         name: In file names and tables.
         label: In pictures.
         build: Makes torch's fused module, batch first, from (input_size, hidden_size).
-        learning_rate_scale: Share of the learning rate that it bears; plain networks jump about at that of gated ones.
+        learning_rate_scale: Its learning rate, where that of gated networks is 1; plain ones do not settle at 1.
     """
 
     name: str

@@ -1,8 +1,8 @@
 """Words in, logits of negative and positive out: LSTMs in both directions, pooled features.
 
-The head sees the running maximum and mean of both directions' features. It reads whole texts, as a direction does
-that begins at the end. Training runs torch's fused LSTMs; serving and export run `unroll_stage`, the same numbers step
-by step.
+The head sees the maximum and the mean of both directions' features over a text. The backward direction begins with the
+last word, so a text must be whole before it is read. Training runs torch's fused LSTMs; serving and export run
+`unroll_stage`, the same numbers step by step.
 """
 
 from collections.abc import Iterator

@@ -27,6 +27,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from training import cells
 from training.cells import VanillaCell
 
 
@@ -60,10 +61,8 @@ class Gradients:
 @torch.no_grad()
 def unroll(cell: VanillaCell, x: Tensor, h_0: Tensor) -> Unrolled:
     """Run a cell with an output layer over all steps of x (N, T, C) from h_0 (N, H)."""
-    states = [h_0]
-    for projected_t in cell.project(x).unbind(dim=1):
-        states.append(cell.advance(projected_t, states[-1]))
-    h = torch.stack(states, dim=1)
+    states = cells.unroll(cell, cell.project(x).unbind(dim=1), (h_0,))
+    h = torch.stack([h_0, *(h for (h,) in states)], dim=1)
     return Unrolled(x=x, h=h, logits=cell.logits(h[:, 1:]))
 
 

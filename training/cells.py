@@ -8,14 +8,15 @@ The numbers are those of torch's own cells, whose weights `from_torch` copies.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal, Self, TypeVar, get_args
 
 import torch
 from torch import Tensor, nn
 
 Activation = Literal["tanh", "relu", "sigmoid"]
-Cell = TypeVar("Cell", bound=nn.Module)
+NewCell = TypeVar("NewCell", bound=nn.Module)
+State = tuple[Tensor, ...]  # (h,), or (h, c) of an LSTM, each (N, H)
 
 ACTIVATIONS = {"tanh": torch.tanh, "relu": torch.relu, "sigmoid": torch.sigmoid}
 
@@ -45,6 +46,7 @@ class VanillaCell(nn.Module):
         if activation not in ACTIVATIONS:
             raise ValueError(f"activation must be one of {', '.join(get_args(Activation))}, not {activation!r}")
         self.activation = activation
+        self.hidden_size = hidden_size
         self.Wxh = nn.Parameter(torch.empty(input_size, hidden_size))
         self.Whh = nn.Parameter(torch.empty(hidden_size, hidden_size))
         self.bh = nn.Parameter(torch.empty(hidden_size))
@@ -250,6 +252,36 @@ class LSTMCell(nn.Module):
         _copy_weights({self.Wx: Wx.T, self.Wh: Wh.T, self.b: b})
 
 
+Cell = VanillaCell | GRUCell | LSTMCell
+
+
+def advance(cell: Cell, projected_t: Tensor, state: State) -> State:
+    """One step of any cell, from the projected input and the state before it."""
+    if isinstance(cell, LSTMCell):
+        h, c = state
+        return cell.advance(projected_t, h, c)
+    (h,) = state
+    return (cell.advance(projected_t, h),)
+
+
+def unroll(cell: Cell, projected: Iterable[Tensor], state: State) -> list[State]:
+    """The loop over time.
+
+    Args:
+        cell: Any.
+        projected: The projected input of each step, (N, gates H).
+        state: Before the first step.
+
+    Returns:
+        The state after each step.
+    """
+    states = []
+    for projected_t in projected:
+        state = advance(cell, projected_t, state)
+        states.append(state)
+    return states
+
+
 class _TorchWeights:
     """One layer of torch's own recurrent module: matrices (gates H, C) and (gates H, H), biases (gates H)."""
 
@@ -268,7 +300,7 @@ class _TorchWeights:
         self.bias = self.input_bias + self.hidden_bias
         self.input_size, self.hidden_size = self.input.shape[1], self.hidden.shape[1]
 
-    def place(self, cell: Cell) -> Cell:
+    def place(self, cell: NewCell) -> NewCell:
         """Move a new cell to the device and dtype of these weights."""
         weight = next(cell.parameters())
         # torch.export cannot follow Module.to, not even where there is nothing to do.

@@ -3,14 +3,12 @@
 import torch
 from torch import Tensor, nn
 
-from training.cells import GRUCell, LSTMCell, VanillaCell
+from training import cells
+from training.cells import Cell, GRUCell, LSTMCell, State, VanillaCell
 from training.diagnosis.problems import Problem
 from training.diagnosis.variants import Variant
 
 EMBEDDING_SIZE = 64
-
-Cell = VanillaCell | LSTMCell | GRUCell
-State = tuple[Tensor, ...]  # (h,), or (h, c) of an LSTM, each (N, H)
 
 
 class Network(nn.Module):
@@ -62,21 +60,6 @@ def unroll(cell: Cell, inputs: Tensor) -> list[State]:
 
     All are on autograd's tape, so the gradient by any of them, through all later ones, can be asked for.
     """
-    zeros = inputs.new_zeros(len(inputs), _hidden_size(cell)).requires_grad_()
-    states: list[State] = [(zeros, zeros.clone()) if isinstance(cell, LSTMCell) else (zeros,)]
-    for projected_t in cell.project(inputs).unbind(dim=1):
-        states.append(advance(cell, projected_t, states[-1]))
-    return states
-
-
-def advance(cell: Cell, projected_t: Tensor, state: State) -> State:
-    """One step of any cell."""
-    if isinstance(cell, LSTMCell):
-        h, c = state
-        return cell.advance(projected_t, h, c)
-    (h,) = state
-    return (cell.advance(projected_t, h),)
-
-
-def _hidden_size(cell: Cell) -> int:
-    return cell.Whh.shape[0] if isinstance(cell, VanillaCell) else cell.hidden_size
+    zeros = inputs.new_zeros(len(inputs), cell.hidden_size).requires_grad_()
+    initial = (zeros, zeros.clone()) if isinstance(cell, LSTMCell) else (zeros,)
+    return [initial, *cells.unroll(cell, cell.project(inputs).unbind(dim=1), initial)]

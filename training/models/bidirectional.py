@@ -8,7 +8,7 @@ No lengths leave the device, as they would for packed sequences.
 import torch
 from torch import Tensor, nn
 
-from training.cells import LSTMCell
+from training.cells import LSTMCell, unroll
 from training.initialisation import initialise_torch
 from training.models.streaming import by_step
 
@@ -61,8 +61,6 @@ def unroll_lstm(cell: LSTMCell, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor
     """
     T, C = x.shape[1:]
     projected = cell.project(x.transpose(0, 1).reshape(-1, C))  # (T * N, 4H)
-    hidden: list[Tensor] = []
-    for projected_t in by_step(projected, T).unbind():
-        h, c = cell.advance(projected_t, h, c)
-        hidden.append(h)
-    return torch.stack(hidden, dim=1), h, c
+    states = unroll(cell, by_step(projected, T).unbind(), (h, c))
+    h, c = states[-1]
+    return torch.stack([h for h, _ in states], dim=1), h, c

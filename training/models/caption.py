@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from training.cells import GRUCell
+from training.cells import GRUCell, unroll
 from training.data.digits import LARGEST, SIZE
 from training.initialisation import initialise_torch
 from training.models.generation import GenerationModel, GenerationModelSettings
@@ -74,11 +74,10 @@ class CaptionModel(nn.Module):
             state: Not read: an image begins a sentence.
         """
         cell = GRUCell.from_torch(self.rows)
-        h = x.new_zeros(1, cell.hidden_size).expand(x.shape[0], -1)
-        for projected_t in cell.project(x / LARGEST).unbind(dim=1):
-            h = cell.advance(projected_t, h)
+        zeros = x.new_zeros(1, cell.hidden_size).expand(x.shape[0], -1)
+        (last,) = unroll(cell, cell.project(x / LARGEST).unbind(dim=1), (zeros,))[-1]
         start = torch.full_like(x[:, 0, 0], START, dtype=torch.int64).unsqueeze(1)
-        _, begun = self.decoder.unroll(start, self._begun(x, h))
+        _, begun = self.decoder.unroll(start, self._begun(x, last))
         return {}, begun
 
     def _begun(self, images: Tensor, last: Tensor) -> Tensors:

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import embedding
 
-from training.cells import LSTMCell
+from training.cells import LSTMCell, unroll
 from training.initialisation import initialise_torch
 from training.models.dropout import LockedDropout
 from training.models.streaming import StateTensor, Tensors, by_step
@@ -103,9 +103,10 @@ class GenerationModel(nn.Module):
         for i, (cell, h, c) in enumerate(zip(cells, state["h"].unbind(), state["c"].unbind(), strict=True)):
             if i > 0:
                 projected = list(by_step(cell.project(hidden), T).unbind())
-            hidden, h, c = _unroll_layer(cell, projected, h, c)
-            h_next.append(h)
-            c_next.append(c)
+            states = unroll(cell, projected, (h, c))
+            hidden = torch.cat([h for h, _ in states])  # (T * N, H)
+            h_next.append(states[-1][0])
+            c_next.append(states[-1][1])
         logits = self._possible(by_step(self.head(hidden), T), x.t())  # (T, N, V)
         next_state = {"h": torch.stack(h_next), "c": torch.stack(c_next), "pending_logits": logits[-1]}
         return {"logits": logits.transpose(0, 1)}, next_state
@@ -114,12 +115,3 @@ class GenerationModel(nn.Module):
         """Logits (..., V) after tokens (...), those of tokens that cannot follow replaced."""
         successors = cast(Tensor | None, self.successors)
         return logits if successors is None else torch.where(successors[tokens], logits, IMPOSSIBLE)
-
-
-def _unroll_layer(cell: LSTMCell, projected: list[Tensor], h: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """One layer over all steps: T projected inputs (N, 4H) to hidden states (T * N, H), and the last h and c."""
-    hidden: list[Tensor] = []
-    for projected_t in projected:
-        h, c = cell.advance(projected_t, h, c)
-        hidden.append(h)
-    return torch.cat(hidden), h, c

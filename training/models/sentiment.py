@@ -11,7 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from training.cells import GRUCell
+from training.cells import GRUCell, unroll
 from training.initialisation import initialise_torch
 from training.models.dropout import LockedDropout
 from training.models.streaming import StateTensor, Tensors, by_step
@@ -101,21 +101,12 @@ class SentimentModel(nn.Module):
         y = self.embedding(x.t()).flatten(0, 1)  # (T * N, C)
         h_next, hidden = [], []
         for cell, h in zip(cells, state["h"].unbind(), strict=True):
-            hidden = _unroll_layer(cell, by_step(cell.project(y), T), h)
+            hidden = [h for (h,) in unroll(cell, by_step(cell.project(y), T).unbind(), (h,))]
             y = torch.cat(hidden)
             h_next.append(hidden[-1])
         features, last = _unroll_pools(hidden, state)
         logits = by_step(self.head(features), T).transpose(0, 1)
         return {"logits": logits}, {"h": torch.stack(h_next), **last}
-
-
-def _unroll_layer(cell: GRUCell, projected: Tensor, h: Tensor) -> list[Tensor]:
-    """One layer over all steps: projected inputs (T, N, 3H) to T hidden states (N, H)."""
-    hidden: list[Tensor] = []
-    for projected_t in projected.unbind():
-        h = cell.advance(projected_t, h)
-        hidden.append(h)
-    return hidden
 
 
 def _unroll_pools(hidden: list[Tensor], state: Tensors) -> tuple[Tensor, Tensors]:

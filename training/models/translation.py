@@ -25,7 +25,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from training.cells import GRUCell
+from training.cells import GRUCell, unroll
 from training.data.multi30k import Language
 from training.initialisation import initialise_torch
 from training.models.bidirectional import reverse_rows
@@ -186,13 +186,10 @@ class TranslationModel(nn.Module):
             return outputs, dict(zip(("decoder1_h", "decoder2_h"), carried_next, strict=True))
         x = inputs["x"] if inputs["x"].is_floating_point() else self.embed(inputs["x"])
         cell = GRUCell.from_torch(cast(nn.GRU, self._direction(stage)))
-        h, hidden = state[f"{stage}_h"], []
         T, C = x.shape[1:]
         projected = cell.project(x.transpose(0, 1).reshape(-1, C))  # (T * N, 3H)
-        for projected_t in by_step(projected, T).unbind():
-            h = cell.advance(projected_t, h)
-            hidden.append(h)
-        return {"features": torch.stack(hidden, dim=1)}, {f"{stage}_h": h}
+        hidden = [h for (h,) in unroll(cell, by_step(projected, T).unbind(), (state[f"{stage}_h"],))]
+        return {"features": torch.stack(hidden, dim=1)}, {f"{stage}_h": hidden[-1]}
 
     @property
     def directions(self) -> tuple[str, ...]:

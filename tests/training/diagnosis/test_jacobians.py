@@ -5,9 +5,9 @@ import torch
 from torch.func import jacrev
 
 from training.bptt import state_jacobian
-from training.cells import VanillaCell
+from training.cells import Cell, VanillaCell
 from training.diagnosis.jacobians import largest_singular_values, step_jacobians
-from training.diagnosis.network import Cell, build, unroll
+from training.diagnosis.network import build, unroll
 from training.diagnosis.problems import Adding
 from training.diagnosis.variants import VARIANTS
 

@@ -3,10 +3,10 @@
 Training runs torch's fused LSTM; serving and export run `unroll`, the same numbers step by step.
 """
 
-from typing import Literal, cast
+from typing import Literal, Self, cast
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn.functional import embedding
 
@@ -20,8 +20,11 @@ from training.settings import Section
 IMPOSSIBLE = -1e4
 
 
+OF_ONE_CELL = {"forget_bias": "lstm", "kernel_size": "mingru", "mlp_size": "mingru"}
+
+
 class GenerationModelSettings(Section):
-    """Which cell, sizes and regularisation."""
+    """Which cell, sizes and regularisation; what only the other cell has must be as it is by default."""
 
     cell: Literal["lstm", "mingru"] = "lstm"
     embedding_size: int = Field(default=64, ge=1)
@@ -31,6 +34,14 @@ class GenerationModelSettings(Section):
     forget_bias: float = Field(default=1.0, description="of a fresh LSTM")
     kernel_size: int = Field(default=4, ge=2, description="minGRU's convolution: the character and those before it")
     mlp_size: int = Field(default=512, ge=1, description="minGRU's perceptron")
+
+    @model_validator(mode="after")
+    def _sets_nothing_in_vain(self) -> Self:
+        fields = type(self).model_fields
+        for name, cell in OF_ONE_CELL.items():
+            if cell != self.cell and getattr(self, name) != fields[name].default:
+                raise ValueError(f"{name} is for cell={cell} and changes nothing of {self.cell}")
+        return self
 
 
 class GenerationModel(nn.Module):

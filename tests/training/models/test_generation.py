@@ -1,5 +1,6 @@
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import nn
 
 from training.models.generation import GenerationModel, GenerationModelSettings
@@ -73,3 +74,11 @@ def test_what_cannot_follow_has_probability_zero_in_both_passes() -> None:
 def test_what_may_follow_is_no_weight() -> None:
     model = GenerationModel(V, GenerationModelSettings(), torch.ones(V, V, dtype=torch.bool))
     assert "successors" not in model.state_dict()
+
+
+@pytest.mark.parametrize(("cell", "name", "value"), [("lstm", "kernel_size", 3), ("mingru", "forget_bias", 2.0)])
+def test_a_setting_of_the_other_cell_is_refused(cell: str, name: str, value: float) -> None:
+    as_ever = {"cell": cell, "forget_bias": 1.0, "kernel_size": 4, "mlp_size": 512}  # a checkpoint has all of them
+    assert GenerationModelSettings.model_validate(as_ever).cell == cell
+    with pytest.raises(ValidationError, match=f"{name} is for cell="):
+        GenerationModelSettings.model_validate({**as_ever, name: value})

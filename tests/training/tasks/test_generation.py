@@ -13,14 +13,16 @@ from training.models.generation import GenerationModelSettings
 from training.tasks.generation import RESET_EVERY, GenerationSettings, GenerationTask
 
 TEXT = "".join(f"{i} {chr(97 + i % 26)}\n" for i in range(2000))
-MODEL = GenerationModelSettings(embedding_size=5, hidden_size=7, layers=2, mlp_size=8)
+MODELS = {
+    "lstm": GenerationModelSettings(embedding_size=5, hidden_size=7, layers=2),
+    "mingru": GenerationModelSettings(cell="mingru", embedding_size=5, hidden_size=7, layers=2, mlp_size=8),
+}
 
 
 @pytest.fixture(params=["lstm", "mingru"])
 def task(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> GenerationTask:
     monkeypatch.setattr(tinyshakespeare, "load", lambda: TEXT)
-    model = MODEL.model_copy(update={"cell": request.param})
-    return GenerationTask(GenerationSettings(rows=3, bptt_len=40, model=model))
+    return GenerationTask(GenerationSettings(rows=3, bptt_len=40, model=MODELS[request.param]))
 
 
 def test_targets_are_the_next_characters_and_batches_continue_each_other(task: GenerationTask) -> None:

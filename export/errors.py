@@ -8,7 +8,7 @@ ExportError
 ├── NotDynamic          the model fixes the number of rows when it is traced
 ├── QualityLost         int8 graphs are further from the float32 ones than is allowed
 ├── NotFloat32          only a float32 bundle can be made an int8 one
-├── NotQuantizable      nothing is known of the ranges of a task's products
+├── NotQuantizable      nothing is known of the ranges of a bundle's products
 ├── CardDisagrees       a card gives a figure that the manifest or the graphs do not
 ├── NotMeasured         a run whose figures are wanted has none
 └── NameMissing         a bundle of a user's own data must be named
@@ -48,7 +48,7 @@ class NotFloat32(ExportError):
 
 
 class NotQuantizable(ExportError):
-    """Nothing is known of the ranges of a task's products."""
+    """Nothing is known of the ranges of a bundle's products."""
 
 
 class CardDisagrees(ExportError):

@@ -15,7 +15,7 @@ from export.bundle import CARD, PARITY, WEIGHTS, Export, summarise
 from export.directory import check_destination, checksums, finish, new_directory, replace
 from export.errors import NotFloat32, NotQuantizable, ParityFailed
 from export.parity import prove
-from export.quality import MEASURES, measure
+from export.quality import measure, measure_of
 from export.quantize import RANGES, quantize_graph
 from export.rungs import Rungs
 from export.served import plans
@@ -33,7 +33,7 @@ def quantize(source: Bundle, destination: Path) -> Export:
 
     Raises:
         NotFloat32: The source is an int8 bundle, or the destination is the source.
-        NotQuantizable: The ranges of its products are not known.
+        NotQuantizable: The range of none of its products is known.
         ParityFailed: The graphs do not give a row the same bits in every batch and every cut.
         QualityLost: The graphs do worse on the development data than is allowed.
         DestinationTaken: The destination holds something that is no bundle.
@@ -80,13 +80,16 @@ def _write_graphs(source: Bundle, directory: Path) -> dict[tuple[str, int], int]
     """Rewrite all rungs; returns the number of nodes of each."""
     weights = WeightFile(WEIGHTS)
     nodes: dict[tuple[str, int], int] = {}
+    num_rewritten = 0
     for stage in source.manifest.stages:
         for size, file in stage.rungs.items():
             model = onnx.load(source.file(file))
-            quantize_graph(model, RANGES[_kind(source)])
+            num_rewritten += quantize_graph(model, RANGES[_kind(source)])
             properties = {prop.key: prop.value for prop in model.metadata_props} | {"numerics": "int8"}
             save_proto(model, directory / file, weights, properties)
             nodes[stage.name, size] = len(model.graph.node)
+    if not num_rewritten:
+        raise NotQuantizable(f"{source.path}: no product has a weight of {', '.join(RANGES[_kind(source)])}")
     weights.write(directory)
     return nodes
 
@@ -102,12 +105,12 @@ def _of_checkpoint(source: Bundle) -> list[Figure]:
 
 
 def _measured(source: Bundle, float32: Rungs, draft: Bundle, rungs: Rungs) -> list[Figure]:
-    """The figure of the development data with float32 and with int8; left out, and said, without the data."""
+    """The figure of the development data with float32 and with int8; left out, and said, where it cannot be had."""
     print("measuring float32 and int8 on the development data", file=sys.stderr)
     try:
         before, after = measure(source, float32), measure(draft, rungs)
     except DataError as error:
         print(f"not measured: {error}", file=sys.stderr)
         return []
-    MEASURES[source.manifest.task.kind].check(before.value, after.value)
+    measure_of(source).check(before.value, after.value)
     return [before.model_copy(update={"of": "float32"}), after]

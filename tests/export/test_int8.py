@@ -17,7 +17,7 @@ from export.quality import MEASURES
 from export.report import Check, Report
 from export.rungs import Rungs
 from export.served import plans
-from service.bundle.manifest import Bundle, Figure, read_bundle
+from service.bundle.manifest import Bundle, Figure, TrainingData, read_bundle
 from tests.export.conftest import GENERATION_RUNGS, Exported
 from training.data.source import DataError
 
@@ -121,6 +121,30 @@ def test_without_the_data_nothing_is_claimed(
     monkeypatch.setattr(int8, "measure", fail)
     assert quantize(sentiment.bundle, tmp_path / "int8").bundle.manifest.figures == ()
     assert "not measured: no network" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["sentiment", "generation", "forecasting"])
+def test_a_model_of_a_users_own_data_is_not_measured_on_published_data(
+    name: str, request: pytest.FixtureRequest, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    exported: Exported = request.getfixturevalue(name)
+    own = TrainingData(name="mails.csv", address="file:mails.csv", sha256="0" * 64, licence="that of its owner")
+    trained = Figure(metric="accuracy", split="dev", value=0.98, of="checkpoint")
+    manifest = exported.bundle.manifest.model_copy(update={"data": (own,), "figures": (trained,)})
+    made = quantize(Bundle(exported.bundle.path, manifest, "own"), tmp_path / "int8").bundle
+    assert made.manifest.figures == (trained,)
+    assert "| dev | accuracy | 0.9800 | not measured |" in made.file("README.md").read_text()
+    assert f"not measured: {name} learned from mails.csv, its figure would be of " in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("figures")
+def test_a_bundle_without_a_product_in_a_known_range_is_refused(
+    sentiment: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(int8.RANGES, ("sentiment", "gru"), {"rnn.*.Wh": 1.0})
+    with pytest.raises(NotQuantizable, match=r"no product has a weight of rnn\.\*\.Wh"):
+        quantize(sentiment.bundle, tmp_path / "int8")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.usefixtures("figures")

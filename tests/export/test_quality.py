@@ -8,18 +8,22 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from export import quality
+from export import overview, quality
 from export.quality import GraphForecaster, measure
+from export.recipes.registry import RECIPES
 from export.rungs import Rungs, cut
 from export.served import plans
 from service.bundle.manifest import Figure, read_bundle
 from tests.export.conftest import CHARACTERS, WORDS, Exported
 from training.data import etth1
+from training.data.source import DataError
 from training.data.sst2 import Example
 from training.data.tinyshakespeare import split
 from training.models.generation import GenerationModel
 from training.tasks import forecast_backtest
 from training.tasks.forecast_backtest import Channels
+
+MODELS = Path(__file__).parents[2] / "models"
 
 
 def ask(exported: Exported) -> Figure:
@@ -74,6 +78,21 @@ def test_graphs_forecast_what_the_model_forecasts(name: str, request: pytest.Fix
     assert found == pytest.approx(expected, rel=1e-4)
 
 
+def test_a_model_of_too_short_a_horizon_is_not_measured(forecasting: Exported) -> None:
+    with pytest.raises(DataError, match="forecasts 72 readings at most, the figure is of 96"):
+        ask(forecasting)
+
+
+@pytest.mark.parametrize("task", RECIPES)
+def test_every_task_has_a_figure_and_its_data(task: str) -> None:
+    assert quality.MEASURES[task].data
+
+
+def test_what_ships_learned_from_the_data_that_it_is_measured_on() -> None:
+    for bundle in overview.shipped(MODELS):
+        quality.measure_of(bundle).check_data(bundle)
+
+
 def test_a_length_is_cut_into_the_largest_rungs_first() -> None:
     assert cut((1, 3, 8), 22) == [8, 8, 3, 3]
     assert cut((1, 3, 8), 2) == [1, 1]
@@ -84,6 +103,6 @@ def test_a_length_is_cut_into_the_largest_rungs_first() -> None:
     not os.environ.get("UNROLLED_DATA_DIR"), reason="UNROLLED_DATA_DIR names no directory with the data"
 )
 def test_the_shipped_graphs_are_as_accurate_as_the_card_says() -> None:
-    bundle = read_bundle(Path(__file__).parents[2] / "models" / "sentiment")
+    bundle = read_bundle(MODELS / "sentiment")
     claimed = next(f.value for f in bundle.manifest.figures if (f.metric, f.of) == ("accuracy", "graph"))
     assert measure(bundle, Rungs(bundle, plans(bundle))).value == claimed

@@ -30,9 +30,9 @@ from training.data.multi30k import Language
 from training.data.source import DataError, DataSource
 from training.models.forecaster import Forecaster, Told
 from training.models.streaming import Tensors
-from training.tasks import forecast_backtest, translation_scores
+from training.tasks import translation_scores
 from training.tasks.caption import place_everywhere
-from training.tasks.forecast_backtest import Channels
+from training.tasks.forecast_backtest import Backtest, Channels
 from training.tasks.sentiment import group_by_length
 
 SPLIT = "dev"
@@ -179,7 +179,7 @@ def mse(bundle: Bundle, rungs: Rungs) -> float:
     series = etth1.series()
     channels = Channels.known(series.standardized, series.splits["train"])
     model = cast(Forecaster, GraphForecaster(bundle, rungs))
-    return forecast_backtest.windowed(model, channels, series.splits[SPLIT], HORIZON, series.protocol).figures()["mse"]
+    return Backtest(model, channels, series.splits[SPLIT], series.protocol).windowed(HORIZON).figures()["mse"]
 
 
 def bleu(bundle: Bundle, rungs: Rungs) -> float:

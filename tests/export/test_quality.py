@@ -20,8 +20,7 @@ from training.data.source import DataError
 from training.data.sst2 import Example
 from training.data.tinyshakespeare import split
 from training.models.generation import GenerationModel
-from training.tasks import forecast_backtest
-from training.tasks.forecast_backtest import Channels
+from training.tasks.forecast_backtest import Backtest, Channels
 
 MODELS = Path(__file__).parents[2] / "models"
 
@@ -72,7 +71,7 @@ def test_graphs_forecast_what_the_model_forecasts(name: str, request: pytest.Fix
     horizon, rows = 48, range(200, 260)
     channels = Channels(readings, np.array([0.5, 0.0]), np.array([2.0, 0.0]), np.array([1, 0]))  # the first is known
     found, expected = (
-        forecast_backtest.windowed(model, channels, rows, horizon, etth1.PROTOCOL).figures()  # type: ignore[arg-type]
+        Backtest(model, channels, rows, etth1.PROTOCOL).windowed(horizon).figures()  # type: ignore[arg-type]
         for model in (GraphForecaster(exported.bundle, exported.open()), exported.model)
     )
     assert found == pytest.approx(expected, rel=1e-4)

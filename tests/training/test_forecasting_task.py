@@ -129,8 +129,7 @@ def test_bands_become_as_wide_as_they_must_be(task: ForecastingTask) -> None:
     found = task.validate(model)
     assert found["widening"] == float(model.widening) > 2
     channels = Channels.known(task.series.standardized, task.series.splits["train"])
-    stride = task.settings.data.choice_stride
-    errors = forecast_backtest.choose(model, channels, task.series.splits["dev"], task.series.protocol, stride)
+    errors = forecast_backtest.errors_by_kind(task.choosing(model, channels))
     covered = [each.figures()["coverage_80"] for found in errors.values() for each in found]
     assert np.mean(covered) == pytest.approx(task.settings.loss.coverage, abs=2e-3)
 

@@ -6,7 +6,7 @@ whatever readings are pending there. Knows no data set; readings are (rows, chan
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from training.tasks.forecast_errors import Errors
 READINGS_AT_ONCE = 200_000  # forecast readings in memory, times the number of quantiles
 
 Readings = NDArray[np.float64]
+Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -55,133 +56,153 @@ class Channels:
         return cls(readings, center, unit, np.arange(1, len(unit) + 1))
 
 
-def figures(model: Forecaster, channels: Channels, rows: range, protocol: Protocol) -> dict[str, float]:
+@dataclass(frozen=True)
+class Backtest:
+    """Forecasts of a split by a model that has not learned from it.
+
+    Args:
+        model: Makes them.
+        channels: What is forecast.
+        rows: Of the split, within which all that is forecast lies.
+        protocol: How its errors are measured.
+        stride: Only every so many rows are asked at.
+        keeps_reach: See `Errors`.
+    """
+
+    model: Forecaster
+    channels: Channels
+    rows: range
+    protocol: Protocol
+    stride: int = 1
+    keeps_reach: bool = False
+
+    @property
+    def horizons(self) -> list[int]:
+        """Those of the protocol that the split and the model have."""
+        longest = min(len(self.rows), self.model.max_segments * self.model.segment)
+        return [H for H in self.protocol.horizons if longest >= H]
+
+    @property
+    def streams(self) -> bool:
+        """Whether a stream knows more than a window: one that remembers no more than that has the same errors."""
+        window, remembered = self.protocol.look_back, self.model.look_back
+        return window is None or remembered is None or remembered > window
+
+    @property
+    def phases(self) -> tuple[int, ...]:
+        """Rows at which streams start: their segments begin at different times of the day."""
+        S = self.model.segment
+        return tuple(sorted({0, S // 4, S // 2, 3 * S // 4}))
+
+    def origins(self, H: int) -> range:
+        """The rows at which forecasts start; the readings before them may lie before the split."""
+        return origins(self.rows, H)[:: self.stride]
+
+    def windowed(self, H: int) -> Errors:
+        """Errors of fresh sessions that have read the last L readings."""
+        if self.protocol.look_back is None:
+            raise ValueError("this protocol has no windows")
+        model, channels = self.model, self.channels
+        errors, S, L = Errors(self.keeps_reach), model.segment, self.protocol.look_back
+        for origin, channel in _pieces(self.origins(H), channels.readings.shape[1], H):
+            past = _tensor(sliding_window_view(channels.readings, L, axis=0)[origin - L, channel], model)
+            x = past[:, : L - L % S].view(len(past), L // S, S)
+            _, state = model.unroll(x, _fresh(model, channels, channel))
+            partial = torch.nn.functional.pad(past[:, L - L % S :], (0, S - L % S))
+            pending = partial, torch.full((len(past),), L % S, device=past.device)
+            self._add_forecasts(errors, state, pending, (origin, channel), H)
+        return errors
+
+    def streamed(self, H: int, phases: tuple[int, ...] = (0,)) -> Errors:
+        """Errors of sessions that have read everything since their start, at each of the rows `phases`.
+
+        A channel that begins later is read from its own beginning, on the same grid of segments.
+        """
+        model, readings = self.model, self.channels.readings
+        errors, S = Errors(self.keeps_reach), model.segment
+        for phase in phases:
+            states = _states_of_stream(model, self.channels, phase, self.rows.stop)
+            for origin, channel in _pieces(self.origins(H), readings.shape[1], H):
+                segment, filled = np.divmod(origin - phase, S)
+                where = torch.from_numpy(segment), torch.from_numpy(channel)
+                state = {
+                    tensor.name: states[tensor.name][where].movedim(0, tensor.shape.index("N"))
+                    for tensor in model.state
+                }
+                ahead = np.minimum(phase + segment[:, None] * S + np.arange(S), len(readings) - 1)
+                pending = _tensor(readings[ahead, channel[:, None]], model), _as(torch.from_numpy(filled), model)
+                self._add_forecasts(errors, state, pending, (origin, channel), H)
+        return errors
+
+    def _add_forecasts(
+        self, errors: Errors, state: Tensors, pending: tuple[Tensor, Tensor], where: tuple[Rows, Rows], H: int
+    ) -> None:
+        """Count the forecasts of some channels at some rows."""
+        model, readings, season = self.model, self.channels.readings, self.protocol.naive_season
+        origin, channel = where
+        forecast = model.forecast(state, *pending, -(-H // model.segment))
+        actual = _tensor(sliding_window_view(readings, H, axis=0)[origin, channel], model)
+        past = sliding_window_view(readings, season, axis=0)[origin - season, channel]
+        seasonal = _tensor(past[:, np.arange(H) % season], model)
+        errors.add(forecast["mean"][:, :H], forecast["quantiles"][:, :H], actual, seasonal)
+
+
+def figures(backtest: Backtest) -> dict[str, float]:
     """All figures of a split, by name; horizons longer than the split or than the model's are left out."""
     found: dict[str, float] = {}
-    asked_for = horizons(model, rows, protocol)
-    for H in tqdm(asked_for, desc="evaluating", unit="horizon", leave=False, disable=None):
-        L, prefix = protocol.look_back, ""
+    horizons, L = backtest.horizons, backtest.protocol.look_back
+    for H in tqdm(horizons, desc="evaluating", unit="horizon", leave=False, disable=None):
+        errors: dict[str, float] = {}
         if L is not None:
-            asked, prefix = windowed(model, channels, rows, H, protocol).figures(), "streamed_"
-            found |= {f"{name}_l{L}_h{H}": asked[name] for name in ("mse", "mae")}
-            found |= {f"{name}_h{H}": asked[name] for name in ("coverage_80", "wql")}
-        if _streams(model, protocol):
+            errors = backtest.windowed(H).figures()
+            found |= {f"{name}_l{L}_h{H}": errors[name] for name in ("mse", "mae")}
+            found |= {f"{name}_h{H}": errors[name] for name in ("coverage_80", "wql")}
+        if backtest.streams:
             # Every origin is asked, so each phase has every number of readings pending.
-            asked = streamed(model, channels, rows, H, protocol, phases(model) if asked_for[0] == H else (0,)).figures()
-            found |= {f"{prefix}{name}_h{H}": asked[name] for name in ("mse", "mae", "coverage_80", "wql")}
-        found |= {f"{name}_h{H}": asked[name] for name in ("seasonal_mse", "seasonal_mae", "seasonal_wql")}
-        found[f"windows_h{H}"] = float(len(origins(rows, H)))
+            errors = backtest.streamed(H, backtest.phases if horizons[0] == H else (0,)).figures()
+            prefix = "" if L is None else "streamed_"
+            found |= {f"{prefix}{name}_h{H}": errors[name] for name in ("mse", "mae", "coverage_80", "wql")}
+        found |= {f"{name}_h{H}": errors[name] for name in ("seasonal_mse", "seasonal_mae", "seasonal_wql")}
+        found[f"windows_h{H}"] = float(len(backtest.origins(H)))
     return found
 
 
-def own_unit_figures(
-    model: Forecaster, channels: Channels, train: range, rows: range, protocol: Protocol
-) -> dict[str, float]:
+def own_unit_figures(backtest: Backtest, train: range) -> dict[str, float]:
     """Figures of a stream on readings in their own units, as forecasting competitions measure them.
 
     MASE counts a channel's errors in the mean absolute error that the seasonal naive forecast makes one season ahead
     within the training rows (Hyndman and Koehler 2006); sMAPE is 2 |error| / (|forecast| + |reading|).
     """
-    m = protocol.naive_season
+    channels, m = backtest.channels, backtest.protocol.naive_season
     past = channels.readings[train.start : train.stop]
     unit = np.nanmean(np.abs(past[m:] - past[:-m]), axis=0)
-    scaled = Channels(channels.readings / unit, channels.centers / unit, channels.units / unit, channels.numbers)
+    in_errors = Channels(channels.readings / unit, channels.centers / unit, channels.units / unit, channels.numbers)
+    scaled = replace(backtest, channels=in_errors)
     found: dict[str, float] = {}
-    for H in horizons(model, rows, protocol):
-        raw = streamed(model, channels, rows, H, protocol).figures()
+    for H in backtest.horizons:
+        raw = backtest.streamed(H).figures()
         found |= {f"{name}_h{H}": raw[name] for name in ("wql", "seasonal_wql", "smape", "seasonal_smape")}
-        errors = streamed(model, scaled, rows, H, protocol).figures()
+        errors = scaled.streamed(H).figures()
         found |= {f"mase_h{H}": errors["mae"], f"seasonal_mase_h{H}": errors["seasonal_mae"]}
     return found
 
 
-def choose(
-    model: Forecaster, channels: Channels, rows: range, protocol: Protocol, stride: int
-) -> dict[str, list[Errors]]:
-    """Errors at each horizon, of windows and of a stream, with their reach; only every so many origins are asked."""
+def errors_by_kind(backtest: Backtest) -> dict[str, list[Errors]]:
+    """Errors at each horizon, of windows and of a stream: of those that the protocol and the model have."""
     found: dict[str, list[Errors]] = {}
-    for H in horizons(model, rows, protocol):
-        if _streams(model, protocol):
-            stream = streamed(model, channels, rows, H, protocol, phases(model)[1:2], stride, keeps_reach=True)
-            found.setdefault("streamed", []).append(stream)
-        if protocol.look_back is not None:
-            window = windowed(model, channels, rows, H, protocol, stride, keeps_reach=True)
-            found.setdefault("windowed", []).append(window)
+    for H in backtest.horizons:
+        if backtest.streams:
+            # Streams that start at the second phase, so that segments do not begin where days do; there is no
+            # second one where a segment is one reading.
+            found.setdefault("streamed", []).append(backtest.streamed(H, backtest.phases[:2][-1:]))
+        if backtest.protocol.look_back is not None:
+            found.setdefault("windowed", []).append(backtest.windowed(H))
     return found
-
-
-def _streams(model: Forecaster, protocol: Protocol) -> bool:
-    """Whether a stream knows more than a window: one that remembers no more than that has the same errors."""
-    return protocol.look_back is None or model.look_back is None or model.look_back > protocol.look_back
-
-
-def horizons(model: Forecaster, rows: range, protocol: Protocol) -> list[int]:
-    """Those of the protocol that the split and the model have."""
-    longest = min(len(rows), model.max_segments * model.segment)
-    return [H for H in protocol.horizons if longest >= H]
-
-
-def phases(model: Forecaster) -> tuple[int, ...]:
-    """Rows at which streams start: their segments begin at different times of the day."""
-    S = model.segment
-    return tuple(sorted({0, S // 4, S // 2, 3 * S // 4}))
 
 
 def origins(rows: range, H: int) -> range:
     """The rows at which a forecast starts: all H readings lie within the split, the look-back may start before it."""
     return range(rows.start, rows.stop - H + 1)
-
-
-def windowed(
-    model: Forecaster,
-    channels: Channels,
-    rows: range,
-    H: int,
-    protocol: Protocol,
-    stride: int = 1,
-    keeps_reach: bool = False,
-) -> Errors:
-    """Errors of fresh sessions that have read the last L readings."""
-    if protocol.look_back is None:
-        raise ValueError("this protocol has no windows")
-    errors, S, L = Errors(keeps_reach), model.segment, protocol.look_back
-    for origin, channel in _pieces(origins(rows, H)[::stride], channels.readings.shape[1], H):
-        past = _tensor(sliding_window_view(channels.readings, L, axis=0)[origin - L, channel], model)
-        x = past[:, : L - L % S].view(len(past), L // S, S)
-        _, state = model.unroll(x, _fresh(model, channels, channel))
-        partial = torch.nn.functional.pad(past[:, L - L % S :], (0, S - L % S))
-        pending = partial, torch.full((len(past),), L % S, device=past.device)
-        _add_forecasts(errors, model, state, pending, channels.readings, (origin, channel), H, protocol.naive_season)
-    return errors
-
-
-def streamed(
-    model: Forecaster,
-    channels: Channels,
-    rows: range,
-    H: int,
-    protocol: Protocol,
-    phases: tuple[int, ...] = (0,),
-    stride: int = 1,
-    keeps_reach: bool = False,
-) -> Errors:
-    """Errors of sessions that have read everything since their start, at rows `phases`.
-
-    A channel that begins later is read from its own beginning, on the same grid of segments.
-    """
-    errors, S, readings = Errors(keeps_reach), model.segment, channels.readings
-    for phase in phases:
-        states = _states_of_stream(model, channels, phase, rows.stop)
-        for origin, channel in _pieces(origins(rows, H)[::stride], readings.shape[1], H):
-            segment, filled = np.divmod(origin - phase, S)
-            where = torch.from_numpy(segment), torch.from_numpy(channel)
-            state = {
-                tensor.name: states[tensor.name][where].movedim(0, tensor.shape.index("N")) for tensor in model.state
-            }
-            ahead = np.minimum(phase + segment[:, None] * S + np.arange(S), len(readings) - 1)
-            pending = _tensor(readings[ahead, channel[:, None]], model), _as(torch.from_numpy(filled), model)
-            _add_forecasts(errors, model, state, pending, readings, (origin, channel), H, protocol.naive_season)
-    return errors
 
 
 def _states_of_stream(model: Forecaster, channels: Channels, phase: int, stop: int) -> Tensors:
@@ -212,30 +233,12 @@ def _fresh(model: Forecaster, channels: Channels, chosen: NDArray[np.int64]) -> 
     return model.known_state(Told(channel, center, unit))
 
 
-def _pieces(starts: range, channels: int, H: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+def _pieces(starts: range, channels: int, H: int) -> Iterator[tuple[Rows, Rows]]:
     """Every origin with every channel, a few at a time."""
     index, channel = np.divmod(np.arange(len(starts) * channels), channels)
     step = max(READINGS_AT_ONCE // H, 1)
     for start in range(0, len(index), step):
         yield starts.start + starts.step * index[start : start + step], channel[start : start + step]
-
-
-def _add_forecasts(
-    errors: Errors,
-    model: Forecaster,
-    state: Tensors,
-    pending: tuple[Tensor, Tensor],
-    readings: Readings,
-    where: tuple[NDArray[np.int64], NDArray[np.int64]],
-    H: int,
-    naive_season: int,
-) -> None:
-    origin, channel = where
-    forecast = model.forecast(state, *pending, -(-H // model.segment))
-    actual = _tensor(sliding_window_view(readings, H, axis=0)[origin, channel], model)
-    past = sliding_window_view(readings, naive_season, axis=0)[origin - naive_season, channel]
-    seasonal = _tensor(past[:, np.arange(H) % naive_season], model)
-    errors.add(forecast["mean"][:, :H], forecast["quantiles"][:, :H], actual, seasonal)
 
 
 def _tensor(readings: Readings, model: Forecaster) -> Tensor:

@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -17,7 +18,7 @@ from training.data.table import level_and_scale
 from training.models.forecaster import Forecaster
 from training.settings import Section, Settings
 from training.tasks import forecast_backtest, forecast_bands, forecast_plots
-from training.tasks.forecast_backtest import Channels, Readings
+from training.tasks.forecast_backtest import Backtest, Channels, Readings
 from training.tasks.forecast_data import DataSettings, channels_of, interval_of, load, source_of
 from training.tasks.forecast_errors import Errors
 from training.tasks.task import Goal, Task
@@ -98,10 +99,9 @@ class ForecasterTask(Task[AnyForecasterSettings]):
 
         Bands are made as wide as they must be for those of 80 % to cover `coverage` of the dev readings, over all.
         """
-        forecaster, rows = cast(Forecaster, model), self.series.splits["dev"]
+        forecaster = cast(Forecaster, model)
         forecaster.widening.fill_(1.0)
-        stride = self.settings.data.choice_stride
-        errors = forecast_backtest.choose(forecaster, self._channels, rows, self.series.protocol, stride)
+        errors = forecast_backtest.errors_by_kind(self.choosing(forecaster, self._channels))
         forecaster.widening.copy_(self.needed_widening(forecaster, errors)).clamp_(min=NARROWEST)
         ratios = {f"{name}_relative_mse": _relative_mse(found) for name, found in errors.items()}
         return {
@@ -110,12 +110,17 @@ class ForecasterTask(Task[AnyForecasterSettings]):
             "widening": float(forecaster.widening.mean()),
         }
 
+    def choosing(self, model: Forecaster, channels: Channels) -> Backtest:
+        """The backtest that chooses the epoch: every so many of the dev rows."""
+        rows, protocol = self.series.splits["dev"], self.series.protocol
+        return Backtest(model, channels, rows, protocol, self.settings.data.choice_stride, keeps_reach=True)
+
     def needed_widening(self, model: Forecaster, errors: Mapping[str, list[Errors]]) -> Tensor:
         """By how much bands must be wider, in the shape of the model's `widening`.
 
         Args:
             model: With bands as they were trained.
-            errors: Its own on the dev rows, by kind and horizon; see `forecast_backtest.choose`.
+            errors: Its own on the dev rows; see `forecast_backtest.errors_by_kind`.
         """
         return torch.tensor(forecast_bands.widening(chain(*errors.values()), self.settings.loss.coverage))
 
@@ -123,21 +128,19 @@ class ForecasterTask(Task[AnyForecasterSettings]):
         """The published protocol at its horizons, and the stream beside it."""
         if split == "train" or split not in self.series.splits:
             raise DataError(f"{self.name} has no {split} split, only {' and '.join(self._evaluated_splits)}")
-        rows, protocol = self.series.splits[split], self.series.protocol
-        forecaster = cast(Forecaster, model)
-        figures = forecast_backtest.figures(forecaster, self._channels, rows, protocol)
-        if protocol.look_back is None:
-            train = self.series.splits["train"]
-            figures |= forecast_backtest.own_unit_figures(forecaster, self._in_own_units, train, rows, protocol)
+        backtest = self._backtest(model, split)
+        figures = forecast_backtest.figures(backtest)
+        if self.series.protocol.look_back is None:
+            own_units = replace(backtest, channels=self._as_the_model_knows(self.series.table.readings))
+            figures |= forecast_backtest.own_unit_figures(own_units, self.series.splits["train"])
         return figures
+
+    def _backtest(self, model: nn.Module, split: str) -> Backtest:
+        return Backtest(cast(Forecaster, model), self._channels, self.series.splits[split], self.series.protocol)
 
     @cached_property
     def _channels(self) -> Channels:
         return self._as_the_model_knows(self.series.standardized)
-
-    @cached_property
-    def _in_own_units(self) -> Channels:
-        return self._as_the_model_knows(self.series.table.readings)
 
     def _as_the_model_knows(self, readings: Readings) -> Channels:
         train = self.series.splits["train"]
@@ -145,11 +148,12 @@ class ForecasterTask(Task[AnyForecasterSettings]):
 
     def plot(self, model: nn.Module, split: str, directory: Path) -> None:
         """Forecasts over what came, and how often readings fell below each quantile."""
-        forecaster, rows = cast(Forecaster, model), self.series.splits[split]
-        H = forecast_backtest.horizons(forecaster, rows, self.series.protocol)[-1]
-        forecast_plots.draw_backtest(directory / f"backtest-{split}.png", forecaster, self.series, rows, H)
-        errors = forecast_backtest.streamed(forecaster, self._channels, rows, H, self.series.protocol)
-        forecast_plots.draw_calibration(directory / f"calibration-{split}.png", errors.calibration(), H)
+        backtest = self._backtest(model, split)
+        H = backtest.horizons[-1]
+        picture = directory / f"backtest-{split}.png"
+        forecast_plots.draw_backtest(picture, backtest.model, self.series, backtest.rows, H)
+        calibration = backtest.streamed(H).calibration()
+        forecast_plots.draw_calibration(directory / f"calibration-{split}.png", calibration, H)
 
     @property
     def _evaluated_splits(self) -> list[str]:

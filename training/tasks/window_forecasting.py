@@ -111,9 +111,8 @@ class WindowForecastingTask(ForecasterTask[WindowForecastingSettings]):
 
     def needed_widening(self, model: Forecaster, errors: Mapping[str, list[Errors]]) -> Tensor:
         """Of each segment ahead, (2, M): of known channels, and of the same ones untold."""
-        rows, protocol = self.series.splits["dev"], self.series.protocol
         unknown = Channels.unknown(self.series.standardized)
-        untold = forecast_backtest.choose(model, unknown, rows, protocol, self.settings.data.choice_stride)
+        untold = forecast_backtest.errors_by_kind(self.choosing(model, unknown))
         return torch.stack([self._widening_by_segment(found) for found in (errors, untold)])
 
     def _widening_by_segment(self, errors: Mapping[str, list[Errors]]) -> Tensor:

@@ -6,9 +6,10 @@ import torch
 from numpy.typing import NDArray
 
 from training.data import etth1
+from training.data.series import Protocol
 from training.models.forecasting import ForecastingModel, ForecastingModelSettings
 from training.tasks import forecast_backtest
-from training.tasks.forecast_backtest import Channels
+from training.tasks.forecast_backtest import Backtest, Channels
 
 ROWS = range(250, 360)
 H, SEGMENT = 48, 24
@@ -40,9 +41,8 @@ def test_windowed_forecasts_are_those_of_fresh_sessions(model: ForecastingModel,
         mean = model.forecast(state, *pending, H // SEGMENT)["mean"]
         squares.append((mean.numpy() - readings[origin : origin + H].T) ** 2)
     expected = float(np.mean(squares))
-    assert forecast_backtest.windowed(model, Channels.unknown(readings), ROWS, H, etth1.PROTOCOL).figures()[
-        "mse"
-    ] == pytest.approx(expected, rel=1e-5)
+    found = Backtest(model, Channels.unknown(readings), ROWS, etth1.PROTOCOL).windowed(H).figures()
+    assert found["mse"] == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("phase", [0, 7])
@@ -60,9 +60,7 @@ def test_streamed_forecasts_are_those_of_one_long_session(
         partial[:, : rest.shape[1]] = rest
         mean = model.forecast(state, partial, torch.full((2,), rest.shape[1]), H // SEGMENT)["mean"]
         squares.append((mean.numpy() - readings[origin : origin + H].T) ** 2)
-    streamed = forecast_backtest.streamed(
-        model, Channels.unknown(readings), ROWS, H, etth1.PROTOCOL, phases=(phase,)
-    ).figures()
+    streamed = Backtest(model, Channels.unknown(readings), ROWS, etth1.PROTOCOL).streamed(H, (phase,)).figures()
     assert streamed["mse"] == pytest.approx(float(np.mean(squares)), rel=1e-5)
 
 
@@ -73,5 +71,14 @@ def test_the_seasonal_naive_forecast_repeats_the_last_day(
         (np.tile(readings[origin - 24 : origin], (2, 1)) - readings[origin : origin + H]) ** 2
         for origin in forecast_backtest.origins(ROWS, H)
     ]
-    figures = forecast_backtest.windowed(model, Channels.unknown(readings), ROWS, H, etth1.PROTOCOL).figures()
+    figures = Backtest(model, Channels.unknown(readings), ROWS, etth1.PROTOCOL).windowed(H).figures()
     assert figures["seasonal_mse"] == pytest.approx(float(np.mean(squares)), rel=1e-12)
+
+
+def test_segments_of_one_reading_are_backtested(readings: NDArray[np.float64]) -> None:
+    settings = ForecastingModelSettings(segment=1, season=24, max_segments=12, embedding_size=5, hidden_size=7)
+    model = ForecastingModel(settings).eval().requires_grad_(False)
+    protocol = Protocol(look_back=None, horizons=(12,), naive_season=24)
+    backtest = Backtest(model, Channels.unknown(readings), ROWS, protocol, stride=50, keeps_reach=True)
+    (errors,) = forecast_backtest.errors_by_kind(backtest)["streamed"]
+    assert errors.reach[0].shape == (2 * 2, 12)  # two origins of two channels

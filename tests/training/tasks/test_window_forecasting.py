@@ -13,7 +13,7 @@ from training.data.source import DataError
 from training.data.table import Table
 from training.models.window_forecaster import WindowForecaster, WindowForecasterSettings
 from training.tasks import forecast_backtest, forecast_bands
-from training.tasks.forecast_backtest import Channels
+from training.tasks.forecast_backtest import Backtest, Channels
 from training.tasks.forecast_data import DataSettings
 from training.tasks.forecast_errors import Errors
 from training.tasks.window_forecasting import (
@@ -112,9 +112,9 @@ def test_streams_err_as_windows_do_and_are_not_measured_again(task: WindowForeca
     model = task.build_model().eval().requires_grad_(False)
     task.initialise(model)
     channels = Channels.known(task.series.standardized, task.series.splits["train"])
-    asked = model, channels, task.series.splits["dev"], 96, task.series.protocol
-    windowed = forecast_backtest.windowed(*asked, stride=500).figures()
-    streamed = forecast_backtest.streamed(*asked, phases=(7,), stride=500).figures()
+    backtest = Backtest(model, channels, task.series.splits["dev"], task.series.protocol, stride=500)
+    windowed = backtest.windowed(96).figures()
+    streamed = backtest.streamed(96, phases=(7,)).figures()
     assert streamed == pytest.approx(windowed, rel=1e-6)
     assert set(task.validate(model)) == {"relative_mse", "windowed_relative_mse", "widening"}
 
@@ -134,8 +134,7 @@ def test_bands_of_each_segment_become_as_wide_as_they_must_be(task: WindowForeca
     assert model.widening.min() > 2
     assert model.widening.unique().numel() > 2
     channels = Channels.known(task.series.standardized, task.series.splits["train"])
-    stride = task.settings.data.choice_stride
-    errors = forecast_backtest.choose(model, channels, task.series.splits["dev"], task.series.protocol, stride)
+    errors = forecast_backtest.errors_by_kind(task.choosing(model, channels))
     found = forecast_bands.widening_by_segment(errors["windowed"][-1], 24, task.settings.loss.coverage)
     np.testing.assert_allclose(found, np.ones(30), rtol=1e-4)
     assert errors["windowed"][-1].figures()["coverage_80"] == pytest.approx(task.settings.loss.coverage, abs=2e-3)
@@ -155,6 +154,6 @@ def test_readings_beyond_whole_segments_widen_the_last_one(H: int, segments: int
 def test_pictures_are_of_horizons_that_the_model_has(task: WindowForecastingTask, tmp_path: Path) -> None:
     settings = WindowForecasterSettings(max_segments=8, hidden_size=8)
     model = WindowForecaster(settings, task.channel_names).eval().requires_grad_(False)
-    assert forecast_backtest.horizons(model, task.series.splits["dev"], task.series.protocol) == [96, 192]
+    assert task.choosing(model, Channels.unknown(task.series.standardized)).horizons == [96, 192]
     task.plot(model, "dev", tmp_path)
     assert len(list(tmp_path.glob("*.png"))) == 2

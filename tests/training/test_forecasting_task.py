@@ -6,10 +6,12 @@ import torch
 from numpy.typing import NDArray
 
 from tests.training.learning import assert_learns
+from training import settings
 from training.data import etth1
 from training.data.table import Table
 from training.models.forecasting import ForecastingModelSettings
-from training.tasks import forecast_backtest
+from training.settings import SettingsError
+from training.tasks import forecast_backtest, registry
 from training.tasks.forecast_backtest import Channels
 from training.tasks.forecast_data import DataSettings
 from training.tasks.forecast_windows import Batch, WindowSettings, draw_windows
@@ -119,6 +121,12 @@ def test_training_lowers_the_loss(task: ForecastingTask) -> None:
 def test_an_unknown_split_is_refused(task: ForecastingTask) -> None:
     with pytest.raises(Exception, match="no train split, only dev and test"):
         task.evaluate(task.build_model(), "train")
+
+
+@pytest.mark.parametrize("task", ["forecasting", "forecasting-window"])
+def test_settings_for_which_no_horizon_fits_are_refused(task: str) -> None:
+    with pytest.raises(SettingsError, match="are 72 readings ahead, and the shortest horizon that is measured is 96"):
+        settings.load(registry.task_type(task).settings_type, task, overrides=["model.max_segments=3"])
 
 
 def test_bands_become_as_wide_as_they_must_be(task: ForecastingTask) -> None:

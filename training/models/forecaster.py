@@ -4,14 +4,23 @@ from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from training.models.streaming import StateTensor, Tensors
+from training.settings import Section
 
 QUANTILE_LEVELS = tuple(round(0.05 * i, 2) for i in range(1, 20))
 MIDDLE = len(QUANTILE_LEVELS) // 2
 MOST_SEGMENTS = 64  # that a forecast may have
+
+
+class ForecasterModelSettings(Section):
+    """What the settings of every forecaster say: how far it looks ahead."""
+
+    segment: int = Field(default=24, ge=1, description="readings that are one step of the GRU")
+    max_segments: int = Field(default=30, ge=1, le=MOST_SEGMENTS, description="segments of the longest horizon")
 
 
 class Told(NamedTuple):

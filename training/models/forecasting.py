@@ -18,18 +18,22 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from training.cells import GRUCell
-from training.models.forecaster import MIDDLE, MOST_SEGMENTS, QUANTILE_LEVELS, Decoded, Forecaster, Told
+from training.models.forecaster import (
+    MIDDLE,
+    QUANTILE_LEVELS,
+    Decoded,
+    Forecaster,
+    ForecasterModelSettings,
+    Told,
+)
 from training.models.profile import Profile, Rhythm, View, look_at, read_segment
 from training.models.streaming import StateTensor, Tensors
-from training.settings import Section
 
 
-class ForecastingModelSettings(Section):
+class ForecastingModelSettings(ForecasterModelSettings):
     """Sizes, regularisation and forgetting."""
 
-    segment: int = Field(default=24, ge=1, description="readings that are one step of the GRU")
     season: int = Field(default=24, ge=1, description="readings after which a pattern returns, a multiple of segment")
-    max_segments: int = Field(default=30, ge=1, le=MOST_SEGMENTS, description="segments of the longest horizon")
     embedding_size: int = Field(default=128, ge=1)
     hidden_size: int = Field(default=128, ge=1)
     dropout: float = Field(default=0.3, ge=0, lt=1, description="before the heads")

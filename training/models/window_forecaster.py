@@ -21,18 +21,22 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from training.cells import GRUCell
-from training.models.forecaster import MIDDLE, MOST_SEGMENTS, QUANTILE_LEVELS, Decoded, Forecaster, Told
+from training.models.forecaster import (
+    MIDDLE,
+    QUANTILE_LEVELS,
+    Decoded,
+    Forecaster,
+    ForecasterModelSettings,
+    Told,
+)
 from training.models.profile import LARGEST_FEATURE, as_input, row_sum
 from training.models.streaming import StateTensor, Tensors
-from training.settings import Section
 
 
-class WindowForecasterSettings(Section):
+class WindowForecasterSettings(ForecasterModelSettings):
     """Sizes and regularisation."""
 
-    segment: int = Field(default=24, ge=1, description="readings that are one step of the GRU")
     look_back: int = Field(default=96, ge=1, description="readings that a forecast is made from, whole segments")
-    max_segments: int = Field(default=30, ge=1, le=MOST_SEGMENTS, description="segments of the longest horizon")
     hidden_size: int = Field(default=256, ge=2, multiple_of=2)
     dropout: float = Field(default=0.5, ge=0, lt=1, description="before the heads")
 

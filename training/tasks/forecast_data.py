@@ -75,6 +75,14 @@ def interval_of(data: DataSettings) -> str:
     return data.own.interval if data.own is not None else str(PUBLISHED[data.name].INTERVAL)
 
 
+def horizons_of(data: DataSettings) -> tuple[int, ...]:
+    """Readings ahead that its figures are of."""
+    if data.own is not None:
+        return (data.own.horizon,)
+    protocol: Protocol = PUBLISHED[data.name].PROTOCOL
+    return protocol.horizons
+
+
 def _load_own(own: OwnFile) -> Series:
     check_unchanged(Path(own.path), own.sha256)
     found = own_table.read(Path(own.path), Columns(own.time, own.targets), own.gaps, own.duplicates)

@@ -6,20 +6,20 @@ from dataclasses import replace
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import ClassVar, TypeVar, cast
+from typing import ClassVar, Self, TypeVar, cast
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from training.data.series import Series
 from training.data.source import DataError
 from training.data.table import level_and_scale
-from training.models.forecaster import Forecaster
+from training.models.forecaster import Forecaster, ForecasterModelSettings
 from training.settings import Section, Settings
 from training.tasks import forecast_backtest, forecast_bands, forecast_plots
 from training.tasks.forecast_backtest import Backtest, Channels, Readings
-from training.tasks.forecast_data import DataSettings, channels_of, interval_of, load, source_of
+from training.tasks.forecast_data import DataSettings, channels_of, horizons_of, interval_of, load, source_of
 from training.tasks.forecast_errors import Errors
 from training.tasks.task import Goal, Task
 
@@ -38,7 +38,18 @@ class ForecasterSettings(Settings):
     """Settings of a run."""
 
     data: DataSettings = DataSettings()
+    model: ForecasterModelSettings = ForecasterModelSettings()
     loss: BandSettings = BandSettings()
+
+    @model_validator(mode="after")
+    def _can_be_measured(self) -> Self:
+        longest, shortest = self.model.max_segments * self.model.segment, min(horizons_of(self.data))
+        if longest < shortest:
+            raise ValueError(
+                f"model.max_segments={self.model.max_segments} of model.segment={self.model.segment} are {longest} "
+                f"readings ahead, and the shortest horizon that is measured is {shortest}"
+            )
+        return self
 
 
 AnyForecasterSettings = TypeVar("AnyForecasterSettings", bound=ForecasterSettings)

@@ -42,7 +42,7 @@ def write(manifest: Manifest, report: Report, directory: Path) -> str:
         recipe(manifest.task.kind).purpose(manifest),
         f"An Unrolled bundle: a trained {manifest.cell.upper()} as unrolled ONNX graphs with explicit state, "
         f"{size / 1e6:.1f} MB. `manifest.json` says all of this to machines.",
-        "## Figures\n\n" + _figures(manifest.figures),
+        "## Figures\n\n" + _figures(manifest),
         "## Data\n\n" + "\n".join(map(_data, manifest.data)),
         f"Licence of the weights: {manifest.licence}.",
         f"## How it was made\n\n```\n{manifest.command}\n{export_command(manifest)}\n```",
@@ -62,7 +62,8 @@ def export_command(manifest: Manifest) -> str:
     return f"python -m export {output}/best{name}{' --int8' if manifest.numerics == 'int8' else ''}"
 
 
-def _figures(figures: tuple[Figure, ...]) -> str:
+def _figures(manifest: Manifest) -> str:
+    figures = manifest.figures
     if not figures:
         return "Not measured."
     columns = [of for of in FIGURES if of in ALWAYS_SHOWN or any(figure.of == of for figure in figures)]
@@ -77,6 +78,8 @@ def _figures(figures: tuple[Figure, ...]) -> str:
     explained = [EXPLAINED["float32" in columns]]
     if "seeds" in columns:
         explained.append(SEEDS.format(runs=next(figure.runs for figure in figures if figure.runs)))
+    if caveat := recipe(manifest.task.kind).caveat:
+        explained.append(caveat)
     return "\n".join([*lines, "", *explained])
 
 

@@ -307,6 +307,7 @@ def _finish_epoch(run: Run, row: dict[str, float], output: Path, command: str) -
     progress, goal = run.progress, run.task.goal
     model = run.evaluated.eval()
     with torch.no_grad():
+        run.task.calibrate(model)
         # All processes go on or stop by the figures of one.
         figures = run.fabric.broadcast(run.task.validate(model))
     progress.epoch += 1

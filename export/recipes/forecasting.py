@@ -26,6 +26,7 @@ class ForecastingRecipe(Recipe):
     pattern = "many to many, ahead"
     endpoint = "/forecast"
     headline = ("mse_l96_h96", "mae_l96_h96")
+    caveat = "Bands are fitted to the dev rows after training: their dev coverage is in-sample."
     encode_reads: tuple[str, ...] = ()  # all of the state by default
 
     def purpose(self, manifest: Manifest) -> str:

@@ -37,6 +37,11 @@ class Recipe(ABC):
     def headline(self) -> tuple[str, ...]:
         """The figures that stand for a model, by their names in the manifest."""
 
+    @property
+    def caveat(self) -> str:
+        """What its figures do not say by themselves; empty where there is nothing."""
+        return ""
+
     @abstractmethod
     def cell(self, model: nn.Module) -> str:
         """Name of the recurrent cell of a model."""

@@ -72,6 +72,15 @@ def test_the_card_shows_both_figures_side_by_side(sentiment: Exported) -> None:
     assert "| dev | examples | 872 | not measured |" in card
 
 
+def test_the_card_of_a_forecaster_says_that_its_bands_know_the_dev_rows(
+    forecasting: Exported, sentiment: Exported
+) -> None:
+    for exported, is_said in ((forecasting, True), (sentiment, False)):
+        figures = (Figure(metric="coverage_80_h96", split="dev", value=0.8, of="checkpoint"),)
+        manifest = exported.bundle.manifest.model_copy(update={"figures": figures})
+        assert ("dev coverage is in-sample" in write(manifest, prove(exported.open()), exported.bundle.path)) == is_said
+
+
 def test_figures_of_several_seeds_are_averaged(sentiment: Exported) -> None:
     first = measured_checkpoint(sentiment)
     second = replace(first, figures={"dev": {"rounded": 0.5, "accuracy": 0.9}})

@@ -134,19 +134,40 @@ def test_bands_become_as_wide_as_they_must_be(task: ForecastingTask) -> None:
     model = task.build_model().eval().requires_grad_(False)
     with torch.no_grad():
         model.spread.bias.fill_(-6.0)  # far too narrow
-    found = task.validate(model)
-    assert found["widening"] == float(model.widening) > 2
+    task.calibrate(model)
+    widening = float(model.widening)
+    assert task.validate(model)["widening"] == float(model.widening) == widening > 2
     channels = Channels.known(task.series.standardized, task.series.splits["train"])
     errors = forecast_backtest.errors_by_kind(task.choosing(model, channels))
     covered = [each.figures()["coverage_80"] for found in errors.values() for each in found]
-    assert np.mean(covered) == pytest.approx(task.settings.loss.coverage, abs=2e-3)
+    assert np.mean(covered) == pytest.approx(task.settings.bands.coverage, abs=2e-3)
 
 
 def test_bands_that_cover_too_much_are_narrowed(task: ForecastingTask) -> None:
     model = task.build_model().eval().requires_grad_(False)
     model.spread.bias.fill_(-1.0)
     model.spread.weight.zero_()
-    assert 0.25 <= task.validate(model)["widening"] < 1
+    task.calibrate(model)
+    assert 0.25 <= float(model.widening) < 1
+
+
+def test_the_errors_that_choose_the_epoch_know_nothing_of_the_bands(task: ForecastingTask) -> None:
+    torch.manual_seed(0)
+    model = task.build_model().eval().requires_grad_(False)
+    before = task.validate(model)
+    task.calibrate(model)
+    after = task.validate(model)
+    assert (before.pop("widening"), before) == (1.0, {name: after[name] for name in before})
+
+
+@pytest.mark.parametrize("task", ["forecasting", "forecasting-window"])
+def test_coverage_of_older_checkpoints_is_read_from_where_it_was(task: str) -> None:
+    settings_type = registry.task_type(task).settings_type
+    read = settings.validate(settings_type, {"loss": {"quantile_segments": 2, "coverage": 0.7}}).model_dump()
+    assert (read["bands"], read["loss"]["quantile_segments"]) == ({"coverage": 0.7}, 2)
+    assert "coverage" not in read["loss"]
+    with pytest.raises(SettingsError, match=r"unknown setting loss\.coverage"):
+        settings.load(settings_type, task, overrides=["loss.coverage=0.7"])
 
 
 def test_training_knows_nothing_of_the_widening(task: ForecastingTask) -> None:

@@ -1,4 +1,14 @@
-"""How much wider the bands of a forecaster must be than it was trained, by its errors on rows that it has not seen."""
+"""How much wider the bands of a forecaster must be than it was trained, by its errors on rows that it has not seen.
+
+Split conformal prediction of quantiles (Romano, Patterson and Candes 2019, Conformalized Quantile Regression), but for
+the score of a reading y, which is a ratio here and a difference there, so that it means the same in any unit:
+
+    reach    = |y - median| / (median - q10), or / (q90 - median) where y is above the median
+    widening = the quantile of all reaches at the coverage that is asked for
+
+There is no guarantee as theirs: readings of a series are not exchangeable, those of overlapping forecasts are the same
+ones, and the rows choose the epoch too. What bands cover of the rows that they are fitted to is in-sample.
+"""
 
 from collections.abc import Iterable
 

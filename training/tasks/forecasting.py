@@ -11,12 +11,13 @@ from torch.nn.functional import smooth_l1_loss
 
 from training.models.forecaster import Told
 from training.models.forecasting import ForecastingModel, ForecastingModelSettings
+from training.settings import Section
 from training.tasks.forecast_errors import pinball
 from training.tasks.forecast_windows import Batch, WindowSettings, draw_windows
-from training.tasks.forecaster import BandSettings, ForecasterSettings, ForecasterTask
+from training.tasks.forecaster import ForecasterSettings, ForecasterTask
 
 
-class LossSettings(BandSettings):
+class LossSettings(Section):
     """What is asked of a forecast."""
 
     near_segments: int = Field(default=5, ge=1, description="segments from the origin that are always trained")

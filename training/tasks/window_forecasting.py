@@ -17,7 +17,7 @@ from training.settings import Section
 from training.tasks import forecast_backtest, forecast_bands
 from training.tasks.forecast_backtest import Channels, Readings
 from training.tasks.forecast_errors import Errors, pinball
-from training.tasks.forecaster import BandSettings, ForecasterSettings, ForecasterTask
+from training.tasks.forecaster import ForecasterSettings, ForecasterTask
 
 Batch = dict[str, Tensor]
 
@@ -30,7 +30,7 @@ class StartSettings(Section):
     least_known: int = Field(default=96, ge=1, description="readings known after a window's end")
 
 
-class WindowLossSettings(BandSettings):
+class WindowLossSettings(Section):
     """What is asked of a forecast."""
 
     horizons: tuple[int, ...] = Field(
@@ -119,7 +119,7 @@ class WindowForecastingTask(ForecasterTask[WindowForecastingSettings]):
         """(M,); beyond the longest horizon, as of its last segment."""
         longest = errors["windowed" if "windowed" in errors else "streamed"][-1]
         S, M = self.settings.model.segment, self.settings.model.max_segments
-        found = forecast_bands.widening_by_segment(longest, S, self.settings.loss.coverage)
+        found = forecast_bands.widening_by_segment(longest, S, self.settings.bands.coverage)
         return torch.from_numpy(np.pad(found, (0, M - len(found)), mode="edge"))
 
     @cached_property

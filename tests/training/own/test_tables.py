@@ -40,6 +40,7 @@ def test_a_table_becomes_a_forecaster_with_a_backtest(tmp_path: Path, monthly: P
     assert isinstance(model, ForecastingModel)
     assert (model.rhythm.segment, model.rhythm.season, model.interval) == (12, 12, "1 month")
     assert model.channels == ("shoes", "hats")
+    assert float(model.widening) != 1.0
     train = np.loadtxt(monthly, delimiter=";", skiprows=1, usecols=(1, 2))[:77]
     np.testing.assert_allclose(model.centers, train.mean(axis=0))
     assert {"mase_h6", "seasonal_mase_h6", "wql_h6", "seasonal_wql_h6", "coverage_80_h6"} <= best.figures["dev"].keys()

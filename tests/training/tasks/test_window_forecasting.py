@@ -129,15 +129,15 @@ def test_bands_of_each_segment_become_as_wide_as_they_must_be(task: WindowForeca
     torch.manual_seed(0)
     model = task.build_model().eval().requires_grad_(False)
     model.spread.bias.fill_(-6.0)  # far too narrow
-    task.validate(model)
+    task.calibrate(model)
     assert model.widening.shape == (2, 30)
     assert model.widening.min() > 2
     assert model.widening.unique().numel() > 2
     channels = Channels.known(task.series.standardized, task.series.splits["train"])
     errors = forecast_backtest.errors_by_kind(task.choosing(model, channels))
-    found = forecast_bands.widening_by_segment(errors["windowed"][-1], 24, task.settings.loss.coverage)
+    found = forecast_bands.widening_by_segment(errors["windowed"][-1], 24, task.settings.bands.coverage)
     np.testing.assert_allclose(found, np.ones(30), rtol=1e-4)
-    assert errors["windowed"][-1].figures()["coverage_80"] == pytest.approx(task.settings.loss.coverage, abs=2e-3)
+    assert errors["windowed"][-1].figures()["coverage_80"] == pytest.approx(task.settings.bands.coverage, abs=2e-3)
 
 
 def test_horizons_that_leave_segments_untaught_are_refused() -> None:

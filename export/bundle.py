@@ -13,6 +13,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 from export import card
 from export.directory import check_destination, checksums, finish, new_directory, replace
 from export.errors import ParityFailed
+from export.figures import measured
 from export.manifest import TOKENIZER, describe, graph_file
 from export.onnx import TRACED_ROWS, GraphBuilder
 from export.parity import prove
@@ -82,15 +83,16 @@ def export(
         nodes = write_graphs(directory, checkpoint.task, model, stages)
         if checkpoint.tokenizer_path is not None:
             shutil.copyfile(checkpoint.tokenizer_path, directory / TOKENIZER)
-        draft = describe(checkpoint, destination.name, model, stages, checksums(directory), others)
+        draft = describe(checkpoint, destination.name, model, stages, checksums(directory))
         rungs = Rungs(Bundle(path=directory, manifest=draft, version="draft"), stages)
         report = prove(rungs)
         if not report.passed:
             raise ParityFailed(f"the graphs are not the model; nothing was written to {destination}\n{report}")
+        manifest = draft.model_copy(update={"figures": measured(checkpoint, others)})
         (directory / PARITY).write_text(json.dumps(report.as_json(), indent=1) + "\n", encoding="utf-8")
-        (directory / CARD).write_text(card.write(draft, report, directory), encoding="utf-8")
-        summaries = summarise(directory, draft, nodes, rungs)
-        finish(directory, draft)
+        (directory / CARD).write_text(card.write(manifest, report, directory), encoding="utf-8")
+        summaries = summarise(directory, manifest, nodes, rungs)
+        finish(directory, manifest)
         replace(directory, destination)
     return Export(read_bundle(destination), report, summaries)
 

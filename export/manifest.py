@@ -1,12 +1,10 @@
-"""What a bundle says of itself, filled in from the checkpoint and the plans of its stages."""
+"""What a bundle says of itself, filled in from the checkpoint and the plans of its stages; measures nothing."""
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import cast
 
 from torch import nn
 
-from export.figures import measured
 from export.recipes.registry import recipe
 from export.stages import StagePlan
 from service.bundle.manifest import FORMAT_VERSION, Manifest, TrainingData
@@ -23,9 +21,8 @@ def describe(
     model: nn.Module,
     stages: tuple[StagePlan, ...],
     files: dict[str, str],
-    others: Sequence[Checkpoint] = (),
 ) -> Manifest:
-    """The manifest of a bundle.
+    """The manifest of a bundle, but for its figures, which may take minutes to measure.
 
     Args:
         checkpoint: What is exported.
@@ -33,7 +30,6 @@ def describe(
         model: Its prepared model.
         stages: What its graphs were made from.
         files: Checksum of each file that is there.
-        others: Checkpoints of runs with other seeds.
     """
     task = recipe(checkpoint.task)
     licences = sorted({source.licence for source in checkpoint.sources})
@@ -44,7 +40,6 @@ def describe(
         task=task.task(checkpoint.tokenizer_path, model, stages),
         stages=tuple(_stage(stage) for stage in stages),
         state=tuple(_state(tensor) for tensor in cast(StreamingModel, model).state),
-        figures=measured(checkpoint, others),
         data=tuple(TrainingData(**asdict(source)) for source in checkpoint.sources),
         licence=f"that of Unrolled; trained on data under: {'; '.join(licences)}",
         command=checkpoint.command,

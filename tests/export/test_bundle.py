@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from service.bundle.manifest import read_bundle
 from tests.export.conftest import CHARACTERS, SENTIMENT_RUNGS, Exported
 from tests.export.test_parity import change_recurrent_weight
 from training.models.sentiment import CLASSES
+from training.tasks.sentiment import SentimentTask
 
 
 @pytest.fixture
@@ -103,6 +105,16 @@ def test_a_failed_proof_writes_nothing_and_names_the_check(
     with pytest.raises(ParityFailed, match=r"torch +encode +1 .*FAILED"):
         export(sentiment.checkpoint, tmp_path / "sentiment", SENTIMENT_RUNGS)
     assert contents(tmp_path) == []
+
+
+def test_what_is_not_proved_is_not_measured(
+    sentiment: Exported, quick: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick(change_recurrent_weight)
+    monkeypatch.setattr(SentimentTask, "evaluate", lambda *_: pytest.fail("measured"))
+    evaluated = replace(sentiment.checkpoint, figures={"dev": {"accuracy": 0.85}})
+    with pytest.raises(ParityFailed):
+        export(evaluated, tmp_path / "sentiment", SENTIMENT_RUNGS)
 
 
 def test_a_failed_proof_leaves_the_former_bundle(

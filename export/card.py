@@ -9,15 +9,20 @@ from export.report import Report
 from service.bundle.manifest import Figure, Manifest, TrainingData
 from service.bundle.stage import Stage, TensorSpec
 
-FIGURES = {"checkpoint": "checkpoint", "seeds": "seeds", "float32": "float32 graphs", "graph": "exported"}
+# Columns of the figures, by numerics and by what a figure is of. float32 is measured in torch.
+FIGURES = {
+    "float32": {"checkpoint": "checkpoint", "seeds": "seeds", "graph": "rounded weights"},
+    "int8": {"checkpoint": "checkpoint", "seeds": "seeds", "float32": "float32 graphs", "graph": "int8 graphs"},
+}
 ALWAYS_SHOWN = ("checkpoint", "graph")
 SEEDS = (
     '"Seeds" are mean and standard deviation of the checkpoints of {runs} runs that differ in their seed only; '
     "this bundle is one of them."
 )
 EXPLAINED = {
-    False: '"Exported" is measured in torch with the rounded weights, which the graphs follow.',
-    True: '"Exported" are the int8 graphs, "float32 graphs" those that they were made from, both run by onnxruntime.',
+    "float32": '"Rounded weights" are those of the graphs, measured in torch: graphs are proved to give its numbers.',
+    "int8": '"Int8 graphs" are those of this bundle, "float32 graphs" those that they were made from, both run by '
+    "onnxruntime.",
 }
 NUMERICS = {
     "float32": "Matrices are stored as float16 in one file for all graphs and computed with as float32; parity was "
@@ -66,16 +71,17 @@ def _figures(manifest: Manifest) -> str:
     figures = manifest.figures
     if not figures:
         return "Not measured."
-    columns = [of for of in FIGURES if of in ALWAYS_SHOWN or any(figure.of == of for figure in figures)]
+    names = FIGURES[manifest.numerics]
+    columns = [of for of in names if of in ALWAYS_SHOWN or any(figure.of == of for figure in figures)]
     values: dict[tuple[str, str], dict[str, str]] = {}
     for figure in figures:
         values.setdefault((figure.split, figure.metric), {})[figure.of] = _value(figure)
     lines = [
-        f"| split | figure | {' | '.join(FIGURES[of] for of in columns)} |",
+        f"| split | figure | {' | '.join(names[of] for of in columns)} |",
         f"|---|---{'|---' * len(columns)}|",
         *(_row(*key, *(found.get(of, "not measured") for of in columns)) for key, found in values.items()),
     ]
-    explained = [EXPLAINED["float32" in columns]]
+    explained = [EXPLAINED[manifest.numerics]]
     if "seeds" in columns:
         explained.append(SEEDS.format(runs=next(figure.runs for figure in figures if figure.runs)))
     if caveat := recipe(manifest.task.kind).caveat:

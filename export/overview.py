@@ -12,8 +12,8 @@ PAGE = Path("docs/models.md")
 PREFACE = """\
 # Models
 
-What ships in `models/`, with its figures as the manifests have them: those of the exported graphs, and where runs with
-several seeds were made, their mean and standard deviation. The cards say more: data, licences, commands, proofs.
+What ships in `models/`, with its figures as the manifests have them: those of the weights as they ship, and where runs
+with several seeds were made, their mean and standard deviation. The cards say more: data, licences, commands, proofs.
 `python -m export overview` writes this page anew; a test fails where it is out of date.
 """
 COLUMNS = ("bundle", "pattern", "endpoint", "cell", "figures", "over seeds", "data", "MB")

@@ -21,8 +21,10 @@ class Figure(Part):
     """A measured quality: `value` of `metric` on `split`.
 
     Attributes:
-        of: "checkpoint" is torch's; "graph" that of what this bundle serves; "float32", in an int8 bundle, that of the
-            float32 graphs that it was made from; "seeds" the mean of the checkpoints of several seeds.
+        of: "checkpoint" is torch's; "graph" that of what this bundle serves, measured in torch with the rounded weights
+            where it is float32, since its graphs are proved to give the same, and by the graphs where it is int8;
+            "float32", in an int8 bundle, that of the float32 graphs that it was made from; "seeds" the mean of the
+            checkpoints of several seeds.
         deviation: Of "seeds": the standard deviation.
         runs: Of "seeds": how many there are.
     """

@@ -72,6 +72,22 @@ def test_the_card_shows_both_figures_side_by_side(sentiment: Exported) -> None:
     assert "| dev | examples | 872 | not measured |" in card
 
 
+@pytest.mark.parametrize(
+    ("numerics", "column", "others"),
+    [("float32", "rounded weights", ("int8", "onnxruntime")), ("int8", "int8 graphs", ("torch", "rounded"))],
+)
+def test_the_card_says_what_a_figure_was_measured_with(
+    sentiment: Exported, numerics: str, column: str, others: tuple[str, ...]
+) -> None:
+    figures = (Figure(metric="accuracy", split="dev", value=0.85, of="checkpoint"),)
+    manifest = sentiment.bundle.manifest.model_copy(update={"figures": figures, "numerics": numerics})
+    card = write(manifest, prove(sentiment.open()), sentiment.bundle.path)
+    section = card.partition("## Figures")[2].partition("## Data")[0]
+    assert f"| split | figure | checkpoint | {column} |" in section
+    assert "| dev | accuracy | 0.8500 | not measured |" in section
+    assert not any(other in section for other in others)
+
+
 def test_the_card_of_a_forecaster_says_that_its_bands_know_the_dev_rows(
     forecasting: Exported, sentiment: Exported
 ) -> None:

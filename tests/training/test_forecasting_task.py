@@ -53,38 +53,38 @@ def test_items_are_the_readings_of_the_windows(task: ForecastingTask) -> None:
 
 def test_a_window_is_one_channel_hour_by_hour(readings: NDArray[np.float64]) -> None:
     batch = draw(readings)
-    for row, known in zip(batch["readings"], batch["known"], strict=True):
+    for row, known in zip(batch.readings, batch.known, strict=True):
         known_steps = row[: int(known)].diff()
         assert torch.equal(known_steps, torch.ones_like(known_steps))
 
 
 def test_what_is_unknown_lies_after_the_training_rows(readings: NDArray[np.float64]) -> None:
     batch = draw(readings)
-    for row, known in zip(batch["readings"], batch["known"], strict=True):
+    for row, known in zip(batch.readings, batch.known, strict=True):
         assert float(row[min(int(known), len(row)) - 1]) % 10_000 <= ROWS - 1
         assert torch.equal(row[int(known) :] % 10_000, torch.full_like(row[int(known) :], ROWS - 1))
 
 
 def test_a_window_is_long_enough_for_its_segments_and_the_longest_horizon(readings: NDArray[np.float64]) -> None:
-    lengths = {draw(readings, seed=seed)["readings"].shape[1] // SEGMENT - 1 - MAX_SEGMENTS for seed in range(20)}
+    lengths = {draw(readings, seed=seed).readings.shape[1] // SEGMENT - 1 - MAX_SEGMENTS for seed in range(20)}
     assert lengths == {WINDOWS.short_segments, WINDOWS.long_segments}
 
 
 def test_every_phase_and_every_number_of_pending_readings_is_drawn(readings: NDArray[np.float64]) -> None:
     batches = [draw(readings, seed=seed) for seed in range(60)]
-    starts = {int(start) % SEGMENT for batch in batches for start in batch["readings"][:, 0]}
-    filled = {int(count) for batch in batches for count in batch["filled"].flatten()}
+    starts = {int(start) % SEGMENT for batch in batches for start in batch.readings[:, 0]}
+    filled = {int(count) for batch in batches for count in batch.filled.flatten()}
     assert starts == filled == set(range(SEGMENT))
 
 
 def test_a_fresh_stream_has_readings(readings: NDArray[np.float64]) -> None:
     batch = draw(readings, WINDOWS.model_copy(update={"fresh_share": 1.0}))
-    assert int(batch["ends"].max()) == 0
-    assert int(batch["filled"].min()) >= 2
+    assert int(batch.ends.max()) == 0
+    assert int(batch.filled.min()) >= 2
 
 
 def test_mixed_channels_are_new_ones(readings: NDArray[np.float64]) -> None:
-    mixed = draw(readings, WINDOWS.model_copy(update={"mixed_share": 1.0}))["readings"]
+    mixed = draw(readings, WINDOWS.model_copy(update={"mixed_share": 1.0})).readings
     steps = mixed[:, 1] - mixed[:, 0]  # the sum of the mixture's weights, 1 for a channel alone
     assert len(steps.unique()) > 0.8 * len(steps)  # the others are a channel upside down, or as it is
 
@@ -92,20 +92,20 @@ def test_mixed_channels_are_new_ones(readings: NDArray[np.float64]) -> None:
 def test_an_epoch_can_be_drawn_again(task: ForecastingTask) -> None:
     first, again, other = (list(task.train_batches(epoch)) for epoch in (0, 0, 1))
     assert len(first) == task.batches_per_epoch() == 3
-    assert all(torch.equal(a[name], b[name]) for a, b in zip(first, again, strict=True) for name in a)
-    assert not torch.equal(first[0]["readings"][:, 0], other[0]["readings"][:, 0])
+    assert all(all(map(torch.equal, a, b)) for a, b in zip(first, again, strict=True))
+    assert not torch.equal(first[0].readings[:, 0], other[0].readings[:, 0])
 
 
 def test_training_never_sees_the_rows_after_its_own(task: ForecastingTask) -> None:
-    seen = max(float(batch["known"].max()) for batch in task.train_batches(0))
+    seen = max(float(batch.known.max()) for batch in task.train_batches(0))
     assert seen <= etth1.SPLITS["train"].stop
 
 
 def test_the_loss_ignores_what_is_unknown(task: ForecastingTask) -> None:
     batch = next(task.train_batches(0))
-    batch["known"] = batch["known"].clamp(max=int(batch["ends"].max() + 3) * SEGMENT)
-    beyond = torch.arange(batch["readings"].shape[1]) >= batch["known"].unsqueeze(1)
-    spoiled = batch | {"readings": torch.where(beyond, 1e6, batch["readings"])}
+    batch = batch._replace(known=batch.known.clamp(max=int(batch.ends.max() + 3) * SEGMENT))
+    beyond = torch.arange(batch.readings.shape[1]) >= batch.known.unsqueeze(1)
+    spoiled = batch._replace(readings=torch.where(beyond, 1e6, batch.readings))
     model = task.build_model().eval().requires_grad_(False)
     losses = []
     for rows in (batch, spoiled):

@@ -1,7 +1,9 @@
 """Which windows of the training rows a forecaster learns from: of random mixtures, asked at random readings.
 
 A stream may start at any row and be asked at any reading, so starts, whole segments and pending readings are random.
-Mixing channels, and seasons, which are few, into new ones keeps the model from learning these by heart.
+Channels and seasons are few: mixing them into new ones keeps the model from learning these by heart. It is mixup (Zhang
+et al. 2018) for time series, which have no labels to mix, as TSMixup is (Chronos, Ansari et al. 2024); but weights are
+drawn from a normal distribution with norm 1, so that channels may be upside down and the scale stays.
 """
 
 from typing import NamedTuple
@@ -17,7 +19,6 @@ from training.settings import Section
 
 MANY_ROWS = 4000
 
-Batch = dict[str, Tensor]
 Rows = NDArray[np.int64]
 Readings = NDArray[np.float64]
 
@@ -61,6 +62,42 @@ class Shape(NamedTuple):
         return (self.past + 1 + self.future) * self.segment
 
 
+class Batch(NamedTuple):
+    """Windows of the training rows, and what of them is asked.
+
+    Args:
+        readings: Window and all that follows up to the longest horizon, float64 (N, (T + 1 + max_segments) * S).
+        known: How many of these lie within the training rows, int64 (N,).
+        ends: Whole segments before each origin, int64 (N, E).
+        filled: Pending readings at each origin, int64 (N, E).
+        center: Typical level, float64 (N, 1); 0 where the model is not told.
+        unit: Typical scale, float64 (N, 1); 0 where the model is not told.
+    """
+
+    readings: Tensor
+    known: Tensor
+    ends: Tensor
+    filled: Tensor
+    center: Tensor
+    unit: Tensor
+
+
+class Drawn(NamedTuple):
+    """Windows before anything is asked of them.
+
+    Args:
+        readings: float64 (N, length).
+        starts: Row of the first reading, or of the later one of two that were added up, int64 (N,).
+        center: Typical level of the mixture of channels, float64 (N,).
+        unit: Typical scale of it, float64 (N,).
+    """
+
+    readings: Readings
+    starts: Rows
+    center: Readings
+    unit: Readings
+
+
 def draw_windows(
     readings: Readings, segment: int, max_segments: int, windows: WindowSettings, rng: np.random.Generator
 ) -> Batch:
@@ -72,43 +109,52 @@ def draw_windows(
         max_segments: Of the longest horizon.
         windows: How to draw.
         rng: Chance.
-
-    Returns:
-        readings: Window and all that follows up to the longest horizon, float64 (N, (T + 1 + max_segments) * S).
-        known: How many of these lie within the training rows, int64 (N,).
-        ends: Whole segments before each origin, int64 (N, E).
-        filled: Pending readings at each origin, int64 (N, E).
-        center, unit: Typical level and scale, float64 (N, 1); the scale is 0 where the model is not told.
     """
-    begins = first_rows(readings)
+    N, begins = windows.rows, first_rows(readings)
     shape = Shape(segment, _draw_past(readings, begins, segment, windows, rng), max_segments)
-    N, last_start = windows.rows, len(readings) - shape.past * segment - windows.least_known
-    weights = _draw_channels(N, readings.shape[1], windows.mixed_share, rng)
-    starts = _draw_starts(np.where(weights != 0, begins, 0).max(axis=1), last_start, rng)
-    rows = _read_windows(readings, starts, shape.length, weights)
-    center, unit = _level_and_scale(readings, weights)
-    latest = starts
-    if windows.blended_share > 0:
-        # Two windows at the same hour of the week add up to one that was never seen, and is as likely.
-        is_blended = rng.random(N) < windows.blended_share
-        other_weights = _draw_channels(N, readings.shape[1], float(windows.mixed_share > 0), rng)
-        others = _draw_others(starts, begins.max(), last_start, windows.blend_cycle, rng)
-        other_rows = _read_windows(readings, others, shape.length, other_weights)
-        other_center, other_unit = _level_and_scale(readings, other_weights)
-        rows = np.where(is_blended[:, None], (rows + other_rows) / np.sqrt(2), rows)
-        center = np.where(is_blended, (center + other_center) / np.sqrt(2), center)
-        unit = np.where(is_blended, np.sqrt((unit**2 + other_unit**2) / 2), unit)
-        latest = np.where(is_blended, np.maximum(starts, others), starts)
+    last_start = len(readings) - shape.past * segment - windows.least_known
+    drawn = _draw(readings, shape, last_start, windows, rng)
     is_told = rng.random(N) < windows.known_share
     ends, filled = _draw_origins(N, shape, windows, rng)
-    return {
-        "readings": torch.from_numpy(rows),
-        "known": torch.from_numpy(len(readings) - latest),
-        "ends": torch.from_numpy(ends),
-        "filled": torch.from_numpy(filled),
-        "center": torch.from_numpy(np.where(is_told, center, 0.0)[:, None]),
-        "unit": torch.from_numpy(np.where(is_told, unit, 0.0)[:, None]),
-    }
+    return Batch(
+        readings=torch.from_numpy(drawn.readings),
+        known=torch.from_numpy(len(readings) - drawn.starts),
+        ends=torch.from_numpy(ends),
+        filled=torch.from_numpy(filled),
+        center=torch.from_numpy(np.where(is_told, drawn.center, 0.0)[:, None]),
+        unit=torch.from_numpy(np.where(is_told, drawn.unit, 0.0)[:, None]),
+    )
+
+
+def _draw(
+    readings: Readings, shape: Shape, last_start: int, windows: WindowSettings, rng: np.random.Generator
+) -> Drawn:
+    """Windows of channels or of mixtures of them, some of them added up with another one."""
+    N, channels, begins = windows.rows, readings.shape[1], first_rows(readings)
+    weights = _draw_channels(N, channels, windows.mixed_share, rng)
+    starts = _draw_starts(np.where(weights != 0, begins, 0).max(axis=1), last_start, rng)
+    drawn = _read(readings, starts, shape.length, weights)
+    if windows.blended_share == 0:
+        return drawn
+    is_blended = rng.random(N) < windows.blended_share
+    weights = _draw_channels(N, channels, float(windows.mixed_share > 0), rng)
+    starts = _draw_others(starts, begins.max(), last_start, windows.blend_cycle, rng)
+    return _blend(drawn, _read(readings, starts, shape.length, weights), is_blended)
+
+
+def _read(readings: Readings, starts: Rows, length: int, weights: Readings) -> Drawn:
+    """The windows from each start on of mixtures of channels, which weights (N, channels) make."""
+    return Drawn(_read_windows(readings, starts, length, weights), starts, *_level_and_scale(readings, weights))
+
+
+def _blend(some: Drawn, others: Drawn, is_blended: NDArray[np.bool_]) -> Drawn:
+    """Windows added up with others at the same hour of the week: their sum was never seen, and is as likely."""
+    return Drawn(
+        np.where(is_blended[:, None], (some.readings + others.readings) / np.sqrt(2), some.readings),
+        np.where(is_blended, np.maximum(some.starts, others.starts), some.starts),
+        np.where(is_blended, (some.center + others.center) / np.sqrt(2), some.center),
+        np.where(is_blended, np.sqrt((some.unit**2 + others.unit**2) / 2), some.unit),
+    )
 
 
 def _draw_past(

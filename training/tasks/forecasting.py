@@ -73,11 +73,11 @@ class ForecastingTask(ForecasterTask[ForecastingSettings]):
     def loss(self, model: nn.Module, batch: Batch, carry: None) -> tuple[Tensor, None]:
         """Smooth L1 loss of the point forecast and pinball loss of the quantiles, on the scale of the errors."""
         loss, (S, M) = self.settings.loss, (self.settings.model.segment, self.settings.model.max_segments)
-        positions, weights = _draw_positions(loss, M, batch["ends"].device)
+        positions, weights = _draw_positions(loss, M, batch.ends.device)
         quantile_positions = torch.randperm(len(positions), device=positions.device)[: loss.quantile_segments]
         x, partial = _inputs(batch, S, M)
-        told = Told(torch.zeros_like(batch["ends"][:, :1]), batch["center"], batch["unit"])
-        decoded, view = model(x, partial, batch["filled"], batch["ends"], positions, quantile_positions, told)
+        told = Told(torch.zeros_like(batch.ends[:, :1]), batch.center, batch.unit)
+        decoded, view = model(x, partial, batch.filled, batch.ends, positions, quantile_positions, told)
         actual, is_known = _targets(batch, positions, S)  # (N * E, P, S)
         weights = weights.unsqueeze(1) * is_known
         target = (actual - view.last.unsqueeze(2)).float()
@@ -102,16 +102,16 @@ def _draw_positions(loss: LossSettings, max_segments: int, device: torch.device)
 
 def _inputs(batch: Batch, S: int, max_segments: int) -> tuple[Tensor, Tensor]:
     """The whole segments of each window (N, T, S), and the segment in which each origin lies (N, E, S)."""
-    segments = batch["readings"].view(len(batch["readings"]), -1, S)
+    segments = batch.readings.view(len(batch.readings), -1, S)
     rows = torch.arange(len(segments), device=segments.device).unsqueeze(1)
-    return segments[:, : -(1 + max_segments)], segments[rows, batch["ends"]]
+    return segments[:, : -(1 + max_segments)], segments[rows, batch.ends]
 
 
 def _targets(batch: Batch, positions: Tensor, S: int) -> tuple[Tensor, Tensor]:
     """What came, float64 (N * E, P, S), and which of it is after the origin and within the training rows."""
-    grid = batch["ends"].unsqueeze(2) + positions  # (N, E, P)
+    grid = batch.ends.unsqueeze(2) + positions  # (N, E, P)
     index = grid.unsqueeze(3) * S + torch.arange(S, device=positions.device)  # (N, E, P, S)
-    origin = batch["ends"] * S + batch["filled"]
-    is_known = (index >= origin[..., None, None]) & (index < batch["known"][:, None, None, None])
-    actual = batch["readings"].gather(1, index.flatten(1)).view_as(index)
+    origin = batch.ends * S + batch.filled
+    is_known = (index >= origin[..., None, None]) & (index < batch.known[:, None, None, None])
+    actual = batch.readings.gather(1, index.flatten(1)).view_as(index)
     return actual.flatten(0, 1), is_known.flatten(0, 1)

@@ -5,12 +5,12 @@
     batch     a row alone against the same row in batches of 2, 7, 16 and 64
     nan       rows against the same rows beside one of NaN
     steps     single steps against a rung
-    cuts      a length cut into rungs in several orders against single steps
+    cuts      a length cut into rungs at random, several times, against single steps
     reading   the state that sampling left against the encoder's after reading what was sampled
     horizon   a forecast against the beginning of the longest one
 
-Everything but "torch" must be the same bits. The graphs are opened as they are served; rows are drawn from a fixed seed
-and start from a state that has read something.
+Everything but "torch" and "float32" must be the same bits. The graphs are opened as they are served; rows are drawn
+from a fixed seed and start from a state that has read something.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,10 +23,11 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm  # type: ignore[import-untyped]
 
+from export.recipes.registry import recipe
 from export.report import Check, Report
 from export.rungs import Answer, Rungs, differing_values, take_rows, take_time
 from export.stages import Arrays, StagePlan, as_tensors
-from service.bundle.stage import TensorSpec
+from service.bundle.stage import ITEM_STAGE, TensorSpec
 from training.models.generation import IMPOSSIBLE
 
 Numbers = NDArray[Any]
@@ -52,18 +53,18 @@ def prove(rungs: Rungs, float32: Rungs | None = None) -> Report:
 
 
 def _checks(rungs: Rungs, stage: StagePlan, float32: Rungs | None) -> list[Callable[[], Check]]:
-    """All checks of a stage, but for those that compare a rung with itself."""
+    """All checks of a stage; those of several rungs only where there are several to compare."""
     smallest, largest = min(stage.sizes), max(stage.sizes)
     checks = _comparisons(rungs, stage, float32)
     checks += [partial(check, rungs, stage, size) for check in (_batch, _nan) for size in stage.sizes]
-    if stage.name == "forecast":
+    if stage.kind == "forecasts":
         return [*checks, *(partial(_horizon, rungs, stage, size) for size in stage.sizes if size < largest)]
-    if stage.fit == "covering" and stage.name != "decode":
+    if stage.kind == "steps":
         return checks
     checks += [partial(_steps, rungs, stage, size) for size in stage.sizes if size > 1]
     if largest > smallest:
         checks.append(partial(_cuts, rungs, stage, largest))
-    if stage.name == "decode" and "encode" in rungs.stages:
+    if stage.kind == "samples" and ITEM_STAGE in rungs.stages:
         checks.append(partial(_reading, rungs, stage, largest))
     return checks
 
@@ -72,7 +73,7 @@ def _comparisons(rungs: Rungs, stage: StagePlan, float32: Rungs | None) -> list[
     if float32 is None:
         return [partial(_torch, rungs, stage, size) for size in stage.sizes]
     # One other token, and everything after it is another text.
-    return [partial(_float32, rungs, float32, stage, size) for size in stage.sizes if stage.name != "decode"]
+    return [partial(_float32, rungs, float32, stage, size) for size in stage.sizes if stage.kind != "samples"]
 
 
 def _torch(rungs: Rungs, stage: StagePlan, size: int) -> Check:
@@ -87,7 +88,7 @@ def _float32(rungs: Rungs, float32: Rungs, stage: StagePlan, size: int) -> Check
 
 
 def _compare(rungs: Rungs, stage: StagePlan, size: int, reference: Callable[[Arrays, Arrays], Answer]) -> float:
-    """Largest error over chunks; both carry their own state."""
+    """Largest error over CHUNKS; both carry their own state, where the stage writes one."""
     rng = np.random.default_rng(SEED)
     # A fresh sequence expects nothing, so all its tokens are equally probable, and torch ranks equals as it likes.
     state = rungs.initial_state(ROWS) if stage.fit == "exact" else _read(rungs, rng, ROWS)
@@ -98,7 +99,7 @@ def _compare(rungs: Rungs, stage: StagePlan, size: int, reference: Callable[[Arr
             found = expected = Answer({}, _read(rungs, rng, ROWS))
         inputs = stage.draw(rng, ROWS, size)
         expected = reference(inputs, expected.state)
-        units = _units(expected.state)
+        units = recipe(rungs.task).error_units(expected.state, ROWS)
         found = rungs.run(stage, size, inputs, found.state)
         errors = [
             *(_error(found.outputs[s.name], expected.outputs[s.name], s.batch_axis, units) for s in stage.outputs),
@@ -153,7 +154,7 @@ def _cuts(rungs: Rungs, stage: StagePlan, largest: int) -> Check:
 
 def _reading(rungs: Rungs, stage: StagePlan, largest: int) -> Check:
     rng = np.random.default_rng(SEED)
-    encode = rungs.stages["encode"]
+    encode = rungs.stages[ITEM_STAGE]
     state = _read(rungs, rng, ROWS)
     remaining = np.array([largest, (largest + 1) // 2, 1])
     sampled = rungs.run(stage, largest, {**stage.draw(rng, ROWS, largest), "remaining": remaining}, state)
@@ -208,7 +209,7 @@ def _draw_cut(rng: np.random.Generator, stage: StagePlan, length: int) -> list[i
     """A random cut of a length into what the rungs of a stage can do in one go."""
     pieces: list[int] = []
     while length:
-        possible = range(1, max(stage.sizes) + 1) if stage.name == "decode" else stage.sizes
+        possible = range(1, max(stage.sizes) + 1) if stage.kind == "samples" else stage.sizes
         pieces.append(int(rng.choice([size for size in possible if size <= length])))
         length -= pieces[-1]
     return pieces
@@ -223,15 +224,6 @@ def _poison(specs: Sequence[TensorSpec], arrays: Arrays, row: int) -> Arrays:
             np.moveaxis(values, spec.batch_axis, 0)[row] = np.nan
         poisoned[spec.name] = values
     return poisoned
-
-
-def _units(state: Arrays) -> Numbers:
-    """What an error of raw readings counts in, for each row: the scale of a forecaster's channel."""
-    if "window" in state:
-        scale = np.abs(state["window"] - state["window"].mean(axis=1, keepdims=True)).mean(axis=1)
-    else:
-        scale = state.get("scale", np.ones((ROWS, 1)))[:, 0].astype(np.float64)
-    return np.where(scale > 0, scale, 1.0)
 
 
 def _error(found: Numbers, expected: Numbers, batch_axis: int, units: Numbers) -> float:

@@ -1,4 +1,4 @@
-"""The opened graphs of a bundle to be, run as a service would: rows in, rows out, lengths cut into rungs."""
+"""The graphs of a bundle, finished or to be, run as a service does: rows in, rows out, lengths cut into rungs."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,6 +32,7 @@ class Rungs:
 
     def __init__(self, bundle: Bundle, stages: Iterable[StagePlan]) -> None:
         self.stages = {stage.name: stage for stage in stages}
+        self.task = bundle.manifest.task.kind
         self.state_specs = bundle.manifest.state
         self.load_seconds: dict[tuple[str, int], float] = {}
         self._sessions = {
@@ -86,9 +87,9 @@ def cut(sizes: tuple[int, ...], length: int) -> list[int]:
 def cut_inputs(stage: StagePlan, inputs: Arrays, start: int, length: int) -> tuple[int, Arrays]:
     """The rung and the inputs that advance by `length` items from item `start` on.
 
-    A decode rung may be longer than what is asked of it: it freezes when nothing remains.
+    A rung that samples may be longer than what is asked of it: it freezes when nothing remains.
     """
-    if stage.name != "decode":
+    if stage.kind != "samples":
         return length, take_time(stage.inputs, inputs, start, length)
     size = min(size for size in stage.sizes if size >= length)
     piece = take_time(stage.inputs, inputs, start, length)

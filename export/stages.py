@@ -5,7 +5,7 @@ Rungs cost load time and disk (about 12 nodes a step of an LSTM layer), and save
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -14,6 +14,14 @@ from torch import Tensor, nn
 
 from service.bundle.stage import Direction, DType, Fit, TensorSpec
 from training.models.streaming import StreamingModel
+
+# What a stage does with its size T, which decides how it is proved and cut:
+#     reads      T items; a length is cut into rungs exactly
+#     samples    up to T items, so that a rung does any shorter piece
+#     forecasts  T segments ahead, of which a shorter rung gives the beginning
+#     steps      once, beside something that fills T at most
+Kind = Literal["reads", "samples", "forecasts", "steps"]
+KINDS: dict[str, Kind] = {"decode": "samples", "forecast": "forecasts"}  # of covering stages, by the service's names
 
 Array = NDArray[Any]
 Arrays = dict[str, Array]
@@ -47,6 +55,11 @@ class StagePlan:
     draw: Callable[[np.random.Generator, int, int], Arrays]
     fit: Fit = "exact"
     direction: Direction = "forward"
+
+    @property
+    def kind(self) -> Kind:
+        """What the stage does with its size."""
+        return "reads" if self.fit == "exact" else KINDS.get(self.name, "steps")
 
     @property
     def output_names(self) -> tuple[str, ...]:

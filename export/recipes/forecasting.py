@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import nn
 
 from export.graphs import HeadGraph, UnrolledGraph
@@ -87,6 +88,14 @@ class ForecastingRecipe(Recipe):
         if stage.name == "forecast":
             return _draw_unfinished(rng, N, segment)
         return {"x": draw_readings(rng, N, T, segment)}
+
+    def error_units(self, state: Arrays, N: int) -> NDArray[np.float64]:
+        """The scale of each channel: its running one, or that of its window."""
+        if "window" in state:
+            scale = np.abs(state["window"] - state["window"].mean(axis=1, keepdims=True)).mean(axis=1)
+        else:
+            scale = state["scale"][:, 0]
+        return np.where(scale > 0, scale, 1.0)
 
 
 class WindowRecipe(ForecastingRecipe):

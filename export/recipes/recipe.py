@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import nn
 
 from export.stages import Arrays, Sizes, StagePlan
@@ -57,6 +58,10 @@ class Recipe(ABC):
     @abstractmethod
     def draw(self, bundle: Bundle, stage: Stage, rng: np.random.Generator, N: int, T: int) -> Arrays:
         """Realistic inputs for N rows and the size T of a stage of a finished bundle, to try it without its model."""
+
+    def error_units(self, state: Arrays, N: int) -> NDArray[np.float64]:
+        """What errors of float64 tensors count in, for each row, (N,): 1 where they have no unit."""
+        return np.ones(N)
 
 
 def own_files(manifest: Manifest) -> str:

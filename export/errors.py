@@ -16,7 +16,7 @@ ExportError
 
 
 class ExportError(Exception):
-    """No bundle was written; the message says why."""
+    """What was asked for is not done, and nothing that was there has changed; the message says why."""
 
 
 class ParityFailed(ExportError):

@@ -1,7 +1,7 @@
-"""Models as graphs: modules with flat, named tensor inputs and outputs around a `StreamingModel`.
+"""Modules to be traced, around a `StreamingModel`: what it takes and returns by name has an order here.
 
 Inputs are the stage's own, then the state that it reads; outputs are the stage's own, then the state that it writes.
-Nothing but N is left open: T, K and M are fixed when a graph is traced.
+Nothing but N is left open: T (items), K (tokens to sample) and M (segments ahead) are fixed when a graph is traced.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The stages of a bundle that is there, planned from its manifest: what can be tried without the model."""
+"""Plans of the stages of a finished bundle, from its manifest: its graphs can be run and proved without the model."""
 
 from functools import partial
 from typing import NoReturn

@@ -57,7 +57,8 @@ class Forecaster(nn.Module, ABC):
         max_segments: Segments of the longest horizon.
         channels: Names of the channels whose typical level and scale it knows: `centers` and `units`, float64 (C,).
         interval: Step of time between two readings, as people say it.
-        widening: By how much bands are wider than trained, fitted afterwards; of what shape, is the model's own affair.
+        widening: How many times as wide as trained bands are, fitted after training; 1 at first, in a shape that the
+            model chooses.
     """
 
     state: tuple[StateTensor, ...]
@@ -74,7 +75,7 @@ class Forecaster(nn.Module, ABC):
         self.channels, self.interval = channels, interval
         for name in ("centers", "units"):
             self.register_buffer(name, torch.zeros(len(channels), dtype=torch.float64))
-        # Readings to come differ otherwise from the past than training rows from each other.
+        # Training rows were learnt from: readings to come are further from their forecasts.
         self.register_buffer("widening", widening)
 
     def initial_state(self, N: int) -> Tensors:

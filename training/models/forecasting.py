@@ -6,9 +6,13 @@ take any channel: channels have no embedding, and the normalisation is causal (s
 the last value of a whole window. A channel may be known by its typical level and scale instead. Future segments stay on
 the grid of the past ones; the running seasons enter the forecast directly, with weights that the hidden state sets:
 
-    y_m = GRU(position_m, h)                                    m = 0 is the unfinished segment
-    mean_m = last + scale (y_m W + sum_k w_k(y_m) season_k[m] + mix(seasons[m]))
-    quantiles = mean + scale (middle - or + sums of softplus), so they never cross
+    y_m      = GRU(position_m, h)                               m = 0 is the unfinished segment
+    mean_m   = y_m W + sum_k w_k(y_m) season_k[m] + mix(seasons[m])
+    median_m = mean_m + 0.3 y_m V
+    above_mj = median_m + widening sum_{i <= j} softplus(y_m A_i)       j = 1 .. 9 quantiles above the median
+    below_mj = median_m - widening sum_{i <= j} softplus(y_m B_i)       as many below it: none ever cross
+
+all of them in units of the scale and relative to the latest reading: last + scale (..) is forecast.
 """
 
 from typing import Self

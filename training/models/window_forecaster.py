@@ -6,8 +6,9 @@ segment_i the S readings of the window's i-th part, last its latest reading and 
     u_i    = (segment_i - last) / unit                      what is at any level looks alike
     h_i    = GRU(relu(u_i We + be), h_{i-1})                i = 1 .. L / S, h_0 = 0
     y_m    = GRU([position_m, channel], h_{L/S})            m = 1 .. M: each future segment is one step, all in parallel
-    mean_m = last + unit (y_m W + b)
-    quantiles = mean_m - or + unit (sums of softplus), so they never cross
+    mean_m = last + unit (y_m W + b)                        the median too
+    above_mj = mean_m + unit widening_m sum_{i <= j} softplus(y_m A_i)      j = 1 .. 9 quantiles above the median
+    below_mj = mean_m - unit widening_m sum_{i <= j} softplus(y_m B_i)      as many below it: none ever cross
 
 What differs from the paper: everything is divided by a unit, and clipped; a channel that it was not trained on has an
 embedding of its own, and the mean absolute deviation of its window as unit; a window that is not full yet begins with

@@ -65,7 +65,11 @@ def _parser() -> argparse.ArgumentParser:
         "adds the figures of other seeds to a bundle; `overview` writes the page of all shipped models; `compare` "
         "prints their figures beside published ones, and checks them. Each has its own --help.",
     )
-    parser.add_argument("checkpoint", type=Path, help="directory, for instance runs/sentiment/best")
+    parser.add_argument(
+        "checkpoint",
+        type=Path,
+        help="directory, for instance runs/sentiment/best; one that is named like a command is given as ./quantize",
+    )
     parser.add_argument("--output", type=Path, default=Path("models"), help="directory of bundles; default: models")
     parser.add_argument("--name", help="name of the bundle; default: that of the task, unless the data is your own")
     parser.add_argument(
@@ -159,7 +163,7 @@ def _compare(options: argparse.Namespace) -> None:
 
 def _write_overview(options: argparse.Namespace) -> None:
     card = Path(os.path.relpath(options.models, options.output.parent)) / "{name}" / CARD
-    options.output.write_text(overview.write(overview.shipped(options.models), card.as_posix()), encoding="utf-8")
+    options.output.write_text(overview.render(overview.shipped(options.models), card.as_posix()), encoding="utf-8")
     print(f"wrote {options.output}")
 
 

@@ -90,7 +90,7 @@ def export(
             raise ParityFailed(f"the graphs are not the model; nothing was written to {destination}\n{report}")
         manifest = draft.model_copy(update={"figures": measured(checkpoint, others)})
         (directory / PARITY).write_text(json.dumps(report.as_json(), indent=1) + "\n", encoding="utf-8")
-        (directory / CARD).write_text(card.write(manifest, report, directory), encoding="utf-8")
+        (directory / CARD).write_text(card.render(manifest, report, directory), encoding="utf-8")
         summaries = summarise(directory, manifest, nodes, rungs)
         finish(directory, manifest)
         replace(directory, destination)

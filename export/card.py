@@ -33,7 +33,7 @@ NUMERICS = {
 }
 
 
-def write(manifest: Manifest, report: Report, directory: Path) -> str:
+def render(manifest: Manifest, report: Report, directory: Path) -> str:
     """The card of a bundle.
 
     Args:
@@ -59,12 +59,11 @@ def write(manifest: Manifest, report: Report, directory: Path) -> str:
 
 
 def export_command(manifest: Manifest) -> str:
-    """What makes the bundle again from the run that its training command leaves."""
+    """What makes the bundle again from the run that its training command leaves, which names no other output."""
     words = shlex.split(manifest.command)
-    task = words[words.index("training") + 1]
-    output = words[words.index("--output") + 1] if "--output" in words else f"runs/{task}"
-    name = f" --name {manifest.name}" if manifest.name != task else ""
-    return f"python -m export {output}/best{name}{' --int8' if manifest.numerics == 'int8' else ''}"
+    training = words[words.index("training") + 1]
+    name = f" --name {manifest.name}" if manifest.name != training else ""
+    return f"python -m export runs/{training}/best{name}{' --int8' if manifest.numerics == 'int8' else ''}"
 
 
 def _figures(manifest: Manifest) -> str:

@@ -53,7 +53,7 @@ def quantize(source: Bundle, destination: Path) -> Export:
         figures = (*_of_checkpoint(source), *_measured(source, float32, draft, rungs))
         manifest = draft.manifest.model_copy(update={"figures": figures})
         (directory / PARITY).write_text(json.dumps(report.as_json(), indent=1) + "\n", encoding="utf-8")
-        (directory / CARD).write_text(card.write(manifest, report, directory), encoding="utf-8")
+        (directory / CARD).write_text(card.render(manifest, report, directory), encoding="utf-8")
         summaries = summarise(directory, manifest, nodes, rungs)
         finish(directory, manifest)
         replace(directory, destination)

@@ -19,7 +19,7 @@ with several seeds were made, their mean and standard deviation. The cards say m
 COLUMNS = ("bundle", "pattern", "endpoint", "cell", "figures", "over seeds", "data", "MB")
 
 
-def write(bundles: list[Bundle], card: str) -> str:
+def render(bundles: list[Bundle], card: str) -> str:
     """The page.
 
     Args:

@@ -35,7 +35,7 @@ def add_seeds(source: Bundle, others: Sequence[Path]) -> Bundle:
             shutil.copyfile(source.file(name), directory / name)
         report = Report.from_json(json.loads(source.file(PARITY).read_text(encoding="utf-8")))
         (directory / CARD).unlink()
-        (directory / CARD).write_text(card.write(manifest, report, directory), encoding="utf-8")
+        (directory / CARD).write_text(card.render(manifest, report, directory), encoding="utf-8")
         finish(directory, manifest)
         replace(directory, source.path)
     return read_bundle(source.path)

@@ -17,8 +17,8 @@ MODELS = Path(__file__).parents[2] / "models"
         ("generation", "python -m training generation", "python -m export runs/generation/best"),
         (
             "generation-mingru",
-            "python -m training generation --set seed=2 --output runs/two",
-            "python -m export runs/two/best --name generation-mingru",
+            "python -m training generation --set seed=2",
+            "python -m export runs/generation/best --name generation-mingru",
         ),
     ],
 )

@@ -76,7 +76,7 @@ def test_a_card_that_was_edited_is_an_error(
     path = tmp_path / "models" / "edited"
     shutil.copytree(bundle.path, path)
     compare = ["compare", "--models", str(tmp_path / "models"), "--no-measure"]
-    content = card.write(bundle.manifest, REPORT, path)
+    content = card.render(bundle.manifest, REPORT, path)
     for text, status in ((content, 0), (content.replace("1.2345", "1.1345"), 1)):
         (path / CARD).write_text(text, encoding="utf-8")
         finish(path, bundle.manifest)  # with the checksum of the edited card

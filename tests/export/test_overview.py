@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 def test_the_page_is_current(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    written = overview.write(overview.shipped(Path("models")), "../models/{name}/README.md")
+    written = overview.render(overview.shipped(Path("models")), "../models/{name}/README.md")
     assert overview.PAGE.read_text(encoding="utf-8") == written, "run `python -m export overview`"
 
 
@@ -51,7 +51,7 @@ def test_headline_figures_of_graphs_and_seeds_are_shown(generation: Exported) ->
         Figure(metric="characters", split="dev", value=99, of="graph"),
     )
     manifest = generation.bundle.manifest.model_copy(update={"figures": figures})
-    page = overview.write([Bundle(generation.bundle.path, manifest, "draft")], "{name}/README.md")
+    page = overview.render([Bundle(generation.bundle.path, manifest, "draft")], "{name}/README.md")
     row = page.splitlines()[-1]
     assert row.startswith("| [generation](generation/README.md) | one to many | `/generate`, sessions | lstm |")
     assert "| dev nats_per_char 1.5200 | dev nats_per_char 1.5100 ± 0.0100 (3) |" in row
@@ -68,12 +68,12 @@ def test_headline_figures_of_graphs_and_seeds_are_shown(generation: Exported) ->
     ],
 )
 def test_sessions_are_offered_on_what_reads_from_left_to_right_only(name: str, endpoint: str) -> None:
-    page = overview.write([read_bundle(ROOT / "models" / name)], "{name}")
+    page = overview.render([read_bundle(ROOT / "models" / name)], "{name}")
     assert page.splitlines()[-1].split(" | ")[2] == endpoint
 
 
 def test_what_was_not_measured_is_said(generation: Exported) -> None:
-    page = overview.write([generation.bundle], "{name}")
+    page = overview.render([generation.bundle], "{name}")
     assert "| not measured | not measured |" in page
 
 

@@ -24,9 +24,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-# Features are clipped: far outside what it was trained on the network saturates, and float32 overflows.
+# Inputs are clipped: far outside what it was trained on the network saturates, and float32 overflows.
 LARGEST_FEATURE = 10.0
-LARGEST_DAY = 20.0
+LARGEST_SEASON = 20.0  # a reading of a running season, which enters forecasts directly
+LARGEST_LOGARITHM = 3.0
 
 
 @dataclass(frozen=True)
@@ -57,11 +58,8 @@ class Rhythm:
 
     @property
     def feature_size(self) -> int:
-        """F, the number of features of a segment."""
-        return 2 * self.segment + self.num_seasons + 2 + len(_KNOWN_FEATURES)
-
-
-_KNOWN_FEATURES = ("is known", "latest reading", "slowest level", "scale")
+        """F, the number of features of a segment; see `View`."""
+        return 2 * self.segment + self.num_seasons + 6
 
 
 class Profile(NamedTuple):
@@ -93,7 +91,11 @@ class View(NamedTuple):
     Args:
         last: The latest reading, float64 (N, 1): what forecasts are relative to.
         scale: Unit of the forecasts, float64 (N, 1); 0 as long as all readings of an unknown channel were equal.
-        features: The segment relative to the reading before it, and how it changed the statistics, float32 (N, F).
+        features: float32 (N, F). In this order, which trained weights know: the S readings relative to the one before
+            the segment, 0 where nothing has arrived; where something has (S); the levels of the K seasons relative to
+            the latest reading; the logarithm of how the scale grew; 1 / (seasons seen + 1); whether the channel is
+            known; the latest reading and the slowest level relative to its typical level; the logarithm of the
+            running scale in the unit of all these.
         seasons: The running seasons and the typical level relative to the latest reading, float32 (N, K + 1, P * S).
     """
 
@@ -101,6 +103,32 @@ class View(NamedTuple):
     scale: Tensor
     features: Tensor
     seasons: Tensor
+
+
+class Part(NamedTuple):
+    """What has arrived of a segment.
+
+    Args:
+        readings: float64 (N, S), 0 where nothing has arrived.
+        is_there: Where something has, bool (N, S): at the first `filled` places.
+        filled: int64 (N, 1), 0 to S.
+        share: Of a whole segment, float64 (N, 1).
+    """
+
+    readings: Tensor
+    is_there: Tensor
+    filled: Tensor
+    share: Tensor
+
+    @property
+    def sum(self) -> Tensor:
+        """Of the readings, float64 (N, 1)."""
+        return row_sum(self.readings).unsqueeze(1)
+
+    @property
+    def divisor(self) -> Tensor:
+        """What makes a sum a mean, int64 (N, 1): how many readings there are, and 1 where there are none."""
+        return self.filled.clamp(min=1)
 
 
 def read_segment(profile: Profile, segment: Tensor, rhythm: Rhythm) -> tuple[Profile, View]:
@@ -123,65 +151,62 @@ def look_at(profile: Profile, segment: Tensor, filled: Tensor, rhythm: Rhythm) -
         rhythm: Of the channels.
     """
     is_there = torch.arange(rhythm.segment, device=segment.device) < filled  # (N, S)
-    segment = torch.where(is_there, segment, 0.0)
-    after = profile._replace(
-        seen=profile.seen + filled.double() / rhythm.segment,
-        seasons=_update_seasons(profile, segment, is_there, filled, rhythm),
-    )
-    after = after._replace(scale=_update_scale(profile, after, segment, is_there, filled, rhythm))
-    return after, _view(profile, after, segment, is_there, filled, rhythm)
+    part = Part(torch.where(is_there, segment, 0.0), is_there, filled, filled.double() / rhythm.segment)
+    after = profile._replace(seen=profile.seen + part.share, seasons=_update_seasons(profile, part, rhythm))
+    after = after._replace(scale=_update_scale(profile, after, part, rhythm))
+    return after, _view(profile, after, part, rhythm)
 
 
-def _update_seasons(profile: Profile, segment: Tensor, is_there: Tensor, filled: Tensor, rhythm: Rhythm) -> Tensor:
+def _update_seasons(profile: Profile, part: Part, rhythm: Rhythm) -> Tensor:
     """The next seasons (N, K, P * S); places that a fresh channel has not seen get the mean of those that it has."""
     S, P = rhythm.segment, rhythm.segments_per_season
-    rates = torch.tensor([1.0 - decay for decay in rhythm.decays], dtype=torch.float64, device=segment.device)
-    num_whole = torch.floor(profile.seen / P)
-    gains = torch.maximum(rates, 1 / (num_whole + 1)).unsqueeze(2)  # (N, K - 1, 1)
     before = profile.seasons[..., :S]
-    running = before[:, 1:] + gains * (segment.unsqueeze(1) - before[:, 1:])
-    known = torch.cat([segment.unsqueeze(1), running], dim=1)
-    now = torch.where(is_there.unsqueeze(1), known, before)
+    running = before[:, 1:] + _gains(profile, rhythm) * (part.readings.unsqueeze(1) - before[:, 1:])
+    arrived = torch.cat([part.readings.unsqueeze(1), running], dim=1)
+    now = torch.where(part.is_there.unsqueeze(1), arrived, before)
     if P == 1:
-        mean = row_sum(segment).unsqueeze(1) / filled.clamp(min=1)
-        is_unknown = (profile.seen == 0) & ~is_there
-        return torch.where(is_unknown.unsqueeze(1), mean.unsqueeze(2), now)
+        is_unseen = (profile.seen == 0) & ~part.is_there
+        return torch.where(is_unseen.unsqueeze(1), (part.sum / part.divisor).unsqueeze(2), now)
     num_before = profile.seen * S
-    total = _level(profile.seasons[:, 0]).unsqueeze(1) * num_before + row_sum(segment).unsqueeze(1)
-    mean = total / (num_before + filled).clamp(min=1)
-    places = torch.arange(rhythm.season, device=segment.device)
-    is_unseen = places < rhythm.season - num_before
-    is_unseen = torch.cat([is_unseen[:, :S] & ~is_there, is_unseen[:, S:]], dim=1)
+    total = _level(profile.seasons[:, 0]).unsqueeze(1) * num_before + part.sum
+    mean = total / (num_before + part.filled).clamp(min=1)
+    is_unseen = torch.arange(rhythm.season, device=now.device) < rhythm.season - num_before
+    is_unseen = torch.cat([is_unseen[:, :S] & ~part.is_there, is_unseen[:, S:]], dim=1)
     seasons = torch.cat([now, profile.seasons[..., S:]], dim=2)
     return torch.where(is_unseen.unsqueeze(1), mean.unsqueeze(2), seasons)
 
 
-def _update_scale(
-    before: Profile, after: Profile, segment: Tensor, is_there: Tensor, filled: Tensor, rhythm: Rhythm
-) -> Tensor:
-    """The next scale (N, 1)."""
+def _gains(profile: Profile, rhythm: Rhythm) -> Tensor:
+    """g_k of each running season, (N, K - 1, 1)."""
+    rates = torch.tensor([1.0 - decay for decay in rhythm.decays], dtype=torch.float64, device=profile.seen.device)
+    num_whole = torch.floor(profile.seen / rhythm.segments_per_season)
+    return torch.maximum(rates, 1 / (num_whole + 1)).unsqueeze(2)
+
+
+def _update_scale(before: Profile, after: Profile, part: Part, rhythm: Rhythm) -> Tensor:
+    """The next scale (N, 1); it moves by the share of a season that has arrived, and is an average at first."""
     level = _level(after.seasons[:, -1]).unsqueeze(1)
-    deviation = row_sum(torch.where(is_there, (segment - level).abs(), 0.0)).unsqueeze(1) / filled.clamp(min=1)
-    share = filled.double() / rhythm.segment
-    average = share / after.seen.clamp(min=1 / rhythm.segment)
-    gain = torch.maximum((1.0 - rhythm.scale_decay) / rhythm.segments_per_season * share, average)
+    distances = torch.where(part.is_there, (part.readings - level).abs(), 0.0)
+    deviation = row_sum(distances).unsqueeze(1) / part.divisor
+    average = part.share / after.seen.clamp(min=1 / rhythm.segment)
+    gain = torch.maximum((1.0 - rhythm.scale_decay) / rhythm.segments_per_season * part.share, average)
     return before.scale + gain * (deviation - before.scale)
 
 
-def _view(before: Profile, after: Profile, segment: Tensor, is_there: Tensor, filled: Tensor, rhythm: Rhythm) -> View:
-    newest = segment.gather(1, filled.clamp(min=1) - 1)
-    last = torch.where(filled > 0, newest, before.last)
-    reference = torch.where(before.seen == 0, segment[:, :1], before.last)
+def _view(before: Profile, after: Profile, part: Part, rhythm: Rhythm) -> View:
+    """What the network sees, in the unit of a known channel or the running scale of another."""
+    newest = part.readings.gather(1, part.divisor - 1)
+    last = torch.where(part.filled > 0, newest, before.last)
     is_known = after.unit > 0
     scale = torch.where(is_known, after.unit, after.scale)
     unit = torch.where(scale > 0, scale, 1.0)
-    relative = torch.where(is_there, (segment - reference) / unit, 0.0)
     levels = _level(after.seasons)
     center = torch.where(is_known, after.center, levels[:, -1:])
+    reference = torch.where(before.seen == 0, part.readings[:, :1], before.last)
     features = torch.cat(
         [
-            relative,
-            is_there.double(),
+            torch.where(part.is_there, (part.readings - reference) / unit, 0.0),
+            part.is_there.double(),
             (levels - last) / unit,
             _growth(before, after),
             1 / (after.seen / rhythm.segments_per_season + 1),
@@ -194,7 +219,7 @@ def _view(before: Profile, after: Profile, segment: Tensor, is_there: Tensor, fi
     )
     seasons = torch.cat([after.seasons, center.unsqueeze(2).expand(-1, -1, rhythm.season)], dim=1)
     seasons = (seasons - last.unsqueeze(2)) / unit.unsqueeze(2)
-    return View(last, scale, as_input(features, LARGEST_FEATURE), as_input(seasons, LARGEST_DAY))
+    return View(last, scale, as_input(features, LARGEST_FEATURE), as_input(seasons, LARGEST_SEASON))
 
 
 def _level(seasons: Tensor) -> Tensor:
@@ -221,7 +246,7 @@ def _logarithm(scale: Tensor, reference: Tensor) -> Tensor:
     """log(scale / reference), (N, 1); 0 where one of them is 0."""
     has_both = (scale > 0) & (reference > 0)
     ratio = torch.where(has_both, scale, 1.0) / torch.where(has_both, reference, 1.0)
-    return ratio.log().clamp(-3.0, 3.0)
+    return ratio.log().clamp(-LARGEST_LOGARITHM, LARGEST_LOGARITHM)
 
 
 def as_input(values: Tensor, largest: float) -> Tensor:

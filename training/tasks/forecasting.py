@@ -68,7 +68,7 @@ class ForecastingTask(ForecasterTask[ForecastingSettings]):
     def count_items(self, batch: Batch) -> int:
         """Readings of the windows; not those that are to be forecast."""
         future = (1 + self.settings.model.max_segments) * self.settings.model.segment
-        return batch["readings"][:, :-future].numel()
+        return batch.readings[:, :-future].numel()
 
     def loss(self, model: nn.Module, batch: Batch, carry: None) -> tuple[Tensor, None]:
         """Smooth L1 loss of the point forecast and pinball loss of the quantiles, on the scale of the errors."""

@@ -150,7 +150,7 @@ class Store(Protocol):
         """
 
     async def advance(self, groups: Sequence[Successors]) -> list[list[bool]]:
-        """Compare and swap the records of each group, all in one call; see `swap`."""
+        """Compare and swap the records of all groups, of which no two have a session in common, in one `swap`."""
 
     async def delete(self, session_ids: Sequence[str]) -> None:
         """Forget records, as if they had never existed; damaged ones too."""

@@ -27,8 +27,9 @@ _META = slice(FILED.stop, CONTENT_AT)
 
 
 class Following(NamedTuple):
-    """A record's rows; the tail is empty where the head holds all of it."""
+    """A record's key and rows; the tail is empty where the head holds all of it."""
 
+    key: bytes
     head: bytes
     tail: memoryview
 
@@ -63,7 +64,7 @@ def following(keys: Sequence[bytes], stored: Sequence[bytes], group: Successors)
             continue
         start = length * index
         rest = b"".join((head[FILED], meta, memory[start : start + cut], end))
-        found.append(Following(sealed(key, rest), memory[start + cut : start + length]))
+        found.append(Following(key, sealed(key, rest), memory[start + cut : start + length]))
     return found
 
 

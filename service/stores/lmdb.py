@@ -64,7 +64,7 @@ class LmdbStore:
         return await self._write(lambda tables, txn: tables.swap(txn, swaps))
 
     async def advance(self, groups: Sequence[Successors]) -> list[list[bool]]:
-        return await self._write(lambda tables, txn: [tables.advance(txn, group) for group in groups])
+        return await self._write(lambda tables, txn: tables.advance(txn, groups))
 
     async def delete(self, session_ids: Sequence[str]) -> None:
         await self._write(lambda tables, txn: _delete(tables, txn, session_ids))

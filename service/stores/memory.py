@@ -45,7 +45,8 @@ class MemoryStore:
         return won
 
     async def advance(self, groups: Sequence[Successors]) -> list[list[bool]]:
-        return [await self.swap(group.swaps()) for group in groups]
+        won = iter(await self.swap([swap for group in groups for swap in group.swaps()]))
+        return [list(islice(won, len(group.steps))) for group in groups]
 
     async def delete(self, session_ids: Sequence[str]) -> None:
         for session_id in session_ids:

@@ -14,6 +14,7 @@ Takes Redis 7 or later, or Valkey.
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from service.stores.base import CHECKPOINT, Count, Damaged, Full, Record, Successors, Swap
@@ -93,7 +94,8 @@ class RedisStore:
             return await self._open(swaps, unstored)
 
     async def advance(self, groups: Sequence[Successors]) -> list[list[bool]]:
-        return [await self.swap(group.swaps()) for group in groups]
+        won = iter(await self.swap([swap for group in groups for swap in group.swaps()]))
+        return [list(islice(won, len(group.steps))) for group in groups]
 
     async def delete(self, session_ids: Sequence[str]) -> None:
         await self._change(FORGET, session_ids, [[b""]] * len(session_ids))

@@ -22,7 +22,7 @@ from typing import NamedTuple
 from lmdb import Cursor, Environment, Transaction
 
 from service.stores.base import Count, Damaged, Record, Successors, Swap
-from service.stores.following import following
+from service.stores.following import Following, following
 from service.stores.ledger import (
     Ledger,
     minute_of,
@@ -123,27 +123,23 @@ class Tables:
         self._write(txn, stored, planned)
         return won
 
-    def advance(self, txn: Transaction[bytes], group: Successors) -> list[bool]:
-        """Compare and swap the records of a group; see `swap`."""
-        if len(group.steps) < FEW:
-            return self.swap(txn, group.swaps())
-        keys = [key_of(session_id) for session_id in group.session_ids]
-        stored = self._heads(txn, keys)
-        rows = following(keys, [stored.get(key, b"") for key in keys], group)
+    def advance(self, txn: Transaction[bytes], groups: Sequence[Successors]) -> list[list[bool]]:
+        """Compare and swap the records of groups, of which no two have a session in common; see `swap`."""
+        planned = [self._following(txn, group) for group in groups]
+        alone = [
+            group.swap(index)
+            for group, rows in zip(groups, planned, strict=True)
+            for index, each in enumerate(rows)
+            if each is None
+        ]
+        won_alone = iter(self.swap(txn, alone) if alone else [])  # it may refuse, so nothing is written before
         items: list[tuple[bytes, bytes | memoryview]] = []
-        for key, planned in sorted(zip(keys, rows, strict=True), key=itemgetter(0)):
-            if planned is not None:
-                items.append((key, planned.head))
-                if planned.tail:
-                    items.append((key + TAIL, planned.tail))
+        for key, head, tail in sorted([each for rows in planned for each in rows if each], key=itemgetter(0)):
+            items.append((key, head))
+            if tail:
+                items.append((key + TAIL, tail))
         txn.cursor(self.records).putmulti(items)
-        won = [planned is not None for planned in rows]
-        alone = [index for index, planned in enumerate(rows) if planned is None]
-        if not alone:
-            return won
-        for index, is_won in zip(alone, self.swap(txn, [group.swap(index) for index in alone]), strict=True):
-            won[index] = is_won
-        return won
+        return [[each is not None or next(won_alone) for each in rows] for rows in planned]
 
     def delete(self, txn: Transaction[bytes], session_ids: Sequence[str]) -> bool:
         """Forget records; False, and nothing is changed, where the filing of a damaged one must be looked for first."""
@@ -245,6 +241,14 @@ class Tables:
         cursor.set_range(prefix)
         found = takewhile(lambda item: item[0].startswith(prefix), cursor)
         return {name.decode(): value for name, value in found}
+
+    def _following(self, txn: Transaction[bytes], group: Successors) -> list[Following | None]:
+        """The rows of a group's records; None for those to be looked at alone."""
+        if len(group.steps) < FEW:
+            return [None] * len(group.steps)
+        keys = [key_of(session_id) for session_id in group.session_ids]
+        stored = self._heads(txn, keys)
+        return following(keys, [stored.get(key, b"") for key in keys], group)
 
     def _heads(self, txn: Transaction[bytes], keys: list[bytes]) -> dict[bytes, bytes]:
         return dict(txn.cursor(self.records).getmulti(keys))

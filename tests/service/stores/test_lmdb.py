@@ -132,6 +132,16 @@ async def test_a_damaged_head_is_not_overwritten_by_its_groups_step(store: LmdbS
     assert loaded == [record_of(each, 1) for each in (FIVE[0], *FIVE[2:])]
 
 
+async def test_groups_of_which_one_is_refused_write_nothing(tmp_path: Path) -> None:
+    store = LmdbStore(tmp_path, Limits(), "commit")
+    records = [record_of(each) for each in FIVE]
+    await create(store, *records)
+    with pytest.raises(ValueError, match="cannot be packed"):
+        await store.advance([group_of(FIVE[:4], 1), group_of(FIVE[4:], 1)._replace(owner="o" * 300)])
+    assert await store.load(FIVE) == records
+    await store.close()
+
+
 async def test_a_group_steps_on_between_two_sweeps(tmp_path: Path) -> None:
     store = LmdbStore(tmp_path, Limits())
     await create(store, *map(record_of, FIVE))

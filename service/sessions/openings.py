@@ -1,13 +1,9 @@
 """Sessions that begin: new ones, those that a key has opened before, and those in another's place."""
 
 import contextlib
-import hashlib
 import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
-
-import orjson
-from pydantic import BaseModel
 
 from service.errors import (
     IdempotencyMismatch,
@@ -23,6 +19,7 @@ from service.record.body import Body, encode
 from service.record.checkpoint_ids import checkpoint_ids
 from service.record.ids import keyed_session_id, new_session_id
 from service.sessions.housekeeping import EVICTED_AT_ONCE, MAX_EVICTIONS, Housekeeping
+from service.sessions.idempotency import Keyed, keyed_creation
 from service.sessions.loaded import Loaded
 from service.sessions.sessions import Sessions
 from service.settings import SessionSettings
@@ -85,20 +82,12 @@ class Openings:
         if not model.is_streamable:
             raise NotStreamable.of_model(request.model)
         body = self.fresh(model)._replace(inputs=b"" if request.keep_inputs else None)
-        loaded = await self.open(
-            owner, model.bundle.tag, 0, body, self.ttl(request.ttl_seconds), idempotency_key, request
-        )
+        keyed = keyed_creation(idempotency_key, request)
+        loaded = await self.open(owner, model.bundle.tag, 0, body, self.ttl(request.ttl_seconds), keyed)
         return loaded.view()
 
     async def open(
-        self,
-        owner: str,
-        bundle: str,
-        step: int,
-        body: Body,
-        ttl_seconds: int,
-        idempotency_key: str,
-        request: BaseModel | bytes,
+        self, owner: str, bundle: str, step: int, body: Body, ttl_seconds: int, keyed: Keyed | None
     ) -> Loaded:
         """Put a new session into the store, or find the one that the same request with the same key has opened.
 
@@ -107,12 +96,12 @@ class Openings:
             StoreFull: It would be new, and there is no room.
         """
         now = self._clock()
-        session_id = await self.keyed_id(owner, idempotency_key) if idempotency_key else new_session_id(now)
-        body = body._replace(request_digest=_request_digest(request) if idempotency_key else "")
+        session_id = await self.keyed_id(owner, keyed.key) if keyed else new_session_id(now)
+        body = body._replace(request_digest=keyed.digest if keyed else "")
         record = Record(session_id, owner, bundle, step, int(now), ttl_seconds, "", encode(body))
         if await self._insert(record):
             return Loaded(record, body)
-        return await self._opened_before(owner, session_id, request)
+        return await self._opened_before(owner, session_id, keyed)
 
     async def reopen(self, owner: str, session_id: str, bundle: str, body: Body) -> Record:
         """Open a session under an id that is its owner's, in place of whatever the id has stood for.
@@ -148,11 +137,11 @@ class Openings:
             self._secret = await reached(self._store.note_once(KEY_NOTE, secrets.token_bytes(32)))
         return keyed_session_id(self._secret, owner, key)
 
-    async def opened(self, owner: str, idempotency_key: str, request: BaseModel | bytes) -> Loaded | None:
+    async def opened(self, owner: str, keyed: Keyed) -> Loaded | None:
         """The session that the same request with the same key has opened, if it has."""
-        session_id = await self.keyed_id(owner, idempotency_key)
+        session_id = await self.keyed_id(owner, keyed.key)
         (record,) = await reached(self._store.load([session_id]))
-        return None if record is None else await self._opened_before(owner, session_id, request)
+        return None if record is None else await self._opened_before(owner, session_id, keyed)
 
     def ttl(self, asked_seconds: int | None) -> int:
         """How long a session may be idle.
@@ -172,9 +161,9 @@ class Openings:
         secret = secrets.token_bytes(SECRET_BYTES)
         return Body(created_at=int(self._clock()), secret=secret, state=model.initial_state())
 
-    async def _opened_before(self, owner: str, session_id: str, request: BaseModel | bytes) -> Loaded:
+    async def _opened_before(self, owner: str, session_id: str, keyed: Keyed | None) -> Loaded:
         found = await self._sessions.load(owner, session_id)
-        if found.body.request_digest != _request_digest(request):
+        if keyed is None or not keyed.came_with(found.body.request_digest):
             raise IdempotencyMismatch("this Idempotency-Key came with another request before")
         return found
 
@@ -215,10 +204,3 @@ class Openings:
             if not await reached(making_room):
                 break
         raise refusal
-
-
-def _request_digest(request: BaseModel | bytes) -> str:
-    if isinstance(request, BaseModel):
-        name = type(request).__name__.encode()
-        request = name + orjson.dumps(request.model_dump(), option=orjson.OPT_SORT_KEYS)
-    return hashlib.sha256(request).hexdigest()[:32]

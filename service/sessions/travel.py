@@ -30,6 +30,7 @@ from service.record.ids import ID_CHARACTERS
 from service.record.replay import inherited, kept_steps
 from service.sampling import derived_seed
 from service.sessions.checkpoints import Checkpoints, saved_as
+from service.sessions.idempotency import keyed_fork, keyed_import
 from service.sessions.loaded import Loaded, model_name
 from service.sessions.openings import SECRET_BYTES, Openings
 from service.sessions.sessions import Sessions
@@ -81,8 +82,8 @@ class Travel:
 
     async def fork(self, owner: str, session_id: str, request: ForkRequest, idempotency_key: str = "") -> SessionView:
         """Open a session that goes on from another's state; what is left to chance differs from then on."""
-        digested = session_id.encode() + repr(request).encode()
-        if idempotency_key and (before := await self._openings.opened(owner, idempotency_key, digested)):
+        keyed = keyed_fork(idempotency_key, session_id, request)
+        if keyed and (before := await self._openings.opened(owner, keyed)):
             return before.view()  # whatever has become of the other session since
         source = await self._sessions.load(owner, session_id)
         body = source.body
@@ -100,9 +101,7 @@ class Travel:
             body = body._replace(digest=NO_DIGEST, before=None)
         inherited_ttl = min(record.ttl_seconds, self._settings.max_session_ttl_seconds)
         ttl_seconds = self._openings.ttl(request.ttl_seconds or inherited_ttl)
-        forked = await self._openings.open(
-            owner, record.bundle, record.step, body, ttl_seconds, idempotency_key, digested
-        )
+        forked = await self._openings.open(owner, record.bundle, record.step, body, ttl_seconds, keyed)
         return forked.view()
 
     async def save(self, owner: str, session_id: str, name: str, step: int | None = None) -> Answer:
@@ -195,9 +194,8 @@ class Travel:
             raise BlobTampered(f"the export holds no session: {error}") from error
         body = body._replace(created_at=int(self._clock()))
         ttl_seconds = min(exported.ttl_seconds, self._settings.max_session_ttl_seconds)
-        opened = await self._openings.open(
-            owner, exported.bundle, exported.step, body, ttl_seconds, idempotency_key, blob
-        )
+        keyed = keyed_import(idempotency_key, blob)
+        opened = await self._openings.open(owner, exported.bundle, exported.step, body, ttl_seconds, keyed)
         return opened.view()
 
     async def _take(

@@ -1,0 +1,72 @@
+"""Idempotency keys: what tells whether one came with the same request before.
+
+A digest is of what a client has set, so a version that knows more fields gives the requests of before the same ones.
+"""
+
+import hashlib
+from typing import NamedTuple
+
+import orjson
+from pydantic import BaseModel
+
+from service.forms.sessions import ForkRequest, SessionRequest
+
+
+class Keyed(NamedTuple):
+    """A key and what it came with.
+
+    Attributes:
+        key: As the client sent it.
+        digest: Of the request, hexadecimal.
+        older_digest: What was kept of the same request before digests left out defaults; sessions still have it.
+    """
+
+    key: str
+    digest: str
+    older_digest: str
+
+    def came_with(self, digest: str) -> bool:
+        """Whether a digest that was kept is of the same request."""
+        return digest in (self.digest, self.older_digest)
+
+
+def request_digest(kind: str, request: BaseModel, *context: str) -> str:
+    """The digest of a request.
+
+    Args:
+        kind: What is asked for; no two kinds have a digest in common.
+        request: The fields; those that have their default are left out.
+        context: What is asked beyond them.
+    """
+    asked = [kind, *context, request.model_dump(exclude_defaults=True)]
+    return _hexadecimal(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS))
+
+
+def keyed_creation(key: str, request: SessionRequest) -> Keyed | None:
+    """A request for a new session; None without a key."""
+    if not key:
+        return None
+    fields = {"keep_inputs": request.keep_inputs, "model": request.model, "ttl_seconds": request.ttl_seconds}
+    older = b"SessionRequest" + orjson.dumps(fields)
+    return Keyed(key, request_digest("session", request), _hexadecimal(older))
+
+
+def keyed_fork(key: str, session_id: str, request: ForkRequest) -> Keyed | None:
+    """A request for a fork of a session; None without a key."""
+    if not key:
+        return None
+    fields = f"checkpoint={request.checkpoint!r}, step={request.step!r}, ttl_seconds={request.ttl_seconds!r}"
+    older = f"{session_id}ForkRequest({fields})".encode()
+    return Keyed(key, request_digest("fork", request, session_id), _hexadecimal(older))
+
+
+def keyed_import(key: str, blob: bytes) -> Keyed | None:
+    """A request for a session from an exported one; None without a key."""
+    if not key:
+        return None
+    digest = _hexadecimal(blob)
+    return Keyed(key, digest, digest)
+
+
+def _hexadecimal(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:32]

@@ -91,14 +91,17 @@ class Engine:
         self._thread = GraphThread(self._graphs.bundle.manifest.name, self._form.warm_up)
         self._wake()
 
+    @property
+    def takes_wide_jobs(self) -> bool:
+        """Whether a job may have many rows."""
+        return self._form.takes_wide_jobs
+
     def num_jobs(self, num_rows: int) -> int:
-        """How many jobs rows that go the same way should become.
+        """How many wide jobs rows that go the same way should become.
 
         As few as runs can take; two where nothing runs and both are large enough, so that one runs while the other is
         taken apart and told.
         """
-        if not self._form.takes_wide_jobs:
-            return num_rows
         return 2 if self._can_be_halved(num_rows) else -(-num_rows // self._max_batch_rows)
 
     @property

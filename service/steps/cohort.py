@@ -9,6 +9,7 @@ in Python is paid once for all of them, and not once for each.
                 └── unlike, or few ─────┴── refused, or failed ─────────┴── lost to another writer: each is taken alone
 """
 
+import logging
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -31,6 +32,8 @@ from service.steps.step_rules import Models
 from service.steps.turn import Answer, Returns, Turn
 from service.stores.base import Store, Successors
 from service.tasks.task import ServedModel
+
+logger = logging.getLogger(__name__)
 
 FEWEST = 8  # turns for which it pays
 
@@ -141,25 +144,29 @@ class Cohorts:
             return list(turns)
         alike, others = muster(turns, find, self._models, now)
         for likeness, company in alike.items():
-            for some in self._shared_out(likeness, company):
-                if len(some.turns) < FEWEST or not self._start(likeness, some):
-                    others += some.turns
+            others += self._begin_alike(likeness, company)
         return others
 
-    def _shared_out(self, likeness: Likeness, company: Muster) -> list[Muster]:
-        """As many together as the engine likes, in parts of about the same size."""
-        try:
-            engine = self._models.on(likeness.kin.bundle).engine
-        except ServiceError:
-            return [company]
-        N = len(company.turns)
-        size = -(-N // engine.num_jobs(N))
-        return [company.part(start, start + size) for start in range(0, N, size)]
-
-    def _start(self, likeness: Likeness, company: Muster) -> bool:
-        """Begin turns that are alike; whether they could be."""
+    def _begin_alike(self, likeness: Likeness, company: Muster) -> list[Turn]:
+        """Begin turns that are alike, as many together as the engine likes; those that could not be begun."""
         try:
             model = self._models.on(likeness.kin.bundle)
+        except ServiceError:
+            return company.turns
+        if not model.engine.takes_wide_jobs:
+            return company.turns
+        N = len(company.turns)
+        size = -(-N // model.engine.num_jobs(N))
+        others: list[Turn] = []
+        for start in range(0, N, size):
+            some = company.part(start, start + size)
+            if len(some.turns) < FEWEST or not self._start(likeness, model, some):
+                others += some.turns
+        return others
+
+    def _start(self, likeness: Likeness, model: ServedModel[Any], company: Muster) -> bool:
+        """Begin turns that are alike together; whether they could be."""
+        try:
             returns = likeness.returns or ("logits" if model.has_logits else "none")
             if returns == "logits" or (returns == "argmax" and not model.has_logits):
                 return False
@@ -170,7 +177,9 @@ class Cohorts:
                 self._recent.take(turn.ask.session_id)
                 turn.model = model
             model.engine.submit([self._job(cohort)], is_group=True)
-        except Exception:  # whatever it is, each is to be looked at alone before it is told
+        except Exception as error:  # whatever it is, each is to be looked at alone before it is told
+            if not isinstance(error, ServiceError):
+                logger.exception("%d steps could not begin together", len(company.turns))
             known = zip(company.turns, company.latest, strict=True)
             self._recent.put_all({turn.ask.session_id: latest for turn, latest in known})
             return False

@@ -1,15 +1,19 @@
 """Turns that could go together: whose sessions are known to stand so, and are alike."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from service.engine.state import Array
+from service.errors import ServiceError
 from service.record.body import SECRET_AT
 from service.steps.recent import Kin, Latest
 from service.steps.step_rules import Models
 from service.steps.turn import Ask, Returns, Turn
+
+logger = logging.getLogger(__name__)
 
 MAX_ITEMS = 1024  # of a step whose answer is short enough to be kept, whatever it is
 _IDS = np.dtype(np.int64)
@@ -89,7 +93,9 @@ def _read(ask: Ask, kin: Kin, models: Models) -> Array | None:
     try:
         model = models.on(kin.bundle)
         return model.read_tensors(inputs) if model.takes_tensors(inputs) else None
-    except Exception:  # whatever it is, the step is to be looked at alone before it is told
+    except Exception as error:  # whatever it is, the step is to be looked at alone before it is told
+        if not isinstance(error, ServiceError):
+            logger.exception("a step's inputs could not be read")
         return None
 
 

@@ -67,7 +67,9 @@ class StepRules:
             return None
         try:
             body = decode(record.body)
-        except Exception:  # whatever it is, the session's own turn is to be told
+        except Exception as error:  # whatever it is, the session's own turn is to be told
+            if not isinstance(error, BodyUnreadable):
+                logger.exception("the record of session %s could not be looked at", record.session_id)
             return None
         if body.numerics != self._models.numerics:
             return None

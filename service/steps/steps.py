@@ -192,7 +192,9 @@ class Steps:
             self._rules.take_up(turn, latest.record, latest.body, now)
             turn.is_guess = True
             self._begin(turn, jobs)
-        except Exception:  # whatever it is, the store's own record is to be looked at before it is told
+        except Exception as error:  # whatever it is, the store's own record is to be looked at before it is told
+            if not isinstance(error, ServiceError):
+                logger.exception("a step could not begin on a session that is at hand")
             return False
         return True
 

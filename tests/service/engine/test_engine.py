@@ -405,9 +405,14 @@ async def test_rows_that_go_the_same_way_become_few_jobs() -> None:
         engine.submit([job(1, 1)])
         await turn()
         assert [engine.num_jobs(num_rows) for num_rows in (31, 64, 65)] == [1, 1, 2]
+
+
+def test_an_engine_whose_jobs_are_single_rows_says_so() -> None:
+    graphs = SumGraphs()
     form = BatchForm(graphs.bundle)
     form.takes_wide_jobs = False
-    assert Engine(graphs, RecordingObserver(), form=form).num_jobs(20) == 20
+    assert Engine(graphs, RecordingObserver()).takes_wide_jobs
+    assert not Engine(graphs, RecordingObserver(), form=form).takes_wide_jobs
 
 
 async def test_every_item_is_counted_once() -> None:

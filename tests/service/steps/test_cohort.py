@@ -477,6 +477,63 @@ async def test_a_cohort_after_other_numerics_tells_of_no_change(store: FaultySto
     assert len(store.advances) == 1
 
 
+async def test_an_engine_whose_jobs_are_single_rows_takes_each_alone(
+    process: Process, store: FaultyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process.model.engine._form, "takes_wide_jobs", False)
+    ids = await known(process)
+    runs = process.graphs["0"].runs
+    runs.clear()
+    assert [answer.step for answer in await taken(process, [ask(each, 1) for each in ids])] == [2] * NUM
+    assert store.advances == []
+    assert sum(num_rows for _, _, num_rows in runs) == NUM
+
+
+def broken(*_: object) -> None:
+    raise ZeroDivisionError("a mistake of ours")
+
+
+@pytest.mark.parametrize("refusal", [InvalidInput("not for many"), ZeroDivisionError("a mistake of ours")])
+async def test_what_goes_wrong_for_all_together_is_logged_unless_it_is_a_refusal(
+    process: Process, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, refusal: Exception
+) -> None:
+    def check(values: np.ndarray) -> None:
+        if len(values) > 1:
+            raise refusal
+
+    ids = await known(process)
+    monkeypatch.setattr(process.model, "check_tensors", check)
+    assert [answer.step for answer in await taken(process, [ask(each, 5) for each in ids])] == [2] * NUM
+    assert caplog.messages == ([] if isinstance(refusal, ServiceError) else [f"{NUM} steps could not begin together"])
+
+
+async def test_inputs_that_cannot_be_read_are_logged_unless_they_are_refused(
+    process: Process, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    ids = await known(process)
+    asks = [Ask("ann", each, inputs={"ids": [3]}, returns="none") for each in ids]
+    asks[3] = asks[3]._replace(inputs={"ids": "three"})
+    assert [type(answer) for answer in await told(process, asks)].count(InvalidInput) == 1
+    assert caplog.messages == []
+    monkeypatch.setattr(process.model, "read_tensors", broken)
+    assert {type(answer) for answer in await told(process, asks)} == {ZeroDivisionError}
+    assert "a step's inputs could not be read" in caplog.messages
+
+
+async def test_records_that_cannot_be_looked_at_are_logged(
+    store: FaultyStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Process(store) as process:
+        ids = await known(process)
+        with monkeypatch.context() as patched:
+            patched.setattr("service.steps.step_rules.decode", broken)
+            assert {type(answer) for answer in await told(process, [ask(each, 1) for each in ids])} == {
+                ZeroDivisionError
+            }
+        assert len([message for message in caplog.messages if "could not be looked at" in message]) == NUM
+        assert [answer.step for answer in await taken(process, [ask(each, 1) for each in ids])] == [2] * NUM
+
+
 async def gated(process: Process, asks: Sequence[Ask]) -> list[Pending]:
     """Steps that have begun together and whose run waits."""
     process.graphs["0"].gate.clear()

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from service.errors import DeadlineExceeded, SessionDamaged, ShuttingDown, StoreUnavailable
+from service.errors import DeadlineExceeded, SessionDamaged, ShuttingDown, StepConflict, StoreUnavailable
 from service.record.body import encode
 from service.steps.turn import Answer
 from tests.fakes.body_v1 import SessionBodyV1, StateV1, encode_v1
@@ -164,6 +164,22 @@ async def test_a_commit_whose_answer_was_lost_is_found_again_by_its_number(
     store.loses_answers = False
     answer = await process.text(session_id, "abc", 0)
     assert (answer.step, outputs(answer)["count"], process.model.num_computed) == (1, 3, 1)
+
+
+@pytest.mark.parametrize("mistake", [StepConflict("of ours", 7), ZeroDivisionError("of ours")])
+async def test_a_step_that_cannot_begin_on_what_is_at_hand_begins_on_what_is_stored(
+    store: FaultyStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, mistake: Exception
+) -> None:
+    def take_up(*_: object) -> None:
+        raise mistake
+
+    async with Process(store, max_recent=100) as process:
+        session_id = await process.create()
+        await process.text(session_id, "ab")
+        monkeypatch.setattr(process.steps._rules, "take_up", take_up)
+        assert outputs(await process.text(session_id, "c"))["count"] == 3
+    told = ["a step could not begin on a session that is at hand"]
+    assert caplog.messages == ([] if isinstance(mistake, StepConflict) else told)
 
 
 @pytest.mark.parametrize("body", [b"", b"\x09unknown", b"URSX"])

@@ -12,10 +12,16 @@ T = TypeVar("T")
 
 
 @asynccontextmanager
-async def deadline(seconds: float) -> AsyncIterator[None]:
-    """Cancel what runs inside after so many seconds and raise DeadlineExceeded."""
+async def deadline(seconds: float, since: float | None = None) -> AsyncIterator[None]:
+    """Cancel what runs inside after so many seconds and raise DeadlineExceeded.
+
+    Args:
+        seconds: How many.
+        since: From when on they count, by the performance counter; from now on if left out.
+    """
+    now = time.perf_counter()
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(seconds if since is None else since + seconds - now):
             yield
     except TimeoutError as error:
         raise _too_late(seconds) from error

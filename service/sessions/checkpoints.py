@@ -1,6 +1,6 @@
 """Checkpoints: states of a session that were saved under a name, each in a record of its own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from service.errors import CheckpointUnknown, VersionUnknown
 from service.record.body import NO_DIGEST, Body, BodyUnreadable, decode, encode
@@ -69,16 +69,14 @@ class Checkpoints:
             await self._sessions.write(Swap(checkpoint, 0))
         return saved
 
-    async def delete(self, session_id: str, saved: str) -> None:
-        """Forget a checkpoint as its session lists it; nothing where that is ""."""
-        if saved:
-            await self._sessions.delete(checkpoint_id(session_id, saved))
+    async def delete(self, session_id: str, saved: Collection[str]) -> None:
+        """Forget checkpoints as their session has listed them."""
+        for each in saved:
+            await self._sessions.delete(checkpoint_id(session_id, each))
 
-    async def delete_lost(self, loaded: Loaded, written: list[str]) -> None:
-        """Forget what attempts have written whose step another writer took; no later attempt at that step can win."""
-        while written:
-            if (saved := written.pop()) not in loaded.body.checkpoints:
-                await self.delete(loaded.record.session_id, saved)
+    async def delete_lost(self, loaded: Loaded, saved: Collection[str]) -> None:
+        """Forget what an attempt has written whose step another writer took, unless that was one at the same."""
+        await self.delete(loaded.record.session_id, set(saved).difference(loaded.body.checkpoints))
 
 
 def saved_as(loaded: Loaded, name: str) -> str:

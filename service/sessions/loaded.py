@@ -1,6 +1,7 @@
 """A live session as it was loaded from the store."""
 
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from service.forms.sessions import SessionView
 from service.record.body import Body
@@ -8,12 +9,11 @@ from service.record.checkpoint_ids import checkpoint_name
 from service.stores.base import Record
 
 
-class Loaded:
-    """Its record, and the record's body."""
+class Loaded(NamedTuple):
+    """A record, and its body decoded."""
 
-    def __init__(self, record: Record, body: Body) -> None:
-        self.record = record
-        self.body = body
+    record: Record
+    body: Body
 
     def view(self) -> SessionView:
         """The session as its owner sees it."""

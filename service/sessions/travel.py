@@ -5,7 +5,8 @@ nothing: the loser looks again, or is told of the conflict where it named a step
 """
 
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+import time
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
 
 import orjson
@@ -18,7 +19,6 @@ from service.errors import (
     ModelUnknown,
     NotMigratable,
     ServiceError,
-    StepConflict,
     TooManyCheckpoints,
 )
 from service.forms.sessions import ForkRequest, MigrateRequest, RollbackRequest, SessionView
@@ -54,7 +54,7 @@ class Travel:
         settings: Limits.
         export_key: Signs exports; empty where they are not allowed.
         clock: Wall-clock seconds since 1970.
-        timeout_seconds: How long reading a session's inputs again may take.
+        timeout_seconds: How long reading a session's inputs again may take, however often another writer is first.
     """
 
     def __init__(
@@ -107,67 +107,52 @@ class Travel:
     async def save(self, owner: str, session_id: str, name: str, step: int | None = None) -> Answer:
         """Save a session's state as a named checkpoint, in place of an older one of that name, as its next step."""
 
-        replaced = ""
-        written: list[str] = []
-
-        async def attempt(loaded: Loaded) -> Body:
-            nonlocal replaced
-            await self._checkpoints.delete_lost(loaded, written)
+        async def after(loaded: Loaded) -> Loaded:
             saved = {checkpoint_name(each): each for each in loaded.body.checkpoints}
             if name not in saved and len(saved) >= self._settings.max_checkpoints:
                 raise TooManyCheckpoints(f"a session may have at most {self._settings.max_checkpoints} checkpoints")
-            replaced = saved.get(name, "")
             saved[name] = await self._checkpoints.write(loaded, name)
-            written.append(saved[name])
-            return loaded.body._replace(checkpoints=tuple(saved.values()))
+            return loaded._replace(body=loaded.body._replace(checkpoints=tuple(saved.values())))
 
-        try:
-            answer = await self._take(owner, session_id, step, {"save": name}, attempt)
-        except StepConflict:
-            await self._checkpoints.delete_lost(await self._sessions.load(owner, session_id), written)
-            raise
-        await self._checkpoints.delete(session_id, replaced)
-        return answer
+        return await self._take(owner, session_id, step, {"save": name}, after)
 
     async def forget(self, owner: str, session_id: str, name: str, step: int | None = None) -> Answer:
         """Forget a checkpoint, as the session's next step."""
 
-        forgotten = ""
-
-        async def attempt(loaded: Loaded) -> Body:
-            nonlocal forgotten
+        async def after(loaded: Loaded) -> Loaded:
             forgotten = saved_as(loaded, name)
-            return loaded.body._replace(checkpoints=tuple(x for x in loaded.body.checkpoints if x != forgotten))
+            others = tuple(each for each in loaded.body.checkpoints if each != forgotten)
+            return loaded._replace(body=loaded.body._replace(checkpoints=others))
 
-        answer = await self._take(owner, session_id, step, {"forget": name}, attempt)
-        await self._checkpoints.delete(session_id, forgotten)
-        return answer
+        return await self._take(owner, session_id, step, {"forget": name}, after)
 
     async def roll_back(self, owner: str, session_id: str, request: RollbackRequest) -> Answer:
         """Return to a checkpoint, as the session's next step."""
 
-        async def attempt(loaded: Loaded) -> Body:
+        async def after(loaded: Loaded) -> Loaded:
             _, saved = await self._checkpoints.load(loaded, request.checkpoint)
-            return loaded.body._replace(state=saved.state, numerics=saved.numerics, inputs=saved.inputs)
+            body = loaded.body._replace(state=saved.state, numerics=saved.numerics, inputs=saved.inputs)
+            return loaded._replace(body=body)
 
-        return await self._take(owner, session_id, request.step, {"rollback": request.checkpoint}, attempt)
+        return await self._take(owner, session_id, request.step, {"rollback": request.checkpoint}, after)
 
     async def migrate(self, owner: str, session_id: str, request: MigrateRequest) -> Answer:
         """Move a session to another version of its bundle by reading all its inputs again, as its next step.
 
         Raises:
             NotMigratable: Its inputs were not kept, or outgrew the limit, or the version cannot read them.
-            DeadlineExceeded: Reading them took too long.
+            DeadlineExceeded: Reading them took too long, in all attempts together.
         """
+        started = time.perf_counter()
 
-        async def attempt(loaded: Loaded) -> Body:
+        async def after(loaded: Loaded) -> Loaded:
             model = self._target(loaded.record, request.bundle)
-            loaded.record = loaded.record._replace(bundle=model.bundle.tag)
-            async with deadline(self._timeout_seconds):
+            async with deadline(self._timeout_seconds, since=started):
                 state = await self._replayed(model, loaded.body)
-            return loaded.body._replace(state=state, numerics=self._numerics)
+            body = loaded.body._replace(state=state, numerics=self._numerics)
+            return Loaded(loaded.record._replace(bundle=model.bundle.tag), body)
 
-        return await self._take(owner, session_id, request.step, {"migrate": request.bundle}, attempt)
+        return await self._take(owner, session_id, request.step, {"migrate": request.bundle}, after)
 
     async def export(self, owner: str, session_id: str) -> bytes:
         """A session as one signed blob, without its checkpoints."""
@@ -204,26 +189,33 @@ class Travel:
         session_id: str,
         step: int | None,
         request: dict[str, Any],
-        attempt: Callable[[Loaded], Awaitable[Body]],
+        after: Callable[[Loaded], Awaitable[Loaded]],
     ) -> Answer:
         """Take a step that reads no input, exactly once where it is named; its answer is the request.
 
         Args:
-            attempt: The session's content after the step, given that before; it may change the record too.
+            after: The session after the step, given that before; called again where another writer was first.
         """
         digest, answer = inputs_digest(request), orjson.dumps(request)
-        record = None
+        lost: Collection[str] = ()
         for _ in range(MAX_ATTEMPTS):
             loaded = await self._sessions.load(owner, session_id)
-            record = loaded.record
-            if is_repeated(record, loaded.body, step, digest):
-                return Answer(session_id, record.step, loaded.body.answer)
+            await self._checkpoints.delete_lost(loaded, lost)
+            record, body = loaded
+            if is_repeated(record, body, step, digest):
+                return Answer(session_id, record.step, body.answer)
             check_next(record, step)
-            following = (await attempt(loaded))._replace(digest=digest, answer=answer, before=None)
-            advanced = loaded.record._replace(step=record.step + 1, used_at=int(self._clock()), body=encode(following))
-            if await self._sessions.write(Swap(advanced, record.step)):
-                return Answer(session_id, advanced.step, answer)
-        raise contended(record.step if record else 0)
+            following = await after(loaded)
+            content = encode(following.body._replace(digest=digest, answer=answer, before=None))
+            taken = following.record._replace(step=record.step + 1, used_at=int(self._clock()), body=content)
+            before, now = set(body.checkpoints), set(following.body.checkpoints)
+            if await self._sessions.write(Swap(taken, record.step)):
+                await self._checkpoints.delete(session_id, before - now)
+                return Answer(session_id, taken.step, answer)
+            lost = now - before
+        loaded = await self._sessions.load(owner, session_id)
+        await self._checkpoints.delete_lost(loaded, lost)
+        raise contended(loaded.record.step)
 
     def _target(self, record: Record, tag: str | None) -> ServedModel[Any]:
         name = model_name(record.bundle)

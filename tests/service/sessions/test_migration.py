@@ -20,6 +20,7 @@ from service.errors import (
 from service.forms.sessions import ForkRequest, MigrateRequest, RollbackRequest
 from service.record.blob import seal
 from service.steps.turn import Answer
+from service.stores.base import Swap
 from service.stores.packing import pack
 from tests.fakes.process import EXPORT_KEY, Clock, Process, outputs
 from tests.fakes.stores import FaultyStore
@@ -122,6 +123,26 @@ async def test_inputs_that_take_too_long_to_read_keep_the_session_where_it_is(st
             async with asyncio.timeout(5):
                 await process.travel.migrate("ann", session_id, MigrateRequest(bundle="sum:1"))
         assert (await process.sessions.get("ann", session_id)).step == 1
+
+
+async def test_inputs_that_are_read_again_since_others_are_first_have_one_limit(
+    store: FaultyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Process(store, versions=["0", "1"], timeout_seconds=10) as process:
+        session_id = await kept(process)
+        seconds, num_lost = [100.0], 0
+
+        async def lose(_: Swap) -> bool:
+            nonlocal num_lost
+            num_lost += 1
+            seconds[0] += 6
+            return False
+
+        monkeypatch.setattr(process.sessions, "write", lose)
+        monkeypatch.setattr("time.perf_counter", lambda: seconds[0])
+        with pytest.raises(DeadlineExceeded, match="within 10 seconds"):
+            await process.travel.migrate("ann", session_id, MigrateRequest())
+        assert num_lost == 2
 
 
 async def test_a_version_that_is_busy_is_no_fault_of_the_inputs(store: FaultyStore) -> None:

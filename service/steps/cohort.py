@@ -98,8 +98,11 @@ class Outcome(Protocol):
     def answer(self, turn: Turn, answer: Answer) -> None:
         """It is committed."""
 
-    def lose(self, turn: Turn) -> None:
-        """Another writer was first."""
+    def lose(self, turn: Turn, step: int, secret: bytes) -> None:
+        """Another writer was first at that step of the session that has that secret."""
+
+    def fail(self, turn: Turn, error: Exception) -> None:
+        """It may be committed, but cannot be answered."""
 
     def fail_all(self, turns: Sequence[Turn], error: Exception) -> None:
         """They cannot be committed."""
@@ -204,34 +207,34 @@ class Cohorts:
 
     async def _commit(self, cohort: Cohort, job: RowJob) -> None:
         """Write what was computed, then remember and tell it."""
+        for turn in cohort.turns:
+            turn.is_committing = True
         try:
             computed = _computed(cohort, job)
             groups = [_successors(cohort, each, int(self._clock())) for each in computed]
-            for each in computed:
-                for turn in each.turns:
-                    turn.is_committing = True
             written = await self._store.advance(groups)
+            for each, group, won in zip(computed, groups, written, strict=True):
+                self._tell(each, group, won)
         except Exception as error:
-            self._outcome.fail_all(cohort.turns, error)
-            return
-        for each, group, won in zip(computed, groups, written, strict=True):
-            self._tell(each, group, won)
+            self._outcome.fail_all([turn for turn in cohort.turns if turn.is_committing], error)
 
     def _tell(self, computed: Computed, group: Successors, won: Sequence[bool]) -> None:
-        answer, lose, now = self._outcome.answer, self._outcome.lose, group.used_at
+        outcome, now = self._outcome, group.used_at
         heads, rows = _cut(group.heads[:, : HEAD.itemsize]), _cut(computed.rows)
         written: dict[str, Latest] = {}
         members = zip(computed.turns, computed.latest, won, heads, computed.answers, rows, strict=True)
         for index, (turn, latest, is_written, head, outputs, row) in enumerate(members):
-            session_id = turn.ask.session_id
-            if not is_written:
-                turn.step, turn.ask = latest.step, turn.ask._replace(secret=latest.head[SECRET_AT])
-                lose(turn)
-                continue
-            latest.advance(now, head, outputs, row)
-            written[session_id] = latest
-            values = None if computed.outputs is None else computed.outputs[index]
-            answer(turn, Answer(session_id, latest.step, outputs, values))
+            try:
+                if not is_written:
+                    outcome.lose(turn, latest.step, latest.head[SECRET_AT])
+                    continue
+                session_id = turn.ask.session_id
+                latest.advance(now, head, outputs, row)
+                written[session_id] = latest
+                values = None if computed.outputs is None else computed.outputs[index]
+                outcome.answer(turn, Answer(session_id, latest.step, outputs, values))
+            except Exception as error:  # whatever one stumbles over, the others must be told
+                outcome.fail(turn, error)
         self._recent.put_all(written)
 
 

@@ -19,7 +19,7 @@ from service.engine.job import RowJob
 from service.engine.state import SequenceState
 from service.errors import DeadlineExceeded, ServiceError, StepConflict
 from service.metrics import Metrics
-from service.record.body import encode
+from service.record.body import Body, encode
 from service.settings import SessionSettings
 from service.steps.cohort import FEWEST, Cohorts
 from service.steps.computation import begin
@@ -285,34 +285,45 @@ class Steps:
             following = [self._rules.following(turn) for turn in turns]
             records = [next_record(turn, encode(body), now) for turn, body in zip(turns, following, strict=True)]
             written = await self._store.swap([Swap(record, record.step - 1) for record in records])
+            for turn, is_written, body, record in zip(turns, written, following, records, strict=True):
+                try:
+                    if is_written:
+                        self._tell(turn, body, record, now)
+                    else:
+                        self.lose(turn, turn.step, turn.body.secret)
+                except Exception as error:  # whatever one stumbles over, the others must be told
+                    self.fail(turn, error)
         except Exception as error:
-            self.fail_all(turns, error)
-            return
-        for turn, is_written, body, record in zip(turns, written, following, records, strict=True):
-            if is_written:
-                session_id, is_changed = turn.record.session_id, self._rules.is_changed(turn)
-                if self._recent.is_in_use:
-                    latest = Latest(next_record(turn, b"", now), body, record.body, self._rules.end_of(body))
-                    self._recent.put(session_id, latest)
-                self.answer(turn, Answer(session_id, turn.step + 1, turn.outputs, turn.values, is_changed))
-            else:
-                self.lose(turn)
+            self.fail_all([turn for turn in turns if turn.is_committing], error)
 
-    def lose(self, turn: Turn) -> None:
+    def _tell(self, turn: Turn, body: Body, record: Record, now: int) -> None:
+        """Answer a turn that is committed, and remember its session as it is now."""
+        session_id, is_changed = turn.record.session_id, self._rules.is_changed(turn)
+        if self._recent.is_in_use:
+            latest = Latest(next_record(turn, b"", now), body, record.body, self._rules.end_of(body))
+            self._recent.put(session_id, latest)
+        self.answer(turn, Answer(session_id, turn.step + 1, turn.outputs, turn.values, is_changed))
+
+    def lose(self, turn: Turn, step: int, secret: bytes) -> None:
         """Another process took this step: look again. The same input finds the winner's answer, another a conflict.
 
         A session that has come to stand under the id meanwhile is not looked at.
         A stream has told its pieces: it may find the same answer, silently, but not begin another one behind them.
+
+        Args:
+            turn: Whose step.
+            step: Its number.
+            secret: Of the session that it was a step of.
         """
         turn.num_attempts += 1
         turn.is_committing = False
         if turn.ask.secret is None:
-            turn.ask = turn.ask._replace(secret=turn.body.secret)
+            turn.ask = turn.ask._replace(secret=secret)
         turn.values = None
         if turn.ask.on_piece is not None:
             if turn.ask.step is None:
                 message = "another writer took this step while its answer was told; nothing was committed"
-                self.fail(turn, StepConflict(message, turn.step + 1))
+                self.fail(turn, StepConflict(message, step + 1))
                 return
             turn.ask = turn.ask._replace(on_piece=lambda _: None)
         if self._open.is_late(turn):  # nobody watches those that are committing
@@ -320,7 +331,7 @@ class Steps:
         elif turn.num_attempts < MAX_ATTEMPTS:
             self._arrive(turn)
         else:
-            self.fail(turn, contended(turn.step + 1))
+            self.fail(turn, contended(step + 1))
 
     def answer(self, turn: Turn, answer: Answer) -> None:
         """Answer a turn: what it is answered is committed."""
@@ -344,12 +355,12 @@ class Steps:
 
     def fail(self, turn: Turn, error: Exception) -> None:
         """Refuse a turn, and stop what is computed for it."""
+        if not isinstance(error, ServiceError):
+            logger.error("a step failed", exc_info=error)
         if turn.is_over:
             return
         if isinstance(error, StepConflict):
             self._metrics.step_conflicts.inc()
-        elif not isinstance(error, ServiceError):
-            logger.error("a step failed", exc_info=error)
         turn.error = error
         if turn.job is not None:
             turn.model.engine.withdraw(turn.job)

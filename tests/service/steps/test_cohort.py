@@ -27,8 +27,9 @@ from service.errors import (
 from service.forms.sessions import RollbackRequest
 from service.steps.cohort import FEWEST
 from service.steps.muster import MAX_ITEMS
+from service.steps.recent import Latest
 from service.steps.turn import Answer, Ask, Turn
-from service.stores.base import Record, Store, Swap
+from service.stores.base import Record, Store, Successors, Swap
 from service.stores.limits import Limits
 from service.stores.lmdb import LmdbStore
 from service.stores.memory import MemoryStore
@@ -611,6 +612,44 @@ async def test_an_owner_that_stumbles_keeps_nobody_from_their_answer(process: Pr
     pending = begun(process, [ask(each, 1) for each in ids[1:]])
     process.steps.begin(Turn(ask(ids[0], 1), stumble))
     assert [(await each.result()).step for each in pending] == [2] * (NUM - 1)
+
+
+async def drained(process: Process) -> None:
+    """Nothing is under way any more."""
+    async with asyncio.timeout(5):
+        await process.steps.drain()
+
+
+async def test_a_step_that_is_committed_but_cannot_be_told_keeps_nobody_waiting(
+    process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def advance(latest: Latest, *parts: object) -> None:
+        if latest.record.session_id == ids[3]:
+            raise ZeroDivisionError("a mistake of ours")
+        advance_others(latest, *parts)
+
+    ids, advance_others = await known(process), Latest.advance
+    with monkeypatch.context() as patched:
+        patched.setattr(Latest, "advance", advance)
+        answers = await told(process, [ask(each, 5, step=1) for each in ids])
+    assert [n for n, answer in enumerate(answers) if isinstance(answer, ZeroDivisionError)] == [3]
+    assert [answer.step for answer in answers if isinstance(answer, Answer)] == [2] * (NUM - 1)
+    assert [answer.step for answer in await taken(process, [ask(each, 5, step=1) for each in ids])] == [2] * NUM
+    assert [await process.count(each) for each in ids] == [6] * NUM
+    await drained(process)
+
+
+async def test_a_store_that_answers_for_too_few_keeps_nobody_waiting(
+    process: Process, store: FaultyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def for_too_few(groups: Sequence[Successors]) -> list[list[bool]]:
+        return [won[1:] for won in await advance(groups)]
+
+    ids, advance = await known(process), store.advance
+    monkeypatch.setattr(store, "advance", for_too_few)
+    answers = await told(process, [ask(each, 5, step=1) for each in ids])
+    assert [type(answer) for answer in answers] == [Answer] * (NUM - 1) + [ValueError]
+    await drained(process)
 
 
 @pytest.mark.usefixtures("in_thread")

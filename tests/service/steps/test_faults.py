@@ -1,12 +1,15 @@
 """Steps that are late, called off, or meet a store that fails."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
 from service.errors import DeadlineExceeded, SessionDamaged, ShuttingDown, StepConflict, StoreUnavailable
 from service.record.body import encode
+from service.steps.recent import Latest
 from service.steps.turn import Answer
+from service.stores.base import Swap
 from tests.fakes.body_v1 import SessionBodyV1, StateV1, encode_v1
 from tests.fakes.graphs import LAYOUT
 from tests.fakes.process import Process, outputs, settle, until
@@ -164,6 +167,43 @@ async def test_a_commit_whose_answer_was_lost_is_found_again_by_its_number(
     store.loses_answers = False
     answer = await process.text(session_id, "abc", 0)
     assert (answer.step, outputs(answer)["count"], process.model.num_computed) == (1, 3, 1)
+
+
+async def test_a_step_that_is_committed_but_cannot_be_told_keeps_nobody_waiting(
+    store: FaultyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Process(store, max_recent=100) as process:
+        ids = [await process.create() for _ in range(3)]
+        put = process.steps._recent.put
+
+        def put_others(session_id: str, latest: Latest) -> None:
+            if session_id == ids[0]:
+                raise ZeroDivisionError("a mistake of ours")
+            put(session_id, latest)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(process.steps._recent, "put", put_others)
+            steps = (process.text(session_id, "abc", 0) for session_id in ids)
+            answers = await asyncio.gather(*steps, return_exceptions=True)
+        assert [type(answer) for answer in answers] == [ZeroDivisionError, Answer, Answer]
+        answer = await process.text(ids[0], "abc", 0)
+        assert (answer.step, outputs(answer)["count"], process.model.num_computed) == (1, 3, 3)
+        async with asyncio.timeout(5):
+            await process.steps.drain()
+
+
+async def test_a_store_that_answers_for_too_few_keeps_nobody_waiting(
+    process: Process, store: FaultyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def for_too_few(swaps: Sequence[Swap]) -> list[bool]:
+        return (await swap(swaps))[1:]
+
+    session_id, swap = await process.create(), store.swap
+    monkeypatch.setattr(store, "swap", for_too_few)
+    with pytest.raises(ValueError, match="shorter"):
+        await process.text(session_id, "abc", 0)
+    async with asyncio.timeout(5):
+        await process.steps.drain()
 
 
 @pytest.mark.parametrize("mistake", [StepConflict("of ours", 7), ZeroDivisionError("of ours")])

@@ -210,7 +210,7 @@ class Engine:
         self._is_woken = False
         while self._thread is not None and self._can_start():
             batch = self._next()
-            if batch is None or self._runs_inline(batch):
+            if batch is None or self._start_run(batch):
                 return
 
     def _can_start(self) -> bool:
@@ -244,8 +244,8 @@ class Engine:
         job = self._apart.popleft()
         return Batch(self._scheduler.lane(job), (job,))
 
-    def _runs_inline(self, batch: Batch[RowJob]) -> bool:
-        """Start a batch; whether that was all of its run, so that the event loop should look at others first."""
+    def _start_run(self, batch: Batch[RowJob]) -> bool:
+        """Start the run of a batch; whether it is over already, so that the event loop should look at others first."""
         started = time.perf_counter()
         try:
             prepared = self._form.prepare(batch)

@@ -19,8 +19,8 @@ from service.tasks.language import LanguageModel
 class Completion(Protocol):
     """Who is told what becomes of a computation."""
 
-    def is_settled(self, turn: Turn, digest: bytes) -> bool:
-        """Whether a turn is answered without computing; else its step and state are set. Raises refusals."""
+    def settle(self, turn: Turn, digest: bytes) -> bool:
+        """Answer a turn without computing, or else set its step and state; whether it is answered. Raises refusals."""
 
     def complete(self, turn: Turn, outputs: bytes, state: SequenceState) -> None:
         """A turn has its outputs, JSON, and the state after it."""
@@ -48,7 +48,7 @@ def begin(turn: Turn, completion: Completion) -> RowJob | None:
         form = turn.model.parse(inputs)
     except InvalidInput as error:
         raise error.within("inputs") from None
-    if not completion.is_settled(turn, inputs_digest(form.model_dump())):
+    if not completion.settle(turn, inputs_digest(form.model_dump())):
         turn.task = asyncio.get_running_loop().create_task(_compute(turn, completion, form))
     return None
 
@@ -65,7 +65,7 @@ def _check_returns(turn: Turn, is_in_tensors: bool) -> None:
 def _tensors_job(turn: Turn, completion: Completion, values: Array) -> RowJob | None:
     model = turn.model
     returns = turn.ask.returns or ("logits" if model.has_logits else "none")
-    if completion.is_settled(turn, tensors_digest(values, returns)):
+    if completion.settle(turn, tensors_digest(values, returns)):
         return None
     items = model.items(turn.state, values)
 

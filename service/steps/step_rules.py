@@ -38,13 +38,13 @@ class StepRules:
     Args:
         models: Served models by bundle version.
         settings: Limits.
-        expire: Told of a record whose time is over.
+        bury_expired: Told of a record whose time is over.
     """
 
-    def __init__(self, models: Models, settings: SessionSettings, expire: Callable[[Record], Any]) -> None:
+    def __init__(self, models: Models, settings: SessionSettings, bury_expired: Callable[[Record], Any]) -> None:
         self._models = models
         self._settings = settings
-        self._expire = expire
+        self._bury_expired = bury_expired
 
     def load(self, turn: Turn, record: Record | Damaged | None, now: float) -> None:
         """Give a turn its session.
@@ -57,7 +57,7 @@ class StepRules:
             live = admitted(record, ask.session_id, ask.owner, now)
         except SessionGone as error:
             if error.reason == "expired" and isinstance(record, Record) and not record.ended:
-                self._expire(record)
+                self._bury_expired(record)
             raise
         self._use(turn, live, readable(live, now), now)
 
@@ -81,7 +81,7 @@ class StepRules:
 
     def _use(self, turn: Turn, record: Record, body: Body, now: float) -> None:
         if self.end_of(body) <= now:
-            self._expire(record)
+            self._bury_expired(record)
             raise SessionGone(f"session {record.session_id!r} is over: expired", "expired")
         if turn.ask.secret not in (None, body.secret):
             raise SessionGone(f"session {record.session_id!r} is over: begun anew", "begun anew")

@@ -51,7 +51,7 @@ class Steps:
         settings: Limits.
         metrics: Counts conflicts and replays.
         timeout_seconds: How long a step may take.
-        expire: Told of a record whose time is over.
+        bury_expired: Told of a record whose time is over.
         clock: Wall-clock seconds since 1970.
         max_recent: Sessions whose latest state is kept at hand.
     """
@@ -63,15 +63,15 @@ class Steps:
         settings: SessionSettings,
         metrics: Metrics,
         timeout_seconds: float,
-        expire: Callable[[Record], Any],
+        bury_expired: Callable[[Record], Any],
         clock: Callable[[], float] = time.time,
         max_recent: int = 0,
     ) -> None:
         self._recent = Recent(max_recent)
         self._store = store
         self._metrics = metrics
-        self._open = OpenTurns(timeout_seconds, self._expire)
-        self._rules = StepRules(models, settings, expire)
+        self._open = OpenTurns(timeout_seconds, self._time_out)
+        self._rules = StepRules(models, settings, bury_expired)
         self._clock = clock
         self._cohorts = Cohorts(self._recent, models, store, self, clock)
         self._arrived: list[Turn] = []
@@ -173,14 +173,14 @@ class Steps:
     async def _load(self, turns: Sequence[Turn]) -> None:
         now = self._clock()
         jobs: Jobs = {}
-        unknown = [turn for turn in self._cohorts.begin_known(turns, now) if not self._is_known(turn, now, jobs)]
+        unknown = [turn for turn in self._cohorts.begin_known(turns, now) if not self._begin_recent(turn, now, jobs)]
         if unknown:
             await self._load_unknown(unknown, now, jobs, may_join=True)
         for model, own in jobs.items():
             self._submit(model, own)
 
-    def _is_known(self, turn: Turn, now: float, jobs: Jobs) -> bool:
-        """Whether a turn could begin on its session as that stood last here, unless the store says otherwise.
+    def _begin_recent(self, turn: Turn, now: float, jobs: Jobs) -> bool:
+        """Begin a turn on its session as that stood last here, which the store may deny later; whether it could be.
 
         Not one that is streamed: the pieces that it tells cannot be taken back.
         """
@@ -249,8 +249,12 @@ class Steps:
             for job in jobs:
                 self._submit(model, [job])
 
-    def is_settled(self, turn: Turn, digest: bytes) -> bool:
-        """Answer a turn whose answer is kept; else find out what it has to compute. Raises refusals."""
+    def settle(self, turn: Turn, digest: bytes) -> bool:
+        """Answer a turn whose answer is kept, or else find out what it has to compute; whether it is answered.
+
+        Raises:
+            ServiceError: It is refused.
+        """
         answer = self._rules.settle(turn, digest)
         if answer is not None:
             self.answer(turn, answer)
@@ -327,7 +331,7 @@ class Steps:
                 return
             turn.ask = turn.ask._replace(on_piece=lambda _: None)
         if self._open.is_late(turn):  # nobody watches those that are committing
-            self._expire(turn)
+            self._time_out(turn)
         elif turn.num_attempts < MAX_ATTEMPTS:
             self._arrive(turn)
         else:
@@ -380,5 +384,5 @@ class Steps:
         except Exception:  # whatever its owner stumbles over, the other turns must be told
             logger.exception("a step's owner failed")
 
-    def _expire(self, turn: Turn) -> None:
+    def _time_out(self, turn: Turn) -> None:
         self.fail(turn, self._open.too_late())

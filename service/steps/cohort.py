@@ -26,6 +26,7 @@ from service.errors import ServiceError
 from service.record.body import SECRET_AT
 from service.record.body_columns import HEAD, next_heads
 from service.record.digest import tensors_digests
+from service.steps.endings import Endings
 from service.steps.muster import Find, Likeness, Muster, muster
 from service.steps.recent import Kin, Latest, Recent
 from service.steps.step_rules import Models
@@ -89,26 +90,14 @@ class Computed(NamedTuple):
         )
 
 
-class Outcome(Protocol):
-    """Who is told what becomes of turns."""
+class Taker(Protocol):
+    """Who takes turns that do not go together."""
 
     def go(self, work: Coroutine[Any, Any, None]) -> None:
         """Do work with the store, which may wait."""
 
-    def answer(self, turn: Turn, answer: Answer) -> None:
-        """It is committed."""
-
-    def lose(self, turn: Turn, step: int, secret: bytes) -> None:
-        """Another writer was first at that step of the session that has that secret."""
-
-    def fail(self, turn: Turn, error: Exception) -> None:
-        """It may be committed, but cannot be answered."""
-
-    def fail_all(self, turns: Sequence[Turn], error: Exception) -> None:
-        """They cannot be committed."""
-
     def take_alone(self, turns: Sequence[Turn]) -> None:
-        """They are to be taken one by one, each from what the store has."""
+        """Take turns one by one, each from what the store has."""
 
 
 class Cohorts:
@@ -118,17 +107,25 @@ class Cohorts:
         recent: Remembers sessions as they stand.
         models: Served models by bundle version.
         store: Keeps the records.
-        outcome: Told what becomes of turns.
+        taker: Takes what cannot go together, and does what waits.
+        endings: Ends turns.
         clock: Wall-clock seconds since 1970.
     """
 
     def __init__(
-        self, recent: Recent, models: Models, store: Store, outcome: Outcome, clock: Callable[[], float]
+        self,
+        recent: Recent,
+        models: Models,
+        store: Store,
+        taker: Taker,
+        endings: Endings,
+        clock: Callable[[], float],
     ) -> None:
         self._recent = recent
         self._models = models
         self._store = store
-        self._outcome = outcome
+        self._taker = taker
+        self._endings = endings
         self._clock = clock
 
     def begin_known(self, turns: Sequence[Turn], now: float) -> list[Turn]:
@@ -201,9 +198,9 @@ class Cohorts:
 
     def _ran(self, cohort: Cohort, job: RowJob) -> None:
         if job.error is not None:
-            self._outcome.take_alone(cohort.turns)
+            self._taker.take_alone(cohort.turns)
             return
-        self._outcome.go(self._commit(cohort, job))
+        self._taker.go(self._commit(cohort, job))
 
     async def _commit(self, cohort: Cohort, job: RowJob) -> None:
         """Write what was computed, then remember and tell it."""
@@ -216,25 +213,25 @@ class Cohorts:
             for each, group, won in zip(computed, groups, written, strict=True):
                 self._tell(each, group, won)
         except Exception as error:
-            self._outcome.fail_all([turn for turn in cohort.turns if turn.is_committing], error)
+            self._endings.fail_all([turn for turn in cohort.turns if turn.is_committing], error)
 
     def _tell(self, computed: Computed, group: Successors, won: Sequence[bool]) -> None:
-        outcome, now = self._outcome, group.used_at
+        endings, now = self._endings, group.used_at
         heads, rows = _cut(group.heads[:, : HEAD.itemsize]), _cut(computed.rows)
         written: dict[str, Latest] = {}
         members = zip(computed.turns, computed.latest, won, heads, computed.answers, rows, strict=True)
         for index, (turn, latest, is_written, head, outputs, row) in enumerate(members):
             try:
                 if not is_written:
-                    outcome.lose(turn, latest.step, latest.head[SECRET_AT])
+                    endings.lose(turn, latest.step, latest.head[SECRET_AT])
                     continue
                 session_id = turn.ask.session_id
                 latest.advance(now, head, outputs, row)
                 written[session_id] = latest
                 values = None if computed.outputs is None else computed.outputs[index]
-                outcome.answer(turn, Answer(session_id, latest.step, outputs, values))
+                endings.answer(turn, Answer(session_id, latest.step, outputs, values))
             except Exception as error:  # whatever one stumbles over, the others must be told
-                outcome.fail(turn, error)
+                endings.fail(turn, error)
         self._recent.put_all(written)
 
 

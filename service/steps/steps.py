@@ -17,18 +17,18 @@ from typing import Any
 
 from service.engine.job import RowJob
 from service.engine.state import SequenceState
-from service.errors import DeadlineExceeded, ServiceError, StepConflict
+from service.errors import DeadlineExceeded, ServiceError
 from service.metrics import Metrics
 from service.record.body import Body, encode
 from service.settings import SessionSettings
 from service.steps.cohort import FEWEST, Cohorts
 from service.steps.computation import begin
+from service.steps.endings import Endings
 from service.steps.open_turns import OpenTurns
-from service.steps.reached import refusal_of
 from service.steps.recent import Latest, Recent
-from service.steps.step_rules import MAX_ATTEMPTS, Models, StepRules, contended, next_record
+from service.steps.step_rules import Models, StepRules, next_record
 from service.steps.turn import Answer, Ask, Turn
-from service.stores.base import Damaged, Record, Store, Swap, Unavailable
+from service.stores.base import Damaged, Record, Store, Swap
 from service.tasks.task import ServedModel
 from service.waiting import run_now
 
@@ -70,10 +70,11 @@ class Steps:
         self._recent = Recent(max_recent)
         self._store = store
         self._metrics = metrics
-        self._open = OpenTurns(timeout_seconds, self._time_out)
+        self._open = OpenTurns(timeout_seconds, lambda turn: self._endings.time_out(turn))
+        self._endings = Endings(self._open, metrics, self._arrive)
         self._rules = StepRules(models, settings, bury_expired)
         self._clock = clock
-        self._cohorts = Cohorts(self._recent, models, store, self, clock)
+        self._cohorts = Cohorts(self._recent, models, store, self, self._endings, clock)
         self._arrived: list[Turn] = []
         self._gathering_since = 0.0
         self._computed: list[Turn] = []
@@ -108,7 +109,7 @@ class Steps:
         try:
             begins_now = self._open.admit(turn)
         except ServiceError as error:
-            self.fail(turn, error)
+            self._endings.fail(turn, error)
             return
         if begins_now:
             self._arrive(turn)
@@ -116,7 +117,7 @@ class Steps:
     def call_off(self, turn: Turn) -> None:
         """Forget a turn whose client has gone: nothing is committed, unless the store has been asked to already."""
         if not turn.is_over and not turn.is_committing:
-            self.fail(turn, DeadlineExceeded("called off"))
+            self._endings.fail(turn, DeadlineExceeded("called off"))
 
     def forget(self, session_id: str) -> None:
         """Keep nothing at hand of a session that is written otherwise than by a step."""
@@ -212,7 +213,7 @@ class Steps:
         try:
             records = await self._store.load([turn.ask.session_id for turn in turns])
         except Exception as error:
-            self.fail_all(turns, error)
+            self._endings.fail_all(turns, error)
             return
         stored = dict(zip(turns, records, strict=True))
         for turn in self._join(stored, now) if may_join else turns:
@@ -222,7 +223,7 @@ class Steps:
                     self._rules.load(turn, stored[turn], now)
                     self._begin(turn, jobs)
             except Exception as error:
-                self.fail(turn, error)
+                self._endings.fail(turn, error)
 
     def _join(self, stored: Mapping[Turn, Record | Damaged | None], now: float) -> list[Turn]:
         """Begin those turns that can go together by what is stored; the others."""
@@ -257,7 +258,7 @@ class Steps:
         """
         answer = self._rules.settle(turn, digest)
         if answer is not None:
-            self.answer(turn, answer)
+            self._endings.answer(turn, answer)
         if turn.is_replay or answer is not None:
             self._metrics.step_replays.inc()
         return answer is not None
@@ -269,7 +270,9 @@ class Steps:
         turn.outputs = outputs
         if turn.is_replay:
             is_changed = self._rules.is_changed(turn)
-            self.answer(turn, Answer(turn.record.session_id, turn.record.step, outputs, turn.values, is_changed))
+            self._endings.answer(
+                turn, Answer(turn.record.session_id, turn.record.step, outputs, turn.values, is_changed)
+            )
             return
         turn.state = state
         turn.is_committing = True
@@ -294,11 +297,11 @@ class Steps:
                     if is_written:
                         self._tell(turn, body, record, now)
                     else:
-                        self.lose(turn, turn.step, turn.body.secret)
+                        self._endings.lose(turn, turn.step, turn.body.secret)
                 except Exception as error:  # whatever one stumbles over, the others must be told
-                    self.fail(turn, error)
+                    self._endings.fail(turn, error)
         except Exception as error:
-            self.fail_all([turn for turn in turns if turn.is_committing], error)
+            self._endings.fail_all([turn for turn in turns if turn.is_committing], error)
 
     def _tell(self, turn: Turn, body: Body, record: Record, now: int) -> None:
         """Answer a turn that is committed, and remember its session as it is now."""
@@ -306,41 +309,7 @@ class Steps:
         if self._recent.is_in_use:
             latest = Latest(next_record(turn, b"", now), body, record.body, self._rules.end_of(body))
             self._recent.put(session_id, latest)
-        self.answer(turn, Answer(session_id, turn.step + 1, turn.outputs, turn.values, is_changed))
-
-    def lose(self, turn: Turn, step: int, secret: bytes) -> None:
-        """Another process took this step: look again. The same input finds the winner's answer, another a conflict.
-
-        A session that has come to stand under the id meanwhile is not looked at.
-        A stream has told its pieces: it may find the same answer, silently, but not begin another one behind them.
-
-        Args:
-            turn: Whose step.
-            step: Its number.
-            secret: Of the session that it was a step of.
-        """
-        turn.num_attempts += 1
-        turn.is_committing = False
-        if turn.ask.secret is None:
-            turn.ask = turn.ask._replace(secret=secret)
-        turn.values = None
-        if turn.ask.on_piece is not None:
-            if turn.ask.step is None:
-                message = "another writer took this step while its answer was told; nothing was committed"
-                self.fail(turn, StepConflict(message, step + 1))
-                return
-            turn.ask = turn.ask._replace(on_piece=lambda _: None)
-        if self._open.is_late(turn):  # nobody watches those that are committing
-            self._time_out(turn)
-        elif turn.num_attempts < MAX_ATTEMPTS:
-            self._arrive(turn)
-        else:
-            self.fail(turn, contended(step + 1))
-
-    def answer(self, turn: Turn, answer: Answer) -> None:
-        """Answer a turn: what it is answered is committed."""
-        turn.answer = answer
-        self._close(turn)
+        self._endings.answer(turn, Answer(session_id, turn.step + 1, turn.outputs, turn.values, is_changed))
 
     def refuse(self, turn: Turn, error: Exception) -> None:
         """A turn cannot be computed, unless the session is not what it was taken for."""
@@ -348,41 +317,4 @@ class Steps:
         if turn.is_guess and is_for_its_inputs and not turn.is_over:
             self.take_alone([turn])
         else:
-            self.fail(turn, error)
-
-    def fail_all(self, turns: Sequence[Turn], error: Exception) -> None:
-        """Refuse turns for one reason."""
-        if isinstance(error, Unavailable):
-            error = refusal_of(error)
-        for turn in turns:
-            self.fail(turn, error)
-
-    def fail(self, turn: Turn, error: Exception) -> None:
-        """Refuse a turn, and stop what is computed for it."""
-        if not isinstance(error, ServiceError):
-            logger.error("a step failed", exc_info=error)
-        if turn.is_over:
-            return
-        if isinstance(error, StepConflict):
-            self._metrics.step_conflicts.inc()
-        turn.error = error
-        if turn.job is not None:
-            turn.model.engine.withdraw(turn.job)
-            turn.job = None
-        if turn.task is not None:
-            turn.task.cancel()
-            turn.task = None
-        self._close(turn)
-
-    def _close(self, turn: Turn) -> None:
-        """Tell the client, and let the session's next turn begin."""
-        following = self._open.close(turn)
-        if following is not None:
-            self._arrive(following)
-        try:
-            turn.done(turn)
-        except Exception:  # whatever its owner stumbles over, the other turns must be told
-            logger.exception("a step's owner failed")
-
-    def _time_out(self, turn: Turn) -> None:
-        self.fail(turn, self._open.too_late())
+            self._endings.fail(turn, error)

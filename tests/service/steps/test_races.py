@@ -8,7 +8,7 @@ import pytest
 
 from service.engine.state import SequenceState
 from service.errors import DeadlineExceeded, InvalidInput, SessionGone, StepConflict
-from service.steps.steps import MAX_ATTEMPTS
+from service.steps.step_rules import MAX_ATTEMPTS
 from service.steps.turn import Answer
 from service.stores.base import Swap
 from tests.fakes.model import TextStep, total_of

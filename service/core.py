@@ -9,11 +9,13 @@ from typing import Any
 
 from service.catalog import Catalog
 from service.metrics import Metrics
+from service.sessions.checkpoints import Checkpoints
 from service.sessions.graveyard import Graveyard
 from service.sessions.housekeeping import Housekeeping
 from service.sessions.openings import Openings
 from service.sessions.sessions import Sessions
-from service.sessions.travel import Travel
+from service.sessions.transfers import Transfers
+from service.sessions.transitions import Transitions
 from service.settings import SessionSettings
 from service.steps.steps import Steps
 from service.stores.base import Store
@@ -27,7 +29,8 @@ class Core:
         sessions: Tells of and ends those that live.
         openings: Opens sessions.
         housekeeping: Buries the overdue, and makes room.
-        travel: Takes their states elsewhere.
+        transitions: Takes steps that read no input.
+        transfers: Takes states to new sessions.
 
     Args:
         store: Keeps the sessions' records.
@@ -70,14 +73,8 @@ class Core:
             store, metrics, graveyard, settings.max_store_bytes, self.steps.is_under_way, clock
         )
         self.openings = Openings(store, catalog, settings, self.sessions, self.housekeeping, clock)
-        self.travel = Travel(
-            self.sessions,
-            self.openings,
-            catalog,
-            catalog.on,
-            catalog.numerics,
-            settings,
-            export_key,
-            clock,
-            timeout_seconds,
+        checkpoints = Checkpoints(self.sessions, settings.max_session_lifetime_seconds, clock)
+        self.transitions = Transitions(
+            self.sessions, checkpoints, catalog, catalog, settings.max_checkpoints, timeout_seconds, clock
         )
+        self.transfers = Transfers(self.sessions, checkpoints, self.openings, catalog, settings, export_key, clock)

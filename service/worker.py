@@ -183,7 +183,9 @@ class Worker:
     def _routes(self, questions: Questions) -> ASGIApp:
         routes: list[BaseRoute] = [
             *other_methods(questions),
-            *SessionRoutes(self._core.sessions, self._core.openings, self._core.travel).routes(),
+            *SessionRoutes(
+                self._core.sessions, self._core.openings, self._core.transitions, self._core.transfers
+            ).routes(),
             *ModelRoutes(self.catalog).routes(),
             *OpenInferenceRoutes(self.catalog, lambda: self._is_serving, self._idle_seconds).routes(),
             *RepositoryRoutes(self.catalog, self.reloader, KeySettings().admin_owners).routes(),

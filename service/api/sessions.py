@@ -22,7 +22,8 @@ from service.forms.sessions import (
 )
 from service.sessions.openings import Openings
 from service.sessions.sessions import Sessions
-from service.sessions.travel import Travel
+from service.sessions.transfers import Transfers
+from service.sessions.transitions import Transitions
 from service.steps.turn import Answer
 from service.tasks.task import validated
 
@@ -35,10 +36,11 @@ _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 class SessionRoutes:
     """HTTP verbs on sessions, each one call of the core."""
 
-    def __init__(self, sessions: Sessions, openings: Openings, travel: Travel) -> None:
+    def __init__(self, sessions: Sessions, openings: Openings, transitions: Transitions, transfers: Transfers) -> None:
         self._sessions = sessions
         self._openings = openings
-        self._travel = travel
+        self._transitions = transitions
+        self._transfers = transfers
 
     def routes(self) -> list[Route]:
         """What to mount."""
@@ -81,36 +83,36 @@ class SessionRoutes:
     async def fork(self, request: Request) -> Response:
         """Open a session that goes on from this one's state."""
         form = await read_form(request, ForkRequest)
-        return _opened(await self._travel.fork(*_session(request), form, _idempotency_key(request)))
+        return _opened(await self._transfers.fork(*_session(request), form, _idempotency_key(request)))
 
     async def save(self, request: Request) -> Response:
         """Save the state as a named checkpoint."""
         form = _checkpoint(request)
-        return _answered(await self._travel.save(*_session(request), form.name, form.step))
+        return _answered(await self._transitions.save(*_session(request), form.name, form.step))
 
     async def forget(self, request: Request) -> Response:
         """Forget a checkpoint."""
         form = _checkpoint(request)
-        return _answered(await self._travel.forget(*_session(request), form.name, form.step))
+        return _answered(await self._transitions.forget(*_session(request), form.name, form.step))
 
     async def roll_back(self, request: Request) -> Response:
         """Return to a checkpoint."""
         form = await read_form(request, RollbackRequest)
-        return _answered(await self._travel.roll_back(*_session(request), form))
+        return _answered(await self._transitions.roll_back(*_session(request), form))
 
     async def migrate(self, request: Request) -> Response:
         """Move to another version of the bundle."""
         form = await read_form(request, MigrateRequest)
-        return _answered(await self._travel.migrate(*_session(request), form))
+        return _answered(await self._transitions.migrate(*_session(request), form))
 
     async def export(self, request: Request) -> Response:
         """Hand out the session as one signed blob."""
-        return Response(await self._travel.export(*_session(request)), media_type=BLOB)
+        return Response(await self._transfers.export(*_session(request)), media_type=BLOB)
 
     async def take_in(self, request: Request) -> Response:
         """Open a session from an exported one."""
         blob = await request.body()
-        return _opened(await self._travel.take_in(owner_of(request.scope), blob, _idempotency_key(request)))
+        return _opened(await self._transfers.take_in(owner_of(request.scope), blob, _idempotency_key(request)))
 
 
 def _by_method(handlers: Mapping[str, Handler]) -> Handler:

@@ -238,7 +238,7 @@ class Surface:
         tally = process.metrics.requests_tally
         self.stream = Stream(process.steps, tally, MAX_BYTES)
         questions = Questions(Inference(process.catalog, process.metrics, 10.0), MAX_BYTES)
-        sessions = SessionRoutes(process.sessions, process.openings, process.travel)
+        sessions = SessionRoutes(process.sessions, process.openings, process.transitions, process.transfers)
         inference = OpenInferenceRoutes(process.catalog, lambda: process.catalog.is_serving, IDLE_SECONDS)
         own = [*other_methods(questions), *sessions.routes(), *inference.routes()]
         routes = ProblemMiddleware(Starlette(routes=own))

@@ -41,7 +41,7 @@ class Clock:
 
 
 class Process:
-    """Steps, sessions and travel over one store and one catalog, as a worker has them.
+    """Steps and sessions over one store and one catalog, as a worker has them.
 
     Args:
         store: Shared by all processes of a test.
@@ -90,7 +90,8 @@ class Process:
             max_recent,
             self.clock,
         )
-        self.steps, self.sessions, self.travel = core.steps, core.sessions, core.travel
+        self.steps, self.sessions = core.steps, core.sessions
+        self.transitions, self.transfers = core.transitions, core.transfers
         self.openings, self.housekeeping = core.openings, core.housekeeping
         self._spawned: set[asyncio.Task[None]] = set()
 

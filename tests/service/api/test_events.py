@@ -209,7 +209,7 @@ async def test_a_stream_tells_one_text_though_the_session_has_moved_on_since_its
     async with Process(store, max_recent=10) as process:
         session_id = await serve_generation(process, generation)
         await process.ids(session_id, 3, 7)
-        await process.travel.save("ann", session_id, "start")
+        await process.transitions.save("ann", session_id, "start")
         told = events((await generate(Surface(process), session_id, None).answered()).body)
         assert told[-1][1]["step"] == 3
         assert text_of(told) == told[-1][1]["outputs"]["text"]

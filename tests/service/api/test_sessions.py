@@ -121,7 +121,7 @@ async def test_a_session_that_keeps_no_inputs_does_not_migrate(surface: Surface,
 
 async def test_every_verb_is_its_owners_only(surface: Surface, process: Process) -> None:
     session_id = await process.create("ann")
-    await process.travel.save("ann", session_id, "here")
+    await process.transitions.save("ann", session_id, "here")
     eve, path = Client(surface.app, "eve"), f"/sessions/{session_id}"
     answers = [
         *[await eve.request(method, path) for method in ("GET", "DELETE")],

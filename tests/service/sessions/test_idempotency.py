@@ -61,14 +61,14 @@ async def keep_digest(store: FaultyStore, session_id: str, digest: str) -> None:
 
 async def test_keys_of_versions_whose_digests_had_all_fields_are_known(process: Process, store: FaultyStore) -> None:
     opened = await process.openings.create("ann", NEW, "key")
-    forked = await process.travel.fork("ann", opened.session_id, ForkRequest(step=0), "other key")
+    forked = await process.transfers.fork("ann", opened.session_id, ForkRequest(step=0), "other key")
     fields = orjson.dumps({"model": "sum", "ttl_seconds": None, "keep_inputs": False}, option=orjson.OPT_SORT_KEYS)
     await keep_digest(store, opened.session_id, older(b"SessionRequest" + fields))
     fork = f"{opened.session_id}ForkRequest(checkpoint=None, step=0, ttl_seconds=None)"
     await keep_digest(store, forked.session_id, older(fork.encode()))
     assert await process.openings.create("ann", NEW, "key") == opened
-    assert await process.travel.fork("ann", opened.session_id, ForkRequest(step=0), "other key") == forked
+    assert await process.transfers.fork("ann", opened.session_id, ForkRequest(step=0), "other key") == forked
     with pytest.raises(IdempotencyMismatch):
         await process.openings.create("ann", SessionRequest(model="sum", keep_inputs=True), "key")
     with pytest.raises(IdempotencyMismatch):
-        await process.travel.fork("ann", opened.session_id, ForkRequest(), "other key")
+        await process.transfers.fork("ann", opened.session_id, ForkRequest(), "other key")

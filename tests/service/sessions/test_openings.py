@@ -45,7 +45,7 @@ async def test_a_session_opened_again_under_its_key_knows_nothing_of_the_one_bef
     await process.housekeeping.sweep()
     again = await process.openings.create("ann", NEW, "key")
     assert again.session_id == first.session_id
-    await process.travel.save("ann", again.session_id, "at the step where the first one stood")
+    await process.transitions.save("ann", again.session_id, "at the step where the first one stood")
     assert outputs(await process.text(again.session_id, "d", 1))["count"] == 1
 
 

@@ -37,11 +37,11 @@ async def created(process: Process, _: str, key: str) -> str:
 
 
 async def forked(process: Process, held: str, key: str) -> str:
-    return (await process.travel.fork("ann", held, ForkRequest(), key)).session_id
+    return (await process.transfers.fork("ann", held, ForkRequest(), key)).session_id
 
 
 async def imported(process: Process, held: str, key: str) -> str:
-    return (await process.travel.take_in("ann", await process.travel.export("ann", held), key)).session_id
+    return (await process.transfers.take_in("ann", await process.transfers.export("ann", held), key)).session_id
 
 
 async def started(process: Process, _: str, __: str) -> str:
@@ -75,11 +75,11 @@ async def test_a_key_finds_what_it_has_opened(process: Process, opening: Opening
 
 
 async def test_a_key_finds_what_it_has_imported(process: Process) -> None:
-    blob = await process.travel.export("ann", await process.create())
-    opened = await process.travel.take_in("ann", blob, "key")
-    assert await process.travel.take_in("ann", blob, "key") == opened
+    blob = await process.transfers.export("ann", await process.create())
+    opened = await process.transfers.take_in("ann", blob, "key")
+    assert await process.transfers.take_in("ann", blob, "key") == opened
     with pytest.raises(SessionQuota):
-        await process.travel.take_in("ann", blob, "another key")
+        await process.transfers.take_in("ann", blob, "another key")
 
 
 async def test_other_owners_and_those_without_a_name_have_their_own(process: Process, held: list[str]) -> None:
@@ -136,7 +136,7 @@ async def test_a_step_in_flight_keeps_its_session_from_making_room(process: Proc
 
 async def test_sessions_at_the_quota_step_and_save(process: Process, held: list[str]) -> None:
     await process.text(held[0], "a")
-    await process.travel.save("ann", held[0], "here")
+    await process.transitions.save("ann", held[0], "here")
     await process.sessions.end("ann", held[1])
     await process.create()
 

@@ -39,7 +39,7 @@ async def test_a_start_begins_anew_whatever_was_there_and_the_step_goes_on(proce
 async def test_a_start_has_another_secret_and_no_checkpoints(process: Process, store: FaultyStore) -> None:
     session_id = (await take(process, START, 5)).answer.session_id
     before = await process.sessions.load("ann", session_id)
-    await process.travel.save("ann", session_id, "here")
+    await process.transitions.save("ann", session_id, "here")
     await take(process, START, 5)
     after = await process.sessions.load("ann", session_id)
     assert after.body.secret != before.body.secret

@@ -159,7 +159,7 @@ class Pair:
                 if event == "text":
                     await process.steps.take(Ask(owner, session_id, inputs={"text": "abc+"}))
                 elif event == "save":
-                    await process.travel.save(owner, session_id, "here")
+                    await process.transitions.save(owner, session_id, "here")
                 elif event == "end":
                     await process.sessions.end(owner, session_id)
                 else:
@@ -370,8 +370,8 @@ async def test_sessions_that_have_changed_elsewhere_are_told_what_they_are(
 ) -> None:
     ids = await known(process)
     await process.sessions.end("ann", ids[0])
-    await process.travel.save("ann", ids[1], "here")
-    await process.travel.roll_back("ann", ids[1], RollbackRequest(checkpoint="here"))
+    await process.transitions.save("ann", ids[1], "here")
+    await process.transitions.roll_back("ann", ids[1], RollbackRequest(checkpoint="here"))
     await store.delete([ids[2]])
     store.damaged.add(ids[3])
     await store.change(ids[3], step=9)
@@ -386,7 +386,7 @@ async def test_checkpoints_and_idempotency_keys_are_kept(process: Process, store
     request = NEW
     ids = [(await process.openings.create("ann", request, f"key-{n}")).session_id for n in range(NUM)]
     for each in ids[:2]:
-        await process.travel.save("ann", each, "start")
+        await process.transitions.save("ann", each, "start")
     await taken(process, [ask(each, 1) for each in ids])
     for number in range(2):
         await taken(process, [ask(each, number) for each in ids])

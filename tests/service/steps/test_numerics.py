@@ -74,11 +74,11 @@ async def test_a_fresh_session_has_no_numerics_to_change(store: FaultyStore) -> 
 async def test_a_return_to_a_state_is_a_return_to_its_numerics(store: FaultyStore) -> None:
     session_id = await moved(store)
     async with Process(store, numerics=HERE) as process:
-        await process.travel.save("ann", session_id, "there")
+        await process.transitions.save("ann", session_id, "there")
         await process.text(session_id, "d", allow_numerics_change=True)
-        await process.travel.roll_back("ann", session_id, RollbackRequest(checkpoint="there"))
+        await process.transitions.roll_back("ann", session_id, RollbackRequest(checkpoint="there"))
         with pytest.raises(NumericsChanged):
             await process.text(session_id, "d")
-        fork = await process.travel.fork("ann", session_id, ForkRequest())
+        fork = await process.transfers.fork("ann", session_id, ForkRequest())
         with pytest.raises(NumericsChanged):
             await process.text(fork.session_id, "d")

@@ -1,0 +1,104 @@
+"""Sessions that begin with another's state: forks, and those that were exported, here or on another deployment."""
+
+import secrets
+from collections.abc import Callable
+
+from service.errors import BlobTampered
+from service.forms.sessions import ForkRequest, SessionView
+from service.record.blob import seal, unseal
+from service.record.body import NO_DIGEST, BodyUnreadable, decode, encode
+from service.record.ids import ID_CHARACTERS
+from service.record.replay import inherited
+from service.sessions.checkpoints import Checkpoints
+from service.sessions.idempotency import keyed_fork, keyed_import
+from service.sessions.openings import SECRET_BYTES, Openings
+from service.sessions.sessions import Sessions
+from service.settings import SessionSettings
+from service.steps.step_rules import Models, check_next
+from service.stores.base import Record
+from service.stores.packing import pack, unpack
+
+
+class Transfers:
+    """Takes states to new sessions.
+
+    Args:
+        sessions: Those that live.
+        checkpoints: Theirs.
+        openings: Opens those that are forked and imported.
+        models: Those of all versions.
+        settings: Limits.
+        export_key: Signs exports; empty where they are not allowed.
+        clock: Wall-clock seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        checkpoints: Checkpoints,
+        openings: Openings,
+        models: Models,
+        settings: SessionSettings,
+        export_key: bytes,
+        clock: Callable[[], float],
+    ) -> None:
+        self._sessions = sessions
+        self._checkpoints = checkpoints
+        self._openings = openings
+        self._models = models
+        self._settings = settings
+        self._export_key = export_key
+        self._clock = clock
+
+    async def fork(self, owner: str, session_id: str, request: ForkRequest, idempotency_key: str = "") -> SessionView:
+        """Open a session that goes on from another's state; what is left to chance differs from then on."""
+        keyed = keyed_fork(idempotency_key, session_id, request)
+        if keyed and (before := await self._openings.opened(owner, keyed)):
+            return before.view()  # whatever has become of the other session since
+        source = await self._sessions.load(owner, session_id)
+        body = source.body
+        if request.checkpoint is not None:
+            source, body = await self._checkpoints.load(source, request.checkpoint)
+        record = source.record
+        check_next(record, request.step)
+        body = body._replace(
+            created_at=int(self._clock()),
+            secret=secrets.token_bytes(SECRET_BYTES),
+            checkpoints=(),
+            inputs=inherited(body.inputs, body.secret, self._settings.max_kept_input_bytes),
+        )
+        if body.before is not None:  # an answer that is not kept would be computed again with the other secret
+            body = body._replace(digest=NO_DIGEST, before=None)
+        inherited_ttl = min(record.ttl_seconds, self._settings.max_session_ttl_seconds)
+        ttl_seconds = self._openings.ttl(request.ttl_seconds or inherited_ttl)
+        forked = await self._openings.open(owner, record.bundle, record.step, body, ttl_seconds, keyed)
+        return forked.view()
+
+    async def export(self, owner: str, session_id: str) -> bytes:
+        """A session as one signed blob, without its checkpoints."""
+        loaded = await self._sessions.load(owner, session_id)
+        body = loaded.body._replace(checkpoints=(), request_digest="")
+        record = loaded.record._replace(owner="", body=encode(body))
+        return seal(self._export_key, session_id.encode() + pack(record), record.bundle)
+
+    async def take_in(self, owner: str, blob: bytes, idempotency_key: str = "") -> SessionView:
+        """Open a session from an exported one: its state and its next step, under an id of its own.
+
+        Raises:
+            Malformed, BlobTampered, BlobFormatUnknown: It is not what `export` gave under the same key.
+            VersionUnknown: Its bundle version is not served here.
+        """
+        sealed = unseal(self._export_key, blob)
+        exported = unpack(sealed.payload[:ID_CHARACTERS].decode(errors="replace"), sealed.payload[ID_CHARACTERS:])
+        if not isinstance(exported, Record):
+            raise BlobTampered(f"the export holds no session: {exported.reason}")
+        self._models.on(exported.bundle)
+        try:
+            body = decode(exported.body)
+        except BodyUnreadable as error:
+            raise BlobTampered(f"the export holds no session: {error}") from error
+        body = body._replace(created_at=int(self._clock()))
+        ttl_seconds = min(exported.ttl_seconds, self._settings.max_session_ttl_seconds)
+        keyed = keyed_import(idempotency_key, blob)
+        opened = await self._openings.open(owner, exported.bundle, exported.step, body, ttl_seconds, keyed)
+        return opened.view()

@@ -1,0 +1,180 @@
+"""Steps of sessions that read no input: checkpoints are saved and forgotten, sessions roll back and migrate.
+
+Each is a compare-and-swap on the session's record, so it may race with steps and loses nothing: the loser looks again,
+or is told of the conflict where it named a step.
+"""
+
+import time
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import Any
+
+import orjson
+
+from service.bundle.stage import ITEM_STAGE
+from service.deadline import deadline
+from service.engine.state import SequenceState
+from service.errors import ModelUnknown, NotMigratable, ServiceError, TooManyCheckpoints
+from service.forms.sessions import MigrateRequest, RollbackRequest
+from service.record.body import Body, encode
+from service.record.checkpoint_ids import checkpoint_name
+from service.record.digest import inputs_digest
+from service.record.replay import kept_steps
+from service.sampling import derived_seed
+from service.sessions.checkpoints import Checkpoints, saved_as
+from service.sessions.loaded import Loaded, model_name
+from service.sessions.sessions import Sessions
+from service.steps.step_rules import MAX_ATTEMPTS, Models, check_next, contended, is_repeated
+from service.steps.turn import Answer
+from service.stores.base import Record, Swap
+from service.tasks.task import ServedModel
+
+
+class Transitions:
+    """Takes steps that read no input.
+
+    Args:
+        sessions: Those that live.
+        checkpoints: Theirs.
+        current: Current models by name.
+        models: Those of all versions.
+        max_checkpoints: Of one session.
+        timeout_seconds: How long reading a session's inputs again may take, however often another writer is first.
+        clock: Wall-clock seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        checkpoints: Checkpoints,
+        current: Mapping[str, ServedModel[Any]],
+        models: Models,
+        max_checkpoints: int,
+        timeout_seconds: float,
+        clock: Callable[[], float],
+    ) -> None:
+        self._sessions = sessions
+        self._checkpoints = checkpoints
+        self._current = current
+        self._models = models
+        self._max_checkpoints = max_checkpoints
+        self._timeout_seconds = timeout_seconds
+        self._clock = clock
+
+    async def save(self, owner: str, session_id: str, name: str, step: int | None = None) -> Answer:
+        """Save a session's state as a named checkpoint, in place of an older one of that name, as its next step."""
+
+        async def after(loaded: Loaded) -> Loaded:
+            saved = {checkpoint_name(each): each for each in loaded.body.checkpoints}
+            if name not in saved and len(saved) >= self._max_checkpoints:
+                raise TooManyCheckpoints(f"a session may have at most {self._max_checkpoints} checkpoints")
+            saved[name] = await self._checkpoints.write(loaded, name)
+            return loaded._replace(body=loaded.body._replace(checkpoints=tuple(saved.values())))
+
+        return await self._take(owner, session_id, step, {"save": name}, after)
+
+    async def forget(self, owner: str, session_id: str, name: str, step: int | None = None) -> Answer:
+        """Forget a checkpoint, as the session's next step."""
+
+        async def after(loaded: Loaded) -> Loaded:
+            forgotten = saved_as(loaded, name)
+            others = tuple(each for each in loaded.body.checkpoints if each != forgotten)
+            return loaded._replace(body=loaded.body._replace(checkpoints=others))
+
+        return await self._take(owner, session_id, step, {"forget": name}, after)
+
+    async def roll_back(self, owner: str, session_id: str, request: RollbackRequest) -> Answer:
+        """Return to a checkpoint, as the session's next step."""
+
+        async def after(loaded: Loaded) -> Loaded:
+            _, saved = await self._checkpoints.load(loaded, request.checkpoint)
+            body = loaded.body._replace(state=saved.state, numerics=saved.numerics, inputs=saved.inputs)
+            return loaded._replace(body=body)
+
+        return await self._take(owner, session_id, request.step, {"rollback": request.checkpoint}, after)
+
+    async def migrate(self, owner: str, session_id: str, request: MigrateRequest) -> Answer:
+        """Move a session to another version of its bundle by reading all its inputs again, as its next step.
+
+        Raises:
+            NotMigratable: Its inputs were not kept, or outgrew the limit, or the version cannot read them.
+            DeadlineExceeded: Reading them took too long, in all attempts together.
+        """
+        started = time.perf_counter()
+
+        async def after(loaded: Loaded) -> Loaded:
+            model = self._target(loaded.record, request.bundle)
+            async with deadline(self._timeout_seconds, since=started):
+                state = await _read_again(model, loaded.body)
+            body = loaded.body._replace(state=state, numerics=self._models.numerics)
+            return Loaded(loaded.record._replace(bundle=model.bundle.tag), body)
+
+        return await self._take(owner, session_id, request.step, {"migrate": request.bundle}, after)
+
+    async def _take(
+        self,
+        owner: str,
+        session_id: str,
+        step: int | None,
+        request: dict[str, Any],
+        after: Callable[[Loaded], Awaitable[Loaded]],
+    ) -> Answer:
+        """Take a step that reads no input, exactly once where it is named; its answer is the request.
+
+        Args:
+            after: The session after the step, given that before; called again where another writer was first.
+        """
+        digest, answer = inputs_digest(request), orjson.dumps(request)
+        lost: Collection[str] = ()
+        for _ in range(MAX_ATTEMPTS):
+            loaded = await self._sessions.load(owner, session_id)
+            await self._checkpoints.delete_lost(loaded, lost)
+            record, body = loaded
+            if is_repeated(record, body, step, digest):
+                return Answer(session_id, record.step, body.answer)
+            check_next(record, step)
+            following = await after(loaded)
+            content = encode(following.body._replace(digest=digest, answer=answer, before=None))
+            taken = following.record._replace(step=record.step + 1, used_at=int(self._clock()), body=content)
+            before, now = set(body.checkpoints), set(following.body.checkpoints)
+            if await self._sessions.write(Swap(taken, record.step)):
+                await self._checkpoints.delete(session_id, before - now)
+                return Answer(session_id, taken.step, answer)
+            lost = now - before
+        loaded = await self._sessions.load(owner, session_id)
+        await self._checkpoints.delete_lost(loaded, lost)
+        raise contended(loaded.record.step)
+
+    def _target(self, record: Record, tag: str | None) -> ServedModel[Any]:
+        name = model_name(record.bundle)
+        if tag is None:
+            if name not in self._current:
+                raise ModelUnknown(f"no model {name!r} is served now")
+            return self._current[name]
+        if model_name(tag) != name:
+            raise NotMigratable(f"the session lives on {record.bundle}; {tag} is no version of that")
+        return self._models.on(tag)
+
+
+async def _read_again(model: ServedModel[Any], body: Body) -> SequenceState:
+    """The state after all inputs that a session has kept."""
+    if body.inputs is None:
+        raise NotMigratable("the session keeps no inputs to read again (`keep_inputs`), or they outgrew the limit")
+    state = model.initial_state()
+    try:
+        for kept in kept_steps(body.inputs):
+            state = await _taken(model, state, kept.inputs, derived_seed(kept.secret or body.secret.hex(), kept.step))
+    except ServiceError as error:
+        if error.retry_after_seconds is not None:  # the queue is full, for instance, which is not the inputs' fault
+            raise
+        raise NotMigratable(f"{model.bundle.tag} cannot read the session's inputs: {error}") from error
+    return state
+
+
+async def _taken(model: ServedModel[Any], state: SequenceState, inputs: dict[str, Any], seed: int) -> SequenceState:
+    """The state after one step that was kept."""
+    if not model.takes_tensors(inputs):
+        _, following = await model.step(state, model.parse(inputs), seed)
+        return following
+    items = model.items(state, model.read_tensors(inputs))
+    advance = await model.engine.advance(ITEM_STAGE, items.state.row, {"x": items.values}, len(items.values))
+    return items.state.advanced(advance.row, items.values.size)

@@ -1,0 +1,233 @@
+"""Checkpoints and rollbacks."""
+
+import asyncio
+
+import pytest
+
+from service.errors import (
+    CheckpointUnknown,
+    SessionGone,
+    SessionUnknown,
+    StepConflict,
+    TooManyCheckpoints,
+    VersionUnknown,
+)
+from service.forms.sessions import ForkRequest, MigrateRequest, RollbackRequest
+from service.steps.turn import Answer
+from service.stores.base import CHECKPOINT, Record
+from tests.fakes.process import Process, outputs, two_processes, until
+from tests.fakes.stores import FaultyStore
+
+pytestmark = pytest.mark.anyio
+
+
+async def stepped(process: Process, *texts: str) -> str:
+    session_id = await process.create()
+    for text in texts:
+        await process.text(session_id, text)
+    return session_id
+
+
+def back(name: str, step: int | None = None) -> RollbackRequest:
+    return RollbackRequest(checkpoint=name, step=step)
+
+
+def num_checkpoints(store: FaultyStore) -> int:
+    """Saved states that the store keeps."""
+    return sum(record.ended == CHECKPOINT for record in store._records.values())
+
+
+async def test_a_save_is_a_step_that_can_be_repeated(process: Process) -> None:
+    session_id = await stepped(process, "ab")
+    first = await process.transitions.save("ann", session_id, "here", 1)
+    assert first == Answer(session_id, 2, b'{"save":"here"}')
+    assert await process.transitions.save("ann", session_id, "here", 1) == first
+    for name, step in (("there", 1), ("here", 0), ("here", 5)):
+        with pytest.raises(StepConflict) as refused:
+            await process.transitions.save("ann", session_id, name, step)
+        assert refused.value.expected_step == 2
+    assert (await process.sessions.get("ann", session_id)).checkpoints == ["here"]
+    assert outputs(await process.text(session_id, "c", 2))["count"] == 3
+
+
+async def test_a_rollback_returns_to_the_state_and_never_to_the_number(process: Process) -> None:
+    session_id = await stepped(process, "ab+")
+    await process.transitions.save("ann", session_id, "here")
+    await process.text(session_id, "cde")
+    answer = await process.transitions.roll_back("ann", session_id, back("here", 3))
+    assert answer == Answer(session_id, 4, b'{"rollback":"here"}')
+    assert await process.transitions.roll_back("ann", session_id, back("here", 3)) == answer
+    assert outputs(await process.text(session_id, "z", 4))["count"] == 4
+    await process.transitions.roll_back("ann", session_id, back("here"))
+    assert await process.count(session_id) == 2
+    assert (await process.sessions.get("ann", session_id)).step == 6
+
+
+async def test_a_rollback_takes_the_chance_of_its_own_steps(process: Process) -> None:
+    session_id = await stepped(process)
+    await process.transitions.save("ann", session_id, "start")
+    first = outputs(await process.text(session_id, "a"))
+    await process.transitions.roll_back("ann", session_id, back("start"))
+    again = outputs(await process.text(session_id, "a"))
+    assert (again["count"], again["seed"] != first["seed"]) == (1, True)
+
+
+async def test_a_checkpoint_of_a_name_replaces_the_older_one(process: Process, store: FaultyStore) -> None:
+    session_id = await stepped(process, "ab")
+    await process.transitions.save("ann", session_id, "here")
+    num_bytes = (await store.count()).num_bytes
+    await process.text(session_id, "cde")
+    await process.transitions.save("ann", session_id, "here")
+    assert (await process.sessions.get("ann", session_id)).checkpoints == ["here"]
+    assert (await store.count()).num_bytes < num_bytes + 50
+    await process.transitions.roll_back("ann", session_id, back("here"))
+    assert await process.count(session_id) == 5
+
+
+async def test_there_is_a_limit_of_checkpoints_that_an_older_name_does_not_count_against(process: Process) -> None:
+    session_id = await process.create()
+    for name in "abc":
+        await process.transitions.save("ann", session_id, name)
+    with pytest.raises(TooManyCheckpoints):
+        await process.transitions.save("ann", session_id, "d")
+    await process.transitions.save("ann", session_id, "b")
+    await process.transitions.forget("ann", session_id, "a")
+    await process.transitions.save("ann", session_id, "d")
+    assert (await process.sessions.get("ann", session_id)).checkpoints == ["b", "c", "d"]
+
+
+async def test_a_forgotten_checkpoint_is_unknown_and_forgetting_can_be_repeated(
+    process: Process, store: FaultyStore
+) -> None:
+    session_id = await stepped(process, "ab")
+    num_bytes = (await store.count()).num_bytes
+    await process.transitions.save("ann", session_id, "here")
+    answer = await process.transitions.forget("ann", session_id, "here", 2)
+    assert answer == Answer(session_id, 3, b'{"forget":"here"}')
+    assert await process.transitions.forget("ann", session_id, "here", 2) == answer
+    assert (await store.count()).num_bytes < num_bytes + 50
+    for attempt in (
+        process.transitions.forget("ann", session_id, "here"),
+        process.transitions.roll_back("ann", session_id, back("here")),
+        process.transfers.fork("ann", session_id, ForkRequest(checkpoint="here")),
+    ):
+        with pytest.raises(CheckpointUnknown):
+            await attempt
+
+
+async def test_checkpoints_are_gone_with_their_session(process: Process, store: FaultyStore) -> None:
+    session_id = await stepped(process, "ab")
+    for name in "ab":
+        await process.transitions.save("ann", session_id, name)
+    await process.sessions.end("ann", session_id)
+    assert (await store.count()).num_bytes == 0
+    with pytest.raises(SessionGone):
+        await process.transitions.roll_back("ann", session_id, back("a"))
+
+
+async def test_a_checkpoint_outlives_the_idle_time_but_not_the_lifetime(store: FaultyStore) -> None:
+    async with Process(store, max_session_lifetime_seconds=50) as process:
+        session_id = await process.create()
+        await process.transitions.save("ann", session_id, "start")
+        for _ in range(4):
+            process.clock.now += 9
+            await process.text(session_id, "a")
+        await process.housekeeping.sweep()
+        await process.transitions.roll_back("ann", session_id, back("start"))
+        assert await process.count(session_id) == 0
+        process.clock.now += 1000
+        await process.housekeeping.sweep()
+        await process.housekeeping.sweep()
+        assert (await store.count()).num_bytes == 0
+
+
+async def test_a_checkpoint_is_no_session(process: Process, store: FaultyStore) -> None:
+    session_id = await process.create()
+    await process.transitions.save("ann", session_id, "here")
+    (record,) = [record for record in store._records.values() if record.ended == CHECKPOINT]
+    with pytest.raises(SessionUnknown):
+        await process.text(record.session_id, "a")
+    assert len((await process.sessions.page("ann", "", 10)).sessions) == 1
+
+
+async def test_a_checkpoint_that_is_replaced_while_it_is_looked_for_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with two_processes() as (_, one, other):
+        session_id = await stepped(one, "ab")
+        await one.transitions.save("ann", session_id, "here")
+        await one.text(session_id, "c")
+        read = one.sessions.read
+
+        async def read_late(record_id: str) -> Record | None:
+            monkeypatch.setattr(one.sessions, "read", read)
+            await other.transitions.save("ann", session_id, "here")
+            return await read(record_id)
+
+        monkeypatch.setattr(one.sessions, "read", read_late)
+        fork = await one.transfers.fork("ann", session_id, ForkRequest(checkpoint="here"))
+        assert (fork.step, await one.count(fork.session_id)) == (4, 3)
+        await one.text(session_id, "d")
+        monkeypatch.setattr(one.sessions, "read", read_late)
+        assert (await one.transitions.roll_back("ann", session_id, back("here"))).step == 7
+        assert await one.count(session_id) == 4
+
+
+async def test_a_save_that_loses_its_step_leaves_the_older_checkpoint_as_it_was() -> None:
+    async with two_processes() as (store, one, other):
+        session_id = await stepped(one, "ab")
+        await one.transitions.save("ann", session_id, "here")
+        await one.text(session_id, "cde")
+        store.may_swap.clear()
+        losing = asyncio.create_task(one.transitions.save("ann", session_id, "here", 3))
+        await until(lambda: store.num_held == 1)
+        await store.change(session_id, step=4)  # another writer's step
+        store.may_swap.set()
+        with pytest.raises(StepConflict):
+            await losing
+        assert num_checkpoints(store) == 1
+        await other.transitions.roll_back("ann", session_id, back("here"))
+        assert await one.count(session_id) == 2
+
+
+async def test_a_save_without_a_number_that_loses_its_step_saves_what_is_then() -> None:
+    async with two_processes() as (store, one, other):
+        session_id = await stepped(one, "ab")
+        store.may_swap.clear()
+        losing = asyncio.create_task(one.transitions.save("ann", session_id, "here"))
+        stepping = asyncio.create_task(other.text(session_id, "cde", 1))
+        await until(lambda: store.num_held == 2)
+        store.may_swap.set()
+        await asyncio.gather(losing, stepping)
+        await one.text(session_id, "f")
+        await one.transitions.roll_back("ann", session_id, back("here"))
+        assert await one.count(session_id) in (2, 5)
+        assert num_checkpoints(store) == 1
+        assert (await one.sessions.get("ann", session_id)).step == 5
+
+
+async def test_two_saves_of_one_name_and_step_are_one() -> None:
+    async with two_processes() as (_, one, other):
+        session_id = await stepped(one, "ab")
+        answers = await asyncio.gather(*(each.transitions.save("ann", session_id, "here", 1) for each in (one, other)))
+        assert answers[0] == answers[1]
+        await one.transitions.roll_back("ann", session_id, back("here"))
+        assert await one.count(session_id) == 2
+
+
+async def test_a_damaged_checkpoint_is_told_and_the_session_goes_on(process: Process, store: FaultyStore) -> None:
+    session_id = await stepped(process, "ab")
+    await process.transitions.save("ann", session_id, "here")
+    (record,) = [record for record in store._records.values() if record.ended == CHECKPOINT]
+    store.damaged.add(record.session_id)
+    with pytest.raises(CheckpointUnknown, match="damaged or lost"):
+        await process.transitions.roll_back("ann", session_id, back("here"))
+    assert (await process.text(session_id, "c")).step == 3
+
+
+async def test_a_session_that_left_a_version_cannot_return_to_its_states(store: FaultyStore) -> None:
+    async with Process(store, versions=["0", "1"]) as process:
+        process.catalog.make_current("sum:0")
+        session_id = await process.create(keep_inputs=True)
+        await process.transitions.save("ann", session_id, "here")
+        await process.transitions.migrate("ann", session_id, MigrateRequest(bundle="sum:1"))
+        with pytest.raises(VersionUnknown, match="saved on sum:0"):
+            await process.transitions.roll_back("ann", session_id, back("here"))

@@ -62,7 +62,7 @@ class Core:
             settings,
             metrics,
             timeout_seconds,
-            lambda record: spawn(self.sessions.expire(record)),
+            lambda record: spawn(self.sessions.bury_expired(record)),
             clock,
             max_recent,
         )

@@ -1,7 +1,20 @@
-"""Whether a stored record may be used by who asks for it. Pure."""
+"""Whether a stored record may be used by who asks for it, and whether its time is over. Pure."""
 
 from service.errors import SessionDamaged, SessionGone, SessionUnknown
+from service.record.body import Body
 from service.stores.base import CHECKPOINT, Damaged, Record
+
+
+class Expired(SessionGone):
+    """The session's time is over, and nobody has buried it yet.
+
+    Attributes:
+        record: Its record.
+    """
+
+    def __init__(self, record: Record) -> None:
+        super().__init__(f"session {record.session_id!r} is over: expired", "expired")
+        self.record = record
 
 
 def admitted(record: Record | Damaged | None, session_id: str, owner: str, now: float) -> Record:
@@ -10,7 +23,8 @@ def admitted(record: Record | Damaged | None, session_id: str, owner: str, now: 
     Raises:
         SessionUnknown: There never was one for this owner.
         SessionDamaged: What is stored is not what was written.
-        SessionGone: It is over; `reason` is "expired" too where nobody has buried it yet.
+        SessionGone: It is over.
+        Expired: It should be.
     """
     if isinstance(record, Damaged):
         raise SessionDamaged(f"the record of session {session_id!r} is damaged; it cannot go on")
@@ -19,10 +33,16 @@ def admitted(record: Record | Damaged | None, session_id: str, owner: str, now: 
     if record.ended:
         raise SessionGone(f"session {session_id!r} is over: {record.ended}", record.ended)
     if is_expired(record, now):
-        raise SessionGone(f"session {session_id!r} is over: expired", "expired")
+        raise Expired(record)
     return record
 
 
 def is_expired(record: Record, now: float) -> bool:
     """Whether a live record has been idle for too long."""
-    return record.used_at + record.ttl_seconds <= now
+    return record.expires_at <= now
+
+
+def check_lifetime(record: Record, body: Body, max_lifetime_seconds: int, now: float) -> None:
+    """Raise Expired where a session has lived as long as one may, however it is used."""
+    if body.ends_at(max_lifetime_seconds) <= now:
+        raise Expired(record)

@@ -8,9 +8,9 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
 
-from service.errors import SessionDamaged, SessionGone
+from service.errors import SessionDamaged
 from service.forms.sessions import SessionPage, SessionView
-from service.record.admission import admitted
+from service.record.admission import Expired, admitted, check_lifetime, is_expired
 from service.sessions.graveyard import Graveyard
 from service.sessions.loaded import Loaded
 from service.steps.reached import reached
@@ -52,7 +52,7 @@ class Sessions:
     async def page(self, owner: str, after: str, limit: int) -> SessionPage:
         """Some of an owner's live sessions, in a fixed order of their ids, after the id `after`."""
         records = await reached(self._store.page(owner, after, limit))
-        live = [record for record in records if not record.ended and record.expires_at > self._clock()]
+        live = [record for record in records if not record.ended and not is_expired(record, self._clock())]
         return SessionPage(
             sessions=[loaded.view() for loaded in self._readable(live)],
             next=records[-1].session_id if len(records) == limit else None,
@@ -80,9 +80,11 @@ class Sessions:
         """
         record = await self.record(owner, session_id)
         loaded = self._loaded(record)
-        if loaded.body.ends_at(self._max_lifetime_seconds) <= self._clock():
-            await self.expire(record)
-            raise SessionGone(f"session {session_id!r} is over: expired", "expired")
+        try:
+            check_lifetime(record, loaded.body, self._max_lifetime_seconds, self._clock())
+        except Expired:
+            await self.bury_expired(record)
+            raise
         return loaded
 
     async def record(self, owner: str, session_id: str) -> Record:
@@ -90,12 +92,11 @@ class Sessions:
         (record,) = await reached(self._store.load([session_id]))
         try:
             return admitted(record, session_id, owner, self._clock())
-        except SessionGone as error:
-            if error.reason == "expired" and isinstance(record, Record) and not record.ended:
-                await self.expire(record)
+        except Expired as expired:
+            await self.bury_expired(expired.record)
             raise
 
-    async def expire(self, record: Record) -> None:
+    async def bury_expired(self, record: Record) -> None:
         """Bury a session whose time is over; whoever fails to will find it again."""
         try:
             await self._graveyard.bury(record, "expired")

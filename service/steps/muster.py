@@ -103,7 +103,7 @@ def _may_step(ask: Ask, latest: Latest, kin: Kin, now: float) -> bool:
     """Whether a session could take the step, unless the store says otherwise."""
     return (
         latest.ends_at > now
-        and latest.used_at + kin.ttl_seconds > now
+        and latest.expires_at > now
         and ask.owner == kin.owner
         and (ask.step is None or ask.step == latest.step)
         and ask.on_piece is None

@@ -30,6 +30,7 @@ class Latest:
     Attributes:
         step: Number of its next step.
         used_at: When it took the last one.
+        expires_at: When it will have been idle for too long.
         ends_at: When it has lived as long as a session may.
         num_bytes: Of its body.
         kin: What it has in common with others; None where there is more to it than a row of state.
@@ -42,12 +43,25 @@ class Latest:
         ends_at: See above.
     """
 
-    __slots__ = ("_body", "_record", "answer", "ends_at", "extra", "head", "kin", "num_bytes", "row", "step", "used_at")
+    __slots__ = (
+        "_body",
+        "_record",
+        "answer",
+        "ends_at",
+        "expires_at",
+        "extra",
+        "head",
+        "kin",
+        "num_bytes",
+        "row",
+        "step",
+        "used_at",
+    )
 
     def __init__(self, record: Record, body: Body, encoded: bytes, ends_at: int) -> None:
         self._record = record
         self._body: Body | None = body
-        self.step, self.used_at, self.ends_at = record.step, record.used_at, ends_at
+        self.step, self.used_at, self.expires_at, self.ends_at = record.step, record.used_at, record.expires_at, ends_at
         self.num_bytes = len(encoded)
         self.kin: Kin | None = None
         if _is_plain(body):
@@ -72,6 +86,7 @@ class Latest:
     def advance(self, used_at: int, head: bytes, answer: bytes, row: bytes) -> None:
         """Become what it is after its next step; only where it has kin."""
         self.step += 1
+        self.expires_at += used_at - self.used_at
         self.num_bytes += len(answer) - len(self.answer)
         self.used_at, self.head, self.answer, self.row = used_at, head, answer, row
         self._body = None

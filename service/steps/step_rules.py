@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from service.errors import NumericsChanged, SessionDamaged, SessionGone, StepConflict
-from service.record.admission import admitted
+from service.record.admission import Expired, admitted, check_lifetime
 from service.record.body import NUMERICS_UNKNOWN, Body, BodyUnreadable, begun, decode, is_of_now
 from service.record.replay import appended
 from service.settings import SessionSettings
@@ -52,14 +52,12 @@ class StepRules:
         Raises:
             SessionUnknown, SessionGone, SessionDamaged, VersionUnknown: It cannot have one.
         """
-        ask = turn.ask
         try:
-            live = admitted(record, ask.session_id, ask.owner, now)
-        except SessionGone as error:
-            if error.reason == "expired" and isinstance(record, Record) and not record.ended:
-                self._bury_expired(record)
+            live = admitted(record, turn.ask.session_id, turn.ask.owner, now)
+            self._use(turn, live, readable(live, now), now)
+        except Expired as expired:
+            self._bury_expired(expired.record)
             raise
-        self._use(turn, live, readable(live, now), now)
 
     def latest(self, record: Record | Damaged | None) -> Latest | None:
         """How a session stands by its record; None where that must be looked at more closely."""
@@ -80,9 +78,7 @@ class StepRules:
         self._use(turn, admitted(record, turn.ask.session_id, turn.ask.owner, now), body, now)
 
     def _use(self, turn: Turn, record: Record, body: Body, now: float) -> None:
-        if self.end_of(body) <= now:
-            self._bury_expired(record)
-            raise SessionGone(f"session {record.session_id!r} is over: expired", "expired")
+        check_lifetime(record, body, self._settings.max_session_lifetime_seconds, now)
         if turn.ask.secret not in (None, body.secret):
             raise SessionGone(f"session {record.session_id!r} is over: begun anew", "begun anew")
         turn.record, turn.body = record, body

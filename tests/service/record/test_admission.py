@@ -2,8 +2,10 @@
 
 import pytest
 
+from service.engine.state import SequenceState
 from service.errors import SessionDamaged, SessionGone, SessionUnknown
-from service.record.admission import admitted, is_expired
+from service.record.admission import Expired, admitted, check_lifetime, is_expired
+from service.record.body import Body
 from service.stores.base import CHECKPOINT, Damaged, Record
 
 RECORD = Record("id", "ann", "sum:0", 3, used_at=1000, ttl_seconds=10, body=b"state")
@@ -32,9 +34,16 @@ def test_what_is_over_says_why(reason: str) -> None:
 def test_an_idle_record_is_expired_before_anybody_has_buried_it() -> None:
     assert not is_expired(RECORD, 1009.9)
     assert is_expired(RECORD, 1010)
-    with pytest.raises(SessionGone) as refused:
+    with pytest.raises(Expired) as refused:
         admitted(RECORD, "id", "ann", 1010)
-    assert refused.value.reason == "expired"
+    assert (refused.value.reason, refused.value.record) == ("expired", RECORD)
+
+
+def test_a_session_expires_at_the_end_of_its_lifetime_however_it_is_used() -> None:
+    body = Body(created_at=990, secret=b"s" * 16, state=SequenceState())
+    check_lifetime(RECORD, body, 15, 1004.9)
+    with pytest.raises(Expired, match="session 'id' is over: expired"):
+        check_lifetime(RECORD, body, 15, 1005)
 
 
 def test_a_damaged_record_is_never_served() -> None:

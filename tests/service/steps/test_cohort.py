@@ -25,6 +25,7 @@ from service.errors import (
     VersionUnknown,
 )
 from service.forms.sessions import RollbackRequest
+from service.record.admission import Expired
 from service.steps.cohort import FEWEST
 from service.steps.muster import MAX_ITEMS
 from service.steps.recent import Latest
@@ -402,7 +403,7 @@ async def test_sessions_that_are_over_go_no_further(process: Process) -> None:
     ids = await known(process)
     process.clock.now += 10
     answers = await told(process, [ask(each, 1) for each in ids])
-    assert {type(answer) for answer in answers} == {SessionGone}
+    assert {type(answer) for answer in answers} == {Expired}
 
 
 async def test_a_session_that_has_lived_its_life_goes_no_further(store: FaultyStore) -> None:
@@ -414,7 +415,7 @@ async def test_a_session_that_has_lived_its_life_goes_no_further(store: FaultySt
         process.clock.now += 1
         answers = await told(process, [ask(each, 1) for each in ids])
     assert len(store.advances) == 2
-    assert {type(answer) for answer in answers} == {SessionGone}
+    assert {type(answer) for answer in answers} == {Expired}
 
 
 async def test_a_stranger_among_them_is_told_that_there_is_no_session(process: Process) -> None:

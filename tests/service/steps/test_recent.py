@@ -78,3 +78,4 @@ def test_after_a_step_it_is_what_was_written() -> None:
     assert one.body == decode(written)
     assert one.body.state == SequenceState((b"new",), ("",), b"", 12)
     assert (one.step, one.used_at, one.num_bytes) == (2, 1007, len(written))
+    assert (one.expires_at, one.ends_at) == (one.record.expires_at, 5000)

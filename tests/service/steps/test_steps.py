@@ -9,7 +9,7 @@ from service.errors import InvalidInput, QueueFull, SessionGone, SessionUnknown,
 from service.steps.step_rules import MAX_KEPT_ANSWER_BYTES
 from service.steps.turn import Answer, Ask
 from tests.fakes.graphs import BAD, POISON, logits_of
-from tests.fakes.process import Clock, Process, outputs
+from tests.fakes.process import Clock, Process, outputs, settle, until
 from tests.fakes.stores import FaultyStore
 
 pytestmark = pytest.mark.anyio
@@ -210,6 +210,21 @@ async def test_a_session_that_is_used_lives_until_its_lifetime_is_over(store: Fa
         with pytest.raises(SessionGone) as refused:
             await process.text(session_id, "a")
         assert refused.value.reason == "expired"
+
+
+async def test_a_session_whose_lifetime_is_over_is_buried_with_its_checkpoints(
+    store: FaultyStore,
+) -> None:
+    async with Process(store, max_recent=100, max_session_lifetime_seconds=25) as process:
+        session_id = await process.create(ttl_seconds=90)
+        await process.transitions.save("ann", session_id, "here")
+        await process.text(session_id, "a")
+        process.clock.now += 26
+        with pytest.raises(SessionGone):
+            await process.text(session_id, "a")
+        await until(lambda: store._records[session_id].ended == "expired")
+        await settle()
+        assert (await store.count()).num_bytes == 0
 
 
 async def test_a_session_of_a_version_that_is_not_served_is_refused(process: Process, store: FaultyStore) -> None:

@@ -19,12 +19,38 @@ from service.record import body_v1
 VERSION = 2
 NUMERICS_UNKNOWN = bytes(8)
 NO_DIGEST = bytes(16)
-_HEAD = struct.Struct("<BBHIQ8s16s16s6I")
+HEAD_FIELDS = {
+    "version": "B",
+    "flags": "B",
+    "num_rows": "H",
+    "created_at": "I",
+    "position": "Q",
+    "numerics": "8s",
+    "secret": "16s",
+    "digest": "16s",
+    "labels_length": "I",
+    "pending_length": "I",
+    "answer_length": "I",
+    "extra_length": "I",
+    "inputs_length": "I",
+    "before_length": "I",
+}
+"""The fields of the head in order, each with its format in `struct`'s words."""
+_HEAD = struct.Struct("<" + "".join(HEAD_FIELDS.values()))
 HEAD_BYTES = _HEAD.size
-SECRET_AT = slice(24, 40)
 _STATE_HEAD = struct.Struct("<HQII")
 _KEEPS_INPUTS = 1
 _ONE_ROW: tuple[str, ...] = ("",)
+
+
+def _place(name: str) -> slice:
+    """Where a field of the head is."""
+    before = list(HEAD_FIELDS.values())[: list(HEAD_FIELDS).index(name)]
+    start = struct.calcsize("<" + "".join(before))
+    return slice(start, start + struct.calcsize(HEAD_FIELDS[name]))
+
+
+SECRET_AT = _place("secret")
 
 
 class BodyUnreadable(Exception):

@@ -5,24 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-HEAD = np.dtype(
-    [
-        ("version", "u1"),
-        ("flags", "u1"),
-        ("num_rows", "<u2"),
-        ("created_at", "<u4"),
-        ("position", "<u8"),
-        ("numerics", "V8"),
-        ("secret", "V16"),
-        ("digest", "V16"),
-        ("labels_length", "<u4"),
-        ("pending_length", "<u4"),
-        ("answer_length", "<u4"),
-        ("extra_length", "<u4"),
-        ("inputs_length", "<u4"),
-        ("before_length", "<u4"),
-    ]
-)
+from service.record.body import HEAD_FIELDS
+
+HEAD = np.dtype([(name, f"V{form[:-1]}" if form.endswith("s") else f"<{form}") for name, form in HEAD_FIELDS.items()])
 
 
 def next_heads(

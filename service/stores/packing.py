@@ -4,7 +4,7 @@
     ended length u8 · owner · bundle · ended · body                                                  little-endian
 
 The checksum, XXH3, covers all that follows it and the record's id, so a record under another's key is damaged too. A
-backend may compare the step (STEP_OFFSET) without unpacking the rest.
+backend may compare the step (STEP_OFFSET), or look at any other fixed field, without unpacking the rest.
 """
 
 import struct
@@ -17,10 +17,14 @@ MAGIC = b"UR"
 VERSION = 1
 _SEAL = struct.Struct("<2sBBQ")
 _FIELDS = struct.Struct("<QIIBB")
-_NAMES_OFFSET = _SEAL.size + _FIELDS.size
+FIXED = struct.Struct(_SEAL.format + _FIELDS.format.removeprefix("<"))
 STEP = struct.Struct("<Q")
+TIMES = struct.Struct("<II")
+CHECKSUM_OFFSET = struct.calcsize("<2sBB")
 STEP_OFFSET = SEALED_OFFSET = _SEAL.size
-CHECKSUM_OFFSET = 4
+TIMES_OFFSET = STEP_OFFSET + STEP.size
+NAMES_OFFSET = FIXED.size
+TTL_OFFSET = TIMES_OFFSET + struct.calcsize("<I")
 
 
 def pack(record: Record) -> bytes:
@@ -40,7 +44,7 @@ def pack(record: Record) -> bytes:
 
 def unpack(session_id: str, content: bytes) -> Record | Damaged:
     """The record in those bytes, or what is wrong with them."""
-    if len(content) < _NAMES_OFFSET:
+    if len(content) < NAMES_OFFSET:
         return Damaged(session_id, "the record is cut")
     magic, version, owner_length, checksum = _SEAL.unpack_from(content)
     if magic != MAGIC:
@@ -50,12 +54,12 @@ def unpack(session_id: str, content: bytes) -> Record | Damaged:
     if checksum_of(session_id, owner_length, memoryview(content)[_SEAL.size :]) != checksum:
         return Damaged(session_id, "the record's checksum does not match")
     step, used_at, ttl_seconds, bundle_length, ended_length = _FIELDS.unpack_from(content, _SEAL.size)
-    bundle_at = _NAMES_OFFSET + owner_length
+    bundle_at = NAMES_OFFSET + owner_length
     ended_at = bundle_at + bundle_length
     body_at = ended_at + ended_length
     return Record(
         session_id,
-        content[_NAMES_OFFSET:bundle_at].decode(),
+        content[NAMES_OFFSET:bundle_at].decode(),
         content[bundle_at:ended_at].decode(),
         step,
         used_at,

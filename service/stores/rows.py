@@ -22,7 +22,7 @@ from xxhash import xxh3_64_digest
 from service.record.ids import ID_BYTES, ID_CHARACTERS, TIME_BYTES, bytes_of, id_from
 from service.stores.base import CHECKPOINT, Damaged, Record
 from service.stores.minutes import SECONDS_PER_MINUTE
-from service.stores.packing import STEP, STEP_OFFSET, pack, unpack
+from service.stores.packing import FIXED, NAMES_OFFSET, STEP, STEP_OFFSET, TIMES, TIMES_OFFSET, TTL_OFFSET, pack, unpack
 
 TAIL = b"t"
 KEY_BYTES = ID_BYTES
@@ -33,15 +33,13 @@ CHECKSUM = struct.Struct("<I")
 _META = struct.Struct("<IIIHH")
 CONTENT_AT = CHECKSUM.size + _META.size
 _MINUTE = struct.Struct("<I")
-_PACKED = struct.Struct("<2sBBQQIIBB")
-STEP_AT = CONTENT_AT + STEP_OFFSET
-_TIMES = struct.Struct("<II")
-_TIMES_AT = STEP_AT + STEP.size
 _META_BYTES = slice(CHECKSUM.size, CONTENT_AT)
-FILED = slice(CHECKSUM.size, CHECKSUM.size + 4)
-NAME_LENGTH = slice(CONTENT_AT - 2, CONTENT_AT)
-TTL_AT = _TIMES_AT + 4
-_NAMES_AT = CONTENT_AT + _PACKED.size
+FILED = slice(CHECKSUM.size, CHECKSUM.size + _MINUTE.size)
+NAME_LENGTH = slice(CONTENT_AT - struct.calcsize("<H"), CONTENT_AT)
+STEP_AT = CONTENT_AT + STEP_OFFSET
+_TIMES_AT = CONTENT_AT + TIMES_OFFSET
+TTL_AT = CONTENT_AT + TTL_OFFSET
+_NAMES_AT = CONTENT_AT + NAMES_OFFSET
 _QUARANTINE = b"found damaged: "
 
 
@@ -151,7 +149,7 @@ def has_tail(head: bytes) -> bool:
 
 def expiry_of(head: bytes) -> int:
     """The minute in which an intact head's record is overdue."""
-    used_at, ttl_seconds = _TIMES.unpack_from(head, _TIMES_AT)
+    used_at, ttl_seconds = TIMES.unpack_from(head, _TIMES_AT)
     return int(used_at + ttl_seconds) // SECONDS_PER_MINUTE
 
 
@@ -170,7 +168,7 @@ def is_filed_alike(before: bytes, after: Rows) -> bool:
 def filing_of(head: bytes) -> Filing:
     """What indexes and counts keep of an intact head's record."""
     filed, used, tail_length, length, _ = _META.unpack_from(head, CHECKSUM.size)
-    _, _, owner_length, _, _, _, _, bundle_length, ended_length = _PACKED.unpack_from(head, CONTENT_AT)
+    _, _, owner_length, _, _, _, _, bundle_length, ended_length = FIXED.unpack_from(head, CONTENT_AT)
     bundle_at = _NAMES_AT + owner_length
     ended_at = bundle_at + bundle_length
     body_at = ended_at + ended_length

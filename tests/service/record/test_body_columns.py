@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.engine.state import SequenceState
-from service.record.body import HEAD_BYTES, Body, encode, extra_of
+from service.record.body import HEAD_BYTES, SECRET_AT, Body, encode, extra_of
 from service.record.body_columns import HEAD, next_heads
 
 R = 12
@@ -37,6 +37,7 @@ def test_heads_and_rows_are_the_bytes_of_each_body(
 ) -> None:
     before, digests, answers, rows = step
     encoded = [encode(body)[:HEAD_BYTES] for body in before]
+    assert [head[SECRET_AT] for head in encoded] == [body.secret for body in before]
     heads = next_heads(encoded, num_items, digests, answers, [extra_of(body) for body in before])
     for body, head, digest, answer, row in zip(before, heads, digests, answers, rows, strict=True):
         after = body._replace(state=body.state.advanced(row, num_items), digest=digest, answer=answer)

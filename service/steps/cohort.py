@@ -4,7 +4,7 @@ Steps in tensors, of as many items, of sessions that are alike and known as they
 They go through the engine as one job of many rows and into the store as one group of records, so that what a step costs
 in Python is paid once for all of them, and not once for each.
 
-    turns ─► mustered by likeness ─► one job ─► (the graph runs) ─► one group of records ─► each is answered
+    turns ─► grouped by key ─► one job ─► (the graph runs) ─► one group of records ─► each is answered
                 │                       │                               │
                 └── unlike, or few ─────┴── refused, or failed ─────────┴── lost to another writer: each is taken alone
 """
@@ -27,8 +27,8 @@ from service.record.body import SECRET_AT
 from service.record.body_columns import HEAD, next_heads
 from service.record.digest import tensors_digests
 from service.steps.endings import Endings
-from service.steps.muster import Find, Likeness, Muster, muster
-from service.steps.recent import Kin, Latest, Recent
+from service.steps.grouping import Candidates, CohortKey, Find, grouped
+from service.steps.recent import GroupKey, Latest, Recent
 from service.steps.step_rules import Models
 from service.steps.turn import Answer, Returns, Turn
 from service.stores.base import Store, Successors
@@ -46,7 +46,7 @@ class Cohort:
     Attributes:
         turns: N of them.
         latest: Their sessions.
-        kin: What those have in common.
+        group_key: What those have in common.
         model: What they step on.
         values: Their items, int64 (N, T).
         returns: What each is answered.
@@ -54,7 +54,7 @@ class Cohort:
 
     turns: Sequence[Turn]
     latest: Sequence[Latest]
-    kin: Kin
+    group_key: GroupKey
     model: ServedModel[Any]
     values: Array
     returns: Returns
@@ -142,45 +142,45 @@ class Cohorts:
         """
         if len(turns) < FEWEST:
             return list(turns)
-        alike, others = muster(turns, find, self._models, now)
-        for likeness, company in alike.items():
-            others += self._begin_alike(likeness, company)
+        alike, others = grouped(turns, find, self._models, now)
+        for key, candidates in alike.items():
+            others += self._begin_alike(key, candidates)
         return others
 
-    def _begin_alike(self, likeness: Likeness, company: Muster) -> list[Turn]:
+    def _begin_alike(self, key: CohortKey, candidates: Candidates) -> list[Turn]:
         """Begin turns that are alike, as many together as the engine likes; those that could not be begun."""
         try:
-            model = self._models.on(likeness.kin.bundle)
+            model = self._models.on(key.group_key.bundle)
         except ServiceError:
-            return company.turns
+            return candidates.turns
         if not model.engine.takes_wide_jobs:
-            return company.turns
-        N = len(company.turns)
+            return candidates.turns
+        N = len(candidates.turns)
         size = -(-N // model.engine.num_jobs(N))
         others: list[Turn] = []
         for start in range(0, N, size):
-            some = company.part(start, start + size)
-            if len(some.turns) < FEWEST or not self._start(likeness, model, some):
+            some = candidates.part(start, start + size)
+            if len(some.turns) < FEWEST or not self._start(key, model, some):
                 others += some.turns
         return others
 
-    def _start(self, likeness: Likeness, model: ServedModel[Any], company: Muster) -> bool:
+    def _start(self, key: CohortKey, model: ServedModel[Any], candidates: Candidates) -> bool:
         """Begin turns that are alike together; whether they could be."""
         try:
-            returns = likeness.returns or ("logits" if model.has_logits else "none")
+            returns = key.returns or ("logits" if model.has_logits else "none")
             if returns == "logits" or (returns == "argmax" and not model.has_logits):
                 return False
-            values = np.concatenate(company.values).reshape(len(company.turns), -1)
+            values = np.concatenate(candidates.values).reshape(len(candidates.turns), -1)
             model.check_tensors(values.reshape(-1))
-            cohort = Cohort(company.turns, company.latest, likeness.kin, model, values, returns)
-            for turn in company.turns:
+            cohort = Cohort(candidates.turns, candidates.latest, key.group_key, model, values, returns)
+            for turn in candidates.turns:
                 self._recent.take(turn.ask.session_id)
                 turn.model = model
             model.engine.submit([self._job(cohort)], is_group=True)
         except Exception as error:  # whatever it is, each is to be looked at alone before it is told
             if not isinstance(error, ServiceError):
-                logger.exception("%d steps could not begin together", len(company.turns))
-            known = zip(company.turns, company.latest, strict=True)
+                logger.exception("%d steps could not begin together", len(candidates.turns))
+            known = zip(candidates.turns, candidates.latest, strict=True)
             self._recent.put_all({turn.ask.session_id: latest for turn, latest in known})
             return False
         return True
@@ -216,22 +216,22 @@ class Cohorts:
             self._endings.fail_all([turn for turn in cohort.turns if turn.is_committing], error)
 
     def _tell(self, computed: Computed, group: Successors, won: Sequence[bool]) -> None:
-        endings, now = self._endings, group.used_at
+        answer, lose, now = self._endings.answer, self._endings.lose, group.used_at
         heads, rows = _cut(group.heads[:, : HEAD.itemsize]), _cut(computed.rows)
         written: dict[str, Latest] = {}
         members = zip(computed.turns, computed.latest, won, heads, computed.answers, rows, strict=True)
         for index, (turn, latest, is_written, head, outputs, row) in enumerate(members):
             try:
                 if not is_written:
-                    endings.lose(turn, latest.step, latest.head[SECRET_AT])
+                    lose(turn, latest.step, latest.head[SECRET_AT])
                     continue
                 session_id = turn.ask.session_id
                 latest.advance(now, head, outputs, row)
                 written[session_id] = latest
                 values = None if computed.outputs is None else computed.outputs[index]
-                endings.answer(turn, Answer(session_id, latest.step, outputs, values))
+                answer(turn, Answer(session_id, latest.step, outputs, values))
             except Exception as error:  # whatever one stumbles over, the others must be told
-                endings.fail(turn, error)
+                self._endings.fail(turn, error)
         self._recent.put_all(written)
 
 
@@ -262,7 +262,7 @@ def _json(name: str, values: Array) -> bytes:
 
 def _successors(cohort: Cohort, computed: Computed, now: int) -> Successors:
     """The records that follow those of some members."""
-    kin, latest = cohort.kin, computed.latest
+    group_key, latest = cohort.group_key, computed.latest
     heads = next_heads(
         [each.head for each in latest],
         cohort.values.shape[1],
@@ -272,7 +272,9 @@ def _successors(cohort: Cohort, computed: Computed, now: int) -> Successors:
     )
     session_ids = [turn.ask.session_id for turn in computed.turns]
     steps = [each.step + 1 for each in latest]
-    return Successors(session_ids, steps, kin.owner, kin.bundle, now, kin.ttl_seconds, heads, computed.rows)
+    return Successors(
+        session_ids, steps, group_key.owner, group_key.bundle, now, group_key.ttl_seconds, heads, computed.rows
+    )
 
 
 def _cut(table: NDArray[np.uint8]) -> list[bytes]:

@@ -15,7 +15,7 @@ MAX_BYTES = 2**16  # of a session: one of hundreds of channels or with its input
 _ONE_ROW = ("",)
 
 
-class Kin(NamedTuple):
+class GroupKey(NamedTuple):
     """What sessions have in common whose next records differ in numbers only."""
 
     owner: str
@@ -33,8 +33,8 @@ class Latest:
         expires_at: When it will have been idle for too long.
         ends_at: When it has lived as long as a session may.
         num_bytes: Of its body.
-        kin: What it has in common with others; None where there is more to it than a row of state.
-        head, answer, extra, row: Parts of its body (see `service.record.body`), where it has kin.
+        group_key: What it has in common with others; None where there is more to it than a row of state.
+        head, answer, extra, row: Parts of its body (see `service.record.body`), where it has a group key.
 
     Args:
         record: Its record, without the bytes of the body.
@@ -50,8 +50,8 @@ class Latest:
         "ends_at",
         "expires_at",
         "extra",
+        "group_key",
         "head",
-        "kin",
         "num_bytes",
         "row",
         "step",
@@ -63,11 +63,11 @@ class Latest:
         self._body: Body | None = body
         self.step, self.used_at, self.expires_at, self.ends_at = record.step, record.used_at, record.expires_at, ends_at
         self.num_bytes = len(encoded)
-        self.kin: Kin | None = None
+        self.group_key: GroupKey | None = None
         if _is_plain(body):
             self.head = encoded[:HEAD_BYTES]
             self.answer, self.extra, (self.row,) = body.answer, extra_of(body), body.state.rows
-            self.kin = Kin(record.owner, record.bundle, record.ttl_seconds, len(self.extra))
+            self.group_key = GroupKey(record.owner, record.bundle, record.ttl_seconds, len(self.extra))
 
     @property
     def record(self) -> Record:
@@ -84,7 +84,7 @@ class Latest:
         return self._body
 
     def advance(self, used_at: int, head: bytes, answer: bytes, row: bytes) -> None:
-        """Become what it is after its next step; only where it has kin."""
+        """Become what it is after its next step; only where it has a group key."""
         self.step += 1
         self.expires_at += used_at - self.used_at
         self.num_bytes += len(answer) - len(self.answer)

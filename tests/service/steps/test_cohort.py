@@ -27,7 +27,7 @@ from service.errors import (
 from service.forms.sessions import RollbackRequest
 from service.record.admission import Expired
 from service.steps.cohort import FEWEST
-from service.steps.muster import MAX_ITEMS
+from service.steps.grouping import MAX_ITEMS
 from service.steps.recent import Latest
 from service.steps.turn import Answer, Ask, Turn
 from service.stores.base import Record, Store, Successors, Swap

@@ -3,7 +3,7 @@
 from service.engine.state import SequenceState
 from service.record.body import HEAD_BYTES, Body, decode, encode
 from service.record.body_columns import next_heads
-from service.steps.recent import MAX_BYTES, Kin, Latest, Recent
+from service.steps.recent import MAX_BYTES, GroupKey, Latest, Recent
 from service.stores.base import Record
 
 PLAIN = Body(1, b"s" * 16, SequenceState((b"row",), ("",), b"", 7), answer=b"{}", request_digest="ab")
@@ -53,9 +53,9 @@ def test_a_large_session_is_not_kept_at_hand() -> None:
     assert recent.take("too large") is None
 
 
-def test_sessions_with_a_row_and_nothing_else_have_kin() -> None:
+def test_sessions_with_a_row_and_nothing_else_can_be_grouped() -> None:
     extra = len(b'{"request_digest":"ab"}')
-    assert latest("a").kin == latest("b").kin == Kin("ann", "sum:0", 60, extra)
+    assert latest("a").group_key == latest("b").group_key == GroupKey("ann", "sum:0", 60, extra)
     state = PLAIN.state
     for more in (
         PLAIN._replace(inputs=b""),
@@ -64,7 +64,7 @@ def test_sessions_with_a_row_and_nothing_else_have_kin() -> None:
         PLAIN._replace(state=state._replace(labels=("OT",))),
         PLAIN._replace(state=state._replace(rows=(b"one", b"two"), labels=("a", "b"))),
     ):
-        assert latest("a", more).kin is None
+        assert latest("a", more).group_key is None
 
 
 def test_after_a_step_it_is_what_was_written() -> None:

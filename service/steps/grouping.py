@@ -1,4 +1,4 @@
-"""Turns that could go together: whose sessions are known to stand so, and are alike."""
+"""Turns by what they have in common, so that those that are alike can take their steps together."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +9,7 @@ import numpy as np
 from service.engine.state import Array
 from service.errors import ServiceError
 from service.record.body import SECRET_AT
-from service.steps.recent import Kin, Latest
+from service.steps.recent import GroupKey, Latest
 from service.steps.step_rules import Models
 from service.steps.turn import Ask, Returns, Turn
 
@@ -21,15 +21,15 @@ _IDS = np.dtype(np.int64)
 Find = Callable[[str], Latest | None]
 
 
-class Likeness(NamedTuple):
+class CohortKey(NamedTuple):
     """What the turns of a cohort have in common."""
 
-    kin: Kin
+    group_key: GroupKey
     num_items: int
     returns: Returns | None
 
 
-class Muster:
+class Candidates:
     """Turns that are alike, each with its session and its items, int64 (T,)."""
 
     def __init__(self) -> None:
@@ -38,27 +38,27 @@ class Muster:
         self.values: list[Array] = []
 
     def add(self, turn: Turn, latest: Latest, values: Array) -> None:
-        """One more."""
+        """Add a turn to those that are alike."""
         self.turns.append(turn)
         self.latest.append(latest)
         self.values.append(values)
 
-    def part(self, start: int, end: int) -> "Muster":
-        """Some of them."""
-        part = Muster()
+    def part(self, start: int, end: int) -> "Candidates":
+        """The candidates from one index up to another."""
+        part = Candidates()
         part.turns, part.latest, part.values = self.turns[start:end], self.latest[start:end], self.values[start:end]
         return part
 
 
-class Mustered(NamedTuple):
-    """Turns by what they have in common, and those that have nothing with others."""
+class Grouped(NamedTuple):
+    """Turns by what they have in common, and those that can only be taken one by one."""
 
-    alike: Mapping[Likeness, Muster]
+    alike: Mapping[CohortKey, Candidates]
     others: list[Turn]
 
 
-def muster(turns: Sequence[Turn], find: Find, models: Models, now: float) -> Mustered:
-    """Part turns by what they have in common.
+def grouped(turns: Sequence[Turn], find: Find, models: Models, now: float) -> Grouped:
+    """Group turns by what they have in common.
 
     Args:
         turns: Steps of different sessions.
@@ -66,32 +66,32 @@ def muster(turns: Sequence[Turn], find: Find, models: Models, now: float) -> Mus
         models: Served models by bundle version.
         now: Wall-clock seconds since 1970.
     """
-    alike: dict[Likeness, Muster] = {}
+    alike: dict[CohortKey, Candidates] = {}
     others: list[Turn] = []
-    last: Likeness | None = None
-    company = Muster()
+    last: CohortKey | None = None
+    candidates = Candidates()
     for turn in turns:
         ask = turn.ask
         latest = find(ask.session_id)
-        if latest is None or (kin := latest.kin) is None or not _may_step(ask, latest, kin, now):
+        if latest is None or (group_key := latest.group_key) is None or not _may_step(ask, latest, group_key, now):
             others.append(turn)
             continue
-        values = ask.values if ask.values is not None else _read(ask, kin, models)
+        values = ask.values if ask.values is not None else _read(ask, group_key, models)
         if values is None or values.dtype is not _IDS or values.ndim != 1 or not 0 < len(values) <= MAX_ITEMS:
             others.append(turn)
             continue
-        if last is None or kin != last.kin or len(values) != last.num_items or ask.returns != last.returns:
-            last = Likeness(kin, len(values), ask.returns)
-            company = alike.setdefault(last, Muster())
-        company.add(turn, latest, values)
-    return Mustered(alike, others)
+        if last is None or group_key != last.group_key or len(values) != last.num_items or ask.returns != last.returns:
+            last = CohortKey(group_key, len(values), ask.returns)
+            candidates = alike.setdefault(last, Candidates())
+        candidates.add(turn, latest, values)
+    return Grouped(alike, others)
 
 
-def _read(ask: Ask, kin: Kin, models: Models) -> Array | None:
+def _read(ask: Ask, group_key: GroupKey, models: Models) -> Array | None:
     """The items of a step in JSON; None where it is in the model's own language, or cannot be read."""
     inputs = ask.inputs or {}
     try:
-        model = models.on(kin.bundle)
+        model = models.on(group_key.bundle)
         return model.read_tensors(inputs) if model.takes_tensors(inputs) else None
     except Exception as error:  # whatever it is, the step is to be looked at alone before it is told
         if not isinstance(error, ServiceError):
@@ -99,12 +99,12 @@ def _read(ask: Ask, kin: Kin, models: Models) -> Array | None:
         return None
 
 
-def _may_step(ask: Ask, latest: Latest, kin: Kin, now: float) -> bool:
+def _may_step(ask: Ask, latest: Latest, group_key: GroupKey, now: float) -> bool:
     """Whether a session could take the step, unless the store says otherwise."""
     return (
         latest.ends_at > now
         and latest.expires_at > now
-        and ask.owner == kin.owner
+        and ask.owner == group_key.owner
         and (ask.step is None or ask.step == latest.step)
         and ask.on_piece is None
         and ask.returns != "logits"

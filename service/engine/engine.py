@@ -4,11 +4,11 @@
                   ▲                         in one thread        │
                   └──────────── items left ──────────────────────┘
 
-One engine per bundle and process, driven by the event loop, that owns everything but the run itself. Nothing polls: an
-idle engine waits to be woken, and the batch window, where one is set, opens with the first job. A second batch is
-prepared while one runs if it is as good as a full one, so that the thread finds it ready; one that gains by growing
-waits. A run that is shorter than waking a thread twice is done on the event loop, and so is a short one of a row that
-has the engine to itself. A job that fails or is withdrawn is resolved alone, and its batch-mates run without it.
+Each process has one engine for each bundle. All of it is done on the event loop, but for the run. Nothing polls: an
+idle engine waits to be woken, and the batch window, where one is set, opens with the first job. While one batch runs a
+second one of at least ENOUGH_ROWS is prepared, so that the thread finds it ready; a smaller one waits for more rows. A
+run that is shorter than waking a thread twice is done on the event loop, and so is a short one of a row that has the
+engine to itself. A job that fails or is withdrawn is resolved alone, and its batch-mates run without it.
 """
 
 import asyncio

@@ -15,6 +15,6 @@ class ExpectedDurations:
         return self._seconds.get((*batch.lane, batch.num_rows), float("inf"))
 
     def learn(self, batch: Batch[RowJob], seconds: float) -> None:
-        """Follow the latest runs: an eighth of each."""
+        """Exponential moving average, alpha = 1/8."""
         key = (*batch.lane, batch.num_rows)
         self._seconds[key] = self._seconds.get(key, seconds) * 0.875 + seconds * 0.125

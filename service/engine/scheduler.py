@@ -52,7 +52,8 @@ class Job:
 
     Attributes:
         order: Its place in line, renewed at each turn.
-        least_size: The shortest rung that it takes next: after one that it took short for the sake of company, its own.
+        least_size: The shortest rung that it takes next. A job that took a shorter one than its own to share a run has
+            its own the next time.
     """
 
     stage: str

@@ -82,13 +82,13 @@ class Turn:
         started: When it was asked, by the performance counter.
         record, body, model: The session as it was loaded.
         step: Number of the step that is computed: the next one, or the last where it is computed again.
-        state: Where it starts from; in the end the state after it.
+        state: The state before the step, and once it is computed the state after it.
         digest: 16 bytes, of the decoded inputs.
         outputs: JSON of what was computed.
         values: The output in tensors.
         job: The row in the engine, while it is there.
         task: What computes a step that is more than one run, while it does.
-        is_guess: Whether the session is as it stood last here, and the store has not been asked.
+        is_guess: Whether the session is the one kept at hand here, and not what the store was asked for.
         is_committing: Whether the store has been asked to write it, so that it can no longer be called off.
 
     Args:

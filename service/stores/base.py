@@ -57,7 +57,7 @@ class Swap(NamedTuple):
 
 
 class Successors(NamedTuple):
-    """What follows the records of N sessions that have all but little in common, each session once.
+    """The next records of N different sessions, which differ in ids, steps and bodies only.
 
     Attributes:
         session_ids: N of them.

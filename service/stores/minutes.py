@@ -4,5 +4,5 @@ SECONDS_PER_MINUTE = 60
 
 
 def last_over(now: int) -> int:
-    """The last minute that is over at a wall-clock second: no record that is due in it can still be used."""
+    """The last minute whose 60 seconds have all come: whatever is due in it, to the second, is due by now."""
     return (now + 1) // SECONDS_PER_MINUTE - 1

@@ -18,7 +18,7 @@ from service.engine.engine import Engine, Graphs
 from service.engine.job import BatchForm
 from service.engine.numerics import fingerprint
 from service.engine.runtime import Runtime
-from service.errors import VersionUnknown
+from service.errors import ModelUnknown, VersionUnknown
 from service.metrics import Metrics
 from service.settings import BundleSettings, EngineSettings
 from service.tasks.caption import CaptionModel
@@ -120,6 +120,27 @@ class Catalog(Mapping[str, ServedModel[Any]]):
         if model is None:
             raise VersionUnknown(f"bundle {tag} is not served; there are {sorted(self._by_tag)}")
         return model
+
+    def version(self, name: str, version: str = "") -> ServedModel[Any]:
+        """The current version of a model, or the one that is named.
+
+        Raises:
+            ModelUnknown: It is not served.
+        """
+        versions = self.versions(name)
+        if not versions:
+            raise ModelUnknown(f"no model {name!r} is served; there are {sorted(self)}")
+        if version and version not in versions:
+            raise ModelUnknown(f"version {version!r} of model {name!r} is not served; there are {versions}")
+        return self._by_tag[f"{name}:{version or versions[0]}"]
+
+    def versions(self, name: str) -> list[str]:
+        """The versions of a model that are served, the current one first; none where it is not known."""
+        if name not in self:
+            return []
+        current = self[name].bundle.version
+        served = {model.bundle.version for model in self._by_tag.values() if model.name == name}
+        return [current, *sorted(served - {current})]
 
     @property
     def tags(self) -> dict[str, str]:

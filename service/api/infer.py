@@ -21,7 +21,7 @@ from service.api.wire import (
 )
 from service.catalog import Catalog
 from service.engine.state import Array
-from service.errors import InvalidInput, ModelUnknown
+from service.errors import InvalidInput
 from service.forms.inference import InferParameters, InferRequest
 from service.sessions.sequences import Outputs, Part, Sequences
 from service.signature import Signature, signature_of
@@ -48,7 +48,7 @@ class InferRoute:
     async def answer(self, scope: Scope, receive: Receive, send: Send, name: str, version: str) -> int:
         """Answer a request to a model, or to the version of it that is named."""
         request, blob = _read(scope, await read_body(scope, receive, self._max_body_bytes))
-        model = model_of(self._catalog, name, version)
+        model = self._catalog.version(name, version)
         signature = signature_of(model)
         names = _names(request, signature)
         values = read_tensor(signature.x, request.inputs, blob)
@@ -81,29 +81,6 @@ class InferRoute:
             **({"numerics_changed": True} if answer.is_numerics_changed else {}),
         }
         return outputs
-
-
-def model_of(catalog: Catalog, name: str, version: str = "") -> ServedModel[Any]:
-    """A served model: its current version, or the one that is named.
-
-    Raises:
-        ModelUnknown: It is not served.
-    """
-    versions = versions_of(catalog, name)
-    if not versions:
-        raise ModelUnknown(f"no model {name!r} is served; there are {sorted(catalog)}")
-    if version and version not in versions:
-        raise ModelUnknown(f"version {version!r} of model {name!r} is not served; there are {versions}")
-    return catalog.on(f"{name}:{version or versions[0]}")
-
-
-def versions_of(catalog: Catalog, name: str) -> list[str]:
-    """The versions of a model that are served, the current one first; none where it is not known."""
-    if name not in catalog:
-        return []
-    current = catalog[name].bundle.version
-    tags = (tag.rpartition(":") for tag in sorted(catalog.loaded_tags))
-    return [current, *(version for of, _, version in tags if of == name and version != current)]
 
 
 def _read(scope: Scope, body: bytes) -> tuple[InferRequest, memoryview]:

@@ -9,7 +9,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from service.api.answer import JSON, form_response
-from service.api.infer import model_of, versions_of
 from service.api.openapi import own_version
 from service.api.problem import answers_problems
 from service.api.tensors import DATATYPES, MAX_ROWS, shape_of
@@ -74,7 +73,7 @@ class OpenInferenceRoutes:
         return form_response(
             ModelMetadata(
                 name=model.name,
-                versions=versions_of(self._catalog, model.name),
+                versions=self._catalog.versions(model.name),
                 platform=PLATFORM,
                 inputs=[_metadata(signature.x)],
                 outputs=[_metadata(output) for output in signature.outputs],
@@ -107,7 +106,7 @@ class OpenInferenceRoutes:
 
     def _model(self, request: Request) -> ServedModel[Any]:
         asked = request.path_params
-        return model_of(self._catalog, asked["name"], asked.get("version", ""))
+        return self._catalog.version(asked["name"], asked.get("version", ""))
 
 
 def _metadata(spec: TensorSpec) -> TensorMetadata:

@@ -10,6 +10,7 @@ from service.api.answer import form_response
 from service.api.auth import owner_of
 from service.api.body import read_form
 from service.api.problem import answers_problems
+from service.bundle.manifest import name_and_version
 from service.catalog import Catalog
 from service.errors import Forbidden
 from service.forms.repository import LoadRequest, VersionEntry, VersionIndex
@@ -53,5 +54,5 @@ class RepositoryRoutes:
 
 
 def _entry(tag: str, is_current: bool) -> VersionEntry:
-    name, _, version = tag.rpartition(":")
+    name, version = name_and_version(tag)
     return VersionEntry(name=name, version=version, reason="" if is_current else "sessions live on it")

@@ -114,6 +114,12 @@ class Bundle:
         return self.path / name
 
 
+def name_and_version(tag: str) -> tuple[str, str]:
+    """What a bundle's tag is made of."""
+    name, _, version = tag.rpartition(":")
+    return name, version
+
+
 def read_bundle(path: Path) -> Bundle:
     """Read and verify the bundle in a directory.
 

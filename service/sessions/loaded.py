@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from service.bundle.manifest import name_and_version
 from service.forms.sessions import SessionView
 from service.record.body import Body
 from service.record.checkpoint_ids import checkpoint_name
@@ -30,4 +31,4 @@ class Loaded(NamedTuple):
 
 def model_name(tag: str) -> str:
     """The name of the model whose bundle has that tag."""
-    return tag.rpartition(":")[0]
+    return name_and_version(tag)[0]

@@ -10,11 +10,14 @@ import pytest
 from service.bundle.errors import BundleError
 from service.bundle.manifest import read_bundle
 from service.catalog import Catalog, configured_bundles
+from service.engine.engine import Engine
 from service.engine.numerics import cpu_features, fingerprint
-from service.errors import VersionUnknown
+from service.errors import ModelUnknown, VersionUnknown
 from service.metrics import Metrics
 from service.settings import BundleSettings, EngineSettings
 from service.tasks.sentiment import SentimentModel
+from tests.fakes.graphs import RecordingObserver, SumGraphs, sum_bundle
+from tests.fakes.model import SumModel
 
 pytestmark = pytest.mark.anyio
 SHIPPED = Path(__file__).parents[2] / "models"
@@ -45,6 +48,21 @@ async def test_a_bundle_is_opened_served_and_let_go_of() -> None:
     await models.remove(model.bundle.tag)
     with pytest.raises(VersionUnknown):
         models.on(model.bundle.tag)
+
+
+def test_a_version_is_found_by_its_name_the_current_one_first() -> None:
+    models = catalog()
+    for version in ("1", "3", "2"):
+        graphs = SumGraphs(sum_bundle(version))
+        models.add(SumModel(graphs.bundle, Engine(graphs, RecordingObserver())))
+    assert models.versions("sum") == []
+    models.make_current("sum:3")
+    assert models.versions("sum") == ["3", "1", "2"]
+    assert [models.version("sum", version).bundle.version for version in ("", "1", "3")] == ["3", "1", "3"]
+    with pytest.raises(ModelUnknown, match=r"no model 'sun' is served; there are \['sum'\]"):
+        models.version("sun")
+    with pytest.raises(ModelUnknown, match=r"version '4' of model 'sum' is not served; there are \['3', '1', '2'\]"):
+        models.version("sum", "4")
 
 
 async def test_what_is_added_to_a_started_catalog_serves_at_once() -> None:

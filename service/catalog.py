@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from service.bundle.errors import BundleError
-from service.bundle.manifest import MANIFEST_FILE, Bundle, Manifest
+from service.bundle.errors import BundleError, BundleGraphMismatch
+from service.bundle.manifest import MANIFEST_FILE, Bundle
 from service.bundle.store import import_bundle, stored_bundle
 from service.device.batch import DeviceForm
 from service.device.device import batch_sizes, cuda
@@ -18,40 +18,35 @@ from service.engine.engine import Engine, Graphs
 from service.engine.job import BatchForm
 from service.engine.numerics import fingerprint
 from service.engine.runtime import Runtime
-from service.errors import ModelUnknown, VersionUnknown
+from service.errors import ModelUnknown, NotStreamable, VersionUnknown
 from service.metrics import Metrics
 from service.settings import BundleSettings, EngineSettings
 from service.tasks.caption import CaptionModel
 from service.tasks.forecasting import ForecastingModel
 from service.tasks.generation import GenerationModel
 from service.tasks.music import MusicModel
-from service.tasks.sentiment import SentimentModel, WholeTextSentimentModel
-from service.tasks.tagging import TaggingModel, WholeTaggingModel
-from service.tasks.task import ServedModel
+from service.tasks.sentiment import StreamingSentimentModel, WholeTextSentimentModel
+from service.tasks.tagging import StreamingTaggingModel, WholeTaggingModel
+from service.tasks.task import SequenceModel, ServedModel
 from service.tasks.translation import TranslationModel
 
 logger = logging.getLogger(__name__)
 
 SHIPPED = Path(__file__).parent.parent / "models"
-TASKS: Mapping[str, type[ServedModel[Any]]] = {
-    task.kind: task
-    for task in (
-        SentimentModel,
-        GenerationModel,
-        ForecastingModel,
-        MusicModel,
-        TranslationModel,
-        TaggingModel,
-        CaptionModel,
-    )
-}
-# Those of a task whose bundles read backwards too.
-WHOLE_TASKS: Mapping[str, type[ServedModel[Any]]] = {
-    task.kind: task for task in (WholeTextSentimentModel, WholeTaggingModel)
-}
+MODELS: tuple[type[ServedModel], ...] = (
+    StreamingSentimentModel,
+    WholeTextSentimentModel,
+    GenerationModel,
+    ForecastingModel,
+    MusicModel,
+    TranslationModel,
+    StreamingTaggingModel,
+    WholeTaggingModel,
+    CaptionModel,
+)
 
 
-class Catalog(Mapping[str, ServedModel[Any]]):
+class Catalog(Mapping[str, ServedModel]):
     """Current models by name. Engines are idle until `start`, which needs a running event loop.
 
     Attributes:
@@ -63,13 +58,17 @@ class Catalog(Mapping[str, ServedModel[Any]]):
         self._device_cache_bytes = bundle_settings.device_cache_bytes
         self._settings = settings
         self._metrics = metrics
-        self._current: dict[str, ServedModel[Any]] = {}
-        self._by_tag: dict[str, ServedModel[Any]] = {}
+        self._current: dict[str, ServedModel] = {}
+        self._by_tag: dict[str, ServedModel] = {}
         self._is_started = False
         self.numerics = fingerprint(self._provider)
 
-    def load(self, bundle: Bundle) -> ServedModel[Any]:
-        """Open a bundle's graphs. Takes a second or so, and may be called from any thread."""
+    def load(self, bundle: Bundle) -> ServedModel:
+        """Open a bundle's graphs. Takes a second or so, and may be called from any thread.
+
+        Raises:
+            BundleGraphMismatch: Its stages are not those of its task.
+        """
         graphs, form = self._open(bundle)
         engine = Engine(
             graphs,
@@ -79,7 +78,7 @@ class Catalog(Mapping[str, ServedModel[Any]]):
             max_wait_seconds=self._settings.max_wait_seconds,
             form=form,
         )
-        return _task_type(bundle.manifest)(bundle, engine)
+        return _model_type(bundle)(bundle, engine)
 
     def _open(self, bundle: Bundle) -> tuple[Graphs, BatchForm]:
         if self._provider == "cuda":
@@ -92,7 +91,7 @@ class Catalog(Mapping[str, ServedModel[Any]]):
         runtime.warm_up()
         return runtime, BatchForm(bundle)
 
-    def add(self, model: ServedModel[Any]) -> None:
+    def add(self, model: ServedModel) -> None:
         """Take a version in, for the sessions that live on it."""
         if self._is_started:
             model.engine.start()
@@ -110,18 +109,21 @@ class Catalog(Mapping[str, ServedModel[Any]]):
         await model.engine.stop()
         logger.info("no longer serving %s", tag)
 
-    def on(self, tag: str) -> ServedModel[Any]:
-        """The model of a bundle version.
+    def on(self, tag: str) -> SequenceModel[Any]:
+        """The model of a bundle version, for the sessions on it.
 
         Raises:
             VersionUnknown: It is not served.
+            NotStreamable: There are no sessions on it.
         """
         model = self._by_tag.get(tag)
+        if isinstance(model, SequenceModel):
+            return model
         if model is None:
             raise VersionUnknown(f"bundle {tag} is not served; there are {sorted(self._by_tag)}")
-        return model
+        raise NotStreamable.of_model(model.name)
 
-    def version(self, name: str, version: str = "") -> ServedModel[Any]:
+    def version(self, name: str, version: str = "") -> ServedModel:
         """The current version of a model, or the one that is named.
 
         Raises:
@@ -169,7 +171,7 @@ class Catalog(Mapping[str, ServedModel[Any]]):
         """Whether every engine takes up work."""
         return all(model.engine.is_serving for model in self._by_tag.values())
 
-    def __getitem__(self, name: str) -> ServedModel[Any]:
+    def __getitem__(self, name: str) -> ServedModel:
         return self._current[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -179,9 +181,14 @@ class Catalog(Mapping[str, ServedModel[Any]]):
         return len(self._current)
 
 
-def _task_type(manifest: Manifest) -> type[ServedModel[Any]]:
-    kind = manifest.task.kind
-    return TASKS[kind] if manifest.is_streamable else WHOLE_TASKS.get(kind, TASKS[kind])
+def _model_type(bundle: Bundle) -> type[ServedModel]:
+    """The one of the bundle's task that has sessions, or has none, as the bundle's stages allow."""
+    kind, is_streamable = bundle.manifest.task.kind, bundle.manifest.is_streamable
+    for model in MODELS:
+        if model.kind == kind and issubclass(model, SequenceModel) is is_streamable:
+            return model
+    how = "item by item" if is_streamable else "whole inputs only"
+    raise BundleGraphMismatch(f"{bundle.tag} reads {how}, which no model for {kind} does")
 
 
 def configured_bundles(settings: BundleSettings, shipped: Path = SHIPPED) -> list[Bundle]:

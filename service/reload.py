@@ -221,7 +221,7 @@ class Reloader:
             logger.error("%s cannot be served: %s", tag, error)
         self._missing.add(tag)
 
-    def _loaded(self, tag: str) -> ServedModel[Any]:
+    def _loaded(self, tag: str) -> ServedModel:
         bundle = self._find(tag)
         self._retry_at[tag] = self._clock() + RETRY_SECONDS
         return self._catalog.load(bundle)

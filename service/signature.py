@@ -4,8 +4,7 @@ from typing import Any, NamedTuple
 
 from service.bundle.stage import ITEM_STAGE, TensorSpec
 from service.engine.job import ARGMAX, LOGITS
-from service.errors import InvalidInput, NotStreamable
-from service.tasks.task import ServedModel
+from service.tasks.task import TensorModel
 
 _ARGMAX = TensorSpec(name=ARGMAX, dtype="int64", shape=("N", "T"))
 
@@ -27,17 +26,8 @@ class Signature(NamedTuple):
         return [output.name for output in self.outputs]
 
 
-def signature_of(model: ServedModel[Any]) -> Signature:
-    """The signature of a model.
-
-    Raises:
-        NotStreamable: It needs whole inputs.
-        InvalidInput: Its items are more than a tensor.
-    """
-    if not model.is_streamable:
-        raise NotStreamable(f"{model.name} needs whole inputs in its own language: GET /models tells which")
+def signature_of(model: TensorModel[Any]) -> Signature:
+    """The signature of a model."""
     stage = model.bundle.manifest.stage(ITEM_STAGE)
-    if len(stage.inputs) != 1:
-        raise InvalidInput(f"{model.name} reads no tensors, only its own language: GET /models tells which")
     logits = [output for output in stage.outputs if output.name == LOGITS]
     return Signature(stage.inputs[0], (*logits, _ARGMAX) if logits else ())

@@ -25,7 +25,7 @@ from service.errors import InvalidInput
 from service.forms.inference import InferParameters, InferRequest
 from service.sessions.sequences import Outputs, Part, Sequences
 from service.signature import Signature, signature_of
-from service.tasks.task import ServedModel
+from service.tasks.task import TensorModel, tensor_model
 from service.waiting import off_loop
 
 PATH = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?/infer")
@@ -48,7 +48,7 @@ class InferRoute:
     async def answer(self, scope: Scope, receive: Receive, send: Send, name: str, version: str) -> int:
         """Answer a request to a model, or to the version of it that is named."""
         request, blob = _read(scope, await read_body(scope, receive, self._max_body_bytes))
-        model = self._catalog.version(name, version)
+        model = tensor_model(self._catalog.version(name, version))
         signature = signature_of(model)
         names = _names(request, signature)
         values = read_tensor(signature.x, request.inputs, blob)
@@ -68,7 +68,7 @@ class InferRoute:
         return 200
 
     async def _take(
-        self, owner: str, model: ServedModel[Any], part: Part, values: Array, names: list[str], head: dict[str, Any]
+        self, owner: str, model: TensorModel[Any], part: Part, values: Array, names: list[str], head: dict[str, Any]
     ) -> Outputs:
         """Take a part of a sequence, and tell in the answer's head which session that is."""
         if len(values) > 1:
@@ -102,7 +102,7 @@ def _names(request: InferRequest, signature: Signature) -> list[str]:
     return [output.name for output in request.outputs] or signature.names
 
 
-def _check(model: ServedModel[Any], values: Array) -> None:
+def _check(model: TensorModel[Any], values: Array) -> None:
     """Raise InvalidInput where a model cannot read items (N, T, ...)."""
     try:
         model.check_tensors(values.reshape(-1, *values.shape[2:]))

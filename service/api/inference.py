@@ -35,12 +35,12 @@ from service.tasks.language import Finished
 from service.tasks.music import MusicModel
 from service.tasks.sentiment import SentimentModel
 from service.tasks.tagging import TaggingModel, Words
-from service.tasks.task import Piece, ServedModel
+from service.tasks.task import Piece, SequenceModel, ServedModel
 from service.tasks.translation import TranslationModel
 
 logger = logging.getLogger(__name__)
 
-M = TypeVar("M", bound=ServedModel[Any])
+M = TypeVar("M", bound=ServedModel)
 
 MIDI = "audio/midi"
 MIDI_NAME = 'attachment; filename="composition.mid"'
@@ -58,13 +58,13 @@ class Inference:
         """Judge one text or several."""
         texts, locations = _listed(request.text)
         # A model that reads whole texts judges them better, but only one that streams has a judgement after each word.
-        model = self._model(SentimentModel, request, lambda model: model.is_streamable is request.trajectory)
+        model = self._model(SentimentModel, request, lambda model: _streams(model) is request.trajectory)  # type: ignore[type-abstract]
         async with deadline(self._timeout_seconds):
             return await model.classify(texts, locations, request.trajectory)
 
     async def tag(self, request: TagRequest) -> TagAnswer:
         """Tag the words of one text or several, by parts of speech unless another model is named."""
-        model = self._model(TaggingModel, request, lambda model: (model.scheme == "words", not model.is_streamable))
+        model = self._model(TaggingModel, request, lambda model: (model.scheme == "words", not _streams(model)))  # type: ignore[type-abstract]
         async with deadline(self._timeout_seconds):
             return await model.tag(await _words(model, request))
 
@@ -144,6 +144,11 @@ class Inference:
                     self._metrics.time_to_first_token.observe(time.perf_counter() - started)
                     is_first = False
                 yield event
+
+
+def _streams(model: ServedModel) -> bool:
+    """Whether a model reads from left to right, as its input comes."""
+    return isinstance(model, SequenceModel)
 
 
 def _listed(text: str | list[str]) -> tuple[list[str], list[Location]]:

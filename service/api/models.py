@@ -9,7 +9,7 @@ from starlette.routing import Route
 
 from service.api.answer import JSON
 from service.catalog import Catalog
-from service.tasks.task import ServedModel
+from service.tasks.task import SequenceModel, ServedModel
 
 
 class ModelRoutes:
@@ -28,7 +28,7 @@ class ModelRoutes:
         return Response(orjson.dumps({"models": models}), media_type=JSON)
 
 
-def describe(model: ServedModel[Any]) -> dict[str, Any]:
+def describe(model: ServedModel) -> dict[str, Any]:
     """What a client may want to know of a model."""
     manifest = model.bundle.manifest
     return {
@@ -37,7 +37,7 @@ def describe(model: ServedModel[Any]) -> dict[str, Any]:
         "version": model.bundle.version,
         "task": manifest.task.model_dump(exclude={"tokenizer"}),
         "cell": manifest.cell,
-        "sessions": model.is_streamable,
+        "sessions": isinstance(model, SequenceModel),
         "inputs": model.inputs_form.model_json_schema(),
         "rungs": {stage.name: sorted(stage.rungs) for stage in manifest.stages},
         "state": [tensor.model_dump() for tensor in manifest.state],

@@ -16,7 +16,7 @@ from service.bundle.stage import TensorSpec
 from service.catalog import Catalog
 from service.forms.inference import ModelMetadata, ModelReady, ServerMetadata, TensorMetadata
 from service.signature import signature_of
-from service.tasks.task import ServedModel
+from service.tasks.task import TensorModel, tensor_model
 
 LIVE, READY = "/v2/health/live", "/v2/health/ready"
 PLATFORM, BACKEND = "onnxruntime_onnx", "onnxruntime"
@@ -83,7 +83,6 @@ class OpenInferenceRoutes:
     async def model_ready(self, request: Request) -> Response:
         """Whether a model can be asked."""
         model = self._model(request)
-        signature_of(model)
         is_ready = self._is_ready() and model.engine.is_serving
         return form_response(ModelReady(name=model.name, ready=is_ready), 200 if is_ready else 503)
 
@@ -104,9 +103,9 @@ class OpenInferenceRoutes:
             }
         )
 
-    def _model(self, request: Request) -> ServedModel[Any]:
+    def _model(self, request: Request) -> TensorModel[Any]:
         asked = request.path_params
-        return self._catalog.version(asked["name"], asked.get("version", ""))
+        return tensor_model(self._catalog.version(asked["name"], asked.get("version", "")))
 
 
 def _metadata(spec: TensorSpec) -> TensorMetadata:

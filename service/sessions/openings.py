@@ -27,7 +27,7 @@ from service.steps.reached import reached
 from service.steps.step_rules import MAX_ATTEMPTS, contended
 from service.stores.base import Damaged, Full, QuotaReached, Record, Store, Swap
 from service.stores.minutes import SECONDS_PER_MINUTE
-from service.tasks.task import ServedModel
+from service.tasks.task import SequenceModel, ServedModel
 
 ROOM_TO_EVICTED = 100  # a store with room for so many sessions ends one for one more
 SECRET_BYTES = 16
@@ -50,7 +50,7 @@ class Openings:
     def __init__(
         self,
         store: Store,
-        models: Mapping[str, ServedModel[Any]],
+        models: Mapping[str, ServedModel],
         settings: SessionSettings,
         sessions: Sessions,
         housekeeping: Housekeeping,
@@ -77,9 +77,9 @@ class Openings:
         """
         model = self._models.get(request.model)
         if model is None:
-            names = sorted(name for name, served in self._models.items() if served.is_streamable)
+            names = sorted(name for name, served in self._models.items() if isinstance(served, SequenceModel))
             raise ModelUnknown(f"no model {request.model!r} is served; there are sessions on {names}")
-        if not model.is_streamable:
+        if not isinstance(model, SequenceModel):
             raise NotStreamable.of_model(request.model)
         body = self.fresh(model)._replace(inputs=b"" if request.keep_inputs else None)
         keyed = keyed_creation(idempotency_key, request)
@@ -156,7 +156,7 @@ class Openings:
             )
         return ttl
 
-    def fresh(self, model: ServedModel[Any]) -> Body:
+    def fresh(self, model: SequenceModel[Any]) -> Body:
         """A session that has read nothing."""
         secret = secrets.token_bytes(SECRET_BYTES)
         return Body(created_at=int(self._clock()), secret=secret, state=model.initial_state())

@@ -24,7 +24,7 @@ from service.sessions.openings import Openings
 from service.sessions.sessions import Sessions
 from service.steps.steps import Steps
 from service.steps.turn import Answer, Ask, Returns
-from service.tasks.task import ServedModel
+from service.tasks.task import TensorModel
 
 Outputs = dict[str, Array]
 
@@ -101,7 +101,7 @@ class Sequences:
         self._timeout_seconds = timeout_seconds
         self._numerics = numerics
 
-    async def whole(self, model: ServedModel[Any], values: Array, names: Collection[str]) -> Outputs:
+    async def whole(self, model: TensorModel[Any], values: Array, names: Collection[str]) -> Outputs:
         """What a model answers to whole sequences, each read from the initial state.
 
         Args:
@@ -112,7 +112,7 @@ class Sequences:
         return (await self._read(model, values, names)).outputs
 
     async def part(
-        self, owner: str, model: ServedModel[Any], part: Part, values: Array, names: Collection[str]
+        self, owner: str, model: TensorModel[Any], part: Part, values: Array, names: Collection[str]
     ) -> Taken:
         """Take a part of a sequence, as a step of the session that it is.
 
@@ -146,7 +146,7 @@ class Sequences:
         return taken
 
     async def _start(
-        self, owner: str, session_id: str, model: ServedModel[Any], values: Array, names: Collection[str]
+        self, owner: str, session_id: str, model: TensorModel[Any], values: Array, names: Collection[str]
     ) -> Taken:
         read = await self._read(model, values[None], names)
         body = self._openings.fresh(model)._replace(state=read.states[0], numerics=self._numerics)
@@ -161,7 +161,7 @@ class Sequences:
         answer = turn.result()
         return Taken(answer, turn.model.bundle.version, _outputs(answer, returns, names))
 
-    async def _read(self, model: ServedModel[Any], values: Array, names: Collection[str]) -> "Read":
+    async def _read(self, model: TensorModel[Any], values: Array, names: Collection[str]) -> "Read":
         """Read rows (N, T, ...) from the initial state."""
         rows = [model.items(model.initial_state(), own) for own in values]
         num_pending, length = rows[0].num_pending, len(rows[0].values)

@@ -26,7 +26,7 @@ from service.sessions.sessions import Sessions
 from service.steps.step_rules import MAX_ATTEMPTS, Models, check_next, contended, is_repeated
 from service.steps.turn import Answer
 from service.stores.base import Record, Swap
-from service.tasks.task import ServedModel
+from service.tasks.task import SequenceModel, ServedModel, TensorModel
 
 
 class Transitions:
@@ -46,7 +46,7 @@ class Transitions:
         self,
         sessions: Sessions,
         checkpoints: Checkpoints,
-        current: Mapping[str, ServedModel[Any]],
+        current: Mapping[str, ServedModel],
         models: Models,
         max_checkpoints: int,
         timeout_seconds: float,
@@ -144,18 +144,18 @@ class Transitions:
         await self._checkpoints.delete_lost(loaded, lost)
         raise contended(loaded.record.step)
 
-    def _target(self, record: Record, tag: str | None) -> ServedModel[Any]:
+    def _target(self, record: Record, tag: str | None) -> SequenceModel[Any]:
         name = model_name(record.bundle)
         if tag is None:
             if name not in self._current:
                 raise ModelUnknown(f"no model {name!r} is served now")
-            return self._current[name]
+            return self._models.on(self._current[name].bundle.tag)
         if model_name(tag) != name:
             raise NotMigratable(f"the session lives on {record.bundle}; {tag} is no version of that")
         return self._models.on(tag)
 
 
-async def _read_again(model: ServedModel[Any], body: Body) -> SequenceState:
+async def _read_again(model: SequenceModel[Any], body: Body) -> SequenceState:
     """The state after all inputs that a session has kept."""
     if body.inputs is None:
         raise NotMigratable("the session keeps no inputs to read again (`keep_inputs`), or they outgrew the limit")
@@ -170,9 +170,9 @@ async def _read_again(model: ServedModel[Any], body: Body) -> SequenceState:
     return state
 
 
-async def _taken(model: ServedModel[Any], state: SequenceState, inputs: dict[str, Any], seed: int) -> SequenceState:
+async def _taken(model: SequenceModel[Any], state: SequenceState, inputs: dict[str, Any], seed: int) -> SequenceState:
     """The state after one step that was kept."""
-    if not model.takes_tensors(inputs):
+    if not (isinstance(model, TensorModel) and model.takes_tensors(inputs)):
         _, following = await model.step(state, model.parse(inputs), seed)
         return following
     items = model.items(state, model.read_tensors(inputs))

@@ -32,7 +32,7 @@ from service.steps.recent import GroupKey, Latest, Recent
 from service.steps.step_rules import Models
 from service.steps.turn import Answer, Returns, Turn
 from service.stores.base import Store, Successors
-from service.tasks.task import ServedModel
+from service.tasks.task import TensorModel, tensor_model
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class Cohort:
     turns: Sequence[Turn]
     latest: Sequence[Latest]
     group_key: GroupKey
-    model: ServedModel[Any]
+    model: TensorModel[Any]
     values: Array
     returns: Returns
 
@@ -150,7 +150,7 @@ class Cohorts:
     def _begin_alike(self, key: CohortKey, candidates: Candidates) -> list[Turn]:
         """Begin turns that are alike, as many together as the engine likes; those that could not be begun."""
         try:
-            model = self._models.on(key.group_key.bundle)
+            model = tensor_model(self._models.on(key.group_key.bundle))
         except ServiceError:
             return candidates.turns
         if not model.engine.takes_wide_jobs:
@@ -164,7 +164,7 @@ class Cohorts:
                 others += some.turns
         return others
 
-    def _start(self, key: CohortKey, model: ServedModel[Any], candidates: Candidates) -> bool:
+    def _start(self, key: CohortKey, model: TensorModel[Any], candidates: Candidates) -> bool:
         """Begin turns that are alike together; whether they could be."""
         try:
             returns = key.returns or ("logits" if model.has_logits else "none")

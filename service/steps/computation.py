@@ -1,19 +1,20 @@
 """What a step computes: one run of a graph for tensors, as many as it takes in the model's own language."""
 
 import asyncio
-from typing import Protocol
+from typing import Any, Protocol
 
 import orjson
 
 from service.bundle.stage import ITEM_STAGE
 from service.engine.job import RowJob
-from service.engine.state import Array, SequenceState
+from service.engine.state import SequenceState
 from service.errors import InvalidInput, NotStreamable
 from service.forms.form import Form
 from service.record.digest import inputs_digest, tensors_digest
 from service.sampling import derived_seed
-from service.steps.turn import Turn
+from service.steps.turn import Returns, Turn
 from service.tasks.language import LanguageModel
+from service.tasks.task import TensorModel, tensor_model
 
 
 class Completion(Protocol):
@@ -35,17 +36,15 @@ def begin(turn: Turn, completion: Completion) -> RowJob | None:
     Raises:
         ServiceError: It is refused.
     """
-    ask, inputs = turn.ask, turn.ask.inputs or {}
-    if ask.on_piece is not None and inputs.get("generate") is None:
+    ask = turn.ask
+    if ask.on_piece is not None and (ask.inputs or {}).get("generate") is None:
         raise NotStreamable('only {"generate": ...} is answered as a stream')
-    _check_returns(turn, is_in_tensors=ask.values is not None or turn.model.takes_tensors(inputs))
+    model = _asked_in_tensors(turn)
+    _check_returns(ask.returns, model)
     try:
-        if ask.values is not None:
-            turn.model.check_tensors(ask.values)
-            return _tensors_job(turn, completion, ask.values)
-        if turn.model.takes_tensors(inputs):
-            return _tensors_job(turn, completion, turn.model.read_tensors(inputs))
-        form = turn.model.parse(inputs)
+        if model is not None:
+            return _tensors_job(turn, model, completion)
+        form = turn.model.parse(ask.inputs or {})
     except InvalidInput as error:
         raise error.within("inputs") from None
     if not completion.settle(turn, inputs_digest(form.model_dump())):
@@ -53,17 +52,32 @@ def begin(turn: Turn, completion: Completion) -> RowJob | None:
     return None
 
 
-def _check_returns(turn: Turn, is_in_tensors: bool) -> None:
-    """Refuse to return what a step cannot have."""
-    returns, model = turn.ask.returns, turn.model
-    if returns is not None and not is_in_tensors:
+def _asked_in_tensors(turn: Turn) -> TensorModel[Any] | None:
+    """The model of a turn, where that is in tensors.
+
+    Raises:
+        InvalidInput: It is, and the model reads none.
+    """
+    if turn.ask.values is not None:
+        return tensor_model(turn.model)
+    model = turn.model
+    return model if isinstance(model, TensorModel) and model.takes_tensors(turn.ask.inputs or {}) else None
+
+
+def _check_returns(returns: Returns | None, model: TensorModel[Any] | None) -> None:
+    """Refuse to return what a step cannot have: in tensors on that model, or in another language."""
+    if returns is not None and model is None:
         raise InvalidInput("only a step in tensors says what it returns", ("return",))
-    if returns not in (None, "none") and not model.has_logits:
+    if returns not in (None, "none") and model is not None and not model.has_logits:
         raise InvalidInput(f"{model.name} has no logits: ask for none", ("return",))
 
 
-def _tensors_job(turn: Turn, completion: Completion, values: Array) -> RowJob | None:
-    model = turn.model
+def _tensors_job(turn: Turn, model: TensorModel[Any], completion: Completion) -> RowJob | None:
+    values = turn.ask.values
+    if values is None:
+        values = model.read_tensors(turn.ask.inputs or {})
+    else:
+        model.check_tensors(values)
     returns = turn.ask.returns or ("logits" if model.has_logits else "none")
     if completion.settle(turn, tensors_digest(values, returns)):
         return None

@@ -12,6 +12,7 @@ from service.record.body import SECRET_AT
 from service.steps.recent import GroupKey, Latest
 from service.steps.step_rules import Models
 from service.steps.turn import Ask, Returns, Turn
+from service.tasks.task import TensorModel
 
 logger = logging.getLogger(__name__)
 
@@ -92,11 +93,12 @@ def _read(ask: Ask, group_key: GroupKey, models: Models) -> Array | None:
     inputs = ask.inputs or {}
     try:
         model = models.on(group_key.bundle)
-        return model.read_tensors(inputs) if model.takes_tensors(inputs) else None
+        if isinstance(model, TensorModel) and model.takes_tensors(inputs):
+            return model.read_tensors(inputs)
     except Exception as error:  # whatever it is, the step is to be looked at alone before it is told
         if not isinstance(error, ServiceError):
             logger.exception("a step's inputs could not be read")
-        return None
+    return None
 
 
 def _may_step(ask: Ask, latest: Latest, group_key: GroupKey, now: float) -> bool:

@@ -15,7 +15,7 @@ from service.settings import SessionSettings
 from service.steps.recent import Latest
 from service.steps.turn import Answer, Turn
 from service.stores.base import Damaged, Record
-from service.tasks.task import ServedModel
+from service.tasks.task import SequenceModel, tensor_model
 
 logger = logging.getLogger(__name__)
 
@@ -28,8 +28,8 @@ class Models(Protocol):
 
     numerics: bytes
 
-    def on(self, tag: str) -> ServedModel[Any]:
-        """The model of a bundle version; raises VersionUnknown."""
+    def on(self, tag: str) -> SequenceModel[Any]:
+        """The model of a bundle version; raises VersionUnknown, NotStreamable."""
 
 
 class StepRules:
@@ -180,4 +180,4 @@ def readable(record: Record, now: float) -> Body:
 def _given(turn: Turn) -> dict[str, Any]:
     """What the client sent, as JSON could have said it."""
     ask = turn.ask
-    return {turn.model.tensors_name: ask.values.tolist()} if ask.values is not None else ask.inputs or {}
+    return ask.inputs or {} if ask.values is None else {tensor_model(turn.model).tensors_name: ask.values.tolist()}

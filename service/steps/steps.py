@@ -29,7 +29,7 @@ from service.steps.recent import Latest, Recent
 from service.steps.step_rules import Models, StepRules, next_record
 from service.steps.turn import Answer, Ask, Turn
 from service.stores.base import Damaged, Record, Store, Swap
-from service.tasks.task import ServedModel
+from service.tasks.task import SequenceModel
 from service.waiting import run_now
 
 logger = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ CROWD = 8
 GATHER_SECONDS = 0.0005
 
 
-Jobs = dict[ServedModel[Any], list[RowJob]]
+Jobs = dict[SequenceModel[Any], list[RowJob]]
 
 
 class Steps:
@@ -238,7 +238,7 @@ class Steps:
         if (job := begin(turn, self)) is not None:
             jobs.setdefault(turn.model, []).append(job)
 
-    def _submit(self, model: ServedModel[Any], jobs: list[RowJob]) -> None:
+    def _submit(self, model: SequenceModel[Any], jobs: list[RowJob]) -> None:
         """Hand jobs to the engine together, or, where its queue has no room for all, those that find some."""
         try:
             model.engine.submit(jobs, is_group=True)

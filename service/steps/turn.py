@@ -9,7 +9,7 @@ from service.engine.job import RowJob
 from service.engine.state import Array, SequenceState
 from service.record.body import Body
 from service.stores.base import Record
-from service.tasks.task import Piece, ServedModel
+from service.tasks.task import Piece, SequenceModel
 
 Returns = Literal["logits", "argmax", "none"]
 
@@ -99,7 +99,7 @@ class Turn:
     # Defaults of the class: one of many steps that go together needs few of its own.
     record: Record
     body: Body
-    model: ServedModel[Any]
+    model: SequenceModel[Any]
     step: int = 0
     state: SequenceState = _NOTHING
     digest: bytes = b""

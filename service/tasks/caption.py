@@ -16,13 +16,13 @@ from service.errors import InvalidInput
 from service.forms.caption import CaptionAnswer, CaptionRequest
 from service.forms.form import Form
 from service.image import NoImage, Pixels, from_base64, read_image
-from service.tasks.whole import WholeInputModel
+from service.tasks.task import ServedModel
 
 END = 0  # the word that ends a sentence
 MAX_WORDS = 64
 
 
-class CaptionModel(WholeInputModel):
+class CaptionModel(ServedModel):
     """A decoder of words that begins with what an image is.
 
     The stage "look" makes the state of a sentence from an image.

@@ -14,7 +14,7 @@ from service.errors import InvalidInput, Location
 from service.forms.forecasting import ChannelForecast, ForecastAnswer, ReadingsAnswer, ReadingsStep, SegmentsStep
 from service.forms.form import MAX_READING, Form
 from service.quantiles import interpolate_quantiles
-from service.tasks.task import Items, ServedModel, check_alone, validated
+from service.tasks.task import Items, TensorModel, check_alone, validated
 from service.waiting import off_loop
 
 Readings = NDArray[np.float64]
@@ -22,7 +22,7 @@ Readings = NDArray[np.float64]
 TENSOR_CHANNEL = "x"  # the channel of a session that is opened by a step in tensors
 
 
-class ForecastingModel(ServedModel[ReadingsStep]):
+class ForecastingModel(TensorModel[ReadingsStep]):
     """A forecaster that reads segments of each channel.
 
     Every channel is a row of its own, and its weights are shared by all. Readings that fill no whole segment yet stay

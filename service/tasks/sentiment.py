@@ -1,5 +1,6 @@
 """Sentiment: a text's words in, the probability of each label after every word out."""
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -10,42 +11,71 @@ from service.bundle.manifest import Bundle
 from service.bundle.tasks import SentimentTask
 from service.engine.engine import Engine
 from service.engine.state import SequenceState
-from service.errors import InvalidInput, Location, NotStreamable
+from service.errors import InvalidInput, Location
 from service.forms.form import Form
 from service.forms.sentiment import Sentiment, SentimentAnswer, SentimentRequest, TextStep
 from service.softmax import softmax
 from service.tasks.directions import FEATURES, Layers
+from service.tasks.task import ServedModel
 from service.tasks.tokens import TokenModel
 from service.text import TextReader, Tokens, check_words, split_last_word
 from service.waiting import off_loop, together
 
 
-class SentimentModel(TokenModel[TextStep]):
-    """A classifier that reads word by word.
-
-    A text's last word may still grow ("wond", "erful"), so it stays pending: it is read again for every answer, on a
-    state that is then thrown away. So any cut of a text gives the bits of the whole, which is read at once.
-    """
+class SentimentModel(ServedModel):
+    """A classifier of texts by their words."""
 
     kind: ClassVar[str] = "sentiment"
-    inputs_form: ClassVar[type[Form]] = TextStep
-    needs: ClassVar[Mapping[str, tuple[str, ...]]] = {"encode": ("x", "logits")}
 
     def __init__(self, bundle: Bundle, engine: Engine) -> None:
         super().__init__(bundle, engine)
         task = self.spec(SentimentTask)
         self.labels = task.labels
         self._reader = TextReader(bundle.file(task.tokenizer))
-        self.num_tokens = self._reader.num_tokens
-
-    def initial_state(self) -> SequenceState:
-        return SequenceState(rows=(self.layout.initial,), labels=("",))
 
     async def classify(self, texts: Sequence[str], locations: Sequence[Location], trajectory: bool) -> SentimentAnswer:
         """Judge whole texts; `locations` tell where each stands in the request."""
         tokens = await off_loop(sum(map(len, texts)), lambda: list(map(self._whole, texts, locations)))
         results = await together(self._classify(*work, trajectory) for work in zip(texts, tokens, strict=True))
         return SentimentAnswer(results=results, bundle=self.bundle.tag)
+
+    @abstractmethod
+    async def _classify(self, text: str, tokens: Tokens, trajectory: bool) -> Sentiment:
+        """Judge a whole text."""
+
+    def _whole(self, text: str, location: Location) -> Tokens:
+        """The tokens of a text that must hold some."""
+        check_words(text, location)
+        tokens = self._reader.read(text)
+        if not len(tokens.ids):
+            raise InvalidInput("the text holds no word", location)
+        return tokens
+
+    def _judge(self, logits: NDArray[np.float32]) -> Sentiment:
+        """The label after the last token; none where nothing has been read."""
+        if not len(logits):
+            return Sentiment(label=None, score=None, probabilities={})
+        probabilities = dict(zip(self.labels, softmax(logits[-1]).tolist(), strict=True))
+        label = max(probabilities, key=lambda name: probabilities[name])
+        return Sentiment(label=label, score=probabilities[label], probabilities=probabilities)
+
+
+class StreamingSentimentModel(SentimentModel, TokenModel[TextStep]):
+    """A classifier that reads word by word.
+
+    A text's last word may still grow ("wond", "erful"), so it stays pending: it is read again for every answer, on a
+    state that is then thrown away. So any cut of a text gives the bits of the whole, which is read at once.
+    """
+
+    inputs_form: ClassVar[type[Form]] = TextStep
+    needs: ClassVar[Mapping[str, tuple[str, ...]]] = {"encode": ("x", "logits")}
+
+    def __init__(self, bundle: Bundle, engine: Engine) -> None:
+        super().__init__(bundle, engine)
+        self.num_tokens = self._reader.num_tokens
+
+    def initial_state(self) -> SequenceState:
+        return SequenceState(rows=(self.layout.initial,), labels=("",))
 
     async def step(self, state: SequenceState, inputs: TextStep, seed: int) -> tuple[dict[str, Any], SequenceState]:
         text = state.pending.decode() + inputs.text
@@ -67,14 +97,6 @@ class SentimentModel(TokenModel[TextStep]):
     def _pending_ids(self, pending: bytes) -> NDArray[np.int64]:
         return self._reader.read(pending.decode()).ids
 
-    def _whole(self, text: str, location: Location) -> Tokens:
-        """The tokens of a text that must hold some."""
-        check_words(text, location)
-        tokens = self._reader.read(text)
-        if not len(tokens.ids):
-            raise InvalidInput("the text holds no word", location)
-        return tokens
-
     def _cut(self, text: str) -> tuple[NDArray[np.int64], str, NDArray[np.int64]]:
         """The ids of all words but the last; the last word, which stays pending; its ids."""
         check_words(text, ("text",))
@@ -87,14 +109,6 @@ class SentimentModel(TokenModel[TextStep]):
             return state, np.empty((0, len(self.labels)), dtype=np.float32)
         advance = await self.engine.advance("encode", state.row, {"x": ids}, len(ids), keep=["logits"])
         return state.advanced(advance.row, len(ids)), advance.outputs["logits"]
-
-    def _judge(self, logits: NDArray[np.float32]) -> Sentiment:
-        """The label after the last token; none where nothing has been read."""
-        if not len(logits):
-            return Sentiment(label=None, score=None, probabilities={})
-        probabilities = dict(zip(self.labels, softmax(logits[-1]).tolist(), strict=True))
-        label = max(probabilities, key=lambda name: probabilities[name])
-        return Sentiment(label=label, score=probabilities[label], probabilities=probabilities)
 
 
 class WholeTextSentimentModel(SentimentModel):
@@ -110,9 +124,6 @@ class WholeTextSentimentModel(SentimentModel):
     def __init__(self, bundle: Bundle, engine: Engine) -> None:
         super().__init__(bundle, engine)
         self._layers = Layers(bundle, engine, self.layout.initial)
-
-    async def step(self, state: SequenceState, inputs: TextStep, seed: int) -> tuple[dict[str, Any], SequenceState]:
-        raise NotStreamable.of_model(self.name)
 
     async def _classify(self, text: str, tokens: Tokens, trajectory: bool) -> Sentiment:
         if trajectory:

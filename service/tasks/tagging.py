@@ -1,5 +1,6 @@
 """Tagging: words in, the probability of a tag for each out."""
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
@@ -9,15 +10,14 @@ from service.bundle.manifest import Bundle
 from service.bundle.stage import ITEM_STAGE
 from service.bundle.tasks import TaggingTask
 from service.engine.engine import Engine
-from service.engine.state import Array, Inputs, SequenceState
-from service.errors import InvalidInput, Location, NotStreamable
+from service.engine.state import Inputs, SequenceState
+from service.errors import InvalidInput, Location
 from service.forms.form import Form
-from service.forms.steps import IdsStep
 from service.forms.tagging import TagAnswer, Tagged, TaggedEntity, TaggedToken, TagRequest, TagStep, TagStepAnswer
 from service.softmax import softmax
 from service.tasks.directions import FEATURES, Layers
 from service.tasks.spelling import Features, Spelling
-from service.tasks.task import Items, ServedModel
+from service.tasks.task import SequenceModel, ServedModel
 from service.text import check_words, split_unfinished
 from service.waiting import off_loop, together
 from service.words import Speller, WordReader, entities
@@ -35,20 +35,10 @@ class Words(NamedTuple):
     spans: Sequence[tuple[int, int]] | None = None
 
 
-class TaggingModel(ServedModel[TagStep]):
-    """A tagger that reads word by word, from left to right.
-
-    In a session, what follows the last white space of a text may still grow, so it stays pending: it is tagged again
-    for every answer, on a state that is then thrown away. So any cut of a text gives the tags of the whole.
-    """
+class TaggingModel(ServedModel):
+    """A tagger of the words of texts."""
 
     kind: ClassVar[str] = "tagging"
-    inputs_form: ClassVar[type[Form]] = TagStep
-    tensors_form: ClassVar[type[Form]] = IdsStep
-    needs: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        "characters_forward": ("x", FEATURES),
-        ITEM_STAGE: ("x", "characters", "logits"),
-    }
 
     def __init__(self, bundle: Bundle, engine: Engine) -> None:
         super().__init__(bundle, engine)
@@ -58,18 +48,6 @@ class TaggingModel(ServedModel[TagStep]):
         self._reader = WordReader(bundle.file(task.tokenizer))
         stages = [stage for stage in bundle.manifest.stages if stage.name.startswith("characters_")]
         self._spelling = Spelling(engine, self.layout, stages, Speller(task.characters, task.longest_word))
-
-    def initial_state(self) -> SequenceState:
-        return SequenceState(rows=(self.layout.initial,), labels=("",))
-
-    def read_tensors(self, inputs: dict[str, Any]) -> Array:
-        raise self._no_tensors()
-
-    def check_tensors(self, values: Array) -> None:
-        raise self._no_tensors()
-
-    def items(self, state: SequenceState, values: Array) -> Items:
-        raise self._no_tensors()
 
     async def part(self, texts: Sequence[str], locations: Sequence[Location]) -> list[Words]:
         """The words of whole texts; `locations` tell where each stands in the request.
@@ -88,6 +66,58 @@ class TaggingModel(ServedModel[TagStep]):
         logits = await together(self._logits(each, len(text.words)) for each, text in zip(inputs, texts, strict=True))
         results = await off_loop(size, lambda: list(map(self._tagged, texts, logits)))
         return TagAnswer(results=results, bundle=self.bundle.tag)
+
+    @abstractmethod
+    async def _logits(self, inputs: Inputs, num_words: int) -> Features:
+        """Of each word of a whole text, float32 (T, tags)."""
+
+    def _inputs(self, words: Sequence[str], vectors: Vectors) -> Inputs:
+        """Words as the first stage over words reads them."""
+        return {"x": self._reader.ids(words), "characters": np.stack([vectors[word] for word in words])}
+
+    def _tagged(self, text: Words, logits: Features) -> Tagged:
+        tokens = self._judge(text, logits)
+        return Tagged(tokens=tokens, entities=_entities(tokens) if self.scheme == BIO else None)
+
+    def _judge(self, text: Words, logits: Features) -> list[TaggedToken]:
+        """The most probable tag of each word."""
+        best = logits.argmax(axis=1)
+        probabilities = softmax(logits)[np.arange(len(best)), best].tolist()
+        spans: Sequence[tuple[int | None, int | None]] = text.spans or [(None, None)] * len(best)
+        return [
+            TaggedToken(token=word, tag=self.tags[tag], probability=probability, start=start, end=end)
+            for word, tag, probability, (start, end) in zip(text.words, best, probabilities, spans, strict=True)
+        ]
+
+    def _part(self, text: str, location: Location) -> Words:
+        check_words(text, location)
+        spans = self._reader.part(text)
+        if not spans:
+            raise InvalidInput("the text holds no word", location)
+        return Words([text[start:end] for start, end in spans], spans)
+
+
+class StreamingTaggingModel(TaggingModel, SequenceModel[TagStep]):
+    """A tagger that reads word by word, from left to right.
+
+    In a session, what follows the last white space of a text may still grow, so it stays pending: it is tagged again
+    for every answer, on a state that is then thrown away. So any cut of a text gives the tags of the whole.
+    """
+
+    inputs_form: ClassVar[type[Form]] = TagStep
+    needs: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "characters_forward": ("x", FEATURES),
+        ITEM_STAGE: ("x", "characters", "logits"),
+    }
+
+    def initial_state(self) -> SequenceState:
+        return SequenceState(rows=(self.layout.initial,), labels=("",))
+
+    def parse(self, inputs: dict[str, Any]) -> TagStep:
+        if "ids" in inputs:
+            told = f"{self.name} reads text or tokens, since it needs the characters of words"
+            raise InvalidInput(told, ("ids",))
+        return super().parse(inputs)
 
     async def step(self, state: SequenceState, inputs: TagStep, seed: int) -> tuple[dict[str, Any], SequenceState]:
         text = state.pending.decode() + (inputs.text or "")
@@ -114,38 +144,9 @@ class TaggingModel(ServedModel[TagStep]):
         tagged = await off_loop(WORK_OF_WORD * len(words), lambda: self._judge(Words(words), advance.outputs["logits"]))
         return state.advanced(advance.row, len(words)), tagged
 
-    def _inputs(self, words: Sequence[str], vectors: Vectors) -> Inputs:
-        """Words as the first stage over words reads them."""
-        return {"x": self._reader.ids(words), "characters": np.stack([vectors[word] for word in words])}
-
     async def _logits(self, inputs: Inputs, num_words: int) -> Features:
-        """Of each word of a whole text, float32 (T, tags)."""
         advance = await self.engine.advance(ITEM_STAGE, self.layout.initial, inputs, num_words, keep=["logits"])
         return advance.outputs["logits"]
-
-    def _tagged(self, text: Words, logits: Features) -> Tagged:
-        tokens = self._judge(text, logits)
-        return Tagged(tokens=tokens, entities=_entities(tokens) if self.scheme == BIO else None)
-
-    def _judge(self, text: Words, logits: Features) -> list[TaggedToken]:
-        """The most probable tag of each word."""
-        best = logits.argmax(axis=1)
-        probabilities = softmax(logits)[np.arange(len(best)), best].tolist()
-        spans: Sequence[tuple[int | None, int | None]] = text.spans or [(None, None)] * len(best)
-        return [
-            TaggedToken(token=word, tag=self.tags[tag], probability=probability, start=start, end=end)
-            for word, tag, probability, (start, end) in zip(text.words, best, probabilities, spans, strict=True)
-        ]
-
-    def _part(self, text: str, location: Location) -> Words:
-        check_words(text, location)
-        spans = self._reader.part(text)
-        if not spans:
-            raise InvalidInput("the text holds no word", location)
-        return Words([text[start:end] for start, end in spans], spans)
-
-    def _no_tensors(self) -> InvalidInput:
-        return InvalidInput(f"{self.name} reads text or tokens, since it needs the characters of words", ("ids",))
 
 
 class WholeTaggingModel(TaggingModel):
@@ -163,9 +164,6 @@ class WholeTaggingModel(TaggingModel):
     def __init__(self, bundle: Bundle, engine: Engine) -> None:
         super().__init__(bundle, engine)
         self._layers = Layers(bundle, engine, self.layout.initial)
-
-    async def step(self, state: SequenceState, inputs: TagStep, seed: int) -> tuple[dict[str, Any], SequenceState]:
-        raise NotStreamable.of_model(self.name)
 
     async def _logits(self, inputs: Inputs, num_words: int) -> Features:
         return await self._layers.logits(inputs, num_words)

@@ -1,6 +1,6 @@
 """What sessions and surfaces need of a served model, whatever it does."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
@@ -13,7 +13,7 @@ from service.bundle.part import Part
 from service.bundle.stage import ITEM_STAGE
 from service.engine.engine import Engine
 from service.engine.state import Array, RowLayout, SequenceState
-from service.errors import InvalidInput
+from service.errors import InvalidInput, NotStreamable
 from service.forms.form import Form
 
 Inputs = TypeVar("Inputs", bound=Form)
@@ -36,17 +36,15 @@ class Items(NamedTuple):
     state: SequenceState
 
 
-class ServedModel(ABC, Generic[Inputs]):
+# No ABC: `isinstance` of one takes twenty times as long, and every step asks. mypy looks after abstract methods.
+class ServedModel:
     """A bundle behind its engine, in the language of its task.
 
     Attributes:
         kind: Name of the task in manifests.
-        inputs_form: What a session's step reads; where there are no sessions, what a question asks.
-        tensors_form: What a step in tensors reads: one field, named as clients name the tensor.
+        inputs_form: What it is asked: by a step of a session, or by a question where there are no sessions on it.
         needs: Inputs and outputs of each stage that the task works with.
         layout: Where the state tensors lie in a row.
-        is_streamable: Whether there are sessions on it; a model that reads backwards needs whole inputs.
-        has_logits: Whether a step in tensors may ask for logits.
 
     Args:
         bundle: The bundle that is served.
@@ -58,7 +56,6 @@ class ServedModel(ABC, Generic[Inputs]):
 
     kind: ClassVar[str]
     inputs_form: ClassVar[type[Form]]
-    tensors_form: ClassVar[type[Form]]
     needs: ClassVar[Mapping[str, tuple[str, ...]]]
 
     def __init__(self, bundle: Bundle, engine: Engine) -> None:
@@ -70,8 +67,6 @@ class ServedModel(ABC, Generic[Inputs]):
         self.bundle = bundle
         self.engine = engine
         self.layout = RowLayout(bundle.manifest.state)
-        self.is_streamable = bundle.manifest.is_streamable
-        self.has_logits = self.is_streamable and "logits" in {tensor.name for tensor in stages[ITEM_STAGE].outputs}
 
     def spec(self, kind: type[Spec]) -> Spec:
         """What the manifest says of the task, which must be of that kind."""
@@ -85,6 +80,10 @@ class ServedModel(ABC, Generic[Inputs]):
         """Name under which clients ask for it."""
         return self.bundle.manifest.name
 
+
+class SequenceModel(ServedModel, Generic[Inputs]):
+    """A model that sequences may be read by in pieces: there are sessions on it."""
+
     def parse(self, inputs: dict[str, Any]) -> Inputs:
         """The inputs of a step, validated.
 
@@ -92,6 +91,45 @@ class ServedModel(ABC, Generic[Inputs]):
             InvalidInput: They are not what this model reads.
         """
         return validated(self.inputs_form, inputs)  # type: ignore[return-value]  # ClassVar cannot hold a TypeVar
+
+    @abstractmethod
+    def initial_state(self) -> SequenceState:
+        """The state of a sequence that has read nothing."""
+
+    @abstractmethod
+    async def step(self, state: SequenceState, inputs: Inputs, seed: int) -> tuple[dict[str, Any], SequenceState]:
+        """Advance a sequence by one request.
+
+        Args:
+            state: Where it stands; not changed.
+            inputs: What the client sent.
+            seed: Chance for what the client leaves to chance.
+
+        Returns:
+            The outputs, ready for JSON, and the next state.
+        """
+
+
+class TensorModel(SequenceModel[Inputs]):
+    """A model whose steps may be in tensors, too: its items are one tensor, which the stage "encode" reads.
+
+    Attributes:
+        tensors_form: What a step in tensors reads: one field, named as clients name the tensor.
+        has_logits: Whether a step in tensors may ask for logits.
+
+    Raises:
+        BundleGraphMismatch: "encode" reads more than the items.
+    """
+
+    tensors_form: ClassVar[type[Form]]
+
+    def __init__(self, bundle: Bundle, engine: Engine) -> None:
+        super().__init__(bundle, engine)
+        stage = bundle.manifest.stage(ITEM_STAGE)
+        if len(stage.inputs) > 1:
+            more = sorted(tensor.name for tensor in stage.inputs)
+            raise BundleGraphMismatch(f"{bundle.tag}: stage {ITEM_STAGE!r} reads {more}, not one tensor")
+        self.has_logits = "logits" in {tensor.name for tensor in stage.outputs}
 
     @cached_property
     def tensors_name(self) -> str:
@@ -125,22 +163,19 @@ class ServedModel(ABC, Generic[Inputs]):
             InvalidInput: The sequence cannot take tensors now.
         """
 
-    @abstractmethod
-    def initial_state(self) -> SequenceState:
-        """The state of a sequence that has read nothing."""
 
-    @abstractmethod
-    async def step(self, state: SequenceState, inputs: Inputs, seed: int) -> tuple[dict[str, Any], SequenceState]:
-        """Advance a sequence by one request.
+def tensor_model(model: ServedModel) -> TensorModel[Any]:
+    """A model as one that is asked in tensors.
 
-        Args:
-            state: Where it stands; not changed.
-            inputs: What the client sent.
-            seed: Chance for what the client leaves to chance.
-
-        Returns:
-            The outputs, ready for JSON, and the next state.
-        """
+    Raises:
+        NotStreamable: It needs whole inputs.
+        InvalidInput: Its items are more than a tensor.
+    """
+    if isinstance(model, TensorModel):
+        return model
+    if isinstance(model, SequenceModel):
+        raise InvalidInput(f"{model.name} reads no tensors, only its own language: GET /models tells which")
+    raise NotStreamable(f"{model.name} needs whole inputs in its own language: GET /models tells which")
 
 
 def validated(form: type[F], inputs: dict[str, Any]) -> F:

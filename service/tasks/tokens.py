@@ -10,7 +10,7 @@ from service.engine.state import Array, SequenceState
 from service.errors import InvalidInput
 from service.forms.form import Form
 from service.forms.steps import IdsStep
-from service.tasks.task import Items, ServedModel, check_alone, validated
+from service.tasks.task import Items, TensorModel, check_alone, validated
 
 Inputs = TypeVar("Inputs", bound=Form)
 Ids = NDArray[np.int64]
@@ -18,7 +18,7 @@ Ids = NDArray[np.int64]
 FEW = 32
 
 
-class TokenModel(ServedModel[Inputs]):
+class TokenModel(TensorModel[Inputs]):
     """A model of tokens, which a step in tensors names by their ids.
 
     Attributes:

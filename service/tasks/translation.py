@@ -18,7 +18,7 @@ from service.errors import InvalidInput, Location
 from service.forms.form import Form
 from service.forms.translation import AttentionMap, TranslateAnswer, TranslatedText, TranslateRequest
 from service.tasks.directions import FEATURES, Layers
-from service.tasks.whole import WholeInputModel
+from service.tasks.task import ServedModel
 from service.text import PieceReader
 from service.waiting import off_loop, together
 
@@ -29,7 +29,7 @@ Ids = NDArray[np.int64]
 Memory = NDArray[np.float32]
 
 
-class TranslationModel(WholeInputModel):
+class TranslationModel(ServedModel):
     """An encoder-decoder.
 
     The encoder's directions and layers are stages. What they make of a text is padded to the rung of the decoder that

@@ -10,6 +10,7 @@ from service.bundle.manifest import Bundle
 from service.engine.engine import Engine
 from service.engine.state import SequenceState
 from service.forms.sentiment import TextStep
+from service.tasks.task import SequenceModel, ServedModel
 from service.tasks.tokens import Ids, TokenModel
 from tests.fakes.graphs import total_of
 
@@ -58,3 +59,26 @@ class SumModel(TokenModel[TextStep]):
         state = state._replace(pending=text[len(whole) :].encode())
         long = {"long": "x" * 70_000} if inputs.text == "long" else {}
         return {"count": total_of(state.row), "seed": seed, **long}, state
+
+
+class WholeModel(ServedModel):
+    """A model that needs whole inputs."""
+
+    kind: ClassVar[str] = "whole"
+    inputs_form: ClassVar[type[TextStep]] = TextStep
+    needs: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+
+
+class WordyModel(SequenceModel[TextStep]):
+    """Counts characters, and reads no tensors."""
+
+    kind: ClassVar[str] = "wordy"
+    inputs_form: ClassVar[type[TextStep]] = TextStep
+    needs: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+
+    def initial_state(self) -> SequenceState:
+        return SequenceState((self.layout.initial,), ("",))
+
+    async def step(self, state: SequenceState, inputs: TextStep, seed: int) -> tuple[dict[str, Any], SequenceState]:
+        count = state.position + len(inputs.text)
+        return {"count": count}, state._replace(position=count)

@@ -16,6 +16,7 @@ from service.metrics import Metrics
 from service.settings import BundleSettings, EngineSettings, SessionSettings
 from service.steps.turn import Answer, Ask, Turn
 from service.stores.base import Store
+from service.tasks.task import ServedModel
 from tests.fakes.graphs import SumGraphs, sum_bundle
 from tests.fakes.model import SumModel
 from tests.fakes.stores import FaultyStore
@@ -100,6 +101,14 @@ class Process:
         """The current model."""
         model = self.catalog["sum"]
         assert isinstance(model, SumModel)
+        return model
+
+    def serve(self, kind: type[ServedModel]) -> ServedModel:
+        """Let another kind of model be current under the same name."""
+        graphs = SumGraphs(sum_bundle(kind.kind))
+        model = kind(graphs.bundle, Engine(graphs, self.metrics.observer(graphs.bundle.tag)))
+        self.catalog.add(model)
+        self.catalog.make_current(graphs.bundle.tag)
         return model
 
     async def create(self, owner: str = "ann", **request: Any) -> str:  # noqa: ANN401  any field of the form

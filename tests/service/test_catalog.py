@@ -2,20 +2,21 @@
 
 import asyncio
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from service.bundle.errors import BundleError
+from service.bundle.errors import BundleError, BundleGraphMismatch
 from service.bundle.manifest import read_bundle
 from service.catalog import Catalog, configured_bundles
 from service.engine.engine import Engine
 from service.engine.numerics import cpu_features, fingerprint
-from service.errors import ModelUnknown, VersionUnknown
+from service.errors import ModelUnknown, NotStreamable, VersionUnknown
 from service.metrics import Metrics
 from service.settings import BundleSettings, EngineSettings
-from service.tasks.sentiment import SentimentModel
+from service.tasks.sentiment import StreamingSentimentModel, WholeTextSentimentModel
 from tests.fakes.graphs import RecordingObserver, SumGraphs, sum_bundle
 from tests.fakes.model import SumModel
 
@@ -30,7 +31,7 @@ def catalog() -> Catalog:
 async def test_a_bundle_is_opened_served_and_let_go_of() -> None:
     models = catalog()
     model = await asyncio.to_thread(models.load, read_bundle(SHIPPED / "sentiment"))
-    assert isinstance(model, SentimentModel)
+    assert isinstance(model, StreamingSentimentModel)
     models.add(model)
     assert (len(models), models.tags) == (0, {})
     models.make_current(model.bundle.tag)
@@ -48,6 +49,24 @@ async def test_a_bundle_is_opened_served_and_let_go_of() -> None:
     await models.remove(model.bundle.tag)
     with pytest.raises(VersionUnknown):
         models.on(model.bundle.tag)
+
+
+async def test_a_version_that_needs_whole_inputs_is_served_and_has_no_sessions() -> None:
+    models = catalog()
+    model = await asyncio.to_thread(models.load, read_bundle(SHIPPED / "sentiment-bidirectional"))
+    assert isinstance(model, WholeTextSentimentModel)
+    models.add(model)
+    with pytest.raises(NotStreamable, match="sentiment-bidirectional needs whole inputs, so there are no sessions"):
+        models.on(model.bundle.tag)
+
+
+async def test_a_bundle_whose_stages_no_model_for_its_task_takes_is_refused() -> None:
+    bundle = read_bundle(SHIPPED / "generation")
+    encode, *others = bundle.manifest.stages
+    stages = (encode.model_copy(update={"direction": "backward"}), *others)
+    backwards = bundle.manifest.model_copy(update={"stages": stages})
+    with pytest.raises(BundleGraphMismatch, match="reads whole inputs only, which no model for generation does"):
+        await asyncio.to_thread(catalog().load, replace(bundle, manifest=backwards))
 
 
 def test_a_version_is_found_by_its_name_the_current_one_first() -> None:

@@ -14,6 +14,7 @@ from service.errors import InvalidInput, Malformed, StepConflict
 from service.steps.turn import Answer, Ask, Turn
 from tests.fakes.asgi import Answered, Surface
 from tests.fakes.graphs import BAD, logits_of
+from tests.fakes.model import WordyModel
 from tests.fakes.process import Process
 from tests.fakes.stores import FaultyStore
 
@@ -105,6 +106,18 @@ async def test_refusals_only_are_no_tensor(surface: Surface) -> None:
     values = np.array([[1, 2, 3]])
     answer, logits = told(await post(surface, head(["nobody"], values), values))
     assert (answer["items"][0]["status"], logits) == (404, None)
+
+
+async def test_tensors_for_a_model_that_reads_none_are_refused_and_change_nothing(
+    surface: Surface, process: Process
+) -> None:
+    process.serve(WordyModel)
+    session_id = await process.create()
+    values = np.array([[1, 2, 3]])
+    answer, _ = told(await post(surface, head([session_id], values), values))
+    assert answer["items"][0]["status"] == 422
+    assert "sum reads no tensors, only its own language" in answer["items"][0]["problem"]["detail"]
+    assert (await process.sessions.get("ann", session_id)).step == 0
 
 
 async def test_a_repeated_row_has_the_bits_of_the_first_time(surface: Surface, process: Process) -> None:

@@ -9,14 +9,16 @@ from starlette.types import Receive, Scope, Send
 from service.api.auth import AuthMiddleware
 from service.api.error_form import ErrorFormMiddleware, is_open_inference
 from service.api.open_inference import OpenInferenceRoutes
+from service.bundle.errors import BundleGraphMismatch
 from service.engine.engine import Engine
 from service.key_file import add_key
 from service.keys import Keys
 from service.metrics import Metrics
 from service.signature import signature_of
+from service.tasks.task import ServedModel
 from tests.fakes.asgi import Client, Surface
 from tests.fakes.graphs import SUM_MANIFEST, RecordingObserver, SumGraphs, V, sum_bundle
-from tests.fakes.model import SumModel
+from tests.fakes.model import SumModel, WholeModel, WordyModel
 from tests.fakes.process import Process
 from tests.fakes.stores import FaultyStore
 
@@ -89,33 +91,24 @@ async def test_what_is_not_served_is_a_404(surface: Surface, path: str) -> None:
     assert "served; there are" in answered.json()["error"]
 
 
-@pytest.mark.parametrize(
-    ("changes", "status"),
-    [
-        ({"direction": "backward"}, 422),
-        (
-            {
-                "inputs": [
-                    {"name": "x", "dtype": "int64", "shape": ["N", "T"]},
-                    {"name": "characters", "dtype": "float32", "shape": ["N", "T", 3]},
-                ]
-            },
-            422,
-        ),
-    ],
-)
+@pytest.mark.parametrize("kind", [WholeModel, WordyModel])
 async def test_a_model_that_is_not_asked_in_tensors_says_so_everywhere(
-    process: Process, changes: dict[str, object], status: int
+    process: Process, kind: type[ServedModel]
 ) -> None:
-    graphs = SumGraphs(sum_bundle("9", stages=encode_stage(**changes)))
-    process.catalog.add(SumModel(graphs.bundle, Engine(graphs, RecordingObserver())))
-    process.catalog.make_current("sum:9")
+    process.serve(kind)
     client = Surface(process).client
     tensor = {"name": "x", "shape": [1, 1], "datatype": "INT64", "data": [1]}
     answers = [await client.request("GET", f"/v2/models/sum{path}") for path in ("", "/ready", "/config")]
     answers.append(await client.post("/v2/models/sum/infer", {"inputs": [tensor]}))
-    assert [answered.status for answered in answers] == [status] * 4
+    assert [answered.status for answered in answers] == [422] * 4
     assert all("own language: GET /models tells which" in answered.json()["error"] for answered in answers)
+
+
+def test_a_model_whose_items_are_more_than_a_tensor_is_not_asked_in_tensors() -> None:
+    more = [{"name": "x", "dtype": "int64", "shape": ["N", "T"]}, {"name": "y", "dtype": "int64", "shape": ["N", "T"]}]
+    bundle = sum_bundle(stages=encode_stage(inputs=more))
+    with pytest.raises(BundleGraphMismatch, match=r"stage 'encode' reads \['x', 'y'\], not one tensor"):
+        SumModel(bundle, Engine(SumGraphs(bundle), RecordingObserver()))
 
 
 def test_a_stage_without_logits_answers_nothing() -> None:

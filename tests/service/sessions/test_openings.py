@@ -14,6 +14,7 @@ from service.errors import (
 )
 from service.forms.sessions import SessionRequest
 from service.stores.limits import Limits
+from tests.fakes.model import WholeModel
 from tests.fakes.process import NEW, Process, outputs, two_processes
 from tests.fakes.stores import FaultyStore
 
@@ -32,7 +33,7 @@ async def test_a_session_is_shown_as_it_was_opened(process: Process) -> None:
 
 
 async def test_there_is_no_session_on_a_model_that_needs_whole_inputs(process: Process) -> None:
-    process.model.is_streamable = False
+    process.serve(WholeModel)
     with pytest.raises(NotStreamable, match="sum needs whole inputs"):
         await process.create()
 
@@ -70,7 +71,7 @@ async def test_a_life_longer_than_allowed_is_refused(process: Process) -> None:
 async def test_an_unknown_model_is_named_with_those_that_have_sessions(process: Process) -> None:
     with pytest.raises(ModelUnknown, match=r"no model 'sun' is served; there are sessions on \['sum'\]"):
         await process.openings.create("ann", SessionRequest(model="sun"))
-    process.model.is_streamable = False
+    process.serve(WholeModel)
     with pytest.raises(ModelUnknown, match=r"there are sessions on \[\]"):
         await process.openings.create("ann", SessionRequest(model="sun"))
 

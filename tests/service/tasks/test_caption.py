@@ -16,6 +16,7 @@ from service.engine.engine import Engine
 from service.errors import InvalidInput, NotStreamable
 from service.forms.caption import CaptionRequest
 from service.tasks.caption import CaptionModel
+from service.tasks.task import SequenceModel, tensor_model
 from tests.fakes.graphs import RecordingObserver
 from tests.fakes.script import DECODE, STATE, ScriptGraphs
 
@@ -107,6 +108,6 @@ async def test_what_is_no_image_is_refused(model: CaptionModel, given: object, r
 
 
 async def test_there_are_no_sessions(model: CaptionModel) -> None:
-    assert not model.is_streamable
-    with pytest.raises(NotStreamable):
-        model.initial_state()
+    assert not isinstance(model, SequenceModel)
+    with pytest.raises(NotStreamable, match="needs whole inputs in its own language"):
+        tensor_model(model)

@@ -23,7 +23,8 @@ from service.metrics import Metrics
 from service.settings import BundleSettings, EngineSettings
 from service.softmax import softmax
 from service.tasks.spelling import LONGEST_REMEMBERED
-from service.tasks.tagging import TaggingModel, WholeTaggingModel, Words
+from service.tasks.tagging import StreamingTaggingModel, WholeTaggingModel, Words
+from service.tasks.task import SequenceModel, tensor_model
 from service.text import MAX_WORD_CHARACTERS
 from tests.fakes.graphs import RecordingObserver
 from training.english import english_tokenizer
@@ -135,11 +136,11 @@ async def whole(tmp_path: Path) -> AsyncIterator[WholeTaggingModel]:
 
 
 @pytest.fixture
-async def streaming(tmp_path: Path) -> AsyncIterator[TaggingModel]:
+async def streaming(tmp_path: Path) -> AsyncIterator[StreamingTaggingModel]:
     graphs = make_graphs(tmp_path, STREAMING)
     engine = Engine(graphs, RecordingObserver())
     engine.start()
-    yield TaggingModel(graphs.bundle, engine)
+    yield StreamingTaggingModel(graphs.bundle, engine)
     await engine.stop()
 
 
@@ -193,7 +194,7 @@ async def test_a_list_of_many_texts_finds_room_in_the_queue(whole: WholeTaggingM
 
 
 async def test_long_texts_are_prepared_and_judged_where_they_keep_nobody_waiting(
-    whole: WholeTaggingModel, streaming: TaggingModel, monkeypatch: pytest.MonkeyPatch
+    whole: WholeTaggingModel, streaming: StreamingTaggingModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads = list[threading.Thread]()
 
@@ -218,9 +219,9 @@ async def test_a_text_without_words_or_with_an_endless_one_is_refused(whole: Who
 
 
 async def test_a_model_of_whole_texts_takes_no_steps(whole: WholeTaggingModel) -> None:
-    assert not whole.is_streamable
-    with pytest.raises(NotStreamable):
-        await whole.step(whole.initial_state(), TagStep(text="a"), 0)
+    assert not isinstance(whole, SequenceModel)
+    with pytest.raises(NotStreamable, match="needs whole inputs in its own language"):
+        tensor_model(whole)
 
 
 async def test_bio_tags_are_merged_to_entities_with_their_place(tmp_path: Path) -> None:
@@ -240,7 +241,7 @@ async def test_bio_tags_are_merged_to_entities_with_their_place(tmp_path: Path) 
     ]
 
 
-async def steps(model: TaggingModel, *inputs: TagStep) -> tuple[list[Any], list[list[str]], SequenceState]:
+async def steps(model: StreamingTaggingModel, *inputs: TagStep) -> tuple[list[Any], list[list[str]], SequenceState]:
     """All words that the steps have completed, what was pending after each, and the state."""
     state, done, pending = model.initial_state(), [], []
     for each in inputs:
@@ -251,7 +252,9 @@ async def steps(model: TaggingModel, *inputs: TagStep) -> tuple[list[Any], list[
 
 
 @pytest.mark.parametrize("cut", [(), (1,), (4,), (2, 3, 5), tuple(range(1, 12))])
-async def test_any_cut_of_a_text_gives_the_tags_of_the_whole(streaming: TaggingModel, cut: tuple[int, ...]) -> None:
+async def test_any_cut_of_a_text_gives_the_tags_of_the_whole(
+    streaming: StreamingTaggingModel, cut: tuple[int, ...]
+) -> None:
     text = "ab, don't  c"
     pieces = [text[start:end] for start, end in zip((0, *cut), (*cut, None), strict=True)]
     done, _, state = await steps(streaming, *(TagStep(text=piece) for piece in pieces), TagStep(end=True))
@@ -262,29 +265,31 @@ async def test_any_cut_of_a_text_gives_the_tags_of_the_whole(streaming: TaggingM
     assert (state.position, state.pending) == (5, b"")
 
 
-async def test_what_may_still_grow_is_tagged_for_the_time_being(streaming: TaggingModel) -> None:
+async def test_what_may_still_grow_is_tagged_for_the_time_being(streaming: StreamingTaggingModel) -> None:
     done, pending, state = await steps(streaming, TagStep(text="b a"), TagStep(text="c"), TagStep(text=" "))
     assert pending == [["a"], ["ac"], []]
     assert done == [("b", "?b0"), ("ac", "?c1")]
     assert state.position == 2
 
 
-async def test_given_words_come_after_a_pending_one(streaming: TaggingModel) -> None:
+async def test_given_words_come_after_a_pending_one(streaming: StreamingTaggingModel) -> None:
     done, pending, _ = await steps(streaming, TagStep(text="b"), TagStep(tokens=["a", "c,"]))
     assert done == [("b", "?b0"), ("a", "?a1"), ("c,", "??2")]
     assert pending == [["b"], []]
 
 
-async def test_tensors_are_refused_with_the_reason(streaming: TaggingModel) -> None:
-    with pytest.raises(InvalidInput, match="characters"):
-        streaming.read_tensors({"ids": [1]})
+async def test_tensors_are_refused_with_the_reason(streaming: StreamingTaggingModel) -> None:
+    with pytest.raises(InvalidInput, match="ids: telling reads text or tokens, since it needs the characters of words"):
+        streaming.parse({"ids": [1]})
+    with pytest.raises(InvalidInput, match="telling reads no tensors, only its own language"):
+        tensor_model(streaming)
 
 
 @pytest.mark.parametrize(
     "inputs",
     [{}, {"text": "a", "tokens": ["a"]}, {"end": False}, {"tokens": []}, {"tokens": ["a b"]}, {"tokens": [""]}],
 )
-async def test_a_step_says_one_thing(streaming: TaggingModel, inputs: dict[str, Any]) -> None:
+async def test_a_step_says_one_thing(streaming: StreamingTaggingModel, inputs: dict[str, Any]) -> None:
     with pytest.raises(InvalidInput):
         streaming.parse(inputs)
 
@@ -305,7 +310,7 @@ async def test_parts_of_speech_of_whole_texts_answer_where_no_model_is_named(tmp
         ("speech", WHOLE, "words"),
     ):
         graphs = make_graphs(tmp_path, stages, scheme, name)
-        kind = TaggingModel if name == "flowing" else WholeTaggingModel
+        kind = StreamingTaggingModel if name == "flowing" else WholeTaggingModel
         models.add(kind(graphs.bundle, Engine(graphs, RecordingObserver())))
         models.make_current(f"{name}:0")
     models.start()

@@ -11,6 +11,7 @@ from service.bundle.manifest import Bundle, Manifest
 from service.engine.engine import Engine
 from service.engine.state import Array
 from service.errors import InvalidInput, NotStreamable
+from service.tasks.task import SequenceModel, tensor_model
 from service.tasks.translation import TranslationModel
 from tests.fakes.graphs import RecordingObserver
 from training.subwords import END_ID, START_ID, subword_tokenizer
@@ -188,9 +189,9 @@ async def test_more_beams_than_candidates_allow_are_refused(model: TranslationMo
 
 
 async def test_there_are_no_sessions(model: TranslationModel) -> None:
-    assert not model.is_streamable
-    with pytest.raises(NotStreamable):
-        model.initial_state()
+    assert not isinstance(model, SequenceModel)
+    with pytest.raises(NotStreamable, match="needs whole inputs in its own language"):
+        tensor_model(model)
 
 
 async def test_bundle_without_attention_is_refused(graphs: CopyingGraphs) -> None:

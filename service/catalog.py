@@ -50,7 +50,7 @@ class Catalog(Mapping[str, ServedModel]):
     """Current models by name. Engines are idle until `start`, which needs a running event loop.
 
     Attributes:
-        numerics: 8 bytes that stand for what computes.
+        numerics: The fingerprint of this process's numerics, 8 bytes; see `service.engine.numerics`.
     """
 
     def __init__(self, bundle_settings: BundleSettings, settings: EngineSettings, metrics: Metrics) -> None:

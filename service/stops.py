@@ -43,6 +43,6 @@ class StopFinder:
         return piece
 
     def _num_open(self) -> int:
-        """Length of the longest end of the text that begins a stop string."""
+        """Length of the longest suffix of the text that is a proper prefix of a stop string."""
         candidates = (n for stop in self._stops for n in range(1, len(stop)) if self.text.endswith(stop[:n]))
         return max(candidates, default=0)

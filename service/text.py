@@ -66,17 +66,17 @@ class PieceReader:
 
 
 def split_last_word(text: str, is_word: Callable[[str], bool] = bool) -> tuple[str, str]:
-    """Cut a growing text before its last word, which may still grow: ("a wonder", "ful") + "..." .
+    """Cut a growing text before its last word, which may still grow: ("a ", "wond") before "erful" comes.
 
-    What follows the last word is kept with it as far as it matters: that white space follows, and a run of characters
-    that is no word yet ("\u200b" may become "\u200bthe").
+    A run of characters without white space may hold no word yet: "\u200b" alone does not, "\u200bthe" does.
 
     Args:
         text: All that is not read yet.
-        is_word: Whether a run without white space holds anything to read.
+        is_word: Whether a run without white space holds a word.
 
     Returns:
-        What may be read, and what must wait. Both are empty or hold a word, or the second is a run that is none yet.
+        What may be read now, and what stays pending. That is the last word; behind it a blank, if white space follows;
+        behind that the last run, if it is no word and may still become one. Without a word it is that run alone.
     """
     before, run, is_followed = _split_last_run(text)
     if is_word(run):

@@ -7,7 +7,11 @@ _POLICY_VIOLATION = 1008
 
 
 async def refuse(response: Response, reason: str, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer a handshake with a response, or, where the server cannot, with a close, of which it makes a bare 403."""
+    """Answer a handshake with a response.
+
+    Servers without ASGI's "websocket.http.response" extension can send none: they are told to close the connection,
+    and answer a 403 without a body.
+    """
     await receive()  # websocket.connect
     if "websocket.http.response" in scope.get("extensions", ()):
         await response(scope, receive, send)

@@ -17,7 +17,7 @@ _CUBLAS = ("nvidia-cublas", "nvidia-cublas-cu12")  # of CUDA 13 and 12
 
 
 def fingerprint(provider: str) -> bytes:
-    """8 bytes that stand for onnxruntime's version, the provider, and the processor's features.
+    """The numerics fingerprint: 8 bytes of a hash of onnxruntime's version, the provider, and the processor's features.
 
     The bundle is not part of it: a session lives on one version anyway.
     """

@@ -128,7 +128,7 @@ class StreamingTaggingModel(TaggingModel, SequenceModel[TagStep]):
         return TagStepAnswer(tokens=tagged, pending=unfinished).model_dump(), state
 
     def _cut(self, text: str, inputs: TagStep) -> tuple[list[str], str, list[str]]:
-        """The words that are whole, what stays pending, and the words of that."""
+        """The words that are complete; the unfinished end of the text, which stays pending; the words in that end."""
         check_words(text, ("text",))
         whole, pending = (text, "") if inputs.end or inputs.tokens else split_unfinished(text)
         words, rest = ([part[start:end] for start, end in self._reader.part(part)] for part in (whole, pending))

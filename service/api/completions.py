@@ -9,17 +9,15 @@
 The texts are those of `/generate` with the same seeds and sampling.
 """
 
-import logging
 import secrets
-import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
-from typing import Literal, cast
+from typing import Literal
 
 import orjson
 
+from service.api.events import told_to_the_end
 from service.api.openai_error import error_of
-from service.api.problem import failure
 from service.deadline import all_within
 from service.errors import Location, ServiceError
 from service.forms.completions import Choice, Completion, CompletionRequest
@@ -27,14 +25,13 @@ from service.forms.generation import Continuation, Usage
 from service.merge import merged
 from service.metrics import Metrics
 from service.sampling import drawn_seed
+from service.streams import begun, timed
 from service.tasks.generation import GenerationModel
 from service.tasks.language import Finished
 from service.tasks.task import Piece
 from service.waiting import together
 
-logger = logging.getLogger(__name__)
-
-Told = tuple[int, Piece | Finished]  # the place of a text, and what of it
+Told = tuple[int, Piece | Finished[Continuation]]  # the place of a text, and what of it
 NUM_SEEDS = 2**63
 DONE = b"[DONE]"
 
@@ -60,17 +57,16 @@ class Completions:
         async with aclosing(self._events(texts)) as events:
             async for place, told in events:
                 if isinstance(told, Finished):
-                    ends[place] = _end(told)
+                    ends[place] = told.answer
         return texts.answer(ends)
 
     async def stream(self, model: GenerationModel, request: CompletionRequest) -> AsyncGenerator[bytes]:
         """Server-sent events; a refusal is raised before there are any."""
         texts = Texts(model, request, int(self._clock()))
-        events = self._events(texts)
-        return _stream(texts, await anext(events), events)
+        return told_to_the_end(_chunks(texts, await begun(self._events(texts))), _error)
 
     def _events(self, texts: "Texts") -> AsyncGenerator[Told]:
-        return all_within(self._timeout_seconds, texts.written(self._metrics.time_to_first_token.observe))
+        return all_within(self._timeout_seconds, timed(texts.written(), self._metrics.time_to_first_token.observe))
 
 
 class Texts:
@@ -96,13 +92,8 @@ class Texts:
             system_fingerprint=model.bundle.tag,
         )
 
-    async def written(self, first_piece: Callable[[float], None]) -> AsyncGenerator[Told]:
-        """Pieces of all texts as they become certain, and their ends.
-
-        `first_piece` is told how many seconds passed until there was one.
-        """
-        started = time.perf_counter()
-        is_first = True
+    async def written(self) -> AsyncGenerator[Told]:
+        """Pieces of all texts as they become certain, and their ends."""
         opened = await together(self._model.open(*prompt) for prompt in self._prompts())
         writings = [
             self._model.generate(state, self.request, self._seed_of(copy), num_prompt_tokens)
@@ -111,9 +102,6 @@ class Texts:
         ]
         async with aclosing(merged(writings)) as events:
             async for event in events:
-                if is_first:
-                    first_piece(time.perf_counter() - started)
-                    is_first = False
                 yield event
 
     def answer(self, ends: Mapping[int, Continuation]) -> Completion:
@@ -159,41 +147,27 @@ class Texts:
         return (self._seed + place % self.request.n) % NUM_SEEDS
 
 
-async def _stream(texts: Texts, first: Told, rest: AsyncGenerator[Told]) -> AsyncGenerator[bytes]:
-    """Server-sent events to the last."""
-    async with aclosing(rest):
-        try:
-            async for chunk in _chunks(texts, first, rest):
-                yield chunk
-            yield _data(DONE)
-        except ServiceError as error:
-            yield _data(orjson.dumps(error_of(error)))
-        except Exception:
-            logger.exception("a stream failed")
-            yield _data(orjson.dumps(error_of(failure())))
+async def _chunks(texts: Texts, events: AsyncGenerator[Told]) -> AsyncGenerator[bytes]:
+    """Server-sent events of texts that are written to their ends."""
+    async with aclosing(events):
+        if texts.request.echo:
+            for place in range(texts.num_texts):
+                yield texts.chunk(choices=[texts.choice(place, texts.echo(place))])
+        ends: dict[int, Continuation] = {}
+        async for place, told in events:
+            if isinstance(told, Finished):
+                ends[place] = told.answer
+                choice = texts.choice(place, "", told.answer.finish_reason)
+            else:
+                choice = texts.choice(place, told[GenerationModel.piece_name])
+            yield texts.chunk(choices=[choice])
+        if texts.request.includes_usage:
+            yield texts.chunk(usage=texts.usage(ends))
+        yield _data(DONE)
 
 
-async def _chunks(texts: Texts, first: Told, rest: AsyncGenerator[Told]) -> AsyncIterator[bytes]:
-    if texts.request.echo:
-        for place in range(texts.num_texts):
-            yield texts.chunk(choices=[texts.choice(place, texts.echo(place))])
-    ends: dict[int, Continuation] = {}
-    told: Told | None = first
-    while told is not None:
-        place, event = told
-        if isinstance(event, Finished):
-            ends[place] = _end(event)
-            choice = texts.choice(place, "", ends[place].finish_reason)
-        else:
-            choice = texts.choice(place, event[GenerationModel.piece_name])
-        yield texts.chunk(choices=[choice])
-        told = await anext(rest, None)
-    if texts.request.includes_usage:
-        yield texts.chunk(usage=texts.usage(ends))
-
-
-def _end(told: Finished) -> Continuation:
-    return cast(Continuation, told.answer)
+def _error(error: ServiceError) -> bytes:
+    return _data(orjson.dumps(error_of(error)))
 
 
 def _data(content: bytes) -> bytes:

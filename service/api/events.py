@@ -10,21 +10,26 @@ same step number, it is given the same.
 """
 
 import asyncio
+import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
 
 import orjson
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from service.api.items import refusal
-from service.api.problem import problem_of
+from service.api.problem import problem_of, refusal_of
 from service.api.wire import unless_gone
+from service.errors import ServiceError
 from service.steps.steps import Steps
 from service.steps.turn import Ask, Turn
 from service.tasks.generation import GenerationModel
 from service.tasks.music import MusicModel
 from service.tasks.task import Piece
+
+logger = logging.getLogger(__name__)
 
 EVENT_STREAM = "text/event-stream"
 _AT_ONCE = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # the latter is nginx's
@@ -40,6 +45,25 @@ def piece_event(piece: Piece) -> bytes:
     """A piece as an event of its name."""
     (name,) = piece
     return event(name, orjson.dumps(piece))
+
+
+def error_event(error: ServiceError) -> bytes:
+    """A refusal as an event."""
+    return event("error", orjson.dumps(problem_of(error)))
+
+
+async def told_to_the_end(
+    events: AsyncGenerator[bytes], refused: Callable[[ServiceError], bytes]
+) -> AsyncGenerator[bytes]:
+    """The same events; where they fail, the last is what `refused` makes of that, since the status has been sent."""
+    async with aclosing(events):
+        try:
+            async for each in events:
+                yield each
+        except Exception as error:
+            if not isinstance(error, ServiceError):
+                logger.exception("a stream failed")
+            yield refused(refusal_of(error))
 
 
 def event_stream(events: AsyncIterator[bytes]) -> StreamingResponse:
@@ -58,7 +82,6 @@ async def stream_step(
         ServiceError: It was refused, or failed, before its first event.
         ClientGone: The client hung up before that.
     """
-    started = time.perf_counter()
     events: asyncio.Queue[Piece | Turn] = asyncio.Queue()
     turn = Turn(ask._replace(on_piece=events.put_nowait), events.put_nowait)
     steps.begin(turn)
@@ -67,7 +90,7 @@ async def stream_step(
         if isinstance(first, Turn) and first.answer is None:
             raise refusal(first)
         if not isinstance(first, Turn):
-            first_piece(time.perf_counter() - started)
+            first_piece(time.perf_counter() - turn.started)
         response = event_stream(_events(first, events))
         await response(scope, receive, send)
     finally:
@@ -82,7 +105,7 @@ async def _events(first: Piece | Turn, events: asyncio.Queue[Piece | Turn]) -> A
         yield piece_event(told)
         told = await events.get()
     if told.answer is None:
-        yield event("error", orjson.dumps(problem_of(refusal(told))))
+        yield error_event(refusal(told))
         return
     if not has_pieces:  # a repeated step, whose answer is there as a whole
         outputs = orjson.loads(told.answer.outputs)

@@ -2,24 +2,21 @@
 
 import asyncio
 import base64
-import logging
-import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from typing import Any, TypeVar
 
 import orjson
 from starlette.responses import Response
 
-from service.api.events import event, event_stream, piece_event
-from service.api.problem import failure, problem_of
+from service.api.events import error_event, event, event_stream, piece_event, told_to_the_end
 from service.catalog import Catalog
 from service.deadline import all_within, deadline
-from service.errors import InvalidInput, Location, ModelUnknown, ServiceError
+from service.errors import InvalidInput, Location, ModelUnknown
 from service.forms.caption import CaptionAnswer, CaptionRequest
 from service.forms.forecasting import ForecastAnswer, ForecastRequest
 from service.forms.form import Question
-from service.forms.generation import GenerateAnswer, GenerateRequest
+from service.forms.generation import Continuation, GenerateAnswer, GenerateRequest
 from service.forms.music import ComposeAnswer, ComposeRequest, PlayedNote
 from service.forms.sentiment import SentimentAnswer, SentimentRequest
 from service.forms.tagging import TagAnswer, TagRequest
@@ -28,6 +25,7 @@ from service.metrics import Metrics
 from service.midi import midi_file
 from service.music import Frame, note_events
 from service.sampling import drawn_seed
+from service.streams import begun, timed
 from service.tasks.caption import CaptionModel
 from service.tasks.forecasting import ForecastingModel
 from service.tasks.generation import GenerationModel
@@ -37,8 +35,6 @@ from service.tasks.sentiment import SentimentModel
 from service.tasks.tagging import TaggingModel, Words
 from service.tasks.task import Piece, SequenceModel, ServedModel
 from service.tasks.translation import TranslationModel
-
-logger = logging.getLogger(__name__)
 
 M = TypeVar("M", bound=ServedModel)
 
@@ -102,19 +98,17 @@ class Inference:
 
     async def generate(self, request: GenerateRequest) -> GenerateAnswer:
         """Continue a text and answer with the whole of it."""
-        model = self._model(GenerationModel, request)
-        async with aclosing(self._events(model, request)) as events, deadline(self._timeout_seconds):
-            async for event in events:
-                if isinstance(event, Finished):
-                    return _answer(model, event)
+        async with aclosing(self._written(request)) as events, deadline(self._timeout_seconds):
+            async for told in events:
+                if isinstance(told, GenerateAnswer):
+                    return told
         raise RuntimeError("a generated text has no end")
 
     async def stream(self, request: GenerateRequest) -> Response:
         """Continue a text as a stream of server-sent events."""
-        model = self._model(GenerationModel, request)
-        events = all_within(self._timeout_seconds, self._events(model, request))
-        first = await anext(events)  # a refusal must come as a status, so before the stream begins
-        return event_stream(_stream(model, first, events))
+        # A refusal must come as a status, so before the stream begins.
+        events = await begun(all_within(self._timeout_seconds, self._written(request)))
+        return event_stream(told_to_the_end(_told(events), error_event))
 
     def _model(self, kind: type[M], request: Question, rank: Callable[[M], Any] = lambda _: 0) -> M:
         """The model that a question names, else the one of the highest rank: of equal ones that which is called as the
@@ -132,18 +126,28 @@ class Inference:
             raise ModelUnknown(f"no model{asked} for {kind.kind} is served; there are {sorted(models)}")
         return [model]
 
-    async def _events(self, model: GenerationModel, request: GenerateRequest) -> AsyncGenerator[Piece | Finished]:
-        """Pieces of the text as they become certain, then its end."""
-        started = time.perf_counter()
-        state, num_prompt_tokens = await model.open(request.prompt)
-        seed = drawn_seed() if request.seed is None else request.seed
-        is_first = True
-        async with aclosing(model.generate(state, request, seed, num_prompt_tokens)) as events:
-            async for event in events:
-                if is_first:
-                    self._metrics.time_to_first_token.observe(time.perf_counter() - started)
-                    is_first = False
-                yield event
+    def _written(self, request: GenerateRequest) -> AsyncGenerator[Piece | GenerateAnswer]:
+        """Pieces of a text as they become certain, then the whole of it."""
+        written = _continued(self._model(GenerationModel, request), request)
+        return timed(written, self._metrics.time_to_first_token.observe)
+
+
+async def _continued(model: GenerationModel, request: GenerateRequest) -> AsyncGenerator[Piece | GenerateAnswer]:
+    state, num_prompt_tokens = await model.open(request.prompt)
+    seed = drawn_seed() if request.seed is None else request.seed
+    async with aclosing(model.generate(state, request, seed, num_prompt_tokens)) as events:
+        async for event in events:
+            yield _answer(model, event.answer) if isinstance(event, Finished) else event
+
+
+def _answer(model: GenerationModel, written: Continuation) -> GenerateAnswer:
+    return GenerateAnswer(
+        text=written.text,
+        finish_reason=written.finish_reason,
+        usage=written.usage,
+        seed=written.seed,
+        bundle=model.bundle.tag,
+    )
 
 
 def _streams(model: ServedModel) -> bool:
@@ -188,25 +192,11 @@ def _composition(
     )
 
 
-def _answer(model: GenerationModel, end: Finished) -> GenerateAnswer:
-    return GenerateAnswer(**end.answer.model_dump(), bundle=model.bundle.tag)
-
-
-async def _stream(
-    model: GenerationModel, first: Piece | Finished, rest: AsyncGenerator[Piece | Finished]
-) -> AsyncIterator[bytes]:
+async def _told(events: AsyncGenerator[Piece | GenerateAnswer]) -> AsyncGenerator[bytes]:
     """Server-sent events: `text` with each piece, then `done` with all that the whole answer has beside its text."""
-    async with aclosing(rest):
-        told: Piece | Finished | None = first
-        try:
-            while told is not None:
-                if isinstance(told, Finished):
-                    yield event("done", orjson.dumps(_answer(model, told).model_dump(exclude={"text"})))
-                else:
-                    yield piece_event(told)
-                told = await anext(rest, None)
-        except ServiceError as error:
-            yield event("error", orjson.dumps(problem_of(error)))
-        except Exception:
-            logger.exception("a stream failed")
-            yield event("error", orjson.dumps(problem_of(failure())))
+    async with aclosing(events):
+        async for told in events:
+            if isinstance(told, GenerateAnswer):
+                yield event("done", orjson.dumps(told.model_dump(exclude={"text"})))
+            else:
+                yield piece_event(told)

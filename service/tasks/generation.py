@@ -19,7 +19,7 @@ from service.text import TextReader
 from service.waiting import off_loop
 
 
-class GenerationModel(LanguageModel[CharacterStep, Sampling, str]):
+class GenerationModel(LanguageModel[CharacterStep, Sampling, str, Continuation]):
     """A language model over characters."""
 
     kind: ClassVar[str] = "generation"
@@ -45,7 +45,7 @@ class GenerationModel(LanguageModel[CharacterStep, Sampling, str]):
 
     def generate(
         self, state: SequenceState, asked: Sampling, seed: int, num_prompt_tokens: int = 0
-    ) -> AsyncGenerator[Piece | Finished]:
+    ) -> AsyncGenerator[Piece | Finished[Continuation]]:
         ending = TextEnding(self._characters, asked)
         return self._write(state, asked, seed, ending, lambda: _continuation(ending, seed, num_prompt_tokens))
 

@@ -25,19 +25,20 @@ from service.waiting import off_loop
 Inputs = TypeVar("Inputs", bound=Form)
 Asked = TypeVar("Asked", bound=Chance)
 Name = TypeVar("Name")  # of a token, as its users write it
+Answer = TypeVar("Answer", bound=Form)  # to what was asked to be written
 
 NUM_NEXT = 5
 
 
 @dataclass(frozen=True)
-class Finished:
+class Finished(Generic[Answer]):
     """The end of what was written: the whole of it as it is answered, and the state exactly after it."""
 
-    answer: Form
+    answer: Answer
     state: SequenceState
 
 
-class LanguageModel(TokenModel[Inputs], Generic[Inputs, Asked, Name]):
+class LanguageModel(TokenModel[Inputs], Generic[Inputs, Asked, Name, Answer]):
     """A model of what follows, whose steps read something or write what follows.
 
     The state holds the logits of the next token, so a sequence may be fed, continued and fed again. Before its first
@@ -70,7 +71,7 @@ class LanguageModel(TokenModel[Inputs], Generic[Inputs, Asked, Name]):
         """What its users call a token."""
 
     @abstractmethod
-    def generate(self, state: SequenceState, asked: Asked, seed: int) -> AsyncGenerator[Piece | Finished]:
+    def generate(self, state: SequenceState, asked: Asked, seed: int) -> AsyncGenerator[Piece | Finished[Answer]]:
         """Write what follows: pieces as they are certain, then `Finished`."""
 
     async def step(self, state: SequenceState, inputs: Inputs, seed: int) -> tuple[dict[str, Any], SequenceState]:
@@ -93,7 +94,9 @@ class LanguageModel(TokenModel[Inputs], Generic[Inputs, Asked, Name]):
             raise error.within("generate") from None
         return end.answer.model_dump(), end.state
 
-    async def _told(self, state: SequenceState, asked: Asked, seed: int, tell: Callable[[Piece], None]) -> Finished:
+    async def _told(
+        self, state: SequenceState, asked: Asked, seed: int, tell: Callable[[Piece], None]
+    ) -> Finished[Answer]:
         """The end of what is written, all pieces of it told."""
         async with aclosing(self.generate(state, asked, seed)) as events:
             async for event in events:
@@ -103,8 +106,8 @@ class LanguageModel(TokenModel[Inputs], Generic[Inputs, Asked, Name]):
         raise RuntimeError("what is written has no end")
 
     async def _write(
-        self, state: SequenceState, asked: Asked, seed: int, ending: Ending[Any], answer: Callable[[], Form]
-    ) -> AsyncGenerator[Piece | Finished]:
+        self, state: SequenceState, asked: Asked, seed: int, ending: Ending[Any], answer: Callable[[], Answer]
+    ) -> AsyncGenerator[Piece | Finished[Answer]]:
         """Write until an ending; `answer` is what is answered once it is found."""
         self._decoder.check(asked)
         written = self._decoder.write(await self._begun(state), asked, seed, ending)

@@ -17,7 +17,7 @@ from service.tasks.task import Piece
 from service.tasks.tokens import Ids
 
 
-class MusicModel(LanguageModel[MusicStep, Composing, int | None]):
+class MusicModel(LanguageModel[MusicStep, Composing, int | None, Composition]):
     """A language model over the notes of frames and their ends.
 
     A fresh sequence begins where a frame has ended. The graph lets nothing follow but higher notes and the end of the
@@ -56,9 +56,11 @@ class MusicModel(LanguageModel[MusicStep, Composing, int | None]):
         ids = self._ids(notes)
         state, _ = await self._advance(await self._begun(self.initial_state()), ids)
         end = await self._told(state, composing, seed, lambda _: None)
-        return [tuple(frame) for frame in end.answer.model_dump()["frames"]]
+        return list(map(tuple, end.answer.frames))
 
-    def generate(self, state: SequenceState, asked: Composing, seed: int) -> AsyncGenerator[Piece | Finished]:
+    def generate(
+        self, state: SequenceState, asked: Composing, seed: int
+    ) -> AsyncGenerator[Piece | Finished[Composition]]:
         ending = FrameCollector(self._tokens, asked.num_frames(self.grid.frames_per_bar))
         return self._write(
             state, asked, seed, ending, lambda: Composition(frames=list(map(list, ending.frames)), seed=seed)

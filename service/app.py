@@ -114,46 +114,44 @@ class RNNService:
     @answers_problems
     async def sentiment(self, request: SentimentRequest, /) -> SentimentAnswer:
         """Judge one text or several."""
-        return await self._worker.inference.sentiment(request)
+        return await self._worker.questions.sentiment(request)
 
     @bentoml.api(route="/tag")
     @answers_problems
     async def tag(self, request: TagRequest, /) -> TagAnswer:
         """Tag the words of one text or several: parts of speech, or entities."""
-        return await self._worker.inference.tag(request)
+        return await self._worker.questions.tag(request)
 
     @bentoml.api(route="/translate")
     @answers_problems
     async def translate(self, request: TranslateRequest, /) -> TranslateAnswer:
         """Translate one text or several."""
-        return await self._worker.inference.translate(request)
+        return await self._worker.questions.translate(request)
 
     @bentoml.api(route="/generate")
     @answers_problems
     async def generate(self, request: GenerateRequest, /) -> GenerateAnswer:
         """Continue a text, at once or as a stream of server-sent events."""
-        if request.stream:
-            # BentoML hands a response on as it is; the annotation is what its OpenAPI document shows.
-            return cast(GenerateAnswer, await self._worker.inference.stream(request))
-        return await self._worker.inference.generate(request)
+        # BentoML hands a response on as it is; the annotation is what its OpenAPI document shows.
+        return cast(GenerateAnswer, await self._worker.question_routes.generate(request))
 
     @bentoml.api(route="/caption")
     @answers_problems
     async def caption(self, request: CaptionRequest, /) -> CaptionAnswer:
         """Describe the image of a digit in a sentence."""
-        return await self._worker.inference.caption(request)
+        return await self._worker.questions.caption(request)
 
     @bentoml.api(route="/compose")
     @answers_problems
     async def compose(self, request: ComposeRequest, /) -> ComposeAnswer:
         """Compose music from a note, a chord or nothing; the answer has notes and MIDI, or is the MIDI file itself."""
-        return cast(ComposeAnswer, await self._worker.inference.compose(request))
+        return cast(ComposeAnswer, await self._worker.question_routes.compose(request))
 
     @bentoml.api(route="/forecast")
     @answers_problems
     async def forecast(self, request: ForecastRequest, /) -> ForecastAnswer:
         """Forecast every channel of a series."""
-        return await self._worker.inference.forecast(request)
+        return await self._worker.questions.forecast(request)
 
 
 _service: Any = RNNService

@@ -19,17 +19,16 @@ from service.api.auth import AuthMiddleware
 from service.api.body import BodyMiddleware
 from service.api.disconnect import DisconnectMiddleware
 from service.api.error_form import ErrorFormMiddleware
-from service.api.infer import InferRoute
-from service.api.inference import Inference
 from service.api.measure import MeasureMiddleware
 from service.api.models import ModelRoutes
 from service.api.open_inference import OpenInferenceRoutes
+from service.api.open_inference_infer import InferRoute
 from service.api.openai import OpenAI
 from service.api.openapi import openapi_document
 from service.api.plain import PlainApp, other_methods
 from service.api.playground import playground_routes
 from service.api.problem import ProblemMiddleware
-from service.api.questions import Questions
+from service.api.question_routes import QuestionRoutes
 from service.api.repository import RepositoryRoutes
 from service.api.sessions import SessionRoutes
 from service.api.single_steps import SingleSteps
@@ -44,6 +43,7 @@ from service.process.allocator import keep_freed_memory
 from service.process.collector import collect_when_idle
 from service.process.parent import die_with_parent
 from service.process.seats import Seats, can_wait_for_seats
+from service.questions import Questions
 from service.reload import Reloader
 from service.sessions.sequences import Sequences
 from service.settings import (
@@ -106,7 +106,8 @@ class Worker:
             max_recent=RECENT_SESSIONS if server.workers == 1 and self.store.is_immediate else 0,
         )
         self.steps = self._core.steps
-        self.inference = Inference(self.catalog, self.metrics, server.request_timeout_seconds)
+        self.questions = Questions(self.catalog, self.metrics, server.request_timeout_seconds)
+        self.question_routes = QuestionRoutes(self.questions, server.max_body_bytes)
         self.stream = Stream(self.steps, self.tally, server.max_body_bytes)
         self.plain = self._plain_app(server.max_body_bytes)
         self._fast_port = self._second_port() if server.fast_port else None
@@ -161,7 +162,6 @@ class Worker:
         return MeasureMiddleware(BodyMiddleware(app, max_body_bytes=self._server.max_body_bytes), tally=self.tally)
 
     def _plain_app(self, max_body_bytes: int) -> ASGIApp:
-        questions = Questions(self.inference, max_body_bytes)
         steps = StepRoutes(self.steps, max_body_bytes, self.metrics.time_to_first_token.observe)
         openai = OpenAI(self.catalog, self.metrics, self._server.request_timeout_seconds, max_body_bytes)
         sequences = Sequences(
@@ -172,7 +172,7 @@ class Worker:
             self.catalog.numerics,
         )
         infer = InferRoute(self.catalog, sequences, max_body_bytes)
-        app = PlainApp(steps, self.stream, infer, questions, openai, self._routes(questions), self.tally)
+        app = PlainApp(steps, self.stream, infer, self.question_routes, openai, self._routes(), self.tally)
         return ErrorFormMiddleware(AuthMiddleware(app, self.keys, self.tally))
 
     def _second_port(self) -> FastPort:
@@ -180,9 +180,9 @@ class Worker:
         single_steps = SingleSteps(self.steps, self.keys, self.tally, server.max_body_bytes)
         return FastPort(self.plain, single_steps, server.host, server.fast_port, server.max_body_bytes)
 
-    def _routes(self, questions: Questions) -> ASGIApp:
+    def _routes(self) -> ASGIApp:
         routes: list[BaseRoute] = [
-            *other_methods(questions),
+            *other_methods(self.question_routes),
             *SessionRoutes(
                 self._core.sessions, self._core.openings, self._core.transitions, self._core.transfers
             ).routes(),

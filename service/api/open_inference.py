@@ -14,7 +14,7 @@ from service.api.problem import answers_problems
 from service.api.tensors import DATATYPES, MAX_ROWS, shape_of
 from service.bundle.stage import TensorSpec
 from service.catalog import Catalog
-from service.forms.inference import ModelMetadata, ModelReady, ServerMetadata, TensorMetadata
+from service.forms.open_inference import ModelMetadata, ModelReady, ServerMetadata, TensorMetadata
 from service.signature import signature_of
 from service.tasks.task import TensorModel, tensor_model
 

@@ -14,18 +14,18 @@ from pydantic.json_schema import models_json_schema
 from service.api.auth import OPEN_PATHS
 from service.api.body import BLOB
 from service.api.error_form import is_open_inference
-from service.api.inference import MIDI
 from service.api.openai import COMPLETIONS, MODELS
 from service.api.openai_error import ERROR, V1
+from service.api.question_routes import MIDI
 from service.api.sessions import MAX_PAGE
 from service.forms.caption import CaptionAnswer, CaptionRequest
 from service.forms.completions import Completion, CompletionModel, CompletionModels, CompletionRequest
 from service.forms.forecasting import ForecastAnswer, ForecastRequest
 from service.forms.form import Question
 from service.forms.generation import GenerateAnswer, GenerateRequest
-from service.forms.inference import InferAnswer, InferRequest, ModelMetadata, ModelReady, ServerMetadata
 from service.forms.models import ModelList
 from service.forms.music import ComposeAnswer, ComposeRequest
+from service.forms.open_inference import InferAnswer, InferRequest, ModelMetadata, ModelReady, ServerMetadata
 from service.forms.repository import LoadRequest, VersionEntry, VersionIndex
 from service.forms.sentiment import SentimentAnswer, SentimentRequest
 from service.forms.sessions import (

@@ -1,7 +1,7 @@
 """The plain ASGI application: sessions, steps and streams, on BentoML's port and on a port of its own.
 
-request ─► key ─┬─► StepRoutes, Stream, InferRoute, Questions, OpenAI      the hot paths, without a framework
-                └─► Starlette routes                                       everything else
+request ─► key ─┬─► StepRoutes, Stream, InferRoute, QuestionRoutes, OpenAI      the hot paths, without a framework
+                └─► Starlette routes                                            everything else
 """
 
 import logging
@@ -17,13 +17,13 @@ from service.api.client_watch import ClientGone
 from service.api.disconnect import CLIENT_CLOSED_REQUEST
 from service.api.error_form import ROOT
 from service.api.handshake import refuse
-from service.api.infer import PATH, InferRoute
 from service.api.measure import endpoint_of
+from service.api.open_inference_infer import PATH, InferRoute
 from service.api.openai import OpenAI
 from service.api.openai_error import V1, refusal_response
 from service.api.playground import UI
 from service.api.problem import failure, plain_problem, problem_response
-from service.api.questions import Questions
+from service.api.question_routes import QuestionRoutes
 from service.api.steps import StepRoutes
 from service.api.stream import Stream
 from service.api.wire import respond
@@ -54,7 +54,7 @@ class PlainApp:
         steps: StepRoutes,
         stream: Stream,
         infer: InferRoute,
-        questions: Questions,
+        questions: QuestionRoutes,
         openai: OpenAI,
         routes: Starlette | ASGIApp,
         tally: RequestTally,
@@ -115,7 +115,7 @@ class PlainApp:
         self._tally.add(endpoint_of(path), status, time.perf_counter() - started)
 
 
-def other_methods(questions: Questions) -> list[Route]:
+def other_methods(questions: QuestionRoutes) -> list[Route]:
     """Routes of the hot paths, for who asks them in another way than they are answered."""
     posted = [*questions.by_path, STEPS, f"{SESSIONS}{{session_id}}{STEPS}"]
     refused = Response(status_code=405, headers={"Allow": "POST"})

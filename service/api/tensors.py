@@ -11,7 +11,7 @@ import orjson
 from service.bundle.stage import TensorSpec
 from service.engine.state import Array
 from service.errors import InvalidInput, Malformed
-from service.forms.inference import InferInput
+from service.forms.open_inference import InferInput
 
 DATATYPES = {"int64": "INT64", "float64": "FP64", "float32": "FP32"}
 MAX_ROWS = 1024

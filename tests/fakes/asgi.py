@@ -13,16 +13,16 @@ from starlette.types import ASGIApp, Message, Scope
 
 from service.api.channel import offer
 from service.api.error_form import ErrorFormMiddleware
-from service.api.infer import InferRoute
-from service.api.inference import Inference
 from service.api.open_inference import OpenInferenceRoutes
+from service.api.open_inference_infer import InferRoute
 from service.api.openai import OpenAI
 from service.api.plain import PlainApp, other_methods
 from service.api.problem import ProblemMiddleware
-from service.api.questions import Questions
+from service.api.question_routes import QuestionRoutes
 from service.api.sessions import SessionRoutes
 from service.api.steps import StepRoutes
 from service.api.stream import Stream
+from service.questions import Questions
 from service.sessions.sequences import Sequences
 from tests.fakes.process import Process
 
@@ -237,10 +237,10 @@ class Surface:
     def __init__(self, process: Process) -> None:
         tally = process.metrics.requests_tally
         self.stream = Stream(process.steps, tally, MAX_BYTES)
-        questions = Questions(Inference(process.catalog, process.metrics, 10.0), MAX_BYTES)
+        questions = QuestionRoutes(Questions(process.catalog, process.metrics, 10.0), MAX_BYTES)
         sessions = SessionRoutes(process.sessions, process.openings, process.transitions, process.transfers)
-        inference = OpenInferenceRoutes(process.catalog, lambda: process.catalog.is_serving, IDLE_SECONDS)
-        own = [*other_methods(questions), *sessions.routes(), *inference.routes()]
+        open_inference = OpenInferenceRoutes(process.catalog, lambda: process.catalog.is_serving, IDLE_SECONDS)
+        own = [*other_methods(questions), *sessions.routes(), *open_inference.routes()]
         routes = ProblemMiddleware(Starlette(routes=own))
         infer = InferRoute(
             process.catalog,

@@ -3,10 +3,10 @@
 import subprocess
 import sys
 
-from service.api.inference import Inference
 from service.api.openapi import openapi_document
-from service.api.questions import Questions
+from service.api.question_routes import QuestionRoutes
 from service.metrics import Metrics
+from service.questions import Questions
 
 ROUTES = "import service.app; print(*(api.route for api in service.app.RNNService.apis.values()))"
 PATHS = "import service.app; print(*service.app._service.openapi_spec.asdict()['paths'])"
@@ -18,7 +18,7 @@ def printed(code: str) -> set[str]:
 
 
 def test_bentomls_port_takes_the_questions_that_the_second_port_takes() -> None:
-    assert printed(ROUTES) == set(Questions(Inference({}, Metrics(), 1.0), 1024).by_path)
+    assert printed(ROUTES) == set(QuestionRoutes(Questions({}, Metrics(), 1.0), 1024).by_path)
 
 
 def test_all_that_bentoml_serves_is_in_the_document() -> None:

@@ -7,13 +7,13 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from service.api.auth import OPEN_PATHS
-from service.api.inference import Inference
 from service.api.measure import KNOWN, MeasureMiddleware, endpoint_of
 from service.api.openapi import OPERATIONS
 from service.api.plain import STREAM
 from service.api.playground import UI
-from service.api.questions import Questions
+from service.api.question_routes import QuestionRoutes
 from service.metrics import Metrics
+from service.questions import Questions
 from tests.fakes.asgi import Client
 
 
@@ -23,7 +23,7 @@ def test_every_documented_path_has_a_label_of_its_own(path: str) -> None:
 
 
 def test_labels_are_those_of_all_that_is_served() -> None:
-    questions = Questions(Inference({}, Metrics(), 1.0), 1024).by_path
+    questions = QuestionRoutes(Questions({}, Metrics(), 1.0), 1024).by_path
     documented = (operation.path.replace("{session_id}", "{id}") for operation in OPERATIONS)
     assert {*questions, *documented, *OPEN_PATHS, STREAM, UI, "/docs.json", "/"} == KNOWN
 

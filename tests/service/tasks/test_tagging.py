@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.api.inference import Inference
 from service.bundle.manifest import Bundle, Manifest
 from service.catalog import Catalog
 from service.engine.engine import Engine
@@ -20,6 +19,7 @@ from service.engine.state import Array, SequenceState
 from service.errors import InvalidInput, NotStreamable
 from service.forms.tagging import TagRequest, TagStep
 from service.metrics import Metrics
+from service.questions import Questions
 from service.settings import BundleSettings, EngineSettings
 from service.softmax import softmax
 from service.tasks.spelling import LONGEST_REMEMBERED
@@ -314,17 +314,17 @@ async def test_parts_of_speech_of_whole_texts_answer_where_no_model_is_named(tmp
         models.add(kind(graphs.bundle, Engine(graphs, RecordingObserver())))
         models.make_current(f"{name}:0")
     models.start()
-    inference = Inference(models, Metrics(), timeout_seconds=30)
-    questions = {
+    questions = Questions(models, Metrics(), timeout_seconds=30)
+    asked = {
         "speech:0": TagRequest(text="a b"),
         "entities:0": TagRequest(text=["a", "b"], model="entities"),
         "flowing:0": TagRequest(tokens=[["a"], ["b", "c"]], model="flowing"),
     }
-    for bundle, question in questions.items():
-        answer = await inference.tag(question)
+    for bundle, question in asked.items():
+        answer = await questions.tag(question)
         assert answer.bundle == bundle
         assert len(answer.results) == (1 if isinstance(question.text, str) else 2)
-    assert tags_of((await inference.tag(TagRequest(tokens=["a", "b"]))).results[0].tokens) == [
+    assert tags_of((await questions.tag(TagRequest(tokens=["a", "b"]))).results[0].tokens) == [
         ("a", "aa0"),
         ("b", "bb1"),
     ]

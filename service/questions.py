@@ -1,15 +1,12 @@
-"""Whole questions: texts to judge, tag, translate or continue, series to forecast, music, images to describe."""
+"""Whole questions: texts to judge, tag, translate or continue, series to forecast, music, images to describe.
 
-import asyncio
-import base64
+Knows no HTTP.
+"""
+
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-import orjson
-from starlette.responses import Response
-
-from service.api.events import error_event, event, event_stream, piece_event, told_to_the_end
 from service.catalog import Catalog
 from service.deadline import all_within, deadline
 from service.errors import InvalidInput, Location, ModelUnknown
@@ -17,13 +14,12 @@ from service.forms.caption import CaptionAnswer, CaptionRequest
 from service.forms.forecasting import ForecastAnswer, ForecastRequest
 from service.forms.form import Question
 from service.forms.generation import Continuation, GenerateAnswer, GenerateRequest
-from service.forms.music import ComposeAnswer, ComposeRequest, PlayedNote
+from service.forms.music import ComposeRequest
 from service.forms.sentiment import SentimentAnswer, SentimentRequest
 from service.forms.tagging import TagAnswer, TagRequest
 from service.forms.translation import TranslateAnswer, TranslateRequest
 from service.metrics import Metrics
-from service.midi import midi_file
-from service.music import Frame, note_events
+from service.music import Frame
 from service.sampling import drawn_seed
 from service.streams import begun, timed
 from service.tasks.caption import CaptionModel
@@ -38,11 +34,24 @@ from service.tasks.translation import TranslationModel
 
 M = TypeVar("M", bound=ServedModel)
 
-MIDI = "audio/midi"
-MIDI_NAME = 'attachment; filename="composition.mid"'
+
+class Composed(NamedTuple):
+    """A piece of music, from its first given note on.
+
+    Attributes:
+        frames: What sounds in each.
+        seed: Gives the same again.
+        frames_per_beat: How many frames a quarter note lasts.
+        bundle: What has composed it.
+    """
+
+    frames: Sequence[Frame]
+    seed: int
+    frames_per_beat: int
+    bundle: str
 
 
-class Inference:
+class Questions:
     """Answers questions that need no session, by the model that they name or the first one served for their task."""
 
     def __init__(self, catalog: Catalog, metrics: Metrics, timeout_seconds: float) -> None:
@@ -80,15 +89,14 @@ class Inference:
         async with deadline(self._timeout_seconds):
             return await model.forecast(request.series, request.horizon, request.quantiles)
 
-    async def compose(self, request: ComposeRequest) -> ComposeAnswer | Response:
-        """Compose a piece, and answer with its notes or with the MIDI file itself."""
+    async def compose(self, request: ComposeRequest) -> Composed:
+        """Compose a piece."""
         model = self._model(MusicModel, request)
         given = [] if request.notes is None else model.frames(request.notes)
         seed = drawn_seed() if request.seed is None else request.seed
         async with deadline(self._timeout_seconds):
             frames = [*given, *await model.compose(given, request, seed)]
-        # Up to two seconds for as many notes as may be given.
-        return await asyncio.to_thread(_composition, model, request, frames, seed)
+        return Composed(frames, seed, model.grid.frames_per_beat, model.bundle.tag)
 
     async def caption(self, request: CaptionRequest) -> CaptionAnswer:
         """Describe an image."""
@@ -104,11 +112,9 @@ class Inference:
                     return told
         raise RuntimeError("a generated text has no end")
 
-    async def stream(self, request: GenerateRequest) -> Response:
-        """Continue a text as a stream of server-sent events."""
-        # A refusal must come as a status, so before the stream begins.
-        events = await begun(all_within(self._timeout_seconds, self._written(request)))
-        return event_stream(told_to_the_end(_told(events), error_event))
+    async def stream(self, request: GenerateRequest) -> AsyncGenerator[Piece | GenerateAnswer]:
+        """Continue a text: pieces of it as they are certain, then the whole. Refusals are raised before the first."""
+        return await begun(all_within(self._timeout_seconds, self._written(request)))
 
     def _model(self, kind: type[M], request: Question, rank: Callable[[M], Any] = lambda _: 0) -> M:
         """The model that a question names, else the one of the highest rank: of equal ones that which is called as the
@@ -127,7 +133,6 @@ class Inference:
         return [model]
 
     def _written(self, request: GenerateRequest) -> AsyncGenerator[Piece | GenerateAnswer]:
-        """Pieces of a text as they become certain, then the whole of it."""
         written = _continued(self._model(GenerationModel, request), request)
         return timed(written, self._metrics.time_to_first_token.observe)
 
@@ -168,35 +173,3 @@ async def _words(model: TaggingModel, request: TagRequest) -> list[Words]:
         return await model.part(*_listed(request.text))
     rows = [request.tokens] if isinstance(request.tokens[0], str) else request.tokens
     return [Words(row) for row in rows]
-
-
-def _composition(
-    model: MusicModel, request: ComposeRequest, frames: Sequence[Frame], seed: int
-) -> ComposeAnswer | Response:
-    """A piece as its notes or as a MIDI file."""
-    notes, frames_per_beat = note_events(frames, request.articulation), model.grid.frames_per_beat
-    midi = midi_file(notes, frames_per_beat, request.tempo, request.instrument)
-    if request.format == "midi":
-        return Response(midi, media_type=MIDI, headers={"Content-Disposition": MIDI_NAME})
-    return ComposeAnswer(
-        frames=list(map(list, frames)),
-        seed=seed,
-        frames_per_beat=frames_per_beat,
-        tempo=request.tempo,
-        notes=[
-            PlayedNote(pitch=note.pitch, start=note.start / frames_per_beat, duration=note.length / frames_per_beat)
-            for note in notes
-        ],
-        midi=base64.b64encode(midi).decode(),
-        bundle=model.bundle.tag,
-    )
-
-
-async def _told(events: AsyncGenerator[Piece | GenerateAnswer]) -> AsyncGenerator[bytes]:
-    """Server-sent events: `text` with each piece, then `done` with all that the whole answer has beside its text."""
-    async with aclosing(events):
-        async for told in events:
-            if isinstance(told, GenerateAnswer):
-                yield event("done", orjson.dumps(told.model_dump(exclude={"text"})))
-            else:
-                yield piece_event(told)

@@ -22,7 +22,7 @@ from service.api.wire import (
 from service.catalog import Catalog
 from service.engine.state import Array
 from service.errors import InvalidInput
-from service.forms.inference import InferParameters, InferRequest
+from service.forms.open_inference import InferParameters, InferRequest
 from service.sessions.sequences import Outputs, Part, Sequences
 from service.signature import Signature, signature_of
 from service.tasks.task import TensorModel, tensor_model

@@ -1,0 +1,112 @@
+"""Whole questions over HTTP: as streams of events and files where they are asked for so, and on the plain application.
+
+On BentoML's port its APIs answer them; on the second port `QuestionRoutes.answer` does, in the same form, without
+BentoML's layers.
+"""
+
+import asyncio
+import base64
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from contextlib import aclosing
+from typing import Any
+
+import orjson
+from pydantic import BaseModel
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from service.api.body import parsed
+from service.api.events import error_event, event, event_stream, piece_event, told_to_the_end
+from service.api.wire import check_json, read_body, respond, unless_gone
+from service.forms.caption import CaptionRequest
+from service.forms.forecasting import ForecastRequest
+from service.forms.generation import GenerateAnswer, GenerateRequest
+from service.forms.music import ComposeAnswer, ComposeRequest, PlayedNote
+from service.forms.sentiment import SentimentRequest
+from service.forms.tagging import TagRequest
+from service.forms.translation import TranslateRequest
+from service.midi import midi_file
+from service.music import note_events
+from service.questions import Composed, Questions
+from service.tasks.task import Piece
+
+FormOrResponse = BaseModel | Response
+
+MIDI = "audio/midi"
+MIDI_NAME = 'attachment; filename="composition.mid"'
+
+
+class QuestionRoutes:
+    """Answers questions by their path.
+
+    Attributes:
+        by_path: The form of a question, and what answers it.
+    """
+
+    def __init__(self, questions: Questions, max_body_bytes: int) -> None:
+        self._questions = questions
+        self._max_body_bytes = max_body_bytes
+        self.by_path: Mapping[str, tuple[type[BaseModel], Callable[[Any], Coroutine[Any, Any, FormOrResponse]]]] = {
+            "/sentiment": (SentimentRequest, questions.sentiment),
+            "/tag": (TagRequest, questions.tag),
+            "/translate": (TranslateRequest, questions.translate),
+            "/generate": (GenerateRequest, self.generate),
+            "/caption": (CaptionRequest, questions.caption),
+            "/compose": (ComposeRequest, self.compose),
+            "/forecast": (ForecastRequest, questions.forecast),
+        }
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send, path: str) -> int:
+        """Answer one; the status that was sent, or a refusal is raised."""
+        body = await read_body(scope, receive, self._max_body_bytes)
+        check_json(scope)
+        form, asked = self.by_path[path]
+        told = await unless_gone(receive, asked(parsed(form, body or b"{}")))  # no body is no fields, as for BentoML
+        if isinstance(told, Response):
+            await told(scope, receive, send)
+            return told.status_code
+        await respond(send, told.model_dump_json().encode())
+        return 200
+
+    async def generate(self, request: GenerateRequest) -> GenerateAnswer | Response:
+        """Continue a text, at once or as a stream of server-sent events."""
+        if not request.stream:
+            return await self._questions.generate(request)
+        events = await self._questions.stream(request)
+        return event_stream(told_to_the_end(_told(events), error_event))
+
+    async def compose(self, request: ComposeRequest) -> ComposeAnswer | Response:
+        """Compose a piece, and answer with its notes or with the MIDI file itself."""
+        composed = await self._questions.compose(request)
+        # Up to two seconds for as many notes as may be given.
+        return await asyncio.to_thread(_composition, composed, request)
+
+
+async def _told(events: AsyncGenerator[Piece | GenerateAnswer]) -> AsyncGenerator[bytes]:
+    """Server-sent events: `text` with each piece, then `done` with all that the whole answer has beside its text."""
+    async with aclosing(events):
+        async for told in events:
+            if isinstance(told, GenerateAnswer):
+                yield event("done", orjson.dumps(told.model_dump(exclude={"text"})))
+            else:
+                yield piece_event(told)
+
+
+def _composition(composed: Composed, request: ComposeRequest) -> ComposeAnswer | Response:
+    """A piece as its notes or as a MIDI file."""
+    notes, frames_per_beat = note_events(composed.frames, request.articulation), composed.frames_per_beat
+    midi = midi_file(notes, frames_per_beat, request.tempo, request.instrument)
+    if request.format == "midi":
+        return Response(midi, media_type=MIDI, headers={"Content-Disposition": MIDI_NAME})
+    return ComposeAnswer(
+        frames=list(map(list, composed.frames)),
+        seed=composed.seed,
+        frames_per_beat=frames_per_beat,
+        tempo=request.tempo,
+        notes=[
+            PlayedNote(pitch=note.pitch, start=note.start / frames_per_beat, duration=note.length / frames_per_beat)
+            for note in notes
+        ],
+        midi=base64.b64encode(midi).decode(),
+        bundle=composed.bundle,
+    )

@@ -1,0 +1,73 @@
+"""Which of the served bundles answers a question, with the shipped ones."""
+
+import asyncio
+import json
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from service.bundle.manifest import Bundle, read_bundle
+from service.catalog import Catalog
+from service.errors import DeadlineExceeded, ModelUnknown
+from service.forms.generation import GenerateRequest
+from service.forms.sentiment import SentimentRequest
+from service.metrics import Metrics
+from service.questions import Questions
+from service.settings import BundleSettings, EngineSettings
+
+pytestmark = pytest.mark.anyio
+SHIPPED = Path(__file__).parents[2] / "models"
+
+
+def renamed(directory: Path, name: str) -> Bundle:
+    """The shipped sentiment bundle under another name."""
+    shutil.copytree(SHIPPED / "sentiment", directory / name)
+    manifest = directory / name / "manifest.json"
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "name": name}))
+    return read_bundle(directory / name)
+
+
+@pytest.fixture
+async def questions(tmp_path: Path) -> AsyncIterator[Questions]:
+    """Two bundles for sentiment and one for generation."""
+    models = Catalog(BundleSettings(), EngineSettings(), Metrics())
+    bundles = [renamed(tmp_path, "kinder"), read_bundle(SHIPPED / "sentiment"), read_bundle(SHIPPED / "generation")]
+    for model in await asyncio.gather(*(asyncio.to_thread(models.load, bundle) for bundle in bundles)):
+        models.add(model)
+        models.make_current(model.bundle.tag)
+    models.start()
+    yield Questions(models, Metrics(), timeout_seconds=30)
+    await models.stop()
+
+
+async def asked(questions: Questions, model: str | None) -> str:
+    """The name of the bundle that judges a text."""
+    answer = await questions.sentiment(SentimentRequest(text="A fine film.", model=model))
+    return answer.bundle.partition(":")[0]
+
+
+async def test_the_bundle_that_is_named_answers_or_the_one_that_is_called_as_the_task_is(questions: Questions) -> None:
+    assert await asked(questions, None) == "sentiment"
+    assert await asked(questions, "sentiment") == "sentiment"
+    assert await asked(questions, "kinder") == "kinder"
+    answer = await questions.generate(GenerateRequest(prompt="A", max_tokens=1, model="generation"))
+    assert answer.bundle.startswith("generation:")
+
+
+@pytest.mark.parametrize("model", ["nobody", "generation", ""])
+async def test_a_name_that_no_bundle_for_the_task_has_is_unknown(questions: Questions, model: str) -> None:
+    with pytest.raises(ModelUnknown, match=r"for sentiment is served; there are \['kinder', 'sentiment'\]"):
+        await asked(questions, model)
+
+
+async def test_a_stream_has_the_deadline_of_all_answers(questions: Questions) -> None:
+    questions._timeout_seconds = 0
+    with pytest.raises(DeadlineExceeded, match="within 0 seconds"):
+        await questions.stream(GenerateRequest(stream=True, model="generation"))
+
+
+async def test_a_stream_of_an_unknown_model_is_refused_before_it_begins(questions: Questions) -> None:
+    with pytest.raises(ModelUnknown, match="'sentiment'"):
+        await questions.stream(GenerateRequest(stream=True, model="sentiment"))

@@ -1,5 +1,6 @@
 """`POST /v2/models/{name}/infer`: the Open Inference Protocol's request, with its sequence and binary extensions."""
 
+import math
 import re
 from typing import Any
 
@@ -20,6 +21,7 @@ from service.api.wire import (
     unless_gone,
 )
 from service.catalog import Catalog
+from service.engine.job import LOGITS
 from service.engine.state import Array
 from service.errors import InvalidInput
 from service.forms.open_inference import InferParameters, InferRequest
@@ -53,6 +55,8 @@ class InferRoute:
         names = _names(request, signature)
         values = read_tensor(signature.x, request.inputs, blob)
         _check(model, values)
+        if LOGITS in names:
+            model.check_answer(math.prod(values.shape[:2]))
         head: dict[str, Any] = {"model_name": name, "model_version": model.bundle.version}
         if request.id is not None:
             head["id"] = request.id

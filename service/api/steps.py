@@ -58,7 +58,8 @@ class StepRoutes:
         else:
             check_json(scope)
             many, wrong = parsed_apart(StepItems, StepItem, body, {"inputs": {}})
-            asks = [ask_of(owner, item.session_id, item) for item in many.items]
+            num_together = sum(map(_num_answered, many.items))
+            asks = [ask_of(owner, item.session_id, item, num_together) for item in many.items]
             turns = await self._take_all(asks, wrong, receive)
             await respond(send, b'{"items":[%b]}' % b",".join(map(item_json, turns)))
         return 200
@@ -94,8 +95,8 @@ class StepRoutes:
         return turns
 
 
-def ask_of(owner: str, session_id: str, request: StepRequest) -> Ask:
-    """A request's form as the core takes it."""
+def ask_of(owner: str, session_id: str, request: StepRequest, num_together: int = 0) -> Ask:
+    """A request's form as the core takes it; `num_together` as of `Ask`."""
     return Ask(
         owner,
         session_id,
@@ -105,4 +106,12 @@ def ask_of(owner: str, session_id: str, request: StepRequest) -> Ask:
         request.returns,
         request.allow_numerics_change,
         (lambda _: None) if request.stream else None,
+        num_together=num_together,
     )
+
+
+def _num_answered(request: StepRequest) -> int:
+    """Items of a step, where it is in tensors and may be answered with logits."""
+    if request.returns not in (None, "logits"):
+        return 0
+    return sum(len(values) for values in request.inputs.values() if isinstance(values, list))

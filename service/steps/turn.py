@@ -29,6 +29,7 @@ class Ask(NamedTuple):
         allow_numerics_change: Whether the session may go on where other numerics computed its state.
         on_piece: Told each piece of what is generated as it becomes certain; None for a whole answer.
         secret: Of the session that is meant, where another may come to stand under its id; None for whichever stands.
+        num_together: Items of all steps of the same request that may be answered with logits; 0 where it is alone.
     """
 
     owner: str
@@ -40,6 +41,7 @@ class Ask(NamedTuple):
     allow_numerics_change: bool = False
     on_piece: Callable[[Piece], None] | None = None
     secret: bytes | None = None
+    num_together: int = 0
 
     @property
     def is_in_tensors(self) -> bool:

@@ -1,5 +1,6 @@
 """What sessions and surfaces need of a served model, whatever it does."""
 
+import math
 from abc import abstractmethod
 from collections.abc import Mapping
 from functools import cached_property
@@ -13,8 +14,10 @@ from service.bundle.part import Part
 from service.bundle.stage import ITEM_STAGE
 from service.engine.engine import Engine
 from service.engine.state import Array, RowLayout, SequenceState
-from service.errors import InvalidInput, NotStreamable
+from service.errors import InvalidInput, NotStreamable, TooLarge
 from service.forms.form import Form
+
+MAX_ANSWERED_VALUES = 2**23  # to a request: as JSON about 100 MB
 
 Inputs = TypeVar("Inputs", bound=Form)
 F = TypeVar("F", bound=Form)
@@ -116,6 +119,7 @@ class TensorModel(SequenceModel[Inputs]):
     Attributes:
         tensors_form: What a step in tensors reads: one field, named as clients name the tensor.
         has_logits: Whether a step in tensors may ask for logits.
+        num_logits: How many there are of each item.
 
     Raises:
         BundleGraphMismatch: "encode" reads more than the items.
@@ -129,7 +133,9 @@ class TensorModel(SequenceModel[Inputs]):
         if len(stage.inputs) > 1:
             more = sorted(tensor.name for tensor in stage.inputs)
             raise BundleGraphMismatch(f"{bundle.tag}: stage {ITEM_STAGE!r} reads {more}, not one tensor")
-        self.has_logits = "logits" in {tensor.name for tensor in stage.outputs}
+        shape = next((tensor.shape for tensor in stage.outputs if tensor.name == "logits"), None)
+        self.has_logits = shape is not None
+        self.num_logits = math.prod(axis for axis in shape if isinstance(axis, int)) if shape is not None else 0
 
     @cached_property
     def tensors_name(self) -> str:
@@ -154,6 +160,13 @@ class TensorModel(SequenceModel[Inputs]):
     @abstractmethod
     def check_tensors(self, values: Array) -> None:
         """Raise InvalidInput where items (T,) of tokens or (T, segment) of readings are not what it reads."""
+
+    def check_answer(self, num_items: int) -> None:
+        """Raise TooLarge where the logits of so many items are more than one request may be answered."""
+        num_values, most = num_items * self.num_logits, MAX_ANSWERED_VALUES
+        if num_values > most:
+            told = f"{num_items} items have {num_values} logits, and a request is answered at most {most}"
+            raise TooLarge(f"{told}: ask for argmax or none, or send at most {most // self.num_logits} items at a time")
 
     @abstractmethod
     def items(self, state: SequenceState, values: Array) -> Items:

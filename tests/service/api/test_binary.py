@@ -13,7 +13,7 @@ from service.engine.state import Array
 from service.errors import InvalidInput, Malformed, StepConflict
 from service.steps.turn import Answer, Ask, Turn
 from tests.fakes.asgi import Answered, Surface
-from tests.fakes.graphs import BAD, logits_of
+from tests.fakes.graphs import BAD, V, logits_of
 from tests.fakes.model import WordyModel
 from tests.fakes.process import Process
 from tests.fakes.stores import FaultyStore
@@ -118,6 +118,19 @@ async def test_tensors_for_a_model_that_reads_none_are_refused_and_change_nothin
     assert answer["items"][0]["status"] == 422
     assert "sum reads no tensors, only its own language" in answer["items"][0]["problem"]["detail"]
     assert (await process.sessions.get("ann", session_id)).step == 0
+
+
+async def test_rows_whose_answers_would_be_too_large_together_are_refused(
+    surface: Surface, process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.tasks.task.MAX_ANSWERED_VALUES", N * T * V - 1)
+    ids = [await process.create() for _ in range(N)]
+    values = np.array([[1, 2, 3], [4, 5, 6]])
+    answer, _ = told(await post(surface, head(ids, values), values))
+    assert [item["status"] for item in answer["items"]] == [413] * N
+    assert process.graphs["0"].runs == []
+    _, argmax = told(await post(surface, head(ids, values, **{"return": "argmax"}), values))
+    assert argmax is not None
 
 
 async def test_a_repeated_row_has_the_bits_of_the_first_time(surface: Surface, process: Process) -> None:

@@ -374,6 +374,16 @@ async def test_a_failure_of_the_service_tells_nothing_of_its_insides(surface: Su
         assert told == "the service failed to answer; its log says why"
 
 
+async def test_logits_that_would_be_too_many_are_refused_before_anything_is_read(
+    surface: Surface, process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.tasks.task.MAX_ANSWERED_VALUES", 2 * V)
+    for parameters in ({}, {**SEQUENCE, "sequence_start": True}):
+        assert "3 items have 15 logits" in await error_of(surface.client, asked(1, 2, 3, **parameters), 413)
+        assert process.graphs["0"].runs == []
+    assert (await surface.client.post(PATH, asked(1, 2, 3, outputs=("argmax",)))).status == 200
+
+
 async def test_a_store_that_is_down_says_when_to_come_again(surface: Surface, store: FaultyStore) -> None:
     await surface.client.post(PATH, asked(1, **SEQUENCE, sequence_start=True))
     store.is_down = True

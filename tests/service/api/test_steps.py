@@ -6,6 +6,7 @@ import pytest
 from service.errors import StepConflict
 from service.steps.turn import Ask
 from tests.fakes.asgi import MAX_BYTES, Surface
+from tests.fakes.graphs import V
 from tests.fakes.process import Process, settle, until
 from tests.fakes.stores import FaultyStore
 
@@ -227,3 +228,43 @@ async def test_a_step_over_http_and_one_in_the_core_are_the_same(surface: Surfac
     assert again.json() == answered.body
     with pytest.raises(StepConflict):
         await process.ids(session_id, 2, 1, step=0)
+
+
+@pytest.fixture
+def few_logits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests are answered the logits of four items at most."""
+    monkeypatch.setattr("service.tasks.task.MAX_ANSWERED_VALUES", 4 * V)
+
+
+@pytest.mark.usefixtures("few_logits")
+@pytest.mark.parametrize(
+    ("num_ids", "returns", "status"),
+    [(4, None, 200), (5, None, 413), (5, "logits", 413), (5, "argmax", 200), (5, "none", 200)],
+)
+async def test_an_answer_that_would_be_too_large_is_refused_before_anything_is_computed(
+    surface: Surface, process: Process, num_ids: int, returns: str | None, status: int
+) -> None:
+    session_id = await process.create()
+    body = {"inputs": {"ids": [1] * num_ids}, "return": returns}
+    answered = await surface.client.post(f"/sessions/{session_id}/steps", body)
+    assert answered.status == status
+    assert bool(process.graphs["0"].runs) is (status == 200)
+    assert (await process.sessions.get("ann", session_id)).step == int(status == 200)
+    if status == 413:
+        assert answered.json()["type"] == "urn:unrolled:problem:too-large"
+        assert "5 items have 25 logits" in answered.json()["detail"]
+        assert "send at most 4 items at a time" in answered.json()["detail"]
+
+
+@pytest.mark.usefixtures("few_logits")
+async def test_the_answers_of_all_steps_of_a_request_count_together(surface: Surface, process: Process) -> None:
+    ids = [await process.create() for _ in range(3)]
+
+    async def statuses(num_ids: int, *returns: str) -> list[int]:
+        asked = zip(ids, returns, strict=True)
+        items = [{"session_id": one, "inputs": {"ids": [1] * num_ids}, "return": each} for one, each in asked]
+        return [item["status"] for item in (await surface.client.post("/steps", {"items": items})).json()["items"]]
+
+    assert await statuses(2, "logits", "logits", "none") == [200, 200, 200]
+    assert await statuses(2, "logits", "logits", "logits") == [413, 413, 413]
+    assert await statuses(2, "argmax", "argmax", "argmax") == [200, 200, 200]

@@ -19,6 +19,7 @@ from service.forms.form import MAX_CHARACTERS_TOGETHER, MAX_TEXT_CHARACTERS, MAX
 from service.forms.steps import MAX_ITEMS
 from service.settings import EngineSettings, ServerSettings
 from service.steps.open_turns import MAX_WAITING_PER_SESSION
+from service.tasks.task import MAX_ANSWERED_VALUES
 from service.text import MAX_WORD_CHARACTERS
 
 ROOT = Path(__file__).parents[3]
@@ -92,6 +93,7 @@ def test_every_field_of_an_answer_is_told(operation: Operation) -> None:
         f"{MAX_WORD_CHARACTERS:,} characters a word",
         f"{MAX_ITEMS:,} items",
         f"{MAX_VALUES:,} values",
+        f"{MAX_ANSWERED_VALUES:,} logits",
         f"{MAX_WAITING_PER_SESSION} waiting steps",
         f"{MAX_IN_FLIGHT} steps in flight",
         f"{MAX_PAGE:,} sessions",

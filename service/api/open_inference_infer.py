@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 from service.api import binary
 from service.api.auth import owner_of
 from service.api.body import parsed
-from service.api.tensors import read_tensor, write_tensors
+from service.api.tensors import check_size, read_tensor, write_tensors
 from service.api.wire import (
     OCTETS,
     check_encoding,
@@ -49,9 +49,11 @@ class InferRoute:
 
     async def answer(self, scope: Scope, receive: Receive, send: Send, name: str, version: str) -> int:
         """Answer a request to a model, or to the version of it that is named."""
-        request, blob = _read(scope, await read_body(scope, receive, self._max_body_bytes))
+        content, blob = _parted(scope, await read_body(scope, receive, self._max_body_bytes))
         model = tensor_model(self._catalog.version(name, version))
         signature = signature_of(model)
+        check_size(content, signature.x)
+        request = parsed(InferRequest, content)
         names = _names(request, signature)
         values = read_tensor(signature.x, request.inputs, blob)
         _check(model, values)
@@ -87,15 +89,12 @@ class InferRoute:
         return outputs
 
 
-def _read(scope: Scope, body: bytes) -> tuple[InferRequest, memoryview]:
-    """A request and the bytes behind its JSON."""
+def _parted(scope: Scope, body: bytes) -> tuple[bytes, memoryview]:
+    """The JSON of a request, and the bytes behind it."""
     check_encoding(scope)
     kind, length = media_type(scope), header(scope, binary.HEADER_LENGTH)
     check_media_type(kind.decode(errors="replace"), (OCTETS.decode(),))
-    if length or kind == OCTETS:
-        content, blob = binary.parted(body, length)
-        return parsed(InferRequest, content), blob
-    return parsed(InferRequest, body), memoryview(b"")
+    return binary.parted(body, length) if length or kind == OCTETS else (body, memoryview(b""))
 
 
 def _names(request: InferRequest, signature: Signature) -> list[str]:

@@ -374,6 +374,20 @@ async def test_a_failure_of_the_service_tells_nothing_of_its_insides(surface: Su
         assert told == "the service failed to answer; its log says why"
 
 
+async def test_more_than_any_tensor_holds_is_refused_before_it_is_parsed(
+    surface: Surface, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for limit in ("MAX_ITEMS", "MAX_ROWS", "MAX_BESIDE"):
+        monkeypatch.setattr(f"service.api.tensors.{limit}", 8)
+
+    def parsed(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("service.api.open_inference_infer.parsed", parsed)
+    for rows in ([[1] * 17], [[1]] * 25):
+        assert "inputs.0.data: at most 8 rows" in await error_of(surface.client, {"inputs": [x(*rows)]}, 422)
+
+
 async def test_logits_that_would_be_too_many_are_refused_before_anything_is_read(
     surface: Surface, process: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,46 @@
+"""How much of a tensor in JSON is read: told before any of it is parsed."""
+
+from typing import Any
+
+import orjson
+import pytest
+
+from service.api.tensors import MAX_BESIDE, MAX_ITEMS, MAX_ROWS, check_size
+from service.bundle.stage import TensorSpec
+from service.errors import InvalidInput
+
+SEGMENT = 3
+IDS = TensorSpec(name="x", dtype="int64", shape=("N", "T"))
+SEGMENTS = TensorSpec(name="x", dtype="float64", shape=("N", "T", SEGMENT))
+
+
+def request(data: list[Any]) -> bytes:
+    """A request with that data."""
+    return orjson.dumps({"id": "a, [b]", "inputs": [{"name": "x", "shape": [1, 1], "datatype": "INT64", "data": data}]})
+
+
+@pytest.mark.parametrize(
+    ("spec", "data"),
+    [
+        (IDS, [1] * MAX_ITEMS),
+        (IDS, [[1] * (MAX_ITEMS // MAX_ROWS)] * MAX_ROWS),
+        (SEGMENTS, [1.5] * MAX_ITEMS * SEGMENT),
+        (SEGMENTS, [[[1.5] * SEGMENT] * (MAX_ITEMS // MAX_ROWS)] * MAX_ROWS),
+    ],
+)
+def test_the_largest_tensor_is_read(spec: TensorSpec, data: list[Any]) -> None:
+    check_size(request(data), spec)
+
+
+@pytest.mark.parametrize(
+    ("spec", "data"),
+    [
+        (IDS, [1] * (MAX_ITEMS + MAX_BESIDE + 1)),
+        (SEGMENTS, [1.5] * (MAX_ITEMS * SEGMENT + MAX_BESIDE + 1)),
+        (SEGMENTS, [[1.5]] * (MAX_ITEMS + MAX_ROWS + MAX_BESIDE)),
+        (IDS, [[]] * (MAX_ITEMS + MAX_ROWS + MAX_BESIDE)),
+    ],
+)
+def test_more_numbers_or_lists_than_any_tensor_has_are_refused(spec: TensorSpec, data: list[Any]) -> None:
+    with pytest.raises(InvalidInput, match=r"inputs\.0\.data: at most 1024 rows, and 65536 items together"):
+        check_size(request(data), spec)

@@ -58,41 +58,41 @@ class StepProtocol(OneWriteProtocol):
         self._arrived = b""  # what is parsed now, if a request begins with it
 
     def data_received(self, data: bytes) -> None:
-        """uvicorn's, which parses it, unless it is a step whose head is known."""
-        if not self._begins_known(data):
+        """Overrides uvicorn, which parses all of it: a step whose head is known needs no parser."""
+        if not self._begin_known(data):
             self._arrived = data if self._is_between else b""
             super().data_received(data)
             self._arrived = b""
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """uvicorn's; and no timer holds on to the connection."""
+        """Overrides uvicorn: cancel the timer after an error, too, because it holds on to the connection."""
         super().connection_lost(exc)
         if self.timeout_keep_alive_task is not None:
             self.timeout_keep_alive_task.cancel()
 
     def shutdown(self) -> None:
-        """uvicorn's; who has sent only a part of a request is not waited for."""
+        """Overrides uvicorn, which waits for it: who has sent only a part of a request is owed no answer."""
         if not self._is_free and self.cycle.more_body and not self.pipeline:
             self.transport.close()
         else:
             super().shutdown()
 
     def handle_websocket_upgrade(self) -> None:
-        """uvicorn's; but a response that is still to come would go into the WebSocket."""
+        """Overrides uvicorn: close where a response is still to come, because it would go into the WebSocket."""
         if self._is_free:
             super().handle_websocket_upgrade()
         else:
             self.transport.close()
 
     def on_message_begin(self) -> None:
-        """uvicorn's, but for the scope, which only the application needs."""
+        """Overrides uvicorn: make no scope yet, because only the application needs one."""
         self._is_between = False
         self.url = b""
         self.expect_100_continue = False
         self.headers = []
 
     def on_headers_complete(self) -> None:
-        """uvicorn's, which starts the application, unless the request may be a step."""
+        """Overrides uvicorn, which asks the application: what may be a step waits for its body first."""
         session_id = self._session_id()
         if session_id is None:
             self._ask_application()
@@ -100,19 +100,19 @@ class StepProtocol(OneWriteProtocol):
             self.cycle = cast(Any, StepCycle(session_id))
 
     def on_message_complete(self) -> None:
-        """uvicorn's; and a step begins, if it is the end of one: no cycle is made for a WebSocket."""
+        """Overrides uvicorn: begin a step, because its body is whole, or ask the application after all."""
         self._is_between = True
         cycle: object = self.cycle
         step = cycle if isinstance(cycle, StepCycle) and cycle.more_body else None
         super().on_message_complete()
-        if step is not None and not self._begins_parsed(step):
+        if step is not None and not self._begin_parsed(step):
             step.response_complete = True
             self._ask_application()
             super().on_body(step.body)
             super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """uvicorn's, which starts a timer at each answer and stops it at each request: here one timer looks again."""
+        """Overrides uvicorn: note the time, because a timer for each answer costs more than one that looks again."""
         if self.pipeline or self.transport.is_closing():
             super().on_response_complete()
             return
@@ -123,7 +123,7 @@ class StepProtocol(OneWriteProtocol):
             self._look_in(self.timeout_keep_alive)
 
     def timeout_keep_alive_handler(self) -> None:
-        """uvicorn's, where nothing has arrived for that long since the last answer."""
+        """Overrides uvicorn, which closes: look again where something has arrived since the timer was started."""
         self.timeout_keep_alive_task = None
         if self._silent_since is None:
             return  # the next answer starts the timer
@@ -137,7 +137,7 @@ class StepProtocol(OneWriteProtocol):
         self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
 
     def _unset_keepalive_if_required(self) -> None:
-        """uvicorn's, told when something arrives."""
+        """Overrides uvicorn: let the timer run when something arrives, because it looks for itself."""
         self._silent_since = None
 
     def _ask_application(self) -> None:
@@ -167,28 +167,28 @@ class StepProtocol(OneWriteProtocol):
         """Whether all requests have been answered."""
         return self.cycle is None or self.cycle.response_complete
 
-    def _begins_known(self, content: bytes) -> bool:
-        """Begin the step that is asked for, if its head is known; whether it is."""
+    def _begin_known(self, content: bytes) -> bool:
+        """Begin the step that is asked for if its head is known, and tell whether it has begun."""
         head = self._known_heads.find(content)
         if head is None or not self._is_between or not self._is_free or self.flow.write_paused:
             return False
         self._unset_keepalive_if_required()
         step = StepCycle(head.session_id, content[head.num_bytes :])
         before, self.cycle = self.cycle, cast(Any, step)
-        if not self._begins(step, head.caller):
+        if not self._begin(step, head.caller):
             self.cycle = before
             return False
         return True
 
-    def _begins_parsed(self, cycle: StepCycle) -> bool:
-        """Begin the step whose request was parsed; whether it goes past the application."""
+    def _begin_parsed(self, cycle: StepCycle) -> bool:
+        """Begin the step whose request was parsed, and tell whether it goes past the application."""
         caller = self._single_steps.caller(self.headers)
-        if caller is None or not self._begins(cycle, caller):
+        if caller is None or not self._begin(cycle, caller):
             return False
         self._known_heads.learn(self._arrived, cycle.session_id, caller, len(cycle.body))
         return True
 
-    def _begins(self, cycle: StepCycle, caller: Caller) -> bool:
+    def _begin(self, cycle: StepCycle, caller: Caller) -> bool:
         return self._single_steps.begin(
             caller, cycle.session_id, cycle.body, lambda head, body: self._answer(cycle, head, body)
         )

@@ -117,6 +117,7 @@ class StepProtocol(OneWriteProtocol):
             super().on_response_complete()
             return
         self.server_state.total_requests += 1
+        self.cycle.body = bytearray()  # what was asked may be long, and the connection idle for long
         self.flow.resume_reading()
         self._silent_since = self.loop.time()
         if self.timeout_keep_alive_task is None:

@@ -421,3 +421,15 @@ async def test_a_question_without_a_body_has_no_fields(port: Port) -> None:
         connection.send("/sentiment", b"")
         status, _, body = await connection.answer()
         assert (status, orjson.loads(body)["errors"][0]["message"]) == (422, "Field required")
+
+
+@pytest.mark.parametrize("path", ["/sessions/{}/steps", "/nothing"])
+async def test_a_connection_keeps_no_body_that_was_answered(port: Port, process: Process, path: str) -> None:
+    session_id = await process.create(ANONYMOUS)
+    body = orjson.dumps(STEP).ljust(50_000)
+    async with port.connected() as connection:
+        for _ in range(2):  # the second time its head is known
+            connection.send(path.format(session_id), body)
+            await connection.answer()
+            (protocol,) = (each for each in port.connections if each.cycle is not None)
+            assert not protocol.cycle.body

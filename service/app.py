@@ -16,6 +16,7 @@ from service.api.log import leave_out_client_errors
 from service.api.page import PageFirst
 from service.api.plain import PlainFirst
 from service.api.problem import answers_problems
+from service.fast_port.guarded import guard_uvicorn
 from service.forms.caption import CaptionAnswer, CaptionRequest
 from service.forms.forecasting import ForecastAnswer, ForecastRequest
 from service.forms.generation import GenerateAnswer, GenerateRequest
@@ -34,6 +35,7 @@ try:
     check_settings()
 except CannotStart as error:
     sys.exit(f"unrolled: {error}")  # here, in BentoML's first process: a worker that cannot start is started for ever
+guard_uvicorn()
 server = ServerSettings()
 num_workers = server.workers + (server.spare_workers if can_wait_for_seats() else 0)
 

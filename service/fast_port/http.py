@@ -1,4 +1,4 @@
-"""HTTP on the second port: uvicorn's protocol, past whose application single steps go directly.
+"""HTTP on the second port: the guarded protocol, past whose application single steps go directly.
 
 uvicorn has a scope, a task, an event, two messages and a timer for each request. A step that is one run of a graph
 needs none of them, and they cost as much as the step. Nor is its head parsed where the connection has sent it before.

@@ -7,7 +7,7 @@ and wakes a client that may still have to wait for the rest.
 import asyncio
 from typing import Any, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from service.fast_port.guarded import GuardedProtocol
 
 
 class OneWriteTransport:
@@ -51,8 +51,8 @@ class OneWriteTransport:
         return getattr(self._transport, name)
 
 
-class OneWriteProtocol(HttpToolsProtocol):
-    """uvicorn's protocol on such a transport, which a WebSocket takes over too."""
+class OneWriteProtocol(GuardedProtocol):
+    """The guarded protocol on such a transport, which a WebSocket takes over too."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(cast(asyncio.Transport, OneWriteTransport(transport)))

@@ -130,6 +130,24 @@ def test_what_is_no_http_is_refused_or_dropped(server: Server, port: str, conten
 
 
 @on_both_ports
+def test_a_request_that_would_rather_be_http2_is_answered_with_its_body(server: Server, port: str) -> None:
+    body = b'{"text": "good"}'
+    head = b"POST /sentiment HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: %d\r\n" % len(
+        body
+    )
+    head += b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQBAAAA\r\n\r\n"
+    with raw(server, port, head) as connection:
+        time.sleep(0.1)
+        connection.sendall(body + head + body)
+        response = b""
+        while response.count(b'"label"') < 2:
+            received = connection.recv(4096)
+            assert received, response
+            response += received
+    assert response.count(b"HTTP/1.1 200 OK") == response.count(b"HTTP/1.1") == 2
+
+
+@on_both_ports
 @pytest.mark.parametrize(
     "path", ["/sessions/%00", "/sessions/%ff%fe/steps", "/sessions/..%2f..", "/%e2%28%a1", "/sessions/" + "a" * 4000]
 )

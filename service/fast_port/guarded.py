@@ -3,11 +3,19 @@
 Knows connections and where requests begin and end, not what is asked.
 """
 
+from typing import Any
+
 import httptools
 from uvicorn.config import HTTP_PROTOCOLS
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-_NOT_HTTP = "Invalid HTTP request received."
+from service.api.problem import problem_response
+from service.errors import Malformed, ServiceError
+
+# How long who has closed their side is answered: a client that gives up does the same, and its work is called off.
+HALF_CLOSED_SECONDS = 0.25
+# How long what still comes is read behind the last answer: to close with bytes unread takes it away from the client.
+LINGER_SECONDS = 2.0
 
 
 def guard_uvicorn() -> None:
@@ -18,20 +26,46 @@ def guard_uvicorn() -> None:
 class GuardedProtocol(HttpToolsProtocol):
     """A connection.
 
+    It ends with what is no HTTP, or when the client has closed its side: no further request is taken then, and those
+    that came whole are answered first. A step among them may have been committed, and has to be told.
+
     A request may ask for an upgrade to another protocol (`Upgrade: h2c`, which Java's client and curl's `--http2` send
     with every first request). httptools reads no body of it and takes what follows for the next request, so that the
     body is lost, or served. Here such a request is read once more without that field, which a server may ignore
     (RFC 9110, section 7.8). Only WebSockets are upgraded to.
     """
 
+    def __init__(self, *arguments: Any, **more: Any) -> None:  # noqa: ANN401  whatever uvicorn's own has
+        super().__init__(*arguments, **more)
+        self._is_ended = False  # no further request is taken
+        self._last_words = b""
+
     def data_received(self, data: bytes) -> None:
-        """Overrides uvicorn: read on behind an upgrade that is ignored, because its request is a plain one."""
+        """Overrides uvicorn: end with what is no HTTP, because answers may be due, and ignore upgrades."""
+        if self._is_ended:
+            return
         self._unset_keepalive_if_required()
         try:
             self._read(data)
         except httptools.HttpParserError:
-            self.logger.warning(_NOT_HTTP)
-            self.send_400_response(_NOT_HTTP)
+            self._refuse(Malformed("what was sent is not HTTP/1.1"))
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # as asyncio has it
+        """Overrides uvicorn, which closes: who has closed their side may still read the answer."""
+        if self._is_awaited:
+            return False
+        if not self._is_ended:
+            self._end()
+        if self._is_called_off:
+            self.loop.call_later(HALF_CLOSED_SECONDS, self.transport.close)
+        return True
+
+    def shutdown(self) -> None:
+        """Overrides uvicorn, which waits for it: who has sent only a part of a request is owed no answer."""
+        if self._is_awaited:
+            self.transport.close()
+        else:
+            super().shutdown()
 
     def on_headers_complete(self) -> None:
         """Overrides uvicorn: ask nothing yet where an upgrade is ignored, because the head is read once more."""
@@ -42,6 +76,60 @@ class GuardedProtocol(HttpToolsProtocol):
         """Overrides uvicorn: end no request where an upgrade was in the head, because none was begun."""
         if not self.parser.should_upgrade():
             super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Overrides uvicorn: leave behind the last answer where the connection has ended, because it waits for more."""
+        is_last = self._is_ended and not self.pipeline
+        super().on_response_complete()
+        if is_last:
+            self._leave()
+
+    @property
+    def _is_free(self) -> bool:
+        """Whether all requests have been answered."""
+        return self.cycle is None or self.cycle.response_complete
+
+    @property
+    def _is_awaited(self) -> bool:
+        """Whether nothing goes on unless the client sends more."""
+        return self._is_free or (self.cycle.more_body and not self.pipeline)
+
+    @property
+    def _is_called_off(self) -> bool:
+        """Whether what is under way is of no use once its client has gone."""
+        return True
+
+    def _refuse(self, error: ServiceError) -> None:
+        self.logger.warning("a connection ends: %s", error)
+        response = problem_response(error)
+        fields = [*self.server_state.default_headers, *response.raw_headers, (b"connection", b"close")]
+        head = b"".join([STATUS_LINE[error.status], *(b"%b: %b\r\n" % field for field in fields), b"\r\n"])
+        self._end(head + bytes(response.body))
+
+    def _end(self, words: bytes = b"") -> None:
+        """Close, with these words, once all requests that came whole have been answered."""
+        self._is_ended, self._last_words = True, words
+        if self.pipeline and self.cycle.more_body:
+            self.pipeline.popleft()  # the latest, which is broken, and answered by the words
+            self.cycle.more_body = False
+        if self._is_awaited:
+            self._leave()
+
+    def _leave(self) -> None:
+        words = self._last_words
+        if not self._is_free:
+            words = b"" if self.cycle.response_started else words
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if self.transport.is_closing():
+            return
+        if not words or not self.transport.can_write_eof():
+            self.transport.write(words)
+            self.transport.close()
+            return
+        self.transport.write(words)
+        self.transport.write_eof()
+        self.loop.call_later(LINGER_SECONDS, self.transport.close)
 
     def _read(self, data: bytes | memoryview) -> None:
         while True:

@@ -25,6 +25,7 @@ class StepCycle:
         body: What has arrived of the body.
         more_body: Whether that is not all of it.
         keep_alive: Whether the connection lasts beyond the response.
+        response_started: Never without being complete.
         response_complete: Whether it was answered.
         disconnected: Whether nobody waits for the response any more.
     """
@@ -34,6 +35,7 @@ class StepCycle:
         self.body = body or b""
         self.more_body = body is None
         self.keep_alive = True
+        self.response_started = False
         self.response_complete = False
         self.disconnected = False
         self.message_event = self
@@ -69,13 +71,6 @@ class StepProtocol(OneWriteProtocol):
         super().connection_lost(exc)
         if self.timeout_keep_alive_task is not None:
             self.timeout_keep_alive_task.cancel()
-
-    def shutdown(self) -> None:
-        """Overrides uvicorn, which waits for it: who has sent only a part of a request is owed no answer."""
-        if not self._is_free and self.cycle.more_body and not self.pipeline:
-            self.transport.close()
-        else:
-            super().shutdown()
 
     def handle_websocket_upgrade(self) -> None:
         """Overrides uvicorn: close where a response is still to come, because it would go into the WebSocket."""
@@ -113,7 +108,7 @@ class StepProtocol(OneWriteProtocol):
 
     def on_response_complete(self) -> None:
         """Overrides uvicorn: note the time, because a timer for each answer costs more than one that looks again."""
-        if self.pipeline or self.transport.is_closing():
+        if self.pipeline or self._is_ended or self.transport.is_closing():
             super().on_response_complete()
             return
         self.server_state.total_requests += 1
@@ -164,14 +159,13 @@ class StepProtocol(OneWriteProtocol):
         return session_id.decode()
 
     @property
-    def _is_free(self) -> bool:
-        """Whether all requests have been answered."""
-        return self.cycle is None or self.cycle.response_complete
+    def _is_called_off(self) -> bool:
+        return not isinstance(self.cycle, StepCycle)  # a step is taken all the same
 
     def _begin_known(self, content: bytes) -> bool:
         """Begin the step that is asked for if its head is known, and tell whether it has begun."""
         head = self._known_heads.find(content)
-        if head is None or not self._is_between or not self._is_free or self.flow.write_paused:
+        if head is None or not self._is_between or not self._is_free or self._is_ended or self.flow.write_paused:
             return False
         self._unset_keepalive_if_required()
         step = StepCycle(head.session_id, content[head.num_bytes :])

@@ -42,6 +42,11 @@ class OneWriteTransport:
         """Whether it is closed, or about to be."""
         return self._transport.is_closing()
 
+    def write_eof(self) -> None:
+        """Close this side once all is sent."""
+        self.flush()
+        self._transport.write_eof()
+
     def close(self) -> None:
         """Close once all is sent."""
         self.flush()

@@ -1,4 +1,7 @@
-"""What both ports do for clients that are odd or hostile, on a real socket."""
+"""What both ports do for clients that are odd or hostile, on a real socket, on both event loops."""
+
+from collections.abc import AsyncIterator
+from typing import Any
 
 import orjson
 import pytest
@@ -8,7 +11,8 @@ from uvicorn.config import HTTP_PROTOCOLS
 from service.fast_port.guarded import GuardedProtocol, guard_uvicorn
 from service.keys import ANONYMOUS
 from tests.fakes.port import STEP, Connection, Port
-from tests.fakes.process import Process
+from tests.fakes.process import Process, until
+from tests.fakes.stores import FaultyStore
 
 pytestmark = pytest.mark.anyio
 
@@ -17,6 +21,19 @@ H2C = (
     "upgrade: h2c",
     "http2-settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA",
 )
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["asyncio", "uvloop"])
+def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
+    """BentoML takes uvloop where it is installed."""
+    return "asyncio", {"use_uvloop": request.param}
+
+
+@pytest.fixture
+async def process(store: FaultyStore) -> AsyncIterator[Process]:
+    """A worker: how many there are changes nothing of its connections."""
+    async with Process(store) as opened:
+        yield opened
 
 
 def request_of(path: str, body: bytes, *fields: str) -> bytes:
@@ -92,3 +109,71 @@ async def test_no_tunnel_is_begun(port: Port, target: str) -> None:
         connection.send(target, b"GET / HTTP/1.1\r\n\r\n", method="CONNECT")
         assert (await connection.answer())[0] == 400
         assert await connection.is_over()
+
+
+GARBAGE = b"no HTTP\r\n\r\n"
+
+
+@pytest.mark.parametrize("path", ["/sessions/{}/steps", "/sessions/{}/steps?x=1"])
+async def test_a_request_with_garbage_behind_it_is_answered_first(port: Port, process: Process, path: str) -> None:
+    session_id = await process.create(ANONYMOUS)
+    request = request_of(path.format(session_id), orjson.dumps(STEP))
+    async with port.connected() as connection:
+        await connection.pieces(request, request + request + GARBAGE, request)
+        assert await steps_of(connection, 3) == [1, 2, 3]
+        status, fields, body = await connection.answer()
+        assert (status, fields["content-type"], fields["connection"]) == (400, "application/problem+json", "close")
+        assert orjson.loads(body)["type"] == "urn:unrolled:problem:malformed"
+        assert await connection.is_over()
+    assert (await process.sessions.get(ANONYMOUS, session_id)).step == 3
+
+
+async def test_a_body_that_is_no_body_is_answered_behind_what_came_before_it(port: Port, process: Process) -> None:
+    session_id = await process.create(ANONYMOUS)
+    step = request_of(f"/sessions/{session_id}/steps", orjson.dumps(STEP))
+    chunked = b"POST /steps HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n"
+    for before, expected in ((b"", []), (step, [200]), (step + step, [200, 200])):
+        async with port.connected() as connection:
+            await connection.pieces(before + chunked)
+            assert [(await connection.answer())[0] for _ in (*expected, chunked)] == [*expected, 400]
+            assert await connection.is_over()
+
+
+@pytest.mark.parametrize("path", ["/sessions/{}/steps", "/sessions/{}/steps?x=1"])
+async def test_who_closes_its_side_behind_a_request_is_answered(port: Port, process: Process, path: str) -> None:
+    session_id = await process.create(ANONYMOUS)
+    request = request_of(path.format(session_id), orjson.dumps(STEP))
+    for num_whole, sent in enumerate((request[:-1], request, request + request + request[:-1])):
+        async with port.connected() as connection:
+            connection.writer.write(sent)
+            connection.writer.write_eof()
+            assert len(await steps_of(connection, num_whole)) == num_whole
+            assert await connection.is_over()
+    assert (await process.sessions.get(ANONYMOUS, session_id)).step == 3
+
+
+async def test_a_step_is_waited_for_by_who_has_closed_its_side_and_other_work_is_called_off(
+    port: Port, process: Process
+) -> None:
+    ann, bob = await process.create(ANONYMOUS), await process.create(ANONYMOUS)
+    graphs = process.graphs["0"]
+    graphs.gate.clear()
+    async with port.connected() as waiting, port.connected() as gone:
+        waiting.step(ann)
+        gone.step(bob, inputs={"text": "wait"}, **{"return": None})
+        for connection in (waiting, gone):
+            connection.writer.write_eof()
+        assert await gone.is_over()
+        graphs.gate.set()
+        assert await steps_of(waiting, 1) == [1]
+        assert await waiting.is_over()
+    await until(lambda: process.steps.is_idle)
+    assert (await process.sessions.get(ANONYMOUS, bob)).step == 0
+
+
+async def test_a_refusal_reaches_who_is_still_sending(port: Port) -> None:
+    async with port.connected() as connection:
+        connection.writer.write(GARBAGE + b"x" * 5_000_000)
+        assert (await connection.answer())[0] == 400
+        assert await connection.is_over()
+    await until(lambda: not any(each.cycle is None for each in port.connections))

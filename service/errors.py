@@ -1,11 +1,11 @@
 """Every refusal that a client can meet: one tree, one mapping to HTTP on every surface.
 
-    request ─► key ─► body ─► schema ─► session ─► step ─► queue ─► graph ─► store ─► answer
-                │      │         │         │        │        │        │        │
-               401  400,413     422     404,410  409,429    503      504    429,503
+    head ─► key ─► body ─► schema ─► session ─► step ─► queue ─► graph ─► store ─► answer
+      │      │      │         │         │        │        │        │        │
+   400,431  401  400,413     422     404,410  409,429    503      504    429,503
 
 ServiceError
-├── Malformed            400   the body is not JSON, or no blob
+├── Malformed            400   the body is not JSON, or no blob; what was sent is not HTTP
 ├── SequenceUnknown      400   no sequence of that id was started
 ├── Unauthenticated      401   no API key, or none that is valid
 ├── Forbidden            403   not allowed here, whoever asks
@@ -29,6 +29,7 @@ ServiceError
 ├── UpgradeNeeded        426   this path takes WebSocket connections only
 ├── SessionQuota         429   the owner has as many live sessions as one may have
 ├── TooBusy              429   too many steps of one session wait
+├── HeadTooLarge         431   a request's line and header fields are over their limit
 ├── SessionDamaged       500   the stored record is not what was written
 ├── QueueFull            503   try again later
 ├── ShuttingDown         503   this worker is about to end; another answers
@@ -288,6 +289,12 @@ class TooBusy(ServiceError):
     """Too many steps of one session wait for their turn."""
 
     status, title, code, retry_after_seconds = 429, "Too busy", "too-busy", 1
+
+
+class HeadTooLarge(ServiceError):
+    """A request's line and header fields have more bytes than allowed."""
+
+    status, title, code = 431, "Head too large", "head-too-large"
 
 
 class SessionDamaged(ServiceError):

@@ -10,8 +10,10 @@ from uvicorn.config import HTTP_PROTOCOLS
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from service.api.problem import problem_response
-from service.errors import Malformed, ServiceError
+from service.errors import HeadTooLarge, Malformed, ServiceError
 
+# Of a request's line and header fields: they are held before it is known who asks.
+MAX_HEAD_BYTES = 65_536
 # How long who has closed their side is answered: a client that gives up does the same, and its work is called off.
 HALF_CLOSED_SECONDS = 0.25
 # How long what still comes is read behind the last answer: to close with bytes unread takes it away from the client.
@@ -39,16 +41,22 @@ class GuardedProtocol(HttpToolsProtocol):
         super().__init__(*arguments, **more)
         self._is_ended = False  # no further request is taken
         self._last_words = b""
+        self._num_held = 0  # bytes since a head was complete, or a piece of a body came: of a head, or behind a body
 
     def data_received(self, data: bytes) -> None:
         """Overrides uvicorn: end with what is no HTTP, because answers may be due, and ignore upgrades."""
         if self._is_ended:
             return
         self._unset_keepalive_if_required()
+        self._num_held += len(data)
         try:
             self._read(data)
-        except httptools.HttpParserError:
-            self._refuse(Malformed("what was sent is not HTTP/1.1"))
+        except httptools.HttpParserError as error:
+            is_too_large = isinstance(error.__context__, HeadTooLarge)
+            self._refuse(_head_too_large() if is_too_large else Malformed("what was sent is not HTTP/1.1"))
+            return
+        if self._num_held > MAX_HEAD_BYTES and not self._is_ended:
+            self._refuse(_head_too_large())
 
     def eof_received(self) -> bool:  # type: ignore[override]  # as asyncio has it
         """Overrides uvicorn, which closes: who has closed their side may still read the answer."""
@@ -69,11 +77,18 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Overrides uvicorn: ask nothing yet where an upgrade is ignored, because the head is read once more."""
+        self._check_head()
         if not self.parser.should_upgrade() or self._should_upgrade():
             super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        """Overrides uvicorn: note that this is no head, because it sets no limit to heads."""
+        self._num_held = 0
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
         """Overrides uvicorn: end no request where an upgrade was in the head, because none was begun."""
+        self._num_held = 0
         if not self.parser.should_upgrade():
             super().on_message_complete()
 
@@ -98,6 +113,14 @@ class GuardedProtocol(HttpToolsProtocol):
     def _is_called_off(self) -> bool:
         """Whether what is under way is of no use once its client has gone."""
         return True
+
+    def _check_head(self) -> None:
+        """Raise HeadTooLarge if the head that is complete is."""
+        if self._num_held > MAX_HEAD_BYTES:  # it may be, but a body may have come with it
+            num_bytes = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+            if num_bytes > MAX_HEAD_BYTES:
+                raise _head_too_large()
+        self._num_held = 0
 
     def _refuse(self, error: ServiceError) -> None:
         self.logger.warning("a connection ends: %s", error)
@@ -153,3 +176,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's
         self.parser.feed_data(head)
+
+
+def _head_too_large() -> HeadTooLarge:
+    return HeadTooLarge(f"a request's line and header fields may have at most {MAX_HEAD_BYTES} bytes")

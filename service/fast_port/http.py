@@ -88,6 +88,7 @@ class StepProtocol(OneWriteProtocol):
 
     def on_headers_complete(self) -> None:
         """Overrides uvicorn, which asks the application: what may be a step waits for its body first."""
+        self._check_head()
         session_id = self._session_id()
         if session_id is None:
             self._ask_application()

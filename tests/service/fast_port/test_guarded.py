@@ -8,7 +8,7 @@ import pytest
 import uvicorn
 from uvicorn.config import HTTP_PROTOCOLS
 
-from service.fast_port.guarded import GuardedProtocol, guard_uvicorn
+from service.fast_port.guarded import MAX_HEAD_BYTES, GuardedProtocol, guard_uvicorn
 from service.keys import ANONYMOUS
 from tests.fakes.port import STEP, Connection, Port
 from tests.fakes.process import Process, until
@@ -177,3 +177,56 @@ async def test_a_refusal_reaches_who_is_still_sending(port: Port) -> None:
         assert (await connection.answer())[0] == 400
         assert await connection.is_over()
     await until(lambda: not any(each.cycle is None for each in port.connections))
+
+
+def head_of(num_bytes: int, path: str = "/nothing") -> bytes:
+    """A request without a body whose head has so many bytes."""
+    fields = [f"x{n}: {'y' * 60}" for n in range(num_bytes // 70)]
+    lines = [f"POST {path} HTTP/1.1", "host: localhost", "content-length: 0", *fields, "x: "]
+    head = "\r\n".join(lines) + "\r\n\r\n"
+    return head.replace("x: ", f"x: {'y' * (num_bytes - len(head))}").encode()
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/sessions/a/steps"])
+async def test_a_long_head_is_refused_and_a_shorter_one_is_not(port: Port, path: str) -> None:
+    for num_bytes, statuses in ((MAX_HEAD_BYTES - 500, {400, 404}), (MAX_HEAD_BYTES + 5000, {431})):
+        for num_pieces in (1, 5):
+            head = head_of(num_bytes, path)
+            cut = -(-len(head) // num_pieces)
+            async with port.connected() as connection:
+                await connection.pieces(*(head[at : at + cut] for at in range(0, len(head), cut)))
+                status, fields, _ = await connection.answer()
+                assert status in statuses
+                assert fields["content-type"] == "application/problem+json"
+                if status == 431:
+                    assert await connection.is_over()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"POST / HTTP/1.1\r\nx: " + b"y" * MAX_HEAD_BYTES,
+        b"POST / HTTP/1.1\r\n" + b"x: y\r\n" * MAX_HEAD_BYTES,
+        b"POST /" + b"a" * MAX_HEAD_BYTES,
+        b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n" + b"x: y\r\n" * MAX_HEAD_BYTES,
+        b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n1;" + b"x" * 2 * MAX_HEAD_BYTES,
+    ],
+    ids=["value", "fields", "target", "trailer", "chunk's extension"],
+)
+async def test_what_has_no_end_is_not_held(port: Port, sent: bytes) -> None:
+    async with port.connected() as connection:
+        await connection.pieces(sent[:100], sent[100:])
+        statuses = [(await connection.answer())[0]]
+        while statuses[-1] != 431:
+            statuses.append((await connection.answer())[0])
+        assert await connection.is_over()
+        assert statuses in ([431], [404, 431])
+
+
+async def test_a_body_of_any_length_is_no_head(port: Port, process: Process) -> None:
+    session_id = await process.create(ANONYMOUS)
+    body = orjson.dumps(STEP).ljust(3 * MAX_HEAD_BYTES)
+    request = request_of(f"/sessions/{session_id}/steps", body)
+    async with port.connected() as connection:
+        await connection.pieces(request, request + request[:50], request[50:])
+        assert [(await connection.answer())[0] for _ in range(3)] == [413] * 3

@@ -3,6 +3,7 @@
 Knows connections and where requests begin and end, not what is asked.
 """
 
+import asyncio
 from typing import Any
 
 import httptools
@@ -28,6 +29,9 @@ def guard_uvicorn() -> None:
 class GuardedProtocol(HttpToolsProtocol):
     """A connection.
 
+    It may be silent for the server's keep-alive time: before its first request, within a body, behind an answer, and
+    within a head however much of that comes meanwhile.
+
     It ends with what is no HTTP, or when the client has closed its side: no further request is taken then, and those
     that came whole are answered first. A step among them may have been committed, and has to be told.
 
@@ -41,13 +45,23 @@ class GuardedProtocol(HttpToolsProtocol):
         super().__init__(*arguments, **more)
         self._is_ended = False  # no further request is taken
         self._last_words = b""
+        self._waits_since: float | None = None  # for the client, if it is that which is waited for
         self._num_held = 0  # bytes since a head was complete, or a piece of a body came: of a head, or behind a body
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Overrides uvicorn: wait for the first request, because it does so for ever."""
+        super().connection_made(transport)
+        self._look_whether_to_wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Overrides uvicorn: cancel the timer after an error, too, because it holds on to the connection."""
+        super().connection_lost(exc)
+        self._cancel_timer()
 
     def data_received(self, data: bytes) -> None:
         """Overrides uvicorn: end with what is no HTTP, because answers may be due, and ignore upgrades."""
         if self._is_ended:
             return
-        self._unset_keepalive_if_required()
         self._num_held += len(data)
         try:
             self._read(data)
@@ -55,8 +69,12 @@ class GuardedProtocol(HttpToolsProtocol):
             is_too_large = isinstance(error.__context__, HeadTooLarge)
             self._refuse(_head_too_large() if is_too_large else Malformed("what was sent is not HTTP/1.1"))
             return
-        if self._num_held > MAX_HEAD_BYTES and not self._is_ended:
+        if self._is_ended:
+            return
+        if self._num_held > MAX_HEAD_BYTES:
             self._refuse(_head_too_large())
+        else:
+            self._look_whether_to_wait()
 
     def eof_received(self) -> bool:  # type: ignore[override]  # as asyncio has it
         """Overrides uvicorn, which closes: who has closed their side may still read the answer."""
@@ -75,6 +93,17 @@ class GuardedProtocol(HttpToolsProtocol):
         else:
             super().shutdown()
 
+    def handle_websocket_upgrade(self) -> None:
+        """Overrides uvicorn: wait for no request any more, because the connection is the WebSocket's."""
+        self._is_ended = True
+        self._cancel_timer()
+        super().handle_websocket_upgrade()
+
+    def on_message_begin(self) -> None:
+        """Overrides uvicorn: wait from now on for the rest of the head, because it would wait for ever."""
+        self._waits_since = None
+        super().on_message_begin()
+
     def on_headers_complete(self) -> None:
         """Overrides uvicorn: ask nothing yet where an upgrade is ignored, because the head is read once more."""
         self._check_head()
@@ -82,8 +111,9 @@ class GuardedProtocol(HttpToolsProtocol):
             super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """Overrides uvicorn: note that this is no head, because it sets no limit to heads."""
+        """Overrides uvicorn: note that this is no head and that the client is not silent, because it limits neither."""
         self._num_held = 0
+        self._waits_since = None
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -93,11 +123,52 @@ class GuardedProtocol(HttpToolsProtocol):
             super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Overrides uvicorn: leave behind the last answer where the connection has ended, because it waits for more."""
-        is_last = self._is_ended and not self.pipeline
-        super().on_response_complete()
-        if is_last:
+        """Overrides uvicorn: note the time, because a timer for each answer costs more than one that looks again."""
+        if self.pipeline or self.transport.is_closing():
+            super().on_response_complete()
+            self._look_whether_to_wait()
+            return
+        self.server_state.total_requests += 1
+        self.cycle.body = bytearray()  # what was asked may be long, and the connection idle for long
+        self.flow.resume_reading()
+        if self._is_ended:
             self._leave()
+            return
+        self._waits_since = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._look_in(self.timeout_keep_alive)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Overrides uvicorn, which closes: look again where the client was not silent all the time."""
+        self.timeout_keep_alive_task = None
+        if self._waits_since is None:
+            return  # the next wait starts the timer
+        left = self._waits_since + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self._look_in(left)
+        elif self.flow.read_paused:
+            self._look_in(self.timeout_keep_alive)  # it is not the client that is slow
+        else:
+            super().timeout_keep_alive_handler()
+
+    def _unset_keepalive_if_required(self) -> None:
+        """Overrides uvicorn: let the timer run when something arrives, because it looks for itself."""
+        self._waits_since = None
+
+    def _look_whether_to_wait(self) -> None:
+        if not self._is_awaited:
+            self._waits_since = None
+        elif self._waits_since is None:
+            self._waits_since = self.loop.time()
+            if self.timeout_keep_alive_task is None:
+                self._look_in(self.timeout_keep_alive)
+
+    def _look_in(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
+
+    def _cancel_timer(self) -> None:
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
 
     @property
     def _is_free(self) -> bool:

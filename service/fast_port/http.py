@@ -54,7 +54,6 @@ class StepProtocol(OneWriteProtocol):
     def __init__(self, single_steps: SingleSteps, **of_uvicorn: Any) -> None:  # noqa: ANN401  whatever its own has
         super().__init__(**of_uvicorn)
         self._single_steps = single_steps
-        self._silent_since: float | None = None  # since its last answer, where nothing has arrived behind that
         self._known_heads = KnownHeads()
         self._is_between = True  # between two requests, as the parser sees it
         self._arrived = b""  # what is parsed now, if a request begins with it
@@ -66,12 +65,6 @@ class StepProtocol(OneWriteProtocol):
             super().data_received(data)
             self._arrived = b""
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Overrides uvicorn: cancel the timer after an error, too, because it holds on to the connection."""
-        super().connection_lost(exc)
-        if self.timeout_keep_alive_task is not None:
-            self.timeout_keep_alive_task.cancel()
-
     def handle_websocket_upgrade(self) -> None:
         """Overrides uvicorn: close where a response is still to come, because it would go into the WebSocket."""
         if self._is_free:
@@ -82,6 +75,7 @@ class StepProtocol(OneWriteProtocol):
     def on_message_begin(self) -> None:
         """Overrides uvicorn: make no scope yet, because only the application needs one."""
         self._is_between = False
+        self._waits_since = None
         self.url = b""
         self.expect_100_continue = False
         self.headers = []
@@ -106,36 +100,6 @@ class StepProtocol(OneWriteProtocol):
             self._ask_application()
             super().on_body(step.body)
             super().on_message_complete()
-
-    def on_response_complete(self) -> None:
-        """Overrides uvicorn: note the time, because a timer for each answer costs more than one that looks again."""
-        if self.pipeline or self._is_ended or self.transport.is_closing():
-            super().on_response_complete()
-            return
-        self.server_state.total_requests += 1
-        self.cycle.body = bytearray()  # what was asked may be long, and the connection idle for long
-        self.flow.resume_reading()
-        self._silent_since = self.loop.time()
-        if self.timeout_keep_alive_task is None:
-            self._look_in(self.timeout_keep_alive)
-
-    def timeout_keep_alive_handler(self) -> None:
-        """Overrides uvicorn, which closes: look again where something has arrived since the timer was started."""
-        self.timeout_keep_alive_task = None
-        if self._silent_since is None:
-            return  # the next answer starts the timer
-        left = self._silent_since + self.timeout_keep_alive - self.loop.time()
-        if left > 0:
-            self._look_in(left)
-        else:
-            super().timeout_keep_alive_handler()
-
-    def _look_in(self, seconds: float) -> None:
-        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
-
-    def _unset_keepalive_if_required(self) -> None:
-        """Overrides uvicorn: let the timer run when something arrives, because it looks for itself."""
-        self._silent_since = None
 
     def _ask_application(self) -> None:
         """Hand a request whose head is complete to uvicorn."""
@@ -168,7 +132,7 @@ class StepProtocol(OneWriteProtocol):
         head = self._known_heads.find(content)
         if head is None or not self._is_between or not self._is_free or self._is_ended or self.flow.write_paused:
             return False
-        self._unset_keepalive_if_required()
+        self._waits_since = None
         step = StepCycle(head.session_id, content[head.num_bytes :])
         before, self.cycle = self.cycle, cast(Any, step)
         if not self._begin(step, head.caller):

@@ -1,5 +1,6 @@
 """What both ports do for clients that are odd or hostile, on a real socket, on both event loops."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -230,3 +231,59 @@ async def test_a_body_of_any_length_is_no_head(port: Port, process: Process) -> 
     async with port.connected() as connection:
         await connection.pieces(request, request + request[:50], request[50:])
         assert [(await connection.answer())[0] for _ in range(3)] == [413] * 3
+
+
+async def test_who_says_nothing_or_half_a_head_or_stalls_within_a_body_is_not_waited_for(
+    port: Port, process: Process
+) -> None:
+    port.config.timeout_keep_alive = 1
+    session_id = await process.create(ANONYMOUS)
+    loop = asyncio.get_running_loop()
+    step, to_app = (request_of(f"/sessions/{session_id}/steps{end}", orjson.dumps(STEP)) for end in ("", "?x=1"))
+
+    async def seconds_open(*pieces: bytes) -> float:
+        async with port.connected() as connection:
+            for piece in pieces:
+                began = loop.time()
+                connection.writer.write(piece)
+                await asyncio.sleep(0.4)
+            await asyncio.wait_for(connection.reader.read(), 10)
+            return loop.time() - began
+
+    def drops(request: bytes) -> list[bytes]:
+        return [request, step[:9], step[9:20], step[20:30]]
+
+    silences = (
+        b"",
+        b"\r\n",
+        step[:20],
+        to_app[:20],
+        step[:-1],
+        to_app[:-1],
+        step + step[:-1],
+        to_app * 2 + to_app[:-1],
+    )
+    for seconds in await asyncio.gather(*map(seconds_open, silences)):
+        assert 0.9 < seconds < 5
+    for seconds in await asyncio.gather(seconds_open(*drops(step)), seconds_open(*drops(to_app))):
+        assert seconds < 0.9  # since the last drop
+
+
+async def test_a_body_that_comes_slowly_is_waited_for(port: Port, process: Process) -> None:
+    port.config.timeout_keep_alive = 1
+    session_id = await process.create(ANONYMOUS)
+    async with port.connected() as connection:
+        for path in (f"/sessions/{session_id}/steps", f"/sessions/{session_id}/steps?x=1"):
+            request = request_of(path, orjson.dumps(STEP))
+            for piece in (request[:-4], request[-4:-3], request[-3:-2], request[-2:]):
+                await asyncio.sleep(0.6)
+                connection.writer.write(piece)
+            assert (await connection.answer())[0] == 200
+
+
+async def test_a_websocket_may_be_silent(port: Port) -> None:
+    port.config.timeout_keep_alive = 1
+    async with port.stream() as stream:
+        await asyncio.sleep(1.5)
+        async with asyncio.timeout(10):
+            await (await stream.ping())

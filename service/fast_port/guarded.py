@@ -51,7 +51,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Overrides uvicorn: wait for the first request, because it does so for ever."""
         super().connection_made(transport)
-        self._look_whether_to_wait()
+        self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Overrides uvicorn: cancel the timer after an error, too, because it holds on to the connection."""
@@ -73,8 +73,8 @@ class GuardedProtocol(HttpToolsProtocol):
             return
         if self._num_held > MAX_HEAD_BYTES:
             self._refuse(_head_too_large())
-        else:
-            self._look_whether_to_wait()
+        elif self._waits_since is None and self._is_awaited:
+            self._wait()
 
     def eof_received(self) -> bool:  # type: ignore[override]  # as asyncio has it
         """Overrides uvicorn, which closes: who has closed their side may still read the answer."""
@@ -106,7 +106,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Overrides uvicorn: ask nothing yet where an upgrade is ignored, because the head is read once more."""
-        self._check_head()
+        self._pass_head()
         if not self.parser.should_upgrade() or self._should_upgrade():
             super().on_headers_complete()
 
@@ -126,7 +126,8 @@ class GuardedProtocol(HttpToolsProtocol):
         """Overrides uvicorn: note the time, because a timer for each answer costs more than one that looks again."""
         if self.pipeline or self.transport.is_closing():
             super().on_response_complete()
-            self._look_whether_to_wait()
+            if self._is_awaited and not self.transport.is_closing():
+                self._wait()
             return
         self.server_state.total_requests += 1
         self.cycle.body = bytearray()  # what was asked may be long, and the connection idle for long
@@ -134,9 +135,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._is_ended:
             self._leave()
             return
-        self._waits_since = self.loop.time()
-        if self.timeout_keep_alive_task is None:
-            self._look_in(self.timeout_keep_alive)
+        self._wait()
 
     def timeout_keep_alive_handler(self) -> None:
         """Overrides uvicorn, which closes: look again where the client was not silent all the time."""
@@ -155,13 +154,10 @@ class GuardedProtocol(HttpToolsProtocol):
         """Overrides uvicorn: let the timer run when something arrives, because it looks for itself."""
         self._waits_since = None
 
-    def _look_whether_to_wait(self) -> None:
-        if not self._is_awaited:
-            self._waits_since = None
-        elif self._waits_since is None:
-            self._waits_since = self.loop.time()
-            if self.timeout_keep_alive_task is None:
-                self._look_in(self.timeout_keep_alive)
+    def _wait(self) -> None:
+        self._waits_since = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._look_in(self.timeout_keep_alive)
 
     def _look_in(self, seconds: float) -> None:
         self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
@@ -185,13 +181,14 @@ class GuardedProtocol(HttpToolsProtocol):
         """Whether what is under way is of no use once its client has gone."""
         return True
 
-    def _check_head(self) -> None:
-        """Raise HeadTooLarge if the head that is complete is."""
+    def _pass_head(self) -> None:
+        """Go on behind a head that is complete, or raise HeadTooLarge."""
         if self._num_held > MAX_HEAD_BYTES:  # it may be, but a body may have come with it
             num_bytes = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
             if num_bytes > MAX_HEAD_BYTES:
                 raise _head_too_large()
         self._num_held = 0
+        self._waits_since = None
 
     def _refuse(self, error: ServiceError) -> None:
         self.logger.warning("a connection ends: %s", error)

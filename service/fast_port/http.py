@@ -82,23 +82,35 @@ class StepProtocol(OneWriteProtocol):
 
     def on_headers_complete(self) -> None:
         """Overrides uvicorn, which asks the application: what may be a step waits for its body first."""
-        self._check_head()
+        self._pass_head()
         session_id = self._session_id()
         if session_id is None:
             self._ask_application()
         else:
             self.cycle = cast(Any, StepCycle(session_id))
 
+    def on_body(self, body: bytes) -> None:
+        """Overrides uvicorn: a step only takes its body up, because it is short and nobody waits for a part of it."""
+        cycle: object = self.cycle
+        if isinstance(cycle, StepCycle) and cycle.more_body:
+            cycle.body += body
+            self._num_held = 0
+            self._waits_since = None
+        else:
+            super().on_body(body)
+
     def on_message_complete(self) -> None:
         """Overrides uvicorn: begin a step, because its body is whole, or ask the application after all."""
         self._is_between = True
         cycle: object = self.cycle
-        step = cycle if isinstance(cycle, StepCycle) and cycle.more_body else None
-        super().on_message_complete()
-        if step is not None and not self._begin_parsed(step):
-            step.response_complete = True
+        if not (isinstance(cycle, StepCycle) and cycle.more_body):
+            super().on_message_complete()
+            return
+        cycle.more_body = False
+        if not self._begin_parsed(cycle):
+            cycle.response_complete = True
             self._ask_application()
-            super().on_body(step.body)
+            super().on_body(cycle.body)
             super().on_message_complete()
 
     def _ask_application(self) -> None:
@@ -142,10 +154,10 @@ class StepProtocol(OneWriteProtocol):
 
     def _begin_parsed(self, cycle: StepCycle) -> bool:
         """Begin the step whose request was parsed, and tell whether it goes past the application."""
-        caller = self._single_steps.caller(self.headers)
+        caller, num_body_bytes = self._single_steps.caller(self.headers), len(cycle.body)
         if caller is None or not self._begin(cycle, caller):
             return False
-        self._known_heads.learn(self._arrived, cycle.session_id, caller, len(cycle.body))
+        self._known_heads.learn(self._arrived, cycle.session_id, caller, num_body_bytes)
         return True
 
     def _begin(self, cycle: StepCycle, caller: Caller) -> bool:

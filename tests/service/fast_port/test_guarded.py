@@ -22,6 +22,7 @@ H2C = (
     "upgrade: h2c",
     "http2-settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA",
 )
+GARBAGE = b"no HTTP\r\n\r\n"
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["asyncio", "uvloop"])
@@ -90,6 +91,13 @@ async def test_the_body_of_a_request_that_would_rather_be_http2_is_no_request(po
         assert await steps_of(connection, 1) == [1]
 
 
+async def test_garbage_behind_an_ignored_upgrade_is_refused(port: Port) -> None:
+    async with port.connected() as connection:
+        connection.writer.write(request_of("/nothing", b"", *H2C) + GARBAGE)
+        assert [(await connection.answer())[0] for _ in range(2)] == [404, 400]
+        assert await connection.is_over()
+
+
 async def test_a_thousand_upgrades_in_one_packet_are_a_thousand_requests(port: Port) -> None:
     async with port.connected() as connection:
         connection.writer.write(b"GET / HTTP/1.1\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n" * 1000)
@@ -110,9 +118,6 @@ async def test_no_tunnel_is_begun(port: Port, target: str) -> None:
         connection.send(target, b"GET / HTTP/1.1\r\n\r\n", method="CONNECT")
         assert (await connection.answer())[0] == 400
         assert await connection.is_over()
-
-
-GARBAGE = b"no HTTP\r\n\r\n"
 
 
 @pytest.mark.parametrize("path", ["/sessions/{}/steps", "/sessions/{}/steps?x=1"])
@@ -231,6 +236,11 @@ async def test_a_body_of_any_length_is_no_head(port: Port, process: Process) -> 
     async with port.connected() as connection:
         await connection.pieces(request, request + request[:50], request[50:])
         assert [(await connection.answer())[0] for _ in range(3)] == [413] * 3
+    request = request_of(f"/sessions/{session_id}/steps", orjson.dumps(STEP).ljust(50_000))
+    half = head_of(MAX_HEAD_BYTES // 2)
+    async with port.connected() as connection:
+        await connection.pieces(request[:-40_000], request[-40_000:] + half[:-9], half[-9:] + request)
+        assert [(await connection.answer())[0] for _ in range(3)] == [200, 404, 200]
 
 
 async def test_who_says_nothing_or_half_a_head_or_stalls_within_a_body_is_not_waited_for(

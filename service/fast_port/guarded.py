@@ -94,7 +94,10 @@ class GuardedProtocol(HttpToolsProtocol):
             super().shutdown()
 
     def handle_websocket_upgrade(self) -> None:
-        """Overrides uvicorn: wait for no request any more, because the connection is the WebSocket's."""
+        """Overrides uvicorn: close where a response is still to come, because it would go into the WebSocket."""
+        if not self._is_free:
+            self.transport.close()
+            return
         self._is_ended = True
         self._cancel_timer()
         super().handle_websocket_upgrade()

@@ -65,13 +65,6 @@ class StepProtocol(OneWriteProtocol):
             super().data_received(data)
             self._arrived = b""
 
-    def handle_websocket_upgrade(self) -> None:
-        """Overrides uvicorn: close where a response is still to come, because it would go into the WebSocket."""
-        if self._is_free:
-            super().handle_websocket_upgrade()
-        else:
-            self.transport.close()
-
     def on_message_begin(self) -> None:
         """Overrides uvicorn: make no scope yet, because only the application needs one."""
         self._is_between = False

@@ -1,1 +1,1 @@
-"""The second port: the plain application without BentoML's layers."""
+"""The second port: the plain application without BentoML's layers; and what guards the connections of both."""

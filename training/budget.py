@@ -16,6 +16,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 
 from training import loop, settings
 from training.loop import Run
+from training.precision import chosen
 from training.tasks import registry
 from training.tasks.registry import Training
 from training.tasks.task import Batch, Task
@@ -69,10 +70,12 @@ def _run(options: argparse.Namespace) -> int:
     total = 0.0
     for name in options.names or known:
         task = _make_task(known[name])
-        torch.set_num_threads(task.settings.loop.threads)
+        asked = task.settings.loop
+        torch.set_num_threads(asked.threads)
         budget = measure(task)
         # Beside the products of a large square matrix, at the same moment.
-        share = budget.flops / budget.seconds / measure_gemm(torch.device("cpu"), task.settings.loop.precision)
+        gemm_flops = measure_gemm(torch.device("cpu"), chosen(asked.precision, asked.accelerator))
+        share = budget.flops / budget.seconds / gemm_flops
         print(
             f"{name:24} {budget.items:14,.0f} {budget.item + 's':10} {budget.flops / 1e12:8.1f} "
             f"{budget.seconds / 60:8.1f} {share:8.0%}"
@@ -93,6 +96,7 @@ def measure(task: Task[Any], clock: Callable[[], float] = time.perf_counter) -> 
     run.model.train()
     epochs, batches = task.settings.loop.epochs, task.batches_per_epoch()
     every = max(batches // TIMED_BATCHES, 1)
+    next(iter(task.train_batches(0)))  # loads the data, once for all epochs
     items, tried, aside, start = 0, [], 0.0, clock()
     for i, batch in enumerate(tqdm(task.train_batches(0), task.name, batches, leave=False, unit="batch", disable=None)):
         items += task.count_items(batch)

@@ -26,6 +26,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from training import checkpoint
+from training.precision import chosen
 from training.record import Record
 from training.schedule import learning_rate
 from training.settings import LoopSettings
@@ -130,7 +131,10 @@ def make_fabric(loop: LoopSettings) -> Fabric:
     """
     try:
         return Fabric(
-            accelerator=loop.accelerator, devices=loop.devices, strategy=loop.strategy, precision=loop.precision
+            accelerator=loop.accelerator,
+            devices=loop.devices,
+            strategy=loop.strategy,
+            precision=chosen(loop.precision, loop.accelerator),
         )
     except (ImportError, RuntimeError, ValueError) as error:
         raise TrainingError(
@@ -231,7 +235,8 @@ def _measure(run: Run, batch: Batch) -> Meter:
     """Count the work of a batch, and measure the machine."""
     rows, _ = _deal(run, batch)
     flops_per_item = count_batch(run, rows) / max(run.task.count_items(rows), 1)
-    gemm_flops = measure_gemm(run.fabric.device, run.task.settings.loop.precision)
+    loop = run.task.settings.loop
+    gemm_flops = measure_gemm(run.fabric.device, chosen(loop.precision, loop.accelerator))
     return Meter(run.task.item, flops_per_item, run.fabric.world_size * gemm_flops)
 
 
@@ -307,9 +312,8 @@ def _finish_epoch(run: Run, row: dict[str, float], output: Path, command: str) -
     progress, goal = run.progress, run.task.goal
     model = run.evaluated.eval()
     with torch.no_grad():
-        run.task.calibrate(model)
         # All processes go on or stop by the figures of one.
-        figures = run.fabric.broadcast(run.task.validate(model))
+        figures = run.fabric.broadcast(run.task.calibrate(model))
     progress.epoch += 1
     progress.history.append(row | {f"dev_{name}": value for name, value in figures.items()})
     is_best = goal.is_better(figures[goal.metric], progress.best)

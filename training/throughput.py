@@ -86,15 +86,18 @@ def count_flops(step: Callable[[], Any]) -> int:
     return int(counter.get_total_flops())
 
 
-def measure_gemm(device: torch.device, precision: str, clock: Callable[[], float] = time.perf_counter) -> float:
+def measure_gemm(
+    device: torch.device, precision: str, clock: Callable[[], float] = time.perf_counter, size: int | None = None
+) -> float:
     """Operations a second of the quickest of some products of two square matrices; takes a tenth of a second.
 
     Args:
         device: Where.
-        precision: As the loop's settings name it.
+        precision: As Lightning Fabric names it.
         clock: Seconds.
+        size: Of the matrices, (size, size); by default large enough to be at the machine's best.
     """
-    size = GEMM_SIZES.get(device.type, GEMM_SIZES["cpu"])
+    size = size or GEMM_SIZES.get(device.type, GEMM_SIZES["cpu"])
     matrix = torch.randn(size, size, device=device, generator=torch.Generator(device)).to(DTYPES[precision])
     out = matrix @ matrix
     best, start = 0.0, clock()

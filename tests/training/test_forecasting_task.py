@@ -134,9 +134,10 @@ def test_bands_become_as_wide_as_they_must_be(task: ForecastingTask) -> None:
     model = task.build_model().eval().requires_grad_(False)
     with torch.no_grad():
         model.spread.bias.fill_(-6.0)  # far too narrow
-    task.calibrate(model)
+    figures = task.calibrate(model)
     widening = float(model.widening)
-    assert task.validate(model)["widening"] == float(model.widening) == widening > 2
+    assert task.validate(model) == figures
+    assert figures["widening"] == float(model.widening) == widening > 2
     channels = Channels.known(task.series.standardized, task.series.splits["train"])
     errors = forecast_backtest.errors_by_kind(task.choosing(model, channels))
     covered = [each.figures()["coverage_80"] for found in errors.values() for each in found]

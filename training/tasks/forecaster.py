@@ -119,26 +119,24 @@ class ForecasterTask(Task[AnyForecasterSettings]):
             forecaster.centers.copy_(torch.from_numpy(center))
             forecaster.units.copy_(torch.from_numpy(unit))
 
-    def calibrate(self, model: nn.Module) -> None:
+    def calibrate(self, model: nn.Module) -> dict[str, float]:
         """Make bands as wide as they must be for those of 80 % to cover `bands.coverage` of the dev readings, over all.
 
         What they cover of the dev rows is in-sample from then on; see forecast_bands.
         """
         forecaster = cast(Forecaster, model)
         forecaster.widening.fill_(1.0)
-        errors = forecast_backtest.errors_by_kind(self.choosing(forecaster, self._channels))
+        errors = self._choosing_errors(forecaster)
         forecaster.widening.copy_(self.needed_widening(forecaster, errors)).clamp_(min=NARROWEST)
+        return _choosing_figures(forecaster, errors)  # of means, which widening leaves as they are
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """MSE by that of a seasonal naive forecast, mean over the horizons, of windows and of a stream: both count."""
         forecaster = cast(Forecaster, model)
-        errors = forecast_backtest.errors_by_kind(self.choosing(forecaster, self._channels))
-        ratios = {f"{name}_relative_mse": _relative_mse(found) for name, found in errors.items()}
-        return {
-            "relative_mse": sum(ratios.values()) / len(ratios),
-            **ratios,
-            "widening": float(forecaster.widening.mean()),
-        }
+        return _choosing_figures(forecaster, self._choosing_errors(forecaster))
+
+    def _choosing_errors(self, model: Forecaster) -> dict[str, list[Errors]]:
+        return forecast_backtest.errors_by_kind(self.choosing(model, self._channels))
 
     def choosing(self, model: Forecaster, channels: Channels) -> Backtest:
         """The backtest that chooses the epoch: every so many of the dev rows."""
@@ -194,3 +192,12 @@ def _relative_mse(errors: list[Errors]) -> float:
     """Mean over the horizons of MSE by that of the seasonal naive forecast."""
     figures = [each.figures() for each in errors]
     return sum(each["mse"] / each["seasonal_mse"] for each in figures) / len(figures)
+
+
+def _choosing_figures(model: Forecaster, errors: Mapping[str, list[Errors]]) -> dict[str, float]:
+    ratios = {f"{name}_relative_mse": _relative_mse(found) for name, found in errors.items()}
+    return {
+        "relative_mse": sum(ratios.values()) / len(ratios),
+        **ratios,
+        "widening": float(model.widening.mean()),
+    }

@@ -110,8 +110,13 @@ class Task(ABC, Generic[TaskSettings]):
             MissingFileError: The split's file is absent.
         """
 
-    def calibrate(self, model: nn.Module) -> None:
-        """Fit what the loss does not teach to the dev split, after each epoch and before `validate`; under no_grad."""
+    def calibrate(self, model: nn.Module) -> dict[str, float]:
+        """Fit what the loss does not teach to the dev split, after each epoch, under no_grad.
+
+        Returns:
+            What `validate` finds from then on.
+        """
+        return self.validate(model)
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Dev figures after each epoch, which must hold the goal's metric; by default all figures of `evaluate`."""

@@ -79,10 +79,10 @@ def _tensors_job(turn: Turn, model: TensorModel[Any], completion: Completion) ->
     else:
         model.check_tensors(values)
     returns = turn.ask.returns or ("logits" if model.has_logits else "none")
-    if returns == "logits":
-        model.check_answer(max(len(values), turn.ask.num_together))
     if completion.settle(turn, tensors_digest(values, returns)):
         return None
+    if returns == "logits":
+        model.check_answer(max(len(values), turn.ask.num_together))
     items = model.items(turn.state, values)
 
     def ran(job: RowJob) -> None:

@@ -257,6 +257,19 @@ async def test_an_answer_that_would_be_too_large_is_refused_before_anything_is_c
 
 
 @pytest.mark.usefixtures("few_logits")
+async def test_an_answer_that_is_kept_is_told_however_large_the_request_is_that_repeats_it(
+    surface: Surface, process: Process
+) -> None:
+    ids = [await process.create() for _ in range(2)]
+    step = {"session_id": ids[0], "step": 0, "inputs": {"ids": [1, 2]}, "return": "logits"}
+    other = {"session_id": ids[1], "inputs": {"ids": [1, 2, 3]}, "return": "logits"}
+    (first,) = (await surface.client.post("/steps", {"items": [step]})).json()["items"]
+    again, refused = (await surface.client.post("/steps", {"items": [step, other]})).json()["items"]
+    assert again == first
+    assert (first["status"], refused["status"]) == (200, 413)
+
+
+@pytest.mark.usefixtures("few_logits")
 async def test_the_answers_of_all_steps_of_a_request_count_together(surface: Surface, process: Process) -> None:
     ids = [await process.create() for _ in range(3)]
 

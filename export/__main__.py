@@ -4,7 +4,7 @@ python -m export CHECKPOINT             the float32 bundle of a checkpoint
 python -m export CHECKPOINT --int8      its int8 bundle
 python -m export quantize BUNDLE        the int8 bundle of a float32 bundle
 python -m export seeds BUNDLE CHECKPOINT ..   figures over several seeds for a bundle that is there
-python -m export overview               the page of all shipped models, docs/models.md
+python -m export overview               the page of all shipped models, docs/models.md, and their cards
 python -m export compare                shipped models beside published figures; are their cards true?
 """
 
@@ -22,6 +22,7 @@ from export.bundle import CARD, Export, export
 from export.card import number
 from export.errors import ExportError, NameMissing
 from export.int8 import quantize
+from export.rewriting import rendered, rewritten
 from export.seeds import add_seeds
 from service.bundle.errors import BundleError
 from service.bundle.manifest import read_bundle
@@ -62,8 +63,8 @@ def _parser() -> argparse.ArgumentParser:
         description="Write the bundle of a checkpoint, prove that its graphs are the model, and import it into the "
         "BentoML model store.",
         epilog="`python -m export quantize BUNDLE` makes an int8 bundle of a float32 one; `seeds BUNDLE CHECKPOINT ..` "
-        "adds the figures of other seeds to a bundle; `overview` writes the page of all shipped models; `compare` "
-        "prints their figures beside published ones, and checks them. Each has its own --help.",
+        "adds the figures of other seeds to a bundle; `overview` writes the page of all shipped models and their "
+        "cards; `compare` prints their figures beside published ones, and checks them. Each has its own --help.",
     )
     parser.add_argument(
         "checkpoint",
@@ -132,7 +133,9 @@ def _add_seeds(options: argparse.Namespace) -> None:
 
 def _overview_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m export overview", description=f"Write {overview.PAGE} from the manifests of the shipped models."
+        prog="python -m export overview",
+        description=f"Write {overview.PAGE} from the manifests of the shipped models, and those of their cards that "
+        "this version would write otherwise.",
     )
     parser.add_argument("--models", type=Path, default=Path("models"), help="directory of bundles; default: models")
     parser.add_argument("--output", type=Path, default=overview.PAGE, help=f"default: {overview.PAGE}")
@@ -162,6 +165,10 @@ def _compare(options: argparse.Namespace) -> None:
 
 
 def _write_overview(options: argparse.Namespace) -> None:
+    for bundle in overview.shipped(options.models):
+        if rendered(bundle, bundle.manifest) != bundle.file(CARD).read_text(encoding="utf-8"):
+            rewritten(bundle, bundle.manifest)
+            print(f"wrote {bundle.path / CARD}")
     card = Path(os.path.relpath(options.models, options.output.parent)) / "{name}" / CARD
     options.output.write_text(overview.render(overview.shipped(options.models), card.as_posix()), encoding="utf-8")
     print(f"wrote {options.output}")

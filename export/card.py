@@ -6,7 +6,7 @@ from pathlib import Path
 
 from export.recipes.registry import recipe
 from export.report import Report
-from service.bundle.manifest import Figure, Manifest, TrainingData
+from service.bundle.manifest import MANIFEST_FILE, Figure, Manifest, TrainingData
 from service.bundle.stage import Stage, TensorSpec
 
 # Columns of the figures, by numerics and by what a figure is of. float32 is measured in torch.
@@ -33,6 +33,9 @@ NUMERICS = {
 }
 
 
+DESCRIBED_BY = ("README.md", MANIFEST_FILE)  # files that tell of the others, and are not weighed
+
+
 def render(manifest: Manifest, report: Report, directory: Path) -> str:
     """The card of a bundle.
 
@@ -41,7 +44,7 @@ def render(manifest: Manifest, report: Report, directory: Path) -> str:
         report: Its proof of parity.
         directory: Where its files are.
     """
-    size = sum(path.stat().st_size for path in directory.iterdir())
+    size = sum(path.stat().st_size for path in directory.iterdir() if path.name not in DESCRIBED_BY)
     sections = [
         f"# {manifest.name}",
         recipe(manifest.task.kind).purpose(manifest),

@@ -1,17 +1,12 @@
 """Figures over several seeds for a bundle that is there: its manifest and card are written anew, its graphs stay."""
 
-import json
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from export import card
-from export.bundle import CARD, PARITY
-from export.directory import finish, new_directory, replace
 from export.errors import NotMeasured
 from export.figures import of_checkpoint, over_seeds
-from export.report import Report
-from service.bundle.manifest import MANIFEST_FILE, Bundle, read_bundle
+from export.rewriting import rewritten
+from service.bundle.manifest import MANIFEST_FILE, Bundle
 from training.checkpoint import FIGURES, Figures, read_figures
 
 
@@ -29,16 +24,7 @@ def add_seeds(source: Bundle, others: Sequence[Path]) -> Bundle:
     kept = [figure for figure in source.manifest.figures if figure.of != "seeds"]
     num_own = sum(figure.of == "checkpoint" for figure in kept)
     figures = (*kept[:num_own], *over_seeds(runs), *kept[num_own:])
-    manifest = source.manifest.model_copy(update={"figures": figures})
-    with new_directory(source.path) as directory:
-        for name in source.manifest.files:
-            shutil.copyfile(source.file(name), directory / name)
-        report = Report.from_json(json.loads(source.file(PARITY).read_text(encoding="utf-8")))
-        (directory / CARD).unlink()
-        (directory / CARD).write_text(card.render(manifest, report, directory), encoding="utf-8")
-        finish(directory, manifest)
-        replace(directory, source.path)
-    return read_bundle(source.path)
+    return rewritten(source, source.manifest.model_copy(update={"figures": figures}))
 
 
 def _own(source: Bundle) -> Figures:

@@ -5,6 +5,7 @@ import pytest
 from export.bundle import CARD
 from export.card import export_command
 from export.recipes.registry import recipe
+from export.rewriting import rendered
 from service.bundle.manifest import TrainingData, read_bundle
 from tests.export.conftest import Exported
 
@@ -35,6 +36,12 @@ def test_the_card_says_how_to_export_what_the_training_command_left(
 def test_a_shipped_card_says_what_its_model_is_for(path: Path) -> None:
     manifest = read_bundle(path).manifest
     assert f"\n\n{recipe(manifest.task.kind).purpose(manifest)}\n\n" in (path / CARD).read_text()
+
+
+@pytest.mark.parametrize("path", sorted(MODELS.iterdir()), ids=lambda path: path.name)
+def test_a_shipped_card_is_what_would_be_written_now(path: Path) -> None:
+    bundle = read_bundle(path)
+    assert (path / CARD).read_text() == rendered(bundle, bundle.manifest), "run `python -m export overview`"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,27 @@
+"""A bundle that is there with another manifest: its card is written anew, its graphs stay."""
+
+import json
+import shutil
+
+from export import card
+from export.bundle import CARD, PARITY
+from export.directory import finish, new_directory, replace
+from export.report import Report
+from service.bundle.manifest import Bundle, Manifest, read_bundle
+
+
+def rendered(source: Bundle, manifest: Manifest) -> str:
+    """The card that a bundle has with a manifest."""
+    report = Report.from_json(json.loads(source.file(PARITY).read_text(encoding="utf-8")))
+    return card.render(manifest, report, source.path)
+
+
+def rewritten(source: Bundle, manifest: Manifest) -> Bundle:
+    """A bundle in its own place, with a manifest and the card of that."""
+    with new_directory(source.path) as directory:
+        for name in source.manifest.files:
+            shutil.copyfile(source.file(name), directory / name)
+        (directory / CARD).write_text(rendered(source, manifest), encoding="utf-8")
+        finish(directory, manifest)
+        replace(directory, source.path)
+    return read_bundle(source.path)

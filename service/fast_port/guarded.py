@@ -79,7 +79,8 @@ class GuardedProtocol(HttpToolsProtocol):
     def eof_received(self) -> bool:  # type: ignore[override]  # as asyncio has it
         """Overrides uvicorn, which closes: who has closed their side may still read the answer."""
         if self._is_awaited:
-            return False
+            self.transport.close()  # the event loop would close past an answer that is yet to be written
+            return True
         if not self._is_ended:
             self._end()
         if self._is_called_off:

@@ -158,6 +158,25 @@ async def test_who_closes_its_side_behind_a_request_is_answered(port: Port, proc
     assert (await process.sessions.get(ANONYMOUS, session_id)).step == 3
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "body", "expected"),
+    [
+        ("GET", "/nothing", b"", 404),
+        ("POST", "/sessions", b"{}", 422),
+        ("POST", "/sessions", b'{"model": "sum"}', 201),
+    ],
+)
+async def test_who_closes_its_side_is_answered_what_takes_no_time(
+    port: Port, method: str, path: str, body: bytes, expected: int
+) -> None:
+    for _ in range(10):
+        async with port.connected() as connection:
+            connection.send(path, body, method=method)
+            connection.writer.write_eof()
+            assert (await connection.answer())[0] == expected
+            assert await connection.is_over()
+
+
 async def test_a_step_is_waited_for_by_who_has_closed_its_side_and_other_work_is_called_off(
     port: Port, process: Process
 ) -> None:

@@ -32,8 +32,9 @@ class GuardedProtocol(HttpToolsProtocol):
     It may be silent for the server's keep-alive time: before its first request, within a body, behind an answer, and
     within a head however much of that comes meanwhile.
 
-    It ends with what is no HTTP, or when the client has closed its side: no further request is taken then, and those
-    that came whole are answered first. A step among them may have been committed, and has to be told.
+    It ends with what is no HTTP, with a WebSocket that does not wait for the answers ahead of it, or when the client
+    has closed its side: no further request is taken then, and those that came whole are answered first. A step among
+    them may have been committed, and has to be told.
 
     A request may ask for an upgrade to another protocol (`Upgrade: h2c`, which Java's client and curl's `--http2` send
     with every first request). httptools reads no body of it and takes what follows for the next request, so that the
@@ -95,9 +96,9 @@ class GuardedProtocol(HttpToolsProtocol):
             super().shutdown()
 
     def handle_websocket_upgrade(self) -> None:
-        """Overrides uvicorn: close where a response is still to come, because it would go into the WebSocket."""
+        """Overrides uvicorn: refuse it where a response is still to come, because it would go into the WebSocket."""
         if not self._is_free:
-            self.transport.close()
+            self._refuse(Malformed("a WebSocket begins only once all answers are there"))
             return
         self._is_ended = True
         self._cancel_timer()

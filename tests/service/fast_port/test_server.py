@@ -297,16 +297,23 @@ async def test_a_websocket_behind_a_step_repeats_no_step(port: Port, process: Pr
     assert (await process.sessions.get(ANONYMOUS, session_id)).step == 1
 
 
-async def test_no_websocket_begins_before_the_step_ahead_of_it_is_answered(port: Port, process: Process) -> None:
+@pytest.mark.parametrize("path", ["/sessions/{}/steps", "/sessions/{}/steps?x=1"])
+async def test_no_websocket_begins_before_the_step_ahead_of_it_is_answered(
+    port: Port, process: Process, path: str
+) -> None:
     session_id = await process.create(ANONYMOUS)
     graphs = process.graphs["0"]
     graphs.gate.clear()
     async with port.connected() as connection:
-        connection.step(session_id)
+        connection.send(path.format(session_id), orjson.dumps(STEP))
         connection.send("/stream", b"", *HANDSHAKE, method="GET")
         await until(lambda: process.steps.is_under_way(session_id))
+        graphs.gate.set()
+        status, _, body = await connection.answer()
+        assert (status, orjson.loads(body)["step"]) == (200, 1)
+        status, fields, _ = await connection.answer()
+        assert (status, fields["connection"]) == (400, "close")
         assert await connection.is_over()
-    graphs.gate.set()
     await until(lambda: process.steps.is_idle)
     assert (await process.sessions.get(ANONYMOUS, session_id)).step == 1
 

@@ -124,6 +124,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """Overrides uvicorn: end no request where an upgrade was in the head, because none was begun."""
         self._num_held = 0
+        self._waits_since = None  # a chunked body's end may come by itself
         if not self.parser.should_upgrade():
             super().on_message_complete()
 

@@ -217,6 +217,23 @@ async def test_a_request_that_takes_longer_than_silence_may_is_waited_for(
         assert await connection.is_over()  # and its silence is seen again
 
 
+async def test_who_sends_the_end_of_a_chunked_body_by_itself_is_answered_however_long_it_takes(
+    port: Port, process: Process
+) -> None:
+    port.config.timeout_keep_alive = 1
+    session_id = await process.create(ANONYMOUS)
+    graphs = process.graphs["0"]
+    graphs.gate.clear()
+    body = orjson.dumps(STEP)
+    head = f"POST /sessions/{session_id}/steps HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n".encode()
+    async with port.connected() as connection:
+        await connection.pieces(head, b"%x\r\n%b\r\n" % (len(body), body), b"0\r\n\r\n")
+        await until(lambda: process.steps.is_under_way(session_id))
+        await asyncio.sleep(1.3)
+        graphs.gate.set()
+        assert (await connection.answer())[0] == 200
+
+
 async def test_no_timer_holds_on_to_a_connection_that_is_over(port: Port, process: Process) -> None:
     session_id = await process.create(ANONYMOUS)
     async with port.connected() as connection:

@@ -19,6 +19,8 @@ MAX_HEAD_BYTES = 65_536
 HALF_CLOSED_SECONDS = 0.25
 # How long what still comes is read behind the last answer: to close with bytes unread takes it away from the client.
 LINGER_SECONDS = 2.0
+# How long a stopping worker waits for the next piece of a body that is under way, and for all of it.
+STALLED_SECONDS, BODY_SECONDS = 1, 5
 
 
 def guard_uvicorn() -> None:
@@ -89,11 +91,14 @@ class GuardedProtocol(HttpToolsProtocol):
         return True
 
     def shutdown(self) -> None:
-        """Overrides uvicorn, which waits for it: who has sent only a part of a request is owed no answer."""
-        if self._is_awaited:
-            self.transport.close()
-        else:
-            super().shutdown()
+        """Overrides uvicorn, which waits for every body that is under way: for one that stalls no longer."""
+        super().shutdown()
+        if self._is_free:
+            return
+        self.timeout_keep_alive = STALLED_SECONDS
+        self.loop.call_later(BODY_SECONDS, self._give_up)
+        self._cancel_timer()
+        self.timeout_keep_alive_handler()
 
     def handle_websocket_upgrade(self) -> None:
         """Overrides uvicorn: refuse it where a response is still to come, because it would go into the WebSocket."""
@@ -171,6 +176,10 @@ class GuardedProtocol(HttpToolsProtocol):
     def _cancel_timer(self) -> None:
         if self.timeout_keep_alive_task is not None:
             self.timeout_keep_alive_task.cancel()
+
+    def _give_up(self) -> None:
+        if self._is_awaited:
+            self.transport.close()
 
     @property
     def _is_free(self) -> bool:

@@ -103,6 +103,7 @@ class StepProtocol(OneWriteProtocol):
         if not self._begin_parsed(cycle):
             cycle.response_complete = True
             self._ask_application()
+            self.cycle.keep_alive = cycle.keep_alive  # the server may have begun to stop meanwhile
             super().on_body(cycle.body)
             super().on_message_complete()
 

@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from service.api.auth import AuthMiddleware
+from service.fast_port import guarded
 from service.key_file import add_key
 from service.keys import ANONYMOUS, Keys
 from tests.fakes.asgi import MAX_BYTES, Surface
@@ -362,6 +363,43 @@ async def test_of_a_client_that_does_not_read_no_more_is_read(port: Port, proces
         connection.writer.transport.resume_reading()
         heard = [orjson.loads((await connection.answer())[2])["step"] for _ in range(num_steps)]
     assert heard == list(range(1, num_steps + 1))
+
+
+@pytest.mark.parametrize("path", ["/sessions/{}/steps", "/sessions/{}/steps?x=1"])
+@pytest.mark.parametrize("expected", [200, 400])
+async def test_a_stop_waits_for_a_body_that_is_under_way(process: Process, path: str, expected: int) -> None:
+    port = Port(process)
+    await port.listen()
+    session_id = await process.create(ANONYMOUS)
+    body = orjson.dumps(STEP) if expected == 200 else b"{".ljust(60)  # what the application is asked after all
+    head = f"POST {path.format(session_id)} HTTP/1.1\r\ncontent-length: {len(body)}\r\n\r\n"
+    request = head.encode() + body
+    async with port.connected() as connection:
+        await connection.pieces(request[:-20])
+        stopping = asyncio.ensure_future(port.server.stop())
+        for piece in (request[-20:-10], request[-10:-5], request[-5:]):
+            await asyncio.sleep(0.5)
+            connection.writer.write(piece)
+        status, fields, _ = await connection.answer()
+        assert (status, fields["connection"]) == (expected, "close")
+        assert await connection.is_over()
+        await asyncio.wait_for(stopping, 2)
+
+
+async def test_a_stop_waits_no_longer_for_a_body_that_comes_by_drops(
+    process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guarded, "BODY_SECONDS", 1.5)
+    port = Port(process)
+    await port.listen()
+    async with port.connected() as connection:
+        await connection.pieces(b"POST /steps HTTP/1.1\r\ncontent-length: 99\r\n\r\n{")
+        stopping = asyncio.ensure_future(port.server.stop())
+        began = asyncio.get_running_loop().time()
+        while not stopping.done():
+            connection.writer.write(b" ")
+            await asyncio.sleep(0.3)
+        assert 1.4 < asyncio.get_running_loop().time() - began < 4
 
 
 async def test_a_stop_waits_for_no_body_that_stalls(process: Process) -> None:

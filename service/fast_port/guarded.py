@@ -13,6 +13,9 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from service.api.problem import problem_response
 from service.errors import HeadTooLarge, Malformed, ServiceError
 
+# How long a connection may be silent, at least: BentoML's five seconds, which hold in its own containers, are less than
+# many clients' own, and than a slow client may need for a body.
+KEEP_ALIVE_SECONDS = 75
 # Of a request's line and header fields: they are held before it is known who asks.
 MAX_HEAD_BYTES = 65_536
 # How long who has closed their side is answered: a client that gives up does the same, and its work is called off.
@@ -31,8 +34,8 @@ def guard_uvicorn() -> None:
 class GuardedProtocol(HttpToolsProtocol):
     """A connection.
 
-    It may be silent for the server's keep-alive time: before its first request, within a body, behind an answer, and
-    within a head however much of that comes meanwhile.
+    It may be silent for KEEP_ALIVE_SECONDS, or for the server's keep-alive time where that is more: before its first
+    request, within a body, behind an answer, and within a head however much of that comes meanwhile.
 
     It ends with what is no HTTP, with a WebSocket that does not wait for the answers ahead of it, or when the client
     has closed its side: no further request is taken then, and those that came whole are answered first. A step among
@@ -46,6 +49,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def __init__(self, *arguments: Any, **more: Any) -> None:  # noqa: ANN401  whatever uvicorn's own has
         super().__init__(*arguments, **more)
+        self.timeout_keep_alive = max(self.timeout_keep_alive, KEEP_ALIVE_SECONDS)
         self._is_ended = False  # no further request is taken
         self._last_words = b""
         self._waits_since: float | None = None  # for the client, if it is that which is waited for

@@ -20,7 +20,6 @@ from service.fast_port.websocket import ChannelProtocol
 BACKLOG = 2048
 # How long a client's kernel may take nothing of what was sent: beyond it the connection breaks, whoever waits for it.
 UNREAD_MILLISECONDS = 20_000
-KEEP_ALIVE_SECONDS = 75
 
 
 class EmbeddedServer(uvicorn.Server):
@@ -58,7 +57,6 @@ class FastPort:
                 server_header=False,
                 date_header=False,
                 proxy_headers=False,
-                timeout_keep_alive=KEEP_ALIVE_SECONDS,
             )
         )
         self._task: asyncio.Task[None] | None = None

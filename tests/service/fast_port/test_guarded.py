@@ -9,6 +9,7 @@ import pytest
 import uvicorn
 from uvicorn.config import HTTP_PROTOCOLS
 
+from service.fast_port import guarded
 from service.fast_port.guarded import MAX_HEAD_BYTES, GuardedProtocol, guard_uvicorn
 from service.keys import ANONYMOUS
 from tests.fakes.port import STEP, Connection, Port
@@ -36,6 +37,13 @@ async def process(store: FaultyStore) -> AsyncIterator[Process]:
     """A worker: how many there are changes nothing of its connections."""
     async with Process(store) as opened:
         yield opened
+
+
+@pytest.fixture
+def impatient(port: Port, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection may be silent for a second."""
+    monkeypatch.setattr(guarded, "KEEP_ALIVE_SECONDS", 1)
+    port.config.timeout_keep_alive = 1
 
 
 def request_of(path: str, body: bytes, *fields: str) -> bytes:
@@ -262,10 +270,10 @@ async def test_a_body_of_any_length_is_no_head(port: Port, process: Process) -> 
         assert [(await connection.answer())[0] for _ in range(3)] == [200, 404, 200]
 
 
+@pytest.mark.usefixtures("impatient")
 async def test_who_says_nothing_or_half_a_head_or_stalls_within_a_body_is_not_waited_for(
     port: Port, process: Process
 ) -> None:
-    port.config.timeout_keep_alive = 1
     session_id = await process.create(ANONYMOUS)
     loop = asyncio.get_running_loop()
     step, to_app = (request_of(f"/sessions/{session_id}/steps{end}", orjson.dumps(STEP)) for end in ("", "?x=1"))
@@ -298,8 +306,15 @@ async def test_who_says_nothing_or_half_a_head_or_stalls_within_a_body_is_not_wa
         assert seconds < 0.9  # since the last drop
 
 
+@pytest.mark.parametrize(("of_the_server", "expected"), [(5, 75), (75, 75), (100, 100)])
+async def test_a_server_that_waits_for_less_is_overruled(port: Port, of_the_server: int, expected: int) -> None:
+    port.config.timeout_keep_alive = of_the_server  # BentoML's is 5 unless it is told
+    async with port.connected():
+        await until(lambda: any(each.timeout_keep_alive == expected for each in port.connections))
+
+
+@pytest.mark.usefixtures("impatient")
 async def test_a_body_that_comes_slowly_is_waited_for(port: Port, process: Process) -> None:
-    port.config.timeout_keep_alive = 1
     session_id = await process.create(ANONYMOUS)
     async with port.connected() as connection:
         for path in (f"/sessions/{session_id}/steps", f"/sessions/{session_id}/steps?x=1"):
@@ -310,8 +325,8 @@ async def test_a_body_that_comes_slowly_is_waited_for(port: Port, process: Proce
             assert (await connection.answer())[0] == 200
 
 
+@pytest.mark.usefixtures("impatient")
 async def test_a_websocket_may_be_silent(port: Port) -> None:
-    port.config.timeout_keep_alive = 1
     async with port.stream() as stream:
         await asyncio.sleep(1.5)
         async with asyncio.timeout(10):

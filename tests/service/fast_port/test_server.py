@@ -18,6 +18,13 @@ from tests.fakes.process import Clock, Process, until
 pytestmark = pytest.mark.anyio
 
 
+@pytest.fixture
+def impatient(port: Port, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection may be silent for a second."""
+    monkeypatch.setattr(guarded, "KEEP_ALIVE_SECONDS", 1)
+    port.config.timeout_keep_alive = 1
+
+
 def request_of(session_id: str) -> bytes:
     """A step, as bytes."""
     body = orjson.dumps(STEP)
@@ -186,8 +193,8 @@ async def test_a_connection_that_is_to_be_closed_is_closed(port: Port, process: 
         assert await connection.is_over()
 
 
+@pytest.mark.usefixtures("impatient")
 async def test_a_connection_that_is_silent_after_an_answer_is_closed(port: Port, process: Process) -> None:
-    port.config.timeout_keep_alive = 1
     session_id = await process.create(ANONYMOUS)
     loop = asyncio.get_running_loop()
     async with port.connected() as connection:
@@ -200,11 +207,11 @@ async def test_a_connection_that_is_silent_after_an_answer_is_closed(port: Port,
         assert loop.time() - answered > 0.9
 
 
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("path", ["/sessions/{}/steps", "/sessions/{}/steps?x=1"])
 async def test_a_request_that_takes_longer_than_silence_may_is_waited_for(
     port: Port, process: Process, path: str
 ) -> None:
-    port.config.timeout_keep_alive = 1
     session_id = await process.create(ANONYMOUS)
     graphs = process.graphs["0"]
     async with port.connected() as connection:
@@ -218,10 +225,10 @@ async def test_a_request_that_takes_longer_than_silence_may_is_waited_for(
         assert await connection.is_over()  # and its silence is seen again
 
 
+@pytest.mark.usefixtures("impatient")
 async def test_who_sends_the_end_of_a_chunked_body_by_itself_is_answered_however_long_it_takes(
     port: Port, process: Process
 ) -> None:
-    port.config.timeout_keep_alive = 1
     session_id = await process.create(ANONYMOUS)
     graphs = process.graphs["0"]
     graphs.gate.clear()

@@ -21,8 +21,6 @@ from service.process.memory_limit import memory_limit, shortage
 
 # How long a stopping worker waits for clients that are slow to send or to read.
 GRACEFUL_SECONDS = "10"
-# How long a connection may be silent: BentoML's five seconds are less than many clients' own.
-KEEP_ALIVE_SECONDS = "75"
 HEALTH_SECONDS = 5
 
 
@@ -39,8 +37,7 @@ def serve(_: argparse.Namespace) -> None:
         sys.exit(f"unrolled: {missing}")
     os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
     bentoml = Path(sys.executable).with_name("bentoml")
-    timeouts = ["--timeout-graceful-shutdown", GRACEFUL_SECONDS, "--timeout-keep-alive", KEEP_ALIVE_SECONDS]
-    command = [str(bentoml), "serve", "service.app:RNNService", *timeouts]
+    command = [str(bentoml), "serve", "service.app:RNNService", "--timeout-graceful-shutdown", GRACEFUL_SECONDS]
     os.execv(bentoml, command)  # noqa: S606  no shell, fixed arguments
 
 

@@ -7,6 +7,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from service.key_file import add_key
 from tests.e2e.asking import open_session
 from tests.e2e.server import Server
 from tests.e2e.silent import SilentClient
@@ -16,6 +17,18 @@ from tests.service.stores.redis_server import RedisServer, redis_server
 
 EXPORT_KEY = "0123456789abcdef" * 2
 SHARED = {"UNROLLED_WORKERS": "2", "UNROLLED_EXPORT_KEY": EXPORT_KEY}
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of keys, empty until somebody has one."""
+    return tmp_path_factory.mktemp("keys") / "keys"
+
+
+@pytest.fixture(scope="module")
+def tokens(keys: Path) -> dict[str, str]:
+    """A key of each owner, in that file."""
+    return {owner: add_key(keys, owner) for owner in ("ann", "bob")}
 
 
 @pytest.fixture(scope="session")

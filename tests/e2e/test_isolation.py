@@ -24,16 +24,6 @@ UNKNOWN = "urn:unrolled:problem:session-unknown"
 
 
 @pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("keys") / "keys"
-
-
-@pytest.fixture(scope="module")
-def tokens(keys: Path) -> dict[str, str]:
-    return {owner: add_key(keys, owner) for owner in ("ann", "bob")}
-
-
-@pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory, keys: Path, tokens: dict[str, str]) -> Iterator[Server]:
     """A service that asks who calls."""
     assert tokens

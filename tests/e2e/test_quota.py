@@ -6,7 +6,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.key_file import add_key
 from tests.e2e.asking import open_session, step
 from tests.e2e.conftest import SHARED
 from tests.e2e.server import Server, until
@@ -18,16 +17,6 @@ EXPIRY_SECONDS = 5
 
 Opening = Callable[[httpx.Client, str], httpx.Response]
 """Asks for one more session, given one that lives."""
-
-
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("keys") / "keys"
-
-
-@pytest.fixture(scope="module")
-def tokens(keys: Path) -> dict[str, str]:
-    return {owner: add_key(keys, owner) for owner in ("ann", "eve")}
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +47,8 @@ def ann(limited: Server, url: str, tokens: dict[str, str]) -> Iterator[list[http
 
 
 @pytest.fixture
-def eve(url: str, tokens: dict[str, str]) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=url, headers=bearer(tokens["eve"]), timeout=60) as client:
+def bob(url: str, tokens: dict[str, str]) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=url, headers=bearer(tokens["bob"]), timeout=60) as client:
         yield client
         end_all(client)
 
@@ -89,9 +78,9 @@ def take_in(client: httpx.Client, session_id: str) -> httpx.Response:
 
 @pytest.mark.parametrize("opening", [create, fork, take_in])
 def test_who_has_as_many_sessions_as_one_may_is_refused_another_until_one_ends(
-    ann: list[httpx.Client], eve: httpx.Client, opening: Opening
+    ann: list[httpx.Client], bob: httpx.Client, opening: Opening
 ) -> None:
-    of_eve = open_session(eve, "sentiment")
+    of_bob = open_session(bob, "sentiment")
     ended, held = (open_session(worker, "sentiment") for worker in ann)
     for worker in ann:
         refused = opening(worker, held)
@@ -99,11 +88,11 @@ def test_who_has_as_many_sessions_as_one_may_is_refused_another_until_one_ends(
         problem = refused.json()
         assert (problem["status"], problem["type"]) == (429, "urn:unrolled:problem:session-quota")
         assert problem["detail"] == f"you have {QUOTA} of {QUOTA} sessions; end some"
-    assert opening(eve, of_eve).status_code == 201
+    assert opening(bob, of_bob).status_code == 201
     assert ann[1].delete(f"/sessions/{ended}").status_code == 204
     assert opening(ann[0], held).status_code == 201
     assert opening(ann[1], held).status_code == 429
-    for client, session_id in ((ann[0], held), (eve, of_eve)):
+    for client, session_id in ((ann[0], held), (bob, of_bob)):
         step(client, session_id, {"text": "a"})
 
 

@@ -9,7 +9,7 @@ import httpx
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from bench.server import ROOT, Server, free_port
-from service.key_file import add_key
+from service.keys.key_file import add_key
 
 MODEL = "generation"
 OWNER = "bench"

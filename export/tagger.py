@@ -10,7 +10,7 @@ from export.rungs import Rungs
 from export.stages import Arrays
 from service.bundle.manifest import Bundle
 from service.bundle.tasks import TaggingTask
-from service.words import Ids, Speller, WordReader
+from service.media.words import Ids, Speller, WordReader
 
 
 class GraphTagger:

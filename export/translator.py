@@ -10,9 +10,9 @@ from tokenizers import Tokenizer
 from export.directions import Features, run_layers
 from export.rungs import Rungs
 from export.stages import Arrays
-from service.beam_search import BeamSearch, Candidates, max_length
 from service.bundle.manifest import Bundle
 from service.bundle.tasks import TranslationTask
+from service.decoding.beam_search import BeamSearch, Candidates, max_length
 from service.engine.ladder import covering_rung
 from training.truecase import as_sentence
 

@@ -63,7 +63,7 @@ def _reachable(host: str) -> str:
 
 def keys(options: argparse.Namespace) -> None:
     """Edit or show the file of API keys."""
-    from service.key_file import KeysUnusable, add_key, read_keys, remove_key
+    from service.keys.key_file import KeysUnusable, add_key, read_keys, remove_key
     from service.settings import KeySettings
 
     name = options.file or KeySettings().api_keys

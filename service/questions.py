@@ -8,7 +8,9 @@ from contextlib import aclosing
 from typing import Any, NamedTuple, TypeVar
 
 from service.catalog import Catalog
-from service.deadline import all_within, deadline
+from service.concurrency.deadline import all_within, deadline
+from service.concurrency.streams import begun, timed
+from service.decoding.sampling import drawn_seed
 from service.errors import InvalidInput, Location, ModelUnknown
 from service.forms.caption import CaptionAnswer, CaptionRequest
 from service.forms.forecasting import ForecastAnswer, ForecastRequest
@@ -18,10 +20,8 @@ from service.forms.music import ComposeRequest
 from service.forms.sentiment import SentimentAnswer, SentimentRequest
 from service.forms.tagging import TagAnswer, TagRequest
 from service.forms.translation import TranslateAnswer, TranslateRequest
+from service.media.music import Frame
 from service.metrics import Metrics
-from service.music import Frame
-from service.sampling import drawn_seed
-from service.streams import begun, timed
 from service.tasks.caption import CaptionModel
 from service.tasks.forecasting import ForecastingModel
 from service.tasks.generation import GenerationModel

@@ -37,7 +37,7 @@ from service.api.stream import Stream
 from service.catalog import Catalog, configured_bundles
 from service.core import Core
 from service.fast_port.server import FastPort
-from service.keys import open_keys
+from service.keys.keys import open_keys
 from service.metrics import Metrics
 from service.process.allocator import keep_freed_memory
 from service.process.collector import collect_when_idle

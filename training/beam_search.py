@@ -6,7 +6,8 @@ are finished, or at its greatest length; its translation is the one with the hig
 
     score = log p(y) / |y|^a,    |y| with [END]    (Wu et al. 2016, arXiv:1609.08144, section 7, in its simplest form)
 
-and the best unfinished one where none has ended. `service.beam_search` is the same for one sentence through graphs.
+and the best unfinished one where none has ended. `service.decoding.beam_search` is the same for one sentence through
+graphs.
 """
 
 import math

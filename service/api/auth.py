@@ -15,8 +15,8 @@ from service.api.measure import endpoint_of
 from service.api.openai_error import refusal_response
 from service.api.playground import is_playground
 from service.errors import Unauthenticated
-from service.key_file import Key
-from service.keys import ANONYMOUS, Keys
+from service.keys.key_file import Key
+from service.keys.keys import ANONYMOUS, Keys
 from service.metrics import RequestTally
 
 # Probes carry no secrets and tell none.

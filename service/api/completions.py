@@ -18,18 +18,18 @@ import orjson
 
 from service.api.events import told_to_the_end
 from service.api.openai_error import error_of
-from service.deadline import all_within
+from service.concurrency.deadline import all_within
+from service.concurrency.merge import merged
+from service.concurrency.streams import begun, timed
+from service.concurrency.waiting import together
+from service.decoding.sampling import drawn_seed
 from service.errors import Location, ServiceError
 from service.forms.completions import Choice, Completion, CompletionRequest
 from service.forms.generation import Continuation, Usage
-from service.merge import merged
 from service.metrics import Metrics
-from service.sampling import drawn_seed
-from service.streams import begun, timed
 from service.tasks.generation import GenerationModel
 from service.tasks.language import Finished
 from service.tasks.task import Piece
-from service.waiting import together
 
 Told = tuple[int, Piece | Finished[Continuation]]  # the place of a text, and what of it
 NUM_SEEDS = 2**63

@@ -11,11 +11,11 @@ from starlette.routing import Route
 from service.api.answer import JSON, form_response
 from service.api.openapi import own_version
 from service.api.problem import answers_problems
+from service.api.signature import signature_of
 from service.api.tensors import DATATYPES, MAX_ROWS, shape_of
 from service.bundle.stage import TensorSpec
 from service.catalog import Catalog
 from service.forms.open_inference import ModelMetadata, ModelReady, ServerMetadata, TensorMetadata
-from service.signature import signature_of
 from service.tasks.task import TensorModel, tensor_model
 
 LIVE, READY = "/v2/health/live", "/v2/health/ready"

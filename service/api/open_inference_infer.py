@@ -9,6 +9,7 @@ from starlette.types import Receive, Scope, Send
 from service.api import binary
 from service.api.auth import owner_of
 from service.api.body import parsed
+from service.api.signature import Signature, signature_of
 from service.api.tensors import check_size, read_tensor, write_tensors
 from service.api.wire import (
     OCTETS,
@@ -21,14 +22,13 @@ from service.api.wire import (
     unless_gone,
 )
 from service.catalog import Catalog
+from service.concurrency.waiting import off_loop
 from service.engine.job import LOGITS
 from service.engine.state import Array
 from service.errors import InvalidInput
 from service.forms.open_inference import InferParameters, InferRequest
 from service.sessions.sequences import Outputs, Part, Sequences
-from service.signature import Signature, signature_of
 from service.tasks.task import TensorModel, tensor_model
-from service.waiting import off_loop
 
 PATH = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?/infer")
 

@@ -25,8 +25,8 @@ from service.forms.music import ComposeAnswer, ComposeRequest, PlayedNote
 from service.forms.sentiment import SentimentRequest
 from service.forms.tagging import TagRequest
 from service.forms.translation import TranslateRequest
-from service.midi import midi_file
-from service.music import note_events
+from service.media.midi import midi_file
+from service.media.music import note_events
 from service.questions import Composed, Questions
 from service.tasks.task import Piece
 

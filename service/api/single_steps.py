@@ -16,8 +16,8 @@ from service.api.problem import problem_response
 from service.api.steps import ask_of
 from service.errors import ServiceError
 from service.forms.steps import StepRequest
-from service.key_file import Key
-from service.keys import ANONYMOUS, Keys
+from service.keys.key_file import Key
+from service.keys.keys import ANONYMOUS, Keys
 from service.metrics import RequestTally
 from service.steps.steps import Steps
 from service.steps.turn import Turn

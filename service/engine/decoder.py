@@ -8,12 +8,12 @@ from typing import NamedTuple, Protocol, TypeVar
 import numpy as np
 
 from service.bundle.manifest import Bundle
+from service.decoding.sampling import Draws
 from service.engine.advancing import Advancing
 from service.engine.engine import Engine
 from service.engine.state import SequenceState
 from service.errors import InvalidInput
 from service.forms.chance import Chance
-from service.sampling import Draws
 
 P_co = TypeVar("P_co", covariant=True)
 P = TypeVar("P")

@@ -6,9 +6,9 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from service.forms.chance import Chance
 from service.forms.form import Form, InWords, Question, shape
-from service.midi import MAX_TEMPO, MIN_TEMPO
-from service.music import NAME as NOTE_NAME
-from service.music import Articulation, kind_of_notes
+from service.media.midi import MAX_TEMPO, MIN_TEMPO
+from service.media.music import NAME as NOTE_NAME
+from service.media.music import Articulation, kind_of_notes
 
 MAX_NOTES = 88  # of a chord
 MAX_FRAMES = 1024

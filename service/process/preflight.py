@@ -15,7 +15,7 @@ from service.bundle.errors import BundleError
 from service.bundle.manifest import Bundle
 from service.catalog import configured_bundles
 from service.engine.runtime import ProviderMissing, available_providers
-from service.key_file import KeysUnusable, check_keys
+from service.keys.key_file import KeysUnusable, check_keys
 from service.process.memory_limit import memory_limit, shortage
 from service.process.mounts import mount_point
 from service.settings import (

@@ -16,7 +16,7 @@ import numpy as np
 import orjson
 
 from service.bundle.stage import ITEM_STAGE
-from service.deadline import deadline
+from service.concurrency.deadline import deadline
 from service.engine.job import ARGMAX, LOGITS
 from service.engine.state import Array, SequenceState
 from service.errors import SequenceUnknown, SessionGone, SessionUnknown

@@ -11,7 +11,8 @@ from typing import Any
 import orjson
 
 from service.bundle.stage import ITEM_STAGE
-from service.deadline import deadline
+from service.concurrency.deadline import deadline
+from service.decoding.sampling import derived_seed
 from service.engine.state import SequenceState
 from service.errors import ModelUnknown, NotMigratable, ServiceError, TooManyCheckpoints
 from service.forms.sessions import MigrateRequest, RollbackRequest
@@ -19,7 +20,6 @@ from service.record.body import Body, encode
 from service.record.checkpoint_ids import checkpoint_name
 from service.record.digest import inputs_digest
 from service.record.replay import kept_steps
-from service.sampling import derived_seed
 from service.sessions.checkpoints import Checkpoints, saved_as
 from service.sessions.loaded import Loaded, model_name
 from service.sessions.sessions import Sessions

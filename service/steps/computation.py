@@ -6,12 +6,12 @@ from typing import Any, Protocol
 import orjson
 
 from service.bundle.stage import ITEM_STAGE
+from service.decoding.sampling import derived_seed
 from service.engine.job import RowJob
 from service.engine.state import SequenceState
 from service.errors import InvalidInput, NotStreamable
 from service.forms.form import Form
 from service.record.digest import inputs_digest, tensors_digest
-from service.sampling import derived_seed
 from service.steps.turn import Returns, Turn
 from service.tasks.language import LanguageModel
 from service.tasks.task import TensorModel, tensor_model

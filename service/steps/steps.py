@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
+from service.concurrency.waiting import run_now
 from service.engine.job import RowJob
 from service.engine.state import SequenceState
 from service.errors import DeadlineExceeded, ServiceError
@@ -30,7 +31,6 @@ from service.steps.step_rules import Models, StepRules, next_record
 from service.steps.turn import Answer, Ask, Turn
 from service.stores.base import Damaged, Record, Store, Swap
 from service.tasks.task import SequenceModel
-from service.waiting import run_now
 
 logger = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from service.engine.state import SequenceState
 from service.errors import InvalidInput
 from service.forms.caption import CaptionAnswer, CaptionRequest
 from service.forms.form import Form
-from service.image import NoImage, Pixels, from_base64, read_image
+from service.media.image import NoImage, Pixels, from_base64, read_image
 from service.tasks.task import ServedModel
 
 END = 0  # the word that ends a sentence

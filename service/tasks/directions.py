@@ -4,9 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.bundle.manifest import Bundle
+from service.concurrency.waiting import together
 from service.engine.engine import Engine
 from service.engine.state import Inputs
-from service.waiting import together
 
 FEATURES = "features"
 

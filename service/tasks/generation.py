@@ -7,16 +7,16 @@ import numpy as np
 
 from service.bundle.manifest import Bundle
 from service.bundle.tasks import GenerationTask
+from service.concurrency.waiting import off_loop
+from service.decoding.stops import StopFinder
 from service.engine.engine import Engine
 from service.engine.state import SequenceState
 from service.errors import InvalidInput, Location
 from service.forms.generation import CharacterStep, Continuation, NextCharacters, Sampling, Usage
-from service.stops import StopFinder
+from service.media.text import TextReader
 from service.tasks.language import Finished, LanguageModel
 from service.tasks.task import Piece
 from service.tasks.tokens import Ids
-from service.text import TextReader
-from service.waiting import off_loop
 
 
 class GenerationModel(LanguageModel[CharacterStep, Sampling, str, Continuation]):

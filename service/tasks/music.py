@@ -11,7 +11,7 @@ from service.engine.engine import Engine
 from service.engine.state import SequenceState
 from service.errors import InvalidInput
 from service.forms.music import Composing, Composition, MusicStep, NextNotes
-from service.music import Frame, FrameCollector, FrameTokens, Notes, frames_of, pitch_of, placed
+from service.media.music import Frame, FrameCollector, FrameTokens, Notes, frames_of, pitch_of, placed
 from service.tasks.language import Finished, LanguageModel
 from service.tasks.task import Piece
 from service.tasks.tokens import Ids

@@ -9,17 +9,17 @@ from numpy.typing import NDArray
 
 from service.bundle.manifest import Bundle
 from service.bundle.tasks import SentimentTask
+from service.concurrency.waiting import off_loop, together
+from service.decoding.softmax import softmax
 from service.engine.engine import Engine
 from service.engine.state import SequenceState
 from service.errors import InvalidInput, Location
 from service.forms.form import Form
 from service.forms.sentiment import Sentiment, SentimentAnswer, SentimentRequest, TextStep
-from service.softmax import softmax
+from service.media.text import TextReader, Tokens, check_words, split_last_word
 from service.tasks.directions import FEATURES, Layers
 from service.tasks.task import ServedModel
 from service.tasks.tokens import TokenModel
-from service.text import TextReader, Tokens, check_words, split_last_word
-from service.waiting import off_loop, together
 
 
 class SentimentModel(ServedModel):

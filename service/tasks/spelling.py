@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.bundle.stage import Stage
+from service.concurrency.waiting import together
 from service.engine.engine import Engine
 from service.engine.state import RowLayout
-from service.waiting import together
-from service.words import Ids, Speller
+from service.media.words import Ids, Speller
 
 MAX_REMEMBERED = 20_000
 LONGEST_REMEMBERED = 100  # characters; longer ones seldom come again, and 20,000 of 1,000 would be 80 MB

@@ -9,18 +9,18 @@ import numpy as np
 from service.bundle.manifest import Bundle
 from service.bundle.stage import ITEM_STAGE
 from service.bundle.tasks import TaggingTask
+from service.concurrency.waiting import off_loop, together
+from service.decoding.softmax import softmax
 from service.engine.engine import Engine
 from service.engine.state import Inputs, SequenceState
 from service.errors import InvalidInput, Location
 from service.forms.form import Form
 from service.forms.tagging import TagAnswer, Tagged, TaggedEntity, TaggedToken, TagRequest, TagStep, TagStepAnswer
-from service.softmax import softmax
+from service.media.text import check_words, split_unfinished
+from service.media.words import Speller, WordReader, entities
 from service.tasks.directions import FEATURES, Layers
 from service.tasks.spelling import Features, Spelling
 from service.tasks.task import SequenceModel, ServedModel
-from service.text import check_words, split_unfinished
-from service.waiting import off_loop, together
-from service.words import Speller, WordReader, entities
 
 BIO = "bio"
 WORK_OF_WORD = 4  # as `off_loop` counts it: the row that a word becomes and the judgement of it, 5 µs

@@ -7,20 +7,20 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from service.beam_search import BeamSearch, Candidates, Hypothesis, max_length
 from service.bundle.errors import BundleGraphMismatch
 from service.bundle.manifest import Bundle
 from service.bundle.tasks import TranslationTask
+from service.concurrency.waiting import off_loop, together
+from service.decoding.beam_search import BeamSearch, Candidates, Hypothesis, max_length
 from service.engine.engine import Engine
 from service.engine.ladder import covering_rung
 from service.engine.state import Inputs
 from service.errors import InvalidInput, Location
 from service.forms.form import Form
 from service.forms.translation import AttentionMap, TranslateAnswer, TranslatedText, TranslateRequest
+from service.media.text import PieceReader
 from service.tasks.directions import FEATURES, Layers
 from service.tasks.task import ServedModel
-from service.text import PieceReader
-from service.waiting import off_loop, together
 
 STEP = "step"
 TEXTS_AT_ONCE = 16  # of a request: each of its hypotheses queues at every step, before whoever comes later

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from service.key_file import add_key
+from service.keys.key_file import add_key
 from tests.e2e.asking import open_session
 from tests.e2e.server import Server
 from tests.e2e.silent import SilentClient

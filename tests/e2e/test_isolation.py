@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from service.key_file import add_key, read_keys, remove_key
+from service.keys.key_file import add_key, read_keys, remove_key
 from tests.e2e.asking import Json, ask, open_session, step
 from tests.e2e.conftest import SHARED
 from tests.e2e.server import ROOT, Server, until

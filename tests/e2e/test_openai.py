@@ -9,7 +9,7 @@ import pytest
 from openai import OpenAI
 from openai.types import Completion
 
-from service.key_file import add_key
+from service.keys.key_file import add_key
 from tests.e2e.asking import Json, ask
 from tests.e2e.exposition import await_metric, metrics
 from tests.e2e.server import Server

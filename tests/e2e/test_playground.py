@@ -8,7 +8,7 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
-from service.key_file import add_key
+from service.keys.key_file import add_key
 from tests.e2e.asking import ask
 from tests.e2e.server import Server, until
 from tests.e2e.visitor import Visitor

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from service.key_file import add_key
+from service.keys.key_file import add_key
 from tests.deploy.dashboard import expressions
 from tests.e2e.asking import ask, open_session
 from tests.e2e.prometheus import BINARY, Prometheus

@@ -13,7 +13,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from service.api.auth import AuthMiddleware
 from service.api.single_steps import SingleSteps
 from service.fast_port.server import FastPort
-from service.keys import Keys
+from service.keys.keys import Keys
 from tests.fakes.asgi import MAX_BYTES, Surface
 from tests.fakes.process import Process
 

@@ -13,10 +13,10 @@ from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from service.api.auth import OPEN_PATHS, AuthMiddleware, bearer_token, owner_of, subprotocol_of
-from service.key_file import add_key, remove_key
-from service.keys import Keys
+from service.keys.key_file import add_key, remove_key
+from service.keys.keys import Keys
 from service.metrics import Metrics, RequestTally
-from tests.service.test_keys import Clock
+from tests.service.keys.test_keys import Clock
 
 
 async def whose(request: Request) -> PlainTextResponse:

@@ -9,12 +9,12 @@ from starlette.types import Receive, Scope, Send
 from service.api.auth import AuthMiddleware
 from service.api.error_form import ErrorFormMiddleware, is_open_inference
 from service.api.open_inference import OpenInferenceRoutes
+from service.api.signature import signature_of
 from service.bundle.errors import BundleGraphMismatch
 from service.engine.engine import Engine
-from service.key_file import add_key
-from service.keys import Keys
+from service.keys.key_file import add_key
+from service.keys.keys import Keys
 from service.metrics import Metrics
-from service.signature import signature_of
 from service.tasks.task import ServedModel
 from tests.fakes.asgi import Client, Surface
 from tests.fakes.graphs import SUM_MANIFEST, RecordingObserver, SumGraphs, V, sum_bundle

@@ -9,8 +9,8 @@ from service.api.auth import AuthMiddleware
 from service.api.openai import COMPLETIONS, MODELS
 from service.engine.engine import Engine
 from service.engine.runtime import Runtime
-from service.key_file import add_key
-from service.keys import Keys
+from service.keys.key_file import add_key
+from service.keys.keys import Keys
 from service.tasks.generation import GenerationModel
 from tests.fakes.asgi import MAX_BYTES, Client, Surface
 from tests.fakes.graphs import RecordingObserver

@@ -10,8 +10,8 @@ from service.api.question_routes import QuestionRoutes
 from service.bundle.manifest import read_bundle
 from service.catalog import Catalog
 from service.forms.music import ComposeAnswer, ComposeRequest
+from service.media.midi import midi_file
 from service.metrics import Metrics
-from service.midi import midi_file
 from service.questions import Questions
 from service.settings import BundleSettings, EngineSettings
 from tests.fakes.asgi import MAX_BYTES

@@ -5,7 +5,7 @@ from starlette.applications import Starlette
 
 from service.api.auth import AuthMiddleware
 from service.api.repository import RepositoryRoutes
-from service.keys import ANONYMOUS
+from service.keys.keys import ANONYMOUS
 from service.metrics import Metrics
 from tests.fakes.asgi import Client
 from tests.service.test_reload import Service, Worker

@@ -11,7 +11,7 @@ from uvicorn.config import HTTP_PROTOCOLS
 
 from service.fast_port import guarded
 from service.fast_port.guarded import MAX_HEAD_BYTES, GuardedProtocol, guard_uvicorn
-from service.keys import ANONYMOUS
+from service.keys.keys import ANONYMOUS
 from tests.fakes.port import STEP, Connection, Port
 from tests.fakes.process import Process, until
 from tests.fakes.stores import FaultyStore

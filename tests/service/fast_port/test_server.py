@@ -9,8 +9,8 @@ import pytest
 
 from service.api.auth import AuthMiddleware
 from service.fast_port import guarded
-from service.key_file import add_key
-from service.keys import ANONYMOUS, Keys
+from service.keys.key_file import add_key
+from service.keys.keys import ANONYMOUS, Keys
 from tests.fakes.asgi import MAX_BYTES, Surface
 from tests.fakes.port import STEP, Port
 from tests.fakes.process import Clock, Process, until

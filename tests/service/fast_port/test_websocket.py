@@ -13,8 +13,8 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from service.api.connection import MAX_IN_FLIGHT
-from service.key_file import add_key
-from service.keys import ANONYMOUS, Keys
+from service.keys.key_file import add_key
+from service.keys.keys import ANONYMOUS, Keys
 from tests.fakes.port import Port
 from tests.fakes.process import Clock, Process, until
 

@@ -17,10 +17,10 @@ from service.bundle.manifest import read_bundle
 from service.bundle.tasks import CaptionTask, ForecastingTask, MusicTask
 from service.forms.form import MAX_CHARACTERS_TOGETHER, MAX_TEXT_CHARACTERS, MAX_TEXTS, Question
 from service.forms.steps import MAX_ITEMS
+from service.media.text import MAX_WORD_CHARACTERS
 from service.settings import EngineSettings, ServerSettings
 from service.steps.open_turns import MAX_WAITING_PER_SESSION
 from service.tasks.task import MAX_ANSWERED_VALUES
-from service.text import MAX_WORD_CHARACTERS
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs/questions.md").read_text()

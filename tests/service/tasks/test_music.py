@@ -9,7 +9,7 @@ from service.engine.engine import Engine
 from service.engine.state import SequenceState
 from service.errors import InvalidInput
 from service.forms.music import Composing, MusicStep
-from service.music import Notes
+from service.media.music import Notes
 from service.tasks.music import MusicModel
 from service.tasks.task import Piece
 from tests.fakes.graphs import RecordingObserver

@@ -14,18 +14,18 @@ import pytest
 
 from service.bundle.manifest import Bundle, Manifest
 from service.catalog import Catalog
+from service.decoding.softmax import softmax
 from service.engine.engine import Engine
 from service.engine.state import Array, SequenceState
 from service.errors import InvalidInput, NotStreamable
 from service.forms.tagging import TagRequest, TagStep
+from service.media.text import MAX_WORD_CHARACTERS
 from service.metrics import Metrics
 from service.questions import Questions
 from service.settings import BundleSettings, EngineSettings
-from service.softmax import softmax
 from service.tasks.spelling import LONGEST_REMEMBERED
 from service.tasks.tagging import StreamingTaggingModel, WholeTaggingModel, Words
 from service.tasks.task import SequenceModel, tensor_model
-from service.text import MAX_WORD_CHARACTERS
 from tests.fakes.graphs import RecordingObserver
 from training.english import english_tokenizer
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
-from service.beam_search import BeamSearch, Candidates, Hypothesis, max_length
+from service.decoding.beam_search import BeamSearch, Candidates, Hypothesis, max_length
 
 END, V = 0, 4
 LogProbs = Callable[[tuple[int, ...]], list[float]]

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from service.image import NoImage, from_base64, read_image
+from service.media.image import NoImage, from_base64, read_image
 
 
 def file_of(pixels: NDArray[np.generic], mode: str = "L", kind: str = "PNG") -> bytes:

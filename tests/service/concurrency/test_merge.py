@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 import pytest
 
-from service.merge import merged
+from service.concurrency.merge import merged
 from tests.fakes.process import settle
 
 pytestmark = pytest.mark.anyio

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.sampling import Draws, derived_seed, drawn_seed
+from service.decoding.sampling import Draws, derived_seed, drawn_seed
 
 SEEDS = st.integers(0, 2**63 - 1)
 

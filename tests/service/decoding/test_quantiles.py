@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from service.quantiles import interpolate_quantiles
+from service.decoding.quantiles import interpolate_quantiles
 
 KNOWN = (0.1, 0.5, 0.9)
 VALUES = np.array([[1.0, 2.0, 4.0], [-3.0, 0.0, 0.5]])

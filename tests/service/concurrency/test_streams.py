@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from service.streams import begun, timed
+from service.concurrency.streams import begun, timed
 
 pytestmark = pytest.mark.anyio
 

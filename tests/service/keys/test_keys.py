@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from service.__main__ import main
-from service.key_file import OWNER, KeysUnusable, add_key, check_keys, read_keys, remove_key
-from service.keys import Keys, open_keys
+from service.keys.key_file import OWNER, KeysUnusable, add_key, check_keys, read_keys, remove_key
+from service.keys.keys import Keys, open_keys
 from service.process.preflight import CannotStart, check_callers, check_settings
 from service.settings import ExportSettings, KeySettings, ServerSettings
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from service.key_file import PREFIX, Key, KeysUnusable, read_keys
+from service.keys.key_file import PREFIX, Key, KeysUnusable, read_keys
 from service.settings import KeySettings
 
 logger = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.words import Entity, Speller, WordReader, entities
+from service.media.words import Entity, Speller, WordReader, entities
 from training import bio
 from training.english import english_tokenizer, part, word_ids
 from training.models.tagging import CHARACTERS, LONGEST_WORD

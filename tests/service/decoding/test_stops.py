@@ -5,7 +5,7 @@ import itertools
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from service.stops import StopFinder
+from service.decoding.stops import StopFinder
 
 
 def written(stops: list[str], pieces: list[str]) -> tuple[str, bool, list[str]]:

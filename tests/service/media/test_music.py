@@ -1,6 +1,6 @@
 import pytest
 
-from service.music import Frame, FrameCollector, FrameTokens, NoteEvent, frames_of, note_events, pitch_of, placed
+from service.media.music import Frame, FrameCollector, FrameTokens, NoteEvent, frames_of, note_events, pitch_of, placed
 
 TOKENS = FrameTokens(21, 108)
 

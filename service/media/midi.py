@@ -5,7 +5,7 @@ from io import BytesIO
 
 from mido import Message, MetaMessage, MidiFile, MidiTrack, bpm2tempo
 
-from service.music import NoteEvent
+from service.media.music import NoteEvent
 
 TICKS_PER_BEAT = 480
 VELOCITY = 80

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from service.deadline import all_within
+from service.concurrency.deadline import all_within
 from service.errors import DeadlineExceeded
 
 pytestmark = pytest.mark.anyio

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.text import longest_word, split_last_word
+from service.media.text import longest_word, split_last_word
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@ from io import BytesIO
 import pytest
 from mido import MidiFile
 
-from service.midi import MAX_TEMPO, MIN_TEMPO, midi_file
-from service.music import NoteEvent, note_events
+from service.media.midi import MAX_TEMPO, MIN_TEMPO, midi_file
+from service.media.music import NoteEvent, note_events
 
 
 def read(content: bytes) -> MidiFile:

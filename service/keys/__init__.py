@@ -1,0 +1,1 @@
+"""API keys: their file, and which of them are valid now."""

@@ -1,0 +1,1 @@
+"""What people write, draw and play, as models read it, and back."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import ClassVar, Self
+from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -18,8 +18,6 @@ from training.tasks import forecast_backtest, forecast_bands
 from training.tasks.forecast_backtest import Channels, Readings
 from training.tasks.forecast_errors import Errors, pinball
 from training.tasks.forecaster import ForecasterSettings, ForecasterTask
-
-Batch = dict[str, Tensor]
 
 
 class StartSettings(Section):
@@ -54,6 +52,22 @@ class WindowForecastingSettings(ForecasterSettings):
         return self
 
 
+class WindowBatch(NamedTuple):
+    """Windows with what came, for N windows times channels and H readings of the longest horizon.
+
+    Args:
+        past: float64 (N, L).
+        future: float64 (N, H); 0 beyond the training rows.
+        is_known: bool (N, H), which of these lie within the training rows.
+        told: Of each row; all 0 where the model is not told.
+    """
+
+    past: Tensor
+    future: Tensor
+    is_known: Tensor
+    told: Told
+
+
 class WindowForecastingTask(ForecasterTask[WindowForecastingSettings]):
     """A forecaster of windows: an epoch shows it every window of the training rows once, of all channels."""
 
@@ -76,34 +90,26 @@ class WindowForecastingTask(ForecasterTask[WindowForecastingSettings]):
         """All windows in whole batches."""
         return max(len(self._starts) // self.settings.windows.starts, 1)
 
-    def train_batches(self, epoch: int) -> Iterator[Batch]:
-        """Windows with what came, in random order.
-
-        Each batch has, for N windows times channels, H readings of the longest horizon:
-            past: float64 (N, L).
-            future: float64 (N, H); 0 beyond the training rows.
-            is_known: bool (N, H), which of these lie within the training rows.
-            channel, center, unit: See `Told`; all 0 where the model is not told.
-        """
+    def train_batches(self, epoch: int) -> Iterator[WindowBatch]:
+        """Windows in random order."""
         rng = np.random.default_rng([self.settings.seed, epoch])
         order = torch.from_numpy(rng.permutation(self._starts))
         for starts in torch.split(order, self.settings.windows.starts)[: self.batches_per_epoch()]:
             yield self._batch(starts, rng)
 
-    def count_items(self, batch: Batch) -> int:
+    def count_items(self, batch: WindowBatch) -> int:
         """Readings of the windows; not those that are to be forecast."""
-        return batch["past"].numel()
+        return batch.past.numel()
 
-    def loss(self, model: nn.Module, batch: Batch, carry: None) -> tuple[Tensor, None]:
+    def loss(self, model: nn.Module, batch: WindowBatch, carry: None) -> tuple[Tensor, None]:
         """Mean absolute error up to each horizon, and pinball loss of the quantiles, on the scale of the errors."""
         S, M = self.settings.model.segment, self.settings.model.max_segments
-        device = batch["past"].device
+        device = batch.past.device
         quantile_positions = torch.randperm(M, device=device)[: self.settings.loss.quantile_segments]
-        told = Told(batch["channel"], batch["center"], batch["unit"])
-        decoded, window = model(batch["past"], told, torch.arange(M, device=device), quantile_positions)
-        target = (batch["future"] - window.last).float().view(-1, M, S)
+        decoded, window = model(batch.past, batch.told, torch.arange(M, device=device), quantile_positions)
+        target = (batch.future - window.last).float().view(-1, M, S)
         of_horizons = horizon_weights(self.settings.loss.horizons, self.settings.loss.falloff, M * S).to(device)
-        weights = batch["is_known"].view(-1, M, S) * of_horizons.view(M, S)
+        weights = batch.is_known.view(-1, M, S) * of_horizons.view(M, S)
         scale = window.scale.float().unsqueeze(2)
         point = (decoded.mean * scale - target).abs()
         spread = pinball(decoded.quantiles * scale.unsqueeze(3), target[:, quantile_positions])
@@ -140,7 +146,7 @@ class WindowForecastingTask(ForecasterTask[WindowForecastingSettings]):
             raise DataError(f"{first + 1 - stop} training rows more are needed for a window and what comes after it")
         return range(first, stop)
 
-    def _batch(self, starts: Tensor, rng: np.random.Generator) -> Batch:
+    def _batch(self, starts: Tensor, rng: np.random.Generator) -> WindowBatch:
         readings = torch.from_numpy(np.ascontiguousarray(self.train_readings))
         model, channels = self.settings.model, readings.shape[1]
         index = starts.unsqueeze(1) + torch.arange(model.look_back + model.max_segments * model.segment)
@@ -149,14 +155,16 @@ class WindowForecastingTask(ForecasterTask[WindowForecastingSettings]):
         rows = rows.movedim(2, 1).flatten(0, 1)  # (starts * channels, L + H)
         is_told = torch.from_numpy(rng.random((len(rows), 1)) < self.settings.windows.known_share)
         center, unit = (_by_row(values, len(starts)) for values in self._level_and_scale)
-        return {
-            "past": rows[:, : model.look_back],
-            "future": rows[:, model.look_back :],
-            "is_known": is_known[:, model.look_back :].repeat_interleave(channels, dim=0),
-            "channel": torch.where(is_told, _by_row(range(1, channels + 1), len(starts)), 0),
-            "center": torch.where(is_told, center, 0.0),
-            "unit": torch.where(is_told, unit, 0.0),
-        }
+        return WindowBatch(
+            past=rows[:, : model.look_back],
+            future=rows[:, model.look_back :],
+            is_known=is_known[:, model.look_back :].repeat_interleave(channels, dim=0),
+            told=Told(
+                channel=torch.where(is_told, _by_row(range(1, channels + 1), len(starts)), 0),
+                center=torch.where(is_told, center, 0.0),
+                unit=torch.where(is_told, unit, 0.0),
+            ),
+        )
 
 
 def horizon_weights(horizons: Sequence[int], falloff: float, count: int) -> Tensor:

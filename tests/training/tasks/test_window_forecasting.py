@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
+from torch.utils._pytree import tree_leaves
 
 from tests.training.learning import assert_learns
 from training.data import etth1
@@ -53,14 +54,14 @@ def test_items_are_the_readings_of_the_windows(task: WindowForecastingTask) -> N
 def test_an_epoch_shows_every_window_at_most_once(task: WindowForecastingTask) -> None:
     batches = list(task.train_batches(0))
     assert len(batches) == task.batches_per_epoch() == (ROWS - 96 - 96 + 1) // 512
-    first = torch.cat([batch["past"][::CHANNELS, 0] for batch in batches])
+    first = torch.cat([batch.past[::CHANNELS, 0] for batch in batches])
     assert len(first.unique()) == len(first) == 512 * len(batches)
 
 
 def test_an_epoch_can_be_drawn_again_and_the_next_is_another(task: WindowForecastingTask) -> None:
     first, again, other = (next(task.train_batches(epoch)) for epoch in (0, 0, 1))
-    assert all(torch.equal(first[name], again[name]) for name in first)
-    assert not torch.equal(first["past"], other["past"])
+    assert all(map(torch.equal, tree_leaves(first), tree_leaves(again)))
+    assert not torch.equal(first.past, other.past)
 
 
 def test_the_future_follows_the_past_and_ends_with_the_training_rows(task: WindowForecastingTask) -> None:
@@ -68,21 +69,21 @@ def test_the_future_follows_the_past_and_ends_with_the_training_rows(task: Windo
     for batch in task.train_batches(0):
         channel = torch.arange(CHANNELS).repeat(512)
         mean, deviation = (torch.from_numpy(values)[channel].unsqueeze(1) for values in (scaler.mean, scaler.deviation))
-        rows = torch.cat([batch["past"], batch["future"]], dim=1) * deviation + mean - 100_000 * channel.unsqueeze(1)
+        rows = torch.cat([batch.past, batch.future], dim=1) * deviation + mean - 100_000 * channel.unsqueeze(1)
         row = rows[:, :1] + torch.arange(96 + H)
-        assert torch.equal(batch["is_known"], row[:, 96:].round() < ROWS)
-        is_known = torch.cat([torch.ones(len(row), 96, dtype=torch.bool), batch["is_known"]], dim=1)
+        assert torch.equal(batch.is_known, row[:, 96:].round() < ROWS)
+        is_known = torch.cat([torch.ones(len(row), 96, dtype=torch.bool), batch.is_known], dim=1)
         torch.testing.assert_close(rows[is_known], row[is_known])
-        assert batch["is_known"].sum(dim=1).min() >= 96
+        assert batch.is_known.sum(dim=1).min() >= 96
 
 
 def test_channels_are_told_by_number_level_and_scale_or_not_at_all(task: WindowForecastingTask) -> None:
     batch = next(task.train_batches(0))
-    is_told = batch["channel"] > 0
+    is_told = batch.told.channel > 0
     assert 0.4 < is_told.double().mean() < 0.6
-    assert torch.equal(is_told, batch["unit"] > 0)
+    assert torch.equal(is_told, batch.told.unit > 0)
     numbers = torch.arange(1, CHANNELS + 1).repeat(512).unsqueeze(1)
-    assert torch.equal(batch["channel"][is_told], numbers[is_told])
+    assert torch.equal(batch.told.channel[is_told], numbers[is_told])
 
 
 @pytest.mark.parametrize(("falloff", "later"), [(0, 1 / 3), (1, 1 / 3 * 2 / 3)])
@@ -93,13 +94,13 @@ def test_a_reading_counts_in_the_mean_of_each_horizon_that_it_does_not_exceed(fa
 
 def test_the_loss_ignores_what_is_unknown(task: WindowForecastingTask) -> None:
     batch = next(task.train_batches(0))
-    spoiled = batch | {"future": torch.where(batch["is_known"], batch["future"], 1e6)}
+    spoiled = batch._replace(future=torch.where(batch.is_known, batch.future, 1e6))
     model = task.build_model().requires_grad_(False)
     losses = []
     for rows in (batch, spoiled):
         torch.manual_seed(0)  # the same quantiles
         losses.append(float(task.loss(model, rows, None)[0]))
-    assert not batch["is_known"].all()
+    assert not batch.is_known.all()
     assert losses[0] == losses[1]
 
 

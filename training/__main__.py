@@ -8,11 +8,12 @@ from pathlib import Path
 
 import torch
 
-from training import budget, checkpoint, comparison, loop, own, settings
+from training import budget, checkpoint, comparison, loop, settings
 from training.checkpoint import CheckpointError
 from training.data.source import DataError
 from training.diagnosis import command as diagnose
 from training.loop import TrainingError
+from training.own import registry as own
 from training.settings import SettingsError
 from training.tasks import registry
 from training.tasks.registry import Training
@@ -89,8 +90,10 @@ def _train(options: argparse.Namespace) -> int:
         task, command = saved.definition, saved.command
     else:
         chosen = own.choose(options.task, options)
+        if chosen.summary:
+            print(chosen.summary)
         task = task_type(
-            settings.load(task_type.settings_type, options.task, options.config, options.overrides, chosen)
+            settings.load(task_type.settings_type, options.task, options.config, options.overrides, chosen.settings)
         )
     if options.show_settings:
         print("\n".join(settings.describe(task.settings)))

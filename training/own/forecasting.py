@@ -3,7 +3,7 @@
 import argparse
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from training.data.series import last_part
 from training.data.source import DataError, sha256_of
 from training.data.table import level_and_scale
 from training.models.forecaster import MOST_SEGMENTS
-from training.own import count, typed
+from training.own.options import NO_FILE, Choice, Options, count, typed
 from training.settings import SettingsError
 
 FEW_READINGS, MANY_READINGS = 5_000, 100_000
@@ -23,47 +23,62 @@ LONGEST_WINDOW = 30  # segments
 DRIFT = 0.5  # mean absolute deviations between the halves of a channel, from which it has no typical level
 
 
-def add_options(own: argparse._ArgumentGroup) -> None:
-    """The options."""
-    own.add_argument(
-        "--csv", type=Path, metavar="FILE", help="CSV with a header, times in one column, numbers in others"
-    )
-    own.add_argument("--time", metavar="COLUMN", help="column of times; rows at equal steps, oldest first")
-    own.add_argument(
-        "--target", action="append", default=[], metavar="COLUMN", help="column to forecast; may be repeated"
-    )
-    own.add_argument("--horizon", type=count, metavar="N", help="readings ahead to forecast; default: a season")
-    own.add_argument("--season", type=count, metavar="N", help="readings until a pattern returns; default: by time")
-    own.add_argument("--segment", type=count, metavar="N", help="readings that are one step of the network")
-    own.add_argument(
-        "--gaps",
-        choices=("refuse", "interpolate", "ignore"),
-        default="refuse",
-        help="missing rows: an error, a straight line, or as if time had not passed; default: refuse",
-    )
-    own.add_argument(
-        "--duplicates", choices=("refuse", "first", "last", "mean"), default="refuse", help="rows of one time"
-    )
+OPTIONS: Options = {
+    "--csv": {"type": Path, "metavar": "FILE", "help": "CSV with a header, times in one column, numbers in others"},
+    "--time": {"metavar": "COLUMN", "help": "column of times; rows at equal steps, oldest first"},
+    "--target": {
+        "action": "append",
+        "default": [],
+        "metavar": "COLUMN",
+        "help": "column to forecast; may be repeated",
+    },
+    "--horizon": {"type": count, "metavar": "N", "help": "readings ahead to forecast; default: a season"},
+    "--season": {"type": count, "metavar": "N", "help": "readings until a pattern returns; default: by time"},
+    "--segment": {"type": count, "metavar": "N", "help": "readings that are one step of the network"},
+    "--gaps": {
+        "choices": ("refuse", "interpolate", "ignore"),
+        "default": "refuse",
+        "help": "missing rows: an error, a straight line, or as if time had not passed; default: refuse",
+    },
+    "--duplicates": {"choices": ("refuse", "first", "last", "mean"), "default": "refuse", "help": "rows of one time"},
+}
 
 
-def choose(options: argparse.Namespace) -> dict[str, Any]:
-    """The settings that the file suggests; see `training.own.choose`."""
+class Cut(NamedTuple):
+    """How a table is cut; all but the note count rows.
+
+    Attributes:
+        season: Rows until a pattern returns; 1 for none.
+        segment: Rows that are one step of the network.
+        horizon: Rows ahead to forecast.
+        num_rows: All of them.
+        num_train: Those to train on; the others are the backtest's.
+        note: Why the season is not what the step of time suggests; empty where it is.
+    """
+
+    season: int
+    segment: int
+    horizon: int
+    num_rows: int
+    num_train: int
+    note: str
+
+
+def choose(options: argparse.Namespace) -> Choice:
+    """What the file suggests; see `training.own.registry.choose`."""
     if options.csv is None:
-        if words := typed("forecasting", options):
+        if words := typed(OPTIONS, options):
             raise SettingsError(f"{words[0]} is about the file of --csv")
-        return {}
+        return NO_FILE
     if options.time is None:
         raise SettingsError("--csv needs --time, the name of its column of times")
     if twice := [name for name, times in Counter(options.target).items() if times > 1]:
         raise SettingsError(f"--target {twice[0]} is given more than once")
     found = own_table.read(options.csv, Columns(options.time, tuple(options.target)), options.gaps, options.duplicates)
-    season, segment = _cut(found, options)
-    horizon = options.horizon or max(season, segment)
-    train = last_part(len(found.table.readings), horizon)["train"]
-    _check_length(options.csv, len(found.table.readings), len(train), season, segment, horizon)
-    _check_channels(options.csv, found, len(train))
-    print(_describe(options.csv, found, season, segment, horizon, len(train)))
-    return {
+    cut = _cut(found, options)
+    _check_length(options.csv, cut)
+    _check_channels(options.csv, found, cut.num_train)
+    settings = {
         "data": {
             "own": {
                 "path": str(options.csv),
@@ -73,27 +88,31 @@ def choose(options: argparse.Namespace) -> dict[str, Any]:
                 "gaps": options.gaps,
                 "duplicates": options.duplicates,
                 "interval": str(found.interval),
-                "horizon": horizon,
-                "naive_season": season,
+                "horizon": cut.horizon,
+                "naive_season": cut.season,
             },
-            "choice_stride": max(1, (len(found.table.readings) - len(train)) // 200),
+            "choice_stride": max(1, (cut.num_rows - cut.num_train) // 200),
         },
-        **_sizes(found.table.readings[: len(train)], season, segment, horizon),
+        **_sizes(found.table.readings[: cut.num_train], cut),
     }
+    return Choice(settings, _describe(options.csv, found, cut))
 
 
-def _cut(found: OwnTable, options: argparse.Namespace) -> tuple[int, int]:
-    """Season and segment: as asked for, else as the step of time suggests and the length of the table allows."""
+def _cut(found: OwnTable, options: argparse.Namespace) -> Cut:
+    """As asked for, else as the step of time suggests and the length of the table allows."""
     num_rows = len(found.table.readings)
-    season = options.season or suggest_season(found.interval)
+    season, note = options.season or suggest_season(found.interval), ""
     if not options.season and 4 * season > num_rows:
-        print(f"{num_rows} rows are too few for a season of {season}: taken as without one")
+        note = f"{num_rows} rows are too few for a season of {season}: taken as without one"
         season = 1
     segment = options.segment or suggest_segment(season)
-    return max(season, 1), segment
+    season = max(season, 1)
+    horizon = options.horizon or max(season, segment)
+    return Cut(season, segment, horizon, num_rows, len(last_part(num_rows, horizon)["train"]), note)
 
 
-def _check_length(path: Path, num_rows: int, num_train: int, season: int, segment: int, horizon: int) -> None:
+def _check_length(path: Path, cut: Cut) -> None:
+    season, segment, horizon, num_rows, num_train, _ = cut
     if horizon > MOST_SEGMENTS * segment:
         raise SettingsError(
             f"--horizon {horizon} is more than {MOST_SEGMENTS} segments of {segment} rows: "
@@ -119,8 +138,9 @@ def _check_channels(path: Path, found: OwnTable, num_train: int) -> None:
             )
 
 
-def _sizes(train: NDArray[np.float64], season: int, segment: int, horizon: int) -> dict[str, Any]:
+def _sizes(train: NDArray[np.float64], cut: Cut) -> dict[str, Any]:
     """Model, windows and loop by how much there is to learn from."""
+    season, segment, horizon = cut.season, cut.segment, cut.horizon
     num_readings = int((~np.isnan(train)).sum())
     cycle = season if season % segment == 0 else season * segment
     per_season = max(cycle // segment, 1)
@@ -158,13 +178,13 @@ def _drifts(train: NDArray[np.float64]) -> bool:
     return bool((np.abs(late - early) > DRIFT * scale).any())
 
 
-def _describe(path: Path, found: OwnTable, season: int, segment: int, horizon: int, num_train: int) -> str:
-    num_rows = len(found.table.readings)
+def _describe(path: Path, found: OwnTable, cut: Cut) -> str:
+    note = f"{cut.note}\n" if cut.note else ""
     filled = f", {found.num_filled} readings filled in" if found.num_filled else ""
     left_out = f"; left out, no number in the first row: {', '.join(found.left_out)}" if found.left_out else ""
     return (
-        f"{path}: {num_rows} rows, one every {found.interval}, {found.first} to {found.last}{filled}\n"
+        f"{note}{path}: {cut.num_rows} rows, one every {found.interval}, {found.first} to {found.last}{filled}\n"
         f"channels: {', '.join(found.table.channels)}{left_out}\n"
-        f"season {season}, segments of {segment}, horizon {horizon}; "
-        f"{num_train} rows to train on, the last {num_rows - num_train} for the backtest"
+        f"season {cut.season}, segments of {cut.segment}, horizon {cut.horizon}; "
+        f"{cut.num_train} rows to train on, the last {cut.num_rows - cut.num_train} for the backtest"
     )

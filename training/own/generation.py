@@ -2,10 +2,10 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from training.data import own_text
 from training.data.source import sha256_of
+from training.own.options import NO_FILE, Choice, Options
 
 STEPS = 4_000  # of training, about what tinyshakespeare takes
 MAX_ROWS, MAX_EPOCHS, MIN_EPOCHS = 32, 60, 2
@@ -13,24 +13,25 @@ BPTT_LEN = 128
 PATIENCE = 5
 
 
-def add_options(own: argparse._ArgumentGroup) -> None:
-    """The options."""
-    own.add_argument("--text", type=Path, metavar="FILE", help="text in UTF-8; the last tenth is held out")
+OPTIONS: Options = {"--text": {"type": Path, "metavar": "FILE", "help": "text in UTF-8; the last tenth is held out"}}
 
 
-def choose(options: argparse.Namespace) -> dict[str, Any]:
-    """The settings that the file suggests; see `training.own.choose`."""
+def choose(options: argparse.Namespace) -> Choice:
+    """What the file suggests; see `training.own.registry.choose`."""
     if options.text is None:
-        return {}
+        return NO_FILE
     text = own_text.read(options.text)
     rows, epochs = sizes(len(text))
-    print(f"{options.text}: {len(text)} characters, {len(set(text))} distinct; {epochs} epochs in {rows} rows")
-    return {
+    settings = {
         "text": {"path": str(options.text), "sha256": sha256_of(options.text)},
         "rows": rows,
         "bptt_len": BPTT_LEN,
         "loop": {"epochs": epochs, "patience": PATIENCE},
     }
+    distinct = len(set(text))
+    return Choice(
+        settings, f"{options.text}: {len(text)} characters, {distinct} distinct; {epochs} epochs in {rows} rows"
+    )
 
 
 def sizes(num_characters: int) -> tuple[int, int]:

@@ -3,40 +3,33 @@
 import argparse
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 from training.data import own_texts
+from training.data.own_texts import OwnTexts
 from training.data.source import sha256_of
-from training.own import typed
+from training.own.options import NO_FILE, Choice, Options, typed
 from training.settings import SettingsError
 
 FEW_TEXTS = 5_000
 
 
-def add_options(own: argparse._ArgumentGroup) -> None:
-    """The options."""
-    own.add_argument("--csv", type=Path, metavar="FILE", help="CSV with a header, a column of texts and one of labels")
-    own.add_argument("--text", metavar="COLUMN", help="column of texts; default: text")
-    own.add_argument("--label", metavar="COLUMN", help="column of labels, two or more of them; default: label")
+OPTIONS: Options = {
+    "--csv": {"type": Path, "metavar": "FILE", "help": "CSV with a header, a column of texts and one of labels"},
+    "--text": {"metavar": "COLUMN", "help": "column of texts; default: text"},
+    "--label": {"metavar": "COLUMN", "help": "column of labels, two or more of them; default: label"},
+}
 
 
-def choose(options: argparse.Namespace) -> dict[str, Any]:
-    """The settings that the file suggests; see `training.own.choose`."""
+def choose(options: argparse.Namespace) -> Choice:
+    """What the file suggests; see `training.own.registry.choose`."""
     if options.csv is None:
-        if words := typed("sentiment", options):
+        if words := typed(OPTIONS, options):
             raise SettingsError(f"{words[0]} is about the file of --csv")
-        return {}
+        return NO_FILE
     text, label = options.text or "text", options.label or "label"
     found = own_texts.read(options.csv, text, label)
-    train, dev = found.splits["train"], found.splits["dev"]
-    counts = Counter(found.labels[example.label] for example in [*train, *dev])
-    print(
-        f"{options.csv}: {len(train) + len(dev)} texts; "
-        + ", ".join(f"{name} {counts[name]}" for name in found.labels)
-        + f"\n{len(train)} texts to train on, {len(dev)} to choose the best epoch and to measure"
-    )
-    is_small = len(train) < FEW_TEXTS
-    return {
+    is_small = len(found.splits["train"]) < FEW_TEXTS
+    settings = {
         "own": {
             "path": str(options.csv),
             "sha256": sha256_of(options.csv),
@@ -47,3 +40,14 @@ def choose(options: argparse.Namespace) -> dict[str, Any]:
         "rows": 16 if is_small else 64,
         "loop": {"epochs": 20 if is_small else 8, "patience": 5, "ema_decay": 0.97 if is_small else 0.998},
     }
+    return Choice(settings, _describe(options.csv, found))
+
+
+def _describe(path: Path, found: OwnTexts) -> str:
+    train, dev = found.splits["train"], found.splits["dev"]
+    counts = Counter(found.labels[example.label] for example in [*train, *dev])
+    return (
+        f"{path}: {len(train) + len(dev)} texts; "
+        + ", ".join(f"{name} {counts[name]}" for name in found.labels)
+        + f"\n{len(train)} texts to train on, {len(dev)} to choose the best epoch and to measure"
+    )

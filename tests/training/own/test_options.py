@@ -1,0 +1,48 @@
+"""Options that tell of a file of the user's own."""
+
+import argparse
+from pathlib import Path
+
+import pytest
+
+from training.own import registry
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["--csv", "sales.csv", "--time", "month", "--target", "shoes", "--target", "hats", "--horizon", "6"],
+        ["--gaps", "interpolate"],
+    ],
+)
+def test_what_was_typed_is_told_again(words: list[str]) -> None:
+    parser = argparse.ArgumentParser()
+    registry.add_options("forecasting", parser)
+    assert registry.typed("forecasting", parser.parse_args(words)) == words
+
+
+def test_a_file_is_told_by_its_name_and_a_default_not_at_all(tmp_path: Path) -> None:
+    parser = argparse.ArgumentParser()
+    registry.add_options("forecasting", parser)
+    given = parser.parse_args(["--csv", str(tmp_path / "sales.csv"), "--gaps", "refuse"])
+    assert registry.typed("forecasting", given) == ["--csv", "sales.csv"]
+
+
+def test_choosing_says_nothing_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tale = tmp_path / "tale.txt"
+    tale.write_text("abc\n" * 2000, encoding="utf-8")
+    parser = argparse.ArgumentParser()
+    registry.add_options("generation", parser)
+    choice = registry.choose("generation", parser.parse_args(["--text", str(tale)]))
+    assert choice.summary == f"{tale}: 8000 characters, 4 distinct; 60 epochs in 7 rows"
+    assert choice.settings["loop"] == {"epochs": 60, "patience": 5}
+    assert capsys.readouterr().out == ""
+
+
+def test_a_task_that_takes_no_file_has_no_options_and_nothing_to_choose() -> None:
+    parser = argparse.ArgumentParser()
+    registry.add_options("caption", parser)
+    given = parser.parse_args([])
+    assert registry.typed("caption", given) == []
+    assert registry.choose("caption", given).settings == {}

@@ -1,6 +1,5 @@
 """Plans of the stages of a finished bundle, from its manifest: its graphs can be run and proved without the model."""
 
-from functools import partial
 from typing import NoReturn
 
 from export.recipes.registry import recipe
@@ -23,7 +22,7 @@ def _plan(bundle: Bundle, stage: Stage) -> StagePlan:
         reads=stage.reads,
         writes=stage.writes,
         build=_cannot_build,
-        draw=partial(recipe(bundle.manifest.task.kind).draw, bundle, stage),
+        draw=recipe(bundle.manifest.task.kind).draw(bundle, stage),
         fit=stage.fit,
         direction=stage.direction,
     )

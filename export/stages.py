@@ -26,6 +26,7 @@ KINDS: dict[str, Kind] = {"decode": "samples", "forecast": "forecasts"}  # of co
 Array = NDArray[Any]
 Arrays = dict[str, Array]
 Sizes = tuple[int, ...]
+Draw = Callable[[np.random.Generator, int, int], Arrays]  # realistic inputs for N rows and the size T
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class StagePlan:
         reads: State tensors that are inputs, in order.
         writes: State tensors whose next value is an output, in order.
         build: The graph of a size.
-        draw: Realistic inputs for N rows and the size T, to prove parity on.
+        draw: What parity is proved on.
         fit: How lengths fit the rungs; see `Stage`.
         direction: In which the stage reads; see `Stage`.
     """
@@ -52,7 +53,7 @@ class StagePlan:
     reads: tuple[str, ...]
     writes: tuple[str, ...]
     build: Callable[[int], nn.Module]
-    draw: Callable[[np.random.Generator, int, int], Arrays]
+    draw: Draw
     fit: Fit = "exact"
     direction: Direction = "forward"
 

@@ -7,9 +7,9 @@ import numpy as np
 from torch import nn
 
 from export.graphs import UnrolledGraph
-from export.recipes.language import LanguageRecipe, draw_sampling
+from export.recipes.language import LanguageRecipe
 from export.recipes.recipe import Stages
-from export.stages import Arrays, Sizes, StagePlan, spec, state_names
+from export.stages import Arrays, Draw, Sizes, StagePlan, spec, state_names
 from service.bundle.manifest import Bundle, Manifest
 from service.bundle.stage import Stage
 from service.bundle.tasks import CaptionTask
@@ -41,20 +41,21 @@ class CaptionRecipe(LanguageRecipe):
             reads=(),
             writes=state_names(model),
             build=lambda _: UnrolledGraph(model, (), ()),
-            draw=lambda rng, N, _: _draw_images(rng, N),
+            draw=_draw_images,
         )
         return look, decode
 
     def task(self, tokenizer: Path | None, model: nn.Module, stages: Stages) -> CaptionTask:
         return CaptionTask(words=captions.vocabulary(), size=SIZE, largest=LARGEST)
 
-    def draw(self, bundle: Bundle, stage: Stage, rng: np.random.Generator, N: int, T: int) -> Arrays:
-        if stage.name == "decode":
-            return draw_sampling(rng, N, T, len(captions.vocabulary()))
-        return _draw_images(rng, N)
+    def num_tokens(self, bundle: Bundle) -> int:
+        return len(captions.vocabulary())
+
+    def draw(self, bundle: Bundle, stage: Stage) -> Draw:
+        return _draw_images if stage.name == "look" else super().draw(bundle, stage)
 
 
-def _draw_images(rng: np.random.Generator, N: int) -> Arrays:
+def _draw_images(rng: np.random.Generator, N: int, _: int) -> Arrays:
     """Images of paper and ink, float32 (N, 8, 8)."""
     return {"x": np.clip(rng.normal(5, 8, size=(N, SIZE, SIZE)), 0, LARGEST).astype(np.float32)}
 

@@ -1,5 +1,6 @@
 """Forecasting: a stage that reads segments, and one that forecasts from the state."""
 
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -9,7 +10,7 @@ from torch import nn
 
 from export.graphs import HeadGraph, UnrolledGraph
 from export.recipes.recipe import Recipe, Stages, own_files
-from export.stages import Array, Arrays, Sizes, StagePlan, spec, state_names
+from export.stages import Array, Arrays, Draw, Sizes, StagePlan, spec, state_names
 from service.bundle.manifest import Bundle, Manifest
 from service.bundle.stage import Stage
 from service.bundle.tasks import ForecastingTask, KnownChannel
@@ -51,7 +52,7 @@ class ForecastingRecipe(Recipe):
             reads=reads,
             writes=writes,
             build=lambda _: UnrolledGraph(model, reads, (), writes),
-            draw=lambda rng, N, T: {"x": draw_readings(rng, N, T, segment)},
+            draw=partial(_draw_segments, segment),
         )
         forecast = StagePlan(
             name="forecast",
@@ -64,7 +65,7 @@ class ForecastingRecipe(Recipe):
             reads=state,
             writes=(),
             build=lambda M: HeadGraph(model, M),
-            draw=lambda rng, N, _: _draw_unfinished(rng, N, segment),
+            draw=partial(_draw_unfinished, segment),
             fit="covering",
         )
         return encode, forecast
@@ -83,11 +84,9 @@ class ForecastingRecipe(Recipe):
             channels=tuple(KnownChannel(name=name, center=center, unit=unit) for name, center, unit in known),
         )
 
-    def draw(self, bundle: Bundle, stage: Stage, rng: np.random.Generator, N: int, T: int) -> Arrays:
+    def draw(self, bundle: Bundle, stage: Stage) -> Draw:
         segment = int(stage.inputs[0].shape[-1])
-        if stage.name == "forecast":
-            return _draw_unfinished(rng, N, segment)
-        return {"x": draw_readings(rng, N, T, segment)}
+        return partial(_draw_unfinished if stage.name == "forecast" else _draw_segments, segment)
 
     def error_units(self, state: Arrays, N: int) -> NDArray[np.float64]:
         """The scale of each channel: its running one, or that of its window."""
@@ -104,15 +103,19 @@ class WindowRecipe(ForecastingRecipe):
     encode_reads = ("window", "seen")
 
 
-def draw_readings(rng: np.random.Generator, N: int, T: int, segment: int) -> Array:
+def _draw_readings(segment: int, rng: np.random.Generator, N: int, T: int) -> Array:
     """Segments of N channels, float64 (N, T, S); each has its own level, amplitude and phase, those of every draw."""
     level, amplitude, phase = np.random.default_rng(0).normal(size=(N, 3)).T.reshape(3, N, 1, 1)
     wave = np.sin(2 * np.pi * (np.arange(segment) / segment + phase))
     return np.asarray(100 * level + np.exp(2 * amplitude) * (wave + 0.3 * rng.standard_normal((N, T, segment))))
 
 
-def _draw_unfinished(rng: np.random.Generator, N: int, segment: int) -> Arrays:
-    return {"partial": draw_readings(rng, N, 1, segment)[:, 0], "filled": rng.integers(segment, size=N)}
+def _draw_segments(segment: int, rng: np.random.Generator, N: int, T: int) -> Arrays:
+    return {"x": _draw_readings(segment, rng, N, T)}
+
+
+def _draw_unfinished(segment: int, rng: np.random.Generator, N: int, _: int) -> Arrays:
+    return {"partial": _draw_readings(segment, rng, N, 1)[:, 0], "filled": rng.integers(segment, size=N)}
 
 
 RECIPE = ForecastingRecipe()

@@ -3,16 +3,12 @@
 from pathlib import Path
 from typing import cast
 
-import numpy as np
 from tokenizers import Tokenizer
 from torch import nn
 
-from export.recipes.language import LanguageRecipe, draw_sampling
+from export.recipes.language import LanguageRecipe
 from export.recipes.recipe import Stages, own_files
-from export.recipes.texts import draw_ids, num_tokens
-from export.stages import Arrays
 from service.bundle.manifest import Bundle, Manifest
-from service.bundle.stage import Stage
 from service.bundle.tasks import GenerationTask
 from training.vocabulary import UNKNOWN
 
@@ -35,10 +31,8 @@ class GenerationRecipe(LanguageRecipe):
         characters = _characters(cast(Path, tokenizer))
         return GenerationTask(characters=characters, start=START if START in characters else characters[0])
 
-    def draw(self, bundle: Bundle, stage: Stage, rng: np.random.Generator, N: int, T: int) -> Arrays:
-        if stage.name == "decode":
-            return draw_sampling(rng, N, T, num_tokens(bundle))
-        return draw_ids(bundle, rng, N, T)
+    def num_tokens(self, bundle: Bundle) -> int:
+        return len(cast(GenerationTask, bundle.manifest.task).characters)
 
 
 def _characters(tokenizer: Path) -> tuple[str, ...]:

@@ -1,14 +1,19 @@
 """Language models of any tokens: a stage that reads them, and one that samples them."""
 
+from abc import abstractmethod
+from functools import partial
 from typing import cast
 
 import numpy as np
 from torch import nn
 
 from export.graphs import DecodeGraph, UnrolledGraph
+from export.recipes.draws import draw_sampling
 from export.recipes.recipe import Recipe, Stages
 from export.recipes.texts import TEXT_SIZES
-from export.stages import Arrays, Sizes, StagePlan, spec, state_names
+from export.stages import Arrays, Draw, Sizes, StagePlan, spec, state_names
+from service.bundle.manifest import Bundle
+from service.bundle.stage import Stage
 from training.models.mingru import MinGRUModel
 
 # By cell. 32 steps of an LSTM touch so many nodes that a single row is slower than with 16; a step of minGRU has twice
@@ -22,7 +27,11 @@ class LanguageRecipe(Recipe):
     def cell(self, model: nn.Module) -> str:
         return "mingru" if isinstance(model, MinGRUModel) else "lstm"
 
-    def draw_tokens(self, rng: np.random.Generator, N: int, T: int, V: int) -> Arrays:
+    @abstractmethod
+    def num_tokens(self, bundle: Bundle) -> int:
+        """V, how many tokens there are."""
+
+    def draw_tokens(self, V: int, rng: np.random.Generator, N: int, T: int) -> Arrays:
         """Tokens x (N, T) such as the model reads."""
         return {"x": rng.integers(V, size=(N, T))}
 
@@ -39,7 +48,7 @@ class LanguageRecipe(Recipe):
             reads=reads,
             writes=state,
             build=lambda _: UnrolledGraph(model, reads, ("logits",)),
-            draw=lambda rng, N, T: self.draw_tokens(rng, N, T, V),
+            draw=partial(self.draw_tokens, V),
         )
         decode = StagePlan(
             name="decode",
@@ -55,18 +64,10 @@ class LanguageRecipe(Recipe):
             reads=state,
             writes=state,
             build=lambda K: DecodeGraph(model, K),
-            draw=lambda rng, N, K: draw_sampling(rng, N, K, V),
+            draw=partial(draw_sampling, V),
             fit="covering",
         )
         return encode, decode
 
-
-def draw_sampling(rng: np.random.Generator, N: int, K: int, V: int) -> Arrays:
-    """What K steps of sampling for N rows read: all kinds of settings, and rows that stop at different steps."""
-    return {
-        "uniforms": rng.random((N, K), dtype=np.float32),
-        "temperature": rng.choice(np.array([0.0, 0.5, 1.0, 1.7], dtype=np.float32), size=N),
-        "top_k": rng.choice([1, 5, V], size=N),
-        "top_p": rng.choice(np.array([0.3, 0.9, 1.0], dtype=np.float32), size=N),
-        "remaining": rng.integers(K + 1, size=N),
-    }
+    def draw(self, bundle: Bundle, stage: Stage) -> Draw:
+        return partial(draw_sampling if stage.name == "decode" else self.draw_tokens, self.num_tokens(bundle))

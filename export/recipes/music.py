@@ -6,11 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from export.recipes.language import LanguageRecipe, draw_sampling
+from export.recipes.language import LanguageRecipe
 from export.recipes.recipe import Stages
 from export.stages import Arrays
 from service.bundle.manifest import Bundle, Manifest
-from service.bundle.stage import Stage
 from service.bundle.tasks import MusicTask
 from training.data.polyphony import CHORALES, FOLK, HIGHEST, LOWEST, Collection
 from training.music import END_OF_FRAME, PITCHES, VOCABULARY_SIZE
@@ -40,12 +39,10 @@ class MusicRecipe(LanguageRecipe):
             frames_per_bar=self._collection.frames_per_bar,
         )
 
-    def draw(self, bundle: Bundle, stage: Stage, rng: np.random.Generator, N: int, T: int) -> Arrays:
-        if stage.name == "decode":
-            return draw_sampling(rng, N, T, VOCABULARY_SIZE)
-        return self.draw_tokens(rng, N, T, VOCABULARY_SIZE)
+    def num_tokens(self, bundle: Bundle) -> int:
+        return VOCABULARY_SIZE
 
-    def draw_tokens(self, rng: np.random.Generator, N: int, T: int, V: int) -> Arrays:
+    def draw_tokens(self, V: int, rng: np.random.Generator, N: int, T: int) -> Arrays:
         """Whole frames: what cannot follow drives a trained model to where it amplifies every rounding."""
         return {"x": np.stack([_draw_frames(rng, T) for _ in range(N)])}
 

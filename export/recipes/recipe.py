@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from export.stages import Arrays, Sizes, StagePlan
+from export.stages import Arrays, Draw, Sizes, StagePlan
 from service.bundle.manifest import Bundle, Manifest
 from service.bundle.stage import Stage
 from service.bundle.tasks import Task
@@ -56,8 +56,8 @@ class Recipe(ABC):
         """What the manifest says of the task."""
 
     @abstractmethod
-    def draw(self, bundle: Bundle, stage: Stage, rng: np.random.Generator, N: int, T: int) -> Arrays:
-        """Realistic inputs for N rows and the size T of a stage of a finished bundle, to try it without its model."""
+    def draw(self, bundle: Bundle, stage: Stage) -> Draw:
+        """Realistic inputs of a stage of a finished bundle, to try it without its model."""
 
     def error_units(self, state: Arrays, N: int) -> NDArray[np.float64]:
         """What errors of float64 tensors count in, for each row, (N,): 1 where they have no unit."""

@@ -1,15 +1,16 @@
 """Sentiment: one stage that reads words, or one for each direction of each layer and a head."""
 
+from functools import partial
 from pathlib import Path
 from typing import cast
 
-import numpy as np
 from torch import nn
 
 from export.graphs import StageGraph, UnrolledGraph
+from export.recipes.draws import draw_items
 from export.recipes.recipe import Recipe, Stages, own_files
-from export.recipes.texts import TEXT_SIZES, draw_features, draw_ids
-from export.stages import Arrays, Sizes, StagePlan, spec, state_names
+from export.recipes.texts import TEXT_SIZES, num_words
+from export.stages import Draw, Sizes, StagePlan, spec, state_names
 from service.bundle.manifest import Bundle, Manifest
 from service.bundle.stage import Stage
 from service.bundle.tasks import SentimentTask
@@ -35,26 +36,26 @@ class SentimentRecipe(Recipe):
 
     def stages(self, model: nn.Module, sizes: dict[str, Sizes]) -> Stages:
         state = state_names(model)
-        vocabulary_size = cast(nn.Embedding, model.embedding).num_embeddings
+        V = cast(nn.Embedding, model.embedding).num_embeddings
         classes = cast(nn.Linear, model.head).out_features
+        inputs = (spec("x", "int64", "N", "T"),)
         encode = StagePlan(
             name="encode",
             sizes=sizes.get("encode", TEXT_SIZES),
-            inputs=(spec("x", "int64", "N", "T"),),
+            inputs=inputs,
             outputs=(spec("logits", "float32", "N", "T", classes),),
             reads=state,
             writes=state,
             build=lambda _: UnrolledGraph(model, state, ("logits",)),
-            draw=lambda rng, N, T: {"x": rng.integers(vocabulary_size, size=(N, T))},
+            draw=partial(draw_items, inputs, V),
         )
         return (encode,)
 
     def task(self, tokenizer: Path | None, model: nn.Module, stages: Stages) -> SentimentTask:
         return SentimentTask(labels=getattr(model, "classes", CLASSES))
 
-    def draw(self, bundle: Bundle, stage: Stage, rng: np.random.Generator, N: int, T: int) -> Arrays:
-        (x,) = stage.inputs
-        return draw_ids(bundle, rng, N, T) if x.dtype == "int64" else {"x": draw_features(rng, N, T, int(x.shape[-1]))}
+    def draw(self, bundle: Bundle, stage: Stage) -> Draw:
+        return partial(draw_items, stage.inputs, num_words(bundle))
 
 
 class BidirectionalSentimentRecipe(SentimentRecipe):
@@ -75,17 +76,16 @@ class BidirectionalSentimentRecipe(SentimentRecipe):
         output = (
             spec("logits", "float32", "N", "T", len(CLASSES)) if is_head else spec("features", "float32", "N", "T", H)
         )
+        x = spec("x", "int64", "N", "T") if reads_words else spec("x", "float32", "N", "T", 2 * H)
         return StagePlan(
             name=name,
             sizes=sizes,
-            inputs=(spec("x", "int64", "N", "T") if reads_words else spec("x", "float32", "N", "T", 2 * H),),
+            inputs=(x,),
             outputs=(output,),
             reads=carried,
             writes=carried,
             build=lambda _: StageGraph(model, name, carried, output.name),
-            draw=lambda rng, N, T: {
-                "x": rng.integers(V, size=(N, T)) if reads_words else draw_features(rng, N, T, 2 * H)
-            },
+            draw=partial(draw_items, (x,), V),
             direction="backward" if name.startswith("backward") else "forward",
         )
 

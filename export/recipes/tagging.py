@@ -1,15 +1,16 @@
 """Tagging: stages over the characters of words, then over words."""
 
+from functools import partial
 from pathlib import Path
 from typing import Literal, cast
 
-import numpy as np
 from torch import nn
 
 from export.graphs import SpeltStageGraph, StageGraph
+from export.recipes.draws import draw_items
 from export.recipes.recipe import Recipe, Stages
-from export.recipes.texts import draw_features, num_words
-from export.stages import Arrays, Sizes, StagePlan, spec, state_names
+from export.recipes.texts import num_words
+from export.stages import Draw, Sizes, StagePlan, spec, state_names
 from service.bundle.manifest import Bundle, Manifest
 from service.bundle.stage import Stage
 from service.bundle.tasks import TaggingTask
@@ -69,22 +70,17 @@ class TaggingRecipe(Recipe):
             reads=carried,
             writes=carried,
             build=lambda _: graph(model, name, carried, output.name),
-            draw=lambda rng, N, T: {tensor.name: _draw(rng, tensor.shape, N, T, num_ids) for tensor in inputs},
+            draw=partial(draw_items, inputs, num_ids),
             direction="backward" if "backward" in name else "forward",
         )
 
     def task(self, tokenizer: Path | None, model: nn.Module, stages: Stages) -> TaggingTask:
         return TaggingTask(tags=self._tags, scheme=self._scheme, characters=CHARACTERS, longest_word=LONGEST_WORD)
 
-    def draw(self, bundle: Bundle, stage: Stage, rng: np.random.Generator, N: int, T: int) -> Arrays:
+    def draw(self, bundle: Bundle, stage: Stage) -> Draw:
         characters = cast(TaggingTask, bundle.manifest.task).characters
         num_ids = len(characters) + 1 if stage.name.startswith("characters") else num_words(bundle)
-        return {tensor.name: _draw(rng, tensor.shape, N, T, num_ids) for tensor in stage.inputs}
-
-
-def _draw(rng: np.random.Generator, shape: tuple[int | str, ...], N: int, T: int, num_ids: int) -> np.ndarray:
-    """Ids (N, T), or features (N, T, C)."""
-    return rng.integers(num_ids, size=(N, T)) if len(shape) == 2 else draw_features(rng, N, T, int(shape[2]))
+        return partial(draw_items, stage.inputs, num_ids)
 
 
 RECIPE = TaggingRecipe(ewt.UPOS, "words")

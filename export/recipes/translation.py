@@ -1,5 +1,6 @@
 """Translation: a stage for each direction of each layer of the encoder, and one for a step of the decoder."""
 
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -8,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from export.graphs import StageGraph
+from export.recipes.draws import draw_features, draw_items
 from export.recipes.recipe import Recipe, Stages
-from export.recipes.texts import draw_features, num_tokens
-from export.stages import Arrays, Sizes, StagePlan, spec
+from export.recipes.texts import num_words
+from export.stages import Arrays, Draw, Sizes, StagePlan, spec
 from service.bundle.manifest import Bundle, Manifest
 from service.bundle.stage import Stage
 from service.bundle.tasks import TranslationTask
@@ -63,7 +65,7 @@ class TranslationRecipe(Recipe):
             reads=carried,
             writes=carried,
             build=lambda _: StepGraph(translator, min(NUM_NEXT, V)),
-            draw=lambda rng, N, S: draw_step(rng, N, S, V, features),
+            draw=partial(draw_step, V, features),
             fit="covering",
         )
         return *directions, step
@@ -80,7 +82,7 @@ class TranslationRecipe(Recipe):
             reads=carried,
             writes=carried,
             build=lambda _: StageGraph(model, stage, carried),
-            draw=lambda rng, N, T: {"x": draw_ids(rng, N, T, V) if is_first else draw_features(rng, N, T, features)},
+            draw=partial(draw_items, (x,), V),
             direction="backward" if stage.startswith("backward") else "forward",
         )
 
@@ -94,12 +96,12 @@ class TranslationRecipe(Recipe):
             length_penalty=translator.length_penalty,
         )
 
-    def draw(self, bundle: Bundle, stage: Stage, rng: np.random.Generator, N: int, T: int) -> Arrays:
-        if stage.name == STEP:
-            return draw_step(rng, N, T, num_tokens(bundle), _features(stage, "memory"))
-        if stage.inputs[0].dtype == "int64":
-            return {"x": draw_ids(rng, N, T, num_tokens(bundle))}
-        return {"x": draw_features(rng, N, T, _features(stage, "x"))}
+    def draw(self, bundle: Bundle, stage: Stage) -> Draw:
+        V = num_words(bundle)
+        if stage.name != STEP:
+            return partial(draw_items, stage.inputs, V)
+        (features,) = (int(tensor.shape[-1]) for tensor in stage.inputs if tensor.name == "memory")
+        return partial(draw_step, V, features)
 
 
 class StepGraph(nn.Module):
@@ -123,22 +125,12 @@ class StepGraph(nn.Module):
         return tokens, best, attention, *state_next
 
 
-def draw_ids(rng: np.random.Generator, N: int, T: int, V: int) -> np.ndarray:
-    """Pieces (N, T)."""
-    return rng.integers(V, size=(N, T))
-
-
-def draw_step(rng: np.random.Generator, N: int, S: int, V: int, features: int) -> Arrays:
+def draw_step(V: int, features: int, rng: np.random.Generator, N: int, S: int) -> Arrays:
     """What a step of the decoder reads, for sources that fill more than half of S."""
     lengths = rng.integers(S // 2 + 1, S + 1, size=N)
     is_there = np.arange(S) < lengths[:, None]
     memory = np.where(is_there[:, :, None], draw_features(rng, N, S, features), np.float32(0))
     return {"token": rng.integers(V, size=N), "memory": memory, "length": lengths}
-
-
-def _features(stage: Stage, name: str) -> int:
-    (axis,) = (tensor.shape[-1] for tensor in stage.inputs if tensor.name == name)
-    return int(axis)
 
 
 RECIPE = TranslationRecipe()

@@ -117,7 +117,7 @@ def test_length_of_the_rung_does_not_reach_a_step(exported: Exported) -> None:
 def test_drawn_inputs_of_a_finished_bundle_fit_its_stages(exported: Exported) -> None:
     rng, bundle = np.random.default_rng(4), exported.bundle
     for stage in bundle.manifest.stages:
-        drawn = recipe("translation").draw(bundle, stage, rng, 2, 4)
+        drawn = recipe("translation").draw(bundle, stage)(rng, 2, 4)
         shapes = {
             spec.name: tuple({"N": 2, "T": 4}.get(str(axis), axis) for axis in spec.shape) for spec in stage.inputs
         }

@@ -1,0 +1,37 @@
+"""Realistic inputs of stages that several recipes have; what one task alone reads, its recipe draws itself.
+
+All that a stage fixes comes first, so that `partial` makes a `Draw` of it.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from export.stages import Array, Arrays
+from service.bundle.stage import TensorSpec
+
+
+def draw_items(inputs: Iterable[TensorSpec], V: int, rng: np.random.Generator, N: int, T: int) -> Arrays:
+    """What a stage reads that goes over items: ids below V, or features, as the tensors of its inputs ask."""
+    return {
+        tensor.name: rng.integers(V, size=(N, T))
+        if tensor.dtype == "int64"
+        else draw_features(rng, N, T, int(tensor.shape[2]))
+        for tensor in inputs
+    }
+
+
+def draw_features(rng: np.random.Generator, N: int, T: int, C: int) -> Array:
+    """Hidden states of a layer below, float32 (N, T, C)."""
+    return rng.uniform(-1, 1, size=(N, T, C)).astype(np.float32)
+
+
+def draw_sampling(V: int, rng: np.random.Generator, N: int, K: int) -> Arrays:
+    """What K steps of sampling for N rows read: all kinds of settings, and rows that stop at different steps."""
+    return {
+        "uniforms": rng.random((N, K), dtype=np.float32),
+        "temperature": rng.choice(np.array([0.0, 0.5, 1.0, 1.7], dtype=np.float32), size=N),
+        "top_k": rng.choice([1, 5, V], size=N),
+        "top_p": rng.choice(np.array([0.3, 0.9, 1.0], dtype=np.float32), size=N),
+        "remaining": rng.integers(K + 1, size=N),
+    }

@@ -1,11 +1,14 @@
 """Graphs that read whole inputs, in both directions or in one: what their figures are of."""
 
+from itertools import count, takewhile
+
 import numpy as np
 from numpy.typing import NDArray
 
 from export.rungs import Rungs, cut
 from export.stages import Arrays
 from service.bundle.stage import ITEM_STAGE
+from training.models.streaming import passes_of_layer
 
 Features = NDArray[np.float32]
 
@@ -22,9 +25,8 @@ def run_stage(rungs: Rungs, stage: str, inputs: Arrays, output: str) -> Features
 
 def run_layers(rungs: Rungs, inputs: Arrays) -> Features:
     """What both directions of the last layer make of whole inputs (N, T, ...): (N, T, 2 H), forward first."""
-    layers = sum(name.startswith("forward") for name in rungs.stages)
-    for layer in range(1, layers + 1):
-        both = [run_stage(rungs, f"{direction}{layer}", inputs, "features") for direction in ("forward", "backward")]
+    for passes in takewhile(lambda both: both[0].name in rungs.stages, map(passes_of_layer, count(1))):
+        both = [run_stage(rungs, each.name, inputs, "features") for each in passes]
         inputs = {"x": np.concatenate(both, axis=2)}
     return inputs["x"]
 

@@ -78,6 +78,11 @@ def spec(name: str, dtype: DType, *shape: int | str) -> TensorSpec:
     return TensorSpec.model_validate({"name": name, "dtype": dtype, "shape": shape})
 
 
+def state_of(model: nn.Module, stage: str) -> tuple[str, ...]:
+    """Names of the state tensors of one stage of a model, which begin with its name."""
+    return tuple(name for name in state_names(model) if name.startswith(f"{stage}_"))
+
+
 def state_names(model: nn.Module) -> tuple[str, ...]:
     """Names of all state tensors of a model, in its order."""
     return tuple(tensor.name for tensor in cast(StreamingModel, model).state)

@@ -11,6 +11,7 @@ from export.stages import Arrays
 from service.bundle.manifest import Bundle
 from service.bundle.tasks import TaggingTask
 from service.media.words import Ids, Speller, WordReader
+from training.models.tagging import OVER_CHARACTERS
 
 
 class GraphTagger:
@@ -42,7 +43,7 @@ class GraphTagger:
 
     def _spelt(self, words: set[str]) -> Mapping[str, Features]:
         """What the stages over characters make of each word."""
-        stages = [name for name in self._rungs.stages if name.startswith("characters_")]
+        stages = [name for name in OVER_CHARACTERS if name in self._rungs.stages]
         ordered = sorted(words)
         ids = [self._speller.spell(word) for word in ordered]
         vectors: dict[str, Features] = {}

@@ -10,11 +10,11 @@ from export.graphs import StageGraph, UnrolledGraph
 from export.recipes.draws import draw_items
 from export.recipes.recipe import Recipe, Stages, own_files
 from export.recipes.texts import TEXT_SIZES, num_words
-from export.stages import Draw, Sizes, StagePlan, spec, state_names
+from export.stages import Draw, Sizes, StagePlan, spec, state_names, state_of
 from service.bundle.manifest import Bundle, Manifest
 from service.bundle.stage import Stage
 from service.bundle.tasks import SentimentTask
-from training.models.bidirectional_sentiment import HEAD, BidirectionalSentimentModel
+from training.models.bidirectional_sentiment import BidirectionalSentimentModel
 from training.models.sentiment import CLASSES
 
 
@@ -70,13 +70,11 @@ class BidirectionalSentimentRecipe(SentimentRecipe):
 
     def _stage(self, model: BidirectionalSentimentModel, name: str, sizes: Sizes) -> StagePlan:
         V, H = model.embedding.num_embeddings, model.settings.hidden_size
-        is_head, reads_words = name == HEAD, name.endswith("1")
-        prefix = "pool" if is_head else name
-        carried = tuple(tensor for tensor in state_names(model) if tensor.startswith(f"{prefix}_"))
-        output = (
-            spec("logits", "float32", "N", "T", len(CLASSES)) if is_head else spec("features", "float32", "N", "T", H)
-        )
+        this = model.passes.get(name)  # the head is none
+        reads_words = this is not None and this.layer == 1
         x = spec("x", "int64", "N", "T") if reads_words else spec("x", "float32", "N", "T", 2 * H)
+        output = spec("features", "float32", "N", "T", H) if this else spec("logits", "float32", "N", "T", len(CLASSES))
+        carried = state_of(model, name if this else "pool")
         return StagePlan(
             name=name,
             sizes=sizes,
@@ -86,7 +84,7 @@ class BidirectionalSentimentRecipe(SentimentRecipe):
             writes=carried,
             build=lambda _: StageGraph(model, name, carried, output.name),
             draw=partial(draw_items, (x,), V),
-            direction="backward" if name.startswith("backward") else "forward",
+            direction=this.direction if this else "forward",
         )
 
 

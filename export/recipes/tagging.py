@@ -10,12 +10,12 @@ from export.graphs import SpeltStageGraph, StageGraph
 from export.recipes.draws import draw_items
 from export.recipes.recipe import Recipe, Stages
 from export.recipes.texts import num_words
-from export.stages import Draw, Sizes, StagePlan, spec, state_names
+from export.stages import Draw, Sizes, StagePlan, spec, state_of
 from service.bundle.manifest import Bundle, Manifest
 from service.bundle.stage import Stage
 from service.bundle.tasks import TaggingTask
 from training.data import ewt, wnut17
-from training.models.tagging import CHARACTERS, ENCODE, HEAD, LONGEST_WORD, TaggingModel
+from training.models.tagging import CHARACTERS, ENCODE, HEAD, LONGEST_WORD, OVER_CHARACTERS, TaggingModel
 
 CHARACTER_SIZES: Sizes = (1, 2, 4, 8)
 WORD_SIZES: Sizes = (1, 2, 4, 8, 16)
@@ -51,12 +51,14 @@ class TaggingRecipe(Recipe):
         settings = model.settings
         directions = 2 if settings.bidirectional else 1
         H, Hc = settings.hidden_size, settings.character_hidden_size
-        over_characters, is_head = name.startswith("characters"), name in (HEAD, ENCODE)
-        carried = tuple(tensor for tensor in state_names(model) if tensor.startswith(f"{name}_"))
-        reads_ids = over_characters or name in (ENCODE, "forward1", "backward1")
+        over_characters, is_head = name in model.over_characters, name in (HEAD, ENCODE)
+        this = (model.over_characters | model.over_words).get(name)
+        carried = state_of(model, name)
+        reads_words = name == ENCODE or (not over_characters and this is not None and this.layer == 1)
+        reads_ids = over_characters or reads_words
         inputs = [spec("x", "int64", "N", "T") if reads_ids else spec("x", "float32", "N", "T", directions * H)]
         graph = StageGraph
-        if reads_ids and not over_characters:
+        if reads_words:
             inputs.append(spec("characters", "float32", "N", "T", directions * Hc))
             graph = SpeltStageGraph
         num_features = len(self._tags) if is_head else Hc if over_characters else H
@@ -71,7 +73,7 @@ class TaggingRecipe(Recipe):
             writes=carried,
             build=lambda _: graph(model, name, carried, output.name),
             draw=partial(draw_items, inputs, num_ids),
-            direction="backward" if "backward" in name else "forward",
+            direction=this.direction if this else "forward",
         )
 
     def task(self, tokenizer: Path | None, model: nn.Module, stages: Stages) -> TaggingTask:
@@ -79,7 +81,7 @@ class TaggingRecipe(Recipe):
 
     def draw(self, bundle: Bundle, stage: Stage) -> Draw:
         characters = cast(TaggingTask, bundle.manifest.task).characters
-        num_ids = len(characters) + 1 if stage.name.startswith("characters") else num_words(bundle)
+        num_ids = len(characters) + 1 if stage.name in OVER_CHARACTERS else num_words(bundle)
         return partial(draw_items, stage.inputs, num_ids)
 
 

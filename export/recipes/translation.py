@@ -12,10 +12,11 @@ from export.graphs import StageGraph
 from export.recipes.draws import draw_features, draw_items
 from export.recipes.recipe import Recipe, Stages
 from export.recipes.texts import num_words
-from export.stages import Arrays, Draw, Sizes, StagePlan, spec
+from export.stages import Arrays, Draw, Sizes, StagePlan, spec, state_of
 from service.bundle.manifest import Bundle, Manifest
 from service.bundle.stage import Stage
 from service.bundle.tasks import TranslationTask
+from training.models.streaming import Pass
 from training.models.translation import STEP, TranslationModel
 from training.subwords import END_ID, START_ID
 
@@ -45,8 +46,8 @@ class TranslationRecipe(Recipe):
         V = translator.embedding.num_embeddings
         features, H = translator.query.out_features, translator.query.out_features // 2
         directions = [
-            self._direction(translator, stage, sizes.get(stage, DIRECTION_SIZES), V, features, H)
-            for stage in translator.directions
+            self._direction(translator, each, sizes.get(each.name, DIRECTION_SIZES), V, features, H)
+            for each in translator.passes.values()
         ]
         carried = ("decoder1_h", "decoder2_h")
         step = StagePlan(
@@ -70,20 +71,19 @@ class TranslationRecipe(Recipe):
         )
         return *directions, step
 
-    def _direction(self, model: TranslationModel, stage: str, sizes: Sizes, V: int, features: int, H: int) -> StagePlan:
-        is_first = stage.endswith("1")
-        x = spec("x", "int64", "N", "T") if is_first else spec("x", "float32", "N", "T", features)
-        carried = (f"{stage}_h",)
+    def _direction(self, model: TranslationModel, this: Pass, sizes: Sizes, V: int, features: int, H: int) -> StagePlan:
+        x = spec("x", "int64", "N", "T") if this.layer == 1 else spec("x", "float32", "N", "T", features)
+        carried = state_of(model, this.name)
         return StagePlan(
-            name=stage,
+            name=this.name,
             sizes=sizes,
             inputs=(x,),
             outputs=(spec("features", "float32", "N", "T", H),),
             reads=carried,
             writes=carried,
-            build=lambda _: StageGraph(model, stage, carried),
+            build=lambda _: StageGraph(model, this.name, carried),
             draw=partial(draw_items, (x,), V),
-            direction="backward" if stage.startswith("backward") else "forward",
+            direction=this.direction,
         )
 
     def task(self, tokenizer: Path | None, model: nn.Module, stages: Stages) -> TranslationTask:

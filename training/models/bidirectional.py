@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from training.cells import LSTMCell, unroll
 from training.initialisation import initialise_torch
-from training.models.streaming import by_step
+from training.models.streaming import Direction, by_step
 
 
 class BidirectionalLSTM(nn.Module):
@@ -27,6 +27,10 @@ class BidirectionalLSTM(nn.Module):
         self.right_to_left = nn.LSTM(input_size, hidden_size, batch_first=True)
         for lstm in (self.left_to_right, self.right_to_left):
             initialise_torch(lstm)
+
+    def lstm(self, direction: Direction) -> nn.LSTM:
+        """The one that reads in a direction."""
+        return self.left_to_right if direction == "forward" else self.right_to_left
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         """Features (N, T, 2H) of items x (N, T, C), of which the first `lengths` (N,) of each row count."""

@@ -16,7 +16,7 @@ from training.cells import LSTMCell
 from training.models.bidirectional import BidirectionalLSTM, last_items, unroll_lstm
 from training.models.dropout import LockedDropout
 from training.models.sentiment import CLASSES
-from training.models.streaming import StateTensor, Tensors
+from training.models.streaming import StateTensor, Tensors, passes_by_name
 from training.settings import Section
 
 HEAD = "head"
@@ -51,20 +51,20 @@ class BidirectionalSentimentModel(nn.Module):
         self.dropout = LockedDropout(settings.dropout)
         self.head_dropout = nn.Dropout(settings.dropout)
         self.head = nn.Linear(4 * H, len(CLASSES))
+        self.passes = passes_by_name(settings.layers)
         self.state = tuple(self._state())
         nn.init.normal_(self.embedding.weight, std=0.1)
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """The names of the passes, in the order in which a text takes them."""
-        layers = range(1, self.settings.layers + 1)
-        return (*(f"{direction}{layer}" for layer in layers for direction in ("forward", "backward")), HEAD)
+        """Their names, in the order in which a text takes them."""
+        return (*self.passes, HEAD)
 
     def _state(self) -> Iterator[StateTensor]:
         H = self.settings.hidden_size
-        for stage in self.stages[:-1]:
-            yield StateTensor(f"{stage}_h", "float32", ("N", H))
-            yield StateTensor(f"{stage}_c", "float32", ("N", H))
+        for name in self.passes:
+            yield StateTensor(f"{name}_h", "float32", ("N", H))
+            yield StateTensor(f"{name}_c", "float32", ("N", H))
         # Hidden states are bounded by -1 and 1, so -1 is the neutral element of the maximum.
         yield StateTensor("pool_max", "float32", ("N", 2 * H), initial=-1.0)
         yield StateTensor("pool_sum", "float32", ("N", 2 * H))
@@ -94,9 +94,9 @@ class BidirectionalSentimentModel(nn.Module):
         """
         if stage == HEAD:
             return self._judge(inputs["x"], state)
-        layer = cast(BidirectionalLSTM, self.layers[int(stage[-1]) - 1])
-        lstm = layer.right_to_left if stage.startswith("backward") else layer.left_to_right
-        x = self.embedding(inputs["x"]) if stage[-1] == "1" else inputs["x"]
+        this = self.passes[stage]
+        lstm = cast(BidirectionalLSTM, self.layers[this.layer - 1]).lstm(this.direction)
+        x = self.embedding(inputs["x"]) if this.layer == 1 else inputs["x"]
         features, h, c = unroll_lstm(LSTMCell.from_torch(lstm), x, state[f"{stage}_h"], state[f"{stage}_c"])
         return {"features": features}, {f"{stage}_h": h, f"{stage}_c": c}
 

@@ -4,12 +4,13 @@ Knows no task: the graphs of a bundle, the session's record and the manifest are
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 Tensors = dict[str, Tensor]
+Direction = Literal["forward", "backward"]
 
 
 @dataclass(frozen=True)
@@ -48,11 +49,32 @@ class StreamingModel(Protocol):
         """Advance by all T items of `x` (N, T, ...), step by step; returns outputs and the next state, by name."""
 
 
-class StagedModel(Protocol):
-    """A model whose passes over a sequence are stages of their own, such as the two directions of each layer.
+class Pass(NamedTuple):
+    """One direction of a layer over a sequence: a stage of its own.
 
-    A stage that reads backwards is given the items in reverse, and so needs all of them.
+    Attributes:
+        name: Of the stage.
+        direction: A backward pass is given the items in reverse, and so needs all of them.
+        layer: Counted from 1, which reads what the sequence is of; the others read both directions of the layer below.
     """
+
+    name: str
+    direction: Direction
+    layer: int = 1
+
+
+def passes_of_layer(layer: int) -> tuple[Pass, Pass]:
+    """Both directions of a layer, counted from 1."""
+    return Pass(f"forward{layer}", "forward", layer), Pass(f"backward{layer}", "backward", layer)
+
+
+def passes_by_name(layers: int) -> dict[str, Pass]:
+    """Both directions of all layers, in the order in which a sequence takes them."""
+    return {each.name: each for layer in range(1, layers + 1) for each in passes_of_layer(layer)}
+
+
+class StagedModel(Protocol):
+    """A model whose passes over a sequence are stages of their own, such as the two directions of each layer."""
 
     @property
     def state(self) -> tuple[StateTensor, ...]:

@@ -19,7 +19,7 @@ from training.cells import LSTMCell
 from training.initialisation import initialise_torch
 from training.models.bidirectional import BidirectionalLSTM, last_items, unroll_lstm
 from training.models.dropout import LockedDropout
-from training.models.streaming import StateTensor, Tensors
+from training.models.streaming import Pass, StateTensor, Tensors, passes_by_name
 from training.settings import Section
 
 # What a word's characters may be; any other has the id 0, and those have 1, 2, ...
@@ -28,7 +28,9 @@ CHARACTERS = tuple(map(chr, range(33, 127))) + tuple("\u2018\u2019\u201c\u201d\u
 LONGEST_WORD = 40
 
 HEAD, ENCODE = "head", "encode"
-CHARACTERS_FORWARD, CHARACTERS_BACKWARD = "characters_forward", "characters_backward"
+OVER_CHARACTERS = {
+    each.name: each for each in (Pass("characters_forward", "forward"), Pass("characters_backward", "backward"))
+}
 
 
 class TaggingModelSettings(Section):
@@ -94,29 +96,28 @@ class TaggingModel(nn.Module):
         self.auxiliary = nn.ModuleDict(
             {name: nn.Linear(directions * H, count) for name, count in (auxiliary or {}).items()}
         )
+        self.over_characters = {
+            name: each
+            for name, each in OVER_CHARACTERS.items()
+            if settings.bidirectional or each.direction == "forward"
+        }
+        self.over_words = passes_by_name(settings.layers) if settings.bidirectional else {}
         self.state = tuple(self._state())
         nn.init.normal_(self.embedding.weight, std=0.1)
         nn.init.normal_(self.character_embedding.weight, std=0.3)
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """The names of the passes, in the order in which a sentence takes them."""
-        if not self.settings.bidirectional:
-            return CHARACTERS_FORWARD, ENCODE
-        layers = range(1, self.settings.layers + 1)
-        over_words = (f"{direction}{layer}" for layer in layers for direction in ("forward", "backward"))
-        return CHARACTERS_FORWARD, CHARACTERS_BACKWARD, *over_words, HEAD
+        """Their names, in the order in which a sentence takes them."""
+        return (*self.over_characters, *self.over_words, HEAD if self.settings.bidirectional else ENCODE)
 
     def _state(self) -> Iterator[StateTensor]:
         H, Hc, L = self.settings.hidden_size, self.settings.character_hidden_size, self.settings.layers
-        for stage in self.stages:
-            if stage == ENCODE:
-                shape: tuple[int | str, ...] = (L, "N", H)
-            else:
-                shape = ("N", Hc if stage.startswith("characters") else H)
-            if stage != HEAD:
-                yield StateTensor(f"{stage}_h", "float32", shape)
-                yield StateTensor(f"{stage}_c", "float32", shape)
+        shapes: dict[str, tuple[int | str, ...]] = dict.fromkeys(self.over_characters, ("N", Hc))
+        shapes |= dict.fromkeys(self.over_words, ("N", H)) if self.settings.bidirectional else {ENCODE: (L, "N", H)}
+        for stage, shape in shapes.items():
+            yield StateTensor(f"{stage}_h", "float32", shape)
+            yield StateTensor(f"{stage}_c", "float32", shape)
 
     def initial_state(self, N: int) -> Tensors:
         """The state before the first character and the first word."""
@@ -151,11 +152,13 @@ class TaggingModel(nn.Module):
             return {"logits": self.head(inputs["x"])}, {}
         if stage == ENCODE:
             return self._encode(inputs, state)
-        if stage in (CHARACTERS_FORWARD, CHARACTERS_BACKWARD):
+        if stage in self.over_characters:
             x = self.character_embedding(inputs["x"])
+            cell = _cell(self.characters, self.over_characters[stage])
         else:
-            x = self._words(inputs) if "characters" in inputs else inputs["x"]
-        cell = _cell(self._lstm_of(stage))
+            this = self.over_words[stage]
+            x = self._words(inputs) if this.layer == 1 else inputs["x"]
+            cell = _cell(self.layers[this.layer - 1], this)
         features, h, c = unroll_lstm(cell, x, state[f"{stage}_h"], state[f"{stage}_c"])
         return {"features": features}, {f"{stage}_h": h, f"{stage}_c": c}
 
@@ -168,16 +171,10 @@ class TaggingModel(nn.Module):
         last: list[tuple[Tensor, Tensor]] = []
         layers = zip(self.layers, state["encode_h"].unbind(), state["encode_c"].unbind(), strict=True)
         for layer, h, c in layers:
-            y, *ends = unroll_lstm(_cell(layer), y, h, c)
+            y, *ends = unroll_lstm(LSTMCell.from_torch(cast(nn.LSTM, layer)), y, h, c)
             last.append((ends[0], ends[1]))
         h_next, c_next = (torch.stack(tensors) for tensors in zip(*last, strict=True))
         return {"logits": self.head(y)}, {"encode_h": h_next, "encode_c": c_next}
-
-    def _lstm_of(self, stage: str) -> nn.Module:
-        module = self.characters if stage.startswith("characters") else self.layers[int(stage[-1]) - 1]
-        if not isinstance(module, BidirectionalLSTM):
-            return module
-        return module.right_to_left if "backward" in stage else module.left_to_right
 
 
 def _lstm(bidirectional: bool, input_size: int, hidden_size: int) -> nn.Module:
@@ -188,5 +185,6 @@ def _lstm(bidirectional: bool, input_size: int, hidden_size: int) -> nn.Module:
     return lstm
 
 
-def _cell(module: nn.Module) -> LSTMCell:
-    return LSTMCell.from_torch(cast(nn.LSTM, module))
+def _cell(module: nn.Module, this: Pass) -> LSTMCell:
+    lstm = module.lstm(this.direction) if isinstance(module, BidirectionalLSTM) else cast(nn.LSTM, module)
+    return LSTMCell.from_torch(lstm)

@@ -30,7 +30,7 @@ from training.data.multi30k import Language
 from training.initialisation import initialise_torch
 from training.models.bidirectional import reverse_rows
 from training.models.dropout import LockedDropout
-from training.models.streaming import StateTensor, Tensors, by_step
+from training.models.streaming import Pass, StateTensor, Tensors, by_step, passes_by_name
 from training.settings import Section
 
 STEP = "step"
@@ -83,8 +83,9 @@ class TranslationModel(nn.Module):
         self.embedding_dropout = LockedDropout(settings.embedding_dropout)
         self.dropout = nn.Dropout(settings.dropout)
         self.output_dropout = nn.Dropout(settings.output_dropout)
+        self.passes = passes_by_name(settings.encoder_layers)
         self.state = (
-            *(StateTensor(f"{stage}_h", "float32", ("N", H)) for stage in self.directions),
+            *(StateTensor(f"{name}_h", "float32", ("N", H)) for name in self.passes),
             StateTensor("decoder1_h", "float32", ("N", D)),
             StateTensor("decoder2_h", "float32", ("N", D)),
         )
@@ -164,13 +165,13 @@ class TranslationModel(nn.Module):
     def unroll_stage(self, stage: str, inputs: Tensors, state: Tensors) -> tuple[Tensors, Tensors]:
         """Take items through a stage, step by step.
 
-        "forward1", "backward1", "forward2", .. are the directions of the encoder's layers; a backward one is given the
-        items in reversed order. They read x: piece ids int64 (N, T) at first, then what both directions of the layer
-        below answered, float32 (N, T, 2 H). They answer features, float32 (N, T, H). "step" is one piece of the
-        decoder, see `step`; it reads token, memory and length, and answers log_probs and attention.
+        The `passes` are the directions of the encoder's layers. They read x: piece ids int64 (N, T) at first, then what
+        both directions of the layer below answered, float32 (N, T, 2 H). They answer features, float32 (N, T, H).
+        "step" is one piece of the decoder, see `step`; it reads token, memory and length, and answers log_probs and
+        attention.
 
         Args:
-            stage: One of `stages`.
+            stage: Name of a pass, or STEP.
             inputs: By name.
             state: What the stage carries, by name.
 
@@ -185,21 +186,15 @@ class TranslationModel(nn.Module):
             outputs = {"log_probs": log_probs, "attention": attention}
             return outputs, dict(zip(("decoder1_h", "decoder2_h"), carried_next, strict=True))
         x = inputs["x"] if inputs["x"].is_floating_point() else self.embed(inputs["x"])
-        cell = GRUCell.from_torch(cast(nn.GRU, self._direction(stage)))
+        cell = GRUCell.from_torch(self._gru(self.passes[stage]))
         T, C = x.shape[1:]
         projected = cell.project(x.transpose(0, 1).reshape(-1, C))  # (T * N, 3H)
         hidden = [h for (h,) in unroll(cell, by_step(projected, T).unbind(), (state[f"{stage}_h"],))]
         return {"features": torch.stack(hidden, dim=1)}, {f"{stage}_h": hidden[-1]}
 
-    @property
-    def directions(self) -> tuple[str, ...]:
-        """The stages of the encoder, in the order in which a sentence takes them."""
-        layers = range(1, len(self.forward_layers) + 1)
-        return tuple(f"{direction}{layer}" for layer in layers for direction in ("forward", "backward"))
-
-    def _direction(self, stage: str) -> nn.Module:
-        layers = self.forward_layers if stage.startswith("forward") else self.backward_layers
-        return layers[int(stage.removeprefix("forward").removeprefix("backward")) - 1]
+    def _gru(self, this: Pass) -> nn.GRU:
+        layers = self.forward_layers if this.direction == "forward" else self.backward_layers
+        return cast(nn.GRU, layers[this.layer - 1])
 
     def step(
         self, token: Tensor, memory: Tensor, length: Tensor, h1: Tensor, h2: Tensor

@@ -28,11 +28,11 @@ from training.captions import Attributes
 from training.data import digits, etth1, ewt, multi30k, polyphony, sst2, sst_trees, tinyshakespeare, wnut17
 from training.data.multi30k import Language
 from training.data.source import DataError, DataSource
+from training.forecasts.backtest import Backtest, Channels
 from training.models.forecaster import Forecaster, Told
 from training.models.streaming import Tensors
 from training.tasks import translation_scores
 from training.tasks.caption import place_everywhere
-from training.tasks.forecast_backtest import Backtest, Channels
 from training.tasks.sentiment import group_by_length
 
 SPLIT = "dev"

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import torch
 
-from training import budget, checkpoint, comparison, loop, settings
+from training import budget, checkpoint, comparison, settings
 from training.checkpoint import CheckpointError
 from training.data.source import DataError
 from training.diagnosis import command as diagnose
-from training.loop import TrainingError
+from training.loop.run import TrainingError
+from training.loop.train import RESUME, train
 from training.own import registry as own
 from training.settings import SettingsError
 from training.tasks import registry
@@ -99,7 +100,7 @@ def _train(options: argparse.Namespace) -> int:
         print("\n".join(settings.describe(task.settings)))
         return 0
     try:
-        loop.train(task, options.output, command, resume=options.resume, overwrite=options.overwrite)
+        train(task, options.output, command, resume=options.resume, overwrite=options.overwrite)
     except KeyboardInterrupt:
         print(_how_to_go_on(options), file=sys.stderr)
         return INTERRUPTED
@@ -135,7 +136,7 @@ def _typed_command(options: argparse.Namespace) -> str:
 
 def _how_to_go_on(options: argparse.Namespace) -> str:
     last = options.output / "last"
-    if not (last / loop.RESUME).is_file():
+    if not (last / RESUME).is_file():
         return "\ninterrupted before the first epoch was done: nothing is saved yet"
     command = shlex.join(["python", "-m", "training", options.name, "--output", str(options.output), "--resume"])
     return f"\ninterrupted: {last} holds the run up to its last whole epoch; go on with\n    {command}"

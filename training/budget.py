@@ -1,8 +1,8 @@
 """`python -m training budget`: what the training of each task costs here, before it is begun.
 
 Some batches of an epoch are learnt from, as in a training, and timed; the work of their matrix products is counted (see
-throughput). Both, and the time to draw all batches, are taken for all epochs. Evaluation between epochs is not in it,
-and a run that loses patience ends earlier.
+`training.loop.throughput`). Both, and the time to draw all batches, are taken for all epochs. Evaluation between epochs
+is not in it, and a run that loses patience ends earlier.
 """
 
 import argparse
@@ -14,13 +14,14 @@ from typing import Any
 import torch
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from training import loop, settings
-from training.loop import Run
-from training.precision import chosen
+from training import settings
+from training.loop.precision import chosen
+from training.loop.run import Run, make_fabric, set_up
+from training.loop.step import count_batch, take_step
+from training.loop.throughput import measure_gemm
 from training.tasks import registry
 from training.tasks.registry import Training
 from training.tasks.task import Batch, Task
-from training.throughput import measure_gemm
 
 TIMED_BATCHES = 8
 
@@ -92,7 +93,7 @@ def measure(task: Task[Any], clock: Callable[[], float] = time.perf_counter) -> 
         task: What is trained.
         clock: Seconds.
     """
-    run = loop.set_up(loop.make_fabric(task.settings.loop), task)
+    run = set_up(make_fabric(task.settings.loop), task)
     run.model.train()
     epochs, batches = task.settings.loop.epochs, task.batches_per_epoch()
     every = max(batches // TIMED_BATCHES, 1)
@@ -112,9 +113,9 @@ def measure(task: Task[Any], clock: Callable[[], float] = time.perf_counter) -> 
 
 def _try(run: Run, batch: Batch, clock: Callable[[], float]) -> tuple[int, float]:
     """Operations and seconds of one step."""
-    flops = loop.count_batch(run, batch)  # its passes also set up what the first ones of a shape must
+    flops = count_batch(run, batch)  # its passes also set up what the first ones of a shape must
     start = clock()
-    loop.take_step(run, batch, None)
+    take_step(run, batch, None)
     return flops, clock() - start
 
 

@@ -19,8 +19,8 @@ from training.data import etth1
 from training.data.source import DataError
 from training.data.sst2 import Example
 from training.data.tinyshakespeare import split
+from training.forecasts.backtest import Backtest, Channels
 from training.models.generation import GenerationModel
-from training.tasks.forecast_backtest import Backtest, Channels
 
 MODELS = Path(__file__).parents[2] / "models"
 

@@ -17,7 +17,7 @@ from torch.nn.functional import cross_entropy
 from training.data import sst2, sst_trees, word_vectors
 from training.models.bidirectional_sentiment import BidirectionalSentimentModel, BidirectionalSentimentModelSettings
 from training.models.sentiment import CLASSES
-from training.plots import confusion, draw_confusion
+from training.plots.confusion import confusion, draw_confusion
 from training.settings import Settings
 from training.tasks import pretrained
 from training.tasks.sentiment import group_by_length

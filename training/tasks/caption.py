@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from torch.nn.functional import affine_grid, cross_entropy, grid_sample
 
 from training import captions
-from training.caption_plots import draw_captions
 from training.captions import Attributes
 from training.data import digits
 from training.data.digits import Images, Labels
 from training.models.caption import START, CaptionModel, CaptionModelSettings
 from training.models.streaming import StreamingModel
+from training.plots.captions import draw_captions
 from training.settings import Section, Settings
 from training.tasks.task import NOT_PREDICTED, Goal, Task
 

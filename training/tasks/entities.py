@@ -8,7 +8,7 @@ from torch import nn
 
 from training import bio
 from training.data import wnut17, word_vectors
-from training.plots import confusion, draw_confusion
+from training.plots.confusion import confusion, draw_confusion
 from training.tasks.tagged_sentences import Tagged, TaggedSentences
 from training.tasks.task import Goal
 from training.tasks.word_tagging import WordTaggingTask

@@ -15,12 +15,13 @@ from torch import Tensor, nn
 from training.data.series import Series
 from training.data.source import DataError
 from training.data.table import level_and_scale
+from training.forecasts import bands
+from training.forecasts.backtest import Backtest, Channels, Readings, errors_by_kind, figures_of, own_unit_figures
+from training.forecasts.data import DataSettings, channels_of, horizons_of, interval_of, load, source_of
+from training.forecasts.errors import Errors
 from training.models.forecaster import Forecaster, ForecasterModelSettings
+from training.plots.forecasts import draw_backtest, draw_calibration
 from training.settings import Section, Settings
-from training.tasks import forecast_backtest, forecast_bands, forecast_plots
-from training.tasks.forecast_backtest import Backtest, Channels, Readings
-from training.tasks.forecast_data import DataSettings, channels_of, horizons_of, interval_of, load, source_of
-from training.tasks.forecast_errors import Errors
 from training.tasks.task import Goal, Task
 
 NARROWEST = 0.25  # of the width that was trained: dev rows may be few, or all alike
@@ -122,7 +123,7 @@ class ForecasterTask(Task[AnyForecasterSettings]):
     def calibrate(self, model: nn.Module) -> dict[str, float]:
         """Make bands as wide as they must be for those of 80 % to cover `bands.coverage` of the dev readings, over all.
 
-        What they cover of the dev rows is in-sample from then on; see forecast_bands.
+        What they cover of the dev rows is in-sample from then on; see `training.forecasts.bands`.
         """
         forecaster = cast(Forecaster, model)
         forecaster.widening.fill_(1.0)
@@ -136,7 +137,7 @@ class ForecasterTask(Task[AnyForecasterSettings]):
         return _choosing_figures(forecaster, self._choosing_errors(forecaster))
 
     def _choosing_errors(self, model: Forecaster) -> dict[str, list[Errors]]:
-        return forecast_backtest.errors_by_kind(self.choosing(model, self._channels))
+        return errors_by_kind(self.choosing(model, self._channels))
 
     def choosing(self, model: Forecaster, channels: Channels) -> Backtest:
         """The backtest that chooses the epoch: every so many of the dev rows."""
@@ -148,19 +149,19 @@ class ForecasterTask(Task[AnyForecasterSettings]):
 
         Args:
             model: With bands as they were trained.
-            errors: Its own on the dev rows; see `forecast_backtest.errors_by_kind`.
+            errors: Its own on the dev rows; see `errors_by_kind`.
         """
-        return torch.tensor(forecast_bands.widening(chain(*errors.values()), self.settings.bands.coverage))
+        return torch.tensor(bands.widening(chain(*errors.values()), self.settings.bands.coverage))
 
     def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
         """The published protocol at its horizons, and the stream beside it."""
         if split == "train" or split not in self.series.splits:
             raise DataError(f"{self.name} has no {split} split, only {' and '.join(self._evaluated_splits)}")
         backtest = self._backtest(model, split)
-        figures = forecast_backtest.figures(backtest)
+        figures = figures_of(backtest)
         if self.series.protocol.look_back is None:
             own_units = replace(backtest, channels=self._as_the_model_knows(self.series.table.readings))
-            figures |= forecast_backtest.own_unit_figures(own_units, self.series.splits["train"])
+            figures |= own_unit_figures(own_units, self.series.splits["train"])
         return figures
 
     def _backtest(self, model: nn.Module, split: str) -> Backtest:
@@ -179,9 +180,9 @@ class ForecasterTask(Task[AnyForecasterSettings]):
         backtest = self._backtest(model, split)
         H = backtest.horizons[-1]
         picture = directory / f"backtest-{split}.png"
-        forecast_plots.draw_backtest(picture, backtest.model, self.series, backtest.rows, H)
+        draw_backtest(picture, backtest.model, self.series, backtest.rows, H)
         calibration = backtest.streamed(H).calibration()
-        forecast_plots.draw_calibration(directory / f"calibration-{split}.png", calibration, H)
+        draw_calibration(directory / f"calibration-{split}.png", calibration, H)
 
     @property
     def _evaluated_splits(self) -> list[str]:

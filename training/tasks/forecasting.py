@@ -9,11 +9,11 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import smooth_l1_loss
 
+from training.forecasts.errors import pinball
+from training.forecasts.windows import Batch, WindowSettings, draw_windows
 from training.models.forecaster import Told
 from training.models.forecasting import ForecastingModel, ForecastingModelSettings
 from training.settings import Section
-from training.tasks.forecast_errors import pinball
-from training.tasks.forecast_windows import Batch, WindowSettings, draw_windows
 from training.tasks.forecaster import ForecasterSettings, ForecasterTask
 
 

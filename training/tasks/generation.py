@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from training.character_plots import draw_losses
 from training.data import own_text, tinyshakespeare
 from training.data.source import DataError, own_source
 from training.models.generation import GenerationModelSettings
 from training.models.language import LanguageModel, language_model
 from training.models.streaming import Tensors
+from training.plots.losses import draw_losses
 from training.settings import Section, Settings
 from training.tasks.task import Goal, TextTask
 from training.vocabulary import character_tokenizer

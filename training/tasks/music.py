@@ -15,11 +15,12 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from training import music, pianoroll
+from training import music
 from training.data import polyphony
 from training.data.polyphony import Collection, Frame, Piece
 from training.models.generation import GenerationModel, GenerationModelSettings
 from training.models.streaming import Tensors
+from training.plots.pianoroll import draw_pianorolls
 from training.settings import Settings
 from training.tasks.task import NOT_PREDICTED, Goal, Task
 
@@ -133,7 +134,7 @@ class MusicTask(Task[MusicSettings]):
         given = self.collection.frames_per_bar * GIVEN_BARS
         written = self.compose(model, piece[:given], DRAWN_FRAMES - given)
         rolls = [(f"A piece of the {split} split", piece), (f"The {self.name} model after its beginning", written)]
-        pianoroll.draw(directory / f"pianoroll_{split}.png", rolls, self.collection.frames_per_beat, given)
+        draw_pianorolls(directory / f"pianoroll_{split}.png", rolls, self.collection.frames_per_beat, given)
 
     def compose(self, model: nn.Module, given: Piece, num_frames: int, temperature: float = 0.9) -> list[Frame]:
         """Frames and those that the model draws after them, always the same."""

@@ -8,7 +8,7 @@ from torch import nn
 
 from training.data import ewt
 from training.english import part
-from training.plots import confusion, draw_confusion
+from training.plots.confusion import confusion, draw_confusion
 from training.tasks.tagged_sentences import Tagged
 from training.tasks.task import Goal
 from training.tasks.word_tagging import WordTaggingTask

@@ -21,7 +21,7 @@ from training.data import multi30k
 from training.data.multi30k import Language, Pair
 from training.data.source import DataError, DataSource
 from training.models.translation import TranslationModel, TranslationModelSettings
-from training.plots import draw_attention
+from training.plots.attention import draw_attention
 from training.settings import Settings
 from training.subwords import END_ID, START_ID, Ids, SubwordSampler, subword_tokenizer
 from training.tasks.task import NOT_PREDICTED, Goal, TextTask

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from training.data.source import DataError
 from training.data.table import first_rows, level_and_scale
+from training.forecasts import bands
+from training.forecasts.backtest import Channels, Readings, errors_by_kind
+from training.forecasts.errors import Errors, pinball
 from training.models.forecaster import Forecaster, Told
 from training.models.window_forecaster import WindowForecaster, WindowForecasterSettings
 from training.settings import Section
-from training.tasks import forecast_backtest, forecast_bands
-from training.tasks.forecast_backtest import Channels, Readings
-from training.tasks.forecast_errors import Errors, pinball
 from training.tasks.forecaster import ForecasterSettings, ForecasterTask
 
 
@@ -118,14 +118,14 @@ class WindowForecastingTask(ForecasterTask[WindowForecastingSettings]):
     def needed_widening(self, model: Forecaster, errors: Mapping[str, list[Errors]]) -> Tensor:
         """Of each segment ahead, (2, M): of known channels, and of the same ones untold."""
         unknown = Channels.unknown(self.series.standardized)
-        untold = forecast_backtest.errors_by_kind(self.choosing(model, unknown))
+        untold = errors_by_kind(self.choosing(model, unknown))
         return torch.stack([self._widening_by_segment(found) for found in (errors, untold)])
 
     def _widening_by_segment(self, errors: Mapping[str, list[Errors]]) -> Tensor:
         """(M,); beyond the longest horizon, as of its last segment."""
         longest = errors["windowed" if "windowed" in errors else "streamed"][-1]
         S, M = self.settings.model.segment, self.settings.model.max_segments
-        found = forecast_bands.widening_by_segment(longest, S, self.settings.bands.coverage)
+        found = bands.widening_by_segment(longest, S, self.settings.bands.coverage)
         return torch.from_numpy(np.pad(found, (0, M - len(found)), mode="edge"))
 
     @cached_property

@@ -5,13 +5,14 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from training import checkpoint, plots
+from training import checkpoint
 from training.__main__ import main
 from training.beam_search import BeamSettings
 from training.data import multi30k
 from training.data.multi30k import Pair
 from training.data.source import DataError
 from training.models.translation import TranslationModelSettings
+from training.plots.attention import draw_attention
 from training.subwords import END, END_ID, START_ID
 from training.tasks import translation, translation_scores
 from training.tasks.task import NOT_PREDICTED
@@ -145,7 +146,7 @@ def test_attention_is_drawn(task: TranslationTask, tmp_path: Path, monkeypatch: 
     assert weights.shape == (len(target), len(source))
     np.testing.assert_allclose(weights.sum(axis=1), 1, atol=1e-5)
     assert target[-1] == END
-    plots.draw_attention(path, "Attention", source, target, weights)
+    draw_attention(path, "Attention", source, target, weights)
     assert path.read_bytes().startswith(b"\x89PNG")
 
 

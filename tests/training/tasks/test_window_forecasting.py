@@ -12,11 +12,11 @@ from tests.training.learning import assert_learns
 from training.data import etth1
 from training.data.source import DataError
 from training.data.table import Table
+from training.forecasts import bands
+from training.forecasts.backtest import Backtest, Channels, errors_by_kind
+from training.forecasts.data import DataSettings
+from training.forecasts.errors import Errors
 from training.models.window_forecaster import WindowForecaster, WindowForecasterSettings
-from training.tasks import forecast_backtest, forecast_bands
-from training.tasks.forecast_backtest import Backtest, Channels
-from training.tasks.forecast_data import DataSettings
-from training.tasks.forecast_errors import Errors
 from training.tasks.window_forecasting import (
     StartSettings,
     WindowForecastingSettings,
@@ -135,8 +135,8 @@ def test_bands_of_each_segment_become_as_wide_as_they_must_be(task: WindowForeca
     assert model.widening.min() > 2
     assert model.widening.unique().numel() > 2
     channels = Channels.known(task.series.standardized, task.series.splits["train"])
-    errors = forecast_backtest.errors_by_kind(task.choosing(model, channels))
-    found = forecast_bands.widening_by_segment(errors["windowed"][-1], 24, task.settings.bands.coverage)
+    errors = errors_by_kind(task.choosing(model, channels))
+    found = bands.widening_by_segment(errors["windowed"][-1], 24, task.settings.bands.coverage)
     np.testing.assert_allclose(found, np.ones(30), rtol=1e-4)
     assert errors["windowed"][-1].figures()["coverage_80"] == pytest.approx(task.settings.bands.coverage, abs=2e-3)
 
@@ -149,7 +149,7 @@ def test_horizons_that_leave_segments_untaught_are_refused() -> None:
 @pytest.mark.parametrize(("H", "segments"), [(12, 1), (24, 1), (36, 1), (60, 2)])
 def test_readings_beyond_whole_segments_widen_the_last_one(H: int, segments: int) -> None:
     errors = Errors(keeps_reach=True, reach=[torch.arange(5.0 * H).view(5, H)])
-    assert len(forecast_bands.widening_by_segment(errors, 24, 0.8)) == segments
+    assert len(bands.widening_by_segment(errors, 24, 0.8)) == segments
 
 
 def test_pictures_are_of_horizons_that_the_model_has(task: WindowForecastingTask, tmp_path: Path) -> None:

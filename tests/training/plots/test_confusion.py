@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 
-from training.plots import confusion, draw_confusion
+from training.plots.confusion import confusion, draw_confusion
 
 
 def test_true_labels_are_rows_and_guesses_columns() -> None:

@@ -9,7 +9,7 @@ from typing import Literal
 
 import torch
 
-from training.throughput import measure_gemm
+from training.loop.throughput import measure_gemm
 
 Precision = Literal["32-true", "bf16-mixed", "64-true"]
 TRIED: tuple[Precision, ...] = ("32-true", "bf16-mixed")

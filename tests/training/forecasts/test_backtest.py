@@ -7,9 +7,8 @@ from numpy.typing import NDArray
 
 from training.data import etth1
 from training.data.series import Protocol
+from training.forecasts.backtest import Backtest, Channels, errors_by_kind, origins
 from training.models.forecasting import ForecastingModel, ForecastingModelSettings
-from training.tasks import forecast_backtest
-from training.tasks.forecast_backtest import Backtest, Channels
 
 ROWS = range(250, 360)
 H, SEGMENT = 48, 24
@@ -29,12 +28,12 @@ def model() -> ForecastingModel:
 
 @pytest.mark.parametrize(("horizon", "windows"), [(96, 2785), (192, 2689), (336, 2545), (720, 2161)])
 def test_the_number_of_windows_is_the_published_one(horizon: int, windows: int) -> None:
-    assert len(forecast_backtest.origins(etth1.SPLITS["test"], horizon)) == windows
+    assert len(origins(etth1.SPLITS["test"], horizon)) == windows
 
 
 def test_windowed_forecasts_are_those_of_fresh_sessions(model: ForecastingModel, readings: NDArray[np.float64]) -> None:
     squares = []
-    for origin in forecast_backtest.origins(ROWS, H):
+    for origin in origins(ROWS, H):
         x = torch.from_numpy(readings[origin - 96 : origin].T.copy()).view(2, 4, SEGMENT)
         _, state = model.unroll(x, model.initial_state(2))
         pending = torch.zeros(2, SEGMENT, dtype=torch.float64), torch.zeros(2, dtype=torch.int64)
@@ -50,7 +49,7 @@ def test_streamed_forecasts_are_those_of_one_long_session(
     model: ForecastingModel, readings: NDArray[np.float64], phase: int
 ) -> None:
     squares = []
-    for origin in forecast_backtest.origins(ROWS, H):
+    for origin in origins(ROWS, H):
         past = readings[phase:origin].T
         whole = past.shape[1] // SEGMENT
         x = torch.from_numpy(past[:, : whole * SEGMENT].copy()).view(2, whole, SEGMENT)
@@ -69,7 +68,7 @@ def test_the_seasonal_naive_forecast_repeats_the_last_day(
 ) -> None:
     squares = [
         (np.tile(readings[origin - 24 : origin], (2, 1)) - readings[origin : origin + H]) ** 2
-        for origin in forecast_backtest.origins(ROWS, H)
+        for origin in origins(ROWS, H)
     ]
     figures = Backtest(model, Channels.unknown(readings), ROWS, etth1.PROTOCOL).windowed(H).figures()
     assert figures["seasonal_mse"] == pytest.approx(float(np.mean(squares)), rel=1e-12)
@@ -80,5 +79,5 @@ def test_segments_of_one_reading_are_backtested(readings: NDArray[np.float64]) -
     model = ForecastingModel(settings).eval().requires_grad_(False)
     protocol = Protocol(look_back=None, horizons=(12,), naive_season=24)
     backtest = Backtest(model, Channels.unknown(readings), ROWS, protocol, stride=50, keeps_reach=True)
-    (errors,) = forecast_backtest.errors_by_kind(backtest)["streamed"]
+    (errors,) = errors_by_kind(backtest)["streamed"]
     assert errors.reach[0].shape == (2 * 2, 12)  # two origins of two channels

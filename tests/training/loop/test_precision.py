@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from training import precision
+from training.loop import precision
 
 
 @pytest.fixture(autouse=True)

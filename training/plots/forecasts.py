@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from training.data.series import Series
+from training.forecasts.backtest import Readings
 from training.models.forecaster import QUANTILE_LEVELS, Forecaster
-from training.tasks.forecast_backtest import Readings
 
 MAX_CHANNELS = 8
 FANS = 2  # a channel

@@ -11,8 +11,11 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from tests.training.toy import BATCHES, MaskedToyTask, ToySettings, ToyTask
-from training import checkpoint, loop
+from training import checkpoint
 from training.__main__ import INTERRUPTED, main
+from training.loop.run import TrainingError, parameter_groups, set_up
+from training.loop.step import take_step
+from training.loop.train import RESUME, finish_epoch, train
 from training.settings import LoopSettings
 
 pytestmark = pytest.mark.usefixtures("toy")
@@ -25,7 +28,7 @@ def weights(directory: Path) -> dict[str, torch.Tensor]:
 
 
 def resume_state(output: Path) -> dict[str, Any]:
-    state: dict[str, Any] = torch.load(output / "last" / loop.RESUME, weights_only=True)
+    state: dict[str, Any] = torch.load(output / "last" / RESUME, weights_only=True)
     return state
 
 
@@ -87,14 +90,14 @@ def test_ctrl_c_before_the_first_checkpoint_says_that_nothing_is_saved(
 
 
 def test_run_stops_when_the_dev_figure_gets_no_better(tmp_path: Path) -> None:
-    loop.train(figures_of_epochs(5, 4, 4, 4.5, 1, patience=2, epochs=5), tmp_path, "command")
+    train(figures_of_epochs(5, 4, 4, 4.5, 1, patience=2, epochs=5), tmp_path, "command")
     progress = resume_state(tmp_path)["progress"]
     assert (progress["epoch"], progress["best_epoch"], progress["best"]) == (4, 2, 4)
 
 
 def test_best_checkpoint_is_that_of_the_best_epoch(tmp_path: Path) -> None:
-    loop.train(figures_of_epochs(5, 1, 4, epochs=3), tmp_path / "three", "command")
-    loop.train(figures_of_epochs(5, 1, 4, epochs=3), tmp_path / "again", "command")
+    train(figures_of_epochs(5, 1, 4, epochs=3), tmp_path / "three", "command")
+    train(figures_of_epochs(5, 1, 4, epochs=3), tmp_path / "again", "command")
     assert weights(tmp_path / "three" / "best").keys() == ToyTask(ToySettings()).build_model().state_dict().keys()
     best, last = weights(tmp_path / "three" / "best"), weights(tmp_path / "three" / "last")
     assert not torch.equal(best["head.weight"], last["head.weight"])
@@ -103,7 +106,7 @@ def test_best_checkpoint_is_that_of_the_best_epoch(tmp_path: Path) -> None:
 
 def test_carried_state_is_detached_and_fresh_in_each_epoch(tmp_path: Path) -> None:
     task = figures_of_epochs(1, 1, epochs=2)
-    loop.train(task, tmp_path, "command")
+    train(task, tmp_path, "command")
     carries = task.carries[1:]  # the first call only counted operations
     assert [carry is None for carry in carries] == ([True] + [False] * (BATCHES - 1)) * 2
     carried = [carry for carry in carries if carry is not None]
@@ -111,7 +114,7 @@ def test_carried_state_is_detached_and_fresh_in_each_epoch(tmp_path: Path) -> No
 
 
 def test_run_leaves_metrics_events_and_curves(tmp_path: Path) -> None:
-    loop.train(ToyTask(ToySettings()), tmp_path, "command")
+    train(ToyTask(ToySettings()), tmp_path, "command")
     header, *rows = (tmp_path / "metrics.csv").read_text().splitlines()
     assert header.split(",")[:3] == ["epoch", "step", "train_loss"]
     assert header.endswith("dev_error")
@@ -121,7 +124,7 @@ def test_run_leaves_metrics_events_and_curves(tmp_path: Path) -> None:
 
 
 def test_a_run_tells_how_fast_it_was(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    loop.train(ToyTask(ToySettings()), tmp_path, "command")
+    train(ToyTask(ToySettings()), tmp_path, "command")
     header, first, *_ = (tmp_path / "metrics.csv").read_text().splitlines()
     row = dict(zip(header.split(","), first.split(","), strict=True))
     assert float(row["items_per_second"]) * float(row["seconds"]) == pytest.approx(BATCHES * 4 * 3)
@@ -158,8 +161,8 @@ def test_resume_refuses_other_settings(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 def test_loss_that_is_no_number_ends_the_run(tmp_path: Path) -> None:
-    with pytest.raises(loop.TrainingError, match=r"loss is nan at step 0.*learning_rate"):
-        loop.train(ToyTask(ToySettings(diverge=True)), tmp_path, "command")
+    with pytest.raises(TrainingError, match=r"loss is nan at step 0.*learning_rate"):
+        train(ToyTask(ToySettings(diverge=True)), tmp_path, "command")
 
 
 @pytest.mark.parametrize("wish", ["loop.accelerator=gpuu", "loop.strategy=dpp"])
@@ -178,7 +181,7 @@ def test_gradient_is_clipped_by_its_whole_norm(tmp_path: Path) -> None:
     hook = register_optimizer_step_pre_hook(measure)
     try:
         settings = ToySettings(loop=LoopSettings(epochs=1, clip_grad_norm=0.01))
-        loop.train(ToyTask(settings), tmp_path, "command")
+        train(ToyTask(settings), tmp_path, "command")
     finally:
         hook.remove()
     assert norms == pytest.approx([0.01] * BATCHES, rel=1e-3)
@@ -189,7 +192,7 @@ def test_two_processes_deal_out_the_rows_and_learn_the_same(tmp_path: Path, task
     alone = LoopSettings(epochs=1, ema_decay=0.9)
     shared = alone.model_copy(update={"devices": 2, "strategy": "ddp_spawn"})
     for name, settings in (("alone", alone), ("shared", shared)):
-        loop.train(task_type(ToySettings(loop=settings, dropout=0.0)), tmp_path / name, "command")
+        train(task_type(ToySettings(loop=settings, dropout=0.0)), tmp_path / name, "command")
     torch.testing.assert_close(weights(tmp_path / "shared" / "last"), weights(tmp_path / "alone" / "last"))
     losses = [resume_state(tmp_path / name)["progress"]["history"][0]["train_loss"] for name in ("shared", "alone")]
     assert losses[0] == pytest.approx(losses[1])
@@ -197,12 +200,12 @@ def test_two_processes_deal_out_the_rows_and_learn_the_same(tmp_path: Path, task
 
 def note_failure(fabric: Fabric, output: Path) -> None:
     """Take a step in each process; a row of the second one is broken."""
-    run = loop.set_up(fabric, ToyTask(ToySettings(dropout=0.0)))
+    run = set_up(fabric, ToyTask(ToySettings(dropout=0.0)))
     x = torch.ones(4, 3)
     x[1] = math.nan
     try:
-        loop.take_step(run, (x, torch.ones(4, 1)), None)
-    except loop.TrainingError:
+        take_step(run, (x, torch.ones(4, 1)), None)
+    except TrainingError:
         (output / str(fabric.global_rank)).touch()
 
 
@@ -215,8 +218,8 @@ def test_a_loss_that_is_no_number_in_one_process_ends_all(tmp_path: Path) -> Non
 def keep_best(fabric: Fabric, output: Path) -> None:
     """Finish an epoch whose figures differ between processes."""
     task = ToyTask(ToySettings(dev_errors=(1.0 + fabric.global_rank,)))
-    run = loop.set_up(fabric, task)
-    loop._finish_epoch(run, {}, output, "command")
+    run = set_up(fabric, task)
+    finish_epoch(run, {}, output, "command")
     (output / f"rank{fabric.global_rank}").write_text(str(run.progress.best))
 
 
@@ -228,7 +231,7 @@ def test_all_processes_go_by_the_figures_of_one(tmp_path: Path) -> None:
 
 def test_only_matrices_decay() -> None:
     task = ToyTask(ToySettings())
-    matrices, vectors = loop._parameter_groups(task.build_model(), task)
+    matrices, vectors = parameter_groups(task.build_model(), task)
     assert {p.ndim for p in matrices["params"]} == {2}
     assert {p.ndim for p in vectors["params"]} == {1}
     assert (matrices["weight_decay"], vectors["weight_decay"]) == (0.1, 0.0)
@@ -240,7 +243,7 @@ def test_parameters_learn_with_their_share_of_the_learning_rate(
     start = ToyTask(ToySettings()).build_model()
     monkeypatch.setattr(ToyTask, "initialise", lambda _, model: model.load_state_dict(start.state_dict()))
     monkeypatch.setattr(ToyTask, "learning_rate_scale", lambda _, name: 0.0 if name == "head.weight" else 0.5)
-    loop.train(ToyTask(ToySettings(loop=LoopSettings(epochs=1, learning_rate=0.02))), tmp_path, "command")
+    train(ToyTask(ToySettings(loop=LoopSettings(epochs=1, learning_rate=0.02))), tmp_path, "command")
     trained = weights(tmp_path / "last")
     torch.testing.assert_close(trained["head.weight"], start.state_dict()["head.weight"], rtol=0, atol=0)
     assert not torch.equal(trained["cell.weight_hh"], start.state_dict()["cell.weight_hh"])

@@ -17,9 +17,9 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 
 from training.data.series import Protocol
 from training.data.table import first_rows, level_and_scale
+from training.forecasts.errors import Errors
 from training.models.forecaster import Forecaster, Told
 from training.models.streaming import Tensors
-from training.tasks.forecast_errors import Errors
 
 READINGS_AT_ONCE = 200_000  # forecast readings in memory, times the number of quantiles
 
@@ -147,7 +147,7 @@ class Backtest:
         errors.add(forecast["mean"][:, :H], forecast["quantiles"][:, :H], actual, seasonal)
 
 
-def figures(backtest: Backtest) -> dict[str, float]:
+def figures_of(backtest: Backtest) -> dict[str, float]:
     """All figures of a split, by name; horizons longer than the split or than the model's are left out."""
     found: dict[str, float] = {}
     horizons, L = backtest.horizons, backtest.protocol.look_back

@@ -10,7 +10,9 @@ from training.data.polyphony import Frame
 NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 
 
-def draw(path: Path, rolls: Sequence[tuple[str, Sequence[Frame]]], frames_per_beat: int, num_given: int = 0) -> None:
+def draw_pianorolls(
+    path: Path, rolls: Sequence[tuple[str, Sequence[Frame]]], frames_per_beat: int, num_given: int = 0
+) -> None:
     """Draw piano rolls below each other, all with the same axes.
 
     Args:

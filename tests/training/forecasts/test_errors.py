@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from training.forecasts.errors import Errors
 from training.models.forecaster import QUANTILE_LEVELS
-from training.tasks.forecast_errors import Errors
 
 
 def test_figures_are_means_over_all_forecast_readings() -> None:

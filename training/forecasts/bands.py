@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from training.tasks.forecast_errors import Errors
+from training.forecasts.errors import Errors
 
 
 def widening(errors: Iterable[Errors], coverage: float) -> float:

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.character_plots import draw_losses, octaves
+from training.plots.losses import draw_losses, octaves
 
 
 @pytest.mark.parametrize(

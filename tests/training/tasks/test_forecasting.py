@@ -9,12 +9,12 @@ from tests.training.learning import assert_learns
 from training import settings
 from training.data import etth1
 from training.data.table import Table
+from training.forecasts.backtest import Channels, errors_by_kind
+from training.forecasts.data import DataSettings
+from training.forecasts.windows import Batch, WindowSettings, draw_windows
 from training.models.forecasting import ForecastingModelSettings
 from training.settings import SettingsError
-from training.tasks import forecast_backtest, registry
-from training.tasks.forecast_backtest import Channels
-from training.tasks.forecast_data import DataSettings
-from training.tasks.forecast_windows import Batch, WindowSettings, draw_windows
+from training.tasks import registry
 from training.tasks.forecasting import ForecastingSettings, ForecastingTask, LossSettings
 
 ROWS, CHANNELS = 1500, 5
@@ -139,7 +139,7 @@ def test_bands_become_as_wide_as_they_must_be(task: ForecastingTask) -> None:
     assert task.validate(model) == figures
     assert figures["widening"] == float(model.widening) == widening > 2
     channels = Channels.known(task.series.standardized, task.series.splits["train"])
-    errors = forecast_backtest.errors_by_kind(task.choosing(model, channels))
+    errors = errors_by_kind(task.choosing(model, channels))
     covered = [each.figures()["coverage_80"] for found in errors.values() for each in found]
     assert np.mean(covered) == pytest.approx(task.settings.bands.coverage, abs=2e-3)
 

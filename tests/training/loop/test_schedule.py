@@ -1,6 +1,6 @@
 import pytest
 
-from training.schedule import learning_rate
+from training.loop.schedule import learning_rate
 from training.settings import LoopSettings
 
 LOOP = LoopSettings(learning_rate=0.8, final_learning_rate=0.2, warmup_fraction=0.1)

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from training.throughput import FUSED, GEMM_SIZES, Speed, count_flops, measure_gemm
+from training.loop.throughput import FUSED, GEMM_SIZES, Speed, count_flops, measure_gemm
 
 N, T, C, H = 2, 3, 5, 7
 

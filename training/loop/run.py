@@ -1,0 +1,127 @@
+"""A run of the training loop: what it holds, how far it is, and how it is saved and restored."""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lightning_fabric import Fabric
+from torch import nn
+from torch.optim import AdamW, Optimizer
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from training.loop.precision import chosen
+from training.loop.throughput import Meter
+from training.settings import LoopSettings
+from training.tasks.task import Task
+
+
+class TrainingError(Exception):
+    """A run that cannot start or go on, and why."""
+
+
+@dataclass
+class Progress:
+    """How far a run is; saved and restored with the weights.
+
+    Args:
+        epoch: Whole epochs done.
+        step: Optimizer steps taken.
+        best: Best value of the task's goal so far.
+        best_epoch: The epoch of that value, from 1.
+        history: One row of metrics for each epoch.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    best: float | None = None
+    best_epoch: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    def is_finished(self, loop: LoopSettings) -> bool:
+        """Whether all epochs are done, or too many have passed without a better dev figure."""
+        has_lost_patience = loop.patience is not None and self.epoch - self.best_epoch >= loop.patience
+        return self.epoch >= loop.epochs or has_lost_patience
+
+
+@dataclass
+class Run:
+    """Everything that a running training holds."""
+
+    fabric: Fabric
+    task: Task[Any]
+    model: Any  # Fabric's wrapper of the task's model
+    optimizer: Optimizer
+    average: AveragedModel | None
+    progress: Progress
+    total_steps: int
+    meter: Meter | None = None  # from the first batch on
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The model whose figures count: the averaged one, if weights are averaged."""
+        module: nn.Module = self.model.module if self.average is None else self.average.module
+        return module
+
+    def save(self, path: Path) -> None:
+        """Write all that a resumed run needs into one file, whole or not at all."""
+        part = path.with_name(path.name + ".part")
+        self.fabric.save(part, self._trained() | {"progress": asdict(self.progress)})
+        if self.fabric.is_global_zero:
+            part.replace(path)
+
+    def restore(self, path: Path) -> None:
+        """Go back to what `save` has written."""
+        saved = self._trained() | {"progress": None}
+        self.fabric.load(path, saved, weights_only=True)
+        self.progress = Progress(**saved["progress"])
+
+    def _trained(self) -> dict[str, Any]:
+        """Fabric saves and restores the state of each of these."""
+        parts = {"model": self.model, "optimizer": self.optimizer}
+        return parts if self.average is None else parts | {"average": self.average}
+
+
+def make_fabric(loop: LoopSettings) -> Fabric:
+    """The devices that the settings ask for.
+
+    Raises:
+        TrainingError: They are not there.
+    """
+    try:
+        return Fabric(
+            accelerator=loop.accelerator,
+            devices=loop.devices,
+            strategy=loop.strategy,
+            precision=chosen(loop.precision, loop.accelerator),
+        )
+    except (ImportError, RuntimeError, ValueError) as error:
+        raise TrainingError(
+            f"loop.accelerator={loop.accelerator}, loop.devices={loop.devices}, loop.strategy={loop.strategy} "
+            f"cannot be had here: {error}"
+        ) from error
+
+
+def set_up(fabric: Fabric, task: Task[Any]) -> Run:
+    """A run that has learnt nothing yet."""
+    loop = task.settings.loop
+    fabric.seed_everything(task.settings.seed, verbose=False)
+    model = task.build_model()
+    task.initialise(model)
+    optimizer = AdamW(parameter_groups(model, task), lr=loop.learning_rate, fused=True)
+    model, optimizer = fabric.setup(model, optimizer)
+    average = None
+    if loop.ema_decay is not None:
+        average = AveragedModel(model.module, multi_avg_fn=get_ema_multi_avg_fn(loop.ema_decay))  # type: ignore[no-untyped-call]
+    return Run(fabric, task, model, optimizer, average, Progress(), loop.epochs * task.batches_per_epoch())
+
+
+def parameter_groups(model: nn.Module, task: Task[Any]) -> list[dict[str, Any]]:
+    """Parameters by the share of the learning rate that they learn with, matrices apart from vectors."""
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        groups.setdefault((task.learning_rate_scale(name), parameter.ndim >= 2), []).append(parameter)
+    decay = task.settings.loop.weight_decay
+    return [
+        {"params": parameters, "weight_decay": decay if is_matrix else 0.0, "scale": scale}
+        for (scale, is_matrix), parameters in sorted(groups.items(), key=lambda group: group[0], reverse=True)
+    ]

@@ -1,0 +1,172 @@
+"""The training loop of every task: batches in, checkpoints out. It knows a task by `Task` alone; tasks know no loop.
+
+A run is a function of its settings: batches depend on (seed, epoch), and torch's generator is seeded anew for each
+epoch from (seed, epoch, rank). The run is saved after every epoch, so one that is interrupted and resumed repeats at
+most a part of an epoch and ends in the same weights, bit for bit, on the same machine.
+
+    output/best/        checkpoint of the best epoch, by the task's goal on the dev split
+    output/last/        checkpoint of the last whole epoch, with resume.ckpt: weights, optimizer, average, progress
+    output/metrics.csv, output/tensorboard/, output/curves.png
+"""
+
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from tqdm import tqdm  # type: ignore[import-untyped]
+
+from training import checkpoint
+from training.loop.precision import chosen
+from training.loop.record import Record
+from training.loop.run import Run, TrainingError, make_fabric, set_up
+from training.loop.schedule import learning_rate
+from training.loop.step import count_batch, deal, take_step
+from training.loop.throughput import Meter, Speed, measure_gemm
+from training.tasks.task import Batch, Task
+
+RESUME = "resume.ckpt"
+
+
+def train(task: Task[Any], output: Path, command: str, *, resume: bool = False, overwrite: bool = False) -> None:
+    """Train a task from its settings; leaves the best and the last checkpoint in `output`.
+
+    Args:
+        task: Supplies data, model, loss and metric.
+        output: Directory of the run.
+        command: What the user typed, kept in the checkpoints.
+        resume: Go on from output/last; everything else must be as it was.
+        overwrite: Start anew even if `output` holds a run.
+
+    Raises:
+        TrainingError: Nothing to resume, a run that would be overwritten, a device that is not there, or a loss that is
+            no number.
+    """
+    _prepare(output, resume, overwrite)
+    loop = task.settings.loop
+    torch.set_num_threads(loop.threads)
+    fabric = make_fabric(loop)
+    fabric.launch(_train, task, output, command, resume)  # type: ignore[arg-type]  # it passes more arguments on
+
+
+def _prepare(output: Path, resume: bool, overwrite: bool) -> None:
+    """Check that the directory of the run is as the user believes it to be, and clear it where they said so."""
+    has_run = (output / "last" / RESUME).is_file()
+    if resume and not has_run:
+        raise TrainingError(f"nothing to resume: {output / 'last' / RESUME} does not exist")
+    if has_run and not resume and not overwrite:
+        raise TrainingError(f"{output} holds a run: go on with --resume, start anew with --overwrite, or name another")
+    if overwrite:
+        for part in ("best", "last", "tensorboard"):
+            shutil.rmtree(output / part, ignore_errors=True)
+
+
+def _train(fabric: Fabric, task: Task[Any], output: Path, command: str, resume: bool) -> None:
+    run = set_up(fabric, task)
+    if resume:
+        run.restore(output / "last" / RESUME)
+    record = Record(output, f"Training of the {task.name} model", task.units)
+    try:
+        with tqdm(total=run.total_steps, initial=run.progress.step, unit="batch", disable=_is_silent(fabric)) as bar:
+            while not run.progress.is_finished(task.settings.loop):
+                row = _train_epoch(run, bar)
+                finish_epoch(run, row, output, command)
+                if fabric.is_global_zero:
+                    record.write(run.progress.history)
+                    bar.write(_describe(run))
+            if fabric.is_global_zero and run.meter is not None:
+                bar.write(str(_speed_so_far(run, run.meter)))
+    finally:
+        if fabric.is_global_zero:
+            record.close(run.progress.history)
+
+
+def _train_epoch(run: Run, bar: "tqdm[Any]") -> dict[str, float]:
+    """Take the steps of one epoch; returns its row of metrics."""
+    start = time.perf_counter()
+    epoch = run.progress.epoch
+    _seed_epoch(run.task.settings.seed, epoch, run.fabric.global_rank)
+    run.model.train()
+    losses, norms, items, carry = [], [], 0, None
+    bar.set_description(f"epoch {epoch + 1}/{run.task.settings.loop.epochs}")
+    for batch in run.task.train_batches(epoch):
+        if run.meter is None:
+            run.meter = _measure(run, batch)
+            start = time.perf_counter()
+        items += run.task.count_items(batch)
+        loss, norm, carry = take_step(run, batch, carry)
+        losses.append(loss)
+        norms.append(norm)
+        bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
+        bar.update()
+    seconds = time.perf_counter() - start
+    return {
+        "epoch": float(epoch + 1),
+        "step": float(run.progress.step),
+        "train_loss": torch.tensor(losses).mean().item(),
+        "grad_norm": float(np.mean(norms)),
+        "learning_rate": learning_rate(run.progress.step - 1, run.total_steps, run.task.settings.loop),
+        "seconds": seconds,
+        **_speed_row(run, items, seconds),
+    }
+
+
+def _measure(run: Run, batch: Batch) -> Meter:
+    """Count the work of a batch, and measure the machine."""
+    rows, _ = deal(run, batch)
+    flops_per_item = count_batch(run, rows) / max(run.task.count_items(rows), 1)
+    loop = run.task.settings.loop
+    gemm_flops = measure_gemm(run.fabric.device, chosen(loop.precision, loop.accelerator))
+    return Meter(run.task.item, flops_per_item, run.fabric.world_size * gemm_flops)
+
+
+def _speed_row(run: Run, items: int, seconds: float) -> dict[str, float]:
+    if run.meter is None:
+        return {}
+    speed = run.meter.read(items, seconds)
+    return {f"{run.task.item}s_per_second": speed.items_per_second, "gemm_share": speed.gemm_share}
+
+
+def finish_epoch(run: Run, row: dict[str, float], output: Path, command: str) -> None:
+    """Evaluate on the dev split, and save what a resumed run needs."""
+    progress, goal = run.progress, run.task.goal
+    model = run.evaluated.eval()
+    with torch.no_grad():
+        # All processes go on or stop by the figures of one.
+        figures = run.fabric.broadcast(run.task.calibrate(model))
+    progress.epoch += 1
+    progress.history.append(row | {f"dev_{name}": value for name, value in figures.items()})
+    is_best = goal.is_better(figures[goal.metric], progress.best)
+    if is_best:
+        progress.best, progress.best_epoch = figures[goal.metric], progress.epoch
+    if run.fabric.is_global_zero:
+        if is_best:
+            checkpoint.save(output / "best", run.task, model, command)
+        checkpoint.save(output / "last", run.task, model, command)
+    # Saved last and whole: an interruption before this line repeats the epoch, with the same result.
+    run.save(output / "last" / RESUME)
+
+
+def _speed_so_far(run: Run, meter: Meter) -> Speed:
+    """The speed over all epochs of the run, also those before it was resumed."""
+    name = f"{meter.item}s_per_second"
+    history = [row for row in run.progress.history if name in row]
+    return meter.read(sum(row[name] * row["seconds"] for row in history), sum(row["seconds"] for row in history))
+
+
+def _seed_epoch(seed: int, epoch: int, rank: int) -> None:
+    torch.manual_seed(int(np.random.SeedSequence([seed, epoch, rank]).generate_state(1)[0]))
+
+
+def _is_silent(fabric: Fabric) -> bool | None:
+    return None if fabric.is_global_zero else True  # None: silent unless a person is watching
+
+
+def _describe(run: Run) -> str:
+    row = run.progress.history[-1]
+    shown = {name: value for name, value in row.items() if name not in {"epoch", "step"}}
+    mark = " (best so far)" if run.progress.best_epoch == run.progress.epoch else ""
+    return f"epoch {run.progress.epoch}: " + ", ".join(f"{name} {value:.4g}" for name, value in shown.items()) + mark

@@ -1,0 +1,24 @@
+"""Metrics over the epochs of a run."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+
+def draw_curves(path: Path, title: str, history: Sequence[Mapping[str, float]], units: Mapping[str, str]) -> None:
+    """Draw every metric over the epochs, those of one unit in one plot."""
+    panels: dict[str, list[str]] = {}
+    for name in history[0]:
+        if name in units:
+            panels.setdefault(units[name], []).append(name)
+    figure = Figure(figsize=(5 * len(panels), 4), layout="constrained")
+    axes = figure.subplots(1, len(panels), squeeze=False)
+    epochs = [row["epoch"] for row in history]
+    for axis, (unit, names) in zip(axes[0], panels.items(), strict=True):
+        for name in names:
+            axis.plot(epochs, [row[name] for row in history], label=name, marker=".")
+        axis.set(xlabel="epoch", ylabel=unit)
+        axis.legend()
+    figure.suptitle(title)
+    figure.savefig(path, dpi=120)

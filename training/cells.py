@@ -9,13 +9,14 @@ The numbers are those of torch's own cells, whose weights `from_torch` copies.
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Literal, Self, TypeVar, get_args
+from typing import Literal, Self, get_args
 
 import torch
 from torch import Tensor, nn
 
+from training.torch_weights import TorchWeights, copy_weights
+
 Activation = Literal["tanh", "relu", "sigmoid"]
-NewCell = TypeVar("NewCell", bound=nn.Module)
 State = tuple[Tensor, ...]  # (h,), or (h, c) of an LSTM, each (N, H)
 
 ACTIVATIONS = {"tanh": torch.tanh, "relu": torch.relu, "sigmoid": torch.sigmoid}
@@ -94,15 +95,15 @@ class VanillaCell(nn.Module):
         """
         if isinstance(module, cls):
             return module
-        weights = _torch_weights(module, layer)
+        weights = TorchWeights(module.state_dict(), layer)
         cell = weights.place(cls(weights.input_size, weights.hidden_size, module.nonlinearity))  # type: ignore[arg-type]
         cell.load_torch_state_dict(module.state_dict(), layer)
         return cell
 
     def load_torch_state_dict(self, state_dict: Mapping[str, Tensor], layer: int = 0) -> None:
         """Copy the weights of torch.nn.RNNCell's or of one layer of torch.nn.RNN's state dict."""
-        weights = _TorchWeights(state_dict, layer)
-        _copy_weights({self.Wxh: weights.input.T, self.Whh: weights.hidden.T, self.bh: weights.bias})
+        weights = TorchWeights(state_dict, layer)
+        copy_weights({self.Wxh: weights.input.T, self.Whh: weights.hidden.T, self.bh: weights.bias})
 
 
 class GRUCell(nn.Module):
@@ -163,18 +164,18 @@ class GRUCell(nn.Module):
         """
         if isinstance(module, cls):
             return module
-        weights = _torch_weights(module, layer)
+        weights = TorchWeights(module.state_dict(), layer)
         cell = weights.place(cls(weights.input_size, weights.hidden_size))
         cell.load_torch_state_dict(module.state_dict(), layer)
         return cell
 
     def load_torch_state_dict(self, state_dict: Mapping[str, Tensor], layer: int = 0) -> None:
         """Copy the weights of torch.nn.GRUCell's or of one layer of torch.nn.GRU's state dict."""
-        weights = _TorchWeights(state_dict, layer)
+        weights = TorchWeights(state_dict, layer)
         H = self.hidden_size
         b = torch.cat([weights.bias[: 2 * H], weights.input_bias[2 * H :]])
         bhn = weights.hidden_bias[2 * H :]
-        _copy_weights({self.Wx: weights.input.T, self.Wh: weights.hidden.T, self.b: b, self.bhn: bhn})
+        copy_weights({self.Wx: weights.input.T, self.Wh: weights.hidden.T, self.b: b, self.bhn: bhn})
 
 
 class LSTMCell(nn.Module):
@@ -240,16 +241,16 @@ class LSTMCell(nn.Module):
         """
         if isinstance(module, cls):
             return module
-        weights = _torch_weights(module, layer)
+        weights = TorchWeights(module.state_dict(), layer)
         cell = weights.place(cls(weights.input_size, weights.hidden_size))
         cell.load_torch_state_dict(module.state_dict(), layer)
         return cell
 
     def load_torch_state_dict(self, state_dict: Mapping[str, Tensor], layer: int = 0) -> None:
         """Copy the weights of torch.nn.LSTMCell's or of one layer of torch.nn.LSTM's state dict."""
-        weights = _TorchWeights(state_dict, layer)
+        weights = TorchWeights(state_dict, layer)
         Wx, Wh, b = (_swap_g_and_o(torch_gates) for torch_gates in (weights.input, weights.hidden, weights.bias))
-        _copy_weights({self.Wx: Wx.T, self.Wh: Wh.T, self.b: b})
+        copy_weights({self.Wx: Wx.T, self.Wh: Wh.T, self.b: b})
 
 
 Cell = VanillaCell | GRUCell | LSTMCell
@@ -280,44 +281,6 @@ def unroll(cell: Cell, projected: Iterable[Tensor], state: State) -> list[State]
         state = advance(cell, projected_t, state)
         states.append(state)
     return states
-
-
-class _TorchWeights:
-    """One layer of torch's own recurrent module: matrices (gates H, C) and (gates H, H), biases (gates H)."""
-
-    def __init__(self, state_dict: Mapping[str, Tensor], layer: int) -> None:
-        suffix = "" if "weight_ih" in state_dict else f"_l{layer}"
-        if f"weight_ih{suffix}" not in state_dict:
-            raise KeyError(f"no layer {layer} of a torch recurrent module among {sorted(state_dict)}")
-        unknown = [name for name in state_dict if name.endswith("_reverse") or name.startswith("weight_hr")]
-        if unknown:
-            raise ValueError(f"bidirectional and projecting modules are not one cell a layer: {unknown}")
-        self.input = state_dict[f"weight_ih{suffix}"]
-        self.hidden = state_dict[f"weight_hh{suffix}"]
-        no_bias = self.input.new_zeros(len(self.input))
-        self.input_bias = state_dict.get(f"bias_ih{suffix}", no_bias)
-        self.hidden_bias = state_dict.get(f"bias_hh{suffix}", no_bias)
-        self.bias = self.input_bias + self.hidden_bias
-        self.input_size, self.hidden_size = self.input.shape[1], self.hidden.shape[1]
-
-    def place(self, cell: NewCell) -> NewCell:
-        """Move a new cell to the device and dtype of these weights."""
-        weight = next(cell.parameters())
-        # torch.export cannot follow Module.to, not even where there is nothing to do.
-        same = (weight.dtype, weight.device) == (self.input.dtype, self.input.device)
-        return cell if same else cell.to(self.input)
-
-
-def _torch_weights(module: nn.Module, layer: int) -> _TorchWeights:
-    return _TorchWeights(module.state_dict(), layer)
-
-
-def _copy_weights(weights: Mapping[nn.Parameter, Tensor]) -> None:
-    with torch.no_grad():
-        for parameter, values in weights.items():
-            if parameter.shape != values.shape:
-                raise ValueError(f"weights are {tuple(values.shape)}, the cell's {tuple(parameter.shape)}")
-            parameter.copy_(values)
 
 
 def _swap_g_and_o(torch_gates: Tensor) -> Tensor:

@@ -20,9 +20,9 @@ from torch.nn.functional import cross_entropy
 from bench.figure import Figure
 from bench.report import line
 from training import settings
-from training.mingru import MinGRUCell
 from training.models.generation import GenerationModel, GenerationModelSettings
 from training.models.mingru import MinGRUModel, Recurrence, step_by_step
+from training.recurrence.mingru import MinGRUCell
 from training.tasks.generation import GenerationSettings
 
 CONFIG = Path("training/configs/generation-mingru.toml")

@@ -23,7 +23,7 @@ from export.tagger import GraphTagger
 from export.translator import GraphTranslator
 from service.bundle.manifest import Bundle, Figure, TrainingData
 from service.bundle.tasks import CaptionTask, ForecastingTask, TaggingTask, TranslationTask
-from training import bio, captions, music
+from training import captions, music
 from training.captions import Attributes
 from training.data import digits, etth1, ewt, multi30k, polyphony, sst2, sst_trees, tinyshakespeare, wnut17
 from training.data.multi30k import Language
@@ -34,6 +34,7 @@ from training.models.streaming import Tensors
 from training.tasks import translation_scores
 from training.tasks.caption import place_everywhere
 from training.tasks.sentiment import group_by_length
+from training.text import bio
 
 SPLIT = "dev"
 HORIZON = 96

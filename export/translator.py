@@ -14,7 +14,7 @@ from service.bundle.manifest import Bundle
 from service.bundle.tasks import TranslationTask
 from service.decoding.beam_search import BeamSearch, Candidates, max_length
 from service.engine.ladder import covering_rung
-from training.truecase import as_sentence
+from training.text.truecase import as_sentence
 
 SENTENCES_AT_ONCE = 64
 

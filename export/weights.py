@@ -4,7 +4,7 @@ import copy
 
 from torch import nn
 
-from training.cells import GRUCell, LSTMCell, VanillaCell
+from training.recurrence.cells import GRUCell, LSTMCell, VanillaCell
 
 
 def prepare(model: nn.Module) -> nn.Module:

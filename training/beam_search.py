@@ -22,7 +22,7 @@ from torch import Tensor
 
 from training.models.translation import TranslationModel
 from training.settings import Section
-from training.subwords import END_ID, START_ID
+from training.text.subwords import END_ID, START_ID
 
 HYPOTHESES_AT_ONCE = 1024
 

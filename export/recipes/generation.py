@@ -10,7 +10,7 @@ from export.recipes.language import LanguageRecipe
 from export.recipes.recipe import Stages, own_files
 from service.bundle.manifest import Bundle, Manifest
 from service.bundle.tasks import GenerationTask
-from training.vocabulary import UNKNOWN
+from training.text.vocabulary import UNKNOWN
 
 # Every passage of the training text but the first follows a line break.
 START = "\n"

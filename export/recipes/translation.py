@@ -18,7 +18,7 @@ from service.bundle.stage import Stage
 from service.bundle.tasks import TranslationTask
 from training.models.streaming import Pass
 from training.models.translation import STEP, TranslationModel
-from training.subwords import END_ID, START_ID
+from training.text.subwords import END_ID, START_ID
 
 # Beside the decoder's steps a few calls more do not count, and each rung has weights of its own in memory.
 DIRECTION_SIZES: Sizes = (1, 4, 16)

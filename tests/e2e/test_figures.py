@@ -8,8 +8,8 @@ import pytest
 
 from tests.e2e.asking import ask, open_session, step
 from tests.e2e.server import ROOT
-from training import bio
 from training.data import etth1, ewt, sst2, tinyshakespeare, wnut17
+from training.text import bio
 
 pytestmark = [
     pytest.mark.e2e,

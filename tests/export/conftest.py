@@ -18,9 +18,9 @@ from export.weights import prepare
 from service.bundle.manifest import Bundle, read_bundle
 from training import checkpoint, settings
 from training.checkpoint import Checkpoint
-from training.english import english_tokenizer
 from training.tasks import registry
-from training.vocabulary import character_tokenizer, word_tokenizer
+from training.text.english import english_tokenizer
+from training.text.vocabulary import character_tokenizer, word_tokenizer
 
 # All axes differ: 11 characters or 13 words, 10 embedded features, 16 hidden, 2 layers.
 MODEL = {"embedding_size": 10, "hidden_size": 16}

@@ -18,9 +18,9 @@ from tests.export.conftest import Exported
 from training import checkpoint
 from training.beam_search import BeamSettings
 from training.models.translation import TranslationModel, TranslationModelSettings
-from training.subwords import END_ID, START_ID, subword_tokenizer
 from training.tasks.translation import TranslationSettings
 from training.tasks.translation import TranslationTask as Task
+from training.text.subwords import END_ID, START_ID, subword_tokenizer
 
 TEXTS = ["a dog runs over the field", "ein Hund läuft über das Feld", "two men eat", "zwei Männer essen"] * 2
 RUNGS = {"forward1": (1, 3), "backward1": (1,), "forward2": (1,), "backward2": (1,), "step": (4, 16)}

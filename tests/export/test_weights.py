@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 from export.weights import prepare, rounded
 from tests.export.conftest import MODEL
-from training.cells import GRUCell, LSTMCell
 from training.models.generation import GenerationModel, GenerationModelSettings
 from training.models.sentiment import SentimentModel, SentimentModelSettings
 from training.models.streaming import StreamingModel
+from training.recurrence.cells import GRUCell, LSTMCell
 
 
 def make(task: str) -> nn.Module:

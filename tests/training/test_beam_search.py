@@ -7,7 +7,7 @@ from torch import Tensor
 
 from training.beam_search import BeamSettings, Hypothesis, max_length, pad, translate
 from training.models.translation import TranslationModel, TranslationModelSettings
-from training.subwords import END_ID, START_ID
+from training.text.subwords import END_ID, START_ID
 
 V = 5
 SOURCES = [[3, 4, 3], [4], [3, 3]]

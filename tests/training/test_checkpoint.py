@@ -10,7 +10,7 @@ from training.checkpoint import CheckpointError
 from training.data import tinyshakespeare
 from training.models.generation import GenerationModelSettings
 from training.tasks.generation import GenerationSettings, GenerationTask
-from training.vocabulary import character_tokenizer
+from training.text.vocabulary import character_tokenizer
 
 SETTINGS = GenerationSettings(seed=9, model=GenerationModelSettings(hidden_size=7, embedding_size=5))
 

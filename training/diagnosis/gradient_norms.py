@@ -1,7 +1,7 @@
 """How much of the loss's gradient arrives at each earlier state: |dL/dh_t| over t.
 
 L is the loss of a problem's answers, which come at the last steps, and dL/dh_t is its derivative along all paths from
-h_t on, as in training/bptt.py. Everything is float64, which reaches down to 1e-308.
+h_t on, as in training/recurrence/bptt.py. Everything is float64, which reaches down to 1e-308.
 """
 
 from collections.abc import Mapping

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.func import jacrev, vmap
 
-from training.cells import Cell, LSTMCell, State, advance
 from training.diagnosis.network import unroll
+from training.recurrence.cells import Cell, LSTMCell, State, advance
 
 CHUNK = 32  # steps whose Jacobians are made at once, to bound memory
 

@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor, nn
 
-from training import cells
-from training.cells import Cell, GRUCell, LSTMCell, State, VanillaCell
 from training.diagnosis.problems import Problem
 from training.diagnosis.variants import Variant
+from training.recurrence import cells
+from training.recurrence.cells import Cell, GRUCell, LSTMCell, State, VanillaCell
 
 EMBEDDING_SIZE = 64
 

@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 from training.data import etth1, sst2, tinyshakespeare
 from training.diagnosis.problems import Batch, Problem
 from training.tasks.sentiment import group_by_length
-from training.vocabulary import character_tokenizer, word_tokenizer
+from training.text.vocabulary import character_tokenizer, word_tokenizer
 
 HORIZON = 24
 

@@ -8,9 +8,9 @@ No lengths leave the device, as they would for packed sequences.
 import torch
 from torch import Tensor, nn
 
-from training.cells import LSTMCell, unroll
-from training.initialisation import initialise_torch
 from training.models.streaming import Direction, by_step
+from training.recurrence.cells import LSTMCell, unroll
+from training.recurrence.initialisation import initialise_torch
 
 
 class BidirectionalLSTM(nn.Module):

@@ -12,11 +12,11 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from training.cells import LSTMCell
 from training.models.bidirectional import BidirectionalLSTM, last_items, unroll_lstm
 from training.models.dropout import LockedDropout
 from training.models.sentiment import CLASSES
 from training.models.streaming import StateTensor, Tensors, passes_by_name
+from training.recurrence.cells import LSTMCell
 from training.settings import Section
 
 HEAD = "head"

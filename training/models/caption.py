@@ -10,11 +10,11 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from training.cells import GRUCell, unroll
 from training.data.digits import LARGEST, SIZE
-from training.initialisation import initialise_torch
 from training.models.generation import GenerationModel, GenerationModelSettings
 from training.models.streaming import StateTensor, Tensors
+from training.recurrence.cells import GRUCell, unroll
+from training.recurrence.initialisation import initialise_torch
 from training.settings import Section
 
 START = 0  # the word that every sentence begins after: the end of one

@@ -10,10 +10,10 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn.functional import embedding
 
-from training.cells import LSTMCell, unroll
-from training.initialisation import initialise_torch
 from training.models.dropout import LockedDropout
 from training.models.streaming import StateTensor, Tensors, by_step
+from training.recurrence.cells import LSTMCell, unroll
+from training.recurrence.initialisation import initialise_torch
 from training.settings import Section
 
 # The logit of a token that cannot follow: its probability is 0 at every temperature up to 10.

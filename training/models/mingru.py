@@ -16,10 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from training.mingru import MinGRUCell
 from training.models.dropout import LockedDropout
 from training.models.generation import GenerationModelSettings
 from training.models.streaming import StateTensor, Tensors, by_step
+from training.recurrence.mingru import MinGRUCell
 
 Recurrence = Callable[[MinGRUCell, Tensor, Tensor], Tensor]  # x (T, N, C) and h_0 (N, H) to all h (T, N, H)
 

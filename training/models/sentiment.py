@@ -11,10 +11,10 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from training.cells import GRUCell, unroll
-from training.initialisation import initialise_torch
 from training.models.dropout import LockedDropout
 from training.models.streaming import StateTensor, Tensors, by_step
+from training.recurrence.cells import GRUCell, unroll
+from training.recurrence.initialisation import initialise_torch
 from training.settings import Section
 
 CLASSES = ("negative", "positive")

@@ -15,11 +15,11 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import embedding
 
-from training.cells import LSTMCell
-from training.initialisation import initialise_torch
 from training.models.bidirectional import BidirectionalLSTM, last_items, unroll_lstm
 from training.models.dropout import LockedDropout
 from training.models.streaming import Pass, StateTensor, Tensors, passes_by_name
+from training.recurrence.cells import LSTMCell
+from training.recurrence.initialisation import initialise_torch
 from training.settings import Section
 
 # What a word's characters may be; any other has the id 0, and those have 1, 2, ...

@@ -25,12 +25,12 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from training.cells import GRUCell, unroll
 from training.data.multi30k import Language
-from training.initialisation import initialise_torch
 from training.models.bidirectional import reverse_rows
 from training.models.dropout import LockedDropout
 from training.models.streaming import Pass, StateTensor, Tensors, by_step, passes_by_name
+from training.recurrence.cells import GRUCell, unroll
+from training.recurrence.initialisation import initialise_torch
 from training.settings import Section
 
 STEP = "step"

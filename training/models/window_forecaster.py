@@ -21,7 +21,6 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from training.cells import GRUCell
 from training.models.forecaster import (
     MIDDLE,
     QUANTILE_LEVELS,
@@ -32,6 +31,7 @@ from training.models.forecaster import (
 )
 from training.models.profile import LARGEST_FEATURE, as_input, row_sum
 from training.models.streaming import StateTensor, Tensors
+from training.recurrence.cells import GRUCell
 
 
 class WindowForecasterSettings(ForecasterModelSettings):

@@ -22,7 +22,7 @@ from training.settings import Settings
 from training.tasks import pretrained
 from training.tasks.sentiment import group_by_length
 from training.tasks.task import Goal, TextTask
-from training.vocabulary import UNKNOWN, word_tokenizer
+from training.text.vocabulary import UNKNOWN, word_tokenizer
 
 Ids = NDArray[np.int64]
 Batch = tuple[Tensor, Tensor, Tensor, Tensor]

@@ -6,12 +6,12 @@ from typing import ClassVar
 import numpy as np
 from torch import nn
 
-from training import bio
 from training.data import wnut17, word_vectors
 from training.plots.confusion import confusion, draw_confusion
 from training.tasks.tagged_sentences import Tagged, TaggedSentences
 from training.tasks.task import Goal
 from training.tasks.word_tagging import WordTaggingTask
+from training.text import bio
 
 KINDS = (bio.OUTSIDE, *wnut17.TYPES)
 

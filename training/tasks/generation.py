@@ -21,7 +21,7 @@ from training.models.streaming import Tensors
 from training.plots.losses import draw_losses
 from training.settings import Section, Settings
 from training.tasks.task import Goal, TextTask
-from training.vocabulary import character_tokenizer
+from training.text.vocabulary import character_tokenizer
 
 RESET_EVERY = 256
 PIECE = 2**20  # characters that are made ids at once

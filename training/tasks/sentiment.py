@@ -21,7 +21,7 @@ from training.settings import Section, Settings
 from training.tasks import word_dropout
 from training.tasks.task import Goal, TextTask
 from training.tasks.word_dropout import Rarity
-from training.vocabulary import word_tokenizer
+from training.text.vocabulary import word_tokenizer
 
 Ids = NDArray[np.int64]
 

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from training.english import word_ids
 from training.models.tagging import CHARACTERS, LONGEST_WORD, Words
 from training.tasks.task import NOT_PREDICTED
+from training.text.english import word_ids
 
 Ids = NDArray[np.int64]
 

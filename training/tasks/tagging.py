@@ -7,11 +7,11 @@ import numpy as np
 from torch import nn
 
 from training.data import ewt
-from training.english import part
 from training.plots.confusion import confusion, draw_confusion
 from training.tasks.tagged_sentences import Tagged
 from training.tasks.task import Goal
 from training.tasks.word_tagging import WordTaggingTask
+from training.text.english import part
 
 
 class TaggingTask(WordTaggingTask):

@@ -23,9 +23,9 @@ from training.data.source import DataError, DataSource
 from training.models.translation import TranslationModel, TranslationModelSettings
 from training.plots.attention import draw_attention
 from training.settings import Settings
-from training.subwords import END_ID, START_ID, Ids, SubwordSampler, subword_tokenizer
 from training.tasks.task import NOT_PREDICTED, Goal, TextTask
-from training.truecase import Truecaser, as_sentence
+from training.text.subwords import END_ID, START_ID, Ids, SubwordSampler, subword_tokenizer
+from training.text.truecase import Truecaser, as_sentence
 
 LANGUAGES = {"de": "German", "fr": "French"}
 PLOTTED_AMONG = 20  # sentences of a split, of which the longest is drawn

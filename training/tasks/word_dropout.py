@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from training.vocabulary import UNKNOWN_WORD_ID
+from training.text.vocabulary import UNKNOWN_WORD_ID
 
 Rarity = Annotated[
     float, Field(ge=0, description="a word seen n times becomes [UNK] with probability rarity / (rarity + n)")

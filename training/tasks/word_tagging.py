@@ -14,15 +14,15 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from training.bio import OUTSIDE
 from training.data import word_vectors
-from training.english import english_tokenizer
 from training.models.tagging import TaggingModel, TaggingModelSettings, Words
 from training.settings import Settings
 from training.tasks import pretrained, word_dropout
 from training.tasks.tagged_sentences import Tagged, TaggedSentences
 from training.tasks.task import NOT_PREDICTED, TextTask
 from training.tasks.word_dropout import Rarity
+from training.text.bio import OUTSIDE
+from training.text.english import english_tokenizer
 
 Ids = NDArray[np.int64]
 

@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.media.words import Entity, Speller, WordReader, entities
-from training import bio
-from training.english import english_tokenizer, part, word_ids
 from training.models.tagging import CHARACTERS, LONGEST_WORD
 from training.tasks.tagged_sentences import spell
+from training.text import bio
+from training.text.english import english_tokenizer, part, word_ids
 
 TAGS = ("O", "B-person", "I-person", "B-group", "I-group")
 

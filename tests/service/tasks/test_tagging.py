@@ -27,7 +27,7 @@ from service.tasks.spelling import LONGEST_REMEMBERED
 from service.tasks.tagging import StreamingTaggingModel, WholeTaggingModel, Words
 from service.tasks.task import SequenceModel, tensor_model
 from tests.fakes.graphs import RecordingObserver
-from training.english import english_tokenizer
+from training.text.english import english_tokenizer
 
 pytestmark = pytest.mark.anyio
 CHARACTERS = ("a", "b", "c")

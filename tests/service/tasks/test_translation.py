@@ -14,7 +14,7 @@ from service.errors import InvalidInput, NotStreamable
 from service.tasks.task import SequenceModel, tensor_model
 from service.tasks.translation import TranslationModel
 from tests.fakes.graphs import RecordingObserver
-from training.subwords import END_ID, START_ID, subword_tokenizer
+from training.text.subwords import END_ID, START_ID, subword_tokenizer
 
 pytestmark = pytest.mark.anyio
 TEXTS = ["a dog runs", "two men and a dog", "the dog sleeps"]

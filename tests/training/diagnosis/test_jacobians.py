@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch.func import jacrev
 
-from training.bptt import state_jacobian
-from training.cells import Cell, VanillaCell
 from training.diagnosis.jacobians import largest_singular_values, step_jacobians
 from training.diagnosis.network import build, unroll
 from training.diagnosis.problems import Adding
 from training.diagnosis.variants import VARIANTS
+from training.recurrence.bptt import state_jacobian
+from training.recurrence.cells import Cell, VanillaCell
 
 
 def inputs(T: int, C: int = 2) -> torch.Tensor:

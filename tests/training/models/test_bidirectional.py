@@ -1,7 +1,7 @@
 import torch
 
-from training.cells import LSTMCell
 from training.models.bidirectional import BidirectionalLSTM, last_items, reverse_rows, unroll_lstm
+from training.recurrence.cells import LSTMCell
 
 N, T, C, H = 3, 6, 5, 7
 LENGTHS = torch.tensor([6, 1, 4])

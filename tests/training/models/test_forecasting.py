@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from training.cells import GRUCell
 from training.models.forecaster import QUANTILE_LEVELS
 from training.models.forecasting import ForecastingModel, ForecastingModelSettings
 from training.models.streaming import Tensors
+from training.recurrence.cells import GRUCell
 
 N, T, M = 2, 3, 4
 SEGMENT, MAX_SEGMENTS = 24, 30

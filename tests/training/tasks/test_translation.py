@@ -13,10 +13,10 @@ from training.data.multi30k import Pair
 from training.data.source import DataError
 from training.models.translation import TranslationModelSettings
 from training.plots.attention import draw_attention
-from training.subwords import END, END_ID, START_ID
 from training.tasks import translation, translation_scores
 from training.tasks.task import NOT_PREDICTED
 from training.tasks.translation import TranslationSettings, TranslationTask, batch_of
+from training.text.subwords import END, END_ID, START_ID
 
 WORDS = {"a dog": "ein Hund", "a cat": "eine Katze", "two men": "zwei Männer", "a child": "ein Kind"}
 VERBS = {"runs": "läuft", "sleeps": "schläft", "eats": "isst"}

@@ -14,7 +14,7 @@ from typing import Literal, Self, get_args
 import torch
 from torch import Tensor, nn
 
-from training.torch_weights import TorchWeights, copy_weights
+from training.recurrence.torch_weights import TorchWeights, copy_weights
 
 Activation = Literal["tanh", "relu", "sigmoid"]
 State = tuple[Tensor, ...]  # (h,), or (h, c) of an LSTM, each (N, H)

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
-from training.vocabulary import UNKNOWN
+from training.text.vocabulary import UNKNOWN
 
 _END = r"(?![\p{L}\p{N}])"
 _APOSTROPHE = "['\u2019]"

@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from training.initialisation import initialise_torch
 from training.models.generation import GenerationModel, GenerationModelSettings
 from training.models.sentiment import SentimentModel, SentimentModelSettings
+from training.recurrence.initialisation import initialise_torch
 
 C, H = 5, 7
 

@@ -1,6 +1,6 @@
 import pytest
 
-from training.bio import Entity, Match, entities, match
+from training.text.bio import Entity, Match, entities, match
 
 
 @pytest.mark.parametrize(

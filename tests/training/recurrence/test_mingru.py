@@ -2,7 +2,7 @@ import math
 
 import torch
 
-from training.mingru import MinGRUCell
+from training.recurrence.mingru import MinGRUCell
 
 N, T, C, H = 2, 6, 5, 7
 

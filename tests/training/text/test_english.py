@@ -1,7 +1,7 @@
 import pytest
 
-from training.english import english_tokenizer, part, word_ids
-from training.vocabulary import UNKNOWN
+from training.text.english import english_tokenizer, part, word_ids
+from training.text.vocabulary import UNKNOWN
 
 
 @pytest.mark.parametrize(

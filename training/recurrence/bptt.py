@@ -27,8 +27,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from training import cells
-from training.cells import VanillaCell
+from training.recurrence import cells
+from training.recurrence.cells import VanillaCell
 
 
 @dataclass(frozen=True)

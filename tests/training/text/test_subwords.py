@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-from training.subwords import (
+from training.text.subwords import (
     END,
     END_ID,
     START,

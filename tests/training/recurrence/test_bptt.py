@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.func import jacrev
 from torch.nn.functional import cross_entropy, one_hot
 
-from training.bptt import Gradients, Unrolled, backpropagate, state_jacobian, unroll
-from training.cells import Activation, VanillaCell
+from training.recurrence.bptt import Gradients, Unrolled, backpropagate, state_jacobian, unroll
+from training.recurrence.cells import Activation, VanillaCell
 
 
 @dataclass(frozen=True)

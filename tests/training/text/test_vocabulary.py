@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from training.vocabulary import CHARACTER_FOLDING, UNKNOWN, character_tokenizer, count_words, word_tokenizer
+from training.text.vocabulary import CHARACTER_FOLDING, UNKNOWN, character_tokenizer, count_words, word_tokenizer
 
 # As SST writes it.
 TREEBANK = [

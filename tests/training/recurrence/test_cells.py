@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from training.cells import GRUCell, LSTMCell, VanillaCell
+from training.recurrence.cells import GRUCell, LSTMCell, VanillaCell
 
 Sizes = tuple[int, int, int]
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from training.scan import log_space_scan, scan
+from training.recurrence.scan import log_space_scan, scan
 
 N, H = 2, 3
 seeds = st.integers(0, 2**31 - 1)

@@ -1,6 +1,6 @@
 import pytest
 
-from training.truecase import Truecaser, as_sentence
+from training.text.truecase import Truecaser, as_sentence
 
 SENTENCES = [
     "Zwei Männer und ein Mann.",

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
-from training.initialisation import initialise_gates
-from training.scan import log_space_scan, scan
+from training.recurrence.initialisation import initialise_gates
+from training.recurrence.scan import log_space_scan, scan
 
 
 class MinGRUCell(nn.Module):
@@ -17,8 +17,8 @@ class MinGRUCell(nn.Module):
 
     A GRU without its reset gate, whose update gate and candidate see the input alone. So h_t = a_t h_{t-1} + b_t is
     linear in h, and `scan` has all of its states without a step by step pass. h is positive and has no upper bound;
-    the paper chose g so that all numbers are positive: its own scan (`training.scan.log_space_scan`) adds up their
-    logarithms. z is the share of the new candidate here, as in the paper; in `GRUCell` it is that of the old state.
+    the paper chose g so that all numbers are positive: its own scan (`log_space_scan`) adds up their logarithms. z is
+    the share of the new candidate here, as in the paper; in `GRUCell` it is that of the old state.
 
     Wx (C, 2H) and b (2H) hold z n side by side.
 

@@ -10,17 +10,15 @@ from functools import partial
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.api.endpoints import OPEN_PATHS
 from service.api.handshake import refuse
-from service.api.measure import endpoint_of
 from service.api.openai_error import refusal_response
-from service.api.playground import is_playground
+from service.api.paths import endpoint_of
 from service.errors import Unauthenticated
 from service.keys.key_file import Key
 from service.keys.keys import ANONYMOUS, Keys
 from service.metrics import RequestTally
 
-# Probes carry no secrets and tell none.
-OPEN_PATHS = frozenset({"/livez", "/readyz", "/healthz", "/v2/health/live", "/v2/health/ready"})
 SUBPROTOCOL = "unrolled"
 _OWNER = "unrolled.owner"
 _HOLDS = "unrolled.holds"
@@ -63,8 +61,8 @@ class AuthMiddleware:
             key = keys.find(token)
             if key is not None:
                 scope[_OWNER] = key.owner
-            elif not _is_open(scope["path"]):
-                self._tally.add(endpoint_of(scope["path"]), Unauthenticated.status, 0.0)
+            elif (endpoint := endpoint_of(scope["path"])) not in OPEN_PATHS:
+                self._tally.add(endpoint, Unauthenticated.status, 0.0)
                 await _refusal(token, scope["path"])(scope, receive, send)
                 return
         elif kind == "websocket":
@@ -125,11 +123,6 @@ def _offered_token(subprotocols: Sequence[str]) -> bytes:
     """The token that a browser, which cannot set a WebSocket's headers, offers as a subprotocol."""
     tokens = (name for name in subprotocols if name.startswith(_BEARER_SUBPROTOCOL))
     return next(tokens, "").removeprefix(_BEARER_SUBPROTOCOL).encode()
-
-
-def _is_open(path: str) -> bool:
-    """Whether a path needs no key: probes, and the playground's files. What they ask for is asked with a key."""
-    return path in OPEN_PATHS or is_playground(path)
 
 
 def _refusal(token: bytes, path: str) -> Response:

@@ -15,13 +15,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api.client_watch import ClientGone
 from service.api.disconnect import CLIENT_CLOSED_REQUEST
-from service.api.error_form import ROOT
+from service.api.endpoints import ENDPOINTS
 from service.api.handshake import refuse
-from service.api.measure import endpoint_of
 from service.api.open_inference_infer import PATH, InferRoute
 from service.api.openai import OpenAI
 from service.api.openai_error import V1, refusal_response
-from service.api.playground import UI
+from service.api.paths import endpoint_of
 from service.api.problem import failure, plain_problem, problem_response
 from service.api.question_routes import QuestionRoutes
 from service.api.steps import StepRoutes
@@ -33,7 +32,7 @@ from service.metrics import RequestTally
 logger = logging.getLogger(__name__)
 
 STEPS, STREAM, SESSIONS, INFER = "/steps", "/stream", "/sessions/", "/infer"
-PREFIXES = ("/sessions", STEPS, STREAM, V1, ROOT, "/models", "/metrics", "/docs.json", UI)
+_PREFIXES = tuple({f"/{endpoint.path.split('/')[1]}" for endpoint in ENDPOINTS if not endpoint.is_bentomls})
 
 
 class PlainApp:
@@ -136,5 +135,5 @@ class PlainFirst:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
-        is_plain = kind == "websocket" or (kind == "http" and scope["path"].startswith(PREFIXES))
+        is_plain = kind == "websocket" or (kind == "http" and scope["path"].startswith(_PREFIXES))
         await (self._plain if is_plain else self._app)(scope, receive, send)

@@ -19,7 +19,9 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import NotModifiedResponse, StaticFiles
 from starlette.types import Scope
 
-UI = "/ui"
+from service.api.endpoints import PLAYGROUND
+
+UI = PLAYGROUND.path
 FILES = Path(__file__).parents[1] / "ui"
 HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; "
@@ -60,8 +62,3 @@ def playground_routes() -> list[BaseRoute]:
     """What to mount. `/ui` leads on relatively: starlette's own redirect would drop a proxy's prefix."""
     with_slash = Response(status_code=307, headers={"Location": f".{UI}/", **HEADERS})
     return [Route(UI, with_slash, methods=["GET"]), Mount(UI, PageFiles(directory=FILES, html=True))]
-
-
-def is_playground(path: str) -> bool:
-    """Whether a path is the playground's."""
-    return path == UI or path.startswith(f"{UI}/")

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from service.api.body import parsed
+from service.api.endpoints import MIDI
 from service.api.events import error_event, event, event_stream, piece_event, told_to_the_end
 from service.api.wire import check_json, read_body, respond, unless_gone
 from service.forms.caption import CaptionRequest
@@ -32,7 +33,6 @@ from service.tasks.task import Piece
 
 FormOrResponse = BaseModel | Response
 
-MIDI = "audio/midi"
 MIDI_NAME = 'attachment; filename="composition.mid"'
 
 

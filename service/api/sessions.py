@@ -9,7 +9,8 @@ from starlette.routing import Route
 
 from service.api.answer import JSON, form_response
 from service.api.auth import owner_of
-from service.api.body import BLOB, IMPORT, read_form
+from service.api.body import read_form
+from service.api.endpoints import BLOB, IMPORT, MAX_PAGE
 from service.api.problem import answers_problems
 from service.errors import InvalidInput
 from service.forms.sessions import (
@@ -29,7 +30,6 @@ from service.tasks.task import validated
 
 Handler = Callable[[Request], Awaitable[Response]]
 
-MAX_PAGE = 1000
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
@@ -48,7 +48,7 @@ class SessionRoutes:
         checkpoint = one + "/checkpoints/{name:str}"
         table = {
             "/sessions": {"POST": self.create, "GET": self.page},
-            IMPORT: {"POST": self.take_in},
+            IMPORT.path: {"POST": self.take_in},
             one: {"GET": self.get, "DELETE": self.end},
             one + "/fork": {"POST": self.fork},
             one + "/rollback": {"POST": self.roll_back},

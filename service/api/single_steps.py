@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from service.api.auth import bearer_token
 from service.api.body import parsed
+from service.api.endpoints import STEP
 from service.api.items import refusal
 from service.api.problem import problem_response
 from service.api.steps import ask_of
@@ -22,7 +23,6 @@ from service.metrics import RequestTally
 from service.steps.steps import Steps
 from service.steps.turn import Turn
 
-ENDPOINT = "/sessions/{id}/steps"
 _JSON = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
 
 
@@ -93,5 +93,5 @@ class SingleSteps:
             status, content = response.status_code, bytes(response.body)
             fields = b"".join([b"%b: %b\r\n" % field for field in response.raw_headers])
             head = b"HTTP/1.1 %d %b\r\n%b" % (status, HTTPStatus(status).phrase.encode(), fields)
-        self._tally.add(ENDPOINT, status, time.perf_counter() - turn.started)
+        self._tally.add(STEP.label, status, time.perf_counter() - turn.started)
         return head, content

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from service.api.measure import KNOWN
+from service.api.endpoints import ENDPOINTS
 from tests.e2e.asking import ask, open_session, step
 from tests.e2e.exposition import await_metric, metrics
 
@@ -59,7 +59,7 @@ def test_the_document_is_whole_and_what_it_lists_is_served(client: httpx.Client,
             assert answer.status_code not in (405, 500, 501), (path, method)
             assert "nothing at this path" not in answer.text, (path, method)
     documented = {re.sub(r"{session_id}", "{id}", path) for path, _, _ in operations}
-    assert set(KNOWN) == documented | {"/", "/docs.json", "/stream", "/ui"}
+    assert {endpoint.label for endpoint in ENDPOINTS} == documented | {"/", "/docs.json", "/stream", "/ui"}
 
 
 def _references(node: object) -> list[str]:

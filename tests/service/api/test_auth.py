@@ -12,7 +12,8 @@ from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from service.api.auth import OPEN_PATHS, AuthMiddleware, bearer_token, owner_of, subprotocol_of
+from service.api.auth import AuthMiddleware, bearer_token, owner_of, subprotocol_of
+from service.api.endpoints import OPEN_PATHS
 from service.keys.key_file import add_key, remove_key
 from service.keys.keys import Keys
 from service.metrics import Metrics, RequestTally
@@ -34,7 +35,7 @@ async def echo(socket: WebSocket) -> None:
         await socket.send_text(text)
 
 
-PROBES = [Route(path, probe) for path in (*sorted(OPEN_PATHS), "/ui", "/ui/", "/ui/main.js")]
+PROBES = [Route(path, probe) for path in (*sorted(OPEN_PATHS), "/ui/", "/ui/main.js")]
 APP = Starlette(routes=[*PROBES, Route("/whose", whose, methods=["GET", "POST"]), WebSocketRoute("/stream", echo)])
 
 
@@ -123,11 +124,11 @@ def test_a_refused_body_is_not_read(door: Door) -> None:
 
 @pytest.mark.parametrize("path", sorted(OPEN_PATHS))
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer unr_x_y"}])
-def test_probes_need_no_key(door: Door, path: str, headers: Mapping[str, str]) -> None:
+def test_probes_and_the_playground_need_no_key(door: Door, path: str, headers: Mapping[str, str]) -> None:
     assert door.client.get(path, headers=headers).text == "ok"
 
 
-@pytest.mark.parametrize("path", ["/ui", "/ui/", "/ui/main.js"])
+@pytest.mark.parametrize("path", ["/ui/", "/ui/main.js"])
 def test_the_playgrounds_files_need_no_key(door: Door, path: str) -> None:
     assert door.client.get(path).text == "ok"
 
@@ -168,7 +169,7 @@ def test_a_connection_without_a_valid_key_is_answered_401(door: Door, offered: l
 
 
 @pytest.mark.parametrize("path", sorted(OPEN_PATHS))
-def test_a_probes_path_is_open_to_no_connection(door: Door, path: str) -> None:
+def test_what_needs_no_key_is_open_to_no_connection(door: Door, path: str) -> None:
     with pytest.raises(WebSocketDenialResponse), door.client.websocket_connect(path):
         pass
 

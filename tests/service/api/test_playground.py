@@ -11,9 +11,9 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.types import Scope
 
-from service.api.measure import endpoint_of
+from service.api.paths import endpoint_of
 from service.api.plain import PlainFirst
-from service.api.playground import FILES, HEADERS, PageFiles, is_playground, playground_routes
+from service.api.playground import FILES, HEADERS, PageFiles, playground_routes
 from service.api.problem import ProblemMiddleware
 from tests.fakes.asgi import Client
 
@@ -140,8 +140,7 @@ async def untouched(*_: object) -> Any:  # noqa: ANN401  never comes to answer
 @pytest.mark.parametrize(
     ("path", "is_its"), [("/ui", True), ("/ui/", True), ("/ui/vendor/uplot.js", True), ("/uix", False), ("/", False)]
 )
-def test_its_files_are_known_by_their_paths_and_counted_together(path: str, is_its: bool) -> None:
-    assert is_playground(path) is is_its
+def test_its_files_are_counted_together(path: str, is_its: bool) -> None:
     assert (endpoint_of(path) == "/ui") is is_its
 
 

@@ -11,8 +11,7 @@ from pydantic import BaseModel
 
 from service.api.binary import MAX_VALUES
 from service.api.connection import MAX_IN_FLIGHT
-from service.api.openapi import OPERATIONS, Operation
-from service.api.sessions import MAX_PAGE
+from service.api.endpoints import DOCUMENTED, MAX_PAGE, Endpoint
 from service.bundle.manifest import read_bundle
 from service.bundle.tasks import CaptionTask, ForecastingTask, MusicTask
 from service.forms.form import MAX_CHARACTERS_TOGETHER, MAX_TEXT_CHARACTERS, MAX_TEXTS, Question
@@ -24,7 +23,7 @@ from service.tasks.task import MAX_ANSWERED_VALUES
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs/questions.md").read_text()
-ASKED = [operation for operation in OPERATIONS if operation.request and issubclass(operation.request, Question)]
+ASKED = [operation for operation in DOCUMENTED if operation.request and issubclass(operation.request, Question)]
 LIMITS = {"maxLength", "maxItems", "maxProperties", "minimum", "maximum", "exclusiveMinimum"}
 OF_BUNDLES = 2**31 - 1  # from here on, what a form allows says nothing of what a bundle does
 
@@ -56,7 +55,7 @@ def numbers(text: str) -> set[float]:
 
 
 @pytest.mark.parametrize("operation", ASKED, ids=lambda operation: operation.path)
-def test_every_field_of_a_question_is_told_with_its_default_and_its_limits(operation: Operation) -> None:
+def test_every_field_of_a_question_is_told_with_its_default_and_its_limits(operation: Endpoint) -> None:
     assert operation.request is not None
     fields: dict[str, Any] = operation.request.model_json_schema()["properties"]
     told = rows(operation.path)
@@ -73,7 +72,7 @@ def test_every_question_is_on_the_page_and_linked() -> None:
 
 
 @pytest.mark.parametrize("operation", ASKED, ids=lambda operation: operation.path)
-def test_every_field_of_an_answer_is_told(operation: Operation) -> None:
+def test_every_field_of_an_answer_is_told(operation: Endpoint) -> None:
     assert operation.answer is not None
     assert issubclass(operation.answer, BaseModel)
     answered = section(operation.path).partition("Answered: ")[2]

@@ -1,0 +1,217 @@
+"""Every endpoint, declared once.
+
+The OpenAPI document, the metrics' labels, refusals of other methods, who is let in without a key and which port's
+application answers follow from the declarations. What answers is bound to them by `service.api.application`, which
+does not start with one that nothing is bound to.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
+from typing import Any
+
+from pydantic import BaseModel
+
+from service.forms.caption import CaptionAnswer, CaptionRequest
+from service.forms.completions import Completion, CompletionModel, CompletionModels, CompletionRequest
+from service.forms.forecasting import ForecastAnswer, ForecastRequest
+from service.forms.generation import GenerateAnswer, GenerateRequest
+from service.forms.models import ModelList
+from service.forms.music import ComposeAnswer, ComposeRequest
+from service.forms.open_inference import InferAnswer, InferRequest, ModelMetadata, ModelReady, ServerMetadata
+from service.forms.repository import LoadRequest, VersionEntry, VersionIndex
+from service.forms.sentiment import SentimentAnswer, SentimentRequest
+from service.forms.sessions import (
+    ForkRequest,
+    MigrateRequest,
+    RollbackRequest,
+    SessionPage,
+    SessionRequest,
+    SessionView,
+)
+from service.forms.steps import ItemAnswers, StepAnswer, StepItems, StepRequest
+from service.forms.tagging import TagAnswer, TagRequest
+from service.forms.translation import TranslateAnswer, TranslateRequest
+
+Schemas = Mapping[str, Mapping[str, Any]]  # of OpenAPI, by media type
+
+
+@dataclass(frozen=True, eq=False)
+class Endpoint:
+    """A method on a path, and all that others are told of it.
+
+    Attributes:
+        method: In upper case.
+        path: Its parameters in braces.
+        summary: A sentence for the OpenAPI document.
+        request: The form of a body.
+        answer: The form of an answer.
+        status: Of an answer.
+        parameters: Those that are not in the path, as OpenAPI has them.
+        needs_body: Whether there is no request without one.
+        takes: Other bodies than the form.
+        gives: Other answers than the form.
+        refusals: Statuses that are to be expected, and what they mean.
+        tag: Its heading in the document; None where it is left out of it.
+        is_open: Whether it is asked without a key.
+        is_bentomls: Whether BentoML answers it on its own port.
+    """
+
+    method: str
+    path: str
+    summary: str = ""
+    request: type[BaseModel] | None = None
+    answer: type[BaseModel] | None = None
+    status: int = 200
+    parameters: tuple[Mapping[str, Any], ...] = ()
+    needs_body: bool = True
+    takes: Schemas = field(default_factory=dict)
+    gives: Schemas = field(default_factory=dict)
+    refusals: Mapping[int, str] = field(default_factory=dict)
+    tag: str | None = None
+    is_open: bool = False
+    is_bentomls: bool = False
+
+    @cached_property
+    def label(self) -> str:
+        """Its path as metrics have it."""
+        return self.path.replace("{session_id}", "{id}")
+
+
+QUESTIONS, SESSIONS, SERVICE = "Questions", "Sessions", "Service"
+MAX_PAGE = 1000
+BLOB, MIDI = "application/vnd.unrolled.session", "audio/midi"
+
+_EVENTS: Schemas = {
+    "text/event-stream": {
+        "type": "string",
+        "description": 'With `"stream": true`: events `text` with pieces of a text, or `frames` with those of music; '
+        "then `done`, or `error` with a problem",
+    }
+}
+_CHUNKS: Schemas = {
+    "text/event-stream": {
+        "type": "string",
+        "description": 'With `"stream": true`: chunks of the same form, then `[DONE]`',
+    }
+}
+_BINARY: Schemas = {
+    "application/octet-stream": {
+        "type": "string",
+        "format": "binary",
+        "description": "JSON, then the tensor; `Inference-Header-Content-Length` tells where the JSON ends",
+    }
+}
+_MIDI: Schemas = {MIDI: {"type": "string", "format": "binary"}}
+_BLOB: Schemas = {BLOB: {"type": "string", "format": "binary"}}
+_OBJECT: Schemas = {"application/json": {"type": "object"}}
+_TEXT: Schemas = {"text/plain": {"type": "string"}}
+_PAGING = (
+    {"name": "after", "in": "query", "schema": {"type": "string"}, "description": "`next` of the page before"},
+    {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": 100}},
+)
+_ONCE = (
+    {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "schema": {"type": "string", "maxLength": 255},
+        "description": "Sent again with the same request, it finds the session that was opened",
+    },
+)
+_AS_STEP = (
+    {
+        "name": "step",
+        "in": "query",
+        "schema": {"type": "integer", "minimum": 0},
+        "description": "Only as this step; may be repeated",
+    },
+)
+
+_question = partial(Endpoint, "POST", tag=QUESTIONS, is_bentomls=True)
+SENTIMENT = _question("/sentiment", "Judge one text or several", SentimentRequest, SentimentAnswer)
+TAG = _question("/tag", "Tag words: parts of speech, or entities", TagRequest, TagAnswer)
+TRANSLATE = _question("/translate", "Translate one text or several", TranslateRequest, TranslateAnswer)
+GENERATE = _question("/generate", "Continue a text", GenerateRequest, GenerateAnswer, needs_body=False, gives=_EVENTS)
+COMPOSE = _question("/compose", "Compose music", ComposeRequest, ComposeAnswer, needs_body=False, gives=_MIDI)
+FORECAST = _question("/forecast", "Forecast every channel of a series", ForecastRequest, ForecastAnswer)
+CAPTION = _question("/caption", "Describe the image of a digit in a sentence", CaptionRequest, CaptionAnswer)
+
+_session = partial(Endpoint, tag=SESSIONS)
+_ONE = "/sessions/{session_id}"
+_CHECKPOINT = _ONE + "/checkpoints/{name}"
+OPEN = _session("POST", "/sessions", "Open a session", SessionRequest, SessionView, 201, _ONCE)
+LIST = _session("GET", "/sessions", "List sessions, in pages", None, SessionPage, parameters=_PAGING)
+IMPORT = _session(
+    "POST", "/sessions/import", "Open a session from an exported one", None, SessionView, 201, _ONCE, takes=_BLOB
+)
+SHOW = _session("GET", _ONE, "Show a session", None, SessionView)
+END = _session("DELETE", _ONE, "End a session", status=204)
+STEP = _session("POST", _ONE + "/steps", "Advance a session by one request", StepRequest, StepAnswer, gives=_EVENTS)
+FORK = _session("POST", _ONE + "/fork", "Open a session from this one's state", ForkRequest, SessionView, 201, _ONCE)
+SAVE = _session("PUT", _CHECKPOINT, "Save the state as a checkpoint, as a step", None, StepAnswer, 200, _AS_STEP)
+FORGET = _session("DELETE", _CHECKPOINT, "Forget a checkpoint, as a step", None, StepAnswer, 200, _AS_STEP)
+ROLL_BACK = _session("POST", _ONE + "/rollback", "Return to a checkpoint, as a step", RollbackRequest, StepAnswer)
+MIGRATE = _session("POST", _ONE + "/migrate", "Read all inputs again on another version", MigrateRequest, StepAnswer)
+EXPORT = _session("GET", _ONE + "/state", "Export a session as a signed blob", gives=_BLOB)
+STEPS = _session(
+    "POST", "/steps", "Advance many sessions, each for itself", StepItems, ItemAnswers, takes=_BINARY, gives=_BINARY
+)
+STREAM = Endpoint("GET", "/stream")  # a WebSocket
+
+_service = partial(Endpoint, tag=SERVICE)
+COMPLETE = _service(
+    "POST",
+    "/v1/completions",
+    "Continue texts, in OpenAI's form",
+    CompletionRequest,
+    Completion,
+    gives=_CHUNKS,
+    tag=QUESTIONS,
+)
+GENERATORS = _service(
+    "GET", "/v1/models", "List the bundles that continue texts, in OpenAI's form", None, CompletionModels
+)
+GENERATOR = _service("GET", "/v1/models/{name}", "Show one of them", None, CompletionModel)
+
+SERVER = _service("GET", "/v2", "Tell of the server, as the Open Inference Protocol has it", None, ServerMetadata)
+SERVER_LIVE = _service("GET", "/v2/health/live", "Whether a worker is there", is_open=True)
+SERVER_READY = _service("GET", "/v2/health/ready", "Whether every model can be asked", is_open=True)
+MODEL = _service("GET", "/v2/models/{name}", "Tell of the tensors of a model", None, ModelMetadata)
+MODEL_READY = _service("GET", MODEL.path + "/ready", "Tell whether a model can be asked", None, ModelReady)
+MODEL_CONFIG = _service(
+    "GET", MODEL.path + "/config", "Tell how a model is served, as Triton's clients read it", gives=_OBJECT
+)
+INFER = _service(
+    "POST", MODEL.path + "/infer", "Ask a model in tensors", InferRequest, InferAnswer, takes=_BINARY, gives=_BINARY
+)
+VERSION, VERSION_READY, VERSION_CONFIG, VERSION_INFER = (
+    replace(
+        of_model,
+        path=of_model.path.replace(MODEL.path, MODEL.path + "/versions/{version}"),
+        summary=of_model.summary.replace("a model", "a version of a model"),
+    )
+    for of_model in (MODEL, MODEL_READY, MODEL_CONFIG, INFER)
+)
+MODELS = _service("GET", "/models", "List what is served", None, ModelList)
+INDEX = _service("POST", "/v2/repository/index", "List the versions that are loaded", None, VersionIndex)
+LOAD = _service(
+    "POST",
+    "/v2/repository/models/{name}/load",
+    "Take up a bundle version on every worker",
+    LoadRequest,
+    VersionEntry,
+    needs_body=False,
+)
+METRICS = _service("GET", "/metrics", "Metrics for Prometheus", gives=_TEXT)
+_probe = partial(_service, "GET", is_open=True, is_bentomls=True)
+HEALTHZ = _probe("/healthz", "Whether the process lives")
+LIVEZ = _probe("/livez", "Whether the process lives")
+READYZ = _probe("/readyz", "Whether questions and steps are answered", refusals={503: "Not yet, or no longer"})
+DOCUMENT = Endpoint("GET", "/docs.json")
+PLAYGROUND = Endpoint("GET", "/ui", is_open=True)  # with all files below it
+PAGE = Endpoint("GET", "/", is_bentomls=True)
+
+ENDPOINTS = tuple(each for each in list(globals().values()) if isinstance(each, Endpoint))
+DOCUMENTED = tuple(endpoint for endpoint in ENDPOINTS if endpoint.tag is not None)
+# Probes carry no secrets and tell none; what the playground's files ask for is asked with a key.
+OPEN_PATHS = frozenset(endpoint.path for endpoint in ENDPOINTS if endpoint.is_open)

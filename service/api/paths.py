@@ -1,0 +1,49 @@
+"""Which endpoint a path is of."""
+
+import re
+from itertools import accumulate
+from typing import NamedTuple
+
+from service.api.endpoints import ENDPOINTS, PLAYGROUND
+
+
+class Located(NamedTuple):
+    """What a path tells.
+
+    Attributes:
+        label: The path with its ids taken out, and one name for all that is not served: labels must stay few.
+        ids: What was taken out.
+    """
+
+    label: str
+    ids: tuple[str, ...] = ()
+
+
+_LABELS = {endpoint.path: endpoint.label for endpoint in ENDPOINTS}
+_TEMPLATES = [path for path in _LABELS if "{" in path]
+_ELSEWHERE, _PLAYGROUND = Located("other"), Located(PLAYGROUND.label)
+_WITHOUT_IDS = {path: Located(label) for path, label in _LABELS.items() if path not in _TEMPLATES}
+# A group for each template, the last to be closed, around one for each of its ids.
+_PATTERN = re.compile("|".join("({})".format(re.sub(r"{\w+}", "([^/]+)", path)) for path in _TEMPLATES))
+_FIRST_GROUPS = accumulate((1 + path.count("{") for path in _TEMPLATES), initial=1)
+_BY_GROUP = {
+    group: (_LABELS[path], slice(group, group + path.count("{")))
+    for group, path in zip(_FIRST_GROUPS, _TEMPLATES, strict=False)
+}
+
+
+def located(path: str) -> Located:
+    """What a path tells, at the cost of one lookup or one match, because every request asks."""
+    found = _WITHOUT_IDS.get(path)
+    if found is not None:
+        return found
+    match = _PATTERN.fullmatch(path)
+    if match is None or match.lastindex is None:
+        return _PLAYGROUND if path.startswith(f"{PLAYGROUND.path}/") else _ELSEWHERE
+    label, ids = _BY_GROUP[match.lastindex]
+    return Located(label, match.groups()[ids])
+
+
+def endpoint_of(path: str) -> str:
+    """The label of a path."""
+    return located(path).label

@@ -1,0 +1,17 @@
+"""The declarations."""
+
+from service.api.endpoints import ENDPOINTS, OPEN_PATHS
+
+
+def test_nothing_is_declared_twice() -> None:
+    assert len({(endpoint.method, endpoint.path) for endpoint in ENDPOINTS}) == len(ENDPOINTS)
+    assert len({endpoint.label for endpoint in ENDPOINTS}) == len({endpoint.path for endpoint in ENDPOINTS})
+
+
+def test_nothing_but_probes_and_the_playground_is_open_to_all() -> None:
+    probes = {"/livez", "/readyz", "/healthz", "/v2/health/live", "/v2/health/ready"}
+    assert probes | {"/ui"} == OPEN_PATHS
+
+
+def test_what_is_in_the_document_has_a_summary() -> None:
+    assert all(bool(endpoint.summary) is (endpoint.tag is not None) for endpoint in ENDPOINTS)

@@ -11,6 +11,7 @@ from typing import Any, cast
 import bentoml
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from service.api import endpoints
 from service.api.auth import AuthMiddleware
 from service.api.log import leave_out_client_errors
 from service.api.page import PageFirst
@@ -112,44 +113,44 @@ class RNNService:
         """Whether every bundle has run once and takes up work."""
         return self._worker.is_ready and self._worker.catalog.is_serving
 
-    @bentoml.api(route="/sentiment")
+    @bentoml.api(route=endpoints.SENTIMENT.path)
     @answers_problems
     async def sentiment(self, request: SentimentRequest, /) -> SentimentAnswer:
         """Judge one text or several."""
         return await self._worker.questions.sentiment(request)
 
-    @bentoml.api(route="/tag")
+    @bentoml.api(route=endpoints.TAG.path)
     @answers_problems
     async def tag(self, request: TagRequest, /) -> TagAnswer:
         """Tag the words of one text or several: parts of speech, or entities."""
         return await self._worker.questions.tag(request)
 
-    @bentoml.api(route="/translate")
+    @bentoml.api(route=endpoints.TRANSLATE.path)
     @answers_problems
     async def translate(self, request: TranslateRequest, /) -> TranslateAnswer:
         """Translate one text or several."""
         return await self._worker.questions.translate(request)
 
-    @bentoml.api(route="/generate")
+    @bentoml.api(route=endpoints.GENERATE.path)
     @answers_problems
     async def generate(self, request: GenerateRequest, /) -> GenerateAnswer:
         """Continue a text, at once or as a stream of server-sent events."""
         # BentoML hands a response on as it is; the annotation is what its OpenAPI document shows.
         return cast(GenerateAnswer, await self._worker.question_routes.generate(request))
 
-    @bentoml.api(route="/caption")
+    @bentoml.api(route=endpoints.CAPTION.path)
     @answers_problems
     async def caption(self, request: CaptionRequest, /) -> CaptionAnswer:
         """Describe the image of a digit in a sentence."""
         return await self._worker.questions.caption(request)
 
-    @bentoml.api(route="/compose")
+    @bentoml.api(route=endpoints.COMPOSE.path)
     @answers_problems
     async def compose(self, request: ComposeRequest, /) -> ComposeAnswer:
         """Compose music from a note, a chord or nothing; the answer has notes and MIDI, or is the MIDI file itself."""
         return cast(ComposeAnswer, await self._worker.question_routes.compose(request))
 
-    @bentoml.api(route="/forecast")
+    @bentoml.api(route=endpoints.FORECAST.path)
     @answers_problems
     async def forecast(self, request: ForecastRequest, /) -> ForecastAnswer:
         """Forecast every channel of a series."""

@@ -12,9 +12,9 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
+from service.api import endpoints
 from service.api.auth import AuthMiddleware
 from service.api.body import BodyMiddleware
 from service.api.disconnect import DisconnectMiddleware
@@ -25,11 +25,12 @@ from service.api.open_inference import OpenInferenceRoutes
 from service.api.open_inference_infer import InferRoute
 from service.api.openai import OpenAI
 from service.api.openapi import openapi_document
-from service.api.plain import PlainApp, other_methods
+from service.api.plain import PlainApp
 from service.api.playground import playground_routes
 from service.api.problem import ProblemMiddleware
 from service.api.question_routes import QuestionRoutes
 from service.api.repository import RepositoryRoutes
+from service.api.routes import Handlers, HotHandlers, other_methods, routes_of
 from service.api.sessions import SessionRoutes
 from service.api.single_steps import SingleSteps
 from service.api.steps import StepRoutes
@@ -162,7 +163,6 @@ class Worker:
         return MeasureMiddleware(BodyMiddleware(app, max_body_bytes=self._server.max_body_bytes), tally=self.tally)
 
     def _plain_app(self, max_body_bytes: int) -> ASGIApp:
-        steps = StepRoutes(self.steps, max_body_bytes, self.metrics.time_to_first_token.observe)
         openai = OpenAI(self.catalog, self.metrics, self._server.request_timeout_seconds, max_body_bytes)
         sequences = Sequences(
             self._core.sessions,
@@ -171,8 +171,12 @@ class Worker:
             self._server.request_timeout_seconds,
             self.catalog.numerics,
         )
-        infer = InferRoute(self.catalog, sequences, max_body_bytes)
-        app = PlainApp(steps, self.stream, infer, self.question_routes, openai, self._routes(), self.tally)
+        hot: HotHandlers = {
+            **self.question_routes.handlers(),
+            **StepRoutes(self.steps, max_body_bytes, self.metrics.time_to_first_token.observe).handlers(),
+            **InferRoute(self.catalog, sequences, max_body_bytes).handlers(),
+        }
+        app = PlainApp(hot, self.stream, openai, self._routes(hot), self.tally)
         return ErrorFormMiddleware(AuthMiddleware(app, self.keys, self.tally))
 
     def _second_port(self) -> FastPort:
@@ -180,23 +184,20 @@ class Worker:
         single_steps = SingleSteps(self.steps, self.keys, self.tally, server.max_body_bytes)
         return FastPort(self.plain, single_steps, server.host, server.fast_port, server.max_body_bytes)
 
-    def _routes(self) -> ASGIApp:
-        routes: list[BaseRoute] = [
-            *other_methods(self.question_routes),
-            *SessionRoutes(
-                self._core.sessions, self._core.openings, self._core.transitions, self._core.transfers
-            ).routes(),
-            *ModelRoutes(self.catalog).routes(),
-            *OpenInferenceRoutes(self.catalog, lambda: self._is_serving, self._idle_seconds).routes(),
-            *RepositoryRoutes(self.catalog, self.reloader, KeySettings().admin_owners).routes(),
-            *playground_routes(),
-            Route("/metrics", self._exposition),
-            Route("/docs.json", self._openapi),
-            Route("/healthz", self._live),
-            Route("/livez", self._live),
-            Route("/readyz", self._ready),
-        ]
-        return self.layers(Starlette(routes=routes))
+    def _routes(self, hot: HotHandlers) -> ASGIApp:
+        core = self._core
+        handlers: Handlers = {
+            **SessionRoutes(core.sessions, core.openings, core.transitions, core.transfers).handlers(),
+            **ModelRoutes(self.catalog).handlers(),
+            **OpenInferenceRoutes(self.catalog, lambda: self._is_serving, self._idle_seconds).handlers(),
+            **RepositoryRoutes(self.catalog, self.reloader, KeySettings().admin_owners).handlers(),
+            endpoints.METRICS: self._exposition,
+            endpoints.DOCUMENT: self._openapi,
+            endpoints.HEALTHZ: self._live,
+            endpoints.LIVEZ: self._live,
+            endpoints.READYZ: self._ready,
+        }
+        return self.layers(Starlette(routes=[*other_methods(hot), *routes_of(handlers), *playground_routes()]))
 
     async def _take_seat(self) -> None:
         """Wait until another worker is needed; one that is told to end meanwhile has nothing to finish."""

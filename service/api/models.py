@@ -5,9 +5,10 @@ from typing import Any
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
+from service.api import endpoints
 from service.api.answer import JSON
+from service.api.routes import Handlers
 from service.catalog import Catalog
 from service.tasks.task import SequenceModel, ServedModel
 
@@ -18,9 +19,9 @@ class ModelRoutes:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
 
-    def routes(self) -> list[Route]:
-        """What to mount."""
-        return [Route("/models", self.list, methods=["GET"])]
+    def handlers(self) -> Handlers:
+        """What answers where."""
+        return {endpoints.MODELS: self.list}
 
     async def list(self, request: Request) -> Response:
         """Every served model with its task, version, inputs, figures and licence."""

@@ -6,11 +6,11 @@ from typing import Any
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
+from service.api import endpoints
 from service.api.answer import JSON, form_response
 from service.api.openapi import own_version
-from service.api.problem import answers_problems
+from service.api.routes import Handlers
 from service.api.signature import signature_of
 from service.api.tensors import DATATYPES, MAX_ROWS, shape_of
 from service.bundle.stage import TensorSpec
@@ -18,7 +18,6 @@ from service.catalog import Catalog
 from service.forms.open_inference import ModelMetadata, ModelReady, ServerMetadata, TensorMetadata
 from service.tasks.task import TensorModel, tensor_model
 
-LIVE, READY = "/v2/health/live", "/v2/health/ready"
 PLATFORM, BACKEND = "onnxruntime_onnx", "onnxruntime"
 EXTENSIONS = [
     "sequence",
@@ -44,14 +43,19 @@ class OpenInferenceRoutes:
         self._is_ready = is_ready
         self._idle_seconds = idle_seconds
 
-    def routes(self) -> list[Route]:
-        """What to mount."""
-        table = [("/v2", self.server), (LIVE, self.live), (READY, self.ready)]
-        for model in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}"):
-            table += [(model, self.model), (f"{model}/ready", self.model_ready), (f"{model}/config", self.config)]
-        refused = Response(status_code=405, headers={"Allow": "POST"})
-        infer = [Route(f"/v2/models/{{name}}{version}/infer", refused) for version in ("", "/versions/{version}")]
-        return [*(Route(path, answers_problems(handler), methods=["GET"]) for path, handler in table), *infer]
+    def handlers(self) -> Handlers:
+        """What answers where."""
+        return {
+            endpoints.SERVER: self.server,
+            endpoints.SERVER_LIVE: self.live,
+            endpoints.SERVER_READY: self.ready,
+            endpoints.MODEL: self.model,
+            endpoints.MODEL_READY: self.model_ready,
+            endpoints.MODEL_CONFIG: self.config,
+            endpoints.VERSION: self.model,
+            endpoints.VERSION_READY: self.model_ready,
+            endpoints.VERSION_CONFIG: self.config,
+        }
 
     async def server(self, request: Request) -> Response:
         """The server and the extensions that it speaks."""

@@ -1,14 +1,14 @@
 """`POST /v2/models/{name}/infer`: the Open Inference Protocol's request, with its sequence and binary extensions."""
 
 import math
-import re
 from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
-from service.api import binary
+from service.api import binary, endpoints
 from service.api.auth import owner_of
 from service.api.body import parsed
+from service.api.routes import HotHandlers
 from service.api.signature import Signature, signature_of
 from service.api.tensors import check_size, read_tensor, write_tensors
 from service.api.wire import (
@@ -30,8 +30,6 @@ from service.forms.open_inference import InferParameters, InferRequest
 from service.sessions.sequences import Outputs, Part, Sequences
 from service.tasks.task import TensorModel, tensor_model
 
-PATH = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?/infer")
-
 
 class InferRoute:
     """Answers it; returns the status that it has sent, or raises a refusal.
@@ -47,7 +45,11 @@ class InferRoute:
         self._sequences = sequences
         self._max_body_bytes = max_body_bytes
 
-    async def answer(self, scope: Scope, receive: Receive, send: Send, name: str, version: str) -> int:
+    def handlers(self) -> HotHandlers:
+        """What answers where."""
+        return {endpoints.INFER: self.answer, endpoints.VERSION_INFER: self.answer}
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send, name: str, version: str = "") -> int:
         """Answer a request to a model, or to the version of it that is named."""
         content, blob = _parted(scope, await read_body(scope, receive, self._max_body_bytes))
         model = tensor_model(self._catalog.version(name, version))

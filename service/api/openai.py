@@ -6,6 +6,7 @@ from contextlib import aclosing
 
 from starlette.types import Receive, Scope, Send
 
+from service.api import endpoints
 from service.api.body import parsed
 from service.api.completions import Completions
 from service.api.events import event_stream
@@ -17,7 +18,8 @@ from service.forms.completions import CompletionModel, CompletionModels, Complet
 from service.metrics import Metrics
 from service.tasks.generation import GenerationModel
 
-COMPLETIONS, MODELS = "/v1/completions", "/v1/models"
+ANSWERED = (endpoints.COMPLETE, endpoints.GENERATORS, endpoints.GENERATOR)
+COMPLETIONS, MODELS = endpoints.COMPLETE.path, endpoints.GENERATORS.path
 _MODEL = MODELS + "/"
 _GET = ("GET", "HEAD")
 

@@ -14,12 +14,14 @@ from pathlib import Path
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import FileResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Mount
 from starlette.staticfiles import NotModifiedResponse, StaticFiles
 from starlette.types import Scope
 
 from service.api.endpoints import PLAYGROUND
+from service.api.routes import routes_of
 
 UI = PLAYGROUND.path
 FILES = Path(__file__).parents[1] / "ui"
@@ -59,6 +61,10 @@ def _etag(path: str, *_: int) -> str:
 
 
 def playground_routes() -> list[BaseRoute]:
-    """What to mount. `/ui` leads on relatively: starlette's own redirect would drop a proxy's prefix."""
-    with_slash = Response(status_code=307, headers={"Location": f".{UI}/", **HEADERS})
-    return [Route(UI, with_slash, methods=["GET"]), Mount(UI, PageFiles(directory=FILES, html=True))]
+    """What to mount."""
+    return [*routes_of({PLAYGROUND: _with_slash}), Mount(UI, PageFiles(directory=FILES, html=True))]
+
+
+async def _with_slash(_: Request) -> Response:
+    """Lead on relatively: starlette's own redirect would drop a proxy's prefix."""
+    return Response(status_code=307, headers={"Location": f".{UI}/", **HEADERS})

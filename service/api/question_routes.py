@@ -1,6 +1,6 @@
 """Whole questions over HTTP: as streams of events and files where they are asked for so, and on the plain application.
 
-On BentoML's port its APIs answer them; on the second port `QuestionRoutes.answer` does, in the same form, without
+On BentoML's port its APIs answer them; on the second port `QuestionRoutes` does, in the same form, without
 BentoML's layers.
 """
 
@@ -8,6 +8,7 @@ import asyncio
 import base64
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 import orjson
@@ -15,52 +16,51 @@ from pydantic import BaseModel
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from service.api import endpoints
 from service.api.body import parsed
-from service.api.endpoints import MIDI
+from service.api.endpoints import MIDI, Endpoint
 from service.api.events import error_event, event, event_stream, piece_event, told_to_the_end
+from service.api.routes import HotHandlers
 from service.api.wire import check_json, read_body, respond, unless_gone
-from service.forms.caption import CaptionRequest
-from service.forms.forecasting import ForecastRequest
 from service.forms.generation import GenerateAnswer, GenerateRequest
 from service.forms.music import ComposeAnswer, ComposeRequest, PlayedNote
-from service.forms.sentiment import SentimentRequest
-from service.forms.tagging import TagRequest
-from service.forms.translation import TranslateRequest
 from service.media.midi import midi_file
 from service.media.music import note_events
 from service.questions import Composed, Questions
 from service.tasks.task import Piece
 
-FormOrResponse = BaseModel | Response
+Asked = Callable[[Any], Coroutine[Any, Any, BaseModel | Response]]
 
 MIDI_NAME = 'attachment; filename="composition.mid"'
 
 
 class QuestionRoutes:
-    """Answers questions by their path.
-
-    Attributes:
-        by_path: The form of a question, and what answers it.
-    """
+    """Answers questions."""
 
     def __init__(self, questions: Questions, max_body_bytes: int) -> None:
         self._questions = questions
         self._max_body_bytes = max_body_bytes
-        self.by_path: Mapping[str, tuple[type[BaseModel], Callable[[Any], Coroutine[Any, Any, FormOrResponse]]]] = {
-            "/sentiment": (SentimentRequest, questions.sentiment),
-            "/tag": (TagRequest, questions.tag),
-            "/translate": (TranslateRequest, questions.translate),
-            "/generate": (GenerateRequest, self.generate),
-            "/caption": (CaptionRequest, questions.caption),
-            "/compose": (ComposeRequest, self.compose),
-            "/forecast": (ForecastRequest, questions.forecast),
+
+    def handlers(self) -> HotHandlers:
+        """What answers where on the plain application."""
+        asked: Mapping[Endpoint, Asked] = {
+            endpoints.SENTIMENT: self._questions.sentiment,
+            endpoints.TAG: self._questions.tag,
+            endpoints.TRANSLATE: self._questions.translate,
+            endpoints.GENERATE: self.generate,
+            endpoints.CAPTION: self._questions.caption,
+            endpoints.COMPOSE: self.compose,
+            endpoints.FORECAST: self._questions.forecast,
+        }
+        return {
+            endpoint: partial(self._answer, form, answer)
+            for endpoint, answer in asked.items()
+            if (form := endpoint.request)
         }
 
-    async def answer(self, scope: Scope, receive: Receive, send: Send, path: str) -> int:
-        """Answer one; the status that was sent, or a refusal is raised."""
+    async def _answer(self, form: type[BaseModel], asked: Asked, scope: Scope, receive: Receive, send: Send) -> int:
         body = await read_body(scope, receive, self._max_body_bytes)
         check_json(scope)
-        form, asked = self.by_path[path]
         told = await unless_gone(receive, asked(parsed(form, body or b"{}")))  # no body is no fields, as for BentoML
         if isinstance(told, Response):
             await told(scope, receive, send)

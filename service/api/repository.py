@@ -4,12 +4,12 @@ from collections.abc import Collection
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
+from service.api import endpoints
 from service.api.answer import form_response
 from service.api.auth import owner_of
 from service.api.body import read_form
-from service.api.problem import answers_problems
+from service.api.routes import Handlers
 from service.bundle.manifest import name_and_version
 from service.catalog import Catalog
 from service.errors import Forbidden
@@ -31,12 +31,9 @@ class RepositoryRoutes:
         self._reloader = reloader
         self._admins = admins
 
-    def routes(self) -> list[Route]:
-        """What to mount."""
-        return [
-            Route("/v2/repository/index", answers_problems(self.index), methods=["POST"]),
-            Route("/v2/repository/models/{name}/load", answers_problems(self.load), methods=["POST"]),
-        ]
+    def handlers(self) -> Handlers:
+        """What answers where."""
+        return {endpoints.INDEX: self.index, endpoints.LOAD: self.load}
 
     async def index(self, request: Request) -> Response:
         """Every version that is loaded; those that are not current live for their sessions only."""

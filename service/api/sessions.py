@@ -1,17 +1,16 @@
 """The `/sessions` resource, but for its steps."""
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
+from service.api import endpoints
 from service.api.answer import JSON, form_response
 from service.api.auth import owner_of
 from service.api.body import read_form
-from service.api.endpoints import BLOB, IMPORT, MAX_PAGE
-from service.api.problem import answers_problems
+from service.api.endpoints import BLOB, MAX_PAGE
+from service.api.routes import Handlers
 from service.errors import InvalidInput
 from service.forms.sessions import (
     CheckpointRequest,
@@ -28,8 +27,6 @@ from service.sessions.transitions import Transitions
 from service.steps.turn import Answer
 from service.tasks.task import validated
 
-Handler = Callable[[Request], Awaitable[Response]]
-
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
@@ -42,21 +39,21 @@ class SessionRoutes:
         self._transitions = transitions
         self._transfers = transfers
 
-    def routes(self) -> list[Route]:
-        """What to mount."""
-        one = "/sessions/{session_id}"
-        checkpoint = one + "/checkpoints/{name:str}"
-        table = {
-            "/sessions": {"POST": self.create, "GET": self.page},
-            IMPORT.path: {"POST": self.take_in},
-            one: {"GET": self.get, "DELETE": self.end},
-            one + "/fork": {"POST": self.fork},
-            one + "/rollback": {"POST": self.roll_back},
-            one + "/migrate": {"POST": self.migrate},
-            one + "/state": {"GET": self.export},
-            checkpoint: {"PUT": self.save, "DELETE": self.forget},
+    def handlers(self) -> Handlers:
+        """What answers where."""
+        return {
+            endpoints.OPEN: self.create,
+            endpoints.LIST: self.page,
+            endpoints.IMPORT: self.take_in,
+            endpoints.SHOW: self.get,
+            endpoints.END: self.end,
+            endpoints.FORK: self.fork,
+            endpoints.ROLL_BACK: self.roll_back,
+            endpoints.MIGRATE: self.migrate,
+            endpoints.EXPORT: self.export,
+            endpoints.SAVE: self.save,
+            endpoints.FORGET: self.forget,
         }
-        return [Route(path, _by_method(handlers), methods=list(handlers)) for path, handlers in table.items()]
 
     async def create(self, request: Request) -> Response:
         """Open a session."""
@@ -115,16 +112,6 @@ class SessionRoutes:
         return _opened(await self._transfers.take_in(owner_of(request.scope), blob, _idempotency_key(request)))
 
 
-def _by_method(handlers: Mapping[str, Handler]) -> Handler:
-    """One endpoint for all methods of a path, so that who asks by another one is told of all."""
-    answering = {method: answers_problems(handler) for method, handler in handlers.items()}
-
-    async def answer(request: Request) -> Response:
-        return await answering["GET" if request.method == "HEAD" else request.method](request)
-
-    return answer
-
-
 def _session(request: Request) -> tuple[str, str]:
     return owner_of(request.scope), request.path_params["session_id"]
 
@@ -148,7 +135,7 @@ def _idempotency_key(request: Request) -> str:
 
 
 def _opened(view: SessionView) -> Response:
-    return form_response(view, status=201, headers={"Location": f"/sessions/{view.session_id}"})
+    return form_response(view, status=201, headers={"Location": endpoints.SHOW.path.format(session_id=view.session_id)})
 
 
 def _answered(answer: Answer) -> Response:

@@ -5,12 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 from starlette.types import Receive, Scope, Send
 
-from service.api import binary
+from service.api import binary, endpoints
 from service.api.apart import parsed_apart
 from service.api.auth import owner_of
 from service.api.body import parsed
 from service.api.events import stream_step
 from service.api.items import item_json
+from service.api.routes import HotHandlers
 from service.api.wire import OCTETS, check_json, header, media_type, read_body, respond, unless_gone
 from service.errors import ServiceError
 from service.forms.steps import StepItem, StepItems, StepRequest
@@ -31,6 +32,10 @@ class StepRoutes:
         self._steps = steps
         self._max_body_bytes = max_body_bytes
         self._first_piece = first_piece
+
+    def handlers(self) -> HotHandlers:
+        """What answers where."""
+        return {endpoints.STEP: self.one, endpoints.STEPS: self.many}
 
     async def one(self, scope: Scope, receive: Receive, send: Send, session_id: str) -> int:
         """One step of one session."""

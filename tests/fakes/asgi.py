@@ -16,9 +16,10 @@ from service.api.error_form import ErrorFormMiddleware
 from service.api.open_inference import OpenInferenceRoutes
 from service.api.open_inference_infer import InferRoute
 from service.api.openai import OpenAI
-from service.api.plain import PlainApp, other_methods
+from service.api.plain import PlainApp
 from service.api.problem import ProblemMiddleware
 from service.api.question_routes import QuestionRoutes
+from service.api.routes import Handlers, HotHandlers, other_methods, routes_of
 from service.api.sessions import SessionRoutes
 from service.api.steps import StepRoutes
 from service.api.stream import Stream
@@ -237,19 +238,20 @@ class Surface:
     def __init__(self, process: Process) -> None:
         tally = process.metrics.requests_tally
         self.stream = Stream(process.steps, tally, MAX_BYTES)
-        questions = QuestionRoutes(Questions(process.catalog, process.metrics, 10.0), MAX_BYTES)
-        sessions = SessionRoutes(process.sessions, process.openings, process.transitions, process.transfers)
-        open_inference = OpenInferenceRoutes(process.catalog, lambda: process.catalog.is_serving, IDLE_SECONDS)
-        own = [*other_methods(questions), *sessions.routes(), *open_inference.routes()]
-        routes = ProblemMiddleware(Starlette(routes=own))
-        infer = InferRoute(
-            process.catalog,
-            Sequences(process.sessions, process.openings, process.steps, 10.0, process.catalog.numerics),
-            MAX_BYTES,
-        )
-        steps = StepRoutes(process.steps, MAX_BYTES, process.metrics.time_to_first_token.observe)
+        sequences = Sequences(process.sessions, process.openings, process.steps, 10.0, process.catalog.numerics)
+        first_piece = process.metrics.time_to_first_token.observe
+        hot: HotHandlers = {
+            **QuestionRoutes(Questions(process.catalog, process.metrics, 10.0), MAX_BYTES).handlers(),
+            **StepRoutes(process.steps, MAX_BYTES, first_piece).handlers(),
+            **InferRoute(process.catalog, sequences, MAX_BYTES).handlers(),
+        }
+        handlers: Handlers = {
+            **SessionRoutes(process.sessions, process.openings, process.transitions, process.transfers).handlers(),
+            **OpenInferenceRoutes(process.catalog, lambda: process.catalog.is_serving, IDLE_SECONDS).handlers(),
+        }
+        routes = ProblemMiddleware(Starlette(routes=[*other_methods(hot), *routes_of(handlers)]))
         openai = OpenAI(process.catalog, process.metrics, 10.0, MAX_BYTES, process.clock)
-        self.plain = PlainApp(steps, self.stream, infer, questions, openai, routes, tally)
+        self.plain = PlainApp(hot, self.stream, openai, routes, tally)
         self.app = ErrorFormMiddleware(self.plain)
         self.client = Client(self.app)
 

@@ -80,7 +80,7 @@ class Process:
             observer = self.metrics.observer(graphs.bundle.tag)
             self.catalog.add(SumModel(graphs.bundle, Engine(graphs, observer, max_queue_rows=max_queue_rows)))
             self.catalog.make_current(graphs.bundle.tag)
-        core = Core(
+        self.core = core = Core(
             store,
             self.catalog,
             settings,

@@ -18,7 +18,8 @@ def printed(code: str) -> set[str]:
 
 
 def test_bentomls_port_takes_the_questions_that_the_second_port_takes() -> None:
-    assert printed(ROUTES) == set(QuestionRoutes(Questions({}, Metrics(), 1.0), 1024).by_path)
+    questions = QuestionRoutes(Questions({}, Metrics(), 1.0), 1024).handlers()
+    assert printed(ROUTES) == {question.path for question in questions}
 
 
 def test_all_that_bentoml_serves_is_in_the_document() -> None:

@@ -7,6 +7,7 @@ import pytest
 from starlette.applications import Starlette
 
 from service.api.models import ModelRoutes
+from service.api.routes import routes_of
 from service.bundle.manifest import read_bundle
 from service.catalog import Catalog
 from service.forms.form import Form
@@ -27,7 +28,7 @@ async def told(*names: str) -> dict[str, Any]:
         model = catalog.load(read_bundle(SHIPPED / name))
         catalog.add(model)
         catalog.make_current(model.bundle.tag)
-    answer = await Client(Starlette(routes=ModelRoutes(catalog).routes())).request("GET", "/models")
+    answer = await Client(Starlette(routes=routes_of(ModelRoutes(catalog).handlers()))).request("GET", "/models")
     return {model["name"]: model for model in answer.json()["models"]}
 
 

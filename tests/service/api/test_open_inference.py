@@ -9,6 +9,7 @@ from starlette.types import Receive, Scope, Send
 from service.api.auth import AuthMiddleware
 from service.api.error_form import ErrorFormMiddleware, is_open_inference
 from service.api.open_inference import OpenInferenceRoutes
+from service.api.routes import routes_of
 from service.api.signature import signature_of
 from service.bundle.errors import BundleGraphMismatch
 from service.engine.engine import Engine
@@ -147,7 +148,7 @@ def test_the_form_is_the_protocols_on_its_own_paths_only(path: str, is_ours: boo
 async def test_who_shows_no_key_is_told_so_in_that_form_and_probes_need_none(tmp_path: Path) -> None:
     keys = tmp_path / "keys"
     add_key(keys, "ann")
-    routes = OpenInferenceRoutes({}, lambda: True, 1).routes()  # type: ignore[arg-type]  # no models
+    routes = routes_of(OpenInferenceRoutes({}, lambda: True, 1).handlers())  # type: ignore[arg-type]  # no models
     tally = Metrics().requests_tally
     client = Client(ErrorFormMiddleware(AuthMiddleware(Starlette(routes=routes), Keys(keys), tally)))
     refused = await client.request("GET", "/v2")

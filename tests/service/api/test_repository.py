@@ -5,6 +5,7 @@ from starlette.applications import Starlette
 
 from service.api.auth import AuthMiddleware
 from service.api.repository import RepositoryRoutes
+from service.api.routes import routes_of
 from service.keys.keys import ANONYMOUS
 from service.metrics import Metrics
 from tests.fakes.asgi import Client
@@ -14,7 +15,7 @@ pytestmark = pytest.mark.anyio
 
 
 def client(worker: Worker, admins: frozenset[str] = frozenset()) -> Client:
-    routes = RepositoryRoutes(worker.catalog, worker.reloader, admins).routes()
+    routes = routes_of(RepositoryRoutes(worker.catalog, worker.reloader, admins).handlers())
     return Client(AuthMiddleware(Starlette(routes=routes), None, Metrics().requests_tally))
 
 

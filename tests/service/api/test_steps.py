@@ -80,7 +80,7 @@ async def test_only_json_is_read(surface: Surface, process: Process) -> None:
     assert (await surface.client.post(path, body, {})).status == 200
 
 
-@pytest.mark.parametrize("path", ["/sessions//steps", "/other/steps", "/sessions/steps"])
+@pytest.mark.parametrize("path", ["/sessions//steps", "/sessions/a/b/steps", "/other/steps", "/sessions/steps"])
 async def test_other_paths_are_answered_by_the_routes(surface: Surface, path: str) -> None:
     assert (await surface.client.post(path, {"inputs": {"text": "a"}})).status in (404, 405)
 

@@ -12,10 +12,7 @@ import bentoml
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api import endpoints
-from service.api.auth import AuthMiddleware
 from service.api.log import leave_out_client_errors
-from service.api.page import PageFirst
-from service.api.plain import PlainFirst
 from service.api.problem import answers_problems
 from service.fast_port.guarded import guard_uvicorn
 from service.forms.caption import CaptionAnswer, CaptionRequest
@@ -56,9 +53,7 @@ class Surfaces:
             await self._app(scope, receive, send)
             return
         if self._layered is None:
-            self._layered = PlainFirst(
-                AuthMiddleware(worker.layers(PageFirst(self._app)), worker.keys, worker.tally), worker.plain
-            )
+            self._layered = worker.application.around(self._app)
         await self._layered(scope, receive, send)
 
 
@@ -111,7 +106,7 @@ class RNNService:
 
     async def __is_ready__(self) -> bool:
         """Whether every bundle has run once and takes up work."""
-        return self._worker.is_ready and self._worker.catalog.is_serving
+        return self._worker.is_serving
 
     @bentoml.api(route=endpoints.SENTIMENT.path)
     @answers_problems
@@ -136,7 +131,7 @@ class RNNService:
     async def generate(self, request: GenerateRequest, /) -> GenerateAnswer:
         """Continue a text, at once or as a stream of server-sent events."""
         # BentoML hands a response on as it is; the annotation is what its OpenAPI document shows.
-        return cast(GenerateAnswer, await self._worker.question_routes.generate(request))
+        return cast(GenerateAnswer, await self._worker.application.questions.generate(request))
 
     @bentoml.api(route=endpoints.CAPTION.path)
     @answers_problems
@@ -148,7 +143,7 @@ class RNNService:
     @answers_problems
     async def compose(self, request: ComposeRequest, /) -> ComposeAnswer:
         """Compose music from a note, a chord or nothing; the answer has notes and MIDI, or is the MIDI file itself."""
-        return cast(ComposeAnswer, await self._worker.question_routes.compose(request))
+        return cast(ComposeAnswer, await self._worker.application.questions.compose(request))
 
     @bentoml.api(route=endpoints.FORECAST.path)
     @answers_problems

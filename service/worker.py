@@ -9,32 +9,8 @@ from collections.abc import Coroutine
 from types import FrameType
 from typing import Any
 
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.types import ASGIApp
-
-from service.api import endpoints
-from service.api.auth import AuthMiddleware
-from service.api.body import BodyMiddleware
-from service.api.disconnect import DisconnectMiddleware
-from service.api.error_form import ErrorFormMiddleware
-from service.api.measure import MeasureMiddleware
-from service.api.models import ModelRoutes
-from service.api.open_inference import OpenInferenceRoutes
-from service.api.open_inference_infer import InferRoute
-from service.api.openai import OpenAI
-from service.api.openapi import openapi_document
-from service.api.plain import PlainApp
-from service.api.playground import playground_routes
-from service.api.problem import ProblemMiddleware
-from service.api.question_routes import QuestionRoutes
-from service.api.repository import RepositoryRoutes
-from service.api.routes import Handlers, HotHandlers, other_methods, routes_of
-from service.api.sessions import SessionRoutes
+from service.api.application import Application
 from service.api.single_steps import SingleSteps
-from service.api.steps import StepRoutes
-from service.api.stream import Stream
 from service.catalog import Catalog, configured_bundles
 from service.core import Core
 from service.fast_port.server import FastPort
@@ -46,7 +22,6 @@ from service.process.parent import die_with_parent
 from service.process.seats import Seats, can_wait_for_seats
 from service.questions import Questions
 from service.reload import Reloader
-from service.sessions.sequences import Sequences
 from service.settings import (
     BundleSettings,
     EngineSettings,
@@ -66,7 +41,6 @@ RECENT_SESSIONS = 1024
 SWEEP_SECONDS = 5.0
 FLUSH_SECONDS = 0.25
 LOOK_SECONDS = 2.0
-EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Worker:
@@ -83,10 +57,8 @@ class Worker:
         sys.setswitchinterval(SWITCH_SECONDS)
         settings, bundle_settings = SessionSettings(), BundleSettings()
         self._server = server
-        self._idle_seconds = settings.session_ttl_seconds
         self.metrics = Metrics()
-        self.tally = self.metrics.requests_tally
-        self.keys = open_keys(KeySettings())
+        self._keys = open_keys(KeySettings())
         self.store = MeasuredStore(open_store(settings), self.metrics)
         self.catalog = Catalog(bundle_settings, EngineSettings(), self.metrics)
         self.reloader = Reloader(
@@ -108,14 +80,23 @@ class Worker:
         )
         self.steps = self._core.steps
         self.questions = Questions(self.catalog, self.metrics, server.request_timeout_seconds)
-        self.question_routes = QuestionRoutes(self.questions, server.max_body_bytes)
-        self.stream = Stream(self.steps, self.tally, server.max_body_bytes)
-        self.plain = self._plain_app(server.max_body_bytes)
+        self.application = Application(
+            self._core,
+            self.catalog,
+            self.reloader,
+            self.questions,
+            self.metrics,
+            self._keys,
+            KeySettings().admin_owners,
+            settings.session_ttl_seconds,
+            server,
+            lambda: self.is_serving,
+        )
+        self.stream = self.application.stream
         self._fast_port = self._second_port() if server.fast_port else None
         self._seats = Seats(f"{server.port}:{os.getppid()}", server.workers)
         self._tasks: set[asyncio.Task[Any]] = set()
         self.is_ready = False
-        self._document = openapi_document(needs_key=self.keys is not None)
 
     async def start(self) -> None:
         """Start what needs the event loop, and only then be ready."""
@@ -157,47 +138,10 @@ class Worker:
         for sentence in await self.store.weaknesses():
             logger.warning("the session store: %s", sentence)
 
-    def layers(self, app: ASGIApp) -> ASGIApp:
-        """What every route passes but the hot paths, which do all of this themselves."""
-        app = DisconnectMiddleware(ProblemMiddleware(app))
-        return MeasureMiddleware(BodyMiddleware(app, max_body_bytes=self._server.max_body_bytes), tally=self.tally)
-
-    def _plain_app(self, max_body_bytes: int) -> ASGIApp:
-        openai = OpenAI(self.catalog, self.metrics, self._server.request_timeout_seconds, max_body_bytes)
-        sequences = Sequences(
-            self._core.sessions,
-            self._core.openings,
-            self.steps,
-            self._server.request_timeout_seconds,
-            self.catalog.numerics,
-        )
-        hot: HotHandlers = {
-            **self.question_routes.handlers(),
-            **StepRoutes(self.steps, max_body_bytes, self.metrics.time_to_first_token.observe).handlers(),
-            **InferRoute(self.catalog, sequences, max_body_bytes).handlers(),
-        }
-        app = PlainApp(hot, self.stream, openai, self._routes(hot), self.tally)
-        return ErrorFormMiddleware(AuthMiddleware(app, self.keys, self.tally))
-
     def _second_port(self) -> FastPort:
         server = self._server
-        single_steps = SingleSteps(self.steps, self.keys, self.tally, server.max_body_bytes)
-        return FastPort(self.plain, single_steps, server.host, server.fast_port, server.max_body_bytes)
-
-    def _routes(self, hot: HotHandlers) -> ASGIApp:
-        core = self._core
-        handlers: Handlers = {
-            **SessionRoutes(core.sessions, core.openings, core.transitions, core.transfers).handlers(),
-            **ModelRoutes(self.catalog).handlers(),
-            **OpenInferenceRoutes(self.catalog, lambda: self._is_serving, self._idle_seconds).handlers(),
-            **RepositoryRoutes(self.catalog, self.reloader, KeySettings().admin_owners).handlers(),
-            endpoints.METRICS: self._exposition,
-            endpoints.DOCUMENT: self._openapi,
-            endpoints.HEALTHZ: self._live,
-            endpoints.LIVEZ: self._live,
-            endpoints.READYZ: self._ready,
-        }
-        return self.layers(Starlette(routes=[*other_methods(hot), *routes_of(handlers), *playground_routes()]))
+        single_steps = SingleSteps(self.steps, self._keys, self.metrics.requests_tally, server.max_body_bytes)
+        return FastPort(self.application.plain, single_steps, server.host, server.fast_port, server.max_body_bytes)
 
     async def _take_seat(self) -> None:
         """Wait until another worker is needed; one that is told to end meanwhile has nothing to finish."""
@@ -242,21 +186,9 @@ class Worker:
         self.metrics.flush()
 
     @property
-    def _is_serving(self) -> bool:
+    def is_serving(self) -> bool:
+        """Whether questions and steps are answered."""
         return self.is_ready and self.catalog.is_serving
-
-    async def _live(self, request: Request) -> Response:
-        return Response()
-
-    async def _ready(self, request: Request) -> Response:
-        return Response(status_code=200 if self._is_serving else 503)
-
-    async def _exposition(self, request: Request) -> Response:
-        await self._core.housekeeping.measure()
-        return Response(self.metrics.exposition(), media_type=EXPOSITION)
-
-    async def _openapi(self, request: Request) -> Response:
-        return JSONResponse(self._document)
 
 
 async def _repeat(seconds: float, work: Any) -> None:  # noqa: ANN401  any coroutine function without arguments

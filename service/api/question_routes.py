@@ -52,11 +52,7 @@ class QuestionRoutes:
             endpoints.COMPOSE: self.compose,
             endpoints.FORECAST: self._questions.forecast,
         }
-        return {
-            endpoint: partial(self._answer, form, answer)
-            for endpoint, answer in asked.items()
-            if (form := endpoint.request)
-        }
+        return {one: partial(self._answer, form, answer) for one, answer in asked.items() if (form := one.request)}
 
     async def _answer(self, form: type[BaseModel], asked: Asked, scope: Scope, receive: Receive, send: Send) -> int:
         body = await read_body(scope, receive, self._max_body_bytes)

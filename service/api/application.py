@@ -1,0 +1,126 @@
+"""All surfaces of a worker, put together: the plain application, and the layers around BentoML's.
+
+second port ──► key ─► plain application
+BentoML's ──┬─► key ─► plain application
+            └─► key ─► measure, body, disconnect, problems ─► BentoML
+"""
+
+from collections.abc import Callable, Collection
+
+from starlette.applications import Starlette
+from starlette.types import ASGIApp
+
+from service.api.auth import AuthMiddleware
+from service.api.body import BodyMiddleware
+from service.api.disconnect import DisconnectMiddleware
+from service.api.endpoints import ENDPOINTS, PAGE, PLAYGROUND, STREAM, Endpoint
+from service.api.error_form import ErrorFormMiddleware
+from service.api.measure import MeasureMiddleware
+from service.api.models import ModelRoutes
+from service.api.open_inference import OpenInferenceRoutes
+from service.api.open_inference_infer import InferRoute
+from service.api.openai import ANSWERED, OpenAI
+from service.api.operators import OperatorRoutes
+from service.api.page import PageFirst
+from service.api.plain import PlainApp, PlainFirst
+from service.api.playground import playground_routes
+from service.api.problem import ProblemMiddleware
+from service.api.question_routes import QuestionRoutes
+from service.api.repository import RepositoryRoutes
+from service.api.routes import Handlers, HotHandlers, other_methods, routes_of
+from service.api.sessions import SessionRoutes
+from service.api.steps import StepRoutes
+from service.api.stream import Stream
+from service.catalog import Catalog
+from service.core import Core
+from service.keys.keys import Keys
+from service.metrics import Metrics
+from service.questions import Questions
+from service.reload import Reloader
+from service.sessions.sequences import Sequences
+from service.settings import ServerSettings
+
+# Below /v1, connections, files, and the page that is BentoML's port's only: each has its own way of being asked.
+_ELSEWHERE = frozenset({*ANSWERED, STREAM, PLAYGROUND, PAGE})
+
+
+class Unbound(Exception):
+    """An endpoint is declared that nothing answers, or the other way round."""
+
+
+class Application:
+    """What answers on either port.
+
+    Attributes:
+        plain: Sessions, steps, streams, and what else needs no BentoML.
+        questions: What BentoML's APIs leave to it.
+        stream: Connections.
+
+    Args:
+        core: Steps and sessions.
+        catalog: What is served.
+        reloader: Changes it.
+        questions: Answers those that need no session.
+        metrics: Counts.
+        keys: Who may call; None where everybody may.
+        admins: Owners who may load a version.
+        idle_seconds: How long a session may be idle.
+        server: Limits of a request.
+        is_serving: Whether questions and steps are answered.
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        catalog: Catalog,
+        reloader: Reloader,
+        questions: Questions,
+        metrics: Metrics,
+        keys: Keys | None,
+        admins: Collection[str],
+        idle_seconds: int,
+        server: ServerSettings,
+        is_serving: Callable[[], bool],
+    ) -> None:
+        self._keys = keys
+        self._tally = metrics.requests_tally
+        self._max_body_bytes = server.max_body_bytes
+        timeout_seconds = server.request_timeout_seconds
+        sequences = Sequences(core.sessions, core.openings, core.steps, timeout_seconds, catalog.numerics)
+        self.questions = QuestionRoutes(questions, server.max_body_bytes)
+        self.stream = Stream(core.steps, self._tally, server.max_body_bytes)
+        hot: HotHandlers = {
+            **self.questions.handlers(),
+            **StepRoutes(core.steps, server.max_body_bytes, metrics.time_to_first_token.observe).handlers(),
+            **InferRoute(catalog, sequences, server.max_body_bytes).handlers(),
+        }
+        handlers: Handlers = {
+            **SessionRoutes(core.sessions, core.openings, core.transitions, core.transfers).handlers(),
+            **ModelRoutes(catalog).handlers(),
+            **OpenInferenceRoutes(catalog, is_serving, idle_seconds).handlers(),
+            **RepositoryRoutes(catalog, reloader, admins).handlers(),
+            **OperatorRoutes(metrics, core.housekeeping.measure, is_serving, keys is not None).handlers(),
+        }
+        _check({*hot, *handlers, *_ELSEWHERE})
+        routes = [*other_methods(hot), *routes_of(handlers), *playground_routes()]
+        openai = OpenAI(catalog, metrics, timeout_seconds, server.max_body_bytes)
+        plain = PlainApp(hot, self.stream, openai, self._layered(Starlette(routes=routes)), self._tally)
+        self.plain: ASGIApp = ErrorFormMiddleware(self._keyed(plain))
+
+    def around(self, bentoml: ASGIApp) -> ASGIApp:
+        """What answers on BentoML's port, given BentoML's own application."""
+        return PlainFirst(self._keyed(self._layered(PageFirst(bentoml))), self.plain)
+
+    def _keyed(self, app: ASGIApp) -> ASGIApp:
+        return AuthMiddleware(app, self._keys, self._tally)
+
+    def _layered(self, app: ASGIApp) -> ASGIApp:
+        """What every route passes but the hot paths, which do all of this themselves."""
+        app = BodyMiddleware(DisconnectMiddleware(ProblemMiddleware(app)), self._max_body_bytes)
+        return MeasureMiddleware(app, self._tally)
+
+
+def _check(bound: Collection[Endpoint]) -> None:
+    """Raise Unbound unless exactly what is declared is bound."""
+    if wrong := set(ENDPOINTS).symmetric_difference(bound):
+        raise Unbound(", ".join(sorted(f"{endpoint.method} {endpoint.path}" for endpoint in wrong)))

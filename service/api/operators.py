@@ -1,0 +1,59 @@
+"""What operators ask: metrics, probes and the OpenAPI document."""
+
+from collections.abc import Awaitable, Callable
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from service.api import endpoints
+from service.api.openapi import openapi_document
+from service.api.routes import Handlers
+from service.metrics import Metrics
+
+EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class OperatorRoutes:
+    """Tells of the worker.
+
+    Args:
+        metrics: What was counted.
+        measure: Brings the metrics up to date.
+        is_serving: Whether questions and steps are answered.
+        needs_key: Whether callers must show an API key.
+    """
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        measure: Callable[[], Awaitable[None]],
+        is_serving: Callable[[], bool],
+        needs_key: bool,
+    ) -> None:
+        self._metrics = metrics
+        self._measure = measure
+        self._is_serving = is_serving
+        self._document = openapi_document(needs_key)
+
+    def handlers(self) -> Handlers:
+        """What answers where."""
+        return {
+            endpoints.METRICS: self._exposition,
+            endpoints.DOCUMENT: self._openapi,
+            endpoints.HEALTHZ: self._live,
+            endpoints.LIVEZ: self._live,
+            endpoints.READYZ: self._ready,
+        }
+
+    async def _exposition(self, _: Request) -> Response:
+        await self._measure()
+        return Response(self._metrics.exposition(), media_type=EXPOSITION)
+
+    async def _openapi(self, _: Request) -> Response:
+        return JSONResponse(self._document)
+
+    async def _live(self, _: Request) -> Response:
+        return Response()
+
+    async def _ready(self, _: Request) -> Response:
+        return Response(status_code=200 if self._is_serving() else 503)

@@ -1,0 +1,87 @@
+"""All surfaces together: what is declared is what is answered, on either port."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp
+
+from service.api.application import Application, Unbound
+from service.api.endpoints import ENDPOINTS, LIVEZ, PAGE, STREAM, Endpoint
+from service.questions import Questions
+from service.reload import Reloader
+from service.settings import ServerSettings
+from tests.fakes.asgi import Answered, Client
+from tests.fakes.process import Process
+from tests.fakes.stores import FaultyStore
+
+pytestmark = pytest.mark.anyio
+BENTOML = PlainTextResponse("BentoML's")
+
+
+@pytest.fixture
+async def process() -> AsyncIterator[Process]:
+    """One worker's core."""
+    async with Process(FaultyStore()) as opened:
+        yield opened
+
+
+def put_together(process: Process) -> Application:
+    """All surfaces over it."""
+    catalog, metrics = process.catalog, process.metrics
+    reloader, questions = Reloader(catalog, FaultyStore(), "a", ()), Questions(catalog, metrics, 1.0)
+    return Application(
+        process.core, catalog, reloader, questions, metrics, None, (), 10, ServerSettings(), lambda: True
+    )
+
+
+async def asked(app: ASGIApp, method: str, path: str) -> Answered:
+    """The answer to a request with ids that nothing has."""
+    return await Client(app).begin(method, path.format(session_id="nobody", name="nobody", version="0"), b"").answered()
+
+
+async def test_what_is_declared_is_answered_on_the_second_port(process: Process) -> None:
+    app = put_together(process).plain
+    for endpoint in set(ENDPOINTS) - {PAGE}:
+        answer = await asked(app, endpoint.method, endpoint.path)
+        assert answer.status != 405, endpoint
+        assert b"nothing at this path" not in answer.body, endpoint
+
+
+async def test_on_bentomls_port_bentoml_answers_what_is_declared_as_its_own_and_nothing_else(
+    process: Process,
+) -> None:
+    app = put_together(process).around(BENTOML)
+    theirs = [
+        endpoint for endpoint in ENDPOINTS if (await asked(app, endpoint.method, endpoint.path)).body == BENTOML.body
+    ]
+    assert theirs == [endpoint for endpoint in ENDPOINTS if endpoint.is_bentomls and endpoint is not PAGE]
+    assert b"swagger" in (await asked(app, PAGE.method, PAGE.path)).body
+
+
+async def test_who_asks_in_another_way_is_told_the_declared_methods(process: Process) -> None:
+    app = put_together(process).plain
+    methods: dict[str, set[str]] = {}
+    for endpoint in set(ENDPOINTS) - {PAGE, STREAM}:
+        also = {"HEAD"} if endpoint.method == "GET" else set[str]()
+        methods.setdefault(endpoint.path, set()).update({endpoint.method}, also)
+    for path, declared in methods.items():
+        answer = await asked(app, "PATCH", path)
+        assert answer.status == 405, path
+        assert set(answer.headers["allow"].split(", ")) == declared, path
+
+
+async def test_a_worker_does_not_start_where_nothing_answers_what_is_declared(
+    process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.api.application.ENDPOINTS", (*ENDPOINTS, Endpoint("GET", "/more")))
+    with pytest.raises(Unbound, match=r"^GET /more$"):
+        put_together(process)
+
+
+async def test_a_worker_does_not_start_where_something_answers_what_is_not_declared(
+    process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.api.application.ENDPOINTS", set(ENDPOINTS) - {LIVEZ})
+    with pytest.raises(Unbound, match=r"^GET /livez$"):
+        put_together(process)

@@ -9,7 +9,7 @@ from service.api.routes import routes_of
 from service.keys.keys import ANONYMOUS
 from service.metrics import Metrics
 from tests.fakes.asgi import Client
-from tests.service.test_reload import Service, Worker
+from tests.fakes.reloading import Service, Worker
 
 pytestmark = pytest.mark.anyio
 

@@ -17,6 +17,7 @@ from service.settings import BundleSettings, EngineSettings, SessionSettings
 from service.steps.turn import Answer, Ask, Turn
 from service.stores.base import Store
 from service.tasks.task import ServedModel
+from tests.fakes.clock import Clock
 from tests.fakes.graphs import SumGraphs, sum_bundle
 from tests.fakes.model import SumModel
 from tests.fakes.stores import FaultyStore
@@ -30,15 +31,6 @@ LIMITS: dict[str, Any] = {
     "max_checkpoints": 3,
     "max_kept_input_bytes": 200,
 }
-
-
-class Clock:
-    """Seconds that pass when a test says so."""
-
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Process:

@@ -10,9 +10,9 @@ from service.metrics import Metrics
 from service.reload import Reloader
 from service.settings import BundleSettings, EngineSettings
 from service.stores.base import Record, Swap
+from tests.fakes.clock import Clock
 from tests.fakes.graphs import RecordingObserver, SumGraphs, sum_bundle
 from tests.fakes.model import SumModel
-from tests.fakes.process import Clock
 from tests.fakes.stores import FaultyStore
 
 BROKEN = "broken"

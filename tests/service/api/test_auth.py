@@ -17,7 +17,7 @@ from service.api.endpoints import OPEN_PATHS
 from service.keys.key_file import add_key, remove_key
 from service.keys.keys import Keys
 from service.metrics import Metrics, RequestTally
-from tests.service.keys.test_keys import Clock
+from tests.fakes.clock import Clock
 
 
 async def whose(request: Request) -> PlainTextResponse:

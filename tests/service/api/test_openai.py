@@ -13,8 +13,9 @@ from service.keys.key_file import add_key
 from service.keys.keys import Keys
 from service.tasks.generation import GenerationModel
 from tests.fakes.asgi import MAX_BYTES, Client, Surface
+from tests.fakes.clock import Clock
 from tests.fakes.graphs import RecordingObserver
-from tests.fakes.process import Clock, Process
+from tests.fakes.process import Process
 from tests.fakes.stores import FaultyStore
 
 pytestmark = pytest.mark.anyio

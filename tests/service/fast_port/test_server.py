@@ -12,8 +12,9 @@ from service.fast_port import guarded
 from service.keys.key_file import add_key
 from service.keys.keys import ANONYMOUS, Keys
 from tests.fakes.asgi import MAX_BYTES, Surface
+from tests.fakes.clock import Clock
 from tests.fakes.port import STEP, Port
-from tests.fakes.process import Clock, Process, until
+from tests.fakes.process import Process, until
 
 pytestmark = pytest.mark.anyio
 

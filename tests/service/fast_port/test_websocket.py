@@ -15,8 +15,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from service.api.connection import MAX_IN_FLIGHT
 from service.keys.key_file import add_key
 from service.keys.keys import ANONYMOUS, Keys
+from tests.fakes.clock import Clock
 from tests.fakes.port import Port
-from tests.fakes.process import Clock, Process, until
+from tests.fakes.process import Process, until
 
 pytestmark = pytest.mark.anyio
 

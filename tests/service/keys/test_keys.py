@@ -18,19 +18,10 @@ from service.keys.key_file import OWNER, KeysUnusable, add_key, check_keys, read
 from service.keys.keys import Keys, open_keys
 from service.process.preflight import CannotStart, check_callers, check_settings
 from service.settings import ExportSettings, KeySettings, ServerSettings
+from tests.fakes.clock import Clock
 
 HASH = hashlib.sha256(b"secret").hexdigest()
 PUBLIC = "0.0.0.0"  # noqa: S104  that is what is asked for
-
-
-class Clock:
-    """A clock that is set by hand."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
@@ -42,7 +33,7 @@ def file(tmp_path: Path) -> Path:
 @pytest.fixture
 def clock() -> Clock:
     """A clock that stands."""
-    return Clock()
+    return Clock(0.0)
 
 
 def owner(keys: Keys, token: str) -> str | None:

@@ -9,7 +9,8 @@ from service.errors import SessionGone, StoreFull
 from service.stores.base import Count, Unavailable
 from service.stores.limits import Limits
 from service.stores.lmdb import LmdbStore
-from tests.fakes.process import Clock, Process, settle
+from tests.fakes.clock import Clock
+from tests.fakes.process import Process, settle
 from tests.fakes.stores import FaultyStore
 
 pytestmark = pytest.mark.anyio

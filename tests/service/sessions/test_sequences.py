@@ -10,8 +10,9 @@ from service.errors import SequenceUnknown, SessionGone, StepConflict, StoreFull
 from service.sessions.sequences import Part, Sequences, Taken
 from service.stores.base import Swap
 from service.stores.limits import Limits
+from tests.fakes.clock import Clock
 from tests.fakes.graphs import BAD, logits_of
-from tests.fakes.process import Clock, Process, settle, two_processes, until
+from tests.fakes.process import Process, settle, two_processes, until
 from tests.fakes.stores import FaultyStore
 
 pytestmark = pytest.mark.anyio

@@ -17,7 +17,8 @@ from service.errors import (
 from service.forms.sessions import ForkRequest
 from service.record.blob import seal
 from service.stores.packing import pack
-from tests.fakes.process import EXPORT_KEY, Clock, Process, outputs
+from tests.fakes.clock import Clock
+from tests.fakes.process import EXPORT_KEY, Process, outputs
 from tests.fakes.stores import FaultyStore
 
 pytestmark = pytest.mark.anyio

@@ -5,7 +5,8 @@ import pytest
 from service.errors import NumericsChanged
 from service.forms.sessions import ForkRequest, RollbackRequest
 from service.steps.turn import Ask
-from tests.fakes.process import Clock, Process, outputs
+from tests.fakes.clock import Clock
+from tests.fakes.process import Process, outputs
 from tests.fakes.stores import FaultyStore
 
 pytestmark = pytest.mark.anyio

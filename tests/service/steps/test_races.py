@@ -11,8 +11,9 @@ from service.errors import DeadlineExceeded, InvalidInput, SessionGone, StepConf
 from service.steps.step_rules import MAX_ATTEMPTS
 from service.steps.turn import Answer
 from service.stores.base import Swap
+from tests.fakes.clock import Clock
 from tests.fakes.model import TextStep, total_of
-from tests.fakes.process import Clock, Process, outputs, settle, two_processes, until
+from tests.fakes.process import Process, outputs, settle, two_processes, until
 from tests.fakes.stores import FaultyStore
 
 pytestmark = pytest.mark.anyio

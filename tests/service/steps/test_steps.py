@@ -8,8 +8,9 @@ import pytest
 from service.errors import InvalidInput, QueueFull, SessionGone, SessionUnknown, StepConflict, VersionUnknown
 from service.steps.step_rules import MAX_KEPT_ANSWER_BYTES
 from service.steps.turn import Answer, Ask
+from tests.fakes.clock import Clock
 from tests.fakes.graphs import BAD, POISON, logits_of
-from tests.fakes.process import Clock, Process, outputs, settle, until
+from tests.fakes.process import Process, outputs, settle, until
 from tests.fakes.stores import FaultyStore
 
 pytestmark = pytest.mark.anyio

@@ -17,7 +17,8 @@ from service.stores.base import Record, Store, Swap
 from service.stores.limits import Limits
 from service.stores.lmdb import LmdbStore
 from service.stores.memory import MemoryStore
-from tests.fakes.process import Clock, Process
+from tests.fakes.clock import Clock
+from tests.fakes.process import Process
 from tests.service.steps.cohort.together import of, told
 
 pytestmark = pytest.mark.anyio

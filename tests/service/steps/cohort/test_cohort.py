@@ -22,9 +22,10 @@ from service.steps.turn import Answer, Ask
 from service.stores.limits import Limits
 from service.stores.lmdb import LmdbStore
 from tests.fakes.body_v1 import SessionBodyV1, StateV1, encode_v1
+from tests.fakes.clock import Clock
 from tests.fakes.graphs import BAD, POISON
 from tests.fakes.model import SumModel
-from tests.fakes.process import NEW, Clock, Process
+from tests.fakes.process import NEW, Process
 from tests.fakes.stores import FaultyStore
 from tests.service.steps.cohort.together import NUM, ask, begun, known, of, taken, told, widths
 

@@ -1,17 +1,13 @@
 """One worker process: everything that serves, put together, started and stopped in order."""
 
-import asyncio
 import logging
 import os
-import signal
 import sys
-from collections.abc import Coroutine
-from types import FrameType
-from typing import Any
 
 from service.api.application import Application
 from service.api.single_steps import SingleSteps
 from service.catalog import Catalog, configured_bundles
+from service.concurrency.background import BackgroundTasks
 from service.core import Core
 from service.fast_port.server import FastPort
 from service.keys.keys import open_keys
@@ -20,6 +16,7 @@ from service.process.allocator import keep_freed_memory
 from service.process.collector import collect_when_idle
 from service.process.parent import die_with_parent
 from service.process.seats import Seats, can_wait_for_seats
+from service.process.sigterm import Draining, comes_before_sigterm
 from service.questions import Questions
 from service.reload import Reloader
 from service.settings import (
@@ -57,6 +54,9 @@ class Worker:
         sys.setswitchinterval(SWITCH_SECONDS)
         settings, bundle_settings = SessionSettings(), BundleSettings()
         self._server = server
+        self._background = BackgroundTasks()
+        self._draining = Draining(server.drain_seconds, self._answer_all, self._background)
+        self._has_started = False
         self.metrics = Metrics()
         self._keys = open_keys(KeySettings())
         self.store = MeasuredStore(open_store(settings), self.metrics)
@@ -75,7 +75,7 @@ class Worker:
             self.metrics,
             server.request_timeout_seconds,
             ExportSettings().signing_key,
-            self._spawn,
+            self._background.spawn,
             max_recent=RECENT_SESSIONS if server.workers == 1 and self.store.is_immediate else 0,
         )
         self.steps = self._core.steps
@@ -95,42 +95,44 @@ class Worker:
         self.stream = self.application.stream
         self._fast_port = self._second_port() if server.fast_port else None
         self._seats = Seats(f"{server.port}:{os.getppid()}", server.workers)
-        self._tasks: set[asyncio.Task[Any]] = set()
-        self.is_ready = False
 
     async def start(self) -> None:
         """Start what needs the event loop, and only then be ready."""
         await self._open_store()
         await self.reloader.open()
-        self._spawn(self.reloader.follow_forever())
+        self._background.spawn(self.reloader.follow_forever())
         await self._take_seat()
         self.catalog.start()
         if self._fast_port is not None:
             self._fast_port.start()
-        for work in (
-            collect_when_idle(lambda: self.steps.is_idle),
-            _repeat(SWEEP_SECONDS, self._core.housekeeping.sweep),
-            _repeat(LOOK_SECONDS, self.stream.drop_slow_readers),
-            _repeat(FLUSH_SECONDS, self._flush),
-        ):
-            self._spawn(work)
-        self._drain_on_sigterm()
-        self.is_ready = True
+        self._background.spawn(collect_when_idle(lambda: self.steps.is_idle))
+        self._background.repeat(SWEEP_SECONDS, self._core.housekeeping.sweep)
+        self._background.repeat(LOOK_SECONDS, self.stream.drop_slow_readers)
+        self._background.repeat(FLUSH_SECONDS, self._flush)
+        self._draining.begin_on_sigterm()
+        self._has_started = True
 
     async def stop(self) -> None:
         """Answer what is under way, and stop in the opposite order."""
-        self.is_ready = False
-        await self.steps.drain()
-        await self.stream.stop()
+        self._has_started = False
+        await self._answer_all()
         if self._fast_port is not None:
             await self._fast_port.stop()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._background.cancel()
         await self.reloader.leave()
         await self.catalog.stop()
         await self.store.close()
         self._seats.leave()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it has started, and nobody has told it to end."""
+        return self._has_started and not self._draining.has_begun
+
+    async def _answer_all(self) -> None:
+        """Answer all steps that were taken; before uvicorn hears of the end, since it closes WebSockets as they are."""
+        await self.steps.drain()
+        await self.stream.stop()
 
     async def _open_store(self) -> None:
         """Reach the store, which checks it where the machine has crashed, and log what it may lose."""
@@ -145,42 +147,9 @@ class Worker:
 
     async def _take_seat(self) -> None:
         """Wait until another worker is needed; one that is told to end meanwhile has nothing to finish."""
-        if not can_wait_for_seats():
-            return
-        loop, is_told = asyncio.get_running_loop(), asyncio.Event()
-        stop = signal.signal(signal.SIGTERM, lambda *_: loop.call_soon_threadsafe(is_told.set))
-        waits = [asyncio.ensure_future(wait) for wait in (self._seats.wait(), is_told.wait())]
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        for wait in waits:
-            wait.cancel()
-        if is_told.is_set():
+        if can_wait_for_seats() and not await comes_before_sigterm(self._seats.wait()):
             await self.stop()
             os._exit(0)
-        signal.signal(signal.SIGTERM, stop)
-
-    def _drain_on_sigterm(self) -> None:
-        """Be not ready first, for as long as load balancers need to see it, and stop only then."""
-        stop = signal.getsignal(signal.SIGTERM)
-        loop = asyncio.get_running_loop()
-
-        def drain(number: int, _: FrameType | None) -> None:
-            self.is_ready = False
-            signal.signal(signal.SIGTERM, stop)
-            loop.call_soon_threadsafe(self._spawn, self._drain(number))
-
-        signal.signal(signal.SIGTERM, drain)
-
-    async def _drain(self, number: int) -> None:
-        """Answer all steps that were taken before uvicorn hears of the end: it closes WebSockets as they are."""
-        await asyncio.sleep(self._server.drain_seconds)
-        await self.steps.drain()
-        await self.stream.stop()
-        os.kill(os.getpid(), number)
-
-    def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     async def _flush(self) -> None:
         self.metrics.flush()
@@ -190,12 +159,3 @@ class Worker:
         """Whether questions and steps are answered."""
         return self.is_ready and self.catalog.is_serving
 
-
-async def _repeat(seconds: float, work: Any) -> None:  # noqa: ANN401  any coroutine function without arguments
-    """Do something every so often; one failure must not end all later ones."""
-    while True:
-        await asyncio.sleep(seconds)
-        try:
-            await work()
-        except Exception:
-            logger.exception("%s failed", work.__qualname__)

@@ -1,0 +1,65 @@
+"""SIGTERM, which tells a worker to end: it may come while one waits to serve, and while one serves.
+
+Python runs a handler between any two instructions, so these leave all that matters to the event loop.
+"""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Coroutine
+from types import FrameType
+from typing import Any
+
+from service.concurrency.background import BackgroundTasks
+
+
+async def comes_before_sigterm(awaited: Coroutine[Any, Any, None]) -> bool:
+    """Wait for something; False, and it is cancelled, where this process is told to end first."""
+    loop, is_told = asyncio.get_running_loop(), asyncio.Event()
+    stop = signal.signal(signal.SIGTERM, lambda *_: loop.call_soon_threadsafe(is_told.set))
+    waits = [asyncio.ensure_future(wait) for wait in (awaited, is_told.wait())]
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    for wait in waits:
+        wait.cancel()
+    if not is_told.is_set():
+        signal.signal(signal.SIGTERM, stop)
+    return not is_told.is_set()
+
+
+class Draining:
+    """What a worker does before it ends: it is not ready, and answers what it has taken, while it still listens.
+
+        SIGTERM ─► not ready ─► load balancers have seen it ─► all is answered ─► SIGTERM, as it was handled before
+
+    Attributes:
+        has_begun: Whether this process has been told to end.
+
+    Args:
+        drain_seconds: How long load balancers need to see that it is not ready.
+        answer_all: Takes nothing more and answers what was taken.
+        tasks: Where this is done.
+    """
+
+    def __init__(
+        self, drain_seconds: float, answer_all: Callable[[], Coroutine[Any, Any, None]], tasks: BackgroundTasks
+    ) -> None:
+        self._drain_seconds = drain_seconds
+        self._answer_all = answer_all
+        self._tasks = tasks
+        self.has_begun = False
+
+    def begin_on_sigterm(self) -> None:
+        """Put the next SIGTERM off; one that comes meanwhile is handled as it was before."""
+        loop, stop = asyncio.get_running_loop(), signal.getsignal(signal.SIGTERM)
+
+        def begin(number: int, _: FrameType | None) -> None:
+            self.has_begun = True
+            signal.signal(signal.SIGTERM, stop)
+            loop.call_soon_threadsafe(self._tasks.spawn, self._drain(number))
+
+        signal.signal(signal.SIGTERM, begin)
+
+    async def _drain(self, number: int) -> None:
+        await asyncio.sleep(self._drain_seconds)
+        await self._answer_all()
+        os.kill(os.getpid(), number)

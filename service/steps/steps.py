@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
+from service.concurrency.background import BackgroundTasks
 from service.concurrency.waiting import run_now
 from service.engine.job import RowJob
 from service.engine.state import SequenceState
@@ -78,7 +79,7 @@ class Steps:
         self._arrived: list[Turn] = []
         self._gathering_since = 0.0
         self._computed: list[Turn] = []
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._waiting = BackgroundTasks()
 
     async def take(self, ask: Ask) -> Answer:
         """Take one step.
@@ -163,13 +164,7 @@ class Steps:
         if self._store.is_immediate:
             run_now(work)
         else:
-            self._spawn(work)
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+            self._waiting.spawn(work)
 
     async def _load(self, turns: Sequence[Turn]) -> None:
         now = self._clock()

@@ -81,9 +81,9 @@ class BinarySteps:
         """One ask for each row; the model checks the values of its own."""
         head = self.head
         returns, allows = head.returns, head.allow_numerics_change
-        num_together = math.prod(self.values.shape[:2]) if returns in (None, "logits") else 0
+        num_items = math.prod(self.values.shape[:2]) if returns in (None, "logits") else 0
         return [
-            Ask(owner, item.session_id, item.step, None, values, returns, allows, num_together=num_together)
+            Ask(owner, item.session_id, item.step, None, values, returns, allows, num_request_items=num_items)
             for item, values in zip(head.items, self.values, strict=True)
         ]
 

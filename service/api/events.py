@@ -83,7 +83,7 @@ async def stream_step(
         ClientGone: The client hung up before that.
     """
     events: asyncio.Queue[Piece | Turn] = asyncio.Queue()
-    turn = Turn(ask._replace(on_piece=events.put_nowait), events.put_nowait)
+    turn = Turn(ask, done=events.put_nowait, on_piece=events.put_nowait)
     steps.begin(turn)
     try:
         first = await unless_gone(receive, events.get())

@@ -76,7 +76,7 @@ class SingleSteps:
             ask = ask_of(caller.owner, session_id, parsed(StepRequest, body))
         except ServiceError:
             return False
-        if ask.on_piece is not None or not ask.is_in_tensors:
+        if ask.is_streamed or not ask.is_in_tensors:
             return False
         self._steps.begin(Turn(ask, lambda turn: answer(*self._response(turn))))
         return True

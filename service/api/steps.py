@@ -42,7 +42,7 @@ class StepRoutes:
         body = await read_body(scope, receive, self._max_body_bytes)
         check_json(scope)
         ask = ask_of(owner_of(scope), session_id, parsed(StepRequest, body))
-        if ask.on_piece is not None:
+        if ask.is_streamed:
             return await stream_step(self._steps, ask, self._first_piece, scope, receive, send)
         if ask.is_in_tensors:
             answer = await self._steps.take(ask)
@@ -63,8 +63,8 @@ class StepRoutes:
         else:
             check_json(scope)
             many, wrong = parsed_apart(StepItems, StepItem, body, {"inputs": {}})
-            num_together = sum(map(_num_answered, many.items))
-            asks = [ask_of(owner, item.session_id, item, num_together) for item in many.items]
+            num_items = sum(map(_num_answered, many.items))
+            asks = [ask_of(owner, item.session_id, item, num_items) for item in many.items]
             turns = await self._take_all(asks, wrong, receive)
             await respond(send, b'{"items":[%b]}' % b",".join(map(item_json, turns)))
         return 200
@@ -100,8 +100,8 @@ class StepRoutes:
         return turns
 
 
-def ask_of(owner: str, session_id: str, request: StepRequest, num_together: int = 0) -> Ask:
-    """A request's form as the core takes it; `num_together` as of `Ask`."""
+def ask_of(owner: str, session_id: str, request: StepRequest, num_request_items: int = 0) -> Ask:
+    """A request's form as the core takes it; `num_request_items` as of `Ask`."""
     return Ask(
         owner,
         session_id,
@@ -110,8 +110,8 @@ def ask_of(owner: str, session_id: str, request: StepRequest, num_together: int 
         None,
         request.returns,
         request.allow_numerics_change,
-        (lambda _: None) if request.stream else None,
-        num_together=num_together,
+        request.stream,
+        num_request_items,
     )
 
 

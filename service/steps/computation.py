@@ -1,6 +1,7 @@
 """What a step computes: one run of a graph for tensors, as many as it takes in the model's own language."""
 
 import asyncio
+from functools import partial
 from typing import Any, Protocol
 
 import orjson
@@ -8,13 +9,13 @@ import orjson
 from service.bundle.stage import ITEM_STAGE
 from service.decoding.sampling import derived_seed
 from service.engine.job import RowJob
-from service.engine.state import SequenceState
+from service.engine.state import Array, SequenceState
 from service.errors import InvalidInput, NotStreamable
 from service.forms.form import Form
 from service.record.digest import inputs_digest, tensors_digest
-from service.steps.turn import Returns, Turn
+from service.steps.turn import Ask, Returns, Turn
 from service.tasks.language import LanguageModel
-from service.tasks.task import TensorModel, tensor_model
+from service.tasks.task import Items, TensorModel, tensor_model
 
 
 class Completion(Protocol):
@@ -37,7 +38,7 @@ def begin(turn: Turn, completion: Completion) -> RowJob | None:
         ServiceError: It is refused.
     """
     ask = turn.ask
-    if ask.on_piece is not None and (ask.inputs or {}).get("generate") is None:
+    if ask.is_streamed and (ask.inputs or {}).get("generate") is None:
         raise NotStreamable('only {"generate": ...} is answered as a stream')
     model = _asked_in_tensors(turn)
     _check_returns(ask.returns, model)
@@ -73,48 +74,54 @@ def _check_returns(returns: Returns | None, model: TensorModel[Any] | None) -> N
 
 
 def _tensors_job(turn: Turn, model: TensorModel[Any], completion: Completion) -> RowJob | None:
-    values = turn.ask.values
-    if values is None:
-        values = model.read_tensors(turn.ask.inputs or {})
-    else:
-        model.check_tensors(values)
+    values = _values(turn.ask, model)
     returns = turn.ask.returns or ("logits" if model.has_logits else "none")
     if completion.settle(turn, tensors_digest(values, returns)):
         return None
     if returns == "logits":
-        model.check_answer(max(len(values), turn.ask.num_together))
+        model.check_answer(max(len(values), turn.ask.num_request_items))
     items = model.items(turn.state, values)
-
-    def ran(job: RowJob) -> None:
-        turn.job = None
-        if job.error is not None:
-            completion.refuse(turn, job.error)
-            return
-        if returns != "none":
-            turn.values = model.engine.outputs_of(job)[returns][items.num_pending :]
-        outputs = {} if turn.values is None else {returns: turn.values}
-        state = items.state.advanced(job.row, items.values.size)
-        completion.complete(turn, orjson.dumps(outputs, option=orjson.OPT_SERIALIZE_NUMPY), state)
-
     turn.job = RowJob(
         ITEM_STAGE,
         len(items.values),
         row=items.state.row,
         inputs={"x": items.values},
         keep=() if returns == "none" else (returns,),
-        done=ran,
+        done=partial(_ran, turn, model, completion, items, returns),
     )
     return turn.job
 
 
+def _values(ask: Ask, model: TensorModel[Any]) -> Array:
+    """The items of a step in tensors, checked."""
+    if ask.values is None:
+        return model.read_tensors(ask.inputs or {})
+    model.check_tensors(ask.values)
+    return ask.values
+
+
+def _ran(
+    turn: Turn, model: TensorModel[Any], completion: Completion, items: Items, returns: Returns, job: RowJob
+) -> None:
+    turn.job = None
+    if job.error is not None:
+        completion.refuse(turn, job.error)
+        return
+    if returns != "none":
+        turn.values = model.engine.outputs_of(job)[returns][items.num_pending :]
+    outputs = {} if turn.values is None else {returns: turn.values}
+    state = items.state.advanced(job.row, items.values.size)
+    completion.complete(turn, orjson.dumps(outputs, option=orjson.OPT_SERIALIZE_NUMPY), state)
+
+
 async def _compute(turn: Turn, completion: Completion, inputs: Form) -> None:
     seed = derived_seed(turn.body.secret.hex(), turn.step)
-    model, tell = turn.model, turn.ask.on_piece
+    model = turn.model
     try:
-        if tell is None:
+        if not turn.ask.is_streamed:
             outputs, state = await model.step(turn.state, inputs, seed)
         elif isinstance(model, LanguageModel):
-            outputs, state = await model.stream(turn.state, inputs, seed, tell)
+            outputs, state = await model.stream(turn.state, inputs, seed, turn.on_piece)
         else:
             raise NotStreamable(f"{model.name} answers nothing as a stream")
     except Exception as error:

@@ -11,7 +11,7 @@ from service.metrics import Metrics
 from service.steps.open_turns import OpenTurns
 from service.steps.reached import refusal_of
 from service.steps.step_rules import MAX_ATTEMPTS, contended
-from service.steps.turn import Answer, Turn
+from service.steps.turn import Answer, Turn, tell_nobody
 from service.stores.base import Unavailable
 
 logger = logging.getLogger(__name__)
@@ -80,12 +80,12 @@ class Endings:
         if turn.ask.secret is None:
             turn.ask = turn.ask._replace(secret=secret)
         turn.values = None
-        if turn.ask.on_piece is not None:
+        if turn.ask.is_streamed:
             if turn.ask.step is None:
                 message = "another writer took this step while its answer was told; nothing was committed"
                 self.fail(turn, StepConflict(message, step + 1))
                 return
-            turn.ask = turn.ask._replace(on_piece=lambda _: None)
+            turn.on_piece = tell_nobody
         if self._open.is_late(turn):  # nobody watches those that are committing
             self.time_out(turn)
         elif turn.num_attempts < MAX_ATTEMPTS:

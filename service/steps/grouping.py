@@ -108,7 +108,7 @@ def _may_step(ask: Ask, latest: Latest, group_key: GroupKey, now: float) -> bool
         and latest.expires_at > now
         and ask.owner == group_key.owner
         and (ask.step is None or ask.step == latest.step)
-        and ask.on_piece is None
+        and not ask.is_streamed
         and ask.returns != "logits"
         and (ask.secret is None or ask.secret == latest.head[SECRET_AT])
     )

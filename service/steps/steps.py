@@ -182,7 +182,7 @@ class Steps:
         """
         ask = turn.ask
         latest = self._recent.take(ask.session_id)
-        if latest is None or ask.step not in (None, latest.record.step) or ask.on_piece is not None:
+        if latest is None or ask.step not in (None, latest.record.step) or ask.is_streamed:
             return False
         try:
             self._rules.take_up(turn, latest.record, latest.body, now)

@@ -16,6 +16,10 @@ Returns = Literal["logits", "argmax", "none"]
 _NOTHING = SequenceState()
 
 
+def tell_nobody(_: Piece) -> None:
+    """For the pieces of a streamed answer, where nobody is to be told them."""
+
+
 class Ask(NamedTuple):
     """What a client asks of a session.
 
@@ -27,9 +31,9 @@ class Ask(NamedTuple):
         values: Items of a step in tensors, decoded and checked: int64 (T,) or float64 (T, segment).
         returns: What a step in tensors answers; None for the model's default.
         allow_numerics_change: Whether the session may go on where other numerics computed its state.
-        on_piece: Told each piece of what is generated as it becomes certain; None for a whole answer.
+        is_streamed: Whether what is generated is told piece by piece, and cannot be taken back then.
+        num_request_items: Of all steps of its request that may be answered with logits; 0 where it is the only step.
         secret: Of the session that is meant, where another may come to stand under its id; None for whichever stands.
-        num_together: Items of all steps of the same request that may be answered with logits; 0 where it is alone.
     """
 
     owner: str
@@ -39,9 +43,9 @@ class Ask(NamedTuple):
     values: Array | None = None
     returns: Returns | None = None
     allow_numerics_change: bool = False
-    on_piece: Callable[[Piece], None] | None = None
+    is_streamed: bool = False
+    num_request_items: int = 0
     secret: bytes | None = None
-    num_together: int = 0
 
     @property
     def is_in_tensors(self) -> bool:
@@ -96,6 +100,7 @@ class Turn:
     Args:
         ask: What is asked.
         done: Told once, when `answer` or `error` is there.
+        on_piece: Told each piece of a streamed answer as it becomes certain.
     """
 
     # Defaults of the class: one of many steps that go together needs few of its own.
@@ -115,9 +120,12 @@ class Turn:
     answer: Answer | None = None
     error: Exception | None = None
 
-    def __init__(self, ask: Ask, done: Callable[["Turn"], None]) -> None:
+    def __init__(
+        self, ask: Ask, done: Callable[["Turn"], None], on_piece: Callable[[Piece], None] = tell_nobody
+    ) -> None:
         self.ask = ask
         self.done = done
+        self.on_piece = on_piece
         self.started = time.perf_counter()
 
     @property

@@ -109,6 +109,21 @@ class Catalog(Mapping[str, ServedModel]):
         await model.engine.stop()
         logger.info("no longer serving %s", tag)
 
+    def current(self, name: str) -> SequenceModel[Any]:
+        """The version of a model that new sessions begin on.
+
+        Raises:
+            ModelUnknown: No such model is served.
+            NotStreamable: There are no sessions on it.
+        """
+        model = self._current.get(name)
+        if isinstance(model, SequenceModel):
+            return model
+        if model is None:
+            names = sorted(name for name, served in self._current.items() if isinstance(served, SequenceModel))
+            raise ModelUnknown(f"no model {name!r} is served; there are sessions on {names}")
+        raise NotStreamable.of_model(name)
+
     def on(self, tag: str) -> SequenceModel[Any]:
         """The model of a bundle version, for the sessions on it.
 

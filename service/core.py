@@ -75,6 +75,6 @@ class Core:
         self.openings = Openings(store, catalog, settings, self.sessions, self.housekeeping, clock)
         checkpoints = Checkpoints(self.sessions, settings.max_session_lifetime_seconds, clock)
         self.transitions = Transitions(
-            self.sessions, checkpoints, catalog, catalog, settings.max_checkpoints, timeout_seconds, clock
+            self.sessions, checkpoints, catalog, settings.max_checkpoints, timeout_seconds, clock
         )
         self.transfers = Transfers(self.sessions, checkpoints, self.openings, catalog, settings, export_key, clock)

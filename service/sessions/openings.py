@@ -2,14 +2,12 @@
 
 import contextlib
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from service.errors import (
     IdempotencyMismatch,
     InvalidInput,
-    ModelUnknown,
-    NotStreamable,
     SessionQuota,
     StoreFull,
     StoreUnavailable,
@@ -27,7 +25,8 @@ from service.steps.reached import reached
 from service.steps.step_rules import MAX_ATTEMPTS, contended
 from service.stores.base import Damaged, Full, QuotaReached, Record, Store, Swap
 from service.stores.minutes import SECONDS_PER_MINUTE
-from service.tasks.task import SequenceModel, ServedModel
+from service.tasks.models import Models
+from service.tasks.task import SequenceModel
 
 ROOM_TO_EVICTED = 100  # a store with room for so many sessions ends one for one more
 SECRET_BYTES = 16
@@ -40,7 +39,7 @@ class Openings:
 
     Args:
         store: Keeps their records.
-        models: Served models by name.
+        models: Those that are served.
         settings: Limits.
         sessions: Those that live.
         housekeeping: Makes room where there is none.
@@ -50,7 +49,7 @@ class Openings:
     def __init__(
         self,
         store: Store,
-        models: Mapping[str, ServedModel],
+        models: Models,
         settings: SessionSettings,
         sessions: Sessions,
         housekeeping: Housekeeping,
@@ -75,12 +74,7 @@ class Openings:
             SessionQuota: The owner has as many sessions as one may have.
             StoreFull: There is no room.
         """
-        model = self._models.get(request.model)
-        if model is None:
-            names = sorted(name for name, served in self._models.items() if isinstance(served, SequenceModel))
-            raise ModelUnknown(f"no model {request.model!r} is served; there are sessions on {names}")
-        if not isinstance(model, SequenceModel):
-            raise NotStreamable.of_model(request.model)
+        model = self._models.current(request.model)
         body = self.fresh(model)._replace(inputs=b"" if request.keep_inputs else None)
         keyed = keyed_creation(idempotency_key, request)
         loaded = await self.open(owner, model.bundle.tag, 0, body, self.ttl(request.ttl_seconds), keyed)

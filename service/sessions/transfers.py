@@ -14,9 +14,10 @@ from service.sessions.idempotency import keyed_fork, keyed_import
 from service.sessions.openings import SECRET_BYTES, Openings
 from service.sessions.sessions import Sessions
 from service.settings import SessionSettings
-from service.steps.step_rules import Models, check_next
+from service.steps.step_rules import check_next
 from service.stores.base import Record
 from service.stores.packing import pack, unpack
+from service.tasks.models import Models
 
 
 class Transfers:
@@ -26,7 +27,7 @@ class Transfers:
         sessions: Those that live.
         checkpoints: Theirs.
         openings: Opens those that are forked and imported.
-        models: Those of all versions.
+        models: Those that are served.
         settings: Limits.
         export_key: Signs exports; empty where they are not allowed.
         clock: Wall-clock seconds since 1970.

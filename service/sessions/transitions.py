@@ -5,7 +5,7 @@ or is told of the conflict where it named a step.
 """
 
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
 import orjson
@@ -14,7 +14,7 @@ from service.bundle.stage import ITEM_STAGE
 from service.concurrency.deadline import deadline
 from service.decoding.sampling import derived_seed
 from service.engine.state import SequenceState
-from service.errors import ModelUnknown, NotMigratable, ServiceError, TooManyCheckpoints
+from service.errors import NotMigratable, ServiceError, TooManyCheckpoints
 from service.forms.sessions import MigrateRequest, RollbackRequest
 from service.record.body import Body, encode
 from service.record.checkpoint_ids import checkpoint_name
@@ -23,10 +23,11 @@ from service.record.replay import kept_steps
 from service.sessions.checkpoints import Checkpoints, saved_as
 from service.sessions.loaded import Loaded, model_name
 from service.sessions.sessions import Sessions
-from service.steps.step_rules import MAX_ATTEMPTS, Models, check_next, contended, is_repeated
+from service.steps.step_rules import MAX_ATTEMPTS, check_next, contended, is_repeated
 from service.steps.turn import Answer
 from service.stores.base import Record, Swap
-from service.tasks.task import SequenceModel, ServedModel, TensorModel
+from service.tasks.models import Models
+from service.tasks.task import SequenceModel, TensorModel
 
 
 class Transitions:
@@ -35,8 +36,7 @@ class Transitions:
     Args:
         sessions: Those that live.
         checkpoints: Theirs.
-        current: Current models by name.
-        models: Those of all versions.
+        models: Those that are served.
         max_checkpoints: Of one session.
         timeout_seconds: How long reading a session's inputs again may take, however often another writer is first.
         clock: Wall-clock seconds since 1970.
@@ -46,7 +46,6 @@ class Transitions:
         self,
         sessions: Sessions,
         checkpoints: Checkpoints,
-        current: Mapping[str, ServedModel],
         models: Models,
         max_checkpoints: int,
         timeout_seconds: float,
@@ -54,7 +53,6 @@ class Transitions:
     ) -> None:
         self._sessions = sessions
         self._checkpoints = checkpoints
-        self._current = current
         self._models = models
         self._max_checkpoints = max_checkpoints
         self._timeout_seconds = timeout_seconds
@@ -147,9 +145,7 @@ class Transitions:
     def _target(self, record: Record, tag: str | None) -> SequenceModel[Any]:
         name = model_name(record.bundle)
         if tag is None:
-            if name not in self._current:
-                raise ModelUnknown(f"no model {name!r} is served now")
-            return self._models.on(self._current[name].bundle.tag)
+            return self._models.current(name)
         if model_name(tag) != name:
             raise NotMigratable(f"the session lives on {record.bundle}; {tag} is no version of that")
         return self._models.on(tag)

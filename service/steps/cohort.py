@@ -29,9 +29,9 @@ from service.record.digest import tensors_digests
 from service.steps.endings import Endings
 from service.steps.grouping import Candidates, CohortKey, Find, grouped
 from service.steps.recent import GroupKey, Latest, Recent
-from service.steps.step_rules import Models
 from service.steps.turn import Answer, Returns, Turn
 from service.stores.base import Store, Successors
+from service.tasks.models import Models
 from service.tasks.task import TensorModel, tensor_model
 
 logger = logging.getLogger(__name__)
@@ -105,7 +105,7 @@ class Cohorts:
 
     Args:
         recent: Remembers sessions as they stand.
-        models: Served models by bundle version.
+        models: Those that are served.
         store: Keeps the records.
         taker: Takes what cannot go together, and does what waits.
         endings: Ends turns.

@@ -10,8 +10,8 @@ from service.engine.state import Array
 from service.errors import ServiceError
 from service.record.body import SECRET_AT
 from service.steps.recent import GroupKey, Latest
-from service.steps.step_rules import Models
 from service.steps.turn import Ask, Returns, Turn
+from service.tasks.models import Models
 from service.tasks.task import TensorModel
 
 logger = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ def grouped(turns: Sequence[Turn], find: Find, models: Models, now: float) -> Gr
     Args:
         turns: Steps of different sessions.
         find: How a session stands, by its id; None where that is not known.
-        models: Served models by bundle version.
+        models: Those that are served.
         now: Wall-clock seconds since 1970.
     """
     alike: dict[CohortKey, Candidates] = {}

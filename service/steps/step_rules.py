@@ -5,7 +5,7 @@ record ─► live, its owner's? ─► readable? ─► next, or repeated? ─�
 
 import logging
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from service.errors import NumericsChanged, SessionDamaged, SessionGone, StepConflict
 from service.record.admission import Expired, admitted, check_lifetime
@@ -15,7 +15,8 @@ from service.settings import SessionSettings
 from service.steps.recent import Latest
 from service.steps.turn import Answer, Turn
 from service.stores.base import Damaged, Record
-from service.tasks.task import SequenceModel, tensor_model
+from service.tasks.models import Models
+from service.tasks.task import tensor_model
 
 logger = logging.getLogger(__name__)
 
@@ -23,20 +24,11 @@ MAX_KEPT_ANSWER_BYTES = 64 * 1024
 MAX_ATTEMPTS = 16  # at a step whose place other writers take
 
 
-class Models(Protocol):
-    """What steps need of a catalog."""
-
-    numerics: bytes
-
-    def on(self, tag: str) -> SequenceModel[Any]:
-        """The model of a bundle version; raises VersionUnknown, NotStreamable."""
-
-
 class StepRules:
     """The rules of all sessions' steps.
 
     Args:
-        models: Served models by bundle version.
+        models: Those that are served.
         settings: Limits.
         bury_expired: Told of a record whose time is over.
     """

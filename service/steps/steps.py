@@ -28,9 +28,10 @@ from service.steps.computation import begin
 from service.steps.endings import Endings
 from service.steps.open_turns import OpenTurns
 from service.steps.recent import Latest, Recent
-from service.steps.step_rules import Models, StepRules, next_record
+from service.steps.step_rules import StepRules, next_record
 from service.steps.turn import Answer, Ask, Turn
 from service.stores.base import Damaged, Record, Store, Swap
+from service.tasks.models import Models
 from service.tasks.task import SequenceModel
 
 logger = logging.getLogger(__name__)
@@ -48,7 +49,7 @@ class Steps:
 
     Args:
         store: Keeps the sessions' records.
-        models: Served models by bundle version.
+        models: Those that are served.
         settings: Limits.
         metrics: Counts conflicts and replays.
         timeout_seconds: How long a step may take.

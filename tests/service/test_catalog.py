@@ -58,6 +58,20 @@ async def test_a_version_that_needs_whole_inputs_is_served_and_has_no_sessions()
     models.add(model)
     with pytest.raises(NotStreamable, match="sentiment-bidirectional needs whole inputs, so there are no sessions"):
         models.on(model.bundle.tag)
+    models.make_current(model.bundle.tag)
+    with pytest.raises(NotStreamable, match="sentiment-bidirectional needs whole inputs, so there are no sessions"):
+        models.current(model.name)
+
+
+def test_new_sessions_begin_on_the_current_version() -> None:
+    models = catalog()
+    for version in ("1", "2"):
+        graphs = SumGraphs(sum_bundle(version))
+        models.add(SumModel(graphs.bundle, Engine(graphs, RecordingObserver())))
+    models.make_current("sum:1")
+    assert models.current("sum").bundle.version == "1"
+    with pytest.raises(ModelUnknown, match=r"no model 'sun' is served; there are sessions on \['sum'\]"):
+        models.current("sun")
 
 
 async def test_a_bundle_whose_stages_no_model_for_its_task_takes_is_refused() -> None:

@@ -23,18 +23,17 @@ from service.forms.sentiment import SentimentAnswer, SentimentRequest
 from service.forms.tagging import TagAnswer, TagRequest
 from service.forms.translation import TranslateAnswer, TranslateRequest
 from service.process.parent import be_parent
-from service.process.preflight import CHECKS, CannotStart, check_settings
+from service.process.preflight import CHECKS, CannotStart, checked_settings
 from service.process.seats import can_wait_for_seats
 from service.process.starts import READY, failures_told, tell, watch_starts
-from service.settings import ServerSettings
 from service.worker import Worker
 
 try:
-    check_settings()
+    settings = checked_settings()
 except CannotStart as error:
     sys.exit(f"unrolled: {error}")  # here, in BentoML's first process: a worker that cannot start is started for ever
 guard_uvicorn()
-server = ServerSettings()
+server = settings.server
 num_workers = server.workers + (server.spare_workers if can_wait_for_seats() else 0)
 
 
@@ -77,7 +76,7 @@ class RNNService:
         """In BentoML's first process: end where workers could not work, else see to it that dead ones are replaced."""
         try:
             for check in CHECKS:
-                check()
+                check(settings)
         except CannotStart as error:
             sys.exit(f"unrolled: {error}")
         # Where this says that the runtime replaces containers, BentoML would not replace workers: the service goes on
@@ -89,7 +88,7 @@ class RNNService:
     def __init__(self) -> None:
         leave_out_client_errors()
         with failures_told(str(server.port)):
-            self._worker = Worker(server, bentoml.server_context.worker_index or 1)
+            self._worker = Worker(settings, bentoml.server_context.worker_index or 1)
         Surfaces.worker = self._worker
 
     @bentoml.on_startup

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from service.catalog import Catalog
 from service.metrics import Metrics
 from service.sessions.checkpoints import Checkpoints
 from service.sessions.graveyard import Graveyard
@@ -16,9 +15,10 @@ from service.sessions.openings import Openings
 from service.sessions.sessions import Sessions
 from service.sessions.transfers import Transfers
 from service.sessions.transitions import Transitions
-from service.settings import SessionSettings
+from service.settings import Settings
 from service.steps.steps import Steps
 from service.stores.base import Store
+from service.tasks.models import Models
 
 
 class Core:
@@ -34,11 +34,9 @@ class Core:
 
     Args:
         store: Keeps the sessions' records.
-        catalog: What is served.
-        settings: Limits.
+        models: Those that are served.
+        settings: Of the process.
         metrics: Counts.
-        timeout_seconds: How long a step may take.
-        export_key: Signs exports; empty where they are not allowed.
         spawn: Starts work that nobody waits for.
         max_recent: Sessions whose latest state is kept at hand.
         clock: Wall-clock seconds since 1970.
@@ -47,19 +45,18 @@ class Core:
     def __init__(
         self,
         store: Store,
-        catalog: Catalog,
-        settings: SessionSettings,
+        models: Models,
+        settings: Settings,
         metrics: Metrics,
-        timeout_seconds: float,
-        export_key: bytes,
         spawn: Callable[[Coroutine[Any, Any, None]], None],
         max_recent: int = 0,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        limits, timeout_seconds = settings.sessions, settings.server.request_timeout_seconds
         self.steps = Steps(
             store,
-            catalog,
-            settings,
+            models,
+            limits,
             metrics,
             timeout_seconds,
             lambda record: spawn(self.sessions.bury_expired(record)),
@@ -67,14 +64,16 @@ class Core:
             max_recent,
         )
         moved = self.steps.forget
-        graveyard = Graveyard(store, metrics, settings.remember_ended_seconds, clock, moved)
-        self.sessions = Sessions(store, settings.max_session_lifetime_seconds, graveyard, moved, clock)
+        graveyard = Graveyard(store, metrics, limits.remember_ended_seconds, clock, moved)
+        self.sessions = Sessions(store, limits.max_session_lifetime_seconds, graveyard, moved, clock)
         self.housekeeping = Housekeeping(
-            store, metrics, graveyard, settings.max_store_bytes, self.steps.is_under_way, clock
+            store, metrics, graveyard, limits.max_store_bytes, self.steps.is_under_way, clock
         )
-        self.openings = Openings(store, catalog, settings, self.sessions, self.housekeeping, clock)
-        checkpoints = Checkpoints(self.sessions, settings.max_session_lifetime_seconds, clock)
+        self.openings = Openings(store, models, limits, self.sessions, self.housekeeping, clock)
+        checkpoints = Checkpoints(self.sessions, limits.max_session_lifetime_seconds, clock)
         self.transitions = Transitions(
-            self.sessions, checkpoints, catalog, settings.max_checkpoints, timeout_seconds, clock
+            self.sessions, checkpoints, models, limits.max_checkpoints, timeout_seconds, clock
         )
-        self.transfers = Transfers(self.sessions, checkpoints, self.openings, catalog, settings, export_key, clock)
+        self.transfers = Transfers(
+            self.sessions, checkpoints, self.openings, models, limits, settings.export.signing_key, clock
+        )

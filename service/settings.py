@@ -5,7 +5,8 @@ An unknown `UNROLLED_` variable stops the service at its start: a typo must not 
 
 import os
 from collections.abc import Mapping
-from typing import Literal, Self
+from dataclasses import dataclass, field
+from typing import Literal, Self, get_type_hints
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -121,14 +122,19 @@ class SessionSettings(_Settings):
         return self
 
 
-CONSUMERS: tuple[type[_Settings], ...] = (
-    ServerSettings,
-    KeySettings,
-    ExportSettings,
-    BundleSettings,
-    EngineSettings,
-    SessionSettings,
-)
+@dataclass(frozen=True)
+class Settings:
+    """All that a process is told by its environment, which is read as this is made, once."""
+
+    server: ServerSettings = field(default_factory=ServerSettings)
+    keys: KeySettings = field(default_factory=KeySettings)
+    export: ExportSettings = field(default_factory=ExportSettings)
+    bundles: BundleSettings = field(default_factory=BundleSettings)
+    engine: EngineSettings = field(default_factory=EngineSettings)
+    sessions: SessionSettings = field(default_factory=SessionSettings)
+
+
+CONSUMERS: tuple[type[_Settings], ...] = tuple(get_type_hints(Settings).values())
 
 
 def known_variables() -> frozenset[str]:

@@ -19,14 +19,7 @@ from service.process.seats import Seats, can_wait_for_seats
 from service.process.sigterm import Draining, comes_before_sigterm
 from service.questions import Questions
 from service.reload import Reloader
-from service.settings import (
-    BundleSettings,
-    EngineSettings,
-    ExportSettings,
-    KeySettings,
-    ServerSettings,
-    SessionSettings,
-)
+from service.settings import Settings
 from service.stores.connect import open_store
 from service.stores.measured import MeasuredStore
 
@@ -44,37 +37,34 @@ class Worker:
     """All parts of a worker.
 
     Args:
-        server: Where it listens.
+        settings: Of its process.
         worker_index: Which of the service's workers it is, from 1 on.
     """
 
-    def __init__(self, server: ServerSettings, worker_index: int) -> None:
+    def __init__(self, settings: Settings, worker_index: int) -> None:
         die_with_parent()
         keep_freed_memory()
         sys.setswitchinterval(SWITCH_SECONDS)
-        settings, bundle_settings = SessionSettings(), BundleSettings()
-        self._server = server
+        self._server = server = settings.server
         self._background = BackgroundTasks()
         self._draining = Draining(server.drain_seconds, self._answer_all, self._background)
         self._has_started = False
         self.metrics = Metrics()
-        self._keys = open_keys(KeySettings())
-        self.store = MeasuredStore(open_store(settings), self.metrics)
-        self.catalog = Catalog(bundle_settings, EngineSettings(), self.metrics)
+        self._keys = open_keys(settings.keys)
+        self.store = MeasuredStore(open_store(settings.sessions), self.metrics)
+        self.catalog = Catalog(settings.bundles, settings.engine, self.metrics)
         self.reloader = Reloader(
             self.catalog,
             self.store,
             f"{os.uname().nodename}:{server.port}:{worker_index}",
-            configured_bundles(bundle_settings),
-            followed=bundle_settings.followed,
+            configured_bundles(settings.bundles),
+            followed=settings.bundles.followed,
         )
         self._core = Core(
             self.store,
             self.catalog,
             settings,
             self.metrics,
-            server.request_timeout_seconds,
-            ExportSettings().signing_key,
             self._background.spawn,
             max_recent=RECENT_SESSIONS if server.workers == 1 and self.store.is_immediate else 0,
         )
@@ -87,9 +77,7 @@ class Worker:
             self.questions,
             self.metrics,
             self._keys,
-            KeySettings().admin_owners,
-            settings.session_ttl_seconds,
-            server,
+            settings,
             lambda: self.is_serving,
         )
         self.stream = self.application.stream

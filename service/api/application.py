@@ -38,7 +38,7 @@ from service.metrics import Metrics
 from service.questions import Questions
 from service.reload import Reloader
 from service.sessions.sequences import Sequences
-from service.settings import ServerSettings
+from service.settings import Settings
 
 # Below /v1, connections, files, and the page that is BentoML's port's only: each has its own way of being asked.
 _ELSEWHERE = frozenset({*ANSWERED, STREAM, PLAYGROUND, PAGE})
@@ -63,9 +63,7 @@ class Application:
         questions: Answers those that need no session.
         metrics: Counts.
         keys: Who may call; None where everybody may.
-        admins: Owners who may load a version.
-        idle_seconds: How long a session may be idle.
-        server: Limits of a request.
+        settings: Limits of a request, how long a session may be idle, and who may load a version.
         is_serving: Whether questions and steps are answered.
     """
 
@@ -77,11 +75,10 @@ class Application:
         questions: Questions,
         metrics: Metrics,
         keys: Keys | None,
-        admins: Collection[str],
-        idle_seconds: int,
-        server: ServerSettings,
+        settings: Settings,
         is_serving: Callable[[], bool],
     ) -> None:
+        server = settings.server
         self._keys = keys
         self._tally = metrics.requests_tally
         self._max_body_bytes = server.max_body_bytes
@@ -97,8 +94,8 @@ class Application:
         handlers: Handlers = {
             **SessionRoutes(core.sessions, core.openings, core.transitions, core.transfers).handlers(),
             **ModelRoutes(catalog).handlers(),
-            **OpenInferenceRoutes(catalog, is_serving, idle_seconds).handlers(),
-            **RepositoryRoutes(catalog, reloader, admins).handlers(),
+            **OpenInferenceRoutes(catalog, is_serving, settings.sessions.session_ttl_seconds).handlers(),
+            **RepositoryRoutes(catalog, reloader, settings.keys.admin_owners).handlers(),
             **OperatorRoutes(metrics, core.housekeeping.measure, is_serving, keys is not None).handlers(),
         }
         _check({*hot, *handlers, *_ELSEWHERE})

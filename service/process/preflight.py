@@ -19,13 +19,11 @@ from service.keys.key_file import KeysUnusable, check_keys
 from service.process.memory_limit import memory_limit, shortage
 from service.process.mounts import mount_point
 from service.settings import (
-    CONSUMERS,
     PREFIX,
-    BundleSettings,
-    EngineSettings,
     KeySettings,
     ServerSettings,
     SessionSettings,
+    Settings,
     SettingUnknown,
     refuse_unknown_variables,
 )
@@ -37,14 +35,17 @@ class CannotStart(Exception):
     """The service cannot work as it is configured; the message says what to change."""
 
 
-def check_settings() -> None:
-    """Raise CannotStart where settings contradict one another, this installation, or common sense."""
+def checked_settings() -> Settings:
+    """The settings of this process.
+
+    Raises:
+        CannotStart: They contradict one another, this installation, or common sense.
+    """
     try:
         refuse_unknown_variables()
-        for consumer in CONSUMERS:
-            consumer()
-        available_providers(BundleSettings().provider)
-        open_store(SessionSettings())
+        settings = Settings()
+        available_providers(settings.bundles.provider)
+        open_store(settings.sessions)
         tempfile.gettempdir()
     except ValidationError as error:
         raise CannotStart(_in_one_line(error)) from error
@@ -52,8 +53,9 @@ def check_settings() -> None:
         raise CannotStart(str(error)) from error
     except FileNotFoundError as error:
         raise CannotStart(f"nowhere to put temporary files: give the container --tmpfs /tmp ({error})") from error
-    check_store(ServerSettings(), SessionSettings())
-    check_callers(ServerSettings(), KeySettings())
+    check_store(settings.server, settings.sessions)
+    check_callers(settings.server, settings.keys)
+    return settings
 
 
 def _in_one_line(error: ValidationError) -> str:
@@ -85,11 +87,11 @@ def check_store_is_kept(sessions: SessionSettings) -> None:
         )
 
 
-def check_memory(server: ServerSettings, bundles: Iterable[Bundle]) -> None:
+def check_memory(settings: Settings, bundles: Iterable[Bundle]) -> None:
     """Raise CannotStart where a memory limit is less than workers with these bundles need."""
     num_bytes = sum(bundle.file(name).stat().st_size for bundle in bundles for name in bundle.manifest.files)
-    num_workers, open_rungs = server.workers + server.spare_workers, EngineSettings().open_rungs
-    missing = shortage(memory_limit(), num_workers, num_bytes, open_rungs)
+    num_workers = settings.server.workers + settings.server.spare_workers
+    missing = shortage(memory_limit(), num_workers, num_bytes, settings.engine.open_rungs)
     if missing:
         raise CannotStart(missing)
 
@@ -109,20 +111,20 @@ def check_callers(server: ServerSettings, keys: KeySettings) -> None:
         )
 
 
-def check_bundles() -> None:
+def check_bundles(settings: Settings) -> None:
     """Raise CannotStart where a bundle that is to be served is missing or damaged, or finds no room in memory."""
     try:
-        bundles = configured_bundles(BundleSettings())
+        bundles = configured_bundles(settings.bundles)
     except (BundleError, BentoMLException) as error:
         raise CannotStart(str(error)) from error
     except OSError as error:
         raise CannotStart(f"a bundle cannot be read, or not be taken into the BentoML model store: {error}") from error
-    check_memory(ServerSettings(), bundles)
+    check_memory(settings, bundles)
 
 
-def check_ports() -> None:
+def check_ports(settings: Settings) -> None:
     """Raise CannotStart where an address cannot be listened on."""
-    server = ServerSettings()
+    server = settings.server
     for port in filter(None, (server.port, server.fast_port)):
         try:
             _try_to_listen(server.host, port)
@@ -137,25 +139,25 @@ def _try_to_listen(host: str, port: int) -> None:
             probe.bind(address)
 
 
-def check_store_answers() -> None:
+def check_store_answers(settings: Settings) -> None:
     """Raise CannotStart where the session store cannot be used, or not kept."""
-    check_store_is_kept(SessionSettings())
+    check_store_is_kept(settings.sessions)
     try:
-        asyncio.run(_reach_store())
+        asyncio.run(_reach_store(settings.sessions))
     except Unavailable as error:
         user = f"; user {os.geteuid()} needs to write there" if isinstance(error.__cause__, PermissionError) else ""
         raise CannotStart(f"UNROLLED_STORE: {error}{user}") from error
 
 
-async def _reach_store() -> None:
-    store = open_store(SessionSettings())
+async def _reach_store(sessions: SessionSettings) -> None:
+    store = open_store(sessions)
     try:
         await store.count()
     finally:
         await store.close()
 
 
-CHECKS: tuple[Callable[[], None], ...] = (check_settings, check_ports, check_store_answers, check_bundles)
+CHECKS: tuple[Callable[[Settings], None], ...] = (check_ports, check_store_answers, check_bundles)
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,7 +1,9 @@
 """What deploy/ and bentofile.yaml say agrees with the settings, with pyproject.toml and with one another."""
 
 import ast
+import os
 import re
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -38,6 +40,13 @@ def test_the_image_runs_as_one_user_by_number_who_owns_the_volume() -> None:
     (volume,) = re.findall(r"install --directory --owner unrolled .* (/\S+)", CONTAINERFILE)
     (store,) = re.findall(r"UNROLLED_STORE=lmdb://(\S+)", CONTAINERFILE)
     assert Path(volume) in Path(store).parents
+
+
+def test_what_fills_the_model_store_of_the_image_is_a_program_that_ends_well(tmp_path: Path) -> None:
+    (program,) = re.findall(r"python3 -c '([^']+)'", CONTAINERFILE)
+    environment = {**os.environ, "BENTOML_HOME": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment, timeout=120, check=True)  # noqa: S603  words of the image
+    assert [each for each in (tmp_path / "models").iterdir() if each.is_dir()]
 
 
 def test_every_setting_that_is_named_exists() -> None:

@@ -13,7 +13,7 @@ from service.core import Core
 from service.engine.engine import Engine
 from service.forms.sessions import SessionRequest
 from service.metrics import Metrics
-from service.settings import BundleSettings, EngineSettings, SessionSettings
+from service.settings import ExportSettings, ServerSettings, SessionSettings, Settings
 from service.steps.turn import Answer, Ask, Turn
 from service.stores.base import Store
 from service.tasks.task import ServedModel
@@ -62,8 +62,12 @@ class Process:
     ) -> None:
         self.clock = clock or Clock()
         self.metrics = Metrics()
-        settings = SessionSettings(**{**LIMITS, **limits})
-        self.catalog = Catalog(BundleSettings(), EngineSettings(), self.metrics)
+        settings = Settings(
+            server=ServerSettings(request_timeout_seconds=timeout_seconds),
+            export=ExportSettings(export_key=export_key.decode()),
+            sessions=SessionSettings(**{**LIMITS, **limits}),
+        )
+        self.catalog = Catalog(settings.bundles, settings.engine, self.metrics)
         if numerics is not None:
             self.catalog.numerics = numerics
         self.graphs: dict[str, SumGraphs] = {}
@@ -72,17 +76,7 @@ class Process:
             observer = self.metrics.observer(graphs.bundle.tag)
             self.catalog.add(SumModel(graphs.bundle, Engine(graphs, observer, max_queue_rows=max_queue_rows)))
             self.catalog.make_current(graphs.bundle.tag)
-        self.core = core = Core(
-            store,
-            self.catalog,
-            settings,
-            self.metrics,
-            timeout_seconds,
-            export_key,
-            self._spawn,
-            max_recent,
-            self.clock,
-        )
+        self.core = core = Core(store, self.catalog, settings, self.metrics, self._spawn, max_recent, self.clock)
         self.steps, self.sessions = core.steps, core.sessions
         self.transitions, self.transfers = core.transitions, core.transfers
         self.openings, self.housekeeping = core.openings, core.housekeeping

@@ -11,6 +11,7 @@ from service.settings import (
     PREFIX,
     BundleSettings,
     ServerSettings,
+    Settings,
     SettingUnknown,
     known_variables,
     refuse_unknown_variables,
@@ -37,6 +38,15 @@ def test_a_value_out_of_range_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_tags_are_parted_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNROLLED_BUNDLES", "sentiment:latest, generation:1f")
     assert BundleSettings().tags == ("sentiment:latest", "generation:1f")
+
+
+def test_what_a_process_is_told_does_not_change_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNROLLED_PORT", "4000")
+    settings = Settings()
+    monkeypatch.setenv("UNROLLED_PORT", "5000")
+    assert settings.server.port == 4000
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.server.port = 5000
 
 
 def test_the_document_has_a_row_for_every_setting_with_its_default_and_no_other() -> None:

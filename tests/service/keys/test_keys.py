@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from service.__main__ import main
 from service.keys.key_file import OWNER, KeysUnusable, add_key, check_keys, read_keys, remove_key
 from service.keys.keys import Keys, open_keys
-from service.process.preflight import CannotStart, check_callers, check_settings
+from service.process.preflight import CannotStart, check_callers, checked_settings
 from service.settings import ExportSettings, KeySettings, ServerSettings
 from tests.fakes.clock import Clock
 
@@ -351,7 +351,7 @@ def test_a_short_export_key_is_refused_and_not_shown(monkeypatch: pytest.MonkeyP
         ExportSettings()
     assert "hunter2" not in str(refusal.value)
     with pytest.raises(CannotStart, match=r"^UNROLLED_EXPORT_KEY: fewer than 32 characters$"):
-        check_settings()
+        checked_settings()
 
 
 def test_an_export_key_signs_and_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:

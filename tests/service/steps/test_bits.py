@@ -18,7 +18,7 @@ from service.engine.state import Array, RowLayout
 from service.forms.sessions import SessionRequest
 from service.metrics import Metrics
 from service.record.body import encode
-from service.settings import BundleSettings, EngineSettings, SessionSettings
+from service.settings import Settings
 from service.steps.cohort import FEWEST
 from service.steps.turn import Ask
 from service.stores.base import Record, Successors, Swap
@@ -37,14 +37,14 @@ class Service:
     """Steps of sessions on one real bundle."""
 
     def __init__(self, runtime: Runtime, max_batch_rows: int, max_recent: int = 0) -> None:
-        metrics, limits = Metrics(), SessionSettings()
+        metrics, limits = Metrics(), Settings()
         self.store = MemoryStore(Limits())
-        self.catalog = Catalog(BundleSettings(), EngineSettings(), metrics)
+        self.catalog = Catalog(limits.bundles, limits.engine, metrics)
         tag = runtime.bundle.tag
         self.catalog.add(GenerationModel(runtime.bundle, Engine(runtime, metrics.observer(tag), max_batch_rows)))
         self.catalog.make_current(tag)
         spawn, clock = Coroutine.close, lambda: 1000.0  # nothing expires
-        core = Core(self.store, self.catalog, limits, metrics, 60.0, b"", spawn, max_recent, clock)
+        core = Core(self.store, self.catalog, limits, metrics, spawn, max_recent, clock)
         self.steps, self.sessions, self.openings = core.steps, core.sessions, core.openings
 
     async def create(self) -> str:

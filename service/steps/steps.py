@@ -11,8 +11,7 @@ off or raced for is resolved alone.
 
 import asyncio
 import logging
-import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from service.concurrency.background import BackgroundTasks
@@ -21,25 +20,21 @@ from service.engine.job import RowJob
 from service.engine.state import SequenceState
 from service.errors import DeadlineExceeded, ServiceError
 from service.metrics import Metrics
-from service.record.body import Body, encode
 from service.settings import SessionSettings
-from service.steps.cohort import FEWEST, Cohorts
+from service.steps.arrivals import Arrivals
+from service.steps.cohorts import FEWEST, Cohorts
+from service.steps.commits import Commits
 from service.steps.computation import begin
 from service.steps.endings import Endings
 from service.steps.open_turns import OpenTurns
-from service.steps.recent import Latest, Recent
-from service.steps.step_rules import StepRules, next_record
+from service.steps.recent import Recent
+from service.steps.step_rules import StepRules
 from service.steps.turn import Answer, Ask, Turn
-from service.stores.base import Damaged, Record, Store, Swap
+from service.stores.base import Damaged, Record, Store
 from service.tasks.models import Models
 from service.tasks.task import SequenceModel
 
 logger = logging.getLogger(__name__)
-
-# From so many steps under way on, new ones gather for a moment.
-CROWD = 8
-GATHER_SECONDS = 0.0005
-
 
 Jobs = dict[SequenceModel[Any], list[RowJob]]
 
@@ -66,21 +61,21 @@ class Steps:
         metrics: Metrics,
         timeout_seconds: float,
         bury_expired: Callable[[Record], Any],
-        clock: Callable[[], float] = time.time,
-        max_recent: int = 0,
+        clock: Callable[[], float],
+        max_recent: int,
     ) -> None:
         self._recent = Recent(max_recent)
         self._store = store
         self._metrics = metrics
-        self._open = OpenTurns(timeout_seconds, lambda turn: self._endings.time_out(turn))
-        self._endings = Endings(self._open, metrics, self._arrive)
-        self._rules = StepRules(models, settings, bury_expired)
         self._clock = clock
-        self._cohorts = Cohorts(self._recent, models, store, self, self._endings, clock)
-        self._arrived: list[Turn] = []
-        self._gathering_since = 0.0
-        self._computed: list[Turn] = []
-        self._waiting = BackgroundTasks()
+        # Work with a store that does not wait is done at once, any other in a task.
+        self._go = run_now if store.is_immediate else BackgroundTasks().spawn
+        self._open = OpenTurns(timeout_seconds, lambda turn: self._endings.time_out(turn))
+        self._arrivals = Arrivals(self._open, self._begin_all)
+        self._endings = Endings(self._open, metrics, self._arrivals.add)
+        self._rules = StepRules(models, settings, bury_expired)
+        self._cohorts = Cohorts(self._recent, models, store, self._endings, self._go, self._take_alone, clock)
+        self._commits = Commits(self._open, self._rules, store, self._recent, self._endings, self._go, clock)
 
     async def take(self, ask: Ask) -> Answer:
         """Take one step.
@@ -114,7 +109,7 @@ class Steps:
             self._endings.fail(turn, error)
             return
         if begins_now:
-            self._arrive(turn)
+            self._arrivals.add(turn)
 
     def call_off(self, turn: Turn) -> None:
         """Forget a turn whose client has gone: nothing is committed, unless the store has been asked to already."""
@@ -138,34 +133,8 @@ class Steps:
         """Take no more steps and wait until those that were taken are answered."""
         await self._open.drain()
 
-    def _arrive(self, turn: Turn) -> None:
-        if not self._arrived:
-            self._gathering_since = time.perf_counter()
-            asyncio.get_running_loop().call_soon(self._gather)
-        self._arrived.append(turn)
-
-    def _gather(self) -> None:
-        """Begin what has arrived, unless many clients are about who may ask in the next moment.
-
-        What a group costs besides its members is a good part of a millisecond, so small groups are what slows many
-        clients down. Looking again at the next turn of the loop is finer than its timers, which count milliseconds.
-        """
-        is_crowd = len(self._open) >= CROWD and len(self._arrived) < len(self._open) // 2
-        if is_crowd and time.perf_counter() - self._gathering_since < GATHER_SECONDS:
-            asyncio.get_running_loop().call_soon(self._gather)
-        else:
-            self._load_arrived()
-
-    def _load_arrived(self) -> None:
-        arrived, self._arrived = self._arrived, []
-        self.go(self._load([turn for turn in arrived if not turn.is_over]))
-
-    def go(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do work with the store: at once where that does not wait, else in a task."""
-        if self._store.is_immediate:
-            run_now(work)
-        else:
-            self._waiting.spawn(work)
+    def _begin_all(self, turns: Sequence[Turn]) -> None:
+        self._go(self._load(turns))
 
     async def _load(self, turns: Sequence[Turn]) -> None:
         now = self._clock()
@@ -195,9 +164,9 @@ class Steps:
             return False
         return True
 
-    def take_alone(self, turns: Sequence[Turn]) -> None:
+    def _take_alone(self, turns: Sequence[Turn]) -> None:
         """Begin turns one by one, from what the store has: a group that they were part of has failed."""
-        self.go(self._load_alone(turns))
+        self._go(self._load_alone(turns))
 
     async def _load_alone(self, turns: Sequence[Turn]) -> None:
         jobs: Jobs = {}
@@ -265,52 +234,16 @@ class Steps:
             return
         turn.outputs = outputs
         if turn.is_replay:
-            is_changed = self._rules.is_changed(turn)
-            self._endings.answer(
-                turn, Answer(turn.record.session_id, turn.record.step, outputs, turn.values, is_changed)
-            )
+            record, is_changed = turn.record, self._rules.is_changed(turn)
+            self._endings.answer(turn, Answer(record.session_id, record.step, outputs, turn.values, is_changed))
             return
         turn.state = state
-        turn.is_committing = True
-        self._computed.append(turn)
-        if len(self._open) == 1:  # nothing else can be computed by now
-            self._commit_computed()
-        elif len(self._computed) == 1:
-            asyncio.get_running_loop().call_soon(self._commit_computed)
-
-    def _commit_computed(self) -> None:
-        computed, self._computed = self._computed, []
-        self.go(self._commit(computed))
-
-    async def _commit(self, turns: Sequence[Turn]) -> None:
-        now = int(self._clock())
-        try:
-            following = [self._rules.following(turn) for turn in turns]
-            records = [next_record(turn, encode(body), now) for turn, body in zip(turns, following, strict=True)]
-            written = await self._store.swap([Swap(record, record.step - 1) for record in records])
-            for turn, is_written, body, record in zip(turns, written, following, records, strict=True):
-                try:
-                    if is_written:
-                        self._tell(turn, body, record, now)
-                    else:
-                        self._endings.lose(turn, turn.step, turn.body.secret)
-                except Exception as error:  # whatever one stumbles over, the others must be told
-                    self._endings.fail(turn, error)
-        except Exception as error:
-            self._endings.fail_all([turn for turn in turns if turn.is_committing], error)
-
-    def _tell(self, turn: Turn, body: Body, record: Record, now: int) -> None:
-        """Answer a turn that is committed, and remember its session as it is now."""
-        session_id, is_changed = turn.record.session_id, self._rules.is_changed(turn)
-        if self._recent.is_in_use:
-            latest = Latest(next_record(turn, b"", now), body, record.body, self._rules.end_of(body))
-            self._recent.put(session_id, latest)
-        self._endings.answer(turn, Answer(session_id, turn.step + 1, turn.outputs, turn.values, is_changed))
+        self._commits.add(turn)
 
     def refuse(self, turn: Turn, error: Exception) -> None:
         """A turn cannot be computed, unless the session is not what it was taken for."""
         is_for_its_inputs = isinstance(error, ServiceError) and error.retry_after_seconds is None
         if turn.is_guess and is_for_its_inputs and not turn.is_over:
-            self.take_alone([turn])
+            self._take_alone([turn])
         else:
             self._endings.fail(turn, error)

@@ -19,7 +19,7 @@ from service.forms.sessions import SessionRequest
 from service.metrics import Metrics
 from service.record.body import encode
 from service.settings import Settings
-from service.steps.cohort import FEWEST
+from service.steps.cohorts import FEWEST
 from service.steps.turn import Ask
 from service.stores.base import Record, Successors, Swap
 from service.stores.limits import Limits

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from service.steps.cohort import FEWEST
+from service.steps.cohorts import FEWEST
 from service.steps.turn import Answer, Ask, Turn
 from tests.fakes.process import Pending, Process
 from tests.fakes.stores import FaultyStore

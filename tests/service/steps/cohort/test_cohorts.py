@@ -16,7 +16,7 @@ from service.errors import (
 )
 from service.forms.sessions import RollbackRequest
 from service.record.admission import Expired
-from service.steps.cohort import FEWEST
+from service.steps.cohorts import FEWEST
 from service.steps.grouping import MAX_ITEMS
 from service.steps.turn import Answer, Ask
 from service.stores.limits import Limits

@@ -1,0 +1,168 @@
+"""Sessions that take a step together.
+
+Steps in tensors, of as many items, of sessions that are alike and known as they stand, differ in nothing but numbers.
+They go through the engine as one job of many rows and into the store as one group of records, so that what a step costs
+in Python is paid once for all of them, and not once for each.
+
+    turns ─► grouped by key ─► one job ─► (the graph runs) ─► one group of records ─► each is answered
+                │                       │                               │
+                └── unlike, or few ─────┴── refused, or failed ─────────┴── lost to another writer: each is taken alone
+"""
+
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.engine.job import RowJob
+from service.errors import ServiceError
+from service.record.body import SECRET_AT
+from service.record.body_columns import HEAD
+from service.steps.cohort import Cohort, Computed
+from service.steps.endings import Endings
+from service.steps.grouping import Candidates, CohortKey, Find, grouped
+from service.steps.recent import Latest, Recent
+from service.steps.turn import Answer, Turn
+from service.stores.base import Store, Successors
+from service.tasks.models import Models
+from service.tasks.task import TensorModel, tensor_model
+
+logger = logging.getLogger(__name__)
+
+FEWEST = 8  # turns for which it pays
+
+
+class Cohorts:
+    """Takes the steps of sessions that are known to be alike.
+
+    Args:
+        recent: Remembers sessions as they stand.
+        models: Those that are served.
+        store: Keeps the records.
+        endings: Ends turns.
+        go: Does work with the store, which may wait.
+        take_alone: Takes turns one by one, each from what the store has.
+        clock: Wall-clock seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        recent: Recent,
+        models: Models,
+        store: Store,
+        endings: Endings,
+        go: Callable[[Coroutine[Any, Any, None]], None],
+        take_alone: Callable[[Sequence[Turn]], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self._recent = recent
+        self._models = models
+        self._store = store
+        self._endings = endings
+        self._go = go
+        self._take_alone = take_alone
+        self._clock = clock
+
+    def begin_known(self, turns: Sequence[Turn], now: float) -> list[Turn]:
+        """Begin those turns that can go together by what is remembered of their sessions; see `begin`."""
+        return self.begin(turns, self._recent.find, now) if self._recent else list(turns)
+
+    def begin(self, turns: Sequence[Turn], find: Find, now: float) -> list[Turn]:
+        """Begin those turns that can go together; the others, which are left as they are.
+
+        Args:
+            turns: Steps of different sessions.
+            find: How a session stands, by its id; None where that is not known.
+            now: Wall-clock seconds since 1970.
+        """
+        if len(turns) < FEWEST:
+            return list(turns)
+        alike, others = grouped(turns, find, self._models, now)
+        for key, candidates in alike.items():
+            others += self._begin_alike(key, candidates)
+        return others
+
+    def _begin_alike(self, key: CohortKey, candidates: Candidates) -> list[Turn]:
+        """Begin turns that are alike, as many together as the engine likes; those that could not be begun."""
+        try:
+            model = tensor_model(self._models.on(key.group_key.bundle))
+        except ServiceError:
+            return candidates.turns
+        if not model.engine.takes_wide_jobs:
+            return candidates.turns
+        N = len(candidates.turns)
+        size = -(-N // model.engine.num_jobs(N))
+        others: list[Turn] = []
+        for start in range(0, N, size):
+            some = candidates.part(start, start + size)
+            if len(some.turns) < FEWEST or not self._start(key, model, some):
+                others += some.turns
+        return others
+
+    def _start(self, key: CohortKey, model: TensorModel[Any], candidates: Candidates) -> bool:
+        """Begin turns that are alike together; whether they could be."""
+        try:
+            returns = key.returns or ("logits" if model.has_logits else "none")
+            if returns == "logits" or (returns == "argmax" and not model.has_logits):
+                return False
+            values = np.concatenate(candidates.values).reshape(len(candidates.turns), -1)
+            model.check_tensors(values.reshape(-1))
+            cohort = Cohort(candidates.turns, candidates.latest, key.group_key, model, values, returns)
+            for turn in candidates.turns:
+                self._recent.take(turn.ask.session_id)
+                turn.model = model
+            model.engine.submit([cohort.job(partial(self._ran, cohort))], is_group=True)
+        except Exception as error:  # whatever it is, each is to be looked at alone before it is told
+            if not isinstance(error, ServiceError):
+                logger.exception("%d steps could not begin together", len(candidates.turns))
+            known = zip(candidates.turns, candidates.latest, strict=True)
+            self._recent.put_all({turn.ask.session_id: latest for turn, latest in known})
+            return False
+        return True
+
+    def _ran(self, cohort: Cohort, job: RowJob) -> None:
+        if job.error is not None:
+            self._take_alone(cohort.turns)
+            return
+        self._go(self._commit(cohort, job))
+
+    async def _commit(self, cohort: Cohort, job: RowJob) -> None:
+        """Write what was computed, then remember and tell it."""
+        for turn in cohort.turns:
+            turn.is_committing = True
+        try:
+            computed = cohort.computed(job)
+            groups = [cohort.successors(each, int(self._clock())) for each in computed]
+            written = await self._store.advance(groups)
+            for each, group, won in zip(computed, groups, written, strict=True):
+                self._tell(each, group, won)
+        except Exception as error:
+            self._endings.fail_all([turn for turn in cohort.turns if turn.is_committing], error)
+
+    def _tell(self, computed: Computed, group: Successors, won: Sequence[bool]) -> None:
+        answer, lose, now = self._endings.answer, self._endings.lose, group.used_at
+        heads, rows = _cut(group.heads[:, : HEAD.itemsize]), _cut(computed.rows)
+        written: dict[str, Latest] = {}
+        members = zip(computed.turns, computed.latest, won, heads, computed.answers, rows, strict=True)
+        for index, (turn, latest, is_written, head, outputs, row) in enumerate(members):
+            try:
+                if not is_written:
+                    lose(turn, latest.step, latest.head[SECRET_AT])
+                    continue
+                session_id = turn.ask.session_id
+                latest.advance(now, head, outputs, row)
+                written[session_id] = latest
+                values = None if computed.outputs is None else computed.outputs[index]
+                answer(turn, Answer(session_id, latest.step, outputs, values))
+            except Exception as error:  # whatever one stumbles over, the others must be told
+                self._endings.fail(turn, error)
+        self._recent.put_all(written)
+
+
+def _cut(table: NDArray[np.uint8]) -> list[bytes]:
+    """The rows of a table."""
+    content, length = table.tobytes(), table.shape[1]
+    return [content[start : start + length] for start in range(0, len(content), length)]

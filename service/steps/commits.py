@@ -1,0 +1,84 @@
+"""Steps that are computed: those that are finished by now are written in one call of the store, then told."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from service.record.body import Body, encode
+from service.steps.endings import Endings
+from service.steps.open_turns import OpenTurns
+from service.steps.recent import Latest, Recent
+from service.steps.step_rules import StepRules, next_record
+from service.steps.turn import Answer, Turn
+from service.stores.base import Record, Store, Swap
+
+
+class Commits:
+    """Commits turns.
+
+    Args:
+        open_turns: All that are under way, these among them.
+        rules: What follows from them.
+        store: Keeps the records.
+        recent: Remembers sessions as they stand.
+        endings: Ends turns.
+        go: Does work with the store, which may wait.
+        clock: Wall-clock seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        open_turns: OpenTurns,
+        rules: StepRules,
+        store: Store,
+        recent: Recent,
+        endings: Endings,
+        go: Callable[[Coroutine[Any, Any, None]], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self._open = open_turns
+        self._rules = rules
+        self._store = store
+        self._recent = recent
+        self._endings = endings
+        self._go = go
+        self._clock = clock
+        self._computed: list[Turn] = []
+
+    def add(self, turn: Turn) -> None:
+        """Commit a turn that has its outputs and its next state, with whatever else is finished now."""
+        turn.is_committing = True
+        self._computed.append(turn)
+        if len(self._open) == 1:  # nothing else can be computed by now
+            self._commit_computed()
+        elif len(self._computed) == 1:
+            asyncio.get_running_loop().call_soon(self._commit_computed)
+
+    def _commit_computed(self) -> None:
+        computed, self._computed = self._computed, []
+        self._go(self._commit(computed))
+
+    async def _commit(self, turns: Sequence[Turn]) -> None:
+        now = int(self._clock())
+        try:
+            following = [self._rules.following(turn) for turn in turns]
+            records = [next_record(turn, encode(body), now) for turn, body in zip(turns, following, strict=True)]
+            written = await self._store.swap([Swap(record, record.step - 1) for record in records])
+            for turn, is_written, body, record in zip(turns, written, following, records, strict=True):
+                try:
+                    if is_written:
+                        self._tell(turn, body, record, now)
+                    else:
+                        self._endings.lose(turn, turn.step, turn.body.secret)
+                except Exception as error:  # whatever one stumbles over, the others must be told
+                    self._endings.fail(turn, error)
+        except Exception as error:
+            self._endings.fail_all([turn for turn in turns if turn.is_committing], error)
+
+    def _tell(self, turn: Turn, body: Body, record: Record, now: int) -> None:
+        """Answer a turn that is committed, and remember its session as it is now."""
+        session_id, is_changed = turn.record.session_id, self._rules.is_changed(turn)
+        if self._recent.is_in_use:
+            latest = Latest(next_record(turn, b"", now), body, record.body, self._rules.end_of(body))
+            self._recent.put(session_id, latest)
+        self._endings.answer(turn, Answer(session_id, turn.step + 1, turn.outputs, turn.values, is_changed))

@@ -63,13 +63,13 @@ class Questions:
         """Judge one text or several."""
         texts, locations = _listed(request.text)
         # A model that reads whole texts judges them better, but only one that streams has a judgement after each word.
-        model = self._model(SentimentModel, request, lambda model: _streams(model) is request.trajectory)  # type: ignore[type-abstract]
+        model = self._model(SentimentModel, request, lambda model: _streams(model) is request.trajectory)
         async with deadline(self._timeout_seconds):
             return await model.classify(texts, locations, request.trajectory)
 
     async def tag(self, request: TagRequest) -> TagAnswer:
         """Tag the words of one text or several, by parts of speech unless another model is named."""
-        model = self._model(TaggingModel, request, lambda model: (model.scheme == "words", not _streams(model)))  # type: ignore[type-abstract]
+        model = self._model(TaggingModel, request, lambda model: (model.scheme == "words", not _streams(model)))
         async with deadline(self._timeout_seconds):
             return await model.tag(await _words(model, request))
 

@@ -5,10 +5,8 @@
                   └──────────── items left ──────────────────────┘
 
 Each process has one engine for each bundle. All of it is done on the event loop, but for the run. Nothing polls: an
-idle engine waits to be woken, and the batch window, where one is set, opens with the first job. While one batch runs a
-second one of at least ENOUGH_ROWS is prepared, so that the thread finds it ready; a smaller one waits for more rows. A
-run that is shorter than waking a thread twice is done on the event loop, and so is a short one of a row that has the
-engine to itself. A job that fails or is withdrawn is resolved alone, and its batch-mates run without it.
+idle engine waits to be woken, and the batch window, where one is set, opens with the first job. What runs when, and
+where, `Pace` decides. A job that fails or is withdrawn is resolved alone, and its batch-mates run without it.
 """
 
 import asyncio
@@ -22,19 +20,14 @@ from typing import Protocol
 from service.bundle.manifest import Bundle
 from service.bundle.stage import Stage
 from service.engine.advancing import Advance, Advancing
-from service.engine.expected_durations import ExpectedDurations
 from service.engine.graph_thread import GraphThread, timed
 from service.engine.job import BatchForm, PreparedBatch, RowJob
-from service.engine.scheduler import ENOUGH_ROWS, Batch, Ladder, Scheduler, num_rows
+from service.engine.pace import Pace
+from service.engine.scheduler import Batch, Ladder, Scheduler, num_rows
 from service.engine.state import Array, Inputs
 from service.errors import QueueFull, ShuttingDown, TooLarge
 
 logger = logging.getLogger(__name__)
-
-# Waking the thread and being woken by it costs about 60 µs, of which the event loop could use half.
-INLINE_SECONDS = 300e-6
-# A single row's run has nothing to go on beside it, and takes half as long again on a processor that was not at it.
-LONE_INLINE_SECONDS = 1e-3
 
 
 class Graphs(Protocol):
@@ -74,15 +67,13 @@ class Engine:
     ) -> None:
         self._graphs = graphs
         self._observer = observer
-        self._max_batch_rows = max_batch_rows
         self._max_queue_rows = max_queue_rows
         self._max_wait_seconds = max_wait_seconds
         self._form = form or BatchForm(graphs.bundle)
         self._scheduler: Scheduler[RowJob] = Scheduler(_ladders(self._form.stages), max_batch_rows, max_queue_rows)
         self._apart: deque[RowJob] = deque()
-        self._expected = ExpectedDurations()
+        self._pace = Pace(max_batch_rows, self._form.may_run_inline)
         self._thread: GraphThread[list[Array]] | None = None
-        self._num_running = 0
         self._is_woken = False
         self._is_stopped = False
 
@@ -97,12 +88,8 @@ class Engine:
         return self._form.takes_wide_jobs
 
     def num_jobs(self, num_rows: int) -> int:
-        """How many wide jobs rows that go the same way should become.
-
-        As few as runs can take; two where nothing runs and both are large enough, so that one runs while the other is
-        taken apart and told.
-        """
-        return 2 if self._can_be_halved(num_rows) else -(-num_rows // self._max_batch_rows)
+        """How many wide jobs rows that go the same way should become."""
+        return self._pace.num_jobs(num_rows)
 
     @property
     def is_serving(self) -> bool:
@@ -214,22 +201,11 @@ class Engine:
                 return
 
     def _can_start(self) -> bool:
-        """Whether a batch should be prepared: a second one while one runs only if it is as good as it gets."""
-        return not self._num_running or (self._num_running == 1 and self._scheduler.num_next >= ENOUGH_ROWS)
-
-    def _num_rows(self) -> int | None:
-        """How many rows a batch should have: half of those that wait, where both halves are large enough, so that one
-        runs while the other is taken apart and told."""
-        num_waiting = self._scheduler.num_next
-        return (num_waiting + 1) // 2 if self._can_be_halved(num_waiting) else None
-
-    def _can_be_halved(self, num_rows: int) -> bool:
-        """Whether nothing runs and rows that fit one run are enough for two."""
-        return not self._num_running and 2 * ENOUGH_ROWS <= num_rows <= self._max_batch_rows
+        return self._pace.is_idle or self._pace.may_be_second(self._scheduler.num_next)
 
     def _next(self) -> Batch[RowJob] | None:
         """The next batch without those that nobody waits for; after a failed run its jobs, each alone."""
-        while (batch := self._failed_alone() or self._scheduler.schedule(self._num_rows())) is not None:
+        while (batch := self._failed_alone() or self._scheduled()) is not None:
             jobs = tuple(job for job in batch.jobs if not job.is_withdrawn)
             for job in batch.jobs:
                 if job.is_withdrawn:
@@ -237,6 +213,9 @@ class Engine:
             if jobs:
                 return Batch(batch.lane, jobs)
         return None
+
+    def _scheduled(self) -> Batch[RowJob] | None:
+        return self._scheduler.schedule(self._pace.num_rows(self._scheduler.num_next))
 
     def _failed_alone(self) -> Batch[RowJob] | None:
         if not self._apart:
@@ -253,20 +232,13 @@ class Engine:
             self._fail(batch, error)
             return True
         run = partial(self._graphs.run, *batch.lane, prepared.feeds, prepared.names)
-        self._num_running += 1
-        if self._is_for_the_loop(batch):
+        self._pace.begin()
+        if self._pace.is_for_the_loop(batch, is_alone=self._scheduler.num_admitted == 1):
             self._ran(prepared, started, self._wake, *timed(run))
             return True
         if self._thread is not None:
             self._thread.submit(run, partial(self._ran, prepared, started, self._pump))
         return False
-
-    def _is_for_the_loop(self, batch: Batch[RowJob]) -> bool:
-        """Whether a run is over sooner if no thread is woken for it."""
-        if self._num_running > 1 or not self._form.may_run_inline:
-            return False
-        limit = LONE_INLINE_SECONDS if self._scheduler.num_admitted == 1 else INLINE_SECONDS
-        return self._expected.seconds(batch) < limit
 
     def _ran(
         self,
@@ -277,9 +249,8 @@ class Engine:
         seconds: float,
     ) -> None:
         """Take a run apart, start the next one, and only then tell the jobs, so that both go on at once."""
-        self._num_running -= 1
         batch = prepared.batch
-        self._expected.learn(batch, seconds)
+        self._pace.end(batch, seconds)
         if isinstance(results, Exception):
             self._fail(batch, results)
             return

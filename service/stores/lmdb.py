@@ -19,7 +19,8 @@ from service.stores.environment import OpenedStore, unavailable
 from service.stores.group import GroupCommit, Result, Work
 from service.stores.keeper import Keeper
 from service.stores.limits import Limits
-from service.stores.tables import Entry, Sweep, Tables
+from service.stores.overdue import Entry, Sweep, delete_overdue, overdue_of, refile, swept
+from service.stores.tables import Tables
 
 Durability = Literal["process", "commit"]
 MAP_BYTES = 2**40
@@ -70,7 +71,7 @@ class LmdbStore:
         await self._write(lambda tables, txn: _delete(tables, txn, session_ids))
 
     async def delete_overdue(self, session_ids: Sequence[str], now: int) -> None:
-        await self._write(lambda tables, txn: tables.delete_overdue(txn, session_ids, now))
+        await self._write(lambda tables, txn: delete_overdue(tables, txn, session_ids, now))
 
     async def overdue(self, now: int, limit: int) -> list[Record]:
         found: list[Record] = []
@@ -87,7 +88,7 @@ class LmdbStore:
         return found
 
     async def overdue_of(self, owner: str, now: int, limit: int) -> list[Record]:
-        return self._transact(lambda tables, txn: tables.overdue_of(txn, owner, now, limit))
+        return self._transact(lambda tables, txn: overdue_of(tables, txn, owner, now, limit))
 
     async def idlest(self, limit: int) -> list[Record]:
         return self._transact(lambda tables, txn: tables.idlest(txn, limit))
@@ -127,10 +128,10 @@ class LmdbStore:
             self._guarded(opened.close)
 
     def _sweep(self, now: int, limit: int, after: Entry | None) -> Sweep:
-        return self._transact(lambda tables, txn: tables.sweep(txn, now, limit, after))
+        return self._transact(lambda tables, txn: swept(tables, txn, now, limit, after))
 
     async def _refile(self, entries: Sequence[Entry]) -> None:
-        await self._write(lambda tables, txn: tables.refile(txn, entries))
+        await self._write(lambda tables, txn: refile(tables, txn, entries))
 
     async def _write(self, work: Work[Result]) -> Result:
         if self._group is None:

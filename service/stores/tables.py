@@ -15,31 +15,27 @@ time to live and not at every use.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import chain, islice, takewhile
+from itertools import islice, takewhile
 from operator import itemgetter
-from typing import NamedTuple
 
-from lmdb import Cursor, Environment, Transaction
+from lmdb import Environment, Transaction
 
 from service.stores.base import Count, Damaged, Record, Successors, Swap
 from service.stores.following import Following, following
 from service.stores.ledger import (
     Ledger,
-    minute_of,
-    minute_place,
     owner_place,
     read_bundles,
     read_owner,
     read_totals,
 )
 from service.stores.limits import Limits
-from service.stores.minutes import SECONDS_PER_MINUTE, last_over
+from service.stores.minutes import SECONDS_PER_MINUTE
 from service.stores.quota import Quota
 from service.stores.rows import (
     KEY_BYTES,
     TAIL,
     Rows,
-    expiry_of,
     filed_of,
     filing_of,
     has_tail,
@@ -47,37 +43,13 @@ from service.stores.rows import (
     is_intact,
     is_quarantined,
     key_of,
-    refiled,
     step_of,
     to_record,
     to_rows,
 )
 
 NUM_TABLES = 6
-SWEPT_ENTRIES = 128
-MAX_JUMPS = 512  # a millisecond or two
 FEW = 4  # records that are not worth looking at together
-
-
-class Entry(NamedTuple):
-    """An entry of `by_expiry`."""
-
-    minute: int
-    key: bytes
-
-
-class Sweep(NamedTuple):
-    """What was found among entries that are due.
-
-    Attributes:
-        overdue: Records that are overdue.
-        stale: Entries of records that have been used since.
-        last: The last entry that was looked at; None if there are no more.
-    """
-
-    overdue: list[Record]
-    stale: list[Entry]
-    last: Entry | None
 
 
 class Tables:
@@ -116,7 +88,7 @@ class Tables:
             Full: They find no room.
             ValueError: A record cannot be packed.
         """
-        stored = self._heads(txn, [key_of(swap.record.session_id) for swap in swaps])
+        stored = self.heads(txn, [key_of(swap.record.session_id) for swap in swaps])
         planned: dict[bytes, Rows] = {}
         won = [_plan(stored, planned, swap) for swap in swaps]
         self._make_sure_of_room(txn, [rows.head for key, rows in planned.items() if key not in stored])
@@ -143,7 +115,7 @@ class Tables:
 
     def delete(self, txn: Transaction[bytes], session_ids: Sequence[str]) -> bool:
         """Forget records; False, and nothing is changed, where the filing of a damaged one must be looked for first."""
-        heads = self._heads(txn, [key_of(session_id) for session_id in session_ids])
+        heads = self.heads(txn, [key_of(session_id) for session_id in session_ids])
         if any(not is_intact(key, head) and not is_quarantined(head) for key, head in heads.items()):
             return False
         ledger = self.ledger(txn)
@@ -155,51 +127,9 @@ class Tables:
         ledger.close()
         return True
 
-    def delete_overdue(self, txn: Transaction[bytes], session_ids: Sequence[str], now: int) -> None:
-        """Forget those records that are over, and overdue; damaged ones are left alone."""
-        heads = self._heads(txn, [key_of(session_id) for session_id in session_ids])
-        last_minute = last_over(now)
-        is_to_go = {
-            key: is_intact(key, head) and filing_of(head).bundle is None and expiry_of(head) <= last_minute
-            for key, head in heads.items()
-        }
-        self.delete(txn, [session_id for session_id in session_ids if is_to_go.get(key_of(session_id))])
-
-    def sweep(self, txn: Transaction[bytes], now: int, limit: int, after: Entry | None) -> Sweep:
-        """Look at some entries that are due, those that follow `after`."""
-        last_minute = last_over(now)
-        entries = list(islice(self._entries(txn, last_minute, after), SWEPT_ENTRIES))
-        heads = self._heads(txn, [entry.key for entry in entries])
-        known = [entry for entry in entries if entry.key in heads and is_intact(entry.key, heads[entry.key])]
-        stale = [entry for entry in known if expiry_of(heads[entry.key]) > last_minute]
-        overdue = (entry.key for entry in known if expiry_of(heads[entry.key]) <= last_minute)
-        last = entries[-1] if len(entries) == SWEPT_ENTRIES else None
-        return Sweep(self._take(txn, overdue, limit), stale, last)
-
-    def overdue_of(self, txn: Transaction[bytes], owner: str, now: int, limit: int) -> list[Record]:
-        """Live records of an owner's that are overdue. What no sweep has found is filed for this minute or the last."""
-        minute = now // SECONDS_PER_MINUTE
-        owned, due = txn.cursor(self.by_owner), txn.cursor(self.by_expiry)
-        keys = chain.from_iterable(
-            _common(owned, owner_place(owner), due, minute_place(each)) for each in (minute - 1, minute)
-        )
-        found = self._take(txn, keys, MAX_JUMPS)
-        return [record for record in found if not record.ended and record.expires_at <= now][:limit]
-
-    def refile(self, txn: Transaction[bytes], entries: Sequence[Entry]) -> None:
-        """File records for the minute in which they are overdue."""
-        heads = self._heads(txn, [entry.key for entry in entries])
-        ledger = self.ledger(txn)
-        for _, key in entries:
-            if key in heads and is_intact(key, heads[key]):
-                head = refiled(key, heads[key], expiry_of(heads[key]))
-                txn.put(key, head, db=self.records)
-                ledger.move(key, filing_of(heads[key]), filing_of(head))
-        ledger.close()
-
     def idlest(self, txn: Transaction[bytes], limit: int) -> list[Record]:
         """Live records, the least recently used first."""
-        return self._take(txn, (key for _, key in txn.cursor(self.by_use)), limit)
+        return self.first(txn, (key for _, key in txn.cursor(self.by_use)), limit)
 
     def page(self, txn: Transaction[bytes], owner: str, after: str, limit: int) -> list[Record]:
         """An owner's records that follow `after`."""
@@ -207,7 +137,7 @@ class Tables:
         last = key_of(after) if after else None
         if not cursor.set_range_dup(owner_place(owner), last or bytes(KEY_BYTES)):
             return []
-        return self._take(txn, (key for key in cursor.iternext_dup() if key != last), limit)
+        return self.first(txn, (key for key in cursor.iternext_dup() if key != last), limit)
 
     def count(self, txn: Transaction[bytes]) -> Count:
         """Live records and the bytes of all."""
@@ -242,21 +172,11 @@ class Tables:
         found = takewhile(lambda item: item[0].startswith(prefix), cursor)
         return {name.decode(): value for name, value in found}
 
-    def _following(self, txn: Transaction[bytes], group: Successors) -> list[Following | None]:
-        """The rows of a group's records; None for those to be looked at alone."""
-        if len(group.steps) < FEW:
-            return [None] * len(group.steps)
-        keys = [key_of(session_id) for session_id in group.session_ids]
-        stored = self._heads(txn, keys)
-        return following(keys, [stored.get(key, b"") for key in keys], group)
-
-    def _heads(self, txn: Transaction[bytes], keys: list[bytes]) -> dict[bytes, bytes]:
+    def heads(self, txn: Transaction[bytes], keys: list[bytes]) -> dict[bytes, bytes]:
+        """The heads of those keys that are there."""
         return dict(txn.cursor(self.records).getmulti(keys))
 
-    def _rows(self, txn: Transaction[bytes], keys: Sequence[bytes]) -> dict[bytes, bytes]:
-        return dict(txn.cursor(self.records).getmulti([row for key in keys for row in (key, key + TAIL)]))
-
-    def _take(self, txn: Transaction[bytes], keys: Iterator[bytes], limit: int) -> list[Record]:
+    def first(self, txn: Transaction[bytes], keys: Iterator[bytes], limit: int) -> list[Record]:
         """The first records of those keys, but the damaged."""
         taken: list[Record] = []
         while some := list(islice(keys, limit - len(taken))):
@@ -264,16 +184,16 @@ class Tables:
             taken += [record for key in some if isinstance(record := _found(rows, key, None), Record)]
         return taken
 
-    def _entries(self, txn: Transaction[bytes], last_minute: int, after: Entry | None) -> Iterator[Entry]:
-        cursor = txn.cursor(self.by_expiry)
-        if after is not None and not cursor.set_range_dup(minute_place(after.minute), after.key):
-            cursor.set_range(minute_place(after.minute + 1))
-        for place, key in cursor:
-            entry = Entry(minute_of(place), key)
-            if entry.minute > last_minute:
-                return
-            if entry != after:
-                yield entry
+    def _following(self, txn: Transaction[bytes], group: Successors) -> list[Following | None]:
+        """The rows of a group's records; None for those to be looked at alone."""
+        if len(group.steps) < FEW:
+            return [None] * len(group.steps)
+        keys = [key_of(session_id) for session_id in group.session_ids]
+        stored = self.heads(txn, keys)
+        return following(keys, [stored.get(key, b"") for key in keys], group)
+
+    def _rows(self, txn: Transaction[bytes], keys: Sequence[bytes]) -> dict[bytes, bytes]:
+        return dict(txn.cursor(self.records).getmulti([row for key in keys for row in (key, key + TAIL)]))
 
     def _make_sure_of_room(self, txn: Transaction[bytes], heads: list[bytes]) -> None:
         live = [filing for filing in map(filing_of, heads) if filing.bundle is not None]
@@ -299,20 +219,6 @@ class Tables:
                 items.append((key + TAIL, rows.tail))
         txn.cursor(self.records).putmulti(items)
         ledger.close()
-
-
-def _common(one: Cursor[bytes], place: bytes, other: Cursor[bytes], other_place: bytes) -> Iterator[bytes]:
-    """Keys that are at both places, in their order, up to MAX_JUMPS: who is behind jumps to where the other is."""
-    is_there = one.set_key(place)
-    for _ in range(MAX_JUMPS):
-        if not is_there or not other.set_range_dup(other_place, one.value()):
-            return
-        key = other.value()
-        if key == one.value():
-            yield key
-            is_there = one.next_dup()
-        else:
-            is_there = one.set_range_dup(place, key)
 
 
 def _found(rows: dict[bytes, bytes], key: bytes, session_id: str | None) -> Record | Damaged | None:

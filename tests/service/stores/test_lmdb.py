@@ -308,7 +308,7 @@ async def test_the_overdue_of_an_owner_are_found_among_many(store: LmdbStore) ->
 async def test_the_overdue_of_an_owner_are_not_looked_for_without_end(
     store: LmdbStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.stores.tables.MAX_JUMPS", 3)
+    monkeypatch.setattr("service.stores.overdue.MAX_JUMPS", 3)
     ids = [new_session_id(n) for n in range(20)]
     await create(store, *(record_of(each)._replace(owner=("ann", "eve")[n % 2]) for n, each in enumerate(ids)))
     assert 0 < len(await store.overdue_of("ann", 6600, 20)) <= 3

@@ -1,0 +1,114 @@
+"""Which records of an LMDB environment are overdue, by entries that may lag behind what the records say.
+
+See `service.stores.tables`: an entry's minute is no later than that of its record, and is put right when it has come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice
+from typing import NamedTuple
+
+from lmdb import Cursor, Transaction
+
+from service.stores.base import Record
+from service.stores.ledger import minute_of, minute_place, owner_place
+from service.stores.minutes import SECONDS_PER_MINUTE, last_over
+from service.stores.rows import expiry_of, filing_of, is_intact, key_of, refiled
+from service.stores.tables import Tables
+
+SWEPT_ENTRIES = 128
+MAX_JUMPS = 512  # a millisecond or two
+
+
+class Entry(NamedTuple):
+    """An entry of `by_expiry`."""
+
+    minute: int
+    key: bytes
+
+
+class Sweep(NamedTuple):
+    """What was found among entries that are due.
+
+    Attributes:
+        overdue: Records that are overdue.
+        stale: Entries of records that have been used since.
+        last: The last entry that was looked at; None if there are no more.
+    """
+
+    overdue: list[Record]
+    stale: list[Entry]
+    last: Entry | None
+
+
+def swept(tables: Tables, txn: Transaction[bytes], now: int, limit: int, after: Entry | None) -> Sweep:
+    """Look at some entries that are due, those that follow `after`."""
+    last_minute = last_over(now)
+    entries = list(islice(_entries(tables, txn, last_minute, after), SWEPT_ENTRIES))
+    heads = tables.heads(txn, [entry.key for entry in entries])
+    known = [entry for entry in entries if entry.key in heads and is_intact(entry.key, heads[entry.key])]
+    stale = [entry for entry in known if expiry_of(heads[entry.key]) > last_minute]
+    overdue = (entry.key for entry in known if expiry_of(heads[entry.key]) <= last_minute)
+    last = entries[-1] if len(entries) == SWEPT_ENTRIES else None
+    return Sweep(tables.first(txn, overdue, limit), stale, last)
+
+
+def overdue_of(tables: Tables, txn: Transaction[bytes], owner: str, now: int, limit: int) -> list[Record]:
+    """Live records of an owner's that are overdue. What no sweep has found is filed for this minute or the last."""
+    minute = now // SECONDS_PER_MINUTE
+    owned, due = txn.cursor(tables.by_owner), txn.cursor(tables.by_expiry)
+    keys = chain.from_iterable(
+        _common(owned, owner_place(owner), due, minute_place(each)) for each in (minute - 1, minute)
+    )
+    found = tables.first(txn, keys, MAX_JUMPS)
+    return [record for record in found if not record.ended and record.expires_at <= now][:limit]
+
+
+def delete_overdue(tables: Tables, txn: Transaction[bytes], session_ids: Sequence[str], now: int) -> None:
+    """Forget those records that are over, and overdue; damaged ones are left alone."""
+    heads = tables.heads(txn, [key_of(session_id) for session_id in session_ids])
+    last_minute = last_over(now)
+    is_to_go = {
+        key: is_intact(key, head) and filing_of(head).bundle is None and expiry_of(head) <= last_minute
+        for key, head in heads.items()
+    }
+    tables.delete(txn, [session_id for session_id in session_ids if is_to_go.get(key_of(session_id))])
+
+
+def refile(tables: Tables, txn: Transaction[bytes], entries: Sequence[Entry]) -> None:
+    """File records for the minute in which they are overdue."""
+    heads = tables.heads(txn, [entry.key for entry in entries])
+    ledger = tables.ledger(txn)
+    for _, key in entries:
+        if key in heads and is_intact(key, heads[key]):
+            head = refiled(key, heads[key], expiry_of(heads[key]))
+            txn.put(key, head, db=tables.records)
+            ledger.move(key, filing_of(heads[key]), filing_of(head))
+    ledger.close()
+
+
+def _entries(tables: Tables, txn: Transaction[bytes], last_minute: int, after: Entry | None) -> Iterator[Entry]:
+    cursor = txn.cursor(tables.by_expiry)
+    if after is not None and not cursor.set_range_dup(minute_place(after.minute), after.key):
+        cursor.set_range(minute_place(after.minute + 1))
+    for place, key in cursor:
+        entry = Entry(minute_of(place), key)
+        if entry.minute > last_minute:
+            return
+        if entry != after:
+            yield entry
+
+
+def _common(one: Cursor[bytes], place: bytes, other: Cursor[bytes], other_place: bytes) -> Iterator[bytes]:
+    """Keys that are at both places, in their order, up to MAX_JUMPS: who is behind jumps to where the other is."""
+    is_there = one.set_key(place)
+    for _ in range(MAX_JUMPS):
+        if not is_there or not other.set_range_dup(other_place, one.value()):
+            return
+        key = other.value()
+        if key == one.value():
+            yield key
+            is_there = one.next_dup()
+        else:
+            is_there = one.set_range_dup(place, key)

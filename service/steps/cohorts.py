@@ -25,7 +25,7 @@ from service.steps.cohort import Cohort, Computed
 from service.steps.endings import Endings
 from service.steps.grouping import Candidates, CohortKey, Find, grouped
 from service.steps.recent import Latest, Recent
-from service.steps.turn import Answer, Turn
+from service.steps.turn import Answer, Turn, returned
 from service.stores.base import Store, Successors
 from service.tasks.models import Models
 from service.tasks.task import TensorModel, tensor_model
@@ -105,7 +105,7 @@ class Cohorts:
     def _start(self, key: CohortKey, model: TensorModel[Any], candidates: Candidates) -> bool:
         """Begin turns that are alike together; whether they could be."""
         try:
-            returns = key.returns or ("logits" if model.has_logits else "none")
+            returns = returned(key.returns, model)
             if returns == "logits" or (returns == "argmax" and not model.has_logits):
                 return False
             values = np.concatenate(candidates.values).reshape(len(candidates.turns), -1)

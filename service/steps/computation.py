@@ -13,7 +13,7 @@ from service.engine.state import Array, SequenceState
 from service.errors import InvalidInput, NotStreamable
 from service.forms.form import Form
 from service.record.digest import inputs_digest, tensors_digest
-from service.steps.turn import Ask, Returns, Turn
+from service.steps.turn import Ask, Returns, Turn, returned
 from service.tasks.language import LanguageModel
 from service.tasks.task import Items, TensorModel, tensor_model
 
@@ -75,7 +75,7 @@ def _check_returns(returns: Returns | None, model: TensorModel[Any] | None) -> N
 
 def _tensors_job(turn: Turn, model: TensorModel[Any], completion: Completion) -> RowJob | None:
     values = _values(turn.ask, model)
-    returns = turn.ask.returns or ("logits" if model.has_logits else "none")
+    returns = returned(turn.ask.returns, model)
     if completion.settle(turn, tensors_digest(values, returns)):
         return None
     if returns == "logits":

@@ -9,11 +9,16 @@ from service.engine.job import RowJob
 from service.engine.state import Array, SequenceState
 from service.record.body import Body
 from service.stores.base import Record
-from service.tasks.task import Piece, SequenceModel
+from service.tasks.task import Piece, SequenceModel, TensorModel
 
 Returns = Literal["logits", "argmax", "none"]
 
 _NOTHING = SequenceState()
+
+
+def returned(asked: Returns | None, model: TensorModel[Any]) -> Returns:
+    """What a step in tensors answers: what is asked for, or else the model's default."""
+    return asked or ("logits" if model.has_logits else "none")
 
 
 def tell_nobody(_: Piece) -> None:

@@ -146,4 +146,3 @@ class Worker:
     def is_serving(self) -> bool:
         """Whether questions and steps are answered."""
         return self.is_ready and self.catalog.is_serving
-

@@ -10,7 +10,7 @@ from service.api.application import Application, Unbound
 from service.api.endpoints import ENDPOINTS, LIVEZ, PAGE, STREAM, Endpoint
 from service.questions import Questions
 from service.reload import Reloader
-from service.settings import ServerSettings
+from service.settings import Settings
 from tests.fakes.asgi import Answered, Client
 from tests.fakes.process import Process
 from tests.fakes.stores import FaultyStore
@@ -30,9 +30,7 @@ def put_together(process: Process) -> Application:
     """All surfaces over it."""
     catalog, metrics = process.catalog, process.metrics
     reloader, questions = Reloader(catalog, FaultyStore(), "a", ()), Questions(catalog, metrics, 1.0)
-    return Application(
-        process.core, catalog, reloader, questions, metrics, None, (), 10, ServerSettings(), lambda: True
-    )
+    return Application(process.core, catalog, reloader, questions, metrics, None, Settings(), lambda: True)
 
 
 async def asked(app: ASGIApp, method: str, path: str) -> Answered:

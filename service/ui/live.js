@@ -27,18 +27,25 @@ export class Live {
     const session = await Session.open(model);
     this.#session = session;
     this.#tell.onState(true);
-    this.#report(session, column, wanted).catch((error) => {
-      this.stop();
-      this.#tell.onProblem(error);
-    });
+    this.#follow(session, column, wanted);
   }
 
-  /** End the session. */
+  /** Report no more. The session ends once the step that is under way is answered, or that would be refused. */
   stop() {
-    const session = this.#session;
     this.#session = null;
     this.#tell.onState(false);
-    session?.end().catch(() => {}); // it expires by itself
+  }
+
+  async #follow(session, column, wanted) {
+    try {
+      await this.#report(session, column, wanted);
+    } catch (error) {
+      if (session === this.#session) {
+        this.stop();
+        this.#tell.onProblem(error);
+      }
+    }
+    session.end().catch(() => {}); // it expires by itself
   }
 
   async #report(session, { name, values }, wanted) {
@@ -50,6 +57,7 @@ export class Live {
       this.#tell.onForecast({ name, values: values.slice(0, length) }, forecast[name], session);
       if (length === values.length) return this.stop();
       await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+      if (session !== this.#session) return;
       news = [values[length++]];
     }
   }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from service.keys.key_file import add_key
 from tests.e2e.asking import ask
@@ -217,6 +217,25 @@ def test_a_sensor_that_reports_one_reading_at_a_time_is_one_session(visitor: Vis
     visitor.part("live").click()
     expect(visitor.part("live")).to_have_text("One at a time")
     until(lambda: client.get(f"/sessions/{session_id}").status_code == 410, 10, "the session has ended")
+
+
+def test_a_sensor_that_is_stopped_while_its_step_is_under_way_ends_behind_it(
+    visitor: Visitor, client: httpx.Client
+) -> None:
+    visitor.open("forecast")
+    visitor.part("live").click()
+    told = visitor.part("session")
+    expect(told).to_have_text(re.compile(r"step [2-9] "))
+    held: list[Route] = []
+    visitor.page.route("**/sessions/*/steps", lambda route: held.append(route))
+    visitor.page.wait_for_event("request", lambda request: request.url.endswith("/steps"))
+    visitor.part("live").click()
+    expect(visitor.part("live")).to_have_text("One at a time")
+    session_id = told.inner_text().split()[1]
+    assert client.get(f"/sessions/{session_id}").status_code == 200
+    held[0].continue_()
+    until(lambda: client.get(f"/sessions/{session_id}").status_code == 410, 10, "the session has ended")
+    expect(visitor.part("notice")).to_be_empty()
 
 
 def test_a_piece_is_composed_played_and_saved(visitor: Visitor, client: httpx.Client) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import httpx
 import numpy as np
@@ -74,24 +75,28 @@ def test_versions_change_under_sessions_that_stay(following: Server, tmp_path: P
 
         third = import_into(server.home, another_version(tmp_path / "third", "third"))
         with ThreadPoolExecutor(4) as pool:
-            is_over = False
+            is_over, are_driving = False, Barrier(4, timeout=60)
 
-            def drive() -> int:
-                count = 0
+            def drive() -> None:
                 with httpx.Client(base_url=server.fast_url, timeout=60) as own:
+                    drive_one(own)
+                    are_driving.wait()
                     while not is_over:
-                        session_id = open_session(own, "sentiment")
-                        assert over_http(own, session_id, IDS[:3]).tobytes() == expected[:3].tobytes()
-                        count += 1
-                return count
+                        drive_one(own)
+
+            def drive_one(own: httpx.Client) -> None:
+                session_id = open_session(own, "sentiment")
+                assert over_http(own, session_id, IDS[:3]).tobytes() == expected[:3].tobytes()
 
             driven = [pool.submit(drive) for _ in range(3)]
             try:
+                are_driving.wait()
                 assert ask(client, "/v2/repository/models/sentiment/load", {})["version"] == third.partition(":")[2]
                 assert {new_bundle(each) for each in (client, *pair)} == {third}
             finally:
                 is_over = True
-            assert all(each.result() > 0 for each in driven)
+            for each in driven:
+                each.result()
 
         moved = ask(client, f"/sessions/{keeping}/migrate", {"step": 2})
         assert moved == ask(client, f"/sessions/{keeping}/migrate", {"step": 2})

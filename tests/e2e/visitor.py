@@ -74,7 +74,7 @@ class Visitor:
     def leave(self) -> None:
         """Go. Whoever has seen a refusal that was to come has taken its line out of the complaints."""
         self._context.close()
-        assert not self.complaints
+        assert not self.complaints, self.complaints
 
     def expect_refusal(self, status: int) -> None:
         """Take the browser's own line about a refused request out of the complaints; there must be one."""

@@ -5,7 +5,7 @@ import os
 import sys
 
 from service.api.application import Application
-from service.api.single_steps import SingleSteps
+from service.api.steps.single_steps import SingleSteps
 from service.catalog import Catalog, configured_bundles
 from service.concurrency.background import BackgroundTasks
 from service.core import Core

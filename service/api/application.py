@@ -14,23 +14,23 @@ from service.api.auth import AuthMiddleware
 from service.api.body import BodyMiddleware
 from service.api.disconnect import DisconnectMiddleware
 from service.api.endpoints import ENDPOINTS, PAGE, PLAYGROUND, STREAM, Endpoint
-from service.api.error_form import ErrorFormMiddleware
 from service.api.measure import MeasureMiddleware
 from service.api.models import ModelRoutes
-from service.api.open_inference import OpenInferenceRoutes
-from service.api.open_inference_infer import InferRoute
-from service.api.openai import ANSWERED, OpenAI
+from service.api.open_inference.error_form import ErrorFormMiddleware
+from service.api.open_inference.infer import InferRoute
+from service.api.open_inference.metadata import OpenInferenceRoutes
+from service.api.open_inference.repository import RepositoryRoutes
+from service.api.openai.routes import ANSWERED, OpenAI
 from service.api.operators import OperatorRoutes
 from service.api.page import PageFirst
 from service.api.plain import PlainApp, PlainFirst
 from service.api.playground import playground_routes
 from service.api.problem import ProblemMiddleware
 from service.api.question_routes import QuestionRoutes
-from service.api.repository import RepositoryRoutes
 from service.api.routes import Handlers, HotHandlers, other_methods, routes_of
 from service.api.sessions import SessionRoutes
-from service.api.steps import StepRoutes
-from service.api.stream import Stream
+from service.api.steps.steps import StepRoutes
+from service.api.stream.stream import Stream
 from service.catalog import Catalog
 from service.core import Core
 from service.keys.keys import Keys

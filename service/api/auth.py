@@ -11,9 +11,9 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.endpoints import OPEN_PATHS
-from service.api.handshake import refuse
-from service.api.openai_error import refusal_response
+from service.api.openai.errors import refusal_response
 from service.api.paths import endpoint_of
+from service.api.stream.handshake import refuse
 from service.errors import Unauthenticated
 from service.keys.key_file import Key
 from service.keys.keys import ANONYMOUS, Keys

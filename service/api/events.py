@@ -19,8 +19,8 @@ import orjson
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from service.api.items import refusal
 from service.api.problem import problem_of, refusal_of
+from service.api.steps.items import refusal
 from service.api.wire import unless_gone
 from service.errors import ServiceError
 from service.steps.steps import Steps

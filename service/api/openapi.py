@@ -12,8 +12,8 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from service.api.endpoints import DOCUMENTED, QUESTIONS, SERVICE, SESSIONS, Endpoint, Schemas
-from service.api.error_form import is_open_inference
-from service.api.openai_error import ERROR, V1
+from service.api.open_inference.error_form import is_open_inference
+from service.api.openai.errors import ERROR, V1
 
 DESCRIPTION = (
     "Recurrent networks. With sessions: sentiment, texts, music, forecasts, tags; whole inputs only: translation, "

@@ -15,13 +15,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service.api import endpoints
 from service.api.client_watch import ClientGone
 from service.api.disconnect import CLIENT_CLOSED_REQUEST
-from service.api.handshake import refuse
-from service.api.openai import OpenAI
-from service.api.openai_error import V1, refusal_response
+from service.api.openai.errors import V1, refusal_response
+from service.api.openai.routes import OpenAI
 from service.api.paths import located
 from service.api.problem import failure, plain_problem
 from service.api.routes import HotHandler, HotHandlers
-from service.api.stream import Stream
+from service.api.stream.handshake import refuse
+from service.api.stream.stream import Stream
 from service.api.wire import respond
 from service.errors import ServiceError
 from service.metrics import RequestTally

@@ -10,7 +10,7 @@ from typing import Any, cast
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 
 from service.api.endpoints import STEP
-from service.api.single_steps import Caller, SingleSteps
+from service.api.steps.single_steps import Caller, SingleSteps
 from service.fast_port.known_heads import KnownHeads
 from service.fast_port.one_write import OneWriteProtocol, OneWriteTransport
 

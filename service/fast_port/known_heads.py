@@ -6,7 +6,7 @@ its bytes in a dictionary takes a twentieth of the time.
 
 from typing import NamedTuple
 
-from service.api.single_steps import Caller
+from service.api.steps.single_steps import Caller
 
 MAX_HEADS = 8  # of a connection: one for each length of a body
 MAX_HEAD_BYTES = 2048

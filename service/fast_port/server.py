@@ -12,7 +12,7 @@ from typing import Any, cast
 import uvicorn
 from starlette.types import ASGIApp
 
-from service.api.single_steps import SingleSteps
+from service.api.steps.single_steps import SingleSteps
 from service.fast_port.http import StepProtocol
 from service.fast_port.lock import hold_port
 from service.fast_port.websocket import ChannelProtocol

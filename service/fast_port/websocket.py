@@ -1,4 +1,5 @@
-"""WebSockets on the second port: uvicorn's protocol, which offers its messages without a task (`service.api.channel`).
+"""WebSockets on the second port: uvicorn's protocol, which offers its messages without a task
+(`service.api.stream.channel`).
 
 uvicorn puts each message into a queue, stops reading, and wakes the connection's task, which reads on. With many
 connections that each have a step in flight, that costs as much as the steps. Messages of one frame go past the state
@@ -15,7 +16,7 @@ from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request
 from websockets.protocol import State
 
-from service.api.channel import offer
+from service.api.stream.channel import offer
 from service.fast_port import framing
 from service.fast_port.framing import Framing
 

@@ -11,18 +11,18 @@ import orjson
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Message, Scope
 
-from service.api.channel import offer
-from service.api.error_form import ErrorFormMiddleware
-from service.api.open_inference import OpenInferenceRoutes
-from service.api.open_inference_infer import InferRoute
-from service.api.openai import OpenAI
+from service.api.open_inference.error_form import ErrorFormMiddleware
+from service.api.open_inference.infer import InferRoute
+from service.api.open_inference.metadata import OpenInferenceRoutes
+from service.api.openai.routes import OpenAI
 from service.api.plain import PlainApp
 from service.api.problem import ProblemMiddleware
 from service.api.question_routes import QuestionRoutes
 from service.api.routes import Handlers, HotHandlers, other_methods, routes_of
 from service.api.sessions import SessionRoutes
-from service.api.steps import StepRoutes
-from service.api.stream import Stream
+from service.api.steps.steps import StepRoutes
+from service.api.stream.channel import offer
+from service.api.stream.stream import Stream
 from service.questions import Questions
 from service.sessions.sequences import Sequences
 from tests.fakes.process import Process

@@ -11,7 +11,7 @@ import uvicorn
 from websockets.asyncio.client import ClientConnection, connect
 
 from service.api.auth import AuthMiddleware
-from service.api.single_steps import SingleSteps
+from service.api.steps.single_steps import SingleSteps
 from service.fast_port.server import FastPort
 from service.keys.keys import Keys
 from tests.fakes.asgi import MAX_BYTES, Surface

@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.api.single_steps import Caller
+from service.api.steps.single_steps import Caller
 from service.fast_port.known_heads import MAX_HEAD_BYTES, MAX_HEADS, Head, KnownHeads
 
 CALLER = Caller("ann", None)

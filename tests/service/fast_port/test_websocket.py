@@ -12,7 +12,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from service.api.connection import MAX_IN_FLIGHT
+from service.api.stream.connection import MAX_IN_FLIGHT
 from service.keys.key_file import add_key
 from service.keys.keys import ANONYMOUS, Keys
 from tests.fakes.clock import Clock

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from service.api.binary import MAX_VALUES
-from service.api.connection import MAX_IN_FLIGHT
 from service.api.endpoints import DOCUMENTED, MAX_PAGE, Endpoint
+from service.api.steps.binary import MAX_VALUES
+from service.api.stream.connection import MAX_IN_FLIGHT
 from service.bundle.manifest import read_bundle
 from service.bundle.tasks import CaptionTask, ForecastingTask, MusicTask
 from service.forms.form import MAX_CHARACTERS_TOGETHER, MAX_TEXT_CHARACTERS, MAX_TEXTS, Question

@@ -12,9 +12,9 @@ from typing import NamedTuple
 from service.api.auth import bearer_token
 from service.api.body import parsed
 from service.api.endpoints import STEP
-from service.api.items import refusal
 from service.api.problem import problem_response
-from service.api.steps import ask_of
+from service.api.steps.items import refusal
+from service.api.steps.steps import ask_of
 from service.errors import ServiceError
 from service.forms.steps import StepRequest
 from service.keys.key_file import Key

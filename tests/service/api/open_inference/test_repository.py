@@ -4,7 +4,7 @@ import pytest
 from starlette.applications import Starlette
 
 from service.api.auth import AuthMiddleware
-from service.api.repository import RepositoryRoutes
+from service.api.open_inference.repository import RepositoryRoutes
 from service.api.routes import routes_of
 from service.keys.keys import ANONYMOUS
 from service.metrics import Metrics

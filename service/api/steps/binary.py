@@ -17,8 +17,8 @@ import numpy as np
 import orjson
 from pydantic import Field
 
-from service.api.apart import parsed_apart
-from service.api.items import refused_item
+from service.api.steps.apart import parsed_apart
+from service.api.steps.items import refused_item
 from service.engine.state import Array
 from service.errors import InvalidInput, Malformed
 from service.forms.form import Form

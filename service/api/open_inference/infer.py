@@ -5,12 +5,13 @@ from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
-from service.api import binary, endpoints
+from service.api import endpoints
 from service.api.auth import owner_of
 from service.api.body import parsed
+from service.api.open_inference.signature import Signature, signature_of
+from service.api.open_inference.tensors import check_size, read_tensor, write_tensors
 from service.api.routes import HotHandlers
-from service.api.signature import Signature, signature_of
-from service.api.tensors import check_size, read_tensor, write_tensors
+from service.api.steps import binary
 from service.api.wire import (
     OCTETS,
     check_encoding,

@@ -1,7 +1,7 @@
 """`WS /stream`: many sessions on one connection, one message a step, answers as they come.
 
-    message ─► messages ─► steps ─► answer          service.api.connection: room, and who is too slow
-                   └─► refusal ──────►              service.api.messages: what each means
+    message ─► messages ─► steps ─► answer          service.api.stream.connection: room, and who is too slow
+                   └─► refusal ──────►              service.api.stream.messages: what each means
 
 Steps of one session are answered in the order in which they came. Refusals are answers; close codes are for the
 connection.
@@ -12,7 +12,7 @@ import asyncio
 from starlette.types import Receive, Scope, Send
 
 from service.api.auth import subprotocol_of
-from service.api.connection import Connection
+from service.api.stream.connection import Connection
 from service.metrics import RequestTally
 from service.steps.steps import Steps
 

@@ -17,7 +17,7 @@ from typing import Literal
 import orjson
 
 from service.api.events import told_to_the_end
-from service.api.openai_error import error_of
+from service.api.openai.errors import error_of
 from service.concurrency.deadline import all_within
 from service.concurrency.merge import merged
 from service.concurrency.streams import begun, timed

@@ -7,10 +7,10 @@ from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
 from service.api.auth import AuthMiddleware
-from service.api.error_form import ErrorFormMiddleware, is_open_inference
-from service.api.open_inference import OpenInferenceRoutes
+from service.api.open_inference.error_form import ErrorFormMiddleware, is_open_inference
+from service.api.open_inference.metadata import OpenInferenceRoutes
+from service.api.open_inference.signature import signature_of
 from service.api.routes import routes_of
-from service.api.signature import signature_of
 from service.bundle.errors import BundleGraphMismatch
 from service.engine.engine import Engine
 from service.keys.key_file import add_key

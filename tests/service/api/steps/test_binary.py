@@ -8,7 +8,7 @@ import numpy as np
 import orjson
 import pytest
 
-from service.api import binary
+from service.api.steps import binary
 from service.engine.state import Array
 from service.errors import InvalidInput, Malformed, StepConflict
 from service.steps.turn import Answer, Ask, Turn

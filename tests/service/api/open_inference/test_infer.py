@@ -9,7 +9,7 @@ import numpy as np
 import orjson
 import pytest
 
-from service.api.tensors import MAX_ITEMS, MAX_ROWS
+from service.api.open_inference.tensors import MAX_ITEMS, MAX_ROWS
 from service.engine.state import Array
 from tests.fakes.asgi import JSON, MAX_BYTES, Answered, Client, Surface
 from tests.fakes.graphs import POISON, V, logits_of
@@ -378,12 +378,12 @@ async def test_more_than_any_tensor_holds_is_refused_before_it_is_parsed(
     surface: Surface, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for limit in ("MAX_ITEMS", "MAX_ROWS", "MAX_BESIDE"):
-        monkeypatch.setattr(f"service.api.tensors.{limit}", 8)
+        monkeypatch.setattr(f"service.api.open_inference.tensors.{limit}", 8)
 
     def parsed(*_: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr("service.api.open_inference_infer.parsed", parsed)
+    monkeypatch.setattr("service.api.open_inference.infer.parsed", parsed)
     for rows in ([[1] * 17], [[1]] * 25):
         assert "inputs.0.data: at most 8 rows" in await error_of(surface.client, {"inputs": [x(*rows)]}, 422)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from service.api.auth import AuthMiddleware
-from service.api.openai import COMPLETIONS, MODELS
+from service.api.openai.routes import COMPLETIONS, MODELS
 from service.engine.engine import Engine
 from service.engine.runtime import Runtime
 from service.keys.key_file import add_key

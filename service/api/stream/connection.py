@@ -11,9 +11,9 @@ from collections import deque
 from starlette.types import Message, Receive, Scope, Send
 
 from service.api.auth import holds, owner_of
-from service.api.channel import channel_of
-from service.api.messages import Messages
 from service.api.problem import failure
+from service.api.stream.channel import channel_of
+from service.api.stream.messages import Messages
 from service.metrics import RequestTally
 from service.steps.steps import Steps
 

@@ -9,10 +9,10 @@ from starlette.responses import Response
 
 from service.api import endpoints
 from service.api.answer import JSON, form_response
+from service.api.open_inference.signature import signature_of
+from service.api.open_inference.tensors import DATATYPES, MAX_ROWS, shape_of
 from service.api.openapi import own_version
 from service.api.routes import Handlers
-from service.api.signature import signature_of
-from service.api.tensors import DATATYPES, MAX_ROWS, shape_of
 from service.bundle.stage import TensorSpec
 from service.catalog import Catalog
 from service.forms.open_inference import ModelMetadata, ModelReady, ServerMetadata, TensorMetadata

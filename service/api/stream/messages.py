@@ -11,12 +11,12 @@ from collections.abc import Callable
 import orjson
 from starlette.types import Message
 
-from service.api import binary
 from service.api.body import parsed
 from service.api.disconnect import CLIENT_CLOSED_REQUEST
-from service.api.items import item_json, refusal
 from service.api.problem import problem_of
-from service.api.steps import ask_of
+from service.api.steps import binary
+from service.api.steps.items import item_json, refusal
+from service.api.steps.steps import ask_of
 from service.errors import Malformed, ServiceError, TooLarge
 from service.forms.steps import ClientId, StreamItem
 from service.metrics import RequestTally

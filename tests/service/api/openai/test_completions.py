@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
-from service.api.openai import COMPLETIONS, OpenAI
+from service.api.openai.routes import COMPLETIONS, OpenAI
 from service.engine.state import Array
 from service.metrics import Metrics
 from tests.fakes.asgi import MAX_BYTES, Answered, Surface

@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
-from service.api.tensors import MAX_BESIDE, MAX_ITEMS, MAX_ROWS, check_size
+from service.api.open_inference.tensors import MAX_BESIDE, MAX_ITEMS, MAX_ROWS, check_size
 from service.bundle.stage import TensorSpec
 from service.errors import InvalidInput
 

@@ -8,9 +8,9 @@ from starlette.types import Receive, Scope, Send
 
 from service.api import endpoints
 from service.api.body import parsed
-from service.api.completions import Completions
 from service.api.events import event_stream
-from service.api.openai_error import document, document_response
+from service.api.openai.completions import Completions
+from service.api.openai.errors import document, document_response
 from service.api.wire import check_json, read_body, respond, unless_gone
 from service.catalog import Catalog
 from service.errors import ModelUnknown

@@ -5,13 +5,14 @@ from collections.abc import Callable, Mapping, Sequence
 
 from starlette.types import Receive, Scope, Send
 
-from service.api import binary, endpoints
-from service.api.apart import parsed_apart
+from service.api import endpoints
 from service.api.auth import owner_of
 from service.api.body import parsed
 from service.api.events import stream_step
-from service.api.items import item_json
 from service.api.routes import HotHandlers
+from service.api.steps import binary
+from service.api.steps.apart import parsed_apart
+from service.api.steps.items import item_json
 from service.api.wire import OCTETS, check_json, header, media_type, read_body, respond, unless_gone
 from service.errors import ServiceError
 from service.forms.steps import StepItem, StepItems, StepRequest

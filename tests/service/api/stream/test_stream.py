@@ -8,8 +8,8 @@ import numpy as np
 import orjson
 import pytest
 
-from service.api.connection import INTERNAL_ERROR, MAX_IN_FLIGHT
-from service.api.stream import SERVICE_RESTART
+from service.api.stream.connection import INTERNAL_ERROR, MAX_IN_FLIGHT
+from service.api.stream.stream import SERVICE_RESTART
 from tests.fakes.asgi import MAX_BYTES, ChannelSocket, Socket, Surface
 from tests.fakes.graphs import logits_of
 from tests.fakes.process import Process, settle, until
@@ -220,7 +220,7 @@ async def test_a_client_that_does_not_read_is_read_from_no_further_and_dropped(
         await surface.stream.drop_slow_readers()
         await settle()
         assert not socket.task.done()
-        monkeypatch.setattr("service.api.connection.SLOW_READER_SECONDS", 0.0)
+        monkeypatch.setattr("service.api.stream.connection.SLOW_READER_SECONDS", 0.0)
         await surface.stream.drop_slow_readers()
         async with asyncio.timeout(10):
             await socket.task
@@ -229,7 +229,7 @@ async def test_a_client_that_does_not_read_is_read_from_no_further_and_dropped(
 async def test_a_client_that_reads_is_not_dropped(
     surface: Surface, process: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.api.connection.SLOW_READER_SECONDS", 0.0)
+    monkeypatch.setattr("service.api.stream.connection.SLOW_READER_SECONDS", 0.0)
     session_id = await process.create()
     async with surface.connected() as socket:
         for _ in range(3):
@@ -273,7 +273,7 @@ async def test_a_stop_closes_a_connection_behind_its_last_answers(surface: Surfa
 async def test_a_stop_does_not_wait_for_who_does_not_read(
     surface: Surface, process: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.api.connection.CLOSE_SECONDS", 0.01)
+    monkeypatch.setattr("service.api.stream.connection.CLOSE_SECONDS", 0.01)
     session_id = await process.create()
     async with surface.connected() as socket:
         socket.may_read.clear()
@@ -333,7 +333,7 @@ async def test_a_message_that_breaks_the_service_ends_its_connection(
     def fail(*_: object) -> None:
         raise RuntimeError("a secret")
 
-    monkeypatch.setattr("service.api.binary.read", fail)
+    monkeypatch.setattr("service.api.steps.binary.read", fail)
     session_id = await process.create()
     async with surface.connected() as socket:
         socket.say_bytes(b"12345")

@@ -1,0 +1,1 @@
+"""The Open Inference Protocol, as clients of Triton and KServe speak it."""

@@ -1,0 +1,1 @@
+"""Steps over HTTP: of one session, of many, in JSON and binary."""

@@ -1,0 +1,1 @@
+"""`WS /stream`: many sessions on one WebSocket."""

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import lmdb
 
-from service.stores.boot import USERS, Boot, Users, boot_id, sync_directory, write_boot
-from service.stores.check import check_structure
 from service.stores.connect import lmdb_directory
-from service.stores.environment import DATA, MAX_READERS
-from service.stores.lmdb import MAP_BYTES
+from service.stores.lmdb.boot import USERS, Boot, Users, boot_id, sync_directory, write_boot
+from service.stores.lmdb.check import check_structure
+from service.stores.lmdb.environment import DATA, MAX_READERS
+from service.stores.lmdb.store import MAP_BYTES
 
 
 class BackupRefused(Exception):

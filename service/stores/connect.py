@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 from service.settings import SessionSettings
 from service.stores.base import Store
 from service.stores.limits import Limits
-from service.stores.lmdb import LmdbStore
+from service.stores.lmdb.store import LmdbStore
 from service.stores.memory import MemoryStore
 
 
@@ -29,7 +29,7 @@ def open_store(settings: SessionSettings) -> Store:
     if scheme == "lmdb":
         return LmdbStore(lmdb_directory(settings.store), limits, settings.durability)
     if scheme in ("redis", "rediss"):
-        from service.stores.redis import RedisStore
+        from service.stores.redis.store import RedisStore
 
         try:
             return RedisStore(settings.store, limits)

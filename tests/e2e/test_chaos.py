@@ -16,7 +16,7 @@ import pytest
 
 from service.stores.base import Record
 from service.stores.limits import Limits
-from service.stores.lmdb import LmdbStore
+from service.stores.lmdb.store import LmdbStore
 from tests.e2e.load import Load
 from tests.e2e.server import STOP_SECONDS, Server, is_listening, until
 from tests.e2e.workers import worker_of

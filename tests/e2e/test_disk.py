@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from service.stores.limits import Limits
-from service.stores.lmdb import LmdbStore
-from service.stores.rows import key_of
+from service.stores.lmdb.rows import key_of
+from service.stores.lmdb.store import LmdbStore
 from tests.e2e.asking import Json, ask, open_session
 from tests.e2e.server import Server, until
 from tests.e2e.stream import open_stream

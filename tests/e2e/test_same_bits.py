@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from service.record.body import decode, encode
 from service.stores.base import Record, Swap
 from service.stores.limits import Limits
-from service.stores.lmdb import LmdbStore
+from service.stores.lmdb.store import LmdbStore
 from tests.e2e.asking import Json, ask, open_session
 from tests.e2e.server import Server
 from tests.e2e.silent import SilentClient

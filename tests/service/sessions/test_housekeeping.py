@@ -8,7 +8,7 @@ import pytest
 from service.errors import SessionGone, StoreFull
 from service.stores.base import Count, Unavailable
 from service.stores.limits import Limits
-from service.stores.lmdb import LmdbStore
+from service.stores.lmdb.store import LmdbStore
 from tests.fakes.clock import Clock
 from tests.fakes.process import Process, settle
 from tests.fakes.stores import FaultyStore

@@ -7,12 +7,12 @@ import pytest
 from service.record.ids import new_session_id
 from service.stores.backup import BackupRefused, backup, restore
 from service.stores.base import Record, Swap
-from service.stores.check import StoreDamaged
 from service.stores.connect import StoreUnknown
 from service.stores.limits import Limits
-from service.stores.lmdb import LmdbStore
+from service.stores.lmdb.check import StoreDamaged
+from service.stores.lmdb.store import LmdbStore
+from tests.service.stores.lmdb.test_store import scanned
 from tests.service.stores.processes import Worker
-from tests.service.stores.test_lmdb import scanned
 from tests.service.stores.worker import body_of
 
 pytestmark = pytest.mark.anyio

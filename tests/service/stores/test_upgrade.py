@@ -10,13 +10,13 @@ import pytest
 from service.record.ids import new_session_id
 from service.stores import backup
 from service.stores.base import CHECKPOINT, QuotaReached, Record, Store, Swap
-from service.stores.environment import OpenedStore
 from service.stores.limits import Limits
-from service.stores.lmdb import LmdbStore
-from service.stores.redis import RedisStore
-from service.stores.redis_owners import LOOK_AGAIN_SECONDS, Owners
+from service.stores.lmdb.environment import OpenedStore
+from service.stores.lmdb.store import LmdbStore
+from service.stores.redis.owners import LOOK_AGAIN_SECONDS, Owners
+from service.stores.redis.store import RedisStore
+from tests.service.stores.lmdb.test_store import scanned
 from tests.service.stores.redis_server import NEEDS_REDIS, RedisServer, provided_cluster, provided_server
-from tests.service.stores.test_lmdb import scanned
 
 pytestmark = pytest.mark.anyio
 
@@ -153,5 +153,5 @@ async def test_shards_that_are_counted_right_are_left_alone(
     redis_store: RedisStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await fill(redis_store)
-    monkeypatch.setattr("service.stores.redis_index.REFILE_SHARD", None)
+    monkeypatch.setattr("service.stores.redis.index.REFILE_SHARD", None)
     assert await Owners(redis_store._index).count_of("ann") == 5

@@ -15,7 +15,7 @@ from service.errors import (
 from service.steps.turn import Ask
 from service.stores.base import Record, Store, Swap
 from service.stores.limits import Limits
-from service.stores.lmdb import LmdbStore
+from service.stores.lmdb.store import LmdbStore
 from service.stores.memory import MemoryStore
 from tests.fakes.clock import Clock
 from tests.fakes.process import Process

@@ -20,7 +20,7 @@ from service.steps.cohorts import FEWEST
 from service.steps.grouping import MAX_ITEMS
 from service.steps.turn import Answer, Ask
 from service.stores.limits import Limits
-from service.stores.lmdb import LmdbStore
+from service.stores.lmdb.store import LmdbStore
 from tests.fakes.body_v1 import SessionBodyV1, StateV1, encode_v1
 from tests.fakes.clock import Clock
 from tests.fakes.graphs import BAD, POISON

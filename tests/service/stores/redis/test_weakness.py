@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from service.stores.limits import Limits
-from service.stores.redis import RedisStore
+from service.stores.redis.store import RedisStore
 from tests.service.stores.redis_server import NEEDS_REDIS, RedisServer, provided_cluster, redis_server
 
 pytestmark = [pytest.mark.anyio, NEEDS_REDIS]

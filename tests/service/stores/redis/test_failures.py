@@ -11,8 +11,8 @@ import pytest
 from service.record.ids import new_session_id
 from service.stores.base import Full, Record, Swap, Unavailable
 from service.stores.limits import Limits
-from service.stores.redis import RedisStore
-from service.stores.redis_link import MAX_CONNECTIONS, TIMEOUT_SECONDS
+from service.stores.redis.link import MAX_CONNECTIONS, TIMEOUT_SECONDS
+from service.stores.redis.store import RedisStore
 from tests.fakes.stores import NO_LIMITS
 from tests.service.stores.redis_server import NEEDS_REDIS, RedisServer, free_port, redis_server
 

@@ -8,9 +8,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from service.record.ids import new_session_id
-from service.stores import following as rows_of_many
 from service.stores.base import CHECKPOINT, Record, Successors
-from service.stores.rows import Rows, filed_of, is_filed_alike, is_intact, key_of, refiled, step_of, to_rows
+from service.stores.lmdb import following as rows_of_many
+from service.stores.lmdb.rows import Rows, filed_of, is_filed_alike, is_intact, key_of, refiled, step_of, to_rows
 
 IDS = [new_session_id(1000.0 * n) for n in range(6)]
 ODD = ["no id", "other"]  # ids that are not as ids are issued

@@ -6,8 +6,8 @@ from collections import Counter
 import pytest
 
 from service.stores.base import QuotaReached
-from service.stores.redis_quota import RedisQuota
-from service.stores.redis_room import STALE_SECONDS
+from service.stores.redis.quota import RedisQuota
+from service.stores.redis.room import STALE_SECONDS
 from tests.fakes.process import settle
 
 pytestmark = pytest.mark.anyio
@@ -100,7 +100,7 @@ async def test_without_a_quota_nothing_is_read(counts: Counts) -> None:
 
 
 async def test_few_owners_are_remembered(quota: RedisQuota, counts: Counts, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.stores.redis_quota.MAX_KNOWN_OWNERS", 2)
+    monkeypatch.setattr("service.stores.redis.quota.MAX_KNOWN_OWNERS", 2)
     written = asyncio.Event()
     busy = asyncio.ensure_future(open_one(quota, counts, "busy", written))
     await settle()

@@ -1,4 +1,4 @@
-"""The rows of many records that are alike: what `service.stores.rows` does for one, most of it done once for all."""
+"""The rows of many records that are alike: what `rows` does for one, most of it done once for all."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -7,9 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.stores.base import Successors
-from service.stores.minutes import SECONDS_PER_MINUTE
-from service.stores.packing import CHECKSUM_OFFSET, SEALED_OFFSET, STEP_OFFSET, checksum_of
-from service.stores.rows import (
+from service.stores.lmdb.rows import (
     CHECKSUM,
     CONTENT_AT,
     FILED,
@@ -21,6 +19,8 @@ from service.stores.rows import (
     sealed,
     to_rows,
 )
+from service.stores.minutes import SECONDS_PER_MINUTE
+from service.stores.packing import CHECKSUM_OFFSET, SEALED_OFFSET, STEP_OFFSET, checksum_of
 
 _STEP = slice(STEP_AT, STEP_AT + 8)
 _META = slice(FILED.stop, CONTENT_AT)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 from lmdb import Transaction
 
 from service.stores.base import Full
-from service.stores.tables import Tables
+from service.stores.lmdb.tables import Tables
 
 Result = TypeVar("Result")
 Work = Callable[[Tables, "Transaction[bytes]"], Result]

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from service.record.ids import new_session_id
-from service.stores import boot, check
 from service.stores.base import Count, Damaged, Record, Swap
-from service.stores.check import StoreDamaged
-from service.stores.environment import OpenedStore
 from service.stores.limits import Limits
-from service.stores.lmdb import Durability, LmdbStore
-from service.stores.rows import TAIL, key_of
+from service.stores.lmdb import boot, check
+from service.stores.lmdb.check import StoreDamaged
+from service.stores.lmdb.environment import OpenedStore
+from service.stores.lmdb.rows import TAIL, key_of
+from service.stores.lmdb.store import Durability, LmdbStore
 from tests.service.stores.processes import Worker
 from tests.service.stores.test_contract import HISTORIES, outcome
 from tests.service.stores.worker import NUM_STEPS
@@ -74,7 +74,7 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         checked.append(directory)
         check.check_structure(directory)
 
-    monkeypatch.setattr("service.stores.environment.check_structure", counted)
+    monkeypatch.setattr("service.stores.lmdb.environment.check_structure", counted)
     return checked
 
 

@@ -15,9 +15,9 @@ from lmdb import Transaction
 from lmdb.verify import VerifyError, verify
 
 from service.stores.base import Count, Damaged, Unavailable
-from service.stores.ledger import is_owned, places, read_owners
-from service.stores.rows import KEY_BYTES, TAIL, filing_of, is_intact, quarantined, to_record
-from service.stores.tables import Tables
+from service.stores.lmdb.ledger import is_owned, places, read_owners
+from service.stores.lmdb.rows import KEY_BYTES, TAIL, filing_of, is_intact, quarantined, to_record
+from service.stores.lmdb.tables import Tables
 
 logger = logging.getLogger(__name__)
 

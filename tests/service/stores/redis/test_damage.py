@@ -7,8 +7,8 @@ import pytest
 from service.record.ids import new_session_id
 from service.stores.base import CHECKPOINT, Count, Damaged, Record, Swap
 from service.stores.limits import Limits
-from service.stores.redis import RedisStore
-from service.stores.redis_shard import encoded, record_key
+from service.stores.redis.shard import encoded, record_key
+from service.stores.redis.store import RedisStore
 from tests.service.stores.redis_server import NEEDS_REDIS, RedisServer, provided_server
 
 pytestmark = [pytest.mark.anyio, NEEDS_REDIS]

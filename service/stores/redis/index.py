@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from service.stores.redis_connection import Connection
-from service.stores.redis_script import DUE_OF, IS_OWNED, READ_EACH, REFILE_SHARD, Script, script_call
-from service.stores.redis_shard import (
+from service.stores.redis.connection import Connection
+from service.stores.redis.script import DUE_OF, IS_OWNED, READ_EACH, REFILE_SHARD, Script, script_call
+from service.stores.redis.shard import (
     ALL_SHARDS,
     COUNTS,
     DUE,
@@ -26,7 +26,7 @@ FEW_OWNED = 4  # of an owner's records in each shard
 
 
 class Index:
-    """Reads what service/stores/record.lua files, and has it filed again.
+    """Reads what record.lua files, and has it filed again.
 
     Args:
         connection: To where the shards are.

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from redis.exceptions import ResponseError
 
-from service.stores.redis_link import Answered, Link, Reply
+from service.stores.redis.link import Answered, Link, Reply
 
 Facts = Mapping[str, str]
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from service.record.ids import new_session_id
 from service.stores.base import CHECKPOINT, Damaged, Record
-from service.stores.rows import (
+from service.stores.lmdb.rows import (
     TAIL,
     Filing,
     expiry_of,

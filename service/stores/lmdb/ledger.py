@@ -10,7 +10,7 @@ from itertools import takewhile
 from lmdb import Transaction, _Database
 
 from service.stores.base import Count
-from service.stores.rows import Filing
+from service.stores.lmdb.rows import Filing
 
 _TOTALS_NAME = b"all"
 _OWNED_NAME = b"owned"

@@ -5,10 +5,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from service.stores.base import Unavailable
-from service.stores.redis_cluster import ClusterLink
-from service.stores.redis_link import Link, Reply, ServerLink, address_of
-from service.stores.redis_script import Command
-from service.stores.redis_weakness import facts_of, weaknesses_of
+from service.stores.redis.cluster import ClusterLink
+from service.stores.redis.link import Link, Reply, ServerLink, address_of
+from service.stores.redis.script import Command
+from service.stores.redis.weakness import facts_of, weaknesses_of
 
 MAX_RECORDS_A_COMMAND = 128
 OLDEST_REDIS = 7

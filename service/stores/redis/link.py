@@ -26,7 +26,7 @@ from redis.exceptions import (
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from service.stores.base import Unavailable
-from service.stores.redis_script import Command
+from service.stores.redis.script import Command
 
 Reply = Any
 """What a server answers: bytes, a number, None, a list of these, or a ResponseError."""

@@ -6,7 +6,7 @@ import pytest
 
 from service.stores.base import Count, Full
 from service.stores.limits import Limits
-from service.stores.redis_room import NOTHING, STALE_SECONDS, Room
+from service.stores.redis.room import NOTHING, STALE_SECONDS, Room
 from tests.fakes.process import settle
 
 pytestmark = pytest.mark.anyio

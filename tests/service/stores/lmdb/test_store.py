@@ -11,11 +11,11 @@ import pytest
 
 from service.record.ids import new_session_id
 from service.stores.base import CHECKPOINT, Count, Damaged, Record, Store, Successors, Swap, Unavailable
-from service.stores.check import Counted, count_records, read_counts
-from service.stores.environment import OpenedStore
 from service.stores.limits import Limits
-from service.stores.lmdb import Durability, LmdbStore
-from service.stores.rows import TAIL, is_intact, key_of
+from service.stores.lmdb.check import Counted, count_records, read_counts
+from service.stores.lmdb.environment import OpenedStore
+from service.stores.lmdb.rows import TAIL, is_intact, key_of
+from service.stores.lmdb.store import Durability, LmdbStore
 from tests.service.stores.processes import Worker
 
 pytestmark = pytest.mark.anyio
@@ -308,7 +308,7 @@ async def test_the_overdue_of_an_owner_are_found_among_many(store: LmdbStore) ->
 async def test_the_overdue_of_an_owner_are_not_looked_for_without_end(
     store: LmdbStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.stores.overdue.MAX_JUMPS", 3)
+    monkeypatch.setattr("service.stores.lmdb.overdue.MAX_JUMPS", 3)
     ids = [new_session_id(n) for n in range(20)]
     await create(store, *(record_of(each)._replace(owner=("ann", "eve")[n % 2]) for n, each in enumerate(ids)))
     assert 0 < len(await store.overdue_of("ann", 6600, 20)) <= 3

@@ -1,7 +1,7 @@
 """Sessions on a Redis server or cluster, shared by the workers of many machines.
 
 A record is one key, in the form of service.stores.packing. A script compares its step, writes it, and moves it in the
-indexes of its shard (record.lua, redis_shard.py); many records are one round trip. Keys have no time to live: Redis
+indexes of its shard (record.lua, shard.py); many records are one round trip. Keys have no time to live: Redis
 would delete a record without its entries in indexes and counts, and by its own clock.
 
 What may be lost is the server's to decide: with `appendonly yes`, `appendfsync always` and no failover, nothing that
@@ -21,12 +21,12 @@ from service.stores.base import CHECKPOINT, Count, Damaged, Full, Record, Succes
 from service.stores.limits import Limits
 from service.stores.minutes import SECONDS_PER_MINUTE, last_over
 from service.stores.packing import STEP, pack, unpack
-from service.stores.redis_connection import Connection
-from service.stores.redis_index import Index, pairs
-from service.stores.redis_owners import Owners
-from service.stores.redis_quota import RedisQuota
-from service.stores.redis_room import Room
-from service.stores.redis_script import (
+from service.stores.redis.connection import Connection
+from service.stores.redis.index import Index, pairs
+from service.stores.redis.owners import Owners
+from service.stores.redis.quota import RedisQuota
+from service.stores.redis.room import Room
+from service.stores.redis.script import (
     ADVANCE,
     COMPARE_AND_BURY,
     COMPARE_AND_SWAP,
@@ -35,7 +35,7 @@ from service.stores.redis_script import (
     Script,
     script_call,
 )
-from service.stores.redis_shard import (
+from service.stores.redis.shard import (
     NOTES,
     NOTES_SHARD,
     encoded,
@@ -51,7 +51,7 @@ WON, UNDONE = map(ord, "1?")
 class RedisStore:
     """A Redis server or cluster behind the store contract. Connects at the first use.
 
-    The limits hold nearly: they may be exceeded by what all other processes create within a second (redis_room.py).
+    The limits hold nearly: they may be exceeded by what all other processes create within a second (room.py).
 
     Args:
         url: redis:// or rediss:// with host, port, database, and if need be user and password. One server of a cluster

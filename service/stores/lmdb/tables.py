@@ -1,10 +1,10 @@
 """The tables of an LMDB environment, and what one transaction does to them. Knows no thread, file or clock.
 
-    records    key → head, key + "t" → tail                  service.stores.rows
+    records    key → head, key + "t" → tail                  service.stores.lmdb.rows
     by_owner   owner → keys, but of checkpoints              pages
     by_use     minute of the last use → keys of the live     the idlest
     by_expiry  minute → keys, no later than due              the overdue
-    counts     live records and bytes; live by bundle, owner service.stores.ledger
+    counts     live records and bytes; live by bundle, owner service.stores.lmdb.ledger
     notes      name → value
 
 A step in the same minute as the last rewrites a record's two rows, which lie side by side, and nothing else. A use puts
@@ -21,18 +21,16 @@ from operator import itemgetter
 from lmdb import Environment, Transaction
 
 from service.stores.base import Count, Damaged, Record, Successors, Swap
-from service.stores.following import Following, following
-from service.stores.ledger import (
+from service.stores.limits import Limits
+from service.stores.lmdb.following import Following, following
+from service.stores.lmdb.ledger import (
     Ledger,
     owner_place,
     read_bundles,
     read_owner,
     read_totals,
 )
-from service.stores.limits import Limits
-from service.stores.minutes import SECONDS_PER_MINUTE
-from service.stores.quota import Quota
-from service.stores.rows import (
+from service.stores.lmdb.rows import (
     KEY_BYTES,
     TAIL,
     Rows,
@@ -47,6 +45,8 @@ from service.stores.rows import (
     to_record,
     to_rows,
 )
+from service.stores.minutes import SECONDS_PER_MINUTE
+from service.stores.quota import Quota
 
 NUM_TABLES = 6
 FEW = 4  # records that are not worth looking at together

@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from service.stores.redis_index import Index
+from service.stores.redis.index import Index
 
 LOOK_AGAIN_SECONDS = 600.0
 

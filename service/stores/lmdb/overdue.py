@@ -1,6 +1,6 @@
 """Which records of an LMDB environment are overdue, by entries that may lag behind what the records say.
 
-See `service.stores.tables`: an entry's minute is no later than that of its record, and is put right when it has come.
+See `tables`: an entry's minute is no later than that of its record, and is put right when it has come.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import NamedTuple
 from lmdb import Cursor, Transaction
 
 from service.stores.base import Record
-from service.stores.ledger import minute_of, minute_place, owner_place
+from service.stores.lmdb.ledger import minute_of, minute_place, owner_place
+from service.stores.lmdb.rows import expiry_of, filing_of, is_intact, key_of, refiled
+from service.stores.lmdb.tables import Tables
 from service.stores.minutes import SECONDS_PER_MINUTE, last_over
-from service.stores.rows import expiry_of, filing_of, is_intact, key_of, refiled
-from service.stores.tables import Tables
 
 SWEPT_ENTRIES = 128
 MAX_JUMPS = 512  # a millisecond or two

@@ -11,7 +11,7 @@ from redis.crc import key_slot
 from redis.exceptions import AskError, ClusterDownError, MovedError, ReadOnlyError, TryAgainError
 
 from service.stores.base import Unavailable
-from service.stores.redis_link import (
+from service.stores.redis.link import (
     FAILURES,
     MAX_CONNECTIONS,
     TIMEOUT_SECONDS,
@@ -23,8 +23,8 @@ from service.stores.redis_link import (
     exchange,
     unavailable,
 )
-from service.stores.redis_script import Command
-from service.stores.redis_shard import ALL_SHARDS, prefix_of
+from service.stores.redis.script import Command
+from service.stores.redis.shard import ALL_SHARDS, prefix_of
 
 MAX_ROUNDS = 20
 ROUND_SECONDS = 0.05

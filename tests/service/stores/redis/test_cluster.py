@@ -8,8 +8,8 @@ import pytest
 from service.record.ids import new_session_id
 from service.stores.base import Count, Record, Swap, Unavailable
 from service.stores.limits import Limits
-from service.stores.redis import RedisStore
-from service.stores.redis_link import MAX_CONNECTIONS
+from service.stores.redis.link import MAX_CONNECTIONS
+from service.stores.redis.store import RedisStore
 from tests.service.stores.redis_server import NEEDS_REDIS, RedisServer, provided_cluster
 
 pytestmark = [pytest.mark.anyio, NEEDS_REDIS]

@@ -8,10 +8,10 @@ from pathlib import Path
 import lmdb
 
 from service.stores.base import Unavailable
-from service.stores.boot import Boot, Users, boot_id, read_boot, sync_directory, write_boot
-from service.stores.check import StoreDamaged, check_records, check_structure, count_owners
 from service.stores.limits import Limits
-from service.stores.tables import NUM_TABLES, Tables
+from service.stores.lmdb.boot import Boot, Users, boot_id, read_boot, sync_directory, write_boot
+from service.stores.lmdb.check import StoreDamaged, check_records, check_structure, count_owners
+from service.stores.lmdb.tables import NUM_TABLES, Tables
 
 logger = logging.getLogger(__name__)
 

@@ -1,7 +1,7 @@
 """Sessions in an LMDB environment on the machine's disk, shared by all of its worker processes.
 
 Reads, and writes that are not synced one by one, run where they are called: they take a fraction of a millisecond, less
-than a change of threads. What the tables hold is service.stores.tables' to know.
+than a change of threads. What the tables hold is service.stores.lmdb.tables' to know.
 """
 
 import asyncio
@@ -14,13 +14,13 @@ import lmdb
 from lmdb import Transaction
 
 from service.stores.base import Count, Damaged, Record, Successors, Swap
-from service.stores.check import rebuild
-from service.stores.environment import OpenedStore, unavailable
-from service.stores.group import GroupCommit, Result, Work
-from service.stores.keeper import Keeper
 from service.stores.limits import Limits
-from service.stores.overdue import Entry, Sweep, delete_overdue, overdue_of, refile, swept
-from service.stores.tables import Tables
+from service.stores.lmdb.check import rebuild
+from service.stores.lmdb.environment import OpenedStore, unavailable
+from service.stores.lmdb.group import GroupCommit, Result, Work
+from service.stores.lmdb.keeper import Keeper
+from service.stores.lmdb.overdue import Entry, Sweep, delete_overdue, overdue_of, refile, swept
+from service.stores.lmdb.tables import Tables
 
 Durability = Literal["process", "commit"]
 MAP_BYTES = 2**40

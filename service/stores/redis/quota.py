@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
 from service.stores.base import Count, QuotaReached
-from service.stores.redis_room import Room
+from service.stores.redis.room import Room
 
 MAX_KNOWN_OWNERS = 10_000
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.stores.redis_shard import ALL_SHARDS, encoded, first, record_key, shard_of, shard_of_key
+from service.stores.redis.shard import ALL_SHARDS, encoded, first, record_key, shard_of, shard_of_key
 
 pytestmark = pytest.mark.anyio
 

@@ -1,0 +1,1 @@
+"""Sessions in an LMDB environment on the machine's disk."""

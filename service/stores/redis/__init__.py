@@ -1,0 +1,1 @@
+"""Sessions on a Redis server or cluster."""

@@ -60,6 +60,7 @@ class Core:
             metrics,
             timeout_seconds,
             lambda record: spawn(self.sessions.bury_expired(record)),
+            spawn,
             clock,
             max_recent,
         )

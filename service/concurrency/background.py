@@ -18,7 +18,7 @@ class BackgroundTasks:
         """Begin work; needs a running event loop."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
 
     def repeat(self, seconds: float, work: Callable[[], Awaitable[object]]) -> None:
         """Do something every so often; one failure does not end all later ones."""
@@ -31,6 +31,11 @@ class BackgroundTasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("work that nobody waits for has failed", exc_info=error)
+
 
 async def _repeated(seconds: float, work: Callable[[], Awaitable[object]]) -> None:
     while True:
@@ -38,4 +43,4 @@ async def _repeated(seconds: float, work: Callable[[], Awaitable[object]]) -> No
         try:
             await work()
         except Exception:
-            logger.exception("%s failed", work.__qualname__)
+            logger.exception("work that is repeated has failed")

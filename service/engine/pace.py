@@ -1,4 +1,4 @@
-"""When an engine starts a run, of how many rows, and on which thread. Pure: knows numbers alone.
+"""When an engine starts a run, of how many rows, and on which thread. Knows no graph, clock or loop.
 
 While one batch runs a second one of at least ENOUGH_ROWS is prepared, so that the thread finds it ready; a smaller one
 waits for more rows. A run that is shorter than waking a thread twice is done on the event loop, and so is a short one

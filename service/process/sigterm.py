@@ -4,6 +4,7 @@ Python runs a handler between any two instructions, so these leave all that matt
 """
 
 import asyncio
+import logging
 import os
 import signal
 from collections.abc import Callable, Coroutine
@@ -11,6 +12,8 @@ from types import FrameType
 from typing import Any
 
 from service.concurrency.background import BackgroundTasks
+
+logger = logging.getLogger(__name__)
 
 
 async def comes_before_sigterm(awaited: Coroutine[Any, Any, None]) -> bool:
@@ -21,9 +24,11 @@ async def comes_before_sigterm(awaited: Coroutine[Any, Any, None]) -> bool:
     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     for wait in waits:
         wait.cancel()
-    if not is_told.is_set():
-        signal.signal(signal.SIGTERM, stop)
-    return not is_told.is_set()
+    if is_told.is_set():
+        return False
+    signal.signal(signal.SIGTERM, stop)
+    waits[0].result()  # it may have failed
+    return True
 
 
 class Draining:
@@ -61,5 +66,8 @@ class Draining:
 
     async def _drain(self, number: int) -> None:
         await asyncio.sleep(self._drain_seconds)
-        await self._answer_all()
+        try:
+            await self._answer_all()
+        except Exception:  # whatever it is, a worker that was told to end must
+            logger.exception("not all was answered before the end")
         os.kill(os.getpid(), number)

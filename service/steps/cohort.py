@@ -1,4 +1,4 @@
-"""Turns that go together, and what comes of them. Pure."""
+"""Turns that go together, and what comes of them. Knows neither store nor loop."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -11,10 +11,9 @@ off or raced for is resolved alone.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
-from service.concurrency.background import BackgroundTasks
 from service.concurrency.waiting import run_now
 from service.engine.job import RowJob
 from service.engine.state import SequenceState
@@ -49,6 +48,7 @@ class Steps:
         metrics: Counts conflicts and replays.
         timeout_seconds: How long a step may take.
         bury_expired: Told of a record whose time is over.
+        spawn: Begins work with a store that has to be waited for.
         clock: Wall-clock seconds since 1970.
         max_recent: Sessions whose latest state is kept at hand.
     """
@@ -61,6 +61,7 @@ class Steps:
         metrics: Metrics,
         timeout_seconds: float,
         bury_expired: Callable[[Record], Any],
+        spawn: Callable[[Coroutine[Any, Any, None]], None],
         clock: Callable[[], float],
         max_recent: int,
     ) -> None:
@@ -69,7 +70,7 @@ class Steps:
         self._metrics = metrics
         self._clock = clock
         # Work with a store that does not wait is done at once, any other in a task.
-        self._go = run_now if store.is_immediate else BackgroundTasks().spawn
+        self._go = run_now if store.is_immediate else spawn
         self._open = OpenTurns(timeout_seconds, lambda turn: self._endings.time_out(turn))
         self._arrivals = Arrivals(self._open, self._begin_all)
         self._endings = Endings(self._open, metrics, self._arrivals.add)

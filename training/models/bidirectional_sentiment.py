@@ -57,7 +57,7 @@ class BidirectionalSentimentModel(nn.Module):
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """Their names, in the order in which a text takes them."""
+        """Names of the stages, in the order in which a text takes them."""
         return (*self.passes, HEAD)
 
     def _state(self) -> Iterator[StateTensor]:

@@ -108,7 +108,7 @@ class TaggingModel(nn.Module):
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """Their names, in the order in which a sentence takes them."""
+        """Names of the stages, in the order in which a sentence takes them."""
         return (*self.over_characters, *self.over_words, HEAD if self.settings.bidirectional else ENCODE)
 
     def _state(self) -> Iterator[StateTensor]:

@@ -112,18 +112,19 @@ def _cut(found: OwnTable, options: argparse.Namespace) -> Cut:
 
 
 def _check_length(path: Path, cut: Cut) -> None:
-    season, segment, horizon, num_rows, num_train, _ = cut
+    season, segment, horizon, num_rows, num_train, note = cut
+    noted = f" ({note})" if note else ""
     if horizon > MOST_SEGMENTS * segment:
         raise SettingsError(
             f"--horizon {horizon} is more than {MOST_SEGMENTS} segments of {segment} rows: "
-            f"give a --segment of at least {-(-horizon // MOST_SEGMENTS)}, or a smaller --horizon"
+            f"give a --segment of at least {-(-horizon // MOST_SEGMENTS)}, or a smaller --horizon{noted}"
         )
     needed = 2 * max(season, 2 * segment) + horizon
     if num_train < needed:
         raise DataError(
             f"{path}, line {num_rows + 1}: too short, {num_train} rows to train on before the last "
             f"{num_rows - num_train} for the backtest; a season of {season} and a horizon of {horizon} need {needed}: "
-            "give more rows, or a smaller --season or --horizon"
+            f"give more rows, or a smaller --season or --horizon{noted}"
         )
 
 

@@ -28,7 +28,17 @@ async def test_what_is_repeated_goes_on_after_a_failure_which_is_logged(caplog: 
     with caplog.at_level(logging.ERROR):
         tasks.repeat(0.0, work.do)
         await until(lambda: work.num_done >= 3)
-    assert [each.getMessage() for each in caplog.records] == ["Work.do failed"]
+    assert [each.getMessage() for each in caplog.records] == ["work that is repeated has failed"]
+    await tasks.cancel()
+
+
+async def test_a_failure_that_nobody_waits_for_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    tasks, work = BackgroundTasks(), Work()
+    with caplog.at_level(logging.ERROR):
+        tasks.spawn(work.do())
+        await until(lambda: bool(caplog.records))
+    assert caplog.records[0].exc_info is not None
+    assert str(caplog.records[0].exc_info[1]) == "by a test"
     await tasks.cancel()
 
 

@@ -28,6 +28,14 @@ async def test_what_comes_first_is_waited_for_and_the_signal_is_handled_as_befor
     assert stops == [signal.SIGTERM]
 
 
+async def test_what_fails_before_the_signal_has_not_come() -> None:
+    async def fail() -> None:
+        raise OSError("by a test")
+
+    with pytest.raises(OSError, match="by a test"):
+        await comes_before_sigterm(fail())
+
+
 async def test_who_is_told_to_end_while_it_waits_waits_no_longer(stops: list[int]) -> None:
     has_ended = asyncio.Event()
 
@@ -59,6 +67,17 @@ async def test_all_is_answered_before_the_server_hears_of_the_end(stops: list[in
     await settle()
     assert stops == []
     may_answer.set()
+    await until(lambda: stops == [signal.SIGTERM])
+    await tasks.cancel()
+
+
+async def test_a_worker_that_cannot_answer_all_ends_all_the_same(stops: list[int]) -> None:
+    async def fail() -> None:
+        raise OSError("by a test")
+
+    tasks = BackgroundTasks()
+    Draining(0.0, fail, tasks).begin_on_sigterm()
+    signal.raise_signal(signal.SIGTERM)
     await until(lambda: stops == [signal.SIGTERM])
     await tasks.cancel()
 

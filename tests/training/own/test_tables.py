@@ -88,6 +88,8 @@ def test_a_table_that_is_too_short_is_refused(
     short.write_text("\n".join(monthly.read_text().splitlines()[:24]) + "\n", encoding="utf-8")
     assert run("forecasting", "--csv", short, "--time", "month", "--season", "12", "--output", tmp_path / "run") == 1
     assert "short.csv, line 24: too short" in capsys.readouterr().err
+    assert run("forecasting", "--csv", short, "--time", "month", "--horizon", "65", "--output", tmp_path / "run") == 1
+    assert "(23 rows are too few for a season of 12: taken as without one)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Graphs on a GPU, where the states of sessions stay between their steps."""

@@ -1,0 +1,1 @@
+"""Where sessions are kept: one contract, and a package or a module for each backend."""

@@ -1,0 +1,1 @@
+"""What is asked of forecasters: windows of readings, errors, backtests, bands of quantiles."""

@@ -1,0 +1,1 @@
+"""The networks, one a module, of the cells of `training.recurrence`."""

@@ -1,0 +1,1 @@
+"""Pictures of what was trained, one a module."""

@@ -1,0 +1,1 @@
+"""Recurrent cells, one step at a time and over time, and their gradients, with equations."""

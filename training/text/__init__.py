@@ -1,0 +1,1 @@
+"""Text as networks read it: words, pieces, characters, tags."""

@@ -87,13 +87,14 @@ def openapi_document(needs_key: bool) -> dict[str, Any]:
 
 
 def _described(endpoint: Endpoint) -> dict[str, Any]:
+    refusal = _refusal(endpoint.path)
     described: dict[str, Any] = {
         "summary": endpoint.summary,
         "tags": [endpoint.tag],
         "responses": {
             str(endpoint.status): {"description": endpoint.summary, **_content(endpoint.answer, endpoint.gives)},
-            "default": _refusal(endpoint.path),
-            **{str(status): {**_PROBLEM, "description": meant} for status, meant in endpoint.refusals.items()},
+            "default": refusal,
+            **{str(status): {**refusal, "description": meant} for status, meant in endpoint.refusals.items()},
         },
     }
     if sent := _content(endpoint.request, endpoint.takes):

@@ -7,7 +7,7 @@ import orjson
 import pytest
 from pydantic import ValidationError
 
-from service.api.endpoints import DOCUMENTED, OPEN_PATHS, QUESTIONS
+from service.api.endpoints import DOCUMENTED, OPEN_PATHS, QUESTIONS, SERVICE, Endpoint
 from service.api.openapi import openapi_document
 from service.bundle.manifest import read_bundle
 from service.forms.form import Question
@@ -73,6 +73,16 @@ def test_every_answer_but_an_empty_one_has_a_content() -> None:
             assert told == set(operation["responses"]) or (path in empty and method in {"get", "delete"}), path
     assert responses("/readyz")["503"]["content"].keys() == {"application/problem+json"}
     assert responses("/metrics")["200"]["content"].keys() == {"text/plain"}
+
+
+@pytest.mark.parametrize("path", ["/steps", "/v1/models", "/v2/models/{name}", "/v2/repository/index"])
+def test_a_refusal_that_is_expected_has_the_form_of_all_others_on_its_path(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint = Endpoint("GET", path, "Ask", tag=SERVICE, refusals={503: "Not yet"})
+    monkeypatch.setattr("service.api.openapi.DOCUMENTED", (*DOCUMENTED, endpoint))
+    told = openapi_document(needs_key=False)["paths"][path]["get"]["responses"]
+    assert told["503"] == {**told["default"], "description": "Not yet"}
 
 
 @pytest.mark.parametrize("path", ["/generate", "/sessions/{session_id}/steps"])

@@ -130,7 +130,7 @@ class RNNService:
     async def generate(self, request: GenerateRequest, /) -> GenerateAnswer:
         """Continue a text, at once or as a stream of server-sent events."""
         # BentoML hands a response on as it is; the annotation is what its OpenAPI document shows.
-        return cast(GenerateAnswer, await self._worker.application.questions.generate(request))
+        return cast(GenerateAnswer, await self._worker.application.question_routes.generate(request))
 
     @bentoml.api(route=endpoints.CAPTION.path)
     @answers_problems
@@ -142,7 +142,7 @@ class RNNService:
     @answers_problems
     async def compose(self, request: ComposeRequest, /) -> ComposeAnswer:
         """Compose music from a note, a chord or nothing; the answer has notes and MIDI, or is the MIDI file itself."""
-        return cast(ComposeAnswer, await self._worker.application.questions.compose(request))
+        return cast(ComposeAnswer, await self._worker.application.question_routes.compose(request))
 
     @bentoml.api(route=endpoints.FORECAST.path)
     @answers_problems

@@ -80,7 +80,6 @@ class Worker:
             settings,
             lambda: self.is_serving,
         )
-        self.stream = self.application.stream
         self._fast_port = self._second_port() if server.fast_port else None
         self._seats = Seats(f"{server.port}:{os.getppid()}", server.workers)
 
@@ -95,7 +94,7 @@ class Worker:
             self._fast_port.start()
         self._background.spawn(collect_when_idle(lambda: self.steps.is_idle))
         self._background.repeat(SWEEP_SECONDS, self._core.housekeeping.sweep)
-        self._background.repeat(LOOK_SECONDS, self.stream.drop_slow_readers)
+        self._background.repeat(LOOK_SECONDS, self.application.stream.drop_slow_readers)
         self._background.repeat(FLUSH_SECONDS, self._flush)
         self._draining.begin_on_sigterm()
         self._has_started = True
@@ -120,7 +119,7 @@ class Worker:
     async def _answer_all(self) -> None:
         """Answer all steps that were taken; before uvicorn hears of the end, since it closes WebSockets as they are."""
         await self.steps.drain()
-        await self.stream.stop()
+        await self.application.stream.stop()
 
     async def _open_store(self) -> None:
         """Reach the store, which checks it where the machine has crashed, and log what it may lose."""

@@ -53,7 +53,7 @@ class Application:
 
     Attributes:
         plain: Sessions, steps, streams, and what else needs no BentoML.
-        questions: What BentoML's APIs leave to it.
+        question_routes: What BentoML's APIs leave to it.
         stream: Connections.
 
     Args:
@@ -84,10 +84,10 @@ class Application:
         self._max_body_bytes = server.max_body_bytes
         timeout_seconds = server.request_timeout_seconds
         sequences = Sequences(core.sessions, core.openings, core.steps, timeout_seconds, catalog.numerics)
-        self.questions = QuestionRoutes(questions, server.max_body_bytes)
+        self.question_routes = QuestionRoutes(questions, server.max_body_bytes)
         self.stream = Stream(core.steps, self._tally, server.max_body_bytes)
         hot: HotHandlers = {
-            **self.questions.handlers(),
+            **self.question_routes.handlers(),
             **StepRoutes(core.steps, server.max_body_bytes, metrics.time_to_first_token.observe).handlers(),
             **InferRoute(catalog, sequences, server.max_body_bytes).handlers(),
         }

@@ -54,7 +54,7 @@ class Endpoint:
         refusals: Statuses that are to be expected, and what they mean.
         tag: Its heading in the document; None where it is left out of it.
         is_open: Whether it is asked without a key.
-        is_bentomls: Whether BentoML answers it on its own port.
+        is_left_to_bentoml: Whether it goes past the plain application, to BentoML, on the port of that.
     """
 
     method: str
@@ -70,7 +70,7 @@ class Endpoint:
     refusals: Mapping[int, str] = field(default_factory=dict)
     tag: str | None = None
     is_open: bool = False
-    is_bentomls: bool = False
+    is_left_to_bentoml: bool = False
 
     @cached_property
     def label(self) -> str:
@@ -127,7 +127,7 @@ _AS_STEP = (
     },
 )
 
-_question = partial(Endpoint, "POST", tag=QUESTIONS, is_bentomls=True)
+_question = partial(Endpoint, "POST", tag=QUESTIONS, is_left_to_bentoml=True)
 SENTIMENT = _question("/sentiment", "Judge one text or several", SentimentRequest, SentimentAnswer)
 TAG = _question("/tag", "Tag words: parts of speech, or entities", TagRequest, TagAnswer)
 TRANSLATE = _question("/translate", "Translate one text or several", TranslateRequest, TranslateAnswer)
@@ -203,13 +203,13 @@ LOAD = _service(
     needs_body=False,
 )
 METRICS = _service("GET", "/metrics", "Metrics for Prometheus", gives=_TEXT)
-_probe = partial(_service, "GET", is_open=True, is_bentomls=True)
+_probe = partial(_service, "GET", is_open=True, is_left_to_bentoml=True)
 HEALTHZ = _probe("/healthz", "Whether the process lives")
 LIVEZ = _probe("/livez", "Whether the process lives")
 READYZ = _probe("/readyz", "Whether questions and steps are answered", refusals={503: "Not yet, or no longer"})
 DOCUMENT = Endpoint("GET", "/docs.json")
 PLAYGROUND = Endpoint("GET", "/ui", is_open=True)  # with all files below it
-PAGE = Endpoint("GET", "/", is_bentomls=True)
+PAGE = Endpoint("GET", "/", is_left_to_bentoml=True)
 
 ENDPOINTS = tuple(each for each in list(globals().values()) if isinstance(each, Endpoint))
 DOCUMENTED = tuple(endpoint for endpoint in ENDPOINTS if endpoint.tag is not None)

@@ -47,3 +47,9 @@ def located(path: str) -> Located:
 def endpoint_of(path: str) -> str:
     """The label of a path."""
     return located(path).label
+
+
+def root(path: str) -> str:
+    """A path down to its first segment; as it is where it does not begin with a slash, such as `*`."""
+    end = path.find("/", 1)
+    return path if end < 0 else path[:end]

@@ -17,7 +17,7 @@ from service.api.client_watch import ClientGone
 from service.api.disconnect import CLIENT_CLOSED_REQUEST
 from service.api.openai.errors import V1, refusal_response
 from service.api.openai.routes import OpenAI
-from service.api.paths import located
+from service.api.paths import located, root
 from service.api.problem import failure, plain_problem
 from service.api.routes import HotHandler, HotHandlers
 from service.api.stream.handshake import refuse
@@ -28,7 +28,7 @@ from service.metrics import RequestTally
 
 logger = logging.getLogger(__name__)
 
-_PREFIXES = tuple({f"/{endpoint.path.split('/')[1]}" for endpoint in endpoints.ENDPOINTS if not endpoint.is_bentomls})
+_HERE = frozenset(root(endpoint.path) for endpoint in endpoints.ENDPOINTS if not endpoint.is_left_to_bentoml)
 
 
 class PlainApp:
@@ -108,5 +108,5 @@ class PlainFirst:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
-        is_plain = kind == "websocket" or (kind == "http" and scope["path"].startswith(_PREFIXES))
+        is_plain = kind == "websocket" or (kind == "http" and root(scope["path"]) in _HERE)
         await (self._plain if is_plain else self._app)(scope, receive, send)

@@ -53,7 +53,7 @@ async def test_on_bentomls_port_bentoml_answers_what_is_declared_as_its_own_and_
     theirs = [
         endpoint for endpoint in ENDPOINTS if (await asked(app, endpoint.method, endpoint.path)).body == BENTOML.body
     ]
-    assert theirs == [endpoint for endpoint in ENDPOINTS if endpoint.is_bentomls and endpoint is not PAGE]
+    assert theirs == [endpoint for endpoint in ENDPOINTS if endpoint.is_left_to_bentoml and endpoint is not PAGE]
     assert b"swagger" in (await asked(app, PAGE.method, PAGE.path)).body
 
 

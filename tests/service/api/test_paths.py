@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.api.endpoints import ENDPOINTS
-from service.api.paths import endpoint_of, located
+from service.api.paths import endpoint_of, located, root
 
 LABELS = {endpoint.label for endpoint in ENDPOINTS}
 
@@ -58,3 +58,20 @@ def test_paths_with_ids_share_the_label_of_their_kind_and_tell_the_ids() -> None
 def test_a_path_without_ids_is_not_taken_for_one_with_them() -> None:
     assert located("/sessions/import") == ("/sessions/import", ())
     assert located("/sessions/import/steps") == ("/sessions/{id}/steps", ("import",))
+
+
+@pytest.mark.parametrize(
+    ("path", "first"),
+    [
+        ("/", "/"),
+        ("/v1", "/v1"),
+        ("/v1/", "/v1"),
+        ("/v1x/y", "/v1x"),
+        ("//v1", "/"),
+        ("*", "*"),
+        ("", ""),
+        ("v1/x", "v1"),
+    ],
+)
+def test_a_root_ends_with_the_first_segment(path: str, first: str) -> None:
+    assert root(path) == first

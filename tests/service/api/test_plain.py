@@ -2,10 +2,11 @@
 
 import orjson
 import pytest
+from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message
 
 from service.api.plain import PlainFirst
-from tests.fakes.asgi import Surface
+from tests.fakes.asgi import Client, Surface
 
 pytestmark = pytest.mark.anyio
 
@@ -40,3 +41,16 @@ async def test_a_connection_to_a_path_that_is_no_stream_is_answered_404(surface:
 async def test_a_server_that_cannot_answer_such_a_connection_closes_it(surface: Surface) -> None:
     sent = await connecting(surface.app, "/streams")
     assert sent == [{"type": "websocket.close", "code": 1008, "reason": "streams are at /stream"}]
+
+
+@pytest.mark.parametrize(
+    ("path", "whose"),
+    [
+        *((path, b"ours") for path in ("/v1", "/v1/", "/v1/x", "/v2", "/steps", "/sessions/x/y", "/ui/main.js")),
+        *((path, b"theirs") for path in ("/v1x", "/stepsx", "/sessionsx/y", "/uix", "/tag", "/tagged", "/", "//v1")),
+        *((path, b"theirs") for path in ("*", "", "steps")),
+    ],
+)
+async def test_the_first_segment_of_a_path_tells_whose_it_is_on_bentomls_port(path: str, whose: bytes) -> None:
+    app = PlainFirst(PlainTextResponse("theirs"), PlainTextResponse("ours"))
+    assert (await Client(app).request("GET", path)).body == whose

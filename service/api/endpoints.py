@@ -6,7 +6,7 @@ does not start with one that nothing is bound to.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -60,6 +60,7 @@ class Endpoint:
     method: str
     path: str
     summary: str = ""
+    _: KW_ONLY
     request: type[BaseModel] | None = None
     answer: type[BaseModel] | None = None
     status: int = 200
@@ -128,33 +129,50 @@ _AS_STEP = (
 )
 
 _question = partial(Endpoint, "POST", tag=QUESTIONS, is_left_to_bentoml=True)
-SENTIMENT = _question("/sentiment", "Judge one text or several", SentimentRequest, SentimentAnswer)
-TAG = _question("/tag", "Tag words: parts of speech, or entities", TagRequest, TagAnswer)
-TRANSLATE = _question("/translate", "Translate one text or several", TranslateRequest, TranslateAnswer)
-GENERATE = _question("/generate", "Continue a text", GenerateRequest, GenerateAnswer, needs_body=False, gives=_EVENTS)
-COMPOSE = _question("/compose", "Compose music", ComposeRequest, ComposeAnswer, needs_body=False, gives=_MIDI)
-FORECAST = _question("/forecast", "Forecast every channel of a series", ForecastRequest, ForecastAnswer)
-CAPTION = _question("/caption", "Describe the image of a digit in a sentence", CaptionRequest, CaptionAnswer)
+SENTIMENT = _question("/sentiment", "Judge one text or several", request=SentimentRequest, answer=SentimentAnswer)
+TAG = _question("/tag", "Tag words: parts of speech, or entities", request=TagRequest, answer=TagAnswer)
+TRANSLATE = _question("/translate", "Translate one text or several", request=TranslateRequest, answer=TranslateAnswer)
+GENERATE = _question(
+    "/generate", "Continue a text", request=GenerateRequest, answer=GenerateAnswer, needs_body=False, gives=_EVENTS
+)
+COMPOSE = _question(
+    "/compose", "Compose music", request=ComposeRequest, answer=ComposeAnswer, needs_body=False, gives=_MIDI
+)
+FORECAST = _question("/forecast", "Forecast every channel of a series", request=ForecastRequest, answer=ForecastAnswer)
+CAPTION = _question(
+    "/caption", "Describe the image of a digit in a sentence", request=CaptionRequest, answer=CaptionAnswer
+)
 
 _session = partial(Endpoint, tag=SESSIONS)
+_opens = partial(_session, "POST", answer=SessionView, status=201, parameters=_ONCE)
 _ONE = "/sessions/{session_id}"
 _CHECKPOINT = _ONE + "/checkpoints/{name}"
-OPEN = _session("POST", "/sessions", "Open a session", SessionRequest, SessionView, 201, _ONCE)
-LIST = _session("GET", "/sessions", "List sessions, in pages", None, SessionPage, parameters=_PAGING)
-IMPORT = _session(
-    "POST", "/sessions/import", "Open a session from an exported one", None, SessionView, 201, _ONCE, takes=_BLOB
-)
-SHOW = _session("GET", _ONE, "Show a session", None, SessionView)
+OPEN = _opens("/sessions", "Open a session", request=SessionRequest)
+LIST = _session("GET", "/sessions", "List sessions, in pages", answer=SessionPage, parameters=_PAGING)
+IMPORT = _opens("/sessions/import", "Open a session from an exported one", takes=_BLOB)
+SHOW = _session("GET", _ONE, "Show a session", answer=SessionView)
 END = _session("DELETE", _ONE, "End a session", status=204)
-STEP = _session("POST", _ONE + "/steps", "Advance a session by one request", StepRequest, StepAnswer, gives=_EVENTS)
-FORK = _session("POST", _ONE + "/fork", "Open a session from this one's state", ForkRequest, SessionView, 201, _ONCE)
-SAVE = _session("PUT", _CHECKPOINT, "Save the state as a checkpoint, as a step", None, StepAnswer, 200, _AS_STEP)
-FORGET = _session("DELETE", _CHECKPOINT, "Forget a checkpoint, as a step", None, StepAnswer, 200, _AS_STEP)
-ROLL_BACK = _session("POST", _ONE + "/rollback", "Return to a checkpoint, as a step", RollbackRequest, StepAnswer)
-MIGRATE = _session("POST", _ONE + "/migrate", "Read all inputs again on another version", MigrateRequest, StepAnswer)
+STEP = _session(
+    "POST", _ONE + "/steps", "Advance a session by one request", request=StepRequest, answer=StepAnswer, gives=_EVENTS
+)
+FORK = _opens(_ONE + "/fork", "Open a session from this one's state", request=ForkRequest)
+SAVE = _session("PUT", _CHECKPOINT, "Save the state as a checkpoint, as a step", answer=StepAnswer, parameters=_AS_STEP)
+FORGET = _session("DELETE", _CHECKPOINT, "Forget a checkpoint, as a step", answer=StepAnswer, parameters=_AS_STEP)
+ROLL_BACK = _session(
+    "POST", _ONE + "/rollback", "Return to a checkpoint, as a step", request=RollbackRequest, answer=StepAnswer
+)
+MIGRATE = _session(
+    "POST", _ONE + "/migrate", "Read all inputs again on another version", request=MigrateRequest, answer=StepAnswer
+)
 EXPORT = _session("GET", _ONE + "/state", "Export a session as a signed blob", gives=_BLOB)
 STEPS = _session(
-    "POST", "/steps", "Advance many sessions, each for itself", StepItems, ItemAnswers, takes=_BINARY, gives=_BINARY
+    "POST",
+    "/steps",
+    "Advance many sessions, each for itself",
+    request=StepItems,
+    answer=ItemAnswers,
+    takes=_BINARY,
+    gives=_BINARY,
 )
 STREAM = Endpoint("GET", "/stream")  # a WebSocket
 
@@ -163,26 +181,32 @@ COMPLETE = _service(
     "POST",
     "/v1/completions",
     "Continue texts, in OpenAI's form",
-    CompletionRequest,
-    Completion,
+    request=CompletionRequest,
+    answer=Completion,
     gives=_CHUNKS,
     tag=QUESTIONS,
 )
 GENERATORS = _service(
-    "GET", "/v1/models", "List the bundles that continue texts, in OpenAI's form", None, CompletionModels
+    "GET", "/v1/models", "List the bundles that continue texts, in OpenAI's form", answer=CompletionModels
 )
-GENERATOR = _service("GET", "/v1/models/{name}", "Show one of them", None, CompletionModel)
+GENERATOR = _service("GET", "/v1/models/{name}", "Show one of them", answer=CompletionModel)
 
-SERVER = _service("GET", "/v2", "Tell of the server, as the Open Inference Protocol has it", None, ServerMetadata)
+SERVER = _service("GET", "/v2", "Tell of the server, as the Open Inference Protocol has it", answer=ServerMetadata)
 SERVER_LIVE = _service("GET", "/v2/health/live", "Whether a worker is there", is_open=True)
 SERVER_READY = _service("GET", "/v2/health/ready", "Whether every model can be asked", is_open=True)
-MODEL = _service("GET", "/v2/models/{name}", "Tell of the tensors of a model", None, ModelMetadata)
-MODEL_READY = _service("GET", MODEL.path + "/ready", "Tell whether a model can be asked", None, ModelReady)
+MODEL = _service("GET", "/v2/models/{name}", "Tell of the tensors of a model", answer=ModelMetadata)
+MODEL_READY = _service("GET", MODEL.path + "/ready", "Tell whether a model can be asked", answer=ModelReady)
 MODEL_CONFIG = _service(
     "GET", MODEL.path + "/config", "Tell how a model is served, as Triton's clients read it", gives=_OBJECT
 )
 INFER = _service(
-    "POST", MODEL.path + "/infer", "Ask a model in tensors", InferRequest, InferAnswer, takes=_BINARY, gives=_BINARY
+    "POST",
+    MODEL.path + "/infer",
+    "Ask a model in tensors",
+    request=InferRequest,
+    answer=InferAnswer,
+    takes=_BINARY,
+    gives=_BINARY,
 )
 VERSION, VERSION_READY, VERSION_CONFIG, VERSION_INFER = (
     replace(
@@ -192,14 +216,14 @@ VERSION, VERSION_READY, VERSION_CONFIG, VERSION_INFER = (
     )
     for of_model in (MODEL, MODEL_READY, MODEL_CONFIG, INFER)
 )
-MODELS = _service("GET", "/models", "List what is served", None, ModelList)
-INDEX = _service("POST", "/v2/repository/index", "List the versions that are loaded", None, VersionIndex)
+MODELS = _service("GET", "/models", "List what is served", answer=ModelList)
+INDEX = _service("POST", "/v2/repository/index", "List the versions that are loaded", answer=VersionIndex)
 LOAD = _service(
     "POST",
     "/v2/repository/models/{name}/load",
     "Take up a bundle version on every worker",
-    LoadRequest,
-    VersionEntry,
+    request=LoadRequest,
+    answer=VersionEntry,
     needs_body=False,
 )
 METRICS = _service("GET", "/metrics", "Metrics for Prometheus", gives=_TEXT)
@@ -211,7 +235,14 @@ DOCUMENT = Endpoint("GET", "/docs.json")
 PLAYGROUND = Endpoint("GET", "/ui", is_open=True)  # with all files below it
 PAGE = Endpoint("GET", "/", is_left_to_bentoml=True)
 
-ENDPOINTS = tuple(each for each in list(globals().values()) if isinstance(each, Endpoint))
+ENDPOINTS = (
+    *(SENTIMENT, TAG, TRANSLATE, GENERATE, COMPOSE, FORECAST, CAPTION),
+    *(OPEN, LIST, IMPORT, SHOW, END, STEP, FORK, SAVE, FORGET, ROLL_BACK, MIGRATE, EXPORT, STEPS, STREAM),
+    *(COMPLETE, GENERATORS, GENERATOR),
+    *(SERVER, SERVER_LIVE, SERVER_READY, MODEL, MODEL_READY, MODEL_CONFIG, INFER),
+    *(VERSION, VERSION_READY, VERSION_CONFIG, VERSION_INFER),
+    *(MODELS, INDEX, LOAD, METRICS, HEALTHZ, LIVEZ, READYZ, DOCUMENT, PLAYGROUND, PAGE),
+)
 DOCUMENTED = tuple(endpoint for endpoint in ENDPOINTS if endpoint.tag is not None)
 # Probes carry no secrets and tell none; what the playground's files ask for is asked with a key.
 OPEN_PATHS = frozenset(endpoint.path for endpoint in ENDPOINTS if endpoint.is_open)

@@ -1,6 +1,11 @@
 """The declarations."""
 
-from service.api.endpoints import ENDPOINTS, OPEN_PATHS
+from service.api import endpoints
+from service.api.endpoints import ENDPOINTS, OPEN_PATHS, Endpoint
+
+
+def test_none_that_is_declared_is_left_out() -> None:
+    assert set(ENDPOINTS) == {each for each in vars(endpoints).values() if isinstance(each, Endpoint)}
 
 
 def test_nothing_is_declared_twice() -> None:

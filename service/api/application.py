@@ -20,14 +20,14 @@ from service.api.open_inference.error_form import ErrorFormMiddleware
 from service.api.open_inference.infer import InferRoute
 from service.api.open_inference.metadata import OpenInferenceRoutes
 from service.api.open_inference.repository import RepositoryRoutes
-from service.api.openai.routes import ANSWERED, OpenAI
+from service.api.openai.routes import OpenAI
 from service.api.operators import OperatorRoutes
 from service.api.page import PageFirst
 from service.api.plain import PlainApp, PlainFirst
 from service.api.playground import playground_routes
 from service.api.problem import ProblemMiddleware
 from service.api.question_routes import QuestionRoutes
-from service.api.routes import Handlers, HotHandlers, other_methods, routes_of
+from service.api.routes import Unbound, joined, listed, other_methods, routes_of
 from service.api.sessions import SessionRoutes
 from service.api.steps.steps import StepRoutes
 from service.api.stream.stream import Stream
@@ -40,12 +40,8 @@ from service.reload import Reloader
 from service.sessions.sequences import Sequences
 from service.settings import Settings
 
-# Below /v1, connections, files, and the page that is BentoML's port's only: each has its own way of being asked.
-_ELSEWHERE = frozenset({*ANSWERED, STREAM, PLAYGROUND, PAGE})
-
-
-class Unbound(Exception):
-    """An endpoint is declared that nothing answers, or the other way round."""
+# Connections, files, and the page that is BentoML's port's only: each has its own way of being asked.
+_ELSEWHERE = frozenset({STREAM, PLAYGROUND, PAGE})
 
 
 class Application:
@@ -86,22 +82,23 @@ class Application:
         sequences = Sequences(core.sessions, core.openings, core.steps, timeout_seconds, catalog.numerics)
         self.question_routes = QuestionRoutes(questions, server.max_body_bytes)
         self.stream = Stream(core.steps, self._tally, server.max_body_bytes)
-        hot: HotHandlers = {
-            **self.question_routes.handlers(),
-            **StepRoutes(core.steps, server.max_body_bytes, metrics.time_to_first_token.observe).handlers(),
-            **InferRoute(catalog, sequences, server.max_body_bytes).handlers(),
-        }
-        handlers: Handlers = {
-            **SessionRoutes(core.sessions, core.openings, core.transitions, core.transfers).handlers(),
-            **ModelRoutes(catalog).handlers(),
-            **OpenInferenceRoutes(catalog, is_serving, settings.sessions.session_ttl_seconds).handlers(),
-            **RepositoryRoutes(catalog, reloader, settings.keys.admin_owners).handlers(),
-            **OperatorRoutes(metrics, core.housekeeping.measure, is_serving, keys is not None).handlers(),
-        }
-        _check({*hot, *handlers, *_ELSEWHERE})
-        routes = [*other_methods(hot), *routes_of(handlers), *playground_routes()]
         openai = OpenAI(catalog, metrics, timeout_seconds, server.max_body_bytes)
-        plain = PlainApp(hot, self.stream, openai, self._layered(Starlette(routes=routes)), self._tally)
+        hot = joined(
+            self.question_routes.handlers(),
+            StepRoutes(core.steps, server.max_body_bytes, metrics.time_to_first_token.observe).handlers(),
+            InferRoute(catalog, sequences, server.max_body_bytes).handlers(),
+            openai.handlers(),
+        )
+        handlers = joined(
+            SessionRoutes(core.sessions, core.openings, core.transitions, core.transfers).handlers(),
+            ModelRoutes(catalog).handlers(),
+            OpenInferenceRoutes(catalog, is_serving, settings.sessions.session_ttl_seconds).handlers(),
+            RepositoryRoutes(catalog, reloader, settings.keys.admin_owners).handlers(),
+            OperatorRoutes(metrics, core.housekeeping.measure, is_serving, keys is not None).handlers(),
+        )
+        _check(joined(hot, handlers, dict.fromkeys(_ELSEWHERE)))
+        routes = [*routes_of(handlers), *other_methods(hot, handlers), *playground_routes()]
+        plain = PlainApp(hot, self.stream, openai.refuse, self._layered(Starlette(routes=routes)), self._tally)
         self.plain: ASGIApp = ErrorFormMiddleware(self._keyed(plain))
 
     def around(self, bentoml: ASGIApp) -> ASGIApp:
@@ -120,4 +117,4 @@ class Application:
 def _check(bound: Collection[Endpoint]) -> None:
     """Raise Unbound unless exactly what is declared is bound."""
     if wrong := set(ENDPOINTS).symmetric_difference(bound):
-        raise Unbound(", ".join(sorted(f"{endpoint.method} {endpoint.path}" for endpoint in wrong)))
+        raise Unbound(listed(wrong))

@@ -78,6 +78,11 @@ class Endpoint:
         """Its path as metrics have it."""
         return self.path.replace("{session_id}", "{id}")
 
+    @cached_property
+    def methods(self) -> tuple[str, ...]:
+        """What it is asked by: who asks for the head of an answer asks the same."""
+        return ("GET", "HEAD") if self.method == "GET" else (self.method,)
+
 
 QUESTIONS, SESSIONS, SERVICE = "Questions", "Sessions", "Service"
 MAX_PAGE = 1000

@@ -16,7 +16,6 @@ from service.api import endpoints
 from service.api.client_watch import ClientGone
 from service.api.disconnect import CLIENT_CLOSED_REQUEST
 from service.api.openai.errors import V1, refusal_response
-from service.api.openai.routes import OpenAI
 from service.api.paths import located, root
 from service.api.problem import failure, plain_problem
 from service.api.routes import HotHandler, HotHandlers
@@ -32,12 +31,12 @@ _HERE = frozenset(root(endpoint.path) for endpoint in endpoints.ENDPOINTS if not
 
 
 class PlainApp:
-    """Dispatches by path.
+    """Dispatches by method and path.
 
     Args:
-        hot: Answers what is posted to the hot paths.
+        hot: Answers on the hot paths.
         stream: Answers WS /stream.
-        openai: Answers below /v1.
+        refuse_v1: Answers what else is asked below /v1/.
         routes: Answers everything else that is served here.
         tally: Counts the hot paths' requests; the routes count their own.
     """
@@ -46,25 +45,27 @@ class PlainApp:
         self,
         hot: HotHandlers,
         stream: Stream,
-        openai: OpenAI,
+        refuse_v1: HotHandler,
         routes: Starlette | ASGIApp,
         tally: RequestTally,
     ) -> None:
-        self._hot = {endpoint.label: handler for endpoint, handler in hot.items()}
+        self._hot = {
+            (method, endpoint.label): handler for endpoint, handler in hot.items() for method in endpoint.methods
+        }
         self._stream = stream
-        self._openai = openai
+        self._refuse_v1 = refuse_v1
         self._routes = routes
         self._tally = tally
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        kind, path = scope["type"], scope["path"]
+        path = scope["path"]
         label, ids = located(path)
-        if kind == "websocket":
+        if scope["type"] == "websocket":
             await self._connect(label, scope, receive, send)
-        elif kind == "http" and path.startswith(V1):
-            await self._answer(self._openai.answer, label, (path,), scope, receive, send)
-        elif kind == "http" and scope["method"] == "POST" and label in self._hot:
-            await self._answer(self._hot[label], label, ids, scope, receive, send)
+        elif answer := self._hot.get((scope["method"], label)):
+            await self._answer(answer, label, ids, scope, receive, send)
+        elif path.startswith(V1):
+            await self._answer(self._refuse_v1, label, (), scope, receive, send)
         else:
             await self._routes(scope, receive, send)
 

@@ -3,7 +3,9 @@
 Each class that answers some tells which with its `handlers`.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from typing import TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -18,6 +20,34 @@ Handlers = Mapping[Endpoint, Handler]
 # Of scope, receive, send and the path's ids: the status that was sent, or a refusal is raised.
 HotHandler = Callable[..., Awaitable[int]]
 HotHandlers = Mapping[Endpoint, HotHandler]
+Answer = TypeVar("Answer")
+
+
+class Unbound(Exception):
+    """An endpoint is declared that nothing answers, or the other way round, or it is answered twice."""
+
+
+def joined(*parts: Mapping[Endpoint, Answer]) -> dict[Endpoint, Answer]:
+    """What several answer, together; Unbound where two answer the same."""
+    bound: dict[Endpoint, Answer] = {}
+    for part in parts:
+        if twice := bound.keys() & part.keys():
+            raise Unbound(f"answered twice: {listed(twice)}")
+        bound.update(part)
+    return bound
+
+
+def listed(some: Iterable[Endpoint]) -> str:
+    """Endpoints, for who reads of them."""
+    return ", ".join(sorted(f"{endpoint.method} {endpoint.path}" for endpoint in some))
+
+
+def methods_by_path(some: Iterable[Endpoint]) -> dict[str, tuple[str, ...]]:
+    """What each path may be asked by."""
+    methods: defaultdict[str, tuple[str, ...]] = defaultdict(tuple)
+    for endpoint in some:
+        methods[endpoint.path] += endpoint.methods
+    return dict(methods)
 
 
 def routes_of(handlers: Handlers) -> list[Route]:
@@ -28,11 +58,15 @@ def routes_of(handlers: Handlers) -> list[Route]:
     return [Route(path, _by_method(own), methods=list(own)) for path, own in by_path.items()]
 
 
-def other_methods(hot: Iterable[Endpoint]) -> list[Route]:
-    """Routes of the hot paths, for who asks them in another way than they are answered."""
+def other_methods(hot: Collection[Endpoint], others: Collection[Endpoint]) -> list[Route]:
+    """Routes of the hot paths, for who asks them in another way than they are answered; to come behind all others."""
     upgrade = problem_response(UpgradeNeeded("a stream is a WebSocket connection: ws://, or wss:// with TLS"))
     upgrade.headers.update({"Upgrade": "websocket", "Connection": "Upgrade"})
-    refusals = (Route(one.path, Response(status_code=405, headers={"Allow": one.method})) for one in hot)
+    allowed = methods_by_path([*hot, *others])
+    refusals = (
+        Route(path, Response(status_code=405, headers={"Allow": ", ".join(allowed[path])}))
+        for path in methods_by_path(hot)
+    )
     return [*refusals, Route(STREAM.path, upgrade)]
 
 

@@ -18,7 +18,7 @@ from service.api.openai.routes import OpenAI
 from service.api.plain import PlainApp
 from service.api.problem import ProblemMiddleware
 from service.api.question_routes import QuestionRoutes
-from service.api.routes import Handlers, HotHandlers, other_methods, routes_of
+from service.api.routes import joined, other_methods, routes_of
 from service.api.sessions import SessionRoutes
 from service.api.steps.steps import StepRoutes
 from service.api.stream.channel import offer
@@ -235,24 +235,26 @@ class Surface:
 
     socket_type: type[Socket] = Socket
 
-    def __init__(self, process: Process) -> None:
+    def __init__(self, process: Process, timeout_seconds: float = 10.0) -> None:
         tally = process.metrics.requests_tally
         self.stream = Stream(process.steps, tally, MAX_BYTES)
-        sequences = Sequences(process.sessions, process.openings, process.steps, 10.0, process.catalog.numerics)
+        sequences = Sequences(
+            process.sessions, process.openings, process.steps, timeout_seconds, process.catalog.numerics
+        )
         first_piece = process.metrics.time_to_first_token.observe
-        hot: HotHandlers = {
-            **QuestionRoutes(Questions(process.catalog, process.metrics, 10.0), MAX_BYTES).handlers(),
-            **StepRoutes(process.steps, MAX_BYTES, first_piece).handlers(),
-            **InferRoute(process.catalog, sequences, MAX_BYTES).handlers(),
-        }
-        handlers: Handlers = {
-            **SessionRoutes(process.sessions, process.openings, process.transitions, process.transfers).handlers(),
-            **OpenInferenceRoutes(process.catalog, lambda: process.catalog.is_serving, IDLE_SECONDS).handlers(),
-        }
-        routes = ProblemMiddleware(Starlette(routes=[*other_methods(hot), *routes_of(handlers)]))
-        openai = OpenAI(process.catalog, process.metrics, 10.0, MAX_BYTES, process.clock)
-        self.plain = PlainApp(hot, self.stream, openai, routes, tally)
-        self.app = ErrorFormMiddleware(self.plain)
+        openai = OpenAI(process.catalog, process.metrics, timeout_seconds, MAX_BYTES, process.clock)
+        hot = joined(
+            QuestionRoutes(Questions(process.catalog, process.metrics, timeout_seconds), MAX_BYTES).handlers(),
+            StepRoutes(process.steps, MAX_BYTES, first_piece).handlers(),
+            InferRoute(process.catalog, sequences, MAX_BYTES).handlers(),
+            openai.handlers(),
+        )
+        handlers = joined(
+            SessionRoutes(process.sessions, process.openings, process.transitions, process.transfers).handlers(),
+            OpenInferenceRoutes(process.catalog, lambda: process.catalog.is_serving, IDLE_SECONDS).handlers(),
+        )
+        routes = ProblemMiddleware(Starlette(routes=[*routes_of(handlers), *other_methods(hot, handlers)]))
+        self.app = ErrorFormMiddleware(PlainApp(hot, self.stream, openai.refuse, routes, tally))
         self.client = Client(self.app)
 
     @asynccontextmanager

@@ -11,6 +11,7 @@ from service.api.body import parsed
 from service.api.events import event_stream
 from service.api.openai.completions import Completions
 from service.api.openai.errors import document, document_response
+from service.api.routes import HotHandlers, methods_by_path
 from service.api.wire import check_json, read_body, respond, unless_gone
 from service.catalog import Catalog
 from service.errors import ModelUnknown
@@ -18,14 +19,13 @@ from service.forms.completions import CompletionModel, CompletionModels, Complet
 from service.metrics import Metrics
 from service.tasks.generation import GenerationModel
 
-ANSWERED = (endpoints.COMPLETE, endpoints.GENERATORS, endpoints.GENERATOR)
 COMPLETIONS, MODELS = endpoints.COMPLETE.path, endpoints.GENERATORS.path
 _MODEL = MODELS + "/"
-_GET = ("GET", "HEAD")
+_METHODS = methods_by_path((endpoints.COMPLETE, endpoints.GENERATORS, endpoints.GENERATOR))
 
 
 class OpenAI:
-    """Answers by path; returns the status that it has sent, or raises a refusal.
+    """Each verb returns the status that it has sent, or raises a refusal.
 
     Args:
         catalog: What is served.
@@ -47,22 +47,24 @@ class OpenAI:
         self._completions = Completions(metrics, timeout_seconds, clock)
         self._max_body_bytes = max_body_bytes
 
-    async def answer(self, scope: Scope, receive: Receive, send: Send, path: str) -> int:
-        """Answer a request."""
-        allowed = _methods(path)
-        if scope["method"] not in allowed:
-            return await _refuse(allowed, scope, receive, send)
-        if path == COMPLETIONS:
-            await self._complete(scope, receive, send)
-        elif path == MODELS:
-            entries = [CompletionModel(id=name) for name in self._models()]
-            await respond(send, CompletionModels(data=entries).model_dump_json().encode())
-        else:
-            entry = CompletionModel(id=self._model(path[len(_MODEL) :]).name)
-            await respond(send, entry.model_dump_json().encode())
-        return 200
+    def handlers(self) -> HotHandlers:
+        """What answers where."""
+        return {
+            endpoints.COMPLETE: self._complete,
+            endpoints.GENERATORS: self._list,
+            endpoints.GENERATOR: self._show,
+        }
 
-    async def _complete(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def refuse(self, scope: Scope, receive: Receive, send: Send) -> int:
+        """Refuse what none of them answers: a method, a path, or what cannot be a model's name."""
+        path = scope["path"]
+        is_model = path.startswith(_MODEL)
+        allowed = _METHODS.get(endpoints.GENERATOR.path if is_model else path, ())
+        if is_model and scope["method"] in allowed:
+            self._model(path[len(_MODEL) :])
+        return await _refuse(allowed, scope, receive, send)
+
+    async def _complete(self, scope: Scope, receive: Receive, send: Send) -> int:
         body = await read_body(scope, receive, self._max_body_bytes)
         check_json(scope)
         request = parsed(CompletionRequest, body)
@@ -70,10 +72,21 @@ class OpenAI:
         if not request.stream:
             answer = await unless_gone(receive, self._completions.whole(model, request))
             await respond(send, answer.model_dump_json().encode())
-            return
+            return 200
         events = await unless_gone(receive, self._completions.stream(model, request))
         async with aclosing(events):
             await event_stream(events)(scope, receive, send)
+        return 200
+
+    async def _list(self, _: Scope, __: Receive, send: Send) -> int:
+        entries = [CompletionModel(id=name) for name in self._models()]
+        await respond(send, CompletionModels(data=entries).model_dump_json().encode())
+        return 200
+
+    async def _show(self, _: Scope, __: Receive, send: Send, name: str) -> int:
+        entry = CompletionModel(id=self._model(name).name)
+        await respond(send, entry.model_dump_json().encode())
+        return 200
 
     def _model(self, name: str) -> GenerationModel:
         models = self._models()
@@ -83,13 +96,6 @@ class OpenAI:
 
     def _models(self) -> dict[str, GenerationModel]:
         return {name: model for name, model in self._catalog.items() if isinstance(model, GenerationModel)}
-
-
-def _methods(path: str) -> tuple[str, ...]:
-    """What a path takes."""
-    if path == COMPLETIONS:
-        return ("POST",)
-    return _GET if path == MODELS or path.startswith(_MODEL) else ()
 
 
 async def _refuse(allowed: tuple[str, ...], scope: Scope, receive: Receive, send: Send) -> int:

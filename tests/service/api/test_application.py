@@ -6,8 +6,9 @@ import pytest
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp
 
-from service.api.application import Application, Unbound
+from service.api.application import Application
 from service.api.endpoints import ENDPOINTS, LIVEZ, PAGE, STREAM, Endpoint
+from service.api.routes import Unbound
 from service.questions import Questions
 from service.reload import Reloader
 from service.settings import Settings
@@ -82,4 +83,12 @@ async def test_a_worker_does_not_start_where_something_answers_what_is_not_decla
 ) -> None:
     monkeypatch.setattr("service.api.application.ENDPOINTS", set(ENDPOINTS) - {LIVEZ})
     with pytest.raises(Unbound, match=r"^GET /livez$"):
+        put_together(process)
+
+
+async def test_a_worker_does_not_start_where_two_answer_the_same(
+    process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.api.models.ModelRoutes.handlers", lambda _: {LIVEZ: None})
+    with pytest.raises(Unbound, match=r"^answered twice: GET /livez$"):
         put_together(process)

@@ -3,10 +3,14 @@
 import orjson
 import pytest
 from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp, Message
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.api.plain import PlainFirst
+from service.api.endpoints import END, LIST, OPEN, Endpoint
+from service.api.plain import PlainApp, PlainFirst
+from service.api.routes import HotHandler
+from service.api.wire import respond
 from tests.fakes.asgi import Client, Surface
+from tests.fakes.process import Process
 
 pytestmark = pytest.mark.anyio
 
@@ -54,3 +58,21 @@ async def test_a_server_that_cannot_answer_such_a_connection_closes_it(surface: 
 async def test_the_first_segment_of_a_path_tells_whose_it_is_on_bentomls_port(path: str, whose: bytes) -> None:
     app = PlainFirst(PlainTextResponse("theirs"), PlainTextResponse("ours"))
     assert (await Client(app).request("GET", path)).body == whose
+
+
+async def test_a_hot_path_answers_each_of_its_methods_in_its_own_way(surface: Surface, process: Process) -> None:
+    def answers(endpoint: Endpoint) -> HotHandler:
+        async def answer(_: Scope, __: Receive, send: Send, *ids: str) -> int:
+            await respond(send, " ".join([endpoint.method, *ids]).encode())
+            return 200
+
+        return answer
+
+    hot = {endpoint: answers(endpoint) for endpoint in (LIST, OPEN, END)}
+    rest = PlainTextResponse("the rest")
+    client = Client(PlainApp(hot, surface.stream, answers(LIST), rest, process.metrics.requests_tally))
+    assert (await client.request("GET", "/sessions")).body == (await client.request("HEAD", "/sessions")).body == b"GET"
+    assert (await client.request("POST", "/sessions")).body == b"POST"
+    assert (await client.request("DELETE", "/sessions/x")).body == b"DELETE x"
+    for method, path in (("PUT", "/sessions"), ("GET", "/sessions/x"), ("HEAD", "/sessions/x")):
+        assert (await client.request(method, path)).body == b"the rest"

@@ -6,10 +6,9 @@ from typing import Any
 import orjson
 import pytest
 
-from service.api.openai.routes import COMPLETIONS, OpenAI
+from service.api.openai.routes import COMPLETIONS
 from service.engine.state import Array
-from service.metrics import Metrics
-from tests.fakes.asgi import MAX_BYTES, Answered, Surface
+from tests.fakes.asgi import Answered, Surface
 from tests.fakes.gated import GatedRuntime
 from tests.fakes.process import Process, until
 from tests.fakes.stores import FaultyStore
@@ -216,11 +215,10 @@ async def test_a_stream_that_fails_ends_with_an_error_and_not_as_if_it_were_done
     assert b"memory" not in body
 
 
+@pytest.mark.usefixtures("runtime")
 @pytest.mark.parametrize("is_streamed", [False, True])
-async def test_an_answer_that_takes_too_long_is_refused(process: Process, surface: Surface, is_streamed: bool) -> None:
-    openai = OpenAI(process.catalog, Metrics(), 0.0, MAX_BYTES)
-    surface.plain._openai = openai
-    answered = await post(surface, stream=is_streamed)
+async def test_an_answer_that_takes_too_long_is_refused(process: Process, is_streamed: bool) -> None:
+    answered = await post(Surface(process, timeout_seconds=0.0), stream=is_streamed)
     assert (answered.status, answered.json()["error"]["code"]) == (504, "deadline_exceeded")
 
 

@@ -42,7 +42,7 @@ async def test_a_model_is_found_by_its_name(surface: Surface) -> None:
     assert (answered.status, answered.json()) == (200, ENTRY)
 
 
-@pytest.mark.parametrize("name", ["nobody", "sum", ""])
+@pytest.mark.parametrize("name", ["nobody", "sum", "", "generation/x"])
 async def test_another_model_is_not_found_wherever_it_is_asked_for(surface: Surface, name: str) -> None:
     looked_at = await surface.client.request("GET", f"{MODELS}/{name}")
     asked = await surface.client.post(COMPLETIONS, {"model": name})
@@ -55,7 +55,12 @@ async def test_another_model_is_not_found_wherever_it_is_asked_for(surface: Surf
 
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
-    [("GET", COMPLETIONS, "POST"), ("POST", MODELS, "GET, HEAD"), ("DELETE", f"{MODELS}/generation", "GET, HEAD")],
+    [
+        ("GET", COMPLETIONS, "POST"),
+        ("POST", MODELS, "GET, HEAD"),
+        ("DELETE", f"{MODELS}/generation", "GET, HEAD"),
+        ("POST", f"{MODELS}/", "GET, HEAD"),
+    ],
 )
 async def test_a_path_that_takes_other_methods_says_which(
     surface: Surface, method: str, path: str, allowed: str

@@ -1,7 +1,6 @@
 """Which endpoint a path is of."""
 
 import re
-from itertools import accumulate
 from typing import NamedTuple
 
 from service.api.endpoints import ENDPOINTS, PLAYGROUND
@@ -23,13 +22,10 @@ _LABELS = {endpoint.path: endpoint.label for endpoint in ENDPOINTS}
 _TEMPLATES = [path for path in _LABELS if "{" in path]
 _ELSEWHERE, _PLAYGROUND = Located("other"), Located(PLAYGROUND.label)
 _WITHOUT_IDS = {path: Located(label) for path, label in _LABELS.items() if path not in _TEMPLATES}
-# A group for each template, the last to be closed, around one for each of its ids.
-_PATTERN = re.compile("|".join("({})".format(re.sub(r"{\w+}", "([^/]+)", path)) for path in _TEMPLATES))
-_FIRST_GROUPS = accumulate((1 + path.count("{") for path in _TEMPLATES), initial=1)
-_BY_GROUP = {
-    group: (_LABELS[path], slice(group, group + path.count("{")))
-    for group, path in zip(_FIRST_GROUPS, _TEMPLATES, strict=False)
-}
+# A named group for each template, around one without a name for each of its ids.
+_PATTERNS = [re.sub(r"{\w+}", "([^/]+)", path) for path in _TEMPLATES]
+_PATTERN = re.compile("|".join(f"(?P<t{at}>{pattern})" for at, pattern in enumerate(_PATTERNS)))
+_BY_GROUP: dict[str | None, str] = {f"t{at}": _LABELS[path] for at, path in enumerate(_TEMPLATES)}
 
 
 def located(path: str) -> Located:
@@ -38,10 +34,10 @@ def located(path: str) -> Located:
     if found is not None:
         return found
     match = _PATTERN.fullmatch(path)
-    if match is None or match.lastindex is None:
+    if match is None:
         return _PLAYGROUND if path.startswith(f"{PLAYGROUND.path}/") else _ELSEWHERE
-    label, ids = _BY_GROUP[match.lastindex]
-    return Located(label, match.groups()[ids])
+    _, *ids = filter(None, match.groups())  # the template's own group, and those of its ids
+    return Located(_BY_GROUP[match.lastgroup], tuple(ids))
 
 
 def endpoint_of(path: str) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -11,7 +12,7 @@ import pytest
 from tests.e2e.asking import Json, ask, open_session
 from tests.e2e.bundles import SENTIMENT, another_version, import_into
 from tests.e2e.server import Server, until
-from tests.e2e.surfaces import over_http, whole
+from tests.e2e.surfaces import Logits, over_http, whole
 from tests.e2e.workers import client_of_each
 
 pytestmark = pytest.mark.e2e
@@ -40,6 +41,28 @@ def new_bundle(client: httpx.Client) -> str:
 
 def loaded(client: httpx.Client) -> set[str]:
     return {f"{entry['name']}:{entry['version']}" for entry in ask(client, "/v2/repository/index", {})}
+
+
+@contextmanager
+def driven(server: Server, expected: Logits) -> Iterator[None]:
+    """Three clients that open sessions and drive them to the bits that are expected, again and again."""
+    is_over, begun = False, set[httpx.Client]()
+
+    def drive() -> None:
+        with httpx.Client(base_url=server.fast_url, timeout=60) as own:
+            while not is_over:
+                assert whole(own, "sentiment", IDS[:3]).tobytes() == expected[:3].tobytes()
+                begun.add(own)
+
+    with ThreadPoolExecutor(3) as pool:
+        drivers = [pool.submit(drive) for _ in range(3)]
+        try:
+            until(lambda: len(begun) == 3 or any(each.done() for each in drivers), 60, "all drivers have begun")
+            yield
+        finally:
+            is_over = True
+        for each in drivers:
+            each.result()
 
 
 def test_versions_change_under_sessions_that_stay(following: Server, tmp_path: Path) -> None:
@@ -73,29 +96,9 @@ def test_versions_change_under_sessions_that_stay(following: Server, tmp_path: P
             assert {new_bundle(each) for each in pair} == {tag}
 
         third = import_into(server.home, another_version(tmp_path / "third", "third"))
-        with ThreadPoolExecutor(4) as pool:
-            is_over, begun = False, list[httpx.Client]()
-
-            def drive() -> None:
-                with httpx.Client(base_url=server.fast_url, timeout=60) as own:
-                    drive_one(own)
-                    begun.append(own)
-                    while not is_over:
-                        drive_one(own)
-
-            def drive_one(own: httpx.Client) -> None:
-                session_id = open_session(own, "sentiment")
-                assert over_http(own, session_id, IDS[:3]).tobytes() == expected[:3].tobytes()
-
-            driven = [pool.submit(drive) for _ in range(3)]
-            try:
-                until(lambda: len(begun) == 3 or any(each.done() for each in driven), 60, "all drivers have begun")
-                assert ask(client, "/v2/repository/models/sentiment/load", {})["version"] == third.partition(":")[2]
-                assert {new_bundle(each) for each in (client, *pair)} == {third}
-            finally:
-                is_over = True
-            for each in driven:
-                each.result()
+        with driven(server, expected):
+            assert ask(client, "/v2/repository/models/sentiment/load", {})["version"] == third.partition(":")[2]
+            assert {new_bundle(each) for each in (client, *pair)} == {third}
 
         moved = ask(client, f"/sessions/{keeping}/migrate", {"step": 2})
         assert moved == ask(client, f"/sessions/{keeping}/migrate", {"step": 2})

@@ -71,7 +71,7 @@ class Core:
             store, metrics, graveyard, limits.max_store_bytes, self.steps.is_under_way, clock
         )
         self.openings = Openings(store, models, limits, self.sessions, self.housekeeping, clock)
-        checkpoints = Checkpoints(self.sessions, limits.max_session_lifetime_seconds, clock)
+        checkpoints = Checkpoints(self.sessions, clock)
         self.transitions = Transitions(
             self.sessions, checkpoints, models, limits.max_checkpoints, timeout_seconds, clock
         )

@@ -71,6 +71,7 @@ class Body(NamedTuple):
         inputs: All inputs so far, as `service.record.replay` reads them; None where they are not kept.
         checkpoints: The states that were saved, each as its name and the step that saved it: `name~12`.
         request_digest: Hexadecimal digest of the request that an idempotency key came with, "" where there was none.
+        idle_seconds: How long the session may be idle; 0 where its record tells (`service.record.expiry`).
     """
 
     created_at: int
@@ -83,6 +84,7 @@ class Body(NamedTuple):
     inputs: bytes | None = None
     checkpoints: tuple[str, ...] = ()
     request_digest: str = ""
+    idle_seconds: int = 0
 
     def ends_at(self, max_lifetime_seconds: int) -> int:
         """When the session has lived as long as one may, in wall-clock seconds since 1970."""
@@ -162,6 +164,7 @@ def _with_more(body: Body, content: bytes, extra_length: int, inputs_length: int
         inputs=content[extra_length:before_at] if keeps_inputs else None,
         checkpoints=tuple(more.get("checkpoints", ())),
         request_digest=more.get("request_digest", ""),
+        idle_seconds=more.get("idle_seconds", 0),
     )
 
 
@@ -184,13 +187,15 @@ def begun(body: Body, now: int) -> Body:
 
 def extra_of(body: Body) -> bytes:
     """What few sessions have, as JSON; b"" where there is none."""
-    if not body.checkpoints and not body.request_digest:
+    if not body.checkpoints and not body.request_digest and not body.idle_seconds:
         return b""
     extra: dict[str, Any] = {}
     if body.checkpoints:
         extra["checkpoints"] = body.checkpoints
     if body.request_digest:
         extra["request_digest"] = body.request_digest
+    if body.idle_seconds:
+        extra["idle_seconds"] = body.idle_seconds
     return orjson.dumps(extra)
 
 

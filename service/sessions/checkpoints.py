@@ -16,13 +16,11 @@ class Checkpoints:
 
     Args:
         sessions: Whose they are.
-        max_lifetime_seconds: How long a session may live, which its checkpoints outlive by nothing.
         clock: Wall-clock seconds since 1970.
     """
 
-    def __init__(self, sessions: Sessions, max_lifetime_seconds: int, clock: Callable[[], float]) -> None:
+    def __init__(self, sessions: Sessions, clock: Callable[[], float]) -> None:
         self._sessions = sessions
-        self._max_lifetime_seconds = max_lifetime_seconds
         self._clock = clock
 
     async def load(self, loaded: Loaded, name: str) -> tuple[Loaded, Body]:
@@ -49,18 +47,18 @@ class Checkpoints:
     async def write(self, loaded: Loaded, name: str) -> str:
         """Write a session's state as a record of its own; what the session lists once its step is taken.
 
+        A checkpoint outlives the time that its session may be idle, but not the session's lifetime.
         The step that saves it is part of its id, so an attempt whose step is lost to another writer has not touched
         the checkpoint that the session has.
         """
         record, now = loaded.record, int(self._clock())
         saved = saved_at(name, record.step)
-        ends_at = loaded.body.ends_at(self._max_lifetime_seconds)
-        content = loaded.body._replace(digest=NO_DIGEST, answer=b"", before=None, checkpoints=())
+        content = loaded.body._replace(digest=NO_DIGEST, answer=b"", before=None, checkpoints=(), idle_seconds=0)
         checkpoint = record._replace(
             session_id=checkpoint_id(record.session_id, saved),
             step=0,
             used_at=now,
-            ttl_seconds=max(1, ends_at - now),
+            ttl_seconds=max(1, loaded.ends_at - now),
             ended=CHECKPOINT,
             body=encode(content),
         )

@@ -1,4 +1,4 @@
-"""A live session as it was loaded from the store."""
+"""A live session as it was loaded from the store, or is to be written there."""
 
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -7,14 +7,41 @@ from service.bundle.manifest import name_and_version
 from service.forms.sessions import SessionView
 from service.record.body import Body
 from service.record.checkpoint_ids import checkpoint_name
+from service.record.expiry import idle_seconds_of, kept_idle_seconds, ttl_seconds_at
 from service.stores.base import Record
 
 
 class Loaded(NamedTuple):
-    """A record, and its body decoded."""
+    """A record, and its body decoded.
+
+    Attributes:
+        record: As it is stored.
+        body: Its content.
+        ends_at: When the session has lived as long as one may, in wall-clock seconds since 1970.
+    """
 
     record: Record
     body: Body
+    ends_at: int
+
+    @property
+    def idle_seconds(self) -> int:
+        """How long it may be idle."""
+        return idle_seconds_of(self.record, self.body)
+
+    @property
+    def expires_at(self) -> int:
+        """When it is over unless it is used; what an older version wrote may tell of its idle time alone."""
+        return min(self.record.expires_at, self.ends_at)
+
+    def used_at(self, now: int) -> "Loaded":
+        """The same, used at that time."""
+        record, body, ends_at = self
+        ttl_seconds = ttl_seconds_at(now, self.idle_seconds, ends_at)
+        kept = kept_idle_seconds(record, body, ends_at, now)
+        return self._replace(
+            record=record._replace(used_at=now, ttl_seconds=ttl_seconds), body=body._replace(idle_seconds=kept)
+        )
 
     def view(self) -> SessionView:
         """The session as its owner sees it."""
@@ -24,7 +51,7 @@ class Loaded(NamedTuple):
             model=model_name(record.bundle),
             bundle=record.bundle,
             step=record.step,
-            expires_at=datetime.fromtimestamp(record.expires_at, UTC).isoformat(timespec="seconds"),
+            expires_at=datetime.fromtimestamp(self.expires_at, UTC).isoformat(timespec="seconds"),
             checkpoints=[checkpoint_name(saved) for saved in self.body.checkpoints],
         )
 

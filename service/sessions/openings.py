@@ -91,10 +91,10 @@ class Openings:
         """
         now = self._clock()
         session_id = await self.keyed_id(owner, keyed.key) if keyed else new_session_id(now)
-        body = body._replace(request_digest=keyed.digest if keyed else "")
-        record = Record(session_id, owner, bundle, step, int(now), ttl_seconds, "", encode(body))
-        if await self._insert(record):
-            return Loaded(record, body)
+        body = body._replace(request_digest=keyed.digest if keyed else "", idle_seconds=0)
+        opened = self._begun(Record(session_id, owner, bundle, step, int(now), ttl_seconds), body)
+        if await self._insert(opened.record):
+            return opened
         return await self._opened_before(owner, session_id, keyed)
 
     async def reopen(self, owner: str, session_id: str, bundle: str, body: Body) -> Record:
@@ -107,13 +107,13 @@ class Openings:
             SessionQuota: The owner has as many sessions as one may have.
             StoreFull: There is no room.
         """
-        step, ttl_seconds, content = 0, self.ttl(None), encode(body)
+        step, ttl_seconds = 0, self.ttl(None)
         for _ in range(MAX_ATTEMPTS):
             (before,) = await reached(self._store.load([session_id]))
             now = self._clock()
             step = max(int(now * 1000), before.step + 1 if isinstance(before, Record) else 0)
             expected_step = await self._given_way(before)
-            record = Record(session_id, owner, bundle, step, int(now), ttl_seconds, "", content)
+            record = self._begun(Record(session_id, owner, bundle, step, int(now), ttl_seconds), body).record
             try:
                 is_opened = await self._insert(record, expected_step)
             except (SessionQuota, StoreFull):
@@ -154,6 +154,11 @@ class Openings:
         """A session that has read nothing."""
         secret = secrets.token_bytes(SECRET_BYTES)
         return Body(created_at=int(self._clock()), secret=secret, state=model.initial_state())
+
+    def _begun(self, record: Record, body: Body) -> Loaded:
+        """A session that begins with that record and that content, ready to be written."""
+        loaded = self._sessions.loaded(record, body).used_at(record.used_at)
+        return loaded._replace(record=loaded.record._replace(body=encode(loaded.body)))
 
     async def _opened_before(self, owner: str, session_id: str, keyed: Keyed | None) -> Loaded:
         found = await self._sessions.load(owner, session_id)

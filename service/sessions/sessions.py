@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 from service.errors import SessionDamaged
 from service.forms.sessions import SessionPage, SessionView
-from service.record.admission import Expired, admitted, check_lifetime, is_expired
+from service.record.admission import Expired, admitted, check_lifetime
+from service.record.body import Body
 from service.sessions.graveyard import Graveyard
 from service.sessions.loaded import Loaded
 from service.steps.reached import reached
@@ -52,9 +53,9 @@ class Sessions:
     async def page(self, owner: str, after: str, limit: int) -> SessionPage:
         """Some of an owner's live sessions, in a fixed order of their ids, after the id `after`."""
         records = await reached(self._store.page(owner, after, limit))
-        live = [record for record in records if not record.ended and not is_expired(record, self._clock())]
+        live, now = [record for record in records if not record.ended], self._clock()
         return SessionPage(
-            sessions=[loaded.view() for loaded in self._readable(live)],
+            sessions=[loaded.view() for loaded in self._readable(live) if loaded.expires_at > now],
             next=records[-1].session_id if len(records) == limit else None,
         )
 
@@ -79,7 +80,7 @@ class Sessions:
             SessionUnknown, SessionGone, SessionDamaged: There is none, or not any more, or it cannot be read.
         """
         record = await self.record(owner, session_id)
-        loaded = self._loaded(record)
+        loaded = self._read(record)
         try:
             check_lifetime(record, loaded.body, self._max_lifetime_seconds, self._clock())
         except Expired:
@@ -118,10 +119,14 @@ class Sessions:
         """Forget any record."""
         await reached(self._store.delete([record_id]))
 
-    def _loaded(self, record: Record) -> Loaded:
-        return Loaded(record, readable(record, self._clock()))
+    def loaded(self, record: Record, body: Body) -> Loaded:
+        """A session as a record and its content make it."""
+        return Loaded(record, body, body.ends_at(self._max_lifetime_seconds))
+
+    def _read(self, record: Record) -> Loaded:
+        return self.loaded(record, readable(record, self._clock()))
 
     def _readable(self, records: Sequence[Record]) -> Iterator[Loaded]:
         for record in records:
             with contextlib.suppress(SessionDamaged):
-                yield self._loaded(record)
+                yield self._read(record)

@@ -70,7 +70,7 @@ class Transfers:
         )
         if body.before is not None:  # an answer that is not kept would be computed again with the other secret
             body = body._replace(digest=NO_DIGEST, before=None)
-        inherited_ttl = min(record.ttl_seconds, self._settings.max_session_ttl_seconds)
+        inherited_ttl = min(source.idle_seconds, self._settings.max_session_ttl_seconds)
         ttl_seconds = self._openings.ttl(request.ttl_seconds or inherited_ttl)
         forked = await self._openings.open(owner, record.bundle, record.step, body, ttl_seconds, keyed)
         return forked.view()
@@ -78,8 +78,8 @@ class Transfers:
     async def export(self, owner: str, session_id: str) -> bytes:
         """A session as one signed blob, without its checkpoints."""
         loaded = await self._sessions.load(owner, session_id)
-        body = loaded.body._replace(checkpoints=(), request_digest="")
-        record = loaded.record._replace(owner="", body=encode(body))
+        body = loaded.body._replace(checkpoints=(), request_digest="", idle_seconds=0)
+        record = loaded.record._replace(owner="", ttl_seconds=loaded.idle_seconds, body=encode(body))
         return seal(self._export_key, session_id.encode() + pack(record), record.bundle)
 
     async def take_in(self, owner: str, blob: bytes, idempotency_key: str = "") -> SessionView:

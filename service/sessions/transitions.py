@@ -104,7 +104,7 @@ class Transitions:
             async with deadline(self._timeout_seconds, since=started):
                 state = await _read_again(model, loaded.body)
             body = loaded.body._replace(state=state, numerics=self._models.numerics)
-            return Loaded(loaded.record._replace(bundle=model.bundle.tag), body)
+            return loaded._replace(record=loaded.record._replace(bundle=model.bundle.tag), body=body)
 
         return await self._take(owner, session_id, request.step, {"migrate": request.bundle}, after)
 
@@ -126,13 +126,14 @@ class Transitions:
         for _ in range(MAX_ATTEMPTS):
             loaded = await self._sessions.load(owner, session_id)
             await self._checkpoints.delete_lost(loaded, lost)
-            record, body = loaded
+            record, body, _ = loaded
             if is_repeated(record, body, step, digest):
                 return Answer(session_id, record.step, body.answer)
             check_next(record, step)
             following = await after(loaded)
+            following = following.used_at(int(self._clock()))
             content = encode(following.body._replace(digest=digest, answer=answer, before=None))
-            taken = following.record._replace(step=record.step + 1, used_at=int(self._clock()), body=content)
+            taken = following.record._replace(step=record.step + 1, body=content)
             before, now = set(body.checkpoints), set(following.body.checkpoints)
             if await self._sessions.write(Swap(taken, record.step)):
                 await self._checkpoints.delete(session_id, before - now)

@@ -117,10 +117,10 @@ class Cohort:
         return Successors(
             [turn.ask.session_id for turn in computed.turns],
             [each.step + 1 for each in latest],
+            [each.ttl_seconds_at(now) for each in latest],
             self.group_key.owner,
             self.group_key.bundle,
             now,
-            self.group_key.ttl_seconds,
             heads,
             computed.rows,
         )

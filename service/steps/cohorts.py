@@ -146,14 +146,16 @@ class Cohorts:
         answer, lose, now = self._endings.answer, self._endings.lose, group.used_at
         heads, rows = _cut(group.heads[:, : HEAD.itemsize]), _cut(computed.rows)
         written: dict[str, Latest] = {}
-        members = zip(computed.turns, computed.latest, won, heads, computed.answers, rows, strict=True)
-        for index, (turn, latest, is_written, head, outputs, row) in enumerate(members):
+        members = zip(
+            computed.turns, computed.latest, won, group.ttl_seconds, heads, computed.answers, rows, strict=True
+        )
+        for index, (turn, latest, is_written, ttl_seconds, head, outputs, row) in enumerate(members):
             try:
                 if not is_written:
                     lose(turn, latest.step, latest.head[SECRET_AT])
                     continue
                 session_id = turn.ask.session_id
-                latest.advance(now, head, outputs, row)
+                latest.advance(now, ttl_seconds, head, outputs, row)
                 written[session_id] = latest
                 values = None if computed.outputs is None else computed.outputs[index]
                 answer(turn, Answer(session_id, latest.step, outputs, values))

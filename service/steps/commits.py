@@ -8,7 +8,7 @@ from service.record.body import Body, encode
 from service.steps.endings import Endings
 from service.steps.open_turns import OpenTurns
 from service.steps.recent import Latest, Recent
-from service.steps.step_rules import StepRules, next_record
+from service.steps.step_rules import StepRules
 from service.steps.turn import Answer, Turn
 from service.stores.base import Record, Store, Swap
 
@@ -61,8 +61,9 @@ class Commits:
     async def _commit(self, turns: Sequence[Turn]) -> None:
         now = int(self._clock())
         try:
-            following = [self._rules.following(turn) for turn in turns]
-            records = [next_record(turn, encode(body), now) for turn, body in zip(turns, following, strict=True)]
+            following = [self._rules.following(turn, now) for turn in turns]
+            computed = zip(turns, following, strict=True)
+            records = [self._rules.next_record(turn, body, encode(body), now) for turn, body in computed]
             written = await self._store.swap([Swap(record, record.step - 1) for record in records])
             for turn, is_written, body, record in zip(turns, written, following, records, strict=True):
                 try:
@@ -79,6 +80,6 @@ class Commits:
         """Answer a turn that is committed, and remember its session as it is now."""
         session_id, is_changed = turn.record.session_id, self._rules.is_changed(turn)
         if self._recent.is_in_use:
-            latest = Latest(next_record(turn, b"", now), body, record.body, self._rules.end_of(body))
+            latest = Latest(self._rules.next_record(turn, body, b"", now), body, record.body, self._rules.end_of(body))
             self._recent.put(session_id, latest)
         self._endings.answer(turn, Answer(session_id, turn.step + 1, turn.outputs, turn.values, is_changed))

@@ -104,7 +104,7 @@ def _read(ask: Ask, group_key: GroupKey, models: Models) -> Array | None:
 def _may_step(ask: Ask, latest: Latest, group_key: GroupKey, now: float) -> bool:
     """Whether a session could take the step, unless the store says otherwise."""
     return (
-        latest.ends_at > now
+        latest.goes_alone_from > now
         and latest.expires_at > now
         and ask.owner == group_key.owner
         and (ask.step is None or ask.step == latest.step)

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from service.record.body import HEAD_BYTES, Body, decode, extra_of
+from service.record.expiry import idle_seconds_of, ttl_seconds_at
 from service.stores.base import Record
 
 MAX_BYTES = 2**16  # of a session: one of hundreds of channels or with its inputs kept is the store's to hold
@@ -20,7 +21,7 @@ class GroupKey(NamedTuple):
 
     owner: str
     bundle: str
-    ttl_seconds: int
+    idle_seconds: int
     extra_length: int
 
 
@@ -30,8 +31,9 @@ class Latest:
     Attributes:
         step: Number of its next step.
         used_at: When it took the last one.
-        expires_at: When it will have been idle for too long.
+        expires_at: When its record is overdue.
         ends_at: When it has lived as long as a session may.
+        goes_alone_from: From when on its next step is no other's: it is over, or what its body keeps is to change.
         num_bytes: Of its body.
         group_key: What it has in common with others; None where there is more to it than a row of state.
         head, answer, extra, row: Parts of its body (see `service.record.body`), where it has a group key.
@@ -45,11 +47,14 @@ class Latest:
 
     __slots__ = (
         "_body",
+        "_idle_seconds",
+        "_is_cut",
         "_record",
         "answer",
         "ends_at",
         "expires_at",
         "extra",
+        "goes_alone_from",
         "group_key",
         "head",
         "num_bytes",
@@ -63,17 +68,20 @@ class Latest:
         self._body: Body | None = body
         self.step, self.used_at, self.expires_at, self.ends_at = record.step, record.used_at, record.expires_at, ends_at
         self.num_bytes = len(encoded)
+        self._idle_seconds, self._is_cut = idle_seconds_of(record, body), bool(body.idle_seconds)
+        self.goes_alone_from = ends_at if self._is_cut else ends_at - self._idle_seconds
         self.group_key: GroupKey | None = None
         if _is_plain(body):
             self.head = encoded[:HEAD_BYTES]
             self.answer, self.extra, (self.row,) = body.answer, extra_of(body), body.state.rows
-            self.group_key = GroupKey(record.owner, record.bundle, record.ttl_seconds, len(self.extra))
+            self.group_key = GroupKey(record.owner, record.bundle, self._idle_seconds, len(self.extra))
 
     @property
     def record(self) -> Record:
         """Its record, without the bytes of the body."""
         if self._record.step != self.step:
-            self._record = self._record._replace(step=self.step, used_at=self.used_at)
+            ttl_seconds = self.expires_at - self.used_at
+            self._record = self._record._replace(step=self.step, used_at=self.used_at, ttl_seconds=ttl_seconds)
         return self._record
 
     @property
@@ -83,10 +91,18 @@ class Latest:
             self._body = decode(b"".join((self.head, self.answer, self.extra, self.row)))
         return self._body
 
-    def advance(self, used_at: int, head: bytes, answer: bytes, row: bytes) -> None:
+    def ttl_seconds_at(self, now: int) -> int:
+        """The time to live of its record after a step with others.
+
+        A step that has taken so long that the lifetime ends before the session would be idle for too long lets the
+        record live for that much longer: its body does not keep how long that is.
+        """
+        return ttl_seconds_at(now, self._idle_seconds, self.ends_at) if self._is_cut else self._idle_seconds
+
+    def advance(self, used_at: int, ttl_seconds: int, head: bytes, answer: bytes, row: bytes) -> None:
         """Become what it is after its next step; only where it has a group key."""
         self.step += 1
-        self.expires_at += used_at - self.used_at
+        self.expires_at = used_at + ttl_seconds
         self.num_bytes += len(answer) - len(self.answer)
         self.used_at, self.head, self.answer, self.row = used_at, head, answer, row
         self._body = None

@@ -10,6 +10,7 @@ from typing import Any
 from service.errors import NumericsChanged, SessionDamaged, SessionGone, StepConflict
 from service.record.admission import Expired, admitted, check_lifetime
 from service.record.body import NUMERICS_UNKNOWN, Body, BodyUnreadable, begun, decode, is_of_now
+from service.record.expiry import kept_idle_seconds, ttl_seconds_at
 from service.record.replay import appended
 from service.settings import SessionSettings
 from service.steps.recent import Latest
@@ -36,6 +37,7 @@ class StepRules:
     def __init__(self, models: Models, settings: SessionSettings, bury_expired: Callable[[Record], Any]) -> None:
         self._models = models
         self._settings = settings
+        self._max_lifetime_seconds = settings.max_session_lifetime_seconds
         self._bury_expired = bury_expired
 
     def load(self, turn: Turn, record: Record | Damaged | None, now: float) -> None:
@@ -70,7 +72,7 @@ class StepRules:
         self._use(turn, admitted(record, turn.ask.session_id, turn.ask.owner, now), body, now)
 
     def _use(self, turn: Turn, record: Record, body: Body, now: float) -> None:
-        check_lifetime(record, body, self._settings.max_session_lifetime_seconds, now)
+        check_lifetime(record, body, self._max_lifetime_seconds, now)
         if turn.ask.secret not in (None, body.secret):
             raise SessionGone(f"session {record.session_id!r} is over: begun anew", "begun anew")
         turn.record, turn.body = record, body
@@ -78,7 +80,7 @@ class StepRules:
 
     def end_of(self, body: Body) -> int:
         """When a session has lived as long as one may."""
-        return body.ends_at(self._settings.max_session_lifetime_seconds)
+        return body.ends_at(self._max_lifetime_seconds)
 
     def settle(self, turn: Turn, digest: bytes) -> Answer | None:
         """Find out which step a turn is to compute, from which state; the answer where that is kept already.
@@ -99,7 +101,7 @@ class StepRules:
         self._check_numerics(turn)
         return None
 
-    def following(self, turn: Turn) -> Body:
+    def following(self, turn: Turn, now: int) -> Body:
         """A session's content after the step that a turn has computed."""
         body = turn.body
         is_kept = len(turn.outputs) <= MAX_KEPT_ANSWER_BYTES
@@ -117,7 +119,15 @@ class StepRules:
             inputs,
             body.checkpoints,
             body.request_digest,
+            kept_idle_seconds(turn.record, body, self.end_of(body), now),
         )
+
+    def next_record(self, turn: Turn, body: Body, content: bytes, now: int) -> Record:
+        """A session's record after that step, with those bytes for its content."""
+        record, ttl_seconds = turn.record, turn.record.ttl_seconds
+        if body.idle_seconds:
+            ttl_seconds = ttl_seconds_at(now, body.idle_seconds, self.end_of(body))
+        return Record(record.session_id, record.owner, record.bundle, turn.step + 1, now, ttl_seconds, "", content)
 
     def is_changed(self, turn: Turn) -> bool:
         """Whether the session's state was computed by other numerics."""
@@ -132,12 +142,6 @@ class StepRules:
             turn.body.numerics.hex(),
             self._models.numerics.hex(),
         )
-
-
-def next_record(turn: Turn, body: bytes, now: int) -> Record:
-    """A session's record after the step that a turn has computed."""
-    record = turn.record
-    return Record(record.session_id, record.owner, record.bundle, turn.step + 1, now, record.ttl_seconds, "", body)
 
 
 def is_repeated(record: Record, body: Body, step: int | None, digest: bytes) -> bool:

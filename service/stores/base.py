@@ -57,21 +57,22 @@ class Swap(NamedTuple):
 
 
 class Successors(NamedTuple):
-    """The next records of N different sessions, which differ in ids, steps and bodies only.
+    """The next records of N different sessions, which differ in ids, steps, times to live and bodies only.
 
     Attributes:
         session_ids: N of them.
         steps: The numbers of their next steps; what is stored is to be one before.
-        owner, bundle, used_at, ttl_seconds: Of each record; see `Record`.
+        ttl_seconds: Of each.
+        owner, bundle, used_at: Of all; see `Record`.
         heads, tails: The bodies, in two parts: uint8 (N, H) and (N, R).
     """
 
     session_ids: Sequence[str]
     steps: Sequence[int]
+    ttl_seconds: Sequence[int]
     owner: str
     bundle: str
     used_at: int
-    ttl_seconds: int
     heads: NDArray[np.uint8]
     tails: NDArray[np.uint8]
 
@@ -80,7 +81,7 @@ class Successors(NamedTuple):
         step = self.steps[index]
         names = self.session_ids[index], self.owner, self.bundle
         body = self.heads[index].tobytes() + self.tails[index].tobytes()
-        return Swap(Record(*names, step, self.used_at, self.ttl_seconds, "", body), step - 1)
+        return Swap(Record(*names, step, self.used_at, self.ttl_seconds[index], "", body), step - 1)
 
     def swaps(self) -> list[Swap]:
         """All of them, one by one."""

@@ -23,8 +23,9 @@ TIMES = struct.Struct("<II")
 CHECKSUM_OFFSET = struct.calcsize("<2sBB")
 STEP_OFFSET = SEALED_OFFSET = _SEAL.size
 TIMES_OFFSET = STEP_OFFSET + STEP.size
-NAMES_OFFSET = FIXED.size
 TTL_OFFSET = TIMES_OFFSET + struct.calcsize("<I")
+LENGTHS_OFFSET = TIMES_OFFSET + TIMES.size
+NAMES_OFFSET = FIXED.size
 
 
 def pack(record: Record) -> bytes:

@@ -11,16 +11,16 @@ from service.stores.lmdb.rows import (
     CHECKSUM,
     CONTENT_AT,
     FILED,
+    LENGTHS_AT,
     NAME_LENGTH,
     STEP_AT,
-    TTL_AT,
     Rows,
     filed_of,
     sealed,
     to_rows,
 )
 from service.stores.minutes import SECONDS_PER_MINUTE
-from service.stores.packing import CHECKSUM_OFFSET, SEALED_OFFSET, STEP_OFFSET, checksum_of
+from service.stores.packing import CHECKSUM_OFFSET, SEALED_OFFSET, STEP_OFFSET, TTL_OFFSET, checksum_of
 
 _STEP = slice(STEP_AT, STEP_AT + 8)
 _META = slice(FILED.stop, CONTENT_AT)
@@ -46,20 +46,20 @@ def following(keys: Sequence[bytes], stored: Sequence[bytes], group: Successors)
         ValueError: The records cannot be packed.
     """
     record = group.swap(0).record
-    filed = record.expires_at // SECONDS_PER_MINUTE
-    first = to_rows(keys[0], record, filed)
+    filed = [(group.used_at + ttl_seconds) // SECONDS_PER_MINUTE for ttl_seconds in group.ttl_seconds]
+    first = to_rows(keys[0], record, filed[0])
     if any(first.head[NAME_LENGTH]):  # an id that is not as ids are issued stands in the head
         return [None] * len(keys)
     contents = _contents(first, group, len(record.owner.encode()))
     length, memory = contents.shape[1], contents.reshape(-1).data
     cut = length - len(first.tail)
-    names = slice(TTL_AT, first.body_at)
+    names = slice(LENGTHS_AT, first.body_at)
     meta, alike, end = first.head[_META], first.head[names], first.head[CONTENT_AT + cut :]
     before = (np.array(group.steps, "<u8") - 1).tobytes()
     found: list[Following | None] = []
     for index, (key, head) in enumerate(zip(keys, stored, strict=True)):
         is_next = head[_STEP] == before[8 * index : 8 * index + 8] and head[_META] == meta and head[names] == alike
-        if not is_next or sealed(key, head[CHECKSUM.size :]) != head or filed_of(head) > filed:
+        if not is_next or sealed(key, head[CHECKSUM.size :]) != head or filed_of(head) > filed[index]:
             found.append(None)
             continue
         start = length * index
@@ -77,15 +77,17 @@ def _contents(first: Rows, group: Successors, owner_length: int) -> NDArray[np.u
     contents[:, : len(names)] = names
     contents[:, len(names) : rows_at] = group.heads
     contents[:, rows_at:] = group.tails
-    _set(contents, STEP_OFFSET, group.steps)
+    _set(contents, STEP_OFFSET, group.steps, "<u8")
+    _set(contents, TTL_OFFSET, group.ttl_seconds, "<u4")
     memory = contents.reshape(-1).data
     starts = range(SEALED_OFFSET, N * length, length)
     payloads = [memory[start : start + length - SEALED_OFFSET] for start in starts]
     named = zip(group.session_ids, payloads, strict=True)
     checksums = [checksum_of(session_id, owner_length, payload) for session_id, payload in named]
-    _set(contents, CHECKSUM_OFFSET, checksums)
+    _set(contents, CHECKSUM_OFFSET, checksums, "<u8")
     return contents
 
 
-def _set(contents: NDArray[np.uint8], start: int, values: Sequence[int]) -> None:
-    contents[:, start : start + 8].view("<u8")[:, 0] = np.array(values, "<u8")
+def _set(contents: NDArray[np.uint8], start: int, values: Sequence[int], dtype: str) -> None:
+    column = np.array(values, dtype)
+    contents[:, start : start + column.itemsize].view(dtype)[:, 0] = column

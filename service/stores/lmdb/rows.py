@@ -22,7 +22,17 @@ from xxhash import xxh3_64_digest
 from service.record.ids import ID_BYTES, ID_CHARACTERS, TIME_BYTES, bytes_of, id_from
 from service.stores.base import CHECKPOINT, Damaged, Record
 from service.stores.minutes import SECONDS_PER_MINUTE
-from service.stores.packing import FIXED, NAMES_OFFSET, STEP, STEP_OFFSET, TIMES, TIMES_OFFSET, TTL_OFFSET, pack, unpack
+from service.stores.packing import (
+    FIXED,
+    LENGTHS_OFFSET,
+    NAMES_OFFSET,
+    STEP,
+    STEP_OFFSET,
+    TIMES,
+    TIMES_OFFSET,
+    pack,
+    unpack,
+)
 
 TAIL = b"t"
 KEY_BYTES = ID_BYTES
@@ -38,7 +48,7 @@ FILED = slice(CHECKSUM.size, CHECKSUM.size + _MINUTE.size)
 NAME_LENGTH = slice(CONTENT_AT - struct.calcsize("<H"), CONTENT_AT)
 STEP_AT = CONTENT_AT + STEP_OFFSET
 _TIMES_AT = CONTENT_AT + TIMES_OFFSET
-TTL_AT = CONTENT_AT + TTL_OFFSET
+LENGTHS_AT = CONTENT_AT + LENGTHS_OFFSET
 _NAMES_AT = CONTENT_AT + NAMES_OFFSET
 _QUARANTINE = b"found damaged: "
 
@@ -161,7 +171,7 @@ def refiled(key: bytes, head: bytes, filed: int) -> bytes:
 
 def is_filed_alike(before: bytes, after: Rows) -> bool:
     """Whether an intact head and what follows it have the same filing and as long a tail; quicker than filings are."""
-    names = slice(TTL_AT, after.body_at)
+    names = slice(LENGTHS_AT, after.body_at)
     return before[_META_BYTES] == after.head[_META_BYTES] and before[names] == after.head[names]
 
 

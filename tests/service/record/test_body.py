@@ -42,6 +42,7 @@ BODIES = st.builds(
     inputs=st.none() | st.binary(max_size=20),
     checkpoints=st.lists(st.text("ab._-", min_size=1), max_size=3).map(tuple),
     request_digest=st.text("0123456789abcdef", max_size=32),
+    idle_seconds=st.integers(0, 2**31 - 1),
 )
 
 

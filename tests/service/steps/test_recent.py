@@ -9,8 +9,9 @@ from service.stores.base import Record
 PLAIN = Body(1, b"s" * 16, SequenceState((b"row",), ("",), b"", 7), answer=b"{}", request_digest="ab")
 
 
-def latest(session_id: str, body: Body = PLAIN) -> Latest:
-    return Latest(Record(session_id, "ann", "sum:0", 1, 1000, 60, "", b""), body, encode(body), 5000)
+def latest(session_id: str, body: Body = PLAIN, ends_at: int = 5000) -> Latest:
+    ttl_seconds = min(60, ends_at - 1000)
+    return Latest(Record(session_id, "ann", "sum:0", 1, 1000, ttl_seconds, "", b""), body, encode(body), ends_at)
 
 
 def large(num_bytes: int) -> Latest:
@@ -71,7 +72,7 @@ def test_after_a_step_it_is_what_was_written() -> None:
     one = latest("a")
     before = one.record, one.body
     (head,) = next_heads([one.head], 5, [b"d" * 16], [b'{"argmax":[1]}'], [one.extra])
-    one.advance(1007, head.tobytes()[:HEAD_BYTES], b'{"argmax":[1]}', b"new")
+    one.advance(1007, one.ttl_seconds_at(1007), head.tobytes()[:HEAD_BYTES], b'{"argmax":[1]}', b"new")
     written = head.tobytes() + b"new"
     assert before == (Record("a", "ann", "sum:0", 1, 1000, 60, "", b""), PLAIN)
     assert one.record == Record("a", "ann", "sum:0", 2, 1007, 60, "", b"")
@@ -79,3 +80,14 @@ def test_after_a_step_it_is_what_was_written() -> None:
     assert one.body.state == SequenceState((b"new",), ("",), b"", 12)
     assert (one.step, one.used_at, one.num_bytes) == (2, 1007, len(written))
     assert (one.expires_at, one.ends_at) == (one.record.expires_at, 5000)
+
+
+def test_it_goes_alone_once_the_end_of_its_life_comes_into_sight_and_until_its_body_tells_how_long_it_may_be_idle() -> (
+    None
+):
+    uncut, cut = latest("a", ends_at=1100), latest("b", PLAIN._replace(idle_seconds=60), ends_at=1050)
+    assert (uncut.goes_alone_from, cut.goes_alone_from) == (1040, 1050)
+    assert [cut.ttl_seconds_at(now) for now in (1007, 1049, 1051)] == [43, 1, 0]
+    cut.advance(1049, 1, cut.head, b"{}", b"new")
+    assert (cut.expires_at, cut.record.ttl_seconds, cut.body.idle_seconds) == (1050, 1, 60)
+    assert cut.group_key == GroupKey("ann", "sum:0", 60, len(cut.extra))

@@ -297,8 +297,8 @@ def following(records: Sequence[Record | Damaged | None], seed: int, num_bytes: 
     ids, steps = [record.session_id for record in before], [record.step + 1 for record in before]
     cut = num_bytes // 3
     alike = before[0]._replace(**changes)
-    names = alike.owner, alike.bundle, alike.used_at, alike.ttl_seconds
-    return Successors(ids, steps, *names, bodies[:, :cut], bodies[:, cut:])
+    names = alike.owner, alike.bundle, alike.used_at
+    return Successors(ids, steps, [record.ttl_seconds for record in before], *names, bodies[:, :cut], bodies[:, cut:])
 
 
 @pytest.mark.parametrize("num", [1, 3, 5])
@@ -316,6 +316,17 @@ async def test_a_group_of_records_advances_as_each_would(store: Store, num: int,
     assert sorted(ids_of(await store.page("ann", "", 9))) == sorted(ids_of(await store.idlest(9))) == sorted(ids)
     assert await store.overdue(6600 - 1, 9) == []
     assert len(await store.overdue(6600 + MINUTE, 9)) == num
+
+
+async def test_members_of_a_group_expire_each_at_its_own_time(store: Store) -> None:
+    ids, ttls = [A, B, C, D, E], [600, 60, 0, 3600, 600]
+    await create(store, *(named(each, ttl_seconds=1200) for each in ids))
+    group = following(await store.load(ids), 0, 5, used_at=6030)._replace(ttl_seconds=ttls)
+    assert await store.advance([group]) == [[True] * 5]
+    loaded = [record for record in await store.load(ids) if isinstance(record, Record)]
+    assert [record.expires_at for record in loaded] == [6630, 6090, 6030, 9630, 6630]
+    for now, overdue in ((6029, []), (6089, [C]), (6149, [C, B]), (6689, [C, B, A, E]), (9689, [C, B, A, E, D])):
+        assert sorted(ids_of(await store.overdue(now, 9))) == sorted(overdue)
 
 
 async def test_members_of_a_group_that_lose_hurt_no_other(store: Store) -> None:

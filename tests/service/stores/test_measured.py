@@ -30,7 +30,7 @@ async def test_every_verb_is_handed_on_and_timed() -> None:
     assert await store.load([A]) == await store.page("ann", "", 1) == await store.idlest(1) == [RECORD]
     assert await store.overdue(10**6, 1) == await store.overdue_of("ann", 10**6, 1) == [RECORD]
     bodies = np.zeros((1, 2), np.uint8), np.zeros((1, 3), np.uint8)
-    assert await store.advance([Successors([A], [1], "ann", "echo:1", 6000, 600, *bodies)]) == [[True]]
+    assert await store.advance([Successors([A], [1], [600], "ann", "echo:1", 6000, *bodies)]) == [[True]]
     assert await store.count() == Count(1, 5)
     assert await store.bundles() == {"echo:1": 1}
     assert await store.count_of("ann") == 1

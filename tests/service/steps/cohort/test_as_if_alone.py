@@ -31,12 +31,13 @@ ALIKE: list[dict[str, object]] = [{}, {"ttl_seconds": 50}, {"owner": "eve"}, {"k
 class Pair:
     """One service that lets sessions go together and one that never does, over stores with the same sessions."""
 
-    def __init__(self, together: Store, apart: Store, max_recent: int) -> None:
+    def __init__(self, together: Store, apart: Store, max_recent: int, lifetime: int) -> None:
         self.stores = together, apart
         self.clock = Clock()
-        self.together = Process(together, self.clock, max_recent=max_recent, session_ttl_seconds=90)
-        self.apart = Process(apart, self.clock, session_ttl_seconds=90)
-        self.rival = Process(together, self.clock, session_ttl_seconds=90)
+        limits = {"session_ttl_seconds": 90, "max_session_lifetime_seconds": lifetime}
+        self.together = Process(together, self.clock, max_recent=max_recent, **limits)
+        self.apart = Process(apart, self.clock, **limits)
+        self.rival = Process(together, self.clock, **limits)
         self.sessions: list[tuple[str, str]] = []
 
     async def create(self, number: int) -> None:
@@ -95,17 +96,18 @@ ROUNDS: st.SearchStrategy[list[Round]] = st.lists(
 
 @given(ROUNDS)
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.parametrize("lifetime", [10_000, 100, 60])
 @pytest.mark.parametrize("max_recent", [0, 100])
 @pytest.mark.parametrize("backend", ["memory", "lmdb"])
 async def test_whoever_steps_together_is_left_as_if_alone(
-    tmp_path_factory: pytest.TempPathFactory, backend: str, max_recent: int, rounds: list[Round]
+    tmp_path_factory: pytest.TempPathFactory, backend: str, max_recent: int, lifetime: int, rounds: list[Round]
 ) -> None:
     directory = tmp_path_factory.mktemp("stores")
     stores = [
         MemoryStore(Limits()) if backend == "memory" else LmdbStore(directory / name, Limits())
         for name in ("together", "apart")
     ]
-    pair = Pair(*stores, max_recent)
+    pair = Pair(*stores, max_recent, lifetime)
     async with pair.together, pair.apart, pair.rival:
         for n in range(24):
             await pair.create((0, 0, 0, 0, 0, 1, 2, 3)[n % 8])

@@ -25,11 +25,12 @@ from tests.fakes.body_v1 import SessionBodyV1, StateV1, encode_v1
 from tests.fakes.clock import Clock
 from tests.fakes.graphs import BAD, POISON
 from tests.fakes.model import SumModel
-from tests.fakes.process import NEW, Process
+from tests.fakes.process import NEW, Process, settle
 from tests.fakes.stores import FaultyStore
 from tests.service.steps.cohort.together import NUM, ask, begun, known, of, taken, told, widths
 
 pytestmark = pytest.mark.anyio
+LIFE_IS_OVER = "1970-01-01T00:17:05+00:00"
 
 
 async def test_sessions_that_are_alike_share_a_run_and_a_group_of_records(process: Process, store: FaultyStore) -> None:
@@ -216,15 +217,36 @@ async def test_sessions_that_are_over_go_no_further(process: Process) -> None:
 
 
 async def test_a_session_that_has_lived_its_life_goes_no_further(store: FaultyStore) -> None:
-    async with Process(store, max_recent=100, max_session_lifetime_seconds=15) as process:
+    async with Process(store, max_recent=100, max_session_lifetime_seconds=25) as process:
         ids = await known(process)
-        for _ in range(2):
-            process.clock.now += 7
+        for seconds in (7, 7, 7, 3):  # they go alone where the end of their lives comes into sight
+            process.clock.now += seconds
             await taken(process, [ask(each, 1) for each in ids])
+        assert [each.ttl_seconds for groups in store.advances for each in groups] == [[10] * NUM, [10] * NUM, [1] * NUM]
+        assert {(await store.stored(each)).expires_at for each in ids} == {1025}
         process.clock.now += 1
         answers = await told(process, [ask(each, 1) for each in ids])
-    assert len(store.advances) == 2
     assert {type(answer) for answer in answers} == {Expired}
+
+
+@pytest.mark.usefixtures("in_thread")
+async def test_a_step_that_takes_long_forgets_no_idle_time(store: FaultyStore) -> None:
+    async with Process(store, max_recent=100, max_session_lifetime_seconds=25) as process:
+        ids = await known(process)
+        for seconds in (7, 7):
+            process.clock.now += seconds
+            await taken(process, [ask(each, 1) for each in ids])
+        process.graphs["0"].gate.clear()
+        pending = begun(process, [ask(each, 1) for each in ids])
+        await settle()
+        process.clock.now += 8
+        process.graphs["0"].gate.set()
+        assert {(await each.result()).step for each in pending} == {4}
+        assert [set(group.ttl_seconds) for groups in store.advances for group in groups] == [{10}] * 3
+        assert {view.expires_at for view in (await process.sessions.page("ann", "", NUM)).sessions} == {LIFE_IS_OVER}
+        await taken(process, [ask(each, 1) for each in ids])
+        assert {(await store.stored(each)).expires_at for each in ids} == {1025}
+        assert {(await process.sessions.load("ann", each)).idle_seconds for each in ids} == {10}
 
 
 async def test_a_stranger_among_them_is_told_that_there_is_no_session(process: Process) -> None:
@@ -245,7 +267,7 @@ async def test_sessions_of_two_owners_and_of_two_lifetimes_do_not_mix(process: P
     asks += [ask(each, 2)._replace(owner="eve") for each in eves]
     await taken(process, asks)
     groups = [group for groups in store.advances for group in groups]
-    assert [(group.owner, group.ttl_seconds, len(group.steps)) for group in groups] == [
+    assert [(group.owner, *set(group.ttl_seconds), len(group.steps)) for group in groups] == [
         ("ann", 10, NUM),
         ("ann", 77, NUM),
         ("eve", 10, NUM),

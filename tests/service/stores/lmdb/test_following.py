@@ -25,12 +25,11 @@ class Following:
     stored: list[bytes]
     keys: list[bytes]
 
-    def rows(self, index: int, filed: int) -> Rows:
-        return to_rows(self.keys[index], self.group.swap(index).record, filed)
-
-    @property
-    def filed(self) -> int:
-        return (self.group.used_at + self.group.ttl_seconds) // 60
+    def alone(self, index: int) -> Rows:
+        """The rows of one of them, filed as late as it may be."""
+        record = self.group.swap(index).record
+        filed = min(record.expires_at // 60, filed_of(self.stored[index]))
+        return to_rows(self.keys[index], record, filed)
 
 
 BYTES = st.integers(0, 2**32 - 1)
@@ -46,12 +45,13 @@ def followings(draw: st.DrawFn) -> Following:
     ids = draw(st.permutations([*IDS, *ODD] if draw(st.booleans()) else IDS))
     num = draw(st.integers(1, len(ids)))
     head_length, tail_length = draw(st.sampled_from([(0, 0), (70, 30), (90, 2000), (80, 4200), (300, 9000)]))
-    used_at, ttl_seconds = draw(st.integers(600, 7000)), draw(st.sampled_from([0, 60, 3600]))
+    used_at, ttl_seconds = draw(st.integers(600, 7000)), st.sampled_from([0, 59, 60, 3600])
     names = draw(st.sampled_from([("ann", "echo:1"), ("", ""), ("ünn", "echo:2" * 20)]))
     steps = draw(st.lists(STEPS, min_size=num, max_size=num))
     seed = draw(BYTES)
     bodies = table(seed, num, head_length), table(seed + 1, num, tail_length)
-    group = Successors(ids[:num], steps, *names, used_at, ttl_seconds, *bodies)
+    ttls = draw(st.lists(ttl_seconds, min_size=num, max_size=num))
+    group = Successors(ids[:num], steps, ttls, *names, used_at, *bodies)
     keys = [key_of(session_id) for session_id in group.session_ids]
     stored = [draw(heads(group.swap(index).record, keys[index])) for index in range(num)]
     return Following(group, stored, keys)
@@ -90,7 +90,7 @@ def test_what_has_won_is_what_each_record_would_be_alone(following: Following) -
             continue
         assert is_intact(key, before)
         assert step_of(before) == following.group.steps[index] - 1
-        alone = following.rows(index, min(following.filed, filed_of(before)))
+        alone = following.alone(index)
         assert is_filed_alike(before, alone)
         assert (rows.head, bytes(rows.tail)) == (alone.head, alone.tail)
 
@@ -101,7 +101,7 @@ def test_what_follows_and_is_filed_alike_has_won(following: Following) -> None:
     found = rows_of_many.following(following.keys, following.stored, following.group)
     for index, (key, before) in enumerate(zip(following.keys, following.stored, strict=True)):
         if is_intact(key, before) and step_of(before) == following.group.steps[index] - 1:
-            alone = following.rows(index, min(following.filed, filed_of(before)))
+            alone = following.alone(index)
             is_alike = is_filed_alike(before, alone) and len(before) == len(alone.head)
             assert (found[index] is not None) == is_alike
 
@@ -109,7 +109,7 @@ def test_what_follows_and_is_filed_alike_has_won(following: Following) -> None:
 @pytest.mark.parametrize("ids", [ODD, [*IDS, *ODD], [*ODD, *IDS]], ids=["odd", "last", "first"])
 def test_an_id_that_is_not_as_ids_are_issued_keeps_its_own_name(ids: list[str]) -> None:
     bodies = table(0, len(ids), 70), table(1, len(ids), 9)
-    group = Successors(ids, [1] * len(ids), "ann", "echo:1", 6000, 600, *bodies)
+    group = Successors(ids, [1] * len(ids), [600] * len(ids), "ann", "echo:1", 6000, *bodies)
     keys = [key_of(session_id) for session_id in ids]
     stored = [
         to_rows(key, group.swap(n).record._replace(step=0, body=bytes(79)), 110).head for n, key in enumerate(keys)
@@ -122,6 +122,6 @@ def test_an_id_that_is_not_as_ids_are_issued_keeps_its_own_name(ids: list[str]) 
 
 def test_names_that_are_too_long_cannot_be_packed() -> None:
     bodies = np.zeros((1, 70), np.uint8), np.zeros((1, 9), np.uint8)
-    group = Successors(IDS[:1], [1], "o" * 256, "echo:1", 6000, 600, *bodies)
+    group = Successors(IDS[:1], [1], [600], "o" * 256, "echo:1", 6000, *bodies)
     with pytest.raises(ValueError, match="cannot be packed"):
         rows_of_many.following([key_of(IDS[0])], [b""], group)

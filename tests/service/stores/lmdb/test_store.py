@@ -119,7 +119,9 @@ async def test_a_damaged_head_is_not_overwritten(store: LmdbStore) -> None:
 def group_of(ids: list[str], step: int, used_at: int = 6000, num_bytes: int = 4200) -> Successors:
     """What follows records of `record_of` that stand at the step before."""
     bodies = np.full((len(ids), num_bytes), step, np.uint8)
-    return Successors(ids, [step] * len(ids), "ann", "echo:1", used_at, 600, bodies[:, :99], bodies[:, 99:])
+    return Successors(
+        ids, [step] * len(ids), [600] * len(ids), "ann", "echo:1", used_at, bodies[:, :99], bodies[:, 99:]
+    )
 
 
 async def test_a_damaged_head_is_not_overwritten_by_its_groups_step(store: LmdbStore) -> None:

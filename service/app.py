@@ -32,7 +32,7 @@ try:
     settings = checked_settings()
 except CannotStart as error:
     sys.exit(f"unrolled: {error}")  # here, in BentoML's first process: a worker that cannot start is started for ever
-guard_uvicorn()
+guard_uvicorn(lambda status: Surfaces.worker.refused(status) if Surfaces.worker else None)
 server = settings.server
 num_workers = server.workers + (server.spare_workers if can_wait_for_seats() else 0)
 

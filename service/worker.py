@@ -5,6 +5,7 @@ import os
 import sys
 
 from service.api.application import Application
+from service.api.paths import OTHER
 from service.api.steps.single_steps import SingleSteps
 from service.catalog import Catalog, configured_bundles
 from service.concurrency.background import BackgroundTasks
@@ -116,6 +117,10 @@ class Worker:
         """Whether it has started, and nobody has told it to end."""
         return self._has_started and not self._draining.has_begun
 
+    def refused(self, status: int) -> None:
+        """Count a request that was refused on its connection, before it could be asked of anything."""
+        self.metrics.requests_tally.add(OTHER, status, 0.0)
+
     async def _answer_all(self) -> None:
         """Answer all steps that were taken; before uvicorn hears of the end, since it closes WebSockets as they are."""
         await self.steps.drain()
@@ -130,7 +135,9 @@ class Worker:
     def _second_port(self) -> FastPort:
         server = self._server
         single_steps = SingleSteps(self.steps, self._keys, self.metrics.requests_tally, server.max_body_bytes)
-        return FastPort(self.application.plain, single_steps, server.host, server.fast_port, server.max_body_bytes)
+        return FastPort(
+            self.application.plain, single_steps, self.refused, server.host, server.fast_port, server.max_body_bytes
+        )
 
     async def _take_seat(self) -> None:
         """Wait until another worker is needed; one that is told to end meanwhile has nothing to finish."""

@@ -20,7 +20,8 @@ class Located(NamedTuple):
 
 _LABELS = {endpoint.path: endpoint.label for endpoint in ENDPOINTS}
 _TEMPLATES = [path for path in _LABELS if "{" in path]
-_ELSEWHERE, _PLAYGROUND = Located("other"), Located(PLAYGROUND.label)
+OTHER = "other"
+_ELSEWHERE, _PLAYGROUND = Located(OTHER), Located(PLAYGROUND.label)
 _WITHOUT_IDS = {path: Located(label) for path, label in _LABELS.items() if path not in _TEMPLATES}
 # A named group for each template, around one without a name for each of its ids.
 _PATTERNS = [re.sub(r"{\w+}", "([^/]+)", path) for path in _TEMPLATES]

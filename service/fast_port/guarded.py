@@ -4,7 +4,9 @@ Knows connections and where requests begin and end, not what is asked.
 """
 
 import asyncio
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, cast
 
 import httptools
 from uvicorn.config import HTTP_PROTOCOLS
@@ -26,9 +28,12 @@ LINGER_SECONDS = 2.0
 STALLED_SECONDS, BODY_SECONDS = 1, 5
 
 
-def guard_uvicorn() -> None:
+Refused = Callable[[int], None]  # told the status of a request that was refused before it could be asked of anything
+
+
+def guard_uvicorn(refused: Refused) -> None:
     """Have uvicorn take this protocol where it is told none: the server of BentoML's port is made by BentoML."""
-    HTTP_PROTOCOLS["auto"] = f"{__name__}:{GuardedProtocol.__qualname__}"
+    HTTP_PROTOCOLS["auto"] = cast(str, partial(GuardedProtocol, refused))
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -45,10 +50,14 @@ class GuardedProtocol(HttpToolsProtocol):
     with every first request). httptools reads no body of it and takes what follows for the next request, so that the
     body is lost, or served. Here such a request is read once more without that field, which a server may ignore
     (RFC 9110, section 7.8). Only WebSockets are upgraded to.
+
+    Args:
+        refused: See `Refused`.
     """
 
-    def __init__(self, *arguments: Any, **more: Any) -> None:  # noqa: ANN401  whatever uvicorn's own has
+    def __init__(self, refused: Refused, *arguments: Any, **more: Any) -> None:  # noqa: ANN401  whatever uvicorn's has
         super().__init__(*arguments, **more)
+        self._refused = refused
         self.timeout_keep_alive = max(self.timeout_keep_alive, KEEP_ALIVE_SECONDS)
         self._is_ended = False  # no further request is taken
         self._last_words = b""
@@ -211,6 +220,8 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _refuse(self, error: ServiceError) -> None:
         self.logger.warning("a connection ends: %s", error)
+        if self._is_free or not self._is_awaited:  # else it is a body of which the application knows the beginning
+            self._refused(error.status)
         response = problem_response(error)
         fields = [*self.server_state.default_headers, *response.raw_headers, (b"connection", b"close")]
         head = b"".join([STATUS_LINE[error.status], *(b"%b: %b\r\n" % field for field in fields), b"\r\n"])

@@ -11,6 +11,7 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 
 from service.api.endpoints import STEP
 from service.api.steps.single_steps import Caller, SingleSteps
+from service.fast_port.guarded import Refused
 from service.fast_port.known_heads import KnownHeads
 from service.fast_port.one_write import OneWriteProtocol, OneWriteTransport
 
@@ -49,11 +50,12 @@ class StepProtocol(OneWriteProtocol):
     """A connection.
 
     Args:
+        refused: As of the guarded protocol.
         single_steps: Takes what goes past the application.
     """
 
-    def __init__(self, single_steps: SingleSteps, **of_uvicorn: Any) -> None:  # noqa: ANN401  whatever its own has
-        super().__init__(**of_uvicorn)
+    def __init__(self, refused: Refused, single_steps: SingleSteps, **of_uvicorn: Any) -> None:  # noqa: ANN401  likewise
+        super().__init__(refused, **of_uvicorn)
         self._single_steps = single_steps
         self._known_heads = KnownHeads()
         self._is_between = True  # between two requests, as the parser sees it

@@ -13,6 +13,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from service.api.steps.single_steps import SingleSteps
+from service.fast_port.guarded import Refused
 from service.fast_port.http import StepProtocol
 from service.fast_port.lock import hold_port
 from service.fast_port.websocket import ChannelProtocol
@@ -36,18 +37,27 @@ class FastPort:
     Args:
         app: What answers.
         single_steps: Answers single steps, past the application.
+        refused: Told of each request that neither was asked of, with its status.
         host: Address.
         port: Port, which all workers of a service listen on.
         max_message_bytes: Largest WebSocket message.
     """
 
-    def __init__(self, app: ASGIApp, single_steps: SingleSteps, host: str, port: int, max_message_bytes: int) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        single_steps: SingleSteps,
+        refused: Refused,
+        host: str,
+        port: int,
+        max_message_bytes: int,
+    ) -> None:
         self._host = host
         self._port = port
         self._server = EmbeddedServer(
             uvicorn.Config(
                 app,
-                http=cast(Any, partial(StepProtocol, single_steps)),
+                http=cast(Any, partial(StepProtocol, refused, single_steps)),
                 ws=ChannelProtocol,
                 ws_max_size=max_message_bytes,
                 ws_per_message_deflate=False,  # a step is a hundred bytes

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from tests.e2e.asking import open_session, step
+from tests.e2e.exposition import await_metric, metrics
 from tests.e2e.server import Server
 
 pytestmark = pytest.mark.e2e
@@ -127,6 +128,19 @@ def test_what_is_no_http_is_refused_or_dropped(server: Server, port: str, conten
     with raw(server, port, content) as connection:
         line = status_line(connection)
     assert line == b"" or b" 4" in line, line
+
+
+@on_both_ports
+@pytest.mark.parametrize(("content", "code"), [(b"nonsense\r\n\r\n", 400), (b"GET /" + b"a" * 200_000, 431)])
+def test_what_is_refused_before_it_is_known_what_it_asks_is_counted(
+    server: Server, client: httpx.Client, port: str, content: bytes, code: int
+) -> None:
+    name = f'rnn_requests_total{{code="{code}",endpoint="other"}}'
+    before = metrics(client).get(name, 0)
+    with raw(server, port, content) as connection:
+        assert b" %d " % code in status_line(connection)
+    await_metric(client, name, before + 1)
+    assert metrics(client)[name] == before + 1
 
 
 @on_both_ports

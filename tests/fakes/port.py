@@ -69,6 +69,7 @@ class Port:
 
     Attributes:
         surface: What is behind it.
+        refusals: Statuses of the requests that neither the application nor a step was asked of.
 
     Args:
         process: What serves.
@@ -76,13 +77,14 @@ class Port:
     """
 
     def __init__(self, process: Process, keys: Keys | None = None) -> None:
-        tally = process.metrics.requests_tally
+        tally, self.refusals = process.metrics.requests_tally, list[int]()
         with socket.socket() as free:
             free.bind((HOST, 0))
             self.number = free.getsockname()[1]
         self.surface = Surface(process)
         app = AuthMiddleware(self.surface.app, keys, tally)
-        self.server = FastPort(app, SingleSteps(process.steps, keys, tally, MAX_BYTES), HOST, self.number, MAX_BYTES)
+        single_steps = SingleSteps(process.steps, keys, tally, MAX_BYTES)
+        self.server = FastPort(app, single_steps, self.refusals.append, HOST, self.number, MAX_BYTES)
 
     async def listen(self) -> None:
         """Listen."""

@@ -24,6 +24,7 @@ H2C = (
     "http2-settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA",
 )
 GARBAGE = b"no HTTP\r\n\r\n"
+CHUNKED = b"POST /steps HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n"
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["asyncio", "uvloop"])
@@ -59,11 +60,13 @@ async def steps_of(connection: Connection, num_steps: int) -> list[int]:
 
 def test_a_server_that_is_told_no_protocol_has_the_guarded_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(HTTP_PROTOCOLS, "auto", HTTP_PROTOCOLS["auto"])
-    guard_uvicorn()
+    statuses: list[int] = []
+    guard_uvicorn(statuses.append)
     config = uvicorn.Config("a:b", log_config=None)
     config.load_app = lambda: None  # type: ignore[method-assign]
     config.load()
-    assert config.http_protocol_class is GuardedProtocol
+    made: Any = config.http_protocol_class
+    assert (made.func, made.args) == (GuardedProtocol, (statuses.append,))
 
 
 @pytest.mark.parametrize("path", ["/sessions/{}/steps", "/sessions/{}/steps?x=1"])
@@ -145,12 +148,34 @@ async def test_a_request_with_garbage_behind_it_is_answered_first(port: Port, pr
 async def test_a_body_that_is_no_body_is_answered_behind_what_came_before_it(port: Port, process: Process) -> None:
     session_id = await process.create(ANONYMOUS)
     step = request_of(f"/sessions/{session_id}/steps", orjson.dumps(STEP))
-    chunked = b"POST /steps HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n"
+    chunked = CHUNKED + b"zz\r\n"
     for before, expected in ((b"", []), (step, [200]), (step + step, [200, 200])):
         async with port.connected() as connection:
             await connection.pieces(before + chunked)
             assert [(await connection.answer())[0] for _ in (*expected, chunked)] == [*expected, 400]
             assert await connection.is_over()
+
+
+@pytest.mark.parametrize(
+    ("sent", "expected", "told"),
+    [
+        (GARBAGE, [400], [400]),
+        (b"POST / HTTP/1.1\r\nx: " + b"y" * 2 * MAX_HEAD_BYTES, [431], [431]),
+        (request_of("/nothing", b"") + GARBAGE, [404, 400], [400]),
+        (request_of("/nothing", b"") * 2 + CHUNKED + b"zz\r\n", [404, 404, 400], [400]),
+        (CHUNKED + b"zz\r\n", [400], []),
+        (b"CONNECT localhost:80 HTTP/1.1\r\nhost: localhost\r\n\r\n", [400], [400]),
+    ],
+    ids=["garbage", "long head", "garbage behind a request", "body in a queue", "body", "tunnel"],
+)
+async def test_a_refusal_is_told_unless_the_application_has_the_request(
+    port: Port, sent: bytes, expected: list[int], told: list[int]
+) -> None:
+    async with port.connected() as connection:
+        await connection.pieces(sent)
+        assert [(await connection.answer())[0] for _ in expected] == expected
+        assert await connection.is_over()
+    assert port.refusals == told
 
 
 @pytest.mark.parametrize("path", ["/sessions/{}/steps", "/sessions/{}/steps?x=1"])

@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from service.metrics import Metrics
+from service.sessions.burials import Burials
 from service.sessions.checkpoints import Checkpoints
 from service.sessions.graveyard import Graveyard
 from service.sessions.housekeeping import Housekeeping
@@ -59,13 +60,14 @@ class Core:
             limits,
             metrics,
             timeout_seconds,
-            lambda record: spawn(self.sessions.bury_expired(record)),
+            lambda record: burials.add(record),
             spawn,
             clock,
             max_recent,
         )
         moved = self.steps.forget
         graveyard = Graveyard(store, metrics, limits.remember_ended_seconds, clock, moved)
+        burials = Burials(graveyard, spawn)
         self.sessions = Sessions(store, limits.max_session_lifetime_seconds, graveyard, moved, clock)
         self.housekeeping = Housekeeping(
             store, metrics, graveyard, limits.max_store_bytes, self.steps.is_under_way, clock

@@ -9,7 +9,10 @@ logger = logging.getLogger(__name__)
 
 
 class BackgroundTasks:
-    """Tasks that are under way; who starts one with asyncio alone has to keep it, or it may be collected."""
+    """Tasks that are under way; who starts one with asyncio alone has to keep it, or it may be collected.
+
+    How many there may be is for those to see to who spawn them.
+    """
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()

@@ -1,0 +1,52 @@
+"""Burials that nobody waits for: of sessions that a step has found to be over."""
+
+import logging
+from collections.abc import Callable, Coroutine
+from itertools import islice
+from typing import Any
+
+from service.sessions.graveyard import BURIED_AT_ONCE, Graveyard
+from service.stores.base import Record, Unavailable
+
+logger = logging.getLogger(__name__)
+
+MAX_WAITING = 1024  # as many as one request may ask for
+
+
+class Burials:
+    """Buries sessions beside all else, a few at a time.
+
+    A store whose writes hang may still be read, and whoever asks for a session that is over is refused at once: each
+    of a client's attempts would leave another burial waiting. So a session waits once, and no more than MAX_WAITING
+    do. Who finds no room, or cannot be buried, is found again, by the next step or by the sweep.
+
+    Args:
+        graveyard: Where they are buried.
+        spawn: Starts work that nobody waits for.
+    """
+
+    def __init__(self, graveyard: Graveyard, spawn: Callable[[Coroutine[Any, Any, None]], None]) -> None:
+        self._graveyard = graveyard
+        self._spawn = spawn
+        self._waiting: dict[str, Record] = {}
+        self._is_under_way = False
+
+    def add(self, record: Record) -> None:
+        """Have a session buried whose time is over."""
+        if len(self._waiting) >= MAX_WAITING:
+            return
+        self._waiting[record.session_id] = record
+        if not self._is_under_way:
+            self._is_under_way = True
+            self._spawn(self._bury())
+
+    async def _bury(self) -> None:
+        try:
+            while self._waiting:
+                some = [self._waiting.pop(session_id) for session_id in list(islice(self._waiting, BURIED_AT_ONCE))]
+                await self._graveyard.bury_all(some, "expired")
+        except Unavailable as error:
+            logger.warning("sessions that are over could not be buried: %s", error)
+        finally:
+            self._waiting.clear()
+            self._is_under_way = False

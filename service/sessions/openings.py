@@ -1,17 +1,10 @@
 """Sessions that begin: new ones, those that a key has opened before, and those in another's place."""
 
-import contextlib
 import secrets
 from collections.abc import Callable
 from typing import Any
 
-from service.errors import (
-    IdempotencyMismatch,
-    InvalidInput,
-    SessionQuota,
-    StoreFull,
-    StoreUnavailable,
-)
+from service.errors import IdempotencyMismatch, InvalidInput, SessionQuota, StoreFull
 from service.forms.sessions import SessionRequest, SessionView
 from service.record.body import Body, encode
 from service.record.checkpoint_ids import checkpoint_ids
@@ -24,7 +17,6 @@ from service.settings import SessionSettings
 from service.steps.reached import reached
 from service.steps.step_rules import MAX_ATTEMPTS, contended
 from service.stores.base import Damaged, Full, QuotaReached, Record, Store, Swap
-from service.stores.minutes import SECONDS_PER_MINUTE
 from service.tasks.models import Models
 from service.tasks.task import SequenceModel
 
@@ -101,7 +93,8 @@ class Openings:
         """Open a session under an id that is its owner's, in place of whatever the id has stood for.
 
         No step that is in flight finds the number that it expects: those of a new session begin at the milliseconds
-        since 1970, or behind those of the one that it follows. One that lives gives its own place.
+        since 1970, or behind those of the one that it follows. One that lives gives its own place, and one that is over
+        is remembered unless the new one is there.
 
         Raises:
             SessionQuota: The owner has as many sessions as one may have.
@@ -112,14 +105,10 @@ class Openings:
             (before,) = await reached(self._store.load([session_id]))
             now = self._clock()
             step = max(int(now * 1000), before.step + 1 if isinstance(before, Record) else 0)
-            expected_step = await self._given_way(before)
+            if isinstance(before, Damaged):
+                await self._sessions.delete(session_id)
             record = self._begun(Record(session_id, owner, bundle, step, int(now), ttl_seconds), body).record
-            try:
-                is_opened = await self._insert(record, expected_step)
-            except (SessionQuota, StoreFull):
-                await self._put_back(before)
-                raise
-            if is_opened:
+            if await self._insert(record, before if isinstance(before, Record) else None):
                 if isinstance(before, Record) and (saved := checkpoint_ids(before)):
                     await reached(self._store.delete(saved))
                 return record
@@ -166,34 +155,18 @@ class Openings:
             raise IdempotencyMismatch("this Idempotency-Key came with another request before")
         return found
 
-    async def _given_way(self, before: Record | Damaged | None) -> int | None:
-        """The step that a new session in a record's place is swapped against; what is over is forgotten first, so that
-        the new one needs room as any other."""
-        if isinstance(before, Damaged):
-            await self._sessions.delete(before.session_id)
-        elif before is not None and before.ended:
-            overdue_at = before.expires_at + SECONDS_PER_MINUTE  # it is filed by the minute
-            await reached(self._store.delete_overdue([before.session_id], overdue_at))
-        elif before is not None:
-            return before.step
-        return None
-
-    async def _put_back(self, before: Record | Damaged | None) -> None:
-        """Remember again what was over, where it has given way for nothing."""
-        if isinstance(before, Record) and before.ended:
-            with contextlib.suppress(StoreUnavailable):
-                await self._sessions.write(Swap(before, None))
-
-    async def _insert(self, record: Record, expected_step: int | None = None) -> bool:
-        """Write a new record, making room if there is none; False where another one is there than was expected.
+    async def _insert(self, record: Record, before: Record | None = None) -> bool:
+        """Write a new record, in the place of that before it, making room if there is none; False where another one is
+        there.
 
         For an owner who may have no more, only sessions of the same owner's give room, and only those that are overdue.
         """
+        swap = Swap(record, None) if before is None else Swap(record, before.step, bool(before.ended))
         few = max(1, self._settings.max_sessions // ROOM_TO_EVICTED)
         refusal: SessionQuota | StoreFull = StoreFull(NO_ROOM)
         for attempt in range(MAX_EVICTIONS):
             try:
-                return await self._sessions.write(Swap(record, expected_step))
+                return await self._sessions.write(swap)
             except QuotaReached as quota:
                 refusal = SessionQuota(f"you have {quota.num_live} of {quota.most} sessions; end some")
                 making_room = self._housekeeping.expire_of(record.owner)

@@ -50,10 +50,15 @@ class Damaged(NamedTuple):
 
 
 class Swap(NamedTuple):
-    """Write `record` if the stored step is `expected_step`, or if nothing is stored where that is None."""
+    """Write `record` if the stored step is `expected_step`, or if nothing is stored where that is None.
+
+    Attributes:
+        is_opening: Whether the record lives and what it replaces is over, so that it needs room as any new one.
+    """
 
     record: Record
     expected_step: int | None
+    is_opening: bool = False
 
 
 class Successors(NamedTuple):
@@ -146,7 +151,7 @@ class Store(Protocol):
         """Compare and swap each record, in order; False where another writer was first or the record is damaged.
 
         Raises:
-            QuotaReached: Records that are new and live are more than their owner may have, in a full store too.
+            QuotaReached: Live records that are new, or open, are more than their owner may have, in a full store too.
             Full: They found no room.
         """
 

@@ -39,7 +39,8 @@ class MemoryStore:
     async def swap(self, swaps: Sequence[Swap]) -> list[bool]:
         planned: dict[str, Record] = {}
         won = [self._plan(planned, swap) for swap in swaps]
-        self._make_sure_of_room([record for session_id, record in planned.items() if session_id not in self._records])
+        opened = {swap.record.session_id for swap in swaps if swap.is_opening}
+        self._make_sure_of_room([planned[each] for each in planned if each not in self._records or each in opened])
         for session_id, record in planned.items():
             self._put(session_id, record)
         return won

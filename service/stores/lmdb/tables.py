@@ -84,14 +84,15 @@ class Tables:
         """Compare and swap each record, in order. Nothing is written before all that may be refused has been.
 
         Raises:
-            QuotaReached: New live records are more than their owner may have.
+            QuotaReached: Live records that are new, or open, are more than their owner may have.
             Full: They find no room.
             ValueError: A record cannot be packed.
         """
         stored = self.heads(txn, [key_of(swap.record.session_id) for swap in swaps])
         planned: dict[bytes, Rows] = {}
         won = [_plan(stored, planned, swap) for swap in swaps]
-        self._make_sure_of_room(txn, [rows.head for key, rows in planned.items() if key not in stored])
+        opened = {key_of(swap.record.session_id) for swap in swaps if swap.is_opening}
+        self._make_sure_of_room(txn, [planned[key].head for key in planned if key not in stored or key in opened])
         self._write(txn, stored, planned)
         return won
 

@@ -88,10 +88,10 @@ class RedisStore:
             return await self._open(swaps, new)
         except Full:
             found = await self.load(list(new))
-            unstored = {each: new[each] for each, stored in zip(new, found, strict=True) if stored is None}
-            if len(unstored) == len(new):
+            lost = {each for each, stored in zip(new, found, strict=True) if _has_lost(swaps, each, stored)}
+            if not lost:
                 raise
-            return await self._open(swaps, unstored)
+            return await self._open(swaps, {each: record for each, record in new.items() if each not in lost})
 
     async def advance(self, groups: Sequence[Successors]) -> list[list[bool]]:
         won = iter(await self.swap([swap for group in groups for swap in group.swaps()]))
@@ -236,13 +236,19 @@ def _script_of(swaps: Sequence[Swap]) -> Script:
 
 
 def _new(swaps: Sequence[Swap]) -> dict[str, Record]:
-    """Live records that may be new, as the last of those that win leaves each."""
+    """Live records that may be new, or open, as the last of those that win leaves each."""
     new: dict[str, Record] = {}
-    for record, expected_step in swaps:
+    for record, expected_step, is_opening in swaps:
         before = new.get(record.session_id)
-        if expected_step == (None if before is None else before.step):
+        if is_opening or expected_step == (None if before is None else before.step):
             new[record.session_id] = record
     return {each: record for each, record in new.items() if not record.ended}
+
+
+def _has_lost(swaps: Sequence[Swap], session_id: str, stored: Record | Damaged | None) -> bool:
+    """Whether a record that may be new is not: its first swap expects another one than is stored."""
+    expected_step = next(swap.expected_step for swap in swaps if swap.record.session_id == session_id)
+    return isinstance(stored, Damaged) or expected_step != (None if stored is None else stored.step)
 
 
 def _in_order(groups: Sequence[Sequence[int]], replies: Sequence[Sequence[Any]]) -> list[Any]:

@@ -8,7 +8,7 @@ import pytest
 
 from service.errors import SequenceUnknown, SessionGone, StepConflict, StoreFull, StoreUnavailable
 from service.sessions.sequences import Part, Sequences, Taken
-from service.stores.base import Swap
+from service.stores.base import Swap, Unavailable
 from service.stores.limits import Limits
 from tests.fakes.clock import Clock
 from tests.fakes.graphs import BAD, logits_of
@@ -164,6 +164,31 @@ async def test_a_start_that_is_refused_changes_nothing(process: Process, store: 
         await take(process, START, 5)
     store.is_down = False
     assert is_after(await take(process, PART, 1), 2)
+
+
+@pytest.mark.parametrize("fails", ["swap", "lost answer"])
+async def test_a_start_that_fails_after_an_end_forgets_neither(
+    process: Process, store: FaultyStore, fails: str
+) -> None:
+    for part in (START, END):
+        await take(process, part, 1)
+    swap = store.swap
+
+    async def fail(swaps: Sequence[Swap]) -> list[bool]:
+        if fails == "lost answer":
+            await swap(swaps)
+        raise Unavailable("by a test")
+
+    store.swap = fail  # type: ignore[method-assign]
+    with pytest.raises(StoreUnavailable):
+        await take(process, START, 5)
+    store.swap = swap  # type: ignore[method-assign]
+    if fails == "swap":
+        with pytest.raises(SessionGone, match="over: ended"):
+            await take(process, PART, 1)
+    else:
+        assert is_after(await take(process, PART, 1), 6)
+    assert is_after(await take(process, START, 7), 7)
 
 
 async def test_of_two_workers_that_start_the_same_sequence_each_is_answered_of_its_own_or_refused() -> None:

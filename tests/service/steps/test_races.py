@@ -112,7 +112,7 @@ class RivalStore(FaultyStore):
     """A store in which another writer is always quicker."""
 
     async def swap(self, swaps: Sequence[Swap]) -> list[bool]:
-        for record, expected_step in swaps:
+        for record, expected_step, _ in swaps:
             if expected_step is not None:
                 await self.change(record.session_id, step=expected_step + 1)
         return await super().swap(swaps)

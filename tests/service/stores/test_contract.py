@@ -257,6 +257,21 @@ async def test_what_lives_again_is_its_owners_again(store: Store) -> None:
     assert ids_of(await store.page("ann", "", 9)) == [B]
 
 
+async def test_what_opens_in_the_place_of_what_is_over_needs_room_as_any_new_one(store: Store) -> None:
+    over = named(A, ended="ended", body=b"")
+    await create(store, over, *map(named, [B, C, D, E, F]))
+    again = Swap(named(A, step=7), 0, is_opening=True)
+    for swaps in ([again], [Swap(named(B, step=1), 0), again]):
+        with pytest.raises(Full):
+            await store.swap(swaps)
+    assert await store.load([A, B]) == [over, named(B)]
+    assert await store.swap([again._replace(expected_step=3), Swap(named(B, step=1), 0)]) == [False, True]
+    await store.delete([B])
+    assert await store.swap([again]) == [True]
+    assert (await store.count(), await store.count_of("ann")) == (Count(5, 25), 5)
+    assert await store.swap([again]) == [False]
+
+
 async def test_notes_are_kept_and_taken_away(store: Store) -> None:
     await store.note("bundles/a", b"1")
     await store.note("bundles/b", b"")
@@ -399,7 +414,7 @@ RECORDS = st.builds(
     ended=st.sampled_from(["", "", "", "ended", CHECKPOINT]),
     body=st.integers(0, 5000).map(lambda length: b"%d" % length),  # stands for a body of that length
 )
-SWAPS = st.builds(Swap, RECORDS, st.none() | st.integers(0, 3))
+SWAPS = st.builds(Swap, RECORDS, st.none() | st.integers(0, 3), st.booleans())
 
 
 class Advance(NamedTuple):
@@ -456,10 +471,20 @@ async def outcome(store: Store, event: list[Swap] | str | Advance) -> object:
     if isinstance(event, Advance):
         return await event.to(store)
     try:
-        return await (store.delete([event]) if isinstance(event, str) else store.swap([*map(at_length, event)]))
+        return await (store.delete([event]) if isinstance(event, str) else store.swap(await made(store, event)))
     except Full as refusal:
         return type(refusal)
 
 
-def at_length(swap: Swap) -> Swap:
-    return swap._replace(record=swap.record._replace(body=bytes(int(swap.record.body))))
+async def made(store: Store, swaps: list[Swap]) -> list[Swap]:
+    """Swaps whose bodies have their lengths, and of which those alone may open that find what is over."""
+    ids = [swap.record.session_id for swap in swaps]
+    over = [isinstance(each, Record) and each.ended != "" for each in await store.load(ids)]
+    return [
+        Swap(
+            swap.record._replace(body=bytes(int(swap.record.body))),
+            swap.expected_step,
+            swap.is_opening and is_over and not swap.record.ended and ids.count(swap.record.session_id) == 1,
+        )
+        for swap, is_over in zip(swaps, over, strict=True)
+    ]

@@ -59,6 +59,18 @@ async def test_the_end_of_one_makes_room_for_another(shared_out: Store, reason: 
     await create(shared_out, named(D))
 
 
+async def test_what_opens_in_the_place_of_what_is_over_counts_as_any_new_one(shared_out: Store) -> None:
+    over = named(A, ended="ended", body=b"")
+    await create(shared_out, over, *map(named, [B, C]))
+    again = Swap(named(A, step=7), 0, is_opening=True)
+    with pytest.raises(QuotaReached):
+        await shared_out.swap([again])
+    assert await shared_out.load([A]) == [over]
+    await shared_out.delete([B])
+    assert await shared_out.swap([again]) == [True]
+    assert await shared_out.count_of("ann") == QUOTA
+
+
 async def test_at_the_quota_sessions_step_and_are_found(shared_out: Store) -> None:
     await create(shared_out, *map(named, [A, B]))
     assert await shared_out.swap([Swap(named(A, step=1), 0), Swap(named(B), None)]) == [True, False]

@@ -36,8 +36,8 @@ class Draws:
 
 
 def drawn_seed() -> int:
-    """A fresh seed from the operating system."""
-    return secrets.randbits(63)
+    """A fresh seed from the operating system: one that JavaScript reads exactly, too."""
+    return secrets.randbits(53)
 
 
 def derived_seed(secret: str, step: int) -> int:

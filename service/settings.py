@@ -38,6 +38,12 @@ class ServerSettings(_Settings):
     max_body_bytes: int = Field(8 * 2**20, ge=1024)
     request_timeout_seconds: float = Field(60.0, gt=0)
 
+    @model_validator(mode="after")
+    def _two_ports(self) -> Self:
+        if self.fast_port == self.port:
+            raise ValueError("UNROLLED_FAST_PORT is UNROLLED_PORT: take another one, or 0 for none")
+        return self
+
 
 class KeySettings(_Settings):
     """Who may call."""

@@ -35,6 +35,14 @@ def test_a_value_out_of_range_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
         ServerSettings()
 
 
+def test_the_second_port_is_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNROLLED_PORT", "3001")
+    with pytest.raises(ValidationError, match="UNROLLED_FAST_PORT is UNROLLED_PORT"):
+        ServerSettings()
+    monkeypatch.setenv("UNROLLED_FAST_PORT", "0")
+    assert ServerSettings().port == 3001
+
+
 def test_tags_are_parted_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNROLLED_BUNDLES", "sentiment:latest, generation:1f")
     assert BundleSettings().tags == ("sentiment:latest", "generation:1f")

@@ -46,6 +46,13 @@ from typing import Any, ClassVar, Self
 from pydantic import ValidationError
 
 Location = tuple[str | int, ...]
+# Of pydantic's messages, those that speak of Python or of our classes, or mean another thing than a client's `inputs`.
+_WORDS = {
+    "dict_type": "Input should be an object",
+    "extra_forbidden": "there is no such field",
+    "list_type": "Input should be a valid array",
+    "model_type": "Input should be an object",
+}
 MAX_MISTAKES = 1000
 MAX_TOLD_MISTAKES = 20
 
@@ -67,6 +74,11 @@ class Malformed(ServiceError):
     """The body is not what its content type says."""
 
     status, title, code = 400, "Malformed request", "malformed"
+
+    @classmethod
+    def of_json(cls, mistake: str) -> Self:
+        """That what was sent is no JSON, as pydantic says it."""
+        return cls(f"what was sent is not JSON: {mistake.removeprefix('Invalid JSON: ')}")
 
 
 class SequenceUnknown(ServiceError):
@@ -250,10 +262,8 @@ class InvalidInput(ServiceError):
 
 
 def _in_words(error: Mapping[str, Any]) -> str:
-    """An error's message; pydantic's own names a class of ours where there is something else than an object."""
-    if error["type"] == "model_type":
-        return "Input should be an object"
-    message: str = error["msg"]
+    """An error's message in a client's words."""
+    message: str = _WORDS.get(error["type"], error["msg"])
     return message.removeprefix("Value error, ")
 
 

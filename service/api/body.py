@@ -67,5 +67,5 @@ def parsed(form: type[F], body: bytes | str) -> F:
         return form.model_validate_json(body)
     except ValidationError as error:
         if error.error_count() == 1 and (only := error.errors()[0])["type"] == "json_invalid":
-            raise Malformed(f"the body is not JSON: {only['msg']}") from error
+            raise Malformed.of_json(only["msg"]) from error
         raise InvalidInput.of(error) from error

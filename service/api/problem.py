@@ -94,7 +94,7 @@ def is_problem(content_type: bytes) -> bool:
 def _rewritten(status: int, body: bytes) -> Response:
     fields = _field_errors(body)
     if any(error["type"] == "json_invalid" for error in fields):
-        return problem_response(Malformed(f"the body is not JSON: {fields[0]['msg']}"))
+        return problem_response(Malformed.of_json(fields[0]["msg"]))
     if fields:
         return problem_response(InvalidInput.of_fields(fields))
     return plain_problem(status)

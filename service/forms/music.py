@@ -26,11 +26,9 @@ def _shape_of_notes(value: Any) -> Any:  # noqa: ANN401  # whatever a client sen
     return shape(kind_of_notes(value)) if isinstance(value, list) else _shape_of_note(value)
 
 
-NoteName = Annotated[
-    str, Field(pattern=NOTE_NAME), InWords('a note is a number from 0 to 127, or a name such as "C4", "F#3" or "Bb2"')
-]
-Number = Annotated[int, Field(ge=0, le=127), Tag(shape("number"))]
-Name = Annotated[NoteName, Tag(shape("name"))]
+_A_NOTE = InWords('a note is a number from 0 to 127, or a name such as "C4", "F#3" or "Bb2"')
+Number = Annotated[int, Field(ge=0, le=127), _A_NOTE, Tag(shape("number"))]
+Name = Annotated[str, Field(pattern=NOTE_NAME), _A_NOTE, Tag(shape("name"))]
 Note = Annotated[Number | Name, Discriminator(_shape_of_note)]
 Chord = Annotated[list[Note], Field(fail_fast=True, max_length=MAX_NOTES)]
 # None and both kinds of notes stand among the forms: BentoML makes a model's schema twice, which neither a union around

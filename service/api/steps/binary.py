@@ -103,7 +103,8 @@ def read(body: bytes, header_length: bytes) -> BinarySteps:
 def parted(body: bytes, header_length: bytes) -> tuple[bytes, memoryview]:
     """A body's JSON and what follows it; raises Malformed where it is not as long as the header tells."""
     if not _LENGTH.fullmatch(header_length) or int(header_length) > len(body):
-        raise Malformed("Inference-Header-Content-Length must be the length of the JSON at the body's beginning")
+        where = "in Inference-Header-Content-Length, or on a stream in a message's first four bytes"
+        raise Malformed(f"what is binary needs to tell how long the JSON at its beginning is: {where}")
     length = int(header_length)
     return body[:length], memoryview(body)[length:]
 

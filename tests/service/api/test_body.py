@@ -3,7 +3,9 @@
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from service.api.body import BodyMiddleware
+from service.api.body import BodyMiddleware, parsed
+from service.errors import Malformed
+from service.forms.sentiment import SentimentRequest
 from tests.fakes.asgi import Client
 
 pytestmark = pytest.mark.anyio
@@ -65,3 +67,9 @@ async def test_only_json_of_a_moderate_length_passes(
     client: Client, headers: dict[str, str], body: bytes, status: int
 ) -> None:
     assert (await client.post("/sentiment", body, headers)).status == status
+
+
+@pytest.mark.parametrize("body", [b"{", b"", b"x", b"{'text': 1}"])
+def test_what_is_not_json_is_told_so_once(body: bytes) -> None:
+    with pytest.raises(Malformed, match=r"^what was sent is not JSON: (?!Invalid JSON)"):
+        parsed(SentimentRequest, body)

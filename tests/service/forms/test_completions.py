@@ -84,7 +84,7 @@ def test_what_changes_nothing_or_can_be_done_is_taken(fields: dict[str, Any]) ->
             ("stream_options", "include_obfuscation"),
             "not padded",
         ),
-        ({"messages": []}, ("messages",), "not permitted"),
+        ({"messages": []}, ("messages",), "no such field"),
     ],
 )
 def test_what_would_be_ignored_or_is_wrong_is_refused(fields: dict[str, Any], location: Location, message: str) -> None:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from service.api.body import parsed
 from service.errors import InvalidInput, Location
 from service.forms.caption import CaptionRequest
-from service.forms.forecasting import ForecastRequest, SegmentsStep
+from service.forms.forecasting import ForecastRequest, ReadingsStep, SegmentsStep
 from service.forms.form import Form
 from service.forms.generation import CharacterStep
 from service.forms.music import ComposeRequest
@@ -81,6 +81,11 @@ def test_of_many_mistakes_the_first_are_told_and_how_many_there_are() -> None:
         (ForecastRequest, {"series": {"": [1]}}, "series: the name of a channel has 1 to 200 characters"),
         (TagRequest, {"tokens": ["a b"]}, "tokens.0: a token is a word of 1 to 1000 characters, without white space"),
         (ComposeRequest, {"notes": "H9"}, 'notes: a note is a number from 0 to 127, or a name such as "C4"'),
+        (ComposeRequest, {"notes": 128}, 'notes: a note is a number from 0 to 127, or a name such as "C4"'),
+        (ComposeRequest, {"notes": {}}, 'notes: a note is a number from 0 to 127, or a name such as "C4"'),
+        (CharacterStep, {"txt": "a"}, "txt: there is no such field"),
+        (ReadingsStep, {"values": [1]}, "values: Input should be an object"),
+        (IdsStep, {"ids": 3}, "ids: Input should be a valid array"),
         (CheckpointRequest, {"name": "a/b"}, "name: the name of a checkpoint is 1 to 64 of A-Z a-z 0-9 . _ -"),
         (CharacterStep, {"generate": 1}, "generate: Input should be an object"),
     ],

@@ -52,8 +52,8 @@ class BodyMiddleware:
 
 
 async def read_form(request: Request, form: type[F]) -> F:
-    """The body of a request as a form; see `parsed`."""
-    return parsed(form, await request.body())
+    """The body of a request as a form; see `parsed`. No body is no fields."""
+    return parsed(form, await request.body() or b"{}")
 
 
 def parsed(form: type[F], body: bytes | str) -> F:

@@ -1,6 +1,7 @@
 """The `/sessions` resource, but for its steps."""
 
 import re
+from collections.abc import Collection
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -62,6 +63,7 @@ class SessionRoutes:
 
     async def page(self, request: Request) -> Response:
         """List sessions, in pages."""
+        _check_query(request, {"after", "limit"})
         limit = request.query_params.get("limit", "100")
         if not re.fullmatch("[0-9]{1,4}", limit) or not 1 <= int(limit) <= MAX_PAGE:
             raise InvalidInput(f"must be a number from 1 to {MAX_PAGE}", ("limit",))
@@ -116,10 +118,17 @@ def _session(request: Request) -> tuple[str, str]:
     return owner_of(request.scope), request.path_params["session_id"]
 
 
+def _check_query(request: Request, known: Collection[str]) -> None:
+    """Raise InvalidInput where a parameter is misspelt: a step that was not named would be taken twice."""
+    if unknown := sorted(set(request.query_params) - set(known)):
+        raise InvalidInput(f"there is no such parameter; there are {sorted(known)}", (unknown[0],))
+
+
 def _checkpoint(request: Request) -> CheckpointRequest:
+    _check_query(request, {"step"})
     step = request.query_params.get("step")
     if step is not None and not re.fullmatch("[0-9]{1,18}", step):
-        raise InvalidInput("must be a number", ("step",))
+        raise InvalidInput("must be a whole number of at most 18 digits", ("step",))
     return validated(
         CheckpointRequest, {"name": request.path_params["name"], "step": None if step is None else int(step)}
     )

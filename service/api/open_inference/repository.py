@@ -45,7 +45,7 @@ class RepositoryRoutes:
         """Make the newest version in the model store current, or the one named; answered when every worker has it."""
         if self._admins and owner_of(request.scope) not in self._admins:
             raise Forbidden("only an admin may load a version (UNROLLED_ADMINS)")
-        form = await read_form(request, LoadRequest) if await request.body() else LoadRequest()
+        form = await read_form(request, LoadRequest)
         tag = await self._reloader.load(request.path_params["name"], form.parameters.version)
         return form_response(_entry(tag, True))
 

@@ -94,6 +94,27 @@ async def test_checkpoints_are_saved_returned_to_and_forgotten(surface: Surface,
     assert (await surface.client.post(f"{path}/rollback", {"checkpoint": "here"})).status == 404
 
 
+async def test_a_parameter_that_is_misspelt_is_refused(surface: Surface, process: Process) -> None:
+    session_id = await process.create()
+    for method, path in (
+        ("PUT", f"/sessions/{session_id}/checkpoints/here?stp=0"),
+        ("DELETE", f"/sessions/{session_id}/checkpoints/here?stp=0"),
+        ("GET", "/sessions?page=2"),
+    ):
+        refused = await surface.client.request(method, path)
+        assert refused.status == 422
+        assert "there is no such parameter" in refused.json()["detail"]
+    assert (await process.sessions.get("ann", session_id)).step == 0
+
+
+async def test_what_has_defaults_for_everything_needs_no_body(surface: Surface, process: Process) -> None:
+    path = f"/sessions/{await process.create()}"
+    assert (await surface.client.request("POST", f"{path}/fork")).status == 201
+    assert (await surface.client.request("POST", f"{path}/migrate")).json()["type"].endswith("not-migratable")
+    told = (await surface.client.request("POST", "/sessions")).json()
+    assert (told["status"], told["detail"]) == (422, "model: Field required")
+
+
 @pytest.mark.parametrize("query", ["here?step=x", "here?step=-1", "a~b", "x" * 65, "here?step=" + "9" * 19])
 async def test_a_checkpoint_that_cannot_be_is_refused(surface: Surface, process: Process, query: str) -> None:
     session_id = await process.create()

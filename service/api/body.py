@@ -9,13 +9,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.client_watch import ClientGone
 from service.api.disconnect import CLIENT_CLOSED_REQUEST
-from service.api.endpoints import BLOB, IMPORT
+from service.api.endpoints import IMPORT
 from service.api.problem import problem_response
 from service.api.wire import check_announced, check_encoding, check_media_type, media_type, read_body
 from service.errors import InvalidInput, Malformed, MediaTypeUnknown, TooLarge
 
 F = TypeVar("F", bound=BaseModel)
-BLOBS = frozenset({BLOB, "application/octet-stream"})
+BLOBS = frozenset(IMPORT.takes)
 
 
 class BodyMiddleware:

@@ -43,6 +43,7 @@ class Endpoint:
     Attributes:
         method: In upper case.
         path: Its parameters in braces.
+        name: What generated clients call it.
         summary: A sentence for the OpenAPI document.
         request: The form of a body.
         answer: The form of an answer.
@@ -59,6 +60,7 @@ class Endpoint:
 
     method: str
     path: str
+    name: str = ""
     summary: str = ""
     _: KW_ONLY
     request: type[BaseModel] | None = None
@@ -86,13 +88,13 @@ class Endpoint:
 
 QUESTIONS, SESSIONS, SERVICE = "Questions", "Sessions", "Service"
 MAX_PAGE = 1000
-BLOB, MIDI = "application/vnd.unrolled.session", "audio/midi"
+BLOB, OCTETS, MIDI = "application/vnd.unrolled.session", "application/octet-stream", "audio/midi"
 
 _EVENTS: Schemas = {
     "text/event-stream": {
         "type": "string",
         "description": 'With `"stream": true`: events `text` with pieces of a text, or `frames` with those of music; '
-        "then `done`, or `error` with a problem",
+        "then `done` with the answer, or `error` with a problem",
     }
 }
 _CHUNKS: Schemas = {
@@ -102,7 +104,7 @@ _CHUNKS: Schemas = {
     }
 }
 _BINARY: Schemas = {
-    "application/octet-stream": {
+    OCTETS: {
         "type": "string",
         "format": "binary",
         "description": "JSON, then the tensor; `Inference-Header-Content-Length` tells where the JSON ends",
@@ -110,11 +112,17 @@ _BINARY: Schemas = {
 }
 _MIDI: Schemas = {MIDI: {"type": "string", "format": "binary"}}
 _BLOB: Schemas = {BLOB: {"type": "string", "format": "binary"}}
+_SENT_BLOB: Schemas = {**_BLOB, OCTETS: _BLOB[BLOB]}
 _OBJECT: Schemas = {"application/json": {"type": "object"}}
 _TEXT: Schemas = {"text/plain": {"type": "string"}}
 _PAGING = (
     {"name": "after", "in": "query", "schema": {"type": "string"}, "description": "`next` of the page before"},
-    {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": 100}},
+    {
+        "name": "limit",
+        "in": "query",
+        "schema": {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": 100},
+        "description": "How many to list at most",
+    },
 )
 _ONCE = (
     {
@@ -124,58 +132,108 @@ _ONCE = (
         "description": "Sent again with the same request, it finds the session that was opened",
     },
 )
+_HEADER_LENGTH = (
+    {
+        "name": "Inference-Header-Content-Length",
+        "in": "header",
+        "schema": {"type": "integer", "minimum": 0},
+        "description": "Of a binary body: how many bytes its JSON has. A binary answer has it, too",
+    },
+)
 _AS_STEP = (
     {
         "name": "step",
         "in": "query",
-        "schema": {"type": "integer", "minimum": 0},
-        "description": "Only as this step; may be repeated",
+        "schema": {"type": "integer", "format": "int64", "minimum": 0},
+        "description": "Number to take the step as; left out: whatever is next, and it must not be repeated",
     },
 )
 
 _question = partial(Endpoint, "POST", tag=QUESTIONS, is_left_to_bentoml=True)
-SENTIMENT = _question("/sentiment", "Judge one text or several", request=SentimentRequest, answer=SentimentAnswer)
-TAG = _question("/tag", "Tag words: parts of speech, or entities", request=TagRequest, answer=TagAnswer)
-TRANSLATE = _question("/translate", "Translate one text or several", request=TranslateRequest, answer=TranslateAnswer)
+SENTIMENT = _question(
+    "/sentiment", "judge_sentiment", "Judge one text or several", request=SentimentRequest, answer=SentimentAnswer
+)
+TAG = _question("/tag", "tag", "Tag words: parts of speech, or entities", request=TagRequest, answer=TagAnswer)
+TRANSLATE = _question(
+    "/translate", "translate", "Translate one text or several", request=TranslateRequest, answer=TranslateAnswer
+)
 GENERATE = _question(
-    "/generate", "Continue a text", request=GenerateRequest, answer=GenerateAnswer, needs_body=False, gives=_EVENTS
+    "/generate",
+    "generate",
+    "Continue a text",
+    request=GenerateRequest,
+    answer=GenerateAnswer,
+    needs_body=False,
+    gives=_EVENTS,
 )
 COMPOSE = _question(
-    "/compose", "Compose music", request=ComposeRequest, answer=ComposeAnswer, needs_body=False, gives=_MIDI
+    "/compose", "compose", "Compose music", request=ComposeRequest, answer=ComposeAnswer, needs_body=False, gives=_MIDI
 )
-FORECAST = _question("/forecast", "Forecast every channel of a series", request=ForecastRequest, answer=ForecastAnswer)
+FORECAST = _question(
+    "/forecast", "forecast", "Forecast every channel of a series", request=ForecastRequest, answer=ForecastAnswer
+)
 CAPTION = _question(
-    "/caption", "Describe the image of a digit in a sentence", request=CaptionRequest, answer=CaptionAnswer
+    "/caption", "caption", "Describe the image of a digit in a sentence", request=CaptionRequest, answer=CaptionAnswer
 )
 
 _session = partial(Endpoint, tag=SESSIONS)
 _opens = partial(_session, "POST", answer=SessionView, status=201, parameters=_ONCE)
 _ONE = "/sessions/{session_id}"
 _CHECKPOINT = _ONE + "/checkpoints/{name}"
-OPEN = _opens("/sessions", "Open a session", request=SessionRequest)
-LIST = _session("GET", "/sessions", "List sessions, in pages", answer=SessionPage, parameters=_PAGING)
-IMPORT = _opens("/sessions/import", "Open a session from an exported one", takes=_BLOB)
-SHOW = _session("GET", _ONE, "Show a session", answer=SessionView)
-END = _session("DELETE", _ONE, "End a session", status=204)
+OPEN = _opens("/sessions", "open_session", "Open a session", request=SessionRequest)
+LIST = _session("GET", "/sessions", "list_sessions", "List sessions, in pages", answer=SessionPage, parameters=_PAGING)
+IMPORT = _opens("/sessions/import", "import_session", "Open a session from an exported one", takes=_SENT_BLOB)
+SHOW = _session("GET", _ONE, "show_session", "Show a session", answer=SessionView)
+END = _session("DELETE", _ONE, "end_session", "End a session", status=204)
 STEP = _session(
-    "POST", _ONE + "/steps", "Advance a session by one request", request=StepRequest, answer=StepAnswer, gives=_EVENTS
+    "POST",
+    _ONE + "/steps",
+    "take_step",
+    "Advance a session by one request",
+    request=StepRequest,
+    answer=StepAnswer,
+    gives=_EVENTS,
 )
-FORK = _opens(_ONE + "/fork", "Open a session from this one's state", request=ForkRequest)
-SAVE = _session("PUT", _CHECKPOINT, "Save the state as a checkpoint, as a step", answer=StepAnswer, parameters=_AS_STEP)
-FORGET = _session("DELETE", _CHECKPOINT, "Forget a checkpoint, as a step", answer=StepAnswer, parameters=_AS_STEP)
+FORK = _opens(
+    _ONE + "/fork", "fork_session", "Open a session from this one's state", request=ForkRequest, needs_body=False
+)
+SAVE = _session(
+    "PUT",
+    _CHECKPOINT,
+    "save_checkpoint",
+    "Save the state as a checkpoint, as a step",
+    answer=StepAnswer,
+    parameters=_AS_STEP,
+)
+FORGET = _session(
+    "DELETE", _CHECKPOINT, "forget_checkpoint", "Forget a checkpoint, as a step", answer=StepAnswer, parameters=_AS_STEP
+)
 ROLL_BACK = _session(
-    "POST", _ONE + "/rollback", "Return to a checkpoint, as a step", request=RollbackRequest, answer=StepAnswer
+    "POST",
+    _ONE + "/rollback",
+    "roll_back",
+    "Return to a checkpoint, as a step",
+    request=RollbackRequest,
+    answer=StepAnswer,
 )
 MIGRATE = _session(
-    "POST", _ONE + "/migrate", "Read all inputs again on another version", request=MigrateRequest, answer=StepAnswer
+    "POST",
+    _ONE + "/migrate",
+    "migrate_session",
+    "Read all inputs again on another version",
+    request=MigrateRequest,
+    answer=StepAnswer,
+    needs_body=False,
 )
-EXPORT = _session("GET", _ONE + "/state", "Export a session as a signed blob", gives=_BLOB)
+EXPORT = _session("GET", _ONE + "/state", "export_session", "Export a session as a signed blob", gives=_BLOB)
 STEPS = _session(
     "POST",
     "/steps",
+    "take_steps",
     "Advance many sessions, each for itself",
     request=StepItems,
     answer=ItemAnswers,
+    parameters=_HEADER_LENGTH,
     takes=_BINARY,
     gives=_BINARY,
 )
@@ -185,6 +243,7 @@ _service = partial(Endpoint, tag=SERVICE)
 COMPLETE = _service(
     "POST",
     "/v1/completions",
+    "complete",
     "Continue texts, in OpenAI's form",
     request=CompletionRequest,
     answer=Completion,
@@ -192,24 +251,42 @@ COMPLETE = _service(
     tag=QUESTIONS,
 )
 GENERATORS = _service(
-    "GET", "/v1/models", "List the bundles that continue texts, in OpenAI's form", answer=CompletionModels
+    "GET",
+    "/v1/models",
+    "list_generators",
+    "List the bundles that continue texts, in OpenAI's form",
+    answer=CompletionModels,
 )
-GENERATOR = _service("GET", "/v1/models/{name}", "Show one of them", answer=CompletionModel)
+GENERATOR = _service("GET", "/v1/models/{name}", "show_generator", "Show one of them", answer=CompletionModel)
 
-SERVER = _service("GET", "/v2", "Tell of the server, as the Open Inference Protocol has it", answer=ServerMetadata)
-SERVER_LIVE = _service("GET", "/v2/health/live", "Whether a worker is there", is_open=True)
-SERVER_READY = _service("GET", "/v2/health/ready", "Whether every model can be asked", is_open=True)
-MODEL = _service("GET", "/v2/models/{name}", "Tell of the tensors of a model", answer=ModelMetadata)
-MODEL_READY = _service("GET", MODEL.path + "/ready", "Tell whether a model can be asked", answer=ModelReady)
+SERVER = _service(
+    "GET", "/v2", "show_server", "Tell of the server, as the Open Inference Protocol has it", answer=ServerMetadata
+)
+SERVER_LIVE = _service(
+    "GET", "/v2/health/live", "server_live", "Whether a worker is there", gives=_OBJECT, is_open=True
+)
+SERVER_READY = _service(
+    "GET", "/v2/health/ready", "server_ready", "Whether every model can be asked", gives=_OBJECT, is_open=True
+)
+MODEL = _service("GET", "/v2/models/{name}", "show_model", "Tell of the tensors of a model", answer=ModelMetadata)
+MODEL_READY = _service(
+    "GET", MODEL.path + "/ready", "model_ready", "Tell whether a model can be asked", answer=ModelReady
+)
 MODEL_CONFIG = _service(
-    "GET", MODEL.path + "/config", "Tell how a model is served, as Triton's clients read it", gives=_OBJECT
+    "GET",
+    MODEL.path + "/config",
+    "show_model_config",
+    "Tell how a model is served, as Triton's clients read it",
+    gives=_OBJECT,
 )
 INFER = _service(
     "POST",
     MODEL.path + "/infer",
+    "infer_model",
     "Ask a model in tensors",
     request=InferRequest,
     answer=InferAnswer,
+    parameters=_HEADER_LENGTH,
     takes=_BINARY,
     gives=_BINARY,
 )
@@ -217,25 +294,31 @@ VERSION, VERSION_READY, VERSION_CONFIG, VERSION_INFER = (
     replace(
         of_model,
         path=of_model.path.replace(MODEL.path, MODEL.path + "/versions/{version}"),
+        name=of_model.name.replace("model", "version"),
         summary=of_model.summary.replace("a model", "a version of a model"),
     )
     for of_model in (MODEL, MODEL_READY, MODEL_CONFIG, INFER)
 )
-MODELS = _service("GET", "/models", "List what is served", answer=ModelList)
-INDEX = _service("POST", "/v2/repository/index", "List the versions that are loaded", answer=VersionIndex)
+MODELS = _service("GET", "/models", "list_models", "List what is served", answer=ModelList)
+INDEX = _service(
+    "POST", "/v2/repository/index", "list_versions", "List the versions that are loaded", answer=VersionIndex
+)
 LOAD = _service(
     "POST",
     "/v2/repository/models/{name}/load",
+    "load_version",
     "Take up a bundle version on every worker",
     request=LoadRequest,
     answer=VersionEntry,
     needs_body=False,
 )
-METRICS = _service("GET", "/metrics", "Metrics for Prometheus", gives=_TEXT)
+METRICS = _service("GET", "/metrics", "metrics", "Metrics for Prometheus", gives=_TEXT)
 _probe = partial(_service, "GET", is_open=True, is_left_to_bentoml=True)
-HEALTHZ = _probe("/healthz", "Whether the process lives")
-LIVEZ = _probe("/livez", "Whether the process lives")
-READYZ = _probe("/readyz", "Whether questions and steps are answered", refusals={503: "Not yet, or no longer"})
+HEALTHZ = _probe("/healthz", "healthz", "Whether the process lives")
+LIVEZ = _probe("/livez", "livez", "Whether the process lives")
+READYZ = _probe(
+    "/readyz", "readyz", "Whether questions and steps are answered", refusals={503: "Not yet, or no longer"}
+)
 DOCUMENT = Endpoint("GET", "/docs.json")
 PLAYGROUND = Endpoint("GET", "/ui", is_open=True)  # with all files below it
 PAGE = Endpoint("GET", "/", is_left_to_bentoml=True)

@@ -11,9 +11,11 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from service.api.answer import JSON
 from service.api.endpoints import DOCUMENTED, QUESTIONS, SERVICE, SESSIONS, Endpoint, Schemas
 from service.api.open_inference.error_form import is_open_inference
 from service.api.openai.errors import ERROR, V1
+from service.api.problem import PROBLEM_JSON, TYPE_PREFIX
 
 DESCRIPTION = (
     "Recurrent networks. With sessions: sentiment, texts, music, forecasts, tags; whole inputs only: translation, "
@@ -22,33 +24,62 @@ DESCRIPTION = (
     "`WS /stream` takes the items of `POST /steps` as text messages, each with an `id` that its answer echoes."
 )
 _SCHEMAS = "#/components/schemas/{model}"
-_PROBLEM = {
-    "description": "Problem (RFC 9457)",
-    "content": {
-        "application/problem+json": {
-            "schema": {
-                "type": "object",
-                "required": ["type", "title", "status", "detail"],
-                "properties": {
-                    "type": {"type": "string", "format": "uri"},
-                    "title": {"type": "string"},
-                    "status": {"type": "integer"},
-                    "detail": {"type": "string"},
-                    "errors": {"type": "array", "description": "422: what is wrong, and where", "items": {}},
-                    "expected_step": {"type": "integer", "description": "409: the next step"},
-                    "reason": {"type": "string", "description": "410: why the session is over"},
-                },
-            }
-        }
-    },
+_RETRY_AFTER = {
+    "Retry-After": {
+        "description": "429 `too-busy`, 503: ask again after so many seconds",
+        "schema": {"type": "integer"},
+    }
 }
-_ERROR = {
-    "description": "Error of the Open Inference Protocol",
-    "content": {
-        "application/json": {
-            "schema": {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}
-        }
+_REFUSALS: dict[str, dict[str, Any]] = {
+    "Problem": {
+        "description": "Why a request was refused (RFC 9457)",
+        "type": "object",
+        "required": ["type", "title", "status", "detail"],
+        "properties": {
+            "type": {"type": "string", "description": f"{TYPE_PREFIX}..., which of the refusals it is, or about:blank"},
+            "title": {"type": "string", "description": "The same for people"},
+            "status": {"type": "integer", "description": "That of the response"},
+            "detail": {"type": "string", "description": "What is wrong, for people"},
+            "errors": {
+                "type": "array",
+                "description": "422 `invalid-input`: each mistake, and where it is",
+                "items": {
+                    "type": "object",
+                    "required": ["location", "message"],
+                    "properties": {
+                        "location": {
+                            "type": "array",
+                            "description": "Names of fields and places in lists, from the outside; empty for the whole",
+                            "items": {"type": ["string", "integer"]},
+                        },
+                        "message": {"type": "string", "description": "What is wrong, for people"},
+                    },
+                },
+            },
+            "expected_step": {
+                "type": "integer",
+                "format": "int64",
+                "description": "409 `step-conflict`: number of the next step",
+            },
+            "reason": {
+                "type": "string",
+                "enum": ["ended", "expired", "evicted"],
+                "description": "410 `session-gone`: how the session ended",
+            },
+            "session_numerics": {
+                "type": "string",
+                "description": "412 `numerics-changed`: what computed the session's state",
+            },
+            "served_numerics": {"type": "string", "description": "412 `numerics-changed`: what would go on with it"},
+        },
     },
+    "InferenceError": {
+        "description": "Why a request was refused, as the Open Inference Protocol has it",
+        "type": "object",
+        "required": ["error"],
+        "properties": {"error": {"type": "string", "description": "What is wrong, for people"}},
+    },
+    "OpenAIError": ERROR,
 }
 _KEY = "key"
 _SECURITY_SCHEMES = {_KEY: {"type": "http", "scheme": "bearer", "bearerFormat": "unr_...", "description": "An API key"}}
@@ -82,13 +113,14 @@ def openapi_document(needs_key: bool) -> dict[str, Any]:
         "tags": [{"name": name, "description": description} for name, description in TAGS.items()],
         "security": [{_KEY: []}] if needs_key else [{}, {_KEY: []}],
         "paths": paths,
-        "components": {"schemas": schemas["$defs"], "securitySchemes": _SECURITY_SCHEMES},
+        "components": {"schemas": {**schemas["$defs"], **_REFUSALS}, "securitySchemes": _SECURITY_SCHEMES},
     }
 
 
 def _described(endpoint: Endpoint) -> dict[str, Any]:
     refusal = _refusal(endpoint.path)
     described: dict[str, Any] = {
+        "operationId": endpoint.name,
         "summary": endpoint.summary,
         "tags": [endpoint.tag],
         "responses": {
@@ -117,8 +149,17 @@ def _content(form: type[BaseModel] | None, others: Schemas) -> dict[str, Any]:
 def _refusal(path: str) -> dict[str, Any]:
     """What refusals look like on a path."""
     if is_open_inference(path):
-        return _ERROR
-    return ERROR if path.startswith(V1) else _PROBLEM
+        media_type, name = JSON, "InferenceError"
+    elif path.startswith(V1):
+        media_type, name = JSON, "OpenAIError"
+    else:
+        media_type, name = PROBLEM_JSON, "Problem"
+    schema = {"$ref": _SCHEMAS.format(model=name)}
+    return {
+        "description": _REFUSALS[name]["description"],
+        "headers": _RETRY_AFTER,
+        "content": {media_type: {"schema": schema}},
+    }
 
 
 def _path(name: str) -> dict[str, Any]:

@@ -5,13 +5,14 @@ from typing import Any, TypeVar
 
 from starlette.types import Receive, Scope, Send
 
+from service.api import endpoints
 from service.api.client_watch import ClientGone, ClientWatch
 from service.errors import MediaTypeUnknown, TooLarge
 
 R = TypeVar("R")
 
 JSON = b"application/json"
-OCTETS = b"application/octet-stream"
+OCTETS = endpoints.OCTETS.encode()
 
 
 async def read_body(scope: Scope, receive: Receive, max_bytes: int) -> bytes:

@@ -29,22 +29,26 @@ class Figure(Part):
         runs: Of "seeds": how many there are.
     """
 
-    metric: str
-    split: str
-    value: float
-    of: Literal["checkpoint", "seeds", "float32", "graph"] = "checkpoint"
-    deviation: float | None = Field(None, exclude_if=lambda value: value is None)
-    runs: int | None = Field(None, exclude_if=lambda value: value is None)
+    metric: str = Field(description="What was measured; the bundle's card says how")
+    split: str = Field(description="Part of the data that it was measured on")
+    value: float = Field(description="What came out")
+    of: Literal["checkpoint", "seeds", "float32", "graph"] = Field(
+        "checkpoint", description="Whose figure it is: `graph` is what is served"
+    )
+    deviation: float | None = Field(
+        None, exclude_if=lambda value: value is None, description="Of `seeds`: the standard deviation"
+    )
+    runs: int | None = Field(None, exclude_if=lambda value: value is None, description="Of `seeds`: how many")
 
 
 class TrainingData(Part):
     """A data set that the weights were trained on."""
 
-    name: str
-    address: str
-    sha256: str
-    licence: str
-    citation: str = ""
+    name: str = Field(description="What it is called")
+    address: str = Field(description="Where it was downloaded")
+    sha256: str = Field(description="Of the file")
+    licence: str = Field(description="Of the data")
+    citation: str = Field("", description="The paper to cite")
 
 
 class Manifest(Part):

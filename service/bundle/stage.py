@@ -19,9 +19,9 @@ Direction = Literal["forward", "backward"]
 class TensorSpec(Part):
     """A named tensor of a graph. In `shape`, "N" is the batch axis and "T" the rung's size."""
 
-    name: str
-    dtype: DType
-    shape: tuple[Axis, ...]
+    name: str = Field(description="What graphs call it")
+    dtype: DType = Field(description="Of its values")
+    shape: tuple[Axis, ...] = Field(description='"N" is one for each session, "T" one for each item')
 
     @property
     def batch_axis(self) -> int:
@@ -38,7 +38,7 @@ class TensorSpec(Part):
 class StateSpec(TensorSpec):
     """A recurrent tensor: the graph reads it as `name` and writes it as `<name>_next`."""
 
-    initial: float
+    initial: float = Field(description="Each of its values in a new session")
 
     @property
     def row_shape(self) -> tuple[int, ...]:

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field, FiniteFloat
 
 from service.forms.chance import Chance
-from service.forms.form import MAX_READING, Form, InWords, OneOrMany, Question
+from service.forms.form import MAX_READING, BundleTag, Form, InWords, OneOrMany, Question, Seed
 
 MAX_PIXELS = 64  # of a row or a column
 MAX_IMAGE_CHARACTERS = 2**20
@@ -37,8 +37,8 @@ class CaptionRequest(Chance, Question):
 class CaptionAnswer(Form):
     """A sentence, and the pixels that it describes; `seed` gives it again where words are drawn."""
 
-    caption: str
-    words: list[str]
-    pixels: list[list[float]]
-    seed: int
-    bundle: str
+    caption: str = Field(description="The sentence")
+    words: list[str] = Field(description="Its words as the model wrote them, without its full stop")
+    pixels: list[list[float]] = Field(description="What the model saw, row by row: 0 is paper")
+    seed: Seed = Field(description="The one that was sent, or was drawn")
+    bundle: BundleTag

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from service.forms.form import Form
+from service.forms.form import Form, Seed
 
 MAX_TOKENS = 4096
 
@@ -13,4 +13,4 @@ class Chance(Form):
     temperature: float = Field(0.8, ge=0, le=10, description="0 always takes the most probable token")
     top_k: int | None = Field(None, ge=1, le=2**31 - 1, description="Sample among the k most probable tokens")
     top_p: float = Field(1.0, gt=0, le=1, description="Sample among the most probable tokens of this total mass")
-    seed: int | None = Field(None, ge=0, lt=2**63, description="Same seed, same answer; left out, one is drawn")
+    seed: Seed | None = Field(None, description="Same seed, same answer; left out, one is drawn")

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from service.forms.chance import MAX_TOKENS
-from service.forms.form import MAX_TEXT_CHARACTERS, Form, OneOrMany, Question, checked_together
+from service.forms.form import INT64, MAX_TEXT_CHARACTERS, Form, OneOrMany, Question, Seed, checked_together
 from service.forms.generation import Sampling, Usage
 
 MAX_CHOICES = 64
@@ -34,7 +34,9 @@ class StreamOptions(Form):
     """What a stream tells beside the text."""
 
     include_usage: bool = Field(False, description="End with a chunk that counts characters")
-    include_obfuscation: Annotated[bool, only(False, "chunks are not padded, only false is supported")] = False
+    include_obfuscation: Annotated[bool, only(False, "chunks are not padded, only false is supported")] = Field(
+        False, description="Only false: chunks are not padded"
+    )
 
 
 class CompletionRequest(Sampling, Question):
@@ -47,13 +49,19 @@ class CompletionRequest(Sampling, Question):
     n: int = Field(1, ge=1, le=MAX_CHOICES, description="Continuations of each prompt, by seed, seed + 1, ...")
     echo: bool = Field(False, description="Begin each text with its prompt")
     stream: bool = Field(False, description="Answer with server-sent events as the texts grow")
-    stream_options: StreamOptions | None = None
+    stream_options: StreamOptions | None = Field(None, description="Only with stream: true")
     best_of: int | None = Field(None, description="Only n: all that is written is answered")
-    frequency_penalty: Annotated[float, _NO_PENALTY] = 0.0
-    presence_penalty: Annotated[float, _NO_PENALTY] = 0.0
-    logit_bias: Annotated[dict[str, Any], only({}, "biases are not supported")] = Field(default_factory=dict)
-    logprobs: Annotated[int | None, only(None, "log-probabilities are not supported")] = None
-    suffix: Annotated[str, only("", "texts are continued, nothing is inserted before a suffix")] = ""
+    frequency_penalty: Annotated[float, _NO_PENALTY] = Field(0.0, description="Only 0: not supported")
+    presence_penalty: Annotated[float, _NO_PENALTY] = Field(0.0, description="Only 0: not supported")
+    logit_bias: Annotated[dict[str, Any], only({}, "biases are not supported")] = Field(
+        {}, description="Only {}: not supported"
+    )
+    logprobs: Annotated[int | None, only(None, "log-probabilities are not supported")] = Field(
+        None, description="Only null: not supported"
+    )
+    suffix: Annotated[str, only("", "texts are continued, nothing is inserted before a suffix")] = Field(
+        "", description="Only empty: not supported"
+    )
     user: str = Field("", description="Changes nothing")
 
     @property
@@ -99,36 +107,38 @@ class CompletionRequest(Sampling, Question):
 class Choice(Form):
     """A text, or in a stream a piece of it; `seed` gives it again."""
 
-    index: int
-    text: str
-    finish_reason: Literal["length", "stop"] | None
-    logprobs: None = None
-    seed: int
+    index: int = Field(description="Place among all choices: those of the first prompt come first")
+    text: str = Field(description="What was written; with `echo` the prompt before it")
+    finish_reason: Literal["length", "stop"] | None = Field(
+        description="`stop`: a stop string was found; `length`: max_tokens were written; null: a stream goes on"
+    )
+    logprobs: None = Field(None, description="Always null")
+    seed: Seed = Field(description="The one that it was drawn by")
 
 
 class Completion(Form):
     """Texts, or in a stream a piece of one, and the bundle that wrote them."""
 
-    id: str
-    object: Literal["text_completion"] = "text_completion"
-    created: int = Field(description="Seconds since 1970")
-    model: str
+    id: str = Field(description="Of this answer; the same in all chunks of a stream")
+    object: Literal["text_completion"] = Field("text_completion", description="Always the same")
+    created: int = Field(description="Seconds since 1970", json_schema_extra=INT64)
+    model: str = Field(description="Name of the bundle")
     system_fingerprint: str = Field(description="Name and version of the bundle")
-    choices: list[Choice] = Field(default_factory=list)
+    choices: list[Choice] = Field(default_factory=list, description="Texts; none in the chunk that counts characters")
     usage: Usage | None = Field(None, description="Characters read and written")
 
 
 class CompletionModel(Form):
     """A bundle for generation."""
 
-    id: str
-    object: Literal["model"] = "model"
+    id: str = Field(description="Its name")
+    object: Literal["model"] = Field("model", description="Always the same")
     created: int = Field(0, description="Bundles bear no date")
-    owned_by: Literal["unrolled"] = "unrolled"
+    owned_by: Literal["unrolled"] = Field("unrolled", description="Always the same")
 
 
 class CompletionModels(Form):
     """All bundles for generation."""
 
-    object: Literal["list"] = "list"
-    data: list[CompletionModel]
+    object: Literal["list"] = Field("list", description="Always the same")
+    data: list[CompletionModel] = Field(description="One entry for each bundle")

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from service.forms.form import Form, Question, Reading
+from service.forms.form import BundleTag, Form, Question, Reading
 
 MAX_READINGS = 100_000
 MAX_CHANNELS = 512
@@ -28,37 +28,46 @@ Series = Annotated[
     AfterValidator(checked_names),
 ]
 Quantile = Annotated[float, Field(gt=0, lt=1)]
+Quantiles = Annotated[list[Quantile], Field(max_length=32, description="Which to answer")]
+DEFAULT_QUANTILES = [0.1, 0.5, 0.9]
 Horizon = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 
 class ForecastRequest(Question):
     """Readings of one or more channels at equal steps of time, the latest last."""
 
-    series: Series = Field(examples=[{"OT": [30.5, 27.8, 27.8, 25.0]}])
-    horizon: Horizon = 24
-    quantiles: list[Quantile] = Field(default_factory=lambda: [0.1, 0.5, 0.9], max_length=32)
+    series: Series = Field(
+        examples=[{"OT": [30.5, 27.8, 27.8, 25.0]}],
+        description="Readings of each channel by its name; all channels have equally many",
+    )
+    horizon: Horizon = Field(24, description="How many readings ahead")
+    quantiles: Quantiles = Field(DEFAULT_QUANTILES)
 
 
 class ChannelForecast(Form):
     """What a channel is expected to read, step by step after its latest reading."""
 
-    mean: list[float]
-    quantiles: dict[str, list[float]]
+    mean: list[float] = Field(description="What is expected on average: `horizon` numbers")
+    quantiles: dict[str, list[float]] = Field(
+        description='The same for each quantile that was asked for, by its number as a text: "0.1"'
+    )
 
 
 class ForecastAnswer(Form):
     """A forecast for each channel."""
 
-    forecast: dict[str, ChannelForecast]
-    bundle: str
+    forecast: dict[str, ChannelForecast] = Field(description="By the names of the channels")
+    bundle: BundleTag
 
 
 class ReadingsStep(Form):
     """Readings as they come, or how far to forecast from the latest, or both."""
 
-    values: Series | None = None
-    horizon: Horizon | None = None
-    quantiles: list[Quantile] = Field(default_factory=lambda: [0.1, 0.5, 0.9], max_length=32)
+    values: Series | None = Field(
+        None, description="Readings of each channel by its name; the first step names the channels of a session"
+    )
+    horizon: Horizon | None = Field(None, description="How many readings ahead to forecast; null: no forecast")
+    quantiles: Quantiles = Field(DEFAULT_QUANTILES)
 
 
 class SegmentsStep(Form):
@@ -73,5 +82,5 @@ class SegmentsStep(Form):
 class ReadingsAnswer(Form):
     """Readings seen in all; the forecast where one was asked for."""
 
-    readings: int
-    forecast: dict[str, ChannelForecast] | None = None
+    readings: int = Field(description="How many of each channel the session has read")
+    forecast: dict[str, ChannelForecast] | None = Field(None, description="By the names of the channels")

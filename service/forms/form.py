@@ -13,6 +13,7 @@ from pydantic import (
     GetCoreSchemaHandler,
     Tag,
 )
+from pydantic.config import JsonDict
 from pydantic_core import CoreSchema
 from pydantic_core.core_schema import custom_error_schema
 
@@ -55,6 +56,12 @@ class InWords:
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:  # noqa: ANN401
         return custom_error_schema(handler(source), custom_error_type="in_words", custom_error_message=self.words)
+
+
+# Clients that are generated from the document would take 32 bits else.
+INT64: JsonDict = {"format": "int64"}
+Seed = Annotated[int, Field(ge=0, lt=2**63, json_schema_extra=INT64)]
+BundleTag = Annotated[str, Field(description="The bundle that answers, as name:version")]
 
 
 class Form(BaseModel):

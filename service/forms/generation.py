@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from service.forms.chance import MAX_TOKENS, Chance
-from service.forms.form import MAX_TEXT_CHARACTERS, Form, OneOrMany, Question, Text
+from service.forms.form import MAX_TEXT_CHARACTERS, BundleTag, Form, OneOrMany, Question, Seed, Text
 
 StopString = Annotated[str, Field(min_length=1, max_length=64)]
 
@@ -15,7 +15,7 @@ class Sampling(Chance):
 
     max_tokens: int = Field(200, ge=1, le=MAX_TOKENS, description="Characters to generate at most")
     stop: OneOrMany[StopString, Annotated[list[StopString], Field(max_length=4)]] = Field(
-        default_factory=list, description="End before any of these strings"
+        [], description="End before any of these strings"
     )
 
     @property
@@ -27,42 +27,44 @@ class Sampling(Chance):
 class GenerateRequest(Sampling, Question):
     """A text to continue."""
 
-    prompt: str = Field("", max_length=MAX_TEXT_CHARACTERS, examples=["ROMEO:"])
+    prompt: str = Field("", max_length=MAX_TEXT_CHARACTERS, examples=["ROMEO:"], description="The text to continue")
     stream: bool = Field(False, description="Answer with server-sent events as the text grows")
 
 
 class Usage(Form):
     """Characters read and written."""
 
-    prompt_tokens: int
-    completion_tokens: int
-    total_tokens: int
+    prompt_tokens: int = Field(description="Characters that were read")
+    completion_tokens: int = Field(description="Characters that were written")
+    total_tokens: int = Field(description="Both together")
 
 
 class Continuation(Form):
     """A generated text, without its prompt; `seed` gives the same text again."""
 
-    text: str
-    finish_reason: Literal["length", "stop"]
+    text: str = Field(description="What was written, without the prompt and the stop string")
+    finish_reason: Literal["length", "stop"] = Field(
+        description="`stop`: a stop string was found; `length`: max_tokens were written"
+    )
     usage: Usage
-    seed: int
+    seed: Seed = Field(description="The one that was sent, or was drawn")
 
 
 class GenerateAnswer(Continuation):
     """A generated text and the bundle that wrote it."""
 
-    bundle: str
+    bundle: BundleTag
 
 
 class NextCharacters(Form):
     """What a text that was fed leads to expect; `log_prob` is that of the fed text, in nats."""
 
-    next: list[tuple[str, float]]
-    log_prob: float
+    next: list[tuple[str, float]] = Field(description="The five most probable characters, each with its probability")
+    log_prob: float = Field(description="Log-probability, in nats, of the text that was fed")
 
 
 class CharacterStep(Form):
     """A piece of a text to read, or how to continue the text."""
 
-    text: Text | None = None
-    generate: Sampling | None = None
+    text: Text | None = Field(None, description="A piece of a text to read, cut anywhere")
+    generate: Sampling | None = Field(None, description="Write on from here instead; {} for the defaults")

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from service.forms.chance import Chance
-from service.forms.form import Form, InWords, Question, shape
+from service.forms.form import BundleTag, Form, InWords, Question, Seed, shape
 from service.media.midi import MAX_TEMPO, MIN_TEMPO
 from service.media.music import NAME as NOTE_NAME
 from service.media.music import Articulation, kind_of_notes
@@ -81,37 +81,37 @@ class ComposeRequest(Composing, Question):
 class PlayedNote(Form):
     """A note; times in quarter notes."""
 
-    pitch: int
-    start: float
-    duration: float
+    pitch: int = Field(description="MIDI's number: 60 is C4")
+    start: float = Field(description="Quarter notes from the beginning")
+    duration: float = Field(description="Quarter notes")
 
 
 class Composition(Form):
     """Frames that were written: what sounds in each; `seed` gives the same again."""
 
-    frames: list[list[int]]
-    seed: int
+    frames: list[list[int]] = Field(description="What sounds in each cell of the grid, lowest first; [] is silence")
+    seed: Seed = Field(description="The one that was sent, or was drawn")
 
 
 class ComposeAnswer(Composition):
     """A whole piece, from its first given note on: frames, notes, and a MIDI file in base64."""
 
-    frames_per_beat: int
-    tempo: float
-    notes: list[PlayedNote]
-    midi: str
-    bundle: str
+    frames_per_beat: int = Field(description="Frames in a quarter note")
+    tempo: float = Field(description="Quarter notes a minute")
+    notes: list[PlayedNote] = Field(description="The same as frames, each note once")
+    midi: str = Field(description="A MIDI file, in base64")
+    bundle: BundleTag
 
 
 class NextNotes(Form):
     """What may sound next, or null for the end of the frame; `log_prob` is that of what was fed, in nats."""
 
-    next: list[tuple[int | None, float]]
-    log_prob: float
+    next: list[tuple[int | None, float]] = Field(description="The five most probable, each with its probability")
+    log_prob: float = Field(description="Log-probability, in nats, of what was fed")
 
 
 class MusicStep(Form):
     """Music to read, as in `ComposeRequest`, or how it goes on."""
 
-    notes: Notes = None
-    generate: Composing | None = None
+    notes: Notes = Field(None, description="A note, a chord or several chords to read")
+    generate: Composing | None = Field(None, description="Write on from here instead; {} for the defaults")

@@ -10,7 +10,9 @@ from service.forms.form import Form
 class LoadParameters(Form):
     """Which version to load."""
 
-    version: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")] = "latest"
+    version: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")] = Field(
+        "latest", description="In the BentoML model store"
+    )
 
 
 class LoadRequest(Form):
@@ -22,10 +24,10 @@ class LoadRequest(Form):
 class VersionEntry(Form):
     """A bundle version that is loaded; `reason` says why where it is not the current one."""
 
-    name: str
-    version: str
-    state: Literal["READY"] = "READY"
-    reason: str = ""
+    name: str = Field(description="Of the bundle")
+    version: str = Field(description="Of the bundle")
+    state: Literal["READY"] = Field("READY", description="Always the same: others are not listed")
+    reason: str = Field("", description="Why it is loaded, where it is not the current version")
 
 
 class VersionIndex(RootModel[list[VersionEntry]]):

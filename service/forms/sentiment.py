@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from service.forms.form import MAX_TEXTS, Form, Question, Text, TextOrTexts
+from service.forms.form import MAX_TEXTS, BundleTag, Form, Question, Text, TextOrTexts
 
 
 class SentimentRequest(Question):
@@ -15,9 +15,9 @@ class SentimentRequest(Question):
 class Sentiment(Form):
     """The judgement of one text; `score` is the probability of `label`."""
 
-    label: str | None
-    score: float | None
-    probabilities: dict[str, float]
+    label: str | None = Field(description="The most probable; null where a session has read no word yet")
+    score: float | None = Field(description="Its probability")
+    probabilities: dict[str, float] = Field(description="Of each label; they add up to 1")
     trajectory: list[tuple[str, float]] | None = Field(
         None, description="Each word with the probability of `label` after it", exclude_if=lambda value: value is None
     )
@@ -26,11 +26,11 @@ class Sentiment(Form):
 class SentimentAnswer(Form):
     """One result for each text, in order."""
 
-    results: list[Sentiment]
-    bundle: str
+    results: list[Sentiment] = Field(description="As many as texts")
+    bundle: BundleTag
 
 
 class TextStep(Form):
     """A piece of a text, cut anywhere."""
 
-    text: Text
+    text: Text = Field(description="The next piece of the text, cut anywhere")

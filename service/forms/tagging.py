@@ -4,7 +4,17 @@ from typing import Annotated, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from service.forms.form import MAX_CHARACTERS_TOGETHER, MAX_TEXTS, Form, InWords, OneOrMany, Question, Text, shape
+from service.forms.form import (
+    MAX_CHARACTERS_TOGETHER,
+    MAX_TEXTS,
+    BundleTag,
+    Form,
+    InWords,
+    OneOrMany,
+    Question,
+    Text,
+    shape,
+)
 
 MAX_TAGGED_TOKENS = 8192
 MAX_TOKEN_CHARACTERS = 1000
@@ -47,46 +57,58 @@ def _num_characters(text: str | list[str]) -> int:
     return len(text) if isinstance(text, str) else sum(map(len, text))
 
 
+Place = Annotated[
+    int | None,
+    Field(
+        exclude_if=lambda value: value is None,
+        description="Place in the text, in characters (Unicode code points); left out where words were given, and in "
+        "sessions. `end` is the place behind the last",
+    ),
+]
+
+
 class TaggedToken(Form):
     """A word with its tag; `start` and `end` are its place in the text, in characters."""
 
-    token: str
-    tag: str
-    probability: float
-    start: int | None = Field(None, exclude_if=lambda value: value is None)
-    end: int | None = Field(None, exclude_if=lambda value: value is None)
+    token: str = Field(description="The word")
+    tag: str = Field(description="The most probable tag")
+    probability: float = Field(description="Of that tag")
+    start: Place = None
+    end: Place = None
 
 
 class TaggedEntity(Form):
     """An entity of one or more words: `tokens` are its first and the one after its last."""
 
-    kind: str
-    text: str
-    tokens: tuple[int, int]
-    start: int | None = Field(None, exclude_if=lambda value: value is None)
-    end: int | None = Field(None, exclude_if=lambda value: value is None)
+    kind: str = Field(description="Such as person or location")
+    text: str = Field(description="Its words")
+    tokens: tuple[int, int] = Field(description="Its first word and the one after its last, counted from 0")
+    start: Place = None
+    end: Place = None
 
 
 class Tagged(Form):
     """The words of one text; entities where the tags mark some."""
 
-    tokens: list[TaggedToken]
-    entities: list[TaggedEntity] | None = Field(None, exclude_if=lambda value: value is None)
+    tokens: list[TaggedToken] = Field(description="Every word, in order")
+    entities: list[TaggedEntity] | None = Field(
+        None, exclude_if=lambda value: value is None, description="Only of bundles whose tags are BIO"
+    )
 
 
 class TagAnswer(Form):
     """One result for each text, in order."""
 
-    results: list[Tagged]
-    bundle: str
+    results: list[Tagged] = Field(description="As many as texts")
+    bundle: BundleTag
 
 
 class TagStep(Form):
     """A piece of a text, cut anywhere, or whole words; `end` says that the last word is whole."""
 
-    text: Text | None = None
-    tokens: Tokens | None = None
-    end: bool = False
+    text: Text | None = Field(None, description="The next piece of the text, cut anywhere")
+    tokens: Tokens | None = Field(None, description="Whole words instead")
+    end: bool = Field(False, description="The last word is whole")
 
     @model_validator(mode="after")
     def _something(self) -> Self:
@@ -100,5 +122,5 @@ class TagStep(Form):
 class TagStepAnswer(Form):
     """The words that this step has completed, and those of the unfinished end of the text as they stand."""
 
-    tokens: list[TaggedToken]
-    pending: list[TaggedToken]
+    tokens: list[TaggedToken] = Field(description="Words that are whole now")
+    pending: list[TaggedToken] = Field(description="Words that may still grow")

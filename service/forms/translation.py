@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from service.forms.form import MAX_TEXTS, Form, Question, TextOrTexts
+from service.forms.form import MAX_TEXTS, BundleTag, Form, Question, TextOrTexts
 
 
 class TranslateRequest(Question):
@@ -28,21 +28,23 @@ class AttentionMap(Form):
     Pieces of words joined give the text; "\u2581" is a blank. The end of the translation is a piece of its own.
     """
 
-    source: list[str]
-    target: list[str]
-    weights: list[list[float]]
+    source: list[str] = Field(description="Pieces of the text")
+    target: list[str] = Field(description="Pieces of the translation")
+    weights: list[list[float]] = Field(description="A row for each piece of the translation; a row adds up to 1")
 
 
 class TranslatedText(Form):
     """A translation; `score` is its log-probability, in nats, divided by its length in pieces as the bundle says."""
 
-    text: str
-    score: float
-    attention: AttentionMap | None = Field(None, exclude_if=lambda value: value is None)
+    text: str = Field(description="The translation")
+    score: float = Field(description="At most 0, and nearer to 0 for a translation that is more probable")
+    attention: AttentionMap | None = Field(
+        None, exclude_if=lambda value: value is None, description="Where it was asked for"
+    )
 
 
 class TranslateAnswer(Form):
     """One translation for each text, in order."""
 
-    translations: list[TranslatedText]
-    bundle: str
+    translations: list[TranslatedText] = Field(description="As many as texts")
+    bundle: BundleTag

@@ -12,25 +12,20 @@ from service.errors import InvalidInput, ModelUnknown, ServiceError, Unauthentic
 
 V1 = "/v1/"
 ERROR = {
-    "description": "Error",
-    "content": {
-        JSON: {
-            "schema": {
-                "type": "object",
-                "required": ["error"],
-                "properties": {
-                    "error": {
-                        "type": "object",
-                        "required": ["message", "type", "param", "code"],
-                        "properties": {
-                            "message": {"type": "string"},
-                            "type": {"type": "string"},
-                            "param": {"type": ["string", "null"], "description": "The field that is wrong"},
-                            "code": {"type": ["string", "null"]},
-                        },
-                    }
-                },
-            }
+    "description": "Why a request was refused, in OpenAI's form",
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "description": "What is wrong, and where",
+            "type": "object",
+            "required": ["message", "type", "param", "code"],
+            "properties": {
+                "message": {"type": "string", "description": "What is wrong, for people"},
+                "type": {"type": "string", "description": "invalid_request_error or server_error"},
+                "param": {"type": ["string", "null"], "description": "The field that is wrong"},
+                "code": {"type": ["string", "null"], "description": "Which of the refusals it is"},
+            },
         }
     },
 }

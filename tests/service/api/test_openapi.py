@@ -9,7 +9,9 @@ from pydantic import ValidationError
 
 from service.api.endpoints import DOCUMENTED, OPEN_PATHS, QUESTIONS, SERVICE, Endpoint
 from service.api.openapi import openapi_document
+from service.api.problem import problem_of
 from service.bundle.manifest import read_bundle
+from service.errors import InvalidInput, NumericsChanged, ServiceError, SessionGone, StepConflict
 from service.forms.form import Question
 from service.forms.models import ModelView
 from service.tasks.translation import TranslationModel
@@ -42,27 +44,71 @@ def test_every_reference_leads_somewhere_and_nothing_is_there_that_none_leads_to
     assert references(DOCUMENT) == {f"#/components/schemas/{name}" for name in SCHEMAS}
 
 
+def test_every_operation_has_a_name_of_its_own() -> None:
+    names = [operation["operationId"] for item in DOCUMENT["paths"].values() for operation in item.values()]
+    assert all(re.fullmatch("[a-z_]+", name) for name in names)
+    assert len(set(names)) == len(names)
+
+
+def described(schema: dict[str, Any]) -> bool:
+    """Whether a schema says what it is for, itself or by what it refers to."""
+    return "description" in schema or "description" in SCHEMAS.get(schema.get("$ref", "").rpartition("/")[2], {})
+
+
+def test_everything_is_described() -> None:
+    for name, schema in SCHEMAS.items():
+        assert described(schema), name
+        for field, each in schema.get("properties", {}).items():
+            assert described(each), (name, field)
+    for item in DOCUMENT["paths"].values():
+        for operation in item.values():
+            assert all("description" in each for each in operation.get("parameters", ()) if each["in"] != "path")
+
+
+@pytest.mark.parametrize(
+    ("form", "field"), [("GenerateRequest", "seed"), ("GenerateAnswer", "seed"), ("StepRequest", "step")]
+)
+def test_numbers_that_need_64_bits_say_so(form: str, field: str) -> None:
+    """Generated clients take 32 otherwise."""
+    assert "'format': 'int64'" in str(SCHEMAS[form]["properties"][field])
+
+
+def test_every_member_of_a_problem_is_told() -> None:
+    members = set(SCHEMAS["Problem"]["properties"])
+    refusals: list[ServiceError] = [
+        InvalidInput("no", ("text",)),
+        StepConflict("no", 3),
+        SessionGone("no", "ended"),
+        NumericsChanged("no", "one", "other"),
+    ]
+    for refusal in refusals:
+        assert set(problem_of(refusal)) <= members
+
+
 def test_what_is_null_by_default_may_be_null() -> None:
     for name, schema in SCHEMAS.items():
-        for field, described in schema.get("properties", {}).items():
-            kinds = {each.get("type") for each in described.get("anyOf", described.get("oneOf", [described]))}
-            assert "null" in kinds or described.get("default", ...) is not None, (name, field)
+        for field, each in schema.get("properties", {}).items():
+            kinds = {kind.get("type") for kind in each.get("anyOf", each.get("oneOf", [each]))}
+            assert "null" in kinds or each.get("default", ...) is not None, (name, field)
 
 
 @pytest.mark.parametrize("operation", ASKED, ids=lambda operation: operation.path)
 def test_a_question_needs_a_body_unless_it_may_be_empty(operation: Any) -> None:  # noqa: ANN401
-    described = DOCUMENT["paths"][operation.path]["post"]
+    asked = DOCUMENT["paths"][operation.path]["post"]
     try:
         operation.request.model_validate({})
         may_be_empty = True
     except ValidationError:
         may_be_empty = False
-    assert described["requestBody"]["required"] is not may_be_empty
-    assert described["tags"] == [QUESTIONS]
+    assert asked["requestBody"]["required"] is not may_be_empty
+    assert asked["tags"] == [QUESTIONS]
 
 
-def test_a_version_may_be_loaded_without_a_body() -> None:
-    assert not DOCUMENT["paths"]["/v2/repository/models/{name}/load"]["post"]["requestBody"]["required"]
+@pytest.mark.parametrize(
+    "path", ["/v2/repository/models/{name}/load", "/sessions/{session_id}/fork", "/sessions/{session_id}/migrate"]
+)
+def test_what_has_defaults_for_everything_needs_no_body(path: str) -> None:
+    assert not DOCUMENT["paths"][path]["post"]["requestBody"]["required"]
 
 
 def test_every_answer_but_an_empty_one_has_a_content() -> None:
@@ -79,7 +125,7 @@ def test_every_answer_but_an_empty_one_has_a_content() -> None:
 def test_a_refusal_that_is_expected_has_the_form_of_all_others_on_its_path(
     path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    endpoint = Endpoint("GET", path, "Ask", tag=SERVICE, refusals={503: "Not yet"})
+    endpoint = Endpoint("GET", path, "ask", "Ask", tag=SERVICE, refusals={503: "Not yet"})
     monkeypatch.setattr("service.api.openapi.DOCUMENTED", (*DOCUMENTED, endpoint))
     told = openapi_document(needs_key=False)["paths"][path]["get"]["responses"]
     assert told["503"] == {**told["default"], "description": "Not yet"}

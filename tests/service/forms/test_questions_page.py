@@ -14,6 +14,7 @@ from service.api.steps.binary import MAX_VALUES
 from service.api.stream.connection import MAX_IN_FLIGHT
 from service.bundle.manifest import read_bundle
 from service.bundle.tasks import CaptionTask, ForecastingTask, MusicTask
+from service.errors import ServiceError
 from service.forms.form import MAX_CHARACTERS_TOGETHER, MAX_TEXT_CHARACTERS, MAX_TEXTS, Question
 from service.forms.steps import MAX_ITEMS
 from service.media.text import MAX_WORD_CHARACTERS
@@ -100,6 +101,22 @@ def test_every_field_of_an_answer_is_told(operation: Endpoint) -> None:
 )
 def test_a_limit_is_as_the_code_has_it(limit: str) -> None:
     assert re.search(rf"\| [^|]*\b{limit}\b", PAGE)
+
+
+def test_every_refusal_is_told_with_its_status() -> None:
+    told = {
+        (int(status), code)
+        for status, codes in re.findall(r"^\| (\d{3}) \| (`[^|]*) \|", PAGE, re.MULTILINE)
+        for code in re.findall("`([a-z-]+)`", codes)
+    }
+    assert told == {(kind.status, kind.code) for kind in kinds_of(ServiceError)}
+
+
+def kinds_of(kind: type[ServiceError]) -> Iterator[type[ServiceError]]:
+    """A class of refusals and all below it."""
+    yield kind
+    for below in kind.__subclasses__():
+        yield from kinds_of(below)
 
 
 def test_what_the_shipped_bundles_allow_is_told() -> None:

@@ -22,6 +22,8 @@ from service.forms.open_inference import InferAnswer, InferRequest, ModelMetadat
 from service.forms.repository import LoadRequest, VersionEntry, VersionIndex
 from service.forms.sentiment import SentimentAnswer, SentimentRequest
 from service.forms.sessions import (
+    MAX_NAME_CHARACTERS,
+    NAME_PATTERN,
     ForkRequest,
     MigrateRequest,
     RollbackRequest,
@@ -48,7 +50,7 @@ class Endpoint:
         request: The form of a body.
         answer: The form of an answer.
         status: Of an answer.
-        parameters: Those that are not in the path, as OpenAPI has them.
+        parameters: Those that are not in the path, as OpenAPI has them; of its own only where there is more to say.
         needs_body: Whether there is no request without one.
         takes: Other bodies than the form.
         gives: Other answers than the form.
@@ -140,7 +142,14 @@ _HEADER_LENGTH = (
         "description": "Of a binary body: how many bytes its JSON has. A binary answer has it, too",
     },
 )
-_AS_STEP = (
+_NAMED_STEP = (
+    {
+        "name": "name",
+        "in": "path",
+        "required": True,
+        "schema": {"type": "string", "pattern": NAME_PATTERN, "maxLength": MAX_NAME_CHARACTERS},
+        "description": "Of the checkpoint",
+    },
     {
         "name": "step",
         "in": "query",
@@ -203,10 +212,15 @@ SAVE = _session(
     "save_checkpoint",
     "Save the state as a checkpoint, as a step",
     answer=StepAnswer,
-    parameters=_AS_STEP,
+    parameters=_NAMED_STEP,
 )
 FORGET = _session(
-    "DELETE", _CHECKPOINT, "forget_checkpoint", "Forget a checkpoint, as a step", answer=StepAnswer, parameters=_AS_STEP
+    "DELETE",
+    _CHECKPOINT,
+    "forget_checkpoint",
+    "Forget a checkpoint, as a step",
+    answer=StepAnswer,
+    parameters=_NAMED_STEP,
 )
 ROLL_BACK = _session(
     "POST",

@@ -81,6 +81,7 @@ _REFUSALS: dict[str, dict[str, Any]] = {
     },
     "OpenAIError": ERROR,
 }
+_IN_PATHS = {"name": "Of the bundle", "version": "Of the bundle", "session_id": "As it was answered when it was opened"}
 _KEY = "key"
 _SECURITY_SCHEMES = {_KEY: {"type": "http", "scheme": "bearer", "bearerFormat": "unr_...", "description": "An API key"}}
 TAGS = {
@@ -131,7 +132,8 @@ def _described(endpoint: Endpoint) -> dict[str, Any]:
     }
     if sent := _content(endpoint.request, endpoint.takes):
         described["requestBody"] = {"required": endpoint.needs_body, **sent}
-    in_path = [_path(name) for name in re.findall(r"{(\w+)}", endpoint.path)]
+    told = {parameter["name"] for parameter in endpoint.parameters}
+    in_path = [_path(name) for name in re.findall(r"{(\w+)}", endpoint.path) if name not in told]
     if parameters := [*in_path, *endpoint.parameters]:
         described["parameters"] = parameters
     if endpoint.is_open:
@@ -163,4 +165,10 @@ def _refusal(path: str) -> dict[str, Any]:
 
 
 def _path(name: str) -> dict[str, Any]:
-    return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+    return {
+        "name": name,
+        "in": "path",
+        "required": True,
+        "schema": {"type": "string"},
+        "description": _IN_PATHS[name],
+    }

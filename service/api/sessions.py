@@ -21,6 +21,7 @@ from service.forms.sessions import (
     SessionRequest,
     SessionView,
 )
+from service.record.ids import bytes_of
 from service.sessions.openings import Openings
 from service.sessions.sessions import Sessions
 from service.sessions.transfers import Transfers
@@ -68,6 +69,8 @@ class SessionRoutes:
         if not re.fullmatch("[0-9]{1,4}", limit) or not 1 <= int(limit) <= MAX_PAGE:
             raise InvalidInput(f"must be a number from 1 to {MAX_PAGE}", ("limit",))
         after = request.query_params.get("after", "")
+        if after and bytes_of(after) is None:
+            raise InvalidInput("must be `next` of a page", ("after",))
         return form_response(await self._sessions.page(owner_of(request.scope), after, int(limit)))
 
     async def get(self, request: Request) -> Response:

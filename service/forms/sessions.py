@@ -8,10 +8,13 @@ from service.forms.form import Form, InWords
 from service.forms.steps import NextStep, StepNumber
 
 Ttl = Annotated[int, Field(ge=1, le=2**31 - 1)]
+MAX_NAME_CHARACTERS = 64
+# Not dots alone: a browser takes DELETE .../checkpoints/.. for the end of the session.
+NAME_PATTERN = r"^[A-Za-z0-9._-]*[A-Za-z0-9_-][A-Za-z0-9._-]*$"
 CheckpointName = Annotated[
     str,
-    Field(pattern=r"^[A-Za-z0-9._-]{1,64}$"),
-    InWords("the name of a checkpoint is 1 to 64 of A-Z a-z 0-9 . _ -"),
+    Field(pattern=NAME_PATTERN, max_length=MAX_NAME_CHARACTERS),
+    InWords(f"the name of a checkpoint is 1 to {MAX_NAME_CHARACTERS} of A-Z a-z 0-9 . _ -, and not dots alone"),
 ]
 
 

@@ -62,7 +62,14 @@ def test_everything_is_described() -> None:
             assert described(each), (name, field)
     for item in DOCUMENT["paths"].values():
         for operation in item.values():
-            assert all("description" in each for each in operation.get("parameters", ()) if each["in"] != "path")
+            assert all("description" in each for each in operation.get("parameters", ()))
+
+
+def test_every_parameter_of_a_path_is_told_once() -> None:
+    for path, item in DOCUMENT["paths"].items():
+        for operation in item.values():
+            told = [each["name"] for each in operation.get("parameters", ()) if each["in"] == "path"]
+            assert sorted(told) == sorted(re.findall(r"{(\w+)}", path))
 
 
 @pytest.mark.parametrize(

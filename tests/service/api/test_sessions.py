@@ -75,6 +75,7 @@ async def test_pages_are_continued_by_their_last_id(surface: Surface, process: P
     rest = (await surface.client.request("GET", f"/sessions?limit=3&after={first['next']}")).json()
     assert {view["session_id"] for view in (*first["sessions"], *rest["sessions"])} == ids
     assert "next" not in rest
+    assert (await surface.client.request("GET", "/sessions?after=here")).status == 422
     for limit in ("0", "1001", "x", "-1", ""):
         assert (await surface.client.request("GET", f"/sessions?limit={limit}")).status == 422
 
@@ -115,7 +116,9 @@ async def test_what_has_defaults_for_everything_needs_no_body(surface: Surface, 
     assert (told["status"], told["detail"]) == (422, "model: Field required")
 
 
-@pytest.mark.parametrize("query", ["here?step=x", "here?step=-1", "a~b", "x" * 65, "here?step=" + "9" * 19])
+@pytest.mark.parametrize(
+    "query", ["here?step=x", "here?step=-1", "a~b", ".", "..", "...", "x" * 65, "here?step=" + "9" * 19]
+)
 async def test_a_checkpoint_that_cannot_be_is_refused(surface: Surface, process: Process, query: str) -> None:
     session_id = await process.create()
     assert (await surface.client.request("PUT", f"/sessions/{session_id}/checkpoints/{query}")).status == 422

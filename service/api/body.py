@@ -15,7 +15,7 @@ from service.api.wire import check_announced, check_encoding, check_media_type, 
 from service.errors import InvalidInput, Malformed, MediaTypeUnknown, TooLarge
 
 F = TypeVar("F", bound=BaseModel)
-BLOBS = frozenset(IMPORT.takes)
+BLOBS = tuple(IMPORT.takes)
 
 
 class BodyMiddleware:

@@ -77,10 +77,11 @@ def check_json(scope: Scope) -> None:
     check_media_type(media_type(scope).decode(errors="replace"))
 
 
-def check_media_type(kind: str, also: Collection[str] = ()) -> None:
-    """Raise MediaTypeUnknown where a body is neither JSON nor of a type that is taken as well."""
-    if kind != JSON.decode() and not kind.endswith("+json") and kind not in also:
-        raise MediaTypeUnknown(f"send the body as {JSON.decode()}, not {kind!r} (curl has --json for that)")
+def check_media_type(kind: str, instead: Collection[str] = ()) -> None:
+    """Raise MediaTypeUnknown where a body is neither JSON nor of a type that the path would rather have."""
+    if kind != JSON.decode() and not kind.endswith("+json") and kind not in instead:
+        wanted = " or ".join(instead) or f"{JSON.decode()} (curl has --json for that)"
+        raise MediaTypeUnknown(f"send the body as {wanted}, not as {kind!r}")
 
 
 def check_encoding(scope: Scope) -> None:

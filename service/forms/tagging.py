@@ -32,12 +32,12 @@ OneOrManyTexts = Annotated[
 
 
 class TagRequest(Question):
-    """Texts whose words are to be tagged, or words that are parted already."""
+    """Texts whose words are to be tagged, or words that are split already."""
 
     text: OneOrMany[Text, Annotated[list[Text], Field(min_length=1, max_length=MAX_TEXTS)]] = Field(
         default_factory=list,
         examples=["Ada Lovelace wrote the first program."],
-        description=f"One text or up to {MAX_TEXTS}; they are parted into words",
+        description=f"One text or up to {MAX_TEXTS}; they are split into words",
     )
     tokens: OneOrManyTexts = Field(
         default_factory=list, description=f"Instead of `text`: the words of one text, or of up to {MAX_TEXTS}"

@@ -13,6 +13,7 @@ from service.api.open_inference.tensors import check_size, read_tensor, write_te
 from service.api.routes import HotHandlers
 from service.api.steps import binary
 from service.api.wire import (
+    JSON,
     OCTETS,
     check_encoding,
     check_media_type,
@@ -96,7 +97,7 @@ def _parted(scope: Scope, body: bytes) -> tuple[bytes, memoryview]:
     """The JSON of a request, and the bytes behind it."""
     check_encoding(scope)
     kind, length = media_type(scope), header(scope, binary.HEADER_LENGTH)
-    check_media_type(kind.decode(errors="replace"), (OCTETS.decode(),))
+    check_media_type(kind.decode(errors="replace"), (JSON.decode(), OCTETS.decode()))
     return binary.parted(body, length) if length or kind == OCTETS else (body, memoryview(b""))
 
 

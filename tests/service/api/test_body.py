@@ -4,6 +4,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from service.api.body import BodyMiddleware, parsed
+from service.api.endpoints import BLOB
 from service.errors import Malformed
 from service.forms.sentiment import SentimentRequest
 from tests.fakes.asgi import Client
@@ -67,6 +68,16 @@ async def test_only_json_of_a_moderate_length_passes(
     client: Client, headers: dict[str, str], body: bytes, status: int
 ) -> None:
     assert (await client.post("/sentiment", body, headers)).status == status
+
+
+@pytest.mark.parametrize(
+    ("path", "wanted"),
+    [("/sentiment", "application/json (curl"), ("/sessions/import", f"{BLOB} or application/octet-stream, not")],
+)
+async def test_who_sends_another_type_is_told_which_the_path_takes(client: Client, path: str, wanted: str) -> None:
+    refused = await client.post(path, b"a=1", {"content-type": "application/x-www-form-urlencoded"})
+    assert refused.status == 415
+    assert refused.json()["detail"].startswith(f"send the body as {wanted}")
 
 
 @pytest.mark.parametrize("body", [b"{", b"", b"x", b"{'text': 1}"])

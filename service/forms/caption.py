@@ -29,7 +29,8 @@ class CaptionRequest(Chance, Question):
 
     image: OneOrMany[EncodedImage, Pixels] = Field(
         description="A PNG or JPEG file in base64 or as a data URL, or rows of pixels from 0 (paper) to the largest "
-        "of the model (ink)"
+        "of the model (ink)",
+        examples=[[[0, 0, 0, 16, 16, 0, 0, 0]] * 8],
     )
     temperature: float = Field(0.0, ge=0, le=10, description="0 always takes the most probable word")
 

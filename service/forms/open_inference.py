@@ -71,13 +71,13 @@ class InferRequest(Form):
 
     id: str | None = Field(None, description="Comes again in the answer")
     parameters: InferParameters = InferParameters()
-    inputs: Annotated[
-        list[InferInput], Field(min_length=1, max_length=MAX_TENSORS, description="The one tensor that a model has")
-    ]
-    outputs: Annotated[
-        list[RequestedOutput],
-        Field(default_factory=list, max_length=MAX_TENSORS, description="What to answer; all where it is empty"),
-    ]
+    inputs: Annotated[list[InferInput], Field(min_length=1, max_length=MAX_TENSORS)] = Field(
+        description="The one tensor that a model has",
+        examples=[[{"name": "x", "shape": [1, 2], "datatype": "INT64", "data": [3, 7]}]],
+    )
+    outputs: list[RequestedOutput] = Field(
+        [], max_length=MAX_TENSORS, description="What to answer; all where it is empty", examples=[[{"name": "argmax"}]]
+    )
 
 
 class AnsweredOutput(Form):

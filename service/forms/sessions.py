@@ -76,7 +76,7 @@ class ForkRequest(Form):
 class RollbackRequest(Form):
     """Return to a checkpoint. That is a step of its own: the number never goes back."""
 
-    checkpoint: CheckpointName = Field(description="Its name")
+    checkpoint: CheckpointName = Field(description="Its name", examples=["start"])
     step: NextStep = None
 
 

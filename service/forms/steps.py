@@ -70,7 +70,9 @@ class StepItem(StepRequest):
 class StepItems(Form):
     """Steps of many sessions; each is answered for itself."""
 
-    items: Annotated[list[StepItem], Field(min_length=1, max_length=MAX_ITEMS, description="Steps, of any sessions")]
+    items: Annotated[list[StepItem], Field(min_length=1, max_length=MAX_ITEMS)] = Field(
+        description="Steps, of any sessions", examples=[[{"session_id": "...", "step": 0, "inputs": {"ids": [3, 7]}}]]
+    )
 
 
 class StreamItem(StepItem):

@@ -73,6 +73,19 @@ def test_every_parameter_of_a_path_is_told_once() -> None:
 
 
 @pytest.mark.parametrize(
+    "operation", [each for each in DOCUMENTED if each.request], ids=lambda operation: operation.name
+)
+def test_an_example_shows_how_to_ask(operation: Endpoint) -> None:
+    """What the API page fills in to be tried."""
+    assert operation.request is not None
+    schema = SCHEMAS[operation.request.__name__]
+    fields = schema["properties"].items()
+    shown = {name: each["examples"][0] for name, each in fields if "examples" in each}
+    assert set(schema.get("required", ())) <= set(shown)
+    operation.request.model_validate_json(orjson.dumps(shown))
+
+
+@pytest.mark.parametrize(
     ("form", "field"), [("GenerateRequest", "seed"), ("GenerateAnswer", "seed"), ("StepRequest", "step")]
 )
 def test_numbers_that_need_64_bits_say_so(form: str, field: str) -> None:

@@ -46,7 +46,7 @@ class GenerationModel(LanguageModel[CharacterStep, Sampling, str, Continuation])
     def generate(
         self, state: SequenceState, asked: Sampling, seed: int, num_prompt_tokens: int = 0
     ) -> AsyncGenerator[Piece | Finished[Continuation]]:
-        ending = TextEnding(self._characters, asked)
+        ending = TextEnding(self._characters, asked.max_tokens, self._stops(asked))
         return self._write(state, asked, seed, ending, lambda: _continuation(ending, seed, num_prompt_tokens))
 
     def _asked(self, inputs: CharacterStep) -> Sampling | None:
@@ -57,6 +57,15 @@ class GenerationModel(LanguageModel[CharacterStep, Sampling, str, Continuation])
         ids = await off_loop(len(text), lambda: self._ids(text, ("text",)))
         log_prob, state = await self._read_ids(state, ids)
         return NextCharacters(next=self._most_probable(state), log_prob=log_prob), state
+
+    def _stops(self, asked: Sampling) -> list[str]:
+        """Stop strings in the characters of the model, as prompts are read: a carriage return is none."""
+        return list(filter(None, map(self._written, asked.stops)))
+
+    def _written(self, stop: str) -> str:
+        ids = self._reader.read(stop).ids
+        is_known = bool((ids < len(self._characters)).all())
+        return "".join(map(self._name, ids)) if is_known else stop  # which is never found
 
     def _pending_ids(self, pending: bytes) -> Ids:
         return self._ids(pending.decode())
@@ -82,10 +91,10 @@ class TextEnding:
         limit: How many characters are written at most.
     """
 
-    def __init__(self, characters: Sequence[str], sampling: Sampling) -> None:
+    def __init__(self, characters: Sequence[str], limit: int, stops: Sequence[str]) -> None:
         self._characters = characters
-        self._finder = StopFinder(sampling.stops)
-        self.limit = sampling.max_tokens
+        self._finder = StopFinder(stops)
+        self.limit = limit
 
     @property
     def text(self) -> str:

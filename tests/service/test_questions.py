@@ -56,6 +56,21 @@ async def test_the_bundle_that_is_named_answers_or_the_one_that_is_called_as_the
     assert answer.bundle.startswith("generation:")
 
 
+@pytest.mark.parametrize(("stop", "as_written"), [("\r\n", "\n"), ("e\u00a0", "e "), ("e\t", "e ")])
+async def test_a_stop_string_is_read_as_a_prompt_is(questions: Questions, stop: str, as_written: str) -> None:
+    ended, other = [
+        await questions.generate(GenerateRequest(prompt="ROMEO:\n", seed=7, stop=each)) for each in (stop, as_written)
+    ]
+    assert ended == other
+    assert ended.finish_reason == "stop"
+
+
+@pytest.mark.parametrize("stop", ["\r", "\u65e5"])
+async def test_a_stop_string_that_cannot_be_written_ends_nothing(questions: Questions, stop: str) -> None:
+    answer = await questions.generate(GenerateRequest(prompt="ROMEO:\n", seed=7, stop=stop))
+    assert answer == await questions.generate(GenerateRequest(prompt="ROMEO:\n", seed=7))
+
+
 @pytest.mark.parametrize("model", ["nobody", "generation", ""])
 async def test_a_name_that_no_bundle_for_the_task_has_is_unknown(questions: Questions, model: str) -> None:
     with pytest.raises(ModelUnknown, match=r"for sentiment is served; there are \['kinder', 'sentiment'\]"):

@@ -7,9 +7,11 @@ from pathlib import Path
 
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from training.data.source import BrokenLineError, MissingFileError, read_text
+from training.data.source import BrokenLineError, DataError, MissingFileError, decode, read_bytes
 
 DELIMITERS = ",;\t"
+ZIP = b"PK\x03\x04"  # how a zip begins, and a workbook, which is one
+LONGEST_CELL = 2**24  # characters; the csv module's own limit is a few pages of text
 
 
 class OwnCsv:
@@ -24,20 +26,17 @@ class OwnCsv:
 
     Raises:
         MissingFileError: There is no such file.
-        BrokenLineError: It is not UTF-8, or its header no CSV.
+        DataError: It does not unpack, or is a workbook.
+        BrokenLineError: It is not text in UTF-8, or its header no CSV.
     """
 
     def __init__(self, path: Path) -> None:
-        if not path.is_file():
-            raise MissingFileError(path)
         self.path = path
-        text = read_text(path).removeprefix("\ufeff")
+        text = _read(path)
         head = text.split("\n", 1)[0]
+        csv.field_size_limit(LONGEST_CELL)
         self._reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(DELIMITERS, key=head.count), strict=True)
-        try:
-            self.header = [name.strip() for name in next(self._reader, [])]
-        except csv.Error as error:
-            raise self._no_csv(error) from error
+        self.header = [name.strip() for name in self._next() or []]
 
     def column(self, name: str) -> int:
         """Where a column stands.
@@ -54,23 +53,43 @@ class OwnCsv:
         return self.header.index(name)
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
-        """The line on which each row ends, from 1, and its cells; empty lines are left out.
+        """The line on which each row begins, from 1, and its cells; empty lines are left out.
 
         Raises:
             BrokenLineError: A row has more or fewer cells than the header, or a quote is not closed.
         """
-        lines = tqdm(self._reader, desc=f"reading {self.path.name}", unit=" rows", leave=False, disable=None, delay=1)
-        try:
-            for cells in lines:
+        with tqdm(desc=f"reading {self.path.name}", unit=" rows", leave=False, disable=None, delay=1) as bar:
+            while True:
+                line = self._reader.line_num + 1
+                cells = self._next()
+                if cells is None:
+                    return
+                bar.update()
                 if not any(cells):
                     continue
                 if len(cells) != len(self.header):
-                    raise BrokenLineError(
-                        self.path, self._reader.line_num, f"{len(cells)} cells, the header has {len(self.header)}"
-                    )
-                yield self._reader.line_num, [cell.strip() for cell in cells]
-        except csv.Error as error:
-            raise self._no_csv(error) from error
+                    raise BrokenLineError(self.path, line, f"{len(cells)} cells, the header has {len(self.header)}")
+                yield line, [cell.strip() for cell in cells]
 
-    def _no_csv(self, error: csv.Error) -> BrokenLineError:
-        return BrokenLineError(self.path, max(self._reader.line_num, 1), f"not CSV ({error})")
+    def _next(self) -> list[str] | None:
+        """The cells of the next row; None where there is none."""
+        line = self._reader.line_num + 1
+        try:
+            return next(self._reader, None)
+        except csv.Error as error:
+            raise BrokenLineError(
+                self.path, line, f"not CSV ({error}): is a quote not closed, or not doubled?"
+            ) from error
+
+
+def _read(path: Path) -> str:
+    try:
+        content = read_bytes(path)
+    except OSError as error:
+        raise MissingFileError(path, str(error.strerror)) from error
+    if content.startswith(ZIP):
+        raise DataError(f"{path} is a workbook, or another kind of zip: save the sheet as CSV")
+    text = decode(content, path).removeprefix("\ufeff")
+    if "\0" in text:
+        raise BrokenLineError(path, text.count("\n", 0, text.index("\0")) + 1, "a zero byte: is it a text file?")
+    return text

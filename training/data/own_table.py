@@ -6,10 +6,11 @@ at equal steps of time, and what does not is refused with its line, or mended in
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
+from statistics import fmean
 from typing import Literal
 
 import numpy as np
@@ -22,6 +23,8 @@ from training.data.source import BrokenLineError, DataError
 from training.data.table import Table, parse_reading
 
 SMALLEST_SHARE_OF_A_STEP = 0.02  # clocks drift
+PUT_BACK = timedelta(hours=2)  # the most that a row goes back in time where clocks were put back an hour
+NO_READING = frozenset({"", "na", "n/a", "#n/a", "nan", "null", "none"})  # what programs write into an empty cell
 
 Gaps = Literal["refuse", "interpolate", "ignore"]
 Duplicates = Literal["refuse", "first", "last", "mean"]
@@ -53,7 +56,7 @@ class OwnTable:
         interval: The step.
         first, last: Times of the first and of the last row.
         num_filled: Readings that were missing and have been interpolated.
-        left_out: Columns that nobody asked for by name and whose first cell is no number.
+        left_out: Columns that nobody asked for by name and whose first filled cell is no number.
     """
 
     table: Table
@@ -117,10 +120,11 @@ def _parse(path: Path, columns: Columns) -> tuple[tuple[str, ...], list[_Row], t
 def _numeric(
     names: tuple[str, ...], rows: list["_Cells"], columns: Columns, path: Path
 ) -> tuple[tuple[str, ...], list[_Row]]:
-    """Cells as numbers; where no column was asked for by name, those without a number in the first row are left out."""
-    kept = [i for i, name in enumerate(names) if columns.targets or not rows or _is_number(rows[0].cells[i])]
+    """Cells as numbers; where no column was asked for by name, those that begin otherwise are left out."""
+    kept = [i for i in range(len(names)) if columns.targets or not rows or _begins_with_number(rows, i)]
     if not kept:
-        raise BrokenLineError(path, 2, "no column but that of the times holds numbers")
+        shown = ", ".join(f"{cell!r} of {name!r}" for name, cell in zip(names, rows[0].cells, strict=True))
+        raise BrokenLineError(path, rows[0].line, f"no column but that of the times holds numbers: {shown}")
     found = [_Row(row.line, row.time, tuple(_parse_cell(row.cells[i], path, row.line) for i in kept)) for row in rows]
     return tuple(names[i] for i in kept), found
 
@@ -135,12 +139,16 @@ class _Cells:
 def _parse_cell(cell: str, path: Path, line: int) -> float:
     if "," in cell:
         raise BrokenLineError(path, line, f"{cell!r} has a comma: write a point before decimals, and nothing else")
-    return math.nan if cell in {"", "NA", "NaN", "nan", "null"} else parse_reading(cell, path, line)
+    return math.nan if cell.lower() in NO_READING else parse_reading(cell, path, line)
 
 
-def _is_number(cell: str) -> bool:
+def _begins_with_number(rows: list["_Cells"], column: int) -> bool:
+    """Whether the first cell of a column that is filled holds a number."""
+    first = next((row.cells[column] for row in rows if row.cells[column].lower() not in NO_READING), None)
+    if first is None:
+        return False
     try:
-        float(cell.replace(",", "") or "0")  # commas are refused with their line, not left out
+        float(first.replace(",", ""))  # commas are refused with their line, not left out
     except ValueError:
         return False
     return True
@@ -155,7 +163,9 @@ def _in_order(rows: list[_Row], path: Path, duplicates: Duplicates) -> list[_Row
             continue
         before = kept[-1][0]
         if row.time < before.time:
-            raise UnevenTimesError(path, row.line, f"{row.time} is before {before.time} of line {before.line}: sort it")
+            raise UnevenTimesError(
+                path, row.line, f"{row.time} is before {before.time} of line {before.line}: {_mending(before, row)}"
+            )
         if duplicates == "refuse":
             raise UnevenTimesError(
                 path,
@@ -166,10 +176,17 @@ def _in_order(rows: list[_Row], path: Path, duplicates: Duplicates) -> list[_Row
     return [_one_of(group, duplicates) for group in kept]
 
 
+def _mending(before: _Row, row: _Row) -> str:
+    """What to do about a row that goes back in time."""
+    if before.time - row.time > PUT_BACK:
+        return "sort the file by time"
+    return "sort the file by time or, where clocks were put back, write times with their zone, 2024-12-31 23:00+01:00"
+
+
 def _one_of(group: list[_Row], duplicates: Duplicates) -> _Row:
     if duplicates == "mean" and len(group) > 1:
-        mean = np.nanmean([row.readings for row in group], axis=0)
-        return _Row(group[0].line, group[0].time, tuple(mean.tolist()))
+        known = ([reading for reading in column if not math.isnan(reading)] for column in _columns(group))
+        return _Row(group[0].line, group[0].time, tuple(fmean(column) if column else math.nan for column in known))
     return group[-1 if duplicates == "last" else 0]
 
 
@@ -204,16 +221,27 @@ def _places(rows: list[_Row], interval: Interval, path: Path, gaps: Gaps) -> NDA
     return np.array(places)
 
 
+def _columns(rows: Sequence[_Row]) -> Iterator[tuple[float, ...]]:
+    return zip(*(row.readings for row in rows), strict=True)
+
+
 def _check_cells(rows: Sequence[_Row], names: tuple[str, ...], path: Path, gaps: Gaps) -> None:
-    if gaps == "interpolate":
-        return
-    for column, name in enumerate(names):
-        has_begun = False
-        for row in rows:
-            is_empty = math.isnan(row.readings[column])
-            if is_empty and has_begun:
-                raise BrokenLineError(path, row.line, f"no reading of {name!r}: --gaps interpolate fills it in")
-            has_begun |= not is_empty
+    """See that readings are missing before the first one of a column at most, or between two if gaps are filled."""
+    for name, column in zip(names, _columns(rows), strict=True):
+        known = np.flatnonzero(~np.isnan(column))
+        if not known.size:
+            continue  # it is refused as one that never changes
+        first, last = int(known[0]), int(known[-1])
+        if gaps != "interpolate" and known.size <= last - first:
+            missing = first + int(np.isnan(column[first:]).argmax())
+            raise BrokenLineError(path, rows[missing].line, f"no reading of {name!r}: --gaps interpolate fills it in")
+        if last + 1 < len(rows):
+            raise BrokenLineError(
+                path,
+                rows[last + 1].line,
+                f"no reading of {name!r} from here to the last line, {rows[-1].line}: there is nothing to measure "
+                "forecasts by, take these lines out, or leave the column out by --target",
+            )
 
 
 def _interpolated(table: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -46,7 +46,7 @@ def _decode(path: Path, content: bytes) -> str:
         try:
             text = line.decode("utf-8")
         except UnicodeDecodeError as error:
-            raise BrokenLineError(path, number, f"no UTF-8 at byte {error.start + 1}") from error
+            raise BrokenLineError(path, number, f"no UTF-8 at byte {error.start + 1}: save it as UTF-8") from error
         if "\0" in text:
             raise BrokenLineError(path, number, "a zero byte: is it a text file?")
     return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")

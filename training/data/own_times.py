@@ -12,8 +12,12 @@ from dateutil import parser as dates  # type: ignore[import-untyped]
 from training.data.source import BrokenLineError
 
 MONTHS = 12
+GUESSED_YEAR = 2000
 SHORTEST_DAY = timedelta(hours=23)  # the one on which clocks are put forward
 _DATE_IN_NUMBERS = re.compile(r"\s*(\d{1,2})[/.-](\d{1,2})[/.-]\d{2,4}\b")
+_BARE_NUMBER = re.compile(r"\s*\d+\s*")
+_BARE_TIMES = (4, 8, 12, 14)  # digits of a year, of a day, and of one with hours and minutes, or with seconds as well
+_HOW = "write times as 2024-12-31 or 2024-12-31 23:00"
 
 Cell = tuple[int, str]  # the line of a row and its time
 
@@ -60,12 +64,29 @@ def _parse(text: str, is_day_first: bool, path: Path, line: int) -> datetime:
     except ValueError:
         pass
     try:
-        default = datetime(2000, 1, 1)  # noqa: DTZ001  # times without a zone stay without
-        time: datetime = dates.parse(text, default=default, dayfirst=is_day_first)
+        time = _parse_freely(text, is_day_first)
     except dates.UnknownTimezoneWarning as error:
         raise BrokenLineError(path, line, f"the zone of {text!r} is not known: write 2024-12-31 23:00+01:00") from error
     except (ValueError, OverflowError) as error:
-        raise BrokenLineError(path, line, f"{text!r} is not a time") from error
+        raise BrokenLineError(path, line, f"{text!r} is not a time: {_HOW}") from error
+    if time is None:
+        raise BrokenLineError(path, line, f"{text!r} does not tell its year: {_HOW}")
+    return time
+
+
+def _parse_freely(text: str, is_day_first: bool) -> datetime | None:
+    """A time in words or numbers; None where its year would have to be guessed."""
+    if _BARE_NUMBER.fullmatch(text) and len(text.strip()) not in _BARE_TIMES:
+        raise ValueError("numbers of rows, seconds since an epoch and the like are no dates")
+    time = _with_default_year(text, GUESSED_YEAR, is_day_first)
+    # What a text leaves out is taken from the default: a year that it has is the same with any.
+    is_told = time.year != GUESSED_YEAR or _with_default_year(text, GUESSED_YEAR + 4, is_day_first).year == GUESSED_YEAR
+    return time if is_told else None
+
+
+def _with_default_year(text: str, year: int, is_day_first: bool) -> datetime:
+    default = datetime(year, 1, 1)  # noqa: DTZ001  # times without a zone stay without
+    time: datetime = dates.parse(text, default=default, dayfirst=is_day_first)
     return time
 
 

@@ -12,6 +12,7 @@ is checked before anything is read. Knows no data set: those have a module each 
 import gzip
 import hashlib
 import os
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -179,9 +180,16 @@ def load_text(source: DataSource, file: LocalFile) -> tuple[str, Path]:
 
 
 def read_bytes(path: Path) -> bytes:
-    """The content of a file, unpacked if its name ends in .gz."""
+    """The content of a file, unpacked if its name ends in .gz.
+
+    Raises:
+        DataError: It does not unpack.
+    """
     content = path.read_bytes()
-    return gzip.decompress(content) if path.suffix == ".gz" else content
+    try:
+        return gzip.decompress(content) if path.suffix == ".gz" else content
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise DataError(f"{path} does not unpack: {error}") from error
 
 
 def read_text(path: Path) -> str:
@@ -195,7 +203,7 @@ def decode(content: bytes, path: Path) -> str:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise BrokenLineError(path, line, f"not UTF-8 ({error.reason})") from error
+        raise BrokenLineError(path, line, f"not UTF-8 ({error.reason}): save it as text in UTF-8") from error
 
 
 def verify(path: Path, sha256: str) -> None:
@@ -206,7 +214,7 @@ def verify(path: Path, sha256: str) -> None:
     """
     try:
         actual = hashlib.sha256(read_bytes(path)).hexdigest()
-    except (EOFError, gzip.BadGzipFile) as error:
-        raise ChecksumError(path, sha256, f"unknown, since it does not unpack: {error}") from error
+    except DataError as error:
+        raise ChecksumError(path, sha256, f"unknown: {error}") from error
     if actual != sha256:
         raise ChecksumError(path, sha256, actual)

@@ -63,6 +63,11 @@ class Cut(NamedTuple):
     num_train: int
     note: str
 
+    @property
+    def needed(self) -> int:
+        """The fewest rows to train on, of every channel."""
+        return 2 * max(self.season, 2 * self.segment) + self.horizon
+
 
 def choose(options: argparse.Namespace) -> Choice:
     """What the file suggests; see `training.own.registry.choose`."""
@@ -77,7 +82,7 @@ def choose(options: argparse.Namespace) -> Choice:
     found = own_table.read(options.csv, Columns(options.time, tuple(options.target)), options.gaps, options.duplicates)
     cut = _cut(found, options)
     _check_length(options.csv, cut)
-    _check_channels(options.csv, found, cut.num_train)
+    _check_channels(options.csv, found, cut)
     settings = {
         "data": {
             "own": {
@@ -119,23 +124,28 @@ def _check_length(path: Path, cut: Cut) -> None:
             f"--horizon {horizon} is more than {MOST_SEGMENTS} segments of {segment} rows: "
             f"give a --segment of at least {-(-horizon // MOST_SEGMENTS)}, or a smaller --horizon{noted}"
         )
-    needed = 2 * max(season, 2 * segment) + horizon
-    if num_train < needed:
+    if num_train < cut.needed:
         raise DataError(
-            f"{path}, line {num_rows + 1}: too short, {num_train} rows to train on before the last "
-            f"{num_rows - num_train} for the backtest; a season of {season} and a horizon of {horizon} need {needed}: "
-            f"give more rows, or a smaller --season or --horizon{noted}"
+            f"{path}: too short, {num_train} rows to train on before the last {num_rows - num_train} for the backtest; "
+            f"a season of {season} and a horizon of {horizon} need {cut.needed}: give more rows, or a smaller --season "
+            f"or --horizon{noted}"
         )
 
 
-def _check_channels(path: Path, found: OwnTable, num_train: int) -> None:
-    """Every channel must have something to learn before the backtest begins."""
-    for name, column in zip(found.table.channels, found.table.readings[:num_train].T, strict=True):
+def _check_channels(path: Path, found: OwnTable, cut: Cut) -> None:
+    """Every channel must have something to learn, and enough of it, before the backtest begins."""
+    for name, column in zip(found.table.channels, found.table.readings[: cut.num_train].T, strict=True):
         known = column[~np.isnan(column)]
         if not known.size or known.min() == known.max():
             raise DataError(
-                f"{path}: column {name!r} has no two readings that differ among the {num_train} rows to train on, "
+                f"{path}: column {name!r} has no two readings that differ among the {cut.num_train} rows to train on, "
                 "which are those before the backtest: leave it out by --target"
+            )
+        if known.size < cut.needed:
+            raise DataError(
+                f"{path}: column {name!r} begins late, with {known.size} readings to train on before the backtest; a "
+                f"season of {cut.season} and a horizon of {cut.horizon} need {cut.needed}: leave it out by --target, "
+                "or give a smaller --season or --horizon"
             )
 
 
@@ -182,7 +192,7 @@ def _drifts(train: NDArray[np.float64]) -> bool:
 def _describe(path: Path, found: OwnTable, cut: Cut) -> str:
     note = f"{cut.note}\n" if cut.note else ""
     filled = f", {found.num_filled} readings filled in" if found.num_filled else ""
-    left_out = f"; left out, no number in the first row: {', '.join(found.left_out)}" if found.left_out else ""
+    left_out = f"; left out, no numbers: {', '.join(map(repr, found.left_out))}" if found.left_out else ""
     return (
         f"{note}{path}: {cut.num_rows} rows, one every {found.interval}, {found.first} to {found.last}{filled}\n"
         f"channels: {', '.join(found.table.channels)}{left_out}\n"

@@ -1,5 +1,6 @@
 """A user's table: what is read, and the line of what is not."""
 
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,10 @@ def test_cells_may_be_parted_otherwise(tmp_path: Path, delimiter: str) -> None:
         (changed(5, "2020-01-01 05:00 PST,1,t,2"), 7, "the zone of '2020-01-01 05:00 PST' is not known"),
         (changed(5, "2020-01-01 05:00+01:00,1,t,2"), 7, "has a zone, and the first time has none"),
         (changed(5, '2020-01-01 05:00,"1,5",t,2'), 7, "'1,5' has a comma"),
+        (changed(5, "6,5,t,2"), 7, "'6' is not a time: write times as 2024-12-31"),
+        (changed(5, "202006,5,t,2"), 7, "'202006' is not a time"),
+        (changed(5, "06/20,5,t,2"), 7, "'06/20' does not tell its year: write times as 2024-12-31"),
+        (changed(5, "Jan-20,5,t,2"), 7, "'Jan-20' does not tell its year"),
         (changed(5, "2020-01-01 05:00,1,t"), 7, "3 cells, the header has 4"),
         ([f"2020-01-01 {hour:02}:00,7,t,{hour}" for hour in range(9)], 2, "every reading of 'load' is 7, to line 10"),
         ([f"2020-01-01 {hour:02}:00,,t,{hour}" for hour in range(9)], 2, "'load' has no readings"),
@@ -94,6 +99,38 @@ def test_columns_that_hold_no_numbers_are_named(tmp_path: Path) -> None:
     assert read(table(tmp_path, ROWS), COLUMNS).left_out == ()
 
 
+def test_a_quote_that_is_not_closed_is_named_with_the_line_on_which_its_row_begins(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"line 4: not CSV .*: is a quote not closed"):
+        read(table(tmp_path, changed(2, '2020-01-01 02:00,"2.5,text,4')), COLUMNS)
+
+
+def test_a_row_of_several_lines_is_named_by_its_first(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="line 4: 'much' is not a number"):
+        read(table(tmp_path, changed(2, '2020-01-01 02:00,much,"a\nb",4')), COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("own.csv", "when,load\n2020,1\n".encode("utf-16"), "line 1: not UTF-8 .*: save it as text in UTF-8"),
+        ("own.csv", b"when,load\n2020,\0\n", "line 2: a zero byte"),
+        ("own.csv", b"PK\x03\x04\x14\x00", "is a workbook, or another kind of zip: save the sheet as CSV"),
+        ("own.csv.gz", b"when,load\n", "does not unpack"),
+        ("own.csv.gz", gzip.compress(b"when,load\n")[:-9], "does not unpack"),
+    ],
+)
+def test_a_file_of_another_kind_is_refused(tmp_path: Path, name: str, content: bytes, reason: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=rf"{name}.*{reason}"):
+        read(path, COLUMNS)
+
+
+def test_a_directory_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="Is a directory"):
+        read(tmp_path, COLUMNS)
+
+
 def test_a_quote_in_the_header_that_is_not_closed_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="not CSV"):
         read(table(tmp_path, ROWS, header='when,"load\n'), COLUMNS)
@@ -121,6 +158,41 @@ def test_one_of_several_rows_of_a_time_is_kept(tmp_path: Path, how: str, kept: f
     found = mended(tmp_path, [*ROWS[:4], "2020-01-01 03:00,9.5,t,1", *ROWS[4:]], duplicates=how)
     assert found.table.readings[3, 0] == kept
     assert len(found.table.readings) == len(ROWS)
+
+
+@pytest.mark.parametrize("gaps", ["refuse", "ignore", "interpolate"])
+def test_rows_that_wait_for_their_readings_are_not_filled_up(tmp_path: Path, gaps: str) -> None:
+    rows = [f"2020-01-01 {hour:02}:00,{hour if hour < 9 else ''},t,1" for hour in range(12)]
+    with pytest.raises(DataError, match=r"line 11: no reading of 'load' from here to the last line, 13: .* take these"):
+        mended(tmp_path, rows, gaps=gaps)
+
+
+@pytest.mark.parametrize("nothing", ["", "NA", "n/a", "#N/A", "NaN", "NULL", "None"])
+def test_a_column_of_numbers_may_begin_with_what_stands_for_no_reading(tmp_path: Path, nothing: str) -> None:
+    found = read(table(tmp_path, [f"2020-01-01 00:00,0.5,text,{nothing}", *ROWS[1:]]), Columns("when", ()))
+    assert found.table.channels == ("load", "heat")
+    assert np.isnan(found.table.readings[0, 1])
+
+
+def test_a_column_without_a_name_and_without_readings_is_left_out(tmp_path: Path) -> None:
+    found = read(table(tmp_path, [f"{row}," for row in ROWS], "when,load,note,heat,\n"), Columns("when", ()))
+    assert found.left_out == ("note", "")
+
+
+def test_what_stands_where_no_column_holds_numbers_is_shown(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="line 2: no column but that of the times holds numbers: '5%' of 'load'"):
+        read(table(tmp_path, [f"2020-01-01 {hour:02}:00,5%" for hour in range(9)], "when,load\n"), Columns("when", ()))
+
+
+def test_an_hour_that_clocks_say_twice_is_told_from_rows_in_disorder(tmp_path: Path) -> None:
+    again = [f"2020-10-25 {time},1,t,1" for time in ("02:15", "02:30", "02:45", "02:00", "02:15")]
+    with pytest.raises(DataError, match=r"line 5: .* where clocks were put back, write times with their zone"):
+        read(table(tmp_path, again), COLUMNS)
+
+
+def test_the_mean_of_rows_of_one_time_is_of_the_readings_that_are_there(tmp_path: Path) -> None:
+    rows = [*ROWS[:4], "2020-01-01 03:00,,t,1", *ROWS[4:]]
+    assert mended(tmp_path, rows, duplicates="mean").table.readings[3, 0] == 3.5
 
 
 def test_a_channel_may_begin_later(tmp_path: Path) -> None:

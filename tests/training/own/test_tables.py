@@ -50,6 +50,16 @@ def test_a_table_becomes_a_forecaster_with_a_backtest(tmp_path: Path, monthly: P
     assert (best.sources[0].name, best.sources[0].address) == ("sales.csv", "file:sales.csv")
 
 
+def test_a_channel_with_too_few_readings_to_train_on_is_refused(
+    tmp_path: Path, monthly: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    head, *rows = monthly.read_text(encoding="utf-8").splitlines()
+    late = [row if i > 70 else f"{row.rsplit(';', 1)[0]};" for i, row in enumerate(rows)]
+    monthly.write_text("\n".join([head, *late]) + "\n", encoding="utf-8")
+    assert run("forecasting", "--csv", monthly, "--time", "month", "--output", tmp_path / "run", *TINY, *WINDOWS) == 1
+    assert "column 'hats' begins late, with 6 readings to train on" in capsys.readouterr().err
+
+
 def test_a_table_that_has_changed_is_not_measured_on(
     tmp_path: Path, monthly: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -87,7 +97,7 @@ def test_a_table_that_is_too_short_is_refused(
     short = tmp_path / "short.csv"
     short.write_text("\n".join(monthly.read_text().splitlines()[:24]) + "\n", encoding="utf-8")
     assert run("forecasting", "--csv", short, "--time", "month", "--season", "12", "--output", tmp_path / "run") == 1
-    assert "short.csv, line 24: too short" in capsys.readouterr().err
+    assert "short.csv: too short, 11 rows to train on" in capsys.readouterr().err
     assert run("forecasting", "--csv", short, "--time", "month", "--horizon", "65", "--output", tmp_path / "run") == 1
     assert "(23 rows are too few for a season of 12: taken as without one)" in capsys.readouterr().err
 

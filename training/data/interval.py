@@ -72,6 +72,15 @@ def suggest_season(interval: Interval) -> int:
     return 7 * found if interval.seconds > HOUR * 2 and found > 1 else found
 
 
+def suggest_season_of_rows(interval: Interval, times: Sequence[datetime]) -> int:
+    """The same where rows are missing for good, such as those of weekends: as many as a day or a week has most often."""
+    season, is_daily = suggest_season(interval), interval.seconds == DAY
+    if not is_daily and season * interval.seconds != DAY:
+        return season
+    rows = Counter(time.isocalendar()[:2] if is_daily else time.date() for time in times)
+    return Counter(rows.values()).most_common(1)[0][0]
+
+
 def suggest_segment(season: int) -> int:
     """Readings that are one step of the network: a season, or the largest part of it that is not too long."""
     if season <= LONGEST_SEGMENT:

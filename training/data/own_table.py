@@ -54,15 +54,14 @@ class OwnTable:
     Args:
         table: One row a step of time.
         interval: The step.
-        first, last: Times of the first and of the last row.
+        times: Of the rows that are in the file, increasing.
         num_filled: Readings that were missing and have been interpolated.
         left_out: Columns that nobody asked for by name and whose first filled cell is no number.
     """
 
     table: Table
     interval: Interval
-    first: datetime
-    last: datetime
+    times: tuple[datetime, ...]
     num_filled: int
     left_out: tuple[str, ...]
 
@@ -92,7 +91,8 @@ def read(path: Path, columns: Columns, gaps: Gaps = "refuse", duplicates: Duplic
     rows = _in_order(rows, path, duplicates)
     if len(rows) < 2:
         raise DataError(f"{path}: rows of {len(rows)} times; a forecast needs many")
-    interval = infer([row.time for row in rows])
+    times = tuple(row.time for row in rows)
+    interval = infer(times)
     places = np.arange(len(rows)) if gaps == "ignore" else _places(rows, interval, path, gaps)
     table = np.full((places[-1] + 1, len(names)), np.nan)
     table[places] = [row.readings for row in rows]
@@ -100,7 +100,7 @@ def read(path: Path, columns: Columns, gaps: Gaps = "refuse", duplicates: Duplic
     filled = _interpolated(table)
     _check_constant(rows, names, filled, path)
     num_filled = int(np.isnan(table).sum() - np.isnan(filled).sum())
-    return OwnTable(Table(names, filled), interval, rows[0].time, rows[-1].time, num_filled, left_out)
+    return OwnTable(Table(names, filled), interval, times, num_filled, left_out)
 
 
 def _parse(path: Path, columns: Columns) -> tuple[tuple[str, ...], list[_Row], tuple[str, ...]]:
@@ -139,16 +139,22 @@ class _Cells:
 def _parse_cell(cell: str, path: Path, line: int) -> float:
     if "," in cell:
         raise BrokenLineError(path, line, f"{cell!r} has a comma: write a point before decimals, and nothing else")
-    return math.nan if cell.lower() in NO_READING else parse_reading(cell, path, line)
+    if cell.lower() in NO_READING:
+        return math.nan
+    if not _is_number(cell):
+        raise BrokenLineError(path, line, f"{cell!r} is not a number: leave the cell empty where there is no reading")
+    return parse_reading(cell, path, line)
 
 
 def _begins_with_number(rows: list["_Cells"], column: int) -> bool:
     """Whether the first cell of a column that is filled holds a number."""
     first = next((row.cells[column] for row in rows if row.cells[column].lower() not in NO_READING), None)
-    if first is None:
-        return False
+    return first is not None and _is_number(first.replace(",", ""))  # commas are refused with their line, not left out
+
+
+def _is_number(cell: str) -> bool:
     try:
-        float(first.replace(",", ""))  # commas are refused with their line, not left out
+        float(cell)
     except ValueError:
         return False
     return True

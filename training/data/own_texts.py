@@ -1,14 +1,16 @@
 """Labelled texts of a user's own: a CSV file with a column of texts and one of labels, any number of them."""
 
-from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from training.data.own_csv import OwnCsv
 from training.data.source import BrokenLineError, DataError
 from training.data.sst2 import Example
+from training.text.vocabulary import count_words, word_tokenizer
 
 DEV_SHARE = 0.1
 SPLIT_SEED = 0  # not the run's: every run of a file is measured on the same texts
@@ -20,11 +22,18 @@ class OwnTexts:
 
     Args:
         labels: Names, in the order of their numbers.
-        splits: "train" and "dev": a tenth of the texts of each label, at least one.
+        splits: "train" and "dev": a tenth of the texts of each label, at least one. What is written more than once is
+            one text, all of whose rows are in one split.
     """
 
     labels: tuple[str, ...]
     splits: dict[str, list[Example]]
+
+
+class _Row(NamedTuple):
+    line: int
+    text: str
+    label: str
 
 
 def read(path: Path, text: str, label: str) -> OwnTexts:
@@ -36,34 +45,54 @@ def read(path: Path, text: str, label: str) -> OwnTexts:
         label: Name of the column of labels.
 
     Raises:
-        DataError: A line cannot be used, or a label has only one text; names the line.
+        DataError: A line cannot be used, or a label has no text to train on beside one to choose by; names the line.
     """
-    file = OwnCsv(path)
+    rows = list(_rows(OwnCsv(path), text, label))
+    first_lines: dict[str, int] = {}
+    for row in rows:
+        first_lines.setdefault(row.label, row.line)
+    if len(first_lines) < 2:
+        raise DataError(f"{path}: {len(first_lines)} labels in column {label!r}; there must be two or more")
+    labels = tuple(sorted(first_lines))
+    splits = _split([Example(row.text, labels.index(row.label)) for row in rows], len(labels))
+    trained = {labels[example.label] for example in splits["train"]}
+    for name, line in first_lines.items():
+        if name not in trained:
+            raise BrokenLineError(
+                path,
+                line,
+                f"label {name!r} has too few different texts, one is needed to train on and one to choose by: add "
+                "some, or take the label out",
+            )
+    return OwnTexts(labels, splits)
+
+
+def _rows(file: OwnCsv, text: str, label: str) -> Iterator[_Row]:
     at_text, at_label = file.column(text), file.column(label)
-    found: list[tuple[str, str]] = []
-    lines: dict[str, int] = {}
     for line, cells in file.rows():
-        if not cells[at_text] or not cells[at_label]:
-            raise BrokenLineError(path, line, f"the {'text' if not cells[at_text] else 'label'} is empty")
-        lines.setdefault(cells[at_label], line)
-        found.append((cells[at_text], cells[at_label]))
-    counts = Counter(name for _, name in found)
-    if len(counts) < 2:
-        raise DataError(f"{path}: {len(counts)} labels in column {label!r}; there must be two or more")
-    rare = min(counts, key=lambda name: (counts[name], lines[name]))
-    if counts[rare] < 2:
-        raise BrokenLineError(path, lines[rare], f"the only text of label {rare!r}: one to train on, one to choose by")
-    labels = tuple(sorted(counts))
-    return OwnTexts(labels, _split([Example(sentence, labels.index(name)) for sentence, name in found], len(labels)))
+        row = _Row(line, cells[at_text], cells[at_label])
+        if not row.text or not row.label:
+            what = "text" if not row.text else "label"
+            raise BrokenLineError(file.path, line, f"the {what} is empty: fill it in, or take the row out")
+        if not _has_words(row.text):
+            raise BrokenLineError(file.path, line, f"the text {row.text!r} has no word: take the row out")
+        yield row
+
+
+def _has_words(text: str) -> bool:
+    """Whether a tokenizer of words finds any; blanks without width and the like are none."""
+    return any(map(str.isalnum, text)) or bool(count_words(word_tokenizer(()), [text]))
 
 
 def _split(examples: list[Example], num_labels: int) -> dict[str, list[Example]]:
     order = np.random.default_rng(SPLIT_SEED).permutation(len(examples))
     shuffled = [examples[i] for i in order]
-    splits: dict[str, list[Example]] = {"train": [], "dev": []}
+    held_out: set[str] = set()
     for label in range(num_labels):
-        own = [example for example in shuffled if example.label == label]
-        border = max(1, round(DEV_SHARE * len(own)))
-        splits["dev"] += own[:border]
-        splits["train"] += own[border:]
-    return splits
+        texts = list(dict.fromkeys(example.sentence for example in shuffled if example.label == label))
+        held_out.update(texts[: max(1, round(DEV_SHARE * len(texts)))])
+    by_label = sorted(shuffled, key=lambda example: example.label)
+    return {
+        "train": [example for example in by_label if example.sentence not in held_out],
+        "dev": [example for example in by_label if example.sentence in held_out],
+    }

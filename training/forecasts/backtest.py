@@ -5,7 +5,7 @@ is how a forecaster is used: one session reads everything from an early row on, 
 whatever readings are pending there. Knows no data set; readings are (rows, channels) on the scale of the errors.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -156,13 +156,13 @@ def figures_of(backtest: Backtest) -> dict[str, float]:
         if L is not None:
             errors = backtest.windowed(H).figures()
             found |= {f"{name}_l{L}_h{H}": errors[name] for name in ("mse", "mae")}
-            found |= {f"{name}_h{H}": errors[name] for name in ("coverage_80", "wql")}
+            found |= _named(errors, ("coverage_80", "wql"), H)
         if backtest.streams:
             # Every origin is asked, so each phase has every number of readings pending.
             errors = backtest.streamed(H, backtest.phases if horizons[0] == H else (0,)).figures()
             prefix = "" if L is None else "streamed_"
-            found |= {f"{prefix}{name}_h{H}": errors[name] for name in ("mse", "mae", "coverage_80", "wql")}
-        found |= {f"{name}_h{H}": errors[name] for name in ("seasonal_mse", "seasonal_mae", "seasonal_wql")}
+            found |= _named(errors, ("mse", "mae", "coverage_80", "wql"), H, prefix)
+        found |= _named(errors, ("seasonal_mse", "seasonal_mae", "seasonal_wql"), H)
         found[f"windows_h{H}"] = float(len(backtest.origins(H)))
     return found
 
@@ -171,20 +171,41 @@ def own_unit_figures(backtest: Backtest, train: range) -> dict[str, float]:
     """Figures of a stream on readings in their own units, as forecasting competitions measure them.
 
     MASE counts a channel's errors in the mean absolute error that the seasonal naive forecast makes one season ahead
-    within the training rows (Hyndman and Koehler 2006); sMAPE is 2 |error| / (|forecast| + |reading|).
+    within the training rows (Hyndman and Koehler 2006), and leaves out channels of which it makes none; sMAPE is
+    2 |error| / (|forecast| + |reading|).
     """
-    channels, m = backtest.channels, backtest.protocol.naive_season
-    past = channels.readings[train.start : train.stop]
-    unit = np.nanmean(np.abs(past[m:] - past[:-m]), axis=0)
-    in_errors = Channels(channels.readings / unit, channels.centers / unit, channels.units / unit, channels.numbers)
-    scaled = replace(backtest, channels=in_errors)
+    scaled = _in_naive_errors(backtest, train)
     found: dict[str, float] = {}
     for H in backtest.horizons:
         raw = backtest.streamed(H).figures()
-        found |= {f"{name}_h{H}": raw[name] for name in ("wql", "seasonal_wql", "smape", "seasonal_smape")}
-        errors = scaled.streamed(H).figures()
-        found |= {f"mase_h{H}": errors["mae"], f"seasonal_mase_h{H}": errors["seasonal_mae"]}
+        found |= _named(raw, ("wql", "seasonal_wql", "smape", "seasonal_smape"), H)
+        if scaled is not None:
+            errors = scaled.streamed(H).figures()
+            found |= {f"mase_h{H}": errors["mae"], f"seasonal_mase_h{H}": errors["seasonal_mae"]}
     return found
+
+
+def _named(figures: Mapping[str, float], names: Iterable[str], H: int, prefix: str = "") -> dict[str, float]:
+    """Figures of a horizon by the names that they have among those of all; those that there are."""
+    return {f"{prefix}{name}_h{H}": figures[name] for name in names if name in figures}
+
+
+def _in_naive_errors(backtest: Backtest, train: range) -> Backtest | None:
+    """The backtest of readings in units of the seasonal naive forecast's error; None where that has none."""
+    channels, m = backtest.channels, backtest.protocol.naive_season
+    past = channels.readings[train.start : train.stop]
+    errors = np.nanmean(np.abs(past[m:] - past[:-m]), axis=0)
+    counted = errors > 0
+    unit = errors[counted]
+    if not unit.size:
+        return None
+    scaled = Channels(
+        channels.readings[:, counted] / unit,
+        channels.centers[counted] / unit,
+        channels.units[counted] / unit,
+        channels.numbers[counted],
+    )
+    return replace(backtest, channels=scaled)
 
 
 def errors_by_kind(backtest: Backtest) -> dict[str, list[Errors]]:

@@ -53,12 +53,21 @@ class Errors:
         self.sums[name] = self.sums.get(name, 0.0) + float(values.double().sum())
 
     def figures(self) -> dict[str, float]:
-        """Means over all forecast readings; wql is the quantile loss of M4 and GluonTS, 2 pinball / size."""
+        """Means over all forecast readings.
+
+        wql is the quantile loss of M4 and GluonTS, 2 pinball / size; there is none where all readings were 0.
+        """
         names = ("mse", "mae", "smape", "coverage_80", "seasonal_mse", "seasonal_mae", "seasonal_smape")
         figures = {name: self.sums[name] / self.count for name in names}
-        figures["wql"] = 2 * self.sums["pinball"] / self.sums["size"]
-        figures["seasonal_wql"] = 2 * self.sums["seasonal_pinball"] / self.sums["size"]
+        if self.sums["size"] > 0:
+            figures["wql"] = 2 * self.sums["pinball"] / self.sums["size"]
+            figures["seasonal_wql"] = 2 * self.sums["seasonal_pinball"] / self.sums["size"]
         return figures
+
+    def relative_mse(self) -> float:
+        """MSE by that of the seasonal naive forecast; the MSE itself where that forecast was exact."""
+        figures = self.figures()
+        return figures["mse"] / (figures["seasonal_mse"] or 1.0)
 
     def calibration(self) -> dict[float, float]:
         """The share of readings at or below each quantile, by its level."""

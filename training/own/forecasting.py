@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data import own_table
-from training.data.interval import suggest_season, suggest_segment
-from training.data.own_table import Columns, OwnTable
+from training.data.interval import suggest_season, suggest_season_of_rows, suggest_segment
+from training.data.own_table import Columns, Gaps, OwnTable
 from training.data.series import last_part
 from training.data.source import DataError, sha256_of
 from training.data.table import level_and_scale
@@ -53,7 +53,7 @@ class Cut(NamedTuple):
         horizon: Rows ahead to forecast.
         num_rows: All of them.
         num_train: Those to train on; the others are the backtest's.
-        note: Why the season is not what the step of time suggests; empty where it is.
+        note: Why there is no season, although the step of time suggests one; empty where that is not so.
     """
 
     season: int
@@ -106,7 +106,7 @@ def choose(options: argparse.Namespace) -> Choice:
 def _cut(found: OwnTable, options: argparse.Namespace) -> Cut:
     """As asked for, else as the step of time suggests and the length of the table allows."""
     num_rows = len(found.table.readings)
-    season, note = options.season or suggest_season(found.interval), ""
+    season, note = options.season or _suggest_season(found, options.gaps), ""
     if not options.season and 4 * season > num_rows:
         note = f"{num_rows} rows are too few for a season of {season}: taken as without one"
         season = 1
@@ -114,6 +114,12 @@ def _cut(found: OwnTable, options: argparse.Namespace) -> Cut:
     season = max(season, 1)
     horizon = options.horizon or max(season, segment)
     return Cut(season, segment, horizon, num_rows, len(last_part(num_rows, horizon)["train"]), note)
+
+
+def _suggest_season(found: OwnTable, gaps: Gaps) -> int:
+    if gaps == "ignore":
+        return suggest_season_of_rows(found.interval, found.times)
+    return suggest_season(found.interval)
 
 
 def _check_length(path: Path, cut: Cut) -> None:
@@ -194,7 +200,7 @@ def _describe(path: Path, found: OwnTable, cut: Cut) -> str:
     filled = f", {found.num_filled} readings filled in" if found.num_filled else ""
     left_out = f"; left out, no numbers: {', '.join(map(repr, found.left_out))}" if found.left_out else ""
     return (
-        f"{note}{path}: {cut.num_rows} rows, one every {found.interval}, {found.first} to {found.last}{filled}\n"
+        f"{note}{path}: {cut.num_rows} rows, one every {found.interval}, {found.times[0]} to {found.times[-1]}{filled}\n"
         f"channels: {', '.join(found.table.channels)}{left_out}\n"
         f"season {cut.season}, segments of {cut.segment}, horizon {cut.horizon}; "
         f"{cut.num_train} rows to train on, the last {cut.num_rows - cut.num_train} for the backtest"

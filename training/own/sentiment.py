@@ -45,9 +45,12 @@ def choose(options: argparse.Namespace) -> Choice:
 
 def _describe(path: Path, found: OwnTexts) -> str:
     train, dev = found.splits["train"], found.splits["dev"]
-    counts = Counter(found.labels[example.label] for example in [*train, *dev])
+    examples = [*train, *dev]
+    counts = Counter(found.labels[example.label] for example in examples)
+    num_different = len({example.sentence for example in examples})
+    different = f", {num_different} different ones" if num_different < len(examples) else ""
     return (
-        f"{path}: {len(train) + len(dev)} texts; "
+        f"{path}: {len(examples)} texts{different}; "
         + ", ".join(f"{name} {counts[name]}" for name in found.labels)
         + f"\n{len(train)} texts to train on, {len(dev)} to choose the best epoch and to measure"
     )

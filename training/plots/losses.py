@@ -17,6 +17,8 @@ def octaves(length: int) -> list[slice]:
 def draw_losses(path: Path, losses: NDArray[np.float32], split: str) -> None:
     """Draw the loss by position since a reset, with its standard error: how far back the model's memory helps.
 
+    A single row has no standard error.
+
     Args:
         path: Of the picture.
         losses: Nats of each character, (N, T), each row from a fresh state.
@@ -25,7 +27,8 @@ def draw_losses(path: Path, losses: NDArray[np.float32], split: str) -> None:
     groups = octaves(losses.shape[1])
     means = [losses[:, group].mean() for group in groups]
     # Characters of one row hang together: its mean counts as one observation.
-    errors = [losses[:, group].mean(axis=1).std(ddof=1) / np.sqrt(len(losses)) for group in groups]
+    ddof = min(1, len(losses) - 1)
+    errors = [losses[:, group].mean(axis=1).std(ddof=ddof) / np.sqrt(len(losses)) for group in groups]
     read = [(group.start + group.stop - 1) / 2 + 1 for group in groups]
     figure = Figure(figsize=(6, 4), layout="constrained")
     axis = figure.subplots()

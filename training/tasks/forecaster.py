@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
+from statistics import fmean
 from typing import Any, ClassVar, Self, TypeVar, cast
 
 import torch
@@ -189,14 +190,11 @@ class ForecasterTask(Task[AnyForecasterSettings]):
         return [split for split in self.series.splits if split != "train"]
 
 
-def _relative_mse(errors: list[Errors]) -> float:
-    """Mean over the horizons of MSE by that of the seasonal naive forecast."""
-    figures = [each.figures() for each in errors]
-    return sum(each["mse"] / each["seasonal_mse"] for each in figures) / len(figures)
-
-
 def _choosing_figures(model: Forecaster, errors: Mapping[str, list[Errors]]) -> dict[str, float]:
-    ratios = {f"{name}_relative_mse": _relative_mse(found) for name, found in errors.items()}
+    ratios = {
+        f"{name}_relative_mse": fmean(each.relative_mse() for each in of_horizons)
+        for name, of_horizons in errors.items()
+    }
     return {
         "relative_mse": sum(ratios.values()) / len(ratios),
         **ratios,

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from training.data.interval import Interval, infer, suggest_season, suggest_segment
+from training.data.interval import Interval, infer, suggest_season, suggest_season_of_rows, suggest_segment
 
 START = datetime(2020, 1, 31)  # noqa: DTZ001  # tables have times without a zone
 
@@ -55,6 +55,19 @@ def test_missing_rows_do_not_change_the_step() -> None:
     del times[3:5]
     assert infer(times) == Interval(seconds=3600)
     assert Interval(seconds=3600).steps(times[2], times[3]) == 3
+
+
+def test_rows_of_working_days_return_after_five_and_those_of_opening_hours_after_as_many_as_there_are() -> None:
+    days = [time for time in every(timedelta(days=1), 100) if time.weekday() < 5]
+    hours = [time for time in every(timedelta(hours=1), 400) if 9 <= time.hour < 17]
+    assert suggest_season_of_rows(infer(days), days) == 5
+    assert suggest_season_of_rows(infer(hours), hours) == 8
+
+
+@pytest.mark.parametrize("step", [timedelta(minutes=1), timedelta(days=7), timedelta(hours=6)])
+def test_other_seasons_of_rows_are_those_of_time(step: timedelta) -> None:
+    times = every(step, 300)
+    assert suggest_season_of_rows(infer(times), times) == suggest_season(infer(times))
 
 
 def test_every_segment_fits_its_season() -> None:

@@ -51,7 +51,7 @@ def test_cells_may_be_parted_otherwise(tmp_path: Path, delimiter: str) -> None:
         ([*ROWS[:4], ROWS[1], *ROWS[4:]], 6, "is before .* of line 5"),
         (changed(5, "2020-01-01 05:20,5,t,2"), 7, "1.33 steps of 1 hour after line 6"),
         (changed(5, "2020-01-01 05:00,,t,2"), 7, "no reading of 'load': --gaps interpolate"),
-        (changed(5, "2020-01-01 05:00,much,t,2"), 7, "'much' is not a number"),
+        (changed(5, "2020-01-01 05:00,much,t,2"), 7, "'much' is not a number: leave the cell empty"),
         (changed(5, "2020-01-01 05:00,inf,t,2"), 7, "not a finite number"),
         (changed(5, "yesterday-ish,1,t,2"), 7, "'yesterday-ish' is not a time"),
         (changed(5, "2020-01-01 05:00 PST,1,t,2"), 7, "the zone of '2020-01-01 05:00 PST' is not known"),
@@ -210,7 +210,7 @@ def test_times_with_a_zone_are_one_line_of_time(tmp_path: Path) -> None:
 def test_days_with_a_zone_are_those_of_their_own_clocks(tmp_path: Path) -> None:
     rows = [f"2020-03-{day}T00:00+0{1 + (day > 29)}:00,{day},t,1" for day in range(26, 32)]
     found = read(table(tmp_path, rows), COLUMNS)
-    assert (str(found.interval), f"{found.first}") == ("1 day", "2020-03-26 00:00:00")
+    assert (str(found.interval), f"{found.times[0]}") == ("1 day", "2020-03-26 00:00:00")
 
 
 def test_a_file_with_decimal_commas_is_not_taken_for_one_of_words(tmp_path: Path) -> None:
@@ -246,7 +246,7 @@ def test_months_without_days_are_read(tmp_path: Path) -> None:
 )
 def test_day_and_month_have_one_order_in_a_file(tmp_path: Path, times: list[str]) -> None:
     found = read(table(tmp_path, [f"{time},{n},x,0" for n, time in enumerate(times)]), COLUMNS)
-    assert (f"{found.first:%F}", f"{found.last:%F}") == ("2023-01-11", "2023-01-13")
+    assert (f"{found.times[0]:%F}", f"{found.times[-1]:%F}") == ("2023-01-11", "2023-01-13")
 
 
 @pytest.mark.parametrize(

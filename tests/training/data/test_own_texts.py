@@ -33,13 +33,25 @@ def test_no_text_is_in_both_parts_and_they_are_the_same_every_time(tmp_path: Pat
     assert own_texts.read(path, "text", "label") == found
 
 
+def test_rows_of_one_text_are_in_one_part_whatever_their_labels(tmp_path: Path) -> None:
+    rows = [f"{word} {word},{label}" for word in "abcdefghijkl" for label in ("good", "good", "bad")]
+    splits = own_texts.read(written(tmp_path, rows), "text", "label").splits
+    train, dev = ({example.sentence for example in splits[split]} for split in ("train", "dev"))
+    assert train
+    assert dev
+    assert not train & dev
+    assert len(splits["train"]) + len(splits["dev"]) == len(rows)
+
+
 @pytest.mark.parametrize(
     ("rows", "reason"),
     [
+        ([*ROWS[:3], "\u200b,good"], r"line 5: the text '\\u200b' has no word: take the row out"),
+        ([*ROWS, "once,rare", "once,rare"], "line 62: label 'rare' has too few different texts"),
         ([*ROWS[:3], ",good"], "line 5: the text is empty"),
         ([*ROWS[:3], "fine,"], "line 5: the label is empty"),
         ([*ROWS[:3], "a,b,c"], "line 5: 3 cells, the header has 2"),
-        ([*ROWS, "once,rare"], "line 62: the only text of label 'rare'"),
+        ([*ROWS, "once,rare"], "line 62: label 'rare' has too few different texts"),
         ([row for row in ROWS if "good" in row], "1 labels in column 'label'"),
         ([], "0 labels"),
     ],

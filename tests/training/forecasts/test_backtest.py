@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from training.data import etth1
 from training.data.series import Protocol
-from training.forecasts.backtest import Backtest, Channels, errors_by_kind, origins
+from training.forecasts.backtest import Backtest, Channels, errors_by_kind, origins, own_unit_figures
 from training.models.forecasting import ForecastingModel, ForecastingModelSettings
 
 ROWS = range(250, 360)
@@ -81,3 +81,18 @@ def test_segments_of_one_reading_are_backtested(readings: NDArray[np.float64]) -
     backtest = Backtest(model, Channels.unknown(readings), ROWS, protocol, stride=50, keeps_reach=True)
     (errors,) = errors_by_kind(backtest)["streamed"]
     assert errors.reach[0].shape == (2 * 2, 12)  # two origins of two channels
+
+
+def test_channels_that_repeat_themselves_exactly_have_no_part_in_mase(
+    model: ForecastingModel, readings: NDArray[np.float64]
+) -> None:
+    protocol, train = Protocol(look_back=None, horizons=(H,), naive_season=24), range(ROWS.start)
+    repeated = np.tile(np.arange(24.0), 15)[:, None]
+
+    def figures(channels: NDArray[np.float64]) -> dict[str, float]:
+        return own_unit_figures(Backtest(model, Channels.unknown(channels), ROWS, protocol, stride=20), train)
+
+    assert "mase_h48" not in figures(repeated)
+    alone, beside = figures(readings), figures(np.hstack([readings, repeated]))
+    assert beside["mase_h48"] == pytest.approx(alone["mase_h48"])
+    assert beside["seasonal_mase_h48"] == pytest.approx(alone["seasonal_mase_h48"])

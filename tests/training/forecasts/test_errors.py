@@ -41,3 +41,20 @@ def test_a_forecast_of_what_came_has_no_error() -> None:
         "seasonal_mse": 1.0,
         "seasonal_wql": pytest.approx(4 / 7.5),
     }
+
+
+def test_readings_of_nothing_but_zero_have_no_weighted_loss() -> None:
+    errors = Errors()
+    zeros = torch.zeros(2, 3, dtype=torch.float64)
+    errors.add(zeros + 0.5, torch.zeros(2, 3, len(QUANTILE_LEVELS), dtype=torch.float64), zeros, zeros)
+    assert errors.figures().keys().isdisjoint({"wql", "seasonal_wql"})
+
+
+def test_an_error_counts_as_it_is_where_the_seasonal_naive_forecast_makes_none() -> None:
+    errors = Errors()
+    actual = torch.ones(2, 3, dtype=torch.float64)
+    quantiles = actual.unsqueeze(2).expand(-1, -1, len(QUANTILE_LEVELS))
+    errors.add(actual + 2, quantiles, actual, actual)
+    assert errors.relative_mse() == 4.0
+    errors.add(actual + 2, quantiles, actual, actual + 4)
+    assert errors.relative_mse() == 4.0 / 8.0

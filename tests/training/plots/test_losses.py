@@ -14,7 +14,8 @@ def test_octaves_hold_every_position_once(length: int, expected: list[tuple[int,
     assert [(group.start, group.stop) for group in octaves(length)] == expected
 
 
-def test_losses_are_drawn(tmp_path: Path) -> None:
-    losses = np.random.default_rng(1).random((5, 9), dtype=np.float32)
+@pytest.mark.parametrize("rows", [1, 5])
+def test_losses_are_drawn(tmp_path: Path, rows: int) -> None:
+    losses = np.random.default_rng(1).random((rows, 9), dtype=np.float32)
     draw_losses(tmp_path / "losses.png", losses, "dev")
     assert (tmp_path / "losses.png").read_bytes().startswith(b"\x89PNG")

@@ -10,6 +10,7 @@ python -m export compare                shipped models beside published figures;
 
 import argparse
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -25,7 +26,7 @@ from export.int8 import quantize
 from export.rewriting import rendered, rewritten
 from export.seeds import add_seeds
 from service.bundle.errors import BundleError
-from service.bundle.manifest import read_bundle
+from service.bundle.manifest import NAME, read_bundle
 from training import checkpoint, published
 from training.checkpoint import CheckpointError
 from training.settings import SettingsError
@@ -72,7 +73,9 @@ def _parser() -> argparse.ArgumentParser:
         help="directory, for instance runs/sentiment/best; one that is named like a command is given as ./quantize",
     )
     parser.add_argument("--output", type=Path, default=Path("models"), help="directory of bundles; default: models")
-    parser.add_argument("--name", help="name of the bundle; default: that of the task, unless the data is your own")
+    parser.add_argument(
+        "--name", type=_parse_name, help="name of the bundle; default: that of the task, unless the data is your own"
+    )
     parser.add_argument(
         "--seed",
         type=Path,
@@ -176,6 +179,14 @@ def _write_overview(options: argparse.Namespace) -> None:
 
 def _add_import(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-import", action="store_true", help="leave the BentoML model store alone")
+
+
+def _parse_name(text: str) -> str:
+    if not re.fullmatch(NAME, text):
+        raise argparse.ArgumentTypeError(
+            f"expected small letters, digits and .-_, 63 at most, a letter or a digit first, not {text!r}"
+        )
+    return text
 
 
 def _parse_rungs(text: str) -> tuple[str, tuple[int, ...]]:

@@ -106,7 +106,7 @@ def write_graphs(
     builder = GraphBuilder({name: tensor.numpy() for name, tensor in state.items()})
     nodes = {}
     rungs = [(stage, size) for stage in stages for size in stage.sizes]
-    for stage, size in tqdm(rungs, desc="writing graphs", unit=" rungs", leave=False):
+    for stage, size in tqdm(rungs, desc="writing graphs", unit=" rungs", leave=False, disable=None):
         graph = builder.build(stage, size)
         properties = {"task": task, "stage": stage.name, "rung": str(size)}
         save_graph(graph, directory / graph_file(stage.name, size), weights, properties)

@@ -48,7 +48,7 @@ def prove(rungs: Rungs, float32: Rungs | None = None) -> Report:
         float32: The graphs that they were made from, if they are int8; they are compared with these instead of torch.
     """
     checks = [check for stage in rungs.stages.values() for check in _checks(rungs, stage, float32)]
-    bar = tqdm(checks, desc="proving parity", unit=" checks", leave=False)
+    bar = tqdm(checks, desc="proving parity", unit=" checks", leave=False, disable=None)
     return Report(tuple(check() for check in bar), onnxruntime=ort.__version__, torch=torch.__version__)
 
 

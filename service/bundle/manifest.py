@@ -15,6 +15,7 @@ from service.bundle.tasks import Task
 
 FORMAT_VERSION = 1
 MANIFEST_FILE = "manifest.json"
+NAME = r"^[a-z0-9][a-z0-9._-]{0,62}$"  # of a bundle
 
 
 class Figure(Part):
@@ -59,7 +60,7 @@ class Manifest(Part):
     """
 
     format_version: Literal[1]
-    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
+    name: Annotated[str, StringConstraints(pattern=NAME)]
     cell: str
     task: Task
     stages: tuple[Stage, ...] = Field(min_length=1)

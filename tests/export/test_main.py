@@ -37,6 +37,15 @@ def test_a_bundle_of_a_users_own_data_must_be_named(tmp_path: Path, capsys: pyte
     assert not (tmp_path / "models").exists()
 
 
+@pytest.mark.parametrize("name", ["My Sales", "Sales", "../sales", "s" * 64, ""])
+def test_a_name_that_no_bundle_may_have_is_refused_before_anything_is_done(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["somewhere", "--name", name])
+    assert "argument --name: expected small letters" in capsys.readouterr().err
+
+
 def test_a_directory_that_is_no_checkpoint_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(tmp_path)]) == 1
     assert f"error: {tmp_path} is no checkpoint" in capsys.readouterr().err

@@ -73,7 +73,7 @@ def suggest_season(interval: Interval) -> int:
 
 
 def suggest_season_of_rows(interval: Interval, times: Sequence[datetime]) -> int:
-    """The same where rows are missing for good, such as those of weekends: as many as a day or a week has most often."""
+    """The same where rows are missing for good, as those of weekends are: as many as most days, or most weeks, have."""
     season, is_daily = suggest_season(interval), interval.seconds == DAY
     if not is_daily and season * interval.seconds != DAY:
         return season

@@ -200,7 +200,8 @@ def _describe(path: Path, found: OwnTable, cut: Cut) -> str:
     filled = f", {found.num_filled} readings filled in" if found.num_filled else ""
     left_out = f"; left out, no numbers: {', '.join(map(repr, found.left_out))}" if found.left_out else ""
     return (
-        f"{note}{path}: {cut.num_rows} rows, one every {found.interval}, {found.times[0]} to {found.times[-1]}{filled}\n"
+        f"{note}{path}: {cut.num_rows} rows, one every {found.interval}, "
+        f"{found.times[0]} to {found.times[-1]}{filled}\n"
         f"channels: {', '.join(found.table.channels)}{left_out}\n"
         f"season {cut.season}, segments of {cut.segment}, horizon {cut.horizon}; "
         f"{cut.num_train} rows to train on, the last {cut.num_rows - cut.num_train} for the backtest"

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -25,7 +25,6 @@ from training.tasks.task import Goal, TextTask
 from training.text.vocabulary import UNKNOWN, word_tokenizer
 
 Ids = NDArray[np.int64]
-Batch = tuple[Tensor, Tensor, Tensor, Tensor]
 
 BUCKET_BATCHES = 64  # batches whose phrases are sorted by length together
 
@@ -45,6 +44,22 @@ class BidirectionalSentimentSettings(Settings):
     sentence_weight: float = Field(default=2.0, gt=0, description="of a whole sentence, where a phrase counts 1")
     word_dropout: float = Field(default=0.1, ge=0, lt=1, description="share of words that become [UNK] in training")
     vectors_rate: float = Field(default=0.2, ge=0, description="how much slower than the rest the embeddings learn")
+
+
+class PhraseBatch(NamedTuple):
+    """Phrases, whose shorter rows are filled up.
+
+    Args:
+        x: Word ids, int64 (N, T).
+        lengths: Words of each, int64 (N,).
+        positive: Probability of positive that is taught, float32 (N,).
+        weights: How much each counts, float32 (N,).
+    """
+
+    x: Tensor
+    lengths: Tensor
+    positive: Tensor
+    weights: Tensor
 
 
 class BidirectionalSentimentTask(TextTask[BidirectionalSentimentSettings]):
@@ -106,8 +121,8 @@ class BidirectionalSentimentTask(TextTask[BidirectionalSentimentSettings]):
         """Every phrase that is not neutral once, and a share of those that are."""
         return -(-self._num_read // self.settings.rows)
 
-    def train_batches(self, epoch: int) -> Iterator[Batch]:
-        """Word ids (N, T), lengths (N,), the probability of positive (N,) and weights (N,)."""
+    def train_batches(self, epoch: int) -> Iterator[PhraseBatch]:
+        """Phrases of about the same length."""
         rng = np.random.default_rng([self.settings.seed, epoch])
         ids, labels, weights = self._train
         targets = np.array(self.settings.targets, dtype=np.float32)
@@ -117,8 +132,7 @@ class BidirectionalSentimentTask(TextTask[BidirectionalSentimentSettings]):
             for row, i in zip(x, chosen, strict=True):
                 row[: len(ids[i])] = ids[i]
             x[rng.random(x.shape) < self.settings.word_dropout] = self.tokenizer.token_to_id(UNKNOWN)
-            arrays = (x, lengths, targets[labels[chosen]], weights[chosen])
-            yield tuple(torch.from_numpy(array) for array in arrays)  # type: ignore[misc]  # of four
+            yield PhraseBatch(*map(torch.from_numpy, (x, lengths, targets[labels[chosen]], weights[chosen])))
 
     def _drawn(self, rng: np.random.Generator) -> Iterator[Ids]:
         """Batches of phrases of about the same length."""
@@ -133,19 +147,17 @@ class BidirectionalSentimentTask(TextTask[BidirectionalSentimentSettings]):
         for i in rng.permutation(len(batches)):
             yield batches[i]
 
-    def count_items(self, batch: Batch) -> int:
+    def count_items(self, batch: PhraseBatch) -> int:
         """Words that are read."""
-        _, lengths, _, _ = batch
-        return int(lengths.sum())
+        return int(batch.lengths.sum())
 
-    def loss(self, model: nn.Module, batch: Batch, carry: None) -> tuple[Tensor, None]:
+    def loss(self, model: nn.Module, batch: PhraseBatch, carry: None) -> tuple[Tensor, None]:
         """Cross entropy to the label's probability of positive."""
-        x, lengths, positive, weights = batch
-        logits = model(x, lengths)
-        losses = cross_entropy(logits, torch.stack([1 - positive, positive], dim=1), reduction="none")
-        return (losses * weights).sum() / self.settings.rows, carry
+        logits = model(batch.x, batch.lengths)
+        losses = cross_entropy(logits, torch.stack([1 - batch.positive, batch.positive], dim=1), reduction="none")
+        return (losses * batch.weights).sum() / self.settings.rows, carry
 
-    def share(self, rows: Batch, batch: Batch) -> float:
+    def share(self, rows: PhraseBatch, batch: PhraseBatch) -> float:
         """The loss is a sum."""
         return 1.0
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -26,7 +26,19 @@ MAX_WORDS = 16
 SHIFTS = (-1, 0, 1)
 DRAWN = 12
 
-CaptionBatch = tuple[Tensor, Tensor, Tensor]
+
+class CaptionBatch(NamedTuple):
+    """Images with a sentence about each, whose shorter rows are filled up.
+
+    Args:
+        images: Pixels from 0 to 16, float32 (N, 8, 8).
+        x: The words before each one to be predicted, int64 (N, T).
+        y: The words to predict, int64 (N, T); NOT_PREDICTED where a row is filled up.
+    """
+
+    images: Tensor
+    x: Tensor
+    y: Tensor
 
 
 class DistortionSettings(Section):
@@ -80,7 +92,7 @@ class CaptionTask(Task[CaptionSettings]):
         return self.settings.rounds * -(-len(self._train[0]) // self.settings.rows)
 
     def train_batches(self, epoch: int) -> Iterator[CaptionBatch]:
-        """Changed images (N, 8, 8), the words before and the words to predict, int64 (N, T)."""
+        """Changed images, in random order."""
         rng = np.random.default_rng([self.settings.seed, epoch])
         images, labels = self._train
         for _ in range(self.settings.rounds):
@@ -89,7 +101,7 @@ class CaptionTask(Task[CaptionSettings]):
                 chosen = order[start : start + self.settings.rows]
                 changed = distort(images[chosen], self.settings.distortion, rng)
                 said = captions.attributes_of(changed, labels[chosen])
-                yield torch.from_numpy(changed), *self._sentences(said, rng)
+                yield CaptionBatch(torch.from_numpy(changed), *self._sentences(said, rng))
 
     def _sentences(self, said: list[Attributes], rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """Words before and words to predict of a sentence for each, in phrases drawn by chance."""
@@ -106,14 +118,12 @@ class CaptionTask(Task[CaptionSettings]):
 
     def count_items(self, batch: CaptionBatch) -> int:
         """Words that are predicted, the end of each sentence among them."""
-        _, _, y = batch
-        return int((y != NOT_PREDICTED).sum())
+        return int((batch.y != NOT_PREDICTED).sum())
 
     def loss(self, model: nn.Module, batch: CaptionBatch, carry: None) -> tuple[Tensor, None]:
         """Mean cross entropy of the words."""
-        images, x, y = batch
-        logits = model(images, x)
-        return cross_entropy(logits.flatten(0, 1), y.flatten(), ignore_index=NOT_PREDICTED), carry
+        logits = model(batch.images, batch.x)
+        return cross_entropy(logits.flatten(0, 1), batch.y.flatten(), ignore_index=NOT_PREDICTED), carry
 
     def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
         """Shares of sentences, written greedily, that are right in each attribute, in all, and in their grammar."""

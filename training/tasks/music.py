@@ -4,7 +4,7 @@ import heapq
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -27,7 +27,20 @@ from training.tasks.task import NOT_PREDICTED, Goal, Task
 DRAWN_FRAMES, GIVEN_BARS = 96, 2
 
 Ids = NDArray[np.int64]
-MusicBatch = tuple[Tensor, Tensor, Tensor]
+
+
+class MusicBatch(NamedTuple):
+    """Parts of pieces, one a row, whose shorter rows are filled up.
+
+    Args:
+        x: Tokens, int64 (N, T).
+        y: Those that follow, int64 (N, T); NOT_PREDICTED where a row is filled up.
+        begins: Which rows begin a piece, bool (N,).
+    """
+
+    x: Tensor
+    y: Tensor
+    begins: Tensor
 
 
 class MusicSettings(Settings):
@@ -77,12 +90,12 @@ class MusicTask(Task[MusicSettings]):
         return max(sum(self._num_chunks[piece] for piece in row) for row in rows)
 
     def train_batches(self, epoch: int) -> Iterator[MusicBatch]:
-        """Tokens (N, T), those that follow, and which rows (N,) begin a piece; keys and order differ by epoch."""
+        """Parts of all pieces one after the other; keys and order differ by epoch."""
         rng = np.random.default_rng([self.settings.seed, epoch])
         rows = deal(self._num_chunks, self.settings.rows, rng)
         x, y, begins = map(torch.stack, zip(*(self._read(row, rng) for row in rows), strict=True))
         for chunk in range(self.batches_per_epoch()):
-            yield x[:, chunk], y[:, chunk], begins[:, chunk]
+            yield MusicBatch(x[:, chunk], y[:, chunk], begins[:, chunk])
 
     def _read(self, pieces: Sequence[int], rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """A row: tokens and targets (chunks, T), padded after each piece and the last, and where pieces begin."""
@@ -102,16 +115,14 @@ class MusicTask(Task[MusicSettings]):
 
     def count_items(self, batch: MusicBatch) -> int:
         """Tokens that are predicted."""
-        _, y, _ = batch
-        return int((y != NOT_PREDICTED).sum())
+        return int((batch.y != NOT_PREDICTED).sum())
 
     def loss(self, model: nn.Module, batch: MusicBatch, carry: Tensors | None) -> tuple[Tensor, Tensors]:
         """Mean cross entropy of the tokens; the state is carried to the next batch where the piece goes on."""
-        x, y, begins = batch
-        goes_on = ~begins[:, None]
+        goes_on = ~batch.begins[:, None]
         state = {name: carry[name] * goes_on for name in ("h", "c")} if carry is not None else None
-        logits, state = model(x, state)
-        return cross_entropy(logits.flatten(0, 1), y.flatten(), ignore_index=NOT_PREDICTED), state
+        logits, state = model(batch.x, state)
+        return cross_entropy(logits.flatten(0, 1), batch.y.flatten(), ignore_index=NOT_PREDICTED), state
 
     def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
         """Nats per frame, over all frames but the first of each piece, from a fresh state at its beginning."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import sacrebleu
@@ -30,7 +30,25 @@ from training.text.truecase import Truecaser, as_sentence
 LANGUAGES = {"de": "German", "fr": "French"}
 PLOTTED_AMONG = 20  # sentences of a split, of which the longest is drawn
 
-TranslationBatch = tuple[Tensor, Tensor, Tensor, Tensor]
+
+class TranslationBatch(NamedTuple):
+    """Pairs, whose shorter rows are filled up: what stands there changes nothing.
+
+    Args:
+        source: Piece ids, int64 (N, S).
+        lengths: Of the rows of `source`, int64 (N,).
+        target: What the decoder reads, [START] first, int64 (N, T).
+        labels: What it is to answer, `target` a step later, int64 (N, T); NOT_PREDICTED where a row is filled up.
+    """
+
+    source: Tensor
+    lengths: Tensor
+    target: Tensor
+    labels: Tensor
+
+    def on(self, device: torch.device) -> "TranslationBatch":
+        """The same on a device."""
+        return TranslationBatch(*(part.to(device) for part in self))
 
 
 class TranslationSettings(Settings):
@@ -131,15 +149,13 @@ class TranslationTask(TextTask[TranslationSettings]):
 
     def count_items(self, batch: TranslationBatch) -> int:
         """Pieces that are predicted, [END] among them."""
-        _, _, _, labels = batch
-        return int((labels != NOT_PREDICTED).sum())
+        return int((batch.labels != NOT_PREDICTED).sum())
 
     def loss(self, model: nn.Module, batch: TranslationBatch, carry: None) -> tuple[Tensor, None]:
         """Mean cross entropy of the pieces of the translations, [END] included."""
-        source, lengths, target, labels = batch
-        logits = model(source, lengths, target)
+        logits = model(batch.source, batch.lengths, batch.target)
         smoothing = self.settings.label_smoothing
-        return cross_entropy(logits.flatten(0, 1), labels.flatten(), label_smoothing=smoothing), carry
+        return cross_entropy(logits.flatten(0, 1), batch.labels.flatten(), label_smoothing=smoothing), carry
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Cross entropy, and BLEU of greedy translations in lower case, by sacreBLEU's own tokenizer."""
@@ -168,10 +184,11 @@ class TranslationTask(TextTask[TranslationSettings]):
         text = max((pair.english for pair in multi30k.load(split, self.settings.language)[:PLOTTED_AMONG]), key=len)
         source = self.tokenizer.encode(lowered(text)).ids
         (found,) = beam_search.translate(model, [source], self.settings.search)
-        batch = batch_of([np.array(source)], [np.array(found.ids, dtype=np.int64)])
-        source_ids, lengths, target, labels = (part.to(model.output_bias.device) for part in batch)
-        weights = model.attention(source_ids, lengths, target)[0]
-        read, written = ([str(self.tokenizer.id_to_token(i)) for i in ids] for ids in (source, labels[0].tolist()))
+        batch = batch_of([np.array(source)], [np.array(found.ids, dtype=np.int64)]).on(model.output_bias.device)
+        weights = model.attention(batch.source, batch.lengths, batch.target)[0]
+        read, written = (
+            [str(self.tokenizer.id_to_token(i)) for i in ids] for ids in (source, batch.labels[0].tolist())
+        )
         title = f"Attention, English to {LANGUAGES[self.settings.language]}"
         draw_attention(directory / f"attention_{split}.png", title, read, written, weights.cpu().numpy())
 
@@ -192,11 +209,10 @@ class TranslationTask(TextTask[TranslationSettings]):
         total, pieces = 0.0, 0
         for start in range(0, len(order), self.settings.rows):
             chosen = order[start : start + self.settings.rows]
-            batch = batch_of([sources[i] for i in chosen], [targets[i] for i in chosen])
-            source, lengths, target, labels = (part.to(device) for part in batch)
-            logits = model(source, lengths, target)
-            total += float(cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="sum"))
-            pieces += int((labels != NOT_PREDICTED).sum())
+            batch = batch_of([sources[i] for i in chosen], [targets[i] for i in chosen]).on(device)
+            logits = model(batch.source, batch.lengths, batch.target)
+            total += float(cross_entropy(logits.flatten(0, 1), batch.labels.flatten(), reduction="sum"))
+            pieces += self.count_items(batch)
         return total / pieces
 
 
@@ -206,13 +222,8 @@ def lowered(text: str) -> str:
 
 
 def batch_of(sources: Sequence[Ids], targets: Sequence[Ids]) -> TranslationBatch:
-    """Pairs as tensors, the shorter rows filled up: what stands there changes nothing.
-
-    Returns:
-        Sources (N, S), their lengths (N,), the decoder's inputs (N, T), and the labels (N, T), which are those inputs
-        a step later.
-    """
+    """Pairs as tensors; see `TranslationBatch`."""
     lengths = torch.tensor([len(ids) for ids in sources])
     inputs = pad([np.concatenate([[START_ID], ids]) for ids in targets], END_ID)
     labels = pad([np.concatenate([ids, [END_ID]]) for ids in targets], NOT_PREDICTED)
-    return pad(sources, END_ID), lengths, inputs, labels
+    return TranslationBatch(pad(sources, END_ID), lengths, inputs, labels)

@@ -11,7 +11,11 @@ from training.data import sst2, sst_trees, word_vectors
 from training.data.sst2 import Example
 from training.data.sst_trees import Phrase
 from training.models.bidirectional_sentiment import BidirectionalSentimentModelSettings
-from training.tasks.bidirectional_sentiment import BidirectionalSentimentSettings, BidirectionalSentimentTask
+from training.tasks.bidirectional_sentiment import (
+    BidirectionalSentimentSettings,
+    BidirectionalSentimentTask,
+    PhraseBatch,
+)
 
 TRAIN = [
     Phrase(("great",), 4),
@@ -48,7 +52,8 @@ def task(monkeypatch: pytest.MonkeyPatch) -> BidirectionalSentimentTask:
 
 def test_items_are_words_without_what_fills_up_a_row(task: BidirectionalSentimentTask) -> None:
     lengths = torch.tensor([4, 1])
-    assert task.count_items((torch.zeros(2, 4, dtype=torch.int64), lengths, torch.ones(2), torch.ones(2))) == 5
+    batch = PhraseBatch(torch.zeros(2, 4, dtype=torch.int64), lengths, torch.ones(2), torch.ones(2))
+    assert task.count_items(batch) == 5
 
 
 def test_every_polar_phrase_is_read_once_an_epoch_and_a_share_of_neutral_ones(
@@ -79,9 +84,9 @@ def test_frequent_words_are_known_and_all_begin_as_vectors(task: BidirectionalSe
 def test_small_batches_count_by_their_rows(task: BidirectionalSentimentTask) -> None:
     model = task.build_model().eval()
     x, lengths = torch.tensor([[1, 2]] * 3), torch.tensor([2, 2, 2])
-    positive, weights = torch.full((3,), 0.8), torch.ones(3)
-    whole, _ = task.loss(model, (x, lengths, positive, weights), None)
-    part, _ = task.loss(model, (x[:1], lengths[:1], positive[:1], weights[:1]), None)
+    batch = PhraseBatch(x, lengths, torch.full((3,), 0.8), torch.ones(3))
+    whole, _ = task.loss(model, batch, None)
+    part, _ = task.loss(model, PhraseBatch(*(values[:1] for values in batch)), None)
     torch.testing.assert_close(part, whole / 3)
 
 

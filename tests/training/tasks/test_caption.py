@@ -11,6 +11,7 @@ from training.data import digits
 from training.data.digits import Images, Labels
 from training.models.caption import START, CaptionModelSettings
 from training.tasks.caption import (
+    CaptionBatch,
     CaptionSettings,
     CaptionTask,
     DistortionSettings,
@@ -60,7 +61,7 @@ def test_batches_hold_every_image_in_each_round_with_a_sentence_of_its_own(task:
 def test_items_are_the_words_that_are_predicted(task: CaptionTask) -> None:
     x = torch.zeros(2, 5, dtype=torch.int64)
     y = torch.tensor([[3, 4, START, NOT_PREDICTED, NOT_PREDICTED], [5, START, *[NOT_PREDICTED] * 3]])
-    assert task.count_items((torch.zeros(2, 8, 8), x, y)) == 5
+    assert task.count_items(CaptionBatch(torch.zeros(2, 8, 8), x, y)) == 5
 
 
 def test_epochs_differ_but_always_the_same_way(task: CaptionTask) -> None:

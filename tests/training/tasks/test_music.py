@@ -13,7 +13,7 @@ from training.__main__ import main
 from training.data import polyphony
 from training.data.polyphony import Collection, Piece
 from training.models.generation import GenerationModelSettings
-from training.tasks.music import ChoralesTask, MusicSettings, deal
+from training.tasks.music import ChoralesTask, MusicBatch, MusicSettings, deal
 from training.tasks.task import NOT_PREDICTED
 
 # A tune over a bass, with a silent frame, in pieces of many lengths.
@@ -78,8 +78,8 @@ def test_loss_carries_the_state_within_a_piece_and_begins_the_next_one_fresh(tas
     x = torch.randint(music.VOCABULARY_SIZE - 1, (2, 12)).sort(dim=1).values
     y = x.roll(-1, dims=1)
     y[:, -1] = music.END_OF_FRAME
-    _, carry = task.loss(model, (x, y, torch.tensor([True, True])), None)
-    found, _ = task.loss(model, (x, y, torch.tensor([False, True])), carry)
+    _, carry = task.loss(model, MusicBatch(x, y, torch.tensor([True, True])), None)
+    found, _ = task.loss(model, MusicBatch(x, y, torch.tensor([False, True])), carry)
     went_on, _ = model(x[:1], {name: carry[name][:, :1] for name in ("h", "c")})
     fresh, _ = model(x[1:])
     expected = cross_entropy(torch.cat([went_on, fresh]).flatten(0, 1), y.flatten())

@@ -11,7 +11,7 @@ from training.data.source import BrokenLineError, DataError, MissingFileError, d
 
 DELIMITERS = ",;\t"
 ZIP = b"PK\x03\x04"  # how a zip begins, and a workbook, which is one
-LONGEST_CELL = 2**24  # characters; the csv module's own limit is a few pages of text
+LONGEST_CELL = 2**18  # characters: what a text of so many takes to learn from is some gigabytes
 
 
 class OwnCsv:

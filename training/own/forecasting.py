@@ -30,17 +30,29 @@ OPTIONS: Options = {
         "action": "append",
         "default": [],
         "metavar": "COLUMN",
-        "help": "column to forecast; may be repeated",
+        "help": "column to forecast; may be repeated; default: all that begin with a number",
     },
-    "--horizon": {"type": count, "metavar": "N", "help": "readings ahead to forecast; default: a season"},
+    "--horizon": {
+        "type": count,
+        "metavar": "N",
+        "help": "readings ahead to forecast; default: a season, or a segment where there is none",
+    },
     "--season": {"type": count, "metavar": "N", "help": "readings until a pattern returns; default: by time"},
-    "--segment": {"type": count, "metavar": "N", "help": "readings that are one step of the network"},
+    "--segment": {
+        "type": count,
+        "metavar": "N",
+        "help": "readings that are one step of the network; default: by the season",
+    },
     "--gaps": {
         "choices": ("refuse", "interpolate", "ignore"),
         "default": "refuse",
         "help": "missing rows: an error, a straight line, or as if time had not passed; default: refuse",
     },
-    "--duplicates": {"choices": ("refuse", "first", "last", "mean"), "default": "refuse", "help": "rows of one time"},
+    "--duplicates": {
+        "choices": ("refuse", "first", "last", "mean"),
+        "default": "refuse",
+        "help": "rows of one time: an error, or which of them is kept; default: refuse",
+    },
 }
 
 
@@ -73,7 +85,7 @@ def choose(options: argparse.Namespace) -> Choice:
     """What the file suggests; see `training.own.registry.choose`."""
     if options.csv is None:
         if words := typed(OPTIONS, options):
-            raise SettingsError(f"{words[0]} is about the file of --csv")
+            raise SettingsError(f"{words[0]} needs --csv, the file that it is about")
         return NO_FILE
     if options.time is None:
         raise SettingsError("--csv needs --time, the name of its column of times")

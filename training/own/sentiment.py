@@ -24,7 +24,7 @@ def choose(options: argparse.Namespace) -> Choice:
     """What the file suggests; see `training.own.registry.choose`."""
     if options.csv is None:
         if words := typed(OPTIONS, options):
-            raise SettingsError(f"{words[0]} is about the file of --csv")
+            raise SettingsError(f"{words[0]} needs --csv, the file that it is about")
         return NO_FILE
     text, label = options.text or "text", options.label or "label"
     found = own_texts.read(options.csv, text, label)

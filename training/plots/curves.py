@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 
 def draw_curves(path: Path, title: str, history: Sequence[Mapping[str, float]], units: Mapping[str, str]) -> None:
@@ -19,6 +20,7 @@ def draw_curves(path: Path, title: str, history: Sequence[Mapping[str, float]], 
         for name in names:
             axis.plot(epochs, [row[name] for row in history], label=name, marker=".")
         axis.set(xlabel="epoch", ylabel=unit)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.legend()
     figure.suptitle(title)
     figure.savefig(path, dpi=120)

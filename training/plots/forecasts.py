@@ -48,7 +48,7 @@ def draw_backtest(path: Path, model: Forecaster, series: Series, rows: range, H:
                 label="seasonal naive" if origin == origins[0] else None,
             )
         axis.set(ylabel=name)
-    axes[0].legend(loc="upper left", fontsize="small")
+    axes[0].legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, fontsize="small", frameon=False)  # above it
     axes[-1].set(xlabel=f"row, one every {model.interval}")
     figure.suptitle(f"Forecasts of {H} readings, with bands of 80 and 50 %")
     figure.savefig(path, dpi=110)

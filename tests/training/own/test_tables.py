@@ -105,8 +105,8 @@ def test_a_table_that_is_too_short_is_refused(
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        (["--time", "month"], "--time is about the file of --csv"),
-        (["--gaps", "ignore"], "--gaps is about the file of --csv"),
+        (["--time", "month"], "--time needs --csv"),
+        (["--gaps", "ignore"], "--gaps needs --csv"),
         (["--csv", "x.csv", "--time", "month", "--target", "a", "--target", "a"], "--target a is given more than once"),
         (["--resume", "--csv", "x.csv"], "leave out --csv"),
         (["--csv", "x.csv"], "--csv needs --time"),

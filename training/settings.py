@@ -105,7 +105,7 @@ def describe(settings: BaseModel, prefix: str = "") -> Iterator[str]:
 def _describe(mistake: Any, settings_type: type[BaseModel]) -> str:  # noqa: ANN401  # pydantic's ErrorDetails
     key = ".".join(str(part) for part in mistake["loc"])
     if mistake["type"] != "extra_forbidden":
-        return f"setting {key}: {mistake['msg']}"
+        return f"setting {key}: {mistake['msg'].removeprefix('Value error, ')}"
     return f"unknown setting {key}; known here: {', '.join(_known_keys(settings_type, mistake['loc'][:-1]))}"
 
 

@@ -42,8 +42,8 @@ def train(task: Task[Any], output: Path, command: str, *, resume: bool = False, 
         overwrite: Start anew even if `output` holds a run.
 
     Raises:
-        TrainingError: Nothing to resume, a run that would be overwritten, a device that is not there, or a loss that is
-            no number.
+        TrainingError: Nothing to resume, a run that would be overwritten, a directory that cannot be made, a device
+            that is not there, or a loss that is no number.
     """
     _prepare(output, resume, overwrite)
     loop = task.settings.loop
@@ -59,6 +59,10 @@ def _prepare(output: Path, resume: bool, overwrite: bool) -> None:
         raise TrainingError(f"nothing to resume: {output / 'last' / RESUME} does not exist")
     if has_run and not resume and not overwrite:
         raise TrainingError(f"{output} holds a run: go on with --resume, start anew with --overwrite, or name another")
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TrainingError(f"cannot write into {output}: {error.strerror}") from error
     if overwrite:
         for part in ("best", "last", "tensorboard"):
             shutil.rmtree(output / part, ignore_errors=True)

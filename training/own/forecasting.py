@@ -2,6 +2,7 @@
 
 import argparse
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,13 +14,14 @@ from training.data.interval import suggest_season, suggest_season_of_rows, sugge
 from training.data.own_table import Columns, Gaps, OwnTable
 from training.data.series import last_part
 from training.data.source import DataError, sha256_of
-from training.data.table import level_and_scale
+from training.data.table import Table, level_and_scale
 from training.models.forecaster import MOST_SEGMENTS
 from training.own.options import NO_FILE, Choice, Options, count, typed
 from training.settings import SettingsError
 
 FEW_READINGS, MANY_READINGS = 5_000, 100_000
 LONGEST_WINDOW = 30  # segments
+FAR = 100  # times the usual distance from the median, from which a reading is doubted
 DRIFT = 0.5  # mean absolute deviations between the halves of a channel, from which it has no typical level
 
 
@@ -207,6 +209,19 @@ def _drifts(train: NDArray[np.float64]) -> bool:
     return bool((np.abs(late - early) > DRIFT * scale).any())
 
 
+def _doubts(table: Table) -> Iterator[str]:
+    """Of each channel the reading that is so far from the others that it may stand for none, as 99999 does."""
+    for name, column in zip(table.channels, table.readings.T, strict=True):
+        known = column[~np.isnan(column)]
+        distances = np.abs(known - np.median(known))
+        usual = np.quantile(distances, 0.9)
+        if 0 < FAR * usual < distances.max():
+            yield (
+                f"{name!r} has a reading of {known[distances.argmax()]:g}, over {FAR} times as far from its median as "
+                "nine tenths of the others: is it one? An empty cell stands for none"
+            )
+
+
 def _describe(path: Path, found: OwnTable, cut: Cut) -> str:
     note = f"{cut.note}\n" if cut.note else ""
     filled = f", {found.num_filled} readings filled in" if found.num_filled else ""
@@ -217,4 +232,5 @@ def _describe(path: Path, found: OwnTable, cut: Cut) -> str:
         f"channels: {', '.join(found.table.channels)}{left_out}\n"
         f"season {cut.season}, segments of {cut.segment}, horizon {cut.horizon}; "
         f"{cut.num_train} rows to train on, the last {cut.num_rows - cut.num_train} for the backtest"
+        + "".join(f"\n{doubt}" for doubt in _doubts(found.table))
     )

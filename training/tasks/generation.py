@@ -95,8 +95,18 @@ class GenerationTask(TextTask[GenerationSettings]):
         return self.encode(self._text["train"])
 
     def batches_per_epoch(self) -> int:
-        """One epoch reads every row once, in steps of bptt_len."""
-        return (len(self._train_ids) // self.settings.rows - 1) // self.settings.bptt_len
+        """One epoch reads every row once, in steps of bptt_len.
+
+        Raises:
+            DataError: The text is too short for a single step.
+        """
+        rows, T, characters = self.settings.rows, self.settings.bptt_len, len(self._train_ids)
+        batches = (characters // rows - 1) // T
+        if batches < 1:
+            raise DataError(
+                f"{characters} characters to train on are too few for rows={rows} of bptt_len={T}: give smaller ones"
+            )
+        return batches
 
     def train_batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Contiguous rows (N, T) and the characters that follow; every epoch cuts the text at other places."""

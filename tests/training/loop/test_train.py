@@ -150,6 +150,12 @@ def test_overwritten_run_is_gone_even_if_the_new_one_is_interrupted(
     assert not (tmp_path / "best").exists()
 
 
+def test_an_output_that_cannot_be_a_directory_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    assert main(["toy", "--output", str(tmp_path / "file" / "run")]) == 1
+    assert f"error: cannot write into {tmp_path / 'file' / 'run'}: Not a directory" in capsys.readouterr().err
+
+
 def test_resume_without_a_run_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["toy", "--output", str(tmp_path / "none"), "--resume"]) == 1
     assert "none" in capsys.readouterr().err

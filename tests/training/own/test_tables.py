@@ -60,6 +60,18 @@ def test_a_channel_with_too_few_readings_to_train_on_is_refused(
     assert "column 'hats' begins late, with 6 readings to train on" in capsys.readouterr().err
 
 
+def test_a_number_that_stands_for_no_reading_is_doubted(
+    tmp_path: Path, monthly: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monthly.write_text(monthly.read_text(encoding="utf-8").replace("2001-05-01;", "2001-05-01;-99999;0\n#", 1), "utf-8")
+    lines = monthly.read_text(encoding="utf-8").splitlines()
+    monthly.write_text("\n".join(line for line in lines if not line.startswith("#")) + "\n", encoding="utf-8")
+    assert run("forecasting", "--csv", monthly, "--time", "month", "--output", tmp_path / "run", *TINY, *WINDOWS) == 0
+    printed = capsys.readouterr().out
+    assert "'shoes' has a reading of -99999, over 100 times as far from its median" in printed
+    assert "'hats' has a reading" not in printed
+
+
 def test_a_table_that_has_changed_is_not_measured_on(
     tmp_path: Path, monthly: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -45,6 +45,12 @@ def test_an_epoch_reads_nearly_all_of_the_training_text_and_nothing_else(task: G
     assert x.numel() >= len(train) - 3 * 41
 
 
+def test_a_text_too_short_for_one_step_is_an_error_that_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tinyshakespeare, "load", lambda: TEXT[:1000])
+    with pytest.raises(DataError, match="900 characters to train on are too few for rows=9 of bptt_len=100"):
+        GenerationTask(GenerationSettings(rows=9, bptt_len=100)).batches_per_epoch()
+
+
 def test_epochs_cut_the_text_at_other_places_but_always_the_same(task: GenerationTask) -> None:
     first, again, other = (next(task.train_batches(epoch))[0] for epoch in (0, 0, 1))
     assert torch.equal(first, again)

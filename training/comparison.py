@@ -33,7 +33,8 @@ def _run(options: argparse.Namespace) -> int:
     if not figures:
         print("no checkpoint is measured: train one, or name one that was evaluated", file=sys.stderr)
         return 1
-    print("\n".join(published.compare(figures, published.load())))
+    lines = list(published.compare(figures, published.load()))
+    print("\n".join(lines) if lines else "no published figure is of what these checkpoints were measured on")
     return 0
 
 

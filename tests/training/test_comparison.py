@@ -34,3 +34,6 @@ def test_a_measured_checkpoint_stands_beside_the_published_rows(
     assert lines[0] == "Toys, error (lower is better)"
     assert lines[1] == "*   0.2500  runs/toy/best, dev"
     assert lines[2].endswith("a plain toy, test: Nobody 2020 [S]")
+    monkeypatch.setattr(published, "load", lambda: ())
+    assert main(["compare"]) == 0
+    assert capsys.readouterr().out == "no published figure is of what these checkpoints were measured on\n"

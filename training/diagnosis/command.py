@@ -6,11 +6,13 @@ from pathlib import Path
 
 import torch
 
+from training.arguments import count, device
 from training.diagnosis import plan as plans
 from training.diagnosis import report
 from training.diagnosis.plan import PROBLEMS, Plan
 from training.diagnosis.stages import Diagnosis
 from training.diagnosis.variants import VARIANTS
+from training.settings import SettingsError
 
 STAGES = ("initial", "learning", "trained", "clipping", "report")
 INTERRUPTED = 130  # what a shell reports of a program ended by Ctrl-C
@@ -29,13 +31,13 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     parser.add_argument("--output", type=Path, help="default: runs/diagnose, or runs/diagnose-quick")
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES, help="default: all, in this order")
     parser.add_argument("--problems", nargs="+", choices=tuple(PROBLEMS), default=(), help="default: all of the plan")
-    parser.add_argument("--lengths", nargs="+", type=int, default=(), metavar="T", help="default: all of the plan")
+    parser.add_argument("--lengths", nargs="+", type=count, default=(), metavar="T", help="default: all of the plan")
     parser.add_argument("--variants", nargs="+", choices=tuple(VARIANTS), default=(), help="default: all of the plan")
     parser.add_argument("--seeds", nargs="+", type=int, default=(1,), metavar="SEED", help="default: 1")
-    parser.add_argument("--device", default="cpu", help="where networks learn: cpu, cuda; default: cpu")
-    parser.add_argument("--threads", type=int, default=1, help="of torch on the CPU; default: 1")
-    parser.add_argument("--steps", type=int, help="optimizer steps of learning, for every problem")
-    parser.add_argument("--rows", type=int, help="sequences of an optimizer step")
+    parser.add_argument("--device", type=device, default="cpu", help="where networks learn: cpu, cuda; default: cpu")
+    parser.add_argument("--threads", type=count, default=1, help="of torch on the CPU; default: 1")
+    parser.add_argument("--steps", type=count, help="optimizer steps of learning, for every problem")
+    parser.add_argument("--rows", type=count, help="sequences of an optimizer step")
     parser.add_argument("--max-seconds", type=float, help="stop learning a case after this time, with what there is")
     parser.set_defaults(run=_run)
 
@@ -43,7 +45,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
 def _run(options: argparse.Namespace) -> int:
     torch.set_num_threads(options.threads)
     output = options.output or Path("runs") / ("diagnose-quick" if options.quick else "diagnose")
-    diagnosis = Diagnosis(_plan(options), output, torch.device(options.device))
+    diagnosis = Diagnosis(_plan(options), output, options.device)
     run: dict[str, Callable[[], None]] = {
         "initial": diagnosis.measure_initial,
         "learning": diagnosis.learn,
@@ -66,4 +68,8 @@ def _plan(options: argparse.Namespace) -> Plan:
     changes = {
         name: value for name in ("steps", "rows", "max_seconds") if (value := getattr(options, name)) is not None
     }
-    return plan.select(options.problems, options.lengths, options.variants, options.seeds).train_with(changes)
+    chosen = plan.select(options.problems, options.lengths, options.variants, options.seeds)
+    if not chosen.measured and not chosen.learned:
+        lengths = sorted({case.T for case in (*plan.measured, *plan.learned)})
+        raise SettingsError(f"the plan has no such case; its lengths are {', '.join(map(str, lengths))}")
+    return chosen.train_with(changes)

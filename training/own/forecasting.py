@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from training.arguments import count
 from training.data import own_table
 from training.data.interval import suggest_season, suggest_season_of_rows, suggest_segment
 from training.data.own_table import Columns, Gaps, OwnTable
@@ -16,7 +17,7 @@ from training.data.series import last_part
 from training.data.source import DataError, sha256_of
 from training.data.table import Table, level_and_scale
 from training.models.forecaster import MOST_SEGMENTS
-from training.own.options import NO_FILE, Choice, Options, count, typed
+from training.own.options import NO_FILE, Choice, Options, typed
 from training.settings import SettingsError
 
 FEW_READINGS, MANY_READINGS = 5_000, 100_000

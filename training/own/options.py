@@ -33,14 +33,3 @@ def typed(known: Options, options: argparse.Namespace) -> list[str]:
         for each in value if isinstance(value, list) else [value]:
             words += [flag, each.name if isinstance(each, Path) else str(each)]
     return words
-
-
-def count(text: str) -> int:
-    """A number of readings on the command line.
-
-    Raises:
-        argparse.ArgumentTypeError: It is none, or less than one.
-    """
-    if not text.isascii() or not text.isdigit() or not int(text):
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1, not {text!r}")
-    return int(text)

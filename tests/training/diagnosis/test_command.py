@@ -105,3 +105,24 @@ def test_plain_networks_learn_more_slowly_than_gated_ones() -> None:
 )
 def test_times_are_spread_evenly(first: int, last: int, points: int, expected: list[int]) -> None:
     assert stages.spread(first, last, points) == expected
+
+
+@pytest.mark.parametrize(
+    ("option", "reason"),
+    [
+        (["--device", "nonsense"], "argument --device: 'nonsense' cannot be had here: Expected one of"),
+        (["--steps", "0"], "argument --steps: expected a whole number from 1, not '0'"),
+        (["--lengths", "-5"], "argument --lengths"),
+    ],
+)
+def test_what_cannot_be_run_is_refused_with_how_the_command_is_used(
+    option: list[str], reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["diagnose", *option])
+    assert reason in capsys.readouterr().err
+
+
+def test_a_part_of_the_plan_that_is_empty_is_an_error(output: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["diagnose", "--output", str(output), "--lengths", "7"]) == 1
+    assert "error: the plan has no such case; its lengths are 2, 6" in capsys.readouterr().err

@@ -26,7 +26,7 @@ from training.text.vocabulary import word_tokenizer
 Ids = NDArray[np.int64]
 
 
-class OwnTexts(Section):
+class OwnFile(Section):
     """A CSV file of a user's own, instead of SST-2."""
 
     path: str
@@ -39,7 +39,7 @@ class OwnTexts(Section):
 class SentimentSettings(Settings):
     """Settings of a run."""
 
-    own: OwnTexts | None = None
+    own: OwnFile | None = None
     model: SentimentModelSettings = SentimentModelSettings()
     rows: int = Field(default=64, ge=1, description="texts in a batch")
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)

@@ -11,7 +11,7 @@ from training.plots.confusion import confusion, draw_confusion
 from training.tasks.tagged_sentences import Tagged
 from training.tasks.task import Goal
 from training.tasks.word_tagging import WordTaggingTask
-from training.text.english import part
+from training.text.english import word_spans
 
 
 class TaggingTask(WordTaggingTask):
@@ -66,7 +66,7 @@ class TaggingTask(WordTaggingTask):
     def _on_raw_text(self, model: nn.Module, split: str) -> dict[str, float]:
         """F1 of words, and of words with their tags, where the text is parted by the tokenizer (CoNLL 2018)."""
         loaded = ewt.load(split)
-        spans = [part(self.tokenizer, sentence.text) for sentence in loaded]
+        spans = [word_spans(self.tokenizer, sentence.text) for sentence in loaded]
         texts = [
             Tagged([sentence.text[start:end] for start, end in found], [self.tags[0]] * len(found))
             for sentence, found in zip(loaded, spans, strict=True)

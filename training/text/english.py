@@ -81,7 +81,7 @@ def english_tokenizer(words: Iterable[str], min_count: int = 1) -> Tokenizer:
     return tokenizer
 
 
-def part(tokenizer: Tokenizer, text: str) -> list[tuple[int, int]]:
+def word_spans(tokenizer: Tokenizer, text: str) -> list[tuple[int, int]]:
     """Where each word of a text begins and ends."""
     return [span for _, span in tokenizer.pre_tokenizer.pre_tokenize_str(text)]
 

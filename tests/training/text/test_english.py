@@ -1,6 +1,6 @@
 import pytest
 
-from training.text.english import english_tokenizer, part, word_ids
+from training.text.english import english_tokenizer, word_ids, word_spans
 from training.text.vocabulary import UNKNOWN
 
 
@@ -21,7 +21,7 @@ from training.text.vocabulary import UNKNOWN
     ],
 )
 def test_text_parts_as_the_treebank_has_it(text: str, words: str) -> None:
-    assert [text[start:end] for start, end in part(english_tokenizer([]), text)] == words.split()
+    assert [text[start:end] for start, end in word_spans(english_tokenizer([]), text)] == words.split()
 
 
 def test_vocabulary_folds_case_digits_and_quotes_and_leaves_rare_words_out() -> None:

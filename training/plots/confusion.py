@@ -7,6 +7,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from training.plots.names import drawn, in_any_script
+
 
 def draw_confusion(path: Path, title: str, labels: Sequence[str], counts: NDArray[np.int64]) -> None:
     """Draw how often each label is taken for each other.
@@ -28,13 +30,13 @@ def draw_confusion(path: Path, title: str, labels: Sequence[str], counts: NDArra
             axis.text(
                 column, row, text, ha="center", va="center", fontsize=8, color="white" if share > 0.6 else "black"
             )
-    axis.set_xticks(range(len(labels)), labels, rotation=90)
-    axis.set_yticks(
-        range(len(labels)), [f"{label} ({n:,})" for label, n in zip(labels, counts.sum(axis=1), strict=True)]
-    )
+    names = list(map(drawn, labels))
+    axis.set_xticks(range(len(labels)), names, rotation=90)
+    axis.set_yticks(range(len(labels)), [f"{name} ({n:,})" for name, n in zip(names, counts.sum(axis=1), strict=True)])
     axis.set(title=title, xlabel="given", ylabel="true (how many)")
     figure.colorbar(image, label="share of the true label")
-    figure.savefig(path, dpi=110)
+    with in_any_script():
+        figure.savefig(path, dpi=110)
 
 
 def confusion(labels: int, actual: NDArray[np.int64], found: NDArray[np.int64]) -> NDArray[np.int64]:

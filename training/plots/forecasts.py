@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from training.data.series import Series
 from training.forecasts.backtest import Readings
 from training.models.forecaster import QUANTILE_LEVELS, Forecaster
+from training.plots.names import drawn, in_any_script
 
 MAX_CHANNELS = 8
 FANS = 2  # a channel
@@ -47,11 +48,12 @@ def draw_backtest(path: Path, model: Forecaster, series: Series, rows: range, H:
                 linewidth=1,
                 label="seasonal naive" if origin == origins[0] else None,
             )
-        axis.set(ylabel=name)
+        axis.set(ylabel=drawn(name))
     axes[0].legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, fontsize="small", frameon=False)  # above it
     axes[-1].set(xlabel=f"row, one every {model.interval}")
     figure.suptitle(f"Forecasts of {H} readings, with bands of 80 and 50 %")
-    figure.savefig(path, dpi=110)
+    with in_any_script():
+        figure.savefig(path, dpi=110)
 
 
 def forecast_from(model: Forecaster, past: Readings, name: str, H: int) -> dict[str, Readings]:

@@ -17,9 +17,9 @@ from torch.nn.functional import cross_entropy
 from training.data import sst2, sst_trees, word_vectors
 from training.models.bidirectional_sentiment import BidirectionalSentimentModel, BidirectionalSentimentModelSettings
 from training.models.sentiment import CLASSES
-from training.plots.confusion import confusion, draw_confusion
 from training.settings import Settings
-from training.tasks import pretrained
+from training.tasks import classification, pretrained
+from training.tasks.classification import Judged
 from training.tasks.sentiment import group_by_length
 from training.tasks.task import Goal, TextTask
 from training.text.vocabulary import UNKNOWN, word_tokenizer
@@ -161,7 +161,7 @@ class BidirectionalSentimentTask(TextTask[BidirectionalSentimentSettings]):
         """The loss is a sum."""
         return 1.0
 
-    def _judge(self, model: nn.Module, split: str) -> Iterator[tuple[Ids, Tensor]]:
+    def _judge(self, model: nn.Module, split: str) -> Iterator[Judged]:
         """Labels and logits of all sentences of SST-2, group by group of one length."""
         device = next(model.parameters()).device
         for group in group_by_length(self.tokenizer, sst2.load(split)):
@@ -170,19 +170,9 @@ class BidirectionalSentimentTask(TextTask[BidirectionalSentimentSettings]):
 
     def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
         """Accuracy and cross entropy of whole sentences."""
-        correct, loss, examples = 0, 0.0, 0
-        for labels, logits in self._judge(model, split):
-            target = torch.from_numpy(labels)
-            correct += int((logits.argmax(dim=1) == target).sum())
-            loss += float(cross_entropy(logits, target, reduction="sum"))
-            examples += len(labels)
-        return {"accuracy": correct / examples, "loss": loss / examples, "examples": float(examples)}
+        return classification.figures(self._judge(model, split))
 
     def plot(self, model: nn.Module, split: str, directory: Path) -> None:
         """Draw how often a sentence is taken for its opposite."""
-        judged = list(self._judge(model, split))
-        actual = np.concatenate([labels for labels, _ in judged])
-        found = np.concatenate([logits.argmax(dim=1).numpy() for _, logits in judged])
         title = f"Sentiment, SST-2 {split}, % of the true label"
-        counts = confusion(len(CLASSES), actual, found)
-        draw_confusion(directory / f"confusion_{split}.png", title, CLASSES, counts)
+        classification.draw(directory / f"confusion_{split}.png", title, CLASSES, self._judge(model, split))

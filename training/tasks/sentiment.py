@@ -18,7 +18,8 @@ from training.data.source import DataError, check_unchanged, own_source
 from training.data.sst2 import Example
 from training.models.sentiment import CLASSES, SentimentModel, SentimentModelSettings
 from training.settings import Section, Settings
-from training.tasks import word_dropout
+from training.tasks import classification, word_dropout
+from training.tasks.classification import Judged
 from training.tasks.task import Goal, TextTask
 from training.tasks.word_dropout import Rarity
 from training.text.vocabulary import word_tokenizer
@@ -66,6 +67,10 @@ class SentimentTask(TextTask[SentimentSettings]):
         if settings.own is not None:
             self.sources = (own_source(settings.own.path, settings.own.sha256),)
 
+    @property
+    def _classes(self) -> tuple[str, ...]:
+        return self.settings.own.labels if self.settings.own is not None else CLASSES
+
     @cached_property
     def _train_examples(self) -> list[Example]:
         return self._load("train")
@@ -86,8 +91,7 @@ class SentimentTask(TextTask[SentimentSettings]):
 
     def build_model(self) -> SentimentModel:
         """A fresh model."""
-        classes = self.settings.own.labels if self.settings.own is not None else CLASSES
-        return SentimentModel(self.tokenizer.get_vocab_size(), self.settings.model, classes)
+        return SentimentModel(self.tokenizer.get_vocab_size(), self.settings.model, self._classes)
 
     @cached_property
     def _train_groups(self) -> list["LengthGroup"]:
@@ -130,17 +134,20 @@ class SentimentTask(TextTask[SentimentSettings]):
         """The loss is a sum."""
         return 1.0
 
+    def _judge(self, model: nn.Module, split: str) -> Iterator[Judged]:
+        """Labels and logits of all texts, after their last word, group by group of one length."""
+        device = next(model.parameters()).device
+        for group in group_by_length(self.tokenizer, self._load(split)):
+            yield group.labels, model(torch.from_numpy(group.ids).to(device))[0][:, -1].cpu()
+
     def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
         """Accuracy and cross entropy of whole sentences, after their last word."""
-        device = next(model.parameters()).device
-        correct, loss, examples = 0, 0.0, 0
-        for group in group_by_length(self.tokenizer, self._load(split)):
-            labels = torch.from_numpy(group.labels).to(device)
-            logits = model(torch.from_numpy(group.ids).to(device))[0][:, -1]
-            correct += int((logits.argmax(dim=1) == labels).sum())
-            loss += float(cross_entropy(logits, labels, reduction="sum"))
-            examples += len(labels)
-        return {"accuracy": correct / examples, "loss": loss / examples, "examples": float(examples)}
+        return classification.figures(self._judge(model, split))
+
+    def plot(self, model: nn.Module, split: str, directory: Path) -> None:
+        """Draw which labels are taken for which."""
+        title = f"{'Texts' if self.settings.own else 'Sentiment, SST-2'}, {split}, % of the true label"
+        classification.draw(directory / f"confusion_{split}.png", title, self._classes, self._judge(model, split))
 
 
 class LengthGroup:

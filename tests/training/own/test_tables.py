@@ -60,6 +60,12 @@ def test_a_channel_with_too_few_readings_to_train_on_is_refused(
     assert "column 'hats' begins late, with 6 readings to train on" in capsys.readouterr().err
 
 
+def test_a_channel_may_have_any_name(tmp_path: Path, monthly: Path) -> None:
+    names = monthly.read_text(encoding="utf-8").replace("shoes;hats", "costs $x_{ and $y;温度")
+    monthly.write_text(names, encoding="utf-8")
+    assert run("forecasting", "--csv", monthly, "--time", "month", "--output", tmp_path / "run", *TINY, *WINDOWS) == 0
+
+
 def test_a_number_that_stands_for_no_reading_is_doubted(
     tmp_path: Path, monthly: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -153,6 +159,7 @@ def test_labelled_texts_become_a_classifier_with_their_labels(
     assert best.model.head.out_features == 3
     assert best.figures["dev"]["examples"] == 3
     assert best.sources[0].name == "mails.csv"
+    assert (output / "best" / "confusion_dev.png").read_bytes().startswith(b"\x89PNG")
     path.write_text(path.read_text() + "one more,fun\n", encoding="utf-8")
     capsys.readouterr()
     assert run("evaluate", output / "best") == 1

@@ -14,6 +14,8 @@ from training.loop.throughput import Meter
 from training.settings import LoopSettings
 from training.tasks.task import Task
 
+DEV = "dev_"  # what the names of dev figures begin with in the history
+
 
 class TrainingError(Exception):
     """A run that cannot start or go on, and why."""
@@ -36,6 +38,14 @@ class Progress:
     best: float | None = None
     best_epoch: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
+
+    @property
+    def best_figures(self) -> dict[str, float] | None:
+        """The dev figures of the best epoch; None before there is one."""
+        if not self.best_epoch:
+            return None
+        row = self.history[self.best_epoch - 1]
+        return {name.removeprefix(DEV): value for name, value in row.items() if name.startswith(DEV)}
 
     def is_finished(self, loop: LoopSettings) -> bool:
         """Whether all epochs are done, or too many have passed without a better dev figure."""

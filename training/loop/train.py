@@ -22,7 +22,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 from training import checkpoint
 from training.loop.precision import chosen
 from training.loop.record import Record
-from training.loop.run import Run, TrainingError, make_fabric, set_up
+from training.loop.run import DEV, Run, TrainingError, make_fabric, set_up
 from training.loop.schedule import learning_rate
 from training.loop.step import count_batch, deal, take_step
 from training.loop.throughput import Meter, Speed, measure_gemm
@@ -141,9 +141,9 @@ def finish_epoch(run: Run, row: dict[str, float], output: Path, command: str) ->
     with torch.no_grad():
         # All processes go on or stop by the figures of one.
         figures = run.fabric.broadcast(run.task.calibrate(model))
+    is_best = goal.is_better(figures, progress.best_figures)
     progress.epoch += 1
-    progress.history.append(row | {f"dev_{name}": value for name, value in figures.items()})
-    is_best = goal.is_better(figures[goal.metric], progress.best)
+    progress.history.append(row | {f"{DEV}{name}": value for name, value in figures.items()})
     if is_best:
         progress.best, progress.best_epoch = figures[goal.metric], progress.epoch
     if run.fabric.is_global_zero:

@@ -1,7 +1,7 @@
 """What a task supplies to the training loop; the loop knows nothing else of it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, TypeVar
@@ -28,16 +28,21 @@ class Goal:
     Args:
         metric: A key of what `Task.evaluate` returns.
         better: Whether "lower" or "higher" values are better.
+        among_equals: Another key, of a loss: where values are equal, the lower loss is better. None takes the first.
     """
 
     metric: str
     better: Literal["lower", "higher"]
+    among_equals: str | None = None
 
-    def is_better(self, value: float, best: float | None) -> bool:
-        """Whether `value` beats the best so far; a NaN never does."""
+    def is_better(self, figures: Mapping[str, float], best: Mapping[str, float] | None) -> bool:
+        """Whether figures of the dev split beat the best ones so far; a NaN never does."""
+        value = figures[self.metric]
         if best is None:
             return value == value
-        return value < best if self.better == "lower" else value > best
+        if self.among_equals is not None and value == best[self.metric]:
+            return figures[self.among_equals] < best[self.among_equals]
+        return value < best[self.metric] if self.better == "lower" else value > best[self.metric]
 
 
 class Task(ABC, Generic[TaskSettings]):
@@ -53,7 +58,7 @@ class Task(ABC, Generic[TaskSettings]):
     name: ClassVar[str]
     settings_type: ClassVar[type[Settings]]
     sources: tuple[DataSource, ...]
-    goal: ClassVar[Goal]
+    goal: Goal
     item: ClassVar[str]  # what speed is told in, in the singular
     units: ClassVar[dict[str, str]]  # of train_loss and of the figures that are plotted, as dev_<name>
 

@@ -8,11 +8,12 @@ from itertools import pairwise
 from pathlib import Path
 
 from dateutil import parser as dates  # type: ignore[import-untyped]
+from tqdm import tqdm  # type: ignore[import-untyped]
 
 from training.data.source import BrokenLineError
 
 MONTHS = 12
-GUESSED_YEAR = 2000
+GUESSED_YEAR = 4  # no file has readings of it; a leap year, so that every day is in it
 SHORTEST_DAY = timedelta(hours=23)  # the one on which clocks are put forward
 _DATE_IN_NUMBERS = re.compile(r"\s*(\d{1,2})[/.-](\d{1,2})[/.-]\d{2,4}\b")
 _BARE_NUMBER = re.compile(r"\s*\d+\s*")
@@ -39,7 +40,8 @@ def parse(cells: Sequence[Cell], path: Path) -> list[datetime]:
     is_day_first = _is_day_first(cells, path)
     with warnings.catch_warnings():
         warnings.simplefilter("error", dates.UnknownTimezoneWarning)
-        times = [_parse(text, is_day_first, path, line) for line, text in cells]
+        bar = tqdm(cells, desc=f"times of {path.name}", unit=" rows", leave=False, disable=None, delay=1)
+        times = [_parse(text, is_day_first, path, line) for line, text in bar]
     return _without_zone(times, cells, path)
 
 

@@ -108,33 +108,42 @@ class PreparedBatch:
         self.names = form.needed(self._kept)
 
     def take(self, results: Sequence[Array]) -> None:
-        """Give each job its next row and the outputs that it keeps."""
+        """Give each job its next row and the outputs that it keeps.
+
+        All jobs or none: a job that had its next row without having counted the items would read them twice.
+        """
         named = dict(zip(self.names, results, strict=True))
-        self._take_rows(named)
-        if self._kept:
-            self._take_outputs(self._form.by_row(named, self._kept))
+        taken = list(zip(self.batch.jobs, self._next_rows(named), self._kept_parts(named), strict=True))
         size, now = self.batch.lane.size, time.perf_counter()
-        for job in self.batch.jobs:
+        for job, row, part in taken:
+            job.row = row
             job.offset += size
             job.waiting_since = now
+            if job.keep:
+                job.parts.append(part)
 
-    def _take_rows(self, named: Mapping[str, Array]) -> None:
+    def _next_rows(self, named: Mapping[str, Array]) -> Sequence[bytes]:
         next_names = self._form.next_names
-        if next_names:
-            widths = [job.width for job in self.batch.jobs]
-            rows = self._rows.replaced({state: named[name] for name, state in next_names.items()}, widths)
-            for job, row in zip(self.batch.jobs, rows, strict=True):
-                job.row = row
+        if not next_names:
+            return [job.row for job in self.batch.jobs]
+        widths = [job.width for job in self.batch.jobs]
+        return self._rows.replaced({state: named[name] for name, state in next_names.items()}, widths)
 
-    def _take_outputs(self, outputs: Mapping[str, Array]) -> None:
+    def _kept_parts(self, named: Mapping[str, Array]) -> Sequence[dict[str, Array]]:
+        """What each job keeps of the run's outputs."""
+        if not self._kept:
+            return [{}] * len(self.batch.jobs)
+        outputs = self._form.by_row(named, self._kept)
         size, start = self.batch.lane.size, 0
+        parts: list[dict[str, Array]] = []
         for job in self.batch.jobs:
             own = start if job.width == 1 else slice(start, start + job.width)
             start += job.width
             if job.remaining <= size:
-                job.parts.append({name: outputs[name][own] for name in job.keep})
-            elif job.keep:  # a view would keep the whole batch alive, which is only for answers that are due now
-                job.parts.append({name: outputs[name][own].copy() for name in job.keep})
+                parts.append({name: outputs[name][own] for name in job.keep})
+            else:  # a view would keep the whole batch alive, which is only for answers that are due now
+                parts.append({name: outputs[name][own].copy() for name in job.keep})
+        return parts
 
 
 class BatchForm:

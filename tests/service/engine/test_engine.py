@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import numpy as np
@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.engine.engine import Engine
-from service.engine.job import BatchForm, RowJob
+from service.engine.job import BatchForm, PreparedBatch, RowJob, StageForm
+from service.engine.scheduler import Batch
+from service.engine.state import Array
 from service.errors import QueueFull, ShuttingDown, TooLarge
 from tests.fakes.graphs import BAD, LAYOUT, RecordingObserver, SumGraphs, logits_of, row_of, total_of
 
@@ -37,8 +39,8 @@ async def total(engine: Engine, *items: int) -> int:
     return total_of(advance.row)
 
 
-def job(*items: int) -> RowJob:
-    return RowJob("encode", len(items), row=FRESH, inputs={"x": np.array(items)})
+def job(*items: int, keep: tuple[str, ...] = ()) -> RowJob:
+    return RowJob("encode", len(items), row=FRESH, inputs={"x": np.array(items)}, keep=keep)
 
 
 def wide(*rows: Sequence[int], keep: tuple[str, ...] = ()) -> RowJob:
@@ -221,6 +223,39 @@ async def test_inputs_that_fit_no_batch_fail_alone() -> None:
         answers = await asyncio.gather(total(engine, 1), wrong, total(engine, 2), return_exceptions=True)
         assert answers[::2] == [1, 2]
         assert isinstance(answers[1], AssertionError)
+
+
+class StumblingForm(BatchForm):
+    """Has no memory for the kept outputs of its first run."""
+
+    def __init__(self) -> None:
+        super().__init__(SumGraphs().bundle)
+        self._stage_form = StumblingStageForm(self.stages["encode"])
+
+    def prepare(self, batch: Batch[RowJob]) -> PreparedBatch:
+        return PreparedBatch(batch, self._stage_form, LAYOUT.batch([job.row for job in batch.jobs]))
+
+
+class StumblingStageForm(StageForm):
+    has_stumbled = False
+
+    def by_row(self, named: Mapping[str, Array], kept: Iterable[str]) -> dict[str, Array]:
+        if not self.has_stumbled:
+            self.has_stumbled = True
+            raise MemoryError
+        return super().by_row(named, kept)
+
+
+async def test_a_run_whose_outputs_could_not_be_kept_is_repeated_from_the_same_rows() -> None:
+    engine = Engine(SumGraphs(), RecordingObserver(), form=StumblingForm())
+    engine.start()
+    try:
+        jobs = [job(7, keep=("sums",)), job(9)]
+        await run(engine, *jobs)
+    finally:
+        await engine.stop()
+    assert [totals(each) for each in jobs] == [[7], [9]]
+    assert engine.outputs_of(jobs[0])["sums"].tolist() == [7]
 
 
 async def test_an_owner_that_stumbles_keeps_nobody_from_their_answer() -> None:

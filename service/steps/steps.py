@@ -16,14 +16,13 @@ from typing import Any
 
 from service.concurrency.waiting import run_now
 from service.engine.job import RowJob
-from service.engine.state import SequenceState
 from service.errors import DeadlineExceeded, ServiceError
 from service.metrics import Metrics
 from service.settings import SessionSettings
 from service.steps.arrivals import Arrivals
 from service.steps.cohorts import FEWEST, Cohorts
 from service.steps.commits import Commits
-from service.steps.computation import begin
+from service.steps.computations import Computations
 from service.steps.endings import Endings
 from service.steps.open_turns import OpenTurns
 from service.steps.recent import Recent
@@ -67,7 +66,6 @@ class Steps:
     ) -> None:
         self._recent = Recent(max_recent)
         self._store = store
-        self._metrics = metrics
         self._clock = clock
         # Work with a store that does not wait is done at once, any other in a task.
         self._go = run_now if store.is_immediate else spawn
@@ -77,6 +75,7 @@ class Steps:
         self._rules = StepRules(models, settings, bury_expired)
         self._cohorts = Cohorts(self._recent, models, store, self._endings, self._go, self._take_alone, clock)
         self._commits = Commits(self._open, self._rules, store, self._recent, self._endings, self._go, clock)
+        self._computations = Computations(self._rules, self._commits, self._endings, metrics, self._take_alone)
 
     async def take(self, ask: Ask) -> Answer:
         """Take one step.
@@ -201,7 +200,7 @@ class Steps:
 
     def _begin(self, turn: Turn, jobs: Jobs) -> None:
         """Begin what is to be computed; a job is put with those that are to be run together."""
-        if (job := begin(turn, self)) is not None:
+        if (job := self._computations.start(turn)) is not None:
             jobs.setdefault(turn.model, []).append(job)
 
     def _submit(self, model: SequenceModel[Any], jobs: list[RowJob]) -> None:
@@ -215,36 +214,3 @@ class Steps:
                 return
             for job in jobs:
                 self._submit(model, [job])
-
-    def settle(self, turn: Turn, digest: bytes) -> bool:
-        """Answer a turn whose answer is kept, or else find out what it has to compute; whether it is answered.
-
-        Raises:
-            ServiceError: It is refused.
-        """
-        answer = self._rules.settle(turn, digest)
-        if answer is not None:
-            self._endings.answer(turn, answer)
-        if turn.is_replay or answer is not None:
-            self._metrics.step_replays.inc()
-        return answer is not None
-
-    def complete(self, turn: Turn, outputs: bytes, state: SequenceState) -> None:
-        """Take what was computed: to be committed with whatever else is finished now."""
-        if turn.is_over:
-            return
-        turn.outputs = outputs
-        if turn.is_replay:
-            record, is_changed = turn.record, self._rules.is_changed(turn)
-            self._endings.answer(turn, Answer(record.session_id, record.step, outputs, turn.values, is_changed))
-            return
-        turn.state = state
-        self._commits.add(turn)
-
-    def refuse(self, turn: Turn, error: Exception) -> None:
-        """A turn cannot be computed, unless the session is not what it was taken for."""
-        is_for_its_inputs = isinstance(error, ServiceError) and error.retry_after_seconds is None
-        if turn.is_guess and is_for_its_inputs and not turn.is_over:
-            self._take_alone([turn])
-        else:
-            self._endings.fail(turn, error)

@@ -1,0 +1,181 @@
+"""What steps compute: one run of a graph for tensors, as many as it takes in the model's own language."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import orjson
+
+from service.bundle.stage import ITEM_STAGE
+from service.decoding.sampling import derived_seed
+from service.engine.job import RowJob
+from service.engine.state import Array, SequenceState
+from service.errors import InvalidInput, NotStreamable, ServiceError
+from service.forms.form import Form
+from service.metrics import Metrics
+from service.record.digest import inputs_digest, tensors_digest
+from service.steps.commits import Commits
+from service.steps.endings import Endings
+from service.steps.step_rules import StepRules
+from service.steps.turn import Answer, Ask, Returns, Turn, returned
+from service.tasks.language import LanguageModel
+from service.tasks.task import Items, TensorModel, tensor_model
+
+
+class Computations:
+    """Computes turns that have their sessions, and passes them on to be committed.
+
+    Args:
+        rules: Say which step a turn is to compute.
+        commits: Commits what was computed.
+        endings: Ends turns that need no commit.
+        metrics: Counts replays.
+        take_alone: Takes turns again, from what the store has.
+    """
+
+    def __init__(
+        self,
+        rules: StepRules,
+        commits: Commits,
+        endings: Endings,
+        metrics: Metrics,
+        take_alone: Callable[[Sequence[Turn]], None],
+    ) -> None:
+        self._rules = rules
+        self._commits = commits
+        self._endings = endings
+        self._metrics = metrics
+        self._take_alone = take_alone
+
+    def start(self, turn: Turn) -> RowJob | None:
+        """Start to compute a turn.
+
+        Returns:
+            The job of a step in tensors, which the caller should hand to the engine with others; None where there is
+            nothing to hand over.
+
+        Raises:
+            ServiceError: The turn is refused.
+        """
+        ask = turn.ask
+        if ask.is_streamed and (ask.inputs or {}).get("generate") is None:
+            raise NotStreamable('only {"generate": ...} is answered as a stream')
+        model = _asked_in_tensors(turn)
+        _check_returns(ask.returns, model)
+        try:
+            if model is not None:
+                return self._tensors_job(turn, model)
+            form = turn.model.parse(ask.inputs or {})
+        except InvalidInput as error:
+            raise error.within("inputs") from None
+        if not self._settle(turn, inputs_digest(form.model_dump())):
+            turn.task = asyncio.get_running_loop().create_task(self._compute(turn, form))
+        return None
+
+    def _tensors_job(self, turn: Turn, model: TensorModel[Any]) -> RowJob | None:
+        values = _values(turn.ask, model)
+        returns = returned(turn.ask.returns, model)
+        if self._settle(turn, tensors_digest(values, returns)):
+            return None
+        if returns == "logits":
+            model.check_answer(max(len(values), turn.ask.num_request_items))
+        items = model.items(turn.state, values)
+        turn.job = RowJob(
+            ITEM_STAGE,
+            len(items.values),
+            row=items.state.row,
+            inputs={"x": items.values},
+            keep=() if returns == "none" else (returns,),
+            done=partial(self._ran, turn, model, items, returns),
+        )
+        return turn.job
+
+    def _ran(self, turn: Turn, model: TensorModel[Any], items: Items, returns: Returns, job: RowJob) -> None:
+        turn.job = None
+        if job.error is not None:
+            self._refuse(turn, job.error)
+            return
+        if returns != "none":
+            turn.values = model.engine.outputs_of(job)[returns][items.num_pending :]
+        outputs = {} if turn.values is None else {returns: turn.values}
+        state = items.state.advanced(job.row, items.values.size)
+        self._complete(turn, orjson.dumps(outputs, option=orjson.OPT_SERIALIZE_NUMPY), state)
+
+    async def _compute(self, turn: Turn, inputs: Form) -> None:
+        seed = derived_seed(turn.body.secret.hex(), turn.step)
+        model = turn.model
+        try:
+            if not turn.ask.is_streamed:
+                outputs, state = await model.step(turn.state, inputs, seed)
+            elif isinstance(model, LanguageModel):
+                outputs, state = await model.stream(turn.state, inputs, seed, turn.on_piece)
+            else:
+                raise NotStreamable(f"{model.name} answers nothing as a stream")
+        except Exception as error:
+            turn.task = None
+            self._refuse(turn, error.within("inputs") if isinstance(error, InvalidInput) else error)
+        else:
+            turn.task = None
+            self._complete(turn, orjson.dumps(outputs), state)
+
+    def _settle(self, turn: Turn, digest: bytes) -> bool:
+        """Set the step and the state that a turn computes, or answer it if its answer is kept already.
+
+        Returns:
+            Whether it is answered.
+        """
+        answer = self._rules.settle(turn, digest)
+        if answer is not None:
+            self._endings.answer(turn, answer)
+        if turn.is_replay or answer is not None:
+            self._metrics.step_replays.inc()
+        return answer is not None
+
+    def _complete(self, turn: Turn, outputs: bytes, state: SequenceState) -> None:
+        """Pass on a turn that has its outputs, JSON, and the state after it; a replay is answered at once."""
+        if turn.is_over:
+            return
+        turn.outputs = outputs
+        if turn.is_replay:
+            record, is_changed = turn.record, self._rules.is_changed(turn)
+            self._endings.answer(turn, Answer(record.session_id, record.step, outputs, turn.values, is_changed))
+            return
+        turn.state = state
+        self._commits.add(turn)
+
+    def _refuse(self, turn: Turn, error: Exception) -> None:
+        """Refuse a turn, unless its session was a guess: its inputs may suit the session that the store has."""
+        is_for_its_inputs = isinstance(error, ServiceError) and error.retry_after_seconds is None
+        if turn.is_guess and is_for_its_inputs and not turn.is_over:
+            self._take_alone([turn])
+        else:
+            self._endings.fail(turn, error)
+
+
+def _asked_in_tensors(turn: Turn) -> TensorModel[Any] | None:
+    """The model of a turn that is in tensors; None for one in the model's own language.
+
+    Raises:
+        InvalidInput: It is in tensors, and the model reads none.
+    """
+    if turn.ask.values is not None:
+        return tensor_model(turn.model)
+    model = turn.model
+    return model if isinstance(model, TensorModel) and model.takes_tensors(turn.ask.inputs or {}) else None
+
+
+def _check_returns(returns: Returns | None, model: TensorModel[Any] | None) -> None:
+    """Raise InvalidInput where a step cannot return what is asked: `model` is None for one not in tensors."""
+    if returns is not None and model is None:
+        raise InvalidInput("only a step in tensors says what it returns", ("return",))
+    if returns not in (None, "none") and model is not None and not model.has_logits:
+        raise InvalidInput(f"{model.name} has no logits: ask for none", ("return",))
+
+
+def _values(ask: Ask, model: TensorModel[Any]) -> Array:
+    """The items of a step in tensors, checked."""
+    if ask.values is None:
+        return model.read_tensors(ask.inputs or {})
+    model.check_tensors(ask.values)
+    return ask.values

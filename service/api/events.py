@@ -84,7 +84,7 @@ async def stream_step(
     """
     events: asyncio.Queue[Piece | Turn] = asyncio.Queue()
     turn = Turn(ask, done=events.put_nowait, on_piece=events.put_nowait)
-    steps.begin(turn)
+    steps.submit(turn)
     try:
         first = await unless_gone(receive, events.get())
         if isinstance(first, Turn) and first.answer is None:

@@ -89,7 +89,7 @@ class Decoder:
             if ending.length >= ending.limit or ending.stopped:
                 return None
             before_runs.append((ending.length, state))
-            return self._begin(state, chance, draws, min(self.max_run, ending.limit - ending.length))
+            return self._start_run(state, chance, draws, min(self.max_run, ending.limit - ending.length))
 
         run = next_run()
         try:
@@ -125,9 +125,9 @@ class Decoder:
         self, state: SequenceState, chance: Chance, seed: int, count: int
     ) -> tuple[list[int], SequenceState]:
         """Sample `count` tokens, at most `max_run`; the tokens and the state after them."""
-        return await self._begin(state, chance, Draws(seed, state.position), count).finished()
+        return await self._start_run(state, chance, Draws(seed, state.position), count).finished()
 
-    def _begin(self, state: SequenceState, chance: Chance, draws: Draws, count: int) -> "Run":
+    def _start_run(self, state: SequenceState, chance: Chance, draws: Draws, count: int) -> "Run":
         inputs = {
             "uniforms": draws.take(count),
             "temperature": np.float32(0 if chance.temperature < MIN_TEMPERATURE else chance.temperature),
@@ -135,7 +135,7 @@ class Decoder:
             "top_p": np.float32(chance.top_p),
             "remaining": np.int64(count),
         }
-        advancing = self._engine.begin("decode", [state.row], [inputs], [count], keep=["tokens"])  # type: ignore[list-item]
+        advancing = self._engine.submit_rows("decode", [state.row], [inputs], [count], keep=["tokens"])  # type: ignore[list-item]
         return Run(advancing, state, count)
 
 

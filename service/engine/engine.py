@@ -161,9 +161,9 @@ class Engine:
         self, stage: str, rows: Sequence[bytes], inputs: Sequence[Inputs], num_items: int, keep: Sequence[str] = ()
     ) -> list[Advance]:
         """Take several rows of one sequence through a stage, all or none admitted; see `advance`."""
-        return await self.begin(stage, rows, inputs, [num_items] * len(rows), keep).finished()
+        return await self.submit_rows(stage, rows, inputs, [num_items] * len(rows), keep).finished()
 
-    def begin(
+    def submit_rows(
         self,
         stage: str,
         rows: Sequence[bytes],
@@ -232,7 +232,7 @@ class Engine:
             self._fail(batch, error)
             return True
         run = partial(self._graphs.run, *batch.lane, prepared.feeds, prepared.names)
-        self._pace.begin()
+        self._pace.run_started()
         if self._pace.is_for_the_loop(batch, is_alone=self._scheduler.num_admitted == 1):
             self._ran(prepared, started, self._wake, *timed(run))
             return True
@@ -250,14 +250,14 @@ class Engine:
     ) -> None:
         """Take a run apart, start the next one, and only then tell the jobs, so that both go on at once."""
         batch = prepared.batch
-        self._pace.end(batch, seconds)
+        self._pace.run_ended(batch, seconds)
         if isinstance(results, Exception):
             self._fail(batch, results)
             return
         waits = [started - job.waiting_since for job in batch.jobs for _ in range(job.width)]
         num_steps = sum([min(batch.lane.size, job.remaining) * job.width for job in batch.jobs])
         try:
-            prepared.take(results)
+            prepared.apply(results)
         except Exception as error:
             self._fail(batch, error)
             return

@@ -107,7 +107,7 @@ class PreparedBatch:
         self._kept = {name for job in batch.jobs for name in job.keep}
         self.names = form.needed(self._kept)
 
-    def take(self, results: Sequence[Array]) -> None:
+    def apply(self, results: Sequence[Array]) -> None:
         """Give each job its next row and the outputs that it keeps.
 
         All jobs or none: a job that had its next row without having counted the items would read them twice.

@@ -29,11 +29,11 @@ class Pace:
         self._expected = ExpectedDurations()
         self._num_running = 0
 
-    def begin(self) -> None:
+    def run_started(self) -> None:
         """A run is under way."""
         self._num_running += 1
 
-    def end(self, batch: Batch[RowJob], seconds: float) -> None:
+    def run_ended(self, batch: Batch[RowJob], seconds: float) -> None:
         """It is over, after so many seconds."""
         self._num_running -= 1
         self._expected.learn(batch, seconds)

@@ -156,8 +156,16 @@ class Sequences:
     async def _go_on(self, owner: str, session_id: str, part: Part, values: Array, names: Collection[str]) -> Taken:
         secret = (await self._sessions.load(owner, session_id)).body.secret
         returns: Returns = "logits" if LOGITS in names else "argmax" if ARGMAX in names else "none"
-        allows = part.allow_numerics_change
-        turn = await self._steps.taken(Ask(owner, session_id, part.step, None, values, returns, allows, secret=secret))
+        ask = Ask(
+            owner,
+            session_id,
+            step=part.step,
+            values=values,
+            returns=returns,
+            allow_numerics_change=part.allow_numerics_change,
+            secret=secret,
+        )
+        turn = await self._steps.turn_of(ask)
         answer = turn.result()
         return Taken(answer, turn.model.bundle.version, _outputs(answer, returns, names))
 

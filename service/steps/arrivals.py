@@ -17,12 +17,12 @@ class Arrivals:
 
     Args:
         open_turns: All that are under way, these among them.
-        begin: Begins those that have gathered and still wait for their answers.
+        start: Starts those that have gathered and still wait for their answers.
     """
 
-    def __init__(self, open_turns: OpenTurns, begin: Callable[[Sequence[Turn]], None]) -> None:
+    def __init__(self, open_turns: OpenTurns, start: Callable[[Sequence[Turn]], None]) -> None:
         self._open = open_turns
-        self._begin = begin
+        self._start = start
         self._arrived: list[Turn] = []
         self._gathering_since = 0.0
 
@@ -44,4 +44,4 @@ class Arrivals:
             asyncio.get_running_loop().call_soon(self._gather)
             return
         arrived, self._arrived = self._arrived, []
-        self._begin([turn for turn in arrived if not turn.is_over])
+        self._start([turn for turn in arrived if not turn.is_over])

@@ -66,11 +66,11 @@ class Cohorts:
         self._take_alone = take_alone
         self._clock = clock
 
-    def begin_known(self, turns: Sequence[Turn], now: float) -> list[Turn]:
-        """Begin those turns that can go together by what is remembered of their sessions; see `begin`."""
-        return self.begin(turns, self._recent.find, now) if self._recent else list(turns)
+    def start_recent(self, turns: Sequence[Turn], now: float) -> list[Turn]:
+        """Begin those turns that can go together by what is remembered of their sessions; see `start`."""
+        return self.start(turns, self._recent.find, now) if self._recent else list(turns)
 
-    def begin(self, turns: Sequence[Turn], find: Find, now: float) -> list[Turn]:
+    def start(self, turns: Sequence[Turn], find: Find, now: float) -> list[Turn]:
         """Begin those turns that can go together; the others, which are left as they are.
 
         Args:
@@ -82,10 +82,10 @@ class Cohorts:
             return list(turns)
         alike, others = grouped(turns, find, self._models, now)
         for key, candidates in alike.items():
-            others += self._begin_alike(key, candidates)
+            others += self._start_alike(key, candidates)
         return others
 
-    def _begin_alike(self, key: CohortKey, candidates: Candidates) -> list[Turn]:
+    def _start_alike(self, key: CohortKey, candidates: Candidates) -> list[Turn]:
         """Begin turns that are alike, as many together as the engine likes; those that could not be begun."""
         try:
             model = tensor_model(self._models.on(key.group_key.bundle))
@@ -98,11 +98,11 @@ class Cohorts:
         others: list[Turn] = []
         for start in range(0, N, size):
             some = candidates.part(start, start + size)
-            if len(some.turns) < FEWEST or not self._start(key, model, some):
+            if len(some.turns) < FEWEST or not self._start_cohort(key, model, some):
                 others += some.turns
         return others
 
-    def _start(self, key: CohortKey, model: TensorModel[Any], candidates: Candidates) -> bool:
+    def _start_cohort(self, key: CohortKey, model: TensorModel[Any], candidates: Candidates) -> bool:
         """Begin turns that are alike together; whether they could be."""
         try:
             returns = returned(key.returns, model)
@@ -112,7 +112,7 @@ class Cohorts:
             model.check_tensors(values.reshape(-1))
             cohort = Cohort(candidates.turns, candidates.latest, key.group_key, model, values, returns)
             for turn in candidates.turns:
-                self._recent.take(turn.ask.session_id)
+                self._recent.pop(turn.ask.session_id)
                 turn.model = model
             model.engine.submit([cohort.job(partial(self._ran, cohort))], is_group=True)
         except Exception as error:  # whatever it is, each is to be looked at alone before it is told

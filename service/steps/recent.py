@@ -125,7 +125,7 @@ class Recent:
     def __len__(self) -> int:
         return len(self._latest)
 
-    def take(self, session_id: str) -> Latest | None:
+    def pop(self, session_id: str) -> Latest | None:
         """A session's latest, which is forgotten until it is put again."""
         return self._latest.pop(session_id, None)
 

@@ -70,7 +70,7 @@ class Steps:
         # Work with a store that does not wait is done at once, any other in a task.
         self._go = run_now if store.is_immediate else spawn
         self._open = OpenTurns(timeout_seconds, lambda turn: self._endings.time_out(turn))
-        self._arrivals = Arrivals(self._open, self._begin_all)
+        self._arrivals = Arrivals(self._open, self._load_and_start)
         self._endings = Endings(self._open, metrics, self._arrivals.add)
         self._rules = StepRules(models, settings, bury_expired)
         self._cohorts = Cohorts(self._recent, models, store, self._endings, self._go, self._take_alone, clock)
@@ -87,13 +87,13 @@ class Steps:
             InvalidInput: The model cannot read the inputs.
             ServiceError: Any other refusal.
         """
-        return (await self.taken(ask)).result()
+        return (await self.turn_of(ask)).result()
 
-    async def taken(self, ask: Ask) -> Turn:
+    async def turn_of(self, ask: Ask) -> Turn:
         """The turn of one step once it is over, answered or refused."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         turn = Turn(ask, lambda _: None if future.done() else future.set_result(None))
-        self.begin(turn)
+        self.submit(turn)
         try:
             await future
         except asyncio.CancelledError:
@@ -101,7 +101,7 @@ class Steps:
             raise
         return turn
 
-    def begin(self, turn: Turn) -> None:
+    def submit(self, turn: Turn) -> None:
         """Begin a turn, whose `done` is told on the event loop, or at once where it is refused."""
         try:
             begins_now = self._open.admit(turn)
@@ -118,7 +118,7 @@ class Steps:
 
     def forget(self, session_id: str) -> None:
         """Keep nothing at hand of a session that is written otherwise than by a step."""
-        self._recent.take(session_id)
+        self._recent.pop(session_id)
 
     def is_under_way(self, session_id: str) -> bool:
         """Whether a step of the session is in flight here."""
@@ -133,31 +133,32 @@ class Steps:
         """Take no more steps and wait until those that were taken are answered."""
         await self._open.drain()
 
-    def _begin_all(self, turns: Sequence[Turn]) -> None:
+    def _load_and_start(self, turns: Sequence[Turn]) -> None:
         self._go(self._load(turns))
 
     async def _load(self, turns: Sequence[Turn]) -> None:
         now = self._clock()
         jobs: Jobs = {}
-        unknown = [turn for turn in self._cohorts.begin_known(turns, now) if not self._begin_recent(turn, now, jobs)]
+        others = self._cohorts.start_recent(turns, now)
+        unknown = [turn for turn in others if not self._start_from_recent(turn, now, jobs)]
         if unknown:
             await self._load_unknown(unknown, now, jobs, may_join=True)
         for model, own in jobs.items():
             self._submit(model, own)
 
-    def _begin_recent(self, turn: Turn, now: float, jobs: Jobs) -> bool:
+    def _start_from_recent(self, turn: Turn, now: float, jobs: Jobs) -> bool:
         """Begin a turn on its session as that stood last here, which the store may deny later; whether it could be.
 
         Not one that is streamed: the pieces that it tells cannot be taken back.
         """
         ask = turn.ask
-        latest = self._recent.take(ask.session_id)
+        latest = self._recent.pop(ask.session_id)
         if latest is None or ask.step not in (None, latest.record.step) or ask.is_streamed:
             return False
         try:
             self._rules.take_up(turn, latest.record, latest.body, now)
             turn.is_guess = True
-            self._begin(turn, jobs)
+            self._start(turn, jobs)
         except Exception as error:  # whatever it is, the store's own record is to be looked at before it is told
             if not isinstance(error, ServiceError):
                 logger.exception("a step could not begin on a session that is at hand")
@@ -186,7 +187,7 @@ class Steps:
                 if not turn.is_over:
                     turn.is_guess = False
                     self._rules.load(turn, stored[turn], now)
-                    self._begin(turn, jobs)
+                    self._start(turn, jobs)
             except Exception as error:
                 self._endings.fail(turn, error)
 
@@ -196,9 +197,9 @@ class Steps:
         if len(in_tensors) < FEWEST:
             return list(stored)
         latest = {turn.ask.session_id: self._rules.latest(stored[turn]) for turn in in_tensors}
-        return self._cohorts.begin(list(stored), latest.get, now)
+        return self._cohorts.start(list(stored), latest.get, now)
 
-    def _begin(self, turn: Turn, jobs: Jobs) -> None:
+    def _start(self, turn: Turn, jobs: Jobs) -> None:
         """Begin what is to be computed; a job is put with those that are to be run together."""
         if (job := self._computations.start(turn)) is not None:
             jobs.setdefault(turn.model, []).append(job)

@@ -62,7 +62,7 @@ class Spelling:
         is_backward = stage.direction == "backward"
         inputs = [{"x": np.ascontiguousarray(ids[::-1]) if is_backward else ids} for ids in spelt]
         rows = [self._layout.initial] * len(spelt)
-        ends = await self._engine.begin(stage.name, rows, inputs, [len(ids) for ids in spelt]).finished()
+        ends = await self._engine.submit_rows(stage.name, rows, inputs, [len(ids) for ids in spelt]).finished()
         return [self._layout.tensor(end.row, f"{stage.name}_h") for end in ends]
 
     def _remember(self, known: dict[str, Features]) -> None:

@@ -117,7 +117,7 @@ class Process:
         """Begin a step, so that its end can be waited for or called off."""
         pending = Pending()
         pending.turn = Turn(Ask("ann", session_id, step, {"text": text}), pending.done)
-        self.steps.begin(pending.turn)
+        self.steps.submit(pending.turn)
         return pending
 
     async def __aenter__(self) -> Self:

@@ -78,7 +78,7 @@ class SingleSteps:
             return False
         if ask.is_streamed or not ask.is_in_tensors:
             return False
-        self._steps.begin(Turn(ask, lambda turn: answer(*self._response(turn))))
+        self._steps.submit(Turn(ask, lambda turn: answer(*self._response(turn))))
         return True
 
     def _may_call(self, caller: Caller) -> bool:

@@ -90,7 +90,7 @@ class StepRoutes:
             turns[index].error = error
         for turn in turns:
             if turn.error is None:
-                self._steps.begin(turn)
+                self._steps.submit(turn)
         try:
             if num_open:
                 await future

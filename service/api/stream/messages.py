@@ -130,7 +130,7 @@ class Messages:
     def _begin(self, turn: Turn, num_bytes: int) -> None:
         self._in_flight[turn] = num_bytes
         self.num_bytes += num_bytes
-        self._steps.begin(turn)
+        self._steps.submit(turn)
 
     def _end(self, turn: Turn) -> None:
         self.num_bytes -= self._in_flight.pop(turn, 0)

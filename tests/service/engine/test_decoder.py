@@ -27,7 +27,9 @@ class Counting:
         self.counts: list[int] = []
         self.num_withdrawn = 0
 
-    def begin(self, stage: str, rows: list[bytes], inputs: list[Inputs], counts: list[int], keep: Any) -> "Counted":  # noqa: ANN401
+    def submit_rows(
+        self, stage: str, rows: list[bytes], inputs: list[Inputs], counts: list[int], keep: list[str]
+    ) -> "Counted":
         assert (stage, len(inputs), keep) == ("decode", 1, ["tokens"])
         self.counts += counts
         return Counted(self, int(rows[0]), counts[0])

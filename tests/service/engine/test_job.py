@@ -138,7 +138,7 @@ def test_rows_of_one_job_get_the_outputs_and_the_rows_of_many(numbers: list[list
             batch = prepared(jobs, size)
             late, last = random.integers(0, 99, (size, len(alone))), random.integers(0, 99, len(alone))
             logits = random.normal(size=(len(alone), size, V)).astype(np.float32)
-            batch.take(results(batch.names, logits=logits, late=late, last=last, **next_totals(*last)))
+            batch.apply(results(batch.names, logits=logits, late=late, last=last, **next_totals(*last)))
             for each in jobs:
                 each.remaining -= size
     stage = FORM.stages["encode"]
@@ -162,7 +162,7 @@ def test_each_job_keeps_what_it_asked_for_and_its_next_row() -> None:
     batch = prepared(jobs)
     logits = np.random.default_rng(0).normal(size=(N, T, V)).astype(np.float32)
     late = np.arange(T * N).reshape(T, N)
-    batch.take(results(batch.names, logits=logits, late=late, last=np.array([7, 8, 9]), **next_totals(10, 20, 30)))
+    batch.apply(results(batch.names, logits=logits, late=late, last=np.array([7, 8, 9]), **next_totals(10, 20, 30)))
     stage = FORM.stages["encode"]
     assert jobs[0].outputs(stage)["late"].tolist() == [0, 3, 6, 9]
     answered = jobs[1].outputs(stage)
@@ -181,7 +181,7 @@ def test_outputs_of_several_runs_are_joined_along_time_and_others_are_the_last()
     for size, logits, last in ((T, first, 5), (1, second, 6)):
         batch = prepared([long], size)
         late = np.full((size, 1), last)
-        batch.take(results(batch.names, logits=logits, late=late, last=np.array([last]), **next_totals(last)))
+        batch.apply(results(batch.names, logits=logits, late=late, last=np.array([last]), **next_totals(last)))
         long.remaining -= size
     outputs = long.outputs(FORM.stages["encode"])
     np.testing.assert_array_equal(outputs["logits"], np.concatenate([first[0], second[0]]))
@@ -195,7 +195,7 @@ def test_what_is_kept_for_later_runs_keeps_no_batch_alive() -> None:
     jobs = [job(n, num_items=T + 1, keep=("logits",)) for n in range(N)]
     batch = prepared(jobs)
     logits = np.zeros((N, T, V), np.float32)
-    batch.take(results(batch.names, logits=logits, **next_totals(*range(N))))
+    batch.apply(results(batch.names, logits=logits, **next_totals(*range(N))))
     assert not any(np.shares_memory(each.parts[0]["logits"], logits) for each in jobs)
 
 
@@ -208,6 +208,6 @@ def test_a_nan_stays_in_its_row(poisoned: int) -> None:
     for each, row in zip(jobs, layout.replaced({"trace": trace}), strict=True):
         each.row = row
     batch = prepared(jobs)
-    batch.take(results(batch.names, **next_totals(*range(N))))
+    batch.apply(results(batch.names, **next_totals(*range(N))))
     is_nan = [bool(np.isnan(LAYOUT.tensor(each.row, "trace")).any()) for each in jobs]
     assert is_nan == [n == poisoned for n in range(N)]

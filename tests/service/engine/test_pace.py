@@ -14,7 +14,7 @@ def pace(num_running: int = 0, *, may_run_inline: bool = True) -> Pace:
     """A pace with some runs under way."""
     pace = Pace(MOST, may_run_inline)
     for _ in range(num_running):
-        pace.begin()
+        pace.run_started()
     return pace
 
 
@@ -48,8 +48,8 @@ def test_rows_that_are_enough_for_two_runs_are_halved_where_none_is_under_way(
 def after_a_run_of(seconds: float, *, may_run_inline: bool = True) -> Pace:
     """A pace with its second run under way."""
     own = pace(1, may_run_inline=may_run_inline)
-    own.end(BATCH, seconds)
-    own.begin()
+    own.run_ended(BATCH, seconds)
+    own.run_started()
     return own
 
 
@@ -63,5 +63,5 @@ def test_a_run_is_for_the_thread_beside_another_or_where_nobody_knows_how_long_i
     assert not pace(1).is_for_the_loop(BATCH, is_alone=True)
     assert not after_a_run_of(0.0, may_run_inline=False).is_for_the_loop(BATCH, is_alone=True)
     beside = after_a_run_of(0.0)
-    beside.begin()
+    beside.run_started()
     assert not beside.is_for_the_loop(BATCH, is_alone=True)

@@ -96,6 +96,6 @@ async def test_an_owner_that_stumbles_keeps_no_other_turn_from_its_answer(proces
         raise ValueError("the owner's own fault")
 
     clumsy = Turn(Ask("ann", ids[0], inputs={"ids": [1]}), stumble)
-    process.steps.begin(clumsy)
+    process.steps.submit(clumsy)
     answers = await asyncio.gather(*(process.ids(session_id, 1) for session_id in ids))
     assert [answer.step for answer in answers] == [2, 1, 1]

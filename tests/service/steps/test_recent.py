@@ -24,7 +24,7 @@ def test_a_session_is_there_until_it_is_taken() -> None:
     recent, one = Recent(2), latest("a")
     recent.put("a", one)
     assert recent.find("a") is one
-    assert (recent.take("a"), recent.take("a"), recent.find("a"), len(recent)) == (one, None, None, 0)
+    assert (recent.pop("a"), recent.pop("a"), recent.find("a"), len(recent)) == (one, None, None, 0)
 
 
 def test_the_least_recently_used_are_forgotten_first() -> None:
@@ -47,11 +47,11 @@ def test_a_large_session_is_not_kept_at_hand() -> None:
     recent = Recent(2)
     recent.put("just small enough", large(MAX_BYTES))
     recent.put("too large", large(MAX_BYTES + 1))
-    assert recent.take("just small enough") is not None
-    assert recent.take("too large") is None
+    assert recent.pop("just small enough") is not None
+    assert recent.pop("too large") is None
     recent.put_all({"just small enough": large(MAX_BYTES), "too large": large(MAX_BYTES + 1)})
-    assert recent.take("just small enough") is not None
-    assert recent.take("too large") is None
+    assert recent.pop("just small enough") is not None
+    assert recent.pop("too large") is None
 
 
 def test_sessions_with_a_row_and_nothing_else_can_be_grouped() -> None:

@@ -133,7 +133,7 @@ async def test_what_is_committed_cannot_be_called_off_by_who_is_told_first(proce
 
     for n, (each, session_id) in enumerate(zip(pending, ids, strict=True)):
         each.turn = Turn(ask(session_id, 5), each.done if n else call_off_the_others)
-        process.steps.begin(each.turn)
+        process.steps.submit(each.turn)
     assert [(await each.result()).step for each in pending] == [2] * NUM
     assert {each.num_told for each in pending} == {1}
 
@@ -144,7 +144,7 @@ async def test_an_owner_that_stumbles_keeps_nobody_from_their_answer(process: Pr
 
     ids = await known(process)
     pending = begun(process, [ask(each, 1) for each in ids[1:]])
-    process.steps.begin(Turn(ask(ids[0], 1), stumble))
+    process.steps.submit(Turn(ask(ids[0], 1), stumble))
     assert [(await each.result()).step for each in pending] == [2] * (NUM - 1)
 
 

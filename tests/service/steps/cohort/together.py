@@ -42,7 +42,7 @@ def begun(process: Process, asks: Sequence[Ask]) -> list[Pending]:
     pending = [Pending() for _ in asks]
     for each, own in zip(pending, asks, strict=True):
         each.turn = Turn(own, each.done)
-        process.steps.begin(each.turn)
+        process.steps.submit(each.turn)
     return pending
 
 

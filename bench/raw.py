@@ -25,23 +25,23 @@ class RawLoop:
     Args:
         path: Directory of a bundle of the generation task.
         stage: "encode" or "decode".
-        size: T, the rung.
-        rows: N, the batch.
+        rung: T, its length.
+        num_rows: N, the batch.
     """
 
-    def __init__(self, path: Path, stage: str, size: int, rows: int) -> None:
+    def __init__(self, path: Path, stage: str, rung: int, num_rows: int) -> None:
         bundle = read_bundle(path)
         self._stage = bundle.manifest.stage(stage)
-        self._graph = open_graph(bundle, self._stage, size)
+        self._graph = open_graph(bundle, self._stage, rung)
         self._names = [spec.name for spec in graph_outputs(bundle, self._stage)]
-        self._weight = size * rows
+        self._weight = rung * num_rows
         self._state = {
-            spec.name: zeros(spec, rows, size, spec.initial)
+            spec.name: zeros(spec, num_rows, rung, spec.initial)
             for spec in bundle.manifest.state
             if spec.name in self._stage.reads
         }
         generator = np.random.default_rng(0)
-        self._inputs = [draw(bundle, stage, size, rows, generator) for _ in range(NUM_DRAWS)]
+        self._inputs = [draw(bundle, stage, rung, num_rows, generator) for _ in range(NUM_DRAWS)]
 
     def __call__(self, seconds: float) -> Load:
         """Run for so long; completed are rows times T."""
@@ -72,24 +72,22 @@ def num_tokens(bundle: Bundle) -> int:
     return int(logits.shape[-1])
 
 
-def draw(bundle: Bundle, stage: str, size: int, rows: int, generator: np.random.Generator) -> dict[str, Array]:
+def draw(bundle: Bundle, stage: str, rung: int, num_rows: int, generator: np.random.Generator) -> dict[str, Array]:
     """Inputs of a stage: any token, or what sampling among all tokens at temperature 0.8 reads."""
     V = num_tokens(bundle)
     drawn: dict[str, Array] = {
-        "x": generator.integers(0, V, (rows, size)),
-        "uniforms": generator.random((rows, size), dtype=np.float32),
-        "temperature": np.full(rows, 0.8, dtype=np.float32),
-        "top_k": np.full(rows, V),
-        "top_p": np.ones(rows, dtype=np.float32),
-        "remaining": np.full(rows, size),
+        "x": generator.integers(0, V, (num_rows, rung)),
+        "uniforms": generator.random((num_rows, rung), dtype=np.float32),
+        "temperature": np.full(num_rows, 0.8, dtype=np.float32),
+        "top_k": np.full(num_rows, V),
+        "top_p": np.ones(num_rows, dtype=np.float32),
+        "remaining": np.full(num_rows, rung),
     }
     found = bundle.manifest.stage(stage)
     state = set(found.reads)
     return {spec.name: drawn[spec.name] for spec in graph_inputs(bundle, found) if spec.name not in state}
 
 
-def zeros(spec: TensorSpec, rows: int, size: int, fill: float = 0.0) -> Array:
+def zeros(spec: TensorSpec, num_rows: int, rung: int, fill: float = 0.0) -> Array:
     """A batch of a tensor, filled with one value."""
-    axes = {"N": rows, "T": size}
-    shape = tuple(axes[axis] if isinstance(axis, str) else axis for axis in spec.shape)
-    return np.full(shape, fill, dtype=spec.dtype)
+    return np.full(spec.sized(num_rows, rung), fill, dtype=spec.dtype)

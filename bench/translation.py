@@ -40,7 +40,7 @@ class RunClock:
 
     seconds = 0.0
 
-    def ran(self, stage: str, size: int, waits: Sequence[float], duration_seconds: float, num_steps: int) -> None:
+    def ran(self, stage: str, rung: int, waits: Sequence[float], duration_seconds: float, num_steps: int) -> None:
         """One run more."""
         self.seconds += duration_seconds
 

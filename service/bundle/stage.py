@@ -28,6 +28,11 @@ class TensorSpec(Part):
         """Position of N in the shape."""
         return self.shape.index("N")
 
+    def sized(self, num_rows: int, rung: int) -> tuple[int, ...]:
+        """The shape of a batch of N = `num_rows` at T = `rung`."""
+        lengths = {"N": num_rows, "T": rung}
+        return tuple(lengths[axis] if isinstance(axis, str) else axis for axis in self.shape)
+
     @model_validator(mode="after")
     def _one_batch_axis(self) -> Self:
         if self.shape.count("N") != 1:

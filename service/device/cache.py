@@ -104,7 +104,7 @@ class StateTensors:
         }
 
     def _shape(self, spec: StateSpec) -> tuple[int, ...]:
-        return tuple(axis if isinstance(axis, int) else self._num_rows for axis in spec.shape)
+        return spec.sized(self._num_rows, rung=1)  # which no state depends on
 
 
 class Packer:

@@ -53,7 +53,7 @@ class DeviceRuntime:
     Args:
         bundle: The bundle.
         device: Where it runs.
-        sizes: Rows of the batches, ascending; a batch is filled up to the next size.
+        batch_sizes: Rows of the batches, ascending; a batch is filled up to the next larger one.
         cache_bytes: Device memory for rows of state.
 
     Raises:
@@ -61,73 +61,69 @@ class DeviceRuntime:
         ProviderMissing: The provider cannot start.
     """
 
-    def __init__(self, bundle: Bundle, device: Device, sizes: Sequence[int], cache_bytes: int) -> None:
+    def __init__(self, bundle: Bundle, device: Device, batch_sizes: Sequence[int], cache_bytes: int) -> None:
         self.bundle = bundle
         self._device = device
-        self._sizes = sizes
-        self.pool = RowPool(device, bundle.manifest.state, num_slots(cache_bytes, bundle.manifest.state, sizes[-1]))
-        state = {size: StateTensors(self.pool, size) for size in sizes}
+        self._batch_sizes = batch_sizes
+        specs = bundle.manifest.state
+        self.pool = RowPool(device, specs, num_slots(cache_bytes, specs, batch_sizes[-1]))
+        state = {num_rows: StateTensors(self.pool, num_rows) for num_rows in batch_sizes}
         self._rungs: dict[tuple[str, int, int], SizedRung] = {}
         for stage in bundle.manifest.stages:
-            for length in stage.rungs:
-                for size, graph in self._open(stage, length, state).items():
-                    self._rungs[stage.name, length, size] = SizedRung(graph, state[size], stage)
+            for rung in stage.rungs:
+                for num_rows, graph in self._open(stage, rung, state).items():
+                    self._rungs[stage.name, rung, num_rows] = SizedRung(graph, state[num_rows], stage)
 
-    def run(self, stage: str, size: int, feeds: Mapping[str, Array], names: Sequence[str]) -> list[Array]:
+    def run(self, stage: str, rung: int, feeds: Mapping[str, Array], names: Sequence[str]) -> list[Array]:
         """Run one rung on a batch.
 
         Args:
             stage: Name of the stage.
-            size: The rung.
+            rung: The rung.
             feeds: The stage's inputs with their batch axis, and ROW, an array of the rows' bytes.
             names: The outputs that are wanted; NEXT_ROW is one where the stage writes state.
         """
-        return self._rungs[stage, size, self._filled_up(len(feeds[ROW]))].run(feeds, names)
+        return self._rungs[stage, rung, self._filled_up(len(feeds[ROW]))].run(feeds, names)
 
     def warm_up(self) -> None:
-        """Run every rung at every size once on zeros: kernels are loaded, memory is allocated, runs are recorded."""
+        """Run every rung once at every batch size on zeros: this loads kernels, allocates memory and records runs."""
         for stage in self.bundle.manifest.stages:
             names = [spec.name for spec in stage.outputs] + ([NEXT_ROW] if stage.writes else [])
-            for length in stage.rungs:
-                for size in self._sizes:
-                    feeds = {spec.name: np.zeros(_shape(spec, size, length), spec.dtype) for spec in stage.inputs}
-                    self.run(stage.name, length, {**feeds, ROW: as_array([self.pool.layout.initial] * size)}, names)
+            for rung in stage.rungs:
+                for num_rows in self._batch_sizes:
+                    feeds = {spec.name: np.zeros(spec.sized(num_rows, rung), spec.dtype) for spec in stage.inputs}
+                    self.run(stage.name, rung, {**feeds, ROW: as_array([self.pool.layout.initial] * num_rows)}, names)
 
     def _filled_up(self, num_rows: int) -> int:
-        return next(size for size in self._sizes if num_rows <= size)
+        return next(own for own in self._batch_sizes if num_rows <= own)
 
-    def _open(self, stage: Stage, length: int, state: Mapping[int, StateTensors]) -> dict[int, BoundGraph]:
+    def _open(self, stage: Stage, rung: int, state: Mapping[int, StateTensors]) -> dict[int, BoundGraph]:
         if self._device.capture_options:
             try:
-                graphs = self._bound(stage, length, state, is_captured=True)
-                graphs[self._sizes[0]].run()  # some are refused when they are opened, others when they are recorded
+                graphs = self._bound(stage, rung, state, is_captured=True)
+                graphs[self._batch_sizes[0]].run()  # some are refused only when they are recorded
             except Exception as error:  # onnxruntime's own errors share no base class
-                logger.warning("%s: %s %d is not recorded, so slower: %s", self.bundle.tag, stage.name, length, error)
+                logger.warning("%s: %s %d is not recorded, so slower: %s", self.bundle.tag, stage.name, rung, error)
             else:
                 return graphs
-        return self._bound(stage, length, state, is_captured=False)
+        return self._bound(stage, rung, state, is_captured=False)
 
     def _bound(
-        self, stage: Stage, length: int, state: Mapping[int, StateTensors], is_captured: bool
+        self, stage: Stage, rung: int, state: Mapping[int, StateTensors], is_captured: bool
     ) -> dict[int, BoundGraph]:
-        session = open_graph(self.bundle, stage, length, self._device.providers(is_captured))
+        session = open_graph(self.bundle, stage, rung, self._device.providers(is_captured))
         self._device.check(session)
         graphs = {}
-        for size, own in state.items():
-            inputs = self._zeros(stage.inputs, size, length) | {name: own.before[name] for name in stage.reads}
-            outputs = self._zeros(stage.outputs, size, length) | {f"{n}_next": own.after[n] for n in stage.writes}
-            graphs[size] = BoundGraph(session, inputs, outputs, capture=size)
+        for num_rows, own in state.items():
+            inputs = self._zeros(stage.inputs, num_rows, rung) | {name: own.before[name] for name in stage.reads}
+            outputs = self._zeros(stage.outputs, num_rows, rung) | {f"{n}_next": own.after[n] for n in stage.writes}
+            graphs[num_rows] = BoundGraph(session, inputs, outputs, capture=num_rows)
         return graphs
 
-    def _zeros(self, specs: Sequence[TensorSpec], size: int, length: int) -> dict[str, OrtValue]:
-        return {spec.name: self._device.zeros(_shape(spec, size, length), spec.dtype) for spec in specs}
+    def _zeros(self, specs: Sequence[TensorSpec], num_rows: int, rung: int) -> dict[str, OrtValue]:
+        return {spec.name: self._device.zeros(spec.sized(num_rows, rung), spec.dtype) for spec in specs}
 
 
 def as_array(rows: Sequence[bytes]) -> Array:
     """Rows as an array of objects (N,)."""
     return np.array(rows, dtype=object)
-
-
-def _shape(spec: TensorSpec, size: int, length: int) -> list[int]:
-    lengths = {"N": size, "T": length}
-    return [lengths[axis] if isinstance(axis, str) else axis for axis in spec.shape]

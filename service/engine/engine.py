@@ -35,13 +35,13 @@ class Graphs(Protocol):
 
     bundle: Bundle
 
-    def run(self, stage: str, size: int, feeds: Mapping[str, Array], names: Sequence[str]) -> list[Array]: ...
+    def run(self, stage: str, rung: int, feeds: Mapping[str, Array], names: Sequence[str]) -> list[Array]: ...
 
 
 class Observer(Protocol):
     """Who is told of every run; durations in seconds."""
 
-    def ran(self, stage: str, size: int, waits: Sequence[float], duration_seconds: float, num_steps: int) -> None: ...
+    def ran(self, stage: str, rung: int, waits: Sequence[float], duration_seconds: float, num_steps: int) -> None: ...
 
 
 class Engine:
@@ -255,7 +255,7 @@ class Engine:
             self._fail(batch, results)
             return
         waits = [started - job.waiting_since for job in batch.jobs for _ in range(job.width)]
-        num_steps = sum([min(batch.lane.size, job.remaining) * job.width for job in batch.jobs])
+        num_steps = sum([min(batch.lane.rung, job.remaining) * job.width for job in batch.jobs])
         try:
             prepared.apply(results)
         except Exception as error:

@@ -103,7 +103,7 @@ class PreparedBatch:
         self._rows = rows
         self.feeds: dict[str, Array] = rows.tensors(form.stage.reads)
         for spec in form.stage.inputs:
-            self.feeds[spec.name] = _stacked(batch.jobs, spec, batch.lane.size)
+            self.feeds[spec.name] = _stacked(batch.jobs, spec, batch.lane.rung)
         self._kept = {name for job in batch.jobs for name in job.keep}
         self.names = form.needed(self._kept)
 
@@ -114,10 +114,10 @@ class PreparedBatch:
         """
         named = dict(zip(self.names, results, strict=True))
         taken = list(zip(self.batch.jobs, self._next_rows(named), self._kept_parts(named), strict=True))
-        size, now = self.batch.lane.size, time.perf_counter()
+        rung, now = self.batch.lane.rung, time.perf_counter()
         for job, row, part in taken:
             job.row = row
-            job.offset += size
+            job.offset += rung
             job.waiting_since = now
             if job.keep:
                 job.parts.append(part)
@@ -134,12 +134,12 @@ class PreparedBatch:
         if not self._kept:
             return [{}] * len(self.batch.jobs)
         outputs = self._form.by_row(named, self._kept)
-        size, start = self.batch.lane.size, 0
+        rung, start = self.batch.lane.rung, 0
         parts: list[dict[str, Array]] = []
         for job in self.batch.jobs:
             own = start if job.width == 1 else slice(start, start + job.width)
             start += job.width
-            if job.remaining <= size:
+            if job.remaining <= rung:
                 parts.append({name: outputs[name][own] for name in job.keep})
             else:  # a view would keep the whole batch alive, which is only for answers that are due now
                 parts.append({name: outputs[name][own].copy() for name in job.keep})
@@ -172,10 +172,10 @@ class BatchForm:
         """What the engine's thread does before its first run."""
 
 
-def _stacked(jobs: Sequence[RowJob], spec: TensorSpec, size: int) -> Array:
+def _stacked(jobs: Sequence[RowJob], spec: TensorSpec, rung: int) -> Array:
     """One input of a batch, of the spec's dtype."""
     if "T" in spec.shape:
-        windows = [_windows(job, job.inputs[spec.name], size) for job in jobs]
+        windows = [_windows(job, job.inputs[spec.name], rung) for job in jobs]
     else:
         windows = [job.inputs[spec.name] for job in jobs]
     if len(windows) == 1 and jobs[0].width == 1:  # np.expand_dims takes twenty times as long
@@ -186,20 +186,20 @@ def _stacked(jobs: Sequence[RowJob], spec: TensorSpec, size: int) -> Array:
     return np.ascontiguousarray(np.moveaxis(rows, 0, spec.batch_axis)) if spec.batch_axis else rows
 
 
-def _windows(job: RowJob, values: Array, size: int) -> Array:
+def _windows(job: RowJob, values: Array, rung: int) -> Array:
     """The items of a rung, for each row of a job."""
     if job.width == 1:
-        return _window(values, job.offset, size)
-    if values.shape[1] == size:
+        return _window(values, job.offset, rung)
+    if values.shape[1] == rung:
         return values
-    return np.stack([_window(row, job.offset, size) for row in values])
+    return np.stack([_window(row, job.offset, rung) for row in values])
 
 
-def _window(values: Array, offset: int, size: int) -> Array:
-    """The items of a rung: `size` from `offset` on, filled with zeros where a covering rung is longer."""
-    if len(values) == size:
+def _window(values: Array, offset: int, rung: int) -> Array:
+    """The items of a rung: `rung` from `offset` on, filled with zeros where a covering rung is longer."""
+    if len(values) == rung:
         return values
-    window = values[offset : offset + size]
-    if len(window) == size:
+    window = values[offset : offset + rung]
+    if len(window) == rung:
         return window
-    return np.concatenate([window, np.zeros((size - len(window), *values.shape[1:]), dtype=values.dtype)])
+    return np.concatenate([window, np.zeros((rung - len(window), *values.shape[1:]), dtype=values.dtype)])

@@ -19,8 +19,8 @@ class ProviderMissing(Exception):
 
 
 @dataclass(frozen=True)
-class Rung:
-    """One opened graph with the form of what goes in and comes out."""
+class OpenGraph:
+    """The opened graph of a rung, and the tensors that go in and come out."""
 
     session: ort.InferenceSession
     inputs: tuple[TensorSpec, ...]
@@ -41,35 +41,35 @@ class Runtime:
         self.bundle = bundle
         self._providers = providers
         self._stages = {stage.name: stage for stage in bundle.manifest.stages}
-        self._rungs: dict[tuple[str, int], Rung] = {}
+        self._graphs: dict[tuple[str, int], OpenGraph] = {}
         for stage in bundle.manifest.stages:
             self._open(stage.name, min(stage.rungs))
 
     def open_all(self) -> None:
         """Open every rung."""
         for stage in self.bundle.manifest.stages:
-            for size in stage.rungs:
-                self._rung(stage.name, size)
+            for rung in stage.rungs:
+                self._graph(stage.name, rung)
 
-    def run(self, stage: str, size: int, feeds: Mapping[str, Array], names: Sequence[str]) -> list[Array]:
+    def run(self, stage: str, rung: int, feeds: Mapping[str, Array], names: Sequence[str]) -> list[Array]:
         """Run one rung on a batch: tensors with their batch axis in, those that are named out."""
-        results: list[Array] = self._rung(stage, size).session.run(names, feeds)
+        results: list[Array] = self._graph(stage, rung).session.run(names, feeds)
         return results
 
     def warm_up(self) -> None:
         """Run every open rung once on zeros, so that the first request finds memory allocated and weights packed."""
-        for (stage, size), rung in self._rungs.items():
-            self.run(stage, size, _zeros(rung.inputs, size), [output.name for output in rung.outputs])
+        for (stage, rung), graph in self._graphs.items():
+            self.run(stage, rung, _zeros(graph.inputs, rung), [output.name for output in graph.outputs])
 
-    def _rung(self, stage: str, size: int) -> Rung:
-        return self._rungs.get((stage, size)) or self._open(stage, size)
+    def _graph(self, stage: str, rung: int) -> OpenGraph:
+        return self._graphs.get((stage, rung)) or self._open(stage, rung)
 
-    def _open(self, name: str, size: int) -> Rung:
+    def _open(self, name: str, rung: int) -> OpenGraph:
         stage = self._stages[name]
-        session = open_graph(self.bundle, stage, size, self._providers)
-        rung = Rung(session, graph_inputs(self.bundle, stage), graph_outputs(self.bundle, stage))
-        self._rungs[name, size] = rung
-        return rung
+        session = open_graph(self.bundle, stage, rung, self._providers)
+        graph = OpenGraph(session, graph_inputs(self.bundle, stage), graph_outputs(self.bundle, stage))
+        self._graphs[name, rung] = graph
+        return graph
 
 
 def available_providers(provider: str) -> tuple[str, ...]:
@@ -84,12 +84,6 @@ def available_providers(provider: str) -> tuple[str, ...]:
     return wanted
 
 
-def _zeros(specs: Sequence[TensorSpec], size: int) -> dict[str, Array]:
-    return {spec.name: np.zeros([_length(axis, size) for axis in spec.shape], dtype=spec.dtype) for spec in specs}
-
-
-def _length(axis: int | str, size: int) -> int:
-    """Length of an axis for one row."""
-    if isinstance(axis, int):
-        return axis
-    return 1 if axis == "N" else size
+def _zeros(specs: Sequence[TensorSpec], rung: int) -> dict[str, Array]:
+    """A batch of one row."""
+    return {spec.name: np.zeros(spec.sized(1, rung), dtype=spec.dtype) for spec in specs}

@@ -28,22 +28,22 @@ MAX_LOOKED_AT = 256
 class Ladder:
     """The rungs of one stage, and whether lengths are cut exactly or covered."""
 
-    sizes: tuple[int, ...]
+    rungs: tuple[int, ...]
     is_exact: bool
 
     def rung(self, remaining: int) -> int:
-        """Size of the rung that a job alone would take next."""
-        return (exact_rung if self.is_exact else covering_rung)(remaining, self.sizes)
+        """The rung that a job alone would take next."""
+        return (exact_rung if self.is_exact else covering_rung)(remaining, self.rungs)
 
 
-ANY = 0  # the size of a queue whose jobs may take any rung
+ANY = 0  # in place of a rung, for a queue whose jobs may take any
 
 
 class Lane(NamedTuple):
     """A rung of a stage: the jobs that run it together."""
 
     stage: str
-    size: int
+    rung: int
 
 
 @dataclass(eq=False)
@@ -52,14 +52,14 @@ class Job:
 
     Attributes:
         order: Its place in line, renewed at each turn.
-        least_size: The shortest rung that it takes next. A job that took a shorter one than its own to share a run has
+        least_rung: The shortest rung that it takes next. A job that took a shorter one than its own to share a run has
             its own the next time.
     """
 
     stage: str
     remaining: int
     order: int = 0
-    least_size: int = 0
+    least_rung: int = 0
     width: int = 1
 
 
@@ -151,21 +151,21 @@ class Scheduler(Generic[J]):
             return None
         key = self._next_queue()
         queue = self._queues[key]
-        size = key.size or self._shared_rung(key.stage, queue.jobs)
+        rung = key.rung or self._shared_rung(key.stage, queue.jobs)
         limit = min(max_rows or self._max_batch_rows, self._max_batch_rows)
-        if key.size:
+        if key.rung:
             jobs = _first(queue.jobs, limit)
         else:
-            jobs = _first((job for job in queue.jobs if job.least_size <= size <= job.remaining), limit)
-            self._make_up(key.stage, size, jobs)
+            jobs = _first((job for job in queue.jobs if job.least_rung <= rung <= job.remaining), limit)
+            self._make_up(key.stage, rung, jobs)
         self._leave(key, queue, jobs)
-        return Batch(Lane(key.stage, size), jobs)
+        return Batch(Lane(key.stage, rung), jobs)
 
     def complete(self, batch: Batch[J]) -> tuple[J, ...]:
         """Count a run: jobs with items left join a queue again; the others are returned as done."""
         done = []
         for job in batch.jobs:
-            job.remaining = max(0, job.remaining - batch.lane.size)
+            job.remaining = max(0, job.remaining - batch.lane.rung)
             if job.remaining:
                 self._enqueue(job)
             else:
@@ -184,17 +184,17 @@ class Scheduler(Generic[J]):
 
     def _shared_rung(self, stage: str, queue: Iterable[J]) -> int:
         # Rows of one job beyond those that are enough decide nothing.
-        rows = ((job.least_size, job.remaining) for job in queue for _ in range(min(job.width, ENOUGH_ROWS)))
+        rows = ((job.least_rung, job.remaining) for job in queue for _ in range(min(job.width, ENOUGH_ROWS)))
         return common_rung(
-            list(islice(rows, MAX_LOOKED_AT)), self._ladders[stage].sizes, min(ENOUGH_ROWS, self._max_batch_rows)
+            list(islice(rows, MAX_LOOKED_AT)), self._ladders[stage].rungs, min(ENOUGH_ROWS, self._max_batch_rows)
         )
 
-    def _make_up(self, stage: str, size: int, jobs: Iterable[J]) -> None:
+    def _make_up(self, stage: str, rung: int, jobs: Iterable[J]) -> None:
         """Let jobs whose rung is shorter than it could be have their own the next time, so that none is held up."""
         ladder = self._ladders[stage]
         for job in jobs:
-            is_short = job.remaining >= 2 * size and ladder.rung(job.remaining) > size
-            job.least_size = ladder.rung(job.remaining - size) if is_short else 0
+            is_short = job.remaining >= 2 * rung and ladder.rung(job.remaining) > rung
+            job.least_rung = ladder.rung(job.remaining - rung) if is_short else 0
 
     def _next_queue(self) -> Lane:
         """The queue whose head has waited for most turns."""

@@ -25,11 +25,11 @@ class GatedRuntime:
         """Let all runs pass."""
         self._permits.release(1000)
 
-    def run(self, stage: str, size: int, feeds: Mapping[str, Array], names: Sequence[str]) -> list[Array]:
+    def run(self, stage: str, rung: int, feeds: Mapping[str, Array], names: Sequence[str]) -> list[Array]:
         if stage == "decode":
             self.num_begun += 1
             assert self._permits.acquire(timeout=10)
-        return self._runtime.run(stage, size, feeds, names)
+        return self._runtime.run(stage, rung, feeds, names)
 
 
 class GatedForm(BatchForm):

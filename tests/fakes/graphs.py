@@ -74,7 +74,7 @@ class SumGraphs:
     """Running sums of items.
 
     Attributes:
-        runs: (stage, size, rows) of every run.
+        runs: (stage, rung, rows) of every run.
         gate: Runs wait until it is set, so that a test can arrange what waits meanwhile.
     """
 
@@ -88,20 +88,20 @@ class SumGraphs:
             "forecast": _forecast,
         }
 
-    def run(self, stage: str, size: int, feeds: Mapping[str, Array], names: Sequence[str]) -> list[Array]:
+    def run(self, stage: str, rung: int, feeds: Mapping[str, Array], names: Sequence[str]) -> list[Array]:
         """One run of a rung, as onnxruntime has it: the outputs that are named, in that order."""
         assert self.gate.wait(timeout=10)
-        self.runs.append((stage, size, len(feeds["total"])))
-        outputs = self._stages[stage](size, feeds)
+        self.runs.append((stage, rung, len(feeds["total"])))
+        outputs = self._stages[stage](rung, feeds)
         return [outputs[name] for name in names]
 
 
-def _encode(size: int, feeds: Mapping[str, Array]) -> dict[str, Array]:
+def _encode(rung: int, feeds: Mapping[str, Array]) -> dict[str, Array]:
     x, total, trace = feeds["x"], feeds["total"], feeds["trace"]
     if (x == BAD).any():
         raise RuntimeError("a run failed on a bad row")
     N = len(total)
-    assert (x.shape, total.shape, trace.shape) == ((N, size), (N,), (2, N, 3))
+    assert (x.shape, total.shape, trace.shape) == ((N, rung), (N,), (2, N, 3))
     sums = total[:, None] + np.cumsum(x, axis=1)
     is_poisoned = (x == POISON).any(axis=1)[None, :, None]
     trace_next = np.where(is_poisoned, np.float32("nan"), trace + x.sum(axis=1, dtype=np.float32)[:, None])
@@ -115,8 +115,8 @@ def _encode(size: int, feeds: Mapping[str, Array]) -> dict[str, Array]:
     }
 
 
-def _forecast(size: int, feeds: Mapping[str, Array]) -> dict[str, Array]:
-    return {"multiples": (feeds["total"] * feeds["scale"])[:, None] * np.arange(1, size + 1)}
+def _forecast(rung: int, feeds: Mapping[str, Array]) -> dict[str, Array]:
+    return {"multiples": (feeds["total"] * feeds["scale"])[:, None] * np.arange(1, rung + 1)}
 
 
 class RecordingObserver:
@@ -126,7 +126,7 @@ class RecordingObserver:
         self.steps = 0
         self.waits: list[float] = []
 
-    def ran(self, stage: str, size: int, waits: Sequence[float], duration_seconds: float, num_steps: int) -> None:
+    def ran(self, stage: str, rung: int, waits: Sequence[float], duration_seconds: float, num_steps: int) -> None:
         """One run more."""
         self.steps += num_steps
         self.waits.extend(waits)

@@ -77,18 +77,18 @@ class ScriptGraphs:
         self._script = np.array(script)
         self._num_tokens = num_tokens
 
-    def run(self, stage: str, size: int, feeds: Mapping[str, Array], names: Sequence[str]) -> list[Array]:
+    def run(self, stage: str, rung: int, feeds: Mapping[str, Array], names: Sequence[str]) -> list[Array]:
         """One run of a rung."""
         if stage == "look":
             return self._answer({}, feeds["x"][:, 0, :1].astype(np.int64), names)
-        places = feeds["count"] + np.arange(size)
+        places = feeds["count"] + np.arange(rung)
         if stage == "encode":
-            return self._answer({"logits": self._logits(places + 1)}, feeds["count"] + size, names)
+            return self._answer({"logits": self._logits(places + 1)}, feeds["count"] + rung, names)
         self.num_runs += 1
         remaining = feeds["remaining"][:, None]
         written = self._script[places % len(self._script)]
-        tokens = np.where(np.arange(size) < remaining, written, -1)
-        return self._answer({"tokens": tokens}, feeds["count"] + np.minimum(remaining, size), names)
+        tokens = np.where(np.arange(rung) < remaining, written, -1)
+        return self._answer({"tokens": tokens}, feeds["count"] + np.minimum(remaining, rung), names)
 
     def _answer(self, outputs: dict[str, Array], count: Array, names: Sequence[str]) -> list[Array]:
         state = {"count_next": count, "pending_logits_next": self._logits(count)[:, 0]}

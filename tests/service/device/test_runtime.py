@@ -100,7 +100,7 @@ def test_rows_that_fill_a_batch_up_are_seen_by_nobody(generation: Bundle) -> Non
 def test_a_provider_that_onnxruntime_leaves_out_is_missed(generation: Bundle) -> None:
     runtime = Runtime(generation)
     with pytest.raises(ProviderMissing, match="could not start NoSuchProvider"):
-        Device("cpu", "NoSuchProvider").check(runtime._rungs["encode", 1].session)
+        Device("cpu", "NoSuchProvider").check(runtime._graphs["encode", 1].session)
 
 
 def test_a_graph_that_cannot_be_recorded_runs_all_the_same(

@@ -185,9 +185,9 @@ async def test_a_row_that_is_alone_runs_on_the_event_loop_and_two_in_the_thread(
     is_on_loop = []
 
     class Watched(SumGraphs):
-        def run(self, stage: str, size: int, feeds: Mapping[str, np.ndarray], names: Sequence[str]) -> list[np.ndarray]:
+        def run(self, stage: str, rung: int, feeds: Mapping[str, np.ndarray], names: Sequence[str]) -> list[np.ndarray]:
             is_on_loop.append(threading.current_thread() is threading.main_thread())
-            return super().run(stage, size, feeds, names)
+            return super().run(stage, rung, feeds, names)
 
     async with serving(Watched()) as engine:
         assert [await total(engine, 1), await total(engine, 2)] == [1, 2]  # the first tells how long one takes

@@ -48,7 +48,7 @@ def test_a_job_goes_down_the_ladder_until_it_is_done() -> None:
     (job,) = admit(target, 42)
     sizes = []
     while batch := target.schedule():
-        sizes.append(batch.lane.size)
+        sizes.append(batch.lane.rung)
         done = target.complete(batch)
     assert sizes == [32, 8, 1, 1]
     assert done == (job,)
@@ -97,7 +97,7 @@ def test_rows_of_many_lengths_share_the_longest_rung_that_enough_of_them_can_tak
     target = scheduler(max_batch_rows=64)
     jobs = admit(target, *[40] * 10, *[9] * 10, *[3] * 10)
     batch = taken(target)
-    assert (batch.lane.size, batch.jobs) == (8, tuple(jobs[:20]))
+    assert (batch.lane.rung, batch.jobs) == (8, tuple(jobs[:20]))
     assert taken(target).jobs == tuple(jobs[20:])
 
 
@@ -105,7 +105,7 @@ def test_a_row_that_took_a_shorter_rung_for_company_has_its_own_the_next_time_th
     target = scheduler(max_batch_rows=64)
     (prompt, *steps) = admit(target, 33, 1, 1)
     batch = taken(target)
-    assert (batch.lane.size, batch.jobs) == (1, (prompt, *steps))
+    assert (batch.lane.rung, batch.jobs) == (1, (prompt, *steps))
     target.complete(batch)
     admit(target, 1, 1)
     assert taken(target) == Batch(Lane("encode", 32), (prompt,))

@@ -77,11 +77,11 @@ class CopyingGraphs:
         self.bundle = bundle
         self.runs: list[tuple[str, int, int]] = []
 
-    def run(self, stage: str, size: int, feeds: Mapping[str, Array], names: Sequence[str]) -> list[Array]:
+    def run(self, stage: str, rung: int, feeds: Mapping[str, Array], names: Sequence[str]) -> list[Array]:
         """One run of a rung."""
         position = feeds["position"]
-        self.runs.append((stage, size, len(position)))
-        outputs = self._step(size, feeds) if stage == "step" else {"features": feeds["x"][..., None].astype(np.float32)}
+        self.runs.append((stage, rung, len(position)))
+        outputs = self._step(rung, feeds) if stage == "step" else {"features": feeds["x"][..., None].astype(np.float32)}
         return [{**outputs, "position_next": position + 1}[name] for name in names]
 
     @staticmethod

@@ -37,8 +37,8 @@ class Computed(NamedTuple):
     outputs: Array | None
     rows: NDArray[np.uint8]
 
-    def part(self, indices: Sequence[int]) -> "Computed":
-        """Some of them."""
+    def select(self, indices: Sequence[int]) -> "Computed":
+        """The turns at these indices."""
         return Computed(
             [self.turns[index] for index in indices],
             [self.latest[index] for index in indices],
@@ -90,7 +90,7 @@ class Cohort:
                 by_length.setdefault(len(answer), []).append(index)
         groups = list(by_length.values())
         is_one = len(groups) == 1 and len(groups[0]) == len(self.turns)
-        return [whole] if is_one else [whole.part(indices) for indices in groups]
+        return [whole] if is_one else [whole.select(indices) for indices in groups]
 
     def _whole(self, job: RowJob) -> Computed:
         N, returns = len(self.turns), self.returns

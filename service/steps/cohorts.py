@@ -97,7 +97,7 @@ class Cohorts:
         size = -(-N // model.engine.num_jobs(N))
         others: list[Turn] = []
         for start in range(0, N, size):
-            some = candidates.part(start, start + size)
+            some = candidates.select(start, start + size)
             if len(some.turns) < FEWEST or not self._start_cohort(key, model, some):
                 others += some.turns
         return others

@@ -44,11 +44,12 @@ class Candidates:
         self.latest.append(latest)
         self.values.append(values)
 
-    def part(self, start: int, end: int) -> "Candidates":
-        """The candidates from one index up to another."""
-        part = Candidates()
-        part.turns, part.latest, part.values = self.turns[start:end], self.latest[start:end], self.values[start:end]
-        return part
+    def select(self, start: int, end: int) -> "Candidates":
+        """The candidates from index `start` up to `end`."""
+        selected = Candidates()
+        selected.turns, selected.latest = self.turns[start:end], self.latest[start:end]
+        selected.values = self.values[start:end]
+        return selected
 
 
 class Grouped(NamedTuple):

@@ -24,7 +24,7 @@ async def deadline(seconds: float, since: float | None = None) -> AsyncIterator[
         async with asyncio.timeout(seconds if since is None else since + seconds - now):
             yield
     except TimeoutError as error:
-        raise _too_late(seconds) from error
+        raise too_late(seconds) from error
 
 
 async def all_within(seconds: float, pieces: AsyncGenerator[T]) -> AsyncGenerator[T]:
@@ -38,9 +38,10 @@ async def all_within(seconds: float, pieces: AsyncGenerator[T]) -> AsyncGenerato
             except StopAsyncIteration:
                 return
             except TimeoutError as error:
-                raise _too_late(seconds) from error
+                raise too_late(seconds) from error
             yield piece
 
 
-def _too_late(seconds: float) -> DeadlineExceeded:
+def too_late(seconds: float) -> DeadlineExceeded:
+    """The refusal of what has taken longer than so many seconds."""
     return DeadlineExceeded(f"no answer within {seconds:g} seconds; nothing was committed")

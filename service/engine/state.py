@@ -17,13 +17,15 @@ from service.bundle.stage import StateSpec, TensorSpec
 Array = NDArray[Any]
 Inputs = Mapping[str, Array]
 
+SINGLE_ROW: tuple[str, ...] = ("",)  # the labels of a sequence that is one row
+
 
 class SequenceState(NamedTuple):
     """All that the next step of a sequence needs.
 
     Attributes:
         rows: The bytes of one row for each label.
-        labels: What the rows are: the names of channels, or ("",) where a sequence is a single row.
+        labels: What the rows are: the names of channels, or SINGLE_ROW.
         pending: Input that has arrived but fills no whole item yet, in the task's own bytes.
         position: Items consumed so far.
     """

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from service.engine.state import SequenceState
+from service.engine.state import SINGLE_ROW, SequenceState
 from service.record import body_v1
 
 VERSION = 2
@@ -40,7 +40,6 @@ _HEAD = struct.Struct("<" + "".join(HEAD_FIELDS.values()))
 HEAD_BYTES = _HEAD.size
 _STATE_HEAD = struct.Struct("<HQII")
 _KEEPS_INPUTS = 1
-_ONE_ROW: tuple[str, ...] = ("",)
 
 
 def _place(name: str) -> slice:
@@ -200,13 +199,13 @@ def extra_of(body: Body) -> bytes:
 
 
 def _labels_bytes(state: SequenceState) -> bytes:
-    return b"" if state.labels in ((), _ONE_ROW) else orjson.dumps(state.labels)
+    return b"" if state.labels in ((), SINGLE_ROW) else orjson.dumps(state.labels)
 
 
 def _labels(content: bytes, num_rows: int) -> tuple[str, ...]:
     if content:
         return tuple(orjson.loads(content))
-    return _ONE_ROW if num_rows else ()
+    return SINGLE_ROW if num_rows else ()
 
 
 def _cut(content: bytes, start: int, num_rows: int) -> tuple[bytes, ...]:

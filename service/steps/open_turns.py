@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
+from service.concurrency.deadline import too_late
 from service.errors import DeadlineExceeded, ShuttingDown, TooBusy
 from service.steps.turn import Turn
 
@@ -86,8 +87,8 @@ class OpenTurns:
         return self._seconds_left(turn) <= 0
 
     def too_late(self) -> DeadlineExceeded:
-        """What such a turn is refused with."""
-        return DeadlineExceeded(f"no answer within {self._timeout_seconds:g} seconds; nothing was committed")
+        """The refusal of a late turn."""
+        return too_late(self._timeout_seconds)
 
     def _seconds_left(self, turn: Turn) -> float:
         return turn.started + self._timeout_seconds - time.perf_counter()

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import NamedTuple
 
+from service.engine.state import SINGLE_ROW
 from service.record.body import HEAD_BYTES, Body, decode, extra_of
 from service.record.expiry import idle_seconds_of, ttl_seconds_at
 from service.stores.base import Record
 
 MAX_BYTES = 2**16  # of a session: one of hundreds of channels or with its inputs kept is the store's to hold
-_ONE_ROW = ("",)
 
 
 class GroupKey(NamedTuple):
@@ -146,4 +146,4 @@ class Recent:
 def _is_plain(body: Body) -> bool:
     """Whether there is nothing to a body but one row of state and the last answer."""
     state = body.state
-    return state.labels == _ONE_ROW and not state.pending and body.inputs is None and body.before is None
+    return state.labels == SINGLE_ROW and not state.pending and body.inputs is None and body.before is None

@@ -5,7 +5,6 @@ waits for more rows. A run that is shorter than waking a thread twice is done on
 of a row that has the engine to itself.
 """
 
-from service.engine.expected_durations import ExpectedDurations
 from service.engine.job import RowJob
 from service.engine.scheduler import ENOUGH_ROWS, Batch
 
@@ -13,6 +12,22 @@ from service.engine.scheduler import ENOUGH_ROWS, Batch
 INLINE_SECONDS = 300e-6
 # A single row's run has nothing to go on beside it, and takes half as long again on a processor that was not at it.
 LONE_INLINE_SECONDS = 1e-3
+
+
+class ExpectedDurations:
+    """How long the run of a rung with so many rows takes, learnt from the runs that were made."""
+
+    def __init__(self) -> None:
+        self._seconds: dict[tuple[str, int, int], float] = {}
+
+    def seconds(self, batch: Batch[RowJob]) -> float:
+        """The expected duration; infinite for what was never run."""
+        return self._seconds.get((*batch.lane, batch.num_rows), float("inf"))
+
+    def learn(self, batch: Batch[RowJob], seconds: float) -> None:
+        """Update the exponential moving average, alpha = 1/8."""
+        key = (*batch.lane, batch.num_rows)
+        self._seconds[key] = self._seconds.get(key, seconds) * 0.875 + seconds * 0.125
 
 
 class Pace:

@@ -55,15 +55,15 @@ class Core:
     ) -> None:
         limits, timeout_seconds = settings.sessions, settings.server.request_timeout_seconds
         self.steps = Steps(
-            store,
-            models,
-            limits,
-            metrics,
-            timeout_seconds,
-            lambda record: burials.add(record),
-            spawn,
-            clock,
-            max_recent,
+            store=store,
+            models=models,
+            settings=limits,
+            metrics=metrics,
+            timeout_seconds=timeout_seconds,
+            bury_expired=lambda record: burials.add(record),
+            spawn=spawn,
+            clock=clock,
+            max_recent=max_recent,
         )
         moved = self.steps.forget
         graveyard = Graveyard(store, metrics, limits.remember_ended_seconds, clock, moved)

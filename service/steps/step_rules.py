@@ -109,17 +109,17 @@ class StepRules:
         if inputs is not None:
             inputs = appended(inputs, turn.step, _given(turn), self._settings.max_kept_input_bytes)
         return Body(
-            body.created_at,
-            body.secret,
-            turn.state,
-            self._models.numerics,
-            turn.digest,
-            turn.outputs if is_kept else b"",
-            None if is_kept else body.state,
-            inputs,
-            body.checkpoints,
-            body.request_digest,
-            kept_idle_seconds(turn.record, body, self.end_of(body), now),
+            created_at=body.created_at,
+            secret=body.secret,
+            state=turn.state,
+            numerics=self._models.numerics,
+            digest=turn.digest,
+            answer=turn.outputs if is_kept else b"",
+            before=None if is_kept else body.state,
+            inputs=inputs,
+            checkpoints=body.checkpoints,
+            request_digest=body.request_digest,
+            idle_seconds=kept_idle_seconds(turn.record, body, self.end_of(body), now),
         )
 
     def next_record(self, turn: Turn, body: Body, content: bytes, now: int) -> Record:

@@ -54,6 +54,7 @@ class Steps:
 
     def __init__(
         self,
+        *,
         store: Store,
         models: Models,
         settings: SessionSettings,

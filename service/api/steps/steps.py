@@ -106,13 +106,12 @@ def ask_of(owner: str, session_id: str, request: StepRequest, num_request_items:
     return Ask(
         owner,
         session_id,
-        request.step,
-        request.inputs,
-        None,
-        request.returns,
-        request.allow_numerics_change,
-        request.stream,
-        num_request_items,
+        step=request.step,
+        inputs=request.inputs,
+        returns=request.returns,
+        allow_numerics_change=request.allow_numerics_change,
+        is_streamed=request.stream,
+        num_request_items=num_request_items,
     )
 
 

@@ -27,10 +27,6 @@ class RowPool:
     """The slots, and the graphs that read and write them.
 
     The first slot holds the row of a sequence that has read nothing, for good.
-
-    Attributes:
-        num_hits: Batches that were gathered.
-        num_misses: Batches that were uploaded.
     """
 
     def __init__(self, device: Device, state: Sequence[StateSpec], num_slots: int) -> None:
@@ -38,7 +34,6 @@ class RowPool:
         self.state = state
         self.layout = RowLayout(state)
         self.ring = SlotRing(num_slots, [xxh3_128_digest(self.layout.initial)])
-        self.num_hits = self.num_misses = 0
         words = [in_words(spec) for spec in state]
         rows = np.zeros((num_slots, row_length(words)), np.float32)
         rows[0] = np.frombuffer(self.layout.initial, np.float32)
@@ -76,10 +71,8 @@ class StateTensors:
         """Make rows, `num_rows` at most, the state before a step."""
         slots = self._pool.ring.find(map(xxh3_128_digest, rows))
         if slots is None:
-            self._pool.num_misses += 1
             self._upload(rows)
         else:
-            self._pool.num_hits += 1
             self._fetch.put("slots", np.array(slots, np.int64))
             self._fetch.run()
 

@@ -1,6 +1,6 @@
 """Shipped bundles, and rows and inputs for them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +8,7 @@ import pytest
 
 from service.bundle.manifest import Bundle, read_bundle
 from service.bundle.stage import Stage
+from service.device.cache import RowPool
 from service.engine.state import Array
 
 MODELS = Path(__file__).parents[3] / "models"
@@ -31,8 +32,7 @@ def random_inputs(stage: Stage, num_rows: int, length: int, seed: int = 0) -> di
     generator = np.random.default_rng(seed)
     inputs = {}
     for spec in stage.inputs:
-        axes: Mapping[str, int] = {"N": num_rows, "T": length}
-        shape = [axes[axis] if isinstance(axis, str) else axis for axis in spec.shape]
+        shape = spec.sized(num_rows, length)
         if spec.dtype == "int64":
             values: Array = generator.integers(*WHOLE_NUMBERS.get(spec.name, (1, 60)), shape)
         else:
@@ -45,3 +45,19 @@ def chosen(stage: Stage, inputs: Mapping[str, Array], rows: Sequence[int]) -> di
     """The inputs of some rows of a batch."""
     axes = {spec.name: spec.batch_axis for spec in stage.inputs}
     return {name: values.take(rows, axis=axes[name]) for name, values in inputs.items()}
+
+
+class Lookups:
+    """Counts the batches whose rows a pool holds, and those that have to be uploaded."""
+
+    def __init__(self, pool: RowPool) -> None:
+        self._find = pool.ring.find
+        pool.ring.find = self.find
+        self.num_hits = self.num_misses = 0
+
+    def find(self, digests: Iterable[bytes]) -> list[int] | None:
+        """What the pool finds."""
+        slots = self._find(digests)
+        self.num_hits += slots is not None
+        self.num_misses += slots is None
+        return slots

@@ -13,7 +13,7 @@ from service.device.device import CPU, Device, batch_sizes
 from service.device.runtime import NEXT_ROW, ROW, DeviceRuntime, as_array
 from service.engine.runtime import ProviderMissing, Runtime
 from service.engine.state import Array, RowLayout
-from tests.service.device.conftest import random_inputs
+from tests.service.device.conftest import Lookups, random_inputs
 
 N = 3
 SIZES = (4, 8)
@@ -41,6 +41,7 @@ def on_device(
 
 def test_every_rung_gives_the_bits_of_the_host(bundle: Bundle) -> None:
     host, device = Runtime(bundle), DeviceRuntime(bundle, CPU, SIZES, CACHE_BYTES)
+    lookups = Lookups(device.pool)
     rows = [RowLayout(bundle.manifest.state).initial] * N
     for stage in bundle.manifest.stages:
         for size in stage.rungs:
@@ -51,7 +52,7 @@ def test_every_rung_gives_the_bits_of_the_host(bundle: Bundle) -> None:
                 np.testing.assert_array_equal(left, right)
             if stage.writes:
                 rows = found[-1].tolist()
-    assert device.pool.num_misses == 0
+    assert lookups.num_misses == 0
 
 
 def test_what_was_answered_is_not_changed_by_later_runs(generation: Bundle) -> None:
@@ -65,12 +66,12 @@ def test_what_was_answered_is_not_changed_by_later_runs(generation: Bundle) -> N
 
 def test_a_batch_with_a_row_that_is_not_there_is_uploaded_and_gives_the_same_bits(generation: Bundle) -> None:
     stage, device = generation.manifest.stage("encode"), DeviceRuntime(generation, CPU, SIZES, CACHE_BYTES)
-    inputs = random_inputs(stage, N, 8)
+    inputs, lookups = random_inputs(stage, N, 8), Lookups(device.pool)
     rows = on_device(device, stage, 8, inputs, [device.pool.layout.initial] * N)[-1].tolist()
     hit = on_device(device, stage, 8, inputs, rows)
     stranger = np.random.default_rng(5).random(device.pool.layout.num_bytes // 4, np.float32).tobytes()
     missed = on_device(device, stage, 8, inputs, [*rows[:2], stranger])
-    assert (device.pool.num_hits, device.pool.num_misses) == (2, 1)
+    assert (lookups.num_hits, lookups.num_misses) == (2, 1)
     np.testing.assert_array_equal(hit[0][:2], missed[0][:2])
     assert hit[-1][:2].tolist() == missed[-1][:2].tolist()
     assert hit[-1][2] != missed[-1][2]
@@ -79,6 +80,7 @@ def test_a_batch_with_a_row_that_is_not_there_is_uploaded_and_gives_the_same_bit
 def test_a_small_pool_forgets_and_stays_right(generation: Bundle) -> None:
     stage, host = generation.manifest.stage("encode"), Runtime(generation)
     device = DeviceRuntime(generation, CPU, SIZES, cache_bytes=0)
+    lookups = Lookups(device.pool)
     sessions = [[device.pool.layout.initial] * N for _ in range(8)]
     for turn in range(3):
         for number, rows in enumerate(sessions):
@@ -88,7 +90,7 @@ def test_a_small_pool_forgets_and_stays_right(generation: Bundle) -> None:
             np.testing.assert_array_equal(expected[0], found[0])
             sessions[number] = found[-1].tolist()
             assert sessions[number] == expected[-1].tolist()
-    assert device.pool.num_misses > 0
+    assert lookups.num_misses > 0
 
 
 def test_rows_that_fill_a_batch_up_are_seen_by_nobody(generation: Bundle) -> None:

@@ -1,6 +1,6 @@
-"""What onnxruntime alone does with a bundle's graphs: the state fed back, one thread, nothing around it.
+"""Measures onnxruntime alone on a bundle's graphs: one thread feeds the state back, with nothing around it.
 
-Each loop is made in a process of its own (`bench.apart`) and is what the service's figures are divided by.
+Each loop runs in a process of its own (`bench.apart`). The service's figures are divided by its figures.
 """
 
 import time
@@ -20,7 +20,7 @@ STEP, DECODE = "encode", "decode"
 
 
 class RawLoop:
-    """One rung of one stage, over and over.
+    """Runs one rung of one stage over and over.
 
     Args:
         path: Directory of a bundle of the generation task.
@@ -44,7 +44,7 @@ class RawLoop:
         self._inputs = [draw(bundle, stage, rung, num_rows, generator) for _ in range(NUM_DRAWS)]
 
     def __call__(self, seconds: float) -> Load:
-        """Run for so long; completed are rows times T."""
+        """Run for so long. The load counts N times T for each run."""
         watch = Stopwatch()
         until = watch.started + seconds
         durations: list[float] = []
@@ -67,13 +67,13 @@ def largest_rung(path: Path, stage: str) -> int:
 
 
 def num_tokens(bundle: Bundle) -> int:
-    """V, how many token ids the bundle's logits tell apart."""
+    """V, the number of token ids."""
     (logits,) = (spec for spec in bundle.manifest.stage(STEP).outputs if spec.name == "logits")
     return int(logits.shape[-1])
 
 
 def draw(bundle: Bundle, stage: str, rung: int, num_rows: int, generator: np.random.Generator) -> dict[str, Array]:
-    """Inputs of a stage: any token, or what sampling among all tokens at temperature 0.8 reads."""
+    """Random inputs of a stage: tokens (N, T), or the inputs for sampling among all tokens at temperature 0.8."""
     V = num_tokens(bundle)
     drawn: dict[str, Array] = {
         "x": generator.integers(0, V, (num_rows, rung)),
@@ -89,5 +89,5 @@ def draw(bundle: Bundle, stage: str, rung: int, num_rows: int, generator: np.ran
 
 
 def zeros(spec: TensorSpec, num_rows: int, rung: int, fill: float = 0.0) -> Array:
-    """A batch of a tensor, filled with one value."""
+    """A batch of a tensor, filled with one value, of the spec's shape and dtype."""
     return np.full(spec.sized(num_rows, rung), fill, dtype=spec.dtype)

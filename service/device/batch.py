@@ -1,4 +1,4 @@
-"""Batches for a device runtime: rows go in as the store keeps them, and come out so."""
+"""Batches for a device runtime: whole rows go in and come out."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -10,13 +10,13 @@ from service.engine.state import Array
 
 
 class WholeRows:
-    """The rows of a batch, as one tensor of bytes."""
+    """The rows of a batch, as an array of bytes objects."""
 
     def __init__(self, rows: Sequence[bytes]) -> None:
         self._rows = as_array(rows)
 
     def tensors(self, names: Iterable[str]) -> dict[str, Array]:
-        """The rows under the name that a device runtime reads."""
+        """The rows under the name ROW: an array of bytes objects (N,)."""
         return {ROW: self._rows}
 
     def replaced(self, tensors: Mapping[str, Array], widths: Sequence[int]) -> Sequence[bytes]:
@@ -28,7 +28,7 @@ class WholeRows:
 class DeviceForm(BatchForm):
     """How the jobs of a bundle become batches of a device runtime."""
 
-    may_run_inline = False  # what a provider recorded belongs to the thread of the engine
+    may_run_inline = False  # a provider's recording belongs to the engine's thread
     takes_wide_jobs = False  # its cache knows single rows
 
     def __init__(self, runtime: DeviceRuntime) -> None:
@@ -41,10 +41,10 @@ class DeviceForm(BatchForm):
         return PreparedBatch(batch, self._row_forms[batch.lane.stage], WholeRows([job.row for job in batch.jobs]))
 
     def warm_up(self) -> None:
-        """Load, allocate and record all that runs will need."""
+        """Run every rung once; see `DeviceRuntime.warm_up`."""
         self._runtime.warm_up()
 
 
 def _of_whole_rows(stage: Stage) -> Stage:
-    """The stage with one tensor for its state."""
+    """The stage with a single state tensor, the row."""
     return stage.model_copy(update={"reads": (ROW,), "writes": (ROW,) if stage.writes else ()})

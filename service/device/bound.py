@@ -1,4 +1,4 @@
-"""A graph at one batch size, whose inputs and outputs stay in one place on a device. Holds no decision."""
+"""A graph at one batch size, whose inputs and outputs stay in one place on a device. Decides nothing."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from service.engine.state import Array
 
 @dataclass(frozen=True)
 class WordView:
-    """A tensor that a graph takes for float32, whatever its dtype: its memory as values of four bytes.
+    """A tensor of any dtype whose memory a graph reads or writes as float32, in words of four bytes.
 
     Attributes:
         tensor: The tensor.
-        shape: Its shape in such values.
+        shape: Its shape in words.
         memory: onnxruntime's name of the memory that it lies in.
     """
 
@@ -36,7 +36,7 @@ class BoundGraph:
         session: The opened graph.
         inputs: Every input.
         outputs: Every output.
-        capture: Which of the session's recordings this is, where its provider records; one for each batch size.
+        capture: Number of the session's recording, if its provider records runs. Each batch size has its own.
     """
 
     def __init__(
@@ -56,7 +56,13 @@ class BoundGraph:
         bind_outputs(self._binding, outputs)
 
     def put(self, name: str, values: Array, batch_axis: int = 0) -> None:
-        """Fill an input from the host; rows that are missing become zeros."""
+        """Copy an input from the host. Missing rows become zeros.
+
+        Args:
+            name: Name of the input.
+            values: Its values, of the bound tensor's dtype, with at most as many rows.
+            batch_axis: Position of N in its shape.
+        """
         tensor = self._inputs[name]
         tensor.update_inplace(_filled_up(values, tensor.shape()[batch_axis], batch_axis))
 
@@ -66,13 +72,13 @@ class BoundGraph:
         self._binding.synchronize_outputs()
 
     def get(self, name: str, num_rows: int, batch_axis: int) -> Array:
-        """The first rows of an output, on the host."""
+        """The first `num_rows` rows of an output, in the host's memory. N is at `batch_axis`."""
         values = owned(self._outputs[name])
         return values[(slice(None),) * batch_axis + (slice(num_rows),)]
 
 
 def bind_inputs(binding: ort.IOBinding, inputs: Mapping[str, Bindable]) -> None:
-    """Let a graph read its inputs there."""
+    """Bind tensors as a graph's inputs."""
     for name, tensor in inputs.items():
         if isinstance(tensor, WordView):
             binding.bind_input(name, tensor.memory, 0, np.float32, tensor.shape, tensor.tensor.data_ptr())
@@ -81,7 +87,7 @@ def bind_inputs(binding: ort.IOBinding, inputs: Mapping[str, Bindable]) -> None:
 
 
 def bind_outputs(binding: ort.IOBinding, outputs: Mapping[str, Bindable]) -> None:
-    """Let a graph write its outputs there."""
+    """Bind tensors as a graph's outputs."""
     for name, tensor in outputs.items():
         if isinstance(tensor, WordView):
             binding.bind_output(name, tensor.memory, 0, np.float32, tensor.shape, tensor.tensor.data_ptr())
@@ -90,7 +96,7 @@ def bind_outputs(binding: ort.IOBinding, outputs: Mapping[str, Bindable]) -> Non
 
 
 def _filled_up(values: Array, num_rows: int, batch_axis: int) -> Array:
-    """Values with so many rows, in C order."""
+    """The values, followed by rows of zeros up to `num_rows`, in C order."""
     if values.shape[batch_axis] == num_rows:
         return np.ascontiguousarray(values)
     shape = list(values.shape)

@@ -4,8 +4,8 @@
                                                      no  ─► upload the batch     ──►
     next state tensors ─► pack into the pool's next slots ─► to the host, for the store
 
-The store's bytes stay the truth. A row is found by a digest of its bytes, so a hit has the bits that an upload would
-have, whoever wrote the row in the meantime; what was evicted, or was written by another worker, is uploaded.
+The store's bytes stay the truth. A row is found by a digest of its bytes, so a hit has the same bits as an upload, even
+if another process wrote the row in the meantime. Rows that were evicted, or written by another worker, are uploaded.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ from service.engine.state import RowLayout
 class RowPool:
     """The slots, and the graphs that read and write them.
 
-    The first slot holds the row of a sequence that has read nothing, for good.
+    The first slot always holds the row of a sequence that has consumed nothing.
     """
 
     def __init__(self, device: Device, state: Sequence[StateSpec], num_slots: int) -> None:
@@ -42,7 +42,7 @@ class RowPool:
         self.pack = self._open(pack_graph(words), is_captured=False)  # its output lies elsewhere each time
 
     def address(self, slot: int) -> int:
-        """Where a slot lies in the device's memory."""
+        """Address of a slot in the device's memory."""
         return int(self.tensor.data_ptr()) + slot * self.layout.num_bytes
 
     def _open(self, graph: bytes, is_captured: bool) -> ort.InferenceSession:
@@ -52,11 +52,11 @@ class RowPool:
 
 
 class StateTensors:
-    """The state of a batch of one size, before and after a step.
+    """The state tensors of a batch of one size.
 
     Attributes:
-        before: The state tensors that graphs read.
-        after: Those that they write.
+        before: The tensors that graphs read, by name.
+        after: The tensors that graphs write, by name.
     """
 
     def __init__(self, pool: RowPool, num_rows: int) -> None:
@@ -68,7 +68,7 @@ class StateTensors:
         self._fetch = BoundGraph(pool.fetch, inputs, self._words(self.before), capture=num_rows)
 
     def load(self, rows: Sequence[bytes]) -> None:
-        """Make rows, `num_rows` at most, the state before a step."""
+        """Set the state before a step to that of some rows, at most `num_rows`."""
         slots = self._pool.ring.find(map(xxh3_128_digest, rows))
         if slots is None:
             self._upload(rows)
@@ -77,7 +77,7 @@ class StateTensors:
             self._fetch.run()
 
     def packer(self, written: Sequence[str]) -> "Packer":
-        """What keeps the rows after a step that writes these tensors; the others stay as they were."""
+        """A packer for steps that write these tensors. The other tensors stay as they were before the step."""
         after = {name: (self.after if name in written else self.before)[name] for name in self.before}
         return Packer(self._pool, self._words(after), self._num_rows)
 
@@ -113,7 +113,7 @@ class Packer:
         self._binding.bind_output("copy", "cpu", 0, np.float32, self._shape, self._host.ctypes.data)
 
     def keep(self, num_rows: int) -> list[bytes]:
-        """Write the first rows into the pool and give them to the host."""
+        """Write the rows after a step into the pool, and return the first `num_rows` of them."""
         ring, memory = self._pool.ring, self._pool.device.memory
         start = ring.claim(self._shape[0])
         self._binding.bind_output("rows", memory, 0, np.float32, self._shape, self._pool.address(start))
@@ -125,5 +125,5 @@ class Packer:
 
 
 def num_slots(cache_bytes: int, state: Sequence[StateSpec], max_batch_rows: int) -> int:
-    """Slots of a pool of that many bytes: room for two batches and the initial row at least."""
+    """The number of slots of a pool of that many bytes, but at least enough for two batches and the initial row."""
     return max(cache_bytes // RowLayout(state).num_bytes, 2 * max_batch_rows + 1)

@@ -1,12 +1,12 @@
-"""Where a device runtime computes: onnxruntime's provider, its options, and tensors in its memory.
+"""The device of a device runtime: onnxruntime's provider, its options, and tensors in its memory.
 
 Two rules make a row's bits on CUDA independent of what shares its batch, and of how its sequence was cut into rungs
 (docs/log.md has the measurement):
 
     * cuBLAS has no workspace, so it cannot split a sum over the inner axis among blocks as the shape suggests;
-    * a batch has MIN_BATCH_ROWS rows or more: fewer are filled up, since very flat products use other kernels.
+    * a batch is filled up to MIN_BATCH_ROWS rows or more, since very flat products use other kernels.
 
-tf32 is off: its products keep ten bits of the mantissa, and parity with the CPU would be lost.
+tf32 is off: its products keep only ten bits of the mantissa, which would break parity with the CPU.
 """
 
 import os
@@ -34,7 +34,7 @@ class Device:
         memory: onnxruntime's name of the memory: "cuda" or "cpu".
         provider: The provider's name.
         options: Its options.
-        capture_options: Those that let it record a run and replay it as one; empty where it cannot.
+        capture_options: Further options that make it record a run and replay it; empty if it cannot.
     """
 
     memory: str
@@ -43,16 +43,16 @@ class Device:
     capture_options: Mapping[str, str] = field(default_factory=dict)
 
     def providers(self, is_captured: bool) -> list[Provider]:
-        """What a session is opened with."""
+        """The providers to open a session with."""
         options = {**self.options, **(self.capture_options if is_captured else {})}
         return [(self.provider, options), *([CPU_PROVIDER] if self.provider != CPU_PROVIDER else [])]
 
     def zeros(self, shape: Sequence[int], dtype: str) -> ort.OrtValue:
-        """A tensor of zeros."""
+        """A tensor of zeros in the device's memory."""
         return ort.OrtValue.ortvalue_from_numpy(np.zeros(shape, dtype), self.memory, 0)
 
     def check(self, session: ort.InferenceSession) -> None:
-        """Raise ProviderMissing where onnxruntime has silently left the provider out."""
+        """Raise ProviderMissing if onnxruntime has silently left the provider out."""
         if self.provider not in session.get_providers():
             raise ProviderMissing(
                 f"onnxruntime {ort.__version__} could not start {self.provider}; its messages above say why "
@@ -77,7 +77,7 @@ def cuda() -> Device:
 
 
 def batch_sizes(max_batch_rows: int) -> tuple[int, ...]:
-    """Rows of the batches that are run: each one is filled up to the next of these."""
+    """The numbers of rows that batches are filled up to."""
     sizes = [MIN_BATCH_ROWS]
     while sizes[-1] < max_batch_rows:
         sizes.append(sizes[-1] * 4)
@@ -85,6 +85,6 @@ def batch_sizes(max_batch_rows: int) -> tuple[int, ...]:
 
 
 def owned(tensor: ort.OrtValue) -> Array:
-    """A tensor's values on the host, in memory that no later run writes to."""
+    """A tensor's values, in memory of the host that no later run writes to."""
     values: Array = tensor.numpy()
     return values if values.flags.owndata else values.copy()

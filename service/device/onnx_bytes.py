@@ -3,7 +3,7 @@
     message = (field number, wire type), value, ...        protobuf.dev/programming-guides/encoding
     numbers of fields and types                            onnx.proto3
 
-Only what a graph needs that moves float32 rows about: its nodes, their integer attributes, int64 constants.
+It can write only what graphs need that move float32 rows: nodes, their integer attributes, int64 constants.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,7 +19,7 @@ _INT, _INTS = 2, 7
 
 @dataclass(frozen=True)
 class Node:
-    """One operator; attributes are integers or tuples of them."""
+    """One operator. Attributes are integers or sequences of integers."""
 
     op_type: str
     inputs: Sequence[str]
@@ -43,13 +43,13 @@ def model_bytes(
     outputs: Iterable[Value],
     constants: Mapping[str, Sequence[int]],
 ) -> bytes:
-    """A model of one graph, as onnxruntime reads it.
+    """A model with one graph, in the form that onnxruntime reads.
 
     Args:
         name: Name of the graph.
         nodes: Its operators, in order.
-        inputs: What is fed.
-        outputs: What comes out.
+        inputs: Its inputs.
+        outputs: Its outputs.
         constants: Vectors, int64 (n,), by name.
     """
     graph = _bytes(2, name.encode())
@@ -97,7 +97,7 @@ def _bytes(number: int, content: bytes) -> bytes:
 
 
 def _varint(value: int) -> bytes:
-    """Seven bits a byte, the lowest first, the eighth bit where more follow; `value` is not negative."""
+    """A value of at least 0: seven bits a byte, the lowest first. The eighth bit is set if more follow."""
     content = bytearray()
     while value > 0x7F:
         content.append(value & 0x7F | 0x80)

@@ -1,4 +1,4 @@
-"""A bundle's graphs on a device: the rows of a batch in, the next rows out, the state between them kept there."""
+"""A bundle's graphs on a device, where the state stays between steps."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from service.engine.state import Array
 
 logger = logging.getLogger(__name__)
 
-ROW = "row"  # the state as a graph's input: bytes (N,), one row each
+ROW = "row"  # the state as an input: bytes objects (N,), one row each
 NEXT_ROW = f"{ROW}_next"
 
 
@@ -48,7 +48,7 @@ class SizedRung:
 class DeviceRuntime:
     """Every rung of every stage of a bundle, at every batch size.
 
-    A provider may record a run for the thread that it ran in, so one thread calls `warm_up` first, and then `run`.
+    A provider may record a run for the thread that it ran in, so the same thread must call `warm_up` and then `run`.
 
     Args:
         bundle: The bundle.
@@ -80,8 +80,15 @@ class DeviceRuntime:
         Args:
             stage: Name of the stage.
             rung: The rung.
-            feeds: The stage's inputs with their batch axis, and ROW, an array of the rows' bytes.
-            names: The outputs that are wanted; NEXT_ROW is one where the stage writes state.
+            feeds: The stage's inputs, of the manifest's shapes and dtypes, and ROW: bytes objects (N,).
+            names: Names of the wanted outputs; NEXT_ROW is one if the stage writes state.
+
+        Returns:
+            The wanted outputs in that order, of the manifest's shapes and dtypes; NEXT_ROW as bytes objects (N,).
+
+        Raises:
+            StopIteration: N is larger than every batch size.
+            Exception: onnxruntime failed. Its errors share no base class.
         """
         return self._rungs[stage, rung, self._filled_up(len(feeds[ROW]))].run(feeds, names)
 
@@ -125,5 +132,5 @@ class DeviceRuntime:
 
 
 def as_array(rows: Sequence[bytes]) -> Array:
-    """Rows as an array of objects (N,)."""
+    """Rows as an array of bytes objects (N,)."""
     return np.array(rows, dtype=object)

@@ -1,18 +1,18 @@
-"""Which row of state lies where in a pool of slots. Pure.
+"""Which slot of a pool holds which row of state. Pure.
 
-A ring: a batch's rows are written to the next slots, over the oldest ones. Every step writes its row anew, so the
-oldest slots are those of the sessions that were not heard of for longest.
+The slots are a ring: a batch's rows are written over the oldest ones. Every step writes its row anew, so the oldest
+slots are those of the sessions that have been idle for longest.
 """
 
 from collections.abc import Iterable, Sequence
 
 
 class SlotRing:
-    """Slots by the digest of what they hold.
+    """Slots by the digest of the row that they hold.
 
     Args:
         num_slots: Slots of the pool.
-        pinned: What the first of them hold for good.
+        pinned: Digests of the rows that the first slots hold for good.
     """
 
     def __init__(self, num_slots: int, pinned: Sequence[bytes] = ()) -> None:
@@ -26,14 +26,14 @@ class SlotRing:
         return len(self._slots)
 
     def find(self, digests: Iterable[bytes]) -> list[int] | None:
-        """The slots of some rows; None where one of them is not there."""
+        """The slots of some rows, or None if one of them is missing."""
         try:
             return [self._slots[digest] for digest in digests]
         except KeyError:
             return None
 
     def claim(self, num_slots: int) -> int:
-        """The first of so many slots in a row, which forget what they held.
+        """Empty the next `num_slots` adjoining slots, and return the first.
 
         Raises:
             ValueError: The pool has fewer.
@@ -47,7 +47,7 @@ class SlotRing:
         return start
 
     def fill(self, start: int, digests: Sequence[bytes]) -> None:
-        """Claimed slots, from `start` on, now hold these rows."""
+        """Set what the claimed slots from `start` on hold."""
         for slot, digest in enumerate(digests, start):
             self._digests[slot] = digest
             self._slots[digest] = slot

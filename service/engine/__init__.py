@@ -1,1 +1,1 @@
-"""Rows of many sequences through the graphs of a bundle."""
+"""Runs rows of many sequences through the graphs of a bundle."""

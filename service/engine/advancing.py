@@ -1,4 +1,4 @@
-"""Rows of one sequence on their way through a stage: all of them arrive, or none."""
+"""Rows of one sequence on their way through a stage: all of them succeed, or the sequence fails."""
 
 import asyncio
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from service.engine.state import Array, Inputs
 
 
 class JobTaker(Protocol):
-    """What rows need of an engine."""
+    """What Advancing needs of an engine."""
 
     def submit(self, jobs: Sequence[RowJob]) -> None: ...
 
@@ -21,10 +21,11 @@ class JobTaker(Protocol):
 
 @dataclass(frozen=True)
 class Advance:
-    """What came of a job.
+    """The result of a row's job.
 
     Attributes:
-        outputs: The outputs that were asked for; those with a time axis cover all items.
+        outputs: The outputs that were asked for, without their batch axis: those with a time axis (T, ...), for all T
+            items, the others as the last run gave them. Dtypes are the manifest's.
         row: The state row afterwards.
     """
 
@@ -36,8 +37,11 @@ class Advancing:
     """Rows of one sequence that are on their way.
 
     Args:
-        engine: Takes them up, all or none.
-        jobs: The rows.
+        engine: Admits the jobs, all or none.
+        jobs: One for each row.
+
+    Raises:
+        QueueFull, ShuttingDown: The engine does not admit them.
     """
 
     def __init__(self, engine: JobTaker, jobs: Sequence[RowJob]) -> None:
@@ -51,7 +55,14 @@ class Advancing:
         engine.submit(jobs)
 
     async def finished(self) -> list[Advance]:
-        """What came of each, or the first failure raised; who is cancelled meanwhile withdraws them."""
+        """Wait for all rows. If the task is cancelled, the jobs are withdrawn.
+
+        Returns:
+            The result of each row.
+
+        Raises:
+            Exception: The first failure of a job.
+        """
         try:
             await self._over
         finally:
@@ -61,12 +72,12 @@ class Advancing:
         return [Advance(self._engine.outputs_of(job), job.row) for job in self._jobs]
 
     def withdraw(self) -> None:
-        """Forget those that are not through."""
+        """Withdraw the jobs that are not done."""
         for job in self._jobs:
             self._engine.withdraw(job)
 
     def _count(self, job: RowJob) -> None:
-        """One job is done."""
+        """Count a job that is done."""
         self._num_open -= 1
         self._error = self._error or job.error
         if not self._over.done() and (self._error is not None or not self._num_open):

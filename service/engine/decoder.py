@@ -1,4 +1,4 @@
-"""The stage "decode": tokens sampled inside the graph, a run at a time, until an ending says so."""
+"""The stage "decode": tokens are sampled inside the graph, one run after another, until an ending is found."""
 
 import asyncio
 from collections import deque
@@ -25,42 +25,42 @@ DECODE_NEEDS = ("uniforms", "temperature", "top_k", "top_p", "remaining", "token
 
 
 class Ending(Protocol[P_co]):
-    """Collects tokens as they are written, and tells where they end. Lengths are in tokens."""
+    """Collects tokens as they are written, and finds where they end. Lengths are in tokens."""
 
     @property
     def limit(self) -> int:
-        """How many tokens are written at most."""
+        """The largest number of tokens to write."""
 
     @property
     def length(self) -> int:
-        """How many have been written."""
+        """The number of tokens written."""
 
     @property
     def certain_length(self) -> int:
-        """How many of them are certain to stay."""
+        """The number of those that are certain to stay."""
 
     @property
     def stopped(self) -> bool:
-        """Whether the end has been found; it is at `certain_length`."""
+        """Whether the end has been found. It is at `certain_length`."""
 
     def append(self, tokens: Sequence[int]) -> P_co:
-        """Add what was written; the piece that has become certain."""
+        """Add tokens, and return the piece that has become certain."""
 
     def flush(self) -> P_co:
-        """The rest, once nothing more will be written."""
+        """Return the rest, when nothing more will be written."""
 
 
 class Decoder:
-    """Samples by the stage "decode" of a bundle, whose state holds the logits of the next token.
+    """Samples with the stage "decode" of a bundle, whose state holds the logits of the next token.
 
     Attributes:
-        max_run: How many tokens one run samples at most.
+        max_run: The largest number of tokens that one run samples.
 
     Args:
-        bundle: Whose stage.
-        engine: Of the bundle.
-        num_tokens: How many tokens it knows.
-        noun: What its users call them: "character".
+        bundle: Has the stage.
+        engine: Serves the bundle.
+        num_tokens: V, the size of the vocabulary.
+        noun: What users call a token, for instance "character".
     """
 
     def __init__(self, bundle: Bundle, engine: Engine, num_tokens: int, noun: str) -> None:
@@ -70,16 +70,27 @@ class Decoder:
         self.max_run = max(bundle.manifest.stage("decode").rungs)
 
     def check(self, chance: Chance) -> None:
-        """Raise InvalidInput where more tokens are eligible than there are."""
+        """Raise InvalidInput if `top_k` is larger than the vocabulary."""
         if chance.top_k is not None and chance.top_k > self._num_tokens:
             raise InvalidInput(f"the model knows {self._num_tokens} {self._noun}s", ("top_k",))
 
     async def write(
         self, state: SequenceState, chance: Chance, seed: int, ending: Ending[P]
     ) -> AsyncGenerator[P | SequenceState]:
-        """Pieces of what follows as they are certain; then the state exactly after it.
+        """Sample tokens until an ending. The next run is under way while a piece is yielded.
 
-        While a piece is told, the next run is under way.
+        Args:
+            state: The state to start from.
+            chance: How tokens are chosen.
+            seed: Seed of the draws.
+            ending: Collects the tokens and finds their end.
+
+        Yields:
+            Each piece as it becomes certain; at last the state after exactly the tokens that stay.
+
+        Raises:
+            QueueFull: The engine's queue has no room.
+            ShuttingDown: The engine has stopped.
         """
         # An end may begin in an earlier run than it ends in, so the state before each such run is kept.
         before_runs: deque[tuple[int, SequenceState]] = deque()
@@ -114,7 +125,7 @@ class Decoder:
     async def _rewind(
         self, before_runs: deque[tuple[int, SequenceState]], length: int, chance: Chance, seed: int
     ) -> SequenceState:
-        """The state after the first `length` tokens: the run that wrote the last of them, run again and shorter."""
+        """Return the state after the first `length` tokens, by repeating the run that wrote the last of them."""
         start, state = max((run for run in before_runs if run[0] <= length), key=lambda run: run[0])
         if start == length:
             return state
@@ -124,7 +135,11 @@ class Decoder:
     async def decode(
         self, state: SequenceState, chance: Chance, seed: int, count: int
     ) -> tuple[list[int], SequenceState]:
-        """Sample `count` tokens, at most `max_run`; the tokens and the state after them."""
+        """Sample `count` tokens, at most `max_run`.
+
+        Returns:
+            The tokens, and the state after them.
+        """
         return await self._start_run(state, chance, Draws(seed, state.position), count).finished()
 
     def _start_run(self, state: SequenceState, chance: Chance, draws: Draws, count: int) -> "Run":
@@ -140,12 +155,12 @@ class Decoder:
 
 
 class Run(NamedTuple):
-    """Tokens that are being sampled.
+    """A run that samples tokens.
 
     Attributes:
-        advancing: The row.
-        state: Before them.
-        num_tokens: How many.
+        advancing: The row under way.
+        state: The state before the run.
+        num_tokens: How many tokens are sampled.
     """
 
     advancing: Advancing
@@ -153,6 +168,6 @@ class Run(NamedTuple):
     num_tokens: int
 
     async def finished(self) -> tuple[list[int], SequenceState]:
-        """The tokens, and the state after them."""
+        """Wait for the run, and return its tokens and the state after them."""
         (advance,) = await self.advancing.finished()
         return advance.outputs["tokens"][: self.num_tokens].tolist(), self.state.advanced(advance.row, self.num_tokens)

@@ -1,12 +1,12 @@
 """The engine: rows of many sessions through one bundle's graphs, batched by cell.
 
-    submit ─► scheduler (pure) ─► prepare ─► the graph runs ─► take ─► each job is told
+    submit ─► scheduler (pure) ─► prepare ─► the graph runs ─► apply ─► `done` of each job
                   ▲                         in one thread        │
                   └──────────── items left ──────────────────────┘
 
-Each process has one engine for each bundle. All of it is done on the event loop, but for the run. Nothing polls: an
-idle engine waits to be woken, and the batch window, where one is set, opens with the first job. What runs when, and
-where, `Pace` decides. A job that fails or is withdrawn is resolved alone, and its batch-mates run without it.
+Each process has one engine for each bundle. Everything but the run is done on the event loop. Nothing polls: an idle
+engine waits to be woken, and the batch window, if one is set, opens with the first job. `Pace` decides what runs when,
+and on which thread. A job that fails or is withdrawn is resolved alone, and its batch-mates run without it.
 """
 
 import asyncio
@@ -35,13 +35,23 @@ class Graphs(Protocol):
 
     bundle: Bundle
 
-    def run(self, stage: str, rung: int, feeds: Mapping[str, Array], names: Sequence[str]) -> list[Array]: ...
+    def run(self, stage: str, rung: int, feeds: Mapping[str, Array], names: Sequence[str]) -> list[Array]:
+        """Run one rung on a batch; see `Runtime.run`."""
 
 
 class Observer(Protocol):
-    """Who is told of every run; durations in seconds."""
+    """Counts runs."""
 
-    def ran(self, stage: str, rung: int, waits: Sequence[float], duration_seconds: float, num_steps: int) -> None: ...
+    def ran(self, stage: str, rung: int, waits: Sequence[float], duration_seconds: float, num_steps: int) -> None:
+        """Count one run.
+
+        Args:
+            stage: Name of the stage.
+            rung: T of the graph that ran.
+            waits: How long each row waited for the run, in seconds.
+            duration_seconds: How long the run took.
+            num_steps: Items that were consumed, over all rows.
+        """
 
 
 class Engine:
@@ -49,11 +59,11 @@ class Engine:
 
     Args:
         graphs: Runs one rung on a batch of rows.
-        observer: Told of every run.
-        max_batch_rows: Rows that share a run at most.
-        max_queue_rows: Rows waiting or running at most; more are refused with QueueFull.
-        max_wait_seconds: How long the first job of an idle engine waits for company.
-        form: How jobs become batches, where `graphs` does not read tensors from the host.
+        observer: Counts runs.
+        max_batch_rows: The largest number of rows in a run.
+        max_queue_rows: The largest number of rows waiting or running. More are refused with QueueFull.
+        max_wait_seconds: How long the first job of an idle engine waits for others.
+        form: How jobs become batches; None if `graphs` reads tensors from the host.
     """
 
     def __init__(
@@ -78,26 +88,26 @@ class Engine:
         self._is_stopped = False
 
     def start(self) -> None:
-        """Begin to serve; needs a running event loop."""
+        """Start to run jobs. Needs a running event loop."""
         self._thread = GraphThread(self._graphs.bundle.manifest.name, self._form.warm_up)
         self._wake()
 
     @property
     def takes_wide_jobs(self) -> bool:
-        """Whether a job may have many rows."""
+        """Whether a job may have several rows."""
         return self._form.takes_wide_jobs
 
     def num_jobs(self, num_rows: int) -> int:
-        """How many wide jobs rows that go the same way should become."""
+        """Into how many jobs to divide rows that take the same step."""
         return self._pace.num_jobs(num_rows)
 
     @property
     def is_serving(self) -> bool:
-        """Whether jobs are taken up."""
+        """Whether the engine has been started and not stopped."""
         return self._thread is not None
 
     async def stop(self) -> None:
-        """Stop after the runs in flight; jobs that have items left then fail with ShuttingDown."""
+        """Stop after the runs in flight. Jobs that have items left then fail with ShuttingDown."""
         if self._thread is None:
             return
         thread, self._thread = self._thread, None
@@ -108,11 +118,11 @@ class Engine:
                 self._fail_job(job, self._shutting_down())
 
     def submit(self, jobs: Sequence[RowJob], is_group: bool = False) -> None:
-        """Take up jobs, all or none; each one's `done` is told on the event loop.
+        """Admit jobs, all or none. The `done` of each is called on the event loop.
 
         Args:
-            jobs: Rows with items remaining.
-            is_group: Whether they are all that have arrived by now, so that waiting for others would be in vain.
+            jobs: Jobs with items remaining.
+            is_group: Whether these are all jobs that have arrived by now, so that waiting for others would be in vain.
 
         Raises:
             QueueFull: The queue has no room.
@@ -131,12 +141,12 @@ class Engine:
             self._wake(self._max_wait_seconds if is_idle else 0.0)
 
     def withdraw(self, job: RowJob) -> None:
-        """Forget a job that nobody waits for any more."""
+        """Drop a job that nobody waits for any more. Its `done` is not called."""
         job.is_withdrawn = True
         self._scheduler.withdraw(job)
 
     def outputs_of(self, job: RowJob) -> dict[str, Array]:
-        """What a job that is done answers with."""
+        """The kept outputs of a job that is done; see `RowJob.outputs`."""
         return job.outputs(self._form.stages[job.stage])
 
     async def advance(
@@ -147,12 +157,15 @@ class Engine:
         Args:
             stage: Name of the stage.
             row: State row to start from.
-            inputs: The stage's inputs without batch axis; those with a time axis have `num_items` items.
+            inputs: The stage's inputs without their batch axis, of the manifest's dtypes. Those with a time axis have
+                T = `num_items`.
             num_items: Items to advance by, at least 1.
-            keep: Outputs to answer with.
+            keep: Names of the outputs to return.
 
         Raises:
             QueueFull: The queue has no room.
+            ShuttingDown: The engine has stopped.
+            Exception: The run failed.
         """
         (result,) = await self.advance_all(stage, [row], [inputs], num_items, keep)
         return result
@@ -160,7 +173,11 @@ class Engine:
     async def advance_all(
         self, stage: str, rows: Sequence[bytes], inputs: Sequence[Inputs], num_items: int, keep: Sequence[str] = ()
     ) -> list[Advance]:
-        """Take several rows of one sequence through a stage, all or none admitted; see `advance`."""
+        """Take several rows of one sequence through a stage. They are admitted all or none; see `advance`.
+
+        Raises:
+            TooLarge: There are more rows than the queue can ever hold.
+        """
         return await self.submit_rows(stage, rows, inputs, [num_items] * len(rows), keep).finished()
 
     def submit_rows(
@@ -171,7 +188,11 @@ class Engine:
         num_items: Sequence[int],
         keep: Sequence[str] = (),
     ) -> Advancing:
-        """Send rows of one sequence on their way, each with a number of items of its own; see `advance_all`."""
+        """Start rows of one sequence, each with its own number of items; see `advance_all`.
+
+        Raises:
+            QueueFull, ShuttingDown, TooLarge: The rows are not admitted.
+        """
         if len(rows) > self._max_queue_rows:
             raise TooLarge(f"a sequence may have at most {self._max_queue_rows} rows")
         return Advancing(
@@ -193,7 +214,7 @@ class Engine:
             loop.call_soon(self._pump)
 
     def _pump(self) -> None:
-        """Start what can be started."""
+        """Start all runs that may start now."""
         self._is_woken = False
         while self._thread is not None and self._can_start():
             batch = self._next()
@@ -204,7 +225,7 @@ class Engine:
         return self._pace.is_idle or self._pace.may_be_second(self._scheduler.num_next)
 
     def _next(self) -> Batch[RowJob] | None:
-        """The next batch without those that nobody waits for; after a failed run its jobs, each alone."""
+        """The next batch, without withdrawn jobs. After a failed run, its jobs come first, each alone."""
         while (batch := self._failed_alone() or self._scheduled()) is not None:
             jobs = tuple(job for job in batch.jobs if not job.is_withdrawn)
             for job in batch.jobs:
@@ -224,11 +245,15 @@ class Engine:
         return Batch(self._scheduler.lane(job), (job,))
 
     def _start_run(self, batch: Batch[RowJob]) -> bool:
-        """Start the run of a batch; whether it is over already, so that the event loop should look at others first."""
+        """Start the run of a batch.
+
+        Returns:
+            Whether the run is over already. The event loop should then have a turn before the next one.
+        """
         started = time.perf_counter()
         try:
             prepared = self._form.prepare(batch)
-        except Exception as error:  # inputs of one job that do not fit those of the others
+        except Exception as error:  # one job's inputs do not fit those of the others
             self._fail(batch, error)
             return True
         run = partial(self._graphs.run, *batch.lane, prepared.feeds, prepared.names)
@@ -248,7 +273,7 @@ class Engine:
         results: list[Array] | Exception,
         seconds: float,
     ) -> None:
-        """Take a run apart, start the next one, and only then tell the jobs, so that both go on at once."""
+        """Apply a run's results and start the next run. Then call `done` of the jobs, while that run is under way."""
         batch = prepared.batch
         self._pace.run_ended(batch, seconds)
         if isinstance(results, Exception):
@@ -266,10 +291,10 @@ class Engine:
             go_on()
         self._observer.ran(*batch.lane, waits, seconds, num_steps)
         for job in done:
-            _tell(job)
+            _call_done(job)
 
     def _fail(self, batch: Batch[RowJob], error: Exception) -> None:
-        """A failed run of several jobs is run again for each of them alone; that of one is the job's failure."""
+        """Run each job of a failed run again alone. A job that was alone fails."""
         if len(batch.jobs) > 1:
             logger.warning("run of %s failed for %d rows; running them one by one", batch.lane, len(batch.jobs))
             self._apart.extend(batch.jobs)
@@ -281,18 +306,18 @@ class Engine:
     def _fail_job(self, job: RowJob, error: Exception) -> None:
         job.error = error
         self._scheduler.drop(job)
-        _tell(job)
+        _call_done(job)
 
     def _shutting_down(self) -> ShuttingDown:
         return ShuttingDown(f"{self._graphs.bundle.tag} is no longer served here; try again")
 
 
-def _tell(job: RowJob) -> None:
+def _call_done(job: RowJob) -> None:
     if job.is_withdrawn:
         return
     try:
         job.done(job)
-    except Exception:  # whatever its owner stumbles over, the other jobs must be told
+    except Exception:  # an owner's failure must not keep other jobs from their ends
         logger.exception("a job's owner failed")
 
 

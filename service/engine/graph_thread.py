@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 
 R = TypeVar("R")
 Work = Callable[[], R]
-# Told on the event loop what came out, or what went wrong, and how many seconds it took.
+# Called on the event loop with the result or the failure, and the duration in seconds.
 Done = Callable[[R | Exception, float], None]
 
 
@@ -21,7 +21,7 @@ class GraphThread(Generic[R]):
 
     Args:
         name: Name of the thread.
-        warm_up: What it does before all work.
+        warm_up: Is run before all work.
     """
 
     def __init__(self, name: str, warm_up: Callable[[], None] = lambda: None) -> None:
@@ -32,18 +32,18 @@ class GraphThread(Generic[R]):
         self._thread.start()
 
     def submit(self, work: Work[R], done: Done[R]) -> None:
-        """Run work after all that was submitted before."""
+        """Queue work. `done` is called on the event loop when it has run."""
         self._queue.put((work, done))
 
     async def stop(self) -> None:
-        """Stop after all that was submitted."""
+        """Stop after all work that was submitted."""
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
 
     def _serve(self) -> None:
         try:
             self._warm_up()
-        except Exception:  # what is wrong is wrong with every run, and each of those tells its jobs
+        except Exception:  # every run will fail in the same way, and each fails its jobs
             logger.exception("%s could not warm up", self._thread.name)
         while (item := self._queue.get()) is not None:
             work, done = item
@@ -51,7 +51,7 @@ class GraphThread(Generic[R]):
 
 
 def timed(work: Work[R]) -> tuple[R | Exception, float]:
-    """What came out of work, or its failure, and how many seconds it took."""
+    """Run work, and return its result or its failure, and the duration in seconds."""
     started = time.perf_counter()
     try:
         result: R | Exception = work()

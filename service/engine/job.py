@@ -1,4 +1,4 @@
-"""A row on its way through one stage of a bundle, or some that go together, with all that goes in and comes out."""
+"""One row, or several that go together, on their way through a stage of a bundle, with all inputs and outputs."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,16 +18,18 @@ ARGMAX = "argmax"  # of the logits, taken for the whole batch at once
 
 @dataclass(eq=False)
 class RowJob(Job):
-    """A job with its tensors. Those of a job of several rows have a batch axis, in front; those of one row do not.
+    """A job with its tensors. A job of several rows has tensors with N in front; a job of one row, without batch axis.
 
     Attributes:
-        row: The state row, or the rows one after the other; the next ones after each run.
-        inputs: The stage's inputs; those with a time axis have an entry for each item.
-        keep: Outputs to answer with; ARGMAX is one where there are logits.
-        done: Told once, when all items are through or the job has failed.
-        offset: Items that are through.
+        row: The state row, or the rows one after the other. Each run replaces it by the next one.
+        inputs: The stage's inputs, of the manifest's dtypes. Those with a time axis have an entry for each item.
+        keep: Names of the outputs to keep. ARGMAX is one if the stage has logits.
+        done: Called once, when all items are consumed or the job has failed.
+        offset: Items that are consumed.
         error: Why it failed.
-        is_withdrawn: Whether nobody waits for it any more; `done` is not told then.
+        is_withdrawn: Whether nobody waits for it any more. `done` is not called then.
+        waiting_since: When it was made or its last run was over, by the performance counter, in seconds.
+        parts: The kept outputs of each run.
     """
 
     row: bytes = b""
@@ -41,7 +43,12 @@ class RowJob(Job):
     parts: list[dict[str, Array]] = field(default_factory=list)
 
     def outputs(self, stage: Stage) -> dict[str, Array]:
-        """The kept outputs of all runs: joined along time where they have one, else those of the last run."""
+        """The kept outputs of all runs.
+
+        Returns:
+            By name, without a batch axis, or with N in front if the job has several rows. Outputs with a time axis are
+            joined along it and cover all items; ARGMAX is int64. The others are those of the last run.
+        """
         if len(self.parts) == 1:
             return self.parts[0]
         timed = {ARGMAX, *(spec.name for spec in stage.outputs if "T" in spec.shape)}
@@ -59,8 +66,8 @@ class StageForm:
 
     Attributes:
         stage: The stage.
-        next_names: Outputs that are the next value of a state tensor, with that tensor's name.
-        output_orders: The order of axes that brings N in front, by output.
+        next_names: For each output that is the next value of a state tensor, the tensor's name.
+        output_orders: For each output, the order of axes that brings N in front.
     """
 
     def __init__(self, stage: Stage) -> None:
@@ -69,11 +76,19 @@ class StageForm:
         self.output_orders = {spec.name: axis_orders(spec)[1] for spec in stage.outputs}
 
     def needed(self, kept: Iterable[str]) -> list[str]:
-        """The graph's outputs that a batch needs which keeps these."""
+        """Names of the graph's outputs that a batch needs whose jobs keep these outputs."""
         return [*{LOGITS if name == ARGMAX else name for name in kept}, *self.next_names]
 
     def by_row(self, named: Mapping[str, Array], kept: Iterable[str]) -> dict[str, Array]:
-        """The kept outputs with N in front."""
+        """The kept outputs with N in front.
+
+        Args:
+            named: The graph's outputs, of the manifest's shapes and dtypes.
+            kept: Names of the outputs to keep.
+
+        Returns:
+            By name, (N, ...); ARGMAX is int64 (N, T), of logits (N, T, V).
+        """
         rows = {name: named[name].transpose(self.output_orders[name]) for name in self.output_orders if name in named}
         if ARGMAX in kept:
             rows[ARGMAX] = rows[LOGITS].argmax(axis=-1)
@@ -81,20 +96,22 @@ class StageForm:
 
 
 class Rows(Protocol):
-    """The state rows of a batch as tensors, and back, cut into so many for each job; a RowBatch, for instance."""
+    """The state rows of a batch, for instance a RowBatch."""
 
-    def tensors(self, names: Iterable[str]) -> dict[str, Array]: ...
+    def tensors(self, names: Iterable[str]) -> dict[str, Array]:
+        """The state tensors of these names, with their batch axis."""
 
-    def replaced(self, tensors: Mapping[str, Array], widths: Sequence[int]) -> Sequence[bytes]: ...
+    def replaced(self, tensors: Mapping[str, Array], widths: Sequence[int]) -> Sequence[bytes]:
+        """The rows with these tensors replaced, joined into as many rows for each job as `widths` say."""
 
 
 class PreparedBatch:
-    """A batch as the graph reads it, and back.
+    """A batch as the graph reads it. Gives the jobs what the graph returns.
 
     Attributes:
         batch: The jobs.
         feeds: Every input of the graph, with its batch axis.
-        names: The outputs that are needed.
+        names: Names of the outputs that the graph must return.
     """
 
     def __init__(self, batch: Batch[RowJob], form: StageForm, rows: Rows) -> None:
@@ -110,7 +127,10 @@ class PreparedBatch:
     def apply(self, results: Sequence[Array]) -> None:
         """Give each job its next row and the outputs that it keeps.
 
-        All jobs or none: a job that had its next row without having counted the items would read them twice.
+        If this fails, no job has changed. A job with its next row but the old offset would consume its items twice.
+
+        Args:
+            results: The outputs in `names`.
         """
         named = dict(zip(self.names, results, strict=True))
         taken = list(zip(self.batch.jobs, self._next_rows(named), self._kept_parts(named), strict=True))
@@ -151,7 +171,7 @@ class BatchForm:
 
     Attributes:
         stages: The bundle's stages, by name.
-        may_run_inline: Whether a short run may be done on the event loop; else all belong to the engine's thread.
+        may_run_inline: Whether a short run may be done on the event loop, and not in the engine's thread.
         takes_wide_jobs: Whether a job may have several rows.
     """
 
@@ -169,7 +189,7 @@ class BatchForm:
         return PreparedBatch(batch, self._forms[batch.lane.stage], rows)
 
     def warm_up(self) -> None:
-        """What the engine's thread does before its first run."""
+        """Prepare the first run. The engine's thread calls this once."""
 
 
 def _stacked(jobs: Sequence[RowJob], spec: TensorSpec, rung: int) -> Array:
@@ -187,7 +207,7 @@ def _stacked(jobs: Sequence[RowJob], spec: TensorSpec, rung: int) -> Array:
 
 
 def _windows(job: RowJob, values: Array, rung: int) -> Array:
-    """The items of a rung, for each row of a job."""
+    """The items that a run consumes, for each row of a job."""
     if job.width == 1:
         return _window(values, job.offset, rung)
     if values.shape[1] == rung:
@@ -196,7 +216,7 @@ def _windows(job: RowJob, values: Array, rung: int) -> Array:
 
 
 def _window(values: Array, offset: int, rung: int) -> Array:
-    """The items of a rung: `rung` from `offset` on, filled with zeros where a covering rung is longer."""
+    """The `rung` items from `offset` on, followed by zeros if there are fewer."""
     if len(values) == rung:
         return values
     window = values[offset : offset + rung]

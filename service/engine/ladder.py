@@ -1,10 +1,10 @@
-"""Rungs: how a length is served by graphs of fixed unrolled length. Pure."""
+"""Rungs: how sequences of any length are computed by graphs of a few fixed lengths. Pure."""
 
 from collections.abc import Sequence
 
 
 def exact_rung(remaining: int, rungs: Sequence[int]) -> int:
-    """The largest rung that is no longer than what remains, so that a length is cut without padding.
+    """The largest rung that is no longer than `remaining`, so that a length is cut without padding.
 
     Raises:
         ValueError: No rung fits; a ladder of items has a rung of 1.
@@ -16,7 +16,7 @@ def exact_rung(remaining: int, rungs: Sequence[int]) -> int:
 
 
 def covering_rung(remaining: int, rungs: Sequence[int]) -> int:
-    """The smallest rung that holds all that remains, else the largest: what it has too many, the graph leaves alone."""
+    """The smallest rung of at least `remaining`, or the largest one. The graph ignores surplus positions."""
     return min((rung for rung in rungs if rung >= remaining), default=max(rungs))
 
 
@@ -27,9 +27,9 @@ def common_rung(spans: Sequence[tuple[int, int]], rungs: Sequence[int], num_enou
     rung is as fast, item by item, as one at a long rung; a batch of few rows is slow at any.
 
     Args:
-        spans: The shortest and the longest rung that each waiting row would take, the first row's first.
-        rungs: The ladder.
-        num_enough: Rows from which on more make a run no more efficient.
+        spans: For each waiting row the shortest and the longest rung that it would take. The first row comes first.
+        rungs: All rungs of the stage.
+        num_enough: The number of rows from which on more rows make a run no more efficient.
     """
     least, most = spans[0]
     possible = [rung for rung in sorted(rungs, reverse=True) if least <= rung <= most]

@@ -1,4 +1,4 @@
-"""What computes: two processes of the same numerics give the same bits for the same session."""
+"""Numerics: two processes with the same fingerprint compute the same bits for the same session."""
 
 import hashlib
 import platform
@@ -19,25 +19,25 @@ _CUBLAS = ("nvidia-cublas", "nvidia-cublas-cu12")  # of CUDA 13 and 12
 def fingerprint(provider: str) -> bytes:
     """The numerics fingerprint: 8 bytes of a hash of onnxruntime's version, the provider, and the processor's features.
 
-    The bundle is not part of it: a session lives on one version anyway.
+    The bundle is not part of it, since a session lives on one version anyway.
     """
     features = cpu_features() + (gpu_features() if provider == "cuda" else ())
-    told = f"{ort.__version__} {provider} {platform.machine()} {' '.join(features)}"
-    return hashlib.sha256(told.encode()).digest()[:8]
+    description = f"{ort.__version__} {provider} {platform.machine()} {' '.join(features)}"
+    return hashlib.sha256(description.encode()).digest()[:8]
 
 
 def gpu_features() -> tuple[str, ...]:
-    """What cuBLAS chooses its kernels by: the GPUs' models, the driver, and its own version where pip installed it."""
+    """What cuBLAS chooses its kernels by: GPU models, driver version, and its own version if pip installed it."""
     driver = Path("/proc/driver/nvidia")
     files = [driver / "version", *driver.glob("gpus/*/information")]
     lines = [line for file in files if file.is_file() for line in file.read_text().splitlines()]
-    told = {" ".join(line.split()) for line in lines if line.startswith(("NVRM version", "Model"))}
-    return tuple(sorted(told | {f"{name} {_installed(name)}" for name in _CUBLAS}))
+    found = {" ".join(line.split()) for line in lines if line.startswith(("NVRM version", "Model"))}
+    return tuple(sorted(found | {f"{name} {_installed(name)}" for name in _CUBLAS}))
 
 
 @cache
 def cpu_features() -> tuple[str, ...]:
-    """The features of this processor that a kernel may be chosen by; without /proc, its name."""
+    """The features of this processor that a kernel may be chosen by, or its name if there is no /proc."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""The graphs of one bundle in onnxruntime: a batch in, a batch out. Holds no decision and no queue."""
+"""The graphs of one bundle in onnxruntime. Decides nothing, and has no queue."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ PROVIDERS = {"cpu": (CPU_PROVIDER,), "cuda": ("CUDAExecutionProvider", CPU_PROVI
 
 
 class ProviderMissing(Exception):
-    """The execution provider that was asked for is not in the onnxruntime that is installed."""
+    """The installed onnxruntime has no such execution provider."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,14 @@ class OpenGraph:
 
 
 class Runtime:
-    """The rungs of a bundle: the shortest of each stage are open, the others are opened when they are first run.
+    """The rungs of a bundle. The shortest of each stage is opened at once, the others when they are first run.
 
-    An open rung holds its weights once more, unpacked and packed for its products, so those that nobody asks for would
+    Each open rung holds the weights once more, unpacked and packed for its products. Rungs that nobody asks for would
     take most of the memory and of the time to start.
+
+    Args:
+        bundle: The bundle.
+        providers: onnxruntime's execution providers, the preferred one first.
 
     Raises:
         BundleGraphMismatch: A graph is not what the manifest says.
@@ -52,12 +56,26 @@ class Runtime:
                 self._graph(stage.name, rung)
 
     def run(self, stage: str, rung: int, feeds: Mapping[str, Array], names: Sequence[str]) -> list[Array]:
-        """Run one rung on a batch: tensors with their batch axis in, those that are named out."""
+        """Run one rung on a batch. An unopened rung is opened first.
+
+        Args:
+            stage: Name of the stage.
+            rung: T of the graph.
+            feeds: Every input of the graph, of the manifest's shapes and dtypes, with the same N.
+            names: Names of the wanted outputs: the stage's, and `<name>_next` of each state tensor that it writes.
+
+        Returns:
+            The wanted outputs in that order, of the manifest's shapes and dtypes.
+
+        Raises:
+            BundleGraphMismatch: The graph is opened now, and is not what the manifest says.
+            Exception: onnxruntime failed. Its errors share no base class.
+        """
         results: list[Array] = self._graph(stage, rung).session.run(names, feeds)
         return results
 
     def warm_up(self) -> None:
-        """Run every open rung once on zeros, so that the first request finds memory allocated and weights packed."""
+        """Run every open rung once on zeros, which allocates memory and packs weights."""
         for (stage, rung), graph in self._graphs.items():
             self.run(stage, rung, _zeros(graph.inputs, rung), [output.name for output in graph.outputs])
 
@@ -73,7 +91,11 @@ class Runtime:
 
 
 def available_providers(provider: str) -> tuple[str, ...]:
-    """The onnxruntime providers for a device, "cpu" or "cuda"."""
+    """The onnxruntime providers for a device, "cpu" or "cuda".
+
+    Raises:
+        ProviderMissing: The installed onnxruntime lacks one of them.
+    """
     wanted = PROVIDERS[provider]
     missing = [name for name in wanted if name not in ort.get_available_providers()]
     if missing:

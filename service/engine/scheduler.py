@@ -1,11 +1,11 @@
 """Which rung runs next, for which jobs: cellular batching without a clock, a tensor or asyncio.
 
-A job is a row, or some rows that go together, with `remaining` items to go through one stage. Jobs that can share a run
-wait in one queue: all of a stage whose lengths are cut exactly, since a cut may be made anywhere; those of the same
-rung where a rung covers what remains. Every turn serves the queue whose head has waited for most turns, with the
-longest rung that the head can take and that enough others can take too; a row that took a short one for company has its
-own the next time. So long prompts and single steps never starve one another, and rows are many in every run
-(BatchMaker, Gao et al., EuroSys 2018).
+A job is a row, or several rows that go together, with `remaining` items to go through one stage. Jobs that can share a
+run wait in one queue. If a stage cuts lengths exactly, it has a single queue, since a cut may be made anywhere; if its
+rungs cover lengths, it has a queue for each rung. Every turn serves the queue whose first job has waited for most
+turns, with the longest rung that this job and enough others can take. A job that took a shorter rung than its own gets
+its own the next time. So long prompts and single steps never starve one another, and runs have many rows (BatchMaker,
+Gao et al., EuroSys 2018).
 
     admit ─► queue ─► schedule ─► (the graph runs) ─► complete ─► queue again, or done
 """
@@ -17,22 +17,22 @@ from typing import Generic, NamedTuple, TypeVar
 
 from service.engine.ladder import common_rung, covering_rung, exact_rung
 
-# Rows from which on a run is no more efficient with more: a 2×256 LSTM's T=1 graph takes 80 µs for one row, 27 µs a
-# row for 8, 20 for 16 and 19 for 64.
+# From so many rows on, more make a run no more efficient: a 2×256 LSTM's T=1 graph takes 80 µs for one row, 27 µs a row
+# for 8, 20 for 16 and 19 for 64.
 ENOUGH_ROWS = 16
-# Rows looked at for what they have in common.
+# The number of rows that are looked at to choose a rung.
 MAX_LOOKED_AT = 256
 
 
 @dataclass(frozen=True)
 class Ladder:
-    """The rungs of one stage, and whether lengths are cut exactly or covered."""
+    """The rungs of one stage, and whether they cut a length exactly or cover it."""
 
     rungs: tuple[int, ...]
     is_exact: bool
 
     def rung(self, remaining: int) -> int:
-        """The rung that a job alone would take next."""
+        """The rung that a job with so many items remaining would take alone."""
         return (exact_rung if self.is_exact else covering_rung)(remaining, self.rungs)
 
 
@@ -40,7 +40,7 @@ ANY = 0  # in place of a rung, for a queue whose jobs may take any
 
 
 class Lane(NamedTuple):
-    """A rung of a stage: the jobs that run it together."""
+    """A rung of a stage, or with ANY all rungs of a stage."""
 
     stage: str
     rung: int
@@ -48,12 +48,14 @@ class Lane(NamedTuple):
 
 @dataclass(eq=False)
 class Job:
-    """A row on its way through one stage, or `width` rows with as many items each.
+    """A row on its way through one stage, or `width` rows with the same number of items each.
 
     Attributes:
-        order: Its place in line, renewed at each turn.
-        least_rung: The shortest rung that it takes next. A job that took a shorter one than its own to share a run has
-            its own the next time.
+        stage: Name of the stage.
+        remaining: Items that are not consumed yet, per row.
+        order: Its place in line, renewed whenever it joins a queue.
+        least_rung: The shortest rung that it may take next. It is its own rung if it took a shorter one to share a run.
+        width: Number of rows.
     """
 
     stage: str
@@ -75,32 +77,38 @@ class Batch(Generic[J]):
 
     @property
     def num_rows(self) -> int:
-        """Rows of all jobs."""
+        """The number of rows of all jobs."""
         return num_rows(self.jobs)
 
 
 class Queue(Generic[J]):
-    """Jobs in line, and how many rows they have."""
+    """Jobs in line, and the number of their rows."""
 
     def __init__(self) -> None:
         self.jobs: dict[J, None] = {}
         self.num_rows = 0
 
     def add(self, job: J) -> None:
-        """Let a job stand in line."""
+        """Add a job at the end."""
         self.jobs[job] = None
         self.num_rows += job.width
 
     def remove(self, job: J) -> None:
-        """Let a job go."""
+        """Remove a job."""
         del self.jobs[job]
         self.num_rows -= job.width
 
 
 class Scheduler(Generic[J]):
-    """Queues of waiting jobs, bounded in all by `max_queue_rows`.
+    """Queues of waiting jobs.
 
-    A run takes at most `max_batch_rows`, and so many rows has the widest job.
+    Attributes:
+        num_admitted: Rows that are waiting or running.
+
+    Args:
+        ladders: The ladder of each stage.
+        max_batch_rows: The largest number of rows in a run, except for a single job that is wider.
+        max_queue_rows: The largest number of rows that are admitted.
     """
 
     def __init__(self, ladders: Mapping[str, Ladder], max_batch_rows: int, max_queue_rows: int) -> None:
@@ -113,16 +121,16 @@ class Scheduler(Generic[J]):
         self.num_admitted = 0
 
     def can_admit(self, num_rows: int) -> bool:
-        """Whether that many rows find room."""
+        """Whether there is room for that many rows."""
         return self.num_admitted + num_rows <= self._max_queue_rows
 
     def admit(self, job: J) -> None:
-        """Take in a job that has at least one item remaining; ask `can_admit` before."""
+        """Admit a job that has at least one item remaining. Ask `can_admit` first."""
         self.num_admitted += job.width
         self._enqueue(job)
 
     def withdraw(self, job: J) -> None:
-        """Forget a waiting job. One that is running is left alone: `complete` will find it."""
+        """Drop a waiting job. A running one is left alone: `complete` will find it."""
         if not job.remaining:
             return
         key = self._queue_of(job)
@@ -138,14 +146,17 @@ class Scheduler(Generic[J]):
 
     @property
     def num_next(self) -> int:
-        """Rows in the queue that is served next."""
+        """The number of rows in the queue that is served next."""
         return self._queues[self._next_queue()].num_rows if self._queues else 0
 
     def schedule(self, max_rows: int | None = None) -> Batch[J] | None:
-        """Take the next batch out of its queue, or None when nothing waits.
+        """Take the next batch out of its queue.
 
         Args:
-            max_rows: Take fewer rows than a run may have, if the first job does not have more.
+            max_rows: Take at most so many rows, unless the first job alone has more. None for as many as a run holds.
+
+        Returns:
+            The batch, or None if nothing waits.
         """
         if not self._queues:
             return None
@@ -162,7 +173,11 @@ class Scheduler(Generic[J]):
         return Batch(Lane(key.stage, rung), jobs)
 
     def complete(self, batch: Batch[J]) -> tuple[J, ...]:
-        """Count a run: jobs with items left join a queue again; the others are returned as done."""
+        """Count a run. Jobs with items left join a queue again.
+
+        Returns:
+            The other jobs, which are done.
+        """
         done = []
         for job in batch.jobs:
             job.remaining = max(0, job.remaining - batch.lane.rung)
@@ -174,30 +189,30 @@ class Scheduler(Generic[J]):
         return tuple(done)
 
     def drop(self, job: J) -> None:
-        """Count a job out that was taken by `schedule` and will not be completed."""
+        """Drop a job that `schedule` returned and that will not be completed."""
         self.num_admitted -= job.width
         job.remaining = 0
 
     def lane(self, job: J) -> Lane:
-        """The rung that a job alone would take next."""
+        """The rung that a job would take next alone."""
         return Lane(job.stage, self._ladders[job.stage].rung(job.remaining))
 
     def _shared_rung(self, stage: str, queue: Iterable[J]) -> int:
-        # Rows of one job beyond those that are enough decide nothing.
+        # More rows of one job than ENOUGH_ROWS change nothing.
         rows = ((job.least_rung, job.remaining) for job in queue for _ in range(min(job.width, ENOUGH_ROWS)))
         return common_rung(
             list(islice(rows, MAX_LOOKED_AT)), self._ladders[stage].rungs, min(ENOUGH_ROWS, self._max_batch_rows)
         )
 
     def _make_up(self, stage: str, rung: int, jobs: Iterable[J]) -> None:
-        """Let jobs whose rung is shorter than it could be have their own the next time, so that none is held up."""
+        """A job that got a shorter rung than it could use gets its own rung next time, so none falls behind."""
         ladder = self._ladders[stage]
         for job in jobs:
             is_short = job.remaining >= 2 * rung and ladder.rung(job.remaining) > rung
             job.least_rung = ladder.rung(job.remaining - rung) if is_short else 0
 
     def _next_queue(self) -> Lane:
-        """The queue whose head has waited for most turns."""
+        """The queue whose first job has waited for most turns."""
         if len(self._queues) == 1:
             return next(iter(self._queues))
         return min(self._queues, key=lambda key: next(iter(self._queues[key].jobs)).order)
@@ -223,12 +238,12 @@ class Scheduler(Generic[J]):
 
 
 def num_rows(jobs: Iterable[Job]) -> int:
-    """Rows of some jobs."""
+    """The number of rows of some jobs."""
     return sum([job.width for job in jobs])
 
 
 def _first(jobs: Iterable[J], max_rows: int) -> tuple[J, ...]:
-    """The first jobs that have so many rows together at most; the very first one, however wide it is."""
+    """The first jobs that together have at most `max_rows` rows, but always the very first one."""
     taken: list[J] = []
     left = max_rows
     for job in jobs:

@@ -1,7 +1,7 @@
-"""The recurrent state of sequences: rows of bytes, that become batches of tensors and rows again. Pure.
+"""The recurrent state of sequences: rows of bytes that become batches of tensors, and rows again. Pure.
 
-A row holds the state tensors of one sequence one after the other, in the manifest's order, little-endian. It is what a
-store keeps and what a batch is joined from, so no tensor is handled by itself between two runs.
+A row holds the state tensors of one sequence one after the other, in the manifest's order, little-endian. Stores keep
+rows, and batches are joined from rows, so tensors are not handled one by one between two runs.
 """
 
 import math
@@ -24,10 +24,10 @@ class SequenceState(NamedTuple):
     """All that the next step of a sequence needs.
 
     Attributes:
-        rows: The bytes of one row for each label.
-        labels: What the rows are: the names of channels, or SINGLE_ROW.
-        pending: Input that has arrived but fills no whole item yet, in the task's own bytes.
-        position: Items consumed so far.
+        rows: One row for each label.
+        labels: The names of the rows: names of channels, or SINGLE_ROW.
+        pending: Input that has arrived but does not fill an item yet, in the task's own bytes.
+        position: Number of items consumed so far.
     """
 
     rows: tuple[bytes, ...] = ()
@@ -37,17 +37,21 @@ class SequenceState(NamedTuple):
 
     @property
     def row(self) -> bytes:
-        """The only row of a sequence that has one."""
+        """The row of a sequence that has a single one.
+
+        Raises:
+            ValueError: It has none, or several.
+        """
         (row,) = self.rows
         return row
 
     def advanced(self, row: bytes, num_items: int) -> "SequenceState":
-        """This state after a single-row sequence consumed some items."""
+        """The state after a single-row sequence has consumed `num_items` more items; `row` is its next row."""
         return SequenceState((row,), self.labels, self.pending, self.position + num_items)
 
 
 class _Field(NamedTuple):
-    """Where a tensor lies in a row, and the order of axes that brings N in front and back."""
+    """Where a tensor lies in a row, and the orders of axes that bring N in front and back."""
 
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
@@ -62,7 +66,10 @@ class RowLayout:
 
     Attributes:
         num_bytes: Length of a row.
-        initial: The row of a sequence that has read nothing.
+        initial: The row of a sequence that has consumed nothing.
+
+    Args:
+        specs: The state tensors, in the manifest's order.
     """
 
     def __init__(self, specs: Iterable[StateSpec]) -> None:
@@ -79,19 +86,35 @@ class RowLayout:
         self.initial = b"".join(initial)
 
     def tensor(self, row: bytes, name: str) -> Array:
-        """One tensor of a row, without its batch axis; a view that cannot be written."""
+        """One tensor of a row.
+
+        Args:
+            row: A row, `num_bytes` long.
+            name: Name of the state tensor.
+
+        Returns:
+            A read-only view of the row, of the manifest's dtype and shape without the batch axis.
+
+        Raises:
+            KeyError: There is no such tensor.
+        """
         field = self._fields[name]
         values = np.frombuffer(row, field.dtype, math.prod(field.shape), field.start)
         return values.reshape(field.shape)
 
     def batch(self, rows: Sequence[bytes], num_rows: int | None = None) -> "RowBatch":
-        """Rows, ready to be read as tensors with a batch axis; `num_rows` of them where some come together."""
+        """Join rows into a batch.
+
+        Args:
+            rows: The rows; an entry may also be several rows one after the other.
+            num_rows: N, the number of rows; None if each entry is one row.
+        """
         N = len(rows) if num_rows is None else num_rows
         return RowBatch(self._fields, np.frombuffer(b"".join(rows), np.uint8).reshape(N, self.num_bytes))
 
 
 def axis_orders(spec: TensorSpec) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """How a tensor with N in front becomes the spec's, and back; numpy's moveaxis takes ten times as long."""
+    """The orders of axes that move N from the front to its place, and back. np.moveaxis is ten times slower."""
     to_batch = list(range(1, len(spec.shape)))
     to_batch.insert(spec.batch_axis, 0)
     to_rows = [spec.batch_axis, *(axis for axis in range(len(spec.shape)) if axis != spec.batch_axis)]
@@ -106,11 +129,16 @@ class RowBatch:
         self._rows = rows
 
     def tensors(self, names: Iterable[str]) -> dict[str, Array]:
-        """State tensors with their batch axis, each in memory of its own."""
+        """State tensors of the manifest's shapes and dtypes, each in memory of its own."""
         return {name: self._gather(self._fields[name]) for name in names}
 
     def replaced(self, tensors: Mapping[str, Array], widths: Sequence[int] | None = None) -> list[bytes]:
-        """The rows with some tensors replaced by those of a batch, each alone or as many together as `widths` say."""
+        """The rows with some tensors replaced.
+
+        Args:
+            tensors: The new values, of the manifest's shapes, by name.
+            widths: How many rows to join into each entry of the result; None for one.
+        """
         if len(self._rows) == 1 and len(tensors) == len(self._fields):
             return [self._whole_row(tensors)]
         rows = np.empty_like(self._rows) if len(tensors) == len(self._fields) else self._rows.copy()
@@ -122,7 +150,7 @@ class RowBatch:
         return [bytes(content[start * length : end * length]) for start, end in pairwise(ends)]
 
     def _whole_row(self, tensors: Mapping[str, Array]) -> bytes:
-        """The only row, all of it new: an axis of length 1 may stand anywhere without moving a byte."""
+        """The row of a batch of one, all of it new. An axis of length 1 may stand anywhere without moving a byte."""
         row = b"".join([tensors[name].astype(own.dtype, copy=False).tobytes() for name, own in self._fields.items()])
         if len(row) != self._rows.shape[1]:
             raise ValueError(f"the graph gave {len(row)} bytes of state, where a row has {self._rows.shape[1]}")

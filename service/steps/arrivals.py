@@ -1,4 +1,4 @@
-"""Turns that are about to begin: those that come within the same moment begin together."""
+"""Turns that are about to start: those that arrive within the same moment start together."""
 
 import asyncio
 import time
@@ -16,8 +16,8 @@ class Arrivals:
     """Gathers turns.
 
     Args:
-        open_turns: All that are under way, these among them.
-        start: Starts those that have gathered and still wait for their answers.
+        open_turns: All turns under way.
+        start: Starts the turns that have gathered and are not over yet.
     """
 
     def __init__(self, open_turns: OpenTurns, start: Callable[[Sequence[Turn]], None]) -> None:
@@ -27,17 +27,17 @@ class Arrivals:
         self._gathering_since = 0.0
 
     def add(self, turn: Turn) -> None:
-        """Let a turn begin, with all that arrive before the event loop comes round."""
+        """Start a turn together with all that arrive before the event loop comes round."""
         if not self._arrived:
             self._gathering_since = time.perf_counter()
             asyncio.get_running_loop().call_soon(self._gather)
         self._arrived.append(turn)
 
     def _gather(self) -> None:
-        """Begin what has arrived, unless many clients are about who may ask in the next moment.
+        """Start what has arrived, or wait a moment longer if many turns are under way, since more may arrive then.
 
-        What a group costs besides its members is a good part of a millisecond, so small groups are what slows many
-        clients down. Looking again at the next turn of the loop is finer than its timers, which count milliseconds.
+        A group costs a good part of a millisecond besides what its members cost, so small groups slow many clients
+        down. The loop's timers count milliseconds, so this looks again at the loop's next turn.
         """
         is_crowd = len(self._open) >= CROWD and len(self._arrived) < len(self._open) // 2
         if is_crowd and time.perf_counter() - self._gathering_since < GATHER_SECONDS:

@@ -1,4 +1,4 @@
-"""Turns that go together, and what comes of them. Knows neither store nor loop."""
+"""Turns that are computed together, and their results. Knows neither store nor loop."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,13 +20,14 @@ from service.tasks.task import TensorModel
 
 
 class Computed(NamedTuple):
-    """What came of turns whose answers have the same length.
+    """The results of turns whose answers have the same length.
 
     Attributes:
-        turns, latest: As of a cohort.
-        digests: Of their inputs.
-        answers: JSON.
-        outputs: What is in the answers, (N, T); None where they are empty.
+        turns, latest: See Cohort.
+        digests: Of each turn's inputs, 16 bytes.
+        answers: JSON of each turn's outputs.
+        outputs: The values in the answers: float32 (N, T, V) of logits, or int64 (N, T) of argmax. None if nothing is
+            returned.
         rows: The next states, uint8 (N, R).
     """
 
@@ -51,15 +52,15 @@ class Computed(NamedTuple):
 
 @dataclass(frozen=True)
 class Cohort:
-    """Turns that go together.
+    """Turns that are computed together.
 
     Attributes:
-        turns: N of them.
+        turns: N turns of different sessions.
         latest: Their sessions.
-        group_key: What those have in common.
-        model: What they step on.
-        values: Their items, int64 (N, T).
-        returns: What each is answered.
+        group_key: What these sessions have in common.
+        model: Computes the steps.
+        values: The items of the steps, int64 (N, T).
+        returns: Which output each is answered with.
     """
 
     turns: Sequence[Turn]
@@ -70,7 +71,7 @@ class Cohort:
     returns: Returns
 
     def job(self, done: Callable[[RowJob], None]) -> RowJob:
-        """What the engine is to run for all of them."""
+        """The engine's job of N rows."""
         return RowJob(
             ITEM_STAGE,
             self.values.shape[1],
@@ -82,7 +83,7 @@ class Cohort:
         )
 
     def computed(self, job: RowJob) -> list[Computed]:
-        """What came of the job: of those turns that are still waited for, by the length of their answers."""
+        """The results of a job, without turns that are over, grouped by the length of their answers."""
         whole = self._whole(job)
         by_length: dict[int, list[int]] = {}
         for index, (turn, answer) in enumerate(zip(self.turns, whole.answers, strict=True)):
@@ -105,7 +106,12 @@ class Cohort:
         )
 
     def successors(self, computed: Computed, now: int) -> Successors:
-        """The records that follow those of some members."""
+        """The sessions' next records.
+
+        Args:
+            computed: Results of some of the turns.
+            now: Wall-clock seconds since 1970.
+        """
         latest = computed.latest
         heads = next_heads(
             [each.head for each in latest],

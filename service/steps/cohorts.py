@@ -1,12 +1,12 @@
 """Sessions that take a step together.
 
-Steps in tensors, of as many items, of sessions that are alike and known as they stand, differ in nothing but numbers.
-They go through the engine as one job of many rows and into the store as one group of records, so that what a step costs
-in Python is paid once for all of them, and not once for each.
+Steps in tensors of the same length, of sessions that have the same group key, differ only in numbers. They go through
+the engine as one job of many rows and into the store as one group of records, so a step's cost in Python is paid once
+for all of them.
 
     turns ─► grouped by key ─► one job ─► (the graph runs) ─► one group of records ─► each is answered
                 │                       │                               │
-                └── unlike, or few ─────┴── refused, or failed ─────────┴── lost to another writer: each is taken alone
+                └── unlike, or few ─────┴── refused, or failed ─────────┴── lost to another writer: each goes alone
 """
 
 import logging
@@ -32,19 +32,19 @@ from service.tasks.task import TensorModel, tensor_model
 
 logger = logging.getLogger(__name__)
 
-FEWEST = 8  # turns for which it pays
+FEWEST = 8  # turns that are worth a cohort
 
 
 class Cohorts:
-    """Takes the steps of sessions that are known to be alike.
+    """Takes the steps of like sessions together.
 
     Args:
-        recent: Remembers sessions as they stand.
-        models: Those that are served.
+        recent: The sessions that were committed last.
+        models: The served models.
         store: Keeps the records.
         endings: Ends turns.
-        go: Does work with the store, which may wait.
-        take_alone: Takes turns one by one, each from what the store has.
+        go: Runs work with the store, which may wait.
+        take_alone: Takes turns one by one, each from the store's record.
         clock: Wall-clock seconds since 1970.
     """
 
@@ -67,16 +67,23 @@ class Cohorts:
         self._clock = clock
 
     def start_recent(self, turns: Sequence[Turn], now: float) -> list[Turn]:
-        """Begin those turns that can go together by what is remembered of their sessions; see `start`."""
+        """Start the turns that can go together by what `recent` has of their sessions.
+
+        Returns:
+            The other turns; see `start`.
+        """
         return self.start(turns, self._recent.find, now) if self._recent else list(turns)
 
     def start(self, turns: Sequence[Turn], find: Find, now: float) -> list[Turn]:
-        """Begin those turns that can go together; the others, which are left as they are.
+        """Start the turns that can go together.
 
         Args:
             turns: Steps of different sessions.
-            find: How a session stands, by its id; None where that is not known.
+            find: Returns a session's latest by its id, or None if it is not known.
             now: Wall-clock seconds since 1970.
+
+        Returns:
+            The other turns, which are left as they are.
         """
         if len(turns) < FEWEST:
             return list(turns)
@@ -86,7 +93,11 @@ class Cohorts:
         return others
 
     def _start_alike(self, key: CohortKey, candidates: Candidates) -> list[Turn]:
-        """Begin turns that are alike, as many together as the engine likes; those that could not be begun."""
+        """Start turns that are alike, in as many cohorts as suit the engine.
+
+        Returns:
+            The turns that could not be started.
+        """
         try:
             model = tensor_model(self._models.on(key.group_key.bundle))
         except ServiceError:
@@ -103,7 +114,7 @@ class Cohorts:
         return others
 
     def _start_cohort(self, key: CohortKey, model: TensorModel[Any], candidates: Candidates) -> bool:
-        """Begin turns that are alike together; whether they could be."""
+        """Start turns as one cohort, and return whether they could be started."""
         try:
             returns = returned(key.returns, model)
             if returns == "logits" or (returns == "argmax" and not model.has_logits):
@@ -115,7 +126,7 @@ class Cohorts:
                 self._recent.pop(turn.ask.session_id)
                 turn.model = model
             model.engine.submit([cohort.job(partial(self._ran, cohort))], is_group=True)
-        except Exception as error:  # whatever it is, each is to be looked at alone before it is told
+        except Exception as error:  # each turn may still succeed alone
             if not isinstance(error, ServiceError):
                 logger.exception("%d steps could not begin together", len(candidates.turns))
             known = zip(candidates.turns, candidates.latest, strict=True)
@@ -130,7 +141,7 @@ class Cohorts:
         self._go(self._commit(cohort, job))
 
     async def _commit(self, cohort: Cohort, job: RowJob) -> None:
-        """Write what was computed, then remember and tell it."""
+        """Write the next records, then remember the sessions and answer the turns."""
         for turn in cohort.turns:
             turn.is_committing = True
         try:
@@ -138,11 +149,11 @@ class Cohorts:
             groups = [cohort.successors(each, int(self._clock())) for each in computed]
             written = await self._store.advance(groups)
             for each, group, won in zip(computed, groups, written, strict=True):
-                self._tell(each, group, won)
+                self._answer(each, group, won)
         except Exception as error:
             self._endings.fail_all([turn for turn in cohort.turns if turn.is_committing], error)
 
-    def _tell(self, computed: Computed, group: Successors, won: Sequence[bool]) -> None:
+    def _answer(self, computed: Computed, group: Successors, won: Sequence[bool]) -> None:
         answer, lose, now = self._endings.answer, self._endings.lose, group.used_at
         heads, rows = _cut(group.heads[:, : HEAD.itemsize]), _cut(computed.rows)
         written: dict[str, Latest] = {}
@@ -159,12 +170,12 @@ class Cohorts:
                 written[session_id] = latest
                 values = None if computed.outputs is None else computed.outputs[index]
                 answer(turn, Answer(session_id, latest.step, outputs, values))
-            except Exception as error:  # whatever one stumbles over, the others must be told
+            except Exception as error:  # one turn's failure must not keep the others from their answers
                 self._endings.fail(turn, error)
         self._recent.put_all(written)
 
 
 def _cut(table: NDArray[np.uint8]) -> list[bytes]:
-    """The rows of a table."""
+    """The bytes of each row of a table."""
     content, length = table.tobytes(), table.shape[1]
     return [content[start : start + length] for start in range(0, len(content), length)]

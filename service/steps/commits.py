@@ -1,4 +1,4 @@
-"""Steps that are computed: those that are finished by now are written in one call of the store, then told."""
+"""Commits: all steps that are computed by now are written in one call of the store, and then answered."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
@@ -17,12 +17,12 @@ class Commits:
     """Commits turns.
 
     Args:
-        open_turns: All that are under way, these among them.
-        rules: What follows from them.
+        open_turns: All turns under way.
+        rules: Make the next records.
         store: Keeps the records.
-        recent: Remembers sessions as they stand.
+        recent: The sessions that were committed last.
         endings: Ends turns.
-        go: Does work with the store, which may wait.
+        go: Runs work with the store, which may wait.
         clock: Wall-clock seconds since 1970.
     """
 
@@ -46,7 +46,7 @@ class Commits:
         self._computed: list[Turn] = []
 
     def add(self, turn: Turn) -> None:
-        """Commit a turn that has its outputs and its next state, with whatever else is finished now."""
+        """Commit a turn that has its outputs and its next state, together with all others that are computed by now."""
         turn.is_committing = True
         self._computed.append(turn)
         if len(self._open) == 1:  # nothing else can be computed by now
@@ -68,16 +68,16 @@ class Commits:
             for turn, is_written, body, record in zip(turns, written, following, records, strict=True):
                 try:
                     if is_written:
-                        self._tell(turn, body, record, now)
+                        self._answer(turn, body, record, now)
                     else:
                         self._endings.lose(turn, turn.step, turn.body.secret)
-                except Exception as error:  # whatever one stumbles over, the others must be told
+                except Exception as error:  # one turn's failure must not keep the others from their answers
                     self._endings.fail(turn, error)
         except Exception as error:
             self._endings.fail_all([turn for turn in turns if turn.is_committing], error)
 
-    def _tell(self, turn: Turn, body: Body, record: Record, now: int) -> None:
-        """Answer a turn that is committed, and remember its session as it is now."""
+    def _answer(self, turn: Turn, body: Body, record: Record, now: int) -> None:
+        """Answer a turn that is committed, and remember its session."""
         session_id, is_changed = turn.record.session_id, self._rules.is_changed(turn)
         if self._recent.is_in_use:
             latest = Latest(self._rules.next_record(turn, body, b"", now), body, record.body, self._rules.end_of(body))

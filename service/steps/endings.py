@@ -1,6 +1,6 @@
-"""How turns end: answered, refused, called off or late. One whose step another writer took begins again.
+"""How turns end: answered, refused, called off or late. A turn that lost its step to another writer starts again.
 
-Whichever way one ends, its client is told once, and the session's next turn begins.
+However a turn ends, its `done` is called once, and the next turn of its session starts.
 """
 
 import logging
@@ -11,7 +11,7 @@ from service.metrics import Metrics
 from service.steps.open_turns import OpenTurns
 from service.steps.reached import refusal_of
 from service.steps.step_rules import MAX_ATTEMPTS, contended
-from service.steps.turn import Answer, Turn, tell_nobody
+from service.steps.turn import Answer, Turn, ignore_piece
 from service.stores.base import Unavailable
 
 logger = logging.getLogger(__name__)
@@ -21,9 +21,9 @@ class Endings:
     """Ends turns.
 
     Args:
-        open_turns: Those that are under way.
+        open_turns: All turns under way.
         metrics: Counts conflicts.
-        arrive: Takes up a turn that begins, or begins again.
+        arrive: Takes a turn that starts, or starts again.
     """
 
     def __init__(self, open_turns: OpenTurns, metrics: Metrics, arrive: Callable[[Turn], None]) -> None:
@@ -32,12 +32,12 @@ class Endings:
         self._arrive = arrive
 
     def answer(self, turn: Turn, answer: Answer) -> None:
-        """Answer a turn: what it is answered is committed."""
+        """Answer a turn with what is committed."""
         turn.answer = answer
         self._close(turn)
 
     def fail(self, turn: Turn, error: Exception) -> None:
-        """Refuse a turn, and stop what is computed for it."""
+        """Refuse a turn, and stop its computation. A turn that is over is left as it is."""
         if not isinstance(error, ServiceError):
             logger.error("a step failed", exc_info=error)
         if turn.is_over:
@@ -54,26 +54,27 @@ class Endings:
         self._close(turn)
 
     def fail_all(self, turns: Sequence[Turn], error: Exception) -> None:
-        """Refuse turns for one reason."""
+        """Refuse turns, all for the same reason."""
         if isinstance(error, Unavailable):
             error = refusal_of(error)
         for turn in turns:
             self.fail(turn, error)
 
     def time_out(self, turn: Turn) -> None:
-        """Refuse a turn that has taken longer than it may."""
+        """Refuse a late turn."""
         self.fail(turn, self._open.too_late())
 
     def lose(self, turn: Turn, step: int, secret: bytes) -> None:
-        """Another process took this step: look again. The same input finds the winner's answer, another a conflict.
+        """Start a turn again whose step another process took: it then finds the winner's answer, or a conflict.
 
-        A session that has come to stand under the id meanwhile is not looked at.
-        A stream has told its pieces: it may find the same answer, silently, but not begin another one behind them.
+        Only the same session counts, not a newer one under the same id.
+        A stream has already sent its pieces. It may return the stored answer if that is the same, but must not start a
+        new one.
 
         Args:
-            turn: Whose step.
-            step: Its number.
-            secret: Of the session that it was a step of.
+            turn: The turn that lost its step.
+            step: The step's number.
+            secret: The secret of the turn's session, 16 bytes.
         """
         turn.num_attempts += 1
         turn.is_committing = False
@@ -85,8 +86,8 @@ class Endings:
                 message = "another writer took this step while its answer was told; nothing was committed"
                 self.fail(turn, StepConflict(message, step + 1))
                 return
-            turn.on_piece = tell_nobody
-        if self._open.is_late(turn):  # nobody watches those that are committing
+            turn.on_piece = ignore_piece
+        if self._open.is_late(turn):  # a turn that was committing is not timed out by OpenTurns
             self.time_out(turn)
         elif turn.num_attempts < MAX_ATTEMPTS:
             self._arrive(turn)
@@ -94,11 +95,11 @@ class Endings:
             self.fail(turn, contended(step + 1))
 
     def _close(self, turn: Turn) -> None:
-        """Tell the client, and let the session's next turn begin."""
+        """Call the turn's `done`, and start the session's next turn."""
         following = self._open.close(turn)
         if following is not None:
             self._arrive(following)
         try:
             turn.done(turn)
-        except Exception:  # whatever its owner stumbles over, the other turns must be told
+        except Exception:  # an owner's failure must not keep other turns from their ends
             logger.exception("a step's owner failed")

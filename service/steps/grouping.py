@@ -1,4 +1,4 @@
-"""Turns by what they have in common, so that those that are alike can take their steps together."""
+"""Turns grouped by what they have in common, so that like ones can take their steps together."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,7 @@ from service.tasks.task import TensorModel
 
 logger = logging.getLogger(__name__)
 
-MAX_ITEMS = 1024  # of a step whose answer is short enough to be kept, whatever it is
+MAX_ITEMS = 1024  # per step, so that any answer is short enough to be kept
 _IDS = np.dtype(np.int64)
 
 Find = Callable[[str], Latest | None]
@@ -53,7 +53,7 @@ class Candidates:
 
 
 class Grouped(NamedTuple):
-    """Turns by what they have in common, and those that can only be taken one by one."""
+    """Turns by what they have in common, and the other turns, which can only be taken one by one."""
 
     alike: Mapping[CohortKey, Candidates]
     others: list[Turn]
@@ -64,8 +64,8 @@ def grouped(turns: Sequence[Turn], find: Find, models: Models, now: float) -> Gr
 
     Args:
         turns: Steps of different sessions.
-        find: How a session stands, by its id; None where that is not known.
-        models: Those that are served.
+        find: Returns a session's latest by its id, or None if it is not known.
+        models: The served models.
         now: Wall-clock seconds since 1970.
     """
     alike: dict[CohortKey, Candidates] = {}
@@ -90,20 +90,20 @@ def grouped(turns: Sequence[Turn], find: Find, models: Models, now: float) -> Gr
 
 
 def _read(ask: Ask, group_key: GroupKey, models: Models) -> Array | None:
-    """The items of a step in JSON; None where it is in the model's own language, or cannot be read."""
+    """The items of a step in JSON, or None if it is in the model's own language or cannot be read."""
     inputs = ask.inputs or {}
     try:
         model = models.on(group_key.bundle)
         if isinstance(model, TensorModel) and model.takes_tensors(inputs):
             return model.read_tensors(inputs)
-    except Exception as error:  # whatever it is, the step is to be looked at alone before it is told
+    except Exception as error:  # the step is refused when it is taken alone
         if not isinstance(error, ServiceError):
             logger.exception("a step's inputs could not be read")
     return None
 
 
 def _may_step(ask: Ask, latest: Latest, group_key: GroupKey, now: float) -> bool:
-    """Whether a session could take the step, unless the store says otherwise."""
+    """Whether a session can take the step, as far as is known without asking the store."""
     return (
         latest.goes_alone_from > now
         and latest.expires_at > now

@@ -1,4 +1,4 @@
-"""The turns that are under way: one a session, others wait for theirs, and none for longer than it may."""
+"""The turns under way: one per session runs, the others wait, and none for longer than the time limit."""
 
 import asyncio
 import time
@@ -15,14 +15,14 @@ class OpenTurns:
     """Turns that are not answered yet.
 
     Args:
-        timeout_seconds: How long one may take.
-        on_late: Told of one that has taken longer, and is not committing.
+        timeout_seconds: How long a turn may take.
+        on_late: Called with a turn that has taken longer and is not committing.
     """
 
     def __init__(self, timeout_seconds: float, on_late: Callable[[Turn], None]) -> None:
         self._timeout_seconds = timeout_seconds
         self._on_late = on_late
-        # Of each session that has a turn: who waits for the next one.
+        # The waiting turns of each session that has a turn under way.
         self._waiting: dict[str, list[Turn]] = {}
         self._open: dict[Turn, None] = {}
         self._watch: asyncio.TimerHandle | None = None
@@ -37,11 +37,14 @@ class OpenTurns:
         return session_id in self._waiting
 
     def admit(self, turn: Turn) -> bool:
-        """Take a turn in; whether it is its session's only one, and begins now.
+        """Admit a turn.
+
+        Returns:
+            Whether it starts now. Otherwise it waits for earlier turns of its session.
 
         Raises:
-            ShuttingDown: No more are taken.
-            TooBusy: Too many of the session are waiting.
+            ShuttingDown: No more turns are admitted.
+            TooBusy: Too many turns of the session are waiting.
         """
         session_id = turn.ask.session_id
         if self._is_draining:
@@ -59,7 +62,11 @@ class OpenTurns:
         return True
 
     def close(self, turn: Turn) -> Turn | None:
-        """Let a turn go, if it was admitted; the one of its session that begins now, if any waits."""
+        """Remove a turn; one that was not admitted is ignored.
+
+        Returns:
+            The session's turn that starts now, or None if none waits for this one.
+        """
         if turn not in self._open:
             return None
         del self._open[turn]
@@ -76,14 +83,14 @@ class OpenTurns:
         return None
 
     async def drain(self) -> None:
-        """Take no more turns in, and wait until there are none."""
+        """Admit no more turns, and wait until none is under way."""
         self._is_draining = True
         if self._open:
             self._drained = asyncio.Event()
             await self._drained.wait()
 
     def is_late(self, turn: Turn) -> bool:
-        """Whether it has taken longer than it may."""
+        """Whether a turn has taken longer than the time limit."""
         return self._seconds_left(turn) <= 0
 
     def too_late(self) -> DeadlineExceeded:
@@ -94,7 +101,7 @@ class OpenTurns:
         return turn.started + self._timeout_seconds - time.perf_counter()
 
     def _call_time(self) -> None:
-        """Tell of turns that have taken too long; the oldest come first."""
+        """Call `on_late` for late turns. `_open` has the oldest first."""
         for turn in list(self._open):
             left = self._seconds_left(turn)
             if left > 0:

@@ -1,4 +1,4 @@
-"""What clients are told where the store cannot be used; why, the log is told."""
+"""The refusal that clients get when the store cannot be used. The reason goes to the log."""
 
 import logging
 from collections.abc import Awaitable
@@ -13,10 +13,10 @@ T = TypeVar("T")
 
 
 async def reached(call: Awaitable[T]) -> T:
-    """What a call of the store answers.
+    """Await a call of the store and return its result.
 
     Raises:
-        StoreUnavailable: It cannot be used now.
+        StoreUnavailable: The store cannot be used now.
     """
     try:
         return await call
@@ -25,6 +25,6 @@ async def reached(call: Awaitable[T]) -> T:
 
 
 def refusal_of(error: Unavailable) -> StoreUnavailable:
-    """The refusal that a failure of the store is."""
+    """The refusal for a failure of the store, which is logged."""
     logger.error("the session store cannot be used: %s", error)
     return StoreUnavailable("the session store cannot be used now; try again")

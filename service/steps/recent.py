@@ -1,7 +1,7 @@
-"""The sessions that this process has committed last, as they stood then: their next step need not load them again.
+"""A cache of the sessions that this process committed last, so that their next step need not load them.
 
-It is no state, only a guess that is checked: the compare-and-swap that commits a step fails if the session has moved on
-since, and the step is taken again from what the store has. Worth it where one process takes all of a store's steps.
+An entry is only a guess: the compare-and-swap that commits a step fails if the session has moved on since, and the step
+is taken again from the store's record. The cache is worth it where one process takes all of a store's steps.
 """
 
 from collections.abc import Mapping
@@ -13,11 +13,11 @@ from service.record.body import HEAD_BYTES, Body, decode, extra_of
 from service.record.expiry import idle_seconds_of, ttl_seconds_at
 from service.stores.base import Record
 
-MAX_BYTES = 2**16  # of a session: one of hundreds of channels or with its inputs kept is the store's to hold
+MAX_BYTES = 2**16  # of a session's body: one with hundreds of channels, or with its inputs kept, is larger
 
 
 class GroupKey(NamedTuple):
-    """What sessions have in common whose next records differ in numbers only."""
+    """What sessions must have in common for their next records to differ only in numbers."""
 
     owner: str
     bundle: str
@@ -30,18 +30,18 @@ class Latest:
 
     Attributes:
         step: Number of its next step.
-        used_at: When it took the last one.
-        expires_at: When its record is overdue.
-        ends_at: When it has lived as long as a session may.
-        goes_alone_from: From when on its next step is no other's: it is over, or what its body keeps is to change.
-        num_bytes: Of its body.
-        group_key: What it has in common with others; None where there is more to it than a row of state.
+        used_at: When it took its last step. This and the other times are wall-clock seconds since 1970.
+        expires_at: When its record expires.
+        ends_at: When it reaches the longest lifetime of a session.
+        goes_alone_from: From then on it can take no step with others: it is over, or its body must keep the idle time.
+        num_bytes: Length of its body.
+        group_key: Which sessions it can step with. None if its body holds more than a row of state and an answer.
         head, answer, extra, row: Parts of its body (see `service.record.body`), where it has a group key.
 
     Args:
-        record: Its record, without the bytes of the body.
-        body: Its content.
-        encoded: Those bytes.
+        record: Its record, with an empty body.
+        body: The body's content.
+        encoded: The body's bytes.
         ends_at: See above.
     """
 
@@ -78,7 +78,7 @@ class Latest:
 
     @property
     def record(self) -> Record:
-        """Its record, without the bytes of the body."""
+        """Its record, with an empty body."""
         if self._record.step != self.step:
             ttl_seconds = self.expires_at - self.used_at
             self._record = self._record._replace(step=self.step, used_at=self.used_at, ttl_seconds=ttl_seconds)
@@ -86,21 +86,27 @@ class Latest:
 
     @property
     def body(self) -> Body:
-        """Its content."""
+        """The content of its body."""
         if self._body is None:
             self._body = decode(b"".join((self.head, self.answer, self.extra, self.row)))
         return self._body
 
     def ttl_seconds_at(self, now: int) -> int:
-        """The time to live of its record after a step with others.
+        """The time to live of its record after a step with others, in seconds.
 
-        A step that has taken so long that the lifetime ends before the session would be idle for too long lets the
-        record live for that much longer: its body does not keep how long that is.
+        It is not cut to what is left of the session's lifetime unless it was before: then the body would have to keep
+        the session's idle time. A step that takes very long can so let the record outlive the session a little.
         """
         return ttl_seconds_at(now, self._idle_seconds, self.ends_at) if self._is_cut else self._idle_seconds
 
     def advance(self, used_at: int, ttl_seconds: int, head: bytes, answer: bytes, row: bytes) -> None:
-        """Become what it is after its next step; only where it has a group key."""
+        """Update it to what it is after its next step. It must have a group key.
+
+        Args:
+            used_at: When the step was taken.
+            ttl_seconds: Time to live of the new record.
+            head, answer, row: The new parts of the body.
+        """
         self.step += 1
         self.expires_at = used_at + ttl_seconds
         self.num_bytes += len(answer) - len(self.answer)
@@ -109,11 +115,11 @@ class Latest:
 
 
 class Recent:
-    """The latest of so many sessions that are not large, the least recently used forgotten first.
+    """The latest of up to `max_sessions` sessions that are not large; the least recently used is evicted first.
 
     Attributes:
-        is_in_use: Whether any are remembered.
-        find: A session's latest by its id; None where it is not remembered.
+        is_in_use: Whether sessions are remembered at all.
+        find: Returns a session's latest by its id, or None if it is not remembered.
     """
 
     def __init__(self, max_sessions: int) -> None:
@@ -126,24 +132,25 @@ class Recent:
         return len(self._latest)
 
     def pop(self, session_id: str) -> Latest | None:
-        """A session's latest, which is forgotten until it is put again."""
+        """Remove a session's latest and return it, or None if it is not remembered."""
         return self._latest.pop(session_id, None)
 
     def put(self, session_id: str, latest: Latest) -> None:
-        """Remember a session as it stands now; see `put_all`."""
+        """Remember a session unless it is large."""
         self.put_all({session_id: latest})
 
     def put_all(self, latest: Mapping[str, Latest]) -> None:
-        """Remember sessions as they stand now, but those that are large."""
+        """Remember sessions except for large ones."""
         if not self.is_in_use:
             return
         self._latest.update((session_id, each) for session_id, each in latest.items() if each.num_bytes <= MAX_BYTES)
         num_over = max(0, len(self._latest) - self._max_sessions)
-        for session_id in list(islice(self._latest, num_over)):  # one by one, each would pass by those gone before
+        # Collected before: a fresh iterator for each would pass over all those that are deleted already.
+        for session_id in list(islice(self._latest, num_over)):
             del self._latest[session_id]
 
 
 def _is_plain(body: Body) -> bool:
-    """Whether there is nothing to a body but one row of state and the last answer."""
+    """Whether a body holds nothing but one row of state and the last answer."""
     state = body.state
     return state.labels == SINGLE_ROW and not state.pending and body.inputs is None and body.before is None

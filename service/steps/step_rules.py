@@ -1,4 +1,4 @@
-"""What a session's record allows its next step to be, and what the record is after it. Pure, but for the log.
+"""Which step a session's record allows, and the record after it. Pure, but for the log.
 
 record ─► live, its owner's? ─► readable? ─► next, or repeated? ─► of these numerics? ─► (computed) ─► record
 """
@@ -22,16 +22,16 @@ from service.tasks.task import tensor_model
 logger = logging.getLogger(__name__)
 
 MAX_KEPT_ANSWER_BYTES = 64 * 1024
-MAX_ATTEMPTS = 16  # at a step whose place other writers take
+MAX_ATTEMPTS = 16  # of a turn at a step that other writers keep taking
 
 
 class StepRules:
     """The rules of all sessions' steps.
 
     Args:
-        models: Those that are served.
+        models: The served models.
         settings: Limits.
-        bury_expired: Told of a record whose time is over.
+        bury_expired: Called with a record that has expired.
     """
 
     def __init__(self, models: Models, settings: SessionSettings, bury_expired: Callable[[Record], Any]) -> None:
@@ -41,10 +41,18 @@ class StepRules:
         self._bury_expired = bury_expired
 
     def load(self, turn: Turn, record: Record | Damaged | None, now: float) -> None:
-        """Give a turn its session.
+        """Set a turn's record, body and model from the store's record.
+
+        Args:
+            turn: The turn.
+            record: What the store has; None if it has nothing.
+            now: Wall-clock seconds since 1970, here and below.
 
         Raises:
-            SessionUnknown, SessionGone, SessionDamaged, VersionUnknown: It cannot have one.
+            SessionUnknown: The session never existed for this owner.
+            SessionGone: It is over, or another one is under its id now.
+            SessionDamaged: Its record cannot be read.
+            VersionUnknown: Its bundle version is not served.
         """
         try:
             live = admitted(record, turn.ask.session_id, turn.ask.owner, now)
@@ -54,12 +62,12 @@ class StepRules:
             raise
 
     def latest(self, record: Record | Damaged | None) -> Latest | None:
-        """How a session stands by its record; None where that must be looked at more closely."""
+        """A session's latest by its record, or None if its turn must be taken alone."""
         if not isinstance(record, Record) or record.ended or not is_of_now(record.body):
             return None
         try:
             body = decode(record.body)
-        except Exception as error:  # whatever it is, the session's own turn is to be told
+        except Exception as error:  # the turn is refused when it is taken alone
             if not isinstance(error, BodyUnreadable):
                 logger.exception("the record of session %s could not be looked at", record.session_id)
             return None
@@ -68,7 +76,7 @@ class StepRules:
         return Latest(record._replace(body=b""), body, record.body, self.end_of(body))
 
     def take_up(self, turn: Turn, record: Record, body: Body, now: float) -> None:
-        """Give a turn its session as it is known to be; see `load`."""
+        """Set a turn's record, body and model from a session that is at hand; see `load`."""
         self._use(turn, admitted(record, turn.ask.session_id, turn.ask.owner, now), body, now)
 
     def _use(self, turn: Turn, record: Record, body: Body, now: float) -> None:
@@ -79,15 +87,23 @@ class StepRules:
         turn.model = self._models.on(record.bundle)
 
     def end_of(self, body: Body) -> int:
-        """When a session has lived as long as one may."""
+        """When a session reaches the longest lifetime, in wall-clock seconds since 1970."""
         return body.ends_at(self._max_lifetime_seconds)
 
     def settle(self, turn: Turn, digest: bytes) -> Answer | None:
-        """Find out which step a turn is to compute, from which state; the answer where that is kept already.
+        """Set the step that a turn is to compute and the state that it starts from.
+
+        Args:
+            turn: A turn that has its session.
+            digest: Of the decoded inputs, 16 bytes.
+
+        Returns:
+            The answer, if the step is a repetition whose answer is kept; otherwise None.
 
         Raises:
             StepConflict: The step named is not the next one and not a repetition of the last.
-            NumericsChanged: The session's state was computed by other numerics, and nobody consents to that.
+            NumericsChanged: The session's state was computed by other numerics, which neither the client nor the
+                settings allow.
         """
         record, body = turn.record, turn.body
         turn.digest = digest
@@ -102,7 +118,7 @@ class StepRules:
         return None
 
     def following(self, turn: Turn, now: int) -> Body:
-        """A session's content after the step that a turn has computed."""
+        """The body after the step that a turn has computed."""
         body = turn.body
         is_kept = len(turn.outputs) <= MAX_KEPT_ANSWER_BYTES
         inputs = body.inputs
@@ -123,7 +139,7 @@ class StepRules:
         )
 
     def next_record(self, turn: Turn, body: Body, content: bytes, now: int) -> Record:
-        """A session's record after that step, with those bytes for its content."""
+        """The record after that step; `content` are the bytes of its body."""
         record, ttl_seconds = turn.record, turn.record.ttl_seconds
         if body.idle_seconds:
             ttl_seconds = ttl_seconds_at(now, body.idle_seconds, self.end_of(body))
@@ -145,26 +161,26 @@ class StepRules:
 
 
 def is_repeated(record: Record, body: Body, step: int | None, digest: bytes) -> bool:
-    """Whether a step is the last one that its session took, sent again."""
+    """Whether a step is a repetition of the last one that its session took."""
     return step is not None and step == record.step - 1 and digest == body.digest
 
 
 def check_next(record: Record, step: int | None) -> None:
-    """Raise StepConflict where a step is named that is not its session's next one."""
+    """Raise StepConflict if a step is named that is not the session's next one."""
     if step is not None and step != record.step:
         raise StepConflict(f"step {step} is not next; step {record.step} is", record.step)
 
 
 def contended(step: int) -> StepConflict:
-    """The refusal of a step that other writers were first at too often; `step` is the next one."""
+    """The refusal of a step that was lost to other writers too often. `step` is the session's next one."""
     return StepConflict("other writers keep taking this session's steps", step)
 
 
 def readable(record: Record, now: float) -> Body:
-    """A record's body.
+    """Decode a record's body.
 
     Raises:
-        SessionDamaged: It cannot be read, which is logged.
+        SessionDamaged: It cannot be read. This is logged.
     """
     try:
         return begun(decode(record.body), int(now))
@@ -174,6 +190,6 @@ def readable(record: Record, now: float) -> Body:
 
 
 def _given(turn: Turn) -> dict[str, Any]:
-    """What the client sent, as JSON could have said it."""
+    """The inputs that the client sent, in their JSON form."""
     ask = turn.ask
     return ask.inputs or {} if ask.values is None else {tensor_model(turn.model).tensors_name: ask.values.tolist()}

@@ -3,10 +3,10 @@
     ask ─► one turn per session ─► load ─► admit ─► compute ─► commit ─► answer
                (others wait)      batched            batched   batched
 
-Everything but the graph's run and a distant store's answers happens on the event loop, for as many sessions at once as
-have arrived: their records are loaded in one call, their rows run together, and what a run finishes is committed in one
-call while the next run is under way. A step is acknowledged only after the store has it. A turn that is refused, called
-off or raced for is resolved alone.
+Everything happens on the event loop except for the graph's run and the calls of a distant store. Turns that arrive
+together are taken together: their records are loaded in one call, their rows run together, and all that a run finishes
+is committed in one call while the next run is under way. A step is acknowledged only after the store has it. A turn
+that is refused, called off or lost to another writer is resolved alone.
 """
 
 import asyncio
@@ -42,14 +42,14 @@ class Steps:
 
     Args:
         store: Keeps the sessions' records.
-        models: Those that are served.
+        models: The served models.
         settings: Limits.
         metrics: Counts conflicts and replays.
         timeout_seconds: How long a step may take.
-        bury_expired: Told of a record whose time is over.
-        spawn: Begins work with a store that has to be waited for.
+        bury_expired: Called with a record that has expired.
+        spawn: Starts work with a store that has to be waited for.
         clock: Wall-clock seconds since 1970.
-        max_recent: Sessions whose latest state is kept at hand.
+        max_recent: How many sessions are kept at hand.
     """
 
     def __init__(
@@ -79,19 +79,19 @@ class Steps:
         self._computations = Computations(self._rules, self._commits, self._endings, metrics, self._take_alone)
 
     async def take(self, ask: Ask) -> Answer:
-        """Take one step.
+        """Take one step. If the task is cancelled, the step is called off.
 
         Raises:
             StepConflict: The step named is not the next one and not a repetition of the last.
-            SessionUnknown: It never existed for this owner.
-            SessionGone: It is over.
+            SessionUnknown: The session never existed for this owner.
+            SessionGone: The session is over.
             InvalidInput: The model cannot read the inputs.
             ServiceError: Any other refusal.
         """
         return (await self.turn_of(ask)).result()
 
     async def turn_of(self, ask: Ask) -> Turn:
-        """The turn of one step once it is over, answered or refused."""
+        """Take one step and return its turn, which has either an answer or an error."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         turn = Turn(ask, lambda _: None if future.done() else future.set_result(None))
         self.submit(turn)
@@ -103,35 +103,35 @@ class Steps:
         return turn
 
     def submit(self, turn: Turn) -> None:
-        """Begin a turn, whose `done` is told on the event loop, or at once where it is refused."""
+        """Take a turn. Its `done` is called on the event loop, or at once if the turn is refused at once."""
         try:
-            begins_now = self._open.admit(turn)
+            starts_now = self._open.admit(turn)
         except ServiceError as error:
             self._endings.fail(turn, error)
             return
-        if begins_now:
+        if starts_now:
             self._arrivals.add(turn)
 
     def call_off(self, turn: Turn) -> None:
-        """Forget a turn whose client has gone: nothing is committed, unless the store has been asked to already."""
+        """End a turn whose client has gone. Nothing is committed, unless the commit is under way already."""
         if not turn.is_over and not turn.is_committing:
             self._endings.fail(turn, DeadlineExceeded("called off"))
 
     def forget(self, session_id: str) -> None:
-        """Keep nothing at hand of a session that is written otherwise than by a step."""
+        """Drop a session from the cache, because something other than a step has written it."""
         self._recent.pop(session_id)
 
     def is_under_way(self, session_id: str) -> bool:
-        """Whether a step of the session is in flight here."""
+        """Whether a step of the session is in flight in this process."""
         return self._open.holds(session_id)
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is in flight."""
+        """Whether no step is in flight."""
         return not self._open
 
     async def drain(self) -> None:
-        """Take no more steps and wait until those that were taken are answered."""
+        """Refuse further steps, and wait until all in flight are over."""
         await self._open.drain()
 
     def _load_and_start(self, turns: Sequence[Turn]) -> None:
@@ -148,9 +148,12 @@ class Steps:
             self._submit(model, own)
 
     def _start_from_recent(self, turn: Turn, now: float, jobs: Jobs) -> bool:
-        """Begin a turn on its session as that stood last here, which the store may deny later; whether it could be.
+        """Start a turn from the cache; the commit fails if the session has moved on since.
 
-        Not one that is streamed: the pieces that it tells cannot be taken back.
+        A streamed turn is never started so, since the pieces that it sends cannot be taken back.
+
+        Returns:
+            Whether the turn was started.
         """
         ask = turn.ask
         latest = self._recent.pop(ask.session_id)
@@ -160,14 +163,14 @@ class Steps:
             self._rules.take_up(turn, latest.record, latest.body, now)
             turn.is_guess = True
             self._start(turn, jobs)
-        except Exception as error:  # whatever it is, the store's own record is to be looked at before it is told
+        except Exception as error:  # the turn is taken again from the store's record
             if not isinstance(error, ServiceError):
                 logger.exception("a step could not begin on a session that is at hand")
             return False
         return True
 
     def _take_alone(self, turns: Sequence[Turn]) -> None:
-        """Begin turns one by one, from what the store has: a group that they were part of has failed."""
+        """Start turns one by one from the store's records, after their group has failed."""
         self._go(self._load_alone(turns))
 
     async def _load_alone(self, turns: Sequence[Turn]) -> None:
@@ -193,7 +196,7 @@ class Steps:
                 self._endings.fail(turn, error)
 
     def _join(self, stored: Mapping[Turn, Record | Damaged | None], now: float) -> list[Turn]:
-        """Begin those turns that can go together by what is stored; the others."""
+        """Start the turns that can go together by their stored records, and return the others."""
         in_tensors = [turn for turn in stored if turn.ask.is_in_tensors and not turn.is_over]
         if len(in_tensors) < FEWEST:
             return list(stored)
@@ -201,12 +204,12 @@ class Steps:
         return self._cohorts.start(list(stored), latest.get, now)
 
     def _start(self, turn: Turn, jobs: Jobs) -> None:
-        """Begin what is to be computed; a job is put with those that are to be run together."""
+        """Start to compute a turn. Its job, if any, is added to those that will run together."""
         if (job := self._computations.start(turn)) is not None:
             jobs.setdefault(turn.model, []).append(job)
 
     def _submit(self, model: SequenceModel[Any], jobs: list[RowJob]) -> None:
-        """Hand jobs to the engine together, or, where its queue has no room for all, those that find some."""
+        """Hand jobs to the engine together, or one by one if its queue has no room for all of them."""
         try:
             model.engine.submit(jobs, is_group=True)
         except ServiceError as error:

@@ -1,4 +1,4 @@
-"""One request for a step on its way through the service, and what it is answered."""
+"""One request for a step on its way through the service, and its answer."""
 
 import asyncio
 import time
@@ -17,28 +17,28 @@ _NOTHING = SequenceState()
 
 
 def returned(asked: Returns | None, model: TensorModel[Any]) -> Returns:
-    """What a step in tensors answers: what is asked for, or else the model's default."""
+    """Which output a step in tensors returns: the one that is asked for, or else the model's default."""
     return asked or ("logits" if model.has_logits else "none")
 
 
-def tell_nobody(_: Piece) -> None:
-    """For the pieces of a streamed answer, where nobody is to be told them."""
+def ignore_piece(_: Piece) -> None:
+    """Ignore a piece of a streamed answer."""
 
 
 class Ask(NamedTuple):
     """What a client asks of a session.
 
     Attributes:
-        owner: Who asks.
-        session_id: Of which session.
-        step: The step that the client means to take; None for whichever is next.
-        inputs: What it sent, unless that is `values`.
+        owner: The client.
+        session_id: The session.
+        step: The step that the client means to take; None for the next one.
+        inputs: The inputs as JSON; None if they are in `values`.
         values: Items of a step in tensors, decoded and checked: int64 (T,) or float64 (T, segment).
-        returns: What a step in tensors answers; None for the model's default.
-        allow_numerics_change: Whether the session may go on where other numerics computed its state.
-        is_streamed: Whether what is generated is told piece by piece, and cannot be taken back then.
-        num_request_items: Of all steps of its request that may be answered with logits; 0 where it is the only step.
-        secret: Of the session that is meant, where another may come to stand under its id; None for whichever stands.
+        returns: Which output a step in tensors returns; None for the model's default.
+        allow_numerics_change: Whether the session may go on if other numerics computed its state.
+        is_streamed: Whether the answer is sent in pieces as it is generated. Pieces cannot be taken back.
+        num_request_items: Items in all steps of the request that may return logits; 0 if the request has one step.
+        secret: The secret of the session that is meant, 16 bytes; None for any session under that id.
     """
 
     owner: str
@@ -54,18 +54,18 @@ class Ask(NamedTuple):
 
     @property
     def is_in_tensors(self) -> bool:
-        """Whether it asks for a step in tensors: one run of the graph, so that nobody need watch for its client."""
+        """Whether the step is in tensors. It is then short, so its client need not be watched for a hang-up."""
         return self.values is not None or (self.inputs is not None and ("ids" in self.inputs or "x" in self.inputs))
 
 
 class Answer(NamedTuple):
-    """What a step is answered.
+    """The answer to a step.
 
     Attributes:
-        session_id: Of which session.
+        session_id: The session.
         step: Number of the next step.
-        outputs: JSON.
-        values: The output of a step in tensors, where it was computed now and not kept from before.
+        outputs: The outputs as JSON.
+        values: The output of a step in tensors, float32 (T, V) or int64 (T,); None if the answer was kept from before.
         is_numerics_changed: Whether the session went on under other numerics than before.
     """
 
@@ -76,7 +76,7 @@ class Answer(NamedTuple):
     is_numerics_changed: bool = False
 
     def json(self) -> bytes:
-        """The answer as HTTP and WebSocket send it."""
+        """The answer as JSON, for HTTP and WebSocket."""
         changed = b',"numerics_changed":true' if self.is_numerics_changed else b""
         return b'{"session_id":"%b","step":%d,"outputs":%b%b}' % (
             self.session_id.encode(),
@@ -87,25 +87,27 @@ class Answer(NamedTuple):
 
 
 class Turn:
-    """An ask under way. Filled in from left to right: loaded, admitted, computed, committed, answered.
+    """An ask under way. Its attributes are set in this order: loaded, admitted, computed, committed, answered.
 
     Attributes:
-        started: When it was asked, by the performance counter.
+        started: When it arrived, by the performance counter, in seconds.
         record, body, model: The session as it was loaded.
-        step: Number of the step that is computed: the next one, or the last where it is computed again.
-        state: The state before the step, and once it is computed the state after it.
-        digest: 16 bytes, of the decoded inputs.
-        outputs: JSON of what was computed.
-        values: The output in tensors.
-        job: The row in the engine, while it is there.
-        task: What computes a step that is more than one run, while it does.
-        is_guess: Whether the session is the one kept at hand here, and not what the store was asked for.
-        is_committing: Whether the store has been asked to write it, so that it can no longer be called off.
+        step: Number of the step that is computed: the next one, or the last one if that is computed again.
+        state: The state before the step; the state after it once that is computed.
+        digest: Of the decoded inputs, 16 bytes.
+        outputs: The computed outputs as JSON.
+        values: The output of a step in tensors, float32 (T, V) or int64 (T,).
+        job: Its job while that is in the engine.
+        task: Computes a step in the model's own language, while that runs.
+        is_guess: Whether the session is from the cache and not from the store.
+        is_committing: Whether its commit is under way. It can no longer be called off then.
+        num_attempts: How often it lost its step to another writer.
+        answer, error: One of them is set when the turn is over.
 
     Args:
-        ask: What is asked.
-        done: Told once, when `answer` or `error` is there.
-        on_piece: Told each piece of a streamed answer as it becomes certain.
+        ask: What the client asks.
+        done: Called once, when the turn is over.
+        on_piece: Called with each piece of a streamed answer as it becomes certain.
     """
 
     # Defaults of the class: one of many steps that go together needs few of its own.
@@ -126,7 +128,7 @@ class Turn:
     error: Exception | None = None
 
     def __init__(
-        self, ask: Ask, done: Callable[["Turn"], None], on_piece: Callable[[Piece], None] = tell_nobody
+        self, ask: Ask, done: Callable[["Turn"], None], on_piece: Callable[[Piece], None] = ignore_piece
     ) -> None:
         self.ask = ask
         self.done = done
@@ -135,16 +137,21 @@ class Turn:
 
     @property
     def is_over(self) -> bool:
-        """Whether it has been answered."""
+        """Whether it has been answered or refused."""
         return self.answer is not None or self.error is not None
 
     @property
     def is_replay(self) -> bool:
-        """Whether it repeats the step that was last."""
+        """Whether it computes the session's last step again."""
         return self.step < self.record.step
 
     def result(self) -> Answer:
-        """The answer, or what went wrong raised."""
+        """The answer.
+
+        Raises:
+            ServiceError: The turn was refused.
+            Exception: It failed.
+        """
         if self.answer is None:
             raise self.error or RuntimeError("a turn has neither answer nor error")
         return self.answer

@@ -5,8 +5,8 @@
                   └──────────── items left ──────────────────────┘
 
 Each process has one engine for each bundle. Everything but the run is done on the event loop. Nothing polls: an idle
-engine waits to be woken, and the batch window, if one is set, opens with the first job. `Pace` decides what runs when,
-and on which thread. A job that fails or is withdrawn is resolved alone, and its batch-mates run without it.
+engine waits to be woken, and the batch window, if one is set, opens with the first job. `RunPolicy` decides what runs
+when, and on which thread. A job that fails or is withdrawn is resolved alone, and its batch-mates run without it.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from service.bundle.stage import Stage
 from service.engine.advancing import Advance, Advancing
 from service.engine.graph_thread import GraphThread, timed
 from service.engine.job import BatchForm, PreparedBatch, RowJob
-from service.engine.pace import Pace
+from service.engine.run_policy import RunPolicy
 from service.engine.scheduler import Batch, Ladder, Scheduler, num_rows
 from service.engine.state import Array, Inputs
 from service.errors import QueueFull, ShuttingDown, TooLarge
@@ -82,7 +82,7 @@ class Engine:
         self._form = form or BatchForm(graphs.bundle)
         self._scheduler: Scheduler[RowJob] = Scheduler(_ladders(self._form.stages), max_batch_rows, max_queue_rows)
         self._apart: deque[RowJob] = deque()
-        self._pace = Pace(max_batch_rows, self._form.may_run_inline)
+        self._policy = RunPolicy(max_batch_rows, self._form.may_run_inline)
         self._thread: GraphThread[list[Array]] | None = None
         self._is_woken = False
         self._is_stopped = False
@@ -99,7 +99,7 @@ class Engine:
 
     def num_jobs(self, num_rows: int) -> int:
         """Into how many jobs to divide rows that take the same step."""
-        return self._pace.num_jobs(num_rows)
+        return self._policy.num_jobs(num_rows)
 
     @property
     def is_serving(self) -> bool:
@@ -222,7 +222,7 @@ class Engine:
                 return
 
     def _can_start(self) -> bool:
-        return self._pace.is_idle or self._pace.may_be_second(self._scheduler.num_next)
+        return self._policy.is_idle or self._policy.may_be_second(self._scheduler.num_next)
 
     def _next(self) -> Batch[RowJob] | None:
         """The next batch, without withdrawn jobs. After a failed run, its jobs come first, each alone."""
@@ -236,7 +236,7 @@ class Engine:
         return None
 
     def _scheduled(self) -> Batch[RowJob] | None:
-        return self._scheduler.schedule(self._pace.num_rows(self._scheduler.num_next))
+        return self._scheduler.schedule(self._policy.num_rows(self._scheduler.num_next))
 
     def _failed_alone(self) -> Batch[RowJob] | None:
         if not self._apart:
@@ -257,8 +257,8 @@ class Engine:
             self._fail(batch, error)
             return True
         run = partial(self._graphs.run, *batch.lane, prepared.feeds, prepared.names)
-        self._pace.run_started()
-        if self._pace.is_for_the_loop(batch, is_alone=self._scheduler.num_admitted == 1):
+        self._policy.run_started()
+        if self._policy.is_for_the_loop(batch, is_alone=self._scheduler.num_admitted == 1):
             self._ran(prepared, started, self._wake, *timed(run))
             return True
         if self._thread is not None:
@@ -275,7 +275,7 @@ class Engine:
     ) -> None:
         """Apply a run's results and start the next run. Then call `done` of the jobs, while that run is under way."""
         batch = prepared.batch
-        self._pace.run_ended(batch, seconds)
+        self._policy.run_ended(batch, seconds)
         if isinstance(results, Exception):
             self._fail(batch, results)
             return

@@ -163,8 +163,8 @@ async def test_a_full_second_batch_is_prepared_while_one_runs_and_one_that_may_g
 
 
 async def test_short_runs_give_the_event_loop_a_turn_between(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.engine.pace.INLINE_SECONDS", 10.0)
-    monkeypatch.setattr("service.engine.pace.LONE_INLINE_SECONDS", 10.0)
+    monkeypatch.setattr("service.engine.run_policy.INLINE_SECONDS", 10.0)
+    monkeypatch.setattr("service.engine.run_policy.LONE_INLINE_SECONDS", 10.0)
     graphs = SumGraphs()
     async with serving(graphs) as engine:
         await total(engine, 1)  # learns that a run of one row is short
@@ -180,8 +180,8 @@ async def test_short_runs_give_the_event_loop_a_turn_between(monkeypatch: pytest
 async def test_a_row_that_is_alone_runs_on_the_event_loop_and_two_in_the_thread(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("service.engine.pace.INLINE_SECONDS", 0.0)
-    monkeypatch.setattr("service.engine.pace.LONE_INLINE_SECONDS", 10.0)
+    monkeypatch.setattr("service.engine.run_policy.INLINE_SECONDS", 0.0)
+    monkeypatch.setattr("service.engine.run_policy.LONE_INLINE_SECONDS", 10.0)
     is_on_loop = []
 
     class Watched(SumGraphs):

@@ -22,5 +22,5 @@ async def process(store: FaultyStore) -> AsyncIterator[Process]:
 @pytest.fixture
 def in_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets every run be one of the engine's thread, so that the loop goes on meanwhile."""
-    monkeypatch.setattr("service.engine.pace.INLINE_SECONDS", 0.0)
-    monkeypatch.setattr("service.engine.pace.LONE_INLINE_SECONDS", 0.0)
+    monkeypatch.setattr("service.engine.run_policy.INLINE_SECONDS", 0.0)
+    monkeypatch.setattr("service.engine.run_policy.LONE_INLINE_SECONDS", 0.0)

@@ -3,19 +3,19 @@
 import pytest
 
 from service.engine.job import RowJob
-from service.engine.pace import INLINE_SECONDS, LONE_INLINE_SECONDS, Pace
+from service.engine.run_policy import INLINE_SECONDS, LONE_INLINE_SECONDS, RunPolicy
 from service.engine.scheduler import ENOUGH_ROWS, Batch, Lane
 
 MOST = 3 * ENOUGH_ROWS
 BATCH = Batch(Lane("encode", 1), (RowJob("encode", 1),))
 
 
-def pace(num_running: int = 0, *, may_run_inline: bool = True) -> Pace:
-    """A pace with some runs under way."""
-    pace = Pace(MOST, may_run_inline)
+def policy(num_running: int = 0, *, may_run_inline: bool = True) -> RunPolicy:
+    """A policy with some runs under way."""
+    policy = RunPolicy(MOST, may_run_inline)
     for _ in range(num_running):
-        pace.run_started()
-    return pace
+        policy.run_started()
+    return policy
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ def pace(num_running: int = 0, *, may_run_inline: bool = True) -> Pace:
 def test_a_second_run_is_prepared_only_if_it_is_as_good_as_it_gets(
     num_running: int, num_next: int, starts: bool
 ) -> None:
-    own = pace(num_running)
+    own = policy(num_running)
     assert (own.is_idle or own.may_be_second(num_next)) is starts
 
 
@@ -42,25 +42,25 @@ def test_a_second_run_is_prepared_only_if_it_is_as_good_as_it_gets(
 def test_rows_that_are_enough_for_two_runs_are_halved_where_none_is_under_way(
     num_running: int, num_next: int, num_rows: int | None
 ) -> None:
-    assert pace(num_running).num_rows(num_next) == num_rows
+    assert policy(num_running).num_rows(num_next) == num_rows
 
 
-def after_a_run_of(seconds: float, *, may_run_inline: bool = True) -> Pace:
-    """A pace with its second run under way."""
-    own = pace(1, may_run_inline=may_run_inline)
+def after_a_run_of(seconds: float, *, may_run_inline: bool = True) -> RunPolicy:
+    """A policy with its second run under way."""
+    own = policy(1, may_run_inline=may_run_inline)
     own.run_ended(BATCH, seconds)
     own.run_started()
     return own
 
 
 def test_a_short_run_is_for_the_loop_and_so_is_a_longer_one_of_a_row_that_is_alone() -> None:
-    paces = [after_a_run_of(each) for each in (INLINE_SECONDS * 0.9, LONE_INLINE_SECONDS * 0.9, LONE_INLINE_SECONDS)]
-    assert [own.is_for_the_loop(BATCH, is_alone=False) for own in paces] == [True, False, False]
-    assert [own.is_for_the_loop(BATCH, is_alone=True) for own in paces] == [True, True, False]
+    policies = [after_a_run_of(each) for each in (INLINE_SECONDS * 0.9, LONE_INLINE_SECONDS * 0.9, LONE_INLINE_SECONDS)]
+    assert [own.is_for_the_loop(BATCH, is_alone=False) for own in policies] == [True, False, False]
+    assert [own.is_for_the_loop(BATCH, is_alone=True) for own in policies] == [True, True, False]
 
 
 def test_a_run_is_for_the_thread_beside_another_or_where_nobody_knows_how_long_it_takes() -> None:
-    assert not pace(1).is_for_the_loop(BATCH, is_alone=True)
+    assert not policy(1).is_for_the_loop(BATCH, is_alone=True)
     assert not after_a_run_of(0.0, may_run_inline=False).is_for_the_loop(BATCH, is_alone=True)
     beside = after_a_run_of(0.0)
     beside.run_started()

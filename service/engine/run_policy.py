@@ -30,7 +30,7 @@ class ExpectedDurations:
         self._seconds[key] = self._seconds.get(key, seconds) * 0.875 + seconds * 0.125
 
 
-class Pace:
+class RunPolicy:
     """Decides by the runs under way and the durations of earlier runs.
 
     Args:

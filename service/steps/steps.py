@@ -103,7 +103,7 @@ class Steps:
         return turn
 
     def submit(self, turn: Turn) -> None:
-        """Take a turn. Its `done` is called on the event loop, or at once if the turn is refused at once."""
+        """Take a turn. Its `done` is called on the event loop, possibly before this returns if the turn is refused."""
         try:
             starts_now = self._open.admit(turn)
         except ServiceError as error:

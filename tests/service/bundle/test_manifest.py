@@ -8,6 +8,7 @@ import pytest
 
 from service.bundle.errors import BundleDamaged, BundleFormatUnknown
 from service.bundle.manifest import Manifest, read_bundle
+from service.bundle.stage import TensorSpec
 from tests.service.bundle.conftest import MANIFEST, write_manifest
 
 
@@ -89,3 +90,8 @@ def test_a_model_that_reads_backwards_is_not_streamable(directory: Path) -> None
     assert with_stages(directory, {}).is_streamable
     assert not with_stages(directory, {}, {"name": "backward1", "direction": "backward"}).is_streamable
     assert not with_stages(directory, {"name": "decode"}).is_streamable
+
+
+def test_a_tensor_has_the_shape_of_a_batch_and_a_rung() -> None:
+    spec = TensorSpec(name="x", dtype="float32", shape=("T", 5, "N"))
+    assert spec.sized(num_rows=2, rung=3) == (3, 5, 2)

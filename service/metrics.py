@@ -78,7 +78,7 @@ class Metrics:
     def flush(self) -> None:
         """Hand on what the hot paths have counted; they do so in plain lists, which cost them a tenth."""
         self.requests_tally.flush()
-        for observer in self._observers.values():
+        for observer in list(self._observers.values()):  # threads that load bundles add to them meanwhile
             observer.flush()
         for tally in self._tallies:
             tally.flush()

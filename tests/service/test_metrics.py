@@ -78,6 +78,13 @@ def test_a_bundle_that_is_opened_again_is_observed_by_who_observed_it_before() -
     assert metrics.observer("sum:1") is not first
 
 
+def test_a_bundle_may_be_opened_in_a_thread_while_counts_are_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    metrics = Metrics()
+    monkeypatch.setattr(metrics.observer("sum:0"), "flush", lambda: metrics.observer("sum:1"))
+    metrics.flush()
+    assert metrics.observer("sum:1") is metrics.observer("sum:1")
+
+
 def test_every_end_of_a_session_is_told_before_the_first() -> None:
     text = Metrics().exposition().decode()
     assert [reason for reason in ENDS if f'rnn_sessions_ended_total{{reason="{reason}"}} 0.0' in text] == [*ENDS]

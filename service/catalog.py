@@ -186,6 +186,11 @@ class Catalog(Mapping[str, ServedModel]):
         """Whether every engine takes up work."""
         return all(model.engine.is_serving for model in self._by_tag.values())
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no row of a session or of a whole question waits or runs."""
+        return all(model.engine.is_idle for model in self._by_tag.values())
+
     def __getitem__(self, name: str) -> ServedModel:
         return self._current[name]
 

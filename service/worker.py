@@ -93,7 +93,7 @@ class Worker:
         self.catalog.start()
         if self._fast_port is not None:
             self._fast_port.start()
-        self._background.spawn(collect_when_idle(lambda: self.steps.is_idle))
+        self._background.spawn(collect_when_idle(lambda: self.is_idle))
         self._background.repeat(SWEEP_SECONDS, self._core.housekeeping.sweep)
         self._background.repeat(LOOK_SECONDS, self.application.stream.drop_slow_readers)
         self._background.repeat(FLUSH_SECONDS, self._flush)
@@ -147,6 +147,11 @@ class Worker:
 
     async def _flush(self) -> None:
         self.metrics.flush()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether neither a step nor a whole question is under way."""
+        return self.steps.is_idle and self.catalog.is_idle
 
     @property
     def is_serving(self) -> bool:

@@ -106,6 +106,11 @@ class Engine:
         """Whether the engine has been started and not stopped."""
         return self._thread is not None
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no row waits or runs."""
+        return not self._scheduler.num_admitted
+
     async def stop(self) -> None:
         """Stop after the runs in flight. Jobs that have items left then fail with ShuttingDown."""
         if self._thread is None:

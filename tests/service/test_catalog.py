@@ -51,6 +51,22 @@ async def test_a_bundle_is_opened_served_and_let_go_of() -> None:
         models.on(model.bundle.tag)
 
 
+async def test_a_catalog_is_idle_once_every_row_is_through_its_engine() -> None:
+    models = catalog()
+    for version in ("1", "2"):
+        graphs = SumGraphs(sum_bundle(version))
+        models.add(SumModel(graphs.bundle, Engine(graphs, RecordingObserver())))
+    model = models.on("sum:2")
+    assert models.is_idle
+    advancing = asyncio.create_task(model.engine.advance("encode", model.layout.initial, {"x": np.array([3, 4, 5])}, 3))
+    await asyncio.sleep(0)
+    assert not models.is_idle
+    models.start()
+    await advancing
+    assert models.is_idle
+    await models.stop()
+
+
 async def test_a_version_that_needs_whole_inputs_is_served_and_has_no_sessions() -> None:
     models = catalog()
     model = await asyncio.to_thread(models.load, read_bundle(SHIPPED / "sentiment-bidirectional"))

@@ -58,7 +58,7 @@ class FastPort:
             uvicorn.Config(
                 app,
                 http=cast(Any, partial(StepProtocol, refused, single_steps)),
-                ws=ChannelProtocol,
+                ws=cast(Any, partial(ChannelProtocol, refused)),
                 ws_max_size=max_message_bytes,
                 ws_per_message_deflate=False,  # a step is a hundred bytes
                 lifespan="off",

@@ -8,6 +8,7 @@ machine of websockets (`service.fast_port.framing`): the port agrees to no exten
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from http import HTTPStatus
 from typing import Any, cast
 
 from starlette.types import Message
@@ -19,15 +20,21 @@ from websockets.protocol import State
 from service.api.stream.channel import offer
 from service.fast_port import framing
 from service.fast_port.framing import Framing
+from service.fast_port.guarded import Refused
 
 FRAMES_AT_ONCE = 64
 
 
 class ChannelProtocol(WebSocketsSansIOProtocol):
-    """A connection that is a channel, too."""
+    """A connection that is a channel, too.
 
-    def __init__(self, *arguments: Any, **more: Any) -> None:  # noqa: ANN401  whatever uvicorn's own has
+    Args:
+        refused: Called with the status of each refused handshake that the application does not see.
+    """
+
+    def __init__(self, refused: Refused, *arguments: Any, **more: Any) -> None:  # noqa: ANN401  whatever uvicorn's has
         super().__init__(*arguments, **more)
+        self._refused = refused
         self._take: Callable[[Message], None] | None = None
         self._is_heard = False  # since the last ping
         self._framing: Framing | None = Framing(self.config.ws_max_size)
@@ -38,7 +45,9 @@ class ChannelProtocol(WebSocketsSansIOProtocol):
     def handle_connect(self, event: Request) -> None:
         """Overrides uvicorn: offer the channel in the scope, because the application takes messages from it."""
         super().handle_connect(event)
-        if not self.close_sent:
+        if self.close_sent:
+            self._refused(self.response.status_code)
+        else:
             offer(cast(Any, self.scope), self)
 
     def handle_cont(self, event: Frame) -> None:
@@ -102,6 +111,16 @@ class ChannelProtocol(WebSocketsSansIOProtocol):
             # A client that does not wait for its answer may be in the middle of a frame, and so may one that is left.
             data, self._framing = self._framing.rest() + data, None
         super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            self._refuse_handshake()
+
+    def _refuse_handshake(self) -> None:
+        """Answer a head that websockets does not read, because uvicorn leaves its client waiting."""
+        answer = b"".join(self.conn.data_to_send())  # nothing before websockets 17
+        self._refused(int(answer.split(maxsplit=2)[1]) if answer else HTTPStatus.BAD_REQUEST)
+        self.handshake_complete = self.close_sent = True
+        self.transport.write(answer)
+        self.transport.close()
 
     def _go_on(self) -> None:
         """Take some of what was received, and the rest when the event loop has seen to its other work."""

@@ -21,6 +21,9 @@ from tests.fakes.process import Process, until
 
 pytestmark = pytest.mark.anyio
 
+UPGRADE = ("connection: upgrade", "upgrade: websocket", "sec-websocket-version: 13")
+KEY = "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ=="
+
 
 @pytest.fixture(scope="module", params=[False, True], ids=["asyncio", "uvloop"])
 def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
@@ -275,6 +278,27 @@ async def test_who_has_no_key_is_refused_and_counted(process: Process, tmp_path:
         assert refused.value.response.status_code == 401
     await port.server.stop()
     assert counted(process, "401") == 3
+
+
+@pytest.mark.parametrize(
+    ("method", "fields", "status"),
+    [
+        ("GET", [], 400),
+        ("GET", [KEY, KEY], 400),
+        ("POST", [KEY], 405),
+        ("GET", [KEY, *["x: 1"] * 200], 431),
+        ("GET", [KEY, f"x: {'1' * 10_000}"], 431),
+    ],
+)
+async def test_a_handshake_that_websockets_refuses_is_answered_and_counted(
+    port: Port, method: str, fields: list[str], status: int
+) -> None:
+    async with port.connected() as connection:
+        connection.send("/stream", b"", *UPGRADE, *fields, method=method)
+        assert (await connection.answer())[0] == status
+        async with asyncio.timeout(10):
+            assert b"WebSocket" in await connection.reader.read()
+    assert port.refusals == [status]
 
 
 async def test_a_stop_tells_every_client_to_go_elsewhere(process: Process) -> None:

@@ -24,7 +24,7 @@ def compose() -> dict[str, Any]:
 
 def test_every_metric_is_shown_and_none_that_is_not_there() -> None:
     named = {name for _, text in expressions() for name in re.findall(r"[\w:]*rnn_[\w:]+", text)}
-    rules = yaml.safe_load((ROOT / "deploy" / "rules.yml").read_text())["groups"][0]["rules"]
+    rules = yaml.safe_load((ROOT / "deploy" / "helm" / "unrolled" / "rules.yml").read_text())["groups"][0]["rules"]
     assert named <= scraped_names() | {rule["record"] for rule in rules if "record" in rule}
     hidden = [metric for metric, names in scraped_families().items() if not names & named]
     assert not hidden

@@ -12,7 +12,7 @@ from tests.deploy.promtool import needs_promtool, promtool
 from tests.deploy.scraped import metrics_of, scraped_names
 
 ROOT = Path(__file__).parents[2]
-RULES = ROOT / "deploy" / "rules.yml"
+RULES = ROOT / "deploy" / "helm" / "unrolled" / "rules.yml"
 DOCUMENT = (ROOT / "docs" / "metrics.md").read_text()
 
 
@@ -43,7 +43,7 @@ def test_the_rules_are_loaded_from_where_they_are_mounted(name: str) -> None:
     config = yaml.safe_load((ROOT / "deploy" / name).read_text())
     (loaded,) = config["rule_files"]
     mounts = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())["services"]["prometheus"]["volumes"]
-    assert f"./{RULES.name}:/etc/prometheus/{loaded}:ro" in mounts
+    assert f"./{RULES.relative_to(ROOT / 'deploy')}:/etc/prometheus/{loaded}:ro" in mounts
     (job,) = config["scrape_configs"]
     assert job["job_name"] == "unrolled"
 

@@ -36,7 +36,7 @@ class Prometheus:
     def start(self) -> None:
         """Start it and wait until it answers."""
         (self.directory / "token").write_text(self.token)
-        shutil.copy(ROOT / "deploy" / "rules.yml", self.directory)
+        shutil.copy(ROOT / "deploy" / "helm" / "unrolled" / "rules.yml", self.directory)
         config = self.directory / "prometheus.yml"
         config.write_text(yaml.safe_dump(self._config()))
         words = f"--config.file={config} --storage.tsdb.path={self.directory}/kept"

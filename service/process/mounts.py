@@ -1,20 +1,12 @@
-"""Where a directory's files are kept: the mount that it lies on, proc(5), mountinfo. Linux only."""
+"""Where a directory's files are kept: the mount that it lies on."""
 
-import re
 from pathlib import Path
 
-MOUNTS = Path("/proc/self/mountinfo")
-_MOUNT_POINT = 4
-_ESCAPE = re.compile(r"\\([0-7]{3})")
+import psutil
 
 
-def mount_point(directory: Path, mounts: Path = MOUNTS) -> Path:
-    """Where the file system is mounted that a directory lies on or would lie on; "/" where that is the root's."""
-    known = {_unescaped(line.split()[_MOUNT_POINT]) for line in mounts.read_text().splitlines()}
+def mount_point(directory: Path) -> Path:
+    """Find where the file system is mounted that a directory lies on, or would lie on; "/" for the root's."""
+    mounted = {partition.mountpoint for partition in psutil.disk_partitions(all=True)}
     resolved = directory.resolve()
-    return next((each for each in (resolved, *resolved.parents) if str(each) in known), Path("/"))
-
-
-def _unescaped(path: str) -> str:
-    """A blank stands there as \\040."""
-    return _ESCAPE.sub(lambda found: chr(int(found[1], 8)), path)
+    return next((each for each in (resolved, *resolved.parents) if str(each) in mounted), Path("/"))

@@ -6,11 +6,13 @@ import struct
 from collections import Counter
 from collections.abc import Iterator
 from itertools import takewhile
-
-from lmdb import Transaction, _Database
+from typing import TYPE_CHECKING
 
 from service.stores.base import Count
 from service.stores.lmdb.rows import Filing
+
+if TYPE_CHECKING:
+    from lmdb import Transaction, _Database
 
 _TOTALS_NAME = b"all"
 _OWNED_NAME = b"owned"

@@ -8,10 +8,9 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import NoReturn
 
-from bench.figure import Figure
+from bench.figure import Figure, Unavailable
 from bench.options import Options
 from bench.report import machine, table
-from bench.unavailable import Unavailable
 
 # Each is a module of this package with a function `measure`.
 BENCHES = (

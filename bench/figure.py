@@ -1,4 +1,4 @@
-"""One measured figure and the limit that it should keep."""
+"""One measured figure and the limit that it should keep, or why it cannot be measured."""
 
 from dataclasses import dataclass
 
@@ -32,3 +32,7 @@ class Figure:
         is_high_enough = self.at_least is None or self.value >= self.at_least
         is_low_enough = self.at_most is None or self.value <= self.at_most
         return is_high_enough and is_low_enough
+
+
+class Unavailable(Exception):
+    """Something that a measurement needs is not on this machine; the message says how to get it."""

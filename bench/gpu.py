@@ -15,10 +15,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 
 from bench.baselines import GENERATION
-from bench.figure import Figure
+from bench.figure import Figure, Unavailable
 from bench.raw import draw
 from bench.report import line
-from bench.unavailable import Unavailable
 from service.bundle.manifest import Bundle, read_bundle
 from service.bundle.stage import Stage
 from service.device.device import Device, batch_sizes, cuda

@@ -8,14 +8,13 @@ from pathlib import Path
 
 from bench.baselines import GENERATION
 from bench.compare import rate, times
-from bench.figure import Figure
+from bench.figure import Figure, Unavailable
 from bench.load import alternate
 from bench.options import Options
 from bench.progress import waiting
 from bench.server import ROOT
 from bench.service import Service
 from bench.steps import SIZES, open_batches, steps_client
-from bench.unavailable import Unavailable
 from service.bundle.manifest import MANIFEST_FILE
 
 LIMIT = 1.4

@@ -19,13 +19,13 @@ from pathlib import Path
 from bench.apart import Apart
 from bench.clients.http import request
 from bench.clients.loop import http_loop, websocket_loop
+from bench.figure import Unavailable
 from bench.load import Load
 from bench.options import Options
 from bench.progress import watched
 from bench.requests import step_frames, step_requests
 from bench.service import Service
 from bench.steps import open_batches, steps_client
-from bench.unavailable import Unavailable
 
 CONNECTIONS = 64
 SENTENCE = b'{"text": "it takes a strange kind of laziness to waste the talents", "model": "sentiment"}'

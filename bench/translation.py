@@ -12,9 +12,8 @@ from pathlib import Path
 
 from bench.apart import Apart
 from bench.baselines import MODELS
-from bench.figure import Figure
+from bench.figure import Figure, Unavailable
 from bench.options import Options
-from bench.unavailable import Unavailable
 from service.bundle.manifest import read_bundle
 from service.engine.engine import Engine
 from service.engine.runtime import Runtime

@@ -7,8 +7,8 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from bench.figure import Unavailable
 from bench.load import Load, Quantiles
-from bench.unavailable import Unavailable
 
 SCRIPT = Path(__file__).with_name("requests.lua")
 SPARE_SECONDS = 60

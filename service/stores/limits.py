@@ -1,9 +1,11 @@
 """How much a store takes."""
 
 import sys
+from collections import Counter
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from service.stores.base import Count, Full
+from service.stores.base import Count, Full, QuotaReached
 
 
 class Limits(NamedTuple):
@@ -28,3 +30,20 @@ class Limits(NamedTuple):
         if taken.num_bytes + new.num_bytes > self.max_bytes:
             return Full(f"{taken.num_bytes} of {self.max_bytes} bytes are taken")
         return None
+
+    def check_owners(self, owners: Iterable[str], count_of: Callable[[str], int]) -> None:
+        """Make sure that no owner gets more live records than one may have.
+
+        Args:
+            owners: The owner of each new live record.
+            count_of: Counts the live records of an owner.
+
+        Raises:
+            QuotaReached: An owner would have more.
+        """
+        if not self.max_sessions_per_owner:
+            return
+        for owner, num_new in Counter(owners).items():
+            num_live = count_of(owner)
+            if num_live + num_new > self.max_sessions_per_owner:
+                raise QuotaReached(num_live, self.max_sessions_per_owner)

@@ -8,7 +8,6 @@ from itertools import islice
 from service.stores.base import CHECKPOINT, Count, Damaged, Record, Successors, Swap
 from service.stores.limits import Limits
 from service.stores.minutes import SECONDS_PER_MINUTE
-from service.stores.quota import Quota
 
 
 class MemoryStore:
@@ -23,7 +22,6 @@ class MemoryStore:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._quota = Quota(limits.max_sessions_per_owner)
         self._records: dict[str, Record] = {}
         self._ids_by_owner: defaultdict[str, list[str]] = defaultdict(list)
         self._by_use = _Minutes()
@@ -113,7 +111,7 @@ class MemoryStore:
 
     def _make_sure_of_room(self, records: list[Record]) -> None:
         live = [record for record in records if not record.ended]
-        self._quota.check((record.owner for record in live), self._num_live_of)
+        self._limits.check_owners((record.owner for record in live), self._num_live_of)
         taken = Count(self._bundles.total(), self._num_bytes)
         if refusal := self._limits.refusal(taken, Count(len(live), sum(len(record.body) for record in live))):
             raise refusal

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from bench import translation
+from bench.figure import Unavailable
 from bench.options import Options
-from bench.unavailable import Unavailable
 
 
 def test_missing_bundle_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

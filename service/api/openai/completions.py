@@ -19,8 +19,7 @@ import orjson
 from service.api.events import told_to_the_end
 from service.api.openai.errors import error_of
 from service.concurrency.deadline import all_within
-from service.concurrency.merge import merged
-from service.concurrency.streams import begun, timed
+from service.concurrency.streams import begun, merged, timed
 from service.concurrency.waiting import together
 from service.decoding.sampling import drawn_seed
 from service.errors import Location, ServiceError

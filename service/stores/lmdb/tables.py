@@ -46,7 +46,6 @@ from service.stores.lmdb.rows import (
     to_rows,
 )
 from service.stores.minutes import SECONDS_PER_MINUTE
-from service.stores.quota import Quota
 
 NUM_TABLES = 6
 FEW = 4  # records that are not worth looking at together
@@ -62,7 +61,6 @@ class Tables:
 
     def __init__(self, environment: Environment, limits: Limits) -> None:
         self._limits = limits
-        self._quota = Quota(limits.max_sessions_per_owner)
         self.records = environment.open_db(b"records")
         self.by_owner = environment.open_db(b"by_owner", dupsort=True, dupfixed=True)
         self.by_use = environment.open_db(b"by_use", dupsort=True, dupfixed=True)
@@ -201,7 +199,7 @@ class Tables:
         if not live:
             return
         owners = (filing.owner.decode() for filing in live if filing.owner is not None)
-        self._quota.check(owners, lambda owner: self.count_of(txn, owner))
+        self._limits.check_owners(owners, lambda owner: self.count_of(txn, owner))
         new = Count(len(live), sum(filing.num_bytes for filing in live))
         if refusal := self._limits.refusal(self.count(txn), new):
             raise refusal

@@ -11,9 +11,9 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 
 from service.api.endpoints import STEP
 from service.api.steps.single_steps import Caller, SingleSteps
+from service.fast_port.coalesced_writes import CoalescingProtocol, CoalescingTransport
 from service.fast_port.guarded import Refused
-from service.fast_port.known_heads import KnownHeads
-from service.fast_port.one_write import OneWriteProtocol, OneWriteTransport
+from service.fast_port.head_cache import HeadCache
 
 PREFIX, SUFFIX = STEP.path.encode().split(b"{session_id}")
 _ID_CHARACTERS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
@@ -46,7 +46,7 @@ class StepCycle:
         """Nobody waits for a part of the body."""
 
 
-class StepProtocol(OneWriteProtocol):
+class StepProtocol(CoalescingProtocol):
     """A connection.
 
     Args:
@@ -57,7 +57,7 @@ class StepProtocol(OneWriteProtocol):
     def __init__(self, refused: Refused, single_steps: SingleSteps, **of_uvicorn: Any) -> None:  # noqa: ANN401  likewise
         super().__init__(refused, **of_uvicorn)
         self._single_steps = single_steps
-        self._known_heads = KnownHeads()
+        self._head_cache = HeadCache()
         self._is_between = True  # between two requests, as the parser sees it
         self._arrived = b""  # what is parsed now, if a request begins with it
 
@@ -138,7 +138,7 @@ class StepProtocol(OneWriteProtocol):
 
     def _begin_known(self, content: bytes) -> bool:
         """Begin the step that is asked for if its head is known, and tell whether it has begun."""
-        head = self._known_heads.find(content)
+        head = self._head_cache.find(content)
         if head is None or not self._is_between or not self._is_free or self._is_ended or self.flow.write_paused:
             return False
         self._waits_since = None
@@ -154,7 +154,7 @@ class StepProtocol(OneWriteProtocol):
         caller, num_body_bytes = self._single_steps.caller(self.headers), len(cycle.body)
         if caller is None or not self._begin(cycle, caller):
             return False
-        self._known_heads.learn(self._arrived, cycle.session_id, caller, num_body_bytes)
+        self._head_cache.learn(self._arrived, cycle.session_id, caller, num_body_bytes)
         return True
 
     def _begin(self, cycle: StepCycle, caller: Caller) -> bool:
@@ -167,7 +167,7 @@ class StepProtocol(OneWriteProtocol):
         if cycle.disconnected or self.transport.is_closing():
             return
         end = b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n"
-        cast(OneWriteTransport, self.transport).write_at_once(head + end + body)
+        cast(CoalescingTransport, self.transport).write_at_once(head + end + body)
         if not cycle.keep_alive:
             self.transport.close()
         self.on_response_complete()

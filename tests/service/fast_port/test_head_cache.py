@@ -3,7 +3,7 @@
 import pytest
 
 from service.api.steps.single_steps import Caller
-from service.fast_port.known_heads import MAX_HEAD_BYTES, MAX_HEADS, Head, KnownHeads
+from service.fast_port.head_cache import MAX_HEAD_BYTES, MAX_HEADS, Head, HeadCache
 
 CALLER = Caller("ann", None)
 
@@ -16,13 +16,13 @@ HEAD = head_of("a", 5)
 
 
 @pytest.fixture
-def known() -> KnownHeads:
-    heads = KnownHeads()
+def known() -> HeadCache:
+    heads = HeadCache()
     heads.learn(HEAD + b"12345", "a", CALLER, 5)
     return heads
 
 
-def test_a_head_is_found_again_with_any_body(known: KnownHeads) -> None:
+def test_a_head_is_found_again_with_any_body(known: HeadCache) -> None:
     assert known.find(HEAD + b"abcde") == Head("a", CALLER, len(HEAD), 5)
 
 
@@ -41,7 +41,7 @@ def test_a_head_is_found_again_with_any_body(known: KnownHeads) -> None:
         head_of("a", 6) + b"12345",
     ],
 )
-def test_what_is_not_that_request_whole_and_alone_is_not_known(known: KnownHeads, content: bytes) -> None:
+def test_what_is_not_that_request_whole_and_alone_is_not_known(known: HeadCache, content: bytes) -> None:
     assert known.find(content) is None
 
 
@@ -56,13 +56,13 @@ def test_what_is_not_that_request_whole_and_alone_is_not_known(known: KnownHeads
     ],
 )
 def test_nothing_is_learnt_of_what_is_not_one_short_request(content: bytes, num_body_bytes: int) -> None:
-    heads = KnownHeads()
+    heads = HeadCache()
     heads.learn(content, "a", CALLER, num_body_bytes)
     assert heads.find(content) is None
     assert heads.find(HEAD + b"12345") is None
 
 
-def test_a_connection_remembers_a_few(known: KnownHeads) -> None:
+def test_a_connection_remembers_a_few(known: HeadCache) -> None:
     for number in range(MAX_HEADS):
         head = head_of(f"s{number}", 5)
         known.learn(head + b"12345", f"s{number}", CALLER, 5)

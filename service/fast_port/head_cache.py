@@ -1,7 +1,7 @@
-"""Heads of requests for steps that a connection has sent before: who stays on one sends the same bytes again and again.
+"""A cache of the heads of requests for steps: a client that stays on a connection sends the same bytes again and again.
 
-A head that was parsed once says the same whenever it comes whole, with nothing of another request before it. To find
-its bytes in a dictionary takes a twentieth of the time.
+A head that was parsed once means the same whenever it comes whole, with nothing of another request before it. To find
+its bytes in a dictionary takes a twentieth of the time of parsing them.
 """
 
 from typing import NamedTuple
@@ -14,13 +14,13 @@ _END = b"\r\n\r\n"
 
 
 class Head(NamedTuple):
-    """What a head says.
+    """A parsed head of a request for a step.
 
     Attributes:
-        session_id: Whose step.
-        caller: Who asks.
-        num_bytes: Of the head, in all.
-        num_body_bytes: Of the body that it announces.
+        session_id: The session of the step.
+        caller: The caller that its fields name.
+        num_bytes: Length of the head.
+        num_body_bytes: Length of the body that it announces.
     """
 
     session_id: str
@@ -29,14 +29,14 @@ class Head(NamedTuple):
     num_body_bytes: int
 
 
-class KnownHeads:
-    """Those of one connection."""
+class HeadCache:
+    """The heads of one connection."""
 
     def __init__(self) -> None:
         self._heads: dict[bytes, Head] = {}
 
     def find(self, content: bytes) -> Head | None:
-        """The head of a request, if it is known and the content is that request, whole and alone."""
+        """Find the head of a request. None unless it is cached and the content is that one request, whole."""
         if not self._heads:
             return None
         head = self._heads.get(content[: content.find(_END) + len(_END)])
@@ -45,7 +45,7 @@ class KnownHeads:
         return head
 
     def learn(self, content: bytes, session_id: str, caller: Caller, num_body_bytes: int) -> None:
-        """Remember what was parsed, if the content is that request, whole and alone."""
+        """Cache a parsed head if the content is that one request, whole, and the head is not too long."""
         num_bytes = content.find(_END) + len(_END)
         if num_bytes > MAX_HEAD_BYTES or num_bytes + num_body_bytes != len(content):
             return

@@ -1,7 +1,7 @@
-"""What a connection sends in one turn of the event loop goes out in one write.
+"""Writes of one turn of the event loop, joined into one.
 
-uvicorn writes the head of a response and its body one by one, and every frame of a WebSocket: each is a system call,
-and wakes a client that may still have to wait for the rest.
+uvicorn writes the head and the body of a response separately, and each frame of a WebSocket. Each write is a system
+call, and wakes a client that may still have to wait for the rest.
 """
 
 import asyncio
@@ -10,8 +10,8 @@ from typing import Any, cast
 from service.fast_port.guarded import GuardedProtocol
 
 
-class OneWriteTransport:
-    """A transport that writes at the end of the event loop's turn; all else is the wrapped one's."""
+class CoalescingTransport:
+    """Wraps a transport and writes at the end of the event loop's turn. All else is passed on."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
@@ -19,20 +19,20 @@ class OneWriteTransport:
         self._call_soon = asyncio.get_running_loop().call_soon
 
     def write(self, data: bytes) -> None:
-        """Put down what is to be sent."""
+        """Send at the end of the event loop's turn."""
         if not self._parts:
             self._call_soon(self.flush)
         self._parts.append(data)
 
     def write_at_once(self, data: bytes) -> None:
-        """Send a whole answer, which nothing will be added to."""
+        """Send a whole answer now, unless something before it is still to be sent."""
         if self._parts:
             self.write(data)
         else:
             self._transport.write(data)
 
     def flush(self) -> None:
-        """Send it, unless the client has gone meanwhile: uvloop refuses to write where nobody is any more."""
+        """Send what was written, unless the client has gone: uvloop refuses to write to a closing transport."""
         content = b"".join(self._parts)
         self._parts.clear()
         if content and not self._transport.is_closing():
@@ -56,8 +56,8 @@ class OneWriteTransport:
         return getattr(self._transport, name)
 
 
-class OneWriteProtocol(GuardedProtocol):
-    """The guarded protocol on such a transport, which a WebSocket takes over too."""
+class CoalescingProtocol(GuardedProtocol):
+    """The guarded protocol on a coalescing transport. A WebSocket takes the transport over."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        super().connection_made(cast(asyncio.Transport, OneWriteTransport(transport)))
+        super().connection_made(cast(asyncio.Transport, CoalescingTransport(transport)))

@@ -29,7 +29,7 @@ from service.tasks.task import TensorModel
 Outputs = dict[str, Array]
 
 
-class Part(NamedTuple):
+class SequencePart(NamedTuple):
     """Where a part of a sequence belongs.
 
     Attributes:
@@ -112,7 +112,7 @@ class Sequences:
         return (await self._read(model, values, names)).outputs
 
     async def part(
-        self, owner: str, model: TensorModel[Any], part: Part, values: Array, names: Collection[str]
+        self, owner: str, model: TensorModel[Any], part: SequencePart, values: Array, names: Collection[str]
     ) -> Taken:
         """Take a part of a sequence, as a step of the session that it is.
 
@@ -153,7 +153,9 @@ class Sequences:
         record = await self._openings.reopen(owner, session_id, model.bundle.tag, body)
         return Taken(Answer(session_id, record.step, b""), model.bundle.version, read.outputs)
 
-    async def _go_on(self, owner: str, session_id: str, part: Part, values: Array, names: Collection[str]) -> Taken:
+    async def _go_on(
+        self, owner: str, session_id: str, part: SequencePart, values: Array, names: Collection[str]
+    ) -> Taken:
         secret = (await self._sessions.load(owner, session_id)).body.secret
         returns: Returns = "logits" if LOGITS in names else "argmax" if ARGMAX in names else "none"
         ask = Ask(

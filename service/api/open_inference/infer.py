@@ -29,7 +29,7 @@ from service.engine.job import LOGITS
 from service.engine.state import Array
 from service.errors import InvalidInput
 from service.forms.open_inference import InferParameters, InferRequest
-from service.sessions.sequences import Outputs, Part, Sequences
+from service.sessions.sequences import Outputs, SequencePart, Sequences
 from service.tasks.task import TensorModel, tensor_model
 
 
@@ -78,7 +78,13 @@ class InferRoute:
         return 200
 
     async def _take(
-        self, owner: str, model: TensorModel[Any], part: Part, values: Array, names: list[str], head: dict[str, Any]
+        self,
+        owner: str,
+        model: TensorModel[Any],
+        part: SequencePart,
+        values: Array,
+        names: list[str],
+        head: dict[str, Any],
     ) -> Outputs:
         """Take a part of a sequence, and tell in the answer's head which session that is."""
         if len(values) > 1:
@@ -117,9 +123,9 @@ def _check(model: TensorModel[Any], values: Array) -> None:
         raise InvalidInput(error.errors[0][1], ("inputs", 0, "data")) from None
 
 
-def _part(asked: InferParameters, sequence_id: int | str, of: str) -> Part:
+def _part(asked: InferParameters, sequence_id: int | str, of: str) -> SequencePart:
     is_start, is_end = asked.sequence_start, asked.sequence_end
-    return Part(sequence_id, of, is_start, is_end, asked.step, asked.allow_numerics_change)
+    return SequencePart(sequence_id, of, is_start, is_end, asked.step, asked.allow_numerics_change)
 
 
 async def _respond(send: Send, request: InferRequest, head: dict[str, Any], outputs: Outputs) -> None:

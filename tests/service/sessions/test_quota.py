@@ -7,13 +7,17 @@ import pytest
 
 from service.errors import SessionGone, SessionQuota, StoreFull
 from service.forms.sessions import ForkRequest
-from service.sessions.sequences import Part, Sequences, Taken
+from service.sessions.sequences import SequencePart, Sequences, Taken
 from service.stores.limits import Limits
 from tests.fakes.process import NEW, Process, settle
 from tests.fakes.stores import FaultyStore
 
 pytestmark = pytest.mark.anyio
-START, PART, END = Part("s", "sum", is_start=True), Part("s", "sum"), Part("s", "sum", is_end=True)
+START, PART, END = (
+    SequencePart("s", "sum", is_start=True),
+    SequencePart("s", "sum"),
+    SequencePart("s", "sum", is_end=True),
+)
 FULL = 5
 
 Opening = Callable[[Process, str, str], Awaitable[str]]
@@ -48,7 +52,7 @@ async def started(process: Process, _: str, __: str) -> str:
     return (await take(process, START)).answer.session_id
 
 
-async def take(process: Process, part: Part) -> Taken:
+async def take(process: Process, part: SequencePart) -> Taken:
     sequences = Sequences(process.sessions, process.openings, process.steps, 10.0, process.catalog.numerics)
     return await sequences.part("ann", process.model, part, np.array([1]), ["argmax"])
 

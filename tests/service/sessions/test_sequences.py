@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from service.errors import SequenceUnknown, SessionGone, StepConflict, StoreFull, StoreUnavailable
-from service.sessions.sequences import Part, Sequences, Taken
+from service.sessions.sequences import SequencePart, Sequences, Taken
 from service.stores.base import Swap, Unavailable
 from service.stores.limits import Limits
 from tests.fakes.clock import Clock
@@ -16,10 +16,14 @@ from tests.fakes.process import Process, settle, two_processes, until
 from tests.fakes.stores import FaultyStore
 
 pytestmark = pytest.mark.anyio
-START, PART, END = Part("s", "sum", is_start=True), Part("s", "sum"), Part("s", "sum", is_end=True)
+START, PART, END = (
+    SequencePart("s", "sum", is_start=True),
+    SequencePart("s", "sum"),
+    SequencePart("s", "sum", is_end=True),
+)
 
 
-async def take(process: Process, part: Part, *ids: int, owner: str = "ann") -> Taken:
+async def take(process: Process, part: SequencePart, *ids: int, owner: str = "ann") -> Taken:
     """A part with its logits."""
     sequences = Sequences(process.sessions, process.openings, process.steps, 10.0, process.catalog.numerics)
     return await sequences.part(owner, process.model, part, np.array(ids), ["logits"])
@@ -246,9 +250,9 @@ async def test_a_sequence_stays_on_its_version_until_it_is_started_anew(store: F
 
 async def test_ids_are_an_owners_a_models_and_of_one_kind(process: Process) -> None:
     await take(process, START, 1)
-    for part, owner in ((PART, "bob"), (Part("s", "sum:0"), "ann"), (Part("s ", "sum"), "ann")):
+    for part, owner in ((PART, "bob"), (SequencePart("s", "sum:0"), "ann"), (SequencePart("s ", "sum"), "ann")):
         with pytest.raises(SequenceUnknown):
             await take(process, part, 1, owner=owner)
-    keys = {Part(sequence_id, "sum").key for sequence_id in (1, "1", "text 1", "number 1")}
+    keys = {SequencePart(sequence_id, "sum").key for sequence_id in (1, "1", "text 1", "number 1")}
     assert len(keys) == 4
     assert all(" " in key for key in keys)  # which no Idempotency-Key has

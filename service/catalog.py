@@ -92,19 +92,19 @@ class Catalog(Mapping[str, ServedModel]):
         return runtime, BatchForm(bundle)
 
     def add(self, model: ServedModel) -> None:
-        """Take a version in, for the sessions that live on it."""
+        """Serve a version to the sessions that live on it."""
         if self._is_started:
             model.engine.start()
         self._by_tag[model.bundle.tag] = model
         logger.info("serving %s on %s", model.bundle.tag, self._provider)
 
     def make_current(self, tag: str) -> None:
-        """Let new sessions and whole questions of its name go to a version that was added."""
+        """Send new sessions and whole questions to a version that was added."""
         model = self._by_tag[tag]
         self._current[model.name] = model
 
     async def remove(self, tag: str) -> None:
-        """Let go of a version that is not current and that no session lives on."""
+        """Stop serving a version that is not current and that no session lives on."""
         model = self._by_tag.pop(tag)
         await model.engine.stop()
         logger.info("no longer serving %s", tag)
@@ -152,7 +152,7 @@ class Catalog(Mapping[str, ServedModel]):
         return self._by_tag[f"{name}:{version or versions[0]}"]
 
     def versions(self, name: str) -> list[str]:
-        """The versions of a model that are served, the current one first; none where it is not known."""
+        """The served versions of a model, the current one first. Empty if there is no such model."""
         if name not in self:
             return []
         current = self[name].bundle.version
@@ -202,7 +202,7 @@ class Catalog(Mapping[str, ServedModel]):
 
 
 def _model_type(bundle: Bundle) -> type[ServedModel]:
-    """The one of the bundle's task that has sessions, or has none, as the bundle's stages allow."""
+    """The model for the bundle's task, with sessions if the bundle's stages allow them."""
     kind, is_streamable = bundle.manifest.task.kind, bundle.manifest.is_streamable
     for model in MODELS:
         if model.kind == kind and issubclass(model, SequenceModel) is is_streamable:

@@ -1,6 +1,6 @@
-"""What a worker is beneath its surfaces: steps, sessions and all that befalls them, over one store and one catalog.
+"""What a worker is beneath its surfaces: steps and sessions over one store and one catalog.
 
-They know one another by a few functions only, which are crossed here.
+The parts call each other only through a few callbacks, which are connected here.
 """
 
 import time
@@ -27,7 +27,7 @@ class Core:
 
     Attributes:
         steps: Takes steps.
-        sessions: Tells of and ends those that live.
+        sessions: Reads and ends those that live.
         openings: Opens sessions.
         housekeeping: Buries the overdue, and makes room.
         transitions: Takes steps that read no input.
@@ -35,10 +35,10 @@ class Core:
 
     Args:
         store: Keeps the sessions' records.
-        models: Those that are served.
-        settings: Of the process.
-        metrics: Counts.
-        spawn: Starts work that nobody waits for.
+        models: The served models.
+        settings: The settings of the process.
+        metrics: Counts what happens.
+        spawn: Starts work in the background.
         max_recent: Sessions whose latest state is kept at hand.
         clock: Wall-clock seconds since 1970.
     """

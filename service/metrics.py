@@ -14,10 +14,10 @@ SECONDS = (0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0
 
 
 class BatchHistogram(Histogram):
-    """A histogram that takes many values at the price of a few."""
+    """A histogram that takes many values at once."""
 
     def observe_many(self, values: Iterable[float]) -> None:
-        """Observe each value; a bucket is written once however many fall into it."""
+        """Observe each value, writing each bucket once."""
         values = list(values)
         self._sum.inc(sum(values))
         for bucket, count in Multiset(bisect_left(self._upper_bounds, value) for value in values).items():
@@ -25,7 +25,7 @@ class BatchHistogram(Histogram):
 
 
 class Tally:
-    """Values for a histogram, put down in a plain list and handed on some at a time, at a tenth of the price."""
+    """Values for a histogram, kept in a plain list until they are flushed. That takes a tenth of the time."""
 
     def __init__(self, histogram: BatchHistogram) -> None:
         self._histogram = histogram
@@ -33,7 +33,7 @@ class Tally:
         self.add = self._values.append
 
     def flush(self) -> None:
-        """Hand on what was added."""
+        """Observe the values in the histogram."""
         if self._values:
             self._histogram.observe_many(self._values)
             self._values.clear()
@@ -42,8 +42,8 @@ class Tally:
 class Metrics:
     """The metrics of one process, in a registry of their own.
 
-    Where several workers serve, prometheus_client keeps each one's in a file of its own, and whichever is asked answers
-    for all of them. Gauges are told by the store, which they share, so the latest is right.
+    With several workers, prometheus_client keeps a file for each one, and the worker that is asked answers for all of
+    them. Gauges come from the store, which the workers share, so the latest value is right.
     """
 
     def __init__(self) -> None:
@@ -76,7 +76,7 @@ class Metrics:
         self._tallies: list[Tally] = []
 
     def flush(self) -> None:
-        """Hand on what the hot paths have counted; they do so in plain lists, which cost them a tenth."""
+        """Write what the hot paths have counted in plain lists into the metrics."""
         self.requests_tally.flush()
         for observer in list(self._observers.values()):  # threads that load bundles add to them meanwhile
             observer.flush()
@@ -93,13 +93,13 @@ class Metrics:
         return generate_latest(registry)
 
     def tally(self, histogram: BatchHistogram) -> Tally:
-        """A tally that is handed on with all others."""
+        """A new tally for a histogram, flushed with all others."""
         tally = Tally(histogram)
         self._tallies.append(tally)
         return tally
 
     def observer(self, bundle: str) -> "BundleObserver":
-        """The observer of a bundle's engines: versions come and go, and one may be opened in vain again and again."""
+        """The observer for a bundle version. Reused if the version is loaded again."""
         return self._observers.setdefault(bundle, BundleObserver(self, bundle))
 
     def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
@@ -113,7 +113,7 @@ class Metrics:
 
 
 class BundleObserver:
-    """Counts the runs of one bundle's engine, some at a time."""
+    """Counts the runs of one bundle's engine in plain lists until they are flushed."""
 
     def __init__(self, metrics: Metrics, bundle: str) -> None:
         self._metrics = metrics
@@ -132,7 +132,7 @@ class BundleObserver:
             self._num_generated += num_steps
 
     def flush(self) -> None:
-        """Hand on what was counted."""
+        """Write what was counted into the metrics."""
         runs, self._runs = self._runs, {}
         waits, self._waits = self._waits, []
         for (stage, size), run in runs.items():
@@ -148,18 +148,18 @@ class BundleObserver:
 
 
 class RequestTally:
-    """Requests that were answered, counted by endpoint and status some at a time."""
+    """Answered requests, counted by endpoint and status until they are flushed."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
         self._seconds: dict[tuple[str, int], list[float]] = {}
 
     def add(self, endpoint: str, status: int, seconds: float) -> None:
-        """One request more."""
+        """Count a request that took `seconds`."""
         self._seconds.setdefault((endpoint, status), []).append(seconds)
 
     def flush(self) -> None:
-        """Hand on what was added."""
+        """Write what was counted into the metrics."""
         seconds_by_key, self._seconds = self._seconds, {}
         for (endpoint, status), seconds in seconds_by_key.items():
             self._metrics.requests.labels(endpoint, str(status)).inc(len(seconds))

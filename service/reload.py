@@ -31,10 +31,10 @@ AWAIT_SECONDS = 0.2
 FORGET_WORKER_SECONDS = 10.0
 FORGET_NOTE_SECONDS = 3600.0
 RELOAD_SECONDS = 120.0
-# How long a version that was found but could not be opened is left alone unless it is asked for: a try costs a second.
+# How long to wait before a version that could not be opened is tried again. A try takes a second.
 RETRY_SECONDS = 30.0
-# How long a version stays that nobody uses: questions that began on it are answered by then, and another worker, which
-# has not heard yet that it is no longer current, opens no session on it any more.
+# How long an unused version stays loaded. By then questions that began on it are answered, and all workers know that
+# it is no longer current, so no worker opens a session on it.
 LINGER_SECONDS = 60.0
 _SERVED = "served:"
 _WORKER = "worker:"
@@ -46,10 +46,10 @@ class Reloader:
     Args:
         catalog: What this worker serves.
         store: Where the notes are.
-        worker_id: Of this worker; no two share one.
-        configured: Tags that the service was started with.
-        followed: Names of models whose newest version in the model store is to be current.
-        find: The bundle of a tag.
+        worker_id: Identifies this worker among all that share the store.
+        configured: The bundles that the service was started with.
+        followed: Names of models whose newest version in the model store becomes current.
+        find: Returns the bundle with a tag, or raises BentoMLException (there is none) or BundleError (it is damaged).
         clock: Wall-clock seconds since 1970.
     """
 
@@ -78,7 +78,12 @@ class Reloader:
         self._lock = asyncio.Lock()
 
     async def open(self) -> None:
-        """Load what is current and every version that sessions live on."""
+        """Load what is current and every version that sessions live on.
+
+        Raises:
+            BundleGraphMismatch: A configured bundle cannot be served.
+            Unavailable: The store cannot be reached.
+        """
         loads = (asyncio.to_thread(self._catalog.load, bundle) for bundle in self._configured.values())
         for model in await asyncio.gather(*loads):
             self._catalog.add(model)
@@ -87,30 +92,34 @@ class Reloader:
         await self.follow()
 
     async def follow(self) -> None:
-        """Look at the notes once, and do what they say."""
+        """Read the notes once. Load, make current and remove versions as they say.
+
+        Raises:
+            Unavailable: The store cannot be reached. Versions that were loaded stay.
+        """
         async with self._lock:
             wanted = await self._wanted()
             live = await self._store.bundles()
             for tag in (*wanted.values(), *live):
                 if self._retry_at.get(tag, 0.0) <= self._clock():
                     await self._has(tag)
-            await self._tell()
+            await self._note_worker()
             coming = {tag for name, tag in wanted.items() if self._catalog.tags.get(name) != tag}
             self._awaited = coming & self._catalog.loaded_tags
             for tag in [tag for tag in self._awaited if await self._all_have(tag)]:
                 self._catalog.make_current(tag)
                 self._awaited.discard(tag)
-                await self._tell()
+                await self._note_worker()
             await self._let_go(self._catalog.loaded_tags - set(self._catalog.tags.values()) - set(live) - coming)
 
-    async def _tell(self) -> None:
-        """Note what this worker has, and what of it is current."""
+    async def _note_worker(self) -> None:
+        """Write this worker's note: which versions it has loaded, and which of them are current."""
         catalog = self._catalog
-        told = {"at": self._clock(), "tags": catalog.tags, "loaded": sorted(catalog.loaded_tags)}
-        await self._store.note(self._worker, orjson.dumps(told))
+        note = {"at": self._clock(), "tags": catalog.tags, "loaded": sorted(catalog.loaded_tags)}
+        await self._store.note(self._worker, orjson.dumps(note))
 
     async def _let_go(self, unused: AbstractSet[str]) -> None:
-        """Remove the versions that have been of no use for long enough."""
+        """Remove the versions that have been unused for LINGER_SECONDS."""
         now = self._clock()
         self._unused_since = {tag: self._unused_since.get(tag, now) for tag in unused}
         for tag, since in self._unused_since.items():
@@ -118,7 +127,7 @@ class Reloader:
                 await self._catalog.remove(tag)
 
     async def follow_forever(self) -> None:
-        """Look once a second, or sooner while others are waited for. A store that cannot be reached changes nothing."""
+        """Follow the notes and the model store until cancelled: once a second, or sooner while workers are awaited."""
         while True:
             await asyncio.sleep(AWAIT_SECONDS if self._awaited else FOLLOW_SECONDS)
             try:
@@ -130,26 +139,30 @@ class Reloader:
                 logger.exception("looking for bundle versions failed")
 
     async def leave(self) -> None:
-        """Tell the others not to wait for this worker."""
+        """Delete this worker's note, so that the others do not wait for it."""
         try:
             await self._store.note(self._worker, None)
         except Unavailable as error:
             logger.warning("cannot take leave: %s", error)
 
     async def _forget_the_silent(self) -> None:
-        """Take away what workers have noted that were killed long ago."""
+        """Delete the notes of workers that have been silent for an hour."""
         long_ago = self._clock() - FORGET_NOTE_SECONDS
         for name, content in (await self._store.notes(_WORKER)).items():
             if orjson.loads(content)["at"] <= long_ago:
                 await self._store.note(name, None)
 
     async def load(self, name: str, version: str = "latest") -> str:
-        """Make a version from the model store current, and wait until every worker has it; its tag.
+        """Make a version from the model store current, and wait until every worker serves it.
+
+        Returns:
+            The tag of the version.
 
         Raises:
             ModelUnknown: The model store has no such version.
-            InvalidInput: It is damaged, cannot be served, or is the bundle of another model.
-            DeadlineExceeded: Some worker did not get it in time.
+            InvalidInput: The version is damaged, cannot be served, or is the bundle of another model.
+            DeadlineExceeded: Some worker did not load it within RELOAD_SECONDS.
+            Unavailable: The store cannot be reached.
         """
         try:
             bundle = await asyncio.to_thread(self._find, f"{name}:{version}")
@@ -179,7 +192,7 @@ class Reloader:
         await self._store.note(f"{_SERVED}{name}", orjson.dumps({"tag": bundle.tag, "over": over}))
 
     async def _wanted(self) -> dict[str, str]:
-        """What should be current by name: what was loaded last, unless the service was since started with another."""
+        """Tags that should be current, by model: the last that was loaded, or a different one configured since."""
         wanted = {name: bundle.tag for name, bundle in self._configured.items()}
         for name, content in (await self._store.notes(_SERVED)).items():
             note: dict[str, Any] = orjson.loads(content)
@@ -204,7 +217,7 @@ class Reloader:
                 self._newest[name] = newest.tag
 
     async def _has(self, tag: str) -> bool:
-        """Have a version loaded; False where that cannot be, which is logged once."""
+        """Load a version if it is not loaded yet. Returns False, and logs it once, if that fails."""
         if tag in self._catalog.loaded_tags:
             return True
         try:
@@ -235,7 +248,7 @@ class Reloader:
         return all(tag in worker.get("loaded", worker["tags"].values()) for worker in await self._workers())
 
     async def _workers(self) -> list[dict[str, Any]]:
-        """What all workers that have been heard of lately have told of themselves."""
+        """The notes of all workers that have written one within FORGET_WORKER_SECONDS."""
         workers = [orjson.loads(content) for content in (await self._store.notes(_WORKER)).values()]
         lately = self._clock() - FORGET_WORKER_SECONDS
         return [worker for worker in workers if worker["at"] > lately]

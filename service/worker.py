@@ -38,8 +38,8 @@ class Worker:
     """All parts of a worker.
 
     Args:
-        settings: Of its process.
-        worker_index: Which of the service's workers it is, from 1 on.
+        settings: The settings of its process.
+        worker_index: Its number among the service's workers, from 1 on.
     """
 
     def __init__(self, settings: Settings, worker_index: int) -> None:
@@ -114,7 +114,7 @@ class Worker:
 
     @property
     def is_ready(self) -> bool:
-        """Whether it has started, and nobody has told it to end."""
+        """Whether it has started and was not asked to stop."""
         return self._has_started and not self._draining.has_begun
 
     def refused(self, status: int) -> None:
@@ -122,7 +122,7 @@ class Worker:
         self.metrics.requests_tally.add(OTHER, status, 0.0)
 
     async def _answer_all(self) -> None:
-        """Answer all steps that were taken; before uvicorn hears of the end, since it closes WebSockets as they are."""
+        """Answer all steps that were taken. Done before uvicorn stops, which closes WebSockets as they are."""
         await self.steps.drain()
         await self.application.stream.stop()
 
@@ -140,7 +140,7 @@ class Worker:
         )
 
     async def _take_seat(self) -> None:
-        """Wait until another worker is needed; one that is told to end meanwhile has nothing to finish."""
+        """Wait until another worker is needed. A worker that is asked to stop meanwhile has nothing to finish."""
         if can_wait_for_seats() and not await comes_before_sigterm(self._seats.wait()):
             await self.stop()
             os._exit(0)

@@ -1,4 +1,4 @@
-"""Burials that nobody waits for: of sessions that a step has found to be over."""
+"""Burials in the background, of sessions that a step has found to be over."""
 
 import logging
 from collections.abc import Callable, Coroutine
@@ -14,15 +14,15 @@ MAX_WAITING = 1024  # as many as one request may ask for
 
 
 class Burials:
-    """Buries sessions beside all else, a few at a time.
+    """Buries sessions in the background, a few at a time.
 
-    A store whose writes hang may still be read, and whoever asks for a session that is over is refused at once: each
-    of a client's attempts would leave another burial waiting. So a session waits once, and no more than MAX_WAITING
-    do. Who finds no room, or cannot be buried, is found again, by the next step or by the sweep.
+    A store whose writes hang may still be read, and a step of a session that is over is refused at once, so each
+    attempt of a client could leave another burial waiting. Therefore a session waits once, and at most MAX_WAITING
+    sessions wait. The others, and those that could not be buried, are found again by the next step or the sweep.
 
     Args:
-        graveyard: Where they are buried.
-        spawn: Starts work that nobody waits for.
+        graveyard: Buries them.
+        spawn: Starts work in the background.
     """
 
     def __init__(self, graveyard: Graveyard, spawn: Callable[[Coroutine[Any, Any, None]], None]) -> None:
@@ -32,7 +32,7 @@ class Burials:
         self._is_under_way = False
 
     def add(self, record: Record) -> None:
-        """Have a session buried whose time is over."""
+        """Bury an expired session in the background."""
         if len(self._waiting) >= MAX_WAITING:
             return
         self._waiting[record.session_id] = record

@@ -15,7 +15,7 @@ class Checkpoints:
     """The checkpoints of all sessions.
 
     Args:
-        sessions: Whose they are.
+        sessions: The sessions that have them.
         clock: Wall-clock seconds since 1970.
     """
 
@@ -24,8 +24,15 @@ class Checkpoints:
         self._clock = clock
 
     async def load(self, loaded: Loaded, name: str) -> tuple[Loaded, Body]:
-        """The content that a session had when it was saved, and the session that lists it: another save may have
-        replaced what this one lists."""
+        """Load the body that a session had when it was saved.
+
+        Returns:
+            The session that lists the checkpoint, loaded again if another save has replaced it, and the body.
+
+        Raises:
+            CheckpointUnknown: The session has none of that name, or it is damaged or lost.
+            VersionUnknown: It was saved on a version that the session has left.
+        """
         record = None
         for _ in range(MAX_ATTEMPTS):
             record = await self._sessions.read(checkpoint_id(loaded.record.session_id, saved_as(loaded, name)))
@@ -45,11 +52,13 @@ class Checkpoints:
             raise CheckpointUnknown(f"checkpoint {name!r} cannot be read: {error}") from error
 
     async def write(self, loaded: Loaded, name: str) -> str:
-        """Write a session's state as a record of its own; what the session lists once its step is taken.
+        """Write a session's state as a record of its own.
 
-        A checkpoint outlives the time that its session may be idle, but not the session's lifetime.
-        The step that saves it is part of its id, so an attempt whose step is lost to another writer has not touched
-        the checkpoint that the session has.
+        A checkpoint outlives the time that its session may be idle, but not the session's lifetime. Its id contains
+        the step that saves it, so an attempt that loses the step to another writer leaves the session's own untouched.
+
+        Returns:
+            The checkpoint as the session lists it once the step is taken.
         """
         record, now = loaded.record, int(self._clock())
         saved = saved_at(name, record.step)
@@ -68,17 +77,17 @@ class Checkpoints:
         return saved
 
     async def delete(self, session_id: str, saved: Collection[str]) -> None:
-        """Forget checkpoints as their session has listed them."""
+        """Delete the records of checkpoints, given as their session lists them."""
         for each in saved:
             await self._sessions.delete(checkpoint_id(session_id, each))
 
     async def delete_lost(self, loaded: Loaded, saved: Collection[str]) -> None:
-        """Forget what an attempt has written whose step another writer took, unless that was one at the same."""
+        """Delete the checkpoints of an attempt that lost its step, except those that the session now lists."""
         await self.delete(loaded.record.session_id, set(saved).difference(loaded.body.checkpoints))
 
 
 def saved_as(loaded: Loaded, name: str) -> str:
-    """A checkpoint as its session lists it."""
+    """A checkpoint of that name as its session lists it. Raises CheckpointUnknown."""
     saved = {checkpoint_name(each): each for each in loaded.body.checkpoints}
     if name not in saved:
         raise CheckpointUnknown(f"the session has no checkpoint {name!r}; it has {list(saved)}")

@@ -1,4 +1,4 @@
-"""Ends of sessions: a tombstone tells for a while why a session is over."""
+"""Ends of sessions: for a while a tombstone says why a session is over."""
 
 import asyncio
 import itertools
@@ -15,11 +15,11 @@ class Graveyard:
     """Buries sessions.
 
     Args:
-        store: Where they lie.
+        store: Keeps the tombstones.
         metrics: Counts ends by reason.
         remember_seconds: How long a tombstone stands.
         clock: Wall-clock seconds since 1970.
-        moved: Told of each session just before it is buried.
+        moved: Called with the id of each session just before it is buried.
     """
 
     def __init__(
@@ -37,14 +37,19 @@ class Graveyard:
         self._moved = moved
 
     async def bury(self, record: Record, reason: str) -> bool:
-        """Put a tombstone in a record's place; False where another writer was first.
+        """Put a tombstone in a record's place, one step on, so that a step in flight finds its place taken.
 
-        The tombstone is one step on, so a step that is in flight finds its place taken.
+        Returns:
+            False if another writer was first.
         """
         return await self.bury_all([record], reason) == 1
 
     async def bury_all(self, records: Sequence[Record], reason: str) -> int:
-        """Bury each of some records, in one call of the store; how many: of others another writer was first."""
+        """Bury records in one call of the store.
+
+        Returns:
+            How many were buried. For the others another writer was first.
+        """
         if not records:
             return 0
         for record in records:
@@ -58,9 +63,9 @@ class Graveyard:
         return len(buried)
 
     async def clear(self, overdue: list[Record]) -> None:
-        """Forget tombstones and left checkpoints, and bury sessions, whose time is over.
+        """Delete overdue tombstones and checkpoints, and bury overdue sessions.
 
-        Of what another process has forgotten meanwhile, a session may have been opened again: it is left alone.
+        A session that was opened meanwhile under the id of a tombstone is left alone.
         """
         over = [record.session_id for record in overdue if record.ended]
         if over:

@@ -1,4 +1,4 @@
-"""What becomes of sessions that nobody asks for: the overdue are buried, and the idlest make room."""
+"""Housekeeping of the store: overdue sessions are buried, and the idlest ones make room."""
 
 import logging
 from collections.abc import Callable
@@ -19,11 +19,11 @@ class Housekeeping:
     """Keeps the store in order.
 
     Args:
-        store: What is kept in order.
-        metrics: Brought up to date by `measure`.
+        store: The store that is kept in order.
+        metrics: Their gauges are set by `measure`.
         graveyard: Buries sessions.
-        max_store_bytes: The budget of bytes.
-        is_under_way: Whether a session has a step in flight here, which keeps it alive.
+        max_store_bytes: Bytes of records that the store should keep to.
+        is_under_way: Returns whether a session has a step in flight here, which keeps it alive.
         clock: Wall-clock seconds since 1970.
     """
 
@@ -44,7 +44,11 @@ class Housekeeping:
         self._clock = clock
 
     async def sweep(self) -> int:
-        """Bury and forget what is overdue, and keep to the budget of bytes; how many records that were."""
+        """Bury or delete overdue records, and evict sessions until the store keeps to its budget of bytes.
+
+        Returns:
+            How many records were overdue.
+        """
         num_swept = 0
         while True:
             overdue = await self._store.overdue(int(self._clock()), SWEEP_RECORDS)
@@ -60,10 +64,10 @@ class Housekeeping:
         return num_swept
 
     async def expire_of(self, owner: str) -> int:
-        """Bury overdue sessions of an owner's that no sweep has found, none with a step in flight here.
+        """Bury an owner's overdue sessions that no sweep has found, except those with a step in flight here.
 
         Returns:
-            How many there were, be they buried here or by another who was first.
+            How many there were, whether they were buried here or by another process.
         """
         overdue = await self._store.overdue_of(owner, int(self._clock()), EXPIRED_AT_ONCE)
         over = [record for record in overdue if not self._is_under_way(record.session_id)]
@@ -71,7 +75,7 @@ class Housekeeping:
         return len(over)
 
     async def measure(self) -> None:
-        """Bring the gauges up to date; where the store cannot be counted they stay: its failures are to be told."""
+        """Update the gauges. If the store is unreachable they keep their values, and /metrics can still report that."""
         try:
             count = await self._store.count()
         except Unavailable as error:
@@ -81,10 +85,10 @@ class Housekeeping:
         self._metrics.state_bytes.set(count.num_bytes)
 
     async def evict(self, most: int) -> int:
-        """End the least recently used sessions, but none that has a step in flight here.
+        """End the least recently used sessions, except those with a step in flight here.
 
         Returns:
-            How many there were, be they ended here or by another who was first.
+            How many there were, whether they were ended here or by another process.
         """
         idlest = await self._store.idlest(EVICTED_AT_ONCE)
         idle = [record for record in idlest if not self._is_under_way(record.session_id)][:most]

@@ -1,6 +1,6 @@
-"""Idempotency keys: what tells whether one came with the same request before.
+"""Idempotency keys: whether a key came with the same request before.
 
-A digest is of what a client has set, so a version that knows more fields gives the requests of before the same ones.
+A digest covers the fields that a client has set. So a request has the same digest in a version that knows more fields.
 """
 
 import hashlib
@@ -13,12 +13,12 @@ from service.forms.sessions import ForkRequest, SessionRequest
 
 
 class Keyed(NamedTuple):
-    """A key and what it came with.
+    """A key and the digest of the request that it came with.
 
     Attributes:
         key: As the client sent it.
-        digest: Of the request, hexadecimal.
-        older_digest: What was kept of the same request before digests left out defaults; sessions still have it.
+        digest: Hexadecimal digest of the request.
+        older_digest: The digest that earlier versions kept of the same request, which included defaults.
     """
 
     key: str
@@ -26,7 +26,7 @@ class Keyed(NamedTuple):
     older_digest: str
 
     def came_with(self, digest: str) -> bool:
-        """Whether a digest that was kept is of the same request."""
+        """Whether a stored digest is that of the same request."""
         return digest in (self.digest, self.older_digest)
 
 
@@ -43,7 +43,7 @@ def request_digest(kind: str, request: BaseModel, *context: str) -> str:
 
 
 def keyed_creation(key: str, request: SessionRequest) -> Keyed | None:
-    """A request for a new session; None without a key."""
+    """The key of a request for a new session. None without a key."""
     if not key:
         return None
     fields = {"keep_inputs": request.keep_inputs, "model": request.model, "ttl_seconds": request.ttl_seconds}
@@ -52,7 +52,7 @@ def keyed_creation(key: str, request: SessionRequest) -> Keyed | None:
 
 
 def keyed_fork(key: str, session_id: str, request: ForkRequest) -> Keyed | None:
-    """A request for a fork of a session; None without a key."""
+    """The key of a request to fork a session. None without a key."""
     if not key:
         return None
     fields = f"checkpoint={request.checkpoint!r}, step={request.step!r}, ttl_seconds={request.ttl_seconds!r}"
@@ -61,7 +61,7 @@ def keyed_fork(key: str, session_id: str, request: ForkRequest) -> Keyed | None:
 
 
 def keyed_import(key: str, blob: bytes) -> Keyed | None:
-    """A request for a session from an exported one; None without a key."""
+    """The key of a request to import a session. None without a key."""
     if not key:
         return None
     digest = _hexadecimal(blob)

@@ -26,16 +26,16 @@ class Loaded(NamedTuple):
 
     @property
     def idle_seconds(self) -> int:
-        """How long it may be idle."""
+        """How long the session may be idle."""
         return idle_seconds_of(self.record, self.body)
 
     @property
     def expires_at(self) -> int:
-        """When it is over unless it is used; what an older version wrote may tell of its idle time alone."""
+        """When the session expires unless it is used. A record of an older version may cover its idle time only."""
         return min(self.record.expires_at, self.ends_at)
 
     def used_at(self, now: int) -> "Loaded":
-        """The same, used at that time."""
+        """The same session, used at that time in wall-clock seconds since 1970."""
         record, body, ends_at = self
         ttl_seconds = ttl_seconds_at(now, self.idle_seconds, ends_at)
         kept = kept_idle_seconds(record, body, ends_at, now)
@@ -57,5 +57,5 @@ class Loaded(NamedTuple):
 
 
 def model_name(tag: str) -> str:
-    """The name of the model whose bundle has that tag."""
+    """The name of the model in a bundle's tag."""
     return name_and_version(tag)[0]

@@ -32,7 +32,7 @@ class Openings:
     Args:
         store: Keeps their records.
         models: Those that are served.
-        settings: Limits.
+        settings: Limits of sessions.
         sessions: Those that live.
         housekeeping: Makes room where there is none.
         clock: Wall-clock seconds since 1970.
@@ -84,17 +84,20 @@ class Openings:
         now = self._clock()
         session_id = await self.keyed_id(owner, keyed.key) if keyed else new_session_id(now)
         body = body._replace(request_digest=keyed.digest if keyed else "", idle_seconds=0)
-        opened = self._begun(Record(session_id, owner, bundle, step, int(now), ttl_seconds), body)
+        record = Record(
+            session_id=session_id, owner=owner, bundle=bundle, step=step, used_at=int(now), ttl_seconds=ttl_seconds
+        )
+        opened = self._begun(record, body)
         if await self._insert(opened.record):
             return opened
         return await self._opened_before(owner, session_id, keyed)
 
     async def reopen(self, owner: str, session_id: str, bundle: str, body: Body) -> Record:
-        """Open a session under an id that is its owner's, in place of whatever the id has stood for.
+        """Open a session under an id that its owner knows, in place of the session that had the id before.
 
-        No step that is in flight finds the number that it expects: those of a new session begin at the milliseconds
-        since 1970, or behind those of the one that it follows. One that lives gives its own place, and one that is over
-        is remembered unless the new one is there.
+        Steps in flight to the session before find another number than they expect: the new session's begin at the
+        milliseconds since 1970, or behind those of the session before. That session is replaced only by the write that
+        puts the new one in its place.
 
         Raises:
             SessionQuota: The owner has as many sessions as one may have.
@@ -107,7 +110,10 @@ class Openings:
             step = max(int(now * 1000), before.step + 1 if isinstance(before, Record) else 0)
             if isinstance(before, Damaged):
                 await self._sessions.delete(session_id)
-            record = self._begun(Record(session_id, owner, bundle, step, int(now), ttl_seconds), body).record
+            fresh = Record(
+                session_id=session_id, owner=owner, bundle=bundle, step=step, used_at=int(now), ttl_seconds=ttl_seconds
+            )
+            record = self._begun(fresh, body).record
             if await self._insert(record, before if isinstance(before, Record) else None):
                 if isinstance(before, Record) and (saved := checkpoint_ids(before)):
                     await reached(self._store.delete(saved))
@@ -115,22 +121,22 @@ class Openings:
         raise contended(step)
 
     async def keyed_id(self, owner: str, key: str) -> str:
-        """The id of the session that a key of an owner's stands for, on every worker that shares the store."""
+        """The id of the session that an owner's key stands for, the same on every worker that shares the store."""
         if not self._secret:
             self._secret = await reached(self._store.note_once(KEY_NOTE, secrets.token_bytes(32)))
         return keyed_session_id(self._secret, owner, key)
 
     async def opened(self, owner: str, keyed: Keyed) -> Loaded | None:
-        """The session that the same request with the same key has opened, if it has."""
+        """The session that the same request with the same key has opened. None if there is none."""
         session_id = await self.keyed_id(owner, keyed.key)
         (record,) = await reached(self._store.load([session_id]))
         return None if record is None else await self._opened_before(owner, session_id, keyed)
 
     def ttl(self, asked_seconds: int | None) -> int:
-        """How long a session may be idle.
+        """How long a session may be idle, in seconds, given what its client asked for.
 
         Raises:
-            InvalidInput: It asks for more than is allowed.
+            InvalidInput: More is asked for than is allowed.
         """
         ttl = asked_seconds or self._settings.session_ttl_seconds
         if ttl > self._settings.max_session_ttl_seconds:
@@ -140,12 +146,12 @@ class Openings:
         return ttl
 
     def fresh(self, model: SequenceModel[Any]) -> Body:
-        """A session that has read nothing."""
+        """The body of a session that has read nothing, with a new secret."""
         secret = secrets.token_bytes(SECRET_BYTES)
         return Body(created_at=int(self._clock()), secret=secret, state=model.initial_state())
 
     def _begun(self, record: Record, body: Body) -> Loaded:
-        """A session that begins with that record and that content, ready to be written."""
+        """A session with that record and that body, used now and ready to be written."""
         loaded = self._sessions.loaded(record, body).used_at(record.used_at)
         return loaded._replace(record=loaded.record._replace(body=encode(loaded.body)))
 
@@ -156,10 +162,12 @@ class Openings:
         return found
 
     async def _insert(self, record: Record, before: Record | None = None) -> bool:
-        """Write a new record, in the place of that before it, making room if there is none; False where another one is
-        there.
+        """Write a new record, in the place of the one before it, making room where there is none.
 
-        For an owner who may have no more, only sessions of the same owner's give room, and only those that are overdue.
+        At an owner's quota, room is made from that owner's overdue sessions only.
+
+        Returns:
+            False if another record is there.
         """
         swap = Swap(record, None) if before is None else Swap(record, before.step, bool(before.ended))
         few = max(1, self._settings.max_sessions // ROOM_TO_EVICTED)

@@ -2,10 +2,10 @@
 
     owner · model · id ─► keyed session id ─► start: a new session, its first part read ─► steps ─► end: buried
 
-An id stands for a session of its owner, on every worker that shares the store; nobody can guess the session's id, and
-the same id of another owner, or of another model, is another sequence. A start is read first and written at once, so
-that one which is refused changes nothing; the parts of the sequence that it follows find that it is over, wherever
-they are, since a session is known by its secret. Knows no HTTP.
+An id stands for a session of its owner, on every worker that shares the store. The session's id cannot be guessed, and
+the same sequence id of another owner or another model is another sequence. A start reads its part first and then writes
+the session at once, so a start that is refused changes nothing. Parts of the sequence before it, wherever they are,
+find that theirs is over, because a session is recognised by its secret. Knows no HTTP.
 """
 
 import contextlib
@@ -59,9 +59,9 @@ class Taken(NamedTuple):
     """A part that was taken.
 
     Attributes:
-        answer: Its step's.
-        version: Of the bundle that the sequence lives on.
-        outputs: Those that were asked for, each (1, T, ...).
+        answer: The answer of its step.
+        version: The bundle version that the sequence lives on.
+        outputs: The requested outputs by name, each (1, T, ...): logits float32, argmax int64.
     """
 
     answer: Answer
@@ -70,11 +70,11 @@ class Taken(NamedTuple):
 
 
 class Read(NamedTuple):
-    """What rows were read to.
+    """The result of reading rows.
 
     Attributes:
         outputs: By name, each (N, T, ...).
-        states: Of each row, after it.
+        states: The state after each row.
     """
 
     outputs: Outputs
@@ -85,11 +85,11 @@ class Sequences:
     """Takes sequences.
 
     Args:
-        sessions: What sequences live as.
+        sessions: The sessions that sequences live as.
         openings: Opens them.
         steps: Takes their steps.
         timeout_seconds: How long a whole sequence or a first part may take.
-        numerics: 8 bytes, of what computes.
+        numerics: The fingerprint of this process's numerics, 8 bytes.
     """
 
     def __init__(
@@ -102,26 +102,29 @@ class Sequences:
         self._numerics = numerics
 
     async def whole(self, model: TensorModel[Any], values: Array, names: Collection[str]) -> Outputs:
-        """What a model answers to whole sequences, each read from the initial state.
+        """Read whole sequences, each from the model's initial state.
 
         Args:
             model: Reads them.
             values: Their items (N, T, ...), which the model has checked.
-            names: Of the outputs (N, T, ...) to answer, at least one.
+            names: Names of the outputs to return, at least one.
+
+        Returns:
+            Outputs by name, each (N, T, ...).
         """
         return (await self._read(model, values, names)).outputs
 
     async def part(
         self, owner: str, model: TensorModel[Any], part: SequencePart, values: Array, names: Collection[str]
     ) -> Taken:
-        """Take a part of a sequence, as a step of the session that it is.
+        """Take a part of a sequence, as a step of the session that it lives as.
 
         Args:
-            owner: Whose sequence.
-            model: What it begins on, where it does here.
-            part: Which.
+            owner: Owner of the sequence.
+            model: The model that a sequence that begins here is read by.
+            part: Where the part belongs.
             values: Items (T, ...).
-            names: Of the outputs to answer.
+            names: Names of the outputs to return.
 
         Raises:
             SequenceUnknown: It was never started.
@@ -135,11 +138,16 @@ class Sequences:
             try:
                 taken = await self._go_on(owner, session_id, part, values, names)
             except SessionUnknown:
-                told = f"inference request for sequence {part.sequence_id} to model {model.name!r} must specify the"
-                raise SequenceUnknown(f"{told} START flag on the first request of the sequence") from None
+                raise SequenceUnknown(
+                    f"inference request for sequence {part.sequence_id} to model {model.name!r} must specify the START "
+                    "flag on the first request of the sequence"
+                ) from None
             except SessionGone as gone:
-                told = f"sequence {part.sequence_id} of model {model.name!r} is over: {gone.reason}"
-                raise SessionGone(f"{told}; it may be started anew", gone.reason) from None
+                raise SessionGone(
+                    f"sequence {part.sequence_id} of model {model.name!r} is over: {gone.reason}; "
+                    "it may be started anew",
+                    gone.reason,
+                ) from None
         if part.is_end:
             with contextlib.suppress(SessionGone, SessionUnknown):
                 await self._sessions.end_at(owner, session_id, taken.answer.step)
@@ -159,8 +167,8 @@ class Sequences:
         secret = (await self._sessions.load(owner, session_id)).body.secret
         returns: Returns = "logits" if LOGITS in names else "argmax" if ARGMAX in names else "none"
         ask = Ask(
-            owner,
-            session_id,
+            owner=owner,
+            session_id=session_id,
             step=part.step,
             values=values,
             returns=returns,
@@ -188,7 +196,7 @@ class Sequences:
 
 
 def _outputs(answer: Answer, returns: Returns, names: Collection[str]) -> Outputs:
-    """A step's outputs by name; what was kept of a step that is repeated is read again."""
+    """A step's outputs by name. Those of a repeated step are parsed from the answer that was kept."""
     if returns == "none":
         return {}
     values = answer.values

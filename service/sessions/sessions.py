@@ -1,7 +1,7 @@
 """Sessions: sequences that live between requests. How they begin is `openings`, their steps are `service.steps`.
 
-Whoever writes a session compares and swaps its record, so none of this needs a lock, and any process may do it. Time
-comes from a clock that is passed in. Knows no HTTP.
+Sessions are written by compare-and-swap on their records, so any process may do it and no lock is needed. Time comes
+from a clock that is passed in. Knows no HTTP.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ class Sessions:
         store: Keeps their records.
         max_lifetime_seconds: How long a session may live in all.
         graveyard: Buries them.
-        moved: Told of each record just before it is written.
+        moved: Called with the id of each record just before it is written.
         clock: Wall-clock seconds since 1970.
     """
 
@@ -60,7 +60,7 @@ class Sessions:
         )
 
     async def end(self, owner: str, session_id: str) -> None:
-        """End a session; its id is remembered for a while, its state is not."""
+        """End a session. Its id is remembered for a while, its state is not."""
         for _ in range(MAX_ATTEMPTS):
             record = await self.record(owner, session_id)
             if await reached(self._graveyard.bury(record, "ended")):
@@ -68,7 +68,7 @@ class Sessions:
         raise contended(record.step)
 
     async def end_at(self, owner: str, session_id: str, step: int) -> None:
-        """End a session that has gone no further than to that step, and is no other by now."""
+        """End a session unless it has gone beyond that step or its id stands for another session by now."""
         record = await self.record(owner, session_id)
         if record.step == step:
             await reached(self._graveyard.bury(record, "ended"))
@@ -98,29 +98,29 @@ class Sessions:
             raise
 
     async def bury_expired(self, record: Record) -> None:
-        """Bury a session whose time is over; whoever fails to will find it again."""
+        """Bury an expired session. If that fails, it is tried again when the session is next found."""
         try:
             await self._graveyard.bury(record, "expired")
         except Unavailable as error:
             logger.warning("session %s could not be buried: %s", record.session_id, error)
 
     async def write(self, swap: Swap) -> bool:
-        """Compare and swap one record."""
+        """Compare and swap one record. Returns whether it was written."""
         self._moved(swap.record.session_id)
         (written,) = await reached(self._store.swap([swap]))
         return written
 
     async def read(self, record_id: str) -> Record | None:
-        """Any record that is not damaged."""
+        """Load a record of any kind. None if there is none, or it is damaged."""
         (record,) = await reached(self._store.load([record_id]))
         return record if isinstance(record, Record) else None
 
     async def delete(self, record_id: str) -> None:
-        """Forget any record."""
+        """Delete a record of any kind."""
         await reached(self._store.delete([record_id]))
 
     def loaded(self, record: Record, body: Body) -> Loaded:
-        """A session as a record and its content make it."""
+        """Put a session together from its record and its decoded body."""
         return Loaded(record, body, body.ends_at(self._max_lifetime_seconds))
 
     def _read(self, record: Record) -> Loaded:

@@ -28,7 +28,7 @@ class Transfers:
         checkpoints: Theirs.
         openings: Opens those that are forked and imported.
         models: Those that are served.
-        settings: Limits.
+        settings: Limits of sessions.
         export_key: Signs exports; empty where they are not allowed.
         clock: Wall-clock seconds since 1970.
     """
@@ -52,7 +52,7 @@ class Transfers:
         self._clock = clock
 
     async def fork(self, owner: str, session_id: str, request: ForkRequest, idempotency_key: str = "") -> SessionView:
-        """Open a session that goes on from another's state; what is left to chance differs from then on."""
+        """Open a session that goes on from another's state, with a secret of its own for what is left to chance."""
         keyed = keyed_fork(idempotency_key, session_id, request)
         if keyed and (before := await self._openings.opened(owner, keyed)):
             return before.view()  # whatever has become of the other session since

@@ -1,7 +1,7 @@
 """Steps of sessions that read no input: checkpoints are saved and forgotten, sessions roll back and migrate.
 
-Each is a compare-and-swap on the session's record, so it may race with steps and loses nothing: the loser looks again,
-or is told of the conflict where it named a step.
+Each is a compare-and-swap on the session's record, so it may race with steps and loses nothing. The loser looks again,
+or is refused with a conflict if it named a step.
 """
 
 import time
@@ -37,7 +37,7 @@ class Transitions:
         sessions: Those that live.
         checkpoints: Theirs.
         models: Those that are served.
-        max_checkpoints: Of one session.
+        max_checkpoints: How many checkpoints a session may have.
         timeout_seconds: How long reading a session's inputs again may take, however often another writer is first.
         clock: Wall-clock seconds since 1970.
     """
@@ -116,10 +116,10 @@ class Transitions:
         request: dict[str, Any],
         after: Callable[[Loaded], Awaitable[Loaded]],
     ) -> Answer:
-        """Take a step that reads no input, exactly once where it is named; its answer is the request.
+        """Take a step that reads no input, exactly once if its number is given. It is answered with the request.
 
         Args:
-            after: The session after the step, given that before; called again where another writer was first.
+            after: Returns the session after the step, given the one before. Called again if another writer was first.
         """
         digest, answer = inputs_digest(request), orjson.dumps(request)
         lost: Collection[str] = ()

@@ -1,4 +1,4 @@
-"""Work that nobody waits for: done beside all else, again and again where that is wished, until it is cancelled."""
+"""Work in the background, done once or repeatedly, until it is cancelled."""
 
 import asyncio
 import logging
@@ -9,22 +9,22 @@ logger = logging.getLogger(__name__)
 
 
 class BackgroundTasks:
-    """Tasks that are under way; who starts one with asyncio alone has to keep it, or it may be collected.
+    """Running tasks. They are referenced here, since asyncio alone would let them be collected.
 
-    How many there may be is for those to see to who spawn them.
+    Callers must limit how many they spawn.
     """
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
-        """Begin work; needs a running event loop."""
+        """Start work in a task. Needs a running event loop."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 
     def repeat(self, seconds: float, work: Callable[[], Awaitable[object]]) -> None:
-        """Do something every so often; one failure does not end all later ones."""
+        """Do something every so many seconds. A failure is logged and does not end it."""
         self.spawn(_repeated(seconds, work))
 
     async def cancel(self) -> None:
@@ -37,7 +37,7 @@ class BackgroundTasks:
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("work that nobody waits for has failed", exc_info=error)
+            logger.error("background work has failed", exc_info=error)
 
 
 async def _repeated(seconds: float, work: Callable[[], Awaitable[object]]) -> None:

@@ -16,8 +16,8 @@ async def deadline(seconds: float, since: float | None = None) -> AsyncIterator[
     """Cancel what runs inside after so many seconds and raise DeadlineExceeded.
 
     Args:
-        seconds: How many.
-        since: From when on they count, by the performance counter; from now on if left out.
+        seconds: How long what runs inside may take.
+        since: When that time begins, by the performance counter. Now if left out.
     """
     now = time.perf_counter()
     try:
@@ -28,7 +28,7 @@ async def deadline(seconds: float, since: float | None = None) -> AsyncIterator[
 
 
 async def all_within(seconds: float, pieces: AsyncGenerator[T]) -> AsyncGenerator[T]:
-    """The same pieces, of which the last must come within so many seconds, whichever task asks for it."""
+    """The same pieces, or DeadlineExceeded unless the last one comes within so many seconds."""
     ends_at = time.perf_counter() + seconds
     async with aclosing(pieces):
         while True:

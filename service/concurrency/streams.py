@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 async def begun(events: AsyncGenerator[T]) -> AsyncGenerator[T]:
-    """The same events, once the first is there: what fails before it is raised here."""
+    """Wait for the first event, raising any error before it. Returns the same events."""
     return _from(await anext(events), events)
 
 
@@ -22,7 +22,7 @@ async def _from(first: T, others: AsyncGenerator[T]) -> AsyncGenerator[T]:
 
 
 async def timed(events: AsyncGenerator[T], first: Callable[[float], None]) -> AsyncGenerator[T]:
-    """The same events; `first` is told how many seconds passed until there was one."""
+    """The same events. `first` is called with the seconds until the first one."""
     started = time.perf_counter()
     is_first = True
     async with aclosing(events):
@@ -34,19 +34,19 @@ async def timed(events: AsyncGenerator[T], first: Callable[[float], None]) -> As
 
 
 async def merged(streams: Sequence[AsyncGenerator[T]]) -> AsyncGenerator[tuple[int, T]]:
-    """Pieces as they come, each with the place of its stream; the first failure, or nobody who listens, ends all."""
-    told: asyncio.Queue[tuple[int, T] | None] = asyncio.Queue()
+    """Pieces as they come, each with the index of its stream. The first failure, or a close, ends all streams."""
+    pieces: asyncio.Queue[tuple[int, T] | None] = asyncio.Queue()
 
-    async def tell(place: int, stream: AsyncGenerator[T]) -> None:
+    async def read(index: int, stream: AsyncGenerator[T]) -> None:
         async with aclosing(stream):
             async for piece in stream:
-                told.put_nowait((place, piece))
+                pieces.put_nowait((index, piece))
 
-    tasks = [asyncio.ensure_future(tell(*each)) for each in enumerate(streams)]
+    tasks = [asyncio.ensure_future(read(*each)) for each in enumerate(streams)]
     end = asyncio.gather(*tasks)
-    end.add_done_callback(lambda _: told.put_nowait(None))
+    end.add_done_callback(lambda _: pieces.put_nowait(None))
     try:
-        while (piece := await told.get()) is not None:
+        while (piece := await pieces.get()) is not None:
             yield piece
         await end
     finally:

@@ -1,4 +1,4 @@
-"""Waiting for work without standing in anybody's way."""
+"""Waiting for work without blocking the event loop."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable
@@ -24,7 +24,7 @@ async def together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
 
 
 def run_now(work: Coroutine[Any, Any, T]) -> T:
-    """The result of work that does not wait, without the price of a task."""
+    """The result of work that never suspends, without the cost of a task. Raises RuntimeError if it does."""
     try:
         work.send(None)
     except StopIteration as done:
@@ -35,5 +35,5 @@ def run_now(work: Coroutine[Any, Any, T]) -> T:
 
 
 async def off_loop(size: int, work: Callable[[], T]) -> T:
-    """Do synchronous work, in a thread where its size (characters, numbers) would keep the event loop from others."""
+    """Do synchronous work, in a thread if its size (characters, numbers) would block the event loop for long."""
     return work() if size <= MAX_ON_LOOP else await asyncio.to_thread(work)

@@ -30,12 +30,12 @@ class Framing:
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
-        self._head = b""  # of a frame, too short to tell its length
+        self._head = b""  # of a frame, too short to know its length
         self._num_open = 0  # bytes of a frame that are still to come
         self._is_fragmented = False
 
     def cut(self, received: bytes) -> Iterator[tuple[int, bytes]]:
-        """What was received, in order: TEXT or BINARY and the content of a whole message, else OTHER and the bytes."""
+        """Cut received bytes: TEXT or BINARY and the content of a whole message, else OTHER and the bytes, in order."""
         received = self._head + received if self._head else received
         self._head = b""
         at, end = 0, len(received)
@@ -58,7 +58,7 @@ class Framing:
             at = stop
 
     def rest(self) -> bytes:
-        """What is held of a frame whose length is not told yet, which is given up."""
+        """Give up the held bytes of a frame that are too few to know its length. Returns them."""
         held, self._head = self._head, b""
         return held
 
@@ -77,7 +77,7 @@ def frame(opcode: int, content: bytes) -> bytes:
 
 
 def _payload(received: bytes, at: int) -> tuple[int, int]:
-    """Where the payload of the frame at `at` begins and how long it is; zeros where that is not told yet."""
+    """Start and length of the payload of the frame at `at`. Zeros while too few bytes of its head are there."""
     end = len(received)
     if end < at + 2:
         return 0, 0

@@ -18,21 +18,22 @@ from service.errors import HeadTooLarge, Malformed, ServiceError
 # How long a connection may be silent, at least: BentoML's five seconds, which hold in its own containers, are less than
 # many clients' own, and than a slow client may need for a body.
 KEEP_ALIVE_SECONDS = 75
-# Of a request's line and header fields: they are held before it is known who asks.
+# Of a request's line and header fields, which are held before its caller is known.
 MAX_HEAD_BYTES = 65_536
-# How long who has closed their side is answered: a client that gives up does the same, and its work is called off.
+# How long to keep answering a half-closed connection. A client that gave up looks the same, so its work is cancelled
+# afterwards.
 HALF_CLOSED_SECONDS = 0.25
-# How long what still comes is read behind the last answer: to close with bytes unread takes it away from the client.
+# How long to read on behind the last answer. A close with bytes unread would take the answer away from the client.
 LINGER_SECONDS = 2.0
 # How long a stopping worker waits for the next piece of a body that is under way, and for all of it.
 STALLED_SECONDS, BODY_SECONDS = 1, 5
 
 
-Refused = Callable[[int], None]  # told the status of a request that was refused before it could be asked of anything
+Refused = Callable[[int], None]  # called with the status of a request that was refused before the application saw it
 
 
 def guard_uvicorn(refused: Refused) -> None:
-    """Have uvicorn take this protocol where it is told none: the server of BentoML's port is made by BentoML."""
+    """Make this protocol uvicorn's default, for the server that BentoML makes for its port."""
     HTTP_PROTOCOLS["auto"] = cast(str, partial(GuardedProtocol, refused))
 
 
@@ -42,17 +43,17 @@ class GuardedProtocol(HttpToolsProtocol):
     It may be silent for KEEP_ALIVE_SECONDS, or for the server's keep-alive time where that is more: before its first
     request, within a body, behind an answer, and within a head however much of that comes meanwhile.
 
-    It ends with what is no HTTP, with a WebSocket that does not wait for the answers ahead of it, or when the client
-    has closed its side: no further request is taken then, and those that came whole are answered first. A step among
-    them may have been committed, and has to be told.
+    It ends when something else than HTTP arrives, when a WebSocket is begun before the answers ahead of it are sent, or
+    when the client closes its side. No further request is taken then, and those that came whole are answered first,
+    because a step among them may have been committed.
 
     A request may ask for an upgrade to another protocol (`Upgrade: h2c`, which Java's client and curl's `--http2` send
-    with every first request). httptools reads no body of it and takes what follows for the next request, so that the
-    body is lost, or served. Here such a request is read once more without that field, which a server may ignore
-    (RFC 9110, section 7.8). Only WebSockets are upgraded to.
+    with every first request). httptools reads no body of such a request and takes what follows for the next one, so
+    the body is lost, or served. Here the request is read again without that field, which a server may ignore (RFC 9110,
+    section 7.8). WebSocket is the only protocol that is upgraded to.
 
     Args:
-        refused: See `Refused`.
+        refused: Called with the status of each request that is refused here.
     """
 
     def __init__(self, refused: Refused, *arguments: Any, **more: Any) -> None:  # noqa: ANN401  whatever uvicorn's has
@@ -93,7 +94,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._wait()
 
     def eof_received(self) -> bool:  # type: ignore[override]  # as asyncio has it
-        """Overrides uvicorn, which closes: who has closed their side may still read the answer."""
+        """Overrides uvicorn, which closes: a client that has closed its side may still read the answer."""
         if self._is_awaited:
             self.transport.close()  # the event loop would close past an answer that is yet to be written
             return True
@@ -210,7 +211,7 @@ class GuardedProtocol(HttpToolsProtocol):
         return True
 
     def _pass_head(self) -> None:
-        """Go on behind a head that is complete, or raise HeadTooLarge."""
+        """Accept a head that is complete, or raise HeadTooLarge."""
         if self._num_held > MAX_HEAD_BYTES:  # it may be, but a body may have come with it
             num_bytes = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
             if num_bytes > MAX_HEAD_BYTES:

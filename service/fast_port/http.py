@@ -1,8 +1,8 @@
 """HTTP on the second port: the guarded protocol, past whose application single steps go directly.
 
 uvicorn has a scope, a task, an event, two messages and a timer for each request. A step that is one run of a graph
-needs none of them, and they cost as much as the step. Nor is its head parsed where the connection has sent it before.
-What is not such a step is uvicorn's, as ever.
+needs none of them, and they cost as much as the step. Nor is its head parsed if the connection has sent it before. All
+other requests are left to uvicorn.
 """
 
 from typing import Any, cast
@@ -23,13 +23,13 @@ class StepCycle:
     """A request for a step and its response, as uvicorn's protocol asks for them.
 
     Attributes:
-        session_id: Whose step.
-        body: What has arrived of the body.
-        more_body: Whether that is not all of it.
+        session_id: The session of the step.
+        body: The body as far as it has arrived.
+        more_body: Whether more of it is to come.
         keep_alive: Whether the connection lasts beyond the response.
-        response_started: Never without being complete.
+        response_started: Always False: a response is written whole.
         response_complete: Whether it was answered.
-        disconnected: Whether nobody waits for the response any more.
+        disconnected: Whether the client has gone.
     """
 
     def __init__(self, session_id: str, body: bytes | None = None) -> None:
@@ -43,15 +43,15 @@ class StepCycle:
         self.message_event = self
 
     def set(self) -> None:
-        """Nobody waits for a part of the body."""
+        """Do nothing: no task waits for a part of the body."""
 
 
 class StepProtocol(CoalescingProtocol):
     """A connection.
 
     Args:
-        refused: As of the guarded protocol.
-        single_steps: Takes what goes past the application.
+        refused: See `GuardedProtocol`.
+        single_steps: Answers single steps, past the application.
     """
 
     def __init__(self, refused: Refused, single_steps: SingleSteps, **of_uvicorn: Any) -> None:  # noqa: ANN401  likewise
@@ -62,7 +62,7 @@ class StepProtocol(CoalescingProtocol):
         self._arrived = b""  # what is parsed now, if a request begins with it
 
     def data_received(self, data: bytes) -> None:
-        """Overrides uvicorn, which parses all of it: a step whose head is known needs no parser."""
+        """Overrides uvicorn, which parses all of it: a step whose head is cached needs no parser."""
         if not self._begin_known(data):
             self._arrived = data if self._is_between else b""
             super().data_received(data)
@@ -86,7 +86,7 @@ class StepProtocol(CoalescingProtocol):
             self.cycle = cast(Any, StepCycle(session_id))
 
     def on_body(self, body: bytes) -> None:
-        """Overrides uvicorn: a step only takes its body up, because it is short and nobody waits for a part of it."""
+        """Overrides uvicorn: only collect the body of a step, because it is short and is taken whole."""
         cycle: object = self.cycle
         if isinstance(cycle, StepCycle) and cycle.more_body:
             cycle.body += body
@@ -119,13 +119,13 @@ class StepProtocol(CoalescingProtocol):
         super().on_headers_complete()
 
     def _session_id(self) -> str | None:
-        """The session of a request for a single step whose body may be taken whole."""
+        """The session id of a request for a single step that may go past the application. None for any other."""
         url = self.url
         if not (url.startswith(PREFIX) and url.endswith(SUFFIX)) or self.parser.get_method() != b"POST":
             return None
         session_id = url[len(PREFIX) : -len(SUFFIX)]
         is_id = session_id and _ID_CHARACTERS.issuperset(session_id)
-        # Who does not read its answers is left to uvicorn, which waits until it does and reads no more meanwhile.
+        # A client that does not read its answers is left to uvicorn, which waits for it and reads no more meanwhile.
         is_next = self._is_free and not self.flow.write_paused
         is_plain = self.parser.get_http_version() == "1.1" and self.parser.should_keep_alive()
         if not is_id or not is_next or not is_plain or not _is_short_json(self.headers):
@@ -137,7 +137,7 @@ class StepProtocol(CoalescingProtocol):
         return not isinstance(self.cycle, StepCycle)  # a step is taken all the same
 
     def _begin_known(self, content: bytes) -> bool:
-        """Begin the step that is asked for if its head is known, and tell whether it has begun."""
+        """Begin the requested step if its head is cached. Returns whether it has begun."""
         head = self._head_cache.find(content)
         if head is None or not self._is_between or not self._is_free or self._is_ended or self.flow.write_paused:
             return False
@@ -150,7 +150,7 @@ class StepProtocol(CoalescingProtocol):
         return True
 
     def _begin_parsed(self, cycle: StepCycle) -> bool:
-        """Begin the step whose request was parsed, and tell whether it goes past the application."""
+        """Begin the step whose request was parsed. Returns False if it must go to the application."""
         caller, num_body_bytes = self._single_steps.caller(self.headers), len(cycle.body)
         if caller is None or not self._begin(cycle, caller):
             return False
@@ -174,7 +174,7 @@ class StepProtocol(CoalescingProtocol):
 
 
 def _is_short_json(headers: list[tuple[bytes, bytes]]) -> bool:
-    """Whether a body is announced that is JSON and comes at once."""
+    """Whether the fields announce a short JSON body that comes without an Expect, a coding or an upgrade."""
     length = b""
     for name, value in headers:
         if name == b"content-length":

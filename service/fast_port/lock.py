@@ -1,4 +1,4 @@
-"""Whose a port is: workers of one service share the fast port (SO_REUSEPORT), as would those of a forgotten other."""
+"""A lock on the fast port, which workers of one service share (SO_REUSEPORT): those of another would join unnoticed."""
 
 import fcntl
 import os

@@ -19,12 +19,12 @@ from service.fast_port.lock import hold_port
 from service.fast_port.websocket import ChannelProtocol
 
 BACKLOG = 2048
-# How long a client's kernel may take nothing of what was sent: beyond it the connection breaks, whoever waits for it.
+# How long a client's kernel may acknowledge nothing of what was sent before the connection is broken.
 UNREAD_MILLISECONDS = 20_000
 
 
 class EmbeddedServer(uvicorn.Server):
-    """uvicorn beside the one that BentoML runs, which alone listens to signals."""
+    """A uvicorn server that leaves signals to the one that BentoML runs."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -35,12 +35,12 @@ class FastPort:
     """Listens while it is started.
 
     Args:
-        app: What answers.
+        app: The application.
         single_steps: Answers single steps, past the application.
-        refused: Told of each request that neither was asked of, with its status.
-        host: Address.
-        port: Port, which all workers of a service listen on.
-        max_message_bytes: Largest WebSocket message.
+        refused: Called with the status of each request that neither of them sees.
+        host: Address to listen on.
+        port: Port to listen on, the same for all workers of a service.
+        max_message_bytes: Length of the largest WebSocket message.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class FastPort:
         """Listen.
 
         Raises:
-            PortTaken: Another service does.
+            PortTaken: Another service listens on the port.
         """
         self._lock = hold_port(self._port, os.getppid())
         sockets = [_shared_socket(*address) for address in _addresses(self._host, self._port)]
@@ -92,13 +92,13 @@ class FastPort:
 
 
 def _addresses(host: str, port: int) -> list[tuple[int, Any]]:
-    """Family and address of each interface that a host's name means."""
+    """Family and address of each interface that a host name stands for."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     return [(family, address) for family, _, _, _, address in found]
 
 
 def _shared_socket(family: int, address: Any) -> socket.socket:  # noqa: ANN401  each family has its own
-    """A listening socket that the other workers may have too: the kernel spreads connections among them."""
+    """A listening socket on a port that the workers share: the kernel spreads connections among them."""
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)

@@ -61,7 +61,7 @@ class ChannelProtocol(WebSocketsSansIOProtocol):
             self.send_receive_event_to_app()
 
     def handle_ping(self) -> None:
-        """Overrides uvicorn: keep the latest pong alone for who does not read, because all of them pile up."""
+        """Overrides uvicorn: keep only the latest pong for a client that does not read, because all would pile up."""
         if self.writable.is_set():
             super().handle_ping()
         else:
@@ -75,7 +75,7 @@ class ChannelProtocol(WebSocketsSansIOProtocol):
         self._pong = b""
 
     def send_receive_event_to_app(self) -> None:
-        """Overrides uvicorn: hand the message to who takes it, because its queue costs a task's turn."""
+        """Overrides uvicorn: pass the message to the channel's callback, because the queue costs a task's turn."""
         if self._take is None or self.close_sent:
             super().send_receive_event_to_app()
             return
@@ -123,7 +123,7 @@ class ChannelProtocol(WebSocketsSansIOProtocol):
         self.transport.close()
 
     def _go_on(self) -> None:
-        """Take some of what was received, and the rest when the event loop has seen to its other work."""
+        """Take FRAMES_AT_ONCE of the received frames, and the rest in later turns of the event loop."""
         room = FRAMES_AT_ONCE
         while self._cuts and not self.disconnected:
             for opcode, content in self._cuts[0]:
@@ -162,7 +162,7 @@ class ChannelProtocol(WebSocketsSansIOProtocol):
         super().send_keepalive_ping()
 
     def keepalive_timeout(self) -> None:
-        """Overrides uvicorn: ping who is ahead again, because its pong waits behind all that is not read yet."""
+        """Overrides uvicorn: if reading is paused, ping again instead of closing: the pong is behind unread data."""
         if self.read_paused or self._is_heard:
             self.pong_timer = None
             self.schedule_ping()
@@ -171,7 +171,7 @@ class ChannelProtocol(WebSocketsSansIOProtocol):
 
     @property
     def is_writable(self) -> bool:
-        """Whether a message that is told now goes out without waiting."""
+        """Whether a message that is sent now goes out without waiting."""
         return self.writable.is_set() and self.conn.state is State.OPEN and not self.transport.is_closing()
 
     def deliver_to(self, take: Callable[[Message], None]) -> None:

@@ -3,8 +3,8 @@
     # owner:key-id:sha256-of-secret
     ada:3f9c1d20aa71:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 
-A caller shows `unr_<key-id>_<secret>`. The secret is 256 random bits that nobody chose, so one SHA-256 is as good as
-the slow hashes that passwords need: there is no dictionary to try, and 2^256 guesses are out of reach at any speed.
+A caller sends `unr_<key-id>_<secret>`. The secret is 256 random bits, so one SHA-256 is as good as the slow hashes that
+passwords need: there is no dictionary to try, and 2^256 guesses are out of reach at any speed.
 """
 
 import fcntl
@@ -49,9 +49,9 @@ def read_keys(path: Path) -> dict[bytes, Key]:
 
 
 def check_keys(path: Path) -> None:
-    """Raise KeysUnusable where a service could not start with that file, or would let nobody in.
+    """Raise KeysUnusable if a service could not start with that file, or it holds no key.
 
-    A file that loses its last key later is obeyed: then nobody is let in.
+    A file that loses its last key later is obeyed: then no caller is let in.
     """
     if not read_keys(path):
         raise KeysUnusable(f"{path} holds no API key; `python -m service keys add OWNER --file {path}` adds one")
@@ -80,7 +80,10 @@ def add_key(path: Path, owner: str) -> str:
 
 
 def remove_key(path: Path, key_id: str) -> Key:
-    """Take a key out of the file; every worker refuses it within a second.
+    """Take a key out of the file. Every worker refuses it within a second.
+
+    Returns:
+        The removed key.
 
     Raises:
         KeysUnusable: There is no such key, or the file is unusable as it is.
@@ -143,7 +146,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Write the whole file or nothing of it, for its owner's eyes; a group that could read it before still can."""
+    """Replace the file as a whole, readable by its owner, and by its group if that could read it before."""
     target = path.resolve()  # a link stays a link
     descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")  # mode 0600
     draft = Path(name)

@@ -25,7 +25,7 @@ _NOBODY = Key("", "", secrets.token_bytes(hashlib.sha256().digest_size))
 
 
 class _Stamp(NamedTuple):
-    """What tells one state of the file from another: contents, and permissions that may have made it unreadable."""
+    """Changes with the file's contents, and with permissions that may have made it unreadable."""
 
     modified_ns: int
     changed_ns: int
@@ -35,7 +35,7 @@ class _Stamp(NamedTuple):
 
 
 class Keys:
-    """The keys that are valid now: a look at the file at most once a second, a new one as a whole or not at all."""
+    """The keys that are valid now. The file is looked at once a second at most, and taken as a whole or not at all."""
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
         """Read the file.

@@ -13,7 +13,7 @@ _MMAPPED_BYTES = 32 * 2**20  # glibc's largest
 
 
 def keep_freed_memory() -> None:
-    """Set glibc's thresholds, mallopt(3); elsewhere nothing happens."""
+    """Set glibc's thresholds, mallopt(3). Does nothing elsewhere."""
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         libc.mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
         libc.mallopt(_M_MMAP_THRESHOLD, _MMAPPED_BYTES)

@@ -1,7 +1,7 @@
 """Garbage collection in idle moments: a collection in the middle of a request was all of the slowest answers.
 
-What has been loaded is frozen once, the hot paths leave no cycles, and what others leave is collected when nobody
-waits, or when there is too much of it.
+What has been loaded is frozen once, and the hot paths leave no cycles. What else leaves some is collected when nothing
+is under way, or when there is too much of it.
 """
 
 import asyncio

@@ -20,7 +20,7 @@ _MEBIBYTE = 2**20
 
 
 def memory_limit(groups: Path = GROUPS, files: Path = FILES) -> int | None:
-    """The bytes that this process and all others of its control group may have together; None where all there are."""
+    """The bytes that all processes of this control group may have together. None without a limit."""
     limits = [
         int(text)
         for directory, names in _directories(groups, files)
@@ -32,15 +32,15 @@ def memory_limit(groups: Path = GROUPS, files: Path = FILES) -> int | None:
 
 def num_memory_kills(groups: Path = GROUPS, files: Path = FILES) -> int:
     """How many processes of this control group the kernel has killed since the limit was reached."""
-    told = next(
+    events = next(
         (text for directory, names in _directories(groups, files) if (text := _read(directory / names.events))), ""
     )
-    counts = dict(line.partition(" ")[::2] for line in told.splitlines())
+    counts = dict(line.partition(" ")[::2] for line in events.splitlines())
     return int(counts.get("oom_kill", 0))
 
 
 def shortage(limit: int | None, num_workers: int, num_bundle_bytes: int, open_rungs: str = "needed") -> str | None:
-    """Why a limit is too small for so many worker processes, spare ones included; None where it is not."""
+    """Say why a limit is too small for so many worker processes, spare ones included. None if it is not."""
     num_graph_bytes = TIMES_BUNDLE_BYTES[open_rungs] * num_bundle_bytes
     needed = BYTES_FOR_FIRST_PROCESS + num_workers * (BYTES_FOR_WORKER + num_graph_bytes)
     if limit is None or limit >= needed:
@@ -64,7 +64,7 @@ _VERSION_2 = _Names("memory.max", "memory.events")
 
 
 def _directories(groups: Path, files: Path) -> Iterator[tuple[Path, _Names]]:
-    """The directories that may tell of this process's group: its own and those above; in a container, the topmost."""
+    """Directories of this process's group and those above, the topmost of which is there in a container."""
     for line in _read(groups).splitlines():
         _, controllers, path = line.split(":", 2)
         if controllers and "memory" not in controllers.split(","):

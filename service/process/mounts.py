@@ -6,7 +6,7 @@ import psutil
 
 
 def mount_point(directory: Path) -> Path:
-    """Find where the file system is mounted that a directory lies on, or would lie on; "/" for the root's."""
+    """The mount point of the file system that a directory lies on, or would lie on if it existed."""
     mounted = {partition.mountpoint for partition in psutil.disk_partitions(all=True)}
     resolved = directory.resolve()
     return next((each for each in (resolved, *resolved.parents) if str(each) in mounted), Path("/"))

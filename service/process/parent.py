@@ -15,7 +15,7 @@ def be_parent() -> None:
 
 
 def die_with_parent() -> None:
-    """Ask the kernel to kill this process when its parent ends, or end now, if it has; Linux only, prctl(2).
+    """Have the kernel kill this process when its parent ends, or end now if it has. Linux only, prctl(2).
 
     SIGKILL, since a worker that stops gently waits for its slowest client.
     """

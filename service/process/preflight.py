@@ -97,7 +97,7 @@ def check_memory(settings: Settings, bundles: Iterable[Bundle]) -> None:
 
 
 def check_callers(server: ServerSettings, keys: KeySettings) -> None:
-    """Raise CannotStart where nobody could call, or where everybody could by accident."""
+    """Raise CannotStart if no caller would be let in, or if every caller would be by accident."""
     if keys.api_keys:
         try:
             check_keys(Path(keys.api_keys))

@@ -1,4 +1,4 @@
-"""Who serves: one worker a seat. One more waits, with everything loaded, until a seat becomes free.
+"""Seats: each worker that serves has one. One more waits, with everything loaded, until a seat becomes free.
 
 A seat is a name in the abstract namespace of Linux's sockets, unix(7): one process at a time has it, and the kernel
 takes it back at that process's end, whatever the end was. So a killed worker's place is taken in a moment, though
@@ -13,15 +13,15 @@ LOOK_SECONDS = 0.05
 
 
 def can_wait_for_seats() -> bool:
-    """Whether this system has such names; without them a spare worker would serve like all others."""
+    """Whether this system has such names. Without them a spare worker serves like all others."""
     return sys.platform == "linux"
 
 
 class Seats:
-    """The seats of one service; who has taken one keeps it as long as this object is there.
+    """The seats of one service. A process keeps the seat that it has taken as long as this object is there.
 
     Args:
-        service: What no other service on this machine is called.
+        service: A name that no other service on this machine has.
         num_seats: How many workers serve.
     """
 
@@ -30,7 +30,7 @@ class Seats:
         self._taken: socket.socket | None = None
 
     def take(self) -> bool:
-        """Take a seat until this process ends, if one is free."""
+        """Take a seat until this process ends. Returns False if none is free."""
         for name in self._names:
             seat = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
             try:
@@ -48,7 +48,7 @@ class Seats:
             await asyncio.sleep(LOOK_SECONDS)
 
     def leave(self) -> None:
-        """Let the next one have this process's seat."""
+        """Give this process's seat up."""
         if self._taken is not None:
             self._taken.close()
             self._taken = None

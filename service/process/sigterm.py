@@ -1,6 +1,6 @@
-"""SIGTERM, which tells a worker to end: it may come while one waits to serve, and while one serves.
+"""SIGTERM, which asks a worker to end. It may come while the worker waits to serve, and while it serves.
 
-Python runs a handler between any two instructions, so these leave all that matters to the event loop.
+Python runs a handler between any two instructions, so these handlers leave the work to the event loop.
 """
 
 import asyncio
@@ -17,14 +17,18 @@ logger = logging.getLogger(__name__)
 
 
 async def comes_before_sigterm(awaited: Coroutine[Any, Any, None]) -> bool:
-    """Wait for something; False, and it is cancelled, where this process is told to end first."""
-    loop, is_told = asyncio.get_running_loop(), asyncio.Event()
-    stop = signal.signal(signal.SIGTERM, lambda *_: loop.call_soon_threadsafe(is_told.set))
-    waits = [asyncio.ensure_future(wait) for wait in (awaited, is_told.wait())]
+    """Wait for something, and cancel it if SIGTERM comes first.
+
+    Returns:
+        False if SIGTERM came first.
+    """
+    loop, is_asked = asyncio.get_running_loop(), asyncio.Event()
+    stop = signal.signal(signal.SIGTERM, lambda *_: loop.call_soon_threadsafe(is_asked.set))
+    waits = [asyncio.ensure_future(wait) for wait in (awaited, is_asked.wait())]
     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     for wait in waits:
         wait.cancel()
-    if is_told.is_set():
+    if is_asked.is_set():
         return False
     signal.signal(signal.SIGTERM, stop)
     waits[0].result()  # it may have failed
@@ -37,12 +41,12 @@ class Draining:
         SIGTERM ─► not ready ─► load balancers have seen it ─► all is answered ─► SIGTERM, as it was handled before
 
     Attributes:
-        has_begun: Whether this process has been told to end.
+        has_begun: Whether this process was asked to end.
 
     Args:
         drain_seconds: How long load balancers need to see that it is not ready.
         answer_all: Takes nothing more and answers what was taken.
-        tasks: Where this is done.
+        tasks: Runs the draining.
     """
 
     def __init__(
@@ -54,7 +58,7 @@ class Draining:
         self.has_begun = False
 
     def begin_on_sigterm(self) -> None:
-        """Put the next SIGTERM off; one that comes meanwhile is handled as it was before."""
+        """Drain at the next SIGTERM, then raise it again. One that comes meanwhile is handled as it was before."""
         loop, stop = asyncio.get_running_loop(), signal.getsignal(signal.SIGTERM)
 
         def begin(number: int, _: FrameType | None) -> None:
@@ -68,6 +72,6 @@ class Draining:
         await asyncio.sleep(self._drain_seconds)
         try:
             await self._answer_all()
-        except Exception:  # whatever it is, a worker that was told to end must
+        except Exception:  # whatever it is, the worker must end
             logger.exception("not all was answered before the end")
         os.kill(os.getpid(), number)

@@ -44,14 +44,22 @@ class Starts:
         self.has_served = False
 
     def see(self, pids: Set[int]) -> str | None:
-        """Take note of the workers that there are now; why the service is hopeless, None where it is not."""
+        """Note the workers that there are now.
+
+        Returns:
+            Why the service will never start, None while it may.
+        """
         self._started |= pids
         if self.has_served or len(self._started) <= self._max_started:
             return None
         return self._kills() or f"{self._max_started} worker processes ended before one was ready; the log says more"
 
     def hear(self, word: str, detail: str) -> str | None:
-        """Take note of what a worker says of itself; why the service is hopeless, None where it is not."""
+        """Note what a worker says of its start.
+
+        Returns:
+            Why the service will never start, None while it may.
+        """
         if word == FAILED and not self.has_served:
             return detail
         if word == READY:
@@ -61,7 +69,7 @@ class Starts:
         return None
 
     def _kills(self) -> str:
-        """What the kernel has done about it since it was last asked, "" for nothing."""
+        """Say how many processes the kernel has killed since the last call, "" for none."""
         num_kills, known = self._num_kills(), self._num_known_kills
         self._num_known_kills = num_kills
         if num_kills <= known:
@@ -73,7 +81,7 @@ def watch_starts(service: str, num_workers: int) -> None:
     """Watch this process's workers from now on, and end it where they cannot start. Linux only, as seats are.
 
     Args:
-        service: What no other service of this process is called.
+        service: A name that no other service of this process has.
         num_workers: How many there will be, spare ones included.
     """
     if sys.platform != "linux":
@@ -87,7 +95,7 @@ def watch_starts(service: str, num_workers: int) -> None:
 
 @contextmanager
 def failures_told(service: str) -> Iterator[None]:
-    """Say to the first process what keeps this worker from starting, besides raising it."""
+    """Raise what keeps this worker from starting, and send it to the first process."""
     try:
         yield
     except Exception as error:
@@ -97,7 +105,7 @@ def failures_told(service: str) -> Iterator[None]:
 
 
 def tell(service: str, word: str, detail: str = "") -> None:
-    """Say to the first process how this worker's start goes; nothing where it does not listen."""
+    """Send the first process a word on this worker's start. Does nothing if it does not listen."""
     if sys.platform != "linux":
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as mouth:
@@ -119,7 +127,7 @@ def _watch(ear: socket.socket, starts: Starts) -> None:
 
 
 def _heard(ear: socket.socket) -> tuple[str, str]:
-    """A word and its detail, both empty where another user of this machine says it: everyone may send."""
+    """Receive a word and its detail, both empty if another user of this machine has sent them."""
     message, ancillary, _, _ = ear.recvmsg(MAX_MESSAGE_BYTES, socket.CMSG_SPACE(CREDENTIALS.size))
     _, user, _ = CREDENTIALS.unpack(ancillary[0][2])
     word, _, detail = message.decode(errors="replace").partition(" ")
@@ -127,7 +135,7 @@ def _heard(ear: socket.socket) -> tuple[str, str]:
 
 
 def _end(parent: psutil.Process, reason: str) -> None:
-    """Kill the workers, say why as the last thing that is said, and end; sessions are safe in the store."""
+    """Kill the workers, print the reason last, and end. Sessions are safe in the store."""
     children = parent.children(recursive=True)
     for child in children:
         child.kill()

@@ -1,4 +1,4 @@
-"""Whether a stored record may be used by who asks for it, and whether its time is over. Pure."""
+"""Whether a stored record may be used by a caller, and whether its time is over. Pure."""
 
 from service.errors import SessionDamaged, SessionGone, SessionUnknown
 from service.record.body import Body
@@ -6,7 +6,7 @@ from service.stores.base import CHECKPOINT, Damaged, Record
 
 
 class Expired(SessionGone):
-    """The session's time is over, and nobody has buried it yet.
+    """The session's time is over, and it is not buried yet.
 
     Attributes:
         record: Its record.
@@ -18,7 +18,7 @@ class Expired(SessionGone):
 
 
 def admitted(record: Record | Damaged | None, session_id: str, owner: str, now: float) -> Record:
-    """A record, where it is that of a live session of its owner.
+    """Make sure that a record is that of a live session of its owner. Returns the record.
 
     Raises:
         SessionUnknown: There never was one for this owner.

@@ -4,10 +4,10 @@
     └───────── the same in every version ┘                                       └ the same ─┘
 
 Integers are big-endian; `length` is the blob's own, so that a cut one is told from a forged one. The signature covers
-all that stands before it and is checked before anything behind the fixed prefix is read: whoever lacks the key reaches
-no parser, and a version or a payload that is believed is one that a holder of the key wrote.
+all that stands before it and is checked before anything behind the fixed prefix is read. So no parser reads what was
+written without the key, and a version or a payload that is believed was written by a holder of the key.
 
-The payload is signed, not encrypted. What it means is the business of whoever seals it.
+The payload is signed, not encrypted. This module does not know what it means.
 """
 
 import hashlib
@@ -43,7 +43,7 @@ def seal(key: bytes, payload: bytes, bundle: str) -> bytes:
 
 
 def unseal(key: bytes, blob: bytes) -> Sealed:
-    """What was sealed with the same key.
+    """Check a blob and return what was sealed with the same key.
 
     Raises:
         ExportDisabled: The key is empty.

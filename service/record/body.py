@@ -155,7 +155,7 @@ def decode(content: bytes) -> Body:
 
 
 def _with_more(body: Body, content: bytes, extra_length: int, inputs_length: int, keeps_inputs: bool) -> Body:
-    """A body with what few sessions have."""
+    """A body with the fields that few sessions have."""
     before_at = extra_length + inputs_length
     more: dict[str, Any] = orjson.loads(content[:extra_length]) if extra_length else {}
     return body._replace(
@@ -180,12 +180,12 @@ def _upgraded(content: bytes) -> Body:
 
 
 def begun(body: Body, now: int) -> Body:
-    """A body whose time of creation is known: version 1 did not tell, so its life begins at its upgrade."""
+    """A body with a time of creation. Version 1 kept none, so there it is the time of the upgrade."""
     return body if body.created_at else body._replace(created_at=now)
 
 
 def extra_of(body: Body) -> bytes:
-    """What few sessions have, as JSON; b"" where there is none."""
+    """The fields that few sessions have, as JSON. b"" if all are empty."""
     if not body.checkpoints and not body.request_digest and not body.idle_seconds:
         return b""
     extra: dict[str, Any] = {}

@@ -29,7 +29,7 @@ class BodyV1:
 
 
 def decode(content: bytes) -> BodyV1:
-    """The session in those bytes, whose checksum the store's record has covered."""
+    """Decode a body of version 1. Its checksum is not checked, since the store's record covers it."""
     _, head_length = _LENGTHS.unpack_from(content, _LENGTHS_OFFSET)
     reader = _Reader(content, _LENGTHS_OFFSET + _LENGTHS.size)
     head: dict[str, Any] = orjson.loads(reader.take(head_length))
@@ -57,7 +57,7 @@ class _Reader:
 
 
 def _state(reader: _Reader, form: dict[str, Any]) -> SequenceState:
-    """A state; the tensors of a row lay in the manifest's order, which is still a row's."""
+    """Read a state. The tensors of a row were in the manifest's order, as they still are."""
     pending = reader.take(form["pending_length"])
     row_bytes = sum(int(np.prod(shape)) * np.dtype(dtype).itemsize for _, dtype, shape in form["tensors"])
     rows = tuple(reader.take(row_bytes) for _ in form["labels"])

@@ -16,12 +16,12 @@ def inputs_digest(inputs: dict[str, Any]) -> bytes:
 
 
 def tensors_digest(values: Array, returns: str) -> bytes:
-    """16 bytes for inputs in tensors; what is to be returned belongs to what was asked."""
+    """16 bytes for inputs in tensors and what is to be returned."""
     return hashlib.sha256(b"%b:%b" % (returns.encode(), values.tobytes())).digest()[:_DIGEST_BYTES]
 
 
 def tensors_digests(values: Array, returns: str) -> list[bytes]:
-    """The digests of inputs (N, ...) in tensors, one for each row."""
+    """The digests of inputs (N, ...) in tensors, as `tensors_digest` gives them, one for each row."""
     kind, content = b"%b:" % returns.encode(), values.tobytes()
     length = len(content) // len(values)
     starts = range(0, len(content), length)

@@ -15,12 +15,15 @@ def idle_seconds_of(record: Record, body: Body) -> int:
 
 
 def kept_idle_seconds(record: Record, body: Body, ends_at: int, now: int) -> int:
-    """What the body of a session that is used now keeps of that, for good; 0 as long as the record tells it.
+    """The idle seconds that the body of a session that is used now keeps from then on.
 
     Args:
         record, body: The session before.
         ends_at: When it has lived as long as one may.
         now: Wall-clock seconds since 1970, as all times.
+
+    Returns:
+        0 as long as the record's time to live is the session's idle time.
     """
     return body.idle_seconds or (record.ttl_seconds if ends_at - now < record.ttl_seconds else 0)
 

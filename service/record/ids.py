@@ -34,12 +34,12 @@ def keyed_session_id(secret: bytes, owner: str, key: str) -> str:
 
 
 def id_from(content: bytes) -> str:
-    """The id whose bytes these are."""
+    """The id with those bytes."""
     return base64.urlsafe_b64encode(content).decode()
 
 
 def bytes_of(session_id: str) -> bytes | None:
-    """The bytes of an id as it is issued; None for any other text, its other spellings too."""
+    """The bytes of an id as it is issued. None for any other text, and for other spellings of an id."""
     if len(session_id) != ID_CHARACTERS:
         return None
     try:

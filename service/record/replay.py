@@ -34,7 +34,7 @@ def appended(kept: bytes | None, step: int, inputs: dict[str, Any], max_bytes: i
 
 
 def inherited(kept: bytes | None, secret: bytes, max_bytes: int) -> bytes | None:
-    """A session's kept inputs as those of a fork, whose own chance is another; None where they outgrow the limit."""
+    """A session's kept inputs as those of a fork, which has another secret. None if they outgrow the limit."""
     if kept is None:
         return None
     lines = [_line(step._replace(secret=step.secret or secret.hex())) for step in kept_steps(kept)]
@@ -48,5 +48,5 @@ def kept_steps(kept: bytes) -> Iterator[KeptStep]:
 
 
 def _line(step: KeptStep) -> bytes:
-    told = step._asdict() if step.secret else {"step": step.step, "inputs": step.inputs}
-    return orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE)
+    fields = step._asdict() if step.secret else {"step": step.step, "inputs": step.inputs}
+    return orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE)

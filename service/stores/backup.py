@@ -55,8 +55,8 @@ def restore(source: Path, url: str) -> int:
     """Put a copy in the place of a store that is not there.
 
     Args:
-        source: A directory that `backup` has written, or that of a store that nobody uses.
-        url: The new store's, `lmdb://...`.
+        source: A directory that `backup` has written, or that of a store that no process has open.
+        url: URL of the new store, `lmdb://...`.
 
     Returns:
         Bytes of the store.
@@ -111,7 +111,7 @@ def _make_empty(directory: Path) -> None:
 
 
 def _finish(directory: Path) -> int:
-    """Bring a store's file to the disk and declare it safe; its bytes."""
+    """Sync a store's file to the disk and declare it safe. Returns its length in bytes."""
     with (directory / DATA).open("rb+") as file:
         os.fsync(file.fileno())
         num_bytes = os.fstat(file.fileno()).st_size

@@ -18,7 +18,7 @@ class Record(NamedTuple):
 
     Attributes:
         session_id: Key of the record.
-        owner: Who may see it.
+        owner: The owner, who alone may see it.
         bundle: Tag of the bundle version that it lives on; stores count live sessions by it.
         step: Number of the next step; a swap succeeds only against the step that was loaded.
         used_at: When it was last used.
@@ -145,24 +145,27 @@ class Store(Protocol):
         """Whether load and swap answer without waiting, so that they need no task of their own."""
 
     async def load(self, session_ids: Sequence[str]) -> list[Record | Damaged | None]:
-        """The records of those ids, in order; None where there is none, whatever the id looks like."""
+        """The records of those ids, in order. None for an id without one, whatever the id looks like."""
 
     async def swap(self, swaps: Sequence[Swap]) -> list[bool]:
-        """Compare and swap each record, in order; False where another writer was first or the record is damaged.
+        """Compare and swap each record, in order.
+
+        Returns:
+            For each swap whether it was written: not if another writer was first or the stored record is damaged.
 
         Raises:
-            QuotaReached: Live records that are new, or open, are more than their owner may have, in a full store too.
-            Full: They found no room.
+            QuotaReached: An owner would have more live records than allowed, whether or not the store is full too.
+            Full: There is no room for the new live records.
         """
 
     async def advance(self, groups: Sequence[Successors]) -> list[list[bool]]:
-        """Compare and swap the records of all groups, of which no two have a session in common, in one `swap`."""
+        """Compare and swap the records of all groups as one `swap` does. No two groups have a session in common."""
 
     async def delete(self, session_ids: Sequence[str]) -> None:
-        """Forget records, as if they had never existed; damaged ones too."""
+        """Delete records, damaged ones too."""
 
     async def delete_overdue(self, session_ids: Sequence[str], now: int) -> None:
-        """Forget those of some records that are over, and overdue: others were written since they were looked at."""
+        """Delete those of some records that are over and overdue. Others were written since they were looked at."""
 
     async def overdue(self, now: int, limit: int) -> list[Record]:
         """Records of all kinds that are overdue, found at most a minute late."""
@@ -189,16 +192,16 @@ class Store(Protocol):
         """How many sessions live on each bundle version, where any do."""
 
     async def note(self, name: str, value: bytes | None) -> None:
-        """Keep a small value beside the records, for all who share the store; None takes it away."""
+        """Keep a small value beside the records, for all processes that share the store. None deletes it."""
 
     async def note_once(self, name: str, value: bytes) -> bytes:
-        """Keep a value unless one is kept already; the one that is kept."""
+        """Keep a value unless one is kept already. Returns the one that is kept."""
 
     async def notes(self, prefix: str) -> dict[str, bytes]:
-        """All notes whose names begin so."""
+        """All notes whose names begin with a prefix, by name."""
 
     async def weaknesses(self) -> list[str]:
-        """What this store, as it is configured, may lose of what was acknowledged; one sentence each, for the log."""
+        """Sentences for the log on what acknowledged data this store, as it is configured, may lose."""
 
     async def close(self) -> None:
         """Let go of files and connections."""

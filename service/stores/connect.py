@@ -17,7 +17,7 @@ class StoreUnknown(Exception):
 
 
 def open_store(settings: SessionSettings) -> Store:
-    """The store that is configured; files and connections are opened at its first use.
+    """The store that is configured. Files and connections are opened at its first use.
 
     Raises:
         StoreUnknown: The URL's scheme names no backend, or it is not a URL of that backend.
@@ -42,7 +42,7 @@ def open_store(settings: SessionSettings) -> Store:
 
 
 def lmdb_directory(url: str, environment: Mapping[str, str] = os.environ) -> Path:
-    """The directory that an lmdb:// URL names; without a path, one among the user's state files.
+    """The directory that an lmdb:// URL names, or without a path one among the user's state files.
 
     Raises:
         StoreUnknown: It names none.

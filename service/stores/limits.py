@@ -1,4 +1,4 @@
-"""How much a store takes."""
+"""Limits on the live records of a store."""
 
 import sys
 from collections import Counter
@@ -9,7 +9,7 @@ from service.stores.base import Count, Full, QuotaReached
 
 
 class Limits(NamedTuple):
-    """Beyond these a new live record is refused; those that live go on, however large they grow. None by default.
+    """Beyond these a new live record is refused. Those that live go on, however large they grow. None by default.
 
     Attributes:
         max_sessions: Live records of all owners.
@@ -22,7 +22,7 @@ class Limits(NamedTuple):
     max_sessions_per_owner: int = 0
 
     def refusal(self, taken: Count, new: Count) -> Full | None:
-        """Why new live records find no room beside what there is, whoever owns them; None where they do."""
+        """The refusal of new live records beside what there is. None if they find room. Knows no owners."""
         if not new.num_live:
             return None
         if taken.num_live + new.num_live > self.max_sessions:

@@ -4,5 +4,5 @@ SECONDS_PER_MINUTE = 60
 
 
 def last_over(now: int) -> int:
-    """The last minute whose 60 seconds have all come: whatever is due in it, to the second, is due by now."""
+    """The last minute that has begun its 60th second, so that all that is due in it is due by now."""
     return (now + 1) // SECONDS_PER_MINUTE - 1

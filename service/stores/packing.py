@@ -71,5 +71,5 @@ def unpack(session_id: str, content: bytes) -> Record | Damaged:
 
 
 def checksum_of(session_id: str, owner_length: int, payload: bytes | memoryview) -> int:
-    """The checksum of a record under its id; the payload is what follows the checksum."""
+    """The checksum of a record under its id. The payload is what follows the checksum."""
     return xxh3_64_intdigest(payload, seed=xxh3_64_intdigest(session_id.encode(), seed=owner_length))

@@ -51,12 +51,12 @@ class Users:
             yield
 
     def join(self) -> None:
-        """Be one of them; a process that dies is one no more."""
+        """Become one of them. The kernel removes a process that dies."""
         self._users = (self._directory / USERS).open("wb")
         fcntl.flock(self._users, fcntl.LOCK_SH)
 
     def is_alone(self) -> bool:
-        """Whether there is no other; asked while opening or closing."""
+        """Whether this is the only process. To be called within `opening`."""
         if self._users is None:
             raise RuntimeError("a process asks whether it is alone before it has joined")
         try:
@@ -68,14 +68,14 @@ class Users:
         return True
 
     def leave(self) -> None:
-        """Be one of them no more."""
+        """Stop being one of them."""
         if self._users is not None:
             self._users.close()
             self._users = None
 
 
 def boot_id() -> str:
-    """The machine's running since its last start; "" where it cannot be told."""
+    """The kernel's id of the current boot, "" if it is not known."""
     try:
         return BOOT_ID.read_text().strip()
     except OSError:
@@ -83,7 +83,7 @@ def boot_id() -> str:
 
 
 def read_boot(directory: Path) -> Boot | None:
-    """What is known of the store; None where nothing is."""
+    """Read a store's boot file. None if it is missing or unreadable."""
     try:
         content = json.loads((directory / FILE).read_bytes())
         return Boot(str(content["boot_id"]), content["safe"] is True)
@@ -92,7 +92,7 @@ def read_boot(directory: Path) -> Boot | None:
 
 
 def write_boot(directory: Path, boot: Boot) -> None:
-    """Make it known, on the disk, before anything that follows."""
+    """Write a store's boot file and sync it to the disk."""
     path, draft = directory / FILE, directory / f"{FILE}.draft"
     with draft.open("wb") as file:
         file.write(json.dumps({"boot_id": boot.boot_id, "safe": boot.is_safe}).encode())
@@ -103,7 +103,7 @@ def write_boot(directory: Path, boot: Boot) -> None:
 
 
 def sync_directory(directory: Path) -> None:
-    """Bring a directory's names to the disk."""
+    """Sync a directory's names to the disk."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

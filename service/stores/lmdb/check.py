@@ -64,7 +64,7 @@ def check_records(tables: Tables, txn: Transaction[bytes]) -> int:
     """Check every record and build indexes and counts again where they are not those of the records.
 
     Returns:
-        How many records are damaged; each of them stays where it is, and is told by its id.
+        How many records are damaged. Each stays where it is, and its session is refused as damaged.
     """
     num_damaged = sum(isinstance(to_record(row.key, None, row.head, row.tail), Damaged) for row in _rows(tables, txn))
     if not is_derived_right(tables, txn):
@@ -81,7 +81,7 @@ def count_owners(tables: Tables, txn: Transaction[bytes]) -> None:
 
 
 def rebuild(tables: Tables, txn: Transaction[bytes]) -> None:
-    """Build indexes and counts from the records; damaged heads are marked as in none of them."""
+    """Build indexes and counts from the records, and mark damaged heads as missing from them."""
     for table in (tables.by_owner, tables.by_use, tables.by_expiry, tables.counts):
         txn.drop(table, delete=False)
     ledger = tables.ledger(txn)
@@ -97,7 +97,7 @@ def rebuild(tables: Tables, txn: Transaction[bytes]) -> None:
 
 
 def count_records(tables: Tables, txn: Transaction[bytes]) -> Counted:
-    """What the counts should be: records are counted one by one."""
+    """Count the records one by one."""
     bundles: Counter[str] = Counter()
     owners: Counter[str] = Counter()
     num_bytes = 0
@@ -112,7 +112,7 @@ def count_records(tables: Tables, txn: Transaction[bytes]) -> Counted:
 
 
 def read_counts(tables: Tables, txn: Transaction[bytes]) -> Counted:
-    """What the counts are."""
+    """Read the stored counts."""
     return Counted(tables.count(txn), tables.bundles(txn), read_owners(txn, tables.counts))
 
 
@@ -134,7 +134,7 @@ def is_derived_right(tables: Tables, txn: Transaction[bytes]) -> bool:
 
 
 def _rows(tables: Tables, txn: Transaction[bytes]) -> Iterator[_Row]:
-    """All records; a tail without its head is none."""
+    """All records. A tail without its head is skipped."""
     head: tuple[bytes, bytes] | None = None
     for key, value in txn.cursor(tables.records):
         if len(key) == KEY_BYTES:

@@ -58,12 +58,12 @@ class OpenedStore:
                 raise
 
     def abandon(self) -> None:
-        """Let go of an environment that is of no more use."""
+        """Close a broken environment without a sync."""
         self.environment.close()
         self._users.leave()
 
     def close(self) -> None:
-        """Bring all to the disk and let go; the last process declares the store safe."""
+        """Sync to the disk and close. The last process declares the store safe."""
         with self._users.opening():
             try:
                 self.environment.sync(True)
@@ -78,7 +78,7 @@ class OpenedStore:
         logger.warning("the session store is sound, %d of its records are damaged", num_damaged)
 
     def _declare(self, known: Boot | None, is_synced: bool) -> None:
-        """Say what a crash from now on means, before anything is written."""
+        """Write, before anything else, what a crash from now on means."""
         is_safe = False
         if is_synced:
             self.environment.sync(True)
@@ -115,7 +115,7 @@ def _open(directory: Path, map_size: int, is_synced: bool) -> lmdb.Environment:
 
 
 def unavailable(directory: Path, error: Exception) -> Unavailable:
-    """What a failure of LMDB or of the file system means for those who use the store."""
+    """The store's error for a failure of LMDB or of the file system."""
     if isinstance(error, Unavailable):
         return error
     if isinstance(error, _BROKEN):
@@ -128,7 +128,7 @@ def unavailable(directory: Path, error: Exception) -> Unavailable:
 
 
 def _is_disk_full(directory: Path, error: Exception) -> bool:
-    """LMDB tells a write that the disk took in part as an input/output error."""
+    """Whether an error means a full disk. LMDB reports a write that was done in part as an input/output error."""
     code = getattr(error, "code", None) or getattr(error, "errno", None)
     if code == errno.EIO:
         return shutil.disk_usage(directory).free < _NO_ROOM_BYTES

@@ -35,12 +35,15 @@ class Following(NamedTuple):
 
 
 def following(keys: Sequence[bytes], stored: Sequence[bytes], group: Successors) -> list[Following | None]:
-    """The rows of records that follow what is stored and are filed as that is; None for any other: look at it alone.
+    """The rows of records that follow the stored ones and are filed like them.
 
     Args:
-        keys: Of the records.
-        stored: The heads that are stored, b"" where there are none.
+        keys: Keys of the N records.
+        stored: Their stored heads, b"" where there is none.
         group: The records.
+
+    Returns:
+        The rows of each record, None for one that has to be looked at alone.
 
     Raises:
         ValueError: The records cannot be packed.
@@ -69,7 +72,7 @@ def following(keys: Sequence[bytes], stored: Sequence[bytes], group: Successors)
 
 
 def _contents(first: Rows, group: Successors, owner_length: int) -> NDArray[np.uint8]:
-    """The packed records, uint8 (N, bytes); see `service.stores.packing`."""
+    """The packed records, uint8 (N, bytes), as in `service.stores.packing`."""
     names = np.frombuffer(first.head[CONTENT_AT : first.body_at], np.uint8)
     rows_at = len(names) + group.heads.shape[1]
     N, length = len(group.steps), rows_at + group.tails.shape[1]

@@ -67,10 +67,10 @@ class GroupCommit:
             jobs.append(following)
 
     def _outcomes(self, jobs: list[_Job]) -> list[object]:
-        """What each job returned or raised; what a failed commit raised for all."""
+        """What each job returned or raised. If the commit failed, its error for each of them."""
         try:
             return self._commit(lambda tables, txn: [_outcome(job, tables, txn) for job in jobs])
-        except Exception as error:  # whatever it is, those who wait must hear of it
+        except Exception as error:  # whatever it is, the jobs' futures must be resolved
             return [error] * len(jobs)
 
 

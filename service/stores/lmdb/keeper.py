@@ -1,4 +1,4 @@
-"""A thread that does a chore every few seconds until it is told to stop."""
+"""A thread that does a chore every few seconds until it is stopped."""
 
 import logging
 import threading

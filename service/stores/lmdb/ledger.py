@@ -43,7 +43,7 @@ class Ledger:
         self._live: Counter[bytes] = Counter()
 
     def move(self, key: bytes, before: Filing | None, after: Filing | None) -> None:
-        """Enter what has become of a record; None where there is none."""
+        """Move a record's entries in the indexes and counts. None stands for no record."""
         for index, old, new in zip(self._indexes, places(before), places(after), strict=True):
             if old == new:
                 continue
@@ -83,28 +83,28 @@ class Ledger:
 
 
 def read_totals(txn: Transaction[bytes], counts: _Database) -> Count:
-    """How many live, and the bytes of all."""
+    """How many records live, and the bytes of all."""
     content = txn.get(_TOTALS_NAME, db=counts)
     return Count(*_TOTALS.unpack(content)) if content else Count(0, 0)
 
 
 def read_bundles(txn: Transaction[bytes], counts: _Database) -> dict[str, int]:
-    """How many live on each bundle."""
+    """How many records live on each bundle."""
     return dict(_counted(txn, counts, _BUNDLE_PREFIX))
 
 
 def read_owners(txn: Transaction[bytes], counts: _Database) -> dict[str, int]:
-    """How many live of each owner's."""
+    """How many records of each owner live."""
     return dict(_counted(txn, counts, _OWNER_PREFIX))
 
 
 def read_owner(txn: Transaction[bytes], counts: _Database, owner: str) -> int:
-    """How many live of one owner's."""
+    """How many records of one owner live."""
     return _read_live(txn, counts, owner_place(owner))
 
 
 def is_owned(txn: Transaction[bytes], counts: _Database) -> bool:
-    """Whether live records are counted by owner: those that a version before these counts has written are not."""
+    """Whether all live records are counted by owner. Versions before these counts have written none."""
     return _read_live(txn, counts, _OWNED_NAME) == read_totals(txn, counts).num_live
 
 

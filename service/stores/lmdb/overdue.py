@@ -66,7 +66,7 @@ def overdue_of(tables: Tables, txn: Transaction[bytes], owner: str, now: int, li
 
 
 def delete_overdue(tables: Tables, txn: Transaction[bytes], session_ids: Sequence[str], now: int) -> None:
-    """Forget those records that are over, and overdue; damaged ones are left alone."""
+    """Delete those records that are over and overdue, except damaged ones."""
     heads = tables.heads(txn, [key_of(session_id) for session_id in session_ids])
     last_minute = last_over(now)
     is_to_go = {
@@ -101,7 +101,7 @@ def _entries(tables: Tables, txn: Transaction[bytes], last_minute: int, after: E
 
 
 def _common(one: Cursor[bytes], place: bytes, other: Cursor[bytes], other_place: bytes) -> Iterator[bytes]:
-    """Keys that are at both places, in their order, up to MAX_JUMPS: who is behind jumps to where the other is."""
+    """Keys that are at both places, in order: the cursor that is behind jumps to the other, MAX_JUMPS times."""
     is_there = one.set_key(place)
     for _ in range(MAX_JUMPS):
         if not is_there or not other.set_range_dup(other_place, one.value()):

@@ -71,9 +71,9 @@ class Filing(NamedTuple):
     """What indexes and counts keep of a record.
 
     Attributes:
-        owner: Who may page through it; None for a checkpoint, which is on nobody's page.
-        bundle: The bundle version that it lives on; None where it does not live.
-        used: Minute of its last use; None where it does not live.
+        owner: The owner, on whose pages it is. None for a checkpoint, which is on no page.
+        bundle: The bundle version that it lives on. None unless it lives.
+        used: Minute of its last use. None unless it lives.
         filed: Minute under which it is filed for expiry, never later than that of its expiry.
         num_bytes: Bytes of its body.
     """
@@ -170,7 +170,7 @@ def refiled(key: bytes, head: bytes, filed: int) -> bytes:
 
 
 def is_filed_alike(before: bytes, after: Rows) -> bool:
-    """Whether an intact head and what follows it have the same filing and as long a tail; quicker than filings are."""
+    """Whether an intact head and its successor have equal filings and tail lengths. Faster than `filing_of` both."""
     names = slice(LENGTHS_AT, after.body_at)
     return before[_META_BYTES] == after.head[_META_BYTES] and before[names] == after.head[names]
 
@@ -197,12 +197,12 @@ def quarantined(head: bytes) -> bytes:
 
 
 def is_quarantined(head: bytes) -> bool:
-    """Whether a head is marked so."""
+    """Whether a head is marked as quarantined."""
     return head.startswith(_QUARANTINE)
 
 
 def _cut(length: int, num_fixed_bytes: int) -> int:
-    """How many of a packed record's bytes the head takes; at least those before the body."""
+    """How many of a packed record's bytes the head takes, at least those before the body."""
     if length <= _MAX_HEAD_BYTES:
         return length
     num_pages = (length - num_fixed_bytes + _PAGE_HEADER_BYTES) // _PAGE_BYTES

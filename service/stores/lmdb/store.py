@@ -142,7 +142,7 @@ class LmdbStore:
         return self._transact(work, write=True)
 
     def _transact(self, work: Work[Result], write: bool = False) -> Result:
-        """Do some work in one transaction; what it raises undoes it."""
+        """Do some work in one transaction, which is aborted if it raises."""
         try:
             opened = self._opened or self._open()
             try:
@@ -164,13 +164,13 @@ class LmdbStore:
             return self._opened
 
     def _reopen_after(self, error: Exception) -> None:
-        """Let go of an environment that LMDB will not use any more; the next call opens it again."""
+        """Close an environment that LMDB refuses to use any more. The next call opens it again."""
         if isinstance(error, lmdb.PanicError) and self._opened is not None:
             self._opened.abandon()
             self._opened = None
 
     def _keep(self) -> None:
-        """Bring to the disk what is not there yet, and let go of what killed readers hold."""
+        """Sync to the disk, and free the slots of killed readers."""
         opened = self._opened
         if opened is not None:
             opened.environment.sync(True)

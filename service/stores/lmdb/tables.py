@@ -95,7 +95,7 @@ class Tables:
         return won
 
     def advance(self, txn: Transaction[bytes], groups: Sequence[Successors]) -> list[list[bool]]:
-        """Compare and swap the records of groups, of which no two have a session in common; see `swap`."""
+        """Compare and swap the records of groups as `swap` does. No two groups have a session in common."""
         planned = [self._following(txn, group) for group in groups]
         alone = [
             group.swap(index)
@@ -113,7 +113,7 @@ class Tables:
         return [[each is not None or next(won_alone) for each in rows] for rows in planned]
 
     def delete(self, txn: Transaction[bytes], session_ids: Sequence[str]) -> bool:
-        """Forget records; False, and nothing is changed, where the filing of a damaged one must be looked for first."""
+        """Delete records. Returns False, with nothing changed, if a damaged one's filing must be looked for first."""
         heads = self.heads(txn, [key_of(session_id) for session_id in session_ids])
         if any(not is_intact(key, head) and not is_quarantined(head) for key, head in heads.items()):
             return False
@@ -158,14 +158,14 @@ class Tables:
             txn.put(name, value, db=self.notes)
 
     def note_once(self, txn: Transaction[bytes], name: bytes, value: bytes) -> bytes:
-        """Keep a note unless there is one; the one that is kept."""
+        """Keep a note unless there is one. Returns the one that is kept."""
         kept = txn.get(name, db=self.notes)
         if kept is None:
             txn.put(name, value, db=self.notes)
         return value if kept is None else kept
 
     def notes_of(self, txn: Transaction[bytes], prefix: bytes) -> dict[str, bytes]:
-        """Notes whose names begin so."""
+        """Notes whose names begin with a prefix, by name."""
         cursor = txn.cursor(self.notes)
         cursor.set_range(prefix)
         found = takewhile(lambda item: item[0].startswith(prefix), cursor)
@@ -184,7 +184,7 @@ class Tables:
         return taken
 
     def _following(self, txn: Transaction[bytes], group: Successors) -> list[Following | None]:
-        """The rows of a group's records; None for those to be looked at alone."""
+        """The rows of a group's records, None for those to be looked at alone."""
         if len(group.steps) < FEW:
             return [None] * len(group.steps)
         keys = [key_of(session_id) for session_id in group.session_ids]

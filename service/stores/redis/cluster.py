@@ -82,7 +82,11 @@ class ClusterLink:
                 replies[n] = reply
 
     async def _follow(self, commands: Sequence[Command], todo: Iterable[int], replies: list[Reply]) -> list[int]:
-        """Do what redirections ask for: ask one server, or wait and look again; which commands are left to be run."""
+        """Follow redirections: ask the named server, or wait until the servers' shards are read again.
+
+        Returns:
+            The indexes of the commands that are left to be run.
+        """
         for n in todo:
             reply = replies[n]
             if type(reply) is AskError and (node := self._cluster.get_node(host=reply.host, port=reply.port)):
@@ -104,7 +108,7 @@ class ClusterLink:
         return replies
 
     async def _learn(self) -> None:
-        """Have the servers tell which of them has which shards, where that is not known or may have changed."""
+        """Ask the servers which of them has which shards, if that is not known or may have changed."""
         is_outdated, self._is_outdated = self._is_outdated, False
         try:
             await self._cluster.initialize()

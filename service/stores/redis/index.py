@@ -79,7 +79,7 @@ class Index:
         return sum(map(int, filter(None, await self._read(LIVE, ALL_SHARDS, [b"HGET", b"=" + encoded(owner)]))))
 
     async def not_owned(self) -> list[int]:
-        """Shards whose live records are not all counted by owner: a version that knew no such counts has written."""
+        """Shards whose live records are not all counted by owner, because a version without these counts wrote them."""
         replies = await self._answers(IS_OWNED, [COUNTS, LIVE], ALL_SHARDS, [])
         return [shard for shard, is_owned in zip(ALL_SHARDS, replies, strict=True) if not is_owned]
 

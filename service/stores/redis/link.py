@@ -155,7 +155,7 @@ def checked(address: str, replies: list[Reply]) -> list[Reply]:
 
 
 def unavailable(address: str, error: Exception) -> Unavailable:
-    """What a failure means for those who use the store."""
+    """The store's error for a failure of the connection or of the server."""
     reason = next((reason for kind, reason in _REASONS if isinstance(error, kind)), None)
     if reason is None and str(error).startswith("MISCONF"):
         reason = "it cannot write to its disk"

@@ -34,7 +34,7 @@ class Owners:
         return await self._index.live_of(owner)
 
     async def _look(self) -> None:
-        """Have shards filed again whose live records are not all counted by owner, one at a time: each takes long."""
+        """File the shards again whose live records are not all counted by owner, one by one: each takes long."""
         async with self._looking:
             if self._clock() < self._look_at:
                 return

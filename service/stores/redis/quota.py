@@ -51,7 +51,7 @@ class RedisQuota:
         return QuotaReached(taken.num_live, self._most) if taken.num_live + new.num_live > self._most else None
 
     def _room_of(self, owner: str) -> Room:
-        """An owner's room; that of an owner whom nobody has asked for the longest is forgotten."""
+        """An owner's room, newly used. With too many of them, the least recently used is forgotten."""
         room = self._rooms.pop(owner, None)
         if room is None:
             room = Room(partial(self._count, owner), self._refusal, self._clock)

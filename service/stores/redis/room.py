@@ -19,7 +19,7 @@ class Room:
 
     Args:
         count: Counts what there is.
-        refusal: Why new records, the second, find no room beside what there is, the first; None where they do.
+        refusal: Returns the refusal of new records (second) beside what there is (first). None if they find room.
         clock: Seconds that only grow.
     """
 
@@ -41,7 +41,7 @@ class Room:
 
     @property
     def is_unused(self) -> bool:
-        """Whether nobody opens anything now."""
+        """Whether nothing is being opened now."""
         return self._settled.is_set() and not self._looking.locked()
 
     @asynccontextmanager
@@ -68,7 +68,7 @@ class Room:
         self._taken = self._taken.plus(change)
 
     def forget(self) -> None:
-        """It is not known what has been changed: have it counted again."""
+        """Count again before the next use, because it is not known what was changed."""
         self._stale_at = float("-inf")
 
     async def _certain_refusal(self, new: Count) -> Full | None:
@@ -84,7 +84,7 @@ class Room:
         return self._refusal(self._taken, new)
 
     async def _learn(self) -> None:
-        """Count. Nothing begins meanwhile; what settles meanwhile may not have been counted, and is added."""
+        """Count. Nothing begins meanwhile. What settles meanwhile may not have been counted, so it is added."""
         opening = self._opening
         counted = await self._count()
         self._taken = counted.plus(opening.minus(self._opening))

@@ -44,7 +44,7 @@ class Command(NamedTuple):
     script: Script | None = None
 
     def packed(self) -> bytes:
-        """As it is sent; its script by name, since the server most likely knows it."""
+        """The bytes to send, with the script by its name, which the server most likely knows."""
         return packed(self.words if self.script is None else [b"EVALSHA", self.script.sha, *self.words])
 
     def with_source(self) -> "Command":
@@ -53,7 +53,7 @@ class Command(NamedTuple):
 
 
 def packed(words: Sequence[bytes]) -> bytes:
-    """A command in Redis' protocol; a tenth of the time that the client library takes for a command this long."""
+    """A command in Redis' protocol. Takes a tenth of the client library's time for a command this long."""
     return b"*%d\r\n%b" % (len(words), b"".join([b"$%d\r\n%b\r\n" % (len(word), word) for word in words]))
 
 

@@ -54,7 +54,7 @@ def index_keys(shard: int) -> tuple[bytes, ...]:
 
 
 def owner_prefix(owner: str) -> bytes:
-    """What an owner's entries in `owners` begin with, and nobody else's.
+    """What an owner's entries in `owners` begin with, and no other owner's.
 
     Raises:
         ValueError: The owner is longer than any that can be packed.

@@ -187,7 +187,7 @@ class RedisStore:
         return [each == WON for each in won]
 
     async def _change(self, script: Script, session_ids: Sequence[str], arguments: Sequence[list[bytes]]) -> list[int]:
-        """Run a script that writes; what it says of each record."""
+        """Run a script that writes. Returns its answer for each record."""
         ids = [encoded(session_id) for session_id in session_ids]
         groups = await self._connection.groups([shard_of(each) for each in ids])
         calls = [_call(script, [ids[n] for n in group], [arguments[n] for n in group]) for group in groups]

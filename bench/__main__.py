@@ -1,4 +1,4 @@
-"""`python -m bench [NAMES]`: measure, and print every figure with its limit. Slowness is told, never an error."""
+"""`python -m bench [NAMES]`: measure, and print every figure with its limit. Missing one is shown, never an error."""
 
 import argparse
 import importlib
@@ -30,7 +30,7 @@ INTERRUPTED = 130  # what a shell reports of a program ended by Ctrl-C
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit status."""
+    """Run the command line. Returns the exit status."""
     parser = _parser()
     names = parser.parse_args(arguments).names or list(BENCHES)
     if unknown := sorted(set(names) - set(BENCHES)):

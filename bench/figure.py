@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Figure:
-    """What a bench found; it is only reported where it has no limit.
+    """A measured value. Without a limit it is for the record only.
 
     Args:
         name: What was measured, for instance "one step, 64 connections".
@@ -28,11 +28,11 @@ class Figure:
 
     @property
     def is_kept(self) -> bool:
-        """Whether its limits are kept; a figure without one keeps it, a NaN does not."""
+        """Whether its limits are kept. True without a limit, False for a NaN with one."""
         is_high_enough = self.at_least is None or self.value >= self.at_least
         is_low_enough = self.at_most is None or self.value <= self.at_most
         return is_high_enough and is_low_enough
 
 
 class Unavailable(Exception):
-    """Something that a measurement needs is not on this machine; the message says how to get it."""
+    """Something that a measurement needs is not on this machine. The message says how to get it."""

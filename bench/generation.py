@@ -22,7 +22,7 @@ UNIT = "characters/s"
 
 
 def measure(options: Options) -> list[Figure]:
-    """Texts of 512 characters, streamed as they grow; whole ones for the record."""
+    """Texts of 512 characters: streamed ones against the limit, whole ones for the record."""
     size = largest_rung(GENERATION, DECODE)
     figures: list[Figure] = []
     with Service(options.store) as service:

@@ -130,7 +130,7 @@ def gpu() -> Device:
 
 
 def main() -> int:
-    """Measure and print; without a GPU, say why not."""
+    """Measure and print. Without a GPU, say why not. Returns the exit status."""
     try:
         device = gpu()
     except Unavailable as error:

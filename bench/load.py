@@ -92,7 +92,7 @@ def median_rate(loads: Sequence[Load]) -> float:
 def alternate(
     title: str, runs: Mapping[str, Callable[[float], Load]], rounds: int, seconds: float
 ) -> dict[str, list[Load]]:
-    """Measure several things in turn, round after round; after a short turn of each that does not count.
+    """Measure several things in turn, round after round, after a short turn of each that does not count.
 
     Args:
         title: Stands before the progress bar.

@@ -4,7 +4,7 @@ import psutil
 
 
 def descendants(pid: int) -> list[int]:
-    """The ids of the children of a process, their children and so on; none where the process is gone."""
+    """The ids of a process's children, their children and so on. Empty if the process is gone."""
     try:
         return [child.pid for child in psutil.Process(pid).children(recursive=True)]
     except psutil.NoSuchProcess:
@@ -17,7 +17,7 @@ def heaviest(pid: int) -> int:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Processor time used, in seconds; 0 for a process that is gone."""
+    """Processor time used, in seconds. 0 for a process that is gone."""
     try:
         times = psutil.Process(pid).cpu_times()
     except psutil.NoSuchProcess:

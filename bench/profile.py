@@ -51,7 +51,7 @@ CLIENTS: dict[str, Callable[[Service], Apart[Load]]] = {
 
 
 def main() -> int:
-    """Run the command line; returns the exit status."""
+    """Run the command line. Returns the exit status."""
     arguments = _parser().parse_args()
     try:
         _profile(arguments)

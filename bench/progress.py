@@ -1,4 +1,4 @@
-"""What is shown while something takes longer than a moment and tells nothing itself."""
+"""Progress of something that takes longer than a moment and shows none itself."""
 
 import time
 from collections.abc import Callable, Iterator

@@ -12,7 +12,7 @@ WIDTHS = (44, 12, 8, 12, 0)  # of the columns of a line that is printed before t
 
 
 def table(figures: Sequence[Figure]) -> str:
-    """One line for each figure; those without a limit are for the record."""
+    """One line for each figure. Those without a limit are for the record."""
     rows = [HEADER, *(_row(figure) for figure in figures)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
     return "\n".join(_line(row, widths) for row in rows)

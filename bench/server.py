@@ -107,7 +107,7 @@ class Server:
             return False
 
     def _stop(self) -> None:
-        """SIGTERM as a terminal or a supervisor sends it; then SIGKILL for whatever is left."""
+        """Send SIGTERM as a terminal or a supervisor does, then SIGKILL to whatever is left."""
         family = [self._process.pid, *descendants(self._process.pid)]
         try:
             if self._process.poll() is None:
@@ -123,7 +123,7 @@ class Server:
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
+    """A port that no process listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

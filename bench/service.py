@@ -78,7 +78,7 @@ class Service(Server):
 
 
 def _import(path: Path, environment: Mapping[str, str]) -> str:
-    """Bring a bundle into the model store of an environment; its tag."""
+    """Import a bundle into the model store of an environment. Returns its tag."""
     program = "import sys, pathlib, service.bundle.store as s; print(s.import_bundle(pathlib.Path(sys.argv[1])).tag)"
     command = [sys.executable, "-c", program, str(path.resolve())]
     done = subprocess.run(command, cwd=ROOT, env=dict(environment), capture_output=True, text=True, check=True)  # noqa: S603  our own program

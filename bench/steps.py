@@ -24,7 +24,7 @@ FORMS = [("binary", "argmax"), ("binary", "logits"), ("json", "none"), ("json", 
 
 
 def measure(options: Options) -> list[Figure]:
-    """Binary without outputs has the limit, at each rung; other forms and `commit` are for the record."""
+    """Binary steps without outputs have a limit at each rung. Other forms and `commit` are for the record."""
     with ExitStack() as stack:
         service = stack.enter_context(Service(options.store))
         commit = stack.enter_context(Service(options.store, {"UNROLLED_DURABILITY": "commit"}))

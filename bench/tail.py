@@ -16,7 +16,7 @@ WARM_UP_SECONDS = 2.0
 
 
 def measure(options: Options) -> list[Figure]:
-    """HTTP and WebSocket one after the other; every single answer counts."""
+    """HTTP and WebSocket one after the other. Every single answer counts."""
     with Service(options.store) as service:
         requests = step_requests(service, service.open_sessions(CONNECTIONS))
         frames = step_frames(service.open_sessions(CONNECTIONS))

@@ -142,7 +142,7 @@ def _over_http(texts: Sequence[str], options: Options) -> list[Figure]:
 
 
 def _steps(service: Service, texts: Sequence[str]) -> list[tuple[str, bytes]]:
-    """Every text as a step of a session; each connection has a session of its own."""
+    """Every text as a step of a session, one session a connection."""
     session_ids = itertools.cycle(service.open_sessions(IN_FLIGHT, "sentiment"))
     return [
         (step_path(session_id), orjson.dumps({"inputs": {"text": text}}))

@@ -96,7 +96,7 @@ def of_like_size(model: MinGRUModel, sizes: GenerationModelSettings) -> Generati
 
 
 def seconds_a_step(loss: Callable[[], Tensor], device: torch.device) -> float:
-    """The shortest of some passes forward and backward; the first does not count."""
+    """Seconds of the shortest of some passes forward and backward, the first of which does not count."""
     times = []
     for _ in range(RUNS + 1):
         _finish(device)

@@ -1,7 +1,7 @@
 """Translation through the engine: sentences a second of processor time, one at a time and 64 in flight, by beams.
 
-The sentences are captions of the length that Multi30k's have, 12 words. Where the time goes is told as the share that
-onnxruntime has of it; the rest is the search, the engine and the joining of rows.
+The sentences are captions of the length that Multi30k's have, 12 words. Onnxruntime's share of the time is printed. The
+rest is the search, the engine and the joining of rows.
 """
 
 import asyncio

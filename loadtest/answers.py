@@ -231,7 +231,7 @@ class CaptionAnswer(Answer):
 
 
 def form_failure(error: ValidationError) -> str:
-    """The kind of failure of an answer that has not the promised shape; list positions are left out of it."""
+    """The kind of failure of an answer that has not the promised shape, without list positions."""
     first = error.errors()[0]
     location = ".".join("*" if isinstance(part, int) else part for part in first["loc"])
     return f"form: {location or 'body'}: {first['type']}"

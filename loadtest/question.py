@@ -62,7 +62,7 @@ class Question(Generic[A]):
 
     @property
     def media_type(self) -> str:
-        """Content type of a right reply; empty where it has no body."""
+        """Content type of a right reply, empty if it has no body."""
         if self.status == NO_CONTENT:
             return ""
         if self.status >= 400:
@@ -91,7 +91,7 @@ class Question(Generic[A]):
 
 
 def post(form: type[A], path: str, inputs: object, note: str = "") -> Question[A]:
-    """Ask with a JSON body; the note tells requests to the same path apart in locust's tables."""
+    """Ask with a JSON body. The note distinguishes requests to the same path in locust's tables."""
     return Question(form, "POST", path, f"{path} ({note})" if note else path, json_body(inputs))
 
 

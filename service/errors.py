@@ -94,7 +94,7 @@ class Unauthenticated(ServiceError):
 
 
 class Forbidden(ServiceError):
-    """Not allowed here, whoever asks."""
+    """Not allowed here for any caller."""
 
     status, title, code = 403, "Forbidden", "forbidden"
 
@@ -244,12 +244,12 @@ class InvalidInput(ServiceError):
 
     @classmethod
     def of_fields(cls, errors: Sequence[Mapping[str, Any]]) -> Self:
-        """The same of errors as pydantic writes them out; of many only the first are told."""
+        """One refusal for pydantic's errors. It lists the first MAX_TOLD_MISTAKES and counts the others."""
         refusal = cls("")
-        told = errors[:MAX_TOLD_MISTAKES]
-        refusal.errors = [(_as_sent(error["loc"]), _in_words(error)) for error in told]
-        if len(errors) > len(told):
-            refusal.errors.append(((), f"and {len(errors) - len(told)} mistakes more"))
+        listed = errors[:MAX_TOLD_MISTAKES]
+        refusal.errors = [(_as_sent(error["loc"]), _in_words(error)) for error in listed]
+        if len(errors) > len(listed):
+            refusal.errors.append(((), f"and {len(errors) - len(listed)} mistakes more"))
         return refusal
 
     def within(self, field: str) -> Self:
@@ -268,7 +268,7 @@ def _in_words(error: Mapping[str, Any]) -> str:
 
 
 def _as_sent(location: Iterable[str | int]) -> Location:
-    """A location without the shapes that a value was told apart by: they are below 0, which no place in a body is."""
+    """A location without the numbers below 0 by which our forms tag the members of a union."""
     return tuple(part for part in location if isinstance(part, str) or part >= 0)
 
 
@@ -332,12 +332,12 @@ class StoreFull(ServiceError):
 
 
 class StoreUnavailable(ServiceError):
-    """The store does not answer; whether the step was committed, its retry under the same number tells."""
+    """The store does not answer. A retry of the step under the same number shows whether it was committed."""
 
     status, title, code, retry_after_seconds = 503, "Session store unavailable", "store-unavailable", 1
 
 
 class DeadlineExceeded(ServiceError):
-    """The answer took longer than the service's limit; nothing was committed."""
+    """The answer took longer than the service's limit. Nothing was committed."""
 
     status, title, code = 504, "Deadline exceeded", "deadline-exceeded"

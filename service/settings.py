@@ -46,7 +46,7 @@ class ServerSettings(_Settings):
 
 
 class KeySettings(_Settings):
-    """Who may call."""
+    """API keys, and the owners that are admins."""
 
     api_keys: str = ""
     admins: str = ""
@@ -58,7 +58,7 @@ class KeySettings(_Settings):
 
 
 class ExportSettings(_Settings):
-    """What signs sessions that leave, and is asked of those that arrive."""
+    """The key that exported sessions are signed with and imported ones are checked by."""
 
     model_config = SettingsConfigDict(hide_input_in_errors=True)
 
@@ -73,7 +73,7 @@ class ExportSettings(_Settings):
 
     @property
     def signing_key(self) -> bytes:
-        """The key for `service.record.blob`; empty where sessions are neither exported nor imported."""
+        """The key for `service.record.blob`, empty if sessions are neither exported nor imported."""
         return self.export_key.get_secret_value().encode()
 
 
@@ -86,7 +86,7 @@ class BundleSettings(_Settings):
 
     @property
     def tags(self) -> tuple[str, ...]:
-        """Tags named by `bundles`, comma separated; empty for the shipped ones."""
+        """Tags named by `bundles`, comma separated. Empty for the shipped ones."""
         return tuple(tag.strip() for tag in self.bundles.split(",") if tag.strip())
 
     @property
@@ -130,7 +130,7 @@ class SessionSettings(_Settings):
 
 @dataclass(frozen=True)
 class Settings:
-    """All that a process is told by its environment, which is read as this is made, once."""
+    """All settings of a process. The environment is read once, when this is made."""
 
     server: ServerSettings = field(default_factory=ServerSettings)
     keys: KeySettings = field(default_factory=KeySettings)

@@ -41,7 +41,11 @@ class FusedModel:
         )
 
     def logits(self, texts: Sequence[NDArray[np.int64]]) -> NDArray[np.float32]:
-        """Logits after the last item of each text, float32 (N, V); texts are int64 (T,) of any length from 1 on."""
+        """Classify N texts, int64 (T,) each, of lengths from 1 on.
+
+        Returns:
+            Logits after the last item of each text, float32 (N, V).
+        """
         lengths = np.array([len(text) for text in texts], dtype=np.int32)
         x = np.zeros((lengths.max(), len(texts)), dtype=np.int64)
         for row, text in enumerate(texts):
@@ -119,7 +123,7 @@ def _last_node(num_layers: int, name: str) -> onnx.NodeProto:
 
 
 def _pooled_nodes(num_layers: int) -> list[onnx.NodeProto]:
-    """Maximum, mean and last of the hidden states; those past a text's end are zeros by the operator's contract."""
+    """Maximum, mean and last of the hidden states, of which the operator gives zeros past a text's end."""
     y = f"y{num_layers}"
     return [
         helper.make_node("Shape", ["x"], ["T"], start=0, end=1),

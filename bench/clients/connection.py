@@ -38,10 +38,13 @@ class Connection(ABC):
         self.socket.sendall(request)
 
     def receive(self) -> bool:
-        """Read what has arrived; whether the answer is whole now.
+        """Read what has arrived.
+
+        Returns:
+            Whether the answer is whole now.
 
         Raises:
-            AnswerRefused: It is a refusal, or the connection was closed.
+            AnswerRefused: The answer is a refusal, or the connection was closed.
         """
         received = self.socket.recv(RECEIVE_BYTES)
         if not received:
@@ -54,7 +57,7 @@ class Connection(ABC):
         return False
 
     def ask(self) -> float:
-        """Send a request and wait for its answer; the seconds that took."""
+        """Send a request and wait for its answer. Returns the seconds that it took."""
         self.send()
         while not self.receive():
             pass
@@ -62,8 +65,12 @@ class Connection(ABC):
 
     @abstractmethod
     def answer_length(self, received: bytes) -> int:
-        """Length of the first whole answer among the bytes received; 0 where none is whole."""
+        """Length of the first whole answer among the bytes received, 0 if none is whole."""
 
     @abstractmethod
     def accepts(self, answer: bytes) -> bool:
-        """Whether that is the answer to the request, and not something in between; raises AnswerRefused."""
+        """Whether that is the answer to the request, and not something in between.
+
+        Raises:
+            AnswerRefused: It is a refusal.
+        """

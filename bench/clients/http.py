@@ -44,7 +44,7 @@ def request(
 
 
 def answer_length(received: bytes) -> int:
-    """Length of the first whole answer; 0 where none is whole."""
+    """Length of the first whole answer, 0 if none is whole."""
     end = received.find(HEAD_END)
     if end < 0:
         return 0

@@ -26,7 +26,7 @@ class ClosedLoop:
             self._selector.register(connection.socket, selectors.EVENT_READ, connection)
 
     def __call__(self, seconds: float) -> Load:
-        """Send for so long, then wait for what is in flight; all of it counts, and so does the waiting."""
+        """Send for so many seconds, then wait for what is in flight. All answers and all of the time count."""
         watch = Stopwatch()
         until = watch.started + seconds
         latencies: list[float] = []
@@ -68,14 +68,14 @@ class OneByOne:
 def http_loop(
     address: Address, requests: Sequence[Sequence[bytes]], weight: int = 1, expected: tuple[bytes, int] | None = None
 ) -> ClosedLoop:
-    """A closed loop over HTTP; `requests` holds those of each connection."""
+    """A closed loop over HTTP. `requests` holds the requests of each connection."""
     return ClosedLoop([HttpConnection(address, own, expected) for own in requests], weight)
 
 
 def websocket_loop(
     address: Address, frames: Sequence[Sequence[bytes]], headers: Mapping[str, str] | None = None
 ) -> ClosedLoop:
-    """A closed loop over WebSocket; `frames` holds those of each connection."""
+    """A closed loop over WebSocket. `frames` holds the frames of each connection."""
     return ClosedLoop([WebSocketConnection(address, own, headers) for own in frames])
 
 

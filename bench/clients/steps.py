@@ -19,7 +19,7 @@ def binary_steps(session_ids: Sequence[str], ids: NDArray[np.int64], returned: s
         returned: "none", "argmax" or "logits".
 
     Returns:
-        The body, and the header that tells where its JSON ends.
+        The body, and the header with the length of its JSON.
     """
     blob = np.ascontiguousarray(ids, dtype="<i8").tobytes()
     head = orjson.dumps(
@@ -40,7 +40,7 @@ def binary_steps(session_ids: Sequence[str], ids: NDArray[np.int64], returned: s
 
 
 def json_steps(session_ids: Sequence[str], ids: NDArray[np.int64], returned: str) -> bytes:
-    """The JSON form; ids are int64 (N, T)."""
+    """The JSON form of steps with token ids, int64 (N, T)."""
     items = [
         {"session_id": session_id, "inputs": {"ids": own}, "return": returned}
         for session_id, own in zip(session_ids, ids.tolist(), strict=True)

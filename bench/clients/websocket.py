@@ -73,7 +73,7 @@ def frame(content: bytes, opcode: int = TEXT) -> bytes:
 
 
 def frame_length(received: bytes) -> int:
-    """Length of the first whole frame of a server; 0 where none is whole."""
+    """Length of the first whole frame of a server, 0 if none is whole."""
     start = _payload_start(received)
     if not start or len(received) < start:
         return 0

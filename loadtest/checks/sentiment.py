@@ -35,7 +35,7 @@ def check_judgement_so_far(judgement: Judgement, text_so_far: str) -> str | None
 
 
 def check_trajectory(judgement: Judgement, text: str) -> str | None:
-    """The words of the text in their order, each with a probability; the last one is the score."""
+    """The words of the text must come in order, each with a probability, of which the last is the score."""
     if not judgement.trajectory:
         return "trajectory: missing"
     words = "".join(word for word, _ in judgement.trajectory)

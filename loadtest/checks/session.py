@@ -1,4 +1,4 @@
-"""What must be true of a session: it starts at 0, counts its steps, and remembers exactly what it was told."""
+"""What must be true of a session: it starts at 0, counts its steps, and remembers exactly what it was sent."""
 
 from typing import TypeVar
 
@@ -44,7 +44,7 @@ def check_continuity(pieces: O, whole: O) -> str | None:
 
 
 def check_conflict(problem: Problem, step: int) -> str | None:
-    """A step out of order is told which one is next."""
+    """The refusal of a step out of order must name the next one."""
     if problem.expected_step != step:
         return "conflict: expected_step is not the next step"
     return check_problem(problem, 409)

@@ -34,7 +34,7 @@ class Sampling(TypedDict, total=False):
 
 
 def prompt(rng: Random, max_lines: int = 3) -> str:
-    """Some lines of a play; now and then one that breaks off, or nothing at all."""
+    """Some lines of a play, of which now and then the last breaks off, or nothing at all."""
     if rng.random() < 0.05:
         return ""
     text = "".join(f"{rng.choice(SPEAKERS)}:\n{rng.choice(LINES)}\n\n" for _ in range(rng.randint(1, max_lines)))

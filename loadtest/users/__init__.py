@@ -1,1 +1,1 @@
-"""Who uses the service: each user asks, checks what is answered, and reports failures by kind."""
+"""Users of the service. Each asks, checks the answers, and reports failures by kind."""

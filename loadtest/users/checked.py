@@ -37,7 +37,7 @@ class CheckedUser(FastHttpUser):
         self.client.client.valid_response_codes = frozenset(range(200, 600))  # type: ignore[misc]  # no other way in
 
     def ask(self, question: Question[A], *checks: Callable[[A], str | None]) -> A:
-        """The answer to a question, checked; a failure is counted under its kind and ends the task."""
+        """Ask a question and check its answer. A failure is counted under its kind and ends the task."""
         with self._send(question) as response:
             try:
                 answer = question.read(_reply(response))
@@ -53,7 +53,7 @@ class CheckedUser(FastHttpUser):
         return answer
 
     def _act(self) -> None:
-        """Do one of the tasks of this kind of user, by its own chance; locust's is shared by all users."""
+        """Do one of this kind of user's tasks, drawn by its own generator: locust's is shared by all users."""
         self.rng.choice(type(self).tasks)(self)  # type: ignore[operator]  # all of them are functions
 
     def _send(self, question: Question[Any]) -> ResponseContextManager:

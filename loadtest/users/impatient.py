@@ -11,7 +11,7 @@ from loadtest.users.session import Session
 
 
 class ImpatientUser(CheckedUser):
-    """Sends what must be refused and expects to be told what is wrong with it."""
+    """Sends what must be refused and expects a refusal that says what is wrong with it."""
 
     @task(8)
     def mistake(self) -> None:

@@ -43,7 +43,7 @@ class Session:
         self._next_step = 0
 
     def step(self, form: type[StepAnswer[O]], inputs: dict[str, Any], check: Callable[[O], str | None]) -> O:
-        """Take a step, mostly with its number; the check sees its outputs."""
+        """Take a step, mostly with its number, and check its outputs."""
         number = self._next_step
         answer = self._user.ask(
             self._step_question(form, None if self._user.rng.random() < NUMBERLESS else number, inputs),
@@ -73,7 +73,7 @@ class Session:
         self._user.ask(self._step_question(Problem, self._next_step, {"text": "More."}, "ended", 410), check_gone)
 
     def _disturb(self, form: type[StepAnswer[O]], inputs: dict[str, Any], last: StepAnswer[O]) -> None:
-        """Do what a client with a bad connection or a wrong count does; none of it may change the session."""
+        """Do what a client with a bad connection or a wrong count does. It must not change the session."""
         deed = self._user.rng.randrange(4)
         if deed == 0:
             self.look()

@@ -40,7 +40,7 @@ class StreamingTextUser(CheckedUser):
 
     @task(1)
     def converse(self) -> None:
-        """User and model take turns; at the end the model says what it would say to the whole text at once."""
+        """User and model take turns. The model must end with what it would say to the whole text at once."""
         session = Session(self, "generation")
         text = ""
         for _ in range(self.rng.randint(1, MAX_TURNS)):
@@ -57,7 +57,7 @@ class StreamingTextUser(CheckedUser):
         return self.ask(question, lambda answer: check_continuation(answer, how, len(text))).text
 
     def _feed(self, session: Session, text: str, greedy: str | None = None) -> None:
-        """Feed a text in pieces; `greedy` is how it goes on at temperature 0."""
+        """Feed a text in pieces. `greedy` is how it goes on at temperature 0."""
         pieces = cut_text(self.rng, text, self.rng.randint(1, MAX_PIECES))
         for place, piece in enumerate(pieces, 1):
             check = partial(_check_fed, greedy=greedy if place == len(pieces) else None)
@@ -73,7 +73,7 @@ class StreamingTextUser(CheckedUser):
         return outputs.text
 
     def _parts(self, how: Sampling) -> Iterator[Sampling]:
-        """Parts of a continuation; some end early, at a stop string."""
+        """Parts of a continuation, some of which end early, at a stop string."""
         for count in cut_count(self.rng, how["max_tokens"], self.rng.randint(1, MAX_PARTS)):
             yield {**how, "max_tokens": count, "stop": self.rng.choice(STOPS)}
 

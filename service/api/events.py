@@ -12,7 +12,7 @@ same step number, it is given the same.
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 import orjson
@@ -66,9 +66,20 @@ async def told_to_the_end(
             yield refused(refusal_of(error))
 
 
-def event_stream(events: AsyncIterator[bytes]) -> StreamingResponse:
-    """Events as they come, which nothing on their way should keep or gather."""
-    return StreamingResponse(events, media_type=EVENT_STREAM, headers=_AT_ONCE)
+class EventStream(StreamingResponse):
+    """Sends events as they come, and asks proxies not to buffer them.
+
+    The generator is closed when the response ends. Where the client leaves without reading, the cancellation reaches
+    `send`, not the generator, whose work would go on until it is collected.
+    """
+
+    def __init__(self, events: AsyncGenerator[bytes]) -> None:
+        super().__init__(events, media_type=EVENT_STREAM, headers=_AT_ONCE)
+        self._events = events
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with aclosing(self._events):
+            await super().__call__(scope, receive, send)
 
 
 async def stream_step(
@@ -91,14 +102,14 @@ async def stream_step(
             raise refusal(first)
         if not isinstance(first, Turn):
             first_piece(time.perf_counter() - turn.started)
-        response = event_stream(_events(first, events))
+        response = EventStream(_events(first, events))
         await response(scope, receive, send)
     finally:
         steps.call_off(turn)
     return response.status_code
 
 
-async def _events(first: Piece | Turn, events: asyncio.Queue[Piece | Turn]) -> AsyncIterator[bytes]:
+async def _events(first: Piece | Turn, events: asyncio.Queue[Piece | Turn]) -> AsyncGenerator[bytes]:
     told, has_pieces = first, False
     while not isinstance(told, Turn):
         has_pieces = True

@@ -19,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 from service.api import endpoints
 from service.api.body import parsed
 from service.api.endpoints import MIDI, Endpoint
-from service.api.events import error_event, event, event_stream, piece_event, told_to_the_end
+from service.api.events import EventStream, error_event, event, piece_event, told_to_the_end
 from service.api.routes import HotHandlers
 from service.api.wire import check_json, read_body, respond, unless_gone
 from service.forms.generation import GenerateAnswer, GenerateRequest
@@ -69,7 +69,7 @@ class QuestionRoutes:
         if not request.stream:
             return await self._questions.generate(request)
         events = await self._questions.stream(request)
-        return event_stream(told_to_the_end(_told(events), error_event))
+        return EventStream(told_to_the_end(_told(events), error_event))
 
     async def compose(self, request: ComposeRequest) -> ComposeAnswer | Response:
         """Compose a piece, and answer with its notes or with the MIDI file itself."""

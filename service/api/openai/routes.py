@@ -2,13 +2,12 @@
 
 import time
 from collections.abc import Callable
-from contextlib import aclosing
 
 from starlette.types import Receive, Scope, Send
 
 from service.api import endpoints
 from service.api.body import parsed
-from service.api.events import event_stream
+from service.api.events import EventStream
 from service.api.openai.completions import Completions
 from service.api.openai.errors import document, document_response
 from service.api.routes import HotHandlers, methods_by_path
@@ -74,8 +73,7 @@ class OpenAI:
             await respond(send, answer.model_dump_json().encode())
             return 200
         events = await unless_gone(receive, self._completions.stream(model, request))
-        async with aclosing(events):
-            await event_stream(events)(scope, receive, send)
+        await EventStream(events)(scope, receive, send)
         return 200
 
     async def _list(self, _: Scope, __: Receive, send: Send) -> int:

@@ -1,11 +1,13 @@
 """A generated text as events: only the last one acknowledges the step."""
 
 import asyncio
+from collections.abc import AsyncGenerator
 
 import orjson
 import pytest
+from starlette.types import Message
 
-from service.api.events import event
+from service.api.events import EventStream, event
 from service.engine.engine import Engine
 from service.engine.runtime import Runtime
 from service.engine.state import Array
@@ -63,6 +65,31 @@ async def whole(surface: Surface, session_id: str, step: int | None = 0, **sampl
 
 def test_an_event_has_a_name_and_its_data_on_one_line() -> None:
     assert event("text", b"{}") == b"event: text\ndata: {}\n\n"
+
+
+async def test_a_stream_whose_client_leaves_without_reading_is_closed_with_its_response() -> None:
+    is_sending, is_closed = asyncio.Event(), False
+
+    async def endless() -> AsyncGenerator[bytes]:
+        nonlocal is_closed
+        try:
+            while True:
+                yield b"data: {}\n\n"
+        finally:
+            is_closed = True
+
+    async def receive() -> Message:
+        await is_sending.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            is_sending.set()
+            await asyncio.Event().wait()
+
+    events = endless()  # held here, so that it is not closed by being collected
+    await EventStream(events)({"type": "http"}, receive, send)
+    assert is_closed
 
 
 async def test_a_text_comes_in_pieces_and_ends_with_the_steps_answer(surface: Surface, session_id: str) -> None:

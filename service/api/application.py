@@ -7,7 +7,6 @@ BentoML's ──┬─► key ─► plain application
 
 from collections.abc import Callable, Collection
 
-from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from service.api.auth import AuthMiddleware
@@ -27,7 +26,7 @@ from service.api.plain import PlainApp, PlainFirst
 from service.api.playground import playground_routes
 from service.api.problem import ProblemMiddleware
 from service.api.question_routes import QuestionRoutes
-from service.api.routes import Unbound, joined, listed, other_methods, routes_of
+from service.api.routes import Unbound, joined, listed, other_methods, routed, routes_of
 from service.api.sessions import SessionRoutes
 from service.api.steps.steps import StepRoutes
 from service.api.stream.stream import Stream
@@ -98,7 +97,7 @@ class Application:
         )
         _check(joined(hot, handlers, dict.fromkeys(_ELSEWHERE)))
         routes = [*routes_of(handlers), *other_methods(hot, handlers), *playground_routes()]
-        plain = PlainApp(hot, self.stream, openai.refuse, self._layered(Starlette(routes=routes)), self._tally)
+        plain = PlainApp(hot, self.stream, openai.refuse, self._layered(routed(routes)), self._tally)
         self.plain: ASGIApp = ErrorFormMiddleware(self._keyed(plain))
 
     def around(self, bentoml: ASGIApp) -> ASGIApp:

@@ -9,7 +9,6 @@ import time
 from collections.abc import Sequence
 from http import HTTPStatus
 
-from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api import endpoints
@@ -46,7 +45,7 @@ class PlainApp:
         hot: HotHandlers,
         stream: Stream,
         refuse_v1: HotHandler,
-        routes: Starlette | ASGIApp,
+        routes: ASGIApp,
         tally: RequestTally,
     ) -> None:
         self._hot = {

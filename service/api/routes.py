@@ -4,12 +4,14 @@ Each class that answers some tells which with its `handlers`.
 """
 
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import TypeVar
 
+from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api.endpoints import STREAM, Endpoint
 from service.api.problem import answers_problems, problem_response
@@ -56,6 +58,21 @@ def routes_of(handlers: Handlers) -> list[Route]:
     for endpoint, handler in handlers.items():
         by_path.setdefault(endpoint.path, {})[endpoint.method] = answers_problems(handler)
     return [Route(path, _by_method(own), methods=list(own)) for path, own in by_path.items()]
+
+
+def routed(routes: Sequence[BaseRoute]) -> ASGIApp:
+    """An application that redirects a path with one slash too many or too few, except for DELETE.
+
+    Clients that fold paths make `DELETE /sessions/{id}/` of `DELETE /sessions/{id}/checkpoints/..`: a redirect would
+    end the session.
+    """
+    redirecting, exact = Starlette(routes=routes), Starlette(routes=routes)
+    exact.router.redirect_slashes = False
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await (exact if scope.get("method") == "DELETE" else redirecting)(scope, receive, send)
+
+    return app
 
 
 def other_methods(hot: Collection[Endpoint], others: Collection[Endpoint]) -> list[Route]:

@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 import orjson
-from starlette.applications import Starlette
 from starlette.types import ASGIApp, Message, Scope
 
 from service.api.open_inference.error_form import ErrorFormMiddleware
@@ -18,7 +17,7 @@ from service.api.openai.routes import OpenAI
 from service.api.plain import PlainApp
 from service.api.problem import ProblemMiddleware
 from service.api.question_routes import QuestionRoutes
-from service.api.routes import joined, other_methods, routes_of
+from service.api.routes import joined, other_methods, routed, routes_of
 from service.api.sessions import SessionRoutes
 from service.api.steps.steps import StepRoutes
 from service.api.stream.channel import offer
@@ -253,7 +252,7 @@ class Surface:
             SessionRoutes(process.sessions, process.openings, process.transitions, process.transfers).handlers(),
             OpenInferenceRoutes(process.catalog, lambda: process.catalog.is_serving, IDLE_SECONDS).handlers(),
         )
-        routes = ProblemMiddleware(Starlette(routes=[*routes_of(handlers), *other_methods(hot, handlers)]))
+        routes = ProblemMiddleware(routed([*routes_of(handlers), *other_methods(hot, handlers)]))
         self.app = ErrorFormMiddleware(PlainApp(hot, self.stream, openai.refuse, routes, tally))
         self.client = Client(self.app)
 

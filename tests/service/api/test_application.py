@@ -9,6 +9,8 @@ from starlette.types import ASGIApp
 from service.api.application import Application
 from service.api.endpoints import ENDPOINTS, LIVEZ, PAGE, STREAM, Endpoint
 from service.api.routes import Unbound
+from service.forms.sessions import SessionRequest
+from service.keys.keys import ANONYMOUS
 from service.questions import Questions
 from service.reload import Reloader
 from service.settings import Settings
@@ -68,6 +70,18 @@ async def test_who_asks_in_another_way_is_told_the_declared_methods(process: Pro
         answer = await asked(app, "PATCH", path)
         assert answer.status == 405, path
         assert set(answer.headers["allow"].split(", ")) == declared, path
+
+
+@pytest.mark.parametrize("rest", ["", "checkpoints/", "/"])
+async def test_a_deletion_is_not_led_on_by_a_slash(process: Process, rest: str) -> None:
+    application = put_together(process)
+    session_id = (await process.openings.create(ANONYMOUS, SessionRequest(model="sum"))).session_id
+    for app in (application.plain, application.around(BENTOML)):
+        answer = await asked(app, "DELETE", f"/sessions/{session_id}/{rest}")
+        assert (answer.status, answer.headers.get("location")) == (404, None)
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert (await asked(app, "GET", f"/sessions/{session_id}/")).status == 307
+    await process.sessions.get(ANONYMOUS, session_id)
 
 
 async def test_a_worker_does_not_start_where_nothing_answers_what_is_declared(

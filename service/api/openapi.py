@@ -4,6 +4,7 @@ BentoML's own document is not used: it leaves out that a field may be null, and 
 """
 
 import re
+from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
 from typing import Any
@@ -101,10 +102,9 @@ def own_version() -> str:
 
 def openapi_document(needs_key: bool) -> dict[str, Any]:
     """All that is served; `needs_key` says whether callers must show an API key."""
-    forms = {form for endpoint in DOCUMENTED for form in (endpoint.request, endpoint.answer) if form}
-    _, schemas = models_json_schema(
-        [(form, "validation") for form in sorted(forms, key=lambda form: form.__name__)], ref_template=_SCHEMAS
-    )
+    requests = _schemas({endpoint.request for endpoint in DOCUMENTED if endpoint.request})
+    answers = _schemas({endpoint.answer for endpoint in DOCUMENTED if endpoint.answer})
+    schemas = {**{name: _open(schema) for name, schema in answers.items()}, **requests, **_REFUSALS}
     paths: dict[str, Any] = {}
     for endpoint in DOCUMENTED:
         paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _described(endpoint)
@@ -114,8 +114,21 @@ def openapi_document(needs_key: bool) -> dict[str, Any]:
         "tags": [{"name": name, "description": description} for name, description in TAGS.items()],
         "security": [{_KEY: []}] if needs_key else [{}, {_KEY: []}],
         "paths": paths,
-        "components": {"schemas": {**schemas["$defs"], **_REFUSALS}, "securitySchemes": _SECURITY_SCHEMES},
+        "components": {"schemas": schemas, "securitySchemes": _SECURITY_SCHEMES},
     }
+
+
+def _schemas(forms: Iterable[type[BaseModel]]) -> dict[str, Any]:
+    """JSON Schemas of forms and of all that they refer to, by name."""
+    in_order = sorted(forms, key=lambda form: form.__name__)
+    _, schemas = models_json_schema([(form, "validation") for form in in_order], ref_template=_SCHEMAS)
+    definitions: dict[str, Any] = schemas["$defs"]
+    return definitions
+
+
+def _open(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The schema of an answer, without the ban on unknown fields: a new field must not break generated clients."""
+    return {key: value for key, value in schema.items() if (key, value) != ("additionalProperties", False)}
 
 
 def _described(endpoint: Endpoint) -> dict[str, Any]:

@@ -80,13 +80,19 @@ class InferRequest(Form):
     )
 
 
+class AnsweredBinary(Form):
+    """How many bytes of the answer's body an output has."""
+
+    binary_data_size: BinarySize = Field(description="Bytes behind the JSON, in place of `data`")
+
+
 class AnsweredOutput(Form):
     """A tensor that is answered."""
 
     name: str = Field(description="logits or argmax")
     shape: Shape = Field(description="Rows, items, and, of logits, one for each token or label")
     datatype: str = Field(description="FP32 for logits, INT64 for argmax")
-    parameters: InputParameters | None = Field(None, description="Where it is answered behind the JSON")
+    parameters: AnsweredBinary | None = Field(None, description="Where it is answered behind the JSON")
     data: list[float | None] | None = Field(None, description="Values, flat, row by row")
 
 

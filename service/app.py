@@ -107,11 +107,11 @@ class RNNService:
         """Whether every bundle has run once and takes up work."""
         return self._worker.is_serving
 
-    @bentoml.api(route=endpoints.SENTIMENT.path)
+    @bentoml.api(route=endpoints.JUDGE_SENTIMENT.path)
     @answers_problems
     async def sentiment(self, request: SentimentRequest, /) -> SentimentAnswer:
         """Judge one text or several."""
-        return await self._worker.questions.sentiment(request)
+        return await self._worker.questions.judge_sentiment(request)
 
     @bentoml.api(route=endpoints.TAG.path)
     @answers_problems

@@ -59,7 +59,7 @@ class Questions:
         self._metrics = metrics
         self._timeout_seconds = timeout_seconds
 
-    async def sentiment(self, request: SentimentRequest) -> SentimentAnswer:
+    async def judge_sentiment(self, request: SentimentRequest) -> SentimentAnswer:
         """Judge one text or several."""
         texts, locations = _listed(request.text)
         # A model that reads whole texts judges them better, but only one that streams has a judgement after each word.

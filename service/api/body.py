@@ -9,13 +9,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.client_watch import ClientGone
 from service.api.disconnect import CLIENT_CLOSED_REQUEST
-from service.api.endpoints import IMPORT
+from service.api.endpoints import IMPORT_SESSION
 from service.api.problem import problem_response
 from service.api.wire import check_announced, check_encoding, check_media_type, media_type, read_body
 from service.errors import InvalidInput, Malformed, MediaTypeUnknown, TooLarge
 
 F = TypeVar("F", bound=BaseModel)
-BLOBS = tuple(IMPORT.takes)
+BLOBS = tuple(IMPORT_SESSION.takes)
 
 
 class BodyMiddleware:
@@ -33,7 +33,9 @@ class BodyMiddleware:
             await self._app(scope, receive, send)
             return
         try:
-            check_media_type(media_type(scope).decode(errors="replace"), BLOBS if scope["path"] == IMPORT.path else ())
+            check_media_type(
+                media_type(scope).decode(errors="replace"), BLOBS if scope["path"] == IMPORT_SESSION.path else ()
+            )
             check_encoding(scope)
             check_announced(scope, self._max_body_bytes)
             body = await read_body(scope, receive, self._max_body_bytes)

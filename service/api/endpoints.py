@@ -45,7 +45,7 @@ class Endpoint:
     Attributes:
         method: In upper case.
         path: Its parameters in braces.
-        name: What generated clients call it.
+        name: What generated clients call it; the declaration and its handler are called the same.
         summary: A sentence for the OpenAPI document.
         request: The form of a body.
         answer: The form of an answer.
@@ -159,7 +159,7 @@ _NAMED_STEP = (
 )
 
 _question = partial(Endpoint, "POST", tag=QUESTIONS, is_left_to_bentoml=True)
-SENTIMENT = _question(
+JUDGE_SENTIMENT = _question(
     "/sentiment", "judge_sentiment", "Judge one text or several", request=SentimentRequest, answer=SentimentAnswer
 )
 TAG = _question("/tag", "tag", "Tag words: parts of speech, or entities", request=TagRequest, answer=TagAnswer)
@@ -189,12 +189,14 @@ _session = partial(Endpoint, tag=SESSIONS)
 _opens = partial(_session, "POST", answer=SessionView, status=201, parameters=_ONCE)
 _ONE = "/sessions/{session_id}"
 _CHECKPOINT = _ONE + "/checkpoints/{name}"
-OPEN = _opens("/sessions", "open_session", "Open a session", request=SessionRequest)
-LIST = _session("GET", "/sessions", "list_sessions", "List sessions, in pages", answer=SessionPage, parameters=_PAGING)
-IMPORT = _opens("/sessions/import", "import_session", "Open a session from an exported one", takes=_SENT_BLOB)
-SHOW = _session("GET", _ONE, "show_session", "Show a session", answer=SessionView)
-END = _session("DELETE", _ONE, "end_session", "End a session", status=204)
-STEP = _session(
+OPEN_SESSION = _opens("/sessions", "open_session", "Open a session", request=SessionRequest)
+LIST_SESSIONS = _session(
+    "GET", "/sessions", "list_sessions", "List sessions, in pages", answer=SessionPage, parameters=_PAGING
+)
+IMPORT_SESSION = _opens("/sessions/import", "import_session", "Open a session from an exported one", takes=_SENT_BLOB)
+SHOW_SESSION = _session("GET", _ONE, "show_session", "Show a session", answer=SessionView)
+END_SESSION = _session("DELETE", _ONE, "end_session", "End a session", status=204)
+TAKE_STEP = _session(
     "POST",
     _ONE + "/steps",
     "take_step",
@@ -203,10 +205,10 @@ STEP = _session(
     answer=StepAnswer,
     gives=_EVENTS,
 )
-FORK = _opens(
+FORK_SESSION = _opens(
     _ONE + "/fork", "fork_session", "Open a session from this one's state", request=ForkRequest, needs_body=False
 )
-SAVE = _session(
+SAVE_CHECKPOINT = _session(
     "PUT",
     _CHECKPOINT,
     "save_checkpoint",
@@ -214,7 +216,7 @@ SAVE = _session(
     answer=StepAnswer,
     parameters=_NAMED_STEP,
 )
-FORGET = _session(
+FORGET_CHECKPOINT = _session(
     "DELETE",
     _CHECKPOINT,
     "forget_checkpoint",
@@ -230,7 +232,7 @@ ROLL_BACK = _session(
     request=RollbackRequest,
     answer=StepAnswer,
 )
-MIGRATE = _session(
+MIGRATE_SESSION = _session(
     "POST",
     _ONE + "/migrate",
     "migrate_session",
@@ -239,8 +241,8 @@ MIGRATE = _session(
     answer=StepAnswer,
     needs_body=False,
 )
-EXPORT = _session("GET", _ONE + "/state", "export_session", "Export a session as a signed blob", gives=_BLOB)
-STEPS = _session(
+EXPORT_SESSION = _session("GET", _ONE + "/state", "export_session", "Export a session as a signed blob", gives=_BLOB)
+TAKE_STEPS = _session(
     "POST",
     "/steps",
     "take_steps",
@@ -264,16 +266,16 @@ COMPLETE = _service(
     gives=_CHUNKS,
     tag=QUESTIONS,
 )
-GENERATORS = _service(
+LIST_GENERATORS = _service(
     "GET",
     "/v1/models",
     "list_generators",
     "List the bundles that continue texts, in OpenAI's form",
     answer=CompletionModels,
 )
-GENERATOR = _service("GET", "/v1/models/{name}", "show_generator", "Show one of them", answer=CompletionModel)
+SHOW_GENERATOR = _service("GET", "/v1/models/{name}", "show_generator", "Show one of them", answer=CompletionModel)
 
-SERVER = _service(
+SHOW_SERVER = _service(
     "GET", "/v2", "show_server", "Tell of the server, as the Open Inference Protocol has it", answer=ServerMetadata
 )
 SERVER_LIVE = _service(
@@ -282,20 +284,20 @@ SERVER_LIVE = _service(
 SERVER_READY = _service(
     "GET", "/v2/health/ready", "server_ready", "Whether every model can be asked", gives=_OBJECT, is_open=True
 )
-MODEL = _service("GET", "/v2/models/{name}", "show_model", "Tell of the tensors of a model", answer=ModelMetadata)
+SHOW_MODEL = _service("GET", "/v2/models/{name}", "show_model", "Tell of the tensors of a model", answer=ModelMetadata)
 MODEL_READY = _service(
-    "GET", MODEL.path + "/ready", "model_ready", "Tell whether a model can be asked", answer=ModelReady
+    "GET", SHOW_MODEL.path + "/ready", "model_ready", "Tell whether a model can be asked", answer=ModelReady
 )
-MODEL_CONFIG = _service(
+SHOW_MODEL_CONFIG = _service(
     "GET",
-    MODEL.path + "/config",
+    SHOW_MODEL.path + "/config",
     "show_model_config",
     "Tell how a model is served, as Triton's clients read it",
     gives=_OBJECT,
 )
-INFER = _service(
+INFER_MODEL = _service(
     "POST",
-    MODEL.path + "/infer",
+    SHOW_MODEL.path + "/infer",
     "infer_model",
     "Ask a model in tensors",
     request=InferRequest,
@@ -304,20 +306,20 @@ INFER = _service(
     takes=_BINARY,
     gives=_BINARY,
 )
-VERSION, VERSION_READY, VERSION_CONFIG, VERSION_INFER = (
+SHOW_VERSION, VERSION_READY, SHOW_VERSION_CONFIG, INFER_VERSION = (
     replace(
         of_model,
-        path=of_model.path.replace(MODEL.path, MODEL.path + "/versions/{version}"),
+        path=of_model.path.replace(SHOW_MODEL.path, SHOW_MODEL.path + "/versions/{version}"),
         name=of_model.name.replace("model", "version"),
         summary=of_model.summary.replace("a model", "a version of a model"),
     )
-    for of_model in (MODEL, MODEL_READY, MODEL_CONFIG, INFER)
+    for of_model in (SHOW_MODEL, MODEL_READY, SHOW_MODEL_CONFIG, INFER_MODEL)
 )
-MODELS = _service("GET", "/models", "list_models", "List what is served", answer=ModelList)
-INDEX = _service(
+LIST_MODELS = _service("GET", "/models", "list_models", "List what is served", answer=ModelList)
+LIST_VERSIONS = _service(
     "POST", "/v2/repository/index", "list_versions", "List the versions that are loaded", answer=VersionIndex
 )
-LOAD = _service(
+LOAD_VERSION = _service(
     "POST",
     "/v2/repository/models/{name}/load",
     "load_version",
@@ -338,12 +340,27 @@ PLAYGROUND = Endpoint("GET", "/ui", is_open=True)  # with all files below it
 PAGE = Endpoint("GET", "/", is_left_to_bentoml=True)
 
 ENDPOINTS = (
-    *(SENTIMENT, TAG, TRANSLATE, GENERATE, COMPOSE, FORECAST, CAPTION),
-    *(OPEN, LIST, IMPORT, SHOW, END, STEP, FORK, SAVE, FORGET, ROLL_BACK, MIGRATE, EXPORT, STEPS, STREAM),
-    *(COMPLETE, GENERATORS, GENERATOR),
-    *(SERVER, SERVER_LIVE, SERVER_READY, MODEL, MODEL_READY, MODEL_CONFIG, INFER),
-    *(VERSION, VERSION_READY, VERSION_CONFIG, VERSION_INFER),
-    *(MODELS, INDEX, LOAD, METRICS, HEALTHZ, LIVEZ, READYZ, DOCUMENT, PLAYGROUND, PAGE),
+    *(JUDGE_SENTIMENT, TAG, TRANSLATE, GENERATE, COMPOSE, FORECAST, CAPTION),
+    *(
+        OPEN_SESSION,
+        LIST_SESSIONS,
+        IMPORT_SESSION,
+        SHOW_SESSION,
+        END_SESSION,
+        TAKE_STEP,
+        FORK_SESSION,
+        SAVE_CHECKPOINT,
+        FORGET_CHECKPOINT,
+        ROLL_BACK,
+        MIGRATE_SESSION,
+        EXPORT_SESSION,
+        TAKE_STEPS,
+        STREAM,
+    ),
+    *(COMPLETE, LIST_GENERATORS, SHOW_GENERATOR),
+    *(SHOW_SERVER, SERVER_LIVE, SERVER_READY, SHOW_MODEL, MODEL_READY, SHOW_MODEL_CONFIG, INFER_MODEL),
+    *(SHOW_VERSION, VERSION_READY, SHOW_VERSION_CONFIG, INFER_VERSION),
+    *(LIST_MODELS, LIST_VERSIONS, LOAD_VERSION, METRICS, HEALTHZ, LIVEZ, READYZ, DOCUMENT, PLAYGROUND, PAGE),
 )
 DOCUMENTED = tuple(endpoint for endpoint in ENDPOINTS if endpoint.tag is not None)
 # Probes carry no secrets and tell none; what the playground's files ask for is asked with a key.

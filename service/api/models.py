@@ -21,9 +21,9 @@ class ModelRoutes:
 
     def handlers(self) -> Handlers:
         """What answers where."""
-        return {endpoints.MODELS: self.list}
+        return {endpoints.LIST_MODELS: self.list_models}
 
-    async def list(self, request: Request) -> Response:
+    async def list_models(self, request: Request) -> Response:
         """Every served model with its task, version, inputs, figures and licence."""
         models = [describe(model) for model in self._catalog.values()]
         return Response(orjson.dumps({"models": models}), media_type=JSON)

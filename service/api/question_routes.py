@@ -44,7 +44,7 @@ class QuestionRoutes:
     def handlers(self) -> HotHandlers:
         """What answers where on the plain application."""
         asked: Mapping[Endpoint, Asked] = {
-            endpoints.SENTIMENT: self._questions.sentiment,
+            endpoints.JUDGE_SENTIMENT: self._questions.judge_sentiment,
             endpoints.TAG: self._questions.tag,
             endpoints.TRANSLATE: self._questions.translate,
             endpoints.GENERATE: self.generate,

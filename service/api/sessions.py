@@ -44,25 +44,25 @@ class SessionRoutes:
     def handlers(self) -> Handlers:
         """What answers where."""
         return {
-            endpoints.OPEN: self.create,
-            endpoints.LIST: self.page,
-            endpoints.IMPORT: self.take_in,
-            endpoints.SHOW: self.get,
-            endpoints.END: self.end,
-            endpoints.FORK: self.fork,
+            endpoints.OPEN_SESSION: self.open_session,
+            endpoints.LIST_SESSIONS: self.list_sessions,
+            endpoints.IMPORT_SESSION: self.import_session,
+            endpoints.SHOW_SESSION: self.show_session,
+            endpoints.END_SESSION: self.end_session,
+            endpoints.FORK_SESSION: self.fork_session,
             endpoints.ROLL_BACK: self.roll_back,
-            endpoints.MIGRATE: self.migrate,
-            endpoints.EXPORT: self.export,
-            endpoints.SAVE: self.save,
-            endpoints.FORGET: self.forget,
+            endpoints.MIGRATE_SESSION: self.migrate_session,
+            endpoints.EXPORT_SESSION: self.export_session,
+            endpoints.SAVE_CHECKPOINT: self.save_checkpoint,
+            endpoints.FORGET_CHECKPOINT: self.forget_checkpoint,
         }
 
-    async def create(self, request: Request) -> Response:
+    async def open_session(self, request: Request) -> Response:
         """Open a session."""
         form = await read_form(request, SessionRequest)
         return _opened(await self._openings.create(owner_of(request.scope), form, _idempotency_key(request)))
 
-    async def page(self, request: Request) -> Response:
+    async def list_sessions(self, request: Request) -> Response:
         """List sessions, in pages."""
         _check_query(request, {"after", "limit"})
         limit = request.query_params.get("limit", "100")
@@ -73,26 +73,26 @@ class SessionRoutes:
             raise InvalidInput("must be `next` of a page", ("after",))
         return form_response(await self._sessions.page(owner_of(request.scope), after, int(limit)))
 
-    async def get(self, request: Request) -> Response:
+    async def show_session(self, request: Request) -> Response:
         """Show a session."""
         return form_response(await self._sessions.get(*_session(request)))
 
-    async def end(self, request: Request) -> Response:
+    async def end_session(self, request: Request) -> Response:
         """End a session."""
         await self._sessions.end(*_session(request))
         return Response(status_code=204)
 
-    async def fork(self, request: Request) -> Response:
+    async def fork_session(self, request: Request) -> Response:
         """Open a session that goes on from this one's state."""
         form = await read_form(request, ForkRequest)
         return _opened(await self._transfers.fork(*_session(request), form, _idempotency_key(request)))
 
-    async def save(self, request: Request) -> Response:
+    async def save_checkpoint(self, request: Request) -> Response:
         """Save the state as a named checkpoint."""
         form = _checkpoint(request)
         return _answered(await self._transitions.save(*_session(request), form.name, form.step))
 
-    async def forget(self, request: Request) -> Response:
+    async def forget_checkpoint(self, request: Request) -> Response:
         """Forget a checkpoint."""
         form = _checkpoint(request)
         return _answered(await self._transitions.forget(*_session(request), form.name, form.step))
@@ -102,16 +102,16 @@ class SessionRoutes:
         form = await read_form(request, RollbackRequest)
         return _answered(await self._transitions.roll_back(*_session(request), form))
 
-    async def migrate(self, request: Request) -> Response:
+    async def migrate_session(self, request: Request) -> Response:
         """Move to another version of the bundle."""
         form = await read_form(request, MigrateRequest)
         return _answered(await self._transitions.migrate(*_session(request), form))
 
-    async def export(self, request: Request) -> Response:
+    async def export_session(self, request: Request) -> Response:
         """Hand out the session as one signed blob."""
         return Response(await self._transfers.export(*_session(request)), media_type=BLOB)
 
-    async def take_in(self, request: Request) -> Response:
+    async def import_session(self, request: Request) -> Response:
         """Open a session from an exported one."""
         blob = await request.body()
         return _opened(await self._transfers.take_in(owner_of(request.scope), blob, _idempotency_key(request)))
@@ -147,7 +147,9 @@ def _idempotency_key(request: Request) -> str:
 
 
 def _opened(view: SessionView) -> Response:
-    return form_response(view, status=201, headers={"Location": endpoints.SHOW.path.format(session_id=view.session_id)})
+    return form_response(
+        view, status=201, headers={"Location": endpoints.SHOW_SESSION.path.format(session_id=view.session_id)}
+    )
 
 
 def _answered(answer: Answer) -> Response:

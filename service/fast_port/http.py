@@ -9,13 +9,13 @@ from typing import Any, cast
 
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 
-from service.api.endpoints import STEP
+from service.api.endpoints import TAKE_STEP
 from service.api.steps.single_steps import Caller, SingleSteps
 from service.fast_port.coalesced_writes import CoalescingProtocol, CoalescingTransport
 from service.fast_port.guarded import Refused
 from service.fast_port.head_cache import HeadCache
 
-PREFIX, SUFFIX = STEP.path.encode().split(b"{session_id}")
+PREFIX, SUFFIX = TAKE_STEP.path.encode().split(b"{session_id}")
 _ID_CHARACTERS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
 
 

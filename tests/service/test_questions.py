@@ -44,7 +44,7 @@ async def questions(tmp_path: Path) -> AsyncIterator[Questions]:
 
 async def asked(questions: Questions, model: str | None) -> str:
     """The name of the bundle that judges a text."""
-    answer = await questions.sentiment(SentimentRequest(text="A fine film.", model=model))
+    answer = await questions.judge_sentiment(SentimentRequest(text="A fine film.", model=model))
     return answer.bundle.partition(":")[0]
 
 

@@ -49,9 +49,9 @@ class InferRoute:
 
     def handlers(self) -> HotHandlers:
         """What answers where."""
-        return {endpoints.INFER: self.answer, endpoints.VERSION_INFER: self.answer}
+        return {endpoints.INFER_MODEL: self.infer, endpoints.INFER_VERSION: self.infer}
 
-    async def answer(self, scope: Scope, receive: Receive, send: Send, name: str, version: str = "") -> int:
+    async def infer(self, scope: Scope, receive: Receive, send: Send, name: str, version: str = "") -> int:
         """Answer a request to a model, or to the version of it that is named."""
         content, blob = _parted(scope, await read_body(scope, receive, self._max_body_bytes))
         model = tensor_model(self._catalog.version(name, version))

@@ -46,31 +46,31 @@ class OpenInferenceRoutes:
     def handlers(self) -> Handlers:
         """What answers where."""
         return {
-            endpoints.SERVER: self.server,
-            endpoints.SERVER_LIVE: self.live,
-            endpoints.SERVER_READY: self.ready,
-            endpoints.MODEL: self.model,
+            endpoints.SHOW_SERVER: self.show_server,
+            endpoints.SERVER_LIVE: self.server_live,
+            endpoints.SERVER_READY: self.server_ready,
+            endpoints.SHOW_MODEL: self.show_model,
             endpoints.MODEL_READY: self.model_ready,
-            endpoints.MODEL_CONFIG: self.config,
-            endpoints.VERSION: self.model,
+            endpoints.SHOW_MODEL_CONFIG: self.show_model_config,
+            endpoints.SHOW_VERSION: self.show_model,
             endpoints.VERSION_READY: self.model_ready,
-            endpoints.VERSION_CONFIG: self.config,
+            endpoints.SHOW_VERSION_CONFIG: self.show_model_config,
         }
 
-    async def server(self, request: Request) -> Response:
+    async def show_server(self, request: Request) -> Response:
         """The server and the extensions that it speaks."""
         return form_response(ServerMetadata(name="unrolled", version=own_version(), extensions=EXTENSIONS))
 
-    async def live(self, request: Request) -> Response:
+    async def server_live(self, request: Request) -> Response:
         """Whether the worker is there."""
         return _json({"live": True})
 
-    async def ready(self, request: Request) -> Response:
+    async def server_ready(self, request: Request) -> Response:
         """Whether every model can be asked."""
         is_ready = self._is_ready()
         return _json({"ready": is_ready}, 200 if is_ready else 503)
 
-    async def model(self, request: Request) -> Response:
+    async def show_model(self, request: Request) -> Response:
         """A model's versions and tensors."""
         model = self._model(request)
         signature = signature_of(model)
@@ -90,7 +90,7 @@ class OpenInferenceRoutes:
         is_ready = self._is_ready() and model.engine.is_serving
         return form_response(ModelReady(name=model.name, ready=is_ready), 200 if is_ready else 503)
 
-    async def config(self, request: Request) -> Response:
+    async def show_model_config(self, request: Request) -> Response:
         """What Triton's clients want to know of how a model is served."""
         model = self._model(request)
         signature = signature_of(model)

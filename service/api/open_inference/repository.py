@@ -33,15 +33,15 @@ class RepositoryRoutes:
 
     def handlers(self) -> Handlers:
         """What answers where."""
-        return {endpoints.INDEX: self.index, endpoints.LOAD: self.load}
+        return {endpoints.LIST_VERSIONS: self.list_versions, endpoints.LOAD_VERSION: self.load_version}
 
-    async def index(self, request: Request) -> Response:
+    async def list_versions(self, request: Request) -> Response:
         """Every version that is loaded; those that are not current live for their sessions only."""
         current = set(self._catalog.tags.values())
         entries = [_entry(tag, tag in current) for tag in sorted(self._catalog.loaded_tags)]
         return form_response(VersionIndex(entries))
 
-    async def load(self, request: Request) -> Response:
+    async def load_version(self, request: Request) -> Response:
         """Make the newest version in the model store current, or the one named; answered when every worker has it."""
         if self._admins and owner_of(request.scope) not in self._admins:
             raise Forbidden("only an admin may load a version (UNROLLED_ADMINS)")

@@ -18,9 +18,9 @@ from service.forms.completions import CompletionModel, CompletionModels, Complet
 from service.metrics import Metrics
 from service.tasks.generation import GenerationModel
 
-COMPLETIONS, MODELS = endpoints.COMPLETE.path, endpoints.GENERATORS.path
+COMPLETIONS, MODELS = endpoints.COMPLETE.path, endpoints.LIST_GENERATORS.path
 _MODEL = MODELS + "/"
-_METHODS = methods_by_path((endpoints.COMPLETE, endpoints.GENERATORS, endpoints.GENERATOR))
+_METHODS = methods_by_path((endpoints.COMPLETE, endpoints.LIST_GENERATORS, endpoints.SHOW_GENERATOR))
 
 
 class OpenAI:
@@ -50,15 +50,15 @@ class OpenAI:
         """What answers where."""
         return {
             endpoints.COMPLETE: self._complete,
-            endpoints.GENERATORS: self._list,
-            endpoints.GENERATOR: self._show,
+            endpoints.LIST_GENERATORS: self._list_generators,
+            endpoints.SHOW_GENERATOR: self._show_generator,
         }
 
     async def refuse(self, scope: Scope, receive: Receive, send: Send) -> int:
         """Refuse what none of them answers: a method, a path, or what cannot be a model's name."""
         path = scope["path"]
         is_model = path.startswith(_MODEL)
-        allowed = _METHODS.get(endpoints.GENERATOR.path if is_model else path, ())
+        allowed = _METHODS.get(endpoints.SHOW_GENERATOR.path if is_model else path, ())
         if is_model and scope["method"] in allowed:
             self._model(path[len(_MODEL) :])
         return await _refuse(allowed, scope, receive, send)
@@ -76,12 +76,12 @@ class OpenAI:
         await EventStream(events)(scope, receive, send)
         return 200
 
-    async def _list(self, _: Scope, __: Receive, send: Send) -> int:
+    async def _list_generators(self, _: Scope, __: Receive, send: Send) -> int:
         entries = [CompletionModel(id=name) for name in self._models()]
         await respond(send, CompletionModels(data=entries).model_dump_json().encode())
         return 200
 
-    async def _show(self, _: Scope, __: Receive, send: Send, name: str) -> int:
+    async def _show_generator(self, _: Scope, __: Receive, send: Send, name: str) -> int:
         entry = CompletionModel(id=self._model(name).name)
         await respond(send, entry.model_dump_json().encode())
         return 200

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from service.api.auth import bearer_token
 from service.api.body import parsed
-from service.api.endpoints import STEP
+from service.api.endpoints import TAKE_STEP
 from service.api.problem import problem_response
 from service.api.steps.items import refusal
 from service.api.steps.steps import ask_of
@@ -93,5 +93,5 @@ class SingleSteps:
             status, content = response.status_code, bytes(response.body)
             fields = b"".join([b"%b: %b\r\n" % field for field in response.raw_headers])
             head = b"HTTP/1.1 %d %b\r\n%b" % (status, HTTPStatus(status).phrase.encode(), fields)
-        self._tally.add(STEP.label, status, time.perf_counter() - turn.started)
+        self._tally.add(TAKE_STEP.label, status, time.perf_counter() - turn.started)
         return head, content

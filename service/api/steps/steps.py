@@ -36,9 +36,9 @@ class StepRoutes:
 
     def handlers(self) -> HotHandlers:
         """What answers where."""
-        return {endpoints.STEP: self.one, endpoints.STEPS: self.many}
+        return {endpoints.TAKE_STEP: self.take_step, endpoints.TAKE_STEPS: self.take_steps}
 
-    async def one(self, scope: Scope, receive: Receive, send: Send, session_id: str) -> int:
+    async def take_step(self, scope: Scope, receive: Receive, send: Send, session_id: str) -> int:
         """One step of one session."""
         body = await read_body(scope, receive, self._max_body_bytes)
         check_json(scope)
@@ -52,7 +52,7 @@ class StepRoutes:
         await respond(send, answer.json())
         return 200
 
-    async def many(self, scope: Scope, receive: Receive, send: Send) -> int:
+    async def take_steps(self, scope: Scope, receive: Receive, send: Send) -> int:
         """Steps of many sessions, each answered for itself."""
         body = await read_body(scope, receive, self._max_body_bytes)
         owner = owner_of(scope)

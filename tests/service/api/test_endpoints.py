@@ -8,6 +8,12 @@ def test_none_that_is_declared_is_left_out() -> None:
     assert set(ENDPOINTS) == {each for each in vars(endpoints).values() if isinstance(each, Endpoint)}
 
 
+def test_a_declaration_is_called_as_its_operation_is() -> None:
+    for name, each in vars(endpoints).items():
+        if isinstance(each, Endpoint) and each.name:
+            assert name == each.name.upper()
+
+
 def test_nothing_is_declared_twice() -> None:
     assert len({(endpoint.method, endpoint.path) for endpoint in ENDPOINTS}) == len(ENDPOINTS)
     assert len({endpoint.label for endpoint in ENDPOINTS}) == len({endpoint.path for endpoint in ENDPOINTS})

@@ -5,7 +5,7 @@ import pytest
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.api.endpoints import END, LIST, OPEN, Endpoint
+from service.api.endpoints import END_SESSION, LIST_SESSIONS, OPEN_SESSION, Endpoint
 from service.api.plain import PlainApp, PlainFirst
 from service.api.routes import HotHandler
 from service.api.wire import respond
@@ -68,9 +68,9 @@ async def test_a_hot_path_answers_each_of_its_methods_in_its_own_way(surface: Su
 
         return answer
 
-    hot = {endpoint: answers(endpoint) for endpoint in (LIST, OPEN, END)}
+    hot = {endpoint: answers(endpoint) for endpoint in (LIST_SESSIONS, OPEN_SESSION, END_SESSION)}
     rest = PlainTextResponse("the rest")
-    client = Client(PlainApp(hot, surface.stream, answers(LIST), rest, process.metrics.requests_tally))
+    client = Client(PlainApp(hot, surface.stream, answers(LIST_SESSIONS), rest, process.metrics.requests_tally))
     assert (await client.request("GET", "/sessions")).body == (await client.request("HEAD", "/sessions")).body == b"GET"
     assert (await client.request("POST", "/sessions")).body == b"POST"
     assert (await client.request("DELETE", "/sessions/x")).body == b"DELETE x"

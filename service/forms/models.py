@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_serializer
 
 from service.bundle.manifest import Figure, TrainingData
 from service.bundle.stage import StateSpec
@@ -24,6 +24,10 @@ class ModelView(Form):
     figures: list[Figure] = Field(description="How good it is")
     data: list[TrainingData] = Field(description="What it was trained on")
     licence: str = Field(description="Of the weights")
+
+    @field_serializer("data")
+    def _without_defaults(self, data: list[TrainingData]) -> list[dict[str, Any]]:
+        return [source.model_dump(exclude_defaults=True) for source in data]
 
 
 class ModelList(Form):

@@ -15,7 +15,7 @@ from service.api.disconnect import DisconnectMiddleware
 from service.api.endpoints import ENDPOINTS, PAGE, PLAYGROUND, STREAM, Endpoint
 from service.api.measure import MeasureMiddleware
 from service.api.models import ModelRoutes
-from service.api.open_inference.error_form import ErrorFormMiddleware
+from service.api.open_inference.errors import ErrorFormMiddleware
 from service.api.open_inference.infer import InferRoute
 from service.api.open_inference.metadata import OpenInferenceRoutes
 from service.api.open_inference.repository import RepositoryRoutes

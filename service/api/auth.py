@@ -11,8 +11,8 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.endpoints import OPEN_PATHS
-from service.api.openai.errors import refusal_response
 from service.api.paths import endpoint_of
+from service.api.refusals import refusal_response
 from service.api.stream.handshake import refuse
 from service.errors import Unauthenticated
 from service.keys.key_file import Key

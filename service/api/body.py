@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.api.client_watch import ClientGone
 from service.api.disconnect import CLIENT_CLOSED_REQUEST
 from service.api.endpoints import IMPORT_SESSION
-from service.api.problem import problem_response
+from service.api.refusals import refusal_response
 from service.api.wire import check_announced, check_encoding, check_media_type, media_type, read_body
 from service.errors import InvalidInput, Malformed, MediaTypeUnknown, TooLarge
 
@@ -40,7 +40,7 @@ class BodyMiddleware:
             check_announced(scope, self._max_body_bytes)
             body = await read_body(scope, receive, self._max_body_bytes)
         except (MediaTypeUnknown, TooLarge) as error:
-            await problem_response(error)(scope, receive, send)
+            await refusal_response(scope["path"], error)(scope, receive, send)
             return
         except ClientGone:
             await Response(status_code=CLIENT_CLOSED_REQUEST)(scope, receive, send)

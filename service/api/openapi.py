@@ -12,11 +12,8 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from service.api.answer import JSON
 from service.api.endpoints import DOCUMENTED, QUESTIONS, SERVICE, SESSIONS, Endpoint, Schemas
-from service.api.open_inference.error_form import is_open_inference
-from service.api.openai.errors import ERROR, V1
-from service.api.problem import PROBLEM_JSON, TYPE_PREFIX
+from service.api.refusals import REFUSAL_FORMS, refusal_form
 
 DESCRIPTION = (
     "Recurrent networks. With sessions: sentiment, texts, music, forecasts, tags; whole inputs only: translation, "
@@ -30,57 +27,6 @@ _RETRY_AFTER = {
         "description": "429 `too-busy`, 503: ask again after so many seconds",
         "schema": {"type": "integer"},
     }
-}
-_REFUSALS: dict[str, dict[str, Any]] = {
-    "Problem": {
-        "description": "Why a request was refused (RFC 9457)",
-        "type": "object",
-        "required": ["type", "title", "status", "detail"],
-        "properties": {
-            "type": {"type": "string", "description": f"{TYPE_PREFIX}..., which of the refusals it is, or about:blank"},
-            "title": {"type": "string", "description": "The same for people"},
-            "status": {"type": "integer", "description": "That of the response"},
-            "detail": {"type": "string", "description": "What is wrong, for people"},
-            "errors": {
-                "type": "array",
-                "description": "422 `invalid-input`: each mistake, and where it is",
-                "items": {
-                    "type": "object",
-                    "required": ["location", "message"],
-                    "properties": {
-                        "location": {
-                            "type": "array",
-                            "description": "Names of fields and places in lists, from the outside; empty for the whole",
-                            "items": {"type": ["string", "integer"]},
-                        },
-                        "message": {"type": "string", "description": "What is wrong, for people"},
-                    },
-                },
-            },
-            "expected_step": {
-                "type": "integer",
-                "format": "int64",
-                "description": "409 `step-conflict`: number of the next step",
-            },
-            "reason": {
-                "type": "string",
-                "enum": ["ended", "expired", "evicted"],
-                "description": "410 `session-gone`: how the session ended",
-            },
-            "session_numerics": {
-                "type": "string",
-                "description": "412 `numerics-changed`: what computed the session's state",
-            },
-            "served_numerics": {"type": "string", "description": "412 `numerics-changed`: what would go on with it"},
-        },
-    },
-    "InferenceError": {
-        "description": "Why a request was refused, as the Open Inference Protocol has it",
-        "type": "object",
-        "required": ["error"],
-        "properties": {"error": {"type": "string", "description": "What is wrong, for people"}},
-    },
-    "OpenAIError": ERROR,
 }
 _IN_PATHS = {"name": "Of the bundle", "version": "Of the bundle", "session_id": "As it was answered when it was opened"}
 _KEY = "key"
@@ -104,7 +50,8 @@ def openapi_document(needs_key: bool) -> dict[str, Any]:
     """All that is served; `needs_key` says whether callers must show an API key."""
     requests = _schemas({endpoint.request for endpoint in DOCUMENTED if endpoint.request})
     answers = _schemas({endpoint.answer for endpoint in DOCUMENTED if endpoint.answer})
-    schemas = {**{name: _open(schema) for name, schema in answers.items()}, **requests, **_REFUSALS}
+    refusals = {form.name: form.schema for form in REFUSAL_FORMS}
+    schemas = {**{name: _open(schema) for name, schema in answers.items()}, **requests, **refusals}
     paths: dict[str, Any] = {}
     for endpoint in DOCUMENTED:
         paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _described(endpoint)
@@ -163,17 +110,11 @@ def _content(form: type[BaseModel] | None, others: Schemas) -> dict[str, Any]:
 
 def _refusal(path: str) -> dict[str, Any]:
     """What refusals look like on a path."""
-    if is_open_inference(path):
-        media_type, name = JSON, "InferenceError"
-    elif path.startswith(V1):
-        media_type, name = JSON, "OpenAIError"
-    else:
-        media_type, name = PROBLEM_JSON, "Problem"
-    schema = {"$ref": _SCHEMAS.format(model=name)}
+    form = refusal_form(path)
     return {
-        "description": _REFUSALS[name]["description"],
+        "description": form.schema["description"],
         "headers": _RETRY_AFTER,
-        "content": {media_type: {"schema": schema}},
+        "content": {form.media_type: {"schema": {"$ref": _SCHEMAS.format(model=form.name)}}},
     }
 
 

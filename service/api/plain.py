@@ -14,9 +14,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service.api import endpoints
 from service.api.client_watch import ClientGone
 from service.api.disconnect import CLIENT_CLOSED_REQUEST
-from service.api.openai.errors import V1, refusal_response
+from service.api.openai.errors import V1
 from service.api.paths import located, root
 from service.api.problem import failure, plain_problem
+from service.api.refusals import refusal_response
 from service.api.routes import HotHandler, HotHandlers
 from service.api.stream.handshake import refuse
 from service.api.stream.stream import Stream

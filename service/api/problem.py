@@ -1,4 +1,4 @@
-"""Refusals as `application/problem+json` (RFC 9457), the same on every surface but OpenAI's.
+"""Refusals as `application/problem+json` (RFC 9457): on all paths but OpenAI's and the Open Inference Protocol's.
 
 What BentoML and Starlette answer on their own account, a body that they cannot validate or a path that they do not
 know, passes `ProblemMiddleware`, which gives it the same form.
@@ -21,6 +21,48 @@ logger = logging.getLogger(__name__)
 
 PROBLEM_JSON = "application/problem+json"
 TYPE_PREFIX = "urn:unrolled:problem:"
+PROBLEM: dict[str, Any] = {
+    "description": "Why a request was refused (RFC 9457)",
+    "type": "object",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string", "description": f"{TYPE_PREFIX}..., which of the refusals it is, or about:blank"},
+        "title": {"type": "string", "description": "The same for people"},
+        "status": {"type": "integer", "description": "That of the response"},
+        "detail": {"type": "string", "description": "What is wrong, for people"},
+        "errors": {
+            "type": "array",
+            "description": "422 `invalid-input`: each mistake, and where it is",
+            "items": {
+                "type": "object",
+                "required": ["location", "message"],
+                "properties": {
+                    "location": {
+                        "type": "array",
+                        "description": "Names of fields and places in lists, from the outside; empty for the whole",
+                        "items": {"type": ["string", "integer"]},
+                    },
+                    "message": {"type": "string", "description": "What is wrong, for people"},
+                },
+            },
+        },
+        "expected_step": {
+            "type": "integer",
+            "format": "int64",
+            "description": "409 `step-conflict`: number of the next step",
+        },
+        "reason": {
+            "type": "string",
+            "enum": ["ended", "expired", "evicted"],
+            "description": "410 `session-gone`: how the session ended",
+        },
+        "session_numerics": {
+            "type": "string",
+            "description": "412 `numerics-changed`: what computed the session's state",
+        },
+        "served_numerics": {"type": "string", "description": "412 `numerics-changed`: what would go on with it"},
+    },
+}
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -49,8 +91,13 @@ def failure() -> ServiceError:
 
 def problem_response(error: ServiceError) -> Response:
     """A refusal as a response."""
-    headers = {} if error.retry_after_seconds is None else {"Retry-After": str(error.retry_after_seconds)}
-    return Response(orjson.dumps(problem_of(error)), status_code=error.status, media_type=PROBLEM_JSON, headers=headers)
+    content, headers = orjson.dumps(problem_of(error)), retry_headers(error)
+    return Response(content, status_code=error.status, media_type=PROBLEM_JSON, headers=headers)
+
+
+def retry_headers(error: ServiceError) -> dict[str, str]:
+    """The header that says when to ask again, where the refusal says it."""
+    return {} if error.retry_after_seconds is None else {"Retry-After": str(error.retry_after_seconds)}
 
 
 def answers_problems(handler: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R | Response]]:

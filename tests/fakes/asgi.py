@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import orjson
 from starlette.types import ASGIApp, Message, Scope
 
-from service.api.open_inference.error_form import ErrorFormMiddleware
+from service.api.open_inference.errors import ErrorFormMiddleware
 from service.api.open_inference.infer import InferRoute
 from service.api.open_inference.metadata import OpenInferenceRoutes
 from service.api.openai.routes import OpenAI

@@ -7,11 +7,11 @@ import orjson
 from starlette.responses import Response
 
 from service.api.answer import JSON
-from service.api.problem import problem_response
+from service.api.problem import retry_headers
 from service.errors import InvalidInput, ModelUnknown, ServiceError, Unauthenticated
 
 V1 = "/v1/"
-ERROR = {
+ERROR: dict[str, Any] = {
     "description": "Why a request was refused, in OpenAI's form",
     "type": "object",
     "required": ["error"],
@@ -33,17 +33,11 @@ _BAD_REQUEST = 400
 _CODES = {ModelUnknown.code: "model_not_found", Unauthenticated.code: "invalid_api_key"}
 
 
-def refusal_response(path: str, error: ServiceError) -> Response:
-    """A refusal in the form of the path that it comes from."""
-    return error_response(error) if path.startswith(V1) else problem_response(error)
-
-
 def error_response(error: ServiceError) -> Response:
     """A refusal as a response."""
-    headers = {} if error.retry_after_seconds is None else {"Retry-After": str(error.retry_after_seconds)}
     # OpenAI's clients know a body that is wrong as BadRequestError.
     status = _BAD_REQUEST if error.status == InvalidInput.status else error.status
-    return document_response(status, error_of(error), headers)
+    return document_response(status, error_of(error), retry_headers(error))
 
 
 def error_of(error: ServiceError) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
 from service.api.auth import AuthMiddleware
-from service.api.open_inference.error_form import ErrorFormMiddleware, is_open_inference
+from service.api.open_inference.errors import ErrorFormMiddleware, is_open_inference
 from service.api.open_inference.metadata import OpenInferenceRoutes
 from service.api.open_inference.signature import signature_of
 from service.api.routes import routes_of

@@ -1,15 +1,25 @@
 """Refusals in the Open Inference Protocol's form, `{"error": "..."}`, on that protocol's paths."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import orjson
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api.answer import JSON
-from service.api.problem import is_problem
+from service.api.problem import is_problem, retry_headers
 from service.api.rewriting import rewriting
+from service.errors import ServiceError
 
 ROOT = "/v2"
 REPOSITORY = "/v2/repository"  # answers problems, as it always did
+ERROR: dict[str, Any] = {
+    "description": "Why a request was refused, as the Open Inference Protocol has it",
+    "type": "object",
+    "required": ["error"],
+    "properties": {"error": {"type": "string", "description": "What is wrong, for people"}},
+}
 
 
 def is_open_inference(path: str) -> bool:
@@ -17,8 +27,13 @@ def is_open_inference(path: str) -> bool:
     return path.startswith(ROOT) and path[len(ROOT) :][:1] in ("", "/") and not path.startswith(REPOSITORY)
 
 
+def error_response(error: ServiceError) -> Response:
+    """A refusal as a response."""
+    return _response(error.status, str(error), retry_headers(error))
+
+
 class ErrorFormMiddleware:
-    """Rewrites problems on the protocol's paths, whoever has answered them."""
+    """Rewrites problems on the protocol's paths: those of routes, and what Starlette answers itself."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -31,4 +46,8 @@ class ErrorFormMiddleware:
 
 
 def _rewritten(status: int, body: bytes) -> Response:
-    return Response(orjson.dumps({"error": orjson.loads(body)["detail"]}), status_code=status, media_type=JSON)
+    return _response(status, orjson.loads(body)["detail"])
+
+
+def _response(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(orjson.dumps({"error": message}), status_code=status, media_type=JSON, headers=headers)

@@ -168,8 +168,8 @@ def _listed(text: str | list[str]) -> tuple[list[str], list[Location]]:
 
 
 async def _words(model: TaggingModel, request: TagRequest) -> list[Words]:
-    """What is to be tagged: texts, parted into words, or words as they were given."""
+    """What is to be tagged: texts, split into words, or words as they were given."""
     if request.text:
-        return await model.part(*_listed(request.text))
+        return await model.split(*_listed(request.text))
     rows = [request.tokens] if isinstance(request.tokens[0], str) else request.tokens
     return [Words(row) for row in rows]

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from service.bundle.errors import BundleDamaged, BundleFormatUnknown
-from service.bundle.part import FileName, Part, Sha256
+from service.bundle.manifest_model import FileName, ManifestModel, Sha256
 from service.bundle.stage import ITEM_STAGE, Stage, StateSpec
 from service.bundle.tasks import Task
 
@@ -18,7 +18,7 @@ MANIFEST_FILE = "manifest.json"
 NAME = r"^[a-z0-9][a-z0-9._-]{0,62}$"  # of a bundle
 
 
-class Figure(Part):
+class Figure(ManifestModel):
     """A measured quality: `value` of `metric` on `split`.
 
     Attributes:
@@ -42,7 +42,7 @@ class Figure(Part):
     runs: int | None = Field(None, exclude_if=lambda value: value is None, description="Of `seeds`: how many")
 
 
-class TrainingData(Part):
+class TrainingData(ManifestModel):
     """A data set that the weights were trained on."""
 
     name: str = Field(description="What it is called")
@@ -52,7 +52,7 @@ class TrainingData(Part):
     citation: str = Field("", description="The paper to cite")
 
 
-class Manifest(Part):
+class Manifest(ManifestModel):
     """What a bundle says of itself.
 
     Attributes:

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from service.bundle.part import FileName, Part
+from service.bundle.manifest_model import FileName, ManifestModel
 
 ITEM_STAGE = "encode"  # consumes the items of sessions
 MAX_RUNG = 64
@@ -16,7 +16,7 @@ Fit = Literal["exact", "covering"]
 Direction = Literal["forward", "backward"]
 
 
-class TensorSpec(Part):
+class TensorSpec(ManifestModel):
     """A named tensor of a graph. In `shape`, "N" is the batch axis and "T" the rung's size."""
 
     name: str = Field(description="What graphs call it")
@@ -51,7 +51,7 @@ class StateSpec(TensorSpec):
         return tuple(axis for axis in self.shape if isinstance(axis, int))
 
 
-class Stage(Part):
+class Stage(ManifestModel):
     """One step of serving a model: a ladder of graphs that differ in their size T only.
 
     Attributes:

@@ -4,10 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from service.bundle.part import FileName, Part
+from service.bundle.manifest_model import FileName, ManifestModel
 
 
-class SentimentTask(Part):
+class SentimentTask(ManifestModel):
     """Text in, a label after each word out."""
 
     kind: Literal["sentiment"] = "sentiment"
@@ -15,7 +15,7 @@ class SentimentTask(Part):
     tokenizer: FileName = "tokenizer.json"
 
 
-class GenerationTask(Part):
+class GenerationTask(ManifestModel):
     """Characters in, characters out; `start` is read before the first character of every text."""
 
     kind: Literal["generation"] = "generation"
@@ -24,7 +24,7 @@ class GenerationTask(Part):
     tokenizer: FileName = "tokenizer.json"
 
 
-class KnownChannel(Part):
+class KnownChannel(ManifestModel):
     """A channel whose typical level and scale (mean absolute deviation) the model is told, by the channel's name."""
 
     name: str
@@ -32,7 +32,7 @@ class KnownChannel(Part):
     unit: float = Field(ge=0)
 
 
-class ForecastingTask(Part):
+class ForecastingTask(ManifestModel):
     """Readings in, a mean and quantiles for each later reading out.
 
     Attributes:
@@ -56,7 +56,7 @@ class ForecastingTask(Part):
     channels: tuple[KnownChannel, ...] = ()
 
 
-class MusicTask(Part):
+class MusicTask(ManifestModel):
     """Frames of notes in, frames out; tokens are the pitches from `lowest` to `highest`, then the end of a frame.
 
     Attributes:
@@ -73,7 +73,7 @@ class MusicTask(Part):
     frames_per_bar: int = Field(ge=1)
 
 
-class TaggingTask(Part):
+class TaggingTask(ManifestModel):
     """Words in, a tag for each out.
 
     Attributes:
@@ -91,7 +91,7 @@ class TaggingTask(Part):
     tokenizer: FileName = "tokenizer.json"
 
 
-class TranslationTask(Part):
+class TranslationTask(ManifestModel):
     """A text in, its translation out.
 
     Attributes:
@@ -111,7 +111,7 @@ class TranslationTask(Part):
     tokenizer: FileName = "tokenizer.json"
 
 
-class CaptionTask(Part):
+class CaptionTask(ManifestModel):
     """An image in, a sentence out.
 
     Attributes:

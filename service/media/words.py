@@ -1,6 +1,6 @@
 """Words of written English: where they are in a text, which ids they have, how they are spelt, what entities they make.
 
-Pure. A bundle's tokenizer parts texts and knows the frequent words; its manifest says what characters there are.
+Pure. A bundle's tokenizer splits texts and knows the frequent words; its manifest says what characters there are.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ class WordReader:
         self._tokenizer = Tokenizer.from_file(str(path))
         self._ids: dict[str, int] = self._tokenizer.get_vocab()
 
-    def part(self, text: str) -> list[tuple[int, int]]:
+    def word_spans(self, text: str) -> list[tuple[int, int]]:
         """Where each word of a text begins and ends."""
         return [span for _, span in self._tokenizer.pre_tokenizer.pre_tokenize_str(text)]
 

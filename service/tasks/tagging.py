@@ -49,13 +49,13 @@ class TaggingModel(ServedModel):
         stages = [stage for stage in bundle.manifest.stages if stage.name.startswith("characters_")]
         self._spelling = Spelling(engine, self.layout, stages, Speller(task.characters, task.longest_word))
 
-    async def part(self, texts: Sequence[str], locations: Sequence[Location]) -> list[Words]:
+    async def split(self, texts: Sequence[str], locations: Sequence[Location]) -> list[Words]:
         """The words of whole texts; `locations` tell where each stands in the request.
 
         Raises:
             InvalidInput: A text holds no word, or one that is too long.
         """
-        return await off_loop(sum(map(len, texts)), lambda: list(map(self._part, texts, locations)))
+        return await off_loop(sum(map(len, texts)), lambda: list(map(self._split, texts, locations)))
 
     async def tag(self, texts: Sequence[Words]) -> TagAnswer:
         """Tag the words of whole texts."""
@@ -89,9 +89,9 @@ class TaggingModel(ServedModel):
             for word, tag, probability, (start, end) in zip(text.words, best, probabilities, spans, strict=True)
         ]
 
-    def _part(self, text: str, location: Location) -> Words:
+    def _split(self, text: str, location: Location) -> Words:
         check_words(text, location)
-        spans = self._reader.part(text)
+        spans = self._reader.word_spans(text)
         if not spans:
             raise InvalidInput("the text holds no word", location)
         return Words([text[start:end] for start, end in spans], spans)
@@ -131,7 +131,7 @@ class StreamingTaggingModel(TaggingModel, SequenceModel[TagStep]):
         """The words that are complete; the unfinished end of the text, which stays pending; the words in that end."""
         check_words(text, ("text",))
         whole, pending = (text, "") if inputs.end or inputs.tokens else split_unfinished(text)
-        words, rest = ([part[start:end] for start, end in self._reader.part(part)] for part in (whole, pending))
+        words, rest = ([part[start:end] for start, end in self._reader.word_spans(part)] for part in (whole, pending))
         return [*words, *(inputs.tokens or [])], pending, rest
 
     async def _tag_on(self, state: SequenceState, words: Sequence[str]) -> tuple[SequenceState, list[TaggedToken]]:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from service.bundle.errors import BundleGraphMismatch
 from service.bundle.manifest import Bundle
-from service.bundle.part import Part
+from service.bundle.manifest_model import ManifestModel
 from service.bundle.stage import ITEM_STAGE
 from service.engine.engine import Engine
 from service.engine.state import Array, RowLayout, SequenceState
@@ -22,7 +22,7 @@ MAX_ANSWERED_VALUES = 2**23  # to a request: as JSON about 100 MB
 Inputs = TypeVar("Inputs", bound=Form)
 F = TypeVar("F", bound=Form)
 Piece = dict[str, Any]  # of an answer that is streamed: one of its fields, as far as it goes on
-Spec = TypeVar("Spec", bound=Part)  # of the manifest: what it says of a task
+Spec = TypeVar("Spec", bound=ManifestModel)  # of the manifest: what it says of a task
 
 
 class Items(NamedTuple):

@@ -53,7 +53,7 @@ class InferRoute:
 
     async def infer(self, scope: Scope, receive: Receive, send: Send, name: str, version: str = "") -> int:
         """Answer a request to a model, or to the version of it that is named."""
-        content, blob = _parted(scope, await read_body(scope, receive, self._max_body_bytes))
+        content, blob = _split_body(scope, await read_body(scope, receive, self._max_body_bytes))
         model = tensor_model(self._catalog.version(name, version))
         signature = signature_of(model)
         check_size(content, signature.x)
@@ -99,12 +99,12 @@ class InferRoute:
         return outputs
 
 
-def _parted(scope: Scope, body: bytes) -> tuple[bytes, memoryview]:
+def _split_body(scope: Scope, body: bytes) -> tuple[bytes, memoryview]:
     """The JSON of a request, and the bytes behind it."""
     check_encoding(scope)
     kind, length = media_type(scope), header(scope, binary.HEADER_LENGTH)
     check_media_type(kind.decode(errors="replace"), (JSON.decode(), OCTETS.decode()))
-    return binary.parted(body, length) if length or kind == OCTETS else (body, memoryview(b""))
+    return binary.split_body(body, length) if length or kind == OCTETS else (body, memoryview(b""))
 
 
 def _names(request: InferRequest, signature: Signature) -> list[str]:

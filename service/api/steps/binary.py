@@ -95,12 +95,12 @@ def read(body: bytes, header_length: bytes) -> BinarySteps:
         Malformed: The lengths do not add up, or the JSON is none.
         InvalidInput: The JSON is not of that form.
     """
-    content, blob = parted(body, header_length)
+    content, blob = split_body(body, header_length)
     head, wrong = parsed_apart(Head, Item, content, {})
     return BinarySteps(head, _values(head, blob), wrong)
 
 
-def parted(body: bytes, header_length: bytes) -> tuple[bytes, memoryview]:
+def split_body(body: bytes, header_length: bytes) -> tuple[bytes, memoryview]:
     """A body's JSON and what follows it; raises Malformed where it is not as long as the header tells."""
     if not _LENGTH.fullmatch(header_length) or int(header_length) > len(body):
         where = "in Inference-Header-Content-Length, or on a stream in a message's first four bytes"

@@ -28,6 +28,6 @@ def test_words_and_their_ids_are_those_of_training(text: str, tmp_path: Path) ->
     tokenizer = english_tokenizer(["do", "n't", "0000", "u.s."])
     tokenizer.save(str(tmp_path / "tokenizer.json"))
     reader = WordReader(tmp_path / "tokenizer.json")
-    assert reader.part(text) == part(tokenizer, text)
-    words = [text[start:end] for start, end in reader.part(text)]
+    assert reader.word_spans(text) == part(tokenizer, text)
+    words = [text[start:end] for start, end in reader.word_spans(text)]
     assert reader.ids(words).tolist() == word_ids(tokenizer, words)

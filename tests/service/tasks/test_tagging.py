@@ -150,7 +150,7 @@ def tags_of(tokens: Sequence[Any]) -> list[tuple[str, str]]:
 
 async def test_every_word_and_character_reaches_its_stage_in_order(whole: WholeTaggingModel) -> None:
     texts = ["abc b, ca", "cb"]
-    words = await whole.part(texts, [("text", 0), ("text", 1)])
+    words = await whole.split(texts, [("text", 0), ("text", 1)])
     answer = await whole.tag(words)
     assert tags_of(answer.results[0].tokens) == [("abc", "ac0"), ("b", "bb1"), (",", "??2"), ("ca", "ca3")]
     assert tags_of(answer.results[1].tokens) == [("cb", "cb0")]
@@ -213,9 +213,9 @@ async def test_long_texts_are_prepared_and_judged_where_they_keep_nobody_waiting
 
 async def test_a_text_without_words_or_with_an_endless_one_is_refused(whole: WholeTaggingModel) -> None:
     with pytest.raises(InvalidInput, match="holds no word"):
-        await whole.part(["a", " \n"], [("text", 0), ("text", 1)])
+        await whole.split(["a", " \n"], [("text", 0), ("text", 1)])
     with pytest.raises(InvalidInput, match="longer than"):
-        await whole.part(["a" * (MAX_WORD_CHARACTERS + 1)], [("text",)])
+        await whole.split(["a" * (MAX_WORD_CHARACTERS + 1)], [("text",)])
 
 
 async def test_a_model_of_whole_texts_takes_no_steps(whole: WholeTaggingModel) -> None:
@@ -232,7 +232,7 @@ async def test_bio_tags_are_merged_to_entities_with_their_place(tmp_path: Path) 
     model = WholeTaggingModel(graphs.bundle, engine)
     names = {"aa0": "B-person", "bb1": "I-person", "??2": "O", "ca3": "B-group"}
     model.tags = tuple(names.get(tag, tag) for tag in TAGS)
-    (words,) = await model.part(["a b . ca"], [("text",)])
+    (words,) = await model.split(["a b . ca"], [("text",)])
     (result,) = (await model.tag([words])).results
     await engine.stop()
     assert [entity.model_dump() for entity in result.entities or []] == [
@@ -258,7 +258,7 @@ async def test_any_cut_of_a_text_gives_the_tags_of_the_whole(
     text = "ab, don't  c"
     pieces = [text[start:end] for start, end in zip((0, *cut), (*cut, None), strict=True)]
     done, _, state = await steps(streaming, *(TagStep(text=piece) for piece in pieces), TagStep(end=True))
-    (words,) = await streaming.part([text], [("text",)])
+    (words,) = await streaming.split([text], [("text",)])
     (whole,) = (await streaming.tag([words])).results
     assert done == tags_of(whole.tokens)
     assert done[0] == ("ab", "?b0")

@@ -1,4 +1,4 @@
-"""What every piece of a manifest is."""
+"""The base class of everything in a manifest."""
 
 from typing import Annotated
 
@@ -8,7 +8,7 @@ FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
-class Part(BaseModel):
-    """A piece of the manifest: immutable, and strict about keys that it does not know."""
+class ManifestModel(BaseModel):
+    """Immutable, and strict about keys that it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

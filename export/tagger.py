@@ -10,7 +10,7 @@ from export.rungs import Rungs
 from export.stages import Arrays
 from service.bundle.manifest import Bundle
 from service.bundle.tasks import TaggingTask
-from service.media.words import Ids, Speller, WordReader
+from service.media.words import CharacterVocabulary, Ids, WordReader
 from training.models.tagging import OVER_CHARACTERS
 
 
@@ -26,7 +26,7 @@ class GraphTagger:
         self._task = cast(TaggingTask, bundle.manifest.task)
         self._rungs = rungs
         self._reader = WordReader(bundle.file(self._task.tokenizer))
-        self._speller = Speller(self._task.characters, self._task.longest_word)
+        self._characters = CharacterVocabulary(self._task.characters, self._task.longest_word)
 
     def tag(self, sentences: Sequence[Sequence[str]]) -> list[list[str]]:
         """The most probable tag of each word."""
@@ -45,7 +45,7 @@ class GraphTagger:
         """What the stages over characters make of each word."""
         stages = [name for name in OVER_CHARACTERS if name in self._rungs.stages]
         ordered = sorted(words)
-        ids = [self._speller.spell(word) for word in ordered]
+        ids = [self._characters.ids(word) for word in ordered]
         vectors: dict[str, Features] = {}
         for group in _by_length(ids):
             inputs: Arrays = {"x": np.stack([ids[i] for i in group])}

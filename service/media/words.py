@@ -35,8 +35,8 @@ class WordReader:
         return np.array([self._ids.get(normalize(word), UNKNOWN_ID) for word in words], dtype=np.int64)
 
 
-class Speller:
-    """Words as ids of their characters.
+class CharacterVocabulary:
+    """The characters of words, and their ids.
 
     Args:
         characters: What words are spelt with; these have the ids 1, 2, ..., and any other character has 0.
@@ -47,7 +47,7 @@ class Speller:
         self._ids = {character: i for i, character in enumerate(characters, start=1)}
         self._half = longest_word // 2
 
-    def spell(self, word: str) -> Ids:
+    def ids(self, word: str) -> Ids:
         """The character ids of a word, int64 (K,)."""
         if len(word) > 2 * self._half:
             word = word[: self._half] + word[-self._half :]

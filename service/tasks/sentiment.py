@@ -17,7 +17,7 @@ from service.errors import InvalidInput, Location
 from service.forms.form import Form
 from service.forms.sentiment import Sentiment, SentimentAnswer, SentimentRequest, TextStep
 from service.media.text import TextReader, Tokens, check_words, split_last_word
-from service.tasks.directions import FEATURES, Layers
+from service.tasks.bidirectional import FEATURES, BidirectionalEncoder
 from service.tasks.task import ServedModel
 from service.tasks.tokens import TokenModel
 
@@ -123,9 +123,9 @@ class WholeTextSentimentModel(SentimentModel):
 
     def __init__(self, bundle: Bundle, engine: Engine) -> None:
         super().__init__(bundle, engine)
-        self._layers = Layers(bundle, engine, self.layout.initial)
+        self._encoder = BidirectionalEncoder(bundle, engine, self.layout.initial)
 
     async def _classify(self, text: str, tokens: Tokens, trajectory: bool) -> Sentiment:
         if trajectory:
             raise InvalidInput(f"{self.name} reads texts from both ends, so they have no trajectory", ("trajectory",))
-        return self._judge(await self._layers.logits({"x": tokens.ids}, len(tokens.ids)))
+        return self._judge(await self._encoder.logits({"x": tokens.ids}, len(tokens.ids)))

@@ -17,9 +17,9 @@ from service.errors import InvalidInput, Location
 from service.forms.form import Form
 from service.forms.tagging import TagAnswer, Tagged, TaggedEntity, TaggedToken, TagRequest, TagStep, TagStepAnswer
 from service.media.text import check_words, split_unfinished
-from service.media.words import Speller, WordReader, entities
-from service.tasks.directions import FEATURES, Layers
-from service.tasks.spelling import Features, Spelling
+from service.media.words import CharacterVocabulary, WordReader, entities
+from service.tasks.bidirectional import FEATURES, BidirectionalEncoder
+from service.tasks.character_encoder import CharacterEncoder, Features
 from service.tasks.task import SequenceModel, ServedModel
 
 BIO = "bio"
@@ -47,7 +47,8 @@ class TaggingModel(ServedModel):
         self.scheme = task.scheme
         self._reader = WordReader(bundle.file(task.tokenizer))
         stages = [stage for stage in bundle.manifest.stages if stage.name.startswith("characters_")]
-        self._spelling = Spelling(engine, self.layout, stages, Speller(task.characters, task.longest_word))
+        vocabulary = CharacterVocabulary(task.characters, task.longest_word)
+        self._characters = CharacterEncoder(engine, self.layout, stages, vocabulary)
 
     async def split(self, texts: Sequence[str], locations: Sequence[Location]) -> list[Words]:
         """The words of whole texts; `locations` tell where each stands in the request.
@@ -60,7 +61,7 @@ class TaggingModel(ServedModel):
     async def tag(self, texts: Sequence[Words]) -> TagAnswer:
         """Tag the words of whole texts."""
         # All at once, or each text would have words of its own waiting.
-        vectors = await self._spelling.vectors(word for text in texts for word in text.words)
+        vectors = await self._characters.vectors(word for text in texts for word in text.words)
         size = WORK_OF_WORD * sum(len(text.words) for text in texts)
         inputs = await off_loop(size, lambda: [self._inputs(text.words, vectors) for text in texts])
         logits = await together(self._logits(each, len(text.words)) for each, text in zip(inputs, texts, strict=True))
@@ -138,7 +139,7 @@ class StreamingTaggingModel(TaggingModel, SequenceModel[TagStep]):
         """Tag the words that follow where a sequence stands."""
         if not words:
             return state, []
-        vectors = await self._spelling.vectors(words)
+        vectors = await self._characters.vectors(words)
         inputs = await off_loop(WORK_OF_WORD * len(words), lambda: self._inputs(words, vectors))
         advance = await self.engine.advance(ITEM_STAGE, state.row, inputs, len(words), keep=["logits"])
         tagged = await off_loop(WORK_OF_WORD * len(words), lambda: self._judge(Words(words), advance.outputs["logits"]))
@@ -163,10 +164,10 @@ class WholeTaggingModel(TaggingModel):
 
     def __init__(self, bundle: Bundle, engine: Engine) -> None:
         super().__init__(bundle, engine)
-        self._layers = Layers(bundle, engine, self.layout.initial)
+        self._encoder = BidirectionalEncoder(bundle, engine, self.layout.initial)
 
     async def _logits(self, inputs: Inputs, num_words: int) -> Features:
-        return await self._layers.logits(inputs, num_words)
+        return await self._encoder.logits(inputs, num_words)
 
 
 def _entities(tokens: Sequence[TaggedToken]) -> list[TaggedEntity]:

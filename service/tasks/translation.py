@@ -19,7 +19,7 @@ from service.errors import InvalidInput, Location
 from service.forms.form import Form
 from service.forms.translation import AttentionMap, TranslateAnswer, TranslatedText, TranslateRequest
 from service.media.text import PieceReader
-from service.tasks.directions import FEATURES, Layers
+from service.tasks.bidirectional import FEATURES, BidirectionalEncoder
 from service.tasks.task import ServedModel
 
 STEP = "step"
@@ -53,7 +53,7 @@ class TranslationModel(ServedModel):
         self._reader = PieceReader(bundle.file(task.tokenizer))
         step = bundle.manifest.stage(STEP)
         self._sizes = tuple(sorted(step.rungs))
-        self._layers = Layers(bundle, engine, self.layout.initial)
+        self._encoder = BidirectionalEncoder(bundle, engine, self.layout.initial)
         self.max_beams = self._num_candidates(bundle) // 2
 
     @staticmethod
@@ -100,7 +100,7 @@ class TranslationModel(ServedModel):
 
     async def _encode(self, ids: Ids) -> Memory:
         """What the decoder attends to, (S, features), with zeros up to the rung that holds the text."""
-        features = await self._layers.features({"x": ids}, len(ids))
+        features = await self._encoder.features({"x": ids}, len(ids))
         memory = np.zeros((covering_rung(len(ids), self._sizes), features.shape[1]), dtype=np.float32)
         memory[: len(ids)] = features
         return memory

@@ -17,7 +17,7 @@ import numpy as np
 import orjson
 from pydantic import Field
 
-from service.api.steps.apart import parsed_apart
+from service.api.steps.item_errors import parsed_items
 from service.api.steps.items import refused_item
 from service.engine.state import Array
 from service.errors import InvalidInput, Malformed
@@ -96,7 +96,7 @@ def read(body: bytes, header_length: bytes) -> BinarySteps:
         InvalidInput: The JSON is not of that form.
     """
     content, blob = split_body(body, header_length)
-    head, wrong = parsed_apart(Head, Item, content, {})
+    head, wrong = parsed_items(Head, Item, content, {})
     return BinarySteps(head, _values(head, blob), wrong)
 
 

@@ -11,7 +11,7 @@ from service.api.body import parsed
 from service.api.events import stream_step
 from service.api.routes import HotHandlers
 from service.api.steps import binary
-from service.api.steps.apart import parsed_apart
+from service.api.steps.item_errors import parsed_items
 from service.api.steps.items import item_json
 from service.api.wire import OCTETS, check_json, header, media_type, read_body, respond, unless_gone
 from service.errors import ServiceError
@@ -63,7 +63,7 @@ class StepRoutes:
             await respond(send, content, OCTETS, headers=[(binary.HEADER_LENGTH, b"%d" % header_length)])
         else:
             check_json(scope)
-            many, wrong = parsed_apart(StepItems, StepItem, body, {"inputs": {}})
+            many, wrong = parsed_items(StepItems, StepItem, body, {"inputs": {}})
             num_items = sum(map(_num_answered, many.items))
             asks = [ask_of(owner, item.session_id, item, num_items) for item in many.items]
             turns = await self._take_all(asks, wrong, receive)

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.media.words import Entity, Speller, WordReader, entities
+from service.media.words import CharacterVocabulary, Entity, WordReader, entities
 from training.models.tagging import CHARACTERS, LONGEST_WORD
 from training.tasks.tagged_sentences import spell
 from training.text import bio
-from training.text.english import english_tokenizer, part, word_ids
+from training.text.english import english_tokenizer, word_ids, word_spans
 
 TAGS = ("O", "B-person", "I-person", "B-group", "I-group")
 
@@ -20,7 +20,7 @@ def test_entities_are_those_that_training_counts(tags: list[str]) -> None:
 
 @given(st.text(min_size=1, max_size=60))
 def test_words_are_spelt_as_in_training(word: str) -> None:
-    assert Speller(CHARACTERS, LONGEST_WORD).spell(word).tolist() == spell(word)
+    assert CharacterVocabulary(CHARACTERS, LONGEST_WORD).ids(word).tolist() == spell(word)
 
 
 @pytest.mark.parametrize("text", ["Don't go to the U.S. in 1999!!", "İstanbul \N{HOURGLASS} can't", " \n"])
@@ -28,6 +28,6 @@ def test_words_and_their_ids_are_those_of_training(text: str, tmp_path: Path) ->
     tokenizer = english_tokenizer(["do", "n't", "0000", "u.s."])
     tokenizer.save(str(tmp_path / "tokenizer.json"))
     reader = WordReader(tmp_path / "tokenizer.json")
-    assert reader.word_spans(text) == part(tokenizer, text)
+    assert reader.word_spans(text) == word_spans(tokenizer, text)
     words = [text[start:end] for start, end in reader.word_spans(text)]
     assert reader.ids(words).tolist() == word_ids(tokenizer, words)

@@ -23,7 +23,7 @@ from service.media.text import MAX_WORD_CHARACTERS
 from service.metrics import Metrics
 from service.questions import Questions
 from service.settings import BundleSettings, EngineSettings
-from service.tasks.spelling import LONGEST_REMEMBERED
+from service.tasks.character_encoder import MAX_CACHED_CHARACTERS
 from service.tasks.tagging import StreamingTaggingModel, WholeTaggingModel, Words
 from service.tasks.task import SequenceModel, tensor_model
 from tests.fakes.graphs import RecordingObserver
@@ -179,12 +179,12 @@ async def test_words_of_all_texts_share_runs_and_are_read_once(whole: WholeTaggi
 
 async def test_a_very_long_word_is_read_again(whole: WholeTaggingModel) -> None:
     graphs: Any = whole.engine._graphs
-    for length, num_times in ((LONGEST_REMEMBERED, 1), (LONGEST_REMEMBERED + 1, 2)):
+    for length, num_times in ((MAX_CACHED_CHARACTERS, 1), (MAX_CACHED_CHARACTERS + 1, 2)):
         graphs.runs.clear()
         first, second = [await whole.tag([Words(["b" * length])]) for _ in range(2)]
         assert first == second
         runs = [size * rows for stage, size, rows in graphs.runs if stage == "characters_forward"]
-        assert sum(runs) == num_times * len(whole._spelling._speller.spell("b" * length))
+        assert sum(runs) == num_times * len(whole._characters._vocabulary.ids("b" * length))
 
 
 async def test_a_list_of_many_texts_finds_room_in_the_queue(whole: WholeTaggingModel) -> None:

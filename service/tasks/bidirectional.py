@@ -1,4 +1,4 @@
-"""Layers that read a whole input in both directions, each direction a stage: `forward1` and `backward1`, and so on."""
+"""Encoders that read a whole input in both directions. Each direction of a layer is a stage, such as `backward1`."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,8 @@ FEATURES = "features"
 Features = NDArray[np.float32]
 
 
-class Layers:
-    """The layers of a bundle, each of which reads what the one below makes of the input, from both sides.
+class BidirectionalEncoder:
+    """The bidirectional layers of a bundle. Each reads the features of the one below.
 
     Args:
         bundle: Has the stages `forward<layer>` and `backward<layer>`, from 1 on, whose output is "features".

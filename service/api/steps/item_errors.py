@@ -1,4 +1,4 @@
-"""Items of a request that are wrong in themselves, told apart from the others: each is answered for itself."""
+"""Errors of single items of a request, which do not fail the others."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -13,16 +13,19 @@ from service.forms.steps import MAX_ITEMS
 F = TypeVar("F", bound=BaseModel)
 
 
-def parsed_apart(
+def parsed_items(
     form: type[F], item_form: type[BaseModel], body: bytes, empty: Mapping[str, Any]
 ) -> tuple[F, dict[int, InvalidInput]]:
-    """A body with `items` as a form, and what is wrong with some of them by their place.
+    """Parse a body with `items`, and collect the errors of single items.
 
     Args:
         form: Of the body.
         item_form: Of an item.
         body: JSON.
-        empty: Stands in the form for an item that is wrong, with the session's id that it told.
+        empty: Replaces a wrong item in the form, with the session id that was sent.
+
+    Returns:
+        The form, and the errors by the index of their item.
 
     Raises:
         Malformed, InvalidInput: It is wrong elsewhere; see `parsed`.
@@ -33,7 +36,7 @@ def parsed_apart(
         document = _document(body)
         if document is None:
             raise
-        wrong = _taken_apart(item_form, document["items"], empty)
+        wrong = _item_errors(item_form, document["items"], empty)
         if not wrong:
             raise
     return parsed(form, orjson.dumps(document)), wrong
@@ -49,7 +52,7 @@ def _document(body: bytes) -> dict[str, Any] | None:
     return document if isinstance(items, list) and len(items) <= MAX_ITEMS else None
 
 
-def _taken_apart(item_form: type[BaseModel], items: list[Any], empty: Mapping[str, Any]) -> dict[int, InvalidInput]:
+def _item_errors(item_form: type[BaseModel], items: list[Any], empty: Mapping[str, Any]) -> dict[int, InvalidInput]:
     wrong = {}
     for index, item in enumerate(items):
         try:

@@ -1,0 +1,76 @@
+"""Vectors of words from their characters, by a tagger's stages over characters.
+
+A word is a row of its own, so words of all texts that are under way share the runs. Most words come again and again:
+their vectors are cached, and are the same bits, since a row does not depend on its batch.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.bundle.stage import Stage
+from service.concurrency.waiting import together
+from service.engine.engine import Engine
+from service.engine.state import RowLayout
+from service.media.words import CharacterVocabulary, Ids
+
+MAX_CACHED_WORDS = 20_000
+MAX_CACHED_CHARACTERS = 100  # characters; longer ones seldom come again, and 20,000 of 1,000 would be 80 MB
+# Words that one request has waiting at most, with a row for each stage: others shall find room.
+WORDS_AT_ONCE = 256
+
+Features = NDArray[np.float32]
+
+
+class CharacterEncoder:
+    """Encodes words from their characters.
+
+    Args:
+        engine: Has the stages.
+        layout: Of a state row.
+        stages: Those over characters, in the order in which their vectors are joined.
+        vocabulary: Words to character ids.
+    """
+
+    def __init__(
+        self, engine: Engine, layout: RowLayout, stages: Sequence[Stage], vocabulary: CharacterVocabulary
+    ) -> None:
+        self._engine = engine
+        self._layout = layout
+        self._stages = stages
+        self._vocabulary = vocabulary
+        self._cached: OrderedDict[str, Features] = OrderedDict()
+
+    async def vectors(self, words: Iterable[str]) -> Mapping[str, Features]:
+        """The vector of each word by the word, float32 (C,)."""
+        distinct = dict.fromkeys(words)
+        known = {word: self._cached[word] for word in distinct if word in self._cached}
+        new = [word for word in distinct if word not in known]
+        for start in range(0, len(new), WORDS_AT_ONCE):
+            some = new[start : start + WORDS_AT_ONCE]
+            known.update(zip(some, await self._read(some), strict=True))
+        self._cache(known)
+        return known
+
+    async def _read(self, words: Sequence[str]) -> Iterator[Features]:
+        ids_of_words = [self._vocabulary.ids(word) for word in words]
+        parts = await together(self._read_with(stage, ids_of_words) for stage in self._stages)
+        return (np.concatenate(vectors) for vectors in zip(*parts, strict=True))
+
+    async def _read_with(self, stage: Stage, ids_of_words: Sequence[Ids]) -> list[Features]:
+        """The hidden state after the last character of each word; after the first, where a stage reads backwards."""
+        is_backward = stage.direction == "backward"
+        inputs = [{"x": np.ascontiguousarray(ids[::-1]) if is_backward else ids} for ids in ids_of_words]
+        rows = [self._layout.initial] * len(ids_of_words)
+        ends = await self._engine.submit_rows(stage.name, rows, inputs, [len(ids) for ids in ids_of_words]).finished()
+        return [self._layout.tensor(end.row, f"{stage.name}_h") for end in ends]
+
+    def _cache(self, known: dict[str, Features]) -> None:
+        for word, vector in known.items():
+            if len(word) <= MAX_CACHED_CHARACTERS:
+                self._cached[word] = vector
+                self._cached.move_to_end(word)
+        while len(self._cached) > MAX_CACHED_WORDS:
+            self._cached.popitem(last=False)

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 
 from service.api.auth import AuthMiddleware
 from service.api.body import BodyMiddleware
-from service.api.disconnect import DisconnectMiddleware
+from service.api.client_watch import DisconnectMiddleware
 from service.api.endpoints import ENDPOINTS, PAGE, PLAYGROUND, STREAM, Endpoint
 from service.api.measure import MeasureMiddleware
 from service.api.models import ModelRoutes

@@ -7,8 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.api.client_watch import ClientGone
-from service.api.disconnect import CLIENT_CLOSED_REQUEST
+from service.api.client_watch import CLIENT_CLOSED_REQUEST, ClientGone
 from service.api.endpoints import IMPORT_SESSION
 from service.api.refusals import refusal_response
 from service.api.wire import check_announced, check_encoding, check_media_type, media_type, read_body

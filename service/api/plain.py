@@ -12,8 +12,7 @@ from http import HTTPStatus
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api import endpoints
-from service.api.client_watch import ClientGone
-from service.api.disconnect import CLIENT_CLOSED_REQUEST
+from service.api.client_watch import CLIENT_CLOSED_REQUEST, ClientGone
 from service.api.openai.errors import V1
 from service.api.paths import located, root
 from service.api.problem import failure, plain_problem

@@ -12,7 +12,7 @@ import orjson
 from starlette.types import Message
 
 from service.api.body import parsed
-from service.api.disconnect import CLIENT_CLOSED_REQUEST
+from service.api.client_watch import CLIENT_CLOSED_REQUEST
 from service.api.problem import problem_of
 from service.api.steps import binary
 from service.api.steps.items import item_json, refusal

@@ -6,7 +6,7 @@ import orjson
 from pydantic import BaseModel
 from starlette.responses import Response
 
-JSON = "application/json"
+from service.api.endpoints import JSON
 
 
 def form_response(form: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.api.endpoints import OPEN_PATHS
 from service.api.paths import endpoint_of
 from service.api.refusals import refusal_response
-from service.api.stream.handshake import refuse
+from service.api.stream.handshake import POLICY_VIOLATION, refuse
 from service.errors import Unauthenticated
 from service.keys.key_file import Key
 from service.keys.keys import ANONYMOUS, Keys
@@ -23,7 +23,6 @@ SUBPROTOCOL = "unrolled"
 _OWNER = "unrolled.owner"
 _HOLDS = "unrolled.holds"
 _BEARER_SUBPROTOCOL = "bearer."
-_POLICY_VIOLATION = 1008
 
 
 def owner_of(scope: Scope) -> str:
@@ -101,9 +100,9 @@ class _Revocable:
         if message["type"] != "websocket.receive" or self._keys.holds(self._key):
             return message
         reason = "the API key was removed"
-        await self.send({"type": "websocket.close", "code": _POLICY_VIOLATION, "reason": reason})
+        await self.send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": reason})
         self._is_revoked = True
-        return {"type": "websocket.disconnect", "code": _POLICY_VIOLATION, "reason": reason}
+        return {"type": "websocket.disconnect", "code": POLICY_VIOLATION, "reason": reason}
 
     async def send(self, message: Message) -> None:
         """Hand an answer on while the connection lasts."""

@@ -32,9 +32,7 @@ class BodyMiddleware:
             await self._app(scope, receive, send)
             return
         try:
-            check_media_type(
-                media_type(scope).decode(errors="replace"), BLOBS if scope["path"] == IMPORT_SESSION.path else ()
-            )
+            check_media_type(media_type(scope), BLOBS if scope["path"] == IMPORT_SESSION.path else ())
             check_encoding(scope)
             check_announced(scope, self._max_body_bytes)
             body = await read_body(scope, receive, self._max_body_bytes)

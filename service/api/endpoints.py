@@ -90,7 +90,8 @@ class Endpoint:
 
 QUESTIONS, SESSIONS, SERVICE = "Questions", "Sessions", "Service"
 MAX_PAGE = 1000
-BLOB, OCTETS, MIDI = "application/vnd.unrolled.session", "application/octet-stream", "audio/midi"
+JSON, BLOB = "application/json", "application/vnd.unrolled.session"
+OCTETS, MIDI = "application/octet-stream", "audio/midi"
 
 _EVENTS: Schemas = {
     "text/event-stream": {
@@ -115,7 +116,7 @@ _BINARY: Schemas = {
 _MIDI: Schemas = {MIDI: {"type": "string", "format": "binary"}}
 _BLOB: Schemas = {BLOB: {"type": "string", "format": "binary"}}
 _SENT_BLOB: Schemas = {**_BLOB, OCTETS: _BLOB[BLOB]}
-_OBJECT: Schemas = {"application/json": {"type": "object"}}
+_OBJECT: Schemas = {JSON: {"type": "object"}}
 _TEXT: Schemas = {"text/plain": {"type": "string"}}
 _PAGING = (
     {"name": "after", "in": "query", "schema": {"type": "string"}, "description": "`next` of the page before"},

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from service.api.endpoints import DOCUMENTED, QUESTIONS, SERVICE, SESSIONS, Endpoint, Schemas
+from service.api.endpoints import DOCUMENTED, JSON, QUESTIONS, SERVICE, SESSIONS, Endpoint, Schemas
 from service.api.refusals import REFUSAL_FORMS, refusal_form
 
 DESCRIPTION = (
@@ -103,7 +103,7 @@ def _described(endpoint: Endpoint) -> dict[str, Any]:
 
 def _content(form: type[BaseModel] | None, others: Schemas) -> dict[str, Any]:
     """What is sent or answered, as a form and in other ways; nothing where there is neither."""
-    schemas = {} if form is None else {"application/json": {"$ref": _SCHEMAS.format(model=form.__name__)}}
+    schemas = {} if form is None else {JSON: {"$ref": _SCHEMAS.format(model=form.__name__)}}
     content = {kind: {"schema": schema} for kind, schema in {**schemas, **others}.items()}
     return {"content": content} if content else {}
 

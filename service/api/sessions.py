@@ -7,10 +7,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.api import endpoints
-from service.api.answer import JSON, form_response
+from service.api.answer import form_response
 from service.api.auth import owner_of
 from service.api.body import read_form
-from service.api.endpoints import BLOB, MAX_PAGE
+from service.api.endpoints import BLOB, JSON, MAX_PAGE
 from service.api.routes import Handlers
 from service.errors import InvalidInput
 from service.forms.sessions import (

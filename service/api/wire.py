@@ -5,14 +5,13 @@ from typing import Any, TypeVar
 
 from starlette.types import Receive, Scope, Send
 
-from service.api import endpoints
 from service.api.client_watch import ClientGone, ClientWatch
+from service.api.endpoints import JSON
 from service.errors import MediaTypeUnknown, TooLarge
 
 R = TypeVar("R")
 
-JSON = b"application/json"
-OCTETS = endpoints.OCTETS.encode()
+_JSON = JSON.encode()
 
 
 async def read_body(scope: Scope, receive: Receive, max_bytes: int) -> bytes:
@@ -52,7 +51,7 @@ async def unless_gone(receive: Receive, work: Coroutine[Any, Any, R]) -> R:
 async def respond(
     send: Send,
     body: bytes,
-    content_type: bytes = JSON,
+    content_type: bytes = _JSON,
     status: int = 200,
     headers: list[tuple[bytes, bytes]] | None = None,
 ) -> None:
@@ -74,13 +73,13 @@ def header(scope: Scope, name: bytes) -> bytes:
 def check_json(scope: Scope) -> None:
     """Raise MediaTypeUnknown where a request's body is not sent as JSON."""
     check_encoding(scope)
-    check_media_type(media_type(scope).decode(errors="replace"))
+    check_media_type(media_type(scope))
 
 
 def check_media_type(kind: str, instead: Collection[str] = ()) -> None:
     """Raise MediaTypeUnknown where a body is neither JSON nor of a type that the path would rather have."""
-    if kind != JSON.decode() and not kind.endswith("+json") and kind not in instead:
-        wanted = " or ".join(instead) or f"{JSON.decode()} (curl has --json for that)"
+    if kind != JSON and not kind.endswith("+json") and kind not in instead:
+        wanted = " or ".join(instead) or f"{JSON} (curl has --json for that)"
         raise MediaTypeUnknown(f"send the body as {wanted}, not as {kind!r}")
 
 
@@ -91,9 +90,10 @@ def check_encoding(scope: Scope) -> None:
         raise MediaTypeUnknown(f"send the body as it is, not in {encoding!r}")
 
 
-def media_type(scope: Scope) -> bytes:
+def media_type(scope: Scope) -> str:
     """The media type of a request's body, in lower case and without parameters; JSON where it is not said."""
-    return header(scope, b"content-type").partition(b";")[0].strip().lower() or JSON
+    kind = header(scope, b"content-type").partition(b";")[0].strip().lower()
+    return kind.decode(errors="replace") or JSON
 
 
 def check_announced(scope: Scope, max_bytes: int) -> None:

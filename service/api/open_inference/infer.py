@@ -8,13 +8,12 @@ from starlette.types import Receive, Scope, Send
 from service.api import endpoints
 from service.api.auth import owner_of
 from service.api.body import parsed
+from service.api.endpoints import JSON, OCTETS
 from service.api.open_inference.signature import Signature, signature_of
 from service.api.open_inference.tensors import check_size, read_tensor, write_tensors
 from service.api.routes import HotHandlers
 from service.api.steps import binary
 from service.api.wire import (
-    JSON,
-    OCTETS,
     check_encoding,
     check_media_type,
     header,
@@ -103,7 +102,7 @@ def _split_body(scope: Scope, body: bytes) -> tuple[bytes, memoryview]:
     """The JSON of a request, and the bytes behind it."""
     check_encoding(scope)
     kind, length = media_type(scope), header(scope, binary.HEADER_LENGTH)
-    check_media_type(kind.decode(errors="replace"), (JSON.decode(), OCTETS.decode()))
+    check_media_type(kind, (JSON, OCTETS))
     return binary.split_body(body, length) if length or kind == OCTETS else (body, memoryview(b""))
 
 
@@ -139,4 +138,4 @@ async def _respond(send: Send, request: InferRequest, head: dict[str, Any], outp
     if length is None:
         await respond(send, content)
     else:
-        await respond(send, content, OCTETS, headers=[(binary.HEADER_LENGTH, b"%d" % length)])
+        await respond(send, content, OCTETS.encode(), headers=[(binary.HEADER_LENGTH, b"%d" % length)])

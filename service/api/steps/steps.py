@@ -8,12 +8,13 @@ from starlette.types import Receive, Scope, Send
 from service.api import endpoints
 from service.api.auth import owner_of
 from service.api.body import parsed
+from service.api.endpoints import OCTETS
 from service.api.events import stream_step
 from service.api.routes import HotHandlers
 from service.api.steps import binary
 from service.api.steps.item_errors import parsed_items
 from service.api.steps.items import item_json
-from service.api.wire import OCTETS, check_json, header, media_type, read_body, respond, unless_gone
+from service.api.wire import check_json, header, media_type, read_body, respond, unless_gone
 from service.errors import ServiceError
 from service.forms.steps import StepItem, StepItems, StepRequest
 from service.steps.steps import Steps
@@ -60,7 +61,7 @@ class StepRoutes:
             request = binary.read(body, header(scope, binary.HEADER_LENGTH))
             turns = await self._take_all(request.asks(owner), request.wrong, receive)
             content, header_length = binary.write(turns)
-            await respond(send, content, OCTETS, headers=[(binary.HEADER_LENGTH, b"%d" % header_length)])
+            await respond(send, content, OCTETS.encode(), headers=[(binary.HEADER_LENGTH, b"%d" % header_length)])
         else:
             check_json(scope)
             many, wrong = parsed_items(StepItems, StepItem, body, {"inputs": {}})

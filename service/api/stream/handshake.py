@@ -3,7 +3,7 @@
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-_POLICY_VIOLATION = 1008
+POLICY_VIOLATION = 1008
 
 
 async def refuse(response: Response, reason: str, scope: Scope, receive: Receive, send: Send) -> None:
@@ -16,4 +16,4 @@ async def refuse(response: Response, reason: str, scope: Scope, receive: Receive
     if "websocket.http.response" in scope.get("extensions", ()):
         await response(scope, receive, send)
     else:
-        await send({"type": "websocket.close", "code": _POLICY_VIOLATION, "reason": reason})
+        await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": reason})

@@ -52,7 +52,20 @@ class Composed(NamedTuple):
 
 
 class Questions:
-    """Answers questions that need no session, by the model that they name or the first one served for their task."""
+    """Answers questions that need no session, by the model that they name or the best for their task.
+
+    Args:
+        catalog: What is served.
+        metrics: Observes the time to the first piece of a text.
+        timeout_seconds: How long an answer may take.
+
+    Every question may raise:
+        ModelUnknown: No model of the name, or for the task, is served.
+        InvalidInput: The model cannot read the input.
+        QueueFull: An engine's queue has no room.
+        ShuttingDown: The worker is about to end.
+        DeadlineExceeded: The answer took too long.
+    """
 
     def __init__(self, catalog: Catalog, metrics: Metrics, timeout_seconds: float) -> None:
         self._catalog = catalog
@@ -74,7 +87,7 @@ class Questions:
             return await model.tag(await _words(model, request))
 
     async def translate(self, request: TranslateRequest) -> TranslateAnswer:
-        """Translate one text or several, by the first model asked that writes the language."""
+        """Translate one text or several, by the first model that writes the language."""
         texts, locations = _listed(request.text)
         models = self._models(TranslationModel, request)
         model = next((model for model in models if model.target == request.to), None)
@@ -107,22 +120,28 @@ class Questions:
     async def generate(self, request: GenerateRequest) -> GenerateAnswer:
         """Continue a text and answer with the whole of it."""
         async with aclosing(self._written(request)) as events, deadline(self._timeout_seconds):
-            async for told in events:
-                if isinstance(told, GenerateAnswer):
-                    return told
+            async for event in events:
+                if isinstance(event, GenerateAnswer):
+                    return event
         raise RuntimeError("a generated text has no end")
 
     async def stream(self, request: GenerateRequest) -> AsyncGenerator[Piece | GenerateAnswer]:
-        """Continue a text: pieces of it as they are certain, then the whole. Refusals are raised before the first."""
+        """Continue a text.
+
+        Returns:
+            Pieces of it as they become certain, then the whole. Refusals are raised before the first.
+        """
         return await begun(all_within(self._timeout_seconds, self._written(request)))
 
     def _model(self, kind: type[M], request: Question, rank: Callable[[M], Any] = lambda _: 0) -> M:
-        """The model that a question names, else the one of the highest rank: of equal ones that which is called as the
-        task is, or the first."""
+        """The model that a question names.
+
+        Otherwise the highest-ranked model; ties go to the one named like the task, then to the first loaded.
+        """
         return max(self._models(kind, request), key=lambda model: (rank(model), model.name == kind.kind))
 
     def _models(self, kind: type[M], request: Question) -> list[M]:
-        """Those that may answer a question: the one that it names, or all for its task."""
+        """The models that may answer a question: the one that it names, or all of its task."""
         models = {name: model for name, model in self._catalog.items() if isinstance(model, kind)}
         if request.model is None and models:
             return list(models.values())
@@ -156,7 +175,7 @@ def _answer(model: GenerationModel, written: Continuation) -> GenerateAnswer:
 
 
 def _streams(model: ServedModel) -> bool:
-    """Whether a model reads from left to right, as its input comes."""
+    """Whether a model reads its input piece by piece, from left to right."""
     return isinstance(model, SequenceModel)
 
 
@@ -168,7 +187,7 @@ def _listed(text: str | list[str]) -> tuple[list[str], list[Location]]:
 
 
 async def _words(model: TaggingModel, request: TagRequest) -> list[Words]:
-    """What is to be tagged: texts, split into words, or words as they were given."""
+    """The words to tag: those of texts, or words as they were sent."""
     if request.text:
         return await model.split(*_listed(request.text))
     rows = [request.tokens] if isinstance(request.tokens[0], str) else request.tokens

@@ -44,6 +44,8 @@ class CaptionModel(ServedModel):
 
         Raises:
             InvalidInput: It is no image that the model reads.
+            QueueFull: The engine's queue has no room.
+            ShuttingDown: The worker is about to end.
         """
         self._decoder.check(request)
         pixels = await self._pixels(request.image)

@@ -60,7 +60,7 @@ class CharacterEncoder:
         return (np.concatenate(vectors) for vectors in zip(*parts, strict=True))
 
     async def _read_with(self, stage: Stage, ids_of_words: Sequence[Ids]) -> list[Features]:
-        """The hidden state after the last character of each word; after the first, where a stage reads backwards."""
+        """The last hidden state of each word: after its last character, or its first if the stage reads backwards."""
         is_backward = stage.direction == "backward"
         inputs = [{"x": np.ascontiguousarray(ids[::-1]) if is_backward else ids} for ids in ids_of_words]
         rows = [self._layout.initial] * len(ids_of_words)

@@ -75,7 +75,18 @@ class ForecastingModel(TensorModel[ReadingsStep]):
     async def forecast(
         self, series: Mapping[str, Sequence[float]], horizon: int, quantiles: Sequence[float]
     ) -> ForecastAnswer:
-        """Forecast whole series."""
+        """Forecast whole series.
+
+        Args:
+            series: Readings of each channel at equal steps of time, the latest last, equally many of each.
+            horizon: How many readings ahead.
+            quantiles: Levels to answer.
+
+        Raises:
+            InvalidInput: The channels differ in length, or the horizon or a level is out of the model's range.
+            QueueFull: The engine's queue has no room.
+            ShuttingDown: The worker is about to end.
+        """
         self._check_question(horizon, quantiles)
         state = await self._read(self.initial_state(), series, ("series",))
         forecast = await self._forecast(state, horizon, quantiles)
@@ -156,13 +167,13 @@ class ForecastingModel(TensorModel[ReadingsStep]):
         )
 
     def _row_of(self, number: int, channel: KnownChannel) -> bytes:
-        """The row of a known channel that has read nothing; what the model does not keep of it is left out."""
-        told = {
+        """The initial row of a known channel, with those of its numbers that the model keeps."""
+        numbers = {
             "channel": np.array([[number]]),
             "center": np.array([[channel.center]]),
             "unit": np.array([[channel.unit]]),
         }
-        kept = {tensor.name: told[tensor.name] for tensor in self.bundle.manifest.state if tensor.name in told}
+        kept = {tensor.name: numbers[tensor.name] for tensor in self.bundle.manifest.state if tensor.name in numbers}
         (row,) = self.layout.batch([self.layout.initial]).replaced(kept)
         return row
 

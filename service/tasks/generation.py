@@ -38,7 +38,16 @@ class GenerationModel(LanguageModel[CharacterStep, Sampling, str, Continuation])
         return SequenceState(rows=(self.layout.initial,), labels=("",), pending=self._start.encode())
 
     async def open(self, prompt: str, location: Location = ("prompt",)) -> tuple[SequenceState, int]:
-        """The state of a new sequence after a prompt, and how many characters that has."""
+        """Begin a sequence with a prompt.
+
+        Returns:
+            The state after the prompt, and the number of its characters.
+
+        Raises:
+            InvalidInput: The prompt has a character that the model does not know; `location` is where it was sent.
+            QueueFull: The engine's queue has no room.
+            ShuttingDown: The worker is about to end.
+        """
         ids = await off_loop(len(prompt), lambda: self._ids(prompt, location))
         state, _ = await self._advance(await self._begun(self.initial_state()), ids)
         return state, len(ids)
@@ -117,7 +126,11 @@ class TextEnding:
         return self._finder.stopped
 
     def append(self, tokens: Sequence[int]) -> str:
-        """Add what was written; the piece that has become certain."""
+        """Add what was written.
+
+        Returns:
+            The piece that has become certain.
+        """
         return self._finder.append("".join(self._characters[token] for token in tokens))
 
     def flush(self) -> str:

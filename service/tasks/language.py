@@ -64,7 +64,7 @@ class LanguageModel(TokenModel[Inputs], Generic[Inputs, Asked, Name, Answer]):
 
     @abstractmethod
     def _asked(self, inputs: Inputs) -> Asked | None:
-        """What a step asks to be written; None where it reads."""
+        """How a step asks to continue. None if it reads."""
 
     @abstractmethod
     def _name(self, token: int) -> Name:
@@ -72,7 +72,21 @@ class LanguageModel(TokenModel[Inputs], Generic[Inputs, Asked, Name, Answer]):
 
     @abstractmethod
     def generate(self, state: SequenceState, asked: Asked, seed: int) -> AsyncGenerator[Piece | Finished[Answer]]:
-        """Write what follows: pieces as they are certain, then `Finished`."""
+        """Write what follows.
+
+        Args:
+            state: Where the sequence stands.
+            asked: How to continue.
+            seed: Of the draws.
+
+        Yields:
+            Pieces as they become certain, then `Finished`.
+
+        Raises:
+            InvalidInput: The model does not take these settings.
+            QueueFull: The engine's queue has no room.
+            ShuttingDown: The worker is about to end.
+        """
 
     async def step(self, state: SequenceState, inputs: Inputs, seed: int) -> tuple[dict[str, Any], SequenceState]:
         return await self.stream(state, inputs, seed, lambda _: None)
@@ -80,7 +94,7 @@ class LanguageModel(TokenModel[Inputs], Generic[Inputs, Asked, Name, Answer]):
     async def stream(
         self, state: SequenceState, inputs: Inputs, seed: int, tell: Callable[[Piece], None]
     ) -> tuple[dict[str, Any], SequenceState]:
-        """A step whose pieces are told as they become certain; otherwise as `step`."""
+        """Take a step as `step` does, and pass pieces to `tell` as they become certain."""
         fields = type(inputs).model_fields
         if sum(getattr(inputs, name) is not None for name in fields) != 1:
             raise InvalidInput("give one of " + " and ".join(f'"{name}"' for name in fields))
@@ -97,7 +111,7 @@ class LanguageModel(TokenModel[Inputs], Generic[Inputs, Asked, Name, Answer]):
     async def _told(
         self, state: SequenceState, asked: Asked, seed: int, tell: Callable[[Piece], None]
     ) -> Finished[Answer]:
-        """The end of what is written, all pieces of it told."""
+        """Write to the end, and pass each piece to `tell`."""
         async with aclosing(self.generate(state, asked, seed)) as events:
             async for event in events:
                 if isinstance(event, Finished):
@@ -108,7 +122,11 @@ class LanguageModel(TokenModel[Inputs], Generic[Inputs, Asked, Name, Answer]):
     async def _write(
         self, state: SequenceState, asked: Asked, seed: int, ending: Ending[Any], answer: Callable[[], Answer]
     ) -> AsyncGenerator[Piece | Finished[Answer]]:
-        """Write until an ending; `answer` is what is answered once it is found."""
+        """Write until an ending, then make the answer.
+
+        Yields:
+            Pieces as they become certain, then `Finished`.
+        """
         self._decoder.check(asked)
         written = self._decoder.write(await self._begun(state), asked, seed, ending)
         async with aclosing(written):
@@ -121,7 +139,11 @@ class LanguageModel(TokenModel[Inputs], Generic[Inputs, Asked, Name, Answer]):
         return state._replace(pending=b"")
 
     async def _read_ids(self, state: SequenceState, ids: Ids) -> tuple[float, SequenceState]:
-        """The log-probability of tokens where a sequence stands, in nats, and the state after them."""
+        """Read tokens.
+
+        Returns:
+            Their log-probability in nats where the sequence stood, and the state after them.
+        """
         state = await self._begun(state)
         first = self.layout.tensor(state.row, "pending_logits")
         state, logits = await self._advance(state, ids, keep=True)

@@ -52,7 +52,16 @@ class MusicModel(LanguageModel[MusicStep, Composing, int | None, Composition]):
         return frames
 
     async def compose(self, notes: Sequence[Frame], composing: Composing, seed: int) -> list[Frame]:
-        """What follows some frames, without them."""
+        """Compose what follows some frames.
+
+        Returns:
+            The frames that were written, without `notes`.
+
+        Raises:
+            InvalidInput: The model does not take these settings.
+            QueueFull: The engine's queue has no room.
+            ShuttingDown: The worker is about to end.
+        """
         ids = self._ids(notes)
         state, _ = await self._advance(await self._begun(self.initial_state()), ids)
         end = await self._told(state, composing, seed, lambda _: None)

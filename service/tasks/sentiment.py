@@ -34,7 +34,18 @@ class SentimentModel(ServedModel):
         self._reader = TextReader(bundle.file(task.tokenizer))
 
     async def classify(self, texts: Sequence[str], locations: Sequence[Location], trajectory: bool) -> SentimentAnswer:
-        """Judge whole texts; `locations` tell where each stands in the request."""
+        """Judge whole texts.
+
+        Args:
+            texts: As they were sent.
+            locations: Where each text is in the request, for errors.
+            trajectory: Whether to answer the label's probability after each word, too.
+
+        Raises:
+            InvalidInput: A text holds no word or one that is too long, or the model has no trajectory.
+            QueueFull: The engine's queue has no room.
+            ShuttingDown: The worker is about to end.
+        """
         tokens = await off_loop(sum(map(len, texts)), lambda: list(map(self._whole, texts, locations)))
         results = await together(self._classify(*work, trajectory) for work in zip(texts, tokens, strict=True))
         return SentimentAnswer(results=results, bundle=self.bundle.tag)
@@ -52,7 +63,7 @@ class SentimentModel(ServedModel):
         return tokens
 
     def _judge(self, logits: NDArray[np.float32]) -> Sentiment:
-        """The label after the last token; none where nothing has been read."""
+        """The label after the last token, or no label if nothing has been read."""
         if not len(logits):
             return Sentiment(label=None, score=None, probabilities={})
         probabilities = dict(zip(self.labels, softmax(logits[-1]).tolist(), strict=True))
@@ -98,7 +109,11 @@ class StreamingSentimentModel(SentimentModel, TokenModel[TextStep]):
         return self._reader.read(pending.decode()).ids
 
     def _cut(self, text: str) -> tuple[NDArray[np.int64], str, NDArray[np.int64]]:
-        """The ids of all words but the last; the last word, which stays pending; its ids."""
+        """Cut a text before its last word.
+
+        Returns:
+            The ids of all words but the last, the last word, which stays pending, and its ids.
+        """
         check_words(text, ("text",))
         whole, pending = split_last_word(text, lambda run: len(self._reader.read(run).ids) > 0)
         return self._reader.read(whole).ids, pending, self._reader.read(pending).ids
@@ -112,7 +127,7 @@ class StreamingSentimentModel(SentimentModel, TokenModel[TextStep]):
 
 
 class WholeTextSentimentModel(SentimentModel):
-    """A classifier that reads whole texts, in both directions; there are no sessions on it."""
+    """A classifier that reads whole texts, in both directions. It has no sessions."""
 
     inputs_form: ClassVar[type[Form]] = SentimentRequest
     needs: ClassVar[Mapping[str, tuple[str, ...]]] = {

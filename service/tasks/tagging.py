@@ -51,7 +51,7 @@ class TaggingModel(ServedModel):
         self._characters = CharacterEncoder(engine, self.layout, stages, vocabulary)
 
     async def split(self, texts: Sequence[str], locations: Sequence[Location]) -> list[Words]:
-        """The words of whole texts; `locations` tell where each stands in the request.
+        """Split whole texts into words. `locations` are those of the texts in the request, for errors.
 
         Raises:
             InvalidInput: A text holds no word, or one that is too long.
@@ -59,7 +59,12 @@ class TaggingModel(ServedModel):
         return await off_loop(sum(map(len, texts)), lambda: list(map(self._split, texts, locations)))
 
     async def tag(self, texts: Sequence[Words]) -> TagAnswer:
-        """Tag the words of whole texts."""
+        """Tag the words of whole texts.
+
+        Raises:
+            QueueFull: The engine's queue has no room.
+            ShuttingDown: The worker is about to end.
+        """
         # All at once, or each text would have words of its own waiting.
         vectors = await self._characters.vectors(word for text in texts for word in text.words)
         size = WORK_OF_WORD * sum(len(text.words) for text in texts)
@@ -116,8 +121,7 @@ class StreamingTaggingModel(TaggingModel, SequenceModel[TagStep]):
 
     def parse(self, inputs: dict[str, Any]) -> TagStep:
         if "ids" in inputs:
-            told = f"{self.name} reads text or tokens, since it needs the characters of words"
-            raise InvalidInput(told, ("ids",))
+            raise InvalidInput(f"{self.name} reads text or tokens, since it needs the characters of words", ("ids",))
         return super().parse(inputs)
 
     async def step(self, state: SequenceState, inputs: TagStep, seed: int) -> tuple[dict[str, Any], SequenceState]:
@@ -129,7 +133,11 @@ class StreamingTaggingModel(TaggingModel, SequenceModel[TagStep]):
         return TagStepAnswer(tokens=tagged, pending=unfinished).model_dump(), state
 
     def _cut(self, text: str, inputs: TagStep) -> tuple[list[str], str, list[str]]:
-        """The words that are complete; the unfinished end of the text, which stays pending; the words in that end."""
+        """Cut a growing text.
+
+        Returns:
+            The words that are complete, the unfinished end of the text, which stays pending, and the words in that end.
+        """
         check_words(text, ("text",))
         whole, pending = (text, "") if inputs.end or inputs.tokens else split_unfinished(text)
         words, rest = ([part[start:end] for start, end in self._reader.word_spans(part)] for part in (whole, pending))
@@ -151,7 +159,7 @@ class StreamingTaggingModel(TaggingModel, SequenceModel[TagStep]):
 
 
 class WholeTaggingModel(TaggingModel):
-    """A tagger that reads whole texts, in both directions; there are no sessions on it."""
+    """A tagger that reads whole texts, in both directions. It has no sessions."""
 
     inputs_form: ClassVar[type[Form]] = TagRequest
     needs: ClassVar[Mapping[str, tuple[str, ...]]] = {

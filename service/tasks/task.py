@@ -165,8 +165,10 @@ class TensorModel(SequenceModel[Inputs]):
         """Raise TooLarge where the logits of so many items are more than one request may be answered."""
         num_values, most = num_items * self.num_logits, MAX_ANSWERED_VALUES
         if num_values > most:
-            told = f"{num_items} items have {num_values} logits, and a request is answered at most {most}"
-            raise TooLarge(f"{told}: ask for argmax or none, or send at most {most // self.num_logits} items at a time")
+            limit = f"{num_items} items would return {num_values} logits; a response may hold at most {most}"
+            raise TooLarge(
+                f"{limit}: ask for argmax or none, or send at most {most // self.num_logits} items at a time"
+            )
 
     @abstractmethod
     def items(self, state: SequenceState, values: Array) -> Items:

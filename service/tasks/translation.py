@@ -23,7 +23,7 @@ from service.tasks.bidirectional import FEATURES, BidirectionalEncoder
 from service.tasks.task import ServedModel
 
 STEP = "step"
-TEXTS_AT_ONCE = 16  # of a request: each of its hypotheses queues at every step, before whoever comes later
+TEXTS_AT_ONCE = 16  # of a request: each of its hypotheses queues at every step, before all that come later
 
 Ids = NDArray[np.int64]
 Memory = NDArray[np.float32]
@@ -68,7 +68,19 @@ class TranslationModel(ServedModel):
     async def translate(
         self, texts: Sequence[str], locations: Sequence[Location], beams: int, attention: bool
     ) -> TranslateAnswer:
-        """Translate whole texts; `locations` tell where each stands in the request."""
+        """Translate whole texts by beam search.
+
+        Args:
+            texts: In the source language.
+            locations: Where each text is in the request, for errors.
+            beams: Hypotheses that are kept.
+            attention: Whether to answer attention weights, float32 (target pieces, source pieces) of each text.
+
+        Raises:
+            InvalidInput: A text holds nothing to translate or is too long, or there are too many beams.
+            QueueFull: The engine's queue has no room.
+            ShuttingDown: The worker is about to end.
+        """
         if beams > self.max_beams:
             raise InvalidInput(f"{self.name} searches with at most {self.max_beams} beams", ("beams",))
         sources = await off_loop(sum(map(len, texts)), lambda: list(map(self._read, texts, locations)))
@@ -99,14 +111,18 @@ class TranslationModel(ServedModel):
         return TranslatedText(text=self._print(best), score=search.score(best), attention=shown)
 
     async def _encode(self, ids: Ids) -> Memory:
-        """What the decoder attends to, (S, features), with zeros up to the rung that holds the text."""
+        """The memory that the decoder attends to, float32 (rung, features), zeros after the text."""
         features = await self._encoder.features({"x": ids}, len(ids))
         memory = np.zeros((covering_rung(len(ids), self._sizes), features.shape[1]), dtype=np.float32)
         memory[: len(ids)] = features
         return memory
 
     async def _search(self, search: BeamSearch, memory: Memory, length: int, attention: bool) -> list[list[Memory]]:
-        """Search to the end; the attention of each live hypothesis at each step, where it is asked for."""
+        """Search to the end.
+
+        Returns:
+            Of each step, the attention (S,) of each live hypothesis. Empty if it is not asked for.
+        """
         keep = ("tokens", "log_probs", *(["attention"] if attention else []))
         rows = [self.layout.initial]
         weights = []

@@ -393,7 +393,7 @@ async def test_logits_that_would_be_too_many_are_refused_before_anything_is_read
 ) -> None:
     monkeypatch.setattr("service.tasks.task.MAX_ANSWERED_VALUES", 2 * V)
     for parameters in ({}, {**SEQUENCE, "sequence_start": True}):
-        assert "3 items have 15 logits" in await error_of(surface.client, asked(1, 2, 3, **parameters), 413)
+        assert "3 items would return 15 logits" in await error_of(surface.client, asked(1, 2, 3, **parameters), 413)
         assert process.graphs["0"].runs == []
     assert (await surface.client.post(PATH, asked(1, 2, 3, outputs=("argmax",)))).status == 200
 

@@ -252,7 +252,7 @@ async def test_an_answer_that_would_be_too_large_is_refused_before_anything_is_c
     assert (await process.sessions.get("ann", session_id)).step == int(status == 200)
     if status == 413:
         assert answered.json()["type"] == "urn:unrolled:problem:too-large"
-        assert "5 items have 25 logits" in answered.json()["detail"]
+        assert "5 items would return 25 logits" in answered.json()["detail"]
         assert "send at most 4 items at a time" in answered.json()["detail"]
 
 

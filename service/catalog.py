@@ -166,7 +166,7 @@ class Catalog(Mapping[str, ServedModel]):
 
     @property
     def loaded_tags(self) -> frozenset[str]:
-        """All versions that are there."""
+        """Tags of all loaded versions."""
         return frozenset(self._by_tag)
 
     def start(self) -> None:

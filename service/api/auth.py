@@ -1,4 +1,4 @@
-"""Who asks: a bearer token becomes the owner of a request or a connection, once, for every surface and both ports.
+"""Authentication: a bearer token becomes the owner of a request or a connection, for every surface and both ports.
 
 A token is looked up on each request. That costs less than two microseconds, so that there is no cache of tokens to keep
 secret and up to date.
@@ -26,24 +26,28 @@ _BEARER_SUBPROTOCOL = "bearer."
 
 
 def owner_of(scope: Scope) -> str:
-    """The owner of a request that passed AuthMiddleware; KeyError where none did, so that nothing is served unasked."""
+    """The owner of a request.
+
+    Raises:
+        KeyError: The request did not pass AuthMiddleware.
+    """
     owner: str = scope[_OWNER]
     return owner
 
 
 def subprotocol_of(scope: Scope) -> str | None:
-    """The subprotocol to accept a WebSocket with; a browser that offers some gives up if none is taken."""
+    """The subprotocol to accept a WebSocket with. A browser that offers some gives up if none is taken."""
     return SUBPROTOCOL if SUBPROTOCOL in scope.get("subprotocols", ()) else None
 
 
 def holds(scope: Scope) -> bool:
-    """Whether the key of a connection is still valid, for who does not receive its messages through AuthMiddleware."""
+    """Whether a connection's key is still valid. Needed by channels, whose messages bypass AuthMiddleware."""
     is_held: bool = _HOLDS not in scope or scope[_HOLDS]()
     return is_held
 
 
 class AuthMiddleware:
-    """Lets callers with a valid key in, under their owner's name; without keys, everyone as one owner."""
+    """Lets callers with a valid key in, under their owner's name. Without keys, everyone is one owner."""
 
     def __init__(self, app: ASGIApp, keys: Keys | None, tally: RequestTally) -> None:
         self._app = app

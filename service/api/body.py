@@ -51,12 +51,16 @@ class BodyMiddleware:
 
 
 async def read_form(request: Request, form: type[F]) -> F:
-    """The body of a request as a form; see `parsed`. No body is no fields."""
+    """Parse the body of a request as a form. No body is no fields.
+
+    Raises:
+        Malformed, InvalidInput: See `parsed`.
+    """
     return parsed(form, await request.body() or b"{}")
 
 
 def parsed(form: type[F], body: bytes | str) -> F:
-    """A body as a form.
+    """Parse a body as a form.
 
     Raises:
         Malformed: It is not JSON.

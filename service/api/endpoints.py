@@ -40,7 +40,7 @@ Schemas = Mapping[str, Mapping[str, Any]]  # of OpenAPI, by media type
 
 @dataclass(frozen=True, eq=False)
 class Endpoint:
-    """A method on a path, and all that others are told of it.
+    """A method on a path, and its documentation.
 
     Attributes:
         method: In upper case.
@@ -84,7 +84,7 @@ class Endpoint:
 
     @cached_property
     def methods(self) -> tuple[str, ...]:
-        """What it is asked by: who asks for the head of an answer asks the same."""
+        """Its methods: HEAD goes with GET."""
         return ("GET", "HEAD") if self.method == "GET" else (self.method,)
 
 
@@ -110,7 +110,7 @@ _BINARY: Schemas = {
     OCTETS: {
         "type": "string",
         "format": "binary",
-        "description": "JSON, then the tensor; `Inference-Header-Content-Length` tells where the JSON ends",
+        "description": "JSON, then the tensor; the header `Inference-Header-Content-Length` is the length of the JSON",
     }
 }
 _MIDI: Schemas = {MIDI: {"type": "string", "format": "binary"}}
@@ -124,7 +124,7 @@ _PAGING = (
         "name": "limit",
         "in": "query",
         "schema": {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": 100},
-        "description": "How many to list at most",
+        "description": "Most sessions on a page",
     },
 )
 _ONCE = (
@@ -132,7 +132,7 @@ _ONCE = (
         "name": "Idempotency-Key",
         "in": "header",
         "schema": {"type": "string", "maxLength": 255},
-        "description": "Sent again with the same request, it finds the session that was opened",
+        "description": "A retry with the same key and request returns the session that was opened",
     },
 )
 _HEADER_LENGTH = (
@@ -140,7 +140,7 @@ _HEADER_LENGTH = (
         "name": "Inference-Header-Content-Length",
         "in": "header",
         "schema": {"type": "integer", "minimum": 0},
-        "description": "Of a binary body: how many bytes its JSON has. A binary answer has it, too",
+        "description": "Length of the JSON of a binary body, in bytes. A binary answer has this header, too",
     },
 )
 _NAMED_STEP = (
@@ -155,7 +155,7 @@ _NAMED_STEP = (
         "name": "step",
         "in": "query",
         "schema": {"type": "integer", "format": "int64", "minimum": 0},
-        "description": "Number to take the step as; left out: whatever is next, and it must not be repeated",
+        "description": "Apply only if this is the next step; safe to retry. Left out: whatever step is next",
     },
 )
 
@@ -276,31 +276,27 @@ LIST_GENERATORS = _service(
 )
 SHOW_GENERATOR = _service("GET", "/v1/models/{name}", "show_generator", "Show one of them", answer=CompletionModel)
 
-SHOW_SERVER = _service(
-    "GET", "/v2", "show_server", "Tell of the server, as the Open Inference Protocol has it", answer=ServerMetadata
-)
+SHOW_SERVER = _service("GET", "/v2", "show_server", "Server metadata (Open Inference Protocol)", answer=ServerMetadata)
 SERVER_LIVE = _service(
-    "GET", "/v2/health/live", "server_live", "Whether a worker is there", gives=_OBJECT, is_open=True
+    "GET", "/v2/health/live", "server_live", "Whether a worker is alive", gives=_OBJECT, is_open=True
 )
 SERVER_READY = _service(
-    "GET", "/v2/health/ready", "server_ready", "Whether every model can be asked", gives=_OBJECT, is_open=True
+    "GET", "/v2/health/ready", "server_ready", "Whether every model is ready", gives=_OBJECT, is_open=True
 )
-SHOW_MODEL = _service("GET", "/v2/models/{name}", "show_model", "Tell of the tensors of a model", answer=ModelMetadata)
-MODEL_READY = _service(
-    "GET", SHOW_MODEL.path + "/ready", "model_ready", "Tell whether a model can be asked", answer=ModelReady
-)
+SHOW_MODEL = _service("GET", "/v2/models/{name}", "show_model", "Show the tensors of a model", answer=ModelMetadata)
+MODEL_READY = _service("GET", SHOW_MODEL.path + "/ready", "model_ready", "Whether a model is ready", answer=ModelReady)
 SHOW_MODEL_CONFIG = _service(
     "GET",
     SHOW_MODEL.path + "/config",
     "show_model_config",
-    "Tell how a model is served, as Triton's clients read it",
+    "Configuration of a model, for Triton's clients",
     gives=_OBJECT,
 )
 INFER_MODEL = _service(
     "POST",
     SHOW_MODEL.path + "/infer",
     "infer_model",
-    "Ask a model in tensors",
+    "Run inference on tensors with a model",
     request=InferRequest,
     answer=InferAnswer,
     parameters=_HEADER_LENGTH,
@@ -316,7 +312,7 @@ SHOW_VERSION, VERSION_READY, SHOW_VERSION_CONFIG, INFER_VERSION = (
     )
     for of_model in (SHOW_MODEL, MODEL_READY, SHOW_MODEL_CONFIG, INFER_MODEL)
 )
-LIST_MODELS = _service("GET", "/models", "list_models", "List what is served", answer=ModelList)
+LIST_MODELS = _service("GET", "/models", "list_models", "List the served models", answer=ModelList)
 LIST_VERSIONS = _service(
     "POST", "/v2/repository/index", "list_versions", "List the versions that are loaded", answer=VersionIndex
 )
@@ -324,7 +320,7 @@ LOAD_VERSION = _service(
     "POST",
     "/v2/repository/models/{name}/load",
     "load_version",
-    "Take up a bundle version on every worker",
+    "Load a bundle version on every worker",
     request=LoadRequest,
     answer=VersionEntry,
     needs_body=False,

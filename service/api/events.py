@@ -55,7 +55,7 @@ def error_event(error: ServiceError) -> bytes:
 async def told_to_the_end(
     events: AsyncGenerator[bytes], refused: Callable[[ServiceError], bytes]
 ) -> AsyncGenerator[bytes]:
-    """The same events; where they fail, the last is what `refused` makes of that, since the status has been sent."""
+    """The same events. If they fail, the last one is `refused` of the error, since the status has been sent."""
     async with aclosing(events):
         try:
             async for each in events:
@@ -85,9 +85,13 @@ class EventStream(StreamingResponse):
 async def stream_step(
     steps: Steps, ask: Ask, first_piece: Callable[[float], None], scope: Scope, receive: Receive, send: Send
 ) -> int:
-    """Take a step and tell what it generates as it grows; the status that was sent.
+    """Take a step and send what it generates as it grows.
 
-    `first_piece` is told how many seconds passed until there was one.
+    Args:
+        first_piece: Called with the seconds to the first piece.
+
+    Returns:
+        The status that was sent.
 
     Raises:
         ServiceError: It was refused, or failed, before its first event.
@@ -110,15 +114,15 @@ async def stream_step(
 
 
 async def _events(first: Piece | Turn, events: asyncio.Queue[Piece | Turn]) -> AsyncGenerator[bytes]:
-    told, has_pieces = first, False
-    while not isinstance(told, Turn):
+    latest, has_pieces = first, False
+    while not isinstance(latest, Turn):
         has_pieces = True
-        yield piece_event(told)
-        told = await events.get()
-    if told.answer is None:
-        yield error_event(refusal(told))
+        yield piece_event(latest)
+        latest = await events.get()
+    if latest.answer is None:
+        yield error_event(refusal(latest))
         return
     if not has_pieces:  # a repeated step, whose answer is there as a whole
-        outputs = orjson.loads(told.answer.outputs)
+        outputs = orjson.loads(latest.answer.outputs)
         yield piece_event({name: outputs[name] for name in PIECES if name in outputs})
-    yield event("done", told.answer.json())
+    yield event("done", latest.answer.json())

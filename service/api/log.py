@@ -8,7 +8,7 @@ _BENTOML_LOGGER = "bentoml._internal.server.http_app"
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
-    """Whether an exception is the service's own affair; a body that fails validation is the client's, who is told."""
+    """Whether an exception is the service's own. A body that fails validation is the client's, and is answered."""
     return not (record.exc_info and isinstance(record.exc_info[1], ValidationError))
 
 

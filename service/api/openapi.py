@@ -18,17 +18,21 @@ from service.api.refusals import REFUSAL_FORMS, refusal_form
 DESCRIPTION = (
     "Recurrent networks. With sessions: sentiment, texts, music, forecasts, tags; whole inputs only: translation, "
     "captions, and models that read from both ends. "
-    "`GET /models` tells what is served, and `/ui` lets a browser try it. "
+    "`GET /models` lists the models; `/ui` is a page to try them. "
     "`WS /stream` takes the items of `POST /steps` as text messages, each with an `id` that its answer echoes."
 )
 _SCHEMAS = "#/components/schemas/{model}"
 _RETRY_AFTER = {
     "Retry-After": {
-        "description": "429 `too-busy`, 503: ask again after so many seconds",
+        "description": "429 `too-busy`, 503: seconds to wait before a retry",
         "schema": {"type": "integer"},
     }
 }
-_IN_PATHS = {"name": "Of the bundle", "version": "Of the bundle", "session_id": "As it was answered when it was opened"}
+_IN_PATHS = {
+    "name": "Name of a bundle",
+    "version": "Version of the bundle",
+    "session_id": "From the answer that opened it",
+}
 _KEY = "key"
 _SECURITY_SCHEMES = {_KEY: {"type": "http", "scheme": "bearer", "bearerFormat": "unr_...", "description": "An API key"}}
 TAGS = {
@@ -47,7 +51,7 @@ def own_version() -> str:
 
 
 def openapi_document(needs_key: bool) -> dict[str, Any]:
-    """All that is served; `needs_key` says whether callers must show an API key."""
+    """The OpenAPI document of all surfaces. `needs_key` says whether callers must show an API key."""
     requests = _schemas({endpoint.request for endpoint in DOCUMENTED if endpoint.request})
     answers = _schemas({endpoint.answer for endpoint in DOCUMENTED if endpoint.answer})
     refusals = {form.name: form.schema for form in REFUSAL_FORMS}
@@ -92,8 +96,8 @@ def _described(endpoint: Endpoint) -> dict[str, Any]:
     }
     if sent := _content(endpoint.request, endpoint.takes):
         described["requestBody"] = {"required": endpoint.needs_body, **sent}
-    told = {parameter["name"] for parameter in endpoint.parameters}
-    in_path = [_path(name) for name in re.findall(r"{(\w+)}", endpoint.path) if name not in told]
+    described_elsewhere = {parameter["name"] for parameter in endpoint.parameters}
+    in_path = [_path(name) for name in re.findall(r"{(\w+)}", endpoint.path) if name not in described_elsewhere]
     if parameters := [*in_path, *endpoint.parameters]:
         described["parameters"] = parameters
     if endpoint.is_open:
@@ -102,7 +106,7 @@ def _described(endpoint: Endpoint) -> dict[str, Any]:
 
 
 def _content(form: type[BaseModel] | None, others: Schemas) -> dict[str, Any]:
-    """What is sent or answered, as a form and in other ways; nothing where there is neither."""
+    """The content of a request or an answer by media type. Empty if there is none."""
     schemas = {} if form is None else {JSON: {"$ref": _SCHEMAS.format(model=form.__name__)}}
     content = {kind: {"schema": schema} for kind, schema in {**schemas, **others}.items()}
     return {"content": content} if content else {}

@@ -1,7 +1,8 @@
 """The API page at `/`: Swagger UI over `/docs.json`.
 
 BentoML has such a page, whose assets this one takes; but that one brings Google's tag manager and an online validator
-of documents along, which report to others who opens it, and what is served. This one asks nobody but the service.
+of documents along, which report the page's visitors and the served document to others. This one asks nobody but the
+service.
 """
 
 from starlette.responses import HTMLResponse

@@ -38,7 +38,11 @@ class PageFiles(StaticFiles):
     """Files with the headers of the page."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
-        """A file by its one address, from which the page's relative ones lead on; or starlette's refusal."""
+        """A file by its one address, which the page's relative addresses start from.
+
+        Raises:
+            HTTPException: There is no such file, or it was asked for by another address.
+        """
         if scope["path"] not in {f"{scope['root_path']}/{rest}" for rest in ("", path)}:
             raise HTTPException(HTTPStatus.NOT_FOUND)
         response = await super().get_response(path, scope)

@@ -57,11 +57,11 @@ class QuestionRoutes:
     async def _answer(self, form: type[BaseModel], asked: Asked, scope: Scope, receive: Receive, send: Send) -> int:
         body = await read_body(scope, receive, self._max_body_bytes)
         check_json(scope)
-        told = await unless_gone(receive, asked(parsed(form, body or b"{}")))  # no body is no fields, as for BentoML
-        if isinstance(told, Response):
-            await told(scope, receive, send)
-            return told.status_code
-        await respond(send, told.model_dump_json().encode())
+        answer = await unless_gone(receive, asked(parsed(form, body or b"{}")))  # no body is no fields, as for BentoML
+        if isinstance(answer, Response):
+            await answer(scope, receive, send)
+            return answer.status_code
+        await respond(send, answer.model_dump_json().encode())
         return 200
 
     async def generate(self, request: GenerateRequest) -> GenerateAnswer | Response:
@@ -69,7 +69,7 @@ class QuestionRoutes:
         if not request.stream:
             return await self._questions.generate(request)
         events = await self._questions.stream(request)
-        return EventStream(told_to_the_end(_told(events), error_event))
+        return EventStream(told_to_the_end(_event_bytes(events), error_event))
 
     async def compose(self, request: ComposeRequest) -> ComposeAnswer | Response:
         """Compose a piece, and answer with its notes or with the MIDI file itself."""
@@ -78,14 +78,14 @@ class QuestionRoutes:
         return await asyncio.to_thread(_composition, composed, request)
 
 
-async def _told(events: AsyncGenerator[Piece | GenerateAnswer]) -> AsyncGenerator[bytes]:
+async def _event_bytes(events: AsyncGenerator[Piece | GenerateAnswer]) -> AsyncGenerator[bytes]:
     """Server-sent events: `text` with each piece, then `done` with all that the whole answer has beside its text."""
     async with aclosing(events):
-        async for told in events:
-            if isinstance(told, GenerateAnswer):
-                yield event("done", orjson.dumps(told.model_dump(exclude={"text"})))
+        async for piece in events:
+            if isinstance(piece, GenerateAnswer):
+                yield event("done", orjson.dumps(piece.model_dump(exclude={"text"})))
             else:
-                yield piece_event(told)
+                yield piece_event(piece)
 
 
 def _composition(composed: Composed, request: ComposeRequest) -> ComposeAnswer | Response:

@@ -1,7 +1,4 @@
-"""What answers at endpoints, and the routes of it.
-
-Each class that answers some tells which with its `handlers`.
-"""
+"""Handlers of endpoints, and their routes. Each class of handlers lists them in its `handlers`."""
 
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
@@ -30,7 +27,11 @@ class Unbound(Exception):
 
 
 def joined(*parts: Mapping[Endpoint, Answer]) -> dict[Endpoint, Answer]:
-    """What several answer, together; Unbound where two answer the same."""
+    """Merge handlers.
+
+    Raises:
+        Unbound: Two of them answer the same endpoint.
+    """
     bound: dict[Endpoint, Answer] = {}
     for part in parts:
         if twice := bound.keys() & part.keys():
@@ -40,12 +41,12 @@ def joined(*parts: Mapping[Endpoint, Answer]) -> dict[Endpoint, Answer]:
 
 
 def listed(some: Iterable[Endpoint]) -> str:
-    """Endpoints, for who reads of them."""
+    """Endpoints as an error message lists them."""
     return ", ".join(sorted(f"{endpoint.method} {endpoint.path}" for endpoint in some))
 
 
 def methods_by_path(some: Iterable[Endpoint]) -> dict[str, tuple[str, ...]]:
-    """What each path may be asked by."""
+    """The methods of each path."""
     methods: defaultdict[str, tuple[str, ...]] = defaultdict(tuple)
     for endpoint in some:
         methods[endpoint.path] += endpoint.methods
@@ -53,7 +54,7 @@ def methods_by_path(some: Iterable[Endpoint]) -> dict[str, tuple[str, ...]]:
 
 
 def routes_of(handlers: Handlers) -> list[Route]:
-    """One route for all methods of a path, so that who asks by another one is told of all."""
+    """One route for each path, so that the 405 to another method lists all methods of the path."""
     by_path: dict[str, dict[str, Handler]] = {}
     for endpoint, handler in handlers.items():
         by_path.setdefault(endpoint.path, {})[endpoint.method] = answers_problems(handler)
@@ -76,7 +77,7 @@ def routed(routes: Sequence[BaseRoute]) -> ASGIApp:
 
 
 def other_methods(hot: Collection[Endpoint], others: Collection[Endpoint]) -> list[Route]:
-    """Routes of the hot paths, for who asks them in another way than they are answered; to come behind all others."""
+    """405 and 426 routes for the hot paths. Must be registered last."""
     upgrade = problem_response(UpgradeNeeded("a stream is a WebSocket connection: ws://, or wss:// with TLS"))
     upgrade.headers.update({"Upgrade": "websocket", "Connection": "Upgrade"})
     allowed = methods_by_path([*hot, *others])

@@ -91,7 +91,7 @@ def check_encoding(scope: Scope) -> None:
 
 
 def media_type(scope: Scope) -> str:
-    """The media type of a request's body, in lower case and without parameters; JSON where it is not said."""
+    """The media type of a request's body, in lower case, without parameters. JSON if there is no header."""
     kind = header(scope, b"content-type").partition(b";")[0].strip().lower()
     return kind.decode(errors="replace") or JSON
 
@@ -104,5 +104,5 @@ def check_announced(scope: Scope, max_bytes: int) -> None:
 
 
 def too_large(max_bytes: int) -> TooLarge:
-    """The refusal of a body."""
+    """The refusal of a body that is too large."""
     return TooLarge(f"the body may have at most {max_bytes} bytes")

@@ -8,7 +8,7 @@ BundleError
 
 
 class BundleError(Exception):
-    """A bundle cannot be used; the message names the bundle and the reason."""
+    """A bundle cannot be used. The message names the bundle and the reason."""
 
 
 class BundleDamaged(BundleError):

@@ -73,7 +73,11 @@ class Manifest(ManifestModel):
     files: dict[FileName, Sha256]
 
     def stage(self, name: str) -> Stage:
-        """The stage of that name; KeyError where the model has none."""
+        """A stage by its name.
+
+        Raises:
+            KeyError: The model has no stage of that name.
+        """
         for stage in self.stages:
             if stage.name == name:
                 return stage

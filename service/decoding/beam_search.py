@@ -93,7 +93,7 @@ class BeamSearch:
                 self._finished.append(Hypothesis(parent.pieces, log_prob, (*parent.parents, rank)))
 
     def best(self) -> Hypothesis:
-        """The translation, once the search is over; of equal ones the first that ended."""
+        """The hypothesis with the highest score, once the search is over. Of equal ones, the first that ended."""
         return max(self._finished or self.live[:1], key=self.score)
 
     def score(self, hypothesis: Hypothesis) -> float:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 def interpolate_quantiles(
     values: NDArray[np.float64], known: Sequence[float], asked: Sequence[float]
 ) -> NDArray[np.float64]:
-    """Linear interpolation between neighbouring levels; a level that is known is answered as it is.
+    """Interpolate linearly between neighbouring levels. A known level is answered as it is.
 
     Args:
         values: float64 (T, known), increasing along the last axis.

@@ -25,7 +25,11 @@ class StopFinder:
         return len(self.text)
 
     def append(self, written: str) -> str:
-        """Add what was written; the piece that has become certain."""
+        """Add what was written.
+
+        Returns:
+            The piece that has become certain.
+        """
         search_from = max(0, len(self.text) - self._longest + 1)
         self.text += written
         ends = [(at + len(stop), at) for stop in self._stops if (at := self.text.find(stop, search_from)) >= 0]

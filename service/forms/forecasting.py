@@ -12,7 +12,13 @@ MAX_NAME_CHARACTERS = 200
 
 
 def checked_names(series: dict[str, list[float]]) -> dict[str, list[float]]:
-    """Channels whose names are neither empty nor too long; ValueError. Of a key, pydantic tells a place in itself."""
+    """Channels with valid names.
+
+    Checked here because pydantic reports a bad key at a location inside the key.
+
+    Raises:
+        ValueError: A name is empty or too long.
+    """
     if not all(1 <= len(name) <= MAX_NAME_CHARACTERS for name in series):
         raise ValueError(f"the name of a channel has 1 to {MAX_NAME_CHARACTERS} characters")
     return series
@@ -80,7 +86,7 @@ class SegmentsStep(Form):
 
 
 class ReadingsAnswer(Form):
-    """Readings seen in all; the forecast where one was asked for."""
+    """How many readings the session has read, and the forecast if one was asked for."""
 
     readings: int = Field(description="How many of each channel the session has read")
     forecast: dict[str, ChannelForecast] | None = Field(None, description="By the names of the channels")

@@ -65,7 +65,7 @@ BundleTag = Annotated[str, Field(description="The bundle that answers, as name:v
 
 
 class Form(BaseModel):
-    """Immutable; an unknown key or a value of another type is an error, since a slip must not be ignored.
+    """Immutable. An unknown key or a value of another type is an error, so that no slip is ignored.
 
     Lists that may be long fail fast: to make a mistake of each of a million wrong elements takes minutes.
     """
@@ -80,7 +80,11 @@ class Question(Form):
 
 
 def checked_together(text: str | list[str]) -> str | list[str]:
-    """Texts of a request, which may not be too many characters together; ValueError."""
+    """The texts of a request.
+
+    Raises:
+        ValueError: Together they have too many characters.
+    """
     if isinstance(text, list) and sum(map(len, text)) > MAX_CHARACTERS_TOGETHER:
         raise ValueError(f"the texts together have more than {MAX_CHARACTERS_TOGETHER} characters")
     return text

@@ -48,7 +48,7 @@ class SessionView(Form):
 
 
 class SessionPage(Form):
-    """Some sessions of an owner; `next` continues the list."""
+    """A page of an owner's sessions."""
 
     sessions: list[SessionView] = Field(
         description="At most `limit`; fewer, or none, where some are over, though others may follow"

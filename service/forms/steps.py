@@ -19,7 +19,9 @@ ClientId = TextOrNumber[str, Annotated[int, Field(ge=-(2**63), lt=2**63)]] | Non
 StepNumber = Annotated[int, Field(ge=0, lt=2**63, json_schema_extra=INT64)]
 NextStep = Annotated[
     StepNumber | None,
-    Field(description="Number to take the step as; null: whatever is next, and it must not be repeated"),
+    Field(
+        description="Apply only if this is the next step; safe to retry. null: whatever step is next; not safe to retry"
+    ),
 ]
 NumericsChanged = Annotated[
     bool,
@@ -52,7 +54,7 @@ class StepRequest(Form):
 
 
 class StepAnswer(Form):
-    """The outputs of a step; `step` is the number of the next one."""
+    """The outputs of a step, and the number of the next one."""
 
     session_id: str = Field(description="Whose step it was")
     step: StepNumber = Field(description="Number of the next step: one more than the number of this")
@@ -68,7 +70,7 @@ class StepItem(StepRequest):
 
 
 class StepItems(Form):
-    """Steps of many sessions; each is answered for itself."""
+    """Steps of many sessions. Each has an answer of its own."""
 
     items: Annotated[list[StepItem], Field(min_length=1, max_length=MAX_ITEMS)] = Field(
         description="Steps, of any sessions", examples=[[{"session_id": "...", "step": 0, "inputs": {"ids": [3, 7]}}]]
@@ -76,7 +78,7 @@ class StepItems(Form):
 
 
 class StreamItem(StepItem):
-    """A message on a stream; its answer has the same `id`."""
+    """A message on a stream. Its answer has the same `id`."""
 
     id: ClientId = None
 

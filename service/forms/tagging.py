@@ -88,7 +88,7 @@ class TaggedEntity(Form):
 
 
 class Tagged(Form):
-    """The words of one text; entities where the tags mark some."""
+    """The words of one text, and its entities if the tags mark some."""
 
     tokens: list[TaggedToken] = Field(description="Every word, in order")
     entities: list[TaggedEntity] | None = Field(

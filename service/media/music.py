@@ -1,7 +1,7 @@
 """Music on a grid of time: names of notes, frames, and what is struck or held. Pure.
 
 A frame is what sounds during one cell of the grid. The data that models learn from do not tell a note that is struck
-again from one that is held, so neither do frames; whoever makes notes of them chooses:
+again from one that is held, so neither do frames. To make notes of them, choose one of:
 
     held     a pitch that goes on sounding in the next frame is one long note
     struck   every frame strikes all that sounds in it
@@ -23,7 +23,7 @@ _NAME = re.compile(r"([A-Ga-g])(#|♯|b|♭)?(-?[0-9])")
 
 
 class NoteEvent(NamedTuple):
-    """A note of a piece; times in frames."""
+    """A note of a piece. Times are in frames."""
 
     pitch: int
     start: int
@@ -115,19 +115,19 @@ class FrameTokens:
         return self._lowest <= pitch <= self._highest
 
     def encode(self, frames: Sequence[Frame]) -> list[int]:
-        """The tokens of frames; a pitch that is named twice sounds once."""
+        """The tokens of frames. A pitch that is named twice sounds once."""
         return [token for frame in frames for token in (*self._keys(frame), self.end)]
 
     def _keys(self, frame: Frame) -> list[int]:
         return sorted({pitch - self._lowest for pitch in frame})
 
     def pitch(self, token: int) -> int | None:
-        """The MIDI number of a token; None for the end of a frame."""
+        """The MIDI number of a token, or None for the end of a frame."""
         return None if token == self.end else token + self._lowest
 
 
 class FrameCollector:
-    """Collects tokens as they are written, until so many frames have ended; lengths are in tokens.
+    """Collects tokens as they are written, until all frames have ended. Lengths are in tokens.
 
     Attributes:
         frames: The frames that have ended.
@@ -148,7 +148,11 @@ class FrameCollector:
         self.limit = num_frames * (tokens.end + 1)
 
     def append(self, tokens: Sequence[int]) -> list[Frame]:
-        """Add what was written; the frames that have ended in it."""
+        """Add what was written.
+
+        Returns:
+            The frames that have ended in it.
+        """
         ended: list[Frame] = []
         for position, token in enumerate(tokens, start=self.length + 1):
             pitch = self._tokens.pitch(token)

@@ -63,7 +63,7 @@ class Entity(NamedTuple):
 
 
 def entities(tags: Sequence[str]) -> list[Entity]:
-    """What BIO tags mark; an I- tag that continues nothing of its kind begins an entity (CoNLL's evaluation)."""
+    """The entities that BIO tags mark. An I- tag that continues nothing of its kind begins one (CoNLL's evaluation)."""
     begins = [i for i, (before, tag) in enumerate(pairwise([OUTSIDE, *tags])) if _begins(before, tag)]
     return [Entity(first, _end(tags, first), tags[first].partition("-")[2]) for first in begins]
 

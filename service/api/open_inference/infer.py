@@ -33,7 +33,7 @@ from service.tasks.task import TensorModel, tensor_model
 
 
 class InferRoute:
-    """Answers it; returns the status that it has sent, or raises a refusal.
+    """Runs inference requests. The handler returns the status that it has sent, or raises a refusal.
 
     Args:
         catalog: The models.
@@ -85,7 +85,7 @@ class InferRoute:
         names: list[str],
         head: dict[str, Any],
     ) -> Outputs:
-        """Take a part of a sequence, and tell in the answer's head which session that is."""
+        """Take a part of a sequence, and add its session to the head of the answer."""
         if len(values) > 1:
             raise InvalidInput("a sequence is one row", ("inputs", 0, "shape"))
         answer, head["model_version"], outputs = await self._sequences.part(owner, model, part, values[0], names)
@@ -99,7 +99,7 @@ class InferRoute:
 
 
 def _split_body(scope: Scope, body: bytes) -> tuple[bytes, memoryview]:
-    """The JSON of a request, and the bytes behind it."""
+    """Split a request into its JSON and the bytes behind it."""
     check_encoding(scope)
     kind, length = media_type(scope), header(scope, binary.HEADER_LENGTH)
     check_media_type(kind, (JSON, OCTETS))
@@ -107,7 +107,7 @@ def _split_body(scope: Scope, body: bytes) -> tuple[bytes, memoryview]:
 
 
 def _names(request: InferRequest, signature: Signature) -> list[str]:
-    """The outputs that are asked for: all that there are, where none is named."""
+    """The requested outputs. If none is named, all outputs."""
     for index, output in enumerate(request.outputs):
         if output.name not in signature.names:
             raise InvalidInput(f"the model answers {signature.names}", ("outputs", index, "name"))

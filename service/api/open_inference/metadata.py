@@ -1,4 +1,4 @@
-"""`/v2`: server and models as the Open Inference Protocol tells of them; `infer` has a module of its own."""
+"""`/v2`: metadata of the server and of models, as the Open Inference Protocol has them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -31,7 +31,7 @@ EXTENSIONS = [
 
 
 class OpenInferenceRoutes:
-    """Tells of the server and of the models that are asked in tensors; refuses to tell of others.
+    """Answers with the metadata of the server and of tensor models. Other models are refused.
 
     Args:
         catalog: The models.

@@ -23,7 +23,7 @@ class RepositoryRoutes:
     Args:
         catalog: What is served.
         reloader: Changes it.
-        admins: Owners who may load a version; everyone who may call where there are none.
+        admins: Owners who may load a version. If empty, every owner may.
     """
 
     def __init__(self, catalog: Catalog, reloader: Reloader, admins: Collection[str] = ()) -> None:
@@ -36,13 +36,13 @@ class RepositoryRoutes:
         return {endpoints.LIST_VERSIONS: self.list_versions, endpoints.LOAD_VERSION: self.load_version}
 
     async def list_versions(self, request: Request) -> Response:
-        """Every version that is loaded; those that are not current live for their sessions only."""
+        """List every version that is loaded. Those that are not current serve their sessions only."""
         current = set(self._catalog.tags.values())
         entries = [_entry(tag, tag in current) for tag in sorted(self._catalog.loaded_tags)]
         return form_response(VersionIndex(entries))
 
     async def load_version(self, request: Request) -> Response:
-        """Make the newest version in the model store current, or the one named; answered when every worker has it."""
+        """Make the newest version in the model store, or the one named, current on every worker."""
         if self._admins and owner_of(request.scope) not in self._admins:
             raise Forbidden("only an admin may load a version (UNROLLED_ADMINS)")
         form = await read_form(request, LoadRequest)

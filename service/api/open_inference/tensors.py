@@ -22,8 +22,8 @@ MAX_BESIDE = 4096  # commas, and brackets, in a request beside those of its numb
 def check_size(content: bytes, spec: TensorSpec) -> None:
     """Raise InvalidInput where JSON has more numbers, or lists of them, than the model reads in any tensor.
 
-    Commas and brackets tell, in milliseconds. To parse 8 MB of lists takes a good half second in which nobody else is
-    answered, and only then would a shape, which need not be true, be looked at.
+    Counting commas and brackets takes milliseconds. Parsing 8 MB of lists would block the loop for half a second before
+    the shape, which need not be true, could be checked.
     """
     num_values = MAX_ITEMS * math.prod(axis for axis in spec.shape if isinstance(axis, int))
     num_lists = MAX_ITEMS + MAX_ROWS
@@ -68,28 +68,31 @@ def read_tensor(spec: TensorSpec, tensors: Sequence[InferInput], blob: memoryvie
 def write_tensors(
     head: dict[str, Any], outputs: Mapping[str, Array], is_binary: Mapping[str, bool]
 ) -> tuple[bytes, int | None]:
-    """An answer's body, and the length of its JSON where bytes follow it.
+    """Encode an answer.
 
     Args:
-        head: What the JSON has besides outputs.
+        head: The members of the JSON besides the outputs.
         outputs: Values by name, in order.
         is_binary: Which of them are sent as bytes.
+
+    Returns:
+        The body, and the length of its JSON if bytes follow it.
     """
     blobs, described = [], []
     for name, values in outputs.items():
-        told: dict[str, Any] = {"name": name, "datatype": DATATYPES[values.dtype.name], "shape": values.shape}
+        output: dict[str, Any] = {"name": name, "datatype": DATATYPES[values.dtype.name], "shape": values.shape}
         if is_binary[name]:
             blobs.append(values.tobytes())
-            told["parameters"] = {"binary_data_size": len(blobs[-1])}
+            output["parameters"] = {"binary_data_size": len(blobs[-1])}
         else:
-            told["data"] = values.reshape(-1)
-        described.append(told)
+            output["data"] = values.reshape(-1)
+        described.append(output)
     content = orjson.dumps({**head, "outputs": described}, option=orjson.OPT_SERIALIZE_NUMPY)
     return (b"".join([content, *blobs]), len(content)) if blobs else (content, None)
 
 
 def shape_of(spec: TensorSpec) -> list[int]:
-    """A tensor's shape; -1 is any size."""
+    """A tensor's shape, where -1 is any size."""
     return [axis if isinstance(axis, int) else -1 for axis in spec.shape]
 
 

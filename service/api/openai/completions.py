@@ -30,7 +30,7 @@ from service.tasks.generation import GenerationModel
 from service.tasks.language import Finished
 from service.tasks.task import Piece
 
-Told = tuple[int, Piece | Finished[Continuation]]  # the place of a text, and what of it
+TextEvent = tuple[int, Piece | Finished[Continuation]]  # the place of a text, and a piece or the end of it
 NUM_SEEDS = 2**63
 DONE = b"[DONE]"
 
@@ -39,7 +39,7 @@ class Completions:
     """Continues texts.
 
     Args:
-        metrics: Told of the time to the first piece.
+        metrics: Observes the time to the first piece.
         timeout_seconds: How long an answer may take.
         clock: Seconds since 1970.
     """
@@ -54,17 +54,17 @@ class Completions:
         texts = Texts(model, request, int(self._clock()))
         ends: dict[int, Continuation] = {}
         async with aclosing(self._events(texts)) as events:
-            async for place, told in events:
-                if isinstance(told, Finished):
-                    ends[place] = told.answer
+            async for place, event in events:
+                if isinstance(event, Finished):
+                    ends[place] = event.answer
         return texts.answer(ends)
 
     async def stream(self, model: GenerationModel, request: CompletionRequest) -> AsyncGenerator[bytes]:
-        """Server-sent events; a refusal is raised before there are any."""
+        """Server-sent events. A refusal is raised before the first."""
         texts = Texts(model, request, int(self._clock()))
         return told_to_the_end(_chunks(texts, await begun(self._events(texts))), _error)
 
-    def _events(self, texts: "Texts") -> AsyncGenerator[Told]:
+    def _events(self, texts: "Texts") -> AsyncGenerator[TextEvent]:
         return all_within(self._timeout_seconds, timed(texts.written(), self._metrics.time_to_first_token.observe))
 
 
@@ -91,7 +91,7 @@ class Texts:
             system_fingerprint=model.bundle.tag,
         )
 
-    async def written(self) -> AsyncGenerator[Told]:
+    async def written(self) -> AsyncGenerator[TextEvent]:
         """Pieces of all texts as they become certain, and their ends."""
         opened = await together(self._model.open(*prompt) for prompt in self._prompts())
         writings = [
@@ -112,9 +112,9 @@ class Texts:
         return self._head.model_copy(update={"choices": choices, "usage": self.usage(ends)})
 
     def chunk(self, **update: object) -> bytes:
-        """A part of an answer; what is counted is told only where it was asked for."""
-        told = self._head.model_copy(update=update)
-        return _data(told.model_dump_json(exclude=None if self.request.includes_usage else {"usage"}).encode())
+        """A part of an answer, with its usage only if the request asked for that."""
+        chunk = self._head.model_copy(update=update)
+        return _data(chunk.model_dump_json(exclude=None if self.request.includes_usage else {"usage"}).encode())
 
     def choice(self, place: int, text: str, finish_reason: Literal["length", "stop"] | None = None) -> Choice:
         """A text or a piece of it."""
@@ -146,19 +146,19 @@ class Texts:
         return (self._seed + place % self.request.n) % NUM_SEEDS
 
 
-async def _chunks(texts: Texts, events: AsyncGenerator[Told]) -> AsyncGenerator[bytes]:
+async def _chunks(texts: Texts, events: AsyncGenerator[TextEvent]) -> AsyncGenerator[bytes]:
     """Server-sent events of texts that are written to their ends."""
     async with aclosing(events):
         if texts.request.echo:
             for place in range(texts.num_texts):
                 yield texts.chunk(choices=[texts.choice(place, texts.echo(place))])
         ends: dict[int, Continuation] = {}
-        async for place, told in events:
-            if isinstance(told, Finished):
-                ends[place] = told.answer
-                choice = texts.choice(place, "", told.answer.finish_reason)
+        async for place, event in events:
+            if isinstance(event, Finished):
+                ends[place] = event.answer
+                choice = texts.choice(place, "", event.answer.finish_reason)
             else:
-                choice = texts.choice(place, told[GenerationModel.piece_name])
+                choice = texts.choice(place, event[GenerationModel.piece_name])
             yield texts.chunk(choices=[choice])
         if texts.request.includes_usage:
             yield texts.chunk(usage=texts.usage(ends))

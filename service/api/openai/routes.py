@@ -24,11 +24,11 @@ _METHODS = methods_by_path((endpoints.COMPLETE, endpoints.LIST_GENERATORS, endpo
 
 
 class OpenAI:
-    """Each verb returns the status that it has sent, or raises a refusal.
+    """Answers OpenAI's paths. Each handler returns the status that it has sent, or raises a refusal.
 
     Args:
         catalog: What is served.
-        metrics: Told of the time to the first piece of a text.
+        metrics: Observes the time to the first piece of a text.
         timeout_seconds: How long an answer may take.
         max_body_bytes: Of a request.
         clock: Seconds since 1970.
@@ -97,13 +97,17 @@ class OpenAI:
 
 
 async def _refuse(allowed: tuple[str, ...], scope: Scope, receive: Receive, send: Send) -> int:
-    """Refuse a method, or a path that takes none; the status."""
+    """Refuse a method, or a path that takes none.
+
+    Returns:
+        The status that was sent.
+    """
     asked = f"{scope['method']} {scope['path']}"
     if allowed:
         refused = document(f"{asked}: the path takes {allowed[0]}", "invalid_request_error", "method_not_supported")
         response = document_response(405, refused, {"Allow": ", ".join(allowed)})
     else:
-        told = f"{asked}: there is nothing at this path; texts are continued by POST {COMPLETIONS}"
-        response = document_response(404, document(told, "invalid_request_error", "unknown_url"), {})
+        message = f"{asked}: there is nothing at this path; texts are continued by POST {COMPLETIONS}"
+        response = document_response(404, document(message, "invalid_request_error", "unknown_url"), {})
     await response(scope, receive, send)
     return response.status_code

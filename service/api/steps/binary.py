@@ -78,7 +78,7 @@ class BinarySteps:
         self.wrong = wrong
 
     def asks(self, owner: str) -> list[Ask]:
-        """One ask for each row; the model checks the values of its own."""
+        """One ask for each row. The model checks the values of its row."""
         head = self.head
         returns, allows = head.returns, head.allow_numerics_change
         num_items = math.prod(self.values.shape[:2]) if returns in (None, "logits") else 0
@@ -101,7 +101,11 @@ def read(body: bytes, header_length: bytes) -> BinarySteps:
 
 
 def split_body(body: bytes, header_length: bytes) -> tuple[bytes, memoryview]:
-    """A body's JSON and what follows it; raises Malformed where it is not as long as the header tells."""
+    """Split a body into its JSON and what follows.
+
+    Raises:
+        Malformed: The body is shorter than the header says, or there is no such header.
+    """
     if not _LENGTH.fullmatch(header_length) or int(header_length) > len(body):
         where = "in Inference-Header-Content-Length, or on a stream in a message's first four bytes"
         raise Malformed(f"what is binary needs to tell how long the JSON at its beginning is: {where}")
@@ -110,7 +114,11 @@ def split_body(body: bytes, header_length: bytes) -> tuple[bytes, memoryview]:
 
 
 def write(turns: Sequence[Turn]) -> tuple[bytes, int]:
-    """The answer's body and the length of its JSON."""
+    """Encode answered turns.
+
+    Returns:
+        The body, and the length of its JSON.
+    """
     rows = [_row(turn) for turn in turns]
     first = next((row for row in rows if row is not None), None)
     if first is None:
@@ -160,7 +168,7 @@ def _item(turn: Turn, has_row: bool) -> bytes:
 
 
 def _row(turn: Turn) -> tuple[str, Array] | None:
-    """The name and the values of what a step returned; a repeated one has them in JSON only."""
+    """The name and the values of a step's output. A repeated step has them in JSON only."""
     answer = turn.answer
     if answer is None or answer.outputs == b"{}":
         return None

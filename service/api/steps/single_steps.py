@@ -27,11 +27,11 @@ _JSON = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
 
 
 class Caller(NamedTuple):
-    """Who asks.
+    """An authenticated caller.
 
     Attributes:
         owner: Whose sessions.
-        key: What was shown; None where nobody needs one.
+        key: The key of the request. None if the service has no keys.
     """
 
     owner: str
@@ -55,20 +55,27 @@ class SingleSteps:
         self._tally = tally
 
     def caller(self, headers: Iterable[tuple[bytes, bytes]]) -> Caller | None:
-        """Who asks with such headers, their names in lower case; None for nobody who may."""
+        """Authenticate a caller by headers, whose names are in lower case.
+
+        Returns:
+            The caller, or None if the headers hold no valid key.
+        """
         if self._keys is None:
             return Caller(ANONYMOUS, None)
         key = self._keys.find(bearer_token(headers))
         return None if key is None else Caller(key.owner, key)
 
     def begin(self, caller: Caller, session_id: str, body: bytes, answer: Callable[[bytes, bytes], None]) -> bool:
-        """Begin a step; whether it goes this way.
+        """Begin a step if it is one run of a graph.
 
         Args:
-            caller: Who asks, perhaps found some time ago.
+            caller: From `caller`, perhaps of an earlier request of the connection.
             session_id: Whose step it is.
             body: JSON.
-            answer: Told the head of the response, but for the line that ends it, and its body.
+            answer: Called with the head of the response, without the line that ends it, and with its body.
+
+        Returns:
+            Whether the step was begun. If not, the application has to answer the request.
         """
         if len(body) > self._max_body_bytes or not self._may_call(caller):
             return False

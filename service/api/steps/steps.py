@@ -22,12 +22,12 @@ from service.steps.turn import Ask, Turn
 
 
 class StepRoutes:
-    """Steps over HTTP; each verb returns the status that it has sent, or raises a refusal.
+    """Steps over HTTP. Each handler returns the status that it has sent, or raises a refusal.
 
     Args:
         steps: Takes them.
         max_body_bytes: Of a request.
-        first_piece: Told how many seconds a step that is streamed took to its first piece.
+        first_piece: Called with the seconds that a streamed step took to its first piece.
     """
 
     def __init__(self, steps: Steps, max_body_bytes: int, first_piece: Callable[[float], None]) -> None:
@@ -72,7 +72,7 @@ class StepRoutes:
         return 200
 
     async def _take_all(self, asks: Sequence[Ask], wrong: Mapping[int, ServiceError], receive: Receive) -> list[Turn]:
-        """All turns, each with its answer or its refusal; long ones are called off if the client hangs up."""
+        """All turns, each with its answer or its refusal. Long ones are called off if the client hangs up."""
         taking = self._taken(asks, wrong)
         return await (taking if all(ask.is_in_tensors for ask in asks) else unless_gone(receive, taking))
 
@@ -103,7 +103,7 @@ class StepRoutes:
 
 
 def ask_of(owner: str, session_id: str, request: StepRequest, num_request_items: int = 0) -> Ask:
-    """A request's form as the core takes it; `num_request_items` as of `Ask`."""
+    """The ask of a request. `num_request_items` is that of `Ask`."""
     return Ask(
         owner,
         session_id,

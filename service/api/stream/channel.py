@@ -1,7 +1,7 @@
 """A WebSocket whose messages are taken and told by plain calls, without a task on either side.
 
-A server that offers it puts it into a connection's scope. ASGI stays as it is for the handshake, for the end, and for
-whoever does not know of it.
+A server that offers it puts it into a connection's scope. The handshake and the end still go through ASGI, as does
+everything in an application that does not use the channel.
 """
 
 from collections.abc import Callable, Iterable
@@ -36,7 +36,7 @@ class Channel(Protocol):
 
 
 def offer(scope: Scope, channel: Channel) -> None:
-    """Offer a channel to who is given the scope."""
+    """Put a channel into a scope."""
     scope[_CHANNEL] = channel
 
 

@@ -1,6 +1,6 @@
 """One client of a stream: its messages are read as long as there is room, and told their answers as these come.
 
-Who sends faster than it is answered is not read from; who does not read is dropped.
+A client that sends faster than it is answered is not read from. A client that does not read is dropped.
 """
 
 import asyncio
@@ -146,7 +146,7 @@ class Connection:
         self._has_answers.set()
 
     def _is_full(self) -> bool:
-        """Whether no more should be read; so many bytes as one message may have are room for many small ones."""
+        """Whether no more should be read: too many steps are in flight, or as many bytes as one message may have."""
         num_open = len(self._messages) + len(self._answers)
         num_bytes = self._messages.num_bytes + self._num_bytes
         return num_open >= MAX_IN_FLIGHT or num_bytes >= self._max_message_bytes
@@ -171,7 +171,7 @@ class Connection:
                         return
                     self._has_room.set()
                     self._read_on()
-        finally:  # the client may be gone, which whoever waits for room has to learn by reading
+        finally:  # the client may be gone, which the reader, if it waits for room, learns by reading
             self._is_closed = True
             self._has_room.set()
 

@@ -66,7 +66,7 @@ class Messages:
             self._read_binary(content)
 
     def call_off(self) -> None:
-        """The client has gone: nothing is answered any more."""
+        """Call off all steps under way, for a client that has gone."""
         self._is_gone = True
         for turn in list(self._in_flight):
             self._steps.call_off(turn)
@@ -79,7 +79,7 @@ class Messages:
             ask = ask_of(self._owner, item.session_id, item)
         except ServiceError as error:
             self._count(error.status, started)
-            client_id = None if isinstance(error, TooLarge) else _told_id(text)
+            client_id = None if isinstance(error, TooLarge) else _id_of(text)
             problem = {"id": client_id, "status": error.status, "problem": problem_of(error)}
             self._tell({"type": "websocket.send", "text": orjson.dumps(problem).decode()})
             return
@@ -87,8 +87,8 @@ class Messages:
 
     def _answer(self, turn: Turn, client_id: ClientId) -> None:
         self._end(turn)
-        told = b'{"id":%b,%b' % (orjson.dumps(client_id), item_json(turn)[1:])
-        self._tell({"type": "websocket.send", "text": told.decode()})
+        answer = b'{"id":%b,%b' % (orjson.dumps(client_id), item_json(turn)[1:])
+        self._tell({"type": "websocket.send", "text": answer.decode()})
 
     def _read_binary(self, content: bytes) -> None:
         started = time.perf_counter()
@@ -143,12 +143,12 @@ class Messages:
         self._tally.add(ENDPOINT, status, time.perf_counter() - started)
 
 
-def _told_id(text: str) -> ClientId:
+def _id_of(text: str) -> ClientId:
     """The id of a message that is no item, so that its client learns which one was refused."""
     try:
         item = orjson.loads(text)
     except orjson.JSONDecodeError:
         return None
-    told = item.get("id") if isinstance(item, dict) else None
-    is_id = isinstance(told, str) or (isinstance(told, int) and not isinstance(told, bool))
-    return told if is_id else None
+    client_id = item.get("id") if isinstance(item, dict) else None
+    is_id = isinstance(client_id, str) or (isinstance(client_id, int) and not isinstance(client_id, bool))
+    return client_id if is_id else None

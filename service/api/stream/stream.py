@@ -21,7 +21,7 @@ SERVICE_RESTART = 1012
 
 
 class Stream:
-    """Serves connections; `stop` closes them once their steps are answered."""
+    """Serves connections. `stop` closes them once their steps are answered."""
 
     def __init__(self, steps: Steps, tally: RequestTally, max_message_bytes: int) -> None:
         self._steps = steps

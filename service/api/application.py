@@ -39,25 +39,25 @@ from service.reload import Reloader
 from service.sessions.sequences import Sequences
 from service.settings import Settings
 
-# Connections, files, and the page that is BentoML's port's only: each has its own way of being asked.
+# A WebSocket, files, and the page of BentoML's port: they are not routed by handlers.
 _ELSEWHERE = frozenset({STREAM, PLAYGROUND, PAGE})
 
 
 class Application:
-    """What answers on either port.
+    """The applications of both ports.
 
     Attributes:
         plain: Sessions, steps, streams, and what else needs no BentoML.
-        question_routes: What BentoML's APIs leave to it.
-        stream: Connections.
+        question_routes: Handlers that BentoML's APIs call, too.
+        stream: The WebSocket connections.
 
     Args:
         core: Steps and sessions.
-        catalog: What is served.
-        reloader: Changes it.
-        questions: Answers those that need no session.
-        metrics: Counts.
-        keys: Who may call; None where everybody may.
+        catalog: The models.
+        reloader: Changes the catalog.
+        questions: Answers questions, which need no session.
+        metrics: Counts requests.
+        keys: The API keys. None if none is needed.
         settings: Limits of a request, how long a session may be idle, and who may load a version.
         is_serving: Whether questions and steps are answered.
     """
@@ -101,19 +101,19 @@ class Application:
         self.plain: ASGIApp = ErrorFormMiddleware(self._keyed(plain))
 
     def around(self, bentoml: ASGIApp) -> ASGIApp:
-        """What answers on BentoML's port, given BentoML's own application."""
+        """The application of BentoML's port, around BentoML's own."""
         return PlainFirst(self._keyed(self._layered(PageFirst(bentoml))), self.plain)
 
     def _keyed(self, app: ASGIApp) -> ASGIApp:
         return AuthMiddleware(app, self._keys, self._tally)
 
     def _layered(self, app: ASGIApp) -> ASGIApp:
-        """What every route passes but the hot paths, which do all of this themselves."""
+        """Add the layers of all routes but the hot paths, which do this themselves."""
         app = BodyMiddleware(DisconnectMiddleware(ProblemMiddleware(app)), self._max_body_bytes)
         return MeasureMiddleware(app, self._tally)
 
 
 def _check(bound: Collection[Endpoint]) -> None:
-    """Raise Unbound unless exactly what is declared is bound."""
+    """Raise Unbound unless exactly the declared endpoints have handlers."""
     if wrong := set(ENDPOINTS).symmetric_difference(bound):
         raise Unbound(listed(wrong))

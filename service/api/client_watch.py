@@ -31,7 +31,7 @@ class ClientWatch:
         self._is_cancelled = False
 
     def end(self) -> None:
-        """Watch no longer: the answer is on its way. Servers tell of a disconnection behind it, too."""
+        """Stop watching, because the answer is on its way. Servers report a disconnection after an answer, too."""
         self._is_over = True  # the callback may be on its way already
         self.gone.remove_done_callback(self._cancel)
 

@@ -1,8 +1,7 @@
 """Every endpoint, declared once.
 
-The OpenAPI document, the metrics' labels, refusals of other methods, who is let in without a key and which port's
-application answers follow from the declarations. What answers is bound to them by `service.api.application`, which
-does not start with one that nothing is bound to.
+The OpenAPI document, metric labels, refusals of other methods, paths that need no key and the port's application follow
+from the declarations. `service.api.application` binds handlers to them, and does not start if one has no handler.
 """
 
 from collections.abc import Mapping
@@ -51,12 +50,12 @@ class Endpoint:
         answer: The form of an answer.
         status: Of an answer.
         parameters: Those that are not in the path, as OpenAPI has them; of its own only where there is more to say.
-        needs_body: Whether there is no request without one.
-        takes: Other bodies than the form.
-        gives: Other answers than the form.
-        refusals: Statuses that are to be expected, and what they mean.
-        tag: Its heading in the document; None where it is left out of it.
-        is_open: Whether it is asked without a key.
+        needs_body: Whether a body is required.
+        takes: Media types of a body besides the form.
+        gives: Media types of an answer besides the form.
+        refusals: Descriptions of refusals by status.
+        tag: Its heading in the document. None if it is not in it.
+        is_open: Whether it needs no key.
         is_left_to_bentoml: Whether it goes past the plain application, to BentoML, on the port of that.
     """
 

@@ -9,7 +9,7 @@ from service.metrics import RequestTally
 
 
 class MeasureMiddleware:
-    """Observes each HTTP request when its last byte has been handed over."""
+    """Counts each HTTP request once its last byte has been sent."""
 
     def __init__(self, app: ASGIApp, tally: RequestTally) -> None:
         self._app = app

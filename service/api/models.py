@@ -1,4 +1,4 @@
-"""What is served, as `GET /models` tells it."""
+"""`GET /models`: the served models."""
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -18,7 +18,7 @@ class ModelRoutes:
         self._catalog = catalog
 
     def handlers(self) -> Handlers:
-        """What answers where."""
+        """The handler of each endpoint."""
         return {endpoints.LIST_MODELS: self.list_models}
 
     async def list_models(self, request: Request) -> Response:
@@ -27,7 +27,7 @@ class ModelRoutes:
 
 
 def describe(model: ServedModel) -> ModelView:
-    """What a client may want to know of a model."""
+    """A model as its clients see it."""
     manifest = model.bundle.manifest
     return ModelView(
         name=model.name,

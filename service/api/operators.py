@@ -1,4 +1,4 @@
-"""What operators ask: metrics, probes and the OpenAPI document."""
+"""Endpoints for operators: metrics, probes and the OpenAPI document."""
 
 from collections.abc import Awaitable, Callable
 
@@ -14,10 +14,10 @@ EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class OperatorRoutes:
-    """Tells of the worker.
+    """Answers for the worker.
 
     Args:
-        metrics: What was counted.
+        metrics: Exposed at `/metrics`.
         measure: Brings the metrics up to date.
         is_serving: Whether questions and steps are answered.
         needs_key: Whether callers must show an API key.
@@ -36,7 +36,7 @@ class OperatorRoutes:
         self._document = openapi_document(needs_key)
 
     def handlers(self) -> Handlers:
-        """What answers where."""
+        """The handler of each endpoint."""
         return {
             endpoints.METRICS: self._exposition,
             endpoints.DOCUMENT: self._openapi,

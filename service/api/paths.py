@@ -7,11 +7,11 @@ from service.api.endpoints import ENDPOINTS, PLAYGROUND
 
 
 class Located(NamedTuple):
-    """What a path tells.
+    """The endpoint of a path.
 
     Attributes:
         label: The path with its ids taken out, and one name for all that is not served: labels must stay few.
-        ids: What was taken out.
+        ids: The ids that were taken out.
     """
 
     label: str
@@ -30,7 +30,7 @@ _BY_GROUP: dict[str | None, str] = {f"t{at}": _LABELS[path] for at, path in enum
 
 
 def located(path: str) -> Located:
-    """What a path tells, at the cost of one lookup or one match, because every request asks."""
+    """Find the endpoint of a path. One lookup or one match, because every request needs it."""
     found = _WITHOUT_IDS.get(path)
     if found is not None:
         return found
@@ -47,6 +47,6 @@ def endpoint_of(path: str) -> str:
 
 
 def root(path: str) -> str:
-    """A path down to its first segment; as it is where it does not begin with a slash, such as `*`."""
+    """The first segment of a path, with its slash. A path without slashes, such as `*`, is returned as it is."""
     end = path.find("/", 1)
     return path if end < 0 else path[:end]

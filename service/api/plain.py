@@ -97,7 +97,7 @@ class PlainApp:
 
 
 class PlainFirst:
-    """Gives the plain application what is its, before BentoML's layers, and BentoML the rest.
+    """Routes requests to the plain application before BentoML's layers, and the others to BentoML.
 
     No WebSocket is BentoML's.
     """

@@ -52,7 +52,7 @@ class PageFiles(StaticFiles):
     def file_response(
         self, full_path: str | os.PathLike[str], stat_result: os.stat_result, scope: Scope, status_code: int = 200
     ) -> Response:
-        """A file with the ETag of its content: images are built whose files all have one time."""
+        """A file with the ETag of its content, since all files of an image have the same time."""
         found = FileResponse(full_path, status_code=status_code, stat_result=stat_result)
         found.headers["ETag"] = _etag(os.fspath(full_path), stat_result.st_mtime_ns, stat_result.st_size)
         is_same = self.is_not_modified(found.headers, Headers(scope=scope))
@@ -65,10 +65,10 @@ def _etag(path: str, *_: int) -> str:
 
 
 def playground_routes() -> list[BaseRoute]:
-    """What to mount."""
+    """The routes of the page."""
     return [*routes_of({PLAYGROUND: _with_slash}), Mount(UI, PageFiles(directory=FILES, html=True))]
 
 
 async def _with_slash(_: Request) -> Response:
-    """Lead on relatively: starlette's own redirect would drop a proxy's prefix."""
+    """Redirect to a relative address. Starlette's own redirect would drop a proxy's prefix."""
     return Response(status_code=307, headers={"Location": f".{UI}/", **HEADERS})

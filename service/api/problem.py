@@ -69,7 +69,7 @@ R = TypeVar("R")
 
 
 def refusal_of(error: Exception) -> ServiceError:
-    """What a client is told of what went wrong."""
+    """The refusal to send for an error: itself, or `failure` if it is not a refusal."""
     return error if isinstance(error, ServiceError) else failure()
 
 
@@ -85,7 +85,7 @@ def problem_of(error: ServiceError) -> dict[str, Any]:
 
 
 def failure() -> ServiceError:
-    """What a client is told of the service's own failure: nothing of its insides."""
+    """The refusal for an error of the service's own. It gives no details."""
     return ServiceError("the service failed to answer; its log says why")
 
 
@@ -96,7 +96,7 @@ def problem_response(error: ServiceError) -> Response:
 
 
 def retry_headers(error: ServiceError) -> dict[str, str]:
-    """The header that says when to ask again, where the refusal says it."""
+    """The Retry-After header of a refusal. Empty if it has none."""
     return {} if error.retry_after_seconds is None else {"Retry-After": str(error.retry_after_seconds)}
 
 
@@ -148,14 +148,14 @@ def _rewritten(status: int, body: bytes) -> Response:
 
 
 def plain_problem(status: int) -> Response:
-    """A problem of which there is no more to say than its status."""
+    """A problem that has a status only."""
     phrase = HTTPStatus(status).phrase
     document = {"type": "about:blank", "title": phrase, "status": status, "detail": _detail(status, phrase)}
     return Response(orjson.dumps(document), status_code=status, media_type=PROBLEM_JSON)
 
 
 def _field_errors(body: bytes) -> list[dict[str, Any]]:
-    """The errors that pydantic found, where BentoML answers with them."""
+    """The validation errors in a response of BentoML. Empty if there are none."""
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError:

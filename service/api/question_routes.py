@@ -42,7 +42,7 @@ class QuestionRoutes:
         self._max_body_bytes = max_body_bytes
 
     def handlers(self) -> HotHandlers:
-        """What answers where on the plain application."""
+        """The handler of each endpoint on the plain application."""
         asked: Mapping[Endpoint, Asked] = {
             endpoints.JUDGE_SENTIMENT: self._questions.judge_sentiment,
             endpoints.TAG: self._questions.tag,

@@ -1,4 +1,4 @@
-"""Responses that go out in another form than they were answered in."""
+"""Rewriting of responses."""
 
 from collections.abc import Callable
 
@@ -13,11 +13,11 @@ def rewriting(
     receive: Receive,
     send: Send,
 ) -> Send:
-    """A `send` that holds a response back until it is whole, and sends another one in its place.
+    """A `send` that collects a response and sends another in its place.
 
     Args:
-        is_held: Whether a response is, by its status and content type.
-        rewritten: The other one, by its status and body; it keeps the headers that do not describe the body.
+        is_held: Whether to rewrite a response, by its status and content type.
+        rewritten: The new response, from the status and the body. Headers that do not describe the body are kept.
         scope, receive, send: Of the request.
     """
     held: list[Message] = []
@@ -43,5 +43,5 @@ def _content_type(start: Message) -> bytes:
 
 
 def _kept_headers(start: Message) -> list[tuple[bytes, bytes]]:
-    """What does not describe the old body, such as Allow."""
+    """Headers that do not describe the old body, such as Allow."""
     return [(name, value) for name, value in start["headers"] if not name.lower().startswith(b"content-")]

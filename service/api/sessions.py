@@ -42,7 +42,7 @@ class SessionRoutes:
         self._transfers = transfers
 
     def handlers(self) -> Handlers:
-        """What answers where."""
+        """The handler of each endpoint."""
         return {
             endpoints.OPEN_SESSION: self.open_session,
             endpoints.LIST_SESSIONS: self.list_sessions,

@@ -57,7 +57,7 @@ class GenerateAnswer(Continuation):
 
 
 class NextCharacters(Form):
-    """What a text that was fed leads to expect; `log_prob` is that of the fed text, in nats."""
+    """The most probable next characters after a text that was read."""
 
     next: list[tuple[str, float]] = Field(description="The five most probable characters, each with its probability")
     log_prob: float = Field(description="Log-probability, in nats, of the text that was fed")

@@ -79,7 +79,7 @@ class ComposeRequest(Composing, Question):
 
 
 class PlayedNote(Form):
-    """A note; times in quarter notes."""
+    """A note. Times are in quarter notes."""
 
     pitch: int = Field(description="MIDI's number: 60 is C4")
     start: float = Field(description="Quarter notes from the beginning")
@@ -104,7 +104,7 @@ class ComposeAnswer(Composition):
 
 
 class NextNotes(Form):
-    """What may sound next, or null for the end of the frame; `log_prob` is that of what was fed, in nats."""
+    """The most probable next notes. null is the end of the frame."""
 
     next: list[tuple[int | None, float]] = Field(description="The five most probable, each with its probability")
     log_prob: float = Field(description="Log-probability, in nats, of what was fed")

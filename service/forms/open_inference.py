@@ -97,7 +97,7 @@ class AnsweredOutput(Form):
 
 
 class AnsweredParameters(Form):
-    """The sequence as the session that it is; `step` is the number of its next step."""
+    """The session of a sequence."""
 
     sequence_id: int | str = Field(description="As it was sent")
     session_id: str = Field(description="The session that it is")
@@ -124,7 +124,7 @@ class ServerMetadata(Form):
 
 
 class TensorMetadata(Form):
-    """A tensor of a model; -1 is any size."""
+    """A tensor of a model."""
 
     name: str = Field(description="What requests call it")
     datatype: str = Field(description="INT64, FP64 or FP32")
@@ -142,7 +142,7 @@ class ModelMetadata(Form):
 
 
 class ModelReady(Form):
-    """Whether a model can be asked."""
+    """Whether a model is ready."""
 
     name: str = Field(description="Name of the bundle")
     ready: bool = Field(description="Always true: what is not ready is refused")

@@ -22,7 +22,7 @@ class LoadRequest(Form):
 
 
 class VersionEntry(Form):
-    """A bundle version that is loaded; `reason` says why where it is not the current one."""
+    """A loaded bundle version."""
 
     name: str = Field(description="Of the bundle")
     version: str = Field(description="Of the bundle")

@@ -47,7 +47,7 @@ class InferRoute:
         self._max_body_bytes = max_body_bytes
 
     def handlers(self) -> HotHandlers:
-        """What answers where."""
+        """The handler of each endpoint."""
         return {endpoints.INFER_MODEL: self.infer, endpoints.INFER_VERSION: self.infer}
 
     async def infer(self, scope: Scope, receive: Receive, send: Send, name: str, version: str = "") -> int:

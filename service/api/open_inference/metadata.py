@@ -45,7 +45,7 @@ class OpenInferenceRoutes:
         self._idle_seconds = idle_seconds
 
     def handlers(self) -> Handlers:
-        """What answers where."""
+        """The handler of each endpoint."""
         return {
             endpoints.SHOW_SERVER: self.show_server,
             endpoints.SERVER_LIVE: self.server_live,

@@ -32,7 +32,7 @@ class RepositoryRoutes:
         self._admins = admins
 
     def handlers(self) -> Handlers:
-        """What answers where."""
+        """The handler of each endpoint."""
         return {endpoints.LIST_VERSIONS: self.list_versions, endpoints.LOAD_VERSION: self.load_version}
 
     async def list_versions(self, request: Request) -> Response:

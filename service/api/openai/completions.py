@@ -121,18 +121,18 @@ class Texts:
         return Choice(index=place, text=text, finish_reason=finish_reason, seed=self._seed_of(place))
 
     def usage(self, ends: Mapping[int, Continuation]) -> Usage:
-        """Characters of each prompt, however often it is continued, and of all continuations."""
+        """Count the characters of each prompt once, and those of all continuations."""
         num_read = sum(ends[place].usage.prompt_tokens for place in range(0, self.num_texts, self.request.n))
         num_written = sum(end.usage.completion_tokens for end in ends.values())
         return Usage(prompt_tokens=num_read, completion_tokens=num_written, total_tokens=num_read + num_written)
 
     def echo(self, place: int) -> str:
-        """What a text begins with."""
+        """The prompt that a text begins with. Empty unless the request echoes it."""
         return self.request.prompts[place // self.request.n] if self.request.echo else ""
 
     @property
     def num_texts(self) -> int:
-        """How many there are."""
+        """Number of texts."""
         return len(self.request.prompts) * self.request.n
 
     def _prompts(self) -> list[tuple[str, Location]]:

@@ -1,4 +1,4 @@
-"""OpenAI's paths below `/v1`, for clients that speak to them: texts are continued, and the models that do it listed."""
+"""OpenAI's paths below `/v1`: completions, and the models that write them."""
 
 import time
 from collections.abc import Callable
@@ -47,7 +47,7 @@ class OpenAI:
         self._max_body_bytes = max_body_bytes
 
     def handlers(self) -> HotHandlers:
-        """What answers where."""
+        """The handler of each endpoint."""
         return {
             endpoints.COMPLETE: self._complete,
             endpoints.LIST_GENERATORS: self._list_generators,
@@ -55,7 +55,7 @@ class OpenAI:
         }
 
     async def refuse(self, scope: Scope, receive: Receive, send: Send) -> int:
-        """Refuse what none of them answers: a method, a path, or what cannot be a model's name."""
+        """Refuse every other method or path below `/v1/`, and names that no model can have."""
         path = scope["path"]
         is_model = path.startswith(_MODEL)
         allowed = _METHODS.get(endpoints.SHOW_GENERATOR.path if is_model else path, ())

@@ -64,7 +64,7 @@ class Head(Form):
 
 
 class BinarySteps:
-    """A request that was read.
+    """A parsed request.
 
     Attributes:
         head: Its JSON.
@@ -89,7 +89,7 @@ class BinarySteps:
 
 
 def read(body: bytes, header_length: bytes) -> BinarySteps:
-    """The request in a body.
+    """Parse a body.
 
     Raises:
         Malformed: The lengths do not add up, or the JSON is none.

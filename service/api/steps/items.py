@@ -1,4 +1,4 @@
-"""What one of many steps is answered: its outputs, or its refusal, which is its own."""
+"""The answer to one of many steps: its outputs or its own refusal."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from service.steps.turn import Turn
 
 
 def refusal(turn: Turn) -> ServiceError:
-    """What a client is told of a turn that has no answer."""
+    """The refusal of a turn that has no answer."""
     return refusal_of(turn.error or RuntimeError("a turn has neither answer nor error"))
 
 

@@ -36,7 +36,7 @@ class StepRoutes:
         self._first_piece = first_piece
 
     def handlers(self) -> HotHandlers:
-        """What answers where."""
+        """The handler of each endpoint."""
         return {endpoints.TAKE_STEP: self.take_step, endpoints.TAKE_STEPS: self.take_steps}
 
     async def take_step(self, scope: Scope, receive: Receive, send: Send, session_id: str) -> int:
@@ -117,7 +117,7 @@ def ask_of(owner: str, session_id: str, request: StepRequest, num_request_items:
 
 
 def _num_answered(request: StepRequest) -> int:
-    """Items of a step, where it is in tensors and may be answered with logits."""
+    """Number of items that may be answered with logits. 0 if the step is not in tensors."""
     if request.returns not in (None, "logits"):
         return 0
     return sum(len(values) for values in request.inputs.values() if isinstance(values, list))

@@ -1,4 +1,4 @@
-"""A WebSocket whose messages are taken and told by plain calls, without a task on either side.
+"""A WebSocket that is read and written by plain calls, without a task on either side.
 
 A server that offers it puts it into a connection's scope. The handshake and the end still go through ASGI, as does
 everything in an application that does not use the channel.
@@ -13,11 +13,11 @@ _CHANNEL = "unrolled.channel"
 
 
 class Channel(Protocol):
-    """What a server offers."""
+    """The channel that a server offers."""
 
     @property
     def is_writable(self) -> bool:
-        """Whether a message that is told now goes out without waiting."""
+        """Whether a message would be sent now without waiting."""
 
     def deliver_to(self, take: Callable[[Message], None]) -> None:
         """Hand every message that comes from now on to `take`, and none to ASGI's `receive`."""
@@ -26,7 +26,7 @@ class Channel(Protocol):
         """Hand these messages, and all that come from now on, to ASGI's `receive` again."""
 
     def pause(self) -> None:
-        """Read no more."""
+        """Stop reading."""
 
     def resume(self) -> None:
         """Read on."""
@@ -41,6 +41,6 @@ def offer(scope: Scope, channel: Channel) -> None:
 
 
 def channel_of(scope: Scope) -> Channel | None:
-    """The channel that is offered, if one is."""
+    """The channel of a scope, or None."""
     found: Channel | None = scope.get(_CHANNEL)
     return found

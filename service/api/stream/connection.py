@@ -1,4 +1,4 @@
-"""One client of a stream: its messages are read as long as there is room, and told their answers as these come.
+"""One client of a stream: its messages are read as long as there is room, and answers are sent as they come.
 
 A client that sends faster than it is answered is not read from. A client that does not read is dropped.
 """
@@ -27,10 +27,10 @@ INTERNAL_ERROR = 1011
 
 
 class Connection:
-    """One client: what it has asked and what it is still to be told.
+    """One client, with its steps in flight and its unsent answers.
 
-    Where the server offers a channel, messages are read as they arrive, and answers told as they are there. What cannot
-    go this way now, since the client is ahead or does not read, goes the way of ASGI, in the same order.
+    If the server offers a channel, messages are read as they arrive, and answers written at once. What cannot go this
+    way, since the client is ahead or does not read, goes through ASGI, in the same order.
     """
 
     def __init__(self, steps: Steps, tally: RequestTally, scope: Scope, max_message_bytes: int, send: Send) -> None:
@@ -43,7 +43,7 @@ class Connection:
         self._unread: deque[Message] = deque()  # what the channel has brought beyond what may be in flight
         self._is_paused = False
         self._answers: deque[Message] = deque()
-        self._num_bytes = 0  # to be told
+        self._num_bytes = 0  # of unsent answers
         self._has_answers = asyncio.Event()
         self._has_room = asyncio.Event()
         self._is_closed = False
@@ -68,7 +68,7 @@ class Connection:
                 message = await receive()
                 if message["type"] == "websocket.disconnect":
                     return
-                if self._is_closed:  # what is still to be told goes out first, and what is asked now, elsewhere
+                if self._is_closed:  # unsent answers go out first; new messages are dropped
                     continue
                 self._read(message)
                 if self._is_full():

@@ -1,4 +1,4 @@
-"""What a stream's messages mean: steps to take, or something to be refused, and what is answered to each.
+"""The messages of a stream: steps to take or refusals, and their answers.
 
 A text message is one item with the client's "id", which its answer echoes; a binary one is the binary form of many
 steps behind four bytes, little-endian, that tell the length of its JSON, and so is its answer. Knows no connection.
@@ -31,8 +31,8 @@ class Messages:
     """The messages of one client.
 
     Args:
-        owner: Who sends them.
-        steps: Takes what they ask for.
+        owner: Of the connection.
+        steps: Takes the steps.
         tally: Counts each as a request.
         max_message_bytes: A longer one is refused.
         tell: Sends an answer.
@@ -54,11 +54,11 @@ class Messages:
         self.num_bytes = 0
 
     def __len__(self) -> int:
-        """How many steps are under way."""
+        """Number of steps under way."""
         return len(self._in_flight)
 
     def read(self, message: Message) -> None:
-        """Begin what a `websocket.receive` asks for."""
+        """Begin the steps of a `websocket.receive`."""
         text, content = message.get("text"), message.get("bytes")
         if text is not None:
             self._read_text(text)
@@ -144,7 +144,7 @@ class Messages:
 
 
 def _id_of(text: str) -> ClientId:
-    """The id of a message that is no item, so that its client learns which one was refused."""
+    """The id of a message that is no valid item, for its refusal."""
     try:
         item = orjson.loads(text)
     except orjson.JSONDecodeError:

@@ -1,6 +1,6 @@
 """`WS /stream`: many sessions on one connection, one message a step, answers as they come.
 
-    message ─► messages ─► steps ─► answer          service.api.stream.connection: room, and who is too slow
+    message ─► messages ─► steps ─► answer          service.api.stream.connection: room, and slow clients
                    └─► refusal ──────►              service.api.stream.messages: what each means
 
 Steps of one session are answered in the order in which they came. Refusals are answers; close codes are for the

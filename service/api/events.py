@@ -22,6 +22,7 @@ from starlette.types import Receive, Scope, Send
 from service.api.problem import problem_of, refusal_of
 from service.api.steps.items import refusal
 from service.api.wire import unless_gone
+from service.concurrency.streams import begun
 from service.errors import ServiceError
 from service.steps.steps import Steps
 from service.steps.turn import Ask, Turn
@@ -70,7 +71,8 @@ class EventStream(StreamingResponse):
     """Sends events as they come, and asks proxies not to buffer them.
 
     The generator is closed when the response ends. Where the client leaves without reading, the cancellation reaches
-    `send`, not the generator, whose work would go on until it is collected.
+    `send`, not the generator, whose work would go on until it is collected. It is started before the response, since
+    closing a generator that was never started closes nothing inside it.
     """
 
     def __init__(self, events: AsyncGenerator[bytes]) -> None:
@@ -79,6 +81,7 @@ class EventStream(StreamingResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with aclosing(self._events):
+            self.body_iterator = await begun(self._events)
             await super().__call__(scope, receive, send)
 
 

@@ -67,7 +67,8 @@ def test_an_event_has_a_name_and_its_data_on_one_line() -> None:
     assert event("text", b"{}") == b"event: text\ndata: {}\n\n"
 
 
-async def test_a_stream_whose_client_leaves_without_reading_is_closed_with_its_response() -> None:
+@pytest.mark.parametrize("unread", ["http.response.start", "http.response.body"])
+async def test_a_stream_whose_client_leaves_without_reading_is_closed_with_its_response(unread: str) -> None:
     is_sending, is_closed = asyncio.Event(), False
 
     async def endless() -> AsyncGenerator[bytes]:
@@ -83,7 +84,7 @@ async def test_a_stream_whose_client_leaves_without_reading_is_closed_with_its_r
         return {"type": "http.disconnect"}
 
     async def send(message: Message) -> None:
-        if message["type"] == "http.response.body":
+        if message["type"] == unread:
             is_sending.set()
             await asyncio.Event().wait()
 

@@ -6,7 +6,7 @@ import orjson
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from service.api.endpoints import JSON
+from service.api.media_types import JSON
 
 
 def form_response(form: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -12,7 +12,8 @@ from starlette.types import ASGIApp
 from service.api.auth import AuthMiddleware
 from service.api.body import BodyMiddleware
 from service.api.client_watch import DisconnectMiddleware
-from service.api.endpoints import ENDPOINTS, PAGE, PLAYGROUND, STREAM, Endpoint
+from service.api.endpoint import Endpoint
+from service.api.endpoints import ENDPOINTS, PAGE, PLAYGROUND, STREAM
 from service.api.measure import MeasureMiddleware
 from service.api.models import ModelRoutes
 from service.api.open_inference.errors import ErrorFormMiddleware

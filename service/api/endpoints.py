@@ -4,13 +4,11 @@ The OpenAPI document, metric labels, refusals of other methods, paths that need 
 from the declarations. `service.api.application` binds handlers to them, and does not start if one has no handler.
 """
 
-from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass, field, replace
-from functools import cached_property, partial
-from typing import Any
+from dataclasses import replace
+from functools import partial
 
-from pydantic import BaseModel
-
+from service.api.endpoint import Endpoint, Schemas
+from service.api.media_types import BLOB, JSON, MIDI, OCTETS
 from service.forms.caption import CaptionAnswer, CaptionRequest
 from service.forms.completions import Completion, CompletionModel, CompletionModels, CompletionRequest
 from service.forms.forecasting import ForecastAnswer, ForecastRequest
@@ -34,63 +32,8 @@ from service.forms.steps import ItemAnswers, StepAnswer, StepItems, StepRequest
 from service.forms.tagging import TagAnswer, TagRequest
 from service.forms.translation import TranslateAnswer, TranslateRequest
 
-Schemas = Mapping[str, Mapping[str, Any]]  # of OpenAPI, by media type
-
-
-@dataclass(frozen=True, eq=False)
-class Endpoint:
-    """A method on a path, and its documentation.
-
-    Attributes:
-        method: In upper case.
-        path: Its parameters in braces.
-        name: What generated clients call it; the declaration and its handler are called the same.
-        summary: A sentence for the OpenAPI document.
-        request: The form of a body.
-        answer: The form of an answer.
-        status: Of an answer.
-        parameters: Those that are not in the path, as OpenAPI has them; of its own only where there is more to say.
-        needs_body: Whether a body is required.
-        takes: Media types of a body besides the form.
-        gives: Media types of an answer besides the form.
-        refusals: Descriptions of refusals by status.
-        tag: Its heading in the document. None if it is not in it.
-        is_open: Whether it needs no key.
-        is_left_to_bentoml: Whether it goes past the plain application, to BentoML, on the port of that.
-    """
-
-    method: str
-    path: str
-    name: str = ""
-    summary: str = ""
-    _: KW_ONLY
-    request: type[BaseModel] | None = None
-    answer: type[BaseModel] | None = None
-    status: int = 200
-    parameters: tuple[Mapping[str, Any], ...] = ()
-    needs_body: bool = True
-    takes: Schemas = field(default_factory=dict)
-    gives: Schemas = field(default_factory=dict)
-    refusals: Mapping[int, str] = field(default_factory=dict)
-    tag: str | None = None
-    is_open: bool = False
-    is_left_to_bentoml: bool = False
-
-    @cached_property
-    def label(self) -> str:
-        """Its path as metrics have it."""
-        return self.path.replace("{session_id}", "{id}")
-
-    @cached_property
-    def methods(self) -> tuple[str, ...]:
-        """Its methods: HEAD goes with GET."""
-        return ("GET", "HEAD") if self.method == "GET" else (self.method,)
-
-
 QUESTIONS, SESSIONS, SERVICE = "Questions", "Sessions", "Service"
 MAX_PAGE = 1000
-JSON, BLOB = "application/json", "application/vnd.unrolled.session"
-OCTETS, MIDI = "application/octet-stream", "audio/midi"
 
 _EVENTS: Schemas = {
     "text/event-stream": {

@@ -12,7 +12,9 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from service.api.endpoints import DOCUMENTED, JSON, QUESTIONS, SERVICE, SESSIONS, Endpoint, Schemas
+from service.api.endpoint import Endpoint, Schemas
+from service.api.endpoints import DOCUMENTED, QUESTIONS, SERVICE, SESSIONS
+from service.api.media_types import JSON
 from service.api.refusals import REFUSAL_FORMS, refusal_form
 
 DESCRIPTION = (

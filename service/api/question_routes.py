@@ -18,8 +18,9 @@ from starlette.types import Receive, Scope, Send
 
 from service.api import endpoints
 from service.api.body import parsed
-from service.api.endpoints import MIDI, Endpoint
+from service.api.endpoint import Endpoint
 from service.api.events import EventStream, error_event, event, piece_event, told_to_the_end
+from service.api.media_types import MIDI
 from service.api.routes import HotHandlers
 from service.api.wire import check_json, read_body, respond, unless_gone
 from service.forms.generation import GenerateAnswer, GenerateRequest

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from starlette.responses import Response
 
-from service.api.endpoints import JSON
+from service.api.media_types import JSON
 from service.api.open_inference import errors as open_inference
 from service.api.openai import errors as openai
 from service.api.problem import PROBLEM, PROBLEM_JSON, problem_response

@@ -10,7 +10,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.api.endpoints import STREAM, Endpoint
+from service.api.endpoint import Endpoint
+from service.api.endpoints import STREAM
 from service.api.problem import answers_problems, problem_response
 from service.errors import UpgradeNeeded
 

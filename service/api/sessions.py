@@ -10,7 +10,8 @@ from service.api import endpoints
 from service.api.answer import form_response
 from service.api.auth import owner_of
 from service.api.body import read_form
-from service.api.endpoints import BLOB, JSON, MAX_PAGE
+from service.api.endpoints import MAX_PAGE
+from service.api.media_types import BLOB, JSON
 from service.api.routes import Handlers
 from service.errors import InvalidInput
 from service.forms.sessions import (

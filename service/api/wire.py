@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from starlette.types import Receive, Scope, Send
 
 from service.api.client_watch import ClientGone, ClientWatch
-from service.api.endpoints import JSON
+from service.api.media_types import JSON
 from service.errors import MediaTypeUnknown, TooLarge
 
 R = TypeVar("R")

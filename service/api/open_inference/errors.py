@@ -7,7 +7,7 @@ import orjson
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.api.endpoints import JSON
+from service.api.media_types import JSON
 from service.api.problem import is_problem, retry_headers
 from service.api.rewriting import rewriting
 from service.errors import ServiceError

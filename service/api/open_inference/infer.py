@@ -8,7 +8,7 @@ from starlette.types import Receive, Scope, Send
 from service.api import endpoints
 from service.api.auth import owner_of
 from service.api.body import parsed
-from service.api.endpoints import JSON, OCTETS
+from service.api.media_types import JSON, OCTETS
 from service.api.open_inference.signature import Signature, signature_of
 from service.api.open_inference.tensors import check_size, read_tensor, write_tensors
 from service.api.routes import HotHandlers

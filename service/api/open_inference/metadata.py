@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from service.api import endpoints
 from service.api.answer import form_response
-from service.api.endpoints import JSON
+from service.api.media_types import JSON
 from service.api.open_inference.signature import signature_of
 from service.api.open_inference.tensors import DATATYPES, MAX_ROWS, shape_of
 from service.api.openapi import own_version

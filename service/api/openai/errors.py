@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 from starlette.responses import Response
 
-from service.api.endpoints import JSON
+from service.api.media_types import JSON
 from service.api.problem import retry_headers
 from service.errors import InvalidInput, ModelUnknown, ServiceError, Unauthenticated
 

@@ -8,8 +8,8 @@ from starlette.types import Receive, Scope, Send
 from service.api import endpoints
 from service.api.auth import owner_of
 from service.api.body import parsed
-from service.api.endpoints import OCTETS
 from service.api.events import stream_step
+from service.api.media_types import OCTETS
 from service.api.routes import HotHandlers
 from service.api.steps import binary
 from service.api.steps.item_errors import parsed_items

@@ -7,7 +7,8 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp
 
 from service.api.application import Application
-from service.api.endpoints import ENDPOINTS, LIVEZ, PAGE, STREAM, Endpoint
+from service.api.endpoint import Endpoint
+from service.api.endpoints import ENDPOINTS, LIVEZ, PAGE, STREAM
 from service.api.routes import Unbound
 from service.forms.sessions import SessionRequest
 from service.keys.keys import ANONYMOUS

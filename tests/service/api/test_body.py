@@ -4,7 +4,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from service.api.body import BodyMiddleware, parsed
-from service.api.endpoints import BLOB
+from service.api.media_types import BLOB
 from service.errors import Malformed
 from service.forms.sentiment import SentimentRequest
 from tests.fakes.asgi import Client

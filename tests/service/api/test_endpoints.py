@@ -1,7 +1,8 @@
 """The declarations."""
 
 from service.api import endpoints
-from service.api.endpoints import ENDPOINTS, OPEN_PATHS, Endpoint
+from service.api.endpoint import Endpoint
+from service.api.endpoints import ENDPOINTS, OPEN_PATHS
 
 
 def test_none_that_is_declared_is_left_out() -> None:

@@ -7,7 +7,8 @@ import orjson
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from service.api.endpoints import DOCUMENTED, OPEN_PATHS, QUESTIONS, SERVICE, Endpoint
+from service.api.endpoint import Endpoint
+from service.api.endpoints import DOCUMENTED, OPEN_PATHS, QUESTIONS, SERVICE
 from service.api.openapi import openapi_document
 from service.api.problem import problem_of
 from service.bundle.manifest import read_bundle

@@ -5,7 +5,8 @@ import pytest
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.api.endpoints import END_SESSION, LIST_SESSIONS, OPEN_SESSION, Endpoint
+from service.api.endpoint import Endpoint
+from service.api.endpoints import END_SESSION, LIST_SESSIONS, OPEN_SESSION
 from service.api.plain import PlainApp, PlainFirst
 from service.api.routes import HotHandler
 from service.api.wire import respond

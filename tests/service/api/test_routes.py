@@ -5,7 +5,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.api.endpoints import Endpoint
+from service.api.endpoint import Endpoint
 from service.api.routes import Unbound, joined, other_methods, routes_of
 from tests.fakes.asgi import Client
 

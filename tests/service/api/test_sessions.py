@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.api.endpoints import BLOB
+from service.api.media_types import BLOB
 from service.stores.limits import Limits
 from tests.fakes.asgi import Client, Surface
 from tests.fakes.process import Process

@@ -1,4 +1,4 @@
-"""Rows of one sequence on their way through a stage: all of them succeed, or the sequence fails."""
+"""Rows of one sequence on their way through a stage, waited for as a whole or, if there is one, run by run."""
 
 import asyncio
 from collections.abc import Sequence
@@ -82,3 +82,52 @@ class Advancing:
         self._error = self._error or job.error
         if not self._over.done() and (self._error is not None or not self._num_open):
             self._over.set_result(None)
+
+
+class Runs:
+    """One row on its way, with the result of each of its runs. The engine waits for nobody to ask for them.
+
+    Args:
+        engine: Admits the job.
+        job: The row's. It keeps outputs.
+
+    Raises:
+        QueueFull, ShuttingDown: The engine does not admit it.
+    """
+
+    def __init__(self, engine: JobTaker, job: RowJob) -> None:
+        self._engine = engine
+        self._job = job
+        self._rows: list[bytes] = []
+        self._num_told = 0
+        self._news: asyncio.Future[None] | None = None
+        job.rows = self._rows
+        job.ran = job.done = self._tell
+        engine.submit([job])
+
+    async def next(self) -> Advance:
+        """Wait for the next run.
+
+        Returns:
+            Its result: outputs of that run alone, with a time axis as long as its rung.
+
+        Raises:
+            Exception: The run failed.
+        """
+        job = self._job
+        while self._num_told == len(self._rows):
+            if job.error is not None:
+                raise job.error
+            self._news = asyncio.get_running_loop().create_future()
+            await self._news
+        outputs, row = job.parts[self._num_told], self._rows[self._num_told]
+        self._num_told += 1
+        return Advance(outputs, row)
+
+    def withdraw(self) -> None:
+        """Withdraw the job if it is not done."""
+        self._engine.withdraw(self._job)
+
+    def _tell(self, _: RowJob) -> None:
+        if self._news is not None and not self._news.done():
+            self._news.set_result(None)

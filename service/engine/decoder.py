@@ -1,15 +1,19 @@
-"""The stage "decode": tokens are sampled inside the graph, one run after another, until an ending is found."""
+"""The stage "decode": tokens are sampled inside the graph, one run after another, until an ending is found.
+
+Runs of one text follow one another in the engine, which waits for nobody to read what they wrote. So a text is written
+a few runs ahead of its ending, and of its reader, and what lies behind the ending is thrown away.
+"""
 
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 
 from service.bundle.manifest import Bundle
 from service.decoding.sampling import Draws
-from service.engine.advancing import Advancing
+from service.engine.advancing import Runs
 from service.engine.engine import Engine
 from service.engine.state import SequenceState
 from service.errors import InvalidInput
@@ -18,6 +22,7 @@ from service.forms.chance import Chance
 P_co = TypeVar("P_co", covariant=True)
 P = TypeVar("P")
 
+MAX_RUNS_AHEAD = 8  # of what is read; a client that does not read costs as many
 MIN_TEMPERATURE = 1e-6  # below, logits would overflow, and the most probable token is taken anyway
 
 # What a bundle's stage must have; see `ServedModel.needs`.
@@ -77,7 +82,7 @@ class Decoder:
     async def write(
         self, state: SequenceState, chance: Chance, seed: int, ending: Ending[P]
     ) -> AsyncGenerator[P | SequenceState]:
-        """Sample tokens until an ending. The next run is under way while a piece is yielded.
+        """Sample tokens until an ending. Runs go on while a piece is yielded.
 
         Args:
             state: The state to start from.
@@ -96,26 +101,27 @@ class Decoder:
         before_runs: deque[tuple[int, SequenceState]] = deque()
         draws = Draws(seed, state.position)
 
-        def next_run() -> Run | None:
-            if ending.length >= ending.limit or ending.stopped:
-                return None
-            before_runs.append((ending.length, state))
-            return self._start_run(state, chance, draws, min(self.max_run, ending.limit - ending.length))
+        def next_stretch() -> Stretch | None:
+            num_left = ending.limit - ending.length
+            return self._start(state, chance, draws, num_left) if num_left and not ending.stopped else None
 
-        run = next_run()
+        stretch = next_stretch()
         try:
-            while run is not None:
-                written, state = await run.finished()
+            while stretch is not None:
+                before_runs.append((ending.length, state))
+                written, state = await stretch.next_run()
                 piece = ending.append(written)
-                run = next_run()
+                if ending.stopped or stretch.is_over:
+                    stretch.withdraw()
+                    stretch = next_stretch()
                 while len(before_runs) > 1 and before_runs[1][0] <= ending.certain_length:
                     before_runs.popleft()
                 if piece:
                     await asyncio.sleep(0)  # the engine's turn: it starts the run with those of others
                     yield piece
         finally:
-            if run is not None:
-                run.advancing.withdraw()
+            if stretch is not None:
+                stretch.withdraw()
         if ending.stopped:
             state = await self._rewind(before_runs, ending.certain_length, chance, seed)
         elif piece := ending.flush():
@@ -140,34 +146,54 @@ class Decoder:
         Returns:
             The tokens, and the state after them.
         """
-        return await self._start_run(state, chance, Draws(seed, state.position), count).finished()
+        stretch = self._start(state, chance, Draws(seed, state.position), count)
+        try:
+            return await stretch.next_run()
+        finally:
+            stretch.withdraw()
 
-    def _start_run(self, state: SequenceState, chance: Chance, draws: Draws, count: int) -> "Run":
+    def _start(self, state: SequenceState, chance: Chance, draws: Draws, num_tokens: int) -> "Stretch":
+        """Start to sample up to so many tokens: in as many whole runs as may be ahead, or in one that is shorter."""
+        a_run = min(self.max_run, num_tokens)
+        count = a_run * min(num_tokens // a_run, MAX_RUNS_AHEAD)
         inputs = {
             "uniforms": draws.take(count),
             "temperature": np.float32(0 if chance.temperature < MIN_TEMPERATURE else chance.temperature),
             "top_k": np.int64(chance.top_k or self._num_tokens),
             "top_p": np.float32(chance.top_p),
-            "remaining": np.int64(count),
+            "remaining": np.int64(a_run),
         }
-        advancing = self._engine.submit_rows("decode", [state.row], [inputs], [count], keep=["tokens"])  # type: ignore[list-item]
-        return Run(advancing, state, count)
+        runs = self._engine.submit_runs("decode", state.row, inputs, count, keep=["tokens"])  # type: ignore[arg-type]
+        return Stretch(runs, state, count)
 
 
-class Run(NamedTuple):
-    """A run that samples tokens.
+class Stretch:
+    """Tokens that are sampled by runs of one job.
 
-    Attributes:
-        advancing: The row under way.
-        state: The state before the run.
+    Args:
+        runs: The runs.
+        state: The state before them.
         num_tokens: How many tokens are sampled.
     """
 
-    advancing: Advancing
-    state: SequenceState
-    num_tokens: int
+    def __init__(self, runs: Runs, state: SequenceState, num_tokens: int) -> None:
+        self._runs = runs
+        self._state = state
+        self._num_left = num_tokens
 
-    async def finished(self) -> tuple[list[int], SequenceState]:
-        """Wait for the run, and return its tokens and the state after them."""
-        (advance,) = await self.advancing.finished()
-        return advance.outputs["tokens"][: self.num_tokens].tolist(), self.state.advanced(advance.row, self.num_tokens)
+    @property
+    def is_over(self) -> bool:
+        """Whether all tokens have been returned."""
+        return not self._num_left
+
+    async def next_run(self) -> tuple[list[int], SequenceState]:
+        """Wait for the next run, and return its tokens and the state after them."""
+        advance = await self._runs.next()
+        tokens: list[int] = advance.outputs["tokens"][: self._num_left].tolist()
+        self._num_left -= len(tokens)
+        self._state = self._state.advanced(advance.row, len(tokens))
+        return tokens, self._state
+
+    def withdraw(self) -> None:
+        """Stop after the run that is under way, if there is one."""
+        self._runs.withdraw()

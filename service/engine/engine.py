@@ -19,7 +19,7 @@ from typing import Protocol
 
 from service.bundle.manifest import Bundle
 from service.bundle.stage import Stage
-from service.engine.advancing import Advance, Advancing
+from service.engine.advancing import Advance, Advancing, Runs
 from service.engine.graph_thread import GraphThread, timed
 from service.engine.job import BatchForm, PreparedBatch, RowJob
 from service.engine.run_policy import RunPolicy
@@ -208,6 +208,14 @@ class Engine:
             ],
         )
 
+    def submit_runs(self, stage: str, row: bytes, inputs: Inputs, num_items: int, keep: Sequence[str]) -> Runs:
+        """Start one row whose runs are of interest one by one; see `advance`.
+
+        Raises:
+            QueueFull, ShuttingDown: The row is not admitted.
+        """
+        return Runs(self, RowJob(stage, num_items, row=row, inputs=inputs, keep=tuple(keep)))
+
     def _wake(self, after_seconds: float = 0.0) -> None:
         if self._is_woken:
             return
@@ -295,8 +303,12 @@ class Engine:
         if self._apart or not self._scheduler.is_empty:
             go_on()
         self._observer.ran(*batch.lane, waits, seconds, num_steps)
+        if len(done) < len(batch.jobs):
+            for job in batch.jobs:
+                if job.remaining and job.ran is not None:
+                    _call(job.ran, job)
         for job in done:
-            _call_done(job)
+            _call(job.done, job)
 
     def _fail(self, batch: Batch[RowJob], error: Exception) -> None:
         """Run each job of a failed run again alone. A job that was alone fails."""
@@ -311,17 +323,17 @@ class Engine:
     def _fail_job(self, job: RowJob, error: Exception) -> None:
         job.error = error
         self._scheduler.drop(job)
-        _call_done(job)
+        _call(job.done, job)
 
     def _shutting_down(self) -> ShuttingDown:
         return ShuttingDown(f"{self._graphs.bundle.tag} is no longer served here; try again")
 
 
-def _call_done(job: RowJob) -> None:
+def _call(owner: Callable[[RowJob], None], job: RowJob) -> None:
     if job.is_withdrawn:
         return
     try:
-        job.done(job)
+        owner(job)
     except Exception:  # an owner's failure must not keep other jobs from their ends
         logger.exception("a job's owner failed")
 

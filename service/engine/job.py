@@ -25,22 +25,26 @@ class RowJob(Job):
         inputs: The stage's inputs, of the manifest's dtypes. Those with a time axis have an entry for each item.
         keep: Names of the outputs to keep. ARGMAX is one if the stage has logits.
         done: Called once, when all items are consumed or the job has failed.
+        ran: Called after each run that leaves items to consume. It may be called once for several runs.
         offset: Items that are consumed.
         error: Why it failed.
         is_withdrawn: Whether nobody waits for it any more. `done` is not called then.
         waiting_since: When it was made or its last run was over, by the performance counter, in seconds.
         parts: The kept outputs of each run.
+        rows: The state row after each run; None if only the last one is wanted.
     """
 
     row: bytes = b""
     inputs: Inputs = field(default_factory=dict)
     keep: tuple[str, ...] = ()
     done: Callable[["RowJob"], None] = lambda _: None
+    ran: Callable[["RowJob"], None] | None = None
     offset: int = 0
     error: Exception | None = None
     is_withdrawn: bool = False
     waiting_since: float = field(default_factory=time.perf_counter)
     parts: list[dict[str, Array]] = field(default_factory=list)
+    rows: list[bytes] | None = None
 
     def outputs(self, stage: Stage) -> dict[str, Array]:
         """The kept outputs of all runs.
@@ -141,6 +145,8 @@ class PreparedBatch:
             job.waiting_since = now
             if job.keep:
                 job.parts.append(part)
+            if job.rows is not None:
+                job.rows.append(row)
 
     def _next_rows(self, named: Mapping[str, Array]) -> Sequence[bytes]:
         next_names = self._form.next_names

@@ -1,4 +1,4 @@
-"""Runs of the stage "decode", one ahead of what is told."""
+"""Runs of the stage "decode", some ahead of what is told."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from service.engine.advancing import Advance
-from service.engine.decoder import Decoder
+from service.engine.decoder import MAX_RUNS_AHEAD, Decoder
 from service.engine.state import Inputs, SequenceState
 from service.forms.chance import Chance
 from tests.fakes.script import DECODE, ScriptGraphs, encode_stage
@@ -27,24 +27,25 @@ class Counting:
         self.counts: list[int] = []
         self.num_withdrawn = 0
 
-    def submit_rows(
-        self, stage: str, rows: list[bytes], inputs: list[Inputs], counts: list[int], keep: list[str]
-    ) -> "Counted":
-        assert (stage, len(inputs), keep) == ("decode", 1, ["tokens"])
-        self.counts += counts
-        return Counted(self, int(rows[0]), counts[0])
+    def submit_runs(self, stage: str, row: bytes, inputs: Inputs, count: int, keep: list[str]) -> "Counted":
+        assert (stage, len(inputs["uniforms"]), keep) == ("decode", count, ["tokens"])
+        self.counts.append(count)
+        return Counted(self, int(row), count, int(inputs["remaining"]))
 
 
 class Counted:
     """A row of that engine."""
 
-    def __init__(self, engine: Counting, start: int, count: int) -> None:
-        self._engine, self._start, self._count = engine, start, count
+    def __init__(self, engine: Counting, start: int, count: int, remaining: int) -> None:
+        self._engine, self._at, self._end, self._remaining = engine, start, start + count, remaining
 
-    async def finished(self) -> list[Advance]:
-        """Its tokens, and some more, as a rung that covers has."""
-        tokens = np.arange(self._start, self._start + LONGEST_RUN)
-        return [Advance({"tokens": tokens}, b"%d" % (self._start + self._count))]
+    async def next(self) -> Advance:
+        """The tokens of a run, followed by -1 from `remaining` on, as a rung that covers has them."""
+        assert self._at < self._end
+        tokens = np.arange(self._at, self._at + LONGEST_RUN)
+        tokens[self._remaining :] = -1
+        self._at += min(LONGEST_RUN, self._remaining)
+        return Advance({"tokens": tokens}, b"%d" % self._at)
 
     def withdraw(self) -> None:
         self._engine.num_withdrawn += 1
@@ -97,26 +98,38 @@ async def written(decoder: Decoder, ending: Until) -> AsyncIterator[Any]:
             yield piece
 
 
-async def test_the_next_run_is_under_way_while_a_piece_is_told(decoder: Decoder, engine: Counting) -> None:
-    told, num_begun = [], []
+async def test_whole_runs_are_ahead_and_a_shorter_one_is_under_way_before_the_last_piece_of_them(
+    decoder: Decoder, engine: Counting
+) -> None:
+    told, counts = [], []
     async for piece in written(decoder, Until(10)):
         told.append(piece)
-        num_begun.append(len(engine.counts))
+        counts.append(list(engine.counts))
     assert told == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9], SequenceState((b"10",), ("",), position=10)]
-    assert num_begun == [2, 3, 3, 3]
-    assert engine.counts == [4, 4, 2]
+    assert counts == [[8], [8, 2], [8, 2], [8, 2]]
 
 
-async def test_no_run_follows_the_end_and_the_state_is_exactly_after_it(decoder: Decoder, engine: Counting) -> None:
+async def test_who_does_not_read_costs_only_so_many_runs(decoder: Decoder, engine: Counting) -> None:
+    longest = MAX_RUNS_AHEAD * LONGEST_RUN
+    async with aclosing(decoder.write(fresh(), CHANCE, SEED, Until(1000))) as pieces:
+        assert await anext(pieces) == [0, 1, 2, 3]
+        assert engine.counts == [longest]
+    told = [piece async for piece in written(decoder, Until(longest + 5))]
+    assert [token for piece in told[:-1] for token in piece] == list(range(longest + 5))
+    assert engine.counts == [longest, longest, 4, 1]
+
+
+async def test_nothing_follows_the_end_and_the_state_is_exactly_after_it(decoder: Decoder, engine: Counting) -> None:
     told = [piece async for piece in written(decoder, Until(100, stop=6))]
     assert told == [[0, 1, 2, 3], [4, 5], SequenceState((b"6",), ("",), position=6)]
-    assert engine.counts == [4, 4, 2]  # the last is the second again, as far as the end
+    assert engine.counts == [32, 2]  # the latter is the second run again, as far as the end
+    assert engine.num_withdrawn == 2
 
 
-async def test_who_stops_listening_withdraws_the_run_that_is_under_way(decoder: Decoder, engine: Counting) -> None:
+async def test_who_stops_listening_withdraws_the_runs_that_are_under_way(decoder: Decoder, engine: Counting) -> None:
     async with aclosing(decoder.write(fresh(), CHANCE, SEED, Until(100))) as pieces:
         assert await anext(pieces) == [0, 1, 2, 3]
-    assert (engine.counts, engine.num_withdrawn) == ([4, 4], 1)
+    assert (engine.counts, engine.num_withdrawn) == ([32], 1)
 
 
 async def test_nothing_is_run_where_nothing_is_asked_for(decoder: Decoder, engine: Counting) -> None:

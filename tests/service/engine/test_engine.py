@@ -89,6 +89,69 @@ async def test_a_length_goes_through_the_rungs_in_order() -> None:
     assert advance.outputs["last"] == total_of(advance.row) == 21
 
 
+async def test_runs_are_told_one_by_one_and_wait_for_nobody() -> None:
+    graphs = SumGraphs()
+    async with serving(graphs) as engine:
+        runs = engine.submit_runs("encode", FRESH, {"x": np.arange(1, 7)}, 6, keep=["sums"])
+        assert await total(engine, 1, 1, 1, 1, 1, 1) == 6
+        assert [size for _, size, _ in graphs.runs] == [4, 1, 1]
+        told = [await runs.next() for _ in range(3)]
+    assert [one.outputs["sums"].tolist() for one in told] == [[1, 3, 6, 10], [15], [21]]
+    assert [total_of(one.row) for one in told] == [10, 15, 21]
+
+
+class PermittedGraphs(SumGraphs):
+    """Each run needs a permit."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.permits = threading.Semaphore(0)
+
+    def run(self, stage: str, rung: int, feeds: Mapping[str, Array], names: Sequence[str]) -> list[Array]:
+        assert self.permits.acquire(timeout=10)
+        return super().run(stage, rung, feeds, names)
+
+
+class ThreadForm(BatchForm):
+    """All runs are done in the engine's thread."""
+
+    may_run_inline = False
+
+
+async def test_a_run_is_told_before_the_next_one_is_over() -> None:
+    graphs = PermittedGraphs()
+    engine = Engine(graphs, RecordingObserver(), form=ThreadForm(graphs.bundle))
+    engine.start()
+    runs = engine.submit_runs("encode", FRESH, {"x": np.ones(9, int)}, 9, keep=["sums"])
+    for summed in (4, 8, 9):
+        graphs.permits.release()
+        async with asyncio.timeout(10):
+            assert total_of((await runs.next()).row) == summed
+    await engine.stop()
+
+
+async def test_runs_before_a_failed_one_are_told_and_then_the_failure() -> None:
+    async with serving(SumGraphs()) as engine:
+        runs = engine.submit_runs("encode", FRESH, {"x": np.array([1, 1, 1, 1, BAD])}, 5, keep=["sums"])
+        assert total_of((await runs.next()).row) == 4
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match="bad row"):
+                await runs.next()
+
+
+async def test_runs_that_are_withdrawn_end_with_the_one_under_way() -> None:
+    graphs = SumGraphs()
+    graphs.gate.clear()
+    async with serving(graphs) as engine:
+        runs = engine.submit_runs("encode", FRESH, {"x": np.ones(40, int)}, 40, keep=["sums"])
+        await turn()
+        runs.withdraw()
+        graphs.gate.set()
+        assert await total(engine, 1) == 1
+        assert graphs.runs == [("encode", 4, 1), ("encode", 1, 1)]
+        assert engine.is_idle
+
+
 async def test_a_stage_that_answers_from_the_state_leaves_it_as_it_is() -> None:
     async with serving(SumGraphs()) as engine:
         advance = await engine.advance("forecast", row_of(3), {"scale": np.array(10)}, 2, keep=["multiples"])

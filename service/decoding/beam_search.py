@@ -66,7 +66,7 @@ class BeamSearch:
     @property
     def is_over(self) -> bool:
         """Whether there is nothing more to try."""
-        return len(self._finished) >= self._beams or self._length >= self._max_length or not self.live
+        return len(self._finished) >= self._beams or self._length >= self._max_length
 
     def extend(self, candidates: Sequence[Candidates]) -> None:
         """Go on by one piece.
@@ -75,14 +75,11 @@ class BeamSearch:
             candidates: What may follow each of `live`.
         """
         self._length += 1
-        most = 2 * self._beams
         ranked = sorted(
             (-(parent.log_prob + log_prob), rank, position, piece)
             for rank, (parent, following) in enumerate(zip(self.live, candidates, strict=True))
-            for position, (piece, log_prob) in enumerate(
-                zip(following.pieces[:most], following.log_probs[:most], strict=True)
-            )
-        )[:most]
+            for position, (piece, log_prob) in enumerate(zip(following.pieces, following.log_probs, strict=True))
+        )[: 2 * self._beams]
         former, self.live = self.live, []
         for place, (negative, rank, _, piece) in enumerate(ranked):
             parent, log_prob = former[rank], -negative
@@ -94,7 +91,7 @@ class BeamSearch:
 
     def best(self) -> Hypothesis:
         """The hypothesis with the highest score, once the search is over. Of equal ones, the first that ended."""
-        return max(self._finished or self.live[:1], key=self.score)
+        return max(self._finished or self.live, key=self.score)
 
     def score(self, hypothesis: Hypothesis) -> float:
         """By which hypotheses of different lengths compare."""

@@ -9,7 +9,7 @@ import pytest
 
 from service.decoding.beam_search import BeamSearch, Candidates, Hypothesis, max_length
 
-END, V = 0, 4
+END, V = 0, 5
 LogProbs = Callable[[tuple[int, ...]], list[float]]
 
 
@@ -133,6 +133,12 @@ def test_ends_beyond_the_best_candidates_do_not_count() -> None:
     search.extend([Candidates([1, END], [-0.1, -2.4])])
     assert not search.is_over
     assert search.live == [Hypothesis((1,), -0.1, (0,))]
+
+
+def test_an_end_among_the_best_candidates_takes_no_place_from_those_that_go_on() -> None:
+    search = BeamSearch(2, END, 9, 1.0)
+    search.extend([Candidates([END, 1, 2, 3], [-1.0, -1.1, -1.2, -1.3])])
+    assert [found.pieces for found in search.live] == [(1,), (2,)]
 
 
 def test_translations_may_be_longer_than_their_sources() -> None:

@@ -26,6 +26,13 @@ def test_draws_are_uniform_and_never_one() -> None:
     np.testing.assert_allclose(np.histogram(draws, bins=10, range=(0, 1))[0] / len(draws), 0.1, atol=0.005)
 
 
+def test_draws_have_as_many_bits_as_float32_holds_below_one() -> None:
+    """With more, the largest would be rounded to 1."""
+    scaled = Draws(7, 0).take(1000).astype(np.float64) * 2**24
+    np.testing.assert_array_equal(scaled, np.floor(scaled))
+    assert (scaled % 2 == 1).any()
+
+
 def test_seeds_give_different_draws() -> None:
     assert not np.array_equal(Draws(1, 0).take(8), Draws(2, 0).take(8))
 
@@ -35,6 +42,11 @@ def test_a_session_derives_another_seed_for_every_step_and_secret() -> None:
     assert len(seeds) == 100
     assert all(0 <= seed < 2**63 for seed in seeds)
     assert derived_seed("a", 3) == derived_seed("a", 3)
+
+
+def test_a_derived_seed_is_that_of_earlier_releases() -> None:
+    """A retry after an upgrade must write the same text."""
+    assert derived_seed("00" * 16, 3) == 5_912_729_534_806_002_093
 
 
 def test_a_drawn_seed_is_one_that_every_client_may_send_back() -> None:

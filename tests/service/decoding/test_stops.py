@@ -37,6 +37,18 @@ def test_the_stop_string_that_is_complete_first_wins_over_one_that_begins_first(
     assert written(["abcd", "c"], ["abcd"]) == ("ab", True, ["ab"])
 
 
+def test_a_long_stop_string_is_found_beside_a_short_one_however_it_is_written() -> None:
+    assert written(["x", "abc"], list("abc")) == ("", True, [])
+
+
+def test_all_that_a_stop_string_may_still_take_back_is_held() -> None:
+    assert written(["aab"], ["aa", "b"]) == ("", True, [])
+
+
+def test_a_text_has_not_stopped_before_anything_is_written() -> None:
+    assert not StopFinder(["END"]).stopped
+
+
 TEXT = st.text("ab", max_size=12)
 
 

@@ -6,7 +6,7 @@ name ─► name~12, as the session lists it ─► ID~name~12, the id of its re
 import logging
 
 from service.record.body import BodyUnreadable, decode
-from service.stores.base import CHECKPOINT, Record
+from service.stores.base import Record
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ def checkpoint_id(session_id: str, saved: str) -> str:
 
 def checkpoint_ids(record: Record) -> list[str]:
     """The ids of a session's checkpoints."""
-    if not record.body or record.ended == CHECKPOINT:
+    if not record.body:
         return []
     try:
         all_saved = decode(record.body).checkpoints

@@ -31,6 +31,20 @@ def test_what_was_sealed_comes_back(payload: bytes, bundle: str) -> None:
     assert unseal(KEY, seal(KEY, payload, bundle)) == Sealed(bundle, payload)
 
 
+def test_what_an_earlier_release_sealed_is_read() -> None:
+    blob = bytes.fromhex(
+        "554e524f4c4c45440001000000000000003e000573756d3a30737461746509a3f2e19d0da74d0f24c9c01313a38baa67"
+        "63060d601a3467c7c57e3eb9926d"
+    )
+    assert unseal(KEY, blob) == Sealed("sum:0", b"state")
+
+
+def test_a_whole_blob_of_something_else_is_malformed() -> None:
+    blob = b"ELSEWISE" + seal(KEY, b"state", "sum:0")[len(MAGIC) :]
+    with pytest.raises(Malformed):
+        unseal(KEY, blob)
+
+
 @given(payload=payloads, data=st.data())
 def test_any_flipped_bit_is_refused(payload: bytes, data: st.DataObject) -> None:
     blob = bytearray(seal(KEY, payload, "sentiment:1f"))

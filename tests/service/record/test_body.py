@@ -69,6 +69,32 @@ def test_a_body_is_little_more_than_its_row() -> None:
     assert len(encode(body)) <= 4096 + 100 + 84
 
 
+WRITTEN = bytes.fromhex(
+    "0201020000f1536530000000000000006e756d6572696373000102030405060708090a0b0c0d0e0f1011121314151617"
+    "18191a1b1c1d1e1f0b00000002000000000000004300000004000000160000005b224f54222c22c3bc225d01027b2263"
+    "6865636b706f696e7473223a5b2273746172747e33225d2c22726571756573745f646967657374223a223061222c2269"
+    "646c655f7365636f6e6473223a36307d6b65707401002f00000000000000000000000100000003676869616263646566"
+)
+
+
+def test_a_body_in_a_store_is_read_and_written_as_it_always_was() -> None:
+    body = Body(
+        created_at=1_700_000_000,
+        secret=SECRET,
+        state=SequenceState((b"abc", b"def"), ("OT", "ü"), b"\x01\x02", 48),
+        numerics=b"numerics",
+        digest=bytes(range(16, 32)),
+        answer=b"",
+        before=SequenceState((b"ghi",), ("",), b"\x03", 47),
+        inputs=b"kept",
+        checkpoints=("start~3",),
+        request_digest="0a",
+        idle_seconds=60,
+    )
+    assert decode(WRITTEN) == body
+    assert encode(body) == WRITTEN
+
+
 @pytest.mark.parametrize("content", [b"", b"\x02", b"\x03" + bytes(200), b"URSA" + bytes(200), bytes(200)])
 def test_bytes_of_no_known_version_are_unreadable(content: bytes) -> None:
     with pytest.raises(BodyUnreadable, match="versions 1 and 2 are known"):
@@ -115,7 +141,9 @@ def test_the_last_step_of_version_1_can_be_repeated() -> None:
 
 def test_the_state_before_the_last_step_of_version_1_is_read_too() -> None:
     old = SessionBodyV1("m", "m:1", 60, SECRET.hex(), OLD.state, before=StateV1((row_v1(3),), ("OT",), b"7", 24))
-    before = decode(encode_v1(old)).before
+    body = decode(encode_v1(old))
+    before = body.before
+    assert (body.state.labels, body.state.position) == (("OT", "ü"), 48)
     assert before is not None
     assert (before.labels, before.pending, before.position) == (("OT",), b"7", 24)
     np.testing.assert_array_equal(RowLayout(SPECS).tensor(before.row, "h"), row_v1(3)["h"])

@@ -33,8 +33,7 @@ def common_rung(spans: Sequence[tuple[int, int]], rungs: Sequence[int], num_enou
     """
     least, most = spans[0]
     possible = [rung for rung in sorted(rungs, reverse=True) if least <= rung <= most]
-    enough = min(num_enough, len(spans))
     for rung in possible:
-        if sum(low <= rung <= high for low, high in spans) >= enough:
+        if sum(low <= rung <= high for low, high in spans) >= num_enough:
             return rung
     return max(possible, key=lambda rung: sum(low <= rung <= high for low, high in spans))

@@ -131,8 +131,6 @@ class Scheduler(Generic[J]):
 
     def withdraw(self, job: J) -> None:
         """Drop a waiting job. A running one is left alone: `complete` will find it."""
-        if not job.remaining:
-            return
         key = self._queue_of(job)
         queue = self._queues.get(key)
         if queue is not None and job in queue.jobs:
@@ -153,7 +151,8 @@ class Scheduler(Generic[J]):
         """Take the next batch out of its queue.
 
         Args:
-            max_rows: Take at most so many rows, unless the first job alone has more. None for as many as a run holds.
+            max_rows: The most rows to take, at most `max_batch_rows`, unless the first job alone has more. None for
+                `max_batch_rows`.
 
         Returns:
             The batch, or None if nothing waits.
@@ -163,7 +162,7 @@ class Scheduler(Generic[J]):
         key = self._next_queue()
         queue = self._queues[key]
         rung = key.rung or self._shared_rung(key.stage, queue.jobs)
-        limit = min(max_rows or self._max_batch_rows, self._max_batch_rows)
+        limit = max_rows or self._max_batch_rows
         if key.rung:
             jobs = _first(queue.jobs, limit)
         else:
@@ -191,7 +190,6 @@ class Scheduler(Generic[J]):
     def drop(self, job: J) -> None:
         """Drop a job that `schedule` returned and that will not be completed."""
         self.num_admitted -= job.width
-        job.remaining = 0
 
     def lane(self, job: J) -> Lane:
         """The rung that a job would take next alone."""
@@ -208,7 +206,7 @@ class Scheduler(Generic[J]):
         """A job that got a shorter rung than it could use gets its own rung next time, so none falls behind."""
         ladder = self._ladders[stage]
         for job in jobs:
-            is_short = job.remaining >= 2 * rung and ladder.rung(job.remaining) > rung
+            is_short = ladder.rung(job.remaining) > rung
             job.least_rung = ladder.rung(job.remaining - rung) if is_short else 0
 
     def _next_queue(self) -> Lane:
@@ -223,7 +221,7 @@ class Scheduler(Generic[J]):
     def _enqueue(self, job: J) -> None:
         job.order = self._next_order
         self._next_order += 1
-        key = self._exact.get(job.stage) or self.lane(job)
+        key = self._queue_of(job)
         queue = self._queues.get(key)
         if queue is None:
             queue = self._queues[key] = Queue()

@@ -48,6 +48,10 @@ def test_a_covering_rung_is_the_smallest_that_holds_all_else_the_largest(remaini
         ([(0, 1), (0, 40), (0, 40), (0, 40)], 1),
         ([(32, 45), (0, 9), (0, 9)], 32),
         ([(0, 8), (32, 40), (32, 40), (0, 3)], 1),
+        ([(0, 8), (0, 8), (0, 8), (0, 7)], 8),
+        ([(0, 9), (8, 9), (8, 9), (0, 1), (0, 1)], 8),
+        ([(0, 9), (8, 9), (2, 3), (0, 1)], 8),
+        ([(0, 8), (0, 8), (2, 3)], 8),
     ],
 )
 def test_a_batch_takes_the_longest_rung_that_its_first_row_and_enough_others_can(

@@ -111,6 +111,37 @@ def test_a_row_that_took_a_shorter_rung_for_company_has_its_own_the_next_time_th
     assert taken(target) == Batch(Lane("encode", 32), (prompt,))
 
 
+def test_a_row_that_took_a_shorter_rung_and_has_less_than_its_own_left_takes_what_fits() -> None:
+    target = scheduler(max_batch_rows=64)
+    (prompt, *_) = admit(target, 8, 1, 1)
+    target.complete(taken(target))
+    assert taken(target) == Batch(Lane("encode", 1), (prompt,))
+
+
+def test_a_row_that_took_its_own_rung_shares_shorter_ones_afterwards() -> None:
+    target = scheduler(max_batch_rows=64)
+    (prompt,) = admit(target, 64)
+    target.complete(taken(target))
+    steps = admit(target, *[1] * 16)
+    assert taken(target) == Batch(Lane("encode", 1), (prompt, *steps))
+
+
+def test_where_a_run_holds_few_rows_fewer_are_company_enough() -> None:
+    target = scheduler(max_batch_rows=2)
+    jobs = admit(target, 8, 8, 1, 1)
+    assert taken(target) == Batch(Lane("encode", 8), tuple(jobs[:2]))
+
+
+def test_a_stage_with_more_jobs_than_runs_hold_does_not_starve_another() -> None:
+    target = scheduler(max_batch_rows=1)
+    admit(target, 1, 1, 1)
+    (generation,) = admit(target, 8, stage="decode")
+    for _ in range(4):
+        admit(target, 1)
+        target.complete(taken(target))
+    assert generation.remaining == 0
+
+
 def test_the_queue_is_bounded_in_rows_that_wait_or_run() -> None:
     target = scheduler(max_queue_rows=2)
     admit(target, 1, 1)
@@ -138,6 +169,15 @@ def test_a_withdrawn_job_leaves_its_lane_and_its_place() -> None:
     target.withdraw(first)
     assert target.num_admitted == 1
     assert taken(target).jobs == (second,)
+
+
+def test_a_withdrawn_job_of_a_stage_whose_rungs_cover_lengths_leaves_its_queue() -> None:
+    target = scheduler()
+    first, second = admit(target, 5, 5, stage="decode")
+    target.withdraw(first)
+    assert (target.num_admitted, target.is_empty) == (1, False)
+    target.withdraw(second)
+    assert (target.num_admitted, target.is_empty) == (0, True)
 
 
 def test_withdrawing_what_is_done_or_running_changes_nothing() -> None:

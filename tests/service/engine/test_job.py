@@ -1,5 +1,6 @@
 """Jobs into the tensors of a batch, and their outputs over several runs."""
 
+import time
 from collections.abc import Mapping
 
 import numpy as np
@@ -25,6 +26,7 @@ STAGE = {
         {"name": "logits", "dtype": "float32", "shape": ["N", "T", V]},
         {"name": "late", "dtype": "int64", "shape": ["T", "N"]},
         {"name": "last", "dtype": "int64", "shape": ["N"]},
+        {"name": "spread", "dtype": "float32", "shape": ["T", C, "N"]},
     ],
     "reads": ["total", "trace"],
     "writes": ["total"],
@@ -97,7 +99,7 @@ def test_a_covering_rung_is_filled_with_zeros_of_the_same_dtype() -> None:
     short.offset = 1
     feeds = prepared([short]).feeds
     assert feeds["y"][:, 0].tolist() == [101, 102, 0, 0]
-    assert feeds["x"].dtype == np.float64
+    assert (feeds["x"].dtype, feeds["y"].dtype) == (np.float64, np.int64)
     assert (feeds["x"][0, 2:] == 0).all()
 
 
@@ -172,6 +174,23 @@ def test_each_job_keeps_what_it_asked_for_and_its_next_row() -> None:
     assert jobs[2].outputs(stage) == {}
     assert [total_of(each.row) for each in jobs] == [10, 20, 30]
     assert all(each.row[8:] == LAYOUT.initial[8:] for each in jobs)
+
+
+def test_an_output_with_its_batch_axis_last_is_cut_into_rows() -> None:
+    jobs = [job(n, keep=("spread",)) for n in range(N)]
+    batch = prepared(jobs)
+    spread = np.arange(T * C * N, dtype=np.float32).reshape(T, C, N)
+    batch.apply(results(batch.names, spread=spread, **next_totals(*range(N))))
+    for n, each in enumerate(jobs):
+        np.testing.assert_array_equal(each.outputs(FORM.stages["encode"])["spread"], spread[..., n])
+
+
+def test_a_job_waits_anew_from_the_end_of_each_run() -> None:
+    long = job(0, num_items=T + 1)
+    long.waiting_since = 0.0
+    before = time.perf_counter()
+    prepared([long]).apply([np.array([1])])
+    assert before <= long.waiting_since <= time.perf_counter()
 
 
 def test_outputs_of_several_runs_are_joined_along_time_and_others_are_the_last() -> None:

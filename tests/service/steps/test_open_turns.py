@@ -58,14 +58,18 @@ async def test_too_many_of_a_session_are_refused_and_others_are_not() -> None:
 
 
 async def test_draining_waits_for_the_last_one_and_takes_no_more() -> None:
-    turns, first = open_turns(), turn()
+    turns, first, last = open_turns(), turn(), turn("c")
     turns.admit(first)
+    turns.admit(last)
     drained = asyncio.create_task(turns.drain())
     await asyncio.sleep(0)
     with pytest.raises(ShuttingDown):
         turns.admit(turn("b"))
-    assert not drained.done()
     turns.close(first)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert not drained.done()
+    turns.close(last)
     await asyncio.wait_for(drained, 1)
     await asyncio.wait_for(turns.drain(), 1)
 
@@ -81,3 +85,24 @@ async def test_who_takes_too_long_is_told_of_unless_it_is_being_committed() -> N
     assert late == [slow]
     assert turns.is_late(committing)
     assert "0.02 seconds" in str(turns.too_late())
+
+
+async def test_a_turn_that_came_later_has_its_own_time() -> None:
+    late: list[Turn] = []
+    turns, (slow, later) = open_turns(late, timeout_seconds=0.02), (turn("a"), turn("b"))
+    later.started += 60
+    for each in (slow, later):
+        turns.admit(each)
+    await until(lambda: bool(late))
+    assert late == [slow]
+
+
+async def test_time_is_kept_again_for_those_who_come_after_all_were_late() -> None:
+    late: list[Turn] = []
+    turns, (first, second) = open_turns(late, timeout_seconds=0.02), (turn("a"), turn("b"))
+    turns.admit(first)
+    await until(lambda: bool(late))
+    turns.close(first)
+    turns.admit(second)
+    await until(lambda: len(late) == 2)
+    assert late == [first, second]

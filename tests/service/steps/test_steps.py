@@ -63,6 +63,28 @@ async def test_a_step_that_is_not_next_is_a_conflict_that_says_what_is(process: 
     assert await process.count(session_id) == 3
 
 
+async def test_conflicts_and_replays_are_counted(process: Process) -> None:
+    session_id = await process.create()
+    counted = process.metrics.registry.get_sample_value
+    for text, step in (("abc", 0), ("long", 1), ("d", 2)):
+        await process.text(session_id, text, step)
+    assert (counted("rnn_step_replays_total"), counted("rnn_step_conflicts_total")) == (0, 0)
+    await process.text(session_id, "d", 2)
+    for text, step in (("other", 2), ("e", 7)):
+        with pytest.raises(StepConflict):
+            await process.text(session_id, text, step)
+    with pytest.raises(SessionUnknown):
+        await process.text("no-session", "e", 3)
+    assert (counted("rnn_step_replays_total"), counted("rnn_step_conflicts_total")) == (1, 2)
+
+
+async def test_an_answer_that_is_computed_again_counts_as_a_replay(process: Process) -> None:
+    session_id = await process.create()
+    for _ in range(2):
+        await process.text(session_id, "long", 0)
+    assert process.metrics.registry.get_sample_value("rnn_step_replays_total") == 1
+
+
 async def test_an_answer_too_large_to_keep_is_computed_again(process: Process) -> None:
     session_id = await process.create()
     await process.text(session_id, "abc", 0)

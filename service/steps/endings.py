@@ -78,8 +78,7 @@ class Endings:
         """
         turn.num_attempts += 1
         turn.is_committing = False
-        if turn.ask.secret is None:
-            turn.ask = turn.ask._replace(secret=secret)
+        turn.ask = turn.ask._replace(secret=secret)
         turn.values = None
         if turn.ask.is_streamed:
             if turn.ask.step is None:

@@ -162,7 +162,7 @@ class StepRules:
 
 def is_repeated(record: Record, body: Body, step: int | None, digest: bytes) -> bool:
     """Whether a step is a repetition of the last one that its session took."""
-    return step is not None and step == record.step - 1 and digest == body.digest
+    return step == record.step - 1 and digest == body.digest
 
 
 def check_next(record: Record, step: int | None) -> None:

@@ -114,7 +114,7 @@ class Steps:
 
     def call_off(self, turn: Turn) -> None:
         """End a turn whose client has gone. Nothing is committed, unless the commit is under way already."""
-        if not turn.is_over and not turn.is_committing:
+        if not turn.is_committing:
             self._endings.fail(turn, DeadlineExceeded("called off"))
 
     def forget(self, session_id: str) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import numpy as np
 import pytest
 
 from service.errors import (
@@ -12,7 +13,7 @@ from service.errors import (
     VersionUnknown,
 )
 from service.forms.sessions import ForkRequest, MigrateRequest, RollbackRequest
-from service.steps.turn import Answer
+from service.steps.turn import Answer, Ask
 from service.stores.base import Swap
 from tests.fakes.process import Process, outputs
 from tests.fakes.stores import FaultyStore
@@ -42,6 +43,15 @@ async def test_a_session_moves_by_reading_all_its_inputs_again(store: FaultyStor
         assert (await process.sessions.load("ann", session_id)).body.state == before
         assert len(process.graphs["1"].runs) > 0
         assert outputs(await process.text(session_id, "d", 4))["count"] == 17
+
+
+async def test_inputs_that_came_as_arrays_are_kept_and_read_again(store: FaultyStore) -> None:
+    async with Process(store, versions=["0", "1"]) as process:
+        process.catalog.make_current("sum:0")
+        session_id = await process.create(keep_inputs=True)
+        await process.steps.take(Ask("ann", session_id, values=np.array([5, 7]), returns="none"))
+        await process.transitions.migrate("ann", session_id, MigrateRequest(bundle="sum:1"))
+        assert await process.count(session_id) == 12
 
 
 async def test_a_fork_moves_by_reading_the_inputs_of_the_other_with_the_others_chance(store: FaultyStore) -> None:

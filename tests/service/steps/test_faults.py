@@ -134,6 +134,15 @@ async def test_draining_refuses_new_steps_and_waits_for_those_that_were_taken(pr
     assert [(await step.result()).step for step in (running, waiting)] == [1, 2]
 
 
+async def test_who_hands_over_a_step_that_is_not_admitted_is_told_as_of_any_other_end(process: Process) -> None:
+    session_id = await process.create()
+    await process.steps.drain()
+    pending = process.begin(session_id, "a")
+    with pytest.raises(ShuttingDown):
+        await pending.result()
+    assert pending.num_told == 1
+
+
 async def test_draining_what_is_idle_is_done_at_once(process: Process) -> None:
     await process.text(await process.create(), "a")
     await process.steps.drain()

@@ -90,6 +90,7 @@ async def test_an_answer_too_large_to_keep_is_computed_again(process: Process) -
     await process.text(session_id, "abc", 0)
     first = await process.text(session_id, "long", 1)
     assert len(first.outputs) > MAX_KEPT_ANSWER_BYTES
+    assert (await process.sessions.load("ann", session_id)).body.answer == b""
     assert await process.text(session_id, "long", 1) == first
     assert process.model.num_computed == 3
     assert outputs(await process.text(session_id, "d", 2))["count"] == 8
@@ -230,6 +231,17 @@ async def test_a_session_that_is_used_lives_until_its_lifetime_is_over(store: Fa
             process.clock.now += 8
             await process.text(session_id, "a")
         process.clock.now += 1
+        with pytest.raises(SessionGone) as refused:
+            await process.text(session_id, "a")
+        assert refused.value.reason == "expired"
+
+
+async def test_a_session_that_began_under_a_longer_lifetime_ends_with_the_present_one(store: FaultyStore) -> None:
+    clock = Clock()
+    async with Process(store, clock) as process:
+        session_id = await process.create(ttl_seconds=100)
+    clock.now += 25
+    async with Process(store, clock, max_session_lifetime_seconds=25) as process:
         with pytest.raises(SessionGone) as refused:
             await process.text(session_id, "a")
         assert refused.value.reason == "expired"

@@ -4,14 +4,17 @@ import asyncio
 from pathlib import Path
 
 import numpy as np
+import orjson
 import pytest
 
 from service.errors import (
     InvalidInput,
+    NotStreamable,
     SessionDamaged,
     SessionGone,
     SessionUnknown,
     StepConflict,
+    TooLarge,
     VersionUnknown,
 )
 from service.forms.sessions import RollbackRequest
@@ -108,6 +111,74 @@ async def test_a_step_of_no_items_is_refused_alone(process: Process) -> None:
     async with asyncio.timeout(5):
         answers = await told(process, [*nothing[:-1], ask(ids[-1], 1)])
     assert [isinstance(answer, Answer) for answer in answers] == [False] * (NUM - 1) + [True]
+
+
+async def test_ids_of_another_form_are_refused_though_all_have_it(process: Process) -> None:
+    ids = await known(process)
+    answers = await told(process, [ask(each)._replace(values=np.ones((1, 1), np.int64)) for each in ids])
+    assert {type(answer) for answer in answers} == {InvalidInput}
+    assert {await process.count(each) for each in ids} == {1}
+
+
+async def test_a_step_in_tensors_that_is_to_be_streamed_is_refused_alone(process: Process) -> None:
+    ids = await known(process)
+    answers = await told(process, [ask(each, 1, is_streamed=each == ids[3]) for each in ids])
+    assert [n for n, answer in enumerate(answers) if isinstance(answer, NotStreamable)] == [3]
+    assert await process.count(ids[3]) == 1
+
+
+async def test_a_step_for_a_former_session_of_that_id_is_refused_alone(process: Process) -> None:
+    ids = await known(process)
+    answers = await told(process, [ask(each, 1, secret=bytes(16) if each == ids[3] else None) for each in ids])
+    assert [n for n, answer in enumerate(answers) if isinstance(answer, SessionGone)] == [3]
+    assert await process.count(ids[3]) == 1
+
+
+async def test_checkpoints_are_no_sessions(process: Process, store: FaultyStore) -> None:
+    ids = await known(process)
+    for each in ids:
+        await process.transitions.save("ann", each, "here")
+    async with Process(store, process.clock) as other:
+        answers = await told(other, [ask(f"{each}~here~1", 1) for each in ids])
+    assert {type(answer) for answer in answers} == {SessionUnknown}
+
+
+async def test_more_logits_than_a_response_may_hold_are_refused(process: Process) -> None:
+    ids = await known(process)
+    answers = await told(process, [ask(each, 1, returns=None, num_request_items=10**9) for each in ids])
+    assert {type(answer) for answer in answers} == {TooLarge}
+
+
+async def test_steps_of_two_lengths_by_turns_are_each_of_its_own(process: Process) -> None:
+    ids = await known(process, 4 * NUM)
+    items = [[1, 2, 3] if n % 2 else [n] for n in range(4 * NUM)]
+    answers = await taken(process, [ask(each, *own) for each, own in zip(ids, items, strict=True)])
+    assert [await process.count(each) for each in ids] == [1 + sum(own) for own in items]
+    assert [len(orjson.loads(answer.outputs)["argmax"]) for answer in answers] == [len(own) for own in items]
+
+
+async def test_steps_that_return_two_outputs_by_turns_are_each_told_its_own(process: Process) -> None:
+    ids = await known(process, 4 * NUM)
+    answers = await taken(process, [ask(each, 1, returns="none" if n % 2 else "argmax") for n, each in enumerate(ids)])
+    assert [list(orjson.loads(answer.outputs)) for answer in answers] == [["argmax"], []] * (2 * NUM)
+
+
+async def test_many_sessions_go_in_two_halves(process: Process, store: FaultyStore) -> None:
+    ids = await known(process, 4 * NUM)
+    store.advances.clear()
+    await taken(process, [ask(each, n) for n, each in enumerate(ids)])
+    assert widths(store) == [2 * NUM, 2 * NUM]
+    assert [await process.count(each) for each in ids] == [1 + n for n in range(4 * NUM)]
+
+
+async def test_each_is_told_its_values_and_its_model(process: Process) -> None:
+    ids = await known(process)
+    pending = begun(process, [ask(each, n, 2) for n, each in enumerate(ids)])
+    for each in pending:
+        answer = await each.result()
+        assert answer.values is not None
+        assert answer.values.tolist() == orjson.loads(answer.outputs)["argmax"]
+        assert each.turn.model is process.model
 
 
 @pytest.mark.parametrize("num_runs", [1, 3])

@@ -5,6 +5,7 @@ import asyncio
 import numpy as np
 import pytest
 
+from service.engine.state import SequenceState
 from service.errors import (
     DeadlineExceeded,
     NotMigratable,
@@ -15,6 +16,7 @@ from service.errors import (
 from service.forms.sessions import ForkRequest, MigrateRequest, RollbackRequest
 from service.steps.turn import Answer, Ask
 from service.stores.base import Swap
+from tests.fakes.graphs import row_of
 from tests.fakes.process import Process, outputs
 from tests.fakes.stores import FaultyStore
 
@@ -43,6 +45,24 @@ async def test_a_session_moves_by_reading_all_its_inputs_again(store: FaultyStor
         assert (await process.sessions.load("ann", session_id)).body.state == before
         assert len(process.graphs["1"].runs) > 0
         assert outputs(await process.text(session_id, "d", 4))["count"] == 17
+
+
+async def test_a_session_that_has_moved_has_the_state_that_the_new_version_came_to(
+    store: FaultyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Process(store, versions=["0", "1"]) as process:
+        session_id = await kept(process)
+        monkeypatch.setattr(process.model, "initial_state", lambda: SequenceState((row_of(100),), ("",)))
+        await process.transitions.migrate("ann", session_id, MigrateRequest())
+        assert await process.count(session_id) == 116
+
+
+async def test_a_session_that_has_moved_is_of_the_numerics_that_read_its_inputs_again(store: FaultyStore) -> None:
+    async with Process(store, versions=["0", "1"], numerics=b"others' ") as process:
+        session_id = await kept(process)
+    async with Process(store, process.clock, versions=["0", "1"]) as process:
+        await process.transitions.migrate("ann", session_id, MigrateRequest())
+        assert outputs(await process.text(session_id, "d"))["count"] == 17
 
 
 async def test_inputs_that_came_as_arrays_are_kept_and_read_again(store: FaultyStore) -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from service.errors import (
     BlobTampered,
+    CheckpointUnknown,
     ExportDisabled,
     IdempotencyMismatch,
     InvalidInput,
@@ -14,7 +15,7 @@ from service.errors import (
     StepConflict,
     VersionUnknown,
 )
-from service.forms.sessions import ForkRequest
+from service.forms.sessions import ForkRequest, RollbackRequest
 from service.record.blob import seal
 from service.stores.packing import pack
 from tests.fakes.clock import Clock
@@ -126,6 +127,20 @@ async def test_a_fork_is_as_old_as_itself_and_may_be_idle_as_long_as_is_allowed_
             await process.text(session_id, "b")
 
 
+async def test_a_fork_has_none_of_the_others_checkpoints(process: Process) -> None:
+    session_id = await stepped(process, "ab")
+    await process.transitions.save("ann", session_id, "here")
+    fork = (await process.transfers.fork("ann", session_id, ForkRequest())).session_id
+    with pytest.raises(CheckpointUnknown):
+        await process.transitions.roll_back("ann", fork, RollbackRequest(checkpoint="here"))
+
+
+async def test_a_fork_may_be_idle_as_long_as_the_other(process: Process) -> None:
+    session_id = await process.create(ttl_seconds=20)
+    fork = await process.transfers.fork("ann", session_id, ForkRequest())
+    assert (await process.sessions.load("ann", fork.session_id)).idle_seconds == 20
+
+
 async def exported(process: Process) -> tuple[str, bytes]:
     session_id = await process.create()
     await process.text(session_id, "ab+", 0)
@@ -210,6 +225,20 @@ async def test_a_longer_idle_time_than_is_allowed_here_is_cut(process: Process) 
     async with Process(FaultyStore(), max_session_ttl_seconds=20) as elsewhere:
         view = await elsewhere.transfers.take_in("ann", blob)
         assert view.expires_at == "1970-01-01T00:17:00+00:00"
+
+
+async def test_a_shorter_idle_time_than_is_allowed_here_is_kept(process: Process) -> None:
+    session_id = await process.create(ttl_seconds=20)
+    blob = await process.transfers.export("ann", session_id)
+    taken_in = await process.transfers.take_in("ann", blob)
+    assert (await process.sessions.load("ann", taken_in.session_id)).idle_seconds == 20
+
+
+async def test_a_session_that_is_taken_in_is_as_old_as_its_arrival(process: Process) -> None:
+    _, blob = await exported(process)
+    process.clock.now += 5
+    taken_in = await process.transfers.take_in("ann", blob)
+    assert (await process.sessions.load("ann", taken_in.session_id)).body.created_at == int(process.clock())
 
 
 async def test_a_session_of_other_numerics_goes_on_only_with_consent(store: FaultyStore) -> None:

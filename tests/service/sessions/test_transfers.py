@@ -4,7 +4,6 @@ import pytest
 
 from service.errors import (
     BlobTampered,
-    CheckpointUnknown,
     ExportDisabled,
     IdempotencyMismatch,
     InvalidInput,
@@ -15,7 +14,7 @@ from service.errors import (
     StepConflict,
     VersionUnknown,
 )
-from service.forms.sessions import ForkRequest, RollbackRequest
+from service.forms.sessions import ForkRequest
 from service.record.blob import seal
 from service.stores.packing import pack
 from tests.fakes.clock import Clock
@@ -130,9 +129,7 @@ async def test_a_fork_is_as_old_as_itself_and_may_be_idle_as_long_as_is_allowed_
 async def test_a_fork_has_none_of_the_others_checkpoints(process: Process) -> None:
     session_id = await stepped(process, "ab")
     await process.transitions.save("ann", session_id, "here")
-    fork = (await process.transfers.fork("ann", session_id, ForkRequest())).session_id
-    with pytest.raises(CheckpointUnknown):
-        await process.transitions.roll_back("ann", fork, RollbackRequest(checkpoint="here"))
+    assert (await process.transfers.fork("ann", session_id, ForkRequest())).checkpoints == []
 
 
 async def test_a_fork_may_be_idle_as_long_as_the_other(process: Process) -> None:

@@ -11,6 +11,7 @@ from service.errors import (
     StepConflict,
     StoreUnavailable,
 )
+from tests.fakes.clock import Clock
 from tests.fakes.process import NEW, Process, settle, two_processes
 from tests.fakes.stores import FaultyStore
 
@@ -136,3 +137,34 @@ async def test_a_store_that_is_down_is_a_refusal_of_every_verb(process: Process,
             await verb
     store.is_down = False
     assert (await process.sessions.get("ann", session_id)).step == 0
+
+
+async def test_a_session_that_has_gone_on_is_not_ended_at_its_former_step(process: Process) -> None:
+    session_id = await process.create()
+    await process.text(session_id, "a")
+    await process.sessions.end_at("ann", session_id, 0)
+    assert (await process.sessions.get("ann", session_id)).step == 1
+    await process.sessions.end_at("ann", session_id, 1)
+    with pytest.raises(SessionGone):
+        await process.sessions.get("ann", session_id)
+
+
+async def test_a_session_that_is_over_is_not_listed_and_not_taken_for_damage(
+    process: Process, caplog: pytest.LogCaptureFixture
+) -> None:
+    over, live = await process.create(), await process.create()
+    await process.sessions.end("ann", over)
+    page = await process.sessions.page("ann", "", 10)
+    assert [each.session_id for each in page.sessions] == [live]
+    assert not caplog.records
+
+
+async def test_a_session_that_is_older_than_one_may_be_now_is_buried_when_it_is_looked_at(store: FaultyStore) -> None:
+    clock = Clock()
+    async with Process(store, clock) as process:
+        session_id = await process.create(ttl_seconds=100)
+    clock.now += 25
+    async with Process(store, clock, max_session_lifetime_seconds=25) as process:
+        with pytest.raises(SessionGone):
+            await process.sessions.get("ann", session_id)
+    assert (await store.stored(session_id)).ended == "expired"

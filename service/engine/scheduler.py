@@ -12,6 +12,7 @@ Gao et al., EuroSys 2018).
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from typing import Generic, NamedTuple, TypeVar
 
@@ -75,7 +76,7 @@ class Batch(Generic[J]):
     lane: Lane
     jobs: tuple[J, ...]
 
-    @property
+    @cached_property
     def num_rows(self) -> int:
         """The number of rows of all jobs."""
         return num_rows(self.jobs)
@@ -195,7 +196,9 @@ class Scheduler(Generic[J]):
         """The rung that a job would take next alone."""
         return Lane(job.stage, self._ladders[job.stage].rung(job.remaining))
 
-    def _shared_rung(self, stage: str, queue: Iterable[J]) -> int:
+    def _shared_rung(self, stage: str, queue: Mapping[J, None]) -> int:
+        if len(queue) == 1:
+            return self._ladders[stage].rung(next(iter(queue)).remaining)
         # More rows of one job than ENOUGH_ROWS change nothing.
         rows = ((job.least_rung, job.remaining) for job in queue for _ in range(min(job.width, ENOUGH_ROWS)))
         return common_rung(

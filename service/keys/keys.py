@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 ANONYMOUS = "anonymous"  # every caller's owner where there are no keys
 CHECK_SECONDS = 1.0
-_NOBODY = Key("", "", secrets.token_bytes(hashlib.sha256().digest_size))
+_NOBODY = Key("", "", secrets.token_bytes(hashlib.sha256().digest_size))  # no secret is known to have that digest
 
 
 class _Stamp(NamedTuple):
@@ -57,8 +57,7 @@ class Keys:
             return None
         key_id, _, secret = token[len(PREFIX) :].partition(b"_")
         key = self._keys.get(key_id, _NOBODY)
-        is_match = hmac.compare_digest(hashlib.sha256(secret).digest(), key.digest)
-        return key if is_match and key is not _NOBODY else None
+        return key if hmac.compare_digest(hashlib.sha256(secret).digest(), key.digest) else None
 
     def holds(self, key: Key) -> bool:
         """Whether a key that was found before is still valid."""

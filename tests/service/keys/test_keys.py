@@ -3,9 +3,11 @@
 import hashlib
 import logging
 import os
+import resource
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -34,6 +36,17 @@ def file(tmp_path: Path) -> Path:
 def clock() -> Clock:
     """A clock that stands."""
     return Clock(0.0)
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """No file can grow."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def owner(keys: Keys, token: str) -> str | None:
@@ -72,6 +85,7 @@ def test_the_file_does_not_hold_the_secret(file: Path) -> None:
         lambda token: token + "0",
         lambda token: token.upper(),
         lambda token: token.removeprefix("unr_"),
+        lambda token: token.replace("unr_", "key_"),
         lambda token: token.rpartition("_")[0],
         lambda token: token.rpartition("_")[0] + "_",
         lambda token: "unr__" + token.rpartition("_")[2],
@@ -168,6 +182,18 @@ def test_a_new_key_counts_within_a_second(file: Path, clock: Clock) -> None:
     assert owner(keys, token) == "bob"
 
 
+def test_the_file_is_looked_at_once_a_second_at_most(file: Path, clock: Clock) -> None:
+    add_key(file, "ada")
+    keys = Keys(file, clock)
+    clock.now = 1.0
+    keys.find(b"")
+    token = add_key(file, "bob")
+    clock.now = 1.99
+    assert owner(keys, token) is None
+    clock.now = 2.0
+    assert owner(keys, token) == "bob"
+
+
 def test_a_removed_key_is_refused_within_a_second(file: Path, clock: Clock) -> None:
     kept, gone = add_key(file, "ada"), add_key(file, "ada")
     keys = Keys(file, clock)
@@ -203,6 +229,7 @@ def test_a_key_whose_secret_was_replaced_is_another_key(file: Path, clock: Clock
 def test_a_broken_file_keeps_the_old_keys_and_is_logged_once(
     file: Path, clock: Clock, caplog: pytest.LogCaptureFixture, break_it: Callable[[Path], None]
 ) -> None:
+    caplog.set_level(logging.INFO)
     token = add_key(file, "ada")
     keys = Keys(file, clock)
     break_it(file)
@@ -251,6 +278,17 @@ def test_a_file_that_everybody_can_read_is_warned_of(file: Path, caplog: pytest.
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
 
 
+def test_a_file_that_everybody_can_read_from_now_on_is_warned_of(
+    file: Path, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    add_key(file, "ada")
+    keys = Keys(file, clock)
+    file.chmod(0o644)
+    clock.now = 1.0
+    keys.find(b"")
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+
+
 def test_a_new_file_is_for_its_owner_only(file: Path) -> None:
     add_key(file, "ada")
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -265,10 +303,13 @@ def test_editing_keeps_comments_and_the_groups_permission_but_not_everybodys(fil
     assert stat.S_IMODE(file.stat().st_mode) == 0o640
 
 
-def test_a_last_line_without_an_end_stays_a_line_of_its_own(file: Path) -> None:
-    file.write_text(f"ada:1f:{HASH}")
+@pytest.mark.parametrize("content", ["", f"ada:1f:{HASH}\n", f"ada:1f:{HASH}"])
+def test_a_key_gets_a_line_of_its_own(file: Path, content: str) -> None:
+    file.write_text(content)
     add_key(file, "bob")
-    assert [key.owner for key in read_keys(file).values()] == ["ada", "bob"]
+    *before, added = file.read_text().splitlines()
+    assert before == content.splitlines()
+    assert added.startswith("bob:")
 
 
 def test_a_link_stays_a_link(file: Path, tmp_path: Path) -> None:
@@ -278,6 +319,29 @@ def test_a_link_stays_a_link(file: Path, tmp_path: Path) -> None:
     add_key(file, "bob")
     assert file.is_symlink()
     assert len(read_keys(target)) == 2
+
+
+def test_a_key_that_is_not_there_is_not_removed(file: Path) -> None:
+    add_key(file, "ada")
+    before = file.read_text()
+    with pytest.raises(KeysUnusable, match="holds no key 'gone'"):
+        remove_key(file, "gone")
+    assert file.read_text() == before
+
+
+def test_the_new_file_is_drafted_beside_the_old_one(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(file / "another disk"))
+    add_key(file, "ada")
+    assert [key.owner for key in read_keys(file).values()] == ["ada"]
+
+
+def test_a_full_disk_leaves_the_file_as_it_was_and_nothing_beside_it(file: Path) -> None:
+    add_key(file, "ada")
+    before = file.read_text()
+    with full_disk(), pytest.raises(KeysUnusable, match="cannot be written"):
+        add_key(file, "bob")
+    assert file.read_text() == before
+    assert list(file.parent.iterdir()) == [file]
 
 
 def test_editors_at_the_same_time_lose_nothing_and_leave_nothing_behind(file: Path) -> None:

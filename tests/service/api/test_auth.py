@@ -183,7 +183,7 @@ def test_a_connection_ends_with_its_key_before_the_next_message_is_served(door: 
         socket.send_text("after")
         with pytest.raises(WebSocketDisconnect) as end:
             socket.receive_text()
-    assert end.value.code == 1008
+    assert (end.value.code, end.value.reason) == (1008, "the API key was removed")
 
 
 @pytest.mark.anyio
@@ -205,6 +205,18 @@ async def test_nothing_is_sent_on_a_connection_whose_key_is_gone(door: Door) -> 
     messages = [{"type": "websocket.receive", "text": text} for text in "ab"]
     sent = await conversation(AuthMiddleware(stubborn, door.keys, RequestTally(Metrics())), scope, messages)
     assert [message["type"] for message in sent] == ["websocket.close"]
+
+
+@pytest.mark.anyio
+async def test_a_connection_that_its_client_ends_is_not_ended_again_without_its_key(door: Door) -> None:
+    async def patient(_: Scope, receive: Receive, _send: Send) -> None:
+        door.revoke()
+        assert (await receive())["code"] == 1001
+
+    authorization = (b"authorization", f"Bearer {door.token}".encode())
+    scope = {"type": "websocket", "path": "/stream", "headers": [authorization]}
+    end = {"type": "websocket.disconnect", "code": 1001}
+    assert await conversation(AuthMiddleware(patient, door.keys, RequestTally(Metrics())), scope, [end]) == []
 
 
 async def conversation(app: AuthMiddleware, scope: Scope, messages: list[Message]) -> list[Message]:

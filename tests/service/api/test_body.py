@@ -7,7 +7,7 @@ from service.api.body import BodyMiddleware, parsed
 from service.api.media_types import BLOB
 from service.errors import Malformed
 from service.forms.sentiment import SentimentRequest
-from tests.fakes.asgi import Client
+from tests.fakes.asgi import Client, Socket
 
 pytestmark = pytest.mark.anyio
 MAX_BYTES = 1000
@@ -18,11 +18,11 @@ class Reader:
     """An application that answers with the body that it was given."""
 
     def __init__(self) -> None:
-        self.bodies: list[bytes] = []
+        self.messages: list[Message] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        message: Message = await receive()
-        self.bodies.append(message["body"])
+        message = await receive()
+        self.messages.append(message)
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": message["body"]})
 
@@ -42,7 +42,7 @@ async def test_a_body_that_comes_in_pieces_is_handed_on_whole(client: Client, re
     for piece, more in ((b'{"text"', True), (b': "a"}', False)):
         exchange.send_body(piece, more)
     assert (await exchange.answered()).status == 200
-    assert reader.bodies == [b'{"text": "a"}']
+    assert reader.messages == [{"type": "http.request", "body": b'{"text": "a"}', "more_body": False}]
 
 
 async def test_who_hangs_up_within_the_body_has_asked_nothing(client: Client, reader: Reader) -> None:
@@ -50,7 +50,37 @@ async def test_who_hangs_up_within_the_body_has_asked_nothing(client: Client, re
     exchange.send_body(b'{"te', more_body=True)
     exchange.hang_up()
     assert (await exchange.answered()).status == 499
-    assert reader.bodies == []
+    assert reader.messages == []
+
+
+async def test_behind_the_body_the_client_is_heard_to_hang_up() -> None:
+    heard: list[str] = []
+
+    async def listener(_: Scope, receive: Receive, send: Send) -> None:
+        heard.extend([(await receive())["type"] for _ in range(2)])
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    exchange = Client(BodyMiddleware(listener, MAX_BYTES)).begin("POST", "/sentiment", b"{}")
+    exchange.hang_up()
+    await exchange.answered()
+    assert heard == ["http.request", "http.disconnect"]
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE", "OPTIONS"])
+async def test_a_request_that_needs_no_body_may_be_of_any_type(client: Client, reader: Reader, method: str) -> None:
+    assert (await client.request(method, "/sentiment", {"content-type": "text/plain"})).status == 200
+    assert len(reader.messages) == 1
+
+
+async def test_a_connection_is_handed_on() -> None:
+    handed_on: list[Scope] = []
+
+    async def stream(scope: Scope, _receive: Receive, _send: Send) -> None:
+        handed_on.append(scope)
+
+    socket = Socket(BodyMiddleware(stream, MAX_BYTES), "ann")
+    await socket.task
+    assert handed_on == [socket.scope]
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,15 @@ def test_an_unknown_scheme_is_told(url: str) -> None:
         open_store(SessionSettings(store=url))
 
 
+@pytest.mark.parametrize("url", ["redis://host:port", "redis://host/?max_connections=x"])
+def test_a_url_of_redis_that_cannot_be_understood_is_told_without_it(url: str) -> None:
+    with pytest.raises(
+        StoreUnknown, match=r"^UNROLLED_STORE: the URL of the Redis server cannot be understood"
+    ) as told:
+        open_store(SessionSettings(store=url))
+    assert url not in str(told.value)
+
+
 @pytest.mark.parametrize("url", ["lmdb://relative/path", "lmdb:///a?b=c", "lmdb:///a#b", "file:///a"])
 def test_a_url_that_names_no_directory_is_told(url: str) -> None:
     with pytest.raises(StoreUnknown, match="absolute"):

@@ -137,6 +137,26 @@ async def test_commits_on_the_disk_do_not_vouch_for_a_process_that_does_not_sync
     lax.last_words()
 
 
+async def test_where_no_boot_is_known_any_store_that_was_not_closed_is_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, checks: list[Path]
+) -> None:
+    monkeypatch.setattr(boot, "BOOT_ID", tmp_path / "nowhere")
+    store = await filled(tmp_path / "store")
+    copy = copied(tmp_path / "store", tmp_path)
+    await store.close()
+    await opened_and_closed(copy)
+    assert checks == [copy]
+
+
+async def test_a_file_that_is_no_store_is_refused_though_it_was_closed(tmp_path: Path, checks: list[Path]) -> None:
+    store = await filled(tmp_path / "store")
+    await store.close()
+    (tmp_path / "store" / "data.mdb").write_bytes(b"something else" * 1000)
+    with pytest.raises(StoreDamaged, match="move the directory away"):
+        await opened_and_closed(tmp_path / "store")
+    assert checks == []
+
+
 async def test_a_store_without_a_boot_file_is_checked(tmp_path: Path, checks: list[Path]) -> None:
     store = await filled(tmp_path / "store")
     await store.close()

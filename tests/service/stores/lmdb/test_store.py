@@ -14,6 +14,7 @@ from service.stores.base import CHECKPOINT, Count, Damaged, Record, Store, Succe
 from service.stores.limits import Limits
 from service.stores.lmdb.check import Counted, count_records, read_counts
 from service.stores.lmdb.environment import OpenedStore
+from service.stores.lmdb.overdue import SWEPT_ENTRIES
 from service.stores.lmdb.rows import TAIL, is_intact, key_of
 from service.stores.lmdb.store import Durability, LmdbStore
 from tests.service.stores.processes import Worker
@@ -292,6 +293,14 @@ async def test_a_sweep_files_again_what_has_been_used(store: LmdbStore) -> None:
     assert len(await store.overdue(9660, 10**6)) == 2500
 
 
+async def test_a_sweep_goes_on_behind_a_minute_whose_last_entries_it_has_filed_again(store: LmdbStore) -> None:
+    first, *used = sorted([new_session_id(n) for n in range(SWEPT_ENTRIES)], key=key_of)
+    later = record_of(C)._replace(used_at=6120)
+    await create(store, later, *map(record_of, [first, *used]))
+    await store.swap([Swap(record_of(each, 1)._replace(used_at=9000), 0) for each in used])
+    assert await store.overdue(6780, 10**6) == [record_of(first), later]
+
+
 async def test_the_overdue_of_an_owner_are_found_among_many(store: LmdbStore) -> None:
     owners, minutes = ("ann", "ann", "eve", "bob"), (109, 110, 111)
     records = [
@@ -314,6 +323,23 @@ async def test_the_overdue_of_an_owner_are_not_looked_for_without_end(
     ids = [new_session_id(n) for n in range(20)]
     await create(store, *(record_of(each)._replace(owner=("ann", "eve")[n % 2]) for n, each in enumerate(ids)))
     assert 0 < len(await store.overdue_of("ann", 6600, 20)) <= 3
+
+
+async def test_a_notes_name_has_1_to_500_bytes(store: LmdbStore) -> None:
+    for name in ("", "n" * 501, "\u00e4" * 251):
+        with pytest.raises(ValueError, match="a note's name"):
+            await store.note(name, b"value")
+    await store.note("n" * 500, b"value")
+    assert await store.notes("") == {"n" * 500: b"value"}
+
+
+async def test_what_was_asked_for_is_committed_before_a_store_is_closed(tmp_path: Path) -> None:
+    store = LmdbStore(tmp_path, Limits(), "commit")
+    swaps = [asyncio.ensure_future(create(store, record_of(each))) for each in FIVE]
+    await asyncio.sleep(0)
+    await store.close()
+    await asyncio.gather(*swaps)
+    assert scanned(tmp_path).totals == Count(5, 5 * 4200)
 
 
 async def test_a_store_that_lmdb_gives_up_is_opened_again(store: LmdbStore, monkeypatch: pytest.MonkeyPatch) -> None:

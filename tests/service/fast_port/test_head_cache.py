@@ -62,6 +62,13 @@ def test_nothing_is_learnt_of_what_is_not_one_short_request(content: bytes, num_
     assert heads.find(HEAD + b"12345") is None
 
 
+def test_as_many_heads_as_may_be_are_known_together(known: HeadCache) -> None:
+    heads = [head_of("a", 5), *(head_of(f"s{number}", 5) for number in range(1, MAX_HEADS))]
+    for head in heads[1:]:
+        known.learn(head + b"12345", "s", CALLER, 5)
+    assert None not in [known.find(head + b"12345") for head in heads]
+
+
 def test_a_connection_remembers_a_few(known: HeadCache) -> None:
     for number in range(MAX_HEADS):
         head = head_of(f"s{number}", 5)

@@ -1,5 +1,6 @@
 """What is checked before a store is served: after a crash of the machine all of it, otherwise nothing."""
 
+import fcntl
 import shutil
 from pathlib import Path
 
@@ -76,6 +77,60 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
     monkeypatch.setattr("service.stores.lmdb.environment.check_structure", counted)
     return checked
+
+
+def is_locked(path: Path, operation: int) -> bool:
+    """Whether another cannot take a lock now."""
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, operation | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def test_one_process_opens_a_store_at_a_time(tmp_path: Path) -> None:
+    with boot.Users(tmp_path).opening():
+        assert is_locked(tmp_path / boot.OPENING, fcntl.LOCK_SH)
+    assert not is_locked(tmp_path / boot.OPENING, fcntl.LOCK_EX)
+
+
+def test_who_is_alone_still_has_a_place_and_lets_others_join(tmp_path: Path) -> None:
+    users = boot.Users(tmp_path)
+    users.join()
+    assert users.is_alone()
+    assert is_locked(tmp_path / boot.USERS, fcntl.LOCK_EX)
+    assert not is_locked(tmp_path / boot.USERS, fcntl.LOCK_SH)
+    users.leave()
+    assert not is_locked(tmp_path / boot.USERS, fcntl.LOCK_EX)
+
+
+def test_none_of_two_is_alone_until_the_other_leaves(tmp_path: Path) -> None:
+    one, other = boot.Users(tmp_path), boot.Users(tmp_path)
+    for users in (one, other):
+        users.join()
+    assert [one.is_alone(), other.is_alone(), one.is_alone()] == [False] * 3
+    other.leave()
+    other.leave()
+    assert one.is_alone()
+    one.leave()
+
+
+def test_writing_a_boot_file_leaves_no_draft_and_nothing_open(tmp_path: Path) -> None:
+    num_open = len(list(Path("/proc/self/fd").iterdir()))
+    boot.write_boot(tmp_path, boot.Boot("a boot", is_safe=True))
+    assert [path.name for path in tmp_path.iterdir()] == [boot.FILE]
+    assert boot.read_boot(tmp_path) == boot.Boot("a boot", is_safe=True)
+    assert len(list(Path("/proc/self/fd").iterdir())) == num_open
+
+
+async def test_a_store_that_was_closed_is_opened_without_a_word(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = await filled(tmp_path / "store")
+    await store.close()
+    await opened_and_closed(tmp_path / "store")
+    assert caplog.records == []
 
 
 async def test_killed_processes_are_no_reason_to_check(tmp_path: Path, checks: list[Path]) -> None:

@@ -1,0 +1,116 @@
+"""Refusals as documents, and error responses of others that become them."""
+
+import logging
+
+import orjson
+import pytest
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from service.api.problem import ProblemMiddleware, answers_problems, problem_response, refusal_of
+from service.errors import ModelUnknown, StoreFull
+from tests.fakes.asgi import Answered, Client, Socket
+
+pytestmark = pytest.mark.anyio
+
+
+async def rewritten(response: Response) -> Answered:
+    """What a client is sent in place of a response."""
+    answered = await Client(ProblemMiddleware(response)).request("GET", "/sentiment")
+    assert int(answered.headers["content-length"]) == len(answered.body)
+    return answered
+
+
+def of_bentoml(detail: object) -> Response:
+    """A refusal as BentoML sends it."""
+    return Response(orjson.dumps({"detail": detail}), 400, media_type="application/json")
+
+
+def test_only_a_refusal_that_passes_says_when_to_ask_again() -> None:
+    assert problem_response(StoreFull("full")).headers["retry-after"] == "60"
+    assert "retry-after" not in problem_response(ModelUnknown("none")).headers
+
+
+def test_what_is_no_refusal_is_told_without_its_details() -> None:
+    refusal = ModelUnknown("none")
+    assert refusal_of(refusal) is refusal
+    failed = refusal_of(ValueError("a secret"))
+    assert (failed.status, "secret" in str(failed)) == (500, False)
+
+
+async def test_a_handler_that_fails_is_logged_and_answers_a_failure(caplog: pytest.LogCaptureFixture) -> None:
+    @answers_problems
+    async def fail() -> str:
+        raise ValueError("a secret")
+
+    @answers_problems
+    async def refuse() -> str:
+        raise ModelUnknown("none")
+
+    @answers_problems
+    async def answer() -> str:
+        return "fine"
+
+    failed, refused = await fail(), await refuse()
+    assert isinstance(failed, Response)
+    assert isinstance(refused, Response)
+    assert (failed.status_code, refused.status_code, await answer()) == (500, 404, "fine")
+    assert b"secret" not in bytes(failed.body)
+    assert [(record.levelno, record.getMessage()) for record in caplog.records] == [(logging.ERROR, "fail failed")]
+
+
+@pytest.mark.parametrize(
+    ("status", "title", "detail"),
+    [
+        (400, "Bad Request", "Bad Request"),
+        (404, "Not Found", "there is nothing at this path"),
+        (405, "Method Not Allowed", "this path does not take this method"),
+        (500, "Internal Server Error", "the service failed to answer; its log says why"),
+        (503, "Service Unavailable", "the service failed to answer; its log says why"),
+    ],
+)
+async def test_an_error_response_becomes_a_problem_of_its_status(status: int, title: str, detail: str) -> None:
+    answered = await rewritten(PlainTextResponse("a secret", status, {"Allow": "GET"}))
+    assert (answered.status, answered.headers["content-type"]) == (status, "application/problem+json")
+    assert answered.headers["allow"] == "GET"
+    assert answered.json() == {"type": "about:blank", "title": title, "status": status, "detail": detail}
+
+
+@pytest.mark.parametrize("response", [PlainTextResponse("fine", 399), problem_response(ModelUnknown("none"))])
+async def test_an_answer_and_a_problem_stay_as_they_are(response: Response) -> None:
+    answered = await rewritten(response)
+    assert (answered.status, answered.body) == (response.status_code, response.body)
+
+
+async def test_fields_that_bentoml_refuses_are_told_as_ours() -> None:
+    errors = [{"type": "missing", "loc": ["text"], "msg": "Field required"}, {"type": "a form that is unknown"}]
+    answered = await rewritten(of_bentoml(errors))
+    document = answered.json()
+    assert (answered.status, document["title"]) == (422, "Invalid input")
+    assert len(document["errors"]) == 1
+
+
+async def test_json_that_bentoml_cannot_read_is_malformed() -> None:
+    mistake = {"type": "json_invalid", "loc": [], "msg": "Invalid JSON: EOF while parsing"}
+    answered = await rewritten(of_bentoml([mistake]))
+    assert (answered.status, answered.json()["detail"]) == (400, "what was sent is not JSON: EOF while parsing")
+
+
+@pytest.mark.parametrize("detail", [[], "a sentence", None, [{"msg": "half an error"}]])
+async def test_what_names_no_field_is_a_problem_of_its_status(detail: object) -> None:
+    assert (await rewritten(of_bentoml(detail))).json()["title"] == "Bad Request"
+
+
+async def test_an_error_body_of_any_json_becomes_a_problem() -> None:
+    assert (await rewritten(Response(b"[1]", 400))).json()["title"] == "Bad Request"
+
+
+async def test_a_connection_is_handed_on_as_it_is() -> None:
+    handed_on: list[Send] = []
+
+    async def stream(_scope: Scope, _receive: Receive, send: Send) -> None:
+        handed_on.append(send)
+
+    socket = Socket(ProblemMiddleware(stream), "ann")
+    await socket.task
+    assert handed_on == [socket._send]

@@ -14,7 +14,7 @@ from service.stores.base import CHECKPOINT, Count, Damaged, Record, Store, Succe
 from service.stores.limits import Limits
 from service.stores.lmdb.check import Counted, count_records, read_counts
 from service.stores.lmdb.environment import OpenedStore
-from service.stores.lmdb.overdue import SWEPT_ENTRIES
+from service.stores.lmdb.overdue import SWEPT_ENTRIES, Entry, refile
 from service.stores.lmdb.rows import TAIL, is_intact, key_of
 from service.stores.lmdb.store import Durability, LmdbStore
 from tests.service.stores.processes import Worker
@@ -105,6 +105,21 @@ async def test_a_damaged_record_hurts_no_other(store: LmdbStore, row: bytes, pos
     assert (loaded[0], loaded[2]) == (record_of(A), record_of(C))
     assert await store.page("ann", "", 9) == await store.idlest(9) == [record_of(A), record_of(C)]
     assert len(await store.overdue(10**6, 9)) == 2
+
+
+@pytest.mark.parametrize("head", [b"", b"cut", bytes(50)])
+async def test_a_head_that_is_cut_is_damage_and_in_nobodys_way(store: LmdbStore, head: bytes) -> None:
+    await create(store, *map(record_of, FIVE))
+    opened = store._open()
+    with opened.environment.begin(write=True) as txn:
+        txn.put(key_of(FIVE[1]), head, db=opened.tables.records)
+    assert await store.swap([Swap(record_of(FIVE[1], 1), 0)]) == [False]
+    assert await store.advance([group_of(FIVE, 1)]) == [[True, False, True, True, True]]
+    assert len(await store.overdue(10**6, 9)) == len(await store.overdue_of("ann", 6660, 9)) == 4
+    await store.delete_overdue(FIVE, 10**6)
+    assert isinstance((await store.load(FIVE))[1], Damaged)
+    await store.delete([FIVE[1]])
+    assert await store.count() == Count(4, 4 * 4200)
 
 
 async def test_a_damaged_head_is_not_overwritten(store: LmdbStore) -> None:
@@ -299,6 +314,16 @@ async def test_a_sweep_goes_on_behind_a_minute_whose_last_entries_it_has_filed_a
     await create(store, later, *map(record_of, [first, *used]))
     await store.swap([Swap(record_of(each, 1)._replace(used_at=9000), 0) for each in used])
     assert await store.overdue(6780, 10**6) == [record_of(first), later]
+
+
+async def test_what_is_deleted_before_it_is_filed_again_stays_deleted(store: LmdbStore) -> None:
+    await create(store, record_of(A))
+    await store.delete([A])
+    opened = store._open()
+    with opened.environment.begin(write=True) as txn:
+        refile(opened.tables, txn, [Entry(110, key_of(A))])
+    assert await store.load([A]) == [None]
+    assert await store.count() == Count(0, 0)
 
 
 async def test_the_overdue_of_an_owner_are_found_among_many(store: LmdbStore) -> None:

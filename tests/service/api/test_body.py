@@ -68,8 +68,9 @@ async def test_behind_the_body_the_client_is_heard_to_hang_up() -> None:
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE", "OPTIONS"])
 async def test_a_request_that_needs_no_body_may_be_of_any_type(client: Client, reader: Reader, method: str) -> None:
-    assert (await client.request(method, "/sentiment", {"content-type": "text/plain"})).status == 200
-    assert len(reader.messages) == 1
+    exchange = client.begin(method, "/sentiment", b"", {"content-type": "text/plain"})
+    assert (await exchange.answered()).status == 200
+    assert (len(reader.messages), len(exchange.sent)) == (1, 2)
 
 
 async def test_a_connection_is_handed_on() -> None:

@@ -41,7 +41,7 @@ async def test_the_pieces_of_a_body_are_put_together() -> None:
     assert await read_body(scope_of(), receiving(pieces(3, 0, 4, 3)), MAX_BYTES) == b"\0" * 3 + b"\2" * 4 + b"\3" * 3
 
 
-@pytest.mark.parametrize("messages", [pieces(11), pieces(4, 4, 3), pieces(6, 5, goes_on=True)])
+@pytest.mark.parametrize("messages", [pieces(11), pieces(4, 4, 3), pieces(10, 1), pieces(6, 5, goes_on=True)])
 async def test_a_body_is_read_up_to_its_limit(messages: list[Message]) -> None:
     with pytest.raises(TooLarge, match="at most 10 bytes"):
         await read_body(scope_of(), receiving(messages), MAX_BYTES)

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import weakref
 
 import pytest
 
@@ -79,3 +80,14 @@ async def test_work_that_only_its_loop_knows_is_not_collected() -> None:
     assert told == []
     await tasks.cancel()
     assert told == ["cancelled"]
+
+
+async def test_work_that_has_ended_is_forgotten() -> None:
+    tasks, before = BackgroundTasks(), asyncio.all_tasks()
+    tasks.spawn(asyncio.sleep(0))
+    (task,) = asyncio.all_tasks() - before
+    held = weakref.ref(task)
+    del task
+    await settle()
+    gc.collect()
+    assert held() is None

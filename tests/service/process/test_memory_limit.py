@@ -67,6 +67,19 @@ def test_version_1_tells_no_limit_as_a_large_one(version_1: Groups) -> None:
     assert version_1.limit == 200_000_000
 
 
+def test_version_1_tells_the_limit_of_the_group_for_memory(version_1: Groups) -> None:
+    version_1.groups.write_text("5:cpu,cpuacct:/other\n4:cpuset,memory:/jobs/a\n")
+    version_1.write("memory/other/memory.limit_in_bytes", "100000000\n")
+    version_1.write("memory/jobs/a/memory.limit_in_bytes", "200000000\n")
+    assert version_1.limit == 200_000_000
+
+
+def test_a_group_may_have_a_colon_in_its_name(version_2: Groups) -> None:
+    version_2.groups.write_text("0::/jobs:a\n")
+    version_2.write("jobs:a/memory.max", "200000000\n")
+    assert version_2.limit == 200_000_000
+
+
 def test_a_container_sees_its_own_group_as_the_topmost(version_1: Groups) -> None:
     version_1.write("memory/memory.limit_in_bytes", "200000000\n")
     version_1.write("memory/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n")

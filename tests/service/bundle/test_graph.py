@@ -20,13 +20,15 @@ from tests.service.bundle.conftest import MANIFEST, running_sum, write_manifest
 STAGE = MANIFEST["stages"][0]
 
 
-def opened(directory: Path) -> None:
+def opened(directory: Path) -> ort.InferenceSession:
     bundle = read_bundle(directory)
-    open_graph(bundle, bundle.manifest.stage("encode"), 1)
+    return open_graph(bundle, bundle.manifest.stage("encode"), 1)
 
 
-def test_a_graph_that_matches_is_opened(directory: Path) -> None:
-    opened(directory)
+def test_a_graph_that_matches_is_opened_for_one_thread_that_does_not_spin(directory: Path) -> None:
+    options = opened(directory).get_session_options()
+    assert (options.intra_op_num_threads, options.inter_op_num_threads) == (1, 1)
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
 
 
 @pytest.mark.parametrize(

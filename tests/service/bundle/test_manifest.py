@@ -1,5 +1,6 @@
 """What is accepted as a bundle."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -7,15 +8,16 @@ from typing import Any
 import pytest
 
 from service.bundle.errors import BundleDamaged, BundleFormatUnknown
-from service.bundle.manifest import Manifest, read_bundle
+from service.bundle.manifest import Manifest, name_and_version, read_bundle
 from service.bundle.stage import TensorSpec
 from tests.service.bundle.conftest import MANIFEST, write_manifest
 
 
 def test_a_sound_bundle_is_read_and_its_version_follows_its_content(directory: Path) -> None:
     bundle = read_bundle(directory)
-    assert bundle.tag == f"sum:{bundle.version}"
-    assert read_bundle(directory).version == bundle.version
+    content = (directory / "manifest.json").read_bytes()
+    assert bundle.version == hashlib.sha256(content).hexdigest()[:12]
+    assert name_and_version(bundle.tag) == ("sum", bundle.version)
     write_manifest(directory, licence="Apache-2.0")
     assert read_bundle(directory).version != bundle.version
 
@@ -90,6 +92,13 @@ def test_a_model_that_reads_backwards_is_not_streamable(directory: Path) -> None
     assert with_stages(directory, {}).is_streamable
     assert not with_stages(directory, {}, {"name": "backward1", "direction": "backward"}).is_streamable
     assert not with_stages(directory, {"name": "decode"}).is_streamable
+
+
+def test_a_stage_is_found_by_its_name(directory: Path) -> None:
+    manifest = with_stages(directory, {}, {"name": "decode"})
+    assert [manifest.stage(name).name for name in ("decode", "encode")] == ["decode", "encode"]
+    with pytest.raises(KeyError, match="forecast"):
+        manifest.stage("forecast")
 
 
 def test_a_tensor_has_the_shape_of_a_batch_and_a_rung() -> None:

@@ -43,7 +43,9 @@ async def test_a_failure_that_nobody_waits_for_is_logged(caplog: pytest.LogCaptu
     await tasks.cancel()
 
 
-async def test_what_is_cancelled_has_ended_before_anything_else_does() -> None:
+async def test_what_is_cancelled_has_ended_before_anything_else_does_and_is_no_failure(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     tasks, told = BackgroundTasks(), []
 
     async def wait() -> None:
@@ -58,6 +60,7 @@ async def test_what_is_cancelled_has_ended_before_anything_else_does() -> None:
     await tasks.cancel()
     assert told == ["ended"]
     await tasks.cancel()
+    assert caplog.records == []
 
 
 async def test_work_that_only_its_loop_knows_is_not_collected() -> None:

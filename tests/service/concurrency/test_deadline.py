@@ -1,11 +1,12 @@
 """How long an answer may take, whole or in pieces."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator
 
 import pytest
 
-from service.concurrency.deadline import all_within
+from service.concurrency.deadline import all_within, deadline
 from service.errors import DeadlineExceeded
 
 pytestmark = pytest.mark.anyio
@@ -23,6 +24,29 @@ class Pieces:
             await asyncio.Event().wait()
         finally:
             self.is_closed = True
+
+
+async def test_what_takes_too_long_is_cancelled() -> None:
+    with pytest.raises(DeadlineExceeded, match=r"within 0.01 seconds"):
+        async with deadline(0.01):
+            await asyncio.Event().wait()
+
+
+async def test_a_deadline_counts_from_when_it_is_told() -> None:
+    async with asyncio.timeout(5):
+        with pytest.raises(DeadlineExceeded, match=r"within 100 seconds"):
+            async with deadline(100, since=time.perf_counter() - 99.99):
+                await asyncio.Event().wait()
+    async with deadline(0.01, since=time.perf_counter() + 100):
+        await asyncio.sleep(0.02)
+
+
+async def test_pieces_that_end_in_time_are_all_there_are() -> None:
+    async def three() -> AsyncGenerator[int]:
+        for number in range(3):
+            yield number
+
+    assert [number async for number in all_within(9, three())] == [0, 1, 2]
 
 
 async def test_pieces_that_never_end_end_at_the_deadline() -> None:

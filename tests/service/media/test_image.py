@@ -95,9 +95,13 @@ def test_jpeg_files_are_read_too() -> None:
 
 def test_sixteen_bits_of_grey_are_read_as_eight_are() -> None:
     grey = 255 - bar(40, 40, 5, 35, 12, 20) // 2
+    assert np.array_equal(read_image(sixteen_bits(grey), 8, 16), read_image(file_of(grey), 8, 16))
+
+
+def sixteen_bits(pixels: NDArray[np.uint8]) -> bytes:
     content = io.BytesIO()
-    Image.fromarray(grey.astype(np.uint16) * 257).save(content, "PNG")
-    assert np.array_equal(read_image(content.getvalue(), 8, 16), read_image(file_of(grey), 8, 16))
+    Image.fromarray(pixels.astype(np.uint16) * 257).save(content, "PNG")
+    return content.getvalue()
 
 
 def test_a_long_thin_image_takes_no_more_memory_than_a_square_one() -> None:
@@ -118,13 +122,31 @@ def with_text_of(num_bytes: int) -> bytes:
     return content[:header_end] + length.to_bytes(4) + kind_and_text + checksum.to_bytes(4) + content[header_end:]
 
 
+def of_size(width: int, height: int) -> bytes:
+    """A PNG file that says it is of that size."""
+    content = file_of(bar(9, 9, 1, 8, 4, 5))
+    header = b"IHDR" + width.to_bytes(4) + height.to_bytes(4) + content[24:29]
+    return content[:12] + header + zlib.crc32(header).to_bytes(4) + content[33:]
+
+
+def with_broken_second_part() -> bytes:
+    """A PNG file of several parts of pixels, the second of which has no name."""
+    before, first, rest = file_of(np.random.default_rng(1).integers(0, 256, size=(400, 400))).split(b"IDAT", 2)
+    return before + b"IDAT" + first + bytes(4) + rest
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
         (b"", "no PNG or JPEG"),
         (b"GIF89a nonsense", "no PNG or JPEG"),
         (file_of(bar(40, 40, 5, 35, 12, 20))[:60], "cannot be read"),
+        (file_of(DIGIT, kind="GIF"), "no PNG or JPEG"),
+        (file_of(DIGIT, kind="TIFF"), "no PNG or JPEG"),
+        (with_broken_second_part(), "cannot be read"),
+        (of_size(20_000, 20_000), "cannot be read"),
         (file_of(np.full((9, 9), 120)), "blank"),
+        (sixteen_bits(bar(9, 9, 1, 8, 4, 5) // 16), "blank"),
         (file_of(np.zeros((4097, 9))), "4096 pixels wide and high, not 9 x 4097"),
         (with_text_of(5 * 2**20), "cannot be read: Decompressed data too large"),
     ],

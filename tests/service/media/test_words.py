@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,6 +22,12 @@ def test_entities_are_those_that_training_counts(tags: list[str]) -> None:
 @given(st.text(min_size=1, max_size=60))
 def test_words_are_spelt_as_in_training(word: str) -> None:
     assert CharacterVocabulary(CHARACTERS, LONGEST_WORD).ids(word).tolist() == spell(word)
+
+
+@pytest.mark.parametrize(("word", "ids"), [("abbc", [1, 2, 2, 3]), ("abcbc", [1, 2, 2, 3]), ("ax", [1, 0]), ("", [])])
+def test_of_a_long_word_both_ends_are_read(word: str, ids: list[int]) -> None:
+    found = CharacterVocabulary("abc", longest_word=4).ids(word)
+    assert (found.tolist(), found.dtype) == (ids, np.int64)
 
 
 @pytest.mark.parametrize("text", ["Don't go to the U.S. in 1999!!", "İstanbul \N{HOURGLASS} can't", " \n"])

@@ -6,10 +6,11 @@ from contextlib import suppress
 from functools import partial
 
 import pytest
-from starlette.types import Message
+from starlette.types import Message, Receive, Scope, Send
 
-from service.api.client_watch import ClientGone, ClientWatch
-from service.api.wire import unless_gone
+from service.api.client_watch import ClientGone, ClientWatch, DisconnectMiddleware
+from service.api.wire import respond, unless_gone
+from tests.fakes import asgi
 from tests.fakes.process import settle
 
 pytestmark = pytest.mark.anyio
@@ -149,3 +150,67 @@ async def test_an_answer_on_its_way_is_not_called_back() -> None:
         return "sent"
 
     assert await asyncio.create_task(request()) == "sent"
+
+
+async def test_a_posted_request_ends_with_its_client() -> None:
+    read: list[Message] = []
+
+    async def wait(_: Scope, receive: Receive, __: Send) -> None:
+        read.append(await receive())
+        await asyncio.Event().wait()
+
+    exchange = asgi.Client(DisconnectMiddleware(wait)).begin("POST", "/sentiment", b"{}")
+    await settle()
+    exchange.hang_up()
+    assert (await exchange.answered()).status == 499
+    assert [message["body"] for message in read] == [b"{}"]
+
+
+async def test_a_posted_request_that_is_answered_in_part_ends_with_its_client() -> None:
+    is_cancelled = False
+
+    async def answer(_: Scope, receive: Receive, send: Send) -> None:
+        nonlocal is_cancelled
+        await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"a part", "more_body": True})
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            is_cancelled = True
+            raise
+
+    exchange = asgi.Client(DisconnectMiddleware(answer)).begin("POST", "/sentiment", b"{}")
+    await settle()
+    exchange.hang_up()
+    await exchange.answered()
+    assert is_cancelled
+
+
+async def test_a_posted_request_that_is_answered_hears_of_its_clients_end() -> None:
+    heard: list[str] = []
+
+    async def answer(_: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await respond(send, b"{}")
+        heard.append((await receive())["type"])
+
+    exchange = asgi.Client(DisconnectMiddleware(answer)).begin("POST", "/sentiment", b"{}")
+    await settle()
+    exchange.hang_up()
+    assert (await exchange.answered()).status == 200
+    assert heard == ["http.disconnect"]
+
+
+async def test_a_request_that_changes_nothing_is_let_go_on_without_its_client() -> None:
+    may_answer = asyncio.Event()
+
+    async def answer(_: Scope, __: Receive, send: Send) -> None:
+        await may_answer.wait()
+        await respond(send, b"{}")
+
+    exchange = asgi.Client(DisconnectMiddleware(answer)).begin("GET", "/models", b"")
+    exchange.hang_up()
+    await settle()
+    may_answer.set()
+    assert (await exchange.answered()).status == 200

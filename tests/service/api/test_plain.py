@@ -1,22 +1,26 @@
 """What the plain application is given, and how it refuses connections that are no streams."""
 
+from typing import Never
+
 import orjson
 import pytest
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.api.client_watch import ClientGone
 from service.api.endpoint import Endpoint
-from service.api.endpoints import END_SESSION, LIST_SESSIONS, OPEN_SESSION
+from service.api.endpoints import END_SESSION, LIST_SESSIONS, OPEN_SESSION, TAKE_STEPS
 from service.api.plain import PlainApp, PlainFirst
 from service.api.routes import HotHandler
 from service.api.wire import respond
+from service.errors import SessionUnknown
 from tests.fakes.asgi import Client, Surface
 from tests.fakes.process import Process
 
 pytestmark = pytest.mark.anyio
 
 
-async def nobody(*_: object) -> None:
+async def nobody(*_: object) -> Never:
     """An application that is to be given nothing."""
     raise AssertionError
 
@@ -59,6 +63,65 @@ async def test_a_server_that_cannot_answer_such_a_connection_closes_it(surface: 
 async def test_the_first_segment_of_a_path_tells_whose_it_is_on_bentomls_port(path: str, whose: bytes) -> None:
     app = PlainFirst(PlainTextResponse("theirs"), PlainTextResponse("ours"))
     assert (await Client(app).request("GET", path)).body == whose
+
+
+async def test_what_is_neither_a_request_nor_a_connection_is_bentomls() -> None:
+    kinds: list[str] = []
+
+    async def theirs(scope: Scope, _: Receive, __: Send) -> None:
+        kinds.append(scope["type"])
+
+    await PlainFirst(theirs, nobody)({"type": "lifespan"}, nobody, nobody)
+    assert kinds == ["lifespan"]
+
+
+def count_of(process: Process, endpoint: str, code: int) -> tuple[float | None, float | None]:
+    """How many requests were answered so, and the seconds that all at the endpoint took."""
+    process.metrics.requests_tally.flush()
+    sample = process.metrics.registry.get_sample_value
+    seconds = sample("rnn_request_duration_seconds_sum", {"endpoint": endpoint})
+    return sample("rnn_requests_total", {"endpoint": endpoint, "code": str(code)}), seconds
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status", "told"),
+    [
+        (None, 204, b""),
+        (SessionUnknown("no such session"), 404, b"no such session"),
+        (ClientGone(), 499, b""),
+        (ValueError("a secret"), 500, b"its log says why"),
+    ],
+)
+async def test_a_hot_path_is_answered_and_counted_whatever_comes_of_it(
+    surface: Surface, process: Process, outcome: Exception | None, status: int, told: bytes
+) -> None:
+    async def answer(_: Scope, __: Receive, send: Send) -> int:
+        if outcome is not None:
+            raise outcome
+        await respond(send, b"", status=204)
+        return 204
+
+    client = Client(PlainApp({TAKE_STEPS: answer}, surface.stream, nobody, nobody, process.metrics.requests_tally))
+    answered = await client.post("/steps", b"{}")
+    assert answered.status == status
+    assert told in answered.body
+    assert b"secret" not in answered.body
+    num, seconds = count_of(process, "/steps", status)
+    assert (num, 0 < (seconds or 0) < 60) == (1, True)
+
+
+async def test_what_is_not_found_below_v1_is_answered_by_its_own_form(surface: Surface, process: Process) -> None:
+    async def refuse(_: Scope, __: Receive, send: Send) -> int:
+        await respond(send, b"{}", status=404)
+        return 404
+
+    client = Client(PlainApp({}, surface.stream, refuse, nobody, process.metrics.requests_tally))
+    assert (await client.request("GET", "/v1/x")).status == 404
+
+
+async def test_a_connection_that_is_refused_is_counted(surface: Surface, process: Process) -> None:
+    await connecting(surface.app, "/sessions")
+    assert count_of(process, "/sessions", 404) == (1, 0)
 
 
 async def test_a_hot_path_answers_each_of_its_methods_in_its_own_way(surface: Surface, process: Process) -> None:

@@ -105,6 +105,18 @@ async def test_an_error_body_of_any_json_becomes_a_problem() -> None:
     assert (await rewritten(Response(b"[1]", 400))).json()["title"] == "Bad Request"
 
 
+async def test_an_error_body_that_comes_in_pieces_is_read_whole() -> None:
+    async def fail(_scope: Scope, _receive: Receive, send: Send) -> None:
+        body = bytes(of_bentoml([{"type": "missing", "loc": ["text"], "msg": "Field required"}]).body)
+        await send({"type": "http.response.start", "status": 400, "headers": [(b"content-type", b"application/json")]})
+        await send({"type": "http.response.body", "body": body[:9], "more_body": True})
+        await send({"type": "http.response.body", "body": body[9:]})
+
+    exchange = Client(ProblemMiddleware(fail)).begin("GET", "/sentiment", b"")
+    assert (await exchange.answered()).json()["title"] == "Invalid input"
+    assert len(exchange.sent) == 2
+
+
 async def test_a_connection_is_handed_on_as_it_is() -> None:
     handed_on: list[Send] = []
 

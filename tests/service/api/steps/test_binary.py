@@ -81,8 +81,9 @@ async def test_each_row_is_a_step_of_its_session(surface: Surface, process: Proc
 async def test_an_argmax_is_whole_numbers_and_nothing_returned_is_no_tensor(surface: Surface, process: Process) -> None:
     ids = [await process.create() for _ in range(N)]
     values = np.array([[1, 2, 3], [4, 5, 6]])
-    _, argmax = told(await post(surface, head(ids, values, **{"return": "argmax"}), values))
+    document, argmax = told(await post(surface, head(ids, values, **{"return": "argmax"}), values))
     assert argmax is not None
+    assert (document["outputs"][0]["name"], argmax.dtype) == ("argmax", np.int64)
     np.testing.assert_array_equal(argmax, logits_of(np.cumsum(values, axis=1)).argmax(axis=-1))
     document, nothing = told(await post(surface, head(ids, values, **{"return": "none"}), values))
     assert ([item["step"] for item in document["items"]], nothing) == ([2, 2], None)
@@ -129,8 +130,9 @@ async def test_rows_whose_answers_would_be_too_large_together_are_refused(
     answer, _ = told(await post(surface, head(ids, values), values))
     assert [item["status"] for item in answer["items"]] == [413] * N
     assert process.graphs["0"].runs == []
-    _, argmax = told(await post(surface, head(ids, values, **{"return": "argmax"}), values))
+    document, argmax = told(await post(surface, head(ids, values, **{"return": "argmax"}), values))
     assert argmax is not None
+    assert (document["outputs"][0]["name"], argmax.dtype) == ("argmax", np.int64)
 
 
 async def test_a_repeated_row_has_the_bits_of_the_first_time(surface: Surface, process: Process) -> None:

@@ -85,7 +85,6 @@ class GuardedProtocol(HttpToolsProtocol):
         except httptools.HttpParserError as error:
             is_too_large = isinstance(error.__context__, HeadTooLarge)
             self._refuse(_head_too_large() if is_too_large else Malformed("what was sent is not HTTP/1.1"))
-            return
         if self._is_ended:
             return
         if self._num_held > MAX_HEAD_BYTES:

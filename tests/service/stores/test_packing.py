@@ -28,11 +28,12 @@ def test_a_record_survives_its_packing(record: Record) -> None:
     assert STEP.unpack_from(content, STEP_OFFSET) == (record.step,)
 
 
-@given(st.integers(0, len(pack(RECORD)) - 1), st.integers(1, 255))
-def test_any_altered_byte_is_damage_and_never_another_record(position: int, change: int) -> None:
+@pytest.mark.parametrize("position", range(len(pack(RECORD))))
+def test_any_altered_byte_is_damage_and_never_another_record(position: int) -> None:
     content = bytearray(pack(RECORD))
-    content[position] ^= change
-    assert isinstance(unpack("an id", bytes(content)), Damaged)
+    for change in range(1, 256):
+        content[position] = pack(RECORD)[position] ^ change
+        assert isinstance(unpack("an id", bytes(content)), Damaged)
 
 
 @given(st.integers(0, len(pack(RECORD)) - 1))

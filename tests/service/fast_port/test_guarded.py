@@ -1,6 +1,10 @@
 """What both ports do for clients that are odd or hostile, on a real socket, on both event loops."""
 
 import asyncio
+import gc
+import socket
+import struct
+import weakref
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -356,3 +360,21 @@ async def test_a_websocket_may_be_silent(port: Port) -> None:
         await asyncio.sleep(1.5)
         async with asyncio.timeout(10):
             await (await stream.ping())
+
+
+async def test_a_connection_that_its_client_has_reset_is_not_held(port: Port) -> None:
+    async with port.connected() as connection:
+        await until(lambda: bool(port.connections))
+        (protocol,) = port.connections
+        held = weakref.ref(protocol)
+        del protocol
+        client = connection.writer.get_extra_info("socket")
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.writer.transport.abort()
+        await until(lambda: not port.connections)
+
+    def is_collected() -> bool:
+        gc.collect()
+        return held() is None
+
+    await until(is_collected)

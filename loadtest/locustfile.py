@@ -1,16 +1,17 @@
 """Load that checks its answers: `locust -f loadtest/locustfile.py --host http://127.0.0.1:3000`.
 
-Failures are counted by kind in locust's own table; the exit code is 1 if there was any. Users of some kinds only:
-name their classes after the options.
+Failures are counted by kind in locust's own table. The exit code is 1 if there was a failure, or no request at all.
+To run only some kinds of users, name their classes after the options.
 """
 
 from locust import events
 
+from loadtest.run import fail_without_requests, normalise_host
 from loadtest.seed import add_seed_option
 from loadtest.users.caption import CaptionUser
 from loadtest.users.forecast import ForecastUser
 from loadtest.users.generation import GenerationUser
-from loadtest.users.impatient import ImpatientUser
+from loadtest.users.invalid_request import InvalidRequestUser
 from loadtest.users.music import MusicUser
 from loadtest.users.sentiment import SentimentUser
 from loadtest.users.streaming_readings import StreamingReadingsUser
@@ -24,7 +25,7 @@ __all__ = [
     "CaptionUser",
     "ForecastUser",
     "GenerationUser",
-    "ImpatientUser",
+    "InvalidRequestUser",
     "MusicUser",
     "SentimentUser",
     "StreamingReadingsUser",
@@ -36,3 +37,5 @@ __all__ = [
 ]
 
 events.init_command_line_parser.add_listener(add_seed_option)  # type: ignore[no-untyped-call]  # locust's own
+events.test_start.add_listener(normalise_host)  # type: ignore[no-untyped-call]
+events.quitting.add_listener(fail_without_requests)  # type: ignore[no-untyped-call]

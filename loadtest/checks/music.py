@@ -1,7 +1,6 @@
 """What must be true of a composition."""
 
 import base64
-import binascii
 from collections.abc import Sequence
 
 from loadtest.answers import ComposeAnswer
@@ -10,7 +9,7 @@ Frames = Sequence[Sequence[int]]
 
 
 def check_composition(answer: ComposeAnswer, given: Frames, num_frames: int) -> str | None:
-    """So many frames after the given ones, each of ascending pitches, and the same as notes and as a MIDI file."""
+    """Check that `num_frames` frames follow the given ones, that pitches ascend, and that notes and MIDI file agree."""
     frames = answer.frames
     if [list(frame) for frame in given] != frames[: len(given)]:
         return "frames: the piece does not begin with what was given"
@@ -28,12 +27,15 @@ def check_same_piece(answer: ComposeAnswer, first: ComposeAnswer) -> str | None:
     return None if answer == first else "seed: the same seed composed another piece"
 
 
-def _sounding(answer: ComposeAnswer) -> list[list[int]]:
-    """The frames that the notes make."""
+def _sounding(answer: ComposeAnswer) -> list[list[int]] | None:
+    """Return the pitches of each frame that the notes make. None if a note is outside of the piece."""
     frames: list[list[int]] = [[] for _ in answer.frames]
     for note in answer.notes:
         start = round(note.start * answer.frames_per_beat)
-        for frame in frames[start : start + round(note.duration * answer.frames_per_beat)]:
+        end = start + round(note.duration * answer.frames_per_beat)
+        if not 0 <= start < end <= len(frames):
+            return None
+        for frame in frames[start:end]:
             frame.append(note.pitch)
     return [sorted(frame) for frame in frames]
 
@@ -41,6 +43,6 @@ def _sounding(answer: ComposeAnswer) -> list[list[int]]:
 def _check_midi(midi: str) -> str | None:
     try:
         content = base64.b64decode(midi, validate=True)
-    except binascii.Error:
+    except ValueError:  # binascii.Error is one, and what is not ASCII raises another
         return "midi: not in base64"
     return None if content.startswith(b"MThd") else "midi: not a MIDI file"

@@ -29,7 +29,7 @@ PARTS_OF_SPEECH = frozenset(
 
 
 def check_tagged(answer: TagAnswer, texts: Sequence[str]) -> str | None:
-    """One result for each text: its words in their order, each a part of speech, and no entities."""
+    """Check that each text has a result: its words in order, each with a part of speech, and no entities."""
     if len(answer.results) != len(texts):
         return "count: not one result for each text"
     if any(result.entities is not None for result in answer.results):
@@ -40,7 +40,7 @@ def check_tagged(answer: TagAnswer, texts: Sequence[str]) -> str | None:
 
 
 def check_entities(answer: TagAnswer, text: str) -> str | None:
-    """The words of the text, and entities that are made of them."""
+    """Check the words of the text, and that its entities are made of them."""
     if len(answer.results) != 1:
         return "count: not one result for each text"
     (result,) = answer.results
@@ -52,6 +52,8 @@ def check_entities(answer: TagAnswer, text: str) -> str | None:
             return "entities: not made of words"
         if (entity.start, entity.end) != (result.tokens[first].start, result.tokens[end - 1].end):
             return "entities: not where their words are"
+        if text[entity.start : entity.end] != entity.text:
+            return "entities: not the text of their words"
     return _check_words(result, text)
 
 
@@ -60,8 +62,8 @@ def check_place(answer: TagAnswer, place: int, alone: Tagged) -> str | None:
     return None if answer.results[place] == alone else "order: a text in a list is not tagged as it is alone"
 
 
-class Written:
-    """What a session has tagged so far: the words of the whole text, tag by tag, bit for bit.
+class TaggedSoFar:
+    """Compares what a session has tagged so far with the tags of the whole text, bit for bit.
 
     Args:
         whole: What the whole text was answered.
@@ -72,17 +74,17 @@ class Written:
         self._found: list[TaggedToken] = []
 
     def add(self, piece: TaggedPiece) -> None:
-        """Remember a piece that was right."""
+        """Add the words of a piece that was right."""
         self._found += piece.tokens
 
     def check(self, piece: TaggedPiece) -> str | None:
-        """Whether the words of the next piece go on as they should."""
+        """Check that the words of the next piece are tagged as in the whole text."""
         found = [*self._found, *piece.tokens]
         is_right = found == self._expected[: len(found)]
         return None if is_right else "continuity: not the tags of the whole text"
 
     def check_end(self, piece: TaggedPiece) -> str | None:
-        """Whether no word is missing after the last piece."""
+        """Check the last piece, after which no word may be missing or pending."""
         is_whole = len(self._found) + len(piece.tokens) == len(self._expected) and not piece.pending
         return self.check(piece) or (None if is_whole else "continuity: words are missing at the end")
 

@@ -3,7 +3,7 @@
 from locust import task
 
 from loadtest.answers import StepAnswer, TaggedPiece
-from loadtest.checks.tagging import Written, check_tagged
+from loadtest.checks.tagging import TaggedSoFar, check_tagged
 from loadtest.inputs.cuts import cut_text
 from loadtest.inputs.reviews import review
 from loadtest.users.checked import CheckedUser
@@ -23,7 +23,7 @@ class StreamingTagsUser(CheckedUser):
         text = review(self.rng)
         question = tag_question(text, MODEL, "streaming")
         whole = self.ask(question, lambda answer: check_tagged(answer, [text])).results[0]
-        session, written = Session(self, MODEL), Written(whole)
+        session, written = Session(self, MODEL), TaggedSoFar(whole)
         for piece in cut_text(self.rng, text, self.rng.randint(1, MAX_PIECES)):
             written.add(session.step(StepAnswer[TaggedPiece], {"text": piece}, written.check))
         session.step(StepAnswer[TaggedPiece], {"end": True}, written.check_end)

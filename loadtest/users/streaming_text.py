@@ -1,12 +1,13 @@
 """Users who write a text together with the model."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from locust import task
 
 from loadtest.answers import Continuation, GenerateAnswer, NextCharacters, StepAnswer
 from loadtest.checks.generation import check_continuation, check_expected, check_goes_on, check_next
+from loadtest.checks.session import check_continuity
 from loadtest.inputs.cuts import cut_count, cut_text
 from loadtest.inputs.prompts import Sampling, prompt, sampling
 from loadtest.question import post
@@ -33,22 +34,22 @@ class StreamingTextUser(CheckedUser):
         self._feed(session, text, whole if how["temperature"] == 0 else None)
         written = ""
         for part in self._parts(how):
-            written += self._continue(session, part, written, whole)
+            written += self._continue(session, part, partial(_check_part, before=written, whole=whole))
         if rest := len(whole) - len(written):
-            self._continue(session, {**how, "max_tokens": rest}, written, whole)
+            last = partial(check_continuity, whole=whole[len(written) :])
+            self._continue(session, {**how, "max_tokens": rest}, last)
         session.end()
 
     @task(1)
     def converse(self) -> None:
-        """User and model take turns. The model must end with what it would say to the whole text at once."""
+        """Take turns with the model. Each of its turns must be what /generate answers to the whole text so far."""
         session = Session(self, "generation")
         text = ""
         for _ in range(self.rng.randint(1, MAX_TURNS)):
             line, how = prompt(self.rng, max_lines=1), sampling(self.rng, max_tokens=60)
             self._feed(session, line)
             text += line
-            whole = self._at_once(text, how)
-            text += self._continue(session, how, "", whole)
+            text += self._continue(session, how, partial(check_continuity, whole=self._at_once(text, how)))
         session.end()
 
     def _at_once(self, text: str, how: Sampling) -> str:
@@ -63,12 +64,12 @@ class StreamingTextUser(CheckedUser):
             check = partial(_check_fed, greedy=greedy if place == len(pieces) else None)
             session.step(StepAnswer[NextCharacters], {"text": piece}, check)
 
-    def _continue(self, session: Session, how: Sampling, written: str, whole: str) -> str:
-        """Continue the session's text, which so far goes on after its prompt with `written`."""
+    def _continue(self, session: Session, how: Sampling, check: Callable[[str], str | None]) -> str:
+        """Continue the session's text by one step. Returns the new text, which `check` has passed."""
         outputs = session.step(
             StepAnswer[Continuation],
             {"generate": how},
-            lambda answer: check_continuation(answer, how, 0) or check_goes_on(written + answer.text, whole),
+            lambda answer: check_continuation(answer, how, 0) or check(answer.text),
         )
         return outputs.text
 
@@ -83,3 +84,7 @@ class StreamingTextUser(CheckedUser):
 
 def _check_fed(answer: NextCharacters, greedy: str | None) -> str | None:
     return check_next(answer) or (check_expected(answer, greedy) if greedy else None)
+
+
+def _check_part(text: str, before: str, whole: str) -> str | None:
+    return check_goes_on(before + text, whole)

@@ -11,10 +11,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Event, Thread
 
-from loadtest.mistakes import MISTAKES
+from loadtest.invalid_requests import INVALID_REQUESTS
 
 LOCUSTFILE = Path(__file__).parents[2] / "loadtest" / "locustfile.py"
-A_MISTAKE = "/sentiment (mistake)"
+AN_INVALID_REQUEST = "/sentiment (invalid)"
 ASKED = (
     "/sentiment",
     "/generate",
@@ -25,9 +25,9 @@ ASKED = (
     "/caption",
     "generation",
     "forecasting",
-    A_MISTAKE,
+    AN_INVALID_REQUEST,
 )
-MISTAKEN = {mistake.body for mistake in MISTAKES}
+INVALID_BODIES = {mistake.body for mistake in INVALID_REQUESTS}
 ENOUGH = 3
 
 
@@ -44,7 +44,7 @@ class Indifferent(ThreadingHTTPServer):
     def count(self, path: str, body: bytes) -> None:
         if path == "/sessions" and body.startswith(b"{"):
             self.num_asked[json.loads(body).get("model")] += 1
-        self.num_asked[f"{path} (mistake)" if body in MISTAKEN else path] += 1
+        self.num_asked[f"{path} (invalid)" if body in INVALID_BODIES else path] += 1
         if min(self.num_asked[asked] for asked in ASKED) >= ENOUGH:
             self.was_asked_enough.set()
 
@@ -85,7 +85,7 @@ def indifferent() -> Iterator[Indifferent]:
 
 def run_until_asked_enough(server: Indifferent) -> tuple[int, str]:
     """Locust's exit status and what it printed."""
-    host = f"http://127.0.0.1:{server.server_port}"
+    host = f"http://127.0.0.1:{server.server_port}/"  # with a slash, as people copy it
     arguments = ["--headless", "--host", host, "--users", "30", "--spawn-rate", "30", "--seed", "7"]
     command = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:  # noqa: S603  our own words
@@ -110,8 +110,15 @@ def test_every_kind_of_user_reports_wrong_answers_by_kind() -> None:
         "POST /caption: form: caption: missing",
         "POST /sessions (generation): status: expected 201, got 200",
         "POST /sessions (forecasting): status: expected 201, got 200",
-        "POST /sentiment (mistake): ",
+        "POST /sentiment (invalid): ",
         ": status: expected 422, got 200",
     ):
         assert failure in failures
     assert status == 1
+
+
+def test_a_run_that_sends_nothing_fails() -> None:
+    command = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--headless", "--users", "1", "--run-time", "2s"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)  # noqa: S603  our own words
+    assert done.returncode == 1
+    assert "no request was sent: give the service's address by --host" in done.stderr

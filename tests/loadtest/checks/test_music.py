@@ -22,6 +22,9 @@ RIGHT = ComposeAnswer(
     bundle="folk:0",
 )
 
+LONG = PlayedNote(pitch=62, start=1.5, duration=9.0)  # past the end of the piece
+EARLY = PlayedNote(pitch=62, start=-0.5, duration=0.5)  # as the index of a list, its last frame
+
 
 def test_a_right_composition_passes() -> None:
     assert check_composition(RIGHT, [[60, 64]], 3) is None
@@ -36,7 +39,10 @@ def test_a_right_composition_passes() -> None:
         ({"frames": [[60, 64], [60], [], [62, 61]]}, "frames: pitches do not ascend"),
         ({"frames": [[60, 64], [60], [], [61]]}, "notes: not those of the frames"),
         ({"notes": RIGHT.notes[:2]}, "notes: not those of the frames"),
+        ({"notes": [*RIGHT.notes[:2], LONG]}, "notes: not those of the frames"),
+        ({"notes": [*RIGHT.notes[:2], EARLY]}, "notes: not those of the frames"),
         ({"midi": "MThd!"}, "midi: not in base64"),
+        ({"midi": "é"}, "midi: not in base64"),
         ({"midi": base64.b64encode(b"RIFF").decode()}, "midi: not a MIDI file"),
     ],
 )

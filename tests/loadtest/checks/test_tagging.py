@@ -3,7 +3,7 @@
 import pytest
 
 from loadtest.answers import TagAnswer, Tagged, TaggedEntity, TaggedPiece, TaggedToken
-from loadtest.checks.tagging import Written, check_entities, check_place, check_tagged
+from loadtest.checks.tagging import TaggedSoFar, check_entities, check_place, check_tagged
 
 TEXT = "I saw Ada."
 WORDS = [("I", "PRON", 0), ("saw", "VERB", 2), ("Ada", "PROPN", 6), (".", "PUNCT", 9)]
@@ -58,6 +58,7 @@ def test_wrong_tags_do_not_pass(given: TagAnswer, failure: str) -> None:
         (answer(RIGHT), "entities: missing"),
         (with_entities(ADA.model_copy(update={"tokens": (2, 5)})), "entities: not made of words"),
         (with_entities(ADA.model_copy(update={"start": 5})), "entities: not where their words are"),
+        (with_entities(ADA.model_copy(update={"text": "Grace"})), "entities: not the text of their words"),
     ],
 )
 def test_wrong_entities_do_not_pass(given: TagAnswer, failure: str) -> None:
@@ -74,7 +75,7 @@ def piece(*tokens: TaggedToken, pending: list[TaggedToken] | None = None) -> Tag
 
 
 def test_what_is_written_piece_by_piece_is_the_whole() -> None:
-    written = Written(RIGHT)
+    written = TaggedSoFar(RIGHT)
     assert written.check(piece(*TOKENS[:1])) is None
     written.add(piece(*TOKENS[:1]))
     assert written.check(piece()) is None

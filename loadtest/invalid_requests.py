@@ -11,16 +11,16 @@ NO_SESSION = "/sessions/there-is-no-such-session"
 
 
 @dataclass(frozen=True)
-class Mistake:
+class InvalidRequest:
     """A request that must be refused.
 
     Attributes:
         name: What is wrong with it.
         path: Path of the request.
-        body: Its body, JSON or what pretends to be.
-        status: Status of the right refusal.
+        body: Its body: JSON, or bytes that claim to be.
+        status: Status of the refusal.
         method: HTTP method.
-        content_type: What the body claims to be.
+        content_type: Content type that is sent.
     """
 
     name: str
@@ -31,8 +31,8 @@ class Mistake:
     content_type: str = JSON
 
 
-def _wrong(name: str, path: str, inputs: object, status: int = 422) -> Mistake:
-    return Mistake(name, path, json.dumps(inputs).encode(), status)
+def _wrong(name: str, path: str, inputs: object, status: int = 422) -> InvalidRequest:
+    return InvalidRequest(name, path, json.dumps(inputs).encode(), status)
 
 
 SENTIMENT = (
@@ -65,9 +65,9 @@ GENERATION = (
     _wrong("half a surrogate pair", "/generate", {"prompt": "A\ud800"}, 400),
 )
 FORECASTING = (
-    Mistake("NaN", "/forecast", b'{"series": {"OT": [1.5, NaN]}}'),
-    Mistake("infinity", "/forecast", b'{"series": {"OT": [1.5, -Infinity]}}'),
-    Mistake("a number beyond float64", "/forecast", b'{"series": {"OT": [1e999]}}'),
+    InvalidRequest("NaN", "/forecast", b'{"series": {"OT": [1.5, NaN]}}'),
+    InvalidRequest("infinity", "/forecast", b'{"series": {"OT": [1.5, -Infinity]}}'),
+    InvalidRequest("a number beyond float64", "/forecast", b'{"series": {"OT": [1e999]}}'),
     _wrong("ragged series", "/forecast", {"series": {"OT": [1.5, 2.5], "load": [1.5]}}),
     _wrong("no channels", "/forecast", {"series": {}}),
     _wrong("no readings", "/forecast", {"series": {"OT": []}}),
@@ -85,31 +85,33 @@ SESSIONS = (
     _wrong("ttl_seconds 0", "/sessions", {"model": "sentiment", "ttl_seconds": 0}),
     _wrong("ttl_seconds of a century", "/sessions", {"model": "sentiment", "ttl_seconds": 3_155_760_000}),
     _wrong("step of an unknown session", f"{NO_SESSION}/steps", {"inputs": {"text": "Good."}}, 404),
-    Mistake("unknown session", NO_SESSION, None, 404, "GET"),
-    Mistake("end of an unknown session", NO_SESSION, None, 404, "DELETE"),
-    Mistake("a page of -1 sessions", "/sessions?limit=-1", None, 422, "GET"),
+    InvalidRequest("unknown session", NO_SESSION, None, 404, "GET"),
+    InvalidRequest("end of an unknown session", NO_SESSION, None, 404, "DELETE"),
+    InvalidRequest("a page of -1 sessions", "/sessions?limit=-1", None, 422, "GET"),
 )
 HTTP = (
-    Mistake("broken JSON", "/sentiment", b'{"text": "Go', 400),
-    Mistake("broken JSON", "/generate", b"{", 400),
-    Mistake("broken JSON", "/forecast", b'{"series": {"OT": [1.5,]}}', 400),
-    Mistake("broken JSON", "/sessions", b"model=sentiment", 400),
-    Mistake("bytes that are no text", "/sentiment", b'{"text": "\xff\xfe"}', 400),
-    Mistake("no body", "/sentiment", b""),
-    Mistake("no body", "/sessions", b"", 400),
-    Mistake("a form instead of JSON", "/sentiment", b"text=Good.", 415, content_type="multipart/form-data; boundary=x"),
-    Mistake("deep nesting", "/sentiment", b'{"text": ' + b"[" * 20_000 + b"]" * 20_000 + b"}", 400),
+    InvalidRequest("broken JSON", "/sentiment", b'{"text": "Go', 400),
+    InvalidRequest("broken JSON", "/generate", b"{", 400),
+    InvalidRequest("broken JSON", "/forecast", b'{"series": {"OT": [1.5,]}}', 400),
+    InvalidRequest("broken JSON", "/sessions", b"model=sentiment", 400),
+    InvalidRequest("bytes that are no text", "/sentiment", b'{"text": "\xff\xfe"}', 400),
+    InvalidRequest("no body", "/sentiment", b""),
+    InvalidRequest("no body", "/sessions", b""),
+    InvalidRequest(
+        "a form instead of JSON", "/sentiment", b"text=Good.", 415, content_type="multipart/form-data; boundary=x"
+    ),
+    InvalidRequest("deep nesting", "/sentiment", b'{"text": ' + b"[" * 20_000 + b"]" * 20_000 + b"}", 400),
     _wrong("null for a body", "/sentiment", None),
     _wrong("a list for a body", "/forecast", [1.5, 2.5]),
     _wrong("unknown path", "/sentiments", {"text": "Good."}, 404),
-    Mistake("unknown path", "/favicon.ico", None, 404, "GET"),
-    Mistake("wrong method", "/sentiment", None, 405, "GET"),
-    Mistake("wrong method", "/sessions", None, 405, "PUT"),
+    InvalidRequest("unknown path", "/favicon.ico", None, 404, "GET"),
+    InvalidRequest("wrong method", "/sentiment", None, 405, "GET"),
+    InvalidRequest("wrong method", "/sessions", None, 405, "PUT"),
 )
-MISTAKES = (*SENTIMENT, *GENERATION, *FORECASTING, *SESSIONS, *HTTP)
+INVALID_REQUESTS = (*SENTIMENT, *GENERATION, *FORECASTING, *SESSIONS, *HTTP)
 
 # Steps that a session of each model must refuse, and stay where it is.
-WRONG_STEPS: dict[str, tuple[dict[str, Any], ...]] = {
+INVALID_STEPS: dict[str, tuple[dict[str, Any], ...]] = {
     "sentiment": ({"text": ""}, {}, {"values": {"OT": [1.5]}}, {"text": "o" * 2000}),
     "generation": (
         {"text": "\u6f22"},

@@ -1,0 +1,51 @@
+"""Users against sessions that answer wrongly, in a process of their own: locust changes the standard library."""
+
+import subprocess
+import sys
+
+CONVERSE = """
+from random import Random
+
+from loadtest.answers import Continuation, GenerateAnswer, NextCharacters, Usage
+from loadtest.users import streaming_text
+
+failures = []
+
+
+class SilentSession:
+    def __init__(self, user, model):
+        pass
+
+    def step(self, form, inputs, check):
+        if "text" in inputs:
+            return NextCharacters(next=[], log_prob=-1.0)
+        usage = Usage(prompt_tokens=0, completion_tokens=0, total_tokens=0)
+        silence = Continuation(text="", finish_reason="stop", usage=usage, seed=inputs["generate"]["seed"])
+        failures.append(check(silence))
+        return silence
+
+    def end(self):
+        pass
+
+
+class User(streaming_text.StreamingTextUser):
+    abstract = True
+
+    def __init__(self):
+        self.rng = Random(0)
+
+    def ask(self, *_):
+        usage = Usage(prompt_tokens=1, completion_tokens=5, total_tokens=6)
+        return GenerateAnswer(text="to be", finish_reason="stop", usage=usage, seed=3, bundle="b:1")
+
+
+streaming_text.Session = SilentSession
+streaming_text.sampling = lambda rng, max_tokens: {"max_tokens": 9, "temperature": 0.5, "seed": 3, "stop": ["."]}
+User().converse()
+print(sorted(set(failures)))
+"""
+
+
+def test_a_session_that_stops_before_the_whole_continuation_fails() -> None:
+    done = subprocess.run([sys.executable, "-c", CONVERSE], capture_output=True, text=True, check=False)  # noqa: S603
+    assert done.stdout.strip() == "['continuity: pieces are not answered as the whole']", done.stderr

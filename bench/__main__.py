@@ -1,15 +1,16 @@
-"""`python -m bench [NAMES]`: measure, and print every figure with its limit. Missing one is shown, never an error."""
+"""`python -m bench [NAMES]`: measure, and print every figure with its limit.
+
+A missed limit is shown and does not change the exit status, which is 1 only if a measurement failed.
+"""
 
 import argparse
 import importlib
-import signal
 import sys
 from collections.abc import Callable, Sequence
-from types import FrameType
-from typing import NoReturn
 
+from bench.command import run_command
 from bench.figure import Figure, Unavailable
-from bench.options import Options
+from bench.options import Options, read_options
 from bench.report import machine, table
 
 # Each is a module of this package with a function `measure`.
@@ -26,7 +27,6 @@ BENCHES = (
     "int8",
     "store",
 )
-INTERRUPTED = 130  # what a shell reports of a program ended by Ctrl-C
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,13 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     names = parser.parse_args(arguments).names or list(BENCHES)
     if unknown := sorted(set(names) - set(BENCHES)):
         parser.error(f"there is no {', '.join(unknown)}; there are {', '.join(BENCHES)}")
-    for hint in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(hint, _interrupt)  # so that what was started is stopped as after Ctrl-C
-    try:
-        return _run(names, Options())
-    except KeyboardInterrupt:
-        print("\ninterrupted", file=sys.stderr)
-        return INTERRUPTED
+    options = read_options()
+    return run_command(lambda: _run(names, options))
 
 
 def _run(names: Sequence[str], options: Options) -> int:
@@ -83,10 +78,6 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__, epilog=f"Environment: {described}")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHES)}")
     return parser
-
-
-def _interrupt(_: int, __: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 
 from bench.baselines import GENERATION
+from bench.command import run_command
 from bench.figure import Figure, Unavailable
 from bench.raw import draw
 from bench.report import line
@@ -143,4 +144,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -1,6 +1,6 @@
 """How long and how large measurements are: environment variables with the prefix `BENCH_`."""
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -15,3 +15,16 @@ class Options(BaseSettings):
     sessions: int = Field(1_000_000, ge=1000, description="Live sessions in the filled store")
     texts: int = Field(2048, ge=64, description="Texts in a pass of the engine")
     store: str = Field("", description="URL of the session store; LMDB in a temporary folder where empty")
+
+
+def read_options() -> Options:
+    """Read the options from the environment.
+
+    Raises:
+        SystemExit: One of them is not valid. The message names it.
+    """
+    try:
+        return Options()
+    except ValidationError as error:
+        wrong = (f"BENCH_{str(each['loc'][0]).upper()}: {each['msg']}" for each in error.errors())
+        raise SystemExit("error: " + "; ".join(wrong)) from None

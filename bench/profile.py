@@ -1,4 +1,4 @@
-"""Where a worker's time goes: `python -m bench.profile steps`, with py-spy watching while a client asks.
+"""Profiles a worker: `python -m bench.profile steps` has py-spy sample its functions under load.
 
 Prints the functions that most samples were in, themselves and with what they called; `--flame` draws all of it. Only
 threads that hold the interpreter's lock are sampled: that is what the event loop is short of, and a thread that waits
@@ -19,9 +19,10 @@ from pathlib import Path
 from bench.apart import Apart
 from bench.clients.http import request
 from bench.clients.loop import http_loop, websocket_loop
+from bench.command import run_command
 from bench.figure import Unavailable
 from bench.load import Load
-from bench.options import Options
+from bench.options import read_options
 from bench.progress import watched
 from bench.requests import step_frames, step_requests
 from bench.service import Service
@@ -53,6 +54,10 @@ CLIENTS: dict[str, Callable[[Service], Apart[Load]]] = {
 def main() -> int:
     """Run the command line. Returns the exit status."""
     arguments = _parser().parse_args()
+    return run_command(lambda: _run(arguments))
+
+
+def _run(arguments: argparse.Namespace) -> int:
     try:
         _profile(arguments)
     except Unavailable as error:
@@ -74,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
 def _profile(arguments: argparse.Namespace) -> None:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-profile-")))
-        service = stack.enter_context(Service(Options().store))
+        service = stack.enter_context(Service(read_options().store))
         client = stack.enter_context(CLIENTS[arguments.client](service))
         client.run(WARM_UP_SECONDS)
         for kind, output in (("raw", folder / "stacks"), ("flamegraph", arguments.flame)):
@@ -82,14 +87,16 @@ def _profile(arguments: argparse.Namespace) -> None:
                 watcher = stack.enter_context(_watch(service.worker, kind, output, arguments))
                 seconds = arguments.seconds + SPARE_SECONDS
                 load = watched(f"profile, {kind}", seconds, partial(client.run, seconds))
-                watcher.wait()
+                _, said = watcher.communicate()
                 if watcher.returncode:
-                    raise Unavailable("py-spy may not watch the worker; it needs the right to trace processes (root)")
+                    raise Unavailable(
+                        f"py-spy failed, which needs the right to trace processes (root):\n{said.strip()}"
+                    )
         print(f"{load.rate:,.0f}/s while it was watched\n")
         print(top((folder / "stacks").read_text().splitlines()))
 
 
-def _watch(pid: int, kind: str, output: Path, arguments: argparse.Namespace) -> subprocess.Popen[bytes]:
+def _watch(pid: int, kind: str, output: Path, arguments: argparse.Namespace) -> subprocess.Popen[str]:
     program = Path(sys.executable).with_name("py-spy")
     found = str(program) if program.exists() else shutil.which("py-spy")
     if found is None:
@@ -100,11 +107,11 @@ def _watch(pid: int, kind: str, output: Path, arguments: argparse.Namespace) -> 
         command.append("--gil")
     if arguments.native:
         command.append("--native")
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603  our own arguments
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)  # noqa: S603  our own arguments
 
 
 def top(stacks: Iterable[str], shown: int = SHOWN) -> str:
-    """The functions in most samples.
+    """List the functions in most samples.
 
     Args:
         stacks: Lines of py-spy's raw format: frames from the outermost on, joined by ";", then a blank and a count.

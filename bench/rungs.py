@@ -4,6 +4,7 @@ All three read the same characters from the same state with the weights of the s
 is a few milliseconds; a ratio is the median of the ratios of turns that followed each other.
 """
 
+import sys
 import time
 from collections.abc import Iterator, Mapping
 
@@ -12,9 +13,10 @@ import onnx
 import onnxruntime as ort
 
 from bench.baselines import GENERATION
+from bench.command import run_command
 from bench.figure import Figure
 from bench.fused_rung import fused_rung
-from bench.options import Options
+from bench.options import Options, read_options
 from bench.raw import draw, zeros
 from bench.report import machine, table
 from export.quantize import RANGES, quantize_graph
@@ -96,6 +98,12 @@ def _open(model: bytes) -> ort.InferenceSession:
     return ort.InferenceSession(model, session_options(), providers=[CPU_PROVIDER])
 
 
-if __name__ == "__main__":
+def main() -> int:
+    """Measure and print. Returns the exit status."""
     print(machine())
-    print(table(measure(Options())))
+    print(table(measure(read_options())))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))

@@ -1,4 +1,9 @@
-"""64 connections for a minute: how far the slowest answers are from the usual ones."""
+"""The tail of the latency: p99 and worst answer of 64 connections over a minute.
+
+The loop is closed: a connection sends its next request when the last one is answered, so that a stall delays the
+requests behind it instead of adding them to the tail. p99 is what 64 clients in turn see, not what requests that arrive
+at a fixed rate would see. The worst answer shows the longest stall either way.
+"""
 
 from bench.apart import Apart
 from bench.clients.loop import http_loop, websocket_loop
@@ -16,7 +21,7 @@ WARM_UP_SECONDS = 2.0
 
 
 def measure(options: Options) -> list[Figure]:
-    """HTTP and WebSocket one after the other. Every single answer counts."""
+    """Measure HTTP, then WebSocket. Every answer counts, none is sampled."""
     with Service(options.store) as service:
         requests = step_requests(service, service.open_sessions(CONNECTIONS))
         frames = step_frames(service.open_sessions(CONNECTIONS))

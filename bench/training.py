@@ -9,6 +9,7 @@ training/configs/generation-mingru.toml has; and of one layer, where both have t
 """
 
 import argparse
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from bench.command import run_command
 from bench.figure import Figure
 from bench.report import line
 from training import settings
@@ -112,8 +114,8 @@ def _finish(device: torch.device) -> None:
         torch.cuda.synchronize()
 
 
-def main() -> None:
-    """Measure and print."""
+def main() -> int:
+    """Run the command line. Returns the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m bench.training", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -131,7 +133,8 @@ def main() -> None:
     if options.output is not None:
         options.output.parent.mkdir(parents=True, exist_ok=True)
         options.output.write_text("".join(figures), encoding="utf-8")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

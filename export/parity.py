@@ -1,8 +1,8 @@
 """The proof that a bundle's graphs are the model: the same numbers, and the same bits in every batch and every cut.
 
     torch     torch against onnxruntime over five chunks with carried state
-    float32   the same for int8 graphs, against the float32 ones that they were made from: an error to know, not a limit
-    batch     a row alone against the same row in batches of 2, 7, 16 and 64
+    float32   the same for int8 graphs, against the float32 ones that they were made from. The error has no limit
+    batch     each row alone against the same row in batches of 2, 7, 16 and 64
     nan       rows against the same rows beside one of NaN
     steps     single steps against a rung
     cuts      a length cut into rungs at random, several times, against single steps
@@ -45,7 +45,10 @@ def prove(rungs: Rungs, float32: Rungs | None = None) -> Report:
 
     Args:
         rungs: The graphs.
-        float32: The graphs that they were made from, if they are int8; they are compared with these instead of torch.
+        float32: If the graphs are int8, those that they were made from, which take the place of torch.
+
+    Returns:
+        What every check found, whether it passed or not.
     """
     checks = [check for stage in rungs.stages.values() for check in _checks(rungs, stage, float32)]
     bar = tqdm(checks, desc="proving parity", unit=" checks", leave=False, disable=None)
@@ -53,7 +56,7 @@ def prove(rungs: Rungs, float32: Rungs | None = None) -> Report:
 
 
 def _checks(rungs: Rungs, stage: StagePlan, float32: Rungs | None) -> list[Callable[[], Check]]:
-    """All checks of a stage; those of several rungs only where there are several to compare."""
+    """List the checks of a stage. Checks that compare rungs need several of them."""
     smallest, largest = min(stage.sizes), max(stage.sizes)
     checks = _comparisons(rungs, stage, float32)
     checks += [partial(check, rungs, stage, size) for check in (_batch, _nan) for size in stage.sizes]
@@ -88,7 +91,7 @@ def _float32(rungs: Rungs, float32: Rungs, stage: StagePlan, size: int) -> Check
 
 
 def _compare(rungs: Rungs, stage: StagePlan, size: int, reference: Callable[[Arrays, Arrays], Answer]) -> float:
-    """Largest error over CHUNKS; both carry their own state, where the stage writes one."""
+    """Return the largest error over CHUNKS. Graph and reference each carry their own state if the stage writes one."""
     rng = np.random.default_rng(SEED)
     # A fresh sequence expects nothing, so all its tokens are equally probable, and torch ranks equals as it likes.
     state = rungs.initial_state(ROWS) if stage.fit == "exact" else _read(rungs, rng, ROWS)
@@ -112,13 +115,13 @@ def _compare(rungs: Rungs, stage: StagePlan, size: int, reference: Callable[[Arr
 def _batch(rungs: Rungs, stage: StagePlan, size: int) -> Check:
     rng = np.random.default_rng(SEED)
     inputs, state = stage.draw(rng, max(BATCHES), size), _read(rungs, rng, max(BATCHES))
+    alone = [_run_rows(rungs, stage, size, inputs, state, np.array([row])) for row in range(max(BATCHES))]
     found = 0
     for N in BATCHES:
         rows = rng.permutation(max(BATCHES))[:N]
         together = _run_rows(rungs, stage, size, inputs, state, rows)
-        for position in {0, N // 2, N - 1}:
-            alone = _run_rows(rungs, stage, size, inputs, state, rows[[position]])
-            found += _differing(rungs, stage, together, alone, [position])
+        for position, row in enumerate(rows):
+            found += _differing(rungs, stage, together, alone[row], [position])
     return Check("batch", stage.name, size, found)
 
 
@@ -199,7 +202,7 @@ def _run_torch(graph: torch.nn.Module, stage: StagePlan, inputs: Arrays, state: 
 
 
 def _differing(rungs: Rungs, stage: StagePlan, found: Answer, expected: Answer, rows: Sequence[int]) -> int:
-    """How many values of these rows of `found` are not the bits of `expected`."""
+    """Count the values in these rows of `found` that differ in their bits from `expected`."""
     return differing_values(take_rows(stage.outputs, found.outputs, rows), expected.outputs) + differing_values(
         take_rows(rungs.state_specs, found.state, rows), expected.state
     )
@@ -216,7 +219,7 @@ def _draw_cut(rng: np.random.Generator, stage: StagePlan, length: int) -> list[i
 
 
 def _poison(specs: Sequence[TensorSpec], arrays: Arrays, row: int) -> Arrays:
-    """The same with a row of NaN in every tensor of floating-point numbers."""
+    """Return copies in which one row of every floating-point tensor is NaN."""
     poisoned = {}
     for spec in specs:
         values = arrays[spec.name].copy()

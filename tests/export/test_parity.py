@@ -132,6 +132,27 @@ def test_rows_that_see_each_other_are_noticed(sentiment: Exported, tmp_path: Pat
     assert {("batch", "encode", 1), ("batch", "encode", 3)} <= noticed
 
 
+def test_one_row_of_a_batch_that_sees_the_others_is_noticed(sentiment: Exported, tmp_path: Path) -> None:
+    copy = copy_bundle(sentiment, tmp_path)
+    for size in (1, 3):
+        # What a kernel with another path for some rows does: only row 20 of a batch differs from the row alone.
+        constants = {"zero": np.array(0), "one": np.array(1), "row": np.array(20), "tiny": np.array(1e-4, np.float32)}
+        edit(
+            copy / f"encode-{size}.onnx",
+            *(helper.make_node("Constant", [], [n], value=numpy_helper.from_array(v)) for n, v in constants.items()),
+            helper.make_node("Shape", ["before"], ["length"], start=0, end=1),
+            helper.make_node("Squeeze", ["length"], ["rows"]),
+            helper.make_node("Range", ["zero", "rows", "one"], ["numbers"]),
+            helper.make_node("Equal", ["numbers", "row"], ["is_row"]),
+            helper.make_node("Cast", ["is_row"], ["mask"], to=onnx.TensorProto.FLOAT),
+            helper.make_node("Mul", ["mask", "tiny"], ["leak"]),
+            helper.make_node("Unsqueeze", ["leak", "one"], ["column"]),
+            helper.make_node("Add", ["before", "column"], ["pool_sum_next"]),
+            output="pool_sum_next",
+        )
+    assert failing(prove(sentiment.open(copy))) == {("batch", "encode", 1), ("batch", "encode", 3)}
+
+
 def test_a_forecast_that_depends_on_how_far_was_asked_is_noticed(forecasting: Exported, tmp_path: Path) -> None:
     copy = copy_bundle(forecasting, tmp_path)
     tiny = numpy_helper.from_array(np.array(1 + 1e-12), "tiny")

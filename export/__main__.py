@@ -36,7 +36,11 @@ INTERRUPTED = 130  # what a shell reports of a program ended by Ctrl-C
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit status."""
+    """Run the command line.
+
+    Returns:
+        The exit status.
+    """
     given = list(sys.argv[1:] if arguments is None else arguments)
     parsers = {
         "quantize": _quantize_parser,
@@ -49,11 +53,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     torch.set_num_threads(1)
     try:
         options.run(options)
-    except (BundleError, CheckpointError, ExportError, SettingsError) as error:
+    except (BundleError, CheckpointError, ExportError, OSError, SettingsError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\ninterrupted: what was not said to be written is not", file=sys.stderr)
+        print("\ninterrupted: nothing was written but what is printed as written", file=sys.stderr)
         return INTERRUPTED
     return 0
 

@@ -1,7 +1,6 @@
-"""The card of a bundle: what it is, for people who find its directory."""
+"""The model card of a bundle, its README.md: purpose, figures, data, licences, graphs and proof of parity."""
 
 import shlex
-from collections.abc import Iterator
 from pathlib import Path
 
 from export.recipes.registry import recipe
@@ -31,20 +30,21 @@ NUMERICS = {
     "bits, with constant scales; sums of integers are exact on every processor. All else is float32, its matrices "
     "stored as float16.",
 }
-
-
-DESCRIBED_BY = ("README.md", MANIFEST_FILE)  # files that tell of the others, and are not weighed
+DESCRIPTIONS = ("README.md", MANIFEST_FILE)  # files that describe the others and do not count for the size
 
 
 def render(manifest: Manifest, report: Report, directory: Path) -> str:
-    """The card of a bundle.
+    """Write the card of a bundle.
 
     Args:
         manifest: Of the bundle.
         report: Its proof of parity.
         directory: Where its files are.
+
+    Returns:
+        The card, in Markdown.
     """
-    size = sum(path.stat().st_size for path in directory.iterdir() if path.name not in DESCRIBED_BY)
+    size = sum(path.stat().st_size for path in directory.iterdir() if path.name not in DESCRIPTIONS)
     sections = [
         f"# {manifest.name}",
         recipe(manifest.task.kind).purpose(manifest),
@@ -62,7 +62,10 @@ def render(manifest: Manifest, report: Report, directory: Path) -> str:
 
 
 def export_command(manifest: Manifest) -> str:
-    """What makes the bundle again from the run that its training command leaves, which names no other output."""
+    """Return the command that exports the bundle again from the run that its training command writes.
+
+    The training command must not name another output.
+    """
     words = shlex.split(manifest.command)
     training = words[words.index("training") + 1]
     name = f" --name {manifest.name}" if manifest.name != training else ""
@@ -77,7 +80,7 @@ def _figures(manifest: Manifest) -> str:
     columns = [of for of in names if of in ALWAYS_SHOWN or any(figure.of == of for figure in figures)]
     values: dict[tuple[str, str], dict[str, str]] = {}
     for figure in figures:
-        values.setdefault((figure.split, figure.metric), {})[figure.of] = _value(figure)
+        values.setdefault((figure.split, figure.metric), {})[figure.of] = shown(figure)
     lines = [
         f"| split | figure | {' | '.join(names[of] for of in columns)} |",
         f"|---|---{'|---' * len(columns)}|",
@@ -91,7 +94,8 @@ def _figures(manifest: Manifest) -> str:
     return "\n".join([*lines, "", *explained])
 
 
-def _value(figure: Figure) -> str:
+def shown(figure: Figure) -> str:
+    """Return the value of a figure as the card shows it, with its deviation if it has one."""
     deviation = f" ± {number(figure.deviation)}" if figure.deviation else ""
     return number(figure.value) + deviation
 
@@ -101,7 +105,7 @@ def _row(*cells: str) -> str:
 
 
 def number(value: float) -> str:
-    """A figure for people: counts whole, all else to four places."""
+    """Format a figure: counts as integers, all else with four decimals."""
     return f"{value:.0f}" if value == int(value) and abs(value) >= 10 else f"{value:.4f}"
 
 
@@ -122,13 +126,9 @@ def _tensor(spec: TensorSpec) -> str:
 
 
 def _parity(report: Report) -> str:
-    return "\n".join(_parity_lines(report))
-
-
-def _parity_lines(report: Report) -> Iterator[str]:
     compared = [check for check in report.checks if check.limit]
     others = {"torch": "torch", "float32": "the float32 graphs"}
-    yield (
+    return (
         f"Proved at export with onnxruntime {report.onnxruntime} and torch {report.torch}: {len(compared)} comparisons "
         f"with {others[compared[0].name]}, largest error {max(check.found for check in compared):.1e}; "
         f"{len(report.checks) - len(compared)} comparisons that must give the same bits (any cut, "

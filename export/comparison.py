@@ -1,11 +1,11 @@
-"""Our bundles beside published figures, and whether their cards are true: the graphs are run to find out."""
+"""`export compare`: figures of bundles beside published ones, and checks of cards against manifests and graphs."""
 
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from export.bundle import CARD
-from export.card import number
+from export.card import FIGURES, number, shown
 from export.errors import CardDisagrees
 from export.quality import SPLIT, measure, measure_of
 from export.rungs import Rungs
@@ -16,7 +16,7 @@ from training.published import Own
 
 # Relative: one of SST-2's 872 sentences, and far more than what sums of float32 differ by from machine to machine.
 TOLERANCE = 2e-3
-SHOWN = {"graph": "as shipped", "seeds": "mean of seeds"}
+COMPARED = {"graph": "as shipped", "seeds": "mean of seeds"}  # figures that stand beside published ones
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Claim:
 
     @property
     def holds(self) -> bool:
-        """Whether both are the same figure; a NaN is never."""
+        """Whether both are the same figure within TOLERANCE. False for a NaN."""
         return abs(self.found - self.figure.value) <= TOLERANCE * abs(self.figure.value)
 
     def __str__(self) -> str:
@@ -50,13 +50,13 @@ def own_figures(bundle: Bundle) -> Iterator[Own]:
     """The figures of a bundle as published tables take them: of its graphs, and of runs with several seeds."""
     data = tuple(source.name for source in bundle.manifest.data)
     for figure in bundle.manifest.figures:
-        if figure.of in SHOWN:
-            name = f"{bundle.manifest.name}, {SHOWN[figure.of]}"
+        if figure.of in COMPARED:
+            name = f"{bundle.manifest.name}, {COMPARED[figure.of]}"
             yield Own(name, data, figure.metric, figure.split, figure.value, figure.deviation)
 
 
 def claimed(bundle: Bundle) -> Figure | None:
-    """The figure of the manifest that `measure` can check; None if there is none."""
+    """Return the figure of the manifest that `measure` can check, or None if there is none."""
     metric = measure_of(bundle).metric
     found = [f for f in bundle.manifest.figures if (f.metric, f.split, f.of) == (metric, SPLIT, "graph")]
     return found[0] if found else None
@@ -77,13 +77,18 @@ def check_cards(bundles: Iterable[Bundle]) -> None:
     Raises:
         CardDisagrees: A figure of a manifest is not on the card.
     """
-    wrong = [f"{bundle.path / CARD}: {_describe(untold(bundle))}" for bundle in bundles if untold(bundle)]
+    wrong = [
+        f"{bundle.path / CARD}: {_describe(missing)}" for bundle in bundles if (missing := figures_not_on_card(bundle))
+    ]
     if wrong:
-        raise CardDisagrees("figures of the manifest that the card has not, or otherwise\n" + "\n".join(wrong))
+        raise CardDisagrees(
+            "figures of the manifest that the card lacks or gives otherwise; `python -m export overview` writes it\n"
+            + "\n".join(wrong)
+        )
 
 
 def check_graphs(bundles: Iterable[Bundle]) -> None:
-    """Run the graphs of all bundles whose figure can be measured; prints each claim.
+    """Run the graphs of all bundles whose figure can be measured, and print each claim.
 
     Raises:
         CardDisagrees: A graph does not give what its bundle claims.
@@ -107,16 +112,21 @@ def check_graphs(bundles: Iterable[Bundle]) -> None:
         raise CardDisagrees(f"the graphs give other figures than the cards of {', '.join(wrong)}")
 
 
-def untold(bundle: Bundle) -> list[Figure]:
-    """The figures of a manifest that its card does not give, or gives otherwise."""
+def figures_not_on_card(bundle: Bundle) -> list[Figure]:
+    """Return the figures of a manifest that its card lacks, or gives with another value or in another column."""
     lines = (bundle.path / CARD).read_text(encoding="utf-8").splitlines()
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")]
-    return [figure for figure in bundle.manifest.figures if not any(_tells(row, figure) for row in rows)]
+    header, *rows = [_cells(line) for line in lines if line.startswith("| ")] or [[]]
+    columns = FIGURES[bundle.manifest.numerics]
+    table = {(*row[:2], column): cell for row in rows for column, cell in zip(header, row, strict=False)}
+    return [
+        figure
+        for figure in bundle.manifest.figures
+        if table.get((figure.split, figure.metric, columns[figure.of])) != shown(figure)
+    ]
 
 
-def _tells(row: list[str], figure: Figure) -> bool:
-    is_of_figure = row[:2] == [figure.split, figure.metric]
-    return is_of_figure and any(cell.split(" ")[0] == number(figure.value) for cell in row[2:])
+def _cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip("|").split("|")]
 
 
 def _describe(figures: list[Figure]) -> str:

@@ -1,4 +1,4 @@
-"""The directory of a bundle: there whole or not at all."""
+"""The directory of a bundle, which is written as a whole or not at all."""
 
 import tempfile
 from collections.abc import Iterator
@@ -12,18 +12,20 @@ MAX_BYTES = 8 * 2**20
 
 
 def check_destination(destination: Path) -> None:
-    """See that nothing but a bundle is replaced.
+    """Check that nothing but a bundle would be replaced.
 
     Raises:
         DestinationTaken: The destination holds something that is no bundle.
     """
     if destination.exists() and not (destination / MANIFEST_FILE).is_file():
-        raise DestinationTaken(f"{destination} is there and is no bundle; it is left as it is")
+        raise DestinationTaken(
+            f"{destination} is no bundle and is left as it is: give another --output or --name, or remove it"
+        )
 
 
 @contextmanager
 def new_directory(destination: Path) -> Iterator[Path]:
-    """A directory beside the destination, so that it can take its place by renaming; gone if that does not happen."""
+    """Make a directory beside the destination, to be moved there by `replace`. What is not moved is deleted."""
     destination.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{destination.name}-", dir=destination.parent) as parent:
         directory = Path(parent) / destination.name
@@ -32,12 +34,16 @@ def new_directory(destination: Path) -> Iterator[Path]:
 
 
 def checksums(directory: Path) -> dict[str, str]:
-    """The sha256 of each file but the manifest."""
+    """Return the sha256 of each file but the manifest, by name."""
     return {path.name: sha256_of(path) for path in sorted(directory.iterdir()) if path.name != MANIFEST_FILE}
 
 
 def finish(directory: Path, draft: Manifest) -> None:
-    """Write the manifest of all files, and read the bundle as the service will.
+    """Write the manifest with the checksums of all files, then read the bundle as the service will.
+
+    Args:
+        directory: Directory of the bundle.
+        draft: Its manifest. The checksums in it are replaced.
 
     Raises:
         BundleTooLarge: The bundle exceeds MAX_BYTES.
@@ -47,11 +53,19 @@ def finish(directory: Path, draft: Manifest) -> None:
     read_bundle(directory)
     size = sum(path.stat().st_size for path in directory.iterdir())
     if size > MAX_BYTES:
-        raise BundleTooLarge(f"the bundle has {size} bytes, {MAX_BYTES} are allowed: take a smaller model")
+        raise BundleTooLarge(
+            f"the bundle has {size} bytes, {MAX_BYTES} are allowed: train a smaller model, or give fewer --rungs"
+        )
 
 
 def replace(directory: Path, destination: Path) -> None:
-    """Let a new directory take the place of the destination."""
+    """Move a new directory to the destination. If that fails, what was there stays."""
+    former = directory.with_name("replaced")
     if destination.exists():
-        destination.rename(directory.with_name("replaced"))
-    directory.rename(destination)
+        destination.rename(former)
+    try:
+        directory.rename(destination)
+    except BaseException:  # Ctrl-C, too: what was moved away would be deleted with its temporary parent
+        if former.exists() and not destination.exists():
+            former.rename(destination)
+        raise

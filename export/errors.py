@@ -11,12 +11,14 @@ ExportError
 ├── NotQuantizable      nothing is known of the ranges of a bundle's products
 ├── CardDisagrees       a card gives a figure that the manifest or the graphs do not
 ├── NotMeasured         a run whose figures are wanted has none
+├── NotASeed            figures of runs that do not differ in their seed only cannot be averaged
+├── NoBundles           a directory that should hold bundles holds none
 └── NameMissing         a bundle of a user's own data must be named
 """
 
 
 class ExportError(Exception):
-    """What was asked for is not done, and nothing that was there has changed; the message says why."""
+    """The command was not carried out. The message says why. No file that was there has changed."""
 
 
 class ParityFailed(ExportError):
@@ -28,7 +30,7 @@ class BundleTooLarge(ExportError):
 
 
 class DestinationTaken(ExportError):
-    """What lies at the destination is not a bundle, and so is not replaced."""
+    """The destination holds something other than a bundle, which is not replaced."""
 
 
 class WrongLadder(ExportError):
@@ -44,7 +46,7 @@ class QualityLost(ExportError):
 
 
 class NotFloat32(ExportError):
-    """What should be quantized is no bundle of float32 graphs."""
+    """The source of a quantization is not a bundle of float32 graphs, or is the destination."""
 
 
 class NotQuantizable(ExportError):
@@ -56,7 +58,15 @@ class CardDisagrees(ExportError):
 
 
 class NotMeasured(ExportError):
-    """A run whose figures are wanted has none."""
+    """A bundle or a run has no figures to average."""
+
+
+class NotASeed(ExportError):
+    """A run has other figures than the one that it is averaged with, or is the same run."""
+
+
+class NoBundles(ExportError):
+    """A directory that should hold bundles holds none."""
 
 
 class NameMissing(ExportError):

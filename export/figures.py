@@ -3,10 +3,12 @@
 import statistics
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import combinations
 
 import torch
 from torch import nn
 
+from export.errors import NotASeed
 from export.weights import rounded
 from service.bundle.manifest import Figure
 from training.checkpoint import Checkpoint, Figures
@@ -14,21 +16,43 @@ from training.data.source import DataError
 
 
 def measured(checkpoint: Checkpoint, others: Sequence[Checkpoint] = ()) -> tuple[Figure, ...]:
-    """All figures of a checkpoint, then the same of its rounded weights, whose numbers the graphs give.
+    """Return the figures of a checkpoint, then those over several seeds, then those of its rounded weights.
 
-    The latter need the data. Where it cannot be had, they are left out, and that is said. Weights that are float16
-    already are not measured twice.
+    The graphs give the numbers of the rounded weights. Measuring these needs the data: if it is missing, they are left
+    out, with a message on stderr. Weights that float16 holds exactly are not measured twice.
 
     Args:
         checkpoint: What is exported.
-        others: Checkpoints of runs with other seeds; figures that all have are averaged.
+        others: Checkpoints of runs with other seeds. The figures that all of them have are averaged.
+
+    Raises:
+        NotASeed: One of the others is of another task, has the same figures, or has none of them.
     """
+    for each in others:
+        if each.task != checkpoint.task:
+            raise NotASeed(f"{each.path} is a checkpoint of {each.task}, not of {checkpoint.task}")
     seeds = over_seeds([each.figures for each in (checkpoint, *others)]) if others else ()
     return (*_of_checkpoint(checkpoint), *seeds, *_of_rounded_weights(checkpoint))
 
 
-def over_seeds(runs: Sequence[Figures]) -> Iterator[Figure]:
-    """Mean and standard deviation of each figure that all runs have, two of them at least."""
+def over_seeds(runs: Sequence[Figures]) -> tuple[Figure, ...]:
+    """Compute the mean and standard deviation of each figure that all runs have.
+
+    Args:
+        runs: The figures of two runs at least, which should differ in their seed only.
+
+    Raises:
+        NotASeed: The runs have no figure in common, or two of them have the same figures.
+    """
+    figures = tuple(_over_seeds(runs))
+    if not figures:
+        raise NotASeed("the runs have no figure in common: give runs of the same task, measured on the same splits")
+    if any(one == other for one, other in combinations(runs, 2)):
+        raise NotASeed("two of the runs have the same figures: give each run once, and not the bundle's own")
+    return figures
+
+
+def _over_seeds(runs: Sequence[Figures]) -> Iterator[Figure]:
     for split, figures in runs[0].items():
         for metric in figures:
             values = [each[split][metric] for each in runs if metric in each.get(split, {})]
@@ -38,7 +62,7 @@ def over_seeds(runs: Sequence[Figures]) -> Iterator[Figure]:
 
 
 def of_checkpoint(figures: Iterable[Figure]) -> Figures:
-    """The figures of the checkpoint among those of a manifest, by split and name."""
+    """Return the figures of the checkpoint among those of a manifest, by split and name."""
     found: Figures = {}
     for figure in figures:
         if figure.of == "checkpoint":
@@ -70,6 +94,6 @@ def _of_rounded_weights(checkpoint: Checkpoint) -> Iterator[Figure]:
 
 
 def _is_same(rounded_model: nn.Module, model: nn.Module) -> bool:
-    """Whether rounding changed nothing."""
+    """Whether both models have the same parameters, bit for bit."""
     pairs = zip(rounded_model.parameters(), model.parameters(), strict=True)
     return all(torch.equal(rounded_weights, weights) for rounded_weights, weights in pairs)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from export.card import number
+from export.errors import NoBundles
 from export.recipes.recipe import Recipe
 from export.recipes.registry import recipe
 from service.bundle.manifest import MANIFEST_FILE, Bundle, Figure, read_bundle
@@ -32,8 +33,16 @@ def render(bundles: list[Bundle], card: str) -> str:
 
 
 def shipped(directory: Path) -> list[Bundle]:
-    """The bundles in a directory, by name; one that is damaged is an error (`read_bundle`)."""
-    return [read_bundle(manifest.parent) for manifest in sorted(directory.glob(f"*/{MANIFEST_FILE}"))]
+    """Read the bundles in a directory, sorted by name.
+
+    Raises:
+        BundleDamaged: One of them is damaged.
+        NoBundles: There is none.
+    """
+    bundles = [read_bundle(manifest.parent) for manifest in sorted(directory.glob(f"*/{MANIFEST_FILE}"))]
+    if not bundles:
+        raise NoBundles(f"{directory} holds no bundles: run this in the project's directory, or give --models")
+    return bundles
 
 
 def _cells(bundle: Bundle, card: str) -> list[str]:

@@ -11,14 +11,18 @@ from training.checkpoint import FIGURES, Figures, read_figures
 
 
 def add_seeds(source: Bundle, others: Sequence[Path]) -> Bundle:
-    """Give a bundle the mean and deviation of its own figures and those of runs with other seeds.
+    """Write the mean and deviation of a bundle's own figures and those of runs with other seeds into the bundle.
 
     Args:
-        source: The bundle; it is replaced.
-        others: Checkpoints of the other runs; of each, the measured figures are all that is read.
+        source: The bundle. It is replaced.
+        others: Checkpoints of the other runs. Only their measured figures are read.
+
+    Returns:
+        The new bundle.
 
     Raises:
         NotMeasured: The bundle or a run has no figures.
+        NotASeed: Two runs have the same figures, or the runs have no figure in common.
     """
     runs = [_own(source), *(_measured(path) for path in others)]
     kept = [figure for figure in source.manifest.figures if figure.of != "seeds"]

@@ -77,7 +77,10 @@ def test_a_card_that_was_edited_is_an_error(
     shutil.copytree(bundle.path, path)
     compare = ["compare", "--models", str(tmp_path / "models"), "--no-measure"]
     content = card.render(bundle.manifest, REPORT, path)
-    for text, status in ((content, 0), (content.replace("1.2345", "1.1345"), 1)):
+    edited = content.replace("1.2345", "1.1345")
+    swapped = content.replace("| not measured | 1.2345 |", "| 1.2345 | not measured |")
+    assert swapped != content
+    for text, status in ((content, 0), (edited, 1), (swapped, 1)):
         (path / CARD).write_text(text, encoding="utf-8")
         finish(path, bundle.manifest)  # with the checksum of the edited card
         assert main(compare) == status

@@ -8,6 +8,7 @@ import pytest
 from torch import nn
 
 from export.card import render
+from export.errors import NotASeed
 from export.figures import measured
 from export.parity import prove
 from export.weights import rounded
@@ -110,6 +111,11 @@ def test_figures_of_several_seeds_are_averaged(sentiment: Exported) -> None:
     card = render(manifest, prove(sentiment.open()), sentiment.bundle.path)
     assert "| dev | rounded | 0.0000 | 0.5000 ± 0.5000 | 1.0000 |" in card
     assert "3 runs" in card
+
+
+def test_a_checkpoint_of_another_task_is_no_other_seed(sentiment: Exported, generation: Exported) -> None:
+    with pytest.raises(NotASeed, match="is a checkpoint of generation, not of sentiment"):
+        measured(measured_checkpoint(sentiment), [generation.checkpoint])
 
 
 def test_a_figure_of_one_run_says_nothing_of_seeds() -> None:

@@ -12,6 +12,8 @@ from service.bundle.manifest import read_bundle
 from tests.export.conftest import Exported
 from training.__main__ import main as train
 
+ROOT = Path(__file__).parents[2]
+
 
 def test_an_export_prints_the_proof_and_the_cost_of_each_rung(generation: Exported) -> None:
     lines = generation.printed.splitlines()
@@ -49,6 +51,12 @@ def test_a_name_that_no_bundle_may_have_is_refused_before_anything_is_done(
 def test_a_directory_that_is_no_checkpoint_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(tmp_path)]) == 1
     assert f"error: {tmp_path} is no checkpoint" in capsys.readouterr().err
+
+
+def test_a_page_that_cannot_be_written_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = tmp_path / "missing" / "models.md"
+    assert main(["overview", "--models", str(ROOT / "models"), "--output", str(page)]) == 1
+    assert f"error: [Errno 2] No such file or directory: '{page}'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,16 @@ def test_the_command_writes_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert any(row.startswith(f"| [{name}](") for row in rows)
 
 
+@pytest.mark.parametrize("command", ["overview", "compare"])
+def test_a_directory_without_bundles_is_an_error_and_no_empty_page(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([command]) == 1
+    assert "models holds no bundles" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "models").iterdir()), ids=lambda path: path.name)
 def test_what_ships_was_measured_as_it_is_served(path: Path) -> None:
     bundle = read_bundle(path)

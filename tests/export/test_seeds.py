@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from export.__main__ import main
-from export.errors import NotMeasured
+from export.errors import NotASeed, NotMeasured
 from export.report import Check, Report
 from export.seeds import add_seeds
 from service.bundle.manifest import Bundle, Figure, read_bundle
@@ -65,6 +65,21 @@ def test_a_bundle_without_figures_has_none_to_average(sentiment: Exported, tmp_p
     path = Path(shutil.copytree(sentiment.bundle.path, tmp_path / "sentiment"))
     with pytest.raises(NotMeasured, match="no figures"):
         add_seeds(read_bundle(path), [run(tmp_path / "two", 0.9)])
+
+
+def test_a_run_of_another_task_is_an_error_and_changes_nothing(bundle: Bundle, tmp_path: Path) -> None:
+    averaged = add_seeds(bundle, [run(tmp_path / "two", 0.9)])
+    other = run(tmp_path / "other", 0.9)
+    (other / "figures.json").write_text(json.dumps({"dev": {"bleu": 30.0}}))
+    with pytest.raises(NotASeed, match="no figure in common"):
+        add_seeds(averaged, [other])
+    assert read_bundle(bundle.path).version == averaged.version
+
+
+def test_a_run_counts_once(bundle: Bundle, tmp_path: Path) -> None:
+    two = run(tmp_path / "two", 0.9)
+    with pytest.raises(NotASeed, match="give each run once"):
+        add_seeds(bundle, [two, two])
 
 
 def test_a_report_is_read_as_it_was_written() -> None:

@@ -1,4 +1,4 @@
-"""A measurement in a process of its own: it shares neither the interpreter nor its lock with what it is compared to."""
+"""A measurement in its own process, which shares neither interpreter nor GIL with what it is compared to."""
 
 import gc
 import multiprocessing
@@ -15,7 +15,7 @@ STOP_SECONDS = 5
 
 
 class MeasurementFailed(Exception):
-    """What is measured failed; the message is the traceback of its own process."""
+    """A measurement raised or its process died. The message is its traceback."""
 
 
 class Apart(Generic[T]):

@@ -10,7 +10,7 @@ from bench.load import Load, median_rate, rates, ratio
 def share(
     name: str, loads: Sequence[Load], raw: Sequence[Load], limit: float | None, unit: str = "rows/s"
 ) -> list[Figure]:
-    """What a load reaches of onnxruntime alone, in per cent, and its rate."""
+    """Return the rate of a load in per cent of onnxruntime alone, and the rate itself."""
     percent = 100 * ratio(rates(loads), rates(raw)).median
     return [Figure(f"{name}, of raw onnxruntime", percent, "%", at_least=limit), rate(name, loads, unit)]
 
@@ -26,7 +26,7 @@ def rate(name: str, loads: Sequence[Load], unit: str = "rows/s") -> Figure:
 
 
 def client(name: str, loads: Sequence[Load]) -> Figure:
-    """Processor cores that the client took from the service, for the record."""
+    """Return the processor cores that the client used. A client of one thread that uses nearly 1 limits the rate."""
     return Figure(f"{name}: client", statistics.median(load.cores for load in loads), "cores")
 
 

@@ -23,7 +23,7 @@ class Figure:
 
     @property
     def has_limit(self) -> bool:
-        """Whether anything was promised of it."""
+        """Whether it has a limit."""
         return self.at_least is not None or self.at_most is not None
 
     @property

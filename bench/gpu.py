@@ -93,7 +93,7 @@ def device_step(runtime: DeviceRuntime, stage: Stage, size: int) -> Step:
 
 
 def wanted(stage: Stage) -> list[str]:
-    """What is read besides the state: the tokens of a decoding stage."""
+    """Return the names of the outputs to read besides the state: the tokens of a decoding stage."""
     return ["tokens"] if stage.name == "decode" else []
 
 

@@ -1,4 +1,4 @@
-"""What a measurement did, and how several of them compare."""
+"""The load of a measurement: what was completed, in which time. Several are measured in turn and compared."""
 
 import resource
 import statistics
@@ -12,7 +12,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 
 
 class Quantiles(NamedTuple):
-    """Of times, in seconds."""
+    """Quantiles of times, in seconds."""
 
     p50: float
     p99: float

@@ -12,7 +12,7 @@ def descendants(pid: int) -> list[int]:
 
 
 def heaviest(pid: int) -> int:
-    """Of a process and its descendants the one that has used the most processor time."""
+    """Return the process, or its descendant, that has used the most processor time."""
     return max([pid, *descendants(pid)], key=cpu_seconds)
 
 

@@ -24,7 +24,7 @@ def line(figure: Figure) -> str:
 
 
 def machine() -> str:
-    """What the figures were measured on, as far as it matters."""
+    """Describe the machine, its load, and the versions that figures depend on."""
     load = "{:.1f} {:.1f} {:.1f}".format(*os.getloadavg())
     packages = ", ".join(f"{name} {version(name)}" for name in ("onnxruntime", "bentoml", "uvicorn"))
     return f"{os.cpu_count()} cores, {platform.machine()}, load {load}; Python {platform.python_version()}, {packages}"

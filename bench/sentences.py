@@ -19,7 +19,7 @@ MEAN_WORDS, DEVIATION_WORDS = 19.0, 9.0
 
 
 def sentences(count: int, seed: int = 0) -> list[str]:
-    """So many texts in random order, each as likely as any other."""
+    """Draw `count` texts with replacement."""
     generator = np.random.default_rng(seed)
     if not os.environ.get("UNROLLED_DATA_DIR"):
         return _drawn(count, generator)

@@ -35,7 +35,7 @@ class Service(Server):
 
     @property
     def headers(self) -> dict[str, str]:
-        """What every request carries."""
+        """The headers of every request."""
         return {"Authorization": f"Bearer {self._token}"}
 
     @property

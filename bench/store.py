@@ -56,12 +56,12 @@ class Filled:
 
     @property
     def disk_bytes(self) -> int:
-        """What the store takes of the disk."""
+        """Bytes that the store occupies on disk."""
         return sum(file.stat().st_blocks * 512 for file in self.folder.rglob("*") if file.is_file())
 
     @property
     def memory_bytes(self) -> int:
-        """What the worker has of its own."""
+        """Bytes of the worker's own resident memory."""
         return anonymous_bytes(self.service.worker)
 
 

@@ -52,7 +52,7 @@ def measure(device: torch.device, rows: int, steps: int, sizes: GenerationModelS
 
 
 def of_models(device: torch.device, rows: int, steps: int, sizes: GenerationModelSettings) -> Iterator[Figure]:
-    """Of whole models of like size."""
+    """Measure whole models with about as many parameters."""
     ids = torch.randint(V, (rows, steps + 1), device=device)
     mingru = MinGRUModel(V, sizes).to(device)
     lstm = of_like_size(mingru, sizes).to(device)
@@ -68,7 +68,7 @@ def of_models(device: torch.device, rows: int, steps: int, sizes: GenerationMode
 
 
 def of_layers(device: torch.device, rows: int, steps: int, sizes: GenerationModelSettings) -> Iterator[Figure]:
-    """Of one layer each, with the same hidden size."""
+    """Measure one layer of each, with the same hidden size."""
     C, H = sizes.embedding_size, sizes.hidden_size
     x, h_0 = torch.randn(steps, rows, C, device=device), torch.zeros(rows, H, device=device)
     lstm, mingru = nn.LSTM(C, H).to(device), MinGRUCell(C, H).to(device)
@@ -79,7 +79,7 @@ def of_layers(device: torch.device, rows: int, steps: int, sizes: GenerationMode
 
 
 def rates(sides: Sides, device: torch.device, rows: int, steps: int) -> Iterator[Figure]:
-    """What each side does in a second, and its ratio to the first's."""
+    """Measure the best of RUNS passes of each side, as steps a second and as a ratio to the first side."""
     first = None
     for name, loss in sides.items():
         rate = rows * steps / seconds_a_step(loss, device)

@@ -1,4 +1,4 @@
-"""A checkpoint becomes a bundle: graphs, tokenizer, manifest, card and proof of parity, in one directory at once."""
+"""Export of a checkpoint: writes a bundle, with graphs, tokenizer, manifest, card and proof of parity."""
 
 import json
 import shutil
@@ -32,7 +32,7 @@ WEIGHTS, PARITY, CARD = "weights.bin", "parity.json", "README.md"
 
 @dataclass(frozen=True)
 class RungSummary:
-    """What a rung costs."""
+    """The cost of a rung: nodes, bytes of its file without the shared weights, seconds to load it."""
 
     stage: str
     size: int
@@ -50,7 +50,7 @@ class RungSummary:
 
 @dataclass(frozen=True)
 class Export:
-    """A written bundle, what proves it, and what its rungs cost."""
+    """A written bundle, its proof of parity, and the cost of its rungs."""
 
     bundle: Bundle
     report: Report
@@ -67,7 +67,7 @@ def export(
 
     Args:
         checkpoint: A trained model.
-        destination: Directory of the bundle, which gives it its name; a bundle that is there is replaced.
+        destination: Directory of the bundle, whose name it gets. A bundle that is there is replaced.
         sizes: Other ladders than the task's own, by stage.
         others: Checkpoints of runs with other seeds, for the mean and the deviation of the figures.
 
@@ -75,6 +75,9 @@ def export(
         ParityFailed: The graphs are not the model.
         BundleTooLarge: The bundle exceeds MAX_BYTES.
         DestinationTaken: The destination holds something that is no bundle.
+        WrongLadder: The rungs that were asked for cannot be served.
+        NotDynamic: The model fixes the number of rows when it is traced.
+        NotASeed: One of the others cannot be averaged with the checkpoint.
     """
     check_destination(destination)
     model = prepare(checkpoint.model)
@@ -100,7 +103,11 @@ def export(
 def write_graphs(
     directory: Path, task: str, model: nn.Module, stages: tuple[StagePlan, ...]
 ) -> dict[tuple[str, int], int]:
-    """Write the graphs of all rungs and their common weights; returns the number of nodes of each."""
+    """Write the graphs of all rungs and the weights that they share.
+
+    Returns:
+        The number of nodes by stage and size.
+    """
     weights = WeightFile(WEIGHTS)
     state = cast(StreamingModel, model).initial_state(TRACED_ROWS)
     builder = GraphBuilder({name: tensor.numpy() for name, tensor in state.items()})
@@ -118,7 +125,7 @@ def write_graphs(
 def summarise(
     directory: Path, manifest: Manifest, nodes: Mapping[tuple[str, int], int], rungs: Rungs
 ) -> tuple[RungSummary, ...]:
-    """What each rung of a bundle costs.
+    """Summarise the cost of each rung of a bundle.
 
     Args:
         directory: Where its graphs are.

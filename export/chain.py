@@ -13,7 +13,7 @@ from export.stacks import unstacked
 
 
 def repeat(step: ir.Model, steps: int, each: str, carried: Mapping[str, int], length: str, frozen: int) -> ir.Model:
-    """The graph that runs the graph of a step K times; weights are shared.
+    """Build the graph that runs the graph of a step K times with the same weights.
 
     Args:
         step: Its outputs are a result int64 (N,) and the next value of each carried input.
@@ -56,7 +56,7 @@ def repeat(step: ir.Model, steps: int, each: str, carried: Mapping[str, int], le
 
 
 class Glue:
-    """What a chain needs besides its steps: nodes at the end of a graph."""
+    """Adds the nodes that connect steps to the end of a graph."""
 
     def __init__(self, graph: ir.Graph) -> None:
         self._tape = Tape(graph)
@@ -113,7 +113,7 @@ class Glue:
 
 
 def _append(graph: ir.Graph, step: ir.Graph, given: Mapping[str, ir.Value], k: int) -> list[ir.Value]:
-    """Add the nodes of a step that works on the given values; returns its outputs."""
+    """Add the nodes of a step that works on the given values. Returns the outputs of the step."""
     body = step.clone()
     outputs = list(body.outputs)
     body.outputs.clear()

@@ -1,4 +1,4 @@
-"""Graphs that read whole inputs, in both directions or in one: what their figures are of."""
+"""Runs the graphs of a bundle on whole inputs, in one direction or in both, to measure their quality."""
 
 from itertools import count, takewhile
 
@@ -14,7 +14,11 @@ Features = NDArray[np.float32]
 
 
 def run_stage(rungs: Rungs, stage: str, inputs: Arrays, output: str) -> Features:
-    """What a stage answers to whole inputs (N, T, ...), in their order: a backward one is given them in reverse."""
+    """Run a stage on whole inputs (N, T, ...), a backward one from their end.
+
+    Returns:
+        Its output (N, T, ...), in the order of the inputs.
+    """
     plan = rungs.stages[stage]
     N, T = inputs["x"].shape[:2]
     is_backward = plan.direction == "backward"
@@ -24,7 +28,11 @@ def run_stage(rungs: Rungs, stage: str, inputs: Arrays, output: str) -> Features
 
 
 def run_layers(rungs: Rungs, inputs: Arrays) -> Features:
-    """What both directions of the last layer make of whole inputs (N, T, ...): (N, T, 2 H), forward first."""
+    """Run all layers on whole inputs (N, T, ...).
+
+    Returns:
+        Features of both directions of the last layer, float32 (N, T, 2 H), forward first.
+    """
     for passes in takewhile(lambda both: both[0].name in rungs.stages, map(passes_of_layer, count(1))):
         both = [run_stage(rungs, each.name, inputs, "features") for each in passes]
         inputs = {"x": np.concatenate(both, axis=2)}
@@ -32,7 +40,7 @@ def run_layers(rungs: Rungs, inputs: Arrays) -> Features:
 
 
 def logits(rungs: Rungs, inputs: Arrays) -> Features:
-    """Of whole inputs (N, T, ...), by a model that streams or by one that reads in both directions."""
+    """Return the logits float32 (N, T, V) of whole inputs (N, T, ...), of a streaming or a bidirectional model."""
     if ITEM_STAGE in rungs.stages:
         return run_stage(rungs, ITEM_STAGE, inputs, "logits")
     return run_stage(rungs, "head", {"x": run_layers(rungs, inputs)}, "logits")

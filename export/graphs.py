@@ -36,7 +36,7 @@ class UnrolledGraph(nn.Module):
         self.output_names = outputs
 
     def forward(self, x: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
-        """The outputs, then the state tensors that change."""
+        """Return the outputs, then the next state tensors of `writes`."""
         model = cast(StreamingModel, self.model)
         outputs, next_state = model.unroll(x, dict(zip(self.reads, state, strict=True)))
         writes = [tensor.name for tensor in model.state] if self.writes is None else self.writes
@@ -61,21 +61,21 @@ class StageGraph(nn.Module):
         self.output = output
 
     def forward(self, x: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
-        """The answer, then the state tensors."""
+        """Return the output, then the next state tensors."""
         return self.take({"x": x}, state)
 
     def take(self, inputs: Tensors, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """Named inputs through the stage."""
+        """Run the stage on named inputs. Returns the output, then the next state tensors."""
         model = cast(StagedModel, self.model)
         outputs, next_state = model.unroll_stage(self.stage, inputs, dict(zip(self.carried, state, strict=True)))
         return (outputs[self.output], *(next_state[name] for name in self.carried))
 
 
 class SpeltStageGraph(StageGraph):
-    """The same of a stage that reads words beside what their characters were made into."""
+    """A `StageGraph` with a second input: words, and the features of their characters."""
 
     def forward(self, x: Tensor, characters: Tensor, *state: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
-        """Words x int64 (N, T) and characters (N, T, C) to the answer, then the state tensors."""
+        """Map words x int64 (N, T) and characters float32 (N, T, C) to the output and the next state tensors."""
         return self.take({"x": x, "characters": characters}, state)
 
 
@@ -98,7 +98,7 @@ class DecodeStep(nn.Module):
         top_p: Tensor,
         *state: Tensor,
     ) -> tuple[Tensor, ...]:
-        """The token int64 (N,) and all state tensors, whether the row is frozen or not; see `DecodeGraph`."""
+        """Return the token int64 (N,) and all next state tensors. `DecodeGraph` restores those of frozen rows."""
         model = cast(StreamingModel, self.model)
         current = dict(zip((tensor.name for tensor in model.state), state, strict=True))
         token = sample(current["pending_logits"], uniform, temperature, top_k, top_p)

@@ -1,4 +1,4 @@
-"""A float32 bundle becomes an int8 one: its graphs rewritten, proved again, and measured beside the ones they were.
+"""Quantization of a float32 bundle: rewrites its graphs to int8, proves them again and measures both.
 
 Needs the bundle alone, no checkpoint. Tokenizer, state, stages and ladder stay, so that it takes the bundle's place.
 """
@@ -29,7 +29,7 @@ def quantize(source: Bundle, destination: Path) -> Export:
 
     Args:
         source: The float32 bundle.
-        destination: Directory of the int8 bundle; a bundle that is there is replaced.
+        destination: Directory of the int8 bundle. A bundle that is there is replaced.
 
     Raises:
         NotFloat32: The source is an int8 bundle, or the destination is the source.
@@ -77,7 +77,7 @@ def _kind(source: Bundle) -> tuple[str, str]:
 
 
 def _write_graphs(source: Bundle, directory: Path) -> dict[tuple[str, int], int]:
-    """Rewrite all rungs; returns the number of nodes of each."""
+    """Rewrite all rungs. Returns the number of nodes by stage and size."""
     weights = WeightFile(WEIGHTS)
     nodes: dict[tuple[str, int], int] = {}
     num_rewritten = 0
@@ -105,7 +105,7 @@ def _of_checkpoint(source: Bundle) -> list[Figure]:
 
 
 def _measured(source: Bundle, float32: Rungs, draft: Bundle, rungs: Rungs) -> list[Figure]:
-    """The figure of the development data with float32 and with int8; left out, and said, where it cannot be had."""
+    """Measure float32 and int8 graphs on the development data. Without the data, print that and return nothing."""
     print("measuring float32 and int8 on the development data", file=sys.stderr)
     try:
         before, after = measure(source, float32), measure(draft, rungs)

@@ -1,4 +1,4 @@
-"""What a bundle says of itself, filled in from the checkpoint and the plans of its stages; measures nothing."""
+"""The manifest of a new bundle, from its checkpoint and the plans of its stages, without figures."""
 
 from dataclasses import asdict
 from typing import cast

@@ -117,7 +117,7 @@ def _state_axes(graph: nn.Module) -> dict[str, int]:
 
 @contextmanager
 def _without_noise() -> Iterator[None]:
-    """Silence what the exporter says of its own insides and of packages that are not installed."""
+    """Silence the exporter's messages of its internals and of packages that are not installed."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -157,7 +157,7 @@ def _simplify(model: ir.Model) -> None:
 
 
 def _check_rows_are_free(model: ir.Model, name: str) -> None:
-    """torch's exporter does not complain of a model that takes N for a constant; it gives every input that N."""
+    """Raise NotDynamic if N is a constant, which torch's exporter accepts and gives every input as its size."""
     for value in (*model.graph.inputs, *model.graph.outputs):
         if value.shape is None or value.shape.is_static():
             raise NotDynamic(f"{name}: {value.name} has the shape {value.shape}; does the model call len()?")

@@ -1,4 +1,4 @@
-"""What a bundle's graphs are worth on the development data, asked through onnxruntime as they are served.
+"""The quality of a bundle's graphs on the development data, run by onnxruntime as they are served.
 
 One figure for each task, the one by which int8 graphs are compared with the float32 ones that they were made from. It
 is of published data: a bundle that learned from other data has none.
@@ -85,7 +85,7 @@ class Measure:
 
 
 def nats_per_char(bundle: Bundle, rungs: Rungs) -> float:
-    """Of one stateful pass over the text."""
+    """Return the mean negative log-likelihood of a character, in one stateful pass over the text."""
     tokenizer = Tokenizer.from_file(str(bundle.file("tokenizer.json")))
     text = tinyshakespeare.split(tinyshakespeare.load())[SPLIT]
     ids = np.array(tokenizer.encode(text).ids)
@@ -93,7 +93,7 @@ def nats_per_char(bundle: Bundle, rungs: Rungs) -> float:
 
 
 def nats_per_frame(bundle: Bundle, rungs: Rungs) -> float:
-    """Of all frames but the first of each piece, from a fresh state at its beginning."""
+    """Return the mean negative log-likelihood of a frame. Pieces start afresh, and first frames do not count."""
     (collection,) = (each for each in (polyphony.CHORALES, polyphony.FOLK) if _learned_from(bundle, each.source))
     total, frames = 0.0, 0
     for piece in tqdm(polyphony.load(collection, SPLIT), desc="measuring", unit=" pieces", leave=False, disable=None):
@@ -135,7 +135,7 @@ def _stateful(rungs: Rungs, ids: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def _log_likelihoods(logits: NDArray[np.float32], tokens: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Of each token (T,) under the logits (T, V) before it."""
+    """Return the log-likelihood of each token (T,) under the logits (T, V) before it."""
     relative = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     chosen = np.take_along_axis(relative, tokens[:, None], axis=1)[:, 0]
     return np.asarray(chosen - np.log(np.exp(relative).sum(axis=1)))
@@ -162,14 +162,14 @@ def tag_accuracy(bundle: Bundle, rungs: Rungs) -> float:
 
 
 def entity_f1(bundle: Bundle, rungs: Rungs) -> float:
-    """Of whole entities."""
+    """Return F1 over whole entities."""
     sentences = wnut17.load(SPLIT)
     found = GraphTagger(bundle, rungs).tag([each.tokens for each in sentences])
     return bio.match([each.tags for each in sentences], found).f1
 
 
 def mse(bundle: Bundle, rungs: Rungs) -> float:
-    """Of fresh sessions that have read 96 standardised readings of known channels, 96 readings ahead.
+    """Return the mean squared error 96 standardised readings ahead, of fresh sessions that have read 96 of them.
 
     Raises:
         DataError: The bundle does not forecast so far ahead.
@@ -184,7 +184,7 @@ def mse(bundle: Bundle, rungs: Rungs) -> float:
 
 
 def bleu(bundle: Bundle, rungs: Rungs) -> float:
-    """Of translations by beam search, as tokens in lower case."""
+    """Return BLEU of translations by beam search, over tokens in lower case."""
     language = cast(TranslationTask, bundle.manifest.task).target
     pairs = multi30k.load(SPLIT, cast(Language, language))
     found = GraphTranslator(bundle, rungs).translate([pair.english for pair in pairs], BEAMS)
@@ -250,13 +250,13 @@ ENTITIES = Measure("entity_f1", entity_f1, lambda float32: float32 - 0.003, "hig
 
 
 def measure_of(bundle: Bundle) -> Measure:
-    """What a bundle is measured by."""
+    """Return the measure of a bundle."""
     task = bundle.manifest.task
     return ENTITIES if isinstance(task, TaggingTask) and task.scheme == "bio" else MEASURES[task.kind]
 
 
 def measure(bundle: Bundle, rungs: Rungs) -> Figure:
-    """The figure of a bundle.
+    """Measure a bundle.
 
     Raises:
         DataError: The data cannot be had, or the bundle learned from other data.

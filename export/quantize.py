@@ -1,4 +1,4 @@
-"""A float32 graph becomes one with static int8 products; knows no files and no bundles.
+"""Static int8 quantization of the matrix products of one graph. Knows no files and no bundles.
 
     x W + b   becomes   Mul(Cast(MatMulInteger(QuantizeLinear(x), Wq)), s) + b
 
@@ -51,18 +51,21 @@ class Quantized:
 
 
 def quantized(W: Weights) -> Quantized:
-    """The nearest int8 matrix (C, H); a column of zeros stays one."""
+    """Return the nearest int8 matrix to W float32 (C, H). A column of zeros stays one."""
     scales = np.abs(W).max(axis=0) / np.float32(LARGEST_WEIGHT)
     values = np.rint(W / np.where(scales > 0, scales, 1))
     return Quantized(values.astype(np.int8), scales.astype(np.float32))
 
 
 def quantize_graph(model: onnx.ModelProto, ranges: Mapping[str, float | str]) -> int:
-    """Rewrite the products of a graph, in place; returns how many there were to rewrite.
+    """Rewrite the products of a graph, in place.
 
     Args:
         model: With its weights.
         ranges: As in RANGES, of one task and cell.
+
+    Returns:
+        The number of products that were rewritten.
     """
     weights = Constants(model.graph)
     rewriter = _Rewriter(weights, {name: _range(weights, name, ranges) for name in weights.names})
@@ -96,14 +99,14 @@ class Constants:
 
     @property
     def names(self) -> set[str]:
-        """Of all weights."""
+        """The names of all weights."""
         return {name.removesuffix(".float16") for name, _ in self._values.values()}
 
     def __contains__(self, value: str) -> bool:
         return value in self._values
 
     def name(self, value: str) -> str:
-        """Of the weight that a value is."""
+        """Return the name of the weight that a value is."""
         return self._values[value][0].removesuffix(".float16")
 
     def matrix(self, value: str) -> Weights:
@@ -120,7 +123,7 @@ class _Rewriter:
         self.num_rewritten = 0
 
     def rewrite(self, node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
-        """What takes the place of a node: itself, if it is no product with a weight in range."""
+        """Yield the nodes that replace a node: itself, unless it is a product whose input range is known."""
         if node.op_type not in PRODUCTS or node.input[1] not in self._weights or node.input[0] in self._weights:
             yield node
             return
@@ -160,7 +163,7 @@ class _Rewriter:
 
 
 def _range(weights: Constants, name: str, ranges: Mapping[str, float | str]) -> float | None:
-    """The range of what a weight is multiplied with; None where that is not known."""
+    """Return the largest absolute input of the product with a weight, or None if it is not known."""
     found = next((largest for pattern, largest in ranges.items() if fnmatch(name, pattern)), None)
     return float(np.abs(weights.matrix(_value(weights, found))).max()) if isinstance(found, str) else found
 

@@ -1,4 +1,4 @@
-"""What a proof of parity found, for people and for the bundle."""
+"""The report of a proof of parity, as a table and as parity.json."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -26,7 +26,7 @@ class Check:
 
     @property
     def passed(self) -> bool:
-        """Whether it holds; an error of NaN does not."""
+        """Whether the check passed. An error of NaN does not pass."""
         return self.found <= self.limit
 
     def __str__(self) -> str:
@@ -56,7 +56,7 @@ class Report:
         return tuple(check for check in self.checks if not check.passed)
 
     def as_json(self) -> dict[str, Any]:
-        """The content of parity.json; a number that JSON does not know is written as text."""
+        """Return the content of parity.json. Infinity and NaN, which JSON has not, are written as text."""
         return {"passed": self.passed, "onnxruntime": self.onnxruntime, "torch": self.torch} | {
             "checks": [
                 {**asdict(check), "found": _number(check.found), "limit": _number(check.limit), "passed": check.passed}
@@ -66,7 +66,7 @@ class Report:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> "Report":
-        """What `as_json` has written."""
+        """Read what `as_json` has written."""
         checks = tuple(
             Check(each["name"], each["stage"], each["size"], float(each["found"]), float(each["limit"]))
             for each in document["checks"]

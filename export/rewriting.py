@@ -1,4 +1,4 @@
-"""A bundle that is there with another manifest: its card is written anew, its graphs stay."""
+"""Rewriting of a bundle with another manifest: manifest and card change, graphs stay."""
 
 import json
 import shutil
@@ -11,13 +11,13 @@ from service.bundle.manifest import Bundle, Manifest, read_bundle
 
 
 def rendered(source: Bundle, manifest: Manifest) -> str:
-    """The card that a bundle has with a manifest."""
+    """Return the card of a bundle with another manifest, in Markdown."""
     report = Report.from_json(json.loads(source.file(PARITY).read_text(encoding="utf-8")))
     return card.render(manifest, report, source.path)
 
 
 def rewritten(source: Bundle, manifest: Manifest) -> Bundle:
-    """A bundle in its own place, with a manifest and the card of that."""
+    """Replace a bundle by one with another manifest and the card of that. Returns the new bundle."""
     with new_directory(source.path) as directory:
         for name in source.manifest.files:
             shutil.copyfile(source.file(name), directory / name)

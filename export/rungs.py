@@ -16,7 +16,7 @@ from service.bundle.stage import TensorSpec
 
 @dataclass(frozen=True)
 class Answer:
-    """What a stage returned: its own outputs, and the next state."""
+    """The outputs of a stage, and all state tensors after it."""
 
     outputs: Arrays
     state: Arrays
@@ -53,7 +53,7 @@ class Rungs:
         return {spec.name: np.full(shapes[spec.name], spec.initial, dtype=spec.dtype) for spec in self.state_specs}
 
     def run(self, stage: StagePlan, size: int, inputs: Arrays, state: Arrays) -> Answer:
-        """Run one rung; state that the stage does not write stays as it is."""
+        """Run one rung. State tensors that the stage does not write are returned unchanged."""
         given = {**inputs, **{name: state[name] for name in stage.reads}}
         arrays = self._sessions[stage.name, size].run(stage.output_names, given)
         answer = dict(zip(stage.output_names, arrays, strict=True))
@@ -99,7 +99,7 @@ def cut_inputs(stage: StagePlan, inputs: Arrays, start: int, length: int) -> tup
 
 
 def take_time(specs: Iterable[TensorSpec], arrays: Arrays, start: int, length: int) -> Arrays:
-    """Items `start` to `start + length` of tensors that have a time axis; the others as they are."""
+    """Take items `start` to `start + length` of tensors with a time axis. Others are returned unchanged."""
     return {
         spec.name: np.take(arrays[spec.name], range(start, start + length), axis=spec.shape.index("T"))
         if "T" in spec.shape
@@ -114,7 +114,11 @@ def take_rows(specs: Iterable[TensorSpec], arrays: Arrays, rows: Sequence[int] |
 
 
 def differing_values(found: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]) -> int:
-    """How many values are not the same bits."""
+    """Count the values that differ in their bits.
+
+    Raises:
+        KeyError: The tensors have other names.
+    """
     if found.keys() != expected.keys():
         raise KeyError(f"{sorted(found)} cannot be compared with {sorted(expected)}")
     return sum(_differing(found[name], expected[name]) for name in expected)

@@ -9,7 +9,7 @@ from service.bundle.stage import Stage
 
 
 def plans(bundle: Bundle) -> tuple[StagePlan, ...]:
-    """Plans of all stages; their graphs cannot be built again, but they are there."""
+    """Return the plans of all stages. Their `build` raises NotImplementedError, since a bundle has no torch model."""
     return tuple(_plan(bundle, stage) for stage in bundle.manifest.stages)
 
 

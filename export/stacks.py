@@ -8,7 +8,7 @@ import onnx_ir as ir
 
 
 def join_stacks(model: ir.Model) -> None:
-    """Replace parts of a stack by what was stacked; nodes that are not needed any more are left for others to drop.
+    """Replace parts of a stack by what was stacked. Nodes that nothing needs any more stay in the graph.
 
     Unsqueeze(a), Unsqueeze(b) -> Concat -> Reshape -> Split -> a, b
     """
@@ -20,7 +20,7 @@ def join_stacks(model: ir.Model) -> None:
 
 
 def unstacked(stack: ir.Value | None) -> list[ir.Value] | None:
-    """The values (N, ...) that a value (L, N, ...) was stacked from; None if it is something else."""
+    """Return the values (N, ...) that a value (L, N, ...) was stacked from, or None if it is no stack."""
     concat = stack.producer() if stack is not None else None
     if concat is None or concat.op_type != "Concat" or _axis(concat) != 0:
         return None
@@ -31,7 +31,7 @@ def unstacked(stack: ir.Value | None) -> list[ir.Value] | None:
 
 
 def _stacked(split: ir.Node) -> list[ir.Value] | None:
-    """What was stacked to make the input of a split into as many parts; None if it is something else."""
+    """Return the values whose stack is split into as many parts, or None if the node is no such split."""
     if split.op_type != "Split" or len(split.inputs) > 1 or _axis(split) != 0 or split.inputs[0] is None:
         return None
     reshape = split.inputs[0].producer()

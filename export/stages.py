@@ -59,7 +59,7 @@ class StagePlan:
 
     @property
     def kind(self) -> Kind:
-        """What the stage does with its size."""
+        """How the stage uses its size; see `Kind`."""
         return "reads" if self.fit == "exact" else KINDS.get(self.name, "steps")
 
     @property
@@ -69,12 +69,12 @@ class StagePlan:
 
 
 def as_tensors(arrays: Arrays) -> dict[str, Tensor]:
-    """The same numbers for torch."""
+    """Convert arrays to tensors that share their memory."""
     return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
 def spec(name: str, dtype: DType, *shape: int | str) -> TensorSpec:
-    """A tensor of a graph; see `TensorSpec`."""
+    """Return the spec of a tensor of a graph."""
     return TensorSpec.model_validate({"name": name, "dtype": dtype, "shape": shape})
 
 

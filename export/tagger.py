@@ -1,4 +1,4 @@
-"""The graphs of a tagging bundle at work on whole texts: what their figures are of."""
+"""Tags whole sentences with the graphs of a tagging bundle, to measure their quality."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
@@ -42,7 +42,7 @@ class GraphTagger:
         return [found[i] for i in range(len(sentences))]
 
     def _spelt(self, words: set[str]) -> Mapping[str, Features]:
-        """What the stages over characters make of each word."""
+        """Return the features of the characters of each word, float32 (C,)."""
         stages = [name for name in OVER_CHARACTERS if name in self._rungs.stages]
         ordered = sorted(words)
         ids = [self._characters.ids(word) for word in ordered]
@@ -54,13 +54,13 @@ class GraphTagger:
         return vectors
 
     def _ends(self, stage: str, inputs: Arrays) -> Features:
-        """What a stage answers last, (N, C)."""
+        """Return the features after the last item that a stage reads, float32 (N, C)."""
         features = run_stage(self._rungs, stage, inputs, "features")
         return features[:, 0 if self._rungs.stages[stage].direction == "backward" else -1]
 
 
 def _by_length(rows: Sequence[Sequence[str]] | Sequence[Ids]) -> Iterator[list[int]]:
-    """Which rows have the same length, the shortest first."""
+    """Yield the indices of rows of the same length, the shortest rows first."""
     lengths = [len(row) for row in rows]
     for length in sorted(set(lengths)):
         yield [i for i, found in enumerate(lengths) if found == length]

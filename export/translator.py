@@ -1,4 +1,4 @@
-"""The graphs of a translation bundle at work on whole texts, by the search that serves: what their figures are of."""
+"""Translates whole texts with the graphs of a translation bundle and the service's beam search, to measure quality."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ SENTENCES_AT_ONCE = 64
 
 @dataclass
 class _Sentence:
-    """One on its way: what is attended to, the search, and the state of each live hypothesis."""
+    """A sentence in translation: encoder features (S, H), its search, and the state of each live hypothesis."""
 
     memory: Features
     length: int

@@ -53,13 +53,13 @@ def save_graph(model: ir.Model, path: Path, weights: WeightFile, properties: dic
         model: The graph.
         path: Where to.
         weights: Of the bundle, to be written after the last graph.
-        properties: What the file says of itself, for who meets it outside of its bundle.
+        properties: Metadata of the file, for people who find it outside of its bundle.
     """
     save_proto(ir.to_proto(model), path, weights, properties)
 
 
 def save_proto(proto: onnx.ModelProto, path: Path, weights: WeightFile, properties: dict[str, str]) -> None:
-    """The same of a graph that is a message already; see `save_graph`."""
+    """Write a graph that is a protobuf message; see `save_graph`."""
     proto.producer_name = "unrolled"
     proto.graph.name = path.stem
     proto.doc_string = ", ".join(f"{key} {value}" for key, value in properties.items())
@@ -82,7 +82,7 @@ def _store_as_float16(graph: onnx.GraphProto) -> None:
 
 
 def _halve(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
-    """Replace initialisers by float16 ones of another name; yields the casts that bring the old names back."""
+    """Replace initialisers by float16 ones of another name. Yields the casts that restore the old names."""
     for tensor in graph.initializer:
         values = numpy_helper.to_array(tensor)
         if values.dtype != np.float32 or values.nbytes < MIN_EXTERNAL_BYTES or not _is_exact(values):

@@ -8,14 +8,14 @@ from training.recurrence.cells import GRUCell, LSTMCell, VanillaCell
 
 
 def prepare(model: nn.Module) -> nn.Module:
-    """A copy of a model whose `unroll` gives the numbers of the graphs to come: what parity is proved on."""
+    """Return a copy of a model with rounded weights and cells, to be traced, and the reference of the parity proof."""
     prepared = rounded(model)
     _replace_torch_modules(prepared)
     return prepared
 
 
 def rounded(model: nn.Module) -> nn.Module:
-    """A copy, for evaluation, whose weights of two or more axes are the nearest float16; the others are few."""
+    """Return a copy in evaluation mode whose weights of two or more axes are rounded to float16. Vectors are small."""
     copied = copy.deepcopy(model).eval().requires_grad_(False)
     for parameter in copied.parameters():
         if parameter.ndim >= 2:

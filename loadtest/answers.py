@@ -1,4 +1,4 @@
-"""What the service promises to answer, as a client sees it: the shape of every answer, and no more.
+"""The forms of the service's answers, as a client sees them.
 
 Numbers are finite and types are strict; members that a client does not know are ignored, since a service may add some.
 """
@@ -21,7 +21,7 @@ class Nothing(Answer):
 
 
 class Judgement(Answer):
-    """What one text was judged to be; a text without a word has no label."""
+    """The judgement of one text. A text without a word has no label."""
 
     label: str | None = None
     score: FiniteFloat | None = None
@@ -98,28 +98,28 @@ class StreamEnd(Answer):
 
 
 class NextCharacters(Answer):
-    """What a text that was fed leads to expect."""
+    """The most probable next characters after a text, and the log-probability of the text."""
 
     next: list[tuple[str, FiniteFloat]]
     log_prob: FiniteFloat
 
 
 class ChannelForecast(Answer):
-    """What one channel will read."""
+    """The forecast of one channel."""
 
     mean: list[FiniteFloat]
     quantiles: dict[str, list[FiniteFloat]]
 
 
 class ForecastAnswer(Answer):
-    """What each channel will read."""
+    """The forecast of each channel."""
 
     forecast: dict[str, ChannelForecast]
     bundle: str
 
 
 class ReadingsAnswer(Answer):
-    """How many readings a session has seen; the forecast where one was asked for."""
+    """The number of readings that a session has seen, and the forecast if one was asked for."""
 
     readings: int
     forecast: dict[str, ChannelForecast] | None = None
@@ -136,7 +136,7 @@ class SessionView(Answer):
 
 
 class StepAnswer(Answer, Generic[O]):
-    """What a step led to; `step` is the number of the next one."""
+    """The answer to a step. `step` is the number of the next one."""
 
     session_id: str
     step: int
@@ -200,7 +200,7 @@ class TaggedEntity(Answer):
 
 
 class Tagged(Answer):
-    """The words of one text; entities where they are looked for."""
+    """The tagged words of one text, and its entities if the bundle tags them."""
 
     tokens: list[TaggedToken]
     entities: list[TaggedEntity] | None = None

@@ -1,4 +1,4 @@
-"""A question to the service and how its reply is read: which status, which type, which form."""
+"""A question to the service: its request, and the status, media type and form of a right reply."""
 
 import json
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ A = TypeVar("A", bound=Answer)
 
 
 class WrongReply(Exception):
-    """A reply that cannot be what was promised, whatever the question was; its text is the kind of failure."""
+    """A reply has a wrong status, media type or form. The message is the kind of failure."""
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back over HTTP; status 0 where nothing did."""
+    """A reply over HTTP. The status is 0 if there was none."""
 
     status: int
     content_type: str
@@ -70,7 +70,7 @@ class Question(Generic[A]):
         return EVENT_STREAM if self.stream else JSON
 
     def read(self, reply: Reply) -> A:
-        """The answer in a reply.
+        """Read the answer in a reply.
 
         Raises:
             WrongReply: It has another status, type or form than it should.
@@ -82,7 +82,7 @@ class Question(Generic[A]):
         return self.parse(reply.content)
 
     def parse(self, content: bytes) -> A:
-        """The answer in the body of a reply.
+        """Parse the body of a reply.
 
         Raises:
             WrongReply: It has not the promised form.
@@ -101,7 +101,7 @@ def json_body(inputs: object) -> bytes:
 
 
 def read_form(form: type[A], content: str | bytes) -> A:
-    """JSON as a form.
+    """Parse JSON as a form.
 
     Raises:
         WrongReply: It is not that form, or not JSON.

@@ -69,7 +69,7 @@ class Connection(ABC):
 
     @abstractmethod
     def accepts(self, answer: bytes) -> bool:
-        """Whether that is the answer to the request, and not something in between.
+        """Whether this is the answer to the request, and not a ping or the like.
 
         Raises:
             AnswerRefused: It is a refusal.

@@ -1,6 +1,6 @@
-"""Realistic inputs of stages that several recipes have; what one task alone reads, its recipe draws itself.
+"""Realistic random inputs for the stages of several recipes.
 
-All that a stage fixes comes first, so that `partial` makes a `Draw` of it.
+The parameters that a stage fixes come first, so that `partial` makes a `Draw` of a function.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from service.bundle.stage import TensorSpec
 
 
 def draw_items(inputs: Iterable[TensorSpec], V: int, rng: np.random.Generator, N: int, T: int) -> Arrays:
-    """What a stage reads that goes over items: ids below V, or features, as the tensors of its inputs ask."""
+    """Draw inputs of a stage that reads items: ids int64 (N, T) below V, or features float32 (N, T, C)."""
     return {
         tensor.name: rng.integers(V, size=(N, T))
         if tensor.dtype == "int64"
@@ -22,12 +22,12 @@ def draw_items(inputs: Iterable[TensorSpec], V: int, rng: np.random.Generator, N
 
 
 def draw_features(rng: np.random.Generator, N: int, T: int, C: int) -> Array:
-    """Hidden states of a layer below, float32 (N, T, C)."""
+    """Draw hidden states of the layer below, float32 (N, T, C)."""
     return rng.uniform(-1, 1, size=(N, T, C)).astype(np.float32)
 
 
 def draw_sampling(V: int, rng: np.random.Generator, N: int, K: int) -> Arrays:
-    """What K steps of sampling for N rows read: all kinds of settings, and rows that stop at different steps."""
+    """Draw inputs of K sampling steps for N rows, with all kinds of settings. Rows stop at different steps."""
     return {
         "uniforms": rng.random((N, K), dtype=np.float32),
         "temperature": rng.choice(np.array([0.0, 0.5, 1.0, 1.7], dtype=np.float32), size=N),

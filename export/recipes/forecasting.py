@@ -104,7 +104,7 @@ class WindowRecipe(ForecastingRecipe):
 
 
 def _draw_readings(segment: int, rng: np.random.Generator, N: int, T: int) -> Array:
-    """Segments of N channels, float64 (N, T, S); each has its own level, amplitude and phase, those of every draw."""
+    """Draw segments of N channels, float64 (N, T, S). Level, amplitude and phase of a channel never change."""
     level, amplitude, phase = np.random.default_rng(0).normal(size=(N, 3)).T.reshape(3, N, 1, 1)
     wave = np.sin(2 * np.pi * (np.arange(segment) / segment + phase))
     return np.asarray(100 * level + np.exp(2 * amplitude) * (wave + 0.3 * rng.standard_normal((N, T, segment))))

@@ -22,7 +22,7 @@ DECODE_SIZES: dict[str, Sizes] = {"lstm": (8, 16), "mingru": (8,)}
 
 
 class LanguageRecipe(Recipe):
-    """What the recipes of language models have in common."""
+    """The common part of the recipes of language models."""
 
     def cell(self, model: nn.Module) -> str:
         return "mingru" if isinstance(model, MinGRUModel) else "lstm"

@@ -48,7 +48,7 @@ class MusicRecipe(LanguageRecipe):
 
 
 def _draw_frames(rng: np.random.Generator, T: int) -> NDArray[np.int64]:
-    """The tokens (T,) of chords of up to five notes around the middle of the keyboard; the last one is cut off."""
+    """Draw the tokens (T,) of chords of up to five notes around the middle of the keyboard. The last one is cut off."""
     ids: list[int] = []
     while len(ids) < T:
         keys = rng.normal(40, 9, size=rng.integers(6)).round().clip(0, PITCHES - 1).astype(int)

@@ -1,4 +1,4 @@
-"""What a task supplies to the export; all else is the same for every bundle."""
+"""The part of an export that depends on the task."""
 
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -21,26 +21,26 @@ class Recipe(ABC):
 
     @abstractmethod
     def purpose(self, manifest: Manifest) -> str:
-        """What the model of a bundle is for: a sentence of its card."""
+        """Return the purpose of a bundle's model, a sentence of its card."""
 
     @property
     @abstractmethod
     def pattern(self) -> str:
-        """What of a sequence becomes what, for instance "many to one"."""
+        """The shape of the task, for instance "many to one"."""
 
     @property
     @abstractmethod
     def endpoint(self) -> str:
-        """Where its bundles are asked whole questions, for instance "/sentiment"."""
+        """The endpoint of whole questions, for instance "/sentiment"."""
 
     @property
     @abstractmethod
     def headline(self) -> tuple[str, ...]:
-        """The figures that stand for a model, by their names in the manifest."""
+        """The main figures of a model, by their names in the manifest."""
 
     @property
     def caveat(self) -> str:
-        """What its figures do not say by themselves; empty where there is nothing."""
+        """A caveat about the figures for the card. Empty if there is none."""
         return ""
 
     @abstractmethod
@@ -49,21 +49,26 @@ class Recipe(ABC):
 
     @abstractmethod
     def stages(self, model: nn.Module, sizes: dict[str, Sizes]) -> Stages:
-        """The stages of a model; `sizes` are other ladders than the task's own, by stage."""
+        """Plan the stages of a model.
+
+        Args:
+            model: The prepared model.
+            sizes: Ladders other than the task's own, by stage.
+        """
 
     @abstractmethod
     def task(self, tokenizer: Path | None, model: nn.Module, stages: Stages) -> Task:
-        """What the manifest says of the task."""
+        """Return the task of the manifest."""
 
     @abstractmethod
     def draw(self, bundle: Bundle, stage: Stage) -> Draw:
-        """Realistic inputs of a stage of a finished bundle, to try it without its model."""
+        """Return a function that draws realistic inputs of a stage of a finished bundle."""
 
     def error_units(self, state: Arrays, N: int) -> NDArray[np.float64]:
-        """What errors of float64 tensors count in, for each row, (N,): 1 where they have no unit."""
+        """Return the unit of errors of float64 tensors for each row, float64 (N,). 1 if they have none."""
         return np.ones(N)
 
 
 def own_files(manifest: Manifest) -> str:
-    """Names of the user's own files that a model learned from; empty where its data is published."""
+    """Return the names of the user's own files that a model learned from. Empty if its data is published."""
     return ", ".join(data.name for data in manifest.data if data.address.startswith(OWN))

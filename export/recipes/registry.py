@@ -22,7 +22,11 @@ VARIANTS = {
 
 
 def recipe(task: str) -> Recipe:
-    """The recipe of a task; KeyError where there is none."""
+    """Return the recipe of a task.
+
+    Raises:
+        KeyError: There is no such task.
+    """
     kind = VARIANTS.get(task, task)
     if kind not in RECIPES:
         raise KeyError(task)
@@ -32,7 +36,7 @@ def recipe(task: str) -> Recipe:
 
 
 def plan(task: str, model: nn.Module, sizes: dict[str, Sizes] | None = None) -> tuple[StagePlan, ...]:
-    """The stages of a task.
+    """Plan the stages of a task.
 
     Args:
         task: For instance "sentiment".

@@ -1,4 +1,4 @@
-"""What stages that read tokens have in common."""
+"""The ladder and the vocabulary of stages that read tokens."""
 
 from tokenizers import Tokenizer
 

@@ -126,7 +126,7 @@ class StepGraph(nn.Module):
 
 
 def draw_step(V: int, features: int, rng: np.random.Generator, N: int, S: int) -> Arrays:
-    """What a step of the decoder reads, for sources that fill more than half of S."""
+    """Draw inputs of a decoder step, for sources that fill more than half of S."""
     lengths = rng.integers(S // 2 + 1, S + 1, size=N)
     is_there = np.arange(S) < lengths[:, None]
     memory = np.where(is_there[:, :, None], draw_features(rng, N, S, features), np.float32(0))

@@ -39,7 +39,7 @@ def check_replay(answer: StepAnswer[O], first: StepAnswer[O]) -> str | None:
 
 
 def check_continuity(pieces: O, whole: O) -> str | None:
-    """What came piece by piece is answered as the whole is."""
+    """Check that an input in pieces has the same answer as the whole input."""
     return None if pieces == whole else "continuity: pieces are not answered as the whole"
 
 

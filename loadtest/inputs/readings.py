@@ -13,7 +13,7 @@ Series = dict[str, list[float]]
 
 
 class Asked(TypedDict):
-    """What to forecast."""
+    """A horizon and quantile levels to ask for."""
 
     horizon: int
     quantiles: list[float]
@@ -48,5 +48,5 @@ def asked(rng: Random) -> Asked:
 
 
 def shuffled(rng: Random, series: Series) -> Series:
-    """The same series with its channels in another order."""
+    """Return the series with its channels in another order."""
     return dict(rng.sample(list(series.items()), len(series)))

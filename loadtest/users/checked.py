@@ -69,10 +69,10 @@ class CheckedUser(FastHttpUser):
 
 
 def _reply(response: ResponseContextManager) -> Reply:
-    """What came back, with its whole body.
+    """Read the reply with its whole body.
 
     Raises:
-        WrongReply: Nothing did, or not all of it.
+        WrongReply: There is no reply, or not all of it.
     """
     if broken := response.request_meta["exception"]:
         raise WrongReply(f"connection: {type(broken).__name__}")

@@ -39,5 +39,5 @@ class StreamingReviewUser(CheckedUser):
 
 
 def _check(judgement: Judgement, fed: str, text: str, whole: Judgement) -> str | None:
-    """Whether a judgement is right for the text fed so far, and that of the whole once all of it is there."""
+    """Check a judgement of the text fed so far. Once all of it is fed, it must be that of the whole text."""
     return check_judgement_so_far(judgement, fed) or (check_continuity(judgement, whole) if fed == text else None)

@@ -53,7 +53,7 @@ class StreamingTextUser(CheckedUser):
         session.end()
 
     def _at_once(self, text: str, how: Sampling) -> str:
-        """What /generate answers."""
+        """Return the text that /generate answers."""
         question = post(GenerateAnswer, "/generate", {"prompt": text, **how})
         return self.ask(question, lambda answer: check_continuation(answer, how, len(text))).text
 

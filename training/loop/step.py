@@ -19,7 +19,7 @@ def take_step(run: Run, batch: Batch, carry: Carry) -> tuple[float, float, Carry
         The loss of the whole batch, the gradient's norm before clipping, and the detached carry of this process's rows.
 
     Raises:
-        TrainingError: The loss is no number; in every process, whichever of them it comes from.
+        TrainingError: The loss or its gradient is not finite. Raised in every process, whichever of them it comes from.
     """
     loop = run.task.settings.loop
     for group in run.optimizer.param_groups:
@@ -30,14 +30,16 @@ def take_step(run: Run, batch: Batch, carry: Carry) -> tuple[float, float, Carry
     counted = own_loss.detach() * weight if weight else torch.zeros_like(own_loss)  # of no targets, a mean is no number
     loss = torch.as_tensor(run.fabric.all_reduce(counted, reduce_op="mean")).item()
     norm = run.fabric.clip_gradients(run.model, run.optimizer, max_norm=loop.clip_grad_norm, error_if_nonfinite=False)
-    if not math.isfinite(loss):
-        raise TrainingError(f"loss is {loss} at step {run.progress.step}: lower loop.learning_rate")
+    grad_norm = float(norm or 0.0)
+    if not (math.isfinite(loss) and math.isfinite(grad_norm)):
+        what = f"loss is {loss} at step {run.progress.step}, the norm of its gradient {grad_norm}"
+        raise TrainingError(f"{what}: lower loop.learning_rate")
     run.optimizer.step()
     run.optimizer.zero_grad()
     if run.average is not None:
         run.average.update_parameters(run.model.module)
     run.progress.step += 1
-    return loss, float(norm or 0.0), detach(carry)
+    return loss, grad_norm, detach(carry)
 
 
 def detach(carry: Carry) -> Carry:

@@ -171,6 +171,26 @@ def test_loss_that_is_no_number_ends_the_run(tmp_path: Path) -> None:
         train(ToyTask(ToySettings(diverge=True)), tmp_path, "command")
 
 
+class SteepTask(ToyTask):
+    """A toy whose gradient is not finite at the last step of the second epoch, although its loss is."""
+
+    def loss(
+        self, model: nn.Module, batch: tuple[torch.Tensor, torch.Tensor], carry: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """The square root of 0 is 0, and its slope infinite."""
+        loss, h = super().loss(model, batch, carry)
+        is_steep = len(self.carries) == 2 * BATCHES + 1  # the first call only counted operations
+        return (loss + (0 * h.sum()).abs().sqrt() if is_steep and h is not None else loss), h
+
+
+def test_gradient_that_is_no_number_ends_the_run_before_it_is_learnt_from(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=rf"at step {2 * BATCHES - 1}, the norm of its gradient nan"):
+        train(SteepTask(ToySettings()), tmp_path, "command")
+    state = resume_state(tmp_path)
+    assert state["progress"]["epoch"] == 1
+    assert all(weight.isfinite().all() for weight in state["model"].values())
+
+
 @pytest.mark.parametrize("wish", ["loop.accelerator=gpuu", "loop.strategy=dpp"])
 def test_a_device_that_is_not_there_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str], wish: str) -> None:
     assert main(["toy", "--output", str(tmp_path / "run"), "--set", wish]) == 1

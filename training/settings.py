@@ -6,7 +6,7 @@ Every task derives its own settings from `Settings`; this module knows what all 
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -50,7 +50,7 @@ class LoopSettings(Section):
 class Settings(Section):
     """Settings of one run; tasks add their own sections."""
 
-    seed: int = Field(default=1, ge=0)
+    seed: int = Field(default=1, ge=0, lt=2**32)
     loop: LoopSettings = LoopSettings()
 
 
@@ -112,7 +112,9 @@ def _describe(mistake: Any, settings_type: type[BaseModel]) -> str:  # noqa: ANN
 def _known_keys(settings_type: type[BaseModel], section: Iterable[str]) -> list[str]:
     model = settings_type
     for name in section:
-        model = model.model_fields[name].annotation  # type: ignore[assignment]  # a section is a model
+        annotation = model.model_fields[name].annotation
+        parts = (annotation, *get_args(annotation))  # of a section that may be left out, a union with None
+        model = next(part for part in parts if isinstance(part, type) and issubclass(part, BaseModel))
     return list(model.model_fields)
 
 

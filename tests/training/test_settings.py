@@ -12,10 +12,15 @@ class ModelSettings(Section):
     hidden_size: int = Field(default=7, ge=1)
 
 
+class CellarSettings(Section):
+    shelf: int = 1
+
+
 class WineSettings(Settings):
     model: ModelSettings = ModelSettings()
     decay: float | None = 0.5
     kind: str = "red"
+    cellar: CellarSettings | None = None
 
 
 @pytest.fixture(autouse=True)
@@ -59,9 +64,13 @@ def test_unknown_key_is_an_error_that_names_it(override: str) -> None:
 def test_unknown_key_error_lists_the_keys_of_its_section() -> None:
     with pytest.raises(SettingsError, match=r"unknown setting loop\.epoch; known here: epochs, learning_rate"):
         load("loop.epoch=3")
+    with pytest.raises(SettingsError, match=r"unknown setting cellar\.shelves; known here: shelf"):
+        load("cellar.shelves=3")
 
 
-@pytest.mark.parametrize("override", ["loop.epochs=0", "loop.epochs=many", "loop.learning_rate=nan", "seed=-1"])
+@pytest.mark.parametrize(
+    "override", ["loop.epochs=0", "loop.epochs=many", "loop.learning_rate=nan", "seed=-1", f"seed={2**32}"]
+)
 def test_value_out_of_range_is_an_error_that_names_the_key(override: str) -> None:
     with pytest.raises(SettingsError, match=override.split("=")[0]):
         load(override)

@@ -19,7 +19,7 @@ from torch import nn
 
 from training import settings as settings_files
 from training.data.source import DataSource
-from training.settings import Settings
+from training.settings import Settings, SettingsError
 from training.tasks import registry
 from training.tasks.task import Task, TextTask
 
@@ -111,9 +111,12 @@ def _read_config(path: Path) -> dict[str, Any]:
         config: dict[str, Any] = json.loads((path / CONFIG).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise CheckpointError(f"{path} is no checkpoint: it has no {CONFIG}") from error
+    except OSError as error:
+        reason = error.strerror
+        raise CheckpointError(f"{path} is no checkpoint, a directory such as runs/sentiment/best: {reason}") from error
     except ValueError as error:
         raise CheckpointError(f"{path / CONFIG} is not JSON: {error}") from error
-    missing = {"task", "settings", "command"} - config.keys()
+    missing = {"task", "settings", "command"} - set(config)
     if missing or config["task"] not in registry.TASKS:
         raise CheckpointError(f"{path / CONFIG}: missing {sorted(missing)} or unknown task {config.get('task')!r}")
     return config
@@ -122,7 +125,11 @@ def _read_config(path: Path) -> dict[str, Any]:
 def _build_task(config: Mapping[str, Any], path: Path) -> Task[Any]:
     task_type = registry.task_type(config["task"])
     tokenizer = _read_tokenizer(path / TOKENIZER) if issubclass(task_type, TextTask) else None
-    return task_type(settings_files.validate(task_type.settings_type, config["settings"]), tokenizer)
+    try:
+        settings = settings_files.validate(task_type.settings_type, config["settings"])
+    except SettingsError as error:
+        raise CheckpointError(f"{path / CONFIG}: {error}") from error
+    return task_type(settings, tokenizer)
 
 
 def _read_tokenizer(file: Path) -> Tokenizer:

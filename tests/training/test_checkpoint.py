@@ -59,6 +59,11 @@ def test_directory_without_a_checkpoint_is_an_error(tmp_path: Path) -> None:
         checkpoint.load(tmp_path)
 
 
+def test_a_file_is_no_checkpoint(saved: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"config\.json is no checkpoint, a directory .*: Not a directory"):
+        checkpoint.load(saved / "config.json")
+
+
 def test_missing_weights_are_an_error_that_names_the_file(saved: Path) -> None:
     (saved / "model.safetensors").unlink()
     with pytest.raises(CheckpointError, match=r"model\.safetensors"):
@@ -89,7 +94,14 @@ def test_weights_of_another_size_are_an_error(saved: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ["{", '{"task": "cooking", "settings": {}, "command": ""}', '{"task": "generation"}']
+    "content",
+    [
+        "{",
+        "[]",
+        '{"task": "cooking", "settings": {}, "command": ""}',
+        '{"task": "generation"}',
+        '{"task": "generation", "settings": {"rows": 0}, "command": ""}',
+    ],
 )
 def test_config_that_makes_no_sense_is_an_error_that_names_the_file(saved: Path, content: str) -> None:
     (saved / "config.json").write_text(content)

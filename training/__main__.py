@@ -13,7 +13,7 @@ from training.checkpoint import CheckpointError
 from training.data.source import DataError
 from training.diagnosis import command as diagnose
 from training.loop.run import TrainingError
-from training.loop.train import RESUME, train
+from training.loop.train import RESUME, check_resumable, train
 from training.own import registry as own
 from training.settings import SettingsError
 from training.tasks import registry
@@ -87,7 +87,10 @@ def _train(options: argparse.Namespace) -> int:
         if options.config != registry.trainings()[options.name].config or options.overrides or own_words:
             given = own_words[0] if own_words else "--config and --set"
             raise SettingsError(f"--resume goes on with the settings and the data of the run: leave out {given}")
+        check_resumable(options.output)
         saved = checkpoint.load(options.output / "last")
+        if saved.task != options.task:
+            raise SettingsError(f"{options.output} holds a run of {saved.task}, which {options.name} cannot resume")
         task, command = saved.definition, saved.command
     else:
         chosen = own.choose(options.task, options)

@@ -54,10 +54,9 @@ def train(task: Task[Any], output: Path, command: str, *, resume: bool = False, 
 
 def _prepare(output: Path, resume: bool, overwrite: bool) -> None:
     """Check that the directory of the run is as the user believes it to be, and clear it where they said so."""
-    has_run = (output / "last" / RESUME).is_file()
-    if resume and not has_run:
-        raise TrainingError(f"nothing to resume: {output / 'last' / RESUME} does not exist")
-    if has_run and not resume and not overwrite:
+    if resume:
+        check_resumable(output)
+    elif (output / "last" / RESUME).is_file() and not overwrite:
         raise TrainingError(f"{output} holds a run: go on with --resume, start anew with --overwrite, or name another")
     try:
         output.mkdir(parents=True, exist_ok=True)
@@ -66,6 +65,17 @@ def _prepare(output: Path, resume: bool, overwrite: bool) -> None:
     if overwrite:
         for part in ("best", "last", "tensorboard"):
             shutil.rmtree(output / part, ignore_errors=True)
+
+
+def check_resumable(output: Path) -> None:
+    """Make sure that a directory holds a run that can go on.
+
+    Raises:
+        TrainingError: It holds none.
+    """
+    file = output / "last" / RESUME
+    if not file.is_file():
+        raise TrainingError(f"nothing to resume: {file} does not exist. Leave out --resume to start the run")
 
 
 def _train(fabric: Fabric, task: Task[Any], output: Path, command: str, resume: bool) -> None:

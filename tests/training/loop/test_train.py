@@ -1,4 +1,5 @@
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from training.loop.run import TrainingError, parameter_groups, set_up
 from training.loop.step import take_step
 from training.loop.train import RESUME, finish_epoch, train
 from training.settings import LoopSettings
+from training.tasks import registry
 
 pytestmark = pytest.mark.usefixtures("toy")
 
@@ -158,7 +160,16 @@ def test_an_output_that_cannot_be_a_directory_is_an_error(tmp_path: Path, capsys
 
 def test_resume_without_a_run_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["toy", "--output", str(tmp_path / "none"), "--resume"]) == 1
-    assert "none" in capsys.readouterr().err
+    assert re.search(r"nothing to resume: .*none.* Leave out --resume", capsys.readouterr().err)
+
+
+def test_a_run_of_another_task_is_not_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train_and_interrupt(monkeypatch, tmp_path, epoch=1, batch=0)
+    monkeypatch.setitem(registry.TASKS, "other", "tests.training.toy:ToyTask")
+    assert main(["other", "--output", str(tmp_path), "--resume"]) == 1
+    assert "holds a run of toy, which other cannot resume" in capsys.readouterr().err
 
 
 def test_resume_refuses_other_settings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

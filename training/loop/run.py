@@ -111,12 +111,19 @@ def make_fabric(loop: LoopSettings) -> Fabric:
         ) from error
 
 
-def set_up(fabric: Fabric, task: Task[Any]) -> Run:
-    """A run that has learnt nothing yet."""
+def set_up(fabric: Fabric, task: Task[Any], *, is_new: bool = True) -> Run:
+    """A run that has learnt nothing yet.
+
+    Args:
+        fabric: Its devices.
+        task: What is trained.
+        is_new: Whether to initialise the model; False if its weights are about to be restored.
+    """
     loop = task.settings.loop
     fabric.seed_everything(task.settings.seed, verbose=False)
     model = task.build_model()
-    task.initialise(model)
+    if is_new:
+        task.initialise(model)
     optimizer = AdamW(parameter_groups(model, task), lr=loop.learning_rate, fused=True)
     model, optimizer = fabric.setup(model, optimizer)
     average = None

@@ -79,7 +79,7 @@ def check_resumable(output: Path) -> None:
 
 
 def _train(fabric: Fabric, task: Task[Any], output: Path, command: str, resume: bool) -> None:
-    run = set_up(fabric, task)
+    run = set_up(fabric, task, is_new=not resume)
     if resume:
         run.restore(output / "last" / RESUME)
     record = Record(output, f"Training of the {task.name} model", task.units)

@@ -14,6 +14,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from tests.training.toy import BATCHES, MaskedToyTask, ToySettings, ToyTask
 from training import checkpoint
 from training.__main__ import INTERRUPTED, main
+from training.data.source import DataError
 from training.loop.run import TrainingError, parameter_groups, set_up
 from training.loop.step import take_step
 from training.loop.train import RESUME, finish_epoch, train
@@ -63,6 +64,16 @@ def test_interrupted_and_resumed_run_ends_in_the_same_bits(
     assert without_times(cut_state["progress"]["history"]) == without_times(whole_state["progress"]["history"])
     for kind in ("best", "last"):
         torch.testing.assert_close(weights(tmp_path / "cut" / kind), weights(tmp_path / "whole" / kind), rtol=0, atol=0)
+
+
+def test_a_resumed_run_does_not_need_what_it_started_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train_and_interrupt(monkeypatch, tmp_path, epoch=2, batch=0)
+
+    def initialise(*_: object) -> None:
+        raise DataError("no weights to start from")
+
+    monkeypatch.setattr(ToyTask, "initialise", initialise)
+    assert main(["toy", "--output", str(tmp_path), "--resume"]) == 0
 
 
 def test_another_seed_gives_other_weights(tmp_path: Path) -> None:

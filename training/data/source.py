@@ -34,10 +34,11 @@ class MissingFileError(DataError):
 
 
 class ChecksumError(DataError):
-    """A data file does not hold the published bytes."""
+    """A data file does not hold the published bytes, or those that were trained on before."""
 
-    def __init__(self, path: Path, expected: str, actual: str) -> None:
-        super().__init__(f"wrong checksum of {path}: sha256 is {actual}, expected {expected}")
+    def __init__(self, path: Path, expected: str, actual: str, advice: str = "") -> None:
+        message = f"wrong checksum of {path}: sha256 is {actual}, expected {expected}"
+        super().__init__(message + (f": {advice}" if advice else ""))
         self.path = path
 
 
@@ -81,7 +82,8 @@ def check_unchanged(path: Path, sha256: str) -> None:
         ChecksumError: It is another.
     """
     if path.is_file() and (found := sha256_of(path)) != sha256:
-        raise ChecksumError(path, sha256, found)
+        advice = "it has changed since it was trained on: put the former file back, or train anew"
+        raise ChecksumError(path, sha256, found, advice)
 
 
 def sha256_of(path: Path) -> str:
@@ -122,7 +124,7 @@ def find_local(file: LocalFile) -> Path | None:
     if not path.is_file():
         raise MissingFileError(path, "UNROLLED_DATA_DIR names a directory without it")
     if file.sha256 is not None:
-        verify(path, file.sha256)
+        verify(path, file.sha256, "UNROLLED_DATA_DIR must hold the published file")
     return path
 
 
@@ -137,11 +139,12 @@ def download(source: DataSource) -> Path:
     path = cache / f"{source.sha256[:16]}-{source.address.rsplit('/', 1)[-1]}"
     if not path.is_file():
         _download(source, path)
-    verify(path, source.sha256)
+    verify(path, source.sha256, "delete it, and it is downloaded again")
     return path
 
 
 def _download(source: DataSource, path: Path) -> None:
+    """Write the file behind the source's address to `path`. What is not the published file is not kept."""
     downloader = pooch.HTTPDownloader(progressbar=True, timeout=30)
     try:
         # pooch writes to a temporary file first, so an interrupted download leaves nothing behind.
@@ -149,6 +152,11 @@ def _download(source: DataSource, path: Path) -> None:
     except (OSError, ValueError) as error:
         advice = "check the network, or set UNROLLED_DATA_DIR to a directory that holds the data"
         raise DataError(f"cannot download {source.name} from {source.address}: {error} ({advice})") from error
+    try:
+        verify(path, source.sha256, f"{source.address} sent another file than the published one")
+    except ChecksumError:
+        path.unlink()
+        raise
 
 
 def find(file: LocalFile, published: DataSource | None) -> Path:
@@ -206,8 +214,13 @@ def decode(content: bytes, path: Path) -> str:
         raise BrokenLineError(path, line, f"not UTF-8 ({error.reason}): save it as text in UTF-8") from error
 
 
-def verify(path: Path, sha256: str) -> None:
+def verify(path: Path, sha256: str, advice: str = "") -> None:
     """Check what the file unpacks to.
+
+    Args:
+        path: Unpacked if its name ends in .gz.
+        sha256: Of the published content.
+        advice: What to do if it is another, for the error.
 
     Raises:
         ChecksumError: It hashes to something else, or does not unpack.
@@ -215,6 +228,6 @@ def verify(path: Path, sha256: str) -> None:
     try:
         actual = hashlib.sha256(read_bytes(path)).hexdigest()
     except DataError as error:
-        raise ChecksumError(path, sha256, f"unknown: {error}") from error
+        raise ChecksumError(path, sha256, f"unknown: {error}", advice) from error
     if actual != sha256:
-        raise ChecksumError(path, sha256, actual)
+        raise ChecksumError(path, sha256, actual, advice)

@@ -105,8 +105,25 @@ def test_what_is_published_is_downloaded_and_nothing_else(cache: Path, monkeypat
 def test_damaged_cache_is_an_error(cache: Path) -> None:
     cache.mkdir()
     (cache / f"{SHA256[:16]}-red.csv").write_bytes(b"half")
-    with pytest.raises(ChecksumError, match=r"-red\.csv"):
+    with pytest.raises(ChecksumError, match=r"-red\.csv.*delete it, and it is downloaded again"):
         source.download(published("https://localhost:1/wine/red.csv"))
+
+
+def test_what_is_downloaded_and_not_what_was_published_is_not_kept(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = [b"log in first", CONTENT]
+
+    def retrieve(_: str, __: None, *, fname: str, path: Path, downloader: object) -> None:
+        path.mkdir(exist_ok=True)
+        (path / fname).write_bytes(sent.pop(0))
+
+    monkeypatch.setattr(pooch, "retrieve", retrieve)
+    red = published("https://localhost:1/wine/red.csv")
+    with pytest.raises(ChecksumError, match="sent another file"):
+        source.download(red)
+    assert source.read_bytes(source.download(red)) == CONTENT
+    assert len(list(cache.iterdir())) == 1
 
 
 @pytest.mark.usefixtures("cache")

@@ -14,7 +14,7 @@ import safetensors.numpy
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from training.data.source import DataSource, MissingFileError, verify
+from training.data.source import DataError, DataSource, MissingFileError, verify
 
 SOURCE = DataSource(
     name="WordLlama l2_supercat, 256 dimensions",
@@ -34,8 +34,12 @@ def load(words: Sequence[str], size: int) -> NDArray[np.float32]:
     Raises:
         MissingFileError: The package is not installed.
         ChecksumError: It is another version's table.
+        DataError: The vectors are shorter than `size`.
     """
-    table = safetensors.numpy.load_file(_file(TABLE, SOURCE.sha256))["embedding.weight"].astype(np.float32)[:, :size]
+    table = safetensors.numpy.load_file(_file(TABLE, SOURCE.sha256))["embedding.weight"].astype(np.float32)
+    if size > table.shape[1]:
+        raise DataError(f"word vectors have {table.shape[1]} numbers: embeddings of {size} cannot start from them")
+    table = table[:, :size]
     table = (table - table.mean(axis=0)) / table.std(axis=0)
     encodings = _tokenizer().encode_batch(list(words), add_special_tokens=False)
     return np.stack([table[encoding.ids].mean(axis=0) for encoding in encodings])
@@ -59,5 +63,5 @@ def _file(name: str, sha256: str) -> Path:
     path = Path(package.submodule_search_locations[0]) / name
     if not path.is_file():
         raise MissingFileError(path, "another version of wordllama is installed; install 0.4.0.post1")
-    verify(path, sha256)
+    verify(path, sha256, "another version of wordllama is installed; install 0.4.0.post1")
     return path

@@ -7,7 +7,7 @@ import safetensors.numpy
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from training.data import word_vectors
-from training.data.source import ChecksumError, MissingFileError, verify
+from training.data.source import ChecksumError, DataError, MissingFileError, verify
 
 PIECES = {"▁film": 0, "▁good": 1, "▁d": 2, "ull": 3, "▁1": 4}
 TABLE = np.arange(5 * 256, dtype=np.float16).reshape(5, 256) / 1000 + np.eye(5, 256, dtype=np.float16)
@@ -40,6 +40,13 @@ def test_word_in_pieces_is_the_mean_of_their_standardised_vectors(monkeypatch: p
     words: Sequence[str] = ["good", "dull"]
     expected = [standard[1], (standard[2] + standard[3]) / 2]
     np.testing.assert_allclose(word_vectors.load(words, 3), expected, rtol=1e-5)
+
+
+@pytest.mark.usefixtures("package")
+def test_embeddings_wider_than_the_vectors_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    accept(monkeypatch)
+    with pytest.raises(DataError, match="word vectors have 256 numbers: embeddings of 300"):
+        word_vectors.load(["good"], 300)
 
 
 @pytest.mark.usefixtures("package")

@@ -107,7 +107,9 @@ class Backtest:
         for origin, channel in _pieces(self.origins(H), channels.readings.shape[1], H):
             past = _tensor(sliding_window_view(channels.readings, L, axis=0)[origin - L, channel], model)
             x = past[:, : L - L % S].view(len(past), L // S, S)
-            _, state = model.unroll(x, _fresh(model, channels, channel))
+            state = _fresh(model, channels, channel)
+            if x.shape[1]:
+                _, state = model.unroll(x, state)
             partial = torch.nn.functional.pad(past[:, L - L % S :], (0, S - L % S))
             pending = partial, torch.full((len(past),), L % S, device=past.device)
             self._add_forecasts(errors, state, pending, (origin, channel), H)

@@ -44,6 +44,20 @@ def test_windowed_forecasts_are_those_of_fresh_sessions(model: ForecastingModel,
     assert found["mse"] == pytest.approx(expected, rel=1e-5)
 
 
+def test_a_window_shorter_than_a_segment_is_all_pending(readings: NDArray[np.float64]) -> None:
+    torch.manual_seed(0)
+    sizes = ForecastingModelSettings(segment=120, season=120, embedding_size=5, hidden_size=7)
+    long = ForecastingModel(sizes).eval().requires_grad_(False)
+    squares = []
+    for origin in origins(ROWS, H):
+        partial = torch.zeros(2, 120, dtype=torch.float64)
+        partial[:, :96] = torch.from_numpy(readings[origin - 96 : origin].T.copy())
+        mean = long.forecast(long.initial_state(2), partial, torch.full((2,), 96), 1)["mean"][:, :H]
+        squares.append((mean.numpy() - readings[origin : origin + H].T) ** 2)
+    found = Backtest(long, Channels.unknown(readings), ROWS, etth1.PROTOCOL).windowed(H).figures()
+    assert found["mse"] == pytest.approx(float(np.mean(squares)), rel=1e-5)
+
+
 @pytest.mark.parametrize("phase", [0, 7])
 def test_streamed_forecasts_are_those_of_one_long_session(
     model: ForecastingModel, readings: NDArray[np.float64], phase: int

@@ -103,11 +103,11 @@ def _train(options: argparse.Namespace) -> int:
         print("\n".join(settings.describe(task.settings)))
         return 0
     try:
-        train(task, options.output, command, resume=options.resume, overwrite=options.overwrite)
+        is_first = train(task, options.output, command, resume=options.resume, overwrite=options.overwrite)
     except KeyboardInterrupt:
         print(_how_to_go_on(options), file=sys.stderr)
         return INTERRUPTED
-    return _measure(options.output / "best", "dev")
+    return _measure(options.output / "best", "dev") if is_first else 0
 
 
 def _evaluate(options: argparse.Namespace) -> int:

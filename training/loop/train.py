@@ -31,8 +31,8 @@ from training.tasks.task import Batch, Task
 RESUME = "resume.ckpt"
 
 
-def train(task: Task[Any], output: Path, command: str, *, resume: bool = False, overwrite: bool = False) -> None:
-    """Train a task from its settings; leaves the best and the last checkpoint in `output`.
+def train(task: Task[Any], output: Path, command: str, *, resume: bool = False, overwrite: bool = False) -> bool:
+    """Train a task from its settings, and leave the best and the last checkpoint in `output`.
 
     Args:
         task: Supplies data, model, loss and metric.
@@ -41,15 +41,19 @@ def train(task: Task[Any], output: Path, command: str, *, resume: bool = False, 
         resume: Go on from output/last; everything else must be as it was.
         overwrite: Start anew even if `output` holds a run.
 
+    Returns:
+        Whether this process is the first of the run. The others must not measure the same checkpoint beside it.
+
     Raises:
         TrainingError: Nothing to resume, a run that would be overwritten, a directory that cannot be made, a device
-            that is not there, or a loss that is no number.
+            that is not there, a loss or gradient that is not finite, or no epoch with a dev figure to choose it by.
     """
     _prepare(output, resume, overwrite)
     loop = task.settings.loop
     torch.set_num_threads(loop.threads)
     fabric = make_fabric(loop)
     fabric.launch(_train, task, output, command, resume)  # type: ignore[arg-type]  # it passes more arguments on
+    return fabric.is_global_zero
 
 
 def _prepare(output: Path, resume: bool, overwrite: bool) -> None:
@@ -93,6 +97,8 @@ def _train(fabric: Fabric, task: Task[Any], output: Path, command: str, resume: 
                     bar.write(_describe(run))
             if fabric.is_global_zero and run.meter is not None:
                 bar.write(str(_speed_so_far(run, run.meter)))
+        if not run.progress.best_epoch:
+            raise TrainingError(f"dev {task.goal.metric} was NaN after every epoch: lower loop.learning_rate")
     finally:
         if fabric.is_global_zero:
             record.close(run.progress.history)

@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from tests.training.toy import BATCHES, MaskedToyTask, ToySettings, ToyTask
+import training.__main__
 from training import checkpoint
 from training.__main__ import INTERRUPTED, main
 from training.data.source import DataError
@@ -275,6 +276,21 @@ def test_all_processes_go_by_the_figures_of_one(tmp_path: Path) -> None:
     fabric = Fabric(accelerator="cpu", devices=2, strategy="ddp_spawn")
     fabric.launch(keep_best, tmp_path)
     assert [(tmp_path / f"rank{rank}").read_text() for rank in (0, 1)] == ["1.0", "1.0"]
+
+
+def test_only_the_first_process_measures_the_best_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def train_as_the_second(*arguments: Any, **options: Any) -> bool:
+        assert train(*arguments, **options)
+        return False
+
+    monkeypatch.setattr(training.__main__, "train", train_as_the_second)
+    assert main(["toy", "--output", str(tmp_path)]) == 0
+    assert not (tmp_path / "best" / checkpoint.FIGURES).exists()
+
+
+def test_run_without_a_dev_figure_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="dev error was NaN after every epoch"):
+        train(figures_of_epochs(math.nan, math.nan, epochs=2), tmp_path, "command")
 
 
 def test_only_matrices_decay() -> None:

@@ -114,7 +114,7 @@ def test_what_is_downloaded_and_not_what_was_published_is_not_kept(
 ) -> None:
     sent = [b"log in first", CONTENT]
 
-    def retrieve(_: str, __: None, *, fname: str, path: Path, downloader: object) -> None:
+    def retrieve(_: str, __: None, *, fname: str, path: Path, **___: object) -> None:
         path.mkdir(exist_ok=True)
         (path / fname).write_bytes(sent.pop(0))
 

@@ -12,7 +12,6 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from tests.training.toy import BATCHES, MaskedToyTask, ToySettings, ToyTask
-import training.__main__
 from training import checkpoint
 from training.__main__ import INTERRUPTED, main
 from training.data.source import DataError
@@ -279,11 +278,11 @@ def test_all_processes_go_by_the_figures_of_one(tmp_path: Path) -> None:
 
 
 def test_only_the_first_process_measures_the_best_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def train_as_the_second(*arguments: Any, **options: Any) -> bool:
-        assert train(*arguments, **options)
+    def train_as_the_second(task: ToyTask, output: Path, command: str, *, resume: bool, overwrite: bool) -> bool:
+        assert train(task, output, command, resume=resume, overwrite=overwrite)
         return False
 
-    monkeypatch.setattr(training.__main__, "train", train_as_the_second)
+    monkeypatch.setattr("training.__main__.train", train_as_the_second)
     assert main(["toy", "--output", str(tmp_path)]) == 0
     assert not (tmp_path / "best" / checkpoint.FIGURES).exists()
 

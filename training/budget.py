@@ -15,7 +15,7 @@ import torch
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from training import settings
-from training.loop.precision import chosen
+from training.loop.precision import Precision, choose_precision
 from training.loop.run import Run, make_fabric, set_up
 from training.loop.step import count_batch, take_step
 from training.loop.throughput import measure_gemm
@@ -73,9 +73,10 @@ def _run(options: argparse.Namespace) -> int:
         task = _make_task(known[name])
         asked = task.settings.loop
         torch.set_num_threads(asked.threads)
-        budget = measure(task)
+        precision = choose_precision(asked.precision, asked.accelerator)
+        budget = measure(task, precision)
         # Beside the products of a large square matrix, at the same moment.
-        gemm_flops = measure_gemm(torch.device("cpu"), chosen(asked.precision, asked.accelerator))
+        gemm_flops = measure_gemm(torch.device("cpu"), precision)
         share = budget.flops / budget.seconds / gemm_flops
         print(
             f"{name:24} {budget.items:14,.0f} {budget.item + 's':10} {budget.flops / 1e12:8.1f} "
@@ -86,14 +87,15 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
-def measure(task: Task[Any], clock: Callable[[], float] = time.perf_counter) -> Budget:
+def measure(task: Task[Any], precision: Precision, clock: Callable[[], float] = time.perf_counter) -> Budget:
     """What a training costs, if it runs through all its epochs; a few steps of it are taken.
 
     Args:
         task: What is trained.
+        precision: Of the matrix products.
         clock: Seconds.
     """
-    run = set_up(make_fabric(task.settings.loop), task)
+    run = set_up(make_fabric(task.settings.loop, precision), task, precision)
     run.model.train()
     epochs, batches = task.settings.loop.epochs, task.batches_per_epoch()
     every = max(batches // TIMED_BATCHES, 1)

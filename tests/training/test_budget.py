@@ -12,7 +12,7 @@ from training.settings import LoopSettings
 def budgets(*epochs: int) -> list[Budget]:
     """With a clock that goes on by a second whenever it is looked at."""
     tasks = [ToyTask(ToySettings(loop=LoopSettings(epochs=number))) for number in epochs]
-    return [measure(task, itertools.count().__next__) for task in tasks]
+    return [measure(task, "32-true", itertools.count().__next__) for task in tasks]
 
 
 def test_the_work_is_that_of_all_epochs() -> None:

@@ -17,7 +17,7 @@ TRIED_SIZE = 256  # large enough to tell, small enough to be emulated in no time
 
 
 @cache
-def chosen(precision: Literal["auto"] | Precision, accelerator: str) -> Precision:
+def choose_precision(precision: Literal["auto"] | Precision, accelerator: str) -> Precision:
     """The precision of a run, as Lightning Fabric names it; for "auto" the faster one here.
 
     Args:

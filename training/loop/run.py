@@ -4,17 +4,19 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning_fabric import Fabric
 from torch import nn
 from torch.optim import AdamW, Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from training.loop.precision import chosen
+from training.loop.precision import Precision
 from training.loop.throughput import Meter
 from training.settings import LoopSettings
 from training.tasks.task import Task
 
 DEV = "dev_"  # what the names of dev figures begin with in the history
+PRECISION = "precision"  # key of a saved run
 
 
 class TrainingError(Exception):
@@ -64,6 +66,7 @@ class Run:
     average: AveragedModel | None
     progress: Progress
     total_steps: int
+    precision: Precision = "32-true"
     meter: Meter | None = None  # from the first batch on
 
     @property
@@ -75,7 +78,7 @@ class Run:
     def save(self, path: Path) -> None:
         """Write all that a resumed run needs into one file, whole or not at all."""
         part = path.with_name(path.name + ".part")
-        self.fabric.save(part, self._trained() | {"progress": asdict(self.progress)})
+        self.fabric.save(part, self._trained() | {"progress": asdict(self.progress), PRECISION: self.precision})
         if self.fabric.is_global_zero:
             part.replace(path)
 
@@ -91,8 +94,18 @@ class Run:
         return parts if self.average is None else parts | {"average": self.average}
 
 
-def make_fabric(loop: LoopSettings) -> Fabric:
+def saved_precision(path: Path) -> Precision | None:
+    """The precision of a run that `Run.save` has written. None if it was written before that was kept."""
+    found: Precision | None = torch.load(path, map_location="cpu", weights_only=True, mmap=True).get(PRECISION)
+    return found
+
+
+def make_fabric(loop: LoopSettings, precision: Precision) -> Fabric:
     """The devices that the settings ask for.
+
+    Args:
+        loop: The settings.
+        precision: Of the matrix products; see `training.loop.precision.choose_precision`.
 
     Raises:
         TrainingError: They are not there.
@@ -102,7 +115,7 @@ def make_fabric(loop: LoopSettings) -> Fabric:
             accelerator=loop.accelerator,
             devices=loop.devices,
             strategy=loop.strategy,
-            precision=chosen(loop.precision, loop.accelerator),
+            precision=precision,
         )
     except (ImportError, RuntimeError, ValueError) as error:
         raise TrainingError(
@@ -111,12 +124,13 @@ def make_fabric(loop: LoopSettings) -> Fabric:
         ) from error
 
 
-def set_up(fabric: Fabric, task: Task[Any], *, is_new: bool = True) -> Run:
+def set_up(fabric: Fabric, task: Task[Any], precision: Precision = "32-true", *, is_new: bool = True) -> Run:
     """A run that has learnt nothing yet.
 
     Args:
         fabric: Its devices.
         task: What is trained.
+        precision: Of `fabric`.
         is_new: Whether to initialise the model; False if its weights are about to be restored.
     """
     loop = task.settings.loop
@@ -129,7 +143,8 @@ def set_up(fabric: Fabric, task: Task[Any], *, is_new: bool = True) -> Run:
     average = None
     if loop.ema_decay is not None:
         average = AveragedModel(model.module, multi_avg_fn=get_ema_multi_avg_fn(loop.ema_decay))  # type: ignore[no-untyped-call]
-    return Run(fabric, task, model, optimizer, average, Progress(), loop.epochs * task.batches_per_epoch())
+    total_steps = loop.epochs * task.batches_per_epoch()
+    return Run(fabric, task, model, optimizer, average, Progress(), total_steps, precision)
 
 
 def parameter_groups(model: nn.Module, task: Task[Any]) -> list[dict[str, Any]]:

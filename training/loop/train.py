@@ -20,9 +20,9 @@ from lightning_fabric import Fabric
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from training import checkpoint
-from training.loop.precision import chosen
+from training.loop.precision import Precision, choose_precision
 from training.loop.record import Record
-from training.loop.run import DEV, Run, TrainingError, make_fabric, set_up
+from training.loop.run import DEV, Run, TrainingError, make_fabric, saved_precision, set_up
 from training.loop.schedule import learning_rate
 from training.loop.step import count_batch, deal, take_step
 from training.loop.throughput import Meter, Speed, measure_gemm
@@ -51,8 +51,11 @@ def train(task: Task[Any], output: Path, command: str, *, resume: bool = False, 
     _prepare(output, resume, overwrite)
     loop = task.settings.loop
     torch.set_num_threads(loop.threads)
-    fabric = make_fabric(loop)
-    fabric.launch(_train, task, output, command, resume)  # type: ignore[arg-type]  # it passes more arguments on
+    # What was chosen once stays: measured again, on a busier machine, it could be the other one.
+    saved = saved_precision(output / "last" / RESUME) if resume else None
+    precision = saved or choose_precision(loop.precision, loop.accelerator)
+    fabric = make_fabric(loop, precision)
+    fabric.launch(_train, task, output, command, precision, resume)  # type: ignore[arg-type]  # it passes more arguments on
     return fabric.is_global_zero
 
 
@@ -82,8 +85,8 @@ def check_resumable(output: Path) -> None:
         raise TrainingError(f"nothing to resume: {file} does not exist. Leave out --resume to start the run")
 
 
-def _train(fabric: Fabric, task: Task[Any], output: Path, command: str, resume: bool) -> None:
-    run = set_up(fabric, task, is_new=not resume)
+def _train(fabric: Fabric, task: Task[Any], output: Path, command: str, precision: Precision, resume: bool) -> None:
+    run = set_up(fabric, task, precision, is_new=not resume)
     if resume:
         run.restore(output / "last" / RESUME)
     record = Record(output, f"Training of the {task.name} model", task.units)
@@ -138,8 +141,7 @@ def _measure(run: Run, batch: Batch) -> Meter:
     """Count the work of a batch, and measure the machine."""
     rows, _ = deal(run, batch)
     flops_per_item = count_batch(run, rows) / max(run.task.count_items(rows), 1)
-    loop = run.task.settings.loop
-    gemm_flops = measure_gemm(run.fabric.device, chosen(loop.precision, loop.accelerator))
+    gemm_flops = measure_gemm(run.fabric.device, run.precision)
     return Meter(run.task.item, flops_per_item, run.fabric.world_size * gemm_flops)
 
 

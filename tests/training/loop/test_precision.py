@@ -8,7 +8,7 @@ from training.loop import precision
 
 @pytest.fixture(autouse=True)
 def _forgotten() -> None:
-    precision.chosen.cache_clear()
+    precision.choose_precision.cache_clear()
 
 
 @pytest.mark.parametrize("faster", ["32-true", "bf16-mixed"])
@@ -18,14 +18,14 @@ def test_the_faster_one_of_this_processor_is_chosen(faster: str, monkeypatch: py
         return 2.0 if each == faster else 1.0
 
     monkeypatch.setattr(precision, "measure_gemm", measured)
-    assert precision.chosen("auto", "cpu") == faster
+    assert precision.choose_precision("auto", "cpu") == faster
 
 
 def test_this_processor_has_one_of_both() -> None:
-    assert precision.chosen("auto", "cpu") in precision.TRIED
+    assert precision.choose_precision("auto", "cpu") in precision.TRIED
 
 
 @pytest.mark.parametrize("named", ["32-true", "bf16-mixed", "64-true"])
 def test_one_that_is_named_is_taken_unseen(named: precision.Precision, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(precision, "measure_gemm", None)
-    assert precision.chosen(named, "cpu") == named
+    assert precision.choose_precision(named, "cpu") == named

@@ -15,6 +15,8 @@ from tests.training.toy import BATCHES, MaskedToyTask, ToySettings, ToyTask
 from training import checkpoint
 from training.__main__ import INTERRUPTED, main
 from training.data.source import DataError
+from training.loop import precision
+from training.loop.precision import choose_precision
 from training.loop.run import TrainingError, parameter_groups, set_up
 from training.loop.step import take_step
 from training.loop.train import RESUME, finish_epoch, train
@@ -64,6 +66,32 @@ def test_interrupted_and_resumed_run_ends_in_the_same_bits(
     assert without_times(cut_state["progress"]["history"]) == without_times(whole_state["progress"]["history"])
     for kind in ("best", "last"):
         torch.testing.assert_close(weights(tmp_path / "cut" / kind), weights(tmp_path / "whole" / kind), rtol=0, atol=0)
+
+
+def test_a_resumed_run_keeps_the_precision_that_was_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def train_where_it_is_faster(fastest: str, *, resume: bool) -> None:
+        choose_precision.cache_clear()
+        monkeypatch.setattr(precision, "measure_gemm", lambda _, each, **__: float(each == fastest))
+        task = ToyTask(ToySettings(loop=LoopSettings(epochs=2, precision="auto")))
+        train(task, tmp_path, "command", resume=resume)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ToyTask, "interrupt_at", (1, 0))
+        with pytest.raises(KeyboardInterrupt):
+            train_where_it_is_faster("bf16-mixed", resume=False)
+    train_where_it_is_faster("32-true", resume=True)
+    choose_precision.cache_clear()
+    assert resume_state(tmp_path)["precision"] == "bf16-mixed"
+
+
+def test_a_run_that_was_saved_without_its_precision_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert main(["toy", "--output", str(tmp_path / "whole")]) == 0
+    train_and_interrupt(monkeypatch, tmp_path / "cut", epoch=2, batch=0)
+    state = resume_state(tmp_path / "cut")
+    del state["precision"]
+    torch.save(state, tmp_path / "cut" / "last" / RESUME)
+    assert main(["toy", "--output", str(tmp_path / "cut"), "--resume"]) == 0
+    torch.testing.assert_close(weights(tmp_path / "cut" / "last"), weights(tmp_path / "whole" / "last"), rtol=0, atol=0)
 
 
 def test_a_resumed_run_does_not_need_what_it_started_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,11 @@ INTERRUPTED = 130  # what a shell reports of a program ended by Ctrl-C
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit status."""
+    """Run the command line.
+
+    Returns:
+        The exit status.
+    """
     options = _parser().parse_args(arguments)
     try:
         status: int = options.run(options)
@@ -115,7 +119,11 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _measure(path: Path, split: str) -> int:
-    """Print the figures of a checkpoint and write them into it."""
+    """Evaluate a checkpoint, print its figures, and write them and their pictures beside it.
+
+    Returns:
+        The exit status.
+    """
     loaded = checkpoint.load(path)
     torch.set_num_threads(loaded.settings.loop.threads)
     with torch.no_grad():

@@ -6,10 +6,10 @@ import torch
 
 
 def count(text: str) -> int:
-    """How many of something, one at least.
+    """Parse a whole number from 1.
 
     Raises:
-        argparse.ArgumentTypeError: It is no such number.
+        argparse.ArgumentTypeError: The text is no such number.
     """
     if not text.isascii() or not text.isdigit() or not int(text):
         raise argparse.ArgumentTypeError(f"expected a whole number from 1, not {text!r}")
@@ -17,10 +17,10 @@ def count(text: str) -> int:
 
 
 def device(text: str) -> torch.device:
-    """A device of torch that is there.
+    """Parse the name of a torch device, and check that it can be used.
 
     Raises:
-        argparse.ArgumentTypeError: It is not.
+        argparse.ArgumentTypeError: There is no such device here.
     """
     try:
         found = torch.device(text)

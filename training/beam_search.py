@@ -1,12 +1,12 @@
 """Beam search over a translation model, many sentences at once.
 
 Each sentence keeps its `beams` most probable unfinished hypotheses. Those of their 2 `beams` best continuations that
-end within the first `beams` are finished; the best of the others live on. A sentence is done when `beams` hypotheses
-are finished, or at its greatest length; its translation is the one with the highest score,
+end within the first `beams` are finished, and the best of the others live on. A sentence is done when `beams`
+hypotheses are finished, or at its greatest length. Its translation is the hypothesis with the highest score,
 
     score = log p(y) / |y|^a,    |y| with [END]    (Wu et al. 2016, arXiv:1609.08144, section 7, in its simplest form)
 
-and the best unfinished one where none has ended. `service.decoding.beam_search` is the same for one sentence through
+or the best unfinished one if none has ended. `service.decoding.beam_search` is the same for one sentence through
 graphs.
 """
 
@@ -34,7 +34,7 @@ class BeamSettings(Section):
     length_penalty: float = Field(default=1.0, ge=0, description="a; 0 compares texts, 1 their pieces on average")
 
     def score(self, log_prob: float, length: int) -> float:
-        """Of a hypothesis of `length` pieces, [END] included."""
+        """The score of a hypothesis of `length` pieces, [END] included."""
         return log_prob / math.pow(length, self.length_penalty)
 
 
@@ -53,12 +53,15 @@ def max_length(source_length: int) -> int:
 
 @torch.no_grad()
 def translate(model: TranslationModel, sources: Sequence[Sequence[int]], settings: BeamSettings) -> list[Hypothesis]:
-    """The best translation of each source, in their order.
+    """Translate sources, sorted by length into batches.
 
     Args:
         model: In evaluation mode.
         sources: Piece ids, each at least one.
         settings: How to search.
+
+    Returns:
+        The best hypothesis of each source, in the order of the sources.
     """
     order = sorted(range(len(sources)), key=lambda i: len(sources[i]))
     found: dict[int, Hypothesis] = {}
@@ -71,7 +74,7 @@ def translate(model: TranslationModel, sources: Sequence[Sequence[int]], setting
 
 @dataclass
 class _Sentence:
-    """What has come of a sentence so far."""
+    """The state of one sentence's search."""
 
     max_length: int
     finished: list[Hypothesis] = field(default_factory=list)
@@ -96,7 +99,7 @@ class _Search:
         self._log_probs = torch.tensor([0.0] + [-torch.inf] * (B - 1), device=device).repeat(n, 1)
 
     def run(self) -> list[Hypothesis]:
-        """Search to the end."""
+        """Search until every sentence is done, and return the best hypothesis of each."""
         while not all(sentence.is_done for sentence in self._sentences):
             self._advance()
         return [max(sentence.finished, key=lambda found: found.score) for sentence in self._sentences]
@@ -110,7 +113,7 @@ class _Search:
         best, index = total.topk(2 * B, dim=1)
         parent, token = index // V, index % V
         self._finish(best[:, :B], parent[:, :B], token[:, :B])
-        # Those that do not end, in the order of their probability.
+        # Continuations that do not end, in the order of their probability.
         order = (token == END_ID).to(torch.int8).argsort(dim=1, stable=True)[:, :B]
         parent, token, self._log_probs = (values.gather(1, order) for values in (parent, token, best))
         history = self._ids.gather(1, parent.unsqueeze(2).expand(-1, -1, self._ids.shape[2]))
@@ -129,7 +132,7 @@ class _Search:
                 self._sentences[i].finished.append(Hypothesis(tuple(ids), score))
 
     def _stop(self) -> None:
-        """Mark the sentences that have all that they may have."""
+        """Mark the sentences that have enough finished hypotheses, or are as long as they may be."""
         length = self._ids.shape[2] - 1
         for i, sentence in enumerate(self._sentences):
             if sentence.is_done:
@@ -141,6 +144,6 @@ class _Search:
 
 
 def pad(sequences: Sequence[Sequence[int] | NDArray[np.int64]], value: int) -> Tensor:
-    """Sequences as rows of one tensor int64 (N, T), the shorter ones filled up with `value`."""
+    """Stack sequences as rows of one tensor int64 (N, T), padded with `value`."""
     rows = [torch.as_tensor(sequence, dtype=torch.int64) for sequence in sequences]
     return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=float(value))

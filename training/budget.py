@@ -1,8 +1,8 @@
-"""`python -m training budget`: what the training of each task costs here, before it is begun.
+"""`python -m training budget`: estimates the cost of each training on this machine before it begins.
 
-Some batches of an epoch are learnt from, as in a training, and timed; the work of their matrix products is counted (see
-`training.loop.throughput`). Both, and the time to draw all batches, are taken for all epochs. Evaluation between epochs
-is not in it, and a run that loses patience ends earlier.
+Takes optimizer steps on some batches of an epoch, times them, and counts the floating-point operations of their matrix
+products (see `training.loop.throughput`). Both figures, and the time to draw all batches, are multiplied up to all
+epochs. Evaluation between epochs is left out, and a run that stops early costs less.
 """
 
 import argparse
@@ -33,9 +33,9 @@ class Budget:
     Args:
         task: Its name.
         item: What is counted, in the singular.
-        items: Of all epochs.
-        flops: Floating-point operations of the matrix products, all of them.
-        seconds: How long it takes, as long as the machine is as busy as it was.
+        items: Items of all epochs.
+        flops: Floating-point operations of the matrix products of all epochs.
+        seconds: Time of all epochs, if the machine stays as busy as it was.
     """
 
     task: str
@@ -46,7 +46,7 @@ class Budget:
 
 
 def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Make the command line of training know the command."""
+    """Add the command to the command line of training."""
     parser = commands.add_parser(
         "budget",
         help="what the training of each task costs on this machine",
@@ -88,12 +88,12 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def measure(task: Task[Any], precision: Precision, clock: Callable[[], float] = time.perf_counter) -> Budget:
-    """What a training costs, if it runs through all its epochs; a few steps of it are taken.
+    """Estimate the cost of all epochs of a training from a few of its steps.
 
     Args:
         task: What is trained.
         precision: Of the matrix products.
-        clock: Seconds.
+        clock: Returns seconds.
     """
     run = set_up(make_fabric(task.settings.loop, precision), task, precision)
     run.model.train()
@@ -114,7 +114,7 @@ def measure(task: Task[Any], precision: Precision, clock: Callable[[], float] = 
 
 
 def _try(run: Run, batch: Batch, clock: Callable[[], float]) -> tuple[int, float]:
-    """Operations and seconds of one step."""
+    """Take one step, and return its floating-point operations and its seconds."""
     flops = count_batch(run, batch)  # its passes also set up what the first ones of a shape must
     start = clock()
     take_step(run, batch, None)

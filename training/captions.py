@@ -1,7 +1,7 @@
-"""Sentences about images of digits, and what they say: which digit, in what strokes, and where.
+"""The grammar of captions: sentences about images of digits, made from attributes and parsed back into them.
 
-What a sentence should say is derived from the pixels: the weight of the strokes from the ink, the place from the ink's
-centre.
+The attributes are the digit, the weight of its strokes and its place. Weight and place are derived from the pixels: the
+weight from the amount of ink, the place from the ink's centre.
 """
 
 from collections.abc import Iterable, Sequence
@@ -31,7 +31,7 @@ WHERE = {"left": "on the left", "middle": "in the middle", "right": "on the righ
 
 
 class Attributes(NamedTuple):
-    """What a sentence says; None where it does not say it, or says more than one thing."""
+    """What a sentence says. An attribute is None if the sentence does not name it, or names more than one value."""
 
     digit: str | None
     weight: str | None
@@ -51,7 +51,7 @@ def vocabulary() -> tuple[str, ...]:
 
 
 def phrase(attributes: Attributes, number: int) -> list[str]:
-    """The words of a sentence, without its end; `number` chooses one of PHRASES."""
+    """Write a sentence about attributes in one of PHRASES, by its number. Returns its words, without the end."""
     digit, weight, place = attributes
     text = PHRASES[number][0].format(
         digit=digit, weight=weight, where=WHERE[str(place)], a="a", a_digit="an" if digit == "eight" else "a"
@@ -60,7 +60,7 @@ def phrase(attributes: Attributes, number: int) -> list[str]:
 
 
 def attributes_of(images: NDArray[np.float32], digits: NDArray[np.int64]) -> list[Attributes]:
-    """What should be said of images (N, 8, 8) that show these digits."""
+    """Derive the attributes of images float32 (N, 8, 8), from 0 to 16, that show the digits int64 (N,)."""
     ink = images.mean(axis=(1, 2))
     columns = images.sum(axis=1)
     centre = columns @ np.arange(images.shape[2]) / columns.sum(axis=1)
@@ -71,12 +71,12 @@ def attributes_of(images: NDArray[np.float32], digits: NDArray[np.int64]) -> lis
 
 
 def until_end(words: Sequence[str]) -> Sequence[str]:
-    """The words of a sentence, without its end and what follows."""
+    """The words of a sentence before its first END."""
     return words[: list(words).index(END)] if END in words else words
 
 
 def parse(words: Sequence[str]) -> Attributes:
-    """What a sentence says."""
+    """Read the attributes from the words of a sentence."""
     return Attributes(*(_only(words, among) for among in (DIGITS, WEIGHTS, PLACES)))
 
 
@@ -86,6 +86,6 @@ def _only(words: Iterable[str], among: Sequence[str]) -> str | None:
 
 
 def is_grammatical(words: Sequence[str]) -> bool:
-    """Whether a sentence is one of those that there are."""
+    """Whether a sentence is one that `phrase` writes."""
     said = parse(words)
     return None not in said and any(phrase(said, number) == list(words) for number in range(len(PHRASES)))

@@ -29,7 +29,7 @@ Figures = dict[str, dict[str, float]]
 
 
 class CheckpointError(Exception):
-    """A directory that is no usable checkpoint, and why."""
+    """A directory cannot be used as a checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Checkpoint:
     Args:
         definition: The task, with the settings of the run.
         model: In evaluation mode, on the CPU, with the trained weights.
-        figures: Measured figures by split and name; empty before the first evaluation.
-        command: What trained it.
+        figures: Measured figures by split and name. Empty before the first evaluation.
+        command: The command line that trained it.
         path: The directory.
     """
 
@@ -68,12 +68,12 @@ class Checkpoint:
 
     @property
     def tokenizer_path(self) -> Path | None:
-        """None for tasks on numbers."""
+        """File of the tokenizer. None if the task is not a `TextTask`."""
         return self.path / TOKENIZER if isinstance(self.definition, TextTask) else None
 
 
 def save(directory: Path, task: Task[Any], model: nn.Module, command: str) -> None:
-    """Write a checkpoint; each file replaces its predecessor in one go. Figures of former weights are removed."""
+    """Write a checkpoint, each file whole or not at all. Figures of former weights are removed."""
     directory.mkdir(parents=True, exist_ok=True)
     (directory / FIGURES).unlink(missing_ok=True)
     weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
@@ -90,10 +90,10 @@ def save(directory: Path, task: Task[Any], model: nn.Module, command: str) -> No
 
 
 def load(path: Path | str) -> Checkpoint:
-    """Open a checkpoint; needs no data set.
+    """Open a checkpoint. No data set is read.
 
     Raises:
-        CheckpointError: A file is missing or does not fit the others.
+        CheckpointError: A file is missing, cannot be used, or does not fit the others.
     """
     path = Path(path)
     config = _read_config(path)
@@ -140,7 +140,7 @@ def _read_tokenizer(file: Path) -> Tokenizer:
 
 
 def read_figures(path: Path) -> Figures:
-    """Measured figures of a checkpoint; empty before the first evaluation."""
+    """Read the measured figures of a checkpoint. Empty before the first evaluation."""
     file = path / FIGURES
     figures: Figures = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     return figures
@@ -153,7 +153,7 @@ def write_figures(path: Path, split: str, figures: Mapping[str, float]) -> None:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write a file so that whoever reads it, also after an interruption, sees the old or the new one whole."""
+    """Replace a file atomically: readers see the old or the new content whole, also after an interruption."""
     temporary = path.with_name(path.name + ".part")
     temporary.write_bytes(content)
     temporary.replace(path)

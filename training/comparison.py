@@ -1,6 +1,6 @@
-"""`python -m training compare`: measured checkpoints beside published figures.
+"""`python -m training compare`: prints measured checkpoints beside published figures.
 
-Bundles are compared by `python -m export compare`, which also runs their graphs: training knows no graphs.
+`python -m export compare` does the same for bundles, and runs their graphs, which training does not know.
 """
 
 import argparse
@@ -16,7 +16,7 @@ RUNS = Path("runs")
 
 
 def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Make the command line of training know the command."""
+    """Add the command to the command line of training."""
     parser = commands.add_parser(
         "compare",
         help="measured checkpoints beside published figures",
@@ -39,7 +39,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def own_figures(source: Checkpoint) -> Iterator[Own]:
-    """The figures of a checkpoint as published tables take them."""
+    """Yield every measured figure of a checkpoint, in the form that published tables take."""
     data = tuple(origin.name for origin in source.sources)
     for split, values in source.figures.items():
         for metric, value in values.items():

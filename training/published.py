@@ -1,6 +1,7 @@
 """Published figures, each with its source, and the tables in which ours stand beside them.
 
-The figures are data, in published.toml; what is ours comes from whoever asks: checkpoints here, bundles in the export.
+Published figures are data, in published.toml. Ours are passed in: by `training.comparison` those of checkpoints, by
+`export.comparison` those of bundles.
 """
 
 import tomllib
@@ -15,7 +16,7 @@ FILE = Path(__file__).with_name("published.toml")
 
 
 class Part(BaseModel):
-    """A piece of the file: unchangeable, and strict about keys that it does not know."""
+    """A part of the file: immutable, and strict about unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -24,7 +25,7 @@ class Published(Part):
     """A published figure.
 
     Attributes:
-        model: What it is of.
+        model: Name of the published model.
         value: The figure, in the table's unit.
         seen: S if it was seen in the authors' repository, paper or result file; T if a third party quotes it.
         source: Who published it.
@@ -41,12 +42,12 @@ class Table(Part):
 
     Attributes:
         title: Task, data and unit.
-        data: Names of the data sets, each the beginning of a name of a model's sources; one of them is enough.
-        metric: Name of the figure of a model.
+        data: Names of data sets. A figure of ours belongs here if the name of one of its sources begins with one.
+        metric: Name of our figure.
         better: Whether "lower" or "higher" values are better.
         split: On which the rows were measured.
         rows: The published figures.
-        note: What whoever compares has to know.
+        note: A caveat of the comparison.
     """
 
     title: str
@@ -73,7 +74,7 @@ class Own:
         metric: Name of the figure.
         split: On which it was measured.
         value: The figure.
-        deviation: Over seeds, where there are several.
+        deviation: Standard deviation over seeds, if there are several.
     """
 
     model: str
@@ -91,7 +92,7 @@ def load(file: Path = FILE) -> tuple[Table, ...]:
 
 
 def compare(own: Iterable[Own], tables: Iterable[Table]) -> Iterator[str]:
-    """The lines of every table that a figure of ours belongs to, the best figure first, ours marked by a star."""
+    """Yield the lines of every table that a figure of ours fits, best figure first, ours marked by a star."""
     figures = list(own)
     for table in tables:
         ours = [figure for figure in figures if table.fits(figure)]

@@ -1,6 +1,6 @@
-"""Settings of a training run: pydantic models, TOML files, `--set key=value`; an unknown key is an error.
+"""Settings of a training run: pydantic models, TOML files, `--set key=value`. An unknown key is an error.
 
-Every task derives its own settings from `Settings`; this module knows what all of them share.
+Every task derives its own settings from `Settings`. This module has what all of them share.
 """
 
 import tomllib
@@ -14,17 +14,17 @@ CONFIGS = Path(__file__).parent / "configs"
 
 
 class SettingsError(Exception):
-    """Settings that cannot be used, and why."""
+    """Settings cannot be used."""
 
 
 class Section(BaseModel):
-    """A group of settings: unchangeable, and strict about unknown keys."""
+    """A group of settings: immutable, and strict about unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class LoopSettings(Section):
-    """What the training loop needs to know, whatever the task."""
+    """Settings of the training loop, the same for all tasks."""
 
     epochs: int = Field(default=10, ge=1, description="passes over the training data")
     learning_rate: float = Field(default=1e-3, gt=0, description="highest learning rate, reached after the warm-up")
@@ -48,7 +48,7 @@ class LoopSettings(Section):
 
 
 class Settings(Section):
-    """Settings of one run; tasks add their own sections."""
+    """Settings of one run. Tasks add their own sections."""
 
     seed: int = Field(default=1, ge=0, lt=2**32)
     loop: LoopSettings = LoopSettings()
@@ -64,14 +64,16 @@ def load(
     overrides: Iterable[str] = (),
     chosen: Mapping[str, Any] | None = None,
 ) -> AnySettings:
-    """Settings of a task: its own TOML file, over that what the user's data suggest, then `config`, then the overrides.
+    """Load the settings of a task from these layers, each over the one before it.
+
+    They are the task's TOML file, what the user's own data suggest, `config`, and the overrides.
 
     Args:
         settings_type: Model of the task's settings.
         task: Name of the file in training/configs.
-        config: A further TOML file; keys that it does not name keep the task's values.
+        config: A further TOML file. Keys that it does not name keep the task's values.
         overrides: "key=value" with dotted keys and TOML values, for instance "loop.epochs=3".
-        chosen: Nested values that fit a file of the user's own.
+        chosen: Nested values that a file of the user's own suggests.
 
     Raises:
         SettingsError: An unknown key, a value of the wrong type or range, a broken file.
@@ -85,7 +87,11 @@ def load(
 
 
 def validate(settings_type: type[AnySettings], values: Mapping[str, Any]) -> AnySettings:
-    """Check values against their model; every mistake is named in one error."""
+    """Check values against their model.
+
+    Raises:
+        SettingsError: Names every mistake, one a line.
+    """
     try:
         return settings_type.model_validate(values)
     except ValidationError as error:
@@ -93,7 +99,7 @@ def validate(settings_type: type[AnySettings], values: Mapping[str, Any]) -> Any
 
 
 def describe(settings: BaseModel, prefix: str = "") -> Iterator[str]:
-    """One line a setting, with its dotted key, its value and what it means."""
+    """Yield one line for each setting, with its dotted key, its value and what it means."""
     for name, field in type(settings).model_fields.items():
         value = getattr(settings, name)
         if isinstance(value, BaseModel):
@@ -119,7 +125,11 @@ def _known_keys(settings_type: type[BaseModel], section: Iterable[str]) -> list[
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The values of a TOML file."""
+    """Read the values of a TOML file.
+
+    Raises:
+        SettingsError: It is missing, cannot be read, or is not TOML.
+    """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:

@@ -1,1 +1,1 @@
-"""The loop that all trainings have in common: a run, its steps, its schedule, its speed."""
+"""The training loop of all tasks: a run, its optimizer steps, its learning rate, its metrics, its speed."""

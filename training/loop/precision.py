@@ -1,7 +1,7 @@
-"""Which numbers the matrix products of a training are made of.
+"""The precision of a training's matrix products.
 
-Processors with instructions for bfloat16 (AVX-512 BF16, AMX) and GPUs multiply it faster than float32; all others
-emulate it, five times slower and more. Which of them this one is shows at once.
+Processors with instructions for bfloat16 (AVX-512 BF16, AMX) and GPUs multiply it faster than float32. All others
+emulate it, at least five times slower, so a short measurement tells the two kinds apart.
 """
 
 from functools import cache
@@ -18,11 +18,14 @@ TRIED_SIZE = 256  # large enough to tell, small enough to be emulated in no time
 
 @cache
 def choose_precision(precision: Literal["auto"] | Precision, accelerator: str) -> Precision:
-    """The precision of a run, as Lightning Fabric names it; for "auto" the faster one here.
+    """Resolve "auto" to the faster precision of this machine, by a measurement. Any other is returned as it is.
 
     Args:
-        precision: As the loop's settings have it.
-        accelerator: As they have it, too.
+        precision: `loop.precision` of the settings.
+        accelerator: `loop.accelerator` of the settings.
+
+    Returns:
+        The precision as Lightning Fabric names it.
     """
     if precision != "auto":
         return precision

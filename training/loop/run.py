@@ -1,4 +1,4 @@
-"""A run of the training loop: what it holds, how far it is, and how it is saved and restored."""
+"""A run of the training loop: model, optimizer, averaged weights and progress, and how they are saved and restored."""
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,12 +20,12 @@ PRECISION = "precision"  # key of a saved run
 
 
 class TrainingError(Exception):
-    """A run that cannot start or go on, and why."""
+    """A run cannot start or go on."""
 
 
 @dataclass
 class Progress:
-    """How far a run is; saved and restored with the weights.
+    """How far a run is. Saved and restored with the weights.
 
     Args:
         epoch: Whole epochs done.
@@ -43,14 +43,14 @@ class Progress:
 
     @property
     def best_figures(self) -> dict[str, float] | None:
-        """The dev figures of the best epoch; None before there is one."""
+        """The dev figures of the best epoch. None before there is one."""
         if not self.best_epoch:
             return None
         row = self.history[self.best_epoch - 1]
         return {name.removeprefix(DEV): value for name, value in row.items() if name.startswith(DEV)}
 
     def is_finished(self, loop: LoopSettings) -> bool:
-        """Whether all epochs are done, or too many have passed without a better dev figure."""
+        """Whether all epochs are done, or `patience` epochs have passed without a better dev figure."""
         has_lost_patience = loop.patience is not None and self.epoch - self.best_epoch >= loop.patience
         return self.epoch >= loop.epochs or has_lost_patience
 
@@ -71,25 +71,25 @@ class Run:
 
     @property
     def evaluated(self) -> nn.Module:
-        """The model whose figures count: the averaged one, if weights are averaged."""
+        """The model that is evaluated and saved: the one with averaged weights, if weights are averaged."""
         module: nn.Module = self.model.module if self.average is None else self.average.module
         return module
 
     def save(self, path: Path) -> None:
-        """Write all that a resumed run needs into one file, whole or not at all."""
+        """Write all that a resumed run needs into one file, atomically."""
         part = path.with_name(path.name + ".part")
         self.fabric.save(part, self._trained() | {"progress": asdict(self.progress), PRECISION: self.precision})
         if self.fabric.is_global_zero:
             part.replace(path)
 
     def restore(self, path: Path) -> None:
-        """Go back to what `save` has written."""
+        """Restore what `save` has written."""
         saved = self._trained() | {"progress": None}
         self.fabric.load(path, saved, weights_only=True)
         self.progress = Progress(**saved["progress"])
 
     def _trained(self) -> dict[str, Any]:
-        """Fabric saves and restores the state of each of these."""
+        """The objects whose state Fabric saves and restores."""
         parts = {"model": self.model, "optimizer": self.optimizer}
         return parts if self.average is None else parts | {"average": self.average}
 
@@ -101,14 +101,14 @@ def saved_precision(path: Path) -> Precision | None:
 
 
 def make_fabric(loop: LoopSettings, precision: Precision) -> Fabric:
-    """The devices that the settings ask for.
+    """Connect to the devices that the settings name.
 
     Args:
         loop: The settings.
         precision: Of the matrix products; see `training.loop.precision.choose_precision`.
 
     Raises:
-        TrainingError: They are not there.
+        TrainingError: There are no such devices here.
     """
     try:
         return Fabric(
@@ -125,7 +125,7 @@ def make_fabric(loop: LoopSettings, precision: Precision) -> Fabric:
 
 
 def set_up(fabric: Fabric, task: Task[Any], precision: Precision = "32-true", *, is_new: bool = True) -> Run:
-    """A run that has learnt nothing yet.
+    """Build the model, its optimizer and averaged weights, before the first step.
 
     Args:
         fabric: Its devices.
@@ -148,7 +148,11 @@ def set_up(fabric: Fabric, task: Task[Any], precision: Precision = "32-true", *,
 
 
 def parameter_groups(model: nn.Module, task: Task[Any]) -> list[dict[str, Any]]:
-    """Parameters by the share of the learning rate that they learn with, matrices apart from vectors."""
+    """Group parameters for AdamW by `Task.learning_rate_scale` and by weight decay, which only matrices have.
+
+    Returns:
+        torch's parameter groups. "scale" is the factor of the learning rate.
+    """
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         groups.setdefault((task.learning_rate_scale(name), parameter.ndim >= 2), []).append(parameter)

@@ -1,4 +1,4 @@
-"""Learning rate as a function of the step alone, so that nothing of it needs saving."""
+"""The learning rate, a function of the step alone, so that a run saves no state of it."""
 
 import math
 
@@ -11,8 +11,8 @@ def learning_rate(step: int, total_steps: int, loop: LoopSettings) -> float:
     lr_t = final + (highest - final) (1 + cos(pi t)) / 2    Loshchilov and Hutter 2017 (SGDR), without restarts
 
     Args:
-        step: Steps taken so far, from 0.
-        total_steps: Steps of the whole run.
+        step: Optimizer steps taken so far, from 0.
+        total_steps: Optimizer steps of the whole run.
         loop: Rates and length of the warm-up.
     """
     warmup_steps = round(loop.warmup_fraction * total_steps)

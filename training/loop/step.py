@@ -13,7 +13,7 @@ from training.tasks.task import Batch, Carry
 
 
 def take_step(run: Run, batch: Batch, carry: Carry) -> tuple[float, float, Carry]:
-    """One optimizer step of all processes together.
+    """Take one optimizer step, all processes together.
 
     Returns:
         The loss of the whole batch, the gradient's norm before clipping, and the detached carry of this process's rows.
@@ -24,10 +24,10 @@ def take_step(run: Run, batch: Batch, carry: Carry) -> tuple[float, float, Carry
     loop = run.task.settings.loop
     for group in run.optimizer.param_groups:
         group["lr"] = group["scale"] * learning_rate(run.progress.step, run.total_steps, loop)
-    rows, weight = deal(run, batch)
+    rows, weight = shard(run, batch)
     own_loss, carry = run.task.loss(run.model, run.fabric.to_device(rows), carry)
     run.fabric.backward(own_loss * weight)  # processes average their gradients
-    counted = own_loss.detach() * weight if weight else torch.zeros_like(own_loss)  # of no targets, a mean is no number
+    counted = own_loss.detach() * weight if weight else torch.zeros_like(own_loss)  # a mean of no targets is NaN
     loss = torch.as_tensor(run.fabric.all_reduce(counted, reduce_op="mean")).item()
     norm = run.fabric.clip_gradients(run.model, run.optimizer, max_norm=loop.clip_grad_norm, error_if_nonfinite=False)
     grad_norm = float(norm or 0.0)
@@ -43,12 +43,12 @@ def take_step(run: Run, batch: Batch, carry: Carry) -> tuple[float, float, Carry
 
 
 def detach(carry: Carry) -> Carry:
-    """Cut the carried state from the graph of the steps before: truncated backpropagation through time."""
+    """Detach the carried state from the graph of the steps before (truncated backpropagation through time)."""
     return tree_map_only(Tensor, Tensor.detach, carry)
 
 
 def count_batch(run: Run, batch: Batch) -> int:
-    """Floating-point operations of the matrix products of a step; nothing is learnt."""
+    """Count the floating-point operations of the matrix products of a step. No parameter changes."""
 
     def passes() -> None:
         loss, _ = run.task.loss(run.model, run.fabric.to_device(batch), None)
@@ -59,15 +59,19 @@ def count_batch(run: Run, batch: Batch) -> int:
     return flops
 
 
-def deal(run: Run, batch: Batch) -> tuple[Batch, float]:
-    """This process's rows of a batch, and their weight: the mean of all processes is then the loss of the batch."""
+def shard(run: Run, batch: Batch) -> tuple[Batch, float]:
+    """Take this process's rows of a batch.
+
+    Returns:
+        The rows, and the weight of their loss, by which the mean over all processes is the loss of the whole batch.
+    """
     rank, processes = run.fabric.global_rank, run.fabric.world_size
     if processes == 1:
         return batch, 1.0
     if rank >= _num_rows(batch):
-        return tree_map_only(Tensor, lambda rows: rows[:1], batch), 0.0  # all must take part in a step
-    dealt = tree_map_only(Tensor, lambda rows: rows[rank::processes], batch)
-    return dealt, processes * run.task.share(dealt, batch)
+        return tree_map_only(Tensor, lambda tensor: tensor[:1], batch), 0.0  # all must take part in a step
+    rows = tree_map_only(Tensor, lambda tensor: tensor[rank::processes], batch)
+    return rows, processes * run.task.share(rows, batch)
 
 
 def _num_rows(batch: Batch) -> int:

@@ -1,12 +1,12 @@
-"""How fast a training is: items a second, and the share of the machine's own matrix products that this takes.
+"""The speed of a training: items a second, and model FLOPs utilisation (MFU).
 
-The share is the field's MFU, model FLOPs utilisation (Chowdhery et al. 2022, arXiv:2204.02311, appendix B), against a
-rate that was measured here instead of the one in a data sheet.
+MFU is the model's rate of floating-point operations by that of the machine (Chowdhery et al. 2022, arXiv:2204.02311,
+appendix B), which is measured here instead of taken from a data sheet. In metrics.csv it is `gemm_share`.
 
-A model is counted once, on a batch: the floating-point operations of its matrix products, forwards and backwards, dense
-and recurrent (a product of (n, k) and (k, m) is 2 n k m), by torch's own counter, which is taught the fused recurrent
-layers. The machine is measured once, at the start, by one square product of the run's dtype and threads. On a shared
-machine both are those of that moment.
+The model's operations are counted once, on one batch: those of all matrix products, forwards and backwards, dense and
+recurrent (a product of (n, k) and (k, m) is 2 n k m), by torch's own counter, extended by the fused recurrent layers.
+The machine's rate is measured once, at the start, by one square product in the run's precision and threads. On a shared
+machine it is that of the moment.
 """
 
 import time
@@ -32,7 +32,7 @@ class Speed:
 
     Args:
         item: What is counted, in the singular.
-        items_per_second: How many are learnt from a second, without the evaluation between epochs.
+        items_per_second: Items of training batches a second, without the evaluation between epochs.
         flops_per_item: Floating-point operations of the matrix products, forwards and backwards.
         gemm_flops: Operations a second of a large matrix product on this machine.
     """
@@ -44,11 +44,11 @@ class Speed:
 
     @property
     def gemm_share(self) -> float:
-        """The share of the machine's rate that the model's own products reach."""
+        """MFU: the model's operations a second by those of the machine."""
         return self.items_per_second * self.flops_per_item / self.gemm_flops
 
     def __str__(self) -> str:
-        """A line for people."""
+        """Describe the speed in one line."""
         rate = self.items_per_second * self.flops_per_item / 1e9
         return (
             f"{self.items_per_second:,.0f} {self.item}s a second, {rate:,.1f} GFLOP/s: "
@@ -58,12 +58,12 @@ class Speed:
 
 @dataclass(frozen=True)
 class Meter:
-    """What is measured once: the model and the machine.
+    """What is measured once for a run: the model's operations, and the machine's rate.
 
     Args:
         item: What is counted, in the singular.
         flops_per_item: See `Speed`.
-        gemm_flops: Of all devices together.
+        gemm_flops: See `Speed`, of all devices together.
     """
 
     item: str
@@ -71,14 +71,14 @@ class Meter:
     gemm_flops: float
 
     def read(self, items: float, seconds: float) -> Speed:
-        """The speed of a training that has learnt from so many items in so many seconds."""
+        """The speed of a training that took `seconds` for `items`."""
         return Speed(self.item, items / seconds, self.flops_per_item, self.gemm_flops)
 
 
 def count_flops(step: Callable[[], Any]) -> int:
-    """Floating-point operations of all matrix products of a call, forwards and backwards.
+    """Count the floating-point operations of all matrix products of a call, forwards and backwards.
 
-    Torch's generators are left as they were.
+    The states of torch's random generators are restored.
     """
     devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
     with torch.random.fork_rng(devices=devices), FlopCounterMode(display=False, custom_mapping=FUSED) as counter:
@@ -89,13 +89,16 @@ def count_flops(step: Callable[[], Any]) -> int:
 def measure_gemm(
     device: torch.device, precision: str, clock: Callable[[], float] = time.perf_counter, size: int | None = None
 ) -> float:
-    """Operations a second of the quickest of some products of two square matrices; takes a tenth of a second.
+    """Measure the matrix products of a device for `GEMM_SECONDS`.
 
     Args:
-        device: Where.
+        device: The device.
         precision: As Lightning Fabric names it.
-        clock: Seconds.
-        size: Of the matrices, (size, size); by default large enough to be at the machine's best.
+        clock: Returns seconds.
+        size: Rows and columns of the matrices. By default large enough for the device's highest rate.
+
+    Returns:
+        Floating-point operations a second of the fastest product.
     """
     size = size or GEMM_SIZES.get(device.type, GEMM_SIZES["cpu"])
     matrix = torch.randn(size, size, device=device, generator=torch.Generator(device)).to(DTYPES[precision])
@@ -116,17 +119,17 @@ def _wait(device: torch.device) -> None:
 
 
 def _onednn_lstm(x: Shape, input_weight: Shape, hidden_weight: Shape, *_: object, **__: object) -> int:
-    """One layer and direction of torch's LSTM on the CPU."""
+    """Operations of one layer and direction of torch's LSTM on the CPU."""
     return 2 * prod(x[:-1]) * (prod(input_weight) + prod(hidden_weight))
 
 
 def _cudnn_rnn(x: Shape, weights: Sequence[Shape], *_: object, **__: object) -> int:
-    """All layers and directions of a recurrent module on CUDA; biases have one axis."""
+    """Operations of all layers and directions of a recurrent module on CUDA. Biases, of one axis, do not count."""
     return 2 * prod(x[:-1]) * sum(prod(weight) for weight in weights if len(weight) == 2)
 
 
 def _twice(formula: Callable[..., int]) -> Callable[..., int]:
-    """Backwards: the gradient of the input and that of the weights, each as much as the pass forwards."""
+    """Operations of the backward pass: the gradients of input and weights, each as many as the forward pass."""
 
     def flops(*arguments: object, **options: object) -> int:
         return 2 * formula(*arguments, **options)

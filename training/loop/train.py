@@ -1,8 +1,9 @@
-"""The training loop of every task: batches in, checkpoints out. It knows a task by `Task` alone; tasks know no loop.
+"""The training loop of every task: batches in, checkpoints out. It knows tasks by `Task` only.
 
 A run is a function of its settings: batches depend on (seed, epoch), and torch's generator is seeded anew for each
-epoch from (seed, epoch, rank). The run is saved after every epoch, so one that is interrupted and resumed repeats at
-most a part of an epoch and ends in the same weights, bit for bit, on the same machine.
+epoch from (seed, epoch, rank). The run is saved after every epoch. After an interruption a resumed run repeats at most
+a part of an epoch and ends in the same weights, bit for bit, on the CPU of the same machine. (On CUDA, torch's
+operators that add in parallel have no fixed order.)
 
     output/best/        checkpoint of the best epoch, by the task's goal on the dev split
     output/last/        checkpoint of the last whole epoch, with resume.ckpt: weights, optimizer, average, progress
@@ -20,11 +21,11 @@ from lightning_fabric import Fabric
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from training import checkpoint
+from training.loop.metrics_log import MetricsLog
 from training.loop.precision import Precision, choose_precision
-from training.loop.record import Record
 from training.loop.run import DEV, Run, TrainingError, make_fabric, saved_precision, set_up
 from training.loop.schedule import learning_rate
-from training.loop.step import count_batch, deal, take_step
+from training.loop.step import count_batch, shard, take_step
 from training.loop.throughput import Meter, Speed, measure_gemm
 from training.tasks.task import Batch, Task
 
@@ -38,7 +39,7 @@ def train(task: Task[Any], output: Path, command: str, *, resume: bool = False, 
         task: Supplies data, model, loss and metric.
         output: Directory of the run.
         command: What the user typed, kept in the checkpoints.
-        resume: Go on from output/last; everything else must be as it was.
+        resume: Go on from output/last. The task must have the settings of that run.
         overwrite: Start anew even if `output` holds a run.
 
     Returns:
@@ -55,12 +56,13 @@ def train(task: Task[Any], output: Path, command: str, *, resume: bool = False, 
     saved = saved_precision(output / "last" / RESUME) if resume else None
     precision = saved or choose_precision(loop.precision, loop.accelerator)
     fabric = make_fabric(loop, precision)
-    fabric.launch(_train, task, output, command, precision, resume)  # type: ignore[arg-type]  # it passes more arguments on
+    arguments = (task, output, command, precision, resume)
+    fabric.launch(_train, *arguments)  # type: ignore[arg-type]  # it passes more arguments on
     return fabric.is_global_zero
 
 
 def _prepare(output: Path, resume: bool, overwrite: bool) -> None:
-    """Check that the directory of the run is as the user believes it to be, and clear it where they said so."""
+    """Check that the directory holds a run to resume, or none that would be lost. `overwrite` removes it."""
     if resume:
         check_resumable(output)
     elif (output / "last" / RESUME).is_file() and not overwrite:
@@ -89,14 +91,14 @@ def _train(fabric: Fabric, task: Task[Any], output: Path, command: str, precisio
     run = set_up(fabric, task, precision, is_new=not resume)
     if resume:
         run.restore(output / "last" / RESUME)
-    record = Record(output, f"Training of the {task.name} model", task.units)
+    log = MetricsLog(output, f"Training of the {task.name} model", task.units)
     try:
         with tqdm(total=run.total_steps, initial=run.progress.step, unit="batch", disable=_is_silent(fabric)) as bar:
             while not run.progress.is_finished(task.settings.loop):
                 row = _train_epoch(run, bar)
                 finish_epoch(run, row, output, command)
                 if fabric.is_global_zero:
-                    record.write(run.progress.history)
+                    log.write(run.progress.history)
                     bar.write(_describe(run))
             if fabric.is_global_zero and run.meter is not None:
                 bar.write(str(_speed_so_far(run, run.meter)))
@@ -104,11 +106,11 @@ def _train(fabric: Fabric, task: Task[Any], output: Path, command: str, precisio
             raise TrainingError(f"dev {task.goal.metric} was NaN after every epoch: lower loop.learning_rate")
     finally:
         if fabric.is_global_zero:
-            record.close(run.progress.history)
+            log.close(run.progress.history)
 
 
 def _train_epoch(run: Run, bar: "tqdm[Any]") -> dict[str, float]:
-    """Take the steps of one epoch; returns its row of metrics."""
+    """Take the steps of one epoch, and return its row of metrics."""
     start = time.perf_counter()
     epoch = run.progress.epoch
     _seed_epoch(run.task.settings.seed, epoch, run.fabric.global_rank)
@@ -138,8 +140,8 @@ def _train_epoch(run: Run, bar: "tqdm[Any]") -> dict[str, float]:
 
 
 def _measure(run: Run, batch: Batch) -> Meter:
-    """Count the work of a batch, and measure the machine."""
-    rows, _ = deal(run, batch)
+    """Count the operations of a batch, and measure the machine."""
+    rows, _ = shard(run, batch)
     flops_per_item = count_batch(run, rows) / max(run.task.count_items(rows), 1)
     gemm_flops = measure_gemm(run.fabric.device, run.precision)
     return Meter(run.task.item, flops_per_item, run.fabric.world_size * gemm_flops)
@@ -153,11 +155,11 @@ def _speed_row(run: Run, items: int, seconds: float) -> dict[str, float]:
 
 
 def finish_epoch(run: Run, row: dict[str, float], output: Path, command: str) -> None:
-    """Evaluate on the dev split, and save what a resumed run needs."""
+    """Evaluate on the dev split, and save the checkpoints and what a resumed run needs."""
     progress, goal = run.progress, run.task.goal
     model = run.evaluated.eval()
     with torch.no_grad():
-        # All processes go on or stop by the figures of one.
+        # All processes continue or stop by the figures of the first.
         figures = run.fabric.broadcast(run.task.calibrate(model))
     is_best = goal.is_better(figures, progress.best_figures)
     progress.epoch += 1
@@ -173,7 +175,7 @@ def finish_epoch(run: Run, row: dict[str, float], output: Path, command: str) ->
 
 
 def _speed_so_far(run: Run, meter: Meter) -> Speed:
-    """The speed over all epochs of the run, also those before it was resumed."""
+    """The mean speed over all epochs of the run, including those before it was resumed."""
     name = f"{meter.item}s_per_second"
     history = [row for row in run.progress.history if name in row]
     return meter.read(sum(row[name] * row["seconds"] for row in history), sum(row["seconds"] for row in history))

@@ -1,7 +1,7 @@
-"""What a run leaves to look at: metrics.csv, TensorBoard events and a picture of the curves.
+"""The log of a run's metrics: metrics.csv, TensorBoard events and a picture of the curves.
 
-Everything is written from the history of the run, one row an epoch, so a resumed run leaves what an uninterrupted one
-would have left (TensorBoard hides the events of an epoch that is done again).
+All of it is written from the history of the run, one row an epoch, so a resumed run leaves the same files as an
+uninterrupted one (TensorBoard hides the events of an epoch that is done again).
 """
 
 import csv
@@ -17,12 +17,12 @@ from training.plots.curves import draw_curves
 Row = Mapping[str, float]
 
 
-class Record:
+class MetricsLog:
     """Writes the history of a run into its directory.
 
     Args:
-        directory: Of the run.
-        title: Of the picture.
+        directory: Directory of the run.
+        title: Title of the picture.
         units: Unit of each metric, for its axis.
     """
 
@@ -33,7 +33,7 @@ class Record:
         self._writer: SummaryWriter | None = None
 
     def write(self, history: Sequence[Row]) -> None:
-        """Record the history after an epoch; its last row is the new one."""
+        """Write the history after an epoch, which is its last row."""
         self._write_csv(history)
         writer = self._open(int(history[-1]["epoch"]))
         for name, value in history[-1].items():
@@ -50,7 +50,7 @@ class Record:
         return self._writer
 
     def close(self, history: Sequence[Row]) -> None:
-        """Draw the curves and close the files; an interruption may have left the last row unwritten."""
+        """Draw the curves and close the files. The CSV is written again, as an interruption may have cut it short."""
         if history:
             self._write_csv(history)
             draw_curves(self._directory / "curves.png", self._title, history, self._units)

@@ -25,7 +25,7 @@ LOCAL = LocalFile(
     "sentiment/sst_trees_train.txt.gz", "e2f3f41b0b1e6d4dddc0effe3bfc2d27ed8928079aa9a03d652311614fc5feb7"
 )
 
-NUM_LABELS = 5
+NUM_LABELS, NEUTRAL = 5, 2
 _PART = re.compile(r"\((\d) ?|\)|([^\s()]+)")
 
 

@@ -1,1 +1,1 @@
-"""What each model is trained for: its data, its batches, its loss, its figures."""
+"""The tasks that models are trained on, one a module: data, batches, loss and figures."""

@@ -1,4 +1,4 @@
-"""Sentiment of whole texts: read in both directions, from word vectors and the five labels of SST's phrases."""
+"""The task sentiment-bidirectional: sentiment of whole texts, from word vectors and SST's phrases of five labels."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from training.models.bidirectional_sentiment import BidirectionalSentimentModel,
 from training.models.sentiment import CLASSES
 from training.settings import Settings
 from training.tasks import classification, pretrained
-from training.tasks.classification import Judged
+from training.tasks.classification import Predictions
 from training.tasks.sentiment import group_by_length
 from training.tasks.task import Goal, TextTask
 from training.text.vocabulary import UNKNOWN, word_tokenizer
@@ -47,13 +47,13 @@ class BidirectionalSentimentSettings(Settings):
 
 
 class PhraseBatch(NamedTuple):
-    """Phrases, whose shorter rows are filled up.
+    """A batch of phrases, padded.
 
     Args:
         x: Word ids, int64 (N, T).
-        lengths: Words of each, int64 (N,).
-        positive: Probability of positive that is taught, float32 (N,).
-        weights: How much each counts, float32 (N,).
+        lengths: Words of each phrase, int64 (N,).
+        positive: Target probability of positive, float32 (N,).
+        weights: Weight of each phrase in the loss, float32 (N,).
     """
 
     x: Tensor
@@ -78,7 +78,7 @@ class BidirectionalSentimentTask(TextTask[BidirectionalSentimentSettings]):
 
     @cached_property
     def _phrases(self) -> dict[str, tuple[int, bool]]:
-        """Each phrase once, with its most frequent label and whether it is a whole sentence."""
+        """The distinct phrases, with their most frequent label and whether they are a whole sentence."""
         labels: dict[str, Counter[int]] = {}
         loaded = sst_trees.load()
         for phrase in loaded:
@@ -87,19 +87,19 @@ class BidirectionalSentimentTask(TextTask[BidirectionalSentimentSettings]):
         return {text: (found.most_common(1)[0][0], text in sentences) for text, found in labels.items()}
 
     def build_tokenizer(self) -> Tokenizer:
-        """Words to ids: those of the training phrases, and frequent English words that have a vector."""
+        """Build a tokenizer of the words of the training phrases and of frequent English words that have a vector."""
         return word_tokenizer([*self._phrases, " ".join(sorted(word_vectors.whole_words()))])
 
     def build_model(self) -> BidirectionalSentimentModel:
-        """A fresh model."""
+        """Build a model with random weights."""
         return BidirectionalSentimentModel(self.tokenizer.get_vocab_size(), self.settings.model)
 
     def initialise(self, model: nn.Module) -> None:
-        """Start from word vectors."""
+        """Start the embedding from word vectors."""
         pretrained.start(model, self.tokenizer)
 
     def learning_rate_scale(self, name: str) -> float:
-        """Word vectors are kept closer to what they were."""
+        """The embedding learns with `vectors_rate`, to stay close to the word vectors."""
         return pretrained.learning_rate_scale(name, self.settings.vectors_rate)
 
     @cached_property
@@ -112,17 +112,19 @@ class BidirectionalSentimentTask(TextTask[BidirectionalSentimentSettings]):
         return ids, labels, np.array(weights, dtype=np.float32)
 
     @cached_property
-    def _num_read(self) -> int:
-        """Phrases read in an epoch."""
+    def _num_phrases(self) -> int:
+        """Number of phrases in an epoch."""
         _, labels, _ = self._train
-        return int((labels != 2).sum()) + round(self.settings.neutral_share * int((labels == 2).sum()))
+        return int((labels != sst_trees.NEUTRAL).sum()) + round(
+            self.settings.neutral_share * int((labels == sst_trees.NEUTRAL).sum())
+        )
 
     def batches_per_epoch(self) -> int:
-        """Every phrase that is not neutral once, and a share of those that are."""
-        return -(-self._num_read // self.settings.rows)
+        """An epoch has every phrase that is not neutral once, and a share of the neutral ones."""
+        return -(-self._num_phrases // self.settings.rows)
 
     def train_batches(self, epoch: int) -> Iterator[PhraseBatch]:
-        """Phrases of about the same length."""
+        """Yield batches of phrases of about the same length, with word dropout."""
         rng = np.random.default_rng([self.settings.seed, epoch])
         ids, labels, weights = self._train
         targets = np.array(self.settings.targets, dtype=np.float32)
@@ -135,11 +137,11 @@ class BidirectionalSentimentTask(TextTask[BidirectionalSentimentSettings]):
             yield PhraseBatch(*map(torch.from_numpy, (x, lengths, targets[labels[chosen]], weights[chosen])))
 
     def _drawn(self, rng: np.random.Generator) -> Iterator[Ids]:
-        """Batches of phrases of about the same length."""
+        """Yield the indices of the phrases of each batch, int64 (N,), bucketed by length."""
         ids, labels, _ = self._train
-        neutral = rng.permutation(np.flatnonzero(labels == 2))
-        polar = np.flatnonzero(labels != 2)
-        order = rng.permutation(np.concatenate([polar, neutral[: self._num_read - len(polar)]]))
+        neutral = rng.permutation(np.flatnonzero(labels == sst_trees.NEUTRAL))
+        polar = np.flatnonzero(labels != sst_trees.NEUTRAL)
+        order = rng.permutation(np.concatenate([polar, neutral[: self._num_phrases - len(polar)]]))
         rows, batches = self.settings.rows, []
         for start in range(0, len(order), BUCKET_BATCHES * rows):
             bucket = sorted(order[start : start + BUCKET_BATCHES * rows], key=lambda i: len(ids[i]))
@@ -148,11 +150,11 @@ class BidirectionalSentimentTask(TextTask[BidirectionalSentimentSettings]):
             yield batches[i]
 
     def count_items(self, batch: PhraseBatch) -> int:
-        """Words that are read."""
+        """Number of words."""
         return int(batch.lengths.sum())
 
     def loss(self, model: nn.Module, batch: PhraseBatch, carry: None) -> tuple[Tensor, None]:
-        """Cross entropy to the label's probability of positive."""
+        """Weighted cross entropy to the target probability of positive, in sum, by the rows of a full batch."""
         logits = model(batch.x, batch.lengths)
         losses = cross_entropy(logits, torch.stack([1 - batch.positive, batch.positive], dim=1), reduction="none")
         return (losses * batch.weights).sum() / self.settings.rows, carry
@@ -161,8 +163,8 @@ class BidirectionalSentimentTask(TextTask[BidirectionalSentimentSettings]):
         """The loss is a sum."""
         return 1.0
 
-    def _judge(self, model: nn.Module, split: str) -> Iterator[Judged]:
-        """Labels and logits of all sentences of SST-2, group by group of one length."""
+    def _predict(self, model: nn.Module, split: str) -> Iterator[Predictions]:
+        """Yield labels and logits of the sentences of SST-2, one group of the same length after the other."""
         device = next(model.parameters()).device
         for group in group_by_length(self.tokenizer, sst2.load(split)):
             lengths = torch.full((len(group.ids),), group.ids.shape[1], device=device)
@@ -170,9 +172,9 @@ class BidirectionalSentimentTask(TextTask[BidirectionalSentimentSettings]):
 
     def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
         """Accuracy and cross entropy of whole sentences."""
-        return classification.figures(self._judge(model, split))
+        return classification.figures(self._predict(model, split))
 
     def plot(self, model: nn.Module, split: str, directory: Path) -> None:
-        """Draw how often a sentence is taken for its opposite."""
+        """Draw the confusion matrix."""
         title = f"Sentiment, SST-2 {split}, % of the true label"
-        classification.draw(directory / f"confusion_{split}.png", title, CLASSES, self._judge(model, split))
+        classification.draw(directory / f"confusion_{split}.png", title, CLASSES, self._predict(model, split))

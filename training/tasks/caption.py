@@ -1,4 +1,4 @@
-"""Captioning: a sentence about an image, word by word."""
+"""The task caption: a sentence about the image of a digit, word by word."""
 
 from collections.abc import Iterator
 from functools import cached_property
@@ -28,12 +28,12 @@ DRAWN = 12
 
 
 class CaptionBatch(NamedTuple):
-    """Images with a sentence about each, whose shorter rows are filled up.
+    """Images with a sentence about each, padded.
 
     Args:
         images: Pixels from 0 to 16, float32 (N, 8, 8).
-        x: The words before each one to be predicted, int64 (N, T).
-        y: The words to predict, int64 (N, T); NOT_PREDICTED where a row is filled up.
+        x: Input word ids, START first, int64 (N, T).
+        y: Target word ids, which are `x` a step later, int64 (N, T). NOT_PREDICTED in the padding.
     """
 
     images: Tensor
@@ -42,7 +42,7 @@ class CaptionBatch(NamedTuple):
 
 
 class DistortionSettings(Section):
-    """How training images are changed; what is said of them is derived anew."""
+    """Data augmentation of training images. Their sentences are derived from the changed images."""
 
     degrees: float = Field(default=8, ge=0, description="largest rotation")
     shear: float = Field(default=0.1, ge=0, description="largest shear, in widths by height")
@@ -60,7 +60,7 @@ class CaptionSettings(Settings):
 
 
 class CaptionTask(Task[CaptionSettings]):
-    """Sentences about digits that are a column further left, further right, or where they were."""
+    """A model of sentences about digits, each moved a column to the left or to the right, or not at all."""
 
     name = "caption"
     settings_type = CaptionSettings
@@ -80,7 +80,7 @@ class CaptionTask(Task[CaptionSettings]):
         return captions.vocabulary()
 
     def build_model(self) -> CaptionModel:
-        """A fresh model."""
+        """Build a model with random weights."""
         return CaptionModel(len(self.words), self.settings.model)
 
     @cached_property
@@ -88,11 +88,11 @@ class CaptionTask(Task[CaptionSettings]):
         return digits.load("train")
 
     def batches_per_epoch(self) -> int:
-        """Each round shows every image once."""
+        """An epoch has `rounds` passes over all images."""
         return self.settings.rounds * -(-len(self._train[0]) // self.settings.rows)
 
     def train_batches(self, epoch: int) -> Iterator[CaptionBatch]:
-        """Changed images, in random order."""
+        """Yield batches of distorted images in random order, with their sentences."""
         rng = np.random.default_rng([self.settings.seed, epoch])
         images, labels = self._train
         for _ in range(self.settings.rounds):
@@ -104,7 +104,7 @@ class CaptionTask(Task[CaptionSettings]):
                 yield CaptionBatch(torch.from_numpy(changed), *self._sentences(said, rng))
 
     def _sentences(self, said: list[Attributes], rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """Words before and words to predict of a sentence for each, in phrases drawn by chance."""
+        """Write a sentence about each of some attributes, in a random phrase. Returns x and y of `CaptionBatch`."""
         numbers = {word: number for number, word in enumerate(self.words)}
         shares = [share for _, share in captions.PHRASES]
         phrases = rng.choice(len(shares), size=len(said), p=shares)
@@ -117,7 +117,7 @@ class CaptionTask(Task[CaptionSettings]):
         return torch.from_numpy(x), torch.from_numpy(y)
 
     def count_items(self, batch: CaptionBatch) -> int:
-        """Words that are predicted, the end of each sentence among them."""
+        """Number of predicted words, the end of each sentence included."""
         return int((batch.y != NOT_PREDICTED).sum())
 
     def loss(self, model: nn.Module, batch: CaptionBatch, carry: None) -> tuple[Tensor, None]:
@@ -126,7 +126,7 @@ class CaptionTask(Task[CaptionSettings]):
         return cross_entropy(logits.flatten(0, 1), batch.y.flatten(), ignore_index=NOT_PREDICTED), carry
 
     def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
-        """Shares of sentences, written greedily, that are right in each attribute, in all, and in their grammar."""
+        """Shares of greedily decoded sentences that are right in all attributes, in each one, and in their grammar."""
         images, labels = place_everywhere(*digits.load(split))
         device = next(model.parameters()).device
         sentences = self.write(model, torch.from_numpy(images).to(device))
@@ -143,7 +143,7 @@ class CaptionTask(Task[CaptionSettings]):
         }
 
     def plot(self, model: nn.Module, split: str, directory: Path) -> None:
-        """Some images with their sentences; what is wrong in one is said below it."""
+        """Draw some images with their sentences, and below wrong ones what they should say."""
         images, labels = place_everywhere(*digits.load(split))
         chosen = np.random.default_rng(0).choice(len(images), size=min(DRAWN, len(images)), replace=False)
         sentences = self.write(model, torch.from_numpy(images[chosen]).to(next(model.parameters()).device))
@@ -151,7 +151,7 @@ class CaptionTask(Task[CaptionSettings]):
         draw_captions(directory / f"captions_{split}.png", images[chosen], sentences, expected)
 
     def write(self, model: nn.Module, images: Tensor) -> list[list[str]]:
-        """The most probable word after word about each image (N, 8, 8), until a sentence ends."""
+        """Decode a sentence about each image float32 (N, 8, 8) greedily. Returns its words, without the end."""
         reader: StreamingModel = model  # type: ignore[assignment]
         decoder: StreamingModel = model.decoder  # type: ignore[assignment]
         _, state = reader.unroll(images, {})
@@ -167,12 +167,16 @@ class CaptionTask(Task[CaptionSettings]):
 
 
 def place_everywhere(images: Images, labels: Labels) -> tuple[Images, Labels]:
-    """Every image a column further left, where it is, and a column further right."""
+    """Repeat images (N, 8, 8) and labels (N,) with each shift of SHIFTS: a column to the left, none, to the right.
+
+    Returns:
+        Images (3 N, 8, 8) and labels (3 N,).
+    """
     return np.concatenate([shifted(images, by) for by in SHIFTS]), np.tile(labels, len(SHIFTS))
 
 
 def shifted(images: Images, columns: int) -> Images:
-    """Images (N, 8, 8) so many columns further right; what leaves them is lost."""
+    """Shift images (N, 8, 8) to the right by columns. What leaves the image is lost, and zeros come in."""
     moved = np.zeros_like(images)
     width = images.shape[2]
     moved[:, :, max(columns, 0) : width + min(columns, 0)] = images[:, :, max(-columns, 0) : width - max(columns, 0)]
@@ -180,7 +184,7 @@ def shifted(images: Images, columns: int) -> Images:
 
 
 def distort(images: Images, settings: DistortionSettings, rng: np.random.Generator) -> Images:
-    """Images (N, 8, 8), each moved to a place, and turned, sheared, stretched and inked a little differently."""
+    """Augment images (N, 8, 8): random rotation, shear, stretch, ink and shift."""
 
     def draw(largest: float) -> NDArray[np.float64]:
         return rng.uniform(-largest, largest, size=len(images))

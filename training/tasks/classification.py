@@ -1,4 +1,4 @@
-"""How well texts are classified: figures and a picture of which labels are taken for which."""
+"""Figures of classifiers of texts: accuracy, cross entropy, confusion matrix."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -13,13 +13,13 @@ from training.plots.confusion import confusion, draw_confusion
 
 MOST_DRAWN = 50  # labels
 
-Judged = tuple[NDArray[np.int64], Tensor]  # labels int64 (N,) and logits (N, classes) of some texts
+Predictions = tuple[NDArray[np.int64], Tensor]  # true labels int64 (N,) and logits (N, classes) of some texts
 
 
-def figures(judged: Iterable[Judged]) -> dict[str, float]:
-    """Accuracy, cross entropy in nats, and the number of texts."""
+def figures(predictions: Iterable[Predictions]) -> dict[str, float]:
+    """Accuracy, mean cross entropy in nats ("loss"), and the number of texts ("examples")."""
     correct, loss, examples = 0, 0.0, 0
-    for labels, logits in judged:
+    for labels, logits in predictions:
         target = torch.from_numpy(labels)
         correct += int((logits.argmax(dim=1) == target).sum())
         loss += float(cross_entropy(logits, target, reduction="sum"))
@@ -27,11 +27,11 @@ def figures(judged: Iterable[Judged]) -> dict[str, float]:
     return {"accuracy": correct / examples, "loss": loss / examples, "examples": float(examples)}
 
 
-def draw(path: Path, title: str, classes: Sequence[str], judged: Iterable[Judged]) -> None:
-    """Draw how often each label is taken for each other, where there are not too many to be seen."""
+def draw(path: Path, title: str, classes: Sequence[str], predictions: Iterable[Predictions]) -> None:
+    """Draw the confusion matrix, unless there are more than MOST_DRAWN labels."""
     if len(classes) > MOST_DRAWN:
         return
-    judged = list(judged)
-    actual = np.concatenate([labels for labels, _ in judged])
-    found = np.concatenate([logits.argmax(dim=1).numpy() for _, logits in judged])
+    predictions = list(predictions)
+    actual = np.concatenate([labels for labels, _ in predictions])
+    found = np.concatenate([logits.argmax(dim=1).numpy() for _, logits in predictions])
     draw_confusion(path, title, classes, confusion(len(classes), actual, found))

@@ -1,4 +1,4 @@
-"""Entities: new and rare persons, places, products and the like in posts, as BIO tags."""
+"""The task entities: new and rare persons, places, products and the like in posts, as BIO tags."""
 
 from pathlib import Path
 from typing import ClassVar
@@ -8,7 +8,7 @@ from torch import nn
 
 from training.data import wnut17, word_vectors
 from training.plots.confusion import confusion, draw_confusion
-from training.tasks.tagged_sentences import Tagged, TaggedSentences
+from training.tasks.tagged_sentences import Tagged
 from training.tasks.task import Goal
 from training.tasks.word_tagging import WordTaggingTask
 from training.text import bio
@@ -37,8 +37,8 @@ class EntitiesTask(WordTaggingTask):
         """Precision, recall and F1 of whole entities, and accuracy of tags."""
         sentences = self.numbered(self.sentences(split))
         found = self.predict(model, sentences)
-        match = bio.match(map(self.names, _tags(sentences)), map(self.names, found))
-        is_right = np.concatenate(_tags(sentences)) == np.concatenate(found)
+        match = bio.match(map(self.names, sentences.tag_ids), map(self.names, found))
+        is_right = np.concatenate(sentences.tag_ids) == np.concatenate(found)
         return {
             "entity_f1": match.f1,
             "entity_precision": match.precision,
@@ -48,16 +48,12 @@ class EntitiesTask(WordTaggingTask):
         }
 
     def plot(self, model: nn.Module, split: str, directory: Path) -> None:
-        """Draw which kinds of entities the words are taken for."""
+        """Draw the confusion matrix of the kinds of entities, word by word."""
         sentences = self.numbered(self.sentences(split))
         actual, found = (
             np.array([KINDS.index(tag.partition("-")[2] or tag) for tag in self.names(np.concatenate(tags))])
-            for tags in (_tags(sentences), self.predict(model, sentences))
+            for tags in (sentences.tag_ids, self.predict(model, sentences))
         )
         counts = confusion(len(KINDS), actual, found)
         title = f"Entities, words of WNUT17 {split}, % of the true kind"
         draw_confusion(directory / f"confusion_{split}.png", title, KINDS, counts)
-
-
-def _tags(sentences: TaggedSentences) -> list[np.ndarray]:
-    return [targets[:, 0] for targets in sentences.targets]

@@ -1,4 +1,4 @@
-"""What the training of every forecaster shares: its data, how its epochs are chosen, and its figures and pictures."""
+"""The base of the tasks of forecasters: data, choice of the epoch, calibration of the bands, figures and pictures."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ NARROWEST = 0.25  # of the width that was trained: dev rows may be few, or all a
 
 
 class BandSettings(Section):
-    """What is asked of the bands."""
+    """Calibration of the bands."""
 
     # Those of ETTh1 become about as wide as by the rule before it, that each horizon be covered at 76 %, by which one
     # horizon could decide alone (docs/log.md).
@@ -48,7 +48,7 @@ class ForecasterSettings(Settings):
     @model_validator(mode="before")
     @classmethod
     def _bands_of_older_runs(cls, values: Any) -> Any:  # noqa: ANN401  # whatever stands there
-        """Checkpoints from before there were [bands] have their coverage in [loss]."""
+        """Read checkpoints from before there were [bands], which have their coverage in [loss]."""
         if not isinstance(values, Mapping) or "bands" in values:
             return values
         loss = values.get("loss")
@@ -72,7 +72,7 @@ AnyForecasterSettings = TypeVar("AnyForecasterSettings", bound=ForecasterSetting
 
 
 class ForecasterTask(Task[AnyForecasterSettings]):
-    """A `Forecaster` of a data set."""
+    """Trains a `Forecaster` on a data set."""
 
     goal = Goal("relative_mse", "lower")
     item = "reading"
@@ -98,22 +98,22 @@ class ForecasterTask(Task[AnyForecasterSettings]):
 
     @property
     def channel_names(self) -> tuple[str, ...]:
-        """The channels that the model knows."""
+        """Names of the channels that the model knows."""
         return channels_of(self.settings.data) if self.knows_channels else ()
 
     @property
     def interval(self) -> str:
-        """Step of time between two readings, as people say it."""
+        """Step of time between two readings, for instance "1 hour"."""
         return interval_of(self.settings.data)
 
     @property
     def train_readings(self) -> Readings:
-        """The training rows on the scale of the errors, (rows, channels)."""
+        """The standardised training rows, float64 (rows, channels)."""
         rows = self.series.splits["train"]
         return self.series.standardized[rows.start : rows.stop]
 
     def initialise(self, model: nn.Module) -> None:
-        """Tell the model the typical level and scale of the training rows, in the units of the file."""
+        """Set the model's typical level and scale of each channel to those of its training rows, in their own units."""
         forecaster = cast(Forecaster, model)
         if forecaster.channels:
             rows = self.series.splits["train"]
@@ -122,9 +122,9 @@ class ForecasterTask(Task[AnyForecasterSettings]):
             forecaster.units.copy_(torch.from_numpy(unit))
 
     def calibrate(self, model: nn.Module) -> dict[str, float]:
-        """Make bands as wide as they must be for those of 80 % to cover `bands.coverage` of the dev readings, over all.
+        """Set the widening of the bands so that those of 80 % cover `bands.coverage` of the dev readings.
 
-        What they cover of the dev rows is in-sample from then on; see `training.forecasts.bands`.
+        Their coverage of the dev rows is in-sample from then on; see `training.forecasts.bands`.
         """
         forecaster = cast(Forecaster, model)
         forecaster.widening.fill_(1.0)
@@ -133,7 +133,7 @@ class ForecasterTask(Task[AnyForecasterSettings]):
         return _choosing_figures(forecaster, errors)  # of means, which widening leaves as they are
 
     def validate(self, model: nn.Module) -> dict[str, float]:
-        """MSE by that of a seasonal naive forecast, mean over the horizons, of windows and of a stream: both count."""
+        """MSE by that of the seasonal naive forecast: means over the horizons, of windows, of a stream, and of both."""
         forecaster = cast(Forecaster, model)
         return _choosing_figures(forecaster, self._choosing_errors(forecaster))
 
@@ -141,21 +141,21 @@ class ForecasterTask(Task[AnyForecasterSettings]):
         return errors_by_kind(self.choosing(model, self._channels))
 
     def choosing(self, model: Forecaster, channels: Channels) -> Backtest:
-        """The backtest that chooses the epoch: every so many of the dev rows."""
+        """The backtest that chooses the epoch: every `choice_stride`-th origin of the dev rows."""
         rows, protocol = self.series.splits["dev"], self.series.protocol
         return Backtest(model, channels, rows, protocol, self.settings.data.choice_stride, keeps_reach=True)
 
     def needed_widening(self, model: Forecaster, errors: Mapping[str, list[Errors]]) -> Tensor:
-        """By how much bands must be wider, in the shape of the model's `widening`.
+        """Compute the widening that the bands need, in the shape of the model's `widening`.
 
         Args:
-            model: With bands as they were trained.
-            errors: Its own on the dev rows; see `errors_by_kind`.
+            model: With a widening of 1.
+            errors: Its errors on the dev rows; see `errors_by_kind`.
         """
         return torch.tensor(bands.widening(chain(*errors.values()), self.settings.bands.coverage))
 
     def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
-        """The published protocol at its horizons, and the stream beside it."""
+        """Figures of the published protocol and of a stream, at each horizon; see `figures_of`."""
         if split == "train" or split not in self.series.splits:
             raise DataError(f"{self.name} has no {split} split, only {' and '.join(self._evaluated_splits)}")
         backtest = self._backtest(model, split)
@@ -177,7 +177,7 @@ class ForecasterTask(Task[AnyForecasterSettings]):
         return Channels.known(readings, train) if self.knows_channels else Channels.unknown(readings)
 
     def plot(self, model: nn.Module, split: str, directory: Path) -> None:
-        """Forecasts over what came, and how often readings fell below each quantile."""
+        """Draw forecasts over the readings that came, and the calibration of the quantiles."""
         backtest = self._backtest(model, split)
         H = backtest.horizons[-1]
         picture = directory / f"backtest-{split}.png"

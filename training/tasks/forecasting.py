@@ -1,4 +1,4 @@
-"""Forecasting: what any number of channels will read, from any moment of a stream."""
+"""The task forecasting: forecasts of any number of channels, at any moment of a stream."""
 
 from collections.abc import Iterator
 from typing import ClassVar
@@ -18,7 +18,7 @@ from training.tasks.forecaster import ForecasterSettings, ForecasterTask
 
 
 class LossSettings(Section):
-    """What is asked of a forecast."""
+    """Which segments of a forecast are trained, and their weights."""
 
     near_segments: int = Field(default=5, ge=1, description="segments from the origin that are always trained")
     far_segments: int = Field(default=3, ge=0, description="later segments, drawn for each batch")
@@ -47,26 +47,26 @@ class ForecastingTask(ForecasterTask[ForecastingSettings]):
 
     @property
     def knows_channels(self) -> bool:
-        """Whether any window is told."""
+        """Whether any window is of a known channel."""
         return self.settings.windows.known_share > 0
 
     def build_model(self) -> ForecastingModel:
-        """A fresh model."""
+        """Build a model with random weights."""
         return ForecastingModel(self.settings.model, self.channel_names, self.interval)
 
     def batches_per_epoch(self) -> int:
-        """As set: windows are drawn at random, an epoch is only the time between two evaluations."""
+        """`windows.batches`. Windows are drawn at random, so an epoch is only the time between two evaluations."""
         return self.settings.windows.batches
 
     def train_batches(self, epoch: int) -> Iterator[Batch]:
-        """Random windows of the training rows, see `draw_windows`."""
+        """Yield batches of random windows of the training rows; see `draw_windows`."""
         rng = np.random.default_rng([self.settings.seed, epoch])
         train, model = self.train_readings, self.settings.model
         for _ in range(self.settings.windows.batches):
             yield draw_windows(train, model.segment, model.max_segments, self.settings.windows, rng)
 
     def count_items(self, batch: Batch) -> int:
-        """Readings of the windows; not those that are to be forecast."""
+        """Number of readings of the windows, without those to be forecast."""
         future = (1 + self.settings.model.max_segments) * self.settings.model.segment
         return batch.readings[:, :-future].numel()
 
@@ -90,7 +90,11 @@ class ForecastingTask(ForecasterTask[ForecastingSettings]):
 
 
 def _draw_positions(loss: LossSettings, max_segments: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Which segments of the horizon are trained, int64 (P,), and their weights (P,): all near ones, some far ones."""
+    """Draw the segments of the horizon that are trained: all near ones, and some far ones.
+
+    Returns:
+        The segments, int64 (P,), and their weights, float32 (P,).
+    """
     near = min(loss.near_segments, 1 + max_segments)
     far = 1 + max_segments - near
     drawn = torch.randperm(far, device=device)[: loss.far_segments] + near
@@ -108,7 +112,12 @@ def _inputs(batch: Batch, S: int, max_segments: int) -> tuple[Tensor, Tensor]:
 
 
 def _targets(batch: Batch, positions: Tensor, S: int) -> tuple[Tensor, Tensor]:
-    """What came, float64 (N * E, P, S), and which of it is after the origin and within the training rows."""
+    """The targets of each origin.
+
+    Returns:
+        The readings of the segments, float64 (N * E, P, S), and which of them lie after the origin and within the
+        training rows, bool (N * E, P, S).
+    """
     grid = batch.ends.unsqueeze(2) + positions  # (N, E, P)
     index = grid.unsqueeze(3) * S + torch.arange(S, device=positions.device)  # (N, E, P, S)
     origin = batch.ends * S + batch.filled

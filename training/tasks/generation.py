@@ -1,4 +1,4 @@
-"""Text generation: the next character of Shakespeare."""
+"""The task generation: a character language model of tinyshakespeare or of a user's own text."""
 
 from collections.abc import Iterator
 from functools import cached_property
@@ -24,7 +24,7 @@ from training.tasks.task import Goal, TextTask
 from training.text.vocabulary import character_tokenizer
 
 RESET_EVERY = 256
-PIECE = 2**20  # characters that are made ids at once
+PIECE = 2**20  # characters that are encoded at once
 
 
 class OwnText(Section):
@@ -65,23 +65,23 @@ class GenerationTask(TextTask[GenerationSettings]):
         return tinyshakespeare.split(text)
 
     def build_tokenizer(self) -> Tokenizer:
-        """Characters to ids; built from the whole text, so that every published character has an id."""
+        """Build a tokenizer of the characters of the whole text, so that every published character has an id."""
         return character_tokenizer("".join(self._text.values()))
 
     @property
     def vocabulary_size(self) -> int:
-        """V, without [UNK], which the model never sees."""
+        """V, the number of characters without [UNK], which the model never sees."""
         return self.tokenizer.get_vocab_size() - 1
 
     def build_model(self) -> LanguageModel:
-        """A fresh model."""
+        """Build a model with random weights."""
         return language_model(self.vocabulary_size, self.settings.model)
 
     def encode(self, text: str) -> Tensor:
-        """Character ids, int64 (T,).
+        """Encode a text as character ids, int64 (T,).
 
         Raises:
-            DataError: A character that the model does not know.
+            DataError: The model does not know a character.
         """
         pieces = [text[start : start + PIECE] for start in range(0, len(text), PIECE)]
         ids = torch.tensor([i for piece in pieces for i in self.tokenizer.encode(piece).ids])
@@ -95,7 +95,7 @@ class GenerationTask(TextTask[GenerationSettings]):
         return self.encode(self._text["train"])
 
     def batches_per_epoch(self) -> int:
-        """One epoch reads every row once, in steps of bptt_len.
+        """An epoch reads every row once, in steps of bptt_len.
 
         Raises:
             DataError: The text is too short for a single step.
@@ -109,7 +109,10 @@ class GenerationTask(TextTask[GenerationSettings]):
         return batches
 
     def train_batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Contiguous rows (N, T) and the characters that follow; every epoch cuts the text at other places."""
+        """Yield x and y, int64 (N, T): contiguous rows of the text, and the same rows a character later.
+
+        Every epoch cuts the text into rows at other places.
+        """
         rows, T = self.settings.rows, self.settings.bptt_len
         shift = int(np.random.default_rng([self.settings.seed, epoch]).integers(len(self._train_ids)))
         ids = self._train_ids.roll(-shift)
@@ -119,17 +122,17 @@ class GenerationTask(TextTask[GenerationSettings]):
             yield ids[:, start : start + T], ids[:, start + 1 : start + T + 1]
 
     def count_items(self, batch: tuple[Tensor, Tensor]) -> int:
-        """Characters that are predicted."""
+        """Number of predicted characters."""
         return batch[1].numel()
 
     def loss(self, model: nn.Module, batch: tuple[Tensor, Tensor], carry: Tensors | None) -> tuple[Tensor, Tensors]:
-        """Mean cross entropy; the state is carried to the next batch."""
+        """Mean cross entropy. The state is carried to the next batch."""
         x, y = batch
         logits, carry = model(x, carry)
         return cross_entropy(logits.flatten(0, 1), y.flatten()), carry
 
     def validate(self, model: nn.Module) -> dict[str, float]:
-        """The dev text read in 16 rows side by side, each with a carried state: quicker than one row."""
+        """Nats per character of the dev text in 16 rows side by side, each with a carried state: faster than in one."""
         return {"nats_per_char": self._nats_per_char(model, self._rows("dev", len(self._text["dev"]) // 16))}
 
     def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
@@ -153,11 +156,14 @@ class GenerationTask(TextTask[GenerationSettings]):
         draw_losses(directory / "loss_by_position.png", losses.cpu().numpy(), split)
 
     def _rows(self, split: str, columns: int) -> Tensor:
-        """The text in rows of `columns` predicted characters, each beginning with the last one of the row before."""
+        """Cut a text into rows (N, columns + 1). Each begins with the last character of the row before.
+
+        A rest that fills no row is left out.
+        """
         return self.encode(self._text[split]).unfold(0, columns + 1, columns)
 
     def _nats_per_char(self, model: nn.Module, rows: Tensor) -> float:
-        """Mean over all characters but the first of each row (N, T), the state carried along the row."""
+        """Mean cross entropy of all characters but the first of each row (N, T), the state carried along the row."""
         device = next(model.parameters()).device
         total, T, state = 0.0, 4096, None
         starts = range(0, rows.shape[1] - 1, T)

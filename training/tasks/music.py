@@ -1,4 +1,4 @@
-"""Music: the next frame of a chorale or a folk tune, note by note."""
+"""The tasks chorales and folk: the next frame of a piece of music, note by note."""
 
 import heapq
 from collections.abc import Iterator, Sequence
@@ -30,11 +30,11 @@ Ids = NDArray[np.int64]
 
 
 class MusicBatch(NamedTuple):
-    """Parts of pieces, one a row, whose shorter rows are filled up.
+    """Chunks of pieces, one a row, padded.
 
     Args:
         x: Tokens, int64 (N, T).
-        y: Those that follow, int64 (N, T); NOT_PREDICTED where a row is filled up.
+        y: The tokens that follow, int64 (N, T). NOT_PREDICTED in the padding.
         begins: Which rows begin a piece, bool (N,).
     """
 
@@ -62,7 +62,7 @@ class MusicSettings(Settings):
 class MusicTask(Task[MusicSettings]):
     """A language model over notes and ends of frames, each piece from a fresh state.
 
-    Every row of a batch reads one piece after another; the state is carried within a piece.
+    Every row of a batch reads one piece after another. The state is carried within a piece.
     """
 
     collection: ClassVar[Collection]
@@ -72,7 +72,7 @@ class MusicTask(Task[MusicSettings]):
     units: ClassVar[dict[str, str]] = {"train_loss": "nats per token", "dev_nats_per_frame": "nats per frame"}
 
     def build_model(self) -> GenerationModel:
-        """A fresh model."""
+        """Build a model with random weights."""
         return GenerationModel(music.VOCABULARY_SIZE, self.settings.model, music.successors())
 
     @cached_property
@@ -81,24 +81,29 @@ class MusicTask(Task[MusicSettings]):
 
     @cached_property
     def _num_chunks(self) -> list[int]:
-        """How many times bptt_len the predicted tokens of each piece need."""
+        """Number of chunks of bptt_len tokens in each piece."""
         return [-(-(len(ids) - 1) // self.settings.bptt_len) for ids in self._train_ids]
 
     def batches_per_epoch(self) -> int:
-        """As many as the longest row has chunks."""
-        rows = deal(self._num_chunks, self.settings.rows, np.random.default_rng(0))
+        """The number of chunks in the longest row."""
+        rows = assign(self._num_chunks, self.settings.rows, np.random.default_rng(0))
         return max(sum(self._num_chunks[piece] for piece in row) for row in rows)
 
     def train_batches(self, epoch: int) -> Iterator[MusicBatch]:
-        """Parts of all pieces one after the other; keys and order differ by epoch."""
+        """Yield chunks of all pieces, one after the other. Keys and order differ by epoch."""
         rng = np.random.default_rng([self.settings.seed, epoch])
-        rows = deal(self._num_chunks, self.settings.rows, rng)
+        rows = assign(self._num_chunks, self.settings.rows, rng)
         x, y, begins = map(torch.stack, zip(*(self._read(row, rng) for row in rows), strict=True))
         for chunk in range(self.batches_per_epoch()):
             yield MusicBatch(x[:, chunk], y[:, chunk], begins[:, chunk])
 
     def _read(self, pieces: Sequence[int], rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """A row: tokens and targets (chunks, T), padded after each piece and the last, and where pieces begin."""
+        """Lay pieces out in a row, in random order and keys.
+
+        Returns:
+            Tokens and targets, int64 (chunks, T), padded after each piece, and which chunks begin a piece, bool
+            (chunks,).
+        """
         num_chunks, T = self.batches_per_epoch(), self.settings.bptt_len
         x = np.full((num_chunks, T), music.END_OF_FRAME)
         y = np.full((num_chunks, T), NOT_PREDICTED)
@@ -114,11 +119,11 @@ class MusicTask(Task[MusicSettings]):
         return torch.from_numpy(x), torch.from_numpy(y), torch.from_numpy(begins)
 
     def count_items(self, batch: MusicBatch) -> int:
-        """Tokens that are predicted."""
+        """Number of predicted tokens."""
         return int((batch.y != NOT_PREDICTED).sum())
 
     def loss(self, model: nn.Module, batch: MusicBatch, carry: Tensors | None) -> tuple[Tensor, Tensors]:
-        """Mean cross entropy of the tokens; the state is carried to the next batch where the piece goes on."""
+        """Mean cross entropy of the tokens. The state is carried to the next batch, unless a piece begins there."""
         goes_on = ~batch.begins[:, None]
         state = {name: carry[name] * goes_on for name in ("h", "c")} if carry is not None else None
         logits, state = model(batch.x, state)
@@ -140,7 +145,7 @@ class MusicTask(Task[MusicSettings]):
         }
 
     def plot(self, model: nn.Module, split: str, directory: Path) -> None:
-        """The piano roll of a piece of that split, and how the model goes on after its beginning."""
+        """Draw the piano rolls of a piece of the split, and of the model's continuation of its beginning."""
         piece = max(polyphony.load(self.collection, split), key=len)[:DRAWN_FRAMES]
         given = self.collection.frames_per_bar * GIVEN_BARS
         written = self.compose(model, piece[:given], DRAWN_FRAMES - given)
@@ -148,7 +153,7 @@ class MusicTask(Task[MusicSettings]):
         draw_pianorolls(directory / f"pianoroll_{split}.png", rolls, self.collection.frames_per_beat, given)
 
     def compose(self, model: nn.Module, given: Piece, num_frames: int, temperature: float = 0.9) -> list[Frame]:
-        """Frames and those that the model draws after them, always the same."""
+        """Continue frames with samples of the model, from a fixed seed. Returns both."""
         generator = torch.Generator().manual_seed(0)
         device = next(model.parameters()).device
         ids = music.tokens(given).tolist()
@@ -160,7 +165,7 @@ class MusicTask(Task[MusicSettings]):
         return music.frames(ids[1:])
 
     def _nats(self, model: nn.Module, pieces: Sequence[Piece]) -> float:
-        """Of all frames but the first of each piece, in sum."""
+        """Total cross entropy in nats of all frames but the first of each piece."""
         device = next(model.parameters()).device
         ids = [torch.from_numpy(music.tokens(piece)) for piece in pieces]
         x = pad_sequence([piece_ids[:-1] for piece_ids in ids], batch_first=True).to(device)
@@ -189,25 +194,25 @@ class FolkTask(MusicTask):
     sources = (polyphony.FOLK.source,)
 
 
-def deal(sizes: Sequence[int], rows: int, rng: np.random.Generator) -> list[list[int]]:
-    """Give pieces to rows, so that all rows have about the same size in sum.
+def assign(sizes: Sequence[int], rows: int, rng: np.random.Generator) -> list[list[int]]:
+    """Assign pieces to rows of about the same total size, by longest processing time first (Graham 1969).
 
-    The largest first, each to the row that has least. Only pieces of one size change places by chance, so that the sums
-    do not depend on it.
+    The largest piece comes first, and each goes to the row with the smallest total. Only the order of pieces of the
+    same size is random, so the totals do not depend on it.
 
     Args:
-        sizes: Of each piece.
-        rows: How many rows there are.
-        rng: Decides between equals.
+        sizes: Size of each piece.
+        rows: Number of rows.
+        rng: Shuffles pieces of the same size.
 
     Returns:
-        The pieces of each row, by number.
+        The numbers of the pieces of each row.
     """
     order = sorted(rng.permutation(len(sizes)).tolist(), key=lambda piece: -sizes[piece])
-    dealt: list[list[int]] = [[] for _ in range(rows)]
+    assigned: list[list[int]] = [[] for _ in range(rows)]
     sums = [(0, row) for row in range(rows)]
     for piece in order:
         total, row = heapq.heappop(sums)
-        dealt[row].append(piece)
+        assigned[row].append(piece)
         heapq.heappush(sums, (total + sizes[piece], row))
-    return dealt
+    return assigned

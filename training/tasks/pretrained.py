@@ -1,4 +1,4 @@
-"""Embeddings that start from word vectors, and learn more slowly than the rest so as to stay close to them."""
+"""Embeddings that start from pretrained word vectors, with a learning rate of their own to stay close to them."""
 
 import torch
 from tokenizers import Tokenizer
@@ -7,11 +7,15 @@ from torch import nn
 from training.data import word_vectors
 
 EMBEDDING = "embedding.weight"
-DEVIATION = 0.3  # of all numbers of the vectors as a model starts with them
+DEVIATION = 0.3  # standard deviation of all numbers of the vectors that a model starts with
 
 
 def start(model: nn.Module, tokenizer: Tokenizer) -> None:
-    """Give the embedding of a model the vectors of the tokenizer's words."""
+    """Copy the vectors of the tokenizer's words into the embedding of a model.
+
+    Raises:
+        DataError: The vectors are not installed, or narrower than the embedding.
+    """
     weight = model.get_parameter(EMBEDDING)
     ids = tokenizer.get_vocab()
     vectors = word_vectors.load(sorted(ids, key=lambda word: ids[word]), weight.shape[1])
@@ -21,5 +25,5 @@ def start(model: nn.Module, tokenizer: Tokenizer) -> None:
 
 
 def learning_rate_scale(name: str, rate: float) -> float:
-    """Of a parameter of that name, where the embedding learns with `rate`."""
+    """Factor of the learning rate for the parameter `name`: `rate` for the embedding, 1 for all others."""
     return rate if name == EMBEDDING else 1.0

@@ -1,4 +1,4 @@
-"""The tasks, and what can be trained, by name."""
+"""The tasks by name, and the trainings of the command line."""
 
 from importlib import import_module
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from training import settings
 from training.tasks.task import Task
 
-# Modules are imported when their task is asked for: one broken task leaves the others usable.
+# A task's module is imported at its first use: a broken one leaves the others usable.
 TASKS = {
     "sentiment": "training.tasks.sentiment:SentimentTask",
     "generation": "training.tasks.generation:GenerationTask",
@@ -24,11 +24,11 @@ TASKS = {
 
 
 class Training(NamedTuple):
-    """What one command trains.
+    """A task with its settings files.
 
     Attributes:
-        task: Name of the task, whose settings file counts first.
-        config: A settings file over that one, if any.
+        task: Name of the task. Its settings file, training/configs/TASK.toml, is read first.
+        config: A settings file whose keys replace those of the task's, if any.
     """
 
     task: str
@@ -36,7 +36,7 @@ class Training(NamedTuple):
 
 
 def trainings() -> dict[str, Training]:
-    """A training for each task, and one for each settings file that is named `TASK-..` and lies over the task's own."""
+    """The trainings by name: one for each task, and one for each settings file training/configs/TASK-*.toml."""
     found = {task: Training(task) for task in TASKS}
     for config in sorted(settings.CONFIGS.glob("*.toml")):
         tasks = [task for task in TASKS if config.stem.startswith(f"{task}-")]

@@ -1,4 +1,4 @@
-"""Sentiment: whether a sentence about a film is negative or positive, after every word."""
+"""The task sentiment: a label of a text after every word, of SST-2's phrases or a user's own texts."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,7 +20,7 @@ from training.data.sst2 import Example
 from training.models.sentiment import CLASSES, SentimentModel, SentimentModelSettings
 from training.settings import Section, Settings
 from training.tasks import classification, word_dropout
-from training.tasks.classification import Judged
+from training.tasks.classification import Predictions
 from training.tasks.task import Goal, TextTask
 from training.tasks.word_dropout import Rarity
 from training.text.vocabulary import word_tokenizer
@@ -89,11 +89,11 @@ class SentimentTask(TextTask[SentimentSettings]):
         return splits[split]
 
     def build_tokenizer(self) -> Tokenizer:
-        """Words to ids; built from the training phrases."""
+        """Build a tokenizer of the words of the training texts."""
         return word_tokenizer(example.sentence for example in self._train_examples)
 
     def build_model(self) -> SentimentModel:
-        """A fresh model."""
+        """Build a model with random weights."""
         return SentimentModel(self.tokenizer.get_vocab_size(), self.settings.model, self._classes)
 
     @cached_property
@@ -102,7 +102,7 @@ class SentimentTask(TextTask[SentimentSettings]):
 
     @cached_property
     def _drop_rates(self) -> NDArray[np.float64]:
-        """How often each word becomes [UNK]."""
+        """Probability of [UNK] for each word, float64 (V,)."""
         counts = np.zeros(self.tokenizer.get_vocab_size())
         for group in self._train_groups:
             counts += np.bincount(group.ids.ravel(), minlength=len(counts))
@@ -110,11 +110,14 @@ class SentimentTask(TextTask[SentimentSettings]):
         return np.asarray(1 - (1 - by_rarity) * (1 - self.settings.word_dropout))
 
     def batches_per_epoch(self) -> int:
-        """Every phrase once, in batches of one length."""
+        """An epoch has every text once, in batches of the same length."""
         return sum(-(-len(group.labels) // self.settings.rows) for group in self._train_groups)
 
     def train_batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Word ids (N, T) and labels (N); all texts of a batch have one length, so nothing is padded or masked."""
+        """Yield word ids, int64 (N, T), and labels, int64 (N,).
+
+        All texts of a batch have the same length, so nothing is padded or masked.
+        """
         rng = np.random.default_rng([self.settings.seed, epoch])
         batches = [batch for group in self._train_groups for batch in group.batches(self.settings.rows, rng)]
         for i in rng.permutation(len(batches)):
@@ -123,11 +126,11 @@ class SentimentTask(TextTask[SentimentSettings]):
             yield torch.from_numpy(dropped), torch.from_numpy(labels)
 
     def count_items(self, batch: tuple[Tensor, Tensor]) -> int:
-        """Words that are read."""
+        """Number of words."""
         return batch[0].numel()
 
     def loss(self, model: nn.Module, batch: tuple[Tensor, Tensor], carry: None) -> tuple[Tensor, None]:
-        """Cross entropy after the last word; small batches count by their rows."""
+        """Cross entropy after the last word, in sum, by the rows of a full batch: small batches count less."""
         x, labels = batch
         logits, _ = model(x)
         total = cross_entropy(logits[:, -1], labels, reduction="sum", label_smoothing=self.settings.label_smoothing)
@@ -137,24 +140,24 @@ class SentimentTask(TextTask[SentimentSettings]):
         """The loss is a sum."""
         return 1.0
 
-    def _judge(self, model: nn.Module, split: str) -> Iterator[Judged]:
-        """Labels and logits of all texts, after their last word, group by group of one length."""
+    def _predict(self, model: nn.Module, split: str) -> Iterator[Predictions]:
+        """Yield labels and logits after the last word, one group of texts of the same length after the other."""
         device = next(model.parameters()).device
         for group in group_by_length(self.tokenizer, self._load(split)):
             yield group.labels, model(torch.from_numpy(group.ids).to(device))[0][:, -1].cpu()
 
     def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
         """Accuracy and cross entropy of whole sentences, after their last word."""
-        return classification.figures(self._judge(model, split))
+        return classification.figures(self._predict(model, split))
 
     def plot(self, model: nn.Module, split: str, directory: Path) -> None:
-        """Draw which labels are taken for which."""
+        """Draw the confusion matrix."""
         title = f"{'Texts' if self.settings.own else 'Sentiment, SST-2'}, {split}, % of the true label"
-        classification.draw(directory / f"confusion_{split}.png", title, self._classes, self._judge(model, split))
+        classification.draw(directory / f"confusion_{split}.png", title, self._classes, self._predict(model, split))
 
 
 class LengthGroup:
-    """All texts of one length.
+    """All texts of the same length.
 
     Args:
         ids: Word ids, int64 (N, T).
@@ -166,7 +169,7 @@ class LengthGroup:
         self.labels = labels
 
     def batches(self, rows: int, rng: np.random.Generator) -> Iterator[tuple[Ids, Ids]]:
-        """The texts in random order, cut into batches of at most `rows`."""
+        """Yield ids and labels in random order, in batches of at most `rows`."""
         order = rng.permutation(len(self.labels))
         for start in range(0, len(order), rows):
             chosen = order[start : start + rows]
@@ -174,7 +177,7 @@ class LengthGroup:
 
 
 def group_by_length(tokenizer: Tokenizer, examples: list[Example]) -> list[LengthGroup]:
-    """Tokenized texts, the shortest group first."""
+    """Tokenize texts and group them by their number of words, the shortest first."""
     groups: dict[int, list[tuple[list[int], int]]] = {}
     for example, encoding in zip(examples, tokenizer.encode_batch([e.sentence for e in examples]), strict=True):
         groups.setdefault(len(encoding.ids), []).append((encoding.ids, example.label))

@@ -1,4 +1,4 @@
-"""Sentences with tags as a tagger reads them in training: ids, spellings, targets, and batches of them."""
+"""Tagged sentences as numbers: word ids, spellings and targets, and batches of them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,9 +25,9 @@ class Tagged:
 
     Args:
         words: Its words.
-        tags: The tag of each.
-        other: Other tags of each word, by kind, which are learnt but not asked for.
-        is_continued: Whether the sentence that comes next in the data comes next in its text.
+        tags: The tag of each word.
+        other: Other tags of each word, by kind, for auxiliary losses.
+        is_continued: Whether the next sentence of the data is the next one of the same text.
     """
 
     words: Sequence[str]
@@ -37,7 +37,7 @@ class Tagged:
 
 
 def spell(word: str) -> list[int]:
-    """The ids of a word's characters; the middle of a very long word is left out."""
+    """The ids of a word's characters. Of more than LONGEST_WORD characters the middle is left out."""
     if len(word) > LONGEST_WORD:
         word = word[: LONGEST_WORD // 2] + word[-LONGEST_WORD // 2 :]
     return [CHARACTER_IDS.get(character, 0) for character in word]
@@ -50,7 +50,7 @@ class TaggedSentences:
         sentences: The sentences.
         tokenizer: Words to ids.
         tags: The tags, in the order of their ids.
-        other: The values of each other kind of tag, in the order of their ids; a value not among them is ignored.
+        other: The values of each other kind of tag, in the order of their ids. Others become NOT_PREDICTED.
     """
 
     def __init__(
@@ -88,15 +88,20 @@ class TaggedSentences:
 
     @property
     def num_words(self) -> int:
-        """Words of all sentences."""
+        """Number of words of all sentences."""
         return sum(map(len, self.ids))
 
+    @property
+    def tag_ids(self) -> list[Ids]:
+        """The true tag ids of each sentence, int64 (T,)."""
+        return [targets[:, 0] for targets in self.targets]
+
     def counts(self, vocabulary_size: int) -> Ids:
-        """How often each word id occurs."""
+        """How often each word id occurs, int64 (V,)."""
         return np.bincount(np.concatenate(self.ids), minlength=vocabulary_size)
 
     def texts(self) -> list[list[int]]:
-        """The sentences of each text, in order."""
+        """The indices of the sentences of each text, in order."""
         texts: list[list[int]] = [[]]
         for i, is_continued in enumerate(self.is_continued):
             texts[-1].append(i)
@@ -105,7 +110,14 @@ class TaggedSentences:
         return texts if texts[-1] else texts[:-1]
 
     def batch(self, rows: Sequence[Sequence[int]]) -> tuple[Words, Tensor]:
-        """Rows, each of one or more sentences, filled up to the longest; with targets, int64 (N, T, columns)."""
+        """Make a padded batch.
+
+        Args:
+            rows: Indices of the sentences of each row, which are read as one.
+
+        Returns:
+            The words, and their targets, int64 (N, T, columns). NOT_PREDICTED in the padding.
+        """
         lengths = np.array([sum(len(self.ids[i]) for i in row) for row in rows])
         ids = self._filled(self.ids, rows, lengths, 0)
         spellings = self._filled(self.spellings, rows, lengths, 0)
@@ -129,14 +141,23 @@ class TaggedSentences:
         return filled
 
     def by_length(self, rows: Sequence[Sequence[int]], size: int) -> Iterator[Sequence[Sequence[int]]]:
-        """Rows in batches of at most `size` of about the same length."""
+        """Sort rows by length and yield them in batches of at most `size`."""
         lengths = [sum(len(self.ids[i]) for i in row) for row in rows]
         order = sorted(range(len(rows)), key=lambda row: lengths[row])
         for start in range(0, len(order), size):
             yield [rows[row] for row in order[start : start + size]]
 
     def shuffled(self, size: int, joined_share: float, rng: np.random.Generator) -> list[Sequence[Sequence[int]]]:
-        """All sentences in random batches of about the same length, some joined with the one that follows them."""
+        """Put sentences into random batches of about the same length, some joined with the next one of their text.
+
+        Args:
+            size: Rows of a batch.
+            joined_share: Share of the continued sentences that are joined.
+            rng: Random generator.
+
+        Returns:
+            For each batch, the indices of the sentences of each row.
+        """
         is_joined = (rng.random(len(self)) < joined_share) & np.array(self.is_continued)
         rows = [[int(i), int(i) + 1] if is_joined[i] else [int(i)] for i in rng.permutation(len(self))]
         buckets = [rows[start : start + BUCKET_BATCHES * size] for start in range(0, len(rows), BUCKET_BATCHES * size)]

@@ -1,4 +1,4 @@
-"""Tagging: the universal part of speech of each word of English text."""
+"""The task tagging: the universal part of speech (UPOS) of each word of English text."""
 
 from pathlib import Path
 from typing import ClassVar
@@ -15,7 +15,7 @@ from training.text.english import word_spans
 
 
 class TaggingTask(WordTaggingTask):
-    """A tagger of parts of speech (UPOS), trained on English EWT; in training it learns the finer tags as well."""
+    """A tagger of parts of speech (UPOS), trained on English EWT, with finer tags as auxiliary targets."""
 
     name = "tagging"
     sources = (ewt.SOURCES["train"],)
@@ -45,13 +45,13 @@ class TaggingTask(WordTaggingTask):
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Accuracy on gold words."""
         sentences = self.numbered(self.sentences("dev"))
-        actual = np.concatenate([targets[:, 0] for targets in sentences.targets])
+        actual = np.concatenate(sentences.tag_ids)
         return {"accuracy": float((np.concatenate(self.predict(model, sentences)) == actual).mean())}
 
     def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
-        """Accuracy on gold words, sentence by sentence and text by text, and what becomes of it on raw text."""
+        """Accuracy on gold words, sentence by sentence and text by text, and F1 on raw text."""
         sentences = self.numbered(self.sentences(split))
-        actual = np.concatenate([targets[:, 0] for targets in sentences.targets])
+        actual = np.concatenate(sentences.tag_ids)
         is_right = np.concatenate(self.predict(model, sentences)) == actual
         is_right_in_text = np.concatenate(self.predict(model, sentences, sentences.texts())) == actual
         is_unknown = np.concatenate(sentences.ids) == 0
@@ -64,7 +64,7 @@ class TaggingTask(WordTaggingTask):
         }
 
     def _on_raw_text(self, model: nn.Module, split: str) -> dict[str, float]:
-        """F1 of words, and of words with their tags, where the text is parted by the tokenizer (CoNLL 2018)."""
+        """F1 of words, and of words with their tags, as the tokenizer splits the text (CoNLL 2018)."""
         loaded = ewt.load(split)
         spans = [word_spans(self.tokenizer, sentence.text) for sentence in loaded]
         texts = [
@@ -81,9 +81,9 @@ class TaggingTask(WordTaggingTask):
         return {"raw_text_words_f1": 2 * right_words / words, "raw_text_upos_f1": 2 * right_tags / words}
 
     def plot(self, model: nn.Module, split: str, directory: Path) -> None:
-        """Draw which tags are taken for which."""
+        """Draw the confusion matrix."""
         sentences = self.numbered(self.sentences(split))
-        actual = np.concatenate([targets[:, 0] for targets in sentences.targets])
+        actual = np.concatenate(sentences.tag_ids)
         counts = confusion(len(self.tags), actual, np.concatenate(self.predict(model, sentences)))
         title = f"Parts of speech, English EWT {split}, % of the true tag"
         draw_confusion(directory / f"confusion_{split}.png", title, self.tags, counts)

@@ -1,4 +1,4 @@
-"""What a task supplies to the training loop; the loop knows nothing else of it."""
+"""The interface between a task and the training loop, which knows nothing else of tasks."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -16,19 +16,20 @@ from training.settings import Settings
 Batch = Any
 Carry = Any
 
-NOT_PREDICTED = -100  # a target that does not count, such as what fills up a row: cross_entropy's own ignore_index
+NOT_PREDICTED = -100  # a target that does not count, such as padding: cross_entropy's default ignore_index
 
 TaskSettings = TypeVar("TaskSettings", bound=Settings)
 
 
 @dataclass(frozen=True)
 class Goal:
-    """The figure of the dev split that chooses the best checkpoint and stops a run early.
+    """The monitored figure of the dev split. It chooses the best checkpoint and stops a run early.
 
     Args:
-        metric: A key of what `Task.evaluate` returns.
+        metric: Name of a figure that `Task.validate` returns.
         better: Whether "lower" or "higher" values are better.
-        among_equals: Another key, of a loss: where values are equal, the lower loss is better. None takes the first.
+        among_equals: Name of a loss. Of epochs with the same value the one with the lower loss is better. If None, the
+            earlier one is.
     """
 
     metric: str
@@ -36,7 +37,7 @@ class Goal:
     among_equals: str | None = None
 
     def is_better(self, figures: Mapping[str, float], best: Mapping[str, float] | None) -> bool:
-        """Whether figures of the dev split beat the best ones so far; a NaN never does."""
+        """Whether figures of the dev split beat the best ones so far. NaN never does."""
         value = figures[self.metric]
         if best is None:
             return value == value
@@ -46,21 +47,30 @@ class Goal:
 
 
 class Task(ABC, Generic[TaskSettings]):
-    """Data, model, loss and metric of one kind of work.
+    """Data, model, loss and metrics of a training.
 
-    A task is cheap to make: data are loaded when they are first asked for, so that a checkpoint opens without them.
+    A task is cheap to create: data are loaded at first use, so that a checkpoint opens without them. To add a task,
+    derive from this class or from `TextTask`, and list it in `training.tasks.registry`.
 
     Args:
         settings: This task's settings.
-        tokenizer: The tokenizer of a checkpoint, of a `TextTask`.
+        tokenizer: Tokenizer of a checkpoint, for a `TextTask`.
+
+    Attributes:
+        name: Name of the task, in the registry, checkpoints and training/configs.
+        settings_type: Class of `settings`.
+        sources: The data sets that it trains on.
+        goal: The figure that chooses the best epoch.
+        item: Name of what is counted for the speed, in the singular: "word", "reading".
+        units: Units of the plotted metrics: "train_loss", and figures as "dev_<name>".
     """
 
     name: ClassVar[str]
     settings_type: ClassVar[type[Settings]]
     sources: tuple[DataSource, ...]
     goal: Goal
-    item: ClassVar[str]  # what speed is told in, in the singular
-    units: ClassVar[dict[str, str]]  # of train_loss and of the figures that are plotted, as dev_<name>
+    item: ClassVar[str]
+    units: ClassVar[dict[str, str]]
 
     def __init__(self, settings: TaskSettings, tokenizer: Tokenizer | None = None) -> None:
         self.settings = settings
@@ -68,79 +78,106 @@ class Task(ABC, Generic[TaskSettings]):
 
     @property
     def tokenizer(self) -> Tokenizer | None:
-        """Text to ids; None for tasks on numbers."""
+        """Tokenizer of texts. None if this is not a `TextTask`."""
         return self._tokenizer
 
     @abstractmethod
     def build_model(self) -> nn.Module:
-        """A freshly initialised model, a `StreamingModel`; its randomness is torch's global generator."""
+        """Build a model with random weights, drawn from torch's global generator.
+
+        Returns:
+            A `StreamingModel` or a `StagedModel`, so that it can be exported.
+        """
 
     def initialise(self, model: nn.Module) -> None:
-        """Give the model of a new run what it does not learn from this task's data, such as word vectors."""
+        """Set weights and buffers that a new run does not start from at random, such as word vectors, in place.
+
+        Not called for a resumed run, whose weights are restored.
+        """
 
     def learning_rate_scale(self, name: str) -> float:
-        """By how much a parameter learns slower (below 1) than the others, or not at all (0)."""
+        """Factor of the learning rate for the parameter of that name. 0 freezes it."""
         return 1.0
 
     @abstractmethod
     def batches_per_epoch(self) -> int:
-        """How many batches `train_batches` yields."""
+        """Number of batches that `train_batches` yields."""
 
     @abstractmethod
     def train_batches(self, epoch: int) -> Iterator[Batch]:
-        """The batches of an epoch, which depend on the settings and on `epoch` alone: so a run can be resumed."""
+        """Yield the batches of an epoch. They depend on settings and `epoch` alone, so that a run can be resumed."""
 
     @abstractmethod
     def loss(self, model: nn.Module, batch: Batch, carry: Carry) -> tuple[Tensor, Carry]:
-        """Loss of a batch, and the state for the next batch, which the loop detaches (truncated BPTT).
+        """Compute the loss of a batch.
 
-        The carry is None for the first batch of an epoch; a task that carries nothing returns None.
-        Several processes are each given some rows of a batch; see `share`.
         Call `model(...)` and not its methods, so that Fabric's wrapper sees the call.
+
+        Args:
+            model: In training mode.
+            batch: A batch of `train_batches`, on the model's device. Of several processes each gets some of its rows.
+            carry: State carried from the batch before, None for the first batch of an epoch.
+
+        Returns:
+            The loss, and the state for the next batch, which the loop detaches (truncated BPTT). None to carry nothing.
         """
 
     @abstractmethod
     def count_items(self, batch: Batch) -> int:
-        """How many items are learnt from in a batch; what only fills up its rows is none."""
+        """Number of items in a batch. Padding does not count."""
 
     def share(self, rows: Batch, batch: Batch) -> float:
-        """How much the loss of some rows counts in that of their batch: by their items, or 1 where losses are sums."""
+        """Weight of the loss of some rows in the loss of their whole batch, for several processes.
+
+        By default the share of their items, which is right for a mean over items. Return 1 for a loss that is a sum.
+        """
         return self.count_items(rows) / max(self.count_items(batch), 1)
 
     @abstractmethod
     def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
-        """Figures of a split ("dev" or "test") of a model in evaluation mode, under no_grad.
+        """Measure a model on a split.
+
+        Args:
+            model: In evaluation mode, under no_grad.
+            split: "dev" or "test".
+
+        Returns:
+            Figures by name.
 
         Raises:
-            MissingFileError: The split's file is absent.
+            DataError: There is no such split, or its file is absent.
         """
 
     def calibrate(self, model: nn.Module) -> dict[str, float]:
-        """Fit what the loss does not teach to the dev split, after each epoch, under no_grad.
+        """Fit buffers that the loss does not train to the dev split, after each epoch, under no_grad.
 
         Returns:
-            What `validate` finds from then on.
+            The figures of `validate` afterwards.
         """
         return self.validate(model)
 
     def validate(self, model: nn.Module) -> dict[str, float]:
-        """Dev figures after each epoch, which must hold the goal's metric; by default all figures of `evaluate`."""
+        """Measure a model on the dev split after an epoch, under no_grad.
+
+        Returns:
+            Figures by name, the goal's metric among them. By default all figures of `evaluate`.
+        """
         return self.evaluate(model, "dev")
 
     def plot(self, model: nn.Module, split: str, directory: Path) -> None:
-        """Draw what people would rather look at than read, under the conditions of `evaluate`."""
+        """Draw pictures of a split into a directory. Arguments and conditions are those of `evaluate`."""
 
 
 class TextTask(Task[TaskSettings]):
-    """A task on texts, which become ids by a tokenizer: that of a checkpoint, or one built from the training data."""
+    """A task on texts, with a tokenizer: that of a checkpoint, or one built from the training data."""
 
     @abstractmethod
     def build_tokenizer(self) -> Tokenizer:
-        """A tokenizer of the training data."""
+        """Build a tokenizer from the training data."""
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """Text to ids; built when it is first asked for, as data are loaded, where the task was made without one."""
+        """Tokenizer of texts. Built from the training data at first use if the task was created without one."""
         if self._tokenizer is None:
             self._tokenizer = self.build_tokenizer()
         return self._tokenizer

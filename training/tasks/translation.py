@@ -1,4 +1,4 @@
-"""Translation of English captions into German or French, piece by piece."""
+"""The task translation: English captions into German or French, piece by piece."""
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -32,13 +32,13 @@ PLOTTED_AMONG = 20  # sentences of a split, of which the longest is drawn
 
 
 class TranslationBatch(NamedTuple):
-    """Pairs, whose shorter rows are filled up: what stands there changes nothing.
+    """Pairs of sentences, padded.
 
     Args:
-        source: Piece ids, int64 (N, S).
-        lengths: Of the rows of `source`, int64 (N,).
-        target: What the decoder reads, [START] first, int64 (N, T).
-        labels: What it is to answer, `target` a step later, int64 (N, T); NOT_PREDICTED where a row is filled up.
+        source: Piece ids of the source, int64 (N, S).
+        lengths: Pieces of each source, int64 (N,).
+        target: Input of the decoder, [START] first, int64 (N, T).
+        labels: Targets of the decoder, `target` a step later, int64 (N, T). NOT_PREDICTED in the padding.
     """
 
     source: Tensor
@@ -47,7 +47,7 @@ class TranslationBatch(NamedTuple):
     labels: Tensor
 
     def on(self, device: torch.device) -> "TranslationBatch":
-        """The same on a device."""
+        """Move the batch to a device."""
         return TranslationBatch(*(part.to(device) for part in self))
 
 
@@ -67,8 +67,8 @@ class TranslationSettings(Settings):
 class TranslationTask(TextTask[TranslationSettings]):
     """A translation model on Multi30k.
 
-    English is read in lower case. Translations are learnt with the case that words have inside of a sentence, and get
-    a capital at their beginning when they are printed.
+    English is read in lower case. Translations are truecased for training, and get a capital letter at their beginning
+    when they are written out.
     """
 
     name = "translation"
@@ -95,26 +95,26 @@ class TranslationTask(TextTask[TranslationSettings]):
 
     @cached_property
     def _train_pairs(self) -> list[Pair]:
-        """In the case that the model sees."""
+        """The training pairs, English in lower case and translations truecased."""
         return [Pair(lowered(pair.english), self._truecase(pair.translation)) for pair in self._published_pairs]
 
     def build_tokenizer(self) -> Tokenizer:
-        """Texts of both languages to ids of pieces; built from the training pairs."""
+        """Build a tokenizer of pieces of words of both languages from the training pairs."""
         texts = [text for pair in self._train_pairs for text in (pair.english, pair.translation)]
         return subword_tokenizer(texts, self.settings.pieces)
 
     def build_model(self) -> TranslationModel:
-        """A fresh model."""
+        """Build a model with random weights."""
         settings = self.settings
         return TranslationModel(
             self.tokenizer.get_vocab_size(), settings.model, settings.language, settings.search.length_penalty
         )
 
     def initialise(self, model: nn.Module) -> None:
-        """Start from the weights of `warm_start`; its sizes and pieces must be the same.
+        """Start from the weights of `warm_start`, if set. Its sizes and pieces must be the same.
 
         Raises:
-            DataError: There are no such weights.
+            DataError: There are no such weights, or they do not fit.
         """
         if self.settings.warm_start is None:
             return
@@ -126,18 +126,18 @@ class TranslationTask(TextTask[TranslationSettings]):
 
     @cached_property
     def _samplers(self) -> tuple[SubwordSampler, SubwordSampler]:
-        """Of the sources and of the targets."""
+        """Samplers of the segmentations of the sources and of the targets."""
         rng = np.random.default_rng(self.settings.seed)
         texts = [pair.english for pair in self._train_pairs], [pair.translation for pair in self._train_pairs]
         source, target = (SubwordSampler(self.tokenizer, part, self.settings.piece_dropout, rng) for part in texts)
         return source, target
 
     def batches_per_epoch(self) -> int:
-        """Every pair once."""
+        """An epoch has every pair once."""
         return -(-len(self._train_pairs) // self.settings.rows)
 
     def train_batches(self, epoch: int) -> Iterator[TranslationBatch]:
-        """Batches of pairs of about the same length; see `batch_of`."""
+        """Yield batches of pairs of about the same length, in random order and with BPE dropout."""
         rng = np.random.default_rng([self.settings.seed, epoch])
         sources, targets = (sampler.draw(rng) for sampler in self._samplers)
         lengths = [np.array([len(ids) for ids in side]) for side in (sources, targets)]
@@ -148,7 +148,7 @@ class TranslationTask(TextTask[TranslationSettings]):
             yield batch_of([sources[j] for j in chosen], [targets[j] for j in chosen])
 
     def count_items(self, batch: TranslationBatch) -> int:
-        """Pieces that are predicted, [END] among them."""
+        """Number of predicted pieces, [END] included."""
         return int((batch.labels != NOT_PREDICTED).sum())
 
     def loss(self, model: nn.Module, batch: TranslationBatch, carry: None) -> tuple[Tensor, None]:
@@ -193,14 +193,14 @@ class TranslationTask(TextTask[TranslationSettings]):
         draw_attention(directory / f"attention_{split}.png", title, read, written, weights.cpu().numpy())
 
     def translate(self, model: nn.Module, texts: Sequence[str], search: BeamSettings) -> list[str]:
-        """The translation of each English text."""
+        """Translate English texts. Returns the translation of each."""
         assert isinstance(model, TranslationModel)  # noqa: S101  # this task builds no other
         sources = [encoding.ids for encoding in self.tokenizer.encode_batch([lowered(text) for text in texts])]
         found = beam_search.translate(model, sources, search)
         return [as_sentence(text) for text in self.tokenizer.decode_batch([list(one.ids) for one in found])]
 
     def _cross_entropy(self, model: nn.Module, pairs: Sequence[Pair]) -> float:
-        """Nats per piece of the usual segmentation, [END] included."""
+        """Nats per piece of the segmentation without dropout, [END] included."""
         device = next(model.parameters()).device
         encode = self.tokenizer.encode_batch
         sources = [np.array(found.ids) for found in encode([lowered(pair.english) for pair in pairs])]
@@ -217,12 +217,12 @@ class TranslationTask(TextTask[TranslationSettings]):
 
 
 def lowered(text: str) -> str:
-    """English as the model reads it."""
+    """Lower-case an English text, as the model reads it."""
     return text.lower()
 
 
 def batch_of(sources: Sequence[Ids], targets: Sequence[Ids]) -> TranslationBatch:
-    """Pairs as tensors; see `TranslationBatch`."""
+    """Make a batch of pairs, with [START] before and [END] after each target."""
     lengths = torch.tensor([len(ids) for ids in sources])
     inputs = pad([np.concatenate([[START_ID], ids]) for ids in targets], END_ID)
     labels = pad([np.concatenate([ids, [END_ID]]) for ids in targets], NOT_PREDICTED)

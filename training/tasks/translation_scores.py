@@ -1,4 +1,4 @@
-"""How good translations are: BLEU of tokenized lower case, as papers on Multi30k have it, sacreBLEU and chrF.
+"""Scores of translations: BLEU of tokenized lower case, as papers on Multi30k have it, sacreBLEU and chrF.
 
 bleu        Moses' punctuation normalisation and tokenizer, lower case; the figure of LIUM-CVC (Caglayan et al. 2017)
 sacrebleu   of the plain, cased texts; signature nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp (Post 2018)
@@ -14,12 +14,12 @@ from training.data.multi30k import Language
 
 
 def figures(translations: Sequence[str], references: Sequence[str], language: Language) -> dict[str, float]:
-    """All three, from 0 to 100.
+    """All three scores by name, from 0 to 100.
 
     Args:
         translations: Plain texts.
-        references: One for each.
-        language: That both are in.
+        references: One for each translation.
+        language: Their language.
     """
     return {
         "bleu": tokenized_bleu(translations, references, language),

@@ -1,4 +1,4 @@
-"""Forecasting from a window: all readings to come from the last few days, as the published protocol has it."""
+"""The task forecasting-window: forecasts from a window of the last readings, as in the published protocol."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
@@ -21,7 +21,7 @@ from training.tasks.forecaster import ForecasterSettings, ForecasterTask
 
 
 class StartSettings(Section):
-    """Which windows of the training rows make a batch."""
+    """The windows of a batch."""
 
     starts: int = Field(default=256, ge=1, description="windows of all channels a batch")
     known_share: float = Field(default=0.9, ge=0, le=1, description="share of channels that the model is told")
@@ -29,7 +29,7 @@ class StartSettings(Section):
 
 
 class WindowLossSettings(Section):
-    """What is asked of a forecast."""
+    """Weights of the horizons, and of the quantiles."""
 
     horizons: tuple[int, ...] = Field(
         default=(96, 192, 336, 720), min_length=1, description="readings ahead whose mean errors count"
@@ -53,13 +53,13 @@ class WindowForecastingSettings(ForecasterSettings):
 
 
 class WindowBatch(NamedTuple):
-    """Windows with what came, for N windows times channels and H readings of the longest horizon.
+    """A batch of N rows, one for each window and channel, with H readings of the longest horizon.
 
     Args:
-        past: float64 (N, L).
-        future: float64 (N, H); 0 beyond the training rows.
-        is_known: bool (N, H), which of these lie within the training rows.
-        told: Of each row; all 0 where the model is not told.
+        past: Readings of the windows, float64 (N, L).
+        future: The readings that follow, float64 (N, H). 0 beyond the training rows.
+        is_known: Which of these lie within the training rows, bool (N, H).
+        told: What the model knows of the channel of each row. All 0 for an unknown channel.
     """
 
     past: Tensor
@@ -79,26 +79,26 @@ class WindowForecastingTask(ForecasterTask[WindowForecastingSettings]):
 
     @property
     def knows_channels(self) -> bool:
-        """Whether any channel is told."""
+        """Whether any row is of a known channel."""
         return self.settings.windows.known_share > 0
 
     def build_model(self) -> WindowForecaster:
-        """A fresh model."""
+        """Build a model with random weights."""
         return WindowForecaster(self.settings.model, self.channel_names, self.interval)
 
     def batches_per_epoch(self) -> int:
-        """All windows in whole batches."""
+        """An epoch has all windows, in whole batches. A rest that fills no batch is left out."""
         return max(len(self._starts) // self.settings.windows.starts, 1)
 
     def train_batches(self, epoch: int) -> Iterator[WindowBatch]:
-        """Windows in random order."""
+        """Yield batches of windows in random order."""
         rng = np.random.default_rng([self.settings.seed, epoch])
         order = torch.from_numpy(rng.permutation(self._starts))
         for starts in torch.split(order, self.settings.windows.starts)[: self.batches_per_epoch()]:
             yield self._batch(starts, rng)
 
     def count_items(self, batch: WindowBatch) -> int:
-        """Readings of the windows; not those that are to be forecast."""
+        """Number of readings of the windows, without those to be forecast."""
         return batch.past.numel()
 
     def loss(self, model: nn.Module, batch: WindowBatch, carry: None) -> tuple[Tensor, None]:
@@ -116,13 +116,13 @@ class WindowForecastingTask(ForecasterTask[WindowForecastingSettings]):
         return _mean(point, weights) + _mean(spread, weights[:, quantile_positions]), carry
 
     def needed_widening(self, model: Forecaster, errors: Mapping[str, list[Errors]]) -> Tensor:
-        """Of each segment ahead, (2, M): of known channels, and of the same ones untold."""
+        """The widening of each segment ahead, (2, M): of known channels, and of the same ones as unknown."""
         unknown = Channels.unknown(self.series.standardized)
         untold = errors_by_kind(self.choosing(model, unknown))
         return torch.stack([self._widening_by_segment(found) for found in (errors, untold)])
 
     def _widening_by_segment(self, errors: Mapping[str, list[Errors]]) -> Tensor:
-        """(M,); beyond the longest horizon, as of its last segment."""
+        """The widening of each segment, float64 (M,). Beyond the longest horizon it is that of the last segment."""
         longest = errors["windowed" if "windowed" in errors else "streamed"][-1]
         S, M = self.settings.model.segment, self.settings.model.max_segments
         found = bands.widening_by_segment(longest, S, self.settings.bands.coverage)
@@ -130,7 +130,7 @@ class WindowForecastingTask(ForecasterTask[WindowForecastingSettings]):
 
     @cached_property
     def _level_and_scale(self) -> tuple[Readings, Readings]:
-        """Of each channel's training rows."""
+        """Typical level and scale of the training rows, float64 (channels,) each."""
         return level_and_scale(self.train_readings)
 
     @property
@@ -138,7 +138,7 @@ class WindowForecastingTask(ForecasterTask[WindowForecastingSettings]):
         """First rows of the windows.
 
         Raises:
-            DataError: There are none.
+            DataError: The training rows are too few for a window.
         """
         first = int(first_rows(self.train_readings).max())
         stop = len(self.train_readings) - self.settings.model.look_back - self.settings.windows.least_known + 1
@@ -168,16 +168,16 @@ class WindowForecastingTask(ForecasterTask[WindowForecastingSettings]):
 
 
 def horizon_weights(horizons: Sequence[int], falloff: float, count: int) -> Tensor:
-    """Of each of `count` readings ahead, float32 (count,): 1/H of each horizon H that holds it, times H ** -falloff.
+    """Weight of each of `count` readings ahead, float32 (count,): the sum of H ** -falloff / H over its horizons H.
 
-    Only their proportions count: H is told in shortest horizons, so that none is tiny.
+    Only proportions matter: H in the power is counted in shortest horizons, so that no weight is tiny.
     """
     ahead = torch.arange(count)
     return torch.stack([(ahead < H) / H * (H / min(horizons)) ** -falloff for H in horizons]).sum(dim=0)
 
 
 def _by_row(values: Sequence[float] | np.ndarray, starts: int) -> Tensor:
-    """A value of each channel for every row of a batch, (starts * channels, 1)."""
+    """Repeat a value of each channel for every row of a batch, (starts * channels, 1)."""
     return torch.as_tensor(np.asarray(values)).repeat(starts).unsqueeze(1)
 
 

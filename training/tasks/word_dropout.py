@@ -1,7 +1,7 @@
-"""Rare words become [UNK] in training, so that a model learns what to make of words that it does not know.
+"""Word dropout: words become [UNK] at random in training, rare ones more often, to train the embedding of [UNK].
 
-A word seen n times does with probability a / (a + n) (Kiperwasser and Goldberg 2016, arXiv:1603.04351, "word dropout";
-their a is 0.25).
+A word seen n times becomes [UNK] with probability a / (a + n) (Kiperwasser and Goldberg 2016, arXiv:1603.04351; their a
+is 0.25).
 """
 
 from typing import Annotated
@@ -18,15 +18,15 @@ Rarity = Annotated[
 
 
 def rates_by_rarity(counts: NDArray[np.generic], rarity: float) -> NDArray[np.float64]:
-    """How often each word is dropped, (V,).
+    """Probability of dropping each word, float64 (V,).
 
     Args:
-        counts: How often it was seen, (V,); one that never was counts as seen once.
+        counts: How often each word was seen, (V,). 0 counts as 1.
         rarity: a.
     """
     return np.asarray(rarity / (rarity + np.maximum(counts, 1)))
 
 
 def drop(ids: NDArray[np.int64], rates: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int64]:
-    """Word ids with some replaced by that of [UNK], each as often as `rates` (V,) say of it."""
+    """Replace word ids at random by that of [UNK], each with its probability in `rates` (V,)."""
     return np.where(rng.random(ids.shape) < rates[ids], UNKNOWN_WORD_ID, ids)

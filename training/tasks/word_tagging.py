@@ -1,4 +1,4 @@
-"""What taggers of words have in common, whatever the tags mean."""
+"""The base of the tasks tagging and entities: everything but the data and the figures."""
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
@@ -59,40 +59,40 @@ class WordTaggingTask(TextTask[TaggingSettings]):
 
     settings_type = TaggingSettings
     tags: ClassVar[tuple[str, ...]]
-    # How many values the other kinds of tags may have; sizes that do not depend on the data, which a checkpoint lacks.
+    # Most values of each auxiliary kind of tag. Not counted in the data, which a checkpoint opens without.
     auxiliary: ClassVar[dict[str, int]] = {}
 
     @abstractmethod
     def sentences(self, split: str) -> list[Tagged]:
-        """The sentences of a split."""
+        """Load the sentences of "train", "dev" or "test"."""
 
     @cached_property
     def _train_sentences(self) -> list[Tagged]:
         return self.sentences("train")
 
     def build_tokenizer(self) -> Tokenizer:
-        """Text to words, and words to ids; built from the training sentences."""
+        """Build a tokenizer of the words of the training sentences."""
         words = list(chain.from_iterable(sentence.words for sentence in self._train_sentences))
         if self.settings.vectors:
             words += sorted(word_vectors.whole_words()) * self.settings.min_count
         return english_tokenizer(words, self.settings.min_count)
 
     def build_model(self) -> TaggingModel:
-        """A fresh model."""
+        """Build a model with random weights."""
         auxiliary = self.auxiliary if self.settings.auxiliary_weight else {}
         return TaggingModel(self.tokenizer.get_vocab_size(), len(self.tags), self.settings.model, auxiliary)
 
     def initialise(self, model: nn.Module) -> None:
-        """Start from vectors, if they are asked for."""
+        """Start the embedding from word vectors if `vectors` is set."""
         if self.settings.vectors:
             pretrained.start(model, self.tokenizer)
 
     def learning_rate_scale(self, name: str) -> float:
-        """Word vectors are kept closer to what they were."""
+        """The embedding learns with `vectors_rate`, to stay close to the word vectors."""
         return pretrained.learning_rate_scale(name, self.settings.vectors_rate)
 
     def numbered(self, sentences: Sequence[Tagged]) -> TaggedSentences:
-        """Sentences as numbers."""
+        """Turn sentences into numbers."""
         return TaggedSentences(sentences, self.tokenizer, self.tags)
 
     @cached_property
@@ -105,16 +105,16 @@ class WordTaggingTask(TextTask[TaggingSettings]):
 
     @cached_property
     def _drop_rates(self) -> NDArray[np.float64]:
-        """How often each word becomes [UNK], so that the model learns to go by its characters."""
+        """Probability of [UNK] for each word, float64 (V,), so that the model learns to rely on characters."""
         counts = self._train.counts(self.tokenizer.get_vocab_size())
         return word_dropout.rates_by_rarity(counts, self.settings.rarity)
 
     def batches_per_epoch(self) -> int:
-        """Every sentence once."""
+        """An epoch has every sentence once."""
         return -(-len(self._train) // self.settings.rows)
 
     def train_batches(self, epoch: int) -> Iterator[tuple[Words, Tensor]]:
-        """Words and targets (N, T, kinds of tags)."""
+        """Yield words and their targets, int64 (N, T, kinds of tags)."""
         rng = np.random.default_rng([self.settings.seed, epoch])
         for rows in self._train.shuffled(self.settings.rows, self.settings.joined_share, rng):
             words, targets = self._train.batch(rows)
@@ -122,12 +122,12 @@ class WordTaggingTask(TextTask[TaggingSettings]):
             yield words._replace(ids=torch.from_numpy(dropped)), targets
 
     def count_items(self, batch: tuple[Words, Tensor]) -> int:
-        """Words that are read."""
+        """Number of words."""
         words, _ = batch
         return int(words.lengths.sum())
 
     def loss(self, model: nn.Module, batch: tuple[Words, Tensor], carry: None) -> tuple[Tensor, None]:
-        """Mean cross entropy of a tag, and that of each other kind by its weight."""
+        """Mean cross entropy of the tags, plus those of the auxiliary kinds by `auxiliary_weight`."""
         words, targets = batch
         logits, others = model(words)
         smoothing = self.settings.label_smoothing
@@ -137,7 +137,7 @@ class WordTaggingTask(TextTask[TaggingSettings]):
         return total, carry
 
     def _tag_weights(self, logits: Tensor) -> Tensor:
-        """How much each tag counts, (tags,)."""
+        """Weight of each tag in the loss, (tags,)."""
         weights = logits.new_ones(logits.shape[-1])
         if OUTSIDE in self.tags:
             weights[self.tags.index(OUTSIDE)] = self.settings.outside_weight
@@ -146,12 +146,15 @@ class WordTaggingTask(TextTask[TaggingSettings]):
     def predict(
         self, model: nn.Module, sentences: TaggedSentences, rows: Sequence[Sequence[int]] | None = None
     ) -> list[Ids]:
-        """The tag ids that the model gives each sentence.
+        """Tag sentences.
 
         Args:
             model: In evaluation mode.
-            sentences: What is to be tagged.
-            rows: Sentences that are read together, as one; by default each is read alone.
+            sentences: The sentences.
+            rows: Indices of sentences that are read together, as one. By default each is read alone.
+
+        Returns:
+            The tag ids of each sentence, int64 (T,).
         """
         device = next(model.parameters()).device
         found: dict[int, Ids] = {}
@@ -165,12 +168,12 @@ class WordTaggingTask(TextTask[TaggingSettings]):
         return [found[i] for i in range(len(sentences))]
 
     def names(self, tag_ids: Any) -> list[str]:  # noqa: ANN401  # any array of integers
-        """The tags of some ids."""
+        """The names of tag ids."""
         return [self.tags[i] for i in tag_ids]
 
 
 def _mean_loss(logits: Tensor, targets: Tensor, weights: Tensor | None = None, smoothing: float = 0.0) -> Tensor:
-    """Cross entropy of the words (N, T) that have a target, on average; 0 where none has."""
+    """Mean cross entropy of the words (N, T) that have a target. 0 if none has."""
     losses = cross_entropy(
         logits.flatten(0, 1),
         targets.flatten(),

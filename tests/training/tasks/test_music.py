@@ -13,7 +13,7 @@ from training.__main__ import main
 from training.data import polyphony
 from training.data.polyphony import Collection, Piece
 from training.models.generation import GenerationModelSettings
-from training.tasks.music import ChoralesTask, MusicBatch, MusicSettings, deal
+from training.tasks.music import ChoralesTask, MusicBatch, MusicSettings, assign
 from training.tasks.task import NOT_PREDICTED
 
 # A tune over a bass, with a silent frame, in pieces of many lengths.
@@ -130,7 +130,7 @@ def test_a_cell_that_would_not_keep_to_what_may_follow_is_refused() -> None:
 
 def test_rows_end_at_about_the_same_time_whatever_chance_decides() -> None:
     sizes = [7, 3, 3, 3, 2, 2, 1, 1, 1, 1]
-    dealt = [deal(sizes, 3, np.random.default_rng(seed)) for seed in range(5)]
+    dealt = [assign(sizes, 3, np.random.default_rng(seed)) for seed in range(5)]
     for rows in dealt:
         assert sorted(piece for row in rows for piece in row) == list(range(10))
         assert sorted(sum(sizes[piece] for piece in row) for row in rows) == [8, 8, 8]

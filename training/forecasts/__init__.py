@@ -1,1 +1,1 @@
-"""What is asked of forecasters: windows of readings, errors, backtests, bands of quantiles."""
+"""Windows to train forecasters on, and their backtests: errors, figures, calibrated bands."""

@@ -1,8 +1,8 @@
-"""Backtests of a forecaster: the published protocol beside a stream, each against what a seasonal naive forecast gets.
+"""Backtests of a forecaster: the published protocol beside a stream, each beside the seasonal naive forecast.
 
-Windowed is the protocol of the papers: a fresh session reads L readings that end anywhere, and forecasts. Streamed
-is how a forecaster is used: one session reads everything from an early row on, and forecasts at the same origins, with
-whatever readings are pending there. Knows no data set; readings are (rows, channels) on the scale of the errors.
+"Windowed" is the protocol of the papers: a fresh session reads the L readings before an origin, and forecasts.
+"Streamed" is how a forecaster is used: one session reads everything from an early row on, and forecasts at the same
+origins, with the readings that are pending there. Knows no data set. Readings are (rows, channels), standardised.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -32,10 +32,10 @@ class Channels:
     """Channels to forecast.
 
     Args:
-        readings: On the scale of the errors, (rows, channels); NaN before the first reading of a channel.
-        centers: Typical level of each channel, (channels,).
-        units: Typical scale around it, (channels,); 0 where it is not known.
-        numbers: Of each in the model's own list, from 1, int64 (channels,); 0 where it is another.
+        readings: Standardised, float64 (rows, channels). NaN before the first reading of a channel.
+        centers: Typical level of each channel, float64 (channels,).
+        units: Typical scale of each channel, float64 (channels,). 0 if it is not known.
+        numbers: Number of each channel among those of the model, from 1, int64 (channels,). 0 for any other channel.
     """
 
     readings: Readings
@@ -45,27 +45,27 @@ class Channels:
 
     @classmethod
     def unknown(cls, readings: Readings) -> "Channels":
-        """Channels of which nothing is known."""
+        """Channels that the model does not know."""
         nothing = np.zeros(readings.shape[1])
         return cls(readings, nothing, nothing, nothing.astype(np.int64))
 
     @classmethod
     def known(cls, readings: Readings, train: range) -> "Channels":
-        """Channels known by mean and mean absolute deviation of their training rows."""
+        """Channels that the model knows, by mean and mean absolute deviation of their training rows."""
         center, unit = level_and_scale(readings[train.start : train.stop])
         return cls(readings, center, unit, np.arange(1, len(unit) + 1))
 
 
 @dataclass(frozen=True)
 class Backtest:
-    """Forecasts of a split by a model that has not learned from it.
+    """Forecasts of the rows of a split.
 
     Args:
-        model: Makes them.
-        channels: What is forecast.
-        rows: Of the split, within which all that is forecast lies.
-        protocol: How its errors are measured.
-        stride: Only every so many rows are asked at.
+        model: The forecaster, in evaluation mode.
+        channels: The channels to forecast.
+        rows: Rows of the split. All forecast readings lie within them.
+        protocol: Horizons, look-back and season of the naive forecast.
+        stride: Rows between two origins.
         keeps_reach: See `Errors`.
     """
 
@@ -78,28 +78,32 @@ class Backtest:
 
     @property
     def horizons(self) -> list[int]:
-        """Those of the protocol that the split and the model have."""
+        """The horizons of the protocol that are no longer than the split and the model's longest forecast."""
         longest = min(len(self.rows), self.model.max_segments * self.model.segment)
         return [H for H in self.protocol.horizons if longest >= H]
 
     @property
     def streams(self) -> bool:
-        """Whether a stream knows more than a window: one that remembers no more than that has the same errors."""
+        """Whether a stream remembers more than the protocol's window. If not, both have the same errors."""
         window, remembered = self.protocol.look_back, self.model.look_back
         return window is None or remembered is None or remembered > window
 
     @property
     def phases(self) -> tuple[int, ...]:
-        """Rows at which streams start: their segments begin at different times of the day."""
+        """First rows of streams, so that their segments begin at different times of the day."""
         S = self.model.segment
         return tuple(sorted({0, S // 4, S // 2, 3 * S // 4}))
 
     def origins(self, H: int) -> range:
-        """The rows at which forecasts start; the readings before them may lie before the split."""
+        """The rows at which forecasts of H readings start, one every `stride`."""
         return origins(self.rows, H)[:: self.stride]
 
     def windowed(self, H: int) -> Errors:
-        """Errors of fresh sessions that have read the last L readings."""
+        """Errors of fresh sessions that have read the last L readings.
+
+        Raises:
+            ValueError: The protocol has no look-back.
+        """
         if self.protocol.look_back is None:
             raise ValueError("this protocol has no windows")
         model, channels = self.model, self.channels
@@ -116,9 +120,9 @@ class Backtest:
         return errors
 
     def streamed(self, H: int, phases: tuple[int, ...] = (0,)) -> Errors:
-        """Errors of sessions that have read everything since their start, at each of the rows `phases`.
+        """Errors of sessions that have read everything since their first row, for each of the first rows `phases`.
 
-        A channel that begins later is read from its own beginning, on the same grid of segments.
+        A channel whose readings begin later is read from there, on the same grid of segments.
         """
         model, readings = self.model, self.channels.readings
         errors, S = Errors(self.keeps_reach), model.segment
@@ -139,7 +143,7 @@ class Backtest:
     def _add_forecasts(
         self, errors: Errors, state: Tensors, pending: tuple[Tensor, Tensor], where: tuple[Rows, Rows], H: int
     ) -> None:
-        """Count the forecasts of some channels at some rows."""
+        """Forecast some channels at some rows, and add the errors."""
         model, readings, season = self.model, self.channels.readings, self.protocol.naive_season
         origin, channel = where
         forecast = model.forecast(state, *pending, -(-H // model.segment))
@@ -150,7 +154,7 @@ class Backtest:
 
 
 def figures_of(backtest: Backtest) -> dict[str, float]:
-    """All figures of a split, by name; horizons longer than the split or than the model's are left out."""
+    """All figures of a split by name, for each of `Backtest.horizons`."""
     found: dict[str, float] = {}
     horizons, L = backtest.horizons, backtest.protocol.look_back
     for H in tqdm(horizons, desc="evaluating", unit="horizon", leave=False, disable=None):
@@ -172,8 +176,8 @@ def figures_of(backtest: Backtest) -> dict[str, float]:
 def own_unit_figures(backtest: Backtest, train: range) -> dict[str, float]:
     """Figures of a stream on readings in their own units, as forecasting competitions measure them.
 
-    MASE counts a channel's errors in the mean absolute error that the seasonal naive forecast makes one season ahead
-    within the training rows (Hyndman and Koehler 2006), and leaves out channels of which it makes none; sMAPE is
+    MASE is the mean absolute error by that of the seasonal naive forecast one season ahead within the training rows
+    (Hyndman and Koehler 2006). Channels without such an error are left out. sMAPE is
     2 |error| / (|forecast| + |reading|).
     """
     scaled = _in_naive_errors(backtest, train)
@@ -188,12 +192,12 @@ def own_unit_figures(backtest: Backtest, train: range) -> dict[str, float]:
 
 
 def _named(figures: Mapping[str, float], names: Iterable[str], H: int, prefix: str = "") -> dict[str, float]:
-    """Figures of a horizon by the names that they have among those of all; those that there are."""
+    """Select figures by name, and add prefix and horizon to their names. Missing ones are left out."""
     return {f"{prefix}{name}_h{H}": figures[name] for name in names if name in figures}
 
 
 def _in_naive_errors(backtest: Backtest, train: range) -> Backtest | None:
-    """The backtest of readings in units of the seasonal naive forecast's error; None where that has none."""
+    """The backtest of readings in units of the seasonal naive forecast's error. None if that is 0 for all channels."""
     channels, m = backtest.channels, backtest.protocol.naive_season
     past = channels.readings[train.start : train.stop]
     errors = np.nanmean(np.abs(past[m:] - past[:-m]), axis=0)
@@ -211,12 +215,12 @@ def _in_naive_errors(backtest: Backtest, train: range) -> Backtest | None:
 
 
 def errors_by_kind(backtest: Backtest) -> dict[str, list[Errors]]:
-    """Errors at each horizon, of windows and of a stream: of those that the protocol and the model have."""
+    """Errors at each horizon, by "windowed" and "streamed". A kind that protocol or model do not have is left out."""
     found: dict[str, list[Errors]] = {}
     for H in backtest.horizons:
         if backtest.streams:
-            # Streams that start at the second phase, so that segments do not begin where days do; there is no
-            # second one where a segment is one reading.
+            # Streams that start at the second phase, so that segments do not begin where days do. If a segment is
+            # one reading, there is only one phase.
             found.setdefault("streamed", []).append(backtest.streamed(H, backtest.phases[:2][-1:]))
         if backtest.protocol.look_back is not None:
             found.setdefault("windowed", []).append(backtest.windowed(H))
@@ -229,7 +233,7 @@ def origins(rows: range, H: int) -> range:
 
 
 def _states_of_stream(model: Forecaster, channels: Channels, phase: int, stop: int) -> Tensors:
-    """The state of each channel before and after each whole segment, by name, (segments + 1, channels, ...)."""
+    """The states of all channels before the first and after each segment, by name, (segments + 1, channels, ...)."""
     S = model.segment
     T = (stop - phase) // S
     begins = np.maximum(-((phase - first_rows(channels.readings)) // S), 0)  # in segments
@@ -250,14 +254,14 @@ def _states_of_stream(model: Forecaster, channels: Channels, phase: int, stop: i
 
 
 def _fresh(model: Forecaster, channels: Channels, chosen: NDArray[np.int64]) -> Tensors:
-    """The state of some channels that have read nothing."""
+    """The state of chosen channels before their first reading."""
     center, unit = (_tensor(values[chosen, None], model) for values in (channels.centers, channels.units))
     channel = _as(torch.from_numpy(channels.numbers[chosen, None]), model)
     return model.known_state(Told(channel, center, unit))
 
 
 def _pieces(starts: range, channels: int, H: int) -> Iterator[tuple[Rows, Rows]]:
-    """Every origin with every channel, a few at a time."""
+    """Yield all pairs of origin and channel, in pieces of at most READINGS_AT_ONCE forecast readings."""
     index, channel = np.divmod(np.arange(len(starts) * channels), channels)
     step = max(READINGS_AT_ONCE // H, 1)
     for start in range(0, len(index), step):

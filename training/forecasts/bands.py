@@ -1,13 +1,13 @@
-"""How much wider the bands of a forecaster must be than it was trained, by its errors on rows that it has not seen.
+"""Calibration of a forecaster's bands: their widening, from its errors on rows that it was not trained on.
 
-Split conformal prediction of quantiles (Romano, Patterson and Candes 2019, Conformalized Quantile Regression), but for
-the score of a reading y, which is a ratio here and a difference there, so that it means the same in any unit:
+Split conformal prediction of quantiles (Romano, Patterson and Candes 2019, Conformalized Quantile Regression), except
+that the score of a reading y is a ratio instead of a difference, so that it means the same in any unit:
 
     reach    = |y - median| / (median - q10), or / (q90 - median) where y is above the median
-    widening = the quantile of all reaches at the coverage that is asked for
+    widening = the quantile of all reaches at the requested coverage
 
-There is no guarantee as theirs: readings of a series are not exchangeable, those of overlapping forecasts are the same
-ones, and the rows choose the epoch too. What bands cover of the rows that they are fitted to is in-sample.
+Their guarantee does not hold: readings of a series are not exchangeable, overlapping forecasts share readings, and the
+same rows choose the epoch. The coverage of the rows that the bands are fitted to is in-sample.
 """
 
 from collections.abc import Iterable
@@ -20,14 +20,14 @@ from training.forecasts.errors import Errors
 
 
 def widening(errors: Iterable[Errors], coverage: float) -> float:
-    """By how much bands must be wider, or narrower, so that those of 80 % cover this share, of each errors alike."""
+    """Factor of the bands by which those of 80 % cover this share. Each of the errors has the same weight."""
     shares = np.linspace(0, 1, 1001)
     reach = [np.quantile(torch.cat(each.reach).cpu().numpy(), shares) for each in errors]
     return float(np.quantile(np.concatenate(reach), coverage))
 
 
 def widening_by_segment(errors: Errors, segment: int, coverage: float) -> NDArray[np.float64]:
-    """The same of each segment ahead, (H / S,); readings beyond whole segments count with the last one."""
+    """The factor for each segment ahead, float64 (H / S,). Readings beyond whole segments belong to the last one."""
     reach = torch.cat(errors.reach).cpu().numpy()  # (N, H)
     borders = range(segment, reach.shape[1] - segment + 1, segment)
     return np.array([np.quantile(part, coverage) for part in np.split(reach, borders, axis=1)])

@@ -1,4 +1,4 @@
-"""The data sets that a forecaster can be trained on: published ones by name, or a CSV file of a user's own."""
+"""The data sets that a forecaster can be trained on: published ones by name, or a user's own CSV file."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +23,7 @@ PUBLISHED: dict[str, ModuleType] = {
 
 
 class OwnFile(Section):
-    """A CSV file, and what of it is forecast."""
+    """A user's own CSV file, and how it is forecast."""
 
     path: str
     sha256: str
@@ -37,7 +37,7 @@ class OwnFile(Section):
 
 
 class DataSettings(Section):
-    """What is forecast."""
+    """The data set to forecast."""
 
     name: Literal["etth1", "ettm1", "exchange", "illness", "m4_hourly"] = "etth1"
     own: OwnFile | None = Field(default=None, description="a file of one's own, instead of a published data set")
@@ -45,7 +45,7 @@ class DataSettings(Section):
 
 
 def load(data: DataSettings) -> Series:
-    """The data set that is named.
+    """Load a data set.
 
     Raises:
         DataError: It is missing, not the published one, or a line of it cannot be used.
@@ -57,7 +57,7 @@ def load(data: DataSettings) -> Series:
 
 
 def source_of(data: DataSettings) -> DataSource:
-    """Where it comes from."""
+    """The source of a data set."""
     if data.own is not None:
         return own_source(data.own.path, data.own.sha256)
     source: DataSource = PUBLISHED[data.name].SOURCE
@@ -65,18 +65,18 @@ def source_of(data: DataSettings) -> DataSource:
 
 
 def channels_of(data: DataSettings) -> tuple[str, ...]:
-    """Names of the channels."""
+    """Names of the channels of a data set, without loading it."""
     found: tuple[str, ...] = data.own.targets if data.own is not None else PUBLISHED[data.name].CHANNELS
     return found
 
 
 def interval_of(data: DataSettings) -> str:
-    """Step of time between two readings, as people say it."""
+    """Step of time between two readings, for instance "1 hour"."""
     return data.own.interval if data.own is not None else str(PUBLISHED[data.name].INTERVAL)
 
 
 def horizons_of(data: DataSettings) -> tuple[int, ...]:
-    """Readings ahead that its figures are of."""
+    """Horizons of the figures, in readings."""
     if data.own is not None:
         return (data.own.horizon,)
     protocol: Protocol = PUBLISHED[data.name].PROTOCOL

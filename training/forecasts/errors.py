@@ -1,4 +1,4 @@
-"""Errors of forecasts and of their bands, added up over many forecasts. Knows neither models nor data."""
+"""Errors of forecasts and of their bands, accumulated over many forecasts. Knows neither models nor data."""
 
 from dataclasses import dataclass, field
 
@@ -12,10 +12,10 @@ LOW, HIGH = QUANTILE_LEVELS.index(0.1), QUANTILE_LEVELS.index(0.9)
 
 @dataclass
 class Errors:
-    """Sums over forecasts, from which the figures follow.
+    """Sums over forecasts, for the figures.
 
     Args:
-        keeps_reach: Whether each reading's distance from the median, in half widths of the 80 % band, is kept.
+        keeps_reach: Whether to keep each reading's distance from the median, in half widths of the 80 % band.
     """
 
     keeps_reach: bool = False
@@ -25,13 +25,13 @@ class Errors:
     reach: list[Tensor] = field(default_factory=list)
 
     def add(self, mean: Tensor, quantiles: Tensor, actual: Tensor, seasonal: Tensor) -> None:
-        """Count forecasts.
+        """Add the errors of forecasts.
 
         Args:
-            mean: Point forecast, (N, H).
-            quantiles: (N, H, Q).
-            actual: What came, (N, H).
-            seasonal: The last season again and again, (N, H).
+            mean: Point forecasts, (N, H).
+            quantiles: Quantiles, (N, H, Q).
+            actual: True readings, (N, H).
+            seasonal: Seasonal naive forecasts, which repeat the last season, (N, H).
         """
         error = mean - actual
         self.count += error.numel()
@@ -53,9 +53,9 @@ class Errors:
         self.sums[name] = self.sums.get(name, 0.0) + float(values.double().sum())
 
     def figures(self) -> dict[str, float]:
-        """Means over all forecast readings.
+        """Means over all forecast readings, by name.
 
-        wql is the quantile loss of M4 and GluonTS, 2 pinball / size; there is none where all readings were 0.
+        wql is the weighted quantile loss of GluonTS, 2 pinball / size. It is left out if all readings were 0.
         """
         names = ("mse", "mae", "smape", "coverage_80", "seasonal_mse", "seasonal_mae", "seasonal_smape")
         figures = {name: self.sums[name] / self.count for name in names}
@@ -65,7 +65,7 @@ class Errors:
         return figures
 
     def relative_mse(self) -> float:
-        """MSE by that of the seasonal naive forecast; the MSE itself where that forecast was exact."""
+        """MSE by that of the seasonal naive forecast, or the MSE itself if that forecast was exact."""
         figures = self.figures()
         return figures["mse"] / (figures["seasonal_mse"] or 1.0)
 
@@ -75,14 +75,19 @@ class Errors:
 
 
 def pinball(quantiles: Tensor, actual: Tensor) -> Tensor:
-    """Mean over the levels a of max(a e, (a - 1) e) with e = actual - quantile, of (..., Q) and (...)."""
+    """Pinball loss, (...): the mean over levels a of max(a e, (a - 1) e) with e = actual - quantile.
+
+    Args:
+        quantiles: (..., Q).
+        actual: (...).
+    """
     levels = torch.tensor(QUANTILE_LEVELS, dtype=actual.dtype, device=actual.device)
     error = actual.unsqueeze(-1) - quantiles
     return torch.maximum(levels * error, (levels - 1) * error).mean(dim=-1)
 
 
 def _reach(quantiles: Tensor, actual: Tensor) -> Tensor:
-    """Distance of what came from the median, in widths of the 80 % band on its side, (N, H)."""
+    """Distance of readings from the median, in widths of the 80 % band on their side, (N, H)."""
     low, middle, high = (quantiles[..., index] for index in (LOW, MIDDLE, HIGH))
     width = torch.where(actual < middle, middle - low, high - middle)
     distance = (actual - middle).abs()

@@ -1,8 +1,8 @@
-"""Which windows of the training rows a forecaster learns from: of random mixtures, asked at random readings.
+"""Random windows of the training rows: of random mixtures of channels, with random origins of forecasts.
 
-A stream may start at any row and be asked at any reading, so starts, whole segments and pending readings are random.
-Channels and seasons are few: mixing them into new ones keeps the model from learning these by heart. It is mixup (Zhang
-et al. 2018) for time series, which have no labels to mix, as TSMixup is (Chronos, Ansari et al. 2024); but weights are
+A stream may start at any row and forecast at any reading, so starts, whole segments and pending readings are random.
+Channels and seasons are few: mixing them into new ones keeps the model from memorising them. This is mixup (Zhang et
+al. 2018) for time series, which have no labels to mix, like TSMixup (Chronos, Ansari et al. 2024). But weights are
 drawn from a normal distribution with norm 1, so that channels may be upside down and the scale stays.
 """
 
@@ -24,7 +24,7 @@ Readings = NDArray[np.float64]
 
 
 class WindowSettings(Section):
-    """Which windows of the training rows are drawn."""
+    """How windows of the training rows are drawn."""
 
     rows: int = Field(default=256, ge=1, description="windows a batch")
     batches: int = Field(default=200, ge=1, description="batches an epoch")
@@ -44,12 +44,12 @@ class WindowSettings(Section):
 
 
 class Shape(NamedTuple):
-    """Of a window.
+    """Sizes of a window.
 
     Args:
         segment: S, readings in a segment.
         past: T, whole segments before the last origin.
-        future: Segments that may be forecast from it.
+        future: Segments of the longest forecast.
     """
 
     segment: int
@@ -58,20 +58,20 @@ class Shape(NamedTuple):
 
     @property
     def length(self) -> int:
-        """Readings of the window and all that follows; the segment in which an origin lies is one more."""
+        """Readings of the window, the segment in which the origin lies, and the longest forecast."""
         return (self.past + 1 + self.future) * self.segment
 
 
 class Batch(NamedTuple):
-    """Windows of the training rows, and what of them is asked.
+    """Windows of the training rows, with E origins of forecasts each.
 
     Args:
-        readings: Window and all that follows up to the longest horizon, float64 (N, (T + 1 + max_segments) * S).
-        known: How many of these lie within the training rows, int64 (N,).
+        readings: Windows and the readings up to the longest horizon, float64 (N, (T + 1 + max_segments) * S).
+        known: Number of these that lie within the training rows, int64 (N,).
         ends: Whole segments before each origin, int64 (N, E).
         filled: Pending readings at each origin, int64 (N, E).
-        center: Typical level, float64 (N, 1); 0 where the model is not told.
-        unit: Typical scale, float64 (N, 1); 0 where the model is not told.
+        center: Typical level, float64 (N, 1). 0 if the model is not told.
+        unit: Typical scale, float64 (N, 1). 0 if the model is not told.
     """
 
     readings: Tensor
@@ -83,13 +83,13 @@ class Batch(NamedTuple):
 
 
 class Drawn(NamedTuple):
-    """Windows before anything is asked of them.
+    """Windows without origins.
 
     Args:
         readings: float64 (N, length).
-        starts: Row of the first reading, or of the later one of two that were added up, int64 (N,).
+        starts: Row of the first reading. Of two blended windows that of the later one. int64 (N,).
         center: Typical level of the mixture of channels, float64 (N,).
-        unit: Typical scale of it, float64 (N,).
+        unit: Typical scale of the mixture of channels, float64 (N,).
     """
 
     readings: Readings
@@ -101,14 +101,14 @@ class Drawn(NamedTuple):
 def draw_windows(
     readings: Readings, segment: int, max_segments: int, windows: WindowSettings, rng: np.random.Generator
 ) -> Batch:
-    """Random windows, each with random origins.
+    """Draw a batch of random windows, each with random origins.
 
     Args:
-        readings: Training rows on the scale of the errors, (rows, channels); NaN before the first one of a channel.
+        readings: Standardised training rows, float64 (rows, channels). NaN before the first reading of a channel.
         segment: S, readings in a segment.
-        max_segments: Of the longest horizon.
+        max_segments: Segments of the longest horizon.
         windows: How to draw.
-        rng: Chance.
+        rng: Random generator.
     """
     N, begins = windows.rows, first_rows(readings)
     shape = Shape(segment, _draw_past(readings, begins, segment, windows, rng), max_segments)
@@ -129,7 +129,7 @@ def draw_windows(
 def _draw(
     readings: Readings, shape: Shape, last_start: int, windows: WindowSettings, rng: np.random.Generator
 ) -> Drawn:
-    """Windows of channels or of mixtures of them, some of them added up with another one."""
+    """Draw windows of channels or of mixtures of channels, and blend some of them with another window."""
     N, channels, begins = windows.rows, readings.shape[1], first_rows(readings)
     weights = _draw_channels(N, channels, windows.mixed_share, rng)
     starts = _draw_starts(np.where(weights != 0, begins, 0).max(axis=1), last_start, rng)
@@ -143,12 +143,12 @@ def _draw(
 
 
 def _read(readings: Readings, starts: Rows, length: int, weights: Readings) -> Drawn:
-    """The windows from each start on of mixtures of channels, which weights (N, channels) make."""
+    """Read windows of mixtures of channels, by weights (N, channels), from each start on."""
     return Drawn(_read_windows(readings, starts, length, weights), starts, *_level_and_scale(readings, weights))
 
 
 def _blend(some: Drawn, others: Drawn, is_blended: NDArray[np.bool_]) -> Drawn:
-    """Windows added up with others at the same hour of the week: their sum was never seen, and is as likely."""
+    """Add windows to others of the same hour of the week. Their sum is new to the model, and as likely."""
     return Drawn(
         np.where(is_blended[:, None], (some.readings + others.readings) / np.sqrt(2), some.readings),
         np.where(is_blended, np.maximum(some.starts, others.starts), some.starts),
@@ -160,7 +160,7 @@ def _blend(some: Drawn, others: Drawn, is_blended: NDArray[np.bool_]) -> Drawn:
 def _draw_past(
     readings: Readings, begins: Rows, segment: int, windows: WindowSettings, rng: np.random.Generator
 ) -> int:
-    """T, as many segments as there are at most."""
+    """Draw T, at most as many segments as there are."""
     T = windows.long_segments if rng.random() < windows.long_share else windows.short_segments
     most = (len(readings) - int(begins.max()) - windows.least_known - 1) // segment
     return max(min(T, most), 1)
@@ -171,14 +171,14 @@ def _draw_starts(first: Rows, last_start: int, rng: np.random.Generator) -> Rows
 
 
 def _draw_others(starts: Rows, first: int, last_start: int, cycle: int, rng: np.random.Generator) -> Rows:
-    """Starts at the same place of the cycle, from `first` to before `last_start`."""
+    """Draw starts at the same place of the cycle, from `first` to before `last_start`."""
     lowest = first + (starts - first) % cycle
     num_places = np.maximum((last_start - lowest + cycle - 1) // cycle, 1)
     return np.asarray(np.minimum(lowest + cycle * rng.integers(num_places), np.maximum(last_start - 1, starts)))
 
 
 def _read_windows(readings: Readings, starts: Rows, length: int, weights: Readings) -> Readings:
-    """Weighted sums of the channels from each start on, (N, length); the last row is repeated behind the end."""
+    """Weighted sums of the channels from each start on, (N, length). Beyond the end the last row is repeated."""
     index = np.minimum(starts[:, None] + np.arange(length), len(readings) - 1)
     is_single = _is_single(weights)
     rows = np.empty((len(starts), length))
@@ -201,7 +201,7 @@ def _level_and_scale(readings: Readings, weights: Readings) -> tuple[Readings, R
 
 
 def _draw_channels(N: int, channels: int, mixed_share: float, rng: np.random.Generator) -> Readings:
-    """Weights of the channels (N, channels): one of them, or a mixture of about half of them with norm 1."""
+    """Draw weights of the channels, (N, channels): a single channel, or a mixture of about half of them of norm 1."""
     single = np.eye(channels)[rng.integers(channels, size=N)]
     mixture = rng.normal(size=(N, channels)) * (rng.random((N, channels)) < 0.5)
     norm = np.linalg.norm(mixture, axis=1, keepdims=True)
@@ -210,12 +210,12 @@ def _draw_channels(N: int, channels: int, mixed_share: float, rng: np.random.Gen
 
 
 def _is_single(weights: Readings) -> NDArray[np.bool_]:
-    """Which rows are one channel as it is."""
+    """Which rows of weights (N, channels) are a single channel, bool (N,)."""
     return np.asarray(weights.max(axis=1) == 1.0)
 
 
 def _draw_origins(N: int, shape: Shape, windows: WindowSettings, rng: np.random.Generator) -> tuple[Rows, Rows]:
-    """Whole segments and pending readings of each origin, (N, E); a fresh stream has at least 2 readings."""
+    """Draw whole segments and pending readings of each origin, (N, E) each. A fresh stream has at least 2 readings."""
     size, S = (N, windows.origins), shape.segment
     ends = rng.integers(1, shape.past + 1, size=size)
     ends[:, 0] = shape.past

@@ -1,1 +1,1 @@
-"""The networks, one a module, of the cells of `training.recurrence`."""
+"""The networks, one a module, built from the cells of `training.recurrence`."""

@@ -1,8 +1,8 @@
-"""Two LSTMs over the same items, one of which reads them in reverse (Schuster and Paliwal 1997).
+"""Bidirectional LSTM layers: two LSTMs over the same items, one of them in reverse (Schuster and Paliwal 1997).
 
-Each is a module of its own, so that each is exported as a stage of its own. Rows of a batch may differ in length: a
-row is reversed up to its own length, so that what fills it up comes last for both, and neither sees it before the end.
-No lengths leave the device, as they would for packed sequences.
+Each direction is a module of its own, so that it is exported as a stage of its own. Rows of a batch may differ in
+length: a row is reversed up to its own length, so that its padding comes last in both directions. Unlike packed
+sequences, this moves no lengths to the CPU.
 """
 
 import torch
@@ -29,24 +29,24 @@ class BidirectionalLSTM(nn.Module):
             initialise_torch(lstm)
 
     def lstm(self, direction: Direction) -> nn.LSTM:
-        """The one that reads in a direction."""
+        """The LSTM of a direction."""
         return self.left_to_right if direction == "forward" else self.right_to_left
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """Features (N, T, 2H) of items x (N, T, C), of which the first `lengths` (N,) of each row count."""
+        """Features (N, T, 2H) of items x (N, T, C). The first `lengths` (N,) items of each row count."""
         there, _ = self.left_to_right(x)
         back, _ = self.right_to_left(reverse_rows(x, lengths))
         return torch.cat([there, reverse_rows(back, lengths)], dim=2)
 
     def ends(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """What both directions have read when they have read all of a row, (N, 2H)."""
+        """The last hidden states of both directions, (N, 2H), of items x (N, T, C) with `lengths` (N,)."""
         there, _ = self.left_to_right(x)
         back, _ = self.right_to_left(reverse_rows(x, lengths))
         return torch.cat([last_items(there, lengths), last_items(back, lengths)], dim=1)
 
 
 def reverse_rows(x: Tensor, lengths: Tensor) -> Tensor:
-    """The first `lengths` (N,) items of each row of x (N, T, C) in reverse; what follows them stays in its place."""
+    """Reverse the first `lengths` (N,) items of each row of x (N, T, C). The padding stays in its place."""
     t = torch.arange(x.shape[1], device=x.device)
     length = lengths.unsqueeze(1)
     source = torch.where(t < length, length - 1 - t, t)
@@ -54,14 +54,15 @@ def reverse_rows(x: Tensor, lengths: Tensor) -> Tensor:
 
 
 def last_items(x: Tensor, lengths: Tensor) -> Tensor:
-    """The item (N, C) at the end of each row of x (N, T, C)."""
+    """The last item of each row of x (N, T, C), by its length (N,): (N, C)."""
     return x[torch.arange(len(x), device=x.device), lengths - 1]
 
 
 def unroll_lstm(cell: LSTMCell, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """An LSTM over items x (N, T, C), step by step: hidden states (N, T, H), and the last h and c (N, H).
+    """Run an LSTM over items x (N, T, C), step by step, with one input product for all steps.
 
-    The input parts of all steps are one product.
+    Returns:
+        Hidden states (N, T, H), and the last h and c, (N, H) each.
     """
     T, C = x.shape[1:]
     projected = cell.project(x.transpose(0, 1).reshape(-1, C))  # (T * N, 4H)

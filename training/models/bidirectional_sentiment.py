@@ -1,7 +1,7 @@
 """Words in, logits of negative and positive out: LSTMs in both directions, pooled features.
 
 The head sees the maximum and the mean of both directions' features over a text. The backward direction begins with the
-last word, so a text must be whole before it is read. Training runs torch's fused LSTMs; serving and export run
+last word, so a text must be whole before it is read. Training runs torch's fused LSTMs. Serving and export run
 `unroll_stage`, the same numbers step by step.
 """
 
@@ -75,7 +75,7 @@ class BidirectionalSentimentModel(nn.Module):
         return {tensor.name: tensor.allocate(N, self.head.weight.device) for tensor in self.state}
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """The fast path: logits (N, 2) of texts x, int64 (N, T), of which the first `lengths` (N,) words count."""
+        """The fused path: logits (N, 2) of texts x, int64 (N, T). The first `lengths` (N,) words of each count."""
         y = self.embedding_dropout(self.embedding(x))
         for i, layer in enumerate(self.layers):
             y = layer(y if i == 0 else self.dropout(y), lengths)
@@ -89,8 +89,9 @@ class BidirectionalSentimentModel(nn.Module):
     def unroll_stage(self, stage: str, inputs: Tensors, state: Tensors) -> tuple[Tensors, Tensors]:
         """Take items through a stage, step by step: see `StagedModel`.
 
-        Words are "x" int64 (N, T); later stages read "x", the features of both directions of the layer before. Stages
-        answer "features"; the last one "logits" (N, T, 2), the class so far.
+        The first layer reads word ids "x", int64 (N, T). Later stages read "x", the features of both directions of the
+        layer before, float32 (N, T, 2H). Layers return "features" (N, T, H), the head "logits" (N, T, 2), the class so
+        far.
         """
         if stage == HEAD:
             return self._judge(inputs["x"], state)

@@ -1,7 +1,7 @@
-"""An image in, a sentence out: what the image is becomes the state from which a language model of words begins.
+"""An image in, a sentence out: an encoder of images sets the initial state of a language model of words.
 
-The image is read row by row by a GRU; its last state and the pixels themselves become an image vector, and that the
-hidden and the cell state of the decoder (Vinyals et al. 2015, arXiv:1411.4555, feed it as the first word instead).
+A GRU reads the image row by row. Its last state and the pixels become an image vector, and that vector becomes the
+initial hidden and cell state of the decoder (Vinyals et al. 2015, arXiv:1411.4555, feed it as the first word instead).
 """
 
 from typing import cast
@@ -17,7 +17,7 @@ from training.recurrence.cells import GRUCell, unroll
 from training.recurrence.initialisation import initialise_torch
 from training.settings import Section
 
-START = 0  # the word that every sentence begins after: the end of one
+START = 0  # input before the first word of a sentence: the end of a sentence
 
 
 class CaptionModelSettings(Section):
@@ -31,7 +31,7 @@ class CaptionModelSettings(Section):
 
 
 class CaptionModel(nn.Module):
-    """A reader of images and a decoder that begins with what was read.
+    """An encoder of images, and a decoder that starts from its result.
 
     Args:
         vocabulary_size: V, the number of words.
@@ -53,7 +53,7 @@ class CaptionModel(nn.Module):
 
     @property
     def state(self) -> tuple[StateTensor, ...]:
-        """The decoder's."""
+        """The state tensors of the decoder."""
         return self.decoder.state
 
     def initial_state(self, N: int) -> Tensors:
@@ -61,17 +61,20 @@ class CaptionModel(nn.Module):
         return self.decoder.initial_state(N)
 
     def forward(self, images: Tensor, words: Tensor) -> Tensor:
-        """The fast path: logits (N, T, V) after words int64 (N, T) about images float32 (N, 8, 8)."""
+        """The fused path: logits (N, T, V) after words int64 (N, T) about images float32 (N, 8, 8)."""
         _, last = self.rows(images / LARGEST)
         logits, _ = self.decoder(words, self._begun(images, last[0]))
         return cast(Tensor, logits)
 
     def unroll(self, x: Tensor, state: Tensors) -> tuple[Tensors, Tensors]:
-        """The state of a sentence about an image, before its first word.
+        """Encode images.
 
         Args:
             x: Images, float32 (N, 8, 8).
-            state: Not read: an image begins a sentence.
+            state: Ignored: an image begins a new sentence.
+
+        Returns:
+            No outputs, and the decoder's state before the first word.
         """
         cell = GRUCell.from_torch(self.rows)
         zeros = x.new_zeros(1, cell.hidden_size).expand(x.shape[0], -1)
@@ -81,7 +84,7 @@ class CaptionModel(nn.Module):
         return {}, begun
 
     def _begun(self, images: Tensor, last: Tensor) -> Tensors:
-        """The decoder's state from images (N, 8, 8) and the last state (N, row_size) of the reader."""
+        """The decoder's initial state, from images (N, 8, 8) and the last state (N, row_size) of the encoder."""
         features = torch.cat([last, images.flatten(1) / LARGEST], dim=1)
         vector = self.dropout(torch.relu(self.image(features)))
         h, c = self.begin(vector).chunk(2, dim=1)

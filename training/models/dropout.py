@@ -7,7 +7,7 @@ class LockedDropout(nn.Module):
     """Dropout whose mask is the same at all steps of a sequence (Gal and Ghahramani 2016, arXiv:1512.05287).
 
     Args:
-        rate: Share of features that is zeroed; the others grow by 1 / (1 - rate).
+        rate: Share of features that is set to 0. The others are multiplied by 1 / (1 - rate).
     """
 
     def __init__(self, rate: float) -> None:

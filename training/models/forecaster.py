@@ -1,4 +1,4 @@
-"""What every forecaster promises, whatever it remembers of the past: its rows are channels with the same weights."""
+"""The interface of all forecasters. A row of a batch is a channel, and all channels share the weights."""
 
 from abc import ABC, abstractmethod
 from typing import NamedTuple
@@ -13,23 +13,23 @@ from training.settings import Section
 
 QUANTILE_LEVELS = tuple(round(0.05 * i, 2) for i in range(1, 20))
 MIDDLE = len(QUANTILE_LEVELS) // 2
-MOST_SEGMENTS = 64  # that a forecast may have
+MOST_SEGMENTS = 64  # of a forecast
 
 
 class ForecasterModelSettings(Section):
-    """What the settings of every forecaster say: how far it looks ahead."""
+    """Settings of all forecasters: how far they look ahead."""
 
     segment: int = Field(default=24, ge=1, description="readings that are one step of the GRU")
     max_segments: int = Field(default=30, ge=1, le=MOST_SEGMENTS, description="segments of the longest horizon")
 
 
 class Told(NamedTuple):
-    """What is known of N channels before their first reading.
+    """Static features: what the model is told of N channels before their first reading.
 
     Args:
-        channel: Which of the model's channels each is, from 1; 0 for any other; int64 (N, 1).
+        channel: Number of the channel among those of the model, from 1, int64 (N, 1). 0 for any other channel.
         center: Typical level, float64 (N, 1).
-        unit: Typical scale, a mean absolute deviation, float64 (N, 1); 0 where it is not known.
+        unit: Typical scale, a mean absolute deviation, float64 (N, 1). 0 if it is not known.
     """
 
     channel: Tensor
@@ -50,19 +50,19 @@ class Decoded(NamedTuple):
 
 
 class Forecaster(nn.Module, ABC):
-    """A `StreamingModel` that says, at any reading, what the next ones will be.
+    """A `StreamingModel` that can forecast the next readings after any reading.
 
     Args:
         segment: S, readings that are one item of the encoder.
         max_segments: Segments of the longest horizon.
         channels: Names of the channels whose typical level and scale it knows: `centers` and `units`, float64 (C,).
-        interval: Step of time between two readings, as people say it.
-        widening: How many times as wide as trained bands are, fitted after training; 1 at first, in a shape that the
+        interval: Step of time between two readings, for instance "1 hour".
+        widening: Factor of the width of the trained bands, fitted to the dev split. 1 at first, in a shape that the
             model chooses.
     """
 
     state: tuple[StateTensor, ...]
-    look_back: int | None = None  # readings that it remembers; None: all of them
+    look_back: int | None = None  # readings that it remembers, None for all of them
     centers: Tensor
     units: Tensor
     widening: Tensor
@@ -75,20 +75,20 @@ class Forecaster(nn.Module, ABC):
         self.channels, self.interval = channels, interval
         for name in ("centers", "units"):
             self.register_buffer(name, torch.zeros(len(channels), dtype=torch.float64))
-        # Training rows were learnt from: readings to come are further from their forecasts.
+        # Bands that fit the training rows are too narrow for readings that were not trained on.
         self.register_buffer("widening", widening)
 
     def initial_state(self, N: int) -> Tensors:
-        """The state of N channels without a reading, of which nothing is known."""
+        """The state of N unknown channels before their first reading."""
         return {tensor.name: tensor.allocate(N, self.widening.device) for tensor in self.state}
 
     def known_state(self, told: Told) -> Tensors:
-        """The state of N channels without a reading, of which something is known."""
+        """The state of N channels before their first reading, with their static features."""
         known = told._asdict()
         return {name: known.get(name, fresh) for name, fresh in self.initial_state(len(told.unit)).items()}
 
     def told(self, name: str) -> Told:
-        """What is known of one channel, by its name."""
+        """The static features of one channel, by its name. Zeros if the model does not know it."""
         at = self.channels.index(name) if name in self.channels else -1
         center, unit = (
             values[at : at + 1] if at >= 0 else values.new_zeros(1) for values in (self.centers, self.units)
@@ -109,17 +109,17 @@ class Forecaster(nn.Module, ABC):
 
     @abstractmethod
     def states(self, x: Tensor, state: Tensors) -> list[Tensors]:
-        """The state before the segments x, float64 (N, T, S), and after each of them: T + 1 of them."""
+        """The T + 1 states before the first and after each of the segments x, float64 (N, T, S)."""
 
     @abstractmethod
     def forecast(self, state: Tensors, partial: Tensor, filled: Tensor, segments: int) -> Tensors:
-        """The readings to come, counted from the latest one, in the readings' own units.
+        """Forecast the readings after the latest one, in their own units.
 
         Args:
-            state: After all whole segments.
-            partial: Readings of the unfinished segment, float64 (N, S); those beyond `filled` are ignored.
-            filled: How many of them have arrived, int64 (N,), 0 to S - 1.
-            segments: M, how many times S readings to forecast, at most `max_segments`.
+            state: State after all whole segments.
+            partial: Readings of the unfinished segment, float64 (N, S). Those beyond `filled` are ignored.
+            filled: Number of its readings that have arrived, int64 (N,), 0 to S - 1.
+            segments: M, the number of segments of S readings to forecast, at most `max_segments`.
 
         Returns:
             {"mean": float64 (N, M * S), "quantiles": float64 (N, M * S, Q)}.
@@ -133,13 +133,13 @@ class Forecaster(nn.Module, ABC):
             raise ValueError(f"segments must be 1 to {self.max_segments}, not {segments}")
 
     def _fan(self, middle: Tensor, below: Tensor, above: Tensor, widening: Tensor) -> Tensor:
-        """Quantiles (..., Q) that never cross: the middle one (..., 1), then outwards by positive steps.
+        """Quantiles (..., Q) that never cross: the median, and from there positive steps down and up.
 
         Args:
-            middle: The median.
-            below: Of the steps down from it, before softplus, (..., MIDDLE).
-            above: Of those up.
-            widening: Of the bands, of any shape that fits; none in training.
+            middle: The median, (..., 1).
+            below: Steps down before softplus, (..., MIDDLE).
+            above: Steps up before softplus, (..., MIDDLE).
+            widening: Factor of the steps, of any shape that broadcasts. Taken as 1 in training.
         """
         widening = torch.ones_like(widening) if self.training else widening
         lower = middle - widening * softplus(below).cumsum(dim=-1).flip(-1)

@@ -1,4 +1,4 @@
-"""Readings in, the readings to come out, with quantiles: one GRU over segments, decoded in parallel.
+"""A streaming forecaster: readings in, forecasts with quantiles out. One GRU over segments, decoded in parallel.
 
 The idea of SegRNN (Lin et al. 2023, arXiv:2308.11200): a segment is one step of the GRU, and each future segment is one
 step more, from the last hidden state on a learned embedding of its position. What differs, so that it can stream and
@@ -54,7 +54,7 @@ class ForecastingModelSettings(ForecasterModelSettings):
 
     @property
     def rhythm(self) -> Rhythm:
-        """How channels are cut."""
+        """Segments, season and decays of a channel."""
         return Rhythm(self.segment, self.season, self.season_decays, self.scale_decay)
 
 
@@ -107,7 +107,11 @@ class ForecastingModel(Forecaster):
         return {}, {"h": hs[-1].unsqueeze(0), **profiles[-1]._asdict()}
 
     def read(self, x: Tensor, state: Tensors) -> tuple[list[Tensor], list[Profile]]:
-        """The hidden state, float32 (N, H), and the statistics after each of T segments: T + 1 of each."""
+        """Read T segments x, float64 (N, T, S).
+
+        Returns:
+            The T + 1 hidden states, float32 (N, H), and statistics, before the first and after each segment.
+        """
         hs, profiles, views = [state["h"][0]], [_profile(state)], []
         for segment in x.unbind(dim=1):
             profile, view = read_segment(profiles[-1], segment, self.rhythm)
@@ -135,7 +139,7 @@ class ForecastingModel(Forecaster):
         return {"mean": mean.gather(1, ahead), "quantiles": quantiles.gather(1, quantile_index)}
 
     def look(self, h: Tensor, profile: Profile, partial: Tensor, filled: Tensor) -> tuple[Tensor, View]:
-        """The hidden state (N, H) and the view with the pending readings taken in, both for a forecast only."""
+        """Take in pending readings for a forecast only. Returns the hidden state (N, H) and the view afterwards."""
         filled = filled.unsqueeze(1)
         _, view = look_at(profile, partial, filled, self.rhythm)
         looked = self.cell.advance(self._project(view.features), h)
@@ -146,9 +150,9 @@ class ForecastingModel(Forecaster):
 
         Args:
             h: float32 (N, H).
-            seasons: The running ones and the typical level relative to the latest reading, float32 (N, K + 1, season).
+            seasons: Running seasons and typical level relative to the latest reading, float32 (N, K + 1, season).
             positions: Segments counted from the unfinished one, int64 (P,).
-            quantile_positions: Indices into `positions` of those whose quantiles are wanted, int64 (Pq,).
+            quantile_positions: Indices into `positions` of the segments to give quantiles of, int64 (Pq,).
         """
         # Every position steps from the same state, so h Wh is one product a row, whatever the horizon.
         y = self.cell.advance(self.cell.project(self.positions[positions]), h.unsqueeze(1))  # (N, P, H)
@@ -158,7 +162,7 @@ class ForecastingModel(Forecaster):
         return Decoded(mean, self._quantiles(y[:, quantile_positions], mean[:, quantile_positions]))
 
     def _of_seasons(self, weights: Tensor, seasons: Tensor, positions: Tensor) -> Tensor:
-        """What the seasons say of each position, (N, P, S)."""
+        """The part of the seasons in the forecast of each position, (N, P, S)."""
         if self.rhythm.segments_per_season == 1:
             everywhere: Tensor = self.mix(seasons.flatten(1)).unsqueeze(1)
             return weights @ seasons + everywhere
@@ -168,7 +172,7 @@ class ForecastingModel(Forecaster):
         return (weights.unsqueeze(3) * there).sum(dim=2) + mixed
 
     def _quantiles(self, y: Tensor, mean: Tensor) -> Tensor:
-        """Quantiles (N, Pq, S, Q) around the mean (N, Pq, S): the middle one, then outwards by positive steps."""
+        """Quantiles (N, Pq, S, Q) around the mean (N, Pq, S)."""
         raw = self.spread(y).unflatten(2, (self.rhythm.segment, len(QUANTILE_LEVELS)))
         middle = mean.unsqueeze(3) + 0.3 * raw[..., MIDDLE : MIDDLE + 1]
         return self._fan(middle, raw[..., :MIDDLE], raw[..., MIDDLE + 1 :], self.widening)
@@ -187,15 +191,15 @@ class ForecastingModel(Forecaster):
 
         Args:
             x: Readings, float64 (N, T, S).
-            partial: The segment that follows each origin, float64 (N, E, S).
-            filled: How many of its readings are known there, int64 (N, E).
+            partial: The segment in which each origin lies, float64 (N, E, S).
+            filled: Number of its readings before the origin, int64 (N, E).
             ends: Whole segments before each origin, int64 (N, E), 0 to T.
             positions: Which segments to forecast, int64 (P,).
             quantile_positions: Indices into them, int64 (Pq,).
-            told: What is known of each channel.
+            told: Static features of the channels.
 
         Returns:
-            The forecasts of the N * E origins, and what they are relative to.
+            The forecasts of the N * E origins, and the views that they are relative to.
         """
         state = self.initial_state(len(x)) if told is None else self.known_state(told)
         hs, profiles = self.read(x, state)
@@ -213,6 +217,6 @@ def _profile(state: Tensors) -> Profile:
 
 
 def _pick(values: Tensor, ends: Tensor) -> Tensor:
-    """Values (N, T + 1, ...) after each origin's number of segments (N, E), as (N * E, ...)."""
+    """Select values (N, T + 1, ...) by each origin's number of segments (N, E). Returns (N * E, ...)."""
     rows = torch.arange(len(values), device=values.device).unsqueeze(1)
     return values[rows, ends].flatten(0, 1)

@@ -1,6 +1,6 @@
 """Tokens in, logits of the next token out: an embedding, layers of LSTM, a linear head.
 
-Training runs torch's fused LSTM; serving and export run `unroll`, the same numbers step by step.
+Training runs torch's fused LSTM. Serving and export run `unroll`, the same numbers step by step.
 """
 
 from typing import Literal, Self, cast
@@ -24,7 +24,7 @@ OF_ONE_CELL = {"forget_bias": "lstm", "kernel_size": "mingru", "mlp_size": "ming
 
 
 class GenerationModelSettings(Section):
-    """Which cell, sizes and regularisation; what only the other cell has must be as it is by default."""
+    """Cell, sizes and regularisation. A setting of the other cell must have its default value."""
 
     cell: Literal["lstm", "mingru"] = "lstm"
     embedding_size: int = Field(default=64, ge=1)
@@ -79,11 +79,11 @@ class GenerationModel(nn.Module):
         return {tensor.name: tensor.allocate(N, self.head.weight.device) for tensor in self.state}
 
     def forward(self, x: Tensor, state: Tensors | None = None) -> tuple[Tensor, Tensors]:
-        """The fast path.
+        """The fused path.
 
         Args:
             x: Token ids, int64 (N, T).
-            state: As `initial_state` makes it, which is the default.
+            state: State before the first token. None for `initial_state`.
 
         Returns:
             Logits (N, T, V), and the state after the last token.
@@ -103,7 +103,7 @@ class GenerationModel(nn.Module):
         """Advance by T tokens, step by step: see `StreamingModel`.
 
         Returns:
-            {"logits": (N, T, V)}, and the next state; its pending_logits are those of the token to come.
+            {"logits": (N, T, V)}, and the next state, whose pending_logits are those of the next token.
         """
         cells = [LSTMCell.from_torch(cast(nn.LSTM, layer)) for layer in self.layers]
         T = x.shape[1]
@@ -123,6 +123,6 @@ class GenerationModel(nn.Module):
         return {"logits": logits.transpose(0, 1)}, next_state
 
     def _possible(self, logits: Tensor, tokens: Tensor) -> Tensor:
-        """Logits (..., V) after tokens (...), those of tokens that cannot follow replaced."""
+        """Replace the logits (..., V) of tokens that cannot follow tokens (...) by IMPOSSIBLE."""
         successors = cast(Tensor | None, self.successors)
         return logits if successors is None else torch.where(successors[tokens], logits, IMPOSSIBLE)

@@ -1,4 +1,4 @@
-"""Language models by their cell."""
+"""Builds language models by the name of their cell. A new cell for them gets a case here."""
 
 from training.models.generation import GenerationModel, GenerationModelSettings
 from training.models.mingru import MinGRUModel
@@ -7,11 +7,11 @@ LanguageModel = GenerationModel | MinGRUModel
 
 
 def language_model(vocabulary_size: int, settings: GenerationModelSettings) -> LanguageModel:
-    """A freshly initialised model of what follows, token by token, with `pending_logits` in its state.
+    """Build a language model with random weights. Its state has `pending_logits`.
 
     Args:
         vocabulary_size: V, the number of tokens.
-        settings: Which cell, sizes and regularisation.
+        settings: Cell, sizes and regularisation.
     """
     match settings.cell:
         case "lstm":

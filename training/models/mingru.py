@@ -6,8 +6,8 @@ characters, minGRU and a linear map, then a perceptron, each pair behind a layer
     u = norm(y);  m_t = sum_k taps_k * u_{t-K+1+k};  y = y + minGRU(m) Wo + bo
     y = y + relu(norm(y) W1 + b1) W2 + b2
 
-Training scans all steps at once; serving and export run `unroll`, where the recurrence alone goes step by step. What
-the convolution needs of the past is state: its latest K - 1 inputs.
+Training scans all steps at once. Serving and export run `unroll`, where only the recurrence goes step by step. The
+latest K - 1 inputs of the convolution are state.
 """
 
 from collections.abc import Callable
@@ -25,10 +25,10 @@ Recurrence = Callable[[MinGRUCell, Tensor, Tensor], Tensor]  # x (T, N, C) and h
 
 
 class MinGRUBlock(nn.Module):
-    """One residual block over T steps, whose rows lie step by step: those of all sequences at the first step, ...
+    """One residual block over T steps. Rows are ordered by step, then by sequence.
 
     Args:
-        size: D, of what goes in and out.
+        size: D, of inputs and outputs.
         settings: Sizes and regularisation.
     """
 
@@ -98,14 +98,14 @@ class MinGRUModel(nn.Module):
         return {tensor.name: tensor.allocate(N, self.head.weight.device) for tensor in self.state}
 
     def forward(self, x: Tensor, state: Tensors | None = None) -> tuple[Tensor, Tensors]:
-        """The fast path: logits (N, T, V) of x, int64 (N, T), and the next state; a fresh one is the default."""
+        """The parallel path: logits (N, T, V) of x, int64 (N, T), and the next state. None is a fresh state."""
         return self.advance(x, state if state is not None else self.initial_state(x.shape[0]), MinGRUCell.scan)
 
     def unroll(self, x: Tensor, state: Tensors) -> tuple[Tensors, Tensors]:
         """Advance by T characters, step by step: see `StreamingModel`.
 
         Returns:
-            {"logits": (N, T, V)}, and the next state; its pending_logits are those of the character to come.
+            {"logits": (N, T, V)}, and the next state, whose pending_logits are those of the next character.
         """
         logits, next_state = self.advance(x, state, step_by_step)
         return {"logits": logits}, next_state
@@ -133,7 +133,7 @@ def _dropped(dropout: LockedDropout, rows: Tensor, T: int) -> Tensor:
 
 
 def step_by_step(cell: MinGRUCell, x: Tensor, h_0: Tensor) -> Tensor:
-    """As `MinGRUCell.scan`, in T steps that each add the same numbers whatever T is."""
+    """The hidden states of `MinGRUCell.scan`, in T steps, so that their bits do not depend on T."""
     h, states = h_0, []
     for a, b in zip(*(part.unbind() for part in cell.coefficients(cell.project(x))), strict=True):
         h = a * h + b

@@ -1,7 +1,7 @@
-"""What a channel has looked like so far: running seasons and a running scale, the causal normalisation of its readings.
+"""Running statistics of a channel, its seasons and its scale: the causal normalisation of its readings.
 
-Knows no network. Everything that touches raw readings is float64, so that a level of 1e9 leaves room for its details;
-what it hands on is float32, without unit, and unchanged when all readings are multiplied by a > 0 and shifted by b.
+Knows no network. Raw readings and statistics are float64, so that a level of 1e9 keeps its details. The features for
+the network are float32, without unit, and do not change if all readings are multiplied by a > 0 and shifted by b.
 
 Readings come in segments of S, and a season has P of them: 24 and 1 for hours, 4 and 13 for weeks. For the segment s,
 with n whole seasons seen before, where season_k[s] are the S readings of season k at the place of s:
@@ -12,10 +12,10 @@ with n whole seasons seen before, where season_k[s] are the S readings of season
     level       = mean(season_K)                            of the slowest
     scale       = scale + g (mean |s - level| - scale)      mean absolute deviation: no squares, so nothing overflows
 
-Seasons are kept with the oldest segment first, which is the place of the segment to come. An unfinished segment changes
-only the readings that it has, and the scale by its share of a whole one.
+Seasons are kept with the oldest segment first, which is the place of the next segment. An unfinished segment changes
+only the readings that it has, and the scale by its share of a whole segment.
 
-A channel may be known from before: its typical level and its typical scale, which then is the unit of everything.
+A channel may be known beforehand, by its typical level and its typical scale, which then is the unit of all features.
 """
 
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ LARGEST_LOGARITHM = 3.0
 
 @dataclass(frozen=True)
 class Rhythm:
-    """How the readings of a channel are cut, and how fast their profile forgets.
+    """How readings are cut into segments and seasons, and how fast their statistics decay.
 
     Args:
         segment: S, readings in a segment.
@@ -86,11 +86,11 @@ class Profile(NamedTuple):
 
 
 class View(NamedTuple):
-    """A segment as the network sees it.
+    """The features of a segment.
 
     Args:
-        last: The latest reading, float64 (N, 1): what forecasts are relative to.
-        scale: Unit of the forecasts, float64 (N, 1); 0 as long as all readings of an unknown channel were equal.
+        last: The latest reading, float64 (N, 1). Forecasts are relative to it.
+        scale: Unit of the forecasts, float64 (N, 1). 0 as long as all readings of an unknown channel were equal.
         features: float32 (N, F). In this order, which trained weights know: the S readings relative to the one before
             the segment, 0 where nothing has arrived; where something has (S); the levels of the K seasons relative to
             the latest reading; the logarithm of how the scale grew; 1 / (seasons seen + 1); whether the channel is
@@ -106,13 +106,13 @@ class View(NamedTuple):
 
 
 class Part(NamedTuple):
-    """What has arrived of a segment.
+    """A segment of which only the first readings have arrived.
 
     Args:
-        readings: float64 (N, S), 0 where nothing has arrived.
-        is_there: Where something has, bool (N, S): at the first `filled` places.
-        filled: int64 (N, 1), 0 to S.
-        share: Of a whole segment, float64 (N, 1).
+        readings: float64 (N, S), 0 where none has arrived.
+        is_there: Which readings have arrived, the first `filled` ones, bool (N, S).
+        filled: Number of readings that have arrived, int64 (N, 1), 0 to S.
+        share: `filled` as a share of S, float64 (N, 1).
     """
 
     readings: Tensor
@@ -122,17 +122,21 @@ class Part(NamedTuple):
 
     @property
     def sum(self) -> Tensor:
-        """Of the readings, float64 (N, 1)."""
+        """Sum of the readings, float64 (N, 1)."""
         return row_sum(self.readings).unsqueeze(1)
 
     @property
     def divisor(self) -> Tensor:
-        """What makes a sum a mean, int64 (N, 1): how many readings there are, and 1 where there are none."""
+        """Divisor of their mean, int64 (N, 1): the number of readings, or 1 if there are none."""
         return self.filled.clamp(min=1)
 
 
 def read_segment(profile: Profile, segment: Tensor, rhythm: Rhythm) -> tuple[Profile, View]:
-    """Take in a whole segment, float64 (N, S)."""
+    """Read a whole segment, float64 (N, S).
+
+    Returns:
+        The statistics after it, and its features.
+    """
     filled = torch.full_like(segment[:, :1], rhythm.segment, dtype=torch.int64)
     after, view = look_at(profile, segment, filled, rhythm)
     S = rhythm.segment
@@ -142,13 +146,16 @@ def read_segment(profile: Profile, segment: Tensor, rhythm: Rhythm) -> tuple[Pro
 
 
 def look_at(profile: Profile, segment: Tensor, filled: Tensor, rhythm: Rhythm) -> tuple[Profile, View]:
-    """Look at a segment of which the first `filled` readings are there; the seasons still begin with its place.
+    """Read the first `filled` readings of a segment. The seasons still begin with its place.
 
     Args:
         profile: The statistics before it.
-        segment: Readings, float64 (N, S); those beyond `filled` are ignored, whatever they are.
-        filled: int64 (N, 1), 0 to S.
-        rhythm: Of the channels.
+        segment: Readings, float64 (N, S). Those beyond `filled` are ignored, also NaN.
+        filled: Number of readings, int64 (N, 1), 0 to S.
+        rhythm: Rhythm of the channels.
+
+    Returns:
+        The statistics after these readings, and the features of the segment.
     """
     is_there = torch.arange(rhythm.segment, device=segment.device) < filled  # (N, S)
     part = Part(torch.where(is_there, segment, 0.0), is_there, filled, filled.double() / rhythm.segment)
@@ -158,7 +165,7 @@ def look_at(profile: Profile, segment: Tensor, filled: Tensor, rhythm: Rhythm) -
 
 
 def _update_seasons(profile: Profile, part: Part, rhythm: Rhythm) -> Tensor:
-    """The next seasons (N, K, P * S); places that a fresh channel has not seen get the mean of those that it has."""
+    """The next seasons (N, K, P * S). Places that a fresh channel has not seen get the mean of its readings."""
     S, P = rhythm.segment, rhythm.segments_per_season
     before = profile.seasons[..., :S]
     running = before[:, 1:] + _gains(profile, rhythm) * (part.readings.unsqueeze(1) - before[:, 1:])
@@ -184,7 +191,7 @@ def _gains(profile: Profile, rhythm: Rhythm) -> Tensor:
 
 
 def _update_scale(before: Profile, after: Profile, part: Part, rhythm: Rhythm) -> Tensor:
-    """The next scale (N, 1); it moves by the share of a season that has arrived, and is an average at first."""
+    """The next scale (N, 1). It moves by the share of a season that has arrived, and is a plain average at first."""
     level = _level(after.seasons[:, -1]).unsqueeze(1)
     distances = torch.where(part.is_there, (part.readings - level).abs(), 0.0)
     deviation = row_sum(distances).unsqueeze(1) / part.divisor
@@ -194,7 +201,7 @@ def _update_scale(before: Profile, after: Profile, part: Part, rhythm: Rhythm) -
 
 
 def _view(before: Profile, after: Profile, part: Part, rhythm: Rhythm) -> View:
-    """What the network sees, in the unit of a known channel or the running scale of another."""
+    """The features, in units of the typical scale of a known channel, or the running scale of another."""
     newest = part.readings.gather(1, part.divisor - 1)
     last = torch.where(part.filled > 0, newest, before.last)
     is_known = after.unit > 0
@@ -238,12 +245,12 @@ def row_sum(values: Tensor) -> Tensor:
 
 
 def _growth(before: Profile, after: Profile) -> Tensor:
-    """How the scale changed, as a logarithm (N, 1): a hidden state made with the old unit is read with the new."""
+    """Logarithm of the growth of the scale, (N, 1): the hidden state was made in the old unit."""
     return _logarithm(torch.where(after.scale > 0, after.scale, 1.0), before.scale)
 
 
 def _logarithm(scale: Tensor, reference: Tensor) -> Tensor:
-    """log(scale / reference), (N, 1); 0 where one of them is 0."""
+    """log(scale / reference), (N, 1), clipped. 0 if either is 0."""
     has_both = (scale > 0) & (reference > 0)
     ratio = torch.where(has_both, scale, 1.0) / torch.where(has_both, reference, 1.0)
     return ratio.log().clamp(-LARGEST_LOGARITHM, LARGEST_LOGARITHM)

@@ -1,7 +1,7 @@
 """Words in, logits of the labels out after every word: an embedding, layers of GRU, pooled features.
 
 The head sees the running maximum and mean of the hidden states and the last one. Maximum, sum and count are state, so
-a text may arrive word by word. Training runs torch's fused GRU; serving and export run `unroll`, the same numbers step
+a text may arrive word by word. Training runs torch's fused GRU. Serving and export run `unroll`, the same numbers step
 by step.
 """
 
@@ -68,11 +68,11 @@ class SentimentModel(nn.Module):
         return {tensor.name: tensor.allocate(N, self.head.weight.device) for tensor in self.state}
 
     def forward(self, x: Tensor, state: Tensors | None = None) -> tuple[Tensor, Tensors]:
-        """The fast path.
+        """The fused path.
 
         Args:
             x: Word ids, int64 (N, T).
-            state: As `initial_state` makes it, which is the default.
+            state: State before the first word. None for `initial_state`.
 
         Returns:
             Logits after each word (N, T, classes), and the state after the last.
@@ -94,7 +94,7 @@ class SentimentModel(nn.Module):
         """Advance by T words, step by step: see `StreamingModel`.
 
         Returns:
-            {"logits": (N, T, classes)}, the class so far after each word, and the next state.
+            {"logits": (N, T, classes)}, of the class so far after each word, and the next state.
         """
         cells = [GRUCell.from_torch(cast(nn.GRU, layer)) for layer in self.layers]
         T = x.shape[1]

@@ -1,6 +1,6 @@
-"""What every served model promises: named state tensors and an unrolled pass that carries them.
+"""The interface of all served models: named state tensors, and an unrolled pass that carries them.
 
-Knows no task: the graphs of a bundle, the session's record and the manifest are all made from these names.
+The graphs of a bundle, the session's record and the manifest use these names. This module knows no task.
 """
 
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class StateTensor:
 
 
 class StreamingModel(Protocol):
-    """A model whose sequences may arrive in pieces: the next state is all that it needs of the past."""
+    """A model whose sequences may arrive in pieces: its state is all that it needs of the past."""
 
     @property
     def state(self) -> tuple[StateTensor, ...]:
@@ -46,16 +46,20 @@ class StreamingModel(Protocol):
         """The state of N fresh sessions, by name."""
 
     def unroll(self, x: Tensor, state: Tensors) -> tuple[Tensors, Tensors]:
-        """Advance by all T items of `x` (N, T, ...), step by step; returns outputs and the next state, by name."""
+        """Advance by all T items of `x` (N, T, ...), step by step.
+
+        Returns:
+            Outputs and the next state, by name.
+        """
 
 
 class Pass(NamedTuple):
-    """One direction of a layer over a sequence: a stage of its own.
+    """One direction of a layer over a sequence, which is exported as a stage of its own.
 
     Attributes:
-        name: Of the stage.
-        direction: A backward pass is given the items in reverse, and so needs all of them.
-        layer: Counted from 1, which reads what the sequence is of; the others read both directions of the layer below.
+        name: Name of the stage.
+        direction: A backward pass reads the items in reverse, so it needs all of them.
+        layer: From 1. The first reads the items, the others read both directions of the layer below.
     """
 
     name: str
@@ -69,12 +73,12 @@ def passes_of_layer(layer: int) -> tuple[Pass, Pass]:
 
 
 def passes_by_name(layers: int) -> dict[str, Pass]:
-    """Both directions of all layers, in the order in which a sequence takes them."""
+    """Both directions of all layers, in the order in which a sequence goes through them."""
     return {each.name: each for layer in range(1, layers + 1) for each in passes_of_layer(layer)}
 
 
 class StagedModel(Protocol):
-    """A model whose passes over a sequence are stages of their own, such as the two directions of each layer."""
+    """A model with several stages, such as the two directions of each layer."""
 
     @property
     def state(self) -> tuple[StateTensor, ...]:
@@ -87,15 +91,15 @@ class StagedModel(Protocol):
         """Take all T items of the inputs (N, T, ...) through a stage, step by step.
 
         Args:
-            stage: Its name.
-            inputs: What the stage reads, by name.
-            state: The tensors of that stage.
+            stage: Name of the stage.
+            inputs: Inputs of the stage, by name.
+            state: State tensors of the stage, by name.
 
         Returns:
-            Its outputs (N, T, ...), and the next value of its state tensors, by name.
+            Outputs (N, T, ...) and next state tensors of the stage, by name.
         """
 
 
 def by_step(rows: Tensor, T: int) -> Tensor:
-    """Rows (T * N, ...) of all steps as (T, N, ...)."""
+    """Reshape rows (T * N, ...), ordered by step, to (T, N, ...)."""
     return rows.view(T, -1, *rows.shape[1:])

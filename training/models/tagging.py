@@ -4,7 +4,7 @@ A word is its embedding beside what an LSTM has made of its characters (Ling et 
 Verspoor 2018, arXiv:1807.03955). Read in both directions, a tag depends on the whole sentence; read from left to right
 only, words, and the characters of each, may arrive one by one.
 
-Training runs torch's fused LSTMs; serving and export run `unroll_stage`, the same numbers step by step.
+Training runs torch's fused LSTMs. Serving and export run `unroll_stage`, the same numbers step by step.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,7 +22,7 @@ from training.recurrence.cells import LSTMCell
 from training.recurrence.initialisation import initialise_torch
 from training.settings import Section
 
-# What a word's characters may be; any other has the id 0, and those have 1, 2, ...
+# Known characters, with the ids 1, 2, ... Any other has the id 0.
 CHARACTERS = tuple(map(chr, range(33, 127))) + tuple("\u2018\u2019\u201c\u201d\u2013\u2014…·•£€éèáíóúñçüöäÉ")
 # The middle of longer words is left out.
 LONGEST_WORD = 40
@@ -47,13 +47,13 @@ class TaggingModelSettings(Section):
 
 
 class Words(NamedTuple):
-    """Sentences as the model reads them; rows are filled up with words that do not count.
+    """A padded batch of sentences, whose U distinct spellings are read once.
 
     Args:
         ids: Word ids, int64 (N, T).
         lengths: Words of each sentence, int64 (N,).
-        spellings: Which of the spellings each word has, int64 (N, T).
-        characters: Character ids of each spelling, int64 (U, K), filled up.
+        spellings: Index of each word's spelling, int64 (N, T).
+        characters: Character ids of each spelling, padded, int64 (U, K).
         spelling_lengths: Characters of each spelling, int64 (U,).
     """
 
@@ -69,9 +69,9 @@ class TaggingModel(nn.Module):
 
     Args:
         vocabulary_size: Number of words, [UNK] included.
-        num_tags: How many tags there are.
+        num_tags: Number of tags.
         settings: Sizes and regularisation.
-        auxiliary: How many values each of the other tags has that it learns in training; they are not served.
+        auxiliary: Number of values of each other kind of tag, for auxiliary losses in training. They are not served.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class TaggingModel(nn.Module):
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """Names of the stages, in the order in which a sentence takes them."""
+        """Names of the stages, in the order in which a sentence goes through them."""
         return (*self.over_characters, *self.over_words, HEAD if self.settings.bidirectional else ENCODE)
 
     def _state(self) -> Iterator[StateTensor]:
@@ -124,10 +124,10 @@ class TaggingModel(nn.Module):
         return {tensor.name: tensor.allocate(N, self.head.weight.device) for tensor in self.state}
 
     def forward(self, words: Words) -> tuple[Tensor, dict[str, Tensor]]:
-        """The fast path.
+        """The fused path.
 
         Returns:
-            Logits (N, T, tags), and those of the auxiliary tags.
+            Logits (N, T, tags), and those of the auxiliary kinds of tags by name.
         """
         letters = self.character_embedding(words.characters)
         if isinstance(self.characters, BidirectionalLSTM):
@@ -144,9 +144,9 @@ class TaggingModel(nn.Module):
     def unroll_stage(self, stage: str, inputs: Tensors, state: Tensors) -> tuple[Tensors, Tensors]:
         """Take items through a stage, step by step: see `StagedModel`.
 
-        Characters are "x" int64 (N, T); words are "x" int64 (N, T) and what their characters were made into,
-        "characters" (N, T, Hc of each direction); later stages read "x", the features of both directions of the layer
-        before. Stages answer "features"; the last one "logits".
+        Stages over characters read their ids "x", int64 (N, T). The first layer over words reads their ids "x", int64
+        (N, T), and the features of their characters, "characters" (N, T, Hc of each direction). Later stages read "x",
+        the features of both directions of the layer before. Stages return "features", the last one "logits".
         """
         if stage == HEAD:
             return {"logits": self.head(inputs["x"])}, {}

@@ -56,8 +56,8 @@ class TranslationModel(nn.Module):
     Args:
         vocabulary_size: V, of both languages together.
         settings: Sizes and regularisation.
-        language: What it translates into, for its bundle.
-        length_penalty: What its beam search divides scores by, for its bundle; see `training.beam_search`.
+        language: Target language, for the bundle.
+        length_penalty: Length penalty of its beam search, for the bundle; see `training.beam_search`.
     """
 
     def __init__(
@@ -98,11 +98,11 @@ class TranslationModel(nn.Module):
         return {tensor.name: tensor.allocate(N, self.output_bias.device) for tensor in self.state}
 
     def forward(self, source: Tensor, lengths: Tensor, target: Tensor) -> Tensor:
-        """The fast path, with the true translation as the decoder's input (teacher forcing).
+        """The fused path, with the true translation as the decoder's input (teacher forcing).
 
         Args:
-            source: Piece ids, int64 (N, S); what they are beyond a row's length does not matter.
-            lengths: Of the rows of `source`, int64 (N,).
+            source: Piece ids, int64 (N, S). The padding may be any id.
+            lengths: Pieces of each source, int64 (N,).
             target: Piece ids before each one to be predicted, [START] first, int64 (N, T).
 
         Returns:
@@ -122,11 +122,14 @@ class TranslationModel(nn.Module):
         return vectors
 
     def encode(self, source: Tensor, lengths: Tensor) -> Tensor:
-        """What the decoder attends to, (N, S, 2 H); beyond a row's length it is undefined.
+        """Encode sources.
 
         Args:
             source: Piece ids, int64 (N, S).
-            lengths: Of its rows, int64 (N,).
+            lengths: Pieces of each source, int64 (N,).
+
+        Returns:
+            The memory that the decoder attends to, (N, S, 2 H). Undefined in the padding.
         """
         memory: Tensor = self.embedding_dropout(self.embed(source))
         for forward, backward in zip(self.forward_layers, self.backward_layers, strict=True):
@@ -143,14 +146,18 @@ class TranslationModel(nn.Module):
         return attention @ memory, attention
 
     def _look_again(self, h2: Tensor, context: Tensor, memory: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
-        """What the logits see (N, T, D + hops 2 H), and the attention of the second hop, if there is one."""
+        """Add the context of the second hop, if there is one.
+
+        Returns:
+            The input of the logits, (N, T, D + hops 2 H), and the attention of the second hop, (N, T, S) or None.
+        """
         if self.query2 is None:
             return torch.cat([h2, context], dim=2), None
         again, attention = self._attend(self.query2(self.dropout(h2)), memory, lengths)
         return torch.cat([h2, context, again], dim=2), attention
 
     def attention(self, source: Tensor, lengths: Tensor, target: Tensor) -> Tensor:
-        """Where each piece of a given translation looks, (N, T, S); arguments as those of `forward`."""
+        """The attention of each piece of a given translation, (N, T, S). Arguments are those of `forward`."""
         memory = self.encode(source, lengths)
         h1, _ = self.decoder1(self.embed(target))
         context, first = self._attend(self.query(h1), memory, lengths)
@@ -165,15 +172,15 @@ class TranslationModel(nn.Module):
     def unroll_stage(self, stage: str, inputs: Tensors, state: Tensors) -> tuple[Tensors, Tensors]:
         """Take items through a stage, step by step.
 
-        The `passes` are the directions of the encoder's layers. They read x: piece ids int64 (N, T) at first, then what
-        both directions of the layer below answered, float32 (N, T, 2 H). They answer features, float32 (N, T, H).
-        "step" is one piece of the decoder, see `step`; it reads token, memory and length, and answers log_probs and
-        attention.
+        The `passes` are the directions of the encoder's layers. The first layer reads "x", piece ids int64 (N, T), the
+        others "x", the features of both directions of the layer below, float32 (N, T, 2 H). They return "features",
+        float32 (N, T, H). "step" is one piece of the decoder, see `step`. It reads "token", "memory" and "length", and
+        returns "log_probs" and "attention".
 
         Args:
             stage: Name of a pass, or STEP.
-            inputs: By name.
-            state: What the stage carries, by name.
+            inputs: Inputs of the stage, by name.
+            state: State tensors of the stage, by name.
 
         Returns:
             Outputs and the next state, by name.
@@ -203,7 +210,7 @@ class TranslationModel(nn.Module):
 
         Args:
             token: The latest piece, [START] at first, int64 (N,).
-            memory: See `encode`, (N, S, 2 H); 0 or any finite number beyond a row's length.
+            memory: See `encode`, (N, S, 2 H). Any finite number in the padding.
             length: Pieces of the source, int64 (N,).
             h1: State of the first decoder layer, (N, D).
             h2: State of the second decoder layer, (N, D).
@@ -221,5 +228,5 @@ class TranslationModel(nn.Module):
 
 
 def _mean(first: Tensor, second: Tensor | None) -> Tensor:
-    """Of the attention of both hops, or of the only one."""
+    """Mean of the attentions of both hops, or the only one."""
     return first if second is None else (first + second) / 2

@@ -1,9 +1,10 @@
-"""The last readings in, the readings to come out, with quantiles: SegRNN (Lin et al. 2023, arXiv:2308.11200).
+"""A forecaster from a window: the last readings in, forecasts with quantiles out. SegRNN (Lin et al. 2023).
 
-What it remembers is a window of the last L readings, so a session forecasts what a fresh one would from these. With
-segment_i the S readings of the window's i-th part, last its latest reading and unit the channel's scale:
+arXiv:2308.11200. It remembers a window of the last L readings, so a session forecasts the same as a fresh one that has
+read these. With segment_i the S readings of the window's i-th part, last its latest reading and unit the channel's
+scale:
 
-    u_i    = (segment_i - last) / unit                      what is at any level looks alike
+    u_i    = (segment_i - last) / unit                      the same at any level and scale
     h_i    = GRU(relu(u_i We + be), h_{i-1})                i = 1 .. L / S, h_0 = 0
     y_m    = GRU([position_m, channel], h_{L/S})            m = 1 .. M: each future segment is one step, all in parallel
     mean_m = last + unit (y_m W + b)                        the median too
@@ -49,11 +50,11 @@ class WindowForecasterSettings(ForecasterModelSettings):
 
 
 class Window(NamedTuple):
-    """The last readings as the network sees them.
+    """The last readings, normalised for the network.
 
     Args:
-        last: The latest reading, float64 (N, 1): what forecasts are relative to.
-        scale: Unit of the forecasts, float64 (N, 1); 0 if all readings of an unknown channel are equal.
+        last: The latest reading, float64 (N, 1). Forecasts are relative to it.
+        scale: Unit of the forecasts, float64 (N, 1). 0 if all readings of an unknown channel are equal.
         segments: Relative to the latest reading, float32 (N, L / S, S).
     """
 
@@ -124,12 +125,12 @@ class WindowForecaster(Forecaster):
         return {"mean": mean, "quantiles": window.last.unsqueeze(2) + spread}
 
     def look(self, readings: Tensor, unit: Tensor, num_read: Tensor) -> Window:
-        """The last L readings as the network sees them.
+        """Normalise the last L readings.
 
         Args:
             readings: float64 (N, L).
-            unit: Of the channels, float64 (N, 1); 0 where it is not known.
-            num_read: How many readings have come in all, (N, 1): of fewer than L, the last ones are real.
+            unit: Typical scale of the channels, float64 (N, 1). 0 if it is not known.
+            num_read: Number of readings that have ever arrived, (N, 1). If fewer than L, only the last ones are real.
         """
         last, num_real = readings[:, -1:], num_read.clamp(min=1, max=self.look_back)
         is_real = torch.arange(self.look_back, device=readings.device) >= self.look_back - num_real
@@ -142,7 +143,7 @@ class WindowForecaster(Forecaster):
         )
 
     def encode(self, segments: Tensor) -> Tensor:
-        """The hidden state, float32 (N, H), after the segments of a window."""
+        """The hidden state, float32 (N, H), after the segments of a window, float32 (N, L / S, S)."""
         h = segments.new_zeros(segments.shape[0], self.cell.hidden_size)
         for projected in self.cell.project(torch.relu(self.embedding(segments))).unbind(dim=1):
             h = self.cell.advance(projected, h)
@@ -155,10 +156,10 @@ class WindowForecaster(Forecaster):
             h: float32 (N, H).
             channel: int64 (N, 1).
             positions: Segments counted from the latest reading, int64 (P,).
-            quantile_positions: Indices into `positions` of those whose quantiles are wanted, int64 (Pq,).
+            quantile_positions: Indices into `positions` of the segments to give quantiles of, int64 (Pq,).
         """
         half = self.positions.shape[1]
-        # [position, channel] Wx without making all pairs, and with all positions: the bits must not know the horizon.
+        # [position, channel] Wx without all pairs, and for all positions: bits must not depend on the horizon.
         of_position = (self.positions @ self.cell.Wx[:half])[positions]  # (P, 3H)
         of_channel = self.channel_embedding(channel) @ self.cell.Wx[half:] + self.cell.b  # (N, 1, 3H)
         y = self.dropout(self.cell.advance(of_position + of_channel, h.unsqueeze(1)))  # (N, P, H)
@@ -169,7 +170,7 @@ class WindowForecaster(Forecaster):
         return Decoded(mean, quantiles)
 
     def _quantiles(self, y: Tensor, mean: Tensor, widening: Tensor) -> Tensor:
-        """Quantiles (N, Pq, S, Q) around the mean (N, Pq, S), which is their median."""
+        """Quantiles (N, Pq, S, Q) around the mean (N, Pq, S), which is the median."""
         raw = self.spread(y).unflatten(2, (self.segment, len(QUANTILE_LEVELS) - 1))
         return self._fan(mean.detach().unsqueeze(3), raw[..., :MIDDLE], raw[..., MIDDLE:], widening)
 
@@ -180,17 +181,17 @@ class WindowForecaster(Forecaster):
 
         Args:
             readings: float64 (N, L).
-            told: What is known of each channel.
+            told: Static features of the channels.
             positions: Which segments to forecast, int64 (P,).
             quantile_positions: Indices into them, int64 (Pq,).
 
         Returns:
-            The forecasts, and what they are relative to.
+            The forecasts, and the windows that they are relative to.
         """
         window = self.look(readings, told.unit, torch.full_like(told.channel, self.look_back))
         return self.decode(self.encode(window.segments), told.channel, positions, quantile_positions), window
 
 
 def _begun(state: Tensors, first: Tensor) -> Tensor:
-    """The window (N, L); that of a fresh channel is filled with its first reading, (N, 1)."""
+    """The window (N, L) of a state. That of a fresh channel is filled with its first reading, (N, 1)."""
     return torch.where(state["seen"] > 0, state["window"], first)

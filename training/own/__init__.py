@@ -1,1 +1,1 @@
-"""A file of the user's own in place of a published data set."""
+"""Training on a user's own file instead of a published data set: options, and settings that suit the file."""

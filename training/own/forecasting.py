@@ -1,4 +1,4 @@
-"""A forecaster of a user's own CSV: the file decides the step of time, season, segment, sizes and the backtest."""
+"""Settings for a forecaster of a user's own CSV file: season, segment, horizon, sizes and backtest."""
 
 import argparse
 from collections import Counter
@@ -60,15 +60,15 @@ OPTIONS: Options = {
 
 
 class Cut(NamedTuple):
-    """How a table is cut; all but the note count rows.
+    """How a table is cut, in rows.
 
     Attributes:
-        season: Rows until a pattern returns; 1 for none.
-        segment: Rows that are one step of the network.
-        horizon: Rows ahead to forecast.
-        num_rows: All of them.
-        num_train: Those to train on; the others are the backtest's.
-        note: Why there is no season, although the step of time suggests one; empty where that is not so.
+        season: Rows of a season. 1 for none.
+        segment: Rows of a segment, one step of the network.
+        horizon: Rows of a forecast.
+        num_rows: Rows of the table.
+        num_train: Rows to train on, which come first. The others are for the backtest.
+        note: Why a season that the step of time suggests is not used. Empty if it is used, or none is suggested.
     """
 
     season: int
@@ -80,12 +80,12 @@ class Cut(NamedTuple):
 
     @property
     def needed(self) -> int:
-        """The fewest rows to train on, of every channel."""
+        """Least number of training rows with readings, for each channel."""
         return 2 * max(self.season, 2 * self.segment) + self.horizon
 
 
 def choose(options: argparse.Namespace) -> Choice:
-    """What the file suggests; see `training.own.registry.choose`."""
+    """Read the file and choose settings that suit it. See `training.own.registry.choose`."""
     if options.csv is None:
         if words := typed(OPTIONS, options):
             raise SettingsError(f"{words[0]} needs --csv, the file that it is about")
@@ -119,7 +119,7 @@ def choose(options: argparse.Namespace) -> Choice:
 
 
 def _cut(found: OwnTable, options: argparse.Namespace) -> Cut:
-    """As asked for, else as the step of time suggests and the length of the table allows."""
+    """Cut a table by the options, or else by its step of time and its length."""
     num_rows = len(found.table.readings)
     season, note = options.season or _suggest_season(found, options.gaps), ""
     if not options.season and 4 * season > num_rows:
@@ -154,7 +154,11 @@ def _check_length(path: Path, cut: Cut) -> None:
 
 
 def _check_channels(path: Path, found: OwnTable, cut: Cut) -> None:
-    """Every channel must have something to learn, and enough of it, before the backtest begins."""
+    """Make sure that every channel has enough training readings, and not all the same.
+
+    Raises:
+        DataError: A channel does not.
+    """
     for name, column in zip(found.table.channels, found.table.readings[: cut.num_train].T, strict=True):
         known = column[~np.isnan(column)]
         if not known.size or known.min() == known.max():
@@ -171,7 +175,7 @@ def _check_channels(path: Path, found: OwnTable, cut: Cut) -> None:
 
 
 def _sizes(train: NDArray[np.float64], cut: Cut) -> dict[str, Any]:
-    """Model, windows and loop by how much there is to learn from."""
+    """Settings of model, windows and loop by the number of training readings."""
     season, segment, horizon = cut.season, cut.segment, cut.horizon
     num_readings = int((~np.isnan(train)).sum())
     cycle = season if season % segment == 0 else season * segment
@@ -203,7 +207,7 @@ def _sizes(train: NDArray[np.float64], cut: Cut) -> dict[str, Any]:
 
 
 def _drifts(train: NDArray[np.float64]) -> bool:
-    """Whether the halves of a channel differ so much that its mean is no typical level."""
+    """Whether the means of a channel's halves differ so much that its mean is no typical level."""
     half = len(train) // 2
     _, scale = level_and_scale(train)
     (early, _), (late, _) = (level_and_scale(part) for part in (train[:half], train[half:]))
@@ -211,7 +215,7 @@ def _drifts(train: NDArray[np.float64]) -> bool:
 
 
 def _doubts(table: Table) -> Iterator[str]:
-    """Of each channel the reading that is so far from the others that it may stand for none, as 99999 does."""
+    """Yield a warning for each channel with an outlier that may stand for a missing reading, such as 99999."""
     for name, column in zip(table.channels, table.readings.T, strict=True):
         known = column[~np.isnan(column)]
         distances = np.abs(known - np.median(known))

@@ -1,4 +1,4 @@
-"""A character model of a user's own text file, whose length decides rows and epochs."""
+"""Settings for a character model of a user's own text file: rows and epochs by its length."""
 
 import argparse
 from pathlib import Path
@@ -17,7 +17,7 @@ OPTIONS: Options = {"--text": {"type": Path, "metavar": "FILE", "help": "text in
 
 
 def choose(options: argparse.Namespace) -> Choice:
-    """What the file suggests; see `training.own.registry.choose`."""
+    """Read the file and choose settings that suit it. See `training.own.registry.choose`."""
     if options.text is None:
         return NO_FILE
     text = own_text.read(options.text)
@@ -35,7 +35,7 @@ def choose(options: argparse.Namespace) -> Choice:
 
 
 def sizes(num_characters: int) -> tuple[int, int]:
-    """Rows of a batch and epochs, for as many steps as tinyshakespeare takes, within limits."""
+    """Rows of a batch and number of epochs, for about STEPS optimizer steps, within limits."""
     rows = max(1, min(MAX_ROWS, num_characters // (8 * BPTT_LEN)))
     steps_an_epoch = max(1, num_characters // (rows * BPTT_LEN))
     return rows, max(MIN_EPOCHS, min(MAX_EPOCHS, STEPS // steps_an_epoch))

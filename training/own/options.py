@@ -1,4 +1,4 @@
-"""Options of the command line that tell of a file of the user's own, as data: by flag, what argparse takes for it."""
+"""Command-line options for a user's own file, as data: argparse's arguments by flag."""
 
 import argparse
 from collections.abc import Mapping
@@ -9,11 +9,11 @@ Options = Mapping[str, Mapping[str, Any]]
 
 
 class Choice(NamedTuple):
-    """What a file suggests.
+    """Settings that suit a file.
 
     Attributes:
-        settings: Nested values over the task's own; none where there is no file.
-        summary: What of the file the user should know; empty where there is none.
+        settings: Nested values that replace those of the task's settings file. Empty without a file.
+        summary: A description of the file for the user. Empty without a file.
     """
 
     settings: dict[str, Any]
@@ -24,7 +24,7 @@ NO_FILE = Choice({}, "")
 
 
 def typed(known: Options, options: argparse.Namespace) -> list[str]:
-    """The options as they were typed, for the card: of a file its name, and not where it lies."""
+    """The options as they were typed, for the model card. Of a path only the file's name is kept."""
     words = []
     for flag, arguments in known.items():
         value = getattr(options, flag.removeprefix("--"))

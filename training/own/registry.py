@@ -1,6 +1,6 @@
-"""The tasks that take a file of the user's own, by name.
+"""The tasks that can train on a user's own file, by name.
 
-For each of them a module of this package has `OPTIONS`, and `choose`, which gives the settings that the file suggests.
+Each has a module in this package with `OPTIONS`, and `choose`, which returns the settings that suit the file.
 """
 
 import argparse
@@ -13,7 +13,7 @@ GROUP = "a file of your own"
 
 
 def add_options(task: str, parser: argparse.ArgumentParser) -> None:
-    """Add the options of a task; none where it takes no file."""
+    """Add the options of a task to its parser, if it takes a file."""
     if task in OWN:
         group = parser.add_argument_group(GROUP, "Instead of the published data. It is exported and served alike.")
         for flag, arguments in OWN[task].OPTIONS.items():
@@ -21,15 +21,15 @@ def add_options(task: str, parser: argparse.ArgumentParser) -> None:
 
 
 def typed(task: str, given: argparse.Namespace) -> list[str]:
-    """The options of a task as they were typed; see `training.own.options.typed`."""
+    """The options of a task as they were typed. See `training.own.options.typed`."""
     return options.typed(OWN[task].OPTIONS, given) if task in OWN else []
 
 
 def choose(task: str, given: argparse.Namespace) -> Choice:
-    """What the file suggests, if there is one.
+    """Read the user's file, if one is given, and choose settings that suit it.
 
     Raises:
-        DataError: The file cannot be used; names the line.
-        SettingsError: Options that do not go together.
+        DataError: The file cannot be used. Names the line.
+        SettingsError: Options do not go together.
     """
     return OWN[task].choose(given) if task in OWN else NO_FILE

@@ -1,4 +1,4 @@
-"""A classifier of a user's own labelled texts."""
+"""Settings for a classifier of a user's own labelled texts."""
 
 import argparse
 from collections import Counter
@@ -21,7 +21,7 @@ OPTIONS: Options = {
 
 
 def choose(options: argparse.Namespace) -> Choice:
-    """What the file suggests; see `training.own.registry.choose`."""
+    """Read the file and choose settings that suit it. See `training.own.registry.choose`."""
     if options.csv is None:
         if words := typed(OPTIONS, options):
             raise SettingsError(f"{words[0]} needs --csv, the file that it is about")

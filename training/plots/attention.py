@@ -1,4 +1,4 @@
-"""Where a translation looked."""
+"""Pictures of attention."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 def draw_attention(
     path: Path, title: str, source: Sequence[str], target: Sequence[str], weights: NDArray[np.float32]
 ) -> None:
-    """Draw where each piece of a translation looked.
+    """Draw the attention weights of a translation.
 
     Args:
-        path: Of the picture.
-        title: Of the picture.
-        source: Pieces that were read.
-        target: Pieces that were written.
-        weights: (target, source), each row adding up to 1.
+        path: File of the picture.
+        title: Title of the picture.
+        source: Pieces of the source.
+        target: Pieces of the translation.
+        weights: float32 (target, source). Rows add up to 1.
     """
     figure = Figure(figsize=(2.5 + 0.4 * len(source), 1.5 + 0.35 * len(target)), layout="constrained")
     axis = figure.subplots()

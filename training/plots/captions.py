@@ -15,13 +15,13 @@ COLUMNS = 4
 def draw_captions(
     path: Path, images: Images, sentences: Sequence[Sequence[str]], expected: Sequence[Attributes]
 ) -> None:
-    """Draw images (N, 8, 8), each under its sentence; a wrong one is red, with what should be said.
+    """Draw images, each under its sentence. A wrong sentence is red, with the right attributes below the image.
 
     Args:
-        path: Of the picture.
-        images: From 0 to 16.
-        sentences: Words of each.
-        expected: What each should say.
+        path: File of the picture.
+        images: Pixels from 0 to 16, float32 (N, 8, 8).
+        sentences: Words of each sentence.
+        expected: Right attributes of each image.
     """
     rows = -(-len(images) // COLUMNS)
     figure = Figure(figsize=(3 * COLUMNS, 2.6 * rows), layout="constrained")

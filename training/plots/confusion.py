@@ -1,4 +1,4 @@
-"""Which labels are taken for which."""
+"""Confusion matrices."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,13 +11,13 @@ from training.plots.names import drawn, in_any_script
 
 
 def draw_confusion(path: Path, title: str, labels: Sequence[str], counts: NDArray[np.int64]) -> None:
-    """Draw how often each label is taken for each other.
+    """Draw a confusion matrix.
 
     Args:
-        path: Of the picture.
-        title: Of the picture.
+        path: File of the picture.
+        title: Title of the picture.
         labels: Names of rows and columns.
-        counts: (labels, labels), the true label first.
+        counts: Confusion matrix, int64 (labels, labels). Rows are true labels.
     """
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     size = 2.5 + 0.45 * len(labels)
@@ -40,5 +40,5 @@ def draw_confusion(path: Path, title: str, labels: Sequence[str], counts: NDArra
 
 
 def confusion(labels: int, actual: NDArray[np.int64], found: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How often each label (rows) was taken for each (columns)."""
+    """Count how often each true label (rows) was predicted as each label (columns), int64 (labels, labels)."""
     return np.bincount(actual * labels + found, minlength=labels * labels).reshape(labels, labels)

@@ -8,7 +8,7 @@ from matplotlib.ticker import MaxNLocator
 
 
 def draw_curves(path: Path, title: str, history: Sequence[Mapping[str, float]], units: Mapping[str, str]) -> None:
-    """Draw every metric over the epochs, those of one unit in one plot."""
+    """Draw the metrics that have a unit over the epochs. Metrics of the same unit share a plot."""
     panels: dict[str, list[str]] = {}
     for name in history[0]:
         if name in units:

@@ -1,4 +1,4 @@
-"""Pictures of a forecaster: fans over what came, and how well its quantiles are calibrated."""
+"""Pictures of a forecaster: forecasts over the readings that came, and the calibration of its quantiles."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,14 +19,14 @@ BANDS = ((0.1, 0.9, 0.2), (0.25, 0.75, 0.3))  # from, to, opacity
 
 
 def draw_backtest(path: Path, model: Forecaster, series: Series, rows: range, H: int) -> None:
-    """Draw forecasts of the last readings of a split over what came, beside the seasonal naive forecast.
+    """Draw forecasts of the last readings of a split, the readings that came, and the seasonal naive forecast.
 
     Args:
-        path: Picture to write.
-        model: Forecasts each channel from everything before.
-        series: What is forecast, in its own units.
-        rows: Of the split.
-        H: Readings ahead.
+        path: File of the picture.
+        model: The forecaster. It forecasts each channel from all readings before.
+        series: The data set.
+        rows: Rows of the split.
+        H: Readings of a forecast.
     """
     names = series.table.channels[:MAX_CHANNELS]
     origins = sorted({max(rows.stop - (i + 1) * H, rows.start) for i in range(FANS)})
@@ -57,7 +57,7 @@ def draw_backtest(path: Path, model: Forecaster, series: Series, rows: range, H:
 
 
 def forecast_from(model: Forecaster, past: Readings, name: str, H: int) -> dict[str, Readings]:
-    """Mean (H,) and quantiles (H, Q) after all readings of one channel."""
+    """Forecast one channel from all of its past readings (rows,). Returns "mean" (H,) and "quantiles" (H, Q)."""
     S = model.segment
     past = past[~np.isnan(past)]
     device = model.widening.device
@@ -81,7 +81,7 @@ def _draw_fan(axis: Axes, forecast: Mapping[str, Readings], origin: int, *, is_f
 
 
 def draw_calibration(path: Path, calibration: Mapping[float, float], H: int) -> None:
-    """Draw the share of readings at or below each quantile over its level; the diagonal is right."""
+    """Draw the share of readings at or below each quantile over its level. On the diagonal they are calibrated."""
     figure = Figure(figsize=(4.5, 4.5), layout="constrained")
     axis = figure.subplots()
     axis.plot([0, 1], [0, 1], color="black", linewidth=0.8, label="calibrated")

@@ -1,4 +1,4 @@
-"""Pictures of what a character model has learnt."""
+"""Pictures of a character model's loss."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 def octaves(length: int) -> list[slice]:
-    """Positions 0 to length - 1 in groups that each hold as many as lie before them: 0, 1, 2-3, 4-7, .."""
+    """Group positions 0 to length - 1 by powers of two: 0, 1, 2-3, 4-7, .."""
     edges = [0, *(2**k for k in range(length.bit_length()) if 2**k < length), length]
     return [slice(start, end) for start, end in pairwise(edges)]
 
@@ -20,9 +20,9 @@ def draw_losses(path: Path, losses: NDArray[np.float32], split: str) -> None:
     A single row has no standard error.
 
     Args:
-        path: Of the picture.
-        losses: Nats of each character, (N, T), each row from a fresh state.
-        split: Where they come from.
+        path: File of the picture.
+        losses: Nats of each character, float32 (N, T), each row from a fresh state.
+        split: Name of the split, for the title.
     """
     groups = octaves(losses.shape[1])
     means = [losses[:, group].mean() for group in groups]

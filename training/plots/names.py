@@ -1,4 +1,4 @@
-"""Names that people chose, such as those of columns and labels, in pictures: of any length, with any signs."""
+"""User-chosen names in pictures, such as those of columns and labels, of any length and in any script."""
 
 import warnings
 from collections.abc import Iterator
@@ -8,14 +8,14 @@ LONGEST = 40
 
 
 def drawn(name: str) -> str:
-    """A name as matplotlib should write it: not too long, and no formula between dollars."""
+    """Shorten a name, and escape dollars, between which matplotlib would read a formula."""
     short = name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
     return short.replace("$", r"\$")
 
 
 @contextmanager
 def in_any_script() -> Iterator[None]:
-    """Let signs that the font lacks be boxes, and say nothing of it."""
+    """Silence matplotlib's warnings of characters that its font lacks, which it draws as boxes."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
         yield

@@ -1,4 +1,4 @@
-"""Piano rolls: what sounds, by time and pitch."""
+"""Piano rolls: the sounding pitches over time."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ def draw_pianorolls(
     """Draw piano rolls below each other, all with the same axes.
 
     Args:
-        path: Of the picture.
+        path: File of the picture.
         rolls: Title and frames of each.
         frames_per_beat: Frames of a quarter note.
         num_given: Frames at the beginning that are marked as given.

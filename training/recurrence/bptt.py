@@ -33,11 +33,11 @@ from training.recurrence.cells import VanillaCell
 
 @dataclass(frozen=True)
 class Unrolled:
-    """What a pass forward leaves for the pass backwards.
+    """The result of a forward pass, which the backward pass needs.
 
     Args:
         x: Inputs, (N, T, C).
-        h: Hidden states, (N, T + 1, H); h[:, 0] is the initial one and h[:, t] follows x[:, t - 1].
+        h: Hidden states, (N, T + 1, H). h[:, 0] is the initial one, and h[:, t] follows x[:, t - 1].
         logits: (N, T, V).
     """
 
@@ -75,8 +75,8 @@ def backpropagate(
     Args:
         cell: The cell that was unrolled, with an output layer.
         unrolled: What `unroll` returned.
-        logits_gradient: dL/dlogits, (N, T, V); for cross entropy it is softmax(logits) - one-hot(target).
-        bptt_len: Steps of a chunk that no gradient leaves backwards; None backpropagates to the first step.
+        logits_gradient: dL/dlogits, (N, T, V). For cross entropy it is softmax(logits) - one-hot(target).
+        bptt_len: Steps of a chunk, beyond whose first no gradient flows back. None backpropagates to the first step.
 
     Raises:
         ValueError: The cell has no output layer, or `bptt_len` is below 1.
@@ -105,11 +105,11 @@ def state_jacobian(cell: VanillaCell, h: Tensor, k: int, t: int) -> Tensor:
     Args:
         cell: The cell that was unrolled.
         h: Its states, (N, T + 1, H), as in `Unrolled`.
-        k: The earlier step; 0 is the initial state.
+        k: The earlier step. 0 is the initial state.
         t: The later step, k <= t <= T.
 
     Returns:
-        (N, H, H); element [n, p, q] is the derivative of h_t[n, q] by h_k[n, p].
+        (N, H, H). Element [n, p, q] is the derivative of h_t[n, q] by h_k[n, p].
     """
     H = h.shape[-1]
     product = torch.eye(H, dtype=h.dtype, device=h.device).expand(len(h), H, H)
@@ -130,7 +130,7 @@ def activation_slope(cell: VanillaCell, h: Tensor) -> Tensor:
 
 
 def _deltas(cell: VanillaCell, h: Tensor, h_gradient: Tensor, bptt_len: int | None) -> tuple[Tensor, Tensor]:
-    """delta of every step, (N, T, H), and dL/dh_0, (N, H)."""
+    """Compute delta of every step, (N, T, H), and dL/dh_0, (N, H)."""
     N, T, H = h_gradient.shape
     deltas = []
     arriving = h_gradient.new_zeros(N, H)  # delta_{t+1} Whh'

@@ -1,5 +1,8 @@
 """Recurrent cells, written out in the field's own letters: one time step each, apart from the loop over time.
 
+To add a cell, write it beside these, list it in `Cell`, and let `advance` step it. `training.models.language` then lets
+language models choose it.
+
 A cell's work on its input needs no state, so it is split in two: `project(x)` is the input part `x Wx + b` for any
 leading axes (all T steps in one GEMM), `advance(projected_t, h_prev)` is the recurrent part of one step, and
 `step(x_t, h_prev)` is one after the other. Rows are vectors: x_t is (N, C), h is (N, H), so products read `x_t Wxh`.
@@ -90,7 +93,7 @@ class VanillaCell(nn.Module):
         """A cell with copies of the weights of torch's own module.
 
         Args:
-            module: One cell, or a stack of which one layer is taken; a cell of this class is returned as it is.
+            module: One cell, or a stack of layers. A cell of this class is returned as it is.
             layer: Which layer of a stack, from 0.
         """
         if isinstance(module, cls):
@@ -159,7 +162,7 @@ class GRUCell(nn.Module):
         """A cell with copies of the weights of torch's own module.
 
         Args:
-            module: One cell, or a stack of which one layer is taken; a cell of this class is returned as it is.
+            module: One cell, or a stack of layers. A cell of this class is returned as it is.
             layer: Which layer of a stack, from 0.
         """
         if isinstance(module, cls):
@@ -236,7 +239,7 @@ class LSTMCell(nn.Module):
         """A cell with copies of the weights of torch's own module.
 
         Args:
-            module: One cell, or a stack of which one layer is taken; a cell of this class is returned as it is.
+            module: One cell, or a stack of layers. A cell of this class is returned as it is.
             layer: Which layer of a stack, from 0.
         """
         if isinstance(module, cls):
@@ -266,12 +269,12 @@ def advance(cell: Cell, projected_t: Tensor, state: State) -> State:
 
 
 def unroll(cell: Cell, projected: Iterable[Tensor], state: State) -> list[State]:
-    """The loop over time.
+    """Run a cell over time.
 
     Args:
-        cell: Any.
+        cell: Any of the cells.
         projected: The projected input of each step, (N, gates H).
-        state: Before the first step.
+        state: State before the first step.
 
     Returns:
         The state after each step.

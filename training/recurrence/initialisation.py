@@ -1,8 +1,8 @@
-"""Starting weights of recurrent layers: orthogonal recurrent matrices, Xavier-uniform input matrices.
+"""Initialisation of recurrent layers: orthogonal recurrent matrices, Xavier-uniform input matrices.
 
 All singular values of an orthogonal matrix are 1, so that over many steps a state neither grows nor fades at first
-(Saxe et al. 2014, arXiv:1312.6120). What a Xavier-uniform one projects has the variance of the input (Glorot and Bengio
-2010, equation 16).
+(Saxe et al. 2014, arXiv:1312.6120). The product with a Xavier-uniform matrix keeps the variance of the input (Glorot
+and Bengio 2010, equation 16).
 """
 
 import torch
@@ -10,15 +10,15 @@ from torch import Tensor, nn
 
 
 def initialise_torch(module: nn.RNNBase, forget_bias: float = 1.0) -> None:
-    """Give torch's fused module fresh weights in place: every layer, both directions.
+    """Initialise torch's fused module in place, all layers and directions.
 
-    Input matrices (gates H, C) are Xavier-uniform as one matrix, with a smaller bound than gate by gate: the shipped
-    models are trained so. Recurrent matrices are orthogonal gate by gate, biases zero but the forget gate's of an LSTM.
-    Weights are drawn in the order in which the module has them.
+    Input matrices (gates H, C) are Xavier-uniform as one matrix, with a smaller bound than gate by gate, as the shipped
+    models were trained. Recurrent matrices are orthogonal gate by gate. Biases are 0, but for the forget gate of an
+    LSTM. Weights are drawn in the order of the module's parameters.
 
     Args:
         module: nn.RNN, nn.GRU or nn.LSTM.
-        forget_bias: What both biases of an LSTM's forget gate add up to.
+        forget_bias: Sum of both biases of an LSTM's forget gate.
     """
     H = module.hidden_size
     for name, weight in module.named_parameters():
@@ -35,6 +35,6 @@ def initialise_torch(module: nn.RNNBase, forget_bias: float = 1.0) -> None:
 
 
 def initialise_gates(Wx: Tensor, hidden_size: int) -> None:
-    """Xavier-uniform input weights (C, gates H) in place, each gate as if it had a matrix of its own."""
+    """Initialise input weights (C, gates H) in place, Xavier-uniform gate by gate."""
     for gate in torch.split(Wx.detach(), hidden_size, dim=1):
         nn.init.xavier_uniform_(gate)

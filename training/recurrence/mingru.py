@@ -56,7 +56,7 @@ class MinGRUCell(nn.Module):
         return a * h_prev + b
 
     def scan(self, x: Tensor, h_0: Tensor) -> Tensor:
-        """The hidden states of all steps at once: x (T, N, C) from h_0 (N, H) to (T, N, H)."""
+        """The hidden states of all steps at once, (T, N, H), from x (T, N, C) and h_0 (N, H)."""
         return scan(*self.coefficients(self.project(x)), h_0)
 
     def scan_in_log_space(self, x: Tensor, h_0: Tensor) -> Tensor:

@@ -10,10 +10,10 @@ NewCell = TypeVar("NewCell", bound=nn.Module)
 
 
 class TorchWeights:
-    """One layer: matrices `input` (gates H, C) and `hidden` (gates H, H), biases (gates H).
+    """The weights of one layer: matrices `input` (gates H, C) and `hidden` (gates H, H), biases (gates H).
 
     Args:
-        state_dict: Of a cell of torch's, or of a stack of layers.
+        state_dict: State dict of torch's cell, or of a stack of layers.
         layer: Which layer of a stack, from 0.
 
     Raises:

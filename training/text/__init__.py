@@ -1,1 +1,1 @@
-"""Text as networks read it: words, pieces, characters, tags."""
+"""Tokenizers of characters, words and pieces of words, and BIO tags."""

@@ -7,7 +7,7 @@ OUTSIDE = "O"
 
 
 class Entity(NamedTuple):
-    """Words `start` to `end`, which is not one of them, and what they name."""
+    """An entity: the words from `start` to before `end`, and its type."""
 
     start: int
     end: int
@@ -15,9 +15,9 @@ class Entity(NamedTuple):
 
 
 def entities(tags: Sequence[str]) -> list[Entity]:
-    """The entities of a sentence, as the CoNLL evaluation counts them.
+    """Parse the tags of a sentence into entities, as the CoNLL evaluation does.
 
-    An I- tag that continues no entity of its kind begins one.
+    An I- tag that continues no entity of its type begins one.
     """
     found: list[Entity] = []
     for i, tag in enumerate(tags):
@@ -30,7 +30,7 @@ def entities(tags: Sequence[str]) -> list[Entity]:
 
 
 class Match(NamedTuple):
-    """How many entities there are, how many were found, and how many of these are right in extent and kind."""
+    """Numbers of true entities, of predicted ones, and of predicted ones that are right in extent and type."""
 
     actual: int
     found: int
@@ -38,12 +38,12 @@ class Match(NamedTuple):
 
     @property
     def precision(self) -> float:
-        """Share of what was found that is right; 0 where nothing was."""
+        """Share of predicted entities that are right. 0 if none was predicted."""
         return self.right / self.found if self.found else 0.0
 
     @property
     def recall(self) -> float:
-        """Share of what there is that was found; 0 where there is nothing."""
+        """Share of true entities that were predicted. 0 if there are none."""
         return self.right / self.actual if self.actual else 0.0
 
     @property
@@ -53,7 +53,7 @@ class Match(NamedTuple):
 
 
 def match(actual: Iterable[Sequence[str]], found: Iterable[Sequence[str]]) -> Match:
-    """Compare the tags of sentences with those that a tagger has given them."""
+    """Compare true tags of sentences with predicted ones."""
     totals = [0, 0, 0]
     for tags, guesses in zip(actual, found, strict=True):
         there, guessed = set(entities(tags)), set(entities(guesses))

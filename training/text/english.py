@@ -1,11 +1,11 @@
-"""How written English is parted into words, after the rules of UD's English treebanks, as far as one pattern can.
+"""The tokenizer of the taggers: English words as UD's English treebanks split them, as far as one pattern can.
 
 Contractions part ("do|n't", "it|'s", "gon|na", "can|not"), punctuation stands alone but for runs of the same mark
 ("...", "!!", "--"), hyphenated words part at their hyphens unless the first part is a prefix ("e-mail"). Addresses,
 numbers with their marks ("3.5", "10:30"), smileys, abbreviations ("U.S.", "Mr.") and initials stay whole.
 
-One tokenizer for training and serving, saved as tokenizer.json of Hugging Face's `tokenizers`: its pre-tokenizer parts
-a text into words, its vocabulary knows the frequent ones in lower case and with all digits alike.
+One tokenizer for training and serving, saved as tokenizer.json of Hugging Face's `tokenizers`. Its pre-tokenizer splits
+a text into words. Its vocabulary has the frequent ones in lower case, with all digits as 0.
 """
 
 from collections import Counter
@@ -56,11 +56,11 @@ WORD_PATTERN = "|".join(
 
 
 def english_tokenizer(words: Iterable[str], min_count: int = 1) -> Tokenizer:
-    """A tokenizer whose vocabulary is [UNK] with id 0 and the words that are frequent enough, most frequent first.
+    """Build a tokenizer. Its vocabulary is [UNK] with id 0, and the frequent words, the most frequent first.
 
     Args:
-        words: Of the training data, parted already.
-        min_count: How often a word must occur to be in the vocabulary.
+        words: Words of the training data.
+        min_count: Least number of occurrences of a word in the vocabulary.
     """
     tokenizer = Tokenizer(models.WordLevel({UNKNOWN: 0}, unk_token=UNKNOWN))
     tokenizer.normalizer = normalizers.Sequence(
@@ -82,7 +82,7 @@ def english_tokenizer(words: Iterable[str], min_count: int = 1) -> Tokenizer:
 
 
 def word_spans(tokenizer: Tokenizer, text: str) -> list[tuple[int, int]]:
-    """Where each word of a text begins and ends."""
+    """Split a text into words. Returns the start and the end of each."""
     return [span for _, span in tokenizer.pre_tokenizer.pre_tokenize_str(text)]
 
 

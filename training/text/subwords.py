@@ -1,8 +1,8 @@
-"""Words as pieces of words: byte-pair encoding for translation, and its regularisation.
+"""The tokenizer of translations: byte-pair encoding (BPE) of words, and BPE dropout.
 
-The tokenizer is saved as tokenizer.json of Hugging Face's `tokenizers`, one for both languages. It keeps case: whoever
-wants a text without lowers it before. A piece that begins a word begins with "▁", so that pieces joined give the text
-back.
+The tokenizer is saved as tokenizer.json of Hugging Face's `tokenizers`, one for both languages. It keeps case, so texts
+are lower-cased before it where that is wanted. A piece that begins a word begins with "▁", so that joined pieces give
+the text back.
 """
 
 import itertools
@@ -50,11 +50,11 @@ WORD_PATTERN = (
 
 
 def subword_tokenizer(texts: Iterable[str], size: int) -> Tokenizer:
-    """A tokenizer of at most `size` pieces, merged in the order of Sennrich et al. (2016, arXiv:1508.07909).
+    """Train a tokenizer of at most `size` pieces (Sennrich et al. 2016, arXiv:1508.07909).
 
     Args:
-        texts: Of both languages, each in the case that the model will see.
-        size: Pieces, with [END] 0, [START] 1 and [UNK] 2, and every character of the texts.
+        texts: Texts of both languages, in the case that the model reads.
+        size: Number of pieces, with [END] 0, [START] 1, [UNK] 2, and every character of the texts.
     """
     tokenizer = Tokenizer(models.BPE(unk_token=UNKNOWN))
     tokenizer.normalizer = normalizers.Sequence(
@@ -80,7 +80,7 @@ def subword_tokenizer(texts: Iterable[str], size: int) -> Tokenizer:
 
 
 def words_of(tokenizer: Tokenizer, text: str) -> list[str]:
-    """The words of a text, which pieces are parts of."""
+    """Split a text into words. No piece reaches beyond a word."""
     normal = tokenizer.normalizer.normalize_str(text)
     return [word for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(normal)]
 
@@ -89,7 +89,7 @@ class Merges:
     """Byte-pair encoding of one word, with dropout (Provilkov et al. 2020, arXiv:1910.13267, algorithm 1).
 
     Args:
-        tokenizer: Of `subword_tokenizer`.
+        tokenizer: A `subword_tokenizer`.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -98,12 +98,12 @@ class Merges:
         self._ranks = {tuple(pair): rank for rank, pair in enumerate(model["merges"])}
 
     def encode(self, word: str, dropout: float, rng: np.random.Generator) -> list[int]:
-        """Ids of a word's pieces.
+        """Encode a word as piece ids.
 
         Args:
-            word: One of `words_of`.
-            dropout: How often a merge that could be made next is passed over.
-            rng: Draws which.
+            word: A word of `words_of`.
+            dropout: Probability of skipping a possible merge.
+            rng: Random generator.
         """
         pieces = list(word)
         while len(pieces) > 1:
@@ -118,7 +118,7 @@ class Merges:
 
 
 class _Ragged(NamedTuple):
-    """Sequences of different lengths one after the other."""
+    """Sequences of different lengths, concatenated."""
 
     values: Ids
     starts: Ids
@@ -134,7 +134,7 @@ class _Ragged(NamedTuple):
         return np.diff(self.starts)
 
     def joined(self, chosen: Ids) -> Ids:
-        """The chosen sequences, one after the other."""
+        """Concatenate the chosen sequences."""
         lengths = self.lengths[chosen]
         ends = np.cumsum(lengths)
         offsets = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - lengths, lengths)
@@ -142,17 +142,17 @@ class _Ragged(NamedTuple):
 
 
 class SubwordSampler:
-    """Texts whose words fall into other pieces each time that they are read.
+    """Texts whose words are segmented into other pieces in each epoch.
 
-    Every distinct word is segmented a few times beforehand; a reading takes one of these for each word, so that an
-    epoch costs no more than indexing. The first of them is the usual one without dropout.
+    Every distinct word is segmented `variants` times beforehand, and each draw takes one of these for each word, so
+    that an epoch costs no more than indexing. The first segmentation is the one without dropout.
 
     Args:
-        tokenizer: Of `subword_tokenizer`.
-        texts: What to read, in the case that the model sees.
-        dropout: See `Merges.encode`; at 0 every reading is the usual one.
+        tokenizer: A `subword_tokenizer`.
+        texts: The texts, in the case that the model reads.
+        dropout: See `Merges.encode`. At 0 every draw is the segmentation without dropout.
         rng: Draws the segmentations.
-        variants: How many of them a word has.
+        variants: Number of segmentations of a word.
     """
 
     def __init__(
@@ -173,7 +173,7 @@ class SubwordSampler:
         self._words = _Ragged.of(texts_in_words)
 
     def draw(self, rng: np.random.Generator) -> list[Ids]:
-        """Piece ids of each text, int64 (T,)."""
+        """Draw the piece ids of each text, int64 (T,)."""
         variant = rng.integers(self._variants, size=len(self._words.values))
         chosen = self._words.values * self._variants + variant
         ends = np.concatenate([[0], np.cumsum(self._pieces.lengths[chosen])])[self._words.starts]

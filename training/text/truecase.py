@@ -1,7 +1,7 @@
-"""Case that means something: the first word of a sentence is written as it would be inside of one.
+"""Truecasing: the first word of a sentence is written as it would be inside of one, as by Moses (Koehn et al. 2007).
 
-German nouns keep their capitals, so that a translation has them too; whoever prints a sentence gives its first letter a
-capital again (`as_sentence`). The way of Moses' truecaser (Koehn et al. 2007), learnt from the training sentences.
+German nouns keep their capitals, so that translations have them too. `as_sentence` gives a translation its first
+capital again.
 """
 
 import re
@@ -13,10 +13,10 @@ _ENDS_SENTENCE = re.compile(r"[.!?:\"“„]\s*$")
 
 
 class Truecaser:
-    """Knows the usual case of words.
+    """Truecases sentences by the most frequent case of each word.
 
     Args:
-        sentences: What to learn it from.
+        sentences: Sentences to count cases in.
     """
 
     def __init__(self, sentences: Iterable[str]) -> None:
@@ -29,7 +29,7 @@ class Truecaser:
         self._usual = {word: max(forms, key=lambda form: (forms[form], form)) for word, forms in seen.items()}
 
     def __call__(self, sentence: str) -> str:
-        """The sentence with its first word as it is usually written; a word never seen inside of one stays."""
+        """Write the first word of a sentence in its usual case. A word never seen inside of a sentence stays."""
         first = _WORD.search(sentence)
         if first is None:
             return sentence
@@ -38,5 +38,5 @@ class Truecaser:
 
 
 def as_sentence(text: str) -> str:
-    """The text with a capital at its beginning."""
+    """Capitalise the first letter of a text."""
     return text[:1].upper() + text[1:]

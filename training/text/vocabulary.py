@@ -1,7 +1,7 @@
-"""The text tokenizers, one for training and serving, saved as tokenizer.json of Hugging Face's `tokenizers`.
+"""The tokenizers of characters and of words, the same for training and serving.
 
-Both are chunk-additive, since a session tokenizes pieces as they arrive: the ids of a text are those of its
-whitespace-delimited chunks in a row (of any pieces, for characters).
+They are saved as tokenizer.json of Hugging Face's `tokenizers`. A session tokenizes pieces of a text as they arrive, so
+the ids of a text must be those of its whitespace-delimited chunks in a row. For characters the pieces may be any.
 """
 
 from collections import Counter
@@ -12,7 +12,7 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 UNKNOWN = "[UNK]"
 UNKNOWN_WORD_ID = 0  # of every tokenizer of words
 
-# What people type instead of the 65 characters of tinyshakespeare and its like, code point by code point.
+# What people type instead of the 65 characters of tinyshakespeare and the like, code point by code point.
 CHARACTER_FOLDING = {
     "\u2018": "'",  # curly single quotes
     "\u2019": "'",
@@ -38,10 +38,10 @@ CHARACTER_FOLDING = {
 
 
 def character_tokenizer(text: str) -> Tokenizer:
-    """A tokenizer whose ids 0, 1, .. are the sorted characters of `text`, after `CHARACTER_FOLDING`.
+    """Build a tokenizer whose ids 0, 1, .. are the sorted characters of `text`, after `CHARACTER_FOLDING`.
 
-    What the text itself has is not folded, and nothing is folded to what it lacks. Any other character gets the id
-    after the last one, which no model has: whoever feeds a model checks for it.
+    Characters of the text are not folded, and none is folded to a character that the text lacks. Any other character
+    gets the id of [UNK], after the last one. Models have no such id, so callers must check for it.
     """
     characters = sorted(set(text))
     vocabulary = {character: i for i, character in enumerate([*characters, UNKNOWN])}
@@ -88,7 +88,7 @@ WORD_PATTERN = (
 
 
 def word_tokenizer(texts: Iterable[str]) -> Tokenizer:
-    """A tokenizer whose vocabulary is [UNK] with id 0 and every word of `texts`, the most frequent first.
+    """Build a tokenizer. Its vocabulary is [UNK] with id 0, and every word of `texts`, the most frequent first.
 
     Plain English and tokenized text get the same ids: "(don't)" those of "-lrb- do n't -rrb-". Offsets refer to the
     text as it was given. Case, accents and the kind of quote or dash do not matter.
@@ -118,7 +118,7 @@ def word_tokenizer(texts: Iterable[str]) -> Tokenizer:
 
 
 def count_words(tokenizer: Tokenizer, texts: Iterable[str]) -> Counter[str]:
-    """How often each word occurs in `texts`, as the tokenizer parts them."""
+    """Count the words of texts, as the tokenizer splits them."""
     words: Counter[str] = Counter()
     for text in texts:
         normal = tokenizer.normalizer.normalize_str(text)

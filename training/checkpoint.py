@@ -108,7 +108,7 @@ def load(path: Path | str) -> Checkpoint:
 
 def _read_config(path: Path) -> dict[str, Any]:
     try:
-        config: dict[str, Any] = json.loads((path / CONFIG).read_text(encoding="utf-8"))
+        config: Any = json.loads((path / CONFIG).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise CheckpointError(f"{path} is no checkpoint: it has no {CONFIG}") from error
     except OSError as error:
@@ -116,7 +116,9 @@ def _read_config(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path} is no checkpoint, a directory such as runs/sentiment/best: {reason}") from error
     except ValueError as error:
         raise CheckpointError(f"{path / CONFIG} is not JSON: {error}") from error
-    missing = {"task", "settings", "command"} - set(config)
+    if not isinstance(config, dict):
+        raise CheckpointError(f"{path / CONFIG} is not a JSON object")
+    missing = {"task", "settings", "command"} - config.keys()
     if missing or config["task"] not in registry.TASKS:
         raise CheckpointError(f"{path / CONFIG}: missing {sorted(missing)} or unknown task {config.get('task')!r}")
     return config

@@ -315,9 +315,10 @@ def test_only_the_first_process_measures_the_best_checkpoint(tmp_path: Path, mon
     assert not (tmp_path / "best" / checkpoint.FIGURES).exists()
 
 
-def test_run_without_a_dev_figure_is_an_error(tmp_path: Path) -> None:
+def test_run_without_a_dev_figure_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ToyTask, "evaluate", lambda *_: {"error": math.nan})
     with pytest.raises(TrainingError, match="dev error was NaN after every epoch"):
-        train(figures_of_epochs(math.nan, math.nan, epochs=2), tmp_path, "command")
+        train(ToyTask(ToySettings()), tmp_path, "command")
 
 
 def test_only_matrices_decay() -> None:

@@ -1,4 +1,4 @@
-"""Tables of tokens, one a line with columns parted by tabs, sentences parted by empty lines: the CoNLL formats."""
+"""The CoNLL formats: one token a line, columns separated by tabs, sentences by empty lines."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,12 +19,12 @@ def blocks(text: str, path: Path, width: int) -> Iterator[Block]:
     """The sentences of a table.
 
     Args:
-        text: Content of the file; a line that begins with "# " before the first token of a sentence is a comment.
-        path: Named in errors.
-        width: How many columns a line has.
+        text: Content of the file. A line that begins with "# " before the first token of a sentence is a comment.
+        path: File to name in errors.
+        width: Number of columns.
 
     Raises:
-        BrokenLineError: A line has another number of columns, or an empty one in front.
+        BrokenLineError: A line has another number of columns, or its first one is empty.
     """
     block = Block([], [], 1)
     for number, line in enumerate(text.split("\n"), start=1):

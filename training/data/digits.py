@@ -30,7 +30,10 @@ Labels = NDArray[np.int64]
 
 
 def load(split: str) -> tuple[Images, Labels]:
-    """Images float32 (N, 8, 8) and the digits that they show, int64 (N,), of "train", "dev" or "test".
+    """Load the images of "train", "dev" or "test".
+
+    Returns:
+        Images from 0 to 16, float32 (N, 8, 8), and the digits that they show, int64 (N,).
 
     Raises:
         ChecksumError: scikit-learn ships another file.
@@ -43,7 +46,7 @@ def load(split: str) -> tuple[Images, Labels]:
 
 
 def split_rows(count: int) -> dict[str, NDArray[np.int64]]:
-    """Which rows of the file belong to which split: dev and test are drawn, the rest is for training."""
+    """The rows of the file in each split: dev and test are drawn at random, train is the rest."""
     order = np.random.default_rng(0).permutation(count)
     dev, test = HELD_OUT["dev"], HELD_OUT["test"]
     return {"dev": order[:dev], "test": order[dev : dev + test], "train": order[dev + test :]}

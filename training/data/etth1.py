@@ -30,7 +30,7 @@ PROTOCOL = Protocol(look_back=96, horizons=(96, 192, 336, 720), naive_season=24)
 
 
 def load() -> Table:
-    """The whole table, from UNROLLED_DATA_DIR or downloaded once.
+    """Load the whole table, from UNROLLED_DATA_DIR or downloaded once.
 
     Raises:
         DataError: The file is missing, is not the published one, or cannot be read.
@@ -39,10 +39,10 @@ def load() -> Table:
 
 
 def fit_scaler(whole: Table) -> Scaler:
-    """Mean and deviation of the training rows."""
+    """Compute mean and standard deviation of the training rows."""
     return table.fit_scaler(whole.readings[SPLITS["train"]])
 
 
 def series() -> Series:
-    """The table with its borders and protocol."""
+    """Load the table with its splits and protocol."""
     return Series(load(), SPLITS, PROTOCOL)

@@ -20,5 +20,5 @@ PROTOCOL = Protocol(look_back=96, horizons=(96, 192, 336, 720), naive_season=96)
 
 
 def series() -> Series:
-    """The table with its borders and protocol."""
+    """Load the table with its splits and protocol."""
     return Series(table.parse(*load_text(SOURCE, FILE)), SPLITS, PROTOCOL)

@@ -1,7 +1,7 @@
 """UD English EWT 2.16: sentences of weblogs, newsgroups, e-mails, reviews and answers with the tags of each word.
 
-Universal tags (UPOS) are what a tagger is measured on; the other columns teach it more in training. A surface token
-that holds several words ("don't") is read as its words ("do", "n't"); empty nodes of the enhanced graph are left out.
+Taggers are measured on the universal tags (UPOS). The other columns serve as auxiliary targets. A surface token of
+several words ("don't") is read as its words ("do", "n't"). Empty nodes of the enhanced graph are left out.
 
 The test part is read from UNROLLED_DATA_DIR only.
 """
@@ -69,18 +69,18 @@ class Sentence:
 
 
 def load(split: str) -> list[Sentence]:
-    """The sentences of "train", "dev" or "test", in the order of their documents.
+    """Load the sentences of "train", "dev" or "test", in the order of their documents.
 
     Raises:
         MissingFileError: The split's file is absent.
-        BrokenLineError: A line is not as CoNLL-U has it, or a tag is none of UPOS.
+        BrokenLineError: A line is not CoNLL-U, or a tag is not in UPOS.
     """
     path = source.find(LOCAL[split], SOURCES.get(split))
     return list(parse(source.read_text(path), path))
 
 
 def parse(text: str, path: Path) -> Iterator[Sentence]:
-    """Sentences of CoNLL-U text; `path` is named in errors."""
+    """Parse the sentences of a CoNLL-U text. Errors name `path`."""
     for block in conll.blocks(text, path, COLUMNS):
         # 7-8 is a surface token of several words, 7.1 an empty node
         words = tuple(Word(row[1], row[3], row[4], row[5], row[7]) for row in block.rows if row[0].isdigit())
@@ -92,7 +92,7 @@ def parse(text: str, path: Path) -> Iterator[Sentence]:
 
 
 def spans(sentence: Sentence) -> list[tuple[int, int]]:
-    """Where each word begins and ends in the text of its sentence.
+    """Find each word in the text of its sentence, and return its start and its end.
 
     Raises:
         ValueError: The words are not in the text in this order.

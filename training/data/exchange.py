@@ -25,6 +25,6 @@ PROTOCOL = Protocol(look_back=96, horizons=(96, 192, 336, 720), naive_season=1)
 
 
 def series() -> Series:
-    """The table with its borders and protocol."""
+    """Load the table with its splits and protocol."""
     whole = table.parse(*load_text(SOURCE, FILE))
     return Series(whole, shares(len(whole.readings)), PROTOCOL)

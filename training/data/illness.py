@@ -30,6 +30,6 @@ PROTOCOL = Protocol(look_back=36, horizons=(24, 36, 48, 60), naive_season=52)
 
 
 def series() -> Series:
-    """The table with its borders and protocol."""
+    """Load the table with its splits and protocol."""
     whole = table.parse(*load_text(SOURCE, FILE))
     return Series(whole, shares(len(whole.readings)), PROTOCOL)

@@ -1,4 +1,4 @@
-"""How far apart the rows of a table are, and what that suggests: which season returns, and how to cut it."""
+"""The step of time between the rows of a table, and the season and segment that it suggests."""
 
 import calendar
 from collections import Counter
@@ -24,7 +24,7 @@ class Interval:
     months: int = 0
 
     def __str__(self) -> str:
-        """As people say it: "15 minutes", "1 month"."""
+        """For instance "15 minutes" or "1 month"."""
         if self.months:
             count, unit = (self.months // 12, "year") if self.months % 12 == 0 else (self.months, "month")
             return _plural(count, unit)
@@ -34,7 +34,7 @@ class Interval:
         return _plural(self.seconds, "second")
 
     def steps(self, start: datetime, end: datetime) -> float:
-        """How many intervals lie between two times; a whole number where the second fits into the grid of the first."""
+        """Number of intervals between two times. It is whole if the second time lies on the grid of the first."""
         if not self.months:
             return (end - start).total_seconds() / self.seconds
         months = MONTHS_A_YEAR * (end.year - start.year) + end.month - start.month
@@ -44,7 +44,7 @@ class Interval:
 
 
 def infer(times: Sequence[datetime]) -> Interval:
-    """The interval of increasing times, of which a few may be missing.
+    """Infer the interval of increasing times, of which a few may be missing.
 
     Raises:
         ValueError: Fewer than two times.
@@ -60,7 +60,7 @@ def infer(times: Sequence[datetime]) -> Interval:
 
 
 def suggest_season(interval: Interval) -> int:
-    """Readings after which a pattern is likely to return: those of a day, of a week, of a year; 1 where none is."""
+    """Suggest a season in readings: a day, a week or a year of them. 1 if there is none."""
     if interval.months:
         return MONTHS_A_YEAR // interval.months if MONTHS_A_YEAR % interval.months == 0 else 1
     if interval.seconds == WEEK:
@@ -73,7 +73,7 @@ def suggest_season(interval: Interval) -> int:
 
 
 def suggest_season_of_rows(interval: Interval, times: Sequence[datetime]) -> int:
-    """The same where rows are missing for good, as those of weekends are: as many as most days, or most weeks, have."""
+    """Suggest a season where rows are always missing, such as weekends: the usual number of rows of a day or a week."""
     season, is_daily = suggest_season(interval), interval.seconds == DAY
     if not is_daily and season * interval.seconds != DAY:
         return season
@@ -82,7 +82,7 @@ def suggest_season_of_rows(interval: Interval, times: Sequence[datetime]) -> int
 
 
 def suggest_segment(season: int) -> int:
-    """Readings that are one step of the network: a season, or the largest part of it that is not too long."""
+    """Suggest the readings of a segment: a season, or its largest part that is not too long."""
     if season <= LONGEST_SEGMENT:
         return season if season > 3 else season * (4 // season)
     parts = [size for size in range(4, 25) if season % size == 0]

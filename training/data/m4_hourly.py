@@ -32,17 +32,17 @@ PROTOCOL = Protocol(look_back=None, horizons=(HORIZON,), naive_season=24)
 
 
 def series() -> Series:
-    """All series as channels of one table, which end together."""
+    """Load all series as channels of one table, with their ends aligned."""
     whole = parse(*load_text(SOURCE, FILE))
     border = len(whole.readings) - HORIZON
     return Series(whole, {"train": range(border), "dev": range(border, len(whole.readings))}, PROTOCOL)
 
 
 def parse(text: str, path: Path) -> Table:
-    """Read CSV text: a header, then a name and its readings on each line, empty cells behind the last one.
+    """Parse CSV text: a header, then on each line a name, its readings, and empty cells.
 
     Raises:
-        BrokenLineError: A line has no reading, or one that is no number; names `path` and the line.
+        BrokenLineError: A line has no reading, or one that is not a number. Names `path` and the line.
     """
     rows = [[cell for cell in row if cell] for row in csv.reader(text.splitlines())][1:]
     found = [[parse_reading(cell, path, number) for cell in row[1:]] for number, row in enumerate(rows, start=2)]

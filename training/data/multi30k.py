@@ -42,12 +42,12 @@ class Pair:
 
 
 def sources(language: Language) -> tuple[DataSource, ...]:
-    """The files that a model into `language` is trained on."""
+    """The sources of the training files for a language."""
     return tuple(_source(name) for name in ("train.en", f"train.{language}"))
 
 
 def load(split: str, language: Language) -> list[Pair]:
-    """The pairs of "train", "dev" or "test", in the order of the files.
+    """Load the pairs of "train", "dev" or "test", in the order of the files.
 
     Raises:
         MissingFileError: The split's file is absent.
@@ -66,20 +66,23 @@ def _source(name: str) -> DataSource:
 
 
 def _read(name: str) -> tuple[Path, list[str]]:
-    """The verified file of that name, and its lines."""
+    """Read a file. Returns its path and its lines."""
     local = LocalFile(f"translation/multi30k/{name}.gz", CHECKSUMS.get(name))
     path = source.find(local, _source(name) if name in CHECKSUMS else None)
     return path, parse(source.read_text(path), path)
 
 
 def parse(text: str, path: Path) -> list[str]:
-    """The sentences of a file, one a line, without the blanks around them.
+    """Parse the sentences of a file, one a line, without surrounding blanks.
 
     Args:
         text: Content of the file.
-        path: Named in errors.
+        path: File to name in errors.
+
+    Raises:
+        BrokenLineError: A line is empty.
     """
-    # Only line feeds part lines: captions may hold other characters that Python counts as line breaks.
+    # Only line feeds end lines: captions may contain other characters that Python counts as line breaks.
     lines = text.removesuffix("\n").split("\n")
     sentences = [line.strip() for line in lines]
     for number, sentence in enumerate(sentences, start=1):

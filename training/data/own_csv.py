@@ -18,7 +18,7 @@ class OwnCsv:
     """An opened file.
 
     Args:
-        path: UTF-8 text with a header; unpacked if its name ends in .gz. Cells are parted by commas, semicolons or
+        path: UTF-8 text with a header, unpacked if its name ends in .gz. Cells are separated by commas, semicolons or
             tabs, whichever the header has most of.
 
     Attributes:
@@ -27,7 +27,7 @@ class OwnCsv:
     Raises:
         MissingFileError: There is no such file.
         DataError: It does not unpack, or is a workbook.
-        BrokenLineError: It is not text in UTF-8, or its header no CSV.
+        BrokenLineError: It is not text in UTF-8, or its header is not CSV.
     """
 
     def __init__(self, path: Path) -> None:
@@ -39,7 +39,7 @@ class OwnCsv:
         self.header = [name.strip() for name in self._next() or []]
 
     def column(self, name: str) -> int:
-        """Where a column stands.
+        """The index of a column.
 
         Raises:
             BrokenLineError: There is none of that name, or more than one.
@@ -53,7 +53,7 @@ class OwnCsv:
         return self.header.index(name)
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
-        """The line on which each row begins, from 1, and its cells; empty lines are left out.
+        """Yield the first line of each row, from 1, and its cells. Empty lines are left out.
 
         Raises:
             BrokenLineError: A row has more or fewer cells than the header, or a quote is not closed.
@@ -72,7 +72,7 @@ class OwnCsv:
                 yield line, [cell.strip() for cell in cells]
 
     def _next(self) -> list[str] | None:
-        """The cells of the next row; None where there is none."""
+        """Read the cells of the next row. None at the end of the file."""
         line = self._reader.line_num + 1
         try:
             return next(self._reader, None)

@@ -1,7 +1,7 @@
-"""Readings of a user's own: a CSV file with a column of times and columns of readings, checked line by line.
+"""A user's own CSV file with a column of times and columns of readings, checked line by line.
 
-Times may be written in any usual way, cells may be parted by commas, semicolons or tabs. Rows must follow one another
-at equal steps of time, and what does not is refused with its line, or mended in the way that the user has named.
+Times may be written in any usual way, and cells may be separated by commas, semicolons or tabs. Rows must follow one
+another at equal steps of time. Others are refused with their line, or mended in the way that the user has chosen.
 """
 
 import itertools
@@ -40,7 +40,7 @@ class Columns:
 
     Args:
         time: Name of the column of times.
-        targets: Names of the columns of readings; none means all others that hold numbers.
+        targets: Names of the columns of readings. If empty, all other columns of numbers.
     """
 
     time: str
@@ -55,8 +55,8 @@ class OwnTable:
         table: One row a step of time.
         interval: The step.
         times: Of the rows that are in the file, increasing.
-        num_filled: Readings that were missing and have been interpolated.
-        left_out: Columns that nobody asked for by name and whose first filled cell is no number.
+        num_filled: Number of missing readings that were interpolated.
+        left_out: Columns that were not named by the user, and whose first filled cell is not a number.
     """
 
     table: Table
@@ -78,14 +78,14 @@ def read(path: Path, columns: Columns, gaps: Gaps = "refuse", duplicates: Duplic
 
     Args:
         path: CSV text in UTF-8 with a header; unpacked if its name ends in .gz.
-        columns: Which of its columns.
-        gaps: What becomes of missing rows and empty cells: an error, a straight line between their neighbours, or, for
-            rows only, nothing: the rows around a weekend count as neighbours.
-        duplicates: What becomes of rows of the same time.
+        columns: Columns to read.
+        gaps: How to treat missing rows and empty cells: "refuse" them, "interpolate" linearly, or "ignore" missing
+            rows, so that the rows around a weekend are neighbours.
+        duplicates: How to treat rows of the same time: "refuse" them, or keep the "first", the "last" or the "mean".
 
     Raises:
         MissingFileError: There is no such file.
-        BrokenLineError: A line cannot be used; names the line and what can be done.
+        BrokenLineError: A line cannot be used. Names the line and what to do.
     """
     names, rows, left_out = _parse(path, columns)
     rows = _in_order(rows, path, duplicates)
@@ -120,7 +120,7 @@ def _parse(path: Path, columns: Columns) -> tuple[tuple[str, ...], list[_Row], t
 def _numeric(
     names: tuple[str, ...], rows: list["_Cells"], columns: Columns, path: Path
 ) -> tuple[tuple[str, ...], list[_Row]]:
-    """Cells as numbers; where no column was asked for by name, those that begin otherwise are left out."""
+    """Parse cells as numbers. If the user named no columns, those that do not begin with a number are left out."""
     kept = [i for i in range(len(names)) if columns.targets or not rows or _begins_with_number(rows, i)]
     if not kept:
         shown = ", ".join(f"{cell!r} of {name!r}" for name, cell in zip(names, rows[0].cells, strict=True))
@@ -161,7 +161,7 @@ def _is_number(cell: str) -> bool:
 
 
 def _in_order(rows: list[_Row], path: Path, duplicates: Duplicates) -> list[_Row]:
-    """Rows of increasing times."""
+    """Check that times increase, and merge rows of the same time."""
     kept: list[list[_Row]] = []
     for row in rows:
         if not kept or row.time > kept[-1][0].time:
@@ -183,7 +183,7 @@ def _in_order(rows: list[_Row], path: Path, duplicates: Duplicates) -> list[_Row
 
 
 def _mending(before: _Row, row: _Row) -> str:
-    """What to do about a row that goes back in time."""
+    """Advice for a row that goes back in time."""
     if before.time - row.time > PUT_BACK:
         return "sort the file by time"
     return "sort the file by time or, where clocks were put back, write times with their zone, 2024-12-31 23:00+01:00"
@@ -232,7 +232,7 @@ def _columns(rows: Sequence[_Row]) -> Iterator[tuple[float, ...]]:
 
 
 def _check_cells(rows: Sequence[_Row], names: tuple[str, ...], path: Path, gaps: Gaps) -> None:
-    """See that readings are missing before the first one of a column at most, or between two if gaps are filled."""
+    """Check that readings are missing only before the first one of a column, or between two if gaps are filled."""
     for name, column in zip(names, _columns(rows), strict=True):
         known = np.flatnonzero(~np.isnan(column))
         if not known.size:
@@ -251,7 +251,7 @@ def _check_cells(rows: Sequence[_Row], names: tuple[str, ...], path: Path, gaps:
 
 
 def _interpolated(table: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Straight lines between neighbours; what lies before a channel's first reading stays NaN."""
+    """Interpolate linearly. Rows before a channel's first reading stay NaN."""
     filled = table.copy()
     places = np.arange(len(table))
     for column in filled.T:

@@ -11,16 +11,16 @@ RARE = 10  # of the rarest characters, how many an error shows
 
 
 def read(path: Path, sha256: str | None = None) -> str:
-    """The whole text, line ends as "\\n".
+    """Read the whole text, with line ends as "\\n".
 
     Args:
         path: A file in UTF-8.
-        sha256: Of the file that was trained on before, if it must be the same.
+        sha256: Checksum of the file that was trained on before, if it must be the same.
 
     Raises:
         MissingFileError: There is no such file.
         ChecksumError: It is another file.
-        BrokenLineError: A line is no text in UTF-8.
+        BrokenLineError: A line is not text in UTF-8.
         DataError: It is too short, or has too many distinct characters.
     """
     try:

@@ -1,4 +1,4 @@
-"""Labelled texts of a user's own: a CSV file with a column of texts and one of labels, any number of them."""
+"""A user's own CSV file with a column of texts and a column of labels."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ class OwnTexts:
     """Labelled texts.
 
     Args:
-        labels: Names, in the order of their numbers.
-        splits: "train" and "dev": a tenth of the texts of each label, at least one. What is written more than once is
-            one text, all of whose rows are in one split.
+        labels: Names of the labels, in the order of their numbers.
+        splits: "train" and "dev". Dev has a tenth of the distinct texts of each label, at least one. All rows of the
+            same text are in the same split.
     """
 
     labels: tuple[str, ...]
@@ -45,7 +45,7 @@ def read(path: Path, text: str, label: str) -> OwnTexts:
         label: Name of the column of labels.
 
     Raises:
-        DataError: A line cannot be used, or a label has no text to train on beside one to choose by; names the line.
+        DataError: A line cannot be used, or a label has too few texts for both splits. Names the line.
     """
     rows = list(_rows(OwnCsv(path), text, label))
     first_lines: dict[str, int] = {}
@@ -80,7 +80,7 @@ def _rows(file: OwnCsv, text: str, label: str) -> Iterator[_Row]:
 
 
 def _has_words(text: str) -> bool:
-    """Whether a tokenizer of words finds any; blanks without width and the like are none."""
+    """Whether the tokenizer of words finds a word in a text. Zero-width blanks and the like are none."""
     return any(map(str.isalnum, text)) or bool(count_words(word_tokenizer(()), [text]))
 
 

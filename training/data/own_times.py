@@ -1,4 +1,4 @@
-"""Times of a user's own file, written in any usual way: the whole file in one way."""
+"""Parses the times of a user's own file, which may be written in any usual way, the same for the whole file."""
 
 import re
 import warnings
@@ -24,18 +24,19 @@ Cell = tuple[int, str]  # the line of a row and its time
 
 
 def parse(cells: Sequence[Cell], path: Path) -> list[datetime]:
-    """The times of all rows, without a zone.
-
-    Times that name their zone become those of UTC; where they are days or more apart, those of their own clocks, which
-    say midnight in summer as in winter.
+    """Parse the times of all rows.
 
     Args:
-        cells: Of each row.
-        path: Named by errors.
+        cells: Line and time of each row.
+        path: File to name in errors.
+
+    Returns:
+        Times without a zone. Times with a zone become UTC, or, if they are a day or more apart, local times, whose
+        midnight does not move in summer.
 
     Raises:
-        BrokenLineError: A cell is no time, its zone is not known, only some have a zone, or the order of day and month
-            is not told.
+        BrokenLineError: A cell is not a time, its zone is not known, only some have a zone, or the order of day and
+            month is ambiguous.
     """
     is_day_first = _is_day_first(cells, path)
     with warnings.catch_warnings():
@@ -77,7 +78,7 @@ def _parse(text: str, is_day_first: bool, path: Path, line: int) -> datetime:
 
 
 def _parse_freely(text: str, is_day_first: bool) -> datetime | None:
-    """A time in words or numbers; None where its year would have to be guessed."""
+    """Parse a time in words or numbers. None if its year would have to be guessed."""
     if _BARE_NUMBER.fullmatch(text) and len(text.strip()) not in _BARE_TIMES:
         raise ValueError("numbers of rows, seconds since an epoch and the like are no dates")
     time = _with_default_year(text, GUESSED_YEAR, is_day_first)

@@ -30,9 +30,9 @@ class Collection:
     """Pieces of one kind.
 
     Args:
-        source: Where they are published, all splits in one file.
+        source: The published file, which has all splits.
         stem: Beginning of the names of their text files.
-        sha256: Of the text of each split that is known beforehand.
+        sha256: Checksum of the text of each split, where it is known beforehand.
         frames_per_beat: Frames of a quarter note.
         frames_per_bar: Frames of the usual bar.
     """
@@ -87,11 +87,11 @@ FOLK = Collection(
 
 
 def load(collection: Collection, split: str) -> list[Piece]:
-    """The pieces of "train", "dev" or "test".
+    """Load the pieces of "train", "dev" or "test".
 
     Raises:
         MissingFileError: UNROLLED_DATA_DIR holds no file of that split.
-        BrokenLineError: A frame is not what the text form says.
+        BrokenLineError: A frame is not in the text form.
     """
     local = source.find_local(LocalFile(f"music/{collection.stem}_{FILES[split]}.txt.gz", collection.sha256.get(split)))
     if local is not None:
@@ -100,7 +100,7 @@ def load(collection: Collection, split: str) -> list[Piece]:
 
 
 def parse(text: str, path: Path) -> Iterator[Piece]:
-    """Pieces of the text form; `path` is named in errors."""
+    """Parse pieces in the text form. Errors name `path`."""
     for number, line in enumerate(text.splitlines(), start=1):
         try:
             piece = tuple(map(_frame, line.split()))
@@ -119,7 +119,7 @@ def _frame(text: str) -> Frame:
 
 
 def read_matrices(path: Path, name: str) -> Iterator[Piece]:
-    """Pieces of a MATLAB file, which holds one matrix (frames, 88 keys) of ones and zeros for each.
+    """Read the pieces of a MATLAB file: for each a matrix (frames, 88 keys) of ones and zeros.
 
     Raises:
         DataError: The file has no such matrices.

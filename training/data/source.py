@@ -1,7 +1,7 @@
-"""Where data comes from: a public address that is downloaded once, or a directory that already holds the files.
+"""Sources of data: a public address that is downloaded once, or a directory that already holds the files.
 
-`UNROLLED_DATA_DIR` names such a directory; without it files are downloaded into the user's cache. Either way the sha256
-is checked before anything is read. Knows no data set: those have a module each beside this one.
+`UNROLLED_DATA_DIR` names such a directory. Without it files are downloaded into the user's cache. Either way the sha256
+is checked before anything is read. Knows no data set: each has a module of its own beside this one.
 
     DataError                   anything wrong with data
     ├── MissingFileError        a file that is not where it should be
@@ -53,12 +53,12 @@ class BrokenLineError(DataError):
 
 @dataclass(frozen=True)
 class DataSource:
-    """A published data set: where it is, what it must hash to, and on what terms it may be used.
+    """A published data set: its address, checksum and terms of use.
 
     Args:
-        name: Name that people know it by.
+        name: Usual name.
         address: Public address of one file.
-        sha256: Of the file behind `address`.
+        sha256: Checksum of that file, unpacked.
         licence: Licence, or what its distributor says instead.
         citation: What to cite.
     """
@@ -87,12 +87,12 @@ def check_unchanged(path: Path, sha256: str) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    """Of a file as it lies there, packed or not."""
+    """The checksum of a file as it is, packed or not."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def own_source(path: str, sha256: str) -> DataSource:
-    """What is said of a user's own file: its name, and nothing of where it lay."""
+    """The source of a user's own file: its name, without its directory."""
     name = Path(path).name
     return DataSource(name, f"{OWN}{name}", sha256, licence="that of its owner", citation="")
 
@@ -102,8 +102,8 @@ class LocalFile:
     """A file in UNROLLED_DATA_DIR.
 
     Args:
-        path: Below that directory, for instance "forecasting/ETTh1.csv.gz".
-        sha256: Of what it unpacks to, since gzip's output differs between tools; None if it is not known beforehand.
+        path: Path below that directory, for instance "forecasting/ETTh1.csv.gz".
+        sha256: Checksum of the unpacked file, since gzip's output differs between tools. None if not known beforehand.
     """
 
     path: str
@@ -111,7 +111,7 @@ class LocalFile:
 
 
 def find_local(file: LocalFile) -> Path | None:
-    """The verified file in UNROLLED_DATA_DIR, or None if that variable is not set.
+    """Find and verify a file in UNROLLED_DATA_DIR. None if that variable is not set.
 
     Raises:
         MissingFileError: The directory is named, but holds no such file.
@@ -129,7 +129,7 @@ def find_local(file: LocalFile) -> Path | None:
 
 
 def download(source: DataSource) -> Path:
-    """The file behind the source's address, from the cache or downloaded with a progress bar, verified.
+    """Find the file behind the source's address in the cache, or download it with a progress bar, and verify it.
 
     Raises:
         DataError: It cannot be downloaded.
@@ -160,11 +160,11 @@ def _download(source: DataSource, path: Path) -> None:
 
 
 def find(file: LocalFile, published: DataSource | None) -> Path:
-    """A verified file: from UNROLLED_DATA_DIR, or else downloaded once.
+    """Find and verify a file in UNROLLED_DATA_DIR, or else download it once.
 
     Args:
-        file: As that directory holds it.
-        published: What is downloaded; None of a part that is read from that directory only.
+        file: The file in that directory.
+        published: The source to download. None for a file that is read from that directory only.
 
     Raises:
         DataError: The file is missing, is not the published one, or cannot be downloaded.
@@ -178,7 +178,7 @@ def find(file: LocalFile, published: DataSource | None) -> Path:
 
 
 def load_text(source: DataSource, file: LocalFile) -> tuple[str, Path]:
-    """The text of a published file and where it lies, from UNROLLED_DATA_DIR or downloaded once.
+    """Read a published file, from UNROLLED_DATA_DIR or downloaded once. Returns its text and its path.
 
     Raises:
         DataError: The file is missing, is not the published one, or cannot be read.
@@ -188,7 +188,7 @@ def load_text(source: DataSource, file: LocalFile) -> tuple[str, Path]:
 
 
 def read_bytes(path: Path) -> bytes:
-    """The content of a file, unpacked if its name ends in .gz.
+    """Read a file, unpacked if its name ends in .gz.
 
     Raises:
         DataError: It does not unpack.
@@ -201,12 +201,16 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_text(path: Path) -> str:
-    """The content of a UTF-8 file, unpacked if its name ends in .gz; line ends are kept."""
+    """Read a UTF-8 file, unpacked if its name ends in .gz. Line ends are kept."""
     return decode(read_bytes(path), path)
 
 
 def decode(content: bytes, path: Path) -> str:
-    """UTF-8 bytes as text; `path` is named in the error."""
+    """Decode UTF-8.
+
+    Raises:
+        BrokenLineError: The content is not UTF-8. Names `path` and the line.
+    """
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -215,7 +219,7 @@ def decode(content: bytes, path: Path) -> str:
 
 
 def verify(path: Path, sha256: str, advice: str = "") -> None:
-    """Check what the file unpacks to.
+    """Check the checksum of a file.
 
     Args:
         path: Unpacked if its name ends in .gz.

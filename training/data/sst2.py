@@ -37,14 +37,14 @@ LABELS = {"0": 0, "1": 1}
 
 @dataclass(frozen=True)
 class Example:
-    """A phrase or sentence; label 0 is negative, 1 positive."""
+    """A labelled phrase or sentence. Of SST-2 the label 0 is negative, 1 positive."""
 
     sentence: str
     label: int
 
 
 def load(split: str) -> list[Example]:
-    """The examples of "train", "dev" or "test".
+    """Load the examples of "train", "dev" or "test".
 
     Raises:
         MissingFileError: The split's file is absent.
@@ -66,11 +66,11 @@ def _load_from_zip(path: Path, member: str) -> list[Example]:
 
 
 def parse(text: str, path: Path) -> Iterator[Example]:
-    """Examples of a tab-separated text whose first line names the columns "label" and "sentence".
+    """Parse tab-separated text whose first line names the columns "label" and "sentence".
 
     Args:
         text: Content of the file.
-        path: Named in errors.
+        path: File to name in errors.
     """
     lines = enumerate(io.StringIO(text, newline=None), start=1)
     _, header = next(lines, (1, ""))

@@ -1,8 +1,7 @@
 """SST as trees: every phrase of 11,855 sentences of film reviews with one of five labels (Socher et al. 2013).
 
-0 is very negative, 2 neutral, 4 very positive. GLUE's SST-2 has the phrases that are not neutral, and of their labels
-only the side. Whoever trains on the train trees may be measured on SST-2's dev and test: those are sentences of other
-trees.
+0 is very negative, 2 neutral, 4 very positive. GLUE's SST-2 has the phrases that are not neutral, as negative or
+positive. Models trained on the train trees may be measured on SST-2's dev and test sentences, which are of other trees.
 """
 
 import re
@@ -39,7 +38,7 @@ class Phrase:
 
 
 def load() -> list[Phrase]:
-    """The phrases of the training trees, whole sentences among them, as often as they occur."""
+    """Load the phrases of the training trees, whole sentences included, as often as they occur."""
     local = source.find_local(LOCAL)
     if local is not None:
         return list(parse(source.read_text(local), local))
@@ -49,10 +48,10 @@ def load() -> list[Phrase]:
 
 
 def parse(text: str, path: Path) -> Iterator[Phrase]:
-    """Phrases of a text with a tree a line, `(3 (2 the) (4 best))`; a node comes after the nodes below it.
+    """Parse the phrases of a text with one tree a line, `(3 (2 the) (4 best))`. A node comes after those below it.
 
     Raises:
-        BrokenLineError: Brackets do not match, or a label is not 0 to 4; names `path` and the line.
+        BrokenLineError: Brackets do not match, or a label is not 0 to 4. Names `path` and the line.
     """
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():

@@ -18,7 +18,7 @@ class Table:
 
     Args:
         channels: Name of each column.
-        readings: float64 (rows, channels), in the units of the file; NaN before the first reading of a channel.
+        readings: float64 (rows, channels), in the units of the file. NaN before the first reading of a channel.
     """
 
     channels: tuple[str, ...]
@@ -38,12 +38,12 @@ class Scaler:
     deviation: NDArray[np.float64]
 
     def standardize(self, readings: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Readings (rows, channels) on the scale of the errors."""
+        """Standardise readings (rows, channels)."""
         return (readings - self.mean) / self.deviation
 
 
 def fit_scaler(train: NDArray[np.float64]) -> Scaler:
-    """Mean and deviation of the training rows (rows, channels); a channel that never changes gets the deviation 1."""
+    """Compute mean and deviation of training rows (rows, channels). A constant channel gets the deviation 1."""
     deviation = np.nanstd(train, axis=0)
     return Scaler(np.nanmean(train, axis=0), np.where(deviation > 0, deviation, 1.0))
 
@@ -60,10 +60,10 @@ def level_and_scale(readings: NDArray[np.float64]) -> tuple[NDArray[np.float64],
 
 
 def parse(text: str, path: Path) -> Table:
-    """Read CSV text: a header that starts with "date", then a time and one number a channel on each line.
+    """Parse CSV text: a header that starts with "date", then a time and one number a channel on each line.
 
     Raises:
-        BrokenLineError: The header, the number of columns or a number is wrong; names `path` and the line.
+        BrokenLineError: The header, the number of columns or a number is wrong. Names `path` and the line.
     """
     lines = text.splitlines()
     header = lines[0].split(",") if lines else []
@@ -82,10 +82,10 @@ def _parse_row(line: str, width: int, path: Path, number: int) -> list[float]:
 
 
 def parse_reading(cell: str, path: Path, number: int) -> float:
-    """A number that the service takes as well.
+    """Parse a reading, within the limits of the service.
 
     Raises:
-        BrokenLineError: It is none, or too large; names `path` and the line `number`.
+        BrokenLineError: It is not a finite number, or too large. Names `path` and the line `number`.
     """
     try:
         reading = float(cell)

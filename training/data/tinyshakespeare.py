@@ -19,11 +19,11 @@ TRAIN_FRACTION = 0.9
 
 
 def load() -> str:
-    """The whole text."""
+    """Load the whole text."""
     return source.read_text(source.find(LOCAL, SOURCE))
 
 
 def split(text: str) -> dict[str, str]:
-    """The usual contiguous split: the first 90 % train, the last 10 % dev. There is no test part."""
+    """Split a text contiguously, as usual: the first 90 % are train, the last 10 % dev. There is no test part."""
     boundary = int(TRAIN_FRACTION * len(text))
     return {"train": text[:boundary], "dev": text[boundary:]}

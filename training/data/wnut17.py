@@ -49,7 +49,7 @@ class Sentence:
 
 
 def load(split: str) -> list[Sentence]:
-    """The sentences of "train", "dev" or "test".
+    """Load the sentences of "train", "dev" or "test".
 
     Raises:
         MissingFileError: The split's file is absent.
@@ -60,7 +60,7 @@ def load(split: str) -> list[Sentence]:
 
 
 def parse(text: str, path: Path) -> Iterator[Sentence]:
-    """Sentences of a table of two columns, token and tag; `path` is named in errors."""
+    """Parse the sentences of a table of two columns, token and tag. Errors name `path`."""
     for block in conll.blocks(text, path, 2):
         unknown = [tag for _, tag in block.rows if tag not in TAGS]
         if unknown:

@@ -1,8 +1,8 @@
 """Vectors of 32,000 pieces of words, distilled from large language models (WordLlama, Miller 2024, MIT licence).
 
-They come with the Python package `wordllama`, of which nothing but two files is used: a table and a tokenizer. Their
-first 64, 128 or 256 numbers are vectors of their own (Kusupati et al. 2022, arXiv:2205.13147). A word that is in pieces
-is the mean of them.
+They come with the Python package `wordllama`, of which only two files are used: a table and a tokenizer. Their first
+64, 128 or 256 numbers are vectors of their own (Kusupati et al. 2022, arXiv:2205.13147). The vector of a word of
+several pieces is the mean of theirs.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ WORD_BEGINS = "▁"  # how the tokenizer writes the blank before a word
 
 
 def load(words: Sequence[str], size: int) -> NDArray[np.float32]:
-    """Vectors of words, float32 (words, size), of which each dimension has mean 0 and deviation 1 over all pieces.
+    """Load the vectors of words, float32 (words, size). Each dimension has mean 0 and deviation 1 over all pieces.
 
     Raises:
         MissingFileError: The package is not installed.
@@ -46,7 +46,7 @@ def load(words: Sequence[str], size: int) -> NDArray[np.float32]:
 
 
 def whole_words() -> set[str]:
-    """Words of Latin letters, in lower case, that are a piece of their own: frequent ones."""
+    """Frequent words of Latin letters, in lower case: those that are a single piece."""
     pieces = (piece.removeprefix(WORD_BEGINS) for piece in _tokenizer().get_vocab() if piece.startswith(WORD_BEGINS))
     return {piece.lower() for piece in pieces if piece.isascii() and piece.isalpha()}
 
@@ -56,7 +56,7 @@ def _tokenizer() -> Tokenizer:
 
 
 def _file(name: str, sha256: str) -> Path:
-    """A file of the package, which is not imported: it has dependencies of its own."""
+    """Find and verify a file of the package, without importing it, since it has dependencies of its own."""
     package = find_spec("wordllama")
     if package is None or not package.submodule_search_locations:
         raise MissingFileError(Path("wordllama") / name, "install it: pip install wordllama==0.4.0.post1")

@@ -1,6 +1,11 @@
 """Why plain recurrent networks fail at long memory, measured: gradients, Jacobians, learning, clipping.
 
-problems and windows say what is to be learnt, variants with which cell; gradient_norms and jacobians measure a network,
-learning and clipping train it; plan lists the cases of a run, stages runs them, report and
-plots show what they left.
+problems and windows     what is learnt: artificial problems, and windows of the shipped tasks' data
+variants, network        by which recurrent layer, and the network around it
+gradient_norms, jacobians    measure a network
+learning, clipping       train a network
+plan, stages             list the cases of a run, and run them
+results, curves          write and read the files of cases
+report, panels, plots    show the results
+command                  `python -m training diagnose`
 """

@@ -22,9 +22,9 @@ class DescentSettings:
     """Plain gradient descent.
 
     Args:
-        steps: Steps at most.
-        rows: Fresh sequences for each.
-        learning_rate: Constant.
+        steps: Most steps.
+        rows: Fresh sequences of each step.
+        learning_rate: Constant learning rate.
     """
 
     steps: int = 400
@@ -35,17 +35,17 @@ class DescentSettings:
 def descend(
     network: Network, problem: Problem, settings: DescentSettings, clip_grad_norm: float | None, seed: int
 ) -> list[Mapping[str, float]]:
-    """Train in place.
+    """Train a network in place.
 
     Args:
-        network: Fresh.
-        problem: What it learns.
-        settings: For how long and how fast.
-        clip_grad_norm: Largest norm of the whole gradient; None lets it be.
-        seed: Of the training sequences.
+        network: A fresh network.
+        problem: The problem to learn.
+        settings: Steps and learning rate.
+        clip_grad_norm: Largest norm of the whole gradient. None for no clipping.
+        seed: Seed of the training sequences.
 
     Returns:
-        For every step: step, loss and grad_norm, the norm before clipping. Ends with the first that is no number.
+        "step", "loss" and "grad_norm" before clipping, of every step up to the first that is not finite.
     """
     device = next(network.parameters()).device
     optimizer = SGD(network.parameters(), lr=settings.learning_rate)

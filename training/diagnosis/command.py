@@ -1,4 +1,4 @@
-"""`python -m training diagnose`: which part of the diagnosis runs, and where it goes."""
+"""`python -m training diagnose`: runs the diagnosis, or parts of it, into a directory."""
 
 import argparse
 from collections.abc import Callable
@@ -19,7 +19,7 @@ INTERRUPTED = 130  # what a shell reports of a program ended by Ctrl-C
 
 
 def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Make the command line of training know the command."""
+    """Add the command to the command line of training."""
     parser = commands.add_parser(
         "diagnose",
         help="show why plain recurrent networks fail: gradients, Jacobians, learning, clipping",

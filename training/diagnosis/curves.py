@@ -11,12 +11,12 @@ LEARNING_COLUMNS = ("error", "train_loss", "grad_norm", "seconds")
 
 
 def measured_curves(rows: Iterable[Mapping[str, str]]) -> Curves:
-    """Of what was measured over t: rows with quantity, t and value."""
+    """Curves of measurements over t, from rows with "quantity", "t" and "value"."""
     return _collect((row, row["quantity"], row["t"], row["value"]) for row in rows)
 
 
 def learning_curves(rows: Iterable[Mapping[str, str]]) -> Curves:
-    """Of what was learnt over optimizer steps: rows with a column for each quantity."""
+    """Curves of learning over optimizer steps, from rows with "step" and LEARNING_COLUMNS."""
     return _collect((row, name, row["step"], row[name]) for row in rows for name in LEARNING_COLUMNS)
 
 

@@ -1,4 +1,4 @@
-"""How much of the loss's gradient arrives at each earlier state: |dL/dh_t| over t.
+"""The norm of the loss's gradient by each earlier state: |dL/dh_t| over t.
 
 L is the loss of a problem's answers, which come at the last steps, and dL/dh_t is its derivative along all paths from
 h_t on, as in training/recurrence/bptt.py. Everything is float64, which reaches down to 1e-308.
@@ -14,13 +14,13 @@ from training.diagnosis.problems import Problem
 
 
 def gradient_norms(network: Network, problem: Problem, x: Tensor, y: Tensor) -> Mapping[str, Tensor]:
-    """The norm of each row's gradient, averaged over the rows.
+    """Compute the norm of each row's gradient, averaged over the rows.
 
     Args:
         network: In float64.
-        problem: Gives the loss, which is taken over its answers only.
-        x: Inputs, float64 (N, T, C), or token ids (N, T).
-        y: What is wanted at the last steps.
+        problem: The problem, whose loss is taken over its answers only.
+        x: Inputs, float64 (N, T, C), or token ids, int64 (N, T).
+        y: Targets of the last steps; see `Problem.draw`.
 
     Returns:
         "h", and "c" for an LSTM: norms of dL/dh_t and dL/dc_t for t = 1 to T, float64 (T,).

@@ -1,4 +1,4 @@
-"""The product of Jacobians ds_T/ds_t of a state s, and its largest singular value: the most that a gradient can grow.
+"""The product of Jacobians ds_T/ds_t of a state s, and its largest singular value, which bounds a gradient's growth.
 
     ds_T/ds_t = ds_{t+1}/ds_t ... ds_T/ds_{T-1}       rows are derivatives by s_t, columns of s_T
     |dL/ds_t| <= sigma_max(ds_T/ds_t) |dL/ds_T|       for a loss that looks at s_T only
@@ -21,14 +21,14 @@ CHUNK = 32  # steps whose Jacobians are made at once, to bound memory
 
 @torch.no_grad()
 def step_jacobians(cell: Cell, inputs: Tensor) -> Tensor:
-    """ds_t/ds_{t-1} for t = 1 to T along the path of one sequence.
+    """Compute ds_t/ds_{t-1} for t = 1 to T along the path of one sequence.
 
     Args:
         cell: In float64.
-        inputs: What the recurrent layer reads, float64 (T, C).
+        inputs: Inputs of the recurrent layer, float64 (T, C).
 
     Returns:
-        (T, S, S); element [t, p, q] is the derivative of s_t[q] by s_{t-1}[p].
+        (T, S, S). Element [t, p, q] is the derivative of s_t[q] by s_{t-1}[p].
     """
     projected = cell.project(inputs)
     states = torch.stack([torch.cat(state, dim=1)[0] for state in unroll(cell, inputs.unsqueeze(0))[:-1]])  # (T, S)
@@ -42,16 +42,19 @@ def step_jacobians(cell: Cell, inputs: Tensor) -> Tensor:
 
 
 def largest_singular_values(jacobians: Tensor, lags: Sequence[int]) -> list[float]:
-    """log10 of the largest singular value of ds_T/ds_{T-k} for each lag k.
+    """Compute log10 of the largest singular value of ds_T/ds_{T-k} for each lag k.
 
-    The product is scaled anew after each factor, so it neither overflows nor vanishes over any number of steps.
+    The product is rescaled after each factor, so it neither overflows nor vanishes over any number of steps.
 
     Args:
         jacobians: As `step_jacobians` returns them, (T, S, S).
-        lags: Growing, from 0 to T.
+        lags: Increasing, from 0 to T.
 
     Returns:
-        One number for each lag; minus infinity where the product is exactly zero, as ReLU can make it.
+        One number for each lag. Minus infinity if the product is exactly 0, which ReLU can make it.
+
+    Raises:
+        ValueError: Lags do not increase, or are out of range.
     """
     T, S, _ = jacobians.shape
     if any(not 0 <= lag <= T for lag in lags) or list(lags) != sorted(lags):

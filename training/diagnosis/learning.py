@@ -1,4 +1,4 @@
-"""Training a network on a problem with Adam and clipping, and what it learns: error over optimizer steps."""
+"""Trains a network on a problem with Adam and clipping, and measures its error over optimizer steps."""
 
 import math
 import time
@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from training.diagnosis.network import Network
 from training.diagnosis.problems import Batch, Problem
 
-TEST_SEED = 10_000_019  # of the rows by which the error is measured; no training seed is as large
+TEST_SEED = 10_000_019  # of the sequences that the error is measured on, unlike any training seed
 TEST_ROWS = 1024
 TEST_PIECE = 256
 
@@ -26,13 +26,13 @@ class LearningSettings:
     """How a network is trained.
 
     Args:
-        steps: Optimizer steps at most.
-        rows: Fresh sequences for each.
-        learning_rate: Adam's; it falls to zero over the last 30 % of the steps.
+        steps: Most optimizer steps.
+        rows: Fresh sequences of each step.
+        learning_rate: Learning rate of Adam. It falls to 0 over the last 30 % of the steps.
         clip_grad_norm: Largest norm of the whole gradient.
         evaluate_every: Steps between two measurements of the error.
-        max_seconds: Stop after this time, with what there is; None for no limit.
-        solved_share: Stop once the error is below this share of what counts as solved.
+        max_seconds: Stop after this time. None for no limit.
+        solved_share: Stop once the error is below this share of `Problem.solved`.
     """
 
     steps: int = 2000
@@ -51,18 +51,18 @@ def learn(
     seed: int,
     watch: Callable[[Row], None] = lambda _: None,
 ) -> list[Row]:
-    """Train in place.
+    """Train a network in place.
 
     Args:
-        network: Fresh, on the device where it is trained.
-        problem: What it learns.
-        settings: For how long and how.
-        seed: Of the training sequences.
-        watch: Told each row of the result as soon as it is known.
+        network: A fresh network, on the device where it is trained.
+        problem: The problem to learn.
+        settings: Steps, learning rate and limits.
+        seed: Seed of the training sequences.
+        watch: Called with each row of the result as soon as it is known.
 
     Returns:
-        From step 0 on, every `evaluate_every` steps: step, error, train_loss and grad_norm before clipping (both means
-        since the row before) and seconds. A network whose loss is no number ends with a row that says so.
+        A row every `evaluate_every` steps, from step 0: "step", "error", "train_loss" and "grad_norm" before clipping
+        (means since the row before), and "seconds". If the error is not finite, its row is the last.
     """
     device = next(network.parameters()).device
     test = problem.draw(TEST_ROWS, Generator(device).manual_seed(TEST_SEED))
@@ -89,7 +89,7 @@ def learn(
 
 
 def is_over(row: Row, problem: Problem, settings: LearningSettings) -> bool:
-    """Whether going on is of no use: solved, out of time, or lost."""
+    """Whether to stop: the problem is solved, time is up, or the error is not finite."""
     is_solved = problem.solved is not None and row["error"] < settings.solved_share * problem.solved
     is_late = settings.max_seconds is not None and row["seconds"] > settings.max_seconds
     return is_solved or is_late or not math.isfinite(row["error"])
@@ -98,7 +98,7 @@ def is_over(row: Row, problem: Problem, settings: LearningSettings) -> bool:
 def optimise(
     network: Network, problem: Problem, optimizer: Optimizer, generator: Generator, rows: int, clip: float
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Take optimizer steps for ever; yields loss and gradient norm before clipping, on the device: nothing waits."""
+    """Take optimizer steps without end. Yields loss and gradient norm before clipping, as tensors on the device."""
     parameters = list(network.parameters())
     while True:
         x, y = problem.draw(rows, generator)
@@ -112,7 +112,7 @@ def optimise(
 
 @torch.no_grad()
 def error(network: Network, problem: Problem, test: Batch) -> float:
-    """The problem's error on given sequences."""
+    """Compute the problem's mean error on test sequences."""
     pieces = zip(*(torch.split(part, TEST_PIECE) for part in test), strict=True)
     total = sum(problem.loss(network(x, problem.scored_steps), y) * len(x) for x, y in pieces)
     return float(total) / len(test[0])

@@ -16,7 +16,7 @@ class Network(nn.Module):
 
     Args:
         variant: The recurrent layer.
-        problem: What goes in and what comes out.
+        problem: Decides sizes of inputs and outputs.
         hidden_size: H.
     """
 
@@ -27,13 +27,13 @@ class Network(nn.Module):
         self.head = nn.Linear(hidden_size, problem.output_size)
 
     def forward(self, x: Tensor, steps: int) -> Tensor:
-        """The fast path: outputs (N, steps, outputs) of the last steps of x, (N, T, C) or token ids (N, T)."""
+        """The fused path: outputs (N, steps, outputs) of the last steps of x, (N, T, C) or token ids (N, T)."""
         hidden, _ = self.recurrent(self.embed(x))
         outputs: Tensor = self.head(hidden[:, -steps:])
         return outputs
 
     def embed(self, x: Tensor) -> Tensor:
-        """What the recurrent layer reads, (N, T, C)."""
+        """Inputs of the recurrent layer, (N, T, C), from x."""
         return x if self.embedding is None else self.embedding(x)
 
     def cell(self) -> Cell:
@@ -49,16 +49,17 @@ class Network(nn.Module):
 
 
 def build(variant: Variant, problem: Problem, hidden_size: int, seed: int) -> Network:
-    """A fresh network, the same for the same seed; torch's generator is left as it was."""
+    """Build a network from a seed. The state of torch's generator is restored."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Network(variant, problem, hidden_size)
 
 
 def unroll(cell: Cell, inputs: Tensor) -> list[State]:
-    """Run a cell over inputs (N, T, C) from zeros; returns the T + 1 states, the initial one first.
+    """Run a cell over inputs (N, T, C) from a state of zeros.
 
-    All are on autograd's tape, so the gradient by any of them, through all later ones, can be asked for.
+    Returns:
+        The T + 1 states, the initial one first. All are in autograd's graph, for gradients by any of them.
     """
     zeros = inputs.new_zeros(len(inputs), cell.hidden_size).requires_grad_()
     initial = (zeros, zeros.clone()) if isinstance(cell, LSTMCell) else (zeros,)

@@ -33,9 +33,9 @@ class Panel:
     """One set of axes.
 
     Args:
-        title: Above it.
-        curves: By name.
-        ylabel: Its own label; "" leaves it to the first of its row.
+        title: Title above the panel.
+        curves: Curves by name.
+        ylabel: Label of its y axis. If empty, the figure's label, on the first panel of a row only.
     """
 
     title: str
@@ -47,11 +47,11 @@ class Panels:
     """A figure of panels.
 
     Args:
-        grid: Rows of panels; rows and panels without curves are left out.
-        styles: By name; their order is the legend's.
-        xlabel: Of every panel.
-        ylabel: Of the first panel of a row, where it has none of its own.
-        share_y: Whether all have one scale.
+        grid: Rows of panels. Rows and panels without curves are left out.
+        styles: Styles of the curves by name, in the order of the legend.
+        xlabel: Label of the x axis of every panel.
+        ylabel: Label of the y axis of the first panel of a row, unless it has its own.
+        share_y: Whether all panels have the same scale.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What a diagnosis measures: cases of problem, length, network and seed, and how long each network learns."""
+"""The plan of a diagnosis: cases of problem, length, network and seed, and settings of learning."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -32,11 +32,11 @@ class Case:
 
     @property
     def name(self) -> str:
-        """Of its files."""
+        """Name of its files."""
         return f"{self.problem}-{self.T}-{self.variant}-{self.seed}"
 
     def columns(self) -> dict[str, str | int]:
-        """What identifies it in a table."""
+        """The columns that identify it in a table."""
         return {"problem": self.problem, "T": self.T, "variant": self.variant, "seed": self.seed}
 
     @classmethod
@@ -46,13 +46,13 @@ class Case:
 
     @property
     def order(self) -> tuple[int, int, int, int]:
-        """Its place among others: problems and variants as they are listed, short before long."""
+        """Sort key: problems and variants in the order of their lists, short before long."""
         return list(PROBLEMS).index(self.problem), self.T, list(VARIANTS).index(self.variant), self.seed
 
 
 @dataclass(frozen=True)
 class ClippingCase:
-    """Plain gradient descent on the adding problem; clip_grad_norm None leaves gradients alone."""
+    """Plain gradient descent on the adding problem. Gradients are not clipped if `clip_grad_norm` is None."""
 
     variant: str
     T: int
@@ -60,7 +60,7 @@ class ClippingCase:
 
     @property
     def name(self) -> str:
-        """Of its file."""
+        """Name of its file."""
         clip = "none" if self.clip_grad_norm is None else f"{self.clip_grad_norm:g}"
         return f"{self.variant}-{self.T}-clip-{clip}"
 
@@ -71,14 +71,14 @@ class Plan:
 
     Args:
         hidden_size: H of every network.
-        measured: Cases measured as they start.
-        learned: Cases that are trained, and measured again after it.
-        clipped: Cases of gradient descent.
-        learning: How each problem is trained.
-        descent: How gradients are descended.
-        rows: Sequences over which gradient norms are averaged.
-        jacobian_rows: Sequences along which Jacobians are multiplied.
-        points: Times at which curves are kept, at most.
+        measured: Cases that are measured before training.
+        learned: Cases that are trained, and measured afterwards.
+        clipped: Cases of plain gradient descent.
+        learning: Settings of learning by problem.
+        descent: Settings of plain gradient descent.
+        rows: Number of sequences that gradient norms are averaged over.
+        jacobian_rows: Number of sequences that Jacobians are multiplied along.
+        points: Most points of a curve.
     """
 
     hidden_size: int
@@ -94,7 +94,7 @@ class Plan:
     def select(
         self, problems: Collection[str], lengths: Collection[int], variants: Collection[str], seeds: Collection[int]
     ) -> "Plan":
-        """The part of it with these problems, lengths and variants, where any are named, for each seed."""
+        """Select cases by problem, length and variant, and repeat them for each seed. Empty selects all."""
 
         def chosen(cases: Iterable[Case]) -> tuple[Case, ...]:
             kept = [
@@ -109,12 +109,12 @@ class Plan:
         return replace(self, measured=chosen(self.measured), learned=chosen(self.learned))
 
     def settings_of(self, case: Case) -> LearningSettings:
-        """How a case is trained."""
+        """Settings of learning of a case."""
         settings = self.learning[case.problem]
         return replace(settings, learning_rate=settings.learning_rate * VARIANTS[case.variant].learning_rate_scale)
 
     def train_with(self, changes: Mapping[str, float | None]) -> "Plan":
-        """The same plan with other settings of learning."""
+        """Replace settings of learning."""
         learning = {name: replace(settings, **changes) for name, settings in self.learning.items()}  # type: ignore[arg-type]
         return replace(self, learning=learning)
 

@@ -11,19 +11,19 @@ Batch = tuple[Tensor, Tensor]
 
 
 class Problem(ABC):
-    """Sequences and what is to be answered at their last steps.
+    """Sequences, and targets of their last steps.
 
     Args:
-        T: What makes it long: the number of steps, or of blanks for copying.
+        T: Difficulty: the number of steps, or of blanks for copying.
         length: Steps of a sequence.
         input_size: C of real inputs, or the number of tokens where `is_token`.
         output_size: Number of outputs at each answered step.
-        scored_steps: Last steps whose outputs count for the error.
-        answer_steps: Last steps whose answers need the past; their loss is the one whose gradient is followed back.
-        baseline: Error of the best answer that ignores the input; None if it is not known.
-        solved: Error below which the problem counts as solved; None where there is no such thing.
+        scored_steps: Number of last steps whose outputs count for the error.
+        answer_steps: Number of last steps whose answers need the past. Gradients are measured of their loss.
+        baseline: Error of the best answer that ignores the input. None if it is not known.
+        solved: Error below which the problem counts as solved. None if there is none.
         is_token: Whether inputs are token ids.
-        unit: Of the error.
+        unit: Unit of the error.
     """
 
     name: str
@@ -44,16 +44,15 @@ class Problem(ABC):
 
     @abstractmethod
     def draw(self, N: int, generator: Generator) -> Batch:
-        """N sequences on the generator's device.
+        """Draw N sequences on the generator's device.
 
         Returns:
             x: Inputs, float32 (N, length, C), or token ids, int64 (N, length).
-            y: What belongs to the last `scored_steps` outputs, float32 (N, steps, outputs), or classes, int64
-                (N, steps).
+            y: Targets of the last `scored_steps` outputs, float32 (N, steps, outputs), or classes, int64 (N, steps).
         """
 
     def loss(self, outputs: Tensor, y: Tensor) -> Tensor:
-        """Mean over rows and steps: cross entropy in nats for classes, else squared error.
+        """Mean over rows and steps of the cross entropy in nats for classes, or else of the squared error.
 
         Args:
             outputs: (N, steps, outputs).

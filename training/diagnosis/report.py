@@ -1,4 +1,4 @@
-"""What a diagnosis leaves to read: one table of all cases, the curves in one file a kind, and the pictures.
+"""The report of a diagnosis: a table of all cases, the curves in one file a kind, and pictures.
 
 output/report/summary.csv                                  one row for each case and phase
 output/report/gradients.csv, learning.csv, clipping.csv    the curves
@@ -18,7 +18,7 @@ HEAD = f"{'problem':>11} {'T':>4} {'network':>11} {'phase':>8} {'dL/dh_1':>9} {'
 
 
 def write(output: Path) -> None:
-    """Write the report of whatever is measured so far."""
+    """Write the report of all that is measured so far."""
     rows = {name: list(read_all(output / name)) for name in (*PHASES, "learning", "clipping")}
     measured = {phase: measured_curves(rows[phase]) for phase in PHASES}
     learning = learning_curves(rows["learning"])
@@ -41,11 +41,12 @@ def write(output: Path) -> None:
 
 
 def summarise(measured: Mapping[str, Curves], learning: Curves) -> Iterator[Row]:
-    """One row for each case and phase.
+    """Yield a row for each case and phase, with these columns.
 
-    gradient_first and gradient_last are |dL/dh_t| at the first and the last step; decay_per_step is the factor that,
-    taken at each step between, leads from the last to the first; log10_singular_value is that of ds_T/ds_0; error and
-    steps are those at the end of learning.
+    gradient_first, gradient_last    |dL/dh_t| at the first and the last step
+    decay_per_step                   the factor at each step that leads from the last norm to the first
+    log10_singular_value             of ds_T/ds_0
+    error, steps                     at the end of learning
     """
     for phase, curves in measured.items():
         for case, quantities in curves.items():

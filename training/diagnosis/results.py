@@ -1,6 +1,6 @@
 """The files of a diagnosis: one CSV for each case and stage, so that an interrupted run goes on where it was.
 
-A file is written whole or not at all; one that exists is not measured again.
+Files are written atomically. A case whose file exists is not measured again.
 """
 
 import csv
@@ -15,7 +15,7 @@ Row = Mapping[str, Value]
 
 
 def write_csv(path: Path, rows: Sequence[Row]) -> None:
-    """Write rows with the same columns; numbers with six digits."""
+    """Write rows with the same columns. Numbers get six digits."""
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()
@@ -25,13 +25,13 @@ def write_csv(path: Path, rows: Sequence[Row]) -> None:
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
-    """The rows of one file, as text."""
+    """Read the rows of one file, as text."""
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 
 def read_all(directory: Path) -> Iterator[dict[str, str]]:
-    """The rows of all CSV files of a directory, in the order of their names."""
+    """Yield the rows of all CSV files of a directory, in the order of their names."""
     for path in sorted(directory.glob("*.csv")):
         yield from read_csv(path)
 

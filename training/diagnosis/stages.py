@@ -1,4 +1,4 @@
-"""Runs a plan, stage by stage: measure at the start, learn, measure what was learnt, clip. Each leaves files.
+"""Runs a plan, stage by stage: measure fresh networks, learn, measure trained ones, clip. Each stage leaves files.
 
 output/initial/CASE.csv, output/trained/CASE.csv     gradient norms and singular values over t
 output/learning/CASE.csv, output/weights/CASE...     error over steps; the trained weights
@@ -33,12 +33,12 @@ MEASURED_SEED = 20_000_003  # of the sequences that gradients are measured on
 
 
 class Diagnosis:
-    """A plan and where its files go.
+    """Runs a plan.
 
     Args:
-        plan: What is measured.
+        plan: Cases and settings.
         output: Directory of the run.
-        device: Where networks learn; gradients are always measured on the CPU, in float64.
+        device: Device that networks learn on. Gradients are always measured on the CPU, in float64.
     """
 
     def __init__(self, plan: Plan, output: Path, device: torch.device) -> None:
@@ -47,12 +47,12 @@ class Diagnosis:
         self._device = device
 
     def measure_initial(self) -> None:
-        """Gradient norms and Jacobians of fresh networks."""
+        """Measure gradient norms and Jacobians of fresh networks."""
         for case, path in self._open("initial", self._plan.measured, "measuring fresh networks"):
             write_csv(path, self._measure(case, self._build(case)))
 
     def learn(self) -> None:
-        """Train networks; keeps their curves and weights."""
+        """Train networks, and keep their curves and weights."""
         for case, path in self._open("learning", self._plan.learned, "learning"):
             network = self._build(case).to(self._device)
             settings = self._plan.settings_of(case)
@@ -66,7 +66,7 @@ class Diagnosis:
             tqdm.write(f"{case.name}: error {rows[-1]['error']:.3g} after {rows[-1]['step']:.0f} steps")
 
     def measure_trained(self) -> None:
-        """Gradient norms and Jacobians of the networks that `learn` has trained."""
+        """Measure gradient norms and Jacobians of the networks that `learn` has trained."""
         trained = [case for case in self._plan.learned if self._weights(case).is_file()]
         for case, path in self._open("trained", trained, "measuring trained networks"):
             network = self._build(case)
@@ -75,7 +75,7 @@ class Diagnosis:
                 write_csv(path, self._measure(case, network))
 
     def clip(self) -> None:
-        """Plain gradient descent with and without clipping."""
+        """Run plain gradient descent with and without clipping."""
         for case, path in self._open("clipping", self._plan.clipped, "clipping"):
             problem = make_problem("adding", case.T)
             network = build(VARIANTS[case.variant], problem, self._plan.hidden_size, seed=1).to(self._device)
@@ -84,7 +84,7 @@ class Diagnosis:
             write_csv(path, [{**identity, **row} for row in rows])
 
     def _open(self, stage: str, cases: Sequence[AnyCase], description: str) -> Iterator[tuple[AnyCase, Path]]:
-        """The cases of a stage that have no file yet, each with the place of its file."""
+        """Yield the cases of a stage that have no file yet, each with the path of its file."""
         files = [(case, self._output / stage / f"{case.name}.csv") for case in cases]
         missing = [(case, path) for case, path in files if not path.is_file()]
         yield from tqdm(missing, desc=description, unit="case", disable=None)
@@ -122,12 +122,12 @@ class Diagnosis:
 
 @cache
 def make_problem(name: str, T: int) -> Problem:
-    """A problem by name; those of real data are loaded once."""
+    """Make a problem by name. Real data are loaded once."""
     return PROBLEMS[name](T)
 
 
 def spread(first: int, last: int, points: int) -> list[int]:
-    """At most so many different whole numbers from first to last, both included, evenly."""
+    """At most `points` distinct whole numbers from first to last, both included, evenly spaced."""
     return sorted({first + round(i * (last - first) / (points - 1)) for i in range(points)})
 
 

@@ -14,10 +14,10 @@ class Variant:
     """A recurrent layer and how it starts.
 
     Args:
-        name: In file names and tables.
-        label: In pictures.
+        name: Name in files and tables.
+        label: Name in pictures.
         build: Makes torch's fused module, batch first, from (input_size, hidden_size).
-        learning_rate_scale: Its learning rate, where that of gated networks is 1; plain ones do not settle at 1.
+        learning_rate_scale: Factor of the learning rate. Plain networks do not converge at 1.
     """
 
     name: str
@@ -73,7 +73,7 @@ def gru(input_size: int, hidden_size: int) -> nn.GRU:
 
 
 def _zero_biases(rnn: nn.RNN) -> dict[str, nn.Parameter]:
-    """Set both biases to zero; returns all weights."""
+    """Set both biases to zero, and return all weights by name."""
     weights = dict(rnn.named_parameters())
     nn.init.zeros_(weights["bias_ih_l0"])
     nn.init.zeros_(weights["bias_hh_l0"])

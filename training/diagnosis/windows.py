@@ -1,4 +1,4 @@
-"""The data of the shipped tasks as problems of one length: what a step far back matters to the last answer."""
+"""Problems of a fixed length from the data of the shipped tasks, with targets of the last step only."""
 
 from abc import abstractmethod
 
@@ -18,14 +18,14 @@ class Windows(Problem):
     """Random windows of training data that are held in memory."""
 
     def draw(self, N: int, generator: Generator) -> Batch:
-        """N windows, each drawn on its own."""
+        """Draw N windows independently."""
         index = torch.randint(self.num_windows, (N,), generator=generator, device=generator.device)
         return self.windows(index)
 
     @property
     @abstractmethod
     def num_windows(self) -> int:
-        """How many there are."""
+        """Number of windows."""
 
     @abstractmethod
     def windows(self, index: Tensor) -> Batch:

@@ -23,5 +23,14 @@ def test_paths_are_those_of_the_tree(page: Path) -> None:
 
 def test_every_package_of_service_is_in_the_architecture() -> None:
     packages = {found.parent.name for found in (ROOT / "service").glob("*/__init__.py")}
-    table = (ROOT / "docs/architecture.md").read_text().partition("## Packages of service/")[2].partition("\n## ")[0]
-    assert set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (.*?) \|", table, re.MULTILINE)))) == packages
+    assert packages_told("## Packages of service/") == packages
+
+
+def test_every_package_of_training_is_in_the_architecture() -> None:
+    packages = {found.parent.name for found in (ROOT / "training").glob("*/__init__.py")} | {"configs"}
+    assert packages_told("| package of training/ |") == packages
+
+
+def packages_told(beginning: str) -> set[str]:
+    table = (ROOT / "docs/architecture.md").read_text().partition(beginning)[2].partition("\n## ")[0]
+    return set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (.*?) \|", table, re.MULTILINE))))

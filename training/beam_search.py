@@ -82,7 +82,7 @@ class _Sentence:
 
 
 class _Search:
-    """Beam search over a batch of n sentences; rows of the model are n times `beams`."""
+    """Beam search over a batch of n sentences. The model has n times `beams` rows."""
 
     def __init__(self, model: TranslationModel, sources: Sequence[Sequence[int]], settings: BeamSettings) -> None:
         device = model.output_bias.device

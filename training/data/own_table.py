@@ -77,7 +77,7 @@ def read(path: Path, columns: Columns, gaps: Gaps = "refuse", duplicates: Duplic
     """Read a table.
 
     Args:
-        path: CSV text in UTF-8 with a header; unpacked if its name ends in .gz.
+        path: CSV text in UTF-8 with a header, unpacked if its name ends in .gz.
         columns: Columns to read.
         gaps: How to treat missing rows and empty cells: "refuse" them, "interpolate" linearly, or "ignore" missing
             rows, so that the rows around a weekend are neighbours.

@@ -43,7 +43,7 @@ class ChecksumError(DataError):
 
 
 class BrokenLineError(DataError):
-    """A line of a data file cannot be read; lines count from 1."""
+    """A line of a data file cannot be read. Lines count from 1."""
 
     def __init__(self, path: Path, line: int, reason: str) -> None:
         super().__init__(f"{path}, line {line}: {reason}")

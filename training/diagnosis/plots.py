@@ -36,7 +36,7 @@ PHASE_TITLES = {"initial": "as it starts", "trained": "after training"}
 def draw(
     directory: Path, measured: Mapping[str, Curves], learning: Curves, clipping: Sequence[Mapping[str, str]]
 ) -> None:
-    """Draw everything that there are data for."""
+    """Draw all pictures that there are data for."""
     for problem in ("adding", "copying"):
         draw_gradients(directory / f"gradients-{problem}.png", problem, measured)
         draw_jacobians(directory / f"jacobians-{problem}.png", problem, measured)
@@ -143,7 +143,7 @@ def _phases_and_lengths(problem: str, measured: Mapping[str, Curves], quantity: 
 
 
 def _of(curves: Curves, problem: str, T: int, quantity: str) -> dict[str, Curve]:
-    """The curves of the first seed of each variant."""
+    """The curves of one problem, length and quantity, of the first seed of each variant."""
     found: dict[str, Curve] = {}
     for case, quantities in curves.items():
         if (case.problem, case.T) == (problem, T):
@@ -167,7 +167,7 @@ def _descents(rows: Sequence[Mapping[str, str]], variant: str, column: str) -> d
 
 
 def _mark_ends(axis: Axes, panel: Panel) -> int:
-    """A cross where a descent ended before the others did; returns how many did."""
+    """Mark descents that ended before the others with a cross, and return their number."""
     last = max(max(steps) for steps, _ in panel.curves.values())
     ended = [name for name, (steps, _) in panel.curves.items() if steps[-1] < last]
     for name in ended:
@@ -177,7 +177,7 @@ def _mark_ends(axis: Axes, panel: Panel) -> int:
 
 
 def _scale_gradients(axes: Sequence[Axes]) -> None:
-    """One logarithmic scale; the axes share it, so the first sets it for all."""
+    """Set a logarithmic scale. The axes share their limits, so setting those of the first is enough."""
     norms = [value for axis in axes for line in axis.get_lines() for value in np.asarray(line.get_ydata()) if value > 0]
     for axis in axes:
         axis.set_yscale("log")

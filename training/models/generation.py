@@ -50,7 +50,7 @@ class GenerationModel(nn.Module):
     Args:
         vocabulary_size: V, the number of tokens: characters, or notes.
         settings: Sizes and regularisation.
-        successors: Which token (column) may follow which (row), bool (V, V); None lets all follow all.
+        successors: Which token (column) may follow which (row), bool (V, V). None if any may follow any.
     """
 
     def __init__(

@@ -70,7 +70,7 @@ class Profile(NamedTuple):
         seasons: The last season, then one running season for each decay, float64 (N, K, P * S).
         scale: Running mean absolute deviation, float64 (N, 1).
         center: Typical level of a known channel, float64 (N, 1).
-        unit: Typical scale of a known channel, float64 (N, 1); 0 where the channel is not known.
+        unit: Typical scale of a known channel, float64 (N, 1). 0 if the channel is not known.
     """
 
     seen: Tensor

@@ -15,7 +15,7 @@ Direction = Literal["forward", "backward"]
 
 @dataclass(frozen=True)
 class StateTensor:
-    """One recurrent tensor of a session; the graph's input is `name`, its output `name`_next.
+    """One recurrent tensor of a session. The graph's input is `name`, its output `name`_next.
 
     Args:
         name: Name in the graph and in the session's record, for instance "h".

@@ -116,8 +116,10 @@ class TranslationModel(nn.Module):
         return self._logits(self._look_again(h2, context, memory, lengths)[0])
 
     def embed(self, ids: Tensor) -> Tensor:
-        """Pieces (...) as vectors (..., E) of unit variance; as output weights they stay small (Vaswani et al. 2017,
-        section 3.4)."""
+        """Embed pieces (...) as vectors (..., E) of unit variance.
+
+        As output weights they stay small (Vaswani et al. 2017, section 3.4).
+        """
         vectors: Tensor = self.embedding(ids) * self.embedding.embedding_dim**0.5
         return vectors
 

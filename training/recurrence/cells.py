@@ -37,7 +37,7 @@ class VanillaCell(nn.Module):
         input_size: C.
         hidden_size: H.
         activation: act, one of "tanh", "relu", "sigmoid".
-        output_size: Number of logits; None for a cell without Why and by.
+        output_size: Number of logits. None for a cell without Why and by.
 
     Raises:
         ValueError: The activation is unknown.
@@ -74,7 +74,7 @@ class VanillaCell(nn.Module):
 
         Args:
             x_t: Input at time t, (N, C).
-            h_prev: Hidden state at t-1, (N, H); zeros at the start of a sequence.
+            h_prev: Hidden state at t-1, (N, H). Zeros at the start of a sequence.
         """
         return self.advance(self.project(x_t), h_prev)
 
@@ -153,7 +153,7 @@ class GRUCell(nn.Module):
 
         Args:
             x_t: Input at time t, (N, C).
-            h_prev: Hidden state at t-1, (N, H); zeros at the start of a sequence.
+            h_prev: Hidden state at t-1, (N, H). Zeros at the start of a sequence.
         """
         return self.advance(self.project(x_t), h_prev)
 
@@ -198,7 +198,7 @@ class LSTMCell(nn.Module):
     Args:
         input_size: C.
         hidden_size: H.
-        forget_bias: Initial value of bf; 1 lets a fresh cell remember (Jozefowicz et al. 2015, section 3.1).
+        forget_bias: Initial value of bf. 1 lets a fresh cell remember (Jozefowicz et al. 2015, section 3.1).
     """
 
     def __init__(self, input_size: int, hidden_size: int, forget_bias: float = 1.0) -> None:
@@ -229,8 +229,8 @@ class LSTMCell(nn.Module):
 
         Args:
             x_t: Input at time t, (N, C).
-            h_prev: Hidden state at t-1, (N, H); zeros at the start of a sequence.
-            c_prev: Cell state at t-1, (N, H); zeros at the start of a sequence.
+            h_prev: Hidden state at t-1, (N, H). Zeros at the start of a sequence.
+            c_prev: Cell state at t-1, (N, H). Zeros at the start of a sequence.
         """
         return self.advance(self.project(x_t), h_prev, c_prev)
 

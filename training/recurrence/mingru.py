@@ -50,7 +50,7 @@ class MinGRUCell(nn.Module):
 
         Args:
             x_t: Input at time t, (N, C).
-            h_prev: Hidden state at t-1, (N, H); zeros at the start of a sequence.
+            h_prev: Hidden state at t-1, (N, H). Zeros at the start of a sequence.
         """
         a, b = self.coefficients(self.project(x_t))
         return a * h_prev + b

@@ -2,7 +2,7 @@
 
 A cell whose a and b do not depend on h needs no step by step backpropagation: composing steps is associative,
 (a_2, b_2) after (a_1, b_1) being (a_2 a_1, a_2 b_1 + b_2), so that a parallel scan computes all states (Blelloch 1990,
-"Prefix sums and their applications"). Tensors are time-major, (T, N, H); they know no cells.
+"Prefix sums and their applications"). Tensors are time-major, (T, N, H). This module knows no cells.
 """
 
 import math
@@ -16,7 +16,7 @@ from torch.autograd.function import once_differentiable
 def scan(a: Tensor, b: Tensor, h_0: Tensor) -> Tensor:
     """All states of a linear recurrence, by a scan in blocks.
 
-    About sqrt(T) blocks go side by side through their own steps, each from zero; then the last state of each is carried
+    About sqrt(T) blocks go side by side through their own steps, each from zero. Then the last state of each is carried
     to the next, and into its steps. That is three multiplications for each element instead of the log2(T) of a tree,
     and without the divisions by products of a, or their logarithms, that other scans need: an `a` of zero is exact.
 
@@ -43,7 +43,7 @@ def log_space_scan(log_a: Tensor, log_b: Tensor, log_h_0: Tensor) -> Tensor:
     Args:
         log_a: (T, N, H).
         log_b: (T, N, H).
-        log_h_0: (N, H); minus infinity for a state of zero.
+        log_h_0: (N, H). Minus infinity for a state of zero.
 
     Returns:
         The states after each step, (T, N, H), not their logarithms.

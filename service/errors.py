@@ -1,15 +1,17 @@
 """Every refusal that a client can meet: one tree, one mapping to HTTP on every surface.
 
-    head ─► key ─► body ─► schema ─► session ─► step ─► queue ─► graph ─► store ─► answer
-      │      │      │         │         │        │        │        │        │
-   400,431  401  400,413     422     404,410  409,429    503      504    429,503
+    head ─► page ─► key ─► body ─► schema ─► session ─► step ─► queue ─► graph ─► store ─► answer
+      │       │      │      │         │         │        │        │        │        │
+   400,431   403    401  400,413     422     404,410  409,429    503      504    429,503
 
 ServiceError
 ├── Malformed            400   the body is not JSON, or no blob; what was sent is not HTTP
 ├── SequenceUnknown      400   no sequence of that id was started
 ├── Unauthenticated      401   no API key, or none that is valid
 ├── Forbidden            403   not allowed here, whoever asks
-│   └── ExportDisabled   403   no key to sign exports with is set
+│   ├── ExportDisabled   403   no key to sign exports with is set
+│   ├── HostNotAllowed   403   sent by a page that the service could be taken for a part of
+│   └── OriginNotAllowed 403   sent by a page of another origin
 ├── CheckpointUnknown    404   the session has no checkpoint of that name
 ├── ModelUnknown         404   no bundle of that name is served
 ├── SessionUnknown       404   never existed, or is not yours
@@ -103,6 +105,18 @@ class ExportDisabled(Forbidden):
     """Sessions are neither exported nor imported, since there is no key to sign them with."""
 
     title, code = "Export disabled", "export-disabled"
+
+
+class HostNotAllowed(Forbidden):
+    """A browser may have sent the request here because a page's own name was made to resolve to this machine."""
+
+    title, code = "Host not allowed", "host-not-allowed"
+
+
+class OriginNotAllowed(Forbidden):
+    """A page of an origin that may not call sent the request."""
+
+    title, code = "Origin not allowed", "origin-not-allowed"
 
 
 class CheckpointUnknown(ServiceError):

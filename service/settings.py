@@ -3,7 +3,9 @@
 An unknown `UNROLLED_` variable stops the service at its start: a typo must not silently leave a default in place.
 """
 
+import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Self, get_type_hints
@@ -15,10 +17,24 @@ PREFIX = "UNROLLED_"
 MIN_EXPORT_KEY_CHARACTERS = 32
 MAX_SECONDS = 2**31 - 1  # 68 years, which a record has room for
 OTHER_CONSUMERS = frozenset({"UNROLLED_DATA_DIR"})
+ANY_ORIGIN = "*"
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s,*]+")
 
 
 class SettingUnknown(Exception):
     """The environment names a setting that does not exist."""
+
+
+def _listed(names: str) -> list[str]:
+    """The names in a comma-separated list."""
+    return list(filter(None, map(str.strip, names.split(","))))
+
+
+def _as_browsers_write(origin: str) -> str:
+    """An origin in lower case, without the port that its scheme implies."""
+    lower = origin.lower()
+    default_port = {"http": ":80", "https": ":443"}.get(lower.partition("://")[0], "")
+    return lower.removesuffix(default_port)
 
 
 class _Settings(BaseSettings):
@@ -37,6 +53,28 @@ class ServerSettings(_Settings):
     allow_unauthenticated: bool = False
     max_body_bytes: int = Field(8 * 2**20, ge=1024)
     request_timeout_seconds: float = Field(60.0, gt=0)
+    allowed_origins: str = ""
+
+    @property
+    def origins(self) -> frozenset[str]:
+        """Origins named by `allowed_origins`, comma separated, as browsers write them."""
+        return frozenset(map(_as_browsers_write, _listed(self.allowed_origins)))
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can connect."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _are_origins(cls, value: str) -> str:
+        for origin in map(str.lower, _listed(value)):
+            if origin != ANY_ORIGIN and not _ORIGIN.fullmatch(origin):
+                raise ValueError(f"{origin} is no origin: scheme://host or scheme://host:port, without a path, or *")
+        return value
 
     @model_validator(mode="after")
     def _two_ports(self) -> Self:
@@ -54,7 +92,7 @@ class KeySettings(_Settings):
     @property
     def admin_owners(self) -> frozenset[str]:
         """Owners named by `admins`, comma separated."""
-        return frozenset(filter(None, map(str.strip, self.admins.split(","))))
+        return frozenset(_listed(self.admins))
 
 
 class ExportSettings(_Settings):
@@ -87,7 +125,7 @@ class BundleSettings(_Settings):
     @property
     def tags(self) -> tuple[str, ...]:
         """Tags named by `bundles`, comma separated. Empty for the shipped ones."""
-        return tuple(tag.strip() for tag in self.bundles.split(",") if tag.strip())
+        return tuple(_listed(self.bundles))
 
     @property
     def followed(self) -> tuple[str, ...]:

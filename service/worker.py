@@ -134,9 +134,10 @@ class Worker:
 
     def _second_port(self) -> FastPort:
         server = self._server
-        single_steps = SingleSteps(self.steps, self._keys, self.metrics.requests_tally, server.max_body_bytes)
+        application, tally = self.application, self.metrics.requests_tally
+        single_steps = SingleSteps(self.steps, self._keys, application.origins, tally, server.max_body_bytes)
         return FastPort(
-            self.application.plain, single_steps, self.refused, server.host, server.fast_port, server.max_body_bytes
+            application.plain, single_steps, self.refused, server.host, server.fast_port, server.max_body_bytes
         )
 
     async def _take_seat(self) -> None:

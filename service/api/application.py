@@ -1,8 +1,8 @@
 """All surfaces of a worker, put together: the plain application, and the layers around BentoML's.
 
-second port ──► key ─► plain application
-BentoML's ──┬─► key ─► plain application
-            └─► key ─► measure, body, disconnect, problems ─► BentoML
+second port ──► origin ───► key ─► plain application
+BentoML's ──► origin ─┬─► key ─► plain application
+                      └─► key ─► measure, body, disconnect, problems ─► BentoML
 """
 
 from collections.abc import Callable, Collection
@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 from service.api.auth import AuthMiddleware
 from service.api.body import BodyMiddleware
 from service.api.client_watch import DisconnectMiddleware
+from service.api.cors import OriginMiddleware
 from service.api.endpoint import Endpoint
 from service.api.endpoints import ENDPOINTS, PAGE, PLAYGROUND, STREAM
 from service.api.measure import MeasureMiddleware
@@ -22,6 +23,7 @@ from service.api.open_inference.metadata import OpenInferenceRoutes
 from service.api.open_inference.repository import RepositoryRoutes
 from service.api.openai.routes import OpenAI
 from service.api.operators import OperatorRoutes
+from service.api.origins import Origins
 from service.api.page import PageFirst
 from service.api.plain import PlainApp, PlainFirst
 from service.api.playground import playground_routes
@@ -49,6 +51,7 @@ class Application:
 
     Attributes:
         plain: Sessions, steps, streams, and what else needs no BentoML.
+        origins: Which pages may call.
         question_routes: Handlers that BentoML's APIs call, too.
         stream: The WebSocket connections.
 
@@ -76,6 +79,7 @@ class Application:
     ) -> None:
         server = settings.server
         self._keys = keys
+        self.origins = Origins(server, needs_key=keys is not None)
         self._tally = metrics.requests_tally
         self._max_body_bytes = server.max_body_bytes
         timeout_seconds = server.request_timeout_seconds
@@ -99,11 +103,15 @@ class Application:
         _check(joined(hot, handlers, dict.fromkeys(_ELSEWHERE)))
         routes = [*routes_of(handlers), *other_methods(hot, handlers), *playground_routes()]
         plain = PlainApp(hot, self.stream, openai.refuse, self._layered(routed(routes)), self._tally)
-        self.plain: ASGIApp = ErrorFormMiddleware(self._keyed(plain))
+        self._plain: ASGIApp = ErrorFormMiddleware(self._keyed(plain))
+        self.plain: ASGIApp = self._guarded(self._plain)
 
     def around(self, bentoml: ASGIApp) -> ASGIApp:
         """The application of BentoML's port, around BentoML's own."""
-        return PlainFirst(self._keyed(self._layered(PageFirst(bentoml))), self.plain)
+        return self._guarded(PlainFirst(self._keyed(self._layered(PageFirst(bentoml))), self._plain))
+
+    def _guarded(self, app: ASGIApp) -> ASGIApp:
+        return OriginMiddleware(app, self.origins, self._tally)
 
     def _keyed(self, app: ASGIApp) -> ASGIApp:
         return AuthMiddleware(app, self._keys, self._tally)

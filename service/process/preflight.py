@@ -1,7 +1,6 @@
 """What can be checked before anything starts, so that a service that cannot work says why and ends."""
 
 import asyncio
-import ipaddress
 import os
 import socket
 import tempfile
@@ -103,7 +102,7 @@ def check_callers(server: ServerSettings, keys: KeySettings) -> None:
             check_keys(Path(keys.api_keys))
         except KeysUnusable as error:
             raise CannotStart(f"UNROLLED_API_KEYS: {error}") from error
-    elif not server.allow_unauthenticated and not _is_loopback(server.host):
+    elif not server.allow_unauthenticated and not server.is_loopback:
         raise CannotStart(
             f"UNROLLED_HOST={server.host} is a public address and nothing asks callers who they are; "
             "name a file of API keys with UNROLLED_API_KEYS (`python -m service keys add OWNER --file PATH` makes it), "
@@ -158,10 +157,3 @@ async def _reach_store(sessions: SessionSettings) -> None:
 
 
 CHECKS: tuple[Callable[[Settings], None], ...] = (check_ports, check_store_answers, check_bundles)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

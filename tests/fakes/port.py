@@ -11,13 +11,17 @@ import uvicorn
 from websockets.asyncio.client import ClientConnection, connect
 
 from service.api.auth import AuthMiddleware
+from service.api.cors import OriginMiddleware
+from service.api.origins import Origins
 from service.api.steps.single_steps import SingleSteps
 from service.fast_port.server import FastPort
 from service.keys.keys import Keys
+from service.settings import ServerSettings
 from tests.fakes.asgi import MAX_BYTES, Surface
 from tests.fakes.process import Process
 
 HOST = "127.0.0.1"
+ALLOWED_ORIGIN = "https://app.example"
 STEP: dict[str, object] = {"inputs": {"ids": [1, 2, 3]}, "return": "none"}
 
 
@@ -82,8 +86,9 @@ class Port:
             free.bind((HOST, 0))
             self.number = free.getsockname()[1]
         self.surface = Surface(process)
-        app = AuthMiddleware(self.surface.app, keys, tally)
-        single_steps = SingleSteps(process.steps, keys, tally, MAX_BYTES)
+        origins = Origins(ServerSettings(allowed_origins=ALLOWED_ORIGIN), needs_key=keys is not None)
+        app = OriginMiddleware(AuthMiddleware(self.surface.app, keys, tally), origins, tally)
+        single_steps = SingleSteps(process.steps, keys, origins, tally, MAX_BYTES)
         self.server = FastPort(app, single_steps, self.refusals.append, HOST, self.number, MAX_BYTES)
 
     async def listen(self) -> None:

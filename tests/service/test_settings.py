@@ -48,6 +48,18 @@ def test_tags_are_parted_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     assert BundleSettings().tags == ("sentiment:latest", "generation:1f")
 
 
+def test_origins_are_parted_by_commas_and_written_as_browsers_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNROLLED_ALLOWED_ORIGINS", "https://App.example:443, http://a.b:8000,chrome-extension://ab")
+    assert ServerSettings().origins == {"https://app.example", "http://a.b:8000", "chrome-extension://ab"}
+
+
+@pytest.mark.parametrize("value", ["app.example", "https://app.example/", "https://*.example", "null", "https://"])
+def test_what_no_browser_sends_as_an_origin_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("UNROLLED_ALLOWED_ORIGINS", f"https://a.b, {value}")
+    with pytest.raises(ValidationError, match="is no origin"):
+        ServerSettings()
+
+
 def test_what_a_process_is_told_does_not_change_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNROLLED_PORT", "4000")
     settings = Settings()

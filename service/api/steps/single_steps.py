@@ -12,6 +12,7 @@ from typing import NamedTuple
 from service.api.auth import bearer_token
 from service.api.body import parsed
 from service.api.endpoints import TAKE_STEP
+from service.api.origins import Origins
 from service.api.problem import problem_response
 from service.api.steps.items import refusal
 from service.api.steps.steps import ask_of
@@ -44,22 +45,29 @@ class SingleSteps:
     Args:
         steps: Takes them.
         keys: Who may call; None where everybody may.
+        origins: Which pages may call.
         tally: Counts them.
         max_body_bytes: Longest body.
     """
 
-    def __init__(self, steps: Steps, keys: Keys | None, tally: RequestTally, max_body_bytes: int) -> None:
+    def __init__(
+        self, steps: Steps, keys: Keys | None, origins: Origins, tally: RequestTally, max_body_bytes: int
+    ) -> None:
         self._steps = steps
         self._max_body_bytes = max_body_bytes
         self._keys = keys
+        self._origins = origins
         self._tally = tally
 
     def caller(self, headers: Iterable[tuple[bytes, bytes]]) -> Caller | None:
         """Authenticate a caller by headers, whose names are in lower case.
 
         Returns:
-            The caller, or None if the headers hold no valid key.
+            The caller. None if the headers hold no valid key, or are a page's that may not call or whose answers need
+            headers of CORS.
         """
+        if not self._origins.is_plain(headers):
+            return None
         if self._keys is None:
             return Caller(ANONYMOUS, None)
         key = self._keys.find(bearer_token(headers))

@@ -73,6 +73,15 @@ async def test_who_asks_in_another_way_is_told_the_declared_methods(process: Pro
         assert set(answer.headers["allow"].split(", ")) == declared, path
 
 
+async def test_a_page_of_another_origin_is_refused_on_either_port(process: Process) -> None:
+    application = put_together(process)
+    for app in (application.plain, application.around(BENTOML)):
+        for path, form in (("/sessions", "application/problem+json"), ("/v2/models/sum/infer", "application/json")):
+            exchange = Client(app).begin("POST", path, b"{}", {"origin": "https://evil.example"})
+            answer = await exchange.answered()
+            assert (answer.status, answer.headers["content-type"]) == (403, form)
+
+
 @pytest.mark.parametrize("rest", ["", "checkpoints/", "/"])
 async def test_a_deletion_is_not_led_on_by_a_slash(process: Process, rest: str) -> None:
     application = put_together(process)

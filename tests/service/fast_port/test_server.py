@@ -9,11 +9,12 @@ import pytest
 
 from service.api.auth import AuthMiddleware
 from service.fast_port import guarded
+from service.fast_port.http import StepCycle
 from service.keys.key_file import add_key
 from service.keys.keys import ANONYMOUS, Keys
 from tests.fakes.asgi import MAX_BYTES, Surface
 from tests.fakes.clock import Clock
-from tests.fakes.port import STEP, Port
+from tests.fakes.port import ALLOWED_ORIGIN, STEP, Port
 from tests.fakes.process import Process, until
 
 pytestmark = pytest.mark.anyio
@@ -136,6 +137,39 @@ async def test_a_known_head_is_parsed_no_more(port: Port, process: Process, monk
         assert (await connection.answer())[0] == 200
         monkeypatch.undo()
     assert (await process.sessions.get(ANONYMOUS, session_id)).step == 2
+
+
+async def test_a_step_of_a_page_of_the_service_goes_past_the_application(port: Port, process: Process) -> None:
+    session_id = await process.create(ANONYMOUS)
+    fields = ("origin: http://localhost",)
+    async with port.connected() as connection:
+        for _ in range(2):
+            connection.step(session_id, *fields)
+            status, told, _ = await connection.answer()
+            assert (status, set(told)) == (200, {"content-type", "content-length"})
+        (protocol,) = port.connections
+        assert isinstance(protocol.cycle, StepCycle)
+        assert protocol._head_cache._heads
+
+
+async def test_a_step_of_a_page_that_may_call_is_answered_with_its_origin(port: Port, process: Process) -> None:
+    session_id = await process.create(ANONYMOUS)
+    async with port.connected() as connection:
+        for _ in range(2):
+            connection.step(session_id, f"origin: {ALLOWED_ORIGIN}")
+            status, told, _ = await connection.answer()
+            assert (status, told["access-control-allow-origin"]) == (200, ALLOWED_ORIGIN)
+
+
+async def test_a_step_of_a_page_that_may_not_call_is_not_taken(port: Port, process: Process) -> None:
+    session_id = await process.create(ANONYMOUS)
+    async with port.connected() as connection:
+        connection.step(session_id)
+        await connection.answer()
+        connection.step(session_id, "origin: https://evil.example")
+        status, _, body = await connection.answer()
+        assert (status, orjson.loads(body)["type"]) == (403, "urn:unrolled:problem:origin-not-allowed")
+    assert (await process.sessions.get(ANONYMOUS, session_id)).step == 1
 
 
 async def test_a_known_request_within_another_is_no_request(port: Port, process: Process) -> None:

@@ -1,0 +1,114 @@
+"""Which web pages may call. Knows header fields only.
+
+Where no key is asked for, a page in a browser on this machine reaches a service that listens on loopback, whoever made
+the page. Its browser says in `Origin` where the page is from, except in GET and HEAD requests whose answers the page
+cannot read. Where a key is asked for, the key decides: a browser sends none of itself.
+
+A page may have its own name resolve to this machine (DNS rebinding), and is then of one origin with the service. It is
+recognised by the name in `Host`.
+"""
+
+import os
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from service.errors import HostNotAllowed, OriginNotAllowed, ServiceError
+from service.settings import ANY_ORIGIN, ServerSettings
+
+ORIGIN = b"origin"
+_HOST, _FORWARDED_HOST, _FETCH_SITE = b"host", b"x-forwarded-host", b"sec-fetch-site"
+_PREFLIGHT = b"access-control-request-method"
+_LOCAL = ("localhost", "127.0.0.1", "[::1]")
+_HTTP_PORT = 80
+MAX_HOSTS = 64  # that are remembered
+
+Fields = Mapping[bytes, bytes]
+
+
+class Origins:
+    """Decides which pages may call.
+
+    Args:
+        server: Where the service listens, and which origins may call besides its own.
+        needs_key: Whether callers need an API key.
+
+    Attributes:
+        listed: The origins whose pages may read answers: those of the settings, and this machine's by either port.
+    """
+
+    def __init__(self, server: ServerSettings, needs_key: bool) -> None:
+        self._ports = frozenset(filter(None, (server.port, server.fast_port)))
+        local = {_origin(name, port) for name in _LOCAL for port in self._ports}
+        self.listed = server.origins | local
+        self._is_any = ANY_ORIGIN in server.origins
+        self._needs_key = needs_key
+        self._checks_host = server.is_loopback and not needs_key and not self._is_any
+        names = {urlsplit(origin).hostname for origin in server.origins}
+        self._names = names | {"localhost", os.uname().nodename.lower()}
+        self._may_be_rebound = lru_cache(MAX_HOSTS)(self._is_somebody_elses)
+
+    def refusal(self, fields: Fields) -> ServiceError | None:
+        """Why a request is refused. None if it is not.
+
+        Args:
+            fields: Header fields of the request by name in lower case.
+        """
+        host = fields.get(_HOST, b"")
+        if self._checks_host and self._may_be_rebound(host):
+            return HostNotAllowed(
+                f"{host.decode('latin-1')} is no name of this service: where it is, list its origin in "
+                "UNROLLED_ALLOWED_ORIGINS"
+            )
+        origin = fields.get(ORIGIN)
+        if origin is None or self._is_any or (self._needs_key and _PREFLIGHT not in fields):
+            return None
+        if origin.decode("latin-1") in self.listed or _is_same_origin(fields):
+            return None
+        return OriginNotAllowed(
+            f"pages of {origin.decode('latin-1')} may not call: where they should, list it in UNROLLED_ALLOWED_ORIGINS"
+        )
+
+    def is_plain(self, headers: Iterable[tuple[bytes, bytes]]) -> bool:
+        """Whether a request is not refused, and its answer needs no headers of CORS."""
+        fields = dict(headers)
+        return self.refusal(fields) is None and (ORIGIN not in fields or _is_same_origin(fields))
+
+    def _is_somebody_elses(self, host: bytes) -> bool:
+        """Whether a browser that looked up a name of somebody else's would send this `Host`.
+
+        An address is not looked up. A browser names the port that it connects to, which is a proxy's where one is in
+        between.
+        """
+        try:
+            asked = urlsplit(f"//{host.decode('latin-1')}")
+            name, port = asked.hostname or "", asked.port or _HTTP_PORT
+        except ValueError:  # no browser sends it
+            return False
+        if port not in self._ports or name in self._names or name.endswith(".localhost"):
+            return False
+        try:
+            ip_address(name)
+        except ValueError:
+            return True
+        return False
+
+
+def _origin(name: str, port: int) -> str:
+    return f"http://{name}" if port == _HTTP_PORT else f"http://{name}:{port}"
+
+
+def _is_same_origin(fields: Fields) -> bool:
+    """Whether a page's request goes to where the page is from, perhaps through a proxy.
+
+    No page can set `Sec-Fetch-Site`, and none of another origin `X-Forwarded-Host` unless a preflight allows it. The
+    scheme is left out, since a proxy may be what encrypts.
+    """
+    if fields.get(_FETCH_SITE) == b"same-origin":
+        return True
+    scheme, _, host = fields[ORIGIN].partition(b"://")
+    default_port = b":443" if scheme == b"https" else b":80"
+    forwarded = fields.get(_FORWARDED_HOST, b"").partition(b",")[0].strip()
+    asked = (fields.get(_HOST, b""), forwarded)
+    return host != b"" and any(host == each.lower().removesuffix(default_port) for each in asked)

@@ -19,6 +19,7 @@ from service.sessions.transitions import Transitions
 from service.settings import Settings
 from service.steps.steps import Steps
 from service.stores.base import Store
+from service.stores.timed import TimedStore
 from service.tasks.models import Models
 
 
@@ -65,14 +66,16 @@ class Core:
             clock=clock,
             max_recent=max_recent,
         )
+        # A step has a deadline of its own, up to its commit. Calls of a store that does not wait cannot be given up.
+        timed = store if store.is_immediate else TimedStore(store, timeout_seconds)
         moved = self.steps.forget
-        graveyard = Graveyard(store, metrics, limits.remember_ended_seconds, clock, moved)
+        graveyard = Graveyard(timed, metrics, limits.remember_ended_seconds, clock, moved)
         burials = Burials(graveyard, spawn)
-        self.sessions = Sessions(store, limits.max_session_lifetime_seconds, graveyard, moved, clock)
+        self.sessions = Sessions(timed, limits.max_session_lifetime_seconds, graveyard, moved, clock)
         self.housekeeping = Housekeeping(
-            store, metrics, graveyard, limits.max_store_bytes, self.steps.is_under_way, clock
+            timed, metrics, graveyard, limits.max_store_bytes, self.steps.is_under_way, clock
         )
-        self.openings = Openings(store, models, limits, self.sessions, self.housekeeping, clock)
+        self.openings = Openings(timed, models, limits, self.sessions, self.housekeeping, clock)
         checkpoints = Checkpoints(self.sessions, clock)
         self.transitions = Transitions(
             self.sessions, checkpoints, models, limits.max_checkpoints, timeout_seconds, clock

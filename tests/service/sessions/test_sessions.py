@@ -11,6 +11,7 @@ from service.errors import (
     StepConflict,
     StoreUnavailable,
 )
+from service.forms.sessions import ForkRequest
 from tests.fakes.clock import Clock
 from tests.fakes.process import NEW, Process, settle, two_processes
 from tests.fakes.stores import FaultyStore
@@ -168,3 +169,33 @@ async def test_a_session_that_is_older_than_one_may_be_now_is_buried_when_it_is_
         with pytest.raises(SessionGone):
             await process.sessions.get("ann", session_id)
     assert (await store.stored(session_id)).ended == "expired"
+
+
+async def test_no_verb_waits_for_a_store_that_hangs_longer_than_the_limit(store: FaultyStore) -> None:
+    async with Process(store, timeout_seconds=0.1) as process:
+        session_id = await process.create()
+        reads = (process.sessions.get, process.sessions.end, process.transfers.export)
+        store.may_load.clear()
+        for read in reads:
+            with pytest.raises(StoreUnavailable):
+                await asyncio.wait_for(read("ann", session_id), 10)
+        store.may_load.set()
+        store.may_swap.clear()
+        writes = (
+            process.sessions.end("ann", session_id),
+            process.openings.create("ann", NEW),
+            process.transitions.save("ann", session_id, "start"),
+            process.transfers.fork("ann", session_id, ForkRequest()),
+        )
+        for write in writes:
+            with pytest.raises(StoreUnavailable):
+                await asyncio.wait_for(write, 10)
+        store.may_swap.set()
+        assert (await process.sessions.get("ann", session_id)).step == 0
+
+
+async def test_a_store_that_does_not_wait_is_called_without_a_timer(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with Process(FaultyStore(is_immediate=True)) as process:
+        session_id = await process.create()
+        monkeypatch.setattr(asyncio, "timeout", None)
+        assert (await process.sessions.get("ann", session_id)).step == 0

@@ -40,6 +40,8 @@ class SessionView(Form):
     expires_at: str = Field(
         description="When it will have been idle for too long", json_schema_extra={"format": "date-time"}
     )
+    ttl_seconds: int = Field(description="How long it may be idle")
+    keep_inputs: bool = Field(description="Whether all its inputs are kept; not any more where they outgrew the limit")
     checkpoints: list[str] = Field(
         default_factory=list,
         exclude_if=lambda value: not value,

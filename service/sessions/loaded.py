@@ -52,6 +52,8 @@ class Loaded(NamedTuple):
             bundle=record.bundle,
             step=record.step,
             expires_at=datetime.fromtimestamp(self.expires_at, UTC).isoformat(timespec="seconds"),
+            ttl_seconds=self.idle_seconds,
+            keep_inputs=self.body.inputs is not None,
             checkpoints=[checkpoint_name(saved) for saved in self.body.checkpoints],
         )
 

@@ -111,7 +111,8 @@ async def test_a_session_that_keeps_no_inputs_cannot_move(store: FaultyStore) ->
         await process.text(outgrown, "x" * 200)
         with pytest.raises(NotMigratable, match="outgrew"):
             await process.transitions.migrate("ann", outgrown, MigrateRequest(bundle="sum:1"))
-        assert (await process.sessions.get("ann", outgrown)).step == 1
+        view = await process.sessions.get("ann", outgrown)
+        assert (view.step, view.keep_inputs) == (1, False)
 
 
 async def test_a_session_moves_to_a_version_of_its_own_bundle_only(store: FaultyStore) -> None:

@@ -15,21 +15,26 @@ from service.errors import (
 from service.forms.sessions import SessionRequest
 from service.stores.limits import Limits
 from tests.fakes.model import WholeModel
-from tests.fakes.process import NEW, Process, outputs, two_processes
+from tests.fakes.process import LIMITS, NEW, Process, outputs, two_processes
 from tests.fakes.stores import FaultyStore
 
 pytestmark = pytest.mark.anyio
 
 
 async def test_a_session_is_shown_as_it_was_opened(process: Process) -> None:
-    view = await process.openings.create("ann", SessionRequest(model="sum", ttl_seconds=5))
+    request = SessionRequest(model="sum", ttl_seconds=5, keep_inputs=True)
+    view = await process.openings.create("ann", request)
     assert view.model_dump(exclude={"session_id"}) == {
         "model": "sum",
         "bundle": "sum:0",
         "step": 0,
         "expires_at": "1970-01-01T00:16:45+00:00",
+        "ttl_seconds": 5,
+        "keep_inputs": True,
     }
     assert await process.sessions.get("ann", view.session_id) == view
+    plain = await process.openings.create("ann", SessionRequest(model="sum"))
+    assert (plain.ttl_seconds, plain.keep_inputs) == (LIMITS["session_ttl_seconds"], False)
 
 
 async def test_there_is_no_session_on_a_model_that_needs_whole_inputs(process: Process) -> None:

@@ -84,7 +84,9 @@ async def test_every_step_tells_the_earlier_end(process: Process) -> None:
         await process.text(session_id, "a")
         assert (await process.sessions.page("ann", "", 5)).sessions == [await process.sessions.get("ann", session_id)]
     await process.transitions.save("ann", session_id, "here")
-    told.append((await process.sessions.get("ann", session_id)).expires_at)
+    view = await process.sessions.get("ann", session_id)
+    told.append(view.expires_at)
+    assert view.ttl_seconds == IDLE
     assert told == [f"1970-01-01T00:{time}+00:00" for time in ("18:20", "19:30", "20:40", "21:40", "21:40")]
 
 

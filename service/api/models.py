@@ -1,14 +1,19 @@
 """`GET /models`: the served models."""
 
+from typing import Any
+
 from starlette.requests import Request
 from starlette.responses import Response
 
 from service.api import endpoints
 from service.api.answer import form_response
+from service.api.open_inference.signature import signature_of
+from service.api.open_inference.tensors import metadata_of
 from service.api.routes import Handlers
 from service.catalog import Catalog
-from service.forms.models import ModelList, ModelView
-from service.tasks.task import SequenceModel, ServedModel
+from service.forms.models import ModelList, ModelView, TensorStep
+from service.tasks.task import SequenceModel, ServedModel, TensorModel
+from service.tasks.tokens import TokenModel
 
 
 class ModelRoutes:
@@ -37,9 +42,20 @@ def describe(model: ServedModel) -> ModelView:
         cell=manifest.cell,
         sessions=isinstance(model, SequenceModel),
         inputs=model.inputs_form.model_json_schema(),
+        tensors=_tensors(model) if isinstance(model, TensorModel) else None,
         rungs={stage.name: sorted(stage.rungs) for stage in manifest.stages},
         state=list(manifest.state),
         figures=list(manifest.figures),
         data=list(manifest.data),
         licence=manifest.licence,
+    )
+
+
+def _tensors(model: TensorModel[Any]) -> TensorStep:
+    signature = signature_of(model)
+    return TensorStep(
+        field=model.tensors_name,
+        input=metadata_of(signature.x),
+        outputs=[metadata_of(output) for output in signature.outputs],
+        num_tokens=model.num_tokens if isinstance(model, TokenModel) else None,
     )

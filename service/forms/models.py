@@ -7,6 +7,18 @@ from pydantic import Field, field_serializer
 from service.bundle.manifest import Figure, TrainingData
 from service.bundle.stage import StateSpec
 from service.forms.form import Form
+from service.forms.open_inference import TensorMetadata
+
+
+class TensorStep(Form):
+    """A step in tensors, in JSON, in binary, and on /v2."""
+
+    field: str = Field(description="Field of `inputs` in JSON: the items of one session, shaped as `input` without N")
+    input: TensorMetadata = Field(
+        description="The tensor of a binary body and of /v2: N sessions or sequences, their items, the readings of each"
+    )
+    outputs: list[TensorMetadata] = Field(description="What `return` may name; nothing is answered where it is empty")
+    num_tokens: int | None = Field(None, description="Ids are 0 to one less; left out where items are readings")
 
 
 class ModelView(Form):
@@ -19,6 +31,7 @@ class ModelView(Form):
     cell: str = Field(description="Its recurrent cell")
     sessions: bool = Field(description="Whether there are sessions on it")
     inputs: dict[str, Any] = Field(description="JSON Schema of `inputs` of a step, or, without sessions, of a question")
+    tensors: TensorStep | None = Field(None, description="How a step is written in tensors; left out where none is")
     rungs: dict[str, list[int]] = Field(description="Of each stage, the lengths of its unrolled graphs")
     state: list[StateSpec] = Field(description="What a session keeps")
     figures: list[Figure] = Field(description="How good it is")

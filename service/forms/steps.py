@@ -41,7 +41,7 @@ class StepRequest(Form):
 
     step: NextStep = None
     inputs: dict[str, Any] = Field(
-        description="What the model reads, as `inputs` of GET /models has it, or tensors",
+        description="What the model reads, as `inputs` of GET /models has it, or tensors, as its `tensors` has them",
         examples=[{"text": "Simply wond"}, {"ids": [3, 7]}],
     )
     returns: Literal["logits", "argmax", "none"] | None = Field(

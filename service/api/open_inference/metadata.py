@@ -11,12 +11,12 @@ from service.api import endpoints
 from service.api.answer import form_response
 from service.api.media_types import JSON
 from service.api.open_inference.signature import signature_of
-from service.api.open_inference.tensors import DATATYPES, MAX_ROWS, shape_of
+from service.api.open_inference.tensors import DATATYPES, MAX_ROWS, metadata_of, shape_of
 from service.api.openapi import own_version
 from service.api.routes import Handlers
 from service.bundle.stage import TensorSpec
 from service.catalog import Catalog
-from service.forms.open_inference import ModelMetadata, ModelReady, ServerMetadata, TensorMetadata
+from service.forms.open_inference import ModelMetadata, ModelReady, ServerMetadata
 from service.tasks.task import TensorModel, tensor_model
 
 PLATFORM, BACKEND = "onnxruntime_onnx", "onnxruntime"
@@ -80,8 +80,8 @@ class OpenInferenceRoutes:
                 name=model.name,
                 versions=self._catalog.versions(model.name),
                 platform=PLATFORM,
-                inputs=[_metadata(signature.x)],
-                outputs=[_metadata(output) for output in signature.outputs],
+                inputs=[metadata_of(signature.x)],
+                outputs=[metadata_of(output) for output in signature.outputs],
             )
         )
 
@@ -111,10 +111,6 @@ class OpenInferenceRoutes:
     def _model(self, request: Request) -> TensorModel[Any]:
         asked = request.path_params
         return tensor_model(self._catalog.version(asked["name"], asked.get("version", "")))
-
-
-def _metadata(spec: TensorSpec) -> TensorMetadata:
-    return TensorMetadata(name=spec.name, datatype=DATATYPES[spec.dtype], shape=shape_of(spec))
 
 
 def _config(spec: TensorSpec) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import orjson
 from service.bundle.stage import TensorSpec
 from service.engine.state import Array
 from service.errors import InvalidInput, Malformed
-from service.forms.open_inference import InferInput
+from service.forms.open_inference import InferInput, TensorMetadata
 
 DATATYPES = {"int64": "INT64", "float64": "FP64", "float32": "FP32"}
 MAX_ROWS = 1024
@@ -94,6 +94,11 @@ def write_tensors(
 def shape_of(spec: TensorSpec) -> list[int]:
     """A tensor's shape, where -1 is any size."""
     return [axis if isinstance(axis, int) else -1 for axis in spec.shape]
+
+
+def metadata_of(spec: TensorSpec) -> TensorMetadata:
+    """A tensor as clients are told of it."""
+    return TensorMetadata(name=spec.name, datatype=DATATYPES[spec.dtype], shape=shape_of(spec))
 
 
 def _too_many(field: str) -> InvalidInput:

@@ -3,10 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import orjson
 import pytest
 from starlette.applications import Starlette
 
-from service.api.models import ModelRoutes
+from service.api.media_types import OCTETS
+from service.api.models import ModelRoutes, describe
 from service.api.routes import routes_of
 from service.bundle.manifest import read_bundle
 from service.catalog import Catalog
@@ -15,7 +18,8 @@ from service.forms.sentiment import SentimentRequest, TextStep
 from service.forms.tagging import TagRequest
 from service.metrics import Metrics
 from service.settings import BundleSettings, EngineSettings
-from tests.fakes.asgi import Client
+from tests.fakes.asgi import Client, Surface
+from tests.fakes.process import Process
 
 pytestmark = pytest.mark.anyio
 SHIPPED = Path(__file__).parents[3] / "models"
@@ -42,3 +46,55 @@ async def test_a_models_inputs_are_those_that_something_accepts() -> None:
     assert {name: (model["sessions"], model["inputs"]) for name, model in models.items()} == {
         name: (has_sessions, form.model_json_schema()) for name, (has_sessions, form) in forms.items()
     }
+
+
+async def test_a_model_tells_how_a_step_is_written_in_tensors() -> None:
+    names = ("sentiment", "forecasting", "tagging-streaming", "sentiment-bidirectional")
+    told_of = {name: model.get("tensors") for name, model in (await told(*names)).items()}
+    num_tokens = told_of["sentiment"].pop("num_tokens")
+    assert told_of == {
+        "sentiment": {
+            "field": "ids",
+            "input": {"name": "x", "datatype": "INT64", "shape": [-1, -1]},
+            "outputs": [
+                {"name": "logits", "datatype": "FP32", "shape": [-1, -1, 2]},
+                {"name": "argmax", "datatype": "INT64", "shape": [-1, -1]},
+            ],
+        },
+        "forecasting": {
+            "field": "x",
+            "input": {"name": "x", "datatype": "FP64", "shape": [-1, -1, 24]},
+            "outputs": [],
+        },
+        "tagging-streaming": None,
+        "sentiment-bidirectional": None,
+    }
+    assert num_tokens > 1000
+
+
+async def test_a_step_that_is_written_as_told_is_taken(surface: Surface, process: Process) -> None:
+    told_of = describe(process.model).tensors
+    assert told_of is not None
+    assert told_of.num_tokens == process.model.num_tokens
+    session_id = await process.create()
+    ids = [0, process.model.num_tokens - 1]
+    step = {"inputs": {told_of.field: ids}, "return": told_of.outputs[-1].name}
+    assert (await surface.client.post(f"/sessions/{session_id}/steps", step)).status == 200
+    blob = np.array([ids], dtype=np.int64).tobytes()
+    head = orjson.dumps(
+        {
+            "items": [{"session_id": session_id}],
+            "inputs": [
+                {
+                    "name": told_of.input.name,
+                    "shape": [1, 2],
+                    "datatype": told_of.input.datatype,
+                    "parameters": {"binary_data_size": len(blob)},
+                }
+            ],
+        }
+    )
+    fields = {"content-type": OCTETS, "inference-header-content-length": str(len(head))}
+    answer = await surface.client.post("/steps", head + blob, fields)
+    assert answer.status == 200
+    assert b'"step":2' in answer.body

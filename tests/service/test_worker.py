@@ -1,0 +1,94 @@
+"""A worker put together and started, over one model."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable
+
+import numpy as np
+import pytest
+
+from service.engine.engine import Engine
+from service.forms.sessions import SessionRequest
+from service.settings import ServerSettings, SessionSettings, Settings
+from service.steps.turn import Ask
+from service.worker import Worker
+from tests.fakes.graphs import RecordingObserver, SumGraphs, row_of
+from tests.fakes.model import SumModel
+from tests.fakes.process import until
+
+pytestmark = pytest.mark.anyio
+OF_THE_PROCESS = ("die_with_parent", "keep_freed_memory", "sys.setswitchinterval")
+
+
+class Started:
+    """A worker that serves sums.
+
+    Attributes:
+        worker: The worker.
+        graphs: What its model runs.
+        model: Its model.
+        rules: What garbage collection was told to ask.
+    """
+
+    def __init__(self, worker: Worker, rules: list[Callable[[], bool]]) -> None:
+        self.worker = worker
+        self.graphs = SumGraphs()
+        self.model = SumModel(self.graphs.bundle, Engine(self.graphs, RecordingObserver()))
+        worker.catalog.add(self.model)
+        worker.catalog.make_current(self.model.bundle.tag)
+        self.rules = rules
+
+    @property
+    def may_collect(self) -> bool:
+        """The answer to the one that was handed over."""
+        (is_idle,) = self.rules
+        return is_idle()
+
+
+@pytest.fixture
+async def started(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Started]:
+    """A worker in this process, whose settings it leaves as they are."""
+    rules: list[Callable[[], bool]] = []
+
+    async def collect(is_idle: Callable[[], bool]) -> None:
+        rules.append(is_idle)
+
+    for name in OF_THE_PROCESS:
+        monkeypatch.setattr(f"service.worker.{name}", lambda *_: None)
+    monkeypatch.setattr("service.worker.configured_bundles", lambda _: [])
+    monkeypatch.setattr("service.worker.can_wait_for_seats", lambda: False)
+    monkeypatch.setattr("service.worker.collect_when_idle", collect)
+    handler = signal.getsignal(signal.SIGTERM)
+    settings = Settings(server=ServerSettings(fast_port=0), sessions=SessionSettings(store="memory://"))
+    worker = Worker(settings, 1)
+    await worker.start()
+    opened = Started(worker, rules)
+    await until(lambda: bool(rules))
+    yield opened
+    opened.graphs.gate.set()
+    opened.model.go.set()
+    await worker.stop()
+    signal.signal(signal.SIGTERM, handler)
+
+
+async def test_garbage_is_not_collected_while_a_row_of_a_whole_question_runs(started: Started) -> None:
+    assert started.may_collect
+    started.graphs.gate.clear()
+    question = asyncio.create_task(started.model.engine.advance("encode", row_of(0), {"x": np.ones(1, int)}, 1))
+    await until(lambda: not started.model.engine.is_idle)
+    assert started.worker.steps.is_idle
+    assert not started.may_collect
+    started.graphs.gate.set()
+    await question
+    assert started.may_collect
+
+
+async def test_garbage_is_not_collected_while_a_step_is_under_way(started: Started) -> None:
+    opened = await started.worker._core.openings.create("ann", SessionRequest(model="sum"))
+    step = asyncio.create_task(started.worker.steps.take(Ask("ann", opened.session_id, None, {"text": "wait"})))
+    await until(lambda: started.model.num_waiting == 1)
+    assert started.worker.catalog.is_idle
+    assert not started.may_collect
+    started.model.go.set()
+    await step
+    assert started.may_collect

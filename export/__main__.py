@@ -21,15 +21,16 @@ import torch
 from export import comparison, overview
 from export.bundle import CARD, Export, export
 from export.card import number
-from export.errors import ExportError, NameMissing
+from export.errors import ExportError, NameMissing, NameReserved
 from export.int8 import quantize
 from export.rewriting import rendered, rewritten
 from export.seeds import add_seeds
 from service.bundle.errors import BundleError
 from service.bundle.manifest import NAME, read_bundle
 from training import checkpoint, published
-from training.checkpoint import CheckpointError
+from training.checkpoint import Checkpoint, CheckpointError
 from training.settings import SettingsError
+from training.tasks import registry
 
 NUMERICS = {"float32": "float32", "graph": "int8"}  # by what a figure is of
 INTERRUPTED = 130  # what a shell reports of a program ended by Ctrl-C
@@ -79,6 +80,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--output", type=Path, default=Path("models"), help="directory of bundles; default: models")
     parser.add_argument(
         "--name", type=_parse_name, help="name of the bundle; default: that of the task, unless the data is your own"
+    )
+    parser.add_argument(
+        "--replace-shipped",
+        action="store_true",
+        help="let a bundle of your own data have the name of a shipped one, which is served no more",
     )
     parser.add_argument(
         "--seed",
@@ -204,15 +210,25 @@ def _parse_rungs(text: str) -> tuple[str, tuple[int, ...]]:
 def _export(options: argparse.Namespace) -> Export:
     source = checkpoint.load(options.checkpoint)
     others = [checkpoint.load(path) for path in options.others]
-    own = [data.name for data in source.sources if data.is_own]
-    if own and not options.name:
-        raise NameMissing(f"the model learned from {own[0]}: give its bundle a name of its own by --name")
+    _check_name(source, options)
     destination = options.output / (options.name or source.task)
     if not options.int8:
         return export(source, destination, dict(options.rungs), others)
     with tempfile.TemporaryDirectory(prefix="unrolled-") as directory:
         float32 = export(source, Path(directory) / destination.name, dict(options.rungs), others)
         return quantize(float32.bundle, destination)
+
+
+def _check_name(source: Checkpoint, options: argparse.Namespace) -> None:
+    """See that a bundle of a user's own data does not take the place of a shipped one unasked."""
+    own = [data.name for data in source.sources if data.is_own]
+    if own and not options.name:
+        raise NameMissing(f"the model learned from {own[0]}: give its bundle a name of its own by --name")
+    if own and options.name in registry.trainings() and not options.replace_shipped:
+        raise NameReserved(
+            f"the model learned from {own[0]}, and {options.name} is the name of a model that is trained on published "
+            "data: give another --name, or --replace-shipped as well if yours shall be served instead"
+        )
 
 
 def _quantize(options: argparse.Namespace) -> Export:

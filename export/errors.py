@@ -13,7 +13,8 @@ ExportError
 ├── NotMeasured         a run whose figures are wanted has none
 ├── NotASeed            figures of runs that do not differ in their seed only cannot be averaged
 ├── NoBundles           a directory that should hold bundles holds none
-└── NameMissing         a bundle of a user's own data must be named
+├── NameMissing         a bundle of a user's own data must be named
+└── NameReserved        a bundle of a user's own data would take the place of a shipped one
 """
 
 
@@ -71,3 +72,7 @@ class NoBundles(ExportError):
 
 class NameMissing(ExportError):
     """A bundle of a user's own data is not named, and would take the place of a shipped one."""
+
+
+class NameReserved(ExportError):
+    """A bundle of a user's own data has the name of a shipped one, and would take its place."""

@@ -11,6 +11,7 @@ from export.__main__ import main
 from service.bundle.manifest import read_bundle
 from tests.export.conftest import Exported
 from training.__main__ import main as train
+from training.tasks import registry
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,14 +30,43 @@ def test_a_bundle_has_the_name_that_it_is_given(sentiment: Exported, tmp_path: P
     assert read_bundle(tmp_path / "films").manifest.name == "films"
 
 
-def test_a_bundle_of_a_users_own_data_must_be_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    text = tmp_path / "tale.txt"
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The checkpoint of a user's own text."""
+    directory = tmp_path_factory.mktemp("own")
+    text = directory / "tale.txt"
     text.write_text("it was a dark and stormy night\n" * 200, encoding="utf-8")
     tiny = ["--set", "loop.epochs=1", "--set", "model.hidden_size=8", "--set", "model.embedding_size=4"]
-    assert train(["generation", "--text", str(text), "--output", str(tmp_path / "run"), *tiny]) == 0
-    assert main([str(tmp_path / "run" / "best"), "--output", str(tmp_path / "models"), "--no-import"]) == 1
+    assert train(["generation", "--text", str(text), "--output", str(directory / "run"), *tiny]) == 0
+    return directory / "run" / "best"
+
+
+def test_a_bundle_of_a_users_own_data_must_be_named(
+    own: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(own), "--output", str(tmp_path / "models"), "--no-import"]) == 1
     assert "learned from tale.txt: give its bundle a name of its own by --name" in capsys.readouterr().err
     assert not (tmp_path / "models").exists()
+
+
+@pytest.mark.parametrize("name", ["generation", "sentiment", "generation-mingru", "translation-de"])
+def test_a_bundle_of_a_users_own_data_takes_no_shipped_name_unasked(
+    own: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    assert main([str(own), "--output", str(tmp_path / "models"), "--name", name, "--no-import"]) == 1
+    assert f"learned from tale.txt, and {name} is the name of a model" in capsys.readouterr().err
+    assert not (tmp_path / "models").exists()
+
+
+def test_a_bundle_of_a_users_own_data_takes_a_shipped_name_where_that_is_asked_for(own: Path, tmp_path: Path) -> None:
+    asked = ["--name", "generation", "--replace-shipped", "--rungs", "encode=1", "--rungs", "decode=2", "--no-import"]
+    assert main([str(own), "--output", str(tmp_path), *asked]) == 0
+    assert read_bundle(tmp_path / "generation").manifest.data[0].name == "tale.txt"
+
+
+def test_all_that_ships_has_a_name_that_is_reserved() -> None:
+    shipped = Path(__file__).parents[2] / "models"
+    assert {path.parent.name for path in shipped.glob("*/manifest.json")} <= registry.trainings().keys()
 
 
 @pytest.mark.parametrize("name", ["My Sales", "Sales", "../sales", "s" * 64, ""])

@@ -16,6 +16,19 @@ def count(text: str) -> int:
     return int(text)
 
 
+def encoding(text: str) -> str:
+    """An encoding of characters that Python knows.
+
+    Raises:
+        argparse.ArgumentTypeError: It is none.
+    """
+    try:
+        "".encode(text)
+    except LookupError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no encoding; windows-1252 and utf-16 are some") from error
+    return text
+
+
 def device(text: str) -> torch.device:
     """Parse the name of a torch device, and check that it can be used.
 

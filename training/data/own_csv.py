@@ -2,14 +2,19 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from training.data.source import BrokenLineError, DataError, MissingFileError, decode, read_bytes
+from training.data.own_characters import UTF_8, decode
+from training.data.source import BrokenLineError, DataError, MissingFileError, read_bytes
 
-DELIMITERS = ",;\t"
+DELIMITERS = "\t;,"  # the likelier before the others
+TOLD_DELIMITER = re.compile(r"sep=([\t;,])\r?\n", re.IGNORECASE)  # what Excel reads, and writes, before the header
+SNIFFED, SNIFFED_ROWS = 2**20, 20  # characters and rows by which the delimiter is found
 ZIP = b"PK\x03\x04"  # how a zip begins, and a workbook, which is one
 LONGEST_CELL = 2**18  # characters: what a text of so many takes to learn from is some gigabytes
 
@@ -18,24 +23,30 @@ class OwnCsv:
     """An opened file.
 
     Args:
-        path: UTF-8 text with a header, unpacked if its name ends in .gz. Cells are separated by commas, semicolons or
-            tabs, whichever the header has most of.
+        path: Text with a header; unpacked if its name ends in .gz. Cells are parted by commas, semicolons or tabs, as
+            Excel's line sep=; before the header says, or else as the first rows tell.
+        encoding: Of its characters, where no byte order mark says it.
 
     Attributes:
+        delimiter: What parts its cells.
         header: Names of the columns.
+        header_line: On which they are, from 1.
 
     Raises:
         MissingFileError: There is no such file.
         DataError: It does not unpack, or is a workbook.
-        BrokenLineError: It is not text in UTF-8, or its header is not CSV.
+        BrokenLineError: It is not text in that encoding, or its header no CSV.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, encoding: str = UTF_8) -> None:
         self.path = path
-        text = _read(path)
-        head = text.split("\n", 1)[0]
+        text = _read(path, encoding)
         csv.field_size_limit(LONGEST_CELL)
-        self._reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(DELIMITERS, key=head.count), strict=True)
+        told = TOLD_DELIMITER.match(text)
+        self.header_line = 2 if told else 1
+        self.delimiter = told[1] if told else _delimiter(text)
+        lines = io.StringIO(text[told.end() :] if told else text, newline="")
+        self._reader = csv.reader(lines, delimiter=self.delimiter, strict=True)
         self.header = [name.strip() for name in self._next() or []]
 
     def column(self, name: str) -> int:
@@ -45,11 +56,16 @@ class OwnCsv:
             BrokenLineError: There is none of that name, or more than one.
         """
         if name not in self.header:
+            there = ", ".join(map(repr, self.header)) or "none"
             raise BrokenLineError(
-                self.path, 1, f"no column {name!r}; there are {', '.join(map(repr, self.header)) or 'none'}"
+                self.path,
+                self.header_line,
+                f"no column {name!r}; there are {there}: the first line must be the header, take out what is above it",
             )
         if self.header.count(name) > 1:
-            raise BrokenLineError(self.path, 1, f"{self.header.count(name)} columns are called {name!r}")
+            raise BrokenLineError(
+                self.path, self.header_line, f"{self.header.count(name)} columns are called {name!r}: rename them"
+            )
         return self.header.index(name)
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
@@ -60,20 +76,30 @@ class OwnCsv:
         """
         with tqdm(desc=f"reading {self.path.name}", unit=" rows", leave=False, disable=None, delay=1) as bar:
             while True:
-                line = self._reader.line_num + 1
+                line = self._next_line
                 cells = self._next()
                 if cells is None:
                     return
                 bar.update()
                 if not any(cells):
                     continue
-                if len(cells) != len(self.header):
-                    raise BrokenLineError(self.path, line, f"{len(cells)} cells, the header has {len(self.header)}")
-                yield line, [cell.strip() for cell in cells]
+                width = len(self.header)
+                if len(cells) < width or any(cells[width:]):
+                    raise BrokenLineError(
+                        self.path,
+                        line,
+                        f"{len(cells)} cells, the header has {width}: cells are parted by {self.delimiter!r}, one that "
+                        "has it within must be in quotes",
+                    )
+                yield line, [cell.strip() for cell in cells[:width]]
+
+    @property
+    def _next_line(self) -> int:
+        return self._reader.line_num + self.header_line
 
     def _next(self) -> list[str] | None:
-        """Read the cells of the next row. None at the end of the file."""
-        line = self._reader.line_num + 1
+        """The cells of the next row; None where there is none."""
+        line = self._next_line
         try:
             return next(self._reader, None)
         except csv.Error as error:
@@ -82,14 +108,25 @@ class OwnCsv:
             ) from error
 
 
-def _read(path: Path) -> str:
+def _read(path: Path, encoding: str) -> str:
     try:
         content = read_bytes(path)
     except OSError as error:
         raise MissingFileError(path, str(error.strerror)) from error
     if content.startswith(ZIP):
         raise DataError(f"{path} is a workbook, or another kind of zip: save the sheet as CSV")
-    text = decode(content, path).removeprefix("\ufeff")
-    if "\0" in text:
-        raise BrokenLineError(path, text.count("\n", 0, text.index("\0")) + 1, "a zero byte: is it a text file?")
-    return text
+    return decode(content, path, encoding)
+
+
+def _delimiter(text: str) -> str:
+    """That by which the first rows have equally many cells, and most; else that by which the header has most."""
+
+    def merit(delimiter: str) -> tuple[bool, int]:
+        try:
+            rows = list(islice(csv.reader(io.StringIO(text[:SNIFFED], newline=""), delimiter=delimiter), SNIFFED_ROWS))
+        except csv.Error:
+            return False, 0
+        widths = [len(row) for row in rows if row]
+        return len(set(widths)) == 1 and widths[0] > 1, widths[0] if widths else 0
+
+    return max(DELIMITERS, key=merit)

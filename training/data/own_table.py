@@ -1,7 +1,7 @@
 """A user's own CSV file with a column of times and columns of readings, checked line by line.
 
-Times may be written in any usual way, and cells may be separated by commas, semicolons or tabs. Rows must follow one
-another at equal steps of time. Others are refused with their line, or mended in the way that the user has chosen.
+Times and numbers may be written in any usual way. Rows must follow one another at equal steps of time, and what does
+not is refused with its line, or mended in the way that the user has named.
 """
 
 import itertools
@@ -16,15 +16,16 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data import own_times
+from training.data import own_numbers, own_times
 from training.data.interval import Interval, infer
+from training.data.own_characters import UTF_8
 from training.data.own_csv import OwnCsv
+from training.data.own_numbers import Decimal
 from training.data.source import BrokenLineError, DataError
-from training.data.table import Table, parse_reading
+from training.data.table import Table
 
 SMALLEST_SHARE_OF_A_STEP = 0.02  # clocks drift
 PUT_BACK = timedelta(hours=2)  # the most that a row goes back in time where clocks were put back an hour
-NO_READING = frozenset({"", "na", "n/a", "#n/a", "nan", "null", "none"})  # what programs write into an empty cell
 
 Gaps = Literal["refuse", "interpolate", "ignore"]
 Duplicates = Literal["refuse", "first", "last", "mean"]
@@ -55,8 +56,9 @@ class OwnTable:
         table: One row a step of time.
         interval: The step.
         times: Of the rows that are in the file, increasing.
-        num_filled: Number of missing readings that were interpolated.
-        left_out: Columns that were not named by the user, and whose first filled cell is not a number.
+        num_filled: Readings that were missing and have been interpolated.
+        left_out: Columns that nobody asked for by name and whose first filled cell is no number.
+        examples: Of columns with decimal commas or separated thousands, a cell and what it is read as.
     """
 
     table: Table
@@ -64,6 +66,7 @@ class OwnTable:
     times: tuple[datetime, ...]
     num_filled: int
     left_out: tuple[str, ...]
+    examples: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -73,22 +76,42 @@ class _Row:
     readings: tuple[float, ...]  # NaN where the cell is empty
 
 
-def read(path: Path, columns: Columns, gaps: Gaps = "refuse", duplicates: Duplicates = "refuse") -> OwnTable:
+@dataclass(frozen=True)
+class Writing:
+    """How the file is written, where it does not tell itself.
+
+    Args:
+        decimal: What all numbers have before their decimals.
+        encoding: Of its characters.
+    """
+
+    decimal: Decimal | None = None
+    encoding: str = UTF_8
+
+
+def read(
+    path: Path,
+    columns: Columns,
+    gaps: Gaps = "refuse",
+    duplicates: Duplicates = "refuse",
+    writing: Writing = Writing(),
+) -> OwnTable:
     """Read a table.
 
     Args:
-        path: CSV text in UTF-8 with a header, unpacked if its name ends in .gz.
-        columns: Columns to read.
-        gaps: How to treat missing rows and empty cells: "refuse" them, "interpolate" linearly, or "ignore" missing
-            rows, so that the rows around a weekend are neighbours.
-        duplicates: How to treat rows of the same time: "refuse" them, or keep the "first", the "last" or the "mean".
+        path: See `OwnCsv`.
+        columns: Which of its columns.
+        gaps: What becomes of missing rows and empty cells: an error, a straight line between their neighbours, or, for
+            rows only, nothing: the rows around a weekend count as neighbours.
+        duplicates: What becomes of rows of the same time.
+        writing: How the file is written.
 
     Raises:
         MissingFileError: There is no such file.
         BrokenLineError: A line cannot be used. Names the line and what to do.
     """
-    names, rows, left_out = _parse(path, columns)
-    rows = _in_order(rows, path, duplicates)
+    parsed = _parse(path, columns, writing)
+    names, rows = parsed.names, _in_order(parsed.rows, path, duplicates)
     if len(rows) < 2:
         raise DataError(f"{path}: rows of {len(rows)} times; a forecast needs many")
     times = tuple(row.time for row in rows)
@@ -100,64 +123,45 @@ def read(path: Path, columns: Columns, gaps: Gaps = "refuse", duplicates: Duplic
     filled = _interpolated(table)
     _check_constant(rows, names, filled, path)
     num_filled = int(np.isnan(table).sum() - np.isnan(filled).sum())
-    return OwnTable(Table(names, filled), interval, times, num_filled, left_out)
-
-
-def _parse(path: Path, columns: Columns) -> tuple[tuple[str, ...], list[_Row], tuple[str, ...]]:
-    """Names of the columns of readings, their rows, and the names of columns that are left out."""
-    file = OwnCsv(path)
-    names = columns.targets or tuple(name for name in file.header if name != columns.time)
-    time, *at = (file.column(name) for name in (columns.time, *names))
-    if not at or time in at:
-        raise BrokenLineError(path, 1, "needs a column of readings beside that of the times")
-    found = list(file.rows())
-    times = own_times.parse([(line, cells[time]) for line, cells in found], path)
-    rows = [_Cells(line, when, tuple(cells[i] for i in at)) for when, (line, cells) in zip(times, found, strict=True)]
-    kept, numbers = _numeric(names, rows, columns, path)
-    return kept, numbers, tuple(name for name in names if name not in kept)
-
-
-def _numeric(
-    names: tuple[str, ...], rows: list["_Cells"], columns: Columns, path: Path
-) -> tuple[tuple[str, ...], list[_Row]]:
-    """Parse cells as numbers. If the user named no columns, those that do not begin with a number are left out."""
-    kept = [i for i in range(len(names)) if columns.targets or not rows or _begins_with_number(rows, i)]
-    if not kept:
-        shown = ", ".join(f"{cell!r} of {name!r}" for name, cell in zip(names, rows[0].cells, strict=True))
-        raise BrokenLineError(path, rows[0].line, f"no column but that of the times holds numbers: {shown}")
-    found = [_Row(row.line, row.time, tuple(_parse_cell(row.cells[i], path, row.line) for i in kept)) for row in rows]
-    return tuple(names[i] for i in kept), found
+    return OwnTable(Table(names, filled), interval, times, num_filled, parsed.left_out, parsed.examples)
 
 
 @dataclass(frozen=True)
-class _Cells:
-    line: int
-    time: datetime
-    cells: tuple[str, ...]
+class _Parsed:
+    """The cells of a file as times and numbers."""
+
+    names: tuple[str, ...]
+    rows: list[_Row]
+    left_out: tuple[str, ...]
+    examples: tuple[str, ...]
 
 
-def _parse_cell(cell: str, path: Path, line: int) -> float:
-    if "," in cell:
-        raise BrokenLineError(path, line, f"{cell!r} has a comma: write a point before decimals, and nothing else")
-    if cell.lower() in NO_READING:
-        return math.nan
-    if not _is_number(cell):
-        raise BrokenLineError(path, line, f"{cell!r} is not a number: leave the cell empty where there is no reading")
-    return parse_reading(cell, path, line)
-
-
-def _begins_with_number(rows: list["_Cells"], column: int) -> bool:
-    """Whether the first cell of a column that is filled holds a number."""
-    first = next((row.cells[column] for row in rows if row.cells[column].lower() not in NO_READING), None)
-    return first is not None and _is_number(first.replace(",", ""))  # commas are refused with their line, not left out
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
+def _parse(path: Path, columns: Columns, writing: Writing) -> _Parsed:
+    file = OwnCsv(path, writing.encoding)
+    names = columns.targets or tuple(name for name in file.header if name not in ("", columns.time))
+    time, *at = (file.column(name) for name in (columns.time, *names))
+    if not at or time in at:
+        raise BrokenLineError(path, file.header_line, "needs a column of readings beside that of the times")
+    found = list(file.rows())
+    times = own_times.parse([(line, cells[time]) for line, cells in found], path)
+    all_columns = [
+        own_numbers.Column(name, [(line, cells[i]) for line, cells in found]) for name, i in zip(names, at, strict=True)
+    ]
+    kept = [column for column in all_columns if columns.targets or not found or column.holds_numbers]
+    if not kept:
+        line, cells = found[0]
+        shown = ", ".join(f"{cells[i]!r} of {name!r}" for name, i in zip(names, at, strict=True))
+        raise BrokenLineError(path, line, f"no column but that of the times holds numbers: {shown}")
+    numbers = own_numbers.parse(kept, path, file.delimiter, writing.decimal)
+    rows = [
+        _Row(line, when, readings)
+        for (line, _), when, readings in zip(found, times, zip(*numbers.readings, strict=True), strict=True)
+    ]
+    kept_names = tuple(column.name for column in kept)
+    left_out = (
+        tuple(name for name in file.header if name not in (columns.time, *kept_names)) if not columns.targets else ()
+    )
+    return _Parsed(kept_names, rows, left_out, numbers.examples)
 
 
 def _in_order(rows: list[_Row], path: Path, duplicates: Duplicates) -> list[_Row]:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from training.data.own_characters import UTF_8
 from training.data.own_csv import OwnCsv
 from training.data.source import BrokenLineError, DataError
 from training.data.sst2 import Example
@@ -36,18 +37,19 @@ class _Row(NamedTuple):
     label: str
 
 
-def read(path: Path, text: str, label: str) -> OwnTexts:
+def read(path: Path, text: str, label: str, encoding: str = UTF_8) -> OwnTexts:
     """Read and split a file.
 
     Args:
         path: See `OwnCsv`.
         text: Name of the column of texts.
         label: Name of the column of labels.
+        encoding: Of its characters.
 
     Raises:
         DataError: A line cannot be used, or a label has too few texts for both splits. Names the line.
     """
-    rows = list(_rows(OwnCsv(path), text, label))
+    rows = list(_rows(OwnCsv(path, encoding), text, label))
     first_lines: dict[str, int] = {}
     for row in rows:
         first_lines.setdefault(row.label, row.line)

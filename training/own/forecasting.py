@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from training.arguments import count
 from training.data import own_table
 from training.data.interval import suggest_season, suggest_season_of_rows, suggest_segment
-from training.data.own_table import Columns, Gaps, OwnTable
+from training.data.own_numbers import DECIMALS
+from training.data.own_table import Columns, Gaps, OwnTable, Writing
 from training.data.series import last_part
 from training.data.source import DataError, sha256_of
 from training.data.table import Table, level_and_scale
 from training.models.forecaster import MOST_SEGMENTS
-from training.own.options import NO_FILE, Choice, Options, typed
+from training.own.options import ENCODING, NO_FILE, Choice, Options, typed
 from training.settings import SettingsError
 
 FEW_READINGS, MANY_READINGS = 5_000, 100_000
@@ -56,6 +57,11 @@ OPTIONS: Options = {
         "default": "refuse",
         "help": "rows of one time: an error, or which of them is kept; default: refuse",
     },
+    "--decimal": {
+        "choices": DECIMALS,
+        "help": "what all numbers have before their decimals; default: as they tell",
+    },
+    **ENCODING,
 }
 
 
@@ -94,7 +100,13 @@ def choose(options: argparse.Namespace) -> Choice:
         raise SettingsError("--csv needs --time, the name of its column of times")
     if twice := [name for name, times in Counter(options.target).items() if times > 1]:
         raise SettingsError(f"--target {twice[0]} is given more than once")
-    found = own_table.read(options.csv, Columns(options.time, tuple(options.target)), options.gaps, options.duplicates)
+    found = own_table.read(
+        options.csv,
+        Columns(options.time, tuple(options.target)),
+        options.gaps,
+        options.duplicates,
+        Writing(options.decimal, options.encoding),
+    )
     cut = _cut(found, options)
     _check_length(options.csv, cut)
     _check_channels(options.csv, found, cut)
@@ -107,6 +119,8 @@ def choose(options: argparse.Namespace) -> Choice:
                 "targets": found.table.channels,
                 "gaps": options.gaps,
                 "duplicates": options.duplicates,
+                "decimal": options.decimal,
+                "encoding": options.encoding,
                 "interval": str(found.interval),
                 "horizon": cut.horizon,
                 "naive_season": cut.season,
@@ -230,12 +244,12 @@ def _doubts(table: Table) -> Iterator[str]:
 def _describe(path: Path, found: OwnTable, cut: Cut) -> str:
     note = f"{cut.note}\n" if cut.note else ""
     filled = f", {found.num_filled} readings filled in" if found.num_filled else ""
-    left_out = f"; left out, no numbers: {', '.join(map(repr, found.left_out))}" if found.left_out else ""
+    left_out = f"; left out, no name or no numbers: {', '.join(map(repr, found.left_out))}" if found.left_out else ""
     return (
         f"{note}{path}: {cut.num_rows} rows, one every {found.interval}, "
         f"{found.times[0]} to {found.times[-1]}{filled}\n"
         f"channels: {', '.join(found.table.channels)}{left_out}\n"
         f"season {cut.season}, segments of {cut.segment}, horizon {cut.horizon}; "
         f"{cut.num_train} rows to train on, the last {cut.num_rows - cut.num_train} for the backtest"
-        + "".join(f"\n{doubt}" for doubt in _doubts(found.table))
+        + "".join(f"\n{said}" for said in (*found.examples, *_doubts(found.table)))
     )

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from training.data import own_text
 from training.data.source import sha256_of
-from training.own.options import NO_FILE, Choice, Options
+from training.own.options import ENCODING, NO_FILE, Choice, Options, typed
+from training.settings import SettingsError
 
 STEPS = 4_000  # of training, about what tinyshakespeare takes
 MAX_ROWS, MAX_EPOCHS, MIN_EPOCHS = 32, 60, 2
@@ -13,17 +14,22 @@ BPTT_LEN = 128
 PATIENCE = 5
 
 
-OPTIONS: Options = {"--text": {"type": Path, "metavar": "FILE", "help": "text in UTF-8; the last tenth is held out"}}
+OPTIONS: Options = {
+    "--text": {"type": Path, "metavar": "FILE", "help": "a text, the last tenth of which is held out"},
+    **ENCODING,
+}
 
 
 def choose(options: argparse.Namespace) -> Choice:
     """Read the file and choose settings that suit it. See `training.own.registry.choose`."""
     if options.text is None:
+        if words := typed(OPTIONS, options):
+            raise SettingsError(f"{words[0]} needs --text, the file that it is about")
         return NO_FILE
-    text = own_text.read(options.text)
+    text = own_text.read(options.text, encoding=options.encoding)
     rows, epochs = sizes(len(text))
     settings = {
-        "text": {"path": str(options.text), "sha256": sha256_of(options.text)},
+        "text": {"path": str(options.text), "sha256": sha256_of(options.text), "encoding": options.encoding},
         "rows": rows,
         "bptt_len": BPTT_LEN,
         "loop": {"epochs": epochs, "patience": PATIENCE},

@@ -5,6 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from training.arguments import encoding
+from training.data.own_characters import UTF_8
+
 Options = Mapping[str, Mapping[str, Any]]
 
 
@@ -20,6 +23,14 @@ class Choice(NamedTuple):
     summary: str
 
 
+ENCODING: Options = {
+    "--encoding": {
+        "type": encoding,
+        "default": UTF_8,
+        "metavar": "NAME",
+        "help": f"of the file's characters, such as windows-1252; default: {UTF_8}, or UTF-16 that is marked",
+    }
+}
 NO_FILE = Choice({}, "")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from training.data import own_texts
 from training.data.own_texts import OwnTexts
 from training.data.source import sha256_of
-from training.own.options import NO_FILE, Choice, Options, typed
+from training.own.options import ENCODING, NO_FILE, Choice, Options, typed
 from training.settings import SettingsError
 
 FEW_TEXTS = 5_000
@@ -17,6 +17,7 @@ OPTIONS: Options = {
     "--csv": {"type": Path, "metavar": "FILE", "help": "CSV with a header, a column of texts and one of labels"},
     "--text": {"metavar": "COLUMN", "help": "column of texts; default: text"},
     "--label": {"metavar": "COLUMN", "help": "column of labels, two or more of them; default: label"},
+    **ENCODING,
 }
 
 
@@ -27,7 +28,7 @@ def choose(options: argparse.Namespace) -> Choice:
             raise SettingsError(f"{words[0]} needs --csv, the file that it is about")
         return NO_FILE
     text, label = options.text or "text", options.label or "label"
-    found = own_texts.read(options.csv, text, label)
+    found = own_texts.read(options.csv, text, label, options.encoding)
     is_small = len(found.splits["train"]) < FEW_TEXTS
     settings = {
         "own": {
@@ -36,6 +37,7 @@ def choose(options: argparse.Namespace) -> Choice:
             "text": text,
             "label": label,
             "labels": found.labels,
+            "encoding": options.encoding,
         },
         "rows": 16 if is_small else 64,
         "loop": {"epochs": 20 if is_small else 8, "patience": 5, "ema_decay": 0.97 if is_small else 0.998},

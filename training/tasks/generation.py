@@ -14,6 +14,7 @@ from torch.nn.functional import cross_entropy
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from training.data import own_text, tinyshakespeare
+from training.data.own_characters import UTF_8
 from training.data.source import DataError, own_source
 from training.models.generation import GenerationModelSettings
 from training.models.language import LanguageModel, language_model
@@ -32,6 +33,7 @@ class OwnText(Section):
 
     path: str
     sha256: str
+    encoding: str = UTF_8
 
 
 class GenerationSettings(Settings):
@@ -61,8 +63,9 @@ class GenerationTask(TextTask[GenerationSettings]):
     @cached_property
     def _text(self) -> dict[str, str]:
         own = self.settings.text
-        text = own_text.read(Path(own.path), own.sha256) if own is not None else tinyshakespeare.load()
-        return tinyshakespeare.split(text)
+        if own is None:
+            return tinyshakespeare.split(tinyshakespeare.load())
+        return tinyshakespeare.split(own_text.read(Path(own.path), own.sha256, own.encoding))
 
     def build_tokenizer(self) -> Tokenizer:
         """Build a tokenizer of the characters of the whole text, so that every published character has an id."""

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from training.data import own_texts, sst2
+from training.data.own_characters import UTF_8
 from training.data.source import DataError, check_unchanged, own_source
 from training.data.sst2 import Example
 from training.models.sentiment import CLASSES, SentimentModel, SentimentModelSettings
@@ -36,6 +37,7 @@ class OwnFile(Section):
     text: str = Field(description="column of texts")
     label: str = Field(description="column of labels")
     labels: tuple[str, ...] = Field(min_length=2)
+    encoding: str = UTF_8
 
 
 class SentimentSettings(Settings):
@@ -83,7 +85,7 @@ class SentimentTask(TextTask[SentimentSettings]):
         if own is None:
             return sst2.load(split)
         check_unchanged(Path(own.path), own.sha256)
-        splits = own_texts.read(Path(own.path), own.text, own.label).splits
+        splits = own_texts.read(Path(own.path), own.text, own.label, own.encoding).splits
         if split not in splits:
             raise DataError(f"{own.path} has no {split} split, only {' and '.join(splits)}")
         return splits[split]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from service.forms.form import MAX_READING
-from training.data.own_table import Columns, OwnTable, read
+from training.data.own_table import Columns, OwnTable, Writing, read
 from training.data.source import DataError
 from training.data.table import LARGEST_READING
 
@@ -56,7 +56,7 @@ def test_cells_may_be_parted_otherwise(tmp_path: Path, delimiter: str) -> None:
         (changed(5, "yesterday-ish,1,t,2"), 7, "'yesterday-ish' is not a time"),
         (changed(5, "2020-01-01 05:00 PST,1,t,2"), 7, "the zone of '2020-01-01 05:00 PST' is not known"),
         (changed(5, "2020-01-01 05:00+01:00,1,t,2"), 7, "has a zone, and the first time has none"),
-        (changed(5, '2020-01-01 05:00,"1,5",t,2'), 7, "'1,5' has a comma"),
+        (changed(5, '2020-01-01 05:00,"1,5",t,2'), 7, "'1,5' of 'load' and '0.5' of line 2 do not have the same"),
         (changed(5, "6,5,t,2"), 7, "'6' is not a time: write times as 2024-12-31"),
         (changed(5, "202006,5,t,2"), 7, "'202006' is not a time"),
         (changed(5, "06/20,5,t,2"), 7, "'06/20' does not tell its year: write times as 2024-12-31"),
@@ -112,7 +112,8 @@ def test_a_row_of_several_lines_is_named_by_its_first(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
-        ("own.csv", "when,load\n2020,1\n".encode("utf-16"), "line 1: not UTF-8 .*: save it as text in UTF-8"),
+        ("own.csv", "when,load\n2020,1\n".encode("utf-16-le"), "line 1: a zero byte: .* --encoding utf-16"),
+        ("own.csv", "when,load\n2020,é\n".encode("windows-1252"), "line 2: byte 6 is not UTF-8 .* --encoding windows"),
         ("own.csv", b"when,load\n2020,\0\n", "line 2: a zero byte"),
         ("own.csv", b"PK\x03\x04\x14\x00", "is a workbook, or another kind of zip: save the sheet as CSV"),
         ("own.csv.gz", b"when,load\n", "does not unpack"),
@@ -180,8 +181,8 @@ def test_a_column_without_a_name_and_without_readings_is_left_out(tmp_path: Path
 
 
 def test_what_stands_where_no_column_holds_numbers_is_shown(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="line 2: no column but that of the times holds numbers: '5%' of 'load'"):
-        read(table(tmp_path, [f"2020-01-01 {hour:02}:00,5%" for hour in range(9)], "when,load\n"), Columns("when", ()))
+    with pytest.raises(DataError, match="line 2: no column but that of the times holds numbers: '#5' of 'load'"):
+        read(table(tmp_path, [f"2020-01-01 {hour:02}:00,#5" for hour in range(9)], "when,load\n"), Columns("when", ()))
 
 
 def test_an_hour_that_clocks_say_twice_is_told_from_rows_in_disorder(tmp_path: Path) -> None:
@@ -213,10 +214,37 @@ def test_days_with_a_zone_are_those_of_their_own_clocks(tmp_path: Path) -> None:
     assert (str(found.interval), f"{found.times[0]}") == ("1 day", "2020-03-26 00:00:00")
 
 
-def test_a_file_with_decimal_commas_is_not_taken_for_one_of_words(tmp_path: Path) -> None:
-    rows = [f"2020-01-0{day};{day},5;x;y" for day in range(1, 9)]
-    with pytest.raises(DataError, match=r"line 2: '1,5' has a comma"):
-        read(table(tmp_path, rows, HEADER.replace(",", ";")), Columns("when", ()))
+@pytest.mark.parametrize("mark", ["", "\ufeff", "sep=;\r\n", "\ufeffSEP=;\n"])
+def test_a_file_of_excels_in_most_of_europe_is_read(tmp_path: Path, mark: str) -> None:
+    rows = [f"{day}.01.2020;1.{day:03},5 kWh;x, y;{day}" for day in range(1, 20)]
+    path = table(tmp_path, rows, f"{mark}when;load, total;note;heat\n")
+    found = read(path, Columns("when", ()))
+    assert found.table.channels == ("load, total", "heat")
+    assert found.table.readings[:2].tolist() == [[1001.5, 1], [1002.5, 2]]
+    assert found.examples == ("'1.001,5 kWh' of 'load, total' is read as 1001.5",)
+
+
+def test_the_line_before_the_header_counts(tmp_path: Path) -> None:
+    rows = ["2020-01-01;much;a;1", "2020-01-02;1;a;1"]
+    with pytest.raises(DataError, match="line 3: 'much' is not a number"):
+        read(table(tmp_path, rows, f"sep=;\n{HEADER.replace(',', ';')}"), COLUMNS)
+    with pytest.raises(DataError, match="line 2: no column 'power'"):
+        read(table(tmp_path, rows, f"sep=;\n{HEADER.replace(',', ';')}"), Columns("when", ("power",)))
+
+
+def test_a_table_in_another_encoding_is_read_where_it_is_named_or_marked(tmp_path: Path) -> None:
+    path = table(tmp_path, ROWS, "when,Wärme,note,heat\n")
+    text = path.read_text(encoding="utf-8")
+    path.write_bytes(text.encode("windows-1252"))
+    assert read(path, Columns("when", ("Wärme",)), writing=Writing(encoding="windows-1252")).table.channels == (
+        "Wärme",
+    )
+    path.write_bytes(text.encode("utf-16"))
+    assert read(path, Columns("when", ("Wärme",))).table.channels == ("Wärme",)
+
+
+def test_empty_cells_beyond_the_header_are_nothing(tmp_path: Path) -> None:
+    assert len(read(table(tmp_path, [f"{row},," for row in ROWS]), COLUMNS).table.readings) == len(ROWS)
 
 
 def test_a_time_far_from_all_others_is_refused_and_not_filled_up_to(tmp_path: Path) -> None:

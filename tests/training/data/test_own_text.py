@@ -24,10 +24,19 @@ def test_a_missing_file_is_an_error_that_names_it(tmp_path: Path) -> None:
         own_text.read(tmp_path / "none.txt")
 
 
-@pytest.mark.parametrize(("wrong", "reason"), [(b"caf\xe9", "line 2: no UTF-8 at byte 4"), (b"a\0b", "line 2: a zero")])
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [(b"caf\xe9", "line 2: byte 4 is not UTF-8 .*: save .* --encoding windows-1252"), (b"a\0b", "line 2: a zero")],
+)
 def test_what_is_no_text_is_an_error_that_names_the_line(tmp_path: Path, wrong: bytes, reason: str) -> None:
     with pytest.raises(BrokenLineError, match=reason):
         own_text.read(written(tmp_path, b"first\n" + wrong + b"\n"))
+
+
+def test_another_encoding_is_read_where_it_is_named_or_marked(tmp_path: Path) -> None:
+    text = "Déjà vu, “again”.\n" * 400
+    assert own_text.read(written(tmp_path, text.encode("windows-1252")), encoding="windows-1252") == text
+    assert own_text.read(written(tmp_path, text.encode("utf-16"))) == text
 
 
 def test_a_short_text_is_too_short(tmp_path: Path) -> None:

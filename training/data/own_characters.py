@@ -1,0 +1,44 @@
+"""The characters of a user's own file: UTF-8, UTF-16 that says so, or the encoding that the user names."""
+
+import codecs
+from pathlib import Path
+
+from training.data.source import BrokenLineError
+
+UTF_8 = "utf-8"
+MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+
+
+def decode(content: bytes, path: Path, encoding: str = UTF_8) -> str:
+    """Bytes as text, without their byte order mark.
+
+    Args:
+        content: Of the file.
+        path: Named by errors.
+        encoding: Of its characters; what a byte order mark says counts first.
+
+    Raises:
+        BrokenLineError: A line is not in that encoding, or has a zero byte.
+    """
+    encoding = next((marked for mark, marked in MARKS.items() if content.startswith(mark)), encoding)
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise BrokenLineError(
+            path,
+            line,
+            f"byte {_column(content, error.start)} is not {encoding.upper()} ({error.reason}): save the file as text "
+            "in UTF-8, or name its encoding: --encoding windows-1252 is that of many programs for Windows",
+        ) from error
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise BrokenLineError(
+            path, line, "a zero byte: take it out; if every second byte is one, --encoding utf-16 reads the file"
+        )
+    return text
+
+
+def _column(content: bytes, place: int) -> int:
+    """The place of a byte in its line, from 1."""
+    return place - content.rfind(b"\n", 0, place)

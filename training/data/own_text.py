@@ -1,10 +1,10 @@
 """A text file of a user's own."""
 
-from collections import Counter
 from pathlib import Path
 
 from training.data.own_characters import UTF_8, decode
 from training.data.source import DataError, MissingFileError, check_unchanged
+from training.text.characters import count_characters
 
 MIN_CHARACTERS = 5_000
 MAX_DISTINCT = 1_000
@@ -34,7 +34,7 @@ def read(path: Path, sha256: str | None = None, encoding: str = UTF_8) -> str:
     text = decode(content, path, encoding).replace("\r\n", "\n").replace("\r", "\n")
     if len(text) < MIN_CHARACTERS:
         raise DataError(f"{path}: too short, {len(text)} characters; a model needs {MIN_CHARACTERS} at least")
-    counts = Counter(text)
+    counts = count_characters(text)
     if len(counts) > MAX_DISTINCT:
         rarest = " ".join(sorted(counts, key=lambda character: (counts[character], character))[:RARE])
         raise DataError(

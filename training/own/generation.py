@@ -7,6 +7,7 @@ from training.data import own_text
 from training.data.source import sha256_of
 from training.own.options import ENCODING, NO_FILE, Choice, Options, typed
 from training.settings import SettingsError
+from training.text.characters import count_characters
 
 STEPS = 4_000  # of training, about what tinyshakespeare takes
 MAX_ROWS, MAX_EPOCHS, MIN_EPOCHS = 32, 60, 2
@@ -34,7 +35,7 @@ def choose(options: argparse.Namespace) -> Choice:
         "bptt_len": BPTT_LEN,
         "loop": {"epochs": epochs, "patience": PATIENCE},
     }
-    distinct = len(set(text))
+    distinct = len(count_characters(text))
     return Choice(
         settings, f"{options.text}: {len(text)} characters, {distinct} distinct; {epochs} epochs in {rows} rows"
     )

@@ -22,10 +22,10 @@ from training.models.streaming import Tensors
 from training.plots.losses import draw_losses
 from training.settings import Section, Settings
 from training.tasks.task import Goal, TextTask
+from training.text import characters
 from training.text.vocabulary import character_tokenizer
 
 RESET_EVERY = 256
-PIECE = 2**20  # characters that are encoded at once
 
 
 class OwnText(Section):
@@ -86,8 +86,8 @@ class GenerationTask(TextTask[GenerationSettings]):
         Raises:
             DataError: The model does not know a character.
         """
-        pieces = [text[start : start + PIECE] for start in range(0, len(text), PIECE)]
-        ids = torch.tensor([i for piece in pieces for i in self.tokenizer.encode(piece).ids])
+        tokenizer = self.tokenizer
+        ids = torch.from_numpy(characters.encode(text, lambda piece: tokenizer.encode(piece).ids))
         unknown = (ids >= self.vocabulary_size).nonzero()
         if len(unknown):
             raise DataError(f"unknown character {text[int(unknown[0])]!r} at {int(unknown[0])}")

@@ -54,7 +54,8 @@ def read(path: Path, text: str, label: str, encoding: str = UTF_8) -> OwnTexts:
     for row in rows:
         first_lines.setdefault(row.label, row.line)
     if len(first_lines) < 2:
-        raise DataError(f"{path}: {len(first_lines)} labels in column {label!r}; there must be two or more")
+        found = f"every label in column {label!r} is {min(first_lines)!r}" if first_lines else "there are no rows"
+        raise DataError(f"{path}: {found}; a classifier learns from texts of two labels or more")
     labels = tuple(sorted(first_lines))
     splits = _split([Example(row.text, labels.index(row.label)) for row in rows], len(labels))
     trained = {labels[example.label] for example in splits["train"]}

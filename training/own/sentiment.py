@@ -2,6 +2,7 @@
 
 import argparse
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from training.data import own_texts
@@ -55,4 +56,15 @@ def _describe(path: Path, found: OwnTexts) -> str:
         f"{path}: {len(examples)} texts{different}; "
         + ", ".join(f"{name} {counts[name]}" for name in found.labels)
         + f"\n{len(train)} texts to train on, {len(dev)} to choose the best epoch and to measure"
+        + "".join(f"\n{doubt}" for doubt in _doubts(found.labels))
     )
+
+
+def _doubts(labels: Sequence[str]) -> Iterator[str]:
+    """Labels that may be meant as one."""
+    alike: dict[str, list[str]] = {}
+    for label in labels:
+        alike.setdefault(label.casefold(), []).append(label)
+    for group in alike.values():
+        if len(group) > 1:
+            yield f"{' and '.join(map(repr, group))} are labels of their own: if they are one, write them alike"

@@ -24,6 +24,17 @@ def test_any_number_of_labels_is_read_and_split_alike(tmp_path: Path) -> None:
         assert sum(example.label == label for example in found.splits["dev"]) == 2
 
 
+def test_texts_of_several_lines_in_another_encoding_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "own.csv"
+    rows = [f'"text, {i}\r\n\u201cd\u00e9j\u00e0 vu\u201d ""quoted""";{"good" if i % 2 else "bad "}' for i in range(9)]
+    path.write_bytes(("text;label\r\n" + "\r\n".join(rows)).encode("windows-1252"))
+    found = own_texts.read(path, "text", "label", "windows-1252")
+    assert found.labels == ("bad", "good")
+    assert 'text, 3\r\n\u201cd\u00e9j\u00e0 vu\u201d "quoted"' in [
+        example.sentence for example in found.splits["train"]
+    ]
+
+
 def test_no_text_is_in_both_parts_and_they_are_the_same_every_time(tmp_path: Path) -> None:
     path = written(tmp_path, ROWS)
     found = own_texts.read(path, "text", "label")
@@ -52,8 +63,8 @@ def test_rows_of_one_text_are_in_one_part_whatever_their_labels(tmp_path: Path) 
         ([*ROWS[:3], "fine,"], "line 5: the label is empty"),
         ([*ROWS[:3], "a,b,c"], "line 5: 3 cells, the header has 2"),
         ([*ROWS, "once,rare"], "line 62: label 'rare' has too few different texts"),
-        ([row for row in ROWS if "good" in row], "1 labels in column 'label'"),
-        ([], "0 labels"),
+        ([row for row in ROWS if "good" in row], "every label in column 'label' is 'good'; a classifier learns"),
+        ([], "there are no rows"),
     ],
 )
 def test_what_cannot_be_used_is_named(tmp_path: Path, rows: list[str], reason: str) -> None:

@@ -75,7 +75,8 @@ def _add_training(parser: argparse.ArgumentParser, name: str, training: Training
         help="replace one setting, for instance loop.epochs=3; may be repeated",
     )
     parser.add_argument("--show-settings", action="store_true", help="print every setting and stop")
-    parser.add_argument("--output", type=Path, default=Path("runs") / name, help=f"default: runs/{name}")
+    own_files = f", or runs/own-{name} for a file of your own" if training.task in own.OWN else ""
+    parser.add_argument("--output", type=Path, help=f"default: runs/{name}{own_files}")
     own.add_options(training.task, parser)
     start = parser.add_mutually_exclusive_group()
     start.add_argument("--resume", action="store_true", help="go on with an interrupted run, with its settings")
@@ -86,8 +87,9 @@ def _add_training(parser: argparse.ArgumentParser, name: str, training: Training
 def _train(options: argparse.Namespace) -> int:
     task_type = registry.task_type(options.task)
     command = _typed_command(options)
+    own_words = own.typed(options.task, options)
+    options.output = options.output or Path("runs") / (f"own-{options.name}" if own_words else options.name)
     if options.resume:
-        own_words = own.typed(options.task, options)
         if options.config != registry.trainings()[options.name].config or options.overrides or own_words:
             given = own_words[0] if own_words else "--config and --set"
             raise SettingsError(f"--resume goes on with the settings and the data of the run: leave out {given}")
@@ -111,7 +113,11 @@ def _train(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print(_how_to_go_on(options), file=sys.stderr)
         return INTERRUPTED
-    return _measure(options.output / "best", "dev") if is_first else 0
+    best = options.output / "best"
+    status = _measure(best, "dev")
+    if any(source.is_own for source in task.sources):
+        print(f"next:\n{own.next_commands(best)}")
+    return status
 
 
 def _evaluate(options: argparse.Namespace) -> int:

@@ -4,12 +4,17 @@ Each has a module in this package with `OPTIONS`, and `choose`, which returns th
 """
 
 import argparse
+import re
+import shlex
+from pathlib import Path
 
 from training.own import forecasting, generation, options, sentiment
 from training.own.options import NO_FILE, Choice
+from training.tasks.registry import trainings
 
 OWN = {"forecasting": forecasting, "generation": generation, "sentiment": sentiment}
 GROUP = "a file of your own"
+MAX_NAME = 50  # characters of a bundle's name that is suggested; 63 are allowed
 
 
 def add_options(task: str, parser: argparse.ArgumentParser) -> None:
@@ -33,3 +38,15 @@ def choose(task: str, given: argparse.Namespace) -> Choice:
         SettingsError: Options do not go together.
     """
     return OWN[task].choose(given) if task in OWN else NO_FILE
+
+
+def next_commands(best: Path) -> str:
+    """The commands that export and serve a checkpoint, under a name that no published training has.
+
+    Args:
+        best: The checkpoint, RUN/best.
+    """
+    name = re.sub("[^a-z0-9._-]+", "-", best.parent.name.lower()).strip("._-")[:MAX_NAME]
+    name = f"own-{name}".strip("-") if name in {"", *trainings()} else name
+    export = shlex.join(["python", "-m", "export", str(best), "--name", name])
+    return f"    {export}\n    UNROLLED_BUNDLES={name}:latest make serve"

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from training.own import registry
+from training.settings import SettingsError
 
 
 @pytest.mark.parametrize(
@@ -38,6 +39,38 @@ def test_choosing_says_nothing_itself(tmp_path: Path, capsys: pytest.CaptureFixt
     assert choice.summary == f"{tale}: 8000 characters, 4 distinct; 60 epochs in 7 rows"
     assert choice.settings["loop"] == {"epochs": 60, "patience": 5}
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("run", "name"),
+    [
+        ("sales", "sales"),
+        ("My Sales (2024)", "my-sales-2024"),
+        ("sentiment", "own-sentiment"),
+        ("own-sentiment", "own-sentiment"),
+        ("__", "own"),
+        ("s" * 99, "s" * 50),
+    ],
+)
+def test_the_next_commands_name_a_bundle_that_replaces_none_that_ships(run: str, name: str) -> None:
+    export, serve = registry.next_commands(Path("runs") / run / "best").splitlines()
+    assert export.endswith(f" --name {name}")
+    assert serve.endswith(f"UNROLLED_BUNDLES={name}:latest make serve")
+
+
+def test_an_option_without_its_file_is_refused() -> None:
+    parser = argparse.ArgumentParser()
+    registry.add_options("generation", parser)
+    with pytest.raises(SettingsError, match="--encoding needs --text"):
+        registry.choose("generation", parser.parse_args(["--encoding", "utf-16"]))
+
+
+def test_an_encoding_that_there_is_not_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    parser = argparse.ArgumentParser()
+    registry.add_options("sentiment", parser)
+    with pytest.raises(SystemExit, match="2"):
+        parser.parse_args(["--encoding", "windows"])
+    assert "'windows' is no encoding; windows-1252 and utf-16 are some" in capsys.readouterr().err
 
 
 def test_a_task_that_takes_no_file_has_no_options_and_nothing_to_choose() -> None:

@@ -31,7 +31,9 @@ def run(*arguments: str | Path) -> int:
     return main([str(argument) for argument in arguments])
 
 
-def test_a_table_becomes_a_forecaster_with_a_backtest(tmp_path: Path, monthly: Path) -> None:
+def test_a_table_becomes_a_forecaster_with_a_backtest(
+    tmp_path: Path, monthly: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     output = tmp_path / "run"
     options = ["--csv", monthly, "--time", "month", "--target", "shoes", "--target", "hats", "--horizon", "6"]
     assert run("forecasting", *options, "--output", output, *TINY, *WINDOWS) == 0
@@ -47,6 +49,7 @@ def test_a_table_becomes_a_forecaster_with_a_backtest(tmp_path: Path, monthly: P
     for picture in ("backtest-dev.png", "calibration-dev.png"):
         assert (output / "best" / picture).read_bytes().startswith(b"\x89PNG")
     assert best.command.startswith("python -m training forecasting --csv sales.csv --time month --target shoes")
+    assert f"next:\n    python -m export {output / 'best'} --name run\n" in capsys.readouterr().out
     assert (best.sources[0].name, best.sources[0].address) == ("sales.csv", "file:sales.csv")
 
 
@@ -58,6 +61,25 @@ def test_a_channel_with_too_few_readings_to_train_on_is_refused(
     monthly.write_text("\n".join([head, *late]) + "\n", encoding="utf-8")
     assert run("forecasting", "--csv", monthly, "--time", "month", "--output", tmp_path / "run", *TINY, *WINDOWS) == 1
     assert "column 'hats' begins late, with 6 readings to train on" in capsys.readouterr().err
+
+
+def test_a_run_of_a_users_own_file_does_not_lie_where_that_of_published_data_does(
+    tmp_path: Path, monthly: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run("forecasting", "--csv", monthly, "--time", "month", *TINY, *WINDOWS) == 0
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["own-forecasting"]
+
+
+def test_decimal_commas_become_a_forecaster_and_are_read_again(
+    tmp_path: Path, monthly: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monthly.write_text(monthly.read_text(encoding="utf-8").replace(".", ","), encoding="utf-8")
+    output = tmp_path / "run"
+    assert run("forecasting", "--csv", monthly, "--time", "month", "--output", output, *TINY, *WINDOWS) == 0
+    assert "of 'hats' is read as -5" in capsys.readouterr().out
+    assert checkpoint.load(output / "best").settings.model_dump()["data"]["own"]["decimal"] is None
+    assert run("evaluate", output / "best") == 0
 
 
 def test_a_channel_may_have_any_name(tmp_path: Path, monthly: Path) -> None:
@@ -143,6 +165,13 @@ def test_counts_that_are_none_are_refused(option: str, value: str, capsys: pytes
     with pytest.raises(SystemExit, match="2"):
         run("forecasting", option, value)
     assert f"expected a whole number from 1, not '{value}'" in capsys.readouterr().err
+
+
+def test_labels_that_may_be_one_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "mails.csv"
+    path.write_text("text,label\n" + "".join(f"mail {i},{'Spam' if i % 2 else 'spam'}\n" for i in range(9)), "utf-8")
+    assert run("sentiment", "--csv", path, "--show-settings") == 0
+    assert "'Spam' and 'spam' are labels of their own: if they are one, write them alike" in capsys.readouterr().out
 
 
 def test_labelled_texts_become_a_classifier_with_their_labels(

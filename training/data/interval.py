@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
+from statistics import median
 
 MINUTE, HOUR, DAY, WEEK = 60.0, 3600.0, 86400.0, 7 * 86400.0
 LONGEST_SEASON = 288  # a day of 5 minutes; a longer one would be a state of many kilobytes
@@ -51,12 +52,20 @@ def infer(times: Sequence[datetime]) -> Interval:
     """
     if len(times) < 2:
         raise ValueError("an interval needs two times")
-    seconds, _ = Counter((end - start).total_seconds() for start, end in pairwise(times)).most_common(1)[0]
+    seconds = _usual_seconds([(end - start).total_seconds() for start, end in pairwise(times)])
     is_monthly = len({_within_month(time) for time in times}) == 1 or all(map(_is_last_day, times))
     if seconds >= 28 * DAY and is_monthly:
         months, _ = Counter(_months(start, end) for start, end in pairwise(times)).most_common(1)[0]
         return Interval(months=max(months, 1))
     return Interval(seconds=seconds)
+
+
+def _usual_seconds(gaps: Sequence[float]) -> float:
+    """The commonest gap; where clocks waver, so that none is that of most rows, the median in whole seconds."""
+    seconds, count = Counter(gaps).most_common(1)[0]
+    if 2 * count > len(gaps) or seconds >= DAY:
+        return seconds
+    return round(median(gaps)) or seconds
 
 
 def suggest_season(interval: Interval) -> int:

@@ -21,14 +21,15 @@ from training.data.interval import Interval, infer
 from training.data.own_characters import UTF_8
 from training.data.own_csv import OwnCsv
 from training.data.own_numbers import Decimal
+from training.data.own_times import Order
 from training.data.source import BrokenLineError, DataError
 from training.data.table import Table
 
 SMALLEST_SHARE_OF_A_STEP = 0.02  # clocks drift
 PUT_BACK = timedelta(hours=2)  # the most that a row goes back in time where clocks were put back an hour
 
-Gaps = Literal["refuse", "interpolate", "ignore"]
-Duplicates = Literal["refuse", "first", "last", "mean"]
+Gaps = Literal["refuse", "interpolate", "zero", "ignore"]
+Duplicates = Literal["refuse", "first", "last", "mean", "sum"]
 
 
 class UnevenTimesError(BrokenLineError):
@@ -82,10 +83,12 @@ class Writing:
 
     Args:
         decimal: What all numbers have before their decimals.
+        order: Of day and month in dates in numbers.
         encoding: Of its characters.
     """
 
     decimal: Decimal | None = None
+    order: Order | None = None
     encoding: str = UTF_8
 
 
@@ -101,8 +104,8 @@ def read(
     Args:
         path: See `OwnCsv`.
         columns: Which of its columns.
-        gaps: What becomes of missing rows and empty cells: an error, a straight line between their neighbours, or, for
-            rows only, nothing: the rows around a weekend count as neighbours.
+        gaps: What becomes of missing rows and empty cells: an error, a straight line between their neighbours, zero,
+            or, for rows only, nothing: the rows around a weekend count as neighbours.
         duplicates: What becomes of rows of the same time.
         writing: How the file is written.
 
@@ -120,7 +123,7 @@ def read(
     table = np.full((places[-1] + 1, len(names)), np.nan)
     table[places] = [row.readings for row in rows]
     _check_cells(rows, names, path, gaps)
-    filled = _interpolated(table)
+    filled = _filled(table, gaps)
     _check_constant(rows, names, filled, path)
     num_filled = int(np.isnan(table).sum() - np.isnan(filled).sum())
     return OwnTable(Table(names, filled), interval, times, num_filled, parsed.left_out, parsed.examples)
@@ -143,7 +146,7 @@ def _parse(path: Path, columns: Columns, writing: Writing) -> _Parsed:
     if not at or time in at:
         raise BrokenLineError(path, file.header_line, "needs a column of readings beside that of the times")
     found = list(file.rows())
-    times = own_times.parse([(line, cells[time]) for line, cells in found], path)
+    times = own_times.parse([(line, cells[time]) for line, cells in found], path, writing.order)
     all_columns = [
         own_numbers.Column(name, [(line, cells[i]) for line, cells in found]) for name, i in zip(names, at, strict=True)
     ]
@@ -165,7 +168,9 @@ def _parse(path: Path, columns: Columns, writing: Writing) -> _Parsed:
 
 
 def _in_order(rows: list[_Row], path: Path, duplicates: Duplicates) -> list[_Row]:
-    """Check that times increase, and merge rows of the same time."""
+    """Rows of increasing times; a file whose newest row is the first is turned round."""
+    if rows and rows[-1].time < rows[0].time and all(after.time <= row.time for row, after in itertools.pairwise(rows)):
+        rows = rows[::-1]
     kept: list[list[_Row]] = []
     for row in rows:
         if not kept or row.time > kept[-1][0].time:
@@ -180,7 +185,8 @@ def _in_order(rows: list[_Row], path: Path, duplicates: Duplicates) -> list[_Row
             raise UnevenTimesError(
                 path,
                 row.line,
-                f"{row.time} is also the time of line {before.line}: --duplicates first, last or mean keeps one",
+                f"{row.time} is also the time of line {before.line}: --duplicates first, last, mean or sum makes "
+                "one row of them",
             )
         kept[-1].append(row)
     return [_one_of(group, duplicates) for group in kept]
@@ -194,9 +200,10 @@ def _mending(before: _Row, row: _Row) -> str:
 
 
 def _one_of(group: list[_Row], duplicates: Duplicates) -> _Row:
-    if duplicates == "mean" and len(group) > 1:
+    if duplicates in ("mean", "sum") and len(group) > 1:
+        merge = fmean if duplicates == "mean" else math.fsum
         known = ([reading for reading in column if not math.isnan(reading)] for column in _columns(group))
-        return _Row(group[0].line, group[0].time, tuple(fmean(column) if column else math.nan for column in known))
+        return _Row(group[0].line, group[0].time, tuple(merge(column) if column else math.nan for column in known))
     return group[-1 if duplicates == "last" else 0]
 
 
@@ -218,7 +225,7 @@ def _places(rows: list[_Row], interval: Interval, path: Path, gaps: Gaps) -> NDA
                 path,
                 row.line,
                 f"{whole - 1} of the rows every {interval} are missing between {before.time} of line {before.line} and "
-                f"{row.time}: --gaps interpolate fills them in, --gaps ignore takes the rows as they come",
+                f"{row.time}: --gaps interpolate or zero fills them in, --gaps ignore takes the rows as they come",
             )
         places.append(places[-1] + whole)
         if (missing := places[-1] + 1 - len(places)) > len(rows):
@@ -242,9 +249,11 @@ def _check_cells(rows: Sequence[_Row], names: tuple[str, ...], path: Path, gaps:
         if not known.size:
             continue  # it is refused as one that never changes
         first, last = int(known[0]), int(known[-1])
-        if gaps != "interpolate" and known.size <= last - first:
+        if gaps in ("refuse", "ignore") and known.size <= last - first:
             missing = first + int(np.isnan(column[first:]).argmax())
-            raise BrokenLineError(path, rows[missing].line, f"no reading of {name!r}: --gaps interpolate fills it in")
+            raise BrokenLineError(
+                path, rows[missing].line, f"no reading of {name!r}: --gaps interpolate or zero fills it in"
+            )
         if last + 1 < len(rows):
             raise BrokenLineError(
                 path,
@@ -254,15 +263,16 @@ def _check_cells(rows: Sequence[_Row], names: tuple[str, ...], path: Path, gaps:
             )
 
 
-def _interpolated(table: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Interpolate linearly. Rows before a channel's first reading stay NaN."""
+def _filled(table: NDArray[np.float64], gaps: Gaps) -> NDArray[np.float64]:
+    """Straight lines between neighbours, or zeros; what lies before a channel's first reading stays NaN."""
     filled = table.copy()
     places = np.arange(len(table))
     for column in filled.T:
         is_there = ~np.isnan(column)
         if is_there.any():
             inside = places >= is_there.argmax()
-            column[inside] = np.interp(places[inside], places[is_there], column[is_there])
+            between = np.interp(places[inside], places[is_there], column[is_there])
+            column[inside] = np.nan_to_num(column[inside]) if gaps == "zero" else between
     return filled
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 from dateutil import parser as dates  # type: ignore[import-untyped]
 from tqdm import tqdm  # type: ignore[import-untyped]
@@ -13,32 +14,39 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 from training.data.source import BrokenLineError
 
 MONTHS = 12
+ORDERS = ("day-first", "month-first")  # of a date in numbers
 GUESSED_YEAR = 4  # no file has readings of it; a leap year, so that every day is in it
 SHORTEST_DAY = timedelta(hours=23)  # the one on which clocks are put forward
-_DATE_IN_NUMBERS = re.compile(r"\s*(\d{1,2})[/.-](\d{1,2})[/.-]\d{2,4}\b")
+_DATE_IN_NUMBERS = re.compile(r"\s*(\d{1,2})([/.-])(\d{1,2})\2\d{2,4}\b")
+_EPOCH = re.compile(r"\d{10}(?:\.\d+)?|\d{13}|\d{16}|\d{19}")  # seconds, or thousandths, millionths, billionths of them
+_EPOCH_DIGITS = 10  # of seconds, from 2001 to 2286
 _BARE_NUMBER = re.compile(r"\s*\d+\s*")
 _BARE_TIMES = (4, 8, 12, 14)  # digits of a year, of a day, and of one with hours and minutes, or with seconds as well
 _HOW = "write times as 2024-12-31 or 2024-12-31 23:00"
 
+EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  # of UTC, as all times that come with it
+Order = Literal["day-first", "month-first"]
 Cell = tuple[int, str]  # the line of a row and its time
 
 
-def parse(cells: Sequence[Cell], path: Path) -> list[datetime]:
-    """Parse the times of all rows.
+def parse(cells: Sequence[Cell], path: Path, order: Order | None = None) -> list[datetime]:
+    """The times of all rows, without a zone; those that are counted since 1970 are those of UTC.
+
+    Times that name their zone become those of UTC; where they are days or more apart, those of their own clocks, which
+    say midnight in summer as in winter.
 
     Args:
-        cells: Line and time of each row.
-        path: File to name in errors.
-
-    Returns:
-        Times without a zone. Times with a zone become UTC, or, if they are a day or more apart, local times, whose
-        midnight does not move in summer.
+        cells: Of each row.
+        path: Named by errors.
+        order: Of day and month in dates in numbers; None if some date tells it.
 
     Raises:
         BrokenLineError: A cell is not a time, its zone is not known, only some have a zone, or the order of day and
             month is ambiguous.
     """
-    is_day_first = _is_day_first(cells, path)
+    if (since_epoch := _since_epoch(cells)) is not None:
+        return since_epoch
+    is_day_first = order == "day-first" if order else _is_day_first(cells, path)
     with warnings.catch_warnings():
         warnings.simplefilter("error", dates.UnknownTimezoneWarning)
         bar = tqdm(cells, desc=f"times of {path.name}", unit=" rows", leave=False, disable=None, delay=1)
@@ -47,9 +55,9 @@ def parse(cells: Sequence[Cell], path: Path) -> list[datetime]:
 
 
 def _is_day_first(cells: Sequence[Cell], path: Path) -> bool:
-    """Whether dates in numbers have the day before the month, as 31/12/2024 does."""
+    """Whether dates in numbers have the day before the month, as 31/12/2024 does; where no date tells, dots do."""
     matches = [(line, text, _DATE_IN_NUMBERS.match(text)) for line, text in cells]
-    dated = [(line, text, int(match[1]), int(match[2])) for line, text, match in matches if match]
+    dated = [(line, text, int(match[1]), int(match[3])) for line, text, match in matches if match]
     day_first = next((line for line, _, first, _ in dated if first > MONTHS), None)
     month_first = next((line for line, _, _, second in dated if second > MONTHS), None)
     if day_first is not None and month_first is not None:
@@ -57,8 +65,21 @@ def _is_day_first(cells: Sequence[Cell], path: Path) -> bool:
         raise BrokenLineError(path, lines[1], f"day and month are in another order than on line {lines[0]}")
     if dated and day_first is None and month_first is None:
         line, text, *_ = dated[0]
-        raise BrokenLineError(path, line, f"{text!r} does not tell the day from the month: write times as 2024-12-31")
+        if all(match[2] == "." for _, _, match in matches if match):
+            return True
+        raise BrokenLineError(
+            path, line, f"{text!r} does not tell the day from the month: say it by --dates day-first or month-first"
+        )
     return day_first is not None
+
+
+def _since_epoch(cells: Sequence[Cell]) -> list[datetime] | None:
+    """Times that are counts since 1970; None where they are not all such, of one unit."""
+    digits = {len(text.partition(".")[0]) for _, text in cells}
+    if len(digits) != 1 or not all(_EPOCH.fullmatch(text) for _, text in cells):
+        return None
+    unit = 10 ** (digits.pop() - _EPOCH_DIGITS)
+    return [EPOCH + timedelta(seconds=float(text) / unit) for _, text in cells]
 
 
 def _parse(text: str, is_day_first: bool, path: Path, line: int) -> datetime:

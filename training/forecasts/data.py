@@ -11,6 +11,7 @@ from training.data import etth1, ettm1, exchange, illness, m4_hourly, own_table
 from training.data.own_characters import UTF_8
 from training.data.own_numbers import Decimal
 from training.data.own_table import Columns, Duplicates, Gaps, Writing
+from training.data.own_times import Order
 from training.data.series import Protocol, Series, last_part
 from training.data.source import DataSource, check_unchanged, own_source
 from training.settings import Section
@@ -34,6 +35,7 @@ class OwnFile(Section):
     gaps: Gaps = "refuse"
     duplicates: Duplicates = "refuse"
     decimal: Decimal | None = Field(default=".", description="before decimals; None: as the numbers of the file tell")
+    dates: Order | None = Field(default=None, description="of day and month; None: as some date tells")
     encoding: str = UTF_8
     interval: str = Field(description="step of time between two rows")
     horizon: int = Field(ge=1, description="readings ahead that the figures are of")
@@ -89,7 +91,7 @@ def horizons_of(data: DataSettings) -> tuple[int, ...]:
 
 def _load_own(own: OwnFile) -> Series:
     check_unchanged(Path(own.path), own.sha256)
-    writing = Writing(own.decimal, own.encoding)
+    writing = Writing(own.decimal, own.dates, own.encoding)
     found = own_table.read(Path(own.path), Columns(own.time, own.targets), own.gaps, own.duplicates, writing)
     protocol = Protocol(look_back=None, horizons=(own.horizon,), naive_season=own.naive_season)
     return Series(found.table, last_part(len(found.table.readings), own.horizon), protocol)

@@ -14,6 +14,7 @@ from training.data import own_table
 from training.data.interval import suggest_season, suggest_season_of_rows, suggest_segment
 from training.data.own_numbers import DECIMALS
 from training.data.own_table import Columns, Gaps, OwnTable, Writing
+from training.data.own_times import ORDERS
 from training.data.series import last_part
 from training.data.source import DataError, sha256_of
 from training.data.table import Table, level_and_scale
@@ -29,7 +30,7 @@ DRIFT = 0.5  # mean absolute deviations between the halves of a channel, from wh
 
 OPTIONS: Options = {
     "--csv": {"type": Path, "metavar": "FILE", "help": "CSV with a header, times in one column, numbers in others"},
-    "--time": {"metavar": "COLUMN", "help": "column of times; rows at equal steps, oldest first"},
+    "--time": {"metavar": "COLUMN", "help": "column of times; rows at equal steps, oldest or newest first"},
     "--target": {
         "action": "append",
         "default": [],
@@ -48,19 +49,20 @@ OPTIONS: Options = {
         "help": "readings that are one step of the network; default: by the season",
     },
     "--gaps": {
-        "choices": ("refuse", "interpolate", "ignore"),
+        "choices": ("refuse", "interpolate", "zero", "ignore"),
         "default": "refuse",
-        "help": "missing rows: an error, a straight line, or as if time had not passed; default: refuse",
+        "help": "missing rows: an error, a straight line, zeros, or as if time had not passed; default: refuse",
     },
     "--duplicates": {
-        "choices": ("refuse", "first", "last", "mean"),
+        "choices": ("refuse", "first", "last", "mean", "sum"),
         "default": "refuse",
-        "help": "rows of one time: an error, or which of them is kept; default: refuse",
+        "help": "rows of one time: an error, or what becomes of them; default: refuse",
     },
     "--decimal": {
         "choices": DECIMALS,
         "help": "what all numbers have before their decimals; default: as they tell",
     },
+    "--dates": {"choices": ORDERS, "help": "order of 01/02/2024; default: as some date tells"},
     **ENCODING,
 }
 
@@ -105,7 +107,7 @@ def choose(options: argparse.Namespace) -> Choice:
         Columns(options.time, tuple(options.target)),
         options.gaps,
         options.duplicates,
-        Writing(options.decimal, options.encoding),
+        Writing(options.decimal, options.dates, options.encoding),
     )
     cut = _cut(found, options)
     _check_length(options.csv, cut)
@@ -120,6 +122,7 @@ def choose(options: argparse.Namespace) -> Choice:
                 "gaps": options.gaps,
                 "duplicates": options.duplicates,
                 "decimal": options.decimal,
+                "dates": options.dates,
                 "encoding": options.encoding,
                 "interval": str(found.interval),
                 "horizon": cut.horizon,

@@ -74,3 +74,12 @@ def test_every_segment_fits_its_season() -> None:
     for season in range(1, 300):
         segment = suggest_segment(season)
         assert season % segment == 0 or segment % season == 0
+
+
+def test_a_clock_that_wavers_has_the_step_that_it_means() -> None:
+    times = [START + timedelta(seconds=60 * n + 0.001 * (n * n % 300)) for n in range(50)]
+    assert str(infer(times)) == "1 minute"
+
+
+def test_a_step_that_most_rows_have_is_taken_as_it_is() -> None:
+    assert str(infer([*every(timedelta(seconds=0.5)), START + timedelta(seconds=9)])) == "0.5 seconds"

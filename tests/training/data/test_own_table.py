@@ -8,6 +8,7 @@ import pytest
 
 from service.forms.form import MAX_READING
 from training.data.own_table import Columns, OwnTable, Writing, read
+from training.data.own_times import Order
 from training.data.source import DataError
 from training.data.table import LARGEST_READING
 
@@ -280,7 +281,7 @@ def test_day_and_month_have_one_order_in_a_file(tmp_path: Path, times: list[str]
 @pytest.mark.parametrize(
     ("times", "line", "reason"),
     [
-        (["01/02/2010", "01/03/2010"], 2, "'01/02/2010' does not tell the day from the month"),
+        (["01/02/2010", "01/03/2010"], 2, "'01/02/2010' does not tell the day from the month: say it by --dates"),
         (["01/13/2010", "14/01/2010"], 3, "another order than on line 2"),
     ],
 )
@@ -289,6 +290,48 @@ def test_an_order_of_day_and_month_that_is_not_told_is_refused(
 ) -> None:
     with pytest.raises(DataError, match=f"line {line}: .*{reason}"):
         read(table(tmp_path, [f"{time},1,x,0" for time in times]), COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("times", "order", "expected"),
+    [
+        (["01.02.2010", "01.03.2010", "01.04.2010"], None, "1 month"),
+        (["01/02/2010", "01/03/2010", "01/04/2010"], "day-first", "1 month"),
+        (["01/02/2010", "01/03/2010", "01/04/2010"], "month-first", "1 day"),
+    ],
+)
+def test_dots_or_the_user_tell_the_day_from_the_month(
+    tmp_path: Path, times: list[str], order: Order | None, expected: str
+) -> None:
+    path = table(tmp_path, [f"{time},{n},x,0" for n, time in enumerate(times)])
+    assert str(read(path, COLUMNS, writing=Writing(order=order)).interval) == expected
+
+
+@pytest.mark.parametrize("unit", [1, 1_000, 1_000_000, 1_000_000_000])
+def test_times_since_1970_are_those_of_utc(tmp_path: Path, unit: int) -> None:
+    path = table(tmp_path, [f"{(1_700_000_000 + 60 * n) * unit},{n},x,0" for n in range(5)])
+    found = read(path, COLUMNS)
+    assert (str(found.interval), f"{found.times[0]}") == ("1 minute", "2023-11-14 22:13:20")
+
+
+def test_a_file_that_begins_with_the_newest_row_is_turned_round(tmp_path: Path) -> None:
+    found = read(table(tmp_path, ROWS[::-1]), COLUMNS)
+    assert found.table.readings[:3, 0].tolist() == [0.5, 1.5, 2.5]
+    with pytest.raises(DataError, match=r"line 3: .* is before .* of line 2: sort the file"):
+        read(table(tmp_path, [ROWS[11], *ROWS[:11]]), COLUMNS)
+
+
+def test_rows_of_one_time_are_added_up(tmp_path: Path) -> None:
+    rows = [*ROWS[:4], "2020-01-01 03:00,2,t,1", "2020-01-01 03:00,,t,1", *ROWS[4:]]
+    assert mended(tmp_path, rows, duplicates="sum").table.readings[3, 0] == 5.5
+
+
+def test_what_is_missing_may_be_zero(tmp_path: Path) -> None:
+    rows = ["2020-01-01 00:00,,t,1", *ROWS[1:4], "2020-01-01 04:00,,t,1", *ROWS[7:]]
+    found = mended(tmp_path, rows, gaps="zero")
+    assert np.isnan(found.table.readings[0, 0])
+    assert found.table.readings[3:8, 0].tolist() == [3.5, 0, 0, 0, 7.5]
+    assert found.num_filled == 3
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -26,6 +26,9 @@ from training.text import characters
 from training.text.vocabulary import character_tokenizer
 
 RESET_EVERY = 256
+MAX_ROWS = (
+    1024  # that are read side by side where a text is measured: of RESET_EVERY characters they take about a gigabyte
+)
 
 
 class OwnText(Section):
@@ -152,11 +155,9 @@ class GenerationTask(TextTask[GenerationSettings]):
 
     def plot(self, model: nn.Module, split: str, directory: Path) -> None:
         """Draw nats per character by how many characters have been read since a reset."""
-        device = next(model.parameters()).device
-        ids = self._rows(split, RESET_EVERY).to(device)
-        logits, _ = model(ids[:, :-1])
-        losses = cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), reduction="none").view(len(ids), -1)
-        draw_losses(directory / "loss_by_position.png", losses.cpu().numpy(), split)
+        parts = self._rows(split, RESET_EVERY).split(MAX_ROWS)
+        losses = [_losses(model, rows) for rows in tqdm(parts, desc="drawing", unit="part", leave=False, disable=None)]
+        draw_losses(directory / "loss_by_position.png", torch.cat(losses).numpy(), split)
 
     def _rows(self, split: str, columns: int) -> Tensor:
         """Cut a text into rows (N, columns + 1). Each begins with the last character of the row before.
@@ -169,9 +170,16 @@ class GenerationTask(TextTask[GenerationSettings]):
         """Mean cross entropy of all characters but the first of each row (N, T), the state carried along the row."""
         device = next(model.parameters()).device
         total, T, state = 0.0, 4096, None
-        starts = range(0, rows.shape[1] - 1, T)
-        for start in tqdm(starts, desc="evaluating", unit="piece", leave=False, disable=None):
-            ids = rows[:, start : start + T + 1].to(device)
-            logits, state = model(ids[:, :-1], state)
+        pieces = [(part, start) for part in rows.split(MAX_ROWS) for start in range(0, rows.shape[1] - 1, T)]
+        for part, start in tqdm(pieces, desc="evaluating", unit="piece", leave=False, disable=None):
+            ids = part[:, start : start + T + 1].to(device)
+            logits, state = model(ids[:, :-1], state if start else None)
             total += float(cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), reduction="sum"))
         return total / (rows.shape[0] * (rows.shape[1] - 1))
+
+
+def _losses(model: nn.Module, rows: Tensor) -> Tensor:
+    """Nats of each character of rows (N, T) but the first, float32 (N, T - 1) on the CPU."""
+    ids = rows.to(next(model.parameters()).device)
+    logits, _ = model(ids[:, :-1])
+    return cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), reduction="none").view(len(ids), -1).cpu()

@@ -10,6 +10,7 @@ from training.__main__ import main
 from training.data import tinyshakespeare
 from training.data.source import DataError
 from training.models.generation import GenerationModelSettings
+from training.tasks import generation
 from training.tasks.generation import RESET_EVERY, GenerationSettings, GenerationTask
 
 TEXT = "".join(f"{i} {chr(97 + i % 26)}\n" for i in range(2000))
@@ -92,6 +93,21 @@ def test_figures_are_those_of_a_pass_character_by_character(
 def test_character_outside_the_vocabulary_is_an_error_that_names_it(task: GenerationTask) -> None:
     with pytest.raises(DataError, match="unknown character 'é' at 2"):
         task.encode("12é")
+
+
+@torch.no_grad()
+def test_a_long_text_is_measured_and_drawn_in_parts_with_the_same_figures(
+    task: GenerationTask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    model = task.build_model().eval()
+    whole = task.evaluate(model, "dev")
+    monkeypatch.setattr(generation, "MAX_ROWS", 2)
+    rows: list[int] = []
+    model.register_forward_pre_hook(lambda _, inputs: rows.append(len(inputs[0])))
+    assert task.evaluate(model, "dev") == pytest.approx(whole, rel=1e-5)
+    task.plot(model, "dev", tmp_path)
+    assert max(rows) == 2
+    assert (tmp_path / "loss_by_position.png").is_file()
 
 
 def test_there_is_no_test_split(task: GenerationTask) -> None:

@@ -1,6 +1,7 @@
 """Types of arguments on the command line, for argparse."""
 
 import argparse
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import torch
 
@@ -26,6 +27,19 @@ def encoding(text: str) -> str:
         "".encode(text)
     except LookupError as error:
         raise argparse.ArgumentTypeError(f"{text!r} is no encoding; windows-1252 and utf-16 are some") from error
+    return text
+
+
+def zone(text: str) -> str:
+    """The name of a time zone.
+
+    Raises:
+        argparse.ArgumentTypeError: There is none of that name.
+    """
+    try:
+        ZoneInfo(text)
+    except (OSError, ValueError, ZoneInfoNotFoundError) as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time zone; Europe/Berlin and UTC are some") from error
     return text
 
 

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from statistics import fmean
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,7 @@ from training.data.source import BrokenLineError, DataError
 from training.data.table import Table
 
 SMALLEST_SHARE_OF_A_STEP = 0.02  # clocks drift
+SKIPPED = "; where clocks were put forward, name their zone: --zone Europe/Berlin, for instance"
 PUT_BACK = timedelta(hours=2)  # the most that a row goes back in time where clocks were put back an hour
 
 Gaps = Literal["refuse", "interpolate", "zero", "ignore"]
@@ -84,11 +86,13 @@ class Writing:
     Args:
         decimal: What all numbers have before their decimals.
         order: Of day and month in dates in numbers.
+        zone: Name of the zone whose clocks say the times, such as Europe/Berlin.
         encoding: Of its characters.
     """
 
     decimal: Decimal | None = None
     order: Order | None = None
+    zone: str | None = None
     encoding: str = UTF_8
 
 
@@ -146,7 +150,8 @@ def _parse(path: Path, columns: Columns, writing: Writing) -> _Parsed:
     if not at or time in at:
         raise BrokenLineError(path, file.header_line, "needs a column of readings beside that of the times")
     found = list(file.rows())
-    times = own_times.parse([(line, cells[time]) for line, cells in found], path, writing.order)
+    zone = ZoneInfo(writing.zone) if writing.zone else None
+    times = own_times.parse([(line, cells[time]) for line, cells in found], path, writing.order, zone)
     all_columns = [
         own_numbers.Column(name, [(line, cells[i]) for line, cells in found]) for name, i in zip(names, at, strict=True)
     ]
@@ -196,7 +201,7 @@ def _mending(before: _Row, row: _Row) -> str:
     """Advice for a row that goes back in time."""
     if before.time - row.time > PUT_BACK:
         return "sort the file by time"
-    return "sort the file by time or, where clocks were put back, write times with their zone, 2024-12-31 23:00+01:00"
+    return "sort the file by time or, where clocks were put back, name their zone: --zone Europe/Berlin, for instance"
 
 
 def _one_of(group: list[_Row], duplicates: Duplicates) -> _Row:
@@ -225,7 +230,8 @@ def _places(rows: list[_Row], interval: Interval, path: Path, gaps: Gaps) -> NDA
                 path,
                 row.line,
                 f"{whole - 1} of the rows every {interval} are missing between {before.time} of line {before.line} and "
-                f"{row.time}: --gaps interpolate or zero fills them in, --gaps ignore takes the rows as they come",
+                f"{row.time}: --gaps interpolate or zero fills them in, --gaps ignore takes the rows as they come"
+                f"{SKIPPED if row.time - before.time <= PUT_BACK and row.time.minute == 0 else ''}",
             )
         places.append(places[-1] + whole)
         if (missing := places[-1] + 1 - len(places)) > len(rows):

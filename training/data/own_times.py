@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 from dateutil import parser as dates  # type: ignore[import-untyped]
 from tqdm import tqdm  # type: ignore[import-untyped]
@@ -29,7 +30,9 @@ Order = Literal["day-first", "month-first"]
 Cell = tuple[int, str]  # the line of a row and its time
 
 
-def parse(cells: Sequence[Cell], path: Path, order: Order | None = None) -> list[datetime]:
+def parse(
+    cells: Sequence[Cell], path: Path, order: Order | None = None, zone: ZoneInfo | None = None
+) -> list[datetime]:
     """The times of all rows, without a zone; those that are counted since 1970 are those of UTC.
 
     Times that name their zone become those of UTC; where they are days or more apart, those of their own clocks, which
@@ -39,6 +42,7 @@ def parse(cells: Sequence[Cell], path: Path, order: Order | None = None) -> list
         cells: Of each row.
         path: Named by errors.
         order: Of day and month in dates in numbers; None if some date tells it.
+        zone: Whose clocks say those times that name no zone.
 
     Raises:
         BrokenLineError: A cell is not a time, its zone is not known, only some have a zone, or the order of day and
@@ -51,7 +55,20 @@ def parse(cells: Sequence[Cell], path: Path, order: Order | None = None) -> list
         warnings.simplefilter("error", dates.UnknownTimezoneWarning)
         bar = tqdm(cells, desc=f"times of {path.name}", unit=" rows", leave=False, disable=None, delay=1)
         times = [_parse(text, is_day_first, path, line) for line, text in bar]
+    if zone is not None and not any(time.tzinfo for time in times):
+        times = _by_clocks_of(zone, times)
     return _without_zone(times, cells, path)
+
+
+def _by_clocks_of(zone: ZoneInfo, times: Sequence[datetime]) -> list[datetime]:
+    """Times that clocks of a zone say, one after another; a time that they say twice is once each."""
+    is_newest_first = bool(times) and times[-1] < times[0]
+    found: list[datetime] = []
+    for time in reversed(times) if is_newest_first else times:
+        first, second = (time.replace(tzinfo=zone, fold=fold) for fold in (0, 1))
+        is_second = bool(found) and first.astimezone(UTC) <= found[-1].astimezone(UTC) < second.astimezone(UTC)
+        found.append(second if is_second else first)
+    return found[::-1] if is_newest_first else found
 
 
 def _is_day_first(cells: Sequence[Cell], path: Path) -> bool:

@@ -36,6 +36,7 @@ class OwnFile(Section):
     duplicates: Duplicates = "refuse"
     decimal: Decimal | None = Field(default=".", description="before decimals; None: as the numbers of the file tell")
     dates: Order | None = Field(default=None, description="of day and month; None: as some date tells")
+    zone: str | None = Field(default=None, description="whose clocks say the times")
     encoding: str = UTF_8
     interval: str = Field(description="step of time between two rows")
     horizon: int = Field(ge=1, description="readings ahead that the figures are of")
@@ -91,7 +92,7 @@ def horizons_of(data: DataSettings) -> tuple[int, ...]:
 
 def _load_own(own: OwnFile) -> Series:
     check_unchanged(Path(own.path), own.sha256)
-    writing = Writing(own.decimal, own.dates, own.encoding)
+    writing = Writing(own.decimal, own.dates, own.zone, own.encoding)
     found = own_table.read(Path(own.path), Columns(own.time, own.targets), own.gaps, own.duplicates, writing)
     protocol = Protocol(look_back=None, horizons=(own.horizon,), naive_season=own.naive_season)
     return Series(found.table, last_part(len(found.table.readings), own.horizon), protocol)

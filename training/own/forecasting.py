@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from training.arguments import count
+from training.arguments import count, zone
 from training.data import own_table
 from training.data.interval import suggest_season, suggest_season_of_rows, suggest_segment
 from training.data.own_numbers import DECIMALS
@@ -63,6 +63,7 @@ OPTIONS: Options = {
         "help": "what all numbers have before their decimals; default: as they tell",
     },
     "--dates": {"choices": ORDERS, "help": "order of 01/02/2024; default: as some date tells"},
+    "--zone": {"type": zone, "metavar": "NAME", "help": "zone whose clocks say the times, such as Europe/Berlin"},
     **ENCODING,
 }
 
@@ -107,7 +108,7 @@ def choose(options: argparse.Namespace) -> Choice:
         Columns(options.time, tuple(options.target)),
         options.gaps,
         options.duplicates,
-        Writing(options.decimal, options.dates, options.encoding),
+        Writing(options.decimal, options.dates, options.zone, options.encoding),
     )
     cut = _cut(found, options)
     _check_length(options.csv, cut)
@@ -123,6 +124,7 @@ def choose(options: argparse.Namespace) -> Choice:
                 "duplicates": options.duplicates,
                 "decimal": options.decimal,
                 "dates": options.dates,
+                "zone": options.zone,
                 "encoding": options.encoding,
                 "interval": str(found.interval),
                 "horizon": cut.horizon,

@@ -188,8 +188,34 @@ def test_what_stands_where_no_column_holds_numbers_is_shown(tmp_path: Path) -> N
 
 def test_an_hour_that_clocks_say_twice_is_told_from_rows_in_disorder(tmp_path: Path) -> None:
     again = [f"2020-10-25 {time},1,t,1" for time in ("02:15", "02:30", "02:45", "02:00", "02:15")]
-    with pytest.raises(DataError, match=r"line 5: .* where clocks were put back, write times with their zone"):
+    with pytest.raises(DataError, match=r"line 5: .* where clocks were put back, name their zone: --zone"):
         read(table(tmp_path, again), COLUMNS)
+
+
+@pytest.mark.parametrize("is_newest_first", [False, True])
+@pytest.mark.parametrize(
+    "hours",
+    [
+        ["2020-10-25 01:00", "2020-10-25 02:00", "2020-10-25 02:00", "2020-10-25 03:00"],
+        ["2020-10-25 02:00", "2020-10-25 02:30", "2020-10-25 02:00", "2020-10-25 02:30", "2020-10-25 03:00"],
+        ["2020-03-29 00:00", "2020-03-29 01:00", "2020-03-29 03:00", "2020-03-29 04:00"],
+    ],
+)
+def test_clocks_that_are_changed_leave_rows_even_where_their_zone_is_named(
+    tmp_path: Path, hours: list[str], is_newest_first: bool
+) -> None:
+    rows = [f"{hour},{n},t,1" for n, hour in enumerate(hours)]
+    path = table(tmp_path, rows[::-1] if is_newest_first else rows)
+    with pytest.raises(DataError, match=r"--zone|--duplicates|sort the file"):
+        read(path, COLUMNS)
+    found = read(path, COLUMNS, writing=Writing(zone="Europe/Berlin"))
+    assert found.table.readings[:, 0].tolist() == list(range(len(hours)))
+
+
+def test_days_by_the_clocks_of_a_zone_are_days(tmp_path: Path) -> None:
+    rows = [f"2020-03-{day},{day},t,1" for day in range(26, 32)]
+    found = read(table(tmp_path, rows), COLUMNS, writing=Writing(zone="Europe/Berlin"))
+    assert (str(found.interval), f"{found.times[0]}") == ("1 day", "2020-03-26 00:00:00")
 
 
 def test_the_mean_of_rows_of_one_time_is_of_the_readings_that_are_there(tmp_path: Path) -> None:

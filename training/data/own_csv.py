@@ -56,11 +56,11 @@ class OwnCsv:
             BrokenLineError: There is none of that name, or more than one.
         """
         if name not in self.header:
-            there = ", ".join(map(repr, self.header)) or "none"
+            there = f"there are {', '.join(map(repr, self.header))}" if self.header else "the line is empty"
             raise BrokenLineError(
                 self.path,
                 self.header_line,
-                f"no column {name!r}; there are {there}: the first line must be the header, take out what is above it",
+                f"no column {name!r}; {there}: name one that is there, or take out what is above the header",
             )
         if self.header.count(name) > 1:
             raise BrokenLineError(

@@ -8,7 +8,7 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from pathlib import Path
 from statistics import fmean
 from typing import Literal
@@ -27,6 +27,7 @@ from training.data.source import BrokenLineError, DataError
 from training.data.table import Table
 
 SMALLEST_SHARE_OF_A_STEP = 0.02  # clocks drift
+HOUR_ELSEWHERE = "; if the hour is in another column, join the two into one"
 SKIPPED = "; where clocks were put forward, name their zone: --zone Europe/Berlin, for instance"
 PUT_BACK = timedelta(hours=2)  # the most that a row goes back in time where clocks were put back an hour
 
@@ -191,7 +192,7 @@ def _in_order(rows: list[_Row], path: Path, duplicates: Duplicates) -> list[_Row
                 path,
                 row.line,
                 f"{row.time} is also the time of line {before.line}: --duplicates first, last, mean or sum makes "
-                "one row of them",
+                f"one row of them{HOUR_ELSEWHERE if row.time.time() == time.min else ''}",
             )
         kept[-1].append(row)
     return [_one_of(group, duplicates) for group in kept]

@@ -23,7 +23,7 @@ _EPOCH = re.compile(r"\d{10}(?:\.\d+)?|\d{13}|\d{16}|\d{19}")  # seconds, or tho
 _EPOCH_DIGITS = 10  # of seconds, from 2001 to 2286
 _BARE_NUMBER = re.compile(r"\s*\d+\s*")
 _BARE_TIMES = (4, 8, 12, 14)  # digits of a year, of a day, and of one with hours and minutes, or with seconds as well
-_HOW = "write times as 2024-12-31 or 2024-12-31 23:00"
+_HOW = "write times as 2024-12-31 or 2024-12-31 23:00, and take out a line that has none"
 
 EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  # of UTC, as all times that come with it
 Order = Literal["day-first", "month-first"]

@@ -26,9 +26,7 @@ from training.text import characters
 from training.text.vocabulary import character_tokenizer
 
 RESET_EVERY = 256
-MAX_ROWS = (
-    1024  # that are read side by side where a text is measured: of RESET_EVERY characters they take about a gigabyte
-)
+MAX_ROWS = 1024  # read side by side where a text is measured: some gigabyte of RESET_EVERY characters each
 
 
 class OwnText(Section):
@@ -155,7 +153,7 @@ class GenerationTask(TextTask[GenerationSettings]):
 
     def plot(self, model: nn.Module, split: str, directory: Path) -> None:
         """Draw nats per character by how many characters have been read since a reset."""
-        parts = self._rows(split, RESET_EVERY).split(MAX_ROWS)
+        parts = torch.split(self._rows(split, RESET_EVERY), MAX_ROWS)
         losses = [_losses(model, rows) for rows in tqdm(parts, desc="drawing", unit="part", leave=False, disable=None)]
         draw_losses(directory / "loss_by_position.png", torch.cat(losses).numpy(), split)
 
@@ -170,7 +168,7 @@ class GenerationTask(TextTask[GenerationSettings]):
         """Mean cross entropy of all characters but the first of each row (N, T), the state carried along the row."""
         device = next(model.parameters()).device
         total, T, state = 0.0, 4096, None
-        pieces = [(part, start) for part in rows.split(MAX_ROWS) for start in range(0, rows.shape[1] - 1, T)]
+        pieces = [(part, start) for part in torch.split(rows, MAX_ROWS) for start in range(0, rows.shape[1] - 1, T)]
         for part, start in tqdm(pieces, desc="evaluating", unit="piece", leave=False, disable=None):
             ids = part[:, start : start + T + 1].to(device)
             logits, state = model(ids[:, :-1], state if start else None)

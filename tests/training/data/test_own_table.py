@@ -347,6 +347,12 @@ def test_a_file_that_begins_with_the_newest_row_is_turned_round(tmp_path: Path) 
         read(table(tmp_path, [ROWS[11], *ROWS[:11]]), COLUMNS)
 
 
+def test_days_that_come_again_may_have_their_hour_in_another_column(tmp_path: Path) -> None:
+    path = table(tmp_path, ["2020-01-01,1,00:00,1", "2020-01-01,2,01:00,1"])
+    with pytest.raises(DataError, match=r"line 3: .* if the hour is in another column, join the two into one"):
+        read(path, COLUMNS)
+
+
 def test_rows_of_one_time_are_added_up(tmp_path: Path) -> None:
     rows = [*ROWS[:4], "2020-01-01 03:00,2,t,1", "2020-01-01 03:00,,t,1", *ROWS[4:]]
     assert mended(tmp_path, rows, duplicates="sum").table.readings[3, 0] == 5.5
@@ -358,6 +364,16 @@ def test_what_is_missing_may_be_zero(tmp_path: Path) -> None:
     assert np.isnan(found.table.readings[0, 0])
     assert found.table.readings[3:8, 0].tolist() == [3.5, 0, 0, 0, 7.5]
     assert found.num_filled == 3
+
+
+def test_a_line_of_sums_is_named_as_one_to_take_out(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"line 14: 'Total' is not a time: .* take out a line that has none"):
+        read(table(tmp_path, [*ROWS, "Total,66,,"]), COLUMNS)
+
+
+def test_an_empty_file_is_named_as_such(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="line 1: no column 'when'; the line is empty"):
+        read(table(tmp_path, [], ""), COLUMNS)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -113,6 +113,8 @@ def _train(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print(_how_to_go_on(options), file=sys.stderr)
         return INTERRUPTED
+    if not is_first:
+        return 0
     best = options.output / "best"
     status = _measure(best, "dev")
     if any(source.is_own for source in task.sources):

@@ -23,19 +23,19 @@ class OwnCsv:
     """An opened file.
 
     Args:
-        path: Text with a header; unpacked if its name ends in .gz. Cells are parted by commas, semicolons or tabs, as
-            Excel's line sep=; before the header says, or else as the first rows tell.
-        encoding: Of its characters, where no byte order mark says it.
+        path: Text with a header, unpacked if its name ends in .gz. Cells are separated by commas, semicolons or tabs,
+            as given by Excel's line sep=; before the header, or else inferred from the first rows.
+        encoding: Encoding of the text, unless it has a byte order mark.
 
     Attributes:
-        delimiter: What parts its cells.
+        delimiter: Separator of cells.
         header: Names of the columns.
-        header_line: On which they are, from 1.
+        header_line: Line of the header, from 1.
 
     Raises:
         MissingFileError: There is no such file.
         DataError: It does not unpack, or is a workbook.
-        BrokenLineError: It is not text in that encoding, or its header no CSV.
+        BrokenLineError: It is not text in that encoding, or its header is not CSV.
     """
 
     def __init__(self, path: Path, encoding: str = UTF_8) -> None:
@@ -98,7 +98,7 @@ class OwnCsv:
         return self._reader.line_num + self.header_line
 
     def _next(self) -> list[str] | None:
-        """The cells of the next row; None where there is none."""
+        """Read the cells of the next row. None at the end of the file."""
         line = self._next_line
         try:
             return next(self._reader, None)

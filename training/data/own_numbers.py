@@ -125,8 +125,8 @@ def parse(columns: Sequence[Column], path: Path, delimiter: str, decimal: Decima
     Args:
         columns: Of the file.
         path: Named by errors.
-        delimiter: What parts its cells.
-        decimal: The decimal sign of all of them; None if they tell it.
+        delimiter: Separator of its cells.
+        decimal: The decimal sign of all columns. None to infer it.
 
     Raises:
         BrokenLineError: A cell is no number, has another unit than those before it, or is written in another way; or

@@ -60,8 +60,8 @@ class OwnTable:
         table: One row a step of time.
         interval: The step.
         times: Of the rows that are in the file, increasing.
-        num_filled: Readings that were missing and have been interpolated.
-        left_out: Columns that nobody asked for by name and whose first filled cell is no number.
+        num_filled: Number of missing readings that were filled in.
+        left_out: Columns that were not named by the user, and that have no name or no numbers.
         examples: Of columns with decimal commas or separated thousands, a cell and what it is read as.
     """
 
@@ -109,9 +109,10 @@ def read(
     Args:
         path: See `OwnCsv`.
         columns: Which of its columns.
-        gaps: What becomes of missing rows and empty cells: an error, a straight line between their neighbours, zero,
-            or, for rows only, nothing: the rows around a weekend count as neighbours.
-        duplicates: What becomes of rows of the same time.
+        gaps: How to treat missing rows and empty cells: "refuse" them, "interpolate" linearly, fill in "zero", or
+            "ignore" missing rows, so that the rows around a weekend are neighbours.
+        duplicates: How to treat rows of the same time: "refuse" them, or keep the "first", the "last", the "mean" or
+            the "sum".
         writing: How the file is written.
 
     Raises:
@@ -174,7 +175,7 @@ def _parse(path: Path, columns: Columns, writing: Writing) -> _Parsed:
 
 
 def _in_order(rows: list[_Row], path: Path, duplicates: Duplicates) -> list[_Row]:
-    """Rows of increasing times; a file whose newest row is the first is turned round."""
+    """Check that times increase, or reverse rows whose times decrease, and merge rows of the same time."""
     if rows and rows[-1].time < rows[0].time and all(after.time <= row.time for row, after in itertools.pairwise(rows)):
         rows = rows[::-1]
     kept: list[list[_Row]] = []
@@ -271,7 +272,7 @@ def _check_cells(rows: Sequence[_Row], names: tuple[str, ...], path: Path, gaps:
 
 
 def _filled(table: NDArray[np.float64], gaps: Gaps) -> NDArray[np.float64]:
-    """Straight lines between neighbours, or zeros; what lies before a channel's first reading stays NaN."""
+    """Interpolate linearly, or fill in zeros. Rows before a channel's first reading stay NaN."""
     filled = table.copy()
     places = np.arange(len(table))
     for column in filled.T:

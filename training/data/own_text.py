@@ -12,12 +12,12 @@ RARE = 10  # of the rarest characters, how many an error shows
 
 
 def read(path: Path, sha256: str | None = None, encoding: str = UTF_8) -> str:
-    """The whole text, line ends as "\\n".
+    """Read the whole text, with line ends as "\\n".
 
     Args:
         path: Of the file.
-        sha256: Of the file that was trained on before, if it must be the same.
-        encoding: Of its characters, where no byte order mark says it.
+        sha256: Checksum of the file that was trained on before, if it must be the same.
+        encoding: Encoding of the text, unless it has a byte order mark.
 
     Raises:
         MissingFileError: There is no such file.

@@ -33,16 +33,17 @@ Cell = tuple[int, str]  # the line of a row and its time
 def parse(
     cells: Sequence[Cell], path: Path, order: Order | None = None, zone: ZoneInfo | None = None
 ) -> list[datetime]:
-    """The times of all rows, without a zone; those that are counted since 1970 are those of UTC.
-
-    Times that name their zone become those of UTC; where they are days or more apart, those of their own clocks, which
-    say midnight in summer as in winter.
+    """Parse the times of all rows.
 
     Args:
-        cells: Of each row.
-        path: Named by errors.
-        order: Of day and month in dates in numbers; None if some date tells it.
-        zone: Whose clocks say those times that name no zone.
+        cells: Line and time of each row.
+        path: File to name in errors.
+        order: Order of day and month in numeric dates. None to infer it.
+        zone: Zone of times that do not name one.
+
+    Returns:
+        Times without a zone. Times with a zone become UTC, or, if they are a day or more apart, local times, whose
+        midnight does not move in summer. Counts since 1970 become UTC.
 
     Raises:
         BrokenLineError: A cell is not a time, its zone is not known, only some have a zone, or the order of day and

@@ -106,7 +106,7 @@ class Runs:
         engine.submit([job])
 
     async def next(self) -> Advance:
-        """Wait for the next run.
+        """Wait for the next run. There must be one left.
 
         Returns:
             Its result: outputs of that run alone, with a time axis as long as its rung.

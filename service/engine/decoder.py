@@ -117,7 +117,7 @@ class Decoder:
                 while len(before_runs) > 1 and before_runs[1][0] <= ending.certain_length:
                     before_runs.popleft()
                 if piece:
-                    await asyncio.sleep(0)  # the engine's turn: it starts the run with those of others
+                    await asyncio.sleep(0)  # the engine's turn, in which a new job joins those of others
                     yield piece
         finally:
             if stretch is not None:

@@ -1,10 +1,14 @@
 """What /metrics says."""
 
+import time
+
 import httpx
 
+from service.worker import FLUSH_SECONDS
 from tests.e2e.server import until
 
-FLUSH_SECONDS = 30
+ARRIVAL_SECONDS = 30  # on a noisy machine
+QUIET_SECONDS = 4 * FLUSH_SECONDS
 
 
 def metrics(client: httpx.Client) -> dict[str, float]:
@@ -16,4 +20,14 @@ def metrics(client: httpx.Client) -> dict[str, float]:
 
 def await_metric(client: httpx.Client, name: str, value: float) -> None:
     """Wait until a sample has reached a value: workers hand on what they count some at a time."""
-    until(lambda: metrics(client).get(name, 0) >= value, FLUSH_SECONDS, f"{name} is {value} or more")
+    until(lambda: metrics(client).get(name, 0) >= value, ARRIVAL_SECONDS, f"{name} is {value} or more")
+
+
+def settled_metric(client: httpx.Client, name: str) -> float:
+    """The value of a sample, 0 where there is none, once nothing that happened before is still to be counted in it."""
+    value, since = metrics(client).get(name, 0), time.monotonic()
+    while time.monotonic() - since < QUIET_SECONDS:
+        time.sleep(FLUSH_SECONDS)
+        if (latest := metrics(client).get(name, 0)) != value:
+            value, since = latest, time.monotonic()
+    return value

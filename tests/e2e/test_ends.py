@@ -7,7 +7,7 @@ import pytest
 
 from tests.e2e.asking import Json, ask, open_session, step
 from tests.e2e.conftest import SHARED
-from tests.e2e.exposition import await_metric, metrics
+from tests.e2e.exposition import await_metric, metrics, settled_metric
 from tests.e2e.server import Server, until
 from tests.e2e.stream import open_stream
 from tests.e2e.workers import client_of_each
@@ -62,7 +62,7 @@ def is_gone(reason: str) -> tuple[int, str, str]:
 
 
 def test_an_ended_session_says_so_on_every_verb_and_worker(small: Server, workers: list[httpx.Client]) -> None:
-    before = metrics(workers[0]).get(ENDED("ended"), 0)
+    before = settled_metric(workers[0], ENDED("ended"))
     session_id = open_session(workers[0], "sentiment")
     step(workers[0], session_id, {"text": "a"})
     assert workers[1].delete(f"/sessions/{session_id}").status_code == 204
@@ -73,7 +73,7 @@ def test_an_ended_session_says_so_on_every_verb_and_worker(small: Server, worker
 
 
 def test_an_idle_session_expires_once_whoever_finds_it(small: Server, workers: list[httpx.Client]) -> None:
-    before = metrics(workers[0]).get(ENDED("expired"), 0)
+    before = settled_metric(workers[0], ENDED("expired"))
     sessions = [ask(workers[0], "/sessions", {"model": "sentiment", "ttl_seconds": 1})["session_id"] for _ in range(4)]
 
     def are_gone() -> bool:

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.e2e.asking import open_session, step
-from tests.e2e.exposition import await_metric, metrics
+from tests.e2e.exposition import await_metric, settled_metric
 from tests.e2e.server import Server
 
 pytestmark = pytest.mark.e2e
@@ -136,11 +136,11 @@ def test_what_is_refused_before_it_is_known_what_it_asks_is_counted(
     server: Server, client: httpx.Client, port: str, content: bytes, code: int
 ) -> None:
     name = f'rnn_requests_total{{code="{code}",endpoint="other"}}'
-    before = metrics(client).get(name, 0)
+    before = settled_metric(client, name)
     with raw(server, port, content) as connection:
         assert b" %d " % code in status_line(connection)
     await_metric(client, name, before + 1)
-    assert metrics(client)[name] == before + 1
+    assert settled_metric(client, name) == before + 1
 
 
 @on_both_ports

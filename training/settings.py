@@ -41,7 +41,7 @@ class LoopSettings(Section):
     accelerator: str = Field(default="cpu", description="Lightning Fabric's: cpu, cuda, auto")
     devices: int = Field(default=1, ge=1, description="processes, one a device; rows of a batch are dealt out to them")
     strategy: str = Field(default="auto", description="Lightning Fabric's: auto, ddp")
-    precision: Literal["auto", "32-true", "bf16-mixed", "64-true"] = Field(
+    precision: Literal["auto", "32-true", "bf16-mixed"] = Field(
         default="32-true", description="of the matrix products; auto: bf16-mixed where that is faster"
     )
     threads: int = Field(default=1, ge=1, description="of torch on the CPU")

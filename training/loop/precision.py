@@ -11,7 +11,7 @@ import torch
 
 from training.loop.throughput import measure_gemm
 
-Precision = Literal["32-true", "bf16-mixed", "64-true"]
+Precision = Literal["32-true", "bf16-mixed"]
 TRIED: tuple[Precision, ...] = ("32-true", "bf16-mixed")
 TRIED_SIZE = 256  # large enough to tell, small enough to be emulated in no time
 

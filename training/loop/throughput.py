@@ -20,7 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 GEMM_SIZES = {"cpu": 768, "cuda": 4096}
 GEMM_SECONDS = 0.1
-DTYPES = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16, "64-true": torch.float64}
+DTYPES = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16}
 
 Shape = Sequence[int]
 aten = torch.ops.aten

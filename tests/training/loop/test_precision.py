@@ -25,7 +25,7 @@ def test_this_processor_has_one_of_both() -> None:
     assert precision.choose_precision("auto", "cpu") in precision.TRIED
 
 
-@pytest.mark.parametrize("named", ["32-true", "bf16-mixed", "64-true"])
+@pytest.mark.parametrize("named", ["32-true", "bf16-mixed"])
 def test_one_that_is_named_is_taken_unseen(named: precision.Precision, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(precision, "measure_gemm", None)
     assert precision.choose_precision(named, "cpu") == named

@@ -26,8 +26,12 @@ def await_metric(client: httpx.Client, name: str, value: float) -> None:
 def settled_metric(client: httpx.Client, name: str) -> float:
     """The value of a sample, 0 where there is none, once nothing that happened before is still to be counted in it."""
     value, since = metrics(client).get(name, 0), time.monotonic()
-    while time.monotonic() - since < QUIET_SECONDS:
-        time.sleep(FLUSH_SECONDS)
+
+    def is_settled() -> bool:
+        nonlocal value, since
         if (latest := metrics(client).get(name, 0)) != value:
             value, since = latest, time.monotonic()
+        return time.monotonic() - since > QUIET_SECONDS
+
+    until(is_settled, ARRIVAL_SECONDS, f"{name} stays as it is")
     return value

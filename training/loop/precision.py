@@ -5,14 +5,14 @@ emulate it, at least five times slower, so a short measurement tells the two kin
 """
 
 from functools import cache
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 
 from training.loop.throughput import measure_gemm
 
 Precision = Literal["32-true", "bf16-mixed"]
-TRIED: tuple[Precision, ...] = ("32-true", "bf16-mixed")
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 TRIED_SIZE = 256  # large enough to tell, small enough to be emulated in no time
 
 
@@ -31,4 +31,4 @@ def choose_precision(precision: Literal["auto"] | Precision, accelerator: str) -
         return precision
     if accelerator != "cpu" and torch.cuda.is_available():
         return "bf16-mixed"
-    return max(TRIED, key=lambda each: measure_gemm(torch.device("cpu"), each, size=TRIED_SIZE))
+    return max(PRECISIONS, key=lambda each: measure_gemm(torch.device("cpu"), each, size=TRIED_SIZE))

@@ -15,7 +15,7 @@ from service.bundle.manifest import Bundle, Manifest
 from service.bundle.stage import Stage
 from service.bundle.tasks import ForecastingTask, KnownChannel
 from training.models.forecaster import QUANTILE_LEVELS, Forecaster
-from training.models.forecasting import ForecastingModel
+from training.models.streaming_forecaster import StreamingForecaster
 
 ENCODE_SIZES: Sizes = (1, 4, 16)
 HORIZON_SIZES: Sizes = (1, 4, 8, 15, 30)
@@ -76,7 +76,7 @@ class ForecastingRecipe(Recipe):
         known = zip(forecaster.channels, forecaster.centers.tolist(), forecaster.units.tolist(), strict=True)
         return ForecastingTask(
             segment=forecaster.segment,
-            season=forecaster.rhythm.season if isinstance(forecaster, ForecastingModel) else None,
+            season=forecaster.rhythm.season if isinstance(forecaster, StreamingForecaster) else None,
             look_back=forecaster.look_back,
             interval=forecaster.interval,
             quantiles=QUANTILE_LEVELS,

@@ -12,7 +12,7 @@ from torch.nn.functional import smooth_l1_loss
 from training.forecasts.errors import pinball
 from training.forecasts.windows import Batch, WindowSettings, draw_windows
 from training.models.forecaster import Told
-from training.models.forecasting import ForecastingModel, ForecastingModelSettings
+from training.models.streaming_forecaster import StreamingForecaster, StreamingForecasterSettings
 from training.settings import Section
 from training.tasks.forecaster import ForecasterSettings, ForecasterTask
 
@@ -31,7 +31,7 @@ class LossSettings(Section):
 class ForecastingSettings(ForecasterSettings):
     """Settings of a run."""
 
-    model: ForecastingModelSettings = ForecastingModelSettings()
+    model: StreamingForecasterSettings = StreamingForecasterSettings()
     windows: WindowSettings = WindowSettings()
     loss: LossSettings = LossSettings()
 
@@ -50,9 +50,9 @@ class ForecastingTask(ForecasterTask[ForecastingSettings]):
         """Whether any window is of a known channel."""
         return self.settings.windows.known_share > 0
 
-    def build_model(self) -> ForecastingModel:
+    def build_model(self) -> StreamingForecaster:
         """Build a model with random weights."""
-        return ForecastingModel(self.settings.model, self.channel_names, self.interval)
+        return StreamingForecaster(self.settings.model, self.channel_names, self.interval)
 
     def batches_per_epoch(self) -> int:
         """`windows.batches`. Windows are drawn at random, so an epoch is only the time between two evaluations."""

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from training.data import etth1
 from training.data.series import Protocol
 from training.forecasts.backtest import Backtest, Channels, errors_by_kind, origins, own_unit_figures
-from training.models.forecasting import ForecastingModel, ForecastingModelSettings
+from training.models.streaming_forecaster import StreamingForecaster, StreamingForecasterSettings
 
 ROWS = range(250, 360)
 H, SEGMENT = 48, 24
@@ -21,9 +21,11 @@ def readings() -> NDArray[np.float64]:
 
 
 @pytest.fixture
-def model() -> ForecastingModel:
+def model() -> StreamingForecaster:
     torch.manual_seed(0)
-    return ForecastingModel(ForecastingModelSettings(embedding_size=5, hidden_size=7)).eval().requires_grad_(False)
+    return (
+        StreamingForecaster(StreamingForecasterSettings(embedding_size=5, hidden_size=7)).eval().requires_grad_(False)
+    )
 
 
 @pytest.mark.parametrize(("horizon", "windows"), [(96, 2785), (192, 2689), (336, 2545), (720, 2161)])
@@ -31,7 +33,9 @@ def test_the_number_of_windows_is_the_published_one(horizon: int, windows: int) 
     assert len(origins(etth1.SPLITS["test"], horizon)) == windows
 
 
-def test_windowed_forecasts_are_those_of_fresh_sessions(model: ForecastingModel, readings: NDArray[np.float64]) -> None:
+def test_windowed_forecasts_are_those_of_fresh_sessions(
+    model: StreamingForecaster, readings: NDArray[np.float64]
+) -> None:
     squares = []
     for origin in origins(ROWS, H):
         x = torch.from_numpy(readings[origin - 96 : origin].T.copy()).view(2, 4, SEGMENT)
@@ -46,8 +50,8 @@ def test_windowed_forecasts_are_those_of_fresh_sessions(model: ForecastingModel,
 
 def test_a_window_shorter_than_a_segment_is_all_pending(readings: NDArray[np.float64]) -> None:
     torch.manual_seed(0)
-    sizes = ForecastingModelSettings(segment=120, season=120, embedding_size=5, hidden_size=7)
-    long = ForecastingModel(sizes).eval().requires_grad_(False)
+    sizes = StreamingForecasterSettings(segment=120, season=120, embedding_size=5, hidden_size=7)
+    long = StreamingForecaster(sizes).eval().requires_grad_(False)
     squares = []
     for origin in origins(ROWS, H):
         partial = torch.zeros(2, 120, dtype=torch.float64)
@@ -60,7 +64,7 @@ def test_a_window_shorter_than_a_segment_is_all_pending(readings: NDArray[np.flo
 
 @pytest.mark.parametrize("phase", [0, 7])
 def test_streamed_forecasts_are_those_of_one_long_session(
-    model: ForecastingModel, readings: NDArray[np.float64], phase: int
+    model: StreamingForecaster, readings: NDArray[np.float64], phase: int
 ) -> None:
     squares = []
     for origin in origins(ROWS, H):
@@ -78,7 +82,7 @@ def test_streamed_forecasts_are_those_of_one_long_session(
 
 
 def test_the_seasonal_naive_forecast_repeats_the_last_day(
-    model: ForecastingModel, readings: NDArray[np.float64]
+    model: StreamingForecaster, readings: NDArray[np.float64]
 ) -> None:
     squares = [
         (np.tile(readings[origin - 24 : origin], (2, 1)) - readings[origin : origin + H]) ** 2
@@ -89,8 +93,8 @@ def test_the_seasonal_naive_forecast_repeats_the_last_day(
 
 
 def test_segments_of_one_reading_are_backtested(readings: NDArray[np.float64]) -> None:
-    settings = ForecastingModelSettings(segment=1, season=24, max_segments=12, embedding_size=5, hidden_size=7)
-    model = ForecastingModel(settings).eval().requires_grad_(False)
+    settings = StreamingForecasterSettings(segment=1, season=24, max_segments=12, embedding_size=5, hidden_size=7)
+    model = StreamingForecaster(settings).eval().requires_grad_(False)
     protocol = Protocol(look_back=None, horizons=(12,), naive_season=24)
     backtest = Backtest(model, Channels.unknown(readings), ROWS, protocol, stride=50, keeps_reach=True)
     (errors,) = errors_by_kind(backtest)["streamed"]
@@ -98,7 +102,7 @@ def test_segments_of_one_reading_are_backtested(readings: NDArray[np.float64]) -
 
 
 def test_channels_that_repeat_themselves_exactly_have_no_part_in_mase(
-    model: ForecastingModel, readings: NDArray[np.float64]
+    model: StreamingForecaster, readings: NDArray[np.float64]
 ) -> None:
     protocol, train = Protocol(look_back=None, horizons=(H,), naive_season=24), range(ROWS.start)
     repeated = np.tile(np.arange(24.0), 15)[:, None]

@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from training.models.forecaster import Told
-from training.models.forecasting import ForecastingModel, ForecastingModelSettings
 from training.models.profile import Profile, Rhythm, look_at, read_segment
+from training.models.streaming_forecaster import StreamingForecaster, StreamingForecasterSettings
 
 N, S, P = 2, 4, 3
 RHYTHM = Rhythm(segment=S, season=S * P, decays=(0.5, 0.9), scale_decay=0.8)
@@ -64,16 +64,16 @@ def test_a_look_at_part_of_a_segment_moves_no_place(readings: NDArray[np.float64
 
 
 @pytest.fixture
-def model() -> ForecastingModel:
+def model() -> StreamingForecaster:
     torch.manual_seed(0)
-    settings = ForecastingModelSettings(segment=S, season=S * P, max_segments=5, embedding_size=6, hidden_size=7)
-    model = ForecastingModel(settings).eval().requires_grad_(False)
+    settings = StreamingForecasterSettings(segment=S, season=S * P, max_segments=5, embedding_size=6, hidden_size=7)
+    model = StreamingForecaster(settings).eval().requires_grad_(False)
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     return model
 
 
-def forecast(model: ForecastingModel, readings: NDArray[np.float64], center: float, unit: float) -> Tensor:
+def forecast(model: StreamingForecaster, readings: NDArray[np.float64], center: float, unit: float) -> Tensor:
     told = Told(
         torch.zeros((N, 1), dtype=torch.int64),
         *(torch.full((N, 1), value, dtype=torch.float64) for value in (center, unit)),
@@ -84,7 +84,7 @@ def forecast(model: ForecastingModel, readings: NDArray[np.float64], center: flo
 
 
 def test_a_known_channel_is_forecast_in_its_typical_scale(
-    model: ForecastingModel, readings: NDArray[np.float64]
+    model: StreamingForecaster, readings: NDArray[np.float64]
 ) -> None:
     expected = forecast(model, readings, 3.0, 0.8)
     assert_close(forecast(model, 100 * readings - 7, 293.0, 80.0), 100 * expected - 7, rtol=0, atol=1e-3)
@@ -92,5 +92,7 @@ def test_a_known_channel_is_forecast_in_its_typical_scale(
     assert not torch.allclose(expected, forecast(model, readings, 2.0, 0.8))
 
 
-def test_the_level_of_an_unknown_channel_means_nothing(model: ForecastingModel, readings: NDArray[np.float64]) -> None:
+def test_the_level_of_an_unknown_channel_means_nothing(
+    model: StreamingForecaster, readings: NDArray[np.float64]
+) -> None:
     assert torch.equal(forecast(model, readings, 3.0, 0.0), forecast(model, readings, -50.0, 0.0))

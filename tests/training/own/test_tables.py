@@ -7,8 +7,8 @@ import pytest
 
 from training import checkpoint
 from training.__main__ import main
-from training.models.forecasting import ForecastingModel
 from training.models.sentiment import SentimentModel
+from training.models.streaming_forecaster import StreamingForecaster
 
 TINY = ["--set", "loop.epochs=1", "--set", "model.hidden_size=6", "--set", "model.embedding_size=5"]
 WINDOWS = ["--set", "windows.batches=2", "--set", "windows.rows=4"]
@@ -39,7 +39,7 @@ def test_a_table_becomes_a_forecaster_with_a_backtest(
     assert run("forecasting", *options, "--output", output, *TINY, *WINDOWS) == 0
     best = checkpoint.load(output / "best")
     model = best.model
-    assert isinstance(model, ForecastingModel)
+    assert isinstance(model, StreamingForecaster)
     assert (model.rhythm.segment, model.rhythm.season, model.interval) == (12, 12, "1 month")
     assert model.channels == ("shoes", "hats")
     assert float(model.widening) != 1.0

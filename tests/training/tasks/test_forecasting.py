@@ -12,7 +12,7 @@ from training.data.table import Table
 from training.forecasts.backtest import Channels, errors_by_kind
 from training.forecasts.data import DataSettings
 from training.forecasts.windows import Batch, WindowSettings, draw_windows
-from training.models.forecasting import ForecastingModelSettings
+from training.models.streaming_forecaster import StreamingForecasterSettings
 from training.settings import SettingsError
 from training.tasks import registry
 from training.tasks.forecasting import ForecastingSettings, ForecastingTask, LossSettings
@@ -36,7 +36,7 @@ def task(monkeypatch: pytest.MonkeyPatch) -> ForecastingTask:
     readings = np.sin(hours * 2 * np.pi / 24 + np.arange(CHANNELS)) + np.sin(hours / 300.0)
     monkeypatch.setattr(etth1, "load", lambda: Table(etth1.CHANNELS[:CHANNELS], readings))
     monkeypatch.setattr(etth1, "CHANNELS", etth1.CHANNELS[:CHANNELS])
-    model = ForecastingModelSettings(embedding_size=5, hidden_size=7, dropout=0.0)
+    model = StreamingForecasterSettings(embedding_size=5, hidden_size=7, dropout=0.0)
     data = DataSettings(choice_stride=1000)
     return ForecastingTask(
         ForecastingSettings(data=data, model=model, windows=WINDOWS, loss=LossSettings(far_segments=2))

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from training.models.forecaster import QUANTILE_LEVELS
-from training.models.forecasting import ForecastingModel, ForecastingModelSettings
 from training.models.streaming import Tensors
+from training.models.streaming_forecaster import StreamingForecaster, StreamingForecasterSettings
 from training.recurrence.cells import GRUCell
 
 N, T, M = 2, 3, 4
@@ -17,10 +17,10 @@ SEGMENT, MAX_SEGMENTS = 24, 30
 
 
 @pytest.fixture(params=[SEGMENT, 3 * SEGMENT], ids=["season of a segment", "season of three"])
-def model(request: pytest.FixtureRequest) -> ForecastingModel:
+def model(request: pytest.FixtureRequest) -> StreamingForecaster:
     torch.manual_seed(0)
-    settings = ForecastingModelSettings(segment=SEGMENT, season=request.param, embedding_size=5, hidden_size=7)
-    model = ForecastingModel(settings).eval()
+    settings = StreamingForecasterSettings(segment=SEGMENT, season=request.param, embedding_size=5, hidden_size=7)
+    model = StreamingForecaster(settings).eval()
     for parameter in model.parameters():
         nn.init.normal_(parameter, std=0.3)
     return model.requires_grad_(False)
@@ -42,11 +42,11 @@ def assert_same_state(state: Tensors, expected: Tensors) -> None:
         assert_close(state[name], value, rtol=1e-6, atol=1e-6, msg=lambda text, name=name: f"{name}: {text}")
 
 
-def read(model: ForecastingModel, x: Tensor) -> Tensors:
+def read(model: StreamingForecaster, x: Tensor) -> Tensors:
     return model.unroll(x, model.initial_state(len(x)))[1]
 
 
-def test_states_are_as_declared(model: ForecastingModel, x: Tensor) -> None:
+def test_states_are_as_declared(model: StreamingForecaster, x: Tensor) -> None:
     state = read(model, x)
     assert list(state) == [tensor.name for tensor in model.state]
     for tensor in model.state:
@@ -54,7 +54,7 @@ def test_states_are_as_declared(model: ForecastingModel, x: Tensor) -> None:
         assert str(state[tensor.name].dtype) == f"torch.{tensor.dtype}"
 
 
-def test_segments_one_by_one_are_segments_at_once(model: ForecastingModel, x: Tensor) -> None:
+def test_segments_one_by_one_are_segments_at_once(model: StreamingForecaster, x: Tensor) -> None:
     state = model.initial_state(N)
     for t in range(T):
         outputs, state = model.unroll(x[:, t : t + 1], state)
@@ -62,7 +62,7 @@ def test_segments_one_by_one_are_segments_at_once(model: ForecastingModel, x: Te
     assert_same_state(state, read(model, x))
 
 
-def test_the_recurrence_is_that_of_torchs_gru(model: ForecastingModel, x: Tensor) -> None:
+def test_the_recurrence_is_that_of_torchs_gru(model: StreamingForecaster, x: Tensor) -> None:
     gru = nn.GRU(5, 7, batch_first=True)
     model.cell = GRUCell.from_torch(gru)
     seen: list[Tensor] = []
@@ -72,7 +72,7 @@ def test_the_recurrence_is_that_of_torchs_gru(model: ForecastingModel, x: Tensor
 
 
 def test_a_row_does_not_depend_on_other_rows(
-    model: ForecastingModel, x: Tensor, pending: tuple[Tensor, Tensor]
+    model: StreamingForecaster, x: Tensor, pending: tuple[Tensor, Tensor]
 ) -> None:
     together = model.forecast(read(model, x), *pending, M)
     alone = model.forecast(read(model, x[1:]), pending[0][1:], pending[1][1:], M)
@@ -82,7 +82,7 @@ def test_a_row_does_not_depend_on_other_rows(
 
 @pytest.mark.parametrize("junk", [0.0, 1e300, float("nan"), float("inf")])
 def test_readings_that_have_not_arrived_are_ignored(
-    model: ForecastingModel, x: Tensor, pending: tuple[Tensor, Tensor], junk: float
+    model: StreamingForecaster, x: Tensor, pending: tuple[Tensor, Tensor], junk: float
 ) -> None:
     partial, filled = pending
     state = read(model, x)
@@ -92,7 +92,9 @@ def test_readings_that_have_not_arrived_are_ignored(
         assert torch.equal(value, expected[name])
 
 
-def test_readings_that_have_arrived_count(model: ForecastingModel, x: Tensor, pending: tuple[Tensor, Tensor]) -> None:
+def test_readings_that_have_arrived_count(
+    model: StreamingForecaster, x: Tensor, pending: tuple[Tensor, Tensor]
+) -> None:
     partial, _ = pending
     state = read(model, x)
     five, six = (model.forecast(state, partial, torch.full((N,), filled), M)["mean"] for filled in (5, 6))
@@ -100,7 +102,7 @@ def test_readings_that_have_arrived_count(model: ForecastingModel, x: Tensor, pe
 
 
 def test_a_pending_forecast_changes_no_state(
-    model: ForecastingModel, x: Tensor, pending: tuple[Tensor, Tensor]
+    model: StreamingForecaster, x: Tensor, pending: tuple[Tensor, Tensor]
 ) -> None:
     state = read(model, x)
     before = {name: value.clone() for name, value in state.items()}
@@ -112,7 +114,7 @@ def test_a_pending_forecast_changes_no_state(
 @pytest.mark.parametrize("scale", [1e-6, 2.5, 1e9])
 @pytest.mark.parametrize("shift", [0.0, -40.0])
 def test_forecasts_follow_the_scale_and_level_of_the_readings(
-    model: ForecastingModel, x: Tensor, pending: tuple[Tensor, Tensor], scale: float, shift: float
+    model: StreamingForecaster, x: Tensor, pending: tuple[Tensor, Tensor], scale: float, shift: float
 ) -> None:
     partial, filled = pending
     expected = model.forecast(read(model, x), partial, filled, M)
@@ -122,7 +124,7 @@ def test_forecasts_follow_the_scale_and_level_of_the_readings(
 
 
 def test_small_changes_on_a_high_level_are_seen(
-    model: ForecastingModel, x: Tensor, pending: tuple[Tensor, Tensor]
+    model: StreamingForecaster, x: Tensor, pending: tuple[Tensor, Tensor]
 ) -> None:
     partial, filled = pending
     expected = model.forecast(read(model, x), partial, filled, M)["mean"]
@@ -130,7 +132,7 @@ def test_small_changes_on_a_high_level_are_seen(
     assert_close(forecast - 1e9, expected, rtol=0, atol=1e-3)
 
 
-def test_later_readings_change_nothing_before_them(model: ForecastingModel, x: Tensor) -> None:
+def test_later_readings_change_nothing_before_them(model: StreamingForecaster, x: Tensor) -> None:
     hs, profiles = model.read(x, model.initial_state(N))
     later = x.clone()
     later[:, -1] += 100.0
@@ -141,14 +143,14 @@ def test_later_readings_change_nothing_before_them(model: ForecastingModel, x: T
     assert not torch.equal(hs[T], changed_hs[T])
 
 
-def test_quantiles_never_cross(model: ForecastingModel, x: Tensor, pending: tuple[Tensor, Tensor]) -> None:
+def test_quantiles_never_cross(model: StreamingForecaster, x: Tensor, pending: tuple[Tensor, Tensor]) -> None:
     quantiles = model.forecast(read(model, x), *pending, M)["quantiles"]
     assert quantiles.shape == (N, M * SEGMENT, len(QUANTILE_LEVELS))
     assert bool((quantiles.diff(dim=2) > 0).all())
 
 
 def test_a_longer_horizon_begins_with_the_shorter_one(
-    model: ForecastingModel, x: Tensor, pending: tuple[Tensor, Tensor]
+    model: StreamingForecaster, x: Tensor, pending: tuple[Tensor, Tensor]
 ) -> None:
     forecast = bind(model.forecast, read(model, x), *pending)
     for name, value in forecast(segments=2).items():
@@ -157,7 +159,7 @@ def test_a_longer_horizon_begins_with_the_shorter_one(
 
 @pytest.mark.parametrize("segments", [0, MAX_SEGMENTS + 1])
 def test_a_horizon_out_of_range_is_refused(
-    model: ForecastingModel, x: Tensor, pending: tuple[Tensor, Tensor], segments: int
+    model: StreamingForecaster, x: Tensor, pending: tuple[Tensor, Tensor], segments: int
 ) -> None:
     with pytest.raises(ValueError, match=f"1 to 30, not {segments}"):
         model.forecast(read(model, x), *pending, segments)
@@ -165,7 +167,7 @@ def test_a_horizon_out_of_range_is_refused(
 
 @pytest.mark.parametrize("level", [0.0, -3.7, 1e9, 1e300])
 @pytest.mark.parametrize("filled", [0, 1, 23])
-def test_a_constant_channel_stays_where_it_is(model: ForecastingModel, level: float, filled: int) -> None:
+def test_a_constant_channel_stays_where_it_is(model: StreamingForecaster, level: float, filled: int) -> None:
     state = read(model, torch.full((N, T, SEGMENT), level, dtype=torch.float64))
     pending = torch.full((N, SEGMENT), level, dtype=torch.float64), torch.full((N,), filled)
     for value in model.forecast(state, *pending, M).values():
@@ -173,7 +175,7 @@ def test_a_constant_channel_stays_where_it_is(model: ForecastingModel, level: fl
 
 
 @pytest.mark.parametrize("filled", [1, 2, 23])
-def test_a_fresh_session_forecasts_from_its_first_readings(model: ForecastingModel, filled: int) -> None:
+def test_a_fresh_session_forecasts_from_its_first_readings(model: StreamingForecaster, filled: int) -> None:
     partial = 1000 + torch.randn(N, SEGMENT, dtype=torch.float64)
     forecast = model.forecast(model.initial_state(N), partial, torch.full((N,), filled), MAX_SEGMENTS)
     for value in forecast.values():
@@ -181,20 +183,20 @@ def test_a_fresh_session_forecasts_from_its_first_readings(model: ForecastingMod
         assert float((value - 1000).abs().max()) < 100  # random weights: a few units of a deviation near 1
 
 
-def test_one_reading_alone_is_forecast_to_stay(model: ForecastingModel) -> None:
+def test_one_reading_alone_is_forecast_to_stay(model: StreamingForecaster) -> None:
     partial = torch.tensor([[4.5] + [0.0] * 23, [-2.0] + [9.0] * 23], dtype=torch.float64)
     mean = model.forecast(model.initial_state(N), partial, torch.ones(N, dtype=torch.int64), M)["mean"]
     assert torch.equal(mean, partial[:, :1].expand(-1, M * SEGMENT))
 
 
-def test_a_jump_of_any_size_gives_a_finite_forecast(model: ForecastingModel, x: Tensor) -> None:
+def test_a_jump_of_any_size_gives_a_finite_forecast(model: StreamingForecaster, x: Tensor) -> None:
     x = x.clone()
     x[:, 1, 7:] += 1e12
     forecast = model.forecast(read(model, x), x[:, 0], torch.full((N,), 3), M)
     assert all(bool(value.isfinite().all()) for value in forecast.values())
 
 
-def test_the_state_stays_bounded_over_thousands_of_readings(model: ForecastingModel) -> None:
+def test_the_state_stays_bounded_over_thousands_of_readings(model: StreamingForecaster) -> None:
     hours = torch.arange(400 * SEGMENT, dtype=torch.float64).view(1, 400, SEGMENT)
     state = read(model, 50 + 0.001 * hours + (hours / 24 * 6.2832).sin())
     assert float(state["h"].abs().max()) <= 1.0
@@ -203,7 +205,7 @@ def test_the_state_stays_bounded_over_thousands_of_readings(model: ForecastingMo
 
 
 def test_training_sees_what_serving_computes(
-    model: ForecastingModel, x: Tensor, pending: tuple[Tensor, Tensor]
+    model: StreamingForecaster, x: Tensor, pending: tuple[Tensor, Tensor]
 ) -> None:
     partial, filled = pending
     positions = torch.arange(M + 1)

@@ -34,7 +34,7 @@ from training.models.streaming import StateTensor, Tensors
 from training.recurrence.cells import GRUCell
 
 
-class ForecastingModelSettings(ForecasterModelSettings):
+class StreamingForecasterSettings(ForecasterModelSettings):
     """Sizes, regularisation and forgetting."""
 
     season: int = Field(default=24, ge=1, description="readings after which a pattern returns, a multiple of segment")
@@ -58,7 +58,7 @@ class ForecastingModelSettings(ForecasterModelSettings):
         return Rhythm(self.segment, self.season, self.season_decays, self.scale_decay)
 
 
-class ForecastingModel(Forecaster):
+class StreamingForecaster(Forecaster):
     """A probabilistic forecaster of readings at equal steps of time.
 
     Args:
@@ -67,7 +67,9 @@ class ForecastingModel(Forecaster):
         interval: See `Forecaster`.
     """
 
-    def __init__(self, settings: ForecastingModelSettings, channels: tuple[str, ...] = (), interval: str = "") -> None:
+    def __init__(
+        self, settings: StreamingForecasterSettings, channels: tuple[str, ...] = (), interval: str = ""
+    ) -> None:
         super().__init__(settings.segment, settings.max_segments, channels, interval, torch.ones(()))
         self.rhythm = settings.rhythm
         D, H, Q, S = settings.embedding_size, settings.hidden_size, len(QUANTILE_LEVELS), settings.segment

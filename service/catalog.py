@@ -10,6 +10,7 @@ from typing import Any
 
 from service.bundle.errors import BundleError, BundleGraphMismatch
 from service.bundle.manifest import MANIFEST_FILE, Bundle
+from service.bundle.prepared_graphs import PreparedGraphs
 from service.bundle.store import import_bundle, stored_bundle
 from service.device.batch import DeviceForm
 from service.device.device import batch_sizes, cuda
@@ -20,6 +21,7 @@ from service.engine.numerics import fingerprint
 from service.engine.runtime import Runtime
 from service.errors import ModelUnknown, NotStreamable, VersionUnknown
 from service.metrics import Metrics
+from service.process.allocator import return_freed_memory
 from service.settings import BundleSettings, EngineSettings
 from service.tasks.caption import CaptionModel
 from service.tasks.forecasting import ForecastingModel
@@ -62,6 +64,10 @@ class Catalog(Mapping[str, ServedModel]):
         self._by_tag: dict[str, ServedModel] = {}
         self._is_started = False
         self.numerics = fingerprint(self._provider)
+        directory = bundle_settings.prepared_graphs_directory
+        self._prepared = (
+            None if directory is None else PreparedGraphs(directory / self.numerics.hex(), return_freed_memory)
+        )
 
     def load(self, bundle: Bundle) -> ServedModel:
         """Open a bundle's graphs. Takes a second or so, and may be called from any thread.
@@ -85,7 +91,7 @@ class Catalog(Mapping[str, ServedModel]):
             sizes = batch_sizes(self._settings.max_batch_rows)
             on_device = DeviceRuntime(bundle, cuda(), sizes, self._device_cache_bytes)
             return on_device, DeviceForm(on_device)
-        runtime = Runtime(bundle)
+        runtime = Runtime(bundle, prepared=self._prepared)
         if self._settings.open_rungs == "all":
             runtime.open_all()
         runtime.warm_up()

@@ -8,16 +8,20 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, Self, get_type_hints
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from service.process.directories import cache_directory
 
 PREFIX = "UNROLLED_"
 MIN_EXPORT_KEY_CHARACTERS = 32
 MAX_SECONDS = 2**31 - 1  # 68 years, which a record has room for
 OTHER_CONSUMERS = frozenset({"UNROLLED_DATA_DIR"})
 ANY_ORIGIN = "*"
+NOWHERE = "none"
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s,*]+")
 
 
@@ -121,6 +125,14 @@ class BundleSettings(_Settings):
     bundles: str = ""
     provider: Literal["cpu", "cuda"] = "cpu"
     device_cache_bytes: int = Field(64 * 2**20, ge=0)
+    prepared_graphs: str = ""
+
+    @property
+    def prepared_graphs_directory(self) -> Path | None:
+        """Where prepared graphs are kept. None if they are not."""
+        if self.prepared_graphs == NOWHERE:
+            return None
+        return Path(self.prepared_graphs) if self.prepared_graphs else cache_directory() / "unrolled" / "graphs"
 
     @property
     def tags(self) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """What every test may use."""
 
+import os
 import signal
 from collections.abc import Iterator
 
@@ -10,6 +11,12 @@ import pytest
 def anyio_backend() -> str:
     """Coroutine tests run on asyncio, as the service does."""
     return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _prepared_graphs(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Prepared graphs are the tests' own, and made once for all of them."""
+    os.environ["UNROLLED_PREPARED_GRAPHS"] = str(tmp_path_factory.mktemp("graphs"))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -6,6 +6,7 @@ import onnxruntime as ort
 
 from service.bundle.errors import BundleGraphMismatch
 from service.bundle.manifest import Bundle
+from service.bundle.prepared_graphs import PreparedGraphs
 from service.bundle.stage import Stage, TensorSpec
 
 ORT_TYPES = {"float32": "tensor(float)", "float64": "tensor(double)", "int64": "tensor(int64)"}
@@ -24,14 +25,27 @@ def session_options() -> ort.SessionOptions:
 
 
 def open_graph(
-    bundle: Bundle, stage: Stage, size: int, providers: Sequence[Provider] = (CPU_PROVIDER,)
+    bundle: Bundle,
+    stage: Stage,
+    size: int,
+    providers: Sequence[Provider] = (CPU_PROVIDER,),
+    prepared: PreparedGraphs | None = None,
 ) -> ort.InferenceSession:
     """Open one rung of a stage.
+
+    Args:
+        bundle: The bundle.
+        stage: The stage.
+        size: T of the rung.
+        providers: onnxruntime's execution providers, the preferred one first.
+        prepared: Where it is found in its prepared form, for the CPU alone. None to open it as it is.
 
     Raises:
         BundleGraphMismatch: onnxruntime cannot load it, or its inputs or outputs are not those of the manifest.
     """
     path = bundle.file(stage.rungs[size])
+    if prepared is not None:
+        path = prepared.path(bundle, stage.rungs[size], session_options())
     try:
         session = ort.InferenceSession(path, session_options(), providers=list(providers))
     except Exception as error:  # onnxruntime's own errors share no base class

@@ -8,6 +8,7 @@ import onnxruntime as ort
 
 from service.bundle.graph import CPU_PROVIDER, Provider, graph_inputs, graph_outputs, open_graph
 from service.bundle.manifest import Bundle
+from service.bundle.prepared_graphs import PreparedGraphs
 from service.bundle.stage import TensorSpec
 from service.engine.state import Array
 
@@ -30,20 +31,27 @@ class OpenGraph:
 class Runtime:
     """The rungs of a bundle. The shortest of each stage is opened at once, the others when they are first run.
 
-    Each open rung holds the weights once more, unpacked and packed for its products. Rungs that nobody asks for would
-    take most of the memory and of the time to start.
+    An open rung that is not prepared holds the weights once more, unpacked and packed for its products. Rungs that
+    nobody asks for would take most of the memory and of the time to start.
 
     Args:
         bundle: The bundle.
         providers: onnxruntime's execution providers, the preferred one first.
+        prepared: The bundle's graphs in their prepared form; see `open_graph`.
 
     Raises:
         BundleGraphMismatch: A graph is not what the manifest says.
     """
 
-    def __init__(self, bundle: Bundle, providers: Sequence[Provider] = (CPU_PROVIDER,)) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        providers: Sequence[Provider] = (CPU_PROVIDER,),
+        prepared: PreparedGraphs | None = None,
+    ) -> None:
         self.bundle = bundle
         self._providers = providers
+        self._prepared = prepared
         self._stages = {stage.name: stage for stage in bundle.manifest.stages}
         self._graphs: dict[tuple[str, int], OpenGraph] = {}
         for stage in bundle.manifest.stages:
@@ -84,7 +92,7 @@ class Runtime:
 
     def _open(self, name: str, rung: int) -> OpenGraph:
         stage = self._stages[name]
-        session = open_graph(self.bundle, stage, rung, self._providers)
+        session = open_graph(self.bundle, stage, rung, self._providers, self._prepared)
         graph = OpenGraph(session, graph_inputs(self.bundle, stage), graph_outputs(self.bundle, stage))
         self._graphs[name, rung] = graph
         return graph

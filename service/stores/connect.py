@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from service.process.directories import state_directory
 from service.settings import SessionSettings
 from service.stores.base import Store
 from service.stores.limits import Limits
@@ -51,10 +52,4 @@ def lmdb_directory(url: str, environment: Mapping[str, str] = os.environ) -> Pat
     if parts.scheme != "lmdb" or parts.netloc or parts.query or parts.fragment:
         raise StoreUnknown(f"{url!r} names no directory: write lmdb:///absolute/path, or lmdb:// for the user's own")
     path = unquote(parts.path)
-    return Path(path) if path.strip("/") else _state_directory(environment) / "unrolled" / "sessions"
-
-
-def _state_directory(environment: Mapping[str, str]) -> Path:
-    """By the XDG base directory specification, which ignores a relative path."""
-    given = Path(environment.get("XDG_STATE_HOME", ""))
-    return given if given.is_absolute() else Path.home() / ".local" / "state"
+    return Path(path) if path.strip("/") else state_directory(environment) / "unrolled" / "sessions"

@@ -37,9 +37,10 @@ def test_the_image_runs_as_one_user_by_number_who_owns_the_volume() -> None:
     (user,) = re.findall(r"^USER (\d+):(\d+)$", CONTAINERFILE, re.MULTILINE)
     assert f"useradd --uid {user[0]} " in CONTAINERFILE
     assert f"groupadd --gid {user[1]} " in CONTAINERFILE
-    (volume,) = re.findall(r"install --directory --owner unrolled .* (/\S+)", CONTAINERFILE)
+    (owned,) = re.findall(r"install --directory --owner unrolled .* --mode 0700 (.+) \\$", CONTAINERFILE, re.MULTILINE)
     (store,) = re.findall(r"UNROLLED_STORE=lmdb://(\S+)", CONTAINERFILE)
-    assert Path(volume) in Path(store).parents
+    (graphs,) = re.findall(r"UNROLLED_PREPARED_GRAPHS=(\S+)", CONTAINERFILE)
+    assert owned.split() == [str(Path(store).parent), graphs]
 
 
 def test_what_fills_the_model_store_of_the_image_is_a_program_that_ends_well(tmp_path: Path) -> None:

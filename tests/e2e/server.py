@@ -54,6 +54,7 @@ def environment(home: Path, **settings: str) -> dict[str, str]:
     own = {
         "BENTOML_HOME": str(home),
         "BENTOML_DO_NOT_TRACK": "True",
+        "UNROLLED_PREPARED_GRAPHS": os.environ["UNROLLED_PREPARED_GRAPHS"],
         "UNROLLED_STORE": f"lmdb://{home}/sessions",
         "UNROLLED_DRAIN_SECONDS": "0.1",
         "UNROLLED_SPARE_WORKERS": "0",

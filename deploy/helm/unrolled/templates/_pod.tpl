@@ -69,6 +69,8 @@ spec:
         - name: sessions
           mountPath: /var/lib/unrolled
         {{- end }}
+        - name: graphs
+          mountPath: /var/lib/unrolled/graphs
         {{- if .Values.keys.secret }}
         - name: keys
           mountPath: /run/secrets/unrolled
@@ -83,6 +85,9 @@ spec:
       emptyDir:
         medium: Memory
         sizeLimit: 64Mi
+    # As they are prepared for the node's processor: weights that all workers of the pod share.
+    - name: graphs
+      emptyDir: {}
     {{- if .Values.store.volume.enabled }}
     - name: sessions
       persistentVolumeClaim:

@@ -1,0 +1,20 @@
+"""Directories of a user's own files, by the XDG base directory specification, which ignores relative paths."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def state_directory(environment: Mapping[str, str] = os.environ) -> Path:
+    """For what must be kept."""
+    return _directory("XDG_STATE_HOME", ".local/state", environment)
+
+
+def cache_directory(environment: Mapping[str, str] = os.environ) -> Path:
+    """For what can be made again."""
+    return _directory("XDG_CACHE_HOME", ".cache", environment)
+
+
+def _directory(variable: str, at_home: str, environment: Mapping[str, str]) -> Path:
+    given = Path(environment.get(variable, ""))
+    return given if given.is_absolute() else Path.home() / at_home

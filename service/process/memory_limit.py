@@ -10,11 +10,12 @@ from typing import NamedTuple
 GROUPS = Path("/proc/self/cgroup")
 FILES = Path("/sys/fs/cgroup")
 # What processes have of their own before a request arrives, somewhat less than was measured (docs/log.md), so that
-# nothing is refused that would work. Open rungs pack their weights: a multiple of a bundle's bytes, by what is opened
-# at the start.
+# nothing is refused that would work. Open rungs take a multiple of the bytes of a bundle, by what is opened at the start;
+# a smaller one where they share their weights.
 BYTES_FOR_FIRST_PROCESS = 90 * 2**20
 BYTES_FOR_WORKER = 110 * 2**20
-TIMES_BUNDLE_BYTES = {"needed": 4, "all": 17}
+TIMES_BUNDLE_BYTES = {"needed": 4.0, "all": 17.0}
+TIMES_BUNDLE_BYTES_IF_SHARED = {"needed": 1.5, "all": 4.0}
 _NO_LIMIT_BYTES = 2**60
 _MEBIBYTE = 2**20
 
@@ -39,9 +40,16 @@ def num_memory_kills(groups: Path = GROUPS, files: Path = FILES) -> int:
     return int(counts.get("oom_kill", 0))
 
 
-def shortage(limit: int | None, num_workers: int, num_bundle_bytes: int, open_rungs: str = "needed") -> str | None:
+def shortage(
+    limit: int | None,
+    num_workers: int,
+    num_bundle_bytes: int,
+    open_rungs: str = "needed",
+    are_weights_shared: bool = True,
+) -> str | None:
     """Say why a limit is too small for so many worker processes, spare ones included. None if it is not."""
-    num_graph_bytes = TIMES_BUNDLE_BYTES[open_rungs] * num_bundle_bytes
+    times = TIMES_BUNDLE_BYTES_IF_SHARED if are_weights_shared else TIMES_BUNDLE_BYTES
+    num_graph_bytes = int(times[open_rungs] * num_bundle_bytes)
     needed = BYTES_FOR_FIRST_PROCESS + num_workers * (BYTES_FOR_WORKER + num_graph_bytes)
     if limit is None or limit >= needed:
         return None

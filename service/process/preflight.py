@@ -90,7 +90,8 @@ def check_memory(settings: Settings, bundles: Iterable[Bundle]) -> None:
     """Raise CannotStart where a memory limit is less than workers with these bundles need."""
     num_bytes = sum(bundle.file(name).stat().st_size for bundle in bundles for name in bundle.manifest.files)
     num_workers = settings.server.workers + settings.server.spare_workers
-    missing = shortage(memory_limit(), num_workers, num_bytes, settings.engine.open_rungs)
+    is_prepared = settings.bundles.provider == "cpu" and settings.bundles.prepared_graphs_directory is not None
+    missing = shortage(memory_limit(), num_workers, num_bytes, settings.engine.open_rungs, is_prepared)
     if missing:
         raise CannotStart(missing)
 

@@ -173,7 +173,7 @@ spec:
 {{- if .Values.resources -}}
 {{- toYaml .Values.resources -}}
 {{- else -}}
-{{- $memory := printf "%dMi" (add 200 (mul 1000 .Values.workers) (mul 800 .Values.spareWorkers)) -}}
+{{- $memory := printf "%dMi" (add 250 (mul 550 .Values.workers) (mul 400 .Values.spareWorkers)) -}}
 requests:
   cpu: {{ .Values.workers | quote }}
   memory: {{ $memory }}

@@ -10,8 +10,8 @@ from typing import NamedTuple
 GROUPS = Path("/proc/self/cgroup")
 FILES = Path("/sys/fs/cgroup")
 # What processes have of their own before a request arrives, somewhat less than was measured (docs/log.md), so that
-# nothing is refused that would work. Open rungs take a multiple of the bytes of a bundle, by what is opened at the start;
-# a smaller one where they share their weights.
+# nothing is refused that would work. Open rungs take a multiple of the bytes of a bundle, by what is opened at the
+# start; a smaller one where they share their weights.
 BYTES_FOR_FIRST_PROCESS = 90 * 2**20
 BYTES_FOR_WORKER = 110 * 2**20
 TIMES_BUNDLE_BYTES = {"needed": 4.0, "all": 17.0}

@@ -14,9 +14,11 @@ import fcntl
 import hashlib
 import logging
 import shutil
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import onnxruntime as ort
 
@@ -28,6 +30,12 @@ logger = logging.getLogger(__name__)
 _WEIGHTS_FILE = "session.optimized_model_external_initializers_file_name"
 _WITH_PACKED = "session.save_external_prepacked_constant_initializers"
 _DIGEST_CHARACTERS = 16
+LOCK_SECONDS = 10.0
+_LOOK_SECONDS = 0.02
+
+
+class LockHeld(Exception):
+    """Another process is about to prepare a graph, and does not get on with it."""
 
 
 class PreparedGraphs:
@@ -112,11 +120,28 @@ def _write(path: Path, content: bytes, scratch: Path) -> None:
 
 @contextmanager
 def _alone_in(directory: Path) -> Iterator[None]:
-    """Hold a directory's lock, and make the directory before."""
+    """Hold a directory's lock, and make the directory before.
+
+    Raises:
+        LockHeld: Another process has held it for longer than preparing a graph takes.
+    """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (directory / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        until = time.monotonic() + LOCK_SECONDS
+        while not _is_locked(lock):
+            if time.monotonic() > until:
+                raise LockHeld(f"{lock.name} is held by a process that does not go on")
+            time.sleep(_LOOK_SECONDS)
         yield
+
+
+def _is_locked(lock: IO[str]) -> bool:
+    """Whether the lock could be had."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Graphs that onnxruntime has prepared, in files that processes share."""
 
+import fcntl
 import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,7 @@ import onnxruntime as ort
 import pytest
 from numpy.typing import NDArray
 
+from service.bundle import prepared_graphs
 from service.bundle.graph import graph_inputs, graph_outputs, open_graph, session_options
 from service.bundle.manifest import Bundle, read_bundle
 from service.bundle.prepared_graphs import PreparedGraphs
@@ -109,6 +111,29 @@ def test_where_nothing_can_be_written_the_graph_itself_is_opened(
     assert len(caplog.records) == 1, "told once"
     assert str(occupied) in caplog.text
     assert open_graph(generation, stage, 1, prepared=prepared).get_inputs()
+
+
+def test_a_lock_that_is_never_let_go_of_holds_nobody_up(
+    generation: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(prepared_graphs, "LOCK_SECONDS", 0.1)
+    directory = tmp_path / generation.version
+    directory.mkdir()
+    with (directory / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        prepared = PreparedGraphs(tmp_path)
+        assert prepare(generation, prepared) == generation.file("encode-1.onnx")
+    assert "does not go on" in caplog.text
+    assert prepare(generation, prepared).is_relative_to(tmp_path), "once it is free"
+
+
+def test_what_was_left_by_one_that_was_killed_is_in_nobodys_way(generation: Bundle, tmp_path: Path) -> None:
+    scratch = tmp_path / generation.version / "scratch"
+    scratch.mkdir(parents=True)
+    (scratch / "graph.onnx").write_bytes(b"half of one")
+    made = prepare(generation, PreparedGraphs(tmp_path))
+    assert made.is_relative_to(tmp_path)
+    assert not scratch.exists()
 
 
 def test_several_may_prepare_the_same_graph_at_once(generation: Bundle, tmp_path: Path) -> None:

@@ -129,10 +129,22 @@ class BundleSettings(_Settings):
 
     @property
     def prepared_graphs_directory(self) -> Path | None:
-        """Where prepared graphs are kept. None if they are not."""
-        if self.prepared_graphs == NOWHERE:
+        """Where prepared graphs are kept. None if they are not: for a GPU, or where the user has no home."""
+        if self.prepared_graphs == NOWHERE or self.provider != "cpu":
             return None
-        return Path(self.prepared_graphs) if self.prepared_graphs else cache_directory() / "unrolled" / "graphs"
+        if self.prepared_graphs:
+            return Path(self.prepared_graphs)
+        try:
+            return cache_directory() / "unrolled" / "graphs"
+        except RuntimeError:
+            return None
+
+    @field_validator("prepared_graphs")
+    @classmethod
+    def _absolute(cls, value: str) -> str:
+        if value and value != NOWHERE and not Path(value).is_absolute():
+            raise ValueError(f"{value!r} is no absolute path, and not {NOWHERE!r}")
+        return value
 
     @property
     def tags(self) -> tuple[str, ...]:

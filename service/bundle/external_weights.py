@@ -9,6 +9,7 @@ keep what they do not know.
 
 import hashlib
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory  # type: ignore[import-untyped]
@@ -20,11 +21,13 @@ _FIELD = descriptor_pb2.FieldDescriptorProto
 # Message, then field: number, and the message it holds; None for bytes.
 _FIELDS: dict[str, dict[str, tuple[int, str | None]]] = {
     "Model": {"graph": (7, "Graph")},
-    "Graph": {"initializer": (5, "Tensor")},
+    "Graph": {"node": (1, "Node"), "initializer": (5, "Tensor")},
+    "Node": {"attribute": (5, "Attribute")},
+    "Attribute": {"g": (6, "Graph"), "graphs": (11, "Graph")},
     "Tensor": {"external_data": (13, "Entry")},
     "Entry": {"key": (1, None), "value": (2, None)},
 }
-_REPEATED = ("initializer", "external_data")
+_REPEATED = ("node", "attribute", "graphs", "initializer", "external_data")
 
 
 def files_of(model: bytes) -> set[str]:
@@ -33,7 +36,7 @@ def files_of(model: bytes) -> set[str]:
     Raises:
         google.protobuf.message.DecodeError: The bytes are no model.
     """
-    return {entry.value.decode() for entries in _external(_parsed(model)) if (entry := entries.get("location"))}
+    return {entry.value.decode() for entries in _external(_parsed(model).graph) if (entry := entries.get("location"))}
 
 
 def with_a_file_each(model: bytes, weights: bytes) -> tuple[bytes, dict[str, bytes]]:
@@ -51,7 +54,7 @@ def with_a_file_each(model: bytes, weights: bytes) -> tuple[bytes, dict[str, byt
     """
     parsed = _parsed(model)
     files = {}
-    for entries in _external(parsed):
+    for entries in _external(parsed.graph):
         content = _cut(weights, *_numbers(entries["offset"].value, entries["length"].value))
         entries["offset"].value = b"0"
         for key, entry in entries.items():
@@ -94,11 +97,14 @@ def _numbers(offset: bytes, length: bytes) -> tuple[int, int]:
     return int(offset), int(length)
 
 
-def _external(model: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401  a message's type is made below
-    """The entries of each tensor that lies in a file, by their keys."""
-    for tensor in model.graph.initializer:
+def _external(graph: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401  a message's type is made below
+    """The entries of each tensor that lies in a file, by their keys, those of graphs within the graph too."""
+    for tensor in graph.initializer:
         if tensor.external_data:
             yield {entry.key.decode(): entry for entry in tensor.external_data}
+    for attribute in chain.from_iterable(node.attribute for node in graph.node):
+        for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
+            yield from _external(inner)
 
 
 def _parsed(model: bytes) -> Any:  # noqa: ANN401

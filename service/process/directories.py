@@ -6,12 +6,16 @@ from pathlib import Path
 
 
 def state_directory(environment: Mapping[str, str] = os.environ) -> Path:
-    """For what must be kept."""
+    """The directory for what must be kept: `$XDG_STATE_HOME`, or `~/.local/state`."""
     return _directory("XDG_STATE_HOME", ".local/state", environment)
 
 
 def cache_directory(environment: Mapping[str, str] = os.environ) -> Path:
-    """For what can be made again."""
+    """The directory for what can be made again: `$XDG_CACHE_HOME`, or `~/.cache`.
+
+    Raises:
+        RuntimeError: The user has no home.
+    """
     return _directory("XDG_CACHE_HOME", ".cache", environment)
 
 

@@ -90,10 +90,21 @@ def check_memory(settings: Settings, bundles: Iterable[Bundle]) -> None:
     """Raise CannotStart where a memory limit is less than workers with these bundles need."""
     num_bytes = sum(bundle.file(name).stat().st_size for bundle in bundles for name in bundle.manifest.files)
     num_workers = settings.server.workers + settings.server.spare_workers
-    is_prepared = settings.bundles.provider == "cpu" and settings.bundles.prepared_graphs_directory is not None
-    missing = shortage(memory_limit(), num_workers, num_bytes, settings.engine.open_rungs, is_prepared)
+    is_shared = _is_writable(settings.bundles.prepared_graphs_directory)
+    missing = shortage(memory_limit(), num_workers, num_bytes, settings.engine.open_rungs, is_shared)
     if missing:
         raise CannotStart(missing)
+
+
+def _is_writable(directory: Path | None) -> bool:
+    """Whether there is such a directory, or could be made, and files in it."""
+    try:
+        if directory is not None:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return os.access(directory, os.W_OK)
+    except OSError:
+        pass
+    return False
 
 
 def check_callers(server: ServerSettings, keys: KeySettings) -> None:

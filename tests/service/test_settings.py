@@ -69,6 +69,25 @@ def test_what_a_process_is_told_does_not_change_while_it_runs(monkeypatch: pytes
         settings.server.port = 5000
 
 
+def test_prepared_graphs_are_kept_where_one_says_or_in_the_users_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "/cache")
+    assert BundleSettings(prepared_graphs="").prepared_graphs_directory == Path("/cache/unrolled/graphs")
+    assert BundleSettings(prepared_graphs="/graphs").prepared_graphs_directory == Path("/graphs")
+    assert BundleSettings(prepared_graphs="none").prepared_graphs_directory is None
+    assert BundleSettings(prepared_graphs="/graphs", provider="cuda").prepared_graphs_directory is None
+    with pytest.raises(ValidationError, match="is no absolute path"):
+        BundleSettings(prepared_graphs="graphs")
+
+
+def test_who_has_no_home_keeps_no_prepared_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", no_home)
+    assert BundleSettings(prepared_graphs="").prepared_graphs_directory is None
+
+
 def test_the_document_has_a_row_for_every_setting_with_its_default_and_no_other() -> None:
     _, _, *rows = [line for line in DOCUMENT.read_text().splitlines() if line.startswith("|")]
     told = [tuple(row.strip("| ").split(" | ")[:2]) for row in rows]

@@ -74,6 +74,21 @@ def test_all_else_stays_as_it_is() -> None:
     assert before == after
 
 
+def test_tensors_of_graphs_within_the_graph_get_files_too() -> None:
+    inner = helper.make_graph(
+        [helper.make_node("Identity", ["second"], ["b"])],
+        "inner",
+        [],
+        [helper.make_tensor_value_info("b", TensorProto.FLOAT, None)],
+        [tensor("second", SECOND, offset=str(AT_SECOND))],
+    )
+    node = helper.make_node("If", ["condition"], ["b"], then_branch=inner, else_branch=inner)
+    outer = helper.make_graph([node], "outer", [], inner.output)
+    parted, files = with_a_file_each(helper.make_model(outer).SerializeToString(), WEIGHTS)
+    assert files == {file_name(SECOND.tobytes()): SECOND.tobytes()}
+    assert files_of(parted) == set(files)
+
+
 def test_a_model_without_files_has_none() -> None:
     graph = helper.make_graph([], "none", [], [])
     content = helper.make_model(graph).SerializeToString()

@@ -1,7 +1,10 @@
 """Graphs that onnxruntime has prepared, in files that processes share."""
 
+import errno
 import fcntl
 import logging
+import shutil
+import stat
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -27,15 +30,26 @@ def generation() -> Bundle:
     return read_bundle(MODELS / "generation")
 
 
-def prepare(bundle: Bundle, prepared: PreparedGraphs, T: int = 1) -> Path:
-    """The prepared form of a rung."""
+def prepare(bundle: Bundle, prepared: PreparedGraphs, T: int = 1) -> Path | None:
+    """The prepared form of a rung, if there is one."""
     return prepared.path(bundle, bundle.manifest.stage("encode").rungs[T], session_options())
+
+
+def contents(directory: Path) -> dict[Path, bytes]:
+    """All files below a directory."""
+    return {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+
+
+def encoded(bundle: Bundle, prepared: PreparedGraphs | None, T: int) -> list[bytes]:
+    """What a rung makes of random rows."""
+    stage = bundle.manifest.stage("encode")
+    return list(results(open_graph(bundle, stage, T, prepared=prepared), bundle, stage, T))
 
 
 def results(session: ort.InferenceSession, bundle: Bundle, stage: Stage, T: int) -> Iterator[bytes]:
     """What a graph makes of random rows, alone and in a batch."""
     names = [spec.name for spec in graph_outputs(bundle, stage)]
-    for N in (1, 5):
+    for N in (1, 5, 64):
         generator = np.random.default_rng(N)
         feeds: dict[str, NDArray[np.generic]] = {
             spec.name: np.ones(spec.sized(N, T), np.int64)
@@ -50,8 +64,9 @@ def results(session: ort.InferenceSession, bundle: Bundle, stage: Stage, T: int)
 def test_prepared_graphs_give_the_bits_of_the_graphs_themselves(name: str, tmp_path: Path) -> None:
     bundle = read_bundle(MODELS / name)
     for stage in bundle.manifest.stages:
-        for T in sorted(stage.rungs)[:2]:
+        for T in {min(stage.rungs), max(stage.rungs)}:
             path = PreparedGraphs(tmp_path).path(bundle, stage.rungs[T], session_options())
+            assert path is not None
             assert path.is_relative_to(tmp_path)
             prepared = open_graph(bundle, stage, T, prepared=PreparedGraphs(tmp_path))
             as_it_is = open_graph(bundle, stage, T)
@@ -63,7 +78,7 @@ def test_all_rungs_of_a_bundle_share_their_weights(generation: Bundle, tmp_path:
     graphs = {stage.rungs[T] for stage in generation.manifest.stages for T in stage.rungs}
     for graph in graphs:
         prepared.path(generation, graph, session_options())
-    files = list((tmp_path / generation.version).iterdir())
+    files = list(tmp_path.glob("format-*/*/*"))
     assert sum(path.suffix == ".onnx" for path in files) == len(graphs)
     num_bytes = sum(path.stat().st_size for path in files if path.suffix == ".weights")
     assert num_bytes < 4 * generation.file("weights.bin").stat().st_size  # float32, and packed; float16 there
@@ -71,78 +86,148 @@ def test_all_rungs_of_a_bundle_share_their_weights(generation: Bundle, tmp_path:
 
 
 def test_what_is_there_is_taken(generation: Bundle, tmp_path: Path) -> None:
-    made = prepare(generation, PreparedGraphs(tmp_path))
-    before = {path: path.stat().st_mtime_ns for path in made.parent.iterdir()}
-    assert prepare(generation, PreparedGraphs(tmp_path)) == made
-    assert {path: path.stat().st_mtime_ns for path in made.parent.iterdir()} == before
+    prepared = prepare(generation, PreparedGraphs(tmp_path))
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    assert prepare(generation, PreparedGraphs(tmp_path)) == prepared
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
 
+@pytest.mark.parametrize("is_same", [True, False], ids=["this process", "another process"])
 @pytest.mark.parametrize("suffix", ["onnx", "weights"])
-@pytest.mark.parametrize("is_cut", [True, False])
-def test_what_is_damaged_is_made_anew(generation: Bundle, tmp_path: Path, suffix: str, is_cut: bool) -> None:
-    made = prepare(generation, PreparedGraphs(tmp_path))
-    intact = {path.name: path.read_bytes() for path in made.parent.iterdir()}
-    damaged = max(made.parent.glob(f"*.{suffix}"), key=lambda path: path.stat().st_size)
-    content = damaged.read_bytes()
-    damaged.write_bytes(content[:-1] if is_cut else content[:-1] + bytes([content[-1] ^ 1]))
-    assert prepare(generation, PreparedGraphs(tmp_path)) == made
-    assert {path.name: path.read_bytes() for path in made.parent.iterdir()} == intact
+@pytest.mark.parametrize("how", ["cut", "changed", "gone"])
+def test_what_is_damaged_is_made_anew(generation: Bundle, tmp_path: Path, how: str, suffix: str, is_same: bool) -> None:
+    graphs = PreparedGraphs(tmp_path)
+    prepared = prepare(generation, graphs)
+    intact = contents(tmp_path)
+    damaged = max(tmp_path.rglob(f"*.{suffix}"), key=lambda path: path.stat().st_size)
+    if how == "gone":
+        damaged.unlink()
+    else:
+        damaged.write_bytes(intact[damaged][:-1] + (b"" if how == "cut" else bytes([intact[damaged][-1] ^ 1])))
+    assert prepare(generation, graphs if is_same else PreparedGraphs(tmp_path)) == prepared
+    assert contents(tmp_path) == intact
 
 
-def test_weights_that_are_gone_are_made_anew(generation: Bundle, tmp_path: Path) -> None:
-    made = prepare(generation, PreparedGraphs(tmp_path))
-    next(made.parent.glob("*.weights")).unlink()
-    assert prepare(generation, PreparedGraphs(tmp_path)) == made
+def test_a_directory_that_is_deleted_under_a_process_is_made_anew(generation: Bundle, tmp_path: Path) -> None:
+    graphs = PreparedGraphs(tmp_path)
     stage = generation.manifest.stage("encode")
-    session = ort.InferenceSession(made, session_options())
-    assert list(results(session, generation, stage, 1))
+    session = open_graph(generation, stage, 1, prepared=graphs)
+    shutil.rmtree(next(tmp_path.iterdir()))
+    assert list(results(session, generation, stage, 1)) == encoded(generation, None, 1)
+    assert encoded(generation, graphs, 2) == encoded(generation, None, 2)
 
 
-def test_where_nothing_can_be_written_the_graph_itself_is_opened(
+def test_where_nothing_can_be_written_graphs_are_opened_as_they_are(
     generation: Bundle, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     occupied = tmp_path / "file"
     occupied.touch()
-    prepared = PreparedGraphs(occupied / "graphs")
-    stage = generation.manifest.stage("encode")
+    graphs = PreparedGraphs(occupied / "graphs")
     with caplog.at_level(logging.WARNING):
-        for T in (1, 2):
-            assert prepare(generation, prepared, T) == generation.file(stage.rungs[T])
+        assert encoded(generation, graphs, 1) == encoded(generation, None, 1)
+        assert prepare(generation, graphs, 2) is None
     assert len(caplog.records) == 1, "told once"
     assert str(occupied) in caplog.text
-    assert open_graph(generation, stage, 1, prepared=prepared).get_inputs()
 
 
-def test_a_lock_that_is_never_let_go_of_holds_nobody_up(
+def test_a_disk_that_fills_up_keeps_no_weights_without_their_graph(
+    generation: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write_bytes(path: Path, content: bytes) -> int:
+        if path.suffix == ".onnx":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return as_ever(path, content)
+
+    as_ever = Path.write_bytes
+    graphs = PreparedGraphs(tmp_path)
+    with monkeypatch.context() as full:
+        full.setattr(Path, "write_bytes", write_bytes)
+        assert prepare(generation, graphs) is None
+    assert [path.name for path in contents(tmp_path)] == ["lock"]
+    assert prepare(generation, graphs) is None, "not again at once"
+    monkeypatch.setattr(graphs, "_paused_until", 0.0)
+    assert prepare(generation, graphs) is not None
+
+
+def test_what_is_there_is_taken_while_nothing_can_be_made(generation: Bundle, tmp_path: Path) -> None:
+    graphs = PreparedGraphs(tmp_path)
+    prepared = prepare(generation, graphs)
+    graphs._paused_until = float("inf")
+    assert prepare(generation, graphs, 2) is None
+    assert prepare(generation, graphs) == prepared
+
+
+def test_a_prepared_graph_that_cannot_be_opened_gives_way_to_the_graph_itself(
     generation: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(prepared_graphs, "LOCK_SECONDS", 0.1)
-    directory = tmp_path / generation.version
-    directory.mkdir()
-    with (directory / "lock").open("w") as lock:
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(b"no graph")
+    graphs = PreparedGraphs(tmp_path)
+    monkeypatch.setattr(graphs, "path", lambda *_: broken)
+    assert encoded(generation, graphs, 1) == encoded(generation, None, 1)
+    assert "the graph itself is" in caplog.text
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o707])
+def test_what_others_may_have_written_is_not_trusted(generation: Bundle, tmp_path: Path, mode: int) -> None:
+    prepared = prepare(generation, PreparedGraphs(tmp_path))
+    assert prepared is not None
+    assert stat.S_IMODE(prepared.parent.stat().st_mode) == 0o700
+    prepared.parent.chmod(mode)
+    assert prepare(generation, PreparedGraphs(tmp_path)) is None
+
+
+def test_a_lock_that_leads_elsewhere_is_not_followed(generation: Bundle, tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("kept")
+    graphs = PreparedGraphs(tmp_path)
+    (lock,) = [path for path in contents(prepare_parent(generation, graphs)) if path.name == "lock"]
+    lock.unlink()
+    lock.symlink_to(precious)
+    assert prepare(generation, graphs, 2) is None
+    assert precious.read_text() == "kept"
+
+
+def prepare_parent(bundle: Bundle, graphs: PreparedGraphs) -> Path:
+    """The directory of a bundle's prepared graphs, with one in it."""
+    prepared = prepare(bundle, graphs)
+    assert prepared is not None
+    return prepared.parent
+
+
+def test_a_lock_that_is_never_let_go_of_holds_others_up_once(
+    generation: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    graphs = PreparedGraphs(tmp_path)
+    with (prepare_parent(generation, graphs) / "lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        prepared = PreparedGraphs(tmp_path)
-        assert prepare(generation, prepared) == generation.file("encode-1.onnx")
-    assert "does not go on" in caplog.text
-    assert prepare(generation, prepared).is_relative_to(tmp_path), "once it is free"
+        monkeypatch.setattr(prepared_graphs, "LOCK_SECONDS", 0.1)
+        assert prepare(generation, graphs, 2) is None
+        monkeypatch.setattr(prepared_graphs, "LOCK_SECONDS", 60.0)
+        assert prepare(generation, graphs, 4) is None
+    assert caplog.text.count("was held by others") == 1
 
 
-def test_what_was_left_by_one_that_was_killed_is_in_nobodys_way(generation: Bundle, tmp_path: Path) -> None:
-    scratch = tmp_path / generation.version / "scratch"
-    scratch.mkdir(parents=True)
+def test_what_was_left_by_one_that_was_killed_is_removed(generation: Bundle, tmp_path: Path) -> None:
+    graphs = PreparedGraphs(tmp_path)
+    scratch = prepare_parent(generation, graphs) / "scratch-of-one-that-was-killed"
+    scratch.mkdir()
     (scratch / "graph.onnx").write_bytes(b"half of one")
-    made = prepare(generation, PreparedGraphs(tmp_path))
-    assert made.is_relative_to(tmp_path)
+    assert prepare(generation, graphs, 2) is not None
     assert not scratch.exists()
 
 
 def test_several_may_prepare_the_same_graph_at_once(generation: Bundle, tmp_path: Path) -> None:
-    def opened(_: int) -> list[bytes]:
-        session = open_graph(generation, stage, 8, prepared=PreparedGraphs(tmp_path))
-        return list(results(session, generation, stage, 8))
-
-    stage = generation.manifest.stage("encode")
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(opened, range(4)))
-    assert found == [found[0]] * 4
-    assert len(list(tmp_path.glob("*/*.onnx"))) == 1
+        found = list(pool.map(lambda _: encoded(generation, PreparedGraphs(tmp_path), 8), range(4)))
+    assert found == [encoded(generation, None, 8)] * 4
+    assert len(list(tmp_path.rglob("*.onnx"))) == 1
+
+
+def test_whoever_asks_is_told_when_a_graph_was_prepared_and_not_when_it_was_there(
+    generation: Bundle, tmp_path: Path
+) -> None:
+    times: list[int] = []
+    for _ in range(2):
+        prepare(generation, PreparedGraphs(tmp_path, lambda: times.append(1)))
+    assert times == [1]

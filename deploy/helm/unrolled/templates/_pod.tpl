@@ -87,7 +87,8 @@ spec:
         sizeLimit: 64Mi
     # As they are prepared for the node's processor: weights that all workers of the pod share.
     - name: graphs
-      emptyDir: {}
+      emptyDir:
+        sizeLimit: 2Gi
     {{- if .Values.store.volume.enabled }}
     - name: sessions
       persistentVolumeClaim:

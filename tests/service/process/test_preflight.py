@@ -1,0 +1,33 @@
+"""What is checked of memory before anything starts."""
+
+from pathlib import Path
+
+import pytest
+
+from service.bundle.manifest import read_bundle
+from service.process import preflight
+from service.process.preflight import CannotStart, check_memory
+from service.settings import BundleSettings, EngineSettings, Settings
+
+BUNDLES = [read_bundle(path) for path in sorted((Path(__file__).parents[3] / "models").iterdir())]
+LIMIT_BYTES = 800 * 2**20  # enough for workers that share their weights, and for no others
+
+
+def settings(prepared_graphs: str, provider: str = "cpu") -> Settings:
+    """One worker and a spare one, with every graph open."""
+    bundles = BundleSettings.model_validate({"prepared_graphs": prepared_graphs, "provider": provider})
+    return Settings(bundles=bundles, engine=EngineSettings(open_rungs="all"))
+
+
+def test_workers_that_share_their_weights_need_less_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "memory_limit", lambda: LIMIT_BYTES)
+    check_memory(settings(str(tmp_path / "graphs")), BUNDLES)
+
+
+@pytest.mark.parametrize(("directory", "provider"), [("none", "cpu"), ("/dev/null/graphs", "cpu"), ("/tmp", "cuda")])  # noqa: S108
+def test_workers_that_cannot_share_them_need_more(
+    directory: str, provider: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preflight, "memory_limit", lambda: LIMIT_BYTES)
+    with pytest.raises(CannotStart, match="too small"):
+        check_memory(settings(directory, provider), BUNDLES)

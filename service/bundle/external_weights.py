@@ -9,6 +9,7 @@ keep what they do not know.
 
 import hashlib
 from collections.abc import Iterator
+from functools import cache
 from itertools import chain
 from typing import Any
 
@@ -111,6 +112,7 @@ def _parsed(model: bytes) -> Any:  # noqa: ANN401
     return _model_type().FromString(model)
 
 
+@cache
 def _model_type() -> Any:  # noqa: ANN401
     pool = descriptor_pool.DescriptorPool()
     file = descriptor_pb2.FileDescriptorProto(name=f"{_PACKAGE}.proto", package=_PACKAGE)

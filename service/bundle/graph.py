@@ -1,17 +1,13 @@
 """A bundle's graphs, opened with the options under which their parity was proved."""
 
-import logging
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
 import onnxruntime as ort
 
 from service.bundle.errors import BundleGraphMismatch
 from service.bundle.manifest import Bundle
-from service.bundle.prepared_graphs import PreparedGraphs, open_options
+from service.bundle.prepared_graphs import PreparedGraphs
 from service.bundle.stage import Stage, TensorSpec
-
-logger = logging.getLogger(__name__)
 
 ORT_TYPES = {"float32": "tensor(float)", "float64": "tensor(double)", "int64": "tensor(int64)"}
 CPU_PROVIDER = "CPUExecutionProvider"
@@ -49,7 +45,7 @@ def open_graph(
     """
     name = stage.rungs[size]
     path = bundle.file(name)
-    session = None if prepared is None else _opened(prepared.path(bundle, name, session_options()))
+    session = None if prepared is None else prepared.open(bundle, name, session_options)
     try:
         session = session or ort.InferenceSession(path, session_options(), providers=list(providers))
     except Exception as error:  # onnxruntime's own errors share no base class
@@ -57,17 +53,6 @@ def open_graph(
     _check(str(path), "input", session.get_inputs(), graph_inputs(bundle, stage), size)
     _check(str(path), "output", session.get_outputs(), graph_outputs(bundle, stage), size)
     return session
-
-
-def _opened(prepared: Path | None) -> ort.InferenceSession | None:
-    """A prepared graph, opened. None if it cannot be, since the graph itself still may."""
-    if prepared is None:
-        return None
-    try:
-        return ort.InferenceSession(prepared, open_options(session_options()), providers=[CPU_PROVIDER])
-    except Exception as error:  # onnxruntime's own errors share no base class
-        logger.warning("%s cannot be opened; the graph itself is: %s", prepared, error)
-        return None
 
 
 def graph_inputs(bundle: Bundle, stage: Stage) -> tuple[TensorSpec, ...]:

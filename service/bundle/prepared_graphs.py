@@ -61,6 +61,27 @@ class PreparedGraphs:
         self._intact: dict[Path, State] = {}  # files of weights that were read here, and were what was written
         self._paused_until = 0.0
 
+    def open(
+        self, bundle: Bundle, name: str, new_options: Callable[[], ort.SessionOptions]
+    ) -> ort.InferenceSession | None:
+        """Open a graph in its prepared form, on the CPU. None where that cannot be done, but the graph itself may be.
+
+        Args:
+            bundle: A bundle.
+            name: Name of the file of one of its graphs.
+            new_options: Returns fresh options, those that the graph itself is opened with.
+        """
+        path = self.path(bundle, name, new_options())
+        if path is None:
+            return None
+        options = new_options()
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+        try:
+            return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime's own errors share no base class
+            logger.warning("%s cannot be opened; the graph itself is: %s", path, error)
+            return None
+
     def path(self, bundle: Bundle, name: str, options: ort.SessionOptions) -> Path | None:
         """The prepared form of a graph, which is made unless it is there. None where that cannot be done.
 
@@ -118,12 +139,6 @@ class PreparedGraphs:
         return prepared
 
 
-def open_options(options: ort.SessionOptions) -> ort.SessionOptions:
-    """The options of a graph, changed for its prepared form, which is optimized already."""
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    return options
-
-
 def _prepare(graph: Path, scratch: Path, options: ort.SessionOptions) -> tuple[bytes, dict[str, bytes]]:
     """What onnxruntime makes of a graph, and its files of weights by their names."""
     model, weights = scratch / "graph.onnx", scratch / "weights"
@@ -177,7 +192,7 @@ def _alone_in(directory: Path) -> Iterator[None]:
     lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         until = time.monotonic() + LOCK_SECONDS
-        while not _is_locked(lock):
+        while not _try_to_lock(lock):
             if time.monotonic() > until:
                 raise LockHeld(f"{directory / 'lock'} was held by others for {LOCK_SECONDS:.0f} seconds")
             time.sleep(_POLL_SECONDS)
@@ -186,8 +201,8 @@ def _alone_in(directory: Path) -> Iterator[None]:
         os.close(lock)
 
 
-def _is_locked(lock: int) -> bool:
-    """Whether the lock could be had."""
+def _try_to_lock(lock: int) -> bool:
+    """Take the lock unless it is held. Returns whether it was taken."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

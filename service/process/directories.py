@@ -6,7 +6,11 @@ from pathlib import Path
 
 
 def state_directory(environment: Mapping[str, str] = os.environ) -> Path:
-    """The directory for what must be kept: `$XDG_STATE_HOME`, or `~/.local/state`."""
+    """The directory for what must be kept: `$XDG_STATE_HOME`, or `~/.local/state`.
+
+    Raises:
+        RuntimeError: The user has no home.
+    """
     return _directory("XDG_STATE_HOME", ".local/state", environment)
 
 

@@ -97,7 +97,7 @@ def check_memory(settings: Settings, bundles: Iterable[Bundle]) -> None:
 
 
 def _is_writable(directory: Path | None) -> bool:
-    """Whether there is such a directory, or could be made, and files in it."""
+    """Whether files can be made in a directory, which is made unless it is there."""
     try:
         if directory is not None:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)

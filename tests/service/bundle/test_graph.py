@@ -1,5 +1,6 @@
 """Graphs against their manifest."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,9 @@ import onnxruntime as ort
 import pytest
 
 from service.bundle.errors import BundleGraphMismatch
-from service.bundle.graph import open_graph
+from service.bundle.graph import Provider, open_graph
 from service.bundle.manifest import Bundle, read_bundle
+from service.bundle.prepared_graphs import PreparedGraphs
 from service.bundle.stage import Stage
 from service.engine import runtime as runtime_module
 from service.engine.runtime import ProviderMissing, Runtime, available_providers
@@ -65,9 +67,11 @@ def test_a_rung_is_opened_when_it_is_first_run(directory: Path, monkeypatch: pyt
     opened: list[int] = []
     open_graph = runtime_module.open_graph
 
-    def watched(bundle: Bundle, stage: Stage, size: int, *more: Any) -> ort.InferenceSession:  # noqa: ANN401
+    def watched(
+        bundle: Bundle, stage: Stage, size: int, providers: Sequence[Provider], prepared: PreparedGraphs | None
+    ) -> ort.InferenceSession:
         opened.append(size)
-        return open_graph(bundle, stage, size, *more)
+        return open_graph(bundle, stage, size, providers, prepared)
 
     monkeypatch.setattr(runtime_module, "open_graph", watched)
     onnx.save(running_sum(2), directory / "encode-2.onnx")

@@ -24,10 +24,14 @@ def test_workers_that_share_their_weights_need_less_memory(tmp_path: Path, monke
     check_memory(settings(str(tmp_path / "graphs")), BUNDLES)
 
 
-@pytest.mark.parametrize(("directory", "provider"), [("none", "cpu"), ("/dev/null/graphs", "cpu"), ("/tmp", "cuda")])  # noqa: S108
-def test_workers_that_cannot_share_them_need_more(
-    directory: str, provider: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("directory", ["none", "/dev/null/graphs"])
+def test_workers_that_cannot_share_them_need_more(directory: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preflight, "memory_limit", lambda: LIMIT_BYTES)
     with pytest.raises(CannotStart, match="too small"):
-        check_memory(settings(directory, provider), BUNDLES)
+        check_memory(settings(directory), BUNDLES)
+
+
+def test_workers_with_a_gpu_share_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "memory_limit", lambda: LIMIT_BYTES)
+    with pytest.raises(CannotStart, match="too small"):
+        check_memory(settings(str(tmp_path), "cuda"), BUNDLES)

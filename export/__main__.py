@@ -21,8 +21,10 @@ import torch
 from export import comparison, overview
 from export.bundle import CARD, Export, export
 from export.card import number
+from export.directory import check_destination
 from export.errors import ExportError, NameMissing, NameReserved
-from export.int8 import quantize
+from export.int8 import check_kind, quantize
+from export.recipes.registry import kind_of, recipe
 from export.rewriting import rendered, rewritten
 from export.seeds import add_seeds
 from service.bundle.errors import BundleError
@@ -79,7 +81,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--output", type=Path, default=Path("models"), help="directory of bundles; default: models")
     parser.add_argument(
-        "--name", type=_parse_name, help="name of the bundle; default: that of the task, unless the data is your own"
+        "--name",
+        type=_parse_name,
+        help="name of the bundle; default: that of the training, if its data is published",
     )
     parser.add_argument(
         "--replace-shipped",
@@ -211,9 +215,11 @@ def _export(options: argparse.Namespace) -> Export:
     source = checkpoint.load(options.checkpoint)
     others = [checkpoint.load(path) for path in options.others]
     _check_name(source, options)
-    destination = options.output / (options.name or source.task)
+    destination = options.output / (options.name or source.training)
     if not options.int8:
         return export(source, destination, dict(options.rungs), others)
+    check_destination(destination)
+    check_kind(source.path, kind_of(source.task), recipe(source.task).cell(source.model))
     with tempfile.TemporaryDirectory(prefix="unrolled-") as directory:
         float32 = export(source, Path(directory) / destination.name, dict(options.rungs), others)
         return quantize(float32.bundle, destination)

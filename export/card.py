@@ -7,6 +7,9 @@ from export.recipes.registry import recipe
 from export.report import Report
 from service.bundle.manifest import MANIFEST_FILE, Figure, Manifest, TrainingData
 from service.bundle.stage import Stage, TensorSpec
+from training.checkpoint import training_of
+from training.data.source import is_own
+from training.own.registry import run_directory
 
 # Columns of the figures, by numerics and by what a figure is of. float32 is measured in torch.
 FIGURES = {
@@ -66,10 +69,14 @@ def export_command(manifest: Manifest) -> str:
 
     The training command must not name another output.
     """
-    words = shlex.split(manifest.command)
-    training = words[words.index("training") + 1]
-    name = f" --name {manifest.name}" if manifest.name != training else ""
-    return f"python -m export runs/{training}/best{name}{' --int8' if manifest.numerics == 'int8' else ''}"
+    training = training_of(manifest.command)
+    learned_from_own = any(is_own(data.address) for data in manifest.data)
+    words = ["python", "-m", "export", str(run_directory(training, learned_from_own) / "best")]
+    if learned_from_own or manifest.name != training:
+        words += ["--name", manifest.name]
+    if manifest.numerics == "int8":
+        words.append("--int8")
+    return shlex.join(words)
 
 
 def _figures(manifest: Manifest) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from export.errors import BundleTooLarge, DestinationTaken
 from service.bundle.manifest import MANIFEST_FILE, Manifest, read_bundle, sha256_of
+from training.data.source import is_own
 
 MAX_BYTES = 8 * 2**20
 
@@ -46,13 +47,13 @@ def finish(directory: Path, draft: Manifest) -> None:
         draft: Its manifest. The checksums in it are replaced.
 
     Raises:
-        BundleTooLarge: The bundle exceeds MAX_BYTES.
+        BundleTooLarge: The bundle is of published data, so that it may ship, and exceeds MAX_BYTES.
     """
     manifest = draft.model_copy(update={"files": checksums(directory)})
     (directory / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
     read_bundle(directory)
     size = sum(path.stat().st_size for path in directory.iterdir())
-    if size > MAX_BYTES:
+    if size > MAX_BYTES and not any(is_own(data.address) for data in manifest.data):
         raise BundleTooLarge(
             f"the bundle has {size} bytes, {MAX_BYTES} are allowed: train a smaller model, or give fewer --rungs"
         )
@@ -61,9 +62,9 @@ def finish(directory: Path, draft: Manifest) -> None:
 def replace(directory: Path, destination: Path) -> None:
     """Move a new directory to the destination. If that fails, what was there stays."""
     former = directory.with_name("replaced")
-    if destination.exists():
-        destination.rename(former)
     try:
+        if destination.exists():
+            destination.rename(former)
         directory.rename(destination)
     except BaseException:  # Ctrl-C, too: what was moved away would be deleted with its temporary parent
         if former.exists() and not destination.exists():

@@ -4,6 +4,7 @@ import statistics
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -13,6 +14,10 @@ from export.weights import rounded
 from service.bundle.manifest import Figure
 from training.checkpoint import Checkpoint, Figures
 from training.data.source import DataError
+from training.settings import Settings, describe
+
+# Settings, as `describe` has them, in which runs of different seeds may differ.
+MAY_DIFFER = ("seed=", *(f"loop.{name}=" for name in ("accelerator", "devices", "strategy", "precision", "threads")))
 
 
 def measured(checkpoint: Checkpoint, others: Sequence[Checkpoint] = ()) -> tuple[Figure, ...]:
@@ -26,13 +31,28 @@ def measured(checkpoint: Checkpoint, others: Sequence[Checkpoint] = ()) -> tuple
         others: Checkpoints of runs with other seeds. The figures that all of them have are averaged.
 
     Raises:
-        NotASeed: One of the others is of another task, has the same figures, or has none of them.
+        NotASeed: One of the others is of another task or has other settings, the same figures, or none of them.
     """
     for each in others:
         if each.task != checkpoint.task:
             raise NotASeed(f"{each.path} is a checkpoint of {each.task}, not of {checkpoint.task}")
+        check_alike(each.path, each.settings, checkpoint.settings)
     seeds = over_seeds([each.figures for each in (checkpoint, *others)]) if others else ()
     return (*_of_checkpoint(checkpoint), *seeds, *_of_rounded_weights(checkpoint))
+
+
+def check_alike(path: Path, settings: Settings, others: Settings) -> None:
+    """Check that the settings of two runs differ in their seed only, and in the machine that they ran on.
+
+    Raises:
+        NotASeed: They do not. `path` is named, the checkpoint that has `settings`.
+    """
+    found, expected = (
+        {line for line in describe(each) if not line.startswith(MAY_DIFFER)} for each in (settings, others)
+    )
+    if found != expected:
+        line = min(found ^ expected)
+        raise NotASeed(f"{path} differs in more than its seed, for instance in {line.split()[0]}")
 
 
 def over_seeds(runs: Sequence[Figures]) -> tuple[Figure, ...]:

@@ -65,11 +65,23 @@ def _check_source(source: Bundle, destination: Path) -> None:
         raise NotFloat32(f"{source.path} is an {source.manifest.numerics} bundle")
     if destination.resolve() == source.path.resolve():
         raise NotFloat32(f"{destination} is the float32 bundle, which is kept: give another --output")
-    if _kind(source) not in RANGES:
+    check_kind(source.path, *_kind(source))
+
+
+def check_kind(path: Path, kind: str, cell: str) -> None:
+    """Check that the ranges of a model's products are known.
+
+    Args:
+        path: Its checkpoint or bundle.
+        kind: Of its task.
+        cell: Name of its cell.
+
+    Raises:
+        NotQuantizable: They are not.
+    """
+    if (kind, cell) not in RANGES:
         known = ", ".join(map(" by ".join, RANGES))
-        raise NotQuantizable(
-            f"{source.path}: bundles for {known} become int8 ones, not for {' by '.join(_kind(source))}"
-        )
+        raise NotQuantizable(f"{path}: models for {known} become int8 ones, not those for {kind} by {cell}")
 
 
 def _kind(source: Bundle) -> tuple[str, str]:

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from export.errors import NotMeasured
-from export.figures import of_checkpoint, over_seeds
+from export.errors import NotASeed, NotMeasured
+from export.figures import check_alike, of_checkpoint, over_seeds
 from export.rewriting import rewritten
 from service.bundle.manifest import MANIFEST_FILE, Bundle
-from training.checkpoint import FIGURES, Figures, read_figures
+from training.checkpoint import FIGURES, Checkpoint, Figures, load, read_figures, training_of
 
 
 def add_seeds(source: Bundle, others: Sequence[Path]) -> Bundle:
@@ -15,20 +15,31 @@ def add_seeds(source: Bundle, others: Sequence[Path]) -> Bundle:
 
     Args:
         source: The bundle. It is replaced.
-        others: Checkpoints of the other runs. Only their measured figures are read.
+        others: Checkpoints of the other runs. Their settings and their measured figures are read.
 
     Returns:
         The new bundle.
 
     Raises:
         NotMeasured: The bundle or a run has no figures.
-        NotASeed: Two runs have the same figures, or the runs have no figure in common.
+        NotASeed: A run is of another training or has other settings, two have the same figures, or all have none in
+            common.
     """
+    _check_alike(source, [load(path) for path in others])
     runs = [_own(source), *(_measured(path) for path in others)]
     kept = [figure for figure in source.manifest.figures if figure.of != "seeds"]
     num_own = sum(figure.of == "checkpoint" for figure in kept)
     figures = (*kept[:num_own], *over_seeds(runs), *kept[num_own:])
     return rewritten(source, source.manifest.model_copy(update={"figures": figures}))
+
+
+def _check_alike(source: Bundle, others: Sequence[Checkpoint]) -> None:
+    """A bundle names its training, but has no settings to compare: those of the runs must be alike."""
+    training = training_of(source.manifest.command)
+    for each in others:
+        if each.training != training:
+            raise NotASeed(f"{each.path} is a checkpoint of the training {each.training}, not of {training}")
+        check_alike(each.path, each.settings, others[0].settings)
 
 
 def _own(source: Bundle) -> Figures:

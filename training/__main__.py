@@ -5,6 +5,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -18,6 +19,7 @@ from training.own import registry as own
 from training.settings import SettingsError
 from training.tasks import registry
 from training.tasks.registry import Training
+from training.tasks.task import Task
 
 INTERRUPTED = 130  # what a shell reports of a program ended by Ctrl-C
 
@@ -31,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         status: int = options.run(options)
-    except (CheckpointError, DataError, SettingsError, TrainingError) as error:
+    except (CheckpointError, DataError, OSError, SettingsError, TrainingError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -88,11 +90,12 @@ def _train(options: argparse.Namespace) -> int:
     task_type = registry.task_type(options.task)
     command = _typed_command(options)
     own_words = own.typed(options.task, options)
-    options.output = options.output or Path("runs") / (f"own-{options.name}" if own_words else options.name)
+    options.output = options.output or own.run_directory(options.name, is_own=bool(own_words))
     if options.resume:
         if options.config != registry.trainings()[options.name].config or options.overrides or own_words:
-            given = own_words[0] if own_words else "--config and --set"
-            raise SettingsError(f"--resume goes on with the settings and the data of the run: leave out {given}")
+            raise SettingsError(
+                f"--resume takes no settings and no data but those of the run; type: {_resume_command(options)}"
+            )
         check_resumable(options.output)
         saved = checkpoint.load(options.output / "last")
         if saved.task != options.task:
@@ -113,10 +116,16 @@ def _train(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print(_how_to_go_on(options), file=sys.stderr)
         return INTERRUPTED
-    if not is_first:
-        return 0
-    best = options.output / "best"
-    status = _measure(best, "dev")
+    return _finish(options.output / "best", task) if is_first else 0
+
+
+def _finish(best: Path, task: Task[Any]) -> int:
+    """Measure a trained checkpoint, and say what to do with one of the user's own data."""
+    try:
+        status = _measure(best, "dev")
+    except KeyboardInterrupt:
+        print(f"\ninterrupted: {best} is trained but not measured: python -m training evaluate {best}", file=sys.stderr)
+        status = INTERRUPTED
     if any(source.is_own for source in task.sources):
         print(f"next:\n{own.next_commands(best)}")
     return status
@@ -157,8 +166,11 @@ def _how_to_go_on(options: argparse.Namespace) -> str:
     last = options.output / "last"
     if not (last / RESUME).is_file():
         return "\ninterrupted before the first epoch was done: nothing is saved yet"
-    command = shlex.join(["python", "-m", "training", options.name, "--output", str(options.output), "--resume"])
-    return f"\ninterrupted: {last} holds the run up to its last whole epoch; go on with\n    {command}"
+    return f"\ninterrupted: {last} holds the run up to its last whole epoch; go on with\n    {_resume_command(options)}"
+
+
+def _resume_command(options: argparse.Namespace) -> str:
+    return shlex.join(["python", "-m", "training", options.name, "--output", str(options.output), "--resume"])
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ figures.json        {"dev": {"accuracy": ..}, ..}, written by `python -m trainin
 """
 
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,6 +57,11 @@ class Checkpoint:
         return self.definition.name
 
     @property
+    def training(self) -> str:
+        """Name of the training, which is that of its task or of a settings file over it."""
+        return training_of(self.command)
+
+    @property
     def settings(self) -> Settings:
         """All settings of the run."""
         settings: Settings = self.definition.settings
@@ -70,6 +76,12 @@ class Checkpoint:
     def tokenizer_path(self) -> Path | None:
         """File of the tokenizer. None if the task is not a `TextTask`."""
         return self.path / TOKENIZER if isinstance(self.definition, TextTask) else None
+
+
+def training_of(command: str) -> str:
+    """The name of the training that a command line `python -m training NAME ..` begins."""
+    words = shlex.split(command)
+    return words[words.index("training") + 1]
 
 
 def save(directory: Path, task: Task[Any], model: nn.Module, command: str) -> None:
@@ -138,13 +150,23 @@ def _read_tokenizer(file: Path) -> Tokenizer:
     # Another one built from the data, if there are any, would number the words otherwise.
     if not file.is_file():
         raise CheckpointError(f"{file.parent} is no whole checkpoint: it has no {file.name}")
-    return Tokenizer.from_file(str(file))
+    try:
+        return Tokenizer.from_file(str(file))
+    except Exception as error:  # the library raises nothing narrower
+        raise CheckpointError(f"{file} is not a tokenizer: {error}") from error
 
 
 def read_figures(path: Path) -> Figures:
-    """Read the measured figures of a checkpoint. Empty before the first evaluation."""
+    """Read the measured figures of a checkpoint. Empty before the first evaluation.
+
+    Raises:
+        CheckpointError: The file is damaged.
+    """
     file = path / FIGURES
-    figures: Figures = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    try:
+        figures: Figures = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    except ValueError as error:
+        raise CheckpointError(f"{file} is not JSON: {error}. Remove it, and measure the checkpoint again") from error
     return figures
 
 

@@ -21,13 +21,18 @@ VARIANTS = {
 }
 
 
+def kind_of(task: str) -> str:
+    """The kind of a task, which the service knows it by."""
+    return VARIANTS.get(task, task)
+
+
 def recipe(task: str) -> Recipe:
     """Return the recipe of a task.
 
     Raises:
         KeyError: There is no such task.
     """
-    kind = VARIANTS.get(task, task)
+    kind = kind_of(task)
     if kind not in RECIPES:
         raise KeyError(task)
     module = import_module(f"export.recipes.{kind}")

@@ -28,6 +28,8 @@ def test_the_card_says_how_to_export_what_the_training_command_left(
 ) -> None:
     manifest = generation.bundle.manifest.model_copy(update={"name": name, "command": training})
     assert export_command(manifest) == expected
+    own = manifest.model_copy(update={"data": (manifest.data[0].model_copy(update={"address": "file:tale.txt"}),)})
+    assert export_command(own) == f"python -m export runs/own-generation/best --name {name}"
     int8 = manifest.model_copy(update={"numerics": "int8"})
     assert export_command(int8) == f"{expected} --int8"
 

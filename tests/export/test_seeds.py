@@ -2,7 +2,9 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +14,8 @@ from export.report import Check, Report
 from export.seeds import add_seeds
 from service.bundle.manifest import Bundle, Figure, read_bundle
 from tests.export.conftest import Exported
+
+Run = Callable[[str, float], Path]
 
 
 @pytest.fixture
@@ -28,15 +32,20 @@ def bundle(sentiment: Exported, tmp_path: Path) -> Bundle:
     return read_bundle(path)
 
 
-def run(directory: Path, accuracy: float) -> Path:
-    """What a run leaves, as far as it is read."""
-    directory.mkdir()
-    (directory / "figures.json").write_text(json.dumps({"dev": {"accuracy": accuracy, "other": 1.0}}))
-    return directory
+@pytest.fixture
+def run(sentiment: Exported, tmp_path: Path) -> Run:
+    """Makes the checkpoint of another run of the same settings, measured."""
+
+    def make(name: str, accuracy: float) -> Path:
+        directory = Path(shutil.copytree(sentiment.checkpoint.path, tmp_path / name))
+        (directory / "figures.json").write_text(json.dumps({"dev": {"accuracy": accuracy, "other": 1.0}}))
+        return directory
+
+    return make
 
 
-def test_mean_and_deviation_come_into_manifest_and_card(bundle: Bundle, tmp_path: Path) -> None:
-    others = [run(tmp_path / "two", 0.9), run(tmp_path / "three", 1.0)]
+def test_mean_and_deviation_come_into_manifest_and_card(bundle: Bundle, run: Run) -> None:
+    others = [run("two", 0.9), run("three", 1.0)]
     assert main(["seeds", str(bundle.path), *map(str, others)]) == 0
     made = read_bundle(bundle.path)
     found = [(figure.of, pytest.approx(figure.value), figure.runs) for figure in made.manifest.figures]
@@ -48,36 +57,55 @@ def test_mean_and_deviation_come_into_manifest_and_card(bundle: Bundle, tmp_path
         assert made.manifest.files[name] == bundle.manifest.files[name]
 
 
-def test_doing_it_again_replaces_the_former_figures(bundle: Bundle, tmp_path: Path) -> None:
-    other = run(tmp_path / "two", 0.9)
+def test_doing_it_again_replaces_the_former_figures(bundle: Bundle, run: Run) -> None:
+    other = run("two", 0.9)
     once = add_seeds(bundle, [other])
     assert add_seeds(once, [other]).version == once.version
 
 
-def test_a_run_without_figures_is_an_error_that_says_what_to_do(bundle: Bundle, tmp_path: Path) -> None:
-    (tmp_path / "fresh").mkdir()
+def test_a_run_without_figures_is_an_error_that_says_what_to_do(bundle: Bundle, run: Run) -> None:
+    fresh = run("fresh", 0.9)
+    (fresh / "figures.json").unlink()
     with pytest.raises(NotMeasured, match="training evaluate"):
-        add_seeds(bundle, [tmp_path / "fresh"])
+        add_seeds(bundle, [fresh])
     assert read_bundle(bundle.path).version == bundle.version
 
 
-def test_a_bundle_without_figures_has_none_to_average(sentiment: Exported, tmp_path: Path) -> None:
+def test_a_bundle_without_figures_has_none_to_average(sentiment: Exported, tmp_path: Path, run: Run) -> None:
     path = Path(shutil.copytree(sentiment.bundle.path, tmp_path / "sentiment"))
     with pytest.raises(NotMeasured, match="no figures"):
-        add_seeds(read_bundle(path), [run(tmp_path / "two", 0.9)])
+        add_seeds(read_bundle(path), [run("two", 0.9)])
 
 
-def test_a_run_of_another_task_is_an_error_and_changes_nothing(bundle: Bundle, tmp_path: Path) -> None:
-    averaged = add_seeds(bundle, [run(tmp_path / "two", 0.9)])
-    other = run(tmp_path / "other", 0.9)
+def test_runs_of_another_training_or_of_other_settings_are_no_seeds(bundle: Bundle, run: Run) -> None:
+    two, three = run("two", 0.9), run("three", 1.0)
+    change(three, lambda config: config["settings"].update(seed=3))
+    add_seeds(bundle, [two, three])
+    change(three, lambda config: config["settings"]["model"].update(dropout=0.99))
+    with pytest.raises(NotASeed, match=r"differs in more than its seed, for instance in model\.dropout="):
+        add_seeds(bundle, [two, three])
+    change(two, lambda config: config.update(command="python -m training sentiment-of-mine --set seed=2"))
+    with pytest.raises(NotASeed, match="the training sentiment-of-mine, not of sentiment"):
+        add_seeds(bundle, [two])
+
+
+def change(run: Path, how: Callable[[dict[str, Any]], None]) -> None:
+    config = json.loads((run / "config.json").read_text())
+    how(config)
+    (run / "config.json").write_text(json.dumps(config))
+
+
+def test_a_run_of_other_figures_is_an_error_and_changes_nothing(bundle: Bundle, run: Run) -> None:
+    averaged = add_seeds(bundle, [run("two", 0.9)])
+    other = run("other", 0.9)
     (other / "figures.json").write_text(json.dumps({"dev": {"bleu": 30.0}}))
     with pytest.raises(NotASeed, match="no figure in common"):
         add_seeds(averaged, [other])
     assert read_bundle(bundle.path).version == averaged.version
 
 
-def test_a_run_counts_once(bundle: Bundle, tmp_path: Path) -> None:
-    two = run(tmp_path / "two", 0.9)
+def test_a_run_counts_once(bundle: Bundle, run: Run) -> None:
+    two = run("two", 0.9)
     with pytest.raises(NotASeed, match="give each run once"):
         add_seeds(bundle, [two, two])
 

@@ -78,6 +78,13 @@ def test_missing_tokenizer_is_an_error_that_names_the_file(saved: Path, monkeypa
         checkpoint.load(saved)
 
 
+@pytest.mark.parametrize("name", ["tokenizer.json", "figures.json"])
+def test_a_damaged_file_is_an_error_that_names_it(saved: Path, name: str) -> None:
+    (saved / name).write_text('{"dev": ')
+    with pytest.raises(CheckpointError, match=name):
+        checkpoint.load(saved)
+
+
 def test_damaged_weights_are_an_error_that_names_the_file(saved: Path) -> None:
     content = (saved / "model.safetensors").read_bytes()
     (saved / "model.safetensors").write_bytes(content[: len(content) // 2])

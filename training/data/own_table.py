@@ -211,7 +211,7 @@ def _one_of(group: list[_Row], duplicates: Duplicates) -> _Row:
         merge = fmean if duplicates == "mean" else math.fsum
         known = ([reading for reading in column if not math.isnan(reading)] for column in _columns(group))
         return _Row(group[0].line, group[0].time, tuple(merge(column) if column else math.nan for column in known))
-    return group[-1 if duplicates == "last" else 0]
+    return (max if duplicates == "last" else min)(group, key=lambda row: row.line)
 
 
 def _places(rows: list[_Row], interval: Interval, path: Path, gaps: Gaps) -> NDArray[np.int64]:

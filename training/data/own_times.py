@@ -25,7 +25,7 @@ _BARE_NUMBER = re.compile(r"\s*\d+\s*")
 _BARE_TIMES = (4, 8, 12, 14)  # digits of a year, of a day, and of one with hours and minutes, or with seconds as well
 _HOW = "write times as 2024-12-31 or 2024-12-31 23:00, and take out a line that has none"
 
-EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  # of UTC, as all times that come with it
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Order = Literal["day-first", "month-first"]
 Cell = tuple[int, str]  # the line of a row and its time
 
@@ -39,26 +39,33 @@ def parse(
         cells: Line and time of each row.
         path: File to name in errors.
         order: Order of day and month in numeric dates. None to infer it.
-        zone: Zone of times that do not name one.
+        zone: Zone whose days count, and of times that do not name one.
 
     Returns:
         Times without a zone. Times with a zone become UTC, or, if they are a day or more apart, local times, whose
-        midnight does not move in summer. Counts since 1970 become UTC.
+        midnight does not move in summer: those of `zone`, if it is given. Counts since 1970 have the zone UTC.
 
     Raises:
         BrokenLineError: A cell is not a time, its zone is not known, only some have a zone, or the order of day and
             month is ambiguous.
     """
     if (since_epoch := _since_epoch(cells)) is not None:
-        return since_epoch
+        return _without_zone(_in_zone(zone, since_epoch), cells, path)
     is_day_first = order == "day-first" if order else _is_day_first(cells, path)
     with warnings.catch_warnings():
         warnings.simplefilter("error", dates.UnknownTimezoneWarning)
         bar = tqdm(cells, desc=f"times of {path.name}", unit=" rows", leave=False, disable=None, delay=1)
         times = [_parse(text, is_day_first, path, line) for line, text in bar]
-    if zone is not None and not any(time.tzinfo for time in times):
-        times = _by_clocks_of(zone, times)
-    return _without_zone(times, cells, path)
+    return _without_zone(_in_zone(zone, times), cells, path)
+
+
+def _in_zone(zone: ZoneInfo | None, times: Sequence[datetime]) -> Sequence[datetime]:
+    """Times in a zone: what its clocks say, if none names a zone. As they are where `zone` is None."""
+    if zone is None:
+        return times
+    if not any(time.tzinfo for time in times):
+        return _by_clocks_of(zone, times)
+    return [time.astimezone(zone) if time.tzinfo else time for time in times]
 
 
 def _by_clocks_of(zone: ZoneInfo, times: Sequence[datetime]) -> list[datetime]:

@@ -72,7 +72,12 @@ class DataSource:
     @property
     def is_own(self) -> bool:
         """Whether it is a user's own file, not published."""
-        return self.address.startswith(OWN)
+        return is_own(self.address)
+
+
+def is_own(address: str) -> bool:
+    """Whether that is the address of a user's own file."""
+    return address.startswith(OWN)
 
 
 def check_unchanged(path: Path, sha256: str) -> None:

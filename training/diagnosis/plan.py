@@ -94,7 +94,10 @@ class Plan:
     def select(
         self, problems: Collection[str], lengths: Collection[int], variants: Collection[str], seeds: Collection[int]
     ) -> "Plan":
-        """Select cases by problem, length and variant, and repeat them for each seed. Empty selects all."""
+        """Select cases by problem, length and variant, and repeat them for each seed; those of clipping have none.
+
+        Empty selects all.
+        """
 
         def chosen(cases: Iterable[Case]) -> tuple[Case, ...]:
             kept = [
@@ -106,7 +109,14 @@ class Plan:
             ]
             return tuple(replace(case, seed=seed) for seed in (seeds or (1,)) for case in kept)
 
-        return replace(self, measured=chosen(self.measured), learned=chosen(self.learned))
+        clipped = tuple(
+            case
+            for case in self.clipped
+            if (not problems or "adding" in problems)
+            and (not lengths or case.T in lengths)
+            and (not variants or case.variant in variants)
+        )
+        return replace(self, measured=chosen(self.measured), learned=chosen(self.learned), clipped=clipped)
 
     def settings_of(self, case: Case) -> LearningSettings:
         """Settings of learning of a case."""

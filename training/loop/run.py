@@ -1,7 +1,10 @@
 """A run of the training loop: model, optimizer, averaged weights and progress, and how they are saved and restored."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -83,9 +86,14 @@ class Run:
             part.replace(path)
 
     def restore(self, path: Path) -> None:
-        """Restore what `save` has written."""
+        """Restore what `save` has written.
+
+        Raises:
+            TrainingError: The file cannot be read.
+        """
         saved = self._trained() | {"progress": None}
-        self.fabric.load(path, saved, weights_only=True)
+        with _readable(path):
+            self.fabric.load(path, saved, weights_only=True)
         self.progress = Progress(**saved["progress"])
 
     def _trained(self) -> dict[str, Any]:
@@ -95,9 +103,24 @@ class Run:
 
 
 def saved_precision(path: Path) -> Precision | None:
-    """The precision of a run that `Run.save` has written. None if it was written before that was kept."""
-    found: Precision | None = torch.load(path, map_location="cpu", weights_only=True, mmap=True).get(PRECISION)
+    """The precision of a run that `Run.save` has written. None if it was written before that was kept.
+
+    Raises:
+        TrainingError: The file cannot be read.
+    """
+    with _readable(path):
+        found: Precision | None = torch.load(path, map_location="cpu", weights_only=True, mmap=True).get(PRECISION)
     return found
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Turn what torch raises of a damaged file into a TrainingError."""
+    try:
+        yield
+    except (EOFError, OSError, RuntimeError, UnpicklingError) as error:
+        reason = str(error).partition("\n")[0]
+        raise TrainingError(f"{path} cannot be read: {reason}. Start the run anew with --overwrite") from error
 
 
 def make_fabric(loop: LoopSettings, precision: Precision) -> Fabric:

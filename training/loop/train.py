@@ -56,13 +56,13 @@ def train(task: Task[Any], output: Path, command: str, *, resume: bool = False, 
     saved = saved_precision(output / "last" / RESUME) if resume else None
     precision = saved or choose_precision(loop.precision, loop.accelerator)
     fabric = make_fabric(loop, precision)
-    arguments = (task, output, command, precision, resume)
+    arguments = (task, output, command, precision, resume, overwrite)
     fabric.launch(_train, *arguments)  # type: ignore[arg-type]  # it passes more arguments on
     return fabric.is_global_zero
 
 
 def _prepare(output: Path, resume: bool, overwrite: bool) -> None:
-    """Check that the directory holds a run to resume, or none that would be lost. `overwrite` removes it."""
+    """Check that the directory holds a run to resume, or none that would be lost unasked. Make it if there is none."""
     if resume:
         check_resumable(output)
     elif (output / "last" / RESUME).is_file() and not overwrite:
@@ -71,9 +71,13 @@ def _prepare(output: Path, resume: bool, overwrite: bool) -> None:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise TrainingError(f"cannot write into {output}: {error.strerror}") from error
-    if overwrite:
-        for part in ("best", "last", "tensorboard"):
-            shutil.rmtree(output / part, ignore_errors=True)
+
+
+def _remove_run(output: Path) -> None:
+    for directory in ("best", "last", "tensorboard"):
+        shutil.rmtree(output / directory, ignore_errors=True)
+    for file in ("metrics.csv", "curves.png"):
+        (output / file).unlink(missing_ok=True)
 
 
 def check_resumable(output: Path) -> None:
@@ -87,10 +91,20 @@ def check_resumable(output: Path) -> None:
         raise TrainingError(f"nothing to resume: {file} does not exist. Leave out --resume to start the run")
 
 
-def _train(fabric: Fabric, task: Task[Any], output: Path, command: str, precision: Precision, resume: bool) -> None:
+def _train(
+    fabric: Fabric,
+    task: Task[Any],
+    output: Path,
+    command: str,
+    precision: Precision,
+    resume: bool,
+    overwrite: bool,
+) -> None:
     run = set_up(fabric, task, precision, is_new=not resume)
     if resume:
         run.restore(output / "last" / RESUME)
+    if overwrite and fabric.is_global_zero:
+        _remove_run(output)  # not before data and devices have been found
     log = MetricsLog(output, f"Training of the {task.name} model", task.units)
     try:
         with tqdm(total=run.total_steps, initial=run.progress.step, unit="batch", disable=_is_silent(fabric)) as bar:

@@ -15,7 +15,7 @@ the grid of the past ones; the running seasons enter the forecast directly, with
 all of them in units of the scale and relative to the latest reading: last + scale (..) is forecast.
 """
 
-from typing import Self
+from typing import Annotated, Self
 
 import torch
 from pydantic import Field, model_validator
@@ -41,7 +41,7 @@ class StreamingForecasterSettings(ForecasterModelSettings):
     embedding_size: int = Field(default=128, ge=1)
     hidden_size: int = Field(default=128, ge=1)
     dropout: float = Field(default=0.3, ge=0, lt=1, description="before the heads")
-    season_decays: tuple[float, ...] = Field(
+    season_decays: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = Field(
         default=(0.8, 0.97), min_length=1, description="per season, of each running season, the slowest last"
     )
     scale_decay: float = Field(default=0.9, ge=0, lt=1, description="per season, of the running scale")

@@ -1,6 +1,7 @@
 """Settings for a forecaster of a user's own CSV file: season, segment, horizon, sizes and backtest."""
 
 import argparse
+import math
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -197,7 +198,7 @@ def _sizes(train: NDArray[np.float64], cut: Cut) -> dict[str, Any]:
     """Settings of model, windows and loop by the number of training readings."""
     season, segment, horizon = cut.season, cut.segment, cut.horizon
     num_readings = int((~np.isnan(train)).sum())
-    cycle = season if season % segment == 0 else season * segment
+    cycle = math.lcm(season, segment)
     per_season = max(cycle // segment, 1)
     past = min(max(2 * per_season, 4), LONGEST_WINDOW)
     is_small = num_readings < FEW_READINGS
@@ -226,11 +227,14 @@ def _sizes(train: NDArray[np.float64], cut: Cut) -> dict[str, Any]:
 
 
 def _drifts(train: NDArray[np.float64]) -> bool:
-    """Whether the means of a channel's halves differ so much that its mean is no typical level."""
-    half = len(train) // 2
-    _, scale = level_and_scale(train)
-    (early, _), (late, _) = (level_and_scale(part) for part in (train[:half], train[half:]))
-    return bool((np.abs(late - early) > DRIFT * scale).any())
+    """Whether the means of the halves of a channel's readings differ so much that its mean is no typical level."""
+    return any(_drifts_alone(column[~np.isnan(column)]) for column in train.T)
+
+
+def _drifts_alone(readings: NDArray[np.float64]) -> bool:
+    _, scale = level_and_scale(readings)
+    (early, _), (late, _) = map(level_and_scale, np.array_split(readings, 2))
+    return bool(np.abs(late - early) > DRIFT * scale)
 
 
 def _doubts(table: Table) -> Iterator[str]:

@@ -30,6 +30,11 @@ def typed(task: str, given: argparse.Namespace) -> list[str]:
     return options.typed(OWN[task].OPTIONS, given) if task in OWN else []
 
 
+def run_directory(training: str, is_own: bool) -> Path:
+    """Where the run of a training goes unless the user says otherwise: `is_own` if it learns from the user's file."""
+    return Path("runs") / (f"own-{training}" if is_own else training)
+
+
 def choose(task: str, given: argparse.Namespace) -> Choice:
     """Read the user's file, if one is given, and choose settings that suit it.
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import Annotated, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -34,7 +34,7 @@ class BidirectionalSentimentSettings(Settings):
 
     model: BidirectionalSentimentModelSettings = BidirectionalSentimentModelSettings()
     rows: int = Field(default=64, ge=1, description="phrases in a batch")
-    targets: tuple[float, ...] = Field(
+    targets: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field(
         default=(0.02, 0.2, 0.5, 0.8, 0.98),
         min_length=sst_trees.NUM_LABELS,
         max_length=sst_trees.NUM_LABELS,

@@ -137,7 +137,7 @@ class GenerationTask(TextTask[GenerationSettings]):
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Nats per character of the dev text in 16 rows side by side, each with a carried state: faster than in one."""
-        return {"nats_per_char": self._nats_per_char(model, self._rows("dev", len(self._text["dev"]) // 16))}
+        return {"nats_per_char": self._nats_per_char(model, self._rows("dev", (len(self._text["dev"]) - 1) // 16))}
 
     def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
         """Nats per character of one stateful pass from the first to the last character, and with resets."""

@@ -118,11 +118,18 @@ class TranslationTask(TextTask[TranslationSettings]):
         """
         if self.settings.warm_start is None:
             return
-        path = Path(self.settings.warm_start) / "model.safetensors"
+        directory = Path(self.settings.warm_start)
         try:
-            model.load_state_dict(safetensors.torch.load_file(path))
-        except (OSError, RuntimeError, safetensors.SafetensorError) as error:
-            raise DataError(f"no weights to start from in {path}: {error}") from error
+            pieces = Tokenizer.from_file(str(directory / "tokenizer.json")).get_vocab()
+            weights = safetensors.torch.load_file(directory / "model.safetensors")
+        except Exception as error:  # `tokenizers` raises nothing narrower
+            raise DataError(f"no weights to start from in {directory}: {error}") from error
+        if pieces != self.tokenizer.get_vocab():
+            raise DataError(f"no weights to start from in {directory}: its pieces of words are others")
+        try:
+            model.load_state_dict(weights)
+        except RuntimeError as error:
+            raise DataError(f"no weights to start from in {directory}: {error}") from error
 
     @cached_property
     def _samplers(self) -> tuple[SubwordSampler, SubwordSampler]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import ClassVar, NamedTuple, Self
+from typing import Annotated, ClassVar, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -31,7 +31,7 @@ class StartSettings(Section):
 class WindowLossSettings(Section):
     """Weights of the horizons, and of the quantiles."""
 
-    horizons: tuple[int, ...] = Field(
+    horizons: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         default=(96, 192, 336, 720), min_length=1, description="readings ahead whose mean errors count"
     )
     falloff: float = Field(default=1.0, ge=0, description="the mean error up to H readings ahead counts H ** -falloff")

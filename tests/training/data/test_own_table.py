@@ -1,7 +1,10 @@
 """A user's table: what is read, and the line of what is not."""
 
 import gzip
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -157,9 +160,12 @@ def test_gaps_may_be_taken_for_no_time(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("how", "kept"), [("first", 3.5), ("last", 9.5), ("mean", 6.5)])
 def test_one_of_several_rows_of_a_time_is_kept(tmp_path: Path, how: str, kept: float) -> None:
-    found = mended(tmp_path, [*ROWS[:4], "2020-01-01 03:00,9.5,t,1", *ROWS[4:]], duplicates=how)
+    rows = [*ROWS[:4], "2020-01-01 03:00,9.5,t,1", *ROWS[4:]]
+    found = mended(tmp_path, rows, duplicates=how)
     assert found.table.readings[3, 0] == kept
     assert len(found.table.readings) == len(ROWS)
+    newest_first = mended(tmp_path, [*rows[5:][::-1], rows[3], rows[4], *rows[:3][::-1]], duplicates=how)
+    np.testing.assert_array_equal(newest_first.table.readings, found.table.readings)
 
 
 @pytest.mark.parametrize("gaps", ["refuse", "ignore", "interpolate"])
@@ -238,6 +244,18 @@ def test_times_with_a_zone_are_one_line_of_time(tmp_path: Path) -> None:
 def test_days_with_a_zone_are_those_of_their_own_clocks(tmp_path: Path) -> None:
     rows = [f"2020-03-{day}T00:00+0{1 + (day > 29)}:00,{day},t,1" for day in range(26, 32)]
     found = read(table(tmp_path, rows), COLUMNS)
+    assert (str(found.interval), f"{found.times[0]}") == ("1 day", "2020-03-26 00:00:00")
+
+
+@pytest.mark.parametrize(
+    "write", [lambda time: time.astimezone(UTC).isoformat(), lambda time: f"{time.timestamp():.0f}"]
+)
+def test_days_of_a_zone_are_days_however_their_times_are_written(
+    tmp_path: Path, write: Callable[[datetime], str]
+) -> None:
+    midnights = [datetime(2020, 3, day, tzinfo=ZoneInfo("Europe/Berlin")) for day in range(26, 32)]
+    path = table(tmp_path, [f"{write(midnight)},{midnight.day},t,1" for midnight in midnights])
+    found = read(path, COLUMNS, writing=Writing(zone="Europe/Berlin"))
     assert (str(found.interval), f"{found.times[0]}") == ("1 day", "2020-03-26 00:00:00")
 
 

@@ -36,7 +36,8 @@ def test_what_is_no_text_is_an_error_that_names_the_line(tmp_path: Path, wrong: 
 def test_another_encoding_is_read_where_it_is_named_or_marked(tmp_path: Path) -> None:
     text = "Déjà vu, “again”.\n" * 400
     assert own_text.read(written(tmp_path, text.encode("windows-1252")), encoding="windows-1252") == text
-    assert own_text.read(written(tmp_path, text.encode("utf-16"))) == text
+    for marked in ("utf-16", "utf-32"):
+        assert own_text.read(written(tmp_path, text.encode(marked))) == text
 
 
 def test_a_short_text_is_too_short(tmp_path: Path) -> None:

@@ -126,3 +126,11 @@ def test_what_cannot_be_run_is_refused_with_how_the_command_is_used(
 def test_a_part_of_the_plan_that_is_empty_is_an_error(output: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["diagnose", "--output", str(output), "--lengths", "7"]) == 1
     assert "error: the plan has no such case; its lengths are 2, 6" in capsys.readouterr().err
+
+
+def test_what_is_selected_is_selected_of_clipping_too() -> None:
+    plan = tiny()
+    assert plan.select((), (), (), ()).clipped == plan.clipped
+    assert plan.select(("adding",), (5,), ("irnn",), (1,)).clipped == plan.clipped
+    for other in [(("copying",), (), (), ()), ((), (6,), (), ()), ((), (), ("tanh",), ())]:
+        assert plan.select(*other).clipped == ()

@@ -189,6 +189,45 @@ def test_overwritten_run_is_gone_even_if_the_new_one_is_interrupted(
     assert main(["toy", "--output", str(tmp_path), "--overwrite"]) == INTERRUPTED
     assert "nothing is saved" in capsys.readouterr().err
     assert not (tmp_path / "best").exists()
+    assert not (tmp_path / "metrics.csv").exists()
+
+
+def test_a_run_is_kept_where_the_one_that_should_overwrite_it_cannot_begin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ["toy", "--output", str(tmp_path), "--set", "loop.epochs=1"]
+    main(command)
+    before = weights(tmp_path / "best")
+
+    def no_data(*_: object) -> int:
+        raise DataError("no data")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ToyTask, "batches_per_epoch", no_data)
+        assert main([*command, "--overwrite"]) == 1
+    assert main([*command, "--overwrite", "--set", "loop.accelerator=nonsense"]) == 1
+    torch.testing.assert_close(weights(tmp_path / "best"), before, rtol=0, atol=0)
+
+
+def test_a_damaged_run_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["toy", "--output", str(tmp_path), "--set", "loop.epochs=1"])
+    saved = tmp_path / "last" / RESUME
+    for content in (saved.read_bytes()[:999], b""):
+        saved.write_bytes(content)
+        assert main(["toy", "--output", str(tmp_path), "--resume"]) == 1
+        assert f"error: {saved} cannot be read" in capsys.readouterr().err
+
+
+def test_ctrl_c_while_the_best_checkpoint_is_measured_says_how_to_measure_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object) -> dict[str, float]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ToyTask, "evaluate", interrupted)
+    monkeypatch.setattr(ToyTask, "calibrate", lambda *_: {"error": 1.0})
+    assert main(["toy", "--output", str(tmp_path), "--set", "loop.epochs=1"]) == INTERRUPTED
+    assert f"python -m training evaluate {tmp_path / 'best'}" in capsys.readouterr().err
 
 
 def test_an_output_that_cannot_be_a_directory_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -213,7 +252,7 @@ def test_a_run_of_another_task_is_not_resumed(
 
 def test_resume_refuses_other_settings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["toy", "--output", str(tmp_path), "--resume", "--set", "seed=9"]) == 1
-    assert "--set" in capsys.readouterr().err
+    assert f"python -m training toy --output {tmp_path} --resume" in capsys.readouterr().err
 
 
 def test_loss_that_is_no_number_ends_the_run(tmp_path: Path) -> None:

@@ -148,7 +148,7 @@ def test_a_table_that_is_too_short_is_refused(
         (["--time", "month"], "--time needs --csv"),
         (["--gaps", "ignore"], "--gaps needs --csv"),
         (["--csv", "x.csv", "--time", "month", "--target", "a", "--target", "a"], "--target a is given more than once"),
-        (["--resume", "--csv", "x.csv"], "leave out --csv"),
+        (["--resume", "--csv", "x.csv"], "python -m training forecasting --output runs/own-forecasting --resume"),
         (["--csv", "x.csv"], "--csv needs --time"),
     ],
 )
@@ -194,3 +194,13 @@ def test_labelled_texts_become_a_classifier_with_their_labels(
     capsys.readouterr()
     assert run("evaluate", output / "best") == 1
     assert "wrong checksum" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("season", "segment", "cycle"), [(12, 8, 24), (12, 12, 12), (2, 4, 4)])
+def test_a_cycle_is_the_least_that_season_and_segment_go_into(
+    monthly: Path, season: int, segment: int, cycle: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--csv", monthly, "--time", "month", "--target", "shoes", "--target", "hats", "--horizon", "4"]
+    sizes = ["--season", str(season), "--segment", str(segment)]
+    assert run("forecasting", *options, *sizes, "--show-settings") == 0, capsys.readouterr().err
+    assert f"model.season={cycle} " in capsys.readouterr().out

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -133,6 +134,13 @@ def test_weights_that_are_not_there_or_do_not_fit_are_no_start(task: Translation
     checkpoint.save(tmp_path, task, task.build_model(), "command")
     again = TranslationTask(other, task.tokenizer)
     with pytest.raises(DataError, match="size mismatch"):
+        again.initialise(again.build_model())
+    pieces = json.loads((tmp_path / "tokenizer.json").read_text())
+    vocabulary = pieces["model"]["vocab"]
+    first, second, *_ = vocabulary
+    vocabulary[first], vocabulary[second] = vocabulary[second], vocabulary[first]
+    (tmp_path / "tokenizer.json").write_text(json.dumps(pieces))
+    with pytest.raises(DataError, match="its pieces of words are others"):
         again.initialise(again.build_model())
 
 

@@ -168,7 +168,7 @@ def test_a_task_whose_ranges_are_unknown_is_not_quantized(
 ) -> None:
     monkeypatch.delitem(int8.RANGES, ("sentiment", "gru"))
     with pytest.raises(
-        NotQuantizable, match="models for generation by lstm, forecasting by gru become int8 ones, not those for sentiment"
+        NotQuantizable, match="for generation by lstm, forecasting by gru become int8 ones, not those for sentiment"
     ):
         quantize(sentiment.bundle, tmp_path / "int8")
 

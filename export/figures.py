@@ -51,8 +51,8 @@ def check_alike(path: Path, settings: Settings, others: Settings) -> None:
         {line for line in describe(each) if not line.startswith(MAY_DIFFER)} for each in (settings, others)
     )
     if found != expected:
-        line = min(found ^ expected)
-        raise NotASeed(f"{path} differs in more than its seed, for instance in {line.split()[0]}")
+        name = min(found ^ expected).partition("=")[0]
+        raise NotASeed(f"{path} differs in more than its seed, for instance in {name}")
 
 
 def over_seeds(runs: Sequence[Figures]) -> tuple[Figure, ...]:

@@ -1,4 +1,4 @@
-"""The characters of a user's own file: UTF-8, UTF-16 that says so, or the encoding that the user names."""
+"""The characters of a user's own file: UTF-8, UTF-16 or UTF-32 that says so, or the encoding that the user names."""
 
 import codecs
 from pathlib import Path

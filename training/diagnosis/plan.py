@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
+from typing import ClassVar
 
 from training.diagnosis.clipping import DescentSettings
 from training.diagnosis.learning import LearningSettings
@@ -54,6 +55,7 @@ class Case:
 class ClippingCase:
     """Plain gradient descent on the adding problem. Gradients are not clipped if `clip_grad_norm` is None."""
 
+    problem: ClassVar[str] = "adding"
     variant: str
     T: int
     clip_grad_norm: float | None
@@ -99,23 +101,18 @@ class Plan:
         Empty selects all.
         """
 
-        def chosen(cases: Iterable[Case]) -> tuple[Case, ...]:
-            kept = [
-                case
-                for case in cases
-                if (not problems or case.problem in problems)
+        def is_chosen(case: Case | ClippingCase) -> bool:
+            return (
+                (not problems or case.problem in problems)
                 and (not lengths or case.T in lengths)
                 and (not variants or case.variant in variants)
-            ]
+            )
+
+        def chosen(cases: Iterable[Case]) -> tuple[Case, ...]:
+            kept = list(filter(is_chosen, cases))
             return tuple(replace(case, seed=seed) for seed in (seeds or (1,)) for case in kept)
 
-        clipped = tuple(
-            case
-            for case in self.clipped
-            if (not problems or "adding" in problems)
-            and (not lengths or case.T in lengths)
-            and (not variants or case.variant in variants)
-        )
+        clipped = tuple(filter(is_chosen, self.clipped))
         return replace(self, measured=chosen(self.measured), learned=chosen(self.learned), clipped=clipped)
 
     def settings_of(self, case: Case) -> LearningSettings:

@@ -155,6 +155,18 @@ def test_a_bundle_that_is_too_large_is_refused(
     assert contents(tmp_path) == []
 
 
+def test_a_bundle_of_own_data_may_be_as_large_as_it_is(
+    sentiment: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(directory_module, "MAX_BYTES", 10_000)
+    directory = Path(shutil.copytree(sentiment.bundle.path, tmp_path / "mails"))
+    manifest = sentiment.bundle.manifest
+    own = tuple(data.model_copy(update={"address": "file:mails.csv"}) for data in manifest.data)
+    with pytest.raises(BundleTooLarge):
+        directory_module.finish(directory, manifest)
+    directory_module.finish(directory, manifest.model_copy(update={"data": own}))
+
+
 def test_an_interruption_writes_nothing(sentiment: Exported, quick: Callable[..., None], tmp_path: Path) -> None:
     def interrupt(_: Path) -> None:
         raise KeyboardInterrupt

@@ -45,5 +45,5 @@ def test_only_the_recurrence_grows_with_the_rung(mingru: Exported) -> None:
 
 
 def test_its_products_have_no_known_range(mingru: Exported, tmp_path: Path) -> None:
-    with pytest.raises(NotQuantizable, match="not for generation by mingru"):
+    with pytest.raises(NotQuantizable, match="not those for generation by mingru"):
         quantize(mingru.bundle, tmp_path / "int8")

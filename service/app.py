@@ -22,6 +22,7 @@ from service.forms.music import ComposeAnswer, ComposeRequest
 from service.forms.sentiment import SentimentAnswer, SentimentRequest
 from service.forms.tagging import TagAnswer, TagRequest
 from service.forms.translation import TranslateAnswer, TranslateRequest
+from service.process.deaths import watch_deaths
 from service.process.parent import be_parent
 from service.process.preflight import CHECKS, CannotStart, checked_settings
 from service.process.seats import can_wait_for_seats
@@ -84,6 +85,7 @@ class RNNService:
         os.environ.pop("BENTOML_CONTAINERIZED", None)
         be_parent()
         watch_starts(str(server.port), num_workers)
+        watch_deaths()
 
     def __init__(self) -> None:
         leave_out_client_errors()

@@ -71,6 +71,7 @@ class Metrics:
         self.time_to_first_token = self._seconds(
             "rnn_time_to_first_token_seconds", "Time until what is generated has its first piece"
         )
+        self.workers_started = self._counter("rnn_workers_started", "Workers that began to serve, replacements too")
         self.requests_tally = RequestTally(self)
         self._observers: dict[str, BundleObserver] = {}
         self._tallies: list[Tally] = []

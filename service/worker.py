@@ -98,6 +98,7 @@ class Worker:
         self._background.repeat(LOOK_SECONDS, self.application.stream.drop_slow_readers)
         self._background.repeat(FLUSH_SECONDS, self._flush)
         self._draining.begin_on_sigterm()
+        self.metrics.workers_started.inc()
         self._has_started = True
 
     async def stop(self) -> None:

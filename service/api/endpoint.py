@@ -55,6 +55,11 @@ class Endpoint:
         return self.path.replace("{session_id}", "{id}")
 
     @cached_property
+    def query_names(self) -> frozenset[str]:
+        """Names of the parameters of its query."""
+        return frozenset(parameter["name"] for parameter in self.parameters if parameter["in"] == "query")
+
+    @cached_property
     def methods(self) -> tuple[str, ...]:
         """Its methods: HEAD goes with GET."""
         return ("GET", "HEAD") if self.method == "GET" else (self.method,)

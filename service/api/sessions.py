@@ -1,7 +1,7 @@
 """The `/sessions` resource, but for its steps."""
 
+import functools
 import re
-from collections.abc import Collection
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -10,9 +10,11 @@ from service.api import endpoints
 from service.api.answer import form_response
 from service.api.auth import owner_of
 from service.api.body import read_form
+from service.api.endpoint import Endpoint
 from service.api.endpoints import MAX_PAGE
 from service.api.media_types import BLOB, JSON
-from service.api.routes import Handlers
+from service.api.routes import Handler, Handlers
+from service.api.wire import check_query
 from service.errors import InvalidInput
 from service.forms.sessions import (
     CheckpointRequest,
@@ -44,7 +46,7 @@ class SessionRoutes:
 
     def handlers(self) -> Handlers:
         """The handler of each endpoint."""
-        return {
+        handlers = {
             endpoints.OPEN_SESSION: self.open_session,
             endpoints.LIST_SESSIONS: self.list_sessions,
             endpoints.IMPORT_SESSION: self.import_session,
@@ -57,6 +59,7 @@ class SessionRoutes:
             endpoints.SAVE_CHECKPOINT: self.save_checkpoint,
             endpoints.FORGET_CHECKPOINT: self.forget_checkpoint,
         }
+        return {endpoint: _checking_query(endpoint, handler) for endpoint, handler in handlers.items()}
 
     async def open_session(self, request: Request) -> Response:
         """Open a session."""
@@ -65,7 +68,6 @@ class SessionRoutes:
 
     async def list_sessions(self, request: Request) -> Response:
         """List sessions, in pages."""
-        _check_query(request, {"after", "limit"})
         limit = request.query_params.get("limit", "100")
         if not re.fullmatch("[0-9]{1,4}", limit) or not 1 <= int(limit) <= MAX_PAGE:
             raise InvalidInput(f"must be a number from 1 to {MAX_PAGE}", ("limit",))
@@ -90,12 +92,12 @@ class SessionRoutes:
 
     async def save_checkpoint(self, request: Request) -> Response:
         """Save the state as a named checkpoint."""
-        form = _checkpoint(request)
+        form = await _checkpoint(request)
         return _answered(await self._transitions.save(*_session(request), form.name, form.step))
 
     async def forget_checkpoint(self, request: Request) -> Response:
         """Forget a checkpoint."""
-        form = _checkpoint(request)
+        form = await _checkpoint(request)
         return _answered(await self._transitions.forget(*_session(request), form.name, form.step))
 
     async def roll_back(self, request: Request) -> Response:
@@ -122,14 +124,18 @@ def _session(request: Request) -> tuple[str, str]:
     return owner_of(request.scope), request.path_params["session_id"]
 
 
-def _check_query(request: Request, known: Collection[str]) -> None:
-    """Raise InvalidInput where a parameter is misspelt: a step that was not named would be taken twice."""
-    if unknown := sorted(set(request.query_params) - set(known)):
-        raise InvalidInput(f"there is no such parameter; there are {sorted(known)}", (unknown[0],))
+def _checking_query(endpoint: Endpoint, handler: Handler) -> Handler:
+    @functools.wraps(handler)
+    async def answer(request: Request) -> Response:
+        check_query(request.scope, endpoint)
+        return await handler(request)
+
+    return answer
 
 
-def _checkpoint(request: Request) -> CheckpointRequest:
-    _check_query(request, {"step"})
+async def _checkpoint(request: Request) -> CheckpointRequest:
+    if await request.body() not in (b"", b"{}"):
+        raise InvalidInput("this path takes no body: the number of the step goes into the query, ?step=4")
     step = request.query_params.get("step")
     if step is not None and not re.fullmatch("[0-9]{1,18}", step):
         raise InvalidInput("must be a whole number of at most 18 digits", ("step",))

@@ -2,12 +2,14 @@
 
 from collections.abc import Collection, Coroutine
 from typing import Any, TypeVar
+from urllib.parse import parse_qsl
 
 from starlette.types import Receive, Scope, Send
 
 from service.api.client_watch import ClientGone, ClientWatch
+from service.api.endpoint import Endpoint
 from service.api.media_types import JSON
-from service.errors import MediaTypeUnknown, TooLarge
+from service.errors import InvalidInput, MediaTypeUnknown, TooLarge
 
 R = TypeVar("R")
 
@@ -68,6 +70,17 @@ def header(scope: Scope, name: bytes) -> bytes:
             found: bytes = value
             return found
     return b""
+
+
+def check_query(scope: Scope, endpoint: Endpoint) -> None:
+    """Raise InvalidInput where a parameter is not the endpoint's: a step whose number is not read is taken twice."""
+    if not scope["query_string"]:
+        return
+    names = {name for name, _ in parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)}
+    if unknown := sorted(names - endpoint.query_names):
+        known = sorted(endpoint.query_names)
+        there_are = f"there are {known}" if known else "this path takes none, but fields of a body"
+        raise InvalidInput(f"there is no such parameter; {there_are}", (unknown[0],))
 
 
 def check_json(scope: Scope) -> None:

@@ -17,6 +17,7 @@ import pytest
 from service.stores.base import Record
 from service.stores.limits import Limits
 from service.stores.lmdb.store import LmdbStore
+from tests.e2e.exposition import metrics
 from tests.e2e.load import Load
 from tests.e2e.server import STOP_SECONDS, Server, is_listening, until
 from tests.e2e.workers import worker_of
@@ -87,6 +88,12 @@ def is_answering(server: Server, pid: int) -> bool:
             return False
 
 
+def num_workers_started(server: Server) -> float:
+    """How many workers have begun to serve, as the metrics have it."""
+    with httpx.Client(base_url=server.url) as client:
+        return metrics(client)["rnn_workers_started_total"]
+
+
 def seconds_without_a_killed_worker(server: Server) -> float:
     """How long it takes until the spare worker, which had loaded, answers in its place."""
     until(lambda: len(server.spares()) == 1, SPARE_SECONDS, "a spare worker is there")
@@ -104,6 +111,15 @@ def seconds_without_a_killed_worker(server: Server) -> float:
 def test_a_killed_workers_place_is_taken_within_two_seconds(mortal: Server) -> None:
     tries = (seconds_without_a_killed_worker(mortal) for _ in range(BACK_TRIES))
     assert any(seconds < BACK_SECONDS for seconds in tries)
+
+
+def test_a_killed_worker_leaves_a_line_in_the_log_and_a_count_in_the_metrics(mortal: Server) -> None:
+    until(lambda: len(mortal.spares()) == 1, SPARE_SECONDS, "a spare worker is there")
+    before = num_workers_started(mortal)
+    victim = kill_worker(mortal)
+    until(lambda: num_workers_started(mortal) > before, SPARE_SECONDS, "the one that took its place is counted")
+    said = f"worker process {victim.pid} was killed by SIGKILL; another takes its place"
+    until(lambda: said in mortal.log.read_text(), SPARE_SECONDS, "the log says who was killed")
 
 
 def test_every_acknowledged_step_outlives_kills_of_a_worker_and_of_everything(mortal: Server) -> None:

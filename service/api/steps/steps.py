@@ -14,7 +14,7 @@ from service.api.routes import HotHandlers
 from service.api.steps import binary
 from service.api.steps.item_errors import parsed_items
 from service.api.steps.items import item_json
-from service.api.wire import check_json, header, media_type, read_body, respond, unless_gone
+from service.api.wire import check_json, check_query, header, media_type, read_body, respond, unless_gone
 from service.errors import ServiceError
 from service.forms.steps import StepItem, StepItems, StepRequest
 from service.steps.steps import Steps
@@ -41,6 +41,7 @@ class StepRoutes:
 
     async def take_step(self, scope: Scope, receive: Receive, send: Send, session_id: str) -> int:
         """One step of one session."""
+        check_query(scope, endpoints.TAKE_STEP)
         body = await read_body(scope, receive, self._max_body_bytes)
         check_json(scope)
         ask = ask_of(owner_of(scope), session_id, parsed(StepRequest, body))
@@ -55,6 +56,7 @@ class StepRoutes:
 
     async def take_steps(self, scope: Scope, receive: Receive, send: Send) -> int:
         """Steps of many sessions, each answered for itself."""
+        check_query(scope, endpoints.TAKE_STEPS)
         body = await read_body(scope, receive, self._max_body_bytes)
         owner = owner_of(scope)
         if media_type(scope) == OCTETS:

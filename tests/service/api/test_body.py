@@ -73,6 +73,11 @@ async def test_a_request_that_needs_no_body_may_be_of_any_type(client: Client, r
     assert (len(reader.messages), len(exchange.sent)) == (1, 2)
 
 
+async def test_the_body_of_a_delete_has_a_limit_too(client: Client, reader: Reader) -> None:
+    assert (await client.begin("DELETE", "/sessions/x", b"x" * (MAX_BYTES + 1)).answered()).status == 413
+    assert not reader.messages
+
+
 async def test_a_connection_is_handed_on() -> None:
     handed_on: list[Scope] = []
 

@@ -95,17 +95,48 @@ async def test_checkpoints_are_saved_returned_to_and_forgotten(surface: Surface,
     assert (await surface.client.post(f"{path}/rollback", {"checkpoint": "here"})).status == 404
 
 
-async def test_a_parameter_that_is_misspelt_is_refused(surface: Surface, process: Process) -> None:
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("PUT", "/{id}/checkpoints/here?stp=0"),
+        ("DELETE", "/{id}/checkpoints/here?stp=0"),
+        ("GET", "?page=2"),
+        ("GET", "/{id}?step=0"),
+        ("DELETE", "/{id}?step=0"),
+        ("POST", "?ttl_seconds=5"),
+        ("POST", "/{id}/steps?step="),
+        ("POST", "/{id}/rollback?step=0"),
+        ("POST", "/{id}/fork?checkpoint=nope"),
+        ("POST", "/{id}/migrate?step=0"),
+        ("GET", "/{id}/state?step=0"),
+        ("POST", "/import?ttl_seconds=5"),
+    ],
+)
+async def test_a_parameter_that_would_be_ignored_is_refused(
+    surface: Surface, process: Process, method: str, path: str
+) -> None:
     session_id = await process.create()
-    for method, path in (
-        ("PUT", f"/sessions/{session_id}/checkpoints/here?stp=0"),
-        ("DELETE", f"/sessions/{session_id}/checkpoints/here?stp=0"),
-        ("GET", "/sessions?page=2"),
-    ):
-        refused = await surface.client.request(method, path)
-        assert refused.status == 422
-        assert "there is no such parameter" in refused.json()["detail"]
+    refused = await surface.client.begin(method, "/sessions" + path.format(id=session_id), b"{}").answered()
+    assert refused.status == 422
+    assert "there is no such parameter" in refused.json()["detail"]
     assert (await process.sessions.get("ann", session_id)).step == 0
+
+
+async def test_the_steps_of_many_take_no_parameter(surface: Surface) -> None:
+    refused = await surface.client.post("/steps?step=0", {"items": []})
+    assert (refused.status, refused.json()["errors"][0]["location"]) == (422, ["step"])
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+async def test_a_checkpoints_step_that_is_sent_in_a_body_is_refused(
+    surface: Surface, process: Process, method: str
+) -> None:
+    session_id = await process.create()
+    path = f"/sessions/{session_id}/checkpoints/here"
+    refused = await surface.client.begin(method, path, b'{"step": 0}').answered()
+    assert (refused.status, "?step=" in refused.json()["detail"]) == (422, True)
+    assert (await process.sessions.get("ann", session_id)).step == 0
+    assert (await surface.client.begin("PUT", path, b"{}").answered()).status == 200
 
 
 async def test_what_has_defaults_for_everything_needs_no_body(surface: Surface, process: Process) -> None:

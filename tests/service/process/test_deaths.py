@@ -1,0 +1,48 @@
+"""What the first process logs of workers that end."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from service.process.deaths import told
+
+WATCHED = """
+import logging, os, signal, subprocess, sys, time
+from service.process.deaths import watch_deaths
+logging.basicConfig(format="%(message)s")
+watch_deaths()
+time.sleep(0.2)
+names = "SIGKILL", "SIGTERM", "SIGSEGV"
+ends = [f"os.kill(os.getpid(), signal.{name})" for name in names] + ["sys.exit(3)", "sys.exit(0)"]
+workers = [subprocess.Popen([sys.executable, "-c", f"import os, signal, sys; {end}"]) for end in ends]
+print(*[worker.pid for worker in workers])
+time.sleep(2)  # as long as BentoML may take to look
+print(*[worker.wait() for worker in workers])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="waits for children as Linux does")
+def test_each_death_is_told_once_and_left_to_be_waited_for() -> None:
+    done = subprocess.run([sys.executable, "-c", WATCHED], capture_output=True, text=True, timeout=60, check=True)  # noqa: S603  words of this test
+    pids, codes = (list(map(int, line.split())) for line in done.stdout.splitlines())
+    assert codes == [-signal.SIGKILL, -signal.SIGTERM, -signal.SIGSEGV, 3, 0]
+    assert sorted(done.stderr.splitlines()) == sorted(
+        [
+            f"worker process {pids[0]} was killed by SIGKILL; another takes its place",
+            f"worker process {pids[2]} was killed by SIGSEGV; another takes its place",
+            f"worker process {pids[3]} has ended with status 3; another takes its place",
+        ]
+    )
+
+
+@pytest.mark.parametrize("status", [signal.SIGTERM, signal.SIGINT])
+def test_a_worker_that_was_asked_to_end_is_no_news(status: int) -> None:
+    assert told(7, os.CLD_KILLED, status) == ""
+    assert told(7, os.CLD_EXITED, 0) == ""
+
+
+def test_a_dumped_core_is_a_kill() -> None:
+    assert told(7, os.CLD_DUMPED, signal.SIGABRT) == "worker process 7 was killed by SIGABRT"

@@ -17,6 +17,7 @@ from service.sessions.sessions import Sessions
 from service.sessions.transfers import Transfers
 from service.sessions.transitions import Transitions
 from service.settings import Settings
+from service.steps.answer_room import AnswerRoom
 from service.steps.steps import Steps
 from service.stores.base import Store
 from service.stores.timed import TimedStore
@@ -65,6 +66,7 @@ class Core:
             spawn=spawn,
             clock=clock,
             max_recent=max_recent,
+            answer_room=AnswerRoom(settings.server.max_answer_bytes),
         )
         # A step has a deadline of its own, up to its commit. Calls of a store that does not wait cannot be given up.
         timed = store if store.is_immediate else TimedStore(store, timeout_seconds)

@@ -56,6 +56,7 @@ class ServerSettings(_Settings):
     drain_seconds: float = Field(1.0, ge=0)
     allow_unauthenticated: bool = False
     max_body_bytes: int = Field(8 * 2**20, ge=1024)
+    max_answer_bytes: int = Field(256 * 2**20, ge=2**20)
     request_timeout_seconds: float = Field(60.0, gt=0)
     allowed_origins: str = ""
 

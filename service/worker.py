@@ -13,7 +13,7 @@ from service.core import Core
 from service.fast_port.server import FastPort
 from service.keys.keys import open_keys
 from service.metrics import Metrics
-from service.process.allocator import keep_freed_memory
+from service.process.allocator import keep_freed_memory, return_freed_memory
 from service.process.collector import collect_when_idle
 from service.process.parent import die_with_parent
 from service.process.seats import Seats, can_wait_for_seats
@@ -96,6 +96,7 @@ class Worker:
         self._background.spawn(collect_when_idle(lambda: self.is_idle))
         self._background.repeat(SWEEP_SECONDS, self._core.housekeeping.sweep)
         self._background.repeat(LOOK_SECONDS, self.application.stream.drop_slow_readers)
+        self._background.repeat(LOOK_SECONDS, self._return_memory)
         self._background.repeat(FLUSH_SECONDS, self._flush)
         self._draining.begin_on_sigterm()
         self.metrics.workers_started.inc()
@@ -149,6 +150,10 @@ class Worker:
 
     async def _flush(self) -> None:
         self.metrics.flush()
+
+    async def _return_memory(self) -> None:
+        if self.is_idle and self.steps.answer_room.has_left_memory():
+            return_freed_memory()
 
     @property
     def is_idle(self) -> bool:

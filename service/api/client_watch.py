@@ -8,10 +8,17 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 CLIENT_CLOSED_REQUEST = 499  # nginx's number for it
+# How long a client may take to read an answer: so long at least, and as much longer as its bytes take at this speed.
+SLOW_READER_SECONDS = 20.0
+SLOW_BYTES_PER_SECOND = 2**20
 
 
 class ClientGone(Exception):
     """The client hung up before it was answered."""
+
+
+class ClientSlow(Exception):
+    """The client has not read its answer in time."""
 
 
 class ClientWatch:

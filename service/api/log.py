@@ -1,10 +1,13 @@
-"""What BentoML logs of its own accord, without what a client did wrong."""
+"""What BentoML and uvicorn log of their own accord, without what a client did wrong."""
 
 import logging
 
 from pydantic import ValidationError
 
 _BENTOML_LOGGER = "bentoml._internal.server.http_app"
+_UVICORN_LOGGER = "uvicorn.error"
+# Of a handshake that was refused, and of a response that a slow client did not read to its end: both on purpose.
+_LEFT = "ASGI callable returned without completing"
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
@@ -12,6 +15,11 @@ def _is_ours(record: logging.LogRecord) -> bool:
     return not (record.exc_info and isinstance(record.exc_info[1], ValidationError))
 
 
+def _is_mistake(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith(_LEFT)
+
+
 def leave_out_client_errors() -> None:
-    """Keep bodies that fail validation out of the log: they would flood it, with the clients' own texts."""
+    """Keep what clients do wrong out of the log: they would flood it, with their own texts."""
     logging.getLogger(_BENTOML_LOGGER).addFilter(_is_ours)
+    logging.getLogger(_UVICORN_LOGGER).addFilter(_is_mistake)

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api import endpoints
-from service.api.client_watch import CLIENT_CLOSED_REQUEST, ClientGone
+from service.api.client_watch import CLIENT_CLOSED_REQUEST, ClientGone, ClientSlow
 from service.api.openai.errors import V1
 from service.api.paths import located, root
 from service.api.problem import failure, plain_problem
@@ -89,6 +89,9 @@ class PlainApp:
         except ClientGone:
             status = CLIENT_CLOSED_REQUEST
             await respond(send, b"", status=status)  # nobody reads it, but BentoML's layers wait for an answer
+        except ClientSlow:
+            status = CLIENT_CLOSED_REQUEST
+            logger.warning("a client does not read its answer to %s; its connection ends", label)
         except Exception:
             logger.exception("%s failed", label)
             status = 500

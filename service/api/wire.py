@@ -1,12 +1,19 @@
 """HTTP for the hot paths: a body in, a response out, without a framework between."""
 
-from collections.abc import Collection, Coroutine
+import asyncio
+from collections.abc import Collection, Coroutine, Iterable
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
 from starlette.types import Receive, Scope, Send
 
-from service.api.client_watch import ClientGone, ClientWatch
+from service.api.client_watch import (
+    SLOW_BYTES_PER_SECOND,
+    SLOW_READER_SECONDS,
+    ClientGone,
+    ClientSlow,
+    ClientWatch,
+)
 from service.api.endpoint import Endpoint
 from service.api.media_types import JSON
 from service.errors import InvalidInput, MediaTypeUnknown, TooLarge
@@ -14,6 +21,7 @@ from service.errors import InvalidInput, MediaTypeUnknown, TooLarge
 R = TypeVar("R")
 
 _JSON = JSON.encode()
+PIECE_BYTES = 2**18
 
 
 async def read_body(scope: Scope, receive: Receive, max_bytes: int) -> bytes:
@@ -57,10 +65,45 @@ async def respond(
     status: int = 200,
     headers: list[tuple[bytes, bytes]] | None = None,
 ) -> None:
-    """Send a whole response."""
+    """Send a whole response. One that is large goes piece by piece, as the client reads it.
+
+    Raises:
+        ClientSlow: The client does not read it in time.
+    """
+    if len(body) > PIECE_BYTES:
+        length = (b"content-length", b"%d" % len(body))
+        pieces = (body[at : at + PIECE_BYTES] for at in range(0, len(body), PIECE_BYTES))
+        await respond_in_pieces(send, pieces, content_type, status, [length, *(headers or ())])
+        return
     all_headers = [(b"content-type", content_type), (b"content-length", b"%d" % len(body)), *(headers or ())]
     await send({"type": "http.response.start", "status": status, "headers": all_headers})
     await send({"type": "http.response.body", "body": body})
+
+
+async def respond_in_pieces(
+    send: Send,
+    pieces: Iterable[bytes],
+    content_type: bytes = _JSON,
+    status: int = 200,
+    headers: Iterable[tuple[bytes, bytes]] = (),
+) -> None:
+    """Send a response piece by piece, each when the client has read most of those before.
+
+    Raises:
+        ClientSlow: The client does not read them in time.
+    """
+    await send(
+        {"type": "http.response.start", "status": status, "headers": [(b"content-type", content_type), *headers]}
+    )
+    try:
+        async with asyncio.timeout(SLOW_READER_SECONDS) as patience:
+            for piece in pieces:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+                await asyncio.sleep(0)  # what was written goes out at the end of the event loop's turn
+                patience.reschedule((patience.when() or 0.0) + len(piece) / SLOW_BYTES_PER_SECOND)
+            await send({"type": "http.response.body", "body": b""})
+    except TimeoutError:
+        raise ClientSlow from None
 
 
 def header(scope: Scope, name: bytes) -> bytes:

@@ -21,6 +21,8 @@ from service.fast_port.websocket import ChannelProtocol
 BACKLOG = 2048
 # How long a client's kernel may acknowledge nothing of what was sent before the connection is broken.
 UNREAD_MILLISECONDS = 20_000
+# How long a stopping worker waits for clients that are slow to read, as on BentoML's port.
+GRACEFUL_SECONDS = 10
 
 
 class EmbeddedServer(uvicorn.Server):
@@ -40,7 +42,7 @@ class FastPort:
         refused: Called with the status of each request that neither of them sees.
         host: Address to listen on.
         port: Port to listen on, the same for all workers of a service.
-        max_message_bytes: Length of the largest WebSocket message.
+        max_message_bytes: Length of the largest WebSocket message. One of more than twice that ends the connection.
     """
 
     def __init__(
@@ -59,7 +61,7 @@ class FastPort:
                 app,
                 http=cast(Any, partial(StepProtocol, refused, single_steps)),
                 ws=cast(Any, partial(ChannelProtocol, refused)),
-                ws_max_size=max_message_bytes,
+                ws_max_size=2 * max_message_bytes,  # what is over the limit is refused; what is far over, not read
                 ws_per_message_deflate=False,  # a step is a hundred bytes
                 lifespan="off",
                 access_log=False,
@@ -67,6 +69,7 @@ class FastPort:
                 server_header=False,
                 date_header=False,
                 proxy_headers=False,
+                timeout_graceful_shutdown=GRACEFUL_SECONDS,
             )
         )
         self._task: asyncio.Task[None] | None = None

@@ -6,6 +6,7 @@ connections that each have a step in flight, that costs as much as the steps. Me
 machine of websockets (`service.fast_port.framing`): the port agrees to no extension, so such a frame is its message.
 """
 
+import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
@@ -173,6 +174,11 @@ class ChannelProtocol(WebSocketsSansIOProtocol):
     def is_writable(self) -> bool:
         """Whether a message that is sent now goes out without waiting."""
         return self.writable.is_set() and self.conn.state is State.OPEN and not self.transport.is_closing()
+
+    async def drained(self) -> None:
+        """Wait until the client has read nearly all that was sent, or is gone."""
+        await asyncio.sleep(0)  # it goes out at the end of the event loop's turn
+        await self.writable.wait()
 
     def deliver_to(self, take: Callable[[Message], None]) -> None:
         """Hand every message that comes from now on to `take`."""

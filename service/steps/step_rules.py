@@ -120,7 +120,7 @@ class StepRules:
     def following(self, turn: Turn, now: int) -> Body:
         """The body after the step that a turn has computed."""
         body = turn.body
-        is_kept = len(turn.outputs) <= MAX_KEPT_ANSWER_BYTES
+        is_kept = 0 < len(turn.outputs) <= MAX_KEPT_ANSWER_BYTES
         inputs = body.inputs
         if inputs is not None:
             inputs = appended(inputs, turn.step, _given(turn), self._settings.max_kept_input_bytes)

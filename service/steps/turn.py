@@ -2,12 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Literal, NamedTuple
 
 from service.engine.job import RowJob
 from service.engine.state import Array, SequenceState
 from service.record.body import Body
+from service.steps.answer_room import Holding
+from service.steps.large_logits import json_pieces
 from service.stores.base import Record
 from service.tasks.task import Piece, SequenceModel, TensorModel
 
@@ -37,7 +39,7 @@ class Ask(NamedTuple):
         returns: Which output a step in tensors returns; None for the model's default.
         allow_numerics_change: Whether the session may go on if other numerics computed its state.
         is_streamed: Whether the answer is sent in pieces as it is generated. Pieces cannot be taken back.
-        num_request_items: Items in all steps of the request that may return logits; 0 if the request has one step.
+        holding: What the answer to the whole request takes of the worker's room; None if that is not counted.
         secret: The secret of the session that is meant, 16 bytes; None for any session under that id.
     """
 
@@ -49,7 +51,7 @@ class Ask(NamedTuple):
     returns: Returns | None = None
     allow_numerics_change: bool = False
     is_streamed: bool = False
-    num_request_items: int = 0
+    holding: Holding | None = None
     secret: bytes | None = None
 
     @property
@@ -64,7 +66,7 @@ class Answer(NamedTuple):
     Attributes:
         session_id: The session.
         step: Number of the next step.
-        outputs: The outputs as JSON.
+        outputs: The outputs as JSON. Empty where they are logits that are many, which are in `values` only.
         values: The output of a step in tensors, float32 (T, V) or int64 (T,); None if the answer was kept from before.
         is_numerics_changed: Whether the session went on under other numerics than before.
     """
@@ -75,15 +77,35 @@ class Answer(NamedTuple):
     values: Array | None = None
     is_numerics_changed: bool = False
 
+    @property
+    def is_large(self) -> bool:
+        """Whether it is sent piece by piece."""
+        return not self.outputs
+
     def json(self) -> bytes:
         """The answer as JSON, for HTTP and WebSocket."""
-        changed = b',"numerics_changed":true' if self.is_numerics_changed else b""
-        return b'{"session_id":"%b","step":%d,"outputs":%b%b}' % (
-            self.session_id.encode(),
-            self.step,
-            self.outputs,
-            changed,
-        )
+        if self.is_large:
+            return b"".join(self.json_pieces())
+        return b"%b%b%b" % (self._head(), self.outputs, self._tail())
+
+    def json_pieces(self) -> Iterator[bytes]:
+        """The same in pieces, as they are to be sent."""
+        yield self._head()
+        yield from self.outputs_pieces()
+        yield self._tail()
+
+    def outputs_pieces(self) -> Iterator[bytes]:
+        """The outputs as JSON, in pieces."""
+        if self.outputs or self.values is None:
+            yield self.outputs
+        else:
+            yield from json_pieces(self.values)
+
+    def _head(self) -> bytes:
+        return b'{"session_id":"%b","step":%d,"outputs":' % (self.session_id.encode(), self.step)
+
+    def _tail(self) -> bytes:
+        return b',"numerics_changed":true}' if self.is_numerics_changed else b"}"
 
 
 class Turn:
@@ -95,7 +117,7 @@ class Turn:
         step: Number of the step that is computed: the next one, or the last one if that is computed again.
         state: The state before the step; the state after it once that is computed.
         digest: Of the decoded inputs, 16 bytes.
-        outputs: The computed outputs as JSON.
+        outputs: The computed outputs, as an answer has them.
         values: The output of a step in tensors, float32 (T, V) or int64 (T,).
         job: Its job while that is in the engine.
         task: Computes a step in the model's own language, while that runs.

@@ -18,7 +18,7 @@ from tests.e2e.surfaces import whole
 
 pytestmark = pytest.mark.e2e
 PIPELINED = 600
-TOO_LARGE_BYTES = 17 * 2**20
+MAX_MESSAGE_BYTES, FAR_TOO_LARGE_BYTES = 8 * 2**20, 17 * 2**20
 # It stalls once its kernel has taken a few megabytes, and is dropped 20 seconds later.
 DROPPED_SECONDS = 120
 SLOW_SECONDS = 10
@@ -147,13 +147,20 @@ def test_a_connection_goes_on_after_malformed_frames(client: httpx.Client, strea
     assert stream.ask(session_id, {"ids": [1]})["status"] == 200
 
 
-def test_a_frame_that_is_too_large_closes_its_own_connection_only(
+def test_a_message_over_the_limit_is_refused(client: httpx.Client, stream: StreamClient) -> None:
+    session_id = open_session(client, "sentiment")
+    refused = json.loads(exchanged(stream, "a" * (MAX_MESSAGE_BYTES + 1)))
+    assert (refused["status"], refused["problem"]["type"]) == (413, "urn:unrolled:problem:too-large")
+    assert stream.ask(session_id, {"ids": [1]})["status"] == 200
+
+
+def test_a_frame_that_is_far_too_large_closes_its_own_connection_only(
     server: Server, client: httpx.Client, stream: StreamClient
 ) -> None:
     session_id = open_session(client, "sentiment")
     with open_stream(server.stream_url) as other:
         with pytest.raises(ConnectionClosed) as closed:
-            exchanged(stream, "a" * TOO_LARGE_BYTES)
+            exchanged(stream, "a" * FAR_TOO_LARGE_BYTES)
         assert closed.value.rcvd is None or closed.value.rcvd.code == 1009
         assert other.ask(session_id, {"ids": [1]})["status"] == 200
 

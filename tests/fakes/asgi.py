@@ -49,10 +49,13 @@ class Exchange:
 
     Attributes:
         sent: What the application has sent so far.
+        may_read: The client does not read while it is cleared.
     """
 
     def __init__(self, app: ASGIApp, scope: Scope, body: bytes | None) -> None:
         self.sent: list[Message] = []
+        self.may_read = asyncio.Event()
+        self.may_read.set()
         self._messages: asyncio.Queue[Message] = asyncio.Queue()
         if body is not None:
             self.send_body(body)
@@ -84,6 +87,7 @@ class Exchange:
         return b"".join(message.get("body", b"") for message in self.sent)
 
     async def _send(self, message: Message) -> None:
+        await self.may_read.wait()
         self.sent.append(message)
 
 
@@ -191,6 +195,10 @@ class ChannelSocket(Socket):
     def is_writable(self) -> bool:
         """Whether the client reads."""
         return self.may_read.is_set()
+
+    async def drained(self) -> None:
+        """Wait until it has read all."""
+        await self.may_read.wait()
 
     def deliver_to(self, take: Callable[[Message], None]) -> None:
         """Hand over what is said from now on."""

@@ -59,8 +59,19 @@ class Connection:
             head = (await self.reader.readuntil(b"\r\n\r\n")).decode()
             status, *lines = head.splitlines()
             fields = dict(line.split(": ", 1) for line in lines if line)
-            body = await self.reader.readexactly(int(fields.get("content-length", "0")))
+            if fields.get("transfer-encoding") == "chunked":
+                body = await self._chunks()
+            else:
+                body = await self.reader.readexactly(int(fields.get("content-length", "0")))
         return int(status.split()[1]), fields, body
+
+    async def _chunks(self) -> bytes:
+        body = b""
+        while num_bytes := int(await self.reader.readline(), 16):
+            body += await self.reader.readexactly(num_bytes + 2)
+            body = body.removesuffix(b"\r\n")
+        await self.reader.readline()
+        return body
 
     async def is_over(self) -> bool:
         """Whether the server has closed its side, with nothing more to read."""

@@ -45,6 +45,7 @@ class Process:
         numerics: What computes, if not what really does.
         export_key: Signs exports.
         max_recent: Sessions whose latest state is kept at hand.
+        max_answer_bytes: Room for large answers.
         limits: Settings of sessions.
     """
 
@@ -58,12 +59,13 @@ class Process:
         numerics: bytes | None = None,
         export_key: bytes = EXPORT_KEY,
         max_recent: int = 0,
+        max_answer_bytes: int = 2**28,
         **limits: object,
     ) -> None:
         self.clock = clock or Clock()
         self.metrics = Metrics()
         settings = Settings(
-            server=ServerSettings(request_timeout_seconds=timeout_seconds),
+            server=ServerSettings(request_timeout_seconds=timeout_seconds, max_answer_bytes=max_answer_bytes),
             export=ExportSettings(export_key=export_key.decode()),
             sessions=SessionSettings(**{**LIMITS, **limits}),
         )

@@ -29,6 +29,7 @@ from service.engine.state import Array
 from service.errors import InvalidInput
 from service.forms.open_inference import InferParameters, InferRequest
 from service.sessions.sequences import Outputs, SequencePart, Sequences
+from service.steps.answer_room import AS_A_WHOLE, Holding
 from service.tasks.task import TensorModel, tensor_model
 
 
@@ -66,14 +67,15 @@ class InferRoute:
         if request.id is not None:
             head["id"] = request.id
         asked = request.parameters
-        if asked.sequence_id:
-            part = _part(asked, asked.sequence_id, f"{name}:{version}" if version else name)
-            outputs = await self._take(owner_of(scope), model, part, values, names, head)
-        elif names:
-            outputs = await unless_gone(receive, self._sequences.whole(model, values, names))
-        else:
-            raise InvalidInput(f"{name} answers no tensors: only a sequence that has an id keeps what it reads")
-        await _respond(send, request, head, outputs)
+        with Holding(AS_A_WHOLE) as holding:
+            if asked.sequence_id:
+                part = _part(asked, asked.sequence_id, f"{name}:{version}" if version else name)
+                outputs = await self._take(owner_of(scope), model, part, values, names, head, holding)
+            elif names:
+                outputs = await unless_gone(receive, self._sequences.whole(model, values, names, holding))
+            else:
+                raise InvalidInput(f"{name} answers no tensors: only a sequence that has an id keeps what it reads")
+            await _respond(send, request, head, outputs)
         return 200
 
     async def _take(
@@ -84,11 +86,14 @@ class InferRoute:
         values: Array,
         names: list[str],
         head: dict[str, Any],
+        holding: Holding,
     ) -> Outputs:
         """Take a part of a sequence, and add its session to the head of the answer."""
         if len(values) > 1:
             raise InvalidInput("a sequence is one row", ("inputs", 0, "shape"))
-        answer, head["model_version"], outputs = await self._sequences.part(owner, model, part, values[0], names)
+        answer, head["model_version"], outputs = await self._sequences.part(
+            owner, model, part, values[0], names, holding
+        )
         head["parameters"] = {
             "sequence_id": part.sequence_id,
             "session_id": answer.session_id,

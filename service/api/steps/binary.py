@@ -23,6 +23,7 @@ from service.engine.state import Array
 from service.errors import InvalidInput, Malformed
 from service.forms.form import Form
 from service.forms.steps import MAX_ITEMS, StepNumber
+from service.steps.answer_room import Holding
 from service.steps.turn import Ask, Returns, Turn
 
 HEADER_LENGTH = b"inference-header-content-length"
@@ -70,21 +71,21 @@ class BinarySteps:
         head: Its JSON.
         values: The items (N, T, ...).
         wrong: What is wrong with some of the head's items, by their place.
+        num_answered: Items that may be answered with logits.
     """
 
     def __init__(self, head: Head, values: Array, wrong: Mapping[int, InvalidInput]) -> None:
         self.head = head
         self.values = values
         self.wrong = wrong
+        self.num_answered = math.prod(values.shape[:2]) if head.returns in (None, "logits") else 0
 
-    def asks(self, owner: str) -> list[Ask]:
+    def asks(self, owner: str, holding: Holding) -> list[Ask]:
         """One ask for each row. The model checks the values of its row."""
-        head = self.head
-        returns, allows = head.returns, head.allow_numerics_change
-        num_items = math.prod(self.values.shape[:2]) if returns in (None, "logits") else 0
+        returns, allows = self.head.returns, self.head.allow_numerics_change
         return [
-            Ask(owner, item.session_id, item.step, None, values, returns, allows, num_request_items=num_items)
-            for item, values in zip(head.items, self.values, strict=True)
+            Ask(owner, item.session_id, item.step, None, values, returns, allows, holding=holding)
+            for item, values in zip(self.head.items, self.values, strict=True)
         ]
 
 
@@ -160,7 +161,7 @@ def _values(head: Head, blob: memoryview) -> Array:
 def _item(turn: Turn, has_row: bool) -> bytes:
     answer = turn.answer
     if answer is not None:
-        more = b"" if has_row else b',"outputs":%b' % answer.outputs
+        more = b"" if has_row else b',"outputs":%b' % b"".join(answer.outputs_pieces())
         if answer.is_numerics_changed:
             more += b',"numerics_changed":true'
         return b'{"session_id":"%b","status":200,"step":%d%b}' % (answer.session_id.encode(), answer.step, more)

@@ -1,5 +1,6 @@
 """The answer to one of many steps: its outputs or its own refusal."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -25,3 +26,13 @@ def item_json(turn: Turn) -> bytes:
     if turn.answer is None:
         return orjson.dumps(refused_item(turn))
     return b'{"status":200,%b' % turn.answer.json()[1:]
+
+
+def item_pieces(turn: Turn) -> Iterator[bytes]:
+    """The same in pieces, as they are to be sent."""
+    if turn.answer is None or not turn.answer.is_large:
+        yield item_json(turn)
+        return
+    pieces = turn.answer.json_pieces()
+    yield b'{"status":200,%b' % next(pieces)[1:]
+    yield from pieces

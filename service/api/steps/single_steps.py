@@ -15,15 +15,17 @@ from service.api.endpoints import TAKE_STEP
 from service.api.origins import Origins
 from service.api.problem import problem_response
 from service.api.steps.items import refusal
-from service.api.steps.steps import ask_of
+from service.api.steps.steps import ask_of, num_answered
 from service.errors import ServiceError
 from service.forms.steps import StepRequest
 from service.keys.key_file import Key
 from service.keys.keys import ANONYMOUS, Keys
 from service.metrics import RequestTally
+from service.steps.answer_room import IN_PIECES, Holding
 from service.steps.steps import Steps
 from service.steps.turn import Turn
 
+MAX_ANSWERED_ITEMS = 256  # a larger answer is written piece by piece, as its client reads it
 _JSON = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
 
 
@@ -88,12 +90,19 @@ class SingleSteps:
         if len(body) > self._max_body_bytes or not self._may_call(caller):
             return False
         try:
-            ask = ask_of(caller.owner, session_id, parsed(StepRequest, body))
+            request = parsed(StepRequest, body)
         except ServiceError:
             return False
-        if ask.is_streamed or not ask.is_in_tensors:
+        holding = Holding(IN_PIECES)
+        ask = ask_of(caller.owner, session_id, request, holding)
+        if ask.is_streamed or not ask.is_in_tensors or num_answered(request) > MAX_ANSWERED_ITEMS:
             return False
-        self._steps.submit(Turn(ask, lambda turn: answer(*self._response(turn))))
+
+        def done(turn: Turn) -> None:
+            answer(*self._response(turn))
+            holding.leave()
+
+        self._steps.submit(Turn(ask, done))
         return True
 
     def _may_call(self, caller: Caller) -> bool:

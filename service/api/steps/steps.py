@@ -1,7 +1,7 @@
 """`POST /sessions/{id}/steps` and `POST /steps`: one step, or steps of many sessions in one request."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from starlette.types import Receive, Scope, Send
 
@@ -13,10 +13,20 @@ from service.api.media_types import OCTETS
 from service.api.routes import HotHandlers
 from service.api.steps import binary
 from service.api.steps.item_errors import parsed_items
-from service.api.steps.items import item_json
-from service.api.wire import check_json, check_query, header, media_type, read_body, respond, unless_gone
+from service.api.steps.items import item_json, item_pieces
+from service.api.wire import (
+    check_json,
+    check_query,
+    header,
+    media_type,
+    read_body,
+    respond,
+    respond_in_pieces,
+    unless_gone,
+)
 from service.errors import ServiceError
 from service.forms.steps import StepItem, StepItems, StepRequest
+from service.steps.answer_room import AS_A_WHOLE, IN_PIECES, Holding
 from service.steps.steps import Steps
 from service.steps.turn import Ask, Turn
 
@@ -44,14 +54,18 @@ class StepRoutes:
         check_query(scope, endpoints.TAKE_STEP)
         body = await read_body(scope, receive, self._max_body_bytes)
         check_json(scope)
-        ask = ask_of(owner_of(scope), session_id, parsed(StepRequest, body))
-        if ask.is_streamed:
-            return await stream_step(self._steps, ask, self._first_piece, scope, receive, send)
-        if ask.is_in_tensors:
-            answer = await self._steps.take(ask)
-        else:
-            answer = await unless_gone(receive, self._steps.take(ask))
-        await respond(send, answer.json())
+        with Holding(IN_PIECES) as holding:
+            ask = ask_of(owner_of(scope), session_id, parsed(StepRequest, body), holding)
+            if ask.is_streamed:
+                return await stream_step(self._steps, ask, self._first_piece, scope, receive, send)
+            if ask.is_in_tensors:
+                answer = await self._steps.take(ask)
+            else:
+                answer = await unless_gone(receive, self._steps.take(ask))
+            if answer.is_large:
+                await respond_in_pieces(send, answer.json_pieces())
+            else:
+                await respond(send, answer.json())
         return 200
 
     async def take_steps(self, scope: Scope, receive: Receive, send: Send) -> int:
@@ -61,16 +75,20 @@ class StepRoutes:
         owner = owner_of(scope)
         if media_type(scope) == OCTETS:
             request = binary.read(body, header(scope, binary.HEADER_LENGTH))
-            turns = await self._take_all(request.asks(owner), request.wrong, receive)
-            content, header_length = binary.write(turns)
-            await respond(send, content, OCTETS.encode(), headers=[(binary.HEADER_LENGTH, b"%d" % header_length)])
+            with Holding(AS_A_WHOLE, request.num_answered) as holding:
+                turns = await self._take_all(request.asks(owner, holding), request.wrong, receive)
+                content, header_length = binary.write(turns)
+                await respond(send, content, OCTETS.encode(), headers=[(binary.HEADER_LENGTH, b"%d" % header_length)])
         else:
             check_json(scope)
             many, wrong = parsed_items(StepItems, StepItem, body, {"inputs": {}})
-            num_items = sum(map(_num_answered, many.items))
-            asks = [ask_of(owner, item.session_id, item, num_items) for item in many.items]
-            turns = await self._take_all(asks, wrong, receive)
-            await respond(send, b'{"items":[%b]}' % b",".join(map(item_json, turns)))
+            with Holding(IN_PIECES, sum(map(num_answered, many.items))) as holding:
+                asks = [ask_of(owner, item.session_id, item, holding) for item in many.items]
+                turns = await self._take_all(asks, wrong, receive)
+                if any(turn.answer is not None and turn.answer.is_large for turn in turns):
+                    await respond_in_pieces(send, _items_pieces(turns))
+                else:
+                    await respond(send, b'{"items":[%b]}' % b",".join(map(item_json, turns)))
         return 200
 
     async def _take_all(self, asks: Sequence[Ask], wrong: Mapping[int, ServiceError], receive: Receive) -> list[Turn]:
@@ -104,8 +122,8 @@ class StepRoutes:
         return turns
 
 
-def ask_of(owner: str, session_id: str, request: StepRequest, num_request_items: int = 0) -> Ask:
-    """The ask of a request. `num_request_items` is that of `Ask`."""
+def ask_of(owner: str, session_id: str, request: StepRequest, holding: Holding) -> Ask:
+    """The ask of a request."""
     return Ask(
         owner,
         session_id,
@@ -114,11 +132,20 @@ def ask_of(owner: str, session_id: str, request: StepRequest, num_request_items:
         returns=request.returns,
         allow_numerics_change=request.allow_numerics_change,
         is_streamed=request.stream,
-        num_request_items=num_request_items,
+        holding=holding,
     )
 
 
-def _num_answered(request: StepRequest) -> int:
+def _items_pieces(turns: Sequence[Turn]) -> Iterator[bytes]:
+    before = b'{"items":['
+    for turn in turns:
+        yield before
+        yield from item_pieces(turn)
+        before = b","
+    yield b"]}"
+
+
+def num_answered(request: StepRequest) -> int:
     """Number of items that may be answered with logits. 0 if the step is not in tensors."""
     if request.returns not in (None, "logits"):
         return 0

@@ -19,6 +19,9 @@ class Channel(Protocol):
     def is_writable(self) -> bool:
         """Whether a message would be sent now without waiting."""
 
+    async def drained(self) -> None:
+        """Wait until the client has read nearly all that was sent, or is gone."""
+
     def deliver_to(self, take: Callable[[Message], None]) -> None:
         """Hand every message that comes from now on to `take`, and none to ASGI's `receive`."""
 

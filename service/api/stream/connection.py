@@ -7,10 +7,12 @@ import asyncio
 import logging
 import time
 from collections import deque
+from collections.abc import Callable
 
 from starlette.types import Message, Receive, Scope, Send
 
 from service.api.auth import holds, owner_of
+from service.api.client_watch import SLOW_BYTES_PER_SECOND, SLOW_READER_SECONDS
 from service.api.problem import failure
 from service.api.stream.channel import channel_of
 from service.api.stream.messages import Messages
@@ -20,7 +22,7 @@ from service.steps.steps import Steps
 logger = logging.getLogger(__name__)
 
 MAX_IN_FLIGHT = 256
-SLOW_READER_SECONDS = 20.0
+LARGE_BYTES = 2**18  # an answer as large as this is not done with before its client has read it
 CLOSE_SECONDS = 2.0
 CLOSE = "websocket.close"
 INTERNAL_ERROR = 1011
@@ -42,12 +44,13 @@ class Connection:
         self._send = send
         self._unread: deque[Message] = deque()  # what the channel has brought beyond what may be in flight
         self._is_paused = False
-        self._answers: deque[Message] = deque()
+        self._answers: deque[tuple[Message, Callable[[], None]]] = deque()  # each with what to call once it is sent
         self._num_bytes = 0  # of unsent answers
         self._has_answers = asyncio.Event()
         self._has_room = asyncio.Event()
         self._is_closed = False
         self._sending_since: float | None = None
+        self._num_sending_bytes = 0
         self._reader: asyncio.Task[None] | None = None
         self._writer: asyncio.Task[None] | None = None
         self._is_dropped = False
@@ -55,7 +58,8 @@ class Connection:
     def is_stalled(self) -> bool:
         """Whether an answer has waited for too long to be read."""
         since = self._sending_since
-        return since is not None and time.perf_counter() - since > SLOW_READER_SECONDS
+        patience = SLOW_READER_SECONDS + self._num_sending_bytes / SLOW_BYTES_PER_SECOND
+        return since is not None and time.perf_counter() - since > patience
 
     async def serve(self, receive: Receive) -> None:
         """Read until the client goes."""
@@ -81,6 +85,8 @@ class Connection:
             writer.cancel()
             self._messages.call_off()
             await asyncio.gather(writer, return_exceptions=True)
+            for _, sent in self._answers:
+                sent()
 
     def drop(self) -> None:
         """Leave a client that does not read: what it has asked is called off, and its connection ends."""
@@ -97,7 +103,7 @@ class Connection:
         await asyncio.wait([self._writer], timeout=CLOSE_SECONDS)
 
     def _tell_last(self, code: int, reason: str) -> None:
-        self._tell({"type": CLOSE, "code": code, "reason": reason})
+        self._tell({"type": CLOSE, "code": code, "reason": reason}, lambda: None)
         self._is_closed = True
         self._has_room.set()
 
@@ -132,17 +138,20 @@ class Connection:
             logger.exception("a message of %s could not be read", self._owner)
             self._tell_last(INTERNAL_ERROR, str(failure()))
 
-    def _tell(self, message: Message) -> None:
+    def _tell(self, message: Message, sent: Callable[[], None]) -> None:
         if self._is_closed:
+            sent()
             return
+        num_bytes = _num_bytes(message)
         is_next = not self._answers and self._sending_since is None and message["type"] != CLOSE
-        if is_next and self._channel is not None and self._channel.is_writable:
+        if is_next and num_bytes < LARGE_BYTES and self._channel is not None and self._channel.is_writable:
             self._channel.tell(message)
+            sent()
             if self._is_paused:
                 asyncio.get_running_loop().call_soon(self._read_on)
             return
-        self._answers.append(message)
-        self._num_bytes += _num_bytes(message)
+        self._answers.append((message, sent))
+        self._num_bytes += num_bytes
         self._has_answers.set()
 
     def _is_full(self) -> bool:
@@ -162,11 +171,11 @@ class Connection:
                 await self._has_answers.wait()
                 self._has_answers.clear()
                 while self._answers:
-                    message = self._answers.popleft()
-                    self._sending_since = time.perf_counter()
-                    await self._send(message)
-                    self._sending_since = None
-                    self._num_bytes -= _num_bytes(message)
+                    message, sent = self._answers.popleft()
+                    try:
+                        await self._write_one(message)
+                    finally:
+                        sent()
                     if message["type"] == CLOSE:
                         return
                     self._has_room.set()
@@ -174,6 +183,15 @@ class Connection:
         finally:  # the client may be gone, which the reader, if it waits for room, learns by reading
             self._is_closed = True
             self._has_room.set()
+
+    async def _write_one(self, message: Message) -> None:
+        self._num_sending_bytes = num_bytes = _num_bytes(message)
+        self._sending_since = time.perf_counter()
+        await self._send(message)
+        if num_bytes >= LARGE_BYTES and self._channel is not None:
+            await self._channel.drained()
+        self._sending_since = None
+        self._num_bytes -= num_bytes
 
 
 def _num_bytes(message: Message) -> int:

@@ -20,8 +20,11 @@ from service.api.steps.steps import ask_of
 from service.errors import Malformed, ServiceError, TooLarge
 from service.forms.steps import ClientId, StreamItem
 from service.metrics import RequestTally
+from service.steps.answer_room import AS_A_MESSAGE, AS_A_WHOLE, Holding
 from service.steps.steps import Steps
 from service.steps.turn import Turn
+
+Tell = Callable[[Message, Callable[[], None]], None]
 
 ENDPOINT = "/stream"
 _HEAD_LENGTH = struct.Struct("<I")
@@ -35,15 +38,13 @@ class Messages:
         steps: Takes the steps.
         tally: Counts each as a request.
         max_message_bytes: A longer one is refused.
-        tell: Sends an answer.
+        tell: Sends an answer, and calls back once it was sent, or will not be.
 
     Attributes:
         num_bytes: Of what was sent for the steps that are under way.
     """
 
-    def __init__(
-        self, owner: str, steps: Steps, tally: RequestTally, max_message_bytes: int, tell: Callable[[Message], None]
-    ) -> None:
+    def __init__(self, owner: str, steps: Steps, tally: RequestTally, max_message_bytes: int, tell: Tell) -> None:
         self._owner = owner
         self._steps = steps
         self._tally = tally
@@ -76,19 +77,20 @@ class Messages:
         try:
             self._check_length(text)
             item = parsed(StreamItem, text)
-            ask = ask_of(self._owner, item.session_id, item)
+            holding = Holding(AS_A_MESSAGE)
+            ask = ask_of(self._owner, item.session_id, item, holding)
         except ServiceError as error:
             self._count(error.status, started)
             client_id = None if isinstance(error, TooLarge) else _id_of(text)
             problem = {"id": client_id, "status": error.status, "problem": problem_of(error)}
-            self._tell({"type": "websocket.send", "text": orjson.dumps(problem).decode()})
+            self._tell({"type": "websocket.send", "text": orjson.dumps(problem).decode()}, _nothing)
             return
-        self._begin(Turn(ask, lambda turn: self._answer(turn, item.id)), len(text))
+        self._begin(Turn(ask, lambda turn: self._answer(turn, item.id, holding)), len(text))
 
-    def _answer(self, turn: Turn, client_id: ClientId) -> None:
+    def _answer(self, turn: Turn, client_id: ClientId, holding: Holding) -> None:
         self._end(turn)
         answer = b'{"id":%b,%b' % (orjson.dumps(client_id), item_json(turn)[1:])
-        self._tell({"type": "websocket.send", "text": answer.decode()})
+        self._tell({"type": "websocket.send", "text": answer.decode()}, holding.leave)
 
     def _read_binary(self, content: bytes) -> None:
         started = time.perf_counter()
@@ -101,9 +103,10 @@ class Messages:
         except ServiceError as error:
             self._count(error.status, started)
             head = orjson.dumps({"status": error.status, "problem": problem_of(error)})
-            self._tell({"type": "websocket.send", "bytes": _HEAD_LENGTH.pack(len(head)) + head})
+            self._tell({"type": "websocket.send", "bytes": _HEAD_LENGTH.pack(len(head)) + head}, _nothing)
             return
-        asks = request.asks(self._owner)
+        holding = Holding(AS_A_WHOLE, request.num_answered)
+        asks = request.asks(self._owner, holding)
         turns: list[Turn] = []
         num_open = len(asks)
 
@@ -113,7 +116,8 @@ class Messages:
             num_open -= 1
             if not num_open:
                 body, head_length = binary.write(turns)
-                self._tell({"type": "websocket.send", "bytes": _HEAD_LENGTH.pack(head_length) + body})
+                message = {"type": "websocket.send", "bytes": _HEAD_LENGTH.pack(head_length) + body}
+                self._tell(message, holding.leave)
 
         turns += [Turn(ask, done) for ask in asks]
         for index, turn in enumerate(turns):
@@ -141,6 +145,10 @@ class Messages:
 
     def _count(self, status: int, started: float) -> None:
         self._tally.add(ENDPOINT, status, time.perf_counter() - started)
+
+
+def _nothing() -> None:
+    """Nothing is held for a refusal."""
 
 
 def _id_of(text: str) -> ClientId:

@@ -73,7 +73,7 @@ def test_a_server_that_is_told_no_protocol_has_the_guarded_one(monkeypatch: pyte
     assert (made.func, made.args) == (GuardedProtocol, (statuses.append,))
 
 
-@pytest.mark.parametrize("path", ["/sessions/{}/steps", "/sessions/{}/steps?x=1"])
+@pytest.mark.parametrize("path", ["/sessions/{}/steps", "/sessions/{}/steps?"])
 async def test_a_request_that_would_rather_be_http2_is_answered_with_its_body(
     port: Port, process: Process, path: str
 ) -> None:
@@ -135,7 +135,7 @@ async def test_no_tunnel_is_begun(port: Port, target: str) -> None:
         assert await connection.is_over()
 
 
-@pytest.mark.parametrize("path", ["/sessions/{}/steps", "/sessions/{}/steps?x=1"])
+@pytest.mark.parametrize("path", ["/sessions/{}/steps", "/sessions/{}/steps?"])
 async def test_a_request_with_garbage_behind_it_is_answered_first(port: Port, process: Process, path: str) -> None:
     session_id = await process.create(ANONYMOUS)
     request = request_of(path.format(session_id), orjson.dumps(STEP))
@@ -182,7 +182,7 @@ async def test_a_refusal_is_told_unless_the_application_has_the_request(
     assert port.refusals == told
 
 
-@pytest.mark.parametrize("path", ["/sessions/{}/steps", "/sessions/{}/steps?x=1"])
+@pytest.mark.parametrize("path", ["/sessions/{}/steps", "/sessions/{}/steps?"])
 async def test_who_closes_its_side_behind_a_request_is_answered(port: Port, process: Process, path: str) -> None:
     session_id = await process.create(ANONYMOUS)
     request = request_of(path.format(session_id), orjson.dumps(STEP))
@@ -346,7 +346,7 @@ async def test_a_server_that_waits_for_less_is_overruled(port: Port, of_the_serv
 async def test_a_body_that_comes_slowly_is_waited_for(port: Port, process: Process) -> None:
     session_id = await process.create(ANONYMOUS)
     async with port.connected() as connection:
-        for path in (f"/sessions/{session_id}/steps", f"/sessions/{session_id}/steps?x=1"):
+        for path in (f"/sessions/{session_id}/steps", f"/sessions/{session_id}/steps?"):
             request = request_of(path, orjson.dumps(STEP))
             for piece in (request[:-4], request[-4:-3], request[-3:-2], request[-2:]):
                 await asyncio.sleep(0.6)

@@ -1,0 +1,157 @@
+"""Answers in many logits: the same on every surface, and the room that they take is free again whatever happens."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+from numpy.typing import NDArray
+
+from service.api.media_types import OCTETS
+from service.steps.large_logits import MANY_LOGITS
+from tests.fakes.asgi import ChannelSocket, Exchange, Socket, Surface
+from tests.fakes.graphs import V, logits_of
+from tests.fakes.process import Process, until
+from tests.fakes.stores import FaultyStore
+from tests.service.api.stream.test_stream import frame
+
+pytestmark = pytest.mark.anyio
+IDS = [1] * (MANY_LOGITS // V + 1)
+LOGITS = logits_of(np.cumsum(IDS))
+Logits = NDArray[np.float32]
+HALF_OF_ALL = [1] * 12_000  # more than half of the room below
+ROOM_BYTES = 2**20
+
+
+def parsed(outputs: dict[str, Any]) -> Logits:
+    return np.array(outputs["logits"], np.float32)
+
+
+async def by_step(surface: Surface, session_id: str) -> Logits:
+    answered = await surface.client.post(f"/sessions/{session_id}/steps", {"inputs": {"ids": IDS}})
+    assert "content-length" not in answered.headers
+    return parsed(answered.json()["outputs"])
+
+
+async def by_steps(surface: Surface, session_id: str) -> Logits:
+    items = [{"session_id": "nobody", "inputs": {"ids": [1]}}, {"session_id": session_id, "inputs": {"ids": IDS}}]
+    refused, answered = (await surface.client.post("/steps", {"items": items})).json()["items"]
+    assert (refused["status"], answered["status"]) == (404, 200)
+    return parsed(answered["outputs"])
+
+
+async def by_binary_steps(surface: Surface, session_id: str) -> Logits:
+    content = frame([session_id], np.array([IDS]))
+    length = str(int.from_bytes(content[:4], "little"))
+    headers = {"content-type": OCTETS, "inference-header-content-length": length}
+    answered = await surface.client.post("/steps", content[4:], headers)
+    return from_tensor(answered.body, int(answered.headers["inference-header-content-length"]))
+
+
+async def by_message(surface: Surface, session_id: str) -> Logits:
+    async with surface.connected() as socket:
+        socket.say(session_id=session_id, inputs={"ids": IDS})
+        return parsed((await socket.heard())["outputs"])
+
+
+async def by_binary_message(surface: Surface, session_id: str) -> Logits:
+    async with surface.connected() as socket:
+        socket.say_bytes(frame([session_id], np.array([IDS])))
+        content = (await socket.told())["bytes"]
+        return from_tensor(content[4:], int.from_bytes(content[:4], "little"))
+
+
+async def by_sequence(surface: Surface, _: str) -> Logits:
+    return await inferred(surface, {"sequence_id": 7, "sequence_start": True})
+
+
+async def by_inference(surface: Surface, _: str) -> Logits:
+    return await inferred(surface, {})
+
+
+async def inferred(surface: Surface, parameters: dict[str, object]) -> Logits:
+    tensor = {"name": "x", "shape": [1, len(IDS)], "datatype": "INT64", "data": IDS}
+    body = {"parameters": parameters, "inputs": [tensor], "outputs": [{"name": "logits"}]}
+    (output,) = (await surface.client.post("/v2/models/sum/infer", body)).json()["outputs"]
+    return np.array(output["data"], np.float32).reshape(-1, V)
+
+
+def from_tensor(body: bytes, length: int) -> Logits:
+    assert orjson.loads(body[:length])["items"][0]["status"] == 200
+    return np.frombuffer(body[length:], np.float32).reshape(-1, V)
+
+
+@pytest.mark.parametrize("socket_type", [Socket, ChannelSocket])
+@pytest.mark.parametrize(
+    "asked", [by_step, by_steps, by_binary_steps, by_message, by_binary_message, by_sequence, by_inference]
+)
+async def test_the_logits_are_the_same_and_their_room_is_free_again(
+    surface: Surface, process: Process, asked: Callable[[Surface, str], Awaitable[Logits]], socket_type: type[Socket]
+) -> None:
+    surface.socket_type = socket_type
+    np.testing.assert_array_equal(await asked(surface, await process.create()), LOGITS)
+    await until(lambda: process.steps.answer_room.num_bytes == 0)
+    assert process.steps.answer_room.has_left_memory()
+
+
+async def test_a_repeated_step_is_computed_again_and_answered_the_same(surface: Surface, process: Process) -> None:
+    path = f"/sessions/{await process.create()}/steps"
+    body = {"step": 0, "inputs": {"ids": IDS}}
+    first, again = [await surface.client.post(path, body) for _ in range(2)]
+    assert first.body == again.body
+    assert process.steps.answer_room.num_bytes == 0
+
+
+@pytest.fixture
+async def narrow() -> AsyncIterator[Process]:
+    """A worker that has little room."""
+    async with Process(FaultyStore(), timeout_seconds=3.0, max_answer_bytes=ROOM_BYTES) as process:
+        yield process
+
+
+def begin(surface: Surface, session_id: str, ids: list[int]) -> Exchange:
+    """Ask for a step's logits."""
+    return surface.client.begin("POST", f"/sessions/{session_id}/steps", orjson.dumps({"inputs": {"ids": ids}}))
+
+
+async def unread(surface: Surface, process: Process) -> Exchange:
+    """A large answer whose client does not read it."""
+    slow = begin(surface, await process.create(), HALF_OF_ALL)
+    slow.may_read.clear()
+    await until(lambda: process.steps.answer_room.num_bytes > 0 and process.steps.is_idle)
+    return slow
+
+
+async def test_an_answer_that_is_not_read_holds_up_large_ones_only(narrow: Process) -> None:
+    surface = Surface(narrow)
+    slow = await unread(surface, narrow)
+    large = begin(surface, await narrow.create(), HALF_OF_ALL)
+    assert (await begin(surface, await narrow.create(), [1]).answered()).status == 200
+    assert not narrow.steps.is_idle
+    slow.may_read.set()
+    assert [(await each.answered()).json()["step"] for each in (slow, large)] == [1, 1]
+    assert narrow.steps.answer_room.num_bytes == 0
+
+
+async def test_an_answer_that_finds_no_room_in_time_is_late(narrow: Process) -> None:
+    surface = Surface(narrow)
+    slow = await unread(surface, narrow)
+    session_id = await narrow.create()
+    assert (await begin(surface, session_id, HALF_OF_ALL).answered()).status == 504
+    assert (await narrow.sessions.get("ann", session_id)).step == 0
+    await slow.cancel()
+    assert narrow.steps.answer_room.num_bytes == 0
+
+
+async def test_who_does_not_read_in_time_is_answered_no_further(
+    narrow: Process, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("service.api.wire.SLOW_READER_SECONDS", 0.1)
+    slow = begin(Surface(narrow), await narrow.create(), HALF_OF_ALL)
+    await until(lambda: bool(slow.sent))
+    slow.may_read.clear()
+    await slow.answered()
+    assert slow.sent[-1]["more_body"]
+    assert narrow.steps.answer_room.num_bytes == 0
+    assert caplog.messages == ["a client does not read its answer to /sessions/{id}/steps; its connection ends"]

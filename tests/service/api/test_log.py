@@ -1,0 +1,43 @@
+"""What does not reach the log."""
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from service.api.log import leave_out_client_errors
+
+BENTOML, UVICORN = "bentoml._internal.server.http_app", "uvicorn.error"
+
+
+class Form(BaseModel):
+    """A form."""
+
+    number: int
+
+
+@pytest.fixture(autouse=True)
+def _filters() -> Iterator[None]:
+    loggers = [logging.getLogger(name) for name in (BENTOML, UVICORN)]
+    before = [list(logger.filters) for logger in loggers]
+    leave_out_client_errors()
+    yield
+    for logger, filters in zip(loggers, before, strict=True):
+        logger.filters = filters
+
+
+def test_a_body_that_fails_validation_is_the_clients(caplog: pytest.LogCaptureFixture) -> None:
+    for wrong in (lambda: Form.model_validate({}), lambda: 1 / 0):
+        try:
+            wrong()
+        except (ValidationError, ZeroDivisionError):
+            logging.getLogger(BENTOML).exception("failed")
+    assert [type(record.exc_info[1]) for record in caplog.records if record.exc_info] == [ZeroDivisionError]
+
+
+def test_a_handshake_that_was_refused_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    logger = logging.getLogger(UVICORN)
+    logger.error("ASGI callable returned without completing handshake.")
+    logger.error("ASGI callable returned without starting response.")
+    assert caplog.messages == ["ASGI callable returned without starting response."]

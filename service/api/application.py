@@ -31,6 +31,7 @@ from service.api.problem import ProblemMiddleware
 from service.api.question_routes import QuestionRoutes
 from service.api.routes import Unbound, joined, listed, other_methods, routed, routes_of
 from service.api.sessions import SessionRoutes
+from service.api.slash import SlashMiddleware
 from service.api.steps.steps import StepRoutes
 from service.api.stream.stream import Stream
 from service.catalog import Catalog
@@ -111,7 +112,7 @@ class Application:
         return self._guarded(PlainFirst(self._keyed(self._layered(PageFirst(bentoml))), self._plain))
 
     def _guarded(self, app: ASGIApp) -> ASGIApp:
-        return OriginMiddleware(app, self.origins, self._tally)
+        return OriginMiddleware(SlashMiddleware(app, self._tally), self.origins, self._tally)
 
     def _keyed(self, app: ASGIApp) -> ASGIApp:
         return AuthMiddleware(app, self._keys, self._tally)

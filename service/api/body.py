@@ -1,5 +1,6 @@
 """Bodies: how large they may be, and how they become forms."""
 
+import codecs
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -14,6 +15,7 @@ from service.api.wire import check_announced, check_encoding, check_media_type, 
 from service.errors import InvalidInput, Malformed, MediaTypeUnknown, TooLarge
 
 F = TypeVar("F", bound=BaseModel)
+_MARK = codecs.BOM_UTF8.decode()
 BLOBS = tuple(IMPORT_SESSION.takes)
 
 
@@ -52,16 +54,21 @@ class BodyMiddleware:
 
 
 async def read_form(request: Request, form: type[F]) -> F:
-    """Parse the body of a request as a form. No body is no fields.
+    """Parse the body of a request as a form; see `parsed_body`."""
+    return parsed_body(form, await request.body())
+
+
+def parsed_body(form: type[F], body: bytes) -> F:
+    """Parse a whole body as a form. No body is no fields.
 
     Raises:
         Malformed, InvalidInput: See `parsed`.
     """
-    return parsed(form, await request.body() or b"{}")
+    return parsed(form, body or b"{}")
 
 
 def parsed(form: type[F], body: bytes | str) -> F:
-    """Parse a body as a form.
+    """Parse JSON as a form.
 
     Raises:
         Malformed: It is not JSON.
@@ -71,5 +78,6 @@ def parsed(form: type[F], body: bytes | str) -> F:
         return form.model_validate_json(body)
     except ValidationError as error:
         if error.error_count() == 1 and (only := error.errors()[0])["type"] == "json_invalid":
-            raise Malformed.of_json(only["msg"]) from error
+            has_mark = body[:3] == codecs.BOM_UTF8 or body[:1] == _MARK
+            raise Malformed.of_json("it begins with a byte order mark" if has_mark else only["msg"]) from error
         raise InvalidInput.of(error) from error

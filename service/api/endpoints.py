@@ -16,7 +16,7 @@ from service.forms.generation import GenerateAnswer, GenerateRequest
 from service.forms.models import ModelList
 from service.forms.music import ComposeAnswer, ComposeRequest
 from service.forms.open_inference import InferAnswer, InferRequest, ModelMetadata, ModelReady, ServerMetadata
-from service.forms.repository import LoadRequest, VersionEntry, VersionIndex
+from service.forms.repository import IndexRequest, LoadRequest, VersionEntry, VersionIndex
 from service.forms.sentiment import SentimentAnswer, SentimentRequest
 from service.forms.sessions import (
     MAX_NAME_CHARACTERS,
@@ -256,7 +256,13 @@ SHOW_VERSION, VERSION_READY, SHOW_VERSION_CONFIG, INFER_VERSION = (
 )
 LIST_MODELS = _service("GET", "/models", "list_models", "List the served models", answer=ModelList)
 LIST_VERSIONS = _service(
-    "POST", "/v2/repository/index", "list_versions", "List the versions that are loaded", answer=VersionIndex
+    "POST",
+    "/v2/repository/index",
+    "list_versions",
+    "List the versions that are loaded",
+    request=IndexRequest,
+    answer=VersionIndex,
+    needs_body=False,
 )
 LOAD_VERSION = _service(
     "POST",

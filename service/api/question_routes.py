@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from service.api import endpoints
-from service.api.body import parsed
+from service.api.body import parsed_body
 from service.api.endpoint import Endpoint
 from service.api.events import EventStream, error_event, event, piece_event, told_to_the_end
 from service.api.media_types import MIDI
@@ -58,7 +58,7 @@ class QuestionRoutes:
     async def _answer(self, form: type[BaseModel], asked: Asked, scope: Scope, receive: Receive, send: Send) -> int:
         body = await read_body(scope, receive, self._max_body_bytes)
         check_json(scope)
-        answer = await unless_gone(receive, asked(parsed(form, body or b"{}")))  # no body is no fields, as for BentoML
+        answer = await unless_gone(receive, asked(parsed_body(form, body)))
         if isinstance(answer, Response):
             await answer(scope, receive, send)
             return answer.status_code

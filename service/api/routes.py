@@ -8,7 +8,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from service.api.endpoint import Endpoint
 from service.api.endpoints import STREAM
@@ -63,17 +63,9 @@ def routes_of(handlers: Handlers) -> list[Route]:
 
 
 def routed(routes: Sequence[BaseRoute]) -> ASGIApp:
-    """An application that redirects a path with one slash too many or too few, except for DELETE.
-
-    Clients that fold paths make `DELETE /sessions/{id}/` of `DELETE /sessions/{id}/checkpoints/..`: a redirect would
-    end the session.
-    """
-    redirecting, exact = Starlette(routes=routes), Starlette(routes=routes)
-    exact.router.redirect_slashes = False
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await (exact if scope.get("method") == "DELETE" else redirecting)(scope, receive, send)
-
+    """An application of these routes, each at exactly its path."""
+    app = Starlette(routes=routes)
+    app.router.redirect_slashes = False
     return app
 
 

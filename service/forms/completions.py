@@ -2,7 +2,9 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, Field, GetJsonSchemaHandler, ValidationInfo, field_validator, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from service.forms.chance import MAX_TOKENS
 from service.forms.form import INT64, MAX_TEXT_CHARACTERS, Form, OneOrMany, Question, Seed, checked_together
@@ -27,7 +29,19 @@ def only(neutral: object, reason: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+_NULL: JsonSchemaValue = {"type": "null"}
+_OF_FIELD = ("default", "description", "examples", "title")
 _NO_PENALTY = only(0, "penalties are not supported, only 0")
+
+
+def _or_null(field: JsonSchemaValue) -> JsonSchemaValue:
+    """The schema of a field that may be null as well."""
+    kinds = field.get("anyOf")
+    if kinds is not None and _NULL in kinds:
+        return field
+    told = {key: value for key, value in field.items() if key in _OF_FIELD}
+    kind = {key: value for key, value in field.items() if key not in (*_OF_FIELD, "anyOf")}
+    return {"anyOf": [*(kinds or []), *([kind] if kind else []), _NULL], **told}
 
 
 class StreamOptions(Form):
@@ -73,6 +87,16 @@ class CompletionRequest(Sampling, Question):
     def includes_usage(self) -> bool:
         """Whether a stream ends with what was counted."""
         return self.stream_options is not None and self.stream_options.include_usage
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Overrides pydantic: every field that may be left out may be null."""
+        described = handler(schema)
+        whole = handler.resolve_ref_schema(described)
+        whole["properties"] = {
+            name: own if name in whole["required"] else _or_null(own) for name, own in whole["properties"].items()
+        }
+        return described
 
     @model_validator(mode="before")
     @classmethod

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from service.forms.form import BundleTag, Form, Question, Reading
 
@@ -74,6 +74,13 @@ class ReadingsStep(Form):
     )
     horizon: Horizon | None = Field(None, description="How many readings ahead to forecast; null: no forecast")
     quantiles: Quantiles = Field(DEFAULT_QUANTILES)
+
+    @field_validator("quantiles")
+    @classmethod
+    def _of_a_forecast(cls, quantiles: list[float], others: ValidationInfo) -> list[float]:
+        if others.data.get("horizon", True) is None:
+            raise ValueError("only with a horizon")
+        return quantiles
 
 
 class SegmentsStep(Form):

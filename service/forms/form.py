@@ -38,11 +38,19 @@ def shape(name: str) -> Any:  # noqa: ANN401  pydantic takes numbers for tags, a
 # Told apart by what was sent, so that an error speaks of that shape only.
 OneOrMany = Annotated[
     Annotated[One, Tag(shape("one"))] | Annotated[Many, Tag(shape("list"))],
-    Discriminator(lambda value: shape("list" if isinstance(value, list) else "one")),
+    Discriminator(
+        lambda value: shape("list") if isinstance(value, list) else None if isinstance(value, dict) else shape("one"),
+        custom_error_type="no_shape",
+        custom_error_message="Input should be one, or a list of several",
+    ),
 ]
 TextOrNumber = Annotated[
     Annotated[One, Tag(shape("text"))] | Annotated[Many, Tag(shape("number"))],
-    Discriminator(lambda value: shape("text" if isinstance(value, str) else "number")),
+    Discriminator(
+        lambda value: shape("text") if isinstance(value, str) else shape("number") if isinstance(value, int) else None,
+        custom_error_type="no_shape",
+        custom_error_message="Input should be a text or a whole number",
+    ),
 ]
 Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT_CHARACTERS)]
 Reading = Annotated[FiniteFloat, Field(ge=-MAX_READING, le=MAX_READING)]

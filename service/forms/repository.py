@@ -7,6 +7,12 @@ from pydantic import Field, RootModel
 from service.forms.form import Form
 
 
+class IndexRequest(Form):
+    """Which versions to list."""
+
+    ready: bool = Field(False, description="Changes nothing: all that are listed are ready")
+
+
 class LoadParameters(Form):
     """Which version to load."""
 

@@ -141,7 +141,6 @@ REFUSALS: list[tuple[str, str, Json | None, int, str]] = [
     ("POST", "/sessions/{}/steps", {"inputs": {"ids": [1]}, "step": -1}, 422, "invalid-input"),
     ("PUT", "/sessions/{}/checkpoints/a?step=x", None, 422, "invalid-input"),
     ("PUT", "/sessions/{}/checkpoints/%C3%BC", None, 422, "invalid-input"),
-    ("POST", "/v2/repository/models/nobody/load", None, 404, "model-unknown"),
 ]
 
 

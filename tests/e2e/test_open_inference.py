@@ -74,6 +74,13 @@ def test_the_server_is_live_and_ready_and_tells_what_it_speaks(triton: Inference
     assert {entry["name"] for entry in triton.get_model_repository_index()} == set(MANIFESTS)
 
 
+def test_what_cannot_be_loaded_is_told_in_words_that_tritons_client_shows(triton: InferenceServerClient) -> None:
+    with pytest.raises(InferenceServerException, match="no Models with name 'nope'"):
+        triton.load_model("nope")
+    with pytest.raises(InferenceServerException, match="nothing at this path"):
+        triton.unload_model("sentiment")
+
+
 @pytest.mark.parametrize("model", [name for name, manifest in MANIFESTS.items() if step_graph(manifest)])
 def test_a_models_tensors_are_its_manifests(triton: InferenceServerClient, client: httpx.Client, model: str) -> None:
     encode = step_graph(MANIFESTS[model])

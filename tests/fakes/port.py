@@ -13,6 +13,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from service.api.auth import AuthMiddleware
 from service.api.cors import OriginMiddleware
 from service.api.origins import Origins
+from service.api.slash import SlashMiddleware
 from service.api.steps.single_steps import SingleSteps
 from service.fast_port.server import FastPort
 from service.keys.keys import Keys
@@ -98,7 +99,7 @@ class Port:
             self.number = free.getsockname()[1]
         self.surface = Surface(process)
         origins = Origins(ServerSettings(allowed_origins=ALLOWED_ORIGIN), needs_key=keys is not None)
-        app = OriginMiddleware(AuthMiddleware(self.surface.app, keys, tally), origins, tally)
+        app = OriginMiddleware(SlashMiddleware(AuthMiddleware(self.surface.app, keys, tally), tally), origins, tally)
         single_steps = SingleSteps(process.steps, keys, origins, tally, MAX_BYTES)
         self.server = FastPort(app, single_steps, self.refusals.append, HOST, self.number, MAX_BYTES)
 

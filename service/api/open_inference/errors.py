@@ -13,7 +13,6 @@ from service.api.rewriting import rewriting
 from service.errors import ServiceError
 
 ROOT = "/v2"
-REPOSITORY = "/v2/repository"  # answers problems, as it always did
 ERROR: dict[str, Any] = {
     "description": "Why a request was refused, as the Open Inference Protocol has it",
     "type": "object",
@@ -24,7 +23,7 @@ ERROR: dict[str, Any] = {
 
 def is_open_inference(path: str) -> bool:
     """Whether refusals on a path have the protocol's form."""
-    return path.startswith(ROOT) and path[len(ROOT) :][:1] in ("", "/") and not path.startswith(REPOSITORY)
+    return path.startswith(ROOT) and path[len(ROOT) :][:1] in ("", "/")
 
 
 def error_response(error: ServiceError) -> Response:

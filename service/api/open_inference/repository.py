@@ -13,7 +13,7 @@ from service.api.routes import Handlers
 from service.bundle.manifest import name_and_version
 from service.catalog import Catalog
 from service.errors import Forbidden
-from service.forms.repository import LoadRequest, VersionEntry, VersionIndex
+from service.forms.repository import IndexRequest, LoadRequest, VersionEntry, VersionIndex
 from service.reload import Reloader
 
 
@@ -37,6 +37,7 @@ class RepositoryRoutes:
 
     async def list_versions(self, request: Request) -> Response:
         """List every version that is loaded. Those that are not current serve their sessions only."""
+        await read_form(request, IndexRequest)
         current = set(self._catalog.tags.values())
         entries = [_entry(tag, tag in current) for tag in sorted(self._catalog.loaded_tags)]
         return form_response(VersionIndex(entries))

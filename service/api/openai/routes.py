@@ -6,7 +6,7 @@ from collections.abc import Callable
 from starlette.types import Receive, Scope, Send
 
 from service.api import endpoints
-from service.api.body import parsed
+from service.api.body import parsed_body
 from service.api.events import EventStream
 from service.api.openai.completions import Completions
 from service.api.openai.errors import document, document_response
@@ -66,7 +66,7 @@ class OpenAI:
     async def _complete(self, scope: Scope, receive: Receive, send: Send) -> int:
         body = await read_body(scope, receive, self._max_body_bytes)
         check_json(scope)
-        request = parsed(CompletionRequest, body)
+        request = parsed_body(CompletionRequest, body)
         model = self._model(request.model)
         if not request.stream:
             answer = await unless_gone(receive, self._completions.whole(model, request))

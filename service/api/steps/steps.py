@@ -7,7 +7,7 @@ from starlette.types import Receive, Scope, Send
 
 from service.api import endpoints
 from service.api.auth import owner_of
-from service.api.body import parsed
+from service.api.body import parsed_body
 from service.api.events import stream_step
 from service.api.media_types import OCTETS
 from service.api.routes import HotHandlers
@@ -55,7 +55,7 @@ class StepRoutes:
         body = await read_body(scope, receive, self._max_body_bytes)
         check_json(scope)
         with Holding(IN_PIECES) as holding:
-            ask = ask_of(owner_of(scope), session_id, parsed(StepRequest, body), holding)
+            ask = ask_of(owner_of(scope), session_id, parsed_body(StepRequest, body), holding)
             if ask.is_streamed:
                 return await stream_step(self._steps, ask, self._first_piece, scope, receive, send)
             if ask.is_in_tensors:
@@ -81,7 +81,7 @@ class StepRoutes:
                 await respond(send, content, OCTETS.encode(), headers=[(binary.HEADER_LENGTH, b"%d" % header_length)])
         else:
             check_json(scope)
-            many, wrong = parsed_items(StepItems, StepItem, body, {"inputs": {}})
+            many, wrong = parsed_items(StepItems, StepItem, body or b"{}", {"inputs": {}})
             with Holding(IN_PIECES, sum(map(num_answered, many.items))) as holding:
                 asks = [ask_of(owner, item.session_id, item, holding) for item in many.items]
                 turns = await self._take_all(asks, wrong, receive)

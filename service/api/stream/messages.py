@@ -27,6 +27,7 @@ from service.steps.turn import Turn
 Tell = Callable[[Message, Callable[[], None]], None]
 
 ENDPOINT = "/stream"
+_KNOWN_OF_NONE: dict[str, ClientId] = {"id": None}
 _HEAD_LENGTH = struct.Struct("<I")
 
 
@@ -81,8 +82,8 @@ class Messages:
             ask = ask_of(self._owner, item.session_id, item, holding)
         except ServiceError as error:
             self._count(error.status, started)
-            client_id = None if isinstance(error, TooLarge) else _id_of(text)
-            problem = {"id": client_id, "status": error.status, "problem": problem_of(error)}
+            known = _KNOWN_OF_NONE if isinstance(error, TooLarge) else _known_of(text)
+            problem = {**known, "status": error.status, "problem": problem_of(error)}
             self._tell({"type": "websocket.send", "text": orjson.dumps(problem).decode()}, _nothing)
             return
         self._begin(Turn(ask, lambda turn: self._answer(turn, item.id, holding)), len(text))
@@ -151,12 +152,15 @@ def _nothing() -> None:
     """Nothing is held for a refusal."""
 
 
-def _id_of(text: str) -> ClientId:
-    """The id of a message that is no valid item, for its refusal."""
+def _known_of(text: str) -> dict[str, ClientId]:
+    """What is known of a message that is no valid item, for its refusal: its id, and the session if one is named."""
     try:
         item = orjson.loads(text)
     except orjson.JSONDecodeError:
-        return None
-    client_id = item.get("id") if isinstance(item, dict) else None
+        return _KNOWN_OF_NONE
+    if not isinstance(item, dict):
+        return _KNOWN_OF_NONE
+    client_id, session_id = item.get("id"), item.get("session_id")
     is_id = isinstance(client_id, str) or (isinstance(client_id, int) and not isinstance(client_id, bool))
-    return client_id if is_id else None
+    known = {"id": client_id if is_id else None}
+    return {**known, "session_id": session_id} if isinstance(session_id, str) else known

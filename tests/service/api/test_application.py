@@ -90,7 +90,8 @@ async def test_a_deletion_is_not_led_on_by_a_slash(process: Process, rest: str) 
         answer = await asked(app, "DELETE", f"/sessions/{session_id}/{rest}")
         assert (answer.status, answer.headers.get("location")) == (404, None)
         assert answer.headers["content-type"] == "application/problem+json"
-        assert (await asked(app, "GET", f"/sessions/{session_id}/")).status == 307
+        led_on = await asked(app, "GET", f"/sessions/{session_id}/")
+        assert (led_on.status, led_on.headers["location"]) == (307, f"../{session_id}")
     await process.sessions.get(ANONYMOUS, session_id)
 
 

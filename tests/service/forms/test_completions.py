@@ -31,6 +31,18 @@ def test_a_field_that_is_null_is_left_out() -> None:
     assert request(**dict.fromkeys(fields)) == request()
 
 
+def test_a_field_that_may_be_null_says_so_in_its_schema() -> None:
+    schema = CompletionRequest.model_json_schema()
+    for name, field in schema["properties"].items():
+        assert (field.get("anyOf", [{}])[-1] == {"type": "null"}) is (name != "model"), name
+    assert schema["properties"]["max_tokens"] == {
+        "anyOf": [{"type": "integer", "minimum": 1, "maximum": 4096}, {"type": "null"}],
+        "default": 16,
+        "description": "Characters to generate at most",
+        "title": "Max Tokens",
+    }
+
+
 @pytest.mark.parametrize(
     "fields",
     [

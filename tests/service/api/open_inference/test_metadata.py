@@ -135,7 +135,7 @@ async def test_what_is_not_supported_is_not_there(surface: Surface, path: str) -
         ("/v2", True),
         ("/v2/", True),
         ("/v2/models/a/infer", True),
-        ("/v2/repository/index", False),
+        ("/v2/repository/index", True),
         ("/v2x", False),
         ("/v1/v2", False),
         ("/sessions", False),

@@ -4,6 +4,7 @@ import pytest
 from starlette.applications import Starlette
 
 from service.api.auth import AuthMiddleware
+from service.api.open_inference.errors import ErrorFormMiddleware
 from service.api.open_inference.repository import RepositoryRoutes
 from service.api.routes import routes_of
 from service.keys.keys import ANONYMOUS
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.anyio
 
 def client(worker: Worker, admins: frozenset[str] = frozenset()) -> Client:
     routes = routes_of(RepositoryRoutes(worker.catalog, worker.reloader, admins).handlers())
-    return Client(AuthMiddleware(Starlette(routes=routes), None, Metrics().requests_tally))
+    return Client(AuthMiddleware(ErrorFormMiddleware(Starlette(routes=routes)), None, Metrics().requests_tally))
 
 
 async def test_the_index_tells_current_versions_from_those_that_sessions_live_on() -> None:
@@ -30,6 +31,12 @@ async def test_the_index_tells_current_versions_from_those_that_sessions_live_on
         {"name": "sum", "version": "1", "state": "READY", "reason": "sessions live on it"},
         {"name": "sum", "version": "2", "state": "READY", "reason": ""},
     ]
+
+
+@pytest.mark.parametrize(("body", "status"), [(b"", 200), ({"ready": True}, 200), (b"{", 400), ({"redy": True}, 422)])
+async def test_an_index_may_be_asked_for_as_tritons_clients_do(body: object, status: int) -> None:
+    worker = await Service("1").worker("a")
+    assert (await client(worker).post("/v2/repository/index", body)).status == status
 
 
 async def test_a_version_may_be_named() -> None:
@@ -50,10 +57,11 @@ async def test_a_version_may_be_named() -> None:
         ("sum", b"{", 400),
     ],
 )
-async def test_what_cannot_be_loaded_is_a_problem(name: str, body: object, status: int) -> None:
+async def test_what_cannot_be_loaded_is_an_error_of_the_protocol(name: str, body: object, status: int) -> None:
     worker = await Service("1").worker("a")
     answered = await client(worker).post(f"/v2/repository/models/{name}/load", body)
-    assert (answered.status, answered.headers["content-type"]) == (status, "application/problem+json")
+    assert (answered.status, answered.headers["content-type"]) == (status, "application/json")
+    assert set(answered.json()) == {"error"}
     assert worker.current == "sum:1"
 
 
@@ -61,6 +69,6 @@ async def test_only_an_admin_loads_where_there_are_some() -> None:
     worker = await Service("1", "2").worker("a")
     loaded = "/v2/repository/models/sum/load"
     refused = await client(worker, frozenset({"root"})).post(loaded, b"")
-    assert (refused.status, refused.json()["type"]) == (403, "urn:unrolled:problem:forbidden")
+    assert (refused.status, refused.json()) == (403, {"error": "only an admin may load a version (UNROLLED_ADMINS)"})
     assert (await client(worker, frozenset({"root"})).post("/v2/repository/index", b"")).status == 200
     assert (await client(worker, frozenset({"root", ANONYMOUS})).post(loaded, b"")).status == 200

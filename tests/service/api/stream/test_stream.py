@@ -108,7 +108,7 @@ async def test_a_message_that_is_no_item_is_refused_under_its_id(
     async with surface.connected() as socket:
         socket.say(**{"session_id": session_id, "inputs": {"text": "a"}} | item)
         refused = await socket.heard()
-        assert (refused["id"], refused["status"]) == (told, 422)
+        assert (refused["id"], refused["session_id"], refused["status"]) == (told, session_id, 422)
         assert refused["problem"]["errors"][0]["location"] in (["step"], ["more"], ["id"])
 
 

@@ -75,7 +75,7 @@ def test_the_server_is_live_and_ready_and_tells_what_it_speaks(triton: Inference
 
 
 def test_what_cannot_be_loaded_is_told_in_words_that_tritons_client_shows(triton: InferenceServerClient) -> None:
-    with pytest.raises(InferenceServerException, match="no Models with name 'nope'"):
+    with pytest.raises(InferenceServerException, match="the model store has no nope:latest"):
         triton.load_model("nope")
     with pytest.raises(InferenceServerException, match="nothing at this path"):
         triton.unload_model("sentiment")

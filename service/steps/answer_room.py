@@ -29,13 +29,15 @@ class Holding:
         num_bytes: How much it takes.
     """
 
+    __slots__ = ("_bytes_per_logit", "_is_in", "_place", "_then", "num_bytes", "num_items")
+
     def __init__(self, bytes_per_logit: int, num_items: int = 0) -> None:
         self.num_items = num_items
         self.num_bytes = 0
         self._bytes_per_logit = bytes_per_logit
         self._place: _Place | None = None
         self._is_in = False
-        self._then: list[Callable[[], None]] = []
+        self._then: tuple[Callable[[], None], ...] = ()
 
     def __enter__(self) -> Self:
         return self
@@ -61,7 +63,7 @@ class Holding:
             self.num_bytes = min(num_logits * self._bytes_per_logit, self._place.size)
             self._is_in = self._place.enter(self)
         if not self._is_in:
-            self._then.append(then)
+            self._then += (then,)
         return self._is_in
 
     async def wait(self, room: "AnswerRoom", num_logits: int) -> None:
@@ -73,7 +75,7 @@ class Holding:
     def admit(self) -> None:
         """Go on, because there is room."""
         self._is_in = True
-        then, self._then = self._then, []
+        then, self._then = self._then, ()
         for go_on in then:
             go_on()
 
@@ -81,7 +83,7 @@ class Holding:
         """Give the room back, or wait for it no longer."""
         place, self._place = self._place, None
         if place is not None:
-            self._then.clear()
+            self._then = ()
             place.leave(self, self._is_in)
 
 

@@ -86,13 +86,20 @@ class Answer(NamedTuple):
         """The answer as JSON, for HTTP and WebSocket."""
         if self.is_large:
             return b"".join(self.json_pieces())
-        return b"%b%b%b" % (self._head(), self.outputs, self._tail())
+        changed = b',"numerics_changed":true' if self.is_numerics_changed else b""
+        return b'{"session_id":"%b","step":%d,"outputs":%b%b}' % (
+            self.session_id.encode(),
+            self.step,
+            self.outputs,
+            changed,
+        )
 
     def json_pieces(self) -> Iterator[bytes]:
         """The same in pieces, as they are to be sent."""
-        yield self._head()
+        head, tail = self._replace(outputs=b"{}").json().split(b"{}")
+        yield head
         yield from self.outputs_pieces()
-        yield self._tail()
+        yield tail
 
     def outputs_pieces(self) -> Iterator[bytes]:
         """The outputs as JSON, in pieces."""
@@ -100,13 +107,6 @@ class Answer(NamedTuple):
             yield self.outputs
         else:
             yield from json_pieces(self.values)
-
-    def _head(self) -> bytes:
-        return b'{"session_id":"%b","step":%d,"outputs":' % (self.session_id.encode(), self.step)
-
-    def _tail(self) -> bytes:
-        return b',"numerics_changed":true}' if self.is_numerics_changed else b"}"
-
 
 class Turn:
     """An ask under way. Its attributes are set in this order: loaded, admitted, computed, committed, answered.

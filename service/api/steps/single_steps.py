@@ -93,14 +93,16 @@ class SingleSteps:
             request = parsed(StepRequest, body)
         except ServiceError:
             return False
-        holding = Holding(IN_PIECES)
+        num_items = num_answered(request)
+        holding = Holding(IN_PIECES) if num_items else None
         ask = ask_of(caller.owner, session_id, request, holding)
-        if ask.is_streamed or not ask.is_in_tensors or num_answered(request) > MAX_ANSWERED_ITEMS:
+        if ask.is_streamed or not ask.is_in_tensors or num_items > MAX_ANSWERED_ITEMS:
             return False
 
         def done(turn: Turn) -> None:
             answer(*self._response(turn))
-            holding.leave()
+            if holding is not None:
+                holding.leave()
 
         self._steps.submit(Turn(ask, done))
         return True

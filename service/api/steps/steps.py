@@ -122,7 +122,7 @@ class StepRoutes:
         return turns
 
 
-def ask_of(owner: str, session_id: str, request: StepRequest, holding: Holding) -> Ask:
+def ask_of(owner: str, session_id: str, request: StepRequest, holding: Holding | None) -> Ask:
     """The ask of a request."""
     return Ask(
         owner,

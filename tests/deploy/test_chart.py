@@ -195,14 +195,14 @@ def test_secrets_are_named_and_never_rendered() -> None:
     assert environment["UNROLLED_API_KEYS"] == f"{mount['mountPath']}/{keys['items'][0]['path']}"
 
 
-@pytest.mark.parametrize(("workers", "spares", "memory"), [(1, 1, "1200Mi"), (1, 0, "800Mi"), (4, 1, "2850Mi")])
+@pytest.mark.parametrize(("workers", "spares", "memory"), [(1, 1, "1200Mi"), (1, 0, "950Mi"), (4, 1, "3300Mi")])
 def test_memory_is_what_the_container_s_document_says(workers: int, spares: int, memory: str) -> None:
     (container,) = pod_of(rendered("redis", f"workers={workers}", f"spareWorkers={spares}"))["containers"]
     assert container["resources"] == {
         "requests": {"cpu": str(workers), "memory": memory},
         "limits": {"memory": memory},
     }
-    assert "`--memory 1200m` for one worker with a spare one, `--memory 800m` without" in " ".join(
+    assert "`--memory 1200m` for one worker with a spare one, `--memory 950m` without" in " ".join(
         (ROOT / "docs" / "container.md").read_text().split()
     )
 

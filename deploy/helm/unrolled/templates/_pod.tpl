@@ -174,7 +174,7 @@ spec:
 {{- if .Values.resources -}}
 {{- toYaml .Values.resources -}}
 {{- else -}}
-{{- $memory := printf "%dMi" (add 250 (mul 550 .Values.workers) (mul 400 .Values.spareWorkers)) -}}
+{{- $memory := printf "%dMi" (add 250 (mul 700 .Values.workers) (mul 250 .Values.spareWorkers)) -}}
 requests:
   cpu: {{ .Values.workers | quote }}
   memory: {{ $memory }}

@@ -17,10 +17,9 @@ from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
+from service.process.graceful import GRACEFUL_SECONDS
 from service.process.memory_limit import memory_limit, shortage
 
-# How long a stopping worker waits for clients that are slow to send or to read.
-GRACEFUL_SECONDS = "10"
 HEALTH_SECONDS = 5
 
 
@@ -37,7 +36,7 @@ def serve(_: argparse.Namespace) -> None:
         sys.exit(f"unrolled: {missing}")
     os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
     bentoml = Path(sys.executable).with_name("bentoml")
-    command = [str(bentoml), "serve", "service.app:RNNService", "--timeout-graceful-shutdown", GRACEFUL_SECONDS]
+    command = [str(bentoml), "serve", "service.app:RNNService", "--timeout-graceful-shutdown", str(GRACEFUL_SECONDS)]
     os.execv(bentoml, command)  # noqa: S606  no shell, fixed arguments
 
 

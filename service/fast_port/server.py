@@ -17,12 +17,11 @@ from service.fast_port.guarded import Refused
 from service.fast_port.http import StepProtocol
 from service.fast_port.lock import hold_port
 from service.fast_port.websocket import ChannelProtocol
+from service.process.graceful import GRACEFUL_SECONDS
 
 BACKLOG = 2048
 # How long a client's kernel may acknowledge nothing of what was sent before the connection is broken.
 UNREAD_MILLISECONDS = 20_000
-# How long a stopping worker waits for clients that are slow to read, as on BentoML's port.
-GRACEFUL_SECONDS = 10
 
 
 class EmbeddedServer(uvicorn.Server):

@@ -108,6 +108,7 @@ class Answer(NamedTuple):
         else:
             yield from json_pieces(self.values)
 
+
 class Turn:
     """An ask under way. Its attributes are set in this order: loaded, admitted, computed, committed, answered.
 

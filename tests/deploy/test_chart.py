@@ -10,7 +10,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from service.__main__ import GRACEFUL_SECONDS
+from service.process.graceful import GRACEFUL_SECONDS
 from service.settings import (
     CONSUMERS,
     MIN_EXPORT_KEY_CHARACTERS,
@@ -118,7 +118,7 @@ def test_a_pod_has_time_to_drain(settled: str) -> None:
     manifests = rendered(settled)
     environment = environment_of(manifests)
     needed = sum(float(environment[f"UNROLLED_{name}_SECONDS"]) for name in ("DRAIN", "REQUEST_TIMEOUT"))
-    assert pod_of(manifests)["terminationGracePeriodSeconds"] > needed + float(GRACEFUL_SECONDS)
+    assert pod_of(manifests)["terminationGracePeriodSeconds"] > needed + GRACEFUL_SECONDS
 
 
 @pytest.mark.parametrize("settled", SETTLED)

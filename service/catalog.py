@@ -29,7 +29,7 @@ from service.tasks.generation import GenerationModel
 from service.tasks.music import MusicModel
 from service.tasks.sentiment import StreamingSentimentModel, WholeTextSentimentModel
 from service.tasks.tagging import StreamingTaggingModel, WholeTaggingModel
-from service.tasks.task import SequenceModel, ServedModel
+from service.tasks.task import SequenceModel, ServedModel, TensorModel
 from service.tasks.translation import TranslationModel
 
 logger = logging.getLogger(__name__)
@@ -62,6 +62,7 @@ class Catalog(Mapping[str, ServedModel]):
         self._metrics = metrics
         self._current: dict[str, ServedModel] = {}
         self._by_tag: dict[str, ServedModel] = {}
+        self.widest = 0
         self._is_started = False
         self.numerics = fingerprint(self._provider)
         directory = bundle_settings.prepared_graphs_directory
@@ -102,6 +103,8 @@ class Catalog(Mapping[str, ServedModel]):
         if self._is_started:
             model.engine.start()
         self._by_tag[model.bundle.tag] = model
+        if isinstance(model, TensorModel):
+            self.widest = max(self.widest, model.num_logits)
         logger.info("serving %s on %s", model.bundle.tag, self._provider)
 
     def make_current(self, tag: str) -> None:

@@ -29,6 +29,7 @@ class Core:
 
     Attributes:
         steps: Takes steps.
+        answer_room: Where their large answers wait for one another.
         sessions: Reads and ends those that live.
         openings: Opens sessions.
         housekeeping: Buries the overdue, and makes room.
@@ -55,6 +56,8 @@ class Core:
         max_recent: int = 0,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        server = settings.server
+        self.answer_room = AnswerRoom(server.max_answer_bytes, server.request_timeout_seconds, lambda: models.widest)
         limits, timeout_seconds = settings.sessions, settings.server.request_timeout_seconds
         self.steps = Steps(
             store=store,
@@ -66,7 +69,6 @@ class Core:
             spawn=spawn,
             clock=clock,
             max_recent=max_recent,
-            answer_room=AnswerRoom(settings.server.max_answer_bytes),
         )
         # A step has a deadline of its own, up to its commit. Calls of a store that does not wait cannot be given up.
         timed = store if store.is_immediate else TimedStore(store, timeout_seconds)

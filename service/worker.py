@@ -1,5 +1,6 @@
 """One worker process: everything that serves, put together, started and stopped in order."""
 
+import gc
 import logging
 import os
 import sys
@@ -137,7 +138,9 @@ class Worker:
     def _second_port(self) -> FastPort:
         server = self._server
         application, tally = self.application, self.metrics.requests_tally
-        single_steps = SingleSteps(self.steps, self._keys, application.origins, tally, server.max_body_bytes)
+        single_steps = SingleSteps(
+            self.steps, self._core.answer_room, self._keys, application.origins, tally, server.max_body_bytes
+        )
         return FastPort(
             application.plain, single_steps, self.refused, server.host, server.fast_port, server.max_body_bytes
         )
@@ -152,7 +155,8 @@ class Worker:
         self.metrics.flush()
 
     async def _return_memory(self) -> None:
-        if self.is_idle and self.steps.answer_room.has_left_memory():
+        if self.is_idle and self._core.answer_room.has_emptied():
+            gc.collect()  # a request that was broken off leaves its answer in a cycle of exception and frame
             return_freed_memory()
 
     @property

@@ -86,12 +86,14 @@ class Application:
         timeout_seconds = server.request_timeout_seconds
         sequences = Sequences(core.sessions, core.openings, core.steps, timeout_seconds, catalog.numerics)
         self.question_routes = QuestionRoutes(questions, server.max_body_bytes)
-        self.stream = Stream(core.steps, self._tally, server.max_body_bytes)
+        self.stream = Stream(core.steps, core.answer_room, self._tally, server.max_body_bytes)
         openai = OpenAI(catalog, metrics, timeout_seconds, server.max_body_bytes)
         hot = joined(
             self.question_routes.handlers(),
-            StepRoutes(core.steps, server.max_body_bytes, metrics.time_to_first_token.observe).handlers(),
-            InferRoute(catalog, sequences, server.max_body_bytes).handlers(),
+            StepRoutes(
+                core.steps, core.answer_room, server.max_body_bytes, metrics.time_to_first_token.observe
+            ).handlers(),
+            InferRoute(catalog, sequences, core.answer_room, server.max_body_bytes).handlers(),
             openai.handlers(),
         )
         handlers = joined(

@@ -1,5 +1,6 @@
 """Paths with one slash too many: their clients are led to the right one, wherever a proxy has put it."""
 
+import re
 from http import HTTPStatus
 from urllib.parse import quote
 
@@ -8,6 +9,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api.paths import OTHER, endpoint_of
 from service.metrics import RequestTally
+
+_FOLDED = re.compile(r"/\.{1,2}/")  # clients fold such parts of a path
 
 
 class SlashMiddleware:
@@ -35,8 +38,15 @@ class SlashMiddleware:
 def _is_led_on(scope: Scope) -> bool:
     """Whether a path that ends with a slash is none, and would be one without it."""
     path = scope["path"]
-    is_of_one_slash = scope["type"] == "http" and scope["method"] != "DELETE" and not path.startswith("//")
-    return is_of_one_slash and endpoint_of(path) == OTHER and endpoint_of(path[:-1]) != OTHER
+    if scope["type"] != "http" or scope["method"] == "DELETE" or path.startswith("//") or _FOLDED.search(path):
+        return False
+    return endpoint_of(path) == OTHER and endpoint_of(path[:-1]) != OTHER and quote(path) == _sent(scope)
+
+
+def _sent(scope: Scope) -> str:
+    """The path as it was sent. An encoded slash in it would be one of the address that is led to."""
+    raw: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
+    return raw.decode("latin-1")
 
 
 def _right(scope: Scope) -> str:

@@ -48,6 +48,7 @@ class GraphThread(Generic[R]):
         while (item := self._queue.get()) is not None:
             work, done = item
             self._loop.call_soon_threadsafe(done, *timed(work))
+            del item, work, done  # the last batch may be large, and the next one far off
 
 
 def timed(work: Work[R]) -> tuple[R | Exception, float]:

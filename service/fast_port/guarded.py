@@ -4,6 +4,8 @@ Knows connections and where requests begin and end, not what is asked.
 """
 
 import asyncio
+import socket
+import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
@@ -25,6 +27,8 @@ MAX_HEAD_BYTES = 65_536
 HALF_CLOSED_SECONDS = 0.25
 # How long to read on behind the last answer. A close with bytes unread would take the answer away from the client.
 LINGER_SECONDS = 2.0
+# How long a client's kernel may acknowledge nothing of what was sent before the connection is broken.
+UNREAD_MILLISECONDS = 20_000
 # How long a stopping worker waits for the next piece of a body that is under way, and for all of it.
 STALLED_SECONDS, BODY_SECONDS = 1, 5
 
@@ -68,6 +72,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Overrides uvicorn: wait for the first request, because it does so for ever."""
         super().connection_made(transport)
+        _break_if_unread(transport)
         self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -274,6 +279,12 @@ class GuardedProtocol(HttpToolsProtocol):
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's
         self.parser.feed_data(head)
+
+
+def _break_if_unread(transport: asyncio.Transport) -> None:
+    connection = transport.get_extra_info("socket")
+    if sys.platform == "linux" and connection is not None and connection.family in (socket.AF_INET, socket.AF_INET6):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_MILLISECONDS)
 
 
 def _head_too_large() -> HeadTooLarge:

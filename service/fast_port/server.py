@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import socket
-import sys
 from collections.abc import Iterator
 from functools import partial
 from typing import Any, cast
@@ -20,8 +19,6 @@ from service.fast_port.websocket import ChannelProtocol
 from service.process.graceful import GRACEFUL_SECONDS
 
 BACKLOG = 2048
-# How long a client's kernel may acknowledge nothing of what was sent before the connection is broken.
-UNREAD_MILLISECONDS = 20_000
 
 
 class EmbeddedServer(uvicorn.Server):
@@ -104,8 +101,6 @@ def _shared_socket(family: int, address: Any) -> socket.socket:  # noqa: ANN401 
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    if sys.platform == "linux":
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_MILLISECONDS)
     listener.bind(address)
     listener.listen(BACKLOG)
     return listener

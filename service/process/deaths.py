@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Set
 
 import psutil
 
@@ -34,34 +35,49 @@ def told(pid: int, reason: int, status: int) -> str:
     """
     if reason == os.CLD_EXITED:
         return f"worker process {pid} has ended with status {status}" if status else ""
-    return "" if status in _ASKED else f"worker process {pid} was killed by {signal.Signals(status).name}"
+    return "" if status in _ASKED else f"worker process {pid} was killed by {_name(status)}"
+
+
+def _name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # one of those for real time
+        return f"signal {number}"
 
 
 def _watch() -> None:
     known: set[int] = set()
-    parent = psutil.Process()
     while True:
         try:
-            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)  # BentoML's own wait finds them, too
+            death = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)  # BentoML's own wait finds it, too
         except ChildProcessError:  # there are none yet
             known.clear()
         else:
-            children = {child.pid for child in parent.children()}
-            known &= children
-            for pid in children - known:
-                if _tell(pid):
-                    known.add(pid)
+            known = _tell(known, death)
         time.sleep(LOOK_SECONDS)
 
 
-def _tell(pid: int) -> bool:
-    """Log the end of a child. Returns whether it has ended."""
+def _tell(known: Set[int], death: os.waitid_result | None) -> set[int]:
+    """Log one death, and those of all other children that have ended meanwhile.
+
+    Args:
+        known: Those that are logged already.
+        death: Of any child.
+
+    Returns:
+        Those that are logged and not waited for yet.
+    """
+    deaths = [death, *(_death_of(child.pid) for child in psutil.Process().children())]
+    ended = {each.si_pid: each for each in deaths if each is not None}
+    for pid in ended.keys() - known:
+        if words := told(pid, ended[pid].si_code, ended[pid].si_status):
+            logger.warning("%s", words)
+    return set(ended)
+
+
+def _death_of(pid: int) -> os.waitid_result | None:
+    """How a child has ended. None if it has not, or was waited for."""
     try:
-        death = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
-    except ChildProcessError:  # gone
-        return False
-    if death is None:
-        return False
-    if words := told(pid, death.si_code, death.si_status):
-        logger.warning("%s; another takes its place", words)
-    return True
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+    except ChildProcessError:
+        return None

@@ -9,7 +9,6 @@ find that theirs is over, because a session is recognised by its secret. Knows n
 """
 
 import contextlib
-import math
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
@@ -23,7 +22,6 @@ from service.engine.state import Array, SequenceState
 from service.errors import SequenceUnknown, SessionGone, SessionUnknown
 from service.sessions.openings import Openings
 from service.sessions.sessions import Sessions
-from service.steps.answer_room import Holding
 from service.steps.steps import Steps
 from service.steps.turn import Answer, Ask, Returns
 from service.tasks.task import TensorModel
@@ -103,28 +101,21 @@ class Sequences:
         self._timeout_seconds = timeout_seconds
         self._numerics = numerics
 
-    async def whole(self, model: TensorModel[Any], values: Array, names: Collection[str], holding: Holding) -> Outputs:
+    async def whole(self, model: TensorModel[Any], values: Array, names: Collection[str]) -> Outputs:
         """Read whole sequences, each from the model's initial state.
 
         Args:
             model: Reads them.
             values: Their items (N, T, ...), which the model has checked.
             names: Names of the outputs to return, at least one.
-            holding: What the answer takes.
 
         Returns:
             Outputs by name, each (N, T, ...).
         """
-        return (await self._read(model, values, names, holding)).outputs
+        return (await self._read(model, values, names)).outputs
 
     async def part(
-        self,
-        owner: str,
-        model: TensorModel[Any],
-        part: SequencePart,
-        values: Array,
-        names: Collection[str],
-        holding: Holding,
+        self, owner: str, model: TensorModel[Any], part: SequencePart, values: Array, names: Collection[str]
     ) -> Taken:
         """Take a part of a sequence, as a step of the session that it lives as.
 
@@ -134,7 +125,6 @@ class Sequences:
             part: Where the part belongs.
             values: Items (T, ...).
             names: Names of the outputs to return.
-            holding: What the answer takes.
 
         Raises:
             SequenceUnknown: It was never started.
@@ -143,10 +133,10 @@ class Sequences:
         """
         session_id = await self._openings.keyed_id(owner, part.key)
         if part.is_start:
-            taken = await self._start(owner, session_id, model, values, names, holding)
+            taken = await self._start(owner, session_id, model, values, names)
         else:
             try:
-                taken = await self._go_on(owner, session_id, part, values, names, holding)
+                taken = await self._go_on(owner, session_id, part, values, names)
             except SessionUnknown:
                 raise SequenceUnknown(
                     f"inference request for sequence {part.sequence_id} to model {model.name!r} must specify the START "
@@ -164,27 +154,15 @@ class Sequences:
         return taken
 
     async def _start(
-        self,
-        owner: str,
-        session_id: str,
-        model: TensorModel[Any],
-        values: Array,
-        names: Collection[str],
-        holding: Holding,
+        self, owner: str, session_id: str, model: TensorModel[Any], values: Array, names: Collection[str]
     ) -> Taken:
-        read = await self._read(model, values[None], names, holding)
+        read = await self._read(model, values[None], names)
         body = self._openings.fresh(model)._replace(state=read.states[0], numerics=self._numerics)
         record = await self._openings.reopen(owner, session_id, model.bundle.tag, body)
         return Taken(Answer(session_id, record.step, b""), model.bundle.version, read.outputs)
 
     async def _go_on(
-        self,
-        owner: str,
-        session_id: str,
-        part: SequencePart,
-        values: Array,
-        names: Collection[str],
-        holding: Holding,
+        self, owner: str, session_id: str, part: SequencePart, values: Array, names: Collection[str]
     ) -> Taken:
         secret = (await self._sessions.load(owner, session_id)).body.secret
         returns: Returns = "logits" if LOGITS in names else "argmax" if ARGMAX in names else "none"
@@ -195,21 +173,18 @@ class Sequences:
             values=values,
             returns=returns,
             allow_numerics_change=part.allow_numerics_change,
-            holding=holding,
             secret=secret,
         )
         turn = await self._steps.turn_of(ask)
         answer = turn.result()
         return Taken(answer, turn.model.bundle.version, _outputs(answer, returns, names))
 
-    async def _read(self, model: TensorModel[Any], values: Array, names: Collection[str], holding: Holding) -> "Read":
+    async def _read(self, model: TensorModel[Any], values: Array, names: Collection[str]) -> "Read":
         """Read rows (N, T, ...) from the initial state."""
         rows = [model.items(model.initial_state(), own) for own in values]
         num_pending, length = rows[0].num_pending, len(rows[0].values)
         states, inputs = [items.state.row for items in rows], [{"x": items.values} for items in rows]
-        num_logits = math.prod(values.shape[:2]) * model.num_logits if LOGITS in names else 0
         async with deadline(self._timeout_seconds):
-            await holding.wait(self._steps.answer_room, num_logits)
             advances = await model.engine.advance_all(ITEM_STAGE, states, inputs, length, tuple(names))
         return Read(
             {name: np.stack([advance.outputs[name][num_pending:] for advance in advances]) for name in names},

@@ -1,9 +1,9 @@
 """Room for answers in logits, which are a hundred times as large as what was asked: a worker holds so many bytes of
 them at a time.
 
-A request whose answer has no room waits for it, in the order of arrival, before it is computed; it leaves the room when
-its client has been sent the answer. Small answers have a room of their own, so that they never wait for large ones.
-Knows neither sessions nor connections.
+A request whose answer has no room waits, in the order of arrival, before any of its steps begins, so that it holds
+nothing up; it leaves the room when its client has been sent the answer. Small answers need no room. Knows neither
+sessions nor connections.
 """
 
 import asyncio
@@ -12,32 +12,117 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-MAX_SMALL_LOGITS = 2**14
-NUM_BYTES_OF_SMALL = 32 * 2**20
+from service.concurrency.deadline import deadline
+from service.steps.large_logits import MANY_LOGITS
+from service.tasks.task import MAX_ANSWERED_VALUES
+
 # What each logit takes until it is sent, with all copies: as JSON in pieces, as a whole body, in a message of text.
 IN_PIECES, AS_A_WHOLE, AS_A_MESSAGE = 9, 24, 56
 
 
-class Holding:
-    """What the answer to one request takes, whose steps wait together. Leaving the context gives it back.
+class AnswerRoom:
+    """The room of a worker.
 
     Args:
-        bytes_per_logit: What each takes until it is sent.
-        num_items: Items in all steps of the request that may return logits; 0 if it has one step.
-
-    Attributes:
-        num_bytes: How much it takes.
+        num_bytes: How much there is.
+        timeout_seconds: How long a request may wait for some.
+        widest: Returns the most logits that any served model has of an item.
     """
 
-    __slots__ = ("_bytes_per_logit", "_is_in", "_place", "_then", "num_bytes", "num_items")
+    def __init__(self, num_bytes: int, timeout_seconds: float, widest: Callable[[], int]) -> None:
+        self._size = self._num_free = num_bytes
+        self._timeout_seconds = timeout_seconds
+        self._widest = widest
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._has_been_used = False
 
-    def __init__(self, bytes_per_logit: int, num_items: int = 0) -> None:
-        self.num_items = num_items
-        self.num_bytes = 0
-        self._bytes_per_logit = bytes_per_logit
-        self._place: _Place | None = None
-        self._is_in = False
-        self._then: tuple[Callable[[], None], ...] = ()
+    @property
+    def num_bytes(self) -> int:
+        """How much is taken."""
+        return self._size - self._num_free
+
+    def is_needed(self, num_items: int) -> bool:
+        """Whether an answer in the logits of so many items is not small. Of which model they are is not known yet."""
+        return num_items * self._widest() > MANY_LOGITS
+
+    def of_items(self, num_items: int, bytes_per_logit: int) -> "Holding":
+        """What such an answer takes."""
+        return self.of_logits(num_items * self._widest(), bytes_per_logit)
+
+    def of_logits(self, num_logits: int, bytes_per_logit: int) -> "Holding":
+        """What an answer takes. One that would take more than there is has all of it alone."""
+        is_small = num_logits <= MANY_LOGITS
+        num_bytes = min(num_logits, MAX_ANSWERED_VALUES) * bytes_per_logit
+        return Holding(self, 0 if is_small else min(num_bytes, self._size))
+
+    def take(self, num_bytes: int) -> bool:
+        """Take some now. Returns False if it must be waited for."""
+        if self._waiting or num_bytes > self._num_free:
+            return False
+        self._has_been_used = True
+        self._num_free -= num_bytes
+        return True
+
+    async def wait(self, num_bytes: int) -> None:
+        """Take some as soon as it is there and those who came before have theirs.
+
+        Raises:
+            DeadlineExceeded: It was not there in time.
+        """
+        if self.take(num_bytes):
+            return
+        admitted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((num_bytes, admitted))
+        try:
+            async with deadline(self._timeout_seconds):
+                await admitted
+        except BaseException:
+            if admitted.done() and not admitted.cancelled():  # in the same moment
+                self.give_back(num_bytes)
+            else:
+                admitted.cancel()
+                self._admit()
+            raise
+
+    def give_back(self, num_bytes: int) -> None:
+        """Give back what was taken."""
+        self._num_free += num_bytes
+        self._admit()
+
+    def has_emptied(self) -> bool:
+        """Whether it was used since this was last asked, and nobody is there any more."""
+        if not self._has_been_used or self.num_bytes or self._waiting:
+            return False
+        self._has_been_used = False
+        return True
+
+    def _admit(self) -> None:
+        while self._waiting:
+            num_bytes, admitted = self._waiting[0]
+            if not admitted.done():
+                if num_bytes > self._num_free:
+                    return
+                self._has_been_used = True
+                self._num_free -= num_bytes
+                admitted.set_result(None)
+            self._waiting.popleft()
+
+
+class Holding:
+    """What the answer to one request takes of the room. Leaving the context gives it back.
+
+    Attributes:
+        num_bytes: How much. 0 if it is small.
+        is_in: Whether it has been taken.
+    """
+
+    __slots__ = ("_is_over", "_room", "is_in", "num_bytes")
+
+    def __init__(self, room: AnswerRoom, num_bytes: int) -> None:
+        self._room = room
+        self._is_over = False
+        self.num_bytes = num_bytes
+        self.is_in = not num_bytes or room.take(num_bytes)
 
     def __enter__(self) -> Self:
         return self
@@ -47,94 +132,22 @@ class Holding:
     ) -> None:
         self.leave()
 
-    def enter(self, room: "AnswerRoom", num_logits: int, then: Callable[[], None]) -> bool:
-        """Take room. The first step of a request takes it for all of them.
+    async def wait(self) -> None:
+        """Take it, as soon as it is there; at once if it has been taken.
 
-        Args:
-            room: Of the worker.
-            num_logits: In the whole answer.
-            then: Called once there is room, unless there is some now.
-
-        Returns:
-            Whether there is room now.
+        Raises:
+            DeadlineExceeded: It was not there in time.
         """
-        if self._place is None:
-            self._place = room.place(num_logits)
-            self.num_bytes = min(num_logits * self._bytes_per_logit, self._place.size)
-            self._is_in = self._place.enter(self)
-        if not self._is_in:
-            self._then += (then,)
-        return self._is_in
-
-    async def wait(self, room: "AnswerRoom", num_logits: int) -> None:
-        """Take room, as soon as there is some."""
-        admitted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        if not self.enter(room, num_logits, lambda: None if admitted.done() else admitted.set_result(None)):
-            await admitted
-
-    def admit(self) -> None:
-        """Go on, because there is room."""
-        self._is_in = True
-        then, self._then = self._then, ()
-        for go_on in then:
-            go_on()
+        if self.is_in:
+            return
+        await self._room.wait(self.num_bytes)
+        self.is_in = True
+        if self._is_over:
+            self._is_over = False
+            self.leave()
 
     def leave(self) -> None:
-        """Give the room back, or wait for it no longer."""
-        place, self._place = self._place, None
-        if place is not None:
-            self._then = ()
-            place.leave(self, self._is_in)
-
-
-class AnswerRoom:
-    """The rooms of a worker: one for answers that are small, one for all others."""
-
-    def __init__(self, num_bytes: int) -> None:
-        self._large, self._small = _Place(num_bytes), _Place(NUM_BYTES_OF_SMALL)
-
-    @property
-    def num_bytes(self) -> int:
-        """How many bytes are in it."""
-        return sum(place.size - place.num_free for place in (self._large, self._small))
-
-    def has_left_memory(self) -> bool:
-        """Whether large answers have left since this was last asked, and none is there: what they took is free."""
-        return self._large.has_emptied()
-
-    def place(self, num_logits: int) -> "_Place":
-        """Where an answer goes."""
-        return self._small if num_logits <= MAX_SMALL_LOGITS else self._large
-
-
-class _Place:
-    """First come, first served."""
-
-    def __init__(self, size: int) -> None:
-        self.size = self.num_free = size
-        self._waiting: deque[Holding] = deque()
-        self._is_used = False
-
-    def has_emptied(self) -> bool:
-        if not self._is_used or self.num_free < self.size:
-            return False
-        self._is_used = False
-        return True
-
-    def enter(self, holding: Holding) -> bool:
-        self._is_used = True
-        if self._waiting or holding.num_bytes > self.num_free:
-            self._waiting.append(holding)
-            return False
-        self.num_free -= holding.num_bytes
-        return True
-
-    def leave(self, holding: Holding, is_in: bool) -> None:
-        if is_in:
-            self.num_free += holding.num_bytes
-        else:
-            self._waiting.remove(holding)
-        while self._waiting and self._waiting[0].num_bytes <= self.num_free:
-            following = self._waiting.popleft()
-            self.num_free -= following.num_bytes
-            following.admit()
+        """Give it back, once."""
+        if self.is_in and self.num_bytes and not self._is_over:
+            self._room.give_back(self.num_bytes)
+        self._is_over = True

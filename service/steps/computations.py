@@ -15,14 +15,13 @@ from service.errors import InvalidInput, NotStreamable, ServiceError
 from service.forms.form import Form
 from service.metrics import Metrics
 from service.record.digest import inputs_digest, tensors_digest
-from service.steps.answer_room import AnswerRoom
 from service.steps.commits import Commits
 from service.steps.endings import Endings
 from service.steps.large_logits import are_many
 from service.steps.step_rules import StepRules
 from service.steps.turn import Answer, Ask, Returns, Turn, returned
 from service.tasks.language import LanguageModel
-from service.tasks.task import Items, SequenceModel, TensorModel, tensor_model
+from service.tasks.task import Items, TensorModel, tensor_model
 
 
 class Computations:
@@ -34,8 +33,6 @@ class Computations:
         endings: Ends turns that need no commit.
         metrics: Counts replays.
         take_alone: Takes turns again, from what the store has.
-        answer_room: Where large answers wait.
-        submit: Hands jobs to the engine of their model.
     """
 
     def __init__(
@@ -45,23 +42,19 @@ class Computations:
         endings: Endings,
         metrics: Metrics,
         take_alone: Callable[[Sequence[Turn]], None],
-        answer_room: AnswerRoom,
-        submit: Callable[[SequenceModel[Any], Sequence[RowJob]], None],
     ) -> None:
         self._rules = rules
         self._commits = commits
         self._endings = endings
         self._metrics = metrics
         self._take_alone = take_alone
-        self._answer_room = answer_room
-        self._submit = submit
 
     def start(self, turn: Turn) -> RowJob | None:
         """Start to compute a turn.
 
         Returns:
             The job of a step in tensors, which the caller should hand to the engine with others; None where there is
-            nothing to hand over yet.
+            nothing to hand over.
 
         Raises:
             ServiceError: The turn is refused.
@@ -86,6 +79,8 @@ class Computations:
         returns = returned(turn.ask.returns, model)
         if self._settle(turn, tensors_digest(values, returns)):
             return None
+        if returns == "logits":
+            model.check_answer(max(len(values), turn.ask.num_request_items))
         items = model.items(turn.state, values)
         turn.job = RowJob(
             ITEM_STAGE,
@@ -95,24 +90,7 @@ class Computations:
             keep=() if returns == "none" else (returns,),
             done=partial(self._ran, turn, model, items, returns),
         )
-        return turn.job if returns != "logits" or self._has_room(turn, model, len(values)) else None
-
-    def _has_room(self, turn: Turn, model: TensorModel[Any], num_items: int) -> bool:
-        """Whether there is room for a turn's logits now. If not, its job is handed to the engine once there is.
-
-        Raises:
-            TooLarge: A request may not be answered so many.
-        """
-        holding = turn.ask.holding
-        num_items = max(num_items, holding.num_items if holding is not None else 0)
-        model.check_answer(num_items)
-        if holding is None:
-            return True
-        return holding.enter(self._answer_room, num_items * model.num_logits, lambda: self._go_on(turn, model))
-
-    def _go_on(self, turn: Turn, model: TensorModel[Any]) -> None:
-        if turn.job is not None:
-            self._submit(model, [turn.job])
+        return turn.job
 
     def _ran(self, turn: Turn, model: TensorModel[Any], items: Items, returns: Returns, job: RowJob) -> None:
         turn.job = None

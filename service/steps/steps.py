@@ -19,7 +19,6 @@ from service.engine.job import RowJob
 from service.errors import DeadlineExceeded, ServiceError
 from service.metrics import Metrics
 from service.settings import SessionSettings
-from service.steps.answer_room import AnswerRoom
 from service.steps.arrivals import Arrivals
 from service.steps.cohorts import FEWEST, Cohorts
 from service.steps.commits import Commits
@@ -51,7 +50,6 @@ class Steps:
         spawn: Starts work with a store that has to be waited for.
         clock: Wall-clock seconds since 1970.
         max_recent: How many sessions are kept at hand.
-        answer_room: Where large answers wait for one another.
     """
 
     def __init__(
@@ -66,9 +64,7 @@ class Steps:
         spawn: Callable[[Coroutine[Any, Any, None]], None],
         clock: Callable[[], float],
         max_recent: int,
-        answer_room: AnswerRoom,
     ) -> None:
-        self.answer_room = answer_room
         self._recent = Recent(max_recent)
         self._store = store
         self._clock = clock
@@ -80,9 +76,7 @@ class Steps:
         self._rules = StepRules(models, settings, bury_expired)
         self._cohorts = Cohorts(self._recent, models, store, self._endings, self._go, self._take_alone, clock)
         self._commits = Commits(self._open, self._rules, store, self._recent, self._endings, self._go, clock)
-        self._computations = Computations(
-            self._rules, self._commits, self._endings, metrics, self._take_alone, self.answer_room, self._submit
-        )
+        self._computations = Computations(self._rules, self._commits, self._endings, metrics, self._take_alone)
 
     async def take(self, ask: Ask) -> Answer:
         """Take one step. If the task is cancelled, the step is called off.
@@ -214,7 +208,7 @@ class Steps:
         if (job := self._computations.start(turn)) is not None:
             jobs.setdefault(turn.model, []).append(job)
 
-    def _submit(self, model: SequenceModel[Any], jobs: Sequence[RowJob]) -> None:
+    def _submit(self, model: SequenceModel[Any], jobs: list[RowJob]) -> None:
         """Hand jobs to the engine together, or one by one if its queue has no room for all of them."""
         try:
             model.engine.submit(jobs, is_group=True)

@@ -8,7 +8,6 @@ from typing import Any, Literal, NamedTuple
 from service.engine.job import RowJob
 from service.engine.state import Array, SequenceState
 from service.record.body import Body
-from service.steps.answer_room import Holding
 from service.steps.large_logits import json_pieces
 from service.stores.base import Record
 from service.tasks.task import Piece, SequenceModel, TensorModel
@@ -39,7 +38,7 @@ class Ask(NamedTuple):
         returns: Which output a step in tensors returns; None for the model's default.
         allow_numerics_change: Whether the session may go on if other numerics computed its state.
         is_streamed: Whether the answer is sent in pieces as it is generated. Pieces cannot be taken back.
-        holding: What the answer to the whole request takes of the worker's room; None if that is not counted.
+        num_request_items: Items in all steps of the request that may return logits; 0 if the request has one step.
         secret: The secret of the session that is meant, 16 bytes; None for any session under that id.
     """
 
@@ -51,7 +50,7 @@ class Ask(NamedTuple):
     returns: Returns | None = None
     allow_numerics_change: bool = False
     is_streamed: bool = False
-    holding: Holding | None = None
+    num_request_items: int = 0
     secret: bytes | None = None
 
     @property
@@ -80,23 +79,15 @@ class Answer(NamedTuple):
     @property
     def is_large(self) -> bool:
         """Whether it is sent piece by piece."""
-        return not self.outputs
+        return not self.outputs and self.values is not None
 
     def json(self) -> bytes:
         """The answer as JSON, for HTTP and WebSocket."""
-        if self.is_large:
-            return b"".join(self.json_pieces())
-        changed = b',"numerics_changed":true' if self.is_numerics_changed else b""
-        return b'{"session_id":"%b","step":%d,"outputs":%b%b}' % (
-            self.session_id.encode(),
-            self.step,
-            self.outputs,
-            changed,
-        )
+        return b"".join(self.json_pieces()) if self.is_large else self._around(self.outputs)
 
     def json_pieces(self) -> Iterator[bytes]:
         """The same in pieces, as they are to be sent."""
-        head, tail = self._replace(outputs=b"{}").json().split(b"{}")
+        head, tail = self._around(b"{}").split(b"{}")
         yield head
         yield from self.outputs_pieces()
         yield tail
@@ -107,6 +98,10 @@ class Answer(NamedTuple):
             yield self.outputs
         else:
             yield from json_pieces(self.values)
+
+    def _around(self, outputs: bytes) -> bytes:
+        changed = b',"numerics_changed":true' if self.is_numerics_changed else b""
+        return b'{"session_id":"%b","step":%d,"outputs":%b%b}' % (self.session_id.encode(), self.step, outputs, changed)
 
 
 class Turn:

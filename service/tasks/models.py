@@ -10,9 +10,11 @@ class Models(Protocol):
 
     Attributes:
         numerics: The fingerprint of what computes here, 8 bytes; see `service.engine.numerics`.
+        widest: The most logits that any of them has of an item.
     """
 
     numerics: bytes
+    widest: int
 
     def current(self, name: str) -> SequenceModel[Any]:
         """The version of a model that new sessions begin on.

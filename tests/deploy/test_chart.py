@@ -118,7 +118,9 @@ def test_a_pod_has_time_to_drain(settled: str) -> None:
     manifests = rendered(settled)
     environment = environment_of(manifests)
     needed = sum(float(environment[f"UNROLLED_{name}_SECONDS"]) for name in ("DRAIN", "REQUEST_TIMEOUT"))
-    assert pod_of(manifests)["terminationGracePeriodSeconds"] > needed + GRACEFUL_SECONDS
+    assert (
+        pod_of(manifests)["terminationGracePeriodSeconds"] > needed + 2 * GRACEFUL_SECONDS
+    )  # one port after the other
 
 
 @pytest.mark.parametrize("settled", SETTLED)

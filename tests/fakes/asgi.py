@@ -98,13 +98,21 @@ class Client:
         self.app = app
         self.owner = owner
 
-    def begin(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str] = JSON) -> Exchange:
+    def begin(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        headers: Mapping[str, str] = JSON,
+        http_version: str = "1.1",
+    ) -> Exchange:
         """Begin a request; without a body, that is sent later."""
         path, _, query = path.partition("?")
         scope = {
             "type": "http",
             "method": method,
             "path": path,
+            "http_version": http_version,
             "query_string": query.encode(),
             "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
             OWNER: self.owner,
@@ -244,7 +252,7 @@ class Surface:
 
     def __init__(self, process: Process, timeout_seconds: float = 10.0) -> None:
         tally = process.metrics.requests_tally
-        self.stream = Stream(process.steps, tally, MAX_BYTES)
+        self.stream = Stream(process.steps, process.core.answer_room, tally, MAX_BYTES)
         sequences = Sequences(
             process.sessions, process.openings, process.steps, timeout_seconds, process.catalog.numerics
         )
@@ -252,8 +260,8 @@ class Surface:
         openai = OpenAI(process.catalog, process.metrics, timeout_seconds, MAX_BYTES, process.clock)
         hot = joined(
             QuestionRoutes(Questions(process.catalog, process.metrics, timeout_seconds), MAX_BYTES).handlers(),
-            StepRoutes(process.steps, MAX_BYTES, first_piece).handlers(),
-            InferRoute(process.catalog, sequences, MAX_BYTES).handlers(),
+            StepRoutes(process.steps, process.core.answer_room, MAX_BYTES, first_piece).handlers(),
+            InferRoute(process.catalog, sequences, process.core.answer_room, MAX_BYTES).handlers(),
             openai.handlers(),
         )
         handlers = joined(

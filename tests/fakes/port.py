@@ -100,7 +100,7 @@ class Port:
         self.surface = Surface(process)
         origins = Origins(ServerSettings(allowed_origins=ALLOWED_ORIGIN), needs_key=keys is not None)
         app = OriginMiddleware(SlashMiddleware(AuthMiddleware(self.surface.app, keys, tally), tally), origins, tally)
-        single_steps = SingleSteps(process.steps, keys, origins, tally, MAX_BYTES)
+        single_steps = SingleSteps(process.steps, process.core.answer_room, keys, origins, tally, MAX_BYTES)
         self.server = FastPort(app, single_steps, self.refusals.append, HOST, self.number, MAX_BYTES)
 
     async def listen(self) -> None:

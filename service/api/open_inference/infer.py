@@ -29,7 +29,7 @@ from service.engine.state import Array
 from service.errors import InvalidInput
 from service.forms.open_inference import InferParameters, InferRequest
 from service.sessions.sequences import Outputs, SequencePart, Sequences
-from service.steps.answer_room import AS_A_WHOLE, Holding
+from service.steps.answer_room import AS_A_WHOLE, AnswerRoom
 from service.tasks.task import TensorModel, tensor_model
 
 
@@ -39,10 +39,12 @@ class InferRoute:
     Args:
         catalog: The models.
         sequences: Takes what they are to read.
+        answer_room: What large answers wait for.
         max_body_bytes: Of a request.
     """
 
-    def __init__(self, catalog: Catalog, sequences: Sequences, max_body_bytes: int) -> None:
+    def __init__(self, catalog: Catalog, sequences: Sequences, answer_room: AnswerRoom, max_body_bytes: int) -> None:
+        self._room = answer_room
         self._catalog = catalog
         self._sequences = sequences
         self._max_body_bytes = max_body_bytes
@@ -61,18 +63,20 @@ class InferRoute:
         names = _names(request, signature)
         values = read_tensor(signature.x, request.inputs, blob)
         _check(model, values)
-        if LOGITS in names:
-            model.check_answer(math.prod(values.shape[:2]))
+        num_items = math.prod(values.shape[:2]) if LOGITS in names else 0
+        model.check_answer(num_items)
         head: dict[str, Any] = {"model_name": name, "model_version": model.bundle.version}
         if request.id is not None:
             head["id"] = request.id
         asked = request.parameters
-        with Holding(AS_A_WHOLE) as holding:
+        with self._room.of_logits(num_items * model.num_logits, AS_A_WHOLE) as holding:
+            if not holding.is_in:
+                await unless_gone(receive, holding.wait())
             if asked.sequence_id:
                 part = _part(asked, asked.sequence_id, f"{name}:{version}" if version else name)
-                outputs = await self._take(owner_of(scope), model, part, values, names, head, holding)
+                outputs = await self._take(owner_of(scope), model, part, values, names, head)
             elif names:
-                outputs = await unless_gone(receive, self._sequences.whole(model, values, names, holding))
+                outputs = await unless_gone(receive, self._sequences.whole(model, values, names))
             else:
                 raise InvalidInput(f"{name} answers no tensors: only a sequence that has an id keeps what it reads")
             await _respond(send, request, head, outputs)
@@ -86,14 +90,11 @@ class InferRoute:
         values: Array,
         names: list[str],
         head: dict[str, Any],
-        holding: Holding,
     ) -> Outputs:
         """Take a part of a sequence, and add its session to the head of the answer."""
         if len(values) > 1:
             raise InvalidInput("a sequence is one row", ("inputs", 0, "shape"))
-        answer, head["model_version"], outputs = await self._sequences.part(
-            owner, model, part, values[0], names, holding
-        )
+        answer, head["model_version"], outputs = await self._sequences.part(owner, model, part, values[0], names)
         head["parameters"] = {
             "sequence_id": part.sequence_id,
             "session_id": answer.session_id,

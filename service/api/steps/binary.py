@@ -23,7 +23,6 @@ from service.engine.state import Array
 from service.errors import InvalidInput, Malformed
 from service.forms.form import Form
 from service.forms.steps import MAX_ITEMS, StepNumber
-from service.steps.answer_room import Holding
 from service.steps.turn import Ask, Returns, Turn
 
 HEADER_LENGTH = b"inference-header-content-length"
@@ -80,11 +79,11 @@ class BinarySteps:
         self.wrong = wrong
         self.num_answered = math.prod(values.shape[:2]) if head.returns in (None, "logits") else 0
 
-    def asks(self, owner: str, holding: Holding) -> list[Ask]:
+    def asks(self, owner: str) -> list[Ask]:
         """One ask for each row. The model checks the values of its row."""
         returns, allows = self.head.returns, self.head.allow_numerics_change
         return [
-            Ask(owner, item.session_id, item.step, None, values, returns, allows, holding=holding)
+            Ask(owner, item.session_id, item.step, None, values, returns, allows, num_request_items=self.num_answered)
             for item, values in zip(self.head.items, self.values, strict=True)
         ]
 

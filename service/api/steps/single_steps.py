@@ -21,11 +21,10 @@ from service.forms.steps import StepRequest
 from service.keys.key_file import Key
 from service.keys.keys import ANONYMOUS, Keys
 from service.metrics import RequestTally
-from service.steps.answer_room import IN_PIECES, Holding
+from service.steps.answer_room import AnswerRoom
 from service.steps.steps import Steps
 from service.steps.turn import Turn
 
-MAX_ANSWERED_ITEMS = 256  # a larger answer is written piece by piece, as its client reads it
 _JSON = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
 
 
@@ -46,6 +45,7 @@ class SingleSteps:
 
     Args:
         steps: Takes them.
+        answer_room: What large answers wait for, which are left to the application.
         keys: Who may call; None where everybody may.
         origins: Which pages may call.
         tally: Counts them.
@@ -53,9 +53,16 @@ class SingleSteps:
     """
 
     def __init__(
-        self, steps: Steps, keys: Keys | None, origins: Origins, tally: RequestTally, max_body_bytes: int
+        self,
+        steps: Steps,
+        answer_room: AnswerRoom,
+        keys: Keys | None,
+        origins: Origins,
+        tally: RequestTally,
+        max_body_bytes: int,
     ) -> None:
         self._steps = steps
+        self._answer_room = answer_room
         self._max_body_bytes = max_body_bytes
         self._keys = keys
         self._origins = origins
@@ -93,18 +100,10 @@ class SingleSteps:
             request = parsed(StepRequest, body)
         except ServiceError:
             return False
-        num_items = num_answered(request)
-        holding = Holding(IN_PIECES) if num_items else None
-        ask = ask_of(caller.owner, session_id, request, holding)
-        if ask.is_streamed or not ask.is_in_tensors or num_items > MAX_ANSWERED_ITEMS:
+        ask = ask_of(caller.owner, session_id, request)
+        if ask.is_streamed or not ask.is_in_tensors or self._answer_room.is_needed(num_answered(request)):
             return False
-
-        def done(turn: Turn) -> None:
-            answer(*self._response(turn))
-            if holding is not None:
-                holding.leave()
-
-        self._steps.submit(Turn(ask, done))
+        self._steps.submit(Turn(ask, lambda turn: answer(*self._response(turn))))
         return True
 
     def _may_call(self, caller: Caller) -> bool:

@@ -26,7 +26,7 @@ from service.api.wire import (
 )
 from service.errors import ServiceError
 from service.forms.steps import StepItem, StepItems, StepRequest
-from service.steps.answer_room import AS_A_WHOLE, IN_PIECES, Holding
+from service.steps.answer_room import AS_A_WHOLE, IN_PIECES, AnswerRoom, Holding
 from service.steps.steps import Steps
 from service.steps.turn import Ask, Turn
 
@@ -36,12 +36,16 @@ class StepRoutes:
 
     Args:
         steps: Takes them.
+        answer_room: What large answers wait for.
         max_body_bytes: Of a request.
         first_piece: Called with the seconds that a streamed step took to its first piece.
     """
 
-    def __init__(self, steps: Steps, max_body_bytes: int, first_piece: Callable[[float], None]) -> None:
+    def __init__(
+        self, steps: Steps, answer_room: AnswerRoom, max_body_bytes: int, first_piece: Callable[[float], None]
+    ) -> None:
         self._steps = steps
+        self._room = answer_room
         self._max_body_bytes = max_body_bytes
         self._first_piece = first_piece
 
@@ -54,16 +58,18 @@ class StepRoutes:
         check_query(scope, endpoints.TAKE_STEP)
         body = await read_body(scope, receive, self._max_body_bytes)
         check_json(scope)
-        with Holding(IN_PIECES) as holding:
-            ask = ask_of(owner_of(scope), session_id, parsed_body(StepRequest, body), holding)
-            if ask.is_streamed:
-                return await stream_step(self._steps, ask, self._first_piece, scope, receive, send)
-            if ask.is_in_tensors:
+        request = parsed_body(StepRequest, body)
+        ask = ask_of(owner_of(scope), session_id, request)
+        if ask.is_streamed:
+            return await stream_step(self._steps, ask, self._first_piece, scope, receive, send)
+        with self._room.of_items(num_answered(request), _bytes_per_logit(scope)) as holding:
+            await _enter(holding, receive)
+            if ask.is_in_tensors and not holding.num_bytes:
                 answer = await self._steps.take(ask)
             else:
                 answer = await unless_gone(receive, self._steps.take(ask))
-            if answer.is_large:
-                await respond_in_pieces(send, answer.json_pieces())
+            if answer.is_large and _takes_pieces(scope):
+                await unless_gone(receive, respond_in_pieces(send, answer.json_pieces()))
             else:
                 await respond(send, answer.json())
         return 200
@@ -75,20 +81,23 @@ class StepRoutes:
         owner = owner_of(scope)
         if media_type(scope) == OCTETS:
             request = binary.read(body, header(scope, binary.HEADER_LENGTH))
-            with Holding(AS_A_WHOLE, request.num_answered) as holding:
-                turns = await self._take_all(request.asks(owner, holding), request.wrong, receive)
+            with self._room.of_items(request.num_answered, AS_A_WHOLE) as holding:
+                await _enter(holding, receive)
+                turns = await self._take_all(request.asks(owner), request.wrong, receive)
                 content, header_length = binary.write(turns)
                 await respond(send, content, OCTETS.encode(), headers=[(binary.HEADER_LENGTH, b"%d" % header_length)])
-        else:
-            check_json(scope)
-            many, wrong = parsed_items(StepItems, StepItem, body or b"{}", {"inputs": {}})
-            with Holding(IN_PIECES, sum(map(num_answered, many.items))) as holding:
-                asks = [ask_of(owner, item.session_id, item, holding) for item in many.items]
-                turns = await self._take_all(asks, wrong, receive)
-                if any(turn.answer is not None and turn.answer.is_large for turn in turns):
-                    await respond_in_pieces(send, _items_pieces(turns))
-                else:
-                    await respond(send, b'{"items":[%b]}' % b",".join(map(item_json, turns)))
+            return 200
+        check_json(scope)
+        many, wrong = parsed_items(StepItems, StepItem, body or b"{}", {"inputs": {}})
+        num_items = sum(map(num_answered, many.items))
+        asks = [ask_of(owner, item.session_id, item, num_items) for item in many.items]
+        with self._room.of_items(num_items, _bytes_per_logit(scope)) as holding:
+            await _enter(holding, receive)
+            turns = await self._take_all(asks, wrong, receive)
+            if _takes_pieces(scope) and any(turn.answer is not None and turn.answer.is_large for turn in turns):
+                await unless_gone(receive, respond_in_pieces(send, _items_pieces(turns)))
+            else:
+                await respond(send, b'{"items":[%b]}' % b",".join(map(item_json, turns)))
         return 200
 
     async def _take_all(self, asks: Sequence[Ask], wrong: Mapping[int, ServiceError], receive: Receive) -> list[Turn]:
@@ -122,8 +131,8 @@ class StepRoutes:
         return turns
 
 
-def ask_of(owner: str, session_id: str, request: StepRequest, holding: Holding | None) -> Ask:
-    """The ask of a request."""
+def ask_of(owner: str, session_id: str, request: StepRequest, num_request_items: int = 0) -> Ask:
+    """The ask of a request. `num_request_items` is that of `Ask`."""
     return Ask(
         owner,
         session_id,
@@ -132,8 +141,23 @@ def ask_of(owner: str, session_id: str, request: StepRequest, holding: Holding |
         returns=request.returns,
         allow_numerics_change=request.allow_numerics_change,
         is_streamed=request.stream,
-        holding=holding,
+        num_request_items=num_request_items,
     )
+
+
+async def _enter(holding: Holding, receive: Receive) -> None:
+    """Wait for the room that an answer takes, as long as its client does."""
+    if not holding.is_in:
+        await unless_gone(receive, holding.wait())
+
+
+def _takes_pieces(scope: Scope) -> bool:
+    """Whether a client knows bodies whose length is not told before: HTTP/1.0 has none."""
+    return bool(scope["http_version"] != "1.0")
+
+
+def _bytes_per_logit(scope: Scope) -> int:
+    return IN_PIECES if _takes_pieces(scope) else AS_A_WHOLE
 
 
 def _items_pieces(turns: Sequence[Turn]) -> Iterator[bytes]:

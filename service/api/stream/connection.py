@@ -17,6 +17,7 @@ from service.api.problem import failure
 from service.api.stream.channel import channel_of
 from service.api.stream.messages import Messages
 from service.metrics import RequestTally
+from service.steps.answer_room import AnswerRoom
 from service.steps.steps import Steps
 
 logger = logging.getLogger(__name__)
@@ -35,10 +36,18 @@ class Connection:
     way, since the client is ahead or does not read, goes through ASGI, in the same order.
     """
 
-    def __init__(self, steps: Steps, tally: RequestTally, scope: Scope, max_message_bytes: int, send: Send) -> None:
+    def __init__(
+        self,
+        steps: Steps,
+        answer_room: AnswerRoom,
+        tally: RequestTally,
+        scope: Scope,
+        max_message_bytes: int,
+        send: Send,
+    ) -> None:
         self._scope = scope
         self._owner = owner_of(scope)
-        self._messages = Messages(self._owner, steps, tally, max_message_bytes, self._tell)
+        self._messages = Messages(self._owner, steps, answer_room, tally, max_message_bytes, self._tell)
         self._channel = channel_of(scope)
         self._max_message_bytes = max_message_bytes
         self._send = send
@@ -145,8 +154,10 @@ class Connection:
         num_bytes = _num_bytes(message)
         is_next = not self._answers and self._sending_since is None and message["type"] != CLOSE
         if is_next and num_bytes < LARGE_BYTES and self._channel is not None and self._channel.is_writable:
-            self._channel.tell(message)
-            sent()
+            try:
+                self._channel.tell(message)
+            finally:
+                sent()
             if self._is_paused:
                 asyncio.get_running_loop().call_soon(self._read_on)
             return
@@ -155,10 +166,11 @@ class Connection:
         self._has_answers.set()
 
     def _is_full(self) -> bool:
-        """Whether no more should be read: too many steps are in flight, or as many bytes as one message may have."""
+        """Whether no more should be read: too much is in flight, or a message waits, which those behind it must too."""
         num_open = len(self._messages) + len(self._answers)
         num_bytes = self._messages.num_bytes + self._num_bytes
-        return num_open >= MAX_IN_FLIGHT or num_bytes >= self._max_message_bytes
+        is_full = num_open >= MAX_IN_FLIGHT or num_bytes >= self._max_message_bytes
+        return is_full or self._messages.is_waiting
 
     async def _wait_for_room(self) -> None:
         while self._is_full() and not self._is_closed:

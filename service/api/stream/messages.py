@@ -4,9 +4,10 @@ A text message is one item with the client's "id", which its answer echoes; a bi
 steps behind four bytes, little-endian, that tell the length of its JSON, and so is its answer. Knows no connection.
 """
 
+import asyncio
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import orjson
 from starlette.types import Message
@@ -16,11 +17,11 @@ from service.api.client_watch import CLIENT_CLOSED_REQUEST
 from service.api.problem import problem_of
 from service.api.steps import binary
 from service.api.steps.items import item_json, refusal
-from service.api.steps.steps import ask_of
+from service.api.steps.steps import ask_of, num_answered
 from service.errors import Malformed, ServiceError, TooLarge
 from service.forms.steps import ClientId, StreamItem
 from service.metrics import RequestTally
-from service.steps.answer_room import AS_A_MESSAGE, AS_A_WHOLE, Holding
+from service.steps.answer_room import AS_A_MESSAGE, AS_A_WHOLE, AnswerRoom, Holding
 from service.steps.steps import Steps
 from service.steps.turn import Turn
 
@@ -37,6 +38,7 @@ class Messages:
     Args:
         owner: Of the connection.
         steps: Takes the steps.
+        answer_room: What large answers wait for.
         tally: Counts each as a request.
         max_message_bytes: A longer one is refused.
         tell: Sends an answer, and calls back once it was sent, or will not be.
@@ -45,19 +47,34 @@ class Messages:
         num_bytes: Of what was sent for the steps that are under way.
     """
 
-    def __init__(self, owner: str, steps: Steps, tally: RequestTally, max_message_bytes: int, tell: Tell) -> None:
+    def __init__(
+        self,
+        owner: str,
+        steps: Steps,
+        answer_room: AnswerRoom,
+        tally: RequestTally,
+        max_message_bytes: int,
+        tell: Tell,
+    ) -> None:
         self._owner = owner
         self._steps = steps
+        self._room = answer_room
         self._tally = tally
         self._max_message_bytes = max_message_bytes
         self._tell = tell
         self._in_flight: dict[Turn, int] = {}  # with the bytes of what was sent for it
+        self._waiting: asyncio.Task[None] | None = None
         self._is_gone = False
         self.num_bytes = 0
 
     def __len__(self) -> int:
         """Number of steps under way."""
         return len(self._in_flight)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a message waits for room for its answer. None should be read until it has some."""
+        return self._waiting is not None
 
     def read(self, message: Message) -> None:
         """Begin the steps of a `websocket.receive`."""
@@ -70,6 +87,8 @@ class Messages:
     def call_off(self) -> None:
         """Call off all steps under way, for a client that has gone."""
         self._is_gone = True
+        if self._waiting is not None:
+            self._waiting.cancel()
         for turn in list(self._in_flight):
             self._steps.call_off(turn)
 
@@ -78,20 +97,25 @@ class Messages:
         try:
             self._check_length(text)
             item = parsed(StreamItem, text)
-            holding = Holding(AS_A_MESSAGE)
-            ask = ask_of(self._owner, item.session_id, item, holding)
+            ask = ask_of(self._owner, item.session_id, item)
         except ServiceError as error:
             self._count(error.status, started)
             known = _KNOWN_OF_NONE if isinstance(error, TooLarge) else _known_of(text)
             problem = {**known, "status": error.status, "problem": problem_of(error)}
             self._tell({"type": "websocket.send", "text": orjson.dumps(problem).decode()}, _nothing)
             return
-        self._begin(Turn(ask, lambda turn: self._answer(turn, item.id, holding)), len(text))
+        holding = self._room.of_items(num_answered(item), AS_A_MESSAGE)
+        self._begin([Turn(ask, lambda turn: self._answer(turn, item.id, holding))], holding, len(text))
 
     def _answer(self, turn: Turn, client_id: ClientId, holding: Holding) -> None:
         self._end(turn)
-        answer = b'{"id":%b,%b' % (orjson.dumps(client_id), item_json(turn)[1:])
-        self._tell({"type": "websocket.send", "text": answer.decode()}, holding.leave)
+        try:
+            answer = b'{"id":%b,%b' % (orjson.dumps(client_id), item_json(turn)[1:])
+            message = {"type": "websocket.send", "text": answer.decode()}
+        except BaseException:
+            holding.leave()
+            raise
+        self._tell(message, holding.leave)
 
     def _read_binary(self, content: bytes) -> None:
         started = time.perf_counter()
@@ -106,8 +130,8 @@ class Messages:
             head = orjson.dumps({"status": error.status, "problem": problem_of(error)})
             self._tell({"type": "websocket.send", "bytes": _HEAD_LENGTH.pack(len(head)) + head}, _nothing)
             return
-        holding = Holding(AS_A_WHOLE, request.num_answered)
-        asks = request.asks(self._owner, holding)
+        holding = self._room.of_items(request.num_answered, AS_A_WHOLE)
+        asks = request.asks(self._owner)
         turns: list[Turn] = []
         num_open = len(asks)
 
@@ -115,16 +139,20 @@ class Messages:
             nonlocal num_open
             self._end(turn)
             num_open -= 1
-            if not num_open:
+            if num_open:
+                return
+            try:
                 body, head_length = binary.write(turns)
                 message = {"type": "websocket.send", "bytes": _HEAD_LENGTH.pack(head_length) + body}
-                self._tell(message, holding.leave)
+            except BaseException:
+                holding.leave()
+                raise
+            self._tell(message, holding.leave)
 
         turns += [Turn(ask, done) for ask in asks]
         for index, turn in enumerate(turns):
             turn.error = request.wrong.get(index)
-            if turn.error is None:
-                self._begin(turn, len(content) // len(turns))
+        self._begin([turn for turn in turns if turn.error is None], holding, len(content))
         for index in request.wrong:
             done(turns[index])
 
@@ -132,10 +160,33 @@ class Messages:
         if len(content) > self._max_message_bytes:
             raise TooLarge(f"a message may have at most {self._max_message_bytes} bytes")
 
-    def _begin(self, turn: Turn, num_bytes: int) -> None:
-        self._in_flight[turn] = num_bytes
-        self.num_bytes += num_bytes
-        self._steps.submit(turn)
+    def _begin(self, turns: Sequence[Turn], holding: Holding, num_bytes: int) -> None:
+        """Begin the steps of a message of so many bytes, at once unless its answer has to wait for room."""
+        for turn in turns:
+            self._in_flight[turn] = num_bytes // len(turns)
+            self.num_bytes += num_bytes // len(turns)
+        if not turns or holding.is_in:
+            self._submit(turns)
+        else:
+            self._waiting = asyncio.get_running_loop().create_task(self._begin_later(turns, holding))
+
+    async def _begin_later(self, turns: Sequence[Turn], holding: Holding) -> None:
+        try:
+            await holding.wait()
+        except ServiceError as error:
+            for turn in turns:
+                if not turn.is_over:
+                    turn.error = error
+                    turn.done(turn)
+        else:
+            self._submit(turns)
+        finally:
+            self._waiting = None
+
+    def _submit(self, turns: Sequence[Turn]) -> None:
+        for turn in turns:
+            if not turn.is_over:
+                self._steps.submit(turn)
 
     def _end(self, turn: Turn) -> None:
         self.num_bytes -= self._in_flight.pop(turn, 0)

@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 from service.api.auth import subprotocol_of
 from service.api.stream.connection import Connection
 from service.metrics import RequestTally
+from service.steps.answer_room import AnswerRoom
 from service.steps.steps import Steps
 
 LINGER_SECONDS = 1.0
@@ -23,8 +24,9 @@ SERVICE_RESTART = 1012
 class Stream:
     """Serves connections. `stop` closes them once their steps are answered."""
 
-    def __init__(self, steps: Steps, tally: RequestTally, max_message_bytes: int) -> None:
+    def __init__(self, steps: Steps, answer_room: AnswerRoom, tally: RequestTally, max_message_bytes: int) -> None:
         self._steps = steps
+        self._room = answer_room
         self._tally = tally
         self._max_message_bytes = max_message_bytes
         self._connections: set[Connection] = set()
@@ -32,7 +34,7 @@ class Stream:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # websocket.connect
         await send({"type": "websocket.accept", "subprotocol": subprotocol_of(scope), "headers": []})
-        connection = Connection(self._steps, self._tally, scope, self._max_message_bytes, send)
+        connection = Connection(self._steps, self._room, self._tally, scope, self._max_message_bytes, send)
         self._connections.add(connection)
         try:
             await connection.serve(receive)

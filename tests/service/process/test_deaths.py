@@ -31,9 +31,9 @@ def test_each_death_is_told_once_and_left_to_be_waited_for() -> None:
     assert codes == [-signal.SIGKILL, -signal.SIGTERM, -signal.SIGSEGV, 3, 0]
     assert sorted(done.stderr.splitlines()) == sorted(
         [
-            f"worker process {pids[0]} was killed by SIGKILL; another takes its place",
-            f"worker process {pids[2]} was killed by SIGSEGV; another takes its place",
-            f"worker process {pids[3]} has ended with status 3; another takes its place",
+            f"worker process {pids[0]} was killed by SIGKILL",
+            f"worker process {pids[2]} was killed by SIGSEGV",
+            f"worker process {pids[3]} has ended with status 3",
         ]
     )
 
@@ -42,6 +42,10 @@ def test_each_death_is_told_once_and_left_to_be_waited_for() -> None:
 def test_a_worker_that_was_asked_to_end_is_no_news(status: int) -> None:
     assert told(7, os.CLD_KILLED, status) == ""
     assert told(7, os.CLD_EXITED, 0) == ""
+
+
+def test_a_signal_without_a_name_is_told_by_its_number() -> None:
+    assert told(7, os.CLD_KILLED, 35) == "worker process 7 was killed by signal 35"
 
 
 def test_a_dumped_core_is_a_kill() -> None:

@@ -8,7 +8,6 @@ import pytest
 from service.errors import SessionGone, SessionQuota, StoreFull
 from service.forms.sessions import ForkRequest
 from service.sessions.sequences import SequencePart, Sequences, Taken
-from service.steps.answer_room import AS_A_WHOLE, Holding
 from service.stores.limits import Limits
 from tests.fakes.process import NEW, Process, settle
 from tests.fakes.stores import FaultyStore
@@ -55,7 +54,7 @@ async def started(process: Process, _: str, __: str) -> str:
 
 async def take(process: Process, part: SequencePart) -> Taken:
     sequences = Sequences(process.sessions, process.openings, process.steps, 10.0, process.catalog.numerics)
-    return await sequences.part("ann", process.model, part, np.array([1]), ["argmax"], Holding(AS_A_WHOLE))
+    return await sequences.part("ann", process.model, part, np.array([1]), ["argmax"])
 
 
 def num_ended(process: Process, reason: str) -> float:

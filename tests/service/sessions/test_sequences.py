@@ -8,7 +8,6 @@ import pytest
 
 from service.errors import SequenceUnknown, SessionGone, StepConflict, StoreFull, StoreUnavailable
 from service.sessions.sequences import SequencePart, Sequences, Taken
-from service.steps.answer_room import AS_A_WHOLE, Holding
 from service.stores.base import Swap, Unavailable
 from service.stores.limits import Limits
 from tests.fakes.clock import Clock
@@ -27,7 +26,7 @@ START, PART, END = (
 async def take(process: Process, part: SequencePart, *ids: int, owner: str = "ann") -> Taken:
     """A part with its logits."""
     sequences = Sequences(process.sessions, process.openings, process.steps, 10.0, process.catalog.numerics)
-    return await sequences.part(owner, process.model, part, np.array(ids), ["logits"], Holding(AS_A_WHOLE))
+    return await sequences.part(owner, process.model, part, np.array(ids), ["logits"])
 
 
 def is_after(taken: Taken, total: int) -> bool:
@@ -71,7 +70,7 @@ async def test_a_start_takes_the_place_of_a_step_in_flight(process: Process) -> 
     late = process.begin(started.session_id, "wait", started.step)
     await until(lambda: process.model.num_waiting == 1)
     other = Sequences(process.sessions, process.openings, process.steps, 10.0, process.catalog.numerics)
-    assert is_after(await other.part("ann", process.model, START, np.array([2]), ["logits"], Holding(AS_A_WHOLE)), 2)
+    assert is_after(await other.part("ann", process.model, START, np.array([2]), ["logits"]), 2)
     process.model.go.set()
     with pytest.raises(SessionGone, match="begun anew"):
         await late.result()

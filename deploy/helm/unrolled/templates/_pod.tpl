@@ -12,7 +12,7 @@ spec:
   enableServiceLinks: false
   automountServiceAccountToken: false
   # Until everybody has heard, until the longest answer is out, and until slow clients have read it.
-  terminationGracePeriodSeconds: {{ add .Values.drainSeconds .Values.requestTimeoutSeconds 15 }}
+  terminationGracePeriodSeconds: {{ add .Values.drainSeconds .Values.requestTimeoutSeconds 25 }}
   securityContext:
     runAsNonRoot: true
     runAsUser: 10001

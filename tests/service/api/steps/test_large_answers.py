@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from service.api.media_types import OCTETS
 from service.steps.large_logits import MANY_LOGITS
-from tests.fakes.asgi import ChannelSocket, Exchange, Socket, Surface
+from tests.fakes.asgi import MAX_BYTES, ChannelSocket, Exchange, Socket, Surface
 from tests.fakes.graphs import V, logits_of
-from tests.fakes.process import Process, until
+from tests.fakes.process import Process, settle, until
 from tests.fakes.stores import FaultyStore
 from tests.service.api.stream.test_stream import frame
 
@@ -91,8 +91,8 @@ async def test_the_logits_are_the_same_and_their_room_is_free_again(
 ) -> None:
     surface.socket_type = socket_type
     np.testing.assert_array_equal(await asked(surface, await process.create()), LOGITS)
-    await until(lambda: process.steps.answer_room.num_bytes == 0)
-    assert process.steps.answer_room.has_left_memory()
+    await until(lambda: process.core.answer_room.num_bytes == 0)
+    assert process.core.answer_room.has_emptied()
 
 
 async def test_a_repeated_step_is_computed_again_and_answered_the_same(surface: Surface, process: Process) -> None:
@@ -100,7 +100,7 @@ async def test_a_repeated_step_is_computed_again_and_answered_the_same(surface: 
     body = {"step": 0, "inputs": {"ids": IDS}}
     first, again = [await surface.client.post(path, body) for _ in range(2)]
     assert first.body == again.body
-    assert process.steps.answer_room.num_bytes == 0
+    assert process.core.answer_room.num_bytes == 0
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ async def unread(surface: Surface, process: Process) -> Exchange:
     """A large answer whose client does not read it."""
     slow = begin(surface, await process.create(), HALF_OF_ALL)
     slow.may_read.clear()
-    await until(lambda: process.steps.answer_room.num_bytes > 0 and process.steps.is_idle)
+    await until(lambda: process.core.answer_room.num_bytes > 0 and process.steps.is_idle)
     return slow
 
 
@@ -128,10 +128,10 @@ async def test_an_answer_that_is_not_read_holds_up_large_ones_only(narrow: Proce
     slow = await unread(surface, narrow)
     large = begin(surface, await narrow.create(), HALF_OF_ALL)
     assert (await begin(surface, await narrow.create(), [1]).answered()).status == 200
-    assert not narrow.steps.is_idle
+    assert not large.sent
     slow.may_read.set()
     assert [(await each.answered()).json()["step"] for each in (slow, large)] == [1, 1]
-    assert narrow.steps.answer_room.num_bytes == 0
+    assert narrow.core.answer_room.num_bytes == 0
 
 
 async def test_an_answer_that_finds_no_room_in_time_is_late(narrow: Process) -> None:
@@ -141,7 +141,100 @@ async def test_an_answer_that_finds_no_room_in_time_is_late(narrow: Process) -> 
     assert (await begin(surface, session_id, HALF_OF_ALL).answered()).status == 504
     assert (await narrow.sessions.get("ann", session_id)).step == 0
     await slow.cancel()
-    assert narrow.steps.answer_room.num_bytes == 0
+    assert narrow.core.answer_room.num_bytes == 0
+
+
+async def test_steps_of_one_session_and_requests_that_wait_hold_nobody_up_for_ever(narrow: Process) -> None:
+    surface = Surface(narrow)
+    first, second = [await narrow.create() for _ in range(2)]
+    large = {"inputs": {"ids": HALF_OF_ALL}}
+    async with surface.connected() as socket:
+        for n in range(2):
+            socket.say(id=n, session_id=second, **large)
+        items = [{"session_id": first, **large}, {"session_id": second, **large}]
+        many = surface.client.begin("POST", "/steps", orjson.dumps({"items": items}))
+        assert [(await socket.heard())["status"] for _ in range(2)] == [200, 200]
+        assert [item["status"] for item in (await many.answered()).json()["items"]] == [200, 200]
+    await until(lambda: narrow.core.answer_room.num_bytes == 0)
+
+
+@pytest.mark.parametrize("socket_type", [Socket, ChannelSocket])
+async def test_messages_behind_one_that_waits_are_answered_in_order(narrow: Process, socket_type: type[Socket]) -> None:
+    surface = Surface(narrow)
+    surface.socket_type = socket_type
+    slow = await unread(surface, narrow)
+    session_id = await narrow.create()
+    async with surface.connected() as socket:
+        for n, ids in enumerate((HALF_OF_ALL, [1], HALF_OF_ALL, [1])):
+            socket.say(id=n, session_id=session_id, step=n, inputs={"ids": ids})
+        await settle()
+        assert narrow.steps.is_idle
+        slow.may_read.set()
+        told = [await socket.heard() for _ in range(4)]
+    assert [(each["id"], each["status"]) for each in told] == [(n, 200) for n in range(4)]
+    await until(lambda: narrow.core.answer_room.num_bytes == 0)
+
+
+@pytest.mark.parametrize("socket_type", [Socket, ChannelSocket])
+async def test_a_stream_that_goes_while_it_waits_leaves_nothing(narrow: Process, socket_type: type[Socket]) -> None:
+    surface = Surface(narrow)
+    surface.socket_type = socket_type
+    slow = await unread(surface, narrow)
+    session_id = await narrow.create()
+    async with surface.connected() as socket:
+        socket.say(session_id=session_id, inputs={"ids": HALF_OF_ALL})
+        socket.say_bytes(frame([session_id], np.array([HALF_OF_ALL[: MAX_BYTES // 8 - 100]])))
+        await settle()
+    slow.may_read.set()
+    await slow.answered()
+    await until(lambda: narrow.core.answer_room.num_bytes == 0 and narrow.steps.is_idle)
+    assert (await narrow.sessions.get("ann", session_id)).step == 0
+
+
+async def test_a_message_that_finds_no_room_in_time_is_late(narrow: Process) -> None:
+    surface = Surface(narrow)
+    slow = await unread(surface, narrow)
+    session_id = await narrow.create()
+    async with surface.connected() as socket:
+        socket.say(session_id=session_id, inputs={"ids": HALF_OF_ALL})
+        assert (await socket.heard())["status"] == 504
+        socket.say(session_id=session_id, inputs={"ids": [1]}, step=0)
+        assert (await socket.heard())["status"] == 200
+    await slow.cancel()
+
+
+async def test_small_answers_on_a_stream_that_is_not_read_hold_nobody_up(narrow: Process) -> None:
+    surface = Surface(narrow)
+    async with surface.connected() as silent:
+        silent.may_read.clear()
+        for _ in range(80):
+            silent.say(session_id=await narrow.create(), inputs={"ids": [1] * 3000})
+        answered = await begin(surface, await narrow.create(), [1] * 3000).answered()
+        assert answered.status == 200
+        silent.may_read.set()
+
+
+async def test_who_hangs_up_while_waiting_is_not_computed(narrow: Process) -> None:
+    surface = Surface(narrow)
+    slow = await unread(surface, narrow)
+    session_id = await narrow.create()
+    gone = begin(surface, session_id, HALF_OF_ALL)
+    await settle()
+    gone.hang_up()
+    assert (await gone.answered()).status == 499
+    slow.may_read.set()
+    await slow.answered()
+    assert (await narrow.sessions.get("ann", session_id)).step == 0
+    assert narrow.core.answer_room.num_bytes == 0
+
+
+async def test_a_client_of_http_1_0_is_told_the_length(surface: Surface, process: Process) -> None:
+    session_id = await process.create()
+    body = {"inputs": {"ids": IDS}}
+    old = surface.client.begin("POST", f"/sessions/{session_id}/steps", orjson.dumps(body), http_version="1.0")
+    answered = await old.answered()
+    assert answered.headers["content-length"] == str(len(answered.body))
+    np.testing.assert_array_equal(parsed(answered.json()["outputs"]), LOGITS)
 
 
 async def test_who_does_not_read_in_time_is_answered_no_further(
@@ -153,5 +246,5 @@ async def test_who_does_not_read_in_time_is_answered_no_further(
     slow.may_read.clear()
     await slow.answered()
     assert slow.sent[-1]["more_body"]
-    assert narrow.steps.answer_room.num_bytes == 0
+    assert narrow.core.answer_room.num_bytes == 0
     assert caplog.messages == ["a client does not read its answer to /sessions/{id}/steps; its connection ends"]

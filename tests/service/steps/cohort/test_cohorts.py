@@ -19,7 +19,6 @@ from service.errors import (
 )
 from service.forms.sessions import RollbackRequest
 from service.record.admission import Expired
-from service.steps.answer_room import AS_A_WHOLE, Holding
 from service.steps.cohorts import FEWEST
 from service.steps.grouping import MAX_ITEMS
 from service.steps.turn import Answer, Ask
@@ -146,7 +145,7 @@ async def test_checkpoints_are_no_sessions(process: Process, store: FaultyStore)
 
 async def test_more_logits_than_a_response_may_hold_are_refused(process: Process) -> None:
     ids = await known(process)
-    answers = await told(process, [ask(each, 1, returns=None, holding=Holding(AS_A_WHOLE, 10**9)) for each in ids])
+    answers = await told(process, [ask(each, 1, returns=None, num_request_items=10**9) for each in ids])
     assert {type(answer) for answer in answers} == {TooLarge}
 
 

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import socket
 import struct
+import sys
 import weakref
 from collections.abc import AsyncIterator
 from typing import Any
@@ -14,7 +15,7 @@ import uvicorn
 from uvicorn.config import HTTP_PROTOCOLS
 
 from service.fast_port import guarded
-from service.fast_port.guarded import MAX_HEAD_BYTES, GuardedProtocol, guard_uvicorn
+from service.fast_port.guarded import MAX_HEAD_BYTES, UNREAD_MILLISECONDS, GuardedProtocol, guard_uvicorn
 from service.keys.keys import ANONYMOUS
 from tests.fakes.port import STEP, Connection, Port
 from tests.fakes.process import Process, until
@@ -378,3 +379,13 @@ async def test_a_connection_that_its_client_has_reset_is_not_held(port: Port) ->
         return held() is None
 
     await until(is_collected)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="an option of Linux's sockets")
+async def test_a_connection_whose_client_does_not_read_is_broken_by_the_kernel(port: Port) -> None:
+    async with port.connected() as connection:
+        connection.send("/nothing", b"", method="GET")
+        await connection.answer()
+        (protocol,) = port.connections
+        opened = protocol.transport.get_extra_info("socket")
+        assert opened.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == UNREAD_MILLISECONDS

@@ -55,7 +55,7 @@ class Ask(NamedTuple):
 
     @property
     def is_in_tensors(self) -> bool:
-        """Whether the step is in tensors. It is then short, so its client need not be watched for a hang-up."""
+        """Whether the step is in tensors. It is then short, unless its answer is large."""
         return self.values is not None or (self.inputs is not None and ("ids" in self.inputs or "x" in self.inputs))
 
 

@@ -83,7 +83,7 @@ class StepRoutes:
             request = binary.read(body, header(scope, binary.HEADER_LENGTH))
             with self._room.of_items(request.num_answered, AS_A_WHOLE) as holding:
                 await _enter(holding, receive)
-                turns = await self._take_all(request.asks(owner), request.wrong, receive)
+                turns = await self._take_all(request.asks(owner), request.wrong, holding, receive)
                 content, header_length = binary.write(turns)
                 await respond(send, content, OCTETS.encode(), headers=[(binary.HEADER_LENGTH, b"%d" % header_length)])
             return 200
@@ -93,17 +93,20 @@ class StepRoutes:
         asks = [ask_of(owner, item.session_id, item, num_items) for item in many.items]
         with self._room.of_items(num_items, _bytes_per_logit(scope)) as holding:
             await _enter(holding, receive)
-            turns = await self._take_all(asks, wrong, receive)
+            turns = await self._take_all(asks, wrong, holding, receive)
             if _takes_pieces(scope) and any(turn.answer is not None and turn.answer.is_large for turn in turns):
                 await unless_gone(receive, respond_in_pieces(send, _items_pieces(turns)))
             else:
                 await respond(send, b'{"items":[%b]}' % b",".join(map(item_json, turns)))
         return 200
 
-    async def _take_all(self, asks: Sequence[Ask], wrong: Mapping[int, ServiceError], receive: Receive) -> list[Turn]:
+    async def _take_all(
+        self, asks: Sequence[Ask], wrong: Mapping[int, ServiceError], holding: Holding, receive: Receive
+    ) -> list[Turn]:
         """All turns, each with its answer or its refusal. Long ones are called off if the client hangs up."""
         taking = self._taken(asks, wrong)
-        return await (taking if all(ask.is_in_tensors for ask in asks) else unless_gone(receive, taking))
+        is_short = not holding.num_bytes and all(ask.is_in_tensors for ask in asks)
+        return await (taking if is_short else unless_gone(receive, taking))
 
     async def _taken(self, asks: Sequence[Ask], wrong: Mapping[int, ServiceError]) -> list[Turn]:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()

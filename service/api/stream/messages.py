@@ -109,13 +109,20 @@ class Messages:
 
     def _answer(self, turn: Turn, client_id: ClientId, holding: Holding) -> None:
         self._end(turn)
-        try:
+
+        def text() -> Message:
             answer = b'{"id":%b,%b' % (orjson.dumps(client_id), item_json(turn)[1:])
-            message = {"type": "websocket.send", "text": answer.decode()}
+            return {"type": "websocket.send", "text": answer.decode()}
+
+        self._tell_held(text, holding)
+
+    def _tell_held(self, message: Callable[[], Message], holding: Holding) -> None:
+        try:
+            made = message()
         except BaseException:
             holding.leave()
             raise
-        self._tell(message, holding.leave)
+        self._tell(made, holding.leave)
 
     def _read_binary(self, content: bytes) -> None:
         started = time.perf_counter()
@@ -139,15 +146,8 @@ class Messages:
             nonlocal num_open
             self._end(turn)
             num_open -= 1
-            if num_open:
-                return
-            try:
-                body, head_length = binary.write(turns)
-                message = {"type": "websocket.send", "bytes": _HEAD_LENGTH.pack(head_length) + body}
-            except BaseException:
-                holding.leave()
-                raise
-            self._tell(message, holding.leave)
+            if not num_open:
+                self._tell_held(lambda: _binary(turns), holding)
 
         turns += [Turn(ask, done) for ask in asks]
         for index, turn in enumerate(turns):
@@ -197,6 +197,11 @@ class Messages:
 
     def _count(self, status: int, started: float) -> None:
         self._tally.add(ENDPOINT, status, time.perf_counter() - started)
+
+
+def _binary(turns: Sequence[Turn]) -> Message:
+    body, head_length = binary.write(turns)
+    return {"type": "websocket.send", "bytes": _HEAD_LENGTH.pack(head_length) + body}
 
 
 def _nothing() -> None:

@@ -161,7 +161,9 @@ def test_who_shows_no_valid_key_is_told_so_on_every_surface(
     callers: dict[str, httpx.Client], method: str, path: str, headers: dict[str, str]
 ) -> None:
     refused = callers["nobody"].request(method, path, headers=headers, content=b"{" if method == "POST" else b"")
-    assert (refused.status_code, refused.headers["content-type"]) == (401, "application/problem+json")
+    form = "application/json" if path.startswith("/v2/") else "application/problem+json"
+    assert (refused.status_code, refused.headers["content-type"]) == (401, form)
+    assert ("error" in refused.json()) is path.startswith("/v2/")
     assert refused.headers["www-authenticate"].startswith("Bearer")
 
 

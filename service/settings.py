@@ -59,6 +59,7 @@ class ServerSettings(_Settings):
     max_answer_bytes: int = Field(256 * 2**20, ge=2**20)
     request_timeout_seconds: float = Field(60.0, gt=0)
     allowed_origins: str = ""
+    access_log: bool = False
 
     @property
     def origins(self) -> frozenset[str]:

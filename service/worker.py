@@ -142,7 +142,12 @@ class Worker:
             self.steps, self._core.answer_room, self._keys, application.origins, tally, server.max_body_bytes
         )
         return FastPort(
-            application.plain, single_steps, self.refused, server.host, server.fast_port, server.max_body_bytes
+            application.plain,
+            None if server.access_log else single_steps,  # the application logs what it answers
+            self.refused,
+            server.host,
+            server.fast_port,
+            server.max_body_bytes,
         )
 
     async def _take_seat(self) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection
 
 from starlette.types import ASGIApp
 
+from service.api.access_log import AccessLogMiddleware
 from service.api.auth import AuthMiddleware
 from service.api.body import BodyMiddleware
 from service.api.client_watch import DisconnectMiddleware
@@ -29,6 +30,7 @@ from service.api.plain import PlainApp, PlainFirst
 from service.api.playground import playground_routes
 from service.api.problem import ProblemMiddleware
 from service.api.question_routes import QuestionRoutes
+from service.api.request_id import RequestIdMiddleware
 from service.api.routes import Unbound, joined, listed, other_methods, routed, routes_of
 from service.api.sessions import SessionRoutes
 from service.api.slash import SlashMiddleware
@@ -82,6 +84,7 @@ class Application:
         self._keys = keys
         self.origins = Origins(server, needs_key=keys is not None)
         self._tally = metrics.requests_tally
+        self._logs_access = server.access_log
         self._max_body_bytes = server.max_body_bytes
         timeout_seconds = server.request_timeout_seconds
         sequences = Sequences(core.sessions, core.openings, core.steps, timeout_seconds, catalog.numerics)
@@ -114,7 +117,8 @@ class Application:
         return self._guarded(PlainFirst(self._keyed(self._layered(PageFirst(bentoml))), self._plain))
 
     def _guarded(self, app: ASGIApp) -> ASGIApp:
-        return OriginMiddleware(SlashMiddleware(app, self._tally), self.origins, self._tally)
+        app = RequestIdMiddleware(OriginMiddleware(SlashMiddleware(app, self._tally), self.origins, self._tally))
+        return AccessLogMiddleware(app) if self._logs_access else app
 
     def _keyed(self, app: ASGIApp) -> ASGIApp:
         return AuthMiddleware(app, self._keys, self._tally)

@@ -35,6 +35,12 @@ def owner_of(scope: Scope) -> str:
     return owner
 
 
+def known_owner(scope: Scope) -> str:
+    """The owner of a request, who is nobody until it has passed AuthMiddleware."""
+    owner: str = scope.get(_OWNER, ANONYMOUS)
+    return owner
+
+
 def subprotocol_of(scope: Scope) -> str | None:
     """The subprotocol to accept a WebSocket with. A browser that offers some gives up if none is taken."""
     return SUBPROTOCOL if SUBPROTOCOL in scope.get("subprotocols", ()) else None

@@ -6,12 +6,20 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service.api.origins import ORIGIN, Origins
 from service.api.paths import endpoint_of
 from service.api.refusals import refusal_response
+from service.api.request_id import REQUEST_ID
 from service.api.steps.binary import HEADER_LENGTH
 from service.api.stream.handshake import refuse
 from service.metrics import RequestTally
 
 # Beyond those that any page may read.
-_EXPOSED = ("Content-Disposition", HEADER_LENGTH.decode(), "Location", "Retry-After", "WWW-Authenticate")
+_EXPOSED = (
+    "Content-Disposition",
+    HEADER_LENGTH.decode(),
+    "Location",
+    "Retry-After",
+    "WWW-Authenticate",
+    REQUEST_ID.decode(),
+)
 
 
 class OriginMiddleware:

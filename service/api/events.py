@@ -20,6 +20,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from service.api.problem import problem_of, refusal_of
+from service.api.request_id import of_this_request
 from service.api.steps.items import refusal
 from service.api.wire import unless_gone
 from service.concurrency.streams import begun
@@ -63,7 +64,7 @@ async def told_to_the_end(
                 yield each
         except Exception as error:
             if not isinstance(error, ServiceError):
-                logger.exception("a stream failed")
+                logger.exception("a stream failed%s", of_this_request())
             yield refused(refusal_of(error))
 
 

@@ -17,6 +17,7 @@ from service.api.openai.errors import V1
 from service.api.paths import located, root
 from service.api.problem import failure, plain_problem
 from service.api.refusals import refusal_response
+from service.api.request_id import of_this_request
 from service.api.routes import HotHandler, HotHandlers
 from service.api.stream.handshake import refuse
 from service.api.stream.stream import Stream
@@ -91,9 +92,9 @@ class PlainApp:
             await respond(send, b"", status=status)  # nobody reads it, but BentoML's layers wait for an answer
         except ClientSlow:
             status = CLIENT_CLOSED_REQUEST
-            logger.warning("a client does not read its answer to %s; its connection ends", label)
+            logger.warning("a client does not read its answer to %s; its connection ends%s", label, of_this_request())
         except Exception:
-            logger.exception("%s failed", label)
+            logger.exception("%s failed%s", label, of_this_request())
             status = 500
             await refusal_response(scope["path"], failure())(scope, receive, send)
         self._tally.add(label, status, time.perf_counter() - started)

@@ -14,6 +14,7 @@ import orjson
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from service.api.request_id import of_this_request
 from service.api.rewriting import rewriting
 from service.errors import InvalidInput, Malformed, ServiceError
 
@@ -110,7 +111,7 @@ def answers_problems(handler: Callable[P, Awaitable[R]]) -> Callable[P, Awaitabl
         except ServiceError as error:
             return problem_response(error)
         except Exception:
-            logger.exception("%s failed", handler.__name__)
+            logger.exception("%s failed%s", handler.__name__, of_this_request())
             return problem_response(failure())
 
     return answer

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, cast
 
@@ -12,6 +12,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from service.api.steps.single_steps import SingleSteps
+from service.fast_port.coalesced_writes import CoalescingProtocol
 from service.fast_port.guarded import Refused
 from service.fast_port.http import StepProtocol
 from service.fast_port.lock import hold_port
@@ -34,7 +35,7 @@ class FastPort:
 
     Args:
         app: The application.
-        single_steps: Answers single steps, past the application.
+        single_steps: Answers single steps, past the application. None if the application answers them, too.
         refused: Called with the status of each request that neither of them sees.
         host: Address to listen on.
         port: Port to listen on, the same for all workers of a service.
@@ -44,7 +45,7 @@ class FastPort:
     def __init__(
         self,
         app: ASGIApp,
-        single_steps: SingleSteps,
+        single_steps: SingleSteps | None,
         refused: Refused,
         host: str,
         port: int,
@@ -55,7 +56,7 @@ class FastPort:
         self._server = EmbeddedServer(
             uvicorn.Config(
                 app,
-                http=cast(Any, partial(StepProtocol, refused, single_steps)),
+                http=cast(Any, _http_protocol(refused, single_steps)),
                 ws=cast(Any, partial(ChannelProtocol, refused)),
                 ws_max_size=2 * max_message_bytes,  # what is over the limit is refused; what is far over, not read
                 ws_per_message_deflate=False,  # a step is a hundred bytes
@@ -88,6 +89,12 @@ class FastPort:
             await asyncio.gather(self._task, return_exceptions=True)
             os.close(self._lock)
             self._task = None
+
+
+def _http_protocol(refused: Refused, single_steps: SingleSteps | None) -> Callable[..., CoalescingProtocol]:
+    if single_steps is None:
+        return partial(CoalescingProtocol, refused)
+    return partial(StepProtocol, refused, single_steps)
 
 
 def _addresses(host: str, port: int) -> list[tuple[int, Any]]:

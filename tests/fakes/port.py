@@ -90,9 +90,10 @@ class Port:
     Args:
         process: What serves.
         keys: Who may call; None where everybody may.
+        are_past_application: Whether single steps go past the application.
     """
 
-    def __init__(self, process: Process, keys: Keys | None = None) -> None:
+    def __init__(self, process: Process, keys: Keys | None = None, are_past_application: bool = True) -> None:
         tally, self.refusals = process.metrics.requests_tally, list[int]()
         with socket.socket() as free:
             free.bind((HOST, 0))
@@ -101,7 +102,8 @@ class Port:
         origins = Origins(ServerSettings(allowed_origins=ALLOWED_ORIGIN), needs_key=keys is not None)
         app = OriginMiddleware(SlashMiddleware(AuthMiddleware(self.surface.app, keys, tally), tally), origins, tally)
         single_steps = SingleSteps(process.steps, process.core.answer_room, keys, origins, tally, MAX_BYTES)
-        self.server = FastPort(app, single_steps, self.refusals.append, HOST, self.number, MAX_BYTES)
+        past = single_steps if are_past_application else None
+        self.server = FastPort(app, past, self.refusals.append, HOST, self.number, MAX_BYTES)
 
     async def listen(self) -> None:
         """Listen."""

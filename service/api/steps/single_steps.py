@@ -14,6 +14,7 @@ from service.api.body import parsed
 from service.api.endpoints import TAKE_STEP
 from service.api.origins import Origins
 from service.api.problem import problem_response
+from service.api.request_id import REQUEST_ID, request_id_of
 from service.api.steps.items import refusal
 from service.api.steps.steps import ask_of, num_answered
 from service.errors import ServiceError
@@ -34,10 +35,12 @@ class Caller(NamedTuple):
     Attributes:
         owner: Whose sessions.
         key: The key of the request. None if the service has no keys.
+        request_id: The id that it gave the request, empty if none.
     """
 
     owner: str
     key: Key | None
+    request_id: bytes = b""
 
 
 class SingleSteps:
@@ -78,9 +81,9 @@ class SingleSteps:
         if not self._origins.is_plain(headers):
             return None
         if self._keys is None:
-            return Caller(ANONYMOUS, None)
+            return Caller(ANONYMOUS, None, request_id_of(headers))
         key = self._keys.find(bearer_token(headers))
-        return None if key is None else Caller(key.owner, key)
+        return None if key is None else Caller(key.owner, key, request_id_of(headers))
 
     def begin(self, caller: Caller, session_id: str, body: bytes, answer: Callable[[bytes, bytes], None]) -> bool:
         """Begin a step if it is one run of a graph.
@@ -103,13 +106,13 @@ class SingleSteps:
         ask = ask_of(caller.owner, session_id, request)
         if ask.is_streamed or not ask.is_in_tensors or self._answer_room.is_needed(num_answered(request)):
             return False
-        self._steps.submit(Turn(ask, lambda turn: answer(*self._response(turn))))
+        self._steps.submit(Turn(ask, lambda turn: answer(*self._response(turn, caller.request_id))))
         return True
 
     def _may_call(self, caller: Caller) -> bool:
         return self._keys is None or (caller.key is not None and self._keys.holds(caller.key))
 
-    def _response(self, turn: Turn) -> tuple[bytes, bytes]:
+    def _response(self, turn: Turn, request_id: bytes) -> tuple[bytes, bytes]:
         if turn.answer is not None:
             status, head, content = 200, _JSON, turn.answer.json()
             head += b"content-length: %d\r\n" % len(content)
@@ -118,5 +121,7 @@ class SingleSteps:
             status, content = response.status_code, bytes(response.body)
             fields = b"".join([b"%b: %b\r\n" % field for field in response.raw_headers])
             head = b"HTTP/1.1 %d %b\r\n%b" % (status, HTTPStatus(status).phrase.encode(), fields)
+        if request_id:
+            head += b"%b: %b\r\n" % (REQUEST_ID, request_id)
         self._tally.add(TAKE_STEP.label, status, time.perf_counter() - turn.started)
         return head, content

@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from service.api.auth import AuthMiddleware
+from service.api.steps.single_steps import SingleSteps
 from service.fast_port import guarded
 from service.fast_port.http import StepCycle
 from service.keys.key_file import add_key
@@ -76,6 +77,29 @@ async def test_refusals_and_other_steps_are_answered_as_by_the_application(
         assert ours == theirs
         connection.step(session_id)  # and the connection goes on
         assert (await connection.answer())[0] == 200
+
+
+async def test_steps_may_all_be_the_applications(process: Process, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SingleSteps, "begin", None)
+    session_id = await process.create(ANONYMOUS)
+    port = Port(process, are_past_application=False)
+    await port.listen()
+    async with port.connected() as connection:
+        for step in range(3):
+            connection.step(session_id)
+            assert orjson.loads((await connection.answer())[2])["step"] == step + 1
+    await port.server.stop()
+
+
+async def test_answers_bear_the_id_of_their_request(port: Port, process: Process) -> None:
+    session_id = await process.create(ANONYMOUS)
+    async with port.connected() as connection:
+        for request_id, step, status in (("a", 0, 200), ("b", 1, 200), ("b", 5, 409), ("c", 0, 409), ("c d", 0, 409)):
+            connection.step(session_id, f"x-request-id: {request_id}", step=step)
+            told, fields, _ = await connection.answer()
+            assert (told, fields.get("x-request-id")) == (status, request_id if len(request_id) == 1 else None)
+        connection.step(session_id, step=2)
+        assert "x-request-id" not in (await connection.answer())[1]
 
 
 async def test_what_is_no_plain_request_is_the_applications(port: Port, process: Process) -> None:

@@ -14,7 +14,6 @@ import pytest
 import uvicorn
 from uvicorn.config import HTTP_PROTOCOLS
 
-from service.fast_port import guarded
 from service.fast_port.guarded import MAX_HEAD_BYTES, UNREAD_MILLISECONDS, GuardedProtocol, guard_uvicorn
 from service.keys.keys import ANONYMOUS
 from tests.fakes.port import STEP, Connection, Port
@@ -43,13 +42,6 @@ async def process(store: FaultyStore) -> AsyncIterator[Process]:
     """A worker: how many there are changes nothing of its connections."""
     async with Process(store) as opened:
         yield opened
-
-
-@pytest.fixture
-def impatient(port: Port, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A connection may be silent for a second."""
-    monkeypatch.setattr(guarded, "KEEP_ALIVE_SECONDS", 1)
-    port.config.timeout_keep_alive = 1
 
 
 def request_of(path: str, body: bytes, *fields: str) -> bytes:

@@ -26,6 +26,7 @@ class OpenTurns:
         self._waiting: dict[str, list[Turn]] = {}
         self._open: dict[Turn, None] = {}
         self._watch: asyncio.TimerHandle | None = None
+        self._next_look = 0.0  # by the performance counter
         self._is_draining = False
         self._drained: asyncio.Event | None = None
 
@@ -53,8 +54,8 @@ class OpenTurns:
         if waiting is not None and len(waiting) >= MAX_WAITING_PER_SESSION:
             raise TooBusy(f"{len(waiting)} steps of this session are waiting already")
         self._open[turn] = None
-        if self._watch is None:
-            self._watch = asyncio.get_running_loop().call_later(self._timeout_seconds, self._call_time)
+        if self._watch is None or self._ends(turn) < self._next_look:  # it may have waited for room before
+            self._look_at(self._ends(turn))
         if waiting is not None:
             waiting.append(turn)
             return False
@@ -91,22 +92,28 @@ class OpenTurns:
 
     def is_late(self, turn: Turn) -> bool:
         """Whether a turn has taken longer than the time limit."""
-        return self._seconds_left(turn) <= 0
+        return self._ends(turn) <= time.perf_counter()
 
     def too_late(self) -> DeadlineExceeded:
         """The refusal of a late turn."""
         return too_late(self._timeout_seconds)
 
-    def _seconds_left(self, turn: Turn) -> float:
-        return turn.started + self._timeout_seconds - time.perf_counter()
+    def _ends(self, turn: Turn) -> float:
+        """When a turn is late, by the performance counter."""
+        return turn.started + self._timeout_seconds
+
+    def _look_at(self, when: float) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+        self._next_look = when
+        self._watch = asyncio.get_running_loop().call_later(when - time.perf_counter(), self._call_time)
 
     def _call_time(self) -> None:
-        """Call `on_late` for late turns. `_open` has the oldest first."""
-        for turn in list(self._open):
-            left = self._seconds_left(turn)
-            if left > 0:
-                self._watch = asyncio.get_running_loop().call_later(left, self._call_time)
-                return
-            if not turn.is_committing:
-                self._on_late(turn)
+        """Call `on_late` for late turns."""
         self._watch = None
+        now = time.perf_counter()
+        for turn in [turn for turn in self._open if self._ends(turn) <= now and not turn.is_committing]:
+            self._on_late(turn)
+        coming = [end for turn in self._open if (end := self._ends(turn)) > now]
+        if coming and self._watch is None:  # what was called may have admitted another
+            self._look_at(min(coming))

@@ -78,8 +78,12 @@ class Steps:
         self._commits = Commits(self._open, self._rules, store, self._recent, self._endings, self._go, clock)
         self._computations = Computations(self._rules, self._commits, self._endings, metrics, self._take_alone)
 
-    async def take(self, ask: Ask) -> Answer:
+    async def take(self, ask: Ask, started: float | None = None) -> Answer:
         """Take one step. If the task is cancelled, the step is called off.
+
+        Args:
+            ask: What the client asks.
+            started: When its time begins, by the performance counter. Now if left out.
 
         Raises:
             StepConflict: The step named is not the next one and not a repetition of the last.
@@ -88,12 +92,12 @@ class Steps:
             InvalidInput: The model cannot read the inputs.
             ServiceError: Any other refusal.
         """
-        return (await self.turn_of(ask)).result()
+        return (await self.turn_of(ask, started)).result()
 
-    async def turn_of(self, ask: Ask) -> Turn:
+    async def turn_of(self, ask: Ask, started: float | None = None) -> Turn:
         """Take one step and return its turn, which has either an answer or an error."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        turn = Turn(ask, lambda _: None if future.done() else future.set_result(None))
+        turn = Turn(ask, lambda _: None if future.done() else future.set_result(None), started=started)
         self.submit(turn)
         try:
             await future

@@ -126,6 +126,7 @@ class Turn:
         ask: What the client asks.
         done: Called once, when the turn is over.
         on_piece: Called with each piece of a streamed answer as it becomes certain.
+        started: When it arrived, by the performance counter. Now if left out.
     """
 
     # Defaults of the class: one of many steps that go together needs few of its own.
@@ -146,12 +147,16 @@ class Turn:
     error: Exception | None = None
 
     def __init__(
-        self, ask: Ask, done: Callable[["Turn"], None], on_piece: Callable[[Piece], None] = ignore_piece
+        self,
+        ask: Ask,
+        done: Callable[["Turn"], None],
+        on_piece: Callable[[Piece], None] = ignore_piece,
+        started: float | None = None,
     ) -> None:
         self.ask = ask
         self.done = done
         self.on_piece = on_piece
-        self.started = time.perf_counter()
+        self.started = time.perf_counter() if started is None else started
 
     @property
     def is_over(self) -> bool:

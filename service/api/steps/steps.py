@@ -1,6 +1,7 @@
 """`POST /sessions/{id}/steps` and `POST /steps`: one step, or steps of many sessions in one request."""
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from starlette.types import Receive, Scope, Send
@@ -62,14 +63,15 @@ class StepRoutes:
         ask = ask_of(owner_of(scope), session_id, request)
         if ask.is_streamed:
             return await stream_step(self._steps, ask, self._first_piece, scope, receive, send)
+        started = time.perf_counter()
         with self._room.of_items(num_answered(request), _bytes_per_logit(scope)) as holding:
             await _enter(holding, receive)
             if ask.is_in_tensors and not holding.num_bytes:
                 answer = await self._steps.take(ask)
             else:
-                answer = await unless_gone(receive, self._steps.take(ask))
-            if answer.is_large and _takes_pieces(scope):
-                await unless_gone(receive, respond_in_pieces(send, answer.json_pieces()))
+                answer = await unless_gone(receive, self._steps.take(ask, started))
+            if answer.is_large:
+                await self._send_large(scope, receive, send, answer.json_pieces())
             else:
                 await respond(send, answer.json())
         return 200
@@ -78,12 +80,12 @@ class StepRoutes:
         """Steps of many sessions, each answered for itself."""
         check_query(scope, endpoints.TAKE_STEPS)
         body = await read_body(scope, receive, self._max_body_bytes)
-        owner = owner_of(scope)
+        started, owner = time.perf_counter(), owner_of(scope)
         if media_type(scope) == OCTETS:
             request = binary.read(body, header(scope, binary.HEADER_LENGTH))
             with self._room.of_items(request.num_answered, AS_A_WHOLE) as holding:
                 await _enter(holding, receive)
-                turns = await self._take_all(request.asks(owner), request.wrong, holding, receive)
+                turns = await self._take_all(request.asks(owner), request.wrong, holding, receive, started)
                 content, header_length = binary.write(turns)
                 await respond(send, content, OCTETS.encode(), headers=[(binary.HEADER_LENGTH, b"%d" % header_length)])
             return 200
@@ -93,22 +95,34 @@ class StepRoutes:
         asks = [ask_of(owner, item.session_id, item, num_items) for item in many.items]
         with self._room.of_items(num_items, _bytes_per_logit(scope)) as holding:
             await _enter(holding, receive)
-            turns = await self._take_all(asks, wrong, holding, receive)
-            if _takes_pieces(scope) and any(turn.answer is not None and turn.answer.is_large for turn in turns):
-                await unless_gone(receive, respond_in_pieces(send, _items_pieces(turns)))
+            turns = await self._take_all(asks, wrong, holding, receive, started)
+            if any(turn.answer is not None and turn.answer.is_large for turn in turns):
+                await self._send_large(scope, receive, send, _items_pieces(turns))
             else:
                 await respond(send, b'{"items":[%b]}' % b",".join(map(item_json, turns)))
         return 200
 
+    async def _send_large(self, scope: Scope, receive: Receive, send: Send, pieces: Iterator[bytes]) -> None:
+        """Send it piece by piece to those who know bodies whose length is not told before: HTTP/1.0 has none."""
+        if _takes_pieces(scope):
+            await unless_gone(receive, respond_in_pieces(send, pieces))
+        else:
+            await respond(send, await asyncio.to_thread(b"".join, pieces))
+
     async def _take_all(
-        self, asks: Sequence[Ask], wrong: Mapping[int, ServiceError], holding: Holding, receive: Receive
+        self,
+        asks: Sequence[Ask],
+        wrong: Mapping[int, ServiceError],
+        holding: Holding,
+        receive: Receive,
+        started: float,
     ) -> list[Turn]:
         """All turns, each with its answer or its refusal. Long ones are called off if the client hangs up."""
-        taking = self._taken(asks, wrong)
+        taking = self._taken(asks, wrong, started)
         is_short = not holding.num_bytes and all(ask.is_in_tensors for ask in asks)
         return await (taking if is_short else unless_gone(receive, taking))
 
-    async def _taken(self, asks: Sequence[Ask], wrong: Mapping[int, ServiceError]) -> list[Turn]:
+    async def _taken(self, asks: Sequence[Ask], wrong: Mapping[int, ServiceError], started: float) -> list[Turn]:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         num_open = len(asks) - len(wrong)
 
@@ -118,7 +132,7 @@ class StepRoutes:
             if not num_open and not future.done():
                 future.set_result(None)
 
-        turns = [Turn(ask, done) for ask in asks]
+        turns = [Turn(ask, done, started=started) for ask in asks]
         for index, error in wrong.items():
             turns[index].error = error
         for turn in turns:
@@ -155,7 +169,6 @@ async def _enter(holding: Holding, receive: Receive) -> None:
 
 
 def _takes_pieces(scope: Scope) -> bool:
-    """Whether a client knows bodies whose length is not told before: HTTP/1.0 has none."""
     return bool(scope["http_version"] != "1.0")
 
 
@@ -176,4 +189,5 @@ def num_answered(request: StepRequest) -> int:
     """Number of items that may be answered with logits. 0 if the step is not in tensors."""
     if request.returns not in (None, "logits"):
         return 0
-    return sum(len(values) for values in request.inputs.values() if isinstance(values, list))
+    values = request.inputs.get("ids", request.inputs.get("x"))
+    return len(values) if isinstance(values, list) else 0

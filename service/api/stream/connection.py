@@ -15,7 +15,7 @@ from service.api.auth import holds, owner_of
 from service.api.client_watch import SLOW_BYTES_PER_SECOND, SLOW_READER_SECONDS
 from service.api.problem import failure
 from service.api.stream.channel import channel_of
-from service.api.stream.messages import Messages
+from service.api.stream.messages import Making, Messages, text_bytes
 from service.metrics import RequestTally
 from service.steps.answer_room import AnswerRoom
 from service.steps.steps import Steps
@@ -53,7 +53,8 @@ class Connection:
         self._send = send
         self._unread: deque[Message] = deque()  # what the channel has brought beyond what may be in flight
         self._is_paused = False
-        self._answers: deque[tuple[Message, Callable[[], None]]] = deque()  # each with what to call once it is sent
+        self._answers: deque[tuple[Message | Making, Callable[[], None]]] = deque()  # with what to call once it is sent
+        self._is_writing = False
         self._num_bytes = 0  # of unsent answers
         self._has_answers = asyncio.Event()
         self._has_room = asyncio.Event()
@@ -147,12 +148,16 @@ class Connection:
             logger.exception("a message of %s could not be read", self._owner)
             self._tell_last(INTERNAL_ERROR, str(failure()))
 
-    def _tell(self, message: Message, sent: Callable[[], None]) -> None:
+    def _tell(self, message: Message | Making, sent: Callable[[], None]) -> None:
         if self._is_closed:
             sent()
             return
+        if callable(message):
+            self._answers.append((message, sent))
+            self._has_answers.set()
+            return
         num_bytes = _num_bytes(message)
-        is_next = not self._answers and self._sending_since is None and message["type"] != CLOSE
+        is_next = not self._answers and not self._is_writing and message["type"] != CLOSE
         if is_next and num_bytes < LARGE_BYTES and self._channel is not None and self._channel.is_writable:
             try:
                 self._channel.tell(message)
@@ -183,12 +188,12 @@ class Connection:
                 await self._has_answers.wait()
                 self._has_answers.clear()
                 while self._answers:
-                    message, sent = self._answers.popleft()
+                    answer, sent = self._answers.popleft()
                     try:
-                        await self._write_one(message)
+                        is_last = await self._write_one(answer)
                     finally:
                         sent()
-                    if message["type"] == CLOSE:
+                    if is_last:
                         return
                     self._has_room.set()
                     self._read_on()
@@ -196,7 +201,10 @@ class Connection:
             self._is_closed = True
             self._has_room.set()
 
-    async def _write_one(self, message: Message) -> None:
+    async def _write_one(self, answer: Message | Making) -> bool:
+        """Send an answer. Returns whether it is the last."""
+        self._is_writing = True
+        message = await self._made(answer) if callable(answer) else answer
         self._num_sending_bytes = num_bytes = _num_bytes(message)
         self._sending_since = time.perf_counter()
         await self._send(message)
@@ -204,7 +212,20 @@ class Connection:
             await self._channel.drained()
         self._sending_since = None
         self._num_bytes -= num_bytes
+        self._is_writing = False
+        return bool(message["type"] == CLOSE)
+
+    async def _made(self, make: Making) -> Message:
+        """A large answer, made in a thread: it takes up to a second."""
+        try:
+            message = await asyncio.to_thread(make)
+        except Exception:
+            logger.exception("an answer to %s could not be made", self._owner)
+            message = {"type": CLOSE, "code": INTERNAL_ERROR, "reason": str(failure())}
+        self._num_bytes += _num_bytes(message)
+        return message
 
 
 def _num_bytes(message: Message) -> int:
-    return len(message.get("text") or message.get("bytes") or b"")
+    text = message.get("text")
+    return len(message.get("bytes") or b"") if text is None else text_bytes(text)

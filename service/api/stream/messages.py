@@ -25,7 +25,8 @@ from service.steps.answer_room import AS_A_MESSAGE, AS_A_WHOLE, AnswerRoom, Hold
 from service.steps.steps import Steps
 from service.steps.turn import Turn
 
-Tell = Callable[[Message, Callable[[], None]], None]
+Making = Callable[[], Message]
+Tell = Callable[[Message | Making, Callable[[], None]], None]
 
 ENDPOINT = "/stream"
 _KNOWN_OF_NONE: dict[str, ClientId] = {"id": None}
@@ -41,7 +42,7 @@ class Messages:
         answer_room: What large answers wait for.
         tally: Counts each as a request.
         max_message_bytes: A longer one is refused.
-        tell: Sends an answer, and calls back once it was sent, or will not be.
+        tell: Sends an answer, or makes a large one and sends it; calls back once it was sent, or will not be.
 
     Attributes:
         num_bytes: Of what was sent for the steps that are under way.
@@ -95,7 +96,7 @@ class Messages:
     def _read_text(self, text: str) -> None:
         started = time.perf_counter()
         try:
-            self._check_length(text)
+            self._check_length(text_bytes(text))
             item = parsed(StreamItem, text)
             ask = ask_of(self._owner, item.session_id, item)
         except ServiceError as error:
@@ -105,7 +106,7 @@ class Messages:
             self._tell({"type": "websocket.send", "text": orjson.dumps(problem).decode()}, _nothing)
             return
         holding = self._room.of_items(num_answered(item), AS_A_MESSAGE)
-        self._begin([Turn(ask, lambda turn: self._answer(turn, item.id, holding))], holding, len(text))
+        self._begin([Turn(ask, lambda turn: self._answer(turn, item.id, holding))], holding, text_bytes(text))
 
     def _answer(self, turn: Turn, client_id: ClientId, holding: Holding) -> None:
         self._end(turn)
@@ -116,18 +117,13 @@ class Messages:
 
         self._tell_held(text, holding)
 
-    def _tell_held(self, message: Callable[[], Message], holding: Holding) -> None:
-        try:
-            made = message()
-        except BaseException:
-            holding.leave()
-            raise
-        self._tell(made, holding.leave)
+    def _tell_held(self, make: Making, holding: Holding) -> None:
+        self._tell(make if holding.num_bytes else make(), holding.leave)
 
     def _read_binary(self, content: bytes) -> None:
         started = time.perf_counter()
         try:
-            self._check_length(content)
+            self._check_length(len(content))
             if len(content) < _HEAD_LENGTH.size:
                 raise Malformed(f"a binary message has at least {_HEAD_LENGTH.size} bytes")
             (length,) = _HEAD_LENGTH.unpack_from(content)
@@ -156,8 +152,8 @@ class Messages:
         for index in request.wrong:
             done(turns[index])
 
-    def _check_length(self, content: str | bytes) -> None:
-        if len(content) > self._max_message_bytes:
+    def _check_length(self, num_bytes: int) -> None:
+        if num_bytes > self._max_message_bytes:
             raise TooLarge(f"a message may have at most {self._max_message_bytes} bytes")
 
     def _begin(self, turns: Sequence[Turn], holding: Holding, num_bytes: int) -> None:
@@ -202,6 +198,11 @@ class Messages:
 def _binary(turns: Sequence[Turn]) -> Message:
     body, head_length = binary.write(turns)
     return {"type": "websocket.send", "bytes": _HEAD_LENGTH.pack(head_length) + body}
+
+
+def text_bytes(text: str) -> int:
+    """Length of a text on its way."""
+    return len(text) if text.isascii() else len(text.encode())
 
 
 def _nothing() -> None:

@@ -106,3 +106,13 @@ async def test_time_is_kept_again_for_those_who_come_after_all_were_late() -> No
     turns.admit(second)
     await until(lambda: len(late) == 2)
     assert late == [first, second]
+
+
+async def test_a_turn_that_had_waited_before_it_was_admitted_is_late_as_much_earlier() -> None:
+    late: list[Turn] = []
+    turns, (punctual, waited, coming) = open_turns(late), (turn("a"), turn("b"), turn("c"))
+    waited.started -= 59.98
+    for each in (punctual, waited, coming):
+        turns.admit(each)
+    await until(lambda: bool(late))
+    assert late == [waited]

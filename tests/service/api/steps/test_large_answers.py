@@ -1,7 +1,10 @@
 """Answers in many logits: the same on every surface, and the room that they take is free again whatever happens."""
 
+import asyncio
+import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from typing import Any, Never
 
 import numpy as np
 import orjson
@@ -9,7 +12,10 @@ import pytest
 from numpy.typing import NDArray
 
 from service.api.media_types import OCTETS
+from service.api.steps.items import item_json
+from service.api.stream.connection import INTERNAL_ERROR
 from service.steps.large_logits import MANY_LOGITS
+from service.steps.turn import Turn
 from tests.fakes.asgi import MAX_BYTES, ChannelSocket, Exchange, Socket, Surface
 from tests.fakes.graphs import V, logits_of
 from tests.fakes.process import Process, settle, until
@@ -248,3 +254,62 @@ async def test_who_does_not_read_in_time_is_answered_no_further(
     assert slow.sent[-1]["more_body"]
     assert narrow.core.answer_room.num_bytes == 0
     assert caplog.messages == ["a client does not read its answer to /sessions/{id}/steps; its connection ends"]
+
+
+@pytest.mark.parametrize("socket_type", [Socket, ChannelSocket])
+async def test_a_large_message_is_made_in_a_thread_and_overtaken_by_none_behind_it(
+    surface: Surface, process: Process, monkeypatch: pytest.MonkeyPatch, socket_type: type[Socket]
+) -> None:
+    makes, goes_on = threading.Event(), threading.Event()
+
+    def slowly(turn: Turn) -> bytes:
+        if threading.current_thread() is not threading.main_thread():
+            makes.set()
+            goes_on.wait(30)
+        return item_json(turn)
+
+    monkeypatch.setattr("service.api.stream.messages.item_json", slowly)
+    surface.socket_type = socket_type
+    session_id = await process.create()
+    async with surface.connected() as socket:
+        for n, ids in enumerate((IDS, [1])):
+            socket.say(id=n, session_id=session_id, step=n, inputs={"ids": ids})
+        await until(lambda: makes.is_set() and process.steps.is_idle)
+        await settle()
+        goes_on.set()
+        assert [(await socket.heard())["id"] for _ in range(2)] == [0, 1]
+
+
+async def test_a_large_message_that_cannot_be_made_ends_the_connection(
+    surface: Surface, process: Process, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_: Turn) -> Never:
+        raise RuntimeError("a secret")
+
+    monkeypatch.setattr("service.api.stream.messages.item_json", fail)
+    async with surface.connected() as socket:
+        socket.say(session_id=await process.create(), inputs={"ids": IDS})
+        closed = await socket.told()
+        assert (closed["type"], closed["code"]) == ("websocket.close", INTERNAL_ERROR)
+    assert len(caplog.records) == 1
+    assert process.core.answer_room.num_bytes == 0
+
+
+async def test_a_request_has_its_time_from_when_it_was_asked_and_not_from_when_it_has_room(
+    narrow: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    surface, started = Surface(narrow), list[float]()
+    slow = await unread(surface, narrow)
+    submit = narrow.steps.submit
+    monkeypatch.setattr(narrow.steps, "submit", lambda turn: (started.append(turn.started), submit(turn)))
+    session_id = await narrow.create()
+    asked = time.perf_counter()
+    one = begin(surface, session_id, HALF_OF_ALL)
+    items = [{"session_id": session_id, "inputs": {"ids": HALF_OF_ALL}}]
+    many = surface.client.begin("POST", "/steps", orjson.dumps({"items": items}))
+    await settle()
+    await asyncio.sleep(0.2)
+    slow.may_read.set()
+    for each in (one, many):
+        await each.answered()
+    assert [begun - asked < 0.2 for begun in started] == [True, True]

@@ -344,3 +344,9 @@ async def test_a_message_that_breaks_the_service_ends_its_connection(
         await settle()
     assert (await process.sessions.get("ann", session_id)).step == 0
     assert [record.exc_info is not None for record in caplog.records] == [True]
+
+
+async def test_a_limit_in_bytes_counts_bytes(surface: Surface) -> None:
+    async with surface.connected() as socket:
+        socket.say_text(f'{{"session_id": "{"é" * (MAX_BYTES // 2)}"}}')
+        assert (await socket.heard())["status"] == 413

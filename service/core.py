@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from service.concurrency.answering import Answering
 from service.metrics import Metrics
 from service.sessions.burials import Burials
 from service.sessions.checkpoints import Checkpoints
@@ -20,6 +21,7 @@ from service.settings import Settings
 from service.steps.answer_room import AnswerRoom
 from service.steps.steps import Steps
 from service.stores.base import Store
+from service.stores.measured import MeasuredStore
 from service.stores.timed import TimedStore
 from service.tasks.models import Models
 
@@ -29,6 +31,7 @@ class Core:
 
     Attributes:
         steps: Takes steps.
+        answering: What else is computed for clients.
         answer_room: Where their large answers wait for one another.
         sessions: Reads and ends those that live.
         openings: Opens sessions.
@@ -56,11 +59,12 @@ class Core:
         max_recent: int = 0,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        server = settings.server
+        server, measured = settings.server, MeasuredStore(store, metrics)
+        self.answering = Answering(server.request_timeout_seconds)
         self.answer_room = AnswerRoom(server.max_answer_bytes, server.request_timeout_seconds, lambda: models.widest)
         limits, timeout_seconds = settings.sessions, settings.server.request_timeout_seconds
         self.steps = Steps(
-            store=store,
+            store=measured,
             models=models,
             settings=limits,
             metrics=metrics,
@@ -71,7 +75,7 @@ class Core:
             max_recent=max_recent,
         )
         # A step has a deadline of its own, up to its commit. Calls of a store that does not wait cannot be given up.
-        timed = store if store.is_immediate else TimedStore(store, timeout_seconds)
+        timed = measured if store.is_immediate else MeasuredStore(TimedStore(store, timeout_seconds), metrics)
         moved = self.steps.forget
         graveyard = Graveyard(timed, metrics, limits.remember_ended_seconds, clock, moved)
         burials = Burials(graveyard, spawn)
@@ -82,7 +86,7 @@ class Core:
         self.openings = Openings(timed, models, limits, self.sessions, self.housekeeping, clock)
         checkpoints = Checkpoints(self.sessions, clock)
         self.transitions = Transitions(
-            self.sessions, checkpoints, models, limits.max_checkpoints, timeout_seconds, clock
+            self.sessions, checkpoints, models, metrics, limits.max_checkpoints, self.answering, clock
         )
         self.transfers = Transfers(
             self.sessions, checkpoints, self.openings, models, limits, settings.export.signing_key, clock

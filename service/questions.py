@@ -8,7 +8,7 @@ from contextlib import aclosing
 from typing import Any, NamedTuple, TypeVar
 
 from service.catalog import Catalog
-from service.concurrency.deadline import all_within, deadline
+from service.concurrency.answering import Answering
 from service.concurrency.streams import begun, timed
 from service.decoding.sampling import drawn_seed
 from service.errors import InvalidInput, Location, ModelUnknown
@@ -57,7 +57,7 @@ class Questions:
     Args:
         catalog: What is served.
         metrics: Observes the time to the first piece of a text.
-        timeout_seconds: How long an answer may take.
+        answering: Limits how long an answer takes.
 
     Every question may raise:
         ModelUnknown: No model of the name, or for the task, is served.
@@ -67,23 +67,23 @@ class Questions:
         DeadlineExceeded: The answer took too long.
     """
 
-    def __init__(self, catalog: Catalog, metrics: Metrics, timeout_seconds: float) -> None:
+    def __init__(self, catalog: Catalog, metrics: Metrics, answering: Answering) -> None:
         self._catalog = catalog
         self._metrics = metrics
-        self._timeout_seconds = timeout_seconds
+        self._answering = answering
 
     async def judge_sentiment(self, request: SentimentRequest) -> SentimentAnswer:
         """Judge one text or several."""
         texts, locations = _listed(request.text)
         # A model that reads whole texts judges them better, but only one that streams has a judgement after each word.
         model = self._model(SentimentModel, request, lambda model: _streams(model) is request.trajectory)
-        async with deadline(self._timeout_seconds):
+        async with self._answering.answer():
             return await model.classify(texts, locations, request.trajectory)
 
     async def tag(self, request: TagRequest) -> TagAnswer:
         """Tag the words of one text or several, by parts of speech unless another model is named."""
         model = self._model(TaggingModel, request, lambda model: (model.scheme == "words", not _streams(model)))
-        async with deadline(self._timeout_seconds):
+        async with self._answering.answer():
             return await model.tag(await _words(model, request))
 
     async def translate(self, request: TranslateRequest) -> TranslateAnswer:
@@ -93,13 +93,13 @@ class Questions:
         model = next((model for model in models if model.target == request.to), None)
         if model is None:
             raise InvalidInput(f"there are translations into {sorted({model.target for model in models})}", ("to",))
-        async with deadline(self._timeout_seconds):
+        async with self._answering.answer():
             return await model.translate(texts, locations, request.beams, request.attention)
 
     async def forecast(self, request: ForecastRequest) -> ForecastAnswer:
         """Forecast every channel of a series."""
         model = self._model(ForecastingModel, request)
-        async with deadline(self._timeout_seconds):
+        async with self._answering.answer():
             return await model.forecast(request.series, request.horizon, request.quantiles)
 
     async def compose(self, request: ComposeRequest) -> Composed:
@@ -107,19 +107,19 @@ class Questions:
         model = self._model(MusicModel, request)
         given = [] if request.notes is None else model.frames(request.notes)
         seed = drawn_seed() if request.seed is None else request.seed
-        async with deadline(self._timeout_seconds):
+        async with self._answering.answer():
             frames = [*given, *await model.compose(given, request, seed)]
         return Composed(frames, seed, model.grid.frames_per_beat, model.bundle.tag)
 
     async def caption(self, request: CaptionRequest) -> CaptionAnswer:
         """Describe an image."""
         seed = drawn_seed() if request.seed is None else request.seed
-        async with deadline(self._timeout_seconds):
+        async with self._answering.answer():
             return await self._model(CaptionModel, request).describe(request, seed)
 
     async def generate(self, request: GenerateRequest) -> GenerateAnswer:
         """Continue a text and answer with the whole of it."""
-        async with aclosing(self._written(request)) as events, deadline(self._timeout_seconds):
+        async with aclosing(self._written(request)) as events, self._answering.answer():
             async for event in events:
                 if isinstance(event, GenerateAnswer):
                     return event
@@ -131,7 +131,7 @@ class Questions:
         Returns:
             Pieces of it as they become certain, then the whole. Refusals are raised before the first.
         """
-        return await begun(all_within(self._timeout_seconds, self._written(request)))
+        return await begun(self._answering.pieces(self._written(request)))
 
     def _model(self, kind: type[M], request: Question, rank: Callable[[M], Any] = lambda _: 0) -> M:
         """The model that a question names.

@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -33,8 +34,8 @@ FORGET_NOTE_SECONDS = 3600.0
 RELOAD_SECONDS = 120.0
 # How long to wait before a version that could not be opened is tried again. A try takes a second.
 RETRY_SECONDS = 30.0
-# How long an unused version stays loaded. By then questions that began on it are answered, and all workers know that
-# it is no longer current, so no worker opens a session on it.
+# How long an unused version stays loaded at least: by then all workers know that it is no longer current, so no worker
+# opens a session on it. Questions that began on it must be answered, too.
 LINGER_SECONDS = 60.0
 _SERVED = "served:"
 _WORKER = "worker:"
@@ -50,6 +51,7 @@ class Reloader:
         configured: The bundles that the service was started with.
         followed: Names of models whose newest version in the model store becomes current.
         find: Returns the bundle with a tag, or raises BentoMLException (there is none) or BundleError (it is damaged).
+        answer_seconds: How long a question may take.
         clock: Wall-clock seconds since 1970.
     """
 
@@ -61,6 +63,7 @@ class Reloader:
         configured: Iterable[Bundle],
         followed: Iterable[str] = (),
         find: Callable[[str], Bundle] = stored_bundle,
+        answer_seconds: float = LINGER_SECONDS,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._catalog = catalog
@@ -69,6 +72,7 @@ class Reloader:
         self._configured = {bundle.manifest.name: bundle for bundle in configured}
         self._followed = frozenset(followed)
         self._find = find
+        self._linger_seconds = max(LINGER_SECONDS, answer_seconds)
         self._clock = clock
         self._newest = {name: bundle.tag for name, bundle in self._configured.items()}
         self._missing: set[str] = set()
@@ -103,27 +107,31 @@ class Reloader:
             for tag in (*wanted.values(), *live):
                 if self._retry_at.get(tag, 0.0) <= self._clock():
                     await self._has(tag)
-            await self._note_worker()
+            await self.note_worker()
             coming = {tag for name, tag in wanted.items() if self._catalog.tags.get(name) != tag}
             self._awaited = coming & self._catalog.loaded_tags
             for tag in [tag for tag in self._awaited if await self._all_have(tag)]:
                 self._catalog.make_current(tag)
                 self._awaited.discard(tag)
-                await self._note_worker()
+                await self.note_worker()
             await self._let_go(self._catalog.loaded_tags - set(self._catalog.tags.values()) - set(live) - coming)
 
-    async def _note_worker(self) -> None:
-        """Write this worker's note: which versions it has loaded, and which of them are current."""
+    async def note_worker(self) -> None:
+        """Write this worker's note: which versions it has loaded, and which of them are current.
+
+        Raises:
+            Unavailable: The store cannot be reached.
+        """
         catalog = self._catalog
         note = {"at": self._clock(), "tags": catalog.tags, "loaded": sorted(catalog.loaded_tags)}
         await self._store.note(self._worker, orjson.dumps(note))
 
     async def _let_go(self, unused: AbstractSet[str]) -> None:
-        """Remove the versions that have been unused for LINGER_SECONDS."""
+        """Remove the versions that have been unused for long enough."""
         now = self._clock()
         self._unused_since = {tag: self._unused_since.get(tag, now) for tag in unused}
         for tag, since in self._unused_since.items():
-            if since + LINGER_SECONDS <= now:
+            if since + self._linger_seconds <= now:
                 await self._catalog.remove(tag)
 
     async def follow_forever(self) -> None:
@@ -137,6 +145,13 @@ class Reloader:
                 logger.warning("cannot look for bundle versions: %s", error)
             except Exception:
                 logger.exception("looking for bundle versions failed")
+
+    async def beat_forever(self) -> None:
+        """Note once a second that this worker is alive, whatever it is loading, until cancelled."""
+        while True:
+            await asyncio.sleep(FOLLOW_SECONDS)
+            with suppress(Unavailable):  # which `follow_forever` logs
+                await self.note_worker()
 
     async def leave(self) -> None:
         """Delete this worker's note, so that the others do not wait for it."""

@@ -1,5 +1,6 @@
 """One worker process: everything that serves, put together, started and stopped in order."""
 
+import asyncio
 import gc
 import logging
 import os
@@ -53,7 +54,8 @@ class Worker:
         self._has_started = False
         self.metrics = Metrics()
         self._keys = open_keys(settings.keys)
-        self.store = MeasuredStore(open_store(settings.sessions), self.metrics)
+        store = open_store(settings.sessions)
+        self.store = MeasuredStore(store, self.metrics)
         self.catalog = Catalog(settings.bundles, settings.engine, self.metrics)
         self.reloader = Reloader(
             self.catalog,
@@ -61,9 +63,10 @@ class Worker:
             f"{os.uname().nodename}:{server.port}:{worker_index}",
             configured_bundles(settings.bundles),
             followed=settings.bundles.followed,
+            answer_seconds=server.request_timeout_seconds,
         )
         self._core = Core(
-            self.store,
+            store,
             self.catalog,
             settings,
             self.metrics,
@@ -71,7 +74,7 @@ class Worker:
             max_recent=RECENT_SESSIONS if server.workers == 1 and self.store.is_immediate else 0,
         )
         self.steps = self._core.steps
-        self.questions = Questions(self.catalog, self.metrics, server.request_timeout_seconds)
+        self.questions = Questions(self.catalog, self.metrics, self._core.answering)
         self.application = Application(
             self._core,
             self.catalog,
@@ -90,6 +93,7 @@ class Worker:
         await self._open_store()
         await self.reloader.open()
         self._background.spawn(self.reloader.follow_forever())
+        self._background.spawn(self.reloader.beat_forever())
         await self._take_seat()
         self.catalog.start()
         if self._fast_port is not None:
@@ -110,6 +114,7 @@ class Worker:
         if self._fast_port is not None:
             await self._fast_port.stop()
         await self._background.cancel()
+        self.metrics.flush()
         await self.reloader.leave()
         await self.catalog.stop()
         await self.store.close()
@@ -125,8 +130,8 @@ class Worker:
         self.metrics.requests_tally.add(OTHER, status, 0.0)
 
     async def _answer_all(self) -> None:
-        """Answer all steps that were taken. Done before uvicorn stops, which closes WebSockets as they are."""
-        await self.steps.drain()
+        """Answer all that was taken. Done before uvicorn stops, which cuts questions off and closes WebSockets."""
+        await asyncio.gather(self.steps.drain(), self._core.answering.drain())
         await self.application.stream.stop()
 
     async def _open_store(self) -> None:

@@ -86,11 +86,10 @@ class Application:
         self._tally = metrics.requests_tally
         self._logs_access = server.access_log
         self._max_body_bytes = server.max_body_bytes
-        timeout_seconds = server.request_timeout_seconds
-        sequences = Sequences(core.sessions, core.openings, core.steps, timeout_seconds, catalog.numerics)
+        sequences = Sequences(core.sessions, core.openings, core.steps, core.answering, catalog.numerics)
         self.question_routes = QuestionRoutes(questions, server.max_body_bytes)
         self.stream = Stream(core.steps, core.answer_room, self._tally, server.max_body_bytes)
-        openai = OpenAI(catalog, metrics, timeout_seconds, server.max_body_bytes)
+        openai = OpenAI(catalog, metrics, core.answering, server.max_body_bytes)
         hot = joined(
             self.question_routes.handlers(),
             StepRoutes(

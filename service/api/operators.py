@@ -47,7 +47,7 @@ class OperatorRoutes:
 
     async def _exposition(self, _: Request) -> Response:
         await self._measure()
-        return Response(self._metrics.exposition(), media_type=EXPOSITION)
+        return Response(await self._metrics.exposition(), media_type=EXPOSITION)
 
     async def _openapi(self, _: Request) -> Response:
         return JSONResponse(self._document)

@@ -36,6 +36,7 @@ class RequestIdMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = request_id_of(scope["headers"])
+        _current.set(request_id.decode())  # empty, too: the request before it on the connection may have left its own
         if not request_id:
             await self._app(scope, receive, send)
             return
@@ -45,7 +46,6 @@ class RequestIdMiddleware:
                 message["headers"] = [*message.get("headers", ()), (REQUEST_ID, request_id)]
             await send(message)
 
-        _current.set(request_id.decode())
         await self._app(scope, receive, send_with_id)
 
 

@@ -51,7 +51,7 @@ class ForecastingTask(ManifestModel):
     season: int | None = Field(default=None, ge=1)
     look_back: int | None = Field(default=None, ge=1)
     interval: str = ""
-    quantiles: tuple[float, ...]
+    quantiles: tuple[float, ...] = Field(min_length=2)
     max_horizon: int = Field(ge=1)
     channels: tuple[KnownChannel, ...] = ()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -18,6 +19,8 @@ from service.fast_port.http import StepProtocol
 from service.fast_port.lock import hold_port
 from service.fast_port.websocket import ChannelProtocol
 from service.process.graceful import GRACEFUL_SECONDS
+
+logger = logging.getLogger(__name__)
 
 BACKLOG = 2048
 
@@ -80,7 +83,16 @@ class FastPort:
         """
         self._lock = hold_port(self._port, os.getppid())
         sockets = [_shared_socket(*address) for address in _addresses(self._host, self._port)]
-        self._task = asyncio.get_running_loop().create_task(self._server.serve(sockets))
+        self._task = asyncio.get_running_loop().create_task(self._serve(sockets))
+
+    async def _serve(self, sockets: list[socket.socket]) -> None:
+        try:
+            await self._server.serve(sockets)
+        except Exception:
+            logger.exception("the second port has failed; nothing is answered there any more")
+        finally:
+            for each in sockets:  # else the kernel goes on to hand connections to them
+                each.close()
 
     async def stop(self) -> None:
         """Stop listening, and wait for the answers that are under way."""

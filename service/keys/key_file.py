@@ -31,6 +31,10 @@ class KeysUnusable(Exception):
     """The key file cannot be read or edited; says why and where, never what stands there."""
 
 
+class KeysUnread(KeysUnusable):
+    """The key file could not be opened just now."""
+
+
 class Key(NamedTuple):
     """One line of the key file."""
 
@@ -102,7 +106,7 @@ def _text(path: Path) -> str:
     try:
         return path.read_text("utf-8")
     except OSError as error:
-        raise KeysUnusable(f"the API keys in {path} cannot be read: {error.strerror}") from error
+        raise KeysUnread(f"the API keys in {path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise KeysUnusable(f"{path} is no text file") from error
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from service.keys.key_file import PREFIX, Key, KeysUnusable, read_keys
+from service.keys.key_file import PREFIX, Key, KeysUnread, KeysUnusable, read_keys
 from service.settings import KeySettings
 
 logger = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class Keys:
         """
         self._path = path
         self._clock = clock
-        self._stamp = _stamp(path)
+        self._stamp = self._refused = _stamp(path)
         self._keys = read_keys(path)
         self._next_check = clock() + CHECK_SECONDS
         _warn_of_readers(path, self._stamp)
@@ -74,12 +74,16 @@ class Keys:
         stamp = _stamp(self._path)
         if stamp == self._stamp:
             return
-        self._stamp = stamp  # also where reading fails: one change, one line in the log
         try:
             self._keys = read_keys(self._path)
         except KeysUnusable as error:
-            logger.error("%s; the keys read before stay valid", error)
+            if stamp != self._refused:  # one change, one line in the log
+                logger.error("%s; the keys read before stay valid", error)
+            self._refused = stamp
+            if not isinstance(error, KeysUnread):  # what is in the file stays so until it changes again
+                self._stamp = stamp
             return
+        self._stamp = self._refused = stamp
         logger.info("%d API keys read from %s", len(self._keys), self._path)
         _warn_of_readers(self._path, stamp)
 

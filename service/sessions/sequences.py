@@ -16,7 +16,7 @@ import numpy as np
 import orjson
 
 from service.bundle.stage import ITEM_STAGE
-from service.concurrency.deadline import deadline
+from service.concurrency.answering import Answering
 from service.engine.job import ARGMAX, LOGITS
 from service.engine.state import Array, SequenceState
 from service.errors import SequenceUnknown, SessionGone, SessionUnknown
@@ -88,17 +88,17 @@ class Sequences:
         sessions: The sessions that sequences live as.
         openings: Opens them.
         steps: Takes their steps.
-        timeout_seconds: How long a whole sequence or a first part may take.
+        answering: Limits how long a whole sequence or a first part takes.
         numerics: The fingerprint of this process's numerics, 8 bytes.
     """
 
     def __init__(
-        self, sessions: Sessions, openings: Openings, steps: Steps, timeout_seconds: float, numerics: bytes
+        self, sessions: Sessions, openings: Openings, steps: Steps, answering: Answering, numerics: bytes
     ) -> None:
         self._sessions = sessions
         self._openings = openings
         self._steps = steps
-        self._timeout_seconds = timeout_seconds
+        self._answering = answering
         self._numerics = numerics
 
     async def whole(self, model: TensorModel[Any], values: Array, names: Collection[str]) -> Outputs:
@@ -184,7 +184,7 @@ class Sequences:
         rows = [model.items(model.initial_state(), own) for own in values]
         num_pending, length = rows[0].num_pending, len(rows[0].values)
         states, inputs = [items.state.row for items in rows], [{"x": items.values} for items in rows]
-        async with deadline(self._timeout_seconds):
+        async with self._answering.answer():
             advances = await model.engine.advance_all(ITEM_STAGE, states, inputs, length, tuple(names))
         return Read(
             {name: np.stack([advance.outputs[name][num_pending:] for advance in advances]) for name in names},

@@ -4,6 +4,7 @@ Sessions are written by compare-and-swap on their records, so any process may do
 from a clock that is passed in. Knows no HTTP.
 """
 
+import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +20,8 @@ from service.steps.step_rules import MAX_ATTEMPTS, contended, readable
 from service.stores.base import Record, Store, Swap, Unavailable
 
 logger = logging.getLogger(__name__)
+
+RECORDS_AT_ONCE = 64  # of a page, whose records may have a quarter of a megabyte of kept inputs each
 
 
 class Sessions:
@@ -52,12 +55,21 @@ class Sessions:
 
     async def page(self, owner: str, after: str, limit: int) -> SessionPage:
         """Some of an owner's live sessions, in a fixed order of their ids, after the id `after`."""
+        found: list[SessionView] = []
+        last: str | None = after
+        while last is not None and limit > 0:
+            views, last = await self._few(owner, last, min(limit, RECORDS_AT_ONCE))
+            found += views
+            limit -= RECORDS_AT_ONCE
+            await asyncio.sleep(0)
+        return SessionPage(sessions=found, next=last)
+
+    async def _few(self, owner: str, after: str, limit: int) -> tuple[list[SessionView], str | None]:
+        """Those of so many records, and the id after which there are more."""
         records = await reached(self._store.page(owner, after, limit))
         live, now = [record for record in records if not record.ended], self._clock()
-        return SessionPage(
-            sessions=[loaded.view() for loaded in self._readable(live) if loaded.expires_at > now],
-            next=records[-1].session_id if len(records) == limit else None,
-        )
+        views = [loaded.view() for loaded in self._readable(live) if loaded.expires_at > now]
+        return views, records[-1].session_id if len(records) == limit else None
 
     async def end(self, owner: str, session_id: str) -> None:
         """End a session. Its id is remembered for a while, its state is not."""

@@ -11,11 +11,12 @@ from typing import Any
 import orjson
 
 from service.bundle.stage import ITEM_STAGE
-from service.concurrency.deadline import deadline
+from service.concurrency.answering import Answering
 from service.decoding.sampling import derived_seed
 from service.engine.state import SequenceState
-from service.errors import NotMigratable, ServiceError, TooManyCheckpoints
+from service.errors import NotMigratable, ServiceError, StepConflict, TooManyCheckpoints
 from service.forms.sessions import MigrateRequest, RollbackRequest
+from service.metrics import Metrics
 from service.record.body import Body, encode
 from service.record.checkpoint_ids import checkpoint_name
 from service.record.digest import inputs_digest
@@ -37,8 +38,9 @@ class Transitions:
         sessions: Those that live.
         checkpoints: Theirs.
         models: Those that are served.
+        metrics: Counts repeated steps, and those that are refused because another was due.
         max_checkpoints: How many checkpoints a session may have.
-        timeout_seconds: How long reading a session's inputs again may take, however often another writer is first.
+        answering: Limits how long reading a session's inputs again takes, however often another writer is first.
         clock: Wall-clock seconds since 1970.
     """
 
@@ -47,15 +49,17 @@ class Transitions:
         sessions: Sessions,
         checkpoints: Checkpoints,
         models: Models,
+        metrics: Metrics,
         max_checkpoints: int,
-        timeout_seconds: float,
+        answering: Answering,
         clock: Callable[[], float],
     ) -> None:
         self._sessions = sessions
         self._checkpoints = checkpoints
         self._models = models
+        self._metrics = metrics
         self._max_checkpoints = max_checkpoints
-        self._timeout_seconds = timeout_seconds
+        self._answering = answering
         self._clock = clock
 
     async def save(self, owner: str, session_id: str, name: str, step: int | None = None) -> Answer:
@@ -101,7 +105,7 @@ class Transitions:
 
         async def after(loaded: Loaded) -> Loaded:
             model = self._target(loaded.record, request.bundle)
-            async with deadline(self._timeout_seconds, since=started):
+            async with self._answering.answer(since=started):
                 state = await _read_again(model, loaded.body)
             body = loaded.body._replace(state=state, numerics=self._models.numerics)
             return loaded._replace(record=loaded.record._replace(bundle=model.bundle.tag), body=body)
@@ -128,8 +132,9 @@ class Transitions:
             await self._checkpoints.delete_lost(loaded, lost)
             record, body, _ = loaded
             if is_repeated(record, body, step, digest):
+                self._metrics.step_replays.inc()
                 return Answer(session_id, record.step, body.answer)
-            check_next(record, step)
+            self._check_next(record, step)
             following = await after(loaded)
             following = following.used_at(int(self._clock()))
             content = encode(following.body._replace(digest=digest, answer=answer, before=None))
@@ -142,6 +147,13 @@ class Transitions:
         loaded = await self._sessions.load(owner, session_id)
         await self._checkpoints.delete_lost(loaded, lost)
         raise contended(loaded.record.step)
+
+    def _check_next(self, record: Record, step: int | None) -> None:
+        try:
+            check_next(record, step)
+        except StepConflict:
+            self._metrics.step_conflicts.inc()
+            raise
 
     def _target(self, record: Record, tag: str | None) -> SequenceModel[Any]:
         name = model_name(record.bundle)

@@ -23,6 +23,7 @@ from service.api.sessions import SessionRoutes
 from service.api.steps.steps import StepRoutes
 from service.api.stream.channel import offer
 from service.api.stream.stream import Stream
+from service.concurrency.answering import Answering
 from service.questions import Questions
 from service.sessions.sequences import Sequences
 from tests.fakes.process import Process
@@ -253,15 +254,14 @@ class Surface:
     socket_type: type[Socket] = Socket
 
     def __init__(self, process: Process, timeout_seconds: float = 10.0) -> None:
+        answering = Answering(timeout_seconds)
         tally = process.metrics.requests_tally
         self.stream = Stream(process.steps, process.core.answer_room, tally, MAX_BYTES)
-        sequences = Sequences(
-            process.sessions, process.openings, process.steps, timeout_seconds, process.catalog.numerics
-        )
+        sequences = Sequences(process.sessions, process.openings, process.steps, answering, process.catalog.numerics)
         first_piece = process.metrics.time_to_first_token.observe
-        openai = OpenAI(process.catalog, process.metrics, timeout_seconds, MAX_BYTES, process.clock)
+        openai = OpenAI(process.catalog, process.metrics, answering, MAX_BYTES, process.clock)
         hot = joined(
-            QuestionRoutes(Questions(process.catalog, process.metrics, timeout_seconds), MAX_BYTES).handlers(),
+            QuestionRoutes(Questions(process.catalog, process.metrics, answering), MAX_BYTES).handlers(),
             StepRoutes(process.steps, process.core.answer_room, MAX_BYTES, first_piece).handlers(),
             InferRoute(process.catalog, sequences, process.core.answer_room, MAX_BYTES).handlers(),
             openai.handlers(),

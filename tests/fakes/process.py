@@ -13,6 +13,7 @@ from service.core import Core
 from service.engine.engine import Engine
 from service.forms.sessions import SessionRequest
 from service.metrics import Metrics
+from service.sessions.sequences import Sequences
 from service.settings import ExportSettings, ServerSettings, SessionSettings, Settings
 from service.steps.turn import Answer, Ask, Turn
 from service.stores.base import Store
@@ -90,6 +91,12 @@ class Process:
         model = self.catalog["sum"]
         assert isinstance(model, SumModel)
         return model
+
+    @property
+    def sequences(self) -> Sequences:
+        """Sequences in tensors, over the same parts."""
+        core = self.core
+        return Sequences(core.sessions, core.openings, core.steps, core.answering, self.catalog.numerics)
 
     def serve(self, kind: type[ServedModel]) -> ServedModel:
         """Let another kind of model be current under the same name."""

@@ -7,7 +7,7 @@ from service.bundle.manifest import Bundle
 from service.catalog import Catalog
 from service.engine.engine import Engine
 from service.metrics import Metrics
-from service.reload import Reloader
+from service.reload import LINGER_SECONDS, Reloader
 from service.settings import BundleSettings, EngineSettings
 from service.stores.base import Record, Swap
 from tests.fakes.clock import Clock
@@ -56,8 +56,14 @@ class Service:
         self.clock = Clock()
         self.models = ModelStore(*versions)
 
-    async def worker(self, worker_id: str, configured: str = "1", followed: tuple[str, ...] = ()) -> "Worker":
-        worker = Worker(self, worker_id, configured, followed)
+    async def worker(
+        self,
+        worker_id: str,
+        configured: str = "1",
+        followed: tuple[str, ...] = (),
+        answer_seconds: float = LINGER_SECONDS,
+    ) -> "Worker":
+        worker = Worker(self, worker_id, configured, followed, answer_seconds)
         await worker.reloader.open()
         worker.catalog.start()
         return worker
@@ -73,7 +79,9 @@ class Service:
 class Worker:
     """A catalog and its reloader."""
 
-    def __init__(self, service: Service, worker_id: str, configured: str, followed: tuple[str, ...]) -> None:
+    def __init__(
+        self, service: Service, worker_id: str, configured: str, followed: tuple[str, ...], answer_seconds: float
+    ) -> None:
         self.catalog = SumCatalog()
         self.reloader = Reloader(
             self.catalog,
@@ -82,6 +90,7 @@ class Worker:
             [sum_bundle(configured)],
             followed,
             service.models.find,
+            answer_seconds,
             service.clock,
         )
 

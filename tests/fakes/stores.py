@@ -79,6 +79,10 @@ class FaultyStore(MemoryStore):
         self._check()
         return await super().page(owner, after, limit)
 
+    async def note(self, name: str, value: bytes | None) -> None:
+        self._check()
+        await super().note(name, value)
+
     async def note_once(self, name: str, value: bytes) -> bytes:
         self._check()
         return await super().note_once(name, value)

@@ -5,6 +5,7 @@ import sys
 
 from service.api.openapi import openapi_document
 from service.api.question_routes import QuestionRoutes
+from service.concurrency.answering import Answering
 from service.metrics import Metrics
 from service.questions import Questions
 
@@ -18,7 +19,7 @@ def printed(code: str) -> set[str]:
 
 
 def test_bentomls_port_takes_the_questions_that_the_second_port_takes() -> None:
-    questions = QuestionRoutes(Questions({}, Metrics(), 1.0), 1024).handlers()
+    questions = QuestionRoutes(Questions({}, Metrics(), Answering(1.0)), 1024).handlers()
     assert printed(ROUTES) == {question.path for question in questions}
 
 

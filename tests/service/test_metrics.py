@@ -1,6 +1,7 @@
 """What is counted, and that counting some at a time counts the same."""
 
 import re
+import threading
 from pathlib import Path
 
 import pytest
@@ -54,13 +55,14 @@ def test_a_tally_hands_on_what_was_added_once() -> None:
         assert sample("rnn_request_duration_seconds_sum", {"endpoint": "/steps"}) == pytest.approx(0.304)
 
 
-def test_runs_are_counted_by_bundle_and_rung() -> None:
+@pytest.mark.anyio
+async def test_runs_are_counted_by_bundle_and_rung() -> None:
     metrics = Metrics()
     observer = metrics.observer("sum:0")
     observer.ran("encode", 4, [0.001, 0.002], 0.01, 8)
     observer.ran("encode", 4, [0.001], 0.03, 3)
     observer.ran("decode", 8, [0.5], 0.02, 5)
-    text = metrics.exposition().decode()
+    text = (await metrics.exposition()).decode()
     sample = metrics.registry.get_sample_value
     assert sample("rnn_batch_rows_sum", {"bundle": "sum:0", "rung": "encode-4"}) == 3
     assert sample("rnn_run_duration_seconds_sum", {"bundle": "sum:0", "rung": "encode-4"}) == pytest.approx(0.04)
@@ -68,7 +70,7 @@ def test_runs_are_counted_by_bundle_and_rung() -> None:
     assert sample("rnn_steps_total", {"bundle": "sum:0"}) == 16
     assert sample("rnn_generated_tokens_total") == 5
     assert 'rnn_steps_total{bundle="sum:0"} 16.0' in text
-    assert metrics.exposition() == text.encode()
+    assert await metrics.exposition() == text.encode()
 
 
 def test_a_bundle_that_is_opened_again_is_observed_by_who_observed_it_before() -> None:
@@ -85,16 +87,18 @@ def test_a_bundle_may_be_opened_in_a_thread_while_counts_are_handed_on(monkeypat
     assert metrics.observer("sum:1") is metrics.observer("sum:1")
 
 
-def test_every_end_of_a_session_is_told_before_the_first() -> None:
-    text = Metrics().exposition().decode()
+@pytest.mark.anyio
+async def test_every_end_of_a_session_is_told_before_the_first() -> None:
+    text = (await Metrics().exposition()).decode()
     assert [reason for reason in ENDS if f'rnn_sessions_ended_total{{reason="{reason}"}} 0.0' in text] == [*ENDS]
 
 
-def test_an_exposition_hands_on_every_tally() -> None:
+@pytest.mark.anyio
+async def test_an_exposition_hands_on_every_tally() -> None:
     metrics = Metrics()
     metrics.requests_tally.add("/", 200, 0.1)
     metrics.tally(metrics.time_to_first_token).add(0.2)
-    text = metrics.exposition().decode()
+    text = (await metrics.exposition()).decode()
     assert 'rnn_requests_total{code="200",endpoint="/"} 1.0' in text
     assert "rnn_time_to_first_token_seconds_count 1.0" in text
 
@@ -111,3 +115,16 @@ def test_what_the_document_asks_of_is_scraped() -> None:
     families = Metrics().registry.collect()
     scraped = {family.name + suffix for family in families for suffix in SUFFIXES[family.type]}
     assert set(re.findall(r"rnn_\w+", DOCUMENT.read_text())) <= scraped
+
+
+@pytest.mark.anyio
+async def test_the_files_of_all_workers_are_read_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = []
+
+    def generate(_: CollectorRegistry) -> bytes:
+        threads.append(threading.current_thread())
+        return b""
+
+    monkeypatch.setattr("service.metrics.generate_latest", generate)
+    await Metrics().exposition()
+    assert threading.main_thread() not in threads

@@ -10,6 +10,7 @@ import pytest
 
 from service.bundle.manifest import Bundle, read_bundle
 from service.catalog import Catalog
+from service.concurrency.answering import Answering
 from service.errors import DeadlineExceeded, ModelUnknown
 from service.forms.generation import GenerateRequest
 from service.forms.sentiment import SentimentRequest
@@ -38,7 +39,7 @@ async def questions(tmp_path: Path) -> AsyncIterator[Questions]:
         models.add(model)
         models.make_current(model.bundle.tag)
     models.start()
-    yield Questions(models, Metrics(), timeout_seconds=30)
+    yield Questions(models, Metrics(), Answering(30))
     await models.stop()
 
 
@@ -78,7 +79,7 @@ async def test_a_name_that_no_bundle_for_the_task_has_is_unknown(questions: Ques
 
 
 async def test_a_stream_has_the_deadline_of_all_answers(questions: Questions) -> None:
-    questions._timeout_seconds = 0
+    questions._answering = Answering(0)
     with pytest.raises(DeadlineExceeded, match="within 0 seconds"):
         await questions.stream(GenerateRequest(stream=True, model="generation"))
 

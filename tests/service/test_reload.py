@@ -1,13 +1,17 @@
 """Bundle versions of two workers over one store."""
 
 import asyncio
+import threading
 
+import orjson
 import pytest
 
 from service.bundle.manifest import Bundle
 from service.errors import DeadlineExceeded, InvalidInput, ModelUnknown, ShuttingDown, VersionUnknown
 from service.reload import FORGET_NOTE_SECONDS, FORGET_WORKER_SECONDS, LINGER_SECONDS, RETRY_SECONDS
 from service.stores.base import Unavailable
+from tests.fakes.model import SumModel
+from tests.fakes.process import until
 from tests.fakes.reloading import BROKEN, Service
 
 pytestmark = pytest.mark.anyio
@@ -247,3 +251,57 @@ async def test_a_store_that_is_down_changes_nothing() -> None:
     assert not looking.done()
     assert worker.current == "sum:1"
     looking.cancel()
+
+
+async def test_a_worker_that_is_loading_for_long_is_waited_for_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    service = Service("1", "2")
+    one, slow = await service.worker("a"), await service.worker("b")
+    opens = threading.Event()
+    load = slow.catalog.load
+
+    def load_slowly(bundle: Bundle) -> SumModel:
+        opens.wait(30)
+        return load(bundle)
+
+    monkeypatch.setattr(slow.catalog, "load", load_slowly)
+    alive = asyncio.create_task(slow.reloader.beat_forever())
+    loading = asyncio.create_task(one.reloader.load("sum"))
+    await until(lambda: "sum:2" in one.catalog.loaded_tags)
+    following = asyncio.create_task(slow.reloader.follow())
+    for _ in range(3):
+        service.clock.now += FORGET_WORKER_SECONDS - 1
+        await asyncio.sleep(0.05)
+    assert (one.current, loading.done()) == ("sum:1", False)
+    opens.set()
+    await following
+    await slow.reloader.follow()
+    assert await loading == "sum:2"
+    alive.cancel()
+
+
+async def test_a_worker_whose_store_is_down_goes_on_to_note_that_it_is_alive() -> None:
+    service = Service("1")
+    worker = await service.worker("a")
+    alive = asyncio.create_task(worker.reloader.beat_forever())
+    service.store.is_down = True
+    await asyncio.sleep(0.02)
+    service.store.is_down = False
+    service.clock.now += FORGET_WORKER_SECONDS + 1
+    async with asyncio.timeout(5):
+        noted = 0.0
+        while noted != service.clock.now:
+            await asyncio.sleep(0)
+            noted = orjson.loads((await service.store.notes("worker:"))["worker:a"])["at"]
+    alive.cancel()
+
+
+async def test_a_version_stays_as_long_as_a_question_on_it_may_take() -> None:
+    service = Service("1", "2")
+    worker = await service.worker("a", answer_seconds=300.0)
+    await worker.reloader.load("sum")
+    service.clock.now += 299
+    await worker.reloader.follow()
+    assert "sum:1" in worker.catalog.loaded_tags
+    service.clock.now += 1
+    await worker.reloader.follow()
+    assert "sum:1" not in worker.catalog.loaded_tags

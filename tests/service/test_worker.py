@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 import numpy as np
 import pytest
 
+from service.api.paths import OTHER
 from service.engine.engine import Engine
 from service.forms.sessions import SessionRequest
 from service.settings import ServerSettings, SessionSettings, Settings
@@ -14,7 +15,7 @@ from service.steps.turn import Ask
 from service.worker import Worker
 from tests.fakes.graphs import RecordingObserver, SumGraphs, row_of
 from tests.fakes.model import SumModel
-from tests.fakes.process import until
+from tests.fakes.process import settle, until
 
 pytestmark = pytest.mark.anyio
 OF_THE_PROCESS = ("die_with_parent", "keep_freed_memory", "sys.setswitchinterval")
@@ -92,3 +93,25 @@ async def test_garbage_is_not_collected_while_a_step_is_under_way(started: Start
     started.model.go.set()
     await step
     assert started.may_collect
+
+
+async def test_a_worker_that_ends_has_answered_its_questions_and_written_down_what_it_has_counted(
+    started: Started,
+) -> None:
+    worker, asked = started.worker, asyncio.Event()
+
+    async def question() -> None:
+        async with worker._core.answering.answer():
+            await asked.wait()
+
+    under_way = asyncio.create_task(question())
+    await settle()
+    worker.refused(400)
+    stopping = asyncio.create_task(worker.stop())
+    await asyncio.sleep(0.05)
+    assert not stopping.done()
+    asked.set()
+    await under_way
+    await stopping
+    labels = {"endpoint": OTHER, "code": "400"}
+    assert worker.metrics.registry.get_sample_value("rnn_requests_total", labels) == 1

@@ -15,6 +15,7 @@ from service.catalog import Catalog
 from service.errors import Forbidden
 from service.forms.repository import IndexRequest, LoadRequest, VersionEntry, VersionIndex
 from service.reload import Reloader
+from service.steps.reached import reached
 
 
 class RepositoryRoutes:
@@ -47,7 +48,7 @@ class RepositoryRoutes:
         if self._admins and owner_of(request.scope) not in self._admins:
             raise Forbidden("only an admin may load a version (UNROLLED_ADMINS)")
         form = await read_form(request, LoadRequest)
-        tag = await self._reloader.load(request.path_params["name"], form.parameters.version)
+        tag = await reached(self._reloader.load(request.path_params["name"], form.parameters.version))
         return form_response(_entry(tag, True))
 
 

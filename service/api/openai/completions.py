@@ -18,7 +18,7 @@ import orjson
 
 from service.api.events import told_to_the_end
 from service.api.openai.errors import error_of
-from service.concurrency.deadline import all_within
+from service.concurrency.answering import Answering
 from service.concurrency.streams import begun, merged, timed
 from service.concurrency.waiting import together
 from service.decoding.sampling import drawn_seed
@@ -40,13 +40,13 @@ class Completions:
 
     Args:
         metrics: Observes the time to the first piece.
-        timeout_seconds: How long an answer may take.
+        answering: Limits how long an answer takes.
         clock: Seconds since 1970.
     """
 
-    def __init__(self, metrics: Metrics, timeout_seconds: float, clock: Callable[[], float]) -> None:
+    def __init__(self, metrics: Metrics, answering: Answering, clock: Callable[[], float]) -> None:
         self._metrics = metrics
-        self._timeout_seconds = timeout_seconds
+        self._answering = answering
         self._clock = clock
 
     async def whole(self, model: GenerationModel, request: CompletionRequest) -> Completion:
@@ -65,7 +65,7 @@ class Completions:
         return told_to_the_end(_chunks(texts, await begun(self._events(texts))), _error)
 
     def _events(self, texts: "Texts") -> AsyncGenerator[TextEvent]:
-        return all_within(self._timeout_seconds, timed(texts.written(), self._metrics.time_to_first_token.observe))
+        return self._answering.pieces(timed(texts.written(), self._metrics.time_to_first_token.observe))
 
 
 class Texts:

@@ -13,6 +13,7 @@ from service.api.openai.errors import document, document_response
 from service.api.routes import HotHandlers, methods_by_path
 from service.api.wire import check_json, read_body, respond, unless_gone
 from service.catalog import Catalog
+from service.concurrency.answering import Answering
 from service.errors import ModelUnknown
 from service.forms.completions import CompletionModel, CompletionModels, CompletionRequest
 from service.metrics import Metrics
@@ -29,7 +30,7 @@ class OpenAI:
     Args:
         catalog: What is served.
         metrics: Observes the time to the first piece of a text.
-        timeout_seconds: How long an answer may take.
+        answering: Limits how long an answer takes.
         max_body_bytes: Of a request.
         clock: Seconds since 1970.
     """
@@ -38,12 +39,12 @@ class OpenAI:
         self,
         catalog: Catalog,
         metrics: Metrics,
-        timeout_seconds: float,
+        answering: Answering,
         max_body_bytes: int,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._catalog = catalog
-        self._completions = Completions(metrics, timeout_seconds, clock)
+        self._completions = Completions(metrics, answering, clock)
         self._max_body_bytes = max_body_bytes
 
     def handlers(self) -> HotHandlers:

@@ -33,7 +33,7 @@ async def process() -> AsyncIterator[Process]:
 def put_together(process: Process) -> Application:
     """All surfaces over it."""
     catalog, metrics = process.catalog, process.metrics
-    reloader, questions = Reloader(catalog, FaultyStore(), "a", ()), Questions(catalog, metrics, 1.0)
+    reloader, questions = Reloader(catalog, FaultyStore(), "a", ()), Questions(catalog, metrics, process.core.answering)
     return Application(process.core, catalog, reloader, questions, metrics, None, Settings(), lambda: True)
 
 

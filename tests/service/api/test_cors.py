@@ -1,5 +1,7 @@
 """What pages are told, and what becomes of those that may not call."""
 
+import asyncio
+
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -87,7 +89,7 @@ def test_a_page_that_may_not_call_is_told_and_counted(guarded: Guarded) -> None:
         guarded.client.websocket_connect(STREAM.path, headers=EVIL).__enter__()
     assert refused.value.status_code == 403
     assert refused.value.json()["type"] == "urn:unrolled:problem:origin-not-allowed"
-    told = guarded.metrics.exposition().decode()
+    told = asyncio.run(guarded.metrics.exposition()).decode()
     for endpoint in ("/steps", "/stream"):
         assert f'rnn_requests_total{{code="403",endpoint="{endpoint}"}} 1.0' in told
 

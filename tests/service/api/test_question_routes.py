@@ -9,6 +9,7 @@ import pytest
 from service.api.question_routes import QuestionRoutes
 from service.bundle.manifest import read_bundle
 from service.catalog import Catalog
+from service.concurrency.answering import Answering
 from service.forms.music import ComposeAnswer, ComposeRequest
 from service.media.midi import midi_file
 from service.metrics import Metrics
@@ -35,7 +36,7 @@ async def test_a_piece_is_put_together_where_it_keeps_nobody_waiting(
     models.add(model)
     models.make_current(model.bundle.tag)
     models.start()
-    routes = QuestionRoutes(Questions(models, Metrics(), timeout_seconds=30), MAX_BYTES)
+    routes = QuestionRoutes(Questions(models, Metrics(), Answering(30)), MAX_BYTES)
     answer = await routes.compose(ComposeRequest(notes="C4", frames=1))
     await models.stop()
     assert isinstance(answer, ComposeAnswer)

@@ -62,3 +62,19 @@ async def test_a_refused_handshake_bears_it() -> None:
     scope["extensions"] = {"websocket.http.response": {}}
     await RequestIdMiddleware(app)(scope, receive, send)
     assert (b"x-request-id", b"7f3c") in sent[0]["headers"]
+
+
+async def test_an_id_does_not_outlive_its_request_in_a_task(caplog: pytest.LogCaptureFixture) -> None:
+    async def request(*headers: tuple[bytes, bytes]) -> None:
+        scope = {"type": "http", "path": "/", "headers": headers}
+        await RequestIdMiddleware(failing)(scope, nothing, nowhere)
+
+    async def nothing() -> Message:
+        return {"type": "http.request"}
+
+    async def nowhere(_: Message) -> None:
+        pass
+
+    await request((b"x-request-id", b"7f3c"))
+    await request()  # by the task that has answered the one before, as uvicorn has it for requests sent ahead
+    assert caplog.messages == ["_fail failed (request 7f3c)", "_fail failed"]

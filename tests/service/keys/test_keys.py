@@ -1,5 +1,6 @@
 """API keys: who is let in, how a changed file takes effect, and the verbs that edit it."""
 
+import errno
 import hashlib
 import logging
 import os
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Never
 
 import pytest
 from hypothesis import given
@@ -423,3 +425,22 @@ def test_an_export_key_signs_and_is_not_shown(monkeypatch: pytest.MonkeyPatch) -
     settings = ExportSettings()
     assert settings.signing_key == b"k" * 32
     assert "kkkk" not in repr(settings)
+
+
+def test_a_file_that_could_not_be_opened_is_read_again_although_it_has_not_changed(
+    file: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    token = add_key(file, "ada")
+    keys = Keys(file, clock)
+    remove_key(file, token.split("_")[1])
+
+    def fail(*_: object) -> Never:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_text", fail)
+        for clock.now in (1.0, 2.0):
+            assert owner(keys, token) == "ada"
+    assert len(caplog.records) == 1
+    clock.now = 3.0
+    assert owner(keys, token) is None

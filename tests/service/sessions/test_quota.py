@@ -7,7 +7,7 @@ import pytest
 
 from service.errors import SessionGone, SessionQuota, StoreFull
 from service.forms.sessions import ForkRequest
-from service.sessions.sequences import SequencePart, Sequences, Taken
+from service.sessions.sequences import SequencePart, Taken
 from service.stores.limits import Limits
 from tests.fakes.process import NEW, Process, settle
 from tests.fakes.stores import FaultyStore
@@ -53,7 +53,7 @@ async def started(process: Process, _: str, __: str) -> str:
 
 
 async def take(process: Process, part: SequencePart) -> Taken:
-    sequences = Sequences(process.sessions, process.openings, process.steps, 10.0, process.catalog.numerics)
+    sequences = process.sequences
     return await sequences.part("ann", process.model, part, np.array([1]), ["argmax"])
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from service.errors import SequenceUnknown, SessionGone, StepConflict, StoreFull, StoreUnavailable
-from service.sessions.sequences import SequencePart, Sequences, Taken
+from service.sessions.sequences import SequencePart, Taken
 from service.stores.base import Swap, Unavailable
 from service.stores.limits import Limits
 from tests.fakes.clock import Clock
@@ -25,7 +25,7 @@ START, PART, END = (
 
 async def take(process: Process, part: SequencePart, *ids: int, owner: str = "ann") -> Taken:
     """A part with its logits."""
-    sequences = Sequences(process.sessions, process.openings, process.steps, 10.0, process.catalog.numerics)
+    sequences = process.sequences
     return await sequences.part(owner, process.model, part, np.array(ids), ["logits"])
 
 
@@ -69,7 +69,7 @@ async def test_a_start_takes_the_place_of_a_step_in_flight(process: Process) -> 
     started = (await take(process, START, 5)).answer
     late = process.begin(started.session_id, "wait", started.step)
     await until(lambda: process.model.num_waiting == 1)
-    other = Sequences(process.sessions, process.openings, process.steps, 10.0, process.catalog.numerics)
+    other = process.sequences
     assert is_after(await other.part("ann", process.model, START, np.array([2]), ["logits"]), 2)
     process.model.go.set()
     with pytest.raises(SessionGone, match="begun anew"):

@@ -12,6 +12,7 @@ from service.errors import (
     StoreUnavailable,
 )
 from service.forms.sessions import ForkRequest
+from service.stores.base import Record
 from tests.fakes.clock import Clock
 from tests.fakes.process import NEW, Process, settle, two_processes
 from tests.fakes.stores import FaultyStore
@@ -199,3 +200,33 @@ async def test_a_store_that_does_not_wait_is_called_without_a_timer(monkeypatch:
         session_id = await process.create()
         monkeypatch.setattr(asyncio, "timeout", None)
         assert (await process.sessions.get("ann", session_id)).step == 0
+
+
+async def test_a_store_that_hangs_is_counted_as_one_that_fails(store: FaultyStore) -> None:
+    async with Process(store, timeout_seconds=0.02) as process:
+        session_id = await process.create()
+        store.may_load.clear()
+        with pytest.raises(StoreUnavailable):
+            await process.sessions.get("ann", session_id)
+        labels = {"backend": "memory", "op": "load"}
+        assert process.metrics.registry.get_sample_value("rnn_store_errors_total", labels) == 1
+        store.may_load.set()
+
+
+async def test_a_page_is_read_in_parts_between_which_others_have_their_turn(
+    process: Process, store: FaultyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.sessions.sessions.RECORDS_AT_ONCE", 2)
+    created = {await process.create() for _ in range(7)}
+    asked, page = list[int](), store.page
+
+    async def counted(owner: str, after: str, limit: int) -> list[Record]:
+        asked.append(limit)
+        return await page(owner, after, limit)
+
+    monkeypatch.setattr(store, "page", counted)
+    first = await process.sessions.page("ann", "", 5)
+    assert (len(first.sessions), asked) == (5, [2, 2, 1])
+    rest = await process.sessions.page("ann", first.next or "", 5)
+    assert {view.session_id for view in (*first.sessions, *rest.sessions)} == created
+    assert rest.next is None

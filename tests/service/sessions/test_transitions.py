@@ -1,6 +1,7 @@
 """Checkpoints and rollbacks."""
 
 import asyncio
+import contextlib
 
 import pytest
 
@@ -231,3 +232,14 @@ async def test_a_session_that_left_a_version_cannot_return_to_its_states(store: 
         await process.transitions.migrate("ann", session_id, MigrateRequest(bundle="sum:1"))
         with pytest.raises(VersionUnknown, match="saved on sum:0"):
             await process.transitions.roll_back("ann", session_id, back("here"))
+
+
+async def test_repeated_and_refused_steps_are_counted_as_all_others_are(process: Process) -> None:
+    session_id = await stepped(process, "ab")
+    for step in (1, 1, 5):
+        with contextlib.suppress(StepConflict):
+            await process.transitions.save("ann", session_id, "here", step)
+    with pytest.raises(StepConflict):
+        await process.transitions.roll_back("ann", session_id, back("here", 0))
+    counted = process.metrics.registry.get_sample_value
+    assert (counted("rnn_step_replays_total"), counted("rnn_step_conflicts_total")) == (1, 2)

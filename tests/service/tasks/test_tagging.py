@@ -14,6 +14,7 @@ import pytest
 
 from service.bundle.manifest import Bundle, Manifest
 from service.catalog import Catalog
+from service.concurrency.answering import Answering
 from service.decoding.softmax import softmax
 from service.engine.engine import Engine
 from service.engine.state import Array, SequenceState
@@ -314,7 +315,7 @@ async def test_parts_of_speech_of_whole_texts_answer_where_no_model_is_named(tmp
         models.add(kind(graphs.bundle, Engine(graphs, RecordingObserver())))
         models.make_current(f"{name}:0")
     models.start()
-    questions = Questions(models, Metrics(), timeout_seconds=30)
+    questions = Questions(models, Metrics(), Answering(30))
     asked = {
         "speech:0": TagRequest(text="a b"),
         "entities:0": TagRequest(text=["a", "b"], model="entities"),

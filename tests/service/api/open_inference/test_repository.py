@@ -72,3 +72,11 @@ async def test_only_an_admin_loads_where_there_are_some() -> None:
     assert (refused.status, refused.json()) == (403, {"error": "only an admin may load a version (UNROLLED_ADMINS)"})
     assert (await client(worker, frozenset({"root"})).post("/v2/repository/index", b"")).status == 200
     assert (await client(worker, frozenset({"root", ANONYMOUS})).post(loaded, b"")).status == 200
+
+
+async def test_a_version_is_not_loaded_while_the_store_is_down() -> None:
+    service = Service("1", "2")
+    worker = await service.worker("a")
+    service.store.is_down = True
+    answered = await client(worker).post("/v2/repository/models/sum/load", b"")
+    assert (answered.status, answered.headers["retry-after"]) == (503, "1")

@@ -1,0 +1,72 @@
+"""What is computed for clients beside steps, until it is answered: none of it takes too long, and a worker that ends
+takes nothing more and waits for the rest.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from typing import TypeVar
+
+from service.concurrency.deadline import all_within, deadline
+from service.errors import ShuttingDown
+
+T = TypeVar("T")
+
+
+class Answering:
+    """Answers under way.
+
+    Args:
+        timeout_seconds: How long each may take.
+    """
+
+    def __init__(self, timeout_seconds: float) -> None:
+        self._timeout_seconds = timeout_seconds
+        self._num_open = 0
+        self._is_draining = False
+        self._drained = asyncio.Event()
+
+    @asynccontextmanager
+    async def answer(self, since: float | None = None) -> AsyncIterator[None]:
+        """Work on an answer inside.
+
+        Args:
+            since: When its time begins, by the performance counter. Now if left out.
+
+        Raises:
+            ShuttingDown: Nothing more is begun.
+            DeadlineExceeded: It has taken too long.
+        """
+        with self._counted():
+            async with deadline(self._timeout_seconds, since):
+                yield
+
+    async def pieces(self, pieces: AsyncGenerator[T]) -> AsyncGenerator[T]:
+        """The same pieces, which are an answer together; raises as `answer`."""
+        with self._counted():
+            async with aclosing(all_within(self._timeout_seconds, pieces)) as timed:
+                async for piece in timed:
+                    yield piece
+
+    async def drain(self) -> None:
+        """Begin nothing more, and wait for what is under way, no longer than an answer may take."""
+        self._is_draining = True
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                while self._num_open:
+                    self._drained.clear()
+                    await self._drained.wait()
+        except TimeoutError:
+            pass  # a client that reads a stream slowly
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        if self._is_draining:
+            raise ShuttingDown("the service is about to stop; ask another one, or try again")
+        self._num_open += 1
+        try:
+            yield
+        finally:
+            self._num_open -= 1
+            if not self._num_open:
+                self._drained.set()

@@ -1,0 +1,65 @@
+"""Answers under way: their time, and a worker that ends."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+import pytest
+
+from service.concurrency.answering import Answering
+from service.errors import DeadlineExceeded, ShuttingDown
+from tests.fakes.process import settle
+
+pytestmark = pytest.mark.anyio
+
+
+async def numbers(go_on: asyncio.Event) -> AsyncGenerator[int]:
+    """A number, and another once the event is set."""
+    yield 1
+    await go_on.wait()
+    yield 2
+
+
+async def test_an_answer_has_its_time_from_when_it_was_asked() -> None:
+    with pytest.raises(DeadlineExceeded, match="within 100 seconds"):
+        async with Answering(100).answer(since=time.perf_counter() - 99.99):
+            await asyncio.Event().wait()
+    async with aclosing(Answering(0.02).pieces(numbers(asyncio.Event()))) as pieces:
+        assert await anext(pieces) == 1
+        with pytest.raises(DeadlineExceeded):
+            await anext(pieces)
+
+
+async def test_a_drain_waits_for_what_is_under_way_and_lets_nothing_begin() -> None:
+    answering, go_on = Answering(60), asyncio.Event()
+
+    async def answer() -> None:
+        async with answering.answer():
+            await go_on.wait()
+
+    async def stream() -> list[int]:
+        return [piece async for piece in answering.pieces(numbers(go_on))]
+
+    answered, streamed = asyncio.create_task(answer()), asyncio.create_task(stream())
+    await settle()
+    drained = asyncio.create_task(answering.drain())
+    await settle()
+    assert not drained.done()
+    with pytest.raises(ShuttingDown):
+        async with answering.answer():
+            raise AssertionError
+    with pytest.raises(ShuttingDown):
+        await anext(answering.pieces(numbers(go_on)))
+    go_on.set()
+    await answered
+    assert await streamed == [1, 2]
+    await drained
+    await answering.drain()
+
+
+async def test_a_drain_waits_no_longer_than_an_answer_may_take() -> None:
+    answering = Answering(0.02)
+    async with aclosing(answering.pieces(numbers(asyncio.Event()))) as unread:
+        await anext(unread)
+        await answering.drain()

@@ -13,7 +13,7 @@ from service.forms.caption import CaptionAnswer, CaptionRequest
 from service.forms.completions import Completion, CompletionModel, CompletionModels, CompletionRequest
 from service.forms.forecasting import ForecastAnswer, ForecastRequest
 from service.forms.generation import GenerateAnswer, GenerateRequest
-from service.forms.models import ModelList
+from service.forms.models import ModelList, ModelView
 from service.forms.music import ComposeAnswer, ComposeRequest
 from service.forms.open_inference import InferAnswer, InferRequest, ModelMetadata, ModelReady, ServerMetadata
 from service.forms.repository import IndexRequest, LoadRequest, VersionEntry, VersionIndex
@@ -255,6 +255,7 @@ SHOW_VERSION, VERSION_READY, SHOW_VERSION_CONFIG, INFER_VERSION = (
     for of_model in (SHOW_MODEL, MODEL_READY, SHOW_MODEL_CONFIG, INFER_MODEL)
 )
 LIST_MODELS = _service("GET", "/models", "list_models", "List the served models", answer=ModelList)
+SHOW_SERVED_MODEL = _service("GET", "/models/{name}", "show_served_model", "Show one of them", answer=ModelView)
 LIST_VERSIONS = _service(
     "POST",
     "/v2/repository/index",
@@ -305,7 +306,19 @@ ENDPOINTS = (
     *(COMPLETE, LIST_GENERATORS, SHOW_GENERATOR),
     *(SHOW_SERVER, SERVER_LIVE, SERVER_READY, SHOW_MODEL, MODEL_READY, SHOW_MODEL_CONFIG, INFER_MODEL),
     *(SHOW_VERSION, VERSION_READY, SHOW_VERSION_CONFIG, INFER_VERSION),
-    *(LIST_MODELS, LIST_VERSIONS, LOAD_VERSION, METRICS, HEALTHZ, LIVEZ, READYZ, DOCUMENT, PLAYGROUND, PAGE),
+    *(
+        LIST_MODELS,
+        SHOW_SERVED_MODEL,
+        LIST_VERSIONS,
+        LOAD_VERSION,
+        METRICS,
+        HEALTHZ,
+        LIVEZ,
+        READYZ,
+        DOCUMENT,
+        PLAYGROUND,
+        PAGE,
+    ),
 )
 DOCUMENTED = tuple(endpoint for endpoint in ENDPOINTS if endpoint.tag is not None)
 # Probes carry no secrets and tell none; what the playground's files ask for is asked with a key.

@@ -19,6 +19,7 @@ import orjson
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from service.api.client_watch import CLIENT_CLOSED_REQUEST
 from service.api.problem import problem_of, refusal_of
 from service.api.request_id import of_this_request
 from service.api.steps.items import refusal
@@ -74,16 +75,28 @@ class EventStream(StreamingResponse):
     The generator is closed when the response ends. Where the client leaves without reading, the cancellation reaches
     `send`, not the generator, whose work would go on until it is collected. It is started before the response, since
     closing a generator that was never started closes nothing inside it.
+
+    Attributes:
+        status_code: As it was sent; once it is over, 499 if the client has left before its end.
     """
 
     def __init__(self, events: AsyncGenerator[bytes]) -> None:
         super().__init__(events, media_type=EVENT_STREAM, headers=_AT_ONCE)
         self._events = events
+        self._is_whole = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with aclosing(self._events):
-            self.body_iterator = await begun(self._events)
+            self.body_iterator = self._whole(await begun(self._events))
             await super().__call__(scope, receive, send)
+        if not self._is_whole:
+            self.status_code = CLIENT_CLOSED_REQUEST
+
+    async def _whole(self, events: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+        async with aclosing(events):
+            async for each in events:
+                yield each
+        self._is_whole = True
 
 
 async def stream_step(

@@ -1,4 +1,4 @@
-"""`GET /models`: the served models."""
+"""`GET /models`: the served models, all or one."""
 
 from typing import Any
 
@@ -11,6 +11,7 @@ from service.api.open_inference.signature import signature_of
 from service.api.open_inference.tensors import metadata_of
 from service.api.routes import Handlers
 from service.catalog import Catalog
+from service.errors import ModelUnknown
 from service.forms.models import ModelList, ModelView, TensorStep
 from service.tasks.task import SequenceModel, ServedModel, TensorModel
 from service.tasks.tokens import TokenModel
@@ -21,14 +22,28 @@ class ModelRoutes:
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
+        self._views: dict[str, ModelView] = {}  # by tag; the schemas of one take milliseconds
 
     def handlers(self) -> Handlers:
         """The handler of each endpoint."""
-        return {endpoints.LIST_MODELS: self.list_models}
+        return {endpoints.LIST_MODELS: self.list_models, endpoints.SHOW_SERVED_MODEL: self.show_model}
 
     async def list_models(self, request: Request) -> Response:
         """Every served model with its task, version, inputs, figures and licence."""
-        return form_response(ModelList(models=[describe(model) for model in self._catalog.values()]))
+        models = list(self._catalog.values())
+        self._views = {model.bundle.tag: self._view(model) for model in models}
+        return form_response(ModelList(models=list(self._views.values())))
+
+    async def show_model(self, request: Request) -> Response:
+        """One of them."""
+        name = request.path_params["name"]
+        model = self._catalog.get(name)
+        if model is None:
+            raise ModelUnknown(f"no model {name!r} is served; there are {sorted(self._catalog)}")
+        return form_response(self._view(model))
+
+    def _view(self, model: ServedModel) -> ModelView:
+        return self._views.get(model.bundle.tag) or describe(model)
 
 
 def describe(model: ServedModel) -> ModelView:

@@ -7,6 +7,7 @@ from starlette.responses import JSONResponse, Response
 
 from service.api import endpoints
 from service.api.openapi import openapi_document
+from service.api.problem import not_ready, problem_response
 from service.api.routes import Handlers
 from service.metrics import Metrics
 
@@ -56,4 +57,4 @@ class OperatorRoutes:
         return Response()
 
     async def _ready(self, _: Request) -> Response:
-        return Response(status_code=200 if self._is_serving() else 503)
+        return Response() if self._is_serving() else problem_response(not_ready())

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api.request_id import of_this_request
 from service.api.rewriting import rewriting
-from service.errors import InvalidInput, Malformed, ServiceError
+from service.errors import InvalidInput, Malformed, ServiceError, ShuttingDown
 
 logger = logging.getLogger(__name__)
 
@@ -85,6 +85,11 @@ def problem_of(error: ServiceError) -> dict[str, Any]:
     }
 
 
+def not_ready() -> ServiceError:
+    """The refusal of a probe that asks whether the worker answers."""
+    return ShuttingDown("not ready: the worker starts, or is about to stop")
+
+
 def failure() -> ServiceError:
     """The refusal for an error of the service's own. It gives no details."""
     return ServiceError("the service failed to answer; its log says why")
@@ -145,6 +150,8 @@ def _rewritten(status: int, body: bytes) -> Response:
         return problem_response(Malformed.of_json(fields[0]["msg"]))
     if fields:
         return problem_response(InvalidInput.of_fields(fields))
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:  # what BentoML answers its probe
+        return problem_response(not_ready())
     return plain_problem(status)
 
 

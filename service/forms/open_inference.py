@@ -145,4 +145,4 @@ class ModelReady(Form):
     """Whether a model is ready."""
 
     name: str = Field(description="Name of the bundle")
-    ready: bool = Field(description="False, with 503, while the worker starts or is about to stop")
+    ready: bool = Field(description="Always true: what is not ready is refused with 503")

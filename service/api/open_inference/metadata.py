@@ -13,6 +13,7 @@ from service.api.media_types import JSON
 from service.api.open_inference.signature import signature_of
 from service.api.open_inference.tensors import DATATYPES, MAX_ROWS, metadata_of, shape_of
 from service.api.openapi import own_version
+from service.api.problem import not_ready
 from service.api.routes import Handlers
 from service.bundle.stage import TensorSpec
 from service.catalog import Catalog
@@ -68,8 +69,9 @@ class OpenInferenceRoutes:
 
     async def server_ready(self, request: Request) -> Response:
         """Whether every model can be asked."""
-        is_ready = self._is_ready()
-        return _json({"ready": is_ready}, 200 if is_ready else 503)
+        if not self._is_ready():
+            raise not_ready()
+        return _json({"ready": True})
 
     async def show_model(self, request: Request) -> Response:
         """A model's versions and tensors."""
@@ -88,8 +90,9 @@ class OpenInferenceRoutes:
     async def model_ready(self, request: Request) -> Response:
         """Whether a model can be asked."""
         model = self._model(request)
-        is_ready = self._is_ready() and model.engine.is_serving
-        return form_response(ModelReady(name=model.name, ready=is_ready), 200 if is_ready else 503)
+        if not (self._is_ready() and model.engine.is_serving):
+            raise not_ready()
+        return form_response(ModelReady(name=model.name, ready=True))
 
     async def show_model_config(self, request: Request) -> Response:
         """What Triton's clients want to know of how a model is served."""

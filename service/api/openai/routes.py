@@ -74,8 +74,9 @@ class OpenAI:
             await respond(send, answer.model_dump_json().encode())
             return 200
         events = await unless_gone(receive, self._completions.stream(model, request))
-        await EventStream(events)(scope, receive, send)
-        return 200
+        response = EventStream(events)
+        await response(scope, receive, send)
+        return response.status_code
 
     async def _list_generators(self, _: Scope, __: Receive, send: Send) -> int:
         entries = [CompletionModel(id=name) for name in self._models()]

@@ -7,6 +7,7 @@ import orjson
 import pytest
 from starlette.types import Message
 
+from service.api.client_watch import CLIENT_CLOSED_REQUEST
 from service.api.events import EventStream, event
 from service.engine.engine import Engine
 from service.engine.runtime import Runtime
@@ -89,8 +90,10 @@ async def test_a_stream_whose_client_leaves_without_reading_is_closed_with_its_r
             await asyncio.Event().wait()
 
     events = endless()  # held here, so that it is not closed by being collected
-    await EventStream(events)({"type": "http"}, receive, send)
+    response = EventStream(events)
+    await response({"type": "http"}, receive, send)
     assert is_closed
+    assert response.status_code == CLIENT_CLOSED_REQUEST
 
 
 async def test_a_text_comes_in_pieces_and_ends_with_the_steps_answer(surface: Surface, session_id: str) -> None:

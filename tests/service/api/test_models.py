@@ -10,6 +10,7 @@ from starlette.applications import Starlette
 
 from service.api.media_types import OCTETS
 from service.api.models import ModelRoutes, describe
+from service.api.problem import ProblemMiddleware
 from service.api.routes import routes_of
 from service.bundle.manifest import read_bundle
 from service.catalog import Catalog
@@ -98,3 +99,21 @@ async def test_a_step_that_is_written_as_told_is_taken(surface: Surface, process
     answer = await surface.client.post("/steps", head + blob, fields)
     assert answer.status == 200
     assert b'"step":2' in answer.body
+
+
+async def test_one_model_is_shown_by_its_name(process: Process) -> None:
+    client = Client(ProblemMiddleware(Starlette(routes=routes_of(ModelRoutes(process.catalog).handlers()))))
+    (listed,) = (await client.request("GET", "/models")).json()["models"]
+    assert (await client.request("GET", "/models/sum")).json() == listed
+    refused = await client.request("GET", "/models/none")
+    assert (refused.status, refused.json()["type"]) == (404, "urn:unrolled:problem:model-unknown")
+
+
+async def test_a_list_is_of_what_is_served_now(process: Process) -> None:
+    routes = ModelRoutes(process.catalog)
+    client = Client(Starlette(routes=routes_of(routes.handlers())))
+    before = (await client.request("GET", "/models")).json()["models"]
+    process.serve(type(process.model))
+    after = (await client.request("GET", "/models")).json()["models"]
+    assert [model["bundle"] for model in (*before, *after)] == ["sum:0", process.catalog["sum"].bundle.tag]
+    assert before != after

@@ -66,7 +66,7 @@ async def test_a_handler_that_fails_is_logged_and_answers_a_failure(caplog: pyte
         (404, "Not Found", "there is nothing at this path"),
         (405, "Method Not Allowed", "this path does not take this method"),
         (500, "Internal Server Error", "the service failed to answer; its log says why"),
-        (503, "Service Unavailable", "the service failed to answer; its log says why"),
+        (502, "Bad Gateway", "the service failed to answer; its log says why"),
     ],
 )
 async def test_an_error_response_becomes_a_problem_of_its_status(status: int, title: str, detail: str) -> None:
@@ -126,3 +126,8 @@ async def test_a_connection_is_handed_on_as_it_is() -> None:
     socket = Socket(ProblemMiddleware(stream), "ann")
     await socket.task
     assert handed_on == [socket._send]
+
+
+async def test_bentomls_probe_says_why_it_is_not_ready() -> None:
+    answered = await rewritten(Response(b"\n", 503))
+    assert (answered.json()["type"], answered.headers["retry-after"]) == ("urn:unrolled:problem:shutting-down", "1")

@@ -82,7 +82,9 @@ async def test_probes_tell_how_the_worker_is(surface: Surface, process: Process)
     await process.catalog.stop()
     assert (await surface.client.request("GET", "/v2/health/live")).status == 200
     for path in ("/v2/health/ready", "/v2/models/sum/ready"):
-        assert (await surface.client.request("GET", path)).status == 503
+        answered = await surface.client.request("GET", path)
+        assert (answered.status, answered.headers["retry-after"]) == (503, "1")
+        assert answered.json() == {"error": "not ready: the worker starts, or is about to stop"}
 
 
 @pytest.mark.parametrize("path", ["/v2/models/nosuch", "/v2/models/nosuch/ready", "/v2/models/sum/versions/7/config"])

@@ -9,13 +9,13 @@ import numpy as np
 
 from service.bundle.manifest import Bundle
 from service.bundle.tasks import CaptionTask
-from service.engine.decoder import DECODE_NEEDS, Decoder
 from service.engine.engine import Engine
 from service.engine.state import SequenceState
 from service.errors import InvalidInput
 from service.forms.caption import CaptionAnswer, CaptionRequest
 from service.forms.form import Form
 from service.media.image import NoImage, Pixels, from_base64, read_image
+from service.tasks.decoder import DECODE_NEEDS, Decoder
 from service.tasks.task import ServedModel
 
 END = 0  # the word that ends a sentence

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from service.bundle.manifest import Bundle
 from service.concurrency.waiting import off_loop
 from service.decoding.softmax import log_softmax, softmax
-from service.engine.decoder import DECODE_NEEDS, Decoder, Ending
 from service.engine.engine import Engine
 from service.engine.state import SequenceState
 from service.errors import InvalidInput
 from service.forms.chance import Chance
 from service.forms.form import Form
+from service.tasks.decoder import DECODE_NEEDS, Decoder, Ending
 from service.tasks.task import Piece
 from service.tasks.tokens import Ids, TokenModel
 

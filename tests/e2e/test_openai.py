@@ -125,7 +125,7 @@ def test_what_is_not_there_is_not_found(api: OpenAI) -> None:
 
 
 def test_a_client_that_leaves_its_stream_calls_the_rest_off(api: OpenAI, client: httpx.Client) -> None:
-    ended = 'rnn_requests_total{code="200",endpoint="/v1/completions"}'
+    ended = 'rnn_requests_total{code="499",endpoint="/v1/completions"}'
     before = metrics(client)
     with api.completions.create(
         model="generation", prompt=PROMPT, n=8, max_tokens=NUM_ABANDONED, seed=7, stream=True

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from service.engine.advancing import Advance
-from service.engine.decoder import MAX_RUNS_AHEAD, Decoder
 from service.engine.state import Inputs, SequenceState
 from service.forms.chance import Chance
+from service.tasks.decoder import MAX_RUNS_AHEAD, Decoder
 from tests.fakes.script import DECODE, ScriptGraphs, encode_stage
 
 pytestmark = pytest.mark.anyio

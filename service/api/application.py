@@ -18,7 +18,6 @@ from service.api.endpoint import Endpoint
 from service.api.endpoints import ENDPOINTS, PAGE, PLAYGROUND, STREAM
 from service.api.measure import MeasureMiddleware
 from service.api.models import ModelRoutes
-from service.api.open_inference.errors import ErrorFormMiddleware
 from service.api.open_inference.infer import InferRoute
 from service.api.open_inference.metadata import OpenInferenceRoutes
 from service.api.open_inference.repository import RepositoryRoutes
@@ -28,8 +27,8 @@ from service.api.origins import Origins
 from service.api.page import PageFirst
 from service.api.plain import PlainApp, PlainFirst
 from service.api.playground import playground_routes
-from service.api.problem import ProblemMiddleware
 from service.api.question_routes import QuestionRoutes
+from service.api.refusal_layer import RefusalMiddleware
 from service.api.request_id import RequestIdMiddleware
 from service.api.routes import Unbound, joined, listed, other_methods, routed, routes_of
 from service.api.sessions import SessionRoutes
@@ -108,7 +107,7 @@ class Application:
         _check(joined(hot, handlers, dict.fromkeys(_ELSEWHERE)))
         routes = [*routes_of(handlers), *other_methods(hot, handlers), *playground_routes()]
         plain = PlainApp(hot, self.stream, openai.refuse, self._layered(routed(routes)), self._tally)
-        self._plain: ASGIApp = ErrorFormMiddleware(self._keyed(plain))
+        self._plain = self._keyed(plain)
         self.plain: ASGIApp = self._guarded(self._plain)
 
     def around(self, bentoml: ASGIApp) -> ASGIApp:
@@ -124,7 +123,7 @@ class Application:
 
     def _layered(self, app: ASGIApp) -> ASGIApp:
         """Add the layers of all routes but the hot paths, which do this themselves."""
-        app = BodyMiddleware(DisconnectMiddleware(ProblemMiddleware(app)), self._max_body_bytes)
+        app = BodyMiddleware(DisconnectMiddleware(RefusalMiddleware(app)), self._max_body_bytes)
         return MeasureMiddleware(app, self._tally)
 
 

@@ -1,8 +1,4 @@
-"""Refusals as `application/problem+json` (RFC 9457): on all paths but OpenAI's and the Open Inference Protocol's.
-
-What BentoML and Starlette answer on their own account, a body that they cannot validate or a path that they do not
-know, passes `ProblemMiddleware`, which gives it the same form.
-"""
+"""Refusals as `application/problem+json` (RFC 9457): on all paths but OpenAI's and the Open Inference Protocol's."""
 
 import functools
 import logging
@@ -12,11 +8,9 @@ from typing import Any, ParamSpec, TypeVar
 
 import orjson
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api.request_id import of_this_request
-from service.api.rewriting import rewriting
-from service.errors import InvalidInput, Malformed, ServiceError, ShuttingDown
+from service.errors import ServiceError, ShuttingDown
 
 logger = logging.getLogger(__name__)
 
@@ -122,57 +116,16 @@ def answers_problems(handler: Callable[P, Awaitable[R]]) -> Callable[P, Awaitabl
     return answer
 
 
-class ProblemMiddleware:
-    """Rewrites error responses that are not problems yet."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        await self._app(scope, receive, rewriting(_is_plain_error, _rewritten, scope, receive, send))
-
-
-def _is_plain_error(status: int, content_type: bytes) -> bool:
-    return status >= 400 and not is_problem(content_type)
-
-
-def is_problem(content_type: bytes) -> bool:
-    """Whether a response of that type is a problem."""
-    return content_type.startswith(PROBLEM_JSON.encode())
-
-
-def _rewritten(status: int, body: bytes) -> Response:
-    fields = _field_errors(body)
-    if any(error["type"] == "json_invalid" for error in fields):
-        return problem_response(Malformed.of_json(fields[0]["msg"]))
-    if fields:
-        return problem_response(InvalidInput.of_fields(fields))
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:  # what BentoML answers its probe
-        return problem_response(not_ready())
-    return plain_problem(status)
-
-
 def plain_problem(status: int) -> Response:
     """A problem that has a status only."""
-    phrase = HTTPStatus(status).phrase
-    document = {"type": "about:blank", "title": phrase, "status": status, "detail": _detail(status, phrase)}
+    title = HTTPStatus(status).phrase
+    document = {"type": "about:blank", "title": title, "status": status, "detail": detail_of(status)}
     return Response(orjson.dumps(document), status_code=status, media_type=PROBLEM_JSON)
 
 
-def _field_errors(body: bytes) -> list[dict[str, Any]]:
-    """The validation errors in a response of BentoML. Empty if there are none."""
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return []
-    details = document.get("detail") if isinstance(document, dict) else None
-    return [error for error in details if {"type", "loc", "msg"} <= set(error)] if isinstance(details, list) else []
-
-
-def _detail(status: int, phrase: str) -> str:
+def detail_of(status: int) -> str:
+    """What a status says by itself."""
     if status >= 500:
         return str(failure())
-    return {404: "there is nothing at this path", 405: "this path does not take this method"}.get(status, phrase)
+    told = {404: "there is nothing at this path", 405: "this path does not take this method"}
+    return told.get(status, HTTPStatus(status).phrase)

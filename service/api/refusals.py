@@ -8,7 +8,7 @@ from starlette.responses import Response
 from service.api.media_types import JSON
 from service.api.open_inference import errors as open_inference
 from service.api.openai import errors as openai
-from service.api.problem import PROBLEM, PROBLEM_JSON, problem_response
+from service.api.problem import PROBLEM, PROBLEM_JSON, plain_problem, problem_response
 from service.errors import ServiceError
 
 
@@ -44,3 +44,8 @@ def refusal_form(path: str) -> RefusalForm:
 def refusal_response(path: str, error: ServiceError) -> Response:
     """A refusal of a request to a path."""
     return refusal_form(path).response(error)
+
+
+def plain_refusal(path: str, status: int) -> Response:
+    """A refusal of a request to a path, which has a status only."""
+    return open_inference.plain_error(status) if open_inference.is_open_inference(path) else plain_problem(status)

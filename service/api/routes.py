@@ -1,5 +1,6 @@
 """Handlers of endpoints, and their routes. Each class of handlers lists them in its `handlers`."""
 
+import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import TypeVar
@@ -12,8 +13,12 @@ from starlette.types import ASGIApp
 
 from service.api.endpoint import Endpoint
 from service.api.endpoints import STREAM
-from service.api.problem import answers_problems, problem_response
-from service.errors import UpgradeNeeded
+from service.api.problem import failure, problem_response
+from service.api.refusals import refusal_response
+from service.api.request_id import of_this_request
+from service.errors import ServiceError, UpgradeNeeded
+
+logger = logging.getLogger(__name__)
 
 Handler = Callable[[Request], Awaitable[Response]]
 Handlers = Mapping[Endpoint, Handler]
@@ -58,7 +63,7 @@ def routes_of(handlers: Handlers) -> list[Route]:
     """One route for each path, so that the 405 to another method lists all methods of the path."""
     by_path: dict[str, dict[str, Handler]] = {}
     for endpoint, handler in handlers.items():
-        by_path.setdefault(endpoint.path, {})[endpoint.method] = answers_problems(handler)
+        by_path.setdefault(endpoint.path, {})[endpoint.method] = _refusing(handler)
     return [Route(path, _by_method(own), methods=list(own)) for path, own in by_path.items()]
 
 
@@ -79,6 +84,21 @@ def other_methods(hot: Collection[Endpoint], others: Collection[Endpoint]) -> li
         for path in methods_by_path(hot)
     )
     return [*refusals, Route(STREAM.path, upgrade)]
+
+
+def _refusing(handler: Handler) -> Handler:
+    """Answer refusals in the form of their path. What is no refusal is logged and sent without its details."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except ServiceError as error:
+            return refusal_response(request.scope["path"], error)
+        except Exception:
+            logger.exception("%s failed%s", handler.__name__, of_this_request())
+            return refusal_response(request.scope["path"], failure())
+
+    return answer
 
 
 def _by_method(handlers: Mapping[str, Handler]) -> Handler:

@@ -11,13 +11,12 @@ from urllib.parse import unquote
 import orjson
 from starlette.types import ASGIApp, Message, Scope
 
-from service.api.open_inference.errors import ErrorFormMiddleware
 from service.api.open_inference.infer import InferRoute
 from service.api.open_inference.metadata import OpenInferenceRoutes
 from service.api.openai.routes import OpenAI
 from service.api.plain import PlainApp
-from service.api.problem import ProblemMiddleware
 from service.api.question_routes import QuestionRoutes
+from service.api.refusal_layer import RefusalMiddleware
 from service.api.routes import joined, other_methods, routed, routes_of
 from service.api.sessions import SessionRoutes
 from service.api.steps.steps import StepRoutes
@@ -270,8 +269,8 @@ class Surface:
             SessionRoutes(process.sessions, process.openings, process.transitions, process.transfers).handlers(),
             OpenInferenceRoutes(process.catalog, lambda: process.catalog.is_serving, IDLE_SECONDS).handlers(),
         )
-        routes = ProblemMiddleware(routed([*routes_of(handlers), *other_methods(hot, handlers)]))
-        self.app = ErrorFormMiddleware(PlainApp(hot, self.stream, openai.refuse, routes, tally))
+        routes = RefusalMiddleware(routed([*routes_of(handlers), *other_methods(hot, handlers)]))
+        self.app = PlainApp(hot, self.stream, openai.refuse, routes, tally)
         self.client = Client(self.app)
 
     @asynccontextmanager

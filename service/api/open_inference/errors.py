@@ -5,11 +5,9 @@ from typing import Any
 
 import orjson
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api.media_types import JSON
-from service.api.problem import is_problem, retry_headers
-from service.api.rewriting import rewriting
+from service.api.problem import detail_of, retry_headers
 from service.errors import ServiceError
 
 ROOT = "/v2"
@@ -31,21 +29,9 @@ def error_response(error: ServiceError) -> Response:
     return _response(error.status, str(error), retry_headers(error))
 
 
-class ErrorFormMiddleware:
-    """Rewrites problems on the protocol's paths: those of routes, and what Starlette answers itself."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not is_open_inference(scope["path"]):
-            await self._app(scope, receive, send)
-            return
-        await self._app(scope, receive, rewriting(lambda _, kind: is_problem(kind), _rewritten, scope, receive, send))
-
-
-def _rewritten(status: int, body: bytes) -> Response:
-    return _response(status, orjson.loads(body)["detail"])
+def plain_error(status: int) -> Response:
+    """A refusal that has a status only."""
+    return _response(status, detail_of(status))
 
 
 def _response(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:

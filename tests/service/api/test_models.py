@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 
 from service.api.media_types import OCTETS
 from service.api.models import ModelRoutes, describe
-from service.api.problem import ProblemMiddleware
+from service.api.refusal_layer import RefusalMiddleware
 from service.api.routes import routes_of
 from service.bundle.manifest import read_bundle
 from service.catalog import Catalog
@@ -102,7 +102,7 @@ async def test_a_step_that_is_written_as_told_is_taken(surface: Surface, process
 
 
 async def test_one_model_is_shown_by_its_name(process: Process) -> None:
-    client = Client(ProblemMiddleware(Starlette(routes=routes_of(ModelRoutes(process.catalog).handlers()))))
+    client = Client(RefusalMiddleware(Starlette(routes=routes_of(ModelRoutes(process.catalog).handlers()))))
     (listed,) = (await client.request("GET", "/models")).json()["models"]
     assert (await client.request("GET", "/models/sum")).json() == listed
     refused = await client.request("GET", "/models/none")

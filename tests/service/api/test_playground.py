@@ -14,7 +14,7 @@ from starlette.types import Scope
 from service.api.paths import endpoint_of
 from service.api.plain import PlainFirst
 from service.api.playground import FILES, HEADERS, PageFiles, playground_routes
-from service.api.problem import ProblemMiddleware
+from service.api.refusal_layer import RefusalMiddleware
 from tests.fakes.asgi import Client
 
 pytestmark = pytest.mark.anyio
@@ -25,7 +25,7 @@ SCRIPTS = {path.name for path in OWN if path.suffix == ".js"}
 
 @pytest.fixture
 def client() -> Client:
-    return Client(ProblemMiddleware(Starlette(routes=playground_routes())))
+    return Client(RefusalMiddleware(Starlette(routes=playground_routes())))
 
 
 async def test_the_page_comes_with_a_policy_that_lets_nothing_in_from_elsewhere(client: Client) -> None:

@@ -6,7 +6,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.api.endpoint import Endpoint
-from service.api.routes import Unbound, joined, other_methods, routes_of
+from service.api.endpoints import LIST_MODELS, LIVEZ, SERVER_LIVE, SHOW_SERVER
+from service.api.routes import Unbound, joined, other_methods, routed, routes_of
+from service.errors import ModelUnknown
 from tests.fakes.asgi import Client
 
 pytestmark = pytest.mark.anyio
@@ -43,3 +45,21 @@ async def test_a_hot_path_asked_by_another_method_tells_all_of_its_methods(
     assert (refused.status, refused.headers["allow"]) == (405, allowed)
     for endpoint in others:
         assert (await client.request(endpoint.method, "/things/x")).body == endpoint.method.encode()
+
+
+async def test_a_handler_that_refuses_or_fails_answers_in_the_form_of_its_path(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def refuse(_: Request) -> Response:
+        raise ModelUnknown("none")
+
+    async def fail(_: Request) -> Response:
+        raise ValueError("a secret")
+
+    client = Client(routed(routes_of({LIST_MODELS: refuse, SHOW_SERVER: refuse, LIVEZ: fail, SERVER_LIVE: fail})))
+    problem, error = [await client.request("GET", endpoint.path) for endpoint in (LIST_MODELS, SHOW_SERVER)]
+    assert (problem.status, problem.json()["type"]) == (404, "urn:unrolled:problem:model-unknown")
+    assert (error.status, error.json()) == (404, {"error": "none"})
+    failed = [await client.request("GET", endpoint.path) for endpoint in (LIVEZ, SERVER_LIVE)]
+    assert [(answer.status, b"secret" in answer.body) for answer in failed] == [(500, False)] * 2
+    assert caplog.messages == ["fail failed"] * 2

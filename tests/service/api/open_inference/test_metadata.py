@@ -4,10 +4,9 @@ from pathlib import Path
 
 import pytest
 from starlette.applications import Starlette
-from starlette.types import Receive, Scope, Send
 
 from service.api.auth import AuthMiddleware
-from service.api.open_inference.errors import ErrorFormMiddleware, is_open_inference
+from service.api.open_inference.errors import is_open_inference
 from service.api.open_inference.metadata import OpenInferenceRoutes
 from service.api.open_inference.signature import signature_of
 from service.api.routes import routes_of
@@ -152,26 +151,9 @@ async def test_who_shows_no_key_is_told_so_in_that_form_and_probes_need_none(tmp
     add_key(keys, "ann")
     routes = routes_of(OpenInferenceRoutes({}, lambda: True, 1).handlers())  # type: ignore[arg-type]  # no models
     tally = Metrics().requests_tally
-    client = Client(ErrorFormMiddleware(AuthMiddleware(Starlette(routes=routes), Keys(keys), tally)))
+    client = Client(AuthMiddleware(Starlette(routes=routes), Keys(keys), tally))
     refused = await client.request("GET", "/v2")
     assert (refused.status, refused.headers["www-authenticate"]) == (401, "Bearer")
     assert "API key" in refused.json()["error"]
     for path in ("/v2/health/live", "/v2/health/ready"):
         assert (await client.request("GET", path)).status == 200
-
-
-async def test_a_refusal_that_comes_in_pieces_is_rewritten_whole_and_an_answer_is_left_alone() -> None:
-    async def in_pieces(scope: Scope, _: Receive, send: Send) -> None:
-        if scope["path"] != "/v2":
-            await send({"type": "http.response.start", "status": 200, "headers": []})
-            await send({"type": "http.response.body", "body": b"left alone"})
-            return
-        headers = [(b"content-type", b"application/problem+json"), (b"retry-after", b"1")]
-        await send({"type": "http.response.start", "status": 503, "headers": headers})
-        for piece, more in ((b'{"detail":', True), (b'"later"}', False)):
-            await send({"type": "http.response.body", "body": piece, "more_body": more})
-
-    client = Client(ErrorFormMiddleware(in_pieces))
-    refused = await client.request("GET", "/v2")
-    assert (refused.status, refused.headers["retry-after"], refused.json()) == (503, "1", {"error": "later"})
-    assert (await client.request("GET", "/v2/other")).body == b"left alone"

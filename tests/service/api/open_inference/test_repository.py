@@ -4,7 +4,6 @@ import pytest
 from starlette.applications import Starlette
 
 from service.api.auth import AuthMiddleware
-from service.api.open_inference.errors import ErrorFormMiddleware
 from service.api.open_inference.repository import RepositoryRoutes
 from service.api.routes import routes_of
 from service.keys.keys import ANONYMOUS
@@ -17,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 def client(worker: Worker, admins: frozenset[str] = frozenset()) -> Client:
     routes = routes_of(RepositoryRoutes(worker.catalog, worker.reloader, admins).handlers())
-    return Client(AuthMiddleware(ErrorFormMiddleware(Starlette(routes=routes)), None, Metrics().requests_tally))
+    return Client(AuthMiddleware(Starlette(routes=routes), None, Metrics().requests_tally))
 
 
 async def test_the_index_tells_current_versions_from_those_that_sessions_live_on() -> None:

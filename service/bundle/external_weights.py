@@ -1,34 +1,18 @@
 """The weights of an ONNX graph that lie in files beside it, and onnxruntime's packed forms of them.
 
-    TensorProto.external_data    location, offset, length                              onnx.proto3
-                                 prepacked_<i>: <kernel and hash>|<offset>;<length>;<checksum>, more of them after bars
-
-Of onnx.proto3 only what leads to these entries is described here, since a service has no `onnx` in it. Protocol buffers
-keep what they do not know.
+TensorProto.external_data    location, offset, length                              onnx.proto3
+                             prepacked_<i>: <kernel and hash>|<offset>;<length>;<checksum>, more of them after bars
 """
 
 import hashlib
 from collections.abc import Iterator
-from functools import cache
 from itertools import chain
 from typing import Any
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory  # type: ignore[import-untyped]
+from service.bundle.onnx_messages import message_type
 
-_PACKAGE = "unrolled.onnx"
 _PACKED = "prepacked_"
 _PAGE_BYTES = 4096
-_FIELD = descriptor_pb2.FieldDescriptorProto
-# Message, then field: number, and the message it holds; None for bytes.
-_FIELDS: dict[str, dict[str, tuple[int, str | None]]] = {
-    "Model": {"graph": (7, "Graph")},
-    "Graph": {"node": (1, "Node"), "initializer": (5, "Tensor")},
-    "Node": {"attribute": (5, "Attribute")},
-    "Attribute": {"g": (6, "Graph"), "graphs": (11, "Graph")},
-    "Tensor": {"external_data": (13, "Entry")},
-    "Entry": {"key": (1, None), "value": (2, None)},
-}
-_REPEATED = ("node", "attribute", "graphs", "initializer", "external_data")
 
 
 def files_of(model: bytes) -> set[str]:
@@ -98,7 +82,7 @@ def _numbers(offset: bytes, length: bytes) -> tuple[int, int]:
     return int(offset), int(length)
 
 
-def _external(graph: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401  a message's type is made below
+def _external(graph: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401  a message's type is made when it is needed
     """The entries of each tensor that lies in a file, by their keys, those of graphs within the graph too."""
     for tensor in graph.initializer:
         if tensor.external_data:
@@ -109,22 +93,4 @@ def _external(graph: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401  a messag
 
 
 def _parsed(model: bytes) -> Any:  # noqa: ANN401
-    return _model_type().FromString(model)
-
-
-@cache
-def _model_type() -> Any:  # noqa: ANN401
-    pool = descriptor_pool.DescriptorPool()
-    file = descriptor_pb2.FileDescriptorProto(name=f"{_PACKAGE}.proto", package=_PACKAGE)
-    for name, fields in _FIELDS.items():
-        message = file.message_type.add(name=name)
-        for field, (number, held) in fields.items():
-            message.field.add(
-                name=field,
-                number=number,
-                label=_FIELD.LABEL_REPEATED if field in _REPEATED else _FIELD.LABEL_OPTIONAL,
-                type=_FIELD.TYPE_MESSAGE if held else _FIELD.TYPE_BYTES,
-                type_name=f".{_PACKAGE}.{held}" if held else None,
-            )
-    pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.Model"))
+    return message_type("Model").FromString(model)

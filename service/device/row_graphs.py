@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 
 from service.bundle.stage import StateSpec
-from service.device.onnx_bytes import FLOAT, INT64, Node, Value, model_bytes
+from service.device.small_graphs import FLOAT, INT64, Node, Value, model_bytes
 from service.engine.state import axis_orders
 
 

@@ -3,8 +3,8 @@
 import onnx
 
 from service.bundle.stage import StateSpec
-from service.device.onnx_bytes import FLOAT, INT64, Node, Value, model_bytes
 from service.device.row_graphs import fetch_graph, pack_graph
+from service.device.small_graphs import FLOAT, INT64, Node, Value, model_bytes
 
 LONG = "n" * 300  # its length takes two bytes
 STATE = (

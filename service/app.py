@@ -12,7 +12,7 @@ import bentoml
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api import endpoints
-from service.api.log import leave_out_client_errors
+from service.api.log import leave_out_client_errors, log_once
 from service.api.problem import answers_problems
 from service.fast_port.guarded import guard_uvicorn
 from service.forms.caption import CaptionAnswer, CaptionRequest
@@ -88,6 +88,7 @@ class RNNService:
         watch_deaths()
 
     def __init__(self) -> None:
+        log_once()
         leave_out_client_errors()
         with failures_told(str(server.port)):
             self._worker = Worker(settings, bentoml.server_context.worker_index or 1)

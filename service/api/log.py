@@ -1,4 +1,4 @@
-"""What BentoML and uvicorn log of their own accord, without what a client did wrong."""
+"""What BentoML and uvicorn log of their own accord, once, and without what a client did wrong."""
 
 import logging
 
@@ -17,6 +17,12 @@ def _is_ours(record: logging.LogRecord) -> bool:
 
 def _is_mistake(record: logging.LogRecord) -> bool:
     return not record.getMessage().startswith(_LEFT)
+
+
+def log_once() -> None:
+    """Write each of uvicorn's lines once: BentoML has its handler on that logger and on the one above it."""
+    logger = logging.getLogger(_UVICORN_LOGGER)
+    logger.propagate = not logger.handlers
 
 
 def leave_out_client_errors() -> None:

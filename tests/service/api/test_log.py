@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from service.api.log import leave_out_client_errors
+from service.api.log import leave_out_client_errors, log_once
 
 BENTOML, UVICORN = "bentoml._internal.server.http_app", "uvicorn.error"
 
@@ -41,3 +41,17 @@ def test_a_handshake_that_was_refused_is_no_error(caplog: pytest.LogCaptureFixtu
     logger.error("ASGI callable returned without completing handshake.")
     logger.error("ASGI callable returned without starting response.")
     assert caplog.messages == ["ASGI callable returned without starting response."]
+
+
+@pytest.mark.parametrize("has_handler", [True, False])
+def test_a_line_of_uvicorns_is_written_once(has_handler: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[str] = []
+    handler = logging.Handler()
+    monkeypatch.setattr(handler, "emit", lambda record: lines.append(record.getMessage()))
+    logger, root = logging.getLogger(UVICORN), logging.getLogger()
+    for each in (logger, root):
+        monkeypatch.setattr(each, "handlers", [handler] if has_handler or each is root else [])
+    monkeypatch.setattr(logger, "propagate", True)
+    log_once()
+    logger.warning("a connection ends")
+    assert lines == ["a connection ends"]

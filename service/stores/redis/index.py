@@ -84,9 +84,12 @@ class Index:
         return [shard for shard, is_owned in zip(ALL_SHARDS, replies, strict=True) if not is_owned]
 
     async def refile(self, shards: Iterable[int]) -> None:
-        """File the records of some shards again: an index had an entry without a record, or lacked one."""
-        calls = [script_call(REFILE_SHARD, shard, index_keys(shard), [prefix_of(shard)]) for shard in shards]
-        await self._connection.run(calls)
+        """File the records of some shards again: an index had an entry without a record, or lacked one.
+
+        Each takes long, and other clients have their turn in between.
+        """
+        for shard in shards:
+            await self._connection.run([script_call(REFILE_SHARD, shard, index_keys(shard), [prefix_of(shard)])])
 
     async def _by_minute(self, keys: Sequence[bytes], last: bytes, limit: int) -> list[str]:
         async def read(shards: Sequence[int], size: int) -> list[list[tuple[int, bytes]]]:

@@ -34,10 +34,9 @@ class Owners:
         return await self._index.live_of(owner)
 
     async def _look(self) -> None:
-        """File the shards again whose live records are not all counted by owner, one by one: each takes long."""
+        """File the shards again whose live records are not all counted by owner."""
         async with self._looking:
             if self._clock() < self._look_at:
                 return
-            for shard in await self._index.not_owned():
-                await self._index.refile([shard])
+            await self._index.refile(await self._index.not_owned())
             self._look_at = self._clock() + LOOK_AGAIN_SECONDS

@@ -209,8 +209,9 @@ class RedisStore:
         while True:
             ids = await find(wanted)
             found = await self.load(ids)
-            lost = (each for each, it in zip(ids, found, strict=True) if it is None)
-            await self._index.refile({shard_of(encoded(each)) for each in lost})
+            lost = {each for each, it in zip(ids, found, strict=True) if it is None}
+            if lost:  # deleted since the index was read, unless that has them still
+                await self._index.refile({shard_of(encoded(each)) for each in lost.intersection(await find(wanted))})
             records = [record for record in found if isinstance(record, Record) and is_wanted(record)]
             if len(records) >= limit or len(ids) < wanted:
                 return records[:limit]

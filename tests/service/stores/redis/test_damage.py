@@ -1,6 +1,6 @@
 """Records and indexes that are not what was written, on a server and on a cluster."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Sequence
 
 import pytest
 
@@ -88,6 +88,30 @@ async def test_a_record_that_the_server_has_dropped_leaves_nothing_behind(
     server.cli("DEL", key(B))
     assert {each.session_id for each in await store.idlest(9)} == {A, C}
     await expect_sound(store, A, C)
+
+
+async def test_a_record_that_another_worker_deletes_meanwhile_is_no_broken_index(
+    server: RedisServer, store: RedisStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, load, refile = RedisStore(server.url, Limits()), store.load, store._index.refile
+    filed: list[int] = []
+
+    async def load_late(session_ids: Sequence[str]) -> list[Record | Damaged | None]:
+        await other.delete([B])
+        return await load(session_ids)
+
+    async def noted(shards: Iterable[int]) -> None:
+        filed.extend(shards)
+        await refile(filed)
+
+    monkeypatch.setattr(store, "load", load_late)
+    monkeypatch.setattr(store._index, "refile", noted)
+    assert {each.session_id for each in await store.idlest(9)} == {A, C}
+    assert not filed
+    server.cli("DEL", key(C))
+    assert {each.session_id for each in await store.idlest(9)} == {A}
+    assert len(filed) == 1
+    await other.close()
 
 
 async def test_a_shard_filed_again_is_as_it_was(server: RedisServer, store: RedisStore) -> None:

@@ -26,6 +26,7 @@ from service.stores.redis.link import (
 from service.stores.redis.script import Command
 from service.stores.redis.shard import ALL_SHARDS, prefix_of
 
+SPARE_CONNECTIONS = 8  # beyond those that have a turn: one may be given back a moment after its turn is over
 MAX_ROUNDS = 20
 ROUND_SECONDS = 0.05
 _SLOTS = [key_slot(prefix_of(shard)) for shard in ALL_SHARDS]
@@ -43,8 +44,11 @@ class ClusterLink:
 
     def __init__(self, url: str) -> None:
         self._address = address_of(url)
-        self._cluster = RedisCluster.from_url(url, **connection_options(), socket_timeout=TIMEOUT_SECONDS)
-        self._is_outdated = False
+        options = {**connection_options(), "max_connections": MAX_CONNECTIONS + SPARE_CONNECTIONS}
+        self._cluster = RedisCluster.from_url(url, **options, socket_timeout=TIMEOUT_SECONDS)
+        self._seeds = dict(self._cluster.nodes_manager.startup_nodes)
+        self._is_known, self._is_outdated = False, False  # which server has which shards
+        self._learning = asyncio.Lock()
         self._turns = asyncio.Semaphore(MAX_CONNECTIONS)
 
     async def run(self, commands: Sequence[Command]) -> list[Reply]:
@@ -64,7 +68,8 @@ class ClusterLink:
         return [Answered(node.name, reply) for node, (reply,) in zip(nodes, replies, strict=True)]
 
     async def close(self) -> None:
-        await self._cluster.aclose()
+        for nodes in ("nodes_cache", "startup_nodes"):
+            await self._cluster.nodes_manager.aclose(nodes)
 
     async def _run_some(self, commands: Sequence[Command], todo: Iterable[int], replies: list[Reply]) -> None:
         """Send some of the commands, each to the server that should have its shard."""
@@ -109,14 +114,23 @@ class ClusterLink:
 
     async def _learn(self) -> None:
         """Ask the servers which of them has which shards, if that is not known or may have changed."""
-        is_outdated, self._is_outdated = self._is_outdated, False
-        try:
-            await self._cluster.initialize()
-            if is_outdated:
-                await self._cluster.nodes_manager.initialize()
-        except FAILURES as error:
-            self._is_outdated = True
-            raise unavailable(self._address, error) from error
+        if self._is_known and not self._is_outdated:
+            return
+        async with self._learning:
+            if self._is_known and not self._is_outdated:
+                return
+            self._is_outdated = False  # others go on by what is known meanwhile
+            # The library forgets the URL's server for those that it finds, which may all have other addresses by now.
+            nodes = self._cluster.nodes_manager
+            nodes.startup_nodes = {**self._seeds, **nodes.startup_nodes}
+            try:
+                await nodes.initialize()
+            except BaseException as error:
+                self._is_outdated = True
+                if isinstance(error, FAILURES):
+                    raise unavailable(self._address, error) from error
+                raise
+            self._is_known = True
 
     def _node_of(self, shard: int) -> ClusterNode:
         try:
@@ -133,4 +147,6 @@ async def _connection_to(node: ClusterNode) -> AsyncIterator[AbstractConnection]
             await connection.disconnect(nowait=True)
         yield connection
     finally:
+        if connection.should_reconnect():  # type: ignore[no-untyped-call]  # it would be given back later than its turn is
+            await connection.disconnect(nowait=True)
         node.release(connection)

@@ -33,6 +33,8 @@ Reply = Any
 
 TIMEOUT_SECONDS = 2.0
 MAX_CONNECTIONS = 64
+# What a URL may say, in its parts and as options, beside what begins with "ssl_".
+_OPTIONS = frozenset({"host", "port", "path", "db", "username", "password", "client_name", "connection_class"})
 FAILURES = (RedisError, RedisClusterException, OSError)
 _REASONS: tuple[tuple[type[Exception], str], ...] = (
     (BusyLoadingError, "it is loading its data"),
@@ -100,11 +102,19 @@ class ServerLink:
             async with asyncio.timeout(TIMEOUT_SECONDS):
                 connection: AbstractConnection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
                 try:
-                    return await exchange(connection, commands)
+                    replies = await exchange(connection, commands)
+                    if any(isinstance(reply, ReadOnlyError) for reply in replies):
+                        await self._turn_away()
+                    return replies
                 finally:
                     await asyncio.shield(self._pool.release(connection))
         except FAILURES as error:
             raise unavailable(self._address, error) from error
+
+    async def _turn_away(self) -> None:
+        """Leave a server that has become a replica, on all connections: its name may lead to another one now."""
+        await self._pool.update_active_connections_for_reconnect()  # type: ignore[no-untyped-call]
+        await self._pool.disconnect(inuse_connections=False)
 
 
 def connection_options() -> dict[str, Any]:
@@ -125,6 +135,8 @@ def address_of(url: str) -> str:
     """
     try:
         options = parse_url(url)
+        if unknown := sorted(name for name in options if name not in _OPTIONS and not name.startswith("ssl_")):
+            raise ValueError(f"there is no option {unknown[0]!r}")
         BlockingConnectionPool.from_url(url).make_connection()  # type: ignore[no-untyped-call]
     except (TypeError, ValueError) as error:
         raise ValueError(f"the URL of the Redis server cannot be understood: {error}") from None

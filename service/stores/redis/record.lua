@@ -22,6 +22,9 @@ local LONGEST_HEAD = NAMES - 1 + 3 * 255
 local function head_of(key, most)
     local length = redis.pcall('STRLEN', key)
     if type(length) ~= 'number' then
+        if string.sub(length.err, 1, 9) ~= 'WRONGTYPE' then
+            error(length) -- the record is on another server, where its slot is moving to
+        end
         return nil, nil
     end
     return redis.call('GETRANGE', key, 0, most - 1), length

@@ -1,25 +1,70 @@
 -- File every record of one shard again, and count them. KEYS: the shard's due, use, counts, owners, live. ARGV: what all keys
 -- of records begin with; they cannot be declared, since `due` alone knows them, but they are of the same hash slot.
 -- A damaged record stays in `due` and is not counted.
+--
+-- Nothing is written before all is read, and nothing is emptied before it is filled: while the slot moves to another server, a
+-- record may be there already, and a key that has gone cannot be made again here.
 
 local due, use, counts, owners, live, prefix = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], ARGV[1]
-local num_bytes = 0
-redis.call('DEL', use, counts, owners, live)
+local gone, filings = {}, {}
 for _, id in ipairs(redis.call('ZRANGE', due, 0, -1)) do
     local head, length = head_of(prefix .. id, LONGEST_HEAD)
-    local filing = head and filing_of(head, length)
     if length == 0 then
-        redis.call('ZREM', due, id)
-    elseif filing then
+        table.insert(gone, id)
+    else
+        filings[id] = head and filing_of(head, length)
+    end
+end
+
+local function add(numbers, name, change)
+    if name then
+        numbers[name] = (numbers[name] or 0) + change
+    end
+end
+
+local used, owned, counted, lives, num_bytes = {}, {}, {}, {}, 0
+for id, filing in pairs(filings) do
+    if filing then
         redis.call('ZADD', due, filing.due, id)
-        move_score(use, id, nil, filing.use)
-        move_owner(owners, id, nil, filing.owner)
-        count_live(counts, filing.bundle, 1)
-        count_owner(live, filing.live, 1)
+        used[id] = filing.use
+        if filing.owner then
+            owned[filing.owner .. id] = 0
+        end
+        add(counted, filing.bundle, 1)
+        add(lives, filing.live, 1)
+        add(lives, filing.live and 'all', 1)
         num_bytes = num_bytes + filing.num_bytes
     end
 end
-if num_bytes > 0 then
-    redis.call('HINCRBY', counts, 'bytes', num_bytes)
+counted['bytes'] = num_bytes > 0 and num_bytes or nil
+
+local function score_these(index, scores)
+    for member, score in pairs(scores) do
+        redis.call('ZADD', index, score, member)
+    end
+    for _, member in ipairs(redis.call('ZRANGE', index, 0, -1)) do
+        if not scores[member] then
+            redis.call('ZREM', index, member)
+        end
+    end
+end
+
+local function count_these(key, numbers)
+    for name, number in pairs(numbers) do
+        redis.call('HSET', key, name, number)
+    end
+    for _, name in ipairs(redis.call('HKEYS', key)) do
+        if not numbers[name] then
+            redis.call('HDEL', key, name)
+        end
+    end
+end
+
+score_these(use, used)
+score_these(owners, owned)
+count_these(counts, counted)
+count_these(live, lives)
+for _, id in ipairs(gone) do
+    redis.call('ZREM', due, id)
 end
 return 1

@@ -9,11 +9,13 @@ import pytest
 from service.settings import SessionSettings
 from service.stores.base import Store
 from service.stores.connect import open_store
+from service.stores.redis import cluster, link
 from tests.service.stores import redis_server
 
 MAX_SESSIONS = 5
 MAX_BYTES = 10_000
 QUOTA = 2
+PATIENCE_SECONDS = 60.0
 
 Provided = dict[str, str]
 Backend = Callable[[Path], AbstractAsyncContextManager[Provided]]
@@ -62,8 +64,15 @@ def _shared_redis_servers() -> Iterator[None]:
 
 
 @pytest.fixture(params=BACKENDS)
-async def provided(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Provided]:
-    """The settings of an empty store of each backend; a test may ask for some backends alone."""
+async def provided(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Provided]:
+    """The settings of an empty store of each backend; a test may ask for some backends alone.
+
+    A server has long to answer: the machine may have other things to do.
+    """
+    for module in (link, cluster):
+        monkeypatch.setattr(module, "TIMEOUT_SECONDS", PATIENCE_SECONDS)
     async with BACKENDS[request.param](tmp_path) as settings:
         yield settings
 

@@ -46,3 +46,17 @@ def test_without_a_path_it_is_among_the_users_state_files(url: str) -> None:
     assert lmdb_directory(url, {"XDG_STATE_HOME": "/state"}) == Path("/state/unrolled/sessions")
     home = Path.home() / ".local/state/unrolled/sessions"
     assert lmdb_directory(url, {}) == lmdb_directory(url, {"XDG_STATE_HOME": "not/absolute"}) == home
+
+
+@pytest.mark.parametrize("option", ["protocol=3", "timeout=1", "retry_on_timeout=True", "max_connections=10"])
+def test_an_option_of_a_redis_url_that_would_fail_later_is_refused(option: str) -> None:
+    name = option.partition("=")[0]
+    with pytest.raises(StoreUnknown, match=f"there is no option '{name}'"):
+        open_store(SessionSettings(store=f"redis://127.0.0.1:1?{option}"))
+
+
+@pytest.mark.parametrize(
+    "url", ["rediss://u:p%40@h:1/2?ssl_ca_certs=ca.pem", "redis://h?client_name=a", "redis://h?db=2"]
+)
+def test_what_a_redis_url_may_say_is_taken(url: str) -> None:
+    open_store(SessionSettings(store=url))

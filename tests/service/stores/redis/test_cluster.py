@@ -1,14 +1,19 @@
 """Shards that move between the servers of a cluster, and servers that go."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator
 
 import pytest
+from redis.asyncio.cluster import ClusterNode
+from redis.crc import key_slot
 
 from service.record.ids import new_session_id
 from service.stores.base import Count, Record, Swap, Unavailable
 from service.stores.limits import Limits
+from service.stores.redis.cluster import ClusterLink, _connection_to
 from service.stores.redis.link import MAX_CONNECTIONS
+from service.stores.redis.shard import prefix_of, record_key, shard_of
 from service.stores.redis.store import RedisStore
 from tests.service.stores.redis_server import NEEDS_REDIS, RedisServer, provided_cluster
 
@@ -69,3 +74,64 @@ async def test_a_server_of_a_cluster_comes_back(servers: list[RedisServer], stor
 async def test_more_callers_than_connections_wait_for_one_another(store: RedisStore) -> None:
     calls = (store.load([IDS[n % len(IDS)]]) for n in range(5 * MAX_CONNECTIONS))
     assert [found for (found,) in await asyncio.gather(*calls)] == [record(each, 0) for each in IDS] * 5
+
+
+async def test_a_worker_that_begins_while_a_server_hangs_serves_the_shards_of_the_others(
+    servers: list[RedisServer], store: RedisStore
+) -> None:
+    addresses = {each: store._connection._link._node_of(shard_of(each.encode())).port for each in IDS}  # type: ignore[union-attr]
+    servers[0].freeze()
+    try:
+        fresh = RedisStore(servers[1].url, Limits())
+        (healthy, *_) = [each for each, port in addresses.items() if port == servers[1].port]
+        assert await fresh.load([healthy]) == [record(healthy, 0)]
+        await fresh.close()
+    finally:
+        servers[0].thaw()
+
+
+async def test_a_cluster_all_of_whose_servers_have_other_addresses_is_found_by_its_url(store: RedisStore) -> None:
+    link = store._connection._link
+    assert isinstance(link, ClusterLink)
+    gone = ClusterNode("127.0.0.1", 1, **link._cluster.nodes_manager.connection_kwargs)
+    link._cluster.nodes_manager.startup_nodes = {gone.name: gone}
+    link._is_outdated = True
+    assert await store.load(IDS[:1]) == [record(IDS[0], 0)]
+
+
+async def test_a_connection_that_is_to_be_made_anew_is_free_as_soon_as_its_turn_is_over(store: RedisStore) -> None:
+    link = store._connection._link
+    assert isinstance(link, ClusterLink)
+    node = link._node_of(0)
+    async with _connection_to(node) as connection:
+        connection.mark_for_reconnect()  # as all are when the map of shards is read again
+        before = len(node._free)
+    assert len(node._free) == before + 1
+
+
+async def test_a_shard_is_not_filed_again_while_it_moves(servers: list[RedisServer], store: RedisStore) -> None:
+    shards = defaultdict(list)
+    for each in [new_session_id(1000.0 * n) for n in range(2000)]:
+        shards[shard_of(each.encode())].append(each)
+    shard, (one, other, *_) = next((shard, ids) for shard, ids in shards.items() if len(ids) > 1)
+    assert all(await store.swap([Swap(record(each, 0), None) for each in {one, other} - set(IDS)]))
+    before, slot = await store.count(), str(key_slot(prefix_of(shard)))
+    names = [server.cli("CLUSTER", "MYID") for server in servers]
+    source = next(n for n, server in enumerate(servers) if server.cli("CLUSTER", "COUNTKEYSINSLOT", slot) != "0")
+    target, third = (source + 1) % 3, (source + 2) % 3
+    servers[target].cli("CLUSTER", "SETSLOT", slot, "IMPORTING", names[source])
+    servers[source].cli("CLUSTER", "SETSLOT", slot, "MIGRATING", names[target])
+    address = ("127.0.0.1", str(servers[target].port))
+    servers[source].cli("MIGRATE", *address, record_key(one.encode()).decode(), "0", "2000")
+    with pytest.raises(Unavailable):
+        await store._index.refile([shard])
+    for each in (one, other):  # one of them is where the shard moves to; together they have to wait for the end of it
+        assert await store.load([each]) == [record(each, 0)]
+    while keys := servers[source].cli("CLUSTER", "GETKEYSINSLOT", slot, "100").split():
+        servers[source].cli("MIGRATE", *address, "", "0", "2000", "KEYS", *keys)
+    for n in (target, source, third):
+        servers[n].cli("CLUSTER", "SETSLOT", slot, "NODE", names[target])
+    assert await store.load([one, other]) == [record(one, 0), record(other, 0)]
+    assert await store.count() == before
+    await store._index.refile([shard])
+    assert await store.count() == before

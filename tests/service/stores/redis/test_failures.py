@@ -11,7 +11,7 @@ import pytest
 from service.record.ids import new_session_id
 from service.stores.base import Full, Record, Swap, Unavailable
 from service.stores.limits import Limits
-from service.stores.redis.link import MAX_CONNECTIONS, TIMEOUT_SECONDS
+from service.stores.redis.link import MAX_CONNECTIONS, TIMEOUT_SECONDS, ServerLink
 from service.stores.redis.store import RedisStore
 from tests.fakes.stores import NO_LIMITS
 from tests.service.stores.redis_server import NEEDS_REDIS, RedisServer, free_port, redis_server
@@ -178,3 +178,17 @@ def test_a_url_that_cannot_be_understood_is_refused_at_once(url: str) -> None:
     with pytest.raises(ValueError, match="cannot be understood") as told:
         RedisStore(url, NO_LIMITS)
     assert "pass" not in str(told.value)
+
+
+async def test_a_server_that_has_become_a_replica_is_left_on_every_connection(
+    server: RedisServer, store: RedisStore
+) -> None:
+    await asyncio.gather(*(store.load(IDS[:1]) for _ in range(5)))
+    link = store._connection._link
+    assert isinstance(link, ServerLink)
+    server.cli("REPLICAOF", "127.0.0.1", "1")
+    with pytest.raises(Unavailable, match="it is a replica"):
+        await store.swap([Swap(record(IDS[0]), None)])
+    assert not any(connection.is_connected for connection in link._pool._available_connections)
+    server.cli("REPLICAOF", "NO", "ONE")
+    assert await store.swap([Swap(record(IDS[0]), None)]) == [True]

@@ -9,7 +9,8 @@ class TranslateRequest(Question):
     """English texts to translate."""
 
     text: TextOrTexts = Field(
-        examples=["Two young men are outside near many bushes."], description=f"One text or up to {MAX_TEXTS}"
+        examples=["Two young men are outside near many bushes."],
+        description=f"One sentence, or a list of up to {MAX_TEXTS}: of several sentences in one text some are lost",
     )
     to: str = Field(examples=["de"], description="Language to translate into, as ISO 639-1 has it")
     beams: int = Field(

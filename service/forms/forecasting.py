@@ -44,7 +44,8 @@ class ForecastRequest(Question):
 
     series: Series = Field(
         examples=[{"OT": [30.5, 27.8, 27.8, 25.0]}],
-        description="Readings of each channel by its name; all channels have equally many",
+        description="Readings of each channel by its name; all channels have equally many. The bundles that ship know "
+        "hourly readings with daily seasons: of trends and counters send differences, and of each at least a day",
     )
     horizon: Horizon = Field(24, description="How many readings ahead")
     quantiles: Quantiles = Field(DEFAULT_QUANTILES)

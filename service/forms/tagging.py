@@ -61,14 +61,14 @@ Place = Annotated[
     int | None,
     Field(
         exclude_if=lambda value: value is None,
-        description="Place in the text, in characters (Unicode code points); left out where words were given, and in "
-        "sessions. `end` is the place behind the last",
+        description="Place in the text, in Unicode code points, where JavaScript and Java count UTF-16 units; left out "
+        "where words were given, and in sessions. `end` is the place behind the last",
     ),
 ]
 
 
 class TaggedToken(Form):
-    """A word with its tag; `start` and `end` are its place in the text, in characters."""
+    """A word with its tag; `start` and `end` are its place in the text, in code points."""
 
     token: str = Field(description="The word")
     tag: str = Field(description="The most probable tag")

@@ -5,6 +5,8 @@ import { attempt } from "./notice.js";
 import { ask, isEnded } from "./service.js";
 
 const PAGE = 20;
+/** Where the numbers of sequences under a client's own id begin: at the clock's milliseconds, which tell no steps. */
+const FROM_THE_CLOCK = 1e12;
 
 /** @param {HTMLElement} panel @param {import("./models.js").Models} models */
 export function startSessions(panel, models) {
@@ -34,7 +36,7 @@ export function startSessions(panel, models) {
       isOwn = own.checked;
       await show(first);
     } while (isOwn !== own.checked); // changed while it was looked up
-  });
+  }, part(panel, "table"));
   part(panel, "refresh").addEventListener("click", refresh);
   own.addEventListener("change", refresh);
   part(panel, "more").addEventListener("click", (event) => attempt(event.currentTarget, notice, () => show(following)));
@@ -79,10 +81,10 @@ function row(view, models, isOwn, notice) {
     { "data-session": id },
     element("td", { "data-label": "Session" }, element("code", {}, id), isOwn ? element("small", {}, " this browser’s") : "", shown),
     element("td", { "data-label": "Model" }, model),
-    element("td", { "data-label": "Steps" }, String(step)),
+    element("td", { "data-label": "Steps" }, step < FROM_THE_CLOCK ? String(step) : "—"),
     element("td", { "data-label": "State" }, models.stateSize(model)),
     element("td", { "data-label": "Idle until" }, new Date(expires).toLocaleString([], { dateStyle: "medium", timeStyle: "short" })),
-    element("td", { class: "buttons" }, look, end),
+    element("td", {}, element("div", { class: "buttons" }, look, end)),
   );
   end.addEventListener("click", () => attempt(end, notice, async () => {
     await ask(`sessions/${id}`, undefined, { method: "DELETE" });

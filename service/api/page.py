@@ -15,9 +15,15 @@ PAGE = """<!DOCTYPE html>
     <title>Unrolled</title>
     <link rel="icon" href="data:,">
     <link rel="stylesheet" href="./static_content/swagger-ui.css">
+    <style>
+      body { margin: 0; }
+      nav { box-sizing: border-box; max-width: 1460px; margin: 0 auto; padding: 16px 20px 0; }
+      nav { font: 14px sans-serif; color: #3b4151; }
+      nav a { color: #4990e2; }
+    </style>
   </head>
   <body>
-    <p><a href="./ui/">Playground</a>: try the models, and see sessions live between requests.</p>
+    <nav><a href="./ui/">Playground</a>: try the models, and see sessions live between requests.</nav>
     <div id="swagger-ui"></div>
     <script src="./static_content/swagger-ui-bundle.js"></script>
     <script>

@@ -17,7 +17,7 @@ const EXAMPLES = {
 /** @param {HTMLElement} panel */
 export function startCaption(panel) {
   const paper = new Paper(part(panel, "paper"));
-  const look = () => attempt(part(panel, "go"), part(panel, "notice"), () => describe(panel, paper));
+  const look = () => attempt(part(panel, "go"), part(panel, "notice"), () => describe(panel, paper), part(panel, "answer"));
   paper.onStroke = look;
   part(panel, "go").addEventListener("click", look);
   part(panel, "clear").addEventListener("click", () => {
@@ -115,6 +115,7 @@ class Paper {
 }
 
 function show(panel, { caption, pixels }) {
+  part(panel, "answer").hidden = false;
   part(panel, "caption").textContent = caption;
   const darkest = Math.max(...pixels.flat());
   part(panel, "pixels").replaceChildren(...pixels.flat().map((pixel) => {

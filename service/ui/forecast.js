@@ -8,6 +8,7 @@ import { ask } from "./service.js";
 
 const MAX_FILE_BYTES = 8 * 2 ** 20;
 const EXAMPLE_HOURS = 24 * 10;
+const GUESSED = "Commas are taken for decimal ones. Two columns have names in a first line, or a semicolon between them.";
 
 /** @param {HTMLElement} panel @param {import("./models.js").Models} models */
 export function startForecast(panel, models) {
@@ -33,12 +34,15 @@ export function startForecast(panel, models) {
       part(panel, "live").textContent = isLive ? "Stop" : "One at a time";
       part(panel, "summary").setAttribute("aria-live", isLive ? "off" : "polite");
     },
-    onProblem: (error) => showProblem(part(panel, "notice"), error),
+    onProblem: (error) => {
+      showProblem(part(panel, "notice"), error);
+      part(panel, "figure").hidden = true;
+    },
   });
   const offerColumns = () => {
-    const { columns, flawed } = tableOf(field("readings").value);
+    const { columns, flawed, isGuessed } = tableOf(field("readings").value);
     offer(field("column"), columns);
-    say(part(panel, "notice"), columns.length ? told(flawed) : "");
+    say(part(panel, "notice"), isGuessed ? GUESSED : columns.length ? told(flawed) : "");
   };
 
   part(panel, "example").addEventListener("click", () => {
@@ -61,10 +65,10 @@ export function startForecast(panel, models) {
       const { forecast } = await ask("forecast", { series: { [name]: values }, model: field("model").value, ...wanted() });
       show(name, values, forecast[name]);
       facts.textContent = "";
-    });
+    }, part(panel, "figure"));
   });
   part(panel, "live").addEventListener("click", (event) =>
-    attempt(event.currentTarget, part(panel, "notice"), () => live.toggle(column(), field("model").value, wanted())));
+    attempt(event.currentTarget, part(panel, "notice"), () => live.toggle(column(), field("model").value, wanted()), part(panel, "figure")));
   field("readings").value = example().join("\n");
 }
 

@@ -8,7 +8,7 @@ import { Models } from "./models.js";
 import { startMusic } from "./music.js";
 import { say, showProblem } from "./notice.js";
 import { startSentiment } from "./sentiment.js";
-import { isPassing, refusals } from "./service.js";
+import { address, ask, isPassing, refusals } from "./service.js";
 import { startSessions } from "./sessions.js";
 import { startTabs } from "./tabs.js";
 import { startTagging } from "./tagging.js";
@@ -64,6 +64,19 @@ function hideLinks() {
   panel("elsewhere").hidden = true;
 }
 
+/** Go to the API page, which one port has: asked for at every look, it would leave an error in the console of the other. */
+async function visitApiPage(event) {
+  event.preventDefault();
+  try {
+    await ask("", undefined, { method: "HEAD" });
+    location.assign(address(""));
+  } catch (error) {
+    if (error.status !== 404) return showProblem(panel("start-notice"), error);
+    panel("api-page").hidden = true;
+    say(panel("start-notice"), "This port has no API page: the service’s first port has it (UNROLLED_PORT, 3000 unless it is set).");
+  }
+}
+
 /** A panel that is seen for the first time asks the question that stands in it, so that there is something to look at. */
 function look(name) {
   if (document.body.dataset.state !== "ready") return;
@@ -73,6 +86,7 @@ function look(name) {
 
 const shown = () => document.querySelector('[role="tabpanel"]:not([hidden])').id;
 
+panel("api-page").addEventListener("click", visitApiPage);
 askForKey(panel("key-form"), refusals, begin);
 startTabs(panel("tabs"), look);
 begin();

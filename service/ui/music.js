@@ -36,7 +36,7 @@ export function startMusic(panel) {
   });
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    attempt(part(panel, "go"), part(panel, "notice"), () => compose(chordsOf(field("notes").value)));
+    attempt(part(panel, "go"), part(panel, "notice"), () => compose(chordsOf(field("notes").value)), part(panel, "piece"));
   });
   part(panel, "on").addEventListener("click", (event) =>
     attempt(event.currentTarget, part(panel, "notice"), () => compose(piece.frames)));

@@ -31,8 +31,9 @@ export function say(place, text = "") {
  * @param {HTMLButtonElement} button
  * @param {HTMLElement} place Of a refusal.
  * @param {() => Promise<void>} work
+ * @param {HTMLElement} [answer] What was answered before: hidden beside a refusal, which it does not belong to.
  */
-export async function attempt(button, place, work) {
+export async function attempt(button, place, work, answer) {
   if (button.disabled) return;
   const isFocused = document.activeElement === button; // which a disabled button does not stay
   button.disabled = true;
@@ -42,6 +43,7 @@ export async function attempt(button, place, work) {
     await work();
   } catch (error) {
     showProblem(place, error);
+    if (answer) answer.hidden = true;
   } finally {
     button.disabled = false;
     button.removeAttribute("aria-busy");

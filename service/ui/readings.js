@@ -1,11 +1,13 @@
 /** Columns of numbers in what was pasted: CSV with or without a head, or numbers as they come. */
 const SEPARATORS = [";", "\t", ","];
 const DECIMAL_COMMA = /^([+-]?\d+),(\d+)$/;
+const ONE_NUMBER = /^[+-]?\d+(,\d+)?$/;
 
 /**
  * @typedef {object} Table
  * @property {{name: string, values: number[]}[]} columns Those that hold numbers and nothing else.
  * @property {{name: string, line: number}[]} flawed Those that hold numbers and, first in that line, something else.
+ * @property {boolean} [isGuessed] Whether commas that may part columns were taken for decimal ones.
  */
 
 /**
@@ -15,11 +17,21 @@ const DECIMAL_COMMA = /^([+-]?\d+),(\d+)$/;
 export function tableOf(text) {
   const rows = text.split(/\r?\n/).map((line, index) => ({ line: index + 1, cells: cellsOf(line) })).filter(({ cells }) => cells);
   if (!rows.length) return { columns: [], flawed: [] };
+  if (mayBeOneColumn(text)) return { ...tableOf(text.replaceAll(",", ".")), isGuessed: true };
   if (rows.length === 1) return named(["readings"], rows[0].cells.map((cell) => ({ line: rows[0].line, cells: [cell] })));
   const [{ cells: first }, { cells: second }] = rows;
   const hasHead = first.some((cell) => !isNumber(cell)) && second.some(isNumber);
   const names = hasHead ? first : first.map(() => (first.length === 1 ? "readings" : ""));
   return named(names, hasHead ? rows.slice(1) : rows);
+}
+
+/** Whether lines are numbers with at most one comma, below a head of one name or none: 1,5 is rather one and a half than two columns. */
+function mayBeOneColumn(text) {
+  const lines = text.split(/\r?\n/).map((line) => line.trim()).filter(Boolean);
+  const [first, ...others] = lines;
+  const isHead = !SEPARATORS.some((each) => first.includes(each)) && !isNumber(first);
+  const numbers = isHead ? others : lines;
+  return lines.length > 1 && numbers.some((line) => line.includes(",")) && numbers.every((line) => ONE_NUMBER.test(line));
 }
 
 /** The cells of a line; null where there are none. A comma that separates nothing is a decimal one. */

@@ -23,7 +23,8 @@ export function startTagging(panel) {
       const { results } = await ask("tag", { text, model: form.elements.namedItem("model").value });
       const [{ tokens, entities }] = results;
       part(panel, "words").replaceChildren(...(entities ? withEntities(text, entities) : withTags(text, tokens)));
-    });
+      part(panel, "words").hidden = false;
+    }, part(panel, "words"));
   });
 }
 

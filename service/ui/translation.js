@@ -19,13 +19,20 @@ export function startTranslation(panel) {
         beams: Number(field("beams").value),
         attention: field("attention").checked,
       };
-      const { translations } = await ask("translate", question);
+      const { translations } = await ask("translate", question).catch(advise);
       show(panel, question.to, translations[0]);
-    });
+    }, part(panel, "answer"));
   });
 }
 
+/** This page takes no list, which the service advises where a text is too long. */
+function advise(error) {
+  error.message = error.message.replace("send its sentences one by one, as a list", "translate its sentences one by one");
+  throw error;
+}
+
 function show(panel, language, { text, score, attention }) {
+  part(panel, "answer").hidden = false;
   const shown = part(panel, "translation");
   shown.lang = language;
   shown.textContent = text;

@@ -15,7 +15,12 @@ TABLES: dict[str, tuple[str, dict[str, list[float]], dict[str, int]]] = {
     "a comma in quotes": ('"Temp, C","x"\n1,"2"\n3,4\n', {"Temp, C": [1, 3], "x": [2, 4]}, {}),
     "a semicolon in quotes": ('"a;b",c\n1,2\n3,4', {"a;b": [1, 3], "c": [2, 4]}, {}),
     "names twice": ("a,a\n1,5\n2,6", {"a": [1, 2], "a, column 2": [5, 6]}, {}),
-    "no names": ("1,5\n2,6", {"column 1": [1, 2], "column 2": [5, 6]}, {}),
+    "no names": ("1,5,0\n2,6,0", {"column 1": [1, 2], "column 2": [5, 6], "column 3": [0, 0]}, {}),
+    "no names, and blanks": ("1, 5\n2, 6", {"column 1": [1, 2], "column 2": [5, 6]}, {}),
+    "names of two columns": ("a,b\n1,5\n2,6", {"a": [1, 2], "b": [5, 6]}, {}),
+    "numbers with decimal commas": ("1,5\n-2,05\r\n3\n", {"readings": [1.5, -2.05, 3]}, {}),
+    "one name, and decimal commas": ("porch\n1,5\n2,5\n", {"porch": [1.5, 2.5]}, {}),
+    "one line": ("1,5", {"readings": [1, 5]}, {}),
     "an empty cell": ("a,b\n\n1,2\n,3\n4,5", {"b": [2, 3, 5]}, {"a": 4}),
     "a row too short": ("a,b\n1,2\n3\n", {"a": [1, 3]}, {"b": 3}),
     "names of the language": ("__proto__,constructor\n1,2\n3,4", {"__proto__": [1, 3], "constructor": [2, 4]}, {}),
@@ -37,6 +42,15 @@ def test_columns_are_found_and_what_is_wrong_with_others(visitor: Visitor) -> No
         told = found[name]
         assert {each["name"]: each["values"] for each in told["columns"]} == columns, name
         assert {each["name"]: each["line"] for each in told["flawed"]} == flawed, name
+
+
+def test_commas_that_are_taken_for_decimal_ones_are_told_of(visitor: Visitor) -> None:
+    visitor.open("forecast")
+    box = visitor.page.locator("#forecast form").get_by_label("Readings:")
+    box.fill("20,5\n21,5\n" * 24)
+    expect(visitor.part("notice").first).to_contain_text("Commas are taken for decimal ones")
+    box.fill("porch,hall\n20,5\n21,5\n")
+    expect(visitor.part("notice").first).to_be_empty()
 
 
 def test_a_column_that_is_left_out_is_told_of_with_its_line(visitor: Visitor) -> None:

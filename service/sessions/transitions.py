@@ -110,7 +110,10 @@ class Transitions:
             body = loaded.body._replace(state=state, numerics=self._models.numerics)
             return loaded._replace(record=loaded.record._replace(bundle=model.bundle.tag), body=body)
 
-        return await self._take(owner, session_id, request.step, {"migrate": request.bundle}, after)
+        def told(moved: Loaded) -> dict[str, Any]:
+            return {"migrate": moved.record.bundle}
+
+        return await self._take(owner, session_id, request.step, {"migrate": request.bundle}, after, told)
 
     async def _take(
         self,
@@ -119,13 +122,15 @@ class Transitions:
         step: int | None,
         request: dict[str, Any],
         after: Callable[[Loaded], Awaitable[Loaded]],
+        told: Callable[[Loaded], dict[str, Any]] | None = None,
     ) -> Answer:
-        """Take a step that reads no input, exactly once if its number is given. It is answered with the request.
+        """Take a step that reads no input, exactly once if its number is given.
 
         Args:
             after: Returns the session after the step, given the one before. Called again if another writer was first.
+            told: Returns the answer, given the session after the step. None: it is answered with the request.
         """
-        digest, answer = inputs_digest(request), orjson.dumps(request)
+        digest = inputs_digest(request)
         lost: Collection[str] = ()
         for _ in range(MAX_ATTEMPTS):
             loaded = await self._sessions.load(owner, session_id)
@@ -137,6 +142,7 @@ class Transitions:
             self._check_next(record, step)
             following = await after(loaded)
             following = following.used_at(int(self._clock()))
+            answer = orjson.dumps(request if told is None else told(following))
             content = encode(following.body._replace(digest=digest, answer=answer, before=None))
             taken = following.record._replace(step=record.step + 1, body=content)
             before, now = set(body.checkpoints), set(following.body.checkpoints)

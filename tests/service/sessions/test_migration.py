@@ -14,6 +14,7 @@ from service.errors import (
     VersionUnknown,
 )
 from service.forms.sessions import ForkRequest, MigrateRequest, RollbackRequest
+from service.record.digest import inputs_digest
 from service.steps.turn import Answer, Ask
 from service.stores.base import Swap
 from tests.fakes.graphs import row_of
@@ -39,12 +40,23 @@ async def test_a_session_moves_by_reading_all_its_inputs_again(store: FaultyStor
         session_id = await kept(process)
         before = (await process.sessions.load("ann", session_id)).body.state
         answer = await process.transitions.migrate("ann", session_id, MigrateRequest(step=3))
-        assert answer == Answer(session_id, 4, b'{"migrate":null}')
+        assert answer == Answer(session_id, 4, b'{"migrate":"sum:1"}')
         assert await process.transitions.migrate("ann", session_id, MigrateRequest(step=3)) == answer
         assert (await process.sessions.get("ann", session_id)).bundle == "sum:1"
         assert (await process.sessions.load("ann", session_id)).body.state == before
         assert len(process.graphs["1"].runs) > 0
         assert outputs(await process.text(session_id, "d", 4))["count"] == 17
+
+
+async def test_a_move_that_is_repeated_is_told_what_it_was_told_before(store: FaultyStore) -> None:
+    async with Process(store, versions=["0", "1"]) as process:
+        session_id = await kept(process)
+        answer = await process.transitions.migrate("ann", session_id, MigrateRequest(step=3))
+        assert (await process.sessions.load("ann", session_id)).body.digest == inputs_digest({"migrate": None})
+        process.catalog.make_current("sum:0")
+        assert await process.transitions.migrate("ann", session_id, MigrateRequest(step=3)) == answer
+        with pytest.raises(StepConflict):
+            await process.transitions.migrate("ann", session_id, MigrateRequest(bundle="sum:1", step=3))
 
 
 async def test_a_session_that_has_moved_has_the_state_that_the_new_version_came_to(

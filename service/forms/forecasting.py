@@ -1,11 +1,12 @@
 """Readings to forecast, and what is answered."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from service.forms.form import BundleTag, Form, Question, Reading
+from service.forms.form import BundleTag, Form, Question, Reading, given
 
+A_DAY = [20, 19, 18, 18, 19, 21, 24, 27, 30, 32, 34, 35, 36, 36, 35, 33, 31, 29, 27, 25, 24, 23, 22, 21]
 MAX_READINGS = 100_000
 MAX_CHANNELS = 512
 MAX_NAME_CHARACTERS = 200
@@ -43,7 +44,7 @@ class ForecastRequest(Question):
     """Readings of one or more channels at equal steps of time, the latest last."""
 
     series: Series = Field(
-        examples=[{"OT": [30.5, 27.8, 27.8, 25.0]}],
+        examples=[{"porch": A_DAY}],
         description="Readings of each channel by its name; all channels have equally many. The bundles that ship know "
         "hourly readings with daily seasons: of trends and counters send differences, and of each at least a day",
     )
@@ -70,11 +71,25 @@ class ForecastAnswer(Form):
 class ReadingsStep(Form):
     """Readings as they come, or how far to forecast from the latest, or both."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [given("values"), given("horizon")],
+            "dependentSchemas": {"quantiles": given("horizon")},
+        }
+    )
+
     values: Series | None = Field(
         None, description="Readings of each channel by its name; the first step names the channels of a session"
     )
     horizon: Horizon | None = Field(None, description="How many readings ahead to forecast; null: no forecast")
     quantiles: Quantiles = Field(DEFAULT_QUANTILES)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _not_a_series(cls, fields: Any) -> Any:  # noqa: ANN401  whatever JSON can hold
+        if isinstance(fields, dict) and "series" in fields:
+            raise ValueError("a step has no `series`: did you mean `values`?")
+        return fields
 
     @field_validator("quantiles")
     @classmethod

@@ -1,7 +1,8 @@
 """What all forms have in common, and the limits of texts."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, cast
 
 from pydantic import (
     AfterValidator,
@@ -79,6 +80,20 @@ class Form(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+def given(field: str) -> JsonDict:
+    """The schema of an object that has a field which is not null."""
+    return {"required": [field], "properties": {field: {"not": {"type": "null"}}}}
+
+
+def always_sent(*fields: str) -> Callable[[JsonDict], None]:
+    """What makes a schema require fields that have a default, in an answer that is sent with them."""
+
+    def require(schema: JsonDict) -> None:
+        schema["required"] = [*cast("list[str]", schema.get("required", [])), *fields]
+
+    return require
 
 
 class Question(Form):

@@ -2,10 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from service.forms.chance import MAX_TOKENS, Chance
-from service.forms.form import MAX_TEXT_CHARACTERS, BundleTag, Form, OneOrMany, Question, Seed, Text
+from service.forms.form import MAX_TEXT_CHARACTERS, BundleTag, Form, OneOrMany, Question, Seed, Text, given
 
 StopString = Annotated[str, Field(min_length=1, max_length=64)]
 
@@ -65,6 +65,8 @@ class NextCharacters(Form):
 
 class CharacterStep(Form):
     """A piece of a text to read, or how to continue the text."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [given("text"), given("generate")]})
 
     text: Text | None = Field(None, description="A piece of a text to read, cut anywhere")
     generate: Sampling | None = Field(None, description="Write on from here instead; {} for the defaults")

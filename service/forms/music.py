@@ -2,10 +2,10 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 
 from service.forms.chance import Chance
-from service.forms.form import BundleTag, Form, InWords, Question, Seed, shape
+from service.forms.form import BundleTag, Form, InWords, Question, Seed, given, shape
 from service.media.midi import MAX_TEMPO, MIN_TEMPO
 from service.media.music import NAME as NOTE_NAME
 from service.media.music import Articulation, kind_of_notes
@@ -112,6 +112,8 @@ class NextNotes(Form):
 
 class MusicStep(Form):
     """Music to read, as in `ComposeRequest`, or how it goes on."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [given("notes"), given("generate")]})
 
     notes: Notes = Field(None, description="A note, a chord or several chords to read")
     generate: Composing | None = Field(None, description="Write on from here instead; {} for the defaults")

@@ -2,7 +2,8 @@
 
 from typing import Annotated, Self
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic.config import JsonDict
 
 from service.forms.form import (
     MAX_CHARACTERS_TOGETHER,
@@ -13,6 +14,7 @@ from service.forms.form import (
     OneOrMany,
     Question,
     Text,
+    given,
     shape,
 )
 
@@ -37,7 +39,7 @@ class TagRequest(Question):
     text: OneOrMany[Text, Annotated[list[Text], Field(min_length=1, max_length=MAX_TEXTS)]] = Field(
         default_factory=list,
         examples=["Ada Lovelace wrote the first program."],
-        description=f"One text or up to {MAX_TEXTS}; they are split into words",
+        description=f"One text or up to {MAX_TEXTS}; they are split into words. Give either this or `tokens`",
     )
     tokens: OneOrManyTexts = Field(
         default_factory=list, description=f"Instead of `text`: the words of one text, or of up to {MAX_TEXTS}"
@@ -103,8 +105,14 @@ class TagAnswer(Form):
     bundle: BundleTag
 
 
+_NULL: JsonDict = {"type": "null"}
+_END_ALONE: JsonDict = {"required": ["end"], "properties": {"end": {"const": True}, "text": _NULL, "tokens": _NULL}}
+
+
 class TagStep(Form):
     """A piece of a text, cut anywhere, or whole words; `end` says that the last word is whole."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [given("text"), given("tokens"), _END_ALONE]})
 
     text: Text | None = Field(None, description="The next piece of the text, cut anywhere")
     tokens: Tokens | None = Field(None, description="Whole words instead")

@@ -5,6 +5,7 @@ BentoML's own document is not used: it leaves out that a field may be null, and 
 
 import re
 from collections.abc import Iterable, Mapping
+from http import HTTPStatus
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
 from typing import Any
@@ -14,7 +15,7 @@ from pydantic.json_schema import models_json_schema
 
 from service.api.endpoint import Endpoint, Schemas
 from service.api.endpoints import DOCUMENTED, QUESTIONS, SERVICE, SESSIONS
-from service.api.media_types import JSON
+from service.api.media_types import JSON, MIDI, OCTETS
 from service.api.refusals import REFUSAL_FORMS, refusal_form
 
 DESCRIPTION = (
@@ -24,11 +25,22 @@ DESCRIPTION = (
     "`WS /stream` takes the items of `POST /steps` as text messages, each with an `id` that its answer echoes."
 )
 _SCHEMAS = "#/components/schemas/{model}"
-_RETRY_AFTER = {
-    "Retry-After": {
-        "description": "429 `too-busy`, 503: seconds to wait before a retry",
-        "schema": {"type": "integer"},
-    }
+
+
+def _header(name: str, description: str, kind: str = "string") -> dict[str, Any]:
+    return {name: {"description": description, "schema": {"type": kind}}}
+
+
+_REQUEST_ID = _header("X-Request-ID", "That of the request; left out where it has none")
+_OF_REFUSALS = {
+    **_header("Retry-After", "429 `too-busy`, 503: seconds to wait before a retry", "integer"),
+    **_header("WWW-Authenticate", "401: Bearer"),
+    **_REQUEST_ID,
+}
+_LOCATION = _header("Location", "Path of the session")
+_OF_CONTENT = {
+    MIDI: _header("Content-Disposition", "Of a MIDI file: a name for it"),
+    OCTETS: _header("Inference-Header-Content-Length", "Of a binary answer: length of its JSON, in bytes", "integer"),
 }
 _IN_PATHS = {
     "name": "Name of a bundle",
@@ -91,12 +103,18 @@ def _described(endpoint: Endpoint) -> dict[str, Any]:
         "summary": endpoint.summary,
         "tags": [endpoint.tag],
         "responses": {
-            str(endpoint.status): {"description": endpoint.summary, **_content(endpoint.answer, endpoint.gives)},
+            str(endpoint.status): {
+                "description": endpoint.summary,
+                "headers": _headers(endpoint),
+                **_content(endpoint.answer, endpoint.gives),
+            },
             "default": refusal,
             **{str(status): {**refusal, "description": meant} for status, meant in endpoint.refusals.items()},
         },
     }
     if sent := _content(endpoint.request, endpoint.takes):
+        if endpoint.request:
+            sent["content"][JSON]["example"] = _example(endpoint.request)
         described["requestBody"] = {"required": endpoint.needs_body, **sent}
     described_elsewhere = {parameter["name"] for parameter in endpoint.parameters}
     in_path = [_path(name) for name in re.findall(r"{(\w+)}", endpoint.path) if name not in described_elsewhere]
@@ -114,12 +132,27 @@ def _content(form: type[BaseModel] | None, others: Schemas) -> dict[str, Any]:
     return {"content": content} if content else {}
 
 
+def _example(form: type[BaseModel]) -> dict[str, Any]:
+    """What the API page fills in to be tried: it would make up a value for every field, and some exclude each other."""
+    return {name: field.examples[0] for name, field in form.model_fields.items() if field.examples}
+
+
+def _headers(endpoint: Endpoint) -> dict[str, Any]:
+    """The header fields of an answer."""
+    headers = dict(_REQUEST_ID)
+    if endpoint.status == HTTPStatus.CREATED:
+        headers |= _LOCATION
+    for kind in _OF_CONTENT.keys() & endpoint.gives:
+        headers |= _OF_CONTENT[kind]
+    return headers
+
+
 def _refusal(path: str) -> dict[str, Any]:
     """What refusals look like on a path."""
     form = refusal_form(path)
     return {
         "description": form.schema["description"],
-        "headers": _RETRY_AFTER,
+        "headers": _OF_REFUSALS,
         "content": {form.media_type: {"schema": {"$ref": _SCHEMAS.format(model=form.name)}}},
     }
 

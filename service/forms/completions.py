@@ -2,12 +2,29 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, GetJsonSchemaHandler, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from service.forms.chance import MAX_TOKENS
-from service.forms.form import INT64, MAX_TEXT_CHARACTERS, Form, OneOrMany, Question, Seed, checked_together
+from service.forms.form import (
+    INT64,
+    MAX_TEXT_CHARACTERS,
+    Form,
+    OneOrMany,
+    Question,
+    Seed,
+    always_sent,
+    checked_together,
+)
 from service.forms.generation import Sampling, Usage
 
 MAX_CHOICES = 64
@@ -131,6 +148,8 @@ class CompletionRequest(Sampling, Question):
 class Choice(Form):
     """A text, or in a stream a piece of it; `seed` gives it again."""
 
+    model_config = ConfigDict(json_schema_extra=always_sent("logprobs"))
+
     index: int = Field(description="Place among all choices: those of the first prompt come first")
     text: str = Field(description="What was written; with `echo` the prompt before it")
     finish_reason: Literal["length", "stop"] | None = Field(
@@ -142,6 +161,8 @@ class Choice(Form):
 
 class Completion(Form):
     """Texts, or in a stream a piece of one, and the bundle that wrote them."""
+
+    model_config = ConfigDict(json_schema_extra=always_sent("object", "choices"))
 
     id: str = Field(description="Of this answer; the same in all chunks of a stream")
     object: Literal["text_completion"] = Field("text_completion", description="Always the same")
@@ -155,6 +176,8 @@ class Completion(Form):
 class CompletionModel(Form):
     """A bundle for generation."""
 
+    model_config = ConfigDict(json_schema_extra=always_sent("object", "created", "owned_by"))
+
     id: str = Field(description="Its name")
     object: Literal["model"] = Field("model", description="Always the same")
     created: int = Field(0, description="Bundles bear no date")
@@ -163,6 +186,8 @@ class CompletionModel(Form):
 
 class CompletionModels(Form):
     """All bundles for generation."""
+
+    model_config = ConfigDict(json_schema_extra=always_sent("object"))
 
     object: Literal["list"] = Field("list", description="Always the same")
     data: list[CompletionModel] = Field(description="One entry for each bundle")

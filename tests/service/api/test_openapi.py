@@ -13,6 +13,7 @@ from service.api.openapi import openapi_document
 from service.api.problem import problem_of
 from service.bundle.manifest import read_bundle
 from service.errors import InvalidInput, NumericsChanged, ServiceError, SessionGone, StepConflict
+from service.forms.completions import Choice, Completion, CompletionModel, CompletionModels
 from service.forms.form import Question
 from service.forms.models import ModelView
 from service.tasks.translation import TranslationModel
@@ -95,11 +96,34 @@ def test_every_parameter_of_a_path_is_told_once() -> None:
 def test_an_example_shows_how_to_ask(operation: Endpoint) -> None:
     """What the API page fills in to be tried."""
     assert operation.request is not None
-    schema = SCHEMAS[operation.request.__name__]
-    fields = schema["properties"].items()
-    shown = {name: each["examples"][0] for name, each in fields if "examples" in each}
-    assert set(schema.get("required", ())) <= set(shown)
-    operation.request.model_validate_json(orjson.dumps(shown))
+    asked = DOCUMENT["paths"][operation.path][operation.method.lower()]["requestBody"]
+    operation.request.model_validate_json(orjson.dumps(asked["content"]["application/json"]["example"]))
+
+
+def headers(path: str, status: str, method: str = "post") -> set[str]:
+    """Which header fields an answer has."""
+    return set(responses(path, method)[status]["headers"]) - {"X-Request-ID"}
+
+
+def test_header_fields_are_told_where_they_are_sent() -> None:
+    for path in ("/sessions", "/sessions/import", "/sessions/{session_id}/fork"):
+        assert headers(path, "201") == {"Location"}
+    for path in ("/steps", "/v2/models/{name}/infer", "/v2/models/{name}/versions/{version}/infer"):
+        assert headers(path, "200") == {"Inference-Header-Content-Length"}
+    assert headers("/compose", "200") == {"Content-Disposition"}
+    assert headers("/tag", "200") == set()
+    assert headers("/tag", "default") == {"Retry-After", "WWW-Authenticate"}
+
+
+def test_every_answer_may_bear_the_id_of_its_request() -> None:
+    operations = [operation for item in DOCUMENT["paths"].values() for operation in item.values()]
+    for operation in operations:
+        assert all("X-Request-ID" in answer["headers"] for answer in operation["responses"].values())
+
+
+@pytest.mark.parametrize("form", [Completion, Choice, CompletionModel, CompletionModels])
+def test_what_openais_clients_are_always_sent_is_required(form: type[BaseModel]) -> None:
+    assert set(SCHEMAS[form.__name__]["required"]) == set(form.model_fields) - {"usage"}
 
 
 @pytest.mark.parametrize(

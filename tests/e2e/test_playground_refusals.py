@@ -103,8 +103,11 @@ def test_a_sequence_whose_number_comes_from_the_clock_has_no_count_of_steps(
     x = {"name": "x", "shape": [1, 1], "datatype": "INT64", "data": [3]}
     begun = {"parameters": {"sequence_id": "a story", "sequence_start": True}, "inputs": [x]}
     session_id = ask(client, "/v2/models/generation/infer", begun)["parameters"]["session_id"]
-    visitor.open("sessions")
-    visitor.page.locator("#sessions").get_by_label("browser").uncheck()
+    visitor.open()
+    visitor.page.evaluate(
+        """async (id) => (await import(new URL("memory.js", document.baseURI))).noteOpened(id)""", session_id
+    )
+    visitor.show("sessions")
     row = visitor.page.locator(f'tr[data-session="{session_id}"]')
     expect(row.locator('[data-label="Steps"]')).to_have_text("—")
     bottoms = row.locator("td").evaluate_all("(cells) => cells.map((cell) => cell.getBoundingClientRect().bottom)")

@@ -23,7 +23,7 @@ class Answering:
     def __init__(self, timeout_seconds: float) -> None:
         self._timeout_seconds = timeout_seconds
         self._num_open = 0
-        self._is_draining = False
+        self._drain_ends: float | None = None  # by the event loop's clock; nothing more is begun once it is set
         self._drained = asyncio.Event()
 
     @asynccontextmanager
@@ -49,10 +49,11 @@ class Answering:
                     yield piece
 
     async def drain(self) -> None:
-        """Begin nothing more, and wait for what is under way, no longer than an answer may take."""
-        self._is_draining = True
+        """Begin nothing more, and wait for what is under way, no longer than an answer may take, however often asked."""
+        if self._drain_ends is None:
+            self._drain_ends = asyncio.get_running_loop().time() + self._timeout_seconds
         try:
-            async with asyncio.timeout(self._timeout_seconds):
+            async with asyncio.timeout_at(self._drain_ends):
                 while self._num_open:
                     self._drained.clear()
                     await self._drained.wait()
@@ -61,7 +62,7 @@ class Answering:
 
     @contextmanager
     def _counted(self) -> Iterator[None]:
-        if self._is_draining:
+        if self._drain_ends is not None:
             raise ShuttingDown("the service is about to stop; ask another one, or try again")
         self._num_open += 1
         try:

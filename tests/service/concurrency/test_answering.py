@@ -59,7 +59,9 @@ async def test_a_drain_waits_for_what_is_under_way_and_lets_nothing_begin() -> N
 
 
 async def test_a_drain_waits_no_longer_than_an_answer_may_take() -> None:
-    answering = Answering(0.02)
+    answering = Answering(0.1)
     async with aclosing(answering.pieces(numbers(asyncio.Event()))) as unread:
         await anext(unread)
         await answering.drain()
+        async with asyncio.timeout(0.05):
+            await answering.drain()

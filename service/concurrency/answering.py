@@ -49,7 +49,7 @@ class Answering:
                     yield piece
 
     async def drain(self) -> None:
-        """Begin nothing more, and wait for what is under way, no longer than an answer may take, however often asked."""
+        """Begin nothing more, and wait for what is under way, no longer than an answer may take in all."""
         if self._drain_ends is None:
             self._drain_ends = asyncio.get_running_loop().time() + self._timeout_seconds
         try:

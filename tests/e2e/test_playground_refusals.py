@@ -110,6 +110,8 @@ def test_a_sequence_whose_number_comes_from_the_clock_has_no_count_of_steps(
     visitor.show("sessions")
     row = visitor.page.locator(f'tr[data-session="{session_id}"]')
     expect(row.locator('[data-label="Steps"]')).to_have_text("—")
+    row.get_by_role("button", name="Look").click()
+    expect(row.locator("pre")).to_contain_text(session_id)
     bottoms = row.locator("td").evaluate_all("(cells) => cells.map((cell) => cell.getBoundingClientRect().bottom)")
     assert len(set(bottoms)) == 1  # so that the line below the row is in one piece
     client.delete(f"/sessions/{session_id}")

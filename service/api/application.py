@@ -15,7 +15,7 @@ from service.api.body import BodyMiddleware
 from service.api.client_watch import DisconnectMiddleware
 from service.api.cors import OriginMiddleware
 from service.api.endpoint import Endpoint
-from service.api.endpoints import ENDPOINTS, PAGE, PLAYGROUND, STREAM
+from service.api.endpoints import ENDPOINTS, PAGE, PAGE_FILES, PLAYGROUND, STREAM
 from service.api.measure import MeasureMiddleware
 from service.api.models import ModelRoutes
 from service.api.open_inference.infer import InferRoute
@@ -45,7 +45,7 @@ from service.sessions.sequences import Sequences
 from service.settings import Settings
 
 # A WebSocket, files, and the page of BentoML's port: they are not routed by handlers.
-_ELSEWHERE = frozenset({STREAM, PLAYGROUND, PAGE})
+_ELSEWHERE = frozenset({STREAM, PLAYGROUND, PAGE, PAGE_FILES})
 
 
 class Application:

@@ -281,9 +281,10 @@ LIVEZ = _probe("/livez", "livez", "Whether the process lives")
 READYZ = _probe(
     "/readyz", "readyz", "Whether questions and steps are answered", refusals={503: "Not yet, or no longer"}
 )
-DOCUMENT = Endpoint("GET", "/docs.json")
+DOCUMENT = Endpoint("GET", "/docs.json", is_open=True)
 PLAYGROUND = Endpoint("GET", "/ui", is_open=True)  # with all files below it
-PAGE = Endpoint("GET", "/", is_left_to_bentoml=True)
+PAGE = Endpoint("GET", "/", is_open=True, is_left_to_bentoml=True)
+PAGE_FILES = Endpoint("GET", "/static_content", is_open=True, is_left_to_bentoml=True)
 
 ENDPOINTS = (
     *(JUDGE_SENTIMENT, TAG, TRANSLATE, GENERATE, COMPOSE, FORECAST, CAPTION),
@@ -306,20 +307,9 @@ ENDPOINTS = (
     *(COMPLETE, LIST_GENERATORS, SHOW_GENERATOR),
     *(SHOW_SERVER, SERVER_LIVE, SERVER_READY, SHOW_MODEL, MODEL_READY, SHOW_MODEL_CONFIG, INFER_MODEL),
     *(SHOW_VERSION, VERSION_READY, SHOW_VERSION_CONFIG, INFER_VERSION),
-    *(
-        LIST_MODELS,
-        SHOW_SERVED_MODEL,
-        LIST_VERSIONS,
-        LOAD_VERSION,
-        METRICS,
-        HEALTHZ,
-        LIVEZ,
-        READYZ,
-        DOCUMENT,
-        PLAYGROUND,
-        PAGE,
-    ),
+    *(LIST_MODELS, SHOW_SERVED_MODEL, LIST_VERSIONS, LOAD_VERSION),
+    *(METRICS, HEALTHZ, LIVEZ, READYZ, DOCUMENT, PLAYGROUND, PAGE, PAGE_FILES),
 )
 DOCUMENTED = tuple(endpoint for endpoint in ENDPOINTS if endpoint.tag is not None)
-# Probes carry no secrets and tell none; what the playground's files ask for is asked with a key.
+# Probes carry no secrets and tell none; what the playground's files and the API page ask for is asked with a key.
 OPEN_PATHS = frozenset(endpoint.path for endpoint in ENDPOINTS if endpoint.is_open)

@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-from service.api.endpoints import ENDPOINTS, PLAYGROUND
+from service.api.endpoints import ENDPOINTS, PAGE_FILES, PLAYGROUND
 
 
 class Located(NamedTuple):
@@ -21,7 +21,8 @@ class Located(NamedTuple):
 _LABELS = {endpoint.path: endpoint.label for endpoint in ENDPOINTS}
 _TEMPLATES = [path for path in _LABELS if "{" in path]
 OTHER = "other"
-_ELSEWHERE, _PLAYGROUND = Located(OTHER), Located(PLAYGROUND.label)
+_ELSEWHERE = Located(OTHER)
+_FILES = {endpoint.path: Located(endpoint.label) for endpoint in (PLAYGROUND, PAGE_FILES)}
 _WITHOUT_IDS = {path: Located(label) for path, label in _LABELS.items() if path not in _TEMPLATES}
 # A named group for each template, around one without a name for each of its ids.
 _PATTERNS = [re.sub(r"{\w+}", "([^/]+)", path) for path in _TEMPLATES]
@@ -36,7 +37,7 @@ def located(path: str) -> Located:
         return found
     match = _PATTERN.fullmatch(path)
     if match is None:
-        return _PLAYGROUND if path.startswith(f"{PLAYGROUND.path}/") else _ELSEWHERE
+        return _FILES.get(root(path), _ELSEWHERE)
     _, *ids = filter(None, match.groups())  # the template's own group, and those of its ids
     return Located(_BY_GROUP[match.lastgroup], tuple(ids))
 

@@ -37,11 +37,9 @@ async function begin() {
   } catch (error) {
     clearTimeout(retry);
     if (isPassing(error)) retry = setTimeout(begin, RETRY_MS);
-    if (error.status === 401) hideLinks();
     return error.status === 401 && !key() ? say(notice) : showProblem(notice, error);
   }
   say(notice);
-  if (key()) hideLinks();
   offerToLeave(panel("leave"), forgetAll);
   models.greyOut(document);
   await Promise.all([resume(sentiment, "sentiment"), resume(generation, "generation")]);
@@ -57,11 +55,6 @@ async function resume(panel, name) {
     keep(name, null);
     await panel.resume();
   }
-}
-
-/** Who follows a link shows no key. */
-function hideLinks() {
-  panel("elsewhere").hidden = true;
 }
 
 /** Go to the API page, which one port has: asked for at every look, it would leave an error in the console of the other. */

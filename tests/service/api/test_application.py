@@ -8,7 +8,7 @@ from starlette.types import ASGIApp
 
 from service.api.application import Application
 from service.api.endpoint import Endpoint
-from service.api.endpoints import ENDPOINTS, LIVEZ, PAGE, STREAM
+from service.api.endpoints import ENDPOINTS, LIVEZ, PAGE, PAGE_FILES, STREAM
 from service.api.routes import Unbound
 from service.forms.sessions import SessionRequest
 from service.keys.keys import ANONYMOUS
@@ -44,7 +44,7 @@ async def asked(app: ASGIApp, method: str, path: str) -> Answered:
 
 async def test_what_is_declared_is_answered_on_the_second_port(process: Process) -> None:
     app = put_together(process).plain
-    for endpoint in set(ENDPOINTS) - {PAGE}:
+    for endpoint in set(ENDPOINTS) - {PAGE, PAGE_FILES}:
         answer = await asked(app, endpoint.method, endpoint.path)
         assert answer.status != 405, endpoint
         assert b"nothing at this path" not in answer.body, endpoint
@@ -64,7 +64,7 @@ async def test_on_bentomls_port_bentoml_answers_what_is_declared_as_its_own_and_
 async def test_who_asks_in_another_way_is_told_the_declared_methods(process: Process) -> None:
     app = put_together(process).plain
     methods: dict[str, set[str]] = {}
-    for endpoint in set(ENDPOINTS) - {PAGE, STREAM}:
+    for endpoint in set(ENDPOINTS) - {PAGE, PAGE_FILES, STREAM}:
         also = {"HEAD"} if endpoint.method == "GET" else set[str]()
         methods.setdefault(endpoint.path, set()).update({endpoint.method}, also)
     for path, declared in methods.items():

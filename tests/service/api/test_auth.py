@@ -86,7 +86,8 @@ def test_without_keys_everyone_is_one_owner() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/whose", "/metrics", "/", "/docs.json", "/nothing", "/livez/", "//livez", "/readyz/x", "/uix"]
+    "path",
+    ["/whose", "/metrics", "/docs.json/x", "/nothing", "/livez/", "/readyz/x", "/uix", "/static_x"],
 )
 def test_a_request_without_a_key_is_refused_whatever_it_asks_for(door: Door, path: str) -> None:
     answer = door.client.get(path)

@@ -20,9 +20,9 @@ def test_nothing_is_declared_twice() -> None:
     assert len({endpoint.label for endpoint in ENDPOINTS}) == len({endpoint.path for endpoint in ENDPOINTS})
 
 
-def test_nothing_but_probes_and_the_playground_is_open_to_all() -> None:
+def test_nothing_but_probes_and_pages_is_open_to_all() -> None:
     probes = {"/livez", "/readyz", "/healthz", "/v2/health/live", "/v2/health/ready"}
-    assert probes | {"/ui"} == OPEN_PATHS
+    assert probes | {"/ui", "/", "/static_content", "/docs.json"} == OPEN_PATHS
 
 
 def test_what_is_in_the_document_has_a_summary() -> None:

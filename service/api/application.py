@@ -1,8 +1,10 @@
 """All surfaces of a worker, put together: the plain application, and the layers around BentoML's.
 
-second port ──► origin ───► key ─► plain application
-BentoML's ──► origin ─┬─► key ─► plain application
-                      └─► key ─► measure, body, disconnect, problems ─► BentoML
+second port ──► log, id, origin, slash ───► key ─► plain application
+BentoML's ──► log, id, origin, slash ─┬─► key ─► plain application
+                                      └─► key ─► measure, body, disconnect, refusals ─► BentoML
+
+The plain application has the latter layers around all of its routes but the hot paths.
 """
 
 from collections.abc import Callable, Collection

@@ -43,7 +43,10 @@ class ModelRoutes:
         return form_response(self._view(model))
 
     def _view(self, model: ServedModel) -> ModelView:
-        return self._views.get(model.bundle.tag) or describe(model)
+        tag = model.bundle.tag
+        if tag not in self._views:
+            self._views[tag] = describe(model)
+        return self._views[tag]
 
 
 def describe(model: ServedModel) -> ModelView:

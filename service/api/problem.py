@@ -100,18 +100,23 @@ def retry_headers(error: ServiceError) -> dict[str, str]:
     return {} if error.retry_after_seconds is None else {"Retry-After": str(error.retry_after_seconds)}
 
 
+async def answered(handling: Awaitable[R], name: str, refused: Callable[[ServiceError], Response]) -> R | Response:
+    """The answer of a handler of that name, or its refusal. What is none is logged and sent without its details."""
+    try:
+        return await handling
+    except ServiceError as error:
+        return refused(error)
+    except Exception:
+        logger.exception("%s failed%s", name, of_this_request())
+        return refused(failure())
+
+
 def answers_problems(handler: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R | Response]]:
-    """Make a handler answer refusals as problems. What is no refusal is logged and sent without its details."""
+    """Make a handler answer refusals as problems."""
 
     @functools.wraps(handler)
     async def answer(*args: P.args, **kwargs: P.kwargs) -> R | Response:
-        try:
-            return await handler(*args, **kwargs)
-        except ServiceError as error:
-            return problem_response(error)
-        except Exception:
-            logger.exception("%s failed%s", handler.__name__, of_this_request())
-            return problem_response(failure())
+        return await answered(handler(*args, **kwargs), handler.__name__, problem_response)
 
     return answer
 

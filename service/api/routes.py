@@ -1,8 +1,8 @@
 """Handlers of endpoints, and their routes. Each class of handlers lists them in its `handlers`."""
 
-import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TypeVar
 
 from starlette.applications import Starlette
@@ -13,12 +13,9 @@ from starlette.types import ASGIApp
 
 from service.api.endpoint import Endpoint
 from service.api.endpoints import STREAM
-from service.api.problem import failure, problem_response
+from service.api.problem import answered, problem_response
 from service.api.refusals import refusal_response
-from service.api.request_id import of_this_request
-from service.errors import ServiceError, UpgradeNeeded
-
-logger = logging.getLogger(__name__)
+from service.errors import UpgradeNeeded
 
 Handler = Callable[[Request], Awaitable[Response]]
 Handlers = Mapping[Endpoint, Handler]
@@ -87,16 +84,10 @@ def other_methods(hot: Collection[Endpoint], others: Collection[Endpoint]) -> li
 
 
 def _refusing(handler: Handler) -> Handler:
-    """Answer refusals in the form of their path. What is no refusal is logged and sent without its details."""
+    """Answer refusals in the form of their path."""
 
     async def answer(request: Request) -> Response:
-        try:
-            return await handler(request)
-        except ServiceError as error:
-            return refusal_response(request.scope["path"], error)
-        except Exception:
-            logger.exception("%s failed%s", handler.__name__, of_this_request())
-            return refusal_response(request.scope["path"], failure())
+        return await answered(handler(request), handler.__name__, partial(refusal_response, request.scope["path"]))
 
     return answer
 

@@ -91,6 +91,8 @@ class FastPort:
         except Exception:
             logger.exception("the second port has failed; nothing is answered there any more")
         finally:
+            for server in getattr(self._server, "servers", ()):
+                server.close()
             for each in sockets:  # else the kernel goes on to hand connections to them
                 each.close()
 

@@ -115,5 +115,5 @@ class OpenTurns:
         for turn in [turn for turn in self._open if self._ends(turn) <= now and not turn.is_committing]:
             self._on_late(turn)
         coming = [end for turn in self._open if (end := self._ends(turn)) > now]
-        if coming and self._watch is None:  # what was called may have admitted another
+        if coming:
             self._look_at(min(coming))

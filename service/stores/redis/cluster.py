@@ -23,7 +23,7 @@ from service.stores.redis.link import (
     exchange,
     unavailable,
 )
-from service.stores.redis.script import Command
+from service.stores.redis.script import REFILE_SHARD, Command
 from service.stores.redis.shard import ALL_SHARDS, prefix_of
 
 SPARE_CONNECTIONS = 8  # beyond those that have a turn: one may be given back a moment after its turn is over
@@ -94,7 +94,9 @@ class ClusterLink:
         """
         for n in todo:
             reply = replies[n]
-            if type(reply) is AskError and (node := self._cluster.get_node(host=reply.host, port=reply.port)):
+            if type(reply) is not AskError or commands[n].script is REFILE_SHARD:  # half of what it reads is here
+                continue
+            if node := self._cluster.get_node(host=reply.host, port=reply.port):
                 _, replies[n] = await self._exchange(node, [_ASKING, commands[n].with_source()])
         left = [n for n in todo if isinstance(replies[n], _REDIRECTED)]
         if left:
@@ -114,12 +116,13 @@ class ClusterLink:
 
     async def _learn(self) -> None:
         """Ask the servers which of them has which shards, if that is not known or may have changed."""
-        if self._is_known and not self._is_outdated:
+        # Others go on by what is known meanwhile: a server that hangs may be asked first, and again and again.
+        if self._is_known and (not self._is_outdated or self._learning.locked()):
             return
         async with self._learning:
             if self._is_known and not self._is_outdated:
                 return
-            self._is_outdated = False  # others go on by what is known meanwhile
+            self._is_outdated = False
             # The library forgets the URL's server for those that it finds, which may all have other addresses by now.
             nodes = self._cluster.nodes_manager
             nodes.startup_nodes = {**self._seeds, **nodes.startup_nodes}

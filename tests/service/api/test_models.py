@@ -103,8 +103,9 @@ async def test_a_step_that_is_written_as_told_is_taken(surface: Surface, process
 
 async def test_one_model_is_shown_by_its_name(process: Process) -> None:
     client = Client(RefusalMiddleware(Starlette(routes=routes_of(ModelRoutes(process.catalog).handlers()))))
+    shown = (await client.request("GET", "/models/sum")).json()
     (listed,) = (await client.request("GET", "/models")).json()["models"]
-    assert (await client.request("GET", "/models/sum")).json() == listed
+    assert shown == listed
     refused = await client.request("GET", "/models/none")
     assert (refused.status, refused.json()["type"]) == (404, "urn:unrolled:problem:model-unknown")
 
@@ -117,3 +118,12 @@ async def test_a_list_is_of_what_is_served_now(process: Process) -> None:
     after = (await client.request("GET", "/models")).json()["models"]
     assert [model["bundle"] for model in (*before, *after)] == ["sum:0", process.catalog["sum"].bundle.tag]
     assert before != after
+
+
+async def test_a_model_is_described_once(process: Process, monkeypatch: pytest.MonkeyPatch) -> None:
+    described: list[str] = []
+    monkeypatch.setattr("service.api.models.describe", lambda model: described.append(model.name) or describe(model))
+    client = Client(Starlette(routes=routes_of(ModelRoutes(process.catalog).handlers())))
+    for path in ("/models/sum", "/models/sum", "/models", "/models/sum"):
+        assert (await client.request("GET", path)).status == 200
+    assert described == ["sum"]

@@ -11,7 +11,7 @@ from service.api.steps.single_steps import SingleSteps
 from service.fast_port import guarded
 from service.keys.key_file import add_key
 from service.keys.keys import ANONYMOUS, Keys
-from tests.fakes.port import STEP, Port
+from tests.fakes.port import HOST, STEP, Port
 from tests.fakes.process import Process, until
 
 pytestmark = pytest.mark.anyio
@@ -241,3 +241,20 @@ async def test_a_question_without_a_body_has_no_fields(port: Port) -> None:
         connection.send("/sentiment", b"")
         status, _, body = await connection.answer()
         assert (status, orjson.loads(body)["errors"][0]["message"]) == (422, "Field required")
+
+
+async def test_a_port_that_fails_says_so_and_takes_no_connections(
+    process: Process, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail() -> None:
+        raise RuntimeError("a bug")
+
+    port = Port(process)
+    monkeypatch.setattr(port.server._server, "main_loop", fail)
+    port.server.start()
+    assert port.server._task is not None
+    await port.server._task
+    assert caplog.messages == ["the second port has failed; nothing is answered there any more"]
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection(HOST, port.number)
+    await port.server.stop()

@@ -116,3 +116,21 @@ async def test_a_turn_that_had_waited_before_it_was_admitted_is_late_as_much_ear
         turns.admit(each)
     await until(lambda: bool(late))
     assert late == [waited]
+
+
+async def test_who_is_admitted_by_who_is_late_puts_nobody_off() -> None:
+    admitted = turn("c")
+
+    def on_late(each: Turn) -> None:
+        late.append(each)
+        turns.close(each)
+        if each is first:
+            turns.admit(admitted)
+
+    late: list[Turn] = []
+    turns, (first, second) = OpenTurns(60.0, on_late), (turn("a"), turn("b"))
+    first.started, second.started = first.started - 59.98, second.started - 59.9
+    turns.admit(first)
+    turns.admit(second)
+    await until(lambda: len(late) == 2)
+    assert late == [first, second]

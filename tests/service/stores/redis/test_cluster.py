@@ -12,9 +12,10 @@ from service.record.ids import new_session_id
 from service.stores.base import Count, Record, Swap, Unavailable
 from service.stores.limits import Limits
 from service.stores.redis.cluster import ClusterLink, _connection_to
-from service.stores.redis.link import MAX_CONNECTIONS
-from service.stores.redis.shard import prefix_of, record_key, shard_of
+from service.stores.redis.link import MAX_CONNECTIONS, TIMEOUT_SECONDS
+from service.stores.redis.shard import index_keys, prefix_of, record_key, shard_of
 from service.stores.redis.store import RedisStore
+from tests.fakes.process import settle
 from tests.service.stores.redis_server import NEEDS_REDIS, RedisServer, provided_cluster
 
 pytestmark = [pytest.mark.anyio, NEEDS_REDIS]
@@ -109,7 +110,10 @@ async def test_a_connection_that_is_to_be_made_anew_is_free_as_soon_as_its_turn_
     assert len(node._free) == before + 1
 
 
-async def test_a_shard_is_not_filed_again_while_it_moves(servers: list[RedisServer], store: RedisStore) -> None:
+@pytest.mark.parametrize("are_indexes_first", [False, True])
+async def test_a_shard_is_not_filed_again_while_it_moves(
+    servers: list[RedisServer], store: RedisStore, are_indexes_first: bool
+) -> None:
     shards = defaultdict(list)
     for each in [new_session_id(1000.0 * n) for n in range(2000)]:
         shards[shard_of(each.encode())].append(each)
@@ -122,7 +126,8 @@ async def test_a_shard_is_not_filed_again_while_it_moves(servers: list[RedisServ
     servers[target].cli("CLUSTER", "SETSLOT", slot, "IMPORTING", names[source])
     servers[source].cli("CLUSTER", "SETSLOT", slot, "MIGRATING", names[target])
     address = ("127.0.0.1", str(servers[target].port))
-    servers[source].cli("MIGRATE", *address, record_key(one.encode()).decode(), "0", "2000")
+    first = index_keys(shard) if are_indexes_first else [record_key(one.encode())]
+    servers[source].cli("MIGRATE", *address, "", "0", "2000", "KEYS", *(key.decode() for key in first))
     with pytest.raises(Unavailable):
         await store._index.refile([shard])
     for each in (one, other):  # one of them is where the shard moves to; together they have to wait for the end of it
@@ -135,3 +140,27 @@ async def test_a_shard_is_not_filed_again_while_it_moves(servers: list[RedisServ
     assert await store.count() == before
     await store._index.refile([shard])
     assert await store.count() == before
+
+
+async def test_a_server_that_hangs_holds_nobody_up_who_asks_another(
+    servers: list[RedisServer], store: RedisStore
+) -> None:
+    await store.load(IDS)
+    link = store._connection._link
+    assert isinstance(link, ClusterLink)
+    servers[0].freeze()
+    try:
+        port_of = {each: link._node_of(shard_of(each.encode())).port for each in IDS}
+        hanging = [each for each, port in port_of.items() if port == servers[0].port]
+        healthy = [each for each, port in port_of.items() if port != servers[0].port]
+        asked = [asyncio.ensure_future(store.load([each])) for each in hanging[:4]]
+        await asyncio.wait(asked[:1])
+        link._is_outdated = True
+        learning = asyncio.ensure_future(store.load([hanging[0]]))
+        await settle()
+        link._is_outdated = True  # another call has met the same server meanwhile
+        async with asyncio.timeout(TIMEOUT_SECONDS / 2):
+            assert await store.load([healthy[0]]) == [record(healthy[0], 0)]
+        await asyncio.gather(learning, *asked, return_exceptions=True)
+    finally:
+        servers[0].thaw()

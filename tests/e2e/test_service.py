@@ -59,7 +59,8 @@ def test_the_document_is_whole_and_what_it_lists_is_served(client: httpx.Client,
             assert answer.status_code not in (405, 500, 501), (path, method)
             assert "nothing at this path" not in answer.text, (path, method)
     documented = {re.sub(r"{session_id}", "{id}", path) for path, _, _ in operations}
-    assert {endpoint.label for endpoint in ENDPOINTS} == documented | {"/", "/docs.json", "/stream", "/ui"}
+    pages = {"/", "/static_content", "/docs.json", "/stream", "/ui"}
+    assert {endpoint.label for endpoint in ENDPOINTS} == documented | pages
 
 
 def _references(node: object) -> list[str]:

@@ -8,7 +8,14 @@ from contextlib import asynccontextmanager
 from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.asyncio.connection import AbstractConnection
 from redis.crc import key_slot
-from redis.exceptions import AskError, ClusterDownError, MovedError, ReadOnlyError, TryAgainError
+from redis.exceptions import (
+    AskError,
+    ClusterDownError,
+    MovedError,
+    ReadOnlyError,
+    RedisClusterException,
+    TryAgainError,
+)
 
 from service.stores.base import Unavailable
 from service.stores.redis.link import (
@@ -38,6 +45,10 @@ class ClusterLink:
     """A cluster, by one of its servers.
 
     A command that a server has not done because its shard is moving or has moved is sent again, where it belongs.
+
+    Raises:
+        ValueError: The URL cannot be understood.
+        Unavailable: It cannot be that of a cluster.
     """
 
     is_sharded = True
@@ -45,7 +56,10 @@ class ClusterLink:
     def __init__(self, url: str) -> None:
         self._address = address_of(url)
         options = {**connection_options(), "max_connections": MAX_CONNECTIONS + SPARE_CONNECTIONS}
-        self._cluster = RedisCluster.from_url(url, **options, socket_timeout=TIMEOUT_SECONDS)
+        try:
+            self._cluster = RedisCluster.from_url(url, **options, socket_timeout=TIMEOUT_SECONDS)
+        except (TypeError, RedisClusterException) as error:  # no host, or an option that only single servers have
+            raise unavailable(self._address, error) from error
         self._seeds = dict(self._cluster.nodes_manager.startup_nodes)
         self._is_known, self._is_outdated = False, False  # which server has which shards
         self._learning = asyncio.Lock()

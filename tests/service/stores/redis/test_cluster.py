@@ -157,3 +157,9 @@ async def test_nobody_waits_for_who_reads_the_map_of_shards_again_from_a_server_
     assert not learning.done()
     answers.set()
     assert await learning == [record(IDS[0], 0)]
+
+
+@pytest.mark.parametrize("url", ["redis://:7000", "rediss://h?ssl_password=a", "rediss://h?ssl_ca_path=a"])
+def test_a_url_that_can_be_of_no_cluster_is_told(url: str) -> None:
+    with pytest.raises(Unavailable, match="cannot be used: "):
+        ClusterLink(url)

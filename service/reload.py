@@ -107,21 +107,17 @@ class Reloader:
             for tag in (*wanted.values(), *live):
                 if self._retry_at.get(tag, 0.0) <= self._clock():
                     await self._has(tag)
-            await self.note_worker()
+            await self._note_worker()
             coming = {tag for name, tag in wanted.items() if self._catalog.tags.get(name) != tag}
             self._awaited = coming & self._catalog.loaded_tags
             for tag in [tag for tag in self._awaited if await self._all_have(tag)]:
                 self._catalog.make_current(tag)
                 self._awaited.discard(tag)
-                await self.note_worker()
+                await self._note_worker()
             await self._let_go(self._catalog.loaded_tags - set(self._catalog.tags.values()) - set(live) - coming)
 
-    async def note_worker(self) -> None:
-        """Write this worker's note: which versions it has loaded, and which of them are current.
-
-        Raises:
-            Unavailable: The store cannot be reached.
-        """
+    async def _note_worker(self) -> None:
+        """Write this worker's note: which versions it has loaded, and which of them are current."""
         catalog = self._catalog
         note = {"at": self._clock(), "tags": catalog.tags, "loaded": sorted(catalog.loaded_tags)}
         await self._store.note(self._worker, orjson.dumps(note))
@@ -146,12 +142,10 @@ class Reloader:
             except Exception:
                 logger.exception("looking for bundle versions failed")
 
-    async def beat_forever(self) -> None:
-        """Note once a second that this worker is alive, whatever it is loading, until cancelled."""
-        while True:
-            await asyncio.sleep(FOLLOW_SECONDS)
-            with suppress(Unavailable):  # which `follow_forever` logs
-                await self.note_worker()
+    async def beat(self) -> None:
+        """Note that this worker is alive, whatever it is loading. To be called every FOLLOW_SECONDS."""
+        with suppress(Unavailable):  # which `follow_forever` logs
+            await self._note_worker()
 
     async def leave(self) -> None:
         """Delete this worker's note, so that the others do not wait for it."""

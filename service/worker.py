@@ -21,7 +21,7 @@ from service.process.parent import die_with_parent
 from service.process.seats import Seats, can_wait_for_seats
 from service.process.sigterm import Draining, comes_before_sigterm
 from service.questions import Questions
-from service.reload import Reloader
+from service.reload import FOLLOW_SECONDS, Reloader
 from service.settings import Settings
 from service.stores.connect import open_store
 from service.stores.measured import MeasuredStore
@@ -93,7 +93,7 @@ class Worker:
         await self._open_store()
         await self.reloader.open()
         self._background.spawn(self.reloader.follow_forever())
-        self._background.spawn(self.reloader.beat_forever())
+        self._background.repeat(FOLLOW_SECONDS, self.reloader.beat)
         await self._take_seat()
         self.catalog.start()
         if self._fast_port is not None:

@@ -7,6 +7,7 @@ import orjson
 import pytest
 
 from service.bundle.manifest import Bundle
+from service.concurrency.background import BackgroundTasks
 from service.errors import DeadlineExceeded, InvalidInput, ModelUnknown, ShuttingDown, VersionUnknown
 from service.reload import FORGET_NOTE_SECONDS, FORGET_WORKER_SECONDS, LINGER_SECONDS, RETRY_SECONDS
 from service.stores.base import Unavailable
@@ -264,7 +265,8 @@ async def test_a_worker_that_is_loading_for_long_is_waited_for_all_the_same(monk
         return load(bundle)
 
     monkeypatch.setattr(slow.catalog, "load", load_slowly)
-    alive = asyncio.create_task(slow.reloader.beat_forever())
+    alive = BackgroundTasks()
+    alive.repeat(0.001, slow.reloader.beat)
     loading = asyncio.create_task(one.reloader.load("sum"))
     await until(lambda: "sum:2" in one.catalog.loaded_tags)
     following = asyncio.create_task(slow.reloader.follow())
@@ -276,13 +278,14 @@ async def test_a_worker_that_is_loading_for_long_is_waited_for_all_the_same(monk
     await following
     await slow.reloader.follow()
     assert await loading == "sum:2"
-    alive.cancel()
+    await alive.cancel()
 
 
 async def test_a_worker_whose_store_is_down_goes_on_to_note_that_it_is_alive() -> None:
     service = Service("1")
     worker = await service.worker("a")
-    alive = asyncio.create_task(worker.reloader.beat_forever())
+    alive = BackgroundTasks()
+    alive.repeat(0.001, worker.reloader.beat)
     service.store.is_down = True
     await asyncio.sleep(0.02)
     service.store.is_down = False
@@ -292,7 +295,7 @@ async def test_a_worker_whose_store_is_down_goes_on_to_note_that_it_is_alive() -
         while noted != service.clock.now:
             await asyncio.sleep(0)
             noted = orjson.loads((await service.store.notes("worker:"))["worker:a"])["at"]
-    alive.cancel()
+    await alive.cancel()
 
 
 async def test_a_version_stays_as_long_as_a_question_on_it_may_take() -> None:

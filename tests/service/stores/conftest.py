@@ -16,6 +16,7 @@ MAX_SESSIONS = 5
 MAX_BYTES = 10_000
 QUOTA = 2
 PATIENCE_SECONDS = 60.0
+SERVING_SECONDS = link.TIMEOUT_SECONDS
 
 Provided = dict[str, str]
 Backend = Callable[[Path], AbstractAsyncContextManager[Provided]]
@@ -63,16 +64,23 @@ def _shared_redis_servers() -> Iterator[None]:
     redis_server.stop_shared()
 
 
-@pytest.fixture(params=BACKENDS)
-async def provided(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Provided]:
-    """The settings of an empty store of each backend; a test may ask for some backends alone.
-
-    A server has long to answer: the machine may have other things to do.
-    """
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server has long to answer: the machine may have other things to do."""
     for module in (link, cluster):
         monkeypatch.setattr(module, "TIMEOUT_SECONDS", PATIENCE_SECONDS)
+
+
+@pytest.fixture
+def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server has as long to answer as when serving, for tests in which one hangs."""
+    for module in (link, cluster):
+        monkeypatch.setattr(module, "TIMEOUT_SECONDS", SERVING_SECONDS)
+
+
+@pytest.fixture(params=BACKENDS)
+async def provided(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Provided]:
+    """The settings of an empty store of each backend; a test may ask for some backends alone."""
     async with BACKENDS[request.param](tmp_path) as settings:
         yield settings
 

@@ -60,6 +60,7 @@ async def test_steps_go_on_while_shards_move(servers: list[RedisServer], store: 
     assert len(await store.page("ann", "", 99)) == len(IDS)
 
 
+@pytest.mark.usefixtures("impatience")
 async def test_a_server_of_a_cluster_comes_back(servers: list[RedisServer], store: RedisStore) -> None:
     servers[1].freeze()
     with pytest.raises(Unavailable, match=str(servers[1].port)):
@@ -77,6 +78,7 @@ async def test_more_callers_than_connections_wait_for_one_another(store: RedisSt
     assert [found for (found,) in await asyncio.gather(*calls)] == [record(each, 0) for each in IDS] * 5
 
 
+@pytest.mark.usefixtures("impatience")
 async def test_a_worker_that_begins_while_a_server_hangs_serves_the_shards_of_the_others(
     servers: list[RedisServer], store: RedisStore
 ) -> None:

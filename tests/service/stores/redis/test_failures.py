@@ -11,7 +11,8 @@ import pytest
 from service.record.ids import new_session_id
 from service.stores.base import Full, Record, Swap, Unavailable
 from service.stores.limits import Limits
-from service.stores.redis.link import MAX_CONNECTIONS, TIMEOUT_SECONDS, ServerLink
+from service.stores.redis import link
+from service.stores.redis.link import MAX_CONNECTIONS, ServerLink
 from service.stores.redis.store import RedisStore
 from tests.fakes.stores import NO_LIMITS
 from tests.service.stores.redis_server import NEEDS_REDIS, RedisServer, free_port, redis_server
@@ -73,6 +74,7 @@ async def test_a_server_that_is_not_there_is_told_without_its_password() -> None
             await absent.weaknesses()
 
 
+@pytest.mark.usefixtures("impatience")
 async def test_a_frozen_server_is_not_waited_for(server: RedisServer, store: RedisStore) -> None:
     await create(store)
     server.freeze()
@@ -81,7 +83,7 @@ async def test_a_frozen_server_is_not_waited_for(server: RedisServer, store: Red
     for outcome in await asyncio.gather(*calls, return_exceptions=True):
         assert isinstance(outcome, Unavailable)
         assert "does not answer" in str(outcome)
-    assert time.monotonic() - started < 2 * TIMEOUT_SECONDS
+    assert time.monotonic() - started < 2 * link.TIMEOUT_SECONDS
     server.thaw()
     (found,) = await store.load(IDS[:1])
     assert isinstance(found, Record)
@@ -184,11 +186,11 @@ async def test_a_server_that_has_become_a_replica_is_left_on_every_connection(
     server: RedisServer, store: RedisStore
 ) -> None:
     await asyncio.gather(*(store.load(IDS[:1]) for _ in range(5)))
-    link = store._connection._link
-    assert isinstance(link, ServerLink)
+    way = store._connection._link
+    assert isinstance(way, ServerLink)
     server.cli("REPLICAOF", "127.0.0.1", "1")
     with pytest.raises(Unavailable, match="it is a replica"):
         await store.swap([Swap(record(IDS[0]), None)])
-    assert not any(connection.is_connected for connection in link._pool._available_connections)
+    assert not any(connection.is_connected for connection in way._pool._available_connections)
     server.cli("REPLICAOF", "NO", "ONE")
     assert await store.swap([Swap(record(IDS[0]), None)]) == [True]

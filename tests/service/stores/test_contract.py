@@ -81,6 +81,14 @@ async def test_a_swap_needs_the_step_that_is_stored(store: Store) -> None:
     assert await store.swap([Swap(second, 0), Swap(second, 7), Swap(named(A, step=2), 1)]) == [False, False, True]
 
 
+async def test_a_session_may_step_twice_in_one_swap_and_change_its_owner(store: Store) -> None:
+    await create(store, RECORD)
+    twice = [named(A, step=step, owner="bob", body=b"twice") for step in (1, 2)]
+    assert await store.swap([Swap(each, each.step - 1) for each in twice]) == [True, True]
+    assert await store.load([A]) == [twice[1]]
+    assert ids_of(await store.page("bob", "", 5)) == [A]
+
+
 async def test_a_record_is_created_only_once(store: Store) -> None:
     await create(store, RECORD)
     assert await store.swap([Swap(named(A, owner="eve"), None)]) == [False]

@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio.cluster import ClusterNode
 from redis.crc import key_slot
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from service.record.ids import new_session_id
 from service.stores.base import Count, Record, Swap, Unavailable
 from service.stores.limits import Limits
+from service.stores.redis import cluster
 from service.stores.redis.cluster import ClusterLink, _connection_to
 from service.stores.redis.link import MAX_CONNECTIONS
 from service.stores.redis.shard import index_keys, prefix_of, record_key, shard_of
@@ -67,7 +69,11 @@ async def test_a_server_of_a_cluster_comes_back(servers: list[RedisServer], stor
         await store.load(IDS)
     servers[1].thaw()
     assert await store.load(IDS) == [record(each, 0) for each in IDS]
-    servers[0].cli("CLIENT", "KILL", "TYPE", "normal")
+
+
+async def test_connections_that_a_server_has_closed_are_not_used(servers: list[RedisServer], store: RedisStore) -> None:
+    for server in servers:
+        server.cli("CLIENT", "KILL", "TYPE", "normal")
     for _ in range(3):
         await asyncio.sleep(0)  # the event loop hears of it
     assert all(await store.swap([Swap(record(each, 1), 0) for each in IDS]))
@@ -114,7 +120,7 @@ async def test_a_connection_that_is_to_be_made_anew_is_free_as_soon_as_its_turn_
 
 @pytest.mark.parametrize("are_indexes_first", [False, True])
 async def test_a_shard_is_not_filed_again_while_it_moves(
-    servers: list[RedisServer], store: RedisStore, are_indexes_first: bool
+    servers: list[RedisServer], store: RedisStore, are_indexes_first: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shards = defaultdict(list)
     for each in [new_session_id(1000.0 * n) for n in range(2000)]:
@@ -132,13 +138,17 @@ async def test_a_shard_is_not_filed_again_while_it_moves(
     servers[source].cli("MIGRATE", *address, "", "0", "2000", "KEYS", *(key.decode() for key in first))
     with pytest.raises(Unavailable):
         await store._index.refile([shard])
-    for each in (one, other):  # one of them is where the shard moves to; together they have to wait for the end of it
+    for each in (one, other):
         assert await store.load([each]) == [record(each, 0)]
+    monkeypatch.setattr(cluster, "MAX_ROUNDS", 1000)
+    together = asyncio.ensure_future(store.load([one, other]))
+    await asyncio.sleep(0.1)
+    assert are_indexes_first or not together.done()  # one is where the shard moves to: they wait for the end of it
     while keys := servers[source].cli("CLUSTER", "GETKEYSINSLOT", slot, "100").split():
         servers[source].cli("MIGRATE", *address, "", "0", "2000", "KEYS", *keys)
     for n in (target, source, third):
         servers[n].cli("CLUSTER", "SETSLOT", slot, "NODE", names[target])
-    assert await store.load([one, other]) == [record(one, 0), record(other, 0)]
+    assert await together == await store.load([one, other]) == [record(one, 0), record(other, 0)]
     assert await store.count() == before
     await store._index.refile([shard])
     assert await store.count() == before
@@ -159,6 +169,25 @@ async def test_nobody_waits_for_who_reads_the_map_of_shards_again_from_a_server_
     assert not learning.done()
     answers.set()
     assert await learning == [record(IDS[0], 0)]
+
+
+async def test_a_map_of_shards_that_could_not_be_read_is_read_at_the_next_use(
+    store: RedisStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link, reads = store._connection._link, list[Exception | None]([RedisConnectionError("gone"), None])
+    assert isinstance(link, ClusterLink)
+
+    async def read(_: object) -> None:
+        if error := reads.pop(0):
+            raise error
+
+    monkeypatch.setattr(type(link._cluster.nodes_manager), "initialize", read)
+    link._is_outdated = True
+    with pytest.raises(Unavailable, match="gone"):
+        await store.load(IDS[:1])
+    for _ in range(2):
+        assert await store.load(IDS[:1]) == [record(IDS[0], 0)]
+    assert not reads
 
 
 @pytest.mark.parametrize("url", ["redis://:7000", "rediss://h?ssl_password=a", "rediss://h?ssl_ca_path=a"])

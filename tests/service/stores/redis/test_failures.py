@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -11,8 +11,9 @@ import pytest
 from service.record.ids import new_session_id
 from service.stores.base import Full, Record, Swap, Unavailable
 from service.stores.limits import Limits
-from service.stores.redis import link
-from service.stores.redis.link import MAX_CONNECTIONS, ServerLink
+from service.stores.redis import link, room
+from service.stores.redis.link import MAX_CONNECTIONS, Reply, ServerLink
+from service.stores.redis.script import Command
 from service.stores.redis.store import RedisStore
 from tests.fakes.stores import NO_LIMITS
 from tests.service.stores.redis_server import NEEDS_REDIS, RedisServer, free_port, redis_server
@@ -173,6 +174,26 @@ async def test_a_full_store_counts_what_others_have_freed(server: RedisServer) -
             await other.swap([Swap(record(IDS[2]), None)])
         await one.delete(IDS[:1])
         assert await other.swap([Swap(record(IDS[2]), None)]) == [True]
+
+
+async def test_what_was_written_though_its_answer_was_lost_takes_room(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "STALE_SECONDS", 1000.0)
+    async with opened(server.url, Limits(2)) as store:
+        assert await store.swap([Swap(record(IDS[0]), None)]) == [True]
+        run = store._connection.run
+
+        async def run_in_vain(commands: Sequence[Command]) -> list[Reply]:
+            await run(commands)
+            raise Unavailable("its answer was lost")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(store._connection, "run", run_in_vain)
+            with pytest.raises(Unavailable, match="lost"):
+                await store.swap([Swap(record(IDS[1]), None)])
+        with pytest.raises(Full):
+            await store.swap([Swap(record(IDS[2]), None)])
 
 
 @pytest.mark.parametrize("url", ["redis://host:port", "redis://:pass@host/0?nonsense=1", "redis://h?socket_timeout=x"])

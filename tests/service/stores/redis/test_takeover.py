@@ -1,0 +1,87 @@
+"""Servers of a cluster that die or are cast out, and others that take their shards over."""
+
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from service.record.ids import new_session_id
+from service.stores.base import Record, Swap, Unavailable
+from service.stores.limits import Limits
+from service.stores.redis.cluster import ClusterLink
+from service.stores.redis.shard import encoded, shard_of
+from service.stores.redis.store import RedisStore
+from tests.service.stores.redis_server import NEEDS_REDIS, RedisServer, redis_cluster
+
+pytestmark = [pytest.mark.anyio, NEEDS_REDIS]
+
+IDS = [new_session_id(1000.0 * n) for n in range(64)]
+RECORDS = [Record(each, "ann", "echo:1", 0, 6000, 600, "", b"state") for each in IDS]
+
+
+@pytest.fixture
+def servers(tmp_path: Path) -> Iterator[list[RedisServer]]:
+    with redis_cluster(tmp_path) as started:
+        yield started
+
+
+@pytest.fixture
+async def store(servers: list[RedisServer]) -> AsyncIterator[RedisStore]:
+    opened = RedisStore(servers[0].url, Limits())
+    assert all(await opened.swap([Swap(each, None) for each in RECORDS]))
+    yield opened
+    await opened.close()
+
+
+def kill(server: RedisServer) -> None:
+    server.kill()
+
+
+def cast_out(server: RedisServer) -> None:
+    """Let it know of no other, as if it could reach none: it has no shards, and never hears who has them."""
+    server.cli("FLUSHALL")
+    server.cli("CLUSTER", "RESET", "HARD")
+
+
+def take_over(heir: RedisServer, other: RedisServer, slots: list[str]) -> None:
+    for each in (heir, other):
+        each.cli("CLUSTER", "DELSLOTSRANGE", *slots)
+    heir.cli("CLUSTER", "ADDSLOTSRANGE", *slots)
+    while not all("cluster_state:ok" in each.cli("CLUSTER", "INFO") for each in (heir, other)):
+        time.sleep(0.02)
+
+
+def slots_of(server: RedisServer) -> list[str]:
+    (line,) = (line for line in server.cli("CLUSTER", "NODES").splitlines() if "myself" in line)
+    return line.split()[-1].split("-")
+
+
+def records_on(store: RedisStore, server: RedisServer) -> list[Record]:
+    way = store._connection._link
+    assert isinstance(way, ClusterLink)
+    return [each for each in RECORDS if way._node_of(shard_of(encoded(each.session_id))).port == server.port]
+
+
+def ids_of(records: list[Record]) -> list[str]:
+    return [each.session_id for each in records]
+
+
+@pytest.mark.parametrize(("lose", "reason"), [(kill, "cannot be used"), (cast_out, "the cluster is down")])
+async def test_shards_that_another_server_has_taken_over_are_found_there(
+    servers: list[RedisServer], store: RedisStore, lose: Callable[[RedisServer], None], reason: str
+) -> None:
+    heir, other, lost = servers
+    kept, gone = [*records_on(store, heir), *records_on(store, other)], records_on(store, lost)
+    slots = slots_of(lost)
+    lose(lost)
+    with pytest.raises(Unavailable, match=reason):
+        await store.load(ids_of(gone))
+    take_over(heir, other, slots)
+    with suppress(Unavailable):  # the map of shards was perhaps read again before
+        await store.load(ids_of(gone))
+    assert await store.load(ids_of(gone)) == [None] * len(gone)
+    assert all(await store.swap([Swap(each, None) for each in gone]))
+    assert await store.load(ids_of(kept + gone)) == kept + gone
+    assert records_on(store, lost) == []

@@ -5,11 +5,13 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from service.process.preflight import CannotStart, checked_settings
 from service.settings import (
     CONSUMERS,
     OTHER_CONSUMERS,
     PREFIX,
     BundleSettings,
+    ExportSettings,
     ServerSettings,
     Settings,
     SettingUnknown,
@@ -86,6 +88,22 @@ def test_who_has_no_home_keeps_no_prepared_graphs(monkeypatch: pytest.MonkeyPatc
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr(Path, "home", no_home)
     assert BundleSettings(prepared_graphs="").prepared_graphs_directory is None
+
+
+def test_a_short_export_key_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNROLLED_EXPORT_KEY", "hunter2")
+    with pytest.raises(ValidationError, match="fewer than 32 characters") as refusal:
+        ExportSettings()
+    assert "hunter2" not in str(refusal.value)
+    with pytest.raises(CannotStart, match=r"^UNROLLED_EXPORT_KEY: fewer than 32 characters$"):
+        checked_settings()
+
+
+def test_an_export_key_signs_and_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNROLLED_EXPORT_KEY", "k" * 32)
+    settings = ExportSettings()
+    assert settings.signing_key == b"k" * 32
+    assert "kkkk" not in repr(settings)
 
 
 def test_the_document_has_a_row_for_every_setting_with_its_default_and_no_other() -> None:

@@ -1,16 +1,18 @@
-"""What is checked of memory before anything starts."""
+"""What is checked before anything starts."""
 
 from pathlib import Path
 
 import pytest
 
 from service.bundle.manifest import read_bundle
+from service.keys.key_file import add_key
 from service.process import preflight
-from service.process.preflight import CannotStart, check_memory
-from service.settings import BundleSettings, EngineSettings, Settings
+from service.process.preflight import CannotStart, check_callers, check_memory
+from service.settings import BundleSettings, EngineSettings, KeySettings, ServerSettings, Settings
 
 BUNDLES = [read_bundle(path) for path in sorted((Path(__file__).parents[3] / "models").iterdir())]
 LIMIT_BYTES = 800 * 2**20  # enough for workers that share their weights, and for no others
+PUBLIC = "0.0.0.0"  # noqa: S104  that is what is asked for
 
 
 def settings(prepared_graphs: str, provider: str = "cpu") -> Settings:
@@ -35,3 +37,16 @@ def test_workers_with_a_gpu_share_none(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(preflight, "memory_limit", lambda: LIMIT_BYTES)
     with pytest.raises(CannotStart, match="too small"):
         check_memory(settings(str(tmp_path), "cuda"), BUNDLES)
+
+
+def test_a_public_address_needs_keys_or_consent(tmp_path: Path) -> None:
+    add_key(tmp_path / "keys", "ada")
+    check_callers(ServerSettings(host=PUBLIC), KeySettings(api_keys=str(tmp_path / "keys")))
+    check_callers(ServerSettings(host=PUBLIC, allow_unauthenticated=True), KeySettings())
+    with pytest.raises(CannotStart, match="UNROLLED_API_KEYS"):
+        check_callers(ServerSettings(host=PUBLIC), KeySettings())
+
+
+def test_keys_that_are_configured_must_be_usable_on_any_address(tmp_path: Path) -> None:
+    with pytest.raises(CannotStart, match=r"UNROLLED_API_KEYS.*No such file"):
+        check_callers(ServerSettings(), KeySettings(api_keys=str(tmp_path / "keys")))

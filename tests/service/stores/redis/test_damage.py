@@ -74,6 +74,14 @@ async def test_a_damaged_record_is_not_swapped(server: RedisServer, store: Redis
     assert await store.swap(swaps) == [True, False, True, False]
 
 
+@pytest.mark.usefixtures("store")
+async def test_a_damaged_record_is_not_swapped_in_a_full_store_either(server: RedisServer) -> None:
+    full = RedisStore(server.url, Limits(max_sessions=3))
+    server.cli("SETRANGE", key(B), "0", "XX")
+    assert await full.swap([Swap(record(A, step=1), 0), Swap(record(B), None)]) == [True, False]
+    await full.close()
+
+
 async def test_a_key_of_another_kind_harms_no_other_record(server: RedisServer, store: RedisStore) -> None:
     server.cli("DEL", key(B))
     server.cli("LPUSH", key(B), "x")

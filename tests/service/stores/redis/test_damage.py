@@ -7,7 +7,7 @@ import pytest
 from service.record.ids import new_session_id
 from service.stores.base import CHECKPOINT, Count, Damaged, Record, Swap
 from service.stores.limits import Limits
-from service.stores.redis.shard import encoded, record_key
+from service.stores.redis.shard import encoded, index_keys, record_key, shard_of
 from service.stores.redis.store import RedisStore
 from tests.service.stores.redis_server import NEEDS_REDIS, RedisServer, provided_server
 
@@ -96,6 +96,7 @@ async def test_a_record_that_the_server_has_dropped_leaves_nothing_behind(
     server.cli("DEL", key(B))
     assert {each.session_id for each in await store.idlest(9)} == {A, C}
     await expect_sound(store, A, C)
+    assert members(server, "due") == members(server, "use") == {A, C}
 
 
 async def test_a_record_that_another_worker_deletes_meanwhile_is_no_broken_index(
@@ -129,10 +130,19 @@ async def test_a_shard_filed_again_is_as_it_was(server: RedisServer, store: Redi
     indexes = ("use", "owners", "counts", "live")
     before = [sorted(server.cli("DEBUG", "DIGEST-VALUE", each) for each in server.cli("KEYS", "*").split())]
     server.cli("DEL", *(each for each in server.cli("KEYS", "*").split() if each.rpartition(":")[2] in indexes))
+    server.cli("ZADD", index_keys(shard_of(encoded(A)))[0].decode(), "XX", "1", A)
     assert await store.count() == Count(0, 0)
     await store._index.refile(range(256))
     assert before == [sorted(server.cli("DEBUG", "DIGEST-VALUE", each) for each in server.cli("KEYS", "*").split())]
     assert await store.count() == Count(3, 17)
+
+
+def members(server: RedisServer, index: str) -> set[str]:
+    return {
+        each
+        for name in server.cli("KEYS", f"*:{index}").split()
+        for each in server.cli("ZRANGE", name, "0", "-1").split()
+    }
 
 
 async def expect_sound(store: RedisStore, *session_ids: str) -> None:

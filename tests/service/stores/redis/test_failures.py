@@ -196,6 +196,15 @@ async def test_what_was_written_though_its_answer_was_lost_takes_room(
             await store.swap([Swap(record(IDS[2]), None)])
 
 
+async def test_what_a_step_adds_to_a_record_takes_room(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "STALE_SECONDS", 1000.0)
+    async with opened(server.url, Limits(max_bytes=100)) as store:
+        assert await store.swap([Swap(record(IDS[0]), None)]) == [True]
+        assert await store.swap([Swap(record(IDS[0], 1, bytes(98)), 0)]) == [True]
+        with pytest.raises(Full):
+            await store.swap([Swap(record(IDS[1]), None)])
+
+
 @pytest.mark.parametrize("url", ["redis://host:port", "redis://:pass@host/0?nonsense=1", "redis://h?socket_timeout=x"])
 def test_a_url_that_cannot_be_understood_is_refused_at_once(url: str) -> None:
     with pytest.raises(ValueError, match="cannot be understood") as told:

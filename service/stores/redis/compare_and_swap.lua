@@ -16,7 +16,7 @@ local function swap(at, expected, content)
         return '0'
     end
     local after = filing_of(content, #content)
-    if KEYS_EACH < ALL_KEYS and (before.owner ~= after.owner or before.live ~= after.live) then
+    if KEYS_EACH < ALL_KEYS and before.live ~= after.live then
         return '?'
     end
     redis.call('SET', KEYS[at], content)

@@ -19,6 +19,7 @@ IS_INSTALLED = shutil.which("redis-server") is not None and shutil.which("redis-
 NOT_INSTALLED = "redis-server and redis-cli are not installed"
 NEEDS_REDIS = pytest.mark.skipif(not IS_INSTALLED, reason=NOT_INSTALLED)
 CLUSTER_SIZE = 3
+ALLOWED = ("--enable-debug-command", "local")
 _shared = ExitStack()
 
 
@@ -43,7 +44,17 @@ class RedisServer:
 
     def start(self) -> None:
         """Start it, and wait until it takes connections."""
-        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", *self._options]
+        command = [
+            "redis-server",
+            "--port",
+            str(self.port),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            *ALLOWED,
+            *self._options,
+        ]
         self._process = subprocess.Popen(  # noqa: S603 - words of this suite
             command, cwd=self._directory, stdout=subprocess.PIPE, preexec_fn=die_with_parent
         )
@@ -56,8 +67,8 @@ class RedisServer:
         raise RuntimeError(b"".join(lines).decode())
 
     def cli(self, *words: str) -> str:
-        """What redis-cli prints."""
-        command = ["redis-cli", "-p", str(self.port), *words]
+        """What redis-cli prints. An answer that is an error raises CalledProcessError."""
+        command = ["redis-cli", "-e", "-p", str(self.port), *words]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()  # noqa: S603
 
     def freeze(self) -> None:

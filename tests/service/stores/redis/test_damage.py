@@ -7,7 +7,7 @@ import pytest
 from service.record.ids import new_session_id
 from service.stores.base import CHECKPOINT, Count, Damaged, Record, Swap
 from service.stores.limits import Limits
-from service.stores.redis.shard import encoded, index_keys, record_key, shard_of
+from service.stores.redis.shard import encoded, index_keys, prefix_of, record_key, shard_of
 from service.stores.redis.store import RedisStore
 from tests.service.stores.redis_server import NEEDS_REDIS, RedisServer, provided_server
 
@@ -97,6 +97,22 @@ async def test_a_record_that_the_server_has_dropped_leaves_nothing_behind(
     assert {each.session_id for each in await store.idlest(9)} == {A, C}
     await expect_sound(store, A, C)
     assert members(server, "due") == members(server, "use") == {A, C}
+
+
+@pytest.mark.parametrize("index", ["due", "use", "owners"])
+async def test_an_entry_that_is_missing_has_its_shard_filed_again(
+    server: RedisServer, store: RedisStore, index: str
+) -> None:
+    ids = (new_session_id(1000.0 * n) for n in range(3, 5000))
+    neighbour = next(each for each in ids if shard_of(encoded(each)) == shard_of(encoded(A)))
+    assert await store.swap([Swap(record(neighbour), None)]) == [True]
+    for entry in members(server, index):
+        if entry.endswith((A, neighbour)):
+            server.cli("ZREM", f"{prefix_of(shard_of(encoded(A))).decode()[:-2]}{index}", entry)
+    await store.delete([neighbour])
+    if index == "due":  # it alone knows which records there are: those that it has lost are found when they change
+        assert await store.swap([Swap(record(A, step=1, used_at=6060), 0)]) == [True]
+    await expect_sound(store, A, B, C)
 
 
 async def test_a_record_that_another_worker_deletes_meanwhile_is_no_broken_index(

@@ -14,6 +14,7 @@ from service.stores.limits import Limits
 from service.stores.redis import link, room
 from service.stores.redis.link import MAX_CONNECTIONS, Reply, ServerLink
 from service.stores.redis.script import Command
+from service.stores.redis.shard import encoded, shard_of
 from service.stores.redis.store import RedisStore
 from tests.fakes.stores import NO_LIMITS
 from tests.service.stores.redis_server import NEEDS_REDIS, RedisServer, free_port, redis_server
@@ -100,6 +101,7 @@ async def test_a_server_without_memory_is_read_from_and_takes_tombstones(
         await store.swap([Swap(record(IDS[0], 1), 0)])
     assert await store.load(IDS) == records
     assert len(await store.idlest(9)) == len(IDS)
+    await store._index.refile({shard_of(encoded(each)) for each in IDS})
     tombstone = record(IDS[1], 1, b"")._replace(ended="expired")
     assert await store.swap([Swap(tombstone, 0)]) == [True]
     await store.delete(IDS[2:3])

@@ -1,5 +1,6 @@
 """Records and indexes that are not what was written, on a server and on a cluster."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 
 import pytest
@@ -60,6 +61,13 @@ async def test_a_damaged_record_is_told_by_its_id_and_can_be_deleted(
         assert {each.session_id for each in await found} == {A, C}
     await store.delete([B])
     await expect_sound(store, A, C)
+
+
+async def test_damaged_records_stand_in_nobodys_way(server: RedisServer, store: RedisStore) -> None:
+    for each in (A, B):
+        server.cli("SETRANGE", key(each), "0", "XX")
+    async with asyncio.timeout(20):
+        assert await store.page("ann", "", 1) == await store.idlest(1) == await store.overdue(10**6, 1) == [record(C)]
 
 
 async def test_a_record_of_another_id_is_damaged(server: RedisServer, store: RedisStore) -> None:

@@ -23,6 +23,7 @@ from service.forms.sentiment import SentimentAnswer, SentimentRequest
 from service.forms.tagging import TagAnswer, TagRequest
 from service.forms.translation import TranslateAnswer, TranslateRequest
 from service.process.deaths import watch_deaths
+from service.process.metric_files import MetricFiles, NoRoom
 from service.process.parent import be_parent
 from service.process.preflight import CHECKS, CannotStart, checked_settings
 from service.process.seats import can_wait_for_seats
@@ -75,17 +76,19 @@ class RNNService:
     @staticmethod
     def before_workers() -> None:
         """In BentoML's first process: end where workers could not work, else see to it that dead ones are replaced."""
+        metric_files = MetricFiles(server.port, os.getpid())
         try:
             for check in CHECKS:
                 check(settings)
-        except CannotStart as error:
+            metric_files.begin()
+        except (CannotStart, NoRoom) as error:
             sys.exit(f"unrolled: {error}")
         # Where this says that the runtime replaces containers, BentoML would not replace workers: the service goes on
         # with fewer of them, and ends with the last.
         os.environ.pop("BENTOML_CONTAINERIZED", None)
         be_parent()
         watch_starts(str(server.port), num_workers)
-        watch_deaths()
+        watch_deaths(metric_files.add_up)
 
     def __init__(self) -> None:
         log_once()

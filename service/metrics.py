@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from service.process.metric_files import VARIABLE, nothing_is_moved
+
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 ENDS = ("ended", "expired", "evicted")
 SECONDS = (0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -93,11 +95,12 @@ class Metrics:
             return await asyncio.to_thread(self._collected)
 
     def _collected(self) -> bytes:
-        if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        if VARIABLE not in os.environ:
             return generate_latest(self.registry)
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-        return generate_latest(registry)
+        with nothing_is_moved():
+            return generate_latest(registry)
 
     def tally(self, histogram: BatchHistogram) -> Tally:
         """A new tally for a histogram, flushed with all others."""

@@ -17,6 +17,7 @@ from service.keys.keys import open_keys
 from service.metrics import Metrics
 from service.process.allocator import keep_freed_memory, return_freed_memory
 from service.process.collector import collect_when_idle
+from service.process.metric_files import MetricFiles
 from service.process.parent import die_with_parent
 from service.process.seats import Seats, can_wait_for_seats
 from service.process.sigterm import Draining, comes_before_sigterm
@@ -52,6 +53,7 @@ class Worker:
         self._background = BackgroundTasks()
         self._draining = Draining(server.drain_seconds, self._answer_all, self._background)
         self._has_started = False
+        MetricFiles(server.port, os.getppid()).join()
         self.metrics = Metrics()
         self._keys = open_keys(settings.keys)
         store = open_store(settings.sessions)

@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Set
+from collections.abc import Callable, Set
 
 import psutil
 
@@ -16,10 +16,14 @@ LOOK_SECONDS = 0.5
 _ASKED = (signal.SIGTERM, signal.SIGINT)
 
 
-def watch_deaths() -> None:
-    """Log deaths of this process's children from now on. Linux only."""
+def watch_deaths(settle: Callable[[Set[int]], None]) -> None:
+    """Log deaths of this process's children from now on. Linux only.
+
+    Args:
+        settle: Called after some, with the process ids of those that are alive.
+    """
     if sys.platform == "linux":
-        threading.Thread(target=_watch, name="deaths", daemon=True).start()
+        threading.Thread(target=_watch, args=(settle,), name="deaths", daemon=True).start()
 
 
 def told(pid: int, reason: int, status: int) -> str:
@@ -45,7 +49,7 @@ def _name(number: int) -> str:
         return f"signal {number}"
 
 
-def _watch() -> None:
+def _watch(settle: Callable[[Set[int]], None]) -> None:
     known: set[int] = set()
     while True:
         try:
@@ -53,8 +57,18 @@ def _watch() -> None:
         except ChildProcessError:  # there are none yet
             known.clear()
         else:
-            known = _tell(known, death)
+            ended = _tell(known, death)
+            if ended - known:
+                _settle(settle, ended)
+            known = ended
         time.sleep(LOOK_SECONDS)
+
+
+def _settle(settle: Callable[[Set[int]], None], ended: Set[int]) -> None:
+    try:
+        settle({child.pid for child in psutil.Process().children()} - ended)
+    except Exception:  # whatever it is, deaths are watched
+        logger.exception("what ended workers have left could not be put in order")
 
 
 def _tell(known: Set[int], death: os.waitid_result | None) -> set[int]:

@@ -58,12 +58,14 @@ def test_workers_that_would_not_see_one_anothers_sessions_do_not_start(home: Pat
 
 
 def test_a_second_service_on_the_same_second_port_is_refused_and_hurts_nobody(
-    server: Server, client: httpx.Client, fast: httpx.Client, home: Path
+    server: Server, client: httpx.Client, fast: httpx.Client
 ) -> None:
-    done = _started(home, UNROLLED_FAST_PORT=str(server.fast_port))
+    assert fast.get("/models").is_success
+    done = _started(server.home, UNROLLED_FAST_PORT=str(server.fast_port))
     assert done.returncode != 0
     assert f"port {server.fast_port}" in done.stderr
     assert step(fast, open_session(client, "sentiment"), {"ids": [1]})
+    assert 'rnn_requests_total{code="200",endpoint="/models"}' in fast.get("/metrics").text
 
 
 def test_a_damaged_copy_in_the_model_store_stops_the_start_and_says_what_to_do(home: Path) -> None:

@@ -1,0 +1,126 @@
+"""The directory in which the processes of a service count."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from service.process import metric_files
+from service.process.metric_files import NUM_BYTES, VARIABLE, MetricFiles, NoRoom
+
+PORT = 47
+WORKER = """
+import os, sys, time
+from service.process.metric_files import MetricFiles
+MetricFiles({port}, {first}).join()
+from service.metrics import Metrics
+metrics = Metrics()
+metrics.step_conflicts.inc(float(sys.argv[1]))
+metrics.requests_tally.add("/steps", 200, 0.5)
+metrics.state_bytes.set(float(sys.argv[1]))
+metrics.flush()
+"""
+READER = """
+import asyncio, os
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = {directory!r}
+from service.metrics import Metrics
+print(Metrics()._collected().decode())
+"""
+
+
+@pytest.fixture
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where temporary files are, of a test alone."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def files(directory: Path) -> MetricFiles:  # noqa: ARG001  where they are made
+    """Of a service whose first process is this one."""
+    begun = MetricFiles(PORT, os.getpid())
+    begun.begin()
+    return begun
+
+
+def made_by(directory: Path) -> Path:
+    return directory / f"unrolled-{PORT}-{os.getpid()}.metrics"
+
+
+def run(script: str, *arguments: str) -> tuple[int, str]:
+    """The process id of a worker that has ended, and what it has printed."""
+    environment = {**os.environ, VARIABLE: "/nowhere"}
+    words = [sys.executable, "-c", script, *arguments]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment) as process:  # noqa: S603  words of this test
+        printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    return process.pid, printed
+
+
+def counted(directory: Path) -> set[str]:
+    _, printed = run(READER.format(directory=str(made_by(directory))))
+    wanted = (
+        "rnn_step_conflicts_total ",
+        "rnn_requests_total{",
+        "rnn_request_duration_seconds_sum{",
+        "rnn_state_bytes ",
+    )
+    return {line for line in printed.splitlines() if line.startswith(wanted)}
+
+
+def test_what_the_ended_have_counted_is_added_up(directory: Path, files: MetricFiles) -> None:
+    script = WORKER.format(port=PORT, first=os.getpid())
+    first, _ = run(script, "1")
+    second, _ = run(script, "2")
+    before = counted(directory)
+    assert before == {
+        "rnn_step_conflicts_total 3.0",
+        'rnn_requests_total{code="200",endpoint="/steps"} 2.0',
+        'rnn_request_duration_seconds_sum{endpoint="/steps"} 1.0',
+        "rnn_state_bytes 2.0",
+    }
+    files.add_up({second})
+    assert not list(made_by(directory).glob(f"*_{first}.db"))
+    assert len(list(made_by(directory).glob(f"*_{second}.db"))) == len(NUM_BYTES)
+    assert counted(directory) == before
+    files.add_up(set())
+    assert {path.stem.rpartition("_")[2] for path in made_by(directory).glob("*.db")} == {"ended"}
+    assert counted(directory) == before
+
+
+@pytest.mark.usefixtures("files")
+def test_a_second_service_leaves_the_files_of_the_first(directory: Path) -> None:
+    MetricFiles(PORT + 1, os.getpid()).begin()
+    assert made_by(directory).is_dir()
+
+
+def test_what_killed_services_of_the_port_have_left_goes(directory: Path) -> None:
+    left = [directory / f"unrolled-{PORT}-{2**30}.metrics", directory / f"unrolled-{PORT}-x.metrics"]
+    kept = directory / f"unrolled-{PORT}-1.metrics"
+    for each in (*left, kept):
+        each.mkdir()
+    MetricFiles(PORT, os.getpid()).begin()
+    assert {path.name for path in directory.iterdir()} == {kept.name, made_by(directory).name}
+
+
+def test_a_full_disk_is_told(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(metric_files.os, "posix_fallocate", fail)
+    with pytest.raises(NoRoom, match=rf"cannot be kept in {directory}.*: No space left on device"):
+        MetricFiles(PORT, os.getpid()).begin()
+
+
+def test_a_worker_whose_first_process_has_made_no_directory_counts_where_it_did(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, str(directory))
+    MetricFiles(PORT, 1).join()
+    assert os.environ[VARIABLE] == str(directory)
+    assert not list(directory.iterdir())

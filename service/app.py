@@ -23,7 +23,9 @@ from service.forms.sentiment import SentimentAnswer, SentimentRequest
 from service.forms.tagging import TagAnswer, TagRequest
 from service.forms.translation import TranslateAnswer, TranslateRequest
 from service.process.deaths import watch_deaths
+from service.process.hangup import end_on_hangup
 from service.process.metric_files import MetricFiles, NoRoom
+from service.process.open_files import raise_limit
 from service.process.parent import be_parent
 from service.process.preflight import CHECKS, CannotStart, checked_settings
 from service.process.seats import can_wait_for_seats
@@ -86,6 +88,8 @@ class RNNService:
         # Where this says that the runtime replaces containers, BentoML would not replace workers: the service goes on
         # with fewer of them, and ends with the last.
         os.environ.pop("BENTOML_CONTAINERIZED", None)
+        raise_limit()
+        end_on_hangup()
         be_parent()
         watch_starts(str(server.port), num_workers)
         watch_deaths(metric_files.add_up)

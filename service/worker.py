@@ -179,4 +179,4 @@ class Worker:
     @property
     def is_serving(self) -> bool:
         """Whether questions and steps are answered."""
-        return self.is_ready and self.catalog.is_serving
+        return self.is_ready and self.catalog.is_serving and not (self._fast_port and self._fast_port.has_failed)

@@ -36,6 +36,9 @@ class EmbeddedServer(uvicorn.Server):
 class FastPort:
     """Listens while it is started.
 
+    Attributes:
+        has_failed: Whether it has stopped for an error.
+
     Args:
         app: The application.
         single_steps: Answers single steps, past the application. None if the application answers them, too.
@@ -74,6 +77,7 @@ class FastPort:
         )
         self._task: asyncio.Task[None] | None = None
         self._lock = -1
+        self.has_failed = False
 
     def start(self) -> None:
         """Listen.
@@ -89,7 +93,8 @@ class FastPort:
         try:
             await self._server.serve(sockets)
         except Exception:
-            logger.exception("the second port has failed; nothing is answered there any more")
+            self.has_failed = True
+            logger.exception("the second port has failed; nothing is answered there any more, and this is not ready")
         finally:
             for server in getattr(self._server, "servers", ()):
                 server.close()

@@ -69,6 +69,8 @@ class Draining:
         signal.signal(signal.SIGTERM, begin)
 
     async def _drain(self, number: int) -> None:
+        name = signal.Signals(number).name
+        logger.warning("asked to end by %s: not ready, and answering for %g seconds more", name, self._drain_seconds)
         await asyncio.sleep(self._drain_seconds)
         try:
             await self._answer_all()

@@ -1,15 +1,14 @@
 """The refusal that clients get when the store cannot be used. The reason goes to the log."""
 
-import logging
 from collections.abc import Awaitable
 from typing import TypeVar
 
 from service.errors import StoreUnavailable
+from service.steps.outage import Outage
 from service.stores.base import Unavailable
 
-logger = logging.getLogger(__name__)
-
 T = TypeVar("T")
+_outage = Outage()
 
 
 async def reached(call: Awaitable[T]) -> T:
@@ -19,12 +18,14 @@ async def reached(call: Awaitable[T]) -> T:
         StoreUnavailable: The store cannot be used now.
     """
     try:
-        return await call
+        result = await call
     except Unavailable as error:
         raise refusal_of(error) from error
+    _outage.answer()
+    return result
 
 
 def refusal_of(error: Unavailable) -> StoreUnavailable:
     """The refusal for a failure of the store, which is logged."""
-    logger.error("the session store cannot be used: %s", error)
+    _outage.fail(error)
     return StoreUnavailable("the session store cannot be used now; try again")

@@ -155,7 +155,7 @@ def test_one_pod_keeps_its_sessions_on_its_volume() -> None:
     assert volume["persistentVolumeClaim"]["claimName"] == claim.whole["metadata"]["name"]
     environment = environment_of(manifests)
     assert environment["UNROLLED_STORE_ON_VOLUME"] == "1"
-    assert int(environment["UNROLLED_MAX_STORE_BYTES"]) == 15 * 2**30
+    assert int(environment["UNROLLED_MAX_STORE_BYTES"]) == pytest.approx(8 * 2**30)
     (mount,) = (each["mountPath"] for each in pod["containers"][0]["volumeMounts"] if each["name"] == "sessions")
     assert Path(mount) in Path(environment["UNROLLED_STORE"].removeprefix("lmdb://")).parents
 
@@ -173,6 +173,9 @@ def test_many_pods_share_redis_and_are_replaced_one_by_one() -> None:
     manifests = rendered("redis")
     assert set(manifests) == {"Deployment", "Service", "PodDisruptionBudget"}
     assert manifests["Deployment"].spec["replicas"] == 3
+    (spread,) = pod_of(manifests)["topologySpreadConstraints"]
+    assert (spread["topologyKey"], spread["whenUnsatisfiable"]) == ("kubernetes.io/hostname", "ScheduleAnyway")
+    assert spread["labelSelector"] == manifests["Deployment"].spec["selector"]
     assert manifests["Deployment"].spec["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
     assert manifests["PodDisruptionBudget"].spec["maxUnavailable"] == 1
     environment = environment_of(manifests)

@@ -1,6 +1,7 @@
 """How the service starts, refuses to, and stops."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 from service.process.mounts import mount_point
 from tests.e2e.asking import open_session, step
 from tests.e2e.bundles import SENTIMENT, import_into
-from tests.e2e.server import ROOT, Server, environment, free_port
+from tests.e2e.server import ROOT, STOP_SECONDS, Server, environment, free_port, until
 
 pytestmark = pytest.mark.e2e
 
@@ -104,6 +105,25 @@ def test_sigterm_stops_every_process_and_frees_the_port_whoever_has_hung_up(home
         with socket.socket() as probe:
             assert probe.connect_ex(("127.0.0.1", server.port)) != 0
     assert [pid for pid in pids if _is_running(pid)] == []
+
+
+@pytest.mark.parametrize("is_ignored", [False, True])
+def test_a_terminal_that_closes_ends_a_service_unless_it_was_to_survive_it(home: Path, is_ignored: bool) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN) if is_ignored else None
+    try:
+        with Server(home) as server:
+            workers = {worker.pid for worker in server.workers()}
+            server.process.send_signal(signal.SIGHUP)
+            if is_ignored:
+                until(lambda: "SIGHUP is ignored" in server.log.read_text(), 10, "it is told")
+                assert {worker.pid for worker in server.workers()} == workers
+            else:
+                assert server.process.wait(timeout=STOP_SECONDS) == 0
+                assert "SIGHUP: the service ends" in server.log.read_text()
+                assert "asked to end by SIGTERM" in server.log.read_text()
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGHUP, before)
 
 
 def _is_running(pid: int) -> bool:

@@ -118,6 +118,18 @@ spec:
   affinity:
     {{- toYaml . | nindent 4 }}
   {{- end }}
+  {{- with .Values.topologySpreadConstraints }}
+  topologySpreadConstraints:
+    {{- toYaml . | nindent 4 }}
+  {{- else }}
+  topologySpreadConstraints:
+    - maxSkew: 1
+      topologyKey: kubernetes.io/hostname
+      whenUnsatisfiable: ScheduleAnyway
+      labelSelector:
+        matchLabels:
+          {{- include "unrolled.selector" . | nindent 10 }}
+  {{- end }}
 {{- end -}}
 
 {{- define "unrolled.environment" -}}
@@ -130,7 +142,7 @@ spec:
   value: "1"
 {{- if not (hasKey $settings "UNROLLED_MAX_STORE_BYTES") }}
 - name: UNROLLED_MAX_STORE_BYTES
-  value: {{ mul $store.volume.gibibytes 805306368 | quote }}
+  value: {{ mul $store.volume.gibibytes 429496729 | quote }}
 {{- end }}
 {{- else if $store.url }}
 - name: UNROLLED_STORE

@@ -1,0 +1,19 @@
+"""How many files and connections a process may have open."""
+
+import logging
+import resource
+from contextlib import suppress
+
+logger = logging.getLogger(__name__)
+
+ENOUGH = 4096
+
+
+def raise_limit() -> None:
+    """Raise what this process and those that it starts may have open as far as they may themselves."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # a system may allow less than it says
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        soft = hard
+    if soft != resource.RLIM_INFINITY and soft < ENOUGH:
+        logger.warning("a process may have %d files and connections open (ulimit -n): more clients are cut off", soft)

@@ -1,0 +1,43 @@
+"""What is logged of a store that cannot be used: not a line for each request that it refuses."""
+
+import logging
+import time
+from collections.abc import Callable
+
+logger = logging.getLogger(__name__)
+
+QUIET_SECONDS = 10.0
+
+
+class Outage:
+    """Logs the first refusal and one every QUIET_SECONDS, with how many there were; and that it is over.
+
+    It is over when a call is answered and none has failed for QUIET_SECONDS: where one server of several is down, calls
+    are answered all the time.
+
+    Args:
+        clock: Seconds that only grow.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._num_untold = 0
+        self._told_at = float("-inf")
+        self._failed_at: float | None = None
+
+    def fail(self, error: Exception) -> None:
+        """Note that a call has failed."""
+        self._failed_at = now = self._clock()
+        self._num_untold += 1
+        if now < self._told_at + QUIET_SECONDS:
+            return
+        number = f" ({self._num_untold} requests refused since the last line)" if self._num_untold > 1 else ""
+        logger.error("the session store cannot be used: %s%s", error, number)
+        self._num_untold, self._told_at = 0, now
+
+    def answer(self) -> None:
+        """Note that a call was answered."""
+        if self._failed_at is not None and self._clock() >= self._failed_at + QUIET_SECONDS:
+            number = f"; {self._num_untold} more requests were refused" if self._num_untold else ""
+            logger.warning("the session store can be used again%s", number)
+            self._num_untold, self._told_at, self._failed_at = 0, float("-inf"), None

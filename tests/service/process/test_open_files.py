@@ -1,0 +1,32 @@
+"""The limit of open files, in processes of their own."""
+
+import resource
+import subprocess
+import sys
+
+SCRIPT = """
+import logging, resource
+from service.process.open_files import raise_limit
+logging.basicConfig(format="%(message)s")
+resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))
+raise_limit()
+print(*resource.getrlimit(resource.RLIMIT_NOFILE))
+"""
+
+
+def raised(soft: int, hard: int) -> tuple[str, str]:
+    """The limits afterwards, and what was logged."""
+    words = [sys.executable, "-c", SCRIPT.format(soft=soft, hard=hard)]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)  # noqa: S603  words of this test
+    return done.stdout.strip(), done.stderr.strip()
+
+
+def test_a_limit_is_raised_as_far_as_it_may_be() -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert raised(256, hard) == (f"{hard} {hard}", "")
+
+
+def test_a_low_one_that_cannot_be_raised_is_told() -> None:
+    limits, told = raised(100, 128)
+    assert limits == "128 128"
+    assert told == "a process may have 128 files and connections open (ulimit -n): more clients are cut off"

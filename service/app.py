@@ -22,6 +22,7 @@ from service.forms.music import ComposeAnswer, ComposeRequest
 from service.forms.sentiment import SentimentAnswer, SentimentRequest
 from service.forms.tagging import TagAnswer, TagRequest
 from service.forms.translation import TranslateAnswer, TranslateRequest
+from service.process.beats import watch_beats
 from service.process.deaths import watch_deaths
 from service.process.hangup import end_on_hangup
 from service.process.metric_files import MetricFiles, NoRoom
@@ -29,7 +30,7 @@ from service.process.open_files import raise_limit
 from service.process.parent import be_parent
 from service.process.preflight import CHECKS, CannotStart, checked_settings
 from service.process.seats import can_wait_for_seats
-from service.process.starts import READY, failures_told, tell, watch_starts
+from service.process.starts import failures_told, tell_ready, watch_starts
 from service.worker import Worker
 
 try:
@@ -92,6 +93,7 @@ class RNNService:
         end_on_hangup()
         be_parent()
         watch_starts(str(server.port), num_workers)
+        watch_beats(str(server.port))
         watch_deaths(metric_files.add_up)
 
     def __init__(self) -> None:
@@ -106,7 +108,7 @@ class RNNService:
         """Start what needs the worker's event loop."""
         with failures_told(str(server.port)):
             await self._worker.start()
-        tell(str(server.port), READY)
+        tell_ready(str(server.port))
 
     @bentoml.on_shutdown
     async def stop(self) -> None:

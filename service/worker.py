@@ -16,6 +16,7 @@ from service.fast_port.server import FastPort
 from service.keys.keys import open_keys
 from service.metrics import Metrics
 from service.process.allocator import keep_freed_memory, return_freed_memory
+from service.process.beats import BEAT_SECONDS, beat, take_leave
 from service.process.collector import collect_when_idle
 from service.process.metric_files import MetricFiles
 from service.process.parent import die_with_parent
@@ -96,6 +97,7 @@ class Worker:
         await self.reloader.open()
         self._background.spawn(self.reloader.follow_forever())
         self._background.repeat(FOLLOW_SECONDS, self.reloader.beat)
+        self._background.repeat(BEAT_SECONDS, self._beat)
         await self._take_seat()
         self.catalog.start()
         if self._fast_port is not None:
@@ -116,6 +118,7 @@ class Worker:
         if self._fast_port is not None:
             await self._fast_port.stop()
         await self._background.cancel()
+        take_leave(str(self._server.port))
         self.metrics.flush()
         await self.reloader.leave()
         await self.catalog.stop()
@@ -162,6 +165,9 @@ class Worker:
         if can_wait_for_seats() and not await comes_before_sigterm(self._seats.wait()):
             await self.stop()
             os._exit(0)
+
+    async def _beat(self) -> None:
+        beat(str(self._server.port))
 
     async def _flush(self) -> None:
         self.metrics.flush()

@@ -6,8 +6,6 @@ back. Before that it would be a service that looks alive and is none, in a conta
 
 import logging
 import os
-import socket
-import struct
 import sys
 import threading
 from collections.abc import Callable, Iterator, Set
@@ -16,14 +14,13 @@ from contextlib import contextmanager
 import psutil
 
 from service.process.memory_limit import memory_limit, num_memory_kills
+from service.process.words import Ear, tell
 
 logger = logging.getLogger(__name__)
 
 READY, FAILED = "ready", "failed"
 MAX_STARTS = 3
 LOOK_SECONDS = 0.5
-MAX_MESSAGE_BYTES = 4096
-CREDENTIALS = struct.Struct("=iII")  # unix(7), SCM_CREDENTIALS: process, user, group
 
 
 class Starts:
@@ -86,11 +83,8 @@ def watch_starts(service: str, num_workers: int) -> None:
     """
     if sys.platform != "linux":
         return
-    ear = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    ear.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-    ear.bind(_address(service, os.getpid()))
     starts = Starts(num_workers, num_memory_kills, memory_limit())
-    threading.Thread(target=_watch, args=(ear, starts), name="starts", daemon=True).start()
+    threading.Thread(target=_watch, args=(Ear(_topic(service)), starts), name="starts", daemon=True).start()
 
 
 @contextmanager
@@ -100,38 +94,24 @@ def failures_told(service: str) -> Iterator[None]:
         yield
     except Exception as error:
         logger.exception("this worker cannot start")
-        tell(service, FAILED, f"a worker cannot start: {error}")
+        tell(_topic(service), FAILED, f"a worker cannot start: {error}")
         raise
 
 
-def tell(service: str, word: str, detail: str = "") -> None:
-    """Send the first process a word on this worker's start. Does nothing if it does not listen."""
-    if sys.platform != "linux":
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as mouth:
-        try:
-            mouth.sendto(f"{word} {detail}".encode()[:MAX_MESSAGE_BYTES], _address(service, os.getppid()))
-        except OSError:
-            logger.debug("nobody watches the starts of workers")
+def tell_ready(service: str) -> None:
+    """Tell the first process that this worker is ready."""
+    tell(_topic(service), READY)
 
 
-def _watch(ear: socket.socket, starts: Starts) -> None:
+def _watch(ear: Ear, starts: Starts) -> None:
     parent, reason = psutil.Process(), None
     while reason is None:
-        ear.settimeout(None if starts.has_served else LOOK_SECONDS)
         try:
-            reason = starts.hear(*_heard(ear))
+            _, word, detail = ear.hear(None if starts.has_served else LOOK_SECONDS)
+            reason = starts.hear(word, detail)
         except TimeoutError:
             reason = starts.see({child.pid for child in parent.children()})
     _end(parent, reason)
-
-
-def _heard(ear: socket.socket) -> tuple[str, str]:
-    """Receive a word and its detail, both empty if another user of this machine has sent them."""
-    message, ancillary, _, _ = ear.recvmsg(MAX_MESSAGE_BYTES, socket.CMSG_SPACE(CREDENTIALS.size))
-    _, user, _ = CREDENTIALS.unpack(ancillary[0][2])
-    word, _, detail = message.decode(errors="replace").partition(" ")
-    return (word, detail) if user == os.geteuid() else ("", "")
 
 
 def _end(parent: psutil.Process, reason: str) -> None:
@@ -145,5 +125,5 @@ def _end(parent: psutil.Process, reason: str) -> None:
     os._exit(1)
 
 
-def _address(service: str, pid: int) -> str:
-    return f"\0unrolled:{service}:{pid}:starts"
+def _topic(service: str) -> str:
+    return f"{service}:starts"

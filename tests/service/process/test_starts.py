@@ -101,9 +101,10 @@ def test_the_first_process_ends_with_the_reason_as_its_last_line(worker: str, re
 
 SENDER = """
 import os, sys
-from service.process.starts import FAILED, tell
+from service.process.starts import FAILED
+from service.process.words import tell
 os.setuid(65534)
-tell("x", FAILED, "by somebody else")
+tell("x:starts", FAILED, "by somebody else")
 sys.stderr.write("said")
 """
 

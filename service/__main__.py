@@ -42,9 +42,14 @@ def serve(_: argparse.Namespace) -> None:
 
 def health(_: argparse.Namespace) -> None:
     """Ask the service of these settings whether it is ready."""
-    from service.settings import ServerSettings
+    from pydantic import ValidationError
 
-    server = ServerSettings()
+    from service.settings import ServerSettings, in_one_line
+
+    try:
+        server = ServerSettings()
+    except ValidationError as error:
+        sys.exit(f"unrolled: {in_one_line(error)}")
     connection = HTTPConnection(_reachable(server.host), server.port, timeout=HEALTH_SECONDS)
     try:
         connection.request("GET", "/readyz")
@@ -104,7 +109,7 @@ def _with_store(act: Callable[[str], int]) -> int:
     """Do something with the configured store's URL, or exit with the reason why it cannot be done."""
     from pydantic import ValidationError
 
-    from service.settings import SessionSettings, SettingUnknown, refuse_unknown_variables
+    from service.settings import SessionSettings, SettingUnknown, in_one_line, refuse_unknown_variables
     from service.stores.backup import BackupRefused
     from service.stores.base import Unavailable
     from service.stores.connect import StoreUnknown
@@ -112,7 +117,9 @@ def _with_store(act: Callable[[str], int]) -> int:
     try:
         refuse_unknown_variables()
         return act(SessionSettings().store)
-    except (BackupRefused, OSError, SettingUnknown, StoreUnknown, Unavailable, ValidationError) as error:
+    except ValidationError as error:
+        sys.exit(f"unrolled: {in_one_line(error)}")
+    except (BackupRefused, OSError, SettingUnknown, StoreUnknown, Unavailable) as error:
         sys.exit(f"unrolled: {error}")
 
 

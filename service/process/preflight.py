@@ -18,12 +18,12 @@ from service.keys.key_file import KeysUnusable, check_keys
 from service.process.memory_limit import memory_limit, shortage
 from service.process.mounts import mount_point
 from service.settings import (
-    PREFIX,
     KeySettings,
     ServerSettings,
     SessionSettings,
     Settings,
     SettingUnknown,
+    in_one_line,
     refuse_unknown_variables,
 )
 from service.stores.base import Unavailable
@@ -47,7 +47,7 @@ def checked_settings() -> Settings:
         open_store(settings.sessions)
         tempfile.gettempdir()
     except ValidationError as error:
-        raise CannotStart(_in_one_line(error)) from error
+        raise CannotStart(in_one_line(error)) from error
     except (SettingUnknown, ProviderMissing, StoreUnknown) as error:
         raise CannotStart(str(error)) from error
     except FileNotFoundError as error:
@@ -55,14 +55,6 @@ def checked_settings() -> Settings:
     check_store(settings.server, settings.sessions)
     check_callers(settings.server, settings.keys)
     return settings
-
-
-def _in_one_line(error: ValidationError) -> str:
-    """What is wrong with which variables, without the value of any."""
-    return "; ".join(
-        "".join(f"{PREFIX}{name}: ".upper() for name in each["loc"]) + each["msg"].removeprefix("Value error, ")
-        for each in error.errors(include_url=False, include_context=False, include_input=False)
-    )
 
 
 def check_store(server: ServerSettings, sessions: SessionSettings) -> None:

@@ -65,6 +65,17 @@ def test_a_misspelt_setting_does_not_make_another_store_be_copied(
         main(["backup", str(tmp_path / "copy")])
 
 
+@pytest.mark.parametrize(
+    ("words", "variable"), [(["health"], "UNROLLED_PORT"), (["backup", "/nowhere"], "UNROLLED_MAX_SESSIONS")]
+)
+def test_a_bad_setting_is_told_in_one_line(words: list[str], variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, "x")
+    with pytest.raises(SystemExit) as end:
+        main(words)
+    assert str(end.value).startswith(f"unrolled: {variable}: Input should be a valid integer")
+    assert "\n" not in str(end.value)
+
+
 class Readiness(BaseHTTPRequestHandler):
     """Answers /readyz with a status that a test sets."""
 

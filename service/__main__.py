@@ -17,6 +17,7 @@ from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
+from service.process.bentoml_directories import unusable_home
 from service.process.graceful import GRACEFUL_SECONDS
 from service.process.memory_limit import memory_limit, shortage
 
@@ -34,6 +35,8 @@ def serve(_: argparse.Namespace) -> None:
     missing = shortage(memory_limit(), num_workers=1, num_bundle_bytes=0)
     if missing:  # asked here already: a process that loads more than it may have is killed without a word
         sys.exit(f"unrolled: {missing}")
+    if unusable := unusable_home():
+        sys.exit(f"unrolled: {unusable}")
     os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
     bentoml = Path(sys.executable).with_name("bentoml")
     command = [str(bentoml), "serve", "service.app:RNNService", "--timeout-graceful-shutdown", str(GRACEFUL_SECONDS)]

@@ -121,6 +121,13 @@ def test_too_little_memory_is_said_before_anything_large_is_loaded(monkeypatch: 
         main([])
 
 
+def test_directories_that_bentoml_cannot_make_are_said_before_it_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.__main__.os.execv", lambda *_: pytest.fail("BentoML was loaded"))
+    monkeypatch.setenv("BENTOML_HOME", "/dev/null/home")
+    with pytest.raises(SystemExit, match=r"^unrolled: BENTOML_HOME: .* Not a directory"):
+        main([])
+
+
 def test_an_unknown_verb_does_not_serve(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["sevre"])

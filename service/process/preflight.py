@@ -99,6 +99,19 @@ def _is_writable(directory: Path | None) -> bool:
     return False
 
 
+def check_prepared_graphs(settings: Settings) -> None:
+    """Raise CannotStart where a place for prepared graphs is given that cannot be a directory.
+
+    One that cannot be written is a warning at the first run.
+    """
+    directory = settings.bundles.prepared_graphs_directory
+    if directory is None or not settings.bundles.prepared_graphs:
+        return
+    nearest = next(each for each in (directory, *directory.parents) if os.path.lexists(each))
+    if not os.path.isdir(nearest):  # noqa: PTH112  Path.is_dir raises where it may not look
+        raise CannotStart(f"UNROLLED_PREPARED_GRAPHS={directory} can be no directory: {nearest} is none")
+
+
 def check_callers(server: ServerSettings, keys: KeySettings) -> None:
     """Raise CannotStart if no caller would be let in, or if every caller would be by accident."""
     if keys.api_keys:
@@ -160,4 +173,9 @@ async def _reach_store(sessions: SessionSettings) -> None:
         await store.close()
 
 
-CHECKS: tuple[Callable[[Settings], None], ...] = (check_ports, check_store_answers, check_bundles)
+CHECKS: tuple[Callable[[Settings], None], ...] = (
+    check_ports,
+    check_prepared_graphs,
+    check_store_answers,
+    check_bundles,
+)

@@ -7,7 +7,7 @@ import pytest
 from service.bundle.manifest import read_bundle
 from service.keys.key_file import add_key
 from service.process import preflight
-from service.process.preflight import CannotStart, check_callers, check_memory
+from service.process.preflight import CHECKS, CannotStart, check_callers, check_memory, check_prepared_graphs
 from service.settings import BundleSettings, EngineSettings, KeySettings, ServerSettings, Settings
 
 BUNDLES = [read_bundle(path) for path in sorted((Path(__file__).parents[3] / "models").iterdir())]
@@ -37,6 +37,21 @@ def test_workers_with_a_gpu_share_none(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(preflight, "memory_limit", lambda: LIMIT_BYTES)
     with pytest.raises(CannotStart, match="too small"):
         check_memory(settings(str(tmp_path), "cuda"), BUNDLES)
+
+
+def test_prepared_graphs_are_kept_in_a_directory_or_one_that_can_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "dangling").symlink_to("nowhere")
+    for good in ("none", "", str(tmp_path), str(tmp_path / "new" / "graphs"), "/proc/graphs"):
+        check_prepared_graphs(settings(good))
+    for bad in ("file", "file/graphs", "dangling", "dangling/graphs"):
+        with pytest.raises(CannotStart, match=f"^UNROLLED_PREPARED_GRAPHS={tmp_path / bad} can be no directory: "):
+            check_prepared_graphs(settings(str(tmp_path / bad)))
+    check_prepared_graphs(settings(str(tmp_path / "file"), "cuda"))
+
+
+def test_where_prepared_graphs_are_kept_is_checked_before_a_start() -> None:
+    assert check_prepared_graphs in CHECKS
 
 
 def test_a_public_address_needs_keys_or_consent(tmp_path: Path) -> None:

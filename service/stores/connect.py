@@ -52,7 +52,9 @@ def lmdb_directory(url: str, environment: Mapping[str, str] = os.environ) -> Pat
     path = unquote(parts.path)
     is_relative = bool(path) and not path.startswith("/")
     if parts.scheme != "lmdb" or parts.netloc or parts.query or parts.fragment or is_relative or "\0" in path:
-        raise StoreUnknown(f"{url!r} names no directory: write lmdb:///absolute/path, or lmdb:// for the user's own")
+        raise StoreUnknown(
+            f"UNROLLED_STORE={url!r} names no directory: write lmdb:///absolute/path, or lmdb:// for the user's own"
+        )
     return Path(path) if path.strip("/") else state_directory(environment) / "unrolled" / "sessions"
 
 

@@ -1,6 +1,7 @@
 """What can be checked before anything starts, so that a service that cannot work says why and ends."""
 
 import asyncio
+import logging
 import os
 import socket
 import tempfile
@@ -28,6 +29,9 @@ from service.settings import (
 )
 from service.stores.base import Unavailable
 from service.stores.connect import StoreUnknown, lmdb_directory, open_store
+from service.stores.lmdb.disk_room import lack_of_room
+
+logger = logging.getLogger(__name__)
 
 
 class CannotStart(Exception):
@@ -165,6 +169,18 @@ def check_store_answers(settings: Settings) -> None:
         raise CannotStart(f"UNROLLED_STORE: {error}{user}") from error
 
 
+def warn_of_little_room(settings: Settings) -> None:
+    """Log that the disk would be full before the store, where somebody has said how large the store may be.
+
+    Nobody has for the default, which is more than half of many a laptop's disk.
+    """
+    sessions = settings.sessions
+    if not sessions.store.startswith("lmdb:") or "max_store_bytes" not in sessions.model_fields_set:
+        return
+    if lack := lack_of_room(lmdb_directory(sessions.store), sessions.max_store_bytes):
+        logger.warning("%s", lack)
+
+
 async def _reach_store(sessions: SessionSettings) -> None:
     store = open_store(sessions)
     try:
@@ -177,5 +193,6 @@ CHECKS: tuple[Callable[[Settings], None], ...] = (
     check_ports,
     check_prepared_graphs,
     check_store_answers,
+    warn_of_little_room,
     check_bundles,
 )

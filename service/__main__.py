@@ -17,6 +17,7 @@ from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
+from service.process.bentoml_directories import unusable_home
 from service.process.graceful import GRACEFUL_SECONDS
 from service.process.memory_limit import memory_limit, shortage
 
@@ -34,6 +35,8 @@ def serve(_: argparse.Namespace) -> None:
     missing = shortage(memory_limit(), num_workers=1, num_bundle_bytes=0)
     if missing:  # asked here already: a process that loads more than it may have is killed without a word
         sys.exit(f"unrolled: {missing}")
+    if unusable := unusable_home():
+        sys.exit(f"unrolled: {unusable}")
     os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
     bentoml = Path(sys.executable).with_name("bentoml")
     command = [str(bentoml), "serve", "service.app:RNNService", "--timeout-graceful-shutdown", str(GRACEFUL_SECONDS)]
@@ -42,9 +45,14 @@ def serve(_: argparse.Namespace) -> None:
 
 def health(_: argparse.Namespace) -> None:
     """Ask the service of these settings whether it is ready."""
-    from service.settings import ServerSettings
+    from pydantic import ValidationError
 
-    server = ServerSettings()
+    from service.settings import ServerSettings, in_one_line
+
+    try:
+        server = ServerSettings()
+    except ValidationError as error:
+        sys.exit(f"unrolled: {in_one_line(error)}")
     connection = HTTPConnection(_reachable(server.host), server.port, timeout=HEALTH_SECONDS)
     try:
         connection.request("GET", "/readyz")
@@ -104,7 +112,7 @@ def _with_store(act: Callable[[str], int]) -> int:
     """Do something with the configured store's URL, or exit with the reason why it cannot be done."""
     from pydantic import ValidationError
 
-    from service.settings import SessionSettings, SettingUnknown, refuse_unknown_variables
+    from service.settings import SessionSettings, SettingUnknown, in_one_line, refuse_unknown_variables
     from service.stores.backup import BackupRefused
     from service.stores.base import Unavailable
     from service.stores.connect import StoreUnknown
@@ -112,7 +120,9 @@ def _with_store(act: Callable[[str], int]) -> int:
     try:
         refuse_unknown_variables()
         return act(SessionSettings().store)
-    except (BackupRefused, OSError, SettingUnknown, StoreUnknown, Unavailable, ValidationError) as error:
+    except ValidationError as error:
+        sys.exit(f"unrolled: {in_one_line(error)}")
+    except (BackupRefused, OSError, SettingUnknown, StoreUnknown, Unavailable) as error:
         sys.exit(f"unrolled: {error}")
 
 

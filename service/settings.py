@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Self, get_type_hints
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.process.directories import cache_directory
@@ -19,14 +19,27 @@ from service.process.directories import cache_directory
 PREFIX = "UNROLLED_"
 MIN_EXPORT_KEY_CHARACTERS = 32
 MAX_SECONDS = 2**31 - 1  # 68 years, which a record has room for
+MIN_STORE_BYTES = 2**20
+MAX_STORE_BYTES = 2**40  # what an LMDB store may grow to
 OTHER_CONSUMERS = frozenset({"UNROLLED_DATA_DIR"})
 ANY_ORIGIN = "*"
 NOWHERE = "none"
+LOCALHOST = "localhost"
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s,*]+")
+_TAG_PART = r"[a-z0-9](?:[-._a-z0-9]{0,61}[a-z0-9])?"
+_TAG = re.compile(f"{_TAG_PART}(?::{_TAG_PART})?", re.ASCII | re.IGNORECASE)
 
 
 class SettingUnknown(Exception):
     """The environment names a setting that does not exist."""
+
+
+def in_one_line(error: ValidationError) -> str:
+    """What is wrong with which variables, without the value of any."""
+    return "; ".join(
+        "".join(f"{PREFIX}{name}: ".upper() for name in each["loc"]) + each["msg"].removeprefix("Value error, ")
+        for each in error.errors(include_url=False, include_context=False, include_input=False)
+    )
 
 
 def _listed(names: str) -> list[str]:
@@ -42,7 +55,7 @@ def _as_browsers_write(origin: str) -> str:
 
 
 class _Settings(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, allow_inf_nan=False)
 
 
 class ServerSettings(_Settings):
@@ -53,11 +66,11 @@ class ServerSettings(_Settings):
     fast_port: int = Field(3001, ge=0, le=65535)
     workers: int = Field(1, ge=1, le=256)
     spare_workers: int = Field(1, ge=0, le=8)
-    drain_seconds: float = Field(1.0, ge=0)
+    drain_seconds: float = Field(1.0, ge=0, le=3600)
     allow_unauthenticated: bool = False
     max_body_bytes: int = Field(8 * 2**20, ge=1024)
     max_answer_bytes: int = Field(256 * 2**20, ge=2**20)
-    request_timeout_seconds: float = Field(60.0, gt=0)
+    request_timeout_seconds: float = Field(60.0, ge=0.01, le=86400)
     allowed_origins: str = ""
     access_log: bool = False
 
@@ -69,10 +82,18 @@ class ServerSettings(_Settings):
     @property
     def is_loopback(self) -> bool:
         """Whether only this machine can connect."""
+        return ipaddress.ip_address(self.host).is_loopback
+
+    @field_validator("host")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        if value == LOCALHOST:
+            return "127.0.0.1"
         try:
-            return ipaddress.ip_address(self.host).is_loopback
+            ipaddress.ip_address(value)
         except ValueError:
-            return self.host == "localhost"
+            raise ValueError(f"{value!r} is no IP address, and not {LOCALHOST!r}") from None
+        return value
 
     @field_validator("allowed_origins")
     @classmethod
@@ -111,7 +132,8 @@ class ExportSettings(_Settings):
     @field_validator("export_key")
     @classmethod
     def _long_enough(cls, value: SecretStr) -> SecretStr:
-        if 0 < len(value.get_secret_value()) < MIN_EXPORT_KEY_CHARACTERS:
+        key = value.get_secret_value()
+        if key and len(key.strip()) < MIN_EXPORT_KEY_CHARACTERS:
             raise ValueError(f"fewer than {MIN_EXPORT_KEY_CHARACTERS} characters")
         return value
 
@@ -148,6 +170,16 @@ class BundleSettings(_Settings):
             raise ValueError(f"{value!r} is no absolute path, and not {NOWHERE!r}")
         return value
 
+    @field_validator("bundles")
+    @classmethod
+    def _are_tags(cls, value: str) -> str:
+        for tag in _listed(value):
+            if not _TAG.fullmatch(tag):
+                raise ValueError(
+                    f"{tag!r} is no tag: name:version or name:latest (letters, digits, -._), parted by commas"
+                )
+        return value
+
     @property
     def tags(self) -> tuple[str, ...]:
         """Tags named by `bundles`, comma separated. Empty for the shipped ones."""
@@ -178,7 +210,7 @@ class SessionSettings(_Settings):
     max_session_lifetime_seconds: int = Field(90 * 86400, ge=1, le=MAX_SECONDS)
     max_sessions: int = Field(1_000_000, ge=1)
     max_sessions_per_owner: int = Field(0, ge=0)
-    max_store_bytes: int = Field(64 * 2**30, ge=1)
+    max_store_bytes: int = Field(64 * 2**30, ge=MIN_STORE_BYTES, le=MAX_STORE_BYTES)
     durability: Literal["process", "commit"] = "process"
     max_kept_input_bytes: int = Field(2**18, ge=0)
     max_checkpoints: int = Field(16, ge=0)

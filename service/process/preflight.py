@@ -1,6 +1,7 @@
 """What can be checked before anything starts, so that a service that cannot work says why and ends."""
 
 import asyncio
+import logging
 import os
 import socket
 import tempfile
@@ -18,16 +19,19 @@ from service.keys.key_file import KeysUnusable, check_keys
 from service.process.memory_limit import memory_limit, shortage
 from service.process.mounts import mount_point
 from service.settings import (
-    PREFIX,
     KeySettings,
     ServerSettings,
     SessionSettings,
     Settings,
     SettingUnknown,
+    in_one_line,
     refuse_unknown_variables,
 )
 from service.stores.base import Unavailable
 from service.stores.connect import StoreUnknown, lmdb_directory, open_store
+from service.stores.lmdb.disk_room import lack_of_room
+
+logger = logging.getLogger(__name__)
 
 
 class CannotStart(Exception):
@@ -47,7 +51,7 @@ def checked_settings() -> Settings:
         open_store(settings.sessions)
         tempfile.gettempdir()
     except ValidationError as error:
-        raise CannotStart(_in_one_line(error)) from error
+        raise CannotStart(in_one_line(error)) from error
     except (SettingUnknown, ProviderMissing, StoreUnknown) as error:
         raise CannotStart(str(error)) from error
     except FileNotFoundError as error:
@@ -55,14 +59,6 @@ def checked_settings() -> Settings:
     check_store(settings.server, settings.sessions)
     check_callers(settings.server, settings.keys)
     return settings
-
-
-def _in_one_line(error: ValidationError) -> str:
-    """What is wrong with which variables, without the value of any."""
-    return "; ".join(
-        "".join(f"{PREFIX}{name}: ".upper() for name in each["loc"]) + each["msg"].removeprefix("Value error, ")
-        for each in error.errors(include_url=False, include_context=False, include_input=False)
-    )
 
 
 def check_store(server: ServerSettings, sessions: SessionSettings) -> None:
@@ -105,6 +101,19 @@ def _is_writable(directory: Path | None) -> bool:
     except OSError:
         pass
     return False
+
+
+def check_prepared_graphs(settings: Settings) -> None:
+    """Raise CannotStart where a place for prepared graphs is given that cannot be a directory.
+
+    One that cannot be written is a warning at the first run.
+    """
+    directory = settings.bundles.prepared_graphs_directory
+    if directory is None or not settings.bundles.prepared_graphs:
+        return
+    nearest = next(each for each in (directory, *directory.parents) if os.path.lexists(each))
+    if not os.path.isdir(nearest):  # noqa: PTH112  Path.is_dir raises where it may not look
+        raise CannotStart(f"UNROLLED_PREPARED_GRAPHS={directory} can be no directory: {nearest} is none")
 
 
 def check_callers(server: ServerSettings, keys: KeySettings) -> None:
@@ -160,6 +169,18 @@ def check_store_answers(settings: Settings) -> None:
         raise CannotStart(f"UNROLLED_STORE: {error}{user}") from error
 
 
+def warn_of_little_room(settings: Settings) -> None:
+    """Log that the disk would be full before the store, where somebody has said how large the store may be.
+
+    Nobody has for the default, which is more than half of many a laptop's disk.
+    """
+    sessions = settings.sessions
+    if not sessions.store.startswith("lmdb:") or "max_store_bytes" not in sessions.model_fields_set:
+        return
+    if lack := lack_of_room(lmdb_directory(sessions.store), sessions.max_store_bytes):
+        logger.warning("%s", lack)
+
+
 async def _reach_store(sessions: SessionSettings) -> None:
     store = open_store(sessions)
     try:
@@ -168,4 +189,10 @@ async def _reach_store(sessions: SessionSettings) -> None:
         await store.close()
 
 
-CHECKS: tuple[Callable[[Settings], None], ...] = (check_ports, check_store_answers, check_bundles)
+CHECKS: tuple[Callable[[Settings], None], ...] = (
+    check_ports,
+    check_prepared_graphs,
+    check_store_answers,
+    warn_of_little_room,
+    check_bundles,
+)

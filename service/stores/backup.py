@@ -5,12 +5,14 @@ A copy is a store of its own, as of one moment. It needs a process of its own: L
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import lmdb
 
 from service.stores.connect import lmdb_directory
-from service.stores.lmdb.boot import USERS, Boot, Users, boot_id, sync_directory, write_boot
+from service.stores.lmdb.boot import FILE, OPENING, USERS, Boot, Users, boot_id, sync_directory, write_boot
 from service.stores.lmdb.check import check_structure
 from service.stores.lmdb.environment import DATA, MAX_READERS
 from service.stores.lmdb.store import MAP_BYTES
@@ -38,17 +40,11 @@ def backup(url: str, destination: Path) -> int:
     source = lmdb_directory(url)
     if not (source / DATA).exists():
         raise BackupRefused(f"there is no session store in {source}")
-    _make_empty(destination)
-    try:
-        with lmdb.open(
-            str(source), readonly=True, create=False, max_readers=MAX_READERS, map_size=MAP_BYTES
-        ) as environment:
-            # A compacting copy, LMDB 0.9.36's, crashes on a store that is being written.
-            environment.copy(str(destination), compact=False)
-    except lmdb.Error as error:
-        (destination / DATA).unlink(missing_ok=True)
-        raise BackupRefused(f"the session store in {source} cannot be copied: {error}") from error
-    return _finish(destination)
+    if destination.exists() and any(destination.iterdir()):
+        raise BackupRefused(f"{destination} is not empty")
+    with _made(destination), _whole(destination):
+        _copy_used(source, destination)
+        return _finish(destination)
 
 
 def restore(source: Path, url: str) -> int:
@@ -70,17 +66,32 @@ def restore(source: Path, url: str) -> int:
     destination = lmdb_directory(url)
     if not (source / DATA).exists():
         raise BackupRefused(f"there is no backup in {source}")
-    destination.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with Users(destination).opening():
-        if (destination / DATA).exists():
-            raise BackupRefused(f"there is a session store in {destination}: stop its service and move it away first")
-        _copy(source, destination)
-        return _finish(destination)
-
-
-def _copy(source: Path, destination: Path) -> None:
-    """Copy a sound store's file, under its name only once it is whole."""
+    _refuse_if_there(destination)
     _refuse_if_used(source)
+    with _made(destination), Users(destination).opening():
+        _refuse_if_there(destination)
+        with _whole(destination):
+            _copy_unused(source, destination)
+            return _finish(destination)
+
+
+def _copy_used(source: Path, destination: Path) -> None:
+    """Copy the file of a store that may be served."""
+    file = os.open(destination / DATA, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with lmdb.open(
+            str(source), readonly=True, create=False, max_readers=MAX_READERS, map_size=MAP_BYTES
+        ) as environment:
+            # A compacting copy, LMDB 0.9.36's, crashes on a store that is being written.
+            environment.copyfd(file, compact=False)
+    except lmdb.Error as error:
+        raise BackupRefused(f"the session store in {source} cannot be copied: {error}") from error
+    finally:
+        os.close(file)
+
+
+def _copy_unused(source: Path, destination: Path) -> None:
+    """Copy a sound store's file, under its name only once it is whole."""
     draft = destination / "restoring"
     draft.mkdir(exist_ok=True)
     try:
@@ -104,10 +115,37 @@ def _refuse_if_used(directory: Path) -> None:
         raise BackupRefused(f"the session store in {directory} is in use: restore a backup of it")
 
 
-def _make_empty(directory: Path) -> None:
+def _refuse_if_there(directory: Path) -> None:
+    if (directory / DATA).exists():
+        raise BackupRefused(f"there is a session store in {directory}: stop its service and move it away first")
+
+
+@contextmanager
+def _made(directory: Path) -> Iterator[None]:
+    """A directory, which is made unless it is there. If what follows fails it is as it was."""
+    missing = [each for each in (directory, *directory.parents) if not each.exists()]
+    had_lock = (directory / OPENING).exists()
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if any(directory.iterdir()):
-        raise BackupRefused(f"{directory} is not empty")
+    try:
+        yield
+    except BaseException:
+        if not had_lock and not (directory / DATA).exists():
+            (directory / OPENING).unlink(missing_ok=True)
+        with suppress(OSError):  # somebody has put something there
+            for each in missing:
+                each.rmdir()
+        raise
+
+
+@contextmanager
+def _whole(directory: Path) -> Iterator[None]:
+    """A store is written to a directory that holds none. It is there whole, or not at all if that fails."""
+    try:
+        yield
+    except BaseException:
+        for path in (directory / DATA, *directory.glob(f"{FILE}*")):
+            path.unlink(missing_ok=True)
+        raise
 
 
 def _finish(directory: Path) -> int:

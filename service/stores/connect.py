@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from service.process.directories import state_directory
 from service.settings import SessionSettings
@@ -23,7 +23,7 @@ def open_store(settings: SessionSettings) -> Store:
     Raises:
         StoreUnknown: The URL's scheme names no backend, or it is not a URL of that backend.
     """
-    scheme = urlsplit(settings.store).scheme
+    scheme = _parts(settings.store).scheme
     limits = Limits(settings.max_sessions, settings.max_store_bytes, settings.max_sessions_per_owner)
     if scheme == "memory":
         return MemoryStore(limits)
@@ -48,8 +48,18 @@ def lmdb_directory(url: str, environment: Mapping[str, str] = os.environ) -> Pat
     Raises:
         StoreUnknown: It names none.
     """
-    parts = urlsplit(url)
-    if parts.scheme != "lmdb" or parts.netloc or parts.query or parts.fragment:
-        raise StoreUnknown(f"{url!r} names no directory: write lmdb:///absolute/path, or lmdb:// for the user's own")
+    parts = _parts(url)
     path = unquote(parts.path)
+    is_relative = bool(path) and not path.startswith("/")
+    if parts.scheme != "lmdb" or parts.netloc or parts.query or parts.fragment or is_relative or "\0" in path:
+        raise StoreUnknown(
+            f"UNROLLED_STORE={url!r} names no directory: write lmdb:///absolute/path, or lmdb:// for the user's own"
+        )
     return Path(path) if path.strip("/") else state_directory(environment) / "unrolled" / "sessions"
+
+
+def _parts(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError:  # whose message may hold a password
+        raise StoreUnknown("UNROLLED_STORE is no URL") from None

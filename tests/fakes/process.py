@@ -47,6 +47,7 @@ class Process:
         export_key: Signs exports.
         max_recent: Sessions whose latest state is kept at hand.
         max_answer_bytes: Room for large answers.
+        max_store_bytes: What sweeps keep the store to; may be less than a service is given.
         limits: Settings of sessions.
     """
 
@@ -61,6 +62,7 @@ class Process:
         export_key: bytes = EXPORT_KEY,
         max_recent: int = 0,
         max_answer_bytes: int = 2**28,
+        max_store_bytes: int = 2**36,
         **limits: object,
     ) -> None:
         self.clock = clock or Clock()
@@ -68,7 +70,7 @@ class Process:
         settings = Settings(
             server=ServerSettings(request_timeout_seconds=timeout_seconds, max_answer_bytes=max_answer_bytes),
             export=ExportSettings(export_key=export_key.decode()),
-            sessions=SessionSettings(**{**LIMITS, **limits}),
+            sessions=SessionSettings(**{**LIMITS, **limits}).model_copy(update={"max_store_bytes": max_store_bytes}),
         )
         self.catalog = Catalog(settings.bundles, settings.engine, self.metrics)
         if numerics is not None:

@@ -65,6 +65,17 @@ def test_a_misspelt_setting_does_not_make_another_store_be_copied(
         main(["backup", str(tmp_path / "copy")])
 
 
+@pytest.mark.parametrize(
+    ("words", "variable"), [(["health"], "UNROLLED_PORT"), (["backup", "/nowhere"], "UNROLLED_MAX_SESSIONS")]
+)
+def test_a_bad_setting_is_told_in_one_line(words: list[str], variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, "x")
+    with pytest.raises(SystemExit) as end:
+        main(words)
+    assert str(end.value).startswith(f"unrolled: {variable}: Input should be a valid integer")
+    assert "\n" not in str(end.value)
+
+
 class Readiness(BaseHTTPRequestHandler):
     """Answers /readyz with a status that a test sets."""
 
@@ -107,6 +118,13 @@ def test_a_service_that_is_not_there_is_not_healthy(monkeypatch: pytest.MonkeyPa
 def test_too_little_memory_is_said_before_anything_large_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.__main__.memory_limit", lambda: 100 * 2**20)
     with pytest.raises(SystemExit, match="unrolled: the memory limit of 100 MiB is too small: 1 worker processes"):
+        main([])
+
+
+def test_directories_that_bentoml_cannot_make_are_said_before_it_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.__main__.os.execv", lambda *_: pytest.fail("BentoML was loaded"))
+    monkeypatch.setenv("BENTOML_HOME", "/dev/null/home")
+    with pytest.raises(SystemExit, match=r"^unrolled: BENTOML_HOME: .* Not a directory"):
         main([])
 
 

@@ -8,6 +8,8 @@ from pydantic import SecretStr, ValidationError
 from service.process.preflight import CannotStart, checked_settings
 from service.settings import (
     CONSUMERS,
+    MAX_STORE_BYTES,
+    MIN_STORE_BYTES,
     OTHER_CONSUMERS,
     PREFIX,
     BundleSettings,
@@ -18,6 +20,7 @@ from service.settings import (
     known_variables,
     refuse_unknown_variables,
 )
+from service.stores.lmdb.store import MAP_BYTES
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"
 
@@ -37,6 +40,58 @@ def test_a_value_out_of_range_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
         ServerSettings()
 
 
+@pytest.mark.parametrize("host", ["", "127.0.0.1:3000", "example.org", "[::1]", "0.0.0"])
+def test_what_is_no_address_cannot_be_listened_on(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    monkeypatch.setenv("UNROLLED_HOST", host)
+    with pytest.raises(CannotStart) as refusal:
+        checked_settings()
+    assert str(refusal.value) == f"UNROLLED_HOST: {host!r} is no IP address, and not 'localhost'"
+
+
+def test_localhost_is_the_address_that_browsers_and_containers_mean(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNROLLED_HOST", "localhost")
+    server = ServerSettings()
+    assert (server.host, server.is_loopback) == ("127.0.0.1", True)
+    assert ServerSettings(host="::1").is_loopback
+    assert not ServerSettings(host="::").is_loopback
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("UNROLLED_DRAIN_SECONDS", "3600.1"),
+        ("UNROLLED_DRAIN_SECONDS", "-1"),
+        ("UNROLLED_REQUEST_TIMEOUT_SECONDS", "1e-9"),
+        ("UNROLLED_REQUEST_TIMEOUT_SECONDS", "1e9"),
+        ("UNROLLED_MAX_WAIT_SECONDS", "1.1"),
+        ("UNROLLED_MAX_STORE_BYTES", str(MIN_STORE_BYTES - 1)),
+        ("UNROLLED_MAX_STORE_BYTES", str(MAX_STORE_BYTES + 1)),
+    ],
+)
+def test_what_no_service_could_work_with_is_refused_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(CannotStart, match=rf"^{variable}: Input should be (greater|less) than or equal to [\d.]+$"):
+        checked_settings()
+
+
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan"])
+def test_every_time_is_finite(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    fields = {name: field for model in CONSUMERS for name, field in model.model_fields.items()}
+    times = [f"{PREFIX}{name.upper()}" for name, field in fields.items() if field.annotation is float]
+    assert len(times) > 1
+    for time in times:
+        with monkeypatch.context() as environment:
+            environment.setenv(time, value)
+            with pytest.raises(CannotStart, match=f"^{time}: Input should be a finite number$"):
+                checked_settings()
+
+
+def test_a_store_may_not_be_given_more_than_its_map() -> None:
+    assert MAX_STORE_BYTES == MAP_BYTES
+
+
 def test_the_second_port_is_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNROLLED_PORT", "3001")
     with pytest.raises(ValidationError, match="UNROLLED_FAST_PORT is UNROLLED_PORT"):
@@ -48,6 +103,14 @@ def test_the_second_port_is_another_one(monkeypatch: pytest.MonkeyPatch) -> None
 def test_tags_are_parted_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNROLLED_BUNDLES", "sentiment:latest, generation:1f")
     assert BundleSettings().tags == ("sentiment:latest", "generation:1f")
+
+
+@pytest.mark.parametrize("tag", ["bad tag!", "sentiment latest", "sentiment:", ":latest", "a:b:c", "-a", "a" * 64])
+def test_what_is_no_tag_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch, tag: str) -> None:
+    monkeypatch.setenv("UNROLLED_BUNDLES", f"forecasting:latest, {tag}")
+    with pytest.raises(CannotStart) as refusal:
+        checked_settings()
+    assert str(refusal.value).startswith(f"UNROLLED_BUNDLES: {tag!r} is no tag: name:version or name:latest")
 
 
 def test_origins_are_parted_by_commas_and_written_as_browsers_do(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,6 +160,13 @@ def test_a_short_export_key_is_refused_and_not_shown(monkeypatch: pytest.MonkeyP
     assert "hunter2" not in str(refusal.value)
     with pytest.raises(CannotStart, match=r"^UNROLLED_EXPORT_KEY: fewer than 32 characters$"):
         checked_settings()
+
+
+@pytest.mark.parametrize("key", [" " * 34, f"{'k' * 31}   ", "  \n"])
+def test_blanks_around_an_export_key_do_not_make_it_long(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    monkeypatch.setenv("UNROLLED_EXPORT_KEY", key)
+    with pytest.raises(ValidationError, match="fewer than 32 characters"):
+        ExportSettings()
 
 
 def test_an_export_key_signs_and_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:

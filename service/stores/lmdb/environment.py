@@ -123,7 +123,10 @@ def unavailable(directory: Path, error: Exception) -> Unavailable:
     if isinstance(error, lmdb.MapFullError):
         return Unavailable(f"the session store in {directory} has grown to the size of its map")
     if _is_disk_full(directory, error):
-        return Unavailable(f"the disk of the session store in {directory} is full")
+        return Unavailable(
+            f"the disk of the session store in {directory} is full: make room on it or enlarge the volume; nothing "
+            "that was acknowledged is lost"
+        )
     return Unavailable(f"the session store in {directory} cannot be used: {error}")
 
 

@@ -1,5 +1,6 @@
 """What is checked before anything starts."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,15 @@ import pytest
 from service.bundle.manifest import read_bundle
 from service.keys.key_file import add_key
 from service.process import preflight
-from service.process.preflight import CannotStart, check_callers, check_memory
+from service.process.preflight import (
+    CHECKS,
+    CannotStart,
+    check_callers,
+    check_memory,
+    check_prepared_graphs,
+    check_store_answers,
+    warn_of_little_room,
+)
 from service.settings import BundleSettings, EngineSettings, KeySettings, ServerSettings, Settings
 
 BUNDLES = [read_bundle(path) for path in sorted((Path(__file__).parents[3] / "models").iterdir())]
@@ -37,6 +46,41 @@ def test_workers_with_a_gpu_share_none(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(preflight, "memory_limit", lambda: LIMIT_BYTES)
     with pytest.raises(CannotStart, match="too small"):
         check_memory(settings(str(tmp_path), "cuda"), BUNDLES)
+
+
+def test_prepared_graphs_are_kept_in_a_directory_or_one_that_can_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "dangling").symlink_to("nowhere")
+    for good in ("none", "", str(tmp_path), str(tmp_path / "new" / "graphs"), "/proc/graphs"):
+        check_prepared_graphs(settings(good))
+    for bad in ("file", "file/graphs", "dangling", "dangling/graphs"):
+        with pytest.raises(CannotStart, match=f"^UNROLLED_PREPARED_GRAPHS={tmp_path / bad} can be no directory: "):
+            check_prepared_graphs(settings(str(tmp_path / bad)))
+    check_prepared_graphs(settings(str(tmp_path / "file"), "cuda"))
+
+
+def test_room_is_looked_at_once_the_store_is_there_and_all_of_it_before_a_start() -> None:
+    assert check_prepared_graphs in CHECKS
+    assert CHECKS.index(check_store_answers) < CHECKS.index(warn_of_little_room)
+
+
+def test_little_room_is_told_where_somebody_has_said_how_large_the_store_may_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "data.mdb").write_bytes(b"")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(0, 0, 2**30))
+    monkeypatch.setenv("UNROLLED_STORE", f"lmdb://{tmp_path}")
+    warn_of_little_room(Settings())
+    monkeypatch.setenv("UNROLLED_MAX_STORE_BYTES", str(2**29))
+    warn_of_little_room(Settings())
+    assert not caplog.records
+    monkeypatch.setenv("UNROLLED_MAX_STORE_BYTES", str(2**29 + 1))
+    warn_of_little_room(Settings())
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "has 1024 MiB for it" in caplog.text
+    monkeypatch.setenv("UNROLLED_STORE", "memory://")
+    warn_of_little_room(Settings())
+    assert len(caplog.records) == 1
 
 
 def test_a_public_address_needs_keys_or_consent(tmp_path: Path) -> None:

@@ -78,6 +78,13 @@ def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "TIMEOUT_SECONDS", SERVING_SECONDS)
 
 
+def limited(provided: Provided, **limits: int) -> SessionSettings:
+    """Settings with room for MAX_SESSIONS and MAX_BYTES, which are fewer than a service may have."""
+    return SessionSettings(**provided, **limits, max_sessions=MAX_SESSIONS).model_copy(
+        update={"max_store_bytes": MAX_BYTES}
+    )
+
+
 @pytest.fixture(params=BACKENDS)
 async def provided(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Provided]:
     """The settings of an empty store of each backend; a test may ask for some backends alone."""
@@ -88,8 +95,7 @@ async def provided(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncItera
 @pytest.fixture
 async def shared_out(provided: Provided) -> AsyncIterator[Store]:
     """The same, of which an owner may have QUOTA sessions."""
-    limits = {"max_sessions": MAX_SESSIONS, "max_store_bytes": MAX_BYTES, "max_sessions_per_owner": QUOTA}
-    opened = open_store(SessionSettings(**provided, **limits))
+    opened = open_store(limited(provided, max_sessions_per_owner=QUOTA))
     yield opened
     await opened.close()
 
@@ -97,6 +103,6 @@ async def shared_out(provided: Provided) -> AsyncIterator[Store]:
 @pytest.fixture
 async def store(provided: Provided) -> AsyncIterator[Store]:
     """An empty store of each backend, with room for MAX_SESSIONS and MAX_BYTES."""
-    opened = open_store(SessionSettings(**provided, max_sessions=MAX_SESSIONS, max_store_bytes=MAX_BYTES))
+    opened = open_store(limited(provided))
     yield opened
     await opened.close()

@@ -1,5 +1,8 @@
 """Copies of an LMDB store, and what is put back."""
 
+import errno
+import stat
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,7 @@ from service.stores.backup import BackupRefused, backup, restore
 from service.stores.base import Record, Swap
 from service.stores.connect import StoreUnknown
 from service.stores.limits import Limits
+from service.stores.lmdb.boot import Users
 from service.stores.lmdb.check import StoreDamaged
 from service.stores.lmdb.store import LmdbStore
 from tests.service.stores.lmdb.test_store import scanned
@@ -81,6 +85,89 @@ async def test_what_is_not_there_is_told(tmp_path: Path) -> None:
         backup("redis://somewhere", tmp_path / "copy")
     assert not (tmp_path / "copy").exists()
     assert not (tmp_path / "nowhere").exists()
+
+
+async def test_a_copy_is_for_its_owners_eyes_as_the_store_is(tmp_path: Path, url: str) -> None:
+    (tmp_path / "copy").mkdir(mode=0o755)
+    backup(url, tmp_path / "copy")
+    restore(tmp_path / "copy", f"lmdb://{tmp_path / 'new'}")
+    assert [stat.S_IMODE((tmp_path / each / "data.mdb").stat().st_mode) for each in ("copy", "new")] == [0o600] * 2
+
+
+def everything(directory: Path) -> set[Path]:
+    return set(directory.rglob("*"))
+
+
+async def test_a_refused_restore_leaves_nothing(tmp_path: Path, url: str) -> None:
+    user = Worker("storm", {"store": url}, IDS[:1], "user")
+    user.wait_until_ready()
+    (tmp_path / "volume").mkdir()
+    before = everything(tmp_path)
+    for place in ("deep/new", "volume"):
+        with pytest.raises(BackupRefused, match="in use"):
+            restore(tmp_path / "store", f"lmdb://{tmp_path / place}")
+        assert everything(tmp_path) == before
+    user.kill()
+    user.last_words()
+
+
+async def test_a_restore_that_fails_leaves_nothing(tmp_path: Path, url: str) -> None:
+    backup(url, tmp_path / "copy")
+    (tmp_path / "copy" / "data.mdb").write_bytes(b"something else" * 1000)
+    (tmp_path / "volume").mkdir()
+    (tmp_path / "volume" / "lost+found").mkdir()
+    before = everything(tmp_path)
+    for place in ("deep/new", "volume"):
+        with pytest.raises(StoreDamaged):
+            restore(tmp_path / "copy", f"lmdb://{tmp_path / place}")
+        assert everything(tmp_path) == before
+
+
+async def test_a_backup_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / "data.mdb").write_bytes(b"something else" * 1000)
+    (tmp_path / "volume").mkdir()
+    before = everything(tmp_path) | {tmp_path / "store" / "lock.mdb"}
+    for place in ("deep/copy", "volume"):
+        with pytest.raises(BackupRefused, match="cannot be copied"):
+            backup(f"lmdb://{tmp_path / 'store'}", tmp_path / place)
+    assert everything(tmp_path) <= before
+
+
+@pytest.mark.parametrize("place", ["deep/new", "volume"])
+async def test_a_copy_that_cannot_be_finished_is_not_left(
+    tmp_path: Path, url: str, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(directory: Path, _: object) -> None:
+        (directory / "boot.json.draft").write_bytes(b"")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    backup(url, tmp_path / "copy")
+    (tmp_path / "volume").mkdir()
+    monkeypatch.setattr("service.stores.backup.write_boot", full)
+    before = everything(tmp_path)
+    with pytest.raises(OSError, match="No space left"):
+        backup(url, tmp_path / place)
+    with pytest.raises(OSError, match="No space left"):
+        restore(tmp_path / "copy", f"lmdb://{tmp_path / place}")
+    assert everything(tmp_path) == before
+
+
+async def test_a_store_that_appears_meanwhile_is_not_touched(
+    tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backup(url, tmp_path / "copy")
+    there = Users.opening
+
+    def and_a_service_was_first(users: Users) -> AbstractContextManager[None]:
+        (tmp_path / "new" / "data.mdb").write_bytes(b"of a service")
+        return there(users)
+
+    monkeypatch.setattr(Users, "opening", and_a_service_was_first)
+    (tmp_path / "copy" / "users.lock").unlink(missing_ok=True)
+    with pytest.raises(BackupRefused, match="there is a session store in"):
+        restore(tmp_path / "copy", f"lmdb://{tmp_path / 'new'}")
+    assert (tmp_path / "new" / "data.mdb").read_bytes() == b"of a service"
 
 
 async def test_a_store_in_use_is_no_backup(tmp_path: Path, url: str) -> None:

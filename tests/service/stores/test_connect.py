@@ -31,17 +31,28 @@ def test_a_url_of_redis_that_cannot_be_understood_is_told_without_it(url: str) -
     assert url not in str(told.value)
 
 
-@pytest.mark.parametrize("url", ["lmdb://relative/path", "lmdb:///a?b=c", "lmdb:///a#b", "file:///a"])
+@pytest.mark.parametrize(
+    "url",
+    ["lmdb://relative/path", "lmdb:relative", "lmdb:./a", "lmdb:///a%00b", "lmdb:///a?b=c", "lmdb:///a#b", "file:///a"],
+)
 def test_a_url_that_names_no_directory_is_told(url: str) -> None:
     with pytest.raises(StoreUnknown, match="absolute"):
         lmdb_directory(url)
 
 
-def test_a_directory_is_named_by_its_path() -> None:
-    assert lmdb_directory("lmdb:///var/lib/a%20b") == Path("/var/lib/a b")
+@pytest.mark.parametrize("url", ["redis://ada:secret@[", "lmdb://["])
+def test_what_is_no_url_is_told_without_it(url: str) -> None:
+    for verb in (lambda: lmdb_directory(url), lambda: open_store(SessionSettings(store=url))):
+        with pytest.raises(StoreUnknown, match=r"^UNROLLED_STORE is no URL$"):
+            verb()
 
 
-@pytest.mark.parametrize("url", ["lmdb://", "lmdb:///"])
+@pytest.mark.parametrize("url", ["lmdb:///var/lib/a%20b", "lmdb:/var/lib/a%20b"])
+def test_a_directory_is_named_by_its_path(url: str) -> None:
+    assert lmdb_directory(url) == Path("/var/lib/a b")
+
+
+@pytest.mark.parametrize("url", ["lmdb:", "lmdb://", "lmdb:///"])
 def test_without_a_path_it_is_among_the_users_state_files(url: str) -> None:
     assert lmdb_directory(url, {"XDG_STATE_HOME": "/state"}) == Path("/state/unrolled/sessions")
     home = Path.home() / ".local/state/unrolled/sessions"

@@ -1,0 +1,25 @@
+"""The directories that BentoML makes when it is loaded, tried before: a failure there is a traceback.
+
+Imports nothing large, so that it can be asked before BentoML is loaded.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+NAMES = ("bentos", "models", "envs", "tmp")
+_VARIABLE = "BENTOML_HOME"
+_AT_HOME = "~/bentoml"
+
+
+def unusable_home(environment: Mapping[str, str] = os.environ) -> str | None:
+    """Make what is missing of BentoML's directories. Returns why that cannot be done, None if it is done."""
+    home = environment.get(_VARIABLE, os.path.expanduser(_AT_HOME))  # noqa: PTH111  as BentoML does, home or not
+    if "${" in home:  # which BentoML alone expands
+        return None
+    try:
+        for directory in (Path(home), *(Path(home) / name for name in NAMES)):
+            directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        return f"{_VARIABLE}: user {os.geteuid()} cannot make BentoML's directories in {home}: {error}"
+    return None

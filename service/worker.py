@@ -97,6 +97,7 @@ class Worker:
         await self.reloader.open()
         self._background.spawn(self.reloader.follow_forever())
         self._background.repeat(FOLLOW_SECONDS, self.reloader.beat)
+        await self._beat()
         self._background.repeat(BEAT_SECONDS, self._beat)
         await self._take_seat()
         self.catalog.start()

@@ -50,7 +50,7 @@ class Beats:
         """
         now, looked_at = self._clock(), self._looked_at
         self._looked_at = now
-        if now - looked_at > 2 * LOOK_SECONDS:
+        if now - looked_at > HUNG_SECONDS / 2:
             self._heard_at = dict.fromkeys(self._heard_at, now)
         found = [pid for pid, heard_at in self._heard_at.items() if now - heard_at >= HUNG_SECONDS]
         for pid in found:

@@ -63,9 +63,8 @@ class MetricFiles:
 
     def add_up(self, alive: Set[int]) -> None:
         """Move what processes have counted that have ended to the files of the ended."""
-        if not self._directory.is_dir():  # this process ends, too
-            return
-        with _locked(self._directory, fcntl.LOCK_EX):
+        # At the end of this process its directory goes meanwhile.
+        with suppress(FileNotFoundError), _locked(self._directory, fcntl.LOCK_EX):
             for path in self._directory.glob("*.db"):
                 kind, _, process = path.stem.rpartition("_")
                 if process != ENDED and int(process) not in alive:

@@ -47,9 +47,10 @@ class MetricFiles:
         for path in self._directory.parent.glob(f"{self._prefix}*.metrics"):
             if path.stat().st_uid == os.geteuid() and not psutil.pid_exists(_pid_of(path)):
                 shutil.rmtree(path, ignore_errors=True)
-        self._directory.mkdir(mode=0o700)
-        atexit.register(shutil.rmtree, self._directory, ignore_errors=True)
-        self._reserve(ENDED)
+        with self._room():
+            self._directory.mkdir(mode=0o700)
+            atexit.register(shutil.rmtree, self._directory, ignore_errors=True)
+            self._reserve(ENDED)
 
     def join(self) -> None:
         """Count in this directory from now on, in a worker. Nothing changes where the first process has made none.
@@ -59,7 +60,8 @@ class MetricFiles:
         """
         if VARIABLE in os.environ and self._directory.is_dir():
             os.environ[VARIABLE] = str(self._directory)
-            self._reserve(str(os.getpid()))
+            with self._room():
+                self._reserve(str(os.getpid()))
 
     def add_up(self, alive: Set[int]) -> None:
         """Move what processes have counted that have ended to the files of the ended."""
@@ -73,10 +75,14 @@ class MetricFiles:
 
     def _reserve(self, process: str) -> None:
         """Make a process's files at their usual length: one that finds its disk full later is killed by SIGBUS."""
+        for kind, num_bytes in NUM_BYTES.items():
+            with (self._directory / f"{kind}_{process}.db").open("ab") as file:
+                os.posix_fallocate(file.fileno(), 0, num_bytes)
+
+    @contextmanager
+    def _room(self) -> Iterator[None]:
         try:
-            for kind, num_bytes in NUM_BYTES.items():
-                with (self._directory / f"{kind}_{process}.db").open("ab") as file:
-                    os.posix_fallocate(file.fileno(), 0, num_bytes)
+            yield
         except OSError as error:
             raise NoRoom(f"the metrics cannot be kept in {self._directory}: {error.strerror}") from error
 

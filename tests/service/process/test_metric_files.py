@@ -108,11 +108,12 @@ def test_what_killed_services_of_the_port_have_left_goes(directory: Path) -> Non
     assert {path.name for path in directory.iterdir()} == {kept.name, made_by(directory).name}
 
 
-def test_a_full_disk_is_told(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: int) -> None:
+@pytest.mark.parametrize("call", ["posix_fallocate", "mkdir"])
+def test_a_full_disk_is_told(directory: Path, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(metric_files.os, "posix_fallocate", fail)
+    monkeypatch.setattr(metric_files.os, call, fail)
     with pytest.raises(NoRoom, match=rf"cannot be kept in {directory}.*: No space left on device"):
         MetricFiles(PORT, os.getpid()).begin()
 

@@ -31,11 +31,11 @@ from service.bundle.errors import BundleError
 from service.bundle.manifest import NAME, read_bundle
 from training import checkpoint, published
 from training.checkpoint import Checkpoint, CheckpointError
+from training.exit_status import INTERRUPTED
 from training.settings import SettingsError
 from training.tasks import registry
 
 NUMERICS = {"float32": "float32", "graph": "int8"}  # by what a figure is of
-INTERRUPTED = 130  # what a shell reports of a program ended by Ctrl-C
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

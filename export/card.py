@@ -67,7 +67,8 @@ def render(manifest: Manifest, report: Report, directory: Path) -> str:
 def export_command(manifest: Manifest) -> str:
     """Return the command that exports the bundle again from the run that its training command writes.
 
-    The training command must not name another output.
+    The training command must not name another output. What is left out: --rungs, since the card tells the ladders, and
+    --seed, --output and --replace-shipped.
     """
     training = training_of(manifest.command)
     learned_from_own = any(is_own(data.address) for data in manifest.data)

@@ -16,8 +16,13 @@ from training.checkpoint import Checkpoint, Figures
 from training.data.source import DataError
 from training.settings import Settings, describe
 
-# Settings, as `describe` has them, in which runs of different seeds may differ.
-MAY_DIFFER = ("seed=", *(f"loop.{name}=" for name in ("accelerator", "devices", "strategy", "precision", "threads")))
+# Settings, as `describe` has them, in which runs of different seeds may differ. Of a user's file its sha256 counts, and
+# not where it lies.
+MAY_DIFFER = (
+    "seed=",
+    *(f"loop.{name}=" for name in ("accelerator", "devices", "strategy", "precision", "threads")),
+    *(f"{name}.path=" for name in ("data.own", "own", "text")),
+)
 
 
 def measured(checkpoint: Checkpoint, others: Sequence[Checkpoint] = ()) -> tuple[Figure, ...]:
@@ -42,7 +47,7 @@ def measured(checkpoint: Checkpoint, others: Sequence[Checkpoint] = ()) -> tuple
 
 
 def check_alike(path: Path, settings: Settings, others: Settings) -> None:
-    """Check that the settings of two runs differ in their seed only, and in the machine that they ran on.
+    """Check that the settings of two runs differ in their seed only, and in the machine and the path of the data.
 
     Raises:
         NotASeed: They do not. `path` is named, the checkpoint that has `settings`.

@@ -14,6 +14,7 @@ from service.bundle.manifest import Bundle
 from service.bundle.tasks import TranslationTask
 from service.decoding.beam_search import BeamSearch, Candidates, max_length
 from service.engine.ladder import covering_rung
+from training.tasks.translation import lowered
 from training.text.truecase import as_sentence
 
 SENTENCES_AT_ONCE = 64
@@ -48,7 +49,7 @@ class GraphTranslator:
 
     def translate(self, texts: Sequence[str], beams: int) -> list[str]:
         """The translation of each text, in their order."""
-        sources = [np.array(found.ids) for found in self._tokenizer.encode_batch([text.lower() for text in texts])]
+        sources = [np.array(found.ids) for found in self._tokenizer.encode_batch([*map(lowered, texts)])]
         order = sorted(range(len(texts)), key=lambda i: len(sources[i]))
         found: dict[int, str] = {}
         for start in range(0, len(order), SENTENCES_AT_ONCE):

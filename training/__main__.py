@@ -13,15 +13,14 @@ from training import budget, checkpoint, comparison, settings
 from training.checkpoint import CheckpointError
 from training.data.source import DataError
 from training.diagnosis import command as diagnose
+from training.exit_status import INTERRUPTED
 from training.loop.run import TrainingError
-from training.loop.train import RESUME, check_resumable, train
+from training.loop.train import RESUME, TRAINED, check_resumable, train
 from training.own import registry as own
 from training.settings import SettingsError
 from training.tasks import registry
 from training.tasks.registry import Training
 from training.tasks.task import Task
-
-INTERRUPTED = 130  # what a shell reports of a program ended by Ctrl-C
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -111,10 +110,11 @@ def _train(options: argparse.Namespace) -> int:
     if options.show_settings:
         print("\n".join(settings.describe(task.settings)))
         return 0
+    former = _written(options.output)
     try:
         is_first = train(task, options.output, command, resume=options.resume, overwrite=options.overwrite)
     except KeyboardInterrupt:
-        print(_how_to_go_on(options), file=sys.stderr)
+        print(_how_to_go_on(options, former), file=sys.stderr)
         return INTERRUPTED
     return _finish(options.output / "best", task) if is_first else 0
 
@@ -162,7 +162,15 @@ def _typed_command(options: argparse.Namespace) -> str:
     return shlex.join(words)
 
 
-def _how_to_go_on(options: argparse.Namespace) -> str:
+def _written(output: Path) -> dict[str, int]:
+    """When each part of a run was written last, in nanoseconds, by its name."""
+    return {name: (output / name).stat().st_mtime_ns for name in TRAINED if (output / name).exists()}
+
+
+def _how_to_go_on(options: argparse.Namespace, former: dict[str, int]) -> str:
+    """What to say after an interruption, where `former` is what was `_written` before."""
+    if options.overwrite and former and _written(options.output) == former:
+        return f"\ninterrupted before it began: the former run is still there, in {options.output}"
     last = options.output / "last"
     if not (last / RESUME).is_file():
         return "\ninterrupted before the first epoch was done: nothing is saved yet"

@@ -23,7 +23,7 @@ from training.tasks import registry
 from training.tasks.registry import Training
 from training.tasks.task import Batch, Task
 
-TIMED_BATCHES = 8
+TIMED_BATCHES = 8  # at most, spread evenly over an epoch
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class Budget:
         items: Items of all epochs.
         flops: Floating-point operations of the matrix products of all epochs.
         seconds: Time of all epochs, if the machine stays as busy as it was.
+        device: Where it was measured.
     """
 
     task: str
@@ -43,6 +44,7 @@ class Budget:
     items: float
     flops: float
     seconds: float
+    device: torch.device
 
 
 def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -50,8 +52,8 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     parser = commands.add_parser(
         "budget",
         help="what the training of each task costs on this machine",
-        description=f"Learn from {TIMED_BATCHES} batches of each task, count their work, and print the time that all "
-        "epochs take on this machine, without the evaluation between them.",
+        description=f"Learn from at most {TIMED_BATCHES} batches of each task, count their work, and print the time "
+        "that all epochs take on this machine, without the evaluation between them.",
     )
     parser.add_argument(
         "names",
@@ -76,7 +78,7 @@ def _run(options: argparse.Namespace) -> int:
         precision = choose_precision(asked.precision, asked.accelerator)
         budget = measure(task, precision)
         # Beside the products of a large square matrix, at the same moment.
-        gemm_flops = measure_gemm(torch.device("cpu"), precision)
+        gemm_flops = measure_gemm(budget.device, precision)
         share = budget.flops / budget.seconds / gemm_flops
         print(
             f"{name:24} {budget.items:14,.0f} {budget.item + 's':10} {budget.flops / 1e12:8.1f} "
@@ -98,7 +100,7 @@ def measure(task: Task[Any], precision: Precision, clock: Callable[[], float] = 
     run = set_up(make_fabric(task.settings.loop, precision), task, precision)
     run.model.train()
     epochs, batches = task.settings.loop.epochs, task.batches_per_epoch()
-    every = max(batches // TIMED_BATCHES, 1)
+    every = -(-batches // TIMED_BATCHES)
     next(iter(task.train_batches(0)))  # loads the data, once for all epochs
     items, tried, aside, start = 0, [], 0.0, clock()
     for i, batch in enumerate(tqdm(task.train_batches(0), task.name, batches, leave=False, unit="batch", disable=None)):
@@ -110,7 +112,14 @@ def measure(task: Task[Any], precision: Precision, clock: Callable[[], float] = 
     drawing = clock() - start - aside
     tried_items, flops, seconds = map(sum, zip(*tried, strict=True))
     scale = items / max(tried_items, 1)  # by items: batches of long texts cost more than others
-    return Budget(task.name, task.item, epochs * items, epochs * scale * flops, epochs * (scale * seconds + drawing))
+    return Budget(
+        task=task.name,
+        item=task.item,
+        items=epochs * items,
+        flops=epochs * scale * flops,
+        seconds=epochs * (scale * seconds + drawing),
+        device=run.fabric.device,
+    )
 
 
 def _try(run: Run, batch: Batch, clock: Callable[[], float]) -> tuple[int, float]:

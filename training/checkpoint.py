@@ -88,8 +88,6 @@ def save(directory: Path, task: Task[Any], model: nn.Module, command: str) -> No
     """Write a checkpoint, each file whole or not at all. Figures of former weights are removed."""
     directory.mkdir(parents=True, exist_ok=True)
     (directory / FIGURES).unlink(missing_ok=True)
-    weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-    replace_file(directory / WEIGHTS, safetensors.torch.save(weights))
     config = {
         "task": task.name,
         "seed": task.settings.seed,
@@ -99,6 +97,18 @@ def save(directory: Path, task: Task[Any], model: nn.Module, command: str) -> No
     replace_file(directory / CONFIG, (json.dumps(config, indent=2) + "\n").encode())
     if task.tokenizer is not None:
         replace_file(directory / TOKENIZER, task.tokenizer.to_str().encode())
+    replace_file(directory / WEIGHTS, _packed(model))  # last, so that `holds` tells a whole checkpoint
+
+
+def holds(directory: Path, model: nn.Module) -> bool:
+    """Whether `save` has written a model with these weights, bit for bit, to the end."""
+    file = directory / WEIGHTS
+    return file.is_file() and file.read_bytes() == _packed(model)
+
+
+def _packed(model: nn.Module) -> bytes:
+    weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    return bytes(safetensors.torch.save(weights))
 
 
 def load(path: Path | str) -> Checkpoint:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from export.errors import WrongLadder
 from export.graphs import HeadGraph, UnrolledGraph
 from export.recipes.recipe import Recipe, Stages, own_files
 from export.stages import Array, Arrays, Draw, Sizes, StagePlan, spec, state_names
@@ -44,6 +45,9 @@ class ForecastingRecipe(Recipe):
         state, segment, longest = state_names(model), forecaster.segment, forecaster.max_segments
         writes = tuple(name for name in state if name not in NEVER_CHANGES)
         reads = self.encode_reads or state
+        ahead = sizes.get("forecast", (*(size for size in HORIZON_SIZES if size < longest), longest))
+        if any(size > longest for size in ahead):
+            raise WrongLadder(f"rungs of forecast must be 1 to {longest}, the model's longest, not {list(ahead)}")
         encode = StagePlan(
             name="encode",
             sizes=sizes.get("encode", ENCODE_SIZES),
@@ -56,7 +60,7 @@ class ForecastingRecipe(Recipe):
         )
         forecast = StagePlan(
             name="forecast",
-            sizes=sizes.get("forecast", (*(size for size in HORIZON_SIZES if size < longest), longest)),
+            sizes=ahead,
             inputs=(spec("partial", "float64", "N", segment), spec("filled", "int64", "N")),
             outputs=(
                 spec("mean", "float64", "N", "T", segment),
@@ -80,7 +84,7 @@ class ForecastingRecipe(Recipe):
             look_back=forecaster.look_back,
             interval=forecaster.interval,
             quantiles=QUANTILE_LEVELS,
-            max_horizon=min(max(forecast.sizes), forecaster.max_segments) * forecaster.segment,
+            max_horizon=max(forecast.sizes) * forecaster.segment,
             channels=tuple(KnownChannel(name=name, center=center, unit=unit) for name, center, unit in known),
         )
 

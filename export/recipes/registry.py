@@ -49,7 +49,8 @@ def plan(task: str, model: nn.Module, sizes: dict[str, Sizes] | None = None) -> 
         sizes: Other ladders than the task's own, by stage.
 
     Raises:
-        WrongLadder: The task has no such stage, a rung is not from 1 to MAX_RUNG, or single items have none.
+        WrongLadder: The task has no such stage, a rung is not from 1 to MAX_RUNG or longer than the model's
+            longest forecast, or single items have none.
     """
     stages = recipe(task).stages(model, sizes or {})
     _check_ladders(stages, sizes or {})

@@ -9,12 +9,15 @@ from torch import nn
 
 from export.card import render
 from export.errors import NotASeed
-from export.figures import measured
+from export.figures import check_alike, measured
 from export.parity import prove
 from export.weights import rounded
 from service.bundle.manifest import Figure
 from tests.export.conftest import Exported
-from training.tasks.sentiment import SentimentTask
+from training.settings import Settings, validate
+from training.tasks.forecasting import ForecastingSettings
+from training.tasks.generation import GenerationSettings
+from training.tasks.sentiment import SentimentSettings, SentimentTask
 
 
 class MeasuredTask(SentimentTask):
@@ -116,6 +119,33 @@ def test_figures_of_several_seeds_are_averaged(sentiment: Exported) -> None:
 def test_a_checkpoint_of_another_task_is_no_other_seed(sentiment: Exported, generation: Exported) -> None:
     with pytest.raises(NotASeed, match="is a checkpoint of generation, not of sentiment"):
         measured(measured_checkpoint(sentiment), [generation.checkpoint])
+
+
+@pytest.mark.parametrize(
+    ("settings_type", "key", "own"),
+    [
+        (SentimentSettings, ("own",), {"text": "text", "label": "label", "labels": ("no", "yes")}),
+        (GenerationSettings, ("text",), {}),
+        (
+            ForecastingSettings,
+            ("data", "own"),
+            {"time": "day", "targets": ("a",), "interval": "1 day", "horizon": 96, "naive_season": 7},
+        ),
+    ],
+)
+def test_runs_of_one_file_may_have_found_it_in_different_places(
+    settings_type: type[Settings], key: tuple[str, ...], own: dict[str, Any]
+) -> None:
+    def of(path: str, sha256: str) -> Settings:
+        values: dict[str, Any] = {"path": path, "sha256": sha256, **own}
+        for name in reversed(key):
+            values = {name: values}
+        return validate(settings_type, values)
+
+    first = of("here/own.csv", "0" * 64)
+    check_alike(Path("run"), of("there/own.csv", "0" * 64), first)
+    with pytest.raises(NotASeed, match=rf"differs in more than its seed, for instance in {'.'.join(key)}\.sha256"):
+        check_alike(Path("run"), of("here/own.csv", "1" * 64), first)
 
 
 def test_a_figure_of_one_run_says_nothing_of_seeds() -> None:

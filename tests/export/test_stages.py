@@ -40,7 +40,14 @@ def test_the_longest_forecast_rung_covers_the_longest_horizon(forecasting: Expor
     assert max(forecast.sizes) * 24 == 720
 
 
-@pytest.mark.parametrize("sizes", [{"encode": ()}, {"encode": (0, 1)}, {"encode": (2,)}, {"encoder": (1,)}])
+def test_a_rung_beyond_the_models_longest_forecast_is_refused(forecasting: Exported) -> None:
+    with pytest.raises(WrongLadder, match=r"rungs of forecast must be 1 to 30, the model's longest, not \[1, 31\]"):
+        plan("forecasting", forecasting.model, {"forecast": (1, 31)})
+
+
+@pytest.mark.parametrize(
+    "sizes", [{"encode": ()}, {"encode": (0, 1)}, {"encode": (2,)}, {"encoder": (1,)}, {"forecast": ()}]
+)
 def test_a_ladder_that_cannot_be_served_is_refused(forecasting: Exported, sizes: dict[str, tuple[int, ...]]) -> None:
     with pytest.raises(WrongLadder):
         plan("forecasting", forecasting.model, sizes)

@@ -1,6 +1,8 @@
 import itertools
+from dataclasses import replace
 
 import pytest
+import torch
 
 from tests.training.toy import BATCHES, ToySettings, ToyTask
 from training import budget, settings
@@ -37,6 +39,25 @@ def test_few_batches_of_many_stand_for_all(monkeypatch: pytest.MonkeyPatch) -> N
     (some_timed,) = budgets(1)
     assert some_timed.flops == pytest.approx(all_timed.flops)
     assert some_timed.items == all_timed.items
+
+
+def test_no_more_batches_are_tried_than_are_to_be_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = []
+    monkeypatch.setattr(budget, "TIMED_BATCHES", BATCHES - 1)
+    monkeypatch.setattr(budget, "_try", lambda *arguments: tried.append(arguments) or (1, 1.0))
+    budgets(1)
+    assert 1 < len(tried) < BATCHES
+
+
+@pytest.mark.usefixtures("toy")
+def test_the_share_is_of_the_products_of_the_device_that_trains(monkeypatch: pytest.MonkeyPatch) -> None:
+    (found,) = budgets(1)
+    assert found.device == torch.device("cpu")
+    compared = []
+    monkeypatch.setattr(budget, "measure", lambda *_: replace(found, device=torch.device("cuda")))
+    monkeypatch.setattr(budget, "measure_gemm", lambda device, _: compared.append(device) or 1.0)
+    assert main(["budget", "toy"]) == 0
+    assert compared == [torch.device("cuda")]
 
 
 @pytest.mark.usefixtures("toy")

@@ -11,7 +11,7 @@ from training.data.own_characters import UTF_8
 from training.data.own_csv import OwnCsv
 from training.data.source import BrokenLineError, DataError
 from training.data.sst2 import Example
-from training.text.vocabulary import count_words, word_tokenizer
+from training.text.vocabulary import word_tokenizer, words_of
 
 DEV_SHARE = 0.1
 SPLIT_SEED = 0  # not the run's: every run of a file is measured on the same texts
@@ -23,12 +23,14 @@ class OwnTexts:
 
     Args:
         labels: Names of the labels, in the order of their numbers.
-        splits: "train" and "dev". Dev has a tenth of the distinct texts of each label, at least one. All rows of the
-            same text are in the same split.
+        splits: "train" and "dev". Dev has a tenth of the different texts of each label, at least one. All rows of the
+            same text are in the same split. Texts are the same if the tokenizer makes the same words of them.
+        num_different: Different texts of both splits.
     """
 
     labels: tuple[str, ...]
     splits: dict[str, list[Example]]
+    num_different: int
 
 
 class _Row(NamedTuple):
@@ -57,7 +59,8 @@ def read(path: Path, text: str, label: str, encoding: str = UTF_8) -> OwnTexts:
         found = f"every label in column {label!r} is {min(first_lines)!r}" if first_lines else "there are no rows"
         raise DataError(f"{path}: {found}; a classifier learns from texts of two labels or more")
     labels = tuple(sorted(first_lines))
-    splits = _split([Example(row.text, labels.index(row.label)) for row in rows], len(labels))
+    alike = _alike([row.text for row in rows])
+    splits = _split([Example(row.text, labels.index(row.label)) for row in rows], alike, len(labels))
     trained = {labels[example.label] for example in splits["train"]}
     for name, line in first_lines.items():
         if name not in trained:
@@ -67,7 +70,7 @@ def read(path: Path, text: str, label: str, encoding: str = UTF_8) -> OwnTexts:
                 f"label {name!r} has too few different texts, one is needed to train on and one to choose by: add "
                 "some, or take the label out",
             )
-    return OwnTexts(labels, splits)
+    return OwnTexts(labels, splits, len(set(alike)))
 
 
 def _rows(file: OwnCsv, text: str, label: str) -> Iterator[_Row]:
@@ -84,18 +87,24 @@ def _rows(file: OwnCsv, text: str, label: str) -> Iterator[_Row]:
 
 def _has_words(text: str) -> bool:
     """Whether the tokenizer of words finds a word in a text. Zero-width blanks and the like are none."""
-    return any(map(str.isalnum, text)) or bool(count_words(word_tokenizer(()), [text]))
+    return any(map(str.isalnum, text)) or bool(words_of(word_tokenizer(()), text))
 
 
-def _split(examples: list[Example], num_labels: int) -> dict[str, list[Example]]:
+def _alike(texts: list[str]) -> list[str]:
+    """The words of each text, which are those of texts with other capitals, accents, quotes or blanks too."""
+    tokenizer = word_tokenizer(())
+    return [" ".join(words_of(tokenizer, text)) for text in texts]
+
+
+def _split(examples: list[Example], alike: list[str], num_labels: int) -> dict[str, list[Example]]:
+    """Hold out texts of each label, and all that are `alike` to them."""
     order = np.random.default_rng(SPLIT_SEED).permutation(len(examples))
-    shuffled = [examples[i] for i in order]
     held_out: set[str] = set()
     for label in range(num_labels):
-        texts = list(dict.fromkeys(example.sentence for example in shuffled if example.label == label))
+        texts = list(dict.fromkeys(alike[i] for i in order if examples[i].label == label))
         held_out.update(texts[: max(1, round(DEV_SHARE * len(texts)))])
-    by_label = sorted(shuffled, key=lambda example: example.label)
+    by_label = sorted(order, key=lambda i: examples[i].label)
     return {
-        "train": [example for example in by_label if example.sentence not in held_out],
-        "dev": [example for example in by_label if example.sentence in held_out],
+        "train": [examples[i] for i in by_label if alike[i] not in held_out],
+        "dev": [examples[i] for i in by_label if alike[i] in held_out],
     }

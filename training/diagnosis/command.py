@@ -12,10 +12,10 @@ from training.diagnosis import report
 from training.diagnosis.plan import PROBLEMS, Plan
 from training.diagnosis.stages import Diagnosis
 from training.diagnosis.variants import VARIANTS
+from training.exit_status import INTERRUPTED
 from training.settings import SettingsError
 
 STAGES = ("initial", "learning", "trained", "clipping", "report")
-INTERRUPTED = 130  # what a shell reports of a program ended by Ctrl-C
 
 
 def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

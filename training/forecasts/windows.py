@@ -184,7 +184,10 @@ def _read_windows(readings: Readings, starts: Rows, length: int, weights: Readin
     rows = np.empty((len(starts), length))
     channel = weights.argmax(axis=1)
     rows[is_single] = readings[index[is_single], channel[is_single, None]]
-    rows[~is_single] = np.einsum("ntc,nc->nt", readings[index[~is_single]], weights[~is_single])
+    mixed = weights[~is_single]
+    # What is not in the mixture may be NaN there, and 0 times NaN is NaN.
+    parts = np.where(mixed[:, None] != 0, readings[index[~is_single]], 0.0)
+    rows[~is_single] = np.einsum("ntc,nc->nt", parts, mixed)
     return rows
 
 
@@ -196,8 +199,15 @@ def _level_and_scale(readings: Readings, weights: Readings) -> tuple[Readings, R
     readings = readings[:: 11 if len(readings) > MANY_ROWS else 1]
     center, unit = (values[channel] for values in level_and_scale(readings))
     if not is_single.all():
-        center[~is_single], unit[~is_single] = level_and_scale(readings @ weights[~is_single].T)
+        center[~is_single], unit[~is_single] = level_and_scale(_mixtures(readings, weights[~is_single]))
     return center, unit
+
+
+def _mixtures(readings: Readings, weights: Readings) -> Readings:
+    """Mixtures of the channels by weights (N, channels), (rows, N). NaN before all channels of a mixture have begun."""
+    is_missing = np.isnan(readings)
+    mixed = np.where(is_missing, 0.0, readings) @ weights.T
+    return np.where(is_missing.astype(np.float64) @ (weights != 0).T > 0, np.nan, mixed)
 
 
 def _draw_channels(N: int, channels: int, mixed_share: float, rng: np.random.Generator) -> Readings:

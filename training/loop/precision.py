@@ -16,6 +16,11 @@ PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 TRIED_SIZE = 256  # large enough to tell, small enough to be emulated in no time
 
 
+def is_measured(precision: Literal["auto"] | Precision, accelerator: str) -> bool:
+    """Whether `choose_precision` measures, so that another process may choose otherwise. Arguments are the same."""
+    return precision == "auto" and (accelerator == "cpu" or not torch.cuda.is_available())
+
+
 @cache
 def choose_precision(precision: Literal["auto"] | Precision, accelerator: str) -> Precision:
     """Resolve "auto" to the faster precision of this machine, by a measurement. Any other is returned as it is.
@@ -29,6 +34,6 @@ def choose_precision(precision: Literal["auto"] | Precision, accelerator: str) -
     """
     if precision != "auto":
         return precision
-    if accelerator != "cpu" and torch.cuda.is_available():
+    if not is_measured(precision, accelerator):
         return "bf16-mixed"
     return max(PRECISIONS, key=lambda each: measure_gemm(torch.device("cpu"), each, size=TRIED_SIZE))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -33,14 +33,12 @@ class Progress:
     Args:
         epoch: Whole epochs done.
         step: Optimizer steps taken.
-        best: Best value of the task's goal so far.
-        best_epoch: The epoch of that value, from 1.
+        best_epoch: The epoch with the best dev figures so far, from 1. 0 before there is one.
         history: One row of metrics for each epoch.
     """
 
     epoch: int = 0
     step: int = 0
-    best: float | None = None
     best_epoch: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
 
@@ -51,6 +49,11 @@ class Progress:
             return None
         row = self.history[self.best_epoch - 1]
         return {name.removeprefix(DEV): value for name, value in row.items() if name.startswith(DEV)}
+
+    @property
+    def is_at_best(self) -> bool:
+        """Whether the last whole epoch is the best one."""
+        return 0 < self.best_epoch == self.epoch
 
     def is_finished(self, loop: LoopSettings) -> bool:
         """Whether all epochs are done, or `patience` epochs have passed without a better dev figure."""
@@ -89,12 +92,13 @@ class Run:
         """Restore what `save` has written.
 
         Raises:
-            TrainingError: The file cannot be read.
+            TrainingError: The file cannot be read, or lacks what this version saves.
         """
         saved = self._trained() | {"progress": None}
         with _readable(path):
             self.fabric.load(path, saved, weights_only=True)
-        self.progress = Progress(**saved["progress"])
+            progress = saved["progress"]
+            self.progress = Progress(**{field.name: progress[field.name] for field in fields(Progress)})
 
     def _trained(self) -> dict[str, Any]:
         """The objects whose state Fabric saves and restores."""
@@ -115,12 +119,17 @@ def saved_precision(path: Path) -> Precision | None:
 
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    """Turn what torch raises of a damaged file into a TrainingError."""
+    """Turn what is raised of a file that is damaged, or of another version, into a TrainingError."""
     try:
         yield
     except (EOFError, OSError, RuntimeError, UnpicklingError) as error:
-        reason = str(error).partition("\n")[0]
-        raise TrainingError(f"{path} cannot be read: {reason}. Start the run anew with --overwrite") from error
+        raise _unreadable(path, str(error).partition("\n")[0]) from error
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise _unreadable(path, f"it is of another version ({type(error).__name__}: {error})") from error
+
+
+def _unreadable(path: Path, reason: str) -> TrainingError:
+    return TrainingError(f"{path} cannot be read: {reason}. Start the run anew with --overwrite")
 
 
 def make_fabric(loop: LoopSettings, precision: Precision) -> Fabric:

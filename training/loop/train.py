@@ -2,8 +2,8 @@
 
 A run is a function of its settings: batches depend on (seed, epoch), and torch's generator is seeded anew for each
 epoch from (seed, epoch, rank). The run is saved after every epoch. After an interruption a resumed run repeats at most
-a part of an epoch and ends in the same weights, bit for bit, on the CPU of the same machine. (On CUDA, torch's
-operators that add in parallel have no fixed order.)
+one epoch and ends in the same weights, bit for bit, on the CPU of the same machine. (On CUDA, torch's operators that
+add in parallel have no fixed order.)
 
     output/best/        checkpoint of the best epoch, by the task's goal on the dev split
     output/last/        checkpoint of the last whole epoch, with resume.ckpt: weights, optimizer, average, progress
@@ -22,14 +22,16 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 
 from training import checkpoint
 from training.loop.metrics_log import MetricsLog
-from training.loop.precision import Precision, choose_precision
+from training.loop.precision import Precision, choose_precision, is_measured
 from training.loop.run import DEV, Run, TrainingError, make_fabric, saved_precision, set_up
 from training.loop.schedule import learning_rate
 from training.loop.step import count_batch, shard, take_step
 from training.loop.throughput import Meter, Speed, measure_gemm
+from training.settings import LoopSettings
 from training.tasks.task import Batch, Task
 
 RESUME = "resume.ckpt"
+TRAINED = ("best", "last", "metrics.csv")  # what no run overwrites unasked
 
 
 def train(task: Task[Any], output: Path, command: str, *, resume: bool = False, overwrite: bool = False) -> bool:
@@ -47,26 +49,38 @@ def train(task: Task[Any], output: Path, command: str, *, resume: bool = False, 
 
     Raises:
         TrainingError: Nothing to resume, a run that would be overwritten, a directory that cannot be made, a device
-            that is not there, a loss or gradient that is not finite, or no epoch with a dev figure to choose it by.
+            that is not there, a precision that processes would choose each for itself, a loss or gradient that is not
+            finite, or no epoch with a dev figure to choose it by.
     """
     _prepare(output, resume, overwrite)
     loop = task.settings.loop
     torch.set_num_threads(loop.threads)
     # What was chosen once stays: measured again, on a busier machine, it could be the other one.
     saved = saved_precision(output / "last" / RESUME) if resume else None
-    precision = saved or choose_precision(loop.precision, loop.accelerator)
+    precision = saved or _choose_precision(loop)
     fabric = make_fabric(loop, precision)
     arguments = (task, output, command, precision, resume, overwrite)
     fabric.launch(_train, *arguments)  # type: ignore[arg-type]  # it passes more arguments on
     return fabric.is_global_zero
 
 
+def _choose_precision(loop: LoopSettings) -> Precision:
+    if loop.devices > 1 and is_measured(loop.precision, loop.accelerator):
+        raise TrainingError(
+            "loop.precision=auto would be measured by each process, and they may differ: name one, for instance "
+            "--set loop.precision=32-true"
+        )
+    return choose_precision(loop.precision, loop.accelerator)
+
+
 def _prepare(output: Path, resume: bool, overwrite: bool) -> None:
     """Check that the directory holds a run to resume, or none that would be lost unasked. Make it if there is none."""
     if resume:
         check_resumable(output)
-    elif (output / "last" / RESUME).is_file() and not overwrite:
-        raise TrainingError(f"{output} holds a run: go on with --resume, start anew with --overwrite, or name another")
+    elif not overwrite and any((output / name).exists() for name in TRAINED):
+        can_go_on = (output / "last" / RESUME).is_file()
+        found = "a run: go on with --resume," if can_go_on else "a run that cannot go on:"
+        raise TrainingError(f"{output} holds {found} start anew with --overwrite, or name another")
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -103,6 +117,7 @@ def _train(
     run = set_up(fabric, task, precision, is_new=not resume)
     if resume:
         run.restore(output / "last" / RESUME)
+        _keep_best(run, output, command)  # an interruption may have come before it was written
     if overwrite and fabric.is_global_zero:
         _remove_run(output)  # not before data and devices have been found
     log = MetricsLog(output, f"Training of the {task.name} model", task.units)
@@ -179,13 +194,19 @@ def finish_epoch(run: Run, row: dict[str, float], output: Path, command: str) ->
     progress.epoch += 1
     progress.history.append(row | {f"{DEV}{name}": value for name, value in figures.items()})
     if is_best:
-        progress.best, progress.best_epoch = figures[goal.metric], progress.epoch
+        progress.best_epoch = progress.epoch
     if run.fabric.is_global_zero:
-        if is_best:
-            checkpoint.save(output / "best", run.task, model, command)
         checkpoint.save(output / "last", run.task, model, command)
-    # Saved last and whole: an interruption before this line repeats the epoch, with the same result.
+    # An interruption before this line repeats the epoch; after it the best checkpoint can be made from what is saved.
     run.save(output / "last" / RESUME)
+    _keep_best(run, output, command)
+
+
+def _keep_best(run: Run, output: Path, command: str) -> None:
+    """Write the best checkpoint if the last whole epoch is the best one. One that is there keeps its figures."""
+    is_due = run.fabric.is_global_zero and run.progress.is_at_best
+    if is_due and not checkpoint.holds(output / "best", run.evaluated):
+        checkpoint.save(output / "best", run.task, run.evaluated, command)
 
 
 def _speed_so_far(run: Run, meter: Meter) -> Speed:

@@ -100,21 +100,31 @@ def choose(options: argparse.Namespace) -> Choice:
         if words := typed(OPTIONS, options):
             raise SettingsError(f"{words[0]} needs --csv, the file that it is about")
         return NO_FILE
+    found = _read(options)
+    cut = _cut(found, options)
+    _check_length(options.csv, cut)
+    _check_channels(options.csv, found, cut)
+    return Choice(_settings(options, found, cut), _describe(options.csv, found, cut))
+
+
+def _read(options: argparse.Namespace) -> OwnTable:
+    """Read the file, if the options say which of its columns."""
     if options.time is None:
         raise SettingsError("--csv needs --time, the name of its column of times")
     if twice := [name for name, times in Counter(options.target).items() if times > 1]:
         raise SettingsError(f"--target {twice[0]} is given more than once")
-    found = own_table.read(
+    return own_table.read(
         options.csv,
         Columns(options.time, tuple(options.target)),
         options.gaps,
         options.duplicates,
         Writing(options.decimal, options.dates, options.zone, options.encoding),
     )
-    cut = _cut(found, options)
-    _check_length(options.csv, cut)
-    _check_channels(options.csv, found, cut)
-    settings = {
+
+
+def _settings(options: argparse.Namespace, found: OwnTable, cut: Cut) -> dict[str, Any]:
+    """Settings that suit the table."""
+    return {
         "data": {
             "own": {
                 "path": str(options.csv),
@@ -135,7 +145,6 @@ def choose(options: argparse.Namespace) -> Choice:
         },
         **_sizes(found.table.readings[: cut.num_train], cut),
     }
-    return Choice(settings, _describe(options.csv, found, cut))
 
 
 def _cut(found: OwnTable, options: argparse.Namespace) -> Cut:

@@ -50,8 +50,7 @@ def _describe(path: Path, found: OwnTexts) -> str:
     train, dev = found.splits["train"], found.splits["dev"]
     examples = [*train, *dev]
     counts = Counter(found.labels[example.label] for example in examples)
-    num_different = len({example.sentence for example in examples})
-    different = f", {num_different} different ones" if num_different < len(examples) else ""
+    different = f", {found.num_different} different ones" if found.num_different < len(examples) else ""
     return (
         f"{path}: {len(examples)} texts{different}; "
         + ", ".join(f"{name} {counts[name]}" for name in found.labels)

@@ -43,7 +43,9 @@ class BidirectionalSentimentSettings(Settings):
     neutral_share: float = Field(default=0.3, ge=0, le=1, description="share of neutral phrases read in an epoch")
     sentence_weight: float = Field(default=2.0, gt=0, description="of a whole sentence, where a phrase counts 1")
     word_dropout: float = Field(default=0.1, ge=0, lt=1, description="share of words that become [UNK] in training")
-    vectors_rate: float = Field(default=0.2, ge=0, description="how much slower than the rest the embeddings learn")
+    vectors_rate: float = Field(
+        default=0.2, ge=0, description="factor of the embeddings' learning rate: 1 as the rest, 0 frozen"
+    )
 
 
 class PhraseBatch(NamedTuple):

@@ -1,5 +1,6 @@
-"""Word dropout: words become [UNK] at random in training, rare ones more often, to train the embedding of [UNK].
+"""Word dropout: words become [UNK] at random in training, rare ones more often, so that a model can do without them.
 
+The embedding of [UNK] is trained by it, where embeddings learn at all (`vectors_rate`).
 A word seen n times becomes [UNK] with probability a / (a + n) (Kiperwasser and Goldberg 2016, arXiv:1603.04351; their a
 is 0.25).
 """

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from training.data import word_vectors
+from training.data.source import DataError
 from training.models.tagging import TaggingModel, TaggingModelSettings, Words
 from training.settings import Settings
 from training.tasks import pretrained, word_dropout
@@ -45,7 +46,9 @@ class TaggingSettings(Settings):
         default=1.0, gt=0, description="of a word outside of any entity, where others count 1; of BIO tags only"
     )
     vectors: bool = Field(default=False, description="start from vectors, and know the words that have one")
-    vectors_rate: float = Field(default=1.0, ge=0, description="how much slower than the rest the embeddings learn")
+    vectors_rate: float = Field(
+        default=1.0, ge=0, description="factor of the embeddings' learning rate: 1 as the rest, 0 frozen"
+    )
 
     @model_validator(mode="after")
     def _one_process(self) -> Self:
@@ -59,7 +62,8 @@ class WordTaggingTask(TextTask[TaggingSettings]):
 
     settings_type = TaggingSettings
     tags: ClassVar[tuple[str, ...]]
-    # Most values of each auxiliary kind of tag. Not counted in the data, which a checkpoint opens without.
+    # Most values of each auxiliary kind of tag, for the size of the model. Not counted in the data, which a checkpoint
+    # opens without.
     auxiliary: ClassVar[dict[str, int]] = {}
 
     @abstractmethod
@@ -97,11 +101,16 @@ class WordTaggingTask(TextTask[TaggingSettings]):
 
     @cached_property
     def _train(self) -> TaggedSentences:
-        values = {}
-        for kind, size in (self.auxiliary if self.settings.auxiliary_weight else {}).items():
-            found = set(chain.from_iterable(sentence.other[kind] for sentence in self._train_sentences))
-            values[kind] = sorted(found)[:size]
+        kinds = self.auxiliary if self.settings.auxiliary_weight else {}
+        values = {kind: self._values(kind, size) for kind, size in kinds.items()}
         return TaggedSentences(self._train_sentences, self.tokenizer, self.tags, values)
+
+    def _values(self, kind: str, size: int) -> list[str]:
+        """The values of an auxiliary kind of tag, `size` of them at most."""
+        found = sorted(set(chain.from_iterable(sentence.other[kind] for sentence in self._train_sentences)))
+        if len(found) > size:
+            raise DataError(f"the training data have {len(found)} values of {kind}, and the model holds {size}")
+        return found
 
     @cached_property
     def _drop_rates(self) -> NDArray[np.float64]:
@@ -110,7 +119,7 @@ class WordTaggingTask(TextTask[TaggingSettings]):
         return word_dropout.rates_by_rarity(counts, self.settings.rarity)
 
     def batches_per_epoch(self) -> int:
-        """An epoch has every sentence once."""
+        """An epoch has a row for every sentence. Some hold the next one too, by `joined_share`."""
         return -(-len(self._train) // self.settings.rows)
 
     def train_batches(self, epoch: int) -> Iterator[tuple[Words, Tensor]]:

@@ -121,6 +121,11 @@ def count_words(tokenizer: Tokenizer, texts: Iterable[str]) -> Counter[str]:
     """Count the words of texts, as the tokenizer splits them."""
     words: Counter[str] = Counter()
     for text in texts:
-        normal = tokenizer.normalizer.normalize_str(text)
-        words.update(word for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(normal))
+        words.update(words_of(tokenizer, text))
     return words
+
+
+def words_of(tokenizer: Tokenizer, text: str) -> list[str]:
+    """The words of a text, as the tokenizer writes and splits them."""
+    normal = tokenizer.normalizer.normalize_str(text)
+    return [word for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(normal)]

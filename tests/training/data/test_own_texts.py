@@ -6,6 +6,7 @@ import pytest
 
 from training.data import own_texts
 from training.data.source import DataError
+from training.text.vocabulary import word_tokenizer
 
 ROWS = [f'"text, number {i}",{["good", "bad", "odd"][i % 3]}' for i in range(60)]
 
@@ -54,6 +55,20 @@ def test_rows_of_one_text_are_in_one_part_whatever_their_labels(tmp_path: Path) 
     assert len(splits["train"]) + len(splits["dev"]) == len(rows)
 
 
+def test_texts_of_the_same_words_are_in_one_part_however_they_are_written(tmp_path: Path) -> None:
+    written_as = ("It\u2019s d\u00e9j\u00e0 vu {}", "it's deja vu {}", "IT'S  DEJA VU {}")
+    rows = [f"{text.format(word)},{label}" for word in "abcdefghijkl" for text in written_as for label in ("no", "yes")]
+    found = own_texts.read(written(tmp_path, rows), "text", "label")
+    tokenizer = word_tokenizer(example.sentence for split in found.splits.values() for example in split)
+    train, dev = (
+        {tuple(tokenizer.encode(example.sentence).ids) for example in found.splits[split]} for split in ("train", "dev")
+    )
+    assert train
+    assert dev
+    assert not train & dev
+    assert found.num_different == len(train | dev) == 12
+
+
 @pytest.mark.parametrize(
     ("rows", "reason"),
     [
@@ -63,6 +78,7 @@ def test_rows_of_one_text_are_in_one_part_whatever_their_labels(tmp_path: Path) 
         ([*ROWS[:3], "fine,"], "line 5: the label is empty"),
         ([*ROWS[:3], "a,b,c"], "line 5: 3 cells, the header has 2"),
         ([*ROWS, "once,rare"], "line 62: label 'rare' has too few different texts"),
+        ([*ROWS, "once,rare", "Once,rare"], "line 62: label 'rare' has too few different texts"),
         ([row for row in ROWS if "good" in row], "every label in column 'label' is 'good'; a classifier learns"),
         ([], "there are no rows"),
     ],

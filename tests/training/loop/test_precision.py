@@ -21,8 +21,16 @@ def test_the_faster_one_of_this_processor_is_chosen(faster: str, monkeypatch: py
     assert precision.choose_precision("auto", "cpu") == faster
 
 
-def test_this_processor_has_one_of_them() -> None:
-    assert precision.choose_precision("auto", "cpu") in precision.PRECISIONS
+def test_nothing_is_measured_where_there_is_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(precision, "measure_gemm", None)
+    assert precision.choose_precision("auto", "cuda") == "bf16-mixed"
+    assert [precision.is_measured("auto", accelerator) for accelerator in ("cpu", "cuda", "auto")] == [
+        True,
+        False,
+        False,
+    ]
+    assert not precision.is_measured("32-true", "cpu")
 
 
 @pytest.mark.parametrize("named", precision.PRECISIONS)

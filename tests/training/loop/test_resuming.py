@@ -1,5 +1,6 @@
 """Runs that were interrupted, and what goes on where they were; runs that are overwritten."""
 
+import itertools
 import re
 from pathlib import Path
 
@@ -9,8 +10,9 @@ import torch
 from tests.training.loop.left import resume_state, weights
 from tests.training.toy import ToySettings, ToyTask
 from training import checkpoint
-from training.__main__ import INTERRUPTED, main
+from training.__main__ import main
 from training.data.source import DataError
+from training.exit_status import INTERRUPTED
 from training.loop import precision
 from training.loop.precision import choose_precision
 from training.loop.train import RESUME, train
@@ -110,6 +112,45 @@ def test_run_is_not_overwritten_unless_asked(tmp_path: Path, capsys: pytest.Capt
     assert main([*command, "--overwrite"]) == 0
 
 
+@pytest.mark.parametrize("kept", ["best", "last", "metrics.csv"])
+def test_no_part_of_a_run_is_overwritten_unless_asked(
+    tmp_path: Path, kept: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["toy", "--output", str(tmp_path), "--set", "loop.epochs=1"]
+    assert main(command) == 0
+    (tmp_path / "last" / RESUME).unlink()
+    for name in {"best", "last", "metrics.csv"} - {kept}:
+        (tmp_path / name).rename(tmp_path / f"moved-{name}")
+    assert main(command) == 1
+    assert f"{tmp_path} holds a run that cannot go on: start anew with --overwrite" in capsys.readouterr().err
+    assert main([*command, "--overwrite"]) == 0
+
+
+def test_ctrl_c_before_a_run_is_overwritten_says_that_it_is_still_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["toy", "--output", str(tmp_path), "--set", "loop.epochs=1"]
+    assert main(command) == 0
+
+    def interrupted(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ToyTask, "batches_per_epoch", interrupted)
+    assert main([*command, "--overwrite"]) == INTERRUPTED
+    said = capsys.readouterr().err
+    assert f"interrupted before it began: the former run is still there, in {tmp_path}" in said
+    assert "--resume" not in said
+
+
+def test_ctrl_c_after_a_run_was_overwritten_says_how_to_go_on_with_the_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["toy", "--output", str(tmp_path)]) == 0
+    monkeypatch.setattr(ToyTask, "interrupt_at", (1, 0))
+    assert main(["toy", "--output", str(tmp_path), "--overwrite"]) == INTERRUPTED
+    assert f"--output {tmp_path} --resume" in capsys.readouterr().err
+
+
 def test_overwritten_run_is_gone_even_if_the_new_one_is_interrupted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -145,6 +186,68 @@ def test_a_damaged_run_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[st
         saved.write_bytes(content)
         assert main(["toy", "--output", str(tmp_path), "--resume"]) == 1
         assert f"error: {saved} cannot be read" in capsys.readouterr().err
+
+
+def test_a_run_that_another_version_saved_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["toy", "--output", str(tmp_path), "--set", "loop.epochs=1"])
+    saved, state = tmp_path / "last" / RESUME, resume_state(tmp_path)
+    without_best = {name: value for name, value in state["progress"].items() if name != "best_epoch"}
+    without_optimizer = {name: value for name, value in state.items() if name != "optimizer"}
+    for content in (state | {"progress": without_best}, without_optimizer, []):
+        torch.save(content, saved)
+        assert main(["toy", "--output", str(tmp_path), "--resume"]) == 1
+        assert f"error: {saved} cannot be read: it is of another version" in capsys.readouterr().err
+
+
+def test_a_run_that_was_saved_with_its_best_figure_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train_and_interrupt(monkeypatch, tmp_path, epoch=2, batch=0)
+    state = resume_state(tmp_path)
+    state["progress"]["best"] = 0.5  # as versions before did
+    torch.save(state, tmp_path / "last" / RESUME)
+    assert main(["toy", "--output", str(tmp_path), "--resume"]) == 0
+    assert resume_state(tmp_path)["progress"]["epoch"] == 4
+
+
+def interrupt_write(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Press Ctrl-C before a file is put in its place, the one of that number."""
+    replace, numbers = Path.replace, itertools.count(1)
+
+    def replace_or_interrupt(path: Path, target: Path) -> Path:
+        if next(numbers) == number:
+            raise KeyboardInterrupt
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", replace_or_interrupt)
+
+
+WRITES_OF_AN_EPOCH = 6  # of last: config, weights, the run; of best: config, weights; metrics.csv
+
+
+@pytest.mark.parametrize("write", range(4, 2 * WRITES_OF_AN_EPOCH))
+def test_best_checkpoint_is_that_of_the_best_epoch_wherever_its_run_was_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: int
+) -> None:
+    def command(output: str, *errors: int) -> list[str]:
+        return ["toy", "--output", str(tmp_path / output), "--set", "loop.epochs=2", "--set", f"dev_errors={[*errors]}"]
+
+    assert main(command("whole", 1, 5)) == 0
+    with monkeypatch.context() as patch:
+        interrupt_write(patch, write)
+        assert main(command("cut", 5, 1)) == INTERRUPTED
+    # The second epoch, if it is done again, is now measured as the first was: no better.
+    assert main(["toy", "--output", str(tmp_path / "cut"), "--resume"]) == 0
+    best_epoch = resume_state(tmp_path / "cut")["progress"]["best_epoch"]
+    assert best_epoch == (1 if write < WRITES_OF_AN_EPOCH + 4 else 2)
+    expected = weights(tmp_path / "whole" / {1: "best", 2: "last"}[best_epoch])
+    torch.testing.assert_close(weights(tmp_path / "cut" / "best"), expected, rtol=0, atol=0)
+    assert checkpoint.load(tmp_path / "cut" / "best").figures
+
+
+def test_resuming_a_finished_run_keeps_the_figures_of_its_best_checkpoint(tmp_path: Path) -> None:
+    assert main(["toy", "--output", str(tmp_path), "--set", "loop.epochs=1"]) == 0
+    checkpoint.write_figures(tmp_path / "best", "test", {"error": 0.5})
+    assert main(["toy", "--output", str(tmp_path), "--resume"]) == 0
+    assert checkpoint.read_figures(tmp_path / "best").keys() == {"dev", "test"}
 
 
 def test_ctrl_c_while_the_best_checkpoint_is_measured_says_how_to_measure_it(

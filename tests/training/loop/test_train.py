@@ -15,6 +15,7 @@ from tests.training.toy import BATCHES, MaskedToyTask, ToySettings, ToyTask
 from training import checkpoint
 from training.__main__ import main
 from training.loop.run import TrainingError, parameter_groups, set_up
+from training.loop.schedule import learning_rate
 from training.loop.step import take_step
 from training.loop.train import finish_epoch, train
 from training.settings import LoopSettings
@@ -37,7 +38,7 @@ def test_another_seed_gives_other_weights(tmp_path: Path) -> None:
 def test_run_stops_when_the_dev_figure_gets_no_better(tmp_path: Path) -> None:
     train(figures_of_epochs(5, 4, 4, 4.5, 1, patience=2, epochs=5), tmp_path, "command")
     progress = resume_state(tmp_path)["progress"]
-    assert (progress["epoch"], progress["best_epoch"], progress["best"]) == (4, 2, 4)
+    assert (progress["epoch"], progress["best_epoch"]) == (4, 2)
 
 
 def test_best_checkpoint_is_that_of_the_best_epoch(tmp_path: Path) -> None:
@@ -141,6 +142,12 @@ def test_two_processes_deal_out_the_rows_and_learn_the_same(tmp_path: Path, task
     assert losses[0] == pytest.approx(losses[1])
 
 
+def test_processes_do_not_measure_each_for_itself_which_precision_is_faster(tmp_path: Path) -> None:
+    loop = LoopSettings(epochs=1, devices=2, strategy="ddp_spawn", precision="auto")
+    with pytest.raises(TrainingError, match=r"measured by each process.*--set loop\.precision=32-true"):
+        train(ToyTask(ToySettings(loop=loop)), tmp_path, "command")
+
+
 def note_failure(fabric: Fabric, output: Path) -> None:
     """Take a step in each process; a row of the second one is broken."""
     run = set_up(fabric, ToyTask(ToySettings(dropout=0.0)))
@@ -163,13 +170,13 @@ def keep_best(fabric: Fabric, output: Path) -> None:
     task = ToyTask(ToySettings(dev_errors=(1.0 + fabric.global_rank,)))
     run = set_up(fabric, task)
     finish_epoch(run, {}, output, "command")
-    (output / f"rank{fabric.global_rank}").write_text(str(run.progress.best))
+    (output / f"rank{fabric.global_rank}").write_text(str(run.progress.best_figures))
 
 
 def test_all_processes_go_by_the_figures_of_one(tmp_path: Path) -> None:
     fabric = Fabric(accelerator="cpu", devices=2, strategy="ddp_spawn")
     fabric.launch(keep_best, tmp_path)
-    assert [(tmp_path / f"rank{rank}").read_text() for rank in (0, 1)] == ["1.0", "1.0"]
+    assert [(tmp_path / f"rank{rank}").read_text() for rank in (0, 1)] == ["{'error': 1.0}"] * 2
 
 
 def test_only_the_first_process_measures_the_best_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,12 +209,14 @@ def test_parameters_learn_with_their_share_of_the_learning_rate(
     start = ToyTask(ToySettings()).build_model()
     monkeypatch.setattr(ToyTask, "initialise", lambda _, model: model.load_state_dict(start.state_dict()))
     monkeypatch.setattr(ToyTask, "learning_rate_scale", lambda _, name: 0.0 if name == "head.weight" else 0.5)
-    train(ToyTask(ToySettings(loop=LoopSettings(epochs=1, learning_rate=0.02))), tmp_path, "command")
+    loop = LoopSettings(epochs=1, learning_rate=0.02)
+    train(ToyTask(ToySettings(loop=loop)), tmp_path, "command")
     trained = weights(tmp_path / "last")
     torch.testing.assert_close(trained["head.weight"], start.state_dict()["head.weight"], rtol=0, atol=0)
     assert not torch.equal(trained["cell.weight_hh"], start.state_dict()["cell.weight_hh"])
     rates = [group["lr"] for group in resume_state(tmp_path)["optimizer"]["param_groups"]]
-    assert sorted(rates) == pytest.approx([0.0, rates[0], rates[0]])
+    scheduled = learning_rate(BATCHES - 1, BATCHES, loop)
+    assert sorted(rates) == pytest.approx([0.0, 0.5 * scheduled, 0.5 * scheduled])
 
 
 def test_what_is_to_be_seen_is_drawn_beside_the_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -174,6 +174,14 @@ def test_labels_that_may_be_one_are_told(tmp_path: Path, capsys: pytest.CaptureF
     assert "'Spam' and 'spam' are labels of their own: if they are one, write them alike" in capsys.readouterr().out
 
 
+def test_texts_of_the_same_words_are_told_as_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "mails.csv"
+    rows = [f"{mail} {i},{'spam' if i % 2 else 'work'}" for i in range(9) for mail in ("mail", "Mail", "m\u00e0il ")]
+    path.write_text("text,label\n" + "\n".join(rows) + "\n", "utf-8")
+    assert run("sentiment", "--csv", path, "--show-settings") == 0
+    assert "27 texts, 9 different ones; spam 12, work 15" in capsys.readouterr().out
+
+
 def test_labelled_texts_become_a_classifier_with_their_labels(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,7 +11,7 @@ from training.data import etth1
 from training.data.table import Table
 from training.forecasts.backtest import Channels, errors_by_kind
 from training.forecasts.data import DataSettings
-from training.forecasts.windows import Batch, WindowSettings, draw_windows
+from training.forecasts.windows import Batch, WindowSettings, _level_and_scale, draw_windows
 from training.models.streaming_forecaster import StreamingForecasterSettings
 from training.settings import SettingsError
 from training.tasks import registry
@@ -89,6 +89,54 @@ def test_mixed_channels_are_new_ones(readings: NDArray[np.float64]) -> None:
     assert len(steps.unique()) > 0.8 * len(steps)  # the others are a channel upside down, or as it is
 
 
+@pytest.fixture
+def late_readings(readings: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Three of the channels, of which the last one begins late."""
+    late = readings[:, :3].copy()
+    late[: ROWS // 2, 2] = np.nan
+    return late
+
+
+@pytest.mark.parametrize(
+    "shares", [{"mixed_share": 1.0}, {"blended_share": 1.0}, {"mixed_share": 0.5, "blended_share": 0.5}]
+)
+def test_a_channel_that_begins_late_is_in_no_window_before_it(
+    late_readings: NDArray[np.float64], shares: dict[str, float]
+) -> None:
+    windows = WINDOWS.model_copy(update={"rows": 60, "known_share": 1.0, **shares})
+    batch = draw(late_readings, windows)
+    assert batch.readings.isfinite().all()
+    assert batch.center.isfinite().all()
+    assert batch.unit.isfinite().all()
+
+
+def test_what_a_mixture_is_like_depends_on_its_own_channels_only(late_readings: NDArray[np.float64]) -> None:
+    weights = np.array([[0.6, 0.8, 0.0], [0.6, 0.0, 0.8], [0.0, 1.0, 0.0]])
+    center, unit = _level_and_scale(late_readings, weights)
+    mixtures = [0.6 * late_readings[:, 0] + 0.8 * late_readings[:, channel] for channel in (1, 2)]
+    for i, mixture in enumerate((mixtures[0], mixtures[1][ROWS // 2 :], late_readings[:, 1])):
+        assert center[i] == pytest.approx(mixture.mean())
+        assert unit[i] == pytest.approx(np.abs(mixture - mixture.mean()).mean())
+
+
+def test_blended_windows_are_two_of_the_same_place_of_the_cycle(readings: NDArray[np.float64]) -> None:
+    update = {"rows": 50, "blended_share": 1.0, "blend_cycle": 24, "known_share": 1.0}
+    batch = draw(readings, WINDOWS.model_copy(update=update))
+    later = ROWS - batch.known
+    sums = batch.readings * 2**0.5  # of two rows, each with 10,000 times its channel
+    starts = sums[:, 0].round() % 10_000
+    earlier = starts - later
+    assert ((earlier >= 0) & (earlier <= later)).all()
+    assert ((later - earlier) % 24 == 0).all()
+    assert (later != earlier).any()
+    for row, known in zip(sums, batch.known.tolist(), strict=True):
+        steps = row[:known].diff()
+        torch.testing.assert_close(steps, torch.full_like(steps, 2.0))
+    middle = (ROWS - 1) / 2
+    torch.testing.assert_close(batch.center[:, 0] * 2**0.5, sums[:, 0] - starts + 2 * middle)
+    torch.testing.assert_close(batch.unit, torch.full_like(batch.unit, ROWS / 4))  # that of every channel
+
+
 def test_an_epoch_can_be_drawn_again(task: ForecastingTask) -> None:
     first, again, other = (list(task.train_batches(epoch)) for epoch in (0, 0, 1))
     assert len(first) == task.batches_per_epoch() == 3
@@ -112,6 +160,25 @@ def test_the_loss_ignores_what_is_unknown(task: ForecastingTask) -> None:
         torch.manual_seed(0)  # the same segments of the horizon
         losses.append(float(task.loss(model, rows, None)[0]))
     assert losses[0] == losses[1]
+
+
+def test_the_loss_ignores_what_lies_before_the_origin(task: ForecastingTask) -> None:
+    batch = next(task.train_batches(0))
+    batch = batch._replace(ends=batch.ends[:, :1], filled=torch.full_like(batch.filled[:, :1], 7))
+    model, answers = task.build_model().eval().requires_grad_(False), []
+
+    def answer_always_the_same(*inputs: torch.Tensor) -> object:
+        answers.append(answers[0] if answers else model(*inputs))
+        return answers[-1]
+
+    def loss(spoiled: torch.Tensor) -> float:
+        torch.manual_seed(0)  # the same segments of the horizon
+        rows = batch._replace(readings=torch.where(spoiled, 1e6, batch.readings))
+        return float(task.loss(answer_always_the_same, rows, None)[0])
+
+    index, origin = torch.arange(batch.readings.shape[1]), batch.ends * SEGMENT + 7
+    assert loss(index < 0) == loss(index < origin)
+    assert loss(index < 0) != loss(index == origin)
 
 
 def test_training_lowers_the_loss(task: ForecastingTask) -> None:

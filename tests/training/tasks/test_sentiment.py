@@ -58,6 +58,16 @@ def test_rare_words_become_unknown_more_often(monkeypatch: pytest.MonkeyPatch) -
     assert 70 <= unknown <= 130
 
 
+def test_every_word_becomes_unknown_as_often_besides(monkeypatch: pytest.MonkeyPatch) -> None:
+    examples = [Example("common common common", 1)] * 33 + [Example("rare", 0)]
+    monkeypatch.setattr(sst2, "load", lambda _: examples)
+    task = SentimentTask(SentimentSettings(rarity=1.0, word_dropout=0.2))
+    rates = {word: task._drop_rates[task.tokenizer.token_to_id(word)] for word in ("common", "rare")}
+    assert rates == {"common": pytest.approx(1 - 0.8 * 99 / 100), "rare": pytest.approx(1 - 0.8 / 2)}
+    read = torch.cat([x.ravel() for epoch in range(20) for x, _ in task.train_batches(epoch)])
+    assert 0.18 < float((read == 0).float().mean()) < 0.24
+
+
 def test_small_batches_count_by_their_rows(task: SentimentTask) -> None:
     model = task.build_model().eval()
     x, y = torch.tensor([[1, 2, 3]] * 7), torch.ones(7, dtype=torch.int64)

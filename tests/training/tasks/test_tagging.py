@@ -8,6 +8,7 @@ from training import checkpoint
 from training.__main__ import main
 from training.data import ewt
 from training.data.ewt import Sentence, Word
+from training.data.source import DataError
 from training.models.tagging import TaggingModelSettings
 from training.settings import CONFIGS, SettingsError, load, validate
 from training.tasks.tagged_sentences import spell
@@ -74,6 +75,14 @@ def test_batches_hold_every_sentence_with_its_targets_and_spellings(task: Taggin
                 assert letters in (spell(word), spell(word.capitalize()))
                 seen += 1
     assert seen == sum(len(s.words) for s in TRAIN)
+
+
+def test_more_values_of_a_tag_than_the_model_holds_are_an_error(
+    task: TaggingTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TaggingTask, "auxiliary", {"xpos": 3, "feats": 1})
+    with pytest.raises(DataError, match="the training data have 4 values of xpos, and the model holds 3"):
+        next(task.train_batches(0))
 
 
 @pytest.mark.usefixtures("task")

@@ -3,7 +3,6 @@
 import argparse
 import math
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,14 +17,14 @@ from training.data.own_table import Columns, Gaps, OwnTable, Writing
 from training.data.own_times import ORDERS
 from training.data.series import last_part
 from training.data.source import DataError, sha256_of
-from training.data.table import Table, level_and_scale
+from training.data.table import level_and_scale
 from training.models.forecaster import MOST_SEGMENTS
+from training.own.doubts import doubts
 from training.own.options import ENCODING, NO_FILE, Choice, Options, typed
 from training.settings import SettingsError
 
 FEW_READINGS, MANY_READINGS = 5_000, 100_000
 LONGEST_WINDOW = 30  # segments
-FAR = 100  # times the usual distance from the median, from which a reading is doubted
 DRIFT = 0.5  # mean absolute deviations between the halves of a channel, from which it has no typical level
 
 
@@ -237,19 +236,6 @@ def _drifts_alone(readings: NDArray[np.float64]) -> bool:
     return bool(np.abs(late - early) > DRIFT * scale)
 
 
-def _doubts(table: Table) -> Iterator[str]:
-    """Yield a warning for each channel with an outlier that may stand for a missing reading, such as 99999."""
-    for name, column in zip(table.channels, table.readings.T, strict=True):
-        known = column[~np.isnan(column)]
-        distances = np.abs(known - np.median(known))
-        usual = np.quantile(distances, 0.9)
-        if 0 < FAR * usual < distances.max():
-            yield (
-                f"{name!r} has a reading of {known[distances.argmax()]:g}, over {FAR} times as far from its median as "
-                "nine tenths of the others: is it one? An empty cell stands for none"
-            )
-
-
 def _describe(path: Path, found: OwnTable, cut: Cut) -> str:
     note = f"{cut.note}\n" if cut.note else ""
     filled = f", {found.num_filled} readings filled in" if found.num_filled else ""
@@ -260,5 +246,5 @@ def _describe(path: Path, found: OwnTable, cut: Cut) -> str:
         f"channels: {', '.join(found.table.channels)}{left_out}\n"
         f"season {cut.season}, segments of {cut.segment}, horizon {cut.horizon}; "
         f"{cut.num_train} rows to train on, the last {cut.num_rows - cut.num_train} for the backtest"
-        + "".join(f"\n{said}" for said in (*found.examples, *_doubts(found.table)))
+        + "".join(f"\n{said}" for said in (*found.examples, *doubts(found.table)))
     )

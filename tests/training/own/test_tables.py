@@ -46,6 +46,8 @@ def test_a_table_becomes_a_forecaster_with_a_backtest(
     train = np.loadtxt(monthly, delimiter=";", skiprows=1, usecols=(1, 2))[:77]
     np.testing.assert_allclose(model.centers, train.mean(axis=0))
     assert {"mase_h6", "seasonal_mase_h6", "wql_h6", "seasonal_wql_h6", "coverage_80_h6"} <= best.figures["dev"].keys()
+    assert "standardised_mae_h6" in best.figures["dev"]
+    assert not {"mae_h6", "mse_h6"} & best.figures["dev"].keys()
     for picture in ("backtest-dev.png", "calibration-dev.png"):
         assert (output / "best" / picture).read_bytes().startswith(b"\x89PNG")
     assert best.command.startswith("python -m training forecasting --csv sales.csv --time month --target shoes")

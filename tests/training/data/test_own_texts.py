@@ -64,7 +64,7 @@ def test_rows_of_one_text_are_in_one_part_whatever_their_labels(tmp_path: Path) 
         ([*ROWS[:3], "a,b,c"], "line 5: 3 cells, the header has 2"),
         ([*ROWS, "once,rare"], "line 62: label 'rare' has too few different texts"),
         ([row for row in ROWS if "good" in row], "every label in column 'label' is 'good'; a classifier learns"),
-        ([], "there are no rows"),
+        ([], "there is a header and no row"),
     ],
 )
 def test_what_cannot_be_used_is_named(tmp_path: Path, rows: list[str], reason: str) -> None:

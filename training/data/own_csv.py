@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm  # type: ignore[import-untyped]
 
+from training.data.interval import plural
 from training.data.own_characters import UTF_8, decode
 from training.data.source import BrokenLineError, DataError, MissingFileError, read_bytes
 
@@ -95,7 +96,7 @@ class OwnCsv:
                     raise BrokenLineError(
                         self.path,
                         line,
-                        f"{len(cells)} cells, the header has {width}: cells are parted by {self.delimiter!r}, one that "
+                        f"{plural(len(cells), 'cell')}, the header has {width}: cells are parted by {self.delimiter!r}, one that "
                         "has it within must be in quotes",
                     )
                 yield line, [cell.strip() for cell in cells[:width]]

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data import own_numbers, own_times
-from training.data.interval import Interval, infer
+from training.data.interval import Interval, infer, plural
 from training.data.own_characters import UTF_8
 from training.data.own_csv import OwnCsv
 from training.data.own_numbers import Decimal
@@ -30,6 +30,8 @@ SMALLEST_SHARE_OF_A_STEP = 0.02  # clocks drift
 HOUR_ELSEWHERE = "; if the hour is in another column, join the two into one"
 SKIPPED = "; where clocks were put forward, name their zone: --zone Europe/Berlin, for instance"
 PUT_BACK = timedelta(hours=2)  # the most that a row goes back in time where clocks were put back an hour
+
+SUNDAY, MONTHS_OF_CHANGE = 6, (3, 4, 9, 10, 11)  # when clocks are put forward or back, in both halves of the world
 
 Gaps = Literal["refuse", "interpolate", "zero", "ignore"]
 Duplicates = Literal["refuse", "first", "last", "mean", "sum"]
@@ -122,7 +124,7 @@ def read(
     parsed = _parse(path, columns, writing)
     names, rows = parsed.names, _in_order(parsed.rows, path, duplicates)
     if len(rows) < 2:
-        raise DataError(f"{path}: rows of {len(rows)} times; a forecast needs many")
+        raise DataError(f"{path}: rows of {plural(len(rows), 'time')}; a forecast needs many")
     times = tuple(row.time for row in rows)
     interval = infer(times)
     places = np.arange(len(rows)) if gaps == "ignore" else _places(rows, interval, path, gaps)
@@ -231,19 +233,25 @@ def _places(rows: list[_Row], interval: Interval, path: Path, gaps: Gaps) -> NDA
             raise UnevenTimesError(
                 path,
                 row.line,
-                f"{whole - 1} of the rows every {interval} are missing between {before.time} of line {before.line} and "
+                f"{whole - 1} of the rows {interval.each} {'is' if whole == 2 else 'are'} missing between {before.time} of line {before.line} and "
                 f"{row.time}: --gaps interpolate or zero fills them in, --gaps ignore takes the rows as they come"
-                f"{SKIPPED if row.time - before.time <= PUT_BACK and row.time.minute == 0 else ''}",
+                f"{SKIPPED if _may_be_put_forward(before.time, row.time) else ''}",
             )
         places.append(places[-1] + whole)
         if (missing := places[-1] + 1 - len(places)) > len(rows):
             raise UnevenTimesError(
                 path,
                 row.line,
-                f"{missing} rows every {interval} are missing up to {row.time}, more than the {len(rows)} that are "
+                f"{missing} rows {interval.each} are missing up to {row.time}, more than the {len(rows)} that are "
                 "there: mend the times, or --gaps ignore takes the rows as they come",
             )
     return np.array(places)
+
+
+def _may_be_put_forward(before: datetime, after: datetime) -> bool:
+    """Whether clocks that are put forward explain a missing hour: that is done on Sundays of some months."""
+    is_day = after.weekday() == SUNDAY and after.month in MONTHS_OF_CHANGE
+    return is_day and after - before <= PUT_BACK and after.minute == 0
 
 
 def _columns(rows: Sequence[_Row]) -> Iterator[tuple[float, ...]]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from training.arguments import count, zone
 from training.data import own_table
-from training.data.interval import suggest_season, suggest_season_of_rows, suggest_segment
+from training.data.interval import plural, suggest_season, suggest_season_of_rows, suggest_segment
 from training.data.own_numbers import DECIMALS
 from training.data.own_table import Columns, Gaps, OwnTable, Writing
 from training.data.own_times import ORDERS
@@ -77,7 +77,7 @@ class Cut(NamedTuple):
         horizon: Rows of a forecast.
         num_rows: Rows of the table.
         num_train: Rows to train on, which come first. The others are for the backtest.
-        note: Why a season that the step of time suggests is not used. Empty if it is used, or none is suggested.
+        note: Why there is no season. Empty if there is one, or the user has said so.
     """
 
     season: int
@@ -144,6 +144,8 @@ def _cut(found: OwnTable, options: argparse.Namespace) -> Cut:
     if not options.season and 4 * season > num_rows:
         note = f"{num_rows} rows are too few for a season of {season}: taken as without one"
         season = 1
+    elif not options.season and season <= 1:
+        note = f"rows {found.interval.each} suggest no season: taken as without one, or give a --season"
     segment = options.segment or suggest_segment(season)
     season = max(season, 1)
     horizon = options.horizon or max(season, segment)
@@ -238,10 +240,10 @@ def _drifts_alone(readings: NDArray[np.float64]) -> bool:
 
 def _describe(path: Path, found: OwnTable, cut: Cut) -> str:
     note = f"{cut.note}\n" if cut.note else ""
-    filled = f", {found.num_filled} readings filled in" if found.num_filled else ""
+    filled = f", {plural(found.num_filled, 'reading')} filled in" if found.num_filled else ""
     left_out = f"; left out, no name or no numbers: {', '.join(map(repr, found.left_out))}" if found.left_out else ""
     return (
-        f"{note}{path}: {cut.num_rows} rows, one every {found.interval}, "
+        f"{note}{path}: {cut.num_rows} rows, one {found.interval.each}, "
         f"{found.times[0]} to {found.times[-1]}{filled}\n"
         f"channels: {', '.join(found.table.channels)}{left_out}\n"
         f"season {cut.season}, segments of {cut.segment}, horizon {cut.horizon}; "

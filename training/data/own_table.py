@@ -62,6 +62,7 @@ class OwnTable:
         table: One row a step of time.
         interval: The step.
         times: Of the rows that are in the file, increasing.
+        clock: What to say after a time: " UTC", or nothing where the file's own clocks say it.
         num_filled: Number of missing readings that were filled in.
         left_out: Columns that were not named by the user, and that have no name or no numbers.
         examples: Of columns with decimal commas or separated thousands, a cell and what it is read as.
@@ -70,6 +71,7 @@ class OwnTable:
     table: Table
     interval: Interval
     times: tuple[datetime, ...]
+    clock: str
     num_filled: int
     left_out: tuple[str, ...]
     examples: tuple[str, ...]
@@ -79,7 +81,13 @@ class OwnTable:
 class _Row:
     line: int
     time: datetime
+    clock: str
     readings: tuple[float, ...]  # NaN where the cell is empty
+
+    @property
+    def when(self) -> str:
+        """The time as it is told."""
+        return f"{self.time}{self.clock}"
 
 
 @dataclass(frozen=True)
@@ -134,7 +142,7 @@ def read(
     filled = _filled(table, gaps)
     _check_constant(rows, names, filled, path)
     num_filled = int(np.isnan(table).sum() - np.isnan(filled).sum())
-    return OwnTable(Table(names, filled), interval, times, num_filled, parsed.left_out, parsed.examples)
+    return OwnTable(Table(names, filled), interval, times, rows[0].clock, num_filled, parsed.left_out, parsed.examples)
 
 
 @dataclass(frozen=True)
@@ -155,7 +163,7 @@ def _parse(path: Path, columns: Columns, writing: Writing) -> _Parsed:
         raise BrokenLineError(path, file.header_line, "needs a column of readings beside that of the times")
     found = list(file.rows())
     zone = ZoneInfo(writing.zone) if writing.zone else None
-    times = own_times.parse([(line, cells[time]) for line, cells in found], path, writing.order, zone)
+    times, is_utc = own_times.parse([(line, cells[time]) for line, cells in found], path, writing.order, zone)
     all_columns = [
         own_numbers.Column(name, [(line, cells[i]) for line, cells in found]) for name, i in zip(names, at, strict=True)
     ]
@@ -166,7 +174,7 @@ def _parse(path: Path, columns: Columns, writing: Writing) -> _Parsed:
         raise BrokenLineError(path, line, f"no column but that of the times holds numbers: {shown}")
     numbers = own_numbers.parse(kept, path, file.delimiter, writing.decimal)
     rows = [
-        _Row(line, when, readings)
+        _Row(line, when, " UTC" if is_utc else "", readings)
         for (line, _), when, readings in zip(found, times, zip(*numbers.readings, strict=True), strict=True)
     ]
     kept_names = tuple(column.name for column in kept)
@@ -188,13 +196,13 @@ def _in_order(rows: list[_Row], path: Path, duplicates: Duplicates) -> list[_Row
         before = kept[-1][0]
         if row.time < before.time:
             raise UnevenTimesError(
-                path, row.line, f"{row.time} is before {before.time} of line {before.line}: {_mending(before, row)}"
+                path, row.line, f"{row.when} is before {before.when} of line {before.line}: {_mending(before, row)}"
             )
         if duplicates == "refuse":
             raise UnevenTimesError(
                 path,
                 row.line,
-                f"{row.time} is also the time of line {before.line}: --duplicates first, last, mean or sum makes "
+                f"{row.when} is also the time of line {before.line}: --duplicates first, last, mean or sum makes "
                 f"one row of them{HOUR_ELSEWHERE if row.time.time() == time.min else ''}",
             )
         kept[-1].append(row)
@@ -212,7 +220,7 @@ def _one_of(group: list[_Row], duplicates: Duplicates) -> _Row:
     if duplicates in ("mean", "sum") and len(group) > 1:
         merge = fmean if duplicates == "mean" else math.fsum
         known = ([reading for reading in column if not math.isnan(reading)] for column in _columns(group))
-        return _Row(group[0].line, group[0].time, tuple(merge(column) if column else math.nan for column in known))
+        return _Row(group[0].line, group[0].time, group[0].clock, tuple(merge(column) if column else math.nan for column in known))
     return (max if duplicates == "last" else min)(group, key=lambda row: row.line)
 
 
@@ -226,15 +234,15 @@ def _places(rows: list[_Row], interval: Interval, path: Path, gaps: Gaps) -> NDA
             raise UnevenTimesError(
                 path,
                 row.line,
-                f"{row.time} is {steps:.3g} steps of {interval} after line {before.line}: rows must be evenly spaced, "
+                f"{row.when} is {steps:.3g} steps of {interval} after line {before.line}: rows must be evenly spaced, "
                 "or --gaps ignore takes them as they come",
             )
         if whole > 1 and gaps == "refuse":
             raise UnevenTimesError(
                 path,
                 row.line,
-                f"{whole - 1} of the rows {interval.each} {'is' if whole == 2 else 'are'} missing between {before.time} of line {before.line} and "
-                f"{row.time}: --gaps interpolate or zero fills them in, --gaps ignore takes the rows as they come"
+                f"{whole - 1} of the rows {interval.each} {'is' if whole == 2 else 'are'} missing between {before.when} of line {before.line} and "
+                f"{row.when}: --gaps interpolate or zero fills them in, --gaps ignore takes the rows as they come"
                 f"{SKIPPED if _may_be_put_forward(before.time, row.time) else ''}",
             )
         places.append(places[-1] + whole)
@@ -242,7 +250,7 @@ def _places(rows: list[_Row], interval: Interval, path: Path, gaps: Gaps) -> NDA
             raise UnevenTimesError(
                 path,
                 row.line,
-                f"{missing} rows {interval.each} are missing up to {row.time}, more than the {len(rows)} that are "
+                f"{missing} rows {interval.each} are missing up to {row.when}, more than the {len(rows)} that are "
                 "there: mend the times, or --gaps ignore takes the rows as they come",
             )
     return np.array(places)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from dateutil import parser as dates  # type: ignore[import-untyped]
@@ -30,9 +30,14 @@ Order = Literal["day-first", "month-first"]
 Cell = tuple[int, str]  # the line of a row and its time
 
 
-def parse(
-    cells: Sequence[Cell], path: Path, order: Order | None = None, zone: ZoneInfo | None = None
-) -> list[datetime]:
+class Times(NamedTuple):
+    """Times without a zone, and whether they are of UTC."""
+
+    times: list[datetime]
+    is_utc: bool
+
+
+def parse(cells: Sequence[Cell], path: Path, order: Order | None = None, zone: ZoneInfo | None = None) -> Times:
     """Parse the times of all rows.
 
     Args:
@@ -139,14 +144,14 @@ def _with_default_year(text: str, year: int, is_day_first: bool) -> datetime:
     return time
 
 
-def _without_zone(times: Sequence[datetime], cells: Sequence[Cell], path: Path) -> list[datetime]:
+def _without_zone(times: Sequence[datetime], cells: Sequence[Cell], path: Path) -> Times:
     for time, (line, text) in zip(times, cells, strict=True):
         if (time.tzinfo is None) != (times[0].tzinfo is None):
             has, had = ("no zone", "one") if time.tzinfo is None else ("a zone", "none")
             raise BrokenLineError(path, line, f"{text!r} has {has}, and the first time has {had}")
     if not times or times[0].tzinfo is None:
-        return list(times)
+        return Times(list(times), is_utc=False)
     steps = [abs(after - before) for before, after in pairwise(times)]
     if min((step for step in steps if step), default=SHORTEST_DAY) >= SHORTEST_DAY:
-        return [time.replace(tzinfo=None) for time in times]
-    return [time.astimezone(UTC).replace(tzinfo=None) for time in times]
+        return Times([time.replace(tzinfo=None) for time in times], is_utc=False)
+    return Times([time.astimezone(UTC).replace(tzinfo=None) for time in times], is_utc=True)

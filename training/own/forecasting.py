@@ -241,12 +241,14 @@ def _drifts_alone(readings: NDArray[np.float64]) -> bool:
 def _describe(path: Path, found: OwnTable, cut: Cut) -> str:
     note = f"{cut.note}\n" if cut.note else ""
     filled = f", {plural(found.num_filled, 'reading')} filled in" if found.num_filled else ""
+    cycle = math.lcm(cut.season, cut.segment)
+    common = f" (the network's season is {cycle}, a whole number of segments)" if cycle != cut.season > 1 else ""
     left_out = f"; left out, no name or no numbers: {', '.join(map(repr, found.left_out))}" if found.left_out else ""
     return (
         f"{note}{path}: {cut.num_rows} rows, one {found.interval.each}, "
-        f"{found.times[0]} to {found.times[-1]}{filled}\n"
+        f"{found.times[0]} to {found.times[-1]}{found.clock}{filled}\n"
         f"channels: {', '.join(found.table.channels)}{left_out}\n"
-        f"season {cut.season}, segments of {cut.segment}, horizon {cut.horizon}; "
+        f"season {cut.season}{common}, segments of {cut.segment}, horizon {cut.horizon}; "
         f"{cut.num_train} rows to train on, the last {cut.num_rows - cut.num_train} for the backtest"
         + "".join(f"\n{said}" for said in (*found.examples, *doubts(found.table)))
     )

@@ -127,3 +127,12 @@ def test_days_that_come_again_may_have_their_hour_in_another_column(tmp_path: Pa
     path = table(tmp_path, ["2020-01-01,1,00:00,1", "2020-01-01,2,01:00,1"])
     with pytest.raises(DataError, match=r"line 3: .* if the hour is in another column, join the two into one"):
         read(path, COLUMNS)
+
+
+def test_times_in_utc_are_told_as_such(tmp_path: Path) -> None:
+    rows = [f"2020-03-01 {hour:02}:00,{hour},t,1" for hour in range(12)]
+    berlin = Writing(zone="Europe/Berlin")
+    assert read(table(tmp_path, rows), COLUMNS, writing=berlin).clock == " UTC"
+    assert read(table(tmp_path, rows), COLUMNS).clock == ""
+    with pytest.raises(DataError, match="between 2020-03-01 02:00:00 UTC of line 5 and 2020-03-01 04:00:00 UTC"):
+        read(table(tmp_path, [*rows[:4], *rows[5:]]), COLUMNS, writing=berlin)

@@ -176,6 +176,13 @@ def test_labels_that_may_be_one_are_told(tmp_path: Path, capsys: pytest.CaptureF
     assert "'Spam' and 'spam' are labels of their own: if they are one, write them alike" in capsys.readouterr().out
 
 
+def test_a_label_that_may_stand_for_none_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "mails.csv"
+    path.write_text("text,label\n" + "".join(f"mail {i},{'NaN' if i % 2 else 'spam'}\n" for i in range(9)), "utf-8")
+    assert run("sentiment", "--csv", path, "--show-settings") == 0
+    assert "the label 'NaN' is one like any other" in capsys.readouterr().out
+
+
 def test_labelled_texts_become_a_classifier_with_their_labels(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -205,4 +212,13 @@ def test_a_cycle_is_the_least_that_season_and_segment_go_into(
     options = ["--csv", monthly, "--time", "month", "--target", "shoes", "--target", "hats", "--horizon", "4"]
     sizes = ["--season", str(season), "--segment", str(segment)]
     assert run("forecasting", *options, *sizes, "--show-settings") == 0, capsys.readouterr().err
-    assert f"model.season={cycle} " in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert f"model.season={cycle} " in printed
+    assert (f"the network's season is {cycle}, a whole number of segments" in printed) == (cycle != season)
+
+
+def test_a_step_without_a_season_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "years.csv"
+    path.write_text("year,a\n" + "".join(f"{1900 + n},{n % 7}\n" for n in range(90)), encoding="utf-8")
+    assert run("forecasting", "--csv", path, "--time", "year", "--show-settings") == 0
+    assert "rows every year suggest no season: taken as without one" in capsys.readouterr().out

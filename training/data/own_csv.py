@@ -24,8 +24,8 @@ class OwnCsv:
     """An opened file.
 
     Args:
-        path: Text with a header, unpacked if its name ends in .gz. Cells are separated by commas, semicolons, tabs or bars,
-            as given by Excel's line sep=; before the header, or else inferred from the first rows.
+        path: Text with a header, unpacked if its name ends in .gz. Cells are separated by commas, semicolons, tabs or
+            bars, as given by Excel's line sep=; before the header, or else inferred from the first rows.
         encoding: Encoding of the text, unless it has a byte order mark.
 
     Attributes:
@@ -96,8 +96,8 @@ class OwnCsv:
                     raise BrokenLineError(
                         self.path,
                         line,
-                        f"{plural(len(cells), 'cell')}, the header has {width}: cells are parted by {self.delimiter!r}, one that "
-                        "has it within must be in quotes",
+                        f"{plural(len(cells), 'cell')}, the header has {width}: cells are parted by "
+                        f"{self.delimiter!r}, one that has it within must be in quotes",
                     )
                 yield line, [cell.strip() for cell in cells[:width]]
 

@@ -220,7 +220,12 @@ def _one_of(group: list[_Row], duplicates: Duplicates) -> _Row:
     if duplicates in ("mean", "sum") and len(group) > 1:
         merge = fmean if duplicates == "mean" else math.fsum
         known = ([reading for reading in column if not math.isnan(reading)] for column in _columns(group))
-        return _Row(group[0].line, group[0].time, group[0].clock, tuple(merge(column) if column else math.nan for column in known))
+        return _Row(
+            group[0].line,
+            group[0].time,
+            group[0].clock,
+            tuple(merge(column) if column else math.nan for column in known),
+        )
     return (max if duplicates == "last" else min)(group, key=lambda row: row.line)
 
 
@@ -241,8 +246,9 @@ def _places(rows: list[_Row], interval: Interval, path: Path, gaps: Gaps) -> NDA
             raise UnevenTimesError(
                 path,
                 row.line,
-                f"{whole - 1} of the rows {interval.each} {'is' if whole == 2 else 'are'} missing between {before.when} of line {before.line} and "
-                f"{row.when}: --gaps interpolate or zero fills them in, --gaps ignore takes the rows as they come"
+                f"{whole - 1} of the rows {interval.each} {'is' if whole == 2 else 'are'} missing between "
+                f"{before.when} of line {before.line} and {row.when}: --gaps interpolate or zero fills them in, "
+                "--gaps ignore takes the rows as they come"
                 f"{SKIPPED if _may_be_put_forward(before.time, row.time) else ''}",
             )
         places.append(places[-1] + whole)

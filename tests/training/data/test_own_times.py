@@ -159,7 +159,7 @@ def test_the_24th_hour_is_the_next_days_first(tmp_path: Path, write: str) -> Non
 def test_times_are_what_dateutil_makes_of_them(date: str, clock: str) -> None:
     start = datetime(1969, 11, 20, 13, 5, 7, 120_000)  # noqa: DTZ001  # times without a zone
     texts = [f"{start + timedelta(days=n, hours=7 * n):{date + clock}}" for n in range(0, 400, 3)]
-    is_day_first = date.startswith("%d/") or date.startswith("%d.")
+    is_day_first = date.startswith(("%d/", "%d."))
     expected = [dates.parse(text, default=datetime(1, 1, 1), dayfirst=is_day_first) for text in texts]  # noqa: DTZ001
     assert own_times.parse(list(enumerate(texts, start=2)), Path("own.csv")).times == expected
 

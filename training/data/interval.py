@@ -9,6 +9,8 @@ from itertools import pairwise
 from statistics import median
 
 MINUTE, HOUR, DAY, WEEK = 60.0, 3600.0, 86400.0, 7 * 86400.0
+USUAL = (*(n * MINUTE for n in (1, 5, 10, 15, 20, 30)), *(n * HOUR for n in (1, 2, 3, 4, 6, 8, 12)), DAY, WEEK)
+WAVERING = 0.02  # share of a usual step by which clocks may be off it
 LONGEST_SEASON = 288  # a day of 5 minutes; a longer one would be a state of many kilobytes
 LONGEST_SEGMENT = 36
 MONTHS_A_YEAR = 12
@@ -28,11 +30,16 @@ class Interval:
         """For instance "15 minutes" or "1 month"."""
         if self.months:
             count, unit = (self.months // 12, "year") if self.months % 12 == 0 else (self.months, "month")
-            return _plural(count, unit)
+            return plural(count, unit)
         for size, unit in ((WEEK, "week"), (DAY, "day"), (HOUR, "hour"), (MINUTE, "minute")):
             if self.seconds % size == 0:
-                return _plural(round(self.seconds / size), unit)
-        return _plural(self.seconds, "second")
+                return plural(round(self.seconds / size), unit)
+        return plural(self.seconds, "second")
+
+    @property
+    def each(self) -> str:
+        """For instance "every month" or "every 15 minutes"."""
+        return f"every {str(self).removeprefix('1 ')}"
 
     def steps(self, start: datetime, end: datetime) -> float:
         """Number of intervals between two times. It is whole if the second time lies on the grid of the first."""
@@ -61,30 +68,40 @@ def infer(times: Sequence[datetime]) -> Interval:
 
 
 def _usual_seconds(gaps: Sequence[float]) -> float:
-    """The commonest gap; where clocks waver, so that none is that of most rows, the median in whole seconds."""
+    """The commonest gap; where clocks waver, so that none is that of most rows, the step that they mean."""
     seconds, count = Counter(gaps).most_common(1)[0]
+    if 2 * count > len(gaps):
+        return seconds
+    seconds, count = Counter(map(_meant, gaps)).most_common(1)[0]
     if 2 * count > len(gaps) or seconds >= DAY:
         return seconds
-    return round(median(gaps)) or seconds
+    return _meant(round(median(gaps)) or seconds)
+
+
+def _meant(seconds: float) -> float:
+    """A usual step, such as an hour, in the place of one that is almost as long."""
+    return next((step for step in USUAL if abs(seconds - step) <= WAVERING * step), seconds)
 
 
 def suggest_season(interval: Interval) -> int:
     """Suggest a season in readings: a day, a week or a year of them. 1 if there is none."""
     if interval.months:
         return MONTHS_A_YEAR // interval.months if MONTHS_A_YEAR % interval.months == 0 else 1
-    if interval.seconds == WEEK:
+    seconds = _meant(interval.seconds)
+    if seconds == WEEK:
         return 52
-    if interval.seconds >= DAY:
-        return 7 if interval.seconds == DAY else 1
-    counts = [_whole(cycle / interval.seconds) for cycle in (DAY, HOUR, MINUTE)]
+    if seconds >= DAY:
+        return 7 if seconds == DAY else 1
+    counts = [_whole(cycle / seconds) for cycle in (DAY, HOUR, MINUTE)]
     found = next((count for count in counts if count and 1 < count <= LONGEST_SEASON), 1)
-    return 7 * found if interval.seconds > HOUR * 2 and found > 1 else found
+    return 7 * found if seconds > HOUR * 2 and found > 1 else found
 
 
 def suggest_season_of_rows(interval: Interval, times: Sequence[datetime]) -> int:
     """Suggest a season where rows are always missing, such as weekends: the usual number of rows of a day or a week."""
-    season, is_daily = suggest_season(interval), interval.seconds == DAY
-    if not is_daily and season * interval.seconds != DAY:
+    season, seconds = suggest_season(interval), _meant(interval.seconds)
+    is_daily = seconds == DAY
+    if not is_daily and season * seconds != DAY:
         return season
     rows = Counter(time.isocalendar()[:2] if is_daily else time.date() for time in times)
     return Counter(rows.values()).most_common(1)[0][0]
@@ -98,7 +115,8 @@ def suggest_segment(season: int) -> int:
     return max(parts, default=season)
 
 
-def _plural(count: float, unit: str) -> str:
+def plural(count: float, unit: str) -> str:
+    """For instance "1 hour" or "2 hours"."""
     return f"{count:g} {unit}" + ("" if count == 1 else "s")
 
 

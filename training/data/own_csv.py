@@ -9,11 +9,12 @@ from pathlib import Path
 
 from tqdm import tqdm  # type: ignore[import-untyped]
 
+from training.data.interval import plural
 from training.data.own_characters import UTF_8, decode
 from training.data.source import BrokenLineError, DataError, MissingFileError, read_bytes
 
-DELIMITERS = "\t;,"  # the likelier before the others
-TOLD_DELIMITER = re.compile(r"sep=([\t;,])\r?\n", re.IGNORECASE)  # what Excel reads, and writes, before the header
+DELIMITERS = "\t;,|"  # the likelier before the others
+TOLD_DELIMITER = re.compile(r"sep=([\t;,|])\r?\n", re.IGNORECASE)  # what Excel reads, and writes, before the header
 SNIFFED, SNIFFED_ROWS = 2**20, 20  # characters and rows by which the delimiter is found
 ZIP = b"PK\x03\x04"  # how a zip begins, and a workbook, which is one
 LONGEST_CELL = 2**18  # characters: what a text of so many takes to learn from is some gigabytes
@@ -23,8 +24,8 @@ class OwnCsv:
     """An opened file.
 
     Args:
-        path: Text with a header, unpacked if its name ends in .gz. Cells are separated by commas, semicolons or tabs,
-            as given by Excel's line sep=; before the header, or else inferred from the first rows.
+        path: Text with a header, unpacked if its name ends in .gz. Cells are separated by commas, semicolons, tabs or
+            bars, as given by Excel's line sep=; before the header, or else inferred from the first rows.
         encoding: Encoding of the text, unless it has a byte order mark.
 
     Attributes:
@@ -34,17 +35,19 @@ class OwnCsv:
 
     Raises:
         MissingFileError: There is no such file.
-        DataError: It does not unpack, or is a workbook.
+        DataError: It does not unpack, is empty, or is a workbook.
         BrokenLineError: It is not text in that encoding, or its header is not CSV.
     """
 
     def __init__(self, path: Path, encoding: str = UTF_8) -> None:
         self.path = path
         text = _read(path, encoding)
-        csv.field_size_limit(LONGEST_CELL)
+        if not text.strip():
+            raise DataError(f"{path}: the file is empty")
         told = TOLD_DELIMITER.match(text)
         self.header_line = 2 if told else 1
         self.delimiter = told[1] if told else _delimiter(text)
+        csv.field_size_limit(LONGEST_CELL)
         lines = io.StringIO(text[told.end() :] if told else text, newline="")
         self._reader = csv.reader(lines, delimiter=self.delimiter, strict=True)
         self.header = [name.strip() for name in self._next() or []]
@@ -72,24 +75,29 @@ class OwnCsv:
         """Yield the first line of each row, from 1, and its cells. Empty lines are left out.
 
         Raises:
+            DataError: There are none.
             BrokenLineError: A row has more or fewer cells than the header, or a quote is not closed.
         """
         with tqdm(desc=f"reading {self.path.name}", unit=" rows", leave=False, disable=None, delay=1) as bar:
+            is_first = True
             while True:
                 line = self._next_line
                 cells = self._next()
+                if cells is None and is_first:
+                    raise DataError(f"{self.path}: there is a header and no row")
                 if cells is None:
                     return
                 bar.update()
                 if not any(cells):
                     continue
+                is_first = False
                 width = len(self.header)
                 if len(cells) < width or any(cells[width:]):
                     raise BrokenLineError(
                         self.path,
                         line,
-                        f"{len(cells)} cells, the header has {width}: cells are parted by {self.delimiter!r}, one that "
-                        "has it within must be in quotes",
+                        f"{plural(len(cells), 'cell')}, the header has {width}: cells are parted by "
+                        f"{self.delimiter!r}, one that has it within must be in quotes",
                     )
                 yield line, [cell.strip() for cell in cells[:width]]
 
@@ -103,9 +111,10 @@ class OwnCsv:
         try:
             return next(self._reader, None)
         except csv.Error as error:
-            raise BrokenLineError(
-                self.path, line, f"not CSV ({error}): is a quote not closed, or not doubled?"
-            ) from error
+            reason = f"not CSV ({error}): is a quote not closed, or not doubled?"
+            if "field limit" in str(error):
+                reason = f"a text longer than {LONGEST_CELL:,} characters: shorten it, or is a quote not closed?"
+            raise BrokenLineError(self.path, line, reason) from error
 
 
 def _read(path: Path, encoding: str) -> str:
@@ -120,13 +129,15 @@ def _read(path: Path, encoding: str) -> str:
 
 def _delimiter(text: str) -> str:
     """That by which the first rows have equally many cells, and most; else that by which the header has most."""
+    csv.field_size_limit(SNIFFED)  # a text that is too long is refused later, with its line
 
     def merit(delimiter: str) -> tuple[bool, int]:
         try:
             rows = list(islice(csv.reader(io.StringIO(text[:SNIFFED], newline=""), delimiter=delimiter), SNIFFED_ROWS))
         except csv.Error:
             return False, 0
-        widths = [len(row) for row in rows if row]
+        is_cut = len(text) > SNIFFED and 1 < len(rows) < SNIFFED_ROWS
+        widths = [len(row) for row in (rows[:-1] if is_cut else rows) if row]
         return len(set(widths)) == 1 and widths[0] > 1, widths[0] if widths else 0
 
     return max(DELIMITERS, key=merit)

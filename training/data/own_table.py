@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data import own_numbers, own_times
-from training.data.interval import Interval, infer
+from training.data.interval import Interval, infer, plural
 from training.data.own_characters import UTF_8
 from training.data.own_csv import OwnCsv
 from training.data.own_numbers import Decimal
@@ -30,6 +30,8 @@ SMALLEST_SHARE_OF_A_STEP = 0.02  # clocks drift
 HOUR_ELSEWHERE = "; if the hour is in another column, join the two into one"
 SKIPPED = "; where clocks were put forward, name their zone: --zone Europe/Berlin, for instance"
 PUT_BACK = timedelta(hours=2)  # the most that a row goes back in time where clocks were put back an hour
+
+SUNDAY, MONTHS_OF_CHANGE = 6, (3, 4, 9, 10, 11)  # when clocks are put forward or back, in both halves of the world
 
 Gaps = Literal["refuse", "interpolate", "zero", "ignore"]
 Duplicates = Literal["refuse", "first", "last", "mean", "sum"]
@@ -60,6 +62,7 @@ class OwnTable:
         table: One row a step of time.
         interval: The step.
         times: Of the rows that are in the file, increasing.
+        clock: What to say after a time: " UTC", or nothing where the file's own clocks say it.
         num_filled: Number of missing readings that were filled in.
         left_out: Columns that were not named by the user, and that have no name or no numbers.
         examples: Of columns with decimal commas or separated thousands, a cell and what it is read as.
@@ -68,6 +71,7 @@ class OwnTable:
     table: Table
     interval: Interval
     times: tuple[datetime, ...]
+    clock: str
     num_filled: int
     left_out: tuple[str, ...]
     examples: tuple[str, ...]
@@ -77,7 +81,13 @@ class OwnTable:
 class _Row:
     line: int
     time: datetime
+    clock: str
     readings: tuple[float, ...]  # NaN where the cell is empty
+
+    @property
+    def when(self) -> str:
+        """The time as it is told."""
+        return f"{self.time}{self.clock}"
 
 
 @dataclass(frozen=True)
@@ -122,7 +132,7 @@ def read(
     parsed = _parse(path, columns, writing)
     names, rows = parsed.names, _in_order(parsed.rows, path, duplicates)
     if len(rows) < 2:
-        raise DataError(f"{path}: rows of {len(rows)} times; a forecast needs many")
+        raise DataError(f"{path}: rows of {plural(len(rows), 'time')}; a forecast needs many")
     times = tuple(row.time for row in rows)
     interval = infer(times)
     places = np.arange(len(rows)) if gaps == "ignore" else _places(rows, interval, path, gaps)
@@ -132,7 +142,7 @@ def read(
     filled = _filled(table, gaps)
     _check_constant(rows, names, filled, path)
     num_filled = int(np.isnan(table).sum() - np.isnan(filled).sum())
-    return OwnTable(Table(names, filled), interval, times, num_filled, parsed.left_out, parsed.examples)
+    return OwnTable(Table(names, filled), interval, times, rows[0].clock, num_filled, parsed.left_out, parsed.examples)
 
 
 @dataclass(frozen=True)
@@ -153,7 +163,7 @@ def _parse(path: Path, columns: Columns, writing: Writing) -> _Parsed:
         raise BrokenLineError(path, file.header_line, "needs a column of readings beside that of the times")
     found = list(file.rows())
     zone = ZoneInfo(writing.zone) if writing.zone else None
-    times = own_times.parse([(line, cells[time]) for line, cells in found], path, writing.order, zone)
+    times, is_utc = own_times.parse([(line, cells[time]) for line, cells in found], path, writing.order, zone)
     all_columns = [
         own_numbers.Column(name, [(line, cells[i]) for line, cells in found]) for name, i in zip(names, at, strict=True)
     ]
@@ -164,7 +174,7 @@ def _parse(path: Path, columns: Columns, writing: Writing) -> _Parsed:
         raise BrokenLineError(path, line, f"no column but that of the times holds numbers: {shown}")
     numbers = own_numbers.parse(kept, path, file.delimiter, writing.decimal)
     rows = [
-        _Row(line, when, readings)
+        _Row(line, when, " UTC" if is_utc else "", readings)
         for (line, _), when, readings in zip(found, times, zip(*numbers.readings, strict=True), strict=True)
     ]
     kept_names = tuple(column.name for column in kept)
@@ -186,13 +196,13 @@ def _in_order(rows: list[_Row], path: Path, duplicates: Duplicates) -> list[_Row
         before = kept[-1][0]
         if row.time < before.time:
             raise UnevenTimesError(
-                path, row.line, f"{row.time} is before {before.time} of line {before.line}: {_mending(before, row)}"
+                path, row.line, f"{row.when} is before {before.when} of line {before.line}: {_mending(before, row)}"
             )
         if duplicates == "refuse":
             raise UnevenTimesError(
                 path,
                 row.line,
-                f"{row.time} is also the time of line {before.line}: --duplicates first, last, mean or sum makes "
+                f"{row.when} is also the time of line {before.line}: --duplicates first, last, mean or sum makes "
                 f"one row of them{HOUR_ELSEWHERE if row.time.time() == time.min else ''}",
             )
         kept[-1].append(row)
@@ -210,7 +220,12 @@ def _one_of(group: list[_Row], duplicates: Duplicates) -> _Row:
     if duplicates in ("mean", "sum") and len(group) > 1:
         merge = fmean if duplicates == "mean" else math.fsum
         known = ([reading for reading in column if not math.isnan(reading)] for column in _columns(group))
-        return _Row(group[0].line, group[0].time, tuple(merge(column) if column else math.nan for column in known))
+        return _Row(
+            group[0].line,
+            group[0].time,
+            group[0].clock,
+            tuple(merge(column) if column else math.nan for column in known),
+        )
     return (max if duplicates == "last" else min)(group, key=lambda row: row.line)
 
 
@@ -224,26 +239,33 @@ def _places(rows: list[_Row], interval: Interval, path: Path, gaps: Gaps) -> NDA
             raise UnevenTimesError(
                 path,
                 row.line,
-                f"{row.time} is {steps:.3g} steps of {interval} after line {before.line}: rows must be evenly spaced, "
+                f"{row.when} is {steps:.3g} steps of {interval} after line {before.line}: rows must be evenly spaced, "
                 "or --gaps ignore takes them as they come",
             )
         if whole > 1 and gaps == "refuse":
             raise UnevenTimesError(
                 path,
                 row.line,
-                f"{whole - 1} of the rows every {interval} are missing between {before.time} of line {before.line} and "
-                f"{row.time}: --gaps interpolate or zero fills them in, --gaps ignore takes the rows as they come"
-                f"{SKIPPED if row.time - before.time <= PUT_BACK and row.time.minute == 0 else ''}",
+                f"{whole - 1} of the rows {interval.each} {'is' if whole == 2 else 'are'} missing between "
+                f"{before.when} of line {before.line} and {row.when}: --gaps interpolate or zero fills them in, "
+                "--gaps ignore takes the rows as they come"
+                f"{SKIPPED if _may_be_put_forward(before.time, row.time) else ''}",
             )
         places.append(places[-1] + whole)
         if (missing := places[-1] + 1 - len(places)) > len(rows):
             raise UnevenTimesError(
                 path,
                 row.line,
-                f"{missing} rows every {interval} are missing up to {row.time}, more than the {len(rows)} that are "
+                f"{missing} rows {interval.each} are missing up to {row.when}, more than the {len(rows)} that are "
                 "there: mend the times, or --gaps ignore takes the rows as they come",
             )
     return np.array(places)
+
+
+def _may_be_put_forward(before: datetime, after: datetime) -> bool:
+    """Whether clocks that are put forward explain a missing hour: that is done on Sundays of some months."""
+    is_day = after.weekday() == SUNDAY and after.month in MONTHS_OF_CHANGE
+    return is_day and after - before <= PUT_BACK and after.minute == 0
 
 
 def _columns(rows: Sequence[_Row]) -> Iterator[tuple[float, ...]]:

@@ -4,25 +4,29 @@ import re
 import warnings
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from dateutil import parser as dates  # type: ignore[import-untyped]
 from tqdm import tqdm  # type: ignore[import-untyped]
 
+from training.data import time_format
 from training.data.source import BrokenLineError
 
 MONTHS = 12
 ORDERS = ("day-first", "month-first")  # of a date in numbers
 GUESSED_YEAR = 4  # no file has readings of it; a leap year, so that every day is in it
 SHORTEST_DAY = timedelta(hours=23)  # the one on which clocks are put forward
-_DATE_IN_NUMBERS = re.compile(r"\s*(\d{1,2})([/.-])(\d{1,2})\2\d{2,4}\b")
+_DATE_IN_NUMBERS = re.compile(r"\s*(\d{1,2})([/.-])(\d{1,2})\2\d{2,4}(?:\b|(?=[Tt]))")
 _EPOCH = re.compile(r"\d{10}(?:\.\d+)?|\d{13}|\d{16}|\d{19}")  # seconds, or thousandths, millionths, billionths of them
 _EPOCH_DIGITS = 10  # of seconds, from 2001 to 2286
 _BARE_NUMBER = re.compile(r"\s*\d+\s*")
 _BARE_TIMES = (4, 8, 12, 14)  # digits of a year, of a day, and of one with hours and minutes, or with seconds as well
+_QUARTER = re.compile(r"([1-9]\d{3})[ -]?[Qq]([1-4])")
+_MIDNIGHT = re.compile(r"(?P<day>.*\d{4}.*[ T])24:00(?::00(?:\.0+)?)?(?P<zone>Z|\s?[+-]\d\d:?\d\d)?")
 _HOW = "write times as 2024-12-31 or 2024-12-31 23:00, and take out a line that has none"
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -30,9 +34,14 @@ Order = Literal["day-first", "month-first"]
 Cell = tuple[int, str]  # the line of a row and its time
 
 
-def parse(
-    cells: Sequence[Cell], path: Path, order: Order | None = None, zone: ZoneInfo | None = None
-) -> list[datetime]:
+class Times(NamedTuple):
+    """Times without a zone, and whether they are of UTC."""
+
+    times: list[datetime]
+    is_utc: bool
+
+
+def parse(cells: Sequence[Cell], path: Path, order: Order | None = None, zone: ZoneInfo | None = None) -> Times:
     """Parse the times of all rows.
 
     Args:
@@ -55,7 +64,8 @@ def parse(
     with warnings.catch_warnings():
         warnings.simplefilter("error", dates.UnknownTimezoneWarning)
         bar = tqdm(cells, desc=f"times of {path.name}", unit=" rows", leave=False, disable=None, delay=1)
-        times = [_parse(text, is_day_first, path, line) for line, text in bar]
+        pattern = _pattern(cells, is_day_first)
+        times = [_parse(text, is_day_first, pattern, path, line) for line, text in bar]
     return _without_zone(_in_zone(zone, times), cells, path)
 
 
@@ -107,11 +117,33 @@ def _since_epoch(cells: Sequence[Cell]) -> list[datetime] | None:
     return [EPOCH + timedelta(seconds=float(text) / unit) for _, text in cells]
 
 
-def _parse(text: str, is_day_first: bool, path: Path, line: int) -> datetime:
+def _pattern(cells: Sequence[Cell], is_day_first: bool) -> str | None:
+    """The format of the times that only dateutil would read otherwise. None if no format is theirs."""
+    others = (text for _, text in cells if _parse_plainly(text) is None)
+    try:
+        return time_format.find(others, partial(_parse_freely, is_day_first=is_day_first), is_day_first=is_day_first)
+    except (dates.UnknownTimezoneWarning, ValueError, OverflowError):  # told later, with its line
+        return None
+
+
+def _parse_plainly(text: str) -> datetime | None:
+    """An ISO time, or the first day of a quarter. None if it is neither."""
+    if quarter := _QUARTER.fullmatch(text):
+        return datetime(int(quarter[1]), 3 * int(quarter[2]) - 2, 1)  # noqa: DTZ001  # times without a zone stay without
     try:
         return datetime.fromisoformat(text)
     except ValueError:
-        pass
+        return None
+
+
+def _parse(text: str, is_day_first: bool, pattern: str | None, path: Path, line: int) -> datetime:
+    if (plain := _parse_plainly(text)) is not None:
+        return plain
+    if pattern is not None and (time := time_format.parse(text, pattern)) is not None:
+        return time
+    if midnight := _MIDNIGHT.fullmatch(text):
+        begun = f"{midnight['day']}00:00{midnight['zone'] or ''}"
+        return _parse(begun, is_day_first, pattern, path, line) + timedelta(days=1)
     try:
         time = _parse_freely(text, is_day_first)
     except dates.UnknownTimezoneWarning as error:
@@ -139,14 +171,14 @@ def _with_default_year(text: str, year: int, is_day_first: bool) -> datetime:
     return time
 
 
-def _without_zone(times: Sequence[datetime], cells: Sequence[Cell], path: Path) -> list[datetime]:
+def _without_zone(times: Sequence[datetime], cells: Sequence[Cell], path: Path) -> Times:
     for time, (line, text) in zip(times, cells, strict=True):
         if (time.tzinfo is None) != (times[0].tzinfo is None):
             has, had = ("no zone", "one") if time.tzinfo is None else ("a zone", "none")
             raise BrokenLineError(path, line, f"{text!r} has {has}, and the first time has {had}")
     if not times or times[0].tzinfo is None:
-        return list(times)
+        return Times(list(times), is_utc=False)
     steps = [abs(after - before) for before, after in pairwise(times)]
     if min((step for step in steps if step), default=SHORTEST_DAY) >= SHORTEST_DAY:
-        return [time.replace(tzinfo=None) for time in times]
-    return [time.astimezone(UTC).replace(tzinfo=None) for time in times]
+        return Times([time.replace(tzinfo=None) for time in times], is_utc=False)
+    return Times([time.astimezone(UTC).replace(tzinfo=None) for time in times], is_utc=True)

@@ -153,8 +153,13 @@ class Backtest:
         errors.add(forecast["mean"][:, :H], forecast["quantiles"][:, :H], actual, seasonal)
 
 
-def figures_of(backtest: Backtest) -> dict[str, float]:
-    """All figures of a split by name, for each of `Backtest.horizons`."""
+def figures_of(backtest: Backtest, phases: tuple[int, ...] | None = None) -> dict[str, float]:
+    """All figures of a split by name, for each of `Backtest.horizons`.
+
+    Args:
+        backtest: Of the split.
+        phases: First rows of the streams. If None, `Backtest.phases` for the shortest horizon, and 0 for the others.
+    """
     found: dict[str, float] = {}
     horizons, L = backtest.horizons, backtest.protocol.look_back
     for H in tqdm(horizons, desc="evaluating", unit="horizon", leave=False, disable=None):
@@ -165,7 +170,7 @@ def figures_of(backtest: Backtest) -> dict[str, float]:
             found |= _named(errors, ("coverage_80", "wql"), H)
         if backtest.streams:
             # Every origin is asked, so each phase has every number of readings pending.
-            errors = backtest.streamed(H, backtest.phases if horizons[0] == H else (0,)).figures()
+            errors = backtest.streamed(H, phases or (backtest.phases if horizons[0] == H else (0,))).figures()
             prefix = "" if L is None else "streamed_"
             found |= _named(errors, ("mse", "mae", "coverage_80", "wql"), H, prefix)
         found |= _named(errors, ("seasonal_mse", "seasonal_mae", "seasonal_wql"), H)

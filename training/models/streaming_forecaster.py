@@ -95,13 +95,14 @@ class StreamingForecaster(Forecaster):
         )
 
     def _initialise(self) -> None:
-        """A fresh model forecasts a mixture of the running seasons, with narrow quantiles."""
+        """A fresh model forecasts a mixture of the running seasons, with narrow quantiles around it."""
         with torch.no_grad():
             self.point.bias.zero_()
             self.mix.weight.zero_()
             self.position_season_weights[:, 1:-1] = 0.6 / len(self.rhythm.decays)
             self.spread.weight.mul_(0.3)
-            self.spread.bias.fill_(-2.0)
+            steps = self.spread.bias.fill_(-2.0).view(self.rhythm.segment, len(QUANTILE_LEVELS))
+            steps[:, MIDDLE] = 0.0  # the median's distance from the mean, not a step
 
     def unroll(self, x: Tensor, state: Tensors) -> tuple[Tensors, Tensors]:
         """See `Forecaster`."""

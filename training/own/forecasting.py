@@ -3,7 +3,6 @@
 import argparse
 import math
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,20 +11,20 @@ from numpy.typing import NDArray
 
 from training.arguments import count, zone
 from training.data import own_table
-from training.data.interval import suggest_season, suggest_season_of_rows, suggest_segment
+from training.data.interval import plural, suggest_season, suggest_season_of_rows, suggest_segment
 from training.data.own_numbers import DECIMALS
 from training.data.own_table import Columns, Gaps, OwnTable, Writing
 from training.data.own_times import ORDERS
 from training.data.series import last_part
 from training.data.source import DataError, sha256_of
-from training.data.table import Table, level_and_scale
+from training.data.table import level_and_scale
 from training.models.forecaster import MOST_SEGMENTS
+from training.own.doubts import doubts
 from training.own.options import ENCODING, NO_FILE, Choice, Options, typed
 from training.settings import SettingsError
 
 FEW_READINGS, MANY_READINGS = 5_000, 100_000
 LONGEST_WINDOW = 30  # segments
-FAR = 100  # times the usual distance from the median, from which a reading is doubted
 DRIFT = 0.5  # mean absolute deviations between the halves of a channel, from which it has no typical level
 
 
@@ -78,7 +77,7 @@ class Cut(NamedTuple):
         horizon: Rows of a forecast.
         num_rows: Rows of the table.
         num_train: Rows to train on, which come first. The others are for the backtest.
-        note: Why a season that the step of time suggests is not used. Empty if it is used, or none is suggested.
+        note: Why there is no season. Empty if there is one, or the user has said so.
     """
 
     season: int
@@ -154,6 +153,8 @@ def _cut(found: OwnTable, options: argparse.Namespace) -> Cut:
     if not options.season and 4 * season > num_rows:
         note = f"{num_rows} rows are too few for a season of {season}: taken as without one"
         season = 1
+    elif not options.season and season <= 1:
+        note = f"rows {found.interval.each} suggest no season: taken as without one, or give a --season"
     segment = options.segment or suggest_segment(season)
     season = max(season, 1)
     horizon = options.horizon or max(season, segment)
@@ -246,28 +247,17 @@ def _drifts_alone(readings: NDArray[np.float64]) -> bool:
     return bool(np.abs(late - early) > DRIFT * scale)
 
 
-def _doubts(table: Table) -> Iterator[str]:
-    """Yield a warning for each channel with an outlier that may stand for a missing reading, such as 99999."""
-    for name, column in zip(table.channels, table.readings.T, strict=True):
-        known = column[~np.isnan(column)]
-        distances = np.abs(known - np.median(known))
-        usual = np.quantile(distances, 0.9)
-        if 0 < FAR * usual < distances.max():
-            yield (
-                f"{name!r} has a reading of {known[distances.argmax()]:g}, over {FAR} times as far from its median as "
-                "nine tenths of the others: is it one? An empty cell stands for none"
-            )
-
-
 def _describe(path: Path, found: OwnTable, cut: Cut) -> str:
     note = f"{cut.note}\n" if cut.note else ""
-    filled = f", {found.num_filled} readings filled in" if found.num_filled else ""
+    filled = f", {plural(found.num_filled, 'reading')} filled in" if found.num_filled else ""
+    cycle = math.lcm(cut.season, cut.segment)
+    common = f" (the network's season is {cycle}, a whole number of segments)" if cycle != cut.season > 1 else ""
     left_out = f"; left out, no name or no numbers: {', '.join(map(repr, found.left_out))}" if found.left_out else ""
     return (
-        f"{note}{path}: {cut.num_rows} rows, one every {found.interval}, "
-        f"{found.times[0]} to {found.times[-1]}{filled}\n"
+        f"{note}{path}: {cut.num_rows} rows, one {found.interval.each}, "
+        f"{found.times[0]} to {found.times[-1]}{found.clock}{filled}\n"
         f"channels: {', '.join(found.table.channels)}{left_out}\n"
-        f"season {cut.season}, segments of {cut.segment}, horizon {cut.horizon}; "
+        f"season {cut.season}{common}, segments of {cut.segment}, horizon {cut.horizon}; "
         f"{cut.num_train} rows to train on, the last {cut.num_rows - cut.num_train} for the backtest"
-        + "".join(f"\n{said}" for said in (*found.examples, *_doubts(found.table)))
+        + "".join(f"\n{said}" for said in (*found.examples, *doubts(found.table)))
     )

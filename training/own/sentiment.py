@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from training.data import own_texts
+from training.data.own_numbers import NO_READING
 from training.data.own_texts import OwnTexts
 from training.data.source import sha256_of
 from training.own.options import ENCODING, NO_FILE, Choice, Options, typed
@@ -60,7 +61,10 @@ def _describe(path: Path, found: OwnTexts) -> str:
 
 
 def _doubts(labels: Sequence[str]) -> Iterator[str]:
-    """Labels that may be meant as one."""
+    """Labels that may be meant as one, or as none."""
+    for label in labels:
+        if label.casefold() in NO_READING:
+            yield f"the label {label!r} is one like any other: if it stands for none, take its rows out"
     alike: dict[str, list[str]] = {}
     for label in labels:
         alike.setdefault(label.casefold(), []).append(label)

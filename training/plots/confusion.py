@@ -7,11 +7,14 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from training.plots.names import drawn, in_any_script
+from training.plots.names import in_any_script, numbered
+
+INCHES_A_CHARACTER = 0.09
+COUNT = 10  # characters of how many texts a label has
 
 
 def draw_confusion(path: Path, title: str, labels: Sequence[str], counts: NDArray[np.int64]) -> None:
-    """Draw a confusion matrix.
+    """Draw a confusion matrix. Labels that its font cannot draw are numbers, and listed in a text beside it.
 
     Args:
         path: File of the picture.
@@ -20,8 +23,11 @@ def draw_confusion(path: Path, title: str, labels: Sequence[str], counts: NDArra
         counts: Confusion matrix, int64 (labels, labels). Rows are true labels.
     """
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    size = 2.5 + 0.45 * len(labels)
-    figure = Figure(figsize=(size + 1, size), layout="constrained")
+    names, hidden = numbered(labels)
+    beside = INCHES_A_CHARACTER * max(map(len, names))
+    size = 0.45 * len(labels) + 1.8
+    width = size + 1.4 + beside + INCHES_A_CHARACTER * COUNT
+    figure = Figure(figsize=(max(width, 0.1 * len(title) + 1), size + beside), layout="constrained")
     axis = figure.subplots()
     image = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for (row, column), share in np.ndenumerate(shares):
@@ -30,13 +36,17 @@ def draw_confusion(path: Path, title: str, labels: Sequence[str], counts: NDArra
             axis.text(
                 column, row, text, ha="center", va="center", fontsize=8, color="white" if share > 0.6 else "black"
             )
-    names = list(map(drawn, labels))
     axis.set_xticks(range(len(labels)), names, rotation=90)
     axis.set_yticks(range(len(labels)), [f"{name} ({n:,})" for name, n in zip(names, counts.sum(axis=1), strict=True)])
-    axis.set(title=title, xlabel="given", ylabel="true (how many)")
+    axis.set(xlabel="given", ylabel="true (how many)")
+    figure.suptitle(title)
     figure.colorbar(image, label="share of the true label")
     with in_any_script():
         figure.savefig(path, dpi=110)
+    listed = path.with_suffix(".labels.txt")
+    listed.unlink(missing_ok=True)
+    if hidden:
+        listed.write_text("".join(f"{short} {name}\n" for short, name in hidden.items()), encoding="utf-8")
 
 
 def confusion(labels: int, actual: NDArray[np.int64], found: NDArray[np.int64]) -> NDArray[np.int64]:

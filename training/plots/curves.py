@@ -17,10 +17,18 @@ def draw_curves(path: Path, title: str, history: Sequence[Mapping[str, float]], 
     axes = figure.subplots(1, len(panels), squeeze=False)
     epochs = [row["epoch"] for row in history]
     for axis, (unit, names) in zip(axes[0], panels.items(), strict=True):
-        for name in names:
+        for name in _different(names, history):
             axis.plot(epochs, [row[name] for row in history], label=name, marker=".")
         axis.set(xlabel="epoch", ylabel=unit)
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.legend()
     figure.suptitle(title)
     figure.savefig(path, dpi=120)
+
+
+def _different(names: Sequence[str], history: Sequence[Mapping[str, float]]) -> list[str]:
+    """The metrics whose line is not that of one before."""
+    lines: dict[tuple[float, ...], str] = {}
+    for name in names:
+        lines.setdefault(tuple(row[name] for row in history), name)
+    return list(lines.values())

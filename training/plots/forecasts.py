@@ -14,6 +14,7 @@ from training.models.forecaster import QUANTILE_LEVELS, Forecaster
 from training.plots.names import drawn, in_any_script
 
 MAX_CHANNELS = 8
+LONGEST_NAME = 60
 FANS = 2  # a channel
 BANDS = ((0.1, 0.9, 0.2), (0.25, 0.75, 0.3))  # from, to, opacity
 
@@ -48,12 +49,17 @@ def draw_backtest(path: Path, model: Forecaster, series: Series, rows: range, H:
                 linewidth=1,
                 label="seasonal naive" if origin == origins[0] else None,
             )
-        axis.set(ylabel=drawn(name))
-    axes[0].legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, fontsize="small", frameon=False)  # above it
-    axes[-1].set(xlabel=f"row, one every {model.interval}")
-    figure.suptitle(f"Forecasts of {H} readings, with bands of 80 and 50 %")
+        axis.set_title(drawn(name, LONGEST_NAME), loc="left", fontsize="medium")
+    axes[0].legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, fontsize="small", frameon=False)  # above it
+    axes[-1].set(xlabel=f"row, one every {model.interval.removeprefix('1 ')}")
+    figure.suptitle(_title(H, len(names), len(series.table.channels)))
     with in_any_script():
         figure.savefig(path, dpi=110)
+
+
+def _title(H: int, shown: int, channels: int) -> str:
+    part = f", first {shown} of {channels} channels" if shown < channels else ""
+    return f"Forecasts of {H} readings, with bands of 80 and 50 %{part}"
 
 
 def forecast_from(model: Forecaster, past: Readings, name: str, H: int) -> dict[str, Readings]:

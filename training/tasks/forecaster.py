@@ -25,6 +25,8 @@ from training.plots.forecasts import draw_backtest, draw_calibration
 from training.settings import Section, Settings
 from training.tasks.task import Goal, Task
 
+FROM_THE_FIRST_ROW = (0,)  # as a session that is sent all of one's history
+STANDARDISED = "standardised_"
 NARROWEST = 0.25  # of the width that was trained: dev rows may be few, or all alike
 
 
@@ -159,7 +161,8 @@ class ForecasterTask(Task[AnyForecasterSettings]):
         if split == "train" or split not in self.series.splits:
             raise DataError(f"{self.name} has no {split} split, only {' and '.join(self._evaluated_splits)}")
         backtest = self._backtest(model, split)
-        figures = figures_of(backtest)
+        is_own = self.settings.data.own is not None
+        figures = _of_own_data(figures_of(backtest, FROM_THE_FIRST_ROW)) if is_own else figures_of(backtest)
         if self.series.protocol.look_back is None:
             own_units = replace(backtest, channels=self._as_the_model_knows(self.series.table.readings))
             figures |= own_unit_figures(own_units, self.series.splits["train"])
@@ -188,6 +191,12 @@ class ForecasterTask(Task[AnyForecasterSettings]):
     @property
     def _evaluated_splits(self) -> list[str]:
         return [split for split in self.series.splits if split != "train"]
+
+
+def _of_own_data(figures: Mapping[str, float]) -> dict[str, float]:
+    """Figures by names that tell those in standard deviations of the training rows from those in the file's units."""
+    errors = ("mse_", "mae_", "seasonal_mse_", "seasonal_mae_")
+    return {f"{STANDARDISED if name.startswith(errors) else ''}{name}": value for name, value in figures.items()}
 
 
 def _choosing_figures(model: Forecaster, errors: Mapping[str, list[Errors]]) -> dict[str, float]:

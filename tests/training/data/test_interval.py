@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+import numpy as np
 import pytest
 
 from training.data.interval import Interval, infer, suggest_season, suggest_season_of_rows, suggest_segment
@@ -83,3 +84,23 @@ def test_a_clock_that_wavers_has_the_step_that_it_means() -> None:
 
 def test_a_step_that_most_rows_have_is_taken_as_it_is() -> None:
     assert str(infer([*every(timedelta(seconds=0.5)), START + timedelta(seconds=9)])) == "0.5 seconds"
+
+
+@pytest.mark.parametrize(
+    ("step", "jitter", "season"),
+    [(3600.004, 0, 24), (3600, 200, 24), (3600, 0.05, 24), (300, 4, 288), (86400, 600, 7), (60.5, 0, 60)],
+)
+def test_clocks_that_waver_or_drift_have_the_season_of_the_step_that_they_mean(
+    step: float, jitter: float, season: int
+) -> None:
+    rng = np.random.default_rng(0)
+    times = [START + timedelta(seconds=step * n + float(rng.uniform(-jitter, jitter))) for n in range(200)]
+    assert suggest_season(infer(times)) == season
+
+
+def test_a_steady_step_is_counted_as_it_is() -> None:
+    assert infer(every(timedelta(seconds=61))) == Interval(seconds=61)
+
+
+def test_every_one_of_a_unit_is_every_unit() -> None:
+    assert (Interval(months=1).each, Interval(seconds=900).each) == ("every month", "every 15 minutes")

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 from tests.training.data.tables import COLUMNS, HEADER, ROWS, changed, table
+from training.data import own_texts
 from training.data.own_table import Columns, Writing, read
 from training.data.source import DataError
 
 
-@pytest.mark.parametrize("delimiter", [";", "\t"])
+@pytest.mark.parametrize("delimiter", [";", "\t", "|"])
 def test_cells_may_be_parted_otherwise(tmp_path: Path, delimiter: str) -> None:
     path = table(tmp_path, [row.replace(",", delimiter) for row in ROWS], HEADER.replace(",", delimiter))
     assert len(read(path, COLUMNS).table.readings) == len(ROWS)
@@ -88,8 +89,21 @@ def test_empty_cells_beyond_the_header_are_nothing(tmp_path: Path) -> None:
 
 
 def test_an_empty_file_is_named_as_such(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="line 1: no column 'when'; the line is empty"):
+    with pytest.raises(DataError, match=r"own.csv: the file is empty"):
         read(table(tmp_path, [], ""), COLUMNS)
+
+
+def test_a_header_without_rows_is_named_as_such(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"own.csv: there is a header and no row"):
+        read(table(tmp_path, []), COLUMNS)
+
+
+def test_a_text_that_is_too_long_is_named_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "own.csv"
+    rows = [f"{n},{'word; ' * 50_000 if n == 7 else 'word'}" for n in range(12)]
+    path.write_text("label,body\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"own.csv, line 9: a text longer than 262,144 characters"):
+        own_texts.read(path, "body", "label")
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

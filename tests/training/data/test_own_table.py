@@ -26,7 +26,7 @@ def test_without_names_all_columns_of_numbers_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "line", "reason"),
     [
-        ([*ROWS[:4], *ROWS[6:]], 6, "2 of the rows every 1 hour are missing .* --gaps interpolate"),
+        ([*ROWS[:4], *ROWS[6:]], 6, "2 of the rows every hour are missing .* --gaps interpolate"),
         ([*ROWS[:4], ROWS[3], *ROWS[4:]], 6, "also the time of line 5: --duplicates"),
         ([*ROWS[:4], ROWS[1], *ROWS[4:]], 6, "is before .* of line 5"),
         (changed(5, "2020-01-01 05:20,5,t,2"), 7, "1.33 steps of 1 hour after line 6"),
@@ -144,12 +144,12 @@ def test_a_channel_may_begin_later(tmp_path: Path) -> None:
 
 def test_a_time_far_from_all_others_is_refused_and_not_filled_up_to(tmp_path: Path) -> None:
     path = table(tmp_path, ["1970-01-01 00:00,1,t,1", *ROWS])
-    with pytest.raises(DataError, match=r"line 3: 438\d{3} rows every 1 hour are missing .* more than the 13"):
+    with pytest.raises(DataError, match=r"line 3: 438\d{3} rows every hour are missing .* more than the 13"):
         read(path, COLUMNS, gaps="interpolate")
 
 
 def test_rows_of_one_time_are_too_few(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="rows of 1 times"):
+    with pytest.raises(DataError, match="rows of 1 time;"):
         read(table(tmp_path, [ROWS[0], ROWS[0]]), COLUMNS, duplicates="first")
 
 
@@ -176,3 +176,13 @@ def test_what_is_missing_may_be_zero(tmp_path: Path) -> None:
 def test_a_line_of_sums_is_named_as_one_to_take_out(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"line 14: 'Total' is not a time: .* take out a line that has none"):
         read(table(tmp_path, [*ROWS, "Total,66,,"]), COLUMNS)
+
+
+@pytest.mark.parametrize(("day", "is_asked"), [("2020-01-05", False), ("2020-03-29", True), ("2020-03-30", False)])
+def test_one_missing_hour_is_blamed_on_clocks_only_where_they_may_be_put_forward(
+    tmp_path: Path, day: str, *, is_asked: bool
+) -> None:
+    rows = [f"{day} {hour:02}:00,{hour},t,1" for hour in range(12) if hour != 2]
+    with pytest.raises(DataError, match="1 of the rows every hour is missing") as refused:
+        read(table(tmp_path, rows), COLUMNS)
+    assert ("--zone" in str(refused.value)) == is_asked

@@ -80,7 +80,7 @@ def test_texts_of_the_same_words_are_in_one_part_however_they_are_written(tmp_pa
         ([*ROWS, "once,rare"], "line 62: label 'rare' has too few different texts"),
         ([*ROWS, "once,rare", "Once,rare"], "line 62: label 'rare' has too few different texts"),
         ([row for row in ROWS if "good" in row], "every label in column 'label' is 'good'; a classifier learns"),
-        ([], "there are no rows"),
+        ([], "there is a header and no row"),
     ],
 )
 def test_what_cannot_be_used_is_named(tmp_path: Path, rows: list[str], reason: str) -> None:

@@ -1,13 +1,15 @@
 """Times as users write them."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from dateutil import parser as dates  # type: ignore[import-untyped]
 
 from tests.training.data.tables import COLUMNS, table
+from training.data import own_times
 from training.data.own_table import Writing, read
 from training.data.own_times import Order
 from training.data.source import DataError
@@ -127,3 +129,49 @@ def test_days_that_come_again_may_have_their_hour_in_another_column(tmp_path: Pa
     path = table(tmp_path, ["2020-01-01,1,00:00,1", "2020-01-01,2,01:00,1"])
     with pytest.raises(DataError, match=r"line 3: .* if the hour is in another column, join the two into one"):
         read(path, COLUMNS)
+
+
+def test_times_in_utc_are_told_as_such(tmp_path: Path) -> None:
+    rows = [f"2020-03-01 {hour:02}:00,{hour},t,1" for hour in range(12)]
+    berlin = Writing(zone="Europe/Berlin")
+    assert read(table(tmp_path, rows), COLUMNS, writing=berlin).clock == " UTC"
+    assert read(table(tmp_path, rows), COLUMNS).clock == ""
+    with pytest.raises(DataError, match="between 2020-03-01 02:00:00 UTC of line 5 and 2020-03-01 04:00:00 UTC"):
+        read(table(tmp_path, [*rows[:4], *rows[5:]]), COLUMNS, writing=berlin)
+
+
+@pytest.mark.parametrize("write", ["{}-Q{}", "{}Q{}", "{} q{}"])
+def test_quarters_begin_on_their_first_day(tmp_path: Path, write: str) -> None:
+    rows = [f"{write.format(1980 + n // 4, 1 + n % 4)},{n},t,1" for n in range(12)]
+    found = read(table(tmp_path, rows), COLUMNS)
+    assert (str(found.interval), f"{found.times[1]:%F}") == ("3 months", "1980-04-01")
+
+
+@pytest.mark.parametrize("write", ["2020-01-{:02} {:02}:00", "{}.1.2020 {}:00", "2020-01-{:02}T{:02}:00:00Z"])
+def test_the_24th_hour_is_the_next_days_first(tmp_path: Path, write: str) -> None:
+    hours = [(30 + n // 24, 1 + n % 24) for n in range(48)]
+    found = read(table(tmp_path, [f"{write.format(*hour)},{hour[1]},t,1" for hour in hours]), COLUMNS)
+    assert (str(found.interval), f"{found.times[-1]}") == ("1 hour", "2020-02-01 00:00:00")
+
+
+@pytest.mark.parametrize("date", ["%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%Y/%m/%d", "%d %b %Y", "%B %d, %Y", "%d/%m/%y"])
+@pytest.mark.parametrize("clock", ["", " %H:%M", " %H:%M:%S", " %I:%M %p", "T%H:%M", " %H:%M:%S.%f"])
+def test_times_are_what_dateutil_makes_of_them(date: str, clock: str) -> None:
+    start = datetime(1969, 11, 20, 13, 5, 7, 120_000)  # noqa: DTZ001  # times without a zone
+    texts = [f"{start + timedelta(days=n, hours=7 * n):{date + clock}}" for n in range(0, 400, 3)]
+    is_day_first = date.startswith(("%d/", "%d."))
+    expected = [dates.parse(text, default=datetime(1, 1, 1), dayfirst=is_day_first) for text in texts]  # noqa: DTZ001
+    assert own_times.parse(list(enumerate(texts, start=2)), Path("own.csv")).times == expected
+
+
+def test_a_time_in_another_form_than_the_first_ones_is_read_by_dateutil() -> None:
+    texts = [*[f"{day}/01/2020" for day in range(1, 30)], "Jan 30 2020", "31/1/20"]
+    found = own_times.parse(list(enumerate(texts, start=2)), Path("own.csv")).times
+    assert [time.day for time in found] == list(range(1, 32))
+
+
+@pytest.mark.parametrize("date", ["%Y/%m/%d", "%Y-%m-%d"])
+def test_years_come_first_in_a_file_of_days_first_as_dateutil_takes_them(date: str) -> None:
+    texts = ["31/12/2019", *[f"{datetime(2020, 1, day):{date} 1:00}" for day in range(20, 31)], "2020/02/03 1:00"]  # noqa: DTZ001
+    expected = [dates.parse(text, default=datetime(1, 1, 1), dayfirst=True) for text in texts]  # noqa: DTZ001
+    assert own_times.parse(list(enumerate(texts, start=2)), Path("own.csv")).times == expected

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from training.data import etth1
 from training.data.series import Protocol
-from training.forecasts.backtest import Backtest, Channels, errors_by_kind, origins, own_unit_figures
+from training.forecasts.backtest import Backtest, Channels, errors_by_kind, figures_of, origins, own_unit_figures
 from training.models.streaming_forecaster import StreamingForecaster, StreamingForecasterSettings
 
 ROWS = range(250, 360)
@@ -114,3 +114,13 @@ def test_channels_that_repeat_themselves_exactly_have_no_part_in_mase(
     alone, beside = figures(readings), figures(np.hstack([readings, repeated]))
     assert beside["mase_h48"] == pytest.approx(alone["mase_h48"])
     assert beside["seasonal_mase_h48"] == pytest.approx(alone["seasonal_mase_h48"])
+
+
+def test_figures_are_of_the_phases_that_are_asked_for(
+    model: StreamingForecaster, readings: NDArray[np.float64]
+) -> None:
+    protocol = Protocol(look_back=None, horizons=(H,), naive_season=24)
+    backtest = Backtest(model, Channels.unknown(readings), ROWS, protocol)
+    alone, pooled = backtest.streamed(H).figures(), backtest.streamed(H, backtest.phases).figures()
+    assert figures_of(backtest, (0,))["coverage_80_h48"] == alone["coverage_80"] != pooled["coverage_80"]
+    assert figures_of(backtest)["coverage_80_h48"] == pooled["coverage_80"]

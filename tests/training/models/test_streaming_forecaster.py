@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from training.models.forecaster import QUANTILE_LEVELS
+from training.models.forecaster import MIDDLE, QUANTILE_LEVELS
 from training.models.streaming import Tensors
 from training.models.streaming_forecaster import StreamingForecaster, StreamingForecasterSettings
 from training.recurrence.cells import GRUCell
@@ -52,6 +52,15 @@ def test_states_are_as_declared(model: StreamingForecaster, x: Tensor) -> None:
     for tensor in model.state:
         assert list(state[tensor.name].shape) == [N if size == "N" else size for size in tensor.shape]
         assert str(state[tensor.name].dtype) == f"torch.{tensor.dtype}"
+
+
+def test_the_median_of_a_fresh_model_is_near_its_mean(x: Tensor, pending: tuple[Tensor, Tensor]) -> None:
+    torch.manual_seed(0)
+    fresh = StreamingForecaster(StreamingForecasterSettings(embedding_size=5, hidden_size=7)).eval()
+    with torch.no_grad():
+        forecast = fresh.forecast(read(fresh, x), *pending, M)
+    distance = forecast["quantiles"][..., MIDDLE] - forecast["mean"]
+    assert float(distance.mean().abs()) < 0.02
 
 
 def test_segments_one_by_one_are_segments_at_once(model: StreamingForecaster, x: Tensor) -> None:

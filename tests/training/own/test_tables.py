@@ -46,6 +46,8 @@ def test_a_table_becomes_a_forecaster_with_a_backtest(
     train = np.loadtxt(monthly, delimiter=";", skiprows=1, usecols=(1, 2))[:77]
     np.testing.assert_allclose(model.centers, train.mean(axis=0))
     assert {"mase_h6", "seasonal_mase_h6", "wql_h6", "seasonal_wql_h6", "coverage_80_h6"} <= best.figures["dev"].keys()
+    assert "standardised_mae_h6" in best.figures["dev"]
+    assert not {"mae_h6", "mse_h6"} & best.figures["dev"].keys()
     for picture in ("backtest-dev.png", "calibration-dev.png"):
         assert (output / "best" / picture).read_bytes().startswith(b"\x89PNG")
     assert best.command.startswith("python -m training forecasting --csv sales.csv --time month --target shoes")
@@ -182,6 +184,13 @@ def test_texts_of_the_same_words_are_told_as_one(tmp_path: Path, capsys: pytest.
     assert "27 texts, 9 different ones; spam 12, work 15" in capsys.readouterr().out
 
 
+def test_a_label_that_may_stand_for_none_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "mails.csv"
+    path.write_text("text,label\n" + "".join(f"mail {i},{'NaN' if i % 2 else 'spam'}\n" for i in range(9)), "utf-8")
+    assert run("sentiment", "--csv", path, "--show-settings") == 0
+    assert "the label 'NaN' is one like any other" in capsys.readouterr().out
+
+
 def test_labelled_texts_become_a_classifier_with_their_labels(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -211,4 +220,13 @@ def test_a_cycle_is_the_least_that_season_and_segment_go_into(
     options = ["--csv", monthly, "--time", "month", "--target", "shoes", "--target", "hats", "--horizon", "4"]
     sizes = ["--season", str(season), "--segment", str(segment)]
     assert run("forecasting", *options, *sizes, "--show-settings") == 0, capsys.readouterr().err
-    assert f"model.season={cycle} " in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert f"model.season={cycle} " in printed
+    assert (f"the network's season is {cycle}, a whole number of segments" in printed) == (cycle != season)
+
+
+def test_a_step_without_a_season_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "years.csv"
+    path.write_text("year,a\n" + "".join(f"{1900 + n},{n % 7}\n" for n in range(90)), encoding="utf-8")
+    assert run("forecasting", "--csv", path, "--time", "year", "--show-settings") == 0
+    assert "rows every year suggest no season: taken as without one" in capsys.readouterr().out

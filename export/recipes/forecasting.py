@@ -34,7 +34,7 @@ class ForecastingRecipe(Recipe):
 
     def purpose(self, manifest: Manifest) -> str:
         interval = cast(ForecastingTask, manifest.task).interval
-        like = f", one every {interval} as in {files}" if (files := own_files(manifest)) else ""
+        like = f", one every {interval.removeprefix('1 ')} as in {files}" if (files := own_files(manifest)) else ""
         return f"Forecasts readings of any number of channels{like}, with quantiles, at any moment."
 
     def cell(self, model: nn.Module) -> str:

@@ -60,7 +60,7 @@ def test_a_shipped_card_is_what_would_be_written_now(path: Path) -> None:
             "forecasting",
             "sales.csv",
             {"interval": "1 month"},
-            "Forecasts readings of any number of channels, one every 1 month as in sales.csv, with quantiles, at any "
+            "Forecasts readings of any number of channels, one every month as in sales.csv, with quantiles, at any "
             "moment.",
         ),
     ],

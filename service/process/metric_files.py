@@ -45,7 +45,9 @@ class MetricFiles:
             NoRoom: There is none.
         """
         for path in self._directory.parent.glob(f"{self._prefix}*.metrics"):
-            if path.stat().st_uid == os.geteuid() and not psutil.pid_exists(_pid_of(path)):
+            # In a container that is started again the first process has the same id.
+            is_left = path == self._directory or not psutil.pid_exists(_pid_of(path))
+            if is_left and path.stat().st_uid == os.geteuid():
                 shutil.rmtree(path, ignore_errors=True)
         with self._room():
             self._directory.mkdir(mode=0o700)

@@ -101,11 +101,13 @@ def test_a_second_service_leaves_the_files_of_the_first(directory: Path) -> None
 
 def test_what_killed_services_of_the_port_have_left_goes(directory: Path) -> None:
     left = [directory / f"unrolled-{PORT}-{2**30}.metrics", directory / f"unrolled-{PORT}-x.metrics"]
-    kept = directory / f"unrolled-{PORT}-1.metrics"
-    for each in (*left, kept):
+    of_the_same_pid, kept = made_by(directory), directory / f"unrolled-{PORT}-1.metrics"
+    for each in (*left, of_the_same_pid, kept):
         each.mkdir()
+        (each / "counter_7.db").touch()
     MetricFiles(PORT, os.getpid()).begin()
-    assert {path.name for path in directory.iterdir()} == {kept.name, made_by(directory).name}
+    assert {path.name for path in directory.iterdir()} == {kept.name, of_the_same_pid.name}
+    assert {path.name for path in of_the_same_pid.iterdir()} == {f"{kind}_ended.db" for kind in NUM_BYTES}
 
 
 @pytest.mark.parametrize("call", ["posix_fallocate", "mkdir"])

@@ -79,11 +79,10 @@ class RNNService:
     @staticmethod
     def before_workers() -> None:
         """In BentoML's first process: end where workers could not work, else see to it that dead ones are replaced."""
-        metric_files = MetricFiles(server.port, os.getpid())
         try:
             for check in CHECKS:
                 check(settings)
-            metric_files.begin()
+            metric_files = MetricFiles.begin(server.port)
         except (CannotStart, NoRoom) as error:
             sys.exit(f"unrolled: {error}")
         # Where this says that the runtime replaces containers, BentoML would not replace workers: the service goes on

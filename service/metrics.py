@@ -1,7 +1,6 @@
 """What the service counts, by Prometheus' naming guide. Never a session id as a label."""
 
 import asyncio
-import os
 from bisect import bisect_left
 from collections import Counter as Multiset
 from collections.abc import Iterable, Sequence
@@ -9,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from service.process.metric_files import VARIABLE, nothing_is_moved
+from service.process.metric_files import are_there, nothing_is_moved
 
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 ENDS = ("ended", "expired", "evicted")
@@ -95,7 +94,7 @@ class Metrics:
             return await asyncio.to_thread(self._collected)
 
     def _collected(self) -> bytes:
-        if VARIABLE not in os.environ:
+        if not are_there():
             return generate_latest(self.registry)
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]

@@ -20,7 +20,7 @@ PREFIX = "UNROLLED_"
 MIN_EXPORT_KEY_CHARACTERS = 32
 MAX_SECONDS = 2**31 - 1  # 68 years, which a record has room for
 MIN_STORE_BYTES = 2**20
-MAX_STORE_BYTES = 2**40  # what an LMDB store may grow to
+MAX_STORE_BYTES = 2**40  # of LMDB
 OTHER_CONSUMERS = frozenset({"UNROLLED_DATA_DIR"})
 ANY_ORIGIN = "*"
 NOWHERE = "none"
@@ -210,7 +210,7 @@ class SessionSettings(_Settings):
     max_session_lifetime_seconds: int = Field(90 * 86400, ge=1, le=MAX_SECONDS)
     max_sessions: int = Field(1_000_000, ge=1)
     max_sessions_per_owner: int = Field(0, ge=0)
-    max_store_bytes: int = Field(64 * 2**30, ge=MIN_STORE_BYTES, le=MAX_STORE_BYTES)
+    max_store_bytes: int = Field(64 * 2**30, ge=MIN_STORE_BYTES)
     durability: Literal["process", "commit"] = "process"
     max_kept_input_bytes: int = Field(2**18, ge=0)
     max_checkpoints: int = Field(16, ge=0)
@@ -221,6 +221,12 @@ class SessionSettings(_Settings):
     def _default_within_limit(self) -> Self:
         if self.session_ttl_seconds > self.max_session_ttl_seconds:
             raise ValueError("UNROLLED_SESSION_TTL_SECONDS is over UNROLLED_MAX_SESSION_TTL_SECONDS")
+        return self
+
+    @model_validator(mode="after")
+    def _within_what_a_store_may_grow_to(self) -> Self:
+        if self.store.startswith("lmdb:") and self.max_store_bytes > MAX_STORE_BYTES:
+            raise ValueError(f"UNROLLED_MAX_STORE_BYTES is over {MAX_STORE_BYTES}, which is as far as lmdb:// grows")
         return self
 
 

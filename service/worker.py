@@ -18,7 +18,7 @@ from service.metrics import Metrics
 from service.process.allocator import keep_freed_memory, return_freed_memory
 from service.process.beats import BEAT_SECONDS, beat, take_leave
 from service.process.collector import collect_when_idle
-from service.process.metric_files import MetricFiles
+from service.process.metric_files import join_service
 from service.process.parent import die_with_parent
 from service.process.seats import Seats, can_wait_for_seats
 from service.process.sigterm import Draining, comes_before_sigterm
@@ -54,7 +54,7 @@ class Worker:
         self._background = BackgroundTasks()
         self._draining = Draining(server.drain_seconds, self._answer_all, self._background)
         self._has_started = False
-        MetricFiles(server.port, os.getppid()).join()
+        join_service()
         self.metrics = Metrics()
         self._keys = open_keys(settings.keys)
         store = open_store(settings.sessions)

@@ -14,12 +14,18 @@ _AT_HOME = "~/bentoml"
 
 def unusable_home(environment: Mapping[str, str] = os.environ) -> str | None:
     """Make what is missing of BentoML's directories. Returns why that cannot be done, None if it is done."""
-    home = environment.get(_VARIABLE, os.path.expanduser(_AT_HOME))  # noqa: PTH111  as BentoML does, home or not
-    if "${" in home:  # which BentoML alone expands
-        return None
+    home = _expanded(environment.get(_VARIABLE, _AT_HOME))
     try:
         for directory in (Path(home), *(Path(home) / name for name in NAMES)):
             directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         return f"{_VARIABLE}: user {os.geteuid()} cannot make BentoML's directories in {home}: {error}"
     return None
+
+
+def _expanded(home: str) -> str:
+    """A path without variables and tildes, as BentoML reads it."""
+    before = None
+    while home != before:
+        before, home = home, os.path.expanduser(os.path.expandvars(home))  # noqa: PTH111  home or not
+    return home

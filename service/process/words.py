@@ -5,6 +5,7 @@ import os
 import socket
 import struct
 import sys
+from functools import cache
 from typing import NamedTuple
 
 logger = logging.getLogger(__name__)
@@ -33,6 +34,10 @@ class Ear:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         self._socket.bind(_address(topic, os.getpid()))
 
+    def close(self) -> None:
+        """Hear no more."""
+        self._socket.close()
+
     def hear(self, seconds: float | None) -> Word:
         """Wait for a word.
 
@@ -50,12 +55,18 @@ def tell(topic: str, word: str, detail: str = "") -> None:
     """Send the first process a word. Does nothing if it does not listen, or has not heard the ones before yet."""
     if sys.platform != "linux":
         return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as mouth:
-        mouth.setblocking(False)
-        try:
-            mouth.sendto(f"{word} {detail}".encode()[:MAX_MESSAGE_BYTES], _address(topic, os.getppid()))
-        except OSError:
-            logger.debug("the first process does not listen")
+    try:
+        _mouth().sendto(f"{word} {detail}".encode()[:MAX_MESSAGE_BYTES], _address(topic, os.getppid()))
+    except OSError:
+        logger.debug("the first process does not listen")
+
+
+@cache
+def _mouth() -> socket.socket:
+    """Made once, at the start: a worker may have as many connections open as it can when it has something to say."""
+    mouth = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    mouth.setblocking(False)
+    return mouth
 
 
 def _address(topic: str, pid: int) -> str:

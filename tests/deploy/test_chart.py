@@ -164,6 +164,7 @@ def test_a_claim_that_is_there_is_used_and_a_limit_that_is_set_holds() -> None:
     manifests = rendered("volume", "store.volume.existingClaim=mine")
     assert "PersistentVolumeClaim" not in manifests
     assert {"claimName": "mine"} in [each.get("persistentVolumeClaim") for each in pod_of(manifests)["volumes"]]
+    assert environment_of(rendered("volume", "store.volume.gibibytes=9000"))["UNROLLED_MAX_STORE_BYTES"] == str(2**40)
     limit = "settings.UNROLLED_MAX_STORE_BYTES=7"
     done = helm("template", RELEASE, str(CHART), *words_of("volume"), "--set-string", limit)
     assert re.findall(r'UNROLLED_MAX_STORE_BYTES\n\s+value: (".*")', done.stdout) == ['"7"']

@@ -15,6 +15,7 @@ from service.settings import (
     BundleSettings,
     ExportSettings,
     ServerSettings,
+    SessionSettings,
     Settings,
     SettingUnknown,
     known_variables,
@@ -65,7 +66,6 @@ def test_localhost_is_the_address_that_browsers_and_containers_mean(monkeypatch:
         ("UNROLLED_REQUEST_TIMEOUT_SECONDS", "1e9"),
         ("UNROLLED_MAX_WAIT_SECONDS", "1.1"),
         ("UNROLLED_MAX_STORE_BYTES", str(MIN_STORE_BYTES - 1)),
-        ("UNROLLED_MAX_STORE_BYTES", str(MAX_STORE_BYTES + 1)),
     ],
 )
 def test_what_no_service_could_work_with_is_refused_in_one_line(
@@ -88,8 +88,12 @@ def test_every_time_is_finite(monkeypatch: pytest.MonkeyPatch, value: str) -> No
                 checked_settings()
 
 
-def test_a_store_may_not_be_given_more_than_its_map() -> None:
+def test_an_lmdb_store_may_not_be_given_more_than_its_map() -> None:
     assert MAX_STORE_BYTES == MAP_BYTES
+    assert SessionSettings(max_store_bytes=MAX_STORE_BYTES)
+    assert SessionSettings(store="redis://127.0.0.1", max_store_bytes=MAX_STORE_BYTES + 1)
+    with pytest.raises(ValidationError, match="UNROLLED_MAX_STORE_BYTES is over 1099511627776"):
+        SessionSettings(max_store_bytes=MAX_STORE_BYTES + 1)
 
 
 def test_the_second_port_is_another_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,8 +34,13 @@ def test_one_that_is_no_directory_is_told(tmp_path: Path) -> None:
     assert "models" in (unusable_home({"BENTOML_HOME": str(tmp_path)}) or "")
 
 
-def test_what_bentoml_expands_is_left_to_it() -> None:
-    assert unusable_home({"BENTOML_HOME": "/dev/null/${HOME}"}) is None
+@pytest.mark.parametrize("home", ["$HOME/b", "${HOME}/b", "~/b"])
+def test_variables_and_tildes_are_read_as_bentoml_reads_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: str
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert unusable_home({"BENTOML_HOME": home}) is None
+    assert {path.name for path in (tmp_path / "b").iterdir()} == set(NAMES)
 
 
 def test_they_are_those_that_bentoml_makes(tmp_path: Path) -> None:

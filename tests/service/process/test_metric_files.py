@@ -4,19 +4,18 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from service.process import metric_files
-from service.process.metric_files import NUM_BYTES, VARIABLE, MetricFiles, NoRoom
+from service.process.metric_files import NUM_BYTES, VARIABLE, MetricFiles, NoRoom, join_service
 
 PORT = 47
 WORKER = """
 import os, sys, time
-from service.process.metric_files import MetricFiles
-MetricFiles({port}, {first}).join()
+from service.process.metric_files import join_service
+join_service()
 from service.metrics import Metrics
 metrics = Metrics()
 metrics.step_conflicts.inc(float(sys.argv[1]))
@@ -33,19 +32,18 @@ print(Metrics()._collected().decode())
 
 
 @pytest.fixture
-def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where temporary files are, of a test alone."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setenv("COUNTS_OF_UNROLLED", "")  # which it was before, afterwards
     return tmp_path
 
 
 @pytest.fixture
 def files(directory: Path) -> MetricFiles:  # noqa: ARG001  where they are made
     """Of a service whose first process is this one."""
-    begun = MetricFiles(PORT, os.getpid())
-    begun.begin()
-    return begun
+    return MetricFiles.begin(PORT)
 
 
 def made_by(directory: Path) -> Path:
@@ -74,9 +72,8 @@ def counted(directory: Path) -> set[str]:
 
 
 def test_what_the_ended_have_counted_is_added_up(directory: Path, files: MetricFiles) -> None:
-    script = WORKER.format(port=PORT, first=os.getpid())
-    first, _ = run(script, "1")
-    second, _ = run(script, "2")
+    first, _ = run(WORKER, "1")
+    second, _ = run(WORKER, "2")
     before = counted(directory)
     assert before == {
         "rnn_step_conflicts_total 3.0",
@@ -95,7 +92,7 @@ def test_what_the_ended_have_counted_is_added_up(directory: Path, files: MetricF
 
 @pytest.mark.usefixtures("files")
 def test_a_second_service_leaves_the_files_of_the_first(directory: Path) -> None:
-    MetricFiles(PORT + 1, os.getpid()).begin()
+    MetricFiles.begin(PORT + 1)
     assert made_by(directory).is_dir()
 
 
@@ -105,7 +102,7 @@ def test_what_killed_services_of_the_port_have_left_goes(directory: Path) -> Non
     for each in (*left, of_the_same_pid, kept):
         each.mkdir()
         (each / "counter_7.db").touch()
-    MetricFiles(PORT, os.getpid()).begin()
+    MetricFiles.begin(PORT)
     assert {path.name for path in directory.iterdir()} == {kept.name, of_the_same_pid.name}
     assert {path.name for path in of_the_same_pid.iterdir()} == {f"{kind}_ended.db" for kind in NUM_BYTES}
 
@@ -117,13 +114,37 @@ def test_a_full_disk_is_told(directory: Path, monkeypatch: pytest.MonkeyPatch, c
 
     monkeypatch.setattr(metric_files.os, call, fail)
     with pytest.raises(NoRoom, match=rf"cannot be kept in {directory}.*: No space left on device"):
-        MetricFiles(PORT, os.getpid()).begin()
+        MetricFiles.begin(PORT)
 
 
-def test_a_worker_whose_first_process_has_made_no_directory_counts_where_it_did(
+def test_a_process_that_no_service_has_started_counts_where_it_did(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(VARIABLE, str(directory))
-    MetricFiles(PORT, 1).join()
+    join_service()
     assert os.environ[VARIABLE] == str(directory)
     assert not list(directory.iterdir())
+
+
+def test_what_is_counted_is_read_though_its_directory_was_removed(directory: Path, files: MetricFiles) -> None:
+    assert files
+    removed = WORKER + "import shutil\nshutil.rmtree(os.environ['PROMETHEUS_MULTIPROC_DIR'])\n"
+    _, printed = run(removed + "print(metrics._collected().decode())", "3")
+    assert "rnn_step_conflicts_total 3.0" in printed.splitlines()
+    run(WORKER, "4")
+    assert "rnn_step_conflicts_total 4.0" in counted(directory)
+
+
+def test_counts_of_many_names_have_their_room_before_they_are_written(directory: Path, files: MetricFiles) -> None:
+    many = "for n in range(2000):\n    metrics.requests_tally.add(f'/{n:09d}', 200, 0.5)\nmetrics.flush()\n"
+    run(WORKER + many, "1")
+    files.add_up(set())
+    ended = (made_by(directory) / "histogram_ended.db").stat()
+    assert ended.st_size > NUM_BYTES["histogram"]
+    assert ended.st_blocks * 512 >= ended.st_size
+
+
+def test_a_link_of_somebody_elses_is_passed_over(directory: Path) -> None:
+    (directory / f"unrolled-{PORT}-{2**30}.metrics").symlink_to(directory / "nowhere")
+    MetricFiles.begin(PORT)
+    assert made_by(directory).is_dir()

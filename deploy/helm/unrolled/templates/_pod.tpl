@@ -142,7 +142,7 @@ spec:
   value: "1"
 {{- if not (hasKey $settings "UNROLLED_MAX_STORE_BYTES") }}
 - name: UNROLLED_MAX_STORE_BYTES
-  value: {{ mul $store.volume.gibibytes 429496729 | quote }}
+  value: {{ min (mul $store.volume.gibibytes 429496729) 1099511627776 | quote }}
 {{- end }}
 {{- else if $store.url }}
 - name: UNROLLED_STORE

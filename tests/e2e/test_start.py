@@ -113,7 +113,7 @@ def test_sigterm_stops_every_process_and_frees_the_port_whoever_has_hung_up(home
 
 @pytest.mark.parametrize("is_ignored", [False, True])
 def test_a_terminal_that_closes_ends_a_service_unless_it_was_to_survive_it(home: Path, is_ignored: bool) -> None:
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN) if is_ignored else None
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN if is_ignored else signal.SIG_DFL)
     try:
         with Server(home) as server:
             workers = {worker.pid for worker in server.workers()}
@@ -126,8 +126,7 @@ def test_a_terminal_that_closes_ends_a_service_unless_it_was_to_survive_it(home:
                 assert "SIGHUP: the service ends" in server.log.read_text()
                 assert "asked to end by SIGTERM" in server.log.read_text()
     finally:
-        if before is not None:
-            signal.signal(signal.SIGHUP, before)
+        signal.signal(signal.SIGHUP, before)
 
 
 def _is_running(pid: int) -> bool:

@@ -206,6 +206,7 @@ def test_who_does_not_read_is_dropped_and_nobody_else_notices(
     before = own_bytes(server)
     with open_stream(server.stream_url) as other:
         slowest = 0.0
+        silent.send()
         while not silent.is_dropped:
             assert time.monotonic() < silent.started + DROPPED_SECONDS
             asked = time.monotonic()

@@ -66,7 +66,7 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def silent(server: Server, client: httpx.Client) -> Iterator[SilentClient]:
     """Who reads nothing of what it is answered; tests go on in its company until it is dropped."""
     opened = SilentClient(server.fast_port, open_session(client, "generation"))

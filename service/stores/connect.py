@@ -37,8 +37,8 @@ def open_store(settings: SessionSettings) -> Store:
         except ValueError as error:
             raise StoreUnknown(f"UNROLLED_STORE: {error}") from error
     raise StoreUnknown(
-        f"UNROLLED_STORE={settings.store!r}: no store of kind {scheme!r}; there are lmdb://, redis://, rediss:// and "
-        "memory://"
+        f"UNROLLED_STORE={_shown(settings.store)!r}: no store of kind {scheme!r}; there are lmdb://, redis://, "
+        "rediss:// and memory://"
     )
 
 
@@ -53,9 +53,16 @@ def lmdb_directory(url: str, environment: Mapping[str, str] = os.environ) -> Pat
     is_relative = bool(path) and not path.startswith("/")
     if parts.scheme != "lmdb" or parts.netloc or parts.query or parts.fragment or is_relative or "\0" in path:
         raise StoreUnknown(
-            f"UNROLLED_STORE={url!r} names no directory: write lmdb:///absolute/path, or lmdb:// for the user's own"
+            f"UNROLLED_STORE={_shown(url)!r} names no directory: write lmdb:///absolute/path, or lmdb:// for the "
+            "user's own"
         )
     return Path(path) if path.strip("/") else state_directory(environment) / "unrolled" / "sessions"
+
+
+def _shown(url: str) -> str:
+    """A URL without what may hold a password."""
+    parts = _parts(url)
+    return f"{parts.scheme}://..." if "@" in parts.netloc or parts.query else url
 
 
 def _parts(url: str) -> SplitResult:

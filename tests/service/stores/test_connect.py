@@ -71,3 +71,13 @@ def test_an_option_of_a_redis_url_that_would_fail_later_is_refused(option: str) 
 )
 def test_what_a_redis_url_may_say_is_taken(url: str) -> None:
     open_store(SessionSettings(store=url))
+
+
+@pytest.mark.parametrize("url", ["valkey://ann:secret@host/0", "valkey://host?password=secret", "redis://:secret@host"])
+def test_a_password_is_not_shown(url: str) -> None:
+    with pytest.raises(StoreUnknown, match=r"UNROLLED_STORE='(valkey|redis)://\.\.\.' names no directory") as told:
+        lmdb_directory(url)
+    assert "secret" not in str(told.value)
+    if not url.startswith("redis"):
+        with pytest.raises(StoreUnknown, match=r"UNROLLED_STORE='valkey://\.\.\.': no store of kind 'valkey'"):
+            open_store(SessionSettings(store=url))

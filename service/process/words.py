@@ -1,5 +1,6 @@
 """What workers tell the first process: datagrams on abstract sockets, unix(7), whose sender the kernel names."""
 
+import atexit
 import logging
 import os
 import socket
@@ -66,6 +67,7 @@ def _mouth() -> socket.socket:
     """Made once, at the start: a worker may have as many connections open as it can when it has something to say."""
     mouth = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     mouth.setblocking(False)
+    atexit.register(mouth.close)
     return mouth
 
 

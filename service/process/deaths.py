@@ -16,11 +16,15 @@ LOOK_SECONDS = 0.5
 _ASKED = (signal.SIGTERM, signal.SIGINT)
 
 
-def watch_deaths(settle: Callable[[Set[int]], None]) -> None:
+Settle = Callable[[Callable[[], Set[int]]], None]
+"""Puts in order what ended processes have left, given what tells the ids of those that are alive."""
+
+
+def watch_deaths(settle: Settle) -> None:
     """Log deaths of this process's children from now on. Linux only.
 
     Args:
-        settle: Called after some, with the process ids of those that are alive.
+        settle: Called after some.
     """
     if sys.platform == "linux":
         threading.Thread(target=_watch, args=(settle,), name="deaths", daemon=True).start()
@@ -49,7 +53,7 @@ def _name(number: int) -> str:
         return f"signal {number}"
 
 
-def _watch(settle: Callable[[Set[int]], None]) -> None:
+def _watch(settle: Settle) -> None:
     known: set[int] = set()
     while True:
         try:
@@ -64,9 +68,9 @@ def _watch(settle: Callable[[Set[int]], None]) -> None:
         time.sleep(LOOK_SECONDS)
 
 
-def _settle(settle: Callable[[Set[int]], None], ended: Set[int]) -> None:
+def _settle(settle: Settle, ended: Set[int]) -> None:
     try:
-        settle({child.pid for child in psutil.Process().children()} - ended)
+        settle(lambda: {child.pid for child in psutil.Process().children()} - ended)
     except Exception:  # whatever it is, deaths are watched
         logger.exception("what ended workers have left could not be put in order")
 

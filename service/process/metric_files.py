@@ -7,12 +7,11 @@ files of the name ENDED, or each death would make every scrape slower.
 
 import atexit
 import fcntl
-import logging
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Set
+from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
@@ -20,11 +19,9 @@ from typing import Self
 import psutil
 from prometheus_client.mmap_dict import MmapedDict
 
-logger = logging.getLogger(__name__)
-
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 ENDED = "ended"
-# What workers need that have used all shipped bundles, and half as much again.
+# Twice what workers need that have used all shipped bundles.
 NUM_BYTES = {"counter": 2**18, "gauge_mostrecent": 2**16, "histogram": 2**21}
 _DIRECTORY = "COUNTS_OF_UNROLLED"  # as workers inherit it from the first process
 
@@ -72,13 +69,19 @@ class MetricFiles:
         os.environ[_DIRECTORY] = str(directory)
         return cls(directory)
 
-    def add_up(self, alive: Set[int]) -> None:
-        """Move what processes have counted that have ended to the files of the ended."""
+    def add_up(self, alive: Callable[[], Set[int]]) -> None:
+        """Move what processes have counted that have ended to the files of the ended.
+
+        Args:
+            alive: Ids of the processes that have not ended. Asked once the files are known: who has made one was there.
+        """
         # At the end of this process its directory goes meanwhile.
         with suppress(FileNotFoundError), _locked(self._directory, fcntl.LOCK_EX):
-            for path in self._directory.glob("*.db"):
+            paths = list(self._directory.glob("*.db"))
+            kept = {ENDED, *map(str, alive())}
+            for path in paths:
                 kind, _, process = path.stem.rpartition("_")
-                if process != ENDED and int(process) not in alive:
+                if process not in kept:
                     _add(path, kind, self._directory / f"{kind}_{ENDED}.db")
                     path.unlink()
 

@@ -81,13 +81,24 @@ def test_what_the_ended_have_counted_is_added_up(directory: Path, files: MetricF
         'rnn_request_duration_seconds_sum{endpoint="/steps"} 1.0',
         "rnn_state_bytes 2.0",
     }
-    files.add_up({second})
+    files.add_up(lambda: {second})
     assert not list(made_by(directory).glob(f"*_{first}.db"))
     assert len(list(made_by(directory).glob(f"*_{second}.db"))) == len(NUM_BYTES)
     assert counted(directory) == before
-    files.add_up(set())
+    files.add_up(set)
     assert {path.stem.rpartition("_")[2] for path in made_by(directory).glob("*.db")} == {"ended"}
     assert counted(directory) == before
+
+
+def test_who_begins_while_counts_are_added_up_loses_none(directory: Path, files: MetricFiles) -> None:
+    begun = made_by(directory) / "counter_7.db"
+
+    def alive() -> set[int]:
+        begun.touch()
+        return set()
+
+    files.add_up(alive)
+    assert begun.exists()
 
 
 @pytest.mark.usefixtures("files")
@@ -138,7 +149,7 @@ def test_what_is_counted_is_read_though_its_directory_was_removed(directory: Pat
 def test_counts_of_many_names_have_their_room_before_they_are_written(directory: Path, files: MetricFiles) -> None:
     many = "for n in range(2000):\n    metrics.requests_tally.add(f'/{n:09d}', 200, 0.5)\nmetrics.flush()\n"
     run(WORKER + many, "1")
-    files.add_up(set())
+    files.add_up(set)
     ended = (made_by(directory) / "histogram_ended.db").stat()
     assert ended.st_size > NUM_BYTES["histogram"]
     assert ended.st_blocks * 512 >= ended.st_size

@@ -14,8 +14,9 @@ from training.checkpoint import CheckpointError
 from training.data.source import DataError
 from training.diagnosis import command as diagnose
 from training.exit_status import INTERRUPTED
+from training.loop.output import BEST, LAST, check_resumable, check_unused, is_resumable, written
 from training.loop.run import TrainingError
-from training.loop.train import RESUME, TRAINED, check_resumable, train
+from training.loop.train import train
 from training.own import registry as own
 from training.settings import SettingsError
 from training.tasks import registry
@@ -95,12 +96,14 @@ def _train(options: argparse.Namespace) -> int:
             raise SettingsError(
                 f"--resume takes no settings and no data but those of the run; type: {_resume_command(options)}"
             )
-        check_resumable(options.output)
-        saved = checkpoint.load(options.output / "last")
+        _check_resumable(options)
+        saved = checkpoint.load(options.output / LAST)
         if saved.task != options.task:
             raise SettingsError(f"{options.output} holds a run of {saved.task}, which {options.name} cannot resume")
         task, command = saved.definition, saved.command
     else:
+        if not options.overwrite and not options.show_settings:
+            check_unused(options.output)  # before a long file is read
         chosen = own.choose(options.task, options)
         if chosen.summary:
             print(chosen.summary)
@@ -110,13 +113,23 @@ def _train(options: argparse.Namespace) -> int:
     if options.show_settings:
         print("\n".join(settings.describe(task.settings)))
         return 0
-    former = _written(options.output)
+    former = written(options.output)
     try:
         is_first = train(task, options.output, command, resume=options.resume, overwrite=options.overwrite)
     except KeyboardInterrupt:
         print(_how_to_go_on(options, former), file=sys.stderr)
         return INTERRUPTED
-    return _finish(options.output / "best", task) if is_first else 0
+    return _finish(options.output / BEST, task) if is_first else 0
+
+
+def _check_resumable(options: argparse.Namespace) -> None:
+    try:
+        check_resumable(options.output)
+    except TrainingError as error:
+        of_own_file = own.run_directory(options.name, is_own=True)
+        if not is_resumable(of_own_file):
+            raise
+        raise TrainingError(f"{error}, or go on with the run of a file of your own: --output {of_own_file}") from error
 
 
 def _finish(best: Path, task: Task[Any]) -> int:
@@ -150,6 +163,8 @@ def _measure(path: Path, split: str) -> int:
     print(f"{path}, {split} split:")
     for name, value in figures.items():
         print(f"  {name:32} {value:.6g}")
+    if verdict := loaded.definition.verdict(figures):
+        print(verdict)
     return 0
 
 
@@ -162,19 +177,14 @@ def _typed_command(options: argparse.Namespace) -> str:
     return shlex.join(words)
 
 
-def _written(output: Path) -> dict[str, int]:
-    """When each part of a run was written last, in nanoseconds, by its name."""
-    return {name: (output / name).stat().st_mtime_ns for name in TRAINED if (output / name).exists()}
-
-
 def _how_to_go_on(options: argparse.Namespace, former: dict[str, int]) -> str:
-    """What to say after an interruption, where `former` is what was `_written` before."""
-    if options.overwrite and former and _written(options.output) == former:
+    """What to say after an interruption, where `former` is what was `written` before."""
+    if options.overwrite and former and written(options.output) == former:
         return f"\ninterrupted before it began: the former run is still there, in {options.output}"
-    last = options.output / "last"
-    if not (last / RESUME).is_file():
+    if not is_resumable(options.output):
         return "\ninterrupted before the first epoch was done: nothing is saved yet"
-    return f"\ninterrupted: {last} holds the run up to its last whole epoch; go on with\n    {_resume_command(options)}"
+    saved = f"{options.output / LAST} holds the run up to its last whole epoch"
+    return f"\ninterrupted: {saved}; go on with\n    {_resume_command(options)}"
 
 
 def _resume_command(options: argparse.Namespace) -> str:

@@ -187,7 +187,15 @@ def write_figures(path: Path, split: str, figures: Mapping[str, float]) -> None:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Replace a file atomically: readers see the old or the new content whole, also after an interruption."""
+    """Replace a file atomically: readers see the old or the new content whole, also after an interruption.
+
+    Raises:
+        OSError: It cannot be written; names it. The old content is still there.
+    """
     temporary = path.with_name(path.name + ".part")
-    temporary.write_bytes(content)
-    temporary.replace(path)
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from error

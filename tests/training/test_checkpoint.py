@@ -5,6 +5,7 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
+from tests.full_disk import full_disk
 from training import checkpoint
 from training.checkpoint import CheckpointError
 from training.data import tinyshakespeare
@@ -52,6 +53,16 @@ def test_new_weights_have_no_figures_yet(saved: Path, task: GenerationTask) -> N
     checkpoint.write_figures(saved, "dev", {"accuracy": 0.5})
     checkpoint.save(saved, task, task.build_model(), "again")
     assert checkpoint.load(saved).figures == {}
+
+
+def test_a_full_disk_is_an_error_that_names_the_file_and_leaves_the_former_one(
+    saved: Path, task: GenerationTask
+) -> None:
+    former = (saved / "model.safetensors").read_bytes()
+    with full_disk(len(former) - 1), pytest.raises(OSError, match=r"model\.safetensors"):
+        checkpoint.save(saved, task, task.build_model(), "again")
+    assert (saved / "model.safetensors").read_bytes() == former
+    assert not list(saved.glob("*.part"))
 
 
 def test_directory_without_a_checkpoint_is_an_error(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 
 import numpy as np
@@ -34,11 +35,13 @@ class Series:
         table: All readings.
         splits: The rows of "train", "dev" and perhaps "test". Each begins where the one before it ends.
         protocol: How errors are measured.
+        times: Of all rows. Empty if nobody needs them.
     """
 
     table: Table
     splits: Mapping[str, range]
     protocol: Protocol
+    times: tuple[datetime, ...] = ()
 
     @cached_property
     def scaler(self) -> Scaler:

@@ -10,7 +10,8 @@ from pydantic import Field
 from training.data import etth1, ettm1, exchange, illness, m4_hourly, own_table
 from training.data.own_characters import UTF_8
 from training.data.own_numbers import Decimal
-from training.data.own_table import Columns, Duplicates, Gaps, Writing
+from training.data.own_rows import Columns, Duplicates, Writing
+from training.data.own_table import Gaps
 from training.data.own_times import Order
 from training.data.series import Protocol, Series, last_part
 from training.data.source import DataSource, check_unchanged, own_source
@@ -95,4 +96,4 @@ def _load_own(own: OwnFile) -> Series:
     writing = Writing(own.decimal, own.dates, own.zone, own.encoding)
     found = own_table.read(Path(own.path), Columns(own.time, own.targets), own.gaps, own.duplicates, writing)
     protocol = Protocol(look_back=None, horizons=(own.horizon,), naive_season=own.naive_season)
-    return Series(found.table, last_part(len(found.table.readings), own.horizon), protocol)
+    return Series(found.table, last_part(len(found.table.readings), own.horizon), protocol, found.times)

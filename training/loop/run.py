@@ -82,11 +82,20 @@ class Run:
         return module
 
     def save(self, path: Path) -> None:
-        """Write all that a resumed run needs into one file, atomically."""
+        """Write all that a resumed run needs into one file, atomically.
+
+        Raises:
+            TrainingError: It cannot be written, for instance since the disk is full. The former file is still there.
+        """
         part = path.with_name(path.name + ".part")
-        self.fabric.save(part, self._trained() | {"progress": asdict(self.progress), PRECISION: self.precision})
-        if self.fabric.is_global_zero:
-            part.replace(path)
+        try:
+            self.fabric.save(part, self._trained() | {"progress": asdict(self.progress), PRECISION: self.precision})
+            if self.fabric.is_global_zero:
+                part.replace(path)
+        except (OSError, RuntimeError) as error:  # torch says in its own way that a disk is full
+            part.unlink(missing_ok=True)
+            reason = (isinstance(error, OSError) and error.strerror) or str(error).partition("\n")[0]
+            raise TrainingError(f"{path} cannot be written: {reason}") from error
 
     def restore(self, path: Path) -> None:
         """Restore what `save` has written.

@@ -10,8 +10,8 @@ add in parallel have no fixed order.)
     output/metrics.csv, output/tensorboard/, output/curves.png
 """
 
-import shutil
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 
 from training import checkpoint
 from training.loop.metrics_log import MetricsLog
+from training.loop.output import BEST, LAST, prepare, remove_run, resume_file
 from training.loop.precision import Precision, choose_precision, is_measured
 from training.loop.run import DEV, Run, TrainingError, make_fabric, saved_precision, set_up
 from training.loop.schedule import learning_rate
@@ -29,9 +30,6 @@ from training.loop.step import count_batch, shard, take_step
 from training.loop.throughput import Meter, Speed, measure_gemm
 from training.settings import LoopSettings
 from training.tasks.task import Batch, Task
-
-RESUME = "resume.ckpt"
-TRAINED = ("best", "last", "metrics.csv")  # what no run overwrites unasked
 
 
 def train(task: Task[Any], output: Path, command: str, *, resume: bool = False, overwrite: bool = False) -> bool:
@@ -52,11 +50,11 @@ def train(task: Task[Any], output: Path, command: str, *, resume: bool = False, 
             that is not there, a precision that processes would choose each for itself, a loss or gradient that is not
             finite, or no epoch with a dev figure to choose it by.
     """
-    _prepare(output, resume, overwrite)
+    prepare(output, resume=resume, overwrite=overwrite)
     loop = task.settings.loop
     torch.set_num_threads(loop.threads)
     # What was chosen once stays: measured again, on a busier machine, it could be the other one.
-    saved = saved_precision(output / "last" / RESUME) if resume else None
+    saved = saved_precision(resume_file(output)) if resume else None
     precision = saved or _choose_precision(loop)
     fabric = make_fabric(loop, precision)
     arguments = (task, output, command, precision, resume, overwrite)
@@ -73,38 +71,6 @@ def _choose_precision(loop: LoopSettings) -> Precision:
     return choose_precision(loop.precision, loop.accelerator)
 
 
-def _prepare(output: Path, resume: bool, overwrite: bool) -> None:
-    """Check that the directory holds a run to resume, or none that would be lost unasked. Make it if there is none."""
-    if resume:
-        check_resumable(output)
-    elif not overwrite and any((output / name).exists() for name in TRAINED):
-        can_go_on = (output / "last" / RESUME).is_file()
-        found = "a run: go on with --resume," if can_go_on else "a run that cannot go on:"
-        raise TrainingError(f"{output} holds {found} start anew with --overwrite, or name another")
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise TrainingError(f"cannot write into {output}: {error.strerror}") from error
-
-
-def _remove_run(output: Path) -> None:
-    for directory in ("best", "last", "tensorboard"):
-        shutil.rmtree(output / directory, ignore_errors=True)
-    for file in ("metrics.csv", "curves.png"):
-        (output / file).unlink(missing_ok=True)
-
-
-def check_resumable(output: Path) -> None:
-    """Make sure that a directory holds a run that can go on.
-
-    Raises:
-        TrainingError: It holds none.
-    """
-    file = output / "last" / RESUME
-    if not file.is_file():
-        raise TrainingError(f"nothing to resume: {file} does not exist. Leave out --resume to start the run")
-
-
 def _train(
     fabric: Fabric,
     task: Task[Any],
@@ -116,10 +82,10 @@ def _train(
 ) -> None:
     run = set_up(fabric, task, precision, is_new=not resume)
     if resume:
-        run.restore(output / "last" / RESUME)
+        run.restore(resume_file(output))
         _keep_best(run, output, command)  # an interruption may have come before it was written
     if overwrite and fabric.is_global_zero:
-        _remove_run(output)  # not before data and devices have been found
+        remove_run(output)  # not before data and devices have been found
     log = MetricsLog(output, f"Training of the {task.name} model", task.units)
     try:
         with tqdm(total=run.total_steps, initial=run.progress.step, unit="batch", disable=_is_silent(fabric)) as bar:
@@ -133,9 +99,16 @@ def _train(
                 bar.write(str(_speed_so_far(run, run.meter)))
         if not run.progress.best_epoch:
             raise TrainingError(f"dev {task.goal.metric} was NaN after every epoch: lower loop.learning_rate")
-    finally:
-        if fabric.is_global_zero:
-            log.close(run.progress.history)
+    except BaseException:
+        with suppress(OSError):  # a full disk is told by what could not be written first
+            _close(log, run)
+        raise
+    _close(log, run)
+
+
+def _close(log: MetricsLog, run: Run) -> None:
+    if run.fabric.is_global_zero:
+        log.close(run.progress.history)
 
 
 def _train_epoch(run: Run, bar: "tqdm[Any]") -> dict[str, float]:
@@ -196,17 +169,17 @@ def finish_epoch(run: Run, row: dict[str, float], output: Path, command: str) ->
     if is_best:
         progress.best_epoch = progress.epoch
     if run.fabric.is_global_zero:
-        checkpoint.save(output / "last", run.task, model, command)
+        checkpoint.save(output / LAST, run.task, model, command)
     # An interruption before this line repeats the epoch; after it the best checkpoint can be made from what is saved.
-    run.save(output / "last" / RESUME)
+    run.save(resume_file(output))
     _keep_best(run, output, command)
 
 
 def _keep_best(run: Run, output: Path, command: str) -> None:
     """Write the best checkpoint if the last whole epoch is the best one. One that is there keeps its figures."""
     is_due = run.fabric.is_global_zero and run.progress.is_at_best
-    if is_due and not checkpoint.holds(output / "best", run.evaluated):
-        checkpoint.save(output / "best", run.task, run.evaluated, command)
+    if is_due and not checkpoint.holds(output / BEST, run.evaluated):
+        checkpoint.save(output / BEST, run.task, run.evaluated, command)
 
 
 def _speed_so_far(run: Run, meter: Meter) -> Speed:

@@ -13,7 +13,8 @@ from training.arguments import count, zone
 from training.data import own_table
 from training.data.interval import plural, suggest_season, suggest_season_of_rows, suggest_segment
 from training.data.own_numbers import DECIMALS
-from training.data.own_table import Columns, Gaps, OwnTable, Writing
+from training.data.own_rows import Columns, Writing
+from training.data.own_table import Gaps, OwnTable
 from training.data.own_times import ORDERS
 from training.data.series import last_part
 from training.data.source import DataError, sha256_of

@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from training.data.series import Series
 from training.forecasts.backtest import Readings
@@ -33,16 +36,18 @@ def draw_backtest(path: Path, model: Forecaster, series: Series, rows: range, H:
     origins = sorted({max(rows.stop - (i + 1) * H, rows.start) for i in range(FANS)})
     figure = Figure(figsize=(10, 2.6 * len(names)), layout="constrained")
     axes = figure.subplots(len(names), 1, squeeze=False, sharex=True)[:, 0]
+    at = np.array(series.times or range(len(series.table.readings)))
     for column, (axis, name) in enumerate(zip(axes, names, strict=True)):
         readings = series.table.readings[:, column]
-        shown = np.arange(max(origins[0] - 2 * H, 0), origins[-1] + H)
-        axis.plot(shown, readings[shown], color="black", linewidth=1, label="what came")
+        shown = slice(max(origins[0] - 2 * H, 0), origins[-1] + H)
+        axis.plot(at[shown], readings[shown], color="black", linewidth=1, label="what came")
         for origin in origins:
-            _draw_fan(axis, forecast_from(model, readings[:origin], name, H), origin, is_first=origin == origins[0])
+            ahead = at[origin : origin + H]
+            _draw_fan(axis, forecast_from(model, readings[:origin], name, H), ahead, is_first=origin == origins[0])
             season = readings[origin - series.protocol.naive_season : origin]
             naive = np.resize(season, H)
             axis.plot(
-                np.arange(origin, origin + H),
+                ahead,
                 naive,
                 color="tab:orange",
                 linestyle=":",
@@ -51,7 +56,11 @@ def draw_backtest(path: Path, model: Forecaster, series: Series, rows: range, H:
             )
         axis.set_title(drawn(name, LONGEST_NAME), loc="left", fontsize="medium")
     axes[0].legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, fontsize="small", frameon=False)  # above it
-    axes[-1].set(xlabel=f"row, one every {model.interval.removeprefix('1 ')}")
+    axes[-1].set_xlabel(f"{'time' if series.times else 'row'}, one every {model.interval.removeprefix('1 ')}")
+    if series.times:
+        dates = AutoDateLocator()  # type: ignore[no-untyped-call]
+        as_dates = ConciseDateFormatter(dates)  # type: ignore[no-untyped-call]
+        axes[-1].xaxis.set(major_locator=dates, major_formatter=as_dates)
     figure.suptitle(_title(H, len(names), len(series.table.channels)))
     with in_any_script():
         figure.savefig(path, dpi=110)
@@ -78,12 +87,11 @@ def forecast_from(model: Forecaster, past: Readings, name: str, H: int) -> dict[
     return {kind: values[0, :H].cpu().numpy() for kind, values in forecast.items()}
 
 
-def _draw_fan(axis: Axes, forecast: Mapping[str, Readings], origin: int, *, is_first: bool) -> None:
-    rows = np.arange(origin, origin + len(forecast["mean"]))
-    axis.plot(rows, forecast["mean"], color="tab:blue", linewidth=1.2, label="forecast" if is_first else None)
+def _draw_fan(axis: Axes, forecast: Mapping[str, Readings], ahead: NDArray[Any], *, is_first: bool) -> None:
+    axis.plot(ahead, forecast["mean"], color="tab:blue", linewidth=1.2, label="forecast" if is_first else None)
     for low, high, opacity in BANDS:
         below, above = (forecast["quantiles"][:, QUANTILE_LEVELS.index(level)] for level in (low, high))
-        axis.fill_between(rows, below, above, color="tab:blue", alpha=opacity, linewidth=0)
+        axis.fill_between(ahead, below, above, color="tab:blue", alpha=opacity, linewidth=0)
 
 
 def draw_calibration(path: Path, calibration: Mapping[float, float], H: int) -> None:

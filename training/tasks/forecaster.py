@@ -13,6 +13,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from training.data.interval import plural
 from training.data.series import Series
 from training.data.source import DataError
 from training.data.table import level_and_scale
@@ -167,6 +168,17 @@ class ForecasterTask(Task[AnyForecasterSettings]):
             own_units = replace(backtest, channels=self._as_the_model_knows(self.series.table.readings))
             figures |= own_unit_figures(own_units, self.series.splits["train"])
         return figures
+
+    def verdict(self, figures: Mapping[str, float]) -> str:
+        """Whether the forecasts of a user's own readings are better than repeating the last season."""
+        own = self.settings.data.own
+        if own is None or not (naive := figures.get(f"seasonal_mase_h{own.horizon}")):
+            return ""
+        ratio = figures[f"mase_h{own.horizon}"] / naive
+        repeated = "season" if own.naive_season > 1 else "reading"
+        measured = f"forecasts of {plural(own.horizon, 'reading')} are off by {ratio:.2f} times as much as repeating"
+        advice = "" if ratio < 1 else ": more rows, another --season or more epochs may help"
+        return f"{measured} the last {repeated} would be{advice}"
 
     def _backtest(self, model: nn.Module, split: str) -> Backtest:
         return Backtest(cast(Forecaster, model), self._channels, self.series.splits[split], self.series.protocol)

@@ -164,6 +164,10 @@ class Task(ABC, Generic[TaskSettings]):
         """
         return self.evaluate(model, "dev")
 
+    def verdict(self, figures: Mapping[str, float]) -> str:
+        """What figures of `evaluate` say, in a sentence. Empty where they speak for themselves."""
+        return ""
+
     def plot(self, model: nn.Module, split: str, directory: Path) -> None:
         """Draw pictures of a split into a directory. Arguments and conditions are those of `evaluate`."""
 

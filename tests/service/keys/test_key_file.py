@@ -1,11 +1,9 @@
 """The file of keys: what it may say, and its edits."""
 
 import hashlib
-import resource
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,20 +12,10 @@ from hypothesis import strategies as st
 
 from service.keys.key_file import OWNER, KeysUnusable, add_key, check_keys, read_keys, remove_key
 from service.keys.keys import Keys
+from tests.full_disk import full_disk
 from tests.service.keys.conftest import owner_of
 
 HASH = hashlib.sha256(b"secret").hexdigest()
-
-
-@contextmanager
-def full_disk() -> Iterator[None]:
-    """No file can grow."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_token_has_256_random_bits(file: Path) -> None:

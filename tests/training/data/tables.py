@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from training.data.own_table import Columns
+from training.data.own_rows import Columns
 
 HEADER = "when,load,note,heat\n"
 ROWS = [f"2020-01-01 {hour:02}:00,{hour}.5,text,{hour * hour}" for hour in range(12)]

@@ -7,7 +7,8 @@ import pytest
 
 from tests.training.data.tables import COLUMNS, HEADER, ROWS, changed, table
 from training.data import own_texts
-from training.data.own_table import Columns, Writing, read
+from training.data.own_rows import Columns, Writing
+from training.data.own_table import read
 from training.data.source import DataError
 
 

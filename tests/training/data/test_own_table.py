@@ -1,5 +1,6 @@
 """A user's table: what is read, and the line of what is not."""
 
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,8 @@ import pytest
 
 from service.forms.form import MAX_READING
 from tests.training.data.tables import COLUMNS, ROWS, changed, table
-from training.data.own_table import Columns, OwnTable, read
+from training.data.own_rows import Columns
+from training.data.own_table import OwnTable, read
 from training.data.source import DataError
 from training.data.table import LARGEST_READING
 
@@ -89,11 +91,13 @@ def test_gaps_are_filled_with_a_straight_line(tmp_path: Path) -> None:
     found = mended(tmp_path, [*ROWS[:4], "2020-01-01 04:00,,t,1", *ROWS[7:]], gaps="interpolate")
     np.testing.assert_allclose(found.table.readings[:, 0], np.arange(12) + 0.5)
     assert found.num_filled == 3
+    assert found.times == tuple(datetime(2020, 1, 1, hour) for hour in range(12))  # noqa: DTZ001  # as in the file
 
 
 def test_gaps_may_be_taken_for_no_time(tmp_path: Path) -> None:
     found = mended(tmp_path, [*ROWS[:4], *ROWS[7:]], gaps="ignore")
     assert found.table.readings[:, 0].tolist() == [0.5, 1.5, 2.5, 3.5, 7.5, 8.5, 9.5, 10.5, 11.5]
+    assert [time.hour for time in found.times] == [0, 1, 2, 3, 7, 8, 9, 10, 11]
 
 
 @pytest.mark.parametrize(("how", "kept"), [("first", 3.5), ("last", 9.5), ("mean", 6.5)])

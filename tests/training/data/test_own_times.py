@@ -10,7 +10,8 @@ from dateutil import parser as dates  # type: ignore[import-untyped]
 
 from tests.training.data.tables import COLUMNS, table
 from training.data import own_times
-from training.data.own_table import Writing, read
+from training.data.own_rows import Writing
+from training.data.own_table import read
 from training.data.own_times import Order
 from training.data.source import DataError
 

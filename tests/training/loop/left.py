@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from training.loop.train import RESUME
+from training.loop.output import resume_file
 
 
 def weights(directory: Path) -> dict[str, torch.Tensor]:
@@ -16,5 +16,5 @@ def weights(directory: Path) -> dict[str, torch.Tensor]:
 
 def resume_state(output: Path) -> dict[str, Any]:
     """What a run goes on from."""
-    state: dict[str, Any] = torch.load(output / "last" / RESUME, weights_only=True)
+    state: dict[str, Any] = torch.load(resume_file(output), weights_only=True)
     return state

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.full_disk import full_disk
 from tests.training.loop.left import resume_state, weights
 from tests.training.toy import ToySettings, ToyTask
 from training import checkpoint
@@ -14,8 +15,9 @@ from training.__main__ import main
 from training.data.source import DataError
 from training.exit_status import INTERRUPTED
 from training.loop import precision
+from training.loop.output import resume_file
 from training.loop.precision import choose_precision
-from training.loop.train import RESUME, train
+from training.loop.train import train
 from training.settings import LoopSettings
 from training.tasks import registry
 
@@ -71,7 +73,7 @@ def test_a_run_that_was_saved_without_its_precision_goes_on(tmp_path: Path, monk
     train_and_interrupt(monkeypatch, tmp_path / "cut", epoch=2, batch=0)
     state = resume_state(tmp_path / "cut")
     del state["precision"]
-    torch.save(state, tmp_path / "cut" / "last" / RESUME)
+    torch.save(state, resume_file(tmp_path / "cut"))
     assert main(["toy", "--output", str(tmp_path / "cut"), "--resume"]) == 0
     torch.testing.assert_close(weights(tmp_path / "cut" / "last"), weights(tmp_path / "whole" / "last"), rtol=0, atol=0)
 
@@ -118,7 +120,7 @@ def test_no_part_of_a_run_is_overwritten_unless_asked(
 ) -> None:
     command = ["toy", "--output", str(tmp_path), "--set", "loop.epochs=1"]
     assert main(command) == 0
-    (tmp_path / "last" / RESUME).unlink()
+    resume_file(tmp_path).unlink()
     for name in {"best", "last", "metrics.csv"} - {kept}:
         (tmp_path / name).rename(tmp_path / f"moved-{name}")
     assert main(command) == 1
@@ -181,7 +183,7 @@ def test_a_run_is_kept_where_the_one_that_should_overwrite_it_cannot_begin(
 
 def test_a_damaged_run_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["toy", "--output", str(tmp_path), "--set", "loop.epochs=1"])
-    saved = tmp_path / "last" / RESUME
+    saved = resume_file(tmp_path)
     for content in (saved.read_bytes()[:999], b""):
         saved.write_bytes(content)
         assert main(["toy", "--output", str(tmp_path), "--resume"]) == 1
@@ -190,7 +192,7 @@ def test_a_damaged_run_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 def test_a_run_that_another_version_saved_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["toy", "--output", str(tmp_path), "--set", "loop.epochs=1"])
-    saved, state = tmp_path / "last" / RESUME, resume_state(tmp_path)
+    saved, state = resume_file(tmp_path), resume_state(tmp_path)
     without_best = {name: value for name, value in state["progress"].items() if name != "best_epoch"}
     without_optimizer = {name: value for name, value in state.items() if name != "optimizer"}
     for content in (state | {"progress": without_best}, without_optimizer, []):
@@ -203,7 +205,7 @@ def test_a_run_that_was_saved_with_its_best_figure_goes_on(tmp_path: Path, monke
     train_and_interrupt(monkeypatch, tmp_path, epoch=2, batch=0)
     state = resume_state(tmp_path)
     state["progress"]["best"] = 0.5  # as versions before did
-    torch.save(state, tmp_path / "last" / RESUME)
+    torch.save(state, resume_file(tmp_path))
     assert main(["toy", "--output", str(tmp_path), "--resume"]) == 0
     assert resume_state(tmp_path)["progress"]["epoch"] == 4
 
@@ -279,3 +281,18 @@ def test_a_run_of_another_task_is_not_resumed(
 def test_resume_refuses_other_settings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["toy", "--output", str(tmp_path), "--resume", "--set", "seed=9"]) == 1
     assert f"python -m training toy --output {tmp_path} --resume" in capsys.readouterr().err
+
+
+def test_a_full_disk_leaves_a_run_that_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["toy", "--output", str(tmp_path / "whole")]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        train_and_interrupt(patch, tmp_path / "cut", epoch=1, batch=0)
+    former = resume_file(tmp_path / "cut").read_bytes()
+    capsys.readouterr()
+    with full_disk(len(former) - 1):
+        assert main(["toy", "--output", str(tmp_path / "cut"), "--resume"]) == 1
+    assert f"error: {resume_file(tmp_path / 'cut')} cannot be written: " in capsys.readouterr().err
+    assert resume_file(tmp_path / "cut").read_bytes() == former
+    assert not list(tmp_path.rglob("*.part"))
+    assert main(["toy", "--output", str(tmp_path / "cut"), "--resume"]) == 0
+    torch.testing.assert_close(weights(tmp_path / "cut/last"), weights(tmp_path / "whole/last"), rtol=0, atol=0)

@@ -1,5 +1,6 @@
 """From a user's own file to a checkpoint in one command, with tiny models."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +52,11 @@ def test_a_table_becomes_a_forecaster_with_a_backtest(
     for picture in ("backtest-dev.png", "calibration-dev.png"):
         assert (output / "best" / picture).read_bytes().startswith(b"\x89PNG")
     assert best.command.startswith("python -m training forecasting --csv sales.csv --time month --target shoes")
-    assert f"next:\n    python -m export {output / 'best'} --name run\n" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert re.search(
+        r"^forecasts of 6 readings are off by \d\.\d\d times as much as repeating the last season", said, re.M
+    )
+    assert f"next:\n    python -m export {output / 'best'} --name run\n" in said
     assert (best.sources[0].name, best.sources[0].address) == ("sales.csv", "file:sales.csv")
 
 
@@ -71,6 +76,23 @@ def test_a_run_of_a_users_own_file_does_not_lie_where_that_of_published_data_doe
     monkeypatch.chdir(tmp_path)
     assert run("forecasting", "--csv", monthly, "--time", "month", *TINY, *WINDOWS) == 0
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["own-forecasting"]
+
+
+def test_a_run_that_is_there_is_refused_before_the_file_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "run/best").mkdir(parents=True)
+    assert run("forecasting", "--csv", tmp_path / "none.csv", "--time", "month", "--output", tmp_path / "run") == 1
+    assert "holds a run that cannot go on: start anew with --overwrite" in capsys.readouterr().err
+
+
+def test_to_resume_says_where_the_run_of_ones_own_file_is(
+    tmp_path: Path, monthly: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run("forecasting", "--csv", monthly, "--time", "month", *TINY, *WINDOWS) == 0
+    assert run("forecasting", "--resume") == 1
+    assert "go on with the run of a file of your own: --output runs/own-forecasting" in capsys.readouterr().err
 
 
 def test_decimal_commas_become_a_forecaster_and_are_read_again(

@@ -10,7 +10,7 @@ from training import settings
 from training.data import etth1
 from training.data.table import Table
 from training.forecasts.backtest import Channels, errors_by_kind
-from training.forecasts.data import DataSettings
+from training.forecasts.data import DataSettings, OwnFile
 from training.forecasts.windows import Batch, WindowSettings, _level_and_scale, draw_windows
 from training.models.streaming_forecaster import StreamingForecasterSettings
 from training.settings import SettingsError
@@ -183,6 +183,27 @@ def test_the_loss_ignores_what_lies_before_the_origin(task: ForecastingTask) -> 
 
 def test_training_lowers_the_loss(task: ForecastingTask) -> None:
     assert_learns(task)
+
+
+@pytest.mark.parametrize(
+    ("figures", "said"),
+    [
+        ({"mase_h5": 0.6, "seasonal_mase_h5": 1.2}, "forecasts of 5 readings are off by 0.50 times as much as"),
+        ({"mase_h5": 1.2, "seasonal_mase_h5": 1.2}, "the last season would be: more rows, another --season or more"),
+        ({"mase_h5": 0.1, "seasonal_mase_h5": 0.0}, ""),
+        ({}, ""),
+    ],
+)
+def test_a_forecaster_of_ones_own_readings_is_judged_by_the_naive_forecast(
+    figures: dict[str, float], said: str
+) -> None:
+    own = OwnFile(path="a.csv", sha256="0", time="t", targets=("a",), interval="1 day", horizon=5, naive_season=7)
+    verdict = ForecastingTask(ForecastingSettings(data=DataSettings(own=own))).verdict(figures)
+    assert said in verdict if said else not verdict
+
+
+def test_a_forecaster_of_published_readings_is_not_judged(task: ForecastingTask) -> None:
+    assert not task.verdict({"mase_h96": 0.6, "seasonal_mase_h96": 1.2})
 
 
 def test_an_unknown_split_is_refused(task: ForecastingTask) -> None:

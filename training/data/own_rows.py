@@ -1,0 +1,191 @@
+"""The rows of a user's own CSV file of readings: cells as times and numbers, in the order of time.
+
+Times and numbers may be written in any usual way. What cannot be read is refused with its line.
+"""
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from pathlib import Path
+from statistics import fmean
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from training.data import own_numbers, own_times
+from training.data.own_characters import UTF_8
+from training.data.own_csv import OwnCsv
+from training.data.own_numbers import Decimal
+from training.data.own_times import Order
+from training.data.source import BrokenLineError
+
+HOUR_ELSEWHERE = "; if the hour is in another column, join the two into one"
+PUT_BACK = timedelta(hours=2)  # the most that a row goes back in time where clocks were put back an hour
+
+Duplicates = Literal["refuse", "first", "last", "mean", "sum"]
+
+
+class UnevenTimesError(BrokenLineError):
+    """A line whose time is not one step after that of the line before it."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns of the file are read.
+
+    Args:
+        time: Name of the column of times.
+        targets: Names of the columns of readings. If empty, all other columns of numbers.
+    """
+
+    time: str
+    targets: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Writing:
+    """How the file is written, where it does not tell itself.
+
+    Args:
+        decimal: What all numbers have before their decimals.
+        order: Of day and month in dates in numbers.
+        zone: Name of the zone whose clocks say the times, such as Europe/Berlin.
+        encoding: Of its characters.
+    """
+
+    decimal: Decimal | None = None
+    order: Order | None = None
+    zone: str | None = None
+    encoding: str = UTF_8
+
+
+AS_IT_TELLS = Writing()
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the file.
+
+    Args:
+        line: Its number, from 1.
+        time: Its time.
+        clock: What to say after a time: " UTC", or nothing where the file's own clocks say it.
+        readings: One a column. NaN where the cell is empty.
+    """
+
+    line: int
+    time: datetime
+    clock: str
+    readings: tuple[float, ...]
+
+    @property
+    def when(self) -> str:
+        """The time as it is told."""
+        return f"{self.time}{self.clock}"
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """The cells of a file as times and numbers.
+
+    Args:
+        names: Of the columns of readings that are read.
+        rows: As they stand in the file.
+        left_out: Columns that were not named by the user, and that have no name or no numbers.
+        examples: Of columns with decimal commas or separated thousands, a cell and what it is read as.
+    """
+
+    names: tuple[str, ...]
+    rows: list[Row]
+    left_out: tuple[str, ...]
+    examples: tuple[str, ...]
+
+
+def parse(path: Path, columns: Columns, writing: Writing) -> Parsed:
+    """Read the cells of a file.
+
+    Raises:
+        MissingFileError: There is no such file.
+        BrokenLineError: There is no such column, or a cell is no time or no number. Names the line and what to do.
+    """
+    file = OwnCsv(path, writing.encoding)
+    names = columns.targets or tuple(name for name in file.header if name not in ("", columns.time))
+    time, *at = (file.column(name) for name in (columns.time, *names))
+    if not at or time in at:
+        raise BrokenLineError(path, file.header_line, "needs a column of readings beside that of the times")
+    found = list(file.rows())
+    zone = ZoneInfo(writing.zone) if writing.zone else None
+    times, is_utc = own_times.parse([(line, cells[time]) for line, cells in found], path, writing.order, zone)
+    all_columns = [
+        own_numbers.Column(name, [(line, cells[i]) for line, cells in found]) for name, i in zip(names, at, strict=True)
+    ]
+    kept = [column for column in all_columns if columns.targets or not found or column.holds_numbers]
+    if not kept:
+        line, cells = found[0]
+        shown = ", ".join(f"{cells[i]!r} of {name!r}" for name, i in zip(names, at, strict=True))
+        raise BrokenLineError(path, line, f"no column but that of the times holds numbers: {shown}")
+    numbers = own_numbers.parse(kept, path, file.delimiter, writing.decimal)
+    rows = [
+        Row(line, when, " UTC" if is_utc else "", readings)
+        for (line, _), when, readings in zip(found, times, zip(*numbers.readings, strict=True), strict=True)
+    ]
+    kept_names = tuple(column.name for column in kept)
+    left_out = (
+        tuple(name for name in file.header if name not in (columns.time, *kept_names)) if not columns.targets else ()
+    )
+    return Parsed(kept_names, rows, left_out, numbers.examples)
+
+
+def in_order(rows: list[Row], path: Path, duplicates: Duplicates) -> list[Row]:
+    """Check that times increase, or reverse rows whose times decrease, and merge rows of the same time.
+
+    Raises:
+        UnevenTimesError: Times go back, or two rows are of one time and `duplicates` is "refuse".
+    """
+    if rows and rows[-1].time < rows[0].time and all(after.time <= row.time for row, after in itertools.pairwise(rows)):
+        rows = rows[::-1]
+    kept: list[list[Row]] = []
+    for row in rows:
+        if not kept or row.time > kept[-1][0].time:
+            kept.append([row])
+            continue
+        before = kept[-1][0]
+        if row.time < before.time:
+            raise UnevenTimesError(
+                path, row.line, f"{row.when} is before {before.when} of line {before.line}: {_mending(before, row)}"
+            )
+        if duplicates == "refuse":
+            raise UnevenTimesError(
+                path,
+                row.line,
+                f"{row.when} is also the time of line {before.line}: --duplicates first, last, mean or sum makes "
+                f"one row of them{HOUR_ELSEWHERE if row.time.time() == time.min else ''}",
+            )
+        kept[-1].append(row)
+    return [_one_of(group, duplicates) for group in kept]
+
+
+def _mending(before: Row, row: Row) -> str:
+    """Advice for a row that goes back in time."""
+    if before.time - row.time > PUT_BACK:
+        return "sort the file by time"
+    return "sort the file by time or, where clocks were put back, name their zone: --zone Europe/Berlin, for instance"
+
+
+def _one_of(group: list[Row], duplicates: Duplicates) -> Row:
+    if duplicates in ("mean", "sum") and len(group) > 1:
+        merge = fmean if duplicates == "mean" else math.fsum
+        known = ([reading for reading in column if not math.isnan(reading)] for column in columns_of(group))
+        return Row(
+            group[0].line,
+            group[0].time,
+            group[0].clock,
+            tuple(merge(column) if column else math.nan for column in known),
+        )
+    return (max if duplicates == "last" else min)(group, key=lambda row: row.line)
+
+
+def columns_of(rows: Sequence[Row]) -> Iterator[tuple[float, ...]]:
+    """Yield the readings of each column."""
+    return zip(*(row.readings for row in rows), strict=True)

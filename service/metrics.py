@@ -73,6 +73,9 @@ class Metrics:
         self.time_to_first_token = self._seconds(
             "rnn_time_to_first_token_seconds", "Time until what is generated has its first piece"
         )
+        self.build_info = self._gauge(
+            "rnn_build_info", "What serves: always 1", "version", "onnxruntime", "provider", "numerics"
+        )
         self.workers_started = self._counter("rnn_workers_started", "Workers that began to serve, replacements too")
         self.requests_tally = RequestTally(self)
         self._exposing = asyncio.Lock()
@@ -114,8 +117,8 @@ class Metrics:
     def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
         return Counter(name, documentation, labels, registry=self.registry)
 
-    def _gauge(self, name: str, documentation: str) -> Gauge:
-        return Gauge(name, documentation, registry=self.registry, multiprocess_mode="mostrecent")
+    def _gauge(self, name: str, documentation: str, *labels: str) -> Gauge:
+        return Gauge(name, documentation, labels, registry=self.registry, multiprocess_mode="mostrecent")
 
     def _seconds(self, name: str, documentation: str, *labels: str) -> BatchHistogram:
         return BatchHistogram(name, documentation, labels, buckets=SECONDS, registry=self.registry)

@@ -6,6 +6,8 @@ import logging
 import os
 import sys
 
+import onnxruntime as ort
+
 from service.api.application import Application
 from service.api.paths import OTHER
 from service.api.steps.single_steps import SingleSteps
@@ -27,6 +29,7 @@ from service.reload import FOLLOW_SECONDS, Reloader
 from service.settings import Settings
 from service.stores.connect import open_store
 from service.stores.measured import MeasuredStore
+from service.version import own_version
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +54,7 @@ class Worker:
         keep_freed_memory()
         sys.setswitchinterval(SWITCH_SECONDS)
         self._server = server = settings.server
+        self._provider = settings.bundles.provider
         self._background = BackgroundTasks()
         self._draining = Draining(server.drain_seconds, self._answer_all, self._background)
         self._has_started = False
@@ -110,6 +114,9 @@ class Worker:
         self._background.repeat(FLUSH_SECONDS, self._flush)
         self._draining.begin_on_sigterm()
         self.metrics.workers_started.inc()
+        self.metrics.build_info.labels(own_version(), ort.__version__, self._provider, self.catalog.numerics.hex()).set(
+            1
+        )
         self._has_started = True
 
     async def stop(self) -> None:

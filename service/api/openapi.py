@@ -6,8 +6,6 @@ BentoML's own document is not used: it leaves out that a field may be null, and 
 import re
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as installed_version
 from typing import Any
 
 from pydantic import BaseModel
@@ -17,6 +15,7 @@ from service.api.endpoint import Endpoint, Schemas
 from service.api.endpoints import DOCUMENTED, QUESTIONS, SERVICE, SESSIONS
 from service.api.media_types import JSON, MIDI, OCTETS
 from service.api.refusals import REFUSAL_FORMS, refusal_form
+from service.version import own_version
 
 DESCRIPTION = (
     "Recurrent networks. With sessions: sentiment, texts, music, forecasts, tags; whole inputs only: translation, "
@@ -54,14 +53,6 @@ TAGS = {
     SESSIONS: "Inputs that arrive in pieces, with the state kept in between.",
     SERVICE: "What is served, and how it is doing.",
 }
-
-
-def own_version() -> str:
-    """Version of the service."""
-    try:
-        return installed_version("unrolled")
-    except PackageNotFoundError:  # in a Bento the sources are there, but not installed
-        return "source"
 
 
 def openapi_document(needs_key: bool) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from service.version import own_version
 from tests.e2e.asking import Json, open_session, step
 from tests.e2e.bundles import another_version, import_into
 from tests.e2e.server import ROOT, STOP_SECONDS, until
@@ -43,6 +44,11 @@ def test_the_lines_of_the_readme_are_answered(runner: Engine, volume: Path) -> N
                 check=False,
             )
             assert done.returncode == 0, f"{block}\n{done.stdout}\n{done.stderr}"
+
+
+def test_it_knows_its_version(runner: Engine, volume: Path) -> None:
+    with Container(runner, volume, OPEN) as container:
+        assert httpx.get(f"{container.url}/v2").json()["version"] == own_version()
 
 
 def test_sessions_go_on_where_they_were_after_the_container_was_killed(runner: Engine, volume: Path) -> None:

@@ -51,16 +51,24 @@ def test_a_full_disk_refuses_harms_nobody_and_is_forgotten_once_there_is_room(
         early = [open_session(pair[n % 2], "generation") for n in range(4)]
         for session_id in early:
             over_http(pair[0], session_id, IDS[:10])
+        opened = []
         for n in range(MAX_SESSIONS):
             refused = pair[n % 2].post("/sessions", json={"model": "generation"})
             if not refused.is_success:
                 break
+            opened.append(refused.json()["session_id"])
         assert (refused.status_code, refused.json()["type"]) == (503, "urn:unrolled:problem:store-unavailable")
         assert int(refused.headers["retry-after"]) >= 1
         for worker in pair:
             assert worker.get(f"/sessions/{early[0]}").json()["step"] == 1
             assert worker.get("/readyz").is_success
         assert httpx.post(f"{server.url}/sentiment", json={"text": "fine"}).is_success
+        # Sessions go on and end, and the room of those that have ended is taken by others.
+        for n in range(20):
+            session_id = opened[-1 - n]
+            over_http(pair[n % 2], session_id, IDS[:2])
+            assert pair[n % 2].delete(f"/sessions/{session_id}").is_success
+        until(lambda: pair[1].post("/sessions", json={"model": "generation"}).is_success, 10, "there is room again")
 
         ballast.unlink()
         for n, session_id in enumerate(early):

@@ -11,6 +11,7 @@ store must be checked before it is served.
 Knows nothing of what a store's files hold.
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -23,6 +24,7 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 FILE = "boot.json"
 OPENING = "opening.lock"
 USERS = "users.lock"
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Boot(NamedTuple):
@@ -92,14 +94,31 @@ def read_boot(directory: Path) -> Boot | None:
 
 
 def write_boot(directory: Path, boot: Boot) -> None:
-    """Write a store's boot file and sync it to the disk."""
+    """Write a store's boot file and sync it to the disk.
+
+    On a disk that has no room for another file it is overwritten where it lies. One that is cut short tells nothing, so
+    the store is checked.
+    """
     path, draft = directory / FILE, directory / f"{FILE}.draft"
-    with draft.open("wb") as file:
-        file.write(json.dumps({"boot_id": boot.boot_id, "safe": boot.is_safe}).encode())
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    content = json.dumps({"boot_id": boot.boot_id, "safe": boot.is_safe}).encode()
+    try:
+        with draft.open("wb") as file:
+            _write_synced(file, content)
+        draft.replace(path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        if error.errno not in NO_ROOM or not path.exists():
+            raise
+        with path.open("r+b") as file:
+            _write_synced(file, content)
     sync_directory(directory)
+
+
+def _write_synced(file: IO[bytes], content: bytes) -> None:
+    file.write(content)
+    file.truncate()
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def sync_directory(directory: Path) -> None:

@@ -1,14 +1,25 @@
-"""Whether a disk has room for all that a store may be told to hold."""
+"""Whether a disk has room: for all that a store may be told to hold, and for one session more."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
+from service.stores.base import Unavailable
 from service.stores.lmdb.environment import DATA
 
 # Bytes of the file for each byte that is counted: 1.25 to 2.05 were measured, by the size of a bundle's states.
 TIMES_COUNTED = 2
 _BLOCK_BYTES = 512
 _MEBIBYTE = 2**20
+
+# What is left for sessions to go on, end and expire: LMDB copies the pages that it changes, to make room also, and
+# takes those that it gave up only two transactions later. With 64 KiB some deletions found no room.
+_LEAST_KEPT_BYTES, _MOST_KEPT_BYTES = _MEBIBYTE // 4, 16 * _MEBIBYTE
+_SHARE_KEPT = 16
+
+
+class DiskShort(Unavailable):
+    """There is no room for a new session."""
 
 
 def lack_of_room(directory: Path, max_bytes: int) -> str | None:
@@ -27,3 +38,22 @@ def lack_of_room(directory: Path, max_bytes: int) -> str | None:
         f"to twice the {max_bytes // _MEBIBYTE} MiB that UNROLLED_MAX_STORE_BYTES allows: enlarge the volume, or set "
         f"that to {num_bytes * 2 // 5} or less"
     )
+
+
+def check_room(directory: Path, num_free_bytes: Callable[[], int]) -> None:
+    """Make sure that a new session leaves room on the disk for those that are there to go on, end and expire.
+
+    Args:
+        directory: The store's.
+        num_free_bytes: What its file has of free pages. Asked only if the disk alone has too little.
+
+    Raises:
+        DiskShort: It does not.
+    """
+    disk = shutil.disk_usage(directory)
+    kept = min(max(_LEAST_KEPT_BYTES, disk.total // _SHARE_KEPT), _MOST_KEPT_BYTES)
+    if disk.free < kept and disk.free + num_free_bytes() < kept:
+        raise DiskShort(
+            f"the disk of the session store in {directory} is full but for {kept // 1024} KiB, which are kept for the "
+            "sessions that are there: end some, make room on it or enlarge the volume"
+        )

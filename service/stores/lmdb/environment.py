@@ -9,7 +9,7 @@ import lmdb
 
 from service.stores.base import Unavailable
 from service.stores.limits import Limits
-from service.stores.lmdb.boot import Boot, Users, boot_id, read_boot, sync_directory, write_boot
+from service.stores.lmdb.boot import NO_ROOM, Boot, Users, boot_id, read_boot, sync_directory, write_boot
 from service.stores.lmdb.check import StoreDamaged, check_records, check_structure, count_owners
 from service.stores.lmdb.tables import NUM_TABLES, Tables
 
@@ -135,4 +135,4 @@ def _is_disk_full(directory: Path, error: Exception) -> bool:
     code = getattr(error, "code", None) or getattr(error, "errno", None)
     if code == errno.EIO:
         return shutil.disk_usage(directory).free < _NO_ROOM_BYTES
-    return code in (errno.ENOSPC, errno.EDQUOT)
+    return code in NO_ROOM

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 from lmdb import Transaction
 
 from service.stores.base import Full
+from service.stores.lmdb.disk_room import DiskShort
 from service.stores.lmdb.tables import Tables
 
 Result = TypeVar("Result")
@@ -33,7 +34,7 @@ class GroupCommit:
         self._thread: threading.Thread | None = None
 
     async def run(self, work: Work[Result]) -> Result:
-        """What `work` returns, once that is on the disk. It may refuse (Full, ValueError) before it has written."""
+        """What `work` returns, once that is on the disk. What `_outcome` catches it raises before it has written."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._serve, name="group-commit", daemon=True)
             self._thread.start()
@@ -77,7 +78,7 @@ class GroupCommit:
 def _outcome(job: _Job, tables: Tables, txn: "Transaction[bytes]") -> object:
     try:
         return job.work(tables, txn)
-    except (Full, ValueError) as refusal:
+    except (DiskShort, Full, ValueError) as refusal:
         return refusal
 
 

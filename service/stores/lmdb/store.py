@@ -16,6 +16,7 @@ from lmdb import Transaction
 from service.stores.base import Count, Damaged, Record, Successors, Swap
 from service.stores.limits import Limits
 from service.stores.lmdb.check import rebuild
+from service.stores.lmdb.disk_room import check_room
 from service.stores.lmdb.environment import OpenedStore, unavailable
 from service.stores.lmdb.group import GroupCommit, Result, Work
 from service.stores.lmdb.keeper import Keeper
@@ -62,6 +63,8 @@ class LmdbStore:
         return self._transact(lambda tables, txn: tables.load(txn, session_ids))
 
     async def swap(self, swaps: Sequence[Swap]) -> list[bool]:
+        if any(swap.is_opening or swap.expected_step is None for swap in swaps):
+            return await self._write(lambda tables, txn: self._open_sessions(tables, txn, swaps))
         return await self._write(lambda tables, txn: tables.swap(txn, swaps))
 
     async def advance(self, groups: Sequence[Successors]) -> list[list[bool]]:
@@ -126,6 +129,10 @@ class LmdbStore:
         opened, self._opened = self._opened, None
         if opened is not None:
             self._guarded(opened.close)
+
+    def _open_sessions(self, tables: Tables, txn: "Transaction[bytes]", swaps: Sequence[Swap]) -> list[bool]:
+        check_room(self._directory, lambda: tables.num_free_bytes(txn))
+        return tables.swap(txn, swaps)
 
     def _sweep(self, now: int, limit: int, after: Entry | None) -> Sweep:
         return self._transact(lambda tables, txn: swept(tables, txn, now, limit, after))

@@ -48,6 +48,7 @@ from service.stores.lmdb.rows import (
 from service.stores.minutes import SECONDS_PER_MINUTE
 
 NUM_TABLES = 6
+_META_PAGES = 2
 FEW = 4  # records that are not worth looking at together
 
 
@@ -60,6 +61,7 @@ class Tables:
     """
 
     def __init__(self, environment: Environment, limits: Limits) -> None:
+        self._environment = environment
         self._limits = limits
         self.records = environment.open_db(b"records")
         self.by_owner = environment.open_db(b"by_owner", dupsort=True, dupfixed=True)
@@ -67,6 +69,16 @@ class Tables:
         self.by_expiry = environment.open_db(b"by_expiry", dupsort=True, dupfixed=True)
         self.counts = environment.open_db(b"counts")
         self.notes = environment.open_db(b"notes")
+
+    def num_free_bytes(self, txn: Transaction[bytes]) -> int:
+        """Bytes of the file's pages that hold nothing. To be asked before the transaction writes."""
+        tables = (self.records, self.by_owner, self.by_use, self.by_expiry, self.counts, self.notes)
+        top = self._environment.stat()
+        num_used = sum(
+            each["branch_pages"] + each["leaf_pages"] + each["overflow_pages"] for each in (top, *map(txn.stat, tables))
+        )
+        num_pages = self._environment.info()["last_pgno"] + 1
+        return int((num_pages - _META_PAGES - num_used) * top["psize"])
 
     def ledger(self, txn: Transaction[bytes]) -> Ledger:
         """A ledger of the transaction's changes."""

@@ -1,9 +1,12 @@
 """What an LMDB store does with killed processes, damaged bytes, full disks and maps."""
 
 import asyncio
+import contextlib
 import subprocess
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import lmdb
 import numpy as np
@@ -12,7 +15,10 @@ import pytest
 from service.record.ids import new_session_id
 from service.stores.base import CHECKPOINT, Count, Damaged, Record, Store, Successors, Swap, Unavailable
 from service.stores.limits import Limits
+from service.stores.lmdb import store as lmdb_store
+from service.stores.lmdb.boot import Boot, boot_id, read_boot
 from service.stores.lmdb.check import Counted, count_records, read_counts
+from service.stores.lmdb.disk_room import DiskShort
 from service.stores.lmdb.environment import OpenedStore
 from service.stores.lmdb.overdue import SWEPT_ENTRIES, Entry, refile
 from service.stores.lmdb.rows import TAIL, is_intact, key_of
@@ -221,7 +227,7 @@ async def test_a_full_disk_refuses_and_goes_on_once_there_is_room(small_disk: Pa
     ballast = small_disk / "ballast"
     ballast.write_bytes(bytes(200_000))
     store = LmdbStore(small_disk / "store", Limits(), durability)
-    with pytest.raises(Unavailable, match=r"is full: make room on it .*; nothing that was acknowledged is lost"):
+    with pytest.raises(Unavailable, match="is full but for 256 KiB, which are kept for the sessions that are there"):
         await fill(store)
     known = await store.count()
     with pytest.raises(Unavailable, match="disk"):
@@ -238,9 +244,60 @@ async def test_a_full_disk_refuses_and_goes_on_once_there_is_room(small_disk: Pa
     assert scanned(small_disk / "store")[0].num_live == known.num_live - 9
 
 
+@pytest.mark.parametrize("durability", ["process", "commit"])
+async def test_on_a_full_disk_sessions_go_on_and_end_and_others_take_their_room(
+    small_disk: Path, durability: Durability
+) -> None:
+    store = LmdbStore(small_disk / "store", Limits(), durability)
+    for _ in range(3):
+        with pytest.raises(DiskShort):
+            await fill(store)
+        records = await store.page("ann", "", 10**6)
+        assert len(records) > 50
+        for record in records:
+            assert await store.swap([Swap(record_of(record.session_id, 1), 0)]) == [True]
+        for record in records:
+            await store.delete([record.session_id])
+    await store.close()
+
+
+@pytest.mark.parametrize("durability", ["process", "commit"])
+async def test_a_store_is_closed_and_opened_on_a_disk_that_others_have_filled(
+    small_disk: Path, durability: Durability
+) -> None:
+    store = LmdbStore(small_disk / "store", Limits(), durability)
+    await create(store, record_of(A))
+    with (small_disk / "ballast").open("wb", buffering=0) as ballast, contextlib.suppress(OSError):
+        while True:
+            ballast.write(bytes(4096))
+    with pytest.raises(Unavailable, match=r"is full: make room on it .*; nothing that was acknowledged is lost"):
+        await store.swap([Swap(record_of(A, 1, num_bytes=500_000), 0)])
+    with pytest.raises(DiskShort):
+        await create(store, record_of(B))
+    await store.close()
+    assert read_boot(small_disk / "store") == Boot(boot_id(), is_safe=True)
+    store = LmdbStore(small_disk / "store", Limits(), durability)
+    assert await store.load([A]) == [record_of(A)]
+    await store.close()
+
+
+async def test_one_that_finds_no_room_does_not_hold_up_those_that_are_committed_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = LmdbStore(tmp_path, Limits(), "commit")
+    await create(store, record_of(A))
+
+    monkeypatch.setattr(lmdb_store, "check_room", Mock(side_effect=DiskShort("full")))
+    step, opening = Swap(record_of(A, 1), 0), Swap(record_of(B), None)
+    stepped, opened = await asyncio.gather(store.swap([step]), store.swap([opening]), return_exceptions=True)
+    assert stepped == [True]
+    assert isinstance(opened, DiskShort)
+    await store.close()
+
+
 async def fill(store: LmdbStore) -> None:
-    for n in range(1000):
-        await create(store, record_of(new_session_id(1e6 + n)))
+    for _ in range(1000):
+        await create(store, record_of(new_session_id(time.time())))
 
 
 async def test_a_path_that_cannot_be_used_is_told(tmp_path: Path) -> None:

@@ -22,14 +22,16 @@ from service.forms.music import ComposeAnswer, ComposeRequest
 from service.forms.sentiment import SentimentAnswer, SentimentRequest
 from service.forms.tagging import TagAnswer, TagRequest
 from service.forms.translation import TranslateAnswer, TranslateRequest
+from service.process import service_directory
+from service.process.arbiter import take_no_orders
 from service.process.beats import watch_beats
 from service.process.deaths import watch_deaths
 from service.process.hangup import end_on_hangup
-from service.process.metric_files import MetricFiles, NoRoom
+from service.process.metric_files import MetricFiles
 from service.process.open_files import raise_limit
 from service.process.parent import be_parent
 from service.process.preflight import CHECKS, CannotStart, checked_settings
-from service.process.seats import can_wait_for_seats
+from service.process.service_directory import NoRoom
 from service.process.starts import failures_told, tell_ready, watch_starts
 from service.worker import Worker
 
@@ -39,7 +41,7 @@ except CannotStart as error:
     sys.exit(f"unrolled: {error}")  # here, in BentoML's first process: a worker that cannot start is started for ever
 guard_uvicorn(lambda status: Surfaces.worker.refused(status) if Surfaces.worker else None)
 server = settings.server
-num_workers = server.workers + (server.spare_workers if can_wait_for_seats() else 0)
+num_workers = server.workers + server.spare_workers
 
 
 class Surfaces:
@@ -82,7 +84,8 @@ class RNNService:
         try:
             for check in CHECKS:
                 check(settings)
-            metric_files = MetricFiles.begin(server.port)
+            directory = service_directory.begin(server.port)
+            metric_files = MetricFiles(directory)
         except (CannotStart, NoRoom) as error:
             sys.exit(f"unrolled: {error}")
         # Where this says that the runtime replaces containers, BentoML would not replace workers: the service goes on
@@ -91,23 +94,24 @@ class RNNService:
         raise_limit()
         end_on_hangup()
         be_parent()
-        watch_starts(str(server.port), num_workers)
-        watch_beats(str(server.port))
+        take_no_orders()
+        watch_starts(directory, num_workers)
+        watch_beats(directory)
         watch_deaths(metric_files.add_up)
 
     def __init__(self) -> None:
         log_once()
         leave_out_client_errors()
-        with failures_told(str(server.port)):
+        with failures_told():
             self._worker = Worker(settings, bentoml.server_context.worker_index or 1)
         Surfaces.worker = self._worker
 
     @bentoml.on_startup
     async def start(self) -> None:
         """Start what needs the worker's event loop."""
-        with failures_told(str(server.port)):
+        with failures_told():
             await self._worker.start()
-        tell_ready(str(server.port))
+        tell_ready()
 
     @bentoml.on_shutdown
     async def stop(self) -> None:

@@ -22,7 +22,8 @@ from service.process.beats import BEAT_SECONDS, beat, take_leave
 from service.process.collector import collect_when_idle
 from service.process.metric_files import join_service
 from service.process.parent import die_with_parent
-from service.process.seats import Seats, can_wait_for_seats
+from service.process.seats import Seats
+from service.process.service_directory import service_directory
 from service.process.sigterm import Draining, comes_before_sigterm
 from service.questions import Questions
 from service.reload import FOLLOW_SECONDS, Reloader
@@ -93,7 +94,8 @@ class Worker:
             lambda: self.is_serving,
         )
         self._fast_port = self._second_port() if server.fast_port else None
-        self._seats = Seats(f"{server.port}:{os.getppid()}", server.workers)
+        directory = service_directory()
+        self._seats = None if directory is None else Seats(directory, server.workers)
 
     async def start(self) -> None:
         """Start what needs the event loop, and only then be ready."""
@@ -126,12 +128,13 @@ class Worker:
         if self._fast_port is not None:
             await self._fast_port.stop()
         await self._background.cancel()
-        take_leave(str(self._server.port))
+        take_leave()
         self.metrics.flush()
         await self.reloader.leave()
         await self.catalog.stop()
         await self.store.close()
-        self._seats.leave()
+        if self._seats is not None:
+            self._seats.leave()
 
     @property
     def is_ready(self) -> bool:
@@ -170,12 +173,12 @@ class Worker:
 
     async def _take_seat(self) -> None:
         """Wait until another worker is needed. A worker that is asked to stop meanwhile has nothing to finish."""
-        if can_wait_for_seats() and not await comes_before_sigterm(self._seats.wait()):
+        if self._seats is not None and not await comes_before_sigterm(self._seats.wait()):
             await self.stop()
             os._exit(0)
 
     async def _beat(self) -> None:
-        beat(str(self._server.port))
+        beat()
 
     async def _flush(self) -> None:
         self.metrics.flush()

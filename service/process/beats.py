@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 import psutil
 
@@ -18,7 +19,7 @@ from service.process.words import Ear, tell
 
 logger = logging.getLogger(__name__)
 
-BEAT, END = "beat", "end"
+TOPIC, BEAT, END = "beats", "beat", "end"
 BEAT_SECONDS = 2.0
 LOOK_SECONDS = 2.0
 HUNG_SECONDS = 30.0
@@ -58,24 +59,24 @@ class Beats:
         return found
 
 
-def watch_beats(service: str) -> None:
+def watch_beats(directory: Path) -> None:
     """Kill this process's workers from now on that hang. Linux only.
 
     Args:
-        service: A name that no other service of this process has.
+        directory: The service's.
     """
     if sys.platform == "linux":
-        threading.Thread(target=_watch, args=(Ear(_topic(service)),), name="beats", daemon=True).start()
+        threading.Thread(target=_watch, args=(Ear(TOPIC, directory),), name="beats", daemon=True).start()
 
 
-def beat(service: str) -> None:
+def beat() -> None:
     """Say that this worker's event loop turns."""
-    tell(_topic(service), BEAT)
+    tell(TOPIC, BEAT)
 
 
-def take_leave(service: str) -> None:
+def take_leave() -> None:
     """Say that this worker ends, and beats no more."""
-    tell(_topic(service), END)
+    tell(TOPIC, END)
 
 
 def _watch(ear: Ear) -> None:
@@ -90,7 +91,3 @@ def _watch(ear: Ear) -> None:
             for hung in children.intersection(beats.hung()):
                 logger.error("worker process %d has hung for %g seconds and is killed", hung, HUNG_SECONDS)
                 os.kill(hung, signal.SIGKILL)
-
-
-def _topic(service: str) -> str:
-    return f"{service}:beats"

@@ -1,40 +1,32 @@
 """The files in which the processes of a service count, as prometheus_client keeps them.
 
-BentoML empties the ones that it provides at every start, a refused one included, under whoever counts in them. So each
-service has a directory of its own among the temporary files. What processes that have ended have counted is added up in
-files of the name ENDED, or each death would make every scrape slower.
+BentoML empties the ones that it provides at every start, a refused one included, under whoever counts in them. So they
+are in the service's own directory. What processes that have ended have counted is added up in files of the name ENDED,
+or each death would make every scrape slower.
 """
 
-import atexit
 import fcntl
 import os
-import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Self
 
-import psutil
 from prometheus_client.mmap_dict import MmapedDict
+
+from service.process.service_directory import room_in, service_directory
 
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 ENDED = "ended"
 # Twice what workers need that have used all shipped bundles.
 NUM_BYTES = {"counter": 2**18, "gauge_mostrecent": 2**16, "histogram": 2**21}
-_DIRECTORY = "COUNTS_OF_UNROLLED"  # as workers inherit it from the first process
-
-
-class NoRoom(Exception):
-    """The files find no room."""
 
 
 class MetricFiles:
     """The files of one service, in its first process.
 
     Args:
-        directory: Where they are. It is made, and goes with this process.
+        directory: Where they are.
 
     Raises:
         NoRoom: There is none.
@@ -42,32 +34,8 @@ class MetricFiles:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        with _room_in(directory):
-            directory.mkdir(mode=0o700)
-            atexit.register(shutil.rmtree, directory, ignore_errors=True)
-            self._lock = os.open(directory, os.O_RDONLY)
-            fcntl.flock(self._lock, fcntl.LOCK_SH)  # systemd-tmpfiles(8), which removes what is old, leaves it alone
+        with room_in(directory):
             _reserve(directory, ENDED)
-
-    @classmethod
-    def begin(cls, port: int) -> Self:
-        """Have the workers that are started from here on count for the service of a port.
-
-        What services of that port have left that were killed goes.
-
-        Raises:
-            NoRoom: There is none.
-        """
-        prefix = f"unrolled-{port}-"
-        directory = Path(tempfile.gettempdir()) / f"{prefix}{os.getpid()}.metrics"
-        for path in directory.parent.glob(f"{prefix}*.metrics"):
-            # In a container that is started again the first process has the same id.
-            is_left = path == directory or not psutil.pid_exists(_pid_of(path))
-            with suppress(OSError):
-                if is_left and path.lstat().st_uid == os.geteuid():
-                    shutil.rmtree(path, ignore_errors=True)
-        os.environ[_DIRECTORY] = str(directory)
-        return cls(directory)
 
     def add_up(self, alive: Callable[[], Set[int]]) -> None:
         """Move what processes have counted that have ended to the files of the ended.
@@ -92,10 +60,10 @@ def join_service() -> None:
     Raises:
         NoRoom: There is none.
     """
-    directory = Path(os.environ.get(_DIRECTORY, ""))
-    if VARIABLE in os.environ and directory.is_absolute():
+    directory = service_directory()
+    if VARIABLE in os.environ and directory is not None:
         os.environ[VARIABLE] = str(directory)
-        with _room_in(directory):
+        with room_in(directory):
             directory.mkdir(mode=0o700, exist_ok=True)
             _reserve(directory, str(os.getpid()))
 
@@ -119,14 +87,6 @@ def _locked(directory: Path, how: int) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def _room_in(directory: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise NoRoom(f"the metrics cannot be kept in {directory}: {error.strerror}") from error
-
-
 def _reserve(directory: Path, process: str) -> None:
     for kind, num_bytes in NUM_BYTES.items():
         _lengthen(directory / f"{kind}_{process}.db", num_bytes)
@@ -141,12 +101,6 @@ def _lengthen(path: Path, num_bytes: int) -> None:
         os.posix_fallocate(file, 0, num_bytes)
     finally:
         os.close(file)
-
-
-def _pid_of(directory: Path) -> int:
-    with suppress(ValueError):
-        return int(directory.stem.rpartition("-")[2])
-    return 0
 
 
 def _add(path: Path, kind: str, ended: Path) -> None:

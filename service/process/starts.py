@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
+from pathlib import Path
 
 import psutil
 
@@ -18,7 +19,7 @@ from service.process.words import Ear, tell
 
 logger = logging.getLogger(__name__)
 
-READY, FAILED = "ready", "failed"
+TOPIC, READY, FAILED = "starts", "ready", "failed"
 MAX_STARTS = 3
 LOOK_SECONDS = 0.5
 
@@ -74,33 +75,33 @@ class Starts:
         return f"the kernel has killed {num_kills - known} times, since memory had reached its limit: {self._limit}"
 
 
-def watch_starts(service: str, num_workers: int) -> None:
-    """Watch this process's workers from now on, and end it where they cannot start. Linux only, as seats are.
+def watch_starts(directory: Path, num_workers: int) -> None:
+    """Watch this process's workers from now on, and end it where they cannot start. Linux only.
 
     Args:
-        service: A name that no other service of this process has.
+        directory: The service's.
         num_workers: How many there will be, spare ones included.
     """
     if sys.platform != "linux":
         return
     starts = Starts(num_workers, num_memory_kills, memory_limit())
-    threading.Thread(target=_watch, args=(Ear(_topic(service)), starts), name="starts", daemon=True).start()
+    threading.Thread(target=_watch, args=(Ear(TOPIC, directory), starts), name="starts", daemon=True).start()
 
 
 @contextmanager
-def failures_told(service: str) -> Iterator[None]:
+def failures_told() -> Iterator[None]:
     """Raise what keeps this worker from starting, and send it to the first process."""
     try:
         yield
     except Exception as error:
         logger.exception("this worker cannot start")
-        tell(_topic(service), FAILED, f"a worker cannot start: {error}")
+        tell(TOPIC, FAILED, f"a worker cannot start: {error}")
         raise
 
 
-def tell_ready(service: str) -> None:
+def tell_ready() -> None:
     """Tell the first process that this worker is ready."""
-    tell(_topic(service), READY)
+    tell(TOPIC, READY)
 
 
 def _watch(ear: Ear, starts: Starts) -> None:
@@ -123,7 +124,3 @@ def _end(parent: psutil.Process, reason: str) -> None:
     sys.stderr.write(f"unrolled: {reason}\n")
     sys.stderr.flush()
     os._exit(1)
-
-
-def _topic(service: str) -> str:
-    return f"{service}:starts"

@@ -1,4 +1,4 @@
-"""What workers tell the first process: datagrams on abstract sockets, unix(7), whose sender the kernel names."""
+"""What workers tell the first process: datagrams in the service's directory, unix(7), whose sender the kernel names."""
 
 import atexit
 import logging
@@ -6,8 +6,13 @@ import os
 import socket
 import struct
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import NamedTuple
+
+from service.process.service_directory import service_directory
 
 logger = logging.getLogger(__name__)
 
@@ -16,7 +21,7 @@ CREDENTIALS = struct.Struct("=iII")  # unix(7), SCM_CREDENTIALS: process, user, 
 
 
 class Word(NamedTuple):
-    """What a process has said. All is empty if another user of this machine has said it."""
+    """What a process has said."""
 
     pid: int
     word: str
@@ -27,13 +32,15 @@ class Ear:
     """Hears, in the first process, what is said on a topic.
 
     Args:
-        topic: A name that no other ear of this process has.
+        topic: A name that no other ear of the service has.
+        directory: The service's. Others could fill the ear, so that workers are not heard.
     """
 
-    def __init__(self, topic: str) -> None:
+    def __init__(self, topic: str, directory: Path) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-        self._socket.bind(_address(topic, os.getpid()))
+        with _address(topic, directory) as address:
+            self._socket.bind(address)
 
     def close(self) -> None:
         """Hear no more."""
@@ -47,29 +54,38 @@ class Ear:
         """
         self._socket.settimeout(seconds)
         message, ancillary, _, _ = self._socket.recvmsg(MAX_MESSAGE_BYTES, socket.CMSG_SPACE(CREDENTIALS.size))
-        pid, user, _ = CREDENTIALS.unpack(ancillary[0][2])
+        pid, _, _ = CREDENTIALS.unpack(ancillary[0][2])
         word, _, detail = message.decode(errors="replace").partition(" ")
-        return Word(pid, word, detail) if user == os.geteuid() else Word(0, "", "")
+        return Word(pid, word, detail)
 
 
 def tell(topic: str, word: str, detail: str = "") -> None:
     """Send the first process a word. Does nothing if it does not listen, or has not heard the ones before yet."""
-    if sys.platform != "linux":
+    directory = service_directory()
+    if directory is None or sys.platform != "linux":
         return
     try:
-        _mouth().sendto(f"{word} {detail}".encode()[:MAX_MESSAGE_BYTES], _address(topic, os.getppid()))
+        _mouth(topic, directory).send(f"{word} {detail}".encode()[:MAX_MESSAGE_BYTES])
     except OSError:
         logger.debug("the first process does not listen")
 
 
 @cache
-def _mouth() -> socket.socket:
-    """Made once, at the start: a worker may have as many connections open as it can when it has something to say."""
+def _mouth(topic: str, directory: Path) -> socket.socket:
+    """Connected once, at the start: later a worker may have as many files open as it can, or the directory be gone."""
     mouth = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     mouth.setblocking(False)
     atexit.register(mouth.close)
+    with _address(topic, directory) as address:
+        mouth.connect(address)
     return mouth
 
 
-def _address(topic: str, pid: int) -> str:
-    return f"\0unrolled:{topic}:{pid}"
+@contextmanager
+def _address(topic: str, directory: Path) -> Iterator[str]:
+    """The path of a socket, which may have 107 bytes: the directory's own may be longer."""
+    descriptor = os.open(directory, os.O_PATH | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{descriptor}/{topic}"
+    finally:
+        os.close(descriptor)

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from service.process.mounts import mount_point
@@ -60,6 +61,15 @@ def test_workers_that_would_not_see_one_anothers_sessions_do_not_start(home: Pat
     done = _started(home, UNROLLED_STORE="memory://", UNROLLED_WORKERS="2")
     assert done.returncode != 0
     assert "UNROLLED_STORE=memory:// is the memory of one process, but UNROLLED_WORKERS=2" in done.stderr
+
+
+def test_its_processes_take_orders_and_questions_at_no_place_but_its_ports(server: Server) -> None:
+    processes = [process.pid for process in server.processes()]
+    sockets = [each for pid in processes for each in psutil.Process(pid).net_connections("all")]
+    ports = {each.laddr.port for each in sockets if each.status == psutil.CONN_LISTEN}
+    assert ports == {server.port, server.fast_port}
+    names = {each.laddr for each in sockets if each.family == socket.AF_UNIX and each.laddr}
+    assert not [name for name in names if name.startswith("@")]
 
 
 def test_a_second_service_on_the_same_second_port_is_refused_and_hurts_nobody(

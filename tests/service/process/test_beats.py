@@ -1,5 +1,6 @@
 """Workers that hang are found by their silence, and killed."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -59,25 +60,25 @@ import sys, time
 from service.process.beats import beat
 num_beats = int(sys.argv[1])
 for _ in range(num_beats):
-    beat("x")
+    beat()
     time.sleep(0.1)
 time.sleep(60 if num_beats == 1 else 0)
 """
 FIRST = """
 import logging, subprocess, sys
-from service.process import beats
+from service.process import beats, service_directory
 logging.basicConfig(format="%(message)s")
 beats.LOOK_SECONDS, beats.HUNG_SECONDS = 0.5, 3.0
-beats.watch_beats("x")
+beats.watch_beats(service_directory.begin({port}))
 workers = [subprocess.Popen([sys.executable, "-c", {worker!r}, num_beats]) for num_beats in ("100", "1")]
 print(workers[1].pid)
 print(*(worker.wait() for worker in workers))
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="listens on Linux's abstract sockets")
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel names a sender on Linux alone")
 def test_the_first_process_kills_a_worker_that_hangs_and_no_other() -> None:
-    command = [sys.executable, "-c", FIRST.format(worker=WORKER)]
+    command = [sys.executable, "-c", FIRST.format(worker=WORKER, port=os.getpid())]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)  # noqa: S603  words of this test
     hung, codes = done.stdout.splitlines()
     assert codes == f"0 {-signal.SIGKILL}"

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from service.process import metric_files
-from service.process.metric_files import NUM_BYTES, VARIABLE, MetricFiles, NoRoom, join_service
+from service.process import metric_files, service_directory
+from service.process.metric_files import NUM_BYTES, VARIABLE, MetricFiles, join_service
+from service.process.service_directory import NoRoom
 
 PORT = 47
 WORKER = """
@@ -36,18 +37,18 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where temporary files are, of a test alone."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setenv("COUNTS_OF_UNROLLED", "")  # which it was before, afterwards
+    monkeypatch.setenv("DIRECTORY_OF_UNROLLED", "")  # which it was before, afterwards
     return tmp_path
 
 
 @pytest.fixture
 def files(directory: Path) -> MetricFiles:  # noqa: ARG001  where they are made
     """Of a service whose first process is this one."""
-    return MetricFiles.begin(PORT)
+    return MetricFiles(service_directory.begin(PORT))
 
 
 def made_by(directory: Path) -> Path:
-    return directory / f"unrolled-{PORT}-{os.getpid()}.metrics"
+    return directory / f"unrolled-{PORT}-{os.getpid()}.service"
 
 
 def run(script: str, *arguments: str) -> tuple[int, str]:
@@ -101,23 +102,6 @@ def test_who_begins_while_counts_are_added_up_loses_none(directory: Path, files:
     assert begun.exists()
 
 
-@pytest.mark.usefixtures("files")
-def test_a_second_service_leaves_the_files_of_the_first(directory: Path) -> None:
-    MetricFiles.begin(PORT + 1)
-    assert made_by(directory).is_dir()
-
-
-def test_what_killed_services_of_the_port_have_left_goes(directory: Path) -> None:
-    left = [directory / f"unrolled-{PORT}-{2**30}.metrics", directory / f"unrolled-{PORT}-x.metrics"]
-    of_the_same_pid, kept = made_by(directory), directory / f"unrolled-{PORT}-1.metrics"
-    for each in (*left, of_the_same_pid, kept):
-        each.mkdir()
-        (each / "counter_7.db").touch()
-    MetricFiles.begin(PORT)
-    assert {path.name for path in directory.iterdir()} == {kept.name, of_the_same_pid.name}
-    assert {path.name for path in of_the_same_pid.iterdir()} == {f"{kind}_ended.db" for kind in NUM_BYTES}
-
-
 @pytest.mark.parametrize("call", ["posix_fallocate", "mkdir"])
 def test_a_full_disk_is_told(directory: Path, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
     def fail(*_: object) -> None:
@@ -125,7 +109,7 @@ def test_a_full_disk_is_told(directory: Path, monkeypatch: pytest.MonkeyPatch, c
 
     monkeypatch.setattr(metric_files.os, call, fail)
     with pytest.raises(NoRoom, match=rf"cannot be kept in {directory}.*: No space left on device"):
-        MetricFiles.begin(PORT)
+        MetricFiles(service_directory.begin(PORT))
 
 
 def test_a_process_that_no_service_has_started_counts_where_it_did(
@@ -153,9 +137,3 @@ def test_counts_of_many_names_have_their_room_before_they_are_written(directory:
     ended = (made_by(directory) / "histogram_ended.db").stat()
     assert ended.st_size > NUM_BYTES["histogram"]
     assert ended.st_blocks * 512 >= ended.st_size
-
-
-def test_a_link_of_somebody_elses_is_passed_over(directory: Path) -> None:
-    (directory / f"unrolled-{PORT}-{2**30}.metrics").symlink_to(directory / "nowhere")
-    MetricFiles.begin(PORT)
-    assert made_by(directory).is_dir()

@@ -70,8 +70,9 @@ def test_a_kill_for_memory_is_logged_when_another_worker_is_ready(
 
 WATCHED = """
 import subprocess, sys, time
+from service.process import service_directory
 from service.process.starts import watch_starts
-watch_starts("x", num_workers=1)
+watch_starts(service_directory.begin({port}), num_workers=1)
 for _ in range(5):
     subprocess.run([sys.executable, "-c", {worker!r}])
     time.sleep(0.5)
@@ -79,13 +80,13 @@ time.sleep(30)
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="listens on Linux's abstract sockets")
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel names a sender on Linux alone")
 @pytest.mark.parametrize(
     ("worker", "reason"),
     [
         (
             "from service.process.starts import failures_told\n"
-            "with failures_told('x'):\n    raise OSError('no such disk')",
+            "with failures_told():\n    raise OSError('no such disk')",
             "a worker cannot start: no such disk",
         ),
         ("import time; time.sleep(1)", f"{MAX_STARTS} worker processes ended before one was ready; the log says more"),
@@ -93,7 +94,7 @@ time.sleep(30)
     ids=["says why", "says nothing"],
 )
 def test_the_first_process_ends_with_the_reason_as_its_last_line(worker: str, reason: str) -> None:
-    command = [sys.executable, "-c", WATCHED.format(worker=worker)]
+    command = [sys.executable, "-c", WATCHED.format(worker=worker, port=os.getpid())]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603  words of this test
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == f"unrolled: {reason}"
@@ -104,14 +105,14 @@ import os, sys
 from service.process.starts import FAILED
 from service.process.words import tell
 os.setuid(65534)
-tell("x:starts", FAILED, "by somebody else")
+tell("starts", FAILED, "by somebody else")
 sys.stderr.write("said")
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="root alone can be another user, on Linux")
 def test_another_user_of_the_machine_cannot_end_the_service() -> None:
-    script = WATCHED.format(worker=SENDER).replace("time.sleep(30)", "")
+    script = WATCHED.format(worker=SENDER, port=os.getpid()).replace("time.sleep(30)", "")
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)  # noqa: S603  words of this test
     assert "said" in done.stderr
     assert "by somebody else" not in done.stderr

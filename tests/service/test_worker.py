@@ -57,7 +57,7 @@ async def started(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Started]:
     for name in OF_THE_PROCESS:
         monkeypatch.setattr(f"service.worker.{name}", lambda *_: None)
     monkeypatch.setattr("service.worker.configured_bundles", lambda _: [])
-    monkeypatch.setattr("service.worker.can_wait_for_seats", lambda: False)
+    monkeypatch.delenv("DIRECTORY_OF_UNROLLED", raising=False)  # so nobody else has the seats
     monkeypatch.setattr("service.worker.collect_when_idle", collect)
     handler = signal.getsignal(signal.SIGTERM)
     settings = Settings(server=ServerSettings(fast_port=0), sessions=SessionSettings(store="memory://"))

@@ -127,7 +127,8 @@ def check_callers(server: ServerSettings, keys: KeySettings) -> None:
         raise CannotStart(
             f"UNROLLED_HOST={server.host} is a public address and nothing asks callers who they are; "
             "name a file of API keys with UNROLLED_API_KEYS (`python -m service keys add OWNER --file PATH` makes it), "
-            "or set UNROLLED_ALLOW_UNAUTHENTICATED=1 if that is meant"
+            "or set UNROLLED_ALLOW_UNAUTHENTICATED=local where it is published on this machine alone, "
+            "=1 where everybody on its network may call"
         )
 
 

@@ -23,6 +23,7 @@ from service.settings import (
 )
 from service.stores.lmdb.store import MAP_BYTES
 
+PUBLIC = "192.0.2.7"
 DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"
 
 
@@ -55,6 +56,23 @@ def test_localhost_is_the_address_that_browsers_and_containers_mean(monkeypatch:
     assert (server.host, server.is_loopback) == ("127.0.0.1", True)
     assert ServerSettings(host="::1").is_loopback
     assert not ServerSettings(host="::").is_loopback
+
+
+@pytest.mark.parametrize(("value", "taken"), [("0", False), ("1", True), ("true", True), ("local", "local")])
+def test_anybody_may_call_nobody_or_this_machine(
+    monkeypatch: pytest.MonkeyPatch, value: str, taken: bool | str
+) -> None:
+    monkeypatch.setenv("UNROLLED_HOST", PUBLIC)
+    monkeypatch.setenv("UNROLLED_ALLOW_UNAUTHENTICATED", value)
+    server = ServerSettings()
+    assert (server.allow_unauthenticated, server.is_local) == (taken, taken == "local")
+
+
+def test_who_may_call_is_told_in_three_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNROLLED_ALLOW_UNAUTHENTICATED", "locally")
+    with pytest.raises(CannotStart) as refusal:
+        checked_settings()
+    assert str(refusal.value) == "UNROLLED_ALLOW_UNAUTHENTICATED: 'locally' is none of 0, 1 and local"
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,8 @@ def test_little_room_is_told_where_somebody_has_said_how_large_the_store_may_be(
 def test_a_public_address_needs_keys_or_consent(tmp_path: Path) -> None:
     add_key(tmp_path / "keys", "ada")
     check_callers(ServerSettings(host=PUBLIC), KeySettings(api_keys=str(tmp_path / "keys")))
-    check_callers(ServerSettings(host=PUBLIC, allow_unauthenticated=True), KeySettings())
+    for consent in (True, "local"):
+        check_callers(ServerSettings(host=PUBLIC, allow_unauthenticated=consent), KeySettings())
     with pytest.raises(CannotStart, match="UNROLLED_API_KEYS"):
         check_callers(ServerSettings(host=PUBLIC), KeySettings())
 

@@ -138,9 +138,9 @@ class KeySettings(_Settings):
     admins: str = ""
 
     @property
-    def admin_owners(self) -> frozenset[str]:
-        """Owners named by `admins`, comma separated."""
-        return frozenset(_listed(self.admins))
+    def admin_owners(self) -> frozenset[str] | None:
+        """Owners named by `admins`, comma separated. None, for everybody, where there are neither keys nor names."""
+        return frozenset(_listed(self.admins)) if self.api_keys or self.admins else None
 
 
 class ExportSettings(_Settings):

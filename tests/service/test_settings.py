@@ -14,6 +14,7 @@ from service.settings import (
     PREFIX,
     BundleSettings,
     ExportSettings,
+    KeySettings,
     ServerSettings,
     SessionSettings,
     Settings,
@@ -104,6 +105,16 @@ def test_every_time_is_finite(monkeypatch: pytest.MonkeyPatch, value: str) -> No
             environment.setenv(time, value)
             with pytest.raises(CannotStart, match=f"^{time}: Input should be a finite number$"):
                 checked_settings()
+
+
+@pytest.mark.parametrize(
+    ("api_keys", "admins", "expected"),
+    [("", "", None), ("keys.txt", "", set()), ("keys.txt", "ada, bo", {"ada", "bo"}), ("", "ada", {"ada"})],
+)
+def test_nobody_is_an_admin_by_default_where_callers_are_told_apart(
+    api_keys: str, admins: str, expected: set[str] | None
+) -> None:
+    assert KeySettings(api_keys=api_keys, admins=admins).admin_owners == expected
 
 
 def test_an_lmdb_store_may_not_be_given_more_than_its_map() -> None:

@@ -69,11 +69,19 @@ def test_nothing_is_published_but_on_this_machine_s_own_address() -> None:
     assert {int(port.rpartition(":")[2]) for port in published} >= PORTS
 
 
-def test_the_service_runs_read_only_and_without_privileges() -> None:
-    service = loaded("deploy/compose.yaml")["services"]["unrolled"]
-    assert service["read_only"] is True
-    assert service["cap_drop"] == ["ALL"]
-    assert service["tmpfs"] == "/tmp"  # noqa: S108  the container's own
+def test_all_run_read_only_and_without_privileges() -> None:
+    services = loaded("deploy/compose.yaml")["services"]
+    for service in services.values():
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+    assert services["unrolled"]["tmpfs"] == "/tmp"  # noqa: S108  the container's own
+
+
+def test_redis_needs_no_privileges_to_become_another_user() -> None:
+    redis = loaded("deploy/compose.yaml")["services"]["redis"]
+    assert redis["user"] == "redis"
+    assert redis["volumes"] == ["redis:/data"]
 
 
 def test_what_is_not_opened_answers_to_its_own_names_alone() -> None:

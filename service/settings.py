@@ -11,7 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Self, get_type_hints
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.process.directories import cache_directory
@@ -25,6 +32,7 @@ OTHER_CONSUMERS = frozenset({"UNROLLED_DATA_DIR"})
 ANY_ORIGIN = "*"
 NOWHERE = "none"
 LOCALHOST = "localhost"
+LOCAL = "local"
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s,*]+")
 _TAG_PART = r"[a-z0-9](?:[-._a-z0-9]{0,61}[a-z0-9])?"
 _TAG = re.compile(f"{_TAG_PART}(?::{_TAG_PART})?", re.ASCII | re.IGNORECASE)
@@ -67,7 +75,7 @@ class ServerSettings(_Settings):
     workers: int = Field(1, ge=1, le=256)
     spare_workers: int = Field(1, ge=0, le=8)
     drain_seconds: float = Field(1.0, ge=0, le=3600)
-    allow_unauthenticated: bool = False
+    allow_unauthenticated: bool | Literal["local"] = False
     max_body_bytes: int = Field(8 * 2**20, ge=1024)
     max_answer_bytes: int = Field(256 * 2**20, ge=2**20)
     request_timeout_seconds: float = Field(60.0, ge=0.01, le=86400)
@@ -83,6 +91,19 @@ class ServerSettings(_Settings):
     def is_loopback(self) -> bool:
         """Whether only this machine can connect."""
         return ipaddress.ip_address(self.host).is_loopback
+
+    @property
+    def is_local(self) -> bool:
+        """Whether callers are on this machine: it listens on loopback, or what it listens on is published there."""
+        return self.is_loopback or self.allow_unauthenticated == LOCAL
+
+    @field_validator("allow_unauthenticated", mode="wrap")
+    @classmethod
+    def _is_told_in_three_words(cls, value: object, check: ValidatorFunctionWrapHandler) -> object:
+        try:
+            return check(value)
+        except ValidationError:
+            raise ValueError(f"{value!r} is none of 0, 1 and {LOCAL}") from None
 
     @field_validator("host")
     @classmethod
@@ -117,9 +138,9 @@ class KeySettings(_Settings):
     admins: str = ""
 
     @property
-    def admin_owners(self) -> frozenset[str]:
-        """Owners named by `admins`, comma separated."""
-        return frozenset(_listed(self.admins))
+    def admin_owners(self) -> frozenset[str] | None:
+        """Owners named by `admins`, comma separated. None, for everybody, where there are neither keys nor names."""
+        return frozenset(_listed(self.admins)) if self.api_keys or self.admins else None
 
 
 class ExportSettings(_Settings):

@@ -5,7 +5,8 @@ the page. Its browser says in `Origin` where the page is from, except in GET and
 cannot read. Where a key is asked for, the key decides: a browser sends none of itself.
 
 A page may have its own name resolve to this machine (DNS rebinding), and is then of one origin with the service. It is
-recognised by the name in `Host`.
+recognised by the name in `Host`: a browser sends no `Origin` in such a page's GET requests. The port tells nothing,
+since it is that of whatever leads here, such as a published port or a tunnel.
 """
 
 import os
@@ -39,12 +40,12 @@ class Origins:
     """
 
     def __init__(self, server: ServerSettings, needs_key: bool) -> None:
-        self._ports = frozenset(filter(None, (server.port, server.fast_port)))
-        local = {_origin(name, port) for name in _LOCAL for port in self._ports}
+        ports = filter(None, (server.port, server.fast_port))
+        local = {_origin(name, port) for port in ports for name in _LOCAL}
         self.listed = server.origins | local
         self._is_any = ANY_ORIGIN in server.origins
         self._needs_key = needs_key
-        self._checks_host = server.is_loopback and not needs_key and not self._is_any
+        self._checks_host = server.is_local and not needs_key and not self._is_any
         names = {urlsplit(origin).hostname for origin in server.origins}
         self._names = names | {"localhost", os.uname().nodename.lower()}
         self._may_be_rebound = lru_cache(MAX_HOSTS)(self._is_somebody_elses)
@@ -78,15 +79,13 @@ class Origins:
     def _is_somebody_elses(self, host: bytes) -> bool:
         """Whether a browser that looked up a name of somebody else's would send this `Host`.
 
-        An address is not looked up. A browser names the port that it connects to, which is a proxy's where one is in
-        between.
+        An address is not looked up.
         """
         try:
-            asked = urlsplit(f"//{host.decode('latin-1')}")
-            name, port = asked.hostname or "", asked.port or _HTTP_PORT
+            name = urlsplit(f"//{host.decode('latin-1')}").hostname
         except ValueError:  # no browser sends it
             return False
-        if port not in self._ports or name in self._names or name.endswith(".localhost"):
+        if name is None or name in self._names or name.endswith(".localhost"):
             return False
         try:
             ip_address(name)

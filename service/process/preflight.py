@@ -127,7 +127,8 @@ def check_callers(server: ServerSettings, keys: KeySettings) -> None:
         raise CannotStart(
             f"UNROLLED_HOST={server.host} is a public address and nothing asks callers who they are; "
             "name a file of API keys with UNROLLED_API_KEYS (`python -m service keys add OWNER --file PATH` makes it), "
-            "or set UNROLLED_ALLOW_UNAUTHENTICATED=1 if that is meant"
+            "or set UNROLLED_ALLOW_UNAUTHENTICATED=local where it is published on this machine alone, "
+            "=1 where everybody on its network may call"
         )
 
 
@@ -181,6 +182,17 @@ def warn_of_little_room(settings: Settings) -> None:
         logger.warning("%s", lack)
 
 
+def warn_of_no_quota(settings: Settings) -> None:
+    """Log that owners, who are told apart by their keys, may push out one another's sessions."""
+    sessions = settings.sessions
+    if settings.keys.api_keys and not sessions.max_sessions_per_owner:
+        logger.warning(
+            "UNROLLED_MAX_SESSIONS_PER_OWNER=0: one owner may open so many sessions that those of all others are "
+            "evicted (UNROLLED_MAX_SESSIONS=%d): say how many an owner may have",
+            sessions.max_sessions,
+        )
+
+
 async def _reach_store(sessions: SessionSettings) -> None:
     store = open_store(sessions)
     try:
@@ -194,5 +206,6 @@ CHECKS: tuple[Callable[[Settings], None], ...] = (
     check_prepared_graphs,
     check_store_answers,
     warn_of_little_room,
+    warn_of_no_quota,
     check_bundles,
 )

@@ -254,3 +254,17 @@ def test_streams_pass_the_ingress() -> None:
     assert annotations["nginx.ingress.kubernetes.io/proxy-buffering"] == "off"
     largest = annotations["nginx.ingress.kubernetes.io/proxy-body-size"].removesuffix("m")
     assert int(largest) * 2**20 == ServerSettings.model_fields["max_body_bytes"].default
+
+
+def test_those_who_are_named_reach_both_ports_and_nobody_else_does() -> None:
+    manifests = rendered("everything")
+    policy = manifests["NetworkPolicy"].spec
+    workload = manifests["Deployment"].spec
+    assert policy["podSelector"] == workload["selector"]
+    assert policy["policyTypes"] == ["Ingress"]
+    (rule,) = policy["ingress"]
+    namespace = {"matchLabels": {"kubernetes.io/metadata.name": "ingress-nginx"}}
+    assert rule["from"] == [{"namespaceSelector": namespace}]
+    assert {each["port"] for each in rule["ports"]} == set(PORTS)
+    (near,) = rendered("redis", "networkPolicy.enabled=true")["NetworkPolicy"].spec["ingress"]
+    assert near["from"] == [{"podSelector": {}}]

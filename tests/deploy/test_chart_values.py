@@ -32,6 +32,7 @@ FREE = {"settings", "resources", "affinity", "annotations", "labels", "podAnnota
         ("redis", ["store.url=memory://"], "redis:// or rediss:// only"),
         ("redis", ["keys.secret=a"], "set one of the two"),
         ("redis", ["ingress.enabled=true"], "ingress.host"),
+        ("redis", ["networkPolicy.enabled=true", "networkPolicy.from=null"], "networkPolicy.from"),
         ("redis", ["autoscaling.enabled=true", "autoscaling.minReplicas=11"], "is over autoscaling.maxReplicas"),
         ("redis", ["autoscaling.enabled=true", "autoscaling.metric=queueWait"], "set prometheusRule.enabled"),
         ("volume", ["serviceMonitor.enabled=true"], "serviceMonitor.tokenSecret.name"),

@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
+from service.api.origins import Origins
+from service.errors import HostNotAllowed
 from service.settings import ServerSettings, SessionSettings, known_variables
 
 ROOT = Path(__file__).parents[2]
@@ -67,11 +69,35 @@ def test_nothing_is_published_but_on_this_machine_s_own_address() -> None:
     assert {int(port.rpartition(":")[2]) for port in published} >= PORTS
 
 
-def test_the_service_runs_read_only_and_without_privileges() -> None:
-    service = loaded("deploy/compose.yaml")["services"]["unrolled"]
-    assert service["read_only"] is True
-    assert service["cap_drop"] == ["ALL"]
-    assert service["tmpfs"] == "/tmp"  # noqa: S108  the container's own
+def test_all_run_read_only_and_without_privileges() -> None:
+    services = loaded("deploy/compose.yaml")["services"]
+    for service in services.values():
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+    assert services["unrolled"]["tmpfs"] == "/tmp"  # noqa: S108  the container's own
+
+
+def test_redis_needs_no_privileges_to_become_another_user() -> None:
+    redis = loaded("deploy/compose.yaml")["services"]["redis"]
+    assert redis["user"] == "redis"
+    assert redis["volumes"] == ["redis:/data"]
+
+
+def test_what_is_not_opened_answers_to_its_own_names_alone() -> None:
+    """A name that it refuses would leave Prometheus without figures."""
+    services = loaded("deploy/compose.yaml")["services"]
+    environment = services["unrolled"]["environment"]
+    server = ServerSettings(
+        host="0.0.0.0",  # noqa: S104  as in the image
+        allow_unauthenticated=environment["UNROLLED_ALLOW_UNAUTHENTICATED"],
+        allowed_origins=environment["UNROLLED_ALLOWED_ORIGINS"],
+    )
+    origins = Origins(server, needs_key=False)
+    (job,) = loaded("deploy/prometheus.yml")["scrape_configs"]
+    (target,) = job["static_configs"][0]["targets"]
+    assert origins.refusal({b"host": target.encode()}) is None
+    assert isinstance(origins.refusal({b"host": b"evil.example:3000"}), HostNotAllowed)
 
 
 def test_what_is_opened_asks_for_keys() -> None:

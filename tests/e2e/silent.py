@@ -40,7 +40,7 @@ def _raw_stream(port: int) -> socket.socket:
     raw.settimeout(10)
     raw.connect(("127.0.0.1", port))
     raw.sendall(
-        b"GET /stream HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"GET /stream HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
     )
     assert b" 101 " in raw.recv(4096)

@@ -169,6 +169,11 @@ def test_probes_and_the_document_need_no_key(callers: dict[str, httpx.Client]) -
     assert [callers["nobody"].get(path).status_code for path in OPEN] == [200] * len(OPEN)
 
 
+def test_no_key_loads_a_version_where_no_admin_is_named(callers: dict[str, httpx.Client]) -> None:
+    refused = callers["ann"].post("/v2/repository/models/sentiment/load", json={})
+    assert (refused.status_code, "UNROLLED_ADMINS" in refused.json()["error"]) == (403, True)
+
+
 @pytest.mark.parametrize("path", ["/metrics", "/models"])
 def test_any_key_opens_what_is_no_owners(callers: dict[str, httpx.Client], path: str) -> None:
     assert [callers[owner].get(path).status_code for owner in ("ann", "bob")] == [200, 200]

@@ -49,7 +49,7 @@ def asked(server: Server, session_id: str, stack: ExitStack) -> socket.socket:
     silent = stack.enter_context(socket.socket())
     silent.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     silent.connect(("127.0.0.1", server.fast_port))
-    head = f"POST /sessions/{session_id}/steps HTTP/1.1\r\nhost: a\r\ncontent-length: {len(body)}\r\n\r\n"
+    head = f"POST /sessions/{session_id}/steps HTTP/1.1\r\nhost: localhost\r\ncontent-length: {len(body)}\r\n\r\n"
     silent.sendall(head.encode() + body)
     return silent
 

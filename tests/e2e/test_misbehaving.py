@@ -97,7 +97,9 @@ def test_a_body_that_is_too_large_is_refused_announced_or_not(server: Server, po
 
 @on_both_ports
 def test_stalled_clients_keep_nobody_waiting(server: Server, port: str, pair: list[httpx.Client]) -> None:
-    head = b"POST /sessions HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n"
+    head = (
+        b"POST /sessions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n"
+    )
     beginnings = [b"", b"POST", b"POST /sessions HTTP/1.1\r\nHost:", head, head + b'{"mod', head[:-2]]
     with ExitStack() as stack:
         for n in range(NUM_STALLED):
@@ -117,10 +119,10 @@ def test_stalled_clients_keep_nobody_waiting(server: Server, port: str, pair: li
         b"nonsense\r\n\r\n",
         b"\x00" * 1000,
         b"GET / HTTP/9.9\r\n\r\n",
-        b"POST /steps HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n",
-        b"POST /steps HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
-        b"POST /steps HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-        b"GET /%s HTTP/1.1\r\nHost: a\r\n\r\n" % (b"a" * 200_000),
+        b"POST /steps HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
+        b"POST /steps HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+        b"POST /steps HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"GET /%s HTTP/1.1\r\nHost: localhost\r\n\r\n" % (b"a" * 200_000),
     ],
     ids=lambda content: repr(content[:20]),
 )
@@ -146,8 +148,9 @@ def test_what_is_refused_before_it_is_known_what_it_asks_is_counted(
 @on_both_ports
 def test_a_request_that_would_rather_be_http2_is_answered_with_its_body(server: Server, port: str) -> None:
     body = b'{"text": "good"}'
-    head = b"POST /sentiment HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: %d\r\n" % len(
-        body
+    head = (
+        b"POST /sentiment HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"
+        % len(body)
     )
     head += b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQBAAAA\r\n\r\n"
     with raw(server, port, head) as connection:
@@ -166,7 +169,7 @@ def test_a_request_that_would_rather_be_http2_is_answered_with_its_body(server: 
     "path", ["/sessions/%00", "/sessions/%ff%fe/steps", "/sessions/..%2f..", "/%e2%28%a1", "/sessions/" + "a" * 4000]
 )
 def test_odd_paths_are_not_found(server: Server, port: str, path: str) -> None:
-    request = f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+    request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     with raw(server, port, request.encode()) as connection:
         assert b" 40" in status_line(connection)
 
@@ -178,10 +181,8 @@ def test_a_client_that_does_not_read_its_answers_keeps_nobody_waiting(
     session_id = open_session(pair[0], "forecasting")
     step(pair[0], session_id, {"values": {"a": [1.0, 2.0]}})
     body = b'{"inputs": {"horizon": 720}}'
-    request = (
-        b"POST /sessions/%b/steps HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
-    )
-    content = request % (session_id.encode(), len(body), body)
+    head = b"POST /sessions/%b/steps HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    content = head % session_id.encode() + b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
     with raw(server, port, content) as connection:
         connection.settimeout(0.5)
         try:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from http import HTTPStatus
 from http.server import HTTPServer, SimpleHTTPRequestHandler
 from pathlib import Path
 
@@ -74,8 +75,31 @@ def test_a_page_of_another_origin_calls_only_if_it_is_listed(browser: Browser, e
 
 
 def test_a_page_whose_name_resolves_to_this_machine_reads_nothing(browser: Browser, server: Server) -> None:
-    page = browser.new_page()
-    for port in (server.port, server.fast_port):
-        answer = page.goto(f"http://evil.example:{port}/models")
+    for url, port in ((server.url, server.port), (server.fast_url, server.fast_port)):
+        assert not can_read(browser, f"http://evil.example:{port}/models")
+        through_a_tunnel = {"Host": "evil.example:9999", "Origin": "http://evil.example:9999"}
+        assert httpx.post(f"{url}/sentiment", json={"text": "Dull."}, headers=through_a_tunnel).status_code == 403
+
+
+def test_nor_does_it_where_every_address_is_listened_on_and_published_here(browser: Browser, tmp_path: Path) -> None:
+    settings = {
+        "UNROLLED_HOST": "0.0.0.0",  # noqa: S104  as in a container
+        "UNROLLED_ALLOW_UNAUTHENTICATED": "local",
+        "UNROLLED_ALLOWED_ORIGINS": "http://unrolled.example:3000",
+    }
+    with Server(tmp_path, settings=settings) as server:
+        for port in (server.port, server.fast_port):
+            assert not can_read(browser, f"http://evil.example:{port}/models")
+            assert can_read(browser, f"http://unrolled.example:{port}/metrics")
+            assert can_read(browser, f"http://127.0.0.1:{port}/models")
+
+
+def can_read(browser: Browser, url: str) -> bool:
+    """Whether a page of that address is answered, and not refused for its name."""
+    with browser.new_page() as page:
+        answer = page.goto(url)
         assert answer is not None
+        if answer.status == HTTPStatus.OK:
+            return True
         assert (answer.status, answer.json()["type"]) == (403, "urn:unrolled:problem:host-not-allowed")
+        return False

@@ -156,3 +156,13 @@ def test_a_service_that_is_away_is_told_of_once_and_a_text_that_it_left_is_writt
         (sheet,) = visitor.storage("generation")
         assert sheet["session"]["step"] == 3
         visitor.complaints = [line for line in visitor.complaints if "net::ERR" not in line]
+
+
+def test_the_page_at_the_root_asks_a_question_as_its_policy_allows(visitor: Visitor) -> None:
+    visitor.page.goto(f"{visitor.url}/")
+    path = visitor.page.locator('[data-path="/sentiment"]')
+    question = visitor.page.locator(".opblock-post").filter(has=path)
+    question.locator(".opblock-summary-control").click()
+    question.locator(".try-out__btn").click()
+    question.locator(".execute").click()
+    expect(question.locator("tbody td.response-col_status").first).to_have_text("200")

@@ -18,7 +18,7 @@ from tests.image.conftest import ADDED, MODELS
 from tests.image.container import Container
 from tests.image.engine import USER, Engine, Mount
 
-OPEN = {"UNROLLED_ALLOW_UNAUTHENTICATED": "1", "UNROLLED_SPARE_WORKERS": "0"}
+OPEN = {"UNROLLED_ALLOW_UNAUTHENTICATED": "local", "UNROLLED_SPARE_WORKERS": "0"}
 TEXTS = ("a warm, wonderful film", " that no one", " should ever have to see twice")
 TORCH_AND_TOOLS = ("torch", "onnx", "pip", "setuptools", "hatchling", "pytest")
 

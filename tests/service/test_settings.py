@@ -14,6 +14,7 @@ from service.settings import (
     PREFIX,
     BundleSettings,
     ExportSettings,
+    KeySettings,
     ServerSettings,
     SessionSettings,
     Settings,
@@ -23,6 +24,7 @@ from service.settings import (
 )
 from service.stores.lmdb.store import MAP_BYTES
 
+PUBLIC = "192.0.2.7"
 DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"
 
 
@@ -57,6 +59,23 @@ def test_localhost_is_the_address_that_browsers_and_containers_mean(monkeypatch:
     assert not ServerSettings(host="::").is_loopback
 
 
+@pytest.mark.parametrize(("value", "taken"), [("0", False), ("1", True), ("true", True), ("local", "local")])
+def test_anybody_may_call_nobody_or_this_machine(
+    monkeypatch: pytest.MonkeyPatch, value: str, taken: bool | str
+) -> None:
+    monkeypatch.setenv("UNROLLED_HOST", PUBLIC)
+    monkeypatch.setenv("UNROLLED_ALLOW_UNAUTHENTICATED", value)
+    server = ServerSettings()
+    assert (server.allow_unauthenticated, server.is_local) == (taken, taken == "local")
+
+
+def test_who_may_call_is_told_in_three_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNROLLED_ALLOW_UNAUTHENTICATED", "locally")
+    with pytest.raises(CannotStart) as refusal:
+        checked_settings()
+    assert str(refusal.value) == "UNROLLED_ALLOW_UNAUTHENTICATED: 'locally' is none of 0, 1 and local"
+
+
 @pytest.mark.parametrize(
     ("variable", "value"),
     [
@@ -86,6 +105,16 @@ def test_every_time_is_finite(monkeypatch: pytest.MonkeyPatch, value: str) -> No
             environment.setenv(time, value)
             with pytest.raises(CannotStart, match=f"^{time}: Input should be a finite number$"):
                 checked_settings()
+
+
+@pytest.mark.parametrize(
+    ("api_keys", "admins", "expected"),
+    [("", "", None), ("keys.txt", "", set()), ("keys.txt", "ada, bo", {"ada", "bo"}), ("", "ada", {"ada"})],
+)
+def test_nobody_is_an_admin_by_default_where_callers_are_told_apart(
+    api_keys: str, admins: str, expected: set[str] | None
+) -> None:
+    assert KeySettings(api_keys=api_keys, admins=admins).admin_owners == expected
 
 
 def test_an_lmdb_store_may_not_be_given_more_than_its_map() -> None:

@@ -24,10 +24,10 @@ class RepositoryRoutes:
     Args:
         catalog: What is served.
         reloader: Changes it.
-        admins: Owners who may load a version. If empty, every owner may.
+        admins: Owners who may load a version. If None, every owner may.
     """
 
-    def __init__(self, catalog: Catalog, reloader: Reloader, admins: Collection[str] = ()) -> None:
+    def __init__(self, catalog: Catalog, reloader: Reloader, admins: Collection[str] | None = None) -> None:
         self._catalog = catalog
         self._reloader = reloader
         self._admins = admins
@@ -45,8 +45,8 @@ class RepositoryRoutes:
 
     async def load_version(self, request: Request) -> Response:
         """Make the newest version in the model store, or the one named, current on every worker."""
-        if self._admins and owner_of(request.scope) not in self._admins:
-            raise Forbidden("only an admin may load a version (UNROLLED_ADMINS)")
+        if self._admins is not None and owner_of(request.scope) not in self._admins:
+            raise Forbidden("only an owner that UNROLLED_ADMINS names may load a version")
         form = await read_form(request, LoadRequest)
         tag = await reached(self._reloader.load(request.path_params["name"], form.parameters.version))
         return form_response(_entry(tag, True))

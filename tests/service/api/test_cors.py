@@ -16,6 +16,7 @@ from service.api.origins import Origins
 from service.metrics import Metrics
 from service.settings import ServerSettings
 
+HERE = "http://127.0.0.1:3000"
 APP, EVIL = {"Origin": "https://app.example"}, {"Origin": "https://evil.example"}
 PREFLIGHT = {
     "Access-Control-Request-Method": "POST",
@@ -41,7 +42,7 @@ class Guarded:
         self.metrics = Metrics()
         origins = Origins(ServerSettings(allowed_origins=APP["Origin"]), needs_key)
         app = Starlette(routes=[Route("/steps", whole, methods=["POST"]), WebSocketRoute("/stream", stream)])
-        self.client = TestClient(OriginMiddleware(app, origins, self.metrics.requests_tally))
+        self.client = TestClient(OriginMiddleware(app, origins, self.metrics.requests_tally), base_url=HERE)
 
 
 @pytest.fixture
@@ -86,7 +87,7 @@ def test_a_page_that_may_not_call_is_told_and_counted(guarded: Guarded) -> None:
     assert EVIL["Origin"] in answer.json()["detail"]
     assert "access-control-allow-origin" not in answer.headers
     with pytest.raises(WebSocketDenialResponse) as refused:
-        guarded.client.websocket_connect(STREAM.path, headers=EVIL).__enter__()
+        guarded.client.websocket_connect(HERE.replace("http", "ws") + STREAM.path, headers=EVIL).__enter__()
     assert refused.value.status_code == 403
     assert refused.value.json()["type"] == "urn:unrolled:problem:origin-not-allowed"
     told = asyncio.run(guarded.metrics.exposition()).decode()
@@ -95,8 +96,8 @@ def test_a_page_that_may_not_call_is_told_and_counted(guarded: Guarded) -> None:
 
 
 def test_a_stream_is_opened_for_pages_that_may_call_and_for_who_is_no_page(guarded: Guarded) -> None:
-    for headers in (APP, {"Origin": "http://testserver"}, {}):
-        with guarded.client.websocket_connect(STREAM.path, headers=headers) as socket:
+    for headers in (APP, {"Origin": HERE}, {}):
+        with guarded.client.websocket_connect(HERE.replace("http", "ws") + STREAM.path, headers=headers) as socket:
             assert socket.receive_text() == "ok"
 
 

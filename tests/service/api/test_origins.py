@@ -12,6 +12,7 @@ HERE = "127.0.0.1:3000"
 APP = "https://app.example"
 EVIL = "https://evil.example"
 NODE = os.uname().nodename
+PUBLISHED = ServerSettings(host="192.0.2.7", allow_unauthenticated="local")  # on this machine alone
 
 
 def refusal(server: ServerSettings, needs_key: bool = False, **fields: str) -> ServiceError | None:
@@ -31,7 +32,7 @@ def server() -> ServerSettings:
     return ServerSettings(allowed_origins=APP)
 
 
-@pytest.mark.parametrize("host", [HERE, "localhost:3001", "", "unrolled", "unrolled.example:8443"])
+@pytest.mark.parametrize("host", [HERE, "localhost:3001", "", ":3000", "localhost", "127.0.0.1:8080", "[::1]:9999"])
 def test_who_is_no_page_may_call(server: ServerSettings, host: str) -> None:
     assert refusal(server, host=host) is None
 
@@ -53,10 +54,11 @@ def test_other_pages_may_not_call(server: ServerSettings, origin: str) -> None:
 @pytest.mark.parametrize(
     ("origin", "fields"),
     [
-        ("https://unrolled.example", {"host": "unrolled.example"}),
-        ("https://unrolled.example", {"host": "unrolled.example:443"}),
-        ("http://unrolled.example", {"host": "Unrolled.example:80"}),
-        ("http://unrolled.example:8080", {"host": "unrolled.example:8080"}),
+        ("https://app.example", {"host": "app.example"}),
+        ("https://app.example", {"host": "app.example:443"}),
+        ("http://app.example", {"host": "App.example:80"}),
+        ("http://app.example:8080", {"host": "app.example:8080"}),
+        ("http://localhost:8080", {"host": "localhost:8080"}),
         ("https://unrolled.example", {"host": HERE, "x_forwarded_host": "unrolled.example, inner.example"}),
         ("https://unrolled.example", {"host": HERE, "sec_fetch_site": "same-origin"}),
     ],
@@ -70,25 +72,35 @@ def test_a_page_is_not_of_the_service_because_it_is_near(server: ServerSettings,
     assert refusal(server, host=HERE, origin="http://localhost:8000", sec_fetch_site=site) is not None
 
 
-@pytest.mark.parametrize("host", ["evil.example:3000", "evil.example:3001", "EVIL.example:3000"])
+@pytest.mark.parametrize("server", [ServerSettings(), PUBLISHED])
+@pytest.mark.parametrize(
+    "host",
+    ["evil.example:3000", "EVIL.example:3001", "evil.example:9999", "evil.example", "evil.example.", "evil:port"],
+)
 def test_a_name_that_was_made_to_resolve_to_this_machine_is_refused(server: ServerSettings, host: str) -> None:
     assert isinstance(refusal(server, host=host), HostNotAllowed)
     assert isinstance(refusal(server, host=host, origin=f"http://{host}"), HostNotAllowed)
+    assert refusal(server, needs_key=True, host=host) is None
 
 
 @pytest.mark.parametrize(
-    "host", ["10.0.0.1:3000", "[fe80::1]:3000", "a.localhost:3000", f"{NODE}:3000", "app.example:3000", "bad:port"]
+    "host", ["10.0.0.1:3000", "[fe80::1]:3000", "a.localhost:3000", f"{NODE}:3000", "app.example:3000", "[bad"]
 )
 def test_an_address_or_a_name_of_this_machine_is_not_refused(server: ServerSettings, host: str) -> None:
     assert refusal(server, host=host) is None
 
 
-def test_a_name_without_a_port_is_port_80s() -> None:
-    assert isinstance(refusal(ServerSettings(port=80), host="evil.example"), HostNotAllowed)
+def test_what_prometheus_asks_for_in_a_network_of_containers_is_listed() -> None:
+    server = PUBLISHED.model_copy(update={"allowed_origins": "http://unrolled:3000"})
+    assert refusal(server, host="unrolled:3000") is None
+    assert isinstance(refusal(server, host="redis:3000"), HostNotAllowed)
+
+
+def test_a_page_of_port_80_names_none() -> None:
     assert refusal(ServerSettings(port=80), host="localhost", origin="http://127.0.0.1") is None
 
 
-def test_a_public_address_may_have_any_name() -> None:
+def test_where_the_network_is_trusted_any_name_will_do() -> None:
     server = ServerSettings(host="192.0.2.7", allow_unauthenticated=True)
     assert refusal(server, host="unrolled:3000", origin="http://unrolled:3000") is None
     assert refusal(server, host="unrolled:3000", origin=EVIL) is not None

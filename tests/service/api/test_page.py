@@ -1,5 +1,7 @@
 """The page at `/`: it loads nothing from anywhere else."""
 
+import base64
+import hashlib
 import re
 
 import pytest
@@ -24,6 +26,18 @@ async def test_the_page_asks_nobody_but_the_service(client: Client) -> None:
     assert all(address.startswith(("./", "data:")) for address in re.findall(r'(?:src|href|url: )="?([^"]+)"', page))
     assert "//" not in page
     assert "validatorUrl: null" in page
+
+
+async def test_the_page_runs_its_own_script_alone_and_is_framed_by_nobody(client: Client) -> None:
+    answered = await client.request("GET", "/")
+    policy = dict(each.strip().split(" ", 1) for each in answered.headers["content-security-policy"].split(";"))
+    page = answered.body.decode()
+    for tag in ("script", "style"):
+        (text,) = re.findall(rf"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert policy[f"{tag}-src"] == f"'self' 'sha256-{digest}'"
+    assert (policy["default-src"], policy["frame-ancestors"]) == ("'self'", "'none'")
+    assert answered.headers["x-content-type-options"] == "nosniff"
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/static_content/swagger-ui.css"), ("GET", "/x"), ("POST", "/")])

@@ -16,8 +16,9 @@ from service.process.preflight import (
     check_prepared_graphs,
     check_store_answers,
     warn_of_little_room,
+    warn_of_no_quota,
 )
-from service.settings import BundleSettings, EngineSettings, KeySettings, ServerSettings, Settings
+from service.settings import BundleSettings, EngineSettings, KeySettings, ServerSettings, SessionSettings, Settings
 
 BUNDLES = [read_bundle(path) for path in sorted((Path(__file__).parents[3] / "models").iterdir())]
 LIMIT_BYTES = 800 * 2**20  # enough for workers that share their weights, and for no others
@@ -83,10 +84,21 @@ def test_little_room_is_told_where_somebody_has_said_how_large_the_store_may_be(
     assert len(caplog.records) == 1
 
 
+@pytest.mark.parametrize(("api_keys", "quota", "is_told"), [("keys", 0, True), ("keys", 9, False), ("", 0, False)])
+def test_that_owners_may_push_out_one_another_s_sessions_is_told(
+    caplog: pytest.LogCaptureFixture, api_keys: str, quota: int, is_told: bool
+) -> None:
+    sessions = SessionSettings(max_sessions_per_owner=quota)
+    warn_of_no_quota(Settings(keys=KeySettings(api_keys=api_keys), sessions=sessions))
+    assert ("UNROLLED_MAX_SESSIONS_PER_OWNER=0" in caplog.text) is is_told
+    assert warn_of_no_quota in CHECKS
+
+
 def test_a_public_address_needs_keys_or_consent(tmp_path: Path) -> None:
     add_key(tmp_path / "keys", "ada")
     check_callers(ServerSettings(host=PUBLIC), KeySettings(api_keys=str(tmp_path / "keys")))
-    check_callers(ServerSettings(host=PUBLIC, allow_unauthenticated=True), KeySettings())
+    for consent in (True, "local"):
+        check_callers(ServerSettings(host=PUBLIC, allow_unauthenticated=consent), KeySettings())
     with pytest.raises(CannotStart, match="UNROLLED_API_KEYS"):
         check_callers(ServerSettings(host=PUBLIC), KeySettings())
 

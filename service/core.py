@@ -20,9 +20,7 @@ from service.sessions.transitions import Transitions
 from service.settings import Settings
 from service.steps.answer_room import AnswerRoom
 from service.steps.steps import Steps
-from service.stores.base import Store
 from service.stores.measured import MeasuredStore
-from service.stores.timed import TimedStore
 from service.tasks.models import Models
 
 
@@ -51,7 +49,7 @@ class Core:
 
     def __init__(
         self,
-        store: Store,
+        store: MeasuredStore,
         models: Models,
         settings: Settings,
         metrics: Metrics,
@@ -59,12 +57,11 @@ class Core:
         max_recent: int = 0,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        server, measured = settings.server, MeasuredStore(store, metrics)
-        self.answering = Answering(server.request_timeout_seconds)
-        self.answer_room = AnswerRoom(server.max_answer_bytes, server.request_timeout_seconds, lambda: models.widest)
         limits, timeout_seconds = settings.sessions, settings.server.request_timeout_seconds
+        self.answering = Answering(timeout_seconds)
+        self.answer_room = AnswerRoom(settings.server.max_answer_bytes, timeout_seconds, lambda: models.widest)
         self.steps = Steps(
-            store=measured,
+            store=store,
             models=models,
             settings=limits,
             metrics=metrics,
@@ -75,7 +72,7 @@ class Core:
             max_recent=max_recent,
         )
         # A step has a deadline of its own, up to its commit. Calls of a store that does not wait cannot be given up.
-        timed = measured if store.is_immediate else MeasuredStore(TimedStore(store, timeout_seconds), metrics)
+        timed = store if store.is_immediate else store.limited(timeout_seconds)
         moved = self.steps.forget
         graveyard = Graveyard(timed, metrics, limits.remember_ended_seconds, clock, moved)
         burials = Burials(graveyard, spawn)

@@ -19,6 +19,7 @@ from service.sessions.transfers import Transfers
 from service.sessions.transitions import Transitions
 from service.settings import Settings
 from service.steps.answer_room import AnswerRoom
+from service.steps.recent import Recent
 from service.steps.steps import Steps
 from service.stores.measured import MeasuredStore
 from service.tasks.models import Models
@@ -28,6 +29,7 @@ class Core:
     """The parts, put together.
 
     Attributes:
+        recent: Sessions as this worker left them.
         steps: Takes steps.
         answering: What else is computed for clients.
         answer_room: Where their large answers wait for one another.
@@ -60,22 +62,22 @@ class Core:
         limits, timeout_seconds = settings.sessions, settings.server.request_timeout_seconds
         self.answering = Answering(timeout_seconds)
         self.answer_room = AnswerRoom(settings.server.max_answer_bytes, timeout_seconds, lambda: models.widest)
+        # A step has a deadline of its own, up to its commit. Calls of a store that does not wait cannot be given up.
+        timed = store if store.is_immediate else store.limited(timeout_seconds)
+        self.recent = Recent(max_recent)
+        moved = self.recent.pop
+        graveyard = Graveyard(timed, metrics, limits.remember_ended_seconds, clock, moved)
         self.steps = Steps(
             store=store,
             models=models,
             settings=limits,
             metrics=metrics,
             timeout_seconds=timeout_seconds,
-            bury_expired=lambda record: burials.add(record),
+            recent=self.recent,
+            bury_expired=Burials(graveyard, spawn).add,
             spawn=spawn,
             clock=clock,
-            max_recent=max_recent,
         )
-        # A step has a deadline of its own, up to its commit. Calls of a store that does not wait cannot be given up.
-        timed = store if store.is_immediate else store.limited(timeout_seconds)
-        moved = self.steps.forget
-        graveyard = Graveyard(timed, metrics, limits.remember_ended_seconds, clock, moved)
-        burials = Burials(graveyard, spawn)
         self.sessions = Sessions(timed, limits.max_session_lifetime_seconds, graveyard, moved, clock)
         self.housekeeping = Housekeeping(
             timed, metrics, graveyard, limits.max_store_bytes, self.steps.is_under_way, clock

@@ -40,7 +40,7 @@ class Sessions:
         store: Store,
         max_lifetime_seconds: int,
         graveyard: Graveyard,
-        moved: Callable[[str], None],
+        moved: Callable[[str], object],
         clock: Callable[[], float],
     ) -> None:
         self._store = store

@@ -46,10 +46,10 @@ class Steps:
         settings: Limits.
         metrics: Counts conflicts and replays.
         timeout_seconds: How long a step may take.
+        recent: Sessions as this worker left them. Whatever else writes one must take it out.
         bury_expired: Called with a record that has expired.
         spawn: Starts work with a store that has to be waited for.
         clock: Wall-clock seconds since 1970.
-        max_recent: How many sessions are kept at hand.
     """
 
     def __init__(
@@ -60,12 +60,12 @@ class Steps:
         settings: SessionSettings,
         metrics: Metrics,
         timeout_seconds: float,
-        bury_expired: Callable[[Record], Any],
+        recent: Recent,
+        bury_expired: Callable[[Record], None],
         spawn: Callable[[Coroutine[Any, Any, None]], None],
         clock: Callable[[], float],
-        max_recent: int,
     ) -> None:
-        self._recent = Recent(max_recent)
+        self._recent = recent
         self._store = store
         self._clock = clock
         # Work with a store that does not wait is done at once, any other in a task.
@@ -120,10 +120,6 @@ class Steps:
         """End a turn whose client has gone. Nothing is committed, unless the commit is under way already."""
         if not turn.is_committing:
             self._endings.fail(turn, DeadlineExceeded("called off"))
-
-    def forget(self, session_id: str) -> None:
-        """Drop a session from the cache, because something other than a step has written it."""
-        self._recent.pop(session_id)
 
     def is_under_way(self, session_id: str) -> bool:
         """Whether a step of the session is in flight in this process."""

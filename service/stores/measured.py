@@ -1,4 +1,4 @@
-"""A store whose calls are timed and whose failures are counted."""
+"""A store whose calls are timed, and given up where they have a limit, and whose failures are counted."""
 
 import asyncio
 import time

@@ -17,6 +17,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 END, START, UNKNOWN = "[END]", "[START]", "[UNK]"
 END_ID, START_ID, UNKNOWN_ID = range(3)
 BLANK = "▁"
+VARIANTS = 8  # segmentations of a word
 
 Ids = NDArray[np.int64]
 
@@ -144,7 +145,7 @@ class _Ragged(NamedTuple):
 class SubwordSampler:
     """Texts whose words are segmented into other pieces in each epoch.
 
-    Every distinct word is segmented `variants` times beforehand, and each draw takes one of these for each word, so
+    Every distinct word is segmented VARIANTS times beforehand, and each draw takes one of these for each word, so
     that an epoch costs no more than indexing. The first segmentation is the one without dropout.
 
     Args:
@@ -152,13 +153,10 @@ class SubwordSampler:
         texts: The texts, in the case that the model reads.
         dropout: See `Merges.encode`. At 0 every draw is the segmentation without dropout.
         rng: Draws the segmentations.
-        variants: Number of segmentations of a word.
     """
 
-    def __init__(
-        self, tokenizer: Tokenizer, texts: Sequence[str], dropout: float, rng: np.random.Generator, variants: int = 8
-    ) -> None:
-        self._variants = variants if dropout else 1
+    def __init__(self, tokenizer: Tokenizer, texts: Sequence[str], dropout: float, rng: np.random.Generator) -> None:
+        self._variants = VARIANTS if dropout else 1
         numbers: dict[str, int] = {}
         texts_in_words = [
             [numbers.setdefault(word, len(numbers)) for word in words_of(tokenizer, text)] for text in texts

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
+from training.text.vocabulary import words_of
+
 END, START, UNKNOWN = "[END]", "[START]", "[UNK]"
 END_ID, START_ID, UNKNOWN_ID = range(3)
 BLANK = "▁"
@@ -80,12 +82,6 @@ def subword_tokenizer(texts: Iterable[str], size: int) -> Tokenizer:
     return tokenizer
 
 
-def words_of(tokenizer: Tokenizer, text: str) -> list[str]:
-    """Split a text into words. No piece reaches beyond a word."""
-    normal = tokenizer.normalizer.normalize_str(text)
-    return [word for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(normal)]
-
-
 class Merges:
     """Byte-pair encoding of one word, with dropout (Provilkov et al. 2020, arXiv:1910.13267, algorithm 1).
 
@@ -102,7 +98,7 @@ class Merges:
         """Encode a word as piece ids.
 
         Args:
-            word: A word of `words_of`.
+            word: A word of `words_of`; no piece reaches beyond one.
             dropout: Probability of skipping a possible merge.
             rng: Random generator.
         """

@@ -3,6 +3,14 @@
     ask ─► one turn per session ─► load ─► admit ─► compute ─► commit ─► answer
                (others wait)      batched            batched   batched
 
+A turn starts in the first of four ways that is open to it. What is recent is a guess: turns whose session has moved on
+since, and those of a cohort that failed, are taken again by the store's records.
+
+    in a cohort, from the recent    FEWEST like turns in tensors, or more         Cohorts.start_recent
+    alone, from the recent          no streamed answer, no step but the next      _start_from_recent
+    in a cohort, from the store     as the first, by the records just loaded      _join
+    alone, from the store           all others                                    _load_unknown
+
 Everything happens on the event loop except for the graph's run and the calls of a distant store. Turns that arrive
 together are taken together: their records are loaded in one call, their rows run together, and all that a run finishes
 is committed in one call while the next run is under way. A step is acknowledged only after the store has it. A turn

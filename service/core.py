@@ -29,7 +29,6 @@ class Core:
     """The parts, put together.
 
     Attributes:
-        recent: Sessions as this worker left them.
         steps: Takes steps.
         answering: What else is computed for clients.
         answer_room: Where their large answers wait for one another.
@@ -64,8 +63,8 @@ class Core:
         self.answer_room = AnswerRoom(settings.server.max_answer_bytes, timeout_seconds, lambda: models.widest)
         # A step has a deadline of its own, up to its commit. Calls of a store that does not wait cannot be given up.
         timed = store if store.is_immediate else store.limited(timeout_seconds)
-        self.recent = Recent(max_recent)
-        moved = self.recent.pop
+        recent = Recent(max_recent)
+        moved = recent.pop
         graveyard = Graveyard(timed, metrics, limits.remember_ended_seconds, clock, moved)
         self.steps = Steps(
             store=store,
@@ -73,7 +72,7 @@ class Core:
             settings=limits,
             metrics=metrics,
             timeout_seconds=timeout_seconds,
-            recent=self.recent,
+            recent=recent,
             bury_expired=Burials(graveyard, spawn).add,
             spawn=spawn,
             clock=clock,

@@ -12,9 +12,9 @@ from bench.service import Service
 V = 65  # characters that the shipped generation bundle knows
 
 
-def tokens(rows: int, size: int = 1, seed: int = 0) -> np.ndarray:
+def tokens(rows: int, size: int = 1) -> np.ndarray:
     """Random token ids, int64 (N, T)."""
-    return np.random.default_rng(seed).integers(0, V, (rows, size))
+    return np.random.default_rng(0).integers(0, V, (rows, size))
 
 
 def step_path(session_id: str) -> str:
@@ -22,19 +22,19 @@ def step_path(session_id: str) -> str:
     return f"/sessions/{session_id}/steps"
 
 
-def step_lines(session_ids: Sequence[str], returned: str = "argmax") -> list[tuple[str, bytes]]:
+def step_lines(session_ids: Sequence[str]) -> list[tuple[str, bytes]]:
     """Path and body of a step of each session."""
     drawn = tokens(len(session_ids)).tolist()
-    return [(step_path(each), single_step(ids, returned)) for each, ids in zip(session_ids, drawn, strict=True)]
+    return [(step_path(each), single_step(ids)) for each, ids in zip(session_ids, drawn, strict=True)]
 
 
-def step_requests(service: Service, session_ids: Sequence[str], returned: str = "argmax") -> list[list[bytes]]:
+def step_requests(service: Service, session_ids: Sequence[str]) -> list[list[bytes]]:
     """HTTP requests for one connection to each session."""
-    lines = step_lines(session_ids, returned)
+    lines = step_lines(session_ids)
     return [[request(path, body, service.headers)] for path, body in lines]
 
 
-def step_frames(session_ids: Sequence[str], returned: str = "argmax") -> list[list[bytes]]:
+def step_frames(session_ids: Sequence[str]) -> list[list[bytes]]:
     """WebSocket frames for one connection to each session."""
     drawn = tokens(len(session_ids)).tolist()
-    return [[frame(stream_step(each, ids, returned))] for each, ids in zip(session_ids, drawn, strict=True)]
+    return [[frame(stream_step(each, ids))] for each, ids in zip(session_ids, drawn, strict=True)]

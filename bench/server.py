@@ -28,21 +28,17 @@ class ServerDown(Exception):
 
 
 class Server:
-    """A command that listens on a port; leaving the context stops it.
+    """A command that listens on a port, and answers `GET /readyz` once it serves; leaving the context stops it.
 
     Args:
         command: What to run, in the project's directory.
         port: Where it answers.
         environment: Beside the caller's, without settings of the service that the caller has.
-        ready: Path that answers 200 once it serves.
     """
 
-    def __init__(
-        self, command: Sequence[str], port: int, environment: Mapping[str, str] | None = None, ready: str = "/readyz"
-    ) -> None:
+    def __init__(self, command: Sequence[str], port: int, environment: Mapping[str, str] | None = None) -> None:
         self._command = list(command)
         self._environment = dict(environment or {})
-        self._ready = ready
         self.port = port
 
     def __enter__(self) -> Self:
@@ -101,7 +97,7 @@ class Server:
 
     def _answers(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.url}{self._ready}", timeout=START_SECONDS) as answer:  # noqa: S310  http, our own
+            with urllib.request.urlopen(f"{self.url}/readyz", timeout=START_SECONDS) as answer:  # noqa: S310  http, our own
                 return bool(answer.status == 200)
         except (OSError, urllib.error.URLError):
             return False

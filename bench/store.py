@@ -163,7 +163,7 @@ def _client(filled: Filled) -> Apart[Load]:
 
 
 def _request(filled: Filled, session_id: str, token: int) -> bytes:
-    return request(step_path(session_id), single_step([token], "argmax"), filled.service.headers)
+    return request(step_path(session_id), single_step([token]), filled.service.headers)
 
 
 def _p99(loads: Sequence[Load]) -> float:

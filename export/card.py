@@ -92,7 +92,7 @@ def _figures(manifest: Manifest) -> str:
     lines = [
         f"| split | figure | {' | '.join(names[of] for of in columns)} |",
         f"|---|---{'|---' * len(columns)}|",
-        *(_row(*key, *(found.get(of, "not measured") for of in columns)) for key, found in values.items()),
+        *(row(*key, *(found.get(of, "not measured") for of in columns)) for key, found in values.items()),
     ]
     explained = [EXPLAINED[manifest.numerics]]
     if "seeds" in columns:
@@ -108,7 +108,8 @@ def shown(figure: Figure) -> str:
     return number(figure.value) + deviation
 
 
-def _row(*cells: str) -> str:
+def row(*cells: str) -> str:
+    """A row of a table."""
     return f"| {' | '.join(cells)} |"
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from export.card import number
+from export.card import number, row
 from export.errors import NoBundles
 from export.recipes.recipe import Recipe
 from export.recipes.registry import recipe
@@ -27,8 +27,8 @@ def render(bundles: list[Bundle], card: str) -> str:
         bundles: What ships, in order.
         card: Where the page finds the card of a bundle, with {name}.
     """
-    header = [_row(COLUMNS), _row(["---"] * len(COLUMNS))]
-    rows = [_row(_cells(bundle, card.format(name=bundle.path.name))) for bundle in bundles]
+    header = [row(*COLUMNS), row(*["---"] * len(COLUMNS))]
+    rows = [row(*_cells(bundle, card.format(name=bundle.path.name))) for bundle in bundles]
     return "\n".join([PREFACE, *header, *rows]) + "\n"
 
 
@@ -72,7 +72,3 @@ def _headline(task: Recipe, figures: tuple[Figure, ...], of: str) -> Iterator[st
             if (figure.metric, figure.of) == (metric, of):
                 spread = f" ± {number(figure.deviation)} ({figure.runs})" if figure.deviation is not None else ""
                 yield f"{figure.split} {metric} {number(figure.value)}{spread}"
-
-
-def _row(cells: list[str] | tuple[str, ...]) -> str:
-    return f"| {' | '.join(cells)} |"

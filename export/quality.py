@@ -4,7 +4,7 @@ One figure for each task, the one by which int8 graphs are compared with the flo
 is of published data: a bundle that learned from other data has none.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -18,7 +18,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 from export import directions
 from export.errors import QualityLost
 from export.rungs import Rungs, cut
-from export.stages import Arrays
+from export.stages import Arrays, as_tensors
 from export.tagger import GraphTagger
 from export.translator import GraphTranslator
 from service.bundle.manifest import Bundle, Figure, TrainingData
@@ -202,7 +202,7 @@ class GraphForecaster:
 
     def known_state(self, told: Told) -> Tensors:
         """The state of N channels without a reading, of which something is known."""
-        known, fresh = told._asdict(), _as_tensors(self._rungs.initial_state(len(told.unit)))
+        known, fresh = told._asdict(), as_tensors(self._rungs.initial_state(len(told.unit)))
         return {name: known.get(name, values) for name, values in fresh.items()}
 
     def unroll(self, x: Tensor, state: Tensors) -> tuple[Tensors, Tensors]:
@@ -210,14 +210,14 @@ class GraphForecaster:
         stage = self._rungs.stages["encode"]
         known = {spec.name: state[spec.name] for spec in self._rungs.state_specs}
         answer = self._rungs.run_cut(stage, {"x": x.numpy()}, _as_arrays(known), cut(stage.sizes, x.shape[1]))
-        return {}, _as_tensors(answer.state)
+        return {}, as_tensors(answer.state)
 
     def forecast(self, state: Tensors, partial: Tensor, filled: Tensor, segments: int) -> Tensors:
         """The readings to come: mean (N, M * S) and quantiles (N, M * S, Q)."""
         stage = self._rungs.stages["forecast"]
         size = min(size for size in stage.sizes if size >= segments)
         inputs = {"partial": partial.numpy(), "filled": filled.numpy()}
-        outputs = _as_tensors(self._rungs.run(stage, size, inputs, _as_arrays(state)).outputs)
+        outputs = as_tensors(self._rungs.run(stage, size, inputs, _as_arrays(state)).outputs)
         return {name: values[:, :segments].flatten(1, 2) for name, values in outputs.items()}
 
 
@@ -272,10 +272,6 @@ def _learned_from(bundle: Bundle, source: DataSource) -> bool:
 
 def _names(data: Sequence[DataSource | TrainingData]) -> str:
     return " or ".join(dict.fromkeys(source.name for source in data))
-
-
-def _as_tensors(arrays: Mapping[str, NDArray[np.generic]]) -> Tensors:
-    return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
 def _as_arrays(tensors: Tensors) -> dict[str, NDArray[np.generic]]:

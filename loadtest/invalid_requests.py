@@ -47,20 +47,28 @@ SENTIMENT = (
     _wrong("a number for a text", "/sentiment", {"text": 7}),
     _wrong("null for a text", "/sentiment", {"text": None}),
     _wrong("unknown key", "/sentiment", {"text": "Good.", "trajectroy": True}),
-    _wrong("a word of 2,000 letters", "/sentiment", {"text": "o" * 2000}),
+    _wrong("a word for true", "/sentiment", {"text": "Good.", "trajectory": "yes"}),
+    _wrong("a word of 1,001 letters", "/sentiment", {"text": "o" * 1001}),
     _wrong("a text of a mebibyte", "/sentiment", {"text": "so good " * (MEBIBYTE // 8)}),
+    _wrong("texts that are too long together", "/sentiment", {"text": ["word " * 13_000] * 9}),
     _wrong("a body that is too large", "/sentiment", {"text": "so good " * (9 * MEBIBYTE // 8)}, 413),
 )
 GENERATION = (
     _wrong("unknown character", "/generate", {"prompt": "ROMEO: \u6f22"}),
     _wrong("max_tokens 0", "/generate", {"prompt": "A", "max_tokens": 0}),
     _wrong("max_tokens too large", "/generate", {"prompt": "A", "max_tokens": 4097}),
+    _wrong("true for a number", "/generate", {"prompt": "A", "max_tokens": True}),
     _wrong("negative temperature", "/generate", {"prompt": "A", "temperature": -1}),
+    _wrong("a text for a number", "/generate", {"prompt": "A", "temperature": "0.5"}),
+    InvalidRequest("temperature NaN", "/generate", b'{"prompt": "A", "temperature": NaN}'),
     _wrong("top_p 0", "/generate", {"prompt": "A", "top_p": 0}),
+    _wrong("top_k 0", "/generate", {"prompt": "A", "top_k": 0}),
     _wrong("top_k of more characters than there are", "/generate", {"prompt": "A", "top_k": 100_000}),
+    _wrong("top_k beyond int64", "/generate", {"prompt": "A", "top_k": 10**30}),
     _wrong("negative seed", "/generate", {"prompt": "A", "seed": -1}),
     _wrong("a seed of 64 bits", "/generate", {"prompt": "A", "seed": 2**63}),
     _wrong("empty stop string", "/generate", {"prompt": "A", "stop": ""}),
+    _wrong("empty stop string in a list", "/generate", {"prompt": "A", "stop": [""]}),
     _wrong("unknown character, streamed", "/generate", {"prompt": "\u6f22", "stream": True}),
     _wrong("half a surrogate pair", "/generate", {"prompt": "A\ud800"}, 400),
 )
@@ -68,6 +76,7 @@ FORECASTING = (
     InvalidRequest("NaN", "/forecast", b'{"series": {"OT": [1.5, NaN]}}'),
     InvalidRequest("infinity", "/forecast", b'{"series": {"OT": [1.5, -Infinity]}}'),
     InvalidRequest("a number beyond float64", "/forecast", b'{"series": {"OT": [1e999]}}'),
+    _wrong("a reading that is too large", "/forecast", {"series": {"OT": [1e300]}}),
     _wrong("ragged series", "/forecast", {"series": {"OT": [1.5, 2.5], "load": [1.5]}}),
     _wrong("no channels", "/forecast", {"series": {}}),
     _wrong("no readings", "/forecast", {"series": {"OT": []}}),
@@ -75,7 +84,7 @@ FORECASTING = (
     _wrong("words for readings", "/forecast", {"series": {"OT": ["warm"]}}),
     _wrong("null for a reading", "/forecast", {"series": {"OT": [1.5, None]}}),
     _wrong("horizon 0", "/forecast", {"series": {"OT": [1.5]}, "horizon": 0}),
-    _wrong("horizon too far", "/forecast", {"series": {"OT": [1.5]}, "horizon": 100_000}),
+    _wrong("horizon too far", "/forecast", {"series": {"OT": [1.5]}, "horizon": 721}),
     _wrong("quantile over 1", "/forecast", {"series": {"OT": [1.5]}, "quantiles": [0.5, 1.5]}),
     _wrong("quantile that the model cannot know", "/forecast", {"series": {"OT": [1.5]}, "quantiles": [1e-9]}),
 )
@@ -101,12 +110,14 @@ HTTP = (
         "a form instead of JSON", "/sentiment", b"text=Good.", 415, content_type="multipart/form-data; boundary=x"
     ),
     InvalidRequest("deep nesting", "/sentiment", b'{"text": ' + b"[" * 20_000 + b"]" * 20_000 + b"}", 400),
+    InvalidRequest("brackets without end", "/sentiment", b"[" * 100_000, 400),
     _wrong("null for a body", "/sentiment", None),
     _wrong("a list for a body", "/forecast", [1.5, 2.5]),
     _wrong("unknown path", "/sentiments", {"text": "Good."}, 404),
     InvalidRequest("unknown path", "/favicon.ico", None, 404, "GET"),
     InvalidRequest("wrong method", "/sentiment", None, 405, "GET"),
     InvalidRequest("wrong method", "/sessions", None, 405, "PUT"),
+    _wrong("wrong method", "/models", {}, 405),
 )
 INVALID_REQUESTS = (*SENTIMENT, *GENERATION, *FORECASTING, *SESSIONS, *HTTP)
 

@@ -19,10 +19,9 @@ from service.sessions.transfers import Transfers
 from service.sessions.transitions import Transitions
 from service.settings import Settings
 from service.steps.answer_room import AnswerRoom
+from service.steps.recent import Recent
 from service.steps.steps import Steps
-from service.stores.base import Store
 from service.stores.measured import MeasuredStore
-from service.stores.timed import TimedStore
 from service.tasks.models import Models
 
 
@@ -51,7 +50,7 @@ class Core:
 
     def __init__(
         self,
-        store: Store,
+        store: MeasuredStore,
         models: Models,
         settings: Settings,
         metrics: Metrics,
@@ -59,26 +58,25 @@ class Core:
         max_recent: int = 0,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        server, measured = settings.server, MeasuredStore(store, metrics)
-        self.answering = Answering(server.request_timeout_seconds)
-        self.answer_room = AnswerRoom(server.max_answer_bytes, server.request_timeout_seconds, lambda: models.widest)
         limits, timeout_seconds = settings.sessions, settings.server.request_timeout_seconds
+        self.answering = Answering(timeout_seconds)
+        self.answer_room = AnswerRoom(settings.server.max_answer_bytes, timeout_seconds, lambda: models.widest)
+        # A step has a deadline of its own, up to its commit. Calls of a store that does not wait cannot be given up.
+        timed = store if store.is_immediate else store.limited(timeout_seconds)
+        recent = Recent(max_recent)
+        moved = recent.pop
+        graveyard = Graveyard(timed, metrics, limits.remember_ended_seconds, clock, moved)
         self.steps = Steps(
-            store=measured,
+            store=store,
             models=models,
             settings=limits,
             metrics=metrics,
             timeout_seconds=timeout_seconds,
-            bury_expired=lambda record: burials.add(record),
+            recent=recent,
+            bury_expired=Burials(graveyard, spawn).add,
             spawn=spawn,
             clock=clock,
-            max_recent=max_recent,
         )
-        # A step has a deadline of its own, up to its commit. Calls of a store that does not wait cannot be given up.
-        timed = measured if store.is_immediate else MeasuredStore(TimedStore(store, timeout_seconds), metrics)
-        moved = self.steps.forget
-        graveyard = Graveyard(timed, metrics, limits.remember_ended_seconds, clock, moved)
-        burials = Burials(graveyard, spawn)
         self.sessions = Sessions(timed, limits.max_session_lifetime_seconds, graveyard, moved, clock)
         self.housekeeping = Housekeeping(
             timed, metrics, graveyard, limits.max_store_bytes, self.steps.is_under_way, clock

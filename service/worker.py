@@ -62,8 +62,7 @@ class Worker:
         join_service()
         self.metrics = Metrics()
         self._keys = open_keys(settings.keys)
-        store = open_store(settings.sessions)
-        self.store = MeasuredStore(store, self.metrics)
+        self.store = MeasuredStore(open_store(settings.sessions), self.metrics)
         self.catalog = Catalog(settings.bundles, settings.engine, self.metrics)
         self.reloader = Reloader(
             self.catalog,
@@ -74,7 +73,7 @@ class Worker:
             answer_seconds=server.request_timeout_seconds,
         )
         self._core = Core(
-            store,
+            self.store,
             self.catalog,
             settings,
             self.metrics,

@@ -48,14 +48,14 @@ def json_steps(session_ids: Sequence[str], ids: NDArray[np.int64], returned: str
     return orjson.dumps({"items": items})
 
 
-def single_step(ids: Sequence[int], returned: str) -> bytes:
+def single_step(ids: Sequence[int]) -> bytes:
     """The body of `POST /sessions/{id}/steps`."""
-    return orjson.dumps({"inputs": {"ids": list(ids)}, "return": returned})
+    return orjson.dumps({"inputs": {"ids": list(ids)}, "return": "argmax"})
 
 
-def stream_step(session_id: str, ids: Sequence[int], returned: str) -> bytes:
+def stream_step(session_id: str, ids: Sequence[int]) -> bytes:
     """A message of `WS /stream`."""
-    return orjson.dumps({"id": 1, "session_id": session_id, "inputs": {"ids": list(ids)}, "return": returned})
+    return orjson.dumps({"id": 1, "session_id": session_id, "inputs": {"ids": list(ids)}, "return": "argmax"})
 
 
 def baseline_step(count: int) -> list[tuple[str, bytes]]:

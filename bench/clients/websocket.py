@@ -25,7 +25,6 @@ class WebSocketConnection(Connection):
         address: Host and port.
         requests: Frames; see `frame`.
         headers: For the handshake.
-        path: Where to connect.
     """
 
     def __init__(
@@ -33,10 +32,9 @@ class WebSocketConnection(Connection):
         address: Address,
         requests: Sequence[bytes],
         headers: Mapping[str, str] | None = None,
-        path: str = "/stream",
     ) -> None:
         super().__init__(address, requests)
-        self.socket.sendall(_handshake(path, headers or {}))
+        self.socket.sendall(_handshake(headers or {}))
         answer = b""
         while b"\r\n\r\n" not in answer:
             received = self.socket.recv(RECEIVE_BYTES)
@@ -92,7 +90,7 @@ def _payload_start(received: bytes) -> int:
     return {_LENGTH_16: 4, _LENGTH_64: 10}.get(received[1], 2)
 
 
-def _handshake(path: str, headers: Mapping[str, str]) -> bytes:
+def _handshake(headers: Mapping[str, str]) -> bytes:
     lines = {
         "Host": "localhost",
         "Upgrade": "websocket",
@@ -102,4 +100,4 @@ def _handshake(path: str, headers: Mapping[str, str]) -> bytes:
         **headers,
     }
     head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
-    return f"GET {path} HTTP/1.1\r\n{head}\r\n".encode()
+    return f"GET /stream HTTP/1.1\r\n{head}\r\n".encode()

@@ -1,6 +1,6 @@
 """The stages of a bundle, and the tensors that their graphs read and write."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -8,7 +8,6 @@ from service.bundle.manifest_model import FileName, ManifestModel
 
 ITEM_STAGE = "encode"  # consumes the items of sessions
 MAX_RUNG = 64
-COVERING_BY_NAME = ("decode", "forecast")
 
 DType = Literal["float32", "float64", "int64"]
 Axis = int | Literal["N", "T"]
@@ -73,14 +72,6 @@ class Stage(ManifestModel):
     outputs: tuple[TensorSpec, ...]
     reads: tuple[str, ...]
     writes: tuple[str, ...]
-
-    @model_validator(mode="before")
-    @classmethod
-    def _fit_of_older_bundles(cls, document: Any) -> Any:  # noqa: ANN401  # whatever stands there
-        """Bundles from before there was a `fit` say it by the stage's name."""
-        if isinstance(document, dict) and "fit" not in document and document.get("name") in COVERING_BY_NAME:
-            return {**document, "fit": "covering"}
-        return document
 
     @model_validator(mode="after")
     def _rungs_within_limits(self) -> Self:

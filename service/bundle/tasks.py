@@ -37,7 +37,7 @@ class ForecastingTask(ManifestModel):
 
     Attributes:
         segment: Readings that are one item.
-        season: Readings after which a pattern returns; not stated by bundles from before it was free.
+        season: Readings after which a pattern returns. None of a forecaster that reads a window, which knows no season.
         look_back: Readings that a forecast is made from, the latest ones; all of them where it is not stated.
         interval: Step of time between two readings, as people say it.
         quantiles: Levels that the graphs answer.

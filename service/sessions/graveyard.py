@@ -28,7 +28,7 @@ class Graveyard:
         metrics: Metrics,
         remember_seconds: int,
         clock: Callable[[], float],
-        moved: Callable[[str], None],
+        moved: Callable[[str], object],
     ) -> None:
         self._store = store
         self._metrics = metrics

@@ -31,7 +31,10 @@ class Loaded(NamedTuple):
 
     @property
     def expires_at(self) -> int:
-        """When the session expires unless it is used. A record of an older version may cover its idle time only."""
+        """When the session expires unless it is used.
+
+        Its record stands longer where the longest lifetime of a session was made shorter since it was written.
+        """
         return min(self.record.expires_at, self.ends_at)
 
     def used_at(self, now: int) -> "Loaded":

@@ -14,7 +14,7 @@ from service.sessions.idempotency import Keyed, keyed_creation
 from service.sessions.loaded import Loaded
 from service.sessions.sessions import Sessions
 from service.settings import SessionSettings
-from service.steps.reached import reached
+from service.steps.outage import reached
 from service.steps.step_rules import MAX_ATTEMPTS, contended
 from service.stores.base import Damaged, Full, QuotaReached, Record, Store, Swap
 from service.tasks.models import Models

@@ -179,7 +179,7 @@ class Sequences:
         answer = turn.result()
         return Taken(answer, turn.model.bundle.version, _outputs(answer, returns, names))
 
-    async def _read(self, model: TensorModel[Any], values: Array, names: Collection[str]) -> "Read":
+    async def _read(self, model: TensorModel[Any], values: Array, names: Collection[str]) -> Read:
         """Read rows (N, T, ...) from the initial state."""
         rows = [model.items(model.initial_state(), own) for own in values]
         num_pending, length = rows[0].num_pending, len(rows[0].values)

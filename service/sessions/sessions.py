@@ -15,7 +15,7 @@ from service.record.admission import Expired, admitted, check_lifetime
 from service.record.body import Body
 from service.sessions.graveyard import Graveyard
 from service.sessions.loaded import Loaded
-from service.steps.reached import reached
+from service.steps.outage import reached
 from service.steps.step_rules import MAX_ATTEMPTS, contended, readable
 from service.stores.base import Record, Store, Swap, Unavailable
 
@@ -40,7 +40,7 @@ class Sessions:
         store: Store,
         max_lifetime_seconds: int,
         graveyard: Graveyard,
-        moved: Callable[[str], None],
+        moved: Callable[[str], object],
         clock: Callable[[], float],
     ) -> None:
         self._store = store

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from service.errors import ServiceError, StepConflict
 from service.metrics import Metrics
 from service.steps.open_turns import OpenTurns
-from service.steps.reached import refusal_of
+from service.steps.outage import refusal_of
 from service.steps.step_rules import MAX_ATTEMPTS, contended
 from service.steps.turn import Answer, Turn, ignore_piece
 from service.stores.base import Unavailable

@@ -1,12 +1,18 @@
-"""What is logged of a store that cannot be used: not a line for each request that it refuses."""
+"""A store that cannot be used: what clients are refused with, and what is logged, not a line for each refusal."""
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from service.errors import StoreUnavailable
+from service.stores.base import Unavailable
 
 logger = logging.getLogger(__name__)
 
 QUIET_SECONDS = 10.0
+
+T = TypeVar("T")
 
 
 class Outage:
@@ -41,3 +47,26 @@ class Outage:
             number = f"; {self._num_untold} more requests were refused" if self._num_untold else ""
             logger.warning("the session store can be used again%s", number)
             self._num_untold, self._told_at, self._failed_at = 0, float("-inf"), None
+
+
+_outage = Outage()
+
+
+async def reached(call: Awaitable[T]) -> T:
+    """Await a call of the store and return its result.
+
+    Raises:
+        StoreUnavailable: The store cannot be used now.
+    """
+    try:
+        result = await call
+    except Unavailable as error:
+        raise refusal_of(error) from error
+    _outage.answer()
+    return result
+
+
+def refusal_of(error: Unavailable) -> StoreUnavailable:
+    """The refusal for a failure of the store, which is logged."""
+    _outage.fail(error)
+    return StoreUnavailable("the session store cannot be used now; try again")

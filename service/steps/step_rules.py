@@ -34,7 +34,7 @@ class StepRules:
         bury_expired: Called with a record that has expired.
     """
 
-    def __init__(self, models: Models, settings: SessionSettings, bury_expired: Callable[[Record], Any]) -> None:
+    def __init__(self, models: Models, settings: SessionSettings, bury_expired: Callable[[Record], None]) -> None:
         self._models = models
         self._settings = settings
         self._max_lifetime_seconds = settings.max_session_lifetime_seconds

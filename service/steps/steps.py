@@ -3,6 +3,14 @@
     ask ─► one turn per session ─► load ─► admit ─► compute ─► commit ─► answer
                (others wait)      batched            batched   batched
 
+A turn starts in the first of four ways that is open to it. What is recent is a guess: turns whose session has moved on
+since, and those of a cohort that failed, are taken again by the store's records.
+
+    in a cohort, from the recent    FEWEST like turns in tensors, or more         Cohorts.start_recent
+    alone, from the recent          no streamed answer, no step but the next      _start_from_recent
+    in a cohort, from the store     as the first, by the records just loaded      _join
+    alone, from the store           all others                                    _load_unknown
+
 Everything happens on the event loop except for the graph's run and the calls of a distant store. Turns that arrive
 together are taken together: their records are loaded in one call, their rows run together, and all that a run finishes
 is committed in one call while the next run is under way. A step is acknowledged only after the store has it. A turn
@@ -46,10 +54,10 @@ class Steps:
         settings: Limits.
         metrics: Counts conflicts and replays.
         timeout_seconds: How long a step may take.
+        recent: Sessions as this worker left them. Whatever else writes one must take it out.
         bury_expired: Called with a record that has expired.
         spawn: Starts work with a store that has to be waited for.
         clock: Wall-clock seconds since 1970.
-        max_recent: How many sessions are kept at hand.
     """
 
     def __init__(
@@ -60,12 +68,12 @@ class Steps:
         settings: SessionSettings,
         metrics: Metrics,
         timeout_seconds: float,
-        bury_expired: Callable[[Record], Any],
+        recent: Recent,
+        bury_expired: Callable[[Record], None],
         spawn: Callable[[Coroutine[Any, Any, None]], None],
         clock: Callable[[], float],
-        max_recent: int,
     ) -> None:
-        self._recent = Recent(max_recent)
+        self._recent = recent
         self._store = store
         self._clock = clock
         # Work with a store that does not wait is done at once, any other in a task.
@@ -120,10 +128,6 @@ class Steps:
         """End a turn whose client has gone. Nothing is committed, unless the commit is under way already."""
         if not turn.is_committing:
             self._endings.fail(turn, DeadlineExceeded("called off"))
-
-    def forget(self, session_id: str) -> None:
-        """Drop a session from the cache, because something other than a step has written it."""
-        self._recent.pop(session_id)
 
     def is_under_way(self, session_id: str) -> bool:
         """Whether a step of the session is in flight in this process."""

@@ -1,25 +1,93 @@
-"""A store whose calls are timed and whose failures are counted."""
+"""A store whose calls are timed, and given up where they have a limit, and whose failures are counted."""
 
+import asyncio
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
+from typing import TypeVar
 
 from service.metrics import Metrics, Tally
-from service.stores.base import Full, Store
-from service.stores.forwarding import ForwardingStore, Result
+from service.stores.base import Count, Damaged, Full, Record, Store, Successors, Swap, Unavailable
+
+Result = TypeVar("Result")
 
 
-class MeasuredStore(ForwardingStore):
-    """Measures another store."""
+class MeasuredStore:
+    """Measures another store, and gives up calls that it does not answer, as a disk that hangs does not.
 
-    def __init__(self, store: Store, metrics: Metrics) -> None:
-        super().__init__(store)
+    Args:
+        store: The other store.
+        metrics: Times and counts every verb but `close`.
+        limit_seconds: How long a call may take; then it raises Unavailable, and a write may still be done. None for as
+            long as it takes.
+    """
+
+    def __init__(self, store: Store, metrics: Metrics, limit_seconds: float | None = None) -> None:
+        self.backend = store.backend
+        self.is_immediate = store.is_immediate
+        self._store = store
         self._metrics = metrics
+        self._limit_seconds = limit_seconds
         self._durations: dict[str, Tally] = {}
+
+    def limited(self, limit_seconds: float) -> "MeasuredStore":
+        """The same store with a limit to each call."""
+        return MeasuredStore(self._store, self._metrics, limit_seconds)
+
+    async def load(self, session_ids: Sequence[str]) -> list[Record | Damaged | None]:
+        return await self._call("load", self._store.load(session_ids))
+
+    async def swap(self, swaps: Sequence[Swap]) -> list[bool]:
+        return await self._call("swap", self._store.swap(swaps))
+
+    async def advance(self, groups: Sequence[Successors]) -> list[list[bool]]:
+        return await self._call("advance", self._store.advance(groups))
+
+    async def delete(self, session_ids: Sequence[str]) -> None:
+        await self._call("delete", self._store.delete(session_ids))
+
+    async def delete_overdue(self, session_ids: Sequence[str], now: int) -> None:
+        await self._call("delete_overdue", self._store.delete_overdue(session_ids, now))
+
+    async def overdue(self, now: int, limit: int) -> list[Record]:
+        return await self._call("overdue", self._store.overdue(now, limit))
+
+    async def overdue_of(self, owner: str, now: int, limit: int) -> list[Record]:
+        return await self._call("overdue_of", self._store.overdue_of(owner, now, limit))
+
+    async def idlest(self, limit: int) -> list[Record]:
+        return await self._call("idlest", self._store.idlest(limit))
+
+    async def page(self, owner: str, after: str, limit: int) -> list[Record]:
+        return await self._call("page", self._store.page(owner, after, limit))
+
+    async def count(self) -> Count:
+        return await self._call("count", self._store.count())
+
+    async def count_of(self, owner: str) -> int:
+        return await self._call("count_of", self._store.count_of(owner))
+
+    async def bundles(self) -> dict[str, int]:
+        return await self._call("bundles", self._store.bundles())
+
+    async def note(self, name: str, value: bytes | None) -> None:
+        await self._call("note", self._store.note(name, value))
+
+    async def note_once(self, name: str, value: bytes) -> bytes:
+        return await self._call("note_once", self._store.note_once(name, value))
+
+    async def notes(self, prefix: str) -> dict[str, bytes]:
+        return await self._call("notes", self._store.notes(prefix))
+
+    async def weaknesses(self) -> list[str]:
+        return await self._call("weaknesses", self._store.weaknesses())
+
+    async def close(self) -> None:
+        await self._store.close()
 
     async def _call(self, op: str, call: Awaitable[Result]) -> Result:
         started = time.perf_counter()
         try:
-            return await call
+            return await (call if self._limit_seconds is None else _in_time(op, call, self._limit_seconds))
         except Full:
             raise
         except Exception:
@@ -33,3 +101,11 @@ class MeasuredStore(ForwardingStore):
         tally = self._metrics.tally(self._metrics.store_duration.labels(self.backend, op))
         self._durations[op] = tally
         return tally
+
+
+async def _in_time(op: str, call: Awaitable[Result], limit_seconds: float) -> Result:
+    try:
+        async with asyncio.timeout(limit_seconds):
+            return await call
+    except TimeoutError as error:
+        raise Unavailable(f"no answer to {op} within {limit_seconds:g} seconds") from error

@@ -10,7 +10,7 @@ import numpy as np
 from service.bundle.manifest import Bundle
 from service.bundle.tasks import CaptionTask
 from service.engine.engine import Engine
-from service.engine.state import SequenceState
+from service.engine.state import SINGLE_ROW, SequenceState
 from service.errors import InvalidInput
 from service.forms.caption import CaptionAnswer, CaptionRequest
 from service.forms.form import Form
@@ -50,7 +50,7 @@ class CaptionModel(ServedModel):
         self._decoder.check(request)
         pixels = await self._pixels(request.image)
         look = await self.engine.advance("look", self.layout.initial, {"x": pixels}, 1)
-        state, tokens = SequenceState((look.row,), ("",)), list[int]()
+        state, tokens = SequenceState((look.row,), SINGLE_ROW), list[int]()
         while END not in tokens and len(tokens) < MAX_WORDS:
             written, state = await self._decoder.decode(state, request, seed, self._decoder.max_run)
             tokens += written

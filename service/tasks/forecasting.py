@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.bundle.manifest import Bundle
+from service.bundle.stage import ITEM_STAGE
 from service.bundle.tasks import ForecastingTask, KnownChannel
 from service.concurrency.waiting import off_loop
 from service.decoding.quantiles import interpolate_quantiles
@@ -33,7 +34,7 @@ class ForecastingModel(TensorModel[ReadingsStep]):
     inputs_form: ClassVar[type[ReadingsStep]] = ReadingsStep
     tensors_form: ClassVar[type[Form]] = SegmentsStep
     needs: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        "encode": ("x",),
+        ITEM_STAGE: ("x",),
         "forecast": ("partial", "filled", "mean", "quantiles"),
     }
 
@@ -127,7 +128,7 @@ class ForecastingModel(TensorModel[ReadingsStep]):
         whole, pending = np.split(readings, [num_segments * self._segment], axis=1)
         if num_segments:
             items = whole.reshape(len(state.labels), num_segments, self._segment)
-            advances = await self.engine.advance_all("encode", state.rows, [{"x": x} for x in items], num_segments)
+            advances = await self.engine.advance_all(ITEM_STAGE, state.rows, [{"x": x} for x in items], num_segments)
             rows = tuple(advance.row for advance in advances)
             state = state._replace(rows=rows, position=state.position + whole.shape[1])
         return state._replace(pending=pending.tobytes())

@@ -35,7 +35,7 @@ class GenerationModel(LanguageModel[CharacterStep, Sampling, str, Continuation])
         self._reader = TextReader(bundle.file(task.tokenizer))
 
     def initial_state(self) -> SequenceState:
-        return SequenceState(rows=(self.layout.initial,), labels=("",), pending=self._start.encode())
+        return super().initial_state()._replace(pending=self._start.encode())
 
     async def open(self, prompt: str, location: Location = ("prompt",)) -> tuple[SequenceState, int]:
         """Begin a sequence with a prompt.

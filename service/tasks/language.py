@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.bundle.manifest import Bundle
+from service.bundle.stage import ITEM_STAGE
 from service.concurrency.waiting import off_loop
 from service.decoding.softmax import log_softmax, softmax
 from service.engine.engine import Engine
@@ -49,7 +50,7 @@ class LanguageModel(TokenModel[Inputs], Generic[Inputs, Asked, Name, Answer]):
         unit_name: What its users call a token: "character".
     """
 
-    needs: ClassVar[Mapping[str, tuple[str, ...]]] = {"encode": ("x", "logits"), "decode": DECODE_NEEDS}
+    needs: ClassVar[Mapping[str, tuple[str, ...]]] = {ITEM_STAGE: ("x", "logits"), "decode": DECODE_NEEDS}
     piece_name: ClassVar[str]
     unit_name: ClassVar[str]
 
@@ -161,7 +162,7 @@ class LanguageModel(TokenModel[Inputs], Generic[Inputs, Asked, Name, Answer]):
     ) -> tuple[SequenceState, NDArray[np.float32]]:
         if not len(ids):
             return state, np.empty((0, self.num_tokens), dtype=np.float32)
-        advance = await self.engine.advance("encode", state.row, {"x": ids}, len(ids), ["logits"] if keep else [])
+        advance = await self.engine.advance(ITEM_STAGE, state.row, {"x": ids}, len(ids), ["logits"] if keep else [])
         return state.advanced(advance.row, len(ids)), advance.outputs.get("logits", np.empty(0, dtype=np.float32))
 
 

@@ -35,7 +35,7 @@ class MusicModel(LanguageModel[MusicStep, Composing, int | None, Composition]):
         self._tokens = FrameTokens(self.grid.lowest, self.grid.highest)
 
     def initial_state(self) -> SequenceState:
-        return SequenceState(rows=(self.layout.initial,), labels=("",), pending=bytes([self._tokens.end]))
+        return super().initial_state()._replace(pending=bytes([self._tokens.end]))
 
     def frames(self, notes: Notes) -> list[Frame]:
         """The frames of notes.

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.bundle.manifest import Bundle
+from service.bundle.stage import ITEM_STAGE
 from service.bundle.tasks import SentimentTask
 from service.concurrency.waiting import off_loop, together
 from service.decoding.softmax import softmax
@@ -79,14 +80,11 @@ class StreamingSentimentModel(SentimentModel, TokenModel[TextStep]):
     """
 
     inputs_form: ClassVar[type[Form]] = TextStep
-    needs: ClassVar[Mapping[str, tuple[str, ...]]] = {"encode": ("x", "logits")}
+    needs: ClassVar[Mapping[str, tuple[str, ...]]] = {ITEM_STAGE: ("x", "logits")}
 
     def __init__(self, bundle: Bundle, engine: Engine) -> None:
         super().__init__(bundle, engine)
         self.num_tokens = self._reader.num_tokens
-
-    def initial_state(self) -> SequenceState:
-        return SequenceState(rows=(self.layout.initial,), labels=("",))
 
     async def step(self, state: SequenceState, inputs: TextStep, seed: int) -> tuple[dict[str, Any], SequenceState]:
         text = state.pending.decode() + inputs.text
@@ -122,7 +120,7 @@ class StreamingSentimentModel(SentimentModel, TokenModel[TextStep]):
         """The state after some tokens and the logits (T, labels) after each of them."""
         if not len(ids):
             return state, np.empty((0, len(self.labels)), dtype=np.float32)
-        advance = await self.engine.advance("encode", state.row, {"x": ids}, len(ids), keep=["logits"])
+        advance = await self.engine.advance(ITEM_STAGE, state.row, {"x": ids}, len(ids), keep=["logits"])
         return state.advanced(advance.row, len(ids)), advance.outputs["logits"]
 
 

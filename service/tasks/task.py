@@ -13,7 +13,7 @@ from service.bundle.manifest import Bundle
 from service.bundle.manifest_model import ManifestModel
 from service.bundle.stage import ITEM_STAGE
 from service.engine.engine import Engine
-from service.engine.state import Array, RowLayout, SequenceState
+from service.engine.state import SINGLE_ROW, Array, RowLayout, SequenceState
 from service.errors import InvalidInput, NotStreamable, TooLarge
 from service.forms.form import Form
 
@@ -95,9 +95,9 @@ class SequenceModel(ServedModel, Generic[Inputs]):
         """
         return validated(self.inputs_form, inputs)  # type: ignore[return-value]  # ClassVar cannot hold a TypeVar
 
-    @abstractmethod
     def initial_state(self) -> SequenceState:
-        """The state of a sequence that has read nothing."""
+        """The state of a sequence that has read nothing: one row, unless a model says otherwise."""
+        return SequenceState((self.layout.initial,), SINGLE_ROW)
 
     @abstractmethod
     async def step(self, state: SequenceState, inputs: Inputs, seed: int) -> tuple[dict[str, Any], SequenceState]:

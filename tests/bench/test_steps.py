@@ -26,5 +26,5 @@ def test_the_json_form_has_an_item_for_each_session() -> None:
 
 
 def test_a_single_step_and_a_message_hold_the_same_inputs() -> None:
-    step, message = json.loads(single_step([7], "argmax")), json.loads(stream_step("a", [7], "argmax"))
+    step, message = json.loads(single_step([7])), json.loads(stream_step("a", [7]))
     assert message == {"id": 1, "session_id": "a", **step}

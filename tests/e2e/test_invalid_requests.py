@@ -4,14 +4,22 @@ import httpx
 import pytest
 
 from loadtest.invalid_requests import INVALID_REQUESTS, InvalidRequest
+from loadtest.question import PROBLEM_JSON
 
 pytestmark = pytest.mark.e2e
 
 
 @pytest.mark.parametrize("port", ["client", "fast"])
 @pytest.mark.parametrize("invalid", INVALID_REQUESTS, ids=lambda each: f"{each.method} {each.path}: {each.name}")
-def test_an_invalid_request_has_its_status(port: str, invalid: InvalidRequest, request: pytest.FixtureRequest) -> None:
+def test_an_invalid_request_is_refused_with_the_reason(
+    port: str, invalid: InvalidRequest, request: pytest.FixtureRequest
+) -> None:
     asked: httpx.Client = request.getfixturevalue(port)
     headers = {"Content-Type": invalid.content_type} if invalid.body is not None else {}
     answer = asked.request(invalid.method, invalid.path, content=invalid.body, headers=headers)
     assert answer.status_code == invalid.status, answer.text
+    assert answer.headers["content-type"] == PROBLEM_JSON
+    problem = answer.json()
+    assert problem["status"] == invalid.status
+    assert problem["detail"]
+    assert asked.get("/readyz").status_code == 200

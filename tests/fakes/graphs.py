@@ -32,6 +32,7 @@ SUM_MANIFEST = {
         },
         {
             "name": "forecast",
+            "fit": "covering",
             "rungs": {2: "forecast-2.onnx"},
             "inputs": [{"name": "scale", "dtype": "int64", "shape": ["N"]}],
             "outputs": [{"name": "multiples", "dtype": "int64", "shape": ["N", "T"]}],

@@ -33,9 +33,6 @@ class SumModel(TokenModel[TextStep]):
         self.num_computed = self.num_waiting = 0
         self.seeds: list[int] = []
 
-    def initial_state(self) -> SequenceState:
-        return SequenceState((self.layout.initial,), ("",))
-
     def _pending_ids(self, pending: bytes) -> Ids:
         return np.ones(len(pending), dtype=np.int64)
 
@@ -75,9 +72,6 @@ class WordyModel(SequenceModel[TextStep]):
     kind: ClassVar[str] = "wordy"
     inputs_form: ClassVar[type[TextStep]] = TextStep
     needs: ClassVar[Mapping[str, tuple[str, ...]]] = {}
-
-    def initial_state(self) -> SequenceState:
-        return SequenceState((self.layout.initial,), ("",))
 
     async def step(self, state: SequenceState, inputs: TextStep, seed: int) -> tuple[dict[str, Any], SequenceState]:
         count = state.position + len(inputs.text)

@@ -17,6 +17,7 @@ from service.sessions.sequences import Sequences
 from service.settings import ExportSettings, ServerSettings, SessionSettings, Settings
 from service.steps.turn import Answer, Ask, Turn
 from service.stores.base import Store
+from service.stores.measured import MeasuredStore
 from service.tasks.task import ServedModel
 from tests.fakes.clock import Clock
 from tests.fakes.graphs import SumGraphs, sum_bundle
@@ -81,7 +82,8 @@ class Process:
             observer = self.metrics.observer(graphs.bundle.tag)
             self.catalog.add(SumModel(graphs.bundle, Engine(graphs, observer, max_queue_rows=max_queue_rows)))
             self.catalog.make_current(graphs.bundle.tag)
-        self.core = core = Core(store, self.catalog, settings, self.metrics, self._spawn, max_recent, self.clock)
+        measured = MeasuredStore(store, self.metrics)
+        self.core = core = Core(measured, self.catalog, settings, self.metrics, self._spawn, max_recent, self.clock)
         self.steps, self.sessions = core.steps, core.sessions
         self.transitions, self.transfers = core.transitions, core.transfers
         self.openings, self.housekeeping = core.openings, core.housekeeping

@@ -19,6 +19,7 @@ SAMPLING = [
 STATE = ["count", "pending_logits"]
 DECODE = {
     "name": "decode",
+    "fit": "covering",
     "rungs": {size: f"decode-{size}.onnx" for size in (2, 4)},
     "inputs": SAMPLING,
     "outputs": [{"name": "tokens", "dtype": "int64", "shape": ["N", "T"]}],

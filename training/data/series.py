@@ -60,13 +60,13 @@ def slice_of(rows: range) -> slice:
     return slice(rows.start, rows.stop)
 
 
-def shares(num_rows: int, train: float = 0.7, test: float = 0.2) -> dict[str, range]:
-    """Split rows in the order of time, rounded as in the long-horizon papers. Dev is the rest between the other two."""
-    border, last = int(num_rows * train), num_rows - int(num_rows * test)
+def shares(num_rows: int) -> dict[str, range]:
+    """Split rows in the order of time, 7 : 1 : 2, rounded as in the long-horizon papers."""
+    border, last = int(num_rows * 0.7), num_rows - int(num_rows * 0.2)
     return {"train": range(border), "dev": range(border, last), "test": range(last, num_rows)}
 
 
-def last_part(num_rows: int, horizon: int, dev: float = 0.2) -> dict[str, range]:
-    """Split off the last rows as dev, a share of `dev` but at least one horizon. Train is all rows before them."""
-    border = num_rows - max(round(dev * num_rows), horizon)
+def last_part(num_rows: int, horizon: int) -> dict[str, range]:
+    """Split off the last rows as dev, a fifth of them but at least one horizon. Train is all rows before them."""
+    border = num_rows - max(round(0.2 * num_rows), horizon)
     return {"train": range(border), "dev": range(border, num_rows)}

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from training.models.bidirectional import BidirectionalLSTM, last_items, unroll_lstm
 from training.models.dropout import LockedDropout
 from training.models.sentiment import CLASSES
-from training.models.streaming import StateTensor, Tensors, passes_by_name
+from training.models.streaming import StatefulModule, StateTensor, Tensors, passes_by_name
 from training.recurrence.cells import LSTMCell
 from training.settings import Section
 
@@ -32,7 +32,7 @@ class BidirectionalSentimentModelSettings(Section):
     dropout: float = Field(default=0.5, ge=0, lt=1, description="between layers, variational, and before the head")
 
 
-class BidirectionalSentimentModel(nn.Module):
+class BidirectionalSentimentModel(StatefulModule):
     """A classifier of whole texts.
 
     Args:
@@ -69,10 +69,6 @@ class BidirectionalSentimentModel(nn.Module):
         yield StateTensor("pool_max", "float32", ("N", 2 * H), initial=-1.0)
         yield StateTensor("pool_sum", "float32", ("N", 2 * H))
         yield StateTensor("pool_count", "float32", ("N", 1))
-
-    def initial_state(self, N: int) -> Tensors:
-        """The state before the first word."""
-        return {tensor.name: tensor.allocate(N, self.head.weight.device) for tensor in self.state}
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         """The fused path: logits (N, 2) of texts x, int64 (N, T). The first `lengths` (N,) words of each count."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from training.data.digits import LARGEST, SIZE
 from training.models.generation import GenerationModel, GenerationModelSettings
-from training.models.streaming import StateTensor, Tensors
+from training.models.streaming import StatefulModule, Tensors
 from training.recurrence.cells import GRUCell, unroll
 from training.recurrence.initialisation import initialise_torch
 from training.settings import Section
@@ -30,7 +30,7 @@ class CaptionModelSettings(Section):
     dropout: float = Field(default=0.1, ge=0, lt=1, description="on the image vector and before the decoder's head")
 
 
-class CaptionModel(nn.Module):
+class CaptionModel(StatefulModule):
     """An encoder of images, and a decoder that starts from its result.
 
     Args:
@@ -50,15 +50,7 @@ class CaptionModel(nn.Module):
             embedding_size=settings.embedding_size, hidden_size=H, layers=1, dropout=settings.dropout
         )
         self.decoder = GenerationModel(vocabulary_size, sizes)
-
-    @property
-    def state(self) -> tuple[StateTensor, ...]:
-        """The state tensors of the decoder."""
-        return self.decoder.state
-
-    def initial_state(self, N: int) -> Tensors:
-        """The state of N sentences without an image."""
-        return self.decoder.initial_state(N)
+        self.state = self.decoder.state
 
     def forward(self, images: Tensor, words: Tensor) -> Tensor:
         """The fused path: logits (N, T, V) after words int64 (N, T) about images float32 (N, 8, 8)."""

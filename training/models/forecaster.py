@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import softplus
 
-from training.models.streaming import StateTensor, Tensors
+from training.models.streaming import StatefulModule, Tensors
 from training.settings import Section
 
 QUANTILE_LEVELS = tuple(round(0.05 * i, 2) for i in range(1, 20))
@@ -49,7 +49,7 @@ class Decoded(NamedTuple):
     quantiles: Tensor
 
 
-class Forecaster(nn.Module, ABC):
+class Forecaster(StatefulModule, ABC):
     """A `StreamingModel` that can forecast the next readings after any reading.
 
     Args:
@@ -61,7 +61,6 @@ class Forecaster(nn.Module, ABC):
             model chooses.
     """
 
-    state: tuple[StateTensor, ...]
     look_back: int | None = None  # readings that it remembers, None for all of them
     centers: Tensor
     units: Tensor
@@ -77,10 +76,6 @@ class Forecaster(nn.Module, ABC):
             self.register_buffer(name, torch.zeros(len(channels), dtype=torch.float64))
         # Bands that fit the training rows are too narrow for readings that were not trained on.
         self.register_buffer("widening", widening)
-
-    def initial_state(self, N: int) -> Tensors:
-        """The state of N unknown channels before their first reading."""
-        return {tensor.name: tensor.allocate(N, self.widening.device) for tensor in self.state}
 
     def known_state(self, told: Told) -> Tensors:
         """The state of N channels before their first reading, with their static features."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding
 
 from training.models.dropout import LockedDropout
-from training.models.streaming import StateTensor, Tensors, by_step
+from training.models.streaming import StatefulModule, StateTensor, Tensors, by_step
 from training.recurrence.cells import LSTMCell, unroll
 from training.recurrence.initialisation import initialise_torch
 from training.settings import Section
@@ -44,7 +44,7 @@ class GenerationModelSettings(Section):
         return self
 
 
-class GenerationModel(nn.Module):
+class GenerationModel(StatefulModule):
     """A language model.
 
     Args:
@@ -73,10 +73,6 @@ class GenerationModel(nn.Module):
         )
         for layer in lstms:
             initialise_torch(layer, settings.forget_bias)
-
-    def initial_state(self, N: int) -> Tensors:
-        """The state of N fresh sequences."""
-        return {tensor.name: tensor.allocate(N, self.head.weight.device) for tensor in self.state}
 
     def forward(self, x: Tensor, state: Tensors | None = None) -> tuple[Tensor, Tensors]:
         """The fused path.

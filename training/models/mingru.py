@@ -18,7 +18,7 @@ from torch.nn.functional import relu
 
 from training.models.dropout import LockedDropout
 from training.models.generation import GenerationModelSettings
-from training.models.streaming import StateTensor, Tensors, by_step
+from training.models.streaming import StatefulModule, StateTensor, Tensors, by_step
 from training.recurrence.mingru import MinGRUCell
 
 Recurrence = Callable[[MinGRUCell, Tensor, Tensor], Tensor]  # x (T, N, C) and h_0 (N, H) to all h (T, N, H)
@@ -70,7 +70,7 @@ class MinGRUBlock(nn.Module):
         return y, hidden[-1], inputs[T:]
 
 
-class MinGRUModel(nn.Module):
+class MinGRUModel(StatefulModule):
     """A character language model whose training needs no pass step by step.
 
     Args:
@@ -92,10 +92,6 @@ class MinGRUModel(nn.Module):
             StateTensor("past", "float32", (L * (K - 1), "N", D)),
             StateTensor("pending_logits", "float32", ("N", vocabulary_size)),
         )
-
-    def initial_state(self, N: int) -> Tensors:
-        """The state of N fresh sequences."""
-        return {tensor.name: tensor.allocate(N, self.head.weight.device) for tensor in self.state}
 
     def forward(self, x: Tensor, state: Tensors | None = None) -> tuple[Tensor, Tensors]:
         """The parallel path: logits (N, T, V) of x, int64 (N, T), and the next state. None is a fresh state."""

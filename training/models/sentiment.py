@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from training.models.dropout import LockedDropout
-from training.models.streaming import StateTensor, Tensors, by_step
+from training.models.streaming import StatefulModule, StateTensor, Tensors, by_step
 from training.recurrence.cells import GRUCell, unroll
 from training.recurrence.initialisation import initialise_torch
 from training.settings import Section
@@ -30,7 +30,7 @@ class SentimentModelSettings(Section):
     dropout: float = Field(default=0.5, ge=0, lt=1, description="between layers, variational, and before the head")
 
 
-class SentimentModel(nn.Module):
+class SentimentModel(StatefulModule):
     """A unidirectional classifier of texts.
 
     Args:
@@ -62,10 +62,6 @@ class SentimentModel(nn.Module):
         nn.init.normal_(self.embedding.weight, std=0.1)
         for gru in grus:
             initialise_torch(gru)
-
-    def initial_state(self, N: int) -> Tensors:
-        """The state of N fresh texts."""
-        return {tensor.name: tensor.allocate(N, self.head.weight.device) for tensor in self.state}
 
     def forward(self, x: Tensor, state: Tensors | None = None) -> tuple[Tensor, Tensors]:
         """The fused path.

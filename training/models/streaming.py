@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 Tensors = dict[str, Tensor]
 Direction = Literal["forward", "backward"]
@@ -33,6 +33,21 @@ class StateTensor:
         """The state of N fresh sessions."""
         sizes = [N if isinstance(size, str) else size for size in self.shape]
         return torch.full(sizes, self.initial, dtype=getattr(torch, self.dtype), device=device)
+
+
+class StatefulModule(nn.Module):
+    """What models of this package have in common: sequences begin as their `state` says.
+
+    Attributes:
+        state: The recurrent tensors.
+    """
+
+    state: tuple[StateTensor, ...]
+
+    def initial_state(self, N: int) -> Tensors:
+        """The state of N fresh sequences, by name, where the weights are."""
+        device = next(self.parameters()).device
+        return {tensor.name: tensor.allocate(N, device) for tensor in self.state}
 
 
 class StreamingModel(Protocol):

@@ -17,7 +17,7 @@ from torch.nn.functional import embedding
 
 from training.models.bidirectional import BidirectionalLSTM, last_items, unroll_lstm
 from training.models.dropout import LockedDropout
-from training.models.streaming import Pass, StateTensor, Tensors, passes_by_name
+from training.models.streaming import Pass, StatefulModule, StateTensor, Tensors, passes_by_name
 from training.recurrence.cells import LSTMCell
 from training.recurrence.initialisation import initialise_torch
 from training.settings import Section
@@ -64,7 +64,7 @@ class Words(NamedTuple):
     spelling_lengths: Tensor
 
 
-class TaggingModel(nn.Module):
+class TaggingModel(StatefulModule):
     """A tagger of words.
 
     Args:
@@ -118,10 +118,6 @@ class TaggingModel(nn.Module):
         for stage, shape in shapes.items():
             yield StateTensor(f"{stage}_h", "float32", shape)
             yield StateTensor(f"{stage}_c", "float32", shape)
-
-    def initial_state(self, N: int) -> Tensors:
-        """The state before the first character and the first word."""
-        return {tensor.name: tensor.allocate(N, self.head.weight.device) for tensor in self.state}
 
     def forward(self, words: Words) -> tuple[Tensor, dict[str, Tensor]]:
         """The fused path.

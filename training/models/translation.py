@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from training.data.multi30k import Language
 from training.models.bidirectional import reverse_rows
 from training.models.dropout import LockedDropout
-from training.models.streaming import Pass, StateTensor, Tensors, by_step, passes_by_name
+from training.models.streaming import Pass, StatefulModule, StateTensor, Tensors, by_step, passes_by_name
 from training.recurrence.cells import GRUCell, unroll
 from training.recurrence.initialisation import initialise_torch
 from training.settings import Section
@@ -50,7 +50,7 @@ class TranslationModelSettings(Section):
     output_dropout: float = Field(default=0.5, ge=0, lt=1, description="before the logits")
 
 
-class TranslationModel(nn.Module):
+class TranslationModel(StatefulModule):
     """A translation model over pieces of words.
 
     Args:
@@ -92,10 +92,6 @@ class TranslationModel(nn.Module):
         nn.init.normal_(self.embedding.weight, std=E**-0.5)
         for gru in (*self.forward_layers, *self.backward_layers, self.decoder1, self.decoder2):
             initialise_torch(cast(nn.GRU, gru))
-
-    def initial_state(self, N: int) -> Tensors:
-        """The state of N fresh sentences."""
-        return {tensor.name: tensor.allocate(N, self.output_bias.device) for tensor in self.state}
 
     def forward(self, source: Tensor, lengths: Tensor, target: Tensor) -> Tensor:
         """The fused path, with the true translation as the decoder's input (teacher forcing).

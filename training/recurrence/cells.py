@@ -11,6 +11,7 @@ The numbers are those of torch's own cells, whose weights `from_torch` copies.
 """
 
 import math
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Literal, Self, get_args
 
@@ -109,7 +110,41 @@ class VanillaCell(nn.Module):
         copy_weights({self.Wxh: weights.input.T, self.Whh: weights.hidden.T, self.bh: weights.bias})
 
 
-class GRUCell(nn.Module):
+class GatedCell(nn.Module):
+    """What GRU and LSTM share: their gates side by side in Wx, Wh and b, and copies of torch's weights."""
+
+    hidden_size: int
+    Wx: nn.Parameter
+    b: nn.Parameter
+
+    def project(self, x: Tensor) -> Tensor:
+        """x Wx + b, (..., C) to (..., gates H): the input parts of all gates."""
+        return x @ self.Wx + self.b
+
+    @classmethod
+    def from_torch(cls, module: nn.RNNBase | nn.RNNCellBase | Self, layer: int = 0) -> Self:
+        """A cell with copies of the weights of torch's own module of its kind.
+
+        Args:
+            module: One cell, or a stack of layers. A cell of this class is returned as it is.
+            layer: Which layer of a stack, from 0.
+
+        Raises:
+            ValueError: The module is of another kind.
+        """
+        if isinstance(module, cls):
+            return module
+        weights = TorchWeights(module.state_dict(), layer)
+        cell = weights.place(cls(weights.input_size, weights.hidden_size))
+        cell.load_torch_state_dict(module.state_dict(), layer)
+        return cell
+
+    @abstractmethod
+    def load_torch_state_dict(self, state_dict: Mapping[str, Tensor], layer: int = 0) -> None:
+        """Copy the weights of torch's cell of this kind, or of one layer of a stack."""
+
+
+class GRUCell(GatedCell):
     """The gated recurrent unit of Cho et al. (2014, arXiv:1406.1078), in torch's variant.
 
         r_t = sigmoid(x_t Wxr + h_{t-1} Whr + br)
@@ -134,10 +169,6 @@ class GRUCell(nn.Module):
         self.bhn = nn.Parameter(torch.empty(hidden_size))
         _initialise_uniformly(self, hidden_size)
 
-    def project(self, x: Tensor) -> Tensor:
-        """x Wx + b, (..., C) to (..., 3H): the input parts of r, z and n."""
-        return x @ self.Wx + self.b
-
     def advance(self, projected_t: Tensor, h_prev: Tensor) -> Tensor:
         """The next hidden state (N, H) from the projected input (N, 3H) and the previous state (N, H)."""
         H = self.hidden_size
@@ -157,21 +188,6 @@ class GRUCell(nn.Module):
         """
         return self.advance(self.project(x_t), h_prev)
 
-    @classmethod
-    def from_torch(cls, module: nn.GRU | nn.GRUCell | Self, layer: int = 0) -> Self:
-        """A cell with copies of the weights of torch's own module.
-
-        Args:
-            module: One cell, or a stack of layers. A cell of this class is returned as it is.
-            layer: Which layer of a stack, from 0.
-        """
-        if isinstance(module, cls):
-            return module
-        weights = TorchWeights(module.state_dict(), layer)
-        cell = weights.place(cls(weights.input_size, weights.hidden_size))
-        cell.load_torch_state_dict(module.state_dict(), layer)
-        return cell
-
     def load_torch_state_dict(self, state_dict: Mapping[str, Tensor], layer: int = 0) -> None:
         """Copy the weights of torch.nn.GRUCell's or of one layer of torch.nn.GRU's state dict."""
         weights = TorchWeights(state_dict, layer)
@@ -181,7 +197,7 @@ class GRUCell(nn.Module):
         copy_weights({self.Wx: weights.input.T, self.Wh: weights.hidden.T, self.b: b, self.bhn: bhn})
 
 
-class LSTMCell(nn.Module):
+class LSTMCell(GatedCell):
     """Long short-term memory (Hochreiter and Schmidhuber 1997) with the forget gate of Gers et al. (2000).
 
         i_t = sigmoid(x_t Wxi + h_{t-1} Whi + bi)
@@ -211,10 +227,6 @@ class LSTMCell(nn.Module):
         with torch.no_grad():
             self.b[hidden_size : 2 * hidden_size].fill_(forget_bias)
 
-    def project(self, x: Tensor) -> Tensor:
-        """x Wx + b, (..., C) to (..., 4H): the input parts of i, f, o and g."""
-        return x @ self.Wx + self.b
-
     def advance(self, projected_t: Tensor, h_prev: Tensor, c_prev: Tensor) -> tuple[Tensor, Tensor]:
         """h_t and c_t, (N, H) each, from the projected input (N, 4H) and the previous h and c (N, H)."""
         H = self.hidden_size
@@ -233,21 +245,6 @@ class LSTMCell(nn.Module):
             c_prev: Cell state at t-1, (N, H). Zeros at the start of a sequence.
         """
         return self.advance(self.project(x_t), h_prev, c_prev)
-
-    @classmethod
-    def from_torch(cls, module: nn.LSTM | nn.LSTMCell | Self, layer: int = 0) -> Self:
-        """A cell with copies of the weights of torch's own module.
-
-        Args:
-            module: One cell, or a stack of layers. A cell of this class is returned as it is.
-            layer: Which layer of a stack, from 0.
-        """
-        if isinstance(module, cls):
-            return module
-        weights = TorchWeights(module.state_dict(), layer)
-        cell = weights.place(cls(weights.input_size, weights.hidden_size))
-        cell.load_torch_state_dict(module.state_dict(), layer)
-        return cell
 
     def load_torch_state_dict(self, state_dict: Mapping[str, Tensor], layer: int = 0) -> None:
         """Copy the weights of torch.nn.LSTMCell's or of one layer of torch.nn.LSTM's state dict."""

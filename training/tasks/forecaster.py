@@ -7,7 +7,7 @@ from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from statistics import fmean
-from typing import Any, ClassVar, Self, TypeVar, cast
+from typing import ClassVar, Self, TypeVar, cast
 
 import torch
 from pydantic import Field, model_validator
@@ -47,18 +47,6 @@ class ForecasterSettings(Settings):
     data: DataSettings = DataSettings()
     model: ForecasterModelSettings = ForecasterModelSettings()
     bands: BandSettings = BandSettings()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _bands_of_older_runs(cls, values: Any) -> Any:  # noqa: ANN401  # whatever stands there
-        """Read checkpoints from before there were [bands], which have their coverage in [loss]."""
-        if not isinstance(values, Mapping) or "bands" in values:
-            return values
-        loss = values.get("loss")
-        if not isinstance(loss, Mapping) or "coverage" not in loss:
-            return values
-        others = {name: value for name, value in loss.items() if name != "coverage"}
-        return {**values, "loss": others, "bands": {"coverage": loss["coverage"]}}
 
     @model_validator(mode="after")
     def _can_be_measured(self) -> Self:

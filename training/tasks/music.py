@@ -25,6 +25,7 @@ from training.settings import Settings
 from training.tasks.task import NOT_PREDICTED, Goal, Task
 
 DRAWN_FRAMES, GIVEN_BARS = 96, 2
+TEMPERATURE = 0.9
 
 Ids = NDArray[np.int64]
 
@@ -152,14 +153,14 @@ class MusicTask(Task[MusicSettings]):
         rolls = [(f"A piece of the {split} split", piece), (f"The {self.name} model after its beginning", written)]
         draw_pianorolls(directory / f"pianoroll_{split}.png", rolls, self.collection.frames_per_beat, given)
 
-    def compose(self, model: nn.Module, given: Piece, num_frames: int, temperature: float = 0.9) -> list[Frame]:
+    def compose(self, model: nn.Module, given: Piece, num_frames: int) -> list[Frame]:
         """Continue frames with samples of the model, from a fixed seed. Returns both."""
         generator = torch.Generator().manual_seed(0)
         device = next(model.parameters()).device
         ids = music.tokens(given).tolist()
         logits, state = model(torch.tensor([ids], device=device))
         while ids[1:].count(music.END_OF_FRAME) < len(given) + num_frames:
-            probabilities = (logits[0, -1] / temperature).softmax(dim=0).cpu()
+            probabilities = (logits[0, -1] / TEMPERATURE).softmax(dim=0).cpu()
             ids.append(int(torch.multinomial(probabilities, 1, generator=generator)))
             logits, state = model(torch.tensor([ids[-1:]], device=device), state)
         return music.frames(ids[1:])

@@ -14,9 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
+from training.text.vocabulary import words_of
+
 END, START, UNKNOWN = "[END]", "[START]", "[UNK]"
 END_ID, START_ID, UNKNOWN_ID = range(3)
 BLANK = "▁"
+VARIANTS = 8  # segmentations of a word
 
 Ids = NDArray[np.int64]
 
@@ -79,12 +82,6 @@ def subword_tokenizer(texts: Iterable[str], size: int) -> Tokenizer:
     return tokenizer
 
 
-def words_of(tokenizer: Tokenizer, text: str) -> list[str]:
-    """Split a text into words. No piece reaches beyond a word."""
-    normal = tokenizer.normalizer.normalize_str(text)
-    return [word for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(normal)]
-
-
 class Merges:
     """Byte-pair encoding of one word, with dropout (Provilkov et al. 2020, arXiv:1910.13267, algorithm 1).
 
@@ -101,7 +98,7 @@ class Merges:
         """Encode a word as piece ids.
 
         Args:
-            word: A word of `words_of`.
+            word: A word of `words_of`; no piece reaches beyond one.
             dropout: Probability of skipping a possible merge.
             rng: Random generator.
         """
@@ -144,7 +141,7 @@ class _Ragged(NamedTuple):
 class SubwordSampler:
     """Texts whose words are segmented into other pieces in each epoch.
 
-    Every distinct word is segmented `variants` times beforehand, and each draw takes one of these for each word, so
+    Every distinct word is segmented VARIANTS times beforehand, and each draw takes one of these for each word, so
     that an epoch costs no more than indexing. The first segmentation is the one without dropout.
 
     Args:
@@ -152,13 +149,10 @@ class SubwordSampler:
         texts: The texts, in the case that the model reads.
         dropout: See `Merges.encode`. At 0 every draw is the segmentation without dropout.
         rng: Draws the segmentations.
-        variants: Number of segmentations of a word.
     """
 
-    def __init__(
-        self, tokenizer: Tokenizer, texts: Sequence[str], dropout: float, rng: np.random.Generator, variants: int = 8
-    ) -> None:
-        self._variants = variants if dropout else 1
+    def __init__(self, tokenizer: Tokenizer, texts: Sequence[str], dropout: float, rng: np.random.Generator) -> None:
+        self._variants = VARIANTS if dropout else 1
         numbers: dict[str, int] = {}
         texts_in_words = [
             [numbers.setdefault(word, len(numbers)) for word in words_of(tokenizer, text)] for text in texts

@@ -15,7 +15,7 @@ from service.catalog import Catalog
 from service.errors import Forbidden
 from service.forms.repository import IndexRequest, LoadRequest, VersionEntry, VersionIndex
 from service.reload import Reloader
-from service.steps.reached import reached
+from service.steps.outage import reached
 
 
 class RepositoryRoutes:

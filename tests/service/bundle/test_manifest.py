@@ -81,17 +81,6 @@ def with_stages(directory: Path, *changes: dict[str, Any]) -> Manifest:
     return read_bundle(directory).manifest
 
 
-def test_stages_of_bundles_that_say_no_fit_are_known_by_their_names(directory: Path) -> None:
-    manifest = with_stages(
-        directory, {}, {"name": "decode"}, {"name": "forecast"}, {"name": "decode2", "fit": "covering"}
-    )
-    assert [stage.fit for stage in manifest.stages] == ["exact", "covering", "covering", "covering"]
-
-
-def test_what_a_bundle_says_of_its_fit_counts_whatever_the_stage_is_called(directory: Path) -> None:
-    assert with_stages(directory, {"name": "decode", "fit": "exact"}).stages[0].fit == "exact"
-
-
 def test_a_model_that_reads_backwards_is_not_streamable(directory: Path) -> None:
     assert with_stages(directory, {}).is_streamable
     assert not with_stages(directory, {}, {"name": "backward1", "direction": "backward"}).is_streamable

@@ -207,7 +207,6 @@ async def test_of_two_workers_that_start_the_same_sequence_each_is_answered_of_i
 
 async def test_a_damaged_sequence_is_refused_until_it_is_started_anew(process: Process, store: FaultyStore) -> None:
     session_id = (await take(process, START, 5)).answer.session_id
-    process.steps.forget(session_id)
     store.damaged.add(session_id)
     with pytest.raises(Exception, match="is damaged"):
         await take(process, PART, 1)

@@ -243,3 +243,12 @@ async def test_repeated_and_refused_steps_are_counted_as_all_others_are(process:
         await process.transitions.roll_back("ann", session_id, back("here", 0))
     counted = process.metrics.registry.get_sample_value
     assert (counted("rnn_step_replays_total"), counted("rnn_step_conflicts_total")) == (1, 2)
+
+
+async def test_a_step_after_a_transition_is_not_computed_from_what_was_before(store: FaultyStore) -> None:
+    async with Process(store, max_recent=100) as process:
+        session_id = await process.create()
+        await process.text(session_id, "ab")
+        await process.transitions.save("ann", session_id, "here")
+        await process.text(session_id, "c")
+        assert process.model.num_computed == 2

@@ -23,6 +23,7 @@ from service.steps.cohorts import FEWEST
 from service.steps.turn import Ask
 from service.stores.base import Record, Successors, Swap
 from service.stores.limits import Limits
+from service.stores.measured import MeasuredStore
 from service.stores.memory import MemoryStore
 from service.tasks.generation import GenerationModel
 
@@ -44,7 +45,7 @@ class Service:
         self.catalog.add(GenerationModel(runtime.bundle, Engine(runtime, metrics.observer(tag), max_batch_rows)))
         self.catalog.make_current(tag)
         spawn, clock = Coroutine.close, lambda: 1000.0  # nothing expires
-        core = Core(self.store, self.catalog, limits, metrics, spawn, max_recent, clock)
+        core = Core(MeasuredStore(self.store, metrics), self.catalog, limits, metrics, spawn, max_recent, clock)
         self.steps, self.sessions, self.openings = core.steps, core.sessions, core.openings
 
     async def create(self) -> str:

@@ -1,5 +1,6 @@
-"""A store whose calls are timed and whose failures are counted."""
+"""A store whose calls are timed, may have a limit, and whose failures are counted."""
 
+import asyncio
 import inspect
 
 import numpy as np
@@ -11,6 +12,7 @@ from service.stores.base import Count, Full, Record, Store, Successors, Swap, Un
 from service.stores.limits import Limits
 from service.stores.measured import MeasuredStore
 from service.stores.memory import MemoryStore
+from tests.fakes.stores import FaultyStore
 
 pytestmark = pytest.mark.anyio
 
@@ -62,3 +64,42 @@ async def test_a_full_store_is_no_failure_and_an_unavailable_one_is(monkeypatch:
         await store.load([A])
     assert sample(metrics, "rnn_store_errors_total", "load") == 1.0
     assert sample(metrics, "rnn_store_duration_seconds_count", "load") == 1.0
+
+
+async def test_an_answer_in_time_is_handed_on() -> None:
+    store = MeasuredStore(FaultyStore(), Metrics()).limited(60.0)
+    assert await store.swap([Swap(RECORD, None)]) == [True]
+    assert await store.load([A]) == [RECORD]
+    assert (store.backend, store.is_immediate) == ("memory", False)
+
+
+async def test_a_call_that_is_not_answered_is_given_up_and_counted() -> None:
+    metrics, hanging = Metrics(), FaultyStore()
+    hanging.may_swap.clear()
+    with pytest.raises(Unavailable, match=r"no answer to swap within 0.05 seconds"):
+        await MeasuredStore(hanging, metrics, 0.05).swap([Swap(RECORD, None)])
+    assert sample(metrics, "rnn_store_errors_total", "swap") == 1.0
+
+
+async def test_a_stores_own_timeout_is_handed_on_where_there_is_no_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(*_: object) -> None:
+        raise TimeoutError
+
+    inner = MemoryStore(Limits())
+    monkeypatch.setattr(inner, "load", fail)
+    with pytest.raises(TimeoutError):
+        await MeasuredStore(inner, Metrics()).load([A])
+
+
+async def test_a_refusal_and_a_cancellation_are_handed_on() -> None:
+    inner = FaultyStore()
+    inner.is_down = True
+    store = MeasuredStore(inner, Metrics(), 60.0)
+    with pytest.raises(Unavailable, match="by a test"):
+        await store.load([A])
+    inner.may_load.clear()
+    call = asyncio.create_task(store.load([A]))
+    await asyncio.sleep(0)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call

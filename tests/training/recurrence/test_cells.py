@@ -124,6 +124,12 @@ def test_weights_of_another_size_are_refused() -> None:
         GRUCell(6, 7).load_torch_state_dict(nn.GRUCell(5, 7).state_dict())
 
 
+@pytest.mark.parametrize(("cell", "other"), [(GRUCell, nn.LSTM), (LSTMCell, nn.GRU), (GRUCell, nn.RNN)])
+def test_weights_of_another_kind_are_refused(cell: type[GRUCell | LSTMCell], other: type[nn.RNNBase]) -> None:
+    with pytest.raises(ValueError, match=r"weights are"):
+        cell.from_torch(other(5, 7))
+
+
 @pytest.mark.parametrize("module", [nn.LSTM(5, 7, bidirectional=True), nn.LSTM(5, 7, proj_size=3)])
 def test_modules_that_are_more_than_one_cell_a_layer_are_refused(module: nn.LSTM) -> None:
     with pytest.raises(ValueError, match="not one cell"):

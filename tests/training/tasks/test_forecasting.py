@@ -249,16 +249,6 @@ def test_the_errors_that_choose_the_epoch_know_nothing_of_the_bands(task: Foreca
     assert (before.pop("widening"), before) == (1.0, {name: after[name] for name in before})
 
 
-@pytest.mark.parametrize("task", ["forecasting", "forecasting-window"])
-def test_coverage_of_older_checkpoints_is_read_from_where_it_was(task: str) -> None:
-    settings_type = registry.task_type(task).settings_type
-    read = settings.validate(settings_type, {"loss": {"quantile_segments": 2, "coverage": 0.7}}).model_dump()
-    assert (read["bands"], read["loss"]["quantile_segments"]) == ({"coverage": 0.7}, 2)
-    assert "coverage" not in read["loss"]
-    with pytest.raises(SettingsError, match=r"unknown setting loss\.coverage"):
-        settings.load(settings_type, task, overrides=["loss.coverage=0.7"])
-
-
 def test_training_knows_nothing_of_the_widening(task: ForecastingTask) -> None:
     batch, losses = next(task.train_batches(0)), []
     model = task.build_model().requires_grad_(False)

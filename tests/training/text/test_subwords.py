@@ -12,8 +12,8 @@ from training.text.subwords import (
     Merges,
     SubwordSampler,
     subword_tokenizer,
-    words_of,
 )
+from training.text.vocabulary import words_of
 
 TEXTS = [
     "the boy's dog isn't here",

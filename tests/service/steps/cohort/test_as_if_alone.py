@@ -94,10 +94,8 @@ ROUNDS: st.SearchStrategy[list[Round]] = st.lists(
 )
 
 
-@given(ROUNDS)
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@pytest.mark.parametrize("lifetime", [10_000, 100, 60])
-@pytest.mark.parametrize("max_recent", [0, 100])
+@given(rounds=ROUNDS, max_recent=st.sampled_from([0, 100]), lifetime=st.sampled_from([10_000, 100, 60]))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @pytest.mark.parametrize("backend", ["memory", "lmdb"])
 async def test_whoever_steps_together_is_left_as_if_alone(
     tmp_path_factory: pytest.TempPathFactory, backend: str, max_recent: int, lifetime: int, rounds: list[Round]

@@ -310,7 +310,7 @@ async def test_workers_that_start_together_after_a_crash_are_right(tmp_path: Pat
 
 
 @given(HISTORIES)
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_any_history_leaves_indexes_and_counts_right(tmp_path: Path, history: list[list[Swap] | str]) -> None:
     shutil.rmtree(tmp_path / "store", ignore_errors=True)
     store = LmdbStore(tmp_path / "store", Limits())

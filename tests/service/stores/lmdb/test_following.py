@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from service.record.ids import new_session_id
@@ -82,6 +82,7 @@ def heads(draw: st.DrawFn, record: Record, key: bytes) -> bytes:
 
 
 @given(followings())
+@settings(suppress_health_check=[HealthCheck.too_slow])  # drawn slowly where the machine is busy
 def test_what_has_won_is_what_each_record_would_be_alone(following: Following) -> None:
     found = rows_of_many.following(following.keys, following.stored, following.group)
     for index, (key, before) in enumerate(zip(following.keys, following.stored, strict=True)):
@@ -96,6 +97,7 @@ def test_what_has_won_is_what_each_record_would_be_alone(following: Following) -
 
 
 @given(followings())
+@settings(suppress_health_check=[HealthCheck.too_slow])  # drawn slowly where the machine is busy
 def test_what_follows_and_is_filed_alike_has_won(following: Following) -> None:
     assume(not {*ODD} & {*following.group.session_ids})
     found = rows_of_many.following(following.keys, following.stored, following.group)

@@ -186,8 +186,9 @@ def _headers(endpoint: Endpoint) -> dict[str, Any]:
     headers = dict(_REQUEST_ID)
     if endpoint.status == HTTPStatus.CREATED:
         headers |= _LOCATION
-    for kind in _OF_CONTENT.keys() & endpoint.gives:
-        headers |= _OF_CONTENT[kind]
+    if endpoint.answer is not None:
+        for kind in _OF_CONTENT.keys() & endpoint.gives:
+            headers |= _OF_CONTENT[kind]
     return headers
 
 

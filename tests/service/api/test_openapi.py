@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from service.api.endpoint import Endpoint
 from service.api.endpoints import DOCUMENTED, OPEN_PATHS, QUESTIONS, SERVICE
+from service.api.media_types import BLOB, OCTETS
 from service.api.openapi import openapi_document
 from service.api.problem import problem_of
 from service.bundle.manifest import read_bundle
@@ -208,6 +209,19 @@ def test_a_default_that_generators_cannot_write_is_not_told() -> None:
             assert not isinstance(each.get("default"), dict) or "$ref" in each, (name, field)
 
 
+def test_an_export_has_a_type_that_generators_know() -> None:
+    exported = responses("/sessions/{session_id}/state")["200"]["content"]
+    assert list(exported) == [BLOB, OCTETS]
+
+
+def test_a_key_of_a_retry_is_told_as_it_is_taken() -> None:
+    for path in ("/sessions", "/sessions/import", "/sessions/{session_id}/fork"):
+        (key,) = [each for each in DOCUMENT["paths"][path]["post"]["parameters"] if each["in"] == "header"]
+        assert (key["name"], key["schema"]["minLength"], key["schema"]["maxLength"]) == ("Idempotency-Key", 1, 255)
+        assert re.fullmatch(key["schema"]["pattern"], "!once~")
+        assert not re.fullmatch(key["schema"]["pattern"], "on ce")
+
+
 def test_clients_keep_the_prefix_of_a_proxy() -> None:
     (server,) = DOCUMENT["servers"]
     assert urljoin("https://models.example/rnn/docs.json", server["url"]) == "https://models.example/rnn/"
@@ -225,6 +239,7 @@ def test_header_fields_are_told_where_they_are_sent() -> None:
         assert headers(path, "200") == {"Inference-Header-Content-Length"}
     assert headers("/compose", "200") == {"Content-Disposition"}
     assert headers("/tag", "200") == set()
+    assert headers("/sessions/{session_id}/state", "200", "get") == set()
     assert headers("/tag", "default") == {"Retry-After", "WWW-Authenticate"}
 
 

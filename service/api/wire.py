@@ -16,7 +16,7 @@ from service.api.client_watch import (
 )
 from service.api.endpoint import Endpoint
 from service.api.media_types import JSON
-from service.errors import InvalidInput, MediaTypeUnknown, TooLarge
+from service.errors import EncodingUnknown, InvalidInput, MediaTypeUnknown, TooLarge
 
 R = TypeVar("R")
 
@@ -140,10 +140,10 @@ def check_media_type(kind: str, instead: Collection[str] = ()) -> None:
 
 
 def check_encoding(scope: Scope) -> None:
-    """Raise MediaTypeUnknown where a body is compressed."""
+    """Raise EncodingUnknown where a body is compressed."""
     encoding = header(scope, b"content-encoding").decode(errors="replace").strip().lower()
     if encoding not in ("", "identity"):
-        raise MediaTypeUnknown(f"send the body as it is, not in {encoding!r}")
+        raise EncodingUnknown(f"send the body as it is, not in {encoding!r}")
 
 
 def media_type(scope: Scope) -> str:

@@ -126,6 +126,13 @@ async def test_where_nothing_takes_a_body_its_type_does_not_matter(
     assert (await client.begin(method, path, b"{}", headers).answered()).status == 200
 
 
+@pytest.mark.parametrize("path", ["/sentiment", "/v2/repository/index"])
+async def test_who_sends_a_compressed_body_is_told_what_is_read(client: Client, path: str) -> None:
+    """RFC 9110, section 15.5.16: else the type of the body would be what is wrong."""
+    assert (await client.post(path, b"", {"content-encoding": "br"})).headers["accept-encoding"] == "identity"
+    assert "accept-encoding" not in (await client.post(path, b"", {"content-type": "text/plain"})).headers
+
+
 async def test_a_byte_order_mark_is_named(client: Client, reader: Reader) -> None:
     refused = await client.post("/sentiment", b'\xef\xbb\xbf{"text": "a"}')
     assert (refused.status, refused.json()["detail"]) == (

@@ -1,7 +1,7 @@
 """The BentoML service: wiring only.
 
 BentoML worker ─┬─► sessions, steps, streams, models, metrics      the plain application, also on a port of its own
-                └─► key, measure, body, disconnect, problems ─► /sentiment /generate /forecast ...     BentoML APIs
+                └─► key, measure, query, body, disconnect, problems ─► /sentiment /generate ...     BentoML APIs
 """
 
 import os

@@ -23,6 +23,7 @@ ServiceError
 ├── VersionUnknown       412   the session's bundle version is not served
 ├── TooLarge             413   a body, a message or the rows of a sequence are over their limit
 ├── MediaTypeUnknown     415   the body is not sent as JSON
+│   └── EncodingUnknown  415   the body is compressed
 ├── BlobFormatUnknown    422   an exported session of a format that is not read here; says which are
 ├── BlobTampered         422   an exported session whose signature does not match
 ├── IdempotencyMismatch  422   an Idempotency-Key that came with another request before
@@ -66,6 +67,7 @@ class ServiceError(Exception):
     title: ClassVar[str] = "Internal error"
     code: ClassVar[str] = "internal-error"
     retry_after_seconds: ClassVar[int | None] = None
+    headers: ClassVar[Mapping[str, str]] = {}
 
     def members(self) -> dict[str, Any]:
         """Members that this problem has beyond type, title, status and detail."""
@@ -213,6 +215,12 @@ class MediaTypeUnknown(ServiceError):
     status, title, code = 415, "Unsupported media type", "media-type-unknown"
 
 
+class EncodingUnknown(MediaTypeUnknown):
+    """The body is compressed. The answer names the one coding that is read, none (RFC 9110, section 15.5.16)."""
+
+    headers: ClassVar[Mapping[str, str]] = {"Accept-Encoding": "identity"}
+
+
 class BlobFormatUnknown(ServiceError):
     """An exported session, signed with this deployment's key, in a format that is not read here."""
 
@@ -298,9 +306,14 @@ class NotStreamable(ServiceError):
 
 
 class UpgradeNeeded(ServiceError):
-    """The path takes WebSocket connections only."""
+    """The path takes WebSocket connections only, or a version of WebSocket other than the one that is spoken."""
 
     status, title, code = 426, "Upgrade needed", "upgrade-needed"
+    headers: ClassVar[Mapping[str, str]] = {
+        "Upgrade": "websocket",
+        "Connection": "Upgrade",
+        "Sec-WebSocket-Version": "13",
+    }
 
 
 class SessionQuota(ServiceError):

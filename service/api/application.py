@@ -2,7 +2,7 @@
 
 second port ──► log, id, origin, slash ───► key ─► plain application
 BentoML's ──► log, id, origin, slash ─┬─► key ─► plain application
-                                      └─► key ─► measure, body, disconnect, refusals ─► BentoML
+                                      └─► key ─► measure, query, body, disconnect, refusals ─► BentoML
 
 The plain application has the latter layers around all of its routes but the hot paths.
 """
@@ -29,6 +29,7 @@ from service.api.origins import Origins
 from service.api.page import PageFirst
 from service.api.plain import PlainApp, PlainFirst
 from service.api.playground import playground_routes
+from service.api.query import QueryMiddleware
 from service.api.question_routes import QuestionRoutes
 from service.api.refusal_layer import RefusalMiddleware
 from service.api.request_id import RequestIdMiddleware
@@ -126,7 +127,7 @@ class Application:
     def _layered(self, app: ASGIApp) -> ASGIApp:
         """Add the layers of all routes but the hot paths, which do this themselves."""
         app = BodyMiddleware(DisconnectMiddleware(RefusalMiddleware(app)), self._max_body_bytes)
-        return MeasureMiddleware(app, self._tally)
+        return MeasureMiddleware(QueryMiddleware(app), self._tally)
 
 
 def _check(bound: Collection[Endpoint]) -> None:

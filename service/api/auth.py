@@ -20,6 +20,7 @@ from service.keys.keys import ANONYMOUS, Keys
 from service.metrics import RequestTally
 
 SUBPROTOCOL = "unrolled"
+CHALLENGE = 'Bearer realm="unrolled"'
 _OWNER = "unrolled.owner"
 _HOLDS = "unrolled.holds"
 _BEARER_SUBPROTOCOL = "bearer."
@@ -137,8 +138,8 @@ def _offered_token(subprotocols: Sequence[str]) -> bytes:
 def _refusal(token: bytes, path: str) -> Response:
     if token:
         response = refusal_response(path, Unauthenticated("the API key is not valid, or no longer"))
-        response.headers["WWW-Authenticate"] = 'Bearer error="invalid_token"'
+        response.headers["WWW-Authenticate"] = f'{CHALLENGE}, error="invalid_token"'
     else:
         response = refusal_response(path, Unauthenticated("an API key is needed: Authorization: Bearer unr_..."))
-        response.headers["WWW-Authenticate"] = "Bearer"
+        response.headers["WWW-Authenticate"] = CHALLENGE
     return response

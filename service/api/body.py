@@ -9,9 +9,11 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.client_watch import CLIENT_CLOSED_REQUEST, ClientGone
+from service.api.endpoint import Endpoint
 from service.api.endpoints import IMPORT_SESSION
+from service.api.paths import asked
 from service.api.refusals import refusal_response
-from service.api.wire import check_announced, check_encoding, check_media_type, media_type, read_body
+from service.api.wire import check_encoding, check_media_type, media_type, read_body
 from service.errors import InvalidInput, Malformed, MediaTypeUnknown, TooLarge
 
 F = TypeVar("F", bound=BaseModel)
@@ -22,7 +24,7 @@ BLOBS = tuple(IMPORT_SESSION.takes)
 class BodyMiddleware:
     """Refuses bodies that are too large or not sent as JSON before anything reads them.
 
-    What passes is handed on as one message.
+    What passes is handed on as one message. Where nothing takes a body, it may be of any type: it is a 404 or a 405.
     """
 
     def __init__(self, app: ASGIApp, max_body_bytes: int) -> None:
@@ -34,12 +36,13 @@ class BodyMiddleware:
             await self._app(scope, receive, send)
             return
         try:
-            if scope["method"] != "DELETE":  # whose clients may name a type, though they send no body
-                check_media_type(media_type(scope), BLOBS if scope["path"] == IMPORT_SESSION.path else ())
-            check_encoding(scope)
-            check_announced(scope, self._max_body_bytes)
+            endpoint = asked(scope["method"], scope["path"])
+            if endpoint is not None:
+                _check_type(scope, endpoint)
             body = await read_body(scope, receive, self._max_body_bytes)
-        except (MediaTypeUnknown, TooLarge) as error:
+            if endpoint not in (None, IMPORT_SESSION) and body.startswith(codecs.BOM_UTF8):  # BentoML would not name it
+                raise Malformed.of_json("it begins with a byte order mark")
+        except (Malformed, MediaTypeUnknown, TooLarge) as error:
             await refusal_response(scope["path"], error)(scope, receive, send)
             return
         except ClientGone:
@@ -51,6 +54,13 @@ class BodyMiddleware:
             return pending.pop() if pending else await receive()
 
         await self._app(scope, replay, send)
+
+
+def _check_type(scope: Scope, endpoint: Endpoint) -> None:
+    """Raise MediaTypeUnknown where an endpoint does not read a body of that type."""
+    if endpoint.method != "DELETE":  # whose clients may name a type, though they send no body
+        check_media_type(media_type(scope), BLOBS if endpoint is IMPORT_SESSION else ())
+    check_encoding(scope)
 
 
 async def read_form(request: Request, form: type[F]) -> F:

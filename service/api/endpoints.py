@@ -57,7 +57,8 @@ _BINARY: Schemas = {
 }
 _MIDI: Schemas = {MIDI: {"type": "string", "format": "binary"}}
 _BLOB: Schemas = {BLOB: {"type": "string", "format": "binary"}}
-_SENT_BLOB: Schemas = {**_BLOB, OCTETS: _BLOB[BLOB]}
+# Generated clients know only the second of the two.
+_ANY_BLOB: Schemas = {**_BLOB, OCTETS: _BLOB[BLOB]}
 _OBJECT: Schemas = {JSON: {"type": "object"}}
 _TEXT: Schemas = {"text/plain": {"type": "string"}}
 _PAGING = (
@@ -73,7 +74,7 @@ _ONCE = (
     {
         "name": "Idempotency-Key",
         "in": "header",
-        "schema": {"type": "string", "maxLength": 255},
+        "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
         "description": "A retry with the same key and request returns the session that was opened",
     },
 )
@@ -96,7 +97,7 @@ _NAMED_STEP = (
     {
         "name": "step",
         "in": "query",
-        "schema": {"type": "integer", "format": "int64", "minimum": 0},
+        "schema": {"type": "integer", "format": "int64", "minimum": 0, "exclusiveMaximum": 2**63},
         "description": "Apply only if this is the next step; safe to retry. Left out: whatever step is next",
     },
 )
@@ -136,7 +137,7 @@ OPEN_SESSION = _opens("/sessions", "open_session", "Open a session", request=Ses
 LIST_SESSIONS = _session(
     "GET", "/sessions", "list_sessions", "List sessions, in pages", answer=SessionPage, parameters=_PAGING
 )
-IMPORT_SESSION = _opens("/sessions/import", "import_session", "Open a session from an exported one", takes=_SENT_BLOB)
+IMPORT_SESSION = _opens("/sessions/import", "import_session", "Open a session from an exported one", takes=_ANY_BLOB)
 SHOW_SESSION = _session("GET", _ONE, "show_session", "Show a session", answer=SessionView)
 END_SESSION = _session("DELETE", _ONE, "end_session", "End a session", status=204)
 TAKE_STEP = _session(
@@ -184,7 +185,9 @@ MIGRATE_SESSION = _session(
     answer=StepAnswer,
     needs_body=False,
 )
-EXPORT_SESSION = _session("GET", _ONE + "/state", "export_session", "Export a session as a signed blob", gives=_BLOB)
+EXPORT_SESSION = _session(
+    "GET", _ONE + "/state", "export_session", "Export a session as a signed blob", gives=_ANY_BLOB
+)
 TAKE_STEPS = _session(
     "POST",
     "/steps",

@@ -12,9 +12,12 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from service.api.endpoint import Endpoint, Schemas
-from service.api.endpoints import DOCUMENTED, QUESTIONS, SERVICE, SESSIONS
+from service.api.endpoints import DOCUMENTED, QUESTIONS, SERVICE, SESSIONS, TAKE_STEPS
 from service.api.media_types import JSON, MIDI, OCTETS
 from service.api.refusals import REFUSAL_FORMS, refusal_form
+from service.catalog import MODELS
+from service.forms.steps import ItemAnswer, StepItem, StepRequest
+from service.tasks.task import SequenceModel, TensorModel
 from service.version import own_version
 
 DESCRIPTION = (
@@ -24,6 +27,13 @@ DESCRIPTION = (
     "`WS /stream` takes the items of `POST /steps` as text messages, each with an `id` that its answer echoes."
 )
 _SCHEMAS = "#/components/schemas/{model}"
+# What the steps of some model read; only the model of a session says what its steps do.
+STEP_FORMS = sorted(
+    {model.inputs_form for model in MODELS if issubclass(model, SequenceModel)}
+    | {model.tensors_form for model in MODELS if issubclass(model, TensorModel)},
+    key=lambda form: form.__name__,
+)
+_RULES = ("oneOf", "anyOf", "dependentSchemas")
 
 
 def _header(name: str, description: str, kind: str = "string") -> dict[str, Any]:
@@ -33,7 +43,7 @@ def _header(name: str, description: str, kind: str = "string") -> dict[str, Any]
 _REQUEST_ID = _header("X-Request-ID", "That of the request; left out where it has none")
 _OF_REFUSALS = {
     **_header("Retry-After", "429 `too-busy`, 503: seconds to wait before a retry", "integer"),
-    **_header("WWW-Authenticate", "401: Bearer"),
+    **_header("WWW-Authenticate", '401: `Bearer realm="unrolled"`'),
     **_REQUEST_ID,
 }
 _LOCATION = _header("Location", "Path of the session")
@@ -57,10 +67,6 @@ TAGS = {
 
 def openapi_document(needs_key: bool) -> dict[str, Any]:
     """The OpenAPI document of all surfaces. `needs_key` says whether callers must show an API key."""
-    requests = _schemas({endpoint.request for endpoint in DOCUMENTED if endpoint.request})
-    answers = _schemas({endpoint.answer for endpoint in DOCUMENTED if endpoint.answer})
-    refusals = {form.name: form.schema for form in REFUSAL_FORMS}
-    schemas = {**{name: _open(schema) for name, schema in answers.items()}, **requests, **refusals}
     paths: dict[str, Any] = {}
     for endpoint in DOCUMENTED:
         paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _described(endpoint)
@@ -68,10 +74,37 @@ def openapi_document(needs_key: bool) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "Unrolled", "version": own_version(), "description": DESCRIPTION},
         "tags": [{"name": name, "description": description} for name, description in TAGS.items()],
+        "servers": [{"url": "./", "description": "Where this document is, behind a proxy's prefix, too"}],
         "security": [{_KEY: []}] if needs_key else [{}, {_KEY: []}],
         "paths": paths,
-        "components": {"schemas": schemas, "securitySchemes": _SECURITY_SCHEMES},
+        "components": {"schemas": _all_schemas(), "securitySchemes": _SECURITY_SCHEMES},
     }
+
+
+def _all_schemas() -> dict[str, Any]:
+    """The schemas of all that is sent, answered and refused, by name."""
+    requests = _schemas({*(endpoint.request for endpoint in DOCUMENTED if endpoint.request), *STEP_FORMS})
+    answers = _schemas({endpoint.answer for endpoint in DOCUMENTED if endpoint.answer})
+    schemas = {
+        **{name: _of_request(schema) for name, schema in requests.items()},
+        **{name: _of_answer(schema) for name, schema in answers.items()},
+        **{form.name: form.schema for form in REFUSAL_FORMS},
+    }
+    inputs = {"anyOf": [_reference(form.__name__) for form in STEP_FORMS]}
+    _retell(schemas[StepRequest.__name__], "inputs", inputs)
+    _retell(schemas[StepItem.__name__], "inputs", inputs)
+    _retell(schemas[ItemAnswer.__name__], "problem", _reference(refusal_form(TAKE_STEPS.path).name))
+    return schemas
+
+
+def _retell(schema: Mapping[str, Any], field: str, kind: Mapping[str, Any]) -> None:
+    """Say of what kind a field is that its form takes or answers as any object."""
+    own = schema["properties"]
+    own[field] = {**kind, **{key: own[field][key] for key in ("description", "examples") if key in own[field]}}
+
+
+def _reference(name: str) -> dict[str, str]:
+    return {"$ref": _SCHEMAS.format(model=name)}
 
 
 def _schemas(forms: Iterable[type[BaseModel]]) -> dict[str, Any]:
@@ -82,9 +115,29 @@ def _schemas(forms: Iterable[type[BaseModel]]) -> dict[str, Any]:
     return definitions
 
 
-def _open(schema: Mapping[str, Any]) -> dict[str, Any]:
+def _of_request(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The schema of a request, without the rules for fields together: some generators leave a form with such out."""
+    return {key: value for key, value in schema.items() if key not in _RULES}
+
+
+def _of_answer(schema: Mapping[str, Any]) -> dict[str, Any]:
     """The schema of an answer, without the ban on unknown fields: a new field must not break generated clients."""
-    return {key: value for key, value in schema.items() if (key, value) != ("additionalProperties", False)}
+    opened = {key: value for key, value in schema.items() if (key, value) != ("additionalProperties", False)}
+    required = schema.get("required", ())
+    if "properties" in schema:
+        opened["properties"] = {
+            name: field if name in required else _left_out(field) for name, field in schema["properties"].items()
+        }
+    return opened
+
+
+def _left_out(field: Mapping[str, Any]) -> dict[str, Any]:
+    """The schema of an answer's field that is left out at its default, which generators would take for sent."""
+    if field.get("default", ...) is not None:
+        return {key: value for key, value in field.items() if key != "default"}
+    kinds = [kind for kind in field["anyOf"] if kind != {"type": "null"}]
+    told = {key: value for key, value in field.items() if key not in ("anyOf", "default")}
+    return {**(kinds[0] if len(kinds) == 1 else {"anyOf": kinds}), **told}
 
 
 def _described(endpoint: Endpoint) -> dict[str, Any]:
@@ -118,7 +171,7 @@ def _described(endpoint: Endpoint) -> dict[str, Any]:
 
 def _content(form: type[BaseModel] | None, others: Schemas) -> dict[str, Any]:
     """The content of a request or an answer by media type. Empty if there is none."""
-    schemas = {} if form is None else {JSON: {"$ref": _SCHEMAS.format(model=form.__name__)}}
+    schemas = {} if form is None else {JSON: _reference(form.__name__)}
     content = {kind: {"schema": schema} for kind, schema in {**schemas, **others}.items()}
     return {"content": content} if content else {}
 
@@ -133,8 +186,9 @@ def _headers(endpoint: Endpoint) -> dict[str, Any]:
     headers = dict(_REQUEST_ID)
     if endpoint.status == HTTPStatus.CREATED:
         headers |= _LOCATION
-    for kind in _OF_CONTENT.keys() & endpoint.gives:
-        headers |= _OF_CONTENT[kind]
+    if endpoint.answer is not None:
+        for kind in _OF_CONTENT.keys() & endpoint.gives:
+            headers |= _OF_CONTENT[kind]
     return headers
 
 
@@ -144,7 +198,7 @@ def _refusal(path: str) -> dict[str, Any]:
     return {
         "description": form.schema["description"],
         "headers": _OF_REFUSALS,
-        "content": {form.media_type: {"schema": {"$ref": _SCHEMAS.format(model=form.name)}}},
+        "content": {form.media_type: {"schema": _reference(form.name)}},
     }
 
 

@@ -1,8 +1,9 @@
-"""Which endpoint a path is of."""
+"""Which endpoint a path is of, and which one a request asks."""
 
 import re
 from typing import NamedTuple
 
+from service.api.endpoint import Endpoint
 from service.api.endpoints import ENDPOINTS, PAGE_FILES, PLAYGROUND
 
 
@@ -20,6 +21,7 @@ class Located(NamedTuple):
 
 _LABELS = {endpoint.path: endpoint.label for endpoint in ENDPOINTS}
 _TEMPLATES = [path for path in _LABELS if "{" in path]
+_ASKED = {(method, endpoint.label): endpoint for endpoint in ENDPOINTS for method in endpoint.methods}
 OTHER = "other"
 _ELSEWHERE = Located(OTHER)
 _FILES = {endpoint.path: Located(endpoint.label) for endpoint in (PLAYGROUND, PAGE_FILES)}
@@ -45,6 +47,11 @@ def located(path: str) -> Located:
 def endpoint_of(path: str) -> str:
     """The label of a path."""
     return located(path).label
+
+
+def asked(method: str, path: str) -> Endpoint | None:
+    """The endpoint that a request asks. None where nothing is at the path, or it takes other methods."""
+    return _ASKED.get((method, located(path).label))
 
 
 def root(path: str) -> str:

@@ -91,13 +91,14 @@ def failure() -> ServiceError:
 
 def problem_response(error: ServiceError) -> Response:
     """A refusal as a response."""
-    content, headers = orjson.dumps(problem_of(error)), retry_headers(error)
+    content, headers = orjson.dumps(problem_of(error)), refusal_headers(error)
     return Response(content, status_code=error.status, media_type=PROBLEM_JSON, headers=headers)
 
 
-def retry_headers(error: ServiceError) -> dict[str, str]:
-    """The Retry-After header of a refusal. Empty if it has none."""
-    return {} if error.retry_after_seconds is None else {"Retry-After": str(error.retry_after_seconds)}
+def refusal_headers(error: ServiceError) -> dict[str, str]:
+    """The headers that a refusal has beyond those of its body."""
+    retry = {} if error.retry_after_seconds is None else {"Retry-After": str(error.retry_after_seconds)}
+    return {**error.headers, **retry}
 
 
 async def answered(handling: Awaitable[R], name: str, refused: Callable[[ServiceError], Response]) -> R | Response:

@@ -22,7 +22,7 @@ from service.api.endpoint import Endpoint
 from service.api.events import EventStream, error_event, event, piece_event, told_to_the_end
 from service.api.media_types import MIDI
 from service.api.routes import HotHandlers
-from service.api.wire import check_json, read_body, respond, unless_gone
+from service.api.wire import check_json, check_query, read_body, respond, unless_gone
 from service.forms.generation import GenerateAnswer, GenerateRequest
 from service.forms.music import ComposeAnswer, ComposeRequest, PlayedNote
 from service.media.midi import midi_file
@@ -53,11 +53,14 @@ class QuestionRoutes:
             endpoints.COMPOSE: self.compose,
             endpoints.FORECAST: self._questions.forecast,
         }
-        return {one: partial(self._answer, form, answer) for one, answer in asked.items() if (form := one.request)}
+        return {one: partial(self._answer, one, form, answer) for one, answer in asked.items() if (form := one.request)}
 
-    async def _answer(self, form: type[BaseModel], asked: Asked, scope: Scope, receive: Receive, send: Send) -> int:
-        body = await read_body(scope, receive, self._max_body_bytes)
+    async def _answer(
+        self, endpoint: Endpoint, form: type[BaseModel], asked: Asked, scope: Scope, receive: Receive, send: Send
+    ) -> int:
+        check_query(scope, endpoint)
         check_json(scope)
+        body = await read_body(scope, receive, self._max_body_bytes)
         answer = await unless_gone(receive, asked(parsed_body(form, body)))
         if isinstance(answer, Response):
             await answer(scope, receive, send)

@@ -74,7 +74,6 @@ def routed(routes: Sequence[BaseRoute]) -> ASGIApp:
 def other_methods(hot: Collection[Endpoint], others: Collection[Endpoint]) -> list[Route]:
     """405 and 426 routes for the hot paths. Must be registered last."""
     upgrade = problem_response(UpgradeNeeded("a stream is a WebSocket connection: ws://, or wss:// with TLS"))
-    upgrade.headers.update({"Upgrade": "websocket", "Connection": "Upgrade"})
     allowed = methods_by_path([*hot, *others])
     refusals = (
         Route(path, Response(status_code=405, headers={"Allow": ", ".join(allowed[path])}))

@@ -12,7 +12,7 @@ from service.api.auth import owner_of
 from service.api.body import read_form
 from service.api.endpoint import Endpoint
 from service.api.endpoints import MAX_PAGE
-from service.api.media_types import BLOB, JSON
+from service.api.media_types import BLOB, JSON, OCTETS
 from service.api.routes import Handler, Handlers
 from service.api.wire import check_query
 from service.errors import InvalidInput
@@ -112,7 +112,7 @@ class SessionRoutes:
 
     async def export_session(self, request: Request) -> Response:
         """Hand out the session as one signed blob."""
-        return Response(await self._transfers.export(*_session(request)), media_type=BLOB)
+        return Response(await self._transfers.export(*_session(request)), media_type=_blob_type(request))
 
     async def import_session(self, request: Request) -> Response:
         """Open a session from an exported one."""
@@ -122,6 +122,12 @@ class SessionRoutes:
 
 def _session(request: Request) -> tuple[str, str]:
     return owner_of(request.scope), request.path_params["session_id"]
+
+
+def _blob_type(request: Request) -> str:
+    """The media type of an exported session: its own, unless a client names only the one that every client knows."""
+    named = {kind.partition(";")[0].strip().lower() for kind in ",".join(request.headers.getlist("accept")).split(",")}
+    return OCTETS if OCTETS in named and BLOB not in named else BLOB
 
 
 def _checking_query(endpoint: Endpoint, handler: Handler) -> Handler:
@@ -137,8 +143,8 @@ async def _checkpoint(request: Request) -> CheckpointRequest:
     if await request.body() not in (b"", b"{}"):
         raise InvalidInput("this path takes no body: the number of the step goes into the query, ?step=4")
     step = request.query_params.get("step")
-    if step is not None and not re.fullmatch("[0-9]{1,18}", step):
-        raise InvalidInput("must be a whole number of at most 18 digits", ("step",))
+    if step is not None and not re.fullmatch("[0-9]{1,19}", step):
+        raise InvalidInput("must be a whole number from 0 to 2^63 - 1", ("step",))
     return validated(
         CheckpointRequest, {"name": request.path_params["name"], "step": None if step is None else int(step)}
     )

@@ -16,7 +16,7 @@ from service.api.client_watch import (
 )
 from service.api.endpoint import Endpoint
 from service.api.media_types import JSON
-from service.errors import InvalidInput, MediaTypeUnknown, TooLarge
+from service.errors import EncodingUnknown, InvalidInput, MediaTypeUnknown, TooLarge
 
 R = TypeVar("R")
 
@@ -31,12 +31,11 @@ async def read_body(scope: Scope, receive: Receive, max_bytes: int) -> bytes:
         TooLarge: It has more bytes than allowed.
         ClientGone: It never came.
     """
+    _check_announced(scope, max_bytes)  # before the client is told to send it (`Expect: 100-continue`)
     message = await receive()
     body: bytes = message.get("body", b"")
     parts = [body]
     num_bytes = len(body)
-    if message.get("more_body", False):
-        check_announced(scope, max_bytes)
     while message.get("more_body", False) and num_bytes <= max_bytes:
         message = await receive()
         parts.append(message.get("body", b""))
@@ -122,7 +121,8 @@ def check_query(scope: Scope, endpoint: Endpoint) -> None:
     names = {name for name, _ in parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)}
     if unknown := sorted(names - endpoint.query_names):
         known = sorted(endpoint.query_names)
-        there_are = f"there are {known}" if known else "this path takes none, but fields of a body"
+        none = "this path takes none, but fields of a body" if endpoint.request else "this path takes none"
+        there_are = f"there are {known}" if known else none
         raise InvalidInput(f"there is no such parameter; {there_are}", (unknown[0],))
 
 
@@ -140,10 +140,10 @@ def check_media_type(kind: str, instead: Collection[str] = ()) -> None:
 
 
 def check_encoding(scope: Scope) -> None:
-    """Raise MediaTypeUnknown where a body is compressed."""
+    """Raise EncodingUnknown where a body is compressed."""
     encoding = header(scope, b"content-encoding").decode(errors="replace").strip().lower()
     if encoding not in ("", "identity"):
-        raise MediaTypeUnknown(f"send the body as it is, not in {encoding!r}")
+        raise EncodingUnknown(f"send the body as it is, not in {encoding!r}")
 
 
 def media_type(scope: Scope) -> str:
@@ -152,7 +152,7 @@ def media_type(scope: Scope) -> str:
     return kind.decode(errors="replace") or JSON
 
 
-def check_announced(scope: Scope, max_bytes: int) -> None:
+def _check_announced(scope: Scope, max_bytes: int) -> None:
     """Raise TooLarge where a body is announced that is too large."""
     announced = header(scope, b"content-length")
     if announced.isdigit() and int(announced) > max_bytes:

@@ -145,6 +145,14 @@ class Engine:
         else:
             self._wake(self._max_wait_seconds if is_idle else 0.0)
 
+    def check_rows(self, num_rows: int) -> None:
+        """Raise TooLarge where a request has more rows at a time than the queue takes, and would never find room."""
+        if num_rows > self._max_queue_rows:
+            name = self._graphs.bundle.manifest.name
+            raise TooLarge(
+                f"{name} takes {self._max_queue_rows} rows of a request at a time, and this needs {num_rows}"
+            )
+
     def withdraw(self, job: RowJob) -> None:
         """Drop a job that nobody waits for any more. Its `done` is not called."""
         job.is_withdrawn = True
@@ -198,8 +206,7 @@ class Engine:
         Raises:
             QueueFull, ShuttingDown, TooLarge: The rows are not admitted.
         """
-        if len(rows) > self._max_queue_rows:
-            raise TooLarge(f"a sequence may have at most {self._max_queue_rows} rows")
+        self.check_rows(len(rows))
         return Advancing(
             self,
             [

@@ -4,9 +4,10 @@ Knows connections and where requests begin and end, not what is asked.
 """
 
 import asyncio
+import base64
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -15,7 +16,7 @@ from uvicorn.config import HTTP_PROTOCOLS
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from service.api.problem import problem_response
-from service.errors import HeadTooLarge, Malformed, ServiceError
+from service.errors import HeadTooLarge, Malformed, ServiceError, UpgradeNeeded
 
 # How long a connection may be silent, at least: BentoML's five seconds, which hold in its own containers, are less than
 # many clients' own, and than a slow client may need for a body.
@@ -29,6 +30,7 @@ HALF_CLOSED_SECONDS = 0.25
 LINGER_SECONDS = 2.0
 # How long a client's kernel may acknowledge nothing of what was sent before the connection is broken.
 UNREAD_MILLISECONDS = 20_000
+WEBSOCKET_VERSION, KEY_BYTES = b"13", 16
 # How long a stopping worker waits for the next piece of a body that is under way, and for all of it.
 STALLED_SECONDS, BODY_SECONDS = 1, 5
 
@@ -88,8 +90,8 @@ class GuardedProtocol(HttpToolsProtocol):
         try:
             self._read(data)
         except httptools.HttpParserError as error:
-            is_too_large = isinstance(error.__context__, HeadTooLarge)
-            self._refuse(_head_too_large() if is_too_large else Malformed("what was sent is not HTTP/1.1"))
+            ours = error.__context__  # from a callback
+            self._refuse(ours if isinstance(ours, ServiceError) else Malformed("what was sent is not HTTP/1.1"))
         if self._is_ended:
             return
         if self._num_held > MAX_HEAD_BYTES:
@@ -119,9 +121,14 @@ class GuardedProtocol(HttpToolsProtocol):
         self.timeout_keep_alive_handler()
 
     def handle_websocket_upgrade(self) -> None:
-        """Overrides uvicorn: refuse it where a response is still to come, because it would go into the WebSocket."""
+        """Overrides uvicorn: refuse it where a response is still to come, because it would go into the WebSocket, and
+        what websockets would refuse as plain text.
+        """
         if not self._is_free:
             self._refuse(Malformed("a WebSocket begins only once all answers are there"))
+            return
+        if (refusal := _handshake_refusal(self.headers)) is not None:
+            self._refuse(refusal)
             return
         self._is_ended = True
         self._cancel_timer()
@@ -215,11 +222,12 @@ class GuardedProtocol(HttpToolsProtocol):
         return True
 
     def _pass_head(self) -> None:
-        """Accept a head that is complete, or raise HeadTooLarge."""
+        """Accept a head that is complete, or raise HeadTooLarge or Malformed."""
         if self._num_held > MAX_HEAD_BYTES:  # it may be, but a body may have come with it
             num_bytes = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
             if num_bytes > MAX_HEAD_BYTES:
                 raise _head_too_large()
+        _check_host(self.headers, self.parser.get_http_version())
         self._num_held = 0
         self._waits_since = None
 
@@ -228,7 +236,9 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._is_free or not self._is_awaited:  # else it is a body of which the application knows the beginning
             self._refused(error.status)
         response = problem_response(error)
-        fields = [*self.server_state.default_headers, *response.raw_headers, (b"connection", b"close")]
+        own = [field for field in response.raw_headers if field[0] != b"connection"]
+        connection = b"close, upgrade" if error.status == UpgradeNeeded.status else b"close"
+        fields = [*self.server_state.default_headers, *own, (b"connection", connection)]
         head = b"".join([STATUS_LINE[error.status], *(b"%b: %b\r\n" % field for field in fields), b"\r\n"])
         self._end(head + bytes(response.body))
 
@@ -285,6 +295,33 @@ def _break_if_unread(transport: asyncio.Transport) -> None:
     connection = transport.get_extra_info("socket")
     if sys.platform == "linux" and connection is not None and connection.family in (socket.AF_INET, socket.AF_INET6):
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_MILLISECONDS)
+
+
+def _handshake_refusal(headers: Iterable[tuple[bytes, bytes]]) -> ServiceError | None:
+    """Why a WebSocket of that version or key cannot begin (RFC 6455, section 4.2.2). None if it can."""
+    fields = [field for field in headers if field[0].startswith(b"sec-websocket-")]
+    if [value for name, value in fields if name == b"sec-websocket-version"] != [WEBSOCKET_VERSION]:
+        return UpgradeNeeded("version 13 of WebSocket is spoken here: Sec-WebSocket-Version: 13")
+    if not _is_key([value for name, value in fields if name == b"sec-websocket-key"]):
+        return Malformed("a WebSocket needs one Sec-WebSocket-Key, of 16 bytes in base64")
+    return None
+
+
+def _is_key(values: Sequence[bytes]) -> bool:
+    try:
+        (key,) = values
+        return len(base64.b64decode(key, validate=True)) == KEY_BYTES
+    except ValueError:
+        return False
+
+
+def _check_host(headers: Iterable[tuple[bytes, bytes]], version: str) -> None:
+    """Raise Malformed where a head does not name its host once (RFC 9112, section 3.2)."""
+    hosts = [value for name, value in headers if name == b"host"]
+    if not hosts and version == "1.0":
+        return
+    if len(hosts) != 1 or not hosts[0].strip():
+        raise Malformed("a request needs one Host, which is not empty")
 
 
 def _head_too_large() -> HeadTooLarge:

@@ -166,6 +166,8 @@ class StepProtocol(CoalescingProtocol):
         cycle.response_complete = True
         if cycle.disconnected or self.transport.is_closing():
             return
+        for field in self.server_state.default_headers:  # the date, which uvicorn renders once a second
+            head += b"%b: %b\r\n" % field
         end = b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n"
         cast(CoalescingTransport, self.transport).write_at_once(head + end + body)
         if not cycle.keep_alive:

@@ -70,7 +70,6 @@ class FastPort:
                 access_log=False,
                 log_config=None,
                 server_header=False,
-                date_header=False,
                 proxy_headers=False,
                 timeout_graceful_shutdown=GRACEFUL_SECONDS,
             )

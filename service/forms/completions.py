@@ -85,7 +85,7 @@ class CompletionRequest(Sampling, Question):
     frequency_penalty: Annotated[float, _NO_PENALTY] = Field(0.0, description="Only 0: not supported")
     presence_penalty: Annotated[float, _NO_PENALTY] = Field(0.0, description="Only 0: not supported")
     logit_bias: Annotated[dict[str, Any], only({}, "biases are not supported")] = Field(
-        {}, description="Only {}: not supported"
+        default_factory=dict, description="Only {} or null: not supported"
     )
     logprobs: Annotated[int | None, only(None, "log-probabilities are not supported")] = Field(
         None, description="Only null: not supported"
@@ -170,7 +170,8 @@ class Completion(Form):
     model: str = Field(description="Name of the bundle")
     system_fingerprint: str = Field(description="Name and version of the bundle")
     choices: list[Choice] = Field(default_factory=list, description="Texts; none in the chunk that counts characters")
-    usage: Usage | None = Field(None, description="Characters read and written")
+    # Its default is not told, as those of fields that are left out are: chunks before the last have null.
+    usage: Usage | None = Field(default_factory=lambda: None, description="Characters read and written")
 
 
 class CompletionModel(Form):

@@ -105,7 +105,7 @@ class SegmentsStep(Form):
     x: Annotated[
         list[Annotated[list[Reading], Field(fail_fast=True)]],
         Field(fail_fast=True, min_length=1, max_length=MAX_READINGS),
-    ]
+    ] = Field(description="The next segments: GET /models tells how many readings each has")
 
 
 class ReadingsAnswer(Form):

@@ -3,18 +3,16 @@
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
+from typing_extensions import TypeAliasType
 
-from service.forms.form import INT64, MAX_TEXT_CHARACTERS, Form, TextOrNumber
+from service.forms.form import INT64, Form, TextOrNumber
 
 MAX_ITEMS = 1024
 
 
-class IdsStep(Form):
-    """Tokens by their ids."""
-
-    ids: Annotated[list[int], Field(fail_fast=True, min_length=1, max_length=MAX_TEXT_CHARACTERS)]
-
-
+Returned = TypeAliasType(  # its name is that of a schema
+    "Returned", Annotated[Literal["logits", "argmax", "none"], Field(description="What is answered of each item")]
+)
 ClientId = TextOrNumber[str, Annotated[int, Field(ge=-(2**63), lt=2**63)]] | None
 StepNumber = Annotated[int, Field(ge=0, lt=2**63, json_schema_extra=INT64)]
 NextStep = Annotated[
@@ -44,7 +42,7 @@ class StepRequest(Form):
         description="What the model reads, as `inputs` of GET /models has it, or tensors, as its `tensors` has them",
         examples=[{"text": "Simply wond"}, {"ids": [3, 7]}],
     )
-    returns: Literal["logits", "argmax", "none"] | None = Field(
+    returns: Returned | None = Field(
         None,
         alias="return",
         description="Only of a step in tensors: what to answer of each item; null: logits, where the model has some",

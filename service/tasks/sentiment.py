@@ -27,6 +27,7 @@ class SentimentModel(ServedModel):
     """A classifier of texts by their words."""
 
     kind: ClassVar[str] = "sentiment"
+    num_rows_of_text: ClassVar[int] = 1  # that are in the engine at a time
 
     def __init__(self, bundle: Bundle, engine: Engine) -> None:
         super().__init__(bundle, engine)
@@ -44,9 +45,11 @@ class SentimentModel(ServedModel):
 
         Raises:
             InvalidInput: A text holds no word or one that is too long, or the model has no trajectory.
+            TooLarge: There are more texts than the engine's queue ever takes.
             QueueFull: The engine's queue has no room.
             ShuttingDown: The worker is about to end.
         """
+        self.engine.check_rows(len(texts) * self.num_rows_of_text)
         tokens = await off_loop(sum(map(len, texts)), lambda: list(map(self._whole, texts, locations)))
         results = await together(self._classify(*work, trajectory) for work in zip(texts, tokens, strict=True))
         return SentimentAnswer(results=results, bundle=self.bundle.tag)
@@ -128,6 +131,7 @@ class WholeTextSentimentModel(SentimentModel):
     """A classifier that reads whole texts, in both directions. It has no sessions."""
 
     inputs_form: ClassVar[type[Form]] = SentimentRequest
+    num_rows_of_text: ClassVar[int] = 2  # one in each direction
     needs: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "forward1": ("x", FEATURES),
         "backward1": ("x", FEATURES),

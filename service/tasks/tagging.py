@@ -39,6 +39,7 @@ class TaggingModel(ServedModel):
     """A tagger of the words of texts."""
 
     kind: ClassVar[str] = "tagging"
+    num_rows_of_text: ClassVar[int] = 1  # that are in the engine at a time
 
     def __init__(self, bundle: Bundle, engine: Engine) -> None:
         super().__init__(bundle, engine)
@@ -62,9 +63,11 @@ class TaggingModel(ServedModel):
         """Tag the words of whole texts.
 
         Raises:
+            TooLarge: There are more texts than the engine's queue ever takes.
             QueueFull: The engine's queue has no room.
             ShuttingDown: The worker is about to end.
         """
+        self.engine.check_rows(len(texts) * self.num_rows_of_text)
         # All at once, or each text would have words of its own waiting.
         vectors = await self._characters.vectors(word for text in texts for word in text.words)
         size = WORK_OF_WORD * sum(len(text.words) for text in texts)
@@ -162,6 +165,7 @@ class WholeTaggingModel(TaggingModel):
     """A tagger that reads whole texts, in both directions. It has no sessions."""
 
     inputs_form: ClassVar[type[Form]] = TagRequest
+    num_rows_of_text: ClassVar[int] = 2  # one in each direction
     needs: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "characters_forward": ("x", FEATURES),
         "characters_backward": ("x", FEATURES),

@@ -129,7 +129,7 @@ def test_a_sequence_is_its_owners(callers: dict[str, httpx.Client]) -> None:
 def test_who_shows_no_key_is_told_so_in_the_protocols_form(callers: dict[str, httpx.Client], path: str) -> None:
     refused = callers["nobody"].request("POST" if path.endswith("infer") else "GET", path)
     assert (refused.status_code, list(refused.json())) == (401, ["error"])
-    assert refused.headers["www-authenticate"] == "Bearer"
+    assert refused.headers["www-authenticate"] == 'Bearer realm="unrolled"'
 
 
 REQUESTS: list[tuple[str, str]] = [

@@ -11,7 +11,7 @@ import pytest
 from service.bundle.manifest import Bundle, read_bundle
 from service.catalog import Catalog
 from service.concurrency.answering import Answering
-from service.errors import DeadlineExceeded, ModelUnknown
+from service.errors import DeadlineExceeded, ModelUnknown, TooLarge
 from service.forms.generation import GenerateRequest
 from service.forms.sentiment import SentimentRequest
 from service.metrics import Metrics
@@ -76,6 +76,22 @@ async def test_a_stop_string_that_cannot_be_written_ends_nothing(questions: Ques
 async def test_a_name_that_no_bundle_for_the_task_has_is_unknown(questions: Questions, model: str) -> None:
     with pytest.raises(ModelUnknown, match=r"for sentiment is served; there are \['kinder', 'sentiment'\]"):
         await asked(questions, model)
+
+
+async def test_a_question_that_the_queue_never_takes_is_too_large() -> None:
+    models = Catalog(BundleSettings(), EngineSettings(max_queue_rows=3), Metrics())
+    for name in ("sentiment", "sentiment-bidirectional"):
+        model = await asyncio.to_thread(models.load, read_bundle(SHIPPED / name))
+        models.add(model)
+        models.make_current(model.bundle.tag)
+    models.start()
+    questions = Questions(models, Metrics(), Answering(30))
+    for name, most in (("sentiment", 3), ("sentiment-bidirectional", 1)):
+        request = SentimentRequest(text=["A fine film."] * most, model=name)
+        assert len((await questions.judge_sentiment(request)).results) == most
+        with pytest.raises(TooLarge):
+            await questions.judge_sentiment(SentimentRequest(text=["A fine film."] * (most + 1), model=name))
+    await models.stop()
 
 
 async def test_a_stream_has_the_deadline_of_all_answers(questions: Questions) -> None:

@@ -7,7 +7,7 @@ import orjson
 from starlette.responses import Response
 
 from service.api.media_types import JSON
-from service.api.problem import detail_of, retry_headers
+from service.api.problem import detail_of, refusal_headers
 from service.errors import ServiceError
 
 ROOT = "/v2"
@@ -26,7 +26,7 @@ def is_open_inference(path: str) -> bool:
 
 def error_response(error: ServiceError) -> Response:
     """A refusal as a response."""
-    return _response(error.status, str(error), retry_headers(error))
+    return _response(error.status, str(error), refusal_headers(error))
 
 
 def plain_error(status: int) -> Response:

@@ -55,6 +55,8 @@ class InferRoute:
 
     async def infer(self, scope: Scope, receive: Receive, send: Send, name: str, version: str = "") -> int:
         """Answer a request to a model, or to the version of it that is named."""
+        check_encoding(scope)
+        check_media_type(media_type(scope), (JSON, OCTETS))
         content, blob = _split_body(scope, await read_body(scope, receive, self._max_body_bytes))
         model = tensor_model(self._catalog.version(name, version))
         signature = signature_of(model)
@@ -106,9 +108,7 @@ class InferRoute:
 
 def _split_body(scope: Scope, body: bytes) -> tuple[bytes, memoryview]:
     """Split a request into its JSON and the bytes behind it."""
-    check_encoding(scope)
     kind, length = media_type(scope), header(scope, binary.HEADER_LENGTH)
-    check_media_type(kind, (JSON, OCTETS))
     return binary.split_body(body, length) if length or kind == OCTETS else (body, memoryview(b""))
 
 

@@ -93,6 +93,7 @@ class Texts:
 
     async def written(self) -> AsyncGenerator[TextEvent]:
         """Pieces of all texts as they become certain, and their ends."""
+        self._model.engine.check_rows(self.num_texts)
         opened = await together(self._model.open(*prompt) for prompt in self._prompts())
         writings = [
             self._model.generate(state, self.request, self._seed_of(copy), num_prompt_tokens)

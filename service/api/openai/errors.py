@@ -7,7 +7,7 @@ import orjson
 from starlette.responses import Response
 
 from service.api.media_types import JSON
-from service.api.problem import retry_headers
+from service.api.problem import refusal_headers
 from service.errors import InvalidInput, ModelUnknown, ServiceError, Unauthenticated
 
 V1 = "/v1/"
@@ -37,7 +37,7 @@ def error_response(error: ServiceError) -> Response:
     """A refusal as a response."""
     # OpenAI's clients know a body that is wrong as BadRequestError.
     status = _BAD_REQUEST if error.status == InvalidInput.status else error.status
-    return document_response(status, error_of(error), retry_headers(error))
+    return document_response(status, error_of(error), refusal_headers(error))
 
 
 def error_of(error: ServiceError) -> dict[str, Any]:

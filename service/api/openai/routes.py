@@ -65,8 +65,8 @@ class OpenAI:
         return await _refuse(allowed, scope, receive, send)
 
     async def _complete(self, scope: Scope, receive: Receive, send: Send) -> int:
-        body = await read_body(scope, receive, self._max_body_bytes)
         check_json(scope)
+        body = await read_body(scope, receive, self._max_body_bytes)
         request = parsed_body(CompletionRequest, body)
         model = self._model(request.model)
         if not request.stream:

@@ -16,6 +16,7 @@ from service.api.steps import binary
 from service.api.steps.item_errors import parsed_items
 from service.api.steps.items import item_json, item_pieces
 from service.api.wire import (
+    check_encoding,
     check_json,
     check_query,
     header,
@@ -57,8 +58,8 @@ class StepRoutes:
     async def take_step(self, scope: Scope, receive: Receive, send: Send, session_id: str) -> int:
         """One step of one session."""
         check_query(scope, endpoints.TAKE_STEP)
-        body = await read_body(scope, receive, self._max_body_bytes)
         check_json(scope)
+        body = await read_body(scope, receive, self._max_body_bytes)
         request = parsed_body(StepRequest, body)
         ask = ask_of(owner_of(scope), session_id, request)
         if ask.is_streamed:
@@ -79,9 +80,11 @@ class StepRoutes:
     async def take_steps(self, scope: Scope, receive: Receive, send: Send) -> int:
         """Steps of many sessions, each answered for itself."""
         check_query(scope, endpoints.TAKE_STEPS)
+        is_binary = media_type(scope) == OCTETS
+        (check_encoding if is_binary else check_json)(scope)
         body = await read_body(scope, receive, self._max_body_bytes)
         started, owner = time.perf_counter(), owner_of(scope)
-        if media_type(scope) == OCTETS:
+        if is_binary:
             request = binary.read(body, header(scope, binary.HEADER_LENGTH))
             with self._room.of_items(request.num_answered, AS_A_WHOLE) as holding:
                 await _enter(holding, receive)
@@ -89,7 +92,6 @@ class StepRoutes:
                 content, header_length = binary.write(turns)
                 await respond(send, content, OCTETS.encode(), headers=[(binary.HEADER_LENGTH, b"%d" % header_length)])
             return 200
-        check_json(scope)
         many, wrong = parsed_items(StepItems, StepItem, body or b"{}", {"inputs": {}})
         num_items = sum(map(num_answered, many.items))
         asks = [ask_of(owner, item.session_id, item, num_items) for item in many.items]

@@ -4,11 +4,21 @@ from collections.abc import AsyncIterator
 
 import pytest
 from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message
 
 from service.api.application import Application
 from service.api.endpoint import Endpoint
-from service.api.endpoints import ENDPOINTS, LIVEZ, PAGE, PAGE_FILES, STREAM
+from service.api.endpoints import (
+    ENDPOINTS,
+    GENERATE,
+    JUDGE_SENTIMENT,
+    LIST_MODELS,
+    LIVEZ,
+    PAGE,
+    PAGE_FILES,
+    SHOW_SERVED_MODEL,
+    STREAM,
+)
 from service.api.routes import Unbound
 from service.forms.sessions import SessionRequest
 from service.keys.keys import ANONYMOUS
@@ -71,6 +81,65 @@ async def test_who_asks_in_another_way_is_told_the_declared_methods(process: Pro
         answer = await asked(app, "PATCH", path)
         assert answer.status == 405, path
         assert set(answer.headers["allow"].split(", ")) == declared, path
+
+
+FORM = {"content-type": "application/x-www-form-urlencoded"}
+
+
+async def test_a_mistyped_path_and_a_wrong_method_are_told_as_such_whatever_type_the_body_has(process: Process) -> None:
+    for app in (put_together(process).plain, put_together(process).around(BENTOML)):
+        refused = await Client(app).begin("POST", "/models", b"{}", FORM).answered()
+        assert (refused.status, refused.headers["allow"]) == (405, "GET, HEAD")
+        assert (await Client(app).begin("POST", "/modles", b"{}", FORM).answered()).body != b""
+    plain = Client(put_together(process).plain)
+    refused = await plain.begin("PUT", "/sentiment", b"{}", FORM).answered()
+    assert (refused.status, refused.headers["allow"]) == (405, "POST")
+    assert (await plain.begin("POST", "/sentimnet", b"{}", FORM).answered()).status == 404
+
+
+@pytest.mark.parametrize("endpoint", [GENERATE, JUDGE_SENTIMENT, LIST_MODELS, SHOW_SERVED_MODEL])
+async def test_a_parameter_of_the_query_is_refused_where_there_is_none(process: Process, endpoint: Endpoint) -> None:
+    """`/generate?max_tokens=5` would write 200 characters."""
+    application = put_together(process)
+    for app in (application.plain, application.around(BENTOML)):
+        refused = await Client(app).begin(endpoint.method, f"{endpoint.path}?max_tokens=5", b"{}").answered()
+        assert (refused.status, refused.json()["errors"][0]["location"]) == (422, ["max_tokens"])
+
+
+@pytest.mark.parametrize("path", ["/v1/models?of=mine", "/v2?verbose=1", "/v2/health/live?x=1", "/livez?x=1"])
+async def test_protocols_of_others_take_any_query(process: Process, path: str) -> None:
+    application = put_together(process)
+    for app in (application.plain, application.around(BENTOML)):
+        assert (await Client(app).begin("GET", path, b"").answered()).status == 200
+
+
+async def never() -> Message:
+    """A server that would tell the client to send its body (`Expect: 100-continue`) if it were asked for it."""
+    raise AssertionError
+
+
+@pytest.mark.parametrize("path", ["/sentiment", "/sessions/x/steps", "/steps", "/v2/models/x/infer", "/v1/completions"])
+@pytest.mark.parametrize(
+    ("field", "status"),
+    [
+        ((b"content-length", b"9999999999"), 413),
+        ((b"content-type", b"text/plain"), 415),
+        ((b"content-encoding", b"br"), 415),
+    ],
+)
+async def test_a_body_that_is_refused_by_its_head_is_not_asked_for(
+    process: Process, path: str, field: tuple[bytes, bytes], status: int
+) -> None:
+    application = put_together(process)
+    for app in (application.plain, application.around(BENTOML)):
+        sent: list[Message] = []
+
+        async def send(message: Message, sent: list[Message] = sent) -> None:
+            sent.append(message)
+
+        scope = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b""}
+        await app({**scope, "http_version": "1.1", "headers": [field]}, never, send)
+        assert sent[0]["status"] == status
 
 
 async def test_a_page_of_another_origin_is_refused_on_either_port(process: Process) -> None:

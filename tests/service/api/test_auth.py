@@ -92,7 +92,7 @@ def test_without_keys_everyone_is_one_owner() -> None:
 def test_a_request_without_a_key_is_refused_whatever_it_asks_for(door: Door, path: str) -> None:
     answer = door.client.get(path)
     assert answer.status_code == 401
-    assert answer.headers["www-authenticate"] == "Bearer"
+    assert answer.headers["www-authenticate"] == 'Bearer realm="unrolled"'
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["type"] == "urn:unrolled:problem:unauthenticated"
 
@@ -101,13 +101,13 @@ def test_a_request_without_a_key_is_refused_whatever_it_asks_for(door: Door, pat
     "headers", [{"Authorization": "Basic YTpi"}, {"Authorization": "Bearer"}, {"X-Api-Key": "unr"}]
 )
 def test_other_schemes_are_no_key(door: Door, headers: Mapping[str, str]) -> None:
-    assert door.client.get("/whose", headers=headers).headers["www-authenticate"] == "Bearer"
+    assert door.client.get("/whose", headers=headers).headers["www-authenticate"] == 'Bearer realm="unrolled"'
 
 
 def test_a_wrong_key_is_refused_as_such(door: Door) -> None:
     answer = door.client.get("/whose", headers={"Authorization": f"Bearer {door.token}0"})
     assert answer.status_code == 401
-    assert answer.headers["www-authenticate"] == 'Bearer error="invalid_token"'
+    assert answer.headers["www-authenticate"] == 'Bearer realm="unrolled", error="invalid_token"'
     assert door.token not in answer.text
 
 

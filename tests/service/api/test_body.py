@@ -116,6 +116,33 @@ async def test_who_sends_another_type_is_told_which_the_path_takes(client: Clien
     assert refused.json()["detail"].startswith(f"send the body as {wanted}")
 
 
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/sentimnet"), ("POST", "/models"), ("PUT", "/sentiment"), ("DELETE", "/sentiment")]
+)
+@pytest.mark.parametrize("headers", [{"content-type": "application/x-www-form-urlencoded"}, {"content-encoding": "br"}])
+async def test_where_nothing_takes_a_body_its_type_does_not_matter(
+    client: Client, method: str, path: str, headers: dict[str, str]
+) -> None:
+    assert (await client.begin(method, path, b"{}", headers).answered()).status == 200
+
+
+@pytest.mark.parametrize("path", ["/sentiment", "/v2/repository/index"])
+async def test_who_sends_a_compressed_body_is_told_what_is_read(client: Client, path: str) -> None:
+    """RFC 9110, section 15.5.16: else the type of the body would be what is wrong."""
+    assert (await client.post(path, b"", {"content-encoding": "br"})).headers["accept-encoding"] == "identity"
+    assert "accept-encoding" not in (await client.post(path, b"", {"content-type": "text/plain"})).headers
+
+
+async def test_a_byte_order_mark_is_named(client: Client, reader: Reader) -> None:
+    refused = await client.post("/sentiment", b'\xef\xbb\xbf{"text": "a"}')
+    assert (refused.status, refused.json()["detail"]) == (
+        400,
+        "what was sent is not JSON: it begins with a byte order mark",
+    )
+    assert reader.messages == []
+    assert (await client.post("/sessions/import", b"\xef\xbb\xbf", {"content-type": BLOB})).status == 200
+
+
 @pytest.mark.parametrize("body", [b"{", b"", b"x", b"{'text': 1}"])
 def test_what_is_not_json_is_told_so_once(body: bytes) -> None:
     with pytest.raises(Malformed, match=r"^what was sent is not JSON: (?!Invalid JSON)"):

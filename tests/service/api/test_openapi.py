@@ -1,7 +1,9 @@
 """The OpenAPI document."""
 
 import re
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, get_args
+from urllib.parse import urljoin
 
 import orjson
 import pytest
@@ -9,13 +11,18 @@ from pydantic import BaseModel, ValidationError
 
 from service.api.endpoint import Endpoint
 from service.api.endpoints import DOCUMENTED, OPEN_PATHS, QUESTIONS, SERVICE
+from service.api.media_types import BLOB, OCTETS
 from service.api.openapi import openapi_document
 from service.api.problem import problem_of
 from service.bundle.manifest import read_bundle
 from service.errors import InvalidInput, NumericsChanged, ServiceError, SessionGone, StepConflict
 from service.forms.completions import Choice, Completion, CompletionModel, CompletionModels
 from service.forms.form import Question
+from service.forms.generation import Usage
 from service.forms.models import ModelView
+from service.forms.open_inference import TensorMetadata
+from service.forms.repository import VersionIndex
+from service.forms.tagging import TaggedToken
 from service.tasks.translation import TranslationModel
 from tests.service.api.test_models import SHIPPED, told
 
@@ -101,6 +108,125 @@ def test_an_example_shows_how_to_ask(operation: Endpoint) -> None:
     operation.request.model_validate_json(orjson.dumps(asked["content"]["application/json"]["example"]))
 
 
+def forms_within(form: type[BaseModel]) -> set[type[BaseModel]]:
+    """A form and all forms that its fields hold."""
+    seen, ahead = set[type[BaseModel]](), {form}
+    while ahead:
+        seen |= ahead
+        kinds = [field.annotation for each in ahead for field in each.model_fields.values()]
+        ahead = {part for kind in kinds for part in parts(kind) if part not in seen}
+    return seen
+
+
+def parts(kind: Any) -> set[type[BaseModel]]:  # noqa: ANN401
+    """The forms that an annotation names."""
+    own = {kind} if isinstance(kind, type) and issubclass(kind, BaseModel) else set[type[BaseModel]]()
+    return own.union(*map(parts, get_args(kind)))
+
+
+ANSWER_FORMS = {form for each in DOCUMENTED if each.answer for form in forms_within(each.answer)}
+# Whose JSON is not made by `form_response`, which sends nothing that is null.
+DUMPED = {
+    form
+    for each in DOCUMENTED
+    if each.answer and (each.tag == QUESTIONS or each.path.startswith("/v1/"))
+    for form in forms_within(each.answer)
+}
+
+
+def test_forms_are_found_within_forms() -> None:
+    assert {TaggedToken, Usage, TensorMetadata} <= ANSWER_FORMS
+    assert TaggedToken in DUMPED
+    assert TensorMetadata not in DUMPED
+
+
+def test_a_field_that_an_answer_leaves_out_is_told_as_optional_and_never_null() -> None:
+    """Generators make a field with a default one that is always sent."""
+    for form in ANSWER_FORMS - {VersionIndex}:
+        schema = SCHEMAS[form.__name__]
+        for field in schema["properties"].keys() - set(schema["required"]):
+            assert "default" not in schema["properties"][field], (form, field)
+    kinds = SCHEMAS["ItemAnswer"]["properties"]
+    assert {
+        field: kind.get("type") for field, kind in kinds.items() if field not in ("problem", "numerics_changed")
+    } == {
+        "session_id": "string",
+        "status": "integer",
+        "step": "integer",
+        "outputs": "object",
+    }
+
+
+def test_a_field_that_is_told_as_never_null_is_left_out_where_it_is() -> None:
+    nullable = {form: [*fields_with_null(form)] for form in DUMPED}
+    assert nullable[TaggedToken] == ["start", "end"]
+    for form, fields in nullable.items():
+        for name in fields:
+            is_left_out = form.model_fields[name].exclude_if
+            told = SCHEMAS[form.__name__]["properties"][name]
+            assert (is_left_out is not None and is_left_out(None)) or may_be_null(told), (form, name)
+
+
+def fields_with_null(form: type[BaseModel]) -> Iterator[str]:
+    """Fields that may be None."""
+    return (name for name, field in form.model_fields.items() if type(None) in get_args(field.annotation))
+
+
+def may_be_null(schema: dict[str, Any]) -> bool:
+    """Whether a schema tells null."""
+    return {"type": "null"} in schema.get("anyOf", [schema])
+
+
+def test_chunks_of_openais_form_may_have_no_usage() -> None:
+    usage = SCHEMAS["Completion"]["properties"]["usage"]
+    assert may_be_null(usage)
+    assert "default" not in usage
+
+
+@pytest.mark.parametrize("form", ["StepRequest", "StepItem"])
+def test_inputs_of_a_step_are_told_as_the_forms_of_all_models(form: str) -> None:
+    inputs = references(SCHEMAS[form]["properties"]["inputs"])
+    assert inputs == {
+        f"#/components/schemas/{name}Step"
+        for name in ("Character", "Text", "Readings", "Music", "Tag", "Ids", "Segments")
+    }
+    assert references(SCHEMAS[form]["properties"]["return"]) == {"#/components/schemas/Returned"}
+
+
+def test_a_refused_item_has_a_problem() -> None:
+    assert references(SCHEMAS["ItemAnswer"]) == {"#/components/schemas/Problem"}
+
+
+def test_no_form_has_rules_that_generators_leave_it_out_for() -> None:
+    objects = {name for name, schema in SCHEMAS.items() if schema.get("type") == "object"}
+    assert {name for name in objects if SCHEMAS[name].keys() & {"oneOf", "anyOf", "dependentSchemas"}} == set()
+
+
+def test_a_default_that_generators_cannot_write_is_not_told() -> None:
+    """openapi-python-client leaves out an operation whose form has an object by default."""
+    for name, schema in SCHEMAS.items():
+        for field, each in schema.get("properties", {}).items():
+            assert not isinstance(each.get("default"), dict) or "$ref" in each, (name, field)
+
+
+def test_an_export_has_a_type_that_generators_know() -> None:
+    exported = responses("/sessions/{session_id}/state")["200"]["content"]
+    assert list(exported) == [BLOB, OCTETS]
+
+
+def test_a_key_of_a_retry_is_told_as_it_is_taken() -> None:
+    for path in ("/sessions", "/sessions/import", "/sessions/{session_id}/fork"):
+        (key,) = [each for each in DOCUMENT["paths"][path]["post"]["parameters"] if each["in"] == "header"]
+        assert (key["name"], key["schema"]["minLength"], key["schema"]["maxLength"]) == ("Idempotency-Key", 1, 255)
+        assert re.fullmatch(key["schema"]["pattern"], "!once~")
+        assert not re.fullmatch(key["schema"]["pattern"], "on ce")
+
+
+def test_clients_keep_the_prefix_of_a_proxy() -> None:
+    (server,) = DOCUMENT["servers"]
+    assert urljoin("https://models.example/rnn/docs.json", server["url"]) == "https://models.example/rnn/"
+
+
 def headers(path: str, status: str, method: str = "post") -> set[str]:
     """Which header fields an answer has."""
     return set(responses(path, method)[status]["headers"]) - {"X-Request-ID"}
@@ -113,6 +239,7 @@ def test_header_fields_are_told_where_they_are_sent() -> None:
         assert headers(path, "200") == {"Inference-Header-Content-Length"}
     assert headers("/compose", "200") == {"Content-Disposition"}
     assert headers("/tag", "200") == set()
+    assert headers("/sessions/{session_id}/state", "200", "get") == set()
     assert headers("/tag", "default") == {"Retry-After", "WWW-Authenticate"}
 
 

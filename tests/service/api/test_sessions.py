@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.api.media_types import BLOB
+from service.api.media_types import BLOB, OCTETS
 from service.stores.limits import Limits
 from tests.fakes.asgi import Client, Surface
 from tests.fakes.process import Process
@@ -148,11 +148,35 @@ async def test_what_has_defaults_for_everything_needs_no_body(surface: Surface, 
 
 
 @pytest.mark.parametrize(
-    "query", ["here?step=x", "here?step=-1", "a~b", ".", "..", "...", "x" * 65, "here?step=" + "9" * 19]
+    "query",
+    ["here?step=x", "here?step=-1", "a~b", ".", "..", "...", "x" * 65, f"here?step={2**63}", "here?step=" + "0" * 20],
 )
 async def test_a_checkpoint_that_cannot_be_is_refused(surface: Surface, process: Process, query: str) -> None:
     session_id = await process.create()
     assert (await surface.client.request("PUT", f"/sessions/{session_id}/checkpoints/{query}")).status == 422
+
+
+async def test_the_number_of_a_step_has_63_bits_in_a_query_as_in_a_body(surface: Surface, process: Process) -> None:
+    path = f"/sessions/{await process.create()}/checkpoints/here?step={2**63 - 1}"
+    assert (await surface.client.request("PUT", path)).json()["expected_step"] == 0
+
+
+@pytest.mark.parametrize(
+    ("accept", "media_type"),
+    [
+        ("*/*", BLOB),
+        ("application/octet-stream", OCTETS),
+        ("application/problem+json, Application/Octet-Stream;q=0.9", OCTETS),
+        (f"application/octet-stream, {BLOB};q=0.5", BLOB),
+        ("application/json", BLOB),
+    ],
+)
+async def test_an_export_has_the_type_that_every_client_knows_where_only_that_is_accepted(
+    surface: Surface, process: Process, accept: str, media_type: str
+) -> None:
+    path = f"/sessions/{await process.create()}/state"
+    exported = await surface.client.request("GET", path, {"accept": accept})
+    assert (exported.status, exported.headers["content-type"]) == (200, media_type)
 
 
 async def test_a_session_is_forked_and_travels(surface: Surface, process: Process) -> None:

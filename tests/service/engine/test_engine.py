@@ -418,7 +418,7 @@ async def test_a_turn_that_stumbles_fails_its_jobs_and_the_next_turn_comes() -> 
 
 async def test_more_rows_than_the_queue_ever_takes_are_too_large() -> None:
     async with serving(SumGraphs(), max_queue_rows=2) as engine:
-        with pytest.raises(TooLarge):
+        with pytest.raises(TooLarge, match="takes 2 rows of a request at a time, and this needs 3"):
             await engine.advance_all("encode", [FRESH] * 3, [{"x": np.array([1])}] * 3, 1)
 
 

@@ -108,7 +108,9 @@ async def test_garbage_behind_an_ignored_upgrade_is_refused(port: Port) -> None:
 
 async def test_a_thousand_upgrades_in_one_packet_are_a_thousand_requests(port: Port) -> None:
     async with port.connected() as connection:
-        connection.writer.write(b"GET / HTTP/1.1\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n" * 1000)
+        connection.writer.write(
+            b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n" * 1000
+        )
         assert {(await connection.answer())[0] for _ in range(1000)} == {404}
 
 
@@ -173,6 +175,40 @@ async def test_a_refusal_is_told_unless_the_application_has_the_request(
         assert [(await connection.answer())[0] for _ in expected] == expected
         assert await connection.is_over()
     assert port.refusals == told
+
+
+@pytest.mark.parametrize(
+    ("fields", "version", "status"),
+    [
+        ([], "1.1", 400),
+        ([], "1.0", 404),
+        (["host:"], "1.1", 400),
+        (["host: "], "1.0", 400),
+        (["host: localhost"], "1.1", 404),
+        (["Host: localhost", "host: elsewhere"], "1.1", 400),
+        (["host: localhost", "host: localhost"], "1.0", 400),
+        ([], "1.1\r\nconnection: upgrade\r\nupgrade: h2c", 400),
+    ],
+)
+async def test_a_request_names_its_host_once(port: Port, fields: list[str], version: str, status: int) -> None:
+    """RFC 9112, section 3.2."""
+    async with port.connected() as connection:
+        head = "".join(f"{line}\r\n" for line in (f"GET /nothing HTTP/{version}", *fields))
+        await connection.pieces(head.encode() + b"\r\n")
+        told, headers, _ = await connection.answer()
+        assert (told, headers["content-type"]) == (status, "application/problem+json")
+
+
+@pytest.mark.parametrize("path", ["/sessions/{}/steps", "/sessions/{}/steps?"])
+async def test_a_step_names_its_host_once(port: Port, process: Process, path: str) -> None:
+    session_id = await process.create(ANONYMOUS)
+    request = request_of(path.format(session_id), orjson.dumps(STEP))
+    for wrong in (request.replace(b"host: localhost\r\n", b""), request_of(path, b"{}", "host: other")):
+        async with port.connected() as connection:
+            await connection.pieces(wrong)
+            assert (await connection.answer())[0] == 400
+            assert await connection.is_over()
+    assert (await process.sessions.get(ANONYMOUS, session_id)).step == 0
 
 
 @pytest.mark.parametrize("path", ["/sessions/{}/steps", "/sessions/{}/steps?"])
@@ -263,8 +299,8 @@ async def test_a_long_head_is_refused_and_a_shorter_one_is_not(port: Port, path:
         b"POST / HTTP/1.1\r\nx: " + b"y" * MAX_HEAD_BYTES,
         b"POST / HTTP/1.1\r\n" + b"x: y\r\n" * MAX_HEAD_BYTES,
         b"POST /" + b"a" * MAX_HEAD_BYTES,
-        b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n" + b"x: y\r\n" * MAX_HEAD_BYTES,
-        b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n1;" + b"x" * 2 * MAX_HEAD_BYTES,
+        b"POST / HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n0\r\n" + b"x: y\r\n" * MAX_HEAD_BYTES,
+        b"POST / HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n1;" + b"x" * 2 * MAX_HEAD_BYTES,
     ],
     ids=["value", "fields", "target", "trailer", "chunk's extension"],
 )

@@ -20,7 +20,10 @@ pytestmark = pytest.mark.anyio
 def request_of(session_id: str) -> bytes:
     """A step, as bytes."""
     body = orjson.dumps(STEP)
-    return f"POST /sessions/{session_id}/steps HTTP/1.1\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body
+    return (
+        f"POST /sessions/{session_id}/steps HTTP/1.1\r\nhost: localhost\r\ncontent-length: {len(body)}\r\n\r\n".encode()
+        + body
+    )
 
 
 async def test_steps_are_answered_one_after_the_other_on_one_connection(port: Port, process: Process) -> None:
@@ -179,8 +182,8 @@ async def test_a_known_request_within_another_is_no_request(port: Port, process:
     async with port.connected() as connection:
         await connection.pieces(request)
         assert (await connection.answer())[0] == 200
-        for beginning in (f"content-length: {len(request)}\r\n\r\n", "x: "):
-            await connection.pieces(f"POST /nothing HTTP/1.1\r\nhost: localhost\r\n{beginning}".encode(), request)
+        for beginning in (f"host: localhost\r\ncontent-length: {len(request)}\r\n\r\n", "x: "):
+            await connection.pieces(f"POST /nothing HTTP/1.1\r\n{beginning}".encode(), request)
             assert (await connection.answer())[0] == 404
         await connection.pieces(request)
         assert orjson.loads((await connection.answer())[2])["step"] == 2

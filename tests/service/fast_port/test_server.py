@@ -1,7 +1,10 @@
 """The second port, on a real socket: its connections, its stops, and what else it is asked."""
 
 import asyncio
+import re
 import socket
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import orjson
@@ -81,7 +84,9 @@ async def test_who_sends_the_end_of_a_chunked_body_by_itself_is_answered_however
     graphs = process.graphs["0"]
     graphs.gate.clear()
     body = orjson.dumps(STEP)
-    head = f"POST /sessions/{session_id}/steps HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n".encode()
+    head = (
+        f"POST /sessions/{session_id}/steps HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n".encode()
+    )
     async with port.connected() as connection:
         await connection.pieces(head, b"%x\r\n%b\r\n" % (len(body), body), b"0\r\n\r\n")
         await until(lambda: process.steps.is_under_way(session_id))
@@ -109,7 +114,9 @@ async def test_a_stop_answers_what_is_under_way_and_waits_for_nothing_else(proce
     async with port.connected() as busy, port.connected() as idle, port.connected() as stalled:
         idle.step(await process.create(ANONYMOUS), inputs={"text": "a"})
         await idle.answer()
-        stalled.writer.write(f"POST /sessions/{session_id}/steps HTTP/1.1\r\ncontent-length: 9\r\n\r\n{{".encode())
+        stalled.writer.write(
+            f"POST /sessions/{session_id}/steps HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\n{{".encode()
+        )
         busy.step(session_id)
         await until(lambda: process.steps.is_under_way(session_id))
         stopping = asyncio.ensure_future(port.server.stop())
@@ -147,7 +154,7 @@ async def test_a_stop_waits_for_a_body_that_is_under_way(process: Process, path:
     await port.listen()
     session_id = await process.create(ANONYMOUS)
     body = orjson.dumps(STEP) if expected == 200 else b"{".ljust(60)  # what the application is asked after all
-    head = f"POST {path.format(session_id)} HTTP/1.1\r\ncontent-length: {len(body)}\r\n\r\n"
+    head = f"POST {path.format(session_id)} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {len(body)}\r\n\r\n"
     request = head.encode() + body
     async with port.connected() as connection:
         await connection.pieces(request[:-20])
@@ -168,7 +175,7 @@ async def test_a_stop_waits_no_longer_for_a_body_that_comes_by_drops(
     port = Port(process)
     await port.listen()
     async with port.connected() as connection:
-        await connection.pieces(b"POST /steps HTTP/1.1\r\ncontent-length: 99\r\n\r\n{")
+        await connection.pieces(b"POST /steps HTTP/1.1\r\nhost: localhost\r\ncontent-length: 99\r\n\r\n{")
         stopping = asyncio.ensure_future(port.server.stop())
         began = asyncio.get_running_loop().time()
         while not stopping.done():
@@ -181,7 +188,7 @@ async def test_a_stop_waits_for_no_body_that_stalls(process: Process) -> None:
     port = Port(process)
     await port.listen()
     async with port.connected() as connection:
-        connection.writer.write(b"POST /steps HTTP/1.1\r\ncontent-length: 9\r\n\r\n{")
+        connection.writer.write(b"POST /steps HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\n{")
         await connection.writer.drain()
         await asyncio.sleep(0.05)
         stopping = asyncio.ensure_future(port.server.stop())
@@ -213,6 +220,26 @@ async def test_what_is_refused_is_counted_once(process: Process, tmp_path: Path)
     sample = process.metrics.registry.get_sample_value
     counted = {code: sample("rnn_requests_total", labels | {"code": code}) for code in ("200", "400", "401", "422")}
     assert counted == {"200": 1, "400": 1, "401": 2, "422": 1}
+
+
+async def test_every_answer_is_dated_once(port: Port, process: Process) -> None:
+    """RFC 9110, section 6.6.1: of a step, of the application, of a refused connection, and of a WebSocket."""
+    session_id = await process.create(ANONYMOUS)
+    async with port.connected() as connection:
+        for _ in range(2):  # the second one's head is known
+            connection.step(session_id)
+        connection.step("nobody")
+        connection.send("/nothing", b"")
+        connection.writer.write(b"no HTTP\r\n\r\n")
+        async with asyncio.timeout(10):
+            answers = await connection.reader.read(-1)
+    assert answers.count(b"HTTP/1.1 ") == answers.count(b"\r\ndate: ") == 5
+    dates = re.findall(rb"\r\ndate: ([^\r]*)\r\n", answers)
+    now = datetime.now(UTC)
+    assert all(abs((now - parsedate_to_datetime(date.decode())).total_seconds()) < 60 for date in dates)
+    async with port.stream() as stream:
+        assert stream.response is not None
+        assert len(stream.response.headers.get_all("date")) == 1
 
 
 async def test_a_connection_to_no_stream_is_answered_404(port: Port) -> None:

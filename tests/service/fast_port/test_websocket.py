@@ -300,8 +300,6 @@ async def test_who_has_no_key_is_refused_and_counted(process: Process, tmp_path:
 @pytest.mark.parametrize(
     ("method", "fields", "status"),
     [
-        ("GET", [], 400),
-        ("GET", [KEY, KEY], 400),
         ("POST", [KEY], 405),
         ("GET", [KEY, *["x: 1"] * 200], 431),
         ("GET", [KEY, f"x: {'1' * 10_000}"], 431),
@@ -316,6 +314,30 @@ async def test_a_handshake_that_websockets_refuses_is_answered_and_counted(
         async with asyncio.timeout(10):
             assert b"WebSocket" in await connection.reader.read()
     assert port.refusals == [status]
+
+
+@pytest.mark.parametrize("version", ["8", "14", "13, 8", ""])
+async def test_another_version_of_websocket_is_told_the_one_that_is_spoken(port: Port, version: str) -> None:
+    """RFC 6455, section 4.4."""
+    fields = [*UPGRADE[:2], KEY, *([f"sec-websocket-version: {version}"] if version else [])]
+    async with port.connected() as connection:
+        connection.send("/stream", b"", *fields, method="GET")
+        status, told, body = await connection.answer()
+        assert (status, told["sec-websocket-version"], told["connection"]) == (426, "13", "close, upgrade")
+        assert (told["upgrade"], told["content-type"]) == ("websocket", "application/problem+json")
+        assert orjson.loads(body)["type"] == "urn:unrolled:problem:upgrade-needed"
+        assert await connection.is_over()
+    assert port.refusals == [426]
+
+
+@pytest.mark.parametrize("keys", [[], [KEY, KEY], ["sec-websocket-key: short"], ["sec-websocket-key: c2hvcnQ="]])
+async def test_a_websocket_without_its_key_is_refused_as_everything_is(port: Port, keys: list[str]) -> None:
+    async with port.connected() as connection:
+        connection.send("/stream", b"", *UPGRADE, *keys, method="GET")
+        status, told, body = await connection.answer()
+        assert (status, told["content-type"]) == (400, "application/problem+json")
+        assert "Sec-WebSocket-Key" in orjson.loads(body)["detail"]
+    assert port.refusals == [400]
 
 
 async def test_a_stop_tells_every_client_to_go_elsewhere(process: Process) -> None:

@@ -17,8 +17,8 @@ from service.forms.generation import CharacterStep
 from service.forms.music import ComposeRequest
 from service.forms.sentiment import SentimentRequest
 from service.forms.sessions import CheckpointRequest
-from service.forms.steps import IdsStep
 from service.forms.tagging import TagRequest
+from service.forms.tokens import IdsStep
 from service.tasks.task import validated
 
 

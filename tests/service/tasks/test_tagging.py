@@ -18,7 +18,7 @@ from service.concurrency.answering import Answering
 from service.decoding.softmax import softmax
 from service.engine.engine import Engine
 from service.engine.state import Array, SequenceState
-from service.errors import InvalidInput, NotStreamable
+from service.errors import InvalidInput, NotStreamable, TooLarge
 from service.forms.tagging import TagRequest, TagStep
 from service.media.text import MAX_WORD_CHARACTERS
 from service.metrics import Metrics
@@ -192,6 +192,20 @@ async def test_a_list_of_many_texts_finds_room_in_the_queue(whole: WholeTaggingM
     words = ["".join(letters) for letters in product("abc", repeat=8)]  # 6,561
     answer = await whole.tag([Words(words[start : start + 30]) for start in range(0, len(words), 30)])
     assert sum(len(result.tokens) for result in answer.results) == len(words)
+
+
+async def test_more_texts_than_the_queue_ever_takes_are_too_large(tmp_path: Path) -> None:
+    """Each has a row in both directions; refused as a full queue, it would be sent again and again."""
+    graphs = make_graphs(tmp_path, WHOLE)
+    engine = Engine(graphs, RecordingObserver(), max_queue_rows=8)
+    engine.start()
+    model = WholeTaggingModel(graphs.bundle, engine)
+    assert len((await model.tag([Words(["ab"])] * 4)).results) == 4
+    with pytest.raises(TooLarge):
+        await model.tag([Words(["ab"])] * 5)
+    with pytest.raises(TooLarge):
+        await model.tag([Words(["a", "b", "c", "aa", "bb"])])
+    await engine.stop()
 
 
 async def test_long_texts_are_prepared_and_judged_where_they_keep_nobody_waiting(

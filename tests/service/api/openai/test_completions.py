@@ -240,3 +240,12 @@ async def test_work_for_a_client_that_hangs_up_is_cancelled(
     scheduler = process.catalog["generation"].engine._scheduler
     await until(lambda: not scheduler.num_admitted)
     assert runtime.num_begun <= num_runs + 2
+
+
+async def test_more_texts_than_the_queue_ever_takes_are_too_large(
+    surface: Surface, process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process.catalog["generation"].engine, "_max_queue_rows", 3)
+    assert (await post(surface, n=3, max_tokens=1)).status == 200
+    refused = await post(surface, n=2, prompt=["A", "B"], max_tokens=1)
+    assert (refused.status, refused.json()["error"]["code"]) == (413, "too-large")

@@ -1,0 +1,26 @@
+"""Parameters of a query, where a path takes none and its handler would ignore them."""
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from service.api.endpoints import LIST_MODELS, QUESTIONS, SHOW_SERVED_MODEL
+from service.api.paths import asked
+from service.api.refusals import refusal_response
+from service.api.wire import check_query
+from service.errors import InvalidInput
+
+
+class QueryMiddleware:
+    """Refuses parameters of questions on BentoML's port and of `/models`. Other handlers look for themselves."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        endpoint = asked(scope["method"], scope["path"]) if scope["type"] == "http" else None
+        if endpoint is not None and (endpoint.tag == QUESTIONS or endpoint in (LIST_MODELS, SHOW_SERVED_MODEL)):
+            try:
+                check_query(scope, endpoint)
+            except InvalidInput as error:
+                await refusal_response(scope["path"], error)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)

@@ -20,6 +20,7 @@ from service.api import endpoints
 from service.api.body import parsed_body
 from service.api.endpoint import Endpoint
 from service.api.events import EventStream, error_event, event, piece_event, told_to_the_end
+from service.api.large_bodies import LARGE_BYTES, parsing_turn
 from service.api.media_types import MIDI
 from service.api.routes import HotHandlers
 from service.api.wire import check_json, read_body, respond, unless_gone
@@ -58,6 +59,8 @@ class QuestionRoutes:
     async def _answer(self, form: type[BaseModel], asked: Asked, scope: Scope, receive: Receive, send: Send) -> int:
         body = await read_body(scope, receive, self._max_body_bytes)
         check_json(scope)
+        if len(body) > LARGE_BYTES:
+            await parsing_turn()
         answer = await unless_gone(receive, asked(parsed_body(form, body)))
         if isinstance(answer, Response):
             await answer(scope, receive, send)

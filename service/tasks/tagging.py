@@ -38,7 +38,7 @@ BIO = "bio"
 WORK_OF_WORD = 4  # as `off_loop` counts it: the row that a word becomes and the judgement of it, 5 µs
 
 # Words of a request that are in graphs at a time: one takes up to eight kilobytes there.
-WORDS_AT_ONCE = 2**15
+WORDS_AT_ONCE = 2**14
 MANY_WORDS = 2**10  # at a time by at most MANY_AT_ONCE requests
 MANY_AT_ONCE = 2
 

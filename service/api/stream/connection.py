@@ -167,6 +167,7 @@ class Connection:
                 self._channel.tell(message)
             finally:
                 sent()
+            self._has_room.set()
             if self._is_paused:
                 asyncio.get_running_loop().call_soon(self._read_on)
             return

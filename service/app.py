@@ -15,6 +15,7 @@ from service.api import endpoints
 from service.api.log import leave_out_client_errors, log_once
 from service.api.problem import answers_problems
 from service.fast_port.guarded import guard_uvicorn
+from service.fast_port.messages import limit_messages
 from service.forms.caption import CaptionAnswer, CaptionRequest
 from service.forms.forecasting import ForecastAnswer, ForecastRequest
 from service.forms.generation import GenerateAnswer, GenerateRequest
@@ -41,6 +42,7 @@ except CannotStart as error:
     sys.exit(f"unrolled: {error}")  # here, in BentoML's first process: a worker that cannot start is started for ever
 guard_uvicorn(lambda status: Surfaces.worker.refused(status) if Surfaces.worker else None)
 server = settings.server
+limit_messages(server.max_body_bytes)
 num_workers = server.workers + server.spare_workers
 
 

@@ -18,6 +18,7 @@ from service.api.client_watch import DisconnectMiddleware
 from service.api.cors import OriginMiddleware
 from service.api.endpoint import Endpoint
 from service.api.endpoints import ENDPOINTS, PAGE, PAGE_FILES, PLAYGROUND, STREAM
+from service.api.large_bodies import LargeBodyMiddleware
 from service.api.measure import MeasureMiddleware
 from service.api.models import ModelRoutes
 from service.api.open_inference.infer import InferRoute
@@ -126,7 +127,7 @@ class Application:
 
     def _layered(self, app: ASGIApp) -> ASGIApp:
         """Add the layers of all routes but the hot paths, which do this themselves."""
-        app = BodyMiddleware(DisconnectMiddleware(RefusalMiddleware(app)), self._max_body_bytes)
+        app = BodyMiddleware(DisconnectMiddleware(LargeBodyMiddleware(RefusalMiddleware(app))), self._max_body_bytes)
         return MeasureMiddleware(QueryMiddleware(app), self._tally)
 
 

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.api.client_watch import CLIENT_CLOSED_REQUEST, ClientGone
 from service.api.endpoint import Endpoint
 from service.api.endpoints import IMPORT_SESSION
+from service.api.large_bodies import LARGE_BYTES, check_parts
 from service.api.paths import asked
 from service.api.refusals import refusal_response
 from service.api.wire import check_encoding, check_media_type, media_type, read_body
@@ -72,7 +73,7 @@ def parsed_body(form: type[F], body: bytes) -> F:
     """Parse a whole body as a form. No body is no fields.
 
     Raises:
-        Malformed, InvalidInput: See `parsed`.
+        TooLarge, Malformed, InvalidInput: See `parsed`.
     """
     return parsed(form, body or b"{}")
 
@@ -81,9 +82,12 @@ def parsed(form: type[F], body: bytes | str) -> F:
     """Parse JSON as a form.
 
     Raises:
+        TooLarge: It would take long to parse; see `check_parts`.
         Malformed: It is not JSON.
         InvalidInput: It is JSON, but not that form.
     """
+    if len(body) > LARGE_BYTES:
+        check_parts(body.encode() if isinstance(body, str) else body)
     try:
         return form.model_validate_json(body)
     except ValidationError as error:

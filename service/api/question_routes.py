@@ -20,6 +20,7 @@ from service.api import endpoints
 from service.api.body import parsed_body
 from service.api.endpoint import Endpoint
 from service.api.events import EventStream, error_event, event, piece_event, told_to_the_end
+from service.api.large_bodies import LARGE_BYTES, parsing_turn
 from service.api.media_types import MIDI
 from service.api.routes import HotHandlers
 from service.api.wire import check_json, check_query, read_body, respond, unless_gone
@@ -61,6 +62,8 @@ class QuestionRoutes:
         check_query(scope, endpoint)
         check_json(scope)
         body = await read_body(scope, receive, self._max_body_bytes)
+        if len(body) > LARGE_BYTES:
+            await parsing_turn()
         answer = await unless_gone(receive, asked(parsed_body(form, body)))
         if isinstance(answer, Response):
             await answer(scope, receive, send)

@@ -19,6 +19,8 @@ from service.forms.form import (
 )
 
 MAX_TAGGED_TOKENS = 8192
+MAX_TEXT_WORDS = 2**14
+MAX_WORDS_TOGETHER = 2**16
 MAX_TOKEN_CHARACTERS = 1000
 Token = Annotated[
     str,
@@ -39,10 +41,12 @@ class TagRequest(Question):
     text: OneOrMany[Text, Annotated[list[Text], Field(min_length=1, max_length=MAX_TEXTS)]] = Field(
         default_factory=list,
         examples=["Ada Lovelace wrote the first program."],
-        description=f"One text or up to {MAX_TEXTS}; they are split into words. Give either this or `tokens`",
+        description=f"One text or up to {MAX_TEXTS}; they are split into words, at most {MAX_TEXT_WORDS} of a text and "
+        f"{MAX_WORDS_TOGETHER} together. Give either this or `tokens`",
     )
     tokens: OneOrManyTexts = Field(
-        default_factory=list, description=f"Instead of `text`: the words of one text, or of up to {MAX_TEXTS}"
+        default_factory=list,
+        description=f"Instead of `text`: the words of one text, or of up to {MAX_TEXTS}, {MAX_WORDS_TOGETHER} together",
     )
 
     @model_validator(mode="after")
@@ -52,7 +56,14 @@ class TagRequest(Question):
         together = self.text or self.tokens
         if isinstance(together, list) and sum(map(_num_characters, together)) > MAX_CHARACTERS_TOGETHER:
             raise ValueError(f"the texts together have more than {MAX_CHARACTERS_TOGETHER} characters")
+        check_together(sum(len(each) for each in self.tokens if isinstance(each, list)))
         return self
+
+
+def check_together(num_words: int) -> None:
+    """Raise ValueError where the texts of a request have too many words."""
+    if num_words > MAX_WORDS_TOGETHER:
+        raise ValueError(f"the texts together have more than {MAX_WORDS_TOGETHER} words")
 
 
 def _num_characters(text: str | list[str]) -> int:
@@ -114,7 +125,9 @@ class TagStep(Form):
 
     model_config = ConfigDict(json_schema_extra={"oneOf": [given("text"), given("tokens"), _END_ALONE]})
 
-    text: Text | None = Field(None, description="The next piece of the text, cut anywhere")
+    text: Text | None = Field(
+        None, description=f"The next piece of the text, cut anywhere, of at most {MAX_TEXT_WORDS} words"
+    )
     tokens: Tokens | None = Field(None, description="Whole words instead")
     end: bool = Field(False, description="The last word is whole")
 

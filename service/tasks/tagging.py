@@ -1,7 +1,9 @@
 """Tagging: words in, the probability of a tag for each out."""
 
+import asyncio
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -15,7 +17,17 @@ from service.engine.engine import Engine
 from service.engine.state import Inputs, SequenceState
 from service.errors import InvalidInput, Location
 from service.forms.form import Form
-from service.forms.tagging import TagAnswer, Tagged, TaggedEntity, TaggedToken, TagRequest, TagStep, TagStepAnswer
+from service.forms.tagging import (
+    MAX_TEXT_WORDS,
+    TagAnswer,
+    Tagged,
+    TaggedEntity,
+    TaggedToken,
+    TagRequest,
+    TagStep,
+    TagStepAnswer,
+    check_together,
+)
 from service.media.text import check_words, split_unfinished
 from service.media.words import CharacterVocabulary, WordReader, entities
 from service.tasks.bidirectional import FEATURES, BidirectionalEncoder
@@ -24,6 +36,13 @@ from service.tasks.task import SequenceModel, ServedModel
 
 BIO = "bio"
 WORK_OF_WORD = 4  # as `off_loop` counts it: the row that a word becomes and the judgement of it, 5 µs
+
+# Words of a request that are in graphs at a time: one takes up to eight kilobytes there.
+WORDS_AT_ONCE = 2**14
+MANY_WORDS = 2**10  # at a time by at most MANY_AT_ONCE requests
+MANY_AT_ONCE = 2
+
+_FIELDS = set(TaggedToken.model_fields)  # one for all tokens: the set takes twice as much as all else of them
 
 Vectors = Mapping[str, Features]  # of words, by their characters
 
@@ -50,14 +69,15 @@ class TaggingModel(ServedModel):
         stages = [stage for stage in bundle.manifest.stages if stage.name.startswith("characters_")]
         vocabulary = CharacterVocabulary(task.characters, task.longest_word)
         self._characters = CharacterEncoder(engine, self.layout, stages, vocabulary)
+        self._many = asyncio.Semaphore(MANY_AT_ONCE)
 
     async def split(self, texts: Sequence[str], locations: Sequence[Location]) -> list[Words]:
         """Split whole texts into words. `locations` are those of the texts in the request, for errors.
 
         Raises:
-            InvalidInput: A text holds no word, or one that is too long.
+            InvalidInput: A text holds no word, one that is too long, or too many, or the texts do together.
         """
-        return await off_loop(sum(map(len, texts)), lambda: list(map(self._split, texts, locations)))
+        return await off_loop(sum(map(len, texts)), lambda: self._split_all(texts, locations))
 
     async def tag(self, texts: Sequence[Words]) -> TagAnswer:
         """Tag the words of whole texts.
@@ -67,14 +87,24 @@ class TaggingModel(ServedModel):
             QueueFull: The engine's queue has no room.
             ShuttingDown: The worker is about to end.
         """
+        results = []
+        for some in _parts(texts):
+            async with self._room(sum(len(text.words) for text in some)):
+                results += await self._tag(some)
+        return TagAnswer(results=results, bundle=self.bundle.tag)
+
+    async def _tag(self, texts: Sequence[Words]) -> list[Tagged]:
         self.engine.check_rows(len(texts) * self.num_rows_of_text)
         # All at once, or each text would have words of its own waiting.
         vectors = await self._characters.vectors(word for text in texts for word in text.words)
         size = WORK_OF_WORD * sum(len(text.words) for text in texts)
         inputs = await off_loop(size, lambda: [self._inputs(text.words, vectors) for text in texts])
         logits = await together(self._logits(each, len(text.words)) for each, text in zip(inputs, texts, strict=True))
-        results = await off_loop(size, lambda: list(map(self._tagged, texts, logits)))
-        return TagAnswer(results=results, bundle=self.bundle.tag)
+        return await off_loop(size, lambda: list(map(self._tagged, texts, logits)))
+
+    def _room(self, num_words: int) -> AbstractAsyncContextManager[object]:
+        """What so many words wait for, so that what all take in graphs has a limit."""
+        return self._many if num_words > MANY_WORDS else nullcontext()
 
     @abstractmethod
     async def _logits(self, inputs: Inputs, num_words: int) -> Features:
@@ -94,16 +124,37 @@ class TaggingModel(ServedModel):
         probabilities = softmax(logits)[np.arange(len(best)), best].tolist()
         spans: Sequence[tuple[int | None, int | None]] = text.spans or [(None, None)] * len(best)
         return [
-            TaggedToken(token=word, tag=self.tags[tag], probability=probability, start=start, end=end)
+            TaggedToken.model_construct(
+                _FIELDS, token=word, tag=self.tags[tag], probability=probability, start=start, end=end
+            )
             for word, tag, probability, (start, end) in zip(text.words, best, probabilities, spans, strict=True)
         ]
 
+    def _split_all(self, texts: Sequence[str], locations: Sequence[Location]) -> list[Words]:
+        split: list[Words] = []
+        num_words = 0
+        for text, location in zip(texts, locations, strict=True):
+            split.append(self._split(text, location))
+            num_words += len(split[-1].words)
+            try:
+                check_together(num_words)
+            except ValueError as error:
+                raise InvalidInput(str(error), ("text",)) from None
+        return split
+
     def _split(self, text: str, location: Location) -> Words:
-        check_words(text, location)
-        spans = self._reader.word_spans(text)
+        spans = self._spans(text, location)
         if not spans:
             raise InvalidInput("the text holds no word", location)
         return Words([text[start:end] for start, end in spans], spans)
+
+    def _spans(self, text: str, location: Location) -> list[tuple[int, int]]:
+        """Where the words of a text stand."""
+        check_words(text, location)
+        spans = self._reader.word_spans(text)
+        if len(spans) > MAX_TEXT_WORDS:
+            raise InvalidInput(f"the text has {len(spans)} words; at most {MAX_TEXT_WORDS} are read at once", location)
+        return spans
 
 
 class StreamingTaggingModel(TaggingModel, SequenceModel[TagStep]):
@@ -129,10 +180,11 @@ class StreamingTaggingModel(TaggingModel, SequenceModel[TagStep]):
 
     async def step(self, state: SequenceState, inputs: TagStep, seed: int) -> tuple[dict[str, Any], SequenceState]:
         text = state.pending.decode() + (inputs.text or "")
-        words, pending, rest = await off_loop(len(text), lambda: self._cut(text, inputs))
-        state, tagged = await self._tag_on(state, words)
-        state = state._replace(pending=pending.encode())
-        _, unfinished = await self._tag_on(state, rest)
+        async with self._room(max(len(text) // 2, len(inputs.tokens or []))):
+            words, pending, rest = await off_loop(len(text), lambda: self._cut(text, inputs))
+            state, tagged = await self._tag_on(state, words)
+            state = state._replace(pending=pending.encode())
+            _, unfinished = await self._tag_on(state, rest)
         return TagStepAnswer(tokens=tagged, pending=unfinished).model_dump(), state
 
     def _cut(self, text: str, inputs: TagStep) -> tuple[list[str], str, list[str]]:
@@ -142,6 +194,8 @@ class StreamingTaggingModel(TaggingModel, SequenceModel[TagStep]):
             The words that are complete, the unfinished end of the text, which stays pending, and the words in that end.
         """
         check_words(text, ("text",))
+        if len(text) > MAX_TEXT_WORDS:
+            self._spans(text, ("text",))
         whole, pending = (text, "") if inputs.end or inputs.tokens else split_unfinished(text)
         words, rest = ([part[start:end] for start, end in self._reader.word_spans(part)] for part in (whole, pending))
         return [*words, *(inputs.tokens or [])], pending, rest
@@ -180,6 +234,20 @@ class WholeTaggingModel(TaggingModel):
 
     async def _logits(self, inputs: Inputs, num_words: int) -> Features:
         return await self._encoder.logits(inputs, num_words)
+
+
+def _parts(texts: Sequence[Words]) -> Iterator[Sequence[Words]]:
+    """Texts of WORDS_AT_ONCE words together, or one."""
+    some: list[Words] = []
+    num_words = 0
+    for text in texts:
+        num_words += len(text.words)
+        if some and num_words > WORDS_AT_ONCE:
+            yield some
+            some, num_words = [], len(text.words)
+        some.append(text)
+    if some:
+        yield some
 
 
 def _entities(tokens: Sequence[TaggedToken]) -> list[TaggedEntity]:

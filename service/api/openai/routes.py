@@ -8,6 +8,7 @@ from starlette.types import Receive, Scope, Send
 from service.api import endpoints
 from service.api.body import parsed_body
 from service.api.events import EventStream
+from service.api.large_bodies import LARGE_BYTES, parsing_turn
 from service.api.openai.completions import Completions
 from service.api.openai.errors import document, document_response
 from service.api.routes import HotHandlers, methods_by_path
@@ -67,6 +68,8 @@ class OpenAI:
     async def _complete(self, scope: Scope, receive: Receive, send: Send) -> int:
         check_json(scope)
         body = await read_body(scope, receive, self._max_body_bytes)
+        if len(body) > LARGE_BYTES:
+            await parsing_turn()
         request = parsed_body(CompletionRequest, body)
         model = self._model(request.model)
         if not request.stream:

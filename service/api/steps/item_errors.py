@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import orjson
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from service.api.body import parsed
-from service.errors import InvalidInput
+from service.errors import MAX_MISTAKES, InvalidInput
 from service.forms.steps import MAX_ITEMS
 
 F = TypeVar("F", bound=BaseModel)
@@ -28,18 +29,30 @@ def parsed_items(
         The form, and the errors by the index of their item.
 
     Raises:
-        Malformed, InvalidInput: It is wrong elsewhere; see `parsed`.
+        TooLarge, Malformed, InvalidInput: It is wrong elsewhere; see `parsed`.
     """
     try:
         return parsed(form, body), {}
-    except InvalidInput:
+    except InvalidInput as error:
+        if beside := _beside_items(error.__cause__):
+            raise InvalidInput.of_fields(beside) from None
         document = _document(body)
         if document is None:
             raise
-        wrong = _item_errors(item_form, document["items"], empty)
+        items = document.pop("items")
+        around = parsed(form, orjson.dumps({**document, "items": [_empty(None, empty)]}))
+        forms, wrong = _item_forms(item_form, items, empty)
         if not wrong:
             raise
-    return parsed(form, orjson.dumps(document)), wrong
+    return around.model_copy(update={"items": forms}), wrong
+
+
+def _beside_items(mistakes: BaseException | None) -> list[ErrorDetails]:
+    """What is wrong beside the single items, so that these need not be looked at. Nothing is told of very many."""
+    if not isinstance(mistakes, ValidationError) or mistakes.error_count() > MAX_MISTAKES:
+        return []
+    errors = mistakes.errors(include_url=False, include_context=False, include_input=False)
+    return [each for each in errors if len(each["loc"]) == 1 or each["loc"][:1] != ("items",)]
 
 
 def _document(body: bytes) -> dict[str, Any] | None:
@@ -52,13 +65,20 @@ def _document(body: bytes) -> dict[str, Any] | None:
     return document if isinstance(items, list) and len(items) <= MAX_ITEMS else None
 
 
-def _item_errors(item_form: type[BaseModel], items: list[Any], empty: Mapping[str, Any]) -> dict[int, InvalidInput]:
-    wrong = {}
+def _item_forms(
+    item_form: type[BaseModel], items: list[Any], empty: Mapping[str, Any]
+) -> tuple[list[BaseModel], dict[int, InvalidInput]]:
+    forms, wrong = [], {}
     for index, item in enumerate(items):
         try:
-            parsed(item_form, orjson.dumps(item))
-        except InvalidInput as error:
-            wrong[index] = error
-            session_id = item.get("session_id") if isinstance(item, dict) else None
-            items[index] = {**empty, "session_id": session_id if isinstance(session_id, str) else ""}
-    return wrong
+            forms.append(item_form.model_validate(item))
+        except ValidationError as error:
+            wrong[index] = InvalidInput.of(error)
+            forms.append(item_form.model_validate(_empty(item, empty)))
+    return forms, wrong
+
+
+def _empty(item: object, empty: Mapping[str, Any]) -> dict[str, Any]:
+    """What stands for a wrong item."""
+    session_id = item.get("session_id") if isinstance(item, dict) else None
+    return {**empty, "session_id": session_id if isinstance(session_id, str) else ""}

@@ -13,6 +13,8 @@ from starlette.types import Message, Receive, Scope, Send
 
 from service.api.auth import holds, owner_of
 from service.api.client_watch import SLOW_BYTES_PER_SECOND, SLOW_READER_SECONDS
+from service.api.large_bodies import LARGE_BYTES as LARGE_BODY_BYTES
+from service.api.large_bodies import parsing_turn
 from service.api.problem import failure
 from service.api.stream.channel import channel_of
 from service.api.stream.messages import Making, Messages, text_bytes
@@ -82,6 +84,8 @@ class Connection:
                 message = await receive()
                 if message["type"] == "websocket.disconnect":
                     return
+                if _is_large(message):
+                    await parsing_turn()
                 if self._is_closed:  # unsent answers go out first; new messages are dropped
                     continue
                 self._read(message)
@@ -130,7 +134,7 @@ class Connection:
         while self._unread and not self._is_full():
             if self._is_closed:
                 self._unread.clear()
-            elif holds(self._scope):
+            elif holds(self._scope) and not _is_large(self._unread[0]):
                 self._read(self._unread.popleft())
             else:
                 channel.release(self._unread)
@@ -163,6 +167,7 @@ class Connection:
                 self._channel.tell(message)
             finally:
                 sent()
+            self._has_room.set()
             if self._is_paused:
                 asyncio.get_running_loop().call_soon(self._read_on)
             return
@@ -224,6 +229,10 @@ class Connection:
             message = {"type": CLOSE, "code": INTERNAL_ERROR, "reason": str(failure())}
         self._num_bytes += _num_bytes(message)
         return message
+
+
+def _is_large(message: Message) -> bool:
+    return len(message.get("text") or message.get("bytes") or b"") > LARGE_BODY_BYTES
 
 
 def _num_bytes(message: Message) -> int:

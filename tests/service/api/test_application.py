@@ -19,6 +19,7 @@ from service.api.endpoints import (
     SHOW_SERVED_MODEL,
     STREAM,
 )
+from service.api.large_bodies import MAX_PARTS
 from service.api.routes import Unbound
 from service.forms.sessions import SessionRequest
 from service.keys.keys import ANONYMOUS
@@ -58,6 +59,14 @@ async def test_what_is_declared_is_answered_on_the_second_port(process: Process)
         answer = await asked(app, endpoint.method, endpoint.path)
         assert answer.status != 405, endpoint
         assert b"nothing at this path" not in answer.body, endpoint
+
+
+async def test_what_would_hold_the_loop_is_refused_on_both_ports(process: Process) -> None:
+    application = put_together(process)
+    body = b'{"text":[' + b"[]," * MAX_PARTS + b"1]}"
+    for app in (application.plain, application.around(BENTOML)):
+        for path in ("/sentiment", "/steps", "/sessions"):
+            assert (await Client(app).post(path, body)).status == 413, path
 
 
 async def test_on_bentomls_port_bentoml_answers_what_is_declared_as_its_own_and_nothing_else(

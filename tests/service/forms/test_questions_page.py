@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from service.api.endpoint import Endpoint
 from service.api.endpoints import DOCUMENTED, MAX_PAGE
+from service.api.large_bodies import MAX_PARTS
 from service.api.steps.binary import MAX_VALUES
 from service.api.stream.connection import MAX_IN_FLIGHT
 from service.bundle.manifest import read_bundle
@@ -18,6 +19,7 @@ from service.bundle.tasks import CaptionTask, ForecastingTask, MusicTask
 from service.errors import ServiceError
 from service.forms.form import MAX_CHARACTERS_TOGETHER, MAX_TEXT_CHARACTERS, MAX_TEXTS, Question
 from service.forms.steps import MAX_ITEMS
+from service.forms.tagging import MAX_TEXT_WORDS, MAX_WORDS_TOGETHER
 from service.media.text import MAX_WORD_CHARACTERS
 from service.settings import EngineSettings, ServerSettings
 from service.steps.open_turns import MAX_WAITING_PER_SESSION
@@ -87,7 +89,10 @@ def test_every_field_of_an_answer_is_told(operation: Endpoint) -> None:
         f"{ServerSettings.model_fields['max_body_bytes'].default:,} bytes",
         f"{ServerSettings.model_fields['request_timeout_seconds'].default:g} seconds",
         f"{EngineSettings.model_fields['max_queue_rows'].default:,} rows",
+        f"{MAX_PARTS:,} lists and objects",
         f"{MAX_TEXT_CHARACTERS:,} characters",
+        f"{MAX_TEXT_WORDS:,} words",
+        f"{MAX_WORDS_TOGETHER:,} words together",
         f"{MAX_TEXT_CHARACTERS:,} ids",
         f"{MAX_TEXTS} texts",
         f"{MAX_CHARACTERS_TOGETHER:,} characters together",

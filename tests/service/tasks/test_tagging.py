@@ -19,7 +19,7 @@ from service.decoding.softmax import softmax
 from service.engine.engine import Engine
 from service.engine.state import Array, SequenceState
 from service.errors import InvalidInput, NotStreamable, TooLarge
-from service.forms.tagging import TagRequest, TagStep
+from service.forms.tagging import MAX_TAGGED_TOKENS, MAX_TEXT_WORDS, MAX_WORDS_TOGETHER, TagRequest, TagStep
 from service.media.text import MAX_WORD_CHARACTERS
 from service.metrics import Metrics
 from service.questions import Questions
@@ -231,6 +231,38 @@ async def test_a_text_without_words_or_with_an_endless_one_is_refused(whole: Who
         await whole.split(["a", " \n"], [("text", 0), ("text", 1)])
     with pytest.raises(InvalidInput, match="longer than"):
         await whole.split(["a" * (MAX_WORD_CHARACTERS + 1)], [("text",)])
+
+
+async def test_texts_of_too_many_words_are_refused(whole: WholeTaggingModel, streaming: StreamingTaggingModel) -> None:
+    words = "a " * MAX_TEXT_WORDS
+    (text,) = await whole.split([words], [("text",)])
+    assert len(text.words) == MAX_TEXT_WORDS
+    with pytest.raises(InvalidInput, match=rf"^text\.1: .* at most {MAX_TEXT_WORDS} are read at once"):
+        await whole.split(["a", words + "a"], [("text", 0), ("text", 1)])
+    with pytest.raises(InvalidInput, match="read at once"):
+        await streaming.step(streaming.initial_state(), TagStep(text=words + "a"), 0)
+    num_texts = MAX_WORDS_TOGETHER // MAX_TEXT_WORDS
+    with pytest.raises(InvalidInput, match=f"^text: the texts together have more than {MAX_WORDS_TOGETHER} words"):
+        await whole.split([*[words] * num_texts, "a"], [("text", n) for n in range(num_texts + 1)])
+    tokens = [["a"] * MAX_TAGGED_TOKENS] * (MAX_WORDS_TOGETHER // MAX_TAGGED_TOKENS)
+    TagRequest(tokens=tokens)
+    with pytest.raises(ValueError, match=r"more than .* words"):
+        TagRequest(tokens=[*tokens, ["a"]])
+
+
+async def test_texts_of_many_words_are_tagged_some_at_a_time(
+    whole: WholeTaggingModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.tasks.tagging.WORDS_AT_ONCE", 5)
+    monkeypatch.setattr("service.tasks.tagging.MANY_WORDS", 1)
+    texts = [Words(["ab"] * n) for n in (2, 3, 1, 7, 4)]
+    parts = []
+    tag = whole._tag
+    monkeypatch.setattr(whole, "_tag", lambda some: parts.append([len(text.words) for text in some]) or tag(some))
+    answer = await whole.tag(texts)
+    assert parts == [[2, 3], [1], [7], [4]]
+    assert [len(result.tokens) for result in answer.results] == [2, 3, 1, 7, 4]
+    assert answer == type(answer).model_validate(answer.model_dump())
 
 
 async def test_a_model_of_whole_texts_takes_no_steps(whole: WholeTaggingModel) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import orjson
 import pytest
 
+from service.api.large_bodies import LARGE_BYTES, parsing_turn
 from service.api.stream.connection import INTERNAL_ERROR, MAX_IN_FLIGHT
 from service.api.stream.stream import SERVICE_RESTART
 from tests.fakes.asgi import MAX_BYTES, ChannelSocket, Socket, Surface
@@ -350,3 +351,22 @@ async def test_a_limit_in_bytes_counts_bytes(surface: Surface) -> None:
     async with surface.connected() as socket:
         socket.say_text(f'{{"session_id": "{"é" * (MAX_BYTES // 2)}"}}')
         assert (await socket.heard())["status"] == 413
+
+
+async def test_a_large_message_waits_for_its_turn_and_those_behind_it_for_it(
+    surface: Surface, process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns = []
+
+    async def turn() -> None:
+        turns.append(await parsing_turn())
+
+    monkeypatch.setattr("service.api.stream.connection.parsing_turn", turn)
+    session_id = await process.create()
+    async with surface.connected() as socket:
+        for n, text in enumerate(["a", "b" * (LARGE_BYTES + 1), "c", "d" * (LARGE_BYTES + 1)]):
+            socket.say(id=n, session_id=session_id, inputs={"text": text})
+        answers = [await socket.heard() for _ in range(4)]
+    assert sorted(answer["id"] for answer in answers) == [0, 1, 2, 3]
+    assert [answer["step"] for answer in sorted(answers, key=lambda answer: answer["id"]) if "step" in answer]
+    assert len(turns) == 2

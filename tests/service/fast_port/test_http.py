@@ -150,7 +150,7 @@ async def test_a_step_of_a_page_of_the_service_goes_past_the_application(port: P
         for _ in range(2):
             connection.step(session_id, *fields)
             status, told, _ = await connection.answer()
-            assert (status, set(told)) == (200, {"content-type", "content-length"})
+            assert (status, set(told)) == (200, {"content-type", "content-length", "date"})
         (protocol,) = port.connections
         assert isinstance(protocol.cycle, StepCycle)
         assert protocol._head_cache._heads

@@ -248,4 +248,4 @@ async def test_more_texts_than_the_queue_ever_takes_are_too_large(
     monkeypatch.setattr(process.catalog["generation"].engine, "_max_queue_rows", 3)
     assert (await post(surface, n=3, max_tokens=1)).status == 200
     refused = await post(surface, n=2, prompt=["A", "B"], max_tokens=1)
-    assert (refused.status, refused.json()["error"]["code"]) == (413, "too-large")
+    assert (refused.status, refused.json()["error"]["code"]) == (413, "too_large")

@@ -144,6 +144,9 @@ class GuardedProtocol(HttpToolsProtocol):
         self._pass_head()
         if not self.parser.should_upgrade() or self._should_upgrade():
             super().on_headers_complete()
+            if self.expect_100_continue and not self.parser.should_upgrade():
+                # One that is refused before `100 Continue` may send its body all the same, or another request.
+                self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         """Overrides uvicorn: note that this is no head and that the client is not silent, because it limits neither."""

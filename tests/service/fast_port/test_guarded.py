@@ -16,6 +16,7 @@ from uvicorn.config import HTTP_PROTOCOLS
 
 from service.fast_port.guarded import MAX_HEAD_BYTES, UNREAD_MILLISECONDS, GuardedProtocol, guard_uvicorn
 from service.keys.keys import ANONYMOUS
+from tests.fakes.asgi import MAX_BYTES
 from tests.fakes.port import STEP, Connection, Port
 from tests.fakes.process import Process, until
 from tests.fakes.stores import FaultyStore
@@ -241,6 +242,21 @@ async def test_who_closes_its_side_is_answered_what_takes_no_time(
             connection.writer.write_eof()
             assert (await connection.answer())[0] == expected
             assert await connection.is_over()
+
+
+@pytest.mark.parametrize(("length", "status"), [(MAX_BYTES + 1, 413), (2, 422)])
+async def test_a_client_that_waits_for_100_continue_has_one_answer_on_its_connection(
+    port: Port, length: int, status: int
+) -> None:
+    head = f"POST /steps HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\nexpect: 100-continue\r\n\r\n"
+    async with port.connected() as connection:
+        await connection.pieces(head.encode())
+        if length < MAX_BYTES:
+            assert (await connection.answer())[0] == 100
+            await connection.pieces(b"{}")
+        answered, fields, _ = await connection.answer()
+        assert (answered, fields["connection"]) == (status, "close")
+        assert await connection.is_over()
 
 
 async def test_a_step_is_waited_for_by_who_has_closed_its_side_and_other_work_is_called_off(

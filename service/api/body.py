@@ -19,6 +19,7 @@ from service.errors import InvalidInput, Malformed, MediaTypeUnknown, TooLarge
 
 F = TypeVar("F", bound=BaseModel)
 _MARK = codecs.BOM_UTF8.decode()
+_MARKED = "it begins with a byte order mark"
 BLOBS = tuple(IMPORT_SESSION.takes)
 
 
@@ -42,7 +43,7 @@ class BodyMiddleware:
                 _check_type(scope, endpoint)
             body = await read_body(scope, receive, self._max_body_bytes)
             if endpoint not in (None, IMPORT_SESSION) and body.startswith(codecs.BOM_UTF8):  # BentoML would not name it
-                raise Malformed.of_json("it begins with a byte order mark")
+                raise Malformed.of_json(_MARKED)
         except (Malformed, MediaTypeUnknown, TooLarge) as error:
             await refusal_response(scope["path"], error)(scope, receive, send)
             return
@@ -93,5 +94,5 @@ def parsed(form: type[F], body: bytes | str) -> F:
     except ValidationError as error:
         if error.error_count() == 1 and (only := error.errors()[0])["type"] == "json_invalid":
             has_mark = body[:3] == codecs.BOM_UTF8 or body[:1] == _MARK
-            raise Malformed.of_json("it begins with a byte order mark" if has_mark else only["msg"]) from error
+            raise Malformed.of_json(_MARKED if has_mark else only["msg"]) from error
         raise InvalidInput.of(error) from error

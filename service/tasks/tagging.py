@@ -2,7 +2,7 @@
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, ClassVar, NamedTuple
 
@@ -32,13 +32,12 @@ from service.media.text import check_words, split_unfinished
 from service.media.words import CharacterVocabulary, WordReader, entities
 from service.tasks.bidirectional import FEATURES, BidirectionalEncoder
 from service.tasks.character_encoder import CharacterEncoder, Features
+from service.tasks.portions import WORDS_AT_ONCE, portions
 from service.tasks.task import SequenceModel, ServedModel
 
 BIO = "bio"
 WORK_OF_WORD = 4  # as `off_loop` counts it: the row that a word becomes and the judgement of it, 5 µs
 
-# Words of a request that are in graphs at a time: one takes up to eight kilobytes there.
-WORDS_AT_ONCE = 2**14
 MANY_WORDS = 2**10  # at a time by at most MANY_AT_ONCE requests
 MANY_AT_ONCE = 2
 
@@ -88,7 +87,7 @@ class TaggingModel(ServedModel):
             ShuttingDown: The worker is about to end.
         """
         results = []
-        for some in _parts(texts):
+        for some in portions(texts, (len(text.words) for text in texts), WORDS_AT_ONCE):
             async with self._room(sum(len(text.words) for text in some)):
                 results += await self._tag(some)
         return TagAnswer(results=results, bundle=self.bundle.tag)
@@ -170,9 +169,6 @@ class StreamingTaggingModel(TaggingModel, SequenceModel[TagStep]):
         ITEM_STAGE: ("x", "characters", "logits"),
     }
 
-    def initial_state(self) -> SequenceState:
-        return SequenceState(rows=(self.layout.initial,), labels=("",))
-
     def parse(self, inputs: dict[str, Any]) -> TagStep:
         if "ids" in inputs:
             raise InvalidInput(f"{self.name} reads text or tokens, since it needs the characters of words", ("ids",))
@@ -234,20 +230,6 @@ class WholeTaggingModel(TaggingModel):
 
     async def _logits(self, inputs: Inputs, num_words: int) -> Features:
         return await self._encoder.logits(inputs, num_words)
-
-
-def _parts(texts: Sequence[Words]) -> Iterator[Sequence[Words]]:
-    """Texts of WORDS_AT_ONCE words together, or one."""
-    some: list[Words] = []
-    num_words = 0
-    for text in texts:
-        num_words += len(text.words)
-        if some and num_words > WORDS_AT_ONCE:
-            yield some
-            some, num_words = [], len(text.words)
-        some.append(text)
-    if some:
-        yield some
 
 
 def _entities(tokens: Sequence[TaggedToken]) -> list[TaggedEntity]:

@@ -3,17 +3,19 @@
 import asyncio
 import json
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from service.bundle.manifest import Bundle, read_bundle
 from service.catalog import Catalog
 from service.concurrency.answering import Answering
+from service.concurrency.waiting import together
 from service.errors import DeadlineExceeded, ModelUnknown, TooLarge
 from service.forms.generation import GenerateRequest
-from service.forms.sentiment import SentimentRequest
+from service.forms.sentiment import Sentiment, SentimentRequest
 from service.metrics import Metrics
 from service.questions import Questions
 from service.settings import BundleSettings, EngineSettings
@@ -55,6 +57,24 @@ async def test_the_bundle_that_is_named_answers_or_the_one_that_is_called_as_the
     assert await asked(questions, "kinder") == "kinder"
     answer = await questions.generate(GenerateRequest(prompt="A", max_tokens=1, model="generation"))
     assert answer.bundle.startswith("generation:")
+
+
+async def test_texts_of_many_words_are_judged_some_at_a_time(
+    questions: Questions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = SentimentRequest(text=["A fine film.", "Dull, dull, dull.", "a b c d e f g h", "Fine."])
+    at_once = await questions.judge_sentiment(request)
+    portions: list[int] = []
+
+    def counted(work: Iterable[Coroutine[Any, Any, Sentiment]]) -> Coroutine[Any, Any, list[Sentiment]]:
+        some = list(work)
+        portions.append(len(some))
+        return together(some)
+
+    monkeypatch.setattr("service.tasks.sentiment.together", counted)
+    monkeypatch.setattr("service.tasks.sentiment.WORDS_AT_ONCE", 10)
+    assert await questions.judge_sentiment(request) == at_once
+    assert portions == [2, 2]
 
 
 @pytest.mark.parametrize(("stop", "as_written"), [("\r\n", "\n"), ("e\u00a0", "e "), ("e\t", "e ")])

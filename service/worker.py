@@ -17,7 +17,7 @@ from service.core import Core
 from service.fast_port.server import FastPort
 from service.keys.keys import open_keys
 from service.metrics import Metrics
-from service.process.allocator import keep_freed_memory, return_freed_memory
+from service.process.allocator import Growth, keep_freed_memory, return_freed_memory
 from service.process.beats import BEAT_SECONDS, beat, take_leave
 from service.process.collector import collect_when_idle
 from service.process.metric_files import join_service
@@ -93,6 +93,7 @@ class Worker:
             lambda: self.is_serving,
         )
         self._fast_port = self._second_port() if server.fast_port else None
+        self._growth = Growth()
         directory = service_directory()
         self._seats = None if directory is None else Seats(directory, server.workers)
 
@@ -183,9 +184,10 @@ class Worker:
         self.metrics.flush()
 
     async def _return_memory(self) -> None:
-        if self.is_idle and self._core.answer_room.has_emptied():
+        if self.is_idle and (self._core.answer_room.has_emptied() or self._growth.is_large):
             gc.collect()  # a request that was broken off leaves its answer in a cycle of exception and frame
             return_freed_memory()
+            self._growth.settle()
 
     @property
     def is_idle(self) -> bool:

@@ -156,6 +156,7 @@ class Engine:
     def withdraw(self, job: RowJob) -> None:
         """Drop a job that nobody waits for any more. Its `done` is not called."""
         job.is_withdrawn = True
+        job.disown()
         self._scheduler.withdraw(job)
 
     def outputs_of(self, job: RowJob) -> dict[str, Array]:
@@ -315,7 +316,7 @@ class Engine:
                 if job.remaining and job.ran is not None:
                     _call(job.ran, job)
         for job in done:
-            _call(job.done, job)
+            _end(job)
 
     def _fail(self, batch: Batch[RowJob], error: Exception) -> None:
         """Run each job of a failed run again alone. A job that was alone fails."""
@@ -330,10 +331,17 @@ class Engine:
     def _fail_job(self, job: RowJob, error: Exception) -> None:
         job.error = error
         self._scheduler.drop(job)
-        _call(job.done, job)
+        _end(job)
 
     def _shutting_down(self) -> ShuttingDown:
         return ShuttingDown(f"{self._graphs.bundle.tag} is no longer served here; try again")
+
+
+def _end(job: RowJob) -> None:
+    """Tell a job's owner, whom it forgets: each would keep the other, and all outputs, until garbage is collected."""
+    owner = job.done
+    job.disown()
+    _call(owner, job)
 
 
 def _call(owner: Callable[[RowJob], None], job: RowJob) -> None:

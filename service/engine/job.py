@@ -16,6 +16,10 @@ LOGITS = "logits"
 ARGMAX = "argmax"  # of the logits, taken for the whole batch at once
 
 
+def _tell_nobody(job: "RowJob") -> None:
+    """What is done for a job without an owner."""
+
+
 @dataclass(eq=False)
 class RowJob(Job):
     """A job with its tensors. A job of several rows has tensors with N in front; a job of one row, without batch axis.
@@ -37,7 +41,7 @@ class RowJob(Job):
     row: bytes = b""
     inputs: Inputs = field(default_factory=dict)
     keep: tuple[str, ...] = ()
-    done: Callable[["RowJob"], None] = lambda _: None
+    done: Callable[["RowJob"], None] = _tell_nobody
     ran: Callable[["RowJob"], None] | None = None
     offset: int = 0
     error: Exception | None = None
@@ -45,6 +49,10 @@ class RowJob(Job):
     waiting_since: float = field(default_factory=time.perf_counter)
     parts: list[dict[str, Array]] = field(default_factory=list)
     rows: list[bytes] | None = None
+
+    def disown(self) -> None:
+        """Tell nobody of what becomes of it from now on."""
+        self.done, self.ran = _tell_nobody, None
 
     def outputs(self, stage: Stage) -> dict[str, Array]:
         """The kept outputs of all runs.

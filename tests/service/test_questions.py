@@ -1,6 +1,7 @@
 """Which of the served bundles answers a question, with the shipped ones."""
 
 import asyncio
+import gc
 import json
 import shutil
 from collections.abc import AsyncIterator, Coroutine, Iterable
@@ -123,3 +124,18 @@ async def test_a_stream_has_the_deadline_of_all_answers(questions: Questions) ->
 async def test_a_stream_of_an_unknown_model_is_refused_before_it_begins(questions: Questions) -> None:
     with pytest.raises(ModelUnknown, match="'sentiment'"):
         await questions.stream(GenerateRequest(stream=True, model="sentiment"))
+
+
+async def test_what_was_asked_leaves_nothing_for_the_garbage_collector(questions: Questions) -> None:
+    async def ask() -> None:
+        await questions.judge_sentiment(SentimentRequest(text=["A fine film.", "Dull."], trajectory=True))
+        await questions.generate(GenerateRequest(prompt="A", max_tokens=20, model="generation"))
+
+    await ask()
+    gc.collect()
+    gc.disable()
+    try:
+        await ask()
+        assert gc.collect() == 0
+    finally:
+        gc.enable()

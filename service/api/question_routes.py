@@ -20,7 +20,7 @@ from service.api import endpoints
 from service.api.body import parsed_body
 from service.api.endpoint import Endpoint
 from service.api.events import EventStream, error_event, event, piece_event, told_to_the_end
-from service.api.large_bodies import LARGE_BYTES, parsing_turn
+from service.api.large_bodies import LARGE_BYTES, turn_of
 from service.api.media_types import MIDI
 from service.api.routes import HotHandlers
 from service.api.wire import check_json, check_query, read_body, respond, unless_gone
@@ -63,7 +63,7 @@ class QuestionRoutes:
         check_json(scope)
         body = await read_body(scope, receive, self._max_body_bytes)
         if len(body) > LARGE_BYTES:
-            await parsing_turn()
+            await turn_of(body, receive)
         answer = await unless_gone(receive, asked(parsed_body(form, body)))
         if isinstance(answer, Response):
             await answer(scope, receive, send)

@@ -8,7 +8,7 @@ from starlette.types import Receive, Scope, Send
 from service.api import endpoints
 from service.api.auth import owner_of
 from service.api.body import parsed
-from service.api.large_bodies import LARGE_BYTES, parsing_turn
+from service.api.large_bodies import LARGE_BYTES, turn_of
 from service.api.media_types import JSON, OCTETS
 from service.api.open_inference.signature import Signature, signature_of
 from service.api.open_inference.tensors import check_size, read_tensor, write_tensors
@@ -63,7 +63,7 @@ class InferRoute:
         signature = signature_of(model)
         check_size(content, signature.x)
         if len(content) > LARGE_BYTES:
-            await parsing_turn()
+            await turn_of(content, receive)
         request = parsed(InferRequest, content)
         names = _names(request, signature)
         values = read_tensor(signature.x, request.inputs, blob)

@@ -8,7 +8,7 @@ from starlette.types import Receive, Scope, Send
 from service.api import endpoints
 from service.api.body import parsed_body
 from service.api.events import EventStream
-from service.api.large_bodies import LARGE_BYTES, parsing_turn
+from service.api.large_bodies import LARGE_BYTES, turn_of
 from service.api.openai.completions import Completions
 from service.api.openai.errors import document, document_response
 from service.api.routes import HotHandlers, methods_by_path
@@ -69,7 +69,7 @@ class OpenAI:
         check_json(scope)
         body = await read_body(scope, receive, self._max_body_bytes)
         if len(body) > LARGE_BYTES:
-            await parsing_turn()
+            await turn_of(body, receive)
         request = parsed_body(CompletionRequest, body)
         model = self._model(request.model)
         if not request.stream:

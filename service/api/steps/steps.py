@@ -10,7 +10,7 @@ from service.api import endpoints
 from service.api.auth import owner_of
 from service.api.body import parsed_body
 from service.api.events import stream_step
-from service.api.large_bodies import LARGE_BYTES, parsing_turn
+from service.api.large_bodies import LARGE_BYTES, turn_of
 from service.api.media_types import OCTETS
 from service.api.routes import HotHandlers
 from service.api.steps import binary
@@ -62,7 +62,7 @@ class StepRoutes:
         check_json(scope)
         body = await read_body(scope, receive, self._max_body_bytes)
         if len(body) > LARGE_BYTES:
-            await parsing_turn()
+            await turn_of(body, receive)
         request = parsed_body(StepRequest, body)
         ask = ask_of(owner_of(scope), session_id, request)
         if ask.is_streamed:
@@ -88,7 +88,7 @@ class StepRoutes:
         body = await read_body(scope, receive, self._max_body_bytes)
         started, owner = time.perf_counter(), owner_of(scope)
         if len(body) > LARGE_BYTES:
-            await parsing_turn()
+            await turn_of(body, receive)
         if is_binary:
             request = binary.read(body, header(scope, binary.HEADER_LENGTH))
             with self._room.of_items(request.num_answered, AS_A_WHOLE) as holding:

@@ -98,7 +98,7 @@ FORM = {"content-type": "application/x-www-form-urlencoded"}
 async def test_a_mistyped_path_and_a_wrong_method_are_told_as_such_whatever_type_the_body_has(process: Process) -> None:
     for app in (put_together(process).plain, put_together(process).around(BENTOML)):
         refused = await Client(app).begin("POST", "/models", b"{}", FORM).answered()
-        assert (refused.status, refused.headers["allow"]) == (405, "GET, HEAD")
+        assert (refused.status, set(refused.headers["allow"].split(", "))) == (405, {"GET", "HEAD"})
         assert (await Client(app).begin("POST", "/modles", b"{}", FORM).answered()).body != b""
     plain = Client(put_together(process).plain)
     refused = await plain.begin("PUT", "/sentiment", b"{}", FORM).answered()

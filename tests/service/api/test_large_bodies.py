@@ -6,11 +6,22 @@ from itertools import pairwise
 
 import orjson
 import pytest
-from starlette.types import Receive, Scope, Send
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
 
 from service.api.body import parsed
-from service.api.large_bodies import LARGE_BYTES, MAX_PARTS, LargeBodyMiddleware, check_parts, parsing_turn
-from service.errors import TooLarge
+from service.api.client_watch import ClientGone
+from service.api.large_bodies import (
+    LARGE_BYTES,
+    MAX_PARTS,
+    MAX_WAITING_BYTES,
+    LargeBodyMiddleware,
+    check_parts,
+    parsing_turn,
+    turn_of,
+    waiting,
+)
+from service.errors import QueueFull, TooLarge
 from service.forms.forecasting import MAX_READINGS
 from service.forms.sentiment import SentimentRequest
 from service.forms.steps import MAX_ITEMS, StepItems, StepRequest
@@ -64,6 +75,47 @@ async def test_a_client_that_goes_while_it_waits_leaves_its_turn_to_others() -> 
     gone.cancel()
     async with asyncio.timeout(10):
         await parsing_turn()
+
+
+async def test_what_waits_has_room_for_so_much_and_the_rest_is_refused() -> None:
+    with waiting(MAX_WAITING_BYTES - 10):
+        with waiting(10), pytest.raises(QueueFull), waiting(1):
+            pass
+        refused = await Client(LargeBodyMiddleware(reader)).post("/sentiment", b" " * (LARGE_BYTES + 1))
+        assert (refused.status, refused.headers["retry-after"]) == (503, "1")
+    with waiting(MAX_WAITING_BYTES):
+        pass
+
+
+async def test_a_body_whose_client_has_gone_is_not_kept() -> None:
+    await parsing_turn()
+    gone = asyncio.Event()
+
+    async def receive() -> Message:
+        await gone.wait()
+        return {"type": "http.disconnect"}
+
+    waits = asyncio.ensure_future(turn_of(bytes(MAX_WAITING_BYTES), receive))
+    await asyncio.sleep(0)
+    with pytest.raises(QueueFull), waiting(1):
+        pass
+    gone.set()
+    with pytest.raises(ClientGone):
+        await waits
+    with waiting(MAX_WAITING_BYTES):
+        pass
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
+async def test_who_sends_no_body_is_not_waited_for(method: str) -> None:
+    async def receive() -> Message:
+        raise AssertionError("asked for a body")
+
+    async def send(message: Message) -> None:
+        pass
+
+    scope: Scope = {"type": "http", "method": method, "path": "/models", "headers": []}
+    await LargeBodyMiddleware(Response())(scope, receive, send)
 
 
 async def test_questions_are_checked_before_bentoml_parses_them() -> None:

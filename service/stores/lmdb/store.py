@@ -63,9 +63,7 @@ class LmdbStore:
         return self._transact(lambda tables, txn: tables.load(txn, session_ids))
 
     async def swap(self, swaps: Sequence[Swap]) -> list[bool]:
-        if any(swap.is_opening or swap.expected_step is None for swap in swaps):
-            return await self._write(lambda tables, txn: self._open_sessions(tables, txn, swaps))
-        return await self._write(lambda tables, txn: tables.swap(txn, swaps))
+        return await self._write(lambda tables, txn: self._swap(tables, txn, swaps))
 
     async def advance(self, groups: Sequence[Successors]) -> list[list[bool]]:
         return await self._write(lambda tables, txn: tables.advance(txn, groups))
@@ -130,9 +128,8 @@ class LmdbStore:
         if opened is not None:
             self._guarded(opened.close)
 
-    def _open_sessions(self, tables: Tables, txn: "Transaction[bytes]", swaps: Sequence[Swap]) -> list[bool]:
-        check_room(self._directory, lambda: tables.num_free_bytes(txn))
-        return tables.swap(txn, swaps)
+    def _swap(self, tables: Tables, txn: "Transaction[bytes]", swaps: Sequence[Swap]) -> list[bool]:
+        return tables.swap(txn, swaps, lambda: check_room(self._directory, lambda: tables.num_free_bytes(txn)))
 
     def _sweep(self, now: int, limit: int, after: Entry | None) -> Sweep:
         return self._transact(lambda tables, txn: swept(tables, txn, now, limit, after))

@@ -14,7 +14,7 @@ time to live and not at every use.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice, takewhile
 from operator import itemgetter
 
@@ -90,8 +90,15 @@ class Tables:
         rows = self._rows(txn, keys)
         return [_found(rows, key, session_id) for key, session_id in zip(keys, session_ids, strict=True)]
 
-    def swap(self, txn: Transaction[bytes], swaps: Sequence[Swap]) -> list[bool]:
+    def swap(
+        self, txn: Transaction[bytes], swaps: Sequence[Swap], check_disk: Callable[[], None] = lambda: None
+    ) -> list[bool]:
         """Compare and swap each record, in order. Nothing is written before all that may be refused has been.
+
+        Args:
+            txn: Writes.
+            swaps: For each record, what it should follow.
+            check_disk: Called if there will be records that are new or opened. Raises what refuses them.
 
         Raises:
             QuotaReached: Live records that are new, or open, are more than their owner may have.
@@ -102,7 +109,9 @@ class Tables:
         planned: dict[bytes, Rows] = {}
         won = [_plan(stored, planned, swap) for swap in swaps]
         opened = {key_of(swap.record.session_id) for swap in swaps if swap.is_opening}
-        self._make_sure_of_room(txn, [planned[key].head for key in planned if key not in stored or key in opened])
+        if new := [planned[key].head for key in planned if key not in stored or key in opened]:
+            check_disk()
+            self._make_sure_of_room(txn, new)
         self._write(txn, stored, planned)
         return won
 

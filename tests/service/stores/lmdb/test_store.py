@@ -281,6 +281,16 @@ async def test_a_store_is_closed_and_opened_on_a_disk_that_others_have_filled(
     await store.close()
 
 
+async def test_what_is_there_already_is_found_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = LmdbStore(tmp_path, Limits())
+    await create(store, record_of(A))
+    monkeypatch.setattr(lmdb_store, "check_room", Mock(side_effect=DiskShort("full")))
+    assert await store.swap([Swap(record_of(A), None)]) == [False]
+    with pytest.raises(DiskShort):
+        await create(store, record_of(B))
+    await store.close()
+
+
 async def test_one_that_finds_no_room_does_not_hold_up_those_that_are_committed_with_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

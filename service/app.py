@@ -32,7 +32,7 @@ from service.process.metric_files import MetricFiles
 from service.process.open_files import raise_limit
 from service.process.parent import be_parent
 from service.process.preflight import CHECKS, CannotStart, checked_settings
-from service.process.service_directory import NoRoom
+from service.process.service_directory import NoRoom, room_in
 from service.process.starts import failures_told, tell_ready, watch_starts
 from service.worker import Worker
 
@@ -88,6 +88,9 @@ class RNNService:
                 check(settings)
             directory = service_directory.begin(server.port)
             metric_files = MetricFiles(directory)
+            with room_in(directory):
+                watch_starts(directory, num_workers)
+                watch_beats(directory)
         except (CannotStart, NoRoom) as error:
             sys.exit(f"unrolled: {error}")
         # Where this says that the runtime replaces containers, BentoML would not replace workers: the service goes on
@@ -96,9 +99,7 @@ class RNNService:
         raise_limit()
         end_on_hangup()
         be_parent()
-        take_no_orders()
-        watch_starts(directory, num_workers)
-        watch_beats(directory)
+        take_no_orders(directory)
         watch_deaths(metric_files.add_up)
 
     def __init__(self) -> None:

@@ -1,23 +1,34 @@
 """BentoML's process manager, circus, which runs any command for whoever reaches its sockets, unasked who that is."""
 
+from pathlib import Path
 from typing import Any
 
 from circus.arbiter import Arbiter  # type: ignore[import-untyped]
 
-_ORDERS, _EVENTS = "inproc://orders", "inproc://events"  # within this process; by default two ports of the machine
+_LONGEST_PATH = 107  # of a socket, unix(7)
 
 
-def take_no_orders() -> None:
-    """Give the sockets of managers that are made from here on names that only their own process reaches."""
+def take_no_orders(directory: Path) -> None:
+    """Have managers that are made from here on listen where other users cannot reach them, and not at two ports.
+
+    Args:
+        directory: The service's. If its name is too long for a socket, nobody but this process reaches them, and
+            `bentoml serve --reload`, whose watcher is another process, does nothing.
+    """
     begin = Arbiter.__init__
+    orders, events = (_address(directory / name) for name in ("orders", "events"))
 
-    def begin_alone(
+    def begin_apart(
         self: Arbiter,
         watchers: Any,  # noqa: ANN401  circus has no types
         endpoint: str,  # noqa: ARG001  a port
         pubsub_endpoint: str,  # noqa: ARG001
         **others: Any,  # noqa: ANN401
     ) -> None:
-        begin(self, watchers, _ORDERS, _EVENTS, **others)
+        begin(self, watchers, orders, events, **others)
 
-    Arbiter.__init__ = begin_alone
+    Arbiter.__init__ = begin_apart
+
+
+def _address(path: Path) -> str:
+    return f"ipc://{path}" if len(bytes(path)) <= _LONGEST_PATH else f"inproc://{path.name}"

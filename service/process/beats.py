@@ -66,7 +66,7 @@ def watch_beats(directory: Path) -> None:
         directory: The service's.
     """
     if sys.platform == "linux":
-        threading.Thread(target=_watch, args=(Ear(TOPIC, directory),), name="beats", daemon=True).start()
+        threading.Thread(target=_watch, args=(Ear(TOPIC, directory), directory), name="beats", daemon=True).start()
 
 
 def beat() -> None:
@@ -79,14 +79,17 @@ def take_leave() -> None:
     tell(TOPIC, END)
 
 
-def _watch(ear: Ear) -> None:
-    beats, parent, look_at = Beats(), psutil.Process(), time.monotonic()
+def _watch(ear: Ear, directory: Path) -> None:
+    beats, parent, look_at, is_there = Beats(), psutil.Process(), time.monotonic(), True
     while True:
         with suppress(TimeoutError):
             pid, word, _ = ear.hear(LOOK_SECONDS)
             beats.hear(pid, word)
         if time.monotonic() >= look_at:
             look_at = time.monotonic() + LOOK_SECONDS
+            if is_there and not directory.exists():
+                is_there = False
+                logger.error("%s has been removed: workers that begin from now on are not watched; restart", directory)
             children = {child.pid for child in parent.children()}
             for hung in children.intersection(beats.hung()):
                 logger.error("worker process %d has hung for %g seconds and is killed", hung, HUNG_SECONDS)

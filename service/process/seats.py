@@ -21,7 +21,7 @@ class Seats:
     """
 
     def __init__(self, directory: Path, num_seats: int) -> None:
-        # Opened once: whoever removes the directory takes no seat away.
+        # Opened once: whoever removes the directory takes none away from those that have begun.
         self._seats = [(directory / f"seat-{seat}").open("wb") for seat in range(num_seats)]
 
     def take(self) -> bool:

@@ -1,5 +1,7 @@
 """BentoML's process manager takes orders from its own process alone."""
 
+from pathlib import Path
+
 import psutil
 import pytest
 from bentoml._internal.utils.circus import create_standalone_arbiter
@@ -12,14 +14,18 @@ def listening() -> set[int]:
     return {each.laddr.port for each in psutil.Process().net_connections("tcp") if each.status == psutil.CONN_LISTEN}
 
 
-def test_no_port_is_opened_for_orders(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["short", "long" * 30])
+def test_no_port_is_opened_for_orders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(Arbiter, "__init__", Arbiter.__init__)  # as it was, afterwards
-    before = listening()
-    take_no_orders()
+    before, directory = listening(), tmp_path / name
+    directory.mkdir()
+    take_no_orders(directory)
     arbiter = create_standalone_arbiter([])
     try:
         arbiter.initialize()
+        arbiter.ctrl.initialize()
         assert listening() == before
+        assert {path.name for path in directory.iterdir()} == ({"orders", "events"} if name == "short" else set())
     finally:
         arbiter.ctrl.stop()
         arbiter.evpub_socket.close()

@@ -13,8 +13,7 @@ from http import HTTPStatus
 from typing import Any, cast
 
 from starlette.types import Message
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.frames import CloseCode, Frame
+from websockets.frames import CloseCode
 from websockets.http11 import Request
 from websockets.protocol import State
 
@@ -22,11 +21,12 @@ from service.api.stream.channel import offer
 from service.fast_port import framing
 from service.fast_port.framing import Framing
 from service.fast_port.guarded import Refused
+from service.fast_port.messages import PatientProtocol
 
 FRAMES_AT_ONCE = 64
 
 
-class ChannelProtocol(WebSocketsSansIOProtocol):
+class ChannelProtocol(PatientProtocol):
     """A connection that is a channel, too.
 
     Args:
@@ -41,7 +41,6 @@ class ChannelProtocol(WebSocketsSansIOProtocol):
         self._framing: Framing | None = Framing(self.config.ws_max_size)
         self._cuts: deque[Iterator[tuple[int, bytes]]] = deque()  # what was received and is not taken yet
         self._is_held = False  # since there is much of it
-        self._pong = b""  # to be sent once the client reads
 
     def handle_connect(self, event: Request) -> None:
         """Overrides uvicorn: offer the channel in the scope, because the application takes messages from it."""
@@ -50,30 +49,6 @@ class ChannelProtocol(WebSocketsSansIOProtocol):
             self._refused(self.response.status_code)
         else:
             offer(cast(Any, self.scope), self)
-
-    def handle_cont(self, event: Frame) -> None:
-        """Overrides uvicorn: join fragments at once, because each of many would take more memory than its bytes."""
-        joined: Any = self.frames[0] if self.frames else b""
-        if not isinstance(joined, bytearray):
-            joined = bytearray(joined)
-        joined += event.data
-        self.frames = [bytes(joined) if event.fin else joined]
-        if event.fin:
-            self.send_receive_event_to_app()
-
-    def handle_ping(self) -> None:
-        """Overrides uvicorn: keep only the latest pong for a client that does not read, because all would pile up."""
-        if self.writable.is_set():
-            super().handle_ping()
-        else:
-            self._pong = b"".join(self.conn.data_to_send())
-
-    def resume_writing(self) -> None:
-        """Overrides uvicorn: send the pong that was kept, because the client reads again."""
-        super().resume_writing()
-        if self._pong and not self.transport.is_closing():
-            self.transport.write(self._pong)
-        self._pong = b""
 
     def send_receive_event_to_app(self) -> None:
         """Overrides uvicorn: pass the message to the channel's callback, because the queue costs a task's turn."""

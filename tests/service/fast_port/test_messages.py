@@ -7,7 +7,7 @@ from uvicorn.config import WS_PROTOCOLS
 from uvicorn.server import ServerState
 from websockets.datastructures import Headers
 
-from service.fast_port.messages import limit_messages
+from service.fast_port.messages import PatientProtocol, limit_messages
 
 pytestmark = pytest.mark.anyio
 
@@ -16,7 +16,7 @@ async def application(_scope: Scope, _receive: Receive, _send: Send) -> None:
     raise AssertionError
 
 
-async def test_the_server_that_bentoml_makes_agrees_to_no_compression(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_server_that_bentoml_makes_agrees_to_no_compression_and_has_the_limits_of_the_other_port(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(WS_PROTOCOLS, "auto", WS_PROTOCOLS["auto"])
     limit_messages(1000)
     config = uvicorn.Config(application)
@@ -25,4 +25,5 @@ async def test_the_server_that_bentoml_makes_agrees_to_no_compression(monkeypatc
     protocol = config.ws_protocol_class(config=config, server_state=ServerState(), app_state={})  # type: ignore[call-arg]
     offered = Headers({"Sec-WebSocket-Extensions": "permessage-deflate; client_no_context_takeover"})
     assert protocol.conn.process_extensions(offered) == (None, [])  # type: ignore[attr-defined]
+    assert isinstance(protocol, PatientProtocol)
     assert protocol.conn.max_message_size == 2000  # type: ignore[attr-defined]

@@ -16,7 +16,9 @@ async def application(_scope: Scope, _receive: Receive, _send: Send) -> None:
     raise AssertionError
 
 
-async def test_the_server_that_bentoml_makes_agrees_to_no_compression_and_has_the_limits_of_the_other_port(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_bentomls_port_agrees_to_no_compression_and_has_the_limits_of_the_second(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setitem(WS_PROTOCOLS, "auto", WS_PROTOCOLS["auto"])
     limit_messages(1000)
     config = uvicorn.Config(application)

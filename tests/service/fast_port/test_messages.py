@@ -21,7 +21,7 @@ async def test_bentomls_port_agrees_to_no_compression_and_has_the_limits_of_the_
 ) -> None:
     monkeypatch.setitem(WS_PROTOCOLS, "auto", WS_PROTOCOLS["auto"])
     limit_messages(1000)
-    config = uvicorn.Config(application)
+    config = uvicorn.Config(application, log_config=None)
     config.load()
     assert config.ws_protocol_class is not None
     protocol = config.ws_protocol_class(config=config, server_state=ServerState(), app_state={})  # type: ignore[call-arg]

@@ -174,7 +174,7 @@ class Socket:
 
     async def told(self) -> Message:
         """The next message of the application."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             return await self._from_app.get()
 
     async def heard(self) -> Any:  # noqa: ANN401  whatever JSON can hold
@@ -282,5 +282,5 @@ class Surface:
             yield socket
         finally:
             socket.hang_up()
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await socket.task

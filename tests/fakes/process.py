@@ -183,7 +183,7 @@ async def settle() -> None:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Let others go on until something holds."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110  a condition sends no event
             await asyncio.sleep(0)
 

@@ -112,6 +112,13 @@ async def test_a_repeated_step_is_computed_again_and_answered_the_same(surface: 
 @pytest.fixture
 async def narrow() -> AsyncIterator[Process]:
     """A worker that has little room."""
+    async with Process(FaultyStore(), timeout_seconds=60.0, max_answer_bytes=ROOM_BYTES) as process:
+        yield process
+
+
+@pytest.fixture
+async def impatient() -> AsyncIterator[Process]:
+    """One that waits for room for three seconds."""
     async with Process(FaultyStore(), timeout_seconds=3.0, max_answer_bytes=ROOM_BYTES) as process:
         yield process
 
@@ -140,14 +147,14 @@ async def test_an_answer_that_is_not_read_holds_up_large_ones_only(narrow: Proce
     assert narrow.core.answer_room.num_bytes == 0
 
 
-async def test_an_answer_that_finds_no_room_in_time_is_late(narrow: Process) -> None:
-    surface = Surface(narrow)
-    slow = await unread(surface, narrow)
-    session_id = await narrow.create()
+async def test_an_answer_that_finds_no_room_in_time_is_late(impatient: Process) -> None:
+    surface = Surface(impatient)
+    slow = await unread(surface, impatient)
+    session_id = await impatient.create()
     assert (await begin(surface, session_id, HALF_OF_ALL).answered()).status == 504
-    assert (await narrow.sessions.get("ann", session_id)).step == 0
+    assert (await impatient.sessions.get("ann", session_id)).step == 0
     await slow.cancel()
-    assert narrow.core.answer_room.num_bytes == 0
+    assert impatient.core.answer_room.num_bytes == 0
 
 
 async def test_steps_of_one_session_and_requests_that_wait_hold_nobody_up_for_ever(narrow: Process) -> None:
@@ -182,25 +189,25 @@ async def test_messages_behind_one_that_waits_are_answered_in_order(narrow: Proc
 
 
 @pytest.mark.parametrize("socket_type", [Socket, ChannelSocket])
-async def test_a_stream_that_goes_while_it_waits_leaves_nothing(narrow: Process, socket_type: type[Socket]) -> None:
-    surface = Surface(narrow)
+async def test_a_stream_that_goes_while_it_waits_leaves_nothing(impatient: Process, socket_type: type[Socket]) -> None:
+    surface = Surface(impatient)
     surface.socket_type = socket_type
-    slow = await unread(surface, narrow)
-    session_id = await narrow.create()
+    slow = await unread(surface, impatient)
+    session_id = await impatient.create()
     async with surface.connected() as socket:
         socket.say(session_id=session_id, inputs={"ids": HALF_OF_ALL})
         socket.say_bytes(frame([session_id], np.array([HALF_OF_ALL[: MAX_BYTES // 8 - 100]])))
         await settle()
     slow.may_read.set()
     await slow.answered()
-    await until(lambda: narrow.core.answer_room.num_bytes == 0 and narrow.steps.is_idle)
-    assert (await narrow.sessions.get("ann", session_id)).step == 0
+    await until(lambda: impatient.core.answer_room.num_bytes == 0 and impatient.steps.is_idle)
+    assert (await impatient.sessions.get("ann", session_id)).step == 0
 
 
-async def test_a_message_that_finds_no_room_in_time_is_late(narrow: Process) -> None:
-    surface = Surface(narrow)
-    slow = await unread(surface, narrow)
-    session_id = await narrow.create()
+async def test_a_message_that_finds_no_room_in_time_is_late(impatient: Process) -> None:
+    surface = Surface(impatient)
+    slow = await unread(surface, impatient)
+    session_id = await impatient.create()
     async with surface.connected() as socket:
         socket.say(session_id=session_id, inputs={"ids": HALF_OF_ALL})
         assert (await socket.heard())["status"] == 504

@@ -1,10 +1,24 @@
-"""Readings of a stream, as a forecaster is given them: whole segments, then those that fill none yet."""
+"""Forecasters with random weights, and readings as they are given them: whole segments, then those that fill none."""
+
+from typing import TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from training.models.forecaster import Forecaster, Told
 from training.models.streaming import Tensors
+
+AnyForecaster = TypeVar("AnyForecaster", bound=Forecaster)
+
+
+def with_random_weights(model: AnyForecaster) -> AnyForecaster:
+    """A model to be asked, whose two channels, if it knows any, have levels and scales of their own."""
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    if model.channels:
+        model.centers.copy_(torch.tensor([5.0, -1.0]))
+        model.units.copy_(torch.tensor([2.0, 0.5]))
+    return model.eval().requires_grad_(False)
 
 
 def read(model: Forecaster, readings: Tensor, told: Told | None = None) -> tuple[Tensors, Tensor, Tensor]:

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.testing import assert_close
 
-from tests.training.models.readings import forecast, read, told_all
+from tests.training.models.readings import forecast, read, told_all, with_random_weights
 from training.models.forecaster import QUANTILE_LEVELS, Forecaster
 from training.models.streaming_forecaster import StreamingForecaster, StreamingForecasterSettings
 from training.models.window_forecaster import WindowForecaster, WindowForecasterSettings
@@ -36,12 +36,7 @@ KINDS: dict[str, Callable[[], Forecaster]] = {
 @pytest.fixture(params=KINDS)
 def model(request: pytest.FixtureRequest) -> Forecaster:
     torch.manual_seed(0)
-    model = KINDS[request.param]().eval()
-    for parameter in model.parameters():
-        nn.init.normal_(parameter, std=0.3)
-    model.centers.copy_(torch.tensor([5.0, -1.0]))
-    model.units.copy_(torch.tensor([2.0, 0.5]))
-    return model.requires_grad_(False)
+    return with_random_weights(KINDS[request.param]())
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.testing import assert_close
 
+from tests.training.models.readings import with_random_weights
 from training.models.forecaster import MIDDLE
 from training.models.streaming import Tensors
 from training.models.streaming_forecaster import StreamingForecaster, StreamingForecasterSettings
@@ -18,10 +19,7 @@ SEGMENT, MAX_SEGMENTS = 24, 30
 def model(request: pytest.FixtureRequest) -> StreamingForecaster:
     torch.manual_seed(0)
     settings = StreamingForecasterSettings(segment=SEGMENT, season=request.param, embedding_size=5, hidden_size=7)
-    model = StreamingForecaster(settings).eval()
-    for parameter in model.parameters():
-        nn.init.normal_(parameter, std=0.3)
-    return model.requires_grad_(False)
+    return with_random_weights(StreamingForecaster(settings))
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from tests.training.models.readings import forecast, told_all
+from tests.training.models.readings import forecast, told_all, with_random_weights
 from training.models.forecaster import QUANTILE_LEVELS, Told
 from training.models.window_forecaster import WindowForecaster, WindowForecasterSettings
 
@@ -18,12 +18,7 @@ CHANNELS = ("flow", "load")
 def model() -> WindowForecaster:
     torch.manual_seed(0)
     settings = WindowForecasterSettings(segment=S, look_back=L, max_segments=M, hidden_size=8)
-    model = WindowForecaster(settings, CHANNELS).eval()
-    for parameter in model.parameters():
-        nn.init.normal_(parameter, std=0.3)
-    model.centers.copy_(torch.tensor([5.0, -1.0]))
-    model.units.copy_(torch.tensor([2.0, 0.5]))
-    return model.requires_grad_(False)
+    return with_random_weights(WindowForecaster(settings, CHANNELS))
 
 
 @pytest.fixture

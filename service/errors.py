@@ -21,7 +21,7 @@ ServiceError
 ├── SessionGone          410   ended, expired or evicted; says which
 ├── NumericsChanged      412   another machine or runtime than the session's; says both
 ├── VersionUnknown       412   the session's bundle version is not served
-├── TooLarge             413   a body, a message or the rows of a sequence are over their limit
+├── TooLarge             413   a body, a message or the rows of a request are over their limit
 ├── MediaTypeUnknown     415   the body is not sent as JSON
 │   └── EncodingUnknown  415   the body is compressed
 ├── BlobFormatUnknown    422   an exported session of a format that is not read here; says which are
@@ -341,7 +341,7 @@ class SessionDamaged(ServiceError):
 
 
 class QueueFull(ServiceError):
-    """More rows wait for the model than its queue takes."""
+    """More rows wait for the model than its queue takes, or more large bodies to be read than may."""
 
     status, title, code, retry_after_seconds = 503, "Queue full", "queue-full", 1
 

@@ -20,8 +20,6 @@ from service.errors import QueueFull, TooLarge
 LARGE_BYTES = 2**16  # what is shorter is parsed in a few milliseconds, whatever it holds
 MAX_PARTS = 2**17
 MAX_WAITING_BYTES = 64 * 2**20  # of a worker: its clients send faster than it parses
-
-
 _WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -53,13 +51,13 @@ def check_parts(body: bytes) -> None:
 
 @contextmanager
 def waiting(num_bytes: int) -> Iterator[None]:
-    """Keep a body until its turn.
+    """Keep a body until its turn. One that is larger than all that may wait is kept if it is the only one.
 
     Raises:
         QueueFull: As many bytes wait as may.
     """
     turns = _turns_here()
-    if turns.num_waiting_bytes + num_bytes > MAX_WAITING_BYTES:
+    if turns.num_waiting_bytes and turns.num_waiting_bytes + num_bytes > MAX_WAITING_BYTES:
         raise QueueFull("many large bodies wait to be read; try again")
     turns.num_waiting_bytes += num_bytes
     try:

@@ -87,6 +87,13 @@ async def test_what_waits_has_room_for_so_much_and_the_rest_is_refused() -> None
         pass
 
 
+async def test_a_body_that_is_larger_than_all_that_may_wait_is_kept_alone() -> None:
+    with waiting(2 * MAX_WAITING_BYTES), pytest.raises(QueueFull), waiting(1):
+        pass
+    with waiting(1), pytest.raises(QueueFull), waiting(2 * MAX_WAITING_BYTES):
+        pass
+
+
 async def test_a_body_whose_client_has_gone_is_not_kept() -> None:
     await parsing_turn()
     gone = asyncio.Event()

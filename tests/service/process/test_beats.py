@@ -76,6 +76,25 @@ print(*(worker.wait() for worker in workers))
 """
 
 
+REMOVED = """
+import logging, shutil, time
+from service.process import beats, service_directory
+logging.basicConfig(format="%(message)s")
+beats.LOOK_SECONDS = 0.1
+directory = service_directory.begin({port})
+beats.watch_beats(directory)
+shutil.rmtree(directory)
+time.sleep(2)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel names a sender on Linux alone")
+def test_a_directory_that_was_removed_is_told_once() -> None:
+    command = [sys.executable, "-c", REMOVED.format(port=os.getpid())]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)  # noqa: S603  words of this test
+    assert done.stderr.count("has been removed: workers that begin from now on are not watched; restart\n") == 1
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel names a sender on Linux alone")
 def test_the_first_process_kills_a_worker_that_hangs_and_no_other() -> None:
     command = [sys.executable, "-c", FIRST.format(worker=WORKER, port=os.getpid())]

@@ -198,7 +198,7 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
 def _parse_name(text: str) -> str:
     if not re.fullmatch(NAME, text):
         raise argparse.ArgumentTypeError(
-            f"expected small letters, digits and .-_, 63 at most, a letter or a digit first, not {text!r}"
+            f"expected at most 63 lower-case letters, digits and .-_, beginning with a letter or digit, not {text!r}"
         )
     return text
 

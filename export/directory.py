@@ -20,7 +20,7 @@ def check_destination(destination: Path) -> None:
     """
     if destination.exists() and not (destination / MANIFEST_FILE).is_file():
         raise DestinationTaken(
-            f"{destination} is no bundle and is left as it is: give another --output or --name, or remove it"
+            f"{destination} is not a bundle and was left as it is: give another --output or --name, or remove it"
         )
 
 

@@ -57,7 +57,7 @@ def check_alike(path: Path, settings: Settings, others: Settings) -> None:
     )
     if found != expected:
         name = min(found ^ expected).partition("=")[0]
-        raise NotASeed(f"{path} differs in more than its seed, for instance in {name}")
+        raise NotASeed(f"{path} differs in more than its seed, for example in {name}")
 
 
 def over_seeds(runs: Sequence[Figures]) -> tuple[Figure, ...]:

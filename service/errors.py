@@ -261,7 +261,7 @@ class InvalidInput(ServiceError):
     def of(cls, mistakes: ValidationError) -> Self:
         """What pydantic found wrong, as one refusal."""
         if mistakes.error_count() > MAX_MISTAKES:
-            return cls(f"{mistakes.error_count()} mistakes are too many to be told")
+            return cls(f"{mistakes.error_count()} mistakes, too many to list")
         return cls.of_fields(mistakes.errors(include_url=False, include_context=False, include_input=False))
 
     @classmethod
@@ -271,7 +271,7 @@ class InvalidInput(ServiceError):
         listed = errors[:MAX_TOLD_MISTAKES]
         refusal.errors = [(_as_sent(error["loc"]), _in_words(error)) for error in listed]
         if len(errors) > len(listed):
-            refusal.errors.append(((), f"and {len(errors) - len(listed)} mistakes more"))
+            refusal.errors.append(((), f"and {len(errors) - len(listed)} more mistakes"))
         return refusal
 
     def within(self, field: str) -> Self:
@@ -302,7 +302,7 @@ class NotStreamable(ServiceError):
     @classmethod
     def of_model(cls, model: str) -> Self:
         """That there are no sessions on a model, which needs whole inputs."""
-        return cls(f"{model} needs whole inputs, so there are no sessions on it")
+        return cls(f"{model} needs whole inputs, so it has no sessions")
 
 
 class UpgradeNeeded(ServiceError):

@@ -123,7 +123,7 @@ class Questions:
             async for event in events:
                 if isinstance(event, GenerateAnswer):
                     return event
-        raise RuntimeError("a generated text has no end")
+        raise RuntimeError("generated text has no end")
 
     async def stream(self, request: GenerateRequest) -> AsyncGenerator[Piece | GenerateAnswer]:
         """Continue a text.

@@ -192,7 +192,7 @@ class Reloader:
                     await asyncio.sleep(AWAIT_SECONDS)
                     await self.follow()
         except TimeoutError:
-            raise DeadlineExceeded(f"not every worker has {bundle.tag} yet; they go on trying") from None
+            raise DeadlineExceeded(f"not every worker has {bundle.tag} yet; the others keep trying") from None
         return bundle.tag
 
     async def _note(self, bundle: Bundle) -> None:

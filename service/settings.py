@@ -103,7 +103,7 @@ class ServerSettings(_Settings):
         try:
             return check(value)
         except ValidationError:
-            raise ValueError(f"{value!r} is none of 0, 1 and {LOCAL}") from None
+            raise ValueError(f"{value!r} is not 0, 1 or {LOCAL}") from None
 
     @field_validator("host")
     @classmethod
@@ -113,7 +113,7 @@ class ServerSettings(_Settings):
         try:
             ipaddress.ip_address(value)
         except ValueError:
-            raise ValueError(f"{value!r} is no IP address, and not {LOCALHOST!r}") from None
+            raise ValueError(f"{value!r} is neither an IP address nor {LOCALHOST!r}") from None
         return value
 
     @field_validator("allowed_origins")
@@ -121,13 +121,15 @@ class ServerSettings(_Settings):
     def _are_origins(cls, value: str) -> str:
         for origin in map(str.lower, _listed(value)):
             if origin != ANY_ORIGIN and not _ORIGIN.fullmatch(origin):
-                raise ValueError(f"{origin} is no origin: scheme://host or scheme://host:port, without a path, or *")
+                raise ValueError(
+                    f"{origin} is not an origin: scheme://host or scheme://host:port, without a path, or *"
+                )
         return value
 
     @model_validator(mode="after")
     def _two_ports(self) -> Self:
         if self.fast_port == self.port:
-            raise ValueError("UNROLLED_FAST_PORT is UNROLLED_PORT: take another one, or 0 for none")
+            raise ValueError("UNROLLED_FAST_PORT equals UNROLLED_PORT: choose another one, or 0 for none")
         return self
 
 
@@ -188,7 +190,7 @@ class BundleSettings(_Settings):
     @classmethod
     def _absolute(cls, value: str) -> str:
         if value and value != NOWHERE and not Path(value).is_absolute():
-            raise ValueError(f"{value!r} is no absolute path, and not {NOWHERE!r}")
+            raise ValueError(f"{value!r} is neither an absolute path nor {NOWHERE!r}")
         return value
 
     @field_validator("bundles")
@@ -197,7 +199,7 @@ class BundleSettings(_Settings):
         for tag in _listed(value):
             if not _TAG.fullmatch(tag):
                 raise ValueError(
-                    f"{tag!r} is no tag: name:version or name:latest (letters, digits, -._), parted by commas"
+                    f"{tag!r} is not a tag: name:version or name:latest (letters, digits, -._), separated by commas"
                 )
         return value
 
@@ -241,13 +243,13 @@ class SessionSettings(_Settings):
     @model_validator(mode="after")
     def _default_within_limit(self) -> Self:
         if self.session_ttl_seconds > self.max_session_ttl_seconds:
-            raise ValueError("UNROLLED_SESSION_TTL_SECONDS is over UNROLLED_MAX_SESSION_TTL_SECONDS")
+            raise ValueError("UNROLLED_SESSION_TTL_SECONDS exceeds UNROLLED_MAX_SESSION_TTL_SECONDS")
         return self
 
     @model_validator(mode="after")
     def _within_what_a_store_may_grow_to(self) -> Self:
         if self.store.startswith("lmdb:") and self.max_store_bytes > MAX_STORE_BYTES:
-            raise ValueError(f"UNROLLED_MAX_STORE_BYTES is over {MAX_STORE_BYTES}, which is as far as lmdb:// grows")
+            raise ValueError(f"UNROLLED_MAX_STORE_BYTES exceeds {MAX_STORE_BYTES}, the most that lmdb:// can grow to")
         return self
 
 
@@ -276,4 +278,4 @@ def refuse_unknown_variables(environment: Mapping[str, str] = os.environ) -> Non
     """Raise SettingUnknown where the environment names a setting that does not exist."""
     unknown = {name for name in environment if name.upper().startswith(PREFIX)} - known_variables()
     if unknown:
-        raise SettingUnknown(f"unknown settings {sorted(unknown)}; docs/settings.md lists those that exist")
+        raise SettingUnknown(f"unknown settings {sorted(unknown)}; docs/settings.md lists all settings")

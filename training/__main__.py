@@ -94,7 +94,7 @@ def _train(options: argparse.Namespace) -> int:
     if options.resume:
         if options.config != registry.trainings()[options.name].config or options.overrides or own_words:
             raise SettingsError(
-                f"--resume takes no settings and no data but those of the run; type: {_resume_command(options)}"
+                f"--resume takes the settings and data of the run, no others; type: {_resume_command(options)}"
             )
         _check_resumable(options)
         saved = checkpoint.load(options.output / LAST)

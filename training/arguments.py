@@ -26,7 +26,9 @@ def encoding(text: str) -> str:
     try:
         "".encode(text)
     except LookupError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is no encoding; windows-1252 and utf-16 are some") from error
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not an encoding; windows-1252 and utf-16 are examples"
+        ) from error
     return text
 
 
@@ -39,7 +41,7 @@ def zone(text: str) -> str:
     try:
         ZoneInfo(text)
     except (OSError, ValueError, ZoneInfoNotFoundError) as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time zone; Europe/Berlin and UTC are some") from error
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time zone; Europe/Berlin and UTC are examples") from error
     return text
 
 
@@ -54,5 +56,5 @@ def device(text: str) -> torch.device:
         torch.empty(0, device=found)
     except (AssertionError, NotImplementedError, RuntimeError) as error:
         reason = str(error).partition("\n")[0]
-        raise argparse.ArgumentTypeError(f"{text!r} cannot be had here: {reason}") from error
+        raise argparse.ArgumentTypeError(f"{text!r} is not available here: {reason}") from error
     return found

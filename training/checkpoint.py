@@ -132,10 +132,12 @@ def _read_config(path: Path) -> dict[str, Any]:
     try:
         config: Any = json.loads((path / CONFIG).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise CheckpointError(f"{path} is no checkpoint: it has no {CONFIG}") from error
+        raise CheckpointError(f"{path} is not a checkpoint: it has no {CONFIG}") from error
     except OSError as error:
         reason = error.strerror
-        raise CheckpointError(f"{path} is no checkpoint, a directory such as runs/sentiment/best: {reason}") from error
+        raise CheckpointError(
+            f"{path} is not a checkpoint, a directory such as runs/sentiment/best: {reason}"
+        ) from error
     except ValueError as error:
         raise CheckpointError(f"{path / CONFIG} is not JSON: {error}") from error
     if not isinstance(config, dict):
@@ -159,7 +161,7 @@ def _build_task(config: Mapping[str, Any], path: Path) -> Task[Any]:
 def _read_tokenizer(file: Path) -> Tokenizer:
     # Another one built from the data, if there are any, would number the words otherwise.
     if not file.is_file():
-        raise CheckpointError(f"{file.parent} is no whole checkpoint: it has no {file.name}")
+        raise CheckpointError(f"{file.parent} is an incomplete checkpoint: it has no {file.name}")
     try:
         return Tokenizer.from_file(str(file))
     except Exception as error:  # the library raises nothing narrower

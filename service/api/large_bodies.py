@@ -44,9 +44,9 @@ def check_parts(body: bytes) -> None:
         return
     unescaped = body.replace(b"\\\\", b"").replace(b'\\"', b"")
     if unescaped.count(b'"') > 2 * MAX_PARTS:
-        raise TooLarge(f"what is sent may hold at most {MAX_PARTS} texts and names of fields together")
+        raise TooLarge(f"the body may hold at most {MAX_PARTS} strings and field names together")
     if _num_lists(b"".join(unescaped.split(b'"')[::2])) > MAX_PARTS:
-        raise TooLarge(f"what is sent may hold at most {MAX_PARTS} lists and objects together")
+        raise TooLarge(f"the body may hold at most {MAX_PARTS} lists and objects together")
 
 
 @contextmanager
@@ -58,7 +58,7 @@ def waiting(num_bytes: int) -> Iterator[None]:
     """
     turns = _turns_here()
     if turns.num_waiting_bytes and turns.num_waiting_bytes + num_bytes > MAX_WAITING_BYTES:
-        raise QueueFull("many large bodies wait to be read; try again")
+        raise QueueFull("too many large bodies are waiting to be read; try again")
     turns.num_waiting_bytes += num_bytes
     try:
         yield

@@ -141,7 +141,7 @@ def _checking_query(endpoint: Endpoint, handler: Handler) -> Handler:
 
 async def _checkpoint(request: Request) -> CheckpointRequest:
     if await request.body() not in (b"", b"{}"):
-        raise InvalidInput("this path takes no body: the number of the step goes into the query, ?step=4")
+        raise InvalidInput("this path takes no body: put the step number into the query, ?step=4")
     step = request.query_params.get("step")
     if step is not None and not re.fullmatch("[0-9]{1,19}", step):
         raise InvalidInput("must be a whole number from 0 to 2^63 - 1", ("step",))

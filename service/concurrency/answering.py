@@ -63,7 +63,7 @@ class Answering:
     @contextmanager
     def _counted(self) -> Iterator[None]:
         if self._drain_ends is not None:
-            raise ShuttingDown("the service is about to stop; ask another one, or try again")
+            raise ShuttingDown("the service is shutting down; try again, or ask another replica")
         self._num_open += 1
         try:
             yield

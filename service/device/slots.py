@@ -39,7 +39,7 @@ class SlotRing:
             ValueError: The pool has fewer.
         """
         if self._first + num_slots > self._num_slots:
-            raise ValueError(f"{num_slots} slots are wanted of {self._num_slots - self._first}")
+            raise ValueError(f"{num_slots} slots were asked for, of {self._num_slots - self._first}")
         start = self._next if self._next + num_slots <= self._num_slots else self._first
         for slot in range(start, start + num_slots):
             self._forget(slot)

@@ -286,7 +286,7 @@ class GuardedProtocol(HttpToolsProtocol):
         """Read the head again that asked for an upgrade, by a parser that waits for its body."""
         method, version = self.parser.get_method(), self.parser.get_http_version()
         if method == b"CONNECT":
-            raise httptools.HttpParserError("no tunnel is begun here")
+            raise httptools.HttpParserError("CONNECT is not supported")
         fields = [b"%b: %b\r\n" % field for field in self.headers if field[0] != b"upgrade"]
         head = b"%b %b HTTP/%b\r\n%b\r\n" % (method, self.url, version.encode(), b"".join(fields))
         self.parser = httptools.HttpRequestParser(self)
@@ -324,7 +324,7 @@ def _check_host(headers: Iterable[tuple[bytes, bytes]], version: str) -> None:
     if not hosts and version == "1.0":
         return
     if len(hosts) != 1 or not hosts[0].strip():
-        raise Malformed("a request needs one Host, which is not empty")
+        raise Malformed("a request needs exactly one Host header, not empty")
 
 
 def _head_too_large() -> HeadTooLarge:

@@ -37,7 +37,7 @@ def hold_port(port: int, service: int, directory: Path | None = None) -> int:
     if holder != str(service):
         os.close(lock)
         raise PortTaken(
-            f"port {port} is served by another Unrolled, process {holder}: stop it, or set UNROLLED_FAST_PORT"
+            f"port {port} is used by another Unrolled, process {holder}: stop it, or set UNROLLED_FAST_PORT"
         )
     return lock
 

@@ -141,7 +141,7 @@ class CompletionRequest(Sampling, Question):
     @classmethod
     def _all(cls, best_of: int, others: ValidationInfo) -> int:
         if best_of != others.data.get("n", best_of):
-            raise ValueError("must be n: all that is written is answered, and nothing is chosen from it")
+            raise ValueError("must equal n: every completion is returned, none is chosen")
         return best_of
 
 

@@ -21,7 +21,7 @@ def checked_names(series: dict[str, list[float]]) -> dict[str, list[float]]:
         ValueError: A name is empty or too long.
     """
     if not all(1 <= len(name) <= MAX_NAME_CHARACTERS for name in series):
-        raise ValueError(f"the name of a channel has 1 to {MAX_NAME_CHARACTERS} characters")
+        raise ValueError(f"a channel's name has 1 to {MAX_NAME_CHARACTERS} characters")
     return series
 
 

@@ -54,7 +54,7 @@ class Composing(Chance):
     @model_validator(mode="after")
     def _one_length(self) -> Self:
         if self.frames is not None and self.bars is not None:
-            raise ValueError("give one of frames and bars")
+            raise ValueError("give either frames or bars")
         return self
 
     def num_frames(self, frames_per_bar: int) -> int:

@@ -31,9 +31,9 @@ class InferParameters(Form):
     def _of_a_sequence(self) -> Self:
         is_of_one = self.sequence_start or self.sequence_end or self.step is not None
         if is_of_one and not self.sequence_id:
-            raise ValueError("a part of a sequence needs a sequence_id, which is not 0 and not empty")
+            raise ValueError("a part of a sequence needs a sequence_id that is neither 0 nor empty")
         if self.sequence_start and self.step is not None:
-            raise ValueError("a start has no step to name: its answer tells the next one")
+            raise ValueError("a start names no step: its answer says which is next")
         return self
 
 

@@ -136,7 +136,7 @@ class TagStep(Form):
         if self.text is not None and self.tokens is not None:
             raise ValueError("give either text or tokens")
         if self.text is None and self.tokens is None and not self.end:
-            raise ValueError("give text or tokens, or say that the text ends")
+            raise ValueError("give text or tokens, or end the text")
         return self
 
 

@@ -77,7 +77,7 @@ def add_key(path: Path, owner: str) -> str:
     with _locked(path):
         text = _text(path) if path.exists() else _HEADER
         if key_id.encode() in _parsed(path, text):
-            raise KeysUnusable(f"the drawn key id {key_id} is taken; try again")
+            raise KeysUnusable(f"the random key id {key_id} is already taken; try again")
         separator = "" if text.endswith("\n") or not text else "\n"
         _replace(path, f"{text}{separator}{owner}:{key_id}:{digest}\n")
     return f"{PREFIX.decode()}{key_id}_{secret}"
@@ -108,7 +108,7 @@ def _text(path: Path) -> str:
     except OSError as error:
         raise KeysUnread(f"the API keys in {path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise KeysUnusable(f"{path} is no text file") from error
+        raise KeysUnusable(f"{path} is not a text file") from error
 
 
 def _content(line: str) -> str:

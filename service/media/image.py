@@ -38,9 +38,9 @@ def from_base64(text: str) -> bytes:
     prefix = _DATA_URL.match(text)
     code = "".join(text[prefix.end() if prefix else 0 :].split()).rstrip("=")
     if wrong := _NOT_BASE64.search(code):
-        raise NoImage(f"the image is not in base64: that has no character {wrong[0]!r}")
+        raise NoImage(f"the image is not base64, which has no character {wrong[0]!r}")
     if len(code) % 4 == 1:
-        raise NoImage("the image in base64 is cut off: its last byte is not whole")
+        raise NoImage("the base64 image is cut off within its last byte")
     return base64.b64decode(code + "=" * (-len(code) % 4))
 
 
@@ -66,7 +66,7 @@ def _grey(content: bytes) -> Pixels:
                 return np.asarray(image, dtype=np.float32) / np.float32(GREYS_OF_16_BITS)
             opaque = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
     except UnidentifiedImageError:
-        raise NoImage(f"the image is no {' or '.join(FORMATS)} file") from None
+        raise NoImage(f"the image is not a {' or '.join(FORMATS)} file") from None
     except NoImage:
         raise
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:

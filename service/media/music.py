@@ -40,7 +40,7 @@ def pitch_of(note: int | str) -> int:
         return note
     match = _NAME.fullmatch(note)
     if match is None:
-        raise ValueError(f"{note!r} is no note")
+        raise ValueError(f"{note!r} is not a note")
     letter, accidental, octave = match.groups()
     return 12 * (int(octave) + 1) + _SEMITONES[letter.upper()] + _ACCIDENTALS[accidental or ""]
 

@@ -77,7 +77,7 @@ def check_store_is_kept(sessions: SessionSettings) -> None:
     directory = lmdb_directory(sessions.store)
     if mount_point(directory) == Path("/"):
         raise CannotStart(
-            f"no volume is mounted for the session store, and {directory} would go with the container: mount one "
+            f"no volume is mounted for the session store, so {directory} would be lost with the container: mount one "
             f"(--volume unrolled:{directory.parent}), or set UNROLLED_STORE_ON_VOLUME=0 if that is meant"
         )
 
@@ -113,7 +113,7 @@ def check_prepared_graphs(settings: Settings) -> None:
         return
     nearest = next(each for each in (directory, *directory.parents) if os.path.lexists(each))
     if not os.path.isdir(nearest):  # noqa: PTH112  Path.is_dir raises where it may not look
-        raise CannotStart(f"UNROLLED_PREPARED_GRAPHS={directory} can be no directory: {nearest} is none")
+        raise CannotStart(f"UNROLLED_PREPARED_GRAPHS={directory} cannot be a directory: {nearest} is not one")
 
 
 def check_callers(server: ServerSettings, keys: KeySettings) -> None:
@@ -139,7 +139,9 @@ def check_bundles(settings: Settings) -> None:
     except (BundleError, BentoMLException) as error:
         raise CannotStart(str(error)) from error
     except OSError as error:
-        raise CannotStart(f"a bundle cannot be read, or not be taken into the BentoML model store: {error}") from error
+        raise CannotStart(
+            f"a bundle cannot be read, or cannot be imported into the BentoML model store: {error}"
+        ) from error
     check_memory(settings, bundles)
 
 

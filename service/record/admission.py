@@ -27,7 +27,7 @@ def admitted(record: Record | Damaged | None, session_id: str, owner: str, now: 
         Expired: It should be.
     """
     if isinstance(record, Damaged):
-        raise SessionDamaged(f"the record of session {session_id!r} is damaged; it cannot go on")
+        raise SessionDamaged(f"the record of session {session_id!r} is damaged; the session cannot continue")
     if record is None or record.owner != owner or record.ended == CHECKPOINT:
         raise SessionUnknown(f"there is no session {session_id!r}")
     if record.ended:

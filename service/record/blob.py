@@ -75,12 +75,12 @@ def _signed(key: bytes, version: int, body: bytes) -> bytes:
 def _version(blob: bytes) -> int:
     """The version that a whole blob says it has."""
     if not blob.startswith(MAGIC):
-        raise Malformed("the body is no exported session")
+        raise Malformed("the body is not an exported session")
     if len(blob) < _PREFIX.size + _SIGNATURE_BYTES:
         raise Malformed(f"the export is cut off after {len(blob)} bytes")
     _, version, length = _PREFIX.unpack_from(blob)
     if len(blob) != length:
-        raise Malformed(f"the export has {len(blob)} bytes and says that it has {length}")
+        raise Malformed(f"the export has {len(blob)} bytes but declares {length}")
     return int(version)
 
 

@@ -158,7 +158,7 @@ class Openings:
     async def _opened_before(self, owner: str, session_id: str, keyed: Keyed | None) -> Loaded:
         found = await self._sessions.load(owner, session_id)
         if keyed is None or not keyed.came_with(found.body.request_digest):
-            raise IdempotencyMismatch("this Idempotency-Key came with another request before")
+            raise IdempotencyMismatch("this Idempotency-Key was already used with a different request")
         return found
 
     async def _insert(self, record: Record, before: Record | None = None) -> bool:

@@ -145,7 +145,7 @@ class Sequences:
             except SessionGone as gone:
                 raise SessionGone(
                     f"sequence {part.sequence_id} of model {model.name!r} is over: {gone.reason}; "
-                    "it may be started anew",
+                    "it may be started again",
                     gone.reason,
                 ) from None
         if part.is_end:

@@ -166,14 +166,14 @@ class Transitions:
         if tag is None:
             return self._models.current(name)
         if model_name(tag) != name:
-            raise NotMigratable(f"the session lives on {record.bundle}; {tag} is no version of that")
+            raise NotMigratable(f"the session lives on {record.bundle}; {tag} is not a version of that")
         return self._models.on(tag)
 
 
 async def _read_again(model: SequenceModel[Any], body: Body) -> SequenceState:
     """The state after all inputs that a session has kept."""
     if body.inputs is None:
-        raise NotMigratable("the session keeps no inputs to read again (`keep_inputs`), or they outgrew the limit")
+        raise NotMigratable("the session keeps no inputs to replay (`keep_inputs`), or they outgrew the limit")
     state = model.initial_state()
     try:
         for kept in kept_steps(body.inputs):

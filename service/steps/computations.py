@@ -61,7 +61,7 @@ class Computations:
         """
         ask = turn.ask
         if ask.is_streamed and (ask.inputs or {}).get("generate") is None:
-            raise NotStreamable('only {"generate": ...} is answered as a stream')
+            raise NotStreamable('only {"generate": ...} can be streamed')
         model = _asked_in_tensors(turn)
         _check_returns(ask.returns, model)
         try:
@@ -114,7 +114,7 @@ class Computations:
             elif isinstance(model, LanguageModel):
                 outputs, state = await model.stream(turn.state, inputs, seed, turn.on_piece)
             else:
-                raise NotStreamable(f"{model.name} answers nothing as a stream")
+                raise NotStreamable(f"{model.name} streams no answers")
         except Exception as error:
             turn.task = None
             self._refuse(turn, error.within("inputs") if isinstance(error, InvalidInput) else error)
@@ -171,7 +171,7 @@ def _asked_in_tensors(turn: Turn) -> TensorModel[Any] | None:
 def _check_returns(returns: Returns | None, model: TensorModel[Any] | None) -> None:
     """Raise InvalidInput where a step cannot return what is asked: `model` is None for one not in tensors."""
     if returns is not None and model is None:
-        raise InvalidInput("only a step in tensors says what it returns", ("return",))
+        raise InvalidInput("only a step in tensors takes `return`", ("return",))
     if returns not in (None, "none") and model is not None and not model.has_logits:
         raise InvalidInput(f"{model.name} has no logits: ask for none", ("return",))
 

@@ -49,10 +49,10 @@ class OpenTurns:
         """
         session_id = turn.ask.session_id
         if self._is_draining:
-            raise ShuttingDown("the service is about to stop; ask another one, or try again")
+            raise ShuttingDown("the service is shutting down; try again, or ask another replica")
         waiting = self._waiting.get(session_id)
         if waiting is not None and len(waiting) >= MAX_WAITING_PER_SESSION:
-            raise TooBusy(f"{len(waiting)} steps of this session are waiting already")
+            raise TooBusy(f"{len(waiting)} steps of this session are already waiting")
         self._open[turn] = None
         if self._watch is None or self._ends(turn) < self._next_look:  # it may have waited for room before
             self._look_at(self._ends(turn))

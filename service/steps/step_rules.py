@@ -154,7 +154,7 @@ class StepRules:
             return
         raise NumericsChanged(
             "the session's state was computed by another onnxruntime, provider or processor, and would not go on with "
-            'the same bits; send "allow_numerics_change": true to go on all the same',
+            'the same bits; send "allow_numerics_change": true to continue anyway',
             turn.body.numerics.hex(),
             self._models.numerics.hex(),
         )
@@ -186,7 +186,9 @@ def readable(record: Record, now: float) -> Body:
         return begun(decode(record.body), int(now))
     except BodyUnreadable as error:
         logger.error("session %s of %s: %s", record.session_id, record.owner, error)
-        raise SessionDamaged(f"the record of session {record.session_id!r} cannot be read; it cannot go on") from error
+        raise SessionDamaged(
+            f"the record of session {record.session_id!r} cannot be read; the session cannot continue"
+        ) from error
 
 
 def _given(turn: Turn) -> dict[str, Any]:

@@ -69,4 +69,4 @@ def _parts(url: str) -> SplitResult:
     try:
         return urlsplit(url)
     except ValueError:  # whose message may hold a password
-        raise StoreUnknown("UNROLLED_STORE is no URL") from None
+        raise StoreUnknown("UNROLLED_STORE is not a URL") from None

@@ -53,7 +53,7 @@ class ForecastingModel(TensorModel[ReadingsStep]):
         check_alone(inputs, "x")
         rows = validated(SegmentsStep, inputs).x
         if len({len(row) for row in rows}) > 1:
-            raise InvalidInput("all segments must have equally many readings", ("x",))
+            raise InvalidInput("all segments must have the same number of readings", ("x",))
         values = np.array(rows, dtype=np.float64)
         self.check_tensors(values)
         return values
@@ -114,7 +114,7 @@ class ForecastingModel(TensorModel[ReadingsStep]):
         low, high = self._levels[0], self._levels[-1]
         for index, level in enumerate(quantiles):
             if not low <= level <= high:
-                raise InvalidInput(f"the model knows quantiles from {low} to {high}", ("quantiles", index))
+                raise InvalidInput(f"the model gives quantiles from {low} to {high}", ("quantiles", index))
 
     async def _read(
         self, state: SequenceState, series: Mapping[str, Sequence[float]], location: Location
@@ -183,7 +183,7 @@ class ForecastingModel(TensorModel[ReadingsStep]):
             raise InvalidInput(f"this sequence has the channels {list(state.labels)}, not {list(series)}", location)
         lengths = {label: len(values) for label, values in series.items()}
         if len(set(lengths.values())) > 1:
-            raise InvalidInput(f"all channels need equally many readings, not {lengths}", location)
+            raise InvalidInput(f"all channels need the same number of readings, not {lengths}", location)
 
     def _pending(self, state: SequenceState) -> Readings:
         return np.frombuffer(state.pending, dtype=np.float64).reshape(len(state.labels), -1)

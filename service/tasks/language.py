@@ -118,7 +118,7 @@ class LanguageModel(TokenModel[Inputs], Generic[Inputs, Asked, Name, Answer]):
                 if isinstance(event, Finished):
                     return event
                 tell(event)
-        raise RuntimeError("what is written has no end")
+        raise RuntimeError("generated text has no end")
 
     async def _write(
         self, state: SequenceState, asked: Asked, seed: int, ending: Ending[Any], answer: Callable[[], Answer]

@@ -48,7 +48,7 @@ class MusicModel(LanguageModel[MusicStep, Composing, int | None, Composition]):
             place, note = next(each for each in placed(notes) if not self._tokens.has(pitch_of(each[1])))
             named = f"{note} ({pitch_of(note)})" if isinstance(note, str) else note
             known = f"{self.grid.lowest} to {self.grid.highest}"
-            raise InvalidInput(f"{named} is no note that the model knows; they are {known}", ("notes", *place))
+            raise InvalidInput(f"{named} is not a note that the model knows; it knows {known}", ("notes", *place))
         return frames
 
     async def compose(self, notes: Sequence[Frame], composing: Composing, seed: int) -> list[Frame]:

@@ -147,5 +147,5 @@ class WholeTextSentimentModel(SentimentModel):
 
     async def _classify(self, text: str, tokens: Tokens, trajectory: bool) -> Sentiment:
         if trajectory:
-            raise InvalidInput(f"{self.name} reads texts from both ends, so they have no trajectory", ("trajectory",))
+            raise InvalidInput(f"{self.name} reads texts from both ends, so there is no trajectory", ("trajectory",))
         return self._judge(await self._encoder.logits({"x": tokens.ids}, len(tokens.ids)))

@@ -189,8 +189,8 @@ def tensor_model(model: ServedModel) -> TensorModel[Any]:
     if isinstance(model, TensorModel):
         return model
     if isinstance(model, SequenceModel):
-        raise InvalidInput(f"{model.name} reads no tensors, only its own language: GET /models tells which")
-    raise NotStreamable(f"{model.name} needs whole inputs in its own language: GET /models tells which")
+        raise InvalidInput(f"{model.name} reads no tensors, only its own form of input: see GET /models")
+    raise NotStreamable(f"{model.name} needs whole inputs in its own form: see GET /models")
 
 
 def validated(form: type[F], inputs: dict[str, Any]) -> F:

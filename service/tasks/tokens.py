@@ -50,7 +50,7 @@ class TokenModel(TensorModel[Inputs]):
                 return
         if values.min() < 0 or values.max() >= self.num_tokens:
             wrong = values[(values < 0) | (values >= self.num_tokens)][0]
-            raise InvalidInput(f"{wrong} is no token; they are 0 to {self.num_tokens - 1}", ("ids",))
+            raise InvalidInput(f"{wrong} is not a token; tokens are 0 to {self.num_tokens - 1}", ("ids",))
 
     def items(self, state: SequenceState, values: Array) -> Items:
         if not state.pending:

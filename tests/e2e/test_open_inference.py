@@ -101,7 +101,7 @@ def test_a_models_tensors_are_its_manifests(triton: InferenceServerClient, clien
 def test_a_model_that_is_not_asked_in_tensors_says_so(triton: InferenceServerClient, model: str) -> None:
     assert not triton.is_model_ready(model)
     for asked in (lambda: triton.get_model_metadata(model), lambda: infer(triton, model, [[1]])):
-        with pytest.raises(InferenceServerException, match="own language") as refused:
+        with pytest.raises(InferenceServerException, match="own form") as refused:
             asked()
         assert refused.value.status() == "422"
 
@@ -191,7 +191,7 @@ def test_readings_that_a_sequence_took_are_forecast_from(triton: InferenceServer
 def test_refusals_reach_the_client_as_the_protocols_errors(triton: InferenceServerClient) -> None:
     refusals = [
         ({"model": "generation", "ids": [[1]], "sequence_id": "never"}, "400", "must specify the START flag"),
-        ({"model": "generation", "ids": [[65]]}, "422", "65 is no token"),
+        ({"model": "generation", "ids": [[65]]}, "422", "65 is not a token"),
         ({"model": "nosuch", "ids": [[1]]}, "404", "is served; there are"),
         ({"model": "generation", "ids": [[1]], "model_version": "7"}, "404", "is not served"),
         ({"model": "generation", "ids": [[1]], "request_compression_algorithm": "gzip"}, "415", "as it is"),

@@ -332,7 +332,7 @@ def test_with_a_key_a_session_goes_on_after_the_service_was_started_again(
     with server:
         visitor = visit(server.url)
         visitor.page.goto(f"{server.url}/ui")
-        key = visitor.page.get_by_label("This service wants an API key")
+        key = visitor.page.get_by_label("This service needs an API key")
         key.fill("unr_a_b")
         key.press("Enter")
         expect(key).to_be_visible()

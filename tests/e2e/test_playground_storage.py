@@ -38,7 +38,7 @@ def test_whoever_comes_with_another_key_sees_nothing_of_the_former_owners(
     ada, bob = [add_key(tmp_path / "keys", owner) for owner in ("ada", "bob")]
     with Server(tmp_path, settings={"UNROLLED_API_KEYS": str(tmp_path / "keys")}) as server:
         visitor = visit(server.url)
-        key = visitor.page.get_by_label("This service wants an API key")
+        key = visitor.page.get_by_label("This service needs an API key")
 
         def come_with(token: str) -> None:
             key.fill(token)

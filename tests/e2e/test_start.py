@@ -33,7 +33,7 @@ def test_a_taken_port_is_an_error_that_names_it(home: Path) -> None:
     ("setting", "value", "reason"),
     [
         ("UNROLLED_HOST", "0.0.0.0", "UNROLLED_ALLOW_UNAUTHENTICATED"),  # noqa: S104  that is what is refused
-        ("UNROLLED_HOST", "127.0.0.1:3000", "is no IP address"),
+        ("UNROLLED_HOST", "127.0.0.1:3000", "is neither an IP address"),
         ("UNROLLED_PROT", "3000", "unknown settings"),
         ("UNROLLED_PORT", "x", "valid integer"),
         ("UNROLLED_STORE", "carrier-pigeon://x", "no store of kind 'carrier-pigeon'"),
@@ -42,10 +42,10 @@ def test_a_taken_port_is_an_error_that_names_it(home: Path) -> None:
         ("UNROLLED_STORE_ON_VOLUME", "1", "no volume is mounted for the session store"),
         ("UNROLLED_PROVIDER", "tpu", "Input should be 'cpu' or 'cuda'"),
         ("BENTOML_HOME", "/proc/bentoml", "cannot make BentoML's directories in /proc/bentoml"),
-        ("UNROLLED_PREPARED_GRAPHS", "/etc/passwd", "can be no directory"),
-        ("UNROLLED_BUNDLES", "nobody latest", "is no tag"),
+        ("UNROLLED_PREPARED_GRAPHS", "/etc/passwd", "cannot be a directory"),
+        ("UNROLLED_BUNDLES", "nobody latest", "is not a tag"),
         ("UNROLLED_BUNDLES", "nobody:latest", "no Models with name 'nobody'"),
-        ("UNROLLED_SESSION_TTL_SECONDS", "99999999", "is over UNROLLED_MAX_SESSION_TTL_SECONDS"),
+        ("UNROLLED_SESSION_TTL_SECONDS", "99999999", "exceeds UNROLLED_MAX_SESSION_TTL_SECONDS"),
     ],
 )
 def test_a_setting_that_cannot_be_meant_stops_the_start(home: Path, setting: str, value: str, reason: str) -> None:

@@ -140,7 +140,7 @@ def test_a_bundle_replaces_the_former_one(sentiment: Exported, quick: Callable[.
 
 def test_what_is_no_bundle_is_not_replaced(sentiment: Exported, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("four years of work")
-    with pytest.raises(DestinationTaken, match="is no bundle"):
+    with pytest.raises(DestinationTaken, match="is not a bundle"):
         export(sentiment.checkpoint, tmp_path)
     assert contents(tmp_path) == ["thesis.txt"]
 

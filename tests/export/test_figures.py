@@ -144,7 +144,7 @@ def test_runs_of_one_file_may_have_found_it_in_different_places(
 
     first = of("here/own.csv", "0" * 64)
     check_alike(Path("run"), of("there/own.csv", "0" * 64), first)
-    with pytest.raises(NotASeed, match=rf"differs in more than its seed, for instance in {'.'.join(key)}\.sha256"):
+    with pytest.raises(NotASeed, match=rf"differs in more than its seed, for example in {'.'.join(key)}\.sha256"):
         check_alike(Path("run"), of("here/own.csv", "1" * 64), first)
 
 

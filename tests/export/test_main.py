@@ -75,12 +75,12 @@ def test_a_name_that_no_bundle_may_have_is_refused_before_anything_is_done(
 ) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(["somewhere", "--name", name])
-    assert "argument --name: expected small letters" in capsys.readouterr().err
+    assert "argument --name: expected at most 63 lower-case letters" in capsys.readouterr().err
 
 
 def test_a_directory_that_is_no_checkpoint_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(tmp_path)]) == 1
-    assert f"error: {tmp_path} is no checkpoint" in capsys.readouterr().err
+    assert f"error: {tmp_path} is not a checkpoint" in capsys.readouterr().err
 
 
 def test_a_page_that_cannot_be_written_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

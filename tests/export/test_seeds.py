@@ -82,7 +82,7 @@ def test_runs_of_another_training_or_of_other_settings_are_no_seeds(bundle: Bund
     change(three, lambda config: config["settings"].update(seed=3))
     add_seeds(bundle, [two, three])
     change(three, lambda config: config["settings"]["model"].update(dropout=0.99))
-    with pytest.raises(NotASeed, match=r"differs in more than its seed, for instance in model\.dropout$"):
+    with pytest.raises(NotASeed, match=r"differs in more than its seed, for example in model\.dropout$"):
         add_seeds(bundle, [two, three])
     change(two, lambda config: config.update(command="python -m training sentiment-of-mine --set seed=2"))
     with pytest.raises(NotASeed, match="the training sentiment-of-mine, not of sentiment"):

@@ -48,7 +48,7 @@ def test_what_is_no_address_cannot_be_listened_on(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("UNROLLED_HOST", host)
     with pytest.raises(CannotStart) as refusal:
         checked_settings()
-    assert str(refusal.value) == f"UNROLLED_HOST: {host!r} is no IP address, and not 'localhost'"
+    assert str(refusal.value) == f"UNROLLED_HOST: {host!r} is neither an IP address nor 'localhost'"
 
 
 def test_localhost_is_the_address_that_browsers_and_containers_mean(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,7 +73,7 @@ def test_who_may_call_is_told_in_three_words(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("UNROLLED_ALLOW_UNAUTHENTICATED", "locally")
     with pytest.raises(CannotStart) as refusal:
         checked_settings()
-    assert str(refusal.value) == "UNROLLED_ALLOW_UNAUTHENTICATED: 'locally' is none of 0, 1 and local"
+    assert str(refusal.value) == "UNROLLED_ALLOW_UNAUTHENTICATED: 'locally' is not 0, 1 or local"
 
 
 @pytest.mark.parametrize(
@@ -121,13 +121,13 @@ def test_an_lmdb_store_may_not_be_given_more_than_its_map() -> None:
     assert MAX_STORE_BYTES == MAP_BYTES
     assert SessionSettings(max_store_bytes=MAX_STORE_BYTES)
     assert SessionSettings(store="redis://127.0.0.1", max_store_bytes=MAX_STORE_BYTES + 1)
-    with pytest.raises(ValidationError, match="UNROLLED_MAX_STORE_BYTES is over 1099511627776"):
+    with pytest.raises(ValidationError, match="UNROLLED_MAX_STORE_BYTES exceeds 1099511627776"):
         SessionSettings(max_store_bytes=MAX_STORE_BYTES + 1)
 
 
 def test_the_second_port_is_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNROLLED_PORT", "3001")
-    with pytest.raises(ValidationError, match="UNROLLED_FAST_PORT is UNROLLED_PORT"):
+    with pytest.raises(ValidationError, match="UNROLLED_FAST_PORT equals UNROLLED_PORT"):
         ServerSettings()
     monkeypatch.setenv("UNROLLED_FAST_PORT", "0")
     assert ServerSettings().port == 3001
@@ -143,7 +143,7 @@ def test_what_is_no_tag_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setenv("UNROLLED_BUNDLES", f"forecasting:latest, {tag}")
     with pytest.raises(CannotStart) as refusal:
         checked_settings()
-    assert str(refusal.value).startswith(f"UNROLLED_BUNDLES: {tag!r} is no tag: name:version or name:latest")
+    assert str(refusal.value).startswith(f"UNROLLED_BUNDLES: {tag!r} is not a tag: name:version or name:latest")
 
 
 def test_origins_are_parted_by_commas_and_written_as_browsers_do(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,7 +154,7 @@ def test_origins_are_parted_by_commas_and_written_as_browsers_do(monkeypatch: py
 @pytest.mark.parametrize("value", ["app.example", "https://app.example/", "https://*.example", "null", "https://"])
 def test_what_no_browser_sends_as_an_origin_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("UNROLLED_ALLOWED_ORIGINS", f"https://a.b, {value}")
-    with pytest.raises(ValidationError, match="is no origin"):
+    with pytest.raises(ValidationError, match="is not an origin"):
         ServerSettings()
 
 
@@ -173,7 +173,7 @@ def test_prepared_graphs_are_kept_where_one_says_or_in_the_users_cache(monkeypat
     assert BundleSettings(prepared_graphs="/graphs").prepared_graphs_directory == Path("/graphs")
     assert BundleSettings(prepared_graphs="none").prepared_graphs_directory is None
     assert BundleSettings(prepared_graphs="/graphs", provider="cuda").prepared_graphs_directory is None
-    with pytest.raises(ValidationError, match="is no absolute path"):
+    with pytest.raises(ValidationError, match="is neither an absolute path"):
         BundleSettings(prepared_graphs="graphs")
 
 

@@ -66,12 +66,12 @@ def test_a_full_disk_is_an_error_that_names_the_file_and_leaves_the_former_one(
 
 
 def test_directory_without_a_checkpoint_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"no checkpoint: it has no config\.json"):
+    with pytest.raises(CheckpointError, match=r"not a checkpoint: it has no config\.json"):
         checkpoint.load(tmp_path)
 
 
 def test_a_file_is_no_checkpoint(saved: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"config\.json is no checkpoint, a directory .*: Not a directory"):
+    with pytest.raises(CheckpointError, match=r"config\.json is not a checkpoint, a directory .*: Not a directory"):
         checkpoint.load(saved / "config.json")
 
 
@@ -85,7 +85,7 @@ def test_missing_tokenizer_is_an_error_that_names_the_file(saved: Path, monkeypa
     # Data of which another tokenizer could be built.
     monkeypatch.setattr(tinyshakespeare, "load", lambda: "other text" * 99)
     (saved / "tokenizer.json").unlink()
-    with pytest.raises(CheckpointError, match=r"no whole checkpoint: it has no tokenizer\.json"):
+    with pytest.raises(CheckpointError, match=r"incomplete checkpoint: it has no tokenizer\.json"):
         checkpoint.load(saved)
 
 

@@ -1,7 +1,7 @@
 """Multi30k: 29,000 English captions of photographs with their German and French translations (Elliott et al. 2016).
 
 Task 1, raw text: one sentence a line, the same line in every language. The validation part is the dev split. The test
-part is that of 2016 ("test_2016_flickr"); it is read from UNROLLED_DATA_DIR only, so that nothing is chosen on it.
+part is that of 2016 ("test_2016_flickr"); it can only be read from UNROLLED_DATA_DIR, so that nothing is chosen on it.
 """
 
 from dataclasses import dataclass

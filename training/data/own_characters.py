@@ -40,7 +40,7 @@ def decode(content: bytes, path: Path, encoding: str = UTF_8) -> str:
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise BrokenLineError(
-            path, line, "a zero byte: take it out; if every second byte is one, --encoding utf-16 reads the file"
+            path, line, "a zero byte: remove it; if every second byte is zero, --encoding utf-16 reads the file"
         )
     return text
 

@@ -63,7 +63,7 @@ class OwnCsv:
             raise BrokenLineError(
                 self.path,
                 self.header_line,
-                f"no column {name!r}; {there}: name one that is there, or take out what is above the header",
+                f"no column {name!r}; {there}: name one of those, or remove the lines above the header",
             )
         if self.header.count(name) > 1:
             raise BrokenLineError(
@@ -84,7 +84,7 @@ class OwnCsv:
                 line = self._next_line
                 cells = self._next()
                 if cells is None and is_first:
-                    raise DataError(f"{self.path}: there is a header and no row")
+                    raise DataError(f"{self.path}: there is a header but no row")
                 if cells is None:
                     return
                 bar.update()
@@ -96,8 +96,8 @@ class OwnCsv:
                     raise BrokenLineError(
                         self.path,
                         line,
-                        f"{plural(len(cells), 'cell')}, the header has {width}: cells are parted by "
-                        f"{self.delimiter!r}, one that has it within must be in quotes",
+                        f"{plural(len(cells), 'cell')}, the header has {width}: cells are separated by "
+                        f"{self.delimiter!r}; quote a cell that contains it",
                     )
                 yield line, [cell.strip() for cell in cells[:width]]
 

@@ -165,7 +165,7 @@ def _fitting(column: Column, allowed: Sequence[Decimal], path: Path) -> list[Dec
     raise BrokenLineError(
         path,
         line,
-        f"{cell!r} of {column.name!r} and {first!r} of line {first_line} do not have the same decimal sign: write all "
+        f"{cell!r} of {column.name!r} and {first!r} of line {first_line} have different decimal signs: write all "
         "numbers of a column alike",
     )
 

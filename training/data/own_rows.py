@@ -113,7 +113,7 @@ def parse(path: Path, columns: Columns, writing: Writing) -> Parsed:
     names = columns.targets or tuple(name for name in file.header if name not in ("", columns.time))
     time, *at = (file.column(name) for name in (columns.time, *names))
     if not at or time in at:
-        raise BrokenLineError(path, file.header_line, "needs a column of readings beside that of the times")
+        raise BrokenLineError(path, file.header_line, "needs a column of readings beside the times")
     found = list(file.rows())
     zone = ZoneInfo(writing.zone) if writing.zone else None
     times, is_utc = own_times.parse([(line, cells[time]) for line, cells in found], path, writing.order, zone)
@@ -124,7 +124,7 @@ def parse(path: Path, columns: Columns, writing: Writing) -> Parsed:
     if not kept:
         line, cells = found[0]
         shown = ", ".join(f"{cells[i]!r} of {name!r}" for name, i in zip(names, at, strict=True))
-        raise BrokenLineError(path, line, f"no column but that of the times holds numbers: {shown}")
+        raise BrokenLineError(path, line, f"no column but the times holds numbers: {shown}")
     numbers = own_numbers.parse(kept, path, file.delimiter, writing.decimal)
     rows = [
         Row(line, when, " UTC" if is_utc else "", readings)

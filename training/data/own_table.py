@@ -116,7 +116,7 @@ def _places(rows: list[Row], interval: Interval, path: Path, gaps: Gaps) -> NDAr
                 path,
                 row.line,
                 f"{row.when} is {steps:.3g} steps of {interval} after line {before.line}: rows must be evenly spaced, "
-                "or --gaps ignore takes them as they come",
+                "or --gaps ignore takes them as they are",
             )
         if whole > 1 and gaps == "refuse":
             raise UnevenTimesError(
@@ -124,7 +124,7 @@ def _places(rows: list[Row], interval: Interval, path: Path, gaps: Gaps) -> NDAr
                 row.line,
                 f"{whole - 1} of the rows {interval.each} {'is' if whole == 2 else 'are'} missing between "
                 f"{before.when} of line {before.line} and {row.when}: --gaps interpolate or zero fills them in, "
-                "--gaps ignore takes the rows as they come"
+                "--gaps ignore takes the rows as they are"
                 f"{SKIPPED if _may_be_put_forward(before.time, row.time) else ''}",
             )
         places.append(places[-1] + whole)
@@ -133,7 +133,7 @@ def _places(rows: list[Row], interval: Interval, path: Path, gaps: Gaps) -> NDAr
                 path,
                 row.line,
                 f"{missing} rows {interval.each} are missing up to {row.when}, more than the {len(rows)} that are "
-                "there: mend the times, or --gaps ignore takes the rows as they come",
+                "there: mend the times, or --gaps ignore takes the rows as they are",
             )
     return np.array(places)
 
@@ -168,7 +168,7 @@ def _check_cells(rows: Sequence[Row], names: tuple[str, ...], path: Path, gaps: 
                 path,
                 rows[last + 1].line,
                 f"no reading of {name!r} from here to the last line, {rows[-1].line}: there is nothing to measure "
-                "forecasts by, take these lines out, or leave the column out by --target",
+                "forecasts by: remove these lines, or leave the column out by --target",
             )
 
 

@@ -33,11 +33,12 @@ def read(path: Path, sha256: str | None = None, encoding: str = UTF_8) -> str:
         check_unchanged(path, sha256)
     text = decode(content, path, encoding).replace("\r\n", "\n").replace("\r", "\n")
     if len(text) < MIN_CHARACTERS:
-        raise DataError(f"{path}: too short, {len(text)} characters; a model needs {MIN_CHARACTERS} at least")
+        raise DataError(f"{path}: too short, {len(text)} characters; a model needs at least {MIN_CHARACTERS}")
     counts = count_characters(text)
     if len(counts) > MAX_DISTINCT:
         rarest = " ".join(sorted(counts, key=lambda character: (counts[character], character))[:RARE])
         raise DataError(
-            f"{path}: {len(counts)} distinct characters, {MAX_DISTINCT} at most; leave out rare ones, such as {rarest}"
+            f"{path}: {len(counts)} distinct characters, at most {MAX_DISTINCT} are allowed; remove "
+            f"rare ones, such as {rarest}"
         )
     return text

@@ -57,7 +57,7 @@ def read(path: Path, text: str, label: str, encoding: str = UTF_8) -> OwnTexts:
         first_lines.setdefault(row.label, row.line)
     if len(first_lines) < 2:
         found = f"every label in column {label!r} is {min(first_lines)!r}" if first_lines else "there are no rows"
-        raise DataError(f"{path}: {found}; a classifier learns from texts of two labels or more")
+        raise DataError(f"{path}: {found}; a classifier needs texts with at least two labels")
     labels = tuple(sorted(first_lines))
     alike = _alike([row.text for row in rows])
     splits = _split([Example(row.text, labels.index(row.label)) for row in rows], alike, len(labels))
@@ -68,7 +68,7 @@ def read(path: Path, text: str, label: str, encoding: str = UTF_8) -> OwnTexts:
                 path,
                 line,
                 f"label {name!r} has too few different texts, one is needed to train on and one to choose by: add "
-                "some, or take the label out",
+                "some, or remove the label",
             )
     return OwnTexts(labels, splits, len(set(alike)))
 
@@ -79,9 +79,9 @@ def _rows(file: OwnCsv, text: str, label: str) -> Iterator[_Row]:
         row = _Row(line, cells[at_text], cells[at_label])
         if not row.text or not row.label:
             what = "text" if not row.text else "label"
-            raise BrokenLineError(file.path, line, f"the {what} is empty: fill it in, or take the row out")
+            raise BrokenLineError(file.path, line, f"the {what} is empty: fill it in, or remove the row")
         if not _has_words(row.text):
-            raise BrokenLineError(file.path, line, f"the text {row.text!r} has no word: take the row out")
+            raise BrokenLineError(file.path, line, f"the text {row.text!r} has no word: remove the row")
         yield row
 
 

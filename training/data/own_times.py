@@ -97,13 +97,13 @@ def _is_day_first(cells: Sequence[Cell], path: Path) -> bool:
     month_first = next((line for line, _, _, second in dated if second > MONTHS), None)
     if day_first is not None and month_first is not None:
         lines = sorted((day_first, month_first))
-        raise BrokenLineError(path, lines[1], f"day and month are in another order than on line {lines[0]}")
+        raise BrokenLineError(path, lines[1], f"day and month are in a different order from line {lines[0]}")
     if dated and day_first is None and month_first is None:
         line, text, *_ = dated[0]
         if all(match[2] == "." for _, _, match in matches if match):
             return True
         raise BrokenLineError(
-            path, line, f"{text!r} does not tell the day from the month: say it by --dates day-first or month-first"
+            path, line, f"{text!r} could be day/month or month/day: say which by --dates day-first or month-first"
         )
     return day_first is not None
 
@@ -147,18 +147,20 @@ def _parse(text: str, is_day_first: bool, pattern: str | None, path: Path, line:
     try:
         time = _parse_freely(text, is_day_first)
     except dates.UnknownTimezoneWarning as error:
-        raise BrokenLineError(path, line, f"the zone of {text!r} is not known: write 2024-12-31 23:00+01:00") from error
+        raise BrokenLineError(
+            path, line, f"the time zone of {text!r} is unknown: write 2024-12-31 23:00+01:00"
+        ) from error
     except (ValueError, OverflowError) as error:
         raise BrokenLineError(path, line, f"{text!r} is not a time: {_HOW}") from error
     if time is None:
-        raise BrokenLineError(path, line, f"{text!r} does not tell its year: {_HOW}")
+        raise BrokenLineError(path, line, f"{text!r} has no year: {_HOW}")
     return time
 
 
 def _parse_freely(text: str, is_day_first: bool) -> datetime | None:
     """Parse a time in words or numbers. None if its year would have to be guessed."""
     if _BARE_NUMBER.fullmatch(text) and len(text.strip()) not in _BARE_TIMES:
-        raise ValueError("numbers of rows, seconds since an epoch and the like are no dates")
+        raise ValueError("row numbers, seconds since an epoch and the like are not dates")
     time = _with_default_year(text, GUESSED_YEAR, is_day_first)
     # What a text leaves out is taken from the default: a year that it has is the same with any.
     is_told = time.year != GUESSED_YEAR or _with_default_year(text, GUESSED_YEAR + 4, is_day_first).year == GUESSED_YEAR

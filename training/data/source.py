@@ -178,7 +178,7 @@ def find(file: LocalFile, published: DataSource | None) -> Path:
     if local is not None:
         return local
     if published is None:
-        raise MissingFileError(Path(file.path), "it is read from UNROLLED_DATA_DIR only")
+        raise MissingFileError(Path(file.path), "it can only be read from UNROLLED_DATA_DIR")
     return download(published)
 
 

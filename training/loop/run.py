@@ -161,7 +161,7 @@ def make_fabric(loop: LoopSettings, precision: Precision) -> Fabric:
     except (ImportError, RuntimeError, ValueError) as error:
         raise TrainingError(
             f"loop.accelerator={loop.accelerator}, loop.devices={loop.devices}, loop.strategy={loop.strategy} "
-            f"cannot be had here: {error}"
+            f"is not available here: {error}"
         ) from error
 
 

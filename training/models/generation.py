@@ -40,7 +40,7 @@ class GenerationModelSettings(Section):
         fields = type(self).model_fields
         for name, cell in OF_ONE_CELL.items():
             if cell != self.cell and getattr(self, name) != fields[name].default:
-                raise ValueError(f"{name} is for cell={cell} and changes nothing of {self.cell}")
+                raise ValueError(f"{name} is for cell={cell} and has no effect on {self.cell}")
         return self
 
 

@@ -25,7 +25,7 @@ def choose(options: argparse.Namespace) -> Choice:
     """Read the file and choose settings that suit it. See `training.own.registry.choose`."""
     if options.text is None:
         if words := typed(OPTIONS, options):
-            raise SettingsError(f"{words[0]} needs --text, the file that it is about")
+            raise SettingsError(f"{words[0]} needs --text FILE")
         return NO_FILE
     text = own_text.read(options.text, encoding=options.encoding)
     rows, epochs = sizes(len(text))

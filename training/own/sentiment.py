@@ -27,7 +27,7 @@ def choose(options: argparse.Namespace) -> Choice:
     """Read the file and choose settings that suit it. See `training.own.registry.choose`."""
     if options.csv is None:
         if words := typed(OPTIONS, options):
-            raise SettingsError(f"{words[0]} needs --csv, the file that it is about")
+            raise SettingsError(f"{words[0]} needs --csv FILE")
         return NO_FILE
     text, label = options.text or "text", options.label or "label"
     found = own_texts.read(options.csv, text, label, options.encoding)

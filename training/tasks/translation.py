@@ -125,7 +125,7 @@ class TranslationTask(TextTask[TranslationSettings]):
         except Exception as error:  # `tokenizers` raises nothing narrower
             raise DataError(f"no weights to start from in {directory}: {error}") from error
         if pieces != self.tokenizer.get_vocab():
-            raise DataError(f"no weights to start from in {directory}: its pieces of words are others")
+            raise DataError(f"no weights to start from in {directory}: its subword pieces are different")
         try:
             model.load_state_dict(weights)
         except RuntimeError as error:

@@ -143,7 +143,7 @@ class WindowForecastingTask(ForecasterTask[WindowForecastingSettings]):
         first = int(first_rows(self.train_readings).max())
         stop = len(self.train_readings) - self.settings.model.look_back - self.settings.windows.least_known + 1
         if stop <= first:
-            raise DataError(f"{first + 1 - stop} training rows more are needed for a window and what comes after it")
+            raise DataError(f"{first + 1 - stop} more training rows are needed for a window and its horizon")
         return range(first, stop)
 
     def _batch(self, starts: Tensor, rng: np.random.Generator) -> WindowBatch:

@@ -53,7 +53,9 @@ class TaggingSettings(Settings):
     @model_validator(mode="after")
     def _one_process(self) -> Self:
         if self.loop.devices > 1:
-            raise ValueError("sentences of a batch share their spellings, so they cannot be dealt out: loop.devices=1")
+            raise ValueError(
+                "sentences of a batch share their spellings, so they cannot be split among devices: use loop.devices=1"
+            )
         return self
 
 

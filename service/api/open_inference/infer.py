@@ -83,7 +83,7 @@ class InferRoute:
             elif names:
                 outputs = await unless_gone(receive, self._sequences.whole(model, values, names))
             else:
-                raise InvalidInput(f"{name} answers no tensors: only a sequence that has an id keeps what it reads")
+                raise InvalidInput(f"{name} returns no tensors: only a sequence with an id keeps what it reads")
             await _respond(send, request, head, outputs)
         return 200
 

@@ -113,7 +113,7 @@ def _fits(shape: Sequence[int], spec: TensorSpec) -> bool:
 def _cut(blob: memoryview, spec: TensorSpec) -> Array:
     dtype = np.dtype(spec.dtype).newbyteorder("<")
     if len(blob) % dtype.itemsize:
-        raise Malformed(f"{len(blob)} bytes are no whole number of {DATATYPES[spec.dtype]} values")
+        raise Malformed(f"{len(blob)} bytes are not a whole number of {DATATYPES[spec.dtype]} values")
     return np.frombuffer(blob, dtype)
 
 

@@ -108,7 +108,7 @@ def split_body(body: bytes, header_length: bytes) -> tuple[bytes, memoryview]:
     """
     if not _LENGTH.fullmatch(header_length) or int(header_length) > len(body):
         where = "in Inference-Header-Content-Length, or on a stream in a message's first four bytes"
-        raise Malformed(f"what is binary needs to tell how long the JSON at its beginning is: {where}")
+        raise Malformed(f"a binary body must say how long its leading JSON is: {where}")
     length = int(header_length)
     return body[:length], memoryview(body)[length:]
 

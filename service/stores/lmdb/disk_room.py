@@ -54,6 +54,6 @@ def check_room(directory: Path, num_free_bytes: Callable[[], int]) -> None:
     kept = min(max(_LEAST_KEPT_BYTES, disk.total // _SHARE_KEPT), _MOST_KEPT_BYTES)
     if disk.free < kept and disk.free + num_free_bytes() < kept:
         raise DiskShort(
-            f"the disk of the session store in {directory} is full but for {kept // 1024} KiB, which are kept for the "
-            "sessions that are there: end some, make room on it or enlarge the volume"
+            f"the disk of the session store in {directory} is full except for {kept // 1024} KiB, which are kept "
+            "for existing sessions: end some, free space or enlarge the volume"
         )

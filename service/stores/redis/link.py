@@ -139,7 +139,7 @@ def address_of(url: str) -> str:
             raise ValueError(f"there is no option {unknown[0]!r}")
         BlockingConnectionPool.from_url(url).make_connection()  # type: ignore[no-untyped-call]
     except (TypeError, ValueError) as error:
-        raise ValueError(f"the URL of the Redis server cannot be understood: {error}") from None
+        raise ValueError(f"the URL of the Redis server is not valid: {error}") from None
     return f"{options.get('host', 'localhost')}:{options.get('port', 6379)}"
 
 

@@ -62,5 +62,5 @@ def test_a_pinned_row_stays() -> None:
 
 
 def test_more_than_the_pool_has_cannot_be_claimed() -> None:
-    with pytest.raises(ValueError, match="4 slots are wanted of 3"):
+    with pytest.raises(ValueError, match="4 slots were asked for, of 3"):
         SlotRing(4, [b"first"]).claim(4)

@@ -76,7 +76,7 @@ def test_a_file_that_is_missing_stops_the_start(file: Path) -> None:
 
 def test_a_file_that_is_no_text_stops_the_start(file: Path) -> None:
     file.write_bytes(b"\xff\xfe")
-    with pytest.raises(KeysUnusable, match="no text file"):
+    with pytest.raises(KeysUnusable, match="not a text file"):
         check_keys(file)
 
 

@@ -138,11 +138,11 @@ def with_broken_second_part() -> bytes:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "no PNG or JPEG"),
-        (b"GIF89a nonsense", "no PNG or JPEG"),
+        (b"", "not a PNG or JPEG"),
+        (b"GIF89a nonsense", "not a PNG or JPEG"),
         (file_of(bar(40, 40, 5, 35, 12, 20))[:60], "cannot be read"),
-        (file_of(DIGIT, kind="GIF"), "no PNG or JPEG"),
-        (file_of(DIGIT, kind="TIFF"), "no PNG or JPEG"),
+        (file_of(DIGIT, kind="GIF"), "not a PNG or JPEG"),
+        (file_of(DIGIT, kind="TIFF"), "not a PNG or JPEG"),
         (with_broken_second_part(), "cannot be read"),
         (of_size(20_000, 20_000), "cannot be read"),
         (file_of(np.full((9, 9), 120)), "blank"),

@@ -15,7 +15,7 @@ def test_notes_have_names_and_numbers(name: int | str, number: int) -> None:
 
 @pytest.mark.parametrize("name", ["", "H4", "C", "C44", "4C", "C##4", "C\u0664", "C\U00010d41"])
 def test_what_is_no_note_is_said(name: str) -> None:
-    with pytest.raises(ValueError, match="no note"):
+    with pytest.raises(ValueError, match="not a note"):
         pitch_of(name)
 
 

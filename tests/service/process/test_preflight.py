@@ -55,7 +55,7 @@ def test_prepared_graphs_are_kept_in_a_directory_or_one_that_can_be_made(tmp_pat
     for good in ("none", "", str(tmp_path), str(tmp_path / "new" / "graphs"), "/proc/graphs"):
         check_prepared_graphs(settings(good))
     for bad in ("file", "file/graphs", "dangling", "dangling/graphs"):
-        with pytest.raises(CannotStart, match=f"^UNROLLED_PREPARED_GRAPHS={tmp_path / bad} can be no directory: "):
+        with pytest.raises(CannotStart, match=f"^UNROLLED_PREPARED_GRAPHS={tmp_path / bad} cannot be a directory: "):
             check_prepared_graphs(settings(str(tmp_path / bad)))
     check_prepared_graphs(settings(str(tmp_path / "file"), "cuda"))
 

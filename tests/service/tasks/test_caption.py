@@ -96,9 +96,9 @@ async def test_one_file_is_unpacked_at_a_time(model: CaptionModel, monkeypatch: 
         ([[0.0, 1.0, 2.0], [1.0, 0.0], [1.0, 2.0, 3.0]], "3 rows of 3 pixels"),
         (image(16.5), "from 0 to 16"),
         ([[0.0] * 3] * 3, "the image is blank"),
-        ("no base64!", "not in base64: that has no character '!'"),
-        ("kein Bäse64", "not in base64: that has no character 'ä'"),
-        (base64.b64encode(b"no picture").decode(), "no PNG or JPEG"),
+        ("no base64!", "not base64, which has no character '!'"),
+        ("kein Bäse64", "not base64, which has no character 'ä'"),
+        (base64.b64encode(b"no picture").decode(), "not a PNG or JPEG"),
     ],
 )
 async def test_what_is_no_image_is_refused(model: CaptionModel, given: object, reason: str) -> None:
@@ -109,5 +109,5 @@ async def test_what_is_no_image_is_refused(model: CaptionModel, given: object, r
 
 async def test_there_are_no_sessions(model: CaptionModel) -> None:
     assert not isinstance(model, SequenceModel)
-    with pytest.raises(NotStreamable, match="needs whole inputs in its own language"):
+    with pytest.raises(NotStreamable, match="needs whole inputs in its own form"):
         tensor_model(model)

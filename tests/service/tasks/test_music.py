@@ -119,7 +119,7 @@ async def test_a_piece_begins_with_its_notes_and_goes_on(model: MusicModel) -> N
 async def test_notes_that_the_model_does_not_know_are_refused(
     model: MusicModel, notes: Notes, told: str, place: tuple[int, ...]
 ) -> None:
-    with pytest.raises(InvalidInput, match=f"{told} is no note that the model knows; they are 60 to 64") as refused:
+    with pytest.raises(InvalidInput, match=f"{told} is not a note that the model knows; it knows 60 to 64") as refused:
         await model.step(model.initial_state(), MusicStep(notes=notes), 1)
     assert refused.value.errors[0][0] == ("notes", *place)
 

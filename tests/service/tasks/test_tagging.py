@@ -267,7 +267,7 @@ async def test_texts_of_many_words_are_tagged_some_at_a_time(
 
 async def test_a_model_of_whole_texts_takes_no_steps(whole: WholeTaggingModel) -> None:
     assert not isinstance(whole, SequenceModel)
-    with pytest.raises(NotStreamable, match="needs whole inputs in its own language"):
+    with pytest.raises(NotStreamable, match="needs whole inputs in its own form"):
         tensor_model(whole)
 
 
@@ -328,7 +328,7 @@ async def test_given_words_come_after_a_pending_one(streaming: StreamingTaggingM
 async def test_tensors_are_refused_with_the_reason(streaming: StreamingTaggingModel) -> None:
     with pytest.raises(InvalidInput, match="ids: telling reads text or tokens, since it needs the characters of words"):
         streaming.parse({"ids": [1]})
-    with pytest.raises(InvalidInput, match="telling reads no tensors, only its own language"):
+    with pytest.raises(InvalidInput, match="telling reads no tensors, only its own form of input"):
         tensor_model(streaming)
 
 

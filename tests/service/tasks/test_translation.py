@@ -190,7 +190,7 @@ async def test_more_beams_than_candidates_allow_are_refused(model: TranslationMo
 
 async def test_there_are_no_sessions(model: TranslationModel) -> None:
     assert not isinstance(model, SequenceModel)
-    with pytest.raises(NotStreamable, match="needs whole inputs in its own language"):
+    with pytest.raises(NotStreamable, match="needs whole inputs in its own form"):
         tensor_model(model)
 
 

@@ -53,7 +53,7 @@ def test_missing_test_part_is_said_plainly(monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(MissingFileError, match=r"test_2016_flickr\.en\.gz"):
         multi30k.load("test", "de")
     monkeypatch.delenv("UNROLLED_DATA_DIR")
-    with pytest.raises(MissingFileError, match="read from UNROLLED_DATA_DIR only"):
+    with pytest.raises(MissingFileError, match="can only be read from UNROLLED_DATA_DIR"):
         multi30k.load("test", "de")
 
 

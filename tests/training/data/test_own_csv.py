@@ -95,7 +95,7 @@ def test_an_empty_file_is_named_as_such(tmp_path: Path) -> None:
 
 
 def test_a_header_without_rows_is_named_as_such(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"own.csv: there is a header and no row"):
+    with pytest.raises(DataError, match=r"own.csv: there is a header but no row"):
         read(table(tmp_path, []), COLUMNS)
 
 

@@ -36,13 +36,13 @@ def test_without_names_all_columns_of_numbers_are_read(tmp_path: Path) -> None:
         (changed(5, "2020-01-01 05:00,much,t,2"), 7, "'much' is not a number: leave the cell empty"),
         (changed(5, "2020-01-01 05:00,inf,t,2"), 7, "not a finite number"),
         (changed(5, "yesterday-ish,1,t,2"), 7, "'yesterday-ish' is not a time"),
-        (changed(5, "2020-01-01 05:00 PST,1,t,2"), 7, "the zone of '2020-01-01 05:00 PST' is not known"),
+        (changed(5, "2020-01-01 05:00 PST,1,t,2"), 7, "the time zone of '2020-01-01 05:00 PST' is unknown"),
         (changed(5, "2020-01-01 05:00+01:00,1,t,2"), 7, "has a zone, and the first time has none"),
-        (changed(5, '2020-01-01 05:00,"1,5",t,2'), 7, "'1,5' of 'load' and '0.5' of line 2 do not have the same"),
+        (changed(5, '2020-01-01 05:00,"1,5",t,2'), 7, "'1,5' of 'load' and '0.5' of line 2 have different"),
         (changed(5, "6,5,t,2"), 7, "'6' is not a time: write times as 2024-12-31"),
         (changed(5, "202006,5,t,2"), 7, "'202006' is not a time"),
-        (changed(5, "06/20,5,t,2"), 7, "'06/20' does not tell its year: write times as 2024-12-31"),
-        (changed(5, "Jan-20,5,t,2"), 7, "'Jan-20' does not tell its year"),
+        (changed(5, "06/20,5,t,2"), 7, "'06/20' has no year: write times as 2024-12-31"),
+        (changed(5, "Jan-20,5,t,2"), 7, "'Jan-20' has no year"),
         (changed(5, "2020-01-01 05:00,1,t"), 7, "3 cells, the header has 4"),
         ([f"2020-01-01 {hour:02}:00,7,t,{hour}" for hour in range(9)], 2, "every reading of 'load' is 7, to line 10"),
         ([f"2020-01-01 {hour:02}:00,,t,{hour}" for hour in range(9)], 2, "'load' has no readings"),
@@ -113,7 +113,9 @@ def test_one_of_several_rows_of_a_time_is_kept(tmp_path: Path, how: str, kept: f
 @pytest.mark.parametrize("gaps", ["refuse", "ignore", "interpolate"])
 def test_rows_that_wait_for_their_readings_are_not_filled_up(tmp_path: Path, gaps: str) -> None:
     rows = [f"2020-01-01 {hour:02}:00,{hour if hour < 9 else ''},t,1" for hour in range(12)]
-    with pytest.raises(DataError, match=r"line 11: no reading of 'load' from here to the last line, 13: .* take these"):
+    with pytest.raises(
+        DataError, match=r"line 11: no reading of 'load' from here to the last line, 13: .* remove these"
+    ):
         mended(tmp_path, rows, gaps=gaps)
 
 
@@ -130,7 +132,7 @@ def test_a_column_without_a_name_and_without_readings_is_left_out(tmp_path: Path
 
 
 def test_what_stands_where_no_column_holds_numbers_is_shown(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="line 2: no column but that of the times holds numbers: '#5' of 'load'"):
+    with pytest.raises(DataError, match="line 2: no column but the times holds numbers: '#5' of 'load'"):
         read(table(tmp_path, [f"2020-01-01 {hour:02}:00,#5" for hour in range(9)], "when,load\n"), Columns("when", ()))
 
 

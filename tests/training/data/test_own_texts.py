@@ -72,15 +72,15 @@ def test_texts_of_the_same_words_are_in_one_part_however_they_are_written(tmp_pa
 @pytest.mark.parametrize(
     ("rows", "reason"),
     [
-        ([*ROWS[:3], "\u200b,good"], r"line 5: the text '\\u200b' has no word: take the row out"),
+        ([*ROWS[:3], "\u200b,good"], r"line 5: the text '\\u200b' has no word: remove the row"),
         ([*ROWS, "once,rare", "once,rare"], "line 62: label 'rare' has too few different texts"),
         ([*ROWS[:3], ",good"], "line 5: the text is empty"),
         ([*ROWS[:3], "fine,"], "line 5: the label is empty"),
         ([*ROWS[:3], "a,b,c"], "line 5: 3 cells, the header has 2"),
         ([*ROWS, "once,rare"], "line 62: label 'rare' has too few different texts"),
         ([*ROWS, "once,rare", "Once,rare"], "line 62: label 'rare' has too few different texts"),
-        ([row for row in ROWS if "good" in row], "every label in column 'label' is 'good'; a classifier learns"),
-        ([], "there is a header and no row"),
+        ([row for row in ROWS if "good" in row], "every label in column 'label' is 'good'; a classifier needs"),
+        ([], "there is a header but no row"),
     ],
 )
 def test_what_cannot_be_used_is_named(tmp_path: Path, rows: list[str], reason: str) -> None:

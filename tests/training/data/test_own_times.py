@@ -93,8 +93,8 @@ def test_day_and_month_have_one_order_in_a_file(tmp_path: Path, times: list[str]
 @pytest.mark.parametrize(
     ("times", "line", "reason"),
     [
-        (["01/02/2010", "01/03/2010"], 2, "'01/02/2010' does not tell the day from the month: say it by --dates"),
-        (["01/13/2010", "14/01/2010"], 3, "another order than on line 2"),
+        (["01/02/2010", "01/03/2010"], 2, "'01/02/2010' could be day/month or month/day: say which by --dates"),
+        (["01/13/2010", "14/01/2010"], 3, "a different order from line 2"),
     ],
 )
 def test_an_order_of_day_and_month_that_is_not_told_is_refused(

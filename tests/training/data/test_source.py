@@ -98,7 +98,7 @@ def test_what_is_published_is_downloaded_and_nothing_else(cache: Path, monkeypat
     (cache / f"{SHA256[:16]}-red.csv").write_bytes(CONTENT)
     file = LocalFile("wine/red.csv", SHA256)
     assert source.find(file, published("https://localhost:1/wine/red.csv")).parent == cache
-    with pytest.raises(MissingFileError, match=r"wine/red\.csv: it is read from UNROLLED_DATA_DIR only"):
+    with pytest.raises(MissingFileError, match=r"wine/red\.csv: it can only be read from UNROLLED_DATA_DIR"):
         source.find(file, None)
 
 

@@ -110,7 +110,7 @@ def test_times_are_spread_evenly(first: int, last: int, points: int, expected: l
 @pytest.mark.parametrize(
     ("option", "reason"),
     [
-        (["--device", "nonsense"], "argument --device: 'nonsense' cannot be had here: Expected one of"),
+        (["--device", "nonsense"], "argument --device: 'nonsense' is not available here: Expected one of"),
         (["--steps", "0"], "argument --steps: expected a whole number from 1, not '0'"),
         (["--lengths", "-5"], "argument --lengths"),
     ],

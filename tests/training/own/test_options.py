@@ -70,7 +70,7 @@ def test_an_encoding_that_there_is_not_is_refused(capsys: pytest.CaptureFixture[
     registry.add_options("sentiment", parser)
     with pytest.raises(SystemExit, match="2"):
         parser.parse_args(["--encoding", "windows"])
-    assert "'windows' is no encoding; windows-1252 and utf-16 are some" in capsys.readouterr().err
+    assert "'windows' is not an encoding; windows-1252 and utf-16 are examples" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("zone", ["Europe/Bonn", "", "../x"])
@@ -79,7 +79,7 @@ def test_a_zone_that_there_is_not_is_refused(zone: str, capsys: pytest.CaptureFi
     registry.add_options("forecasting", parser)
     with pytest.raises(SystemExit, match="2"):
         parser.parse_args(["--zone", zone])
-    assert f"'{zone}' is no time zone; Europe/Berlin and UTC are some" in capsys.readouterr().err
+    assert f"'{zone}' is not a time zone; Europe/Berlin and UTC are examples" in capsys.readouterr().err
 
 
 def test_a_task_that_takes_no_file_has_no_options_and_nothing_to_choose() -> None:

@@ -140,7 +140,7 @@ def test_weights_that_are_not_there_or_do_not_fit_are_no_start(task: Translation
     first, second, *_ = vocabulary
     vocabulary[first], vocabulary[second] = vocabulary[second], vocabulary[first]
     (tmp_path / "tokenizer.json").write_text(json.dumps(pieces))
-    with pytest.raises(DataError, match="its pieces of words are others"):
+    with pytest.raises(DataError, match="its subword pieces are different"):
         again.initialise(again.build_model())
 
 

@@ -169,7 +169,7 @@ WRONG: list[tuple[object, int, str]] = [
         "does not fit",
     ),
     ({"inputs": [x([1], data=[])]}, 422, "inputs.0.data"),
-    ({"inputs": [x([100])]}, 422, "inputs.0.data: 100 is no token; they are 0 to 99"),
+    ({"inputs": [x([100])]}, 422, "inputs.0.data: 100 is not a token; tokens are 0 to 99"),
     ({"inputs": [x([1], data=None)]}, 422, "give either data or binary_data_size"),
     ({"inputs": [x([1], parameters={"binary_data_size": 8})]}, 422, "give either"),
     ({"inputs": [x([1], data=None, parameters={"binary_data_size": 8})]}, 400, "0 bytes follow"),
@@ -223,7 +223,7 @@ async def test_bytes_that_are_too_few_or_too_many_are_refused(surface: Surface, 
 
 async def test_a_blob_that_is_no_whole_tensor_is_refused(surface: Surface) -> None:
     odd, headers = binary(np.zeros((1, 9), np.uint8))
-    assert "no whole number" in await error_of(surface.client, odd, 400, headers=headers)
+    assert "not a whole number" in await error_of(surface.client, odd, 400, headers=headers)
     short, headers = binary(np.zeros((1, 2), np.int32))
     assert "has 2 values, not 1" in await error_of(surface.client, short, 422, headers=headers)
 
@@ -322,7 +322,7 @@ async def test_an_end_is_the_sequences_last_part(surface: Surface) -> None:
     ended = await surface.client.post(PATH, asked(2, **SEQUENCE, sequence_end=True))
     assert tensor(ended).tobytes() == logits_of(np.array([[3]])).tobytes()
     told = await error_of(surface.client, asked(1, **SEQUENCE), 410)
-    assert told == "sequence 42 of model 'sum' is over: ended; it may be started anew"
+    assert told == "sequence 42 of model 'sum' is over: ended; it may be started again"
 
 
 async def test_one_request_may_start_and_end_a_sequence(surface: Surface, store: FaultyStore) -> None:

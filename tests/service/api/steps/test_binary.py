@@ -117,7 +117,7 @@ async def test_tensors_for_a_model_that_reads_none_are_refused_and_change_nothin
     values = np.array([[1, 2, 3]])
     answer, _ = told(await post(surface, head([session_id], values), values))
     assert answer["items"][0]["status"] == 422
-    assert "sum reads no tensors, only its own language" in answer["items"][0]["problem"]["detail"]
+    assert "sum reads no tensors, only its own form of input" in answer["items"][0]["problem"]["detail"]
     assert (await process.sessions.get("ann", session_id)).step == 0
 
 

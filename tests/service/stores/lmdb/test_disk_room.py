@@ -46,7 +46,7 @@ def test_a_sixteenth_of_the_disk_is_kept_but_no_more_than_16_mib(
     monkeypatch.setattr(Usage, "free", int(kept * MEBIBYTE))
     check_room(directory, lambda: 0)
     monkeypatch.setattr(Usage, "free", int(kept * MEBIBYTE) - 1)
-    with pytest.raises(DiskShort, match=f"is full but for {int(kept * 1024)} KiB"):
+    with pytest.raises(DiskShort, match=f"is full except for {int(kept * 1024)} KiB"):
         check_room(directory, lambda: 0)
     check_room(directory, lambda: 1)
 

@@ -227,7 +227,7 @@ async def test_a_full_disk_refuses_and_goes_on_once_there_is_room(small_disk: Pa
     ballast = small_disk / "ballast"
     ballast.write_bytes(bytes(200_000))
     store = LmdbStore(small_disk / "store", Limits(), durability)
-    with pytest.raises(Unavailable, match="is full but for 256 KiB, which are kept for the sessions that are there"):
+    with pytest.raises(Unavailable, match="is full except for 256 KiB, which are kept for existing sessions"):
         await fill(store)
     known = await store.count()
     with pytest.raises(Unavailable, match="disk"):

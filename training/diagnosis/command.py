@@ -69,7 +69,10 @@ def _plan(options: argparse.Namespace) -> Plan:
         name: value for name in ("steps", "rows", "max_seconds") if (value := getattr(options, name)) is not None
     }
     chosen = plan.select(options.problems, options.lengths, options.variants, options.seeds)
-    if not chosen.measured and not chosen.learned:
-        lengths = sorted({case.T for case in (*plan.measured, *plan.learned)})
-        raise SettingsError(f"the plan has no such case; its lengths are {', '.join(map(str, lengths))}")
+    stages = [stage for stage in STAGES if stage in options.stages and stage != "report"]
+    if stages and not any(chosen.cases_of(stage) for stage in stages):
+        offered = [case for stage in stages for case in plan.cases_of(stage)]
+        places = ", ".join(dict.fromkeys(f"{case.problem} {case.T}" for case in offered))
+        variants = ", ".join(dict.fromkeys(case.variant for case in offered))
+        raise SettingsError(f"the plan has no such case for {', '.join(stages)}; it has {places} by {variants}")
     return chosen.train_with(changes)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from training.arguments import count, device
+from training.arguments import count, device, seconds
 from training.diagnosis import plan as plans
 from training.diagnosis import report
 from training.diagnosis.plan import PROBLEMS, Plan
@@ -38,7 +38,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     parser.add_argument("--threads", type=count, default=1, help="of torch on the CPU; default: 1")
     parser.add_argument("--steps", type=count, help="optimizer steps of learning, for every problem")
     parser.add_argument("--rows", type=count, help="sequences of an optimizer step of learning")
-    parser.add_argument("--max-seconds", type=float, help="stop learning a case after this time, with what there is")
+    parser.add_argument("--max-seconds", type=seconds, help="stop learning a case after this time, with what there is")
     parser.set_defaults(run=_run)
 
 

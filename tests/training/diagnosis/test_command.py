@@ -113,6 +113,9 @@ def test_times_are_spread_evenly(first: int, last: int, points: int, expected: l
         (["--device", "nonsense"], "argument --device: 'nonsense' cannot be had here: Expected one of"),
         (["--steps", "0"], "argument --steps: expected a whole number from 1, not '0'"),
         (["--lengths", "-5"], "argument --lengths"),
+        (["--max-seconds", "nan"], "argument --max-seconds: expected a number of seconds above zero, not 'nan'"),
+        (["--max-seconds", "-1"], "argument --max-seconds: expected a number of seconds above zero, not '-1'"),
+        (["--max-seconds", "soon"], "argument --max-seconds: expected a number of seconds above zero, not 'soon'"),
     ],
 )
 def test_what_cannot_be_run_is_refused_with_how_the_command_is_used(

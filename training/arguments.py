@@ -1,6 +1,7 @@
 """Types of arguments on the command line, for argparse."""
 
 import argparse
+import math
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import torch
@@ -15,6 +16,21 @@ def count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not int(text):
         raise argparse.ArgumentTypeError(f"expected a whole number from 1, not {text!r}")
     return int(text)
+
+
+def seconds(text: str) -> float:
+    """Parse a time in seconds.
+
+    Raises:
+        argparse.ArgumentTypeError: The text is no number above zero.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number of seconds above zero, not {text!r}")
+    return value
 
 
 def encoding(text: str) -> str:

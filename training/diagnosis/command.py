@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from training.arguments import count, device
+from training.arguments import count, device, seconds
 from training.diagnosis import plan as plans
 from training.diagnosis import report
 from training.diagnosis.plan import PROBLEMS, Plan
@@ -38,7 +38,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     parser.add_argument("--threads", type=count, default=1, help="of torch on the CPU; default: 1")
     parser.add_argument("--steps", type=count, help="optimizer steps of learning, for every problem")
     parser.add_argument("--rows", type=count, help="sequences of an optimizer step of learning")
-    parser.add_argument("--max-seconds", type=float, help="stop learning a case after this time, with what there is")
+    parser.add_argument("--max-seconds", type=seconds, help="stop learning a case after this time, with what there is")
     parser.set_defaults(run=_run)
 
 
@@ -69,7 +69,10 @@ def _plan(options: argparse.Namespace) -> Plan:
         name: value for name in ("steps", "rows", "max_seconds") if (value := getattr(options, name)) is not None
     }
     chosen = plan.select(options.problems, options.lengths, options.variants, options.seeds)
-    if not chosen.measured and not chosen.learned:
-        lengths = sorted({case.T for case in (*plan.measured, *plan.learned)})
-        raise SettingsError(f"the plan has no such case; its lengths are {', '.join(map(str, lengths))}")
+    stages = [stage for stage in STAGES if stage in options.stages and stage != "report"]
+    if stages and not any(chosen.cases_of(stage) for stage in stages):
+        offered = [case for stage in stages for case in plan.cases_of(stage)]
+        places = ", ".join(dict.fromkeys(f"{case.problem} {case.T}" for case in offered))
+        variants = ", ".join(dict.fromkeys(case.variant for case in offered))
+        raise SettingsError(f"the plan has no such case for {', '.join(stages)}; it has {places} by {variants}")
     return chosen.train_with(changes)

@@ -1,7 +1,8 @@
 """The norm of the loss's gradient by each earlier state: |dL/dh_t| over t.
 
 L is the loss of a problem's answers, which come at the last steps, and dL/dh_t is its derivative along all paths from
-h_t on, as in training/recurrence/bptt.py. Everything is float64, which reaches down to 1e-308.
+h_t on: what training/recurrence/bptt.py calls delta_{t+1} Whh.T, and the term of the answer at t itself. Likewise
+dL/dc_t of an LSTM, whose paths lead through h_t too. Everything is float64, which reaches down to 1e-308.
 """
 
 from collections.abc import Mapping
@@ -32,7 +33,6 @@ def gradient_norms(network: Network, problem: Problem, x: Tensor, y: Tensor) -> 
     loss = problem.loss(outputs, y[:, -answers:]) * len(x)
     names = ("h", "c")[: len(states[0])]
     flat = [part for state in states for part in state]
-    # c_T of an LSTM reaches the answers through h_T only; nothing that is unused may raise.
-    gradients = torch.autograd.grad(loss, flat, allow_unused=True, materialize_grads=True)
+    gradients = torch.autograd.grad(loss, flat)
     norms = torch.stack([gradient.norm(dim=1).mean() for gradient in gradients])
     return {name: norms[i :: len(names)] for i, name in enumerate(names)}

@@ -3,7 +3,8 @@
     ds_T/ds_t = ds_{t+1}/ds_t ... ds_T/ds_{T-1}       rows are derivatives by s_t, columns of s_T
     |dL/ds_t| <= sigma_max(ds_T/ds_t) |dL/ds_T|       for a loss that looks at s_T only
 
-(Pascanu et al. 2013, arXiv:1211.5063, equations 5 to 7.) The state s is h, and h and c side by side for an LSTM.
+(Pascanu et al. 2013, arXiv:1211.5063, equations 5 to 7, where these matrices are transposed: a singular value is the
+same.) The state s is h, and h and c side by side for an LSTM, each varied alone.
 """
 
 import math

@@ -61,6 +61,7 @@ def unroll(cell: Cell, inputs: Tensor) -> list[State]:
     Returns:
         The T + 1 states, the initial one first. All are in autograd's graph, for gradients by any of them.
     """
-    zeros = inputs.new_zeros(len(inputs), cell.hidden_size).requires_grad_()
-    initial = (zeros, zeros.clone()) if isinstance(cell, LSTMCell) else (zeros,)
+    parts = 2 if isinstance(cell, LSTMCell) else 1
+    # Leaves of their own: of copies of one, the gradient by h_0 would hold that by c_0.
+    initial = tuple(inputs.new_zeros(len(inputs), cell.hidden_size).requires_grad_() for _ in range(parts))
     return [initial, *cells.unroll(cell, cell.project(inputs).unbind(dim=1), initial)]

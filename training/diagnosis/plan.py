@@ -1,6 +1,6 @@
 """The plan of a diagnosis: cases of problem, length, network and seed, and settings of learning."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import ClassVar
@@ -115,6 +115,17 @@ class Plan:
         clipped = tuple(filter(is_chosen, self.clipped))
         return replace(self, measured=chosen(self.measured), learned=chosen(self.learned), clipped=clipped)
 
+    def cases_of(self, stage: str) -> Sequence[Case | ClippingCase]:
+        """The cases of "initial", "learning", "trained" or "clipping"."""
+        match stage:
+            case "initial":
+                return self.measured
+            case "learning" | "trained":
+                return self.learned
+            case "clipping":
+                return self.clipped
+        raise ValueError(f"{stage} has no cases")
+
     def settings_of(self, case: Case) -> LearningSettings:
         """Settings of learning of a case."""
         settings = self.learning[case.problem]
@@ -127,7 +138,7 @@ class Plan:
 
 
 def whole() -> Plan:
-    """Everything that docs/gradients.md shows."""
+    """The plan of docs/gradients.md, which says how much of it was run."""
     windows = cases(WINDOWS.items())
     return Plan(
         hidden_size=128,

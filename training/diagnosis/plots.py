@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from training.diagnosis.curves import Curve, Curves
 from training.diagnosis.panels import Panel, Panels, Style
-from training.diagnosis.plan import WINDOWS
+from training.diagnosis.plan import PROBLEMS, WINDOWS
 from training.diagnosis.variants import VARIANTS
 
 LOWEST_GRADIENT = 1e-20  # what is below it is below everything that matters
@@ -29,7 +29,10 @@ LOOKS: Mapping[str, tuple[str, Any]] = {
 }
 STYLES = {name: Style(VARIANTS[name].label, *look) for name, look in LOOKS.items()}
 STATE_STYLES = {"h": Style("hidden state, dL/dh$_t$", ORANGE, (0, (4, 2))), "c": Style("cell state, dL/dc$_t$", BLUE)}
-CLIPPING_STYLES = {"none": Style("as it is", ORANGE), "clip": Style("clipped to norm 1 (shown before it)", BLUE)}
+CLIPPING_STYLES = {
+    "none": Style("not clipped", ORANGE),
+    "clip": Style("clipped to norm 1 (norm before clipping)", BLUE),
+}
 PHASE_TITLES = {"initial": "as it starts", "trained": "after training"}
 
 
@@ -102,12 +105,14 @@ def draw_learning(path: Path, learning: Curves) -> None:
     panels = [_learning_panel(learning, problem, T) for problem, T in places]
     grid = [panels[i : i + COLUMNS] for i in range(0, len(panels), COLUMNS)]
     drawn = Panels(grid, STYLES, "optimizer step", share_y=False)
-    for axis, (problem, _) in zip(drawn.axes, places, strict=True):
+    for axis, (name, T) in zip(drawn.axes, places, strict=True):
         axis.set_yscale("log")
-        if problem == "adding":
-            axis.axhline(1 / 6, color="0.55", linewidth=0.8, zorder=0)
-            axis.axhline(1e-3, color="0.55", linewidth=0.8, linestyle=":", zorder=0)
-    drawn.save(path, "What is learnt (grey: always answering 1; dotted: solved)")
+        problem = PROBLEMS[name](T)
+        if problem.baseline is not None:
+            axis.axhline(problem.baseline, color="0.55", linewidth=0.8, zorder=0)
+        if name == "adding" and problem.solved is not None:  # that of copying is far below what is reached
+            axis.axhline(problem.solved, color="0.55", linewidth=0.8, linestyle=":", zorder=0)
+    drawn.save(path, "Error over optimizer steps (grey: the input is ignored; dotted: solved)")
 
 
 def _learning_panel(learning: Curves, problem: str, T: int) -> Panel:

@@ -2,21 +2,21 @@
 
 With a_t = x_t Wxh + h_{t-1} Whh + bh, h_t = act(a_t), logits_t = h_t Why + by and the loss L = sum_t L_t(logits_t)
 (Werbos 1990, "Backpropagation through time: what it does and how to do it"; Pascanu et al. 2013, arXiv:1211.5063,
-equations 3 to 5), rows being vectors:
+equations 3 to 5), rows being vectors, X.T the transpose of X and act' the derivative of act:
 
-    dL/dWhy  = sum_t h_t' dL/dlogits_t                           a' is a transposed
+    dL/dWhy  = sum_t h_t.T dL/dlogits_t
     dL/dby   = sum_t dL/dlogits_t
-    dL/dWhh  = sum_t sum_{k<=t} h_{k-1}' [dL_t/dh_t (dh_t/dh_{t-1} ... dh_{k+1}/dh_k) * act'(a_k)]
-    dL/dWxh  = sum_t sum_{k<=t}   x_k'   [the same]
+    dL/dWhh  = sum_t sum_{k<=t} h_{k-1}.T [dL_t/dh_t (dh_t/dh_{t-1} ... dh_{k+1}/dh_k) * act'(a_k)]
+    dL/dWxh  = sum_t sum_{k<=t}   x_k.T   [the same]
     dL/dbh   = sum_t sum_{k<=t}          [the same]
-    dL_t/dh_t = dL/dlogits_t Why'
-    dh_j/dh_{j-1}: a row vector v times it is (v * act'(a_j)) Whh'
+    dL_t/dh_t = dL/dlogits_t Why.T
+    dh_j/dh_{j-1}: a row vector v times it is (v * act'(a_j)) Whh.T
 
 The product of Jacobians is what makes gradients vanish or explode. All k of all t share its factors, so that the double
 sum needs one pass backwards:
 
-    delta_t = (dL_t/dh_t + delta_{t+1} Whh') * act'(a_t),  delta_{T+1} = 0
-    dL/dWhh = sum_t h_{t-1}' delta_t,  dL/dWxh = sum_t x_t' delta_t,  dL/dbh = sum_t delta_t
+    delta_t = (dL_t/dh_t + delta_{t+1} Whh.T) * act'(a_t),  delta_{T+1} = 0
+    dL/dWhh = sum_t h_{t-1}.T delta_t,  dL/dWxh = sum_t x_t.T delta_t,  dL/dbh = sum_t delta_t
 
 Truncated, the sequence is cut into chunks of `bptt_len` steps and the sum over k goes back to the first step of the
 chunk of t only: delta_{t+1} counts as zero where t+1 begins a chunk. The states themselves are carried on.
@@ -133,7 +133,7 @@ def _deltas(cell: VanillaCell, h: Tensor, h_gradient: Tensor, bptt_len: int | No
     """Compute delta of every step, (N, T, H), and dL/dh_0, (N, H)."""
     N, T, H = h_gradient.shape
     deltas = []
-    arriving = h_gradient.new_zeros(N, H)  # delta_{t+1} Whh'
+    arriving = h_gradient.new_zeros(N, H)  # delta_{t+1} Whh.T
     for t in range(T, 0, -1):
         delta = (h_gradient[:, t - 1] + arriving) * activation_slope(cell, h[:, t])
         deltas.append(delta)
@@ -143,5 +143,5 @@ def _deltas(cell: VanillaCell, h: Tensor, h_gradient: Tensor, bptt_len: int | No
 
 
 def _outer_sum(left: Tensor, right: Tensor) -> Tensor:
-    """Sum over rows and steps of left' right: (N, T, A) and (N, T, B) to (A, B)."""
+    """Sum over rows and steps of left.T right: (N, T, A) and (N, T, B) to (A, B)."""
     return left.flatten(0, 1).T @ right.flatten(0, 1)

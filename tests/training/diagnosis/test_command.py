@@ -113,6 +113,9 @@ def test_times_are_spread_evenly(first: int, last: int, points: int, expected: l
         (["--device", "nonsense"], "argument --device: 'nonsense' is not available here: Expected one of"),
         (["--steps", "0"], "argument --steps: expected a whole number from 1, not '0'"),
         (["--lengths", "-5"], "argument --lengths"),
+        (["--max-seconds", "nan"], "argument --max-seconds: expected a number of seconds above zero, not 'nan'"),
+        (["--max-seconds", "-1"], "argument --max-seconds: expected a number of seconds above zero, not '-1'"),
+        (["--max-seconds", "soon"], "argument --max-seconds: expected a number of seconds above zero, not 'soon'"),
     ],
 )
 def test_what_cannot_be_run_is_refused_with_how_the_command_is_used(
@@ -123,9 +126,27 @@ def test_what_cannot_be_run_is_refused_with_how_the_command_is_used(
     assert reason in capsys.readouterr().err
 
 
-def test_a_part_of_the_plan_that_is_empty_is_an_error(output: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["diagnose", "--output", str(output), "--lengths", "7"]) == 1
-    assert "error: the plan has no such case; its lengths are 2, 6" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("chosen", "reason"),
+    [
+        (
+            ["--lengths", "7"],
+            "initial, learning, trained, clipping; it has adding 6, copying 2, adding 5 by tanh, lstm-1, irnn",
+        ),
+        (["--stages", "learning", "report", "--problems", "copying"], "learning; it has adding 6 by tanh, lstm-1"),
+        (["--stages", "clipping", "--variants", "tanh"], "clipping; it has adding 5 by irnn"),
+    ],
+)
+def test_a_part_of_the_plan_that_is_empty_is_an_error(
+    chosen: list[str], reason: str, output: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["diagnose", "--output", str(output), *chosen]) == 1
+    assert f"error: the plan has no such case for {reason}" in capsys.readouterr().err
+
+
+def test_a_stage_that_is_empty_beside_others_is_none(output: Path) -> None:
+    assert main(["diagnose", "--output", str(output), "--problems", "copying", "--stages", "initial", "learning"]) == 0
+    assert not (output / "learning").exists()
 
 
 def test_what_is_selected_is_selected_of_clipping_too() -> None:

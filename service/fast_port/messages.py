@@ -1,4 +1,4 @@
-"""What messages may cost, on both ports: uvicorn's protocol for WebSockets, with limits."""
+"""uvicorn's WebSocket protocol for both ports, with limits on what messages may cost."""
 
 from functools import partial
 from typing import Any, cast
@@ -9,12 +9,12 @@ from websockets.frames import Frame
 
 
 def limit_messages(max_message_bytes: int) -> None:
-    """Make `LimitedProtocol` uvicorn's default, for the server that BentoML makes for its port."""
+    """Make `LimitedProtocol` uvicorn's default, for the server that BentoML creates for its port."""
     WS_PROTOCOLS["auto"] = cast(Any, partial(LimitedProtocol, max_message_bytes))
 
 
 class PatientProtocol(WebSocketsSansIOProtocol):
-    """A connection whose client may send what it likes: fragments and pings take no more memory than their bytes."""
+    """A connection whose fragments and pings take no more memory than their bytes, whatever its client sends."""
 
     _pong = b""  # to be sent once the client reads
 
@@ -44,7 +44,7 @@ class PatientProtocol(WebSocketsSansIOProtocol):
 
 
 class LimitedProtocol(PatientProtocol):
-    """A connection that agrees to no compression: eight megabytes of a message would come as eight kilobytes.
+    """A connection without compression, in which eight kilobytes could be a message of eight megabytes.
 
     Args:
         max_message_bytes: Length of the largest message. One of more than twice that ends the connection.

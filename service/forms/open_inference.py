@@ -16,7 +16,7 @@ BinarySize = Annotated[int, Field(ge=0)]
 
 
 class InferParameters(Form):
-    """What a request asks besides its tensors. `priority` and `timeout` are taken, and change nothing."""
+    """What a request asks besides its tensors. `priority` and `timeout` are accepted, and change nothing."""
 
     sequence_id: SequenceId = Field(None, description="The sequence that this goes on with; 0 and empty mean none")
     sequence_start: bool = Field(False, description="Begin it anew")

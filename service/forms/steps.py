@@ -10,7 +10,7 @@ from service.forms.form import INT64, Form, TextOrNumber
 MAX_ITEMS = 1024
 
 
-Returned = TypeAliasType(  # its name is that of a schema
+Returned = TypeAliasType(  # named, so that it has a schema of its own
     "Returned", Annotated[Literal["logits", "argmax", "none"], Field(description="What is answered of each item")]
 )
 ClientId = TextOrNumber[str, Annotated[int, Field(ge=-(2**63), lt=2**63)]] | None
@@ -82,7 +82,7 @@ class StreamItem(StepItem):
 
 
 class ItemAnswer(Form):
-    """What one of many steps is answered: outputs, or the problem that it was refused with."""
+    """The answer to one of many steps: outputs, or the problem that it was refused with."""
 
     session_id: str = Field(description="As it was sent; empty where it was not")
     status: int = Field(description="200, or that of the problem")

@@ -1,4 +1,4 @@
-"""Every refusal that a client can meet: one tree, one mapping to HTTP on every surface.
+"""Every refusal that a client can get: one tree, one mapping to HTTP on every surface.
 
     head ─► page ─► key ─► body ─► schema ─► session ─► step ─► queue ─► graph ─► store ─► answer
       │       │      │      │         │         │        │        │        │        │
@@ -49,7 +49,7 @@ from typing import Any, ClassVar, Self
 from pydantic import ValidationError
 
 Location = tuple[str | int, ...]
-# Of pydantic's messages, those that speak of Python or of our classes, or mean another thing than a client's `inputs`.
+# Instead of pydantic's messages that mention Python or our classes, or mean something other than a client's `inputs`.
 _WORDS = {
     "dict_type": "Input should be an object",
     "extra_forbidden": "there is no such field",
@@ -70,7 +70,7 @@ class ServiceError(Exception):
     headers: ClassVar[Mapping[str, str]] = {}
 
     def members(self) -> dict[str, Any]:
-        """Members that this problem has beyond type, title, status and detail."""
+        """Return this problem's members besides type, title, status and detail."""
         return {}
 
 
@@ -81,7 +81,7 @@ class Malformed(ServiceError):
 
     @classmethod
     def of_json(cls, mistake: str) -> Self:
-        """That what was sent is no JSON, as pydantic says it."""
+        """Refuse what is not JSON, in pydantic's words."""
         return cls(f"what was sent is not JSON: {mistake.removeprefix('Invalid JSON: ')}")
 
 
@@ -92,7 +92,7 @@ class SequenceUnknown(ServiceError):
 
 
 class Unauthenticated(ServiceError):
-    """The caller shows no API key, or none that is valid."""
+    """The caller sends no API key, or none that is valid."""
 
     status, title, code = 401, "API key needed", "unauthenticated"
 
@@ -259,14 +259,14 @@ class InvalidInput(ServiceError):
 
     @classmethod
     def of(cls, mistakes: ValidationError) -> Self:
-        """What pydantic found wrong, as one refusal."""
+        """Return what pydantic found wrong as one refusal."""
         if mistakes.error_count() > MAX_MISTAKES:
             return cls(f"{mistakes.error_count()} mistakes, too many to list")
         return cls.of_fields(mistakes.errors(include_url=False, include_context=False, include_input=False))
 
     @classmethod
     def of_fields(cls, errors: Sequence[Mapping[str, Any]]) -> Self:
-        """One refusal for pydantic's errors. It lists the first MAX_TOLD_MISTAKES and counts the others."""
+        """Return one refusal for pydantic's errors. It lists the first MAX_TOLD_MISTAKES and counts the others."""
         refusal = cls("")
         listed = errors[:MAX_TOLD_MISTAKES]
         refusal.errors = [(_as_sent(error["loc"]), _in_words(error)) for error in listed]
@@ -275,7 +275,7 @@ class InvalidInput(ServiceError):
         return refusal
 
     def within(self, field: str) -> Self:
-        """The same refusal of something that stands in a field of a larger body."""
+        """Put the locations inside a field of a larger body, and return the same refusal."""
         self.errors = [((field, *location), message) for location, message in self.errors]
         return self
 
@@ -284,13 +284,13 @@ class InvalidInput(ServiceError):
 
 
 def _in_words(error: Mapping[str, Any]) -> str:
-    """An error's message in a client's words."""
+    """Return an error's message in a client's words."""
     message: str = _WORDS.get(error["type"], error["msg"])
     return message.removeprefix("Value error, ")
 
 
 def _as_sent(location: Iterable[str | int]) -> Location:
-    """A location without the numbers below 0 by which our forms tag the members of a union."""
+    """Return a location without the negative numbers with which our forms tag the members of a union."""
     return tuple(part for part in location if isinstance(part, str) or part >= 0)
 
 
@@ -301,12 +301,12 @@ class NotStreamable(ServiceError):
 
     @classmethod
     def of_model(cls, model: str) -> Self:
-        """That there are no sessions on a model, which needs whole inputs."""
+        """Refuse sessions on a model, which needs whole inputs."""
         return cls(f"{model} needs whole inputs, so it has no sessions")
 
 
 class UpgradeNeeded(ServiceError):
-    """The path takes WebSocket connections only, or a version of WebSocket other than the one that is spoken."""
+    """The path takes WebSocket connections only, or the client asks for a version of WebSocket other than 13."""
 
     status, title, code = 426, "Upgrade needed", "upgrade-needed"
     headers: ClassVar[Mapping[str, str]] = {
@@ -317,7 +317,7 @@ class UpgradeNeeded(ServiceError):
 
 
 class SessionQuota(ServiceError):
-    """The owner has as many live sessions as one may have; waiting alone need not help, so it is not asked for."""
+    """The owner has as many live sessions as allowed. Waiting alone may not help, so no retry is suggested."""
 
     status, title, code = 429, "Session quota reached", "session-quota"
 
@@ -341,13 +341,13 @@ class SessionDamaged(ServiceError):
 
 
 class QueueFull(ServiceError):
-    """More rows wait for the model than its queue takes, or more large bodies to be read than may."""
+    """The model's queue has no room for more rows, or too many large bodies wait to be parsed."""
 
     status, title, code, retry_after_seconds = 503, "Queue full", "queue-full", 1
 
 
 class ShuttingDown(ServiceError):
-    """This worker takes no further work; the next attempt meets another one."""
+    """This worker accepts no more work; the next attempt reaches another one."""
 
     status, title, code, retry_after_seconds = 503, "Shutting down", "shutting-down", 1
 

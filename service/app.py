@@ -39,7 +39,7 @@ from service.worker import Worker
 try:
     settings = checked_settings()
 except CannotStart as error:
-    sys.exit(f"unrolled: {error}")  # here, in BentoML's first process: a worker that cannot start is restarted for ever
+    sys.exit(f"unrolled: {error}")  # here, in BentoML's first process: a worker that cannot start is started for ever
 guard_uvicorn(lambda status: Surfaces.worker.refused(status) if Surfaces.worker else None)
 server = settings.server
 limit_messages(server.max_body_bytes)

@@ -81,7 +81,7 @@ class Questions:
             return await model.classify(texts, locations, request.trajectory)
 
     async def tag(self, request: TagRequest) -> TagAnswer:
-        """Tag the words of one text or several, with parts of speech unless another model is named."""
+        """Tag the words of one text or several, by parts of speech unless another model is named."""
         model = self._model(TaggingModel, request, lambda model: (model.scheme == "words", not _streams(model)))
         async with self._answering.answer():
             return await model.tag(await _words(model, request))

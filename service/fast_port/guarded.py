@@ -236,7 +236,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _refuse(self, error: ServiceError) -> None:
         self.logger.warning("a connection of %s ends: %s", self.client[0] if self.client else "nobody", error)
-        if self._is_free or not self._is_awaited:  # else the application has the beginning of this request
+        if self._is_free or not self._is_awaited:  # else it is a body of which the application knows the beginning
             self._refused(error.status)
         response = problem_response(error)
         own = [field for field in response.raw_headers if field[0] != b"connection"]

@@ -1,4 +1,4 @@
-"""uvicorn's WebSocket protocol for both ports, with limits on what messages may cost."""
+"""What messages may cost, on both ports: uvicorn's protocol for WebSockets, with limits."""
 
 from functools import partial
 from typing import Any, cast
@@ -9,12 +9,12 @@ from websockets.frames import Frame
 
 
 def limit_messages(max_message_bytes: int) -> None:
-    """Make `LimitedProtocol` uvicorn's default, for the server that BentoML creates for its port."""
+    """Make `LimitedProtocol` uvicorn's default, for the server that BentoML makes for its port."""
     WS_PROTOCOLS["auto"] = cast(Any, partial(LimitedProtocol, max_message_bytes))
 
 
 class PatientProtocol(WebSocketsSansIOProtocol):
-    """A connection whose fragments and pings take no more memory than their bytes, whatever its client sends."""
+    """A connection whose client may send what it likes: fragments and pings take no more memory than their bytes."""
 
     _pong = b""  # to be sent once the client reads
 

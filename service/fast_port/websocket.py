@@ -92,7 +92,7 @@ class ChannelProtocol(PatientProtocol):
             self._refuse_handshake()
 
     def _refuse_handshake(self) -> None:
-        """Answer a head that websockets cannot read: uvicorn would leave the client waiting."""
+        """Answer a head that websockets does not read, because uvicorn leaves its client waiting."""
         answer = b"".join(self.conn.data_to_send())  # nothing before websockets 17
         self._refused(int(answer.split(maxsplit=2)[1]) if answer else HTTPStatus.BAD_REQUEST)
         self.handshake_complete = self.close_sent = True

@@ -10,7 +10,7 @@ from service.forms.form import INT64, Form, TextOrNumber
 MAX_ITEMS = 1024
 
 
-Returned = TypeAliasType(  # named, so that it has a schema of its own
+Returned = TypeAliasType(  # its name is that of a schema
     "Returned", Annotated[Literal["logits", "argmax", "none"], Field(description="What is answered of each item")]
 )
 ClientId = TextOrNumber[str, Annotated[int, Field(ge=-(2**63), lt=2**63)]] | None

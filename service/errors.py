@@ -5,12 +5,12 @@
    400,431   403    401  400,413     422     404,410  409,429    503      504    429,503
 
 ServiceError
-├── Malformed            400   the body is not JSON, or no blob; what was sent is not HTTP
+├── Malformed            400   the body is not JSON or not a blob, or what was sent is not HTTP
 ├── SequenceUnknown      400   no sequence of that id was started
 ├── Unauthenticated      401   no API key, or none that is valid
 ├── Forbidden            403   not allowed here, whoever asks
 │   ├── ExportDisabled   403   no key to sign exports with is set
-│   ├── HostNotAllowed   403   sent by a page that the service could be taken for a part of
+│   ├── HostNotAllowed   403   sent by a page whose own name may resolve to this machine
 │   └── OriginNotAllowed 403   sent by a page of another origin
 ├── CheckpointUnknown    404   the session has no checkpoint of that name
 ├── ModelUnknown         404   no bundle of that name is served
@@ -24,13 +24,13 @@ ServiceError
 ├── TooLarge             413   a body, a message or the rows of a request are over their limit
 ├── MediaTypeUnknown     415   the body is not sent as JSON
 │   └── EncodingUnknown  415   the body is compressed
-├── BlobFormatUnknown    422   an exported session of a format that is not read here; says which are
+├── BlobFormatUnknown    422   an exported session in a format that is not read here; says which are
 ├── BlobTampered         422   an exported session whose signature does not match
 ├── IdempotencyMismatch  422   an Idempotency-Key that came with another request before
 ├── InvalidInput         422   well-formed, but not something that the model can read
 ├── NotStreamable        422   the model needs the whole input at once
 ├── UpgradeNeeded        426   this path takes WebSocket connections only
-├── SessionQuota         429   the owner has as many live sessions as one may have
+├── SessionQuota         429   the owner has as many live sessions as allowed
 ├── TooBusy              429   too many steps of one session wait
 ├── HeadTooLarge         431   a request's line and header fields are over their limit
 ├── SessionDamaged       500   the stored record is not what was written

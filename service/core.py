@@ -31,7 +31,7 @@ class Core:
     Attributes:
         steps: Takes steps.
         answering: Counts and limits everything else that is computed for clients.
-        answer_room: Where their large answers wait for one another.
+        answer_room: Makes large answers wait for memory.
         sessions: Reads and ends live sessions.
         openings: Opens sessions.
         housekeeping: Ends overdue sessions, and makes room.

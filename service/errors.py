@@ -181,9 +181,9 @@ class NumericsChanged(ServiceError):
     """The session's steps were taken under other numerics, so that further ones may differ in their last bits.
 
     Args:
-        message: What would allow it.
+        message: Says what would allow it.
         session_numerics: Fingerprint that is kept with the session.
-        served_numerics: Fingerprint of what serves now.
+        served_numerics: Fingerprint of this worker's numerics.
     """
 
     status, title, code = 412, "Numerics changed", "numerics-changed"
@@ -295,7 +295,7 @@ def _as_sent(location: Iterable[str | int]) -> Location:
 
 
 class NotStreamable(ServiceError):
-    """The model needs the whole input at once, so that there is no session on it."""
+    """The model needs the whole input at once, so it has no sessions."""
 
     status, title, code = 422, "Not streamable", "not-streamable"
 

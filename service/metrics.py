@@ -16,7 +16,7 @@ SECONDS = (0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0
 
 
 class BatchHistogram(Histogram):
-    """A histogram that takes many values at once."""
+    """A histogram that observes many values at once."""
 
     def observe_many(self, values: Iterable[float]) -> None:
         """Observe each value, writing each bucket once."""

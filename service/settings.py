@@ -94,7 +94,7 @@ class ServerSettings(_Settings):
 
     @property
     def is_local(self) -> bool:
-        """Whether callers are on this machine: it listens on loopback, or what it listens on is published there."""
+        """Whether callers are on this machine: the service listens on loopback, or is published here only."""
         return self.is_loopback or self.allow_unauthenticated == LOCAL
 
     @field_validator("allow_unauthenticated", mode="wrap")

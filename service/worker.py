@@ -98,7 +98,7 @@ class Worker:
         self._seats = None if directory is None else Seats(directory, server.workers)
 
     async def start(self) -> None:
-        """Start what needs the event loop, and only then be ready."""
+        """Start what needs the event loop, then become ready."""
         await self._open_store()
         await self.reloader.open()
         self._background.spawn(self.reloader.follow_forever())

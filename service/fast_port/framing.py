@@ -30,7 +30,7 @@ class Framing:
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
-        self._head = b""  # of a frame, too short to know its length
+        self._head = b""  # the start of a frame whose length is not known yet
         self._num_open = 0  # bytes of a frame that are still to come
         self._is_fragmented = False
 

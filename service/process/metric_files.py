@@ -18,7 +18,7 @@ from service.process.service_directory import room_in, service_directory
 
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 ENDED = "ended"
-# Twice what workers need that have used all shipped bundles.
+# Twice what a worker needs that has used all shipped bundles.
 NUM_BYTES = {"counter": 2**18, "gauge_mostrecent": 2**16, "histogram": 2**21}
 
 

@@ -40,7 +40,7 @@ class InferRoute:
     Args:
         catalog: The models.
         sequences: Runs models on the tensors, with or without a session.
-        answer_room: What large answers wait for.
+        answer_room: Makes large answers wait for memory.
         max_body_bytes: Longest body of a request.
     """
 

@@ -22,7 +22,7 @@ class RepositoryRoutes:
     """Lists the served versions and changes them.
 
     Args:
-        catalog: What is served.
+        catalog: The served versions.
         reloader: Changes it.
         admins: Owners who may load a version. If None, every owner may.
     """

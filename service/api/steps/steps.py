@@ -39,7 +39,7 @@ class StepRoutes:
 
     Args:
         steps: Takes them.
-        answer_room: What large answers wait for.
+        answer_room: Makes large answers wait for memory.
         max_body_bytes: Longest body of a request.
         first_piece: Called with the seconds until the first piece of a streamed step.
     """

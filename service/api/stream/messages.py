@@ -39,7 +39,7 @@ class Messages:
     Args:
         owner: Owner of the connection.
         steps: Takes the steps.
-        answer_room: What large answers wait for.
+        answer_room: Makes large answers wait for memory.
         tally: Counts each as a request.
         max_message_bytes: A longer one is refused.
         tell: Sends an answer, or makes a large one and sends it. Calls back once it is sent or will not be.

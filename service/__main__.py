@@ -1,4 +1,4 @@
-"""`python -m service`: the service and what its operator does beside it.
+"""`python -m service`: the service, and its operator's commands.
 
 python -m service [serve]               hand over to `bentoml serve`, with time for clients to be answered at its end
 python -m service health                whether that service is ready, for a container's runtime: exit status 0 or 1
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def serve(_: argparse.Namespace) -> None:
     """Replace this process with BentoML's server, which checks all that can be checked before it starts workers."""
     missing = shortage(memory_limit(), num_workers=1, num_bundle_bytes=0)
-    if missing:  # asked here already: a process that loads more than it may have is killed without a word
+    if missing:  # checked here already: a process that loads more than it may have is killed without a message
         sys.exit(f"unrolled: {missing}")
     if unusable := unusable_home():
         sys.exit(f"unrolled: {unusable}")
@@ -64,7 +64,7 @@ def health(_: argparse.Namespace) -> None:
 
 
 def _reachable(host: str) -> str:
-    """Where a service answers that listens on an address, which may be the one that means all."""
+    """Return where a service is reachable that listens on an address, or on all of them."""
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  nothing listens here
 
 
@@ -93,7 +93,7 @@ def keys(options: argparse.Namespace) -> None:
 
 
 def backup(options: argparse.Namespace) -> None:
-    """Copy the store that is configured."""
+    """Copy the configured store."""
     from service.stores.backup import backup
 
     num_bytes = _with_store(lambda url: backup(url, options.destination))
@@ -101,7 +101,7 @@ def backup(options: argparse.Namespace) -> None:
 
 
 def restore(options: argparse.Namespace) -> None:
-    """Put a copy where the store is configured to be."""
+    """Put a copy where the configured store should be."""
     from service.stores.backup import restore
 
     num_bytes = _with_store(lambda url: restore(options.source, url))
@@ -155,12 +155,12 @@ def _add_keys(parser: argparse.ArgumentParser) -> None:
 
 
 def _print(line: str) -> None:
-    """What a pipe may want."""
+    """Print what a pipe may want."""
     print(line)  # noqa: T201  a command-line program prints
 
 
 def _tell(line: str) -> None:
-    """What only a person wants."""
+    """Print what only a person wants."""
     print(line, file=sys.stderr)  # noqa: T201  a command-line program prints
 
 

@@ -47,7 +47,7 @@ num_workers = server.workers + server.spare_workers
 
 
 class Surfaces:
-    """The layers around BentoML's own application; filled in by the worker, which BentoML makes after them."""
+    """The layers around BentoML's own application; filled in by the worker, which BentoML creates after them."""
 
     worker: Worker | None = None
 
@@ -82,7 +82,7 @@ class RNNService:
     @bentoml.on_deployment
     @staticmethod
     def before_workers() -> None:
-        """In BentoML's first process: end where workers could not work, else see to it that dead ones are replaced."""
+        """In BentoML's first process: end if workers could not work, else make sure that dead ones are replaced."""
         try:
             for check in CHECKS:
                 check(settings)
@@ -93,8 +93,8 @@ class RNNService:
                 watch_beats(directory)
         except (CannotStart, NoRoom) as error:
             sys.exit(f"unrolled: {error}")
-        # Where this says that the runtime replaces containers, BentoML would not replace workers: the service goes on
-        # with fewer of them, and ends with the last.
+        # If this says that the runtime replaces containers, BentoML does not replace workers: the service would go on
+        # with fewer of them, and end with the last.
         os.environ.pop("BENTOML_CONTAINERIZED", None)
         raise_limit()
         end_on_hangup()
@@ -122,7 +122,7 @@ class RNNService:
         await self._worker.stop()
 
     async def __is_ready__(self) -> bool:
-        """Whether every bundle has run once and takes up work."""
+        """Whether questions and steps are answered."""
         return self._worker.is_serving
 
     @bentoml.api(route=endpoints.JUDGE_SENTIMENT.path)

@@ -119,7 +119,7 @@ class Catalog(Mapping[str, ServedModel]):
         logger.info("no longer serving %s", tag)
 
     def current(self, name: str) -> SequenceModel[Any]:
-        """The version of a model that new sessions begin on.
+        """Return the version of a model that new sessions begin on.
 
         Raises:
             ModelUnknown: No such model is served.
@@ -134,7 +134,7 @@ class Catalog(Mapping[str, ServedModel]):
         raise NotStreamable.of_model(name)
 
     def on(self, tag: str) -> SequenceModel[Any]:
-        """The model of a bundle version, for the sessions on it.
+        """Return the model of a bundle version, for the sessions on it.
 
         Raises:
             VersionUnknown: It is not served.
@@ -148,7 +148,7 @@ class Catalog(Mapping[str, ServedModel]):
         raise NotStreamable.of_model(model.name)
 
     def version(self, name: str, version: str = "") -> ServedModel:
-        """The current version of a model, or the one that is named.
+        """Return the current version of a model, or the one that is named.
 
         Raises:
             ModelUnknown: It is not served.
@@ -161,7 +161,7 @@ class Catalog(Mapping[str, ServedModel]):
         return self._by_tag[f"{name}:{version or versions[0]}"]
 
     def versions(self, name: str) -> list[str]:
-        """The served versions of a model, the current one first. Empty if there is no such model."""
+        """Return the served versions of a model, the current one first. Empty if there is no such model."""
         if name not in self:
             return []
         current = self[name].bundle.version
@@ -192,7 +192,7 @@ class Catalog(Mapping[str, ServedModel]):
 
     @property
     def is_serving(self) -> bool:
-        """Whether every engine takes up work."""
+        """Whether every engine accepts work."""
         return all(model.engine.is_serving for model in self._by_tag.values())
 
     @property
@@ -211,7 +211,7 @@ class Catalog(Mapping[str, ServedModel]):
 
 
 def _model_type(bundle: Bundle) -> type[ServedModel]:
-    """The model for the bundle's task, with sessions if the bundle's stages allow them."""
+    """Return the model class for a bundle's task, with sessions if the bundle's stages allow them."""
     kind, is_streamable = bundle.manifest.task.kind, bundle.manifest.is_streamable
     for model in MODELS:
         if model.kind == kind and issubclass(model, SequenceModel) is is_streamable:
@@ -221,11 +221,11 @@ def _model_type(bundle: Bundle) -> type[ServedModel]:
 
 
 def configured_bundles(settings: BundleSettings, shipped: Path = SHIPPED) -> list[Bundle]:
-    """The bundles that are named by settings, else the shipped ones, which are imported into the model store.
+    """Return the bundles that the settings name, else the shipped ones after importing them into the model store.
 
     Raises:
         BundleError: A bundle is damaged, or there is none.
-        bentoml.exceptions.NotFound: The model store lacks one that settings name.
+        bentoml.exceptions.NotFound: The model store lacks one that the settings name.
     """
     if settings.tags:
         return [stored_bundle(tag) for tag in settings.tags]

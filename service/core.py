@@ -1,4 +1,4 @@
-"""What a worker is beneath its surfaces: steps and sessions over one store and one catalog.
+"""A worker's core, beneath its surfaces: steps and sessions over one store and one catalog.
 
 The parts call each other only through a few callbacks, which are connected here.
 """
@@ -26,17 +26,17 @@ from service.tasks.models import Models
 
 
 class Core:
-    """The parts, put together.
+    """The assembled parts.
 
     Attributes:
         steps: Takes steps.
-        answering: What else is computed for clients.
-        answer_room: Where their large answers wait for one another.
-        sessions: Reads and ends those that live.
+        answering: Counts and limits everything else that is computed for clients.
+        answer_room: Makes large answers wait for memory.
+        sessions: Reads and ends live sessions.
         openings: Opens sessions.
-        housekeeping: Buries the overdue, and makes room.
+        housekeeping: Ends overdue sessions, and makes room.
         transitions: Takes steps that read no input.
-        transfers: Takes states to new sessions.
+        transfers: Copies states to new sessions.
 
     Args:
         store: Keeps the sessions' records.
@@ -44,7 +44,7 @@ class Core:
         settings: The settings of the process.
         metrics: Counts what happens.
         spawn: Starts work in the background.
-        max_recent: Sessions whose latest state is kept at hand.
+        max_recent: Number of sessions whose latest state is cached.
         clock: Wall-clock seconds since 1970.
     """
 
@@ -61,7 +61,7 @@ class Core:
         limits, timeout_seconds = settings.sessions, settings.server.request_timeout_seconds
         self.answering = Answering(timeout_seconds)
         self.answer_room = AnswerRoom(settings.server.max_answer_bytes, timeout_seconds, lambda: models.widest)
-        # A step has a deadline of its own, up to its commit. Calls of a store that does not wait cannot be given up.
+        # A step has a deadline of its own, up to its commit. Calls of a store that does not wait cannot be cancelled.
         timed = store if store.is_immediate else store.limited(timeout_seconds)
         recent = Recent(max_recent)
         moved = recent.pop

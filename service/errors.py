@@ -1,16 +1,16 @@
-"""Every refusal that a client can meet: one tree, one mapping to HTTP on every surface.
+"""Every refusal that a client can get: one tree, one mapping to HTTP on every surface.
 
     head ─► page ─► key ─► body ─► schema ─► session ─► step ─► queue ─► graph ─► store ─► answer
       │       │      │      │         │         │        │        │        │        │
    400,431   403    401  400,413     422     404,410  409,429    503      504    429,503
 
 ServiceError
-├── Malformed            400   the body is not JSON, or no blob; what was sent is not HTTP
+├── Malformed            400   the body is not JSON or not a blob, or what was sent is not HTTP
 ├── SequenceUnknown      400   no sequence of that id was started
 ├── Unauthenticated      401   no API key, or none that is valid
 ├── Forbidden            403   not allowed here, whoever asks
 │   ├── ExportDisabled   403   no key to sign exports with is set
-│   ├── HostNotAllowed   403   sent by a page that the service could be taken for a part of
+│   ├── HostNotAllowed   403   sent by a page whose own name may resolve to this machine
 │   └── OriginNotAllowed 403   sent by a page of another origin
 ├── CheckpointUnknown    404   the session has no checkpoint of that name
 ├── ModelUnknown         404   no bundle of that name is served
@@ -24,13 +24,13 @@ ServiceError
 ├── TooLarge             413   a body, a message or the rows of a request are over their limit
 ├── MediaTypeUnknown     415   the body is not sent as JSON
 │   └── EncodingUnknown  415   the body is compressed
-├── BlobFormatUnknown    422   an exported session of a format that is not read here; says which are
+├── BlobFormatUnknown    422   an exported session in a format that is not read here; says which are
 ├── BlobTampered         422   an exported session whose signature does not match
 ├── IdempotencyMismatch  422   an Idempotency-Key that came with another request before
 ├── InvalidInput         422   well-formed, but not something that the model can read
 ├── NotStreamable        422   the model needs the whole input at once
 ├── UpgradeNeeded        426   this path takes WebSocket connections only
-├── SessionQuota         429   the owner has as many live sessions as one may have
+├── SessionQuota         429   the owner has as many live sessions as allowed
 ├── TooBusy              429   too many steps of one session wait
 ├── HeadTooLarge         431   a request's line and header fields are over their limit
 ├── SessionDamaged       500   the stored record is not what was written
@@ -49,7 +49,7 @@ from typing import Any, ClassVar, Self
 from pydantic import ValidationError
 
 Location = tuple[str | int, ...]
-# Of pydantic's messages, those that speak of Python or of our classes, or mean another thing than a client's `inputs`.
+# Instead of pydantic's messages that mention Python or our classes, or mean something other than a client's `inputs`.
 _WORDS = {
     "dict_type": "Input should be an object",
     "extra_forbidden": "there is no such field",
@@ -70,7 +70,7 @@ class ServiceError(Exception):
     headers: ClassVar[Mapping[str, str]] = {}
 
     def members(self) -> dict[str, Any]:
-        """Members that this problem has beyond type, title, status and detail."""
+        """Return this problem's members besides type, title, status and detail."""
         return {}
 
 
@@ -81,7 +81,7 @@ class Malformed(ServiceError):
 
     @classmethod
     def of_json(cls, mistake: str) -> Self:
-        """That what was sent is no JSON, as pydantic says it."""
+        """Refuse what is not JSON, in pydantic's words."""
         return cls(f"what was sent is not JSON: {mistake.removeprefix('Invalid JSON: ')}")
 
 
@@ -92,7 +92,7 @@ class SequenceUnknown(ServiceError):
 
 
 class Unauthenticated(ServiceError):
-    """The caller shows no API key, or none that is valid."""
+    """The caller sends no API key, or none that is valid."""
 
     status, title, code = 401, "API key needed", "unauthenticated"
 
@@ -181,9 +181,9 @@ class NumericsChanged(ServiceError):
     """The session's steps were taken under other numerics, so that further ones may differ in their last bits.
 
     Args:
-        message: What would allow it.
+        message: Says what would allow it.
         session_numerics: Fingerprint that is kept with the session.
-        served_numerics: Fingerprint of what serves now.
+        served_numerics: Fingerprint of this worker's numerics.
     """
 
     status, title, code = 412, "Numerics changed", "numerics-changed"
@@ -259,14 +259,14 @@ class InvalidInput(ServiceError):
 
     @classmethod
     def of(cls, mistakes: ValidationError) -> Self:
-        """What pydantic found wrong, as one refusal."""
+        """Return what pydantic found wrong as one refusal."""
         if mistakes.error_count() > MAX_MISTAKES:
             return cls(f"{mistakes.error_count()} mistakes, too many to list")
         return cls.of_fields(mistakes.errors(include_url=False, include_context=False, include_input=False))
 
     @classmethod
     def of_fields(cls, errors: Sequence[Mapping[str, Any]]) -> Self:
-        """One refusal for pydantic's errors. It lists the first MAX_TOLD_MISTAKES and counts the others."""
+        """Return one refusal for pydantic's errors. It lists the first MAX_TOLD_MISTAKES and counts the others."""
         refusal = cls("")
         listed = errors[:MAX_TOLD_MISTAKES]
         refusal.errors = [(_as_sent(error["loc"]), _in_words(error)) for error in listed]
@@ -275,7 +275,7 @@ class InvalidInput(ServiceError):
         return refusal
 
     def within(self, field: str) -> Self:
-        """The same refusal of something that stands in a field of a larger body."""
+        """Put the locations inside a field of a larger body, and return the same refusal."""
         self.errors = [((field, *location), message) for location, message in self.errors]
         return self
 
@@ -284,29 +284,29 @@ class InvalidInput(ServiceError):
 
 
 def _in_words(error: Mapping[str, Any]) -> str:
-    """An error's message in a client's words."""
+    """Return an error's message in a client's words."""
     message: str = _WORDS.get(error["type"], error["msg"])
     return message.removeprefix("Value error, ")
 
 
 def _as_sent(location: Iterable[str | int]) -> Location:
-    """A location without the numbers below 0 by which our forms tag the members of a union."""
+    """Return a location without the negative numbers with which our forms tag the members of a union."""
     return tuple(part for part in location if isinstance(part, str) or part >= 0)
 
 
 class NotStreamable(ServiceError):
-    """The model needs the whole input at once, so that there is no session on it."""
+    """The model needs the whole input at once, so it has no sessions."""
 
     status, title, code = 422, "Not streamable", "not-streamable"
 
     @classmethod
     def of_model(cls, model: str) -> Self:
-        """That there are no sessions on a model, which needs whole inputs."""
+        """Refuse sessions on a model, which needs whole inputs."""
         return cls(f"{model} needs whole inputs, so it has no sessions")
 
 
 class UpgradeNeeded(ServiceError):
-    """The path takes WebSocket connections only, or a version of WebSocket other than the one that is spoken."""
+    """The path takes WebSocket connections only, or the client asks for a version of WebSocket other than 13."""
 
     status, title, code = 426, "Upgrade needed", "upgrade-needed"
     headers: ClassVar[Mapping[str, str]] = {
@@ -317,7 +317,7 @@ class UpgradeNeeded(ServiceError):
 
 
 class SessionQuota(ServiceError):
-    """The owner has as many live sessions as one may have; waiting alone need not help, so it is not asked for."""
+    """The owner has as many live sessions as allowed. Waiting alone may not help, so no retry is suggested."""
 
     status, title, code = 429, "Session quota reached", "session-quota"
 
@@ -341,13 +341,13 @@ class SessionDamaged(ServiceError):
 
 
 class QueueFull(ServiceError):
-    """More rows wait for the model than its queue takes, or more large bodies to be read than may."""
+    """The model's queue has no room for more rows, or too many large bodies wait to be parsed."""
 
     status, title, code, retry_after_seconds = 503, "Queue full", "queue-full", 1
 
 
 class ShuttingDown(ServiceError):
-    """This worker takes no further work; the next attempt meets another one."""
+    """This worker accepts no more work; the next attempt reaches another one."""
 
     status, title, code, retry_after_seconds = 503, "Shutting down", "shutting-down", 1
 

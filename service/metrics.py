@@ -1,4 +1,4 @@
-"""What the service counts, by Prometheus' naming guide. Never a session id as a label."""
+"""The service's metrics, named by Prometheus' guide. Never a session id as a label."""
 
 import asyncio
 from bisect import bisect_left
@@ -16,7 +16,7 @@ SECONDS = (0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0
 
 
 class BatchHistogram(Histogram):
-    """A histogram that takes many values at once."""
+    """A histogram that observes many values at once."""
 
     def observe_many(self, values: Iterable[float]) -> None:
         """Observe each value, writing each bucket once."""
@@ -60,7 +60,7 @@ class Metrics:
         self.steps = self._counter("rnn_steps", "Items that rows advanced by", "bundle")
         self.sessions_active = self._gauge("rnn_sessions_active", "Live sessions in the store")
         self.sessions_ended = self._counter("rnn_sessions_ended", "Sessions that ended", "reason")
-        for reason in ENDS:  # at 0 from the start: Prometheus sees no increase in what begins above it
+        for reason in ENDS:  # at 0 from the start: Prometheus sees no increase in a series that begins above 0
             self.sessions_ended.labels(reason)
         self.step_conflicts = self._counter("rnn_step_conflicts", "Steps refused because another was due")
         self.step_replays = self._counter("rnn_step_replays", "Steps answered again from the store")
@@ -91,7 +91,7 @@ class Metrics:
             tally.flush()
 
     async def exposition(self) -> bytes:
-        """The metrics of all workers in Prometheus' text format. To read their files takes a tenth of a second each."""
+        """Return the metrics of all workers in Prometheus' text format. Reading a worker's files takes 0.1 s."""
         self.flush()
         async with self._exposing:
             return await asyncio.to_thread(self._collected)
@@ -105,13 +105,13 @@ class Metrics:
             return generate_latest(registry)
 
     def tally(self, histogram: BatchHistogram) -> Tally:
-        """A new tally for a histogram, flushed with all others."""
+        """Return a new tally for a histogram, flushed with all others."""
         tally = Tally(histogram)
         self._tallies.append(tally)
         return tally
 
     def observer(self, bundle: str) -> "BundleObserver":
-        """The observer for a bundle version. Reused if the version is loaded again."""
+        """Return the observer for a bundle version. Reused if the version is loaded again."""
         return self._observers.setdefault(bundle, BundleObserver(self, bundle))
 
     def _counter(self, name: str, documentation: str, *labels: str) -> Counter:

@@ -39,10 +39,10 @@ class Composed(NamedTuple):
     """A piece of music, from its first given note on.
 
     Attributes:
-        frames: What sounds in each.
-        seed: Gives the same again.
+        frames: The pitches that sound in each frame.
+        seed: Gives the same piece again.
         frames_per_beat: How many frames a quarter note lasts.
-        bundle: What has composed it.
+        bundle: Tag of the bundle that composed it.
     """
 
     frames: Sequence[Frame]
@@ -52,10 +52,10 @@ class Composed(NamedTuple):
 
 
 class Questions:
-    """Answers questions that need no session, by the model that they name or the best for their task.
+    """Answers questions that need no session, with the model that they name or the best for their task.
 
     Args:
-        catalog: What is served.
+        catalog: The served models.
         metrics: Observes the time to the first piece of a text.
         answering: Limits how long an answer takes.
 
@@ -87,7 +87,7 @@ class Questions:
             return await model.tag(await _words(model, request))
 
     async def translate(self, request: TranslateRequest) -> TranslateAnswer:
-        """Translate one text or several, by the first model that writes the language."""
+        """Translate one text or several, with the first model that writes the language."""
         texts, locations = _listed(request.text)
         models = self._models(TranslationModel, request)
         model = next((model for model in models if model.target == request.to), None)
@@ -134,14 +134,14 @@ class Questions:
         return await begun(self._answering.pieces(self._written(request)))
 
     def _model(self, kind: type[M], request: Question, rank: Callable[[M], Any] = lambda _: 0) -> M:
-        """The model that a question names.
+        """Return the model that a question names.
 
         Otherwise the highest-ranked model; ties go to the one named like the task, then to the first loaded.
         """
         return max(self._models(kind, request), key=lambda model: (rank(model), model.name == kind.kind))
 
     def _models(self, kind: type[M], request: Question) -> list[M]:
-        """The models that may answer a question: the one that it names, or all of its task."""
+        """Return the models that may answer a question: the one that it names, or all of its task."""
         models = {name: model for name, model in self._catalog.items() if isinstance(model, kind)}
         if request.model is None and models:
             return list(models.values())
@@ -180,14 +180,14 @@ def _streams(model: ServedModel) -> bool:
 
 
 def _listed(text: str | list[str]) -> tuple[list[str], list[Location]]:
-    """One text or several as a list, and where each stands in the request."""
+    """Return one text or several as a list, and where each stands in the request."""
     if isinstance(text, list):
         return text, [("text", index) for index in range(len(text))]
     return [text], [("text",)]
 
 
 async def _words(model: TaggingModel, request: TagRequest) -> list[Words]:
-    """The words to tag: those of texts, or words as they were sent."""
+    """Return the words to tag: those of texts, or words as they were sent."""
     if request.text:
         return await model.split(*_listed(request.text))
     rows = [request.tokens] if isinstance(request.tokens[0], str) else request.tokens

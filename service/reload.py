@@ -1,9 +1,9 @@
-"""Bundle versions while serving: a new one is taken up by every worker, an old one stays while sessions live on it.
+"""Bundle versions while serving: every worker loads a new one, and keeps an old one while sessions live on it.
 
-What should be current is a note in the session store, which all workers of all machines share; each of them looks at
-the notes once a second, loads what it lacks, and notes what it has. A version becomes current only where all of them
-have it, so whichever is asked next can serve the sessions that begin on it. A reload is answered when it is current for
-all, and a restart finds every version that sessions live on.
+Which version should be current is a note in the session store, which all workers of all machines share. Each worker
+reads the notes once a second, loads what it lacks, and notes what it has. A version becomes current only once all of
+them have it, so that any of them can serve the sessions that begin on it. A reload is answered once its version is
+current everywhere, and a restart finds every version that sessions live on.
 """
 
 import asyncio
@@ -42,11 +42,11 @@ _WORKER = "worker:"
 
 
 class Reloader:
-    """Keeps a worker's catalog at what the notes say.
+    """Keeps a worker's catalog in line with the notes.
 
     Args:
-        catalog: What this worker serves.
-        store: Where the notes are.
+        catalog: The models that this worker serves.
+        store: Keeps the notes.
         worker_id: Identifies this worker among all that share the store.
         configured: The bundles that the service was started with.
         followed: Names of models whose newest version in the model store becomes current.
@@ -82,7 +82,7 @@ class Reloader:
         self._lock = asyncio.Lock()
 
     async def open(self) -> None:
-        """Load what is current and every version that sessions live on.
+        """Load the current versions and every other version that sessions live on.
 
         Raises:
             BundleGraphMismatch: A configured bundle cannot be served.
@@ -201,7 +201,7 @@ class Reloader:
         await self._store.note(f"{_SERVED}{name}", orjson.dumps({"tag": bundle.tag, "over": over}))
 
     async def _wanted(self) -> dict[str, str]:
-        """Tags that should be current, by model: the last that was loaded, or a different one configured since."""
+        """Return the tags that should be current, by model: the last one loaded, or another one configured since."""
         wanted = {name: bundle.tag for name, bundle in self._configured.items()}
         for name, content in (await self._store.notes(_SERVED)).items():
             note: dict[str, Any] = orjson.loads(content)
@@ -215,18 +215,18 @@ class Reloader:
             latest = f"{name}:latest"
             try:
                 newest = await asyncio.to_thread(self._find, latest)
-            except (BentoMLException, BundleError) as error:  # which must not keep this worker from all else
+            except (BentoMLException, BundleError) as error:  # which must not keep this worker from everything else
                 self._miss(latest, error)
                 continue
             self._missing.discard(latest)
-            # Only what is new since the last look, or a version that was chosen by name would be overruled.
+            # Only a version that is new since the last look, or one that was chosen by name would be overruled.
             if newest.tag != self._newest.setdefault(name, newest.tag):
                 logger.info("the model store has %s", newest.tag)
                 await self._note(newest)
                 self._newest[name] = newest.tag
 
     async def _has(self, tag: str) -> bool:
-        """Load a version if it is not loaded yet. Returns False, and logs it once, if that fails."""
+        """Load a version if it is not loaded yet. Return False, and log it once, if that fails."""
         if tag in self._catalog.loaded_tags:
             return True
         try:
@@ -257,7 +257,7 @@ class Reloader:
         return all(tag in worker.get("loaded", worker["tags"].values()) for worker in await self._workers())
 
     async def _workers(self) -> list[dict[str, Any]]:
-        """The notes of all workers that have written one within FORGET_WORKER_SECONDS."""
+        """Return the notes of all workers that have written one within FORGET_WORKER_SECONDS."""
         workers = [orjson.loads(content) for content in (await self._store.notes(_WORKER)).values()]
         lately = self._clock() - FORGET_WORKER_SECONDS
         return [worker for worker in workers if worker["at"] > lately]

@@ -25,7 +25,7 @@ from service.process.directories import cache_directory
 
 PREFIX = "UNROLLED_"
 MIN_EXPORT_KEY_CHARACTERS = 32
-MAX_SECONDS = 2**31 - 1  # 68 years, which a record has room for
+MAX_SECONDS = 2**31 - 1  # 68 years, which fits into a record
 MIN_STORE_BYTES = 2**20
 MAX_STORE_BYTES = 2**40  # of LMDB
 OTHER_CONSUMERS = frozenset({"UNROLLED_DATA_DIR"})
@@ -43,7 +43,7 @@ class SettingUnknown(Exception):
 
 
 def in_one_line(error: ValidationError) -> str:
-    """What is wrong with which variables, without the value of any."""
+    """Return what is wrong with which variables, without the value of any."""
     return "; ".join(
         "".join(f"{PREFIX}{name}: ".upper() for name in each["loc"]) + each["msg"].removeprefix("Value error, ")
         for each in error.errors(include_url=False, include_context=False, include_input=False)
@@ -51,12 +51,12 @@ def in_one_line(error: ValidationError) -> str:
 
 
 def _listed(names: str) -> list[str]:
-    """The names in a comma-separated list."""
+    """Return the names in a comma-separated list."""
     return list(filter(None, map(str.strip, names.split(","))))
 
 
 def _as_browsers_write(origin: str) -> str:
-    """An origin in lower case, without the port that its scheme implies."""
+    """Return an origin in lower case, without the port that its scheme implies."""
     lower = origin.lower()
     default_port = {"http": ":80", "https": ":443"}.get(lower.partition("://")[0], "")
     return lower.removesuffix(default_port)
@@ -94,7 +94,7 @@ class ServerSettings(_Settings):
 
     @property
     def is_local(self) -> bool:
-        """Whether callers are on this machine: it listens on loopback, or what it listens on is published there."""
+        """Whether callers are on this machine: the service listens on loopback, or is published here only."""
         return self.is_loopback or self.allow_unauthenticated == LOCAL
 
     @field_validator("allow_unauthenticated", mode="wrap")
@@ -141,12 +141,12 @@ class KeySettings(_Settings):
 
     @property
     def admin_owners(self) -> frozenset[str] | None:
-        """Owners named by `admins`, comma separated. None, for everybody, where there are neither keys nor names."""
+        """Owners named by `admins`, comma separated. None, for everybody, if there are neither keys nor names."""
         return frozenset(_listed(self.admins)) if self.api_keys or self.admins else None
 
 
 class ExportSettings(_Settings):
-    """The key that exported sessions are signed with and imported ones are checked by."""
+    """The key that exported sessions are signed with and imported ones are checked with."""
 
     model_config = SettingsConfigDict(hide_input_in_errors=True)
 
@@ -176,7 +176,7 @@ class BundleSettings(_Settings):
 
     @property
     def prepared_graphs_directory(self) -> Path | None:
-        """Where prepared graphs are kept. None if they are not: for a GPU, or where the user has no home."""
+        """Where prepared graphs are kept. None if they are not: for a GPU, or if the user has no home."""
         if self.prepared_graphs == NOWHERE or self.provider != "cpu":
             return None
         if self.prepared_graphs:
@@ -269,13 +269,13 @@ CONSUMERS: tuple[type[_Settings], ...] = tuple(get_type_hints(Settings).values()
 
 
 def known_variables() -> frozenset[str]:
-    """Every environment variable that the project reads."""
+    """Return every environment variable that the project reads."""
     fields = (name for consumer in CONSUMERS for name in consumer.model_fields)
     return OTHER_CONSUMERS | {f"{PREFIX}{name.upper()}" for name in fields}
 
 
 def refuse_unknown_variables(environment: Mapping[str, str] = os.environ) -> None:
-    """Raise SettingUnknown where the environment names a setting that does not exist."""
+    """Raise SettingUnknown if the environment names a setting that does not exist."""
     unknown = {name for name in environment if name.upper().startswith(PREFIX)} - known_variables()
     if unknown:
         raise SettingUnknown(f"unknown settings {sorted(unknown)}; docs/settings.md lists all settings")

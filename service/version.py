@@ -10,7 +10,7 @@ PROJECT = Path(__file__).parents[1] / "pyproject.toml"
 
 @cache
 def own_version() -> str:
-    """The version of the service: the package's or, where only its sources are, as in an image, the project file's."""
+    """Return the service's version: the package's, or the project file's if only sources are there, as in an image."""
     try:
         return version("unrolled")
     except PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""One worker process: everything that serves, put together, started and stopped in order."""
+"""One worker process: everything that serves, assembled, started and stopped in order."""
 
 import asyncio
 import gc
@@ -98,7 +98,7 @@ class Worker:
         self._seats = None if directory is None else Seats(directory, server.workers)
 
     async def start(self) -> None:
-        """Start what needs the event loop, and only then be ready."""
+        """Start what needs the event loop, then become ready."""
         await self._open_store()
         await self.reloader.open()
         self._background.spawn(self.reloader.follow_forever())
@@ -142,16 +142,16 @@ class Worker:
         return self._has_started and not self._draining.has_begun
 
     def refused(self, status: int) -> None:
-        """Count a request that was refused on its connection, before it could be asked of anything."""
+        """Count a request that was refused on its connection, before any application saw it."""
         self.metrics.requests_tally.add(OTHER, status, 0.0)
 
     async def _answer_all(self) -> None:
-        """Answer all that was taken. Done before uvicorn stops, which cuts questions off and closes WebSockets."""
+        """Answer everything accepted. Done before uvicorn stops, which cuts off questions and closes WebSockets."""
         await asyncio.gather(self.steps.drain(), self._core.answering.drain())
         await self.application.stream.stop()
 
     async def _open_store(self) -> None:
-        """Reach the store, which checks it where the machine has crashed, and log what it may lose."""
+        """Reach the store, which checks it after a crash of the machine, and log what it may lose."""
         await self.store.count()
         for sentence in await self.store.weaknesses():
             logger.warning("the session store: %s", sentence)

@@ -1,1 +1,1 @@
-"""The surfaces: HTTP in, the core's verbs, HTTP out."""
+"""The HTTP surfaces: they turn requests into calls of the core, and its results into responses."""

@@ -19,10 +19,10 @@ _SWITCHING_PROTOCOLS = 101
 
 
 class AccessLogMiddleware:
-    """Logs each request. Queries and bodies are left out: they may be what a client wants nobody to read."""
+    """Logs each request, without queries and bodies, which may be confidential."""
 
     def __init__(self, app: ASGIApp) -> None:
-        logger.setLevel(logging.INFO)  # where the server logs warnings alone
+        logger.setLevel(logging.INFO)  # even if the server logs warnings only
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -34,17 +34,17 @@ class AccessLogMiddleware:
 
 
 class _Request:
-    """What is known of a request so far."""
+    """What is known about a request so far."""
 
     def __init__(self, scope: Scope, send: Send) -> None:
         self._scope = scope
         self._send = send
         self._started = time.perf_counter()
-        self._status = 500  # what the server answers where the application does not
+        self._status = 500  # what the server sends if the application sends nothing
         self._num_body_bytes = 0
 
     async def send(self, message: Message) -> None:
-        """Hand a message on, and note what it tells."""
+        """Pass a message on, and note its status and size."""
         if message["type"] == "websocket.accept":
             self._status = _SWITCHING_PROTOCOLS
         self._status = message.get("status", self._status)
@@ -69,6 +69,6 @@ class _Request:
 
 
 def _sent_path(scope: Scope) -> str:
-    """The path as it was sent: decoded it might hold the end of a line."""
+    """The path as it was sent. Decoded, it could contain a line break."""
     raw: bytes = scope.get("raw_path") or scope["path"].encode()
     return raw.decode("ascii", "backslashreplace")

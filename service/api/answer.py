@@ -1,4 +1,4 @@
-"""Forms as responses."""
+"""Forms as JSON responses."""
 
 from collections.abc import Mapping
 
@@ -10,6 +10,6 @@ from service.api.media_types import JSON
 
 
 def form_response(form: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """A form as JSON, without the members that have nothing to say."""
+    """Return a form as JSON, without the fields that are None."""
     content = orjson.dumps(form.model_dump(exclude_none=True))
     return Response(content, status_code=status, media_type=JSON, headers=headers)

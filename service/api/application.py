@@ -1,10 +1,10 @@
-"""All surfaces of a worker, put together: the plain application, and the layers around BentoML's.
+"""All surfaces of a worker, assembled: the plain application, and the layers around BentoML's.
 
 second port ──► log, id, origin, slash ───► key ─► plain application
 BentoML's ──► log, id, origin, slash ─┬─► key ─► plain application
                                       └─► key ─► measure, query, body, disconnect, refusals ─► BentoML
 
-The plain application has the latter layers around all of its routes but the hot paths.
+In the plain application, the layers from measure to refusals surround all routes but the hot paths.
 """
 
 from collections.abc import Callable, Collection
@@ -48,7 +48,7 @@ from service.reload import Reloader
 from service.sessions.sequences import Sequences
 from service.settings import Settings
 
-# A WebSocket, files, and the page of BentoML's port: they are not routed by handlers.
+# A WebSocket, files, and the page of BentoML's port, which have no handlers here.
 _ELSEWHERE = frozenset({STREAM, PLAYGROUND, PAGE, PAGE_FILES})
 
 
@@ -56,9 +56,9 @@ class Application:
     """The applications of both ports.
 
     Attributes:
-        plain: Sessions, steps, streams, and what else needs no BentoML.
+        plain: Serves sessions, steps, streams, and everything else that does not need BentoML.
         origins: Which pages may call.
-        question_routes: Handlers that BentoML's APIs call, too.
+        question_routes: Handlers that BentoML's APIs also call.
         stream: The WebSocket connections.
 
     Args:
@@ -67,7 +67,7 @@ class Application:
         reloader: Changes the catalog.
         questions: Answers questions, which need no session.
         metrics: Counts requests.
-        keys: The API keys. None if none is needed.
+        keys: The API keys. None if callers need none.
         settings: Limits of a request, how long a session may be idle, and who may load a version.
         is_serving: Whether questions and steps are answered.
     """
@@ -115,7 +115,7 @@ class Application:
         self.plain: ASGIApp = self._guarded(self._plain)
 
     def around(self, bentoml: ASGIApp) -> ASGIApp:
-        """The application of BentoML's port, around BentoML's own."""
+        """Return the application of BentoML's port: layers around BentoML's own application."""
         return self._guarded(PlainFirst(self._keyed(self._layered(PageFirst(bentoml))), self._plain))
 
     def _guarded(self, app: ASGIApp) -> ASGIApp:
@@ -126,7 +126,7 @@ class Application:
         return AuthMiddleware(app, self._keys, self._tally)
 
     def _layered(self, app: ASGIApp) -> ASGIApp:
-        """Add the layers of all routes but the hot paths, which do this themselves."""
+        """Add the layers that all routes need except the hot paths, which do this work themselves."""
         app = BodyMiddleware(DisconnectMiddleware(LargeBodyMiddleware(RefusalMiddleware(app))), self._max_body_bytes)
         return MeasureMiddleware(QueryMiddleware(app), self._tally)
 

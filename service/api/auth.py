@@ -1,6 +1,6 @@
 """Authentication: a bearer token becomes the owner of a request or a connection, for every surface and both ports.
 
-A token is looked up on each request. That costs less than two microseconds, so that there is no cache of tokens to keep
+A token is looked up on each request. That takes less than two microseconds, so there is no cache of tokens to keep
 secret and up to date.
 """
 
@@ -37,13 +37,13 @@ def owner_of(scope: Scope) -> str:
 
 
 def known_owner(scope: Scope) -> str:
-    """The owner of a request, who is nobody until it has passed AuthMiddleware."""
+    """Return the owner of a request: ANONYMOUS until it has passed AuthMiddleware."""
     owner: str = scope.get(_OWNER, ANONYMOUS)
     return owner
 
 
 def subprotocol_of(scope: Scope) -> str | None:
-    """The subprotocol to accept a WebSocket with. A browser that offers some gives up if none is taken."""
+    """Return the subprotocol to accept a WebSocket with. A browser that offers any gives up if none is accepted."""
     return SUBPROTOCOL if SUBPROTOCOL in scope.get("subprotocols", ()) else None
 
 
@@ -96,7 +96,7 @@ class AuthMiddleware:
 
 
 class _Revocable:
-    """A WebSocket connection that ends with its key: no message that comes after the key's removal is served."""
+    """A WebSocket connection that ends when its key is removed: no later message is served."""
 
     def __init__(self, keys: Keys, key: Key, receive: Receive, send: Send) -> None:
         self._keys = keys
@@ -106,7 +106,7 @@ class _Revocable:
         self._is_revoked = False
 
     async def receive(self) -> Message:
-        """The next message, or the end of the connection."""
+        """Return the next message, or the end of the connection."""
         message = await self._receive()
         if message["type"] != "websocket.receive" or self._keys.holds(self._key):
             return message
@@ -116,13 +116,13 @@ class _Revocable:
         return {"type": "websocket.disconnect", "code": POLICY_VIOLATION, "reason": reason}
 
     async def send(self, message: Message) -> None:
-        """Hand an answer on while the connection lasts."""
+        """Send a message unless the connection has ended."""
         if not self._is_revoked:
             await self._send(message)
 
 
 def bearer_token(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """The token of a request's Authorization header, empty where there is none."""
+    """Return the token of a request's Authorization header, empty if there is none."""
     for name, value in headers:
         if name == b"authorization":
             return value[7:].strip() if value[:7].lower() == b"bearer " else b""
@@ -130,7 +130,7 @@ def bearer_token(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
 
 
 def _offered_token(subprotocols: Sequence[str]) -> bytes:
-    """The token that a browser, which cannot set a WebSocket's headers, offers as a subprotocol."""
+    """Return the token that a browser offers as a subprotocol, since it cannot set a WebSocket's headers."""
     tokens = (name for name in subprotocols if name.startswith(_BEARER_SUBPROTOCOL))
     return next(tokens, "").removeprefix(_BEARER_SUBPROTOCOL).encode()
 

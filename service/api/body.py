@@ -26,7 +26,7 @@ BLOBS = tuple(IMPORT_SESSION.takes)
 class BodyMiddleware:
     """Refuses bodies that are too large or not sent as JSON before anything reads them.
 
-    What passes is handed on as one message. Where nothing takes a body, it may be of any type: it is a 404 or a 405.
+    A body that passes is handed on as one message. Without an endpoint, any type passes: the answer is a 404 or 405.
     """
 
     def __init__(self, app: ASGIApp, max_body_bytes: int) -> None:
@@ -42,7 +42,7 @@ class BodyMiddleware:
             if endpoint is not None:
                 _check_type(scope, endpoint)
             body = await read_body(scope, receive, self._max_body_bytes)
-            if endpoint not in (None, IMPORT_SESSION) and body.startswith(codecs.BOM_UTF8):  # BentoML would not name it
+            if endpoint not in (None, IMPORT_SESSION) and body.startswith(codecs.BOM_UTF8):  # BentoML does not say so
                 raise Malformed.of_json(_MARKED)
         except (Malformed, MediaTypeUnknown, TooLarge) as error:
             await refusal_response(scope["path"], error)(scope, receive, send)
@@ -59,8 +59,8 @@ class BodyMiddleware:
 
 
 def _check_type(scope: Scope, endpoint: Endpoint) -> None:
-    """Raise MediaTypeUnknown where an endpoint does not read a body of that type."""
-    if endpoint.method != "DELETE":  # whose clients may name a type, though they send no body
+    """Raise MediaTypeUnknown if the endpoint does not accept a body of this type."""
+    if endpoint.method != "DELETE":  # its clients may name a type though they send no body
         check_media_type(media_type(scope), BLOBS if endpoint is IMPORT_SESSION else ())
     check_encoding(scope)
 
@@ -71,7 +71,7 @@ async def read_form(request: Request, form: type[F]) -> F:
 
 
 def parsed_body(form: type[F], body: bytes) -> F:
-    """Parse a whole body as a form. No body is no fields.
+    """Parse a whole body as a form. An empty body has no fields.
 
     Raises:
         TooLarge, Malformed, InvalidInput: See `parsed`.
@@ -83,9 +83,9 @@ def parsed(form: type[F], body: bytes | str) -> F:
     """Parse JSON as a form.
 
     Raises:
-        TooLarge: It would take long to parse; see `check_parts`.
+        TooLarge: It would take too long to parse; see `check_parts`.
         Malformed: It is not JSON.
-        InvalidInput: It is JSON, but not that form.
+        InvalidInput: It is JSON, but does not have that form.
     """
     if len(body) > LARGE_BYTES:
         check_parts(body.encode() if isinstance(body, str) else body)

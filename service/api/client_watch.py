@@ -1,4 +1,4 @@
-"""Work for a client that has gone is cancelled: nothing is committed, and the rows go to those who still wait."""
+"""Cancels the work for a client that has hung up: nothing is committed, and others get its place in a batch."""
 
 import asyncio
 from types import TracebackType
@@ -7,8 +7,8 @@ from typing import Self
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-CLIENT_CLOSED_REQUEST = 499  # nginx's number for it
-# How long a client may take to read an answer: so long at least, and as much longer as its bytes take at this speed.
+CLIENT_CLOSED_REQUEST = 499  # nginx's status for it
+# A client may take this long to read an answer, and longer by what its bytes take at this speed.
 SLOW_READER_SECONDS = 20.0
 SLOW_BYTES_PER_SECOND = 2**20
 
@@ -22,13 +22,13 @@ class ClientSlow(Exception):
 
 
 class ClientWatch:
-    """Cancels the task that works inside of it once its client hangs up, and leaves with ClientGone.
+    """A context manager that cancels the current task when the client hangs up, and then raises ClientGone.
 
     Attributes:
-        gone: The message that tells of the end.
+        gone: Resolves to the message that reports the disconnection.
 
     Args:
-        receive: ASGI's, which has nothing more to tell of the request but its end.
+        receive: ASGI's, with the whole body already read: the next message is the disconnection.
     """
 
     def __init__(self, receive: Receive) -> None:
@@ -38,8 +38,8 @@ class ClientWatch:
         self._is_cancelled = False
 
     def end(self) -> None:
-        """Stop watching, because the answer is on its way. Servers report a disconnection after an answer, too."""
-        self._is_over = True  # the callback may be on its way already
+        """Stop watching: the answer is being sent, and servers report a disconnection after an answer, too."""
+        self._is_over = True  # the callback may already be scheduled
         self.gone.remove_done_callback(self._cancel)
 
     def __enter__(self) -> Self:
@@ -85,5 +85,5 @@ class DisconnectMiddleware:
 
                 await self._app(scope, replay, watch)
         except ClientGone:
-            # Nobody reads it, but what is around this layer waits for an answer, and counts it.
+            # Nobody reads it, but the layers around this one wait for an answer and count it.
             await Response(status_code=CLIENT_CLOSED_REQUEST)(scope, receive, send)

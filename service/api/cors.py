@@ -1,4 +1,4 @@
-"""The layer that refuses pages which may not call, and tells browsers which may (CORS)."""
+"""The layer that refuses pages that may not call, and tells browsers which ones may (CORS)."""
 
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -11,7 +11,7 @@ from service.api.steps.binary import HEADER_LENGTH
 from service.api.stream.handshake import refuse
 from service.metrics import RequestTally
 
-# Beyond those that any page may read.
+# Response headers that listed origins may read, besides those that any page may read.
 _EXPOSED = (
     "Content-Disposition",
     HEADER_LENGTH.decode(),
@@ -23,7 +23,7 @@ _EXPOSED = (
 
 
 class OriginMiddleware:
-    """Refuses requests and WebSocket handshakes of pages that may not call. Answers preflights.
+    """Refuses requests and WebSocket handshakes from pages that may not call. Answers preflights.
 
     Credentials are not allowed: a page sends a key itself, and there are no cookies.
     """

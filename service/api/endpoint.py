@@ -1,4 +1,4 @@
-"""An endpoint: a method on a path, and what the OpenAPI document says of it."""
+"""An endpoint: a method on a path, and what the OpenAPI document says about it."""
 
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-Schemas = Mapping[str, Mapping[str, Any]]  # of OpenAPI, by media type
+Schemas = Mapping[str, Mapping[str, Any]]  # OpenAPI schemas by media type
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,20 +16,21 @@ class Endpoint:
 
     Attributes:
         method: In upper case.
-        path: Its parameters in braces.
-        name: What generated clients call it; the declaration and its handler are called the same.
+        path: With its parameters in braces.
+        name: The operation's id, which generated clients use. The declaration and the handler have the same name.
         summary: A sentence for the OpenAPI document.
-        request: The form of a body.
-        answer: The form of an answer.
-        status: Of an answer.
-        parameters: Those that are not in the path, as OpenAPI has them; of its own only where there is more to say.
+        request: The form of the request's body.
+        answer: The form of the answer's body.
+        status: Status of an answer that is not a refusal.
+        parameters: OpenAPI parameters: those of the query and headers, and those of the path that need their own
+            schema.
         needs_body: Whether a body is required.
         takes: Media types of a body besides the form.
         gives: Media types of an answer besides the form.
         refusals: Descriptions of refusals by status.
-        tag: Its heading in the document. None if it is not in it.
+        tag: Its heading in the document. None if it is left out.
         is_open: Whether it needs no key.
-        is_left_to_bentoml: Whether it goes past the plain application, to BentoML, on the port of that.
+        is_left_to_bentoml: Whether BentoML, not the plain application, answers it on BentoML's port.
     """
 
     method: str
@@ -51,15 +52,15 @@ class Endpoint:
 
     @cached_property
     def label(self) -> str:
-        """Its path as metrics have it."""
+        """Its path as a label of metrics."""
         return self.path.replace("{session_id}", "{id}")
 
     @cached_property
     def query_names(self) -> frozenset[str]:
-        """Names of the parameters of its query."""
+        """Names of its query parameters."""
         return frozenset(parameter["name"] for parameter in self.parameters if parameter["in"] == "query")
 
     @cached_property
     def methods(self) -> tuple[str, ...]:
-        """Its methods: HEAD goes with GET."""
+        """Its methods. GET includes HEAD."""
         return ("GET", "HEAD") if self.method == "GET" else (self.method,)

@@ -1,7 +1,7 @@
 """Every endpoint, declared once.
 
-The OpenAPI document, metric labels, refusals of other methods, paths that need no key and the port's application follow
-from the declarations. `service.api.application` binds handlers to them, and does not start if one has no handler.
+The OpenAPI document, metric labels, 405s, paths that need no key and the port that serves a path follow from the
+declarations. `service.api.application` binds handlers to them, and does not start if one has no handler.
 """
 
 from dataclasses import replace
@@ -314,5 +314,5 @@ ENDPOINTS = (
     *(METRICS, HEALTHZ, LIVEZ, READYZ, DOCUMENT, PLAYGROUND, PAGE, PAGE_FILES),
 )
 DOCUMENTED = tuple(endpoint for endpoint in ENDPOINTS if endpoint.tag is not None)
-# Probes carry no secrets and tell none; what the playground's files and the API page ask for is asked with a key.
+# Probes reveal no secrets. Nor do the playground's files and the API page, whose own requests need a key.
 OPEN_PATHS = frozenset(endpoint.path for endpoint in ENDPOINTS if endpoint.is_open)

@@ -5,8 +5,8 @@
     event: done    data: {"session_id", "step", "outputs"}          the step is taken: only this acknowledges it
     event: error   data: a problem                                  nothing was committed
 
-A client that hangs up before `done` was sent calls the step off, unless the store has it already; asked again with the
-same step number, it is given the same.
+A client that hangs up before `done` was sent calls the step off, unless the store has it already. Asked again with the
+same step number, it gets the same answer.
 """
 
 import asyncio
@@ -35,30 +35,30 @@ from service.tasks.task import Piece
 logger = logging.getLogger(__name__)
 
 EVENT_STREAM = "text/event-stream"
-_AT_ONCE = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # the latter is nginx's
+_AT_ONCE = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # for nginx
 PIECES = tuple(task.piece_name for task in (GenerationModel, MusicModel))
 
 
 def event(name: str, data: bytes) -> bytes:
-    """One server-sent event."""
+    """Return one server-sent event."""
     return b"event: %b\ndata: %b\n\n" % (name.encode(), data)
 
 
 def piece_event(piece: Piece) -> bytes:
-    """A piece as an event of its name."""
+    """Return a piece as an event with its name."""
     (name,) = piece
     return event(name, orjson.dumps(piece))
 
 
 def error_event(error: ServiceError) -> bytes:
-    """A refusal as an event."""
+    """Return a refusal as an event."""
     return event("error", orjson.dumps(problem_of(error)))
 
 
 async def told_to_the_end(
     events: AsyncGenerator[bytes], refused: Callable[[ServiceError], bytes]
 ) -> AsyncGenerator[bytes]:
-    """The same events. If they fail, the last one is `refused` of the error, since the status has been sent."""
+    """Yield the same events. If they fail, the last one is `refused` of the error, since the status has been sent."""
     async with aclosing(events):
         try:
             async for each in events:
@@ -72,12 +72,12 @@ async def told_to_the_end(
 class EventStream(StreamingResponse):
     """Sends events as they come, and asks proxies not to buffer them.
 
-    The generator is closed when the response ends. Where the client leaves without reading, the cancellation reaches
-    `send`, not the generator, whose work would go on until it is collected. It is started before the response, since
-    closing a generator that was never started closes nothing inside it.
+    The generator is closed when the response ends. If the client leaves without reading, the cancellation reaches
+    `send`, not the generator, whose work would go on until it is garbage-collected. It is started before the response,
+    since closing a generator that was never started closes nothing inside it.
 
     Attributes:
-        status_code: As it was sent; once it is over, 499 if the client has left before its end.
+        status_code: The status that was sent; afterwards 499 if the client left before the end.
     """
 
     def __init__(self, events: AsyncGenerator[bytes]) -> None:
@@ -102,7 +102,7 @@ class EventStream(StreamingResponse):
 async def stream_step(
     steps: Steps, ask: Ask, first_piece: Callable[[float], None], scope: Scope, receive: Receive, send: Send
 ) -> int:
-    """Take a step and send what it generates as it grows.
+    """Take a step and send what it generates piece by piece.
 
     Args:
         first_piece: Called with the seconds to the first piece.
@@ -139,7 +139,7 @@ async def _events(first: Piece | Turn, events: asyncio.Queue[Piece | Turn]) -> A
     if latest.answer is None:
         yield error_event(refusal(latest))
         return
-    if not has_pieces:  # a repeated step, whose answer is there as a whole
+    if not has_pieces:  # a repeated step, whose whole answer is there
         outputs = orjson.loads(latest.answer.outputs)
         yield piece_event({name: outputs[name] for name in PIECES if name in outputs})
     yield event("done", latest.answer.json())

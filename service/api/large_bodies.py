@@ -1,7 +1,7 @@
-"""Bodies that take long to parse: what they may hold, and how those of many clients take turns.
+"""Bodies that take long to parse: their limits, and how many clients take turns with them.
 
-Nothing else runs while a body is parsed. What it takes goes by its lists, objects, texts and names rather than by its
-bytes: a text of eight megabytes takes a few milliseconds, as many empty lists take seconds.
+Nothing else runs while a body is parsed. The time depends on its lists, objects, strings and names rather than on its
+bytes: a string of eight megabytes takes a few milliseconds, eight megabytes of empty lists take seconds.
 """
 
 import asyncio
@@ -17,14 +17,14 @@ from service.api.refusals import refusal_response
 from service.api.wire import unless_gone
 from service.errors import QueueFull, TooLarge
 
-LARGE_BYTES = 2**16  # what is shorter is parsed in a few milliseconds, whatever it holds
+LARGE_BYTES = 2**16  # shorter bodies are parsed in a few milliseconds, whatever they contain
 MAX_PARTS = 2**17
-MAX_WAITING_BYTES = 64 * 2**20  # of a worker: its clients send faster than it parses
+MAX_WAITING_BYTES = 64 * 2**20  # per worker, whose clients send faster than it parses
 _WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class _Turns:
-    """Whose body is parsed, and what others keep in memory until theirs is."""
+    """The turns of one event loop: the lock of the body that is parsed, and the bytes of bodies that wait."""
 
     def __init__(self) -> None:
         self.lock = asyncio.Lock()
@@ -35,10 +35,10 @@ _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, _Turns] = WeakKeyDictionary
 
 
 def check_parts(body: bytes) -> None:
-    """Refuse JSON that would take long to parse. Punctuation within texts does not count.
+    """Refuse JSON that would take long to parse. Punctuation within strings does not count.
 
     Raises:
-        TooLarge: It holds more than MAX_PARTS lists and objects, or as many texts and names.
+        TooLarge: It has more than MAX_PARTS lists and objects, or as many strings and names.
     """
     if _num_lists(body) <= MAX_PARTS and body.count(b'"') <= 2 * MAX_PARTS:
         return
@@ -51,10 +51,10 @@ def check_parts(body: bytes) -> None:
 
 @contextmanager
 def waiting(num_bytes: int) -> Iterator[None]:
-    """Keep a body until its turn. One that is larger than all that may wait is kept if it is the only one.
+    """Count a body as waiting until its turn. One that exceeds the limit may wait if it is the only one.
 
     Raises:
-        QueueFull: As many bytes wait as may.
+        QueueFull: Too many bytes are waiting.
     """
     turns = _turns_here()
     if turns.num_waiting_bytes and turns.num_waiting_bytes + num_bytes > MAX_WAITING_BYTES:
@@ -67,9 +67,9 @@ def waiting(num_bytes: int) -> Iterator[None]:
 
 
 async def parsing_turn() -> None:
-    """Wait until a large body may be parsed, which its caller does at once, without waiting for anything in between.
+    """Wait until a large body may be parsed. The caller then parses it at once, without awaiting anything before.
 
-    One at a time, and after each the loop has as long for all else as that took.
+    Bodies are parsed one at a time. After each, the loop has as long for everything else as the parsing took.
     """
     lock = _turns_here().lock
     await lock.acquire()
@@ -78,10 +78,10 @@ async def parsing_turn() -> None:
 
 
 async def turn_of(body: bytes, receive: Receive) -> None:
-    """Wait as `parsing_turn` does, as long as the client does.
+    """Wait as `parsing_turn` does, unless the client hangs up first.
 
     Raises:
-        QueueFull: As many bytes wait as may.
+        QueueFull: Too many bytes are waiting.
         ClientGone: The client hung up.
     """
     with waiting(len(body)):
@@ -89,7 +89,7 @@ async def turn_of(body: bytes, receive: Receive) -> None:
 
 
 class LargeBodyMiddleware:
-    """Checks large bodies and hands them on in turn. Expects the body as one message, and of an import no JSON."""
+    """Checks large JSON bodies and hands them on in turn. Expects a body as one message, and no JSON in an import."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -120,7 +120,7 @@ class LargeBodyMiddleware:
 
 
 def _after(message: Message, receive: Receive, turn: Callable[[], Awaitable[None]] | None = None) -> Receive:
-    """Receive a message that was received already, when it is its turn, and then the others."""
+    """Return a `receive` that returns a message received before when its turn has come, and then the following ones."""
     pending = [message]
 
     async def replay() -> Message:
@@ -142,5 +142,5 @@ def _num_lists(body: bytes) -> int:
 
 
 def _rest(loop: asyncio.AbstractEventLoop, lock: asyncio.Lock, began: float) -> None:
-    """Called in the next turn of the loop, when what was to be parsed has been."""
+    """Release the lock after as long as the parsing took. Called in the loop's next turn, when the body is parsed."""
     loop.call_later(time.perf_counter() - began, lock.release)

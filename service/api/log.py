@@ -1,4 +1,4 @@
-"""What BentoML and uvicorn log of their own accord, once, and without what a client did wrong."""
+"""Filters what BentoML and uvicorn log: each line once, and no mistakes of clients."""
 
 import logging
 
@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 _BENTOML_LOGGER = "bentoml._internal.server.http_app"
 _UVICORN_LOGGER = "uvicorn.error"
-# Of a handshake that was refused, and of a response that a slow client did not read to its end: both on purpose.
+# Logged after a refused handshake, and after a response that a slow client did not read to its end: both on purpose.
 _LEFT = "ASGI callable returned without completing"
 
 
@@ -20,12 +20,12 @@ def _is_mistake(record: logging.LogRecord) -> bool:
 
 
 def log_once() -> None:
-    """Write each of uvicorn's lines once: BentoML has its handler on that logger and on the one above it."""
+    """Write each of uvicorn's lines once: BentoML adds its handler to that logger and to its parent."""
     logger = logging.getLogger(_UVICORN_LOGGER)
     logger.propagate = not logger.handlers
 
 
 def leave_out_client_errors() -> None:
-    """Keep what clients do wrong out of the log: they would flood it, with their own texts."""
+    """Keep clients' mistakes out of the log: they could flood it, with texts of their own."""
     logging.getLogger(_BENTOML_LOGGER).addFilter(_is_ours)
     logging.getLogger(_UVICORN_LOGGER).addFilter(_is_mistake)

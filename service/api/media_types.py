@@ -1,4 +1,4 @@
-"""Media types of bodies, both ways."""
+"""Media types of request and response bodies."""
 
 JSON = "application/json"
 OCTETS = "application/octet-stream"

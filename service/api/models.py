@@ -22,20 +22,20 @@ class ModelRoutes:
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
-        self._views: dict[str, ModelView] = {}  # by tag; the schemas of one take milliseconds
+        self._views: dict[str, ModelView] = {}  # by tag; computing a model's schemas takes milliseconds
 
     def handlers(self) -> Handlers:
         """The handler of each endpoint."""
         return {endpoints.LIST_MODELS: self.list_models, endpoints.SHOW_SERVED_MODEL: self.show_model}
 
     async def list_models(self, request: Request) -> Response:
-        """Every served model with its task, version, inputs, figures and licence."""
+        """List every served model with its task, version, inputs, figures and licence."""
         models = list(self._catalog.values())
         self._views = {model.bundle.tag: self._view(model) for model in models}
         return form_response(ModelList(models=list(self._views.values())))
 
     async def show_model(self, request: Request) -> Response:
-        """One of them."""
+        """Show one of them."""
         name = request.path_params["name"]
         model = self._catalog.get(name)
         if model is None:
@@ -50,7 +50,7 @@ class ModelRoutes:
 
 
 def describe(model: ServedModel) -> ModelView:
-    """A model as its clients see it."""
+    """Return a model's description for clients."""
     manifest = model.bundle.manifest
     return ModelView(
         name=model.name,

@@ -1,6 +1,6 @@
 """One OpenAPI document for BentoML's endpoints and the plain routes together.
 
-BentoML's own document is not used: it leaves out that a field may be null, and what an operation may be refused with.
+BentoML's own document is not used: it does not say which fields may be null, nor how an operation may be refused.
 """
 
 import re
@@ -27,7 +27,7 @@ DESCRIPTION = (
     "`WS /stream` takes the items of `POST /steps` as text messages, each with an `id` that its answer echoes."
 )
 _SCHEMAS = "#/components/schemas/{model}"
-# What the steps of some model read; only the model of a session says what its steps do.
+# What the steps of each model read. Which form a step takes depends on its session's model.
 STEP_FORMS = sorted(
     {model.inputs_form for model in MODELS if issubclass(model, SequenceModel)}
     | {model.tensors_form for model in MODELS if issubclass(model, TensorModel)},
@@ -66,7 +66,7 @@ TAGS = {
 
 
 def openapi_document(needs_key: bool) -> dict[str, Any]:
-    """The OpenAPI document of all surfaces. `needs_key` says whether callers must show an API key."""
+    """Return the OpenAPI document of all surfaces. `needs_key` says whether callers must show an API key."""
     paths: dict[str, Any] = {}
     for endpoint in DOCUMENTED:
         paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _described(endpoint)
@@ -82,7 +82,7 @@ def openapi_document(needs_key: bool) -> dict[str, Any]:
 
 
 def _all_schemas() -> dict[str, Any]:
-    """The schemas of all that is sent, answered and refused, by name."""
+    """Return the schemas of all requests, answers and refusals, by name."""
     requests = _schemas({*(endpoint.request for endpoint in DOCUMENTED if endpoint.request), *STEP_FORMS})
     answers = _schemas({endpoint.answer for endpoint in DOCUMENTED if endpoint.answer})
     schemas = {
@@ -98,7 +98,7 @@ def _all_schemas() -> dict[str, Any]:
 
 
 def _retell(schema: Mapping[str, Any], field: str, kind: Mapping[str, Any]) -> None:
-    """Say of what kind a field is that its form takes or answers as any object."""
+    """Replace the type of a field that its form declares as any object."""
     own = schema["properties"]
     own[field] = {**kind, **{key: own[field][key] for key in ("description", "examples") if key in own[field]}}
 
@@ -108,7 +108,7 @@ def _reference(name: str) -> dict[str, str]:
 
 
 def _schemas(forms: Iterable[type[BaseModel]]) -> dict[str, Any]:
-    """JSON Schemas of forms and of all that they refer to, by name."""
+    """Return the JSON Schemas of forms and of everything that they refer to, by name."""
     in_order = sorted(forms, key=lambda form: form.__name__)
     _, schemas = models_json_schema([(form, "validation") for form in in_order], ref_template=_SCHEMAS)
     definitions: dict[str, Any] = schemas["$defs"]
@@ -116,12 +116,12 @@ def _schemas(forms: Iterable[type[BaseModel]]) -> dict[str, Any]:
 
 
 def _of_request(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The schema of a request, without the rules for fields together: some generators leave a form with such out."""
+    """Return a request's schema without rules that combine fields: some generators skip a form that has any."""
     return {key: value for key, value in schema.items() if key not in _RULES}
 
 
 def _of_answer(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The schema of an answer, without the ban on unknown fields: a new field must not break generated clients."""
+    """Return an answer's schema without the ban on unknown fields, so that a new field breaks no generated client."""
     opened = {key: value for key, value in schema.items() if (key, value) != ("additionalProperties", False)}
     required = schema.get("required", ())
     if "properties" in schema:
@@ -132,7 +132,7 @@ def _of_answer(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _left_out(field: Mapping[str, Any]) -> dict[str, Any]:
-    """The schema of an answer's field that is left out at its default, which generators would take for sent."""
+    """Return the schema of an optional answer field without null and default, which generators would take for sent."""
     if field.get("default", ...) is not None:
         return {key: value for key, value in field.items() if key != "default"}
     kinds = [kind for kind in field["anyOf"] if kind != {"type": "null"}]
@@ -170,19 +170,22 @@ def _described(endpoint: Endpoint) -> dict[str, Any]:
 
 
 def _content(form: type[BaseModel] | None, others: Schemas) -> dict[str, Any]:
-    """The content of a request or an answer by media type. Empty if there is none."""
+    """Return the content of a request or an answer by media type. Empty if there is none."""
     schemas = {} if form is None else {JSON: _reference(form.__name__)}
     content = {kind: {"schema": schema} for kind, schema in {**schemas, **others}.items()}
     return {"content": content} if content else {}
 
 
 def _example(form: type[BaseModel]) -> dict[str, Any]:
-    """What the API page fills in to be tried: it would make up a value for every field, and some exclude each other."""
+    """Return the example that the API page fills in.
+
+    Without it the page makes up a value for every field, and some fields exclude each other.
+    """
     return {name: field.examples[0] for name, field in form.model_fields.items() if field.examples}
 
 
 def _headers(endpoint: Endpoint) -> dict[str, Any]:
-    """The header fields of an answer."""
+    """Return the header fields of an answer."""
     headers = dict(_REQUEST_ID)
     if endpoint.status == HTTPStatus.CREATED:
         headers |= _LOCATION
@@ -193,7 +196,7 @@ def _headers(endpoint: Endpoint) -> dict[str, Any]:
 
 
 def _refusal(path: str) -> dict[str, Any]:
-    """What refusals look like on a path."""
+    """Describe the refusals on a path."""
     form = refusal_form(path)
     return {
         "description": form.schema["description"],

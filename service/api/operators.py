@@ -15,11 +15,11 @@ EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class OperatorRoutes:
-    """Answers for the worker.
+    """Handlers of the operators' endpoints.
 
     Args:
         metrics: Exposed at `/metrics`.
-        measure: Brings the metrics up to date.
+        measure: Updates the metrics before they are exposed.
         is_serving: Whether questions and steps are answered.
         needs_key: Whether callers must show an API key.
     """

@@ -1,12 +1,12 @@
-"""Which web pages may call. Knows header fields only.
+"""Decides which web pages may call the service, from header fields only.
 
-Where no key is asked for, a page in a browser on this machine reaches a service that listens on loopback, whoever made
-the page. Its browser says in `Origin` where the page is from, except in GET and HEAD requests whose answers the page
-cannot read. Where a key is asked for, the key decides: a browser sends none of itself.
+If no key is needed, any page that is open in a browser on this machine can reach a service that listens on loopback.
+The browser names the page's origin in `Origin`, except in GET and HEAD requests whose answers the page cannot read. If
+a key is needed, the key decides: a browser does not send one by itself.
 
-A page may have its own name resolve to this machine (DNS rebinding), and is then of one origin with the service. It is
-recognised by the name in `Host`: a browser sends no `Origin` in such a page's GET requests. The port tells nothing,
-since it is that of whatever leads here, such as a published port or a tunnel.
+A page's own name may resolve to this machine (DNS rebinding), which makes the service part of the page's origin. Such a
+page is recognised by the name in `Host`, because a browser sends no `Origin` in its GET requests. The port says
+nothing: it may be that of a published port or a tunnel.
 """
 
 import os
@@ -23,7 +23,7 @@ _HOST, _FORWARDED_HOST, _FETCH_SITE = b"host", b"x-forwarded-host", b"sec-fetch-
 _PREFLIGHT = b"access-control-request-method"
 _LOCAL = ("localhost", "127.0.0.1", "[::1]")
 _HTTP_PORT = 80
-MAX_HOSTS = 64  # that are remembered
+MAX_HOSTS = 64  # whose check is cached
 
 Fields = Mapping[bytes, bytes]
 
@@ -36,7 +36,7 @@ class Origins:
         needs_key: Whether callers need an API key.
 
     Attributes:
-        listed: The origins whose pages may read answers: those of the settings, and this machine's by either port.
+        listed: The origins whose pages may read answers: those in the settings, and this machine's on either port.
     """
 
     def __init__(self, server: ServerSettings, needs_key: bool) -> None:
@@ -51,10 +51,10 @@ class Origins:
         self._may_be_rebound = lru_cache(MAX_HOSTS)(self._is_somebody_elses)
 
     def refusal(self, fields: Fields) -> ServiceError | None:
-        """Why a request is refused. None if it is not.
+        """Return why a request is refused, or None if it is not.
 
         Args:
-            fields: Header fields of the request by name in lower case.
+            fields: Header fields of the request, by name in lower case.
         """
         host = fields.get(_HOST, b"")
         if self._checks_host and self._may_be_rebound(host):
@@ -72,15 +72,12 @@ class Origins:
         )
 
     def is_plain(self, headers: Iterable[tuple[bytes, bytes]]) -> bool:
-        """Whether a request is not refused, and its answer needs no headers of CORS."""
+        """Whether a request is allowed and its answer needs no CORS headers."""
         fields = dict(headers)
         return self.refusal(fields) is None and (ORIGIN not in fields or _is_same_origin(fields))
 
     def _is_somebody_elses(self, host: bytes) -> bool:
-        """Whether a browser that looked up a name of somebody else's would send this `Host`.
-
-        An address is not looked up.
-        """
+        """Whether this `Host` is a name that somebody else may point to this machine. An IP address is not."""
         try:
             name = urlsplit(f"//{host.decode('latin-1')}").hostname
         except ValueError:  # no browser sends it
@@ -99,10 +96,10 @@ def _origin(name: str, port: int) -> str:
 
 
 def _is_same_origin(fields: Fields) -> bool:
-    """Whether a page's request goes to where the page is from, perhaps through a proxy.
+    """Whether a page's request goes to the page's own origin, perhaps through a proxy.
 
-    No page can set `Sec-Fetch-Site`, and none of another origin `X-Forwarded-Host` unless a preflight allows it. The
-    scheme is left out, since a proxy may be what encrypts.
+    No page can set `Sec-Fetch-Site`, and a page of another origin can set `X-Forwarded-Host` only if a preflight allows
+    it. The scheme is not compared, since a proxy may terminate TLS.
     """
     if fields.get(_FETCH_SITE) == b"same-origin":
         return True

@@ -1,8 +1,8 @@
 """The API page at `/`: Swagger UI over `/docs.json`.
 
-BentoML has such a page, whose assets this one takes; but that one brings Google's tag manager and an online validator
-of documents along, which report the page's visitors and the served document to others. This one asks nobody but the
-service, and its Content-Security-Policy sees to that.
+BentoML has such a page, and this one uses its assets. But BentoML's loads Google's tag manager and an online validator,
+which report the page's visitors and the served document to others. This page loads nothing from elsewhere, which its
+Content-Security-Policy enforces.
 """
 
 import hashlib
@@ -41,7 +41,7 @@ PAGE = f"""<!DOCTYPE html>
 
 
 def _hash(text: str) -> str:
-    """How a Content-Security-Policy names a style or a script that stands in the page."""
+    """Return how a Content-Security-Policy names an inline style or script."""
     return f"'sha256-{b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
@@ -55,7 +55,7 @@ HEADERS: Mapping[str, str] = {
 
 
 class PageFirst:
-    """Answers `/` with the page, before BentoML's application, which is given the rest."""
+    """Answers `/` with the page, and passes everything else to BentoML's application."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""Which endpoint a path is of, and which one a request asks."""
+"""Finds the endpoint of a path, or of a request."""
 
 import re
 from typing import NamedTuple
@@ -11,7 +11,7 @@ class Located(NamedTuple):
     """The endpoint of a path.
 
     Attributes:
-        label: The path with its ids taken out, and one name for all that is not served: labels must stay few.
+        label: The path without its ids, or one name for everything that is not served: metrics must have few labels.
         ids: The ids that were taken out.
     """
 
@@ -26,7 +26,7 @@ OTHER = "other"
 _ELSEWHERE = Located(OTHER)
 _FILES = {endpoint.path: Located(endpoint.label) for endpoint in (PLAYGROUND, PAGE_FILES)}
 _WITHOUT_IDS = {path: Located(label) for path, label in _LABELS.items() if path not in _TEMPLATES}
-# A named group for each template, around one without a name for each of its ids.
+# Each template is a named group, with an unnamed group for each of its ids.
 _PATTERNS = [re.sub(r"{\w+}", "([^/]+)", path) for path in _TEMPLATES]
 _PATTERN = re.compile("|".join(f"(?P<t{at}>{pattern})" for at, pattern in enumerate(_PATTERNS)))
 _BY_GROUP: dict[str | None, str] = {f"t{at}": _LABELS[path] for at, path in enumerate(_TEMPLATES)}
@@ -45,16 +45,16 @@ def located(path: str) -> Located:
 
 
 def endpoint_of(path: str) -> str:
-    """The label of a path."""
+    """Return the label of a path."""
     return located(path).label
 
 
 def asked(method: str, path: str) -> Endpoint | None:
-    """The endpoint that a request asks. None where nothing is at the path, or it takes other methods."""
+    """Return the endpoint of a request. None if the path has no endpoint, or none with this method."""
     return _ASKED.get((method, located(path).label))
 
 
 def root(path: str) -> str:
-    """The first segment of a path, with its slash. A path without slashes, such as `*`, is returned as it is."""
+    """Return the first segment of a path, with its slash. A path without slashes, such as `*`, is returned as it is."""
     end = path.find("/", 1)
     return path if end < 0 else path[:end]

@@ -36,7 +36,7 @@ class PlainApp:
     Args:
         hot: Answers on the hot paths.
         stream: Answers WS /stream.
-        refuse_v1: Answers what else is asked below /v1/.
+        refuse_v1: Answers every other request below /v1/.
         routes: Answers everything else that is served here.
         tally: Counts the hot paths' requests; the routes count their own.
     """
@@ -101,10 +101,7 @@ class PlainApp:
 
 
 class PlainFirst:
-    """Routes requests to the plain application before BentoML's layers, and the others to BentoML.
-
-    No WebSocket is BentoML's.
-    """
+    """Passes plain requests and all WebSockets to the plain application, past BentoML's layers; the rest to BentoML."""
 
     def __init__(self, app: ASGIApp, plain: ASGIApp) -> None:
         self._app = app

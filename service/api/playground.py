@@ -1,8 +1,8 @@
-"""The playground at `/ui/`: a page that asks the service as any client does.
+"""The playground at `/ui/`: a page that calls the service as any client does.
 
-Its files hold no secrets, so that they are served without a key; what the page asks for needs one where keys are set.
-It loads nothing from elsewhere, and its Content-Security-Policy sees to that. All addresses in it are relative, so that
-it works below any prefix that a proxy adds.
+Its files contain no secrets, so they are served without a key; the page's own requests need one if keys are set. It
+loads nothing from elsewhere, which its Content-Security-Policy enforces. All its addresses are relative, so it works
+under any prefix that a proxy adds.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ HEADERS: Mapping[str, str] = {
     "frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-cache",  # kept, but asked for again: the ETag tells whether it is still the same
+    "Cache-Control": "no-cache",  # cached, but revalidated by its ETag
 }
 
 
@@ -38,10 +38,10 @@ class PageFiles(StaticFiles):
     """Files with the headers of the page."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
-        """A file by its one address, which the page's relative addresses start from.
+        """Return a file at its one address, to which the page's relative addresses refer.
 
         Raises:
-            HTTPException: There is no such file, or it was asked for by another address.
+            HTTPException: There is no such file, or it was requested at another address.
         """
         if scope["path"] not in {f"{scope['root_path']}/{rest}" for rest in ("", path)}:
             raise HTTPException(HTTPStatus.NOT_FOUND)
@@ -52,7 +52,7 @@ class PageFiles(StaticFiles):
     def file_response(
         self, full_path: str | os.PathLike[str], stat_result: os.stat_result, scope: Scope, status_code: int = 200
     ) -> Response:
-        """A file with the ETag of its content, since all files of an image have the same time."""
+        """Return a file with the ETag of its content, since all files of an image have the same time."""
         found = FileResponse(full_path, status_code=status_code, stat_result=stat_result)
         found.headers["ETag"] = _etag(os.fspath(full_path), stat_result.st_mtime_ns, stat_result.st_size)
         is_same = self.is_not_modified(found.headers, Headers(scope=scope))

@@ -1,4 +1,4 @@
-"""Refusals as `application/problem+json` (RFC 9457): on all paths but OpenAI's and the Open Inference Protocol's."""
+"""Refusals as `application/problem+json` (RFC 9457), on all paths but OpenAI's and the Open Inference Protocol's."""
 
 import functools
 import logging
@@ -64,12 +64,12 @@ R = TypeVar("R")
 
 
 def refusal_of(error: Exception) -> ServiceError:
-    """The refusal to send for an error: itself, or `failure` if it is not a refusal."""
+    """Return the refusal to send for an error: itself, or `failure` if it is not a refusal."""
     return error if isinstance(error, ServiceError) else failure()
 
 
 def problem_of(error: ServiceError) -> dict[str, Any]:
-    """The members of a refusal's problem document."""
+    """Return the members of a refusal's problem document."""
     return {
         "type": f"{TYPE_PREFIX}{error.code}",
         "title": error.title,
@@ -80,29 +80,29 @@ def problem_of(error: ServiceError) -> dict[str, Any]:
 
 
 def not_ready() -> ServiceError:
-    """The refusal of a probe that asks whether the worker answers."""
+    """Return the refusal for a readiness probe."""
     return ShuttingDown("not ready: the worker starts, or is about to stop")
 
 
 def failure() -> ServiceError:
-    """The refusal for an error of the service's own. It gives no details."""
+    """Return the refusal for an internal error, which gives no details."""
     return ServiceError("the service failed to answer; its log says why")
 
 
 def problem_response(error: ServiceError) -> Response:
-    """A refusal as a response."""
+    """Return a refusal as a response."""
     content, headers = orjson.dumps(problem_of(error)), refusal_headers(error)
     return Response(content, status_code=error.status, media_type=PROBLEM_JSON, headers=headers)
 
 
 def refusal_headers(error: ServiceError) -> dict[str, str]:
-    """The headers that a refusal has beyond those of its body."""
+    """Return a refusal's headers, besides those that describe its body."""
     retry = {} if error.retry_after_seconds is None else {"Retry-After": str(error.retry_after_seconds)}
     return {**error.headers, **retry}
 
 
 async def answered(handling: Awaitable[R], name: str, refused: Callable[[ServiceError], Response]) -> R | Response:
-    """The answer of a handler of that name, or its refusal. What is none is logged and sent without its details."""
+    """Return a handler's answer, or its refusal. Any other error is logged with `name`, and sent without details."""
     try:
         return await handling
     except ServiceError as error:
@@ -123,14 +123,14 @@ def answers_problems(handler: Callable[P, Awaitable[R]]) -> Callable[P, Awaitabl
 
 
 def plain_problem(status: int) -> Response:
-    """A problem that has a status only."""
+    """Return a problem that only has a status."""
     title = HTTPStatus(status).phrase
     document = {"type": "about:blank", "title": title, "status": status, "detail": detail_of(status)}
     return Response(orjson.dumps(document), status_code=status, media_type=PROBLEM_JSON)
 
 
 def detail_of(status: int) -> str:
-    """What a status says by itself."""
+    """Return the detail of a problem that only has a status."""
     if status >= 500:
         return str(failure())
     told = {404: "there is nothing at this path", 405: "this path does not take this method"}

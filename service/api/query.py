@@ -1,4 +1,4 @@
-"""Parameters of a query, where a path takes none and its handler would ignore them."""
+"""Refuses query parameters of paths that take none and whose handlers would ignore them."""
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -10,7 +10,7 @@ from service.errors import InvalidInput
 
 
 class QueryMiddleware:
-    """Refuses parameters of questions on BentoML's port and of `/models`. Other handlers look for themselves."""
+    """Checks the parameters of questions on BentoML's port and of `/models`. Other handlers check their own."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,6 +1,6 @@
-"""Whole questions over HTTP: as streams of events and files where they are asked for so, and on the plain application.
+"""Whole questions over HTTP: answered as event streams or files on request, and served by the plain application.
 
-On BentoML's port its APIs answer them; on the second port `QuestionRoutes` does, in the same form, without
+On BentoML's port BentoML's APIs answer them. On the second port `QuestionRoutes` does, in the same form but without
 BentoML's layers.
 """
 
@@ -81,12 +81,12 @@ class QuestionRoutes:
     async def compose(self, request: ComposeRequest) -> ComposeAnswer | Response:
         """Compose a piece, and answer with its notes or with the MIDI file itself."""
         composed = await self._questions.compose(request)
-        # Up to two seconds for as many notes as may be given.
+        # In a thread: up to two seconds for the most notes that may be asked for.
         return await asyncio.to_thread(_composition, composed, request)
 
 
 async def _event_bytes(events: AsyncGenerator[Piece | GenerateAnswer]) -> AsyncGenerator[bytes]:
-    """Server-sent events: `text` with each piece, then `done` with all that the whole answer has beside its text."""
+    """Yield server-sent events: `text` with each piece, then `done` with everything in the answer but its text."""
     async with aclosing(events):
         async for piece in events:
             if isinstance(piece, GenerateAnswer):
@@ -96,7 +96,7 @@ async def _event_bytes(events: AsyncGenerator[Piece | GenerateAnswer]) -> AsyncG
 
 
 def _composition(composed: Composed, request: ComposeRequest) -> ComposeAnswer | Response:
-    """A piece as its notes or as a MIDI file."""
+    """Return a piece as its notes or as a MIDI file."""
     notes, frames_per_beat = note_events(composed.frames, request.articulation), composed.frames_per_beat
     midi = midi_file(notes, frames_per_beat, request.tempo, request.instrument)
     if request.format == "midi":

@@ -1,6 +1,4 @@
-"""What BentoML and Starlette refuse on their own account, a body that they cannot validate or a path that they do not
-know, in the form of the path.
-"""
+"""Gives BentoML's and Starlette's own refusals (an invalid body, an unknown path) the form of the path."""
 
 from http import HTTPStatus
 from typing import Any

@@ -1,4 +1,4 @@
-"""Which form a refusal takes: that of the protocol whose paths it is on."""
+"""The form of a refusal, which depends on the protocol that its path belongs to."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -16,10 +16,10 @@ class RefusalForm(NamedTuple):
     """The refusals of a protocol.
 
     Attributes:
-        name: Of the schema in the OpenAPI document.
+        name: Name of the schema in the OpenAPI document.
         schema: JSON Schema of the body.
-        media_type: Of the body.
-        response: Makes a refusal a response.
+        media_type: Media type of the body.
+        response: Turns a refusal into a response.
     """
 
     name: str
@@ -35,17 +35,17 @@ REFUSAL_FORMS = (_PROBLEM, _OPEN_INFERENCE, _OPENAI)
 
 
 def refusal_form(path: str) -> RefusalForm:
-    """The form that refusals have on a path."""
+    """Return the form of refusals on a path."""
     if path.startswith(openai.V1):
         return _OPENAI
     return _OPEN_INFERENCE if open_inference.is_open_inference(path) else _PROBLEM
 
 
 def refusal_response(path: str, error: ServiceError) -> Response:
-    """A refusal of a request to a path."""
+    """Return a refusal as a response, in the form of a path."""
     return refusal_form(path).response(error)
 
 
 def plain_refusal(path: str, status: int) -> Response:
-    """A refusal of a request to a path, which has a status only."""
+    """Return a refusal that only has a status, in the form of a path."""
     return open_inference.plain_error(status) if open_inference.is_open_inference(path) else plain_problem(status)

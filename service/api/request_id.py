@@ -1,6 +1,6 @@
-"""The id that a client or a proxy gave a request (`X-Request-ID`): its answer and what is logged of it bear it, too.
+"""The id that a client or a proxy gave a request (`X-Request-ID`), repeated in its answer and in the log.
 
-None is made up: nginx, Envoy and most gateways give one to each request.
+None is made up here: nginx, Envoy and most gateways give one to each request.
 """
 
 import re
@@ -10,12 +10,12 @@ from contextvars import ContextVar
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 REQUEST_ID = b"x-request-id"
-_ID = re.compile(rb"[!-~]{1,128}")  # visible characters alone: nothing that would end a line of the log
+_ID = re.compile(rb"[!-~]{1,128}")  # visible characters only: nothing that could break a line of the log
 _current: ContextVar[str] = ContextVar("request_id", default="")
 
 
 def request_id_of(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """The id of a request, by its header fields. Empty where there is none, or none that can be repeated."""
+    """Return the id in a request's header fields. Empty if there is none, or it is not safe to repeat."""
     for name, value in headers:
         if name == REQUEST_ID:
             return value if _ID.fullmatch(value) else b""
@@ -23,20 +23,20 @@ def request_id_of(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
 
 
 def of_this_request() -> str:
-    """What a line of the log ends with, so that it can be found by the id. Empty where the request has none."""
+    """Return the end of a log line: the current request's id, to find it by. Empty if the request has none."""
     current = _current.get()
     return f" (request {current})" if current else ""
 
 
 class RequestIdMiddleware:
-    """Gives answers, refused handshakes among them, the id of their request."""
+    """Adds a request's id to its answer, even to a refused handshake."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = request_id_of(scope["headers"])
-        _current.set(request_id.decode())  # empty, too: the request before it on the connection may have left its own
+        _current.set(request_id.decode())  # even if empty: the connection's previous request may have left its own
         if not request_id:
             await self._app(scope, receive, send)
             return

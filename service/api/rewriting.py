@@ -13,7 +13,7 @@ def rewriting(
     receive: Receive,
     send: Send,
 ) -> Send:
-    """A `send` that collects a response and sends another in its place.
+    """Return a `send` that collects a response and sends another in its place.
 
     Args:
         is_held: Whether to rewrite a response, by its status and content type.

@@ -19,14 +19,14 @@ from service.errors import UpgradeNeeded
 
 Handler = Callable[[Request], Awaitable[Response]]
 Handlers = Mapping[Endpoint, Handler]
-# Of scope, receive, send and the path's ids: the status that was sent, or a refusal is raised.
+# Takes scope, receive, send and the path's ids. Returns the status that it sent, or raises a refusal.
 HotHandler = Callable[..., Awaitable[int]]
 HotHandlers = Mapping[Endpoint, HotHandler]
 Answer = TypeVar("Answer")
 
 
 class Unbound(Exception):
-    """An endpoint is declared that nothing answers, or the other way round, or it is answered twice."""
+    """An endpoint is declared without a handler, has a handler without being declared, or has two handlers."""
 
 
 def joined(*parts: Mapping[Endpoint, Answer]) -> dict[Endpoint, Answer]:
@@ -44,12 +44,12 @@ def joined(*parts: Mapping[Endpoint, Answer]) -> dict[Endpoint, Answer]:
 
 
 def listed(some: Iterable[Endpoint]) -> str:
-    """Endpoints as an error message lists them."""
+    """Format endpoints for an error message."""
     return ", ".join(sorted(f"{endpoint.method} {endpoint.path}" for endpoint in some))
 
 
 def methods_by_path(some: Iterable[Endpoint]) -> dict[str, tuple[str, ...]]:
-    """The methods of each path."""
+    """Return the methods of each path."""
     methods: defaultdict[str, tuple[str, ...]] = defaultdict(tuple)
     for endpoint in some:
         methods[endpoint.path] += endpoint.methods
@@ -57,7 +57,7 @@ def methods_by_path(some: Iterable[Endpoint]) -> dict[str, tuple[str, ...]]:
 
 
 def routes_of(handlers: Handlers) -> list[Route]:
-    """One route for each path, so that the 405 to another method lists all methods of the path."""
+    """Return one route for each path, so that the 405 to another method lists all methods of the path."""
     by_path: dict[str, dict[str, Handler]] = {}
     for endpoint, handler in handlers.items():
         by_path.setdefault(endpoint.path, {})[endpoint.method] = _refusing(handler)
@@ -65,14 +65,14 @@ def routes_of(handlers: Handlers) -> list[Route]:
 
 
 def routed(routes: Sequence[BaseRoute]) -> ASGIApp:
-    """An application of these routes, each at exactly its path."""
+    """Return an application of these routes, which match exact paths only."""
     app = Starlette(routes=routes)
     app.router.redirect_slashes = False
     return app
 
 
 def other_methods(hot: Collection[Endpoint], others: Collection[Endpoint]) -> list[Route]:
-    """405 and 426 routes for the hot paths. Must be registered last."""
+    """Return 405 and 426 routes for the hot paths. Must be registered last."""
     upgrade = problem_response(UpgradeNeeded("a stream is a WebSocket connection: ws://, or wss:// with TLS"))
     allowed = methods_by_path([*hot, *others])
     refusals = (
@@ -83,7 +83,7 @@ def other_methods(hot: Collection[Endpoint], others: Collection[Endpoint]) -> li
 
 
 def _refusing(handler: Handler) -> Handler:
-    """Answer refusals in the form of their path."""
+    """Wrap a handler so that it answers refusals in the form of their path."""
 
     async def answer(request: Request) -> Response:
         return await answered(handler(request), handler.__name__, partial(refusal_response, request.scope["path"]))

@@ -1,4 +1,4 @@
-"""The `/sessions` resource, but for its steps."""
+"""The `/sessions` resource, except for steps."""
 
 import functools
 import re
@@ -36,7 +36,7 @@ _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 class SessionRoutes:
-    """HTTP verbs on sessions, each one call of the core."""
+    """HTTP handlers of sessions, each a single call of the core."""
 
     def __init__(self, sessions: Sessions, openings: Openings, transitions: Transitions, transfers: Transfers) -> None:
         self._sessions = sessions
@@ -111,7 +111,7 @@ class SessionRoutes:
         return _answered(await self._transitions.migrate(*_session(request), form))
 
     async def export_session(self, request: Request) -> Response:
-        """Hand out the session as one signed blob."""
+        """Return the session as one signed blob."""
         return Response(await self._transfers.export(*_session(request)), media_type=_blob_type(request))
 
     async def import_session(self, request: Request) -> Response:
@@ -125,7 +125,7 @@ def _session(request: Request) -> tuple[str, str]:
 
 
 def _blob_type(request: Request) -> str:
-    """The media type of an exported session: its own, unless a client names only the one that every client knows."""
+    """Return the media type of an exported session: its own, unless a client accepts only OCTETS."""
     named = {kind.partition(";")[0].strip().lower() for kind in ",".join(request.headers.getlist("accept")).split(",")}
     return OCTETS if OCTETS in named and BLOB not in named else BLOB
 

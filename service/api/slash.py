@@ -1,4 +1,4 @@
-"""Paths with one slash too many: their clients are led to the right one, wherever a proxy has put it."""
+"""Redirects a path with a slash too many at its end, under whatever prefix a proxy serves it."""
 
 import re
 from http import HTTPStatus
@@ -10,14 +10,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service.api.paths import OTHER, endpoint_of
 from service.metrics import RequestTally
 
-_FOLDED = re.compile(r"/\.{1,2}/")  # clients fold such parts of a path
+_FOLDED = re.compile(r"/\.{1,2}/")  # clients resolve such segments
 
 
 class SlashMiddleware:
-    """Redirects by an address that is relative, since the service knows neither the scheme nor the prefix of a proxy.
+    """Redirects to a relative address, since the service knows neither a proxy's scheme nor its prefix.
 
-    A DELETE is not redirected: clients that fold paths make `DELETE /sessions/{id}/` of
-    `DELETE /sessions/{id}/checkpoints/..`, which would end the session.
+    A DELETE is not redirected: clients that resolve `..` turn `DELETE /sessions/{id}/checkpoints/..` into
+    `DELETE /sessions/{id}/`, which would end the session.
     """
 
     def __init__(self, app: ASGIApp, tally: RequestTally) -> None:
@@ -36,7 +36,7 @@ class SlashMiddleware:
 
 
 def _is_led_on(scope: Scope) -> bool:
-    """Whether a path that ends with a slash is none, and would be one without it."""
+    """Whether a path ends with a slash, is unknown, and would be known without the slash."""
     path = scope["path"]
     if scope["type"] != "http" or scope["method"] == "DELETE" or path.startswith("//") or _FOLDED.search(path):
         return False
@@ -44,13 +44,13 @@ def _is_led_on(scope: Scope) -> bool:
 
 
 def _sent(scope: Scope) -> str:
-    """The path as it was sent. An encoded slash in it would be one of the address that is led to."""
+    """Return the path as it was sent. A slash that was encoded in it would become a real one in the redirect."""
     raw: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
     return raw.decode("latin-1")
 
 
 def _right(scope: Scope) -> str:
-    """The path without its last slash, as seen from the path with it."""
+    """Return the path without its last slash, relative to the path with it."""
     last = quote(scope["path"][:-1].rpartition("/")[2])
     query = scope["query_string"].decode("latin-1")
     return f"../{last}?{query}" if query else f"../{last}"

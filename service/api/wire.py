@@ -1,4 +1,4 @@
-"""HTTP for the hot paths: a body in, a response out, without a framework between."""
+"""HTTP for the hot paths: a body in, a response out, with no framework in between."""
 
 import asyncio
 from collections.abc import Collection, Coroutine, Iterable
@@ -25,11 +25,11 @@ PIECE_BYTES = 2**18
 
 
 async def read_body(scope: Scope, receive: Receive, max_bytes: int) -> bytes:
-    """The whole body of a request.
+    """Read the whole body of a request.
 
     Raises:
         TooLarge: It has more bytes than allowed.
-        ClientGone: It never came.
+        ClientGone: The client hung up before all of it arrived.
     """
     _check_announced(scope, max_bytes)  # before the client is told to send it (`Expect: 100-continue`)
     message = await receive()
@@ -48,10 +48,10 @@ async def read_body(scope: Scope, receive: Receive, max_bytes: int) -> bytes:
 
 
 async def unless_gone(receive: Receive, work: Coroutine[Any, Any, R]) -> R:
-    """The result of work, which is cancelled when the client hangs up meanwhile.
+    """Return the result of work, and cancel the work if the client hangs up.
 
     Raises:
-        ClientGone: It did.
+        ClientGone: The client hung up.
     """
     with ClientWatch(receive):
         return await work
@@ -64,7 +64,7 @@ async def respond(
     status: int = 200,
     headers: list[tuple[bytes, bytes]] | None = None,
 ) -> None:
-    """Send a whole response. One that is large goes piece by piece, as the client reads it.
+    """Send a whole response; a large one piece by piece, as the client reads it.
 
     Raises:
         ClientSlow: The client does not read it in time.
@@ -86,7 +86,7 @@ async def respond_in_pieces(
     status: int = 200,
     headers: Iterable[tuple[bytes, bytes]] = (),
 ) -> None:
-    """Send a response piece by piece, each when the client has read most of those before.
+    """Send a response piece by piece, each when the client has read most of the previous ones.
 
     Raises:
         ClientSlow: The client does not read them in time.
@@ -106,7 +106,7 @@ async def respond_in_pieces(
 
 
 def header(scope: Scope, name: bytes) -> bytes:
-    """The value of a header, b"" where there is none."""
+    """Return the value of a header, or b"" if there is none."""
     for key, value in scope["headers"]:
         if key == name:
             found: bytes = value
@@ -115,7 +115,7 @@ def header(scope: Scope, name: bytes) -> bytes:
 
 
 def check_query(scope: Scope, endpoint: Endpoint) -> None:
-    """Raise InvalidInput where a parameter is not the endpoint's: a step whose number is not read is taken twice."""
+    """Raise InvalidInput for an unknown parameter: if a misspelt step number were ignored, a retry would step twice."""
     if not scope["query_string"]:
         return
     names = {name for name, _ in parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)}
@@ -127,38 +127,38 @@ def check_query(scope: Scope, endpoint: Endpoint) -> None:
 
 
 def check_json(scope: Scope) -> None:
-    """Raise MediaTypeUnknown where a request's body is not sent as JSON."""
+    """Raise MediaTypeUnknown if a request's body is not sent as JSON."""
     check_encoding(scope)
     check_media_type(media_type(scope))
 
 
 def check_media_type(kind: str, instead: Collection[str] = ()) -> None:
-    """Raise MediaTypeUnknown where a body is neither JSON nor of a type that the path would rather have."""
+    """Raise MediaTypeUnknown if a body is neither JSON nor of a type in `instead`."""
     if kind != JSON and not kind.endswith("+json") and kind not in instead:
         wanted = " or ".join(instead) or f"{JSON} (curl has --json for that)"
         raise MediaTypeUnknown(f"send the body as {wanted}, not as {kind!r}")
 
 
 def check_encoding(scope: Scope) -> None:
-    """Raise EncodingUnknown where a body is compressed."""
+    """Raise EncodingUnknown if a body is compressed."""
     encoding = header(scope, b"content-encoding").decode(errors="replace").strip().lower()
     if encoding not in ("", "identity"):
         raise EncodingUnknown(f"send the body as it is, not in {encoding!r}")
 
 
 def media_type(scope: Scope) -> str:
-    """The media type of a request's body, in lower case, without parameters. JSON if there is no header."""
+    """Return the media type of a request's body, in lower case, without parameters. JSON if there is no header."""
     kind = header(scope, b"content-type").partition(b";")[0].strip().lower()
     return kind.decode(errors="replace") or JSON
 
 
 def _check_announced(scope: Scope, max_bytes: int) -> None:
-    """Raise TooLarge where a body is announced that is too large."""
+    """Raise TooLarge if the body's announced length is too large."""
     announced = header(scope, b"content-length")
     if announced.isdigit() and int(announced) > max_bytes:
         raise too_large(max_bytes)
 
 
 def too_large(max_bytes: int) -> TooLarge:
-    """The refusal of a body that is too large."""
+    """Return the refusal of a body that is too large."""
     return TooLarge(f"the body may have at most {max_bytes} bytes")

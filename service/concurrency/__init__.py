@@ -1,1 +1,1 @@
-"""What runs side by side on the event loop: deadlines, streams, and work that would hold it."""
+"""asyncio building blocks: deadlines, streams, background tasks, and work that would block the event loop."""

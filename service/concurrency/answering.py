@@ -1,6 +1,4 @@
-"""What is computed for clients beside steps, until it is answered: none of it takes too long, and a worker that ends
-takes nothing more and waits for the rest.
-"""
+"""Answers computed for clients besides steps: none may take too long, and a shutdown waits for those under way."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
@@ -28,13 +26,13 @@ class Answering:
 
     @asynccontextmanager
     async def answer(self, since: float | None = None) -> AsyncIterator[None]:
-        """Work on an answer inside.
+        """Run the work on an answer inside this context.
 
         Args:
-            since: When its time begins, by the performance counter. Now if left out.
+            since: When its time starts, by `time.perf_counter`. Now if left out.
 
         Raises:
-            ShuttingDown: Nothing more is begun.
+            ShuttingDown: The service is shutting down.
             DeadlineExceeded: It has taken too long.
         """
         with self._counted():
@@ -42,14 +40,14 @@ class Answering:
                 yield
 
     async def pieces(self, pieces: AsyncGenerator[T]) -> AsyncGenerator[T]:
-        """The same pieces, which are an answer together; raises as `answer`."""
+        """Yield the same pieces, which together are one answer. Raise the errors of `answer`."""
         with self._counted():
             async with aclosing(all_within(self._timeout_seconds, pieces)) as timed:
                 async for piece in timed:
                     yield piece
 
     async def drain(self) -> None:
-        """Begin nothing more, and wait for what is under way, no longer than an answer may take in all."""
+        """Begin nothing more, and wait for the answers under way, but no longer than one answer may take."""
         if self._drain_ends is None:
             self._drain_ends = asyncio.get_running_loop().time() + self._timeout_seconds
         try:

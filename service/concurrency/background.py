@@ -9,7 +9,7 @@ logger = logging.getLogger(__name__)
 
 
 class BackgroundTasks:
-    """Running tasks. They are referenced here, since asyncio alone would let them be collected.
+    """Running tasks. They are referenced here, since asyncio itself keeps only weak references.
 
     Callers must limit how many they spawn.
     """
@@ -24,7 +24,7 @@ class BackgroundTasks:
         task.add_done_callback(self._ended)
 
     def repeat(self, seconds: float, work: Callable[[], Awaitable[object]]) -> None:
-        """Do something every so many seconds. A failure is logged and does not end it."""
+        """Do something every `seconds`. A failure is logged and does not end the repetition."""
         self.spawn(_repeated(seconds, work))
 
     async def cancel(self) -> None:

@@ -13,11 +13,11 @@ T = TypeVar("T")
 
 @asynccontextmanager
 async def deadline(seconds: float, since: float | None = None) -> AsyncIterator[None]:
-    """Cancel what runs inside after so many seconds and raise DeadlineExceeded.
+    """Cancel what runs in this context after `seconds`, and raise DeadlineExceeded.
 
     Args:
-        seconds: How long what runs inside may take.
-        since: When that time begins, by the performance counter. Now if left out.
+        seconds: How long it may take.
+        since: When that time starts, by `time.perf_counter`. Now if left out.
     """
     now = time.perf_counter()
     try:
@@ -28,7 +28,7 @@ async def deadline(seconds: float, since: float | None = None) -> AsyncIterator[
 
 
 async def all_within(seconds: float, pieces: AsyncGenerator[T]) -> AsyncGenerator[T]:
-    """The same pieces, or DeadlineExceeded unless the last one comes within so many seconds."""
+    """Yield the same pieces. Raise DeadlineExceeded unless the last one comes within `seconds`."""
     ends_at = time.perf_counter() + seconds
     async with aclosing(pieces):
         while True:
@@ -43,5 +43,5 @@ async def all_within(seconds: float, pieces: AsyncGenerator[T]) -> AsyncGenerato
 
 
 def too_late(seconds: float) -> DeadlineExceeded:
-    """The refusal of what has taken longer than so many seconds."""
+    """Return the refusal of an answer that has taken longer than `seconds`."""
     return DeadlineExceeded(f"no answer within {seconds:g} seconds; nothing was committed")

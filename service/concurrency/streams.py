@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 async def begun(events: AsyncGenerator[T]) -> AsyncGenerator[T]:
-    """Wait for the first event, raising any error before it. Returns the same events."""
+    """Wait for the first event, raising any error before it, and return the same events."""
     return _from(await anext(events), events)
 
 
@@ -22,7 +22,7 @@ async def _from(first: T, others: AsyncGenerator[T]) -> AsyncGenerator[T]:
 
 
 async def timed(events: AsyncGenerator[T], first: Callable[[float], None]) -> AsyncGenerator[T]:
-    """The same events. `first` is called with the seconds until the first one."""
+    """Yield the same events. `first` is called with the seconds until the first one."""
     started = time.perf_counter()
     is_first = True
     async with aclosing(events):
@@ -34,7 +34,7 @@ async def timed(events: AsyncGenerator[T], first: Callable[[float], None]) -> As
 
 
 async def merged(streams: Sequence[AsyncGenerator[T]]) -> AsyncGenerator[tuple[int, T]]:
-    """Pieces as they come, each with the index of its stream. The first failure, or a close, ends all streams."""
+    """Yield pieces as they come, each with the index of its stream. The first failure, or a close, ends all streams."""
     pieces: asyncio.Queue[tuple[int, T] | None] = asyncio.Queue()
 
     async def read(index: int, stream: AsyncGenerator[T]) -> None:

@@ -11,7 +11,7 @@ MAX_ON_LOOP = 4096
 
 
 async def together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """All results in order, or the first failure, with all other work cancelled."""
+    """Return all results in order, or raise the first failure and cancel all other work."""
     all_work = list(work)
     if len(all_work) == 1:
         return [await all_work[0]]
@@ -24,7 +24,7 @@ async def together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
 
 
 def run_now(work: Coroutine[Any, Any, T]) -> T:
-    """The result of work that never suspends, without the cost of a task. Raises RuntimeError if it does."""
+    """Return the result of work that never suspends, without the cost of a task. Raise RuntimeError if it does."""
     try:
         work.send(None)
     except StopIteration as done:

@@ -1,1 +1,1 @@
-"""The second port: the plain application without BentoML's layers; and what guards the connections of both."""
+"""The second port, which omits BentoML's layers, and a guard for the connections of both ports."""

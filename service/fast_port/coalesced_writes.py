@@ -11,7 +11,7 @@ from service.fast_port.guarded import GuardedProtocol
 
 
 class CoalescingTransport:
-    """Wraps a transport and writes at the end of the event loop's turn. All else is passed on."""
+    """Wraps a transport and writes at the end of the event loop's turn. Everything else is passed on."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport

@@ -1,13 +1,13 @@
 """A client's WebSocket frames (RFC 6455, section 5.2), cut from the bytes of its connection.
 
-A message in one frame, which nearly all are, needs no state: its opcode and its content are all there is. websockets
-has a state machine of generators and a frame of its own for each, four times what reading a step costs. All other
-frames are left to it, whole and in their order.
+Nearly every message is a single frame, which needs no state: it is just an opcode and content. For each one, the
+websockets library runs a state machine of generators and makes a frame object, which takes four times as long as
+reading a step. All other frames are left to it, whole and in order.
 """
 
 from collections.abc import Iterator
 
-from websockets.frames import apply_mask  # type: ignore[attr-defined]  # in C where websockets was built so
+from websockets.frames import apply_mask  # type: ignore[attr-defined]  # in C if websockets was built with it
 
 TEXT, BINARY = 0x1, 0x2
 OTHER = -1
@@ -22,20 +22,20 @@ _KEY_BYTES = 4
 
 
 class Framing:
-    """Where frames begin and end, however the network cuts them.
+    """Finds where frames begin and end, however the network cuts them.
 
     Args:
-        max_bytes: Longest content of a message that is cut out here.
+        max_bytes: Largest content of a message that is cut out here.
     """
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
-        self._head = b""  # of a frame, too short to know its length
+        self._head = b""  # the start of a frame whose length is not known yet
         self._num_open = 0  # bytes of a frame that are still to come
         self._is_fragmented = False
 
     def cut(self, received: bytes) -> Iterator[tuple[int, bytes]]:
-        """Cut received bytes: TEXT or BINARY and the content of a whole message, else OTHER and the bytes, in order."""
+        """Cut received bytes: yield TEXT or BINARY with a whole message, else OTHER with the bytes, in order."""
         received = self._head + received if self._head else received
         self._head = b""
         at, end = 0, len(received)
@@ -58,7 +58,7 @@ class Framing:
             at = stop
 
     def rest(self) -> bytes:
-        """Give up the held bytes of a frame that are too few to know its length. Returns them."""
+        """Return the held bytes of a frame whose length is not known yet, and hold them no longer."""
         held, self._head = self._head, b""
         return held
 
@@ -67,7 +67,7 @@ class Framing:
 
 
 def frame(opcode: int, content: bytes) -> bytes:
-    """A server's frame of a whole message."""
+    """Return a server's frame that is a whole message."""
     length = len(content)
     if length < _LENGTH_16:
         return b"%c%c%b" % (_FINAL | opcode, length, content)
@@ -77,7 +77,7 @@ def frame(opcode: int, content: bytes) -> bytes:
 
 
 def _payload(received: bytes, at: int) -> tuple[int, int]:
-    """Start and length of the payload of the frame at `at`. Zeros while too few bytes of its head are there."""
+    """Return start and length of the payload of the frame at `at`. Zeros if its head is not complete."""
     end = len(received)
     if end < at + 2:
         return 0, 0

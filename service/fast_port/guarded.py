@@ -1,6 +1,6 @@
-"""HTTP on both ports: uvicorn's protocol, and what it lacks against clients that are odd or hostile.
+"""HTTP on both ports: uvicorn's protocol, hardened against odd and hostile clients.
 
-Knows connections and where requests begin and end, not what is asked.
+Knows connections and where requests begin and end, but not what they ask.
 """
 
 import asyncio
@@ -18,20 +18,20 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from service.api.problem import problem_response
 from service.errors import HeadTooLarge, Malformed, ServiceError, UpgradeNeeded
 
-# How long a connection may be silent, at least: BentoML's five seconds, which hold in its own containers, are less than
-# many clients' own, and than a slow client may need for a body.
+# Least time that a connection may be silent. BentoML's five seconds, which apply in its own containers, are shorter
+# than many clients' keep-alive, and than a slow client may need for a body.
 KEEP_ALIVE_SECONDS = 75
-# Of a request's line and header fields, which are held before its caller is known.
+# Limit of a request's line and header fields, which are held in memory before its caller is known.
 MAX_HEAD_BYTES = 65_536
 # How long to keep answering a half-closed connection. A client that gave up looks the same, so its work is cancelled
 # afterwards.
 HALF_CLOSED_SECONDS = 0.25
-# How long to read on behind the last answer. A close with bytes unread would take the answer away from the client.
+# How long to read on after the last answer. Closing with bytes unread would take the answer away from the client.
 LINGER_SECONDS = 2.0
-# How long a client's kernel may acknowledge nothing of what was sent before the connection is broken.
+# How long a client's kernel may acknowledge none of the bytes sent before the connection is broken.
 UNREAD_MILLISECONDS = 20_000
 WEBSOCKET_VERSION, KEY_BYTES = b"13", 16
-# How long a stopping worker waits for the next piece of a body that is under way, and for all of it.
+# How long a stopping worker waits for the next piece of an unfinished body, and for all of it.
 STALLED_SECONDS, BODY_SECONDS = 1, 5
 
 
@@ -39,24 +39,24 @@ Refused = Callable[[int], None]  # called with the status of a request that was 
 
 
 def guard_uvicorn(refused: Refused) -> None:
-    """Make this protocol uvicorn's default, for the server that BentoML makes for its port."""
+    """Make this protocol uvicorn's default, for the server that BentoML creates for its port."""
     HTTP_PROTOCOLS["auto"] = cast(str, partial(GuardedProtocol, refused))
 
 
 class GuardedProtocol(HttpToolsProtocol):
-    """A connection.
+    """An HTTP connection.
 
-    It may be silent for KEEP_ALIVE_SECONDS, or for the server's keep-alive time where that is more: before its first
-    request, within a body, behind an answer, and within a head however much of that comes meanwhile.
+    It may be silent for KEEP_ALIVE_SECONDS, or for the server's keep-alive time if that is longer: before its first
+    request, within a body and after an answer. A head must be complete within that time, however much of it arrives.
 
-    It ends when something else than HTTP arrives, when a WebSocket is begun before the answers ahead of it are sent, or
-    when the client closes its side. No further request is taken then, and those that came whole are answered first,
-    because a step among them may have been committed.
+    It ends when something other than HTTP arrives, when a WebSocket is requested before the previous answers are sent,
+    or when the client closes its side. No further request is accepted then, but those received whole are answered
+    first, because a step among them may have been committed.
 
     A request may ask for an upgrade to another protocol (`Upgrade: h2c`, which Java's client and curl's `--http2` send
-    with every first request). httptools reads no body of such a request and takes what follows for the next one, so
-    the body is lost, or served. Here the request is read again without that field, which a server may ignore (RFC 9110,
-    section 7.8). WebSocket is the only protocol that is upgraded to.
+    with every first request). httptools does not read the body of such a request but takes it for the next one, so the
+    body is lost, or served as a request. Here the request is read again without that field, which a server may ignore
+    (RFC 9110, section 7.8). WebSocket is the only upgrade that is supported.
 
     Args:
         refused: Called with the status of each request that is refused here.
@@ -66,24 +66,24 @@ class GuardedProtocol(HttpToolsProtocol):
         super().__init__(*arguments, **more)
         self._refused = refused
         self.timeout_keep_alive = max(self.timeout_keep_alive, KEEP_ALIVE_SECONDS)
-        self._is_ended = False  # no further request is taken
+        self._is_ended = False  # no further request is accepted
         self._last_words = b""
-        self._waits_since: float | None = None  # for the client, if it is that which is waited for
-        self._num_held = 0  # bytes since a head was complete, or a piece of a body came: of a head, or behind a body
+        self._waits_since: float | None = None  # for the client; None while it is not waited for
+        self._num_held = 0  # bytes since a head was complete or a piece of a body came: of a head, or after a body
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        """Overrides uvicorn: wait for the first request, because it does so for ever."""
+        """Overrides uvicorn, which waits for the first request for ever: start the timer."""
         super().connection_made(transport)
         _break_if_unread(transport)
         self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Overrides uvicorn: cancel the timer after an error, too, because it holds on to the connection."""
+        """Overrides uvicorn: cancel the timer after an error, too, because it keeps the connection in memory."""
         super().connection_lost(exc)
         self._cancel_timer()
 
     def data_received(self, data: bytes) -> None:
-        """Overrides uvicorn: end with what is no HTTP, because answers may be due, and ignore upgrades."""
+        """Overrides uvicorn: ignore upgrades, and send the answers that are due before ending on what is not HTTP."""
         if self._is_ended:
             return
         self._num_held += len(data)
@@ -102,7 +102,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def eof_received(self) -> bool:  # type: ignore[override]  # as asyncio has it
         """Overrides uvicorn, which closes: a client that has closed its side may still read the answer."""
         if self._is_awaited:
-            self.transport.close()  # the event loop would close past an answer that is yet to be written
+            self.transport.close()  # the event loop would close without the answer that is still to be written
             return True
         if not self._is_ended:
             self._end()
@@ -111,7 +111,7 @@ class GuardedProtocol(HttpToolsProtocol):
         return True
 
     def shutdown(self) -> None:
-        """Overrides uvicorn, which waits for every body that is under way: for one that stalls no longer."""
+        """Overrides uvicorn, which waits for every unfinished body: give up on one that stalls."""
         super().shutdown()
         if self._is_free:
             return
@@ -121,8 +121,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self.timeout_keep_alive_handler()
 
     def handle_websocket_upgrade(self) -> None:
-        """Overrides uvicorn: refuse it where a response is still to come, because it would go into the WebSocket, and
-        what websockets would refuse as plain text.
+        """Overrides uvicorn: refuse if a response is still to come, because it would go into the WebSocket, and refuse
+        as a problem what websockets would refuse as plain text.
         """
         if not self._is_free:
             self._refuse(Malformed("a WebSocket begins only once all answers are there"))
@@ -135,41 +135,41 @@ class GuardedProtocol(HttpToolsProtocol):
         super().handle_websocket_upgrade()
 
     def on_message_begin(self) -> None:
-        """Overrides uvicorn: wait from now on for the rest of the head, because it would wait for ever."""
+        """Overrides uvicorn, which waits for the rest of the head for ever: start the wait anew."""
         self._waits_since = None
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """Overrides uvicorn: ask nothing yet where an upgrade is ignored, because the head is read once more."""
+        """Overrides uvicorn: if an upgrade is ignored, do not call the application yet: the head is read again."""
         self._pass_head()
         if not self.parser.should_upgrade() or self._should_upgrade():
             super().on_headers_complete()
             if self.expect_100_continue and not self.parser.should_upgrade():
-                # One that is refused before `100 Continue` may send its body all the same, or another request.
+                # A client refused before `100 Continue` may send its body all the same, or its next request.
                 self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
-        """Overrides uvicorn: note that this is no head and that the client is not silent, because it limits neither."""
+        """Overrides uvicorn, which limits neither: note that this is no head, and that the client is not silent."""
         self._num_held = 0
         self._waits_since = None
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """Overrides uvicorn: end no request where an upgrade was in the head, because none was begun."""
+        """Overrides uvicorn: if the head asked for an upgrade, end no request, because none was begun."""
         self._num_held = 0
         self._waits_since = None  # a chunked body's end may come by itself
         if not self.parser.should_upgrade():
             super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Overrides uvicorn: note the time, because a timer for each answer costs more than one that looks again."""
+        """Overrides uvicorn: only note the time, because one timer that checks again is cheaper than one per answer."""
         if self.pipeline or self.transport.is_closing():
             super().on_response_complete()
             if self._is_awaited and not self.transport.is_closing():
                 self._wait()
             return
         self.server_state.total_requests += 1
-        self.cycle.body = bytearray()  # what was asked may be long, and the connection idle for long
+        self.cycle.body = bytearray()  # the body may be large, and the connection idle for long
         self.flow.resume_reading()
         if self._is_ended:
             self._leave()
@@ -177,7 +177,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._wait()
 
     def timeout_keep_alive_handler(self) -> None:
-        """Overrides uvicorn, which closes: look again where the client was not silent all the time."""
+        """Overrides uvicorn, which closes: check again later if the client was not silent all the time."""
         self.timeout_keep_alive_task = None
         if self._waits_since is None:
             return  # the next wait starts the timer
@@ -190,7 +190,7 @@ class GuardedProtocol(HttpToolsProtocol):
             super().timeout_keep_alive_handler()
 
     def _unset_keepalive_if_required(self) -> None:
-        """Overrides uvicorn: let the timer run when something arrives, because it looks for itself."""
+        """Overrides uvicorn: let the timer run when something arrives, because it checks for itself."""
         self._waits_since = None
 
     def _wait(self) -> None:
@@ -216,17 +216,17 @@ class GuardedProtocol(HttpToolsProtocol):
 
     @property
     def _is_awaited(self) -> bool:
-        """Whether nothing goes on unless the client sends more."""
+        """Whether the connection is waiting for the client to send more."""
         return self._is_free or (self.cycle.more_body and not self.pipeline)
 
     @property
     def _is_called_off(self) -> bool:
-        """Whether what is under way is of no use once its client has gone."""
+        """Whether to cancel what is under way once its client has gone."""
         return True
 
     def _pass_head(self) -> None:
         """Accept a head that is complete, or raise HeadTooLarge or Malformed."""
-        if self._num_held > MAX_HEAD_BYTES:  # it may be, but a body may have come with it
+        if self._num_held > MAX_HEAD_BYTES:  # perhaps too large, or a body has come with it
             num_bytes = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
             if num_bytes > MAX_HEAD_BYTES:
                 raise _head_too_large()
@@ -246,10 +246,10 @@ class GuardedProtocol(HttpToolsProtocol):
         self._end(head + bytes(response.body))
 
     def _end(self, words: bytes = b"") -> None:
-        """Close, with these words, once all requests that came whole have been answered."""
+        """Close, with these last bytes, once all requests that came whole have been answered."""
         self._is_ended, self._last_words = True, words
         if self.pipeline and self.cycle.more_body:
-            self.pipeline.popleft()  # the latest, which is broken, and answered by the words
+            self.pipeline.popleft()  # the latest, which is broken, and which `words` answer
             self.cycle.more_body = False
         if self._is_awaited:
             self._leave()
@@ -283,7 +283,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._read_without_upgrade()
 
     def _read_without_upgrade(self) -> None:
-        """Read the head again that asked for an upgrade, by a parser that waits for its body."""
+        """Read the head that asked for an upgrade again, with a parser that waits for its body."""
         method, version = self.parser.get_method(), self.parser.get_http_version()
         if method == b"CONNECT":
             raise httptools.HttpParserError("CONNECT is not supported")
@@ -301,7 +301,7 @@ def _break_if_unread(transport: asyncio.Transport) -> None:
 
 
 def _handshake_refusal(headers: Iterable[tuple[bytes, bytes]]) -> ServiceError | None:
-    """Why a WebSocket of that version or key cannot begin (RFC 6455, section 4.2.2). None if it can."""
+    """Return why a WebSocket of that version or key cannot begin (RFC 6455, section 4.2.2). None if it can."""
     fields = [field for field in headers if field[0].startswith(b"sec-websocket-")]
     if [value for name, value in fields if name == b"sec-websocket-version"] != [WEBSOCKET_VERSION]:
         return UpgradeNeeded("version 13 of WebSocket is spoken here: Sec-WebSocket-Version: 13")
@@ -319,7 +319,7 @@ def _is_key(values: Sequence[bytes]) -> bool:
 
 
 def _check_host(headers: Iterable[tuple[bytes, bytes]], version: str) -> None:
-    """Raise Malformed where a head does not name its host once (RFC 9112, section 3.2)."""
+    """Raise Malformed if a head does not name its host exactly once (RFC 9112, section 3.2)."""
     hosts = [value for name, value in headers if name == b"host"]
     if not hosts and version == "1.0":
         return

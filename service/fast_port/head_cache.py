@@ -1,14 +1,14 @@
-"""A cache of the heads of requests for steps: a client that stays on a connection sends the same bytes again and again.
+"""A cache of the heads of requests for steps: a client that keeps its connection sends the same bytes again and again.
 
-A head that was parsed once means the same whenever it comes whole, with nothing of another request before it. To find
-its bytes in a dictionary takes a twentieth of the time of parsing them.
+A head that was parsed once means the same whenever it comes whole, with nothing of another request before it. Looking
+it up in a dictionary takes a twentieth of the time of parsing it.
 """
 
 from typing import NamedTuple
 
 from service.api.steps.single_steps import Caller
 
-MAX_HEADS = 8  # of a connection: one for each length of a body
+MAX_HEADS = 8  # per connection: one for each length of a body
 MAX_HEAD_BYTES = 2048
 _END = b"\r\n\r\n"
 
@@ -36,7 +36,7 @@ class HeadCache:
         self._heads: dict[bytes, Head] = {}
 
     def find(self, content: bytes) -> Head | None:
-        """Find the head of a request. None unless it is cached and the content is that one request, whole."""
+        """Find the head of a request. None unless it is cached and the content is exactly one whole request."""
         if not self._heads:
             return None
         head = self._heads.get(content[: content.find(_END) + len(_END)])
@@ -45,7 +45,7 @@ class HeadCache:
         return head
 
     def learn(self, content: bytes, session_id: str, caller: Caller, num_body_bytes: int) -> None:
-        """Cache a parsed head if the content is that one request, whole, and the head is not too long."""
+        """Cache a parsed head if the content is exactly one whole request, and the head is not too long."""
         num_bytes = content.find(_END) + len(_END)
         if num_bytes > MAX_HEAD_BYTES or num_bytes + num_body_bytes != len(content):
             return

@@ -1,6 +1,6 @@
-"""HTTP on the second port: the guarded protocol, past whose application single steps go directly.
+"""HTTP on the second port: the guarded protocol, in which single steps bypass the application.
 
-uvicorn has a scope, a task, an event, two messages and a timer for each request. A step that is one run of a graph
+uvicorn creates a scope, a task, an event, two messages and a timer for each request. A step that is one run of a graph
 needs none of them, and they cost as much as the step. Nor is its head parsed if the connection has sent it before. All
 other requests are left to uvicorn.
 """
@@ -20,13 +20,13 @@ _ID_CHARACTERS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxy
 
 
 class StepCycle:
-    """A request for a step and its response, as uvicorn's protocol asks for them.
+    """A request for a step and its response, with what uvicorn's protocol expects of a cycle.
 
     Attributes:
         session_id: The session of the step.
         body: The body as far as it has arrived.
         more_body: Whether more of it is to come.
-        keep_alive: Whether the connection lasts beyond the response.
+        keep_alive: Whether the connection stays open after the response.
         response_started: Always False: a response is written whole.
         response_complete: Whether it was answered.
         disconnected: Whether the client has gone.
@@ -47,11 +47,11 @@ class StepCycle:
 
 
 class StepProtocol(CoalescingProtocol):
-    """A connection.
+    """An HTTP connection whose single steps bypass the application.
 
     Args:
         refused: See `GuardedProtocol`.
-        single_steps: Answers single steps, past the application.
+        single_steps: Answers single steps.
     """
 
     def __init__(self, refused: Refused, single_steps: SingleSteps, **of_uvicorn: Any) -> None:  # noqa: ANN401  likewise
@@ -59,7 +59,7 @@ class StepProtocol(CoalescingProtocol):
         self._single_steps = single_steps
         self._head_cache = HeadCache()
         self._is_between = True  # between two requests, as the parser sees it
-        self._arrived = b""  # what is parsed now, if a request begins with it
+        self._arrived = b""  # the bytes that are being parsed, if a request begins with them
 
     def data_received(self, data: bytes) -> None:
         """Overrides uvicorn, which parses all of it: a step whose head is cached needs no parser."""
@@ -77,7 +77,7 @@ class StepProtocol(CoalescingProtocol):
         self.headers = []
 
     def on_headers_complete(self) -> None:
-        """Overrides uvicorn, which asks the application: what may be a step waits for its body first."""
+        """Overrides uvicorn, which calls the application: a request that may be a step waits for its body first."""
         self._pass_head()
         session_id = self._session_id()
         if session_id is None:
@@ -96,7 +96,7 @@ class StepProtocol(CoalescingProtocol):
             super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """Overrides uvicorn: begin a step, because its body is whole, or ask the application after all."""
+        """Overrides uvicorn: begin the step, because its body is complete, or call the application after all."""
         self._is_between = True
         cycle: object = self.cycle
         if not (isinstance(cycle, StepCycle) and cycle.more_body):
@@ -115,11 +115,11 @@ class StepProtocol(CoalescingProtocol):
         url, headers, is_expected = self.url, self.headers, self.expect_100_continue
         super().on_message_begin()
         self.url, self.expect_100_continue = url, is_expected
-        self.headers += headers  # the list that the scope has, too
+        self.headers += headers  # in place, because the scope has this list, too
         super().on_headers_complete()
 
     def _session_id(self) -> str | None:
-        """The session id of a request for a single step that may go past the application. None for any other."""
+        """Return the session id of a request for a single step that may bypass the application. None for any other."""
         url = self.url
         if not (url.startswith(PREFIX) and url.endswith(SUFFIX)) or self.parser.get_method() != b"POST":
             return None
@@ -134,7 +134,7 @@ class StepProtocol(CoalescingProtocol):
 
     @property
     def _is_called_off(self) -> bool:
-        return not isinstance(self.cycle, StepCycle)  # a step is taken all the same
+        return not isinstance(self.cycle, StepCycle)  # a step is finished all the same
 
     def _begin_known(self, content: bytes) -> bool:
         """Begin the requested step if its head is cached. Returns whether it has begun."""
@@ -176,7 +176,7 @@ class StepProtocol(CoalescingProtocol):
 
 
 def _is_short_json(headers: list[tuple[bytes, bytes]]) -> bool:
-    """Whether the fields announce a short JSON body that comes without an Expect, a coding or an upgrade."""
+    """Whether the fields announce a short JSON body without an Expect, a coding or an upgrade."""
     length = b""
     for name, value in headers:
         if name == b"content-length":

@@ -44,7 +44,7 @@ class PatientProtocol(WebSocketsSansIOProtocol):
 
 
 class LimitedProtocol(PatientProtocol):
-    """A connection that agrees to no compression: eight megabytes of a message would come as eight kilobytes.
+    """A connection without compression, in which eight kilobytes could be a message of eight megabytes.
 
     Args:
         max_message_bytes: Length of the largest message. One of more than twice that ends the connection.

@@ -34,14 +34,14 @@ class EmbeddedServer(uvicorn.Server):
 
 
 class FastPort:
-    """Listens while it is started.
+    """The second port, which listens between `start` and `stop`.
 
     Attributes:
-        has_failed: Whether it has stopped for an error.
+        has_failed: Whether it has stopped because of an error.
 
     Args:
         app: The application.
-        single_steps: Answers single steps, past the application. None if the application answers them, too.
+        single_steps: Answers single steps, bypassing the application. None if the application answers them.
         refused: Called with the status of each request that neither of them sees.
         host: Address to listen on.
         port: Port to listen on, the same for all workers of a service.
@@ -64,7 +64,7 @@ class FastPort:
                 app,
                 http=cast(Any, _http_protocol(refused, single_steps)),
                 ws=cast(Any, partial(ChannelProtocol, refused)),
-                ws_max_size=2 * max_message_bytes,  # what is over the limit is refused; what is far over, not read
+                ws_max_size=2 * max_message_bytes,  # a message above the limit is refused, one far above it is not read
                 ws_per_message_deflate=False,  # a step is a hundred bytes
                 lifespan="off",
                 access_log=False,
@@ -97,7 +97,7 @@ class FastPort:
         finally:
             for server in getattr(self._server, "servers", ()):
                 server.close()
-            for each in sockets:  # else the kernel goes on to hand connections to them
+            for each in sockets:  # else the kernel goes on handing connections to them
                 each.close()
 
     async def stop(self) -> None:
@@ -116,13 +116,13 @@ def _http_protocol(refused: Refused, single_steps: SingleSteps | None) -> Callab
 
 
 def _addresses(host: str, port: int) -> list[tuple[int, Any]]:
-    """Family and address of each interface that a host name stands for."""
+    """Return the family and the address of each interface that a host name stands for."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     return [(family, address) for family, _, _, _, address in found]
 
 
 def _shared_socket(family: int, address: Any) -> socket.socket:  # noqa: ANN401  each family has its own
-    """A listening socket on a port that the workers share: the kernel spreads connections among them."""
+    """Return a listening socket on a port that the workers share: the kernel spreads connections among them."""
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)

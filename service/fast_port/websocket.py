@@ -1,9 +1,9 @@
-"""WebSockets on the second port: uvicorn's protocol, which offers its messages without a task
-(`service.api.stream.channel`).
+"""WebSockets on the second port: uvicorn's protocol, with a channel that needs no task (`service.api.stream.channel`).
 
-uvicorn puts each message into a queue, stops reading, and wakes the connection's task, which reads on. With many
-connections that each have a step in flight, that costs as much as the steps. Messages of one frame go past the state
-machine of websockets (`service.fast_port.framing`): the port agrees to no extension, so such a frame is its message.
+uvicorn puts each message into a queue, stops reading, and wakes the connection's task, which resumes reading. With many
+connections that each have a step in flight, that costs as much as the steps. Messages of one frame bypass the state
+machine of websockets (`service.fast_port.framing`): the port agrees to no extension, so such a frame is the whole
+message.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ FRAMES_AT_ONCE = 64
 
 
 class ChannelProtocol(PatientProtocol):
-    """A connection that is a channel, too.
+    """A connection that is also a channel.
 
     Args:
         refused: Called with the status of each refused handshake that the application does not see.
@@ -39,8 +39,8 @@ class ChannelProtocol(PatientProtocol):
         self._take: Callable[[Message], None] | None = None
         self._is_heard = False  # since the last ping
         self._framing: Framing | None = Framing(self.config.ws_max_size)
-        self._cuts: deque[Iterator[tuple[int, bytes]]] = deque()  # what was received and is not taken yet
-        self._is_held = False  # since there is much of it
+        self._cuts: deque[Iterator[tuple[int, bytes]]] = deque()  # what was received and is not processed yet
+        self._is_held = False  # reading is paused, because much is not processed yet
 
     def handle_connect(self, event: Request) -> None:
         """Overrides uvicorn: offer the channel in the scope, because the application takes messages from it."""
@@ -70,13 +70,13 @@ class ChannelProtocol(PatientProtocol):
         self._take(message)
 
     async def send(self, message: Any) -> None:  # noqa: ANN401  whatever ASGI sends
-        """Overrides uvicorn: call a refused handshake complete, because it takes that for an error and logs it."""
+        """Overrides uvicorn, which logs a refused handshake as an error: mark the handshake as complete."""
         await super().send(message)
         if self.close_sent:
             self.handshake_complete = True
 
     def data_received(self, data: bytes) -> None:
-        """Overrides uvicorn: cut messages of one frame out, because websockets takes four times as long for them."""
+        """Overrides uvicorn: cut out messages of one frame, because websockets takes four times as long for them."""
         self._is_heard = True
         if self._framing is not None and (self.conn.state is State.OPEN or self._cuts):
             self._cuts.append(self._framing.cut(data))
@@ -84,7 +84,8 @@ class ChannelProtocol(PatientProtocol):
                 self._go_on()
             return
         if self._framing is not None and self.handshake_initiated:
-            # A client that does not wait for its answer may be in the middle of a frame, and so may one that is left.
+            # A client that does not wait for the handshake may be in the middle of a frame, and so may one that is
+            # being closed.
             data, self._framing = self._framing.rest() + data, None
         super().data_received(data)
         if self.conn.handshake_exc is not None and not self.handshake_initiated:
@@ -99,7 +100,7 @@ class ChannelProtocol(PatientProtocol):
         self.transport.close()
 
     def _go_on(self) -> None:
-        """Take FRAMES_AT_ONCE of the received frames, and the rest in later turns of the event loop."""
+        """Process FRAMES_AT_ONCE of the received frames, and the rest in later turns of the event loop."""
         room = FRAMES_AT_ONCE
         while self._cuts and not self.disconnected:
             for opcode, content in self._cuts[0]:
@@ -156,23 +157,23 @@ class ChannelProtocol(PatientProtocol):
         await self.writable.wait()
 
     def deliver_to(self, take: Callable[[Message], None]) -> None:
-        """Hand every message that comes from now on to `take`."""
+        """Pass every message from now on to `take`."""
         self._take = take
 
     def release(self, messages: Iterable[Message]) -> None:
-        """Hand these messages, and all that come from now on, to the queue again."""
+        """Pass these messages, and all that follow, to the queue again."""
         self._take = None
         for message in messages:
             self.queue.put_nowait(cast(Any, message))
 
     def pause(self) -> None:
-        """Read no more."""
+        """Stop reading."""
         if not self.read_paused:
             self.read_paused = True
             self.transport.pause_reading()
 
     def resume(self) -> None:
-        """Read on."""
+        """Resume reading."""
         if self.read_paused:
             self.read_paused = False
             if not self._is_held:

@@ -1,4 +1,4 @@
-"""What clients send and are answered: the forms of every surface, with their limits.
+"""Requests and answers: the forms of every surface, with their limits.
 
-What models answer holds no times and nothing else that differs between two runs on the same input.
+Models' answers contain no times, and nothing else that differs between two runs on the same input.
 """

@@ -1,4 +1,4 @@
-"""Images to describe, and what is answered."""
+"""Images to describe, and the answers."""
 
 from typing import Annotated
 

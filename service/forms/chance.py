@@ -1,4 +1,4 @@
-"""How to draw from what a model expects."""
+"""How to sample from a model's predictions."""
 
 from pydantic import Field
 

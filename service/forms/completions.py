@@ -1,4 +1,4 @@
-"""Texts to continue in the form of OpenAI's completions, and what is answered."""
+"""Texts to continue in the form of OpenAI's completions, and the answers."""
 
 from typing import Annotated, Any, Literal
 
@@ -36,7 +36,7 @@ Prompts = Annotated[
 
 
 def only(neutral: object, reason: str) -> AfterValidator:
-    """Takes a field at the value at which it changes nothing, and refuses what would have to be ignored."""
+    """Return a validator that accepts only a field's neutral value: any other would have to be ignored."""
 
     def check(value: object) -> object:
         if value != neutral:
@@ -52,7 +52,7 @@ _NO_PENALTY = only(0, "penalties are not supported, only 0")
 
 
 def _or_null(field: JsonSchemaValue) -> JsonSchemaValue:
-    """The schema of a field that may be null as well."""
+    """Return the schema of a field that may also be null."""
     kinds = field.get("anyOf")
     if kinds is not None and _NULL in kinds:
         return field
@@ -62,7 +62,7 @@ def _or_null(field: JsonSchemaValue) -> JsonSchemaValue:
 
 
 class StreamOptions(Form):
-    """What a stream tells beside the text."""
+    """What a stream contains besides the text."""
 
     include_usage: bool = Field(False, description="End with a chunk that counts characters")
     include_obfuscation: Annotated[bool, only(False, "chunks are not padded, only false is supported")] = Field(
@@ -71,7 +71,7 @@ class StreamOptions(Form):
 
 
 class CompletionRequest(Sampling, Question):
-    """Texts to continue. A field that is null is left out; one that is not supported is taken at its neutral value."""
+    """Texts to continue. A field that is null is left out; one that is not supported must have its neutral value."""
 
     model: str = Field(description="Name of a bundle for generation", examples=["generation"])
     prompt: Prompts = Field("", description="A text, or several", examples=["ROMEO:\n"])
@@ -102,12 +102,12 @@ class CompletionRequest(Sampling, Question):
 
     @property
     def includes_usage(self) -> bool:
-        """Whether a stream ends with what was counted."""
+        """Whether a stream ends with a count of its characters."""
         return self.stream_options is not None and self.stream_options.include_usage
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """Overrides pydantic: every field that may be left out may be null."""
+        """Overrides pydantic: every field that may be left out may also be null."""
         described = handler(schema)
         whole = handler.resolve_ref_schema(described)
         whole["properties"] = {

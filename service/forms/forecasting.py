@@ -1,4 +1,4 @@
-"""Readings to forecast, and what is answered."""
+"""Readings to forecast, and the answers."""
 
 from typing import Annotated, Any
 
@@ -13,7 +13,7 @@ MAX_NAME_CHARACTERS = 200
 
 
 def checked_names(series: dict[str, list[float]]) -> dict[str, list[float]]:
-    """Channels with valid names.
+    """Return a series whose channels have valid names.
 
     Checked here because pydantic reports a bad key at a location inside the key.
 

@@ -29,14 +29,14 @@ Many = TypeVar("Many")
 
 
 def shape(name: str) -> Any:  # noqa: ANN401  pydantic takes numbers for tags, and is typed to take strings
-    """The tag of one of the shapes that a value may have: a number below 0, which `InvalidInput` leaves out again.
+    """Return the tag of one of the shapes that a value may have: a negative number, which `InvalidInput` leaves out.
 
-    pydantic puts it into the location of an error, where a name would look like what a client may have sent.
+    pydantic puts it into the location of an error, where a name would look like something that the client sent.
     """
     return -1 - SHAPES.index(name)
 
 
-# Told apart by what was sent, so that an error speaks of that shape only.
+# The discriminator looks at what was sent, so that an error is about that shape only.
 OneOrMany = Annotated[
     Annotated[One, Tag(shape("one"))] | Annotated[Many, Tag(shape("list"))],
     Discriminator(
@@ -59,7 +59,7 @@ Reading = Annotated[FiniteFloat, Field(ge=-MAX_READING, le=MAX_READING)]
 
 @dataclass(frozen=True)
 class InWords:
-    """Annotates a value that is refused in these words, whatever is wrong with it."""
+    """Annotates a value that is refused with these words, whatever is wrong with it."""
 
     words: str
 
@@ -67,28 +67,28 @@ class InWords:
         return custom_error_schema(handler(source), custom_error_type="in_words", custom_error_message=self.words)
 
 
-# Clients that are generated from the document would take 32 bits else.
+# Clients that are generated from the document would otherwise use 32 bits.
 INT64: JsonDict = {"format": "int64"}
 Seed = Annotated[int, Field(ge=0, lt=2**63, json_schema_extra=INT64)]
 BundleTag = Annotated[str, Field(description="The bundle that answers, as name:version")]
 
 
 class Form(BaseModel):
-    """Immutable. An unknown key or a value of another type is an error, so that no slip is ignored.
+    """The base of all forms. Immutable. Unknown keys and values of another type are errors, so that no typo is ignored.
 
-    Lists that may be long fail fast: to make a mistake of each of a million wrong elements takes minutes.
+    Lists that may be long fail fast: reporting each of a million wrong elements takes minutes.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 def given(field: str) -> JsonDict:
-    """The schema of an object that has a field which is not null."""
+    """Return the schema of an object that has this field, not null."""
     return {"required": [field], "properties": {field: {"not": {"type": "null"}}}}
 
 
 def always_sent(*fields: str) -> Callable[[JsonDict], None]:
-    """What makes a schema require fields that have a default, in an answer that is sent with them."""
+    """Return a hook that makes a schema require fields with a default, for an answer that always includes them."""
 
     def require(schema: JsonDict) -> None:
         schema["required"] = [*cast("list[str]", schema.get("required", [])), *fields]
@@ -97,13 +97,13 @@ def always_sent(*fields: str) -> Callable[[JsonDict], None]:
 
 
 class Question(Form):
-    """What is asked without a session."""
+    """A request that needs no session."""
 
     model: str | None = Field(None, description="Which bundle answers; left out, the one that answers best")
 
 
 def checked_together(text: str | list[str]) -> str | list[str]:
-    """The texts of a request.
+    """Return the texts of a request, unless they are too long.
 
     Raises:
         ValueError: Together they have too many characters.

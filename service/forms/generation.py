@@ -1,4 +1,4 @@
-"""Texts to continue, and what is answered."""
+"""Texts to continue, and the answers."""
 
 from typing import Annotated, Literal
 

@@ -1,4 +1,4 @@
-"""What is served."""
+"""The served models."""
 
 from typing import Any
 

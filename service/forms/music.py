@@ -1,4 +1,4 @@
-"""Music to compose, and what is answered."""
+"""Music to compose, and the answers."""
 
 from typing import Annotated, Any, Literal, Self
 
@@ -31,8 +31,8 @@ Number = Annotated[int, Field(ge=0, le=127), _A_NOTE, Tag(shape("number"))]
 Name = Annotated[str, Field(pattern=NOTE_NAME), _A_NOTE, Tag(shape("name"))]
 Note = Annotated[Number | Name, Discriminator(_shape_of_note)]
 Chord = Annotated[list[Note], Field(fail_fast=True, max_length=MAX_NOTES)]
-# None and both kinds of notes stand among the forms: BentoML makes a model's schema twice, which neither a union around
-# this one nor a union directly in it outlives.
+# One flat union, None and both kinds of notes included: BentoML builds a model's schema twice, which neither a union
+# around this one nor a union directly in it survives.
 Notes = Annotated[
     Annotated[None, Tag(shape("none"))]
     | Number
@@ -58,7 +58,7 @@ class Composing(Chance):
         return self
 
     def num_frames(self, frames_per_bar: int) -> int:
-        """How many frames are asked for."""
+        """Return the number of frames to write."""
         return self.frames or (self.bars or DEFAULT_BARS) * frames_per_bar
 
 

@@ -16,7 +16,7 @@ BinarySize = Annotated[int, Field(ge=0)]
 
 
 class InferParameters(Form):
-    """What a request asks besides its tensors. `priority` and `timeout` are taken, and change nothing."""
+    """What a request asks besides its tensors. `priority` and `timeout` are accepted, and change nothing."""
 
     sequence_id: SequenceId = Field(None, description="The sequence that this goes on with; 0 and empty mean none")
     sequence_start: bool = Field(False, description="Begin it anew")
@@ -44,7 +44,7 @@ class InputParameters(Form):
 
 
 class InferInput(Form):
-    """A tensor: its values in `data`, row by row, or behind the JSON."""
+    """A tensor: its values in `data`, row by row, or after the JSON."""
 
     name: str = Field(description="x")
     shape: Shape = Field(description="Rows, items, and, of readings, the numbers of a segment")
@@ -54,7 +54,7 @@ class InferInput(Form):
 
 
 class OutputParameters(Form):
-    """Whether an output is answered behind the JSON."""
+    """Whether an output is answered after the JSON."""
 
     binary_data: bool | None = Field(None, description="null: as `binary_data_output` of the request says")
 

@@ -1,4 +1,4 @@
-"""Texts to judge, and what is answered."""
+"""Texts to judge, and the answers."""
 
 from pydantic import Field
 

@@ -1,4 +1,4 @@
-"""Sessions, and all that is done with them but steps."""
+"""Sessions, and everything done with them except steps."""
 
 from typing import Annotated
 
@@ -9,7 +9,7 @@ from service.forms.steps import NextStep, StepNumber
 
 Ttl = Annotated[int, Field(ge=1, le=2**31 - 1)]
 MAX_NAME_CHARACTERS = 64
-# Not dots alone: a browser takes DELETE .../checkpoints/.. for the end of the session.
+# Not dots alone: browsers resolve DELETE .../checkpoints/.. to a DELETE of the session itself.
 NAME_PATTERN = r"^[A-Za-z0-9._-]*[A-Za-z0-9_-][A-Za-z0-9._-]*$"
 CheckpointName = Annotated[
     str,

@@ -82,7 +82,7 @@ class StreamItem(StepItem):
 
 
 class ItemAnswer(Form):
-    """What one of many steps is answered: outputs, or the problem that it was refused with."""
+    """The answer to one of many steps: outputs, or the problem that it was refused with."""
 
     session_id: str = Field(description="As it was sent; empty where it was not")
     status: int = Field(description="200, or that of the problem")

@@ -1,4 +1,4 @@
-"""Words to tag, and what is answered."""
+"""Words to tag, and the answers."""
 
 from typing import Annotated, Self
 
@@ -61,7 +61,7 @@ class TagRequest(Question):
 
 
 def check_together(num_words: int) -> None:
-    """Raise ValueError where the texts of a request have too many words."""
+    """Raise ValueError if the texts of a request have too many words."""
     if num_words > MAX_WORDS_TOGETHER:
         raise ValueError(f"the texts together have more than {MAX_WORDS_TOGETHER} words")
 

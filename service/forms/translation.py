@@ -1,4 +1,4 @@
-"""Texts to translate, and what is answered."""
+"""Texts to translate, and the answers."""
 
 from pydantic import Field
 

@@ -28,11 +28,11 @@ _SECRET_BYTES = 32
 
 
 class KeysUnusable(Exception):
-    """The key file cannot be read or edited; says why and where, never what stands there."""
+    """The key file cannot be read or edited. The message says why and where, and never quotes the file."""
 
 
 class KeysUnread(KeysUnusable):
-    """The key file could not be opened just now."""
+    """The key file could not be opened, which may be temporary."""
 
 
 class Key(NamedTuple):
@@ -44,7 +44,7 @@ class Key(NamedTuple):
 
 
 def read_keys(path: Path) -> dict[bytes, Key]:
-    """The keys of a file by their ids.
+    """Read the keys of a file, by their ids.
 
     Raises:
         KeysUnusable: It is missing, unreadable, malformed, or names a key id twice.
@@ -53,22 +53,22 @@ def read_keys(path: Path) -> dict[bytes, Key]:
 
 
 def check_keys(path: Path) -> None:
-    """Raise KeysUnusable if a service could not start with that file, or it holds no key.
+    """Raise KeysUnusable if a service could not start with this file, or it has no key.
 
-    A file that loses its last key later is obeyed: then no caller is let in.
+    A file that loses its last key while the service runs is accepted: then no caller is let in.
     """
     if not read_keys(path):
         raise KeysUnusable(f"{path} holds no API key; `python -m service keys add OWNER --file {path}` adds one")
 
 
 def add_key(path: Path, owner: str) -> str:
-    """Write a new key of an owner into the file, which is made where it is missing.
+    """Add a new key of an owner to the file, which is created if it is missing.
 
     Returns:
-        The token, which is kept nowhere.
+        The token, which is not stored.
 
     Raises:
-        KeysUnusable: The owner's name is none, or the file is unusable as it is.
+        KeysUnusable: The owner's name is not valid, or the file is unusable as it is.
     """
     if not OWNER.fullmatch(owner):
         raise KeysUnusable(f"an owner is 1 to 64 letters, digits, dots, underscores, @ or hyphens, not {owner!r}")
@@ -84,7 +84,7 @@ def add_key(path: Path, owner: str) -> str:
 
 
 def remove_key(path: Path, key_id: str) -> Key:
-    """Take a key out of the file. Every worker refuses it within a second.
+    """Remove a key from the file. Every worker refuses it within a second.
 
     Returns:
         The removed key.
@@ -112,7 +112,7 @@ def _text(path: Path) -> str:
 
 
 def _content(line: str) -> str:
-    """A line without its comment."""
+    """Return a line without its comment."""
     return line.partition("#")[0].strip()
 
 
@@ -134,7 +134,7 @@ def _parsed(path: Path, text: str) -> dict[bytes, Key]:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """One editor at a time. The folder carries the lock, since the file is replaced."""
+    """Let one process edit at a time. The lock is on the folder, since the file is replaced."""
     try:
         folder = os.open(path.resolve().parent, os.O_RDONLY)
     except OSError as error:
@@ -168,7 +168,7 @@ def _replace(path: Path, text: str) -> None:
 
 
 def _hand_over(target: Path, draft: Path) -> None:
-    """Give a draft the owner and the permissions of what it replaces, but nothing to the rest of the world."""
+    """Give a draft the owner and the permissions of the file it replaces, but none to the rest of the world."""
     before, now = target.stat(), draft.stat()
     if (before.st_uid, before.st_gid) != (now.st_uid, now.st_gid):
         os.chown(draft, before.st_uid, before.st_gid)

@@ -1,7 +1,7 @@
 """The API keys that are valid now: their file, read again when it changes.
 
-To find one is fast enough for every request, so that no caller's token has to be kept in memory to be recognised again.
-Knows no HTTP: `service.api.auth` takes tokens out of requests.
+A lookup is fast enough for every request, so tokens are not kept in memory. Knows no HTTP: `service.api.auth` takes
+tokens out of requests.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from service.settings import KeySettings
 
 logger = logging.getLogger(__name__)
 
-ANONYMOUS = "anonymous"  # every caller's owner where there are no keys
+ANONYMOUS = "anonymous"  # every caller's owner if there are no keys
 CHECK_SECONDS = 1.0
 _NOBODY = Key("", "", secrets.token_bytes(hashlib.sha256().digest_size))  # no secret is known to have that digest
 
@@ -35,7 +35,7 @@ class _Stamp(NamedTuple):
 
 
 class Keys:
-    """The keys that are valid now. The file is looked at once a second at most, and taken as a whole or not at all."""
+    """The keys that are valid now. The file is checked at most once a second, and accepted as a whole or not at all."""
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
         """Read the file.
@@ -51,7 +51,7 @@ class Keys:
         _warn_of_readers(path, self._stamp)
 
     def find(self, token: bytes) -> Key | None:
-        """The key that a token proves, or none. Takes as long for an unknown id as for a wrong secret."""
+        """Return the key that a token proves, or None. Takes as long for an unknown id as for a wrong secret."""
         self._check()
         if not token.startswith(PREFIX):
             return None
@@ -80,7 +80,7 @@ class Keys:
             if stamp != self._refused:  # one change, one line in the log
                 logger.error("%s; the keys read before stay valid", error)
             self._refused = stamp
-            if not isinstance(error, KeysUnread):  # what is in the file stays so until it changes again
+            if not isinstance(error, KeysUnread):  # the file stays unusable until it changes again
                 self._stamp = stamp
             return
         self._stamp = self._refused = stamp
@@ -89,7 +89,7 @@ class Keys:
 
 
 def open_keys(settings: KeySettings) -> Keys | None:
-    """The keys that are configured, None where there are none and every caller is ANONYMOUS.
+    """Return the configured keys. None if there are none, and every caller is ANONYMOUS.
 
     Raises:
         KeysUnusable: The file cannot be read as it is.

@@ -1,1 +1,1 @@
-"""What people write, draw and play, as models read it, and back."""
+"""Conversions between what people write, draw and play, and what models read."""

@@ -1,8 +1,8 @@
 """Image files as the few pixels that a model reads.
 
-A drawing may be dark on light or light on dark, of any size, with margins. What its border shows is paper; what differs
-from that is ink. The ink's rows fill the model's image; its columns stay where they are around the image's middle, as
-far as they are inside then, so that left is still left.
+A drawing may be dark on light or light on dark, of any size, with margins. Its border is paper; what differs from that
+is ink. The ink fills the height of the model's image. Across, the image's middle stays in the middle as far as the ink
+allows, so that left is still left.
 """
 
 import base64
@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 FORMATS = ("PNG", "JPEG")
-MAX_SIDE = 4096  # pixels; a long thin image would become a square of its length
-GREYS_OF_16_BITS = 257  # for each of 8 bits
+MAX_SIDE = 4096  # pixels; a long thin image is padded to a square
+GREYS_OF_16_BITS = 257  # per grey of 8 bits
 LEAST_CONTRAST = 16.0  # of 255
-LEAST_INK = 0.15  # of the darkest
+LEAST_INK = 0.15  # relative to the darkest pixel
 
 _DATA_URL = re.compile(r"\s*data:[^,]*;base64,", re.IGNORECASE)
 _NOT_BASE64 = re.compile(r"[^A-Za-z0-9+/]")
@@ -26,14 +26,14 @@ Pixels = NDArray[np.float32]
 
 
 class NoImage(ValueError):
-    """Bytes that are no image that can be read, and why."""
+    """Bytes that cannot be read as an image, and why."""
 
 
 def from_base64(text: str) -> bytes:
-    """The bytes of a file that is written in base64: also as a data URL, in lines, or without its padding.
+    """Decode a file in base64, which may be a data URL, be broken into lines, or lack its padding.
 
     Raises:
-        NoImage: It is not written so, and why.
+        NoImage: It is not base64, and why.
     """
     prefix = _DATA_URL.match(text)
     code = "".join(text[prefix.end() if prefix else 0 :].split()).rstrip("=")
@@ -45,10 +45,10 @@ def from_base64(text: str) -> bytes:
 
 
 def read_image(content: bytes, size: int, largest: float) -> Pixels:
-    """An image file as float32 (size, size), 0 for paper and `largest` for ink.
+    """Read an image file as float32 (size, size), 0 for paper and `largest` for ink.
 
     Raises:
-        NoImage: It is no PNG or JPEG file, damaged, too large or blank.
+        NoImage: It is not a PNG or JPEG file, or is damaged, too large or blank.
     """
     ink = _ink(_grey(content))
     window = _window(ink)
@@ -57,12 +57,12 @@ def read_image(content: bytes, size: int, largest: float) -> Pixels:
 
 
 def _grey(content: bytes) -> Pixels:
-    """Brightness from 0 to 255, on white paper where the image is transparent."""
+    """Return the brightness, from 0 to 255, with white paper where the image is transparent."""
     try:
         with Image.open(BytesIO(content), formats=FORMATS) as image:
             if max(image.size) > MAX_SIDE:
                 raise NoImage(f"an image may be {MAX_SIDE} pixels wide and high, not {image.width} x {image.height}")
-            if image.mode.startswith("I"):  # 16 bits, of which Pillow would take all but the darkest for white
+            if image.mode.startswith("I"):  # 16 bits: Pillow would turn all greys but the darkest into white
                 return np.asarray(image, dtype=np.float32) / np.float32(GREYS_OF_16_BITS)
             opaque = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
     except UnidentifiedImageError:
@@ -75,7 +75,7 @@ def _grey(content: bytes) -> Pixels:
 
 
 def _ink(grey: Pixels) -> Pixels:
-    """How far each pixel is from paper, from 0 to 1."""
+    """Return how much each pixel differs from paper, from 0 to 1."""
     border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
     contrast = np.abs(grey - np.median(border))
     darkest = contrast.max()
@@ -85,7 +85,7 @@ def _ink(grey: Pixels) -> Pixels:
 
 
 def _window(ink: Pixels) -> Pixels:
-    """The square around the ink: as high as it, or as wide where it is wider, its columns as near as they can be."""
+    """Return the square around the ink, as large as its longer side, with columns as central as the ink allows."""
     rows, columns = (np.flatnonzero((ink > LEAST_INK).any(axis=axis)) for axis in (1, 0))
     (top, bottom), (left, right) = (rows[0], rows[-1] + 1), (columns[0], columns[-1] + 1)
     side = max(bottom - top, right - left)

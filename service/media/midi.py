@@ -9,11 +9,11 @@ from service.media.music import NoteEvent
 
 TICKS_PER_BEAT = 480
 VELOCITY = 80
-MIN_TEMPO, MAX_TEMPO = 4, 1000  # a MIDI file holds the length of a beat in 24 bits of microseconds
+MIN_TEMPO, MAX_TEMPO = 4, 1000  # a MIDI file stores the length of a beat in 24 bits of microseconds
 
 
 def midi_file(notes: Sequence[NoteEvent], frames_per_beat: int, tempo: float, instrument: int) -> bytes:
-    """A MIDI file of one track.
+    """Return a MIDI file with one track.
 
     Args:
         notes: Times in frames.
@@ -22,7 +22,7 @@ def midi_file(notes: Sequence[NoteEvent], frames_per_beat: int, tempo: float, in
         instrument: Program number of General MIDI, 0 to 127.
     """
     ticks = TICKS_PER_BEAT // frames_per_beat
-    # At one time, notes end before others begin: one that is struck again must not be cut by the end of the first.
+    # At the same time, notes end before others begin: the end of a note must not cut off its repetition.
     events = sorted(
         [(note.start * ticks, 1, note.pitch) for note in notes]
         + [((note.start + note.length) * ticks, 0, note.pitch) for note in notes]

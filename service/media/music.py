@@ -1,7 +1,7 @@
 """Music on a grid of time: names of notes, frames, and what is struck or held. Pure.
 
-A frame is what sounds during one cell of the grid. The data that models learn from do not tell a note that is struck
-again from one that is held, so neither do frames. To make notes of them, choose one of:
+A frame is what sounds during one cell of the grid. The training data does not distinguish a note that is struck again
+from one that is held, so neither do frames. To turn frames into notes, choose one of:
 
     held     a pitch that goes on sounding in the next frame is one long note
     struck   every frame strikes all that sounds in it
@@ -31,10 +31,10 @@ class NoteEvent(NamedTuple):
 
 
 def pitch_of(note: int | str) -> int:
-    """The MIDI number of a note, which is that number or a name: "C4" is 60, "Bb2" 46.
+    """Return the MIDI number of a note, given as that number or as a name: "C4" is 60, "Bb2" 46.
 
     Raises:
-        ValueError: It is no name of a note.
+        ValueError: It is not the name of a note.
     """
     if isinstance(note, int):
         return note
@@ -46,17 +46,17 @@ def pitch_of(note: int | str) -> int:
 
 
 def kind_of_notes(notes: Any) -> str:  # noqa: ANN401  # whatever a client sent
-    """ "note", "chord" or "chords": what notes are meant as, by their nesting."""
+    """Return "note", "chord" or "chords", depending on how the notes are nested."""
     if not isinstance(notes, list):
         return "note"
     return "chords" if any(isinstance(each, list) for each in notes) else "chord"
 
 
 def frames_of(notes: Notes) -> list[Frame]:
-    """The frames of a note, a chord or several chords.
+    """Return the frames of a note, a chord or several chords.
 
     Raises:
-        ValueError: A name is no note.
+        ValueError: A name is not that of a note.
     """
     match kind_of_notes(notes):
         case "note":
@@ -69,7 +69,7 @@ def frames_of(notes: Notes) -> list[Frame]:
 
 
 def placed(notes: Notes) -> Iterator[tuple[tuple[int, ...], Note]]:
-    """Each note with its place among notes."""
+    """Yield each note with its indices in the nested lists."""
     if not isinstance(notes, list):
         yield (), notes
         return
@@ -79,7 +79,7 @@ def placed(notes: Notes) -> Iterator[tuple[tuple[int, ...], Note]]:
 
 
 def note_events(frames: Sequence[Frame], articulation: Articulation) -> list[NoteEvent]:
-    """The notes of frames, in the order in which they begin, the lowest first."""
+    """Return the notes of frames in the order in which they begin, the lowest first."""
     return sorted(_note_events(frames, articulation), key=lambda note: (note.start, note.pitch))
 
 
@@ -95,7 +95,7 @@ def _note_events(frames: Sequence[Frame], articulation: Articulation) -> Iterato
 
 
 class FrameTokens:
-    """Frames as tokens: each pitch as its distance from the lowest, the lowest first, then the end of the frame.
+    """Frames as tokens: each pitch as its distance from `lowest`, in ascending order, then the end of the frame.
 
     Attributes:
         end: The token that ends a frame.
@@ -115,14 +115,14 @@ class FrameTokens:
         return self._lowest <= pitch <= self._highest
 
     def encode(self, frames: Sequence[Frame]) -> list[int]:
-        """The tokens of frames. A pitch that is named twice sounds once."""
+        """Return the tokens of frames. A pitch that is named twice sounds once."""
         return [token for frame in frames for token in (*self._keys(frame), self.end)]
 
     def _keys(self, frame: Frame) -> list[int]:
         return sorted({pitch - self._lowest for pitch in frame})
 
     def pitch(self, token: int) -> int | None:
-        """The MIDI number of a token, or None for the end of a frame."""
+        """Return the MIDI number of a token, or None for the end of a frame."""
         return None if token == self.end else token + self._lowest
 
 
@@ -131,10 +131,10 @@ class FrameCollector:
 
     Attributes:
         frames: The frames that have ended.
-        length: Tokens that were written.
-        certain_length: Tokens of the frames.
-        stopped: Whether all frames are there.
-        limit: How many tokens they have at most.
+        length: Number of tokens that were written.
+        certain_length: Number of tokens in the frames that have ended.
+        stopped: Whether all frames have ended.
+        limit: The most tokens that all frames can have.
     """
 
     def __init__(self, tokens: FrameTokens, num_frames: int) -> None:
@@ -148,10 +148,10 @@ class FrameCollector:
         self.limit = num_frames * (tokens.end + 1)
 
     def append(self, tokens: Sequence[int]) -> list[Frame]:
-        """Add what was written.
+        """Add tokens that were written.
 
         Returns:
-            The frames that have ended in it.
+            The frames that they have ended.
         """
         ended: list[Frame] = []
         for position, token in enumerate(tokens, start=self.length + 1):
@@ -170,5 +170,5 @@ class FrameCollector:
         return ended
 
     def flush(self) -> list[Frame]:
-        """Nothing: a frame that has not ended is none."""
+        """Return nothing: a frame that has not ended does not count."""
         return []

@@ -13,7 +13,7 @@ from service.errors import InvalidInput, Location
 
 MAX_WORD_CHARACTERS = 1000
 
-# Unicode's White_Space, which the tokenizer splits at; Python's \s has four control characters more.
+# Unicode's White_Space, which the tokenizer splits at; Python's \s includes four control characters more.
 _WHITESPACE = re.compile(r"[^\S\x1c-\x1f]")
 
 
@@ -33,17 +33,17 @@ class TextReader:
 
     @property
     def num_tokens(self) -> int:
-        """Tokens that there are: ids are smaller."""
+        """Size of the vocabulary: all ids are smaller."""
         return self._tokenizer.get_vocab_size()
 
     def read(self, text: str) -> Tokens:
-        """The tokens of a text."""
+        """Return the tokens of a text."""
         encoding = self._tokenizer.encode(text, add_special_tokens=False)
         return Tokens(np.array(encoding.ids, dtype=np.int64), tuple(encoding.offsets))
 
 
 class PieceReader:
-    """The tokenizer of a bundle that writes as well: pieces of words to ids and back.
+    """The tokenizer of a bundle that also writes: pieces of words to ids and back.
 
     A piece that begins a word begins with "\u2581".
     """
@@ -52,31 +52,31 @@ class PieceReader:
         self._tokenizer = Tokenizer.from_file(str(path))
 
     def read(self, text: str) -> NDArray[np.int64]:
-        """The ids of a text's pieces, int64 (T,)."""
+        """Return the ids of a text's pieces, int64 (T,)."""
         return np.array(self._tokenizer.encode(text, add_special_tokens=False).ids, dtype=np.int64)
 
     def text(self, ids: Sequence[int]) -> str:
-        """The text of pieces."""
+        """Return the text of pieces."""
         text: str = self._tokenizer.decode(list(ids))
         return text
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
-        """Each piece as it is written."""
+        """Return the pieces as strings."""
         return [str(self._tokenizer.id_to_token(piece)) for piece in ids]
 
 
 def split_last_word(text: str, is_word: Callable[[str], bool] = bool) -> tuple[str, str]:
     """Cut a growing text before its last word, which may still grow: ("a ", "wond") before "erful" comes.
 
-    A run of characters without white space may hold no word yet: "\u200b" alone does not, "\u200bthe" does.
+    A run of characters without white space may not contain a word yet: "\u200b" alone does not, "\u200bthe" does.
 
     Args:
-        text: All that is not read yet.
-        is_word: Whether a run without white space holds a word.
+        text: The text that has not been read yet.
+        is_word: Whether a run without white space contains a word.
 
     Returns:
-        What may be read now, and what stays pending. That is the last word; behind it a blank, if white space follows;
-        behind that the last run, if it is no word and may still become one. Without a word it is that run alone.
+        What may be read now, and what stays pending: the last word, then a blank if white space follows it, then the
+        last run if it is not a word but may still become one. Without a word, only that run is pending.
     """
     before, run, is_followed = _split_last_run(text)
     if is_word(run):
@@ -88,7 +88,7 @@ def split_last_word(text: str, is_word: Callable[[str], bool] = bool) -> tuple[s
 
 
 def _split_last_run(text: str) -> tuple[str, str, bool]:
-    """What is before the last run without white space, the run, and whether white space follows it."""
+    """Return what is before the last run without white space, the run, and whether white space follows it."""
     end = len(text)
     while end and _WHITESPACE.match(text, end - 1):
         end -= 1
@@ -107,11 +107,11 @@ def split_unfinished(text: str) -> tuple[str, str]:
 
 
 def longest_word(text: str) -> int:
-    """Characters of the longest run without white space."""
+    """Return the length of the longest run without white space, in characters."""
     return max(map(len, _WHITESPACE.split(text)))
 
 
 def check_words(text: str, location: Location) -> None:
-    """Raise InvalidInput where a run without white space is too long."""
+    """Raise InvalidInput if a run without white space is too long."""
     if longest_word(text) > MAX_WORD_CHARACTERS:
         raise InvalidInput(f"a word is longer than {MAX_WORD_CHARACTERS} characters", location)

@@ -1,6 +1,6 @@
-"""Words of written English: where they are in a text, which ids they have, how they are spelt, what entities they make.
+"""Words of written English: their places in a text, ids, spelling, and the entities that they form.
 
-Pure. A bundle's tokenizer splits texts and knows the frequent words; its manifest says what characters there are.
+Pure. A bundle's tokenizer splits texts and knows the frequent words; its manifest lists the characters.
 """
 
 from collections.abc import Sequence
@@ -26,11 +26,11 @@ class WordReader:
         self._ids: dict[str, int] = self._tokenizer.get_vocab()
 
     def word_spans(self, text: str) -> list[tuple[int, int]]:
-        """Where each word of a text begins and ends."""
+        """Return where each word of a text begins and ends."""
         return [span for _, span in self._tokenizer.pre_tokenizer.pre_tokenize_str(text)]
 
     def ids(self, words: Sequence[str]) -> Ids:
-        """The id of each word, int64 (T,)."""
+        """Return the id of each word, int64 (T,)."""
         normalize = self._tokenizer.normalizer.normalize_str
         return np.array([self._ids.get(normalize(word), UNKNOWN_ID) for word in words], dtype=np.int64)
 
@@ -39,8 +39,8 @@ class CharacterVocabulary:
     """The characters of words, and their ids.
 
     Args:
-        characters: What words are spelt with; these have the ids 1, 2, ..., and any other character has 0.
-        longest_word: Of a longer word, so many characters are read: half at its beginning, half at its end.
+        characters: The known characters, which have the ids 1, 2, ...; any other character has 0.
+        longest_word: Of a longer word only this many characters are read: half from its beginning, half from its end.
     """
 
     def __init__(self, characters: Sequence[str], longest_word: int) -> None:
@@ -48,14 +48,14 @@ class CharacterVocabulary:
         self._half = longest_word // 2
 
     def ids(self, word: str) -> Ids:
-        """The character ids of a word, int64 (K,)."""
+        """Return the character ids of a word, int64 (K,)."""
         if len(word) > 2 * self._half:
             word = word[: self._half] + word[-self._half :]
         return np.array([self._ids.get(character, 0) for character in word], dtype=np.int64)
 
 
 class Entity(NamedTuple):
-    """Words `first` to `end`, which is not one of them, and what they name."""
+    """Words from `first` up to, but not including, `end`, and what they name."""
 
     first: int
     end: int
@@ -63,7 +63,7 @@ class Entity(NamedTuple):
 
 
 def entities(tags: Sequence[str]) -> list[Entity]:
-    """The entities that BIO tags mark. An I- tag that continues nothing of its kind begins one (CoNLL's evaluation)."""
+    """Return the entities that BIO tags mark. An I- tag that continues none of its kind begins one, as in CoNLL."""
     begins = [i for i, (before, tag) in enumerate(pairwise([OUTSIDE, *tags])) if _begins(before, tag)]
     return [Entity(first, _end(tags, first), tags[first].partition("-")[2]) for first in begins]
 

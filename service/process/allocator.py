@@ -1,7 +1,7 @@
-"""Freed memory is kept, since a batch's buffers of some 300 KB are taken and given back hundreds of times a second.
+"""Keeps freed memory, since a batch's buffers of some 300 KB are allocated and freed hundreds of times a second.
 
-glibc returns the top of its heap to the kernel at every such free, and each page is faulted in again at the next use:
-taking a batch of 64 rows apart took 420 µs with that, and 50 µs without.
+By default glibc returns the top of its heap to the kernel at every such free, and each page is faulted in again at the
+next use: splitting a batch of 64 rows took 420 µs with that, and 50 µs without.
 """
 
 import ctypes
@@ -24,16 +24,16 @@ def keep_freed_memory() -> None:
 
 
 def return_freed_memory() -> None:
-    """Return to the kernel what is free now, malloc_trim(3): after work that needs much and is done once."""
+    """Return free memory to the kernel, malloc_trim(3): after work that needs much of it and is done once."""
     if libc := _glibc():
         libc.malloc_trim(0)
 
 
 class Growth:
-    """How much memory this process has taken since it last gave some back.
+    """How much the memory of this process has grown since it last returned some.
 
     Args:
-        num_resident: What it has, in bytes.
+        num_resident: Returns the memory that it has, in bytes.
     """
 
     def __init__(self, num_resident: Callable[[], int] = lambda: psutil.Process().memory_info().rss) -> None:
@@ -42,11 +42,11 @@ class Growth:
 
     @property
     def is_large(self) -> bool:
-        """Whether that is so much that it is worth while to look for what is free."""
+        """Whether it has grown so much that returning free memory is worthwhile."""
         return self._num_resident() > self._num_settled + _GROWN_BYTES
 
     def settle(self) -> None:
-        """Measure from here on."""
+        """Measure from now on."""
         self._num_settled = self._num_resident()
 
 

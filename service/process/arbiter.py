@@ -1,4 +1,4 @@
-"""BentoML's process manager, circus, which runs any command for whoever reaches its sockets, unasked who that is."""
+"""Protects BentoML's process manager, circus, which runs any command for whoever reaches its sockets."""
 
 from pathlib import Path
 from typing import Any
@@ -9,11 +9,11 @@ _LONGEST_PATH = 107  # of a socket, unix(7)
 
 
 def take_no_orders(directory: Path) -> None:
-    """Have managers that are made from here on listen where other users cannot reach them, and not at two ports.
+    """Make managers created from now on listen where other users cannot reach them, instead of at two ports.
 
     Args:
-        directory: The service's. If its name is too long for a socket, nobody but this process reaches them, and
-            `bentoml serve --reload`, whose watcher is another process, does nothing.
+        directory: The service's. If its path is too long for a socket, only this process reaches them, and
+            `bentoml serve --reload`, whose watcher is another process, has no effect.
     """
     begin = Arbiter.__init__
     orders, events = (_address(directory / name) for name in ("orders", "events"))

@@ -1,6 +1,6 @@
-"""Beats, by which workers show that their event loops turn. The first process kills one that has stopped beating.
+"""Heartbeats, which show that workers' event loops run. The first process kills a worker that stops beating.
 
-A worker that hangs keeps its seat (seats.py), and connections of the second port wait for it. Killed, it is replaced.
+A hung worker keeps its seat (seats.py), and connections of the second port wait for it. A killed one is replaced.
 """
 
 import logging
@@ -26,10 +26,10 @@ HUNG_SECONDS = 30.0
 
 
 class Beats:
-    """When each worker was last heard of. Only those count that have beaten and have not taken their leave.
+    """When each worker was last heard. Only workers that have beaten and have not taken leave count.
 
     Args:
-        clock: Seconds that only grow.
+        clock: Returns monotonic seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -38,16 +38,16 @@ class Beats:
         self._looked_at = clock()
 
     def hear(self, pid: int, word: str) -> None:
-        """Note what a worker says."""
+        """Record what a worker says."""
         if word == BEAT:
             self._heard_at[pid] = self._clock()
         elif word == END:
             self._heard_at.pop(pid, None)
 
     def hung(self) -> list[int]:
-        """Those that have not been heard of for HUNG_SECONDS, once each.
+        """Return the workers that have not been heard for HUNG_SECONDS, once each.
 
-        If nobody has looked for long, this process stood still itself, and so may have they: all have their time again.
+        If this was not called for long, this process itself stood still, and so may the workers have: all start afresh.
         """
         now, looked_at = self._clock(), self._looked_at
         self._looked_at = now
@@ -60,7 +60,7 @@ class Beats:
 
 
 def watch_beats(directory: Path) -> None:
-    """Kill this process's workers from now on that hang. Linux only.
+    """From now on, kill workers of this process that hang. Linux only.
 
     Args:
         directory: The service's.
@@ -70,12 +70,12 @@ def watch_beats(directory: Path) -> None:
 
 
 def beat() -> None:
-    """Say that this worker's event loop turns."""
+    """Say that this worker's event loop runs."""
     tell(TOPIC, BEAT)
 
 
 def take_leave() -> None:
-    """Say that this worker ends, and beats no more."""
+    """Say that this worker is ending and will not beat again."""
     tell(TOPIC, END)
 
 

@@ -1,6 +1,6 @@
-"""The directories that BentoML makes when it is loaded, tried before: a failure there is a traceback.
+"""Makes the directories that BentoML would make when it is loaded, where a failure would be a traceback.
 
-Imports nothing large, so that it can be asked before BentoML is loaded.
+Imports nothing large, so that it can be used before BentoML is loaded.
 """
 
 import os
@@ -13,7 +13,7 @@ _AT_HOME = "~/bentoml"
 
 
 def unusable_home(environment: Mapping[str, str] = os.environ) -> str | None:
-    """Make what is missing of BentoML's directories. Returns why that cannot be done, None if it is done."""
+    """Make BentoML's directories where they are missing. Return why that has failed, None if it has not."""
     home = _expanded(environment.get(_VARIABLE, _AT_HOME))
     try:
         for directory in (Path(home), *(Path(home) / name for name in NAMES)):
@@ -24,7 +24,7 @@ def unusable_home(environment: Mapping[str, str] = os.environ) -> str | None:
 
 
 def _expanded(home: str) -> str:
-    """A path without variables and tildes, as BentoML reads it."""
+    """Expand variables and tildes in a path, as BentoML does."""
     before = None
     while home != before:
         before, home = home, os.path.expanduser(os.path.expandvars(home))  # noqa: PTH111  home or not

@@ -1,7 +1,7 @@
-"""Garbage collection in idle moments: a collection in the middle of a request was all of the slowest answers.
+"""Garbage collection in idle moments: the slowest answers were all due to a collection in the middle of a request.
 
-What has been loaded is frozen once, and the hot paths leave no cycles. What else leaves some is collected when nothing
-is under way, or when there is too much of it.
+Everything loaded is frozen once, and the hot paths leave no cycles. Other cycles are collected when nothing is under
+way, or when there are too many.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ TOO_MANY_OBJECTS = 1_000_000
 
 
 async def collect_when_idle(is_idle: Callable[[], bool]) -> None:
-    """Take garbage collection over until cancelled."""
+    """Replace automatic garbage collection until cancelled."""
     gc.collect()
     gc.freeze()
     gc.disable()

@@ -1,4 +1,4 @@
-"""Deaths of workers: the first process logs what ended each, since BentoML only starts another."""
+"""Deaths of workers: the first process logs what ended each one, since BentoML only starts another."""
 
 import logging
 import os
@@ -17,14 +17,14 @@ _ASKED = (signal.SIGTERM, signal.SIGINT)
 
 
 Settle = Callable[[Callable[[], Set[int]]], None]
-"""Puts in order what ended processes have left, given what tells the ids of those that are alive."""
+"""Cleans up what ended processes have left. Its argument returns the ids of those that are alive."""
 
 
 def watch_deaths(settle: Settle) -> None:
-    """Log deaths of this process's children from now on. Linux only.
+    """From now on, log deaths of this process's children. Linux only.
 
     Args:
-        settle: Called after some.
+        settle: Called after deaths.
     """
     if sys.platform == "linux":
         threading.Thread(target=_watch, args=(settle,), name="deaths", daemon=True).start()
@@ -49,7 +49,7 @@ def told(pid: int, reason: int, status: int) -> str:
 def _name(number: int) -> str:
     try:
         return signal.Signals(number).name
-    except ValueError:  # one of those for real time
+    except ValueError:  # a real-time signal
         return f"signal {number}"
 
 
@@ -57,8 +57,8 @@ def _watch(settle: Settle) -> None:
     known: set[int] = set()
     while True:
         try:
-            death = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)  # BentoML's own wait finds it, too
-        except ChildProcessError:  # there are none yet
+            death = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)  # WNOWAIT leaves it for BentoML's own wait
+        except ChildProcessError:  # no children yet
             known.clear()
         else:
             ended = _tell(known, death)
@@ -71,7 +71,7 @@ def _watch(settle: Settle) -> None:
 def _settle(settle: Settle, ended: Set[int]) -> None:
     try:
         settle(lambda: {child.pid for child in psutil.Process().children()} - ended)
-    except Exception:  # whatever it is, deaths are watched
+    except Exception:  # whatever it is, deaths must be watched
         logger.exception("what ended workers have left could not be put in order")
 
 
@@ -79,11 +79,11 @@ def _tell(known: Set[int], death: os.waitid_result | None) -> set[int]:
     """Log one death, and those of all other children that have ended meanwhile.
 
     Args:
-        known: Those that are logged already.
-        death: Of any child.
+        known: Ids of those that are logged already.
+        death: That of any child.
 
     Returns:
-        Those that are logged and not waited for yet.
+        Ids of those that are logged and not waited for yet.
     """
     deaths = [death, *(_death_of(child.pid) for child in psutil.Process().children())]
     ended = {each.si_pid: each for each in deaths if each is not None}
@@ -94,7 +94,7 @@ def _tell(known: Set[int], death: os.waitid_result | None) -> set[int]:
 
 
 def _death_of(pid: int) -> os.waitid_result | None:
-    """How a child has ended. None if it has not, or was waited for."""
+    """Return how a child has ended. None if it has not, or was waited for."""
     try:
         return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
     except ChildProcessError:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def state_directory(environment: Mapping[str, str] = os.environ) -> Path:
-    """The directory for what must be kept: `$XDG_STATE_HOME`, or `~/.local/state`.
+    """Return the directory for data that must be kept: `$XDG_STATE_HOME`, or `~/.local/state`.
 
     Raises:
         RuntimeError: The user has no home.
@@ -15,7 +15,7 @@ def state_directory(environment: Mapping[str, str] = os.environ) -> Path:
 
 
 def cache_directory(environment: Mapping[str, str] = os.environ) -> Path:
-    """The directory for what can be made again: `$XDG_CACHE_HOME`, or `~/.cache`.
+    """Return the directory for data that can be made again: `$XDG_CACHE_HOME`, or `~/.cache`.
 
     Raises:
         RuntimeError: The user has no home.

@@ -1,7 +1,7 @@
-"""SIGHUP, which a terminal sends that closes, to the first process.
+"""SIGHUP, which a closing terminal sends to the first process.
 
-The process manager would stop all workers at once and start them again. A service ends as by SIGTERM instead, unless it
-was to survive its terminal, as by nohup(1).
+By default the process manager stops all workers at once and starts them again. Here the service ends as on SIGTERM,
+unless it was started to survive its terminal, as by nohup(1).
 """
 
 import logging
@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 
 def end_on_hangup() -> None:
-    """Have this process manager end at SIGHUP, or ignore it if it is ignored now."""
+    """Make the process manager end on SIGHUP, or ignore it if it is ignored now."""
     is_ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
 
     def handle(handler: SysHandler) -> None:

@@ -1,6 +1,6 @@
-"""How much memory the kernel lets this process and its neighbours have, as a container's runtime sets it: cgroups(7).
+"""The memory limit of this process's control group, which a container's runtime sets: cgroups(7).
 
-Knows no settings and imports nothing, so that it can be asked before anything large is loaded.
+Knows no settings and imports nothing large, so that it can be used before anything large is loaded.
 """
 
 from collections.abc import Iterator
@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 GROUPS = Path("/proc/self/cgroup")
 FILES = Path("/sys/fs/cgroup")
-# What processes have of their own before a request arrives, somewhat less than was measured (docs/log.md), so that
-# nothing is refused that would work. Open rungs take a multiple of the bytes of a bundle, by what is opened at the
-# start; a smaller one where they share their weights.
+# What processes need before a request arrives, somewhat less than was measured (docs/log.md), so that nothing is
+# refused that would work. Open rungs take a multiple of a bundle's bytes, depending on what is opened at the start; a
+# smaller one if they share their weights.
 BYTES_FOR_FIRST_PROCESS = 90 * 2**20
 BYTES_FOR_WORKER = 110 * 2**20
 TIMES_BUNDLE_BYTES = {"needed": 4.0, "all": 17.0}
@@ -21,7 +21,7 @@ _MEBIBYTE = 2**20
 
 
 def memory_limit(groups: Path = GROUPS, files: Path = FILES) -> int | None:
-    """The bytes that all processes of this control group may have together. None without a limit."""
+    """Return the bytes that all processes of this control group may have together. None if there is no limit."""
     limits = [
         int(text)
         for directory, names in _directories(groups, files)
@@ -32,7 +32,7 @@ def memory_limit(groups: Path = GROUPS, files: Path = FILES) -> int | None:
 
 
 def num_memory_kills(groups: Path = GROUPS, files: Path = FILES) -> int:
-    """How many processes of this control group the kernel has killed since the limit was reached."""
+    """Return how many processes of this control group the kernel has killed because the limit was reached."""
     events = next(
         (text for directory, names in _directories(groups, files) if (text := _read(directory / names.events))), ""
     )
@@ -47,7 +47,7 @@ def shortage(
     open_rungs: str = "needed",
     are_weights_shared: bool = True,
 ) -> str | None:
-    """Say why a limit is too small for so many worker processes, spare ones included. None if it is not."""
+    """Return why a limit is too small for this many worker processes, spare ones included. None if it is not."""
     times = TIMES_BUNDLE_BYTES_IF_SHARED if are_weights_shared else TIMES_BUNDLE_BYTES
     num_graph_bytes = int(times[open_rungs] * num_bundle_bytes)
     needed = BYTES_FOR_FIRST_PROCESS + num_workers * (BYTES_FOR_WORKER + num_graph_bytes)
@@ -61,7 +61,7 @@ def shortage(
 
 
 class _Names(NamedTuple):
-    """What the files of a control group's directory are called."""
+    """Names of the files in a control group's directory."""
 
     limit: str
     events: str
@@ -72,7 +72,7 @@ _VERSION_2 = _Names("memory.max", "memory.events")
 
 
 def _directories(groups: Path, files: Path) -> Iterator[tuple[Path, _Names]]:
-    """Directories of this process's group and those above, the topmost of which is there in a container."""
+    """Yield the directories of this process's group and of those above. In a container only the topmost may exist."""
     for line in _read(groups).splitlines():
         _, controllers, path = line.split(":", 2)
         if controllers and "memory" not in controllers.split(","):

@@ -1,8 +1,8 @@
-"""The files in which the processes of a service count, as prometheus_client keeps them.
+"""The files in which prometheus_client keeps what the processes of a service count.
 
-BentoML empties the ones that it provides at every start, a refused one included, under whoever counts in them. So they
-are in the service's own directory. What processes that have ended have counted is added up in files of the name ENDED,
-or each death would make every scrape slower.
+BentoML empties its own directory for them at every start, even a refused one, while another service may count there. So
+they are in the service's own directory. The counts of ended processes are added up in files named ENDED, or each death
+would make every scrape slower.
 """
 
 import fcntl
@@ -18,7 +18,7 @@ from service.process.service_directory import room_in, service_directory
 
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 ENDED = "ended"
-# Twice what workers need that have used all shipped bundles.
+# Twice what a worker needs that has used all shipped bundles.
 NUM_BYTES = {"counter": 2**18, "gauge_mostrecent": 2**16, "histogram": 2**21}
 
 
@@ -29,7 +29,7 @@ class MetricFiles:
         directory: Where they are.
 
     Raises:
-        NoRoom: There is none.
+        NoRoom: There is no room for them.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -38,12 +38,13 @@ class MetricFiles:
             _reserve(directory, ENDED)
 
     def add_up(self, alive: Callable[[], Set[int]]) -> None:
-        """Move what processes have counted that have ended to the files of the ended.
+        """Move the counts of processes that have ended to the files named ENDED.
 
         Args:
-            alive: Ids of the processes that have not ended. Asked once the files are known: who has made one was there.
+            alive: Returns the ids of live processes. Called after the files are listed, so that it knows whoever made
+                them.
         """
-        # At the end of this process its directory goes meanwhile.
+        # When this process ends, its directory is removed meanwhile.
         with suppress(FileNotFoundError), _locked(self._directory, fcntl.LOCK_EX):
             paths = list(self._directory.glob("*.db"))
             kept = {ENDED, *map(str, alive())}
@@ -55,10 +56,10 @@ class MetricFiles:
 
 
 def join_service() -> None:
-    """Count for the service from now on, in a worker. Does nothing in a process that was not started by a service.
+    """Make this worker count in the service's files from now on. Does nothing if no service has started it.
 
     Raises:
-        NoRoom: There is none.
+        NoRoom: There is no room for them.
     """
     directory = service_directory()
     if VARIABLE in os.environ and directory is not None:
@@ -75,7 +76,7 @@ def are_there() -> bool:
 
 @contextmanager
 def nothing_is_moved() -> Iterator[None]:
-    """While the files are read, nothing is moved from one to another."""
+    """Keep counts from being moved between files while they are read."""
     with _locked(Path(os.environ[VARIABLE]), fcntl.LOCK_SH):
         yield
 
@@ -93,8 +94,8 @@ def _reserve(directory: Path, process: str) -> None:
 
 
 def _lengthen(path: Path, num_bytes: int) -> None:
-    """Give a file so much room at least: who maps it and finds the disk full is killed by SIGBUS."""
-    if sys.platform == "darwin":  # which has no such call
+    """Reserve this much for a file: a process that maps it and finds the disk full is killed by SIGBUS."""
+    if sys.platform == "darwin":  # it has no such call
         return
     file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
@@ -104,7 +105,7 @@ def _lengthen(path: Path, num_bytes: int) -> None:
 
 
 def _add(path: Path, kind: str, ended: Path) -> None:
-    """Add counts to those of the ended. Of a gauge the value that was set last is kept."""
+    """Add a file's counts to those of ended processes. The value of a gauge is the one that was set last."""
     counts = list(MmapedDict.read_all_values_from_file(str(path)))  # type: ignore[no-untyped-call]
     _lengthen(ended, 2 * (_num_used(ended) + _num_used(path)))
     totals = MmapedDict(str(ended))  # type: ignore[no-untyped-call]

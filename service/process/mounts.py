@@ -1,4 +1,4 @@
-"""Where a directory's files are kept: the mount that it lies on."""
+"""The mount point of a directory."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import psutil
 
 
 def mount_point(directory: Path) -> Path:
-    """The mount point of the file system that a directory lies on, or would lie on if it existed."""
+    """Return the mount point of the file system that a directory is on, or would be on if it existed."""
     mounted = {partition.mountpoint for partition in psutil.disk_partitions(all=True)}
     resolved = directory.resolve()
     return next((each for each in (resolved, *resolved.parents) if str(each) in mounted), Path("/"))

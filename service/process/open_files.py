@@ -10,7 +10,7 @@ ENOUGH = 4096
 
 
 def raise_limit() -> None:
-    """Raise what this process and those that it starts may have open as far as they may themselves."""
+    """Raise the limit of this process, and of those that it starts, as far as it may."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(ValueError, OSError):  # a system may allow less than it says
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,4 +1,4 @@
-"""Workers die with their parent: BentoML gives each a process group of its own, so a killed parent would leave them."""
+"""Workers die with their parent: BentoML gives each its own process group, so they would outlive a killed parent."""
 
 import ctypes
 import os
@@ -6,18 +6,18 @@ import signal
 import sys
 
 _PR_SET_PDEATHSIG = 1
-_PARENT = "FIRST_PROCESS_OF_UNROLLED"  # its id, as those inherit it that it starts
+_PARENT = "FIRST_PROCESS_OF_UNROLLED"  # its process id, which the processes that it starts inherit
 
 
 def be_parent() -> None:
-    """Be the parent of the processes that are started from here on."""
+    """Mark this process as the parent of those that it starts from now on."""
     os.environ[_PARENT] = str(os.getpid())
 
 
 def die_with_parent() -> None:
-    """Have the kernel kill this process when its parent ends, or end now if it has. Linux only, prctl(2).
+    """Have the kernel kill this process when its parent ends, or end now if it has ended already. Linux only, prctl(2).
 
-    SIGKILL, since a worker that stops gently waits for its slowest client.
+    SIGKILL, since a worker that stops gracefully waits for its slowest client.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""What can be checked before anything starts, so that a service that cannot work says why and ends."""
+"""Checks before anything starts, so that a service that cannot work says why and ends."""
 
 import asyncio
 import logging
@@ -39,10 +39,10 @@ class CannotStart(Exception):
 
 
 def checked_settings() -> Settings:
-    """The settings of this process.
+    """Return the settings of this process.
 
     Raises:
-        CannotStart: They contradict one another, this installation, or common sense.
+        CannotStart: They contradict one another or this installation, or cannot work.
     """
     try:
         refuse_unknown_variables()
@@ -62,7 +62,7 @@ def checked_settings() -> Settings:
 
 
 def check_store(server: ServerSettings, sessions: SessionSettings) -> None:
-    """Raise CannotStart where workers would not see one another's sessions."""
+    """Raise CannotStart if workers would not see one another's sessions."""
     if server.workers > 1 and sessions.store.startswith("memory:"):
         raise CannotStart(
             f"UNROLLED_STORE={sessions.store} is the memory of one process, but UNROLLED_WORKERS={server.workers}: "
@@ -71,7 +71,7 @@ def check_store(server: ServerSettings, sessions: SessionSettings) -> None:
 
 
 def check_store_is_kept(sessions: SessionSettings) -> None:
-    """Raise CannotStart where the session store would go with its container."""
+    """Raise CannotStart if the session store would be lost with its container."""
     if not sessions.store_on_volume or not sessions.store.startswith("lmdb:"):
         return
     directory = lmdb_directory(sessions.store)
@@ -83,7 +83,7 @@ def check_store_is_kept(sessions: SessionSettings) -> None:
 
 
 def check_memory(settings: Settings, bundles: Iterable[Bundle]) -> None:
-    """Raise CannotStart where a memory limit is less than workers with these bundles need."""
+    """Raise CannotStart if a memory limit is less than workers with these bundles need."""
     num_bytes = sum(bundle.file(name).stat().st_size for bundle in bundles for name in bundle.manifest.files)
     num_workers = settings.server.workers + settings.server.spare_workers
     is_shared = _is_writable(settings.bundles.prepared_graphs_directory)
@@ -93,7 +93,7 @@ def check_memory(settings: Settings, bundles: Iterable[Bundle]) -> None:
 
 
 def _is_writable(directory: Path | None) -> bool:
-    """Whether files can be made in a directory, which is made unless it is there."""
+    """Whether files can be made in a directory, which is made if it is missing."""
     try:
         if directory is not None:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -104,9 +104,9 @@ def _is_writable(directory: Path | None) -> bool:
 
 
 def check_prepared_graphs(settings: Settings) -> None:
-    """Raise CannotStart where a place for prepared graphs is given that cannot be a directory.
+    """Raise CannotStart if the path that is set for prepared graphs cannot be a directory.
 
-    One that cannot be written is a warning at the first run.
+    A directory that cannot be written to is only a warning, at the first run.
     """
     directory = settings.bundles.prepared_graphs_directory
     if directory is None or not settings.bundles.prepared_graphs:
@@ -133,7 +133,7 @@ def check_callers(server: ServerSettings, keys: KeySettings) -> None:
 
 
 def check_bundles(settings: Settings) -> None:
-    """Raise CannotStart where a bundle that is to be served is missing or damaged, or finds no room in memory."""
+    """Raise CannotStart if a bundle to be served is missing or damaged, or does not fit into memory."""
     try:
         bundles = configured_bundles(settings.bundles)
     except (BundleError, BentoMLException) as error:
@@ -146,7 +146,7 @@ def check_bundles(settings: Settings) -> None:
 
 
 def check_ports(settings: Settings) -> None:
-    """Raise CannotStart where an address cannot be listened on."""
+    """Raise CannotStart if an address cannot be listened on."""
     server = settings.server
     for port in filter(None, (server.port, server.fast_port)):
         try:
@@ -163,7 +163,7 @@ def _try_to_listen(host: str, port: int) -> None:
 
 
 def check_store_answers(settings: Settings) -> None:
-    """Raise CannotStart where the session store cannot be used, or not kept."""
+    """Raise CannotStart if the session store cannot be used, or would not be kept."""
     check_store_is_kept(settings.sessions)
     try:
         asyncio.run(_reach_store(settings.sessions))
@@ -173,9 +173,9 @@ def check_store_answers(settings: Settings) -> None:
 
 
 def warn_of_little_room(settings: Settings) -> None:
-    """Log that the disk would be full before the store, where somebody has said how large the store may be.
+    """Warn that the disk would be full before the store, if the store's limit was set.
 
-    Nobody has for the default, which is more than half of many a laptop's disk.
+    It is not checked for the default limit, which is more than half of many a laptop's disk.
     """
     sessions = settings.sessions
     if not sessions.store.startswith("lmdb:") or "max_store_bytes" not in sessions.model_fields_set:
@@ -185,7 +185,7 @@ def warn_of_little_room(settings: Settings) -> None:
 
 
 def warn_of_no_quota(settings: Settings) -> None:
-    """Log that owners, who are told apart by their keys, may push out one another's sessions."""
+    """Warn that owners with keys of their own may evict one another's sessions."""
     sessions = settings.sessions
     if settings.keys.api_keys and not sessions.max_sessions_per_owner:
         logger.warning(

@@ -1,6 +1,6 @@
-"""The directory of a running service: in it its processes count, say that they live, and take their seats.
+"""The directory of a running service, in which its processes count, beat and take their seats.
 
-It lies among the temporary files under the name of the service's port, and only its user may look into it.
+It is among the temporary files, named after the service's port, and only its user may look into it.
 """
 
 import atexit
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-_NAME = "DIRECTORY_OF_UNROLLED"  # as workers inherit it from the first process
+_NAME = "DIRECTORY_OF_UNROLLED"  # workers inherit it from the first process
 
 
 class NoRoom(Exception):
@@ -22,17 +22,17 @@ class NoRoom(Exception):
 
 
 def begin(port: int) -> Path:
-    """Make the directory of the service of a port, in its first process, with which it goes.
+    """Make the directory of a port's service, in its first process. It is removed when that process ends.
 
-    What services of that port have left that were killed goes before.
+    Directories that killed services of that port have left are removed first.
 
     Raises:
-        NoRoom: There is none.
+        NoRoom: There is no room for it.
     """
     prefix = f"unrolled-{port}-"
     directory = Path(tempfile.gettempdir()) / f"{prefix}{os.getpid()}.service"
     for path in directory.parent.glob(f"{prefix}*.service"):
-        # In a container that is started again the first process has the same id.
+        # In a container that is started again, the first process has the same id.
         is_left = path == directory or not psutil.pid_exists(_pid_of(path))
         with suppress(OSError):
             if is_left and path.lstat().st_uid == os.geteuid():
@@ -47,17 +47,17 @@ def begin(port: int) -> Path:
 
 
 def service_directory() -> Path | None:
-    """The directory of the service that this process belongs to. None if no service has started it."""
+    """Return the directory of the service that this process belongs to. None if no service has started it."""
     directory = Path(os.environ.get(_NAME, ""))
     return directory if directory.is_absolute() else None
 
 
 @contextmanager
 def room_in(directory: Path) -> Iterator[None]:
-    """Tell a lack of room for what is kept in a directory.
+    """Turn an OSError about a directory into NoRoom.
 
     Raises:
-        NoRoom: There is none.
+        NoRoom: There is no room in it.
     """
     try:
         yield

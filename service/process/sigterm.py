@@ -36,7 +36,7 @@ async def comes_before_sigterm(awaited: Coroutine[Any, Any, None]) -> bool:
 
 
 class Draining:
-    """What a worker does before it ends: it is not ready, and answers what it has taken, while it still listens.
+    """What a worker does before it ends: it is not ready, and answers what it has accepted, while it still listens.
 
         SIGTERM ─► not ready ─► load balancers have seen it ─► all is answered ─► SIGTERM, as it was handled before
 
@@ -45,7 +45,7 @@ class Draining:
 
     Args:
         drain_seconds: How long load balancers need to see that it is not ready.
-        answer_all: Takes nothing more and answers what was taken.
+        answer_all: Accepts nothing more and answers what was accepted.
         tasks: Runs the draining.
     """
 
@@ -58,7 +58,7 @@ class Draining:
         self.has_begun = False
 
     def begin_on_sigterm(self) -> None:
-        """Drain at the next SIGTERM, then raise it again. One that comes meanwhile is handled as it was before."""
+        """Drain at the next SIGTERM, then raise it again. Another one meanwhile is handled as it was before."""
         loop, stop = asyncio.get_running_loop(), signal.getsignal(signal.SIGTERM)
 
         def begin(number: int, _: FrameType | None) -> None:

@@ -1,7 +1,7 @@
-"""Whether workers start: the first process watches, and ends with a sentence where none of them is ever ready.
+"""Whether workers start: the first process watches, and ends with an error message if none is ever ready.
 
-BentoML starts a dead worker again for ever, which is right once the service has worked: a store that is down comes
-back. Before that it would be a service that looks alive and is none, in a container above all.
+BentoML restarts a dead worker for ever, which is right once the service has worked: a store that is down comes back.
+Before that, the service would look alive without being so, above all in a container.
 """
 
 import logging
@@ -25,12 +25,12 @@ LOOK_SECONDS = 0.5
 
 
 class Starts:
-    """Knows which workers there were, and whether any has been ready.
+    """Knows which workers there have been, and whether any has been ready.
 
     Args:
         num_workers: How many there should be, spare ones included.
         num_kills: How many processes the kernel has killed for memory so far.
-        limit: What their memory is limited to, in bytes.
+        limit: Their memory limit, in bytes.
     """
 
     def __init__(self, num_workers: int, num_kills: Callable[[], int], limit: int | None) -> None:
@@ -42,10 +42,10 @@ class Starts:
         self.has_served = False
 
     def see(self, pids: Set[int]) -> str | None:
-        """Note the workers that there are now.
+        """Record the workers that exist now.
 
         Returns:
-            Why the service will never start, None while it may.
+            Why the service will never start. None while it may.
         """
         self._started |= pids
         if self.has_served or len(self._started) <= self._max_started:
@@ -53,10 +53,10 @@ class Starts:
         return self._kills() or f"{self._max_started} worker processes ended before one was ready; the log says more"
 
     def hear(self, word: str, detail: str) -> str | None:
-        """Note what a worker says of its start.
+        """Record what a worker says about its start.
 
         Returns:
-            Why the service will never start, None while it may.
+            Why the service will never start. None while it may.
         """
         if word == FAILED and not self.has_served:
             return detail
@@ -67,7 +67,7 @@ class Starts:
         return None
 
     def _kills(self) -> str:
-        """Say how many processes the kernel has killed since the last call, "" for none."""
+        """Return how many processes the kernel has killed since the last call, in words. Empty if none."""
         num_kills, known = self._num_kills(), self._num_known_kills
         self._num_known_kills = num_kills
         if num_kills <= known:
@@ -76,7 +76,7 @@ class Starts:
 
 
 def watch_starts(directory: Path, num_workers: int) -> None:
-    """Watch this process's workers from now on, and end it where they cannot start. Linux only.
+    """From now on, watch this process's workers, and end it if they cannot start. Linux only.
 
     Args:
         directory: The service's.
@@ -90,7 +90,7 @@ def watch_starts(directory: Path, num_workers: int) -> None:
 
 @contextmanager
 def failures_told() -> Iterator[None]:
-    """Raise what keeps this worker from starting, and send it to the first process."""
+    """Report what keeps this worker from starting to the first process, and raise it."""
     try:
         yield
     except Exception as error:

@@ -1,4 +1,4 @@
-"""What workers tell the first process: datagrams in the service's directory, unix(7), whose sender the kernel names."""
+"""Workers' messages to the first process: datagrams in the service's directory, unix(7). The kernel names senders."""
 
 import atexit
 import logging
@@ -21,7 +21,7 @@ CREDENTIALS = struct.Struct("=iII")  # unix(7), SCM_CREDENTIALS: process, user, 
 
 
 class Word(NamedTuple):
-    """What a process has said."""
+    """A message of a process."""
 
     pid: int
     word: str
@@ -29,11 +29,11 @@ class Word(NamedTuple):
 
 
 class Ear:
-    """Hears, in the first process, what is said on a topic.
+    """Receives a topic's messages in the first process.
 
     Args:
         topic: A name that no other ear of the service has.
-        directory: The service's. Others could fill the ear, so that workers are not heard.
+        directory: The service's. In a public one, others could fill the socket's queue, so that workers are not heard.
     """
 
     def __init__(self, topic: str, directory: Path) -> None:
@@ -43,14 +43,14 @@ class Ear:
             self._socket.bind(address)
 
     def close(self) -> None:
-        """Hear no more."""
+        """Stop listening."""
         self._socket.close()
 
     def hear(self, seconds: float | None) -> Word:
-        """Wait for a word.
+        """Wait for a message.
 
         Raises:
-            TimeoutError: Nobody has said one for so long.
+            TimeoutError: None has come for so long.
         """
         self._socket.settimeout(seconds)
         message, ancillary, _, _ = self._socket.recvmsg(MAX_MESSAGE_BYTES, socket.CMSG_SPACE(CREDENTIALS.size))
@@ -60,7 +60,7 @@ class Ear:
 
 
 def tell(topic: str, word: str, detail: str = "") -> None:
-    """Send the first process a word. Does nothing if it does not listen, or has not heard the ones before yet."""
+    """Send a message to the first process. Does nothing if it does not listen, or its queue is full."""
     directory = service_directory()
     if directory is None or sys.platform != "linux":
         return
@@ -72,7 +72,7 @@ def tell(topic: str, word: str, detail: str = "") -> None:
 
 @cache
 def _mouth(topic: str, directory: Path) -> socket.socket:
-    """Connected once, at the start: later a worker may have as many files open as it can, or the directory be gone."""
+    """Connect once, at the start: later a worker may have no files left to open, or the directory may be gone."""
     mouth = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     mouth.setblocking(False)
     atexit.register(mouth.close)
@@ -83,7 +83,7 @@ def _mouth(topic: str, directory: Path) -> socket.socket:
 
 @contextmanager
 def _address(topic: str, directory: Path) -> Iterator[str]:
-    """The path of a socket, which may have 107 bytes: the directory's own may be longer."""
+    """Yield a short path of a socket: at most 107 bytes are allowed, and the directory's own path may be longer."""
     descriptor = os.open(directory, os.O_PATH | os.O_DIRECTORY)
     try:
         yield f"/proc/self/fd/{descriptor}/{topic}"

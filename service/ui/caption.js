@@ -1,4 +1,4 @@
-/** A digit, drawn by hand, and the sentence that is written about it. */
+/** A digit drawn by hand, and a sentence that describes it. */
 import { element, part } from "./element.js";
 import { attempt, say } from "./notice.js";
 import { ask } from "./service.js";
@@ -36,7 +36,7 @@ export function startCaption(panel) {
   }
 }
 
-/** Ask about what is drawn, and again where something was drawn meanwhile: what is said is of what is seen. */
+/** Ask about the drawing, and ask again if it has changed meanwhile, so that the answer is about what is seen. */
 async function describe(panel, paper) {
   let image;
   do {
@@ -53,7 +53,7 @@ class Paper {
   #isDown = false;
   isBlank = true;
 
-  /** @type {() => void} Told of every stroke. */
+  /** @type {() => void} Called after every stroke. */
   onStroke = () => {};
 
   constructor(canvas) {

@@ -1,4 +1,4 @@
-/** A session as what it is, an unrolled network: a cell for each step, with what it has read below it. */
+/** A session drawn as an unrolled network: a cell for each step, above what the step has read. */
 import { element } from "./element.js";
 
 export class Chain {
@@ -26,7 +26,7 @@ function cellOf({ step, read, share }) {
   return cell;
 }
 
-/** What was read, or its end where that is long. */
+/** What was read, or its end if it is long. */
 function seen(read) {
   const characters = [...read];
   const short = characters.length > 7 ? `…${characters.slice(-6).join("")}` : read;

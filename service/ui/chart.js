@@ -19,7 +19,7 @@ export class LineChart {
   /**
    * @param {HTMLElement} place
    * @param {{x: string, y: string, range?: [number, number], series: object[], bands?: object[]}} options
-   *   Titles of the axes with their units, the range of y where it is fixed, uPlot's series (colours by their names in
+   *   Titles of the axes with their units, the range of y if it is fixed, uPlot's series (colours by their names in
    *   the stylesheet) and bands.
    */
   constructor(place, options) {
@@ -33,7 +33,7 @@ export class LineChart {
   /**
    * Draw.
    * @param {(number|null)[][]} data x, then each series.
-   * @param {string} summary The same in words, for who does not see it.
+   * @param {string} summary The same in words, for people who cannot see it.
    */
   draw(data, summary) {
     this.#data = data;
@@ -43,14 +43,14 @@ export class LineChart {
     else this.#fit();
   }
 
-  /** Draw again, in the colours of now. */
+  /** Draw again, in the current colours. */
   repaint() {
     this.#plot?.destroy();
     this.#plot = null;
     this.#fit();
   }
 
-  /** Forget this chart. */
+  /** Remove this chart. */
   remove() {
     this.#watch.disconnect();
     this.#plot?.destroy();
@@ -89,7 +89,7 @@ function painted({ stroke, ...rest }) {
   return { width: 2, points: { show: false }, ...rest, stroke: stroke && colour(stroke) };
 }
 
-/** Colours of the stylesheet are written as #rrggbb, which takes a share of ink behind it. */
+/** A colour of the stylesheet, #rrggbb, with its opacity in percent appended as two hexadecimal digits. */
 function translucent([name, percent]) {
   return colour(name) + Math.round(percent * 2.55).toString(16).padStart(2, "0");
 }

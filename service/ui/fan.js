@@ -43,7 +43,7 @@ export class Fan {
   }
 }
 
-/** Lower and upper lines, the outermost first; a median stands alone and is left to the mean. */
+/** Pairs of lower and upper lines, the outermost first. The median has no partner and is left out: the mean is drawn instead. */
 function pairs(lines) {
   return Array.from({ length: Math.floor(lines.length / 2) }, (_, index) => [lines[index], lines.at(-1 - index)]);
 }

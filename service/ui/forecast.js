@@ -1,4 +1,4 @@
-/** Readings, their past and what may come: lines and a fan of quantiles. */
+/** Forecasts: lines for past readings, and a fan of quantiles for those to come. */
 import { Fan } from "./fan.js";
 import { part } from "./element.js";
 import { Live } from "./live.js";
@@ -87,7 +87,7 @@ function chosen({ columns, flawed }, name) {
 
 const problem = (title, message) => Object.assign(new Error(message), { title });
 
-/** Which columns are not offered, and why. */
+/** Says which columns are left out, and why. */
 const told = (flawed) => flawed.map(({ name, line }) => `Line ${line} has no number for ${name}, which is left out.`).join(" ");
 
 function summary(name, { mean, quantiles }) {

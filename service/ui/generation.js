@@ -1,4 +1,4 @@
-/** Texts that go on: sheets on a desk, each a session. */
+/** Generated texts: sheets on a desk, each with its own session. */
 import { part } from "./element.js";
 import { keep, recall } from "./memory.js";
 import { attempt, say } from "./notice.js";
@@ -19,7 +19,7 @@ export function startGeneration(panel, models) {
   return { resume: () => desk.resume() };
 }
 
-/** All sheets, and how their texts are drawn. */
+/** All sheets, and the sampling settings of their texts. */
 class Desk {
   #panel;
   #form;
@@ -33,7 +33,7 @@ class Desk {
     this.models = models;
   }
 
-  /** @returns {object} How to go on, as the form says. */
+  /** @returns {object} The form's sampling settings. */
   get sampling() {
     const field = (name) => this.#form.elements.namedItem(name).value;
     return {
@@ -44,7 +44,7 @@ class Desk {
     };
   }
 
-  /** A new text on a new session; the old ones end. */
+  /** Begin a new text on a new session, and end the old ones. */
   async begin() {
     const field = (name) => this.#form.elements.namedItem(name).value;
     const sheet = new Sheet(this, await Session.open(field("model")), "");
@@ -81,7 +81,7 @@ class Desk {
     keep(KEPT_AS, this.sheets.length ? this.sheets.map((sheet) => sheet.kept) : null);
   }
 
-  /** Take up the sheets that this browser has. */
+  /** Restore the sheets that this browser has kept. */
   async resume() {
     const kept = recall(KEPT_AS) ?? [];
     this.sheets = kept.map((each) => Sheet.of(this, each));

@@ -1,4 +1,4 @@
-/** What is thought of a text: a gauge, how it moved, and the session that thinks so. */
+/** The judgement of a text: a gauge, its course, and the session behind it. */
 import { Chain } from "./chain.js";
 import { LineChart } from "./chart.js";
 import { part } from "./element.js";
@@ -29,7 +29,7 @@ export class Judgement {
    * @param {[number, number|null][]} points Characters read, and the probability of "positive" after them.
    * @param {object[]} cells Of the chain.
    * @param {import("./session.js").Session|null} session
-   * @param {string} way That the latest step went.
+   * @param {string} way How the latest step was sent.
    */
   show(points, cells, session, way) {
     const share = points.at(-1)?.[1] ?? null;
@@ -49,7 +49,7 @@ export class Judgement {
     this.#tell(inWords(share));
   }
 
-  /** Seen at once, and said once typing rests. */
+  /** Show it at once, and let screen readers say it once typing pauses. */
   #tell(judgement) {
     part(this.#panel, "judgement").textContent = judgement;
     clearTimeout(this.#telling);

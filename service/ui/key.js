@@ -1,24 +1,24 @@
-/** The API key: in this tab only, and never in an address. What is kept with it is kept under its id, for it alone. */
+/** The API key, kept for this tab only and never in an address. Whatever else is kept goes under the key's id, for this key alone. */
 import { ofTab } from "./storage.js";
 
 const KEPT_AS = "unrolled.key";
 
-/** @returns {string} The key, "" where none was given. */
+/** @returns {string} The key, "" if none was given. */
 export const key = () => ofTab.get(KEPT_AS) ?? "";
 
-/** @returns {string} The public part of the key, by which the service knows it; "" where there is none. */
+/** @returns {string} The public part of the key, which identifies it to the service; "" if there is none. */
 export const keyId = () => key().split("_")[1] ?? "";
 
-/** @returns {Object<string, string>} The header that shows the key. */
+/** @returns {Object<string, string>} The header with the key. */
 export const authorization = () => (key() ? { Authorization: `Bearer ${key()}` } : {});
 
-/** @returns {string[]} The subprotocols that show the key: a browser cannot set a WebSocket's headers. */
+/** @returns {string[]} The subprotocols with the key: a browser cannot set a WebSocket's headers. */
 export const subprotocols = () => (key() ? ["unrolled", `bearer.${key()}`] : ["unrolled"]);
 
 /**
- * Ask for a key whenever the service has refused for want of one.
+ * Ask for a key whenever the service has refused a request without a valid one.
  * @param {HTMLFormElement} form
- * @param {EventTarget} service Tells of refusals.
+ * @param {EventTarget} service Reports refusals.
  * @param {() => void} onKey
  */
 export function askForKey(form, service, onKey) {
@@ -37,7 +37,7 @@ export function askForKey(form, service, onKey) {
     }
     const isOther = key() && key() !== given;
     ofTab.put(KEPT_AS, given);
-    if (isOther) return location.reload(); // nothing of the former key's stays on the page
+    if (isOther) return location.reload(); // so that nothing of the previous key stays on the page
     field.value = "";
     form.hidden = true;
     onKey();
@@ -45,7 +45,7 @@ export function askForKey(form, service, onKey) {
 }
 
 /**
- * Offer to leave: the key is forgotten, and all that this browser kept with it.
+ * Offer to sign out: forget the key, and everything that this browser has kept with it.
  * @param {HTMLElement} place
  * @param {() => void} forget
  */

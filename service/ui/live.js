@@ -1,4 +1,4 @@
-/** A sensor that reports: a session that reads one value a step, and forecasts after each. */
+/** A simulated sensor: a session that reads one value a step, and forecasts after each. */
 import { Session } from "./session.js";
 
 const PAUSE_MS = 400;
@@ -10,7 +10,7 @@ export class Live {
 
   /**
    * @param {{onForecast: Function, onState: (isLive: boolean) => void, onProblem: (error: Error) => void}} tell
-   *   `onForecast` is told the name and values that were read, the forecast, and the session.
+   *   `onForecast` gets the name and values that were read, the forecast, and the session.
    */
   constructor(tell) {
     this.#tell = tell;
@@ -30,7 +30,7 @@ export class Live {
     this.#follow(session, column, wanted);
   }
 
-  /** Report no more. The session ends once the step that is under way is answered, or that would be refused. */
+  /** Stop reporting. The session ends only once the step under way is answered, which would otherwise be refused. */
   stop() {
     this.#session = null;
     this.#tell.onState(false);

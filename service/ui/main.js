@@ -1,4 +1,4 @@
-/** The page: what is served, a panel for each question, and the sessions of this browser taken up again. */
+/** The page: learns what is served, has a panel for each question, and resumes this browser's sessions. */
 import { startCaption } from "./caption.js";
 import { startForecast } from "./forecast.js";
 import { startGeneration } from "./generation.js";
@@ -29,7 +29,7 @@ startForecast(panel("forecast"), models);
 startMusic(panel("music"));
 startCaption(panel("caption"));
 
-/** Learn what is served, and go on with what this browser had begun; again where nobody answers yet. */
+/** Learn what is served, and resume what this browser had begun. Try again if the service does not answer yet. */
 async function begin() {
   const notice = panel("start-notice");
   try {
@@ -47,7 +47,7 @@ async function begin() {
   look(shown());
 }
 
-/** Go on with what was kept; where another version of this page has kept it in its own way, begin with nothing. */
+/** Resume what was kept. If another version of this page has kept it in a form of its own, begin with nothing. */
 async function resume(panel, name) {
   try {
     await panel.resume();
@@ -57,7 +57,7 @@ async function resume(panel, name) {
   }
 }
 
-/** Go to the API page, which one port has: asked for at every look, it would leave an error in the console of the other. */
+/** Go to the API page, which only one port has. Checked on click, since a check on load would log an error on the other port. */
 async function visitApiPage(event) {
   event.preventDefault();
   try {
@@ -70,7 +70,7 @@ async function visitApiPage(event) {
   }
 }
 
-/** A panel that is seen for the first time asks the question that stands in it, so that there is something to look at. */
+/** Ask a panel's prefilled question when it is first shown, so that there is something to look at. */
 function look(name) {
   if (document.body.dataset.state !== "ready") return;
   if (name === "sessions") sessions.refresh();

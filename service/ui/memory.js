@@ -1,7 +1,7 @@
 /**
- * What this browser keeps: which sessions are its own, and what they have read. Their state is the service's.
+ * What this browser keeps: which sessions are its own, and what they have read. Their state stays in the service.
  *
- * Each key has its own: whoever comes with another sees nothing of it.
+ * Each API key has its own memory, which is hidden from other keys.
  */
 import { keyId } from "./key.js";
 import { local } from "./storage.js";
@@ -11,7 +11,7 @@ const MAX_OPENED = 500;
 
 /**
  * @param {string} name
- * @returns {any} What was kept, null where there is nothing.
+ * @returns {any} What was kept, null if nothing was.
  */
 export function recall(name) {
   try {
@@ -31,7 +31,7 @@ export function keep(name, value) {
   else local.put(prefix() + name, JSON.stringify(value));
 }
 
-/** Forget all that was kept with this key. */
+/** Forget everything that was kept with this key. */
 export function forgetAll() {
   for (const name of local.names.filter((each) => each.startsWith(prefix()))) local.drop(name);
 }

@@ -1,4 +1,4 @@
-/** What the service serves, and how large a state is. */
+/** The served models, and the size of their states. */
 import { ask } from "./service.js";
 
 const BYTES = { float64: 8, int64: 8, float32: 4, int32: 4, float16: 2, int8: 1, uint8: 1, bool: 1 };
@@ -21,7 +21,7 @@ export class Models {
   }
 
   /**
-   * How much memory one session needs, whatever it has read.
+   * The size of one session's state, however much it has read.
    * @param {string} name
    * @returns {string}
    */
@@ -34,7 +34,7 @@ export class Models {
   }
 
   /**
-   * Grey out what is not served: options of selects, and tabs none of whose models is there.
+   * Grey out what is not served: options of selects, and tabs none of whose models are served.
    * @param {ParentNode} page
    */
   greyOut(page) {

@@ -44,7 +44,7 @@ export function startMusic(panel) {
 }
 
 function show(panel, piece, player) {
-  player.stop(); // the former piece, which may have been begun again meanwhile
+  player.stop(); // the previous piece, which may have been started again meanwhile
   const { svg, moveTo } = pianoRoll(piece);
   part(panel, "roll").replaceChildren(element("div", { class: "scroll", tabindex: "0" }, svg));
   part(panel, "piece").hidden = false;
@@ -66,7 +66,7 @@ function offerFile(link, { midi, bundle, seed }) {
 
 const lengthOf = ({ frames, frames_per_beat }) => frames.length / frames_per_beat;
 
-/** "C3 G3 E4, F3 A3": notes of a chord by blanks, chords by commas. */
+/** "C3 G3 E4, F3 A3": blanks separate the notes of a chord, commas separate chords. */
 function chordsOf(text) {
   const chords = text.split(/[,;|\n]+/).map((chord) => chord.trim().split(/\s+/).filter(Boolean).map(note));
   return chords.filter((chord) => chord.length);

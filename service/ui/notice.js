@@ -1,4 +1,4 @@
-/** What there is to say where it happened: refusals, and news of a session. */
+/** Notices at the place that they are about: refusals, and news of a session. */
 import { element } from "./element.js";
 import { Problem } from "./service.js";
 
@@ -11,7 +11,7 @@ export function showProblem(place, error) {
   const title = error.title ?? "This page has failed";
   const status = error instanceof Problem ? ` (${error.status})` : "";
   const told = [title + status, error.message].join(" ");
-  if (place.classList.contains("problem") && place.textContent === told) return; // said again, it would be read out again
+  if (place.classList.contains("problem") && place.textContent === told) return; // else screen readers would read it out again
   place.className = "notice problem";
   place.replaceChildren(element("strong", {}, title + status), " ", element("span", {}, error.message));
 }
@@ -19,7 +19,7 @@ export function showProblem(place, error) {
 /**
  * Say something.
  * @param {HTMLElement} place
- * @param {string} [text] Nothing clears the place.
+ * @param {string} [text] Clears the place if left out.
  */
 export function say(place, text = "") {
   place.className = "notice";
@@ -29,13 +29,13 @@ export function say(place, text = "") {
 /**
  * Do something that may be refused, with its button disabled meanwhile.
  * @param {HTMLButtonElement} button
- * @param {HTMLElement} place Of a refusal.
+ * @param {HTMLElement} place For a refusal.
  * @param {() => Promise<void>} work
- * @param {HTMLElement} [answer] What was answered before: hidden beside a refusal, which it does not belong to.
+ * @param {HTMLElement} [answer] The previous answer, hidden if this attempt is refused.
  */
 export async function attempt(button, place, work, answer) {
   if (button.disabled) return;
-  const isFocused = document.activeElement === button; // which a disabled button does not stay
+  const isFocused = document.activeElement === button; // a disabled button loses the focus
   button.disabled = true;
   button.setAttribute("aria-busy", "true");
   say(place);

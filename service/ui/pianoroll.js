@@ -1,4 +1,4 @@
-/** A piano roll: pitch upwards, time to the right, a line where the music is. */
+/** A piano roll: pitch upwards, time to the right, and a line at the current position. */
 import { drawing } from "./element.js";
 
 const ROW = 7;

@@ -1,4 +1,4 @@
-/** Plays notes by the browser's own synthesis: a soft tone that fades, as a plucked string does. */
+/** Plays notes with the browser's own synthesis: a soft tone that fades like a plucked string. */
 const AHEAD_SECONDS = 0.1;
 const ATTACK_SECONDS = 0.012;
 const RELEASE_SECONDS = 0.18;
@@ -10,24 +10,24 @@ export class Player {
   #out = null;
   #frame = 0;
 
-  /** @type {(beat: number|null) => void} Told where the music is. */
+  /** @type {(beat: number|null) => void} Called with the current position. */
   onMove = () => {};
 
   /** @type {(isPlaying: boolean) => void} */
   onState = () => {};
 
-  /** @param {{notes: object[], tempo: number}} piece Played, or stopped where something plays. */
+  /** @param {{notes: object[], tempo: number}} piece Played, unless something plays already, which is stopped instead. */
   toggle(piece) {
     if (this.#out) this.stop();
     else this.#play(piece);
   }
 
-  /** Be silent. */
+  /** Stop playing. */
   stop() {
     if (!this.#out) return;
     const out = this.#out;
     out.gain.setTargetAtTime(0, this.#context.currentTime, 0.02);
-    setTimeout(() => out.disconnect(), FADE_MS); // what was still to sound is computed no more
+    setTimeout(() => out.disconnect(), FADE_MS); // so that notes still to come are not computed
     this.#out = null;
     cancelAnimationFrame(this.#frame);
     this.onMove(null);

@@ -1,8 +1,8 @@
 /**
- * A text that a session reads along as it is written: each keystroke is a step, and only what is new is sent.
+ * A text that a session reads while it is written: each keystroke is a step, and only what is new is sent.
  *
- * A network cannot unread. Where characters are deleted, the session is rolled back to its start, a checkpoint, and
- * reads what is left again: since any cut of a text gives the same bits, that is where it would be had it read nothing else.
+ * A network cannot unread. When characters are deleted, the session is rolled back to its start, a checkpoint, and
+ * reads the rest again. Any cut of a text gives the same bits, so it is then as if it had never read anything else.
  */
 import { part } from "./element.js";
 import { Judgement } from "./judgement.js";
@@ -36,7 +36,7 @@ export class Reading {
     this.#judgement = new Judgement(panel, () => models.stateSize(MODEL));
   }
 
-  /** Go on with the session that this browser has, where there is one. */
+  /** Resume this browser's session, if there is one. */
   async resume() {
     const kept = recall(MODEL);
     this.#refused = null;
@@ -60,7 +60,7 @@ export class Reading {
     this.follow();
   }
 
-  /** End the session, and begin another with nothing read. */
+  /** End the session, and begin another that has read nothing. */
   async startAnew() {
     const old = this.#session;
     this.#box.value = "";
@@ -70,7 +70,7 @@ export class Reading {
     await old?.end().catch(() => {}); // it expires by itself
   }
 
-  /** Let the session read until it has read what stands in the box. */
+  /** Let the session read until it has read everything in the box. */
   async follow() {
     if (this.#isBusy) return;
     this.#isBusy = true;
@@ -80,14 +80,14 @@ export class Reading {
       try {
         await this.#next();
       } catch (error) {
-        if (session !== this.#session) continue; // it is no longer the one that is read with
+        if (session !== this.#session) continue; // another session has replaced it
         if (this.#fail(error)) break;
       }
     }
     this.#isBusy = false;
   }
 
-  /** What stands in the box. Half of a character, which a script may leave there, is none. */
+  /** The text in the box, without halves of characters, which a script may leave there. */
   get #text() {
     return this.#box.value.toWellFormed();
   }
@@ -97,7 +97,7 @@ export class Reading {
     return this.#text !== this.#refused && (asked !== null || this.#text !== read);
   }
 
-  /** Whether that is all for now: a text that is refused is not tried again, nor one that nobody answers to at once. */
+  /** Whether to stop for now: a refused text is not sent again, and an unanswered one only after a pause. */
   #fail(error) {
     if (isPassing(error)) {
       showProblem(this.#notice, error);
@@ -106,7 +106,7 @@ export class Reading {
     }
     const { wanted } = this.#kept;
     const isOver = error instanceof Problem && OVER.has(error.status);
-    const hasRead = this.#session?.step > 1; // else the next would end as this one did
+    const hasRead = this.#session?.step > 1; // else a new session would end the same way
     if (isOver) this.#abandon(`${error.title}: ${error.message}.`);
     if (isOver && hasRead) return false;
     this.#refused = wanted;
@@ -119,7 +119,7 @@ export class Reading {
     const wanted = this.#text;
     this.#kept.wanted = wanted;
     if (!this.#session) return this.#open();
-    if (this.#kept.asked) return this.#take(this.#kept.asked); // its answer was lost; asked again, it counts once
+    if (this.#kept.asked) return this.#take(this.#kept.asked); // its answer was lost; sent again, it counts once
     const isLonger = wanted.startsWith(this.#kept.read);
     return this.#take(isLonger ? { text: wanted.slice(this.#kept.read.length) } : { rollback: START });
   }
@@ -138,7 +138,7 @@ export class Reading {
     this.#kept.asked = asked;
     this.#remember();
     const outputs = asked.rollback ? await session.rollBack(asked.rollback) : await session.takeOn(this.#stream, asked);
-    if (session !== this.#session) return; // another was begun meanwhile
+    if (session !== this.#session) return; // another session was begun meanwhile
     if (asked.rollback) {
       this.#note(step, "↩", null);
       this.#kept.read = "";
@@ -188,10 +188,10 @@ export class Reading {
   }
 }
 
-/** `points` are judgements by characters read, those of the text `judged`; `asked` is a step whose answer is not there yet. */
+/** `points` are the judgements of the text `judged`, by characters read; `asked` is a step that is not answered yet. */
 const blank = () => ({ read: "", wanted: "", judged: "", points: [], cells: [], asked: null });
 
-/** How many characters two texts have in common at their beginning. */
+/** The length of the common prefix of two texts. */
 function common(one, other) {
   let length = 0;
   while (length < one.length && one[length] === other[length]) length++;

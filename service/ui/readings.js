@@ -1,13 +1,13 @@
-/** Columns of numbers in what was pasted: CSV with or without a head, or numbers as they come. */
+/** Columns of numbers in pasted text: CSV with or without a header, or bare numbers. */
 const SEPARATORS = [";", "\t", ","];
 const DECIMAL_COMMA = /^([+-]?\d+),(\d+)$/;
 const ONE_NUMBER = /^[+-]?\d+(,\d+)?$/;
 
 /**
  * @typedef {object} Table
- * @property {{name: string, values: number[]}[]} columns Those that hold numbers and nothing else.
- * @property {{name: string, line: number}[]} flawed Those that hold numbers and, first in that line, something else.
- * @property {boolean} [isGuessed] Whether commas that may part columns were taken for decimal ones.
+ * @property {{name: string, values: number[]}[]} columns Those with nothing but numbers.
+ * @property {{name: string, line: number}[]} flawed Those with numbers and something else, which first occurs in that line.
+ * @property {boolean} [isGuessed] Whether commas that may separate columns were taken for decimal commas.
  */
 
 /**
@@ -25,7 +25,7 @@ export function tableOf(text) {
   return named(names, hasHead ? rows.slice(1) : rows);
 }
 
-/** Whether lines are numbers with at most one comma, below a head of one name or none: 1,5 is rather one and a half than two columns. */
+/** Whether all lines are numbers with at most one comma, below a header with one name or none: then 1,5 is more likely one and a half than two columns. */
 function mayBeOneColumn(text) {
   const lines = text.split(/\r?\n/).map((line) => line.trim()).filter(Boolean);
   const [first, ...others] = lines;
@@ -34,7 +34,7 @@ function mayBeOneColumn(text) {
   return lines.length > 1 && numbers.some((line) => line.includes(",")) && numbers.every((line) => ONE_NUMBER.test(line));
 }
 
-/** The cells of a line; null where there are none. A comma that separates nothing is a decimal one. */
+/** The cells of a line; null if it is empty. A comma that is not the separator is a decimal comma. */
 function cellsOf(padded) {
   const line = padded.trimEnd();
   if (!line) return null;
@@ -45,7 +45,7 @@ function cellsOf(padded) {
   return separator === "," ? cells : cells.map((cell) => cell.replace(DECIMAL_COMMA, "$1.$2"));
 }
 
-/** What stands between separators that do not stand between quotes. */
+/** Cut a line at separators that are not within quotes. */
 function cut(line, separator) {
   const pieces = line.split(separator);
   const cells = [];
@@ -74,7 +74,7 @@ function columnOf(name, rows, index) {
   return { name, line: flaw?.line ?? null, values: rows.map(({ cells }) => (isNumber(cells[index] ?? "") ? Number(cells[index]) : NaN)) };
 }
 
-/** A column's name, which no other has. */
+/** A unique name for a column. */
 function nameOf(names, name, index) {
   if (!name) return `column ${index + 1}`;
   return names.indexOf(name) === index ? name : `${name}, column ${index + 1}`;

@@ -1,4 +1,4 @@
-/** Sentiment as you type: a box that a session reads along in, and an example that types itself. */
+/** Sentiment as you type: a box that a session reads while it changes, and an example that types itself. */
 import { part } from "./element.js";
 import { Reading } from "./reading.js";
 

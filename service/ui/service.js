@@ -1,43 +1,43 @@
-/** The service, asked over HTTP. Every refusal is a Problem, every silence an Unreachable. */
+/** Calls the service over HTTP. A refusal is thrown as a Problem, no answer as an Unreachable. */
 import { authorization } from "./key.js";
 
 const BASE = new URL("../", document.baseURI);
 
-/** Tells, by the event "unauthenticated", that a key is needed. */
+/** Dispatches the event "unauthenticated" when a key is needed. */
 export const refusals = new EventTarget();
 
-/** A refusal, as the service tells it: application/problem+json. */
+/** A refusal of the service, application/problem+json. */
 export class Problem extends Error {
   /** @param {{title: string, detail: string, status: number}} told */
   constructor(told) {
-    super(told.detail.replace(/^inputs\.(?=\w+: )/, "")); // a form's field is known by its name alone
+    super(told.detail.replace(/^inputs\.(?=\w+: )/, "")); // users know a form's field by its name alone
     this.title = told.title;
     this.status = told.status;
     this.code = (told.type ?? "").split(":").pop();
   }
 }
 
-/** What a service that is busy or a gateway before one that starts says; whether the step was taken is not known. */
+/** Statuses of a busy service, or of a gateway to one that is starting. Whether a step was taken is not known. */
 const PASSING = new Set([429, 502, 503, 504]);
 
 /**
- * Whether the same may be asked again, and answered.
+ * Whether the same request may succeed later.
  * @param {Error} error
  * @returns {boolean}
  */
 export const isPassing = (error) => error instanceof Unreachable || (error instanceof Problem && PASSING.has(error.status));
 
-/** That a session is over, or was never there. */
+/** Statuses of a session that is over or never existed. */
 const ENDED = new Set([404, 410]);
 
 /**
- * Whether there is no such session, or none any more.
+ * Whether the session is over or never existed.
  * @param {Error} error
  * @returns {boolean}
  */
 export const isEnded = (error) => error instanceof Problem && ENDED.has(error.status);
 
-/** Nobody answers. */
+/** The service does not answer. */
 export class Unreachable extends Error {
   constructor() {
     super("Is it running? Try again: a step that was sent counts once, however often it is sent.");
@@ -46,7 +46,7 @@ export class Unreachable extends Error {
 }
 
 /**
- * The address of something that is served.
+ * The address of a resource.
  * @param {string} path Below the service's root, without a slash before it.
  * @returns {URL}
  */
@@ -55,9 +55,9 @@ export const address = (path) => new URL(path, BASE);
 /**
  * Ask for JSON.
  * @param {string} path
- * @param {object} [body] Posted, where there is one.
+ * @param {object} [body] Posted if given.
  * @param {{method?: string, signal?: AbortSignal}} [options]
- * @returns {Promise<any>} What was answered, null where there is nothing to say.
+ * @returns {Promise<any>} The answer, null if it is empty.
  */
 export async function ask(path, body, options) {
   const text = await (await respond(path, body, options)).text();
@@ -65,7 +65,7 @@ export async function ask(path, body, options) {
 }
 
 /**
- * Ask for events as they come.
+ * Yield events as they arrive.
  * @param {string} path
  * @param {object} body
  * @param {AbortSignal} signal
@@ -81,7 +81,7 @@ export async function* events(path, body, signal) {
   }
 }
 
-/** Seeds have 63 bits, a number in a browser 53: they are texts here, and numbers on their way. */
+/** Seeds have 63 bits, but numbers here only 53, so seeds are strings on this page and numbers in JSON. */
 const encode = (body) => JSON.stringify(body).replace(/"seed":"0*(\d+)"/g, '"seed":$1');
 const decode = (text) => JSON.parse(text.replace(/"seed":(\d+)/g, '"seed":"$1"'));
 

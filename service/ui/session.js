@@ -1,4 +1,4 @@
-/** A session of the service: its id, its model, the number of its next step. The state never leaves the service. */
+/** A session of the service: its id, its model and the number of its next step. Its state never leaves the service. */
 import { noteEnded, noteOpened } from "./memory.js";
 import { Unreachable, ask, events } from "./service.js";
 
@@ -13,7 +13,7 @@ export class Session {
   }
 
   /**
-   * Open one. An Idempotency-Key is not needed: one that nobody knows of expires.
+   * Open a session. No Idempotency-Key is needed: a session whose answer was lost expires.
    * @param {string} model
    * @returns {Promise<Session>}
    */
@@ -22,7 +22,7 @@ export class Session {
       return Session.#noted(await ask("sessions", { model, ttl_seconds: A_DAY_SECONDS }));
     } catch (error) {
       if (!error.message.startsWith("ttl_seconds")) throw error;
-      return Session.#noted(await ask("sessions", { model })); // no session may idle for a day here
+      return Session.#noted(await ask("sessions", { model })); // this service does not let sessions idle for a day
     }
   }
 
@@ -31,7 +31,7 @@ export class Session {
     return new Session(view);
   }
 
-  /** @returns {object} What to keep of it. */
+  /** @returns {object} What to keep of it in the browser. */
   get view() {
     return { session_id: this.id, model: this.model, step: this.step };
   }
@@ -42,7 +42,7 @@ export class Session {
   }
 
   /**
-   * Take a step, under its number: sent twice, it counts once.
+   * Take a step. It has its number, so it counts once even if it is sent twice.
    * @param {object} inputs
    * @returns {Promise<any>} Its outputs.
    */
@@ -61,7 +61,7 @@ export class Session {
   }
 
   /**
-   * Take a step whose text is told as it is written. Only its end acknowledges it.
+   * Take a step whose text arrives as it is written. Only the end of the stream acknowledges it.
    * @param {object} inputs
    * @param {(piece: string) => void} onPiece
    * @param {AbortSignal} signal
@@ -73,10 +73,10 @@ export class Session {
       if (name === "done") return this.#took(data);
       onPiece(data.text);
     }
-    throw new Unreachable(); // the answer ended before the step did, which may be committed
+    throw new Unreachable(); // the answer ended early; the step may be committed all the same
   }
 
-  /** @param {string} name Of the checkpoint. */
+  /** @param {string} name Name of the checkpoint. */
   async save(name) {
     this.#took(await ask(`sessions/${this.id}/checkpoints/${name}?step=${this.step}`, undefined, { method: "PUT" }));
   }
@@ -86,12 +86,12 @@ export class Session {
     this.#took(await ask(`sessions/${this.id}/rollback`, { checkpoint, step: this.step }));
   }
 
-  /** @returns {Promise<Session>} A new session that goes on from this one's state. */
+  /** @returns {Promise<Session>} A new session that continues from this one's state. */
   async fork() {
     return Session.#noted(await ask(`sessions/${this.id}/fork`, { step: this.step }));
   }
 
-  /** End it. */
+  /** End this session. */
   async end() {
     await ask(`sessions/${this.id}`, undefined, { method: "DELETE" });
     noteEnded(this.id);

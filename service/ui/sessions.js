@@ -1,11 +1,11 @@
-/** The caller's sessions: which there are, what each is, and their end. */
+/** The caller's sessions: lists them, shows each one, and ends them. */
 import { element, part } from "./element.js";
 import { noteEnded, opened } from "./memory.js";
 import { attempt } from "./notice.js";
 import { ask, isEnded } from "./service.js";
 
 const PAGE = 20;
-/** Where the numbers of sequences under a client's own id begin: at the clock's milliseconds, which tell no steps. */
+/** Sequences under a client's own id number their steps from the clock's milliseconds, so these numbers do not count steps. */
 const FROM_THE_CLOCK = 1e12;
 
 /** @param {HTMLElement} panel @param {import("./models.js").Models} models */
@@ -35,7 +35,7 @@ export function startSessions(panel, models) {
     do {
       isOwn = own.checked;
       await show(first);
-    } while (isOwn !== own.checked); // changed while it was looked up
+    } while (isOwn !== own.checked); // changed meanwhile
   }, part(panel, "table"));
   part(panel, "refresh").addEventListener("click", refresh);
   own.addEventListener("change", refresh);
@@ -43,20 +43,20 @@ export function startSessions(panel, models) {
   return { refresh };
 }
 
-/** Some of those sessions, each asked for by its id: among those of a million others they would not be found. */
+/** A page of these sessions, each looked up by its id: a listing might have a million others. */
 async function ownPage(ids) {
   const views = await Promise.all(ids.slice(0, PAGE).map(lookedAt));
   const rest = ids.slice(PAGE);
   return { sessions: views.filter(Boolean), next: rest.length ? () => ownPage(rest) : null };
 }
 
-/** Some of all that the caller has. */
+/** A page of all the caller's sessions. */
 async function callersPage(after) {
   const { sessions, next } = await ask(`sessions?limit=${PAGE}${after && `&after=${encodeURIComponent(after)}`}`);
   return { sessions, next: next && (() => callersPage(next)) };
 }
 
-/** A session as it is, null where it is over. */
+/** The service's view of a session, null if it is over. */
 async function lookedAt(id) {
   try {
     return await ask(`sessions/${id}`);

@@ -1,4 +1,4 @@
-/** One text: its session, what that has read and written, and the checkpoint to go back to. */
+/** One text: its session, what the session has read and written, and the checkpoint to return to. */
 import { element } from "./element.js";
 import { attempt, say, showProblem } from "./notice.js";
 import { Problem, isEnded, isPassing } from "./service.js";
@@ -36,7 +36,7 @@ export class Sheet {
     return { session, text: this.#text, prompt: this.#prompt, mark: this.#mark, asked: this.#asked };
   }
 
-  /** Read a prompt, and keep a checkpoint behind it. */
+  /** Read a prompt, and save a checkpoint after it. */
   async read(prompt) {
     if (prompt) await this.session.take({ text: prompt });
     this.#text = prompt;
@@ -44,7 +44,7 @@ export class Sheet {
     await this.#saveMark();
   }
 
-  /** Go on writing; what is told before the end is not committed, and is gone where the end does not come. */
+  /** Continue the text. What arrives before the end is not committed, and is dropped if the end does not come. */
   async write(inputs = this.#asked ?? { generate: this.#desk.sampling }) {
     this.#writing = new AbortController();
     this.#asked = inputs;
@@ -68,7 +68,7 @@ export class Sheet {
     }
   }
 
-  /** Say what became of a step that was to stop: it is not committed, unless its end was quicker. */
+  /** Say what became of a stopped step: it is not committed, unless it had ended before. */
   async #stopped(inputs) {
     const { step } = await this.session.look();
     if (step === this.session.step) {
@@ -79,11 +79,11 @@ export class Sheet {
     say(this.#parts.notice, "It had ended before it could be stopped.");
   }
 
-  /** Whether the service still has the session where this sheet left it; says so otherwise. */
+  /** Whether the service still has the session where this sheet left it. Shows a problem if not. */
   async resume() {
     try {
       const { step } = await this.session.look();
-      if (this.#asked && step === this.session.step + 1) await this.write(this.#asked); // it is told again, not written twice
+      if (this.#asked && step === this.session.step + 1) await this.write(this.#asked); // its answer is replayed, not written twice
       else if (step !== this.session.step) throw new Problem({ title: "Moved on", status: 409, detail: `This session has gone on elsewhere, to step ${step}.` });
       this.#asked = null;
       return true;
@@ -137,7 +137,7 @@ export class Sheet {
     say(this.#parts.notice, "Rolled back. That is a step too: the number never goes back.");
   }
 
-  /** Two continuations of one text, side by side. */
+  /** Write two continuations of one text, side by side. */
   async #fork() {
     const session = await this.session.fork();
     const other = new Sheet(this.#desk, session, this.#text, this.#prompt);

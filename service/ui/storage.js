@@ -1,4 +1,4 @@
-/** The browser's storages; where it lets a page keep nothing, or no more, things are kept as long as the page is there. */
+/** The browser's storages. If the browser lets a page keep nothing, or no more, things are kept in memory while the page is open. */
 class Shelf {
   #name;
   #instead = new Map();
@@ -28,22 +28,22 @@ class Shelf {
     this.#tried((storage) => storage.removeItem(name));
   }
 
-  /** @returns {string[]} The names of all that is kept. */
+  /** @returns {string[]} The names of everything that is kept. */
   get names() {
     return [...new Set([...this.#instead.keys(), ...(this.#tried(Object.keys) ?? [])])];
   }
 
   #tried(work) {
     try {
-      return work(window[this.#name]); // the name itself may be forbidden
+      return work(window[this.#name]); // access to the property itself may throw
     } catch {
       return undefined;
     }
   }
 }
 
-/** Through reloads and restarts. */
+/** Kept through reloads and restarts. */
 export const local = new Shelf("localStorage");
 
-/** As long as the tab is there. */
+/** Kept while the tab is open. */
 export const ofTab = new Shelf("sessionStorage");

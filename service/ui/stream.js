@@ -1,4 +1,4 @@
-/** `WS /stream`: a message for each step, answers as they come; over HTTP while there is no connection to be had. */
+/** `WS /stream`: a message for each step, answers as they come. Falls back to HTTP while there is no connection. */
 import { subprotocols } from "./key.js";
 import { Problem, address, ask } from "./service.js";
 
@@ -15,11 +15,11 @@ export class Stream {
   #notBefore = 0;
   #giveUp = () => {};
 
-  /** @type {"WebSocket"|"HTTP"} How the latest step went. */
+  /** @type {"WebSocket"|"HTTP"} How the latest step was sent. */
   way = "WebSocket";
 
   /**
-   * Take a step. Where the connection broke, the same step is sent again by another way: it counts once.
+   * Take a step. If the connection breaks, the same step is sent again over HTTP: it counts once.
    * @param {{session_id: string, step: number, inputs: object}} item
    * @returns {Promise<{step: number, outputs: any}>}
    */
@@ -35,7 +35,7 @@ export class Stream {
     }
   }
 
-  /** An answer, or a connection that is given up: one that a gateway has forgotten looks like one whose answer takes long. */
+  /** Send a step, and give up the connection if the answer is late: a gateway may have dropped it without a sign. */
   async #inTime(item) {
     const late = setTimeout(() => this.#giveUp(), PATIENCE_MS);
     try {
@@ -53,7 +53,7 @@ export class Stream {
       const socket = new WebSocket(url, subprotocols());
       this.#giveUp = () => {
         Object.assign(socket, { onopen: null, onmessage: null, onclose: null });
-        socket.close(); // which may take as long as the answer: nobody waits for it
+        socket.close(); // closing may take as long as the answer, so nobody waits for it
         this.#lose(failed);
       };
       socket.onopen = () => opened(socket);
@@ -72,7 +72,7 @@ export class Stream {
   }
 
   #hear({ id, problem, ...answer }) {
-    if (!this.#waiting.has(id)) return this.#giveUp(); // it could not read what it was sent; over HTTP it says why
+    if (!this.#waiting.has(id)) return this.#giveUp(); // an answer without an id: the service could not read the message, and says why over HTTP
     const { told, failed } = this.#waiting.get(id);
     this.#waiting.delete(id);
     if (problem) failed(new Problem(problem));

@@ -1,4 +1,4 @@
-/** The row of tabs: one panel is seen at a time, and the address tells which. */
+/** The row of tabs: one panel is shown at a time, and the address says which. */
 
 /**
  * @param {HTMLElement} list With role "tablist".
@@ -21,7 +21,7 @@ export function startTabs(list, onShow) {
 
   for (const tab of tabs) {
     tab.addEventListener("click", () => {
-      history.replaceState(null, "", `#${tab.getAttribute("aria-controls")}`); // going there would take the focus away
+      history.replaceState(null, "", `#${tab.getAttribute("aria-controls")}`); // following the link would move the focus
       show(tab);
     });
   }

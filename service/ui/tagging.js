@@ -1,4 +1,4 @@
-/** Words with their parts of speech, or the entities that they are part of. */
+/** Words with their parts of speech, or with the entities that they belong to. */
 import { element, part } from "./element.js";
 import { attempt } from "./notice.js";
 import { ask } from "./service.js";
@@ -38,14 +38,14 @@ function withEntities(text, entities) {
   return spread(text, entities, ({ kind, text: name }) => word(name, kind, kind));
 }
 
-/** The text with the marked pieces in their places. Places count characters, where a string here counts halves of some. */
+/** The text with the marked pieces in place. Places count code points, while a string here counts UTF-16 units. */
 function spread(text, marked, draw) {
   const characters = [...text];
   const drawn = [];
   let at = 0;
   for (const each of marked) {
     const between = characters.slice(at, each.start).join("");
-    // What follows without a blank, a full stop for instance, stays on its line.
+    // A word joiner keeps what follows without a blank, such as a full stop, on the same line.
     drawn.push(between || (at ? "\u2060" : ""), draw(each));
     at = each.end;
   }

@@ -1,4 +1,4 @@
-/** English captions into German or French, and where each piece of the translation looked. */
+/** Translates English captions into German or French, and shows where each piece of the translation looked. */
 import { element, part } from "./element.js";
 import { attempt } from "./notice.js";
 import { ask } from "./service.js";
@@ -25,7 +25,7 @@ export function startTranslation(panel) {
   });
 }
 
-/** This page takes no list, which the service advises where a text is too long. */
+/** The service advises sending a list if a text is too long, but this page takes none. */
 function advise(error) {
   error.message = error.message.replace("send its sentences one by one, as a list", "translate its sentences one by one");
   throw error;

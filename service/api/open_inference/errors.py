@@ -25,12 +25,12 @@ def is_open_inference(path: str) -> bool:
 
 
 def error_response(error: ServiceError) -> Response:
-    """A refusal as a response."""
+    """Return a refusal as a response."""
     return _response(error.status, str(error), refusal_headers(error))
 
 
 def plain_error(status: int) -> Response:
-    """A refusal that has a status only."""
+    """Return a refusal that only has a status."""
     return _response(status, detail_of(status))
 
 

@@ -39,9 +39,9 @@ class InferRoute:
 
     Args:
         catalog: The models.
-        sequences: Takes what they are to read.
-        answer_room: What large answers wait for.
-        max_body_bytes: Of a request.
+        sequences: Runs models on the tensors, with or without a session.
+        answer_room: Makes large answers wait for memory.
+        max_body_bytes: Longest body of a request.
     """
 
     def __init__(self, catalog: Catalog, sequences: Sequences, answer_room: AnswerRoom, max_body_bytes: int) -> None:
@@ -55,7 +55,7 @@ class InferRoute:
         return {endpoints.INFER_MODEL: self.infer, endpoints.INFER_VERSION: self.infer}
 
     async def infer(self, scope: Scope, receive: Receive, send: Send, name: str, version: str = "") -> int:
-        """Answer a request to a model, or to the version of it that is named."""
+        """Answer a request to a model, or to a given version of it."""
         check_encoding(scope)
         check_media_type(media_type(scope), (JSON, OCTETS))
         content, blob = _split_body(scope, await read_body(scope, receive, self._max_body_bytes))
@@ -110,13 +110,13 @@ class InferRoute:
 
 
 def _split_body(scope: Scope, body: bytes) -> tuple[bytes, memoryview]:
-    """Split a request into its JSON and the bytes behind it."""
+    """Split a request into its JSON and the bytes after it."""
     kind, length = media_type(scope), header(scope, binary.HEADER_LENGTH)
     return binary.split_body(body, length) if length or kind == OCTETS else (body, memoryview(b""))
 
 
 def _names(request: InferRequest, signature: Signature) -> list[str]:
-    """The requested outputs. If none is named, all outputs."""
+    """Return the names of the requested outputs; of all outputs if the request names none."""
     for index, output in enumerate(request.outputs):
         if output.name not in signature.names:
             raise InvalidInput(f"the model answers {signature.names}", ("outputs", index, "name"))
@@ -124,7 +124,7 @@ def _names(request: InferRequest, signature: Signature) -> list[str]:
 
 
 def _check(model: TensorModel[Any], values: Array) -> None:
-    """Raise InvalidInput where a model cannot read items (N, T, ...)."""
+    """Raise InvalidInput if the model cannot read these items (N, T, ...)."""
     try:
         model.check_tensors(values.reshape(-1, *values.shape[2:]))
     except InvalidInput as error:
@@ -137,7 +137,7 @@ def _part(asked: InferParameters, sequence_id: int | str, of: str) -> SequencePa
 
 
 async def _respond(send: Send, request: InferRequest, head: dict[str, Any], outputs: Outputs) -> None:
-    """Send outputs, each in the form that was asked for."""
+    """Send outputs, each in the form that the request asks for."""
     in_binary = {output.name: output.parameters.binary_data for output in request.outputs}
     is_binary = {
         name: request.parameters.binary_data_output if (own := in_binary.get(name)) is None else own for name in outputs

@@ -1,4 +1,4 @@
-"""`/v2`: metadata of the server and of models, as the Open Inference Protocol has them."""
+"""`/v2`: metadata of the server and of models, in the Open Inference Protocol's form."""
 
 from collections.abc import Callable
 from typing import Any
@@ -60,21 +60,21 @@ class OpenInferenceRoutes:
         }
 
     async def show_server(self, request: Request) -> Response:
-        """The server and the extensions that it speaks."""
+        """Return the server's metadata and its protocol extensions."""
         return form_response(ServerMetadata(name="unrolled", version=own_version(), extensions=EXTENSIONS))
 
     async def server_live(self, request: Request) -> Response:
-        """Whether the worker is there."""
+        """Answer that the worker is alive."""
         return _json({"live": True})
 
     async def server_ready(self, request: Request) -> Response:
-        """Whether every model can be asked."""
+        """Answer that every model is ready, or refuse."""
         if not self._is_ready():
             raise not_ready()
         return _json({"ready": True})
 
     async def show_model(self, request: Request) -> Response:
-        """A model's versions and tensors."""
+        """Return a model's versions and tensors."""
         model = self._model(request)
         signature = signature_of(model)
         return form_response(
@@ -88,14 +88,14 @@ class OpenInferenceRoutes:
         )
 
     async def model_ready(self, request: Request) -> Response:
-        """Whether a model can be asked."""
+        """Answer that a model is ready, or refuse."""
         model = self._model(request)
         if not (self._is_ready() and model.engine.is_serving):
             raise not_ready()
         return form_response(ModelReady(name=model.name, ready=True))
 
     async def show_model_config(self, request: Request) -> Response:
-        """What Triton's clients want to know of how a model is served."""
+        """Return how a model is served, in the form that Triton's clients need."""
         model = self._model(request)
         signature = signature_of(model)
         return _json(
@@ -117,7 +117,7 @@ class OpenInferenceRoutes:
 
 
 def _config(spec: TensorSpec) -> dict[str, Any]:
-    """A tensor without its batch axis, as a configuration lists it."""
+    """Describe a tensor without its batch axis, as a configuration lists it."""
     return {"name": spec.name, "data_type": f"TYPE_{DATATYPES[spec.dtype]}", "dims": shape_of(spec)[1:]}
 
 

@@ -1,4 +1,4 @@
-"""`/v2/repository`: which bundle versions are served, as the Open Inference Protocol's repository extension has it."""
+"""`/v2/repository`: the served bundle versions, in the form of the Open Inference Protocol's repository extension."""
 
 from collections.abc import Collection
 
@@ -19,10 +19,10 @@ from service.steps.outage import reached
 
 
 class RepositoryRoutes:
-    """Looks at the served versions and changes them.
+    """Lists the served versions and changes them.
 
     Args:
-        catalog: What is served.
+        catalog: The served versions.
         reloader: Changes it.
         admins: Owners who may load a version. If None, every owner may.
     """

@@ -1,4 +1,4 @@
-"""What a model reads and answers in tensors, as its manifest has it. Pure."""
+"""The input and output tensors of a model, from its manifest. Pure."""
 
 from typing import Any, NamedTuple
 
@@ -27,7 +27,7 @@ class Signature(NamedTuple):
 
 
 def signature_of(model: TensorModel[Any]) -> Signature:
-    """The signature of a model."""
+    """Return the signature of a model."""
     stage = model.bundle.manifest.stage(ITEM_STAGE)
     logits = [output for output in stage.outputs if output.name == LOGITS]
     return Signature(stage.inputs[0], (*logits, _ARGMAX) if logits else ())

@@ -1,4 +1,4 @@
-"""Tensors as the Open Inference Protocol sends them: numbers in JSON, row by row, or little-endian bytes behind it."""
+"""Tensors as the Open Inference Protocol sends them: numbers in JSON, row by row, or little-endian bytes after it."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -16,14 +16,14 @@ from service.forms.open_inference import InferInput, TensorMetadata
 DATATYPES = {"int64": "INT64", "float64": "FP64", "float32": "FP32"}
 MAX_ROWS = 1024
 MAX_ITEMS = 65_536  # of all rows together
-MAX_BESIDE = 4096  # commas, and brackets, in a request beside those of its numbers: in strings, for instance
+MAX_BESIDE = 4096  # commas, or brackets, in a request besides those of its numbers: in strings, for instance
 
 
 def check_size(content: bytes, spec: TensorSpec) -> None:
-    """Raise InvalidInput where JSON has more numbers, or lists of them, than the model reads in any tensor.
+    """Raise InvalidInput if JSON has more numbers, or lists of them, than the largest tensor that the model reads.
 
     Counting commas and brackets takes milliseconds. Parsing 8 MB of lists would block the loop for half a second before
-    the shape, which need not be true, could be checked.
+    the shape, which may be wrong, could be checked.
     """
     num_values = MAX_ITEMS * math.prod(axis for axis in spec.shape if isinstance(axis, int))
     num_lists = MAX_ITEMS + MAX_ROWS
@@ -32,16 +32,16 @@ def check_size(content: bytes, spec: TensorSpec) -> None:
 
 
 def read_tensor(spec: TensorSpec, tensors: Sequence[InferInput], blob: memoryview) -> Array:
-    """The items (N, T, ...) that a request is to hold as its only tensor.
+    """Return the items (N, T, ...) of a request, which must be its only tensor.
 
     Args:
         spec: What the model reads.
-        tensors: Those of the request.
-        blob: What follows its JSON.
+        tensors: The request's tensors.
+        blob: The bytes after its JSON.
 
     Raises:
         Malformed: Sizes do not add up.
-        InvalidInput: It is another tensor.
+        InvalidInput: It is not the tensor that the model reads.
     """
     tensor = tensors[0]
     if tensor.name != spec.name or len(tensors) > 1:
@@ -92,12 +92,12 @@ def write_tensors(
 
 
 def shape_of(spec: TensorSpec) -> list[int]:
-    """A tensor's shape, where -1 is any size."""
+    """Return a tensor's shape, where -1 is any size."""
     return [axis if isinstance(axis, int) else -1 for axis in spec.shape]
 
 
 def metadata_of(spec: TensorSpec) -> TensorMetadata:
-    """A tensor as clients are told of it."""
+    """Describe a tensor to clients."""
     return TensorMetadata(name=spec.name, datatype=DATATYPES[spec.dtype], shape=shape_of(spec))
 
 
@@ -118,7 +118,7 @@ def _cut(blob: memoryview, spec: TensorSpec) -> Array:
 
 
 def _flat(data: list[Any], shape: Sequence[int]) -> list[Any]:
-    """The numbers of nested lists, which are as long at each depth as the shape says."""
+    """Return the numbers of nested lists, whose lengths must match the shape at each depth."""
     for size in shape[1:]:
         if not all(isinstance(each, list) and len(each) == size for each in data):
             raise InvalidInput(f"must be nested as {list(shape)}, or not at all", ("inputs", 0, "data"))
@@ -127,7 +127,7 @@ def _flat(data: list[Any], shape: Sequence[int]) -> list[Any]:
 
 
 def _parsed(data: list[Any], shape: Sequence[int], spec: TensorSpec) -> Array:
-    """Numbers, nested as their tensor is or not at all."""
+    """Return numbers as a flat tensor. They are nested as their shape says, or not at all."""
     if len(data) <= shape[0] and all(isinstance(each, list) for each in data):
         data = _flat(data, shape)
     if len(data) > math.prod(shape):

@@ -1,1 +1,1 @@
-"""Texts that are continued in the form of OpenAI's API."""
+"""Text continuations in the form of OpenAI's API."""

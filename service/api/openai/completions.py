@@ -1,10 +1,10 @@
-"""Texts that are continued in the form of OpenAI's completions, whole or as a stream of chunks.
+"""Text continuations in the form of OpenAI's completions, whole or as a stream of chunks.
 
     data: {"choices": [{"index": 0, "text": "..."}]}                          a piece, as it becomes certain
     data: {"choices": [{"index": 0, "text": "", "finish_reason": "stop"}]}    the end of one text
-    data: {"choices": [], "usage": {...}}                                     where stream_options ask for it
+    data: {"choices": [], "usage": {...}}                                     if stream_options ask for it
     data: [DONE]                                                              the end of all
-    data: {"error": {...}}                                                    in their stead, where it failed
+    data: {"error": {...}}                                                    instead of the rest, after a failure
 
 The texts are those of `/generate` with the same seeds and sampling.
 """
@@ -30,7 +30,7 @@ from service.tasks.generation import GenerationModel
 from service.tasks.language import Finished
 from service.tasks.task import Piece
 
-TextEvent = tuple[int, Piece | Finished[Continuation]]  # the place of a text, and a piece or the end of it
+TextEvent = tuple[int, Piece | Finished[Continuation]]  # index of a text, and a piece or its end
 NUM_SEEDS = 2**63
 DONE = b"[DONE]"
 
@@ -41,7 +41,7 @@ class Completions:
     Args:
         metrics: Observes the time to the first piece.
         answering: Limits how long an answer takes.
-        clock: Seconds since 1970.
+        clock: Returns seconds since 1970.
     """
 
     def __init__(self, metrics: Metrics, answering: Answering, clock: Callable[[], float]) -> None:
@@ -50,7 +50,7 @@ class Completions:
         self._clock = clock
 
     async def whole(self, model: GenerationModel, request: CompletionRequest) -> Completion:
-        """All texts."""
+        """Return all texts as one answer."""
         texts = Texts(model, request, int(self._clock()))
         ends: dict[int, Continuation] = {}
         async with aclosing(self._events(texts)) as events:
@@ -60,7 +60,7 @@ class Completions:
         return texts.answer(ends)
 
     async def stream(self, model: GenerationModel, request: CompletionRequest) -> AsyncGenerator[bytes]:
-        """Server-sent events. A refusal is raised before the first."""
+        """Return server-sent events. A refusal before the first one is raised."""
         texts = Texts(model, request, int(self._clock()))
         return told_to_the_end(_chunks(texts, await begun(self._events(texts))), _error)
 
@@ -69,7 +69,7 @@ class Completions:
 
 
 class Texts:
-    """The texts that a request asks for. Their places are the prompts' in turn, each with all its continuations.
+    """The texts that a request asks for, in the order of its prompts, with all continuations of a prompt together.
 
     Attributes:
         request: What was asked.
@@ -77,7 +77,7 @@ class Texts:
     Args:
         model: Continues them.
         request: What was asked.
-        created: When it was, in seconds since 1970.
+        created: Time of the request, in seconds since 1970.
     """
 
     def __init__(self, model: GenerationModel, request: CompletionRequest, created: int) -> None:
@@ -92,7 +92,7 @@ class Texts:
         )
 
     async def written(self) -> AsyncGenerator[TextEvent]:
-        """Pieces of all texts as they become certain, and their ends."""
+        """Yield pieces of all texts as they become certain, and their ends."""
         self._model.engine.check_rows(self.num_texts)
         opened = await together(self._model.open(*prompt) for prompt in self._prompts())
         writings = [
@@ -105,7 +105,7 @@ class Texts:
                 yield event
 
     def answer(self, ends: Mapping[int, Continuation]) -> Completion:
-        """All texts as one answer."""
+        """Return all texts as one answer."""
         choices = [
             self.choice(place, self.echo(place) + ends[place].text, ends[place].finish_reason)
             for place in range(self.num_texts)
@@ -113,12 +113,12 @@ class Texts:
         return self._head.model_copy(update={"choices": choices, "usage": self.usage(ends)})
 
     def chunk(self, **update: object) -> bytes:
-        """A part of an answer, with its usage only if the request asked for that."""
+        """Return a part of an answer, with its usage only if the request asks for it."""
         chunk = self._head.model_copy(update=update)
         return _data(chunk.model_dump_json(exclude=None if self.request.includes_usage else {"usage"}).encode())
 
     def choice(self, place: int, text: str, finish_reason: Literal["length", "stop"] | None = None) -> Choice:
-        """A text or a piece of it."""
+        """Return a text, or a piece of one, as a choice."""
         return Choice(index=place, text=text, finish_reason=finish_reason, seed=self._seed_of(place))
 
     def usage(self, ends: Mapping[int, Continuation]) -> Usage:
@@ -128,7 +128,7 @@ class Texts:
         return Usage(prompt_tokens=num_read, completion_tokens=num_written, total_tokens=num_read + num_written)
 
     def echo(self, place: int) -> str:
-        """The prompt that a text begins with. Empty unless the request echoes it."""
+        """Return the prompt that a text begins with. Empty unless the request echoes it."""
         return self.request.prompts[place // self.request.n] if self.request.echo else ""
 
     @property
@@ -137,7 +137,7 @@ class Texts:
         return len(self.request.prompts) * self.request.n
 
     def _prompts(self) -> list[tuple[str, Location]]:
-        """The prompts, and where each stands in the request."""
+        """Return the prompts, and where each stands in the request."""
         prompt = self.request.prompt
         if isinstance(prompt, str):
             return [(prompt, ("prompt",))]
@@ -148,7 +148,7 @@ class Texts:
 
 
 async def _chunks(texts: Texts, events: AsyncGenerator[TextEvent]) -> AsyncGenerator[bytes]:
-    """Server-sent events of texts that are written to their ends."""
+    """Yield the server-sent events of texts."""
     async with aclosing(events):
         if texts.request.echo:
             for place in range(texts.num_texts):

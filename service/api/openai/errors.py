@@ -1,4 +1,4 @@
-"""Refusals on the paths of OpenAI's form, in the form that OpenAI's clients read."""
+"""Refusals on OpenAI's paths, in the form that OpenAI's clients read."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -34,14 +34,14 @@ _CODES = {ModelUnknown.code: "model_not_found", Unauthenticated.code: "invalid_a
 
 
 def error_response(error: ServiceError) -> Response:
-    """A refusal as a response."""
-    # OpenAI's clients know a body that is wrong as BadRequestError.
+    """Return a refusal as a response."""
+    # OpenAI's clients expect status 400 for an invalid body, and raise BadRequestError.
     status = _BAD_REQUEST if error.status == InvalidInput.status else error.status
     return document_response(status, error_of(error), refusal_headers(error))
 
 
 def error_of(error: ServiceError) -> dict[str, Any]:
-    """A refusal's document."""
+    """Return a refusal's document."""
     param = None
     if isinstance(error, InvalidInput):
         param = ".".join(map(str, error.errors[0][0])) or None
@@ -51,12 +51,12 @@ def error_of(error: ServiceError) -> dict[str, Any]:
 
 
 def document(message: str, kind: str, code: str, param: str | None = None) -> dict[str, Any]:
-    """An error as OpenAI's clients read it."""
+    """Return an error in the form that OpenAI's clients read."""
     return {"error": {"message": message, "type": kind, "param": param, "code": code}}
 
 
 def document_response(status: int, content: dict[str, Any], headers: Mapping[str, str]) -> Response:
-    """An error's document as a response."""
+    """Return an error's document as a response."""
     return Response(orjson.dumps(content), status_code=status, media_type=JSON, headers=headers)
 
 

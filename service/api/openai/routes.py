@@ -29,11 +29,11 @@ class OpenAI:
     """Answers OpenAI's paths. Each handler returns the status that it has sent, or raises a refusal.
 
     Args:
-        catalog: What is served.
+        catalog: The served models.
         metrics: Observes the time to the first piece of a text.
         answering: Limits how long an answer takes.
-        max_body_bytes: Of a request.
-        clock: Seconds since 1970.
+        max_body_bytes: Longest body of a request.
+        clock: Returns seconds since 1970.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class OpenAI:
 
 
 async def _refuse(allowed: tuple[str, ...], scope: Scope, receive: Receive, send: Send) -> int:
-    """Refuse a method, or a path that takes none.
+    """Refuse a method, or an unknown path.
 
     Returns:
         The status that was sent.

@@ -1,11 +1,11 @@
-"""The binary form of many steps: JSON, then tensors, as the Open Inference Protocol's binary extension has it.
+"""The binary form of many steps: JSON, then tensors, after the Open Inference Protocol's binary extension.
 
     {"items": [{"session_id", "step"?}, ...], "return"?, "inputs": [{"name": "x", "shape": [N, T], "datatype": "INT64",
      "parameters": {"binary_data_size": 8 N T}}]} │ the tensor, little-endian, row-major
 
-The header `Inference-Header-Content-Length` tells where the JSON ends. The answer has the same form: an item for each
-item, and one tensor whose rows are zeros where an item was refused. An output of another shape than the first one's,
-as of another model, has no place in the tensor, and is told in its item's JSON.
+The header `Inference-Header-Content-Length` is the length of the JSON. The answer has the same form: an item for each
+item, and one tensor, whose rows are zeros for refused items. An output whose shape differs from the first one's, for
+instance from another model, does not fit the tensor and is in its item's JSON.
 """
 
 import math
@@ -33,7 +33,7 @@ _LENGTH = re.compile(rb"[0-9]{1,18}")
 
 
 class TensorSize(Form):
-    """How many bytes of the blob a tensor has."""
+    """Size of a tensor in the blob, in bytes."""
 
     binary_data_size: Annotated[int, Field(ge=0)]
 
@@ -69,8 +69,8 @@ class BinarySteps:
     Attributes:
         head: Its JSON.
         values: The items (N, T, ...).
-        wrong: What is wrong with some of the head's items, by their place.
-        num_answered: Items that may be answered with logits.
+        wrong: Errors of single items, by index.
+        num_answered: Number of items that may be answered with logits.
     """
 
     def __init__(self, head: Head, values: Array, wrong: Mapping[int, InvalidInput]) -> None:
@@ -80,7 +80,7 @@ class BinarySteps:
         self.num_answered = math.prod(values.shape[:2]) if head.returns in (None, "logits") else 0
 
     def asks(self, owner: str) -> list[Ask]:
-        """One ask for each row. The model checks the values of its row."""
+        """Return one ask for each row. The model checks the values of its row."""
         returns, allows = self.head.returns, self.head.allow_numerics_change
         return [
             Ask(owner, item.session_id, item.step, None, values, returns, allows, num_request_items=self.num_answered)
@@ -92,8 +92,8 @@ def read(body: bytes, header_length: bytes) -> BinarySteps:
     """Parse a body.
 
     Raises:
-        Malformed: The lengths do not add up, or the JSON is none.
-        InvalidInput: The JSON is not of that form.
+        Malformed: The lengths do not add up, or the JSON is not valid.
+        InvalidInput: The JSON does not have that form.
     """
     content, blob = split_body(body, header_length)
     head, wrong = parsed_items(Head, Item, content, {})
@@ -101,7 +101,7 @@ def read(body: bytes, header_length: bytes) -> BinarySteps:
 
 
 def split_body(body: bytes, header_length: bytes) -> tuple[bytes, memoryview]:
-    """Split a body into its JSON and what follows.
+    """Split a body into its JSON and the bytes after it.
 
     Raises:
         Malformed: The body is shorter than the header says, or there is no such header.
@@ -168,7 +168,7 @@ def _item(turn: Turn, has_row: bool) -> bytes:
 
 
 def _row(turn: Turn) -> tuple[str, Array] | None:
-    """The name and the values of a step's output. A repeated step has them in JSON only."""
+    """Return the name and the values of a step's output. A repeated step has them in JSON only."""
     answer = turn.answer
     if answer is None or answer.outputs == b"{}":
         return None

@@ -20,16 +20,16 @@ def parsed_items(
     """Parse a body with `items`, and collect the errors of single items.
 
     Args:
-        form: Of the body.
-        item_form: Of an item.
+        form: Form of the body.
+        item_form: Form of an item.
         body: JSON.
-        empty: Replaces a wrong item in the form, with the session id that was sent.
+        empty: Stands in for a wrong item, with the session id that was sent.
 
     Returns:
         The form, and the errors by the index of their item.
 
     Raises:
-        TooLarge, Malformed, InvalidInput: It is wrong elsewhere; see `parsed`.
+        TooLarge, Malformed, InvalidInput: The body is wrong outside of its items; see `parsed`.
     """
     try:
         return parsed(form, body), {}
@@ -48,7 +48,7 @@ def parsed_items(
 
 
 def _beside_items(mistakes: BaseException | None) -> list[ErrorDetails]:
-    """What is wrong beside the single items, so that these need not be looked at. Nothing is told of very many."""
+    """Return the errors outside of single items, which refuse the whole body. Empty if there are too many errors."""
     if not isinstance(mistakes, ValidationError) or mistakes.error_count() > MAX_MISTAKES:
         return []
     errors = mistakes.errors(include_url=False, include_context=False, include_input=False)
@@ -56,10 +56,10 @@ def _beside_items(mistakes: BaseException | None) -> list[ErrorDetails]:
 
 
 def _document(body: bytes) -> dict[str, Any] | None:
-    """A body whose items can be looked at one by one."""
+    """Return a body as a document if its items can be checked one by one, else None."""
     try:
         document = orjson.loads(body)
-    except orjson.JSONDecodeError:  # pydantic knows NaN
+    except orjson.JSONDecodeError:  # NaN, which pydantic accepts
         return None
     items = document.get("items") if isinstance(document, dict) else None
     return document if isinstance(items, list) and len(items) <= MAX_ITEMS else None
@@ -79,6 +79,6 @@ def _item_forms(
 
 
 def _empty(item: object, empty: Mapping[str, Any]) -> dict[str, Any]:
-    """What stands for a wrong item."""
+    """Return what stands in for a wrong item."""
     session_id = item.get("session_id") if isinstance(item, dict) else None
     return {**empty, "session_id": session_id if isinstance(session_id, str) else ""}

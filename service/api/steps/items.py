@@ -11,25 +11,25 @@ from service.steps.turn import Turn
 
 
 def refusal(turn: Turn) -> ServiceError:
-    """The refusal of a turn that has no answer."""
+    """Return the refusal of a turn that has no answer."""
     return refusal_of(turn.error or RuntimeError("a turn has neither answer nor error"))
 
 
 def refused_item(turn: Turn) -> dict[str, Any]:
-    """A refused step as one of many."""
+    """Return a refused step as one of many."""
     error = refusal(turn)
     return {"session_id": turn.ask.session_id, "status": error.status, "problem": problem_of(error)}
 
 
 def item_json(turn: Turn) -> bytes:
-    """A step as one of many, answered or refused."""
+    """Return a step, answered or refused, as one of many."""
     if turn.answer is None:
         return orjson.dumps(refused_item(turn))
     return b'{"status":200,%b' % turn.answer.json()[1:]
 
 
 def item_pieces(turn: Turn) -> Iterator[bytes]:
-    """The same in pieces, as they are to be sent."""
+    """Yield what `item_json` returns in pieces to send."""
     if turn.answer is None or not turn.answer.is_large:
         yield item_json(turn)
         return

@@ -1,7 +1,7 @@
-"""`POST /sessions/{id}/steps` past ASGI: a body in, a response's bytes out by a callback, without a task of its own.
+"""`POST /sessions/{id}/steps` without ASGI: a body in, a response's bytes out through a callback, with no task.
 
-Only what is one run of a graph and is allowed goes this way. All else, refusals of what was sent among it, is left to
-the application, which answers it as it always does.
+Only a permitted step that is a single run of a graph goes this way. Everything else, including what is to be refused
+before it becomes a step, is left to the application.
 """
 
 import time
@@ -33,7 +33,7 @@ class Caller(NamedTuple):
     """An authenticated caller.
 
     Attributes:
-        owner: Whose sessions.
+        owner: The owner of the sessions.
         key: The key of the request. None if the service has no keys.
         request_id: The id that it gave the request, empty if none.
     """
@@ -48,8 +48,8 @@ class SingleSteps:
 
     Args:
         steps: Takes them.
-        answer_room: What large answers wait for, which are left to the application.
-        keys: Who may call; None where everybody may.
+        answer_room: Says which answers are large and wait for room: their steps are left to the application.
+        keys: The API keys; None if callers need none.
         origins: Which pages may call.
         tally: Counts them.
         max_body_bytes: Longest body.
@@ -75,8 +75,8 @@ class SingleSteps:
         """Authenticate a caller by headers, whose names are in lower case.
 
         Returns:
-            The caller. None if the headers hold no valid key, or are a page's that may not call or whose answers need
-            headers of CORS.
+            The caller. None if the headers have no valid key, or come from a page that may not call or whose answers
+            need CORS headers.
         """
         if not self._origins.is_plain(headers):
             return None
@@ -89,10 +89,10 @@ class SingleSteps:
         """Begin a step if it is one run of a graph.
 
         Args:
-            caller: From `caller`, perhaps of an earlier request of the connection.
-            session_id: Whose step it is.
+            caller: From `caller`, perhaps for an earlier request of the connection.
+            session_id: The session of the step.
             body: JSON.
-            answer: Called with the head of the response, without the line that ends it, and with its body.
+            answer: Called with the response's head, without the empty line that ends it, and its body.
 
         Returns:
             Whether the step was begun. If not, the application has to answer the request.

@@ -39,9 +39,9 @@ class StepRoutes:
 
     Args:
         steps: Takes them.
-        answer_room: What large answers wait for.
-        max_body_bytes: Of a request.
-        first_piece: Called with the seconds that a streamed step took to its first piece.
+        answer_room: Makes large answers wait for memory.
+        max_body_bytes: Longest body of a request.
+        first_piece: Called with the seconds until the first piece of a streamed step.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class StepRoutes:
         return {endpoints.TAKE_STEP: self.take_step, endpoints.TAKE_STEPS: self.take_steps}
 
     async def take_step(self, scope: Scope, receive: Receive, send: Send, session_id: str) -> int:
-        """One step of one session."""
+        """Take one step of one session."""
         check_query(scope, endpoints.TAKE_STEP)
         check_json(scope)
         body = await read_body(scope, receive, self._max_body_bytes)
@@ -81,7 +81,7 @@ class StepRoutes:
         return 200
 
     async def take_steps(self, scope: Scope, receive: Receive, send: Send) -> int:
-        """Steps of many sessions, each answered for itself."""
+        """Take steps of many sessions, each with its own answer or refusal."""
         check_query(scope, endpoints.TAKE_STEPS)
         is_binary = media_type(scope) == OCTETS
         (check_encoding if is_binary else check_json)(scope)
@@ -110,7 +110,7 @@ class StepRoutes:
         return 200
 
     async def _send_large(self, scope: Scope, receive: Receive, send: Send, pieces: Iterator[bytes]) -> None:
-        """Send it piece by piece to those who know bodies whose length is not told before: HTTP/1.0 has none."""
+        """Send an answer piece by piece without telling its length, or as a whole to HTTP/1.0, which must know it."""
         if _takes_pieces(scope):
             await unless_gone(receive, respond_in_pieces(send, pieces))
         else:
@@ -124,7 +124,7 @@ class StepRoutes:
         receive: Receive,
         started: float,
     ) -> list[Turn]:
-        """All turns, each with its answer or its refusal. Long ones are called off if the client hangs up."""
+        """Return all turns, each with its answer or refusal. Long ones are called off if the client hangs up."""
         taking = self._taken(asks, wrong, started)
         is_short = not holding.num_bytes and all(ask.is_in_tensors for ask in asks)
         return await (taking if is_short else unless_gone(receive, taking))
@@ -156,7 +156,7 @@ class StepRoutes:
 
 
 def ask_of(owner: str, session_id: str, request: StepRequest, num_request_items: int = 0) -> Ask:
-    """The ask of a request. `num_request_items` is that of `Ask`."""
+    """Return the ask of a request. `num_request_items` is that of `Ask`."""
     return Ask(
         owner,
         session_id,
@@ -170,7 +170,7 @@ def ask_of(owner: str, session_id: str, request: StepRequest, num_request_items:
 
 
 async def _enter(holding: Holding, receive: Receive) -> None:
-    """Wait for the room that an answer takes, as long as its client does."""
+    """Wait for room for an answer, unless its client hangs up."""
     if not holding.is_in:
         await unless_gone(receive, holding.wait())
 
@@ -193,7 +193,7 @@ def _items_pieces(turns: Sequence[Turn]) -> Iterator[bytes]:
 
 
 def num_answered(request: StepRequest) -> int:
-    """Number of items that may be answered with logits. 0 if the step is not in tensors."""
+    """Return the number of items that may be answered with logits. 0 if the step is not in tensors."""
     if request.returns not in (None, "logits"):
         return 0
     values = request.inputs.get("ids", request.inputs.get("x"))

@@ -23,16 +23,16 @@ class Channel(Protocol):
         """Wait until the client has read nearly all that was sent, or is gone."""
 
     def deliver_to(self, take: Callable[[Message], None]) -> None:
-        """Hand every message that comes from now on to `take`, and none to ASGI's `receive`."""
+        """Pass every message from now on to `take`, and none to ASGI's `receive`."""
 
     def release(self, messages: Iterable[Message]) -> None:
-        """Hand these messages, and all that come from now on, to ASGI's `receive` again."""
+        """Pass these messages, and all that follow, to ASGI's `receive` again."""
 
     def pause(self) -> None:
         """Stop reading."""
 
     def resume(self) -> None:
-        """Read on."""
+        """Resume reading."""
 
     def tell(self, message: Message) -> None:
         """Send a `websocket.send`."""
@@ -44,6 +44,6 @@ def offer(scope: Scope, channel: Channel) -> None:
 
 
 def channel_of(scope: Scope) -> Channel | None:
-    """The channel of a scope, or None."""
+    """Return the channel of a scope, or None."""
     found: Channel | None = scope.get(_CHANNEL)
     return found

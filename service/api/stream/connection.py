@@ -1,6 +1,6 @@
-"""One client of a stream: its messages are read as long as there is room, and answers are sent as they come.
+"""One client of a stream: its messages are read as long as there is room, and answers are sent as they are ready.
 
-A client that sends faster than it is answered is not read from. A client that does not read is dropped.
+Reading pauses while a client sends faster than it is answered. A client that does not read is dropped.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from service.steps.steps import Steps
 logger = logging.getLogger(__name__)
 
 MAX_IN_FLIGHT = 256
-LARGE_BYTES = 2**18  # an answer as large as this is not done with before its client has read it
+LARGE_BYTES = 2**18  # an answer this large counts as sent only once its client has read it
 CLOSE_SECONDS = 2.0
 CLOSE = "websocket.close"
 INTERNAL_ERROR = 1011
@@ -34,8 +34,8 @@ INTERNAL_ERROR = 1011
 class Connection:
     """One client, with its steps in flight and its unsent answers.
 
-    If the server offers a channel, messages are read as they arrive, and answers written at once. What cannot go this
-    way, since the client is ahead or does not read, goes through ASGI, in the same order.
+    If the server offers a channel, messages are read as they arrive, and answers are written at once. When the client
+    is too far ahead or does not read, they go through ASGI instead, in the same order.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Connection:
         self._channel = channel_of(scope)
         self._max_message_bytes = max_message_bytes
         self._send = send
-        self._unread: deque[Message] = deque()  # what the channel has brought beyond what may be in flight
+        self._unread: deque[Message] = deque()  # messages of the channel that exceed what may be in flight
         self._is_paused = False
         self._answers: deque[tuple[Message | Making, Callable[[], None]]] = deque()  # with what to call once it is sent
         self._is_writing = False
@@ -68,13 +68,13 @@ class Connection:
         self._is_dropped = False
 
     def is_stalled(self) -> bool:
-        """Whether an answer has waited for too long to be read."""
+        """Whether the client has taken too long to read an answer."""
         since = self._sending_since
         patience = SLOW_READER_SECONDS + self._num_sending_bytes / SLOW_BYTES_PER_SECOND
         return since is not None and time.perf_counter() - since > patience
 
     async def serve(self, receive: Receive) -> None:
-        """Read until the client goes."""
+        """Serve until the client disconnects."""
         self._reader = asyncio.current_task()
         self._writer = writer = asyncio.get_running_loop().create_task(self._write())
         if self._channel is not None:
@@ -103,14 +103,14 @@ class Connection:
                 sent()
 
     def drop(self) -> None:
-        """Leave a client that does not read: what it has asked is called off, and its connection ends."""
+        """Drop a client that does not read: call off its steps and end its connection."""
         logger.warning("a client of %s does not read its answers; it is dropped", self._owner)
         self._is_closed = self._is_dropped = True
         if self._reader is not None:
             self._reader.cancel()
 
     async def close(self, code: int, reason: str) -> None:
-        """Close the connection from this side, behind all that was answered."""
+        """Close the connection once all answers so far have been sent."""
         if self._is_closed or self._writer is None:
             return
         self._tell_last(code, reason)
@@ -122,12 +122,12 @@ class Connection:
         self._has_room.set()
 
     def _take(self, message: Message) -> None:
-        """Read a message of the channel, or keep it until there is room."""
+        """Read a message from the channel, or keep it until there is room."""
         self._unread.append(message)
         self._read_on()
 
     def _read_on(self) -> None:
-        """Read what the channel has brought, as far as there is room."""
+        """Read messages from the channel as long as there is room."""
         channel = self._channel
         if channel is None:
             return
@@ -176,7 +176,7 @@ class Connection:
         self._has_answers.set()
 
     def _is_full(self) -> bool:
-        """Whether no more should be read: too much is in flight, or a message waits, which those behind it must too."""
+        """Whether to read no more: too much is in flight, or a message waits, which later ones must not overtake."""
         num_open = len(self._messages) + len(self._answers)
         num_bytes = self._messages.num_bytes + self._num_bytes
         is_full = num_open >= MAX_IN_FLIGHT or num_bytes >= self._max_message_bytes
@@ -202,12 +202,12 @@ class Connection:
                         return
                     self._has_room.set()
                     self._read_on()
-        finally:  # the client may be gone, which the reader, if it waits for room, learns by reading
+        finally:  # the client may be gone: a reader that waits for room has to go on reading to notice
             self._is_closed = True
             self._has_room.set()
 
     async def _write_one(self, answer: Message | Making) -> bool:
-        """Send an answer. Returns whether it is the last."""
+        """Send an answer. Return whether it is the last."""
         self._is_writing = True
         message = await self._made(answer) if callable(answer) else answer
         self._num_sending_bytes = num_bytes = _num_bytes(message)
@@ -221,7 +221,7 @@ class Connection:
         return bool(message["type"] == CLOSE)
 
     async def _made(self, make: Making) -> Message:
-        """A large answer, made in a thread: it takes up to a second."""
+        """Make a large answer in a thread, since that takes up to a second."""
         try:
             message = await asyncio.to_thread(make)
         except Exception:

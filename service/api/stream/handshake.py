@@ -9,8 +9,8 @@ POLICY_VIOLATION = 1008
 async def refuse(response: Response, reason: str, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer a handshake with a response.
 
-    Servers without ASGI's "websocket.http.response" extension can send none: they are told to close the connection,
-    and answer a 403 without a body.
+    Servers without ASGI's "websocket.http.response" extension cannot send one: they are told to close the connection,
+    and answer 403 without a body.
     """
     await receive()  # websocket.connect
     if "websocket.http.response" in scope.get("extensions", ()):

@@ -1,7 +1,7 @@
-"""The messages of a stream: steps to take or refusals, and their answers.
+"""The messages of a stream: requests for steps, and their answers or refusals.
 
-A text message is one item with the client's "id", which its answer echoes; a binary one is the binary form of many
-steps behind four bytes, little-endian, that tell the length of its JSON, and so is its answer. Knows no connection.
+A text message is one item with the client's "id", which its answer echoes. A binary message is the length of its JSON
+in four bytes, little-endian, and then the binary form of many steps; so is its answer. Knows no connection.
 """
 
 import asyncio
@@ -37,15 +37,15 @@ class Messages:
     """The messages of one client.
 
     Args:
-        owner: Of the connection.
+        owner: Owner of the connection.
         steps: Takes the steps.
-        answer_room: What large answers wait for.
+        answer_room: Makes large answers wait for memory.
         tally: Counts each as a request.
         max_message_bytes: A longer one is refused.
-        tell: Sends an answer, or makes a large one and sends it; calls back once it was sent, or will not be.
+        tell: Sends an answer, or makes a large one and sends it. Calls back once it is sent or will not be.
 
     Attributes:
-        num_bytes: Of what was sent for the steps that are under way.
+        num_bytes: Bytes of the messages whose steps are under way.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Messages:
         self._tally = tally
         self._max_message_bytes = max_message_bytes
         self._tell = tell
-        self._in_flight: dict[Turn, int] = {}  # with the bytes of what was sent for it
+        self._in_flight: dict[Turn, int] = {}  # with its share of its message's bytes
         self._waiting: asyncio.Task[None] | None = None
         self._is_gone = False
         self.num_bytes = 0
@@ -74,7 +74,7 @@ class Messages:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether a message waits for room for its answer. None should be read until it has some."""
+        """Whether a message waits for room for its answer. No other should be read until it has some."""
         return self._waiting is not None
 
     def read(self, message: Message) -> None:
@@ -157,7 +157,7 @@ class Messages:
             raise TooLarge(f"a message may have at most {self._max_message_bytes} bytes")
 
     def _begin(self, turns: Sequence[Turn], holding: Holding, num_bytes: int) -> None:
-        """Begin the steps of a message of so many bytes, at once unless its answer has to wait for room."""
+        """Begin the steps of a message of `num_bytes`: at once, unless its answer has to wait for room."""
         for turn in turns:
             self._in_flight[turn] = num_bytes // len(turns)
             self.num_bytes += num_bytes // len(turns)
@@ -201,16 +201,16 @@ def _binary(turns: Sequence[Turn]) -> Message:
 
 
 def text_bytes(text: str) -> int:
-    """Length of a text on its way."""
+    """Return the length of a text in UTF-8."""
     return len(text) if text.isascii() else len(text.encode())
 
 
 def _nothing() -> None:
-    """Nothing is held for a refusal."""
+    """Do nothing: a refusal holds no room."""
 
 
 def _known_of(text: str) -> dict[str, ClientId]:
-    """What is known of a message that is no valid item, for its refusal: its id, and the session if one is named."""
+    """Return what is known of an invalid item, for its refusal: its id, and the session if it names one."""
     try:
         item = orjson.loads(text)
     except orjson.JSONDecodeError:

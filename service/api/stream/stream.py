@@ -48,10 +48,10 @@ class Stream:
                 connection.drop()
 
     async def stop(self) -> None:
-        """Close every connection, so that its client goes on elsewhere.
+        """Close every connection, so that clients continue elsewhere.
 
-        Clients have a moment to close their side: a socket that is closed with something unread in it is reset, and
-        what was answered last would be lost on its way. ASGI does not tell when they have.
+        Clients have a moment to close their side: closing a socket with unread data resets it, and the last answers
+        would be lost on the way. ASGI does not say when a client has closed.
         """
         closing = [each.close(SERVICE_RESTART, "the service is about to stop") for each in self._connections]
         await asyncio.gather(*closing)

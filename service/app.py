@@ -135,7 +135,7 @@ class RNNService:
     @answers_problems
     async def tag(self, request: TagRequest, /) -> TagAnswer:
         """Tag the words of one text or several: parts of speech, or entities."""
-        return await self._worker.questions.tag(request)
+        return cast(TagAnswer, await self._worker.application.question_routes.tag(request))
 
     @bentoml.api(route=endpoints.TRANSLATE.path)
     @answers_problems

@@ -40,10 +40,18 @@ try:
     settings = checked_settings()
 except CannotStart as error:
     sys.exit(f"unrolled: {error}")  # here, in BentoML's first process: a worker that cannot start is started for ever
-guard_uvicorn(lambda status: Surfaces.worker.refused(status) if Surfaces.worker else None)
 server = settings.server
-limit_messages(server.max_body_bytes)
 num_workers = server.workers + server.spare_workers
+
+
+def _refused(status: int) -> None:
+    """Count a request that BentoML's server has refused."""
+    if Surfaces.worker:
+        Surfaces.worker.refused(status)
+
+
+guard_uvicorn(_refused)
+limit_messages(_refused, server.max_body_bytes)
 
 
 class Surfaces:

@@ -17,6 +17,7 @@ from service.api.stream.connection import MAX_IN_FLIGHT
 from service.fast_port.websocket import FRAMES_AT_ONCE
 from service.keys.key_file import add_key
 from service.keys.keys import ANONYMOUS, Keys
+from service.steps.large_logits import MANY_LOGITS
 from tests.fakes.clock import Clock
 from tests.fakes.port import Port
 from tests.fakes.process import Process, until
@@ -257,6 +258,18 @@ async def test_who_does_not_read_is_read_from_no_further(port: Port, process: Pr
         stream.transport.resume_reading()
         answers = [await heard(stream) for _ in range(num_messages)]
     assert [answer["id"] for answer in answers] == list(range(num_messages))
+
+
+async def test_who_goes_while_a_message_waits_for_room_is_noticed_at_once(port: Port, process: Process) -> None:
+    session_id = await process.create(ANONYMOUS)
+    with process.core.answer_room.of_bytes(2**30):
+        async with port.stream() as stream:
+            await stream.send(step(session_id, inputs={"ids": [1] * MANY_LOGITS}))
+            (accepted,) = port.connections
+            await until(lambda: accepted._take is not None and accepted._take.__self__._messages.is_waiting)
+            stream.transport.abort()
+            await until(lambda: not port.connections)
+    await until(lambda: counted(process, "499") == 1)
 
 
 async def test_no_message_behind_the_removal_of_its_key_is_served(process: Process, tmp_path: Path) -> None:

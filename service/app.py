@@ -40,10 +40,18 @@ try:
     settings = checked_settings()
 except CannotStart as error:
     sys.exit(f"unrolled: {error}")  # here, in BentoML's first process: a worker that cannot start is started for ever
-guard_uvicorn(lambda status: Surfaces.worker.refused(status) if Surfaces.worker else None)
 server = settings.server
-limit_messages(server.max_body_bytes)
 num_workers = server.workers + server.spare_workers
+
+
+def _refused(status: int) -> None:
+    """Count a request that BentoML's server has refused."""
+    if Surfaces.worker:
+        Surfaces.worker.refused(status)
+
+
+guard_uvicorn(_refused)
+limit_messages(_refused, server.max_body_bytes)
 
 
 class Surfaces:
@@ -135,7 +143,7 @@ class RNNService:
     @answers_problems
     async def tag(self, request: TagRequest, /) -> TagAnswer:
         """Tag the words of one text or several: parts of speech, or entities."""
-        return await self._worker.questions.tag(request)
+        return cast(TagAnswer, await self._worker.application.question_routes.tag(request))
 
     @bentoml.api(route=endpoints.TRANSLATE.path)
     @answers_problems

@@ -4,7 +4,7 @@ Knows no HTTP.
 """
 
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing
 from typing import Any, NamedTuple, TypeVar
 
 from service.catalog import Catalog
@@ -22,6 +22,7 @@ from service.forms.tagging import TagAnswer, TagRequest
 from service.forms.translation import TranslateAnswer, TranslateRequest
 from service.media.music import Frame
 from service.metrics import Metrics
+from service.steps.answer_room import AnswerRoom, Holding
 from service.tasks.caption import CaptionModel
 from service.tasks.forecasting import ForecastingModel
 from service.tasks.generation import GenerationModel
@@ -58,6 +59,7 @@ class Questions:
         catalog: The served models.
         metrics: Observes the time to the first piece of a text.
         answering: Limits how long an answer takes.
+        answer_room: What large answers wait for.
 
     Every question may raise:
         ModelUnknown: No model of the name, or for the task, is served.
@@ -67,10 +69,11 @@ class Questions:
         DeadlineExceeded: The answer took too long.
     """
 
-    def __init__(self, catalog: Catalog, metrics: Metrics, answering: Answering) -> None:
+    def __init__(self, catalog: Catalog, metrics: Metrics, answering: Answering, answer_room: AnswerRoom) -> None:
         self._catalog = catalog
         self._metrics = metrics
         self._answering = answering
+        self._answer_room = answer_room
 
     async def judge_sentiment(self, request: SentimentRequest) -> SentimentAnswer:
         """Judge one text or several."""
@@ -80,11 +83,24 @@ class Questions:
         async with self._answering.answer():
             return await model.classify(texts, locations, request.trajectory)
 
-    async def tag(self, request: TagRequest) -> TagAnswer:
-        """Tag the words of one text or several, by parts of speech unless another model is named."""
+    async def tag(self, request: TagRequest) -> tuple[TagAnswer, Holding]:
+        """Tag the words of one text or several, by parts of speech unless another model is named.
+
+        Returns:
+            The answer, and what it takes of the room for large ones, to be left when the answer has been sent.
+        """
         model = self._model(TaggingModel, request, lambda model: (model.scheme == "words", not _streams(model)))
         async with self._answering.answer():
-            return await model.tag(await _words(model, request))
+            words = await _words(model, request)
+            with ExitStack() as unless_answered:
+                holding = unless_answered.enter_context(self._answer_room.of_bytes(model.answer_bytes(words)))
+                if not holding.is_in:
+                    del words  # they take ten times as much as the text, and are split again
+                    await holding.wait()
+                    words = await _words(model, request)
+                answer = await model.tag(words)
+                unless_answered.pop_all()
+        return answer, holding
 
     async def translate(self, request: TranslateRequest) -> TranslateAnswer:
         """Translate one text or several, with the first model that writes the language."""

@@ -81,7 +81,7 @@ class Worker:
             max_recent=RECENT_SESSIONS if server.workers == 1 and self.store.is_immediate else 0,
         )
         self.steps = self._core.steps
-        self.questions = Questions(self.catalog, self.metrics, self._core.answering)
+        self.questions = Questions(self.catalog, self.metrics, self._core.answering, self._core.answer_room)
         self.application = Application(
             self._core,
             self.catalog,

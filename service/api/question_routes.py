@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from service.api import endpoints
+from service.api.answer import LargeAnswer
 from service.api.body import parsed_body
 from service.api.endpoint import Endpoint
 from service.api.events import EventStream, error_event, event, piece_event, told_to_the_end
@@ -26,6 +27,7 @@ from service.api.routes import HotHandlers
 from service.api.wire import check_json, check_query, read_body, respond, unless_gone
 from service.forms.generation import GenerateAnswer, GenerateRequest
 from service.forms.music import ComposeAnswer, ComposeRequest, PlayedNote
+from service.forms.tagging import TagAnswer, TagRequest
 from service.media.midi import midi_file
 from service.media.music import note_events
 from service.questions import Composed, Questions
@@ -47,7 +49,7 @@ class QuestionRoutes:
         """The handler of each endpoint on the plain application."""
         asked: Mapping[Endpoint, Asked] = {
             endpoints.JUDGE_SENTIMENT: self._questions.judge_sentiment,
-            endpoints.TAG: self._questions.tag,
+            endpoints.TAG: self.tag,
             endpoints.TRANSLATE: self._questions.translate,
             endpoints.GENERATE: self.generate,
             endpoints.CAPTION: self._questions.caption,
@@ -77,6 +79,11 @@ class QuestionRoutes:
             return await self._questions.generate(request)
         events = await self._questions.stream(request)
         return EventStream(told_to_the_end(_event_bytes(events), error_event))
+
+    async def tag(self, request: TagRequest) -> TagAnswer | Response:
+        """Tag words. A large answer takes its room until it is sent."""
+        answer, holding = await self._questions.tag(request)
+        return LargeAnswer(answer, holding) if holding.num_bytes else answer
 
     async def compose(self, request: ComposeRequest) -> ComposeAnswer | Response:
         """Compose a piece, and answer with its notes or with the MIDI file itself."""

@@ -9,13 +9,15 @@ import socket
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from http import HTTPStatus
 from typing import Any, cast
 
 import httptools
+from starlette.responses import Response
 from uvicorn.config import HTTP_PROTOCOLS
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from service.api.problem import problem_response
+from service.api.problem import plain_problem, problem_response
 from service.errors import HeadTooLarge, Malformed, ServiceError, UpgradeNeeded
 
 # Least time that a connection may be silent. BentoML's five seconds, which apply in its own containers, are shorter
@@ -127,6 +129,11 @@ class GuardedProtocol(HttpToolsProtocol):
         if not self._is_free:
             self._refuse(Malformed("a WebSocket begins only once all answers are there"))
             return
+        if self.parser.get_method() != b"GET":
+            refused = plain_problem(HTTPStatus.METHOD_NOT_ALLOWED)
+            refused.headers["Allow"] = "GET"
+            self._answer_last(refused, "a WebSocket begins with GET")
+            return
         if (refusal := _handshake_refusal(self.headers)) is not None:
             self._refuse(refusal)
             return
@@ -235,15 +242,13 @@ class GuardedProtocol(HttpToolsProtocol):
         self._waits_since = None
 
     def _refuse(self, error: ServiceError) -> None:
-        self.logger.warning("a connection of %s ends: %s", self.client[0] if self.client else "nobody", error)
+        self._answer_last(problem_response(error), str(error))
+
+    def _answer_last(self, response: Response, reason: str) -> None:
+        self.logger.warning("a connection of %s ends: %s", self.client[0] if self.client else "nobody", reason)
         if self._is_free or not self._is_awaited:  # else it is a body of which the application knows the beginning
-            self._refused(error.status)
-        response = problem_response(error)
-        own = [field for field in response.raw_headers if field[0] != b"connection"]
-        connection = b"close, upgrade" if error.status == UpgradeNeeded.status else b"close"
-        fields = [*self.server_state.default_headers, *own, (b"connection", connection)]
-        head = b"".join([STATUS_LINE[error.status], *(b"%b: %b\r\n" % field for field in fields), b"\r\n"])
-        self._end(head + bytes(response.body))
+            self._refused(response.status_code)
+        self._end(last_answer(response, self.server_state.default_headers))
 
     def _end(self, words: bytes = b"") -> None:
         """Close, with these last bytes, once all requests that came whole have been answered."""
@@ -292,6 +297,15 @@ class GuardedProtocol(HttpToolsProtocol):
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's
         self.parser.feed_data(head)
+
+
+def last_answer(response: Response, server_fields: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """A response as it is sent by a server without an application: the connection ends with it."""
+    own = [field for field in response.raw_headers if field[0] != b"connection"]
+    connection = b"close, upgrade" if response.status_code == UpgradeNeeded.status else b"close"
+    fields = [*server_fields, *own, (b"connection", connection)]
+    head = b"".join([STATUS_LINE[response.status_code], *(b"%b: %b\r\n" % field for field in fields), b"\r\n"])
+    return head + bytes(response.body)
 
 
 def _break_if_unread(transport: asyncio.Transport) -> None:

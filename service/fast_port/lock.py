@@ -1,45 +1,84 @@
-"""A lock on the fast port, which workers of one service share (SO_REUSEPORT): those of another would join unnoticed."""
+"""A lock on the fast port, which workers of one service share (SO_REUSEPORT): those of another would join unnoticed.
+
+Linux lets only processes of one user share a port, so the locks are that user's alone: they lie in a directory that
+nobody else may enter. Among temporary files anybody may take its name; then it has another.
+"""
 
 import fcntl
 import os
+import stat
 import tempfile
+from contextlib import ExitStack, suppress
 from pathlib import Path
+
+from service.process.service_directory import room_in
 
 
 class PortTaken(Exception):
     """Another service holds the port."""
 
 
-def hold_port(port: int, service: int, directory: Path | None = None) -> int:
+def hold_port(port: int, service: int, temporary: Path | None = None) -> ExitStack:
     """Hold a port for a service until this process ends.
 
     Args:
         port: The port.
         service: Process id of the service's parent, the same for all its workers.
-        directory: Of the lock files; the system's for temporary files by default.
+        temporary: Directory in which that of the locks lies; the system's for temporary files by default.
 
     Returns:
-        The file descriptor of the lock; closing it lets go.
+        What lets go when it is closed.
 
     Raises:
         PortTaken: Workers of another service hold it.
+        NoRoom: There is no room for the lock.
     """
-    path = (directory or Path(tempfile.gettempdir())) / f"unrolled-port-{port}.lock"
+    temporary = temporary or Path(tempfile.gettempdir())
+    with ExitStack() as held, room_in(temporary):
+        directory = _own_directory(temporary)
+        held.callback(os.close, directory)
+        lock = os.open(f"{port}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600, dir_fd=directory)
+        held.callback(os.close, lock)
+        if _is_first(lock):
+            os.truncate(lock, 0)
+            os.pwrite(lock, str(service).encode(), 0)
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        holder = os.pread(lock, 32, 0).decode()
+        if holder != str(service):
+            raise PortTaken(
+                f"port {port} is used by another Unrolled, process {holder}: stop it, or set UNROLLED_FAST_PORT"
+            )
+        return held.pop_all()
+
+
+def _own_directory(temporary: Path) -> int:
+    """Open and lock the directory of this user's locks, the same for all services. It is made where there is none."""
+    prefix, suffix = f"unrolled-ports-{os.geteuid()}", ".locks"
+    usual = temporary / f"{prefix}{suffix}"
+    while True:
+        for path in (*sorted(temporary.glob(f"{prefix}-*{suffix}")), usual):
+            if (directory := _opened(path)) is not None:
+                # While it is locked, systemd-tmpfiles(8), which removes what is old, leaves alone what is in it.
+                fcntl.flock(directory, fcntl.LOCK_SH)
+                return directory
+        if os.path.lexists(usual):
+            tempfile.mkdtemp(suffix, f"{prefix}-", temporary)
+        else:
+            with suppress(FileExistsError):
+                usual.mkdir(mode=0o700)
+
+
+def _opened(path: Path) -> int | None:
+    """Open a directory. None if it is none, or if anybody but this user may write there."""
     try:
-        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    except OSError as error:
-        raise PortTaken(f"port {port} belongs to another user's service, says {path}: {error.strerror}") from error
-    if _is_first(lock):
-        os.truncate(lock, 0)
-        os.pwrite(lock, str(service).encode(), 0)
-    fcntl.flock(lock, fcntl.LOCK_SH)
-    holder = os.pread(lock, 32, 0).decode()
-    if holder != str(service):
-        os.close(lock)
-        raise PortTaken(
-            f"port {port} is used by another Unrolled, process {holder}: stop it, or set UNROLLED_FAST_PORT"
-        )
-    return lock
+        directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return None
+    status = os.fstat(directory)
+    if status.st_uid == os.geteuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return directory
+    os.close(directory)
+    return None
 
 
 def _is_first(lock: int) -> bool:

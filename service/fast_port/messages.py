@@ -1,22 +1,50 @@
-"""What messages may cost, on both ports: uvicorn's protocol for WebSockets, with limits."""
+"""What messages may cost, and how WebSockets are refused, on both ports: uvicorn's protocol for them, with limits."""
 
 from functools import partial
+from http import HTTPStatus
 from typing import Any, cast
 
 from uvicorn.config import WS_PROTOCOLS, Config
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 
+from service.api.problem import plain_problem
+from service.fast_port.guarded import Refused, last_answer
 
-def limit_messages(max_message_bytes: int) -> None:
+
+def limit_messages(refused: Refused, max_message_bytes: int) -> None:
     """Make `LimitedProtocol` uvicorn's default, for the server that BentoML makes for its port."""
-    WS_PROTOCOLS["auto"] = cast(Any, partial(LimitedProtocol, max_message_bytes))
+    WS_PROTOCOLS["auto"] = cast(Any, partial(LimitedProtocol, refused, max_message_bytes))
 
 
 class PatientProtocol(WebSocketsSansIOProtocol):
-    """A connection whose client may send what it likes: fragments and pings take no more memory than their bytes."""
+    """A connection whose client may send what it likes: fragments and pings take no more memory than their bytes.
+
+    Args:
+        refused: Called with the status of each refused handshake that the application does not see.
+    """
 
     _pong = b""  # to be sent once the client reads
+
+    def __init__(self, refused: Refused, *arguments: Any, **more: Any) -> None:  # noqa: ANN401  whatever uvicorn's has
+        super().__init__(*arguments, **more)
+        self._refused = refused
+
+    def data_received(self, data: bytes) -> None:
+        """Overrides uvicorn: answer a head that websockets does not read, because it leaves that to websockets, which
+        answers as plain text, or nothing before its version 17.
+        """
+        super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated and not self.close_sent:
+            self._refuse_handshake()
+
+    def _refuse_handshake(self) -> None:
+        answer = b"".join(self.conn.data_to_send())
+        status = int(answer.split(maxsplit=2)[1]) if answer else HTTPStatus.BAD_REQUEST
+        self._refused(status)
+        self.handshake_complete = self.close_sent = True
+        self.transport.write(last_answer(plain_problem(status), self.default_headers))
+        self.transport.close()
 
     def handle_cont(self, event: Frame) -> None:
         """Overrides uvicorn: join fragments at once, because each of many would take more memory than its bytes."""
@@ -47,10 +75,18 @@ class LimitedProtocol(PatientProtocol):
     """A connection without compression, in which eight kilobytes could be a message of eight megabytes.
 
     Args:
+        refused: As of `PatientProtocol`.
         max_message_bytes: Length of the largest message. One of more than twice that ends the connection.
     """
 
-    def __init__(self, max_message_bytes: int, config: Config, *arguments: Any, **more: Any) -> None:  # noqa: ANN401  whatever uvicorn's has
+    def __init__(
+        self,
+        refused: Refused,
+        max_message_bytes: int,
+        config: Config,
+        *arguments: Any,  # noqa: ANN401  whatever uvicorn's has
+        **more: Any,  # noqa: ANN401
+    ) -> None:
         config.ws_max_size = 2 * max_message_bytes
         config.ws_per_message_deflate = False
-        super().__init__(config, *arguments, **more)
+        super().__init__(refused, config, *arguments, **more)

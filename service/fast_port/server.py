@@ -75,7 +75,7 @@ class FastPort:
             )
         )
         self._task: asyncio.Task[None] | None = None
-        self._lock = -1
+        self._lock = contextlib.ExitStack()
         self.has_failed = False
 
     def start(self) -> None:
@@ -83,6 +83,7 @@ class FastPort:
 
         Raises:
             PortTaken: Another service listens on the port.
+            NoRoom: There is no room to say that this one does.
         """
         self._lock = hold_port(self._port, os.getppid())
         sockets = [_shared_socket(*address) for address in _addresses(self._host, self._port)]
@@ -105,7 +106,7 @@ class FastPort:
         if self._task is not None:
             self._server.should_exit = True
             await asyncio.gather(self._task, return_exceptions=True)
-            os.close(self._lock)
+            self._lock.close()
             self._task = None
 
 

@@ -9,7 +9,6 @@ message.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from http import HTTPStatus
 from typing import Any, cast
 
 from starlette.types import Message
@@ -34,8 +33,7 @@ class ChannelProtocol(PatientProtocol):
     """
 
     def __init__(self, refused: Refused, *arguments: Any, **more: Any) -> None:  # noqa: ANN401  whatever uvicorn's has
-        super().__init__(*arguments, **more)
-        self._refused = refused
+        super().__init__(refused, *arguments, **more)
         self._take: Callable[[Message], None] | None = None
         self._is_heard = False  # since the last ping
         self._framing: Framing | None = Framing(self.config.ws_max_size)
@@ -88,16 +86,6 @@ class ChannelProtocol(PatientProtocol):
             # being closed.
             data, self._framing = self._framing.rest() + data, None
         super().data_received(data)
-        if self.conn.handshake_exc is not None and not self.handshake_initiated:
-            self._refuse_handshake()
-
-    def _refuse_handshake(self) -> None:
-        """Answer a head that websockets does not read, because uvicorn leaves its client waiting."""
-        answer = b"".join(self.conn.data_to_send())  # nothing before websockets 17
-        self._refused(int(answer.split(maxsplit=2)[1]) if answer else HTTPStatus.BAD_REQUEST)
-        self.handshake_complete = self.close_sent = True
-        self.transport.write(answer)
-        self.transport.close()
 
     def _go_on(self) -> None:
         """Process FRAMES_AT_ONCE of the received frames, and the rest in later turns of the event loop."""

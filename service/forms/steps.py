@@ -10,8 +10,9 @@ from service.forms.form import INT64, Form, TextOrNumber
 MAX_ITEMS = 1024
 
 
+Returns = Literal["logits", "argmax", "none"]  # of a step in tensors
 Returned = TypeAliasType(  # its name is that of a schema
-    "Returned", Annotated[Literal["logits", "argmax", "none"], Field(description="What is answered of each item")]
+    "Returned", Annotated[Returns, Field(description="What is answered of each item")]
 )
 ClientId = TextOrNumber[str, Annotated[int, Field(ge=-(2**63), lt=2**63)]] | None
 StepNumber = Annotated[int, Field(ge=0, lt=2**63, json_schema_extra=INT64)]

@@ -20,10 +20,11 @@ from service.concurrency.answering import Answering
 from service.engine.job import ARGMAX, LOGITS
 from service.engine.state import Array, SequenceState
 from service.errors import SequenceUnknown, SessionGone, SessionUnknown
+from service.forms.steps import Returns
 from service.sessions.openings import Openings
 from service.sessions.sessions import Sessions
 from service.steps.steps import Steps
-from service.steps.turn import Answer, Ask, Returns
+from service.steps.turn import Answer, Ask
 from service.tasks.task import TensorModel
 
 Outputs = dict[str, Array]

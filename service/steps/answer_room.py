@@ -1,5 +1,5 @@
-"""Room for answers in logits, which are a hundred times as large as what was asked: a worker holds so many bytes of
-them at a time.
+"""Room for answers in logits, or of the words of long texts, which are a hundred times as large as what was asked: a
+worker holds so many bytes of them at a time.
 
 A request whose answer has no room waits, in the order of arrival, before any of its steps begins, so that it holds
 nothing up; it leaves the room when its client has been sent the answer. Small answers need no room. Knows neither
@@ -52,8 +52,11 @@ class AnswerRoom:
     def of_logits(self, num_logits: int, bytes_per_logit: int) -> "Holding":
         """What an answer takes. One that would take more than there is has all of it alone."""
         is_small = num_logits <= MANY_LOGITS
-        num_bytes = min(num_logits, MAX_ANSWERED_VALUES) * bytes_per_logit
-        return Holding(self, 0 if is_small else min(num_bytes, self._size))
+        return self.of_bytes(0 if is_small else min(num_logits, MAX_ANSWERED_VALUES) * bytes_per_logit)
+
+    def of_bytes(self, num_bytes: int) -> "Holding":
+        """The same, of one that takes so many bytes until it is sent."""
+        return Holding(self, min(num_bytes, self._size))
 
     def take(self, num_bytes: int) -> bool:
         """Take some now. Returns False if it must be waited for."""

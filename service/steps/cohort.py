@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from service.bundle.stage import ITEM_STAGE
 from service.engine.job import RowJob
 from service.engine.state import Array
+from service.forms.steps import Returns
 from service.record.body_columns import next_heads
 from service.record.digest import tensors_digests
 from service.steps.recent import GroupKey, Latest
-from service.steps.turn import Returns, Turn
+from service.steps.turn import Turn
 from service.stores.base import Successors
 from service.tasks.task import TensorModel
 

@@ -13,13 +13,14 @@ from service.engine.job import RowJob
 from service.engine.state import Array, SequenceState
 from service.errors import InvalidInput, NotStreamable, ServiceError
 from service.forms.form import Form
+from service.forms.steps import Returns
 from service.metrics import Metrics
 from service.record.digest import inputs_digest, tensors_digest
 from service.steps.commits import Commits
 from service.steps.endings import Endings
 from service.steps.large_logits import are_many
 from service.steps.step_rules import StepRules
-from service.steps.turn import Answer, Ask, Returns, Turn, returned
+from service.steps.turn import Answer, Ask, Turn, returned
 from service.tasks.language import LanguageModel
 from service.tasks.task import Items, TensorModel, tensor_model
 

@@ -8,9 +8,10 @@ import numpy as np
 
 from service.engine.state import Array
 from service.errors import ServiceError
+from service.forms.steps import Returns
 from service.record.body import SECRET_AT
 from service.steps.recent import GroupKey, Latest
-from service.steps.turn import Ask, Returns, Turn
+from service.steps.turn import Ask, Turn
 from service.tasks.models import Models
 from service.tasks.task import TensorModel
 

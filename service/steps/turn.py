@@ -3,16 +3,15 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from service.engine.job import RowJob
 from service.engine.state import Array, SequenceState
+from service.forms.steps import Returns
 from service.record.body import Body
 from service.steps.large_logits import json_pieces
 from service.stores.base import Record
 from service.tasks.task import Piece, SequenceModel, TensorModel
-
-Returns = Literal["logits", "argmax", "none"]
 
 _NOTHING = SequenceState()
 

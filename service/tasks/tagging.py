@@ -41,7 +41,12 @@ WORK_OF_WORD = 4  # as `off_loop` counts it: the row that a word becomes and the
 MANY_WORDS = 2**10  # at a time by at most MANY_AT_ONCE requests
 MANY_AT_ONCE = 2
 
-_FIELDS = set(TaggedToken.model_fields)  # one for all tokens: the set takes twice as much as all else of them
+# What each word takes of an answer until that is sent, as objects and as JSON twice: 700, and 1,300 where it is an
+# entity of its own.
+WORD_BYTES, ENTITY_BYTES = 768, 640
+
+# One for all tokens, and one for all entities: the set takes twice as much as all else of them.
+_FIELDS, _ENTITY_FIELDS = set(TaggedToken.model_fields), set(TaggedEntity.model_fields)
 
 Vectors = Mapping[str, Features]  # of words, by their characters
 
@@ -100,6 +105,11 @@ class TaggingModel(ServedModel):
         inputs = await off_loop(size, lambda: [self._inputs(text.words, vectors) for text in texts])
         logits = await together(self._logits(each, len(text.words)) for each, text in zip(inputs, texts, strict=True))
         return await off_loop(size, lambda: list(map(self._tagged, texts, logits)))
+
+    def answer_bytes(self, texts: Sequence[Words]) -> int:
+        """What an answer takes at most until it is sent. 0 if that is little."""
+        num_words = sum(len(text.words) for text in texts)
+        return num_words * (WORD_BYTES + ENTITY_BYTES * (self.scheme == BIO)) if num_words > MANY_WORDS else 0
 
     def _room(self, num_words: int) -> AbstractAsyncContextManager[object]:
         """What so many words wait for, so that what all take in graphs has a limit."""
@@ -235,7 +245,8 @@ class WholeTaggingModel(TaggingModel):
 def _entities(tokens: Sequence[TaggedToken]) -> list[TaggedEntity]:
     """What the tags of a text mark, with its place."""
     return [
-        TaggedEntity(
+        TaggedEntity.model_construct(
+            _ENTITY_FIELDS,
             kind=found.kind,
             text=" ".join(token.token for token in tokens[found.first : found.end]),
             tokens=(found.first, found.end),

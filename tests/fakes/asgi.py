@@ -259,8 +259,9 @@ class Surface:
         sequences = Sequences(process.sessions, process.openings, process.steps, answering, process.catalog.numerics)
         first_piece = process.metrics.time_to_first_token.observe
         openai = OpenAI(process.catalog, process.metrics, answering, MAX_BYTES, process.clock)
+        questions = Questions(process.catalog, process.metrics, answering, process.core.answer_room)
         hot = joined(
-            QuestionRoutes(Questions(process.catalog, process.metrics, answering), MAX_BYTES).handlers(),
+            QuestionRoutes(questions, MAX_BYTES).handlers(),
             StepRoutes(process.steps, process.core.answer_room, MAX_BYTES, first_piece).handlers(),
             InferRoute(process.catalog, sequences, process.core.answer_room, MAX_BYTES).handlers(),
             openai.handlers(),

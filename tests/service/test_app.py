@@ -8,6 +8,7 @@ from service.api.question_routes import QuestionRoutes
 from service.concurrency.answering import Answering
 from service.metrics import Metrics
 from service.questions import Questions
+from service.steps.answer_room import AnswerRoom
 
 ROUTES = "import service.app; print(*(api.route for api in service.app.RNNService.apis.values()))"
 PATHS = "import service.app; print(*service.app._service.openapi_spec.asdict()['paths'])"
@@ -19,8 +20,8 @@ def printed(code: str) -> set[str]:
 
 
 def test_bentomls_port_takes_the_questions_that_the_second_port_takes() -> None:
-    questions = QuestionRoutes(Questions({}, Metrics(), Answering(1.0)), 1024).handlers()
-    assert printed(ROUTES) == {question.path for question in questions}
+    questions = Questions({}, Metrics(), Answering(1.0), AnswerRoom(2**20, 1.0, lambda: 1))
+    assert printed(ROUTES) == {question.path for question in QuestionRoutes(questions, 1024).handlers()}
 
 
 def test_all_that_bentoml_serves_is_in_the_document() -> None:

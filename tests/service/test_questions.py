@@ -20,6 +20,7 @@ from service.forms.sentiment import Sentiment, SentimentRequest
 from service.metrics import Metrics
 from service.questions import Questions
 from service.settings import BundleSettings, EngineSettings
+from service.steps.answer_room import AnswerRoom
 
 pytestmark = pytest.mark.anyio
 SHIPPED = Path(__file__).parents[2] / "models"
@@ -42,7 +43,7 @@ async def questions(tmp_path: Path) -> AsyncIterator[Questions]:
         models.add(model)
         models.make_current(model.bundle.tag)
     models.start()
-    yield Questions(models, Metrics(), Answering(30))
+    yield Questions(models, Metrics(), Answering(30), AnswerRoom(2**28, 30.0, lambda: 1))
     await models.stop()
 
 
@@ -106,7 +107,7 @@ async def test_a_question_that_the_queue_never_takes_is_too_large() -> None:
         models.add(model)
         models.make_current(model.bundle.tag)
     models.start()
-    questions = Questions(models, Metrics(), Answering(30))
+    questions = Questions(models, Metrics(), Answering(30), AnswerRoom(2**28, 30.0, lambda: 1))
     for name, most in (("sentiment", 3), ("sentiment-bidirectional", 1)):
         request = SentimentRequest(text=["A fine film."] * most, model=name)
         assert len((await questions.judge_sentiment(request)).results) == most

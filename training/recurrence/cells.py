@@ -11,7 +11,7 @@ The numbers are those of torch's own cells, whose weights `from_torch` copies.
 """
 
 import math
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Literal, Self, get_args
 
@@ -110,7 +110,7 @@ class VanillaCell(nn.Module):
         copy_weights({self.Wxh: weights.input.T, self.Whh: weights.hidden.T, self.bh: weights.bias})
 
 
-class GatedCell(nn.Module):
+class GatedCell(nn.Module, ABC):
     """What GRU and LSTM share: their gates side by side in Wx, Wh and b, and copies of torch's weights."""
 
     hidden_size: int

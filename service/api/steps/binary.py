@@ -22,8 +22,8 @@ from service.api.steps.items import refused_item
 from service.engine.state import Array
 from service.errors import InvalidInput, Malformed
 from service.forms.form import Form
-from service.forms.steps import MAX_ITEMS, StepNumber
-from service.steps.turn import Ask, Returns, Turn
+from service.forms.steps import MAX_ITEMS, Returns, StepNumber
+from service.steps.turn import Ask, Turn
 
 HEADER_LENGTH = b"inference-header-content-length"
 DTYPES = {"INT64": "<i8", "FP64": "<f8"}

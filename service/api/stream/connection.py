@@ -8,6 +8,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 from starlette.types import Message, Receive, Scope, Send
 
@@ -79,9 +80,11 @@ class Connection:
         self._writer = writer = asyncio.get_running_loop().create_task(self._write())
         if self._channel is not None:
             self._channel.deliver_to(self._take)
+        reading: asyncio.Future[Message] | None = None
         try:
             while True:
-                message = await receive()
+                message = await (reading or receive())
+                reading = None
                 if message["type"] == "websocket.disconnect":
                     return
                 if _is_large(message):
@@ -90,7 +93,7 @@ class Connection:
                     continue
                 self._read(message)
                 if self._is_full():
-                    await self._wait_for_room()
+                    reading = await self._wait_for_room(receive)
         except asyncio.CancelledError:
             if not self._is_dropped:
                 raise
@@ -139,7 +142,8 @@ class Connection:
             else:
                 channel.release(self._unread)
                 self._unread.clear()
-        self._is_paused = self._is_full()
+        # While a message waits, one more is read, or the end of its client would go unnoticed.
+        self._is_paused = self._is_full() and (bool(self._unread) or not self._messages.is_waiting)
         if self._is_paused:
             channel.pause()
         else:
@@ -182,10 +186,27 @@ class Connection:
         is_full = num_open >= MAX_IN_FLIGHT or num_bytes >= self._max_message_bytes
         return is_full or self._messages.is_waiting
 
-    async def _wait_for_room(self) -> None:
-        while self._is_full() and not self._is_closed:
-            self._has_room.clear()
-            await self._has_room.wait()
+    async def _wait_for_room(self, receive: Receive) -> asyncio.Future[Message] | None:
+        """Wait until more should be read.
+
+        Returns:
+            The next message if it is read already: while one waits, or the end of its client would go unnoticed.
+        """
+        ahead: asyncio.Future[Message] | None = None
+        try:
+            while self._is_full() and not self._is_closed and not _is_end(ahead):
+                self._has_room.clear()
+                if self._messages.is_waiting:
+                    ahead = ahead or asyncio.ensure_future(receive())
+                if ahead is None or ahead.done():
+                    await self._has_room.wait()
+                else:
+                    await _first_of(ahead, asyncio.ensure_future(self._has_room.wait()))
+        except asyncio.CancelledError:
+            if ahead is not None:
+                ahead.cancel()
+            raise
+        return ahead
 
     async def _write(self) -> None:
         try:
@@ -229,6 +250,19 @@ class Connection:
             message = {"type": CLOSE, "code": INTERNAL_ERROR, "reason": str(failure())}
         self._num_bytes += _num_bytes(message)
         return message
+
+
+async def _first_of(ahead: asyncio.Future[Message], room: asyncio.Future[Any]) -> None:
+    """Wait for either; the latter is waited for no longer then."""
+    try:
+        await asyncio.wait((ahead, room), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        room.cancel()
+
+
+def _is_end(reading: asyncio.Future[Message] | None) -> bool:
+    """Whether the client has gone, as far as is read."""
+    return reading is not None and reading.done() and reading.result()["type"] == "websocket.disconnect"
 
 
 def _is_large(message: Message) -> bool:

@@ -44,7 +44,8 @@ async def process() -> AsyncIterator[Process]:
 def put_together(process: Process) -> Application:
     """All surfaces over it."""
     catalog, metrics = process.catalog, process.metrics
-    reloader, questions = Reloader(catalog, FaultyStore(), "a", ()), Questions(catalog, metrics, process.core.answering)
+    reloader = Reloader(catalog, FaultyStore(), "a", ())
+    questions = Questions(catalog, metrics, process.core.answering, process.core.answer_room)
     return Application(process.core, catalog, reloader, questions, metrics, None, Settings(), lambda: True)
 
 

@@ -15,6 +15,7 @@ from service.media.midi import midi_file
 from service.metrics import Metrics
 from service.questions import Questions
 from service.settings import BundleSettings, EngineSettings
+from service.steps.answer_room import AnswerRoom
 from tests.fakes.asgi import MAX_BYTES
 
 pytestmark = pytest.mark.anyio
@@ -36,7 +37,7 @@ async def test_a_piece_is_put_together_where_it_keeps_nobody_waiting(
     models.add(model)
     models.make_current(model.bundle.tag)
     models.start()
-    routes = QuestionRoutes(Questions(models, Metrics(), Answering(30)), MAX_BYTES)
+    routes = QuestionRoutes(Questions(models, Metrics(), Answering(30), AnswerRoom(2**28, 30.0, lambda: 1)), MAX_BYTES)
     answer = await routes.compose(ComposeRequest(notes="C4", frames=1))
     await models.stop()
     assert isinstance(answer, ComposeAnswer)

@@ -3,20 +3,21 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
 from service.fast_port.lock import PortTaken, hold_port
+from service.process.service_directory import NoRoom
 
 PORT = 3001
 HOLDER = """
 import sys
 from pathlib import Path
 from service.fast_port.lock import hold_port
-hold_port(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))
+held = hold_port(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))
 print("held", flush=True)
 sys.stdin.read()
 """
@@ -37,16 +38,15 @@ def holding(directory: Path, service: int, port: int = PORT) -> Iterator[subproc
 
 
 @pytest.fixture
-def held(tmp_path: Path) -> Iterator[int]:
+def held(tmp_path: Path) -> Iterator[ExitStack]:
     """A lock of this process, for service 7, which ends with the test."""
-    lock = hold_port(PORT, 7, tmp_path)
-    yield lock
-    os.close(lock)
+    with hold_port(PORT, 7, tmp_path) as lock:
+        yield lock
 
 
-def test_workers_of_one_service_share_their_port(tmp_path: Path, held: int) -> None:
+def test_workers_of_one_service_share_their_port(tmp_path: Path, held: ExitStack) -> None:
     with holding(tmp_path, 7), holding(tmp_path, 7):
-        assert held > 0
+        assert held
 
 
 def test_another_service_is_refused_and_told_whose_it_is(tmp_path: Path) -> None:
@@ -54,8 +54,8 @@ def test_another_service_is_refused_and_told_whose_it_is(tmp_path: Path) -> None
         hold_port(PORT, 8, tmp_path)
 
 
-def test_other_ports_are_free(tmp_path: Path, held: int) -> None:
-    assert held > 0
+def test_other_ports_are_free(tmp_path: Path, held: ExitStack) -> None:
+    assert held
     with holding(tmp_path, 8, PORT + 1):
         pass
 
@@ -73,7 +73,65 @@ def test_a_port_is_held_while_any_worker_lives_and_free_after_the_last_was_kille
             pass
 
 
-def test_a_lock_file_that_cannot_be_opened_is_another_users(tmp_path: Path) -> None:
+def squat_by_a_file(place: Path) -> None:
+    place.touch()
+
+
+def squat_by_a_directory_for_all(place: Path) -> None:
+    place.mkdir()
+    place.chmod(0o777)
+
+
+def squat_by_a_link(place: Path) -> None:
+    elsewhere = place.parent / "elsewhere"
+    elsewhere.mkdir(mode=0o700)
+    place.symlink_to(elsewhere)
+
+
+def squat_as_another_user(place: Path) -> None:
+    place.mkdir()
+    os.chown(place, 65534, 65534)
+
+
+@pytest.mark.parametrize(
+    "squat",
+    [
+        squat_by_a_file,
+        squat_by_a_directory_for_all,
+        squat_by_a_link,
+        pytest.param(
+            squat_as_another_user, marks=pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+        ),
+    ],
+)
+def test_who_takes_the_name_of_the_locks_keeps_nobody_from_starting(
+    tmp_path: Path, squat: Callable[[Path], None]
+) -> None:
+    squat(tmp_path / f"unrolled-ports-{os.geteuid()}.locks")
+    with holding(tmp_path, 7), holding(tmp_path, 7), pytest.raises(PortTaken, match="process 7"):
+        hold_port(PORT, 8, tmp_path)
+
+
+def test_only_this_user_may_enter_where_the_locks_are(tmp_path: Path, held: ExitStack) -> None:
+    (place,) = tmp_path.iterdir()
+    assert held
+    assert place.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_lock_of_former_versions_that_another_user_has_left_keeps_nobody_from_starting(tmp_path: Path) -> None:
     (tmp_path / f"unrolled-port-{PORT}.lock").mkdir()
-    with pytest.raises(PortTaken, match="another user"):
-        hold_port(PORT, 7, tmp_path)
+    with holding(tmp_path, 7):
+        pass
+
+
+def test_what_was_killed_leaves_a_lock_that_hurts_nobody(tmp_path: Path) -> None:
+    for service in (7, 8):
+        with holding(tmp_path, service) as holder:
+            holder.kill()
+            holder.wait()
+    assert len(list(tmp_path.rglob("*.lock"))) == 1
+
+
+def test_a_place_that_takes_no_lock_is_told(tmp_path: Path) -> None:
+    with pytest.raises(NoRoom, match=r"cannot be kept in .*/nothing: No such file or directory"):
+        hold_port(PORT, 7, tmp_path / "nothing")

@@ -1,5 +1,9 @@
 """WebSockets on BentoML's port."""
 
+import asyncio
+from typing import Any
+
+import orjson
 import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
@@ -16,16 +20,46 @@ async def application(_scope: Scope, _receive: Receive, _send: Send) -> None:
     raise AssertionError
 
 
-async def test_bentomls_port_agrees_to_no_compression_and_has_the_limits_of_the_second(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.fixture
+def refusals(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Statuses that the protocol of BentoML's port has told."""
+    told = list[int]()
     monkeypatch.setitem(WS_PROTOCOLS, "auto", WS_PROTOCOLS["auto"])
-    limit_messages(1000)
+    limit_messages(told.append, 1000)
+    return told
+
+
+def new_protocol() -> Any:  # noqa: ANN401  uvicorn's
+    """As uvicorn makes one for each connection."""
     config = uvicorn.Config(application, log_config=None)
     config.load()
     assert config.ws_protocol_class is not None
-    protocol = config.ws_protocol_class(config=config, server_state=ServerState(), app_state={})  # type: ignore[call-arg]
+    return config.ws_protocol_class(config=config, server_state=ServerState(), app_state={})  # type: ignore[call-arg]
+
+
+@pytest.mark.usefixtures("refusals")
+async def test_bentomls_port_agrees_to_no_compression_and_has_the_limits_of_the_second() -> None:
+    protocol = new_protocol()
     offered = Headers({"Sec-WebSocket-Extensions": "permessage-deflate; client_no_context_takeover"})
-    assert protocol.conn.process_extensions(offered) == (None, [])  # type: ignore[attr-defined]
+    assert protocol.conn.process_extensions(offered) == (None, [])
     assert isinstance(protocol, PatientProtocol)
-    assert protocol.conn.max_message_size == 2000  # type: ignore[attr-defined]
+    assert protocol.conn.max_message_size == 2000
+
+
+async def test_bentomls_port_refuses_a_handshake_that_is_too_large_as_everything_and_counts_it(
+    refusals: list[int],
+) -> None:
+    async with await asyncio.get_running_loop().create_server(new_protocol, "127.0.0.1", 0) as server:
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        writer.write(
+            b"GET /stream HTTP/1.1\r\n"
+            + b"x: 1\r\n" * 200
+            + b"host: localhost\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n"
+        )
+        async with asyncio.timeout(10):
+            head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        writer.close()
+    assert head.startswith(b"HTTP/1.1 431 ")
+    assert b"content-type: application/problem+json" in head
+    assert orjson.loads(body)["status"] == 431
+    assert refusals == [431]

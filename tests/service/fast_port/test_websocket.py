@@ -17,6 +17,7 @@ from service.api.stream.connection import MAX_IN_FLIGHT
 from service.fast_port.websocket import FRAMES_AT_ONCE
 from service.keys.key_file import add_key
 from service.keys.keys import ANONYMOUS, Keys
+from service.steps.large_logits import MANY_LOGITS
 from tests.fakes.clock import Clock
 from tests.fakes.port import Port
 from tests.fakes.process import Process, until
@@ -259,6 +260,18 @@ async def test_who_does_not_read_is_read_from_no_further(port: Port, process: Pr
     assert [answer["id"] for answer in answers] == list(range(num_messages))
 
 
+async def test_who_goes_while_a_message_waits_for_room_is_noticed_at_once(port: Port, process: Process) -> None:
+    session_id = await process.create(ANONYMOUS)
+    with process.core.answer_room.of_bytes(2**30):
+        async with port.stream() as stream:
+            await stream.send(step(session_id, inputs={"ids": [1] * MANY_LOGITS}))
+            (accepted,) = port.connections
+            await until(lambda: accepted._take is not None and accepted._take.__self__._messages.is_waiting)
+            stream.transport.abort()
+            await until(lambda: not port.connections)
+    await until(lambda: counted(process, "499") == 1)
+
+
 async def test_no_message_behind_the_removal_of_its_key_is_served(process: Process, tmp_path: Path) -> None:
     file, time = tmp_path / "keys", Clock()
     token = add_key(file, ANONYMOUS)
@@ -310,9 +323,11 @@ async def test_a_handshake_that_websockets_refuses_is_answered_and_counted(
 ) -> None:
     async with port.connected() as connection:
         connection.send("/stream", b"", *UPGRADE, *fields, method=method)
-        assert (await connection.answer())[0] == status
-        async with asyncio.timeout(10):
-            assert b"WebSocket" in await connection.reader.read()
+        answered, told, body = await connection.answer()
+        assert (answered, told["content-type"]) == (status, "application/problem+json")
+        assert (told["connection"], told.get("allow")) == ("close", "GET" if status == 405 else None)
+        assert orjson.loads(body)["status"] == status
+        assert await connection.is_over()
     assert port.refusals == [status]
 
 

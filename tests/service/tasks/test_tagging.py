@@ -24,6 +24,7 @@ from service.media.text import MAX_WORD_CHARACTERS
 from service.metrics import Metrics
 from service.questions import Questions
 from service.settings import BundleSettings, EngineSettings
+from service.steps.answer_room import AnswerRoom
 from service.tasks.character_encoder import MAX_CACHED_CHARACTERS
 from service.tasks.tagging import StreamingTaggingModel, WholeTaggingModel, Words
 from service.tasks.task import SequenceModel, tensor_model
@@ -361,18 +362,17 @@ async def test_parts_of_speech_of_whole_texts_answer_where_no_model_is_named(tmp
         models.add(kind(graphs.bundle, Engine(graphs, RecordingObserver())))
         models.make_current(f"{name}:0")
     models.start()
-    questions = Questions(models, Metrics(), Answering(30))
+    questions = Questions(models, Metrics(), Answering(30), AnswerRoom(2**28, 30.0, lambda: 1))
     asked = {
         "speech:0": TagRequest(text="a b"),
         "entities:0": TagRequest(text=["a", "b"], model="entities"),
         "flowing:0": TagRequest(tokens=[["a"], ["b", "c"]], model="flowing"),
     }
     for bundle, question in asked.items():
-        answer = await questions.tag(question)
+        answer, holding = await questions.tag(question)
+        assert not holding.num_bytes
         assert answer.bundle == bundle
         assert len(answer.results) == (1 if isinstance(question.text, str) else 2)
-    assert tags_of((await questions.tag(TagRequest(tokens=["a", "b"]))).results[0].tokens) == [
-        ("a", "aa0"),
-        ("b", "bb1"),
-    ]
+    answer, _ = await questions.tag(TagRequest(tokens=["a", "b"]))
+    assert tags_of(answer.results[0].tokens) == [("a", "aa0"), ("b", "bb1")]
     await models.stop()

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from training.recurrence.cells import GRUCell, LSTMCell, VanillaCell
+from training.recurrence.cells import GatedCell, GRUCell, LSTMCell, VanillaCell
 
 Sizes = tuple[int, int, int]
 
@@ -185,3 +185,11 @@ def test_a_high_forget_bias_keeps_the_cell_state() -> None:
     c_prev = rows(2, 7)
     _, c_t = cell.step(rows(2, 5), rows(2, 7), c_prev)
     assert_same(c_t, c_prev)
+
+
+def test_a_gated_cell_that_cannot_take_torchs_weights_is_none() -> None:
+    class Unfinished(GatedCell):
+        pass
+
+    with pytest.raises(TypeError, match="load_torch_state_dict"):
+        Unfinished()  # type: ignore[abstract]

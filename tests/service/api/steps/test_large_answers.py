@@ -204,6 +204,20 @@ async def test_a_stream_that_goes_while_it_waits_leaves_nothing(impatient: Proce
     assert (await impatient.sessions.get("ann", session_id)).step == 0
 
 
+async def test_a_stream_that_goes_while_it_waits_is_noticed_at_once(narrow: Process) -> None:
+    surface = Surface(narrow)
+    session_id = await narrow.create()
+    with narrow.core.answer_room.of_bytes(ROOM_BYTES):
+        async with surface.connected() as socket:
+            socket.say(session_id=session_id, inputs={"ids": HALF_OF_ALL})
+            await settle()
+            socket.hang_up()
+            async with asyncio.timeout(10):
+                await socket.task
+    assert narrow.core.answer_room.num_bytes == 0
+    assert (await narrow.sessions.get("ann", session_id)).step == 0
+
+
 async def test_a_message_that_finds_no_room_in_time_is_late(impatient: Process) -> None:
     surface = Surface(impatient)
     slow = await unread(surface, impatient)

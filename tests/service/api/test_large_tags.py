@@ -1,0 +1,129 @@
+"""The tags of many words: how many answers there are at a time, and when their room is free again."""
+
+import tracemalloc
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import numpy as np
+import orjson
+import pytest
+
+from service.api.answer import LargeAnswer
+from service.engine.engine import Engine
+from service.forms.tagging import TagAnswer
+from service.steps.answer_room import AnswerRoom
+from service.tasks.tagging import ENTITY_BYTES, MANY_WORDS, WORD_BYTES, WholeTaggingModel, Words
+from tests.fakes.asgi import Exchange, Surface
+from tests.fakes.graphs import RecordingObserver
+from tests.fakes.process import Process, settle, until
+from tests.fakes.stores import FaultyStore
+from tests.service.tasks.test_tagging import WHOLE, make_graphs
+
+pytestmark = pytest.mark.anyio
+MANY = ["ab"] * (MANY_WORDS + 100)  # more than half of the room below
+
+
+@pytest.fixture
+async def narrow(tmp_path: Path) -> AsyncIterator[Process]:
+    """A worker that tags, and has little room."""
+    async with Process(FaultyStore(), timeout_seconds=60.0, max_answer_bytes=2**20) as process:
+        graphs = make_graphs(tmp_path, WHOLE)
+        process.catalog.add(WholeTaggingModel(graphs.bundle, Engine(graphs, RecordingObserver())))
+        process.catalog.make_current(graphs.bundle.tag)
+        process.catalog.start()
+        yield process
+
+
+def begin(surface: Surface, words: list[str]) -> Exchange:
+    """Ask for the tags of words, as a text."""
+    return surface.client.begin("POST", "/tag", orjson.dumps({"text": " ".join(words)}))
+
+
+def num_words(exchange: Exchange) -> int:
+    return len(orjson.loads(exchange.body)["results"][0]["tokens"])
+
+
+async def unread(surface: Surface, process: Process) -> Exchange:
+    """A large answer whose client does not read it."""
+    slow = begin(surface, MANY)
+    slow.may_read.clear()
+    await until(lambda: process.core.answer_room.num_bytes > 0 and process.catalog.is_idle)
+    return slow
+
+
+async def test_large_answers_wait_for_one_another_and_small_ones_do_not(narrow: Process) -> None:
+    surface = Surface(narrow, timeout_seconds=60.0)
+    slow = await unread(surface, narrow)
+    large = begin(surface, MANY)
+    small = begin(surface, ["ab"])
+    assert (await small.answered()).status == 200
+    await settle()
+    assert not large.sent
+    slow.may_read.set()
+    assert [(await each.answered()).status for each in (slow, large)] == [200, 200]
+    assert [num_words(each) for each in (slow, large)] == [len(MANY)] * 2
+    assert narrow.core.answer_room.num_bytes == 0
+
+
+async def test_an_answer_that_finds_no_room_in_time_is_late(narrow: Process) -> None:
+    slow = await unread(Surface(narrow, timeout_seconds=60.0), narrow)
+    late = begin(Surface(narrow, timeout_seconds=0.2), MANY)
+    assert (await late.answered()).status == 504
+    await slow.cancel()
+    assert narrow.core.answer_room.num_bytes == 0
+
+
+async def test_who_hangs_up_while_waiting_is_not_answered(narrow: Process) -> None:
+    surface = Surface(narrow, timeout_seconds=60.0)
+    slow = await unread(surface, narrow)
+    gone = begin(surface, MANY)
+    await settle()
+    gone.hang_up()
+    assert (await gone.answered()).status == 499
+    slow.may_read.set()
+    await slow.answered()
+    assert narrow.core.answer_room.num_bytes == 0
+
+
+async def test_who_does_not_read_in_time_is_answered_no_further(
+    narrow: Process, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("service.api.wire.SLOW_READER_SECONDS", 0.1)
+    monkeypatch.setattr("service.api.wire.PIECE_BYTES", 1000)
+    slow = begin(Surface(narrow, timeout_seconds=60.0), MANY)
+    await until(lambda: bool(slow.sent))
+    slow.may_read.clear()
+    await slow.answered()
+    assert slow.sent[-1]["more_body"]
+    assert narrow.core.answer_room.num_bytes == 0
+    assert caplog.messages == ["a client does not read its answer; its connection ends"]
+
+
+def test_an_answer_that_nobody_sends_leaves_its_room() -> None:
+    room = AnswerRoom(2**20, 1.0, lambda: 1)
+    answer = LargeAnswer(TagAnswer(results=[], bundle="a:b"), room.of_bytes(1000))
+    assert room.num_bytes == 1000
+    del answer
+    assert room.num_bytes == 0
+
+
+@pytest.mark.parametrize("scheme", ["words", "bio"])
+async def test_what_a_word_takes_is_not_told_too_small(tmp_path: Path, scheme: str) -> None:
+    graphs = make_graphs(tmp_path, WHOLE, scheme)
+    model = WholeTaggingModel(graphs.bundle, Engine(graphs, RecordingObserver()))
+    model.tags = ("B-person",) * len(model.tags)
+    num = 4 * MANY_WORDS
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        words = Words([f"w{n:06d}" for n in range(num)], [(9 * n, 9 * n + 7) for n in range(num)])
+        tagged = model._tagged(words, np.zeros((num, len(model.tags)), np.float32))
+        answer = TagAnswer(results=[tagged], bundle="a:b")
+        tracemalloc.reset_peak()
+        LargeAnswer(answer, AnswerRoom(2**20, 1.0, lambda: 1).of_bytes(0))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    counted = WORD_BYTES + ENTITY_BYTES * (scheme == "bio")
+    assert model.answer_bytes([words]) == num * counted
+    assert 0.8 * counted < (peak - before) / num < counted

@@ -39,7 +39,8 @@ from service.worker import Worker
 try:
     settings = checked_settings()
 except CannotStart as error:
-    sys.exit(f"unrolled: {error}")  # here, in BentoML's first process: a worker that cannot start is started for ever
+    # In BentoML's first process, since it restarts a worker that cannot start for ever.
+    sys.exit(f"unrolled: {error}")
 server = settings.server
 num_workers = server.workers + server.spare_workers
 

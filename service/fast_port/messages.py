@@ -1,4 +1,4 @@
-"""What messages may cost, and how WebSockets are refused, on both ports: uvicorn's protocol for them, with limits."""
+"""WebSockets on both ports: uvicorn's protocol, with limits on what messages may cost, and refusals as problems."""
 
 from functools import partial
 from http import HTTPStatus
@@ -18,7 +18,7 @@ def limit_messages(refused: Refused, max_message_bytes: int) -> None:
 
 
 class PatientProtocol(WebSocketsSansIOProtocol):
-    """A connection whose client may send what it likes: fragments and pings take no more memory than their bytes.
+    """A connection whose fragments and pings take no more memory than their bytes, whatever its client sends.
 
     Args:
         refused: Called with the status of each refused handshake that the application does not see.

@@ -170,7 +170,7 @@ class Completion(Form):
     model: str = Field(description="Name of the bundle")
     system_fingerprint: str = Field(description="Name and version of the bundle")
     choices: list[Choice] = Field(default_factory=list, description="Texts; none in the chunk that counts characters")
-    # Its default is not told, as those of fields that are left out are: chunks before the last have null.
+    # A factory keeps the default out of the schema, where it would rule out null, which chunks before the last have.
     usage: Usage | None = Field(default_factory=lambda: None, description="Characters read and written")
 
 

@@ -11,7 +11,7 @@ MAX_ITEMS = 1024
 
 
 Returns = Literal["logits", "argmax", "none"]  # of a step in tensors
-Returned = TypeAliasType(  # its name is that of a schema
+Returned = TypeAliasType(  # named, so that it has a schema of its own
     "Returned", Annotated[Returns, Field(description="What is answered of each item")]
 )
 ClientId = TextOrNumber[str, Annotated[int, Field(ge=-(2**63), lt=2**63)]] | None

@@ -10,7 +10,7 @@ from service.engine.scheduler import ENOUGH_ROWS, Batch
 
 # Waking the thread and being woken by it costs about 60 µs, of which the event loop could use half.
 INLINE_SECONDS = 300e-6
-# Nothing else happens beside a lone row's run, which takes half as long again in a thread on another processor.
+# A lone row's run delays nothing else, and takes half as long again in a thread on another processor.
 LONE_INLINE_SECONDS = 1e-3
 
 

@@ -171,7 +171,7 @@ class Steps:
             self._rules.take_up(turn, latest.record, latest.body, now)
             turn.is_guess = True
             self._start(turn, jobs)
-        except Exception as error:  # the turn is taken again from the store's record
+        except Exception as error:  # the turn is retried from the store's record
             if not isinstance(error, ServiceError):
                 logger.exception("a step could not begin on a session that is at hand")
             return False

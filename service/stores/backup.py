@@ -82,7 +82,7 @@ def _copy_used(source: Path, destination: Path) -> None:
         with lmdb.open(
             str(source), readonly=True, create=False, max_readers=MAX_READERS, map_size=MAP_BYTES
         ) as environment:
-            # A compacting copy, LMDB 0.9.36's, crashes on a store that is being written.
+            # Not a compacting copy: with LMDB 0.9.36 that crashes on a store that is being written.
             environment.copyfd(file, compact=False)
     except lmdb.Error as error:
         raise BackupRefused(f"the session store in {source} cannot be copied: {error}") from error

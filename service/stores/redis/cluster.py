@@ -165,6 +165,6 @@ async def _connection_to(node: ClusterNode) -> AsyncIterator[AbstractConnection]
             await connection.disconnect(nowait=True)
         yield connection
     finally:
-        if connection.should_reconnect():  # type: ignore[no-untyped-call]  # it would be given back later than its turn is
+        if connection.should_reconnect():  # type: ignore[no-untyped-call]  # otherwise it is released only after its turn
             await connection.disconnect(nowait=True)
         node.release(connection)

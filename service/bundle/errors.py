@@ -2,8 +2,8 @@
 
 BundleError
 ├── BundleDamaged           a file is missing or differs from its checksum; the manifest is not valid
-├── BundleFormatUnknown     written in a format that this version does not read
-└── BundleGraphMismatch     a graph's inputs or outputs are not those of the manifest
+├── BundleFormatUnknown     written in a format that this version cannot read
+└── BundleGraphMismatch     a graph's inputs or outputs differ from those in the manifest
 """
 
 
@@ -16,7 +16,7 @@ class BundleDamaged(BundleError):
 
 
 class BundleFormatUnknown(BundleError):
-    """The bundle's format version is not one that this version of Unrolled reads."""
+    """This version of Unrolled cannot read the bundle's format version."""
 
 
 class BundleGraphMismatch(BundleError):

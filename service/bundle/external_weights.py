@@ -1,7 +1,7 @@
-"""The weights of an ONNX graph that lie in files beside it, and onnxruntime's packed forms of them.
+"""An ONNX graph's external weights, in files beside it, and onnxruntime's packed forms of them.
 
 TensorProto.external_data    location, offset, length                              onnx.proto3
-                             prepacked_<i>: <kernel and hash>|<offset>;<length>;<checksum>, more of them after bars
+                             prepacked_<i>: <kernel and hash>|<offset>;<length>;<checksum>, further ones after bars
 """
 
 import hashlib
@@ -16,23 +16,23 @@ _PAGE_BYTES = 4096
 
 
 def files_of(model: bytes) -> set[str]:
-    """Names of the files that the weights of a model lie in.
+    """Return the names of the files that hold a model's weights.
 
     Raises:
-        google.protobuf.message.DecodeError: The bytes are no model.
+        google.protobuf.message.DecodeError: The bytes are not a model.
     """
     return {entry.value.decode() for entries in _external(_parsed(model).graph) if (entry := entries.get("location"))}
 
 
 def with_a_file_each(model: bytes, weights: bytes) -> tuple[bytes, dict[str, bytes]]:
-    """Give each tensor of a model a file of its own, which is named by what is in it.
+    """Give each tensor of a model its own file, named by its content.
 
     Args:
-        model: A model all of whose external weights lie in one file.
+        model: A model with all of its external weights in one file.
         weights: The content of that file.
 
     Returns:
-        The model whose tensors lie in the new files, and the new files by their names.
+        The model that refers to the new files, and the new files by name.
 
     Raises:
         ValueError: An entry is not of the form above.
@@ -52,15 +52,15 @@ def with_a_file_each(model: bytes, weights: bytes) -> tuple[bytes, dict[str, byt
 
 
 def file_name(content: bytes) -> str:
-    """The name of a file of weights with that content."""
+    """Return the name of a file of weights with this content."""
     return f"{hashlib.sha256(content).hexdigest()}.weights"
 
 
 def _with_packed(content: bytes, packed: bytes, weights: bytes) -> tuple[bytes, bytes]:
-    """Add packed weights to the content of a tensor's file, each on pages of its own.
+    """Append packed weights to the content of a tensor's file, each aligned to a page.
 
     Returns:
-        The content, and the entry that tells where they are in it.
+        The content, and the entry that says where they are in it.
     """
     kernel, *parts = packed.split(b"|")
     renewed = [kernel]
@@ -83,7 +83,7 @@ def _numbers(offset: bytes, length: bytes) -> tuple[int, int]:
 
 
 def _external(graph: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401  a message's type is made when it is needed
-    """The entries of each tensor that lies in a file, by their keys, those of graphs within the graph too."""
+    """Yield the entries, by key, of each tensor with external data, including those of nested graphs."""
     for tensor in graph.initializer:
         if tensor.external_data:
             yield {entry.key.decode(): entry for entry in tensor.external_data}

@@ -11,11 +11,11 @@ from service.bundle.stage import Stage, TensorSpec
 
 ORT_TYPES = {"float32": "tensor(float)", "float64": "tensor(double)", "int64": "tensor(int64)"}
 CPU_PROVIDER = "CPUExecutionProvider"
-Provider = str | tuple[str, Mapping[str, str]]  # its name, and its options where it has some
+Provider = str | tuple[str, Mapping[str, str]]  # its name, and its options if any
 
 
 def session_options() -> ort.SessionOptions:
-    """One thread without spinning, which won for small models at every concurrency (onnxruntime#16304)."""
+    """Return options for one thread without spinning: fastest for small models at any load (onnxruntime#16304)."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
@@ -38,10 +38,10 @@ def open_graph(
         stage: The stage.
         size: T of the rung.
         providers: onnxruntime's execution providers, the preferred one first.
-        prepared: Where it is found in its prepared form, for the CPU alone. None to open it as it is.
+        prepared: Where to find its prepared form, for the CPU only. None to open the graph itself.
 
     Raises:
-        BundleGraphMismatch: onnxruntime cannot load it, or its inputs or outputs are not those of the manifest.
+        BundleGraphMismatch: onnxruntime cannot load it, or its inputs or outputs do not match the manifest.
     """
     name = stage.rungs[size]
     path = bundle.file(name)
@@ -56,12 +56,12 @@ def open_graph(
 
 
 def graph_inputs(bundle: Bundle, stage: Stage) -> tuple[TensorSpec, ...]:
-    """All inputs of a stage's graphs: its own, then the state that it reads."""
+    """Return all inputs of a stage's graphs: its own, then the state that it reads."""
     return (*stage.inputs, *(tensor for tensor in bundle.manifest.state if tensor.name in stage.reads))
 
 
 def graph_outputs(bundle: Bundle, stage: Stage) -> tuple[TensorSpec, ...]:
-    """All outputs of a stage's graphs: its own, then the state that it writes, as `<name>_next`."""
+    """Return all outputs of a stage's graphs: its own, then the state that it writes, as `<name>_next`."""
     written = (tensor for tensor in bundle.manifest.state if tensor.name in stage.writes)
     return (
         *stage.outputs,

@@ -1,4 +1,4 @@
-"""The manifest of a bundle, and the proof that a directory holds the bundle that it describes."""
+"""The manifest of a bundle, and the check that a directory holds the bundle that it describes."""
 
 import hashlib
 import json
@@ -53,10 +53,10 @@ class TrainingData(ManifestModel):
 
 
 class Manifest(ManifestModel):
-    """What a bundle says of itself.
+    """A bundle's description of itself.
 
     Attributes:
-        numerics: What the graphs multiply: float32 numbers, or int8 ones with static scales.
+        numerics: Type of the numbers that the graphs multiply: float32, or int8 with static scales.
     """
 
     format_version: Literal[1]
@@ -73,7 +73,7 @@ class Manifest(ManifestModel):
     files: dict[FileName, Sha256]
 
     def stage(self, name: str) -> Stage:
-        """A stage by its name.
+        """Return a stage by its name.
 
         Raises:
             KeyError: The model has no stage of that name.
@@ -119,12 +119,12 @@ class Bundle:
         return f"{self.manifest.name}:{self.version}"
 
     def file(self, name: str) -> Path:
-        """Path of one of the bundle's files."""
+        """Return the path of one of the bundle's files."""
         return self.path / name
 
 
 def name_and_version(tag: str) -> tuple[str, str]:
-    """What a bundle's tag is made of."""
+    """Split a bundle's tag into its name and version."""
     name, _, version = tag.rpartition(":")
     return name, version
 
@@ -148,7 +148,7 @@ def read_bundle(path: Path) -> Bundle:
 
 
 def sha256_of(path: Path) -> str:
-    """Checksum of a file, as hexadecimal digits."""
+    """Return the checksum of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -1,6 +1,6 @@
-"""ONNX's messages (onnx.proto3) as far as the service reads and writes them, since it has no `onnx` in it.
+"""The parts of ONNX's messages (onnx.proto3) that the service reads and writes, since it does not depend on `onnx`.
 
-Protocol buffers keep what they do not know.
+Protocol buffers preserve fields that they do not know.
 """
 
 from functools import cache
@@ -11,7 +11,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory  # 
 _PACKAGE = "unrolled.onnx"
 _FIELD = descriptor_pb2.FieldDescriptorProto
 _SCALARS = {"int": _FIELD.TYPE_INT64, "bytes": _FIELD.TYPE_BYTES}
-# Message, then field: its number, and what it holds, with a star where it holds many.
+# Message, then field: its number and its type, with a star if it is repeated.
 _FIELDS: dict[str, dict[str, tuple[int, str]]] = {
     "Model": {"ir_version": (1, "int"), "graph": (7, "Graph"), "opset_import": (8, "*Opset")},
     "Opset": {"version": (2, "int")},
@@ -55,7 +55,7 @@ _FIELDS: dict[str, dict[str, tuple[int, str]]] = {
 
 @cache
 def message_type(name: str) -> Any:  # noqa: ANN401  it is made here
-    """The class of a message."""
+    """Return the class of a message."""
     return message_factory.GetMessageClass(_pool().FindMessageTypeByName(f"{_PACKAGE}.{name}"))
 
 

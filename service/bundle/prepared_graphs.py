@@ -1,14 +1,14 @@
-"""Graphs as onnxruntime has prepared them for this processor, in a directory that the processes of a machine share.
+"""Graphs that onnxruntime has prepared for this processor, in a directory that the processes of a machine share.
 
-Whenever onnxruntime opens a graph, it turns float16 weights into float32 and packs them for its products: once for each
-rung, in each worker. Here that is done once. The weights are kept in files that are named by their content, and that
-onnxruntime maps into memory, so rungs and workers with the same weights have one copy of them together.
+Whenever onnxruntime opens a graph, it converts float16 weights to float32 and packs them for its products: once per
+rung and worker. Here that is done only once. The weights are kept in files that are named by their content and that
+onnxruntime maps into memory, so rungs and workers with the same weights share one copy.
 
     graph ─► onnxruntime optimizes it ─┬─► <graph>-<digest>.onnx
              and packs its weights     └─► <digest>.weights of each tensor
 
 A prepared graph is opened without further optimization, so it computes what the graph itself does, bit for bit. A file
-that is not what was written is made anew.
+that differs from what was written is written again.
 """
 
 import fcntl
@@ -30,7 +30,7 @@ from service.bundle.manifest import Bundle
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 1  # of the files, and of the options that they were made with
+FORMAT = 1  # version of the files, and of the options that they were made with
 LOCK_SECONDS = 10.0
 PAUSE_SECONDS = 60.0
 _POLL_SECONDS = 0.02
@@ -40,36 +40,36 @@ _WITH_PACKED = "session.save_external_prepacked_constant_initializers"
 _DIGEST_CHARACTERS = 16
 _OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
-State = tuple[int, int, int]  # of a file: its number, size and time of change
+State = tuple[int, int, int]  # of a file: inode, size and modification time
 
 
 class LockHeld(Exception):
-    """Other processes were about to prepare graphs for so long that one of them seems to stand still."""
+    """Other processes have held the lock for so long that one of them seems to hang."""
 
 
 class PreparedGraphs:
-    """Prepared graphs, those of each version of a bundle in a directory of their own.
+    """Prepared graphs, in a directory for each version of a bundle.
 
     Args:
-        directory: For this process's numerics alone. It is made when it is first needed.
-        on_prepared: Called after a graph was prepared, which takes several times its memory for a moment.
+        directory: A directory for this process's numerics only. It is created when first needed.
+        on_prepared: Called after a graph was prepared, which briefly takes several times its memory.
     """
 
     def __init__(self, directory: Path, on_prepared: Callable[[], None] = lambda: None) -> None:
         self._directory = directory / f"format-{FORMAT}"
         self._on_prepared = on_prepared
-        self._intact: dict[Path, State] = {}  # files of weights that were read here, and were what was written
+        self._intact: dict[Path, State] = {}  # files of weights that this process has read and found intact
         self._paused_until = 0.0
 
     def open(
         self, bundle: Bundle, name: str, new_options: Callable[[], ort.SessionOptions]
     ) -> ort.InferenceSession | None:
-        """Open a graph in its prepared form, on the CPU. None where that cannot be done, but the graph itself may be.
+        """Open a graph in its prepared form, on the CPU. Return None if only the graph itself can be opened.
 
         Args:
             bundle: A bundle.
             name: Name of the file of one of its graphs.
-            new_options: Returns fresh options, those that the graph itself is opened with.
+            new_options: Returns a fresh copy of the options that the graph itself is opened with.
         """
         path = self.path(bundle, name, new_options())
         if path is None:
@@ -83,12 +83,12 @@ class PreparedGraphs:
             return None
 
     def path(self, bundle: Bundle, name: str, options: ort.SessionOptions) -> Path | None:
-        """The prepared form of a graph, which is made unless it is there. None where that cannot be done.
+        """Return the path of a graph's prepared form, preparing it if necessary, or None if that fails.
 
         Args:
             bundle: A bundle.
             name: Name of the file of one of its graphs.
-            options: What the graph itself is opened with. They are changed, so give fresh ones.
+            options: The options that the graph itself is opened with. They are changed, so pass fresh ones.
         """
         graph, directory = bundle.file(name), self._directory / bundle.version
         try:
@@ -107,7 +107,7 @@ class PreparedGraphs:
         return None
 
     def _find(self, name: str, directory: Path) -> Path | None:
-        """A graph that is there whole, with all of its weights."""
+        """Return the path of a prepared graph that is intact, with all of its weights, or None."""
         if directory.is_dir():
             _check_owner(directory)
         for path in directory.glob(f"{name}-{'?' * _DIGEST_CHARACTERS}.onnx"):
@@ -117,7 +117,7 @@ class PreparedGraphs:
         return None
 
     def _are_intact(self, directory: Path, names: Iterable[str]) -> bool:
-        """Whether files of weights are what was written. Those that have not changed are not read again."""
+        """Return whether files of weights are as they were written. Unchanged files are not read again."""
         for path in [directory / name for name in names]:
             state = _state(path)
             if state is None or (self._intact.get(path) != state and file_name(path.read_bytes()) != path.name):
@@ -126,7 +126,7 @@ class PreparedGraphs:
         return True
 
     def _prepare_in(self, directory: Path, graph: Path, options: ort.SessionOptions) -> Path:
-        """Prepare a graph, or find it after all, where another process was about to."""
+        """Prepare a graph, unless another process has just done so."""
         with _alone_in(directory):
             found = self._find(graph.stem, directory)
             if found is not None:
@@ -140,7 +140,7 @@ class PreparedGraphs:
 
 
 def _prepare(graph: Path, scratch: Path, options: ort.SessionOptions) -> tuple[bytes, dict[str, bytes]]:
-    """What onnxruntime makes of a graph, and its files of weights by their names."""
+    """Let onnxruntime prepare a graph. Return the result, and its files of weights by name."""
     model, weights = scratch / "graph.onnx", scratch / "weights"
     options.optimized_model_filepath = str(model)
     options.add_session_config_entry(_WEIGHTS_FILE, weights.name)
@@ -150,7 +150,7 @@ def _prepare(graph: Path, scratch: Path, options: ort.SessionOptions) -> tuple[b
 
 
 def _write(contents: dict[Path, bytes], scratch: Path) -> None:
-    """Write files, each of which is there whole or not at all, in order. If one cannot be written, none is."""
+    """Write files in order, each of them atomically. If one cannot be written, remove the others."""
     written: list[Path] = []
     try:
         for path, content in contents.items():
@@ -165,7 +165,7 @@ def _write(contents: dict[Path, bytes], scratch: Path) -> None:
 
 
 def _state(path: Path) -> State | None:
-    """What changes whenever a file does. None if there is no such file."""
+    """Return what changes whenever a file does, or None if there is no such file."""
     try:
         found = path.stat()
     except FileNotFoundError:
@@ -174,7 +174,7 @@ def _state(path: Path) -> State | None:
 
 
 def _check_owner(directory: Path) -> None:
-    """Raise PermissionError where somebody else may have written what is there."""
+    """Raise PermissionError if another user may have written to a directory."""
     found = directory.stat()
     if found.st_uid != os.geteuid() or found.st_mode & _OTHERS_MAY_WRITE:
         raise PermissionError(f"{directory} is not this user's alone")
@@ -182,10 +182,10 @@ def _check_owner(directory: Path) -> None:
 
 @contextmanager
 def _alone_in(directory: Path) -> Iterator[None]:
-    """Hold a directory's lock, and make the directory before.
+    """Hold a directory's lock, creating the directory first.
 
     Raises:
-        LockHeld: It could not be had in LOCK_SECONDS.
+        LockHeld: The lock was not released within LOCK_SECONDS.
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     _check_owner(directory)
@@ -202,7 +202,7 @@ def _alone_in(directory: Path) -> Iterator[None]:
 
 
 def _try_to_lock(lock: int) -> bool:
-    """Take the lock unless it is held. Returns whether it was taken."""
+    """Take the lock unless it is held, and return whether it was taken."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -212,7 +212,7 @@ def _try_to_lock(lock: int) -> bool:
 
 @contextmanager
 def _scratch_in(directory: Path) -> Iterator[Path]:
-    """An empty directory. Those of processes that were killed are removed before."""
+    """Yield an empty directory, after removing those that killed processes have left."""
     for left in directory.glob(f"{_SCRATCH}*"):
         shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=directory) as scratch:

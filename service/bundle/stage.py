@@ -28,7 +28,7 @@ class TensorSpec(ManifestModel):
         return self.shape.index("N")
 
     def sized(self, num_rows: int, rung: int) -> tuple[int, ...]:
-        """The shape of a batch of N = `num_rows` at T = `rung`."""
+        """Return the shape of a batch with N = `num_rows` and T = `rung`."""
         lengths = {"N": num_rows, "T": rung}
         return tuple(lengths[axis] if isinstance(axis, str) else axis for axis in self.shape)
 
@@ -51,13 +51,13 @@ class StateSpec(TensorSpec):
 
 
 class Stage(ManifestModel):
-    """One step of serving a model: a ladder of graphs that differ in their size T only.
+    """One stage of a model: a ladder of graphs that differ only in their length T.
 
     Attributes:
         name: For instance "encode", which consumes the items of sessions.
         direction: A forward stage streams; a backward one needs the whole input.
-        fit: Lengths are cut into rungs exactly, or taken by the shortest rung that covers them.
-        rungs: File of each rung by its size T.
+        fit: Whether lengths are cut into rungs exactly, or run by the shortest rung that covers them.
+        rungs: File of each rung, by T.
         inputs: Inputs besides the state.
         outputs: Outputs besides the next state.
         reads: Names of the state tensors that are inputs.

@@ -11,10 +11,10 @@ from service.bundle.manifest import MANIFEST_FILE, Bundle, read_bundle
 
 
 def import_bundle(path: Path) -> Bundle:
-    """Copy a bundle into the model store, unless that version is there, and return the stored one.
+    """Copy a bundle into the model store, unless that version is there already, and return the stored one.
 
     Raises:
-        BundleError: The directory holds no valid bundle.
+        BundleError: The directory has no valid bundle.
     """
     bundle = read_bundle(path)
     try:
@@ -25,11 +25,11 @@ def import_bundle(path: Path) -> Bundle:
 
 
 def stored_bundle(tag: str) -> Bundle:
-    """The bundle under a tag, `name:version` or `name:latest`, verified.
+    """Return the bundle with a tag, `name:version` or `name:latest`, verified.
 
     Raises:
-        bentoml.exceptions.NotFound: The store has no model of that tag.
-        BundleError: What the store has is damaged.
+        bentoml.exceptions.NotFound: The store has no model with that tag.
+        BundleError: The stored bundle is damaged.
     """
     model = bentoml.models.get(tag)
     try:

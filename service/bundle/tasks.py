@@ -1,4 +1,4 @@
-"""What a bundle is for: for each task, what serving it needs to know beside the graphs."""
+"""The tasks of bundles: what serving each task needs to know besides the graphs."""
 
 from typing import Annotated, Literal
 
@@ -25,7 +25,7 @@ class GenerationTask(ManifestModel):
 
 
 class KnownChannel(ManifestModel):
-    """A channel whose typical level and scale (mean absolute deviation) the model is told, by the channel's name."""
+    """A channel whose typical level and scale (mean absolute deviation) the model gets, by the channel's name."""
 
     name: str
     center: float
@@ -36,13 +36,13 @@ class ForecastingTask(ManifestModel):
     """Readings in, a mean and quantiles for each later reading out.
 
     Attributes:
-        segment: Readings that are one item.
-        season: Readings after which a pattern returns. None of a forecaster that reads a window, which knows no season.
-        look_back: Readings that a forecast is made from, the latest ones; all of them where it is not stated.
-        interval: Step of time between two readings, as people say it.
-        quantiles: Levels that the graphs answer.
-        max_horizon: Readings ahead at most.
-        channels: Those that it was trained on and knows again by their names; it takes any others too. Their order is
+        segment: Number of readings in an item.
+        season: Number of readings after which a pattern repeats. None for a forecaster with a window, which has none.
+        look_back: Number of latest readings that a forecast is based on; None for all of them.
+        interval: Time between two readings, in words.
+        quantiles: Levels that the graphs return.
+        max_horizon: Maximum number of readings ahead.
+        channels: Those that it was trained on and recognises by their names; it also takes any others. Their order is
             the model's own: a state tensor `channel` numbers them from 1.
     """
 
@@ -62,8 +62,8 @@ class MusicTask(ManifestModel):
     Attributes:
         lowest: MIDI number of token 0.
         highest: MIDI number of the last pitch.
-        frames_per_beat: Frames of a quarter note.
-        frames_per_bar: Frames of the usual bar.
+        frames_per_beat: Number of frames in a quarter note.
+        frames_per_bar: Number of frames in the usual bar.
     """
 
     kind: Literal["music"] = "music"
@@ -78,9 +78,9 @@ class TaggingTask(ManifestModel):
 
     Attributes:
         tags: The tags, in the order of the logits.
-        scheme: Each tag stands for itself, or they are BIO tags, which mark entities of several words.
-        characters: What words are spelt with; the id 0 is any other character, and these have 1, 2, ...
-        longest_word: Of a longer word, only so many characters are read: half at its beginning, half at its end.
+        scheme: "words" if each tag stands for itself; "bio" for BIO tags, which mark entities of several words.
+        characters: The known characters, with ids 1, 2, ...; id 0 is any other character.
+        longest_word: Of a longer word, only this many characters are read: half at its beginning, half at its end.
     """
 
     kind: Literal["tagging"] = "tagging"
@@ -95,10 +95,10 @@ class TranslationTask(ManifestModel):
     """A text in, its translation out.
 
     Attributes:
-        source: Language that is read, as ISO 639-1 has it.
-        target: Language that is written.
-        start: The piece that is read before the first one of a translation.
-        end: The piece that ends one.
+        source: Language of the text, as an ISO 639-1 code.
+        target: Language of the translation.
+        start: The piece that the decoder reads before the first one of a translation.
+        end: The piece that ends a translation.
         length_penalty: Exponent of the length that a translation's log-probability is divided by.
     """
 
@@ -115,9 +115,9 @@ class CaptionTask(ManifestModel):
     """An image in, a sentence out.
 
     Attributes:
-        words: By token; the first ends a sentence, and is read before its first word.
-        size: Rows and columns of an image.
-        largest: Value of a pixel that is all ink; paper is 0.
+        words: The word of each token; the first token ends a sentence, and is read before its first word.
+        size: Number of rows, and of columns, of an image.
+        largest: Value of a pixel of full ink; paper is 0.
     """
 
     kind: Literal["caption"] = "caption"

@@ -1,1 +1,1 @@
-"""From the numbers of a network to what is answered: search, chance, stops, probabilities. Pure."""
+"""From a network's outputs to answers: beam search, sampling, stop strings, probabilities. Pure."""

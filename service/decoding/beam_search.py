@@ -1,13 +1,13 @@
-"""Beam search for the most probable translation of one sentence. Pure: it knows no graph and no text.
+"""Beam search for the most probable translation of one sentence. Pure: knows neither graph nor text.
 
-It keeps the `beams` most probable unfinished hypotheses. Of their 2 `beams` best continuations, those that end within
-the first `beams` are finished; the best of the others live on. The search is over when `beams` hypotheses are finished,
-or at the greatest length. The best is the one with the highest score,
+It keeps the `beams` most probable unfinished hypotheses. Among their 2 `beams` best continuations, those within the
+first `beams` that end are finished; the best `beams` of the others live on. The search is over when `beams` hypotheses
+are finished, or at the maximum length. The result is the finished hypothesis with the highest score,
 
-    score = log p(y) / |y|^a,    |y| with the end    (Wu et al. 2016, arXiv:1609.08144, section 7, in its simplest form)
+    score = log p(y) / |y|^a,    |y| counts the end  (Wu et al. 2016, arXiv:1609.08144, section 7, in its simplest form)
 
-and the most probable unfinished one where none has ended. Equal candidates go by their parent's rank, then by their
-piece's: nothing is left to chance.
+or, if none has finished, the unfinished one with the highest score. Ties are broken by the parent's rank, then by the
+piece's, so the search is deterministic.
 """
 
 import math
@@ -21,8 +21,8 @@ class Hypothesis:
 
     Attributes:
         pieces: Its pieces, without start and end.
-        log_prob: Of all of them, and of the end where it has ended, in nats.
-        parents: For each of these, the rank among the live hypotheses of the one that it went on from.
+        log_prob: Log-probability of its pieces, and of the end if it has ended, in nats.
+        parents: For each of its pieces, and the end, the rank of the live hypothesis that it extended.
     """
 
     pieces: tuple[int, ...] = ()
@@ -32,9 +32,9 @@ class Hypothesis:
 
 @dataclass(frozen=True)
 class Candidates:
-    """What may follow a hypothesis: the most probable pieces, the best first, with their log-probabilities.
+    """The most probable next pieces of a hypothesis, the best first, with their log-probabilities.
 
-    There must be twice as many as beams, or all that there are.
+    There must be twice as many as beams, or the whole vocabulary.
     """
 
     pieces: Sequence[int]
@@ -50,8 +50,8 @@ class BeamSearch:
     Args:
         beams: How many hypotheses are kept.
         end: The piece that ends a translation.
-        max_length: The most pieces that a translation may have, its end included.
-        length_penalty: a.
+        max_length: The maximum number of pieces of a translation, including its end.
+        length_penalty: The exponent a of the score.
     """
 
     def __init__(self, beams: int, end: int, max_length: int, length_penalty: float) -> None:
@@ -65,14 +65,14 @@ class BeamSearch:
 
     @property
     def is_over(self) -> bool:
-        """Whether there is nothing more to try."""
+        """Whether the search is over."""
         return len(self._finished) >= self._beams or self._length >= self._max_length
 
     def extend(self, candidates: Sequence[Candidates]) -> None:
-        """Go on by one piece.
+        """Extend the hypotheses by one piece.
 
         Args:
-            candidates: What may follow each of `live`.
+            candidates: The candidates of each of `live`.
         """
         self._length += 1
         ranked = sorted(
@@ -90,14 +90,14 @@ class BeamSearch:
                 self._finished.append(Hypothesis(parent.pieces, log_prob, (*parent.parents, rank)))
 
     def best(self) -> Hypothesis:
-        """The hypothesis with the highest score, once the search is over. Of equal ones, the first that ended."""
+        """Return the hypothesis with the highest score, once the search is over; of equals, the first to end."""
         return max(self._finished or self.live, key=self.score)
 
     def score(self, hypothesis: Hypothesis) -> float:
-        """By which hypotheses of different lengths compare."""
+        """Return a hypothesis's length-normalised log-probability."""
         return hypothesis.log_prob / math.pow(len(hypothesis.parents), self._length_penalty)
 
 
 def max_length(source_length: int) -> int:
-    """The most pieces that a translation may have, its end included."""
+    """Return the maximum number of pieces of a translation, including its end."""
     return 2 * source_length + 10

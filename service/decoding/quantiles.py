@@ -1,4 +1,4 @@
-"""Quantiles between those that a model was trained for. Pure."""
+"""Quantiles between the levels that a model was trained for. Pure."""
 
 from collections.abc import Sequence
 
@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 def interpolate_quantiles(
     values: NDArray[np.float64], known: Sequence[float], asked: Sequence[float]
 ) -> NDArray[np.float64]:
-    """Interpolate linearly between neighbouring levels. A known level is answered as it is.
+    """Interpolate linearly between neighbouring levels. A known level is returned exactly.
 
     Args:
         values: float64 (T, known), increasing along the last axis.
         known: Levels of the values, increasing.
-        asked: Levels within the range of the known ones.
+        asked: Requested levels, within the range of the known ones.
 
     Returns:
         float64 (T, asked).

@@ -1,5 +1,5 @@
-"""The chance in a sampled text: a counter-based generator, so that a character's draw depends on nothing but the seed
-and its position. Pure."""
+"""Random draws for sampling: a counter-based generator, so that a character's draw depends only on the seed and its
+position. Pure."""
 
 import hashlib
 import secrets
@@ -16,11 +16,11 @@ _UNIT = 2.0**-_FLOAT32_BITS
 class Draws:
     """The draws of a text, position by position: uniform in [0, 1).
 
-    Philox 4×64 with ten rounds (Salmon et al., SC 2011): four draws a count, keyed by the seed.
+    Philox 4×64 with ten rounds (Salmon et al., SC 2011): four draws per count, keyed by the seed.
 
     Args:
-        seed: Of the text.
-        position: Where the first draw is for.
+        seed: Seed of the text.
+        position: Position of the first draw.
     """
 
     def __init__(self, seed: int, position: int) -> None:
@@ -29,18 +29,18 @@ class Draws:
         self._generator.random_raw(position % _DRAWS_PER_COUNT)
 
     def take(self, count: int) -> NDArray[np.float32]:
-        """Those of the next positions, float32 (count,)."""
+        """Return the draws of the next positions, float32 (count,)."""
         bits = self._generator.random_raw(count)
         draws: NDArray[np.float32] = ((bits >> _DROPPED_BITS) * _UNIT).astype(np.float32)
         return draws
 
 
 def drawn_seed() -> int:
-    """A fresh seed from the operating system: one that JavaScript reads exactly, too."""
+    """Return a fresh seed from the operating system, of 53 bits so that JavaScript reads it exactly."""
     return secrets.randbits(53)
 
 
 def derived_seed(secret: str, step: int) -> int:
-    """The seed of a session's step that names none: the same at every retry, unknown to others."""
+    """Return the seed of a session's step that gives none: the same at every retry, unknown to others."""
     digest = hashlib.sha256(f"{secret}:{step}".encode()).digest()
     return int.from_bytes(digest[:8]) >> 1

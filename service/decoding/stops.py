@@ -1,14 +1,14 @@
-"""Where a growing text must end: before the first of its stop strings. Pure."""
+"""Ends a growing text before its first stop string. Pure."""
 
 from collections.abc import Sequence
 
 
 class StopFinder:
-    """Collects a text as it is written and tells how much of it is certain to stay.
+    """Collects a text as it is written, and finds how much of it is certain to stay.
 
     Attributes:
-        text: All that was written.
-        certain_length: Characters that no stop string can take back.
+        text: Everything written so far.
+        certain_length: Number of characters that no stop string can take back.
         stopped: Whether a stop string was found; the text then ends at `certain_length`.
     """
 
@@ -21,11 +21,11 @@ class StopFinder:
 
     @property
     def length(self) -> int:
-        """Characters written."""
+        """Number of characters written."""
         return len(self.text)
 
     def append(self, written: str) -> str:
-        """Add what was written.
+        """Add newly written text.
 
         Returns:
             The piece that has become certain.
@@ -34,11 +34,11 @@ class StopFinder:
         self.text += written
         ends = [(at + len(stop), at) for stop in self._stops if (at := self.text.find(stop, search_from)) >= 0]
         self.stopped = bool(ends)
-        # The one that is complete first ends the text, so that it does not matter how much is written at a time.
+        # The stop string that completes first ends the text, so that it does not matter how much is written at a time.
         return self._settle(min(ends)[1] if ends else len(self.text) - self._num_open())
 
     def flush(self) -> str:
-        """The rest, once nothing more will be written."""
+        """Return the rest, once nothing more will be written."""
         return self._settle(len(self.text))
 
     def _settle(self, length: int) -> str:
@@ -47,6 +47,6 @@ class StopFinder:
         return piece
 
     def _num_open(self) -> int:
-        """Length of the longest suffix of the text that is a proper prefix of a stop string."""
+        """Return the length of the longest suffix of the text that is a proper prefix of a stop string."""
         candidates = (n for stop in self._stops for n in range(1, len(stop)) if self.text.endswith(stop[:n]))
         return max(candidates, default=0)

@@ -1,4 +1,4 @@
-"""Batches for a device runtime: whole rows go in and come out."""
+"""Batches for a device runtime, which takes and returns whole rows of state."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -16,11 +16,11 @@ class WholeRows:
         self._rows = as_array(rows)
 
     def tensors(self, names: Iterable[str]) -> dict[str, Array]:
-        """The rows under the name ROW: an array of bytes objects (N,)."""
+        """Return the rows under the name ROW: an array of bytes objects (N,)."""
         return {ROW: self._rows}
 
     def replaced(self, tensors: Mapping[str, Array], widths: Sequence[int]) -> Sequence[bytes]:
-        """The rows after a run, one for each job."""
+        """Return the rows after a run, one per job."""
         rows: list[bytes] = tensors[ROW].tolist()
         return rows
 
@@ -29,7 +29,7 @@ class DeviceForm(BatchForm):
     """How the jobs of a bundle become batches of a device runtime."""
 
     may_run_inline = False  # a provider's recording belongs to the engine's thread
-    takes_wide_jobs = False  # its cache knows single rows
+    takes_wide_jobs = False  # the cache holds single rows
 
     def __init__(self, runtime: DeviceRuntime) -> None:
         super().__init__(runtime.bundle)
@@ -37,7 +37,7 @@ class DeviceForm(BatchForm):
         self._row_forms = {name: StageForm(_of_whole_rows(stage)) for name, stage in self.stages.items()}
 
     def prepare(self, batch: Batch[RowJob]) -> PreparedBatch:
-        """The tensors of a batch."""
+        """Return the tensors of a batch."""
         return PreparedBatch(batch, self._row_forms[batch.lane.stage], WholeRows([job.row for job in batch.jobs]))
 
     def warm_up(self) -> None:
@@ -46,5 +46,5 @@ class DeviceForm(BatchForm):
 
 
 def _of_whole_rows(stage: Stage) -> Stage:
-    """The stage with a single state tensor, the row."""
+    """Return the stage with the row as its only state tensor."""
     return stage.model_copy(update={"reads": (ROW,), "writes": (ROW,) if stage.writes else ()})

@@ -1,4 +1,4 @@
-"""A graph at one batch size, whose inputs and outputs stay in one place on a device. Decides nothing."""
+"""A graph at one batch size, with inputs and outputs at fixed addresses on a device. Decides nothing."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class WordView:
     Attributes:
         tensor: The tensor.
         shape: Its shape in words.
-        memory: onnxruntime's name of the memory that it lies in.
+        memory: onnxruntime's name for the memory that holds it.
     """
 
     tensor: ort.OrtValue
@@ -36,7 +36,7 @@ class BoundGraph:
         session: The opened graph.
         inputs: Every input.
         outputs: Every output.
-        capture: Number of the session's recording, if its provider records runs. Each batch size has its own.
+        capture: Number of the session's recording, if its provider records runs. Each batch size needs its own.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class BoundGraph:
         bind_outputs(self._binding, outputs)
 
     def put(self, name: str, values: Array, batch_axis: int = 0) -> None:
-        """Copy an input from the host. Missing rows become zeros.
+        """Copy an input from the host, padding missing rows with zeros.
 
         Args:
             name: Name of the input.
@@ -72,7 +72,7 @@ class BoundGraph:
         self._binding.synchronize_outputs()
 
     def get(self, name: str, num_rows: int, batch_axis: int) -> Array:
-        """The first `num_rows` rows of an output, in the host's memory. N is at `batch_axis`."""
+        """Return the first `num_rows` rows of an output, in host memory. N is at `batch_axis`."""
         values = owned(self._outputs[name])
         return values[(slice(None),) * batch_axis + (slice(num_rows),)]
 
@@ -96,7 +96,7 @@ def bind_outputs(binding: ort.IOBinding, outputs: Mapping[str, Bindable]) -> Non
 
 
 def _filled_up(values: Array, num_rows: int, batch_axis: int) -> Array:
-    """The values, followed by rows of zeros up to `num_rows`, in C order."""
+    """Return the values, padded with rows of zeros up to `num_rows`, in C order."""
     if values.shape[batch_axis] == num_rows:
         return np.ascontiguousarray(values)
     shape = list(values.shape)

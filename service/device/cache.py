@@ -1,11 +1,11 @@
 """Rows of state kept on a device between steps: a write-through cache in front of the store.
 
-    rows of a batch ─► all of their digests known?  ── yes ─► gather from the pool ──► state tensors
+    rows of a batch ─► are all digests known?       ── yes ─► gather from the pool ──► state tensors
                                                      no  ─► upload the batch     ──►
     next state tensors ─► pack into the pool's next slots ─► to the host, for the store
 
-The store's bytes stay the truth. A row is found by a digest of its bytes, so a hit has the same bits as an upload, even
-if another process wrote the row in the meantime. Rows that were evicted, or written by another worker, are uploaded.
+The store remains authoritative. A row is looked up by a digest of its bytes, so a hit has the same bits as an upload,
+even if another process wrote the row meanwhile. Rows that were evicted, or written by another worker, are uploaded.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,9 +24,9 @@ from service.engine.state import RowLayout
 
 
 class RowPool:
-    """The slots, and the graphs that read and write them.
+    """The pool's slots, and the graphs that read and write them.
 
-    The first slot always holds the row of a sequence that has consumed nothing.
+    The first slot always holds the initial row, of a sequence that has consumed nothing.
     """
 
     def __init__(self, device: Device, state: Sequence[StateSpec], num_slots: int) -> None:
@@ -39,10 +39,10 @@ class RowPool:
         rows[0] = np.frombuffer(self.layout.initial, np.float32)
         self.tensor = ort.OrtValue.ortvalue_from_numpy(rows, device.memory, 0)
         self.fetch = self._open(fetch_graph(words), is_captured=True)
-        self.pack = self._open(pack_graph(words), is_captured=False)  # its output lies elsewhere each time
+        self.pack = self._open(pack_graph(words), is_captured=False)  # its output has another address each time
 
     def address(self, slot: int) -> int:
-        """Address of a slot in the device's memory."""
+        """Return the address of a slot in device memory."""
         return int(self.tensor.data_ptr()) + slot * self.layout.num_bytes
 
     def _open(self, graph: bytes, is_captured: bool) -> ort.InferenceSession:
@@ -68,7 +68,7 @@ class StateTensors:
         self._fetch = BoundGraph(pool.fetch, inputs, self._words(self.before), capture=num_rows)
 
     def load(self, rows: Sequence[bytes]) -> None:
-        """Set the state before a step to that of some rows, at most `num_rows`."""
+        """Set the state before a step from rows, at most `num_rows` of them."""
         slots = self._pool.ring.find(map(xxh3_128_digest, rows))
         if slots is None:
             self._upload(rows)
@@ -77,7 +77,7 @@ class StateTensors:
             self._fetch.run()
 
     def packer(self, written: Sequence[str]) -> "Packer":
-        """A packer for steps that write these tensors. The other tensors stay as they were before the step."""
+        """Return a packer for steps that write these tensors and leave the others as they were before the step."""
         after = {name: (self.after if name in written else self.before)[name] for name in self.before}
         return Packer(self._pool, self._words(after), self._num_rows)
 
@@ -97,16 +97,16 @@ class StateTensors:
         }
 
     def _shape(self, spec: StateSpec) -> tuple[int, ...]:
-        return spec.sized(self._num_rows, rung=1)  # which no state depends on
+        return spec.sized(self._num_rows, rung=1)  # no state's shape depends on the rung
 
 
 class Packer:
-    """Makes rows of the state after a step."""
+    """Packs the state after a step into rows."""
 
     def __init__(self, pool: RowPool, after: Mapping[str, WordView], num_rows: int) -> None:
         self._pool = pool
         self._shape = (num_rows, pool.layout.num_bytes // 4)
-        # Memory that stays: a fresh page costs more than the copy into it.
+        # Reused for every step: a fresh page would cost more than the copy into it.
         self._host = np.zeros(self._shape, np.float32)
         self._binding = pool.pack.io_binding()
         bind_inputs(self._binding, after)
@@ -125,5 +125,5 @@ class Packer:
 
 
 def num_slots(cache_bytes: int, state: Sequence[StateSpec], max_batch_rows: int) -> int:
-    """The number of slots of a pool of that many bytes, but at least enough for two batches and the initial row."""
+    """Return the slots in a pool of this many bytes, but at least enough for two batches and the initial row."""
     return max(cache_bytes // RowLayout(state).num_bytes, 2 * max_batch_rows + 1)

@@ -3,8 +3,8 @@
 Two rules make a row's bits on CUDA independent of what shares its batch, and of how its sequence was cut into rungs
 (docs/log.md has the measurement):
 
-    * cuBLAS has no workspace, so it cannot split a sum over the inner axis among blocks as the shape suggests;
-    * a batch is filled up to MIN_BATCH_ROWS rows or more, since very flat products use other kernels.
+    * cuBLAS has no workspace, so it cannot split a sum over the inner axis among blocks depending on the shape;
+    * a batch is padded to MIN_BATCH_ROWS rows or more, since very flat products use other kernels.
 
 tf32 is off: its products keep only ten bits of the mantissa, which would break parity with the CPU.
 """
@@ -31,7 +31,7 @@ class Device:
     """A provider and the memory that it computes in.
 
     Attributes:
-        memory: onnxruntime's name of the memory: "cuda" or "cpu".
+        memory: onnxruntime's name for the memory: "cuda" or "cpu".
         provider: The provider's name.
         options: Its options.
         capture_options: Further options that make it record a run and replay it; empty if it cannot.
@@ -43,16 +43,16 @@ class Device:
     capture_options: Mapping[str, str] = field(default_factory=dict)
 
     def providers(self, is_captured: bool) -> list[Provider]:
-        """The providers to open a session with."""
+        """Return the providers to open a session with."""
         options = {**self.options, **(self.capture_options if is_captured else {})}
         return [(self.provider, options), *([CPU_PROVIDER] if self.provider != CPU_PROVIDER else [])]
 
     def zeros(self, shape: Sequence[int], dtype: str) -> ort.OrtValue:
-        """A tensor of zeros in the device's memory."""
+        """Return a tensor of zeros in device memory."""
         return ort.OrtValue.ortvalue_from_numpy(np.zeros(shape, dtype), self.memory, 0)
 
     def check(self, session: ort.InferenceSession) -> None:
-        """Raise ProviderMissing if onnxruntime has silently left the provider out."""
+        """Raise ProviderMissing if onnxruntime has silently dropped the provider."""
         if self.provider not in session.get_providers():
             raise ProviderMissing(
                 f"onnxruntime {ort.__version__} could not start {self.provider}; its messages above say why "
@@ -64,20 +64,20 @@ CPU = Device("cpu", CPU_PROVIDER)
 
 
 def cuda() -> Device:
-    """The GPU.
+    """Return the GPU.
 
     Raises:
         ProviderMissing: The installed onnxruntime has no CUDA.
     """
     available_providers("cuda")
-    # Read by cuBLAS when its first handle is made.
+    # cuBLAS reads this when it creates its first handle.
     os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":0:0"
     ort.preload_dlls()
     return Device("cuda", CUDA_PROVIDER, CUDA_OPTIONS, CAPTURE_OPTIONS)
 
 
 def batch_sizes(max_batch_rows: int) -> tuple[int, ...]:
-    """The numbers of rows that batches are filled up to."""
+    """Return the numbers of rows that batches are padded to."""
     sizes = [MIN_BATCH_ROWS]
     while sizes[-1] < max_batch_rows:
         sizes.append(sizes[-1] * 4)
@@ -85,6 +85,6 @@ def batch_sizes(max_batch_rows: int) -> tuple[int, ...]:
 
 
 def owned(tensor: ort.OrtValue) -> Array:
-    """A tensor's values, in memory of the host that no later run writes to."""
+    """Return a tensor's values, in host memory that no later run overwrites."""
     values: Array = tensor.numpy()
     return values if values.flags.owndata else values.copy()

@@ -1,9 +1,9 @@
-"""Graphs that gather the state tensors of a batch from a pool of rows, and make rows of them again.
+"""Graphs that gather the state tensors of a batch from a pool of rows, and pack them into rows again.
 
     fetch   pool float32 (S, D), slots int64 (N,)  ─►  Gather, Split, Reshape, Transpose  ─►  h, c, ...
     pack    h, c, ...  ─►  Transpose, Reshape, Concat  ─►  rows float32 (N, D), and once more for the host
 
-A row has the store's form (`service.engine.state`), read as words of four bytes. Nothing is computed, so values keep
+A row has the store's layout (`service.engine.state`), read as words of four bytes. Nothing is computed, so values keep
 their bits.
 """
 
@@ -16,19 +16,19 @@ from service.engine.state import axis_orders
 
 
 def in_words(spec: StateSpec) -> StateSpec:
-    """A state tensor as words of four bytes, float32. A dtype of eight bytes gets one more axis, of length 2."""
+    """Return a state tensor as words of four bytes, float32. A dtype of eight bytes adds an axis of length 2."""
     if spec.dtype == "float32":
         return spec
     return spec.model_copy(update={"dtype": "float32", "shape": (*spec.shape, 2)})
 
 
 def row_length(words: Sequence[StateSpec]) -> int:
-    """D, the number of words in a row."""
+    """Return D, the number of words in a row."""
     return sum(math.prod(spec.row_shape) for spec in words)
 
 
 def fetch_graph(words: Sequence[StateSpec]) -> bytes:
-    """The graph that gathers the rows of a batch and returns its state tensors by name."""
+    """Return the graph that gathers the rows of a batch and returns its state tensors by name."""
     pieces = [f"{spec.name}/flat" for spec in words]
     constants: dict[str, Sequence[int]] = {"lengths": [math.prod(spec.row_shape) for spec in words]}
     nodes = [Node("Gather", ["pool", "slots"], ["rows"]), Node("Split", ["rows", "lengths"], pieces, {"axis": 1})]
@@ -42,7 +42,7 @@ def fetch_graph(words: Sequence[StateSpec]) -> bytes:
 
 
 def pack_graph(words: Sequence[StateSpec]) -> bytes:
-    """The graph that takes state tensors by name, and returns `rows`, and the same values as `copy`."""
+    """Return the graph that takes state tensors by name and returns `rows`, and the same values again as `copy`."""
     nodes: list[Node] = []
     constants: dict[str, Sequence[int]] = {}
     for spec in words:

@@ -16,7 +16,7 @@ from service.engine.state import Array
 
 logger = logging.getLogger(__name__)
 
-ROW = "row"  # the state as an input: bytes objects (N,), one row each
+ROW = "row"  # name of the input that is the state: bytes objects (N,), one row each
 NEXT_ROW = f"{ROW}_next"
 
 
@@ -48,16 +48,16 @@ class SizedRung:
 class DeviceRuntime:
     """Every rung of every stage of a bundle, at every batch size.
 
-    A provider may record a run for the thread that it ran in, so the same thread must call `warm_up` and then `run`.
+    A provider may record a run for the thread that it ran in, so one thread must call both `warm_up` and `run`.
 
     Args:
         bundle: The bundle.
         device: Where it runs.
-        batch_sizes: Rows of the batches, ascending; a batch is filled up to the next larger one.
+        batch_sizes: Rows of the batches, ascending; a batch is padded to the next larger size.
         cache_bytes: Device memory for rows of state.
 
     Raises:
-        BundleGraphMismatch: A graph is not what the manifest says.
+        BundleGraphMismatch: A graph does not match the manifest.
         ProviderMissing: The provider cannot start.
     """
 
@@ -81,7 +81,7 @@ class DeviceRuntime:
             stage: Name of the stage.
             rung: The rung.
             feeds: The stage's inputs, of the manifest's shapes and dtypes, and ROW: bytes objects (N,).
-            names: Names of the wanted outputs; NEXT_ROW is one if the stage writes state.
+            names: Names of the wanted outputs; may include NEXT_ROW if the stage writes state.
 
         Returns:
             The wanted outputs in that order, of the manifest's shapes and dtypes; NEXT_ROW as bytes objects (N,).
@@ -108,7 +108,7 @@ class DeviceRuntime:
         if self._device.capture_options:
             try:
                 graphs = self._bound(stage, rung, state, is_captured=True)
-                graphs[self._batch_sizes[0]].run()  # some are refused only when they are recorded
+                graphs[self._batch_sizes[0]].run()  # some graphs fail only while being recorded
             except Exception as error:  # onnxruntime's own errors share no base class
                 logger.warning("%s: %s %d is not recorded, so slower: %s", self.bundle.tag, stage.name, rung, error)
             else:
@@ -132,5 +132,5 @@ class DeviceRuntime:
 
 
 def as_array(rows: Sequence[bytes]) -> Array:
-    """Rows as an array of bytes objects (N,)."""
+    """Return rows as an array of bytes objects (N,)."""
     return np.array(rows, dtype=object)

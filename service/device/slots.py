@@ -1,7 +1,7 @@
 """Which slot of a pool holds which row of state. Pure.
 
-The slots are a ring: a batch's rows are written over the oldest ones. Every step writes its row anew, so the oldest
-slots are those of the sessions that have been idle for longest.
+The slots are a ring: a batch's rows overwrite the oldest ones. Every step writes a new row, so the oldest slots belong
+to the sessions that have been idle longest.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ class SlotRing:
 
     Args:
         num_slots: Slots of the pool.
-        pinned: Digests of the rows that the first slots hold for good.
+        pinned: Digests of the rows that the first slots hold permanently.
     """
 
     def __init__(self, num_slots: int, pinned: Sequence[bytes] = ()) -> None:
@@ -26,14 +26,14 @@ class SlotRing:
         return len(self._slots)
 
     def find(self, digests: Iterable[bytes]) -> list[int] | None:
-        """The slots of some rows, or None if one of them is missing."""
+        """Return the slots of rows, or None if one of them is missing."""
         try:
             return [self._slots[digest] for digest in digests]
         except KeyError:
             return None
 
     def claim(self, num_slots: int) -> int:
-        """Empty the next `num_slots` adjoining slots, and return the first.
+        """Empty the next `num_slots` adjacent slots, and return the first.
 
         Raises:
             ValueError: The pool has fewer.
@@ -47,7 +47,7 @@ class SlotRing:
         return start
 
     def fill(self, start: int, digests: Sequence[bytes]) -> None:
-        """Set what the claimed slots from `start` on hold."""
+        """Set the rows that the claimed slots from `start` on hold."""
         for slot, digest in enumerate(digests, start):
             self._digests[slot] = digest
             self._slots[digest] = slot

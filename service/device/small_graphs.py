@@ -1,4 +1,4 @@
-"""Small ONNX graphs that move rows: nodes, their integer attributes, int64 constants."""
+"""Builds small ONNX graphs that move rows: nodes with integer attributes, and int64 constants."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -40,7 +40,7 @@ def model_bytes(
     outputs: Iterable[Value],
     constants: Mapping[str, Sequence[int]],
 ) -> bytes:
-    """A model with one graph, in the form that onnxruntime reads.
+    """Return a serialised ONNX model with one graph.
 
     Args:
         name: Name of the graph.

@@ -1,4 +1,4 @@
-"""Rows of one sequence on their way through a stage, waited for as a whole or, if there is one, run by run."""
+"""Rows of one sequence on their way through a stage: await all of them, or a single row run by run."""
 
 import asyncio
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from service.engine.state import Array, Inputs
 
 
 class JobTaker(Protocol):
-    """What Advancing needs of an engine."""
+    """What Advancing and Runs need from an engine."""
 
     def submit(self, jobs: Sequence[RowJob]) -> None: ...
 
@@ -24,8 +24,8 @@ class Advance:
     """The result of a row's job.
 
     Attributes:
-        outputs: The outputs that were asked for, without their batch axis: those with a time axis (T, ...), for all T
-            items, the others as the last run gave them. Dtypes are the manifest's.
+        outputs: The requested outputs without their batch axis, of the manifest's dtypes: those with a time axis
+            (T, ...) for all T items, the others from the last run.
         row: The state row afterwards.
     """
 
@@ -72,12 +72,12 @@ class Advancing:
         return [Advance(self._engine.outputs_of(job), job.row) for job in self._jobs]
 
     def withdraw(self) -> None:
-        """Withdraw the jobs that are not done."""
+        """Withdraw the unfinished jobs."""
         for job in self._jobs:
             self._engine.withdraw(job)
 
     def _count(self, job: RowJob) -> None:
-        """Count a job that is done."""
+        """Count a finished job."""
         self._num_open -= 1
         self._error = self._error or job.error
         if not self._over.done() and (self._error is not None or not self._num_open):
@@ -85,11 +85,11 @@ class Advancing:
 
 
 class Runs:
-    """One row on its way, with the result of each of its runs. The engine waits for nobody to ask for them.
+    """One row on its way, with the result of each of its runs. The engine runs on whether or not they are awaited.
 
     Args:
         engine: Admits the job.
-        job: The row's. It keeps outputs.
+        job: The row's job. It must keep outputs.
 
     Raises:
         QueueFull, ShuttingDown: The engine does not admit it.
@@ -109,7 +109,7 @@ class Runs:
         """Wait for the next run. There must be one left.
 
         Returns:
-            Its result: outputs of that run alone, with a time axis as long as its rung.
+            The result of that run alone: a time axis is as long as its rung.
 
         Raises:
             Exception: The run failed.

@@ -1,12 +1,12 @@
-"""The engine: rows of many sessions through one bundle's graphs, batched by cell.
+"""The engine: runs rows of many sessions through one bundle's graphs, batched by cell.
 
     submit ─► scheduler (pure) ─► prepare ─► the graph runs ─► apply ─► `done` of each job
                   ▲                         in one thread        │
                   └──────────── items left ──────────────────────┘
 
-Each process has one engine for each bundle. Everything but the run is done on the event loop. Nothing polls: an idle
-engine waits to be woken, and the batch window, if one is set, opens with the first job. `RunPolicy` decides what runs
-when, and on which thread. A job that fails or is withdrawn is resolved alone, and its batch-mates run without it.
+Each process has one engine per bundle. Everything but the run happens on the event loop. Nothing polls: an idle engine
+waits to be woken, and the batch window, if one is set, opens with the first job. `RunPolicy` decides what runs when and
+on which thread. A job that fails or is withdrawn is resolved alone, and its batch-mates run without it.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 
 class Graphs(Protocol):
-    """What an engine needs of a runtime."""
+    """What an engine needs from a runtime."""
 
     bundle: Bundle
 
@@ -50,7 +50,7 @@ class Observer(Protocol):
             rung: T of the graph that ran.
             waits: How long each row waited for the run, in seconds.
             duration_seconds: How long the run took.
-            num_steps: Items that were consumed, over all rows.
+            num_steps: Items consumed, over all rows.
         """
 
 
@@ -88,7 +88,7 @@ class Engine:
         self._is_stopped = False
 
     def start(self) -> None:
-        """Start to run jobs. Needs a running event loop."""
+        """Start running jobs. Needs a running event loop."""
         self._thread = GraphThread(self._graphs.bundle.manifest.name, self._form.warm_up)
         self._wake()
 
@@ -98,7 +98,7 @@ class Engine:
         return self._form.takes_wide_jobs
 
     def num_jobs(self, num_rows: int) -> int:
-        """Into how many jobs to divide rows that take the same step."""
+        """Return how many jobs to divide these rows into; they all take the same step."""
         return self._policy.num_jobs(num_rows)
 
     @property
@@ -112,7 +112,7 @@ class Engine:
         return not self._scheduler.num_admitted
 
     async def stop(self) -> None:
-        """Stop after the runs in flight. Jobs that have items left then fail with ShuttingDown."""
+        """Stop after the runs in flight. Jobs with items left then fail with ShuttingDown."""
         if self._thread is None:
             return
         thread, self._thread = self._thread, None
@@ -127,7 +127,7 @@ class Engine:
 
         Args:
             jobs: Jobs with items remaining.
-            is_group: Whether these are all jobs that have arrived by now, so that waiting for others would be in vain.
+            is_group: Whether these are all jobs that have arrived so far, so that there is nothing to wait for.
 
         Raises:
             QueueFull: The queue has no room.
@@ -146,7 +146,7 @@ class Engine:
             self._wake(self._max_wait_seconds if is_idle else 0.0)
 
     def check_rows(self, num_rows: int) -> None:
-        """Raise TooLarge where a request has more rows at a time than the queue takes, and would never find room."""
+        """Raise TooLarge if a request has more rows at a time than the queue holds, so that they would never fit."""
         if num_rows > self._max_queue_rows:
             name = self._graphs.bundle.manifest.name
             raise TooLarge(
@@ -160,13 +160,13 @@ class Engine:
         self._scheduler.withdraw(job)
 
     def outputs_of(self, job: RowJob) -> dict[str, Array]:
-        """The kept outputs of a job that is done; see `RowJob.outputs`."""
+        """Return the kept outputs of a finished job; see `RowJob.outputs`."""
         return job.outputs(self._form.stages[job.stage])
 
     async def advance(
         self, stage: str, row: bytes, inputs: Inputs, num_items: int, keep: Sequence[str] = ()
     ) -> Advance:
-        """Take one row through a stage.
+        """Run one row through a stage.
 
         Args:
             stage: Name of the stage.
@@ -187,7 +187,7 @@ class Engine:
     async def advance_all(
         self, stage: str, rows: Sequence[bytes], inputs: Sequence[Inputs], num_items: int, keep: Sequence[str] = ()
     ) -> list[Advance]:
-        """Take several rows of one sequence through a stage. They are admitted all or none; see `advance`.
+        """Run several rows of one sequence through a stage. They are admitted all or none; see `advance`.
 
         Raises:
             TooLarge: There are more rows than the queue can ever hold.
@@ -217,7 +217,7 @@ class Engine:
         )
 
     def submit_runs(self, stage: str, row: bytes, inputs: Inputs, num_items: int, keep: Sequence[str]) -> Runs:
-        """Start one row whose runs are of interest one by one; see `advance`.
+        """Start one row and return its runs, to be awaited one by one; see `advance`.
 
         Raises:
             QueueFull, ShuttingDown: The row is not admitted.
@@ -246,7 +246,7 @@ class Engine:
         return self._policy.is_idle or self._policy.may_be_second(self._scheduler.num_next)
 
     def _next(self) -> Batch[RowJob] | None:
-        """The next batch, without withdrawn jobs. After a failed run, its jobs come first, each alone."""
+        """Return the next batch, without withdrawn jobs. After a failed run, its jobs come first, each alone."""
         while (batch := self._failed_alone() or self._scheduled()) is not None:
             jobs = tuple(job for job in batch.jobs if not job.is_withdrawn)
             for job in batch.jobs:
@@ -269,7 +269,7 @@ class Engine:
         """Start the run of a batch.
 
         Returns:
-            Whether the run is over already. The event loop should then have a turn before the next one.
+            Whether the run is over already. The event loop should then get a turn before the next run.
         """
         started = time.perf_counter()
         try:
@@ -294,7 +294,7 @@ class Engine:
         results: list[Array] | Exception,
         seconds: float,
     ) -> None:
-        """Apply a run's results and start the next run. Then call `done` of the jobs, while that run is under way."""
+        """Apply a run's results and start the next run; call the jobs' `done` while that run is under way."""
         batch = prepared.batch
         self._policy.run_ended(batch, seconds)
         if isinstance(results, Exception):
@@ -338,7 +338,7 @@ class Engine:
 
 
 def _end(job: RowJob) -> None:
-    """Tell a job's owner, whom it forgets: each would keep the other, and all outputs, until garbage is collected."""
+    """Notify a job's owner. The job forgets it first: their cycle would keep all outputs until garbage collection."""
     owner = job.done
     job.disown()
     _call(owner, job)
@@ -349,7 +349,7 @@ def _call(owner: Callable[[RowJob], None], job: RowJob) -> None:
         return
     try:
         owner(job)
-    except Exception:  # an owner's failure must not keep other jobs from their ends
+    except Exception:  # an owner's failure must not keep other jobs from ending
         logger.exception("a job's owner failed")
 
 

@@ -1,4 +1,4 @@
-"""The one thread that runs a bundle's graphs: onnxruntime releases the GIL, so the event loop goes on meanwhile."""
+"""The one thread that runs a bundle's graphs. onnxruntime releases the GIL, so the event loop keeps running."""
 
 import asyncio
 import logging
@@ -12,16 +12,16 @@ logger = logging.getLogger(__name__)
 
 R = TypeVar("R")
 Work = Callable[[], R]
-# Called on the event loop with the result or the failure, and the duration in seconds.
+# Called on the event loop with the result or the exception, and the duration in seconds.
 Done = Callable[[R | Exception, float], None]
 
 
 class GraphThread(Generic[R]):
-    """Runs work in order. An executor would do the same with three times the overhead a run.
+    """Runs work in order. An executor would have three times the overhead per run.
 
     Args:
         name: Name of the thread.
-        warm_up: Is run before all work.
+        warm_up: Called before any work.
     """
 
     def __init__(self, name: str, warm_up: Callable[[], None] = lambda: None) -> None:
@@ -32,11 +32,11 @@ class GraphThread(Generic[R]):
         self._thread.start()
 
     def submit(self, work: Work[R], done: Done[R]) -> None:
-        """Queue work. `done` is called on the event loop when it has run."""
+        """Queue work. `done` is called on the event loop after it has run."""
         self._queue.put((work, done))
 
     async def stop(self) -> None:
-        """Stop after all work that was submitted."""
+        """Stop after all submitted work."""
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
 
@@ -48,11 +48,11 @@ class GraphThread(Generic[R]):
         while (item := self._queue.get()) is not None:
             work, done = item
             self._loop.call_soon_threadsafe(done, *timed(work))
-            del item, work, done  # the last batch may be large, and the next one far off
+            del item, work, done  # the batch may be large, and the wait for the next one long
 
 
 def timed(work: Work[R]) -> tuple[R | Exception, float]:
-    """Run work, and return its result or its failure, and the duration in seconds."""
+    """Run work, and return its result or its exception, and the duration in seconds."""
     started = time.perf_counter()
     try:
         result: R | Exception = work()

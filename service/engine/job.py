@@ -1,4 +1,4 @@
-"""One row, or several that go together, on their way through a stage of a bundle, with all inputs and outputs."""
+"""Jobs with their tensors: one row, or several that go together, on their way through a stage of a bundle."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,23 +17,23 @@ ARGMAX = "argmax"  # of the logits, taken for the whole batch at once
 
 
 def _tell_nobody(job: "RowJob") -> None:
-    """What is done for a job without an owner."""
+    """Do nothing, for a job without an owner."""
 
 
 @dataclass(eq=False)
 class RowJob(Job):
-    """A job with its tensors. A job of several rows has tensors with N in front; a job of one row, without batch axis.
+    """A job with its tensors, which have N in front if it has several rows, and no batch axis if it has one.
 
     Attributes:
-        row: The state row, or the rows one after the other. Each run replaces it by the next one.
+        row: The state row, or the concatenated rows. Each run replaces it with the next one.
         inputs: The stage's inputs, of the manifest's dtypes. Those with a time axis have an entry for each item.
-        keep: Names of the outputs to keep. ARGMAX is one if the stage has logits.
+        keep: Names of the outputs to keep. May include ARGMAX if the stage has logits.
         done: Called once, when all items are consumed or the job has failed.
         ran: Called after each run that leaves items to consume. It may be called once for several runs.
-        offset: Items that are consumed.
+        offset: Number of items consumed.
         error: Why it failed.
-        is_withdrawn: Whether nobody waits for it any more. `done` is not called then.
-        waiting_since: When it was made or its last run was over, by the performance counter, in seconds.
+        is_withdrawn: Whether nobody waits for it any more. `done` is then not called.
+        waiting_since: When it was created or its last run ended, by the performance counter, in seconds.
         parts: The kept outputs of each run.
         rows: The state row after each run; None if only the last one is wanted.
     """
@@ -51,11 +51,11 @@ class RowJob(Job):
     rows: list[bytes] | None = None
 
     def disown(self) -> None:
-        """Tell nobody of what becomes of it from now on."""
+        """Drop the callbacks: nobody is notified from now on."""
         self.done, self.ran = _tell_nobody, None
 
     def outputs(self, stage: Stage) -> dict[str, Array]:
-        """The kept outputs of all runs.
+        """Return the kept outputs of all runs.
 
         Returns:
             By name, without a batch axis, or with N in front if the job has several rows. Outputs with a time axis are
@@ -74,12 +74,12 @@ class RowJob(Job):
 
 
 class StageForm:
-    """What is the same for all batches of a stage.
+    """What all batches of a stage have in common.
 
     Attributes:
         stage: The stage.
-        next_names: For each output that is the next value of a state tensor, the tensor's name.
-        output_orders: For each output, the order of axes that brings N in front.
+        next_names: The state tensor's name, for each output that is a tensor's next value.
+        output_orders: For each output, the order of axes that moves N to the front.
     """
 
     def __init__(self, stage: Stage) -> None:
@@ -88,11 +88,11 @@ class StageForm:
         self.output_orders = {spec.name: axis_orders(spec)[1] for spec in stage.outputs}
 
     def needed(self, kept: Iterable[str]) -> list[str]:
-        """Names of the graph's outputs that a batch needs whose jobs keep these outputs."""
+        """Return the names of the graph outputs needed by a batch whose jobs keep these outputs."""
         return [*{LOGITS if name == ARGMAX else name for name in kept}, *self.next_names]
 
     def by_row(self, named: Mapping[str, Array], kept: Iterable[str]) -> dict[str, Array]:
-        """The kept outputs with N in front.
+        """Return the kept outputs with N in front.
 
         Args:
             named: The graph's outputs, of the manifest's shapes and dtypes.
@@ -111,14 +111,14 @@ class Rows(Protocol):
     """The state rows of a batch, for instance a RowBatch."""
 
     def tensors(self, names: Iterable[str]) -> dict[str, Array]:
-        """The state tensors of these names, with their batch axis."""
+        """Return the named state tensors, with their batch axis."""
 
     def replaced(self, tensors: Mapping[str, Array], widths: Sequence[int]) -> Sequence[bytes]:
-        """The rows with these tensors replaced, joined into as many rows for each job as `widths` say."""
+        """Return the rows with these tensors replaced, joined per job; `widths` has the number of rows of each job."""
 
 
 class PreparedBatch:
-    """A batch as the graph reads it. Gives the jobs what the graph returns.
+    """A batch as the graph reads it. Hands the graph's results back to the jobs.
 
     Attributes:
         batch: The jobs.
@@ -139,7 +139,7 @@ class PreparedBatch:
     def apply(self, results: Sequence[Array]) -> None:
         """Give each job its next row and the outputs that it keeps.
 
-        If this fails, no job has changed. A job with its next row but the old offset would consume its items twice.
+        If this fails, no job has changed: one with its next row but the old offset would consume its items twice.
 
         Args:
             results: The outputs in `names`.
@@ -164,7 +164,7 @@ class PreparedBatch:
         return self._rows.replaced({state: named[name] for name, state in next_names.items()}, widths)
 
     def _kept_parts(self, named: Mapping[str, Array]) -> Sequence[dict[str, Array]]:
-        """What each job keeps of the run's outputs."""
+        """Return the part of the run's outputs that each job keeps."""
         if not self._kept:
             return [{}] * len(self.batch.jobs)
         outputs = self._form.by_row(named, self._kept)
@@ -175,7 +175,7 @@ class PreparedBatch:
             start += job.width
             if job.remaining <= rung:
                 parts.append({name: outputs[name][own] for name in job.keep})
-            else:  # a view would keep the whole batch alive, which is only for answers that are due now
+            else:  # a view would keep the whole batch alive, which is acceptable only for a job that ends now
                 parts.append({name: outputs[name][own].copy() for name in job.keep})
         return parts
 
@@ -185,7 +185,7 @@ class BatchForm:
 
     Attributes:
         stages: The bundle's stages, by name.
-        may_run_inline: Whether a short run may be done on the event loop, and not in the engine's thread.
+        may_run_inline: Whether a short run may happen on the event loop instead of the engine's thread.
         takes_wide_jobs: Whether a job may have several rows.
     """
 
@@ -198,30 +198,30 @@ class BatchForm:
         self._layout = RowLayout(bundle.manifest.state)
 
     def prepare(self, batch: Batch[RowJob]) -> PreparedBatch:
-        """The tensors of a batch."""
+        """Return the tensors of a batch."""
         rows = self._layout.batch([job.row for job in batch.jobs], batch.num_rows)
         return PreparedBatch(batch, self._forms[batch.lane.stage], rows)
 
     def warm_up(self) -> None:
-        """Prepare the first run. The engine's thread calls this once."""
+        """Prepare for the first run. The engine's thread calls this once."""
 
 
 def _stacked(jobs: Sequence[RowJob], spec: TensorSpec, rung: int) -> Array:
-    """One input of a batch, of the spec's dtype."""
+    """Return one input of a batch, of the spec's dtype."""
     if "T" in spec.shape:
         windows = [_windows(job, job.inputs[spec.name], rung) for job in jobs]
     else:
         windows = [job.inputs[spec.name] for job in jobs]
     if len(windows) == 1 and jobs[0].width == 1:  # np.expand_dims takes twenty times as long
         return windows[0][None] if not spec.batch_axis else np.expand_dims(windows[0], spec.batch_axis)
-    # One call for all rows, where np.stack takes two for each.
+    # One call for all rows, where np.stack makes two for each.
     row_shape = np.shape(windows[0])[int(jobs[0].width > 1) :]
     rows = windows[0] if len(windows) == 1 else np.concatenate(windows, axis=None).reshape(num_rows(jobs), *row_shape)
     return np.ascontiguousarray(np.moveaxis(rows, 0, spec.batch_axis)) if spec.batch_axis else rows
 
 
 def _windows(job: RowJob, values: Array, rung: int) -> Array:
-    """The items that a run consumes, for each row of a job."""
+    """Return the items that a run consumes, for each row of a job."""
     if job.width == 1:
         return _window(values, job.offset, rung)
     if values.shape[1] == rung:
@@ -230,7 +230,7 @@ def _windows(job: RowJob, values: Array, rung: int) -> Array:
 
 
 def _window(values: Array, offset: int, rung: int) -> Array:
-    """The `rung` items from `offset` on, followed by zeros if there are fewer."""
+    """Return the `rung` items from `offset` on, padded with zeros if there are fewer."""
     if len(values) == rung:
         return values
     window = values[offset : offset + rung]

@@ -1,13 +1,13 @@
-"""Rungs: how sequences of any length are computed by graphs of a few fixed lengths. Pure."""
+"""Rungs: how graphs of a few fixed lengths compute sequences of any length. Pure."""
 
 from collections.abc import Sequence
 
 
 def exact_rung(remaining: int, rungs: Sequence[int]) -> int:
-    """The largest rung that is no longer than `remaining`, so that a length is cut without padding.
+    """Return the longest rung of at most `remaining`, so that lengths are cut without padding.
 
     Raises:
-        ValueError: No rung fits; a ladder of items has a rung of 1.
+        ValueError: No rung fits. With a rung of 1 this cannot happen.
     """
     fitting = [rung for rung in rungs if rung <= remaining]
     if not fitting:
@@ -16,20 +16,20 @@ def exact_rung(remaining: int, rungs: Sequence[int]) -> int:
 
 
 def covering_rung(remaining: int, rungs: Sequence[int]) -> int:
-    """The smallest rung of at least `remaining`, or the largest one. The graph ignores surplus positions."""
+    """Return the shortest rung of at least `remaining`, or else the longest. The graph ignores surplus positions."""
     return min((rung for rung in rungs if rung >= remaining), default=max(rungs))
 
 
 def common_rung(spans: Sequence[tuple[int, int]], rungs: Sequence[int], num_enough: int) -> int:
-    """The rung for a batch: the largest that the first row and enough others can take.
+    """Return the rung for a batch: the longest that the first row and enough others can take.
 
-    A cut may be made anywhere, so a row need not take the longest rung that fits it. A batch of many rows at a short
-    rung is as fast, item by item, as one at a long rung; a batch of few rows is slow at any.
+    Sequences may be cut anywhere, so a row need not take the longest rung that fits. A batch of many rows is as fast
+    per item at a short rung as at a long one; a batch of few rows is slow at any rung.
 
     Args:
-        spans: For each waiting row the shortest and the longest rung that it would take. The first row comes first.
+        spans: The shortest and the longest rung that each waiting row would take, in the order of the queue.
         rungs: All rungs of the stage.
-        num_enough: The number of rows from which on more rows make a run no more efficient.
+        num_enough: The number of rows beyond which a run gets no more efficient.
     """
     least, most = spans[0]
     possible = [rung for rung in sorted(rungs, reverse=True) if least <= rung <= most]

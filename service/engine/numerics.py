@@ -8,7 +8,7 @@ from pathlib import Path
 
 import onnxruntime as ort
 
-# What onnxruntime's kernels are chosen by.
+# CPU features by which onnxruntime chooses its kernels.
 _FEATURES = frozenset(
     {"avx", "avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512vl", "avx512_vnni", "avx_vnni", "avx512_bf16"}
     | {"amx_tile", "amx_int8", "amx_bf16", "asimd", "asimddp", "i8mm", "bf16", "sve"}
@@ -17,9 +17,9 @@ _CUBLAS = ("nvidia-cublas", "nvidia-cublas-cu12")  # of CUDA 13 and 12
 
 
 def fingerprint(provider: str) -> bytes:
-    """The numerics fingerprint: 8 bytes of a hash of onnxruntime's version, the provider, and the processor's features.
+    """Return the numerics fingerprint: 8 bytes of a hash of onnxruntime's version, the provider and the CPU's features.
 
-    The bundle is not part of it, since a session lives on one version anyway.
+    It leaves out the bundle, since a session stays on one version anyway.
     """
     features = cpu_features() + (gpu_features() if provider == "cuda" else ())
     description = f"{ort.__version__} {provider} {platform.machine()} {' '.join(features)}"
@@ -27,7 +27,7 @@ def fingerprint(provider: str) -> bytes:
 
 
 def gpu_features() -> tuple[str, ...]:
-    """What cuBLAS chooses its kernels by: GPU models, driver version, and its own version if pip installed it."""
+    """Return what cuBLAS chooses kernels by: GPU models, driver version, and its own version if pip installed it."""
     driver = Path("/proc/driver/nvidia")
     files = [driver / "version", *driver.glob("gpus/*/information")]
     lines = [line for file in files if file.is_file() for line in file.read_text().splitlines()]
@@ -37,7 +37,7 @@ def gpu_features() -> tuple[str, ...]:
 
 @cache
 def cpu_features() -> tuple[str, ...]:
-    """The features of this processor that a kernel may be chosen by, or its name if there is no /proc."""
+    """Return this processor's features that kernels are chosen by, or its name if there is no /proc."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -1,8 +1,8 @@
-"""When an engine starts a run, of how many rows, and on which thread. Knows no graph, clock or loop.
+"""When an engine starts a run, with how many rows, and on which thread. Knows no graph, clock or event loop.
 
-While one batch runs, a second one of at least ENOUGH_ROWS is prepared, so that the thread finds it ready. A smaller one
-waits for more rows. A run is done on the event loop if it is shorter than waking a thread twice, or if it is short and
-its row has the engine to itself.
+While one batch runs, a second one of at least ENOUGH_ROWS is prepared, so that the thread finds it ready; a smaller one
+waits for more rows. A run expected to take less than INLINE_SECONDS, or than LONE_INLINE_SECONDS if its row has the
+engine to itself, happens on the event loop: it is not worth waking the thread.
 """
 
 from service.engine.job import RowJob
@@ -10,18 +10,18 @@ from service.engine.scheduler import ENOUGH_ROWS, Batch
 
 # Waking the thread and being woken by it costs about 60 µs, of which the event loop could use half.
 INLINE_SECONDS = 300e-6
-# Nothing else goes on beside a single row's run, and on another processor it takes half as long again.
+# A lone row's run delays nothing else, and takes half as long again in a thread on another processor.
 LONE_INLINE_SECONDS = 1e-3
 
 
 class ExpectedDurations:
-    """How long a run takes, learnt from earlier runs of the same rung with as many rows."""
+    """How long a run takes, learned from earlier runs of the same rung with as many rows."""
 
     def __init__(self) -> None:
         self._seconds: dict[tuple[str, int, int], float] = {}
 
     def seconds(self, batch: Batch[RowJob]) -> float:
-        """The expected duration of a run, infinite if there was none like it."""
+        """Return the expected duration of a run, infinite if there was none like it yet."""
         return self._seconds.get((*batch.lane, batch.num_rows), float("inf"))
 
     def learn(self, batch: Batch[RowJob], seconds: float) -> None:
@@ -31,11 +31,11 @@ class ExpectedDurations:
 
 
 class RunPolicy:
-    """Decides by the runs under way and the durations of earlier runs.
+    """Decides from the runs under way and the durations of earlier runs.
 
     Args:
         max_batch_rows: The largest number of rows in a run.
-        may_run_inline: Whether runs may be done on the event loop at all.
+        may_run_inline: Whether runs may happen on the event loop at all.
     """
 
     def __init__(self, max_batch_rows: int, may_run_inline: bool) -> None:
@@ -45,17 +45,17 @@ class RunPolicy:
         self._num_running = 0
 
     def run_started(self) -> None:
-        """Count a run that is under way."""
+        """Count a run that starts."""
         self._num_running += 1
 
     def run_ended(self, batch: Batch[RowJob], seconds: float) -> None:
-        """Count a run that is over, and learn from its duration."""
+        """Count a run that has ended, and learn from its duration."""
         self._num_running -= 1
         self._expected.learn(batch, seconds)
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing runs. Any waiting rows should run then."""
+        """Whether nothing runs, so that any waiting rows should run now."""
         return not self._num_running
 
     def may_be_second(self, num_next: int) -> bool:
@@ -63,7 +63,7 @@ class RunPolicy:
         return self._num_running == 1 and num_next >= ENOUGH_ROWS
 
     def num_rows(self, num_next: int) -> int | None:
-        """How many of `num_next` waiting rows to put into a batch.
+        """Return how many of `num_next` waiting rows to put into a batch.
 
         Returns:
             Half of them if both halves are large enough: one half then runs while the other is answered. None for as
@@ -72,11 +72,11 @@ class RunPolicy:
         return (num_next + 1) // 2 if self._can_be_halved(num_next) else None
 
     def num_jobs(self, num_rows: int) -> int:
-        """Into how many jobs to divide rows that take the same step: two halves, or as few as runs can hold."""
+        """Return how many jobs to divide rows of the same step into: two halves, or as few jobs as possible."""
         return 2 if self._can_be_halved(num_rows) else -(-num_rows // self._max_batch_rows)
 
     def is_for_the_loop(self, batch: Batch[RowJob], is_alone: bool) -> bool:
-        """Whether the run that was just counted is over sooner on the event loop than in the thread.
+        """Whether the run just counted ends sooner on the event loop than in the thread.
 
         Args:
             batch: The rows of the run.
@@ -87,5 +87,5 @@ class RunPolicy:
         return self._expected.seconds(batch) < (LONE_INLINE_SECONDS if is_alone else INLINE_SECONDS)
 
     def _can_be_halved(self, num_rows: int) -> bool:
-        """Whether nothing runs, and rows that fit one run are enough for two efficient ones."""
+        """Whether nothing runs, and the rows fit one run but are enough for two efficient ones."""
         return self.is_idle and 2 * ENOUGH_ROWS <= num_rows <= self._max_batch_rows

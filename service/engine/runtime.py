@@ -1,4 +1,4 @@
-"""The graphs of one bundle in onnxruntime. Decides nothing, and has no queue."""
+"""The graphs of one bundle in onnxruntime. Decides nothing and queues nothing."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class ProviderMissing(Exception):
 
 @dataclass(frozen=True)
 class OpenGraph:
-    """The opened graph of a rung, and the tensors that go in and come out."""
+    """The opened graph of a rung, with its input and output tensors."""
 
     session: ort.InferenceSession
     inputs: tuple[TensorSpec, ...]
@@ -31,8 +31,8 @@ class OpenGraph:
 class Runtime:
     """The rungs of a bundle. The shortest of each stage is opened at once, the others when they are first run.
 
-    An open rung that is not prepared holds the weights once more, unpacked and packed for its products. Rungs that
-    nobody asks for would take most of the memory and of the time to start.
+    Each open rung that is not prepared holds its own copies of the weights, both unpacked and packed for its products.
+    Opening unused rungs would take most of the memory and of the startup time.
 
     Args:
         bundle: The bundle.
@@ -40,7 +40,7 @@ class Runtime:
         prepared: The bundle's graphs in their prepared form; see `open_graph`.
 
     Raises:
-        BundleGraphMismatch: A graph is not what the manifest says.
+        BundleGraphMismatch: A graph does not match the manifest.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Runtime:
                 self._graph(stage.name, rung)
 
     def run(self, stage: str, rung: int, feeds: Mapping[str, Array], names: Sequence[str]) -> list[Array]:
-        """Run one rung on a batch. An unopened rung is opened first.
+        """Run one rung on a batch, opening it first if necessary.
 
         Args:
             stage: Name of the stage.
@@ -76,7 +76,7 @@ class Runtime:
             The wanted outputs in that order, of the manifest's shapes and dtypes.
 
         Raises:
-            BundleGraphMismatch: The graph is opened now, and is not what the manifest says.
+            BundleGraphMismatch: The graph, opened only now, does not match the manifest.
             Exception: onnxruntime failed. Its errors share no base class.
         """
         results: list[Array] = self._graph(stage, rung).session.run(names, feeds)
@@ -99,7 +99,7 @@ class Runtime:
 
 
 def available_providers(provider: str) -> tuple[str, ...]:
-    """The onnxruntime providers for a device, "cpu" or "cuda".
+    """Return the onnxruntime providers for a device, "cpu" or "cuda".
 
     Raises:
         ProviderMissing: The installed onnxruntime lacks one of them.
@@ -115,5 +115,5 @@ def available_providers(provider: str) -> tuple[str, ...]:
 
 
 def _zeros(specs: Sequence[TensorSpec], rung: int) -> dict[str, Array]:
-    """A batch of one row."""
+    """Return a batch of one row."""
     return {spec.name: np.zeros(spec.sized(1, rung), dtype=spec.dtype) for spec in specs}

@@ -1,11 +1,11 @@
 """Which rung runs next, for which jobs: cellular batching without a clock, a tensor or asyncio.
 
 A job is a row, or several rows that go together, with `remaining` items to go through one stage. Jobs that can share a
-run wait in one queue. If a stage cuts lengths exactly, it has a single queue, since a cut may be made anywhere; if its
-rungs cover lengths, it has a queue for each rung. Every turn serves the queue whose first job has waited for most
-turns, with the longest rung that this job and enough others can take. A job that took a shorter rung than its own gets
-its own the next time. So long prompts and single steps never starve one another, and runs have many rows (BatchMaker,
-Gao et al., EuroSys 2018).
+run wait in one queue: a stage that cuts lengths exactly has a single queue, since sequences may be cut anywhere; one
+whose rungs cover lengths has a queue per rung. Each `schedule` serves the queue whose first job joined earliest, with
+the longest rung that this job and enough others can take. A job that took a shorter rung than its own gets its own the
+next time. So long prompts and single steps never starve one another, and runs have many rows (BatchMaker, Gao et al.,
+EuroSys 2018).
 
     admit ─► queue ─► schedule ─► (the graph runs) ─► complete ─► queue again, or done
 """
@@ -18,10 +18,10 @@ from typing import Generic, NamedTuple, TypeVar
 
 from service.engine.ladder import common_rung, covering_rung, exact_rung
 
-# From so many rows on, more make a run no more efficient: a 2×256 LSTM's T=1 graph takes 80 µs for one row, 27 µs a row
-# for 8, 20 for 16 and 19 for 64.
+# More rows than this make a run no more efficient: a 2×256 LSTM's T=1 graph takes 80 µs for one row, 27 µs a row for 8,
+# 20 for 16 and 19 for 64.
 ENOUGH_ROWS = 16
-# The number of rows that are looked at to choose a rung.
+# The number of rows considered when choosing a rung.
 MAX_LOOKED_AT = 256
 
 
@@ -33,15 +33,15 @@ class Ladder:
     is_exact: bool
 
     def rung(self, remaining: int) -> int:
-        """The rung that a job with so many items remaining would take alone."""
+        """Return the rung that a job with this many items remaining would take alone."""
         return (exact_rung if self.is_exact else covering_rung)(remaining, self.rungs)
 
 
-ANY = 0  # in place of a rung, for a queue whose jobs may take any
+ANY = 0  # in place of a rung, for a queue whose jobs may take any rung
 
 
 class Lane(NamedTuple):
-    """A rung of a stage, or with ANY all rungs of a stage."""
+    """A rung of a stage, or all of its rungs if `rung` is ANY."""
 
     stage: str
     rung: int
@@ -53,9 +53,9 @@ class Job:
 
     Attributes:
         stage: Name of the stage.
-        remaining: Items that are not consumed yet, per row.
+        remaining: Items not consumed yet, per row.
         order: Its place in line, renewed whenever it joins a queue.
-        least_rung: The shortest rung that it may take next. It is its own rung if it took a shorter one to share a run.
+        least_rung: The shortest rung that it may take next: its own rung if it last took a shorter one to share a run.
         width: Number of rows.
     """
 
@@ -83,7 +83,7 @@ class Batch(Generic[J]):
 
 
 class Queue(Generic[J]):
-    """Jobs in line, and the number of their rows."""
+    """Jobs in line, and their number of rows."""
 
     def __init__(self) -> None:
         self.jobs: dict[J, None] = {}
@@ -109,7 +109,7 @@ class Scheduler(Generic[J]):
     Args:
         ladders: The ladder of each stage.
         max_batch_rows: The largest number of rows in a run, except for a single job that is wider.
-        max_queue_rows: The largest number of rows that are admitted.
+        max_queue_rows: The largest number of rows waiting or running.
     """
 
     def __init__(self, ladders: Mapping[str, Ladder], max_batch_rows: int, max_queue_rows: int) -> None:
@@ -131,7 +131,7 @@ class Scheduler(Generic[J]):
         self._enqueue(job)
 
     def withdraw(self, job: J) -> None:
-        """Drop a waiting job. A running one is left alone: `complete` will find it."""
+        """Drop a waiting job. A running one is left to `complete`."""
         key = self._queue_of(job)
         queue = self._queues.get(key)
         if queue is not None and job in queue.jobs:
@@ -193,27 +193,27 @@ class Scheduler(Generic[J]):
         self.num_admitted -= job.width
 
     def lane(self, job: J) -> Lane:
-        """The rung that a job would take next alone."""
+        """Return the rung that a job would take next if it were alone."""
         return Lane(job.stage, self._ladders[job.stage].rung(job.remaining))
 
     def _shared_rung(self, stage: str, queue: Mapping[J, None]) -> int:
         if len(queue) == 1:
             return self._ladders[stage].rung(next(iter(queue)).remaining)
-        # More rows of one job than ENOUGH_ROWS change nothing.
+        # More than ENOUGH_ROWS rows of one job would change nothing.
         rows = ((job.least_rung, job.remaining) for job in queue for _ in range(min(job.width, ENOUGH_ROWS)))
         return common_rung(
             list(islice(rows, MAX_LOOKED_AT)), self._ladders[stage].rungs, min(ENOUGH_ROWS, self._max_batch_rows)
         )
 
     def _make_up(self, stage: str, rung: int, jobs: Iterable[J]) -> None:
-        """A job that got a shorter rung than it could use gets its own rung next time, so none falls behind."""
+        """Reserve its own rung next time for a job that got a shorter one, so that none falls behind."""
         ladder = self._ladders[stage]
         for job in jobs:
             is_short = ladder.rung(job.remaining) > rung
             job.least_rung = ladder.rung(job.remaining - rung) if is_short else 0
 
     def _next_queue(self) -> Lane:
-        """The queue whose first job has waited for most turns."""
+        """Return the queue whose first job joined earliest."""
         if len(self._queues) == 1:
             return next(iter(self._queues))
         return min(self._queues, key=lambda key: next(iter(self._queues[key].jobs)).order)
@@ -239,12 +239,12 @@ class Scheduler(Generic[J]):
 
 
 def num_rows(jobs: Iterable[Job]) -> int:
-    """The number of rows of some jobs."""
+    """Return the number of rows of some jobs."""
     return sum([job.width for job in jobs])
 
 
 def _first(jobs: Iterable[J], max_rows: int) -> tuple[J, ...]:
-    """The first jobs that together have at most `max_rows` rows, but always the very first one."""
+    """Return the first jobs that together have at most `max_rows` rows, but always at least one job."""
     taken: list[J] = []
     left = max_rows
     for job in jobs:

@@ -1,7 +1,7 @@
 """The recurrent state of sequences: rows of bytes that become batches of tensors, and rows again. Pure.
 
-A row holds the state tensors of one sequence one after the other, in the manifest's order, little-endian. Stores keep
-rows, and batches are joined from rows, so tensors are not handled one by one between two runs.
+A row is the concatenated state tensors of one sequence, in the manifest's order, little-endian. Stores keep rows, and
+batches are joined from rows, so nothing handles tensors one by one between two runs.
 """
 
 import math
@@ -17,14 +17,14 @@ from service.bundle.stage import StateSpec, TensorSpec
 Array = NDArray[Any]
 Inputs = Mapping[str, Array]
 
-SINGLE_ROW: tuple[str, ...] = ("",)  # the labels of a sequence that is one row
+SINGLE_ROW: tuple[str, ...] = ("",)  # the labels of a single-row sequence
 
 
 class SequenceState(NamedTuple):
     """All that the next step of a sequence needs.
 
     Attributes:
-        rows: One row for each label.
+        rows: One row per label.
         labels: The names of the rows: names of channels, or SINGLE_ROW.
         pending: Input that has arrived but does not fill an item yet, in the task's own bytes.
         position: Number of items consumed so far.
@@ -37,21 +37,21 @@ class SequenceState(NamedTuple):
 
     @property
     def row(self) -> bytes:
-        """The row of a sequence that has a single one.
+        """The row of a single-row sequence.
 
         Raises:
-            ValueError: It has none, or several.
+            ValueError: It has no row, or several.
         """
         (row,) = self.rows
         return row
 
     def advanced(self, row: bytes, num_items: int) -> "SequenceState":
-        """The state after a single-row sequence has consumed `num_items` more items; `row` is its next row."""
+        """Return a single-row sequence's state after `num_items` more items; `row` is its next row."""
         return SequenceState((row,), self.labels, self.pending, self.position + num_items)
 
 
 class _Field(NamedTuple):
-    """Where a tensor lies in a row, and the orders of axes that bring N in front and back."""
+    """Where a tensor lies in a row, and the orders of axes that move N to its place in the tensor and to the front."""
 
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
@@ -86,7 +86,7 @@ class RowLayout:
         self.initial = b"".join(initial)
 
     def tensor(self, row: bytes, name: str) -> Array:
-        """One tensor of a row.
+        """Return one tensor of a row.
 
         Args:
             row: A row, `num_bytes` long.
@@ -106,7 +106,7 @@ class RowLayout:
         """Join rows into a batch.
 
         Args:
-            rows: The rows; an entry may also be several rows one after the other.
+            rows: The rows; an entry may also be several concatenated rows.
             num_rows: N, the number of rows; None if each entry is one row.
         """
         N = len(rows) if num_rows is None else num_rows
@@ -114,7 +114,7 @@ class RowLayout:
 
 
 def axis_orders(spec: TensorSpec) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The orders of axes that move N from the front to its place, and back. np.moveaxis is ten times slower."""
+    """Return the orders of axes that move N from the front to its place, and back. np.moveaxis is ten times slower."""
     to_batch = list(range(1, len(spec.shape)))
     to_batch.insert(spec.batch_axis, 0)
     to_rows = [spec.batch_axis, *(axis for axis in range(len(spec.shape)) if axis != spec.batch_axis)]
@@ -129,15 +129,15 @@ class RowBatch:
         self._rows = rows
 
     def tensors(self, names: Iterable[str]) -> dict[str, Array]:
-        """State tensors of the manifest's shapes and dtypes, each in memory of its own."""
+        """Return the named state tensors, of the manifest's shapes and dtypes, each in its own memory."""
         return {name: self._gather(self._fields[name]) for name in names}
 
     def replaced(self, tensors: Mapping[str, Array], widths: Sequence[int] | None = None) -> list[bytes]:
-        """The rows with some tensors replaced.
+        """Return the rows with some tensors replaced.
 
         Args:
             tensors: The new values, of the manifest's shapes, by name.
-            widths: How many rows to join into each entry of the result; None for one.
+            widths: How many rows to join into each entry of the result; None for one each.
         """
         if len(self._rows) == 1 and len(tensors) == len(self._fields):
             return [self._whole_row(tensors)]
@@ -150,7 +150,7 @@ class RowBatch:
         return [bytes(content[start * length : end * length]) for start, end in pairwise(ends)]
 
     def _whole_row(self, tensors: Mapping[str, Array]) -> bytes:
-        """The row of a batch of one, all of it new. An axis of length 1 may stand anywhere without moving a byte."""
+        """Return the row of a batch of one, all of it new. N = 1 needs no transposing wherever its axis is."""
         row = b"".join([tensors[name].astype(own.dtype, copy=False).tobytes() for name, own in self._fields.items()])
         if len(row) != self._rows.shape[1]:
             raise ValueError(f"the graph gave {len(row)} bytes of state, where a row has {self._rows.shape[1]}")
@@ -161,5 +161,5 @@ class RowBatch:
 
 
 def _view(rows: NDArray[np.uint8], field: _Field) -> Array:
-    """One tensor of all rows, (N, ...), in the rows' own memory."""
+    """Return one tensor of all rows as a view of them, (N, ...)."""
     return rows[:, field.start : field.end].view(field.dtype).reshape(len(rows), *field.shape)

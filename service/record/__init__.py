@@ -1,1 +1,1 @@
-"""What is kept of a session, as bytes and as rules. Pure."""
+"""What is stored of a session: its bytes, and the rules about them. Pure."""

@@ -1,4 +1,4 @@
-"""Whether a stored record may be used by a caller, and whether its time is over. Pure."""
+"""Whether a caller may use a stored record, and whether it has expired. Pure."""
 
 from service.errors import SessionDamaged, SessionGone, SessionUnknown
 from service.record.body import Body
@@ -6,7 +6,7 @@ from service.stores.base import CHECKPOINT, Damaged, Record
 
 
 class Expired(SessionGone):
-    """The session's time is over, and it is not buried yet.
+    """The session has expired, and is not buried yet.
 
     Attributes:
         record: Its record.
@@ -18,13 +18,13 @@ class Expired(SessionGone):
 
 
 def admitted(record: Record | Damaged | None, session_id: str, owner: str, now: float) -> Record:
-    """Make sure that a record is that of a live session of its owner. Returns the record.
+    """Return a record if it is that of a live session of this owner.
 
     Raises:
         SessionUnknown: There never was one for this owner.
-        SessionDamaged: What is stored is not what was written.
-        SessionGone: It is over.
-        Expired: It should be.
+        SessionDamaged: What is stored differs from what was written.
+        SessionGone: The session is over.
+        Expired: The session has expired, and nobody has buried it yet.
     """
     if isinstance(record, Damaged):
         raise SessionDamaged(f"the record of session {session_id!r} is damaged; the session cannot continue")
@@ -43,6 +43,6 @@ def is_expired(record: Record, now: float) -> bool:
 
 
 def check_lifetime(record: Record, body: Body, max_lifetime_seconds: int, now: float) -> None:
-    """Raise Expired where a session has lived as long as one may, however it is used."""
+    """Raise Expired if a session has reached the maximum lifetime, however recently it was used."""
     if body.ends_at(max_lifetime_seconds) <= now:
         raise Expired(record)

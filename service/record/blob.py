@@ -1,11 +1,11 @@
-"""A session as one signed blob, to be carried to another deployment of the same bundle.
+"""A session as one signed blob, to move it to another deployment of the same bundle.
 
     "UNROLLED" │ version u16 │ length u64 │ bundle length u16 │ bundle │ payload │ HMAC-SHA256
     └───────── the same in every version ┘                                       └ the same ─┘
 
-Integers are big-endian; `length` is the blob's own, so that a cut one is told from a forged one. The signature covers
-all that stands before it and is checked before anything behind the fixed prefix is read. So no parser reads what was
-written without the key, and a version or a payload that is believed was written by a holder of the key.
+Integers are big-endian; `length` is the whole blob's, to tell a truncated blob from a forged one. The signature covers
+everything before it, and is checked before anything after the fixed prefix is read. So no parser reads what was written
+without the key, and a version or payload is only trusted if a holder of the key wrote it.
 
 The payload is signed, not encrypted. This module does not know what it means.
 """
@@ -25,7 +25,7 @@ _SIGNATURE_BYTES = hashlib.sha256().digest_size
 
 
 class Sealed(NamedTuple):
-    """What a blob holds."""
+    """The content of a blob."""
 
     bundle: str
     payload: bytes
@@ -47,9 +47,9 @@ def unseal(key: bytes, blob: bytes) -> Sealed:
 
     Raises:
         ExportDisabled: The key is empty.
-        Malformed: It is no blob, or not a whole one.
+        Malformed: The bytes are not a blob, or not a complete one.
         BlobTampered: The signature does not match: the blob was changed, or sealed with another key.
-        BlobFormatUnknown: The signature matches, but the format is one that is not read here.
+        BlobFormatUnknown: The signature matches, but this version cannot read the format.
     """
     _refuse_empty(key)
     version = _version(blob)
@@ -73,7 +73,7 @@ def _signed(key: bytes, version: int, body: bytes) -> bytes:
 
 
 def _version(blob: bytes) -> int:
-    """The version that a whole blob says it has."""
+    """Return the format version that a complete blob declares."""
     if not blob.startswith(MAGIC):
         raise Malformed("the body is not an exported session")
     if len(blob) < _PREFIX.size + _SIGNATURE_BYTES:
@@ -85,7 +85,7 @@ def _version(blob: bytes) -> int:
 
 
 def _read(body: memoryview) -> Sealed:
-    """A body of this version. It is authentic, so damage here is the sealer's own fault, and still no crash."""
+    """Read a body of this version. It is authentic, so any damage is the sealer's fault; it must still not crash."""
     try:
         (length,) = _BUNDLE_LENGTH.unpack_from(body)
         bundle, payload = body[_BUNDLE_LENGTH.size :][:length], body[_BUNDLE_LENGTH.size + length :]

@@ -1,11 +1,11 @@
-"""A session's body as bytes and back: what a session is beyond the fields that its store knows.
+"""Encodes and decodes a session's body: everything beyond the fields that its store knows.
 
     version u8 · flags u8 · rows u16 · created_at u32 · position u64 · numerics 8 · secret 16 · digest 16 · lengths of
     the rest, u32 each: labels, pending, answer, extra, inputs, before · labels (JSON) · pending · answer · extra (JSON)
     · inputs · before · the rows                                                                      little-endian
 
-The rows come last and are cut by their number. An older version is read (`body_v1`) and written as this one at the
-session's next step. The checksum is the store record's.
+The rows come last and are equally long. Bodies of version 1 can be read (`body_v1`), and are written as this version at
+the session's next step. The store's record has the checksum.
 """
 
 import struct
@@ -35,7 +35,7 @@ HEAD_FIELDS = {
     "inputs_length": "I",
     "before_length": "I",
 }
-"""The fields of the head in order, each with its format in `struct`'s words."""
+"""The fields of the head in order, each with its `struct` format."""
 _HEAD = struct.Struct("<" + "".join(HEAD_FIELDS.values()))
 HEAD_BYTES = _HEAD.size
 _STATE_HEAD = struct.Struct("<HQII")
@@ -43,7 +43,7 @@ _KEEPS_INPUTS = 1
 
 
 def _place(name: str) -> slice:
-    """Where a field of the head is."""
+    """Return where a field lies in the head."""
     before = list(HEAD_FIELDS.values())[: list(HEAD_FIELDS).index(name)]
     start = struct.calcsize("<" + "".join(before))
     return slice(start, start + struct.calcsize(HEAD_FIELDS[name]))
@@ -53,7 +53,7 @@ SECRET_AT = _place("secret")
 
 
 class BodyUnreadable(Exception):
-    """The bytes are no body of a version that is known."""
+    """The bytes are not a body of a known version."""
 
 
 class Body(NamedTuple):
@@ -61,16 +61,16 @@ class Body(NamedTuple):
 
     Attributes:
         created_at: Wall-clock seconds since 1970.
-        secret: 16 bytes that seed what the client leaves to chance; never sent.
+        secret: 16 bytes that seed sampling unless the client gives a seed; never sent.
         state: The recurrent state and pending input.
-        numerics: 8 bytes, of what computed the state.
-        digest: 16 bytes, of the decoded inputs of the last step; zeros before the first.
-        answer: JSON of the outputs of the last step, b"" where they are too large to keep.
-        before: The state before the last step, kept only where its answer is not: it can be computed again.
-        inputs: All inputs so far, as `service.record.replay` reads them; None where they are not kept.
-        checkpoints: The states that were saved, each as its name and the step that saved it: `name~12`.
-        request_digest: Hexadecimal digest of the request that an idempotency key came with, "" where there was none.
-        idle_seconds: How long the session may be idle; 0 where its record tells (`service.record.expiry`).
+        numerics: Fingerprint of the numerics that computed the state, 8 bytes.
+        digest: Digest of the decoded inputs of the last step, 16 bytes; zeros before the first.
+        answer: JSON of the outputs of the last step; b"" if they are too large to keep.
+        before: The state before the last step, kept only if its answer is not, to compute that again.
+        inputs: All inputs so far, as `service.record.replay` reads them; None if they are not kept.
+        checkpoints: The saved states, each as its name and the step that saved it: `name~12`.
+        request_digest: Hexadecimal digest of the request that an idempotency key came with; "" without a key.
+        idle_seconds: How long the session may be idle; 0 if its record's time to live tells (`service.record.expiry`).
     """
 
     created_at: int
@@ -86,12 +86,12 @@ class Body(NamedTuple):
     idle_seconds: int = 0
 
     def ends_at(self, max_lifetime_seconds: int) -> int:
-        """When the session has lived as long as one may, in wall-clock seconds since 1970."""
+        """Return when the session reaches the maximum lifetime, in wall-clock seconds since 1970."""
         return self.created_at + max_lifetime_seconds
 
 
 def encode(body: Body) -> bytes:
-    """The bytes of a session."""
+    """Return a body as bytes."""
     state = body.state
     labels = _labels_bytes(state)
     extra = extra_of(body)
@@ -117,15 +117,15 @@ def encode(body: Body) -> bytes:
 
 
 def is_of_now(content: bytes) -> bool:
-    """Whether a body is whole and of the version that is written."""
+    """Return whether a body is of the current version, with a complete head."""
     return content[:1] == bytes([VERSION]) and len(content) >= _HEAD.size
 
 
 def decode(content: bytes) -> Body:
-    """The session in those bytes.
+    """Return the body in these bytes.
 
     Raises:
-        BodyUnreadable: They are of a version that is not known.
+        BodyUnreadable: The version is not known.
     """
     if content.startswith(body_v1.MAGIC):
         return _upgraded(content)
@@ -155,7 +155,7 @@ def decode(content: bytes) -> Body:
 
 
 def _with_more(body: Body, content: bytes, extra_length: int, inputs_length: int, keeps_inputs: bool) -> Body:
-    """A body with the fields that few sessions have."""
+    """Return a body with the fields that few sessions have."""
     before_at = extra_length + inputs_length
     more: dict[str, Any] = orjson.loads(content[:extra_length]) if extra_length else {}
     return body._replace(
@@ -180,12 +180,12 @@ def _upgraded(content: bytes) -> Body:
 
 
 def begun(body: Body, now: int) -> Body:
-    """A body with a time of creation. Version 1 kept none, so there it is the time of the upgrade."""
+    """Return a body with a creation time. Version 1 stored none, so there it is the time of the upgrade."""
     return body if body.created_at else body._replace(created_at=now)
 
 
 def extra_of(body: Body) -> bytes:
-    """The fields that few sessions have, as JSON. b"" if all are empty."""
+    """Return the fields that few sessions have, as JSON, or b"" if all are empty."""
     if not body.checkpoints and not body.request_digest and not body.idle_seconds:
         return b""
     extra: dict[str, Any] = {}
@@ -209,7 +209,7 @@ def _labels(content: bytes, num_rows: int) -> tuple[str, ...]:
 
 
 def _cut(content: bytes, start: int, num_rows: int) -> tuple[bytes, ...]:
-    """The rows, equally long, that fill the rest of the content."""
+    """Return the equally long rows that fill the rest of the content."""
     if num_rows == 1:
         return (content[start:],)
     length = (len(content) - start) // max(1, num_rows)

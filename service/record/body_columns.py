@@ -1,4 +1,4 @@
-"""The bodies of many sessions after a step in tensors, worked out together; see `service.record.body`."""
+"""The bodies of many sessions after a step in tensors, computed together; see `service.record.body`."""
 
 from collections.abc import Sequence
 
@@ -17,13 +17,13 @@ def next_heads(
     answers: Sequence[bytes],
     extras: Sequence[bytes],
 ) -> NDArray[np.uint8]:
-    """All but the state of the bodies of N sessions that have advanced by as many items each.
+    """Return the bodies, without the state, of N sessions that have all advanced by the same number of items.
 
     Args:
-        heads: Of the bodies before, which have neither labels nor pending input, kept inputs or a state before.
+        heads: Heads of the bodies before, which have no labels, pending input, kept inputs or state before.
         num_items: Items of the step.
-        digests: 16 bytes, of the inputs of the step.
-        answers: What the step is answered, all of one length.
+        digests: Digests of the step's inputs, 16 bytes each.
+        answers: Answers to the step, all of one length.
         extras: What follows the answer, all of one length.
 
     Returns:

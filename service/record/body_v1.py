@@ -1,4 +1,4 @@
-"""Bodies of version 1, read so that sessions that live through an upgrade go on. Nothing writes it any more.
+"""Reads bodies of version 1, so that sessions survive an upgrade. Nothing writes them any more.
 
 magic "URSB" · crc32 u32 · version u16 · head length u32 · head (JSON) · answer · pending · tensors, row after row
 """
@@ -19,7 +19,7 @@ _LENGTHS = struct.Struct("<HI")
 
 @dataclass(frozen=True)
 class BodyV1:
-    """What version 1 knew of a session; see `service.record.body.Body`."""
+    """What version 1 stored of a session; see `service.record.body.Body`."""
 
     secret: bytes
     state: SequenceState
@@ -29,7 +29,7 @@ class BodyV1:
 
 
 def decode(content: bytes) -> BodyV1:
-    """Decode a body of version 1. Its checksum is not checked, since the store's record covers it."""
+    """Decode a body of version 1. Its checksum is ignored, since the store's record has one."""
     _, head_length = _LENGTHS.unpack_from(content, _LENGTHS_OFFSET)
     reader = _Reader(content, _LENGTHS_OFFSET + _LENGTHS.size)
     head: dict[str, Any] = orjson.loads(reader.take(head_length))
@@ -57,7 +57,7 @@ class _Reader:
 
 
 def _state(reader: _Reader, form: dict[str, Any]) -> SequenceState:
-    """Read a state. The tensors of a row were in the manifest's order, as they still are."""
+    """Read a state. The tensors of a row are in the manifest's order, as today."""
     pending = reader.take(form["pending_length"])
     row_bytes = sum(int(np.prod(shape)) * np.dtype(dtype).itemsize for _, dtype, shape in form["tensors"])
     rows = tuple(reader.take(row_bytes) for _ in form["labels"])

@@ -1,4 +1,4 @@
-"""Names and ids of checkpoints: a session lists each with the step that saved it, and its record is named after both.
+"""Names and ids of checkpoints: a session lists each with the step that saved it, and its record's id has both.
 
 name ─► name~12, as the session lists it ─► ID~name~12, the id of its record
 """
@@ -12,22 +12,22 @@ logger = logging.getLogger(__name__)
 
 
 def saved_at(name: str, step: int) -> str:
-    """A checkpoint as its session lists it."""
+    """Return a checkpoint as its session lists it."""
     return f"{name}~{step}"
 
 
 def checkpoint_name(saved: str) -> str:
-    """The name of a checkpoint that a session lists."""
+    """Return the name of a checkpoint that a session lists."""
     return saved.partition("~")[0]
 
 
 def checkpoint_id(session_id: str, saved: str) -> str:
-    """The id of a checkpoint's record."""
+    """Return the id of a checkpoint's record."""
     return f"{session_id}~{saved}"
 
 
 def checkpoint_ids(record: Record) -> list[str]:
-    """The ids of a session's checkpoints."""
+    """Return the ids of a session's checkpoint records."""
     if not record.body:
         return []
     try:

@@ -1,8 +1,8 @@
-"""When a session expires: once it has been idle for too long, or has lived as long as one may. Pure.
+"""When a session expires: after too long an idle time, or at its maximum lifetime. Pure.
 
-A record's time to live ends with the earlier of the two, since that is what its store files it by. From when on that is
-the end of the lifetime, the body keeps how long the session may be idle: its forks inherit it, and so does the session
-itself, should its lifetime become longer.
+A record's time to live ends with the earlier of the two, since its store indexes it by that. As soon as that is the end
+of the lifetime, the body stores how long the session may be idle: forks inherit it, and the session itself needs it if
+the maximum lifetime is raised.
 """
 
 from service.record.body import Body
@@ -10,24 +10,24 @@ from service.stores.base import Record
 
 
 def idle_seconds_of(record: Record, body: Body) -> int:
-    """How long a session may be idle."""
+    """Return how long a session may be idle, in seconds."""
     return body.idle_seconds or record.ttl_seconds
 
 
 def kept_idle_seconds(record: Record, body: Body, ends_at: int, now: int) -> int:
-    """The idle seconds that the body of a session that is used now keeps from then on.
+    """Return the idle seconds that the body of a session used now must store.
 
     Args:
         record, body: The session before.
-        ends_at: When it has lived as long as one may.
-        now: Wall-clock seconds since 1970, as all times.
+        ends_at: When it reaches the maximum lifetime.
+        now: Wall-clock seconds since 1970, like all times.
 
     Returns:
-        0 as long as the record's time to live is the session's idle time.
+        The idle seconds; 0 as long as the record's time to live equals them.
     """
     return body.idle_seconds or (record.ttl_seconds if ends_at - now < record.ttl_seconds else 0)
 
 
 def ttl_seconds_at(now: int, idle_seconds: int, ends_at: int) -> int:
-    """The time to live of the record of a session that is used now, and may be idle for so long."""
+    """Return the time to live, in seconds, of the record of a session used now that may be idle this long."""
     return max(0, min(idle_seconds, ends_at - now))

@@ -1,8 +1,8 @@
-"""Ids of sessions: issued by the service, unguessable, and near one another when they were issued near one another.
+"""Session ids: issued by the service, unguessable, and close together if issued close together in time.
 
     base64url( time u40, 1/256 s since 1970 · 128 random bits )        28 characters
 
-Sessions that are opened together are mostly used together; neighbouring keys let an embedded store touch few pages.
+Sessions opened together are mostly used together, and an embedded store touches fewer pages for adjacent keys.
 """
 
 import base64
@@ -19,7 +19,7 @@ _FROM_URLSAFE = bytes.maketrans(b"-_+/=", b"+/!!!")
 
 
 def new_session_id(now: float) -> str:
-    """A fresh id.
+    """Return a fresh id.
 
     Args:
         now: Wall-clock seconds since 1970.
@@ -29,17 +29,17 @@ def new_session_id(now: float) -> str:
 
 
 def keyed_session_id(secret: bytes, owner: str, key: str) -> str:
-    """The id that an owner's idempotency key stands for: always the same, and unguessable without the secret."""
+    """Return the id that an owner's idempotency key stands for: always the same, unguessable without the secret."""
     return id_from(hmac.digest(secret, f"{len(owner)}:{owner}{key}".encode(), sha256)[:ID_BYTES])
 
 
 def id_from(content: bytes) -> str:
-    """The id with those bytes."""
+    """Return the id with these bytes."""
     return base64.urlsafe_b64encode(content).decode()
 
 
 def bytes_of(session_id: str) -> bytes | None:
-    """The bytes of an id as it is issued. None for any other text, and for other spellings of an id."""
+    """Return the bytes of an id as issued, or None for any other text, including other spellings of an id."""
     if len(session_id) != ID_CHARACTERS:
         return None
     try:

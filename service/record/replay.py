@@ -1,8 +1,7 @@
-"""The inputs that a session keeps on request, so that another bundle version may read them all again. Pure.
+"""The inputs that a session keeps on request, so that another bundle version can reread them all. Pure.
 
-JSON lines: {"step": 3, "inputs": {...}}, with the "secret" of the session that took the step where that was another,
-from which this one was forked. What is left to chance is seeded by the secret and the step, so a replay on the same
-version gives the same state.
+JSON lines: {"step": 3, "inputs": {...}}, plus a "secret" if the step was taken by the session that this one was forked
+from. Secret and step number seed the sampling, so a replay on the same version gives the same state.
 """
 
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ class KeptStep(NamedTuple):
     Attributes:
         step: Its number.
         inputs: What the client sent.
-        secret: Hexadecimal, of the session that took it, where that was another one.
+        secret: Hexadecimal secret of the session that took the step, if that was another one.
     """
 
     step: int
@@ -26,7 +25,7 @@ class KeptStep(NamedTuple):
 
 
 def appended(kept: bytes | None, step: int, inputs: dict[str, Any], max_bytes: int) -> bytes | None:
-    """The kept inputs with those of one more step, or None once they outgrow the limit: part of them is of no use."""
+    """Return the kept inputs with one more step's, or None if they outgrow the limit: a part of them is useless."""
     if kept is None:
         return None
     line = _line(KeptStep(step, inputs))
@@ -34,7 +33,7 @@ def appended(kept: bytes | None, step: int, inputs: dict[str, Any], max_bytes: i
 
 
 def inherited(kept: bytes | None, secret: bytes, max_bytes: int) -> bytes | None:
-    """A session's kept inputs as those of a fork, which has another secret. None if they outgrow the limit."""
+    """Return a session's kept inputs for a fork, which has another secret, or None if they outgrow the limit."""
     if kept is None:
         return None
     lines = [_line(step._replace(secret=step.secret or secret.hex())) for step in kept_steps(kept)]
@@ -43,7 +42,7 @@ def inherited(kept: bytes | None, secret: bytes, max_bytes: int) -> bytes | None
 
 
 def kept_steps(kept: bytes) -> Iterator[KeptStep]:
-    """The steps, in order."""
+    """Return the kept steps, in order."""
     return (KeptStep(**orjson.loads(line)) for line in kept.splitlines())
 
 

@@ -1,1 +1,1 @@
-"""All that befalls sessions beside their steps."""
+"""Everything that happens to sessions except steps that read input."""

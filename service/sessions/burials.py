@@ -1,4 +1,4 @@
-"""Burials in the background, of sessions that a step has found to be over."""
+"""Background burials of sessions that a step has found expired."""
 
 import logging
 from collections.abc import Callable, Coroutine
@@ -10,15 +10,15 @@ from service.stores.base import Record, Unavailable
 
 logger = logging.getLogger(__name__)
 
-MAX_WAITING = 1024  # as many as one request may ask for
+MAX_WAITING = 1024  # as many sessions as one request may name
 
 
 class Burials:
     """Buries sessions in the background, a few at a time.
 
-    A store whose writes hang may still be read, and a step of a session that is over is refused at once, so each
-    attempt of a client could leave another burial waiting. Therefore a session waits once, and at most MAX_WAITING
-    sessions wait. The others, and those that could not be buried, are found again by the next step or the sweep.
+    A store whose writes hang may still be readable, and a step of an expired session is refused at once, so each retry
+    of a client could leave another burial waiting. Therefore each session waits once, and at most MAX_WAITING sessions
+    wait. The next step or sweep finds the others, and those that could not be buried.
 
     Args:
         graveyard: Buries them.

@@ -1,4 +1,4 @@
-"""Checkpoints: states of a session that were saved under a name, each in a record of its own."""
+"""Checkpoints: states of a session saved under a name, each in its own record."""
 
 from collections.abc import Callable, Collection
 
@@ -31,7 +31,7 @@ class Checkpoints:
 
         Raises:
             CheckpointUnknown: The session has none of that name, or it is damaged or lost.
-            VersionUnknown: It was saved on a version that the session has left.
+            VersionUnknown: It was saved on another version than the session's current one.
         """
         record = None
         for _ in range(MAX_ATTEMPTS):
@@ -52,10 +52,10 @@ class Checkpoints:
             raise CheckpointUnknown(f"checkpoint {name!r} cannot be read: {error}") from error
 
     async def write(self, loaded: Loaded, name: str) -> str:
-        """Write a session's state as a record of its own.
+        """Write a session's state to its own record.
 
-        A checkpoint outlives the time that its session may be idle, but not the session's lifetime. Its id contains
-        the step that saves it, so an attempt that loses the step to another writer leaves the session's own untouched.
+        A checkpoint does not expire when its session is idle, only with the session's lifetime. Its id contains the
+        number of the step that saves it, so an attempt that loses the step leaves an older checkpoint untouched.
 
         Returns:
             The checkpoint as the session lists it once the step is taken.
@@ -71,7 +71,7 @@ class Checkpoints:
             ended=CHECKPOINT,
             body=encode(content),
         )
-        # One that is there is another attempt's at this very step, or was left by an older session of the same key.
+        # An existing record is another attempt's at this same step, or was left by an older session of the same key.
         if not await self._sessions.write(Swap(checkpoint, None)):
             await self._sessions.write(Swap(checkpoint, 0))
         return saved
@@ -87,7 +87,7 @@ class Checkpoints:
 
 
 def saved_as(loaded: Loaded, name: str) -> str:
-    """A checkpoint of that name as its session lists it. Raises CheckpointUnknown."""
+    """Return the checkpoint of this name as its session lists it. Raises CheckpointUnknown."""
     saved = {checkpoint_name(each): each for each in loaded.body.checkpoints}
     if name not in saved:
         raise CheckpointUnknown(f"the session has no checkpoint {name!r}; it has {list(saved)}")

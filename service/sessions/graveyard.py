@@ -1,4 +1,4 @@
-"""Ends of sessions: for a while a tombstone says why a session is over."""
+"""Ends of sessions: for a while, a tombstone records why a session is over."""
 
 import asyncio
 import itertools
@@ -17,7 +17,7 @@ class Graveyard:
     Args:
         store: Keeps the tombstones.
         metrics: Counts ends by reason.
-        remember_seconds: How long a tombstone stands.
+        remember_seconds: How long a tombstone is kept.
         clock: Wall-clock seconds since 1970.
         moved: Called with the id of each session just before it is buried.
     """
@@ -37,7 +37,7 @@ class Graveyard:
         self._moved = moved
 
     async def bury(self, record: Record, reason: str) -> bool:
-        """Put a tombstone in a record's place, one step on, so that a step in flight finds its place taken.
+        """Replace a record with a tombstone, one step on, so that a step in flight loses its compare-and-swap.
 
         Returns:
             False if another writer was first.
@@ -45,10 +45,10 @@ class Graveyard:
         return await self.bury_all([record], reason) == 1
 
     async def bury_all(self, records: Sequence[Record], reason: str) -> int:
-        """Bury records in one call of the store.
+        """Bury records in one call to the store.
 
         Returns:
-            How many were buried. For the others another writer was first.
+            How many were buried. For the others, another writer was first.
         """
         if not records:
             return 0
@@ -65,7 +65,7 @@ class Graveyard:
     async def clear(self, overdue: list[Record]) -> None:
         """Delete overdue tombstones and checkpoints, and bury overdue sessions.
 
-        A session that was opened meanwhile under the id of a tombstone is left alone.
+        A session that has meanwhile been opened under a tombstone's id is left alone.
         """
         over = [record.session_id for record in overdue if record.ended]
         if over:
@@ -73,7 +73,7 @@ class Graveyard:
         idle = [record for record in overdue if not record.ended]
         for start in range(0, len(idle), BURIED_AT_ONCE):
             await self.bury_all(idle[start : start + BURIED_AT_ONCE], "expired")
-            await asyncio.sleep(0)  # let others have their turn on the loop
+            await asyncio.sleep(0)  # let other tasks run
 
     def _tombstone(self, record: Record, reason: str) -> Record:
         return record._replace(

@@ -1,4 +1,4 @@
-"""Housekeeping of the store: overdue sessions are buried, and the idlest ones make room."""
+"""Housekeeping of the store: buries overdue sessions, and evicts the idlest ones to make room."""
 
 import logging
 from collections.abc import Callable
@@ -19,10 +19,10 @@ class Housekeeping:
     """Keeps the store in order.
 
     Args:
-        store: The store that is kept in order.
-        metrics: Their gauges are set by `measure`.
+        store: The store.
+        metrics: `measure` sets their gauges.
         graveyard: Buries sessions.
-        max_store_bytes: Bytes of records that the store should keep to.
+        max_store_bytes: The store's budget for bytes of records.
         is_under_way: Returns whether a session has a step in flight here, which keeps it alive.
         clock: Wall-clock seconds since 1970.
     """
@@ -44,7 +44,7 @@ class Housekeeping:
         self._clock = clock
 
     async def sweep(self) -> int:
-        """Bury or delete overdue records, and evict sessions until the store keeps to its budget of bytes.
+        """Bury or delete overdue records, and evict sessions until the store is within its budget of bytes.
 
         Returns:
             How many records were overdue.
@@ -64,10 +64,10 @@ class Housekeeping:
         return num_swept
 
     async def expire_of(self, owner: str) -> int:
-        """Bury an owner's overdue sessions that no sweep has found, except those with a step in flight here.
+        """Bury an owner's overdue sessions that no sweep has found yet, except those with a step in flight here.
 
         Returns:
-            How many there were, whether they were buried here or by another process.
+            How many there were, whether buried here or by another process.
         """
         overdue = await self._store.overdue_of(owner, int(self._clock()), EXPIRED_AT_ONCE)
         over = [record for record in overdue if not self._is_under_way(record.session_id)]
@@ -75,7 +75,7 @@ class Housekeeping:
         return len(over)
 
     async def measure(self) -> None:
-        """Update the gauges. If the store is unreachable they keep their values, and /metrics can still report that."""
+        """Update the gauges. If the store is unreachable, they keep their values, so that /metrics still works."""
         try:
             count = await self._store.count()
         except Unavailable as error:
@@ -88,7 +88,7 @@ class Housekeeping:
         """End the least recently used sessions, except those with a step in flight here.
 
         Returns:
-            How many there were, whether they were ended here or by another process.
+            How many there were, whether ended here or by another process.
         """
         idlest = await self._store.idlest(EVICTED_AT_ONCE)
         idle = [record for record in idlest if not self._is_under_way(record.session_id)][:most]

@@ -1,6 +1,6 @@
 """Idempotency keys: whether a key came with the same request before.
 
-A digest covers the fields that a client has set. So a request has the same digest in a version that knows more fields.
+A digest covers only the fields that a client has set, so it stays the same in a later version with more fields.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ class Keyed(NamedTuple):
     Attributes:
         key: As the client sent it.
         digest: Hexadecimal digest of the request.
-        older_digest: The digest that earlier versions kept of the same request, which included defaults.
+        older_digest: The digest that earlier versions stored for the same request, which included defaults.
     """
 
     key: str
@@ -31,19 +31,19 @@ class Keyed(NamedTuple):
 
 
 def request_digest(kind: str, request: BaseModel, *context: str) -> str:
-    """The digest of a request.
+    """Return the digest of a request.
 
     Args:
-        kind: What is asked for; no two kinds have a digest in common.
-        request: The fields; those that have their default are left out.
-        context: What is asked beyond them.
+        kind: Kind of request; two kinds never share a digest.
+        request: The fields; those with their default value are left out.
+        context: Further parts of the request, such as the session's id.
     """
     asked = [kind, *context, request.model_dump(exclude_defaults=True)]
     return _hexadecimal(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS))
 
 
 def keyed_creation(key: str, request: SessionRequest) -> Keyed | None:
-    """The key of a request for a new session. None without a key."""
+    """Return the key of a request for a new session, or None without a key."""
     if not key:
         return None
     fields = {"keep_inputs": request.keep_inputs, "model": request.model, "ttl_seconds": request.ttl_seconds}
@@ -52,7 +52,7 @@ def keyed_creation(key: str, request: SessionRequest) -> Keyed | None:
 
 
 def keyed_fork(key: str, session_id: str, request: ForkRequest) -> Keyed | None:
-    """The key of a request to fork a session. None without a key."""
+    """Return the key of a request to fork a session, or None without a key."""
     if not key:
         return None
     fields = f"checkpoint={request.checkpoint!r}, step={request.step!r}, ttl_seconds={request.ttl_seconds!r}"
@@ -61,7 +61,7 @@ def keyed_fork(key: str, session_id: str, request: ForkRequest) -> Keyed | None:
 
 
 def keyed_import(key: str, blob: bytes) -> Keyed | None:
-    """The key of a request to import a session. None without a key."""
+    """Return the key of a request to import a session, or None without a key."""
     if not key:
         return None
     digest = _hexadecimal(blob)

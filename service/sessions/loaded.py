@@ -1,4 +1,4 @@
-"""A live session as it was loaded from the store, or is to be written there."""
+"""A live session as loaded from the store, or about to be written to it."""
 
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -12,12 +12,12 @@ from service.stores.base import Record
 
 
 class Loaded(NamedTuple):
-    """A record, and its body decoded.
+    """A record and its decoded body.
 
     Attributes:
-        record: As it is stored.
+        record: The record as stored.
         body: Its content.
-        ends_at: When the session has lived as long as one may, in wall-clock seconds since 1970.
+        ends_at: When the session reaches the maximum lifetime, in wall-clock seconds since 1970.
     """
 
     record: Record
@@ -33,12 +33,12 @@ class Loaded(NamedTuple):
     def expires_at(self) -> int:
         """When the session expires unless it is used.
 
-        Its record stands longer where the longest lifetime of a session was made shorter since it was written.
+        Its record may expire later if the maximum lifetime has been lowered since it was written.
         """
         return min(self.record.expires_at, self.ends_at)
 
     def used_at(self, now: int) -> "Loaded":
-        """The same session, used at that time in wall-clock seconds since 1970."""
+        """Return the same session, last used at `now`, in wall-clock seconds since 1970."""
         record, body, ends_at = self
         ttl_seconds = ttl_seconds_at(now, self.idle_seconds, ends_at)
         kept = kept_idle_seconds(record, body, ends_at, now)
@@ -47,7 +47,7 @@ class Loaded(NamedTuple):
         )
 
     def view(self) -> SessionView:
-        """The session as its owner sees it."""
+        """Return the session as its owner sees it."""
         record = self.record
         return SessionView(
             session_id=record.session_id,
@@ -62,5 +62,5 @@ class Loaded(NamedTuple):
 
 
 def model_name(tag: str) -> str:
-    """The name of the model in a bundle's tag."""
+    """Return the name of the model in a bundle's tag."""
     return name_and_version(tag)[0]

@@ -1,4 +1,4 @@
-"""Sessions that begin: new ones, those that a key has opened before, and those in another's place."""
+"""How sessions begin: new, found again by the key that opened them, or in the place of another session."""
 
 import secrets
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from service.stores.base import Damaged, Full, QuotaReached, Record, Store, Swap
 from service.tasks.models import Models
 from service.tasks.task import SequenceModel
 
-ROOM_TO_EVICTED = 100  # a store with room for so many sessions ends one for one more
+ROOM_TO_EVICTED = 100  # a full store begins by evicting one session for every 100 that it may hold
 SECRET_BYTES = 16
 KEY_NOTE = "idempotency"
 NO_ROOM = "there is no room for another session; end some, or try again later"
@@ -31,10 +31,10 @@ class Openings:
 
     Args:
         store: Keeps their records.
-        models: Those that are served.
+        models: The served models.
         settings: Limits of sessions.
-        sessions: Those that live.
-        housekeeping: Makes room where there is none.
+        sessions: The live sessions.
+        housekeeping: Makes room when there is none.
         clock: Wall-clock seconds since 1970.
     """
 
@@ -61,9 +61,9 @@ class Openings:
         Raises:
             ModelUnknown: No such model is served.
             NotStreamable: The model needs whole inputs.
-            InvalidInput: It asks for a longer life than is allowed.
-            IdempotencyMismatch: The key came with another request before.
-            SessionQuota: The owner has as many sessions as one may have.
+            InvalidInput: It asks for a longer time to live than allowed.
+            IdempotencyMismatch: The key came with a different request before.
+            SessionQuota: The owner has as many sessions as allowed.
             StoreFull: There is no room.
         """
         model = self._models.current(request.model)
@@ -78,7 +78,8 @@ class Openings:
         """Put a new session into the store, or find the one that the same request with the same key has opened.
 
         Raises:
-            SessionQuota: It would be new, and the owner has as many as one may have.
+            IdempotencyMismatch: The key came with a different request before.
+            SessionQuota: It would be new, and the owner has as many as allowed.
             StoreFull: It would be new, and there is no room.
         """
         now = self._clock()
@@ -95,12 +96,11 @@ class Openings:
     async def reopen(self, owner: str, session_id: str, bundle: str, body: Body) -> Record:
         """Open a session under an id that its owner knows, in place of the session that had the id before.
 
-        Steps in flight to the session before find another number than they expect: the new session's begin at the
-        milliseconds since 1970, or behind those of the session before. That session is replaced only by the write that
-        puts the new one in its place.
+        The new session's steps count from the milliseconds since 1970, or from beyond those of the former session, so
+        that steps in flight to that one do not match. The former session stays until the write that replaces it.
 
         Raises:
-            SessionQuota: The owner has as many sessions as one may have.
+            SessionQuota: The owner has as many sessions as allowed.
             StoreFull: There is no room.
         """
         step, ttl_seconds = 0, self.ttl(None)
@@ -121,22 +121,22 @@ class Openings:
         raise contended(step)
 
     async def keyed_id(self, owner: str, key: str) -> str:
-        """The id of the session that an owner's key stands for, the same on every worker that shares the store."""
+        """Return the session id that an owner's key stands for, the same on every worker that shares the store."""
         if not self._secret:
             self._secret = await reached(self._store.note_once(KEY_NOTE, secrets.token_bytes(32)))
         return keyed_session_id(self._secret, owner, key)
 
     async def opened(self, owner: str, keyed: Keyed) -> Loaded | None:
-        """The session that the same request with the same key has opened. None if there is none."""
+        """Return the session that the same request with the same key has opened, or None if there is none."""
         session_id = await self.keyed_id(owner, keyed.key)
         (record,) = await reached(self._store.load([session_id]))
         return None if record is None else await self._opened_before(owner, session_id, keyed)
 
     def ttl(self, asked_seconds: int | None) -> int:
-        """How long a session may be idle, in seconds, given what its client asked for.
+        """Return how long a session may be idle, in seconds, given what its client asked for.
 
         Raises:
-            InvalidInput: More is asked for than is allowed.
+            InvalidInput: The client asked for more than allowed.
         """
         ttl = asked_seconds or self._settings.session_ttl_seconds
         if ttl > self._settings.max_session_ttl_seconds:
@@ -146,12 +146,12 @@ class Openings:
         return ttl
 
     def fresh(self, model: SequenceModel[Any]) -> Body:
-        """The body of a session that has read nothing, with a new secret."""
+        """Return the body of a session that has read nothing, with a new secret."""
         secret = secrets.token_bytes(SECRET_BYTES)
         return Body(created_at=int(self._clock()), secret=secret, state=model.initial_state())
 
     def _begun(self, record: Record, body: Body) -> Loaded:
-        """A session with that record and that body, used now and ready to be written."""
+        """Return a session with this record and body, used now and ready to be written."""
         loaded = self._sessions.loaded(record, body).used_at(record.used_at)
         return loaded._replace(record=loaded.record._replace(body=encode(loaded.body)))
 
@@ -162,12 +162,12 @@ class Openings:
         return found
 
     async def _insert(self, record: Record, before: Record | None = None) -> bool:
-        """Write a new record, in the place of the one before it, making room where there is none.
+        """Write a new record, in place of `before` if there is one, making room if necessary.
 
-        At an owner's quota, room is made from that owner's overdue sessions only.
+        At an owner's quota, only that owner's overdue sessions make room.
 
         Returns:
-            False if another record is there.
+            False if another record is in its place.
         """
         swap = Swap(record, None) if before is None else Swap(record, before.step, bool(before.ended))
         few = max(1, self._settings.max_sessions // ROOM_TO_EVICTED)

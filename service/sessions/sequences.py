@@ -3,9 +3,9 @@
     owner · model · id ─► keyed session id ─► start: a new session, its first part read ─► steps ─► end: buried
 
 An id stands for a session of its owner, on every worker that shares the store. The session's id cannot be guessed, and
-the same sequence id of another owner or another model is another sequence. A start reads its part first and then writes
-the session at once, so a start that is refused changes nothing. Parts of the sequence before it, wherever they are,
-find that theirs is over, because a session is recognised by its secret. Knows no HTTP.
+the same sequence id of another owner or model is another sequence. A start reads its part before it writes the session,
+so a refused start changes nothing. Parts of the former sequence that are still under way find it over, because they
+check the session's secret. Knows no HTTP.
 """
 
 import contextlib
@@ -34,12 +34,12 @@ class SequencePart(NamedTuple):
     """Where a part of a sequence belongs.
 
     Attributes:
-        sequence_id: What its client calls the sequence; a number and its digits are two ids.
-        of: The model that it is a sequence of, or the version, where the client insists on one.
-        is_start: Whether a sequence begins here, whatever the id has stood for.
-        is_end: Whether it is over after this.
-        step: The step that the client means to take; None for whichever is next.
-        allow_numerics_change: As of any step.
+        sequence_id: The client's id of the sequence; a number and the text of its digits are two ids.
+        of: The sequence's model, or its version if the client names one.
+        is_start: Whether a sequence begins here, whatever the id stood for before.
+        is_end: Whether the sequence ends after this part.
+        step: Number of the step; None for whichever is next.
+        allow_numerics_change: See `Ask`.
     """
 
     sequence_id: int | str
@@ -51,7 +51,7 @@ class SequencePart(NamedTuple):
 
     @property
     def key(self) -> str:
-        """What the session's id is derived from: no Idempotency-Key, since those have no spaces."""
+        """What the session's id is derived from. It has spaces, so it is never a client's Idempotency-Key."""
         kind = "text" if isinstance(self.sequence_id, str) else "number"
         return f"sequence {self.of} {kind} {self.sequence_id}"
 
@@ -60,8 +60,8 @@ class Taken(NamedTuple):
     """A part that was taken.
 
     Attributes:
-        answer: The answer of its step.
-        version: The bundle version that the sequence lives on.
+        answer: The answer to its step.
+        version: The sequence's bundle version.
         outputs: The requested outputs by name, each (1, T, ...): logits float32, argmax int64.
     """
 
@@ -86,10 +86,10 @@ class Sequences:
     """Takes sequences.
 
     Args:
-        sessions: The sessions that sequences live as.
+        sessions: The sessions behind the sequences.
         openings: Opens them.
         steps: Takes their steps.
-        answering: Limits how long a whole sequence or a first part takes.
+        answering: Limits how long a whole sequence or a first part may take.
         numerics: The fingerprint of this process's numerics, 8 bytes.
     """
 
@@ -107,7 +107,7 @@ class Sequences:
 
         Args:
             model: Reads them.
-            values: Their items (N, T, ...), which the model has checked.
+            values: Their items (N, T, ...), already checked by the model.
             names: Names of the outputs to return, at least one.
 
         Returns:
@@ -118,18 +118,18 @@ class Sequences:
     async def part(
         self, owner: str, model: TensorModel[Any], part: SequencePart, values: Array, names: Collection[str]
     ) -> Taken:
-        """Take a part of a sequence, as a step of the session that it lives as.
+        """Take a part of a sequence, as a step of its session.
 
         Args:
             owner: Owner of the sequence.
-            model: The model that a sequence that begins here is read by.
+            model: Reads the sequence if it begins here.
             part: Where the part belongs.
             values: Items (T, ...).
             names: Names of the outputs to return.
 
         Raises:
-            SequenceUnknown: It was never started.
-            SessionGone: It is over.
+            SequenceUnknown: The sequence was never started.
+            SessionGone: The sequence is over.
             ServiceError: Any other refusal of a step.
         """
         session_id = await self._openings.keyed_id(owner, part.key)
@@ -197,7 +197,7 @@ class Sequences:
 
 
 def _outputs(answer: Answer, returns: Returns, names: Collection[str]) -> Outputs:
-    """A step's outputs by name. Those of a repeated step are parsed from the answer that was kept."""
+    """Return a step's outputs by name. Those of a repeated step are parsed from the stored answer."""
     if returns == "none":
         return {}
     values = answer.values

@@ -1,7 +1,7 @@
-"""Sessions: sequences that live between requests. How they begin is `openings`, their steps are `service.steps`.
+"""Sessions: sequences that live between requests. `openings` begins them, `service.steps` takes their steps.
 
-Sessions are written by compare-and-swap on their records, so any process may do it and no lock is needed. Time comes
-from a clock that is passed in. Knows no HTTP.
+Sessions are written by compare-and-swap on their records, so any process may write them and no lock is needed. Time
+comes from a clock that is passed in. Knows no HTTP.
 """
 
 import asyncio
@@ -21,15 +21,15 @@ from service.stores.base import Record, Store, Swap, Unavailable
 
 logger = logging.getLogger(__name__)
 
-RECORDS_AT_ONCE = 64  # of a page, whose records may have a quarter of a megabyte of kept inputs each
+RECORDS_AT_ONCE = 64  # of a page: each record may have a quarter of a megabyte of kept inputs
 
 
 class Sessions:
-    """The sessions that live, of all served models.
+    """The live sessions of all served models.
 
     Args:
         store: Keeps their records.
-        max_lifetime_seconds: How long a session may live in all.
+        max_lifetime_seconds: The maximum lifetime of a session, however it is used.
         graveyard: Buries them.
         moved: Called with the id of each record just before it is written.
         clock: Wall-clock seconds since 1970.
@@ -50,11 +50,11 @@ class Sessions:
         self._clock = clock
 
     async def get(self, owner: str, session_id: str) -> SessionView:
-        """A session as its owner sees it."""
+        """Return a session as its owner sees it."""
         return (await self.load(owner, session_id)).view()
 
     async def page(self, owner: str, after: str, limit: int) -> SessionPage:
-        """Some of an owner's live sessions, in a fixed order of their ids, after the id `after`."""
+        """Return some of an owner's live sessions, in a fixed order of their ids, beginning after `after`."""
         found: list[SessionView] = []
         last: str | None = after
         while last is not None and limit > 0:
@@ -65,14 +65,14 @@ class Sessions:
         return SessionPage(sessions=found, next=last)
 
     async def _few(self, owner: str, after: str, limit: int) -> tuple[list[SessionView], str | None]:
-        """Those of so many records, and the id after which there are more."""
+        """Return the live sessions among the next `limit` records, and the id after which there are more."""
         records = await reached(self._store.page(owner, after, limit))
         live, now = [record for record in records if not record.ended], self._clock()
         views = [loaded.view() for loaded in self._readable(live) if loaded.expires_at > now]
         return views, records[-1].session_id if len(records) == limit else None
 
     async def end(self, owner: str, session_id: str) -> None:
-        """End a session. Its id is remembered for a while, its state is not."""
+        """End a session. Its id is remembered for a while, but not its state."""
         for _ in range(MAX_ATTEMPTS):
             record = await self.record(owner, session_id)
             if await reached(self._graveyard.bury(record, "ended")):
@@ -80,16 +80,18 @@ class Sessions:
         raise contended(record.step)
 
     async def end_at(self, owner: str, session_id: str, step: int) -> None:
-        """End a session unless it has gone beyond that step or its id stands for another session by now."""
+        """End a session unless it has moved beyond this step or its id now stands for another session."""
         record = await self.record(owner, session_id)
         if record.step == step:
             await reached(self._graveyard.bury(record, "ended"))
 
     async def load(self, owner: str, session_id: str) -> Loaded:
-        """A live session of an owner, with its content.
+        """Load a live session of an owner, with its content.
 
         Raises:
-            SessionUnknown, SessionGone, SessionDamaged: There is none, or not any more, or it cannot be read.
+            SessionUnknown: It never existed for this owner.
+            SessionGone: It is over.
+            SessionDamaged: It cannot be read.
         """
         record = await self.record(owner, session_id)
         loaded = self._read(record)
@@ -101,7 +103,7 @@ class Sessions:
         return loaded
 
     async def record(self, owner: str, session_id: str) -> Record:
-        """The record of an owner's live session."""
+        """Load the record of an owner's live session."""
         (record,) = await reached(self._store.load([session_id]))
         try:
             return admitted(record, session_id, owner, self._clock())
@@ -110,20 +112,20 @@ class Sessions:
             raise
 
     async def bury_expired(self, record: Record) -> None:
-        """Bury an expired session. If that fails, it is tried again when the session is next found."""
+        """Bury an expired session. If that fails, the next request or sweep that finds it tries again."""
         try:
             await self._graveyard.bury(record, "expired")
         except Unavailable as error:
             logger.warning("session %s could not be buried: %s", record.session_id, error)
 
     async def write(self, swap: Swap) -> bool:
-        """Compare and swap one record. Returns whether it was written."""
+        """Compare and swap one record, and return whether it was written."""
         self._moved(swap.record.session_id)
         (written,) = await reached(self._store.swap([swap]))
         return written
 
     async def read(self, record_id: str) -> Record | None:
-        """Load a record of any kind. None if there is none, or it is damaged."""
+        """Load a record of any kind. Return None if there is none or it is damaged."""
         (record,) = await reached(self._store.load([record_id]))
         return record if isinstance(record, Record) else None
 
@@ -132,7 +134,7 @@ class Sessions:
         await reached(self._store.delete([record_id]))
 
     def loaded(self, record: Record, body: Body) -> Loaded:
-        """Put a session together from its record and its decoded body."""
+        """Return a session from its record and its decoded body."""
         return Loaded(record, body, body.ends_at(self._max_lifetime_seconds))
 
     def _read(self, record: Record) -> Loaded:

@@ -1,4 +1,4 @@
-"""Sessions that begin with another's state: forks, and those that were exported, here or on another deployment."""
+"""Sessions that begin with another's state: forks, and imports of sessions exported here or elsewhere."""
 
 import secrets
 from collections.abc import Callable
@@ -21,15 +21,15 @@ from service.tasks.models import Models
 
 
 class Transfers:
-    """Takes states to new sessions.
+    """Forks, exports and imports sessions.
 
     Args:
-        sessions: Those that live.
-        checkpoints: Theirs.
-        openings: Opens those that are forked and imported.
-        models: Those that are served.
+        sessions: The live sessions.
+        checkpoints: Their checkpoints.
+        openings: Opens forked and imported sessions.
+        models: The served models.
         settings: Limits of sessions.
-        export_key: Signs exports; empty where they are not allowed.
+        export_key: Signs exports; empty if they are not allowed.
         clock: Wall-clock seconds since 1970.
     """
 
@@ -52,10 +52,10 @@ class Transfers:
         self._clock = clock
 
     async def fork(self, owner: str, session_id: str, request: ForkRequest, idempotency_key: str = "") -> SessionView:
-        """Open a session that goes on from another's state, with a secret of its own for what is left to chance."""
+        """Open a session that continues from another's state, with its own secret to seed sampling."""
         keyed = keyed_fork(idempotency_key, session_id, request)
         if keyed and (before := await self._openings.opened(owner, keyed)):
-            return before.view()  # whatever has become of the other session since
+            return before.view()  # whatever has happened to the source session since
         source = await self._sessions.load(owner, session_id)
         body = source.body
         if request.checkpoint is not None:
@@ -68,7 +68,7 @@ class Transfers:
             checkpoints=(),
             inputs=inherited(body.inputs, body.secret, self._settings.max_kept_input_bytes),
         )
-        if body.before is not None:  # an answer that is not kept would be computed again with the other secret
+        if body.before is not None:  # a replay would compute the last answer again, but with another secret
             body = body._replace(digest=NO_DIGEST, before=None)
         inherited_ttl = min(source.idle_seconds, self._settings.max_session_ttl_seconds)
         ttl_seconds = self._openings.ttl(request.ttl_seconds or inherited_ttl)
@@ -76,17 +76,17 @@ class Transfers:
         return forked.view()
 
     async def export(self, owner: str, session_id: str) -> bytes:
-        """A session as one signed blob, without its checkpoints."""
+        """Return a session as one signed blob, without its checkpoints."""
         loaded = await self._sessions.load(owner, session_id)
         body = loaded.body._replace(checkpoints=(), request_digest="", idle_seconds=0)
         record = loaded.record._replace(owner="", ttl_seconds=loaded.idle_seconds, body=encode(body))
         return seal(self._export_key, session_id.encode() + pack(record), record.bundle)
 
     async def take_in(self, owner: str, blob: bytes, idempotency_key: str = "") -> SessionView:
-        """Open a session from an exported one: its state and its next step, under an id of its own.
+        """Open a session from an exported one, with its state and step number but a new id.
 
         Raises:
-            Malformed, BlobTampered, BlobFormatUnknown: It is not what `export` gave under the same key.
+            Malformed, BlobTampered, BlobFormatUnknown: `export` did not make the blob with the same key.
             VersionUnknown: Its bundle version is not served here.
         """
         sealed = unseal(self._export_key, blob)

@@ -1,7 +1,7 @@
-"""Steps of sessions that read no input: checkpoints are saved and forgotten, sessions roll back and migrate.
+"""Steps that read no input: saving and forgetting checkpoints, rolling back, migrating.
 
-Each is a compare-and-swap on the session's record, so it may race with steps and loses nothing. The loser looks again,
-or is refused with a conflict if it named a step.
+Each is a compare-and-swap on the session's record, so a race with other steps loses nothing. The loser tries again, or
+gets a conflict if it named a step.
 """
 
 import time
@@ -35,12 +35,12 @@ class Transitions:
     """Takes steps that read no input.
 
     Args:
-        sessions: Those that live.
-        checkpoints: Theirs.
-        models: Those that are served.
-        metrics: Counts repeated steps, and those that are refused because another was due.
+        sessions: The live sessions.
+        checkpoints: Their checkpoints.
+        models: The served models.
+        metrics: Counts repeated steps, and those refused because another step is next.
         max_checkpoints: How many checkpoints a session may have.
-        answering: Limits how long reading a session's inputs again takes, however often another writer is first.
+        answering: Limits how long rereading a session's inputs may take, over all attempts.
         clock: Wall-clock seconds since 1970.
     """
 
@@ -63,7 +63,7 @@ class Transitions:
         self._clock = clock
 
     async def save(self, owner: str, session_id: str, name: str, step: int | None = None) -> Answer:
-        """Save a session's state as a named checkpoint, in place of an older one of that name, as its next step."""
+        """Save a session's state as a named checkpoint, as its next step. Replaces an older one of the same name."""
 
         async def after(loaded: Loaded) -> Loaded:
             saved = {checkpoint_name(each): each for each in loaded.body.checkpoints}
@@ -95,11 +95,11 @@ class Transitions:
         return await self._take(owner, session_id, request.step, {"rollback": request.checkpoint}, after)
 
     async def migrate(self, owner: str, session_id: str, request: MigrateRequest) -> Answer:
-        """Move a session to another version of its bundle by reading all its inputs again, as its next step.
+        """Move a session to another version of its bundle by rereading all its inputs, as its next step.
 
         Raises:
             NotMigratable: Its inputs were not kept, or outgrew the limit, or the version cannot read them.
-            DeadlineExceeded: Reading them took too long, in all attempts together.
+            DeadlineExceeded: Rereading them took too long, over all attempts.
         """
         started = time.perf_counter()
 
@@ -128,7 +128,7 @@ class Transitions:
 
         Args:
             after: Returns the session after the step, given the one before. Called again if another writer was first.
-            told: Returns the answer, given the session after the step. None: it is answered with the request.
+            told: Returns the answer, given the session after the step. None to answer with the request.
         """
         digest = inputs_digest(request)
         lost: Collection[str] = ()
@@ -171,7 +171,7 @@ class Transitions:
 
 
 async def _read_again(model: SequenceModel[Any], body: Body) -> SequenceState:
-    """The state after all inputs that a session has kept."""
+    """Return the state after all inputs that a session has kept."""
     if body.inputs is None:
         raise NotMigratable("the session keeps no inputs to replay (`keep_inputs`), or they outgrew the limit")
     state = model.initial_state()
@@ -179,14 +179,14 @@ async def _read_again(model: SequenceModel[Any], body: Body) -> SequenceState:
         for kept in kept_steps(body.inputs):
             state = await _taken(model, state, kept.inputs, derived_seed(kept.secret or body.secret.hex(), kept.step))
     except ServiceError as error:
-        if error.retry_after_seconds is not None:  # the queue is full, for instance, which is not the inputs' fault
+        if error.retry_after_seconds is not None:  # not the inputs' fault: the queue is full, for instance
             raise
         raise NotMigratable(f"{model.bundle.tag} cannot read the session's inputs: {error}") from error
     return state
 
 
 async def _taken(model: SequenceModel[Any], state: SequenceState, inputs: dict[str, Any], seed: int) -> SequenceState:
-    """The state after one step that was kept."""
+    """Return the state after one kept step."""
     if not (isinstance(model, TensorModel) and model.takes_tensors(inputs)):
         _, following = await model.step(state, model.parse(inputs), seed)
         return following

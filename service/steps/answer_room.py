@@ -16,7 +16,7 @@ from service.concurrency.deadline import deadline
 from service.steps.large_logits import MANY_LOGITS
 from service.tasks.task import MAX_ANSWERED_VALUES
 
-# What each logit takes until it is sent, with all copies: as JSON in pieces, as a whole body, in a message of text.
+# Bytes per logit until it is sent, with all copies: as JSON in pieces, as a whole body, in a text message.
 IN_PIECES, AS_A_WHOLE, AS_A_MESSAGE = 9, 24, 56
 
 
@@ -24,9 +24,9 @@ class AnswerRoom:
     """The room of a worker.
 
     Args:
-        num_bytes: How much there is.
-        timeout_seconds: How long a request may wait for some.
-        widest: Returns the most logits that any served model has of an item.
+        num_bytes: Size of the room.
+        timeout_seconds: How long a request may wait for room.
+        widest: Returns the largest number of logits per item of any served model.
     """
 
     def __init__(self, num_bytes: int, timeout_seconds: float, widest: Callable[[], int]) -> None:
@@ -38,19 +38,19 @@ class AnswerRoom:
 
     @property
     def num_bytes(self) -> int:
-        """How much is taken."""
+        """Number of bytes taken."""
         return self._size - self._num_free
 
     def is_needed(self, num_items: int) -> bool:
-        """Whether an answer in the logits of so many items is not small. Of which model they are is not known yet."""
+        """Return whether the logits of this many items may need room. Their model is not known yet."""
         return num_items * self._widest() > MANY_LOGITS
 
     def of_items(self, num_items: int, bytes_per_logit: int) -> "Holding":
-        """What such an answer takes."""
+        """Return the holding for the logits of this many items, of any model."""
         return self.of_logits(num_items * self._widest(), bytes_per_logit)
 
     def of_logits(self, num_logits: int, bytes_per_logit: int) -> "Holding":
-        """What an answer takes. One that would take more than there is has all of it alone."""
+        """Return the holding for an answer of this many logits. One larger than the room takes all of it."""
         is_small = num_logits <= MANY_LOGITS
         return self.of_bytes(0 if is_small else min(num_logits, MAX_ANSWERED_VALUES) * bytes_per_logit)
 
@@ -59,7 +59,7 @@ class AnswerRoom:
         return Holding(self, min(num_bytes, self._size))
 
     def take(self, num_bytes: int) -> bool:
-        """Take some now. Returns False if it must be waited for."""
+        """Take room now, and return True; or return False if the request must wait for it."""
         if self._waiting or num_bytes > self._num_free:
             return False
         self._has_been_used = True
@@ -67,10 +67,10 @@ class AnswerRoom:
         return True
 
     async def wait(self, num_bytes: int) -> None:
-        """Take some as soon as it is there and those who came before have theirs.
+        """Take room as soon as there is enough and earlier requests have theirs.
 
         Raises:
-            DeadlineExceeded: It was not there in time.
+            DeadlineExceeded: There was not enough in time.
         """
         if self.take(num_bytes):
             return
@@ -80,7 +80,7 @@ class AnswerRoom:
             async with deadline(self._timeout_seconds):
                 await admitted
         except BaseException:
-            if admitted.done() and not admitted.cancelled():  # in the same moment
+            if admitted.done() and not admitted.cancelled():  # it was admitted at the same time
                 self.give_back(num_bytes)
             else:
                 admitted.cancel()
@@ -88,12 +88,12 @@ class AnswerRoom:
             raise
 
     def give_back(self, num_bytes: int) -> None:
-        """Give back what was taken."""
+        """Release bytes that were taken."""
         self._num_free += num_bytes
         self._admit()
 
     def has_emptied(self) -> bool:
-        """Whether it was used since this was last asked, and nobody is there any more."""
+        """Return whether the room was used since the last such call and is empty again, with nobody waiting."""
         if not self._has_been_used or self.num_bytes or self._waiting:
             return False
         self._has_been_used = False
@@ -112,10 +112,10 @@ class AnswerRoom:
 
 
 class Holding:
-    """What the answer to one request takes of the room. Leaving the context gives it back.
+    """The room that the answer to one request takes. Leaving the context releases it.
 
     Attributes:
-        num_bytes: How much. 0 if it is small.
+        num_bytes: Its size; 0 for a small answer.
         is_in: Whether it has been taken.
     """
 
@@ -136,10 +136,10 @@ class Holding:
         self.leave()
 
     async def wait(self) -> None:
-        """Take it, as soon as it is there; at once if it has been taken.
+        """Take the room as soon as there is enough. Return at once if it has been taken.
 
         Raises:
-            DeadlineExceeded: It was not there in time.
+            DeadlineExceeded: There was not enough in time.
         """
         if self.is_in:
             return
@@ -150,7 +150,7 @@ class Holding:
             self.leave()
 
     def leave(self) -> None:
-        """Give it back, once."""
+        """Release the room, once."""
         if self.is_in and self.num_bytes and not self._is_over:
             self._room.give_back(self.num_bytes)
         self._is_over = True

@@ -1,4 +1,4 @@
-"""Turns that are computed together, and their results. Knows neither store nor loop."""
+"""Turns that are computed together, and their results. Knows neither the store nor the event loop."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,9 +25,9 @@ class Computed(NamedTuple):
 
     Attributes:
         turns, latest: See Cohort.
-        digests: Of each turn's inputs, 16 bytes.
+        digests: Digest of each turn's inputs, 16 bytes.
         answers: JSON of each turn's outputs.
-        outputs: The values in the answers: float32 (N, T, V) of logits, or int64 (N, T) of argmax. None if nothing is
+        outputs: The values in the answers: logits, float32 (N, T, V), or argmax, int64 (N, T). None if nothing is
             returned.
         rows: The next states, uint8 (N, R).
     """
@@ -40,7 +40,7 @@ class Computed(NamedTuple):
     rows: NDArray[np.uint8]
 
     def select(self, indices: Sequence[int]) -> "Computed":
-        """The turns at these indices."""
+        """Return the results of the turns at these indices."""
         return Computed(
             [self.turns[index] for index in indices],
             [self.latest[index] for index in indices],
@@ -61,7 +61,7 @@ class Cohort:
         group_key: What these sessions have in common.
         model: Computes the steps.
         values: The items of the steps, int64 (N, T).
-        returns: Which output each is answered with.
+        returns: Which output each turn is answered with.
     """
 
     turns: Sequence[Turn]
@@ -72,7 +72,7 @@ class Cohort:
     returns: Returns
 
     def job(self, done: Callable[[RowJob], None]) -> RowJob:
-        """The engine's job of N rows."""
+        """Return the engine's job of N rows."""
         return RowJob(
             ITEM_STAGE,
             self.values.shape[1],
@@ -84,7 +84,7 @@ class Cohort:
         )
 
     def computed(self, job: RowJob) -> list[Computed]:
-        """The results of a job, without turns that are over, grouped by the length of their answers."""
+        """Return the results of a job, without turns that are over, grouped by the length of their answers."""
         whole = self._whole(job)
         by_length: dict[int, list[int]] = {}
         for index, (turn, answer) in enumerate(zip(self.turns, whole.answers, strict=True)):
@@ -107,7 +107,7 @@ class Cohort:
         )
 
     def successors(self, computed: Computed, now: int) -> Successors:
-        """The sessions' next records.
+        """Return the sessions' next records.
 
         Args:
             computed: Results of some of the turns.

@@ -1,8 +1,8 @@
 """Sessions that take a step together.
 
-Steps in tensors of the same length, of sessions that have the same group key, differ only in numbers. They go through
-the engine as one job of many rows and into the store as one group of records, so a step's cost in Python is paid once
-for all of them.
+Steps in tensors of the same length, of sessions with the same group key, differ only in numbers. They go through the
+engine as one job of many rows and into the store as one group of records, so Python's overhead is paid once for all of
+them.
 
     turns ─► grouped by key ─► one job ─► (the graph runs) ─► one group of records ─► each is answered
                 │                       │                               │
@@ -32,7 +32,7 @@ from service.tasks.task import TensorModel, tensor_model
 
 logger = logging.getLogger(__name__)
 
-FEWEST = 8  # turns that are worth a cohort
+FEWEST = 8  # turns that make a cohort worthwhile
 
 
 class Cohorts:
@@ -44,7 +44,7 @@ class Cohorts:
         store: Keeps the records.
         endings: Ends turns.
         go: Runs work with the store, which may wait.
-        take_alone: Takes turns one by one, each from the store's record.
+        take_alone: Retries turns one by one, each from the store's record.
         clock: Wall-clock seconds since 1970.
     """
 
@@ -67,7 +67,7 @@ class Cohorts:
         self._clock = clock
 
     def start_recent(self, turns: Sequence[Turn], now: float) -> list[Turn]:
-        """Start the turns that can go together by what `recent` has of their sessions.
+        """Start the turns that can go together, with the sessions that `recent` remembers.
 
         Returns:
             The other turns; see `start`.
@@ -93,7 +93,7 @@ class Cohorts:
         return others
 
     def _start_alike(self, key: CohortKey, candidates: Candidates) -> list[Turn]:
-        """Start turns that are alike, in as many cohorts as suit the engine.
+        """Start like turns, in as many cohorts as suit the engine.
 
         Returns:
             The turns that could not be started.
@@ -126,7 +126,7 @@ class Cohorts:
                 self._recent.pop(turn.ask.session_id)
                 turn.model = model
             model.engine.submit([cohort.job(partial(self._ran, cohort))], is_group=True)
-        except Exception as error:  # each turn may still succeed alone
+        except Exception as error:  # a turn may still succeed alone
             if not isinstance(error, ServiceError):
                 logger.exception("%d steps could not begin together", len(candidates.turns))
             known = zip(candidates.turns, candidates.latest, strict=True)
@@ -141,7 +141,7 @@ class Cohorts:
         self._go(self._commit(cohort, job))
 
     async def _commit(self, cohort: Cohort, job: RowJob) -> None:
-        """Write the next records, then remember the sessions and answer the turns."""
+        """Write the next records, remember the sessions and answer the turns."""
         for turn in cohort.turns:
             turn.is_committing = True
         try:
@@ -170,12 +170,12 @@ class Cohorts:
                 written[session_id] = latest
                 values = None if computed.outputs is None else computed.outputs[index]
                 answer(turn, Answer(session_id, latest.step, outputs, values))
-            except Exception as error:  # one turn's failure must not keep the others from their answers
+            except Exception as error:  # one turn's failure must not keep the others from being answered
                 self._endings.fail(turn, error)
         self._recent.put_all(written)
 
 
 def _cut(table: NDArray[np.uint8]) -> list[bytes]:
-    """The bytes of each row of a table."""
+    """Return the bytes of each row of a table."""
     content, length = table.tobytes(), table.shape[1]
     return [content[start : start + length] for start in range(0, len(content), length)]

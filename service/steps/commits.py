@@ -1,4 +1,4 @@
-"""Commits: all steps that are computed by now are written in one call of the store, and then answered."""
+"""Commits: all steps computed so far are written in one call to the store, and then answered."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
@@ -46,7 +46,7 @@ class Commits:
         self._computed: list[Turn] = []
 
     def add(self, turn: Turn) -> None:
-        """Commit a turn that has its outputs and its next state, together with all others that are computed by now."""
+        """Commit a computed turn, together with all others that are computed by now."""
         turn.is_committing = True
         self._computed.append(turn)
         if len(self._open) == 1:  # nothing else can be computed by now
@@ -71,13 +71,13 @@ class Commits:
                         self._answer(turn, body, record, now)
                     else:
                         self._endings.lose(turn, turn.step, turn.body.secret)
-                except Exception as error:  # one turn's failure must not keep the others from their answers
+                except Exception as error:  # one turn's failure must not keep the others from being answered
                     self._endings.fail(turn, error)
         except Exception as error:
             self._endings.fail_all([turn for turn in turns if turn.is_committing], error)
 
     def _answer(self, turn: Turn, body: Body, record: Record, now: int) -> None:
-        """Answer a turn that is committed, and remember its session."""
+        """Answer a committed turn, and remember its session."""
         session_id, is_changed = turn.record.session_id, self._rules.is_changed(turn)
         if self._recent.is_in_use:
             latest = Latest(self._rules.next_record(turn, body, b"", now), body, record.body, self._rules.end_of(body))

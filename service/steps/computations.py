@@ -1,4 +1,4 @@
-"""What steps compute: one run of a graph for tensors, as many as it takes in the model's own language."""
+"""Computes steps: a single job for a step in tensors, as many as it takes for one in the model's own language."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -26,14 +26,14 @@ from service.tasks.task import Items, TensorModel, tensor_model
 
 
 class Computations:
-    """Computes turns that have their sessions, and passes them on to be committed.
+    """Computes turns whose sessions are loaded, and passes them on to be committed.
 
     Args:
-        rules: Say which step a turn is to compute.
-        commits: Commits what was computed.
+        rules: Decide which step a turn computes.
+        commits: Commits computed turns.
         endings: Ends turns that need no commit.
         metrics: Counts replays.
-        take_alone: Takes turns again, from what the store has.
+        take_alone: Retries turns from the store's records.
     """
 
     def __init__(
@@ -51,11 +51,11 @@ class Computations:
         self._take_alone = take_alone
 
     def start(self, turn: Turn) -> RowJob | None:
-        """Start to compute a turn.
+        """Start computing a turn.
 
         Returns:
-            The job of a step in tensors, which the caller should hand to the engine with others; None where there is
-            nothing to hand over.
+            The job of a step in tensors, for the caller to submit to the engine together with others; None if there is
+            nothing to submit.
 
         Raises:
             ServiceError: The turn is refused.
@@ -124,10 +124,10 @@ class Computations:
             self._complete(turn, orjson.dumps(outputs), state)
 
     def _settle(self, turn: Turn, digest: bytes) -> bool:
-        """Set the step and the state that a turn computes, or answer it if its answer is kept already.
+        """Set the step that a turn computes and its state, or answer the turn if its answer is already stored.
 
         Returns:
-            Whether it is answered.
+            Whether the turn has been answered.
         """
         answer = self._rules.settle(turn, digest)
         if answer is not None:
@@ -137,7 +137,7 @@ class Computations:
         return answer is not None
 
     def _complete(self, turn: Turn, outputs: bytes, state: SequenceState) -> None:
-        """Pass on a turn that has its outputs and the state after it; a replay is answered at once."""
+        """Pass a computed turn on to be committed; answer a replay at once."""
         if turn.is_over:
             return
         turn.outputs = outputs
@@ -149,7 +149,7 @@ class Computations:
         self._commits.add(turn)
 
     def _refuse(self, turn: Turn, error: Exception) -> None:
-        """Refuse a turn, unless its session was a guess: its inputs may suit the session that the store has."""
+        """Refuse a turn, or retry it if its session was a guess: the store's session may accept its inputs."""
         is_for_its_inputs = isinstance(error, ServiceError) and error.retry_after_seconds is None
         if turn.is_guess and is_for_its_inputs and not turn.is_over:
             self._take_alone([turn])
@@ -158,10 +158,10 @@ class Computations:
 
 
 def _asked_in_tensors(turn: Turn) -> TensorModel[Any] | None:
-    """The model of a turn that is in tensors; None for one in the model's own language.
+    """Return the model of a turn that is in tensors; None for one in the model's own language.
 
     Raises:
-        InvalidInput: It is in tensors, and the model reads none.
+        InvalidInput: The turn is in tensors, and the model accepts none.
     """
     if turn.ask.values is not None:
         return tensor_model(turn.model)
@@ -170,7 +170,7 @@ def _asked_in_tensors(turn: Turn) -> TensorModel[Any] | None:
 
 
 def _check_returns(returns: Returns | None, model: TensorModel[Any] | None) -> None:
-    """Raise InvalidInput where a step cannot return what is asked: `model` is None for one not in tensors."""
+    """Raise InvalidInput if a step cannot return the requested output. `model` is None unless it is in tensors."""
     if returns is not None and model is None:
         raise InvalidInput("only a step in tensors takes `return`", ("return",))
     if returns not in (None, "none") and model is not None and not model.has_logits:
@@ -178,7 +178,7 @@ def _check_returns(returns: Returns | None, model: TensorModel[Any] | None) -> N
 
 
 def _values(ask: Ask, model: TensorModel[Any]) -> Array:
-    """The items of a step in tensors, checked."""
+    """Return the items of a step in tensors, checked."""
     if ask.values is None:
         return model.read_tensors(ask.inputs or {})
     model.check_tensors(ask.values)

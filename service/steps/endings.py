@@ -1,6 +1,6 @@
 """How turns end: answered, refused, called off or late. A turn that lost its step to another writer starts again.
 
-However a turn ends, its `done` is called once, and the next turn of its session starts.
+However a turn ends, its `done` is called once and the next turn of its session starts.
 """
 
 import logging
@@ -23,7 +23,7 @@ class Endings:
     Args:
         open_turns: All turns under way.
         metrics: Counts conflicts.
-        arrive: Takes a turn that starts, or starts again.
+        arrive: Called with a turn that starts, or starts again.
     """
 
     def __init__(self, open_turns: OpenTurns, metrics: Metrics, arrive: Callable[[Turn], None]) -> None:
@@ -32,12 +32,12 @@ class Endings:
         self._arrive = arrive
 
     def answer(self, turn: Turn, answer: Answer) -> None:
-        """Answer a turn with what is committed."""
+        """Answer a turn. Its step must be committed."""
         turn.answer = answer
         self._close(turn)
 
     def fail(self, turn: Turn, error: Exception) -> None:
-        """Refuse a turn, and stop its computation. A turn that is over is left as it is."""
+        """Refuse a turn and stop its computation. A turn that is over is left alone."""
         if not isinstance(error, ServiceError):
             logger.error("a step of session %s of %s failed", turn.ask.session_id, turn.ask.owner, exc_info=error)
         if turn.is_over:
@@ -54,7 +54,7 @@ class Endings:
         self._close(turn)
 
     def fail_all(self, turns: Sequence[Turn], error: Exception) -> None:
-        """Refuse turns, all for the same reason."""
+        """Refuse several turns for the same reason."""
         if isinstance(error, Unavailable):
             error = refusal_of(error)
         for turn in turns:
@@ -65,15 +65,14 @@ class Endings:
         self.fail(turn, self._open.too_late())
 
     def lose(self, turn: Turn, step: int, secret: bytes) -> None:
-        """Start a turn again whose step another process took: it then finds the winner's answer, or a conflict.
+        """Restart a turn that lost its step to another writer: it then finds the winner's answer, or a conflict.
 
-        Only the same session counts, not a newer one under the same id.
-        A stream has already sent its pieces. It may return the stored answer if that is the same, but must not start a
-        new one.
+        The restarted turn accepts only the same session, not a newer one under the same id. A stream has already sent
+        its pieces: it may still return the winner's answer to the same inputs, but must not take another step.
 
         Args:
             turn: The turn that lost its step.
-            step: The step's number.
+            step: Number of that step.
             secret: The secret of the turn's session, 16 bytes.
         """
         turn.num_attempts += 1
@@ -100,5 +99,5 @@ class Endings:
             self._arrive(following)
         try:
             turn.done(turn)
-        except Exception:  # an owner's failure must not keep other turns from their ends
+        except Exception:  # an owner's failure must not keep other turns from ending
             logger.exception("a step's owner failed")

@@ -1,4 +1,4 @@
-"""Turns grouped by what they have in common, so that like ones can take their steps together."""
+"""Groups turns by what they have in common, so that like turns can take their steps together."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -32,7 +32,7 @@ class CohortKey(NamedTuple):
 
 
 class Candidates:
-    """Turns that are alike, each with its session and its items, int64 (T,)."""
+    """Like turns, each with its session and its items, int64 (T,)."""
 
     def __init__(self) -> None:
         self.turns: list[Turn] = []
@@ -40,13 +40,13 @@ class Candidates:
         self.values: list[Array] = []
 
     def add(self, turn: Turn, latest: Latest, values: Array) -> None:
-        """Add a turn to those that are alike."""
+        """Add a turn."""
         self.turns.append(turn)
         self.latest.append(latest)
         self.values.append(values)
 
     def select(self, start: int, end: int) -> "Candidates":
-        """The candidates from index `start` up to `end`."""
+        """Return the candidates from index `start` up to, but not including, `end`."""
         selected = Candidates()
         selected.turns, selected.latest = self.turns[start:end], self.latest[start:end]
         selected.values = self.values[start:end]
@@ -54,7 +54,7 @@ class Candidates:
 
 
 class Grouped(NamedTuple):
-    """Turns by what they have in common, and the other turns, which can only be taken one by one."""
+    """Turns grouped by what they have in common, and the others, which can only be taken one by one."""
 
     alike: Mapping[CohortKey, Candidates]
     others: list[Turn]
@@ -91,7 +91,7 @@ def grouped(turns: Sequence[Turn], find: Find, models: Models, now: float) -> Gr
 
 
 def _read(ask: Ask, group_key: GroupKey, models: Models) -> Array | None:
-    """The items of a step in JSON, or None if it is in the model's own language or cannot be read."""
+    """Return the items of a JSON step in tensors, or None if it is in the model's own language or cannot be read."""
     inputs = ask.inputs or {}
     try:
         model = models.on(group_key.bundle)
@@ -104,7 +104,7 @@ def _read(ask: Ask, group_key: GroupKey, models: Models) -> Array | None:
 
 
 def _may_step(ask: Ask, latest: Latest, group_key: GroupKey, now: float) -> bool:
-    """Whether a session can take the step, as far as is known without asking the store."""
+    """Whether a session can take the step, as far as can be told without asking the store."""
     return (
         latest.goes_alone_from > now
         and latest.expires_at > now

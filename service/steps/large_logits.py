@@ -1,4 +1,4 @@
-"""Logits that are too many to be JSON as a whole: they are made JSON piece by piece, as they are sent."""
+"""Logits too large to be serialised as a whole: they become JSON piece by piece, as they are sent."""
 
 from collections.abc import Iterator
 
@@ -6,18 +6,18 @@ import orjson
 
 from service.engine.state import Array
 
-# As JSON more than any answer that is kept with its session: each takes four bytes at least, as "0.0,".
+# Their JSON exceeds any answer that is kept with its session: each logit takes at least four bytes, as "0.0,".
 MANY_LOGITS = 2**14
 PIECE_LOGITS = 2**14
 
 
 def are_many(name: str, values: Array | None) -> bool:
-    """Whether an output of a step is sent so."""
+    """Whether an output of a step is sent piece by piece."""
     return name == "logits" and values is not None and values.size > MANY_LOGITS
 
 
 def json_pieces(logits: Array) -> Iterator[bytes]:
-    """The JSON of the outputs of a step, the same as in one piece.
+    """Yield the JSON of a step's outputs, byte for byte as in one piece.
 
     Args:
         logits: float32 (T, V).

@@ -1,4 +1,4 @@
-"""The turns under way: one per session runs, the others wait, and none for longer than the time limit."""
+"""The turns under way: one per session runs while the others wait, and none takes longer than the time limit."""
 
 import asyncio
 import time
@@ -16,13 +16,13 @@ class OpenTurns:
 
     Args:
         timeout_seconds: How long a turn may take.
-        on_late: Called with a turn that has taken longer and is not committing.
+        on_late: Called with each turn that has taken longer, unless it is committing.
     """
 
     def __init__(self, timeout_seconds: float, on_late: Callable[[Turn], None]) -> None:
         self._timeout_seconds = timeout_seconds
         self._on_late = on_late
-        # The waiting turns of each session that has a turn under way.
+        # For each session with a turn under way, the turns that wait for it.
         self._waiting: dict[str, list[Turn]] = {}
         self._open: dict[Turn, None] = {}
         self._watch: asyncio.TimerHandle | None = None
@@ -54,7 +54,8 @@ class OpenTurns:
         if waiting is not None and len(waiting) >= MAX_WAITING_PER_SESSION:
             raise TooBusy(f"{len(waiting)} steps of this session are already waiting")
         self._open[turn] = None
-        if self._watch is None or self._ends(turn) < self._next_look:  # it may have waited for room before
+        # A turn that had to wait for room started earlier than others, so it may end before them.
+        if self._watch is None or self._ends(turn) < self._next_look:
             self._look_at(self._ends(turn))
         if waiting is not None:
             waiting.append(turn)
@@ -66,7 +67,7 @@ class OpenTurns:
         """Remove a turn; one that was not admitted is ignored.
 
         Returns:
-            The session's turn that starts now, or None if none waits for this one.
+            The session's next turn, which starts now, or None if none was waiting for this one.
         """
         if turn not in self._open:
             return None
@@ -84,7 +85,7 @@ class OpenTurns:
         return None
 
     async def drain(self) -> None:
-        """Admit no more turns, and wait until none is under way."""
+        """Stop admitting turns, and wait until none is under way."""
         self._is_draining = True
         if self._open:
             self._drained = asyncio.Event()
@@ -95,11 +96,11 @@ class OpenTurns:
         return self._ends(turn) <= time.perf_counter()
 
     def too_late(self) -> DeadlineExceeded:
-        """The refusal of a late turn."""
+        """Return the refusal of a late turn."""
         return too_late(self._timeout_seconds)
 
     def _ends(self, turn: Turn) -> float:
-        """When a turn is late, by the performance counter."""
+        """Return when a turn becomes late, by the performance counter."""
         return turn.started + self._timeout_seconds
 
     def _look_at(self, when: float) -> None:

@@ -1,4 +1,4 @@
-"""A store that cannot be used: what clients are refused with, and what is logged, not a line for each refusal."""
+"""A store outage: the refusals that clients get, and a log that does not get a line for each of them."""
 
 import logging
 import time
@@ -16,13 +16,13 @@ T = TypeVar("T")
 
 
 class Outage:
-    """Logs the first refusal and one every QUIET_SECONDS, with how many there were; and that it is over.
+    """Logs the first refusal, then at most one line every QUIET_SECONDS with their number, and the end of the outage.
 
-    It is over when a call is answered and none has failed for QUIET_SECONDS: where one server of several is down, calls
-    are answered all the time.
+    An outage ends when a call is answered and none has failed for QUIET_SECONDS: if one server of several is down, some
+    calls are answered all the time.
 
     Args:
-        clock: Seconds that only grow.
+        clock: Monotonic seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -53,7 +53,7 @@ _outage = Outage()
 
 
 async def reached(call: Awaitable[T]) -> T:
-    """Await a call of the store and return its result.
+    """Await a call to the store and return its result.
 
     Raises:
         StoreUnavailable: The store cannot be used now.
@@ -67,6 +67,6 @@ async def reached(call: Awaitable[T]) -> T:
 
 
 def refusal_of(error: Unavailable) -> StoreUnavailable:
-    """The refusal for a failure of the store, which is logged."""
+    """Log a failure of the store, and return the refusal for it."""
     _outage.fail(error)
     return StoreUnavailable("the session store cannot be used now; try again")

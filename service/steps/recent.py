@@ -1,7 +1,7 @@
 """A cache of the sessions that this process committed last, so that their next step need not load them.
 
 An entry is only a guess: the compare-and-swap that commits a step fails if the session has moved on since, and the step
-is taken again from the store's record. The cache is worth it where one process takes all of a store's steps.
+is retried from the store's record. The cache pays off where one process takes all of a store's steps.
 """
 
 from collections.abc import Mapping
@@ -13,11 +13,11 @@ from service.record.body import HEAD_BYTES, Body, decode, extra_of
 from service.record.expiry import idle_seconds_of, ttl_seconds_at
 from service.stores.base import Record
 
-MAX_BYTES = 2**16  # of a session's body: one with hundreds of channels, or with its inputs kept, is larger
+MAX_BYTES = 2**16  # of a session's body; only bodies with hundreds of channels or with kept inputs are larger
 
 
 class GroupKey(NamedTuple):
-    """What sessions must have in common for their next records to differ only in numbers."""
+    """What sessions must share for their next records to differ only in numbers."""
 
     owner: str
     bundle: str
@@ -30,13 +30,13 @@ class Latest:
 
     Attributes:
         step: Number of its next step.
-        used_at: When it took its last step. This and the other times are wall-clock seconds since 1970.
+        used_at: When it took its last step. All times are wall-clock seconds since 1970.
         expires_at: When its record expires.
-        ends_at: When it reaches the longest lifetime of a session.
-        goes_alone_from: From then on it can take no step with others: it is over, or its body must keep the idle time.
+        ends_at: When it reaches the maximum lifetime of a session.
+        goes_alone_from: When it stops taking steps in a cohort: it is then over, or its body must store the idle time.
         num_bytes: Length of its body.
-        group_key: Which sessions it can step with. None if its body holds more than a row of state and an answer.
-        head, answer, extra, row: Parts of its body (see `service.record.body`), where it has a group key.
+        group_key: Which sessions it can step with. None if its body holds more than one row of state and an answer.
+        head, answer, extra, row: Parts of its body (see `service.record.body`); set only if it has a group key.
 
     Args:
         record: Its record, with an empty body.
@@ -92,15 +92,15 @@ class Latest:
         return self._body
 
     def ttl_seconds_at(self, now: int) -> int:
-        """The time to live of its record after a step with others, in seconds.
+        """Return the time to live of its record after a step in a cohort, in seconds.
 
-        It is not cut to what is left of the session's lifetime unless it was before: then the body would have to keep
-        the session's idle time. A step that takes very long can so let the record outlive the session a little.
+        It is cut to what is left of the session's lifetime only if it was cut before; a newly cut one would need the
+        idle time in the body. So a step that takes very long can let the record outlive the session a little.
         """
         return ttl_seconds_at(now, self._idle_seconds, self.ends_at) if self._is_cut else self._idle_seconds
 
     def advance(self, used_at: int, ttl_seconds: int, head: bytes, answer: bytes, row: bytes) -> None:
-        """Update it to what it is after its next step. It must have a group key.
+        """Update this to the session after its next step. It must have a group key.
 
         Args:
             used_at: When the step was taken.
@@ -115,7 +115,7 @@ class Latest:
 
 
 class Recent:
-    """The latest of up to `max_sessions` sessions that are not large; the least recently used is evicted first.
+    """A cache of up to `max_sessions` sessions, without large ones; the least recently used is evicted first.
 
     Attributes:
         is_in_use: Whether sessions are remembered at all.
@@ -132,7 +132,7 @@ class Recent:
         return len(self._latest)
 
     def pop(self, session_id: str) -> Latest | None:
-        """Remove a session's latest and return it, or None if it is not remembered."""
+        """Remove and return a session's latest, or return None if it is not remembered."""
         return self._latest.pop(session_id, None)
 
     def put(self, session_id: str, latest: Latest) -> None:
@@ -145,7 +145,7 @@ class Recent:
             return
         self._latest.update((session_id, each) for session_id, each in latest.items() if each.num_bytes <= MAX_BYTES)
         num_over = max(0, len(self._latest) - self._max_sessions)
-        # Collected before: a fresh iterator for each would pass over all those that are deleted already.
+        # Collect the keys first: a new iterator for each deletion would skip over all entries deleted before.
         for session_id in list(islice(self._latest, num_over)):
             del self._latest[session_id]
 

@@ -1,6 +1,6 @@
-"""Which step a session's record allows, and the record after it. Pure, but for the log.
+"""Which step a session's record allows, and the record after it. Pure, except for logging.
 
-record ─► live, its owner's? ─► readable? ─► next, or repeated? ─► of these numerics? ─► (computed) ─► record
+record ─► live, its owner's? ─► readable? ─► next, or repeated? ─► same numerics? ─► (computed) ─► record
 """
 
 import logging
@@ -22,11 +22,11 @@ from service.tasks.task import tensor_model
 logger = logging.getLogger(__name__)
 
 MAX_KEPT_ANSWER_BYTES = 64 * 1024
-MAX_ATTEMPTS = 16  # of a turn at a step that other writers keep taking
+MAX_ATTEMPTS = 16  # that a turn makes at a step while other writers keep winning
 
 
 class StepRules:
-    """The rules of all sessions' steps.
+    """The rules for the steps of all sessions.
 
     Args:
         models: The served models.
@@ -45,12 +45,12 @@ class StepRules:
 
         Args:
             turn: The turn.
-            record: What the store has; None if it has nothing.
+            record: The store's record; None if it has none.
             now: Wall-clock seconds since 1970, here and below.
 
         Raises:
             SessionUnknown: The session never existed for this owner.
-            SessionGone: It is over, or another one is under its id now.
+            SessionGone: It is over, or its id now belongs to another session.
             SessionDamaged: Its record cannot be read.
             VersionUnknown: Its bundle version is not served.
         """
@@ -62,7 +62,7 @@ class StepRules:
             raise
 
     def latest(self, record: Record | Damaged | None) -> Latest | None:
-        """A session's latest by its record, or None if its turn must be taken alone."""
+        """Return a session's latest from its record, or None if its turn must be taken alone."""
         if not isinstance(record, Record) or record.ended or not is_of_now(record.body):
             return None
         try:
@@ -76,7 +76,7 @@ class StepRules:
         return Latest(record._replace(body=b""), body, record.body, self.end_of(body))
 
     def take_up(self, turn: Turn, record: Record, body: Body, now: float) -> None:
-        """Set a turn's record, body and model from a session that is at hand; see `load`."""
+        """Set a turn's record, body and model from a cached session; see `load`."""
         self._use(turn, admitted(record, turn.ask.session_id, turn.ask.owner, now), body, now)
 
     def _use(self, turn: Turn, record: Record, body: Body, now: float) -> None:
@@ -87,23 +87,23 @@ class StepRules:
         turn.model = self._models.on(record.bundle)
 
     def end_of(self, body: Body) -> int:
-        """When a session reaches the longest lifetime, in wall-clock seconds since 1970."""
+        """Return when a session reaches the maximum lifetime, in wall-clock seconds since 1970."""
         return body.ends_at(self._max_lifetime_seconds)
 
     def settle(self, turn: Turn, digest: bytes) -> Answer | None:
-        """Set the step that a turn is to compute and the state that it starts from.
+        """Set the step that a turn computes and the state that it starts from.
 
         Args:
-            turn: A turn that has its session.
-            digest: Of the decoded inputs, 16 bytes.
+            turn: A turn whose session is loaded.
+            digest: Digest of the decoded inputs, 16 bytes.
 
         Returns:
             The answer, if the step is a repetition whose answer is kept; otherwise None.
 
         Raises:
-            StepConflict: The step named is not the next one and not a repetition of the last.
-            NumericsChanged: The session's state was computed by other numerics, which neither the client nor the
-                settings allow.
+            StepConflict: The requested step is neither the next one nor a repetition of the last.
+            NumericsChanged: The session's state was computed under other numerics, and neither the client nor the
+                settings allow it to continue.
         """
         record, body = turn.record, turn.body
         turn.digest = digest
@@ -118,7 +118,7 @@ class StepRules:
         return None
 
     def following(self, turn: Turn, now: int) -> Body:
-        """The body after the step that a turn has computed."""
+        """Return the body after the step that a turn has computed."""
         body = turn.body
         is_kept = 0 < len(turn.outputs) <= MAX_KEPT_ANSWER_BYTES
         inputs = body.inputs
@@ -139,14 +139,14 @@ class StepRules:
         )
 
     def next_record(self, turn: Turn, body: Body, content: bytes, now: int) -> Record:
-        """The record after that step; `content` are the bytes of its body."""
+        """Return the record after that step; `content` is its body as bytes."""
         record, ttl_seconds = turn.record, turn.record.ttl_seconds
         if body.idle_seconds:
             ttl_seconds = ttl_seconds_at(now, body.idle_seconds, self.end_of(body))
         return Record(record.session_id, record.owner, record.bundle, turn.step + 1, now, ttl_seconds, "", content)
 
     def is_changed(self, turn: Turn) -> bool:
-        """Whether the session's state was computed by other numerics."""
+        """Whether the session's state was computed under other numerics."""
         return turn.body.numerics not in (self._models.numerics, NUMERICS_UNKNOWN)
 
     def _check_numerics(self, turn: Turn) -> None:
@@ -161,18 +161,18 @@ class StepRules:
 
 
 def is_repeated(record: Record, body: Body, step: int | None, digest: bytes) -> bool:
-    """Whether a step is a repetition of the last one that its session took."""
+    """Whether a step repeats the last one that its session took."""
     return step == record.step - 1 and digest == body.digest
 
 
 def check_next(record: Record, step: int | None) -> None:
-    """Raise StepConflict if a step is named that is not the session's next one."""
+    """Raise StepConflict if a step number is given and is not the session's next one."""
     if step is not None and step != record.step:
         raise StepConflict(f"step {step} is not next; step {record.step} is", record.step)
 
 
 def contended(step: int) -> StepConflict:
-    """The refusal of a step that was lost to other writers too often. `step` is the session's next one."""
+    """Return the refusal of a step that was lost to other writers too often. `step` is the session's next one."""
     return StepConflict("other writers keep taking this session's steps", step)
 
 
@@ -180,7 +180,7 @@ def readable(record: Record, now: float) -> Body:
     """Decode a record's body.
 
     Raises:
-        SessionDamaged: It cannot be read. This is logged.
+        SessionDamaged: The body cannot be read. This is also logged.
     """
     try:
         return begun(decode(record.body), int(now))
@@ -192,6 +192,6 @@ def readable(record: Record, now: float) -> Body:
 
 
 def _given(turn: Turn) -> dict[str, Any]:
-    """The inputs that the client sent, in their JSON form."""
+    """Return the inputs that the client sent, in JSON form."""
     ask = turn.ask
     return ask.inputs or {} if ask.values is None else {tensor_model(turn.model).tensors_name: ask.values.tolist()}

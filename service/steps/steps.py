@@ -3,18 +3,18 @@
     ask ─► one turn per session ─► load ─► admit ─► compute ─► commit ─► answer
                (others wait)      batched            batched   batched
 
-A turn starts in the first of four ways that is open to it. What is recent is a guess: turns whose session has moved on
-since, and those of a cohort that failed, are taken again by the store's records.
+A turn starts in the first of these four ways that applies to it. A cached session is only a guess: if it has moved on
+since, or if the cohort fails, the turn is retried from the store's record.
 
-    in a cohort, from the recent    FEWEST like turns in tensors, or more         Cohorts.start_recent
-    alone, from the recent          no streamed answer, no step but the next      _start_from_recent
-    in a cohort, from the store     as the first, by the records just loaded      _join
+    in a cohort, from the cache     FEWEST or more like turns in tensors          Cohorts.start_recent
+    alone, from the cache           the next step, and not streamed               _start_from_recent
+    in a cohort, from the store     as the first, with the records just loaded    _join
     alone, from the store           all others                                    _load_unknown
 
-Everything happens on the event loop except for the graph's run and the calls of a distant store. Turns that arrive
-together are taken together: their records are loaded in one call, their rows run together, and all that a run finishes
-is committed in one call while the next run is under way. A step is acknowledged only after the store has it. A turn
-that is refused, called off or lost to another writer is resolved alone.
+Everything happens on the event loop except graph runs and calls to a remote store. Turns that arrive together are taken
+together: their records are loaded in one call, their rows run together, and all turns that a run finishes are committed
+in one call while the next run is under way. A step is acknowledged only after the store has it. A turn that is refused,
+called off or lost to another writer is resolved alone.
 """
 
 import asyncio
@@ -54,9 +54,9 @@ class Steps:
         settings: Limits.
         metrics: Counts conflicts and replays.
         timeout_seconds: How long a step may take.
-        recent: Sessions as this worker left them. Whatever else writes one must take it out.
+        recent: Sessions as this worker left them. Any other code that writes a session must remove it from here.
         bury_expired: Called with a record that has expired.
-        spawn: Starts work with a store that has to be waited for.
+        spawn: Starts a task for calls to a store that is not immediate.
         clock: Wall-clock seconds since 1970.
     """
 
@@ -76,7 +76,7 @@ class Steps:
         self._recent = recent
         self._store = store
         self._clock = clock
-        # Work with a store that does not wait is done at once, any other in a task.
+        # An immediate store is called at once, any other in a task.
         self._go = run_now if store.is_immediate else spawn
         self._open = OpenTurns(timeout_seconds, lambda turn: self._endings.time_out(turn))
         self._arrivals = Arrivals(self._open, self._load_and_start)
@@ -90,11 +90,11 @@ class Steps:
         """Take one step. If the task is cancelled, the step is called off.
 
         Args:
-            ask: What the client asks.
-            started: When its time begins, by the performance counter. Now if left out.
+            ask: The client's request.
+            started: When its time limit begins to run, by the performance counter. Defaults to now.
 
         Raises:
-            StepConflict: The step named is not the next one and not a repetition of the last.
+            StepConflict: The requested step is neither the next one nor a repetition of the last.
             SessionUnknown: The session never existed for this owner.
             SessionGone: The session is over.
             InvalidInput: The model cannot read the inputs.
@@ -115,7 +115,7 @@ class Steps:
         return turn
 
     def submit(self, turn: Turn) -> None:
-        """Take a turn. Its `done` is called on the event loop, possibly before this returns if the turn is refused."""
+        """Take a turn. Its `done` is called on the event loop; if the turn is refused, possibly before this returns."""
         try:
             starts_now = self._open.admit(turn)
         except ServiceError as error:
@@ -125,7 +125,7 @@ class Steps:
             self._arrivals.add(turn)
 
     def call_off(self, turn: Turn) -> None:
-        """End a turn whose client has gone. Nothing is committed, unless the commit is under way already."""
+        """End a turn whose client has gone. Nothing is committed unless the commit is already under way."""
         if not turn.is_committing:
             self._endings.fail(turn, DeadlineExceeded("called off"))
 
@@ -158,7 +158,7 @@ class Steps:
     def _start_from_recent(self, turn: Turn, now: float, jobs: Jobs) -> bool:
         """Start a turn from the cache; the commit fails if the session has moved on since.
 
-        A streamed turn is never started so, since the pieces that it sends cannot be taken back.
+        A streamed turn never starts this way, since the pieces that it sends cannot be taken back.
 
         Returns:
             Whether the turn was started.
@@ -171,7 +171,7 @@ class Steps:
             self._rules.take_up(turn, latest.record, latest.body, now)
             turn.is_guess = True
             self._start(turn, jobs)
-        except Exception as error:  # the turn is taken again from the store's record
+        except Exception as error:  # the turn is retried from the store's record
             if not isinstance(error, ServiceError):
                 logger.exception("a step could not begin on a session that is at hand")
             return False
@@ -204,7 +204,7 @@ class Steps:
                 self._endings.fail(turn, error)
 
     def _join(self, stored: Mapping[Turn, Record | Damaged | None], now: float) -> list[Turn]:
-        """Start the turns that can go together by their stored records, and return the others."""
+        """Start cohorts of the turns whose stored records are alike, and return the other turns."""
         in_tensors = [turn for turn in stored if turn.ask.is_in_tensors and not turn.is_over]
         if len(in_tensors) < FEWEST:
             return list(stored)
@@ -212,7 +212,7 @@ class Steps:
         return self._cohorts.start(list(stored), latest.get, now)
 
     def _start(self, turn: Turn, jobs: Jobs) -> None:
-        """Start to compute a turn. Its job, if any, is added to those that will run together."""
+        """Start computing a turn. Its job, if any, is added to `jobs`, which run together."""
         if (job := self._computations.start(turn)) is not None:
             jobs.setdefault(turn.model, []).append(job)
 

@@ -1,4 +1,4 @@
-"""One request for a step on its way through the service, and its answer."""
+"""A request for a step, its way through the service, and its answer."""
 
 import asyncio
 import time
@@ -17,7 +17,7 @@ _NOTHING = SequenceState()
 
 
 def returned(asked: Returns | None, model: TensorModel[Any]) -> Returns:
-    """Which output a step in tensors returns: the one that is asked for, or else the model's default."""
+    """Return which output a step in tensors is answered with: the requested one, or else the model's default."""
     return asked or ("logits" if model.has_logits else "none")
 
 
@@ -26,19 +26,19 @@ def ignore_piece(_: Piece) -> None:
 
 
 class Ask(NamedTuple):
-    """What a client asks of a session.
+    """A client's request for a step.
 
     Attributes:
         owner: The client.
         session_id: The session.
-        step: The step that the client means to take; None for the next one.
+        step: Number of the requested step; None for the next one.
         inputs: The inputs as JSON; None if they are in `values`.
         values: Items of a step in tensors, decoded and checked: int64 (T,) or float64 (T, segment).
         returns: Which output a step in tensors returns; None for the model's default.
-        allow_numerics_change: Whether the session may go on if other numerics computed its state.
+        allow_numerics_change: Whether the session may continue if its state was computed under other numerics.
         is_streamed: Whether the answer is sent in pieces as it is generated. Pieces cannot be taken back.
         num_request_items: Items in all steps of the request that may return logits; 0 if the request has one step.
-        secret: The secret of the session that is meant, 16 bytes; None for any session under that id.
+        secret: The secret of the requested session, 16 bytes; None for any session under that id.
     """
 
     owner: str
@@ -54,7 +54,7 @@ class Ask(NamedTuple):
 
     @property
     def is_in_tensors(self) -> bool:
-        """Whether the step is in tensors. It is then short, unless its answer is large."""
+        """Whether the step is in tensors. Such a step is short, unless its answer is large."""
         return self.values is not None or (self.inputs is not None and ("ids" in self.inputs or "x" in self.inputs))
 
 
@@ -64,9 +64,9 @@ class Answer(NamedTuple):
     Attributes:
         session_id: The session.
         step: Number of the next step.
-        outputs: The outputs as JSON. Empty where they are logits that are many, which are in `values` only.
-        values: The output of a step in tensors, float32 (T, V) or int64 (T,); None if the answer was kept from before.
-        is_numerics_changed: Whether the session went on under other numerics than before.
+        outputs: The outputs as JSON. Empty for large logits, which are only in `values`.
+        values: The output of a step in tensors, float32 (T, V) or int64 (T,); None if the answer is a stored one.
+        is_numerics_changed: Whether the session continued under other numerics than before.
     """
 
     session_id: str
@@ -77,22 +77,22 @@ class Answer(NamedTuple):
 
     @property
     def is_large(self) -> bool:
-        """Whether it is sent piece by piece."""
+        """Whether the answer is sent piece by piece."""
         return not self.outputs and self.values is not None
 
     def json(self) -> bytes:
-        """The answer as JSON, for HTTP and WebSocket."""
+        """Return the answer as JSON, for HTTP and WebSocket."""
         return b"".join(self.json_pieces()) if self.is_large else self._around(self.outputs)
 
     def json_pieces(self) -> Iterator[bytes]:
-        """The same in pieces, as they are to be sent."""
+        """Yield the same JSON in the pieces to send."""
         head, tail = self._around(b"{}").split(b"{}")
         yield head
         yield from self.outputs_pieces()
         yield tail
 
     def outputs_pieces(self) -> Iterator[bytes]:
-        """The outputs as JSON, in pieces."""
+        """Yield the outputs as JSON, in pieces."""
         if self.outputs or self.values is None:
             yield self.outputs
         else:
@@ -109,26 +109,26 @@ class Turn:
     Attributes:
         started: When it arrived, by the performance counter, in seconds.
         record, body, model: The session as it was loaded.
-        step: Number of the step that is computed: the next one, or the last one if that is computed again.
-        state: The state before the step; the state after it once that is computed.
-        digest: Of the decoded inputs, 16 bytes.
-        outputs: The computed outputs, as an answer has them.
+        step: Number of the step being computed: the next one, or the last one in a replay.
+        state: The state before the step; once the step is computed, the state after it.
+        digest: Digest of the decoded inputs, 16 bytes.
+        outputs: The computed outputs, in the form of `Answer.outputs`.
         values: The output of a step in tensors, float32 (T, V) or int64 (T,).
         job: Its job while that is in the engine.
-        task: Computes a step in the model's own language, while that runs.
-        is_guess: Whether the session is from the cache and not from the store.
-        is_committing: Whether its commit is under way. It can no longer be called off then.
+        task: The task that computes a step in the model's own language, while it runs.
+        is_guess: Whether the session comes from the cache rather than the store.
+        is_committing: Whether its commit is under way. The turn can then no longer be called off.
         num_attempts: How often it lost its step to another writer.
         answer, error: One of them is set when the turn is over.
 
     Args:
-        ask: What the client asks.
+        ask: The client's request.
         done: Called once, when the turn is over.
-        on_piece: Called with each piece of a streamed answer as it becomes certain.
-        started: When it arrived, by the performance counter. Now if left out.
+        on_piece: Called with each piece of a streamed answer as it becomes final.
+        started: When it arrived, by the performance counter. Defaults to now.
     """
 
-    # Defaults of the class: one of many steps that go together needs few of its own.
+    # Class defaults save setting them on every turn: a turn in a cohort sets only a few.
     record: Record
     body: Body
     model: SequenceModel[Any]
@@ -159,20 +159,20 @@ class Turn:
 
     @property
     def is_over(self) -> bool:
-        """Whether it has been answered or refused."""
+        """Whether the turn has been answered or refused."""
         return self.answer is not None or self.error is not None
 
     @property
     def is_replay(self) -> bool:
-        """Whether it computes the session's last step again."""
+        """Whether the turn computes the session's last step again."""
         return self.step < self.record.step
 
     def result(self) -> Answer:
-        """The answer.
+        """Return the answer.
 
         Raises:
             ServiceError: The turn was refused.
-            Exception: It failed.
+            Exception: The turn failed.
         """
         if self.answer is None:
             raise self.error or RuntimeError("a turn has neither answer nor error")

@@ -1,6 +1,6 @@
-"""Copies of an LMDB store: taken while it is served, put back where there is none.
+"""Backups of an LMDB store: taken while it is served, restored where there is no store.
 
-A copy is a store of its own, as of one moment. It needs a process of its own: LMDB opens a store once in each.
+A backup is a complete store, as of one moment. Run this in its own process: LMDB opens a store only once per process.
 """
 
 import os
@@ -19,23 +19,23 @@ from service.stores.lmdb.store import MAP_BYTES
 
 
 class BackupRefused(Exception):
-    """A store cannot be copied from there, or not to there; nothing was changed."""
+    """A store cannot be copied from its source or to its destination; nothing was changed."""
 
 
 def backup(url: str, destination: Path) -> int:
-    """Copy a store while it may be served.
+    """Copy a store, which may be in use.
 
     Args:
-        url: The store's, `lmdb://...`.
-        destination: A directory that is not there, or is empty.
+        url: The store's URL, `lmdb://...`.
+        destination: A directory that does not exist or is empty.
 
     Returns:
-        Bytes of the copy.
+        Size of the copy in bytes.
 
     Raises:
-        BackupRefused: There is no store, or something at the destination.
+        BackupRefused: There is no store, or the destination is not empty.
         StoreUnknown: The URL is not that of an LMDB store.
-        OSError: It cannot be read or written.
+        OSError: A file cannot be read or written.
     """
     source = lmdb_directory(url)
     if not (source / DATA).exists():
@@ -48,20 +48,20 @@ def backup(url: str, destination: Path) -> int:
 
 
 def restore(source: Path, url: str) -> int:
-    """Put a copy in the place of a store that is not there.
+    """Copy a backup to where there is no store yet.
 
     Args:
         source: A directory that `backup` has written, or that of a store that no process has open.
         url: URL of the new store, `lmdb://...`.
 
     Returns:
-        Bytes of the store.
+        Size of the store in bytes.
 
     Raises:
-        BackupRefused: There is no copy, it is in use, or there is a store at the destination.
-        StoreDamaged: The copy is no whole store.
+        BackupRefused: There is no backup, it is in use, or there is a store at the destination.
+        StoreDamaged: The backup is incomplete or damaged.
         StoreUnknown: The URL is not that of an LMDB store.
-        OSError: It cannot be read or written.
+        OSError: A file cannot be read or written.
     """
     destination = lmdb_directory(url)
     if not (source / DATA).exists():
@@ -76,13 +76,13 @@ def restore(source: Path, url: str) -> int:
 
 
 def _copy_used(source: Path, destination: Path) -> None:
-    """Copy the file of a store that may be served."""
+    """Copy the file of a store that may be in use."""
     file = os.open(destination / DATA, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with lmdb.open(
             str(source), readonly=True, create=False, max_readers=MAX_READERS, map_size=MAP_BYTES
         ) as environment:
-            # A compacting copy, LMDB 0.9.36's, crashes on a store that is being written.
+            # Not a compacting copy: with LMDB 0.9.36 that crashes on a store that is being written.
             environment.copyfd(file, compact=False)
     except lmdb.Error as error:
         raise BackupRefused(f"the session store in {source} cannot be copied: {error}") from error
@@ -91,7 +91,7 @@ def _copy_used(source: Path, destination: Path) -> None:
 
 
 def _copy_unused(source: Path, destination: Path) -> None:
-    """Copy a sound store's file, under its name only once it is whole."""
+    """Copy an unused store's file if it is sound. The copy gets its final name only once it is complete."""
     draft = destination / "restoring"
     draft.mkdir(exist_ok=True)
     try:
@@ -122,7 +122,7 @@ def _refuse_if_there(directory: Path) -> None:
 
 @contextmanager
 def _made(directory: Path) -> Iterator[None]:
-    """A directory, which is made unless it is there. If what follows fails it is as it was."""
+    """Create a directory unless it exists. If the block fails, restore what was there."""
     missing = [each for each in (directory, *directory.parents) if not each.exists()]
     had_lock = (directory / OPENING).exists()
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -131,7 +131,7 @@ def _made(directory: Path) -> Iterator[None]:
     except BaseException:
         if not had_lock and not (directory / DATA).exists():
             (directory / OPENING).unlink(missing_ok=True)
-        with suppress(OSError):  # somebody has put something there
+        with suppress(OSError):  # somebody has put something there meanwhile
             for each in missing:
                 each.rmdir()
         raise
@@ -139,7 +139,7 @@ def _made(directory: Path) -> Iterator[None]:
 
 @contextmanager
 def _whole(directory: Path) -> Iterator[None]:
-    """A store is written to a directory that holds none. It is there whole, or not at all if that fails."""
+    """Write a store to a directory that has none. If the block fails, remove what it has written."""
     try:
         yield
     except BaseException:
@@ -149,7 +149,7 @@ def _whole(directory: Path) -> Iterator[None]:
 
 
 def _finish(directory: Path) -> int:
-    """Sync a store's file to the disk and declare it safe. Returns its length in bytes."""
+    """Sync a store's file to the disk, declare the store safe, and return its size in bytes."""
     with (directory / DATA).open("rb+") as file:
         os.fsync(file.fileno())
         num_bytes = os.fstat(file.fileno()).st_size

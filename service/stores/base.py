@@ -1,7 +1,7 @@
-"""The contract of a session store: a few verbs over bytes. What a body means is for sessions to know.
+"""The contract of a session store: a few methods over bytes. Only sessions know what a body means.
 
-Every verb takes many records at once, and each record stands for itself: one that is damaged, missing or raced for
-never touches another. Times are whole wall-clock seconds since 1970.
+Most methods take many records at once. Records are independent: one that is damaged, missing or contended never affects
+another. Times are whole wall-clock seconds since 1970.
 """
 
 from collections.abc import Sequence
@@ -19,11 +19,11 @@ class Record(NamedTuple):
     Attributes:
         session_id: Key of the record.
         owner: The owner, who alone may see it.
-        bundle: Tag of the bundle version that it lives on; stores count live sessions by it.
+        bundle: Tag of its bundle version; stores count live sessions by it.
         step: Number of the next step; a swap succeeds only against the step that was loaded.
         used_at: When it was last used.
         ttl_seconds: How long after `used_at` it is overdue.
-        ended: Why it is over, "" while it lives, CHECKPOINT for a saved state, which is no session of its own.
+        ended: Why it is over; "" while it lives; CHECKPOINT for a saved state, which is not a session itself.
         body: The encoded session; empty once it is over.
     """
 
@@ -38,22 +38,22 @@ class Record(NamedTuple):
 
     @property
     def expires_at(self) -> int:
-        """When it is overdue: to expire while it lives, to be forgotten once it is over."""
+        """When it is overdue: a live record then expires, one that is over is deleted."""
         return self.used_at + self.ttl_seconds
 
 
 class Damaged(NamedTuple):
-    """What is stored under an id is not what was written."""
+    """What is stored under an id differs from what was written."""
 
     session_id: str
     reason: str
 
 
 class Swap(NamedTuple):
-    """Write `record` if the stored step is `expected_step`, or if nothing is stored where that is None.
+    """Write `record` if the stored step is `expected_step`; None expects that nothing is stored.
 
     Attributes:
-        is_opening: Whether the record lives and what it replaces is over, so that it needs room as any new one.
+        is_opening: Whether a live record replaces one that is over, so that it needs room like a new one.
     """
 
     record: Record
@@ -62,13 +62,13 @@ class Swap(NamedTuple):
 
 
 class Successors(NamedTuple):
-    """The next records of N different sessions, which differ in ids, steps, times to live and bodies only.
+    """The next records of N different sessions, which differ only in ids, steps, times to live and bodies.
 
     Attributes:
-        session_ids: N of them.
-        steps: The numbers of their next steps; what is stored is to be one before.
-        ttl_seconds: Of each.
-        owner, bundle, used_at: Of all; see `Record`.
+        session_ids: The N sessions.
+        steps: Numbers of their next steps; the stored steps must be one less.
+        ttl_seconds: Time to live of each.
+        owner, bundle, used_at: The same for all; see `Record`.
         heads, tails: The bodies, in two parts: uint8 (N, H) and (N, R).
     """
 
@@ -82,42 +82,42 @@ class Successors(NamedTuple):
     tails: NDArray[np.uint8]
 
     def swap(self, index: int) -> Swap:
-        """One of them, by itself."""
+        """Return the swap of one record."""
         step = self.steps[index]
         names = self.session_ids[index], self.owner, self.bundle
         body = self.heads[index].tobytes() + self.tails[index].tobytes()
         return Swap(Record(*names, step, self.used_at, self.ttl_seconds[index], "", body), step - 1)
 
     def swaps(self) -> list[Swap]:
-        """All of them, one by one."""
+        """Return the swaps of all records."""
         return [self.swap(index) for index in range(len(self.session_ids))]
 
 
 class Count(NamedTuple):
-    """Live sessions, and the bytes of the bodies of all records, checkpoints included."""
+    """The number of live sessions, and of bytes in the bodies of all records, including checkpoints."""
 
     num_live: int
     num_bytes: int
 
     def plus(self, other: "Count") -> "Count":
-        """Both together."""
+        """Return the sum of both."""
         return Count(self.num_live + other.num_live, self.num_bytes + other.num_bytes)
 
     def minus(self, other: "Count") -> "Count":
-        """What there is without the other."""
+        """Return the difference."""
         return Count(self.num_live - other.num_live, self.num_bytes - other.num_bytes)
 
 
 class Full(Exception):
-    """No room for another live record: as many as are allowed, or as many bytes; nothing was written."""
+    """No room for another live record: the number of records or of bytes is at its limit; nothing was written."""
 
 
 class QuotaReached(Full):
-    """No room for another live record of that owner, however much there is for others; nothing was written.
+    """The owner has as many live records as allowed, however much room there is for others; nothing was written.
 
     Attributes:
-        num_live: How many of the owner's live.
-        most: How many may.
+        num_live: The owner's number of live records.
+        most: The largest number allowed.
     """
 
     def __init__(self, num_live: int, most: int) -> None:
@@ -127,81 +127,81 @@ class QuotaReached(Full):
 
 
 class Unavailable(Exception):
-    """The store cannot be used now: its server does not answer, its disk is full. No record was harmed."""
+    """The store cannot be used now: its server does not answer, its disk is full. No record was damaged."""
 
 
 class Store(Protocol):
     """Records by id.
 
-    Every verb may raise Unavailable. After that a write may or may not have happened, but never in part of a record.
+    Every method may raise Unavailable. A write may or may not have happened then, but no record is written in part.
     """
 
     @property
     def backend(self) -> str:
-        """Name of the backend, a metric's label."""
+        """Name of the backend, a metric label."""
 
     @property
     def is_immediate(self) -> bool:
         """Whether load and swap answer without waiting, so that they need no task of their own."""
 
     async def load(self, session_ids: Sequence[str]) -> list[Record | Damaged | None]:
-        """The records of those ids, in order. None for an id without one, whatever the id looks like."""
+        """Return the records of these ids, in order; None for an id without one, whatever the id looks like."""
 
     async def swap(self, swaps: Sequence[Swap]) -> list[bool]:
         """Compare and swap each record, in order.
 
         Returns:
-            For each swap whether it was written: not if another writer was first or the stored record is damaged.
+            Whether each was written: not if another writer was first or the stored record is damaged.
 
         Raises:
-            QuotaReached: An owner would have more live records than allowed, whether or not the store is full too.
+            QuotaReached: An owner would have more live records than allowed, even if the store is also full.
             Full: There is no room for the new live records.
         """
 
     async def advance(self, groups: Sequence[Successors]) -> list[list[bool]]:
-        """Compare and swap the records of all groups as one `swap` does. No two groups have a session in common."""
+        """Compare and swap the records of all groups, as one `swap` would. No two groups share a session."""
 
     async def delete(self, session_ids: Sequence[str]) -> None:
-        """Delete records, damaged ones too."""
+        """Delete records, including damaged ones."""
 
     async def delete_overdue(self, session_ids: Sequence[str], now: int) -> None:
-        """Delete those of some records that are over and overdue. Others were written since they were looked at."""
+        """Delete those of these records that are over and overdue. The others were written since they were read."""
 
     async def overdue(self, now: int, limit: int) -> list[Record]:
-        """Records of all kinds that are overdue, found at most a minute late."""
+        """Return overdue records of all kinds. They are found at most a minute late."""
 
     async def overdue_of(self, owner: str, now: int, limit: int) -> list[Record]:
-        """Live records of an owner's that are overdue, to the second: all that are found with little effort."""
+        """Return an owner's overdue live records, accurate to the second, but only those that are cheap to find."""
 
     async def idlest(self, limit: int) -> list[Record]:
-        """Live records, the least recently used first, to the minute."""
+        """Return live records, the least recently used first, accurate to the minute."""
 
     async def page(self, owner: str, after: str, limit: int) -> list[Record]:
-        """An owner's records but checkpoints, by a fixed order of their ids, from the one that follows `after` on.
+        """Return an owner's records, except checkpoints, in a fixed order of their ids, beginning after `after`.
 
-        `after` is the last id of the page before, "" for the first page; it need not exist any more.
+        `after` is the last id of the previous page, "" for the first page; it need not exist any more.
         """
 
     async def count(self) -> Count:
-        """How much there is, without a scan."""
+        """Return how much there is, without a scan."""
 
     async def count_of(self, owner: str) -> int:
-        """How many sessions of an owner's live, without a scan."""
+        """Return an owner's number of live sessions, without a scan."""
 
     async def bundles(self) -> dict[str, int]:
-        """How many sessions live on each bundle version, where any do."""
+        """Return the number of live sessions on each bundle version that has any."""
 
     async def note(self, name: str, value: bytes | None) -> None:
-        """Keep a small value beside the records, for all processes that share the store. None deletes it."""
+        """Store a small value beside the records, for all processes that share the store. None deletes it."""
 
     async def note_once(self, name: str, value: bytes) -> bytes:
-        """Keep a value unless one is kept already. Returns the one that is kept."""
+        """Store a value unless one is stored already, and return the stored one."""
 
     async def notes(self, prefix: str) -> dict[str, bytes]:
-        """All notes whose names begin with a prefix, by name."""
+        """Return all notes whose names begin with a prefix, by name."""
 
     async def weaknesses(self) -> list[str]:
-        """Sentences for the log on what acknowledged data this store, as it is configured, may lose."""
+        """Return sentences for the log about the acknowledged data that this store, as configured, may lose."""
 
     async def close(self) -> None:
-        """Let go of files and connections."""
+        """Close files and connections."""

@@ -1,4 +1,4 @@
-"""A store by its URL."""
+"""Opens a store by its URL."""
 
 import os
 from collections.abc import Mapping
@@ -14,14 +14,14 @@ from service.stores.memory import MemoryStore
 
 
 class StoreUnknown(Exception):
-    """No backend answers to that URL."""
+    """The URL is not that of any backend."""
 
 
 def open_store(settings: SessionSettings) -> Store:
-    """The store that is configured. Files and connections are opened at its first use.
+    """Return the configured store. It opens files and connections at its first use.
 
     Raises:
-        StoreUnknown: The URL's scheme names no backend, or it is not a URL of that backend.
+        StoreUnknown: The URL's scheme names no backend, or the backend cannot use the URL.
     """
     scheme = _parts(settings.store).scheme
     limits = Limits(settings.max_sessions, settings.max_store_bytes, settings.max_sessions_per_owner)
@@ -43,10 +43,10 @@ def open_store(settings: SessionSettings) -> Store:
 
 
 def lmdb_directory(url: str, environment: Mapping[str, str] = os.environ) -> Path:
-    """The directory that an lmdb:// URL names, or without a path one among the user's state files.
+    """Return the directory that an lmdb:// URL names; without a path, one in the user's state directory.
 
     Raises:
-        StoreUnknown: It names none.
+        StoreUnknown: The URL names none.
     """
     parts = _parts(url)
     path = unquote(parts.path)
@@ -60,7 +60,7 @@ def lmdb_directory(url: str, environment: Mapping[str, str] = os.environ) -> Pat
 
 
 def _shown(url: str) -> str:
-    """A URL without what may hold a password."""
+    """Return a URL without the parts that may hold a password."""
     parts = _parts(url)
     return f"{parts.scheme}://..." if "@" in parts.netloc or parts.query else url
 
@@ -68,5 +68,5 @@ def _shown(url: str) -> str:
 def _parts(url: str) -> SplitResult:
     try:
         return urlsplit(url)
-    except ValueError:  # whose message may hold a password
+    except ValueError:  # its message may hold a password
         raise StoreUnknown("UNROLLED_STORE is not a URL") from None

@@ -9,12 +9,12 @@ from service.stores.base import Count, Full, QuotaReached
 
 
 class Limits(NamedTuple):
-    """Beyond these a new live record is refused. Those that live go on, however large they grow. None by default.
+    """Limits beyond which new live records are refused. Existing ones continue, however large they grow.
 
     Attributes:
         max_sessions: Live records of all owners.
-        max_bytes: Bytes of the bodies of all records, checkpoints included.
-        max_sessions_per_owner: Live records of each owner; 0 for as many as find room.
+        max_bytes: Bytes in the bodies of all records, including checkpoints.
+        max_sessions_per_owner: Live records of each owner; 0 for no limit per owner.
     """
 
     max_sessions: int = sys.maxsize
@@ -22,7 +22,7 @@ class Limits(NamedTuple):
     max_sessions_per_owner: int = 0
 
     def refusal(self, taken: Count, new: Count) -> Full | None:
-        """The refusal of new live records beside what there is. None if they find room. Knows no owners."""
+        """Return the refusal of new live records beside those taken, or None if they fit. Ignores limits per owner."""
         if not new.num_live:
             return None
         if taken.num_live + new.num_live > self.max_sessions:
@@ -32,7 +32,7 @@ class Limits(NamedTuple):
         return None
 
     def check_owners(self, owners: Iterable[str], count_of: Callable[[str], int]) -> None:
-        """Make sure that no owner gets more live records than one may have.
+        """Check that no owner would have more live records than allowed.
 
         Args:
             owners: The owner of each new live record.

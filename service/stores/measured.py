@@ -1,4 +1,4 @@
-"""A store whose calls are timed, and given up where they have a limit, and whose failures are counted."""
+"""A store wrapper that times calls, counts failures, and can limit how long a call may take."""
 
 import asyncio
 import time
@@ -12,13 +12,13 @@ Result = TypeVar("Result")
 
 
 class MeasuredStore:
-    """Measures another store, and gives up calls that it does not answer, as a disk that hangs does not.
+    """Measures another store, and gives up on calls that take too long, for instance because a disk hangs.
 
     Args:
         store: The other store.
-        metrics: Times and counts every verb but `close`.
-        limit_seconds: How long a call may take; then it raises Unavailable, and a write may still be done. None for as
-            long as it takes.
+        metrics: Times and counts every method except `close`.
+        limit_seconds: How long a call may take before it raises Unavailable; a write may still happen later. None for
+            no limit.
     """
 
     def __init__(self, store: Store, metrics: Metrics, limit_seconds: float | None = None) -> None:
@@ -30,7 +30,7 @@ class MeasuredStore:
         self._durations: dict[str, Tally] = {}
 
     def limited(self, limit_seconds: float) -> "MeasuredStore":
-        """The same store with a limit to each call."""
+        """Return the same store with a time limit for each call."""
         return MeasuredStore(self._store, self._metrics, limit_seconds)
 
     async def load(self, session_ids: Sequence[str]) -> list[Record | Damaged | None]:

@@ -1,4 +1,4 @@
-"""Sessions in this process's memory: for tests, and for one worker that may forget."""
+"""Sessions in this process's memory: for tests, and for a single worker that may lose them."""
 
 from bisect import bisect_right, insort
 from collections import Counter, defaultdict
@@ -14,7 +14,7 @@ class MemoryStore:
     """Dictionaries behind the store contract.
 
     Args:
-        limits: How much it takes.
+        limits: How much it may hold.
     """
 
     backend = "memory"
@@ -98,10 +98,10 @@ class MemoryStore:
         return ["sessions live in this process's memory and are forgotten at its end"]
 
     async def close(self) -> None:
-        """There is nothing to let go of."""
+        """Do nothing: there is nothing to close."""
 
     def _plan(self, planned: dict[str, Record], swap: Swap) -> bool:
-        """Plan a swap if it wins against what is stored, or planned before it."""
+        """Plan a swap if it wins against the record that is stored, or planned before it."""
         session_id = swap.record.session_id
         before = planned.get(session_id) or self._records.get(session_id)
         if (None if before is None else before.step) != swap.expected_step:
@@ -174,7 +174,7 @@ class _Minutes:
             del self._ids[minute]
 
     def until(self, last: int | None) -> Iterator[str]:
-        """The ids of all minutes up to `last`, or of all."""
+        """Yield the ids of all minutes up to `last`, or of all minutes if that is None."""
         for minute in sorted(self._ids):
             if last is not None and minute > last:
                 return

@@ -1,10 +1,10 @@
-"""A record as bytes and back, for every backend: format version, checksum, fixed fields, names, body.
+"""Packs a record into bytes and unpacks it, for every backend: format version, checksum, fixed fields, names, body.
 
     magic "UR" · version u8 · owner length u8 · checksum u64 · step u64 · used_at u32 · ttl u32 · bundle length u8 ·
     ended length u8 · owner · bundle · ended · body                                                  little-endian
 
-The checksum, XXH3, covers all that follows it and the record's id, so a record under another's key is damaged too. A
-backend may compare the step (STEP_OFFSET), or look at any other fixed field, without unpacking the rest.
+The checksum, XXH3, covers everything after it and the record's id, so a record under another's key also counts as
+damaged. A backend may compare the step (STEP_OFFSET), or read any other fixed field, without unpacking the rest.
 """
 
 import struct
@@ -29,7 +29,7 @@ NAMES_OFFSET = FIXED.size
 
 
 def pack(record: Record) -> bytes:
-    """The bytes of a record.
+    """Return the bytes of a record.
 
     Raises:
         ValueError: A name is longer than 255 bytes, or a number does not fit.
@@ -44,7 +44,7 @@ def pack(record: Record) -> bytes:
 
 
 def unpack(session_id: str, content: bytes) -> Record | Damaged:
-    """The record in those bytes, or what is wrong with them."""
+    """Return the record in these bytes, or what is wrong with them."""
     if len(content) < NAMES_OFFSET:
         return Damaged(session_id, "the record is cut")
     magic, version, owner_length, checksum = _SEAL.unpack_from(content)
@@ -71,5 +71,5 @@ def unpack(session_id: str, content: bytes) -> Record | Damaged:
 
 
 def checksum_of(session_id: str, owner_length: int, payload: bytes | memoryview) -> int:
-    """The checksum of a record under its id. The payload is what follows the checksum."""
+    """Return the checksum of a record under its id. The payload is everything after the checksum."""
     return xxh3_64_intdigest(payload, seed=xxh3_64_intdigest(session_id.encode(), seed=owner_length))

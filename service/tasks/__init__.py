@@ -1,1 +1,1 @@
-"""What each kind of model makes of its inputs: text or numbers in, rows through the engine, answers out."""
+"""One module per kind of model: text or numbers in, rows through the engine, answers out."""

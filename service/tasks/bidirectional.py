@@ -17,9 +17,9 @@ class BidirectionalEncoder:
     """The bidirectional layers of a bundle. Each reads the features of the one below.
 
     Args:
-        bundle: Has the stages `forward<layer>` and `backward<layer>`, from 1 on, whose output is "features".
-        engine: Takes its rows through the graphs.
-        row: The state of a sequence that has read nothing.
+        bundle: Has the stages `forward<layer>` and `backward<layer>`, numbered from 1, whose output is "features".
+        engine: Runs its rows through the graphs.
+        row: The initial state row.
     """
 
     def __init__(self, bundle: Bundle, engine: Engine, row: bytes) -> None:
@@ -28,27 +28,27 @@ class BidirectionalEncoder:
         self._num_layers = sum(stage.name.startswith("forward") for stage in bundle.manifest.stages)
 
     async def features(self, inputs: Inputs, num_items: int) -> Features:
-        """What the last layer makes of each item.
+        """Return the last layer's features of each item.
 
         Args:
-            inputs: Of the first layer, without batch axis, each (T, ...): all of them have a time axis.
+            inputs: Inputs of the first layer, without batch axis, each (T, ...): all have a time axis.
             num_items: T.
 
         Returns:
-            Float32 (T, 2 H), the forward direction's features first.
+            float32 (T, 2 H), the forward direction's features first.
         """
         for layer in range(1, self._num_layers + 1):
             inputs = {"x": await self._read(layer, inputs, num_items)}
         return inputs["x"]
 
     async def logits(self, inputs: Inputs, num_items: int) -> Features:
-        """What the stage `head` makes of the features of each item, float32 (T, labels)."""
+        """Return the logits of the stage `head` for each item, float32 (T, labels)."""
         given = {"x": await self.features(inputs, num_items)}
         advance = await self._engine.advance("head", self._row, given, num_items, keep=["logits"])
         return advance.outputs["logits"]
 
     async def _read(self, layer: int, inputs: Inputs, num_items: int) -> Features:
-        """What one layer makes of each item."""
+        """Return one layer's features of each item."""
         backwards = {name: np.ascontiguousarray(values[::-1]) for name, values in inputs.items()}
         ahead, back = await together(
             self._engine.advance(stage, self._row, given, num_items, keep=(FEATURES,))

@@ -23,10 +23,7 @@ MAX_WORDS = 64
 
 
 class CaptionModel(ServedModel):
-    """A decoder of words that begins with what an image is.
-
-    The stage "look" makes the state of a sentence from an image.
-    """
+    """A decoder of words whose initial state is made from an image, by the stage "look"."""
 
     kind: ClassVar[str] = "caption"
     inputs_form: ClassVar[type[Form]] = CaptionRequest
@@ -36,16 +33,16 @@ class CaptionModel(ServedModel):
         super().__init__(bundle, engine)
         self._task = self.spec(CaptionTask)
         self._decoder = Decoder(bundle, engine, len(self._task.words), "word")
-        # A file of a few kilobytes may unpack to 200 MB: one at a time, also of those that nobody waits for any more.
+        # A file of a few kilobytes may unpack to 200 MB, so only one at a time, even after its client has gone.
         self._reader = ThreadPoolExecutor(1, "images")
 
     async def describe(self, request: CaptionRequest, seed: int) -> CaptionAnswer:
-        """A sentence about an image.
+        """Write a sentence about an image.
 
         Raises:
-            InvalidInput: It is no image that the model reads.
+            InvalidInput: The model cannot read the image.
             QueueFull: The engine's queue has no room.
-            ShuttingDown: The worker is about to end.
+            ShuttingDown: The worker is shutting down.
         """
         self._decoder.check(request)
         pixels = await self._pixels(request.image)
@@ -84,6 +81,6 @@ def _before_end(tokens: Sequence[int]) -> Sequence[int]:
 
 
 def _sentence(words: Sequence[str]) -> str:
-    """Words as people write them."""
+    """Join words into a sentence, with a capital and a full stop."""
     text = " ".join(words)
     return f"{text[:1].upper()}{text[1:]}."

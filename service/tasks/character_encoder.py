@@ -1,7 +1,7 @@
-"""Vectors of words from their characters, by a tagger's stages over characters.
+"""Vectors of words from their characters, computed by a tagger's stages over characters.
 
-A word is a row of its own, so words of all texts that are under way share the runs. Most words come again and again:
-their vectors are cached, and are the same bits, since a row does not depend on its batch.
+Each word is its own row, so words of all texts under way share the runs. Most words recur: their vectors are cached,
+with the same bits as computed ones, since a row does not depend on its batch.
 """
 
 from collections import OrderedDict
@@ -17,8 +17,8 @@ from service.engine.state import RowLayout
 from service.media.words import CharacterVocabulary, Ids
 
 MAX_CACHED_WORDS = 20_000
-MAX_CACHED_CHARACTERS = 100  # characters; longer ones seldom come again, and 20,000 of 1,000 would be 80 MB
-# Words that one request has waiting at most, with a row for each stage: others shall find room.
+MAX_CACHED_CHARACTERS = 100  # longer words seldom recur, and 20,000 words of 1,000 characters would take 80 MB
+# The most words that one request has waiting, with a row for each stage, so that others find room.
 WORDS_AT_ONCE = 256
 
 Features = NDArray[np.float32]
@@ -28,10 +28,10 @@ class CharacterEncoder:
     """Encodes words from their characters.
 
     Args:
-        engine: Has the stages.
-        layout: Of a state row.
-        stages: Those over characters, in the order in which their vectors are joined.
-        vocabulary: Words to character ids.
+        engine: Runs the stages.
+        layout: Layout of a state row.
+        stages: The stages over characters, in the order in which their vectors are joined.
+        vocabulary: Maps words to character ids.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class CharacterEncoder:
         self._cached: OrderedDict[str, Features] = OrderedDict()
 
     async def vectors(self, words: Iterable[str]) -> Mapping[str, Features]:
-        """The vector of each word by the word, float32 (C,)."""
+        """Return the vector of each word, float32 (C,), by word."""
         distinct = dict.fromkeys(words)
         known = {word: self._cached[word] for word in distinct if word in self._cached}
         new = [word for word in distinct if word not in known]
@@ -61,7 +61,7 @@ class CharacterEncoder:
         return (np.concatenate(vectors) for vectors in zip(*parts, strict=True))
 
     async def _read_with(self, stage: Stage, ids_of_words: Sequence[Ids]) -> list[Features]:
-        """The last hidden state of each word: after its last character, or its first if the stage reads backwards."""
+        """Return the final hidden state of each word: after its last character, or its first in a backward stage."""
         is_backward = stage.direction == "backward"
         inputs = [{"x": np.ascontiguousarray(ids[::-1]) if is_backward else ids} for ids in ids_of_words]
         rows = [self._layout.initial] * len(ids_of_words)

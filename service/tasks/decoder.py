@@ -1,7 +1,7 @@
 """The stage "decode": tokens are sampled inside the graph, one run after another, until an ending is found.
 
-Runs of one text follow one another in the engine, which waits for nobody to read what they wrote. So a text is written
-a few runs ahead of its ending, and of its reader, and what lies behind the ending is thrown away.
+The engine runs the runs of one text back to back, without waiting for anyone to read their tokens. So a text is written
+a few runs ahead of its ending and of its reader, and tokens after the ending are thrown away.
 """
 
 import asyncio
@@ -22,8 +22,8 @@ from service.forms.chance import Chance
 P_co = TypeVar("P_co", covariant=True)
 P = TypeVar("P")
 
-MAX_RUNS_AHEAD = 8  # of what is read; a client that does not read costs as many
-MIN_TEMPERATURE = 1e-6  # below, logits would overflow, and the most probable token is taken anyway
+MAX_RUNS_AHEAD = 8  # of what has been read, so a client that does not read costs at most this many
+MIN_TEMPERATURE = 1e-6  # below this, logits would overflow, and the most probable token is taken anyway
 
 # What a bundle's stage must have; see `ServedModel.needs`.
 DECODE_NEEDS = ("uniforms", "temperature", "top_k", "top_p", "remaining", "tokens")
@@ -42,7 +42,7 @@ class Ending(Protocol[P_co]):
 
     @property
     def certain_length(self) -> int:
-        """The number of those that are certain to stay."""
+        """The number of tokens that are certain to stay."""
 
     @property
     def stopped(self) -> bool:
@@ -56,13 +56,13 @@ class Ending(Protocol[P_co]):
 
 
 class Decoder:
-    """Samples with the stage "decode" of a bundle, whose state holds the logits of the next token.
+    """Samples with the stage "decode" of a bundle, whose state has the logits of the next token.
 
     Attributes:
         max_run: The largest number of tokens that one run samples.
 
     Args:
-        bundle: Has the stage.
+        bundle: The bundle.
         engine: Serves the bundle.
         num_tokens: V, the size of the vocabulary.
         noun: What users call a token, for instance "character".
@@ -82,22 +82,22 @@ class Decoder:
     async def write(
         self, state: SequenceState, chance: Chance, seed: int, ending: Ending[P]
     ) -> AsyncGenerator[P | SequenceState]:
-        """Sample tokens until an ending. Runs go on while a piece is yielded.
+        """Sample tokens until an ending. Runs continue while a piece is yielded.
 
         Args:
             state: The state to start from.
-            chance: How tokens are chosen.
+            chance: How tokens are sampled.
             seed: Seed of the draws.
             ending: Collects the tokens and finds their end.
 
         Yields:
-            Each piece as it becomes certain; at last the state after exactly the tokens that stay.
+            Each piece as it becomes certain, and finally the state after exactly the tokens that stay.
 
         Raises:
             QueueFull: The engine's queue has no room.
             ShuttingDown: The engine has stopped.
         """
-        # An end may begin in an earlier run than it ends in, so the state before each such run is kept.
+        # A stop may begin in an earlier run than it ends in, so the state before each such run is kept.
         before_runs: deque[tuple[int, SequenceState]] = deque()
         draws = Draws(seed, state.position)
 
@@ -117,7 +117,7 @@ class Decoder:
                 while len(before_runs) > 1 and before_runs[1][0] <= ending.certain_length:
                     before_runs.popleft()
                 if piece:
-                    await asyncio.sleep(0)  # the engine's turn, in which a new job joins those of others
+                    await asyncio.sleep(0)  # let the engine batch a new job with those of others
                     yield piece
         finally:
             if stretch is not None:
@@ -153,7 +153,7 @@ class Decoder:
             stretch.withdraw()
 
     def _start(self, state: SequenceState, chance: Chance, draws: Draws, num_tokens: int) -> "Stretch":
-        """Start to sample up to so many tokens: in as many whole runs as may be ahead, or in one that is shorter."""
+        """Start sampling at most `num_tokens` tokens: as many full runs as may be ahead, or a single shorter one."""
         a_run = min(self.max_run, num_tokens)
         count = a_run * min(num_tokens // a_run, MAX_RUNS_AHEAD)
         inputs = {
@@ -168,12 +168,12 @@ class Decoder:
 
 
 class Stretch:
-    """Tokens that are sampled by runs of one job.
+    """Tokens that are sampled by the runs of one job.
 
     Args:
         runs: The runs.
         state: The state before them.
-        num_tokens: How many tokens are sampled.
+        num_tokens: Number of tokens sampled.
     """
 
     def __init__(self, runs: Runs, state: SequenceState, num_tokens: int) -> None:
@@ -195,5 +195,5 @@ class Stretch:
         return tokens, self._state
 
     def withdraw(self) -> None:
-        """Stop after the run that is under way, if there is one."""
+        """Stop after the current run, if there is one."""
         self._runs.withdraw()

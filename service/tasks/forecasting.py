@@ -1,4 +1,4 @@
-"""Forecasting: readings of any number of channels in, what they will read out, at any moment."""
+"""Forecasting: readings of any number of channels in, forecasts of their next readings out, at any moment."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -20,14 +20,14 @@ from service.tasks.task import Items, TensorModel, check_alone, validated
 
 Readings = NDArray[np.float64]
 
-TENSOR_CHANNEL = "x"  # the channel of a session that is opened by a step in tensors
+TENSOR_CHANNEL = "x"  # the channel of a session whose first step is in tensors
 
 
 class ForecastingModel(TensorModel[ReadingsStep]):
     """A forecaster that reads segments of each channel.
 
-    Every channel is a row of its own, and its weights are shared by all. Readings that fill no whole segment yet stay
-    pending, float64 (channels, pending), and are part of every forecast.
+    Every channel is its own row, and all share the weights. Readings that do not fill a segment yet stay pending,
+    float64 (channels, pending), and are part of every forecast.
     """
 
     kind: ClassVar[str] = "forecasting"
@@ -79,14 +79,14 @@ class ForecastingModel(TensorModel[ReadingsStep]):
         """Forecast whole series.
 
         Args:
-            series: Readings of each channel at equal steps of time, the latest last, equally many of each.
+            series: Readings of each channel at equal time steps, the latest last, the same number of each.
             horizon: How many readings ahead.
-            quantiles: Levels to answer.
+            quantiles: Levels to return.
 
         Raises:
             InvalidInput: The channels differ in length, or the horizon or a level is out of the model's range.
             QueueFull: The engine's queue has no room.
-            ShuttingDown: The worker is about to end.
+            ShuttingDown: The worker is shutting down.
         """
         self._check_question(horizon, quantiles)
         state = await self._read(self.initial_state(), series, ("series",))
@@ -119,7 +119,7 @@ class ForecastingModel(TensorModel[ReadingsStep]):
     async def _read(
         self, state: SequenceState, series: Mapping[str, Sequence[float]], location: Location
     ) -> SequenceState:
-        """The state after more readings of every channel."""
+        """Return the state after more readings of every channel."""
         state = state if state.labels else self._opened(tuple(series))
         self._check_channels(state, series, location)
         new = np.array([series[label] for label in state.labels], dtype=np.float64)
@@ -136,7 +136,7 @@ class ForecastingModel(TensorModel[ReadingsStep]):
     async def _forecast(
         self, state: SequenceState, horizon: int, quantiles: Sequence[float]
     ) -> dict[str, ChannelForecast]:
-        """What each channel is expected to read, counted from its latest reading."""
+        """Forecast each channel, starting after its latest reading."""
         pending = self._pending(state)
         inputs: list[Inputs] = [self._partial(readings) for readings in pending]
         num_segments = -(-horizon // self._segment)
@@ -162,13 +162,13 @@ class ForecastingModel(TensorModel[ReadingsStep]):
         )
 
     def _opened(self, channels: tuple[str, ...]) -> SequenceState:
-        """The state of a sequence whose channels have become known."""
+        """Return the state of a sequence with these channels that has read nothing."""
         return SequenceState(
             rows=tuple(self._known.get(name, self.layout.initial) for name in channels), labels=channels
         )
 
     def _row_of(self, number: int, channel: KnownChannel) -> bytes:
-        """The initial row of a known channel, with those of its numbers that the model keeps."""
+        """Return the initial row of a known channel, with those of its numbers that the model's state has."""
         numbers = {
             "channel": np.array([[number]]),
             "center": np.array([[channel.center]]),

@@ -1,4 +1,4 @@
-"""Generation: characters in, the characters that follow out, sampled inside the graph."""
+"""Generation: characters in, the next characters out, sampled inside the graph."""
 
 from collections.abc import AsyncGenerator, Sequence
 from typing import ClassVar
@@ -46,7 +46,7 @@ class GenerationModel(LanguageModel[CharacterStep, Sampling, str, Continuation])
         Raises:
             InvalidInput: The prompt has a character that the model does not know; `location` is where it was sent.
             QueueFull: The engine's queue has no room.
-            ShuttingDown: The worker is about to end.
+            ShuttingDown: The worker is shutting down.
         """
         ids = await off_loop(len(prompt), lambda: self._ids(prompt, location))
         state, _ = await self._advance(await self._begun(self.initial_state()), ids)
@@ -68,13 +68,13 @@ class GenerationModel(LanguageModel[CharacterStep, Sampling, str, Continuation])
         return NextCharacters(next=self._most_probable(state), log_prob=log_prob), state
 
     def _stops(self, asked: Sampling) -> list[str]:
-        """Stop strings in the characters of the model, as prompts are read: a carriage return is none."""
+        """Return the stop strings in the model's characters, normalised like prompts: a carriage return is dropped."""
         return list(filter(None, map(self._written, asked.stops)))
 
     def _written(self, stop: str) -> str:
         ids = self._reader.read(stop).ids
         is_known = bool((ids < len(self._characters)).all())
-        return "".join(map(self._name, ids)) if is_known else stop  # which is never found
+        return "".join(map(self._name, ids)) if is_known else stop  # an unknown one is never found
 
     def _pending_ids(self, pending: bytes) -> Ids:
         return self._ids(pending.decode())
@@ -94,10 +94,10 @@ class GenerationModel(LanguageModel[CharacterStep, Sampling, str, Continuation])
 
 
 class TextEnding:
-    """The end of a text: before the first of its stop strings, or at its greatest length.
+    """The end of a text: before its first stop string, or at its maximum length.
 
     Attributes:
-        limit: How many characters are written at most.
+        limit: The maximum number of characters to write.
     """
 
     def __init__(self, characters: Sequence[str], limit: int, stops: Sequence[str]) -> None:
@@ -107,17 +107,17 @@ class TextEnding:
 
     @property
     def text(self) -> str:
-        """What is certain."""
+        """The text that is certain to stay."""
         return self._finder.text[: self._finder.certain_length]
 
     @property
     def length(self) -> int:
-        """Characters that have been written."""
+        """Number of characters written."""
         return self._finder.length
 
     @property
     def certain_length(self) -> int:
-        """How many of them no stop string can take back."""
+        """Number of characters that no stop string can take back."""
         return self._finder.certain_length
 
     @property
@@ -126,7 +126,7 @@ class TextEnding:
         return self._finder.stopped
 
     def append(self, tokens: Sequence[int]) -> str:
-        """Add what was written.
+        """Add tokens.
 
         Returns:
             The piece that has become certain.
@@ -134,7 +134,7 @@ class TextEnding:
         return self._finder.append("".join(self._characters[token] for token in tokens))
 
     def flush(self) -> str:
-        """The rest, once nothing more will be written."""
+        """Return the rest, once nothing more will be written."""
         return self._finder.flush()
 
 

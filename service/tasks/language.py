@@ -1,4 +1,4 @@
-"""Language models: tokens in, the tokens that follow out."""
+"""Language models: tokens in, the next tokens out."""
 
 import math
 from abc import abstractmethod
@@ -25,29 +25,29 @@ from service.tasks.tokens import Ids, TokenModel
 
 Inputs = TypeVar("Inputs", bound=Form)
 Asked = TypeVar("Asked", bound=Chance)
-Name = TypeVar("Name")  # of a token, as its users write it
-Answer = TypeVar("Answer", bound=Form)  # to what was asked to be written
+Name = TypeVar("Name")  # of a token, as users write it
+Answer = TypeVar("Answer", bound=Form)  # to a request to write
 
 NUM_NEXT = 5
 
 
 @dataclass(frozen=True)
 class Finished(Generic[Answer]):
-    """The end of what was written: the whole of it as it is answered, and the state exactly after it."""
+    """The end of a written text: the complete answer, and the state exactly after it."""
 
     answer: Answer
     state: SequenceState
 
 
 class LanguageModel(TokenModel[Inputs], Generic[Inputs, Asked, Name, Answer]):
-    """A model of what follows, whose steps read something or write what follows.
+    """A model of the next token, whose steps either read tokens or write what follows.
 
-    The state holds the logits of the next token, so a sequence may be fed, continued and fed again. Before its first
-    token it reads the bundle's start, which a fresh state has pending.
+    The state has the logits of the next token, so a sequence may be read, continued and read again. Before its first
+    token it reads the bundle's start token, which is pending in a fresh state.
 
     Attributes:
-        piece_name: What a piece of a streamed answer is called: the answer's field that it is a piece of.
-        unit_name: What its users call a token: "character".
+        piece_name: Name of the answer's field whose pieces are streamed.
+        unit_name: What users call a token, for instance "character".
     """
 
     needs: ClassVar[Mapping[str, tuple[str, ...]]] = {ITEM_STAGE: ("x", "logits"), "decode": DECODE_NEEDS}
@@ -61,24 +61,24 @@ class LanguageModel(TokenModel[Inputs], Generic[Inputs, Asked, Name, Answer]):
 
     @abstractmethod
     async def _read(self, state: SequenceState, inputs: Inputs) -> tuple[Form, SequenceState]:
-        """A step that reads: what it is answered, and the next state."""
+        """Take a step that reads, and return its answer and the next state."""
 
     @abstractmethod
     def _asked(self, inputs: Inputs) -> Asked | None:
-        """How a step asks to continue. None if it reads."""
+        """Return how a step asks to continue, or None if it reads."""
 
     @abstractmethod
     def _name(self, token: int) -> Name:
-        """What its users call a token."""
+        """Return a token as users write it."""
 
     @abstractmethod
     def generate(self, state: SequenceState, asked: Asked, seed: int) -> AsyncGenerator[Piece | Finished[Answer]]:
         """Write what follows.
 
         Args:
-            state: Where the sequence stands.
+            state: The sequence's state.
             asked: How to continue.
-            seed: Of the draws.
+            seed: Seed of the draws.
 
         Yields:
             Pieces as they become certain, then `Finished`.
@@ -86,7 +86,7 @@ class LanguageModel(TokenModel[Inputs], Generic[Inputs, Asked, Name, Answer]):
         Raises:
             InvalidInput: The model does not take these settings.
             QueueFull: The engine's queue has no room.
-            ShuttingDown: The worker is about to end.
+            ShuttingDown: The worker is shutting down.
         """
 
     async def step(self, state: SequenceState, inputs: Inputs, seed: int) -> tuple[dict[str, Any], SequenceState]:
@@ -135,7 +135,7 @@ class LanguageModel(TokenModel[Inputs], Generic[Inputs, Asked, Name, Answer]):
                 yield Finished(answer(), piece) if isinstance(piece, SequenceState) else {self.piece_name: piece}
 
     async def _begun(self, state: SequenceState) -> SequenceState:
-        """The state after the start, which only a fresh sequence has pending."""
+        """Return the state after the start token, which is pending only in a fresh sequence."""
         state, _ = await self._advance(state, self._pending_ids(state.pending))
         return state._replace(pending=b"")
 
@@ -143,7 +143,7 @@ class LanguageModel(TokenModel[Inputs], Generic[Inputs, Asked, Name, Answer]):
         """Read tokens.
 
         Returns:
-            Their log-probability in nats where the sequence stood, and the state after them.
+            Their log-probability in nats, given the sequence so far, and the state after them.
         """
         state = await self._begun(state)
         first = self.layout.tensor(state.row, "pending_logits")
@@ -152,7 +152,7 @@ class LanguageModel(TokenModel[Inputs], Generic[Inputs, Asked, Name, Answer]):
         return log_prob, state
 
     def _most_probable(self, state: SequenceState) -> list[tuple[Name, float]]:
-        """The tokens that are most probable next, with their probabilities."""
+        """Return the most probable next tokens, with their probabilities."""
         probabilities = softmax(self.layout.tensor(state.row, "pending_logits"))
         best = np.argsort(-probabilities, kind="stable")[:NUM_NEXT]
         return [(self._name(token), float(probabilities[token])) for token in best.tolist()]
@@ -167,5 +167,5 @@ class LanguageModel(TokenModel[Inputs], Generic[Inputs, Asked, Name, Answer]):
 
 
 def _log_prob(logits: NDArray[np.float32], ids: Ids) -> float:
-    """Log-probability in nats of tokens (T,), from the logits (T + 1, V) before each of them and after the last."""
+    """Return the log-probability in nats of tokens (T,), given the logits (T + 1, V) before each and after the last."""
     return math.fsum(log_softmax(logits[: len(ids)])[np.arange(len(ids)), ids])

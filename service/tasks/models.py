@@ -1,4 +1,4 @@
-"""The served models, as sessions and their steps ask for them."""
+"""The served models, as sessions and their steps see them."""
 
 from typing import Any, Protocol
 
@@ -6,28 +6,28 @@ from service.tasks.task import SequenceModel
 
 
 class Models(Protocol):
-    """What sessions and their steps need of a catalog.
+    """What sessions and their steps need from a catalog.
 
     Attributes:
-        numerics: The fingerprint of what computes here, 8 bytes; see `service.engine.numerics`.
-        widest: The most logits that any of them has of an item.
+        numerics: The fingerprint of this process's numerics, 8 bytes; see `service.engine.numerics`.
+        widest: The largest number of logits per item of any model.
     """
 
     numerics: bytes
     widest: int
 
     def current(self, name: str) -> SequenceModel[Any]:
-        """The version of a model that new sessions begin on.
+        """Return the version of a model that new sessions begin on.
 
         Raises:
             ModelUnknown: No such model is served.
-            NotStreamable: There are no sessions on it.
+            NotStreamable: The model has no sessions.
         """
 
     def on(self, tag: str) -> SequenceModel[Any]:
-        """The model of a bundle version, for the sessions on it.
+        """Return the model of a bundle version, for the sessions on it.
 
         Raises:
             VersionUnknown: It is not served.
-            NotStreamable: There are no sessions on it.
+            NotStreamable: The model has no sessions.
         """

@@ -1,4 +1,4 @@
-"""Music: frames of notes in, the frames that follow out, sampled note by note inside the graph."""
+"""Music: frames of notes in, the next frames out, sampled note by note inside the graph."""
 
 from collections.abc import AsyncGenerator, Sequence
 from typing import ClassVar
@@ -18,10 +18,10 @@ from service.tasks.tokens import Ids
 
 
 class MusicModel(LanguageModel[MusicStep, Composing, int | None, Composition]):
-    """A language model over the notes of frames and their ends.
+    """A language model whose tokens are the notes of a frame and its end.
 
-    A fresh sequence begins where a frame has ended. The graph lets nothing follow but higher notes and the end of the
-    frame, so all that it writes are frames.
+    A fresh sequence begins after the end of a frame. The graph allows only higher notes and the end of the frame to
+    follow a note, so it writes only valid frames.
     """
 
     kind: ClassVar[str] = "music"
@@ -38,10 +38,10 @@ class MusicModel(LanguageModel[MusicStep, Composing, int | None, Composition]):
         return super().initial_state()._replace(pending=bytes([self._tokens.end]))
 
     def frames(self, notes: Notes) -> list[Frame]:
-        """The frames of notes.
+        """Return notes as frames.
 
         Raises:
-            InvalidInput: The model does not know one of them.
+            InvalidInput: The model does not know one of the notes.
         """
         frames = frames_of(notes)
         if not all(self._tokens.has(pitch) for frame in frames for pitch in frame):
@@ -60,7 +60,7 @@ class MusicModel(LanguageModel[MusicStep, Composing, int | None, Composition]):
         Raises:
             InvalidInput: The model does not take these settings.
             QueueFull: The engine's queue has no room.
-            ShuttingDown: The worker is about to end.
+            ShuttingDown: The worker is shutting down.
         """
         ids = self._ids(notes)
         state, _ = await self._advance(await self._begun(self.initial_state()), ids)

@@ -1,16 +1,16 @@
-"""Work in portions, where all of it at once would take too much memory."""
+"""Divides work into portions, for work that would take too much memory at once."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
-# Words of a request that are in graphs at a time: one takes up to eight kilobytes there.
+# The most words of a request that are in graphs at a time: one takes up to eight kilobytes there.
 WORDS_AT_ONCE = 2**14
 
 T = TypeVar("T")
 
 
 def portions(items: Iterable[T], sizes: Iterable[int], most: int) -> Iterator[Sequence[T]]:
-    """Yield items in order, in portions whose sizes add up to `most`, or of one item that is larger."""
+    """Yield items in order, in portions whose sizes add up to at most `most`, or of a single larger item."""
     some: list[T] = []
     total = 0
     for item, size in zip(items, sizes, strict=True):

@@ -28,7 +28,7 @@ class SentimentModel(ServedModel):
     """A classifier of texts by their words."""
 
     kind: ClassVar[str] = "sentiment"
-    num_rows_of_text: ClassVar[int] = 1  # that are in the engine at a time
+    num_rows_of_text: ClassVar[int] = 1  # rows per text that are in the engine at a time
 
     def __init__(self, bundle: Bundle, engine: Engine) -> None:
         super().__init__(bundle, engine)
@@ -37,18 +37,18 @@ class SentimentModel(ServedModel):
         self._reader = TextReader(bundle.file(task.tokenizer))
 
     async def classify(self, texts: Sequence[str], locations: Sequence[Location], trajectory: bool) -> SentimentAnswer:
-        """Judge whole texts.
+        """Classify whole texts.
 
         Args:
             texts: As they were sent.
             locations: Where each text is in the request, for errors.
-            trajectory: Whether to answer the label's probability after each word, too.
+            trajectory: Whether to return the label's probability after each word, too.
 
         Raises:
-            InvalidInput: A text holds no word or one that is too long, or the model has no trajectory.
-            TooLarge: There are more texts than the engine's queue ever takes.
+            InvalidInput: A text has no word or one that is too long, or the model has no trajectory.
+            TooLarge: There are more texts than the engine's queue can ever hold.
             QueueFull: The engine's queue has no room.
-            ShuttingDown: The worker is about to end.
+            ShuttingDown: The worker is shutting down.
         """
         self.engine.check_rows(len(texts) * self.num_rows_of_text)
         tokens = await off_loop(sum(map(len, texts)), lambda: list(map(self._whole, texts, locations)))
@@ -59,10 +59,10 @@ class SentimentModel(ServedModel):
 
     @abstractmethod
     async def _classify(self, text: str, tokens: Tokens, trajectory: bool) -> Sentiment:
-        """Judge a whole text."""
+        """Classify a whole text."""
 
     def _whole(self, text: str, location: Location) -> Tokens:
-        """The tokens of a text that must hold some."""
+        """Return the tokens of a text that must have some."""
         check_words(text, location)
         tokens = self._reader.read(text)
         if not len(tokens.ids):
@@ -70,7 +70,7 @@ class SentimentModel(ServedModel):
         return tokens
 
     def _judge(self, logits: NDArray[np.float32]) -> Sentiment:
-        """The label after the last token, or no label if nothing has been read."""
+        """Return the label after the last token, or no label if nothing has been read."""
         if not len(logits):
             return Sentiment(label=None, score=None, probabilities={})
         probabilities = dict(zip(self.labels, softmax(logits[-1]).tolist(), strict=True))
@@ -81,8 +81,8 @@ class SentimentModel(ServedModel):
 class StreamingSentimentModel(SentimentModel, TokenModel[TextStep]):
     """A classifier that reads word by word.
 
-    A text's last word may still grow ("wond", "erful"), so it stays pending: it is read again for every answer, on a
-    state that is then thrown away. So any cut of a text gives the bits of the whole, which is read at once.
+    A text's last word may still grow ("wond", "erful"), so it stays pending: every answer reads it on a state that is
+    then thrown away. So any cut of a text gives the same bits as the whole text at once.
     """
 
     inputs_form: ClassVar[type[Form]] = TextStep
@@ -123,7 +123,7 @@ class StreamingSentimentModel(SentimentModel, TokenModel[TextStep]):
         return self._reader.read(whole).ids, pending, self._reader.read(pending).ids
 
     async def _advance(self, state: SequenceState, ids: NDArray[np.int64]) -> tuple[SequenceState, NDArray[np.float32]]:
-        """The state after some tokens and the logits (T, labels) after each of them."""
+        """Return the state after these tokens, and the logits (T, labels) after each of them."""
         if not len(ids):
             return state, np.empty((0, len(self.labels)), dtype=np.float32)
         advance = await self.engine.advance(ITEM_STAGE, state.row, {"x": ids}, len(ids), keep=["logits"])

@@ -36,9 +36,9 @@ from service.tasks.portions import WORDS_AT_ONCE, portions
 from service.tasks.task import SequenceModel, ServedModel
 
 BIO = "bio"
-WORK_OF_WORD = 4  # as `off_loop` counts it: the row that a word becomes and the judgement of it, 5 µs
+WORK_OF_WORD = 4  # in `off_loop`'s units of size: making a word's row, or choosing its tag, takes 5 µs
 
-MANY_WORDS = 2**10  # at a time by at most MANY_AT_ONCE requests
+MANY_WORDS = 2**10  # requests with more words than this run at most MANY_AT_ONCE at a time
 MANY_AT_ONCE = 2
 
 # What each word takes of an answer until that is sent, as objects and as JSON twice: 700, and 1,300 where it is an
@@ -52,7 +52,7 @@ Vectors = Mapping[str, Features]  # of words, by their characters
 
 
 class Words(NamedTuple):
-    """The words of a text, and where each stands in it, if it was a text."""
+    """The words of a text, and where each is in it, unless they were sent as words."""
 
     words: Sequence[str]
     spans: Sequence[tuple[int, int]] | None = None
@@ -62,7 +62,7 @@ class TaggingModel(ServedModel):
     """A tagger of the words of texts."""
 
     kind: ClassVar[str] = "tagging"
-    num_rows_of_text: ClassVar[int] = 1  # that are in the engine at a time
+    num_rows_of_text: ClassVar[int] = 1  # rows per text that are in the engine at a time
 
     def __init__(self, bundle: Bundle, engine: Engine) -> None:
         super().__init__(bundle, engine)
@@ -76,10 +76,10 @@ class TaggingModel(ServedModel):
         self._many = asyncio.Semaphore(MANY_AT_ONCE)
 
     async def split(self, texts: Sequence[str], locations: Sequence[Location]) -> list[Words]:
-        """Split whole texts into words. `locations` are those of the texts in the request, for errors.
+        """Split whole texts into words. `locations` is where each text is in the request, for errors.
 
         Raises:
-            InvalidInput: A text holds no word, one that is too long, or too many, or the texts do together.
+            InvalidInput: A text has no word, one that is too long, or too many, or all texts together have too many.
         """
         return await off_loop(sum(map(len, texts)), lambda: self._split_all(texts, locations))
 
@@ -87,9 +87,9 @@ class TaggingModel(ServedModel):
         """Tag the words of whole texts.
 
         Raises:
-            TooLarge: There are more texts than the engine's queue ever takes.
+            TooLarge: There are more texts than the engine's queue can ever hold.
             QueueFull: The engine's queue has no room.
-            ShuttingDown: The worker is about to end.
+            ShuttingDown: The worker is shutting down.
         """
         results = []
         for some in portions(texts, (len(text.words) for text in texts), WORDS_AT_ONCE):
@@ -99,7 +99,7 @@ class TaggingModel(ServedModel):
 
     async def _tag(self, texts: Sequence[Words]) -> list[Tagged]:
         self.engine.check_rows(len(texts) * self.num_rows_of_text)
-        # All at once, or each text would have words of its own waiting.
+        # All texts at once, or each would have its own words waiting in the engine.
         vectors = await self._characters.vectors(word for text in texts for word in text.words)
         size = WORK_OF_WORD * sum(len(text.words) for text in texts)
         inputs = await off_loop(size, lambda: [self._inputs(text.words, vectors) for text in texts])
@@ -112,15 +112,15 @@ class TaggingModel(ServedModel):
         return num_words * (WORD_BYTES + ENTITY_BYTES * (self.scheme == BIO)) if num_words > MANY_WORDS else 0
 
     def _room(self, num_words: int) -> AbstractAsyncContextManager[object]:
-        """What so many words wait for, so that what all take in graphs has a limit."""
+        """Return what a request with this many words waits for, which limits what all requests take in graphs."""
         return self._many if num_words > MANY_WORDS else nullcontext()
 
     @abstractmethod
     async def _logits(self, inputs: Inputs, num_words: int) -> Features:
-        """Of each word of a whole text, float32 (T, tags)."""
+        """Return the logits of each word of a whole text, float32 (T, tags)."""
 
     def _inputs(self, words: Sequence[str], vectors: Vectors) -> Inputs:
-        """Words as the first stage over words reads them."""
+        """Return words as the first stage over words reads them."""
         return {"x": self._reader.ids(words), "characters": np.stack([vectors[word] for word in words])}
 
     def _tagged(self, text: Words, logits: Features) -> Tagged:
@@ -128,7 +128,7 @@ class TaggingModel(ServedModel):
         return Tagged(tokens=tokens, entities=_entities(tokens) if self.scheme == BIO else None)
 
     def _judge(self, text: Words, logits: Features) -> list[TaggedToken]:
-        """The most probable tag of each word."""
+        """Return the most probable tag of each word."""
         best = logits.argmax(axis=1)
         probabilities = softmax(logits)[np.arange(len(best)), best].tolist()
         spans: Sequence[tuple[int | None, int | None]] = text.spans or [(None, None)] * len(best)
@@ -158,7 +158,7 @@ class TaggingModel(ServedModel):
         return Words([text[start:end] for start, end in spans], spans)
 
     def _spans(self, text: str, location: Location) -> list[tuple[int, int]]:
-        """Where the words of a text stand."""
+        """Return where the words of a text are."""
         check_words(text, location)
         spans = self._reader.word_spans(text)
         if len(spans) > MAX_TEXT_WORDS:
@@ -169,8 +169,8 @@ class TaggingModel(ServedModel):
 class StreamingTaggingModel(TaggingModel, SequenceModel[TagStep]):
     """A tagger that reads word by word, from left to right.
 
-    In a session, what follows the last white space of a text may still grow, so it stays pending: it is tagged again
-    for every answer, on a state that is then thrown away. So any cut of a text gives the tags of the whole.
+    In a session, what follows the last white space of a text may still grow, so it stays pending: every answer tags it
+    on a state that is then thrown away. So any cut of a text gives the same tags as the whole.
     """
 
     inputs_form: ClassVar[type[Form]] = TagStep
@@ -197,7 +197,7 @@ class StreamingTaggingModel(TaggingModel, SequenceModel[TagStep]):
         """Cut a growing text.
 
         Returns:
-            The words that are complete, the unfinished end of the text, which stays pending, and the words in that end.
+            The complete words, the unfinished end of the text, which stays pending, and the words in that end.
         """
         check_words(text, ("text",))
         if len(text) > MAX_TEXT_WORDS:
@@ -207,7 +207,7 @@ class StreamingTaggingModel(TaggingModel, SequenceModel[TagStep]):
         return [*words, *(inputs.tokens or [])], pending, rest
 
     async def _tag_on(self, state: SequenceState, words: Sequence[str]) -> tuple[SequenceState, list[TaggedToken]]:
-        """Tag the words that follow where a sequence stands."""
+        """Tag the next words of a sequence."""
         if not words:
             return state, []
         vectors = await self._characters.vectors(words)
@@ -243,7 +243,7 @@ class WholeTaggingModel(TaggingModel):
 
 
 def _entities(tokens: Sequence[TaggedToken]) -> list[TaggedEntity]:
-    """What the tags of a text mark, with its place."""
+    """Return the entities that the tags of a text mark, with their places."""
     return [
         TaggedEntity.model_construct(
             _ENTITY_FIELDS,

@@ -1,4 +1,4 @@
-"""What sessions and surfaces need of a served model, whatever it does."""
+"""What sessions and surfaces need from a served model, whatever its task."""
 
 import math
 from abc import abstractmethod
@@ -17,21 +17,21 @@ from service.engine.state import SINGLE_ROW, Array, RowLayout, SequenceState
 from service.errors import InvalidInput, NotStreamable, TooLarge
 from service.forms.form import Form
 
-MAX_ANSWERED_VALUES = 2**23  # to a request: as JSON about 100 MB
+MAX_ANSWERED_VALUES = 2**23  # per request: about 100 MB as JSON
 
 Inputs = TypeVar("Inputs", bound=Form)
 F = TypeVar("F", bound=Form)
-Piece = dict[str, Any]  # of an answer that is streamed: one of its fields, as far as it goes on
-Spec = TypeVar("Spec", bound=ManifestModel)  # of the manifest: what it says of a task
+Piece = dict[str, Any]  # of a streamed answer: one of its fields, with the part to append to it
+Spec = TypeVar("Spec", bound=ManifestModel)  # the manifest's part about a task
 
 
 class Items(NamedTuple):
-    """What a step in tensors takes through the stage "encode".
+    """What a step in tensors runs through the stage "encode".
 
     Attributes:
         values: The items (T, ...), those of pending input first.
-        num_pending: How many of them come from pending input, which is not answered.
-        state: Where they start from; nothing is pending in it any more.
+        num_pending: How many of them come from pending input, whose outputs are not returned.
+        state: The state to start from, with nothing pending any more.
     """
 
     values: Array
@@ -39,22 +39,22 @@ class Items(NamedTuple):
     state: SequenceState
 
 
-# No ABC: `isinstance` of one takes twenty times as long, and every step asks. mypy looks after abstract methods.
+# Not an ABC: its `isinstance` takes twenty times as long, and every step calls it. mypy checks abstract methods.
 class ServedModel:
     """A bundle behind its engine, in the language of its task.
 
     Attributes:
         kind: Name of the task in manifests.
-        inputs_form: What it is asked: by a step of a session, or by a question where there are no sessions on it.
-        needs: Inputs and outputs of each stage that the task works with.
+        inputs_form: Form of a step's inputs, or of a whole question if the model has no sessions.
+        needs: Inputs and outputs that the task needs of each stage.
         layout: Where the state tensors lie in a row.
 
     Args:
         bundle: The bundle that is served.
-        engine: Takes its rows through the graphs.
+        engine: Runs its rows through the graphs.
 
     Raises:
-        BundleGraphMismatch: The bundle's stages lack some of what the task needs.
+        BundleGraphMismatch: The bundle's stages lack something that the task needs.
     """
 
     kind: ClassVar[str]
@@ -72,7 +72,7 @@ class ServedModel:
         self.layout = RowLayout(bundle.manifest.state)
 
     def spec(self, kind: type[Spec]) -> Spec:
-        """What the manifest says of the task, which must be of that kind."""
+        """Return the manifest's part about the task, which must be of this kind."""
         task = self.bundle.manifest.task
         if not isinstance(task, kind):
             raise BundleGraphMismatch(f"{self.bundle.tag} is a bundle for {task.kind}")
@@ -80,23 +80,23 @@ class ServedModel:
 
     @property
     def name(self) -> str:
-        """Name under which clients ask for it."""
+        """Name by which clients request it."""
         return self.bundle.manifest.name
 
 
 class SequenceModel(ServedModel, Generic[Inputs]):
-    """A model that sequences may be read by in pieces: there are sessions on it."""
+    """A model that can read sequences in pieces, so it has sessions."""
 
     def parse(self, inputs: dict[str, Any]) -> Inputs:
-        """The inputs of a step, validated.
+        """Validate and return the inputs of a step.
 
         Raises:
-            InvalidInput: They are not what this model reads.
+            InvalidInput: The model cannot read them.
         """
         return validated(self.inputs_form, inputs)  # type: ignore[return-value]  # ClassVar cannot hold a TypeVar
 
     def initial_state(self) -> SequenceState:
-        """The state of a sequence that has read nothing: one row, unless a model says otherwise."""
+        """Return the state of a sequence that has read nothing: one row, unless a model overrides this."""
         return SequenceState((self.layout.initial,), SINGLE_ROW)
 
     @abstractmethod
@@ -104,9 +104,9 @@ class SequenceModel(ServedModel, Generic[Inputs]):
         """Advance a sequence by one request.
 
         Args:
-            state: Where it stands; not changed.
+            state: The sequence's state; not changed.
             inputs: What the client sent.
-            seed: Chance for what the client leaves to chance.
+            seed: Seed for sampling, unless the client gives one.
 
         Returns:
             The outputs, ready for JSON, and the next state.
@@ -114,12 +114,12 @@ class SequenceModel(ServedModel, Generic[Inputs]):
 
 
 class TensorModel(SequenceModel[Inputs]):
-    """A model whose steps may be in tensors, too: its items are one tensor, which the stage "encode" reads.
+    """A model whose steps may also be in tensors: its items are one tensor, which the stage "encode" reads.
 
     Attributes:
-        tensors_form: What a step in tensors reads: one field, named as clients name the tensor.
+        tensors_form: Form of a step in tensors: one field, named as clients name the tensor.
         has_logits: Whether a step in tensors may ask for logits.
-        num_logits: How many there are of each item.
+        num_logits: Number of logits per item.
 
     Raises:
         BundleGraphMismatch: "encode" reads more than the items.
@@ -139,30 +139,30 @@ class TensorModel(SequenceModel[Inputs]):
 
     @cached_property
     def tensors_name(self) -> str:
-        """What clients call the tensor of a step in tensors."""
+        """Clients' name for the tensor of a step in tensors."""
         return next(iter(self.tensors_form.model_fields))
 
     def takes_tensors(self, inputs: Mapping[str, Any]) -> bool:
-        """Whether inputs are in tensors, not in the model's own language."""
+        """Return whether inputs are in tensors rather than in the model's own language."""
         return self.tensors_name in inputs
 
     @abstractmethod
     def read_tensors(self, inputs: dict[str, Any]) -> Array:
-        """The items of a step in tensors.
+        """Read and check the items of a step in tensors.
 
         Returns:
             int64 (T,) for tokens, float64 (T, segment) for readings.
 
         Raises:
-            InvalidInput: They are not what this model reads.
+            InvalidInput: The model cannot read them.
         """
 
     @abstractmethod
     def check_tensors(self, values: Array) -> None:
-        """Raise InvalidInput where items (T,) of tokens or (T, segment) of readings are not what it reads."""
+        """Raise InvalidInput if the model cannot read these items, tokens (T,) or readings (T, segment)."""
 
     def check_answer(self, num_items: int) -> None:
-        """Raise TooLarge where the logits of so many items are more than one request may be answered."""
+        """Raise TooLarge if the logits of this many items are more than one request may return."""
         num_values, most = num_items * self.num_logits, MAX_ANSWERED_VALUES
         if num_values > most:
             limit = f"{num_items} items would return {num_values} logits; a response may hold at most {most}"
@@ -172,7 +172,7 @@ class TensorModel(SequenceModel[Inputs]):
 
     @abstractmethod
     def items(self, state: SequenceState, values: Array) -> Items:
-        """What a step in tensors takes through the graph, from where a sequence stands.
+        """Return what a step in tensors runs through the graph, given a sequence's state.
 
         Raises:
             InvalidInput: The sequence cannot take tensors now.
@@ -180,11 +180,11 @@ class TensorModel(SequenceModel[Inputs]):
 
 
 def tensor_model(model: ServedModel) -> TensorModel[Any]:
-    """A model as one that is asked in tensors.
+    """Return a model as one that takes tensors.
 
     Raises:
         NotStreamable: It needs whole inputs.
-        InvalidInput: Its items are more than a tensor.
+        InvalidInput: Its items are not a single tensor.
     """
     if isinstance(model, TensorModel):
         return model
@@ -194,10 +194,10 @@ def tensor_model(model: ServedModel) -> TensorModel[Any]:
 
 
 def validated(form: type[F], inputs: dict[str, Any]) -> F:
-    """Inputs as a form.
+    """Return inputs as a form.
 
     Raises:
-        InvalidInput: They are not of that form.
+        InvalidInput: They are not valid for that form.
     """
     try:
         return form.model_validate(inputs)
@@ -206,7 +206,7 @@ def validated(form: type[F], inputs: dict[str, Any]) -> F:
 
 
 def check_alone(inputs: Mapping[str, Any], name: str) -> None:
-    """Raise InvalidInput where there is anything beside the tensor of that name."""
+    """Raise InvalidInput if there is anything besides the tensor of this name."""
     if len(inputs) > 1:
         others = " and ".join(sorted(set(inputs) - {name}))
         raise InvalidInput(f"give {name} alone, or {others} without {name}")

@@ -1,4 +1,4 @@
-"""Models whose items are tokens: what their steps in tensors read."""
+"""Models whose items are tokens, and how their steps in tensors are read."""
 
 from abc import abstractmethod
 from typing import Any, ClassVar, TypeVar
@@ -19,7 +19,7 @@ FEW = 32
 
 
 class TokenModel(TensorModel[Inputs]):
-    """A model of tokens, which a step in tensors names by their ids.
+    """A model of tokens; a step in tensors gives their ids.
 
     Attributes:
         num_tokens: V; ids are 0 to V - 1.
@@ -30,7 +30,7 @@ class TokenModel(TensorModel[Inputs]):
 
     @abstractmethod
     def _pending_ids(self, pending: bytes) -> Ids:
-        """The tokens of pending input."""
+        """Return the tokens of pending input."""
 
     def read_tensors(self, inputs: dict[str, Any]) -> Array:
         check_alone(inputs, "ids")
@@ -44,7 +44,7 @@ class TokenModel(TensorModel[Inputs]):
     def check_tensors(self, values: Array) -> None:
         if values.dtype != np.int64 or values.ndim != 1:
             raise InvalidInput(f"ids are INT64 (T,) for each session, not {values.dtype} {values.shape}", ("ids",))
-        if values.size <= FEW:  # most steps: a list is faster than numpy
+        if values.size <= FEW:  # true of most steps, and then a list is faster than numpy
             few = values.tolist()
             if min(few) >= 0 and max(few) < self.num_tokens:
                 return

@@ -1,4 +1,4 @@
-"""Translation: a text in, its translation out, by beam search over attention to the whole text."""
+"""Translation: a text in, its translation out, by beam search with attention to the whole text."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ from service.tasks.bidirectional import FEATURES, BidirectionalEncoder
 from service.tasks.task import ServedModel
 
 STEP = "step"
-TEXTS_AT_ONCE = 16  # of a request: each of its hypotheses queues at every step, before all that come later
+TEXTS_AT_ONCE = 16  # of a request: at every step each of its hypotheses queues ahead of all later rows
 
 Ids = NDArray[np.int64]
 Memory = NDArray[np.float32]
@@ -32,9 +32,9 @@ Memory = NDArray[np.float32]
 class TranslationModel(ServedModel):
     """An encoder-decoder.
 
-    The encoder's directions and layers are stages. What they make of a text is padded to the rung of the decoder that
-    holds the text, by its own length only, and every hypothesis is a row of its own: so a translation has the same
-    bits alone and in any company.
+    The encoder's directions and layers are stages. Its features are padded to the decoder's rung that covers the text,
+    which depends on the text's own length only, and every hypothesis is its own row. So a translation has the same bits
+    alone and in any batch.
     """
 
     kind: ClassVar[str] = "translation"
@@ -58,7 +58,7 @@ class TranslationModel(ServedModel):
 
     @staticmethod
     def _num_candidates(bundle: Bundle) -> int:
-        """How many pieces a step answers."""
+        """Return how many pieces a decoder step returns."""
         (tokens,) = (tensor for tensor in bundle.manifest.stage(STEP).outputs if tensor.name == "tokens")
         number = tokens.shape[-1]
         if not isinstance(number, int) or number < 2:
@@ -73,13 +73,13 @@ class TranslationModel(ServedModel):
         Args:
             texts: In the source language.
             locations: Where each text is in the request, for errors.
-            beams: Hypotheses that are kept.
-            attention: Whether to answer attention weights, float32 (target pieces, source pieces) of each text.
+            beams: Number of hypotheses kept.
+            attention: Whether to return attention weights, float32 (target pieces, source pieces) for each text.
 
         Raises:
-            InvalidInput: A text holds nothing to translate or is too long, or there are too many beams.
+            InvalidInput: A text has nothing to translate or is too long, or there are too many beams.
             QueueFull: The engine's queue has no room.
-            ShuttingDown: The worker is about to end.
+            ShuttingDown: The worker is shutting down.
         """
         if beams > self.max_beams:
             raise InvalidInput(f"{self.name} searches with at most {self.max_beams} beams", ("beams",))
@@ -89,7 +89,7 @@ class TranslationModel(ServedModel):
         return TranslateAnswer(translations=translations, bundle=self.bundle.tag)
 
     def _read(self, text: str, location: Location) -> Ids:
-        """The pieces of a text."""
+        """Return the pieces of a text."""
         ids = self._reader.read(text.lower())
         if not len(ids):
             raise InvalidInput("the text holds nothing to translate", location)
@@ -111,7 +111,7 @@ class TranslationModel(ServedModel):
         return TranslatedText(text=self._print(best), score=search.score(best), attention=shown)
 
     async def _encode(self, ids: Ids) -> Memory:
-        """The memory that the decoder attends to, float32 (rung, features), zeros after the text."""
+        """Return the memory that the decoder attends to, float32 (rung, features), zeros after the text."""
         features = await self._encoder.features({"x": ids}, len(ids))
         memory = np.zeros((covering_rung(len(ids), self._sizes), features.shape[1]), dtype=np.float32)
         memory[: len(ids)] = features
@@ -121,7 +121,7 @@ class TranslationModel(ServedModel):
         """Search to the end.
 
         Returns:
-            Of each step, the attention (S,) of each live hypothesis. Empty if it is not asked for.
+            For each step, the attention (S,) of each live hypothesis. Empty if not requested.
         """
         keep = ("tokens", "log_probs", *(["attention"] if attention else []))
         rows = [self.layout.initial]
@@ -145,7 +145,7 @@ class TranslationModel(ServedModel):
         return {"token": np.array(latest), "memory": memory, "length": np.array(length)}
 
     def _map(self, ids: Ids, best: Hypothesis, weights: Sequence[Sequence[Memory]]) -> AttentionMap:
-        """Where each piece of a translation, and its end, looked."""
+        """Return where each piece of a translation, and its end, attended."""
         has_ended = len(best.parents) > len(best.pieces)
         written = (*best.pieces, self._task.end) if has_ended else best.pieces
         return AttentionMap(
@@ -155,6 +155,6 @@ class TranslationModel(ServedModel):
         )
 
     def _print(self, best: Hypothesis) -> str:
-        """A sentence, which begins with a capital."""
+        """Return a translation as text that begins with a capital."""
         text = self._reader.text(best.pieces)
         return text[:1].upper() + text[1:]

@@ -1,14 +1,14 @@
-"""What is known of an embedded store's files across crashes: a small file and two locks beside them.
+"""Whether an embedded store's files survived a crash: a small file and two locks beside them.
 
-A killed process loses nothing, since what it wrote is in the kernel's page cache. A crash of the kernel or a loss of
-power loses what had not reached the disk, and in no order. So the file says under which boot of the machine the store
-was last opened, and whether what it held then is safe on the disk; where it is not and the boot is another, the
+A killed process loses nothing, since what it wrote is in the kernel's page cache. A kernel crash or power failure loses
+whatever had not reached the disk, in no particular order. So the file records under which boot of the machine the store
+was last opened, and whether everything in it is safe on the disk. If it is not, and the machine has booted since, the
 store must be checked before it is served.
 
     unsafe     written before the first write that is not synced
-    safe       written by the last process that lets go of the store, after it has synced it
+    safe       written after a sync: by the last process to close the store, or by one that syncs every commit
 
-Knows nothing of what a store's files hold.
+Knows nothing about the content of a store's files.
 """
 
 import errno
@@ -28,7 +28,7 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Boot(NamedTuple):
-    """Under which boot a store was last opened, and whether all of it is on the disk."""
+    """The boot under which a store was last opened, and whether all of it is on the disk."""
 
     boot_id: str
     is_safe: bool
@@ -38,7 +38,7 @@ class Users:
     """The processes that have a store open.
 
     Args:
-        directory: The store's, which is there.
+        directory: The store's existing directory.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -47,18 +47,18 @@ class Users:
 
     @contextmanager
     def opening(self) -> Iterator[None]:
-        """While one process opens or closes the store the others wait."""
+        """Make other processes wait while this one opens or closes the store."""
         with (self._directory / OPENING).open("wb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
     def join(self) -> None:
-        """Become one of them. The kernel removes a process that dies."""
+        """Join the users. The kernel removes a process that dies."""
         self._users = (self._directory / USERS).open("wb")
         fcntl.flock(self._users, fcntl.LOCK_SH)
 
     def is_alone(self) -> bool:
-        """Whether this is the only process. To be called within `opening`."""
+        """Return whether this is the only user. Call it within `opening`."""
         if self._users is None:
             raise RuntimeError("a process asks whether it is alone before it has joined")
         try:
@@ -70,14 +70,14 @@ class Users:
         return True
 
     def leave(self) -> None:
-        """Stop being one of them."""
+        """Leave the users."""
         if self._users is not None:
             self._users.close()
             self._users = None
 
 
 def boot_id() -> str:
-    """The kernel's id of the current boot, "" if it is not known."""
+    """Return the kernel's id of the current boot, or "" if it is not known."""
     try:
         return BOOT_ID.read_text().strip()
     except OSError:
@@ -85,7 +85,7 @@ def boot_id() -> str:
 
 
 def read_boot(directory: Path) -> Boot | None:
-    """Read a store's boot file. None if it is missing or unreadable."""
+    """Read a store's boot file. Return None if it is missing or unreadable."""
     try:
         content = json.loads((directory / FILE).read_bytes())
         return Boot(str(content["boot_id"]), content["safe"] is True)
@@ -96,8 +96,8 @@ def read_boot(directory: Path) -> Boot | None:
 def write_boot(directory: Path, boot: Boot) -> None:
     """Write a store's boot file and sync it to the disk.
 
-    On a disk that has no room for another file it is overwritten where it lies. One that is cut short tells nothing, so
-    the store is checked.
+    If the disk has no room for a second file, the first is overwritten in place. Should a crash leave it cut short, it
+    is unreadable, so the store is checked.
     """
     path, draft = directory / FILE, directory / f"{FILE}.draft"
     content = json.dumps({"boot_id": boot.boot_id, "safe": boot.is_safe}).encode()
@@ -122,7 +122,7 @@ def _write_synced(file: IO[bytes], content: bytes) -> None:
 
 
 def sync_directory(directory: Path) -> None:
-    """Sync a directory's names to the disk."""
+    """Sync a directory's entries to the disk."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -1,6 +1,6 @@
-"""Whether an LMDB store is what was written: its pages, each record, and what is derived from the records.
+"""Checks that an LMDB store is as it was written: its pages, each record, and what is derived from the records.
 
-The pages are read by py-lmdb's own verifier, which never hands them to LMDB: a broken tree would crash the process.
+py-lmdb's own verifier reads the pages without handing them to LMDB, since a broken tree would crash the process.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class StoreDamaged(Unavailable):
 
 
 class Counted(NamedTuple):
-    """What a store counts: in all, and the live by bundle and by owner."""
+    """A store's counts: totals, and live records by bundle and by owner."""
 
     totals: Count
     bundles: dict[str, int]
@@ -47,10 +47,10 @@ class _Row(NamedTuple):
 
 
 def check_structure(directory: Path) -> None:
-    """Walk over the pages of a store that no process has open.
+    """Check the pages of a store that no process has open.
 
     Raises:
-        StoreDamaged: They are not a whole and sound store.
+        StoreDamaged: The store is incomplete or broken.
     """
     try:
         problems = verify(str(directory))  # type: ignore[no-untyped-call]
@@ -61,10 +61,10 @@ def check_structure(directory: Path) -> None:
 
 
 def check_records(tables: Tables, txn: Transaction[bytes]) -> int:
-    """Check every record and build indexes and counts again where they are not those of the records.
+    """Check every record, and rebuild indexes and counts if they do not match the records.
 
     Returns:
-        How many records are damaged. Each stays where it is, and its session is refused as damaged.
+        The number of damaged records. Each stays in place, and its session is refused as damaged.
     """
     num_damaged = sum(isinstance(to_record(row.key, None, row.head, row.tail), Damaged) for row in _rows(tables, txn))
     if not is_derived_right(tables, txn):
@@ -74,14 +74,14 @@ def check_records(tables: Tables, txn: Transaction[bytes]) -> int:
 
 
 def count_owners(tables: Tables, txn: Transaction[bytes]) -> None:
-    """Build indexes and counts again where a version has written that did not count live records by owner."""
+    """Rebuild indexes and counts if an older version wrote to the store without counting live records by owner."""
     if not is_owned(txn, tables.counts):
         logger.warning("sessions in the store are not counted by owner: indexes and counts are built again")
         rebuild(tables, txn)
 
 
 def rebuild(tables: Tables, txn: Transaction[bytes]) -> None:
-    """Build indexes and counts from the records, and mark damaged heads as missing from them."""
+    """Rebuild indexes and counts from the records, and quarantine damaged heads."""
     for table in (tables.by_owner, tables.by_use, tables.by_expiry, tables.counts):
         txn.drop(table, delete=False)
     ledger = tables.ledger(txn)
@@ -117,7 +117,7 @@ def read_counts(tables: Tables, txn: Transaction[bytes]) -> Counted:
 
 
 def is_derived_right(tables: Tables, txn: Transaction[bytes]) -> bool:
-    """Whether each record is where it should be found, nothing else is found there, and the counts are right."""
+    """Return whether the indexes have exactly the entries that the records should have, and the counts are right."""
     indexes = (tables.by_owner, tables.by_use, tables.by_expiry)
     cursors = [txn.cursor(index) for index in indexes]
     num_entries = [0] * len(indexes)
@@ -134,7 +134,7 @@ def is_derived_right(tables: Tables, txn: Transaction[bytes]) -> bool:
 
 
 def _rows(tables: Tables, txn: Transaction[bytes]) -> Iterator[_Row]:
-    """All records. A tail without its head is skipped."""
+    """Yield all records. A tail without its head is skipped."""
     head: tuple[bytes, bytes] | None = None
     for key, value in txn.cursor(tables.records):
         if len(key) == KEY_BYTES:

@@ -1,4 +1,4 @@
-"""Whether a disk has room: for all that a store may be told to hold, and for one session more."""
+"""Whether a disk has room: for as much as a store may hold, and for one more session."""
 
 import shutil
 from collections.abc import Callable
@@ -7,13 +7,13 @@ from pathlib import Path
 from service.stores.base import Unavailable
 from service.stores.lmdb.environment import DATA
 
-# Bytes of the file for each byte that is counted: 1.25 to 2.05 were measured, by the size of a bundle's states.
+# Bytes of the file for each counted byte: measured as 1.25 to 2.05, depending on the size of a bundle's states.
 TIMES_COUNTED = 2
 _BLOCK_BYTES = 512
 _MEBIBYTE = 2**20
 
-# What is left for sessions to go on, end and expire: LMDB copies the pages that it changes, to make room also, and
-# takes those that it gave up only two transactions later. With 64 KiB some deletions found no room.
+# Reserved so that existing sessions can continue, end and expire. LMDB copies the pages that it changes, even for a
+# deletion, and reuses freed pages only two transactions later. With 64 KiB some deletions found no room.
 _LEAST_KEPT_BYTES, _MOST_KEPT_BYTES = _MEBIBYTE // 4, 16 * _MEBIBYTE
 _SHARE_KEPT = 16
 
@@ -23,10 +23,10 @@ class DiskShort(Unavailable):
 
 
 def lack_of_room(directory: Path, max_bytes: int) -> str | None:
-    """Say that a store's disk is smaller than the store may grow. None if it is not.
+    """Return a warning if a store may outgrow its disk, otherwise None.
 
     Args:
-        directory: The store's, which has been opened.
+        directory: Directory of a store that has been opened.
         max_bytes: Counted bytes that it may hold.
     """
     num_taken = (directory / DATA).stat().st_blocks * _BLOCK_BYTES
@@ -41,14 +41,14 @@ def lack_of_room(directory: Path, max_bytes: int) -> str | None:
 
 
 def check_room(directory: Path, num_free_bytes: Callable[[], int]) -> None:
-    """Make sure that a new session leaves room on the disk for those that are there to go on, end and expire.
+    """Check that a new session leaves enough disk space for existing ones to continue, end and expire.
 
     Args:
-        directory: The store's.
-        num_free_bytes: What its file has of free pages. Asked only if the disk alone has too little.
+        directory: The store's directory.
+        num_free_bytes: Returns the bytes of free pages in its file. Called only if the disk alone has too little.
 
     Raises:
-        DiskShort: It does not.
+        DiskShort: It does not leave enough.
     """
     disk = shutil.disk_usage(directory)
     kept = min(max(_LEAST_KEPT_BYTES, disk.total // _SHARE_KEPT), _MOST_KEPT_BYTES)

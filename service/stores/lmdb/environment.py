@@ -1,4 +1,4 @@
-"""An LMDB environment of this process: opened when it is safe to, closed so that the next opening need not check it."""
+"""This process's LMDB environment: opened once it is safe to, closed so that it can be opened without a check."""
 
 import errno
 import logging
@@ -22,16 +22,16 @@ _BROKEN = (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.InvalidError, lmdb.
 
 
 class OpenedStore:
-    """The environment, its tables and this process's place among its users. Opens on construction.
+    """The environment, its tables and this process's membership of its users. Opens on construction.
 
     Args:
-        directory: The store's; made if it is not there.
+        directory: The store's directory; created if missing.
         map_size: Bytes that the store may grow to; address space, not memory.
-        is_synced: Whether each commit goes to the disk.
-        limits: How much it takes.
+        is_synced: Whether each commit is synced to the disk.
+        limits: How much it may hold.
 
     Raises:
-        StoreDamaged: The machine has crashed since the store was last used, and its files are no store any more.
+        StoreDamaged: The machine has crashed since the store was last used, and its files are broken.
     """
 
     def __init__(self, directory: Path, map_size: int, is_synced: bool, limits: Limits) -> None:
@@ -63,7 +63,7 @@ class OpenedStore:
         self._users.leave()
 
     def close(self) -> None:
-        """Sync to the disk and close. The last process declares the store safe."""
+        """Sync to the disk and close. The last process to close declares the store safe."""
         with self._users.opening():
             try:
                 self.environment.sync(True)
@@ -78,7 +78,7 @@ class OpenedStore:
         logger.warning("the session store is sound, %d of its records are damaged", num_damaged)
 
     def _declare(self, known: Boot | None, is_synced: bool) -> None:
-        """Write, before anything else, what a crash from now on means."""
+        """Write, before anything else, whether the store must be checked after a crash from now on."""
         is_safe = False
         if is_synced:
             self.environment.sync(True)
@@ -90,7 +90,7 @@ class OpenedStore:
 
 
 def _must_check(directory: Path, known: Boot | None) -> bool:
-    """Whether the files may have lost what was written to them."""
+    """Return whether the files may have lost writes."""
     data = directory / DATA
     if not data.exists() or not data.stat().st_size:
         return False
@@ -115,7 +115,7 @@ def _open(directory: Path, map_size: int, is_synced: bool) -> lmdb.Environment:
 
 
 def unavailable(directory: Path, error: Exception) -> Unavailable:
-    """The store's error for a failure of LMDB or of the file system."""
+    """Return the store's error for a failure of LMDB or the file system."""
     if isinstance(error, Unavailable):
         return error
     if isinstance(error, _BROKEN):
@@ -131,7 +131,7 @@ def unavailable(directory: Path, error: Exception) -> Unavailable:
 
 
 def _is_disk_full(directory: Path, error: Exception) -> bool:
-    """Whether an error means a full disk. LMDB reports a write that was done in part as an input/output error."""
+    """Return whether an error means a full disk. LMDB reports a partial write as an input/output error."""
     code = getattr(error, "code", None) or getattr(error, "errno", None)
     if code == errno.EIO:
         return shutil.disk_usage(directory).free < _NO_ROOM_BYTES

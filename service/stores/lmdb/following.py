@@ -1,4 +1,4 @@
-"""The rows of many records that are alike: what `rows` does for one, most of it done once for all."""
+"""The rows of many like records: what `rows` does for one record, with most of the work done once for all."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -27,7 +27,7 @@ _META = slice(FILED.stop, CONTENT_AT)
 
 
 class Following(NamedTuple):
-    """A record's key and rows; the tail is empty where the head holds all of it."""
+    """A record's key and rows; the tail is empty if the head holds all of it."""
 
     key: bytes
     head: bytes
@@ -35,7 +35,7 @@ class Following(NamedTuple):
 
 
 def following(keys: Sequence[bytes], stored: Sequence[bytes], group: Successors) -> list[Following | None]:
-    """The rows of records that follow the stored ones and are filed like them.
+    """Return the rows of records that follow the stored ones and keep their index entries.
 
     Args:
         keys: Keys of the N records.
@@ -43,7 +43,7 @@ def following(keys: Sequence[bytes], stored: Sequence[bytes], group: Successors)
         group: The records.
 
     Returns:
-        The rows of each record, None for one that has to be looked at alone.
+        The rows of each record, None for one that must be handled alone.
 
     Raises:
         ValueError: The records cannot be packed.
@@ -51,7 +51,7 @@ def following(keys: Sequence[bytes], stored: Sequence[bytes], group: Successors)
     record = group.swap(0).record
     filed = [(group.used_at + ttl_seconds) // SECONDS_PER_MINUTE for ttl_seconds in group.ttl_seconds]
     first = to_rows(keys[0], record, filed[0])
-    if any(first.head[NAME_LENGTH]):  # an id that is not as ids are issued stands in the head
+    if any(first.head[NAME_LENGTH]):  # the head holds the id, so it is not one that the service issues
         return [None] * len(keys)
     contents = _contents(first, group, len(record.owner.encode()))
     length, memory = contents.shape[1], contents.reshape(-1).data
@@ -72,7 +72,7 @@ def following(keys: Sequence[bytes], stored: Sequence[bytes], group: Successors)
 
 
 def _contents(first: Rows, group: Successors, owner_length: int) -> NDArray[np.uint8]:
-    """The packed records, uint8 (N, bytes), as in `service.stores.packing`."""
+    """Return the packed records, uint8 (N, bytes), as in `service.stores.packing`."""
     names = np.frombuffer(first.head[CONTENT_AT : first.body_at], np.uint8)
     rows_at = len(names) + group.heads.shape[1]
     N, length = len(group.steps), rows_at + group.tails.shape[1]

@@ -1,4 +1,4 @@
-"""Group commit: what arrives while a transaction is on its way to the disk goes into the next one together."""
+"""Group commit: writes that arrive while a transaction is being synced share the next one."""
 
 import asyncio
 import threading
@@ -22,10 +22,10 @@ class _Job(NamedTuple):
 
 
 class GroupCommit:
-    """A thread that writes.
+    """A thread that commits writes in groups.
 
     Args:
-        commit: Does some work in one transaction and commits it, or raises and has done nothing.
+        commit: Does some work in one transaction and commits it, or raises without having changed anything.
     """
 
     def __init__(self, commit: Callable[[Work[list[object]]], list[object]]) -> None:
@@ -34,7 +34,7 @@ class GroupCommit:
         self._thread: threading.Thread | None = None
 
     async def run(self, work: Work[Result]) -> Result:
-        """What `work` returns, once that is on the disk. What `_outcome` catches it raises before it has written."""
+        """Return what `work` returns, once it is on the disk. `work` must not raise after it has written."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._serve, name="group-commit", daemon=True)
             self._thread.start()
@@ -43,7 +43,7 @@ class GroupCommit:
         return await future
 
     async def close(self) -> None:
-        """Commit what has been asked for, then stop."""
+        """Commit all submitted work, then stop."""
         if self._thread is not None:
             self._jobs.put(None)
             await asyncio.to_thread(self._thread.join)
@@ -68,7 +68,7 @@ class GroupCommit:
             jobs.append(following)
 
     def _outcomes(self, jobs: list[_Job]) -> list[object]:
-        """What each job returned or raised. If the commit failed, its error for each of them."""
+        """Return what each job returned or raised; if the commit failed, its error for every job."""
         try:
             return self._commit(lambda tables, txn: [_outcome(job, tables, txn) for job in jobs])
         except Exception as error:  # whatever it is, the jobs' futures must be resolved

@@ -11,8 +11,8 @@ class Keeper:
     """A chore and its thread.
 
     Args:
-        chore: What is done; what it raises is logged, and the next turn comes all the same.
-        seconds: Pause between two turns.
+        chore: Called repeatedly; an exception is logged and does not end the thread.
+        seconds: Pause between two calls.
     """
 
     def __init__(self, chore: Callable[[], None], seconds: float) -> None:
@@ -22,7 +22,7 @@ class Keeper:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Start the thread, if it is not running."""
+        """Start the thread unless it is running."""
         if self._thread is None:
             self._stopped.clear()
             self._thread = threading.Thread(target=self._serve, name="store-keeper", daemon=True)

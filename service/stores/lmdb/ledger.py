@@ -1,4 +1,4 @@
-"""What one transaction changes in the indexes and counts of an LMDB environment, and how they are keyed."""
+"""The changes of one transaction to the indexes and counts of an LMDB environment, and their keys."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Places = tuple[bytes | None, bytes | None, bytes | None]
 
 
 class Ledger:
-    """The changes of one transaction: indexes are changed at once, counts when the ledger is closed.
+    """The changes of one transaction: indexes change at once, counts when the ledger is closed.
 
     Args:
         txn: The transaction.
@@ -83,33 +83,33 @@ class Ledger:
 
 
 def read_totals(txn: Transaction[bytes], counts: _Database) -> Count:
-    """How many records live, and the bytes of all."""
+    """Return the number of live records, and the bytes of all records."""
     content = txn.get(_TOTALS_NAME, db=counts)
     return Count(*_TOTALS.unpack(content)) if content else Count(0, 0)
 
 
 def read_bundles(txn: Transaction[bytes], counts: _Database) -> dict[str, int]:
-    """How many records live on each bundle."""
+    """Return the number of live records by bundle."""
     return dict(_counted(txn, counts, _BUNDLE_PREFIX))
 
 
 def read_owners(txn: Transaction[bytes], counts: _Database) -> dict[str, int]:
-    """How many records of each owner live."""
+    """Return the number of live records by owner."""
     return dict(_counted(txn, counts, _OWNER_PREFIX))
 
 
 def read_owner(txn: Transaction[bytes], counts: _Database, owner: str) -> int:
-    """How many records of one owner live."""
+    """Return one owner's number of live records."""
     return _read_live(txn, counts, owner_place(owner))
 
 
 def is_owned(txn: Transaction[bytes], counts: _Database) -> bool:
-    """Whether all live records are counted by owner. Versions before these counts have written none."""
+    """Return whether all live records are counted by owner. Older versions wrote no such counts."""
     return _read_live(txn, counts, _OWNED_NAME) == read_totals(txn, counts).num_live
 
 
 def places(filing: Filing | None) -> Places:
-    """Where a record is found by owner, by use and by expiry."""
+    """Return a record's keys in the indexes by owner, by use and by expiry."""
     if filing is None:
         return None, None, None
     return (
@@ -120,17 +120,17 @@ def places(filing: Filing | None) -> Places:
 
 
 def owner_place(owner: str) -> bytes:
-    """Where an owner's records are found."""
+    """Return the key of an owner's records in `by_owner`."""
     return _OWNER_PREFIX + owner.encode()
 
 
 def minute_place(minute: int) -> bytes:
-    """Where the records of a minute are found."""
+    """Return the key of a minute's records in `by_use` or `by_expiry`."""
     return _MINUTE.pack(minute)
 
 
 def minute_of(place: bytes) -> int:
-    """The minute of a place by use or by expiry."""
+    """Return the minute of a key in `by_use` or `by_expiry`."""
     minute: int = _MINUTE.unpack(place)[0]
     return minute
 

@@ -1,6 +1,6 @@
-"""Which records of an LMDB environment are overdue, by entries that may lag behind what the records say.
+"""Finds overdue records of an LMDB environment by index entries that may lag behind the records.
 
-See `tables`: an entry's minute is no later than that of its record, and is put right when it has come.
+See `tables`: an entry's minute is never later than its record's, and is corrected when it has come.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ class Entry(NamedTuple):
 
 
 class Sweep(NamedTuple):
-    """What was found among entries that are due.
+    """The result of looking at some entries that are due.
 
     Attributes:
         overdue: Records that are overdue.
         stale: Entries of records that have been used since.
-        last: The last entry that was looked at; None if there are no more.
+        last: The last entry looked at; None if there are no more.
     """
 
     overdue: list[Record]
@@ -43,7 +43,7 @@ class Sweep(NamedTuple):
 
 
 def swept(tables: Tables, txn: Transaction[bytes], now: int, limit: int, after: Entry | None) -> Sweep:
-    """Look at some entries that are due, those that follow `after`."""
+    """Look at the next few entries that are due, beginning after `after`."""
     last_minute = last_over(now)
     entries = list(islice(_entries(tables, txn, last_minute, after), SWEPT_ENTRIES))
     heads = tables.heads(txn, [entry.key for entry in entries])
@@ -55,7 +55,7 @@ def swept(tables: Tables, txn: Transaction[bytes], now: int, limit: int, after: 
 
 
 def overdue_of(tables: Tables, txn: Transaction[bytes], owner: str, now: int, limit: int) -> list[Record]:
-    """Live records of an owner's that are overdue. What no sweep has found is filed for this minute or the last."""
+    """Return an owner's overdue live records. Looks at this minute and the last; sweeps handle earlier ones."""
     minute = now // SECONDS_PER_MINUTE
     owned, due = txn.cursor(tables.by_owner), txn.cursor(tables.by_expiry)
     keys = chain.from_iterable(
@@ -66,7 +66,7 @@ def overdue_of(tables: Tables, txn: Transaction[bytes], owner: str, now: int, li
 
 
 def delete_overdue(tables: Tables, txn: Transaction[bytes], session_ids: Sequence[str], now: int) -> None:
-    """Delete those records that are over and overdue, except damaged ones."""
+    """Delete those of these records that are over and overdue, except damaged ones."""
     heads = tables.heads(txn, [key_of(session_id) for session_id in session_ids])
     last_minute = last_over(now)
     is_to_go = {
@@ -77,7 +77,7 @@ def delete_overdue(tables: Tables, txn: Transaction[bytes], session_ids: Sequenc
 
 
 def refile(tables: Tables, txn: Transaction[bytes], entries: Sequence[Entry]) -> None:
-    """File records for the minute in which they are overdue."""
+    """Move the entries of records to the minute in which they are overdue."""
     heads = tables.heads(txn, [entry.key for entry in entries])
     ledger = tables.ledger(txn)
     for _, key in entries:
@@ -101,7 +101,7 @@ def _entries(tables: Tables, txn: Transaction[bytes], last_minute: int, after: E
 
 
 def _common(one: Cursor[bytes], place: bytes, other: Cursor[bytes], other_place: bytes) -> Iterator[bytes]:
-    """Keys that are at both places, in order: the cursor that is behind jumps to the other, MAX_JUMPS times."""
+    """Yield keys that are at both places, in order: the cursor that is behind jumps ahead, at most MAX_JUMPS times."""
     is_there = one.set_key(place)
     for _ in range(MAX_JUMPS):
         if not is_there or not other.set_range_dup(other_place, one.value()):

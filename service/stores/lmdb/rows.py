@@ -1,15 +1,15 @@
-"""A record as rows of an ordered table with pages of 4 KiB, and back.
+"""Splits a record into rows of an ordered table with pages of 4 KiB, and joins them.
 
     key         head: checksum u32 · filed u32 · used u32 · tail length u32 · length u16 · name length u16 · first bytes
                 · name · zeros
     key + "t"   tail: the other bytes                                                                little-endian
 
-A value that is too long for a leaf page gets pages of its own, 4096 n - 16 bytes: the tail fills them to the last byte
-and the head, which holds all that indexes and a compare-and-swap ask for, stays a few hundred bytes in the leaf. Both
-rows lie side by side, so a record costs one descent. Zeros fill the head up to a multiple of 16: an answer that is a
-few bytes longer than the last does not split the leaf.
+A value too long for a leaf page gets its own overflow pages, 4096 n - 16 bytes. The tail fills these to the last byte;
+the head, which holds all that the indexes and a compare-and-swap need, takes a few hundred bytes of the leaf. Both rows
+are adjacent, so a record costs one descent of the tree. Zeros pad the head to a multiple of 16, so that an answer a few
+bytes longer than the last does not split the leaf.
 
-Knows the layout of packed records (service.stores.packing), not the library of the table.
+Knows the layout of packed records (service.stores.packing), but not the table's library.
 """
 
 import struct
@@ -57,9 +57,9 @@ class Rows(NamedTuple):
     """A record's two values.
 
     Attributes:
-        head: What comes first.
-        tail: The rest; empty where the head holds all of it.
-        body_at: Where the body begins in the head.
+        head: The first bytes, with what indexes need.
+        tail: The rest; empty if the head holds all of it.
+        body_at: Offset of the body in the head.
     """
 
     head: bytes
@@ -68,14 +68,14 @@ class Rows(NamedTuple):
 
 
 class Filing(NamedTuple):
-    """What indexes and counts keep of a record.
+    """What indexes and counts hold about a record.
 
     Attributes:
-        owner: The owner, on whose pages it is. None for a checkpoint, which is on no page.
-        bundle: The bundle version that it lives on. None unless it lives.
+        owner: The owner whose pages list it. None for a checkpoint, which no page lists.
+        bundle: Its bundle version. None unless it lives.
         used: Minute of its last use. None unless it lives.
-        filed: Minute under which it is filed for expiry, never later than that of its expiry.
-        num_bytes: Bytes of its body.
+        filed: Minute of its entry in `by_expiry`, never later than its expiry.
+        num_bytes: Length of its body.
     """
 
     owner: bytes | None
@@ -87,9 +87,9 @@ class Filing(NamedTuple):
 
 @lru_cache(maxsize=16384)
 def key_of(session_id: str) -> bytes:
-    """The key of an id: its own bytes, or for any other text a digest as long, beside the id that it begins with.
+    """Return the key of an id: its bytes, or for any other text a digest of that length, next to the id it begins with.
 
-    Such texts are a checkpoint's `<id>~<name>`, and whatever strangers ask for.
+    Such texts are a checkpoint's `<id>~<name>`, and anything that strangers ask for.
     """
     content = bytes_of(session_id)
     if content is not None:
@@ -100,10 +100,10 @@ def key_of(session_id: str) -> bytes:
 
 
 def to_rows(key: bytes, record: Record, filed: int) -> Rows:
-    """The rows of a record.
+    """Return the rows of a record.
 
     Raises:
-        ValueError: It cannot be packed.
+        ValueError: The record cannot be packed.
     """
     content = pack(record)
     body_at = len(content) - len(record.body)
@@ -115,10 +115,10 @@ def to_rows(key: bytes, record: Record, filed: int) -> Rows:
 
 
 def to_record(key: bytes, session_id: str | None, head: bytes, tail: bytes) -> Record | Damaged:
-    """The record in those rows, or what is wrong with them.
+    """Return the record in these rows, or what is wrong with them.
 
     Args:
-        session_id: The id that was asked for; None to believe the head.
+        session_id: The requested id; None to take it from the head.
     """
     if not is_intact(key, head):
         return Damaged(session_id or id_from(key), "the record's head is not what was written")
@@ -129,54 +129,54 @@ def to_record(key: bytes, session_id: str | None, head: bytes, tail: bytes) -> R
 
 
 def is_intact(key: bytes, head: bytes) -> bool:
-    """Whether a head is what was written under that key."""
+    """Return whether a head is as it was written under this key."""
     return len(head) >= _NAMES_AT and sealed(key, head[CHECKSUM.size :]) == head
 
 
 def id_of(key: bytes, head: bytes) -> str:
-    """The id of an intact head's record."""
+    """Return the id of an intact head's record."""
     _, _, _, length, name_length = _META.unpack_from(head, CHECKSUM.size)
     name = head[CONTENT_AT + length : CONTENT_AT + length + name_length]
     return name.decode() if name else id_from(key)
 
 
 def step_of(head: bytes) -> int:
-    """The step of an intact head's record."""
+    """Return the step of an intact head's record."""
     step: int = STEP.unpack_from(head, STEP_AT)[0]
     return step
 
 
 def filed_of(head: bytes) -> int:
-    """The minute under which an intact head's record is filed for expiry."""
+    """Return the minute under which `by_expiry` has an intact head's record."""
     filed: int = _MINUTE.unpack_from(head, CHECKSUM.size)[0]
     return filed
 
 
 def has_tail(head: bytes) -> bool:
-    """Whether an intact head goes on in a tail."""
+    """Return whether an intact head has a tail."""
     return bool(_META.unpack_from(head, CHECKSUM.size)[2])
 
 
 def expiry_of(head: bytes) -> int:
-    """The minute in which an intact head's record is overdue."""
+    """Return the minute in which an intact head's record is overdue."""
     used_at, ttl_seconds = TIMES.unpack_from(head, _TIMES_AT)
     return int(used_at + ttl_seconds) // SECONDS_PER_MINUTE
 
 
 def refiled(key: bytes, head: bytes, filed: int) -> bytes:
-    """An intact head, filed for expiry under another minute."""
+    """Return an intact head, filed for expiry under another minute."""
     rest = _MINUTE.pack(filed) + head[CHECKSUM.size + _MINUTE.size :]
     return sealed(key, rest)
 
 
 def is_filed_alike(before: bytes, after: Rows) -> bool:
-    """Whether an intact head and its successor have equal filings and tail lengths. Faster than `filing_of` both."""
+    """Return whether a head and its successor have equal filings and tail lengths. Faster than `filing_of` both."""
     names = slice(LENGTHS_AT, after.body_at)
     return before[_META_BYTES] == after.head[_META_BYTES] and before[names] == after.head[names]
 
 
 def filing_of(head: bytes) -> Filing:
-    """What indexes and counts keep of an intact head's record."""
+    """Return what indexes and counts hold about an intact head's record."""
     filed, used, tail_length, length, _ = _META.unpack_from(head, CHECKSUM.size)
     _, _, owner_length, _, _, _, _, bundle_length, ended_length = FIXED.unpack_from(head, CONTENT_AT)
     bundle_at = _NAMES_AT + owner_length
@@ -192,17 +192,17 @@ def filing_of(head: bytes) -> Filing:
 
 
 def quarantined(head: bytes) -> bytes:
-    """A damaged head, marked as one that no index and no count knows."""
+    """Return a damaged head, marked as absent from all indexes and counts."""
     return head if is_quarantined(head) else _QUARANTINE + head
 
 
 def is_quarantined(head: bytes) -> bool:
-    """Whether a head is marked as quarantined."""
+    """Return whether a head is marked as quarantined."""
     return head.startswith(_QUARANTINE)
 
 
 def _cut(length: int, num_fixed_bytes: int) -> int:
-    """How many of a packed record's bytes the head takes, at least those before the body."""
+    """Return how many of a packed record's bytes go into the head: at least those before the body."""
     if length <= _MAX_HEAD_BYTES:
         return length
     num_pages = (length - num_fixed_bytes + _PAGE_HEADER_BYTES) // _PAGE_BYTES
@@ -211,5 +211,5 @@ def _cut(length: int, num_fixed_bytes: int) -> int:
 
 
 def sealed(key: bytes, rest: bytes) -> bytes:
-    """A head under its key: the checksum, which is the lower half of XXH3, and the rest."""
+    """Return a head under its key: the checksum, which is the lower half of XXH3, and the rest."""
     return xxh3_64_digest(key + rest)[:3:-1] + rest

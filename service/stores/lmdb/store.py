@@ -1,7 +1,7 @@
-"""Sessions in an LMDB environment on the machine's disk, shared by all of its worker processes.
+"""Sessions in an LMDB environment on the machine's disk, shared by all worker processes of the machine.
 
-Reads, and writes that are not synced one by one, run where they are called: they take a fraction of a millisecond, less
-than a change of threads. What the tables hold is service.stores.lmdb.tables' to know.
+Reads, and writes without a sync each, run on the calling thread: they take a fraction of a millisecond, less than a
+thread switch. service.stores.lmdb.tables knows what the tables hold.
 """
 
 import asyncio
@@ -30,13 +30,13 @@ MAX_NOTE_NAME_BYTES = 500
 
 
 class LmdbStore:
-    """An LMDB environment behind the store contract. Opened at the first use, so after a fork.
+    """An LMDB environment behind the store contract. Opened at its first use, and so after a fork.
 
     Args:
-        path: Directory of the store; made if it is not there.
-        limits: How much it takes.
-        durability: What an acknowledged write outlives: "process" the death of every process, "commit" that of the
-            machine, for a flush to the disk which all writes share that wait for it.
+        path: Directory of the store; created if missing.
+        limits: How much it may hold.
+        durability: What an acknowledged write survives: "process" the death of every process; "commit" also a crash of
+            the machine, at the cost of a sync to the disk, shared by all writes that wait for it.
         map_size: Bytes that the store may grow to; address space, not memory.
     """
 
@@ -85,7 +85,7 @@ class LmdbStore:
             last = sweep.last
             if last is None:
                 break
-            await asyncio.sleep(0)  # let others have their turn on the loop
+            await asyncio.sleep(0)  # let other tasks run
         return found
 
     async def overdue_of(self, owner: str, now: int, limit: int) -> list[Record]:
@@ -146,7 +146,7 @@ class LmdbStore:
         return self._transact(work, write=True)
 
     def _transact(self, work: Work[Result], write: bool = False) -> Result:
-        """Do some work in one transaction, which is aborted if it raises."""
+        """Do some work in one transaction, which is aborted if the work raises."""
         try:
             opened = self._opened or self._open()
             try:
@@ -168,7 +168,7 @@ class LmdbStore:
             return self._opened
 
     def _reopen_after(self, error: Exception) -> None:
-        """Close an environment that LMDB refuses to use any more. The next call opens it again."""
+        """Close an environment that LMDB refuses to use any more. The next call reopens it."""
         if isinstance(error, lmdb.PanicError) and self._opened is not None:
             self._opened.abandon()
             self._opened = None

@@ -1,15 +1,15 @@
 """The tables of an LMDB environment, and what one transaction does to them. Knows no thread, file or clock.
 
     records    key → head, key + "t" → tail                  service.stores.lmdb.rows
-    by_owner   owner → keys, but of checkpoints              pages
-    by_use     minute of the last use → keys of the live     the idlest
-    by_expiry  minute → keys, no later than due              the overdue
+    by_owner   owner → keys, except of checkpoints           to list pages
+    by_use     minute of the last use → keys of the live     to find the idlest
+    by_expiry  minute, no later than due → keys              to find the overdue
     counts     live records and bytes; live by bundle, owner service.stores.lmdb.ledger
     notes      name → value
 
-A step in the same minute as the last rewrites a record's two rows, which lie side by side, and nothing else. A use puts
-off a record's expiry, but not its entry in `by_expiry`: it is filed again when its old minute has come, once in a
-time to live and not at every use.
+A step in the same minute as the last rewrites only a record's two rows, which are adjacent. A use postpones a record's
+expiry, but leaves its entry in `by_expiry`: the entry moves only when its old minute has come, once per time to live
+rather than at every use.
 """
 
 from __future__ import annotations
@@ -49,15 +49,15 @@ from service.stores.minutes import SECONDS_PER_MINUTE
 
 NUM_TABLES = 6
 _META_PAGES = 2
-FEW = 4  # records that are not worth looking at together
+FEW = 4  # records; fewer are not worth handling as a group
 
 
 class Tables:
-    """The tables of an environment, made where they are missing.
+    """The tables of an environment, created if missing.
 
     Args:
-        environment: Open, with room for NUM_TABLES.
-        limits: How much they take.
+        environment: An open one, with room for NUM_TABLES.
+        limits: How much they may hold.
     """
 
     def __init__(self, environment: Environment, limits: Limits) -> None:
@@ -71,7 +71,7 @@ class Tables:
         self.notes = environment.open_db(b"notes")
 
     def num_free_bytes(self, txn: Transaction[bytes]) -> int:
-        """Bytes of the file's pages that hold nothing. To be asked before the transaction writes."""
+        """Return the bytes of the file's free pages. Call it before the transaction writes."""
         tables = (self.records, self.by_owner, self.by_use, self.by_expiry, self.counts, self.notes)
         top = self._environment.stat()
         num_used = sum(
@@ -81,11 +81,11 @@ class Tables:
         return int((num_pages - _META_PAGES - num_used) * top["psize"])
 
     def ledger(self, txn: Transaction[bytes]) -> Ledger:
-        """A ledger of the transaction's changes."""
+        """Return a ledger for the transaction's changes."""
         return Ledger(txn, (self.by_owner, self.by_use, self.by_expiry), self.counts)
 
     def load(self, txn: Transaction[bytes], session_ids: Sequence[str]) -> list[Record | Damaged | None]:
-        """The records of those ids, in order."""
+        """Return the records of these ids, in order."""
         keys = [key_of(session_id) for session_id in session_ids]
         rows = self._rows(txn, keys)
         return [_found(rows, key, session_id) for key, session_id in zip(keys, session_ids, strict=True)]
@@ -93,16 +93,16 @@ class Tables:
     def swap(
         self, txn: Transaction[bytes], swaps: Sequence[Swap], check_disk: Callable[[], None] = lambda: None
     ) -> list[bool]:
-        """Compare and swap each record, in order. Nothing is written before all that may be refused has been.
+        """Compare and swap each record, in order. All that may raise happens before anything is written.
 
         Args:
-            txn: Writes.
-            swaps: For each record, what it should follow.
-            check_disk: Called if there will be records that are new or opened. Raises what refuses them.
+            txn: A write transaction.
+            swaps: The records, each with the step that it expects.
+            check_disk: Called before records are created or reopened. May raise to refuse them.
 
         Raises:
-            QuotaReached: Live records that are new, or open, are more than their owner may have.
-            Full: They find no room.
+            QuotaReached: An owner would have more live records than allowed.
+            Full: There is no room for the new live records.
             ValueError: A record cannot be packed.
         """
         stored = self.heads(txn, [key_of(swap.record.session_id) for swap in swaps])
@@ -116,7 +116,7 @@ class Tables:
         return won
 
     def advance(self, txn: Transaction[bytes], groups: Sequence[Successors]) -> list[list[bool]]:
-        """Compare and swap the records of groups as `swap` does. No two groups have a session in common."""
+        """Compare and swap the records of groups, as `swap` does. No two groups share a session."""
         planned = [self._following(txn, group) for group in groups]
         alone = [
             group.swap(index)
@@ -124,7 +124,7 @@ class Tables:
             for index, each in enumerate(rows)
             if each is None
         ]
-        won_alone = iter(self.swap(txn, alone) if alone else [])  # it may refuse, so nothing is written before
+        won_alone = iter(self.swap(txn, alone) if alone else [])  # first, since it may raise before it writes
         items: list[tuple[bytes, bytes | memoryview]] = []
         for key, head, tail in sorted([each for rows in planned for each in rows if each], key=itemgetter(0)):
             items.append((key, head))
@@ -134,7 +134,7 @@ class Tables:
         return [[each is not None or next(won_alone) for each in rows] for rows in planned]
 
     def delete(self, txn: Transaction[bytes], session_ids: Sequence[str]) -> bool:
-        """Delete records. Returns False, with nothing changed, if a damaged one's filing must be looked for first."""
+        """Delete records. Return False, with nothing changed, if a damaged one is still in indexes and counts."""
         heads = self.heads(txn, [key_of(session_id) for session_id in session_ids])
         if any(not is_intact(key, head) and not is_quarantined(head) for key, head in heads.items()):
             return False
@@ -148,11 +148,11 @@ class Tables:
         return True
 
     def idlest(self, txn: Transaction[bytes], limit: int) -> list[Record]:
-        """Live records, the least recently used first."""
+        """Return live records, the least recently used first."""
         return self.first(txn, (key for _, key in txn.cursor(self.by_use)), limit)
 
     def page(self, txn: Transaction[bytes], owner: str, after: str, limit: int) -> list[Record]:
-        """An owner's records that follow `after`."""
+        """Return an owner's records that follow `after`."""
         cursor = txn.cursor(self.by_owner)
         last = key_of(after) if after else None
         if not cursor.set_range_dup(owner_place(owner), last or bytes(KEY_BYTES)):
@@ -160,44 +160,44 @@ class Tables:
         return self.first(txn, (key for key in cursor.iternext_dup() if key != last), limit)
 
     def count(self, txn: Transaction[bytes]) -> Count:
-        """Live records and the bytes of all."""
+        """Return the number of live records and the bytes of all records."""
         return read_totals(txn, self.counts)
 
     def count_of(self, txn: Transaction[bytes], owner: str) -> int:
-        """Live records of an owner."""
+        """Return an owner's number of live records."""
         return read_owner(txn, self.counts, owner)
 
     def bundles(self, txn: Transaction[bytes]) -> dict[str, int]:
-        """Live records by bundle."""
+        """Return the number of live records by bundle."""
         return read_bundles(txn, self.counts)
 
     def note(self, txn: Transaction[bytes], name: bytes, value: bytes | None) -> None:
-        """Keep a note, or take it away."""
+        """Store a note, or delete it if the value is None."""
         if value is None:
             txn.delete(name, db=self.notes)
         else:
             txn.put(name, value, db=self.notes)
 
     def note_once(self, txn: Transaction[bytes], name: bytes, value: bytes) -> bytes:
-        """Keep a note unless there is one. Returns the one that is kept."""
+        """Store a note unless there is one, and return the stored one."""
         kept = txn.get(name, db=self.notes)
         if kept is None:
             txn.put(name, value, db=self.notes)
         return value if kept is None else kept
 
     def notes_of(self, txn: Transaction[bytes], prefix: bytes) -> dict[str, bytes]:
-        """Notes whose names begin with a prefix, by name."""
+        """Return notes whose names begin with a prefix, by name."""
         cursor = txn.cursor(self.notes)
         cursor.set_range(prefix)
         found = takewhile(lambda item: item[0].startswith(prefix), cursor)
         return {name.decode(): value for name, value in found}
 
     def heads(self, txn: Transaction[bytes], keys: list[bytes]) -> dict[bytes, bytes]:
-        """The heads of those keys that are there."""
+        """Return the heads of those keys that exist."""
         return dict(txn.cursor(self.records).getmulti(keys))
 
     def first(self, txn: Transaction[bytes], keys: Iterator[bytes], limit: int) -> list[Record]:
-        """The first records of those keys, but the damaged."""
+        """Return the first records of these keys, skipping damaged ones."""
         taken: list[Record] = []
         while some := list(islice(keys, limit - len(taken))):
             rows = self._rows(txn, some)
@@ -205,7 +205,7 @@ class Tables:
         return taken
 
     def _following(self, txn: Transaction[bytes], group: Successors) -> list[Following | None]:
-        """The rows of a group's records, None for those to be looked at alone."""
+        """Return the rows of a group's records, None for those that must be handled alone."""
         if len(group.steps) < FEW:
             return [None] * len(group.steps)
         keys = [key_of(session_id) for session_id in group.session_ids]
@@ -247,7 +247,7 @@ def _found(rows: dict[bytes, bytes], key: bytes, session_id: str | None) -> Reco
 
 
 def _plan(stored: dict[bytes, bytes], planned: dict[bytes, Rows], swap: Swap) -> bool:
-    """Plan a swap if it wins against what is stored, or planned before it."""
+    """Plan a swap if it wins against the record that is stored, or planned before it."""
     key = key_of(swap.record.session_id)
     before = planned[key].head if key in planned else stored.get(key)
     filed = swap.record.expires_at // SECONDS_PER_MINUTE

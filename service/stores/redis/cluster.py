@@ -1,4 +1,4 @@
-"""The way to the servers of a Redis cluster. Which of them has a shard, the client library knows and learns again."""
+"""A link to the servers of a Redis cluster. The client library keeps the map of shards to servers and refreshes it."""
 
 import asyncio
 from collections import defaultdict
@@ -33,7 +33,7 @@ from service.stores.redis.link import (
 from service.stores.redis.script import REFILE_SHARD, Command
 from service.stores.redis.shard import ALL_SHARDS, prefix_of
 
-SPARE_CONNECTIONS = 8  # beyond those that have a turn: one may be given back a moment after its turn is over
+SPARE_CONNECTIONS = 8  # beyond those in use: one may be released a moment after its turn is over
 MAX_ROUNDS = 20
 ROUND_SECONDS = 0.05
 _SLOTS = [key_slot(prefix_of(shard)) for shard in ALL_SHARDS]
@@ -42,13 +42,13 @@ _ASKING = Command(0, [b"ASKING"])
 
 
 class ClusterLink:
-    """A cluster, by one of its servers.
+    """A cluster, reached through one of its servers.
 
-    A command that a server has not done because its shard is moving or has moved is sent again, where it belongs.
+    A command that a server has not executed because its shard is moving or has moved is sent again to the right server.
 
     Raises:
-        ValueError: The URL cannot be understood.
-        Unavailable: It cannot be that of a cluster.
+        ValueError: The URL cannot be parsed.
+        Unavailable: The URL cannot be that of a cluster.
     """
 
     is_sharded = True
@@ -61,7 +61,7 @@ class ClusterLink:
         except (TypeError, RedisClusterException) as error:  # no host, or an option that only single servers have
             raise unavailable(self._address, error) from error
         self._seeds = dict(self._cluster.nodes_manager.startup_nodes)
-        self._is_known, self._is_outdated = False, False  # which server has which shards
+        self._is_known, self._is_outdated = False, False  # the map of shards to servers
         self._learning = asyncio.Lock()
         self._turns = asyncio.Semaphore(MAX_CONNECTIONS)
 
@@ -104,11 +104,12 @@ class ClusterLink:
         """Follow redirections: ask the named server, or wait until the servers' shards are read again.
 
         Returns:
-            The indexes of the commands that are left to be run.
+            The indexes of the commands that remain to be run.
         """
         for n in todo:
             reply = replies[n]
-            if type(reply) is not AskError or commands[n].script is REFILE_SHARD:  # half of what it reads is here
+            # REFILE_SHARD needs a whole shard, and half of a moving one is here. It waits for the move.
+            if type(reply) is not AskError or commands[n].script is REFILE_SHARD:
                 continue
             if node := self._cluster.get_node(host=reply.host, port=reply.port):
                 _, replies[n] = await self._exchange(node, [_ASKING, commands[n].with_source()])
@@ -130,14 +131,14 @@ class ClusterLink:
 
     async def _learn(self) -> None:
         """Ask the servers which of them has which shards, if that is not known or may have changed."""
-        # Others go on by what is known meanwhile: a server that hangs may be asked first, and again and again.
+        # Other callers continue with the known map meanwhile: the server asked first may hang, time and again.
         if self._is_known and (not self._is_outdated or self._learning.locked()):
             return
         async with self._learning:
             if self._is_known and not self._is_outdated:
                 return
             self._is_outdated = False
-            # The library forgets the URL's server for those that it finds, which may all have other addresses by now.
+            # The library replaces the URL's server with those that it finds. By now all may have new addresses.
             nodes = self._cluster.nodes_manager
             nodes.startup_nodes = {**self._seeds, **nodes.startup_nodes}
             try:
@@ -164,6 +165,6 @@ async def _connection_to(node: ClusterNode) -> AsyncIterator[AbstractConnection]
             await connection.disconnect(nowait=True)
         yield connection
     finally:
-        if connection.should_reconnect():  # type: ignore[no-untyped-call]  # it would be given back later than its turn is
+        if connection.should_reconnect():  # type: ignore[no-untyped-call]  # otherwise it is released only after its turn
             await connection.disconnect(nowait=True)
         node.release(connection)

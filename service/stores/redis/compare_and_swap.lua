@@ -1,7 +1,7 @@
--- Write each record if the stored step is the expected one. ARGV, for each: the step's bytes, '' where nothing may be
--- stored; the new record. '?' is answered, and nothing done, where a step changes what it has not the keys for.
+-- Write each record if the stored step is the expected one. ARGV, for each: the step's bytes, '' if nothing may be
+-- stored; the new record. Answers '?', with nothing done, for a step that changes an index whose key it does not have.
 
--- The step that is stored, '' if nothing is, and where the record is filed; nil if it is damaged.
+-- The stored step, '' if there is none, and the record's filing; nil if it is damaged.
 local function stored_at(key)
     local head, length = head_of(key, LONGEST_HEAD)
     if length == 0 then
@@ -29,7 +29,7 @@ local function minutes_of(content)
     return math.floor(used_at / 60), math.floor((used_at + ttl_seconds) / 60)
 end
 
--- Most steps leave a record where it is filed, which two comparisons tell; nil where they do not, or nothing is stored.
+-- Write a record whose index entries do not change, as in most steps: two comparisons tell. Otherwise return nil.
 local function swap_in_place(at, expected, content)
     local names = NAMES + string.byte(content, 4) + string.byte(content, LENGTHS) + string.byte(content, LENGTHS + 1)
     local head, length = head_of(KEYS[at], names - 1)

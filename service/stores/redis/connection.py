@@ -1,4 +1,4 @@
-"""What a store's URL leads to, connected at the first use."""
+"""A connection to the server or cluster at a store's URL, opened at the first use."""
 
 import asyncio
 from collections import defaultdict
@@ -15,10 +15,10 @@ OLDEST_REDIS = 7
 
 
 class Connection:
-    """A server or a cluster.
+    """A connection to a server or a cluster.
 
     Raises:
-        ValueError: The URL cannot be understood.
+        ValueError: The URL cannot be parsed.
     """
 
     def __init__(self, url: str) -> None:
@@ -28,11 +28,11 @@ class Connection:
         self._opening = asyncio.Lock()
 
     async def run(self, commands: Sequence[Command]) -> list[Reply]:
-        """The answers to commands, in order. Raises Unavailable."""
+        """Run commands and return the replies, in order. Raises Unavailable."""
         return await (await self._linked()).run(commands) if commands else []
 
     async def groups(self, shards: Sequence[int], most: int = MAX_RECORDS_A_COMMAND) -> list[list[int]]:
-        """Positions of shards, those together that one command may have: not many, since other clients wait for it."""
+        """Group positions of shards by what one command may cover: at most `most`, since other clients wait for it."""
         is_sharded = (await self._linked()).is_sharded
         by_server: defaultdict[int, list[int]] = defaultdict(list)
         for n, shard in enumerate(shards):
@@ -40,11 +40,11 @@ class Connection:
         return [group[at : at + most] for group in by_server.values() for at in range(0, len(group), most)]
 
     async def weaknesses(self) -> list[str]:
-        """What the servers' configuration may lose, a sentence each. Raises Unavailable."""
+        """Return what may be lost with the servers' configuration, a sentence each. Raises Unavailable."""
         return await weaknesses_of(await self._linked())
 
     async def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         link, self._link = self._link, None
         if link is not None:
             await link.close()
@@ -58,7 +58,7 @@ class Connection:
 
 
 async def _open_link(url: str) -> Link:
-    """Connect to a server and ask whether it is one of a cluster."""
+    """Connect to a server, and to its cluster if it belongs to one."""
     server = ServerLink(url)
     try:
         is_cluster = await _is_cluster(server)

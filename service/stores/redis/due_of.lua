@@ -1,5 +1,5 @@
--- Ids of records of one owner's that are due in a minute or before. KEYS, for each shard: owners, due. ARGV: where the owner's
--- entries begin and end; how many of them are looked at in a shard; the bytes before an id; the minute.
+-- Ids of one owner's records that are due in a minute or before. KEYS, for each shard: owners, due. ARGV: where the
+-- owner's entries begin and end; how many of them to look at in a shard; the number of bytes before an id; the minute.
 
 local before_id, minute = tonumber(ARGV[4]), tonumber(ARGV[5])
 

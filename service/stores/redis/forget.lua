@@ -1,4 +1,5 @@
--- Delete records, damaged ones too. ARGV, for each: '', or a minute: then only if it is over, and was due by then.
+-- Delete records, including damaged ones. ARGV, for each: '', or a minute, to delete it only if it is over and was due by
+-- then.
 
 for n = 1, #KEYS / KEYS_EACH do
     local at = (n - 1) * KEYS_EACH + 1

@@ -1,4 +1,4 @@
-"""The indexes and counts of all shards, read as if they were one."""
+"""The indexes and counts of all shards, read as one."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -22,29 +22,29 @@ from service.stores.redis.shard import (
 )
 
 BYTES = b"bytes"
-FEW_OWNED = 4  # of an owner's records in each shard
+FEW_OWNED = 4  # records of an owner to look at in each shard
 
 
 class Index:
-    """Reads what record.lua files, and has it filed again.
+    """Reads the indexes that record.lua writes, and can have them repaired.
 
     Args:
-        connection: To where the shards are.
+        connection: Connects to the shards.
     """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     async def due(self, last_minute: int, limit: int) -> list[str]:
-        """Ids of records that are overdue in a minute, the longest first."""
+        """Return ids of records that are overdue in a minute, the longest overdue first."""
         return await self._by_minute(DUE, b"%d" % last_minute, limit)
 
     async def used(self, limit: int) -> list[str]:
-        """Ids of live records, the least recently used first."""
+        """Return ids of live records, the least recently used first."""
         return await self._by_minute(USE, b"+inf", limit)
 
     async def owned(self, owner: str, after: str, limit: int) -> list[str]:
-        """An owner's ids that follow one."""
+        """Return an owner's ids that follow `after`."""
         try:
             prefix = owner_prefix(owner)
         except ValueError:
@@ -57,7 +57,7 @@ class Index:
         return [member[len(prefix) :].decode() for member in await first(read, limit)]
 
     async def due_of(self, owner: str, minute: int, limit: int) -> list[str]:
-        """Ids of an owner's records that are due in a minute or before, among the first few of each shard."""
+        """Return ids of an owner's records due in a minute or before, among its first few in each shard."""
         try:
             prefix = owner_prefix(owner)
         except ValueError:
@@ -67,7 +67,7 @@ class Index:
         return [session_id.decode() for session_id in found[:limit]]
 
     async def counts(self) -> tuple[dict[str, int], int]:
-        """Live records by bundle, and the bytes of all records' bodies."""
+        """Return the number of live records by bundle, and the bytes in all records' bodies."""
         counts: Counter[bytes] = Counter()
         for reply in await self._read(COUNTS, ALL_SHARDS, [b"HGETALL"]):
             counts.update({name: int(value) for name, value in pairs(reply)})
@@ -75,18 +75,18 @@ class Index:
         return {name[1:].decode(): num_live for name, num_live in counts.items()}, num_bytes
 
     async def live_of(self, owner: str) -> int:
-        """Live records of an owner, as they are counted."""
+        """Return an owner's number of live records, as stored in the counts."""
         return sum(map(int, filter(None, await self._read(LIVE, ALL_SHARDS, [b"HGET", b"=" + encoded(owner)]))))
 
     async def not_owned(self) -> list[int]:
-        """Shards whose live records are not all counted by owner, because a version without these counts wrote them."""
+        """Return shards with live records not counted by owner, because a version without these counts wrote them."""
         replies = await self._answers(IS_OWNED, [COUNTS, LIVE], ALL_SHARDS, [])
         return [shard for shard, is_owned in zip(ALL_SHARDS, replies, strict=True) if not is_owned]
 
     async def refile(self, shards: Iterable[int]) -> None:
-        """File the records of some shards again: an index had an entry without a record, or lacked one.
+        """Rebuild the indexes of some shards: an index had an entry without a record, or lacked one.
 
-        Each takes long, and other clients have their turn in between.
+        Each takes long, so each is a command of its own and other clients get their turn in between.
         """
         for shard in shards:
             await self._connection.run([script_call(REFILE_SHARD, shard, index_keys(shard), [prefix_of(shard)])])
@@ -100,13 +100,13 @@ class Index:
         return [member.decode() for _, member in await first(read, limit)]
 
     async def _read(self, keys: Sequence[bytes], shards: Sequence[int], words: list[bytes]) -> list[Any]:
-        """What a reading command answers for a key of each of some shards."""
+        """Return a reading command's replies for one key of each of these shards."""
         return await self._answers(READ_EACH, [keys], shards, words)
 
     async def _answers(
         self, script: Script, keys: Sequence[Sequence[bytes]], shards: Sequence[int], words: list[bytes]
     ) -> list[Any]:
-        """What a script that reads answers for some keys of each of some shards."""
+        """Return a reading script's replies for some keys of each of these shards."""
         groups = await self._connection.groups(shards, NUM_SHARDS)
         calls = [
             script_call(script, shards[group[0]], [each[shards[n]] for n in group for each in keys], words)
@@ -116,5 +116,5 @@ class Index:
 
 
 def pairs(reply: Sequence[Any]) -> Iterable[tuple[Any, Any]]:
-    """Names and values that come in turn."""
+    """Pair up names and values that alternate in a reply."""
     return zip(reply[::2], reply[1::2], strict=True)

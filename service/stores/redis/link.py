@@ -1,9 +1,10 @@
-"""The way to a Redis server: commands go out together, their answers come back together.
+"""A link to a Redis server: commands are sent together and their replies read together.
 
-    verbs ─► Link.run ─► ServerLink, ClusterLink ─► exchange ─► server
+    store ─► Link.run ─► ServerLink, ClusterLink ─► exchange ─► server
 
-Nothing is ever sent twice, unless the server has said that it did not do it: a swap whose answer is lost may have been
-written, and would be reported as lost to another writer. Connections that a server has closed are noticed before use.
+No command is sent twice unless the server has said that it did not execute it: a swap whose reply is lost may have been
+written, and would then be reported as lost to another writer. Connections that a server has closed are noticed before
+they are used.
 """
 
 import asyncio
@@ -29,11 +30,11 @@ from service.stores.base import Unavailable
 from service.stores.redis.script import Command
 
 Reply = Any
-"""What a server answers: bytes, a number, None, a list of these, or a ResponseError."""
+"""A server's reply: bytes, a number, None, a list of these, or a ResponseError."""
 
 TIMEOUT_SECONDS = 2.0
 MAX_CONNECTIONS = 64
-# What a URL may say, in its parts and as options, beside what begins with "ssl_".
+# What a URL may set, in its parts and as options, besides options that begin with "ssl_".
 _OPTIONS = frozenset({"host", "port", "path", "db", "username", "password", "client_name", "connection_class"})
 FAILURES = (RedisError, RedisClusterException, OSError)
 _REASONS: tuple[tuple[type[Exception], str], ...] = (
@@ -47,38 +48,38 @@ _REASONS: tuple[tuple[type[Exception], str], ...] = (
 
 
 class Answered(NamedTuple):
-    """What one of several servers answered."""
+    """The reply of one of several servers."""
 
     address: str
     reply: Reply
 
 
 class Link(Protocol):
-    """The way to one server or a cluster of them."""
+    """A link to one server or a cluster of them."""
 
     @property
     def is_sharded(self) -> bool:
-        """Whether shards are on different servers, so that a command may have the keys of one shard only."""
+        """Whether shards are on different servers, so that a command may only have keys of one shard."""
 
     async def run(self, commands: Sequence[Command]) -> list[Reply]:
-        """The answers to commands, in order.
+        """Run commands and return the replies, in order.
 
         Raises:
-            Unavailable: A server does not answer, or refuses one of them.
+            Unavailable: A server does not reply, or refuses a command.
         """
 
     async def ask_all(self, *words: bytes) -> list[Answered]:
-        """What each server that is written to answers, a refusal as a ResponseError."""
+        """Ask each server that takes writes, and return the replies; a refusal is a ResponseError."""
 
     async def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
 
 
 class ServerLink:
     """One server.
 
     Raises:
-        ValueError: The URL cannot be understood.
+        ValueError: The URL cannot be parsed.
     """
 
     is_sharded = False
@@ -112,13 +113,13 @@ class ServerLink:
             raise unavailable(self._address, error) from error
 
     async def _turn_away(self) -> None:
-        """Leave a server that has become a replica, on all connections: its name may lead to another one now."""
+        """Drop all connections to a server that has become a replica: its name may now resolve to another server."""
         await self._pool.update_active_connections_for_reconnect()  # type: ignore[no-untyped-call]
         await self._pool.disconnect(inuse_connections=False)
 
 
 def connection_options() -> dict[str, Any]:
-    """How connections of any kind are made."""
+    """Return the options of all connections."""
     return {
         "max_connections": MAX_CONNECTIONS,
         "protocol": 2,
@@ -128,10 +129,10 @@ def connection_options() -> dict[str, Any]:
 
 
 def address_of(url: str) -> str:
-    """Host and port of a URL, which may be shown.
+    """Return host and port of a URL, which are safe to show.
 
     Raises:
-        ValueError: The URL cannot be understood; the message does not hold it, since it may hold a password.
+        ValueError: The URL cannot be parsed. The message leaves it out, since it may hold a password.
     """
     try:
         options = parse_url(url)
@@ -144,7 +145,7 @@ def address_of(url: str) -> str:
 
 
 async def exchange(connection: AbstractConnection, commands: Sequence[Command]) -> list[Reply]:
-    """What a server answers to commands, refusals as ResponseErrors."""
+    """Send commands to a server and return the replies, refusals as ResponseErrors."""
     replies = await _exchange(connection, [command.packed() for command in commands])
     forgotten = [n for n, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
     if forgotten:
@@ -155,10 +156,10 @@ async def exchange(connection: AbstractConnection, commands: Sequence[Command]) 
 
 
 def checked(address: str, replies: list[Reply]) -> list[Reply]:
-    """Answers of which none is a refusal.
+    """Return replies if none is a refusal.
 
     Raises:
-        Unavailable: One is.
+        Unavailable: One is a refusal.
     """
     for reply in replies:
         if isinstance(reply, ResponseError):
@@ -167,7 +168,7 @@ def checked(address: str, replies: list[Reply]) -> list[Reply]:
 
 
 def unavailable(address: str, error: Exception) -> Unavailable:
-    """The store's error for a failure of the connection or of the server."""
+    """Return the store's error for a failure of the connection or the server."""
     reason = next((reason for kind, reason in _REASONS if isinstance(error, kind)), None)
     if reason is None and str(error).startswith("MISCONF"):
         reason = "it cannot write to its disk"

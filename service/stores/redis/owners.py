@@ -1,7 +1,7 @@
-"""How many sessions of an owner's live on Redis: what the scripts count, once it is known to be right.
+"""An owner's number of live sessions on Redis: the scripts' counts, once they are known to be right.
 
-A version that counted no live records by owner, and shares the server, or did before, leaves its sessions uncounted. In
-each shard the live are counted in all and by owner, so it shows: such a shard is filed again.
+An older version that does not count live records by owner, and shares the server or did so before, leaves its sessions
+uncounted. A shard's total of live records then differs from its sum over owners, and its indexes are rebuilt.
 """
 
 import asyncio
@@ -17,8 +17,8 @@ class Owners:
     """Counts live records by owner.
 
     Args:
-        index: Where they are counted.
-        clock: Seconds that only grow.
+        index: Has the counts.
+        clock: Monotonic seconds.
     """
 
     def __init__(self, index: Index, clock: Callable[[], float] = time.monotonic) -> None:
@@ -28,13 +28,13 @@ class Owners:
         self._look_at = float("-inf")
 
     async def count_of(self, owner: str) -> int:
-        """Live records of an owner."""
+        """Return an owner's number of live records."""
         if self._clock() >= self._look_at:
             await self._look()
         return await self._index.live_of(owner)
 
     async def _look(self) -> None:
-        """File the shards again whose live records are not all counted by owner."""
+        """Rebuild the indexes of shards whose live records are not all counted by owner."""
         async with self._looking:
             if self._clock() < self._look_at:
                 return

@@ -1,4 +1,4 @@
-"""How many sessions of each owner live on Redis, as far as one process knows, and whether another may."""
+"""The number of live sessions of each owner on Redis, as far as one process knows, and whether one more may open."""
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -12,12 +12,12 @@ MAX_KNOWN_OWNERS = 10_000
 
 
 class RedisQuota:
-    """How many live records an owner may have: the same for each. Known of each is what a Room knows.
+    """The limit on each owner's live records, with a Room per owner.
 
     Args:
-        most: Live records of one owner; 0 for as many as find room.
-        count_of: Reads how many of an owner's live.
-        clock: Seconds that only grow.
+        most: The largest number of live records of one owner; 0 for no limit.
+        count_of: Reads an owner's number of live records.
+        clock: Monotonic seconds.
     """
 
     def __init__(
@@ -30,12 +30,12 @@ class RedisQuota:
 
     @asynccontextmanager
     async def opening(self, owners: Mapping[str, int]) -> AsyncIterator[None]:
-        """While so many records of each owner are being opened, room is kept for them.
+        """Reserve room while this many records of each owner are being opened.
 
-        Afterwards they are taken to be there. If they are not, that is put right before anybody is refused.
+        Afterwards they are assumed to exist. If they do not, a new count corrects that before anyone is refused.
 
         Raises:
-            QuotaReached: One owner may not have so many more.
+            QuotaReached: An owner would have more than allowed.
         """
         async with AsyncExitStack() as kept:
             for owner in sorted(owners) if self._most else ():
@@ -51,7 +51,7 @@ class RedisQuota:
         return QuotaReached(taken.num_live, self._most) if taken.num_live + new.num_live > self._most else None
 
     def _room_of(self, owner: str) -> Room:
-        """An owner's room, newly used. With too many of them, the least recently used is forgotten."""
+        """Return an owner's room. If there are too many rooms, the least recently used is forgotten."""
         room = self._rooms.pop(owner, None)
         if room is None:
             room = Room(partial(self._count, owner), self._refusal, self._clock)

@@ -1,4 +1,4 @@
--- What a reading command, ARGV, answers for each of the keys.
+-- Run a reading command, ARGV, on each of the keys.
 
 local answers = {}
 for n, key in ipairs(KEYS) do

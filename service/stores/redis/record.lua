@@ -1,13 +1,13 @@
--- Where a record is filed, read from its bytes as service/stores/packing.py lays them out. Comes before each script that
+-- The index entries of a record, read from its bytes, which service/stores/packing.py lays out. Precedes each script that
 -- writes. Per record there are KEYS_EACH keys, all of one shard: the record, then its shard's indexes and counts:
 --
---     due     score: minute from which on it is overdue      all records
+--     due     score: minute from which it is overdue         all records
 --     use     score: minute of the last use                  live records
 --     counts  'bytes' of all bodies; live records by '=' .. bundle
 --     owners  length of the owner, owner, id; no scores      all but checkpoints
 --     live    live records by '=' .. owner; 'all' of them
 --
--- A script of steps comes without the last two, which they leave as they are.
+-- A script for steps has no keys for the last two, since steps do not change them.
 
 local ALL_KEYS = 6
 local FIELDS, LENGTHS, NAMES = 21, 29, 31
@@ -17,8 +17,8 @@ local NOWHERE = {}
 
 local LONGEST_HEAD = NAMES - 1 + 3 * 255
 
--- The first bytes of a record, which are all that is needed of it, and its length; nil where the key holds no string. To
--- take the whole record into Lua would cost more than all the rest.
+-- The first bytes of a record, which are all that is needed, and its length; nil if the key is not a string. Taking the
+-- whole record into Lua would cost more than all the rest.
 local function head_of(key, most)
     local length = redis.pcall('STRLEN', key)
     if type(length) ~= 'number' then
@@ -65,7 +65,7 @@ local function count_owner(live, owner, change)
     count_live(live, owner and 'all', change)
 end
 
--- Each of these is true unless what was to be taken out was not there.
+-- Both return true unless the entry to remove was missing.
 local function move_score(index, id, before, after)
     if before == after then
         return true
@@ -86,7 +86,7 @@ local function move_owner(owners, id, before, after)
     return not before or redis.call('ZREM', owners, before .. id) == 1
 end
 
--- The record whose key is KEYS[at] moves from one filing to another; false where its filing was not as it should have been.
+-- Move the record with the key KEYS[at] from one filing to another. Return false if its old entries were not as expected.
 local function move(at, before, after)
     local id, counts = string.sub(KEYS[at], ID), KEYS[at + 3]
     local due = move_score(KEYS[at + 1], id, before.due, after.due)
@@ -107,8 +107,8 @@ local function move(at, before, after)
     return due and use and owner
 end
 
--- What became of the records of one call: one character each, how the counts changed, and the keys of those whose filing
--- was not as it should have been.
+-- The results of one call: a character per record, how the counts changed, and the keys of records whose old entries were
+-- not as expected.
 local outcome = {won = {}, num_live = 0, num_bytes = 0, astray = {}}
 
 local function settle(at, before, after)

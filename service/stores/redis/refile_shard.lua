@@ -1,9 +1,9 @@
--- File every record of one shard again, and count them. KEYS: the shard's due, use, counts, owners, live. ARGV: what all keys
--- of records begin with; they cannot be declared, since `due` alone knows them, but they are of the same hash slot.
--- A damaged record stays in `due` and is not counted.
+-- Rebuild the indexes and counts of one shard from its records. KEYS: the shard's due, use, counts, owners, live. ARGV: the
+-- prefix of record keys, which cannot be declared, since only `due` has them, but which share the hash slot. A damaged
+-- record stays in `due` and is not counted.
 --
--- Nothing is written before all is read, and nothing is emptied before it is filled: while the slot moves to another server, a
--- record may be there already, and a key that has gone cannot be made again here.
+-- Read everything before writing, and fill each key before removing from it: while the slot moves to another server, a
+-- record may be there already, and a key that has moved cannot be created again here.
 
 local due, use, counts, owners, live, prefix = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], ARGV[1]
 local gone, filings = {}, {}

@@ -12,15 +12,15 @@ NOTHING = Count(0, 0)
 
 
 class Room:
-    """What there is as it was last counted, what this process has changed since, and what it is opening.
+    """The last count, plus what this process has changed since and what it is opening now.
 
-    What others have opened since is not known: a limit may be exceeded by what all other processes open within
-    STALE_SECONDS. A refusal is always made by a fresh count, while nothing that this process opens is under way.
+    What other processes have opened since is not known, so a limit may be exceeded by what all others open within
+    STALE_SECONDS. A refusal always rests on a fresh count, taken while this process is opening nothing.
 
     Args:
         count: Counts what there is.
-        refusal: Returns the refusal of new records (second) beside what there is (first). None if they find room.
-        clock: Seconds that only grow.
+        refusal: Returns the refusal of new records (second) beside those taken (first), or None if they fit.
+        clock: Monotonic seconds.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Room:
 
     @asynccontextmanager
     async def opening(self, new: Count) -> AsyncIterator[None]:
-        """While new records are being opened, room is kept for them.
+        """Reserve room while new records are being opened.
 
         Raises:
             Full: There is none.
@@ -64,11 +64,11 @@ class Room:
                 self._settled.set()
 
     def add(self, change: Count) -> None:
-        """Enter what this process has changed."""
+        """Add a change made by this process."""
         self._taken = self._taken.plus(change)
 
     def forget(self) -> None:
-        """Count again before the next use, because it is not known what was changed."""
+        """Count again before the next use, because it is not known what has changed."""
         self._stale_at = float("-inf")
 
     async def _certain_refusal(self, new: Count) -> Full | None:
@@ -84,7 +84,7 @@ class Room:
         return self._refusal(self._taken, new)
 
     async def _learn(self) -> None:
-        """Count. Nothing begins meanwhile. What settles meanwhile may not have been counted, so it is added."""
+        """Count. No opening starts meanwhile; those that end meanwhile may not have been counted, so they are added."""
         opening = self._opening
         counted = await self._count()
         self._taken = counted.plus(opening.minus(self._opening))

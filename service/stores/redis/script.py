@@ -1,4 +1,4 @@
-"""Commands for a Redis server, and the Lua scripts among them that it runs as one, without others in between."""
+"""Commands for a Redis server, and the Lua scripts that it runs atomically."""
 
 from collections.abc import Sequence
 from hashlib import sha1
@@ -6,21 +6,20 @@ from pathlib import Path
 from typing import NamedTuple
 
 _DIRECTORY = Path(__file__).parent
-ALL_KEYS = 6  # a record's, as record.lua has them
+ALL_KEYS = 6  # of a record; record.lua lists them
 STEP_KEYS = 4
 
 
 class Script:
-    """A script as the server keeps it.
+    """A Lua script.
 
     Args:
-        names: The files that it is put together from, in order.
-        flags: What the server is to let it do, in the words of Redis 7: "allow-oom" for one that frees memory,
-            "no-writes" for one that reads.
-        keys_each: How many keys it has for each of the records that it writes.
+        names: The files that it is concatenated from, in order.
+        flags: Redis 7's script flags: "allow-oom" for one that frees memory, "no-writes" for one that only reads.
+        keys_each: Number of keys for each record that it writes.
 
     Attributes:
-        keys_each: The same.
+        keys_each: See above.
     """
 
     def __init__(self, *names: str, flags: str = "", keys_each: int = ALL_KEYS) -> None:
@@ -34,9 +33,9 @@ class Command(NamedTuple):
     """A command for the server that has a shard.
 
     Attributes:
-        shard: Its keys are all of this one; any, where the server has all shards.
-        words: Its name and arguments; of a script those after the script: number of keys, keys, arguments.
-        script: The script that it runs, if it runs one.
+        shard: The shard of all its keys; any of them if one server has all shards.
+        words: Its name and arguments; for a script, what follows the script: number of keys, keys, arguments.
+        script: The script that it runs, if any.
     """
 
     shard: int
@@ -44,27 +43,27 @@ class Command(NamedTuple):
     script: Script | None = None
 
     def packed(self) -> bytes:
-        """The bytes to send, with the script by its name, which the server most likely knows."""
+        """Return the bytes to send. A script is named by its hash, which the server most likely knows."""
         return packed(self.words if self.script is None else [b"EVALSHA", self.script.sha, *self.words])
 
     def with_source(self) -> "Command":
-        """The same for a server that may have forgotten the script."""
+        """Return the same command with the script's source, for a server that has forgotten the script."""
         return self if self.script is None else Command(self.shard, [b"EVAL", self.script.source, *self.words])
 
 
 def packed(words: Sequence[bytes]) -> bytes:
-    """A command in Redis' protocol. Takes a tenth of the client library's time for a command this long."""
+    """Return a command in Redis' protocol, in a tenth of the time that the client library takes for such long ones."""
     return b"*%d\r\n%b" % (len(words), b"".join([b"$%d\r\n%b\r\n" % (len(word), word) for word in words]))
 
 
 def script_call(script: Script, shard: int, keys: Sequence[bytes], arguments: Sequence[bytes]) -> Command:
-    """A command that runs a script."""
+    """Return a command that runs a script."""
     return Command(shard, [b"%d" % len(keys), *keys, *arguments], script)
 
 
 COMPARE_AND_SWAP = Script("record", "compare_and_swap")
 ADVANCE = Script("record", "compare_and_swap", keys_each=STEP_KEYS)
-# Tombstones are shorter than what they replace: a server without memory takes them, or it would never have any again.
+# Tombstones are shorter than what they replace, so a server that is out of memory must take them to get any back.
 COMPARE_AND_BURY = Script("record", "compare_and_swap", flags="allow-oom")
 FORGET = Script("record", "forget", flags="allow-oom")
 REFILE_SHARD = Script("record", "refile_shard", flags="allow-oom")

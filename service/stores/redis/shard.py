@@ -1,8 +1,8 @@
-"""Shards: every record is of one, with its shard's indexes, so that one script may change them all on a cluster too.
+"""Shards: each record shares one with its indexes, so that one script can change them together, even on a cluster.
 
     unrolled:{3f}:s:<id>   unrolled:{3f}:due   :use   :counts   :owners   :live
 
-What is in braces alone decides on which server of a cluster a key is.
+The part in braces alone decides which server of a cluster has a key.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -24,53 +24,53 @@ Entry = TypeVar("Entry", bytes, tuple[int, bytes])
 
 
 def encoded(session_id: str) -> bytes:
-    """The bytes of anything that is asked for as an id."""
+    """Return the bytes of any text that is requested as an id."""
     return session_id.encode("utf-8", "surrogatepass")
 
 
 def shard_of(session_id: bytes) -> int:
-    """The shard of an id."""
+    """Return the shard of an id."""
     return crc32(session_id) % NUM_SHARDS
 
 
 def shard_of_key(key: bytes) -> int:
-    """The shard of a record's key."""
+    """Return the shard of a record's key."""
     return int(key[len(b"unrolled:{") :][:2], 16)
 
 
 def prefix_of(shard: int) -> bytes:
-    """What the keys of a shard's records begin with."""
+    """Return the prefix of a shard's record keys."""
     return _PREFIXES[shard]
 
 
 def record_key(session_id: bytes) -> bytes:
-    """The key of a record."""
+    """Return the key of a record."""
     return _PREFIXES[shard_of(session_id)] + session_id
 
 
 def index_keys(shard: int) -> tuple[bytes, ...]:
-    """The keys of a shard's indexes and counts."""
+    """Return the keys of a shard's indexes and counts."""
     return _INDEXES[shard]
 
 
 def owner_prefix(owner: str) -> bytes:
-    """What an owner's entries in `owners` begin with, and no other owner's.
+    """Return the prefix of an owner's entries in `owners`, which no other owner's entries have.
 
     Raises:
-        ValueError: The owner is longer than any that can be packed.
+        ValueError: The owner is too long to be packed.
     """
     content = owner.encode("utf-8", "surrogatepass")
     return bytes([len(content)]) + content
 
 
 async def first(read: Callable[[Sequence[int], int], Awaitable[Iterable[list[Entry]]]], limit: int) -> list[Entry]:
-    """The first entries of an index over all shards, in order.
+    """Return the first entries of an index over all shards, in order.
 
-    Of each shard a few are read, then more of those that may hide one.
+    Reads a few entries of each shard, then more of the shards that may have further ones among the first.
 
     Args:
-        read: Reads the first entries of each of some shards, no more than so many of each.
-        limit: How many.
+        read: Reads the first entries of each of these shards, at most the given number of each.
+        limit: The largest number to return.
     """
     found: dict[int, list[Entry]] = {}
     size = 2 * limit // NUM_SHARDS + 4

@@ -1,15 +1,15 @@
 """Sessions on a Redis server or cluster, shared by the workers of many machines.
 
-A record is one key, in the form of service.stores.packing. A script compares its step, writes it, and moves it in the
-indexes of its shard (record.lua, shard.py); many records are one round trip. Keys have no time to live: Redis
-would delete a record without its entries in indexes and counts, and by its own clock.
+A record is one key, packed as in service.stores.packing. A script compares its step, writes it, and moves it in the
+indexes of its shard (record.lua, shard.py); many records take one round trip. Keys have no time to live: Redis would
+delete a record without its entries in indexes and counts, and by its own clock.
 
-What may be lost is the server's to decide: with `appendonly yes`, `appendfsync always` and no failover, nothing that
-was acknowledged. A replica follows asynchronously, so one that is promoted lacks what was acknowledged in the moments
-before. A session is then some steps behind, but whole: a client that names its step number is told of the conflict. One
-that was created in those moments has never existed, one that was ended lives. `weaknesses` tells what applies.
+What may be lost depends on the server: nothing acknowledged with `appendonly yes`, `appendfsync always` and no
+failover. Replication is asynchronous, so a promoted replica lacks what was acknowledged in the moments before. Then a
+session is some steps behind, but intact: a client that sends step numbers gets a conflict. A session created in those
+moments never existed, and one that ended in them lives. `weaknesses` reports what applies.
 
-Takes Redis 7 or later, or Valkey.
+Needs Redis 7 or later, or Valkey.
 """
 
 from collections import Counter
@@ -49,17 +49,17 @@ WON, UNDONE = map(ord, "1?")
 
 
 class RedisStore:
-    """A Redis server or cluster behind the store contract. Connects at the first use.
+    """A Redis server or cluster behind the store contract. Connects at its first use.
 
-    The limits hold nearly: they may be exceeded by what all other processes create within a second (room.py).
+    The limits are approximate: they may be exceeded by what all other processes create within a second (room.py).
 
     Args:
-        url: redis:// or rediss:// with host, port, database, and if need be user and password. One server of a cluster
+        url: redis:// or rediss:// with host, port, database, and optionally user and password. One server of a cluster
             stands for all of it.
-        limits: How much it takes.
+        limits: How much it may hold.
 
     Raises:
-        ValueError: The URL cannot be understood.
+        ValueError: The URL cannot be parsed.
     """
 
     backend = "redis"
@@ -152,10 +152,10 @@ class RedisStore:
         return {name.decode(): value for name, value in pairs(reply) if name.startswith(prefix.encode())}
 
     async def weaknesses(self) -> list[str]:
-        """What the servers' configuration may lose, a sentence each.
+        """Return what may be lost with the servers' configuration, a sentence each.
 
         Raises:
-            Unavailable: One of them does not answer.
+            Unavailable: A server does not reply.
         """
         return await self._connection.weaknesses()
 
@@ -163,11 +163,11 @@ class RedisStore:
         await self._connection.close()
 
     async def _open(self, swaps: Sequence[Swap], new: Mapping[str, Record]) -> list[bool]:
-        """Compare and swap records of which some are new and live.
+        """Compare and swap records; `new` are those that may be new and live.
 
         Raises:
-            QuotaReached: They are more than their owner may have.
-            Full: They find no room.
+            QuotaReached: An owner would have more live records than allowed.
+            Full: There is no room for the new ones.
         """
         if not new:
             return await self._swap(swaps)
@@ -187,7 +187,7 @@ class RedisStore:
         return [each == WON for each in won]
 
     async def _change(self, script: Script, session_ids: Sequence[str], arguments: Sequence[list[bytes]]) -> list[int]:
-        """Run a script that writes. Returns its answer for each record."""
+        """Run a script that writes, and return its answer for each record."""
         ids = [encoded(session_id) for session_id in session_ids]
         groups = await self._connection.groups([shard_of(each) for each in ids])
         calls = [_call(script, [ids[n] for n in group], [arguments[n] for n in group]) for group in groups]
@@ -204,13 +204,13 @@ class RedisStore:
     async def _first(
         self, find: Callable[[int], Awaitable[list[str]]], limit: int, is_wanted: Callable[[Record], bool]
     ) -> list[Record]:
-        """The first records that an index has, but those that are damaged or have changed since it was read."""
+        """Return the first records that an index has, without damaged ones and those changed since it was read."""
         wanted = limit
         while True:
             ids = await find(wanted)
             found = await self.load(ids)
             lost = {each for each, it in zip(ids, found, strict=True) if it is None}
-            if lost:  # deleted since the index was read, unless that has them still
+            if lost:  # deleted since the index was read, unless the index still has them
                 await self._index.refile({shard_of(encoded(each)) for each in lost.intersection(await find(wanted))})
             records = [record for record in found if isinstance(record, Record) and is_wanted(record)]
             if len(records) >= limit or len(ids) < wanted:
@@ -229,7 +229,10 @@ def _step_bytes(swap: Swap) -> bytes:
 
 
 def _script_of(swaps: Sequence[Swap]) -> Script:
-    """The one for some swaps. What changes its owner, or lives again, is no step, but looks like one."""
+    """Return the script for some swaps. ADVANCE answers UNDONE to one that looks like a step but is not.
+
+    Such a swap changes the owner, or lets an ended record live again.
+    """
     if all(swap.record.ended and not swap.record.body for swap in swaps):
         return COMPARE_AND_BURY
     num_steps = len({swap.record.session_id for swap in swaps if swap.expected_step is not None})
@@ -237,7 +240,7 @@ def _script_of(swaps: Sequence[Swap]) -> Script:
 
 
 def _new(swaps: Sequence[Swap]) -> dict[str, Record]:
-    """Live records that may be new, or open, as the last of those that win leaves each."""
+    """Return the live records that swaps may create or reopen, by id, each as the last winning swap leaves it."""
     new: dict[str, Record] = {}
     for record, expected_step, is_opening in swaps:
         before = new.get(record.session_id)
@@ -247,13 +250,13 @@ def _new(swaps: Sequence[Swap]) -> dict[str, Record]:
 
 
 def _has_lost(swaps: Sequence[Swap], session_id: str, stored: Record | Damaged | None) -> bool:
-    """Whether a record that may be new is not: its first swap expects another one than is stored."""
+    """Return whether a record that may be new is not: its first swap expects a different step than the stored one."""
     expected_step = next(swap.expected_step for swap in swaps if swap.record.session_id == session_id)
     return isinstance(stored, Damaged) or expected_step != (None if stored is None else stored.step)
 
 
 def _in_order(groups: Sequence[Sequence[int]], replies: Sequence[Sequence[Any]]) -> list[Any]:
-    """What was answered for each position, from what was answered for groups of them."""
+    """Return the reply for each position, from the replies for groups of positions."""
     answers: dict[int, Any] = {}
     for group, reply in zip(groups, replies, strict=True):
         answers.update(zip(group, reply, strict=True))

@@ -1,7 +1,7 @@
-"""What the configuration of a Redis server may lose, in sentences for an operator.
+"""What may be lost with the configuration of a Redis server, in sentences for an operator.
 
-Promised is that nothing acknowledged is lost. That takes an append-only file that is synced before the answer, memory
-that is never reclaimed from sessions, and no replica that may be promoted without the last writes.
+The service promises that nothing acknowledged is lost. That takes an append-only file that is synced before each reply,
+memory that is never reclaimed from sessions, and no replica that may be promoted without the last writes.
 """
 
 from collections.abc import Mapping
@@ -14,10 +14,10 @@ Facts = Mapping[str, str]
 
 
 async def weaknesses_of(link: Link) -> list[str]:
-    """The weaknesses of each server.
+    """Return the weaknesses of each server.
 
     Raises:
-        Unavailable: One does not answer.
+        Unavailable: A server does not reply.
     """
     infos = await link.ask_all(b"INFO", b"everything")
     settings = {each.address: each.reply for each in await link.ask_all(b"CONFIG", b"GET", b"appendfsync")}
@@ -34,7 +34,7 @@ def _of_one(info: Answered, settings: Reply) -> list[str]:
 
 
 def facts_of(content: bytes) -> Facts:
-    """What an answer to INFO says."""
+    """Return the facts in a reply to INFO."""
     lines = (line.partition(":") for line in content.decode(errors="replace").splitlines())
     return {name: value for name, colon, value in lines if colon}
 

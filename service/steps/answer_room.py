@@ -1,9 +1,8 @@
-"""Room for answers in logits, or of the words of long texts, which are a hundred times as large as what was asked: a
-worker holds so many bytes of them at a time.
+"""Room for large answers, in logits or of long texts' words, which are a hundred times as large as their requests.
 
-A request whose answer has no room waits, in the order of arrival, before any of its steps begins, so that it holds
-nothing up; it leaves the room when its client has been sent the answer. Small answers need no room. Knows neither
-sessions nor connections.
+It limits the bytes of them that a worker holds at a time. A request whose answer has no room waits, in order of
+arrival, before any of its steps begins, so that it holds nothing up; it leaves the room once its client has been sent
+the answer. Small answers need no room. Knows neither sessions nor connections.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Types of arguments on the command line, for argparse."""
+"""Types of command-line arguments, for argparse."""
 
 import argparse
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -10,7 +10,7 @@ def count(text: str) -> int:
     """Parse a whole number from 1.
 
     Raises:
-        argparse.ArgumentTypeError: The text is no such number.
+        argparse.ArgumentTypeError: The text is not such a number.
     """
     if not text.isascii() or not text.isdigit() or not int(text):
         raise argparse.ArgumentTypeError(f"expected a whole number from 1, not {text!r}")
@@ -18,10 +18,10 @@ def count(text: str) -> int:
 
 
 def encoding(text: str) -> str:
-    """An encoding of characters that Python knows.
+    """Check the name of a text encoding that Python knows.
 
     Raises:
-        argparse.ArgumentTypeError: It is none.
+        argparse.ArgumentTypeError: It is not one.
     """
     try:
         "".encode(text)
@@ -33,10 +33,10 @@ def encoding(text: str) -> str:
 
 
 def zone(text: str) -> str:
-    """The name of a time zone.
+    """Check the name of a time zone.
 
     Raises:
-        argparse.ArgumentTypeError: There is none of that name.
+        argparse.ArgumentTypeError: There is no zone of that name.
     """
     try:
         ZoneInfo(text)

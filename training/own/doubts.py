@@ -45,7 +45,7 @@ def _code(name: str, known: NDArray[np.float64]) -> str:
 
 
 def _lies_outside(code: float, count: int, others: NDArray[np.float64]) -> bool:
-    """Whether a code is the only negative value, or is farther from the others than their range, or half if it recurs."""
+    """Whether a code is the only negative value, or farther from the others than their range (half if it recurs)."""
     if code < 0 <= others.min():
         return True
     beyond = max(others.min() - code, code - others.max())

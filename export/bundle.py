@@ -41,7 +41,7 @@ class RungSummary:
     load_seconds: float
 
     def __str__(self) -> str:
-        """A row of the printed table."""
+        """Format a row of the printed table."""
         kilobytes, milliseconds = self.file_bytes / 1000, self.load_seconds * 1000
         return (
             f"{self.stage:9} {self.size:>4} {self.nodes:>6} nodes {kilobytes:>6.0f} kB {milliseconds:>6.0f} ms to load"

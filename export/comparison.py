@@ -39,7 +39,7 @@ class Claim:
         return abs(self.found - self.figure.value) <= TOLERANCE * abs(self.figure.value)
 
     def __str__(self) -> str:
-        """A line of the report."""
+        """Format a line of the report."""
         claimed = self.figure
         verdict = "ok" if self.holds else "DISAGREES"
         found = f"claimed {claimed.value:.4f}, the graphs give {self.found:.4f}"

@@ -1,4 +1,4 @@
-"""Static int8 quantization of the matrix products of one graph. Knows no files and no bundles.
+"""Static int8 quantization of the matrix products of one graph. Independent of files and bundles.
 
     x W + b   becomes   Mul(Cast(MatMulInteger(QuantizeLinear(x), Wq)), s) + b
 

@@ -30,7 +30,7 @@ class Check:
         return self.found <= self.limit
 
     def __str__(self) -> str:
-        """A row of the report's table."""
+        """Format a row of the report's table."""
         found = f"{self.found:.1e}" if self.limit else f"{self.found:.0f} differ"
         limit = "no limit" if self.limit == inf else f"{self.limit:.0e}" if self.limit else "same bits"
         verdict = "ok" if self.passed else "FAILED"
@@ -74,7 +74,7 @@ class Report:
         return cls(checks, onnxruntime=document["onnxruntime"], torch=document["torch"])
 
     def __str__(self) -> str:
-        """The checks as a table."""
+        """Format the checks as a table."""
         head = f"{'check':9} {'stage':9} {'rung':>4} {'found':>10} {'limit':>10}"
         return "\n".join([head, *map(str, self.checks)])
 

@@ -53,7 +53,7 @@ class Server:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
-                start_new_session=True,  # so that Ctrl-C reaches only us
+                start_new_session=True,  # so that Ctrl-C reaches only this process
             )
         try:
             with waiting(f"starting {self._command[2]}"):

@@ -27,7 +27,7 @@ class Interval:
     months: int = 0
 
     def __str__(self) -> str:
-        """For instance "15 minutes" or "1 month"."""
+        """Format the interval, for instance "15 minutes" or "1 month"."""
         if self.months:
             count, unit = (self.months // 12, "year") if self.months % 12 == 0 else (self.months, "month")
             return plural(count, unit)
@@ -68,7 +68,7 @@ def infer(times: Sequence[datetime]) -> Interval:
 
 
 def _usual_seconds(gaps: Sequence[float]) -> float:
-    """Return the gap between most rows. If jitter leaves none in the majority, return the usual interval meant."""
+    """Return the gap of most rows. If jitter leaves no majority, use gaps rounded to usual intervals, or the median."""
     seconds, count = Counter(gaps).most_common(1)[0]
     if 2 * count > len(gaps):
         return seconds
@@ -108,7 +108,7 @@ def suggest_season_of_rows(interval: Interval, times: Sequence[datetime]) -> int
 
 
 def suggest_segment(season: int) -> int:
-    """Suggest the number of readings in a segment: a season, a few short ones, or the largest fitting part of one."""
+    """Suggest the number of readings in a segment: a season, several short ones, or the largest fitting part of one."""
     if season <= LONGEST_SEGMENT:
         return season if season > 3 else season * (4 // season)
     parts = [size for size in range(4, 25) if season % size == 0]
@@ -116,7 +116,7 @@ def suggest_segment(season: int) -> int:
 
 
 def plural(count: float, unit: str) -> str:
-    """For instance "1 hour" or "2 hours"."""
+    """Format a count with its unit, for instance "1 hour" or "2 hours"."""
     return f"{count:g} {unit}" + ("" if count == 1 else "s")
 
 

@@ -14,7 +14,7 @@ from training.data.own_characters import UTF_8, decode
 from training.data.source import BrokenLineError, DataError, MissingFileError, read_bytes
 
 DELIMITERS = "\t;,|"  # likelier ones first
-TOLD_DELIMITER = re.compile(r"sep=([\t;,|])\r?\n", re.IGNORECASE)  # a line before the header, as Excel has it
+TOLD_DELIMITER = re.compile(r"sep=([\t;,|])\r?\n", re.IGNORECASE)  # Excel reads and writes it before the header
 SNIFFED, SNIFFED_ROWS = 2**20, 20  # characters and rows by which the delimiter is found
 ZIP = b"PK\x03\x04"  # the first bytes of a zip file, and so of an Excel workbook
 LONGEST_CELL = 2**18  # characters: training on a text of this length takes some gigabytes of memory

@@ -21,7 +21,7 @@ from training.data.own_times import Order
 from training.data.source import BrokenLineError
 
 HOUR_ELSEWHERE = "; if the hour is in another column, join the two into one"
-PUT_BACK = timedelta(hours=2)  # a row that goes back further in time is not explained by clocks put back an hour
+PUT_BACK = timedelta(hours=2)  # the most that rows go back in time when clocks are put back an hour
 
 Duplicates = Literal["refuse", "first", "last", "mean", "sum"]
 

@@ -110,7 +110,7 @@ class Run:
             self.progress = Progress(**{field.name: progress[field.name] for field in fields(Progress)})
 
     def _trained(self) -> dict[str, Any]:
-        """The objects whose state Fabric saves and restores."""
+        """Return the objects whose state Fabric saves and restores."""
         parts = {"model": self.model, "optimizer": self.optimizer}
         return parts if self.average is None else parts | {"average": self.average}
 

@@ -75,7 +75,7 @@ class GenerationModel(StatefulModule):
             initialise_torch(layer, settings.forget_bias)
 
     def forward(self, x: Tensor, state: Tensors | None = None) -> tuple[Tensor, Tensors]:
-        """The fused path.
+        """Run the fused path.
 
         Args:
             x: Token ids, int64 (N, T).

@@ -64,7 +64,7 @@ class SentimentModel(StatefulModule):
             initialise_torch(gru)
 
     def forward(self, x: Tensor, state: Tensors | None = None) -> tuple[Tensor, Tensors]:
-        """The fused path.
+        """Run the fused path.
 
         Args:
             x: Word ids, int64 (N, T).

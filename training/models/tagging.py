@@ -120,7 +120,7 @@ class TaggingModel(StatefulModule):
             yield StateTensor(f"{stage}_c", "float32", shape)
 
     def forward(self, words: Words) -> tuple[Tensor, dict[str, Tensor]]:
-        """The fused path.
+        """Run the fused path.
 
         Returns:
             Logits (N, T, tags), and those of the auxiliary kinds of tag, by name.

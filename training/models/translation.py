@@ -94,7 +94,7 @@ class TranslationModel(StatefulModule):
             initialise_torch(cast(nn.GRU, gru))
 
     def forward(self, source: Tensor, lengths: Tensor, target: Tensor) -> Tensor:
-        """The fused path, with the true translation as the decoder's input (teacher forcing).
+        """Run the fused path, with the true translation as the decoder's input (teacher forcing).
 
         Args:
             source: Piece ids, int64 (N, S). The padding may be any id.

@@ -122,7 +122,7 @@ class BidirectionalSentimentTask(TextTask[BidirectionalSentimentSettings]):
         )
 
     def batches_per_epoch(self) -> int:
-        """An epoch has every phrase that is not neutral once, and some of the neutral ones (`neutral_share`)."""
+        """Cover every phrase that is not neutral once, and some of the neutral ones (`neutral_share`)."""
         return -(-self._num_phrases // self.settings.rows)
 
     def train_batches(self, epoch: int) -> Iterator[PhraseBatch]:
@@ -152,17 +152,17 @@ class BidirectionalSentimentTask(TextTask[BidirectionalSentimentSettings]):
             yield batches[i]
 
     def count_items(self, batch: PhraseBatch) -> int:
-        """Number of words."""
+        """Count the words."""
         return int(batch.lengths.sum())
 
     def loss(self, model: nn.Module, batch: PhraseBatch, carry: None) -> tuple[Tensor, None]:
-        """Summed, weighted cross entropy to the target probabilities, divided by the rows of a full batch."""
+        """Sum the weighted cross entropy to the target probabilities, and divide it by the rows of a full batch."""
         logits = model(batch.x, batch.lengths)
         losses = cross_entropy(logits, torch.stack([1 - batch.positive, batch.positive], dim=1), reduction="none")
         return (losses * batch.weights).sum() / self.settings.rows, carry
 
     def share(self, rows: PhraseBatch, batch: PhraseBatch) -> float:
-        """Always 1, because the loss is a sum."""
+        """Return 1, because the loss is a sum."""
         return 1.0
 
     def _predict(self, model: nn.Module, split: str) -> Iterator[Predictions]:
@@ -173,7 +173,7 @@ class BidirectionalSentimentTask(TextTask[BidirectionalSentimentSettings]):
             yield group.labels, model(torch.from_numpy(group.ids).to(device), lengths).cpu()
 
     def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
-        """Accuracy and cross entropy of whole sentences."""
+        """Measure accuracy and cross entropy of whole sentences."""
         return classification.figures(self._predict(model, split))
 
     def plot(self, model: nn.Module, split: str, directory: Path) -> None:

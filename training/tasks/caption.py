@@ -88,7 +88,7 @@ class CaptionTask(Task[CaptionSettings]):
         return digits.load("train")
 
     def batches_per_epoch(self) -> int:
-        """An epoch has `rounds` passes over all images."""
+        """Cover all images `rounds` times."""
         return self.settings.rounds * -(-len(self._train[0]) // self.settings.rows)
 
     def train_batches(self, epoch: int) -> Iterator[CaptionBatch]:
@@ -117,16 +117,16 @@ class CaptionTask(Task[CaptionSettings]):
         return torch.from_numpy(x), torch.from_numpy(y)
 
     def count_items(self, batch: CaptionBatch) -> int:
-        """Number of predicted words, the end of each sentence included."""
+        """Count the predicted words, the end of each sentence included."""
         return int((batch.y != NOT_PREDICTED).sum())
 
     def loss(self, model: nn.Module, batch: CaptionBatch, carry: None) -> tuple[Tensor, None]:
-        """Mean cross entropy of the words."""
+        """Compute the mean cross entropy of the words."""
         logits = model(batch.images, batch.x)
         return cross_entropy(logits.flatten(0, 1), batch.y.flatten(), ignore_index=NOT_PREDICTED), carry
 
     def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
-        """Shares of greedily decoded sentences with all attributes right, with each one right, and grammatical ones."""
+        """Measure how many greedily decoded sentences have all or each attribute right, or are grammatical."""
         images, labels = place_everywhere(*digits.load(split))
         device = next(model.parameters()).device
         sentences = self.write(model, torch.from_numpy(images).to(device))

@@ -34,7 +34,7 @@ class EntitiesTask(WordTaggingTask):
         return [Tagged(sentence.tokens, sentence.tags) for sentence in wnut17.load(split)]
 
     def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
-        """Precision, recall and F1 of whole entities, and accuracy of tags."""
+        """Measure precision, recall and F1 of whole entities, and accuracy of tags."""
         sentences = self.numbered(self.sentences(split))
         found = self.predict(model, sentences)
         match = bio.match(map(self.names, sentences.tag_ids), map(self.names, found))

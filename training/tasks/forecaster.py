@@ -124,7 +124,7 @@ class ForecasterTask(Task[AnyForecasterSettings]):
         return _choosing_figures(forecaster, errors)  # figures of means, which widening does not change
 
     def validate(self, model: nn.Module) -> dict[str, float]:
-        """MSE relative to the seasonal naive forecast's, averaged over horizons: windowed, streamed, and both."""
+        """Measure MSE relative to the seasonal naive forecast's, over all horizons: windowed, streamed, and both."""
         forecaster = cast(Forecaster, model)
         return _choosing_figures(forecaster, self._choosing_errors(forecaster))
 
@@ -146,7 +146,7 @@ class ForecasterTask(Task[AnyForecasterSettings]):
         return torch.tensor(bands.widening(chain(*errors.values()), self.settings.bands.coverage))
 
     def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
-        """Figures under the published protocol and in a stream, at each horizon; see `figures_of`."""
+        """Measure by the published protocol and in a stream, at each horizon; see `figures_of`."""
         if split == "train" or split not in self.series.splits:
             raise DataError(f"{self.name} has no {split} split, only {' and '.join(self._evaluated_splits)}")
         backtest = self._backtest(model, split)

@@ -55,7 +55,7 @@ class ForecastingTask(ForecasterTask[ForecastingSettings]):
         return StreamingForecaster(self.settings.model, self.channel_names, self.interval)
 
     def batches_per_epoch(self) -> int:
-        """`windows.batches`. Windows are drawn at random, so an epoch is only the time between two evaluations."""
+        """Return `windows.batches`. Windows are random, so an epoch is only the time between two evaluations."""
         return self.settings.windows.batches
 
     def train_batches(self, epoch: int) -> Iterator[Batch]:
@@ -66,12 +66,12 @@ class ForecastingTask(ForecasterTask[ForecastingSettings]):
             yield draw_windows(train, model.segment, model.max_segments, self.settings.windows, rng)
 
     def count_items(self, batch: Batch) -> int:
-        """Number of readings in the windows, excluding those to be forecast."""
+        """Count the readings in the windows, excluding those to be forecast."""
         future = (1 + self.settings.model.max_segments) * self.settings.model.segment
         return batch.readings[:, :-future].numel()
 
     def loss(self, model: nn.Module, batch: Batch, carry: None) -> tuple[Tensor, None]:
-        """Smooth L1 loss of the point forecast plus pinball loss of the quantiles, in the units of the readings."""
+        """Add smooth L1 loss of the point forecast and pinball loss of the quantiles, in the units of the readings."""
         loss, (S, M) = self.settings.loss, (self.settings.model.segment, self.settings.model.max_segments)
         positions, weights = _draw_positions(loss, M, batch.ends.device)
         quantile_positions = torch.randperm(len(positions), device=positions.device)[: loss.quantile_segments]

@@ -99,7 +99,7 @@ class GenerationTask(TextTask[GenerationSettings]):
         return self.encode(self._text["train"])
 
     def batches_per_epoch(self) -> int:
-        """An epoch reads every row once, in steps of bptt_len.
+        """Cover every row once, in steps of bptt_len.
 
         Raises:
             DataError: The text is too short for a single step.
@@ -126,21 +126,21 @@ class GenerationTask(TextTask[GenerationSettings]):
             yield ids[:, start : start + T], ids[:, start + 1 : start + T + 1]
 
     def count_items(self, batch: tuple[Tensor, Tensor]) -> int:
-        """Number of predicted characters."""
+        """Count the predicted characters."""
         return batch[1].numel()
 
     def loss(self, model: nn.Module, batch: tuple[Tensor, Tensor], carry: Tensors | None) -> tuple[Tensor, Tensors]:
-        """Mean cross entropy. The state is carried to the next batch."""
+        """Compute the mean cross entropy. The state is carried to the next batch."""
         x, y = batch
         logits, carry = model(x, carry)
         return cross_entropy(logits.flatten(0, 1), y.flatten()), carry
 
     def validate(self, model: nn.Module) -> dict[str, float]:
-        """Nats per character of the dev text, read as 16 parallel rows, which is faster than one."""
+        """Measure nats per character of the dev text, read as 16 parallel rows, which is faster than one."""
         return {"nats_per_char": self._nats_per_char(model, self._rows("dev", (len(self._text["dev"]) - 1) // 16))}
 
     def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
-        """Nats per character in one stateful pass over the whole split, and with resets."""
+        """Measure nats per character in one stateful pass over the whole split, and with resets."""
         if split not in self._text:
             raise DataError(f"{self.name} has no {split} split, only train and dev")
         stateful = self._nats_per_char(model, self._rows(split, len(self._text[split]) - 1))

@@ -86,7 +86,7 @@ class MusicTask(Task[MusicSettings]):
         return [-(-(len(ids) - 1) // self.settings.bptt_len) for ids in self._train_ids]
 
     def batches_per_epoch(self) -> int:
-        """Number of chunks in the longest row."""
+        """Return the number of chunks in the longest row."""
         rows = assign(self._num_chunks, self.settings.rows, np.random.default_rng(0))
         return max(sum(self._num_chunks[piece] for piece in row) for row in rows)
 
@@ -120,18 +120,18 @@ class MusicTask(Task[MusicSettings]):
         return torch.from_numpy(x), torch.from_numpy(y), torch.from_numpy(begins)
 
     def count_items(self, batch: MusicBatch) -> int:
-        """Number of predicted tokens."""
+        """Count the predicted tokens."""
         return int((batch.y != NOT_PREDICTED).sum())
 
     def loss(self, model: nn.Module, batch: MusicBatch, carry: Tensors | None) -> tuple[Tensor, Tensors]:
-        """Mean cross entropy of the tokens. The state is carried to the next batch, unless a piece begins there."""
+        """Compute the mean cross entropy. The state is carried to the next batch, unless a piece begins there."""
         goes_on = ~batch.begins[:, None]
         state = {name: carry[name] * goes_on for name in ("h", "c")} if carry is not None else None
         logits, state = model(batch.x, state)
         return cross_entropy(logits.flatten(0, 1), batch.y.flatten(), ignore_index=NOT_PREDICTED), state
 
     def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
-        """Nats per frame, over all but the first frame of each piece. Every piece begins with a fresh state."""
+        """Measure nats per frame, over all but the first frame of each piece. Pieces begin with a fresh state."""
         pieces = sorted(polyphony.load(self.collection, split), key=len)
         starts = range(0, len(pieces), self.settings.rows)
         batches = [pieces[start : start + self.settings.rows] for start in starts]

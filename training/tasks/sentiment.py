@@ -112,7 +112,7 @@ class SentimentTask(TextTask[SentimentSettings]):
         return np.asarray(1 - (1 - by_rarity) * (1 - self.settings.word_dropout))
 
     def batches_per_epoch(self) -> int:
-        """An epoch has every text once, in batches of the same length."""
+        """Cover every text once, in batches of the same length."""
         return sum(-(-len(group.labels) // self.settings.rows) for group in self._train_groups)
 
     def train_batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -128,18 +128,18 @@ class SentimentTask(TextTask[SentimentSettings]):
             yield torch.from_numpy(dropped), torch.from_numpy(labels)
 
     def count_items(self, batch: tuple[Tensor, Tensor]) -> int:
-        """Number of words."""
+        """Count the words."""
         return batch[0].numel()
 
     def loss(self, model: nn.Module, batch: tuple[Tensor, Tensor], carry: None) -> tuple[Tensor, None]:
-        """Summed cross entropy after the last word, divided by the rows of a full batch: small batches count less."""
+        """Sum the cross entropy after the last word, divided by the rows of a full batch: small ones count less."""
         x, labels = batch
         logits, _ = model(x)
         total = cross_entropy(logits[:, -1], labels, reduction="sum", label_smoothing=self.settings.label_smoothing)
         return total / self.settings.rows, carry
 
     def share(self, rows: tuple[Tensor, Tensor], batch: tuple[Tensor, Tensor]) -> float:
-        """Always 1, because the loss is a sum."""
+        """Return 1, because the loss is a sum."""
         return 1.0
 
     def _predict(self, model: nn.Module, split: str) -> Iterator[Predictions]:
@@ -149,7 +149,7 @@ class SentimentTask(TextTask[SentimentSettings]):
             yield group.labels, model(torch.from_numpy(group.ids).to(device))[0][:, -1].cpu()
 
     def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
-        """Accuracy and cross entropy of whole sentences, after their last word."""
+        """Measure accuracy and cross entropy of whole sentences, after their last word."""
         return classification.figures(self._predict(model, split))
 
     def plot(self, model: nn.Module, split: str, directory: Path) -> None:

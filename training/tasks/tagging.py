@@ -43,13 +43,13 @@ class TaggingTask(WordTaggingTask):
         ]
 
     def validate(self, model: nn.Module) -> dict[str, float]:
-        """Accuracy on gold words."""
+        """Measure accuracy on gold words."""
         sentences = self.numbered(self.sentences("dev"))
         actual = np.concatenate(sentences.tag_ids)
         return {"accuracy": float((np.concatenate(self.predict(model, sentences)) == actual).mean())}
 
     def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
-        """Accuracy on gold words, sentence by sentence and text by text, and F1 on raw text."""
+        """Measure accuracy on gold words, sentence by sentence and text by text, and F1 on raw text."""
         sentences = self.numbered(self.sentences(split))
         actual = np.concatenate(sentences.tag_ids)
         is_right = np.concatenate(self.predict(model, sentences)) == actual

@@ -101,7 +101,7 @@ class Task(ABC, Generic[TaskSettings]):
 
     @abstractmethod
     def batches_per_epoch(self) -> int:
-        """Number of batches that `train_batches` yields."""
+        """Return the number of batches that `train_batches` yields."""
 
     @abstractmethod
     def train_batches(self, epoch: int) -> Iterator[Batch]:

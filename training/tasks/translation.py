@@ -139,7 +139,7 @@ class TranslationTask(TextTask[TranslationSettings]):
         return source, target
 
     def batches_per_epoch(self) -> int:
-        """An epoch has every pair once."""
+        """Cover every pair once."""
         return -(-len(self._train_pairs) // self.settings.rows)
 
     def train_batches(self, epoch: int) -> Iterator[TranslationBatch]:
@@ -154,17 +154,17 @@ class TranslationTask(TextTask[TranslationSettings]):
             yield batch_of([sources[j] for j in chosen], [targets[j] for j in chosen])
 
     def count_items(self, batch: TranslationBatch) -> int:
-        """Number of predicted pieces, [END] included."""
+        """Count the predicted pieces, [END] included."""
         return int((batch.labels != NOT_PREDICTED).sum())
 
     def loss(self, model: nn.Module, batch: TranslationBatch, carry: None) -> tuple[Tensor, None]:
-        """Mean cross entropy of the pieces of the translations, [END] included."""
+        """Compute the mean cross entropy of the translations' pieces, [END] included."""
         logits = model(batch.source, batch.lengths, batch.target)
         smoothing = self.settings.label_smoothing
         return cross_entropy(logits.flatten(0, 1), batch.labels.flatten(), label_smoothing=smoothing), carry
 
     def validate(self, model: nn.Module) -> dict[str, float]:
-        """Cross entropy, and lower-cased BLEU of greedy translations with sacreBLEU's own tokenizer."""
+        """Measure cross entropy, and lower-cased BLEU of greedy translations with sacreBLEU's own tokenizer."""
         pairs = multi30k.load("dev", self.settings.language)
         greedy = self.translate(model, [pair.english for pair in pairs], BeamSettings(beams=1))
         references = [pair.translation for pair in pairs]
@@ -172,7 +172,7 @@ class TranslationTask(TextTask[TranslationSettings]):
         return {"loss": self._cross_entropy(model, pairs), "greedy_bleu": bleu}
 
     def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
-        """BLEU, sacreBLEU and chrF of translations by beam search; see `translation_scores`."""
+        """Measure BLEU, sacreBLEU and chrF of translations by beam search; see `translation_scores`."""
         # Moses' tokenizer is needed only to evaluate, not to train.
         from training.tasks import translation_scores
 

@@ -87,7 +87,7 @@ class WindowForecastingTask(ForecasterTask[WindowForecastingSettings]):
         return WindowForecaster(self.settings.model, self.channel_names, self.interval)
 
     def batches_per_epoch(self) -> int:
-        """An epoch has all windows, in full batches. A remainder that does not fill a batch is dropped."""
+        """Cover all windows, in full batches. A remainder that does not fill a batch is dropped."""
         return max(len(self._starts) // self.settings.windows.starts, 1)
 
     def train_batches(self, epoch: int) -> Iterator[WindowBatch]:
@@ -98,11 +98,11 @@ class WindowForecastingTask(ForecasterTask[WindowForecastingSettings]):
             yield self._batch(starts, rng)
 
     def count_items(self, batch: WindowBatch) -> int:
-        """Number of readings in the windows, excluding those to be forecast."""
+        """Count the readings in the windows, excluding those to be forecast."""
         return batch.past.numel()
 
     def loss(self, model: nn.Module, batch: WindowBatch, carry: None) -> tuple[Tensor, None]:
-        """Mean absolute error up to each horizon plus pinball loss of the quantiles, in the units of the readings."""
+        """Add mean absolute error up to each horizon and pinball loss of quantiles, in the units of the readings."""
         S, M = self.settings.model.segment, self.settings.model.max_segments
         device = batch.past.device
         quantile_positions = torch.randperm(M, device=device)[: self.settings.loss.quantile_segments]

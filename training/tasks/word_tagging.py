@@ -121,7 +121,7 @@ class WordTaggingTask(TextTask[TaggingSettings]):
         return word_dropout.rates_by_rarity(counts, self.settings.rarity)
 
     def batches_per_epoch(self) -> int:
-        """An epoch has one row per sentence. Some rows also hold the next one (`joined_share`)."""
+        """Cover all sentences, one per row. Some rows also hold the next one (`joined_share`)."""
         return -(-len(self._train) // self.settings.rows)
 
     def train_batches(self, epoch: int) -> Iterator[tuple[Words, Tensor]]:
@@ -133,12 +133,12 @@ class WordTaggingTask(TextTask[TaggingSettings]):
             yield words._replace(ids=torch.from_numpy(dropped)), targets
 
     def count_items(self, batch: tuple[Words, Tensor]) -> int:
-        """Number of words."""
+        """Count the words."""
         words, _ = batch
         return int(words.lengths.sum())
 
     def loss(self, model: nn.Module, batch: tuple[Words, Tensor], carry: None) -> tuple[Tensor, None]:
-        """Mean cross entropy of the tags, plus `auxiliary_weight` times that of each auxiliary kind."""
+        """Add the mean cross entropy of the tags and `auxiliary_weight` times that of each auxiliary kind."""
         words, targets = batch
         logits, others = model(words)
         smoothing = self.settings.label_smoothing

@@ -48,7 +48,7 @@ def _run(names: Sequence[str], options: Options) -> int:
             own = _measure(name)(options)
         except Unavailable as error:
             print(f"\n{name}: not measured: {error}")
-        except Exception as error:  # one that fails must not take the others' figures along
+        except Exception as error:  # one failure must not lose the other measurements' figures
             failed[name] = f"{type(error).__name__}: {error}"
             print(f"\n{name}: failed: {failed[name]}", file=sys.stderr)
         else:

@@ -1,4 +1,4 @@
-"""A measurement in its own process, which shares neither interpreter nor GIL with what it is compared to."""
+"""Runs a measurement in its own process, so that it shares no interpreter lock with what it is compared to."""
 
 import gc
 import multiprocessing
@@ -19,11 +19,11 @@ class MeasurementFailed(Exception):
 
 
 class Apart(Generic[T]):
-    """Runs a measurement as often as asked, and keeps what it has loaded; leaving the context ends the process.
+    """Runs a measurement repeatedly in one process, loading only once. Leaving the context ends the process.
 
     Args:
-        make: Called once in the new process; returns what is then called with a number of seconds.
-        arguments: For `make`.
+        make: Called once in the new process. Returns the measurement, which is called with a number of seconds.
+        arguments: Arguments of `make`.
     """
 
     def __init__(self, make: Callable[..., Callable[[float], T]], *arguments: Any) -> None:  # noqa: ANN401  anything that can be pickled
@@ -49,7 +49,7 @@ class Apart(Generic[T]):
             self._process.join()
 
     def run(self, seconds: float) -> T:
-        """Measure for so long.
+        """Measure for `seconds`.
 
         Raises:
             MeasurementFailed: The measurement raised, or its process died.
@@ -76,11 +76,11 @@ def _serve(connection: Connection, make: Callable[..., Callable[[float], T]], ar
     try:
         measure = make(*arguments)
         gc.freeze()
-        gc.disable()  # nothing measured makes cycles, and a collection would be taken for the service's
+        gc.disable()  # a collection would look like the service's latency, and nothing measured makes cycles
         connection.send((None, None))
         while True:
             connection.send((measure(connection.recv()), None))
     except (EOFError, BrokenPipeError):
         pass
-    except Exception:  # told where it can be read
+    except Exception:  # reported to the parent process
         connection.send((None, traceback.format_exc()))

@@ -1,4 +1,4 @@
-"""How the commands of this package end: whatever interrupts one, the servers that it started are stopped."""
+"""Runs this package's commands so that the servers that they start are stopped, whatever interrupts them."""
 
 import signal
 import sys
@@ -6,11 +6,11 @@ from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn
 
-INTERRUPTED = 130  # what a shell reports of a program ended by Ctrl-C
+INTERRUPTED = 130  # what a shell reports for a program ended by Ctrl-C
 
 
 def run_command(run: Callable[[], int]) -> int:
-    """Run a command. SIGTERM and SIGHUP end it as Ctrl-C does, without a traceback.
+    """Run a command. SIGTERM and SIGHUP end it like Ctrl-C, without a traceback.
 
     Returns:
         The exit status of the command, or INTERRUPTED.

@@ -1,4 +1,4 @@
-"""Figures from loads that were measured in turn."""
+"""Computes figures from loads that were measured in turn."""
 
 import statistics
 from collections.abc import Sequence
@@ -10,18 +10,18 @@ from bench.load import Load, median_rate, rates, ratio
 def share(
     name: str, loads: Sequence[Load], raw: Sequence[Load], limit: float | None, unit: str = "rows/s"
 ) -> list[Figure]:
-    """Return the rate of a load in per cent of onnxruntime alone, and the rate itself."""
+    """Return the rate of a load as a percentage of onnxruntime alone, and the rate itself."""
     percent = 100 * ratio(rates(loads), rates(raw)).median
     return [Figure(f"{name}, of raw onnxruntime", percent, "%", at_least=limit), rate(name, loads, unit)]
 
 
 def times(name: str, loads: Sequence[Load], baseline: Sequence[Load], limit: float | None) -> Figure:
-    """How many times the rate of a baseline a load reaches."""
+    """Return the rate of a load as a multiple of a baseline's."""
     return Figure(name, ratio(rates(loads), rates(baseline)).median, "x", at_least=limit)
 
 
 def rate(name: str, loads: Sequence[Load], unit: str = "rows/s") -> Figure:
-    """The median rate, for the record."""
+    """Return the median rate, for the record."""
     return Figure(name, median_rate(loads), unit)
 
 
@@ -31,17 +31,17 @@ def client(name: str, loads: Sequence[Load]) -> Figure:
 
 
 def latency(name: str, loads: Sequence[Load], raw: Sequence[Load], limit: float | None) -> Figure:
-    """Median time of a request, in median times of a raw run."""
+    """Return the median time of a request as a multiple of a raw run's."""
     p50, raw_p50 = ([load.latency.p50 for load in side] for side in (loads, raw))
     return Figure(f"{name}: p50, of a raw run", ratio(p50, raw_p50).median, "x", at_most=limit)
 
 
 def milliseconds(name: str, loads: Sequence[Load]) -> Figure:
-    """Median time of a request, for the record."""
+    """Return the median time of a request, for the record."""
     return Figure(f"{name}: p50", 1000 * statistics.median(load.latency.p50 for load in loads), "ms")
 
 
 def tail(name: str, loads: Sequence[Load], limit: float | None) -> Figure:
-    """The 99th percentile in medians."""
+    """Return the 99th percentile of the latency as a multiple of its median."""
     spread = statistics.median(load.latency.p99 / load.latency.p50 for load in loads)
     return Figure(f"{name}: p99, of its p50", spread, "x", at_most=limit)

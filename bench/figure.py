@@ -1,4 +1,4 @@
-"""One measured figure and the limit that it should keep, or why it cannot be measured."""
+"""A measured figure with the limit that it should keep, and the error if it cannot be measured."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ class Figure:
 
     Args:
         name: What was measured, for instance "one step, 64 connections".
-        value: In units of `unit`.
+        value: The value, in `unit`.
         unit: For instance "rows/s", "ms" or "x".
         at_least: The lowest value that keeps the limit.
         at_most: The highest value that keeps it.
@@ -35,4 +35,4 @@ class Figure:
 
 
 class Unavailable(Exception):
-    """Something that a measurement needs is not on this machine. The message says how to get it."""
+    """Something that a measurement needs is missing on this machine. The message says how to get it."""

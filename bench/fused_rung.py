@@ -1,4 +1,4 @@
-"""A rung of ONNX's fused LSTM operator, for comparison: the weights, inputs and outputs of a bundle's own rung."""
+"""A rung made with ONNX's fused LSTM operator, for comparison, with a bundle's own weights, inputs and outputs."""
 
 from collections.abc import Iterator
 
@@ -12,11 +12,11 @@ from service.bundle.manifest import Bundle
 
 
 def fused_rung(bundle: Bundle, T: int) -> bytes:
-    """The rung T of "encode", serialized.
+    """Return the rung T of "encode", serialized.
 
     Args:
-        bundle: Of the generation task.
-        T: Steps.
+        bundle: A bundle for generation.
+        T: Number of steps.
     """
     weights, cell = encoder_weights(bundle), bundle.manifest.cell
     (L, _, H), V = bundle.manifest.state[0].shape, len(weights["head.bias"])
@@ -46,7 +46,7 @@ def fused_rung(bundle: Bundle, T: int) -> bytes:
 
 
 def _nodes(L: int, H: int) -> Iterator[onnx.NodeProto]:
-    """The operator wants time first, and one layer a node."""
+    """Yield the nodes. The operator expects time first, and does one layer per node."""
     yield helper.make_node("Transpose", ["x"], ["ids"], perm=[1, 0])
     yield helper.make_node("Gather", ["embedding", "ids"], ["y0"])
     for name in ("h", "c"):

@@ -22,7 +22,7 @@ UNIT = "characters/s"
 
 
 def measure(options: Options) -> list[Figure]:
-    """Texts of 512 characters: streamed ones against the limit, whole ones for the record."""
+    """Measure texts of 512 characters: streamed ones against the limit, whole ones for the record."""
     size = largest_rung(GENERATION, DECODE)
     figures: list[Figure] = []
     with Service(options.store) as service:
@@ -41,7 +41,7 @@ def measure(options: Options) -> list[Figure]:
 
 
 def generation_client(service: Service, streams: int, is_streamed: bool) -> Apart[Load]:
-    """A client with a connection for each stream."""
+    """Make a client with one connection per stream."""
     requests = [[request("/generate", _body(seed, is_streamed), service.headers)] for seed in range(streams)]
     return Apart(http_loop, service.address, requests, CHARACTERS, (b'"finish_reason":"length"', 1))
 

@@ -1,11 +1,11 @@
-"""`make bench-gpu`: rows a second by batch on a GPU, with and without the cache of states, against one CPU thread.
+"""`make bench-gpu`: rows per second by batch size on a GPU, with and without the state cache, against one CPU thread.
 
-Every side is given rows as the store keeps them and gives such rows back:
+All sides take and return rows as the store keeps them:
 
     cpu        tensors from the rows, onnxruntime on the CPU
     cuda       the same on CUDA, state and outputs through the host's memory
-    uploaded   the service's device runtime, where no row is in its cache
-    cached     the same, where all are
+    uploaded   the service's device runtime, with no row in its cache
+    cached     the same, with all rows in its cache
 """
 
 import sys
@@ -38,12 +38,12 @@ Step = Callable[[Mapping[str, Array], Rows], Rows]
 
 
 def measure(device: Device, batches: Sequence[int] = BATCHES, seconds: float = SECONDS) -> Iterator[Figure]:
-    """Rows a second of the outer rungs, of every batch and side.
+    """Measure the rows per second of the shortest and longest rungs, for every batch size and side.
 
     Args:
         device: The GPU.
         batches: N of each batch.
-        seconds: How long each is measured; three runs at least.
+        seconds: How long each is measured, but at least three runs.
     """
     bundle = read_bundle(GENERATION)
     hosts = {"cpu": Runtime(bundle), "cuda": Runtime(bundle, device.providers(is_captured=False))}
@@ -63,13 +63,13 @@ def measure(device: Device, batches: Sequence[int] = BATCHES, seconds: float = S
 
 
 def ends(bundle: Bundle) -> list[tuple[Stage, int]]:
-    """The shortest and the longest rung of each stage."""
+    """Return the shortest and the longest rung of each stage."""
     stages = [bundle.manifest.stage(name) for name in STAGES]
     return [(stage, size) for stage in stages for size in sorted({min(stage.rungs), max(stage.rungs)})]
 
 
 def host_step(runtime: Runtime, stage: Stage, size: int) -> Step:
-    """A run whose state lies on the host."""
+    """Make a step whose state is on the host."""
     layout = RowLayout(runtime.bundle.manifest.state)
     names = [*wanted(stage), *(f"{name}_next" for name in stage.writes)]
 
@@ -82,7 +82,7 @@ def host_step(runtime: Runtime, stage: Stage, size: int) -> Step:
 
 
 def device_step(runtime: DeviceRuntime, stage: Stage, size: int) -> Step:
-    """A run whose state lies on the device, where it is there."""
+    """Make a step whose state is on the device, if it is cached there."""
 
     def step(inputs: Mapping[str, Array], rows: Rows) -> Rows:
         results = runtime.run(stage.name, size, {**inputs, ROW: as_array(rows)}, [*wanted(stage), NEXT_ROW])
@@ -93,12 +93,12 @@ def device_step(runtime: DeviceRuntime, stage: Stage, size: int) -> Step:
 
 
 def wanted(stage: Stage) -> list[str]:
-    """Return the names of the outputs to read besides the state: the tokens of a decoding stage."""
+    """Return the names of the outputs to read besides the state: the tokens of the decoding stage, or none."""
     return ["tokens"] if stage.name == "decode" else []
 
 
 def seconds_a_run(step: Step, inputs: Mapping[str, Array], rows: Rows, seconds: float) -> float:
-    """The median, the rows of each run fed to the next."""
+    """Return the median seconds of a run, feeding the rows of each run to the next."""
     for _ in range(2):
         rows = step(inputs, rows)
     durations: list[float] = []
@@ -110,14 +110,14 @@ def seconds_a_run(step: Step, inputs: Mapping[str, Array], rows: Rows, seconds: 
 
 
 def strange_rows(bundle: Bundle, num_rows: int) -> Rows:
-    """Rows that no run has written."""
+    """Return rows that no run has written, so that they are not cached."""
     length = RowLayout(bundle.manifest.state).num_bytes // 4
     generator = np.random.default_rng(1)
     return [generator.uniform(-0.9, 0.9, length).astype(np.float32).tobytes() for _ in range(num_rows)]
 
 
 def gpu() -> Device:
-    """The GPU.
+    """Return the GPU.
 
     Raises:
         Unavailable: There is none, or onnxruntime cannot use it.
@@ -131,7 +131,7 @@ def gpu() -> Device:
 
 
 def main() -> int:
-    """Measure and print. Without a GPU, say why not. Returns the exit status."""
+    """Measure and print, or say why there is no GPU. Returns the exit status."""
     try:
         device = gpu()
     except Unavailable as error:

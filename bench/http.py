@@ -1,4 +1,4 @@
-"""`POST /sessions/{id}/steps`, 64 connections: against onnxruntime alone, and against a plain BentoML batchable API."""
+"""`POST /sessions/{id}/steps` with 64 connections, against onnxruntime alone and a plain BentoML batchable API."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -22,7 +22,7 @@ FAST_LIMIT, BENTOML_LIMIT = 15.0, 5.0
 
 
 def measure(options: Options) -> list[Figure]:
-    """wrk gives each connection a session and a thread of its own, on the second port, BentoML's port, the baseline."""
+    """Measure both ports and the baselines with wrk. Each connection has its own session and thread."""
     with ExitStack() as stack:
         service = stack.enter_context(Service(options.store))
         baseline, bare = (stack.enter_context(BentoServer(each)) for each in (STEP_SERVICE, BARE_STEP_SERVICE))

@@ -21,7 +21,7 @@ LIMIT = 1.4
 
 
 def measure(options: Options) -> list[Figure]:
-    """Both bundles are served at once, each by a service of its own, and asked in turn."""
+    """Serve both bundles at once, each by its own service, and measure them in turn."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-int8-")))
         runs = {}
@@ -41,7 +41,7 @@ def measure(options: Options) -> list[Figure]:
 
 
 def quantized(folder: Path) -> Path:
-    """The int8 bundle, made from the shipped one.
+    """Make the int8 bundle from the shipped one.
 
     Raises:
         Unavailable: It cannot be made.

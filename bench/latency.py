@@ -18,7 +18,7 @@ P99_LIMIT = 3.0
 
 
 def measure(options: Options) -> list[Figure]:
-    """p50 in raw runs, p99 in p50s."""
+    """Measure p50 as a multiple of a raw run's, and p99 as a multiple of p50."""
     with ExitStack() as stack:
         service = stack.enter_context(Service(options.store))
         (requests,) = step_requests(service, service.open_sessions(1))

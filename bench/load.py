@@ -1,4 +1,4 @@
-"""The load of a measurement: what was completed, in which time. Several are measured in turn and compared."""
+"""The load of a measurement: how much was completed in what time. Several are measured in turn and compared."""
 
 import resource
 import statistics
@@ -24,10 +24,10 @@ class Load:
     """One measurement.
 
     Attributes:
-        completed: What was completed: rows, requests, characters.
+        completed: Number of completed rows, requests or characters.
         seconds: Wall time that it took.
         cpu_seconds: Processor time of the measuring process.
-        latency: Of single requests or runs.
+        latency: Latency of single requests or runs.
     """
 
     completed: int
@@ -42,25 +42,25 @@ class Load:
 
     @property
     def cores(self) -> float:
-        """Processor cores that the measuring process itself was busy on."""
+        """How many processor cores the measuring process itself used."""
         return self.cpu_seconds / self.seconds
 
 
 class Stopwatch:
-    """Wall and processor time from here on."""
+    """Measures wall and processor time from its creation on."""
 
     def __init__(self) -> None:
         self._cpu = _cpu_seconds()
         self.started = time.perf_counter()
 
     def load(self, completed: int, latencies: Sequence[float]) -> Load:
-        """The measurement that ends now."""
+        """Return the measurement that ends now."""
         seconds = time.perf_counter() - self.started
         return Load(completed, seconds, _cpu_seconds() - self._cpu, quantiles(latencies))
 
 
 class Ratio(NamedTuple):
-    """A ratio of two things that were measured in turn: the median of the rounds, the lowest and the highest."""
+    """The ratio of two things measured in turn: its median over the rounds, the lowest and the highest."""
 
     median: float
     low: float
@@ -68,36 +68,36 @@ class Ratio(NamedTuple):
 
 
 def quantiles(times: Sequence[float]) -> Quantiles:
-    """Median, 99th percentile and worst of some times."""
+    """Return median, 99th percentile and worst of some times."""
     p50, p99, worst = np.quantile(times, (0.5, 0.99, 1.0)).tolist()
     return Quantiles(p50, p99, worst)
 
 
 def ratio(numerators: Sequence[float], denominators: Sequence[float]) -> Ratio:
-    """Round by round, so that a machine that slows down for one slows down for the other."""
+    """Compute the ratio round by round, so that a slowdown of the machine affects both sides."""
     ratios = [over / under for over, under in zip(numerators, denominators, strict=True)]
     return Ratio(statistics.median(ratios), min(ratios), max(ratios))
 
 
 def rates(loads: Sequence[Load]) -> list[float]:
-    """The rate of each round."""
+    """Return the rate of each round."""
     return [load.rate for load in loads]
 
 
 def median_rate(loads: Sequence[Load]) -> float:
-    """The rate of the middle round."""
+    """Return the median rate of the rounds."""
     return statistics.median(rates(loads))
 
 
 def alternate(
     title: str, runs: Mapping[str, Callable[[float], Load]], rounds: int, seconds: float
 ) -> dict[str, list[Load]]:
-    """Measure several things in turn, round after round, after a short turn of each that does not count.
+    """Measure several things in turn, round after round, after a short warm-up of each.
 
     Args:
-        title: Stands before the progress bar.
-        runs: What is measured, by name.
-        rounds: How often each.
+        title: Title of the progress bar.
+        runs: The measurements, by name.
+        rounds: How often each is measured.
         seconds: How long each time.
 
     Returns:

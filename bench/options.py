@@ -1,4 +1,4 @@
-"""How long and how large measurements are: environment variables with the prefix `BENCH_`."""
+"""Length and size of measurements: environment variables with the prefix `BENCH_`."""
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict

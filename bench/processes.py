@@ -1,10 +1,10 @@
-"""Families of processes, their processor time and their memory."""
+"""Process trees, their processor time and memory."""
 
 import psutil
 
 
 def descendants(pid: int) -> list[int]:
-    """The ids of a process's children, their children and so on. Empty if the process is gone."""
+    """Return the ids of a process's children, their children and so on. Empty if the process is gone."""
     try:
         return [child.pid for child in psutil.Process(pid).children(recursive=True)]
     except psutil.NoSuchProcess:
@@ -17,7 +17,7 @@ def heaviest(pid: int) -> int:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Processor time used, in seconds. 0 for a process that is gone."""
+    """Return the processor time of a process in seconds. 0 if it is gone."""
     try:
         times = psutil.Process(pid).cpu_times()
     except psutil.NoSuchProcess:
@@ -26,6 +26,6 @@ def cpu_seconds(pid: int) -> float:
 
 
 def anonymous_bytes(pid: int) -> int:
-    """Resident memory that is the process's own: neither files nor a store that is mapped. Linux only."""
+    """Return a process's own resident memory, without mapped files such as the store. Linux only."""
     memory = psutil.Process(pid).memory_info()
     return int(memory.rss - memory.shared)

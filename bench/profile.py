@@ -111,11 +111,11 @@ def _watch(pid: int, kind: str, output: Path, arguments: argparse.Namespace) -> 
 
 
 def top(stacks: Iterable[str], shown: int = SHOWN) -> str:
-    """List the functions in most samples.
+    """List the functions with the most samples.
 
     Args:
         stacks: Lines of py-spy's raw format: frames from the outermost on, joined by ";", then a blank and a count.
-        shown: How many of each kind.
+        shown: How many functions of each kind to list.
     """
     itself: Counter[str] = Counter()
     inclusive: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""Progress of something that takes longer than a moment and shows none itself."""
+"""Progress bars for work that takes a while and shows no progress itself."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ LOOK_SECONDS = 1.0
 
 
 def watched(title: str, seconds: float, work: Callable[[], T]) -> T:
-    """Show a bar of seconds while something works."""
+    """Show a progress bar of seconds while `work` runs."""
     started = time.monotonic()
     with (
         ThreadPoolExecutor(1) as threads,
@@ -27,6 +27,6 @@ def watched(title: str, seconds: float, work: Callable[[], T]) -> T:
 
 @contextmanager
 def waiting(title: str) -> Iterator[None]:
-    """Say what is waited for, until it is there."""
+    """Show what is being waited for."""
     with tqdm(desc=title, bar_format="{desc} ...", leave=False, disable=None):
         yield

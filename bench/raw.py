@@ -1,6 +1,6 @@
-"""Measures onnxruntime alone on a bundle's graphs: one thread feeds the state back, with nothing around it.
+"""Measures onnxruntime alone on a bundle's graphs: one thread that feeds the state back, and nothing else.
 
-Each loop runs in a process of its own (`bench.apart`). The service's figures are divided by its figures.
+Each loop runs in its own process (`bench.apart`). The service's figures are divided by these.
 """
 
 import time
@@ -15,7 +15,7 @@ from service.bundle.manifest import Bundle, read_bundle
 from service.bundle.stage import TensorSpec
 from service.engine.state import Array
 
-NUM_DRAWS = 16  # inputs that are drawn beforehand and used in turn
+NUM_DRAWS = 16  # inputs drawn beforehand and used in turn
 STEP, DECODE = "encode", "decode"
 
 
@@ -23,7 +23,7 @@ class RawLoop:
     """Runs one rung of one stage over and over.
 
     Args:
-        path: Directory of a bundle of the generation task.
+        path: Directory of a bundle for generation.
         stage: "encode" or "decode".
         rung: T, its length.
         num_rows: N, the batch.
@@ -44,7 +44,7 @@ class RawLoop:
         self._inputs = [draw(bundle, stage, rung, num_rows, generator) for _ in range(NUM_DRAWS)]
 
     def __call__(self, seconds: float) -> Load:
-        """Run for so long. The load counts N times T for each run."""
+        """Run for `seconds`. Each run counts as N times T rows."""
         watch = Stopwatch()
         until = watch.started + seconds
         durations: list[float] = []
@@ -62,18 +62,18 @@ class RawLoop:
 
 
 def largest_rung(path: Path, stage: str) -> int:
-    """The longest T of a stage."""
+    """Return the longest T of a stage."""
     return max(read_bundle(path).manifest.stage(stage).rungs)
 
 
 def num_tokens(bundle: Bundle) -> int:
-    """V, the number of token ids."""
+    """Return V, the number of token ids."""
     (logits,) = (spec for spec in bundle.manifest.stage(STEP).outputs if spec.name == "logits")
     return int(logits.shape[-1])
 
 
 def draw(bundle: Bundle, stage: str, rung: int, num_rows: int, generator: np.random.Generator) -> dict[str, Array]:
-    """Random inputs of a stage: tokens (N, T), or the inputs for sampling among all tokens at temperature 0.8."""
+    """Draw inputs of a stage: tokens (N, T), or the inputs for sampling among all tokens at temperature 0.8."""
     V = num_tokens(bundle)
     drawn: dict[str, Array] = {
         "x": generator.integers(0, V, (num_rows, rung)),
@@ -89,5 +89,5 @@ def draw(bundle: Bundle, stage: str, rung: int, num_rows: int, generator: np.ran
 
 
 def zeros(spec: TensorSpec, num_rows: int, rung: int, fill: float = 0.0) -> Array:
-    """A batch of a tensor, filled with one value, of the spec's shape and dtype."""
+    """Return a batch of a tensor, filled with one value, with the spec's shape and dtype."""
     return np.full(spec.sized(num_rows, rung), fill, dtype=spec.dtype)

@@ -1,4 +1,4 @@
-"""Figures with their limits, as a table or line by line."""
+"""Formats figures with their limits, as a table or line by line."""
 
 import os
 import platform
@@ -8,18 +8,18 @@ from importlib.metadata import version
 from bench.figure import Figure
 
 HEADER = ("figure", "value", "", "limit", "")
-WIDTHS = (44, 12, 8, 12, 0)  # of the columns of a line that is printed before the others are known
+WIDTHS = (44, 12, 8, 12, 0)  # of the columns, for lines printed before the others are known
 
 
 def table(figures: Sequence[Figure]) -> str:
-    """One line for each figure. Those without a limit are for the record."""
+    """Return a table with one line per figure. Those without a limit are for the record."""
     rows = [HEADER, *(_row(figure) for figure in figures)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
     return "\n".join(_line(row, widths) for row in rows)
 
 
 def line(figure: Figure) -> str:
-    """One figure, as soon as it is known."""
+    """Return the line of one figure, to be printed as soon as it is known."""
     return _line(_row(figure), WIDTHS)
 
 
@@ -40,7 +40,7 @@ def _row(figure: Figure) -> tuple[str, ...]:
 
 
 def number(value: float) -> str:
-    """Three digits that matter, or all before the point."""
+    """Format a number with three significant digits, or all before the decimal point."""
     if abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.2f}" if abs(value) < 10 else f"{value:.1f}"

@@ -1,7 +1,7 @@
-"""`python -m bench.rungs`: unrolled rungs, float32 and int8, against the fused LSTM operator, in one process by turns.
+"""`python -m bench.rungs`: unrolled rungs, float32 and int8, against the fused LSTM operator, in turn in one process.
 
-All three read the same characters from the same state with the weights of the shipped character model. Each turn
-is a few milliseconds; a ratio is the median of the ratios of turns that followed each other.
+All three read the same characters from the same state with the weights of the shipped character model. Each turn takes
+a few milliseconds. A ratio is the median of the ratios of consecutive turns.
 """
 
 import sys
@@ -28,14 +28,14 @@ STAGE = "encode"
 SIZES = (1, 8, 32)
 ROWS = (1, 16, 64)
 FUSED = "fused"
-# Of the fused operator's rate: for one row, and for 16 and more.
+# Limits as multiples of the fused operator's rate: for one row, and for 16 and more.
 LIMITS = {"float32": (0.7, 0.85), "int8": (1.0, 1.5)}
 TURN_SECONDS = 0.004
-TURNS = 20  # a round; short ones in quick alternation, since neighbours on the processor come and go
+TURNS = 20  # per round: short and alternating quickly, since the load from other programs varies
 
 
 def measure(options: Options) -> list[Figure]:
-    """The fused operator's rows a second, and each ladder's as a multiple of it, for all T and N."""
+    """Measure the fused operator's rows per second, and each ladder's as a multiple of it, for all T and N."""
     bundle = read_bundle(GENERATION)
     return [
         figure
@@ -47,7 +47,7 @@ def measure(options: Options) -> list[Figure]:
 
 
 def open_rungs(bundle: Bundle, T: int) -> dict[str, ort.InferenceSession]:
-    """The three graphs of T steps, the fused one first, opened with the options that serve."""
+    """Open the three graphs of T steps, the fused one first, with the options that serve."""
     stage = bundle.manifest.stage(STAGE)
     quantized = onnx.load(bundle.file(stage.rungs[T]))
     quantize_graph(quantized, RANGES[bundle.manifest.task.kind, bundle.manifest.cell])
@@ -59,7 +59,7 @@ def open_rungs(bundle: Bundle, T: int) -> dict[str, ort.InferenceSession]:
 
 
 def feeds(bundle: Bundle, T: int, N: int) -> dict[str, Array]:
-    """Any characters, and a fresh state."""
+    """Draw characters, with a fresh state."""
     reads = bundle.manifest.stage(STAGE).reads
     state = {spec.name: zeros(spec, N, T) for spec in bundle.manifest.state if spec.name in reads}
     return {**draw(bundle, STAGE, T, N, np.random.default_rng(0)), **state}
@@ -68,7 +68,7 @@ def feeds(bundle: Bundle, T: int, N: int) -> dict[str, Array]:
 def durations(
     graphs: Mapping[str, ort.InferenceSession], inputs: Mapping[str, Array], options: Options
 ) -> dict[str, Array]:
-    """Seconds a call of each graph, one number a turn."""
+    """Measure the seconds per call of each graph, one number per turn."""
     for graph in graphs.values():
         _turn(graph, inputs)
     rounds = [[_turn(graph, inputs) for graph in graphs.values()] for _ in range(TURNS * options.rounds)]

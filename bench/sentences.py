@@ -1,7 +1,7 @@
-"""Texts of the lengths of SST's sentences.
+"""Texts as long as SST's sentences.
 
-With UNROLLED_DATA_DIR they are the sentences of SST-2's dev part; without it, words of the shipped sentiment bundle's
-vocabulary in lengths from a log-normal with the same mean and spread: 19 words and 9.
+With UNROLLED_DATA_DIR they are the sentences of SST-2's dev part. Without it, they are random words of the shipped
+sentiment bundle's vocabulary, with log-normal lengths of the same mean and deviation: 19 words and 9.
 """
 
 import math
@@ -28,13 +28,13 @@ def sentences(count: int) -> list[str]:
 
 
 def word_ids(texts: Sequence[str]) -> list[NDArray[np.int64]]:
-    """The texts as the sentiment bundle reads them, int64 (T,) each."""
+    """Tokenize texts as the sentiment bundle does, int64 (T,) each."""
     encodings = _tokenizer().encode_batch_fast(list(texts), add_special_tokens=False)
     return [np.array(encoding.ids, dtype=np.int64) for encoding in encodings]
 
 
 def lognormal_lengths(count: int, generator: np.random.Generator) -> list[int]:
-    """Lengths with SST's mean and spread, at least 1."""
+    """Draw lengths with SST's mean and deviation, at least 1."""
     variance = math.log(1 + (DEVIATION_WORDS / MEAN_WORDS) ** 2)
     drawn = generator.lognormal(math.log(MEAN_WORDS) - variance / 2, math.sqrt(variance), count)
     return [max(1, round(length)) for length in drawn.tolist()]

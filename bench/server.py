@@ -1,4 +1,4 @@
-"""A server in processes of its own: started, waited for, stopped, with all its workers."""
+"""Starts a server in its own processes, waits for it, and stops it with all its workers."""
 
 import contextlib
 import os
@@ -24,16 +24,16 @@ LOOK_SECONDS = 0.1
 
 
 class ServerDown(Exception):
-    """The server did not start; the message is the end of its log."""
+    """The server did not start. The message is the end of its log."""
 
 
 class Server:
-    """A command that listens on a port, and answers `GET /readyz` once it serves; leaving the context stops it.
+    """A command that listens on a port, and answers `GET /readyz` once it serves. Leaving the context stops it.
 
     Args:
-        command: What to run, in the project's directory.
-        port: Where it answers.
-        environment: Beside the caller's, without settings of the service that the caller has.
+        command: Command to run, in the project's directory.
+        port: Port that it listens on.
+        environment: Variables added to the caller's environment, of which the service's settings are dropped.
     """
 
     def __init__(self, command: Sequence[str], port: int, environment: Mapping[str, str] | None = None) -> None:
@@ -53,7 +53,7 @@ class Server:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
-                start_new_session=True,  # Ctrl-C is ours to hand on
+                start_new_session=True,  # so that Ctrl-C reaches only this process
             )
         try:
             with waiting(f"starting {self._command[2]}"):
@@ -75,12 +75,12 @@ class Server:
 
     @property
     def url(self) -> str:
-        """Where it answers."""
+        """URL of the server."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
     def worker(self) -> int:
-        """Process id of the worker: of all that the command started, the one that has worked most."""
+        """Process id of the worker: of all that the command started, the one with the most processor time."""
         return heaviest(self._process.pid)
 
     def _whole_environment(self) -> dict[str, str]:
@@ -103,7 +103,7 @@ class Server:
             return False
 
     def _stop(self) -> None:
-        """Send SIGTERM as a terminal or a supervisor does, then SIGKILL to whatever is left."""
+        """Send SIGTERM to the process group, as a supervisor does, then SIGKILL to whatever is left."""
         family = [self._process.pid, *descendants(self._process.pid)]
         try:
             if self._process.poll() is None:
@@ -119,7 +119,7 @@ class Server:
 
 
 def free_port() -> int:
-    """A port that no process listens on now."""
+    """Return a port that no process listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -19,8 +19,8 @@ class Service(Server):
     """The service in a temporary home with an LMDB store and one API key.
 
     Args:
-        store: URL of the session store; LMDB in the temporary home where empty.
-        settings: More settings, or others than the default ones here, by name.
+        store: URL of the session store. If empty, LMDB in the temporary home.
+        settings: Settings, by name, added to the ones made here or overriding them.
         bundles: Directories of bundles to serve instead of the shipped ones.
     """
 
@@ -45,11 +45,11 @@ class Service(Server):
 
     @property
     def fast_url(self) -> str:
-        """The second port."""
+        """URL of the second port."""
         return f"http://127.0.0.1:{self.fast_port}"
 
     def open_sessions(self, count: int, model: str = MODEL) -> list[str]:
-        """Ids of new sessions."""
+        """Open sessions. Returns their ids."""
         with httpx.Client(base_url=self.url, headers=self.headers, timeout=60) as client:
             numbers = tqdm(range(count), desc="opening sessions", leave=False, delay=1, disable=None)
             return [self._open_session(client, model) for _ in numbers]

@@ -1,4 +1,4 @@
-"""`POST /steps`: 64 sessions a request, four in flight, against onnxruntime alone on the same rung and 64 rows."""
+"""`POST /steps`: 64 sessions per request, four in flight, against onnxruntime alone on the same rung and 64 rows."""
 
 from contextlib import ExitStack
 
@@ -18,13 +18,13 @@ from bench.service import Service
 ROWS = 64
 IN_FLIGHT = 4
 LIMIT_PERCENT = 60.0
-SIZES = (1, 8)  # items of a step: the rung
+SIZES = (1, 8)  # items per step, and so the rung
 SUCCESSES = (b'"status":200', ROWS)
 FORMS = [("binary", "argmax"), ("binary", "logits"), ("json", "none"), ("json", "argmax")]
 
 
 def measure(options: Options) -> list[Figure]:
-    """Binary steps without outputs have a limit at each rung. Other forms and `commit` are for the record."""
+    """Measure binary steps without outputs against a limit for each rung, other forms and `commit` for the record."""
     with ExitStack() as stack:
         service = stack.enter_context(Service(options.store))
         commit = stack.enter_context(Service(options.store, {"UNROLLED_DURABILITY": "commit"}))
@@ -49,12 +49,12 @@ def measure(options: Options) -> list[Figure]:
 
 
 def open_batches(service: Service) -> list[list[str]]:
-    """Sessions of each request that is in flight, none in two of them."""
+    """Open different sessions for each request in flight."""
     return [service.open_sessions(ROWS) for _ in range(IN_FLIGHT)]
 
 
 def steps_client(service: Service, batches: list[list[str]], form: str, returned: str, size: int = 1) -> Apart[Load]:
-    """A client with a connection for each batch, that counts items."""
+    """Make a client with one connection per batch. It counts items."""
     requests = [[_request(service, batch, form, returned, size)] for batch in batches]
     return Apart(http_loop, service.fast_address, requests, ROWS * size, SUCCESSES)
 

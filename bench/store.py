@@ -1,6 +1,6 @@
-"""A million live sessions in the LMDB store: are steps as fast, how large is it, and what does the worker keep itself?
+"""A million live sessions in the LMDB store: speed of steps, size of the store, and memory of the worker.
 
-Both services run at once, each on a store of its own, and are measured in turn.
+A service with few sessions and one with many run at once, each on its own store, and are measured in turn.
 """
 
 import asyncio
@@ -40,14 +40,14 @@ REQUESTS_EACH = 2000
 FILL_RECORDS = 1000
 STEPS_BEFORE = 3
 TTL_SECONDS = 30 * 86400
-SPARE_BYTES = 6000  # on disk for each session, generously
+SPARE_BYTES = 6000  # disk space per session, a generous estimate
 P99_LIMIT, MEMORY_LIMIT = 1.5, 1.1
 BEYOND_STATE_LIMIT = 4.7 - 4.096  # KB: 4.7 KB were promised for a state of 4 KiB
 
 
 @dataclass(frozen=True)
 class Filled:
-    """A service with sessions in its store, each with `state_bytes` of state."""
+    """A service with a filled store. Each session has `state_bytes` of state."""
 
     service: Service
     folder: Path
@@ -66,7 +66,7 @@ class Filled:
 
 
 def measure(options: Options) -> list[Figure]:
-    """Steps of random sessions out of a thousand and out of all."""
+    """Measure steps of random sessions out of a thousand, and out of all."""
     with ExitStack() as stack:
         few, many = (stack.enter_context(_Filling(count)) for count in (FEW, options.sessions))
         runs = {f"{len(each.session_ids):,}": stack.enter_context(_client(each)).run for each in (few, many)}
@@ -96,7 +96,7 @@ class _Filling(ExitStack):
         super().__init__()
         self._count = count
 
-    def __enter__(self) -> Filled:  # type: ignore[override]  # what is filled, not the stack that closes it
+    def __enter__(self) -> Filled:  # type: ignore[override]  # the filled service, not the stack that closes it
         super().__enter__()
         try:
             return self._filled()
@@ -119,7 +119,7 @@ class _Filling(ExitStack):
 
 
 def _stepped_session(service: Service) -> str:
-    """A session as a million users would have one: opened, and some steps on."""
+    """Open a typical session and take a few steps. Returns its id."""
     (session_id,) = service.open_sessions(1)
     with httpx.Client(base_url=service.url, headers=service.headers) as client:
         for _ in range(STEPS_BEFORE):
@@ -129,7 +129,7 @@ def _stepped_session(service: Service) -> str:
 
 
 async def _fill(store: Store, template_id: str, count: int) -> tuple[list[str], int]:
-    """Copy a session, through the store's own verbs, as the service writes: ids, and the bytes of its state."""
+    """Copy a session `count` times through the store's own methods. Returns the ids, and the bytes of its state."""
     (template,) = await store.load([template_id])
     if not isinstance(template, Record):
         raise TypeError(f"the store has no sound record of {template_id}: {template}")
@@ -152,7 +152,7 @@ def _copy(template: Record, session_id: str, now: int) -> Record:
 
 
 def _client(filled: Filled) -> Apart[Load]:
-    """A client whose connections step random sessions, none of them the same."""
+    """Make a client whose connections step random sessions, all different."""
     generator = np.random.default_rng(0)
     each = min(REQUESTS_EACH, len(filled.session_ids) // CONNECTIONS)
     drawn = generator.choice(len(filled.session_ids), (CONNECTIONS, each), replace=False).tolist()

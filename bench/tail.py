@@ -1,8 +1,8 @@
 """The tail of the latency: p99 and worst answer of 64 connections over a minute.
 
-The loop is closed: a connection sends its next request when the last one is answered, so that a stall delays the
-requests behind it instead of adding them to the tail. p99 is what 64 clients in turn see, not what requests that arrive
-at a fixed rate would see. The worst answer shows the longest stall either way.
+The loop is closed: a connection sends its next request when the last one is answered, so a stall delays the requests
+behind it instead of adding them to the tail. p99 is what 64 such clients see, not what requests that arrive at a fixed
+rate would see. The worst answer shows the longest stall either way.
 """
 
 from bench.apart import Apart
@@ -21,7 +21,7 @@ WARM_UP_SECONDS = 2.0
 
 
 def measure(options: Options) -> list[Figure]:
-    """Measure HTTP, then WebSocket. Every answer counts, none is sampled."""
+    """Measure HTTP, then WebSocket. Every answer counts; there is no sampling."""
     with Service(options.store) as service:
         requests = step_requests(service, service.open_sessions(CONNECTIONS))
         frames = step_frames(service.open_sessions(CONNECTIONS))

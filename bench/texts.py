@@ -1,8 +1,8 @@
 """Whole texts of SST's lengths: cellular batching against padding, in process and over HTTP.
 
-In process the engine has 64 texts in flight; the other side pads batches of 64 in the order of arrival and runs the
-same model in fused operators. The limit is on the LSTM of two layers of 256 (the generation bundle, which reads random
-characters in texts of those lengths); the sentiment GRU is for the record.
+In process, the engine has 64 texts in flight. The other side pads batches of 64 in the order of arrival and runs the
+same model with fused operators. The limit is on the LSTM of two layers of 256 (the generation bundle, which reads
+random characters in texts of those lengths). The sentiment GRU is for the record.
 """
 
 import asyncio
@@ -43,13 +43,13 @@ Text = NDArray[np.int64]
 
 
 def measure(options: Options) -> list[Figure]:
-    """In process, then over HTTP."""
+    """Measure in process, then over HTTP."""
     texts = sentences(options.texts)
     return [*_in_process(texts, options), *_over_http(texts, options)]
 
 
 class EngineLoop:
-    """Texts through the engine, 64 in flight; each is answered with its logits."""
+    """Sends texts through the engine, 64 in flight, and reads their logits."""
 
     def __init__(self, path: Path, texts: Sequence[Text]) -> None:
         runtime = Runtime(read_bundle(path))
@@ -60,7 +60,7 @@ class EngineLoop:
         self._texts = itertools.cycle(texts)
 
     def __call__(self, seconds: float) -> Load:
-        """Start texts for so long, then finish those in flight."""
+        """Start texts for `seconds`, then finish those in flight."""
         return asyncio.run(self._run(seconds))
 
     async def _run(self, seconds: float) -> Load:
@@ -82,14 +82,14 @@ class EngineLoop:
 
 
 class PaddedLoop:
-    """Batches of 64 texts in the order of arrival, padded, through the fused model."""
+    """Runs batches of 64 texts, padded, in the order of arrival, through the fused model."""
 
     def __init__(self, path: Path, texts: Sequence[Text]) -> None:
         self._model = FusedModel(path)
         self._texts = itertools.cycle(texts)
 
     def __call__(self, seconds: float) -> Load:
-        """Run batches for so long."""
+        """Run batches for `seconds`."""
         watch = Stopwatch()
         durations: list[float] = []
         while (started := time.perf_counter()) < watch.started + seconds:
@@ -142,7 +142,7 @@ def _over_http(texts: Sequence[str], options: Options) -> list[Figure]:
 
 
 def _steps(service: Service, texts: Sequence[str]) -> list[tuple[str, bytes]]:
-    """Every text as a step of a session, one session a connection."""
+    """Return every text as a step of a session, with one session per connection."""
     session_ids = itertools.cycle(service.open_sessions(IN_FLIGHT, "sentiment"))
     return [
         (step_path(session_id), orjson.dumps({"inputs": {"text": text}}))

@@ -39,20 +39,20 @@ RECURRENCES: dict[str, Recurrence] = {
 
 
 def measure(device: torch.device, rows: int, steps: int, sizes: GenerationModelSettings) -> Iterator[Figure]:
-    """Rates of all sides, and their ratio to the LSTM's.
+    """Measure the rates of all sides, and their ratio to the LSTM's.
 
     Args:
         device: Where to train.
         rows: N of a batch.
         steps: T of a batch.
-        sizes: Of the minGRU model.
+        sizes: Sizes of the minGRU model.
     """
     yield from of_models(device, rows, steps, sizes)
     yield from of_layers(device, rows, steps, sizes)
 
 
 def of_models(device: torch.device, rows: int, steps: int, sizes: GenerationModelSettings) -> Iterator[Figure]:
-    """Measure whole models with about as many parameters."""
+    """Measure whole models with about the same number of parameters."""
     ids = torch.randint(V, (rows, steps + 1), device=device)
     mingru = MinGRUModel(V, sizes).to(device)
     lstm = of_like_size(mingru, sizes).to(device)
@@ -79,7 +79,7 @@ def of_layers(device: torch.device, rows: int, steps: int, sizes: GenerationMode
 
 
 def rates(sides: Sides, device: torch.device, rows: int, steps: int) -> Iterator[Figure]:
-    """Measure the best of RUNS passes of each side, as steps a second and as a ratio to the first side."""
+    """Measure the best of RUNS passes of each side, in steps per second and as a ratio to the first side."""
     first = None
     for name, loss in sides.items():
         rate = rows * steps / seconds_a_step(loss, device)
@@ -89,7 +89,7 @@ def rates(sides: Sides, device: torch.device, rows: int, steps: int) -> Iterator
 
 
 def of_like_size(model: MinGRUModel, sizes: GenerationModelSettings) -> GenerationModel:
-    """An LSTM with as many layers whose parameters are nearly as many."""
+    """Return an LSTM with as many layers and about as many parameters as a minGRU model."""
     wanted = sum(weight.numel() for weight in model.parameters())
     lstms = (
         GenerationModel(V, sizes.model_copy(update={"cell": "lstm", "hidden_size": H})) for H in range(32, 1024, 8)
@@ -98,7 +98,7 @@ def of_like_size(model: MinGRUModel, sizes: GenerationModelSettings) -> Generati
 
 
 def seconds_a_step(loss: Callable[[], Tensor], device: torch.device) -> float:
-    """Seconds of the shortest of some passes forward and backward, the first of which does not count."""
+    """Return the seconds of the fastest of RUNS forward and backward passes, after a warm-up."""
     times = []
     for _ in range(RUNS + 1):
         _finish(device)

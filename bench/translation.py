@@ -1,7 +1,7 @@
-"""Translation through the engine: sentences a second of processor time, one at a time and 64 in flight, by beams.
+"""Translation through the engine: sentences per second of processor time, one at a time and 64 in flight, by beams.
 
-The sentences are captions of the length that Multi30k's have, 12 words. Onnxruntime's share of the time is printed. The
-rest is the search, the engine and the joining of rows.
+The sentences are captions of about 12 words, like Multi30k's. Onnxruntime's share of the time is printed. The rest is
+the search, the engine and the joining of rows.
 """
 
 import asyncio
@@ -35,17 +35,17 @@ CAPTIONS = (
 
 
 class RunClock:
-    """Adds up what onnxruntime takes."""
+    """Adds up the seconds spent in onnxruntime."""
 
     seconds = 0.0
 
     def ran(self, stage: str, rung: int, waits: Sequence[float], duration_seconds: float, num_steps: int) -> None:
-        """One run more."""
+        """Add a run."""
         self.seconds += duration_seconds
 
 
 class TranslationLoop:
-    """Captions through the engine, a number of them in flight."""
+    """Translates captions through the engine, a number of them in flight."""
 
     def __init__(self, path: Path, beams: int, in_flight: int) -> None:
         self._runtime = Runtime(read_bundle(path))
@@ -55,7 +55,7 @@ class TranslationLoop:
         self._in_flight = in_flight
 
     def __call__(self, seconds: float) -> tuple[float, float, float]:
-        """Sentences, processor seconds, and seconds in graphs, after about so many seconds."""
+        """Translate for about `seconds`. Returns the number of sentences, processor seconds, and seconds in graphs."""
         return asyncio.run(self._run(seconds))
 
     async def _run(self, seconds: float) -> tuple[float, float, float]:
@@ -63,7 +63,7 @@ class TranslationLoop:
         engine = Engine(self._runtime, clock)
         engine.start()
         model = TranslationModel(self._runtime.bundle, engine)
-        await self._translate(model, iter(CAPTIONS), [])  # so that the engine knows what its runs take
+        await self._translate(model, iter(CAPTIONS), [])  # a warm-up: the engine learns how long its runs take
         clock.seconds = 0.0
         translated: list[str] = []
         stop = time.perf_counter() + seconds
@@ -81,10 +81,10 @@ class TranslationLoop:
 
 
 def measure(options: Options) -> list[Figure]:
-    """Each number of beams, alone and in company.
+    """Measure each number of beams, one at a time and many in flight.
 
     Raises:
-        Unavailable: The bundle does not ship.
+        Unavailable: The bundle is missing.
     """
     if not BUNDLE.is_dir():
         raise Unavailable(f"there is no {BUNDLE}")

@@ -1,4 +1,4 @@
-"""`WS /stream`: 64 connections with one step in flight each, against onnxruntime alone at T = 1 and 64 rows."""
+"""`WS /stream` with 64 connections and one step in flight on each, against onnxruntime alone at T = 1 and 64 rows."""
 
 from contextlib import ExitStack
 
@@ -18,7 +18,7 @@ LIMIT_PERCENT = 25.0
 
 
 def measure(options: Options) -> list[Figure]:
-    """Each connection has a session of its own."""
+    """Measure steps over connections that have one session each."""
     with ExitStack() as stack:
         service = stack.enter_context(Service(options.store))
         frames = step_frames(service.open_sessions(CONNECTIONS))

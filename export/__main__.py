@@ -1,11 +1,11 @@
-"""Make bundles, and import them into the BentoML model store.
+"""Command line: makes bundles and imports them into the BentoML model store.
 
 python -m export CHECKPOINT             the float32 bundle of a checkpoint
 python -m export CHECKPOINT --int8      its int8 bundle
 python -m export quantize BUNDLE        the int8 bundle of a float32 bundle
-python -m export seeds BUNDLE CHECKPOINT ..   figures over several seeds for a bundle that is there
+python -m export seeds BUNDLE CHECKPOINT ..   figures over several seeds, for an existing bundle
 python -m export overview               the page of all shipped models, docs/models.md, and their cards
-python -m export compare                shipped models beside published figures; are their cards true?
+python -m export compare                shipped models beside published figures, and a check of their cards
 """
 
 import argparse
@@ -35,7 +35,7 @@ from training.exit_status import INTERRUPTED
 from training.settings import SettingsError
 from training.tasks import registry
 
-NUMERICS = {"float32": "float32", "graph": "int8"}  # by what a figure is of
+NUMERICS = {"float32": "float32", "graph": "int8"}  # by a figure's `of`, for int8 bundles
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -226,7 +226,7 @@ def _export(options: argparse.Namespace) -> Export:
 
 
 def _check_name(source: Checkpoint, options: argparse.Namespace) -> None:
-    """See that a bundle of a user's own data does not take the place of a shipped one unasked."""
+    """Check that a bundle of a user's own data does not replace a shipped one unasked."""
     own = [data.name for data in source.sources if data.is_own]
     if own and not options.name:
         raise NameMissing(f"the model learned from {own[0]}: give its bundle a name of its own by --name")

@@ -1,4 +1,4 @@
-"""Export of a checkpoint: writes a bundle, with graphs, tokenizer, manifest, card and proof of parity."""
+"""Export of a checkpoint: writes a bundle of graphs, tokenizer, manifest, card and proof of parity."""
 
 import json
 import shutil
@@ -32,7 +32,7 @@ WEIGHTS, PARITY, CARD = "weights.bin", "parity.json", "README.md"
 
 @dataclass(frozen=True)
 class RungSummary:
-    """The cost of a rung: nodes, bytes of its file without the shared weights, seconds to load it."""
+    """The cost of a rung: its nodes, the bytes of its file without the shared weights, the seconds to load it."""
 
     stage: str
     size: int
@@ -41,7 +41,7 @@ class RungSummary:
     load_seconds: float
 
     def __str__(self) -> str:
-        """A row of the printed table."""
+        """Format a row of the printed table."""
         kilobytes, milliseconds = self.file_bytes / 1000, self.load_seconds * 1000
         return (
             f"{self.stage:9} {self.size:>4} {self.nodes:>6} nodes {kilobytes:>6.0f} kB {milliseconds:>6.0f} ms to load"
@@ -67,15 +67,15 @@ def export(
 
     Args:
         checkpoint: A trained model.
-        destination: Directory of the bundle, whose name it gets. A bundle that is there is replaced.
-        sizes: Other ladders than the task's own, by stage.
+        destination: Directory of the bundle, which also names it. An existing bundle is replaced.
+        sizes: Ladders other than the task's own, by stage.
         others: Checkpoints of runs with other seeds, for the mean and the deviation of the figures.
 
     Raises:
-        ParityFailed: The graphs are not the model.
+        ParityFailed: The graphs do not compute what the model does.
         BundleTooLarge: The bundle exceeds MAX_BYTES.
-        DestinationTaken: The destination holds something that is no bundle.
-        WrongLadder: The rungs that were asked for cannot be served.
+        DestinationTaken: The destination holds something that is not a bundle.
+        WrongLadder: The requested rungs cannot be served.
         NotDynamic: The model fixes the number of rows when it is traced.
         NotASeed: One of the others cannot be averaged with the checkpoint.
     """
@@ -129,8 +129,8 @@ def summarise(
 
     Args:
         directory: Where its graphs are.
-        manifest: Of the bundle.
-        nodes: How many nodes each rung has.
+        manifest: The bundle's manifest.
+        nodes: Number of nodes of each rung.
         rungs: The opened graphs.
     """
     return tuple(

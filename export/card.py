@@ -11,7 +11,7 @@ from training.checkpoint import training_of
 from training.data.source import is_own
 from training.own.registry import run_directory
 
-# Columns of the figures, by numerics and by what a figure is of. float32 is measured in torch.
+# Titles of the figures' columns, by numerics and by `Figure.of`. float32 is measured in torch.
 FIGURES = {
     "float32": {"checkpoint": "checkpoint", "seeds": "seeds", "graph": "rounded weights"},
     "int8": {"checkpoint": "checkpoint", "seeds": "seeds", "float32": "float32 graphs", "graph": "int8 graphs"},
@@ -33,14 +33,14 @@ NUMERICS = {
     "bits, with constant scales; sums of integers are exact on every processor. All else is float32, its matrices "
     "stored as float16.",
 }
-DESCRIPTIONS = ("README.md", MANIFEST_FILE)  # files that describe the others and do not count for the size
+DESCRIPTIONS = ("README.md", MANIFEST_FILE)  # files that describe the others and do not count towards the size
 
 
 def render(manifest: Manifest, report: Report, directory: Path) -> str:
     """Write the card of a bundle.
 
     Args:
-        manifest: Of the bundle.
+        manifest: The bundle's manifest.
         report: Its proof of parity.
         directory: Where its files are.
 
@@ -65,10 +65,10 @@ def render(manifest: Manifest, report: Report, directory: Path) -> str:
 
 
 def export_command(manifest: Manifest) -> str:
-    """Return the command that exports the bundle again from the run that its training command writes.
+    """Return the command that exports the bundle again, from the run that its training command writes.
 
-    The training command must not name another output. What is left out: --rungs, since the card tells the ladders, and
-    --seed, --output and --replace-shipped.
+    The training command must not set another output. Omits --rungs, since the card lists the ladders, and --seed,
+    --output and --replace-shipped.
     """
     training = training_of(manifest.command)
     learned_from_own = any(is_own(data.address) for data in manifest.data)
@@ -109,12 +109,12 @@ def shown(figure: Figure) -> str:
 
 
 def row(*cells: str) -> str:
-    """A row of a table."""
+    """Return a row of a Markdown table."""
     return f"| {' | '.join(cells)} |"
 
 
 def number(value: float) -> str:
-    """Format a figure: counts as integers, all else with four decimals."""
+    """Format a figure: counts as integers, everything else with four decimals."""
     return f"{value:.0f}" if value == int(value) and abs(value) >= 10 else f"{value:.4f}"
 
 

@@ -1,7 +1,7 @@
 """A traced step, repeated: the graph of K steps without tracing each of them.
 
-Every row goes all K steps; what a row gets in the end is picked from the step at which it was to stop. That is cheaper
-than to hold it in each step, and gives the same bits.
+Every row runs all K steps, and its final state is picked from the step at which it was to stop. That is cheaper than
+freezing it in every step, and gives the same bits.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,14 +18,14 @@ def repeat(step: ir.Model, steps: int, each: str, carried: Mapping[str, int], le
     Args:
         step: Its outputs are a result int64 (N,) and the next value of each carried input.
         steps: K.
-        each: Name of the input (N,) that every step has its own of: a column of the graph's input (N, K).
-        carried: Names of the inputs that a step takes from the one before, with their batch axes, 0 or 1. All others
+        each: Name of the input (N,) that differs by step: a column of the graph's input (N, K).
+        carried: Names of the inputs that a step takes from the previous one, with their batch axes, 0 or 1. All others
             are the same for all steps.
-        length: Name of the graph's last input, int64 (N,): after how many steps a row stops.
+        length: Name of the graph's last input, int64 (N,): the number of steps after which a row stops.
         frozen: The result of a row that has stopped.
 
     Returns:
-        A graph whose outputs are the results (N, K), and of each carried input the value at which the row stopped.
+        A graph whose outputs are the results (N, K), and for each carried input its value where the row stopped.
     """
     inputs = {str(value.name): _copy(value) for value in step.graph.inputs}
     weights = {name: _copy(value) for name, value in step.graph.initializers.items()}
@@ -56,32 +56,32 @@ def repeat(step: ir.Model, steps: int, each: str, carried: Mapping[str, int], le
 
 
 class Glue:
-    """Adds the nodes that connect steps to the end of a graph."""
+    """Appends to a graph the nodes that connect its steps."""
 
     def __init__(self, graph: ir.Graph) -> None:
         self._tape = Tape(graph)
 
     def op(self, name: str, inputs: Sequence[ir.Value], **attributes: int) -> ir.Value:
-        """The result of an operator."""
+        """Add an operator. Returns its result."""
         return self._tape.op(name, inputs, attributes)
 
     def number(self, value: int) -> ir.Value:
-        """An int64 scalar."""
+        """Add an int64 scalar."""
         return self._tape.op("Constant", [], {"value_int": value})
 
     def numbers(self, values: Sequence[int]) -> ir.Value:
-        """An int64 vector."""
+        """Add an int64 vector."""
         return self._tape.op("Constant", [], {"value_ints": list(values)})
 
     def columns(self, matrix: ir.Value, count: int) -> Sequence[ir.Value]:
-        """The columns (N,) of a matrix (N, K)."""
+        """Split a matrix (N, K) into columns (N,)."""
         flat = self.op("Reshape", [self.op("Transpose", [matrix]), self.numbers([-1])])
         if count == 1:
             return [flat]
         return self._tape.op_multi_out("Split", [flat], {"axis": 0, "num_outputs": count}, num_outputs=count)
 
     def until(self, lengths: ir.Value, results: Sequence[ir.Value], frozen: int) -> ir.Value:
-        """Results (N,) side by side as (N, K), those of steps from a row's length on replaced."""
+        """Join results (N,) to (N, K), replacing those of the steps after a row's length by `frozen`."""
         K = len(results)
         by_step = self.op("Reshape", [self.op("Concat", results, axis=0), self.numbers([K, -1])])
         is_active = self.op("Less", [self.numbers(range(K)), self.op("Unsqueeze", [lengths, self.numbers([1])])])
@@ -90,7 +90,7 @@ class Glue:
         return matrix
 
     def pick(self, stops: ir.Value, values: Sequence[ir.Value], axis: int) -> ir.Value:
-        """For each row the value numbered by `stops` (N,), of values (N, ...) or (L, N, ...)."""
+        """Pick for each row the value with index `stops` (N,), of values (N, ...) or (L, N, ...)."""
         first = values[0]
         if first.shape is None or axis > 1:
             raise ValueError(f"{first.name}: the batch must be the first or second axis of a known shape")
@@ -113,7 +113,7 @@ class Glue:
 
 
 def _append(graph: ir.Graph, step: ir.Graph, given: Mapping[str, ir.Value], k: int) -> list[ir.Value]:
-    """Add the nodes of a step that works on the given values. Returns the outputs of the step."""
+    """Append the nodes of a step that works on the given values. Returns the outputs of the step."""
     body = step.clone()
     outputs = list(body.outputs)
     body.outputs.clear()

@@ -1,4 +1,4 @@
-"""`export compare`: figures of bundles beside published ones, and checks of cards against manifests and graphs."""
+"""`export compare`: bundles' figures beside published ones, and checks of cards against manifests and graphs."""
 
 import sys
 from collections.abc import Iterable, Iterator
@@ -14,19 +14,19 @@ from service.bundle.manifest import Bundle, Figure
 from training.data.source import DataError
 from training.published import Own
 
-# Relative: one of SST-2's 872 sentences, and far more than what sums of float32 differ by from machine to machine.
+# Relative: about one of SST-2's 872 sentences, and far more than float32 sums differ between machines.
 TOLERANCE = 2e-3
-COMPARED = {"graph": "as shipped", "seeds": "mean of seeds"}  # figures that stand beside published ones
+COMPARED = {"graph": "as shipped", "seeds": "mean of seeds"}  # figures to compare with published ones
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A figure of a bundle's manifest, and what its graphs give now.
+    """A figure claimed by a bundle's manifest, and what its graphs give now.
 
     Args:
-        bundle: Its name.
-        figure: As the manifest has it.
-        found: The same figure of the graphs.
+        bundle: Name of the bundle.
+        figure: The figure in the manifest.
+        found: Its value measured on the graphs.
     """
 
     bundle: str
@@ -35,11 +35,11 @@ class Claim:
 
     @property
     def holds(self) -> bool:
-        """Whether both are the same figure within TOLERANCE. False for a NaN."""
+        """Whether both are the same within TOLERANCE. False for a NaN."""
         return abs(self.found - self.figure.value) <= TOLERANCE * abs(self.figure.value)
 
     def __str__(self) -> str:
-        """A line of the report."""
+        """Format a line of the report."""
         claimed = self.figure
         verdict = "ok" if self.holds else "DISAGREES"
         found = f"claimed {claimed.value:.4f}, the graphs give {self.found:.4f}"
@@ -47,7 +47,7 @@ class Claim:
 
 
 def own_figures(bundle: Bundle) -> Iterator[Own]:
-    """The figures of a bundle as published tables take them: of its graphs, and of runs with several seeds."""
+    """Yield a bundle's figures for a comparison with published ones: of its graphs, and over several seeds."""
     data = tuple(source.name for source in bundle.manifest.data)
     for figure in bundle.manifest.figures:
         if figure.of in COMPARED:
@@ -66,7 +66,7 @@ def check(bundle: Bundle, figure: Figure) -> Claim:
     """Run the graphs of a bundle on the development data.
 
     Raises:
-        DataError: The data cannot be had.
+        DataError: The data are not available.
     """
     return Claim(bundle.manifest.name, figure, measure(bundle, Rungs(bundle, plans(bundle))).value)
 
@@ -91,7 +91,7 @@ def check_graphs(bundles: Iterable[Bundle]) -> None:
     """Run the graphs of all bundles whose figure can be measured, and print each claim.
 
     Raises:
-        CardDisagrees: A graph does not give what its bundle claims.
+        CardDisagrees: The graphs of a bundle do not give what it claims.
     """
     claims = []
     for bundle in bundles:

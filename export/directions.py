@@ -1,4 +1,4 @@
-"""Runs the graphs of a bundle on whole inputs, in one direction or in both, to measure their quality."""
+"""Runs a bundle's graphs on whole inputs, in one or both directions, to measure their quality."""
 
 from itertools import count, takewhile
 
@@ -14,7 +14,7 @@ Features = NDArray[np.float32]
 
 
 def run_stage(rungs: Rungs, stage: str, inputs: Arrays, output: str) -> Features:
-    """Run a stage on whole inputs (N, T, ...), a backward one from their end.
+    """Run a stage on whole inputs (N, T, ...). A backward stage starts at their end.
 
     Returns:
         Its output (N, T, ...), in the order of the inputs.

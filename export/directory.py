@@ -1,4 +1,4 @@
-"""The directory of a bundle, which is written as a whole or not at all."""
+"""The directory of a bundle, written as a whole or not at all."""
 
 import tempfile
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ def check_destination(destination: Path) -> None:
     """Check that nothing but a bundle would be replaced.
 
     Raises:
-        DestinationTaken: The destination holds something that is no bundle.
+        DestinationTaken: The destination holds something that is not a bundle.
     """
     if destination.exists() and not (destination / MANIFEST_FILE).is_file():
         raise DestinationTaken(
@@ -26,7 +26,7 @@ def check_destination(destination: Path) -> None:
 
 @contextmanager
 def new_directory(destination: Path) -> Iterator[Path]:
-    """Make a directory beside the destination, to be moved there by `replace`. What is not moved is deleted."""
+    """Make a directory beside the destination, for `replace` to move there. If it is not moved, it is deleted."""
     destination.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{destination.name}-", dir=destination.parent) as parent:
         directory = Path(parent) / destination.name
@@ -35,7 +35,7 @@ def new_directory(destination: Path) -> Iterator[Path]:
 
 
 def checksums(directory: Path) -> dict[str, str]:
-    """Return the sha256 of each file but the manifest, by name."""
+    """Return the sha256 of each file except the manifest, by name."""
     return {path.name: sha256_of(path) for path in sorted(directory.iterdir()) if path.name != MANIFEST_FILE}
 
 
@@ -44,10 +44,10 @@ def finish(directory: Path, draft: Manifest) -> None:
 
     Args:
         directory: Directory of the bundle.
-        draft: Its manifest. The checksums in it are replaced.
+        draft: Its manifest, whose checksums are replaced.
 
     Raises:
-        BundleTooLarge: The bundle is of published data, so that it may ship, and exceeds MAX_BYTES.
+        BundleTooLarge: The bundle was trained on published data, so it may ship, but exceeds MAX_BYTES.
     """
     manifest = draft.model_copy(update={"files": checksums(directory)})
     (directory / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
@@ -60,13 +60,13 @@ def finish(directory: Path, draft: Manifest) -> None:
 
 
 def replace(directory: Path, destination: Path) -> None:
-    """Move a new directory to the destination. If that fails, what was there stays."""
+    """Move a new directory to the destination. If that fails, the former content stays."""
     former = directory.with_name("replaced")
     try:
         if destination.exists():
             destination.rename(former)
         directory.rename(destination)
-    except BaseException:  # Ctrl-C, too: what was moved away would be deleted with its temporary parent
+    except BaseException:  # including Ctrl-C: the former bundle would be deleted with its temporary parent
         if former.exists() and not destination.exists():
             former.rename(destination)
         raise

@@ -1,17 +1,17 @@
 """What can go wrong with an export.
 
 ExportError
-├── ParityFailed        the graphs do not give the numbers of the model, or not the same bits in every batch and cut
+├── ParityFailed        the graphs do not give the model's numbers, or not the same bits in every batch and cut
 ├── BundleTooLarge      the bundle is larger than a shipped one may be
-├── DestinationTaken    the directory to write to holds something that is no bundle
-├── WrongLadder         the rungs that were asked for cannot be served
+├── DestinationTaken    the directory to write to holds something that is not a bundle
+├── WrongLadder         the requested rungs cannot be served
 ├── NotDynamic          the model fixes the number of rows when it is traced
-├── QualityLost         int8 graphs are further from the float32 ones than is allowed
-├── NotFloat32          only a float32 bundle can be made an int8 one
-├── NotQuantizable      nothing is known of the ranges of a bundle's products
-├── CardDisagrees       a card gives a figure that the manifest or the graphs do not
-├── NotMeasured         a run whose figures are wanted has none
-├── NotASeed            figures of runs that do not differ in their seed only cannot be averaged
+├── QualityLost         int8 graphs are worse than the float32 ones by more than is allowed
+├── NotFloat32          only a float32 bundle can be quantized to int8
+├── NotQuantizable      the input ranges of a bundle's matrix products are unknown
+├── CardDisagrees       a card's figure differs from the manifest or from what the graphs give
+├── NotMeasured         a run whose figures are needed has none
+├── NotASeed            figures are averaged only over runs that differ in nothing but their seed
 ├── NoBundles           a directory that should hold bundles holds none
 ├── NameMissing         a bundle of a user's own data must be named
 └── NameReserved        a bundle of a user's own data would take the place of a shipped one
@@ -19,7 +19,7 @@ ExportError
 
 
 class ExportError(Exception):
-    """The command was not carried out. The message says why. No file that was there has changed."""
+    """The command was not carried out. The message says why. No existing file has changed."""
 
 
 class ParityFailed(ExportError):
@@ -31,7 +31,7 @@ class BundleTooLarge(ExportError):
 
 
 class DestinationTaken(ExportError):
-    """The destination holds something other than a bundle, which is not replaced."""
+    """The destination holds something that is not a bundle. It is not replaced."""
 
 
 class WrongLadder(ExportError):
@@ -51,11 +51,11 @@ class NotFloat32(ExportError):
 
 
 class NotQuantizable(ExportError):
-    """Nothing is known of the ranges of a bundle's products."""
+    """The input ranges of a bundle's matrix products are unknown."""
 
 
 class CardDisagrees(ExportError):
-    """A card gives a figure that the manifest or the graphs do not."""
+    """A card's figure differs from the manifest or from what the graphs give."""
 
 
 class NotMeasured(ExportError):
@@ -63,7 +63,7 @@ class NotMeasured(ExportError):
 
 
 class NotASeed(ExportError):
-    """A run has other figures than the one that it is averaged with, or is the same run."""
+    """A run differs in more than its seed from the one that it is averaged with, or is the same run."""
 
 
 class NoBundles(ExportError):
@@ -71,7 +71,7 @@ class NoBundles(ExportError):
 
 
 class NameMissing(ExportError):
-    """A bundle of a user's own data is not named, and would take the place of a shipped one."""
+    """A bundle of a user's own data has no name of its own, and would take the place of a shipped one."""
 
 
 class NameReserved(ExportError):

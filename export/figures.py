@@ -1,4 +1,4 @@
-"""The measured quality of a model: of the checkpoint as it was evaluated, and of the weights that are exported."""
+"""The measured quality of a model: of the evaluated checkpoint, and of the exported weights."""
 
 import statistics
 import sys
@@ -16,8 +16,8 @@ from training.checkpoint import Checkpoint, Figures
 from training.data.source import DataError
 from training.settings import Settings, describe
 
-# Settings, as `describe` has them, in which runs of different seeds may differ. Of a user's file its sha256 counts, and
-# not where it lies.
+# Settings, as `describe` writes them, in which runs of different seeds may differ. A user's file must have the same
+# sha256, but may be somewhere else.
 MAY_DIFFER = (
     "seed=",
     *(f"loop.{name}=" for name in ("accelerator", "devices", "strategy", "precision", "threads")),
@@ -28,15 +28,15 @@ MAY_DIFFER = (
 def measured(checkpoint: Checkpoint, others: Sequence[Checkpoint] = ()) -> tuple[Figure, ...]:
     """Return the figures of a checkpoint, then those over several seeds, then those of its rounded weights.
 
-    The graphs give the numbers of the rounded weights. Measuring these needs the data: if it is missing, they are left
-    out, with a message on stderr. Weights that float16 holds exactly are not measured twice.
+    The graphs compute with the rounded weights. Measuring these needs the data: if it is missing, their figures are
+    left out, with a message on stderr. Weights that float16 holds exactly are not measured twice.
 
     Args:
-        checkpoint: What is exported.
-        others: Checkpoints of runs with other seeds. The figures that all of them have are averaged.
+        checkpoint: The checkpoint to export.
+        others: Checkpoints of runs with other seeds. Figures that all of them have are averaged.
 
     Raises:
-        NotASeed: One of the others is of another task or has other settings, the same figures, or none of them.
+        NotASeed: One of the others is of another task, or has other settings, the same figures, or none in common.
     """
     for each in others:
         if each.task != checkpoint.task:
@@ -47,10 +47,10 @@ def measured(checkpoint: Checkpoint, others: Sequence[Checkpoint] = ()) -> tuple
 
 
 def check_alike(path: Path, settings: Settings, others: Settings) -> None:
-    """Check that the settings of two runs differ in their seed only, and in the machine and the path of the data.
+    """Check that the settings of two runs differ at most in seed, machine and path of the data.
 
     Raises:
-        NotASeed: They do not. `path` is named, the checkpoint that has `settings`.
+        NotASeed: They differ in more. Names `path`, the checkpoint with `settings`.
     """
     found, expected = (
         {line for line in describe(each) if not line.startswith(MAY_DIFFER)} for each in (settings, others)
@@ -64,7 +64,7 @@ def over_seeds(runs: Sequence[Figures]) -> tuple[Figure, ...]:
     """Compute the mean and standard deviation of each figure that all runs have.
 
     Args:
-        runs: The figures of two runs at least, which should differ in their seed only.
+        runs: The figures of at least two runs, which should differ only in their seed.
 
     Raises:
         NotASeed: The runs have no figure in common, or two of them have the same figures.
@@ -87,7 +87,7 @@ def _over_seeds(runs: Sequence[Figures]) -> Iterator[Figure]:
 
 
 def of_checkpoint(figures: Iterable[Figure]) -> Figures:
-    """Return the figures of the checkpoint among those of a manifest, by split and name."""
+    """Return the checkpoint's figures among those of a manifest, by split and name."""
     found: Figures = {}
     for figure in figures:
         if figure.of == "checkpoint":

@@ -1,7 +1,7 @@
-"""Modules to be traced, around a `StreamingModel`: what it takes and returns by name has an order here.
+"""Modules to be traced, around a `StreamingModel`. They turn its named inputs and outputs into positional ones.
 
 Inputs are the stage's own, then the state that it reads; outputs are the stage's own, then the state that it writes.
-Nothing but N is left open: T (items), K (tokens to sample) and M (segments ahead) are fixed when a graph is traced.
+Only N is dynamic: T (items), K (tokens to sample) and M (segments ahead) are fixed when a graph is traced.
 """
 
 from collections.abc import Sequence
@@ -17,12 +17,12 @@ NO_TOKEN = -1
 
 
 class UnrolledGraph(nn.Module):
-    """Advance by T items: x (N, T, ...) and state to the model's outputs and the next state.
+    """Advances by T items: maps x (N, T, ...) and state to the model's outputs and the next state.
 
     Args:
         model: A `StreamingModel`.
         reads: Names of the state tensors that are inputs; the others must not matter to `unroll`.
-        outputs: Names of the model's outputs, in the order of the graph's.
+        outputs: Names of the model's outputs, in the graph's order.
         writes: Names of the state tensors that change, in the model's order; all by default.
     """
 
@@ -44,13 +44,13 @@ class UnrolledGraph(nn.Module):
 
 
 class StageGraph(nn.Module):
-    """One stage of a model whose passes are stages of their own: x (N, T, ...) to what it answers and its next state.
+    """One stage of a `StagedModel`: maps x (N, T, ...) and state to the stage's output and next state.
 
     Args:
         model: A `StagedModel`.
         stage: Name of the stage.
-        carried: Names of the state tensors of that stage, in order.
-        output: Name of what the stage answers.
+        carried: Names of the stage's state tensors, in order.
+        output: Name of the stage's output.
     """
 
     def __init__(self, model: nn.Module, stage: str, carried: Sequence[str], output: str = "features") -> None:
@@ -72,7 +72,7 @@ class StageGraph(nn.Module):
 
 
 class SpeltStageGraph(StageGraph):
-    """A `StageGraph` with a second input: words, and the features of their characters."""
+    """A `StageGraph` with two inputs: words, and the features of their characters."""
 
     def forward(self, x: Tensor, characters: Tensor, *state: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
         """Map words x int64 (N, T) and characters float32 (N, T, C) to the output and the next state tensors."""
@@ -80,7 +80,7 @@ class SpeltStageGraph(StageGraph):
 
 
 class DecodeStep(nn.Module):
-    """Sample one token from the pending logits and read it.
+    """Samples one token from the pending logits and reads it.
 
     Args:
         model: A `StreamingModel` with `pending_logits` (N, V) in its state.
@@ -98,7 +98,7 @@ class DecodeStep(nn.Module):
         top_p: Tensor,
         *state: Tensor,
     ) -> tuple[Tensor, ...]:
-        """Return the token int64 (N,) and all next state tensors. `DecodeGraph` restores those of frozen rows."""
+        """Return the token, int64 (N,), and all next state tensors. `DecodeGraph` restores those of frozen rows."""
         model = cast(StreamingModel, self.model)
         current = dict(zip((tensor.name for tensor in model.state), state, strict=True))
         token = sample(current["pending_logits"], uniform, temperature, top_k, top_p)
@@ -107,10 +107,10 @@ class DecodeStep(nn.Module):
 
 
 class DecodeGraph(nn.Module):
-    """Sample up to K tokens, so that Python runs once for K tokens: K times `DecodeStep`.
+    """Samples up to K tokens by repeating `DecodeStep`, so that Python runs once for K tokens.
 
-    A row is frozen, tokens -1 and all state as it was, once `remaining` tokens are sampled; its state is exactly that
-    of the tokens returned. Rows do not see each other: a row of NaN decodes something, and only that row.
+    Once `remaining` tokens are sampled, a row is frozen: its tokens are -1 and its state stays exactly that of the
+    tokens returned. Rows do not affect each other: a row of NaN decodes arbitrary tokens, but others stay the same.
 
     Args:
         model: A `StreamingModel` with `pending_logits` (N, V) in its state.
@@ -131,10 +131,10 @@ class DecodeGraph(nn.Module):
         remaining: Tensor,
         *state: Tensor,
     ) -> tuple[Tensor, ...]:
-        """Tokens int64 (N, K), then all state tensors.
+        """Return the tokens, int64 (N, K), then all state tensors.
 
         Args:
-            uniforms: One number in [0, 1) for each step, float32 (N, K).
+            uniforms: One number in [0, 1) per step, float32 (N, K).
             temperature: Float32 (N,); 0 takes the most probable token.
             top_k: How many of the most probable tokens are eligible, int64 (N,).
             top_p: Tokens are eligible until their probabilities add up to this, float32 (N,).
@@ -161,16 +161,16 @@ class DecodeGraph(nn.Module):
 
 
 def sample(logits: Tensor, uniform: Tensor, temperature: Tensor, top_k: Tensor, top_p: Tensor) -> Tensor:
-    """Draw a token of each row by inverting the cumulative distribution of the eligible tokens.
+    """Draw one token per row by inverting the cumulative distribution of the eligible tokens.
 
-    Tokens are ranked by probability, equal ones by id. Rank 0 is always eligible; another rank is if it is below top_k
-    and the ranks before it have less than top_p in sum. Where u is the uniform number and M the mass of the eligible
+    Tokens are ranked by probability, ties by id. Rank 0 is always eligible; any other rank is if it is below top_k and
+    the ranks before it sum to less than top_p. With u the uniform number and M the total probability of the eligible
     tokens, the token drawn is the first whose cumulative probability exceeds u M.
 
     Args:
         logits: Float32 (N, V).
         uniform: In [0, 1), float32 (N,).
-        temperature: Divides the logits, float32 (N,); 0 draws rank 0.
+        temperature: Divides the logits, float32 (N,); 0 always draws rank 0.
         top_k: int64 (N,).
         top_p: Float32 (N,).
 
@@ -180,10 +180,10 @@ def sample(logits: Tensor, uniform: Tensor, temperature: Tensor, top_k: Tensor, 
     V = logits.shape[1]
     is_greedy = temperature <= 0
     ranked, tokens = torch.topk(logits, V)
-    # Relative to the best, so that no temperature makes it infinite.
+    # Relative to the best logit, so that no temperature makes it infinite.
     scaled = (ranked - ranked[:, :1]) / torch.where(is_greedy, 1.0, temperature).unsqueeze(1)
     cumulative = scaled.softmax(dim=1).cumsum(dim=1)
-    # Eligible ranks are the first ones, since what lies before a rank only grows.
+    # Eligible ranks are a prefix, since the sum before a rank only grows.
     last_allowed = (torch.where(is_greedy, 1, top_k).clamp(1, V) - 1).unsqueeze(1)
     last = torch.minimum(last_allowed, (cumulative < top_p.unsqueeze(1)).sum(dim=1, keepdim=True))
     threshold = uniform.unsqueeze(1) * cumulative.gather(1, last)
@@ -192,7 +192,7 @@ def sample(logits: Tensor, uniform: Tensor, temperature: Tensor, top_k: Tensor, 
 
 
 class HeadGraph(nn.Module):
-    """Forecast M segments from the state, which stays as it is.
+    """Forecasts M segments from the state, which does not change.
 
     Args:
         model: A `Forecaster`.
@@ -205,11 +205,11 @@ class HeadGraph(nn.Module):
         self.segments = segments
 
     def forward(self, partial: Tensor, filled: Tensor, *state: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean float64 (N, M, segment) and quantiles float64 (N, M, segment, Q), counted from the latest reading.
+        """Return mean, float64 (N, M, segment), and quantiles, float64 (N, M, segment, Q), from the next reading on.
 
         Args:
             partial: Readings of the unfinished segment, float64 (N, segment).
-            filled: How many of them are there, int64 (N,).
+            filled: How many of them have arrived, int64 (N,).
             state: All state tensors, in the model's order.
         """
         model = cast(Forecaster, self.model)

@@ -1,6 +1,6 @@
 """Quantization of a float32 bundle: rewrites its graphs to int8, proves them again and measures both.
 
-Needs the bundle alone, no checkpoint. Tokenizer, state, stages and ladder stay, so that it takes the bundle's place.
+Needs only the bundle, no checkpoint. Tokenizer, state, stages and ladder are kept, so the int8 bundle can replace it.
 """
 
 import json
@@ -29,14 +29,14 @@ def quantize(source: Bundle, destination: Path) -> Export:
 
     Args:
         source: The float32 bundle.
-        destination: Directory of the int8 bundle. A bundle that is there is replaced.
+        destination: Directory of the int8 bundle. An existing bundle is replaced.
 
     Raises:
         NotFloat32: The source is an int8 bundle, or the destination is the source.
-        NotQuantizable: The range of none of its products is known.
+        NotQuantizable: None of its products has an input of known range.
         ParityFailed: The graphs do not give a row the same bits in every batch and every cut.
         QualityLost: The graphs do worse on the development data than is allowed.
-        DestinationTaken: The destination holds something that is no bundle.
+        DestinationTaken: The destination holds something that is not a bundle.
     """
     _check_source(source, destination)
     check_destination(destination)
@@ -69,15 +69,15 @@ def _check_source(source: Bundle, destination: Path) -> None:
 
 
 def check_kind(path: Path, kind: str, cell: str) -> None:
-    """Check that the ranges of a model's products are known.
+    """Check that input ranges of a model's products are known.
 
     Args:
         path: Its checkpoint or bundle.
-        kind: Of its task.
+        kind: Kind of its task.
         cell: Name of its cell.
 
     Raises:
-        NotQuantizable: They are not.
+        NotQuantizable: They are unknown.
     """
     if (kind, cell) not in RANGES:
         known = ", ".join(map(" by ".join, RANGES))
@@ -117,7 +117,7 @@ def _of_checkpoint(source: Bundle) -> list[Figure]:
 
 
 def _measured(source: Bundle, float32: Rungs, draft: Bundle, rungs: Rungs) -> list[Figure]:
-    """Measure float32 and int8 graphs on the development data. Without the data, print that and return nothing."""
+    """Measure float32 and int8 graphs on the development data. If that is missing, say so and return nothing."""
     print("measuring float32 and int8 on the development data", file=sys.stderr)
     try:
         before, after = measure(source, float32), measure(draft, rungs)

@@ -1,7 +1,7 @@
-"""Lean ONNX for the operators of torch that take tensors apart.
+"""Lean ONNX translations of torch's operators that slice, split and reshape.
 
-torch's own translation spends up to ten nodes on one slice, and a sequence on one split; an unrolled graph has hundreds
-of them, and its later simplification takes minutes.
+torch's own translation takes up to ten nodes for a slice and makes a sequence of a split. An unrolled graph has
+hundreds of them, and simplifying it later would take minutes.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,7 +30,7 @@ def _slice(x: Value, dim: int = 0, start: int | None = None, end: int | None = N
 def _split_with_sizes(x: Value, sizes: Sequence[int], dim: int = 0) -> Sequence[Value]:
     if len(sizes) == 1:
         return (op.Identity(x),)
-    # The exporter counts outputs by this attribute; export.onnx takes it off again, since ONNX wants one of the two.
+    # The exporter needs num_outputs to count outputs. export.onnx removes it, since ONNX allows only sizes or number.
     parts: Sequence[Value] = op.Split(x, _axes(*sizes), axis=dim, num_outputs=len(sizes))
     return parts
 
@@ -42,7 +42,7 @@ def _split(x: Value, size: int, dim: int = 0) -> Sequence[Value]:
 
 def _unbind(x: Value, dim: int = 0) -> Sequence[Value]:
     if dim == 0 and all(isinstance(size, int) for size in x.shape[2:]):
-        # The first two axes as one make the parts pieces of one split.
+        # With the first two axes merged, the parts are the outputs of a single split.
         rows = op.Reshape(x, _axes(-1, *x.shape[2:]))
         return _split_evenly(rows, x.shape[0])
     indices: list[Value] = [op.Constant(value_int=i) for i in range(x.shape[dim])]
@@ -57,7 +57,7 @@ def _split_evenly(x: Value, parts: int) -> Sequence[Value]:
 
 
 def _view(x: Value, size: Sequence[int | Value]) -> Value:
-    """A reshape whose one open axis is left to be found, instead of nodes that compute it."""
+    """Reshape with -1 for the one dynamic axis, instead of nodes that compute it."""
     known = [axis if isinstance(axis, int) else -1 for axis in size]
     if known.count(-1) > 1:
         return op.Reshape(x, op.Concat(*(_as_axis(axis) for axis in size), axis=0))

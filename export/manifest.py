@@ -1,4 +1,4 @@
-"""The manifest of a new bundle, from its checkpoint and the plans of its stages, without figures."""
+"""Builds the manifest of a new bundle, without figures, from its checkpoint and the plans of its stages."""
 
 from dataclasses import asdict
 from typing import cast
@@ -22,14 +22,14 @@ def describe(
     stages: tuple[StagePlan, ...],
     files: dict[str, str],
 ) -> Manifest:
-    """The manifest of a bundle, but for its figures, which may take minutes to measure.
+    """Return the manifest of a bundle without its figures, which may take minutes to measure.
 
     Args:
-        checkpoint: What is exported.
-        name: Of the bundle.
+        checkpoint: The checkpoint to export.
+        name: Name of the bundle.
         model: Its prepared model.
-        stages: What its graphs were made from.
-        files: Checksum of each file that is there.
+        stages: The plans that its graphs were made from.
+        files: Checksum of each existing file.
     """
     task = recipe(checkpoint.task)
     licences = sorted({source.licence for source in checkpoint.sources})
@@ -48,7 +48,7 @@ def describe(
 
 
 def graph_file(stage: str, size: int) -> str:
-    """Name of a rung's file."""
+    """Return the name of a rung's file."""
     return f"{stage}-{size}.onnx"
 
 

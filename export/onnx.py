@@ -1,6 +1,6 @@
-"""From a graph module to a small ONNX graph with names: traced by torch, then simplified.
+"""Turns a graph module into a small ONNX graph with named tensors: traced by torch, then simplified.
 
-Knows no files; see export.weight_file.
+Does not write files; see export.weight_file.
 """
 
 import logging
@@ -25,10 +25,10 @@ from export.stages import Arrays, StagePlan, as_tensors
 from training.models.streaming import StreamingModel
 
 OPSET = 20
-# Traced with more than one row, or torch would take N = 1 for a constant.
+# With one row, torch would take N = 1 for a constant.
 TRACED_ROWS = 2
 
-# What may be computed at export, on small tensors: nothing that rounds, which is left to onnxruntime's own arithmetic.
+# Operators that may be folded at export, on small tensors: none that rounds, since rounding must be onnxruntime's own.
 EXACT = {
     "Cast", "CastLike", "Concat", "ConstantOfShape", "Expand", "Gather", "Identity", "Range", "Reshape", "Shape",
     "Slice", "Squeeze", "Unsqueeze",
@@ -49,10 +49,10 @@ class GraphBuilder:
         self._decode_step: ir.Model | None = None
 
     def build(self, stage: StagePlan, size: int) -> ir.Model:
-        """One rung of a stage.
+        """Build one rung of a stage.
 
         Raises:
-            NotDynamic: The model's code makes a constant of the number of rows.
+            NotDynamic: The model's code fixes the number of rows.
         """
         graph = stage.build(size).eval()
         inputs = stage.draw(np.random.default_rng(0), TRACED_ROWS, size)
@@ -69,7 +69,7 @@ class GraphBuilder:
         return model
 
     def _repeat_decode_step(self, graph: DecodeGraph, inputs: Arrays, state: Arrays) -> ir.Model:
-        """Trace one step and repeat it: each would cost seconds."""
+        """Trace one step and repeat it, since tracing takes seconds per step."""
         if self._decode_step is None:
             each = {"uniform": inputs["uniforms"][:, 0]}
             fixed = {name: array for name, array in inputs.items() if name not in {"uniforms", "remaining"}}
@@ -117,7 +117,7 @@ def _state_axes(graph: nn.Module) -> dict[str, int]:
 
 @contextmanager
 def _without_noise() -> Iterator[None]:
-    """Silence the exporter's messages of its internals and of packages that are not installed."""
+    """Silence the exporter's messages about its internals and packages that are not installed."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -132,7 +132,7 @@ def _without_noise() -> Iterator[None]:
 
 
 def _simplify(model: ir.Model) -> None:
-    """Fold what is known beforehand, merge what is computed twice, drop what is not used."""
+    """Fold constants, merge common subexpressions, remove unused nodes."""
     ir.passes.Sequential(
         passes.InlinePass(),
         passes.IdentityEliminationPass(),
@@ -157,14 +157,14 @@ def _simplify(model: ir.Model) -> None:
 
 
 def _check_rows_are_free(model: ir.Model, name: str) -> None:
-    """Raise NotDynamic if N is a constant, which torch's exporter accepts and gives every input as its size."""
+    """Raise NotDynamic if N became a constant, which torch's exporter accepts silently."""
     for value in (*model.graph.inputs, *model.graph.outputs):
         if value.shape is None or value.shape.is_static():
             raise NotDynamic(f"{name}: {value.name} has the shape {value.shape}; does the model call len()?")
 
 
 def _name_parts(model: ir.Model) -> None:
-    """Nodes by what they do and where, weights as the model calls them."""
+    """Name nodes by operator and position, and weights as in the model."""
     for position, node in enumerate(model.graph):
         node.name = f"{node.op_type.lower()}_{position}"
     for name, value in list(model.graph.initializers.items()):

@@ -1,4 +1,4 @@
-"""The page of all shipped models, docs/models.md, made from their manifests."""
+"""Renders the page of all shipped models, docs/models.md, from their manifests."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,11 +21,11 @@ COLUMNS = ("bundle", "pattern", "endpoint", "cell", "figures", "over seeds", "da
 
 
 def render(bundles: list[Bundle], card: str) -> str:
-    """The page.
+    """Return the page.
 
     Args:
-        bundles: What ships, in order.
-        card: Where the page finds the card of a bundle, with {name}.
+        bundles: The shipped bundles, in order.
+        card: Path from the page to a bundle's card, with {name} for the bundle.
     """
     header = [row(*COLUMNS), row(*["---"] * len(COLUMNS))]
     rows = [row(*_cells(bundle, card.format(name=bundle.path.name))) for bundle in bundles]

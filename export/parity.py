@@ -1,16 +1,16 @@
 """The proof that a bundle's graphs are the model: the same numbers, and the same bits in every batch and every cut.
 
     torch     torch against onnxruntime over five chunks with carried state
-    float32   the same for int8 graphs, against the float32 ones that they were made from. The error has no limit
+    float32   for int8 graphs: the float32 ones that they were made from against them. The error has no limit
     batch     each row alone against the same row in batches of 2, 7, 16 and 64
     nan       rows against the same rows beside one of NaN
     steps     single steps against a rung
     cuts      a length cut into rungs at random, several times, against single steps
-    reading   the state that sampling left against the encoder's after reading what was sampled
+    reading   the state after sampling against the encoder's after reading the same tokens
     horizon   a forecast against the beginning of the longest one
 
-Everything but "torch" and "float32" must be the same bits. The graphs are opened as they are served; rows are drawn
-from a fixed seed and start from a state that has read something.
+All checks except "torch" and "float32" demand the same bits. The graphs are opened with the options that serve. Rows
+are drawn with a fixed seed and start from states that have read something.
 """
 
 from collections.abc import Callable, Sequence
@@ -45,10 +45,10 @@ def prove(rungs: Rungs, float32: Rungs | None = None) -> Report:
 
     Args:
         rungs: The graphs.
-        float32: If the graphs are int8, those that they were made from, which take the place of torch.
+        float32: If the graphs are int8, the float32 ones that they were made from, which take the place of torch.
 
     Returns:
-        What every check found, whether it passed or not.
+        The result of every check, passed or not.
     """
     checks = [check for stage in rungs.stages.values() for check in _checks(rungs, stage, float32)]
     bar = tqdm(checks, desc="proving parity", unit=" checks", leave=False, disable=None)
@@ -56,7 +56,7 @@ def prove(rungs: Rungs, float32: Rungs | None = None) -> Report:
 
 
 def _checks(rungs: Rungs, stage: StagePlan, float32: Rungs | None) -> list[Callable[[], Check]]:
-    """List the checks of a stage. Checks that compare rungs need several of them."""
+    """List the checks of a stage. Those that compare rungs need more than one rung."""
     smallest, largest = min(stage.sizes), max(stage.sizes)
     checks = _comparisons(rungs, stage, float32)
     checks += [partial(check, rungs, stage, size) for check in (_batch, _nan) for size in stage.sizes]
@@ -75,7 +75,7 @@ def _checks(rungs: Rungs, stage: StagePlan, float32: Rungs | None) -> list[Calla
 def _comparisons(rungs: Rungs, stage: StagePlan, float32: Rungs | None) -> list[Callable[[], Check]]:
     if float32 is None:
         return [partial(_torch, rungs, stage, size) for size in stage.sizes]
-    # One other token, and everything after it is another text.
+    # Sampling is not compared: after one different token, everything that follows is a different text.
     return [partial(_float32, rungs, float32, stage, size) for size in stage.sizes if stage.kind != "samples"]
 
 
@@ -93,7 +93,8 @@ def _float32(rungs: Rungs, float32: Rungs, stage: StagePlan, size: int) -> Check
 def _compare(rungs: Rungs, stage: StagePlan, size: int, reference: Callable[[Arrays, Arrays], Answer]) -> float:
     """Return the largest error over CHUNKS. Graph and reference each carry their own state if the stage writes one."""
     rng = np.random.default_rng(SEED)
-    # A fresh sequence expects nothing, so all its tokens are equally probable, and torch ranks equals as it likes.
+    # In a fresh sequence all tokens are equally probable, and torch breaks ties arbitrarily. So sampling starts from a
+    # state that has read something.
     state = rungs.initial_state(ROWS) if stage.fit == "exact" else _read(rungs, rng, ROWS)
     found = expected = Answer({}, state)
     error = 0.0
@@ -179,7 +180,7 @@ def _horizon(rungs: Rungs, stage: StagePlan, size: int) -> Check:
 
 
 def _read(rungs: Rungs, rng: np.random.Generator, N: int) -> Arrays:
-    """The state of N sequences that have read something, by every stage that reads items."""
+    """Return the state of N sequences after every stage that reads items has read some."""
     state = rungs.initial_state(N)
     for stage in rungs.stages.values():
         for size in stage.sizes if stage.fit == "exact" else ():
@@ -209,7 +210,7 @@ def _differing(rungs: Rungs, stage: StagePlan, found: Answer, expected: Answer, 
 
 
 def _draw_cut(rng: np.random.Generator, stage: StagePlan, length: int) -> list[int]:
-    """A random cut of a length into what the rungs of a stage can do in one go."""
+    """Draw a random cut of a length into pieces that one rung of a stage can do."""
     pieces: list[int] = []
     while length:
         possible = range(1, max(stage.sizes) + 1) if stage.kind == "samples" else stage.sizes
@@ -230,11 +231,11 @@ def _poison(specs: Sequence[TensorSpec], arrays: Arrays, row: int) -> Arrays:
 
 
 def _error(found: Numbers, expected: Numbers, batch_axis: int, units: Numbers) -> float:
-    """Largest error of a tensor.
+    """Return the largest error of a tensor.
 
-    Float64 tensors are raw readings: errors count in the row's units. Float32 ones count as they are, but relative to
-    the row's largest value where that exceeds 1: a cell state near 64 has steps of 8e-6. Logits of what is impossible
-    are constants, and no measure for the others. A wrong integer counts as infinite.
+    Float64 tensors are raw readings: their errors are in units of the row. Errors of float32 tensors are absolute, or
+    relative to the row's largest value if that exceeds 1: near 64 float32 has steps of 8e-6. Logits of impossible
+    tokens are constants and do not count as largest values. A wrong integer is an infinite error.
     """
     if np.issubdtype(expected.dtype, np.integer):
         return 0.0 if np.array_equal(found, expected) else np.inf

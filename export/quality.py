@@ -1,7 +1,7 @@
 """The quality of a bundle's graphs on the development data, run by onnxruntime as they are served.
 
-One figure for each task, the one by which int8 graphs are compared with the float32 ones that they were made from. It
-is of published data: a bundle that learned from other data has none.
+There is one figure per task, by which int8 graphs are compared with the float32 ones that they were made from. It is
+measured on published data: a bundle that was trained on other data has none.
 """
 
 from collections.abc import Callable, Sequence
@@ -43,14 +43,14 @@ BEAMS = 5
 
 @dataclass(frozen=True)
 class Measure:
-    """A figure, and how much of it int8 may cost.
+    """A figure, and how much of it int8 may lose.
 
     Args:
         metric: Its name in the manifest.
         ask: Measures it.
-        allowed: The worst value allowed, from that of the float32 graphs.
+        allowed: Maps the float32 graphs' value to the worst value allowed.
         better: Whether "lower" or "higher" values are better.
-        data: What it is measured on: it says something of bundles that learned from one of these.
+        data: The data sets that it is for: a bundle must have been trained on one of them.
     """
 
     metric: str
@@ -60,10 +60,10 @@ class Measure:
     data: tuple[DataSource, ...]
 
     def check_data(self, bundle: Bundle) -> None:
-        """See that the bundle learned from the data that it would be measured on.
+        """Check that the bundle was trained on data that this figure is for.
 
         Raises:
-            DataError: It learned from other data.
+            DataError: It was trained on other data.
         """
         if not any(_learned_from(bundle, source) for source in self.data):
             learned = _names(bundle.manifest.data) or "data that its manifest does not name"
@@ -72,10 +72,10 @@ class Measure:
             )
 
     def check(self, float32: float, int8: float) -> None:
-        """Compare.
+        """Compare the values of float32 and int8 graphs.
 
         Raises:
-            QualityLost: int8 costs more than is allowed.
+            QualityLost: int8 loses more than is allowed.
         """
         limit = self.allowed(float32)
         if not (int8 <= limit if self.better == "lower" else int8 >= limit):
@@ -85,7 +85,7 @@ class Measure:
 
 
 def nats_per_char(bundle: Bundle, rungs: Rungs) -> float:
-    """Return the mean negative log-likelihood of a character, in one stateful pass over the text."""
+    """Return the mean negative log-likelihood per character, in one stateful pass over the text."""
     tokenizer = Tokenizer.from_file(str(bundle.file("tokenizer.json")))
     text = tinyshakespeare.split(tinyshakespeare.load())[SPLIT]
     ids = np.array(tokenizer.encode(text).ids)
@@ -93,7 +93,7 @@ def nats_per_char(bundle: Bundle, rungs: Rungs) -> float:
 
 
 def nats_per_frame(bundle: Bundle, rungs: Rungs) -> float:
-    """Return the mean negative log-likelihood of a frame. Pieces start afresh, and first frames do not count."""
+    """Return the mean negative log-likelihood per frame. Pieces start afresh, and first frames do not count."""
     (collection,) = (each for each in (polyphony.CHORALES, polyphony.FOLK) if _learned_from(bundle, each.source))
     total, frames = 0.0, 0
     for piece in tqdm(polyphony.load(collection, SPLIT), desc="measuring", unit=" pieces", leave=False, disable=None):
@@ -103,7 +103,7 @@ def nats_per_frame(bundle: Bundle, rungs: Rungs) -> float:
 
 
 def caption_accuracy(bundle: Bundle, rungs: Rungs) -> float:
-    """Share of images whose sentence, written greedily, is right in every attribute."""
+    """Return the share of images whose greedily decoded sentence has every attribute right."""
     images, labels = place_everywhere(*digits.load(SPLIT))
     look, decode = rungs.stages["look"], rungs.stages["decode"]
     N, K = len(images), max(decode.sizes)
@@ -123,7 +123,7 @@ def caption_accuracy(bundle: Bundle, rungs: Rungs) -> float:
 
 
 def _stateful(rungs: Rungs, ids: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Log-likelihoods of all tokens but the first, of one stateful pass."""
+    """Return the log-likelihoods of all tokens except the first, in one stateful pass."""
     stage = rungs.stages["encode"]
     state, found, start = rungs.initial_state(1), [], 0
     while start < len(ids) - 1:
@@ -135,14 +135,14 @@ def _stateful(rungs: Rungs, ids: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def _log_likelihoods(logits: NDArray[np.float32], tokens: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the log-likelihood of each token (T,) under the logits (T, V) before it."""
+    """Return the log-likelihood of each token (T,), given the logits (T, V) that predict it."""
     relative = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     chosen = np.take_along_axis(relative, tokens[:, None], axis=1)[:, 0]
     return np.asarray(chosen - np.log(np.exp(relative).sum(axis=1)))
 
 
 def accuracy(bundle: Bundle, rungs: Rungs) -> float:
-    """Share of sentences whose label is right after their last word."""
+    """Return the share of sentences whose label is right after their last word."""
     tokenizer = Tokenizer.from_file(str(bundle.file("tokenizer.json")))
     correct = examples = 0
     for group in group_by_length(tokenizer, sst2.load(SPLIT)):
@@ -153,7 +153,7 @@ def accuracy(bundle: Bundle, rungs: Rungs) -> float:
 
 
 def tag_accuracy(bundle: Bundle, rungs: Rungs) -> float:
-    """Share of words whose part of speech is right, sentence by sentence."""
+    """Return the share of words whose part of speech is right, read sentence by sentence."""
     sentences = ewt.load(SPLIT)
     found = GraphTagger(bundle, rungs).tag([[word.form for word in each.words] for each in sentences])
     actual = [word.upos for each in sentences for word in each.words]
@@ -169,10 +169,10 @@ def entity_f1(bundle: Bundle, rungs: Rungs) -> float:
 
 
 def mse(bundle: Bundle, rungs: Rungs) -> float:
-    """Return the mean squared error 96 standardised readings ahead, of fresh sessions that have read 96 of them.
+    """Return the mean squared error of 96 standardised readings ahead, in fresh sessions that have read 96.
 
     Raises:
-        DataError: The bundle does not forecast so far ahead.
+        DataError: The bundle does not forecast that far ahead.
     """
     longest = cast(ForecastingTask, bundle.manifest.task).max_horizon
     if longest < HORIZON:
@@ -184,7 +184,7 @@ def mse(bundle: Bundle, rungs: Rungs) -> float:
 
 
 def bleu(bundle: Bundle, rungs: Rungs) -> float:
-    """Return BLEU of translations by beam search, over tokens in lower case."""
+    """Return the BLEU of translations by beam search, over lower-cased tokens."""
     language = cast(TranslationTask, bundle.manifest.task).target
     pairs = multi30k.load(SPLIT, cast(Language, language))
     found = GraphTranslator(bundle, rungs).translate([pair.english for pair in pairs], BEAMS)
@@ -192,7 +192,7 @@ def bleu(bundle: Bundle, rungs: Rungs) -> float:
 
 
 class GraphForecaster:
-    """A forecaster's graphs in the place of its torch model, as far as windows need it."""
+    """A forecaster's graphs behind the interface of its torch model, as far as windowed backtests use it."""
 
     def __init__(self, bundle: Bundle, rungs: Rungs) -> None:
         self._rungs = rungs
@@ -201,7 +201,7 @@ class GraphForecaster:
         self.widening = torch.ones(())
 
     def known_state(self, told: Told) -> Tensors:
-        """The state of N channels without a reading, of which something is known."""
+        """Return the state of N channels before their first reading, with their static features."""
         known, fresh = told._asdict(), as_tensors(self._rungs.initial_state(len(told.unit)))
         return {name: known.get(name, values) for name, values in fresh.items()}
 
@@ -213,7 +213,7 @@ class GraphForecaster:
         return {}, as_tensors(answer.state)
 
     def forecast(self, state: Tensors, partial: Tensor, filled: Tensor, segments: int) -> Tensors:
-        """The readings to come: mean (N, M * S) and quantiles (N, M * S, Q)."""
+        """Forecast the next readings: mean (N, M * S) and quantiles (N, M * S, Q)."""
         stage = self._rungs.stages["forecast"]
         size = min(size for size in stage.sizes if size >= segments)
         inputs = {"partial": partial.numpy(), "filled": filled.numpy()}
@@ -227,7 +227,7 @@ MEASURES = {
         "nats_per_char", nats_per_char, lambda float32: 1.01 * float32, "lower", (tinyshakespeare.SOURCE,)
     ),
     "translation": Measure("bleu", bleu, lambda float32: float32 - 0.3, "higher", MULTI30K),
-    # The sentences of the trees are those of SST-2.
+    # Models trained on the trees are measured on SST-2's sentences, which come from the same corpus.
     "sentiment": Measure(
         "accuracy", accuracy, lambda float32: float32 - 0.003, "higher", (sst2.SOURCE, sst_trees.SOURCE)
     ),
@@ -259,7 +259,7 @@ def measure(bundle: Bundle, rungs: Rungs) -> Figure:
     """Measure a bundle.
 
     Raises:
-        DataError: The data cannot be had, or the bundle learned from other data.
+        DataError: The data are not available, or the bundle was trained on other data.
     """
     asked = measure_of(bundle)
     asked.check_data(bundle)

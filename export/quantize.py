@@ -1,15 +1,15 @@
-"""Static int8 quantization of the matrix products of one graph. Knows no files and no bundles.
+"""Static int8 quantization of the matrix products of one graph. Independent of files and bundles.
 
     x W + b   becomes   Mul(Cast(MatMulInteger(QuantizeLinear(x), Wq)), s) + b
 
-Only inputs of products are quantized, and only where their range is known by construction: a hidden state lies within
--1 and 1, since it is made of tanh and of gates, and an embedded word within the largest number of its table. So scales
-are constants, no batch has a part in them, and sums of integers are exact: a row has the same bits in any company.
-Cell states, pools, readings and everything element-wise stay float32.
+Only inputs of products are quantized, and only if their range is known by construction: a hidden state is between -1
+and 1, since it comes from tanh and gates, and an embedded word is bounded by the largest number in its table. So scales
+are constants that do not depend on the batch, and integer sums are exact: a row has the same bits in any batch. Cell
+states, pools, readings and everything element-wise stay float32.
 
-Inputs are uint8 with 128 for zero, weights int8 of 7 bits (-64 to 64), column by column. Products of uint8 and int8 are
-added up in pairs to int16 by processors without VNNI, which saturates from 2^15 on: 2 * 255 * 64 = 32,640 does not.
-So every processor gives the same sums, and no bundle has to say which it needs.
+Inputs are uint8 with zero point 128. Weights are int8 of 7 bits (-64 to 64) with one scale per column. Processors
+without VNNI add products of uint8 and int8 in pairs to int16, which saturates from 2^15 on: 2 * 255 * 64 = 32,640 does
+not. So all processors give the same sums, and a bundle does not depend on the processor.
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,8 +23,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 HIDDEN = 1.0  # the largest hidden state
 TABLE = "embedding.weight"
-# By task and cell: patterns of weights' names, and the largest number that they are multiplied with, or the table that
-# holds it.
+# By task and cell: patterns of weights' names, and the largest absolute input of their products, or the name of the
+# table that holds it.
 RANGES: dict[tuple[str, str], dict[str, float | str]] = {
     ("generation", "lstm"): {"layers.*.Wh": HIDDEN, "layers.[1-9].Wx": HIDDEN, "head.weight": HIDDEN},
     ("sentiment", "gru"): {"layers.*.Wh": HIDDEN, "layers.[1-9].Wx": HIDDEN, "layers.0.Wx": TABLE},
@@ -39,7 +39,7 @@ Weights = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Quantized:
-    """A matrix whose columns are integers times a scale.
+    """A quantized matrix: each column is integers times a scale.
 
     Args:
         values: int8 (C, H).
@@ -51,7 +51,7 @@ class Quantized:
 
 
 def quantized(W: Weights) -> Quantized:
-    """Return the nearest int8 matrix to W float32 (C, H). A column of zeros stays one."""
+    """Quantize W, float32 (C, H), to the nearest int8 matrix. A column of zeros stays zero."""
     scales = np.abs(W).max(axis=0) / np.float32(LARGEST_WEIGHT)
     values = np.rint(W / np.where(scales > 0, scales, 1))
     return Quantized(values.astype(np.int8), scales.astype(np.float32))
@@ -61,8 +61,8 @@ def quantize_graph(model: onnx.ModelProto, ranges: Mapping[str, float | str]) ->
     """Rewrite the products of a graph, in place.
 
     Args:
-        model: With its weights.
-        ranges: As in RANGES, of one task and cell.
+        model: The graph, with its weights.
+        ranges: The entry of RANGES for its task and cell.
 
     Returns:
         The number of products that were rewritten.
@@ -81,10 +81,10 @@ def quantize_graph(model: onnx.ModelProto, ranges: Mapping[str, float | str]) ->
 
 
 class Constants:
-    """Values of a graph that depend on no input: weights, with their casts and transpositions.
+    """Values of a graph that depend on no input: weights, and casts and transposes of them.
 
     Args:
-        graph: Whose weights are named by the model; a cast or a transposed one counts as the same weight.
+        graph: The graph, whose weights are named as in the model. A cast or transpose counts as the same weight.
     """
 
     def __init__(self, graph: onnx.GraphProto) -> None:
@@ -106,11 +106,11 @@ class Constants:
         return value in self._values
 
     def name(self, value: str) -> str:
-        """Return the name of the weight that a value is."""
+        """Return the name of the weight that a value comes from."""
         return self._values[value][0].removesuffix(".float16")
 
     def matrix(self, value: str) -> Weights:
-        """A weight as float32."""
+        """Return a weight as float32."""
         return self._values[value][1].astype(np.float32)
 
 
@@ -123,7 +123,7 @@ class _Rewriter:
         self.num_rewritten = 0
 
     def rewrite(self, node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
-        """Yield the nodes that replace a node: itself, unless it is a product whose input range is known."""
+        """Yield the nodes that replace a node: the node itself, unless it is a product with known input range."""
         if node.op_type not in PRODUCTS or node.input[1] not in self._weights or node.input[0] in self._weights:
             yield node
             return
@@ -163,7 +163,7 @@ class _Rewriter:
 
 
 def _range(weights: Constants, name: str, ranges: Mapping[str, float | str]) -> float | None:
-    """Return the largest absolute input of the product with a weight, or None if it is not known."""
+    """Return the largest absolute input of the product with a weight, or None if it is unknown."""
     found = next((largest for pattern, largest in ranges.items() if fnmatch(name, pattern)), None)
     return float(np.abs(weights.matrix(_value(weights, found))).max()) if isinstance(found, str) else found
 
@@ -177,7 +177,7 @@ def _is_transposed(node: onnx.NodeProto) -> bool:
 
 
 def _needed(nodes: list[onnx.NodeProto], outputs: set[str]) -> list[onnx.NodeProto]:
-    """The nodes that outputs depend on, in order."""
+    """Return the nodes that the outputs depend on, in order."""
     wanted, kept = set(outputs), []
     for node in reversed(nodes):
         if wanted & set(node.output):

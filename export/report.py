@@ -11,11 +11,11 @@ class Check:
     """One comparison.
 
     Args:
-        name: Which one; see export.parity.
-        stage: Of the bundle.
-        size: The rung; 0 where a check is about all of them.
+        name: Name of the check; see export.parity.
+        stage: Name of the stage.
+        size: The rung; 0 if the check is about all rungs.
         found: Largest error, or the number of values whose bits differ.
-        limit: Largest error allowed; 0 where bits are compared, infinite where the error is only told.
+        limit: Largest error allowed; 0 if bits are compared, infinite if the error is only reported.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Check:
         return self.found <= self.limit
 
     def __str__(self) -> str:
-        """A row of the report's table."""
+        """Format a row of the report's table."""
         found = f"{self.found:.1e}" if self.limit else f"{self.found:.0f} differ"
         limit = "no limit" if self.limit == inf else f"{self.limit:.0e}" if self.limit else "same bits"
         verdict = "ok" if self.passed else "FAILED"
@@ -39,7 +39,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Report:
-    """All checks of a bundle, and what they were made with."""
+    """All checks of a bundle, and the versions of onnxruntime and torch that they ran with."""
 
     checks: tuple[Check, ...]
     onnxruntime: str
@@ -47,16 +47,16 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        """Whether all checks hold."""
+        """Whether all checks passed."""
         return not self.failures
 
     @property
     def failures(self) -> tuple[Check, ...]:
-        """The checks that do not hold."""
+        """The checks that did not pass."""
         return tuple(check for check in self.checks if not check.passed)
 
     def as_json(self) -> dict[str, Any]:
-        """Return the content of parity.json. Infinity and NaN, which JSON has not, are written as text."""
+        """Return the content of parity.json. Infinity and NaN are written as text, since JSON has no such numbers."""
         return {"passed": self.passed, "onnxruntime": self.onnxruntime, "torch": self.torch} | {
             "checks": [
                 {**asdict(check), "found": _number(check.found), "limit": _number(check.limit), "passed": check.passed}
@@ -66,7 +66,7 @@ class Report:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> "Report":
-        """Read what `as_json` has written."""
+        """Read what `as_json` wrote."""
         checks = tuple(
             Check(each["name"], each["stage"], each["size"], float(each["found"]), float(each["limit"]))
             for each in document["checks"]
@@ -74,7 +74,7 @@ class Report:
         return cls(checks, onnxruntime=document["onnxruntime"], torch=document["torch"])
 
     def __str__(self) -> str:
-        """The checks as a table."""
+        """Format the checks as a table."""
         head = f"{'check':9} {'stage':9} {'rung':>4} {'found':>10} {'limit':>10}"
         return "\n".join([head, *map(str, self.checks)])
 

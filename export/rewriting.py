@@ -1,4 +1,4 @@
-"""Rewriting of a bundle with another manifest: manifest and card change, graphs stay."""
+"""Rewrites a bundle with another manifest: manifest and card change, the graphs stay."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ def rendered(source: Bundle, manifest: Manifest) -> str:
 
 
 def rewritten(source: Bundle, manifest: Manifest) -> Bundle:
-    """Replace a bundle by one with another manifest and the card of that. Returns the new bundle."""
+    """Replace a bundle by one with another manifest and a matching card. Returns the new bundle."""
     with new_directory(source.path) as directory:
         for name in source.manifest.files:
             shutil.copyfile(source.file(name), directory / name)

@@ -1,4 +1,4 @@
-"""The graphs of a bundle, finished or to be, run as a service does: rows in, rows out, lengths cut into rungs."""
+"""Runs the graphs of a finished or unfinished bundle as the service does: lengths are cut into rungs."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Rungs:
     """All graphs of a bundle.
 
     Args:
-        bundle: Directory and manifest; opened with the options that serve.
+        bundle: The bundle. Its graphs are opened with the options that serve.
         stages: The plans that the bundle was made from.
     """
 
@@ -48,7 +48,7 @@ class Rungs:
         return session
 
     def initial_state(self, N: int) -> Arrays:
-        """The state of N fresh sequences."""
+        """Return the state of N fresh sequences."""
         shapes = {spec.name: [N if axis == "N" else int(axis) for axis in spec.shape] for spec in self.state_specs}
         return {spec.name: np.full(shapes[spec.name], spec.initial, dtype=spec.dtype) for spec in self.state_specs}
 
@@ -77,7 +77,7 @@ class Rungs:
 
 
 def cut(sizes: tuple[int, ...], length: int) -> list[int]:
-    """A length as a sum of rungs, the largest first."""
+    """Cut a length into rungs, largest first."""
     pieces: list[int] = []
     for size in sorted(sizes, reverse=True):
         pieces += [size] * ((length - sum(pieces)) // size)
@@ -85,9 +85,9 @@ def cut(sizes: tuple[int, ...], length: int) -> list[int]:
 
 
 def cut_inputs(stage: StagePlan, inputs: Arrays, start: int, length: int) -> tuple[int, Arrays]:
-    """The rung and the inputs that advance by `length` items from item `start` on.
+    """Return the rung, and its inputs, that advance by `length` items from item `start` on.
 
-    A rung that samples may be longer than what is asked of it: it freezes when nothing remains.
+    A rung that samples may be longer than `length`: its rows freeze when none of their tokens remain.
     """
     if stage.kind != "samples":
         return length, take_time(stage.inputs, inputs, start, length)
@@ -109,7 +109,7 @@ def take_time(specs: Iterable[TensorSpec], arrays: Arrays, start: int, length: i
 
 
 def take_rows(specs: Iterable[TensorSpec], arrays: Arrays, rows: Sequence[int] | NDArray[np.int64]) -> Arrays:
-    """Some rows of a batch."""
+    """Take some rows of a batch."""
     return {spec.name: np.take(arrays[spec.name], rows, axis=spec.batch_axis) for spec in specs if spec.name in arrays}
 
 
@@ -117,7 +117,7 @@ def differing_values(found: Mapping[str, np.ndarray], expected: Mapping[str, np.
     """Count the values that differ in their bits.
 
     Raises:
-        KeyError: The tensors have other names.
+        KeyError: The tensors have different names.
     """
     if found.keys() != expected.keys():
         raise KeyError(f"{sorted(found)} cannot be compared with {sorted(expected)}")

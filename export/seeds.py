@@ -1,4 +1,4 @@
-"""Figures over several seeds for a bundle that is there: its manifest and card are written anew, its graphs stay."""
+"""Adds figures over several seeds to an existing bundle: rewrites its manifest and card, keeps its graphs."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,19 +11,19 @@ from training.checkpoint import FIGURES, Checkpoint, Figures, load, read_figures
 
 
 def add_seeds(source: Bundle, others: Sequence[Path]) -> Bundle:
-    """Write the mean and deviation of a bundle's own figures and those of runs with other seeds into the bundle.
+    """Add the mean and deviation of figures, over a bundle's own run and runs with other seeds, to the bundle.
 
     Args:
         source: The bundle. It is replaced.
-        others: Checkpoints of the other runs. Their settings and their measured figures are read.
+        others: Checkpoints of the other runs, with measured figures.
 
     Returns:
         The new bundle.
 
     Raises:
         NotMeasured: The bundle or a run has no figures.
-        NotASeed: A run is of another training or has other settings, two have the same figures, or all have none in
-            common.
+        NotASeed: A run is of another training or has other settings, two runs have the same figures, or there is no
+            figure that all runs have.
     """
     _check_alike(source, [load(path) for path in others])
     runs = [_own(source), *(_measured(path) for path in others)]
@@ -34,7 +34,7 @@ def add_seeds(source: Bundle, others: Sequence[Path]) -> Bundle:
 
 
 def _check_alike(source: Bundle, others: Sequence[Checkpoint]) -> None:
-    """A bundle names its training, but has no settings to compare: those of the runs must be alike."""
+    """Check that the runs are of the bundle's training and have the same settings. A bundle stores no settings."""
     training = training_of(source.manifest.command)
     for each in others:
         if each.training != training:

@@ -1,4 +1,4 @@
-"""Plans of the stages of a finished bundle, from its manifest: its graphs can be run and proved without the model."""
+"""Plans the stages of a finished bundle from its manifest, so that its graphs can be run and proved without a model."""
 
 from typing import NoReturn
 

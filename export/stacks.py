@@ -1,14 +1,14 @@
-"""What one step stacks and the next takes apart again is handed on as it is.
+"""Removes stacks of states that the next step of a chain would only split again.
 
-A step of a chain packs the states of its layers in one tensor (L, N, H), as a rung does, and the next step begins by
-unpacking them: two copies of the state and half a dozen nodes.
+Each step packs the states of its layers in one tensor (L, N, H), as a rung does, and the next step begins by unpacking
+them: two copies of the state and half a dozen nodes.
 """
 
 import onnx_ir as ir
 
 
 def join_stacks(model: ir.Model) -> None:
-    """Replace parts of a stack by what was stacked. Nodes that nothing needs any more stay in the graph.
+    """Replace the parts of a stack by the values that were stacked. Nodes that become unused stay in the graph.
 
     Unsqueeze(a), Unsqueeze(b) -> Concat -> Reshape -> Split -> a, b
     """
@@ -20,7 +20,7 @@ def join_stacks(model: ir.Model) -> None:
 
 
 def unstacked(stack: ir.Value | None) -> list[ir.Value] | None:
-    """Return the values (N, ...) that a value (L, N, ...) was stacked from, or None if it is no stack."""
+    """Return the values (N, ...) that a value (L, N, ...) was stacked from, or None if it is not a stack."""
     concat = stack.producer() if stack is not None else None
     if concat is None or concat.op_type != "Concat" or _axis(concat) != 0:
         return None
@@ -31,7 +31,7 @@ def unstacked(stack: ir.Value | None) -> list[ir.Value] | None:
 
 
 def _stacked(split: ir.Node) -> list[ir.Value] | None:
-    """Return the values whose stack is split into as many parts, or None if the node is no such split."""
+    """Return the values whose stack a node splits into the same parts, or None if it does no such thing."""
     if split.op_type != "Split" or len(split.inputs) > 1 or _axis(split) != 0 or split.inputs[0] is None:
         return None
     reshape = split.inputs[0].producer()

@@ -1,6 +1,6 @@
-"""The stages of a bundle to be: their ladders, inputs, outputs and state.
+"""The planned stages of a bundle: their ladders, inputs, outputs and state.
 
-Rungs cost load time and disk (about 12 nodes a step of an LSTM layer), and save calls.
+Rungs save calls, but cost load time and disk (about 12 nodes per step of an LSTM layer).
 """
 
 from collections.abc import Callable
@@ -15,13 +15,13 @@ from torch import Tensor, nn
 from service.bundle.stage import Direction, DType, Fit, TensorSpec
 from training.models.streaming import StreamingModel
 
-# What a stage does with its size T, which decides how it is proved and cut:
-#     reads      T items; a length is cut into rungs exactly
+# What a stage does with its size T. This decides how it is proved and how lengths are cut:
+#     reads      exactly T items; a length is cut into rungs exactly
 #     samples    up to T items, so that a rung does any shorter piece
-#     forecasts  T segments ahead, of which a shorter rung gives the beginning
-#     steps      once, beside something that fills T at most
+#     forecasts  T segments ahead; a shorter rung gives the beginning of a longer one's
+#     steps      a single step, beside an input padded to T, such as what is attended to
 Kind = Literal["reads", "samples", "forecasts", "steps"]
-KINDS: dict[str, Kind] = {"decode": "samples", "forecast": "forecasts"}  # of covering stages, by the service's names
+KINDS: dict[str, Kind] = {"decode": "samples", "forecast": "forecasts"}  # of stages with covering rungs, by name
 
 Array = NDArray[Any]
 Arrays = dict[str, Array]
@@ -31,7 +31,7 @@ Draw = Callable[[np.random.Generator, int, int], Arrays]  # realistic inputs for
 
 @dataclass(frozen=True)
 class StagePlan:
-    """One stage of a bundle to be: how to build its graphs and how to try them.
+    """The plan of a stage: how to build its graphs, and random inputs to test them.
 
     Args:
         name: For instance "encode".
@@ -40,10 +40,10 @@ class StagePlan:
         outputs: Outputs besides the next state.
         reads: State tensors that are inputs, in order.
         writes: State tensors whose next value is an output, in order.
-        build: The graph of a size.
-        draw: What parity is proved on.
+        build: Builds the graph of a size.
+        draw: Draws the inputs on which parity is proved.
         fit: How lengths fit the rungs; see `Stage`.
-        direction: In which the stage reads; see `Stage`.
+        direction: The direction in which the stage reads; see `Stage`.
     """
 
     name: str
@@ -74,15 +74,15 @@ def as_tensors(arrays: Arrays) -> dict[str, Tensor]:
 
 
 def spec(name: str, dtype: DType, *shape: int | str) -> TensorSpec:
-    """Return the spec of a tensor of a graph."""
+    """Return the spec of a graph's tensor."""
     return TensorSpec.model_validate({"name": name, "dtype": dtype, "shape": shape})
 
 
 def state_of(model: nn.Module, stage: str) -> tuple[str, ...]:
-    """Names of the state tensors of one stage of a model, which begin with its name."""
+    """Return the names of the state tensors of one stage of a model. They begin with its name."""
     return tuple(name for name in state_names(model) if name.startswith(f"{stage}_"))
 
 
 def state_names(model: nn.Module) -> tuple[str, ...]:
-    """Names of all state tensors of a model, in its order."""
+    """Return the names of all state tensors of a model, in its order."""
     return tuple(tensor.name for tensor in cast(StreamingModel, model).state)

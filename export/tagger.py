@@ -1,4 +1,4 @@
-"""Tags whole sentences with the graphs of a tagging bundle, to measure their quality."""
+"""Tags whole sentences with a tagging bundle's graphs, to measure their quality."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
@@ -18,7 +18,7 @@ class GraphTagger:
     """Tags sentences with a bundle's graphs.
 
     Args:
-        bundle: For tagging.
+        bundle: A bundle for tagging.
         rungs: Its opened graphs.
     """
 
@@ -29,7 +29,7 @@ class GraphTagger:
         self._characters = CharacterVocabulary(self._task.characters, self._task.longest_word)
 
     def tag(self, sentences: Sequence[Sequence[str]]) -> list[list[str]]:
-        """The most probable tag of each word."""
+        """Return the most probable tag of each word."""
         spelt = self._spelt({word for sentence in sentences for word in sentence})
         found: dict[int, list[str]] = {}
         for group in _by_length(sentences):
@@ -42,7 +42,7 @@ class GraphTagger:
         return [found[i] for i in range(len(sentences))]
 
     def _spelt(self, words: set[str]) -> Mapping[str, Features]:
-        """Return the features of the characters of each word, float32 (C,)."""
+        """Return the character features of each word, float32 (C,)."""
         stages = [name for name in OVER_CHARACTERS if name in self._rungs.stages]
         ordered = sorted(words)
         ids = [self._characters.ids(word) for word in ordered]
@@ -60,7 +60,7 @@ class GraphTagger:
 
 
 def _by_length(rows: Sequence[Sequence[str]] | Sequence[Ids]) -> Iterator[list[int]]:
-    """Yield the indices of rows of the same length, the shortest rows first."""
+    """Yield the indices of rows of the same length, shortest first."""
     lengths = [len(row) for row in rows]
     for length in sorted(set(lengths)):
         yield [i for i, found in enumerate(lengths) if found == length]

@@ -1,4 +1,4 @@
-"""Translates whole texts with the graphs of a translation bundle and the service's beam search, to measure quality."""
+"""Translates whole texts with a translation bundle's graphs and the service's beam search, to measure quality."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class GraphTranslator:
     """Translates with a bundle's graphs.
 
     Args:
-        bundle: For translation.
+        bundle: A bundle for translation.
         rungs: Its opened graphs.
     """
 
@@ -48,7 +48,7 @@ class GraphTranslator:
         self._tokenizer = Tokenizer.from_file(str(bundle.file(task.tokenizer)))
 
     def translate(self, texts: Sequence[str], beams: int) -> list[str]:
-        """The translation of each text, in their order."""
+        """Translate texts by beam search, keeping their order."""
         sources = [np.array(found.ids) for found in self._tokenizer.encode_batch([*map(lowered, texts)])]
         order = sorted(range(len(texts)), key=lambda i: len(sources[i]))
         found: dict[int, str] = {}
@@ -70,7 +70,7 @@ class GraphTranslator:
         return _Sentence(memory, len(ids), search, self._rungs.initial_state(1))
 
     def _advance(self, size: int, sentences: Sequence[_Sentence]) -> None:
-        """One step of all hypotheses of sentences that share a rung."""
+        """Advance all hypotheses of sentences that share a rung by one step."""
         live = [(sentence, hypothesis) for sentence in sentences for hypothesis in sentence.search.live]
         latest = [hypothesis.pieces[-1] if hypothesis.pieces else self._task.start for _, hypothesis in live]
         inputs = {

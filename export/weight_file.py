@@ -1,7 +1,7 @@
-"""Graphs on disk: all rungs of a bundle share one file of weights, matrices are stored as float16.
+"""Graphs on disk: all rungs of a bundle share one file of weights, whose matrices are stored as float16.
 
-A float16 initialiser is followed by a Cast to float32, which onnxruntime folds when it loads the graph, so that calls
-are as fast as with float32. Whether a tensor is stored so is decided by its values: only if that loses nothing.
+A float16 initialiser is followed by a Cast to float32, which onnxruntime folds when it loads the graph, so calls are as
+fast as with float32. A tensor is stored as float16 only if that loses nothing.
 """
 
 import hashlib
@@ -21,10 +21,10 @@ ALIGNMENT = 64
 
 
 class WeightFile:
-    """Tensors by content: equal ones are stored once, whichever graph they come from.
+    """Content-addressed tensors: equal ones are stored once, whichever graph they come from.
 
     Args:
-        name: Name of the file, beside the graphs.
+        name: Name of the file, which is beside the graphs.
     """
 
     def __init__(self, name: str) -> None:
@@ -33,7 +33,7 @@ class WeightFile:
         self._offsets: dict[bytes, int] = {}
 
     def place(self, content: bytes) -> int:
-        """The offset of these bytes in the file."""
+        """Store bytes, unless they are already stored. Returns their offset in the file."""
         key = hashlib.sha256(content).digest()
         if key not in self._offsets:
             self._content.extend(bytes(-len(self._content) % ALIGNMENT))
@@ -47,13 +47,13 @@ class WeightFile:
 
 
 def save_graph(model: ir.Model, path: Path, weights: WeightFile, properties: dict[str, str]) -> None:
-    """Write a graph whose weights go to the shared file.
+    """Write a graph, and add its weights to the shared file.
 
     Args:
         model: The graph.
-        path: Where to.
-        weights: Of the bundle, to be written after the last graph.
-        properties: Metadata of the file, for people who find it outside of its bundle.
+        path: File to write the graph to.
+        weights: The bundle's weight file, which is written after the last graph.
+        properties: Metadata of the graph, for people who find it outside its bundle.
     """
     save_proto(ir.to_proto(model), path, weights, properties)
 
@@ -82,7 +82,7 @@ def _store_as_float16(graph: onnx.GraphProto) -> None:
 
 
 def _halve(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
-    """Replace initialisers by float16 ones of another name. Yields the casts that restore the old names."""
+    """Replace initialisers by float16 ones with another name. Yields casts to float32 that have the old names."""
     for tensor in graph.initializer:
         values = numpy_helper.to_array(tensor)
         if values.dtype != np.float32 or values.nbytes < MIN_EXTERNAL_BYTES or not _is_exact(values):

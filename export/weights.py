@@ -1,4 +1,4 @@
-"""A trained model made ready for its graphs: cells instead of torch's fused modules, matrices rounded to float16."""
+"""Prepares a trained model for export: replaces torch's fused modules by cells, rounds matrices to float16."""
 
 import copy
 
@@ -8,14 +8,14 @@ from training.recurrence.cells import GRUCell, LSTMCell, VanillaCell
 
 
 def prepare(model: nn.Module) -> nn.Module:
-    """Return a copy of a model with rounded weights and cells, to be traced, and the reference of the parity proof."""
+    """Return a copy of a model with rounded weights and cells. It is traced, and the reference of the parity proof."""
     prepared = rounded(model)
     _replace_torch_modules(prepared)
     return prepared
 
 
 def rounded(model: nn.Module) -> nn.Module:
-    """Return a copy in evaluation mode whose weights of two or more axes are rounded to float16. Vectors are small."""
+    """Return a copy in evaluation mode, with matrices rounded to float16. Vectors are too small to matter."""
     copied = copy.deepcopy(model).eval().requires_grad_(False)
     for parameter in copied.parameters():
         if parameter.ndim >= 2:
@@ -24,7 +24,7 @@ def rounded(model: nn.Module) -> nn.Module:
 
 
 def _replace_torch_modules(model: nn.Module) -> None:
-    """Lay the weights out as cells once, or every graph would hold the copying."""
+    """Convert the weights to cells once. Otherwise every graph would contain the conversion."""
     for name, module in list(model.named_modules()):
         cell = _cell(module)
         if cell is not None:

@@ -1,6 +1,6 @@
 """The forms of the service's answers, as a client sees them.
 
-Numbers are finite and types are strict; members that a client does not know are ignored, since a service may add some.
+Numbers are finite and types are strict. Unknown members are ignored, since the service may add some.
 """
 
 from typing import Generic, Literal, TypeVar
@@ -21,7 +21,7 @@ class Nothing(Answer):
 
 
 class Judgement(Answer):
-    """The judgement of one text. A text without a word has no label."""
+    """The judgement of one text. A text without words has no label."""
 
     label: str | None = None
     score: FiniteFloat | None = None
@@ -30,14 +30,14 @@ class Judgement(Answer):
 
 
 class SentimentAnswer(Answer):
-    """One judgement for each text."""
+    """One judgement per text."""
 
     results: list[Judgement]
     bundle: str
 
 
 class AttentionMap(Answer):
-    """Where each piece of a translation looked."""
+    """The attention of each piece of a translation over the source."""
 
     source: list[str]
     target: list[str]
@@ -53,14 +53,14 @@ class Translation(Answer):
 
 
 class TranslateAnswer(Answer):
-    """One translation for each text."""
+    """One translation per text."""
 
     translations: list[Translation]
     bundle: str
 
 
 class Usage(Answer):
-    """Characters read and written."""
+    """Number of characters read and written."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -68,7 +68,7 @@ class Usage(Answer):
 
 
 class Continuation(Answer):
-    """How a text goes on."""
+    """The continuation of a text."""
 
     text: str
     finish_reason: Literal["length", "stop"]
@@ -77,7 +77,7 @@ class Continuation(Answer):
 
 
 class GenerateAnswer(Continuation):
-    """How a prompt goes on, and the bundle that wrote it."""
+    """The continuation of a prompt, and the bundle that wrote it."""
 
     bundle: str
 
@@ -190,7 +190,7 @@ class TaggedToken(Answer):
 
 
 class TaggedEntity(Answer):
-    """An entity: the first of its words, and the one after its last."""
+    """An entity. `tokens` are its first word and the one after its last."""
 
     kind: str
     text: str
@@ -207,7 +207,7 @@ class Tagged(Answer):
 
 
 class TagAnswer(Answer):
-    """One result for each text."""
+    """One result per text."""
 
     results: list[Tagged]
     bundle: str
@@ -231,7 +231,7 @@ class CaptionAnswer(Answer):
 
 
 def form_failure(error: ValidationError) -> str:
-    """The kind of failure of an answer that has not the promised shape, without list positions."""
+    """Return the kind of failure of an answer that does not have the promised form, without list positions."""
     first = error.errors()[0]
     location = ".".join("*" if isinstance(part, int) else part for part in first["loc"])
     return f"form: {location or 'body'}: {first['type']}"

@@ -17,10 +17,10 @@ class InvalidRequest:
     Attributes:
         name: What is wrong with it.
         path: Path of the request.
-        body: Its body: JSON, or bytes that claim to be.
+        body: Its body: JSON, or bytes that claim to be JSON.
         status: Status of the refusal.
         method: HTTP method.
-        content_type: Content type that is sent.
+        content_type: Content type of the body.
     """
 
     name: str
@@ -121,7 +121,7 @@ HTTP = (
 )
 INVALID_REQUESTS = (*SENTIMENT, *GENERATION, *FORECASTING, *SESSIONS, *HTTP)
 
-# Steps that a session of each model must refuse, and stay where it is.
+# Steps that a session of each model must refuse without advancing.
 INVALID_STEPS: dict[str, tuple[dict[str, Any], ...]] = {
     "sentiment": ({"text": ""}, {}, {"values": {"OT": [1.5]}}, {"text": "o" * 2000}),
     "generation": (

@@ -1,7 +1,7 @@
 """Load that checks its answers: `locust -f loadtest/locustfile.py --host http://127.0.0.1:3000`.
 
-Failures are counted by kind in locust's own table. The exit code is 1 if there was a failure, or no request at all.
-To run only some kinds of users, name their classes after the options.
+Locust's own table counts failures by kind. The exit code is 1 if there was a failure or no request at all. To run only
+some kinds of users, name their classes after the options.
 """
 
 from locust import events

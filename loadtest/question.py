@@ -1,4 +1,4 @@
-"""A question to the service: its request, and the status, media type and form of a right reply."""
+"""A question to the service: its request, and the status, media type and form of a correct reply."""
 
 import json
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ A = TypeVar("A", bound=Answer)
 
 
 class WrongReply(Exception):
-    """A reply has a wrong status, media type or form. The message is the kind of failure."""
+    """A reply has the wrong status, media type or form. The message is the kind of failure."""
 
 
 @dataclass(frozen=True)
@@ -36,18 +36,18 @@ class Reply:
 
 @dataclass(frozen=True)
 class Question(Generic[A]):
-    """One request and what a right reply looks like.
+    """One request, and what a correct reply looks like.
 
     Attributes:
-        form: Form of a right answer.
+        form: Form of a correct answer.
         method: HTTP method.
         path: Path of the request.
-        name: Row of locust's tables that it counts in.
+        name: Row of locust's tables that it is counted in.
         body: Body, mostly JSON.
-        status: Status of a right reply.
+        status: Status of a correct reply.
         stream: Whether the answer comes as server-sent events.
-        content_type: What the body claims to be.
-        case: What is special about it; its failures are counted under that.
+        content_type: Content type of the body.
+        case: What is special about it. Its failures are counted under this.
     """
 
     form: type[A]
@@ -62,7 +62,7 @@ class Question(Generic[A]):
 
     @property
     def media_type(self) -> str:
-        """Content type of a right reply, empty if it has no body."""
+        """Media type of a correct reply. Empty if it has no body."""
         if self.status == NO_CONTENT:
             return ""
         if self.status >= 400:
@@ -73,7 +73,7 @@ class Question(Generic[A]):
         """Read the answer in a reply.
 
         Raises:
-            WrongReply: It has another status, type or form than it should.
+            WrongReply: It has the wrong status, type or form.
         """
         if reply.status != self.status:
             raise WrongReply(f"status: expected {self.status}, got {reply.status}{_code(reply)}")
@@ -85,18 +85,18 @@ class Question(Generic[A]):
         """Parse the body of a reply.
 
         Raises:
-            WrongReply: It has not the promised form.
+            WrongReply: It does not have the promised form.
         """
         return read_form(self.form, content or b"{}")
 
 
 def post(form: type[A], path: str, inputs: object, note: str = "") -> Question[A]:
-    """Ask with a JSON body. The note distinguishes requests to the same path in locust's tables."""
+    """Make a question with a JSON body. The note distinguishes requests to the same path in locust's tables."""
     return Question(form, "POST", path, f"{path} ({note})" if note else path, json_body(inputs))
 
 
 def json_body(inputs: object) -> bytes:
-    """Inputs as the body of a request."""
+    """Encode inputs as the body of a request."""
     return json.dumps(inputs).encode()
 
 
@@ -104,7 +104,7 @@ def read_form(form: type[A], content: str | bytes) -> A:
     """Parse JSON as a form.
 
     Raises:
-        WrongReply: It is not that form, or not JSON.
+        WrongReply: It does not have that form, or is not JSON.
     """
     try:
         return form.model_validate_json(content)
@@ -113,7 +113,7 @@ def read_form(form: type[A], content: str | bytes) -> A:
 
 
 def _code(reply: Reply) -> str:
-    """The name of a refusal, where a reply is one that has a name."""
+    """Return the code of a refusal, after a blank. Empty if the reply has none."""
     try:
         problem = Problem.model_validate_json(reply.content)
     except ValidationError:

@@ -1,4 +1,4 @@
-"""What happens at the start and at the end of a run."""
+"""Listeners for the start and the end of a run."""
 
 import logging
 
@@ -10,12 +10,12 @@ FAILED = 1
 
 
 def normalise_host(environment: Environment, **_: object) -> None:
-    """Remove the slash at the end of `--host`: paths are appended, and none begins with two."""
+    """Remove a slash at the end of `--host`, so that the paths appended to it do not begin with two."""
     environment.host = environment.host.rstrip("/") if environment.host else environment.host
 
 
 def fail_without_requests(environment: Environment, **_: object) -> None:
-    """Set the exit code of a run that sent nothing, which locust takes for a success."""
+    """Fail a run that sent no requests, which locust would count as a success."""
     if isinstance(environment.runner, WorkerRunner) or environment.stats.total.num_requests:
         return
     logger.error("no request was sent: give the service's address by --host, for instance http://127.0.0.1:3000")

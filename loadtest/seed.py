@@ -1,4 +1,4 @@
-"""The seed of a run, from which all questions of all its users follow."""
+"""The seed of a run, which determines the questions of all its users."""
 
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
@@ -14,6 +14,6 @@ def add_seed_option(parser: LocustArgumentParser) -> None:
 
 
 def seed_of(environment: Environment) -> str:
-    """The seed of this process: that of the run, and which of its processes this is."""
+    """Return the seed of this process: the run's seed, and the number of the process."""
     seed = environment.parsed_options.seed if environment.parsed_options else DEFAULT_SEED
     return f"{seed}/{getattr(environment.runner, 'worker_index', 0)}"

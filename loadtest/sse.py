@@ -1,4 +1,4 @@
-"""Server-sent events of the HTML standard (section 9.2), without `id` and `retry`, which nothing here sends."""
+"""Server-sent events of the HTML standard (section 9.2), without `id` and `retry`, which the service does not send."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Event:
-    """One event: its name ("message" where none is given) and its data."""
+    """One event: its name ("message" if none is given) and its data."""
 
     name: str
     data: str
 
 
 def parse_events(stream: str) -> list[Event]:
-    """The events of a stream that is over. One that lacks its blank line was cut off, so it is no event."""
+    """Parse the events of a finished stream. An event without its blank line was cut off, and is dropped."""
     return list(_events(stream.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")))
 
 

@@ -1,4 +1,4 @@
-"""A text that is answered as server-sent events: pieces of it, then its end."""
+"""Texts answered as server-sent events: their pieces, then the end."""
 
 from collections.abc import Sequence
 
@@ -17,16 +17,16 @@ class TextStream(Question[GenerateAnswer]):
 
 
 def stream(inputs: dict[str, object]) -> TextStream:
-    """Ask for a text as a stream. Locust's tables then show the time until its first piece."""
+    """Make a question for a streamed text. Locust's tables show the time until its first piece."""
     body = json_body({**inputs, "stream": True})
     return TextStream(GenerateAnswer, "POST", "/generate", "/generate (stream, first piece)", body, stream=True)
 
 
 def join_events(events: Sequence[Event]) -> GenerateAnswer:
-    """The answer that events amount to.
+    """Join events to an answer.
 
     Raises:
-        WrongReply: They are not pieces of a text and then an end.
+        WrongReply: They are not pieces of a text followed by an end.
     """
     if not events or events[-1].name != "done":
         raise WrongReply(f"stream: ends with {events[-1].name if events else 'nothing'}, not with done")

@@ -178,7 +178,7 @@ def _typed_command(options: argparse.Namespace) -> str:
 
 
 def _how_to_go_on(options: argparse.Namespace, former: dict[str, int]) -> str:
-    """What to say after an interruption, where `former` is what was `written` before."""
+    """Return the message after an interruption. `former` is what was `written` before the run."""
     if options.overwrite and former and written(options.output) == former:
         return f"\ninterrupted before it began: the former run is still there, in {options.output}"
     if not is_resumable(options.output):

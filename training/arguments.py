@@ -1,4 +1,4 @@
-"""Types of arguments on the command line, for argparse."""
+"""Types of command-line arguments, for argparse."""
 
 import argparse
 import math
@@ -11,7 +11,7 @@ def count(text: str) -> int:
     """Parse a whole number from 1.
 
     Raises:
-        argparse.ArgumentTypeError: The text is no such number.
+        argparse.ArgumentTypeError: The text is not such a number.
     """
     if not text.isascii() or not text.isdigit() or not int(text):
         raise argparse.ArgumentTypeError(f"expected a whole number from 1, not {text!r}")
@@ -34,10 +34,10 @@ def seconds(text: str) -> float:
 
 
 def encoding(text: str) -> str:
-    """An encoding of characters that Python knows.
+    """Check the name of a text encoding that Python knows.
 
     Raises:
-        argparse.ArgumentTypeError: It is none.
+        argparse.ArgumentTypeError: It is not one.
     """
     try:
         "".encode(text)
@@ -49,10 +49,10 @@ def encoding(text: str) -> str:
 
 
 def zone(text: str) -> str:
-    """The name of a time zone.
+    """Check the name of a time zone.
 
     Raises:
-        argparse.ArgumentTypeError: There is none of that name.
+        argparse.ArgumentTypeError: There is no zone of that name.
     """
     try:
         ZoneInfo(text)

@@ -1,13 +1,12 @@
 """Beam search over a translation model, many sentences at once.
 
-Each sentence keeps its `beams` most probable unfinished hypotheses. Those of their 2 `beams` best continuations that
-end within the first `beams` are finished, and the best of the others live on. A sentence is done when `beams`
-hypotheses are finished, or at its greatest length. Its translation is the hypothesis with the highest score,
+Each sentence keeps its `beams` most probable unfinished hypotheses. Of their 2 `beams` best continuations, those among
+the first `beams` that end are finished, and the best of the others are kept. A sentence is done when `beams` hypotheses
+are finished, or at its maximal length. Its translation is the hypothesis with the highest score,
 
     score = log p(y) / |y|^a,    |y| with [END]    (Wu et al. 2016, arXiv:1609.08144, section 7, in its simplest form)
 
-or the best unfinished one if none has ended. `service.decoding.beam_search` is the same for one sentence through
-graphs.
+or the best unfinished one if none has ended. `service.decoding.beam_search` does the same for one sentence, by graphs.
 """
 
 import math
@@ -34,7 +33,7 @@ class BeamSettings(Section):
     length_penalty: float = Field(default=1.0, ge=0, description="a; 0 compares texts, 1 their pieces on average")
 
     def score(self, log_prob: float, length: int) -> float:
-        """The score of a hypothesis of `length` pieces, [END] included."""
+        """Return the score of a hypothesis of `length` pieces, [END] included."""
         return log_prob / math.pow(length, self.length_penalty)
 
 
@@ -47,7 +46,7 @@ class Hypothesis:
 
 
 def max_length(source_length: int) -> int:
-    """The most pieces that a translation may have, [END] included."""
+    """Return the maximal number of pieces of a translation, [END] included."""
     return 2 * source_length + 10
 
 
@@ -56,8 +55,8 @@ def translate(model: TranslationModel, sources: Sequence[Sequence[int]], setting
     """Translate sources, sorted by length into batches.
 
     Args:
-        model: In evaluation mode.
-        sources: Piece ids, each at least one.
+        model: The model, in evaluation mode.
+        sources: Piece ids, at least one per source.
         settings: How to search.
 
     Returns:
@@ -82,7 +81,7 @@ class _Sentence:
 
 
 class _Search:
-    """Beam search over a batch of n sentences. The model has n times `beams` rows."""
+    """Beam search over a batch of n sentences, which are n times `beams` rows for the model."""
 
     def __init__(self, model: TranslationModel, sources: Sequence[Sequence[int]], settings: BeamSettings) -> None:
         device = model.output_bias.device
@@ -95,7 +94,7 @@ class _Search:
         state = model.initial_state(n * B)
         self._h1, self._h2 = state["decoder1_h"], state["decoder2_h"]
         self._ids = torch.full((n, B, 1), START_ID, device=device)
-        # The hypotheses of a sentence are one and the same at first, so only one of them counts.
+        # At first all hypotheses of a sentence are the same, so only one of them counts.
         self._log_probs = torch.tensor([0.0] + [-torch.inf] * (B - 1), device=device).repeat(n, 1)
 
     def run(self) -> list[Hypothesis]:
@@ -132,7 +131,7 @@ class _Search:
                 self._sentences[i].finished.append(Hypothesis(tuple(ids), score))
 
     def _stop(self) -> None:
-        """Mark the sentences that have enough finished hypotheses, or are as long as they may be."""
+        """Mark sentences as done that have enough finished hypotheses or have reached their maximal length."""
         length = self._ids.shape[2] - 1
         for i, sentence in enumerate(self._sentences):
             if sentence.is_done:
@@ -144,6 +143,6 @@ class _Search:
 
 
 def pad(sequences: Sequence[Sequence[int] | NDArray[np.int64]], value: int) -> Tensor:
-    """Stack sequences as rows of one tensor int64 (N, T), padded with `value`."""
+    """Stack sequences as rows of one tensor, int64 (N, T), padded with `value`."""
     rows = [torch.as_tensor(sequence, dtype=torch.int64) for sequence in sequences]
     return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=float(value))

@@ -1,7 +1,7 @@
 """`python -m training budget`: estimates the cost of each training on this machine before it begins.
 
 Takes optimizer steps on some batches of an epoch, times them, and counts the floating-point operations of their matrix
-products (see `training.loop.throughput`). Both figures, and the time to draw all batches, are multiplied up to all
+products (see `training.loop.throughput`). Both figures, and the time to draw all batches, are extrapolated to all
 epochs. Evaluation between epochs is left out, and a run that stops early costs less.
 """
 
@@ -23,7 +23,7 @@ from training.tasks import registry
 from training.tasks.registry import Training
 from training.tasks.task import Batch, Task
 
-TIMED_BATCHES = 8  # at most, spread evenly over an epoch
+TIMED_BATCHES = 8  # at most this many, spread evenly over an epoch
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Budget:
         items: Items of all epochs.
         flops: Floating-point operations of the matrix products of all epochs.
         seconds: Time of all epochs, if the machine stays as busy as it was.
-        device: Where it was measured.
+        device: The device that it was measured on.
     """
 
     task: str
@@ -77,7 +77,7 @@ def _run(options: argparse.Namespace) -> int:
         torch.set_num_threads(asked.threads)
         precision = choose_precision(asked.precision, asked.accelerator)
         budget = measure(task, precision)
-        # Beside the products of a large square matrix, at the same moment.
+        # Compared with products of large square matrices, measured at the same moment.
         gemm_flops = measure_gemm(budget.device, precision)
         share = budget.flops / budget.seconds / gemm_flops
         print(
@@ -93,8 +93,8 @@ def measure(task: Task[Any], precision: Precision, clock: Callable[[], float] = 
     """Estimate the cost of all epochs of a training from a few of its steps.
 
     Args:
-        task: What is trained.
-        precision: Of the matrix products.
+        task: The task to train.
+        precision: Precision of the matrix products.
         clock: Returns seconds.
     """
     run = set_up(make_fabric(task.settings.loop, precision), task, precision)
@@ -111,7 +111,7 @@ def measure(task: Task[Any], precision: Precision, clock: Callable[[], float] = 
             aside += clock() - before
     drawing = clock() - start - aside
     tried_items, flops, seconds = map(sum, zip(*tried, strict=True))
-    scale = items / max(tried_items, 1)  # by items: batches of long texts cost more than others
+    scale = items / max(tried_items, 1)  # by items, since batches of long texts cost more
     return Budget(
         task=task.name,
         item=task.item,
@@ -124,7 +124,7 @@ def measure(task: Task[Any], precision: Precision, clock: Callable[[], float] = 
 
 def _try(run: Run, batch: Batch, clock: Callable[[], float]) -> tuple[int, float]:
     """Take one step, and return its floating-point operations and its seconds."""
-    flops = count_batch(run, batch)  # its passes also set up what the first ones of a shape must
+    flops = count_batch(run, batch)  # also a warm-up: the first passes of a shape take longer
     start = clock()
     take_step(run, batch, None)
     return flops, clock() - start

@@ -1,7 +1,7 @@
-"""The grammar of captions: sentences about images of digits, made from attributes and parsed back into them.
+"""The grammar of captions: sentences about images of digits, generated from attributes and parsed back into them.
 
 The attributes are the digit, the weight of its strokes and its place. Weight and place are derived from the pixels: the
-weight from the amount of ink, the place from the ink's centre.
+weight from the amount of ink, the place from the centre of the ink.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,14 +14,14 @@ DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight"
 WEIGHTS = ("thin", "medium", "bold")
 PLACES = ("left", "middle", "right")
 
-# Mean of the pixels below which strokes are thin, and from which on they are bold: about a quarter of the images each.
+# Means of the pixels below which strokes are thin and from which on they are bold: about a quarter of images each.
 THIN, BOLD = 4.45, 5.3
-# Centre of the ink in columns from 0 to 7: what is below is on the left, what is not below the other on the right.
+# Centres of the ink, in columns from 0 to 7, below which a digit is on the left and from which on it is on the right.
 LEFT, RIGHT = 3.0, 4.0
 
-# A sentence begins after the end of one, and ends with it.
+# Ends a sentence, and is also the input before its first word.
 END = "."
-# Ways to say it, and how often each is chosen.
+# Phrasings, and how often each is chosen.
 PHRASES = (
     ("{a} {weight} {digit} {where}", 0.5),
     ("this is {a_digit} {digit} in {weight} strokes {where}", 0.25),
@@ -39,7 +39,7 @@ class Attributes(NamedTuple):
 
 
 def vocabulary() -> tuple[str, ...]:
-    """All words: the end of a sentence, then those of all phrases in alphabetical order."""
+    """Return all words: END, then those of all phrases in alphabetical order."""
     sentences = (
         phrase(Attributes(digit, weight, place), number)
         for digit in DIGITS
@@ -51,7 +51,7 @@ def vocabulary() -> tuple[str, ...]:
 
 
 def phrase(attributes: Attributes, number: int) -> list[str]:
-    """Write a sentence about attributes in one of PHRASES, by its number. Returns its words, without the end."""
+    """Write a sentence about attributes in one of PHRASES, by its index. Returns its words, without END."""
     digit, weight, place = attributes
     text = PHRASES[number][0].format(
         digit=digit, weight=weight, where=WHERE[str(place)], a="a", a_digit="an" if digit == "eight" else "a"
@@ -60,7 +60,7 @@ def phrase(attributes: Attributes, number: int) -> list[str]:
 
 
 def attributes_of(images: NDArray[np.float32], digits: NDArray[np.int64]) -> list[Attributes]:
-    """Derive the attributes of images float32 (N, 8, 8), from 0 to 16, that show the digits int64 (N,)."""
+    """Derive the attributes of images, float32 (N, 8, 8) from 0 to 16, that show the digits, int64 (N,)."""
     ink = images.mean(axis=(1, 2))
     columns = images.sum(axis=1)
     centre = columns @ np.arange(images.shape[2]) / columns.sum(axis=1)
@@ -71,7 +71,7 @@ def attributes_of(images: NDArray[np.float32], digits: NDArray[np.int64]) -> lis
 
 
 def until_end(words: Sequence[str]) -> Sequence[str]:
-    """The words of a sentence before its first END."""
+    """Return the words of a sentence before its first END."""
     return words[: list(words).index(END)] if END in words else words
 
 
@@ -86,6 +86,6 @@ def _only(words: Iterable[str], among: Sequence[str]) -> str | None:
 
 
 def is_grammatical(words: Sequence[str]) -> bool:
-    """Whether a sentence is one that `phrase` writes."""
+    """Whether `phrase` could have written a sentence."""
     said = parse(words)
     return None not in said and any(phrase(said, number) == list(words) for number in range(len(PHRASES)))

@@ -39,7 +39,7 @@ class Checkpoint:
 
     Args:
         definition: The task, with the settings of the run.
-        model: In evaluation mode, on the CPU, with the trained weights.
+        model: The model with the trained weights, in evaluation mode, on the CPU.
         figures: Measured figures by split and name. Empty before the first evaluation.
         command: The command line that trained it.
         path: The directory.
@@ -58,7 +58,7 @@ class Checkpoint:
 
     @property
     def training(self) -> str:
-        """Name of the training, which is that of its task or of a settings file over it."""
+        """Name of the training: that of its task, or of a settings file that overrides the task's."""
         return training_of(self.command)
 
     @property
@@ -69,7 +69,7 @@ class Checkpoint:
 
     @property
     def sources(self) -> tuple[DataSource, ...]:
-        """The data that it was trained on."""
+        """The data sets that it was trained on."""
         return self.definition.sources
 
     @property
@@ -79,13 +79,13 @@ class Checkpoint:
 
 
 def training_of(command: str) -> str:
-    """The name of the training that a command line `python -m training NAME ..` begins."""
+    """Return NAME from a command line `python -m training NAME ..`."""
     words = shlex.split(command)
     return words[words.index("training") + 1]
 
 
 def save(directory: Path, task: Task[Any], model: nn.Module, command: str) -> None:
-    """Write a checkpoint, each file whole or not at all. Figures of former weights are removed."""
+    """Write a checkpoint, each file atomically. The figures of former weights are removed."""
     directory.mkdir(parents=True, exist_ok=True)
     (directory / FIGURES).unlink(missing_ok=True)
     config = {
@@ -97,11 +97,11 @@ def save(directory: Path, task: Task[Any], model: nn.Module, command: str) -> No
     replace_file(directory / CONFIG, (json.dumps(config, indent=2) + "\n").encode())
     if task.tokenizer is not None:
         replace_file(directory / TOKENIZER, task.tokenizer.to_str().encode())
-    replace_file(directory / WEIGHTS, _packed(model))  # last, so that `holds` tells a whole checkpoint
+    replace_file(directory / WEIGHTS, _packed(model))  # last: weights mean to `holds` that the checkpoint is complete
 
 
 def holds(directory: Path, model: nn.Module) -> bool:
-    """Whether `save` has written a model with these weights, bit for bit, to the end."""
+    """Whether a directory has a complete checkpoint with exactly these weights, bit for bit."""
     file = directory / WEIGHTS
     return file.is_file() and file.read_bytes() == _packed(model)
 
@@ -115,7 +115,7 @@ def load(path: Path | str) -> Checkpoint:
     """Open a checkpoint. No data set is read.
 
     Raises:
-        CheckpointError: A file is missing, cannot be used, or does not fit the others.
+        CheckpointError: A file is missing, unusable, or does not fit the others.
     """
     path = Path(path)
     config = _read_config(path)
@@ -159,7 +159,7 @@ def _build_task(config: Mapping[str, Any], path: Path) -> Task[Any]:
 
 
 def _read_tokenizer(file: Path) -> Tokenizer:
-    # Another one built from the data, if there are any, would number the words otherwise.
+    # It is not rebuilt from the data, since a different tokenizer would number the words differently.
     if not file.is_file():
         raise CheckpointError(f"{file.parent} is an incomplete checkpoint: it has no {file.name}")
     try:
@@ -189,10 +189,10 @@ def write_figures(path: Path, split: str, figures: Mapping[str, float]) -> None:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Replace a file atomically: readers see the old or the new content whole, also after an interruption.
+    """Replace a file atomically: readers see all of the old or all of the new content, even after an interruption.
 
     Raises:
-        OSError: It cannot be written; names it. The old content is still there.
+        OSError: The file, which is named, cannot be written. It keeps its old content.
     """
     temporary = path.with_name(path.name + ".part")
     try:

@@ -1,6 +1,6 @@
 """`python -m training compare`: prints measured checkpoints beside published figures.
 
-`python -m export compare` does the same for bundles, and runs their graphs, which training does not know.
+`python -m export compare` does the same for bundles and also runs their graphs, about which training knows nothing.
 """
 
 import argparse
@@ -39,7 +39,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def own_figures(source: Checkpoint) -> Iterator[Own]:
-    """Yield every measured figure of a checkpoint, in the form that published tables take."""
+    """Yield every measured figure of a checkpoint, for comparison with published tables."""
     data = tuple(origin.name for origin in source.sources)
     for split, values in source.figures.items():
         for metric, value in values.items():

@@ -1,3 +1,3 @@
 """Exit statuses of command lines besides 0 and 1."""
 
-INTERRUPTED = 130  # what a shell reports of a program ended by Ctrl-C
+INTERRUPTED = 130  # what a shell reports for a program ended by Ctrl-C

@@ -1,7 +1,7 @@
-"""Published figures, each with its source, and the tables in which ours stand beside them.
+"""Published figures, each with its source, and tables that compare ours with them.
 
-Published figures are data, in published.toml. Ours are passed in: by `training.comparison` those of checkpoints, by
-`export.comparison` those of bundles.
+Published figures are data, in published.toml. Ours are passed in: those of checkpoints by `training.comparison`, those
+of bundles by `export.comparison`.
 """
 
 import tomllib
@@ -27,7 +27,7 @@ class Published(Part):
     Attributes:
         model: Name of the published model.
         value: The figure, in the table's unit.
-        seen: S if it was seen in the authors' repository, paper or result file; T if a third party quotes it.
+        seen: S if it was seen in the authors' repository, paper or result file; T if it is quoted by a third party.
         source: Who published it.
     """
 
@@ -42,10 +42,10 @@ class Table(Part):
 
     Attributes:
         title: Task, data and unit.
-        data: Names of data sets. A figure of ours belongs here if the name of one of its sources begins with one.
+        data: Names of data sets. A figure of ours fits if the name of one of its sources begins with one of them.
         metric: Name of our figure.
         better: Whether "lower" or "higher" values are better.
-        split: On which the rows were measured.
+        split: The split that the rows were measured on.
         rows: The published figures.
         note: A caveat of the comparison.
     """
@@ -59,7 +59,7 @@ class Table(Part):
     note: str = ""
 
     def fits(self, own: "Own") -> bool:
-        """Whether a figure of ours belongs here."""
+        """Whether a figure of ours may be compared with this table's."""
         is_of_data = any(source.startswith(name) for name in self.data for source in own.data)
         return is_of_data and own.metric == self.metric
 
@@ -72,7 +72,7 @@ class Own:
         model: Name of the bundle or checkpoint, and what was measured.
         data: Names of the data sets that it was trained on.
         metric: Name of the figure.
-        split: On which it was measured.
+        split: The split that it was measured on.
         value: The figure.
         deviation: Standard deviation over seeds, if there are several.
     """
@@ -86,13 +86,13 @@ class Own:
 
 
 def load(file: Path = FILE) -> tuple[Table, ...]:
-    """The published tables."""
+    """Return the published tables."""
     content = tomllib.loads(file.read_text(encoding="utf-8"))
     return tuple(Table.model_validate(table) for table in content["table"])
 
 
 def compare(own: Iterable[Own], tables: Iterable[Table]) -> Iterator[str]:
-    """Yield the lines of every table that a figure of ours fits, best figure first, ours marked by a star."""
+    """Yield the lines of every table that a figure of ours fits, best figure first. Ours are marked by a star."""
     figures = list(own)
     for table in tables:
         ours = [figure for figure in figures if table.fits(figure)]

@@ -1,6 +1,6 @@
 """Settings of a training run: pydantic models, TOML files, `--set key=value`. An unknown key is an error.
 
-Every task derives its own settings from `Settings`. This module has what all of them share.
+Every task derives its settings from `Settings`. This module has what all of them share.
 """
 
 import tomllib
@@ -64,16 +64,16 @@ def load(
     overrides: Iterable[str] = (),
     chosen: Mapping[str, Any] | None = None,
 ) -> AnySettings:
-    """Load the settings of a task from these layers, each over the one before it.
+    """Load the settings of a task from layers, each overriding the one before it.
 
-    They are the task's TOML file, what the user's own data suggest, `config`, and the overrides.
+    The layers are the task's TOML file, what the user's own data suggest, `config`, and the overrides.
 
     Args:
         settings_type: Model of the task's settings.
         task: Name of the file in training/configs.
         config: A further TOML file. Keys that it does not name keep the task's values.
         overrides: "key=value" with dotted keys and TOML values, for instance "loop.epochs=3".
-        chosen: Nested values that a file of the user's own suggests.
+        chosen: Nested values that the user's own file suggests.
 
     Raises:
         SettingsError: An unknown key, a value of the wrong type or range, a broken file.
@@ -90,7 +90,7 @@ def validate(settings_type: type[AnySettings], values: Mapping[str, Any]) -> Any
     """Check values against their model.
 
     Raises:
-        SettingsError: Names every mistake, one a line.
+        SettingsError: Names every mistake, one per line.
     """
     try:
         return settings_type.model_validate(values)
@@ -99,7 +99,7 @@ def validate(settings_type: type[AnySettings], values: Mapping[str, Any]) -> Any
 
 
 def describe(settings: BaseModel, prefix: str = "") -> Iterator[str]:
-    """Yield one line for each setting, with its dotted key, its value and what it means."""
+    """Yield one line per setting: its dotted key, its value and what it means."""
     for name, field in type(settings).model_fields.items():
         value = getattr(settings, name)
         if isinstance(value, BaseModel):
@@ -119,7 +119,7 @@ def _known_keys(settings_type: type[BaseModel], section: Iterable[str]) -> list[
     model = settings_type
     for name in section:
         annotation = model.model_fields[name].annotation
-        parts = (annotation, *get_args(annotation))  # of a section that may be left out, a union with None
+        parts = (annotation, *get_args(annotation))  # an optional section is a union with None
         model = next(part for part in parts if isinstance(part, type) and issubclass(part, BaseModel))
     return list(model.model_fields)
 

@@ -1,4 +1,4 @@
-"""What the service is compared to: the same work as people do it without it."""
+"""Baselines for the service: how the same work is usually done without it."""
 
 from pathlib import Path
 

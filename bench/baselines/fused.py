@@ -1,7 +1,7 @@
-"""A bundle's model as one graph of ONNX's fused LSTM or GRU operators, made from the bundle's own weights.
+"""A bundle's model as one graph of ONNX's fused LSTM or GRU operators, with the bundle's own weights.
 
-It reads whole texts, padded to the longest of their batch, which is how recurrent models are usually served. What it
-answers is the logits after the last item, the same that the unrolled rungs answer, up to rounding.
+It reads whole texts, padded to the longest of their batch, which is how recurrent models are usually served. It returns
+the logits after the last item, which equal those of the unrolled rungs up to rounding.
 
     x (T, N) ─► embedding ─► LSTM or GRU, layer after layer ─► last h, or max | mean | last h of the text ─► head
 """
@@ -56,7 +56,7 @@ class FusedModel:
 
 
 def fused_graph(bundle: Bundle) -> onnx.ModelProto:
-    """The model that a bundle's encoder is, in fused operators."""
+    """Return a bundle's encoder as a model of fused operators."""
     cell = bundle.manifest.cell
     weights = encoder_weights(bundle)
     num_layers = len([name for name in weights if re.fullmatch(r"layers\.\d+\.Wx", name)])
@@ -86,7 +86,7 @@ def fused_graph(bundle: Bundle) -> onnx.ModelProto:
 
 
 def encoder_weights(bundle: Bundle) -> Weights:
-    """The weights of the encoder by their names in the model, float32."""
+    """Return the encoder's weights by their names in the model, float32."""
     stage = bundle.manifest.stage("encode")
     model = onnx.load(bundle.file(stage.rungs[min(stage.rungs)]))
     arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
@@ -94,7 +94,7 @@ def encoder_weights(bundle: Bundle) -> Weights:
 
 
 def operands(weights: Weights, layer: int, cell: str) -> dict[str, NDArray[np.float32]]:
-    """W, R and B of ONNX's operator, for a layer of an LSTM or a GRU."""
+    """Return W, R and B of ONNX's operator for a layer of an LSTM or GRU."""
     Wx, Wh, b = (weights[f"layers.{layer}.{name}"] for name in ("Wx", "Wh", "b"))
     hidden_b = np.zeros_like(b)
     if cell == "gru":
@@ -123,7 +123,7 @@ def _last_node(num_layers: int, name: str) -> onnx.NodeProto:
 
 
 def _pooled_nodes(num_layers: int) -> list[onnx.NodeProto]:
-    """Maximum, mean and last of the hidden states, of which the operator gives zeros past a text's end."""
+    """Pool the hidden states to maximum, mean and last. The operator returns zeros beyond a text's end."""
     y = f"y{num_layers}"
     return [
         helper.make_node("Shape", ["x"], ["T"], start=0, end=1),

@@ -1,4 +1,4 @@
-"""Starts a BentoML service of this folder, as `bentoml serve` does."""
+"""Starts a BentoML service of this package with `bentoml serve`."""
 
 import sys
 from pathlib import Path
@@ -10,7 +10,7 @@ class BentoServer(Server):
     """A BentoML service.
 
     Args:
-        target: Module and class.
+        target: Module and class, as "module:Class".
     """
 
     def __init__(self, target: str) -> None:

@@ -1,8 +1,8 @@
 """One step of a session as a plain BentoML batchable API: what a competent user of BentoML would write.
 
-`StepService` is as BentoML comes; `BareStepService` has what BentoML measures and logs of every request turned off.
-The state is kept in a dictionary of the one worker, so it is lost with it. Numbers come as one numpy array, which
-BentoML handled faster than a list of pydantic models.
+`StepService` has BentoML's defaults. `BareStepService` has BentoML's metrics, access log and tracing turned off. The
+state is in a dictionary of the only worker, and lost with it. Inputs are one numpy array, which BentoML handled faster
+than a list of pydantic models.
 """
 
 import bentoml
@@ -28,7 +28,7 @@ class Steps:
 
     @bentoml.api(batchable=True, max_batch_size=MAX_BATCH_ROWS)
     def step(self, steps: np.ndarray) -> np.ndarray:
-        """The most probable next character of each session.
+        """Return the most probable next character of each session.
 
         Args:
             steps: Session number and token id, int64 (N, 2).

@@ -1,6 +1,6 @@
-"""Sentiment of whole texts as a plain BentoML batchable API: tokenize, pad, one run of the fused GRU.
+"""Sentiment of whole texts as a plain BentoML batchable API: tokenize, pad, run the fused GRU once.
 
-What a competent user of BentoML would write; batching texts is what its batchable APIs are made for.
+What a competent user of BentoML would write: batching texts is what its batchable APIs are for.
 """
 
 import bentoml
@@ -24,7 +24,7 @@ class TextService:
 
     @bentoml.api(batchable=True, max_batch_size=MAX_BATCH_ROWS)
     def classify(self, texts: list[str]) -> list[dict[str, float]]:
-        """The probability of each label for each text."""
+        """Return the probability of each label for each text."""
         encodings = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
         logits = self._model.logits([np.array(encoding.ids or [0]) for encoding in encodings])
         exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))

@@ -1,1 +1,1 @@
-"""Clients that cost next to nothing, for they share the machine with what they measure: prebuilt bytes on sockets."""
+"""Clients that cost very little, since they share the machine with what they measure: prebuilt bytes on sockets."""

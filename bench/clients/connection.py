@@ -1,4 +1,4 @@
-"""One connection with at most one request in flight, whatever it speaks."""
+"""One connection with at most one request in flight, independent of the protocol."""
 
 import itertools
 import socket
@@ -13,7 +13,7 @@ Address = tuple[str, int]
 
 
 class AnswerRefused(Exception):
-    """The service did not answer with what the benchmark needs; the message shows its answer."""
+    """The service gave an answer that the benchmark cannot use. The message shows it."""
 
 
 class Connection(ABC):
@@ -21,7 +21,7 @@ class Connection(ABC):
 
     Args:
         address: Host and port.
-        requests: Bytes of whole requests; the first follows the last.
+        requests: Bytes of whole requests, sent in a cycle.
     """
 
     def __init__(self, address: Address, requests: Sequence[bytes]) -> None:
@@ -41,7 +41,7 @@ class Connection(ABC):
         """Read what has arrived.
 
         Returns:
-            Whether the answer is whole now.
+            Whether the answer is complete now.
 
         Raises:
             AnswerRefused: The answer is a refusal, or the connection was closed.
@@ -65,11 +65,11 @@ class Connection(ABC):
 
     @abstractmethod
     def answer_length(self, received: bytes) -> int:
-        """Length of the first whole answer among the bytes received, 0 if none is whole."""
+        """Return the length of the first complete answer in the received bytes, or 0 if there is none."""
 
     @abstractmethod
     def accepts(self, answer: bytes) -> bool:
-        """Whether this is the answer to the request, and not a ping or the like.
+        """Whether this is the answer to the request, not a ping or the like.
 
         Raises:
             AnswerRefused: It is a refusal.

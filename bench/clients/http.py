@@ -1,4 +1,4 @@
-"""HTTP/1.1 by hand: a request is bytes, an answer is as long as its head says."""
+"""HTTP/1.1 by hand: requests are bytes, and an answer's length is read from its head."""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,7 +16,7 @@ class HttpConnection(Connection):
     Args:
         address: Host and port.
         requests: See `request`.
-        expected: What must be found in every answer, and how often: (b'"status":200', 64).
+        expected: What every answer must contain, and how often: (b'"status":200', 64).
     """
 
     def __init__(self, address: Address, requests: Sequence[bytes], expected: tuple[bytes, int] | None = None) -> None:
@@ -37,14 +37,14 @@ class HttpConnection(Connection):
 def request(
     path: str, body: bytes, headers: Mapping[str, str] | None = None, content_type: str = "application/json"
 ) -> bytes:
-    """The bytes of a POST request."""
+    """Return the bytes of a POST request."""
     lines = {"Host": "localhost", "Content-Type": content_type, "Content-Length": str(len(body)), **(headers or {})}
     head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
     return f"POST {path} HTTP/1.1\r\n{head}\r\n".encode() + body
 
 
 def answer_length(received: bytes) -> int:
-    """Length of the first whole answer, 0 if none is whole."""
+    """Return the length of the first complete answer, or 0 if there is none."""
     end = received.find(HEAD_END)
     if end < 0:
         return 0

@@ -1,4 +1,4 @@
-"""A closed loop: every connection sends its next request as soon as the last one is answered."""
+"""Closed loops: every connection sends its next request as soon as the last one is answered."""
 
 import selectors
 import time
@@ -14,8 +14,8 @@ class ClosedLoop:
     """Keeps one request in flight on each of several connections.
 
     Args:
-        connections: Opened ones.
-        weight: What one answer counts for, for instance 64 rows.
+        connections: Open connections.
+        weight: What one answer counts as, for instance 64 rows.
     """
 
     def __init__(self, connections: Sequence[Connection], weight: int = 1) -> None:
@@ -26,7 +26,7 @@ class ClosedLoop:
             self._selector.register(connection.socket, selectors.EVENT_READ, connection)
 
     def __call__(self, seconds: float) -> Load:
-        """Send for so many seconds, then wait for what is in flight. All answers and all of the time count."""
+        """Send for `seconds`, then wait for what is in flight. All answers and all of the time count."""
         watch = Stopwatch()
         until = watch.started + seconds
         latencies: list[float] = []
@@ -50,13 +50,13 @@ class ClosedLoop:
 
 
 class OneByOne:
-    """One connection, one request after another, on a blocking socket: nothing between the socket and the clock."""
+    """Sends one request after another on one blocking socket, with nothing between the socket and the clock."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def __call__(self, seconds: float) -> Load:
-        """Ask for so long."""
+        """Send for `seconds`."""
         watch = Stopwatch()
         until = watch.started + seconds
         latencies: list[float] = []
@@ -68,24 +68,24 @@ class OneByOne:
 def http_loop(
     address: Address, requests: Sequence[Sequence[bytes]], weight: int = 1, expected: tuple[bytes, int] | None = None
 ) -> ClosedLoop:
-    """A closed loop over HTTP. `requests` holds the requests of each connection."""
+    """Make a closed loop over HTTP. `requests` holds the requests of each connection."""
     return ClosedLoop([HttpConnection(address, own, expected) for own in requests], weight)
 
 
 def websocket_loop(
     address: Address, frames: Sequence[Sequence[bytes]], headers: Mapping[str, str] | None = None
 ) -> ClosedLoop:
-    """A closed loop over WebSocket. `frames` holds the frames of each connection."""
+    """Make a closed loop over WebSocket. `frames` holds the frames of each connection."""
     return ClosedLoop([WebSocketConnection(address, own, headers) for own in frames])
 
 
 def http_one_by_one(address: Address, requests: Sequence[bytes]) -> OneByOne:
-    """Request after request over HTTP."""
+    """Make a loop of one request after another over HTTP."""
     return OneByOne(HttpConnection(address, requests))
 
 
 def websocket_one_by_one(
     address: Address, frames: Sequence[bytes], headers: Mapping[str, str] | None = None
 ) -> OneByOne:
-    """Message after message over WebSocket."""
+    """Make a loop of one message after another over WebSocket."""
     return OneByOne(WebSocketConnection(address, frames, headers))

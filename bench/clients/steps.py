@@ -1,4 +1,4 @@
-"""The bodies of `POST /steps` and of single steps."""
+"""Builds the bodies of `POST /steps` and of single steps."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ LENGTH_HEADER = "Inference-Header-Content-Length"
 
 
 def binary_steps(session_ids: Sequence[str], ids: NDArray[np.int64], returned: str) -> tuple[bytes, dict[str, str]]:
-    """The binary form, which is the Open Inference Protocol's.
+    """Build steps in the binary form, which is the Open Inference Protocol's.
 
     Args:
         session_ids: N sessions.
@@ -40,7 +40,7 @@ def binary_steps(session_ids: Sequence[str], ids: NDArray[np.int64], returned: s
 
 
 def json_steps(session_ids: Sequence[str], ids: NDArray[np.int64], returned: str) -> bytes:
-    """The JSON form of steps with token ids, int64 (N, T)."""
+    """Build steps with token ids, int64 (N, T), in JSON."""
     items = [
         {"session_id": session_id, "inputs": {"ids": own}, "return": returned}
         for session_id, own in zip(session_ids, ids.tolist(), strict=True)
@@ -49,15 +49,15 @@ def json_steps(session_ids: Sequence[str], ids: NDArray[np.int64], returned: str
 
 
 def single_step(ids: Sequence[int]) -> bytes:
-    """The body of `POST /sessions/{id}/steps`."""
+    """Build the body of `POST /sessions/{id}/steps`."""
     return orjson.dumps({"inputs": {"ids": list(ids)}, "return": "argmax"})
 
 
 def stream_step(session_id: str, ids: Sequence[int]) -> bytes:
-    """A message of `WS /stream`."""
+    """Build a message of `WS /stream`."""
     return orjson.dumps({"id": 1, "session_id": session_id, "inputs": {"ids": list(ids)}, "return": "argmax"})
 
 
 def baseline_step(count: int) -> list[tuple[str, bytes]]:
-    """Path and body of one step of each of several sessions of `bench.baselines.step_service`."""
+    """Build path and body of one step for each of `count` sessions of `bench.baselines.step_service`."""
     return [("/step", orjson.dumps({"steps": [[number, number % 65]]})) for number in range(count)]

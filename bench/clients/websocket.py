@@ -1,7 +1,7 @@
 """WebSocket (RFC 6455) by hand: frames are built once and written to plain sockets.
 
-The websockets library takes longer for a message than the service does, so it would measure itself. A client must mask
-its frames; the key 0 is a key like any other and leaves the bytes as they are.
+The websockets library takes longer per message than the service does, so a benchmark with it would measure the library.
+A client must mask its frames; the key 0 is valid and leaves the bytes unchanged.
 """
 
 import base64
@@ -19,12 +19,12 @@ SUCCESS = b'"status":200'
 
 
 class WebSocketConnection(Connection):
-    """A connection whose answers are text frames with the status 200.
+    """A connection whose answers are text frames with status 200.
 
     Args:
         address: Host and port.
         requests: Frames; see `frame`.
-        headers: For the handshake.
+        headers: Headers of the handshake.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class WebSocketConnection(Connection):
 
 
 def frame(content: bytes, opcode: int = TEXT) -> bytes:
-    """A client's frame, masked with the key 0."""
+    """Build a client's frame, masked with the key 0."""
     length = len(content)
     if length < _LENGTH_16:
         head = bytes([_FINAL | opcode, _MASKED | length])
@@ -71,7 +71,7 @@ def frame(content: bytes, opcode: int = TEXT) -> bytes:
 
 
 def frame_length(received: bytes) -> int:
-    """Length of the first whole frame of a server, 0 if none is whole."""
+    """Return the length of a server's first complete frame, or 0 if there is none."""
     start = _payload_start(received)
     if not start or len(received) < start:
         return 0
@@ -80,7 +80,7 @@ def frame_length(received: bytes) -> int:
 
 
 def payload(received: bytes) -> bytes:
-    """The content of a server's whole frame."""
+    """Return the content of a server's complete frame."""
     return received[_payload_start(received) :]
 
 

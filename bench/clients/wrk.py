@@ -1,4 +1,4 @@
-"""wrk, the load generator: the cheapest client of single HTTP requests that there is."""
+"""wrk, the load generator: the cheapest client for single HTTP requests."""
 
 import json
 import resource
@@ -20,10 +20,10 @@ class Wrk:
     Args:
         url: Scheme, host and port.
         requests: Path and body of each request, sent in turn.
-        folder: Where to write them down for wrk.
-        connections: How many.
-        threads: With as many as connections and requests, each connection keeps a request to itself.
-        headers: Sent with every request.
+        folder: Where to write them for wrk.
+        connections: Number of connections.
+        threads: Number of threads. With one per connection and request, each connection sends its own request only.
+        headers: Headers of every request.
 
     Raises:
         Unavailable: wrk is not installed.
@@ -47,10 +47,10 @@ class Wrk:
         self._arguments = [str(lines), str(threads), *(f"{name}: {value}" for name, value in (headers or {}).items())]
 
     def __call__(self, seconds: float) -> Load:
-        """Send for so long.
+        """Send for `seconds`.
 
         Raises:
-            RuntimeError: Some requests were refused or broke.
+            RuntimeError: Some requests were refused or failed.
         """
         before = _cpu_seconds()
         command = [*self._command, f"-d{max(1, round(seconds))}s", "--", *self._arguments]

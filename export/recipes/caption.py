@@ -1,4 +1,4 @@
-"""Captioning: a stage that reads an image, and one that writes about it."""
+"""Captioning: a stage that reads an image, and one that writes a sentence about it."""
 
 from pathlib import Path
 from typing import cast
@@ -56,7 +56,7 @@ class CaptionRecipe(LanguageRecipe):
 
 
 def _draw_images(rng: np.random.Generator, N: int, _: int) -> Arrays:
-    """Images of paper and ink, float32 (N, 8, 8)."""
+    """Draw images of paper and ink, float32 (N, 8, 8)."""
     return {"x": np.clip(rng.normal(5, 8, size=(N, SIZE, SIZE)), 0, LARGEST).astype(np.float32)}
 
 

@@ -1,6 +1,6 @@
 """Realistic random inputs for the stages of several recipes.
 
-The parameters that a stage fixes come first, so that `partial` makes a `Draw` of a function.
+Parameters that a stage fixes come first, so that `partial` turns a function into a `Draw`.
 """
 
 from collections.abc import Iterable
@@ -27,7 +27,7 @@ def draw_features(rng: np.random.Generator, N: int, T: int, C: int) -> Array:
 
 
 def draw_sampling(V: int, rng: np.random.Generator, N: int, K: int) -> Arrays:
-    """Draw inputs of K sampling steps for N rows, with all kinds of settings. Rows stop at different steps."""
+    """Draw inputs of K sampling steps for N rows, with various settings. Rows stop at different steps."""
     return {
         "uniforms": rng.random((N, K), dtype=np.float32),
         "temperature": rng.choice(np.array([0.0, 0.5, 1.0, 1.7], dtype=np.float32), size=N),

@@ -20,7 +20,7 @@ from training.models.streaming_forecaster import StreamingForecaster
 
 ENCODE_SIZES: Sizes = (1, 4, 16)
 HORIZON_SIZES: Sizes = (1, 4, 8, 15, 30)
-NEVER_CHANGES = ("channel", "center", "unit")  # what is known of a channel from before
+NEVER_CHANGES = ("channel", "center", "unit")  # static features of a channel
 
 
 class ForecastingRecipe(Recipe):
@@ -93,7 +93,7 @@ class ForecastingRecipe(Recipe):
         return partial(_draw_unfinished if stage.name == "forecast" else _draw_segments, segment)
 
     def error_units(self, state: Arrays, N: int) -> NDArray[np.float64]:
-        """The scale of each channel: its running one, or that of its window."""
+        """Return the scale of each channel: its running one, or that of its window."""
         if "window" in state:
             scale = np.abs(state["window"] - state["window"].mean(axis=1, keepdims=True)).mean(axis=1)
         else:
@@ -102,13 +102,13 @@ class ForecastingRecipe(Recipe):
 
 
 class WindowRecipe(ForecastingRecipe):
-    """A forecaster of the last readings: reading more of them only shifts its window."""
+    """A window forecaster: reading segments only shifts its window."""
 
     encode_reads = ("window", "seen")
 
 
 def _draw_readings(segment: int, rng: np.random.Generator, N: int, T: int) -> Array:
-    """Draw segments of N channels, float64 (N, T, S). Level, amplitude and phase of a channel never change."""
+    """Draw segments of N channels, float64 (N, T, S). Each channel always has the same level, amplitude and phase."""
     level, amplitude, phase = np.random.default_rng(0).normal(size=(N, 3)).T.reshape(3, N, 1, 1)
     wave = np.sin(2 * np.pi * (np.arange(segment) / segment + phase))
     return np.asarray(100 * level + np.exp(2 * amplitude) * (wave + 0.3 * rng.standard_normal((N, T, segment))))

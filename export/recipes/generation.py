@@ -12,7 +12,7 @@ from service.bundle.manifest import Bundle, Manifest
 from service.bundle.tasks import GenerationTask
 from training.text.vocabulary import UNKNOWN
 
-# Every passage of the training text but the first follows a line break.
+# What a text without a prompt starts after: all passages of the training text except the first follow a line break.
 START = "\n"
 
 

@@ -1,4 +1,4 @@
-"""Language models of any tokens: a stage that reads them, and one that samples them."""
+"""Language models over any tokens: a stage that reads them, and one that samples them."""
 
 from abc import abstractmethod
 from functools import partial
@@ -16,8 +16,8 @@ from service.bundle.manifest import Bundle
 from service.bundle.stage import Stage
 from training.models.mingru import MinGRUModel
 
-# By cell. 32 steps of an LSTM touch so many nodes that a single row is slower than with 16; a step of minGRU has twice
-# as many, and takes so long that a longer run would save little.
+# By cell. 32 steps of an LSTM have so many nodes that a single row is slower than with 16. A step of minGRU has twice
+# as many nodes, and takes so long that a longer run would save little.
 DECODE_SIZES: dict[str, Sizes] = {"lstm": (8, 16), "mingru": (8,)}
 
 
@@ -29,16 +29,16 @@ class LanguageRecipe(Recipe):
 
     @abstractmethod
     def num_tokens(self, bundle: Bundle) -> int:
-        """V, how many tokens there are."""
+        """Return V, the number of tokens."""
 
     def draw_tokens(self, V: int, rng: np.random.Generator, N: int, T: int) -> Arrays:
-        """Tokens x (N, T) such as the model reads."""
+        """Draw tokens x (N, T) like those that the model reads."""
         return {"x": rng.integers(V, size=(N, T))}
 
     def stages(self, model: nn.Module, sizes: dict[str, Sizes]) -> Stages:
         state = state_names(model)
         V = cast(nn.Linear, model.head).out_features
-        # What a text is followed by does not depend on what was expected before it.
+        # Reading does not depend on the logits of the token before, only sampling does.
         reads = tuple(name for name in state if name != "pending_logits")
         encode = StagePlan(
             name="encode",

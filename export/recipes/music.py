@@ -1,4 +1,4 @@
-"""Music: the stages of a language model, whose tokens are notes."""
+"""Music: the stages of a language model whose tokens are notes and ends of frames."""
 
 from pathlib import Path
 
@@ -43,12 +43,12 @@ class MusicRecipe(LanguageRecipe):
         return VOCABULARY_SIZE
 
     def draw_tokens(self, V: int, rng: np.random.Generator, N: int, T: int) -> Arrays:
-        """Whole frames: what cannot follow drives a trained model to where it amplifies every rounding."""
+        """Draw valid frames: impossible tokens drive a trained model to states that amplify rounding errors."""
         return {"x": np.stack([_draw_frames(rng, T) for _ in range(N)])}
 
 
 def _draw_frames(rng: np.random.Generator, T: int) -> NDArray[np.int64]:
-    """Draw the tokens (T,) of chords of up to five notes around the middle of the keyboard. The last one is cut off."""
+    """Draw the tokens (T,) of chords of up to five notes, around the middle of the keyboard. The last may be cut."""
     ids: list[int] = []
     while len(ids) < T:
         keys = rng.normal(40, 9, size=rng.integers(6)).round().clip(0, PITCHES - 1).astype(int)

@@ -21,7 +21,7 @@ class Recipe(ABC):
 
     @abstractmethod
     def purpose(self, manifest: Manifest) -> str:
-        """Return the purpose of a bundle's model, a sentence of its card."""
+        """Describe a model's purpose, for its card."""
 
     @property
     @abstractmethod
@@ -31,7 +31,7 @@ class Recipe(ABC):
     @property
     @abstractmethod
     def endpoint(self) -> str:
-        """The endpoint of whole questions, for instance "/sentiment"."""
+        """The endpoint for whole questions, for instance "/sentiment"."""
 
     @property
     @abstractmethod
@@ -45,7 +45,7 @@ class Recipe(ABC):
 
     @abstractmethod
     def cell(self, model: nn.Module) -> str:
-        """Name of the recurrent cell of a model."""
+        """Return the name of a model's recurrent cell."""
 
     @abstractmethod
     def stages(self, model: nn.Module, sizes: dict[str, Sizes]) -> Stages:
@@ -58,17 +58,17 @@ class Recipe(ABC):
 
     @abstractmethod
     def task(self, tokenizer: Path | None, model: nn.Module, stages: Stages) -> Task:
-        """Return the task of the manifest."""
+        """Return the manifest's description of the task."""
 
     @abstractmethod
     def draw(self, bundle: Bundle, stage: Stage) -> Draw:
-        """Return a function that draws realistic inputs of a stage of a finished bundle."""
+        """Return a function that draws realistic inputs for a stage of a finished bundle."""
 
     def error_units(self, state: Arrays, N: int) -> NDArray[np.float64]:
-        """Return the unit of errors of float64 tensors for each row, float64 (N,). 1 if they have none."""
+        """Return each row's unit for errors of float64 tensors, float64 (N,). 1 by default."""
         return np.ones(N)
 
 
 def own_files(manifest: Manifest) -> str:
-    """Return the names of the user's own files that a model learned from. Empty if its data is published."""
+    """Return the names of the user's own files that a model was trained on. Empty if its data is published."""
     return ", ".join(data.name for data in manifest.data if data.address.startswith(OWN))

@@ -9,9 +9,9 @@ from export.recipes.recipe import Recipe
 from export.stages import Sizes, StagePlan
 from service.bundle.stage import MAX_RUNG
 
-# Each is a module of this package with a `RECIPE`, imported when it is asked for.
+# Each is a module of this package with a `RECIPE`, imported at first use.
 RECIPES = ("sentiment", "generation", "forecasting", "music", "tagging", "translation", "caption")
-# Tasks whose recipes stand in the module of their kind.
+# Tasks whose recipes are in the module of their kind.
 VARIANTS = {
     "chorales": "music",
     "folk": "music",
@@ -22,7 +22,7 @@ VARIANTS = {
 
 
 def kind_of(task: str) -> str:
-    """The kind of a task, which the service knows it by."""
+    """Return the kind of a task, under which the service knows it."""
     return VARIANTS.get(task, task)
 
 
@@ -46,11 +46,11 @@ def plan(task: str, model: nn.Module, sizes: dict[str, Sizes] | None = None) -> 
     Args:
         task: For instance "sentiment".
         model: The prepared model (`export.weights.prepare`).
-        sizes: Other ladders than the task's own, by stage.
+        sizes: Ladders other than the task's own, by stage.
 
     Raises:
-        WrongLadder: The task has no such stage, a rung is not from 1 to MAX_RUNG or longer than the model's
-            longest forecast, or single items have none.
+        WrongLadder: The task has no such stage, a rung is not from 1 to MAX_RUNG or exceeds the model's longest
+            forecast, or a stage has no rung for single items.
     """
     stages = recipe(task).stages(model, sizes or {})
     _check_ladders(stages, sizes or {})

@@ -1,4 +1,4 @@
-"""Sentiment: one stage that reads words, or one for each direction of each layer and a head."""
+"""Sentiment: one stage that reads words, or one per direction of each layer and a head."""
 
 from functools import partial
 from pathlib import Path
@@ -70,7 +70,7 @@ class BidirectionalSentimentRecipe(SentimentRecipe):
 
     def _stage(self, model: BidirectionalSentimentModel, name: str, sizes: Sizes) -> StagePlan:
         V, H = model.embedding.num_embeddings, model.settings.hidden_size
-        this = model.passes.get(name)  # the head is none
+        this = model.passes.get(name)  # None for the head
         reads_words = this is not None and this.layer == 1
         x = spec("x", "int64", "N", "T") if reads_words else spec("x", "float32", "N", "T", 2 * H)
         output = spec("features", "float32", "N", "T", H) if this else spec("logits", "float32", "N", "T", len(CLASSES))

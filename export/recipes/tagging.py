@@ -26,7 +26,7 @@ class TaggingRecipe(Recipe):
 
     Args:
         tags: The tags, in the order of the logits.
-        scheme: What they are; see the manifest.
+        scheme: Whether they are tags of words or BIO tags; see the manifest.
     """
 
     pattern = "many to many, in step"

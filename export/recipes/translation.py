@@ -1,4 +1,4 @@
-"""Translation: a stage for each direction of each layer of the encoder, and one for a step of the decoder."""
+"""Translation: one stage per direction of each encoder layer, and one for a step of the decoder."""
 
 from functools import partial
 from pathlib import Path
@@ -20,16 +20,17 @@ from training.models.streaming import Pass
 from training.models.translation import STEP, TranslationModel
 from training.text.subwords import END_ID, START_ID
 
-# Beside the decoder's steps a few calls more do not count, and each rung has weights of its own in memory.
+# Few rungs: compared with the decoder's steps a few more calls do not matter, and each rung has its own weights in
+# memory.
 DIRECTION_SIZES: Sizes = (1, 4, 16)
-# Sources are padded to the shortest of these that holds them, so that what is attended to has few shapes.
+# Sources are padded to the shortest of these that holds them, so that attention sees few shapes.
 SOURCE_SIZES: Sizes = (16, 32, 64)
-# The most probable next pieces that a step answers: twice the most beams that may be asked for.
+# How many of the most probable next pieces a step returns: twice the largest number of beams.
 NUM_NEXT = 16
 
 
 class TranslationRecipe(Recipe):
-    """An encoder-decoder over pieces of words."""
+    """An encoder-decoder over subwords."""
 
     pattern = "many to many, by attention"
     endpoint = "/translate"
@@ -105,7 +106,7 @@ class TranslationRecipe(Recipe):
 
 
 class StepGraph(nn.Module):
-    """The most probable pieces after one more.
+    """Reads one piece and returns the most probable next ones.
 
     Args:
         model: The prepared model.
@@ -118,7 +119,7 @@ class StepGraph(nn.Module):
         self.num_next = num_next
 
     def forward(self, token: Tensor, memory: Tensor, length: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
-        """Tokens int64 (N, K) with their log-probabilities float32 (N, K), the best first, attention float32 (N, S),
+        """Return tokens, int64 (N, K), best first, their log-probabilities, float32 (N, K), attention, float32 (N, S),
         and the next state; see `TranslationModel.step`."""
         log_probs, attention, *state_next = self.model.step(token, memory, length, *state)
         best, tokens = torch.topk(log_probs, self.num_next)

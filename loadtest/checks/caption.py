@@ -1,10 +1,10 @@
-"""What must be true of a caption."""
+"""Checks of captions."""
 
 from loadtest.answers import CaptionAnswer
 
 
 def check_caption(answer: CaptionAnswer, seed: object) -> str | None:
-    """A sentence made of its words, with the seed that was sent."""
+    """Check that the caption is a sentence made of its words, with the seed that was sent."""
     if answer.seed != seed:
         return "seed: not the one that was sent"
     if not answer.words or f"{' '.join(answer.words)}." != answer.caption[:1].lower() + answer.caption[1:]:
@@ -13,5 +13,5 @@ def check_caption(answer: CaptionAnswer, seed: object) -> str | None:
 
 
 def check_same_caption(answer: CaptionAnswer, first: CaptionAnswer) -> str | None:
-    """The same question has the same answer."""
+    """Check that the same question has the same answer."""
     return None if answer == first else "repetition: another sentence for the same seed"

@@ -1,4 +1,4 @@
-"""What must be true of a forecast. That its numbers are finite is part of its form."""
+"""Checks of forecasts. That their numbers are finite is part of their form."""
 
 from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
@@ -12,7 +12,7 @@ Forecast = Mapping[str, ChannelForecast]
 
 
 def check_forecast(forecast: Forecast, channels: Collection[str], asked: Asked) -> str | None:
-    """Every channel that was asked for, and no other, as far and with the quantiles that were asked for."""
+    """Check that the forecast has exactly the channels, the horizon and the quantiles that were asked for."""
     if set(forecast) != set(channels):
         return "channels: not those that were asked for"
     failures = (_check_channel(channel, asked["horizon"], asked["quantiles"]) for channel in forecast.values())
@@ -31,19 +31,19 @@ def _check_channel(channel: ChannelForecast, horizon: int, levels: Sequence[floa
 
 
 def _is_below(low: Sequence[float], high: Sequence[float]) -> bool:
-    # Interpolation between neighbours rounds, so equal ones may differ in their last bits.
+    # Quantiles are interpolated, and rounding may make equal ones differ in their last bits.
     return all(a <= b + TOLERANCE * max(1.0, abs(a), abs(b)) for a, b in zip(low, high, strict=True))
 
 
 def check_alone(forecast: Forecast, channel: str, alone: Forecast) -> str | None:
-    """A channel is forecast as it is alone: channels do not mix."""
+    """Check that a channel is forecast as it is alone: channels must not mix."""
     if forecast[channel] != alone[channel]:
         return "isolation: a channel among others is not forecast as it is alone"
     return None
 
 
 def check_readings(answer: ReadingsAnswer, num_readings: int, is_forecast: bool) -> str | None:
-    """Every reading was counted once, and a forecast is there if one was asked for."""
+    """Check that every reading was counted once, and that there is a forecast only if one was asked for."""
     if answer.readings != num_readings:
         return "readings: not as many as were sent"
     if (answer.forecast is not None) != is_forecast:

@@ -1,4 +1,4 @@
-"""What must be true of a generated text."""
+"""Checks of generated texts."""
 
 import math
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ NUM_NEXT = 5
 
 
 def check_continuation(answer: Continuation, sampling: Sampling, num_prompt_characters: int) -> str | None:
-    """The text is within its limits, ends for the reason that it gives, and is counted right."""
+    """Check that the text is within its limits, ends for the reason given, and is counted correctly."""
     usage = answer.usage
     if answer.seed != sampling.get("seed", answer.seed):
         return "seed: not the one asked for"
@@ -37,17 +37,17 @@ def _check_end(answer: Continuation, max_tokens: int, stops: Sequence[str]) -> s
 
 
 def check_same_text(answer: Continuation, first: Continuation) -> str | None:
-    """The same question with the same seed has the same answer."""
+    """Check that the same question with the same seed has the same answer."""
     return None if answer == first else "seed: the same seed gave another text"
 
 
 def check_greedy(answer: Continuation, first: Continuation) -> str | None:
-    """At temperature 0 the seed does not matter."""
+    """Check that the seed does not matter at temperature 0."""
     return None if answer.text == first.text else "temperature 0: another seed gave another text"
 
 
 def check_next(answer: NextCharacters) -> str | None:
-    """Different single characters, the most probable first, and the probability of what was read."""
+    """Check for different single characters, most probable first, and for a valid log-probability of the text."""
     characters = [character for character, _ in answer.next]
     probabilities = [probability for _, probability in answer.next]
     if len(set(characters)) != NUM_NEXT or len(characters) != NUM_NEXT or any(len(c) != 1 for c in characters):
@@ -62,17 +62,17 @@ def check_next(answer: NextCharacters) -> str | None:
 
 
 def check_goes_on(text: str, whole: str) -> str | None:
-    """A text that was continued in several steps is so far the one that was continued in one."""
+    """Check that a text continued in several steps is so far the same as the one continued in a single step."""
     return None if whole.startswith(text) else "continuity: a text goes on otherwise in steps than at once"
 
 
 def check_expected(answer: NextCharacters, text: str) -> str | None:
-    """At temperature 0, the character that was most probable comes next."""
+    """Check that the most probable character comes next at temperature 0."""
     return None if answer.next[0][0] == text[0] else "next: not what comes at temperature 0"
 
 
 def check_stream(answer: GenerateAnswer, whole: GenerateAnswer) -> str | None:
-    """A stream amounts to the answer that the same question had at once."""
+    """Check that a stream adds up to the answer that the same question got at once."""
     if answer.text != whole.text:
         return "stream: the pieces are not the text that was answered at once"
     return None if answer == whole else "stream: the end is not that of the text that was answered at once"

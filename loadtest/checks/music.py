@@ -1,4 +1,4 @@
-"""What must be true of a composition."""
+"""Checks of compositions."""
 
 import base64
 from collections.abc import Sequence
@@ -23,12 +23,12 @@ def check_composition(answer: ComposeAnswer, given: Frames, num_frames: int) -> 
 
 
 def check_same_piece(answer: ComposeAnswer, first: ComposeAnswer) -> str | None:
-    """The same question with the same seed has the same answer."""
+    """Check that the same question with the same seed has the same answer."""
     return None if answer == first else "seed: the same seed composed another piece"
 
 
 def _sounding(answer: ComposeAnswer) -> list[list[int]] | None:
-    """Return the pitches of each frame that the notes make. None if a note is outside of the piece."""
+    """Return the pitches that the notes make in each frame. None if a note is outside the piece."""
     frames: list[list[int]] = [[] for _ in answer.frames]
     for note in answer.notes:
         start = round(note.start * answer.frames_per_beat)
@@ -43,6 +43,6 @@ def _sounding(answer: ComposeAnswer) -> list[list[int]] | None:
 def _check_midi(midi: str) -> str | None:
     try:
         content = base64.b64decode(midi, validate=True)
-    except ValueError:  # binascii.Error is one, and what is not ASCII raises another
+    except ValueError:  # its subclass binascii.Error, or ValueError itself for text that is not ASCII
         return "midi: not in base64"
     return None if content.startswith(b"MThd") else "midi: not a MIDI file"

@@ -1,10 +1,10 @@
-"""What must be true of a refusal."""
+"""Checks of refusals."""
 
 from loadtest.answers import Problem
 
 
 def check_problem(problem: Problem, status: int) -> str | None:
-    """A refusal says what kind it is and what is wrong, and its status is that of the reply."""
+    """Check that a refusal names its kind, says what is wrong, and has the status of the reply."""
     if problem.status != status:
         return "problem: its status is not that of the reply"
     if not (problem.type and problem.title and problem.detail):

@@ -1,4 +1,4 @@
-"""What must be true of a judgement."""
+"""Checks of judgements."""
 
 import math
 
@@ -10,7 +10,7 @@ ZERO_WIDTH_SPACE = "\u200b"
 
 
 def check_judgement(judgement: Judgement) -> str | None:
-    """The probabilities of both labels sum to 1, and the label is the most probable one with its own score."""
+    """Check that the probabilities of both labels sum to 1, and that label and score are the most probable one's."""
     probabilities = judgement.probabilities
     if set(probabilities) != LABELS:
         return "probabilities: not those of the two labels"
@@ -26,7 +26,7 @@ def check_judgement(judgement: Judgement) -> str | None:
 
 
 def check_judgement_so_far(judgement: Judgement, text_so_far: str) -> str | None:
-    """As long as no word has come there is no label, and from then on there is."""
+    """Check that there is a label if and only if a word has arrived."""
     if without_blanks(text_so_far):
         return check_judgement(judgement)
     if judgement.label is not None or judgement.score is not None or judgement.probabilities:
@@ -35,7 +35,7 @@ def check_judgement_so_far(judgement: Judgement, text_so_far: str) -> str | None
 
 
 def check_trajectory(judgement: Judgement, text: str) -> str | None:
-    """The words of the text must come in order, each with a probability, of which the last is the score."""
+    """Check that the words of the text come in order, each with a probability, and that the last one is the score."""
     if not judgement.trajectory:
         return "trajectory: missing"
     words = "".join(word for word, _ in judgement.trajectory)
@@ -49,7 +49,7 @@ def check_trajectory(judgement: Judgement, text: str) -> str | None:
 
 
 def check_results(answer: SentimentAnswer, num_texts: int, is_trajectory: bool = False) -> str | None:
-    """One judgement for each text, each right in itself, with a trajectory only where one was asked for."""
+    """Check that there is one valid judgement per text, with a trajectory only if one was asked for."""
     if len(answer.results) != num_texts:
         return "count: not one result for each text"
     if any((result.trajectory is not None) != is_trajectory for result in answer.results):
@@ -58,12 +58,12 @@ def check_results(answer: SentimentAnswer, num_texts: int, is_trajectory: bool =
 
 
 def check_place(answer: SentimentAnswer, place: int, alone: Judgement) -> str | None:
-    """The result at a place is what that text is answered alone: lists keep their order and texts do not mix."""
+    """Check that a text in a list gets the same result as alone: lists keep their order and texts do not mix."""
     if answer.results[place] != alone:
         return "order: a text in a list is not judged as it is alone"
     return None
 
 
 def without_blanks(text: str) -> str:
-    """A text without white space, and without what pasted text may bring along."""
+    """Remove white space and zero-width spaces, which pasted text may contain."""
     return "".join(text.replace(ZERO_WIDTH_SPACE, " ").split())

@@ -1,4 +1,4 @@
-"""What must be true of tags."""
+"""Checks of tags."""
 
 from collections.abc import Sequence
 
@@ -29,7 +29,7 @@ PARTS_OF_SPEECH = frozenset(
 
 
 def check_tagged(answer: TagAnswer, texts: Sequence[str]) -> str | None:
-    """Check that each text has a result: its words in order, each with a part of speech, and no entities."""
+    """Check that each text has a result with its words in order, each with a part of speech, and no entities."""
     if len(answer.results) != len(texts):
         return "count: not one result for each text"
     if any(result.entities is not None for result in answer.results):
@@ -40,7 +40,7 @@ def check_tagged(answer: TagAnswer, texts: Sequence[str]) -> str | None:
 
 
 def check_entities(answer: TagAnswer, text: str) -> str | None:
-    """Check the words of the text, and that its entities are made of them."""
+    """Check the words of the text, and that its entities consist of them."""
     if len(answer.results) != 1:
         return "count: not one result for each text"
     (result,) = answer.results
@@ -58,7 +58,7 @@ def check_entities(answer: TagAnswer, text: str) -> str | None:
 
 
 def check_place(answer: TagAnswer, place: int, alone: Tagged) -> str | None:
-    """The result at a place is what that text is answered alone: lists keep their order and texts do not mix."""
+    """Check that a text in a list gets the same result as alone: lists keep their order and texts do not mix."""
     return None if answer.results[place] == alone else "order: a text in a list is not tagged as it is alone"
 
 
@@ -66,7 +66,7 @@ class TaggedSoFar:
     """Compares what a session has tagged so far with the tags of the whole text, bit for bit.
 
     Args:
-        whole: What the whole text was answered.
+        whole: The result for the whole text.
     """
 
     def __init__(self, whole: Tagged) -> None:
@@ -74,7 +74,7 @@ class TaggedSoFar:
         self._found: list[TaggedToken] = []
 
     def add(self, piece: TaggedPiece) -> None:
-        """Add the words of a piece that was right."""
+        """Add the words of a piece that passed its check."""
         self._found += piece.tokens
 
     def check(self, piece: TaggedPiece) -> str | None:

@@ -1,4 +1,4 @@
-"""What must be true of a translation."""
+"""Checks of translations."""
 
 import math
 
@@ -8,7 +8,7 @@ TOLERANCE = 1e-4
 
 
 def check_translations(answer: TranslateAnswer, num_texts: int, is_attention: bool = False) -> str | None:
-    """One translation for each text, each a sentence with a score, with attention only where it was asked for."""
+    """Check that there is one translation per text: a sentence with a score, and attention only if asked for."""
     if len(answer.translations) != num_texts:
         return "count: not one translation for each text"
     if any((translation.attention is not None) != is_attention for translation in answer.translations):
@@ -17,7 +17,7 @@ def check_translations(answer: TranslateAnswer, num_texts: int, is_attention: bo
 
 
 def check_attention(translation: Translation, text: str) -> str | None:
-    """Over the pieces of the text, one row for each piece of the translation, each of which adds up to 1."""
+    """Check that attention has a row per piece of the translation, over the pieces of the text, that adds up to 1."""
     attention = translation.attention
     if attention is None:
         return "attention: missing"
@@ -33,7 +33,7 @@ def check_attention(translation: Translation, text: str) -> str | None:
 
 
 def check_place(answer: TranslateAnswer, place: int, alone: Translation) -> str | None:
-    """The translation at a place is what that text is answered alone: lists keep their order and texts do not mix."""
+    """Check that a text in a list is translated as it is alone: lists keep their order and texts do not mix."""
     return None if answer.translations[place] == alone else "order: a text in a list is not translated as it is alone"
 
 

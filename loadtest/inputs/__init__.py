@@ -1,1 +1,1 @@
-"""What users send, drawn from a `random.Random`: the same seed, the same inputs."""
+"""The inputs that users send, drawn from a `random.Random`: the same seed gives the same inputs."""

@@ -1,4 +1,4 @@
-"""Captions of photographs, put together from parts written for this purpose."""
+"""Captions of photographs, put together from phrases written for this purpose."""
 
 from random import Random
 
@@ -8,5 +8,5 @@ WHERE = ("in the snow", "on a bench", "in front of a store", "at the beach", "in
 
 
 def caption(rng: Random) -> str:
-    """A caption of up to 16 words."""
+    """Draw a caption of up to 16 words."""
     return f"{rng.choice(WHO)} {rng.choice(WHAT)} {rng.choice(WHERE)}{rng.choice(('.', ''))}"

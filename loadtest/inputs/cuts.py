@@ -1,4 +1,4 @@
-"""Pieces of an input: cut anywhere, each with something in it, together the whole."""
+"""Cuts inputs at random places into pieces that are not empty."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -8,12 +8,12 @@ from loadtest.inputs.readings import Series
 
 
 def cut_text(rng: Random, text: str, num_pieces: int) -> list[str]:
-    """At most `num_pieces` pieces of a text."""
+    """Cut a text into at most `num_pieces` pieces."""
     return [text[start:end] for start, end in _spans(rng, len(text), num_pieces)]
 
 
 def cut_series(rng: Random, series: Series, num_pieces: int) -> list[Series]:
-    """At most `num_pieces` pieces of a series, cut at the same times in all channels."""
+    """Cut a series into at most `num_pieces` pieces, at the same times in all channels."""
     length = len(next(iter(series.values())))
     return [
         {channel: values[start:end] for channel, values in series.items()}
@@ -22,7 +22,7 @@ def cut_series(rng: Random, series: Series, num_pieces: int) -> list[Series]:
 
 
 def cut_count(rng: Random, count: int, num_pieces: int) -> list[int]:
-    """A number as the sum of at most `num_pieces` smaller ones."""
+    """Split a number into a sum of at most `num_pieces` smaller ones."""
     return [end - start for start, end in _spans(rng, count, num_pieces)]
 
 

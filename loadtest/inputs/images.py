@@ -1,4 +1,4 @@
-"""Images of strokes, eight pixels by eight, as a digitiser sees them: 0 is paper, 16 is ink."""
+"""Images of strokes, eight by eight pixels, like scanned digits: 0 is paper, 16 is ink."""
 
 from random import Random
 
@@ -6,7 +6,7 @@ SIZE, INK = 8, 16
 
 
 def image(rng: Random) -> list[list[int]]:
-    """A line that wanders over the paper, at least three pixels of it."""
+    """Draw a line that wanders over the paper for at least three steps."""
     rows = [[0] * SIZE for _ in range(SIZE)]
     x, y = rng.randrange(SIZE), rng.randrange(SIZE)
     for _ in range(rng.randint(3, 20)):

@@ -1,4 +1,4 @@
-"""Prompts in the manner of a play, of the 65 characters that the text model knows, and ways to continue them."""
+"""Prompts like lines of a play, in the 65 characters that the text model knows, and ways to continue them."""
 
 from random import Random
 from typing import TypedDict
@@ -23,7 +23,7 @@ MAX_SEED = 2**63
 
 
 class Sampling(TypedDict, total=False):
-    """How a text is continued, as the service takes it."""
+    """How to continue a text: members of a request."""
 
     max_tokens: int
     temperature: float
@@ -34,7 +34,7 @@ class Sampling(TypedDict, total=False):
 
 
 def prompt(rng: Random, max_lines: int = 3) -> str:
-    """Some lines of a play, of which now and then the last breaks off, or nothing at all."""
+    """Draw some lines of a play, often cut off anywhere, or now and then nothing at all."""
     if rng.random() < 0.05:
         return ""
     text = "".join(f"{rng.choice(SPEAKERS)}:\n{rng.choice(LINES)}\n\n" for _ in range(rng.randint(1, max_lines)))
@@ -42,7 +42,7 @@ def prompt(rng: Random, max_lines: int = 3) -> str:
 
 
 def sampling(rng: Random, max_tokens: int = 150) -> Sampling:
-    """A way to continue a text, with a seed, so that it can be asked for again."""
+    """Draw a way to continue a text. It has a seed, so that the same question can be repeated."""
     settings = Sampling(
         max_tokens=rng.randint(1, max_tokens),
         temperature=rng.choice((0.0, 0.5, 0.8, 1.0, 1.5)),

@@ -1,4 +1,4 @@
-"""Readings of sensors: waves of a day and of a week on a slope, with noise."""
+"""Readings of sensors: daily and weekly waves on a slope, with noise."""
 
 import math
 from random import Random
@@ -20,7 +20,7 @@ class Asked(TypedDict):
 
 
 def readings(rng: Random, count: int) -> list[float]:
-    """`count` readings of one channel, of its own size, phase and noise."""
+    """Draw `count` readings of one channel, with its own size, phase and noise."""
     size = 10 ** rng.uniform(-2, 4)
     level, slope, phase = rng.uniform(-5, 5), rng.gauss(0, 0.01), rng.uniform(0, DAY)
     daily, weekly, noise = rng.uniform(0, 2), rng.uniform(0, 1), rng.uniform(0, 0.5)
@@ -38,12 +38,12 @@ def readings(rng: Random, count: int) -> list[float]:
 
 
 def series(rng: Random, num_channels: int, count: int) -> Series:
-    """`count` readings of some channels."""
+    """Draw `count` readings of some channels."""
     return {channel: readings(rng, count) for channel in rng.sample(CHANNELS, num_channels)}
 
 
 def asked(rng: Random) -> Asked:
-    """A forecast to ask for: near or far, with one quantile or some."""
+    """Draw a forecast to ask for: near or far, with one or more quantiles."""
     return Asked(horizon=rng.choice(HORIZONS), quantiles=rng.sample(LEVELS, rng.randint(1, 4)))
 
 

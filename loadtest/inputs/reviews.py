@@ -48,13 +48,13 @@ ASIDES = (
     "The book was written in 1987.",
     "I went with a friend/colleague.",
 )
-# A zero-width space is what pasted text may bring along.
+# Pasted text may contain zero-width spaces.
 JOINTS = (" ", " ", " ", "  ", "\n", "\n\n", " ... ", " \u200b ")
 ENDS = ("", "", "", "", "", "\n", " \u200b")
 
 
 def review(rng: Random, max_sentences: int = 6) -> str:
-    """A review of one to `max_sentences` sentences of one opinion, with an aside now and then."""
+    """Draw a review of one to `max_sentences` sentences with one opinion, and an aside now and then."""
     opinion = rng.choice((PRAISE, COMPLAINTS))
     text = rng.choice(opinion)
     for _ in range(rng.randrange(max_sentences)):
@@ -63,5 +63,5 @@ def review(rng: Random, max_sentences: int = 6) -> str:
 
 
 def reviews(rng: Random, num_texts: int) -> list[str]:
-    """Several short reviews."""
+    """Draw several short reviews."""
     return [review(rng, max_sentences=3) for _ in range(num_texts)]

@@ -1,1 +1,1 @@
-"""Users of the service. Each asks, checks the answers, and reports failures by kind."""
+"""Users of the service. Each asks questions, checks the answers, and reports failures by kind."""

@@ -11,11 +11,11 @@ from loadtest.users.checked import CheckedUser
 
 
 class CaptionUser(CheckedUser):
-    """Has images described, and asks again to see whether the same seed gives the same sentence."""
+    """Has images described, and asks again to check that the same seed gives the same sentence."""
 
     @task
     def describe(self) -> None:
-        """An image, now and then twice."""
+        """Have an image described, often twice."""
         request: dict[str, object] = {
             "image": image(self.rng),
             "temperature": self.rng.choice((0, 0.7)),

@@ -20,7 +20,7 @@ class CheckedUser(FastHttpUser):
     """Asks questions and checks answers. A task ends at its first wrong answer, and the user goes on with the next.
 
     Attributes:
-        rng: This user's own chance: the same seed, the same questions in the same order.
+        rng: This user's own random generator: the same seed gives the same questions in the same order.
     """
 
     abstract = True
@@ -28,12 +28,12 @@ class CheckedUser(FastHttpUser):
     _num_started: ClassVar[Counter[str]] = Counter()
 
     def on_start(self) -> None:
-        """Called by locust before the first task."""
+        """Set up the user. Locust calls this before the first task."""
         kind = type(self).__name__
         self.rng = Random(f"{seed_of(self.environment)}/{kind}/{self._num_started[kind]}")
         self._num_started[kind] += 1
         self.tasks = [CheckedUser._act]
-        # A refusal is an answer like any other: without this, the client would drop its body unread.
+        # Refusals are checked like any answer. Without this, the client would drop their bodies unread.
         self.client.client.valid_response_codes = frozenset(range(200, 600))  # type: ignore[misc]  # no other way in
 
     def ask(self, question: Question[A], *checks: Callable[[A], str | None]) -> A:
@@ -53,7 +53,7 @@ class CheckedUser(FastHttpUser):
         return answer
 
     def _act(self) -> None:
-        """Do one of this kind of user's tasks, drawn by its own generator: locust's is shared by all users."""
+        """Do one of the user's tasks, drawn by its own generator, since locust's is shared by all users."""
         self.rng.choice(type(self).tasks)(self)  # type: ignore[operator]  # all of them are functions
 
     def _send(self, question: Question[Any]) -> ResponseContextManager:

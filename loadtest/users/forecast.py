@@ -13,18 +13,18 @@ MAX_READINGS = 700
 
 
 class ForecastUser(CheckedUser):
-    """Has series forecast, of one channel or several, near and far."""
+    """Asks for forecasts of one or several channels, near and far."""
 
     weight = 2
 
     @task(3)
     def several(self) -> None:
-        """Several channels."""
+        """Forecast several channels."""
         self._forecast(self._series(), asked(self.rng))
 
     @task(1)
     def alone(self) -> None:
-        """Several channels, and one of them alone."""
+        """Forecast several channels, and one of them alone."""
         readings, question = self._series(), asked(self.rng)
         channel = self.rng.choice(sorted(readings))
         alone = self._forecast({channel: readings[channel]}, question)

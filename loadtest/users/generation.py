@@ -11,13 +11,13 @@ from loadtest.users.checked import CheckedUser
 
 
 class GenerationUser(CheckedUser):
-    """Has texts continued, and asks again to see whether the same seed gives the same text."""
+    """Has texts continued, and asks again to check that the same seed gives the same text."""
 
     weight = 2
 
     @task(4)
     def seeded(self) -> None:
-        """A text, now and then twice."""
+        """Have a text continued, often twice."""
         text, how = prompt(self.rng), sampling(self.rng)
         first = self.generate(text, how)
         if self.rng.random() < 0.5:
@@ -25,7 +25,7 @@ class GenerationUser(CheckedUser):
 
     @task(1)
     def greedy(self) -> None:
-        """The most probable text, with two seeds."""
+        """Ask for the greedy continuation with two seeds."""
         text, how = prompt(self.rng), Sampling(max_tokens=self.rng.randint(1, 80), temperature=0)
         first = self.generate(text, how)
         seed = self.rng.randrange(MAX_SEED)
@@ -33,13 +33,13 @@ class GenerationUser(CheckedUser):
 
     @task(3)
     def streamed(self) -> None:
-        """A text at once, then the same one in pieces."""
+        """Ask for a text at once, then for the same one as a stream."""
         text, how = prompt(self.rng), sampling(self.rng, max_tokens=300)
         whole = self.generate(text, how)
         self.ask(stream({"prompt": text, **how}), lambda answer: check_stream(answer, whole))
 
     def generate(self, text: str, how: Sampling) -> GenerateAnswer:
-        """A text continued."""
+        """Have a text continued."""
         return self.ask(_question(text, how), lambda answer: check_continuation(answer, how, len(text)))
 
 

@@ -11,7 +11,7 @@ from loadtest.users.session import Session
 
 
 class InvalidRequestUser(CheckedUser):
-    """Sends what must be refused, and expects a refusal that says what is wrong with it."""
+    """Sends requests that must be refused, and expects refusals that say what is wrong."""
 
     @task(8)
     def invalid_request(self) -> None:
@@ -31,7 +31,7 @@ class InvalidRequestUser(CheckedUser):
 
     @task(2)
     def invalid_step(self) -> None:
-        """Send an invalid step to a session, which must stay where it is."""
+        """Send an invalid step to a session, which must not advance."""
         model = self.rng.choice(sorted(INVALID_STEPS))
         session = Session(self, model)
         session.refuse(self.rng.choice(INVALID_STEPS[model]))

@@ -14,11 +14,11 @@ MAX_FRAMES = 64
 
 
 class MusicUser(CheckedUser):
-    """Has pieces composed, and asks again to see whether the same seed gives the same piece."""
+    """Has pieces composed, and asks again to check that the same seed gives the same piece."""
 
     @task
     def compose(self) -> None:
-        """A piece after some chords, now and then twice."""
+        """Have a piece composed after some chords, often twice."""
         given = [self.rng.choice(CHORDS) for _ in range(self.rng.randint(1, 4))]
         num_frames = self.rng.randint(1, MAX_FRAMES)
         request = {

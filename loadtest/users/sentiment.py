@@ -12,18 +12,18 @@ MAX_TEXTS = 12
 
 
 class SentimentUser(CheckedUser):
-    """Has reviews judged, one by one or many at once."""
+    """Asks for judgements of reviews, one by one or many at once."""
 
     weight = 2
 
     @task(6)
     def one(self) -> None:
-        """One review."""
+        """Ask about one review."""
         self.ask(_question(review(self.rng)), lambda answer: check_results(answer, 1))
 
     @task(2)
     def many(self) -> None:
-        """A list, and one of its reviews alone."""
+        """Ask about a list, and about one of its reviews alone."""
         texts = reviews(self.rng, self.rng.randint(2, MAX_TEXTS))
         place = self.rng.randrange(len(texts))
         alone = self.ask(_question(texts[place]), lambda answer: check_results(answer, 1)).results[0]
@@ -35,7 +35,7 @@ class SentimentUser(CheckedUser):
 
     @task(2)
     def trajectory(self) -> None:
-        """One review, word by word."""
+        """Ask about one review, word by word."""
         text = review(self.rng)
         self.ask(
             _question(text, "trajectory", trajectory=True),

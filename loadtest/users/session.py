@@ -1,4 +1,4 @@
-"""A session as one user drives it."""
+"""A session, as one user drives it."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -17,7 +17,7 @@ NAME = "/sessions/{id}"
 TTL_SECONDS = 600
 DISTURBANCE = 0.2
 NUMBERLESS = 0.1
-# What no user sends in earnest.
+# Inputs that users never send otherwise.
 OTHER_INPUTS: dict[str, dict[str, Any]] = {
     "sentiment": {"text": "Something else."},
     "generation": {"text": "Something else."},
@@ -30,7 +30,7 @@ class Session:
     """Opens a session, counts its steps, and checks that the service counts the same.
 
     Args:
-        user: Asks the questions.
+        user: The user that asks the questions.
         model: Name of the served model.
     """
 
@@ -43,7 +43,7 @@ class Session:
         self._next_step = 0
 
     def step(self, form: type[StepAnswer[O]], inputs: dict[str, Any], check: Callable[[O], str | None]) -> O:
-        """Take a step, mostly with its number, and check its outputs."""
+        """Take a step, usually with its number, and check its outputs."""
         number = self._next_step
         answer = self._user.ask(
             self._step_question(form, None if self._user.rng.random() < NUMBERLESS else number, inputs),
@@ -56,24 +56,24 @@ class Session:
         return answer.outputs
 
     def refuse(self, inputs: dict[str, Any]) -> None:
-        """Send a step that the model cannot read."""
+        """Send a step with inputs that must be refused."""
         question = self._step_question(Problem, self._next_step, inputs, "wrong inputs", 422)
         self._user.ask(question, lambda problem: check_problem(problem, 422))
 
     def look(self) -> None:
-        """See that the session is where its answers left it."""
+        """Check that the session is as its answers left it."""
         self._user.ask(
             self._question(SessionView, "GET"), lambda view: check_view(view, self._id, self._model, self._next_step)
         )
 
     def end(self) -> None:
-        """End the session and see that it is over."""
+        """End the session, and check that it is gone."""
         self._user.ask(self._question(Nothing, "DELETE", 204))
         self._user.ask(self._question(Problem, "GET", 410), check_gone)
         self._user.ask(self._step_question(Problem, self._next_step, {"text": "More."}, "ended", 410), check_gone)
 
     def _disturb(self, form: type[StepAnswer[O]], inputs: dict[str, Any], last: StepAnswer[O]) -> None:
-        """Do what a client with a bad connection or a wrong count does. It must not change the session."""
+        """Act like a client with a bad connection or a wrong count. This must not change the session."""
         deed = self._user.rng.randrange(4)
         if deed == 0:
             self.look()

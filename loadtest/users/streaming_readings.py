@@ -1,4 +1,4 @@
-"""Users whose readings come from sensors, some at a time."""
+"""Users whose readings come from sensors, a few at a time."""
 
 from typing import Any
 
@@ -19,13 +19,13 @@ MAX_PIECES = 10
 
 
 class StreamingReadingsUser(CheckedUser):
-    """Feeds readings as they come, asks for a forecast at any moment, and compares with /forecast of the whole."""
+    """Feeds readings as they come, asks for forecasts now and then, and compares them with /forecast of the whole."""
 
     weight = 3
 
     @task
     def measure(self) -> None:
-        """One sensor with a few channels."""
+        """Feed the readings of one sensor with a few channels."""
         readings = series(self.rng, self.rng.randint(1, MAX_CHANNELS), self.rng.randint(1, MAX_READINGS))
         session = Session(self, "forecasting")
         so_far: Series = {channel: [] for channel in readings}
@@ -46,7 +46,7 @@ class StreamingReadingsUser(CheckedUser):
         )
 
     def _forecast(self, session: Session, so_far: Series, inputs: dict[str, Any]) -> None:
-        """Take a step that forecasts, and compare with what /forecast says to all readings so far."""
+        """Take a step that forecasts, and compare it with /forecast of all readings so far."""
         question = asked(self.rng)
         whole = self.ask(
             post(ForecastAnswer, "/forecast", {"series": so_far, **question}),

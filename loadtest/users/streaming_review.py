@@ -1,4 +1,4 @@
-"""Users whose reviews arrive while they are written."""
+"""Users whose reviews arrive while being written."""
 
 from functools import partial
 from itertools import accumulate
@@ -25,7 +25,7 @@ class StreamingReviewUser(CheckedUser):
 
     @task
     def write(self) -> None:
-        """One review."""
+        """Write one review."""
         text = self.rng.choice(BLANKS) + review(self.rng)
         whole = self.ask(
             post(SentimentAnswer, "/sentiment", {"text": text, "model": "sentiment"}),
@@ -39,5 +39,5 @@ class StreamingReviewUser(CheckedUser):
 
 
 def _check(judgement: Judgement, fed: str, text: str, whole: Judgement) -> str | None:
-    """Check a judgement of the text fed so far. Once all of it is fed, it must be that of the whole text."""
+    """Check a judgement of the text fed so far. Once all is fed, it must be that of the whole text."""
     return check_judgement_so_far(judgement, fed) or (check_continuity(judgement, whole) if fed == text else None)

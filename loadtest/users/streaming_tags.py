@@ -1,4 +1,4 @@
-"""Users whose words are tagged while they are written."""
+"""Users whose words are tagged while being written."""
 
 from locust import task
 
@@ -19,7 +19,7 @@ class StreamingTagsUser(CheckedUser):
 
     @task
     def write(self) -> None:
-        """One text."""
+        """Write one text."""
         text = review(self.rng)
         question = tag_question(text, MODEL, "streaming")
         whole = self.ask(question, lambda answer: check_tagged(answer, [text])).results[0]

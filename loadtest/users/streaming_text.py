@@ -27,7 +27,7 @@ class StreamingTextUser(CheckedUser):
 
     @task(2)
     def dictate(self) -> None:
-        """A prompt in pieces and its continuation in parts are together what the prompt at once leads to."""
+        """Feed a prompt in pieces and continue it in parts. The text must be that of the whole prompt at once."""
         text, how = prompt(self.rng), self._sampling()
         whole = self._at_once(text, how)
         session = Session(self, "generation")
@@ -42,7 +42,7 @@ class StreamingTextUser(CheckedUser):
 
     @task(1)
     def converse(self) -> None:
-        """Take turns with the model. Each of its turns must be what /generate answers to the whole text so far."""
+        """Take turns with the model. Each of its turns must be what /generate answers for the whole text so far."""
         session = Session(self, "generation")
         text = ""
         for _ in range(self.rng.randint(1, MAX_TURNS)):
@@ -58,7 +58,7 @@ class StreamingTextUser(CheckedUser):
         return self.ask(question, lambda answer: check_continuation(answer, how, len(text))).text
 
     def _feed(self, session: Session, text: str, greedy: str | None = None) -> None:
-        """Feed a text in pieces. `greedy` is how it goes on at temperature 0."""
+        """Feed a text in pieces. `greedy` is its continuation at temperature 0."""
         pieces = cut_text(self.rng, text, self.rng.randint(1, MAX_PIECES))
         for place, piece in enumerate(pieces, 1):
             check = partial(_check_fed, greedy=greedy if place == len(pieces) else None)
@@ -74,7 +74,7 @@ class StreamingTextUser(CheckedUser):
         return outputs.text
 
     def _parts(self, how: Sampling) -> Iterator[Sampling]:
-        """Parts of a continuation, some of which end early, at a stop string."""
+        """Yield the parts of a continuation, some of which end early, at a stop string."""
         for count in cut_count(self.rng, how["max_tokens"], self.rng.randint(1, MAX_PARTS)):
             yield {**how, "max_tokens": count, "stop": self.rng.choice(STOPS)}
 

@@ -13,17 +13,17 @@ WORDS, ENTITIES = "tagging", "entities"
 
 
 class TaggingUser(CheckedUser):
-    """Has words tagged, text by text or many at once."""
+    """Has texts tagged, one by one or many at once."""
 
     @task(4)
     def one(self) -> None:
-        """One text."""
+        """Tag one text."""
         text = review(self.rng)
         self.ask(tag_question(text, WORDS), lambda answer: check_tagged(answer, [text]))
 
     @task(1)
     def many(self) -> None:
-        """A list, and one of its texts alone."""
+        """Tag a list, and one of its texts alone."""
         texts = reviews(self.rng, self.rng.randint(2, MAX_TEXTS))
         place = self.rng.randrange(len(texts))
         question = tag_question(texts[place], WORDS)
@@ -36,7 +36,7 @@ class TaggingUser(CheckedUser):
 
     @task(1)
     def entities(self) -> None:
-        """One text, with the entities in it."""
+        """Tag the entities in one text."""
         text = review(self.rng)
         question = tag_question(text, ENTITIES, "entities")
         self.ask(question, lambda answer: check_entities(answer, text))

@@ -17,13 +17,13 @@ class TranslationUser(CheckedUser):
 
     @task(4)
     def one(self) -> None:
-        """One caption."""
+        """Translate one caption."""
         question = _question(caption(self.rng), self.rng.choice(LANGUAGES), beams=self.rng.choice((1, 5)))
         self.ask(question, lambda answer: check_translations(answer, 1))
 
     @task(1)
     def many(self) -> None:
-        """A list, and one of its captions alone."""
+        """Translate a list, and one of its captions alone."""
         texts = [caption(self.rng) for _ in range(self.rng.randint(2, MAX_TEXTS))]
         place, to = self.rng.randrange(len(texts)), self.rng.choice(LANGUAGES)
         alone = self.ask(_question(texts[place], to), lambda answer: check_translations(answer, 1)).translations[0]
@@ -35,7 +35,7 @@ class TranslationUser(CheckedUser):
 
     @task(1)
     def attention(self) -> None:
-        """One caption, with where each piece of its translation looked."""
+        """Translate one caption, and ask for the attention."""
         text = caption(self.rng)
         self.ask(
             _question(text, self.rng.choice(LANGUAGES), "attention", attention=True),

@@ -1,1 +1,1 @@
-"""Real data sets and people's own files, each checked as it is read."""
+"""Published data sets and users' own files, checked as they are read."""

@@ -1,4 +1,4 @@
-"""The CoNLL formats: one token a line, columns separated by tabs, sentences by empty lines."""
+"""The CoNLL formats: one token per line, columns separated by tabs, sentences by empty lines."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +8,7 @@ from training.data.source import BrokenLineError
 
 
 class Block(NamedTuple):
-    """A sentence: the comments before it, the columns of each of its tokens, and the number of its first line."""
+    """A sentence: the comments before it, the columns of each token, and the line number of its first token."""
 
     comments: list[str]
     rows: list[list[str]]
@@ -16,15 +16,15 @@ class Block(NamedTuple):
 
 
 def blocks(text: str, path: Path, width: int) -> Iterator[Block]:
-    """The sentences of a table.
+    """Yield the sentences of a CoNLL table.
 
     Args:
-        text: Content of the file. A line that begins with "# " before the first token of a sentence is a comment.
+        text: Content of the file. Lines that begin with "# " before the first token of a sentence are comments.
         path: File to name in errors.
         width: Number of columns.
 
     Raises:
-        BrokenLineError: A line has another number of columns, or its first one is empty.
+        BrokenLineError: A line has the wrong number of columns, or its first one is empty.
     """
     block = Block([], [], 1)
     for number, line in enumerate(text.split("\n"), start=1):

@@ -1,7 +1,7 @@
 """Handwritten digits: 1,797 images of 8 x 8 pixels from 0 to 16 that scikit-learn ships (Alpaydin and Kaynak 1998).
 
-They are the test part of UCI's "Optical Recognition of Handwritten Digits". Each pixel counts the inked ones of a block
-of 4 x 4, so that 0 is paper and 16 is ink. There is no usual split; ours is drawn once, from a fixed seed.
+They are the test part of UCI's "Optical Recognition of Handwritten Digits". Each pixel counts the inked pixels in a
+4 x 4 block of the scan, from 0 (paper) to 16 (ink). There is no standard split; ours is drawn with a fixed seed.
 """
 
 from importlib.resources import as_file, files
@@ -36,7 +36,7 @@ def load(split: str) -> tuple[Images, Labels]:
         Images from 0 to 16, float32 (N, 8, 8), and the digits that they show, int64 (N,).
 
     Raises:
-        ChecksumError: scikit-learn ships another file.
+        ChecksumError: The installed scikit-learn ships a different file.
     """
     with as_file(files("sklearn.datasets.data") / "digits.csv.gz") as path:
         source.verify(path, SOURCE.sha256)
@@ -46,7 +46,7 @@ def load(split: str) -> tuple[Images, Labels]:
 
 
 def split_rows(count: int) -> dict[str, NDArray[np.int64]]:
-    """The rows of the file in each split: dev and test are drawn at random, train is the rest."""
+    """Return the rows of the file in each split: dev and test are drawn at random, train is the rest."""
     order = np.random.default_rng(0).permutation(count)
     dev, test = HELD_OUT["dev"], HELD_OUT["test"]
     return {"dev": order[:dev], "test": order[dev : dev + test], "train": order[dev + test :]}

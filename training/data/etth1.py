@@ -1,7 +1,7 @@
-"""ETTh1: two years of a transformer station in China, hourly: six loads and the oil temperature (OT).
+"""ETTh1: two years of hourly data from a transformer station in China: six loads and the oil temperature (OT).
 
-Papers use the first 20 months: 12 to train, 4 to choose, 4 to test, each month 30 days. The rest stays unused here too.
-Knows the file and the protocol's borders; knows nothing of models and windows.
+Papers use the first 20 months of 30 days: 12 for training, 4 for validation, 4 for testing. The rest is unused here,
+too. This module knows the file and the borders of the splits, not models or windows.
 """
 
 from training.data import table

@@ -1,4 +1,4 @@
-"""ETTm1: the transformer station of ETTh1, every quarter of an hour."""
+"""ETTm1: ETTh1's transformer station, every 15 minutes."""
 
 from training.data import etth1, table
 from training.data.series import Protocol, Series

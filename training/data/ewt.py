@@ -1,9 +1,9 @@
-"""UD English EWT 2.16: sentences of weblogs, newsgroups, e-mails, reviews and answers with the tags of each word.
+"""UD English EWT 2.16: sentences from weblogs, newsgroups, e-mails, reviews and answers, with tags for each word.
 
-Taggers are measured on the universal tags (UPOS). The other columns serve as auxiliary targets. A surface token of
-several words ("don't") is read as its words ("do", "n't"). Empty nodes of the enhanced graph are left out.
+Taggers are evaluated on the universal tags (UPOS). The other columns serve as auxiliary targets. A multiword token
+("don't") is read as its words ("do", "n't"). Empty nodes of the enhanced graph are skipped.
 
-The test part is read from UNROLLED_DATA_DIR only.
+The test part is read only from UNROLLED_DATA_DIR.
 """
 
 from collections.abc import Iterator
@@ -50,7 +50,7 @@ COLUMNS = 10
 
 @dataclass(frozen=True)
 class Word:
-    """A word with its tags: universal and Penn part of speech, features, relation to its head."""
+    """A word and its tags: universal and Penn part of speech, morphological features, relation to its head."""
 
     form: str
     upos: str
@@ -72,7 +72,7 @@ def load(split: str) -> list[Sentence]:
     """Load the sentences of "train", "dev" or "test", in the order of their documents.
 
     Raises:
-        MissingFileError: The split's file is absent.
+        MissingFileError: The split's file is missing.
         BrokenLineError: A line is not CoNLL-U, or a tag is not in UPOS.
     """
     path = source.find(LOCAL[split], SOURCES.get(split))
@@ -82,7 +82,7 @@ def load(split: str) -> list[Sentence]:
 def parse(text: str, path: Path) -> Iterator[Sentence]:
     """Parse the sentences of a CoNLL-U text. Errors name `path`."""
     for block in conll.blocks(text, path, COLUMNS):
-        # 7-8 is a surface token of several words, 7.1 an empty node
+        # An id such as 7-8 is a multiword token, 7.1 an empty node.
         words = tuple(Word(row[1], row[3], row[4], row[5], row[7]) for row in block.rows if row[0].isdigit())
         unknown = [word.upos for word in words if word.upos not in UPOS]
         if unknown:
@@ -92,7 +92,7 @@ def parse(text: str, path: Path) -> Iterator[Sentence]:
 
 
 def spans(sentence: Sentence) -> list[tuple[int, int]]:
-    """Find each word in the text of its sentence, and return its start and its end.
+    """Return the start and end of each word in the text of its sentence.
 
     Raises:
         ValueError: The words are not in the text in this order.

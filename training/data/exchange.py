@@ -1,6 +1,6 @@
-"""Exchange: daily rates of eight currencies, 1990 to 2010, as Autoformer and later papers split them: 70/10/20.
+"""Exchange: daily rates of eight currencies, 1990 to 2010, split 70/10/20 as in Autoformer and later papers.
 
-No season is known, so the naive forecast repeats the last reading: published models hardly beat it.
+There is no season, so the naive forecast repeats the last reading. Published models hardly beat it.
 """
 
 from training.data import table

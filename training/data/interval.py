@@ -1,4 +1,4 @@
-"""The step of time between the rows of a table, and the season and segment that it suggests."""
+"""The interval between the rows of a table, and the season and segment that it suggests."""
 
 import calendar
 from collections import Counter
@@ -10,15 +10,15 @@ from statistics import median
 
 MINUTE, HOUR, DAY, WEEK = 60.0, 3600.0, 86400.0, 7 * 86400.0
 USUAL = (*(n * MINUTE for n in (1, 5, 10, 15, 20, 30)), *(n * HOUR for n in (1, 2, 3, 4, 6, 8, 12)), DAY, WEEK)
-WAVERING = 0.02  # share of a usual step by which clocks may be off it
-LONGEST_SEASON = 288  # a day of 5 minutes; a longer one would be a state of many kilobytes
+WAVERING = 0.02  # relative tolerance within which an interval counts as a usual one
+LONGEST_SEASON = 288  # a day in steps of 5 minutes; a longer season would make a state of many kilobytes
 LONGEST_SEGMENT = 36
 MONTHS_A_YEAR = 12
 
 
 @dataclass(frozen=True)
 class Interval:
-    """The step of time between two rows: so many seconds, or so many months, which differ in length.
+    """The time between two rows, in seconds or in months (which differ in length).
 
     Exactly one of the two is not 0.
     """
@@ -27,7 +27,7 @@ class Interval:
     months: int = 0
 
     def __str__(self) -> str:
-        """For instance "15 minutes" or "1 month"."""
+        """Format the interval, for instance "15 minutes" or "1 month"."""
         if self.months:
             count, unit = (self.months // 12, "year") if self.months % 12 == 0 else (self.months, "month")
             return plural(count, unit)
@@ -42,7 +42,7 @@ class Interval:
         return f"every {str(self).removeprefix('1 ')}"
 
     def steps(self, start: datetime, end: datetime) -> float:
-        """Number of intervals between two times. It is whole if the second time lies on the grid of the first."""
+        """Return the number of intervals between two times. It is whole if `end` lies on the grid of `start`."""
         if not self.months:
             return (end - start).total_seconds() / self.seconds
         months = MONTHS_A_YEAR * (end.year - start.year) + end.month - start.month
@@ -52,7 +52,7 @@ class Interval:
 
 
 def infer(times: Sequence[datetime]) -> Interval:
-    """Infer the interval of increasing times, of which a few may be missing.
+    """Infer the interval of increasing times. A few times may be missing.
 
     Raises:
         ValueError: Fewer than two times.
@@ -68,7 +68,7 @@ def infer(times: Sequence[datetime]) -> Interval:
 
 
 def _usual_seconds(gaps: Sequence[float]) -> float:
-    """The commonest gap; where clocks waver, so that none is that of most rows, the step that they mean."""
+    """Return the gap of most rows. If jitter leaves no majority, use gaps rounded to usual intervals, or the median."""
     seconds, count = Counter(gaps).most_common(1)[0]
     if 2 * count > len(gaps):
         return seconds
@@ -79,12 +79,12 @@ def _usual_seconds(gaps: Sequence[float]) -> float:
 
 
 def _meant(seconds: float) -> float:
-    """A usual step, such as an hour, in the place of one that is almost as long."""
+    """Round to a usual interval, such as an hour, if one is within WAVERING."""
     return next((step for step in USUAL if abs(seconds - step) <= WAVERING * step), seconds)
 
 
 def suggest_season(interval: Interval) -> int:
-    """Suggest a season in readings: a day, a week or a year of them. 1 if there is none."""
+    """Suggest the number of readings in a season: those of a minute, an hour, a day, a week or a year. 1 if none."""
     if interval.months:
         return MONTHS_A_YEAR // interval.months if MONTHS_A_YEAR % interval.months == 0 else 1
     seconds = _meant(interval.seconds)
@@ -98,7 +98,7 @@ def suggest_season(interval: Interval) -> int:
 
 
 def suggest_season_of_rows(interval: Interval, times: Sequence[datetime]) -> int:
-    """Suggest a season where rows are always missing, such as weekends: the usual number of rows of a day or a week."""
+    """Suggest a season when rows are always missing, such as weekends: the usual number of rows in a day or week."""
     season, seconds = suggest_season(interval), _meant(interval.seconds)
     is_daily = seconds == DAY
     if not is_daily and season * seconds != DAY:
@@ -108,7 +108,7 @@ def suggest_season_of_rows(interval: Interval, times: Sequence[datetime]) -> int
 
 
 def suggest_segment(season: int) -> int:
-    """Suggest the readings of a segment: a season, or its largest part that is not too long."""
+    """Suggest the number of readings in a segment: a season, several short ones, or the largest fitting part of one."""
     if season <= LONGEST_SEGMENT:
         return season if season > 3 else season * (4 // season)
     parts = [size for size in range(4, 25) if season % size == 0]
@@ -116,7 +116,7 @@ def suggest_segment(season: int) -> int:
 
 
 def plural(count: float, unit: str) -> str:
-    """For instance "1 hour" or "2 hours"."""
+    """Format a count with its unit, for instance "1 hour" or "2 hours"."""
     return f"{count:g} {unit}" + ("" if count == 1 else "s")
 
 

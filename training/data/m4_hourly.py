@@ -1,7 +1,7 @@
-"""M4 hourly: 414 series of 700 or 960 hours of the M4 competition, each with 48 hours to forecast.
+"""M4 hourly: 414 series of 700 or 960 hours from the M4 competition, each with 48 hours to forecast.
 
 The competition's test hours are not read. The last 48 hours of the published training part are the dev split, forecast
-once from all that lies before.
+once from everything before them.
 """
 
 import csv
@@ -39,7 +39,7 @@ def series() -> Series:
 
 
 def parse(text: str, path: Path) -> Table:
-    """Parse CSV text: a header, then on each line a name, its readings, and empty cells.
+    """Parse CSV text: a header, then lines of a name, its readings, and empty cells.
 
     Raises:
         BrokenLineError: A line has no reading, or one that is not a number. Names `path` and the line.

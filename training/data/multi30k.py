@@ -1,7 +1,7 @@
 """Multi30k: 29,000 English captions of photographs with their German and French translations (Elliott et al. 2016).
 
-Task 1, raw text: one sentence a line, the same line in every language. The validation part is the dev split. The test
-part is that of 2016 ("test_2016_flickr"); it can only be read from UNROLLED_DATA_DIR, so that nothing is chosen on it.
+Task 1, raw text: one sentence per line, the same line in every language. The validation part is the dev split. The test
+part is that of 2016 ("test_2016_flickr"). It is read only from UNROLLED_DATA_DIR, so that nothing is chosen on it.
 """
 
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ class Pair:
 
 
 def sources(language: Language) -> tuple[DataSource, ...]:
-    """The sources of the training files for a language."""
+    """Return the sources of the training files for a language."""
     return tuple(_source(name) for name in ("train.en", f"train.{language}"))
 
 
@@ -50,7 +50,7 @@ def load(split: str, language: Language) -> list[Pair]:
     """Load the pairs of "train", "dev" or "test", in the order of the files.
 
     Raises:
-        MissingFileError: The split's file is absent.
+        MissingFileError: The split's file is missing.
         BrokenLineError: A line is empty, or one language has more lines than the other.
     """
     _, english = _read(f"{FILES[split]}.en")
@@ -73,7 +73,7 @@ def _read(name: str) -> tuple[Path, list[str]]:
 
 
 def parse(text: str, path: Path) -> list[str]:
-    """Parse the sentences of a file, one a line, without surrounding blanks.
+    """Parse the sentences of a file, one per line, stripped of surrounding blanks.
 
     Args:
         text: Content of the file.

@@ -1,4 +1,4 @@
-"""The characters of a user's own file: UTF-8, UTF-16 or UTF-32 that says so, or the encoding that the user names."""
+"""Decoding of a user's own file: as its byte order mark says, or else in the encoding that the user names, or UTF-8."""
 
 import codecs
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from training.data.source import BrokenLineError
 
 UTF_8 = "utf-8"
-MARKS = {  # the longer ones first: UTF-32's begins with UTF-16's
+MARKS = {  # longer marks first: UTF-32's begins with UTF-16's
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF8: "utf-8-sig",
@@ -16,12 +16,12 @@ MARKS = {  # the longer ones first: UTF-32's begins with UTF-16's
 
 
 def decode(content: bytes, path: Path, encoding: str = UTF_8) -> str:
-    """Bytes as text, without their byte order mark.
+    """Decode bytes to text without a byte order mark.
 
     Args:
-        content: Of the file.
-        path: Named by errors.
-        encoding: Of its characters; what a byte order mark says counts first.
+        content: Content of the file.
+        path: File to name in errors.
+        encoding: Encoding of the text, unless it has a byte order mark.
 
     Raises:
         BrokenLineError: A line is not in that encoding, or has a zero byte.
@@ -46,5 +46,5 @@ def decode(content: bytes, path: Path, encoding: str = UTF_8) -> str:
 
 
 def _column(content: bytes, place: int) -> int:
-    """The place of a byte in its line, from 1."""
+    """Return the position of a byte in its line, from 1."""
     return place - content.rfind(b"\n", 0, place)

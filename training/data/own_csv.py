@@ -1,4 +1,4 @@
-"""CSV files of a user's own: any delimiter, a header, and the line of every row."""
+"""Reads a user's own CSV file with any delimiter, and keeps the line number of every row."""
 
 import csv
 import io
@@ -13,11 +13,11 @@ from training.data.interval import plural
 from training.data.own_characters import UTF_8, decode
 from training.data.source import BrokenLineError, DataError, MissingFileError, read_bytes
 
-DELIMITERS = "\t;,|"  # the likelier before the others
-TOLD_DELIMITER = re.compile(r"sep=([\t;,|])\r?\n", re.IGNORECASE)  # what Excel reads, and writes, before the header
+DELIMITERS = "\t;,|"  # likelier ones first
+TOLD_DELIMITER = re.compile(r"sep=([\t;,|])\r?\n", re.IGNORECASE)  # Excel reads and writes it before the header
 SNIFFED, SNIFFED_ROWS = 2**20, 20  # characters and rows by which the delimiter is found
-ZIP = b"PK\x03\x04"  # how a zip begins, and a workbook, which is one
-LONGEST_CELL = 2**18  # characters: what a text of so many takes to learn from is some gigabytes
+ZIP = b"PK\x03\x04"  # the first bytes of a zip file, and so of an Excel workbook
+LONGEST_CELL = 2**18  # characters: training on a text of this length takes some gigabytes of memory
 
 
 class OwnCsv:
@@ -25,7 +25,7 @@ class OwnCsv:
 
     Args:
         path: Text with a header, unpacked if its name ends in .gz. Cells are separated by commas, semicolons, tabs or
-            bars, as given by Excel's line sep=; before the header, or else inferred from the first rows.
+            bars. Which of them is read from a line such as sep=; before the header, or inferred from the first rows.
         encoding: Encoding of the text, unless it has a byte order mark.
 
     Attributes:
@@ -35,7 +35,7 @@ class OwnCsv:
 
     Raises:
         MissingFileError: There is no such file.
-        DataError: It does not unpack, is empty, or is a workbook.
+        DataError: The file cannot be unpacked, is empty, or is a workbook.
         BrokenLineError: It is not text in that encoding, or its header is not CSV.
     """
 
@@ -53,10 +53,10 @@ class OwnCsv:
         self.header = [name.strip() for name in self._next() or []]
 
     def column(self, name: str) -> int:
-        """The index of a column.
+        """Return the index of a column.
 
         Raises:
-            BrokenLineError: There is none of that name, or more than one.
+            BrokenLineError: There is no column of that name, or more than one.
         """
         if name not in self.header:
             there = f"there are {', '.join(map(repr, self.header))}" if self.header else "the line is empty"
@@ -72,10 +72,10 @@ class OwnCsv:
         return self.header.index(name)
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
-        """Yield the first line of each row, from 1, and its cells. Empty lines are left out.
+        """Yield the number of the first line, from 1, and the cells of each row. Empty lines are skipped.
 
         Raises:
-            DataError: There are none.
+            DataError: There are no rows.
             BrokenLineError: A row has more or fewer cells than the header, or a quote is not closed.
         """
         with tqdm(desc=f"reading {self.path.name}", unit=" rows", leave=False, disable=None, delay=1) as bar:
@@ -128,7 +128,7 @@ def _read(path: Path, encoding: str) -> str:
 
 
 def _delimiter(text: str) -> str:
-    """That by which the first rows have equally many cells, and most; else that by which the header has most."""
+    """Infer the delimiter: one that gives the first rows equally many cells if possible, and most cells."""
     csv.field_size_limit(SNIFFED)  # a text that is too long is refused later, with its line
 
     def merit(delimiter: str) -> tuple[bool, int]:

@@ -1,7 +1,7 @@
-"""Numbers of a user's own file: a decimal point or comma, thousands separators, and the same unit in all cells or none.
+"""Numbers in a user's own file: with decimal point or comma, thousands separators, and at most one unit per column.
 
-A column is read in one way, which all of its cells must fit. Where both a point and a comma fit and give other numbers,
-as in 1,234, the other columns of the file tell, then the delimiter of its cells, then the user.
+All cells of a column must fit the same decimal sign. If both fit and give different numbers, as in 1,234, the file's
+other columns decide, else its delimiter, else the user must.
 """
 
 import math
@@ -17,26 +17,26 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 from training.data.source import BrokenLineError
 from training.data.table import parse_reading
 
-Cell = tuple[int, str]  # the line of a row and what is written
+Cell = tuple[int, str]  # the row's line number and the cell's text
 Decimal = Literal[".", ","]
 DECIMALS: tuple[Decimal, ...] = (".", ",")
 NO_READING = frozenset({"", "-", "na", "n/a", "#n/a", "nan", "null", "none"})  # what programs write into an empty cell
 MINUS = "\u2212"
-_SPACES = " \u00a0\u2009\u202f"  # what \u00a0 stands for is typeset narrower by some programs
+_SPACES = " \u00a0\u2009\u202f"  # with the no-break and thin spaces that programs use between thousands
 _CURRENCY = "[A-Z]{0,3}[$\u00a2\u00a3\u00a5\u20a0-\u20cf]"
 _UNIT = rf"{_CURRENCY}|[^\W\d_][\w%/\u00b0*^. -]{{0,15}}|[%\u2030\u00b0/][\w%/*^. -]{{0,15}}"
 _NAMES = {".": "point", ",": "comma"}
 
 
 class _Written(NamedTuple):
-    """A number as Python writes it, and its unit."""
+    """A number in Python's notation, and its unit."""
 
     number: str
     unit: str
 
 
 class _Format:
-    """Numbers with one decimal sign."""
+    """The notation of numbers with a given decimal sign."""
 
     def __init__(self, decimal: Decimal) -> None:
         self._decimal = decimal
@@ -51,11 +51,11 @@ class _Format:
         self._plain = str.maketrans(decimal, ".", self._groups)
 
     def fits(self, cell: str) -> bool:
-        """Whether a cell is such a number."""
+        """Whether a cell is a number in this notation."""
         return self._pattern.fullmatch(cell) is not None
 
     def read(self, cell: str) -> _Written:
-        """The number in a cell that fits."""
+        """Read the number in a cell that fits."""
         match = self._pattern.fullmatch(cell)
         if match is None:
             raise ValueError(f"{cell!r} does not fit")
@@ -71,8 +71,8 @@ class Column:
     """The cells of a column.
 
     Args:
-        name: Of the column.
-        cells: Of all rows, those without a reading too.
+        name: Name of the column.
+        cells: The cells of all rows, including those without a reading.
     """
 
     name: str
@@ -80,12 +80,12 @@ class Column:
 
     @cached_property
     def filled(self) -> list[Cell]:
-        """The cells in which something is written."""
+        """The cells that are not empty and do not say that a reading is missing."""
         return [(line, cell) for line, cell in self.cells if cell.lower() not in NO_READING]
 
     @property
     def holds_numbers(self) -> bool:
-        """Whether the first filled cell is a bare number, or all are numbers with one unit."""
+        """Whether the first filled cell is a number without unit, or all are numbers with the same unit."""
         if not self.filled:
             return False
         first = self.filled[0][1]
@@ -98,21 +98,21 @@ class Column:
         )
 
     def misfit(self, decimal: Decimal) -> Cell | None:
-        """The first cell that is no number with a decimal sign."""
+        """Return the first cell that is not a number with a decimal sign."""
         return next((found for found in self.filled if not _FORMATS[decimal].fits(found[1])), None)
 
     def doubtful(self) -> Cell | None:
-        """The first cell that is another number with a decimal point than with a decimal comma, if both fit."""
+        """Return the first cell that means one number with a decimal point and another with a decimal comma."""
         point, comma = _FORMATS["."], _FORMATS[","]
         return next((found for found in self.filled if point.read(found[1]) != comma.read(found[1])), None)
 
 
 class Numbers(NamedTuple):
-    """What columns hold.
+    """The numbers in columns.
 
     Attributes:
-        readings: Of each column, NaN where there is none.
-        examples: Of each column that has commas or separated thousands, a cell and what it is read as.
+        readings: The readings of each column, NaN where there is none.
+        examples: For each column with decimal commas or separated thousands, a cell and what it is read as.
     """
 
     readings: list[list[float]]
@@ -120,17 +120,17 @@ class Numbers(NamedTuple):
 
 
 def parse(columns: Sequence[Column], path: Path, delimiter: str, decimal: Decimal | None = None) -> Numbers:
-    """The readings of columns of one file.
+    """Parse the readings in columns of one file.
 
     Args:
-        columns: Of the file.
-        path: Named by errors.
+        columns: Columns of the file.
+        path: File to name in errors.
         delimiter: Separator of its cells.
         decimal: The decimal sign of all columns. None to infer it.
 
     Raises:
-        BrokenLineError: A cell is no number, has another unit than those before it, or is written in another way; or
-            the decimal sign is not told.
+        BrokenLineError: A cell is not a number, or has another unit or decimal sign than the rest of its column; or
+            the decimal sign is ambiguous.
     """
     found: list[list[float]] = []
     examples: list[str] = []
@@ -143,7 +143,7 @@ def parse(columns: Sequence[Column], path: Path, delimiter: str, decimal: Decima
 
 
 def _signs(columns: Sequence[Column], path: Path, delimiter: str, decimal: Decimal | None) -> list[Decimal]:
-    """The decimal sign of each column."""
+    """Return the decimal sign of each column."""
     allowed = DECIMALS if decimal is None else (decimal,)
     fitting = [_fitting(column, allowed, path) for column in columns]
     told = {signs[0] for signs in fitting if len(signs) == 1}
@@ -151,7 +151,7 @@ def _signs(columns: Sequence[Column], path: Path, delimiter: str, decimal: Decim
 
 
 def _fitting(column: Column, allowed: Sequence[Decimal], path: Path) -> list[Decimal]:
-    """The decimal signs that all cells of a column fit; at least one."""
+    """Return the decimal signs that all cells of a column fit: at least one."""
     misfits = {sign: column.misfit(sign) for sign in allowed}
     signs = [sign for sign, misfit in misfits.items() if misfit is None]
     if signs:
@@ -171,14 +171,14 @@ def _fitting(column: Column, allowed: Sequence[Decimal], path: Path) -> list[Dec
 
 
 def _refuse(cell: str, path: Path, line: int) -> None:
-    """Say that a cell is no number."""
+    """Raise the error for a cell that is not a number."""
     if cell.lower().lstrip("+-") in ("inf", "infinity"):
         parse_reading(cell, path, line)
     raise BrokenLineError(path, line, f"{cell!r} is not a number: leave the cell empty where there is no reading")
 
 
 def _sign(column: Column, fitting: Sequence[Decimal], told: set[Decimal], delimiter: str, path: Path) -> Decimal:
-    """The decimal sign of a column among those that fit."""
+    """Choose the decimal sign of a column among those that fit."""
     doubtful = column.doubtful() if len(fitting) > 1 else None
     if doubtful is None:
         return fitting[0]
@@ -219,7 +219,7 @@ def _named(unit: str) -> str:
 
 
 def _example(column: Column, sign: Decimal) -> Iterable[str]:
-    """A cell of a column whose number is not written as Python writes it."""
+    """Yield at most one example: a cell whose number is not written as Python would write it."""
     for _, cell in column.filled:
         written = _FORMATS[sign].read(cell)
         if written.number.lstrip("+-") not in cell:

@@ -1,6 +1,6 @@
-"""The rows of a user's own CSV file of readings: cells as times and numbers, in the order of time.
+"""The rows of a user's own CSV file of readings: cells parsed as times and numbers, in order of time.
 
-Times and numbers may be written in any usual way. What cannot be read is refused with its line.
+Times and numbers may be in any usual notation. Errors name the line of a cell that cannot be read.
 """
 
 import itertools
@@ -21,13 +21,13 @@ from training.data.own_times import Order
 from training.data.source import BrokenLineError
 
 HOUR_ELSEWHERE = "; if the hour is in another column, join the two into one"
-PUT_BACK = timedelta(hours=2)  # the most that a row goes back in time where clocks were put back an hour
+PUT_BACK = timedelta(hours=2)  # the most that rows go back in time when clocks are put back an hour
 
 Duplicates = Literal["refuse", "first", "last", "mean", "sum"]
 
 
 class UnevenTimesError(BrokenLineError):
-    """A line whose time is not one step after that of the line before it."""
+    """A line's time is not one interval after that of the line before it."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +45,13 @@ class Columns:
 
 @dataclass(frozen=True)
 class Writing:
-    """How the file is written, where it does not tell itself.
+    """The file's notation, where it cannot be inferred.
 
     Args:
-        decimal: What all numbers have before their decimals.
-        order: Of day and month in dates in numbers.
-        zone: Name of the zone whose clocks say the times, such as Europe/Berlin.
-        encoding: Of its characters.
+        decimal: The decimal sign of all numbers.
+        order: Order of day and month in numeric dates.
+        zone: Name of the time zone of the times, such as Europe/Berlin.
+        encoding: Encoding of the text.
     """
 
     decimal: Decimal | None = None
@@ -70,8 +70,8 @@ class Row:
     Args:
         line: Its number, from 1.
         time: Its time.
-        clock: What to say after a time: " UTC", or nothing where the file's own clocks say it.
-        readings: One a column. NaN where the cell is empty.
+        clock: What to print after the time: " UTC", or nothing for local time.
+        readings: One per column. NaN where the cell is empty.
     """
 
     line: int
@@ -81,7 +81,7 @@ class Row:
 
     @property
     def when(self) -> str:
-        """The time as it is told."""
+        """The time as errors print it."""
         return f"{self.time}{self.clock}"
 
 
@@ -90,10 +90,10 @@ class Parsed:
     """The cells of a file as times and numbers.
 
     Args:
-        names: Of the columns of readings that are read.
-        rows: As they stand in the file.
-        left_out: Columns that were not named by the user, and that have no name or no numbers.
-        examples: Of columns with decimal commas or separated thousands, a cell and what it is read as.
+        names: Names of the columns of readings.
+        rows: The rows in the order of the file.
+        left_out: Columns that are not read: they have no name or no numbers, and the user named none.
+        examples: For each column with decimal commas or separated thousands, a cell and what it is read as.
     """
 
     names: tuple[str, ...]
@@ -107,7 +107,7 @@ def parse(path: Path, columns: Columns, writing: Writing) -> Parsed:
 
     Raises:
         MissingFileError: There is no such file.
-        BrokenLineError: There is no such column, or a cell is no time or no number. Names the line and what to do.
+        BrokenLineError: There is no such column, or a cell is not a time or number. Names the line and what to do.
     """
     file = OwnCsv(path, writing.encoding)
     names = columns.targets or tuple(name for name in file.header if name not in ("", columns.time))
@@ -141,7 +141,7 @@ def in_order(rows: list[Row], path: Path, duplicates: Duplicates) -> list[Row]:
     """Check that times increase, or reverse rows whose times decrease, and merge rows of the same time.
 
     Raises:
-        UnevenTimesError: Times go back, or two rows are of one time and `duplicates` is "refuse".
+        UnevenTimesError: Times go back, or two rows have the same time and `duplicates` is "refuse".
     """
     if rows and rows[-1].time < rows[0].time and all(after.time <= row.time for row, after in itertools.pairwise(rows)):
         rows = rows[::-1]
@@ -167,7 +167,7 @@ def in_order(rows: list[Row], path: Path, duplicates: Duplicates) -> list[Row]:
 
 
 def _mending(before: Row, row: Row) -> str:
-    """Advice for a row that goes back in time."""
+    """Return advice for a row that goes back in time."""
     if before.time - row.time > PUT_BACK:
         return "sort the file by time"
     return "sort the file by time or, where clocks were put back, name their zone: --zone Europe/Berlin, for instance"

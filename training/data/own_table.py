@@ -1,7 +1,6 @@
-"""A user's own CSV file of readings as a table with one row a step of time.
+"""A user's own CSV file of readings, as a table of evenly spaced rows.
 
-Rows must follow one another at equal steps of time, and what does not is refused with its line, or mended in the way
-that the user has named.
+Rows that are not evenly spaced are refused, naming the line, or repaired in the way that the user chose.
 """
 
 import itertools
@@ -32,7 +31,7 @@ from training.data.table import Table
 
 SMALLEST_SHARE_OF_A_STEP = 0.02  # clocks drift
 SKIPPED = "; where clocks were put forward, name their zone: --zone Europe/Berlin, for instance"
-SUNDAY, MONTHS_OF_CHANGE = 6, (3, 4, 9, 10, 11)  # when clocks are put forward or back, in both halves of the world
+SUNDAY, MONTHS_OF_CHANGE = 6, (3, 4, 9, 10, 11)  # when clocks change, in both hemispheres
 
 Gaps = Literal["refuse", "interpolate", "zero", "ignore"]
 
@@ -42,13 +41,13 @@ class OwnTable:
     """A checked table.
 
     Args:
-        table: One row a step of time.
-        interval: The step.
-        times: Of its rows, increasing. Those of rows that were missing lie evenly between the others.
-        clock: What to say after a time: " UTC", or nothing where the file's own clocks say it.
+        table: One row per interval.
+        interval: The time between two rows.
+        times: Times of the rows, increasing. Those of missing rows are interpolated.
+        clock: What to print after a time: " UTC", or nothing for local time.
         num_filled: Number of missing readings that were filled in.
-        left_out: Columns that were not named by the user, and that have no name or no numbers.
-        examples: Of columns with decimal commas or separated thousands, a cell and what it is read as.
+        left_out: Columns that are not read: they have no name or no numbers, and the user named none.
+        examples: For each column with decimal commas or separated thousands, a cell and what it is read as.
     """
 
     table: Table
@@ -71,12 +70,12 @@ def read(
 
     Args:
         path: See `OwnCsv`.
-        columns: Which of its columns.
+        columns: The columns to read.
         gaps: How to treat missing rows and empty cells: "refuse" them, "interpolate" linearly, fill in "zero", or
             "ignore" missing rows, so that the rows around a weekend are neighbours.
         duplicates: How to treat rows of the same time: "refuse" them, or keep the "first", the "last", the "mean" or
             the "sum".
-        writing: How the file is written.
+        writing: The file's notation.
 
     Raises:
         MissingFileError: There is no such file.
@@ -106,7 +105,7 @@ def read(
 
 
 def _places(rows: list[Row], interval: Interval, path: Path, gaps: Gaps) -> NDArray[np.int64]:
-    """The place of each row on the grid of times, from 0."""
+    """Return the position of each row on the grid of times, from 0."""
     places = [0]
     for before, row in itertools.pairwise(rows):
         steps = interval.steps(before.time, row.time)
@@ -139,24 +138,24 @@ def _places(rows: list[Row], interval: Interval, path: Path, gaps: Gaps) -> NDAr
 
 
 def _times(rows: list[Row], places: NDArray[np.int64]) -> tuple[datetime, ...]:
-    """The time of each row of the table, of which the file's `rows` have `places`."""
+    """Return the time of each row of the table, given those of the file's `rows` at `places`."""
     start = rows[0].time
     seconds = [(row.time - start).total_seconds() for row in rows]
     return tuple(start + timedelta(seconds=each) for each in np.interp(np.arange(places[-1] + 1), places, seconds))
 
 
 def _may_be_put_forward(before: datetime, after: datetime) -> bool:
-    """Whether clocks that are put forward explain a missing hour: that is done on Sundays of some months."""
+    """Whether a missing hour may be due to clocks put forward: it is on a Sunday in a month of changes."""
     is_day = after.weekday() == SUNDAY and after.month in MONTHS_OF_CHANGE
     return is_day and after - before <= PUT_BACK and after.minute == 0
 
 
 def _check_cells(rows: Sequence[Row], names: tuple[str, ...], path: Path, gaps: Gaps) -> None:
-    """Check that readings are missing only before the first one of a column, or between two if gaps are filled."""
+    """Check that readings are missing only before a column's first one, or between two if gaps are filled."""
     for name, column in zip(names, columns_of(rows), strict=True):
         known = np.flatnonzero(~np.isnan(column))
         if not known.size:
-            continue  # it is refused as one that never changes
+            continue  # `_check_constant` refuses it
         first, last = int(known[0]), int(known[-1])
         if gaps in ("refuse", "ignore") and known.size <= last - first:
             missing = first + int(np.isnan(column[first:]).argmax())
@@ -173,7 +172,7 @@ def _check_cells(rows: Sequence[Row], names: tuple[str, ...], path: Path, gaps: 
 
 
 def _filled(table: NDArray[np.float64], gaps: Gaps) -> NDArray[np.float64]:
-    """Interpolate linearly, or fill in zeros. Rows before a channel's first reading stay NaN."""
+    """Fill gaps linearly, or with zeros. Rows before a channel's first reading stay NaN."""
     filled = table.copy()
     places = np.arange(len(table))
     for column in filled.T:

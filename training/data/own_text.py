@@ -1,4 +1,4 @@
-"""A text file of a user's own."""
+"""A user's own text file."""
 
 from pathlib import Path
 
@@ -8,22 +8,22 @@ from training.text.characters import count_characters
 
 MIN_CHARACTERS = 5_000
 MAX_DISTINCT = 1_000
-RARE = 10  # of the rarest characters, how many an error shows
+RARE = 10  # how many of the rarest characters an error shows
 
 
 def read(path: Path, sha256: str | None = None, encoding: str = UTF_8) -> str:
     """Read the whole text, with line ends as "\\n".
 
     Args:
-        path: Of the file.
-        sha256: Checksum of the file that was trained on before, if it must be the same.
+        path: Path of the file.
+        sha256: Checksum of the file trained on before, if it must be the same.
         encoding: Encoding of the text, unless it has a byte order mark.
 
     Raises:
         MissingFileError: There is no such file.
-        ChecksumError: It is another file.
-        BrokenLineError: A line is no text in that encoding.
-        DataError: It is too short, or has too many distinct characters.
+        ChecksumError: The file has changed.
+        BrokenLineError: A line is not text in that encoding.
+        DataError: The text is too short, or has too many distinct characters.
     """
     try:
         content = path.read_bytes()

@@ -14,7 +14,7 @@ from training.data.sst2 import Example
 from training.text.vocabulary import word_tokenizer, words_of
 
 DEV_SHARE = 0.1
-SPLIT_SEED = 0  # not the run's: every run of a file is measured on the same texts
+SPLIT_SEED = 0  # not the run's seed, so that all runs on a file are evaluated on the same texts
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,9 @@ class OwnTexts:
 
     Args:
         labels: Names of the labels, in the order of their numbers.
-        splits: "train" and "dev". Dev has a tenth of the different texts of each label, at least one. All rows of the
-            same text are in the same split. Texts are the same if the tokenizer makes the same words of them.
-        num_different: Different texts of both splits.
+        splits: "train" and "dev". Dev has a tenth of the distinct texts of each label, at least one. All rows with the
+            same text are in the same split. Texts are the same if they have the same words after tokenization.
+        num_different: Number of distinct texts in both splits.
     """
 
     labels: tuple[str, ...]
@@ -46,7 +46,7 @@ def read(path: Path, text: str, label: str, encoding: str = UTF_8) -> OwnTexts:
         path: See `OwnCsv`.
         text: Name of the column of texts.
         label: Name of the column of labels.
-        encoding: Of its characters.
+        encoding: Encoding of the text, unless it has a byte order mark.
 
     Raises:
         DataError: A line cannot be used, or a label has too few texts for both splits. Names the line.
@@ -86,18 +86,18 @@ def _rows(file: OwnCsv, text: str, label: str) -> Iterator[_Row]:
 
 
 def _has_words(text: str) -> bool:
-    """Whether the tokenizer of words finds a word in a text. Zero-width blanks and the like are none."""
+    """Whether the tokenizer finds a word in a text. Zero-width blanks and the like are not words."""
     return any(map(str.isalnum, text)) or bool(words_of(word_tokenizer(()), text))
 
 
 def _alike(texts: list[str]) -> list[str]:
-    """The words of each text, which are those of texts with other capitals, accents, quotes or blanks too."""
+    """Normalise texts, so that those that differ only in case, accents, quotes or blanks are equal."""
     tokenizer = word_tokenizer(())
     return [" ".join(words_of(tokenizer, text)) for text in texts]
 
 
 def _split(examples: list[Example], alike: list[str], num_labels: int) -> dict[str, list[Example]]:
-    """Hold out texts of each label, and all that are `alike` to them."""
+    """Hold out texts of each label, and all texts equal to them by `alike`."""
     order = np.random.default_rng(SPLIT_SEED).permutation(len(examples))
     held_out: set[str] = set()
     for label in range(num_labels):

@@ -1,4 +1,4 @@
-"""Parses the times of a user's own file, which may be written in any usual way, the same for the whole file."""
+"""Parses the times in a user's own file. They may have any usual format, the same for the whole file."""
 
 import re
 import warnings
@@ -17,25 +17,25 @@ from training.data import time_format
 from training.data.source import BrokenLineError
 
 MONTHS = 12
-ORDERS = ("day-first", "month-first")  # of a date in numbers
-GUESSED_YEAR = 4  # no file has readings of it; a leap year, so that every day is in it
-SHORTEST_DAY = timedelta(hours=23)  # the one on which clocks are put forward
+ORDERS = ("day-first", "month-first")  # of a numeric date
+GUESSED_YEAR = 4  # a year that no file has readings of, and a leap year, so that it has every day
+SHORTEST_DAY = timedelta(hours=23)  # the day on which clocks are put forward
 _DATE_IN_NUMBERS = re.compile(r"\s*(\d{1,2})([/.-])(\d{1,2})\2\d{2,4}(?:\b|(?=[Tt]))")
-_EPOCH = re.compile(r"\d{10}(?:\.\d+)?|\d{13}|\d{16}|\d{19}")  # seconds, or thousandths, millionths, billionths of them
-_EPOCH_DIGITS = 10  # of seconds, from 2001 to 2286
+_EPOCH = re.compile(r"\d{10}(?:\.\d+)?|\d{13}|\d{16}|\d{19}")  # seconds, milliseconds, microseconds, nanoseconds
+_EPOCH_DIGITS = 10  # digits of a time in seconds, from 2001 to 2286
 _BARE_NUMBER = re.compile(r"\s*\d+\s*")
-_BARE_TIMES = (4, 8, 12, 14)  # digits of a year, of a day, and of one with hours and minutes, or with seconds as well
+_BARE_TIMES = (4, 8, 12, 14)  # digits of YYYY, YYYYMMDD, YYYYMMDDhhmm and YYYYMMDDhhmmss
 _QUARTER = re.compile(r"([1-9]\d{3})[ -]?[Qq]([1-4])")
 _MIDNIGHT = re.compile(r"(?P<day>.*\d{4}.*[ T])24:00(?::00(?:\.0+)?)?(?P<zone>Z|\s?[+-]\d\d:?\d\d)?")
 _HOW = "write times as 2024-12-31 or 2024-12-31 23:00, and take out a line that has none"
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Order = Literal["day-first", "month-first"]
-Cell = tuple[int, str]  # the line of a row and its time
+Cell = tuple[int, str]  # a row's line number and its time as text
 
 
 class Times(NamedTuple):
-    """Times without a zone, and whether they are of UTC."""
+    """Times without a zone, and whether they are in UTC."""
 
     times: list[datetime]
     is_utc: bool
@@ -48,15 +48,15 @@ def parse(cells: Sequence[Cell], path: Path, order: Order | None = None, zone: Z
         cells: Line and time of each row.
         path: File to name in errors.
         order: Order of day and month in numeric dates. None to infer it.
-        zone: Zone whose days count, and of times that do not name one.
+        zone: Zone of times that do not name one, and of the local times returned.
 
     Returns:
-        Times without a zone. Times with a zone become UTC, or, if they are a day or more apart, local times, whose
-        midnight does not move in summer: those of `zone`, if it is given. Counts since 1970 have the zone UTC.
+        Times without a zone. Times with a zone become UTC or, if they are a day or more apart, local times (of `zone`,
+        if given), so that summer time does not move midnight. Counts since 1970 have the zone UTC.
 
     Raises:
-        BrokenLineError: A cell is not a time, its zone is not known, only some have a zone, or the order of day and
-            month is ambiguous.
+        BrokenLineError: A cell is not a time, its zone is unknown, only some have a zone, or the order of day and month
+            is ambiguous.
     """
     if (since_epoch := _since_epoch(cells)) is not None:
         return _without_zone(_in_zone(zone, since_epoch), cells, path)
@@ -70,7 +70,7 @@ def parse(cells: Sequence[Cell], path: Path, order: Order | None = None, zone: Z
 
 
 def _in_zone(zone: ZoneInfo | None, times: Sequence[datetime]) -> Sequence[datetime]:
-    """Times in a zone: what its clocks say, if none names a zone. As they are where `zone` is None."""
+    """Convert times to a zone. If none names a zone, they are local times of it. No change if `zone` is None."""
     if zone is None:
         return times
     if not any(time.tzinfo for time in times):
@@ -79,7 +79,7 @@ def _in_zone(zone: ZoneInfo | None, times: Sequence[datetime]) -> Sequence[datet
 
 
 def _by_clocks_of(zone: ZoneInfo, times: Sequence[datetime]) -> list[datetime]:
-    """Times that clocks of a zone say, one after another; a time that they say twice is once each."""
+    """Interpret local times of a zone in order. An hour that occurs twice is the first one, then the second."""
     is_newest_first = bool(times) and times[-1] < times[0]
     found: list[datetime] = []
     for time in reversed(times) if is_newest_first else times:
@@ -90,7 +90,7 @@ def _by_clocks_of(zone: ZoneInfo, times: Sequence[datetime]) -> list[datetime]:
 
 
 def _is_day_first(cells: Sequence[Cell], path: Path) -> bool:
-    """Whether dates in numbers have the day before the month, as 31/12/2024 does; where no date tells, dots do."""
+    """Whether numeric dates have the day first, like 31/12/2024. If no date shows it, those with dots do."""
     matches = [(line, text, _DATE_IN_NUMBERS.match(text)) for line, text in cells]
     dated = [(line, text, int(match[1]), int(match[3])) for line, text, match in matches if match]
     day_first = next((line for line, _, first, _ in dated if first > MONTHS), None)
@@ -109,7 +109,7 @@ def _is_day_first(cells: Sequence[Cell], path: Path) -> bool:
 
 
 def _since_epoch(cells: Sequence[Cell]) -> list[datetime] | None:
-    """Times that are counts since 1970; None where they are not all such, of one unit."""
+    """Parse times that are counts since 1970. None unless all are, in the same unit."""
     digits = {len(text.partition(".")[0]) for _, text in cells}
     if len(digits) != 1 or not all(_EPOCH.fullmatch(text) for _, text in cells):
         return None
@@ -118,16 +118,16 @@ def _since_epoch(cells: Sequence[Cell]) -> list[datetime] | None:
 
 
 def _pattern(cells: Sequence[Cell], is_day_first: bool) -> str | None:
-    """The format of the times that only dateutil would read otherwise. None if no format is theirs."""
+    """Find a strptime format for the times that only dateutil could read otherwise. None if there is none."""
     others = (text for _, text in cells if _parse_plainly(text) is None)
     try:
         return time_format.find(others, partial(_parse_freely, is_day_first=is_day_first), is_day_first=is_day_first)
-    except (dates.UnknownTimezoneWarning, ValueError, OverflowError):  # told later, with its line
+    except (dates.UnknownTimezoneWarning, ValueError, OverflowError):  # `_parse` raises it again, with the line
         return None
 
 
 def _parse_plainly(text: str) -> datetime | None:
-    """An ISO time, or the first day of a quarter. None if it is neither."""
+    """Parse an ISO time, or a quarter as its first day. None if it is neither."""
     if quarter := _QUARTER.fullmatch(text):
         return datetime(int(quarter[1]), 3 * int(quarter[2]) - 2, 1)  # noqa: DTZ001  # times without a zone stay without
     try:
@@ -162,7 +162,7 @@ def _parse_freely(text: str, is_day_first: bool) -> datetime | None:
     if _BARE_NUMBER.fullmatch(text) and len(text.strip()) not in _BARE_TIMES:
         raise ValueError("row numbers, seconds since an epoch and the like are not dates")
     time = _with_default_year(text, GUESSED_YEAR, is_day_first)
-    # What a text leaves out is taken from the default: a year that it has is the same with any.
+    # Whatever a text leaves out comes from the default. If it has a year, the default does not matter.
     is_told = time.year != GUESSED_YEAR or _with_default_year(text, GUESSED_YEAR + 4, is_day_first).year == GUESSED_YEAR
     return time if is_told else None
 

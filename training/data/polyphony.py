@@ -1,11 +1,11 @@
 """Polyphonic music on a grid of time: Bach's chorales and the folk tunes of the Nottingham collection.
 
-Boulanger-Lewandowski et al. (2012, arXiv:1206.6392) with their split, as matrices of 88 keys that Bai et al. (2018,
-arXiv:1803.01271) publish. A frame is what sounds during one cell of the grid: whether a note is struck anew or still
-held is not in the data.
+The data and split of Boulanger-Lewandowski et al. (2012, arXiv:1206.6392), as matrices of 88 keys published by Bai et
+al. (2018, arXiv:1803.01271). A frame holds the notes that sound during one cell of the grid. The data do not say
+whether a note is struck again or still held.
 
-In UNROLLED_DATA_DIR every split is a text file: one piece a line, frames parted by blanks, MIDI numbers joined by
-commas, "_" where all is silent.
+In UNROLLED_DATA_DIR every split is a text file: one piece per line, frames separated by blanks, MIDI numbers by commas,
+"_" for silence.
 """
 
 from collections.abc import Iterator, Mapping
@@ -31,10 +31,10 @@ class Collection:
 
     Args:
         source: The published file, which has all splits.
-        stem: Beginning of the names of their text files.
+        stem: Prefix of the names of their text files.
         sha256: Checksum of the text of each split, where it is known beforehand.
-        frames_per_beat: Frames of a quarter note.
-        frames_per_bar: Frames of the usual bar.
+        frames_per_beat: Frames per quarter note.
+        frames_per_bar: Frames per usual bar.
     """
 
     source: DataSource
@@ -90,7 +90,7 @@ def load(collection: Collection, split: str) -> list[Piece]:
     """Load the pieces of "train", "dev" or "test".
 
     Raises:
-        MissingFileError: UNROLLED_DATA_DIR holds no file of that split.
+        MissingFileError: UNROLLED_DATA_DIR is set, but has no file for that split.
         BrokenLineError: A frame is not in the text form.
     """
     local = source.find_local(LocalFile(f"music/{collection.stem}_{FILES[split]}.txt.gz", collection.sha256.get(split)))
@@ -119,7 +119,7 @@ def _frame(text: str) -> Frame:
 
 
 def read_matrices(path: Path, name: str) -> Iterator[Piece]:
-    """Read the pieces of a MATLAB file: for each a matrix (frames, 88 keys) of ones and zeros.
+    """Read the pieces of a MATLAB file: each is a matrix (frames, 88 keys) of ones and zeros.
 
     Raises:
         DataError: The file has no such matrices.

@@ -1,4 +1,4 @@
-"""A data set for forecasting: its readings, its splits, and the protocol of published errors on it."""
+"""A data set for forecasting: its readings, its splits, and the protocol by which published errors are measured."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ class Protocol:
     """How errors are measured.
 
     Args:
-        look_back: Readings that a windowed forecast may see. None if forecasts are from the whole past only.
-        horizons: Readings ahead of each figure.
-        naive_season: Number of last readings that the seasonal naive forecast repeats.
+        look_back: Readings that a windowed forecast may see. None if forecasts always see the whole past.
+        horizons: Horizons that are measured, in readings.
+        naive_season: How many of the last readings the seasonal naive forecast repeats.
     """
 
     look_back: int | None
@@ -35,7 +35,7 @@ class Series:
         table: All readings.
         splits: The rows of "train", "dev" and perhaps "test". Each begins where the one before it ends.
         protocol: How errors are measured.
-        times: Of all rows. Empty if nobody needs them.
+        times: Times of all rows. Empty if not needed.
     """
 
     table: Table
@@ -56,17 +56,17 @@ class Series:
 
 
 def slice_of(rows: range) -> slice:
-    """Convert rows to an index."""
+    """Convert a range of rows to a slice."""
     return slice(rows.start, rows.stop)
 
 
 def shares(num_rows: int) -> dict[str, range]:
-    """Split rows in the order of time, 7 : 1 : 2, rounded as in the long-horizon papers."""
+    """Split rows by time, 7 : 1 : 2, rounded as in the papers on long horizons."""
     border, last = int(num_rows * 0.7), num_rows - int(num_rows * 0.2)
     return {"train": range(border), "dev": range(border, last), "test": range(last, num_rows)}
 
 
 def last_part(num_rows: int, horizon: int) -> dict[str, range]:
-    """Split off the last rows as dev, a fifth of them but at least one horizon. Train is all rows before them."""
+    """Split off the last fifth of the rows as dev, but at least one horizon. Train is all rows before them."""
     border = num_rows - max(round(0.2 * num_rows), horizon)
     return {"train": range(border), "dev": range(border, num_rows)}

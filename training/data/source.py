@@ -1,7 +1,7 @@
 """Sources of data: a public address that is downloaded once, or a directory that already holds the files.
 
-`UNROLLED_DATA_DIR` names such a directory. Without it files are downloaded into the user's cache. Either way the sha256
-is checked before anything is read. Knows no data set: each has a module of its own beside this one.
+`UNROLLED_DATA_DIR` names such a directory. Without it, files are downloaded into the user's cache. Either way, the
+sha256 is checked before anything is read. Each data set has its own module beside this one, which knows none of them.
 
     DataError                   anything wrong with data
     ├── MissingFileError        a file that is not where it should be
@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pooch  # type: ignore[import-untyped]
 
-OWN = "file:"  # what the address of a user's own file begins with
+OWN = "file:"  # prefix of the address of a user's own file
 
 
 class DataError(Exception):
@@ -34,7 +34,7 @@ class MissingFileError(DataError):
 
 
 class ChecksumError(DataError):
-    """A data file does not hold the published bytes, or those that were trained on before."""
+    """A data file is not the published one, or not the one that was trained on before."""
 
     def __init__(self, path: Path, expected: str, actual: str, advice: str = "") -> None:
         message = f"wrong checksum of {path}: sha256 is {actual}, expected {expected}"
@@ -59,7 +59,7 @@ class DataSource:
         name: Usual name.
         address: Public address of one file.
         sha256: Checksum of that file, unpacked.
-        licence: Licence, or what its distributor says instead.
+        licence: Licence, or what the distributor says instead.
         citation: What to cite.
     """
 
@@ -76,15 +76,15 @@ class DataSource:
 
 
 def is_own(address: str) -> bool:
-    """Whether that is the address of a user's own file."""
+    """Whether `address` is that of a user's own file."""
     return address.startswith(OWN)
 
 
 def check_unchanged(path: Path, sha256: str) -> None:
-    """Make sure that a file of a user's own, if it is there, is the one that was trained on before.
+    """Check that a user's own file, if it is there, is the one that was trained on before.
 
     Raises:
-        ChecksumError: It is another.
+        ChecksumError: It has changed.
     """
     if path.is_file() and (found := sha256_of(path)) != sha256:
         advice = "it has changed since it was trained on: put the former file back, or train anew"
@@ -92,12 +92,12 @@ def check_unchanged(path: Path, sha256: str) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    """The checksum of a file as it is, packed or not."""
+    """Return the checksum of a file as it is, compressed or not."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def own_source(path: str, sha256: str) -> DataSource:
-    """The source of a user's own file: its name, without its directory."""
+    """Return the source of a user's own file: its name, without its directory."""
     name = Path(path).name
     return DataSource(name, f"{OWN}{name}", sha256, licence="that of its owner", citation="")
 
@@ -108,7 +108,7 @@ class LocalFile:
 
     Args:
         path: Path below that directory, for instance "forecasting/ETTh1.csv.gz".
-        sha256: Checksum of the unpacked file, since gzip's output differs between tools. None if not known beforehand.
+        sha256: Checksum of the unpacked file, since gzip's output differs between tools. None if unknown beforehand.
     """
 
     path: str
@@ -119,8 +119,8 @@ def find_local(file: LocalFile) -> Path | None:
     """Find and verify a file in UNROLLED_DATA_DIR. None if that variable is not set.
 
     Raises:
-        MissingFileError: The directory is named, but holds no such file.
-        ChecksumError: Its content is not the published one.
+        MissingFileError: The variable is set, but the directory has no such file.
+        ChecksumError: The file is not the published one.
     """
     directory = os.environ.get("UNROLLED_DATA_DIR")
     if not directory:
@@ -134,11 +134,11 @@ def find_local(file: LocalFile) -> Path | None:
 
 
 def download(source: DataSource) -> Path:
-    """Find the file behind the source's address in the cache, or download it with a progress bar, and verify it.
+    """Find a source's file in the cache, or download it with a progress bar, and verify it.
 
     Raises:
         DataError: It cannot be downloaded.
-        ChecksumError: What was downloaded is not the published file.
+        ChecksumError: It is not the published file.
     """
     cache = Path(pooch.os_cache("unrolled"))
     path = cache / f"{source.sha256[:16]}-{source.address.rsplit('/', 1)[-1]}"
@@ -149,7 +149,7 @@ def download(source: DataSource) -> Path:
 
 
 def _download(source: DataSource, path: Path) -> None:
-    """Write the file behind the source's address to `path`. What is not the published file is not kept."""
+    """Download a source's file to `path`. If it is not the published one, delete it."""
     downloader = pooch.HTTPDownloader(progressbar=True, timeout=30)
     try:
         # pooch writes to a temporary file first, so an interrupted download leaves nothing behind.
@@ -169,7 +169,7 @@ def find(file: LocalFile, published: DataSource | None) -> Path:
 
     Args:
         file: The file in that directory.
-        published: The source to download. None for a file that is read from that directory only.
+        published: The source to download. None for a file that is read only from that directory.
 
     Raises:
         DataError: The file is missing, is not the published one, or cannot be downloaded.
@@ -196,7 +196,7 @@ def read_bytes(path: Path) -> bytes:
     """Read a file, unpacked if its name ends in .gz.
 
     Raises:
-        DataError: It does not unpack.
+        DataError: It cannot be unpacked.
     """
     content = path.read_bytes()
     try:
@@ -227,12 +227,12 @@ def verify(path: Path, sha256: str, advice: str = "") -> None:
     """Check the checksum of a file.
 
     Args:
-        path: Unpacked if its name ends in .gz.
-        sha256: Of the published content.
-        advice: What to do if it is another, for the error.
+        path: The file, unpacked if its name ends in .gz.
+        sha256: Checksum of the published content.
+        advice: What to do about a wrong checksum, for the error.
 
     Raises:
-        ChecksumError: It hashes to something else, or does not unpack.
+        ChecksumError: The checksum is different, or the file cannot be unpacked.
     """
     try:
         actual = hashlib.sha256(read_bytes(path)).hexdigest()

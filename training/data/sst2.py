@@ -1,10 +1,10 @@
-"""SST-2: sentences of film reviews and their phrases, positive or negative (Socher et al. 2013), from GLUE.
+"""SST-2: sentences from film reviews and their phrases, positive or negative (Socher et al. 2013), from GLUE.
 
-The train part is GLUE's list of 67,349 phrases, not the 77,201 of the trees that older papers trained on. Brackets are
-"(" in the train part and "-lrb-" in dev and test; the tokenizer makes them one.
+The train part is GLUE's list of 67,349 phrases, not the trees' 77,201 that older papers trained on. Brackets are "(" in
+the train part and "-lrb-" in dev and test; the tokenizer treats them alike.
 
-GLUE's zip holds train and dev; its test sentences have no labels. The labelled test sentences are read from
-UNROLLED_DATA_DIR only. There every split is a file of its own, with the same two columns in another order.
+GLUE's zip has train and dev; its test sentences have no labels. Labelled test sentences are read only from
+UNROLLED_DATA_DIR. There every split is its own file, with the same two columns in another order.
 """
 
 import io
@@ -37,7 +37,7 @@ LABELS = {"0": 0, "1": 1}
 
 @dataclass(frozen=True)
 class Example:
-    """A labelled phrase or sentence. Of SST-2 the label 0 is negative, 1 positive."""
+    """A labelled phrase or sentence. In SST-2 the label 0 is negative, 1 positive."""
 
     sentence: str
     label: int
@@ -47,7 +47,7 @@ def load(split: str) -> list[Example]:
     """Load the examples of "train", "dev" or "test".
 
     Raises:
-        MissingFileError: The split's file is absent.
+        MissingFileError: The split's file is missing.
         BrokenLineError: A line is not two columns of a label and a sentence.
     """
     local = source.find_local(LOCAL[split])

@@ -1,7 +1,8 @@
-"""SST as trees: every phrase of 11,855 sentences of film reviews with one of five labels (Socher et al. 2013).
+"""SST as trees: every phrase of 11,855 sentences from film reviews, with one of five labels (Socher et al. 2013).
 
 0 is very negative, 2 neutral, 4 very positive. GLUE's SST-2 has the phrases that are not neutral, as negative or
-positive. Models trained on the train trees may be measured on SST-2's dev and test sentences, which are of other trees.
+positive. Models trained on the train trees may be evaluated on SST-2's dev and test sentences, which are from other
+trees.
 """
 
 import re
@@ -48,7 +49,7 @@ def load() -> list[Phrase]:
 
 
 def parse(text: str, path: Path) -> Iterator[Phrase]:
-    """Parse the phrases of a text with one tree a line, `(3 (2 the) (4 best))`. A node comes after those below it.
+    """Parse the phrases of a text with one tree per line, `(3 (2 the) (4 best))`. A node comes after its children.
 
     Raises:
         BrokenLineError: Brackets do not match, or a label is not 0 to 4. Names `path` and the line.

@@ -1,4 +1,4 @@
-"""Readings of several channels at equal steps of time, and the scale on which their forecasts' errors are measured."""
+"""Readings of several channels at equal intervals, and the scaling under which forecast errors are measured."""
 
 import math
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from training.data.source import BrokenLineError
 
-LARGEST_READING = 1e12  # as in service.forms.form, whose forecasts are of the same readings
+LARGEST_READING = 1e12  # as in service.forms.form, which limits the same readings when they are served
 
 
 @dataclass(frozen=True)
 class Table:
-    """Readings of several channels, one row a step of time.
+    """Readings of several channels, one row per time step.
 
     Args:
         channels: Name of each column.
@@ -27,10 +27,10 @@ class Table:
 
 @dataclass(frozen=True)
 class Scaler:
-    """The standardisation that published errors are measured on: z = (x - mean) / deviation, by channel.
+    """The standardisation under which published errors are measured: z = (x - mean) / deviation, per channel.
 
     Args:
-        mean: Of the training rows, float64 (channels,).
+        mean: Mean of the training rows, float64 (channels,).
         deviation: Standard deviation of the training rows (not Bessel's), float64 (channels,).
     """
 
@@ -49,18 +49,18 @@ def fit_scaler(train: NDArray[np.float64]) -> Scaler:
 
 
 def first_rows(readings: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The row of the first reading of each channel of (rows, channels)."""
+    """Return the row of each channel's first reading, int64 (channels,), for readings (rows, channels)."""
     return np.asarray((~np.isnan(readings)).argmax(axis=0))
 
 
 def level_and_scale(readings: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and mean absolute deviation of each channel of (rows, channels)."""
+    """Return each channel's mean and mean absolute deviation, for readings (rows, channels)."""
     center = np.nanmean(readings, axis=0)
     return center, np.nanmean(np.abs(readings - center), axis=0)
 
 
 def parse(text: str, path: Path) -> Table:
-    """Parse CSV text: a header that starts with "date", then a time and one number a channel on each line.
+    """Parse CSV text: a header that starts with "date", then lines of a time and one number per channel.
 
     Raises:
         BrokenLineError: The header, the number of columns or a number is wrong. Names `path` and the line.

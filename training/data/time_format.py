@@ -1,14 +1,14 @@
-"""One format of a column of times, found by what dateutil makes of some: strptime is many times as fast.
+"""Finds a strptime format for a column of times, by comparing with dateutil, which is many times slower.
 
-Only formats by which strptime reads what dateutil does, or nothing; not years of two digits, whose century they choose
-otherwise.
+Only has formats for which strptime agrees with dateutil or fails. Two-digit years are left out, because the two choose
+centuries differently.
 """
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from itertools import islice
 
-TRIED = 20  # times by which a format is found
+TRIED = 20  # how many times a format is tried on
 _DAY_FIRST = ("%d/%m/%Y", "%d.%m.%Y", "%d-%m-%Y")
 _MONTH_FIRST = ("%m/%d/%Y", "%m.%d.%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y-%m-%d")
 _IN_WORDS = ("%d %b %Y", "%d-%b-%Y", "%b %d, %Y", "%b %d %Y", "%d %B %Y", "%B %d, %Y", "%B %d %Y")
@@ -16,11 +16,11 @@ _CLOCKS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p
 
 
 def find(texts: Iterable[str], read: Callable[[str], datetime | None], *, is_day_first: bool) -> str | None:
-    """Find a format by which the first times are what `read` makes of them. None if there is none.
+    """Find a format that parses the first times as `read` does. None if there is none.
 
     Args:
         texts: Times.
-        read: Parses a time slowly. May raise what it does.
+        read: Parses a time slowly. Its exceptions are passed on.
         is_day_first: Whether 01/02/2024 has the day first.
     """
     tried = list(islice(texts, TRIED))
@@ -30,7 +30,7 @@ def find(texts: Iterable[str], read: Callable[[str], datetime | None], *, is_day
 
 
 def parse(text: str, pattern: str) -> datetime | None:
-    """A time in a format. None if it does not fit."""
+    """Parse a time by a format. None if it does not fit."""
     try:
         return datetime.strptime(text, pattern)  # noqa: DTZ007  # times without a zone stay without
     except ValueError:

@@ -24,6 +24,6 @@ def load() -> str:
 
 
 def split(text: str) -> dict[str, str]:
-    """Split a text contiguously, as usual: the first 90 % are train, the last 10 % dev. There is no test part."""
+    """Split a text contiguously, as usual: the first 90 % is train, the last 10 % dev. There is no test part."""
     boundary = int(TRAIN_FRACTION * len(text))
     return {"train": text[:boundary], "dev": text[boundary:]}

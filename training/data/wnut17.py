@@ -1,6 +1,7 @@
 """WNUT17: posts and comments with new and rare entities of six types, as BIO tags (Derczynski et al. 2017).
 
-B-person begins a person, I-person continues it, O is no entity. The test part is read from UNROLLED_DATA_DIR only.
+B-person begins a person, I-person continues it, O is outside of entities. The test part is read only from
+UNROLLED_DATA_DIR.
 """
 
 from collections.abc import Iterator
@@ -52,7 +53,7 @@ def load(split: str) -> list[Sentence]:
     """Load the sentences of "train", "dev" or "test".
 
     Raises:
-        MissingFileError: The split's file is absent.
+        MissingFileError: The split's file is missing.
         BrokenLineError: A line is not a token and a tag.
     """
     path = source.find(LOCAL[split], SOURCES.get(split))

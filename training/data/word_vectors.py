@@ -1,8 +1,8 @@
-"""Vectors of 32,000 pieces of words, distilled from large language models (WordLlama, Miller 2024, MIT licence).
+"""Vectors of 32,000 subwords, distilled from large language models (WordLlama, Miller 2024, MIT licence).
 
 They come with the Python package `wordllama`, of which only two files are used: a table and a tokenizer. Their first
-64, 128 or 256 numbers are vectors of their own (Kusupati et al. 2022, arXiv:2205.13147). The vector of a word of
-several pieces is the mean of theirs.
+64, 128 or 256 numbers are usable as vectors by themselves (Kusupati et al. 2022, arXiv:2205.13147). The vector of a
+word of several subwords is their mean.
 """
 
 from collections.abc import Sequence
@@ -25,11 +25,11 @@ SOURCE = DataSource(
 )
 TABLE, TOKENIZER = "weights/l2_supercat_256.safetensors", "tokenizers/l2_supercat_tokenizer_config.json"
 TOKENIZER_SHA256 = "93248f2a9ec36c7b35f700a033d5f36228aae48db61aee31007fa49062cdeb68"
-WORD_BEGINS = "▁"  # how the tokenizer writes the blank before a word
+WORD_BEGINS = "▁"  # the tokenizer's symbol for the blank before a word
 
 
 def load(words: Sequence[str], size: int) -> NDArray[np.float32]:
-    """Load the vectors of words, float32 (words, size). Each dimension has mean 0 and deviation 1 over all pieces.
+    """Load the vectors of words, float32 (words, size). Each dimension has mean 0 and deviation 1 over all subwords.
 
     Raises:
         MissingFileError: The package is not installed.
@@ -46,7 +46,7 @@ def load(words: Sequence[str], size: int) -> NDArray[np.float32]:
 
 
 def whole_words() -> set[str]:
-    """Frequent words of Latin letters, in lower case: those that are a single piece."""
+    """Return frequent words of Latin letters, in lower case: those that are a single subword."""
     pieces = (piece.removeprefix(WORD_BEGINS) for piece in _tokenizer().get_vocab() if piece.startswith(WORD_BEGINS))
     return {piece.lower() for piece in pieces if piece.isascii() and piece.isalpha()}
 
@@ -56,7 +56,7 @@ def _tokenizer() -> Tokenizer:
 
 
 def _file(name: str, sha256: str) -> Path:
-    """Find and verify a file of the package, without importing it, since it has dependencies of its own."""
+    """Find and verify a file of the package without importing it, which would need its dependencies."""
     package = find_spec("wordllama")
     if package is None or not package.submodule_search_locations:
         raise MissingFileError(Path("wordllama") / name, "install it: pip install wordllama==0.4.0.post1")

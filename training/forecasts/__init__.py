@@ -1,1 +1,1 @@
-"""Windows to train forecasters on, and their backtests: errors, figures, calibrated bands."""
+"""Windows for training forecasters, and backtests: errors, figures, calibrated bands."""

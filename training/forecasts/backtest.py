@@ -1,8 +1,8 @@
-"""Backtests of a forecaster: the published protocol beside a stream, each beside the seasonal naive forecast.
+"""Backtests of a forecaster by the published protocol and in a stream, compared with the seasonal naive forecast.
 
-"Windowed" is the protocol of the papers: a fresh session reads the L readings before an origin, and forecasts.
-"Streamed" is how a forecaster is used: one session reads everything from an early row on, and forecasts at the same
-origins, with the readings that are pending there. Knows no data set. Readings are (rows, channels), standardised.
+"Windowed" is the protocol of the papers: a fresh session reads the L readings before an origin, then forecasts.
+"Streamed" is how a forecaster is used: one session reads everything from an early row on and forecasts at the same
+origins, with the readings pending there. Does not know the data sets. Readings are (rows, channels), standardised.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -34,8 +34,8 @@ class Channels:
     Args:
         readings: Standardised, float64 (rows, channels). NaN before the first reading of a channel.
         centers: Typical level of each channel, float64 (channels,).
-        units: Typical scale of each channel, float64 (channels,). 0 if it is not known.
-        numbers: Number of each channel among those of the model, from 1, int64 (channels,). 0 for any other channel.
+        units: Typical scale of each channel, float64 (channels,). 0 if unknown.
+        numbers: Each channel's number among those the model was trained on, from 1, int64 (channels,). 0 for others.
     """
 
     readings: Readings
@@ -45,13 +45,13 @@ class Channels:
 
     @classmethod
     def unknown(cls, readings: Readings) -> "Channels":
-        """Channels that the model does not know."""
+        """Make channels that the model does not know."""
         nothing = np.zeros(readings.shape[1])
         return cls(readings, nothing, nothing, nothing.astype(np.int64))
 
     @classmethod
     def known(cls, readings: Readings, train: range) -> "Channels":
-        """Channels that the model knows, by mean and mean absolute deviation of their training rows."""
+        """Make channels that the model knows, by the mean and mean absolute deviation of their training rows."""
         center, unit = level_and_scale(readings[train.start : train.stop])
         return cls(readings, center, unit, np.arange(1, len(unit) + 1))
 
@@ -84,22 +84,22 @@ class Backtest:
 
     @property
     def streams(self) -> bool:
-        """Whether a stream remembers more than the protocol's window. If not, both have the same errors."""
+        """Whether a stream remembers more than the protocol's window. If not, both give the same errors."""
         window, remembered = self.protocol.look_back, self.model.look_back
         return window is None or remembered is None or remembered > window
 
     @property
     def phases(self) -> tuple[int, ...]:
-        """First rows of streams, so that their segments begin at different times of the day."""
+        """First rows of the streams: different ones, so that segments begin at different times of the day."""
         S = self.model.segment
         return tuple(sorted({0, S // 4, S // 2, 3 * S // 4}))
 
     def origins(self, H: int) -> range:
-        """The rows at which forecasts of H readings start, one every `stride`."""
+        """Return the rows at which forecasts of H readings start, one every `stride`."""
         return origins(self.rows, H)[:: self.stride]
 
     def windowed(self, H: int) -> Errors:
-        """Errors of fresh sessions that have read the last L readings.
+        """Compute the errors of fresh sessions that have read the last L readings.
 
         Raises:
             ValueError: The protocol has no look-back.
@@ -120,9 +120,9 @@ class Backtest:
         return errors
 
     def streamed(self, H: int, phases: tuple[int, ...] = (0,)) -> Errors:
-        """Errors of sessions that have read everything since their first row, for each of the first rows `phases`.
+        """Compute the errors of sessions that have read everything since their first row, one of `phases` each.
 
-        A channel whose readings begin later is read from there, on the same grid of segments.
+        A channel that begins later is read from there on, on the same grid of segments.
         """
         model, readings = self.model, self.channels.readings
         errors, S = Errors(self.keeps_reach), model.segment
@@ -143,7 +143,7 @@ class Backtest:
     def _add_forecasts(
         self, errors: Errors, state: Tensors, pending: tuple[Tensor, Tensor], where: tuple[Rows, Rows], H: int
     ) -> None:
-        """Forecast some channels at some rows, and add the errors."""
+        """Forecast channels from some origins, and add the errors."""
         model, readings, season = self.model, self.channels.readings, self.protocol.naive_season
         origin, channel = where
         forecast = model.forecast(state, *pending, -(-H // model.segment))
@@ -154,10 +154,10 @@ class Backtest:
 
 
 def figures_of(backtest: Backtest, phases: tuple[int, ...] | None = None) -> dict[str, float]:
-    """All figures of a split by name, for each of `Backtest.horizons`.
+    """Return all figures of a split by name, for each of `Backtest.horizons`.
 
     Args:
-        backtest: Of the split.
+        backtest: Backtest of the split.
         phases: First rows of the streams. If None, `Backtest.phases` for the shortest horizon, and 0 for the others.
     """
     found: dict[str, float] = {}
@@ -169,7 +169,7 @@ def figures_of(backtest: Backtest, phases: tuple[int, ...] | None = None) -> dic
             found |= {f"{name}_l{L}_h{H}": errors[name] for name in ("mse", "mae")}
             found |= _named(errors, ("coverage_80", "wql"), H)
         if backtest.streams:
-            # Every origin is asked, so each phase has every number of readings pending.
+            # All origins are used, so every phase meets every number of pending readings.
             errors = backtest.streamed(H, phases or (backtest.phases if horizons[0] == H else (0,))).figures()
             prefix = "" if L is None else "streamed_"
             found |= _named(errors, ("mse", "mae", "coverage_80", "wql"), H, prefix)
@@ -179,10 +179,10 @@ def figures_of(backtest: Backtest, phases: tuple[int, ...] | None = None) -> dic
 
 
 def own_unit_figures(backtest: Backtest, train: range) -> dict[str, float]:
-    """Figures of a stream on readings in their own units, as forecasting competitions measure them.
+    """Return figures of a stream on readings in their own units, as forecasting competitions measure them.
 
-    MASE is the mean absolute error by that of the seasonal naive forecast one season ahead within the training rows
-    (Hyndman and Koehler 2006). Channels without such an error are left out. sMAPE is
+    MASE is the mean absolute error divided by that of the seasonal naive forecast one season ahead within the training
+    rows (Hyndman and Koehler 2006). Channels for which that is 0 are left out. sMAPE is
     2 |error| / (|forecast| + |reading|).
     """
     scaled = _in_naive_errors(backtest, train)
@@ -197,12 +197,12 @@ def own_unit_figures(backtest: Backtest, train: range) -> dict[str, float]:
 
 
 def _named(figures: Mapping[str, float], names: Iterable[str], H: int, prefix: str = "") -> dict[str, float]:
-    """Select figures by name, and add prefix and horizon to their names. Missing ones are left out."""
+    """Select figures by name, adding prefix and horizon to their names. Missing ones are left out."""
     return {f"{prefix}{name}_h{H}": figures[name] for name in names if name in figures}
 
 
 def _in_naive_errors(backtest: Backtest, train: range) -> Backtest | None:
-    """The backtest of readings in units of the seasonal naive forecast's error. None if that is 0 for all channels."""
+    """Return the backtest in units of the seasonal naive forecast's error. None if that is 0 for all channels."""
     channels, m = backtest.channels, backtest.protocol.naive_season
     past = channels.readings[train.start : train.stop]
     errors = np.nanmean(np.abs(past[m:] - past[:-m]), axis=0)
@@ -220,12 +220,12 @@ def _in_naive_errors(backtest: Backtest, train: range) -> Backtest | None:
 
 
 def errors_by_kind(backtest: Backtest) -> dict[str, list[Errors]]:
-    """Errors at each horizon, by "windowed" and "streamed". A kind that protocol or model do not have is left out."""
+    """Return the errors at each horizon, by "windowed" and "streamed", as far as protocol and model have them."""
     found: dict[str, list[Errors]] = {}
     for H in backtest.horizons:
         if backtest.streams:
-            # Streams that start at the second phase, so that segments do not begin where days do. If a segment is
-            # one reading, there is only one phase.
+            # Streams start at the second phase, so that segments do not begin with days. If a segment is one reading,
+            # there is only one phase.
             found.setdefault("streamed", []).append(backtest.streamed(H, backtest.phases[:2][-1:]))
         if backtest.protocol.look_back is not None:
             found.setdefault("windowed", []).append(backtest.windowed(H))
@@ -233,12 +233,12 @@ def errors_by_kind(backtest: Backtest) -> dict[str, list[Errors]]:
 
 
 def origins(rows: range, H: int) -> range:
-    """The rows at which a forecast starts: all H readings lie within the split, the look-back may start before it."""
+    """Return the rows at which forecasts start: all H readings are within the split, the look-back need not be."""
     return range(rows.start, rows.stop - H + 1)
 
 
 def _states_of_stream(model: Forecaster, channels: Channels, phase: int, stop: int) -> Tensors:
-    """The states of all channels before the first and after each segment, by name, (segments + 1, channels, ...)."""
+    """Return all channels' states before the first and after each segment, by name, (segments + 1, channels, ...)."""
     S = model.segment
     T = (stop - phase) // S
     begins = np.maximum(-((phase - first_rows(channels.readings)) // S), 0)  # in segments
@@ -259,7 +259,7 @@ def _states_of_stream(model: Forecaster, channels: Channels, phase: int, stop: i
 
 
 def _fresh(model: Forecaster, channels: Channels, chosen: NDArray[np.int64]) -> Tensors:
-    """The state of chosen channels before their first reading."""
+    """Return the state of chosen channels before their first reading."""
     center, unit = (_tensor(values[chosen, None], model) for values in (channels.centers, channels.units))
     channel = _as(torch.from_numpy(channels.numbers[chosen, None]), model)
     return model.known_state(Told(channel, center, unit))
@@ -278,5 +278,5 @@ def _tensor(readings: Readings, model: Forecaster) -> Tensor:
 
 
 def _as(tensor: Tensor, model: Forecaster) -> Tensor:
-    """A tensor on the model's device."""
+    """Move a tensor to the model's device."""
     return tensor.to(model.widening.device)

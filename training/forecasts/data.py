@@ -56,7 +56,7 @@ def load(data: DataSettings) -> Series:
     """Load a data set.
 
     Raises:
-        DataError: It is missing, not the published one, or a line of it cannot be used.
+        DataError: It is missing, not the published one, or has a line that cannot be used.
     """
     if data.own is not None:
         return _load_own(data.own)
@@ -65,7 +65,7 @@ def load(data: DataSettings) -> Series:
 
 
 def source_of(data: DataSettings) -> DataSource:
-    """The source of a data set."""
+    """Return the source of a data set."""
     if data.own is not None:
         return own_source(data.own.path, data.own.sha256)
     source: DataSource = PUBLISHED[data.name].SOURCE
@@ -73,18 +73,18 @@ def source_of(data: DataSettings) -> DataSource:
 
 
 def channels_of(data: DataSettings) -> tuple[str, ...]:
-    """Names of the channels of a data set, without loading it."""
+    """Return the names of a data set's channels, without loading it."""
     found: tuple[str, ...] = data.own.targets if data.own is not None else PUBLISHED[data.name].CHANNELS
     return found
 
 
 def interval_of(data: DataSettings) -> str:
-    """Step of time between two readings, for instance "1 hour"."""
+    """Return the time between two readings, for instance "1 hour"."""
     return data.own.interval if data.own is not None else str(PUBLISHED[data.name].INTERVAL)
 
 
 def horizons_of(data: DataSettings) -> tuple[int, ...]:
-    """Horizons of the figures, in readings."""
+    """Return the horizons of the figures, in readings."""
     if data.own is not None:
         return (data.own.horizon,)
     protocol: Protocol = PUBLISHED[data.name].PROTOCOL

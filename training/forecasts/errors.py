@@ -1,4 +1,4 @@
-"""Errors of forecasts and of their bands, accumulated over many forecasts. Knows neither models nor data."""
+"""Errors of forecasts and of their bands, accumulated over many forecasts. Independent of models and data."""
 
 from dataclasses import dataclass, field
 
@@ -12,7 +12,7 @@ LOW, HIGH = QUANTILE_LEVELS.index(0.1), QUANTILE_LEVELS.index(0.9)
 
 @dataclass
 class Errors:
-    """Sums over forecasts, for the figures.
+    """Sums over forecasts, from which the figures are computed.
 
     Args:
         keeps_reach: Whether to keep each reading's distance from the median, in half widths of the 80 % band.
@@ -53,9 +53,9 @@ class Errors:
         self.sums[name] = self.sums.get(name, 0.0) + float(values.double().sum())
 
     def figures(self) -> dict[str, float]:
-        """Means over all forecast readings, by name.
+        """Return means over all forecast readings, by name.
 
-        wql is the weighted quantile loss of GluonTS, 2 pinball / size. It is left out if all readings were 0.
+        wql is the weighted quantile loss of GluonTS, 2 pinball / size. It is left out if all readings are 0.
         """
         names = ("mse", "mae", "smape", "coverage_80", "seasonal_mse", "seasonal_mae", "seasonal_smape")
         figures = {name: self.sums[name] / self.count for name in names}
@@ -65,17 +65,17 @@ class Errors:
         return figures
 
     def relative_mse(self) -> float:
-        """MSE by that of the seasonal naive forecast, or the MSE itself if that forecast was exact."""
+        """Return the MSE relative to the seasonal naive forecast's, or the MSE itself if that forecast was exact."""
         figures = self.figures()
         return figures["mse"] / (figures["seasonal_mse"] or 1.0)
 
     def calibration(self) -> dict[float, float]:
-        """The share of readings at or below each quantile, by its level."""
+        """Return the share of readings at or below each quantile, by level."""
         return dict(zip(QUANTILE_LEVELS, (self.below / self.count).tolist(), strict=True))
 
 
 def pinball(quantiles: Tensor, actual: Tensor) -> Tensor:
-    """Pinball loss, (...): the mean over levels a of max(a e, (a - 1) e) with e = actual - quantile.
+    """Return the pinball loss, (...): the mean over levels a of max(a e, (a - 1) e) with e = actual - quantile.
 
     Args:
         quantiles: (..., Q).
@@ -87,7 +87,7 @@ def pinball(quantiles: Tensor, actual: Tensor) -> Tensor:
 
 
 def _reach(quantiles: Tensor, actual: Tensor) -> Tensor:
-    """Distance of readings from the median, in widths of the 80 % band on their side, (N, H)."""
+    """Return the distance of readings from the median, in widths of the 80 % band on their side, (N, H)."""
     low, middle, high = (quantiles[..., index] for index in (LOW, MIDDLE, HIGH))
     width = torch.where(actual < middle, middle - low, high - middle)
     distance = (actual - middle).abs()

@@ -1,9 +1,9 @@
-"""Random windows of the training rows: of random mixtures of channels, with random origins of forecasts.
+"""Random windows of the training rows: of random mixtures of channels, with random forecast origins.
 
-A stream may start at any row and forecast at any reading, so starts, whole segments and pending readings are random.
-Channels and seasons are few: mixing them into new ones keeps the model from memorising them. This is mixup (Zhang et
-al. 2018) for time series, which have no labels to mix, like TSMixup (Chronos, Ansari et al. 2024). But weights are
-drawn from a normal distribution with norm 1, so that channels may be upside down and the scale stays.
+A stream may start at any row and forecast after any reading, so starts, whole segments and pending readings are random.
+There are few channels and seasons: mixing them into new ones keeps the model from memorising them. This is mixup (Zhang
+et al. 2018) for time series, which have no labels to mix, like TSMixup (Chronos, Ansari et al. 2024). But weights are
+normally distributed and scaled to norm 1, so that channels may be inverted and the scale stays.
 """
 
 from typing import NamedTuple
@@ -58,20 +58,20 @@ class Shape(NamedTuple):
 
     @property
     def length(self) -> int:
-        """Readings of the window, the segment in which the origin lies, and the longest forecast."""
+        """Number of readings in the window, the segment of the origin, and the longest forecast."""
         return (self.past + 1 + self.future) * self.segment
 
 
 class Batch(NamedTuple):
-    """Windows of the training rows, with E origins of forecasts each.
+    """Windows of the training rows, with E forecast origins each.
 
     Args:
         readings: Windows and the readings up to the longest horizon, float64 (N, (T + 1 + max_segments) * S).
         known: Number of these that lie within the training rows, int64 (N,).
         ends: Whole segments before each origin, int64 (N, E).
         filled: Pending readings at each origin, int64 (N, E).
-        center: Typical level, float64 (N, 1). 0 if the model is not told.
-        unit: Typical scale, float64 (N, 1). 0 if the model is not told.
+        center: Typical level, float64 (N, 1). 0 if hidden from the model.
+        unit: Typical scale, float64 (N, 1). 0 if hidden from the model.
     """
 
     readings: Tensor
@@ -87,7 +87,7 @@ class Drawn(NamedTuple):
 
     Args:
         readings: float64 (N, length).
-        starts: Row of the first reading. Of two blended windows that of the later one. int64 (N,).
+        starts: Row of the first reading, int64 (N,). For two blended windows, that of the later one.
         center: Typical level of the mixture of channels, float64 (N,).
         unit: Typical scale of the mixture of channels, float64 (N,).
     """
@@ -107,7 +107,7 @@ def draw_windows(
         readings: Standardised training rows, float64 (rows, channels). NaN before the first reading of a channel.
         segment: S, readings in a segment.
         max_segments: Segments of the longest horizon.
-        windows: How to draw.
+        windows: Settings of the draw.
         rng: Random generator.
     """
     N, begins = windows.rows, first_rows(readings)
@@ -129,7 +129,7 @@ def draw_windows(
 def _draw(
     readings: Readings, shape: Shape, last_start: int, windows: WindowSettings, rng: np.random.Generator
 ) -> Drawn:
-    """Draw windows of channels or of mixtures of channels, and blend some of them with another window."""
+    """Draw windows of channels or mixtures of channels, and blend some of them with a second window."""
     N, channels, begins = windows.rows, readings.shape[1], first_rows(readings)
     weights = _draw_channels(N, channels, windows.mixed_share, rng)
     starts = _draw_starts(np.where(weights != 0, begins, 0).max(axis=1), last_start, rng)
@@ -143,12 +143,12 @@ def _draw(
 
 
 def _read(readings: Readings, starts: Rows, length: int, weights: Readings) -> Drawn:
-    """Read windows of mixtures of channels, by weights (N, channels), from each start on."""
+    """Read windows of mixtures of channels, with weights (N, channels), from each start on."""
     return Drawn(_read_windows(readings, starts, length, weights), starts, *_level_and_scale(readings, weights))
 
 
 def _blend(some: Drawn, others: Drawn, is_blended: NDArray[np.bool_]) -> Drawn:
-    """Add windows to others of the same hour of the week. Their sum is new to the model, and as likely."""
+    """Blend windows with others of the same phase of the cycle into sums that are new to the model, but as likely."""
     return Drawn(
         np.where(is_blended[:, None], (some.readings + others.readings) / np.sqrt(2), some.readings),
         np.where(is_blended, np.maximum(some.starts, others.starts), some.starts),
@@ -160,7 +160,7 @@ def _blend(some: Drawn, others: Drawn, is_blended: NDArray[np.bool_]) -> Drawn:
 def _draw_past(
     readings: Readings, begins: Rows, segment: int, windows: WindowSettings, rng: np.random.Generator
 ) -> int:
-    """Draw T, at most as many segments as there are."""
+    """Draw T, at most the number of available segments."""
     T = windows.long_segments if rng.random() < windows.long_share else windows.short_segments
     most = (len(readings) - int(begins.max()) - windows.least_known - 1) // segment
     return max(min(T, most), 1)
@@ -171,31 +171,31 @@ def _draw_starts(first: Rows, last_start: int, rng: np.random.Generator) -> Rows
 
 
 def _draw_others(starts: Rows, first: int, last_start: int, cycle: int, rng: np.random.Generator) -> Rows:
-    """Draw starts at the same place of the cycle, from `first` to before `last_start`."""
+    """Draw starts with the same phase of the cycle, from `first` to before `last_start`."""
     lowest = first + (starts - first) % cycle
     num_places = np.maximum((last_start - lowest + cycle - 1) // cycle, 1)
     return np.asarray(np.minimum(lowest + cycle * rng.integers(num_places), np.maximum(last_start - 1, starts)))
 
 
 def _read_windows(readings: Readings, starts: Rows, length: int, weights: Readings) -> Readings:
-    """Weighted sums of the channels from each start on, (N, length). Beyond the end the last row is repeated."""
+    """Return weighted sums of the channels from each start on, (N, length), repeating the last row beyond the end."""
     index = np.minimum(starts[:, None] + np.arange(length), len(readings) - 1)
     is_single = _is_single(weights)
     rows = np.empty((len(starts), length))
     channel = weights.argmax(axis=1)
     rows[is_single] = readings[index[is_single], channel[is_single, None]]
     mixed = weights[~is_single]
-    # What is not in the mixture may be NaN there, and 0 times NaN is NaN.
+    # Channels that are not in the mixture may be NaN, and 0 times NaN is NaN.
     parts = np.where(mixed[:, None] != 0, readings[index[~is_single]], 0.0)
     rows[~is_single] = np.einsum("ntc,nc->nt", parts, mixed)
     return rows
 
 
 def _level_and_scale(readings: Readings, weights: Readings) -> tuple[Readings, Readings]:
-    """Typical level and scale of each mixture of channels, (N,)."""
+    """Return the typical level and scale of each mixture of channels, (N,) each."""
     is_single = _is_single(weights)
     channel = weights.argmax(axis=1)
-    # Some rows will do; every eleventh visits every hour of the day and every day of the week.
+    # A sample of rows is enough. Every eleventh row covers all hours of the day and all days of the week.
     readings = readings[:: 11 if len(readings) > MANY_ROWS else 1]
     center, unit = (values[channel] for values in level_and_scale(readings))
     if not is_single.all():
@@ -204,14 +204,14 @@ def _level_and_scale(readings: Readings, weights: Readings) -> tuple[Readings, R
 
 
 def _mixtures(readings: Readings, weights: Readings) -> Readings:
-    """Mixtures of the channels by weights (N, channels), (rows, N). NaN before all channels of a mixture have begun."""
+    """Mix channels with weights (N, channels) to (rows, N). NaN until all channels of a mixture have begun."""
     is_missing = np.isnan(readings)
     mixed = np.where(is_missing, 0.0, readings) @ weights.T
     return np.where(is_missing.astype(np.float64) @ (weights != 0).T > 0, np.nan, mixed)
 
 
 def _draw_channels(N: int, channels: int, mixed_share: float, rng: np.random.Generator) -> Readings:
-    """Draw weights of the channels, (N, channels): a single channel, or a mixture of about half of them of norm 1."""
+    """Draw weights (N, channels): of a single channel, or of a mixture of about half of them, with norm 1."""
     single = np.eye(channels)[rng.integers(channels, size=N)]
     mixture = rng.normal(size=(N, channels)) * (rng.random((N, channels)) < 0.5)
     norm = np.linalg.norm(mixture, axis=1, keepdims=True)
@@ -220,12 +220,12 @@ def _draw_channels(N: int, channels: int, mixed_share: float, rng: np.random.Gen
 
 
 def _is_single(weights: Readings) -> NDArray[np.bool_]:
-    """Which rows of weights (N, channels) are a single channel, bool (N,)."""
+    """Return which rows of weights (N, channels) are a single channel, bool (N,)."""
     return np.asarray(weights.max(axis=1) == 1.0)
 
 
 def _draw_origins(N: int, shape: Shape, windows: WindowSettings, rng: np.random.Generator) -> tuple[Rows, Rows]:
-    """Draw whole segments and pending readings of each origin, (N, E) each. A fresh stream has at least 2 readings."""
+    """Draw each origin's whole segments and pending readings, (N, E) each. Fresh streams have at least 2 readings."""
     size, S = (N, windows.origins), shape.segment
     ends = rng.integers(1, shape.past + 1, size=size)
     ends[:, 0] = shape.past

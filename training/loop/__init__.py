@@ -1,1 +1,1 @@
-"""The training loop of all tasks: a run, its optimizer steps, its learning rate, its metrics, its speed."""
+"""The training loop of all tasks: a run, its optimizer steps, learning rate, metrics and speed."""

@@ -1,7 +1,7 @@
-"""The log of a run's metrics: metrics.csv, TensorBoard events and a picture of the curves.
+"""The log of a run's metrics: metrics.csv, TensorBoard events and a plot of the curves.
 
-All of it is written from the history of the run, one row an epoch, so a resumed run leaves the same files as an
-uninterrupted one (TensorBoard hides the events of an epoch that is done again).
+Everything is written from the run's history, one row per epoch, so a resumed run leaves the same files as an
+uninterrupted one (TensorBoard hides the earlier events of an epoch that is repeated).
 """
 
 import csv
@@ -22,7 +22,7 @@ class MetricsLog:
 
     Args:
         directory: Directory of the run.
-        title: Title of the picture.
+        title: Title of the plot.
         units: Unit of each metric, for its axis.
     """
 
@@ -33,7 +33,7 @@ class MetricsLog:
         self._writer: SummaryWriter | None = None
 
     def write(self, history: Sequence[Row]) -> None:
-        """Write the history after an epoch, which is its last row."""
+        """Write the history after an epoch, whose metrics are its last row."""
         self._write_csv(history)
         writer = self._open(int(history[-1]["epoch"]))
         for name, value in history[-1].items():
@@ -50,7 +50,7 @@ class MetricsLog:
         return self._writer
 
     def close(self, history: Sequence[Row]) -> None:
-        """Draw the curves and close the files. The CSV is written again, as an interruption may have cut it short."""
+        """Draw the curves and close the files. Rewrites the CSV, since an interruption may have cut it short."""
         if history:
             self._write_csv(history)
             draw_curves(self._directory / "curves.png", self._title, history, self._units)

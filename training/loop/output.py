@@ -1,4 +1,4 @@
-"""The directory of a run: whether a run may begin or go on there, and what is removed before another begins."""
+"""The directory of a run: checks whether a run may start or resume there, and removes a former run."""
 
 import shutil
 from pathlib import Path
@@ -6,15 +6,15 @@ from pathlib import Path
 from training.loop.run import TrainingError
 
 BEST, LAST, METRICS = "best", "last", "metrics.csv"
-TRAINED = (BEST, LAST, METRICS)  # what no run overwrites unasked
+TRAINED = (BEST, LAST, METRICS)  # never overwritten unasked
 RESUME = "resume.ckpt"
 
 
 def prepare(output: Path, *, resume: bool, overwrite: bool) -> None:
-    """Check that a directory holds a run to resume, or none that would be lost unasked. Make it if there is none.
+    """Check that a directory holds a run to resume, or none that would be lost. Create it if it does not exist.
 
     Raises:
-        TrainingError: It cannot be used.
+        TrainingError: The directory cannot be used.
     """
     if resume:
         check_resumable(output)
@@ -27,7 +27,7 @@ def prepare(output: Path, *, resume: bool, overwrite: bool) -> None:
 
 
 def check_unused(output: Path) -> None:
-    """Make sure that a directory holds no run that would be lost.
+    """Check that a directory holds no run that would be lost.
 
     Raises:
         TrainingError: It holds one.
@@ -38,10 +38,10 @@ def check_unused(output: Path) -> None:
 
 
 def check_resumable(output: Path) -> None:
-    """Make sure that a directory holds a run that can go on.
+    """Check that a directory holds a run that can be resumed.
 
     Raises:
-        TrainingError: It holds none.
+        TrainingError: It does not.
     """
     if not is_resumable(output):
         file = resume_file(output)
@@ -49,22 +49,22 @@ def check_resumable(output: Path) -> None:
 
 
 def is_resumable(output: Path) -> bool:
-    """Whether a directory holds a run that was saved after an epoch."""
+    """Whether a directory holds a run that was saved after at least one epoch."""
     return resume_file(output).is_file()
 
 
 def resume_file(output: Path) -> Path:
-    """The file that a run goes on from."""
+    """Return the file from which a run is resumed."""
     return output / LAST / RESUME
 
 
 def written(output: Path) -> dict[str, int]:
-    """When each part of a run was written last, in nanoseconds, by its name."""
+    """Return when each part of a run was last written, in nanoseconds, by name."""
     return {name: (output / name).stat().st_mtime_ns for name in TRAINED if (output / name).exists()}
 
 
 def remove_run(output: Path) -> None:
-    """Remove a run, and leave whatever else lies in its directory."""
+    """Remove a run, but nothing else in its directory."""
     for directory in (BEST, LAST, "tensorboard"):
         shutil.rmtree(output / directory, ignore_errors=True)
     for file in (METRICS, "curves.png"):

@@ -1,7 +1,7 @@
 """The precision of a training's matrix products.
 
-Processors with instructions for bfloat16 (AVX-512 BF16, AMX) and GPUs multiply it faster than float32. All others
-emulate it, at least five times slower, so a short measurement tells the two kinds apart.
+GPUs and processors with instructions for bfloat16 (AVX-512 BF16, AMX) multiply it faster than float32. All others
+emulate it, at least five times slower, so a short measurement distinguishes the two kinds.
 """
 
 from functools import cache
@@ -13,17 +13,17 @@ from training.loop.throughput import measure_gemm
 
 Precision = Literal["32-true", "bf16-mixed"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
-TRIED_SIZE = 256  # large enough to tell, small enough to be emulated in no time
+TRIED_SIZE = 256  # large enough to see the difference, small enough to be emulated quickly
 
 
 def is_measured(precision: Literal["auto"] | Precision, accelerator: str) -> bool:
-    """Whether `choose_precision` measures, so that another process may choose otherwise. Arguments are the same."""
+    """Whether `choose_precision`, given these arguments, measures. Processes may then choose differently."""
     return precision == "auto" and (accelerator == "cpu" or not torch.cuda.is_available())
 
 
 @cache
 def choose_precision(precision: Literal["auto"] | Precision, accelerator: str) -> Precision:
-    """Resolve "auto" to the faster precision of this machine, by a measurement. Any other is returned as it is.
+    """Resolve "auto" to this machine's faster precision, by a measurement. Others are returned unchanged.
 
     Args:
         precision: `loop.precision` of the settings.

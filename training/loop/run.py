@@ -18,23 +18,23 @@ from training.loop.throughput import Meter
 from training.settings import LoopSettings
 from training.tasks.task import Task
 
-DEV = "dev_"  # what the names of dev figures begin with in the history
-PRECISION = "precision"  # key of a saved run
+DEV = "dev_"  # prefix of dev figures in the history
+PRECISION = "precision"  # key in a saved run
 
 
 class TrainingError(Exception):
-    """A run cannot start or go on."""
+    """A run cannot start or continue."""
 
 
 @dataclass
 class Progress:
-    """How far a run is. Saved and restored with the weights.
+    """How far a run has come. Saved and restored with the weights.
 
     Args:
         epoch: Whole epochs done.
         step: Optimizer steps taken.
         best_epoch: The epoch with the best dev figures so far, from 1. 0 before there is one.
-        history: One row of metrics for each epoch.
+        history: One row of metrics per epoch.
     """
 
     epoch: int = 0
@@ -82,23 +82,23 @@ class Run:
         return module
 
     def save(self, path: Path) -> None:
-        """Write all that a resumed run needs into one file, atomically.
+        """Write all that a resumed run needs to one file, atomically.
 
         Raises:
-            TrainingError: It cannot be written, for instance since the disk is full. The former file is still there.
+            TrainingError: It cannot be written, for instance because the disk is full. The former file is kept.
         """
         part = path.with_name(path.name + ".part")
         try:
             self.fabric.save(part, self._trained() | {"progress": asdict(self.progress), PRECISION: self.precision})
             if self.fabric.is_global_zero:
                 part.replace(path)
-        except (OSError, RuntimeError) as error:  # torch says in its own way that a disk is full
+        except (OSError, RuntimeError) as error:  # torch raises a RuntimeError for a full disk
             part.unlink(missing_ok=True)
             reason = (isinstance(error, OSError) and error.strerror) or str(error).partition("\n")[0]
             raise TrainingError(f"{path} cannot be written: {reason}") from error
 
     def restore(self, path: Path) -> None:
-        """Restore what `save` has written.
+        """Restore what `save` wrote.
 
         Raises:
             TrainingError: The file cannot be read, or lacks what this version saves.
@@ -110,13 +110,13 @@ class Run:
             self.progress = Progress(**{field.name: progress[field.name] for field in fields(Progress)})
 
     def _trained(self) -> dict[str, Any]:
-        """The objects whose state Fabric saves and restores."""
+        """Return the objects whose state Fabric saves and restores."""
         parts = {"model": self.model, "optimizer": self.optimizer}
         return parts if self.average is None else parts | {"average": self.average}
 
 
 def saved_precision(path: Path) -> Precision | None:
-    """The precision of a run that `Run.save` has written. None if it was written before that was kept.
+    """Return the precision of a saved run. None if it was saved by a version that did not record it.
 
     Raises:
         TrainingError: The file cannot be read.
@@ -128,7 +128,7 @@ def saved_precision(path: Path) -> Precision | None:
 
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    """Turn what is raised of a file that is damaged, or of another version, into a TrainingError."""
+    """Turn errors about a damaged file, or one of another version, into a TrainingError."""
     try:
         yield
     except (EOFError, OSError, RuntimeError, UnpicklingError) as error:
@@ -146,10 +146,10 @@ def make_fabric(loop: LoopSettings, precision: Precision) -> Fabric:
 
     Args:
         loop: The settings.
-        precision: Of the matrix products; see `training.loop.precision.choose_precision`.
+        precision: Precision of the matrix products; see `training.loop.precision.choose_precision`.
 
     Raises:
-        TrainingError: There are no such devices here.
+        TrainingError: This machine has no such devices.
     """
     try:
         return Fabric(
@@ -170,8 +170,8 @@ def set_up(fabric: Fabric, task: Task[Any], precision: Precision = "32-true", *,
 
     Args:
         fabric: Its devices.
-        task: What is trained.
-        precision: Of `fabric`.
+        task: The task to train.
+        precision: The precision of `fabric`.
         is_new: Whether to initialise the model; False if its weights are about to be restored.
     """
     loop = task.settings.loop
@@ -189,7 +189,7 @@ def set_up(fabric: Fabric, task: Task[Any], precision: Precision = "32-true", *,
 
 
 def parameter_groups(model: nn.Module, task: Task[Any]) -> list[dict[str, Any]]:
-    """Group parameters for AdamW by `Task.learning_rate_scale` and by weight decay, which only matrices have.
+    """Group parameters for AdamW by `Task.learning_rate_scale` and by weight decay, which only matrices get.
 
     Returns:
         torch's parameter groups. "scale" is the factor of the learning rate.

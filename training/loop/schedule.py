@@ -1,4 +1,4 @@
-"""The learning rate, a function of the step alone, so that a run saves no state of it."""
+"""The learning rate. It depends only on the step, so a run need not save any state of it."""
 
 import math
 
@@ -6,7 +6,7 @@ from training.settings import LoopSettings
 
 
 def learning_rate(step: int, total_steps: int, loop: LoopSettings) -> float:
-    """Linear warm-up to the highest rate, then half a cosine down to the final one.
+    """Return the learning rate: linear warm-up to the highest rate, then half a cosine down to the final one.
 
     lr_t = final + (highest - final) (1 + cos(pi t)) / 2    Loshchilov and Hutter 2017 (SGDR), without restarts
 

@@ -1,4 +1,4 @@
-"""One step of the optimizer, in one process or several that share the rows of a batch."""
+"""One optimizer step, by one process or by several that share the rows of a batch."""
 
 import math
 
@@ -19,7 +19,7 @@ def take_step(run: Run, batch: Batch, carry: Carry) -> tuple[float, float, Carry
         The loss of the whole batch, the gradient's norm before clipping, and the detached carry of this process's rows.
 
     Raises:
-        TrainingError: The loss or its gradient is not finite. Raised in every process, whichever of them it comes from.
+        TrainingError: The loss or its gradient is not finite. Raised in all processes, whichever it comes from.
     """
     loop = run.task.settings.loop
     for group in run.optimizer.param_groups:
@@ -43,12 +43,12 @@ def take_step(run: Run, batch: Batch, carry: Carry) -> tuple[float, float, Carry
 
 
 def detach(carry: Carry) -> Carry:
-    """Detach the carried state from the graph of the steps before (truncated backpropagation through time)."""
+    """Detach the carried state from the graph of earlier steps (truncated backpropagation through time)."""
     return tree_map_only(Tensor, Tensor.detach, carry)
 
 
 def count_batch(run: Run, batch: Batch) -> int:
-    """Count the floating-point operations of the matrix products of a step. No parameter changes."""
+    """Count the floating-point operations of a step's matrix products, without changing parameters."""
 
     def passes() -> None:
         loss, _ = run.task.loss(run.model, run.fabric.to_device(batch), None)
@@ -63,13 +63,13 @@ def shard(run: Run, batch: Batch) -> tuple[Batch, float]:
     """Take this process's rows of a batch.
 
     Returns:
-        The rows, and the weight of their loss, by which the mean over all processes is the loss of the whole batch.
+        The rows, and the weight that makes the mean of all processes' losses the loss of the whole batch.
     """
     rank, processes = run.fabric.global_rank, run.fabric.world_size
     if processes == 1:
         return batch, 1.0
     if rank >= _num_rows(batch):
-        return tree_map_only(Tensor, lambda tensor: tensor[:1], batch), 0.0  # all must take part in a step
+        return tree_map_only(Tensor, lambda tensor: tensor[:1], batch), 0.0  # all processes must take part in a step
     rows = tree_map_only(Tensor, lambda tensor: tensor[rank::processes], batch)
     return rows, processes * run.task.share(rows, batch)
 

@@ -1,12 +1,12 @@
-"""The speed of a training: items a second, and model FLOPs utilisation (MFU).
+"""The speed of a training: items per second, and model FLOPs utilisation (MFU).
 
-MFU is the model's rate of floating-point operations by that of the machine (Chowdhery et al. 2022, arXiv:2204.02311,
-appendix B), which is measured here instead of taken from a data sheet. In metrics.csv it is `gemm_share`.
+MFU is the model's rate of floating-point operations divided by the machine's (Chowdhery et al. 2022, arXiv:2204.02311,
+appendix B). Here the machine's rate is measured instead of taken from a data sheet. In metrics.csv it is `gemm_share`.
 
-The model's operations are counted once, on one batch: those of all matrix products, forwards and backwards, dense and
-recurrent (a product of (n, k) and (k, m) is 2 n k m), by torch's own counter, extended by the fused recurrent layers.
-The machine's rate is measured once, at the start, by one square product in the run's precision and threads. On a shared
-machine it is that of the moment.
+The model's operations are counted once, on one batch: those of all matrix products, forward and backward, dense and
+recurrent (a product of (n, k) and (k, m) is 2 n k m), by torch's own counter, extended to the fused recurrent layers.
+The machine's rate is measured once, at the start, by a square product with the run's precision and threads. On a shared
+machine it depends on the load at that moment.
 """
 
 import time
@@ -32,9 +32,9 @@ class Speed:
 
     Args:
         item: What is counted, in the singular.
-        items_per_second: Items of training batches a second, without the evaluation between epochs.
-        flops_per_item: Floating-point operations of the matrix products, forwards and backwards.
-        gemm_flops: Operations a second of a large matrix product on this machine.
+        items_per_second: Items of training batches per second, without the evaluation between epochs.
+        flops_per_item: Floating-point operations of the matrix products, forward and backward.
+        gemm_flops: Operations per second of a large matrix product on this machine.
     """
 
     item: str
@@ -44,7 +44,7 @@ class Speed:
 
     @property
     def gemm_share(self) -> float:
-        """MFU: the model's operations a second by those of the machine."""
+        """MFU: the model's operations per second divided by the machine's."""
         return self.items_per_second * self.flops_per_item / self.gemm_flops
 
     def __str__(self) -> str:
@@ -58,7 +58,7 @@ class Speed:
 
 @dataclass(frozen=True)
 class Meter:
-    """What is measured once for a run: the model's operations, and the machine's rate.
+    """What is measured once per run: the model's operations and the machine's rate.
 
     Args:
         item: What is counted, in the singular.
@@ -71,12 +71,12 @@ class Meter:
     gemm_flops: float
 
     def read(self, items: float, seconds: float) -> Speed:
-        """The speed of a training that took `seconds` for `items`."""
+        """Return the speed of a training that took `seconds` for `items`."""
         return Speed(self.item, items / seconds, self.flops_per_item, self.gemm_flops)
 
 
 def count_flops(step: Callable[[], Any]) -> int:
-    """Count the floating-point operations of all matrix products of a call, forwards and backwards.
+    """Count the floating-point operations of all matrix products of a call, forward and backward.
 
     The states of torch's random generators are restored.
     """
@@ -98,7 +98,7 @@ def measure_gemm(
         size: Rows and columns of the matrices. By default large enough for the device's highest rate.
 
     Returns:
-        Floating-point operations a second of the fastest product.
+        Floating-point operations per second of the fastest product.
     """
     size = size or GEMM_SIZES.get(device.type, GEMM_SIZES["cpu"])
     matrix = torch.randn(size, size, device=device, generator=torch.Generator(device)).to(DTYPES[precision])
@@ -119,17 +119,17 @@ def _wait(device: torch.device) -> None:
 
 
 def _onednn_lstm(x: Shape, input_weight: Shape, hidden_weight: Shape, *_: object, **__: object) -> int:
-    """Operations of one layer and direction of torch's LSTM on the CPU."""
+    """Count the operations of one layer and direction of torch's LSTM on the CPU."""
     return 2 * prod(x[:-1]) * (prod(input_weight) + prod(hidden_weight))
 
 
 def _cudnn_rnn(x: Shape, weights: Sequence[Shape], *_: object, **__: object) -> int:
-    """Operations of all layers and directions of a recurrent module on CUDA. Biases, of one axis, do not count."""
+    """Count the operations of all layers and directions of a recurrent module on CUDA, without biases (one axis)."""
     return 2 * prod(x[:-1]) * sum(prod(weight) for weight in weights if len(weight) == 2)
 
 
 def _twice(formula: Callable[..., int]) -> Callable[..., int]:
-    """Operations of the backward pass: the gradients of input and weights, each as many as the forward pass."""
+    """Count the backward pass: the gradients of input and weights take as many operations each as the forward pass."""
 
     def flops(*arguments: object, **options: object) -> int:
         return 2 * formula(*arguments, **options)

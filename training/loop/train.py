@@ -1,9 +1,9 @@
-"""The training loop of every task: batches in, checkpoints out. It knows tasks by `Task` only.
+"""The training loop of every task: batches in, checkpoints out. It knows tasks only through `Task`.
 
-A run is a function of its settings: batches depend on (seed, epoch), and torch's generator is seeded anew for each
-epoch from (seed, epoch, rank). The run is saved after every epoch. After an interruption a resumed run repeats at most
-one epoch and ends in the same weights, bit for bit, on the CPU of the same machine. (On CUDA, torch's operators that
-add in parallel have no fixed order.)
+A run is a function of its settings: batches depend on (seed, epoch), and torch's generator is reseeded in each epoch
+from (seed, epoch, rank). The run is saved after every epoch. After an interruption, a resumed run repeats at most one
+epoch and ends with the same weights, bit for bit, on the CPU of the same machine. (On CUDA, torch's operators that add
+in parallel have no fixed order.)
 
     output/best/        checkpoint of the best epoch, by the task's goal on the dev split
     output/last/        checkpoint of the last whole epoch, with resume.ckpt: weights, optimizer, average, progress
@@ -36,29 +36,29 @@ def train(task: Task[Any], output: Path, command: str, *, resume: bool = False, 
     """Train a task from its settings, and leave the best and the last checkpoint in `output`.
 
     Args:
-        task: Supplies data, model, loss and metric.
+        task: Supplies data, model, loss and metrics.
         output: Directory of the run.
         command: What the user typed, kept in the checkpoints.
-        resume: Go on from output/last. The task must have the settings of that run.
+        resume: Continue from output/last. The task must have the settings of that run.
         overwrite: Start anew even if `output` holds a run.
 
     Returns:
-        Whether this process is the first of the run. The others must not measure the same checkpoint beside it.
+        Whether this process is the run's first. The others must not evaluate the checkpoint as well.
 
     Raises:
-        TrainingError: Nothing to resume, a run that would be overwritten, a directory that cannot be made, a device
-            that is not there, a precision that processes would choose each for itself, a loss or gradient that is not
-            finite, or no epoch with a dev figure to choose it by.
+        TrainingError: There is nothing to resume, a run would be overwritten, the directory cannot be created, a device
+            is missing, several processes would each choose their own precision, the loss or its gradient is not finite,
+            or no epoch has a dev figure to choose it by.
     """
     prepare(output, resume=resume, overwrite=overwrite)
     loop = task.settings.loop
     torch.set_num_threads(loop.threads)
-    # What was chosen once stays: measured again, on a busier machine, it could be the other one.
+    # A resumed run keeps its precision: on a busier machine another measurement could choose the other one.
     saved = saved_precision(resume_file(output)) if resume else None
     precision = saved or _choose_precision(loop)
     fabric = make_fabric(loop, precision)
     arguments = (task, output, command, precision, resume, overwrite)
-    fabric.launch(_train, *arguments)  # type: ignore[arg-type]  # it passes more arguments on
+    fabric.launch(_train, *arguments)  # type: ignore[arg-type]  # launch passes further arguments on
     return fabric.is_global_zero
 
 
@@ -83,9 +83,9 @@ def _train(
     run = set_up(fabric, task, precision, is_new=not resume)
     if resume:
         run.restore(resume_file(output))
-        _keep_best(run, output, command)  # an interruption may have come before it was written
+        _keep_best(run, output, command)  # the interruption may have come before it was written
     if overwrite and fabric.is_global_zero:
-        remove_run(output)  # not before data and devices have been found
+        remove_run(output)  # only now that data and devices have been found
     log = MetricsLog(output, f"Training of the {task.name} model", task.units)
     try:
         with tqdm(total=run.total_steps, initial=run.progress.step, unit="batch", disable=_is_silent(fabric)) as bar:
@@ -100,7 +100,7 @@ def _train(
         if not run.progress.best_epoch:
             raise TrainingError(f"dev {task.goal.metric} was NaN after every epoch: lower loop.learning_rate")
     except BaseException:
-        with suppress(OSError):  # a full disk is told by what could not be written first
+        with suppress(OSError):  # if the disk is full, the first error says so
             _close(log, run)
         raise
     _close(log, run)
@@ -112,7 +112,7 @@ def _close(log: MetricsLog, run: Run) -> None:
 
 
 def _train_epoch(run: Run, bar: "tqdm[Any]") -> dict[str, float]:
-    """Take the steps of one epoch, and return its row of metrics."""
+    """Train for one epoch, and return its row of metrics."""
     start = time.perf_counter()
     epoch = run.progress.epoch
     _seed_epoch(run.task.settings.seed, epoch, run.fabric.global_rank)
@@ -157,11 +157,11 @@ def _speed_row(run: Run, items: int, seconds: float) -> dict[str, float]:
 
 
 def finish_epoch(run: Run, row: dict[str, float], output: Path, command: str) -> None:
-    """Evaluate on the dev split, and save the checkpoints and what a resumed run needs."""
+    """Evaluate on the dev split, then save the checkpoints and what a resumed run needs."""
     progress, goal = run.progress, run.task.goal
     model = run.evaluated.eval()
     with torch.no_grad():
-        # All processes continue or stop by the figures of the first.
+        # All processes use the first one's figures to continue or stop.
         figures = run.fabric.broadcast(run.task.calibrate(model))
     is_best = goal.is_better(figures, progress.best_figures)
     progress.epoch += 1
@@ -170,20 +170,20 @@ def finish_epoch(run: Run, row: dict[str, float], output: Path, command: str) ->
         progress.best_epoch = progress.epoch
     if run.fabric.is_global_zero:
         checkpoint.save(output / LAST, run.task, model, command)
-    # An interruption before this line repeats the epoch; after it the best checkpoint can be made from what is saved.
+    # After an interruption before this line the epoch is repeated. After it, the best checkpoint can be restored.
     run.save(resume_file(output))
     _keep_best(run, output, command)
 
 
 def _keep_best(run: Run, output: Path, command: str) -> None:
-    """Write the best checkpoint if the last whole epoch is the best one. One that is there keeps its figures."""
+    """Write the best checkpoint if the last epoch is the best one. If it is already there, it keeps its figures."""
     is_due = run.fabric.is_global_zero and run.progress.is_at_best
     if is_due and not checkpoint.holds(output / BEST, run.evaluated):
         checkpoint.save(output / BEST, run.task, run.evaluated, command)
 
 
 def _speed_so_far(run: Run, meter: Meter) -> Speed:
-    """The mean speed over all epochs of the run, including those before it was resumed."""
+    """Return the mean speed over all epochs of the run, including those before it was resumed."""
     name = f"{meter.item}s_per_second"
     history = [row for row in run.progress.history if name in row]
     return meter.read(sum(row[name] * row["seconds"] for row in history), sum(row["seconds"] for row in history))
@@ -194,7 +194,7 @@ def _seed_epoch(seed: int, epoch: int, rank: int) -> None:
 
 
 def _is_silent(fabric: Fabric) -> bool | None:
-    return None if fabric.is_global_zero else True  # None: silent unless a person is watching
+    return None if fabric.is_global_zero else True  # None: silent unless stderr is a terminal
 
 
 def _describe(run: Run) -> str:

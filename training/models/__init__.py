@@ -1,1 +1,1 @@
-"""The networks, one a module, built from the cells of `training.recurrence`."""
+"""The networks, one per module, built from the cells of `training.recurrence`."""

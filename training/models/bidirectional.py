@@ -1,8 +1,8 @@
-"""Bidirectional LSTM layers: two LSTMs over the same items, one of them in reverse (Schuster and Paliwal 1997).
+"""Bidirectional LSTM layers: two LSTMs over the same items, one in reverse (Schuster and Paliwal 1997).
 
-Each direction is a module of its own, so that it is exported as a stage of its own. Rows of a batch may differ in
-length: a row is reversed up to its own length, so that its padding comes last in both directions. Unlike packed
-sequences, this moves no lengths to the CPU.
+Each direction is its own module, so that it can be exported as its own stage. Rows of a batch may differ in length:
+each row is reversed only up to its own length, so its padding comes last in both directions. Unlike packed sequences,
+this needs no lengths on the CPU.
 """
 
 import torch
@@ -29,24 +29,24 @@ class BidirectionalLSTM(nn.Module):
             initialise_torch(lstm)
 
     def lstm(self, direction: Direction) -> nn.LSTM:
-        """The LSTM of a direction."""
+        """Return the LSTM of a direction."""
         return self.left_to_right if direction == "forward" else self.right_to_left
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """Features (N, T, 2H) of items x (N, T, C). The first `lengths` (N,) items of each row count."""
+        """Return features (N, T, 2H) of items x (N, T, C). Row i has `lengths[i]` real items; the rest is padding."""
         there, _ = self.left_to_right(x)
         back, _ = self.right_to_left(reverse_rows(x, lengths))
         return torch.cat([there, reverse_rows(back, lengths)], dim=2)
 
     def ends(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """The last hidden states of both directions, (N, 2H), of items x (N, T, C) with `lengths` (N,)."""
+        """Return both directions' last hidden states, (N, 2H), after items x (N, T, C) with `lengths` (N,)."""
         there, _ = self.left_to_right(x)
         back, _ = self.right_to_left(reverse_rows(x, lengths))
         return torch.cat([last_items(there, lengths), last_items(back, lengths)], dim=1)
 
 
 def reverse_rows(x: Tensor, lengths: Tensor) -> Tensor:
-    """Reverse the first `lengths` (N,) items of each row of x (N, T, C). The padding stays in its place."""
+    """Reverse the first `lengths` (N,) items of each row of x (N, T, C), leaving the padding in place."""
     t = torch.arange(x.shape[1], device=x.device)
     length = lengths.unsqueeze(1)
     source = torch.where(t < length, length - 1 - t, t)
@@ -54,12 +54,12 @@ def reverse_rows(x: Tensor, lengths: Tensor) -> Tensor:
 
 
 def last_items(x: Tensor, lengths: Tensor) -> Tensor:
-    """The last item of each row of x (N, T, C), by its length (N,): (N, C)."""
+    """Return the last real item of each row of x (N, T, C) with `lengths` (N,): (N, C)."""
     return x[torch.arange(len(x), device=x.device), lengths - 1]
 
 
 def unroll_lstm(cell: LSTMCell, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Run an LSTM over items x (N, T, C), step by step, with one input product for all steps.
+    """Run an LSTM over items x (N, T, C), step by step, with one input projection for all steps.
 
     Returns:
         Hidden states (N, T, H), and the last h and c, (N, H) each.

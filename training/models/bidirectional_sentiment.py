@@ -1,8 +1,8 @@
 """Words in, logits of negative and positive out: LSTMs in both directions, pooled features.
 
 The head sees the maximum and the mean of both directions' features over a text. The backward direction begins with the
-last word, so a text must be whole before it is read. Training runs torch's fused LSTMs. Serving and export run
-`unroll_stage`, the same numbers step by step.
+last word, so it needs the whole text. Training runs torch's fused LSTMs. Export and serving use `unroll_stage`, which
+computes the same numbers step by step.
 """
 
 from collections.abc import Iterator
@@ -57,7 +57,7 @@ class BidirectionalSentimentModel(StatefulModule):
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """Names of the stages, in the order in which a text takes them."""
+        """Names of the stages, in the order in which a text passes through them."""
         return (*self.passes, HEAD)
 
     def _state(self) -> Iterator[StateTensor]:
@@ -71,7 +71,7 @@ class BidirectionalSentimentModel(StatefulModule):
         yield StateTensor("pool_count", "float32", ("N", 1))
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """The fused path: logits (N, 2) of texts x, int64 (N, T). The first `lengths` (N,) words of each count."""
+        """Return logits (N, 2) of texts x, int64 (N, T), by the fused path. `lengths` (N,) are their words."""
         y = self.embedding_dropout(self.embedding(x))
         for i, layer in enumerate(self.layers):
             y = layer(y if i == 0 else self.dropout(y), lengths)
@@ -83,11 +83,11 @@ class BidirectionalSentimentModel(StatefulModule):
         return logits
 
     def unroll_stage(self, stage: str, inputs: Tensors, state: Tensors) -> tuple[Tensors, Tensors]:
-        """Take items through a stage, step by step: see `StagedModel`.
+        """Run items through a stage, step by step: see `StagedModel`.
 
         The first layer reads word ids "x", int64 (N, T). Later stages read "x", the features of both directions of the
-        layer before, float32 (N, T, 2H). Layers return "features" (N, T, H), the head "logits" (N, T, 2), the class so
-        far.
+        layer below, float32 (N, T, 2H). Layers return "features" (N, T, H). The head returns "logits" (N, T, 2) of the
+        text up to each word.
         """
         if stage == HEAD:
             return self._judge(inputs["x"], state)
@@ -98,7 +98,7 @@ class BidirectionalSentimentModel(StatefulModule):
         return {"features": features}, {f"{stage}_h": h, f"{stage}_c": c}
 
     def _judge(self, x: Tensor, state: Tensors) -> tuple[Tensors, Tensors]:
-        """Pool features in the order of the words, so that any cut of a text gives the same bits."""
+        """Pool features in the order of the words, so that any cut of a text gives the same bits; then classify."""
         maximum, total, count = state["pool_max"], state["pool_sum"], state["pool_count"]
         pooled: list[Tensor] = []
         for x_t in x.unbind(dim=1):

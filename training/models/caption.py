@@ -1,7 +1,7 @@
-"""An image in, a sentence out: an encoder of images sets the initial state of a language model of words.
+"""An image in, a sentence out: an image encoder sets the initial state of a word-level language model.
 
-A GRU reads the image row by row. Its last state and the pixels become an image vector, and that vector becomes the
-initial hidden and cell state of the decoder (Vinyals et al. 2015, arXiv:1411.4555, feed it as the first word instead).
+A GRU reads the image row by row. Its last state and the pixels are mapped to an image vector, and that vector to the
+decoder's initial hidden and cell state (Vinyals et al. 2015, arXiv:1411.4555, feed it as the first word instead).
 """
 
 from typing import cast
@@ -17,7 +17,7 @@ from training.recurrence.cells import GRUCell, unroll
 from training.recurrence.initialisation import initialise_torch
 from training.settings import Section
 
-START = 0  # input before the first word of a sentence: the end of a sentence
+START = 0  # the input before the first word of a sentence: the id that ends sentences
 
 
 class CaptionModelSettings(Section):
@@ -31,7 +31,7 @@ class CaptionModelSettings(Section):
 
 
 class CaptionModel(StatefulModule):
-    """An encoder of images, and a decoder that starts from its result.
+    """An image encoder, and a decoder that starts from its output.
 
     Args:
         vocabulary_size: V, the number of words.
@@ -53,7 +53,7 @@ class CaptionModel(StatefulModule):
         self.state = self.decoder.state
 
     def forward(self, images: Tensor, words: Tensor) -> Tensor:
-        """The fused path: logits (N, T, V) after words int64 (N, T) about images float32 (N, 8, 8)."""
+        """Return logits (N, T, V) after words, int64 (N, T), given images, float32 (N, 8, 8). The fused path."""
         _, last = self.rows(images / LARGEST)
         logits, _ = self.decoder(words, self._begun(images, last[0]))
         return cast(Tensor, logits)
@@ -76,7 +76,7 @@ class CaptionModel(StatefulModule):
         return {}, begun
 
     def _begun(self, images: Tensor, last: Tensor) -> Tensors:
-        """The decoder's initial state, from images (N, 8, 8) and the last state (N, row_size) of the encoder."""
+        """Return the decoder's initial state, from images (N, 8, 8) and the encoder's last state (N, row_size)."""
         features = torch.cat([last, images.flatten(1) / LARGEST], dim=1)
         vector = self.dropout(torch.relu(self.image(features)))
         h, c = self.begin(vector).chunk(2, dim=1)

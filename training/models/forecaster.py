@@ -1,4 +1,4 @@
-"""The interface of all forecasters. A row of a batch is a channel, and all channels share the weights."""
+"""The interface of all forecasters. Each row of a batch is a channel, and all channels share the weights."""
 
 from abc import ABC, abstractmethod
 from typing import NamedTuple
@@ -24,12 +24,12 @@ class ForecasterModelSettings(Section):
 
 
 class Told(NamedTuple):
-    """Static features: what the model is told of N channels before their first reading.
+    """Static features: what the model knows of N channels before their first reading.
 
     Args:
-        channel: Number of the channel among those of the model, from 1, int64 (N, 1). 0 for any other channel.
+        channel: The channel's number among those the model was trained on, from 1, int64 (N, 1). 0 for any other.
         center: Typical level, float64 (N, 1).
-        unit: Typical scale, a mean absolute deviation, float64 (N, 1). 0 if it is not known.
+        unit: Typical scale, a mean absolute deviation, float64 (N, 1). 0 if unknown.
     """
 
     channel: Tensor
@@ -53,15 +53,15 @@ class Forecaster(StatefulModule, ABC):
     """A `StreamingModel` that can forecast the next readings after any reading.
 
     Args:
-        segment: S, readings that are one item of the encoder.
+        segment: S, the number of readings in one item of the encoder.
         max_segments: Segments of the longest horizon.
         channels: Names of the channels whose typical level and scale it knows: `centers` and `units`, float64 (C,).
-        interval: Step of time between two readings, for instance "1 hour".
-        widening: Factor of the width of the trained bands, fitted to the dev split. 1 at first, in a shape that the
-            model chooses.
+        interval: Time between two readings, for instance "1 hour".
+        widening: Factor by which trained bands are widened, fitted to the dev split. Initially ones, in a shape that
+            the model chooses.
     """
 
-    look_back: int | None = None  # readings that it remembers, None for all of them
+    look_back: int | None = None  # how many readings it remembers; None for all of them
     centers: Tensor
     units: Tensor
     widening: Tensor
@@ -74,16 +74,16 @@ class Forecaster(StatefulModule, ABC):
         self.channels, self.interval = channels, interval
         for name in ("centers", "units"):
             self.register_buffer(name, torch.zeros(len(channels), dtype=torch.float64))
-        # Bands that fit the training rows are too narrow for readings that were not trained on.
+        # Bands that fit the training rows are too narrow for unseen readings.
         self.register_buffer("widening", widening)
 
     def known_state(self, told: Told) -> Tensors:
-        """The state of N channels before their first reading, with their static features."""
+        """Return the state of N channels before their first reading, with their static features."""
         known = told._asdict()
         return {name: known.get(name, fresh) for name, fresh in self.initial_state(len(told.unit)).items()}
 
     def told(self, name: str) -> Told:
-        """The static features of one channel, by its name. Zeros if the model does not know it."""
+        """Return the static features of one channel, by its name. Zeros if the model does not know it."""
         at = self.channels.index(name) if name in self.channels else -1
         center, unit = (
             values[at : at + 1] if at >= 0 else values.new_zeros(1) for values in (self.centers, self.units)
@@ -96,7 +96,7 @@ class Forecaster(StatefulModule, ABC):
 
         Args:
             x: Readings in their own units, float64 (N, T, S).
-            state: As `state` lists it.
+            state: The tensors listed in `self.state`, by name.
 
         Returns:
             No outputs, and the next state.
@@ -104,7 +104,7 @@ class Forecaster(StatefulModule, ABC):
 
     @abstractmethod
     def states(self, x: Tensor, state: Tensors) -> list[Tensors]:
-        """The T + 1 states before the first and after each of the segments x, float64 (N, T, S)."""
+        """Return the T + 1 states: before the first and after each of the segments x, float64 (N, T, S)."""
 
     @abstractmethod
     def forecast(self, state: Tensors, partial: Tensor, filled: Tensor, segments: int) -> Tensors:
@@ -113,7 +113,7 @@ class Forecaster(StatefulModule, ABC):
         Args:
             state: State after all whole segments.
             partial: Readings of the unfinished segment, float64 (N, S). Those beyond `filled` are ignored.
-            filled: Number of its readings that have arrived, int64 (N,), 0 to S - 1.
+            filled: How many of them have arrived, int64 (N,), 0 to S - 1.
             segments: M, the number of segments of S readings to forecast, at most `max_segments`.
 
         Returns:
@@ -128,13 +128,13 @@ class Forecaster(StatefulModule, ABC):
             raise ValueError(f"segments must be 1 to {self.max_segments}, not {segments}")
 
     def _fan(self, middle: Tensor, below: Tensor, above: Tensor, widening: Tensor) -> Tensor:
-        """Quantiles (..., Q) that never cross: the median, and from there positive steps down and up.
+        """Return quantiles (..., Q) that never cross: the median, and positive steps down and up from it.
 
         Args:
             middle: The median, (..., 1).
             below: Steps down before softplus, (..., MIDDLE).
             above: Steps up before softplus, (..., MIDDLE).
-            widening: Factor of the steps, of any shape that broadcasts. Taken as 1 in training.
+            widening: Factor of the steps, of any shape that broadcasts. Ignored in training.
         """
         widening = torch.ones_like(widening) if self.training else widening
         lower = middle - widening * softplus(below).cumsum(dim=-1).flip(-1)

@@ -1,6 +1,6 @@
 """Tokens in, logits of the next token out: an embedding, layers of LSTM, a linear head.
 
-Training runs torch's fused LSTM. Serving and export run `unroll`, the same numbers step by step.
+Training runs torch's fused LSTM. Export and serving use `unroll`, which computes the same numbers step by step.
 """
 
 from typing import Literal, Self, cast
@@ -16,7 +16,7 @@ from training.recurrence.cells import LSTMCell, unroll
 from training.recurrence.initialisation import initialise_torch
 from training.settings import Section
 
-# The logit of a token that cannot follow: its probability is 0 at every temperature up to 10.
+# The logit of a token that cannot follow. Its probability is 0 at every temperature up to 10.
 IMPOSSIBLE = -1e4
 
 
@@ -24,7 +24,7 @@ OF_ONE_CELL = {"forget_bias": "lstm", "kernel_size": "mingru", "mlp_size": "ming
 
 
 class GenerationModelSettings(Section):
-    """Cell, sizes and regularisation. A setting of the other cell must have its default value."""
+    """Cell, sizes and regularisation. Settings of the cell that is not chosen must keep their defaults."""
 
     cell: Literal["lstm", "mingru"] = "lstm"
     embedding_size: int = Field(default=64, ge=1)
@@ -48,9 +48,9 @@ class GenerationModel(StatefulModule):
     """A language model.
 
     Args:
-        vocabulary_size: V, the number of tokens: characters, or notes.
+        vocabulary_size: V, the number of tokens: characters, words or notes.
         settings: Sizes and regularisation.
-        successors: Which token (column) may follow which (row), bool (V, V). None if any may follow any.
+        successors: Which tokens (columns) may follow each token (row), bool (V, V). None allows all.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class GenerationModel(StatefulModule):
             initialise_torch(layer, settings.forget_bias)
 
     def forward(self, x: Tensor, state: Tensors | None = None) -> tuple[Tensor, Tensors]:
-        """The fused path.
+        """Run the fused path.
 
         Args:
             x: Token ids, int64 (N, T).
@@ -103,7 +103,7 @@ class GenerationModel(StatefulModule):
         """
         cells = [LSTMCell.from_torch(cast(nn.LSTM, layer)) for layer in self.layers]
         T = x.shape[1]
-        # What a token adds to the gates is a row of a table that onnxruntime computes once, when it loads a graph.
+        # Projecting the embedding table instead of the input lets onnxruntime fold the product when it loads a graph.
         table = cells[0].project(self.embedding.weight)  # (V, 4H)
         projected = [embedding(x_t, table) for x_t in x.t().unbind()]  # T times (N, 4H)
         h_next, c_next, hidden = [], [], torch.empty(0)

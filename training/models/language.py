@@ -1,4 +1,4 @@
-"""Builds language models by the name of their cell. A new cell for them gets a case here."""
+"""Builds language models by the name of their cell. A new cell needs a case here."""
 
 from training.models.generation import GenerationModel, GenerationModelSettings
 from training.models.mingru import MinGRUModel
@@ -7,7 +7,7 @@ LanguageModel = GenerationModel | MinGRUModel
 
 
 def language_model(vocabulary_size: int, settings: GenerationModelSettings) -> LanguageModel:
-    """Build a language model with random weights. Its state has `pending_logits`.
+    """Build a language model with random weights. Its state includes `pending_logits`.
 
     Args:
         vocabulary_size: V, the number of tokens.

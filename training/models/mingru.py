@@ -6,8 +6,8 @@ characters, minGRU and a linear map, then a perceptron, each pair behind a layer
     u = norm(y);  m_t = sum_k taps_k * u_{t-K+1+k};  y = y + minGRU(m) Wo + bo
     y = y + relu(norm(y) W1 + b1) W2 + b2
 
-Training scans all steps at once. Serving and export run `unroll`, where only the recurrence goes step by step. The
-latest K - 1 inputs of the convolution are state.
+Training scans all steps at once. Export and serving use `unroll`, in which only the recurrence runs step by step. The
+latest K - 1 inputs of the convolution are part of the state.
 """
 
 from collections.abc import Callable
@@ -43,7 +43,7 @@ class MinGRUBlock(nn.Module):
         self.up = nn.Linear(size, settings.mlp_size)
         self.down = nn.Linear(settings.mlp_size, size)
         self.dropout = LockedDropout(settings.dropout)
-        nn.init.ones_(self.taps.detach()[-1])  # a fresh convolution hands its input on
+        nn.init.ones_(self.taps.detach()[-1])  # the convolution starts as the identity
 
     def forward(
         self, y: Tensor, T: int, h: Tensor, past: Tensor, recurrence: Recurrence
@@ -54,7 +54,7 @@ class MinGRUBlock(nn.Module):
             y: float32 (T * N, D).
             T: Number of steps.
             h: Hidden state, float32 (N, H).
-            past: The latest inputs of the convolution, the oldest first, float32 (K - 1, N, D).
+            past: The latest inputs of the convolution, oldest first, float32 (K - 1, N, D).
             recurrence: Computes the hidden states of all steps.
 
         Returns:
@@ -71,7 +71,7 @@ class MinGRUBlock(nn.Module):
 
 
 class MinGRUModel(StatefulModule):
-    """A character language model whose training needs no pass step by step.
+    """A character language model that trains in parallel over time steps.
 
     Args:
         vocabulary_size: V, the number of characters.
@@ -94,7 +94,7 @@ class MinGRUModel(StatefulModule):
         )
 
     def forward(self, x: Tensor, state: Tensors | None = None) -> tuple[Tensor, Tensors]:
-        """The parallel path: logits (N, T, V) of x, int64 (N, T), and the next state. None is a fresh state."""
+        """Return logits (N, T, V) of x, int64 (N, T), and the next state, by parallel scan. None is a fresh state."""
         return self.advance(x, state if state is not None else self.initial_state(x.shape[0]), MinGRUCell.scan)
 
     def unroll(self, x: Tensor, state: Tensors) -> tuple[Tensors, Tensors]:
@@ -107,7 +107,7 @@ class MinGRUModel(StatefulModule):
         return {"logits": logits}, next_state
 
     def advance(self, x: Tensor, state: Tensors, recurrence: Recurrence) -> tuple[Tensor, Tensors]:
-        """Logits (N, T, V) and the next state, with the hidden states of all steps computed by `recurrence`."""
+        """Return logits (N, T, V) and the next state, with the hidden states computed by `recurrence`."""
         T, L = x.shape[1], len(self.layers)
         y = self.embedding(x.t()).flatten(0, 1)  # (T * N, D)
         h_next, past_next = [], []
@@ -121,7 +121,7 @@ class MinGRUModel(StatefulModule):
 
 
 def _dropped(dropout: LockedDropout, rows: Tensor, T: int) -> Tensor:
-    """Dropout of rows (T * N, D) with one mask for all steps of a sequence."""
+    """Apply dropout to rows (T * N, D) with one mask for all steps of a sequence."""
     if not dropout.training:
         return rows
     dropped: Tensor = dropout(by_step(rows, T).transpose(0, 1)).transpose(0, 1)
@@ -129,7 +129,7 @@ def _dropped(dropout: LockedDropout, rows: Tensor, T: int) -> Tensor:
 
 
 def step_by_step(cell: MinGRUCell, x: Tensor, h_0: Tensor) -> Tensor:
-    """The hidden states of `MinGRUCell.scan`, in T steps, so that their bits do not depend on T."""
+    """Compute the hidden states of `MinGRUCell.scan` one step at a time, so that their bits do not depend on T."""
     h, states = h_0, []
     for a, b in zip(*(part.unbind() for part in cell.coefficients(cell.project(x))), strict=True):
         h = a * h + b

@@ -1,21 +1,21 @@
-"""Running statistics of a channel, its seasons and its scale: the causal normalisation of its readings.
+"""Causal normalisation of a channel's readings by its running statistics: its seasons and its scale.
 
-Knows no network. Raw readings and statistics are float64, so that a level of 1e9 keeps its details. The features for
-the network are float32, without unit, and do not change if all readings are multiplied by a > 0 and shifted by b.
+Does not know the network. Raw readings and statistics are float64, so that small changes at a level of 1e9 are kept.
+The network's features are float32, dimensionless, and unchanged if all readings are multiplied by a > 0 and shifted.
 
-Readings come in segments of S, and a season has P of them: 24 and 1 for hours, 4 and 13 for weeks. For the segment s,
-with n whole seasons seen before, where season_k[s] are the S readings of season k at the place of s:
+Readings come in segments of S, and a season has P segments: S = 24, P = 1 for hours; S = 4, P = 13 for weeks. For a
+segment s, after n whole seasons, with season_k[s] the S readings of season k at the position of s:
 
-    g_k         = max(1 - decay_k, 1 / (n + 1))             plain average at first, exponentially forgetting later
+    g_k         = max(1 - decay_k, 1 / (n + 1))             a plain average at first, later an exponential one
     season_0[s] = s                                         the last season
     season_k[s] = season_k[s] + g_k (s - season_k[s])       running seasons, one for each decay
     level       = mean(season_K)                            of the slowest
     scale       = scale + g (mean |s - level| - scale)      mean absolute deviation: no squares, so nothing overflows
 
-Seasons are kept with the oldest segment first, which is the place of the next segment. An unfinished segment changes
-only the readings that it has, and the scale by its share of a whole segment.
+Seasons are stored oldest segment first, which is the position that the next segment updates. An unfinished segment
+updates only the positions of its readings, and the scale by its share of a whole segment.
 
-A channel may be known beforehand, by its typical level and its typical scale, which then is the unit of all features.
+A channel's typical level and scale may be known beforehand. Its typical scale is then the unit of all features.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-# Inputs are clipped: far outside what it was trained on the network saturates, and float32 overflows.
+# Inputs are clipped: far outside its training range the network saturates, and float32 overflows.
 LARGEST_FEATURE = 10.0
 LARGEST_SEASON = 20.0  # a reading of a running season, which enters forecasts directly
 LARGEST_LOGARITHM = 3.0
@@ -53,7 +53,7 @@ class Rhythm:
 
     @property
     def num_seasons(self) -> int:
-        """K, the last season and the running ones."""
+        """K: the last season and the running ones."""
         return 1 + len(self.decays)
 
     @property
@@ -70,7 +70,7 @@ class Profile(NamedTuple):
         seasons: The last season, then one running season for each decay, float64 (N, K, P * S).
         scale: Running mean absolute deviation, float64 (N, 1).
         center: Typical level of a known channel, float64 (N, 1).
-        unit: Typical scale of a known channel, float64 (N, 1). 0 if the channel is not known.
+        unit: Typical scale of a known channel, float64 (N, 1). 0 if the channel is unknown.
     """
 
     seen: Tensor
@@ -91,11 +91,11 @@ class View(NamedTuple):
     Args:
         last: The latest reading, float64 (N, 1). Forecasts are relative to it.
         scale: Unit of the forecasts, float64 (N, 1). 0 as long as all readings of an unknown channel were equal.
-        features: float32 (N, F). In this order, which trained weights know: the S readings relative to the one before
-            the segment, 0 where nothing has arrived; where something has (S); the levels of the K seasons relative to
-            the latest reading; the logarithm of how the scale grew; 1 / (seasons seen + 1); whether the channel is
-            known; the latest reading and the slowest level relative to its typical level; the logarithm of the
-            running scale in the unit of all these.
+        features: float32 (N, F), in the order that trained weights rely on: the S readings relative to the one before
+            the segment, 0 where none has arrived; which of them have arrived (S); the levels of the K seasons relative
+            to the latest reading; the logarithm of the scale's growth; 1 / (seasons seen + 1); whether the channel is
+            known; the latest reading and the slowest level relative to the typical level; the logarithm of the running
+            scale. Readings, levels and the running scale are in units of `scale`.
         seasons: The running seasons and the typical level relative to the latest reading, float32 (N, K + 1, P * S).
     """
 
@@ -106,11 +106,11 @@ class View(NamedTuple):
 
 
 class Part(NamedTuple):
-    """A segment of which only the first readings have arrived.
+    """A segment of which perhaps only the first readings have arrived.
 
     Args:
         readings: float64 (N, S), 0 where none has arrived.
-        is_there: Which readings have arrived, the first `filled` ones, bool (N, S).
+        is_there: Whether each reading has arrived: the first `filled` have, bool (N, S).
         filled: Number of readings that have arrived, int64 (N, 1), 0 to S.
         share: `filled` as a share of S, float64 (N, 1).
     """
@@ -127,7 +127,7 @@ class Part(NamedTuple):
 
     @property
     def divisor(self) -> Tensor:
-        """Divisor of their mean, int64 (N, 1): the number of readings, or 1 if there are none."""
+        """Divisor for the readings' mean, int64 (N, 1): their number, or 1 if there are none."""
         return self.filled.clamp(min=1)
 
 
@@ -146,11 +146,11 @@ def read_segment(profile: Profile, segment: Tensor, rhythm: Rhythm) -> tuple[Pro
 
 
 def look_at(profile: Profile, segment: Tensor, filled: Tensor, rhythm: Rhythm) -> tuple[Profile, View]:
-    """Read the first `filled` readings of a segment. The seasons still begin with its place.
+    """Read the first `filled` readings of a segment, without moving the seasons on to the next one.
 
     Args:
-        profile: The statistics before it.
-        segment: Readings, float64 (N, S). Those beyond `filled` are ignored, also NaN.
+        profile: The statistics before the segment.
+        segment: Readings, float64 (N, S). Those beyond `filled` are ignored, even if NaN.
         filled: Number of readings, int64 (N, 1), 0 to S.
         rhythm: Rhythm of the channels.
 
@@ -165,7 +165,7 @@ def look_at(profile: Profile, segment: Tensor, filled: Tensor, rhythm: Rhythm) -
 
 
 def _update_seasons(profile: Profile, part: Part, rhythm: Rhythm) -> Tensor:
-    """The next seasons (N, K, P * S). Places that a fresh channel has not seen get the mean of its readings."""
+    """Return the next seasons (N, K, P * S). Positions not seen yet get the mean of all readings so far."""
     S, P = rhythm.segment, rhythm.segments_per_season
     before = profile.seasons[..., :S]
     running = before[:, 1:] + _gains(profile, rhythm) * (part.readings.unsqueeze(1) - before[:, 1:])
@@ -184,14 +184,14 @@ def _update_seasons(profile: Profile, part: Part, rhythm: Rhythm) -> Tensor:
 
 
 def _gains(profile: Profile, rhythm: Rhythm) -> Tensor:
-    """g_k of each running season, (N, K - 1, 1)."""
+    """Return g_k of each running season, (N, K - 1, 1)."""
     rates = torch.tensor([1.0 - decay for decay in rhythm.decays], dtype=torch.float64, device=profile.seen.device)
     num_whole = torch.floor(profile.seen / rhythm.segments_per_season)
     return torch.maximum(rates, 1 / (num_whole + 1)).unsqueeze(2)
 
 
 def _update_scale(before: Profile, after: Profile, part: Part, rhythm: Rhythm) -> Tensor:
-    """The next scale (N, 1). It moves by the share of a season that has arrived, and is a plain average at first."""
+    """Return the next scale (N, 1): a plain average at first, later an exponential one with a rate per season."""
     level = _level(after.seasons[:, -1]).unsqueeze(1)
     distances = torch.where(part.is_there, (part.readings - level).abs(), 0.0)
     deviation = row_sum(distances).unsqueeze(1) / part.divisor
@@ -201,7 +201,7 @@ def _update_scale(before: Profile, after: Profile, part: Part, rhythm: Rhythm) -
 
 
 def _view(before: Profile, after: Profile, part: Part, rhythm: Rhythm) -> View:
-    """The features, in units of the typical scale of a known channel, or the running scale of another."""
+    """Return the features, in units of the typical scale if the channel is known, else of the running scale."""
     newest = part.readings.gather(1, part.divisor - 1)
     last = torch.where(part.filled > 0, newest, before.last)
     is_known = after.unit > 0
@@ -230,32 +230,32 @@ def _view(before: Profile, after: Profile, part: Part, rhythm: Rhythm) -> View:
 
 
 def _level(seasons: Tensor) -> Tensor:
-    # Not Tensor.mean: the exporter names its result "mean", which is the name of an output of the forecast graph.
+    # Not Tensor.mean: the exporter names its result "mean", which is already an output of the forecast graph.
     return row_sum(seasons) / seasons.shape[-1]
 
 
 def row_sum(values: Tensor) -> Tensor:
-    """Sum over the last axis.
+    """Sum over the last axis, padded with zeros to a multiple of 4.
 
-    Rows of an odd number of float64 begin at every second multiple of 8 bytes, and onnxruntime adds those up in another
-    order than the others: a row's sum would depend on its place in the batch. So rows are filled up to a multiple of 4.
+    onnxruntime sums a row in an order that depends on its alignment. If rows have an odd number of float64, every
+    second one is misaligned, and a row's sum would depend on its place in the batch.
     """
     missing = -values.shape[-1] % 4
     return (torch.nn.functional.pad(values, (0, missing)) if missing else values).sum(dim=-1)
 
 
 def _growth(before: Profile, after: Profile) -> Tensor:
-    """Logarithm of the growth of the scale, (N, 1): the hidden state was made in the old unit."""
+    """Return the logarithm of the scale's growth, (N, 1). The network needs it: its state is in the old unit."""
     return _logarithm(torch.where(after.scale > 0, after.scale, 1.0), before.scale)
 
 
 def _logarithm(scale: Tensor, reference: Tensor) -> Tensor:
-    """log(scale / reference), (N, 1), clipped. 0 if either is 0."""
+    """Return log(scale / reference), (N, 1), clipped. 0 if either is 0."""
     has_both = (scale > 0) & (reference > 0)
     ratio = torch.where(has_both, scale, 1.0) / torch.where(has_both, reference, 1.0)
     return ratio.log().clamp(-LARGEST_LOGARITHM, LARGEST_LOGARITHM)
 
 
 def as_input(values: Tensor, largest: float) -> Tensor:
-    """Float64 values as float32, clipped."""
+    """Clip float64 values and convert them to float32."""
     return values.clamp(-largest, largest).float()

@@ -1,8 +1,8 @@
 """Words in, logits of the labels out after every word: an embedding, layers of GRU, pooled features.
 
-The head sees the running maximum and mean of the hidden states and the last one. Maximum, sum and count are state, so
-a text may arrive word by word. Training runs torch's fused GRU. Serving and export run `unroll`, the same numbers step
-by step.
+The head sees the running maximum and mean of the hidden states, and the last one. Maximum, sum and count are part of
+the state, so a text may arrive word by word. Training runs torch's fused GRU. Export and serving use `unroll`, which
+computes the same numbers step by step.
 """
 
 from typing import cast
@@ -64,7 +64,7 @@ class SentimentModel(StatefulModule):
             initialise_torch(gru)
 
     def forward(self, x: Tensor, state: Tensors | None = None) -> tuple[Tensor, Tensors]:
-        """The fused path.
+        """Run the fused path.
 
         Args:
             x: Word ids, int64 (N, T).
@@ -90,7 +90,7 @@ class SentimentModel(StatefulModule):
         """Advance by T words, step by step: see `StreamingModel`.
 
         Returns:
-            {"logits": (N, T, classes)}, of the class so far after each word, and the next state.
+            {"logits": (N, T, classes)} of the text up to each word, and the next state.
         """
         cells = [GRUCell.from_torch(cast(nn.GRU, layer)) for layer in self.layers]
         T = x.shape[1]
@@ -106,9 +106,9 @@ class SentimentModel(StatefulModule):
 
 
 def _unroll_pools(hidden: list[Tensor], state: Tensors) -> tuple[Tensor, Tensors]:
-    """Features (T * N, 3H) of T hidden states (N, H), and the next pools.
+    """Return features (T * N, 3H) of T hidden states (N, H), and the next pools.
 
-    The chain adds up in the order in which words arrive, so that any cut of a text gives the same bits.
+    Words are added one by one, in the order of arrival, so that any cut of a text gives the same bits.
     """
     maximum, total, count = state["pool_max"], state["pool_sum"], state["pool_count"]
     features: list[Tensor] = []

@@ -1,6 +1,6 @@
 """The interface of all served models: named state tensors, and an unrolled pass that carries them.
 
-The graphs of a bundle, the session's record and the manifest use these names. This module knows no task.
+A bundle's graphs, its manifest and session records use these names. This module does not know the tasks.
 """
 
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ Direction = Literal["forward", "backward"]
 
 @dataclass(frozen=True)
 class StateTensor:
-    """One recurrent tensor of a session. The graph's input is `name`, its output `name`_next.
+    """One recurrent tensor of a session. The graph's input is called `name`, its output `name`_next.
 
     Args:
         name: Name in the graph and in the session's record, for instance "h".
         dtype: "float32", "float64" or "int64".
-        shape: Axis sizes with the batch axis written "N": (2, "N", 256).
-        initial: The value that a fresh session is filled with.
+        shape: Axis sizes, with the batch axis written "N": (2, "N", 256).
+        initial: The value of all elements in a fresh session.
     """
 
     name: str
@@ -30,13 +30,13 @@ class StateTensor:
     initial: float = 0.0
 
     def allocate(self, N: int, device: torch.device | None = None) -> Tensor:
-        """The state of N fresh sessions."""
+        """Return the tensor for N fresh sessions."""
         sizes = [N if isinstance(size, str) else size for size in self.shape]
         return torch.full(sizes, self.initial, dtype=getattr(torch, self.dtype), device=device)
 
 
 class StatefulModule(nn.Module):
-    """What models of this package have in common: sequences begin as their `state` says.
+    """Base of this package's models: makes initial states as `state` declares them.
 
     Attributes:
         state: The recurrent tensors.
@@ -45,20 +45,20 @@ class StatefulModule(nn.Module):
     state: tuple[StateTensor, ...]
 
     def initial_state(self, N: int) -> Tensors:
-        """The state of N fresh sequences, by name, where the weights are."""
+        """Return the state of N fresh sequences, by name, on the device of the weights."""
         device = next(self.parameters()).device
         return {tensor.name: tensor.allocate(N, device) for tensor in self.state}
 
 
 class StreamingModel(Protocol):
-    """A model whose sequences may arrive in pieces: its state is all that it needs of the past."""
+    """A model whose sequences may arrive in pieces: its state holds all that it needs of the past."""
 
     @property
     def state(self) -> tuple[StateTensor, ...]:
         """The recurrent tensors, in the order of the graph's inputs."""
 
     def initial_state(self, N: int) -> Tensors:
-        """The state of N fresh sessions, by name."""
+        """Return the state of N fresh sessions, by name."""
 
     def unroll(self, x: Tensor, state: Tensors) -> tuple[Tensors, Tensors]:
         """Advance by all T items of `x` (N, T, ...), step by step.
@@ -69,12 +69,12 @@ class StreamingModel(Protocol):
 
 
 class Pass(NamedTuple):
-    """One direction of a layer over a sequence, which is exported as a stage of its own.
+    """One direction of a layer over a sequence, exported as its own stage.
 
     Attributes:
         name: Name of the stage.
         direction: A backward pass reads the items in reverse, so it needs all of them.
-        layer: From 1. The first reads the items, the others read both directions of the layer below.
+        layer: Counted from 1. The first reads the items, the others read both directions of the layer below.
     """
 
     name: str
@@ -83,12 +83,12 @@ class Pass(NamedTuple):
 
 
 def passes_of_layer(layer: int) -> tuple[Pass, Pass]:
-    """Both directions of a layer, counted from 1."""
+    """Return both directions of a layer, which is counted from 1."""
     return Pass(f"forward{layer}", "forward", layer), Pass(f"backward{layer}", "backward", layer)
 
 
 def passes_by_name(layers: int) -> dict[str, Pass]:
-    """Both directions of all layers, in the order in which a sequence goes through them."""
+    """Return both directions of all layers, in the order in which a sequence passes through them."""
     return {each.name: each for layer in range(1, layers + 1) for each in passes_of_layer(layer)}
 
 
@@ -100,10 +100,10 @@ class StagedModel(Protocol):
         """The recurrent tensors of all stages."""
 
     def initial_state(self, N: int) -> Tensors:
-        """The state before the first item, by name."""
+        """Return the state before the first item, by name."""
 
     def unroll_stage(self, stage: str, inputs: Tensors, state: Tensors) -> tuple[Tensors, Tensors]:
-        """Take all T items of the inputs (N, T, ...) through a stage, step by step.
+        """Run all T items of the inputs (N, T, ...) through a stage, step by step.
 
         Args:
             stage: Name of the stage.

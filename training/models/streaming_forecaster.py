@@ -1,18 +1,18 @@
 """A streaming forecaster: readings in, forecasts with quantiles out. One GRU over segments, decoded in parallel.
 
-The idea of SegRNN (Lin et al. 2023, arXiv:2308.11200): a segment is one step of the GRU, and each future segment is one
-step more, from the last hidden state on a learned embedding of its position. What differs, so that it can stream and
-take any channel: channels have no embedding, and the normalisation is causal (see profile.py) instead of subtracting
-the last value of a whole window. A channel may be known by its typical level and scale instead. Future segments stay on
-the grid of the past ones; the running seasons enter the forecast directly, with weights that the hidden state sets:
+Based on SegRNN (Lin et al. 2023, arXiv:2308.11200): each segment is one step of the GRU, and each future segment is one
+step from the last hidden state, whose input is a learned embedding of its position. To stream, and to take any channel,
+it differs in two ways: channels have no embedding, only a typical level and scale if these are known; and normalisation
+is causal (see profile.py) instead of subtracting the last value of a whole window. Future segments stay on the grid of
+the past ones. The running seasons enter the forecast directly, with weights computed from the hidden state:
 
     y_m      = GRU(position_m, h)                               m = 0 is the unfinished segment
     mean_m   = y_m W + sum_k w_k(y_m) season_k[m] + mix(seasons[m])
     median_m = mean_m + 0.3 y_m V
     above_mj = median_m + widening sum_{i <= j} softplus(y_m A_i)       j = 1 .. 9 quantiles above the median
-    below_mj = median_m - widening sum_{i <= j} softplus(y_m B_i)       as many below it: none ever cross
+    below_mj = median_m - widening sum_{i <= j} softplus(y_m B_i)       as many below it: they never cross
 
-all of them in units of the scale and relative to the latest reading: last + scale (..) is forecast.
+All of these are in units of the scale and relative to the latest reading: the forecast is last + scale (..).
 """
 
 from typing import Annotated, Self
@@ -59,7 +59,7 @@ class StreamingForecasterSettings(ForecasterModelSettings):
 
 
 class StreamingForecaster(Forecaster):
-    """A probabilistic forecaster of readings at equal steps of time.
+    """A probabilistic forecaster of readings at equal intervals.
 
     Args:
         settings: Sizes and forgetting.
@@ -80,7 +80,7 @@ class StreamingForecaster(Forecaster):
         self.positions = nn.Parameter(0.02 * torch.randn(1 + self.max_segments, D))
         self.dropout = nn.Dropout(settings.dropout)
         self.point = nn.Linear(H, S)
-        self.season_weights = nn.Linear(H, K + 1)  # the typical level is one more
+        self.season_weights = nn.Linear(H, K + 1)  # + 1 for the typical level
         self.position_season_weights = nn.Parameter(torch.zeros(1 + self.max_segments, K + 1))
         self.mix = nn.Linear((K + 1) * S, S, bias=False)
         self.spread = nn.Linear(H, S * Q)
@@ -95,7 +95,7 @@ class StreamingForecaster(Forecaster):
         )
 
     def _initialise(self) -> None:
-        """A fresh model forecasts a mixture of the running seasons, with narrow quantiles around it."""
+        """Make a fresh model forecast a mixture of the running seasons, with narrow quantiles around it."""
         with torch.no_grad():
             self.point.bias.zero_()
             self.mix.weight.zero_()
@@ -142,22 +142,22 @@ class StreamingForecaster(Forecaster):
         return {"mean": mean.gather(1, ahead), "quantiles": quantiles.gather(1, quantile_index)}
 
     def look(self, h: Tensor, profile: Profile, partial: Tensor, filled: Tensor) -> tuple[Tensor, View]:
-        """Take in pending readings for a forecast only. Returns the hidden state (N, H) and the view afterwards."""
+        """Read pending readings for one forecast only. Returns the hidden state (N, H) and the view after them."""
         filled = filled.unsqueeze(1)
         _, view = look_at(profile, partial, filled, self.rhythm)
         looked = self.cell.advance(self._project(view.features), h)
         return torch.where(filled > 0, looked, h), view
 
     def decode(self, h: Tensor, seasons: Tensor, positions: Tensor, quantile_positions: Tensor) -> Decoded:
-        """Future segments from a hidden state.
+        """Decode future segments from a hidden state.
 
         Args:
             h: float32 (N, H).
             seasons: Running seasons and typical level relative to the latest reading, float32 (N, K + 1, season).
-            positions: Segments counted from the unfinished one, int64 (P,).
-            quantile_positions: Indices into `positions` of the segments to give quantiles of, int64 (Pq,).
+            positions: Which segments to decode, counted from the unfinished one, int64 (P,).
+            quantile_positions: Indices into `positions` of the segments that also get quantiles, int64 (Pq,).
         """
-        # Every position steps from the same state, so h Wh is one product a row, whatever the horizon.
+        # All positions step from the same state, so h Wh is one product per row, whatever the horizon.
         y = self.cell.advance(self.cell.project(self.positions[positions]), h.unsqueeze(1))  # (N, P, H)
         y = self.dropout(y)
         weights = self.position_season_weights[positions] + self.season_weights(y)  # (N, P, K + 1)
@@ -165,7 +165,7 @@ class StreamingForecaster(Forecaster):
         return Decoded(mean, self._quantiles(y[:, quantile_positions], mean[:, quantile_positions]))
 
     def _of_seasons(self, weights: Tensor, seasons: Tensor, positions: Tensor) -> Tensor:
-        """The part of the seasons in the forecast of each position, (N, P, S)."""
+        """Return the seasons' contribution to the forecast at each position, (N, P, S)."""
         if self.rhythm.segments_per_season == 1:
             everywhere: Tensor = self.mix(seasons.flatten(1)).unsqueeze(1)
             return weights @ seasons + everywhere
@@ -175,7 +175,7 @@ class StreamingForecaster(Forecaster):
         return (weights.unsqueeze(3) * there).sum(dim=2) + mixed
 
     def _quantiles(self, y: Tensor, mean: Tensor) -> Tensor:
-        """Quantiles (N, Pq, S, Q) around the mean (N, Pq, S)."""
+        """Return quantiles (N, Pq, S, Q) around the mean (N, Pq, S)."""
         raw = self.spread(y).unflatten(2, (self.rhythm.segment, len(QUANTILE_LEVELS)))
         middle = mean.unsqueeze(3) + 0.3 * raw[..., MIDDLE : MIDDLE + 1]
         return self._fan(middle, raw[..., :MIDDLE], raw[..., MIDDLE + 1 :], self.widening)
@@ -190,15 +190,15 @@ class StreamingForecaster(Forecaster):
         quantile_positions: Tensor,
         told: Told | None = None,
     ) -> tuple[Decoded, View]:
-        """The training pass: fresh channels read T segments, and forecast after some of them.
+        """Read T segments of fresh channels and forecast after some of them: the training pass.
 
         Args:
             x: Readings, float64 (N, T, S).
-            partial: The segment in which each origin lies, float64 (N, E, S).
+            partial: The segment in which each forecast origin lies, float64 (N, E, S).
             filled: Number of its readings before the origin, int64 (N, E).
             ends: Whole segments before each origin, int64 (N, E), 0 to T.
             positions: Which segments to forecast, int64 (P,).
-            quantile_positions: Indices into them, int64 (Pq,).
+            quantile_positions: Indices into `positions`, int64 (Pq,).
             told: Static features of the channels.
 
         Returns:

@@ -1,10 +1,10 @@
 """Words and their characters in, logits of a tag for each word out: LSTMs over characters, then over words.
 
-A word is its embedding beside what an LSTM has made of its characters (Ling et al. 2015, arXiv:1508.02096; Nguyen and
-Verspoor 2018, arXiv:1807.03955). Read in both directions, a tag depends on the whole sentence; read from left to right
-only, words, and the characters of each, may arrive one by one.
+A word's features are its embedding and an LSTM's last state over its characters (Ling et al. 2015, arXiv:1508.02096;
+Nguyen and Verspoor 2018, arXiv:1807.03955). If read in both directions, a tag depends on the whole sentence. If read
+only from left to right, words and their characters may arrive one by one.
 
-Training runs torch's fused LSTMs. Serving and export run `unroll_stage`, the same numbers step by step.
+Training runs torch's fused LSTMs. Export and serving use `unroll_stage`, which computes the same numbers step by step.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,9 +22,9 @@ from training.recurrence.cells import LSTMCell
 from training.recurrence.initialisation import initialise_torch
 from training.settings import Section
 
-# Known characters, with the ids 1, 2, ... Any other has the id 0.
+# Known characters, with ids 1, 2, ... All others have id 0.
 CHARACTERS = tuple(map(chr, range(33, 127))) + tuple("\u2018\u2019\u201c\u201d\u2013\u2014…·•£€éèáíóúñçüöäÉ")
-# The middle of longer words is left out.
+# The middle of longer words is cut out.
 LONGEST_WORD = 40
 
 HEAD, ENCODE = "head", "encode"
@@ -47,7 +47,7 @@ class TaggingModelSettings(Section):
 
 
 class Words(NamedTuple):
-    """A padded batch of sentences, whose U distinct spellings are read once.
+    """A padded batch of sentences. Each of its U distinct spellings is read only once.
 
     Args:
         ids: Word ids, int64 (N, T).
@@ -71,7 +71,7 @@ class TaggingModel(StatefulModule):
         vocabulary_size: Number of words, [UNK] included.
         num_tags: Number of tags.
         settings: Sizes and regularisation.
-        auxiliary: Number of values of each other kind of tag, for auxiliary losses in training. They are not served.
+        auxiliary: Number of tags of each other kind, for auxiliary losses in training. They are not served.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class TaggingModel(StatefulModule):
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """Names of the stages, in the order in which a sentence goes through them."""
+        """Names of the stages, in the order in which a sentence passes through them."""
         return (*self.over_characters, *self.over_words, HEAD if self.settings.bidirectional else ENCODE)
 
     def _state(self) -> Iterator[StateTensor]:
@@ -120,10 +120,10 @@ class TaggingModel(StatefulModule):
             yield StateTensor(f"{stage}_c", "float32", shape)
 
     def forward(self, words: Words) -> tuple[Tensor, dict[str, Tensor]]:
-        """The fused path.
+        """Run the fused path.
 
         Returns:
-            Logits (N, T, tags), and those of the auxiliary kinds of tags by name.
+            Logits (N, T, tags), and those of the auxiliary kinds of tag, by name.
         """
         letters = self.character_embedding(words.characters)
         if isinstance(self.characters, BidirectionalLSTM):
@@ -138,11 +138,11 @@ class TaggingModel(StatefulModule):
         return self.head(y), {name: head(y) for name, head in self.auxiliary.items()}
 
     def unroll_stage(self, stage: str, inputs: Tensors, state: Tensors) -> tuple[Tensors, Tensors]:
-        """Take items through a stage, step by step: see `StagedModel`.
+        """Run items through a stage, step by step: see `StagedModel`.
 
         Stages over characters read their ids "x", int64 (N, T). The first layer over words reads their ids "x", int64
         (N, T), and the features of their characters, "characters" (N, T, Hc of each direction). Later stages read "x",
-        the features of both directions of the layer before. Stages return "features", the last one "logits".
+        the features of both directions of the layer below. Stages return "features", the last one "logits".
         """
         if stage == HEAD:
             return {"logits": self.head(inputs["x"])}, {}
@@ -162,7 +162,7 @@ class TaggingModel(StatefulModule):
         return torch.cat([self.embedding(inputs["x"]), inputs["characters"]], dim=2)
 
     def _encode(self, inputs: Tensors, state: Tensors) -> tuple[Tensors, Tensors]:
-        """All layers of a model that reads from left to right."""
+        """Run all layers of a model that reads from left to right only, and its head."""
         y = self._words(inputs)
         last: list[tuple[Tensor, Tensor]] = []
         layers = zip(self.layers, state["encode_h"].unbind(), state["encode_c"].unbind(), strict=True)

@@ -1,4 +1,4 @@
-"""An English sentence in, its translation out: a bidirectional encoder, attention, and a decoder of two layers.
+"""An English sentence in, its translation out: a bidirectional encoder, attention, and a two-layer decoder.
 
     memory_s = [forward_s ; backward_s]                              L layers of GRU in each direction
     h1_t = GRU1(embedding(y_{t-1}), h1_{t-1})
@@ -6,17 +6,17 @@
     h2_t = GRU2([h1_t ; context_t], h2_{t-1})
     logits_t = tanh(Wo [h2_t ; context_t] + bo) E' + b               E' is the embedding, transposed
 
-The attention is the "general" one of Luong et al. (2015, equation 8), divided as by Vaswani et al. (2017, equation 1):
-without the division it becomes one-hot early in training, and then passes no gradient on (docs/log.md). With two hops
-the second layer attends as well, (Wq2 h2_t + bq2) . memory_s, and the logits see that context too: the first hop knows
-the translation so far, the second also what it looked at.
+Attention is the "general" one of Luong et al. (2015, equation 8), scaled as in Vaswani et al. (2017, equation 1):
+without the scaling it becomes one-hot early in training and then passes no gradient on (docs/log.md). With two hops the
+second layer attends as well, (Wq2 h2_t + bq2) . memory_s, and the logits see that context too: the first hop's query
+knows the translation so far, the second's also the context that the first hop found.
 
 The query is the first layer's state alone, as in RNMT+ (Chen et al. 2018, arXiv:1804.09849, section 3.2), so no
 recurrence passes through the attention: training runs torch's fused GRUs over all steps and one batched attention. A
-backward GRU is a forward one over the reversed sentence, so that padding stands at the end for both. The embedding is
-one for source, target and output (Press and Wolf 2017, arXiv:1608.05859).
+backward GRU is a forward one over the reversed sentence, so padding comes last for both. Source, target and output
+share one embedding (Press and Wolf 2017, arXiv:1608.05859).
 
-Serving and export run `unroll_stage`, the same numbers step by step.
+Export and serving use `unroll_stage`, which computes the same numbers step by step.
 """
 
 from typing import cast
@@ -34,7 +34,7 @@ from training.recurrence.initialisation import initialise_torch
 from training.settings import Section
 
 STEP = "step"
-MASKED = -1e9  # as a score: its weight is exactly 0, and a row of nothing else is no NaN
+MASKED = -1e9  # a score whose weight is exactly 0. Unlike -inf, a row of nothing else gives no NaN
 
 
 class TranslationModelSettings(Section):
@@ -54,7 +54,7 @@ class TranslationModel(StatefulModule):
     """A translation model over pieces of words.
 
     Args:
-        vocabulary_size: V, of both languages together.
+        vocabulary_size: V, the number of pieces, which both languages share.
         settings: Sizes and regularisation.
         language: Target language, for the bundle.
         length_penalty: Length penalty of its beam search, for the bundle; see `training.beam_search`.
@@ -94,12 +94,12 @@ class TranslationModel(StatefulModule):
             initialise_torch(cast(nn.GRU, gru))
 
     def forward(self, source: Tensor, lengths: Tensor, target: Tensor) -> Tensor:
-        """The fused path, with the true translation as the decoder's input (teacher forcing).
+        """Run the fused path, with the true translation as the decoder's input (teacher forcing).
 
         Args:
             source: Piece ids, int64 (N, S). The padding may be any id.
             lengths: Pieces of each source, int64 (N,).
-            target: Piece ids before each one to be predicted, [START] first, int64 (N, T).
+            target: Ids of the pieces that precede each predicted one, [START] first, int64 (N, T).
 
         Returns:
             Logits of the next piece, (N, T, V).
@@ -114,7 +114,8 @@ class TranslationModel(StatefulModule):
     def embed(self, ids: Tensor) -> Tensor:
         """Embed pieces (...) as vectors (..., E) of unit variance.
 
-        As output weights they stay small (Vaswani et al. 2017, section 3.4).
+        They are scaled here because the same weights must stay small as output weights (Vaswani et al. 2017, section
+        3.4).
         """
         vectors: Tensor = self.embedding(ids) * self.embedding.embedding_dim**0.5
         return vectors
@@ -137,17 +138,17 @@ class TranslationModel(StatefulModule):
         return memory
 
     def _attend(self, query: Tensor, memory: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Context (N, T, 2 H) and attention (N, T, S) of queries (N, T, 2 H) over a memory (N, S, 2 H)."""
+        """Return context (N, T, 2 H) and attention (N, T, S) of queries (N, T, 2 H) over a memory (N, S, 2 H)."""
         scores: Tensor = query @ memory.transpose(1, 2) / memory.shape[2] ** 0.5
         is_there = torch.arange(memory.shape[1], device=memory.device) < lengths.view(-1, 1, 1)
         attention = torch.where(is_there, scores, MASKED).softmax(dim=2)
         return attention @ memory, attention
 
     def _look_again(self, h2: Tensor, context: Tensor, memory: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Add the context of the second hop, if there is one.
+        """Add the second hop's context, if there is one.
 
         Returns:
-            The input of the logits, (N, T, D + hops 2 H), and the attention of the second hop, (N, T, S) or None.
+            The input of the logits, (N, T, D + hops 2 H), and the second hop's attention, (N, T, S), or None.
         """
         if self.query2 is None:
             return torch.cat([h2, context], dim=2), None
@@ -155,7 +156,7 @@ class TranslationModel(StatefulModule):
         return torch.cat([h2, context, again], dim=2), attention
 
     def attention(self, source: Tensor, lengths: Tensor, target: Tensor) -> Tensor:
-        """The attention of each piece of a given translation, (N, T, S). Arguments are those of `forward`."""
+        """Return the attention, (N, T, S), of each piece of a given translation. Arguments as in `forward`."""
         memory = self.encode(source, lengths)
         h1, _ = self.decoder1(self.embed(target))
         context, first = self._attend(self.query(h1), memory, lengths)
@@ -168,12 +169,12 @@ class TranslationModel(StatefulModule):
         return logits
 
     def unroll_stage(self, stage: str, inputs: Tensors, state: Tensors) -> tuple[Tensors, Tensors]:
-        """Take items through a stage, step by step.
+        """Run items through a stage, step by step.
 
-        The `passes` are the directions of the encoder's layers. The first layer reads "x", piece ids int64 (N, T), the
-        others "x", the features of both directions of the layer below, float32 (N, T, 2 H). They return "features",
-        float32 (N, T, H). "step" is one piece of the decoder, see `step`. It reads "token", "memory" and "length", and
-        returns "log_probs" and "attention".
+        The `passes` are the directions of the encoder's layers. The first layer reads piece ids "x", int64 (N, T). The
+        others read "x", the features of both directions of the layer below, float32 (N, T, 2 H). They return
+        "features", float32 (N, T, H). "step" decodes one piece, see `step`. It reads "token", "memory" and "length",
+        and returns "log_probs" and "attention".
 
         Args:
             stage: Name of a pass, or STEP.
@@ -204,7 +205,7 @@ class TranslationModel(StatefulModule):
     def step(
         self, token: Tensor, memory: Tensor, length: Tensor, h1: Tensor, h2: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Predict the piece after one more.
+        """Decode one step: read the latest piece and predict the next.
 
         Args:
             token: The latest piece, [START] at first, int64 (N,).
@@ -226,5 +227,5 @@ class TranslationModel(StatefulModule):
 
 
 def _mean(first: Tensor, second: Tensor | None) -> Tensor:
-    """Mean of the attentions of both hops, or the only one."""
+    """Return the mean of both hops' attention, or that of the only hop."""
     return first if second is None else (first + second) / 2

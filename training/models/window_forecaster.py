@@ -1,19 +1,19 @@
-"""A forecaster from a window: the last readings in, forecasts with quantiles out. SegRNN (Lin et al. 2023).
+"""A forecaster over a window: the last readings in, forecasts with quantiles out. One GRU over segments.
 
-arXiv:2308.11200. It remembers a window of the last L readings, so a session forecasts the same as a fresh one that has
-read these. With segment_i the S readings of the window's i-th part, last its latest reading and unit the channel's
-scale:
+SegRNN (Lin et al. 2023, arXiv:2308.11200). It remembers a window of the last L readings, so a session forecasts the
+same as a fresh one that has read only these. With segment_i the S readings of the window's i-th part, `last` its latest
+reading, and `unit` the channel's scale:
 
     u_i    = (segment_i - last) / unit                      the same at any level and scale
     h_i    = GRU(relu(u_i We + be), h_{i-1})                i = 1 .. L / S, h_0 = 0
     y_m    = GRU([position_m, channel], h_{L/S})            m = 1 .. M: each future segment is one step, all in parallel
     mean_m = last + unit (y_m W + b)                        the median too
     above_mj = mean_m + unit widening_m sum_{i <= j} softplus(y_m A_i)      j = 1 .. 9 quantiles above the median
-    below_mj = mean_m - unit widening_m sum_{i <= j} softplus(y_m B_i)      as many below it: none ever cross
+    below_mj = mean_m - unit widening_m sum_{i <= j} softplus(y_m B_i)      as many below it: they never cross
 
-What differs from the paper: everything is divided by a unit, and clipped; a channel that it was not trained on has an
-embedding of its own, and the mean absolute deviation of its window as unit; a window that is not full yet begins with
-copies of its first reading; the quantiles, which read y without teaching it.
+Differences from the paper: inputs are divided by a unit and clipped. All channels that it was not trained on share one
+embedding, and have their window's mean absolute deviation as unit. A window that is not full yet begins with copies of
+the first reading. Quantiles are forecast as well; their gradients do not reach y.
 """
 
 from typing import NamedTuple, Self
@@ -64,11 +64,11 @@ class Window(NamedTuple):
 
 
 class WindowForecaster(Forecaster):
-    """A forecaster that looks at the last L readings, and at nothing before them.
+    """A forecaster that sees only the last L readings.
 
     Args:
         settings: Sizes.
-        channels: See `Forecaster`; each has an embedding.
+        channels: See `Forecaster`. Each has an embedding.
         interval: See `Forecaster`.
     """
 
@@ -129,8 +129,8 @@ class WindowForecaster(Forecaster):
 
         Args:
             readings: float64 (N, L).
-            unit: Typical scale of the channels, float64 (N, 1). 0 if it is not known.
-            num_read: Number of readings that have ever arrived, (N, 1). If fewer than L, only the last ones are real.
+            unit: Typical scale of the channels, float64 (N, 1). 0 if unknown.
+            num_read: Number of readings that have ever arrived, (N, 1). If fewer than L, those before them are copies.
         """
         last, num_real = readings[:, -1:], num_read.clamp(min=1, max=self.look_back)
         is_real = torch.arange(self.look_back, device=readings.device) >= self.look_back - num_real
@@ -143,23 +143,24 @@ class WindowForecaster(Forecaster):
         )
 
     def encode(self, segments: Tensor) -> Tensor:
-        """The hidden state, float32 (N, H), after the segments of a window, float32 (N, L / S, S)."""
+        """Return the hidden state, float32 (N, H), after the segments of a window, float32 (N, L / S, S)."""
         h = segments.new_zeros(segments.shape[0], self.cell.hidden_size)
         for projected in self.cell.project(torch.relu(self.embedding(segments))).unbind(dim=1):
             h = self.cell.advance(projected, h)
         return h
 
     def decode(self, h: Tensor, channel: Tensor, positions: Tensor, quantile_positions: Tensor) -> Decoded:
-        """Future segments from a hidden state.
+        """Decode future segments from a hidden state.
 
         Args:
             h: float32 (N, H).
             channel: int64 (N, 1).
-            positions: Segments counted from the latest reading, int64 (P,).
-            quantile_positions: Indices into `positions` of the segments to give quantiles of, int64 (Pq,).
+            positions: Which segments to decode, counted from the latest reading, int64 (P,).
+            quantile_positions: Indices into `positions` of the segments that also get quantiles, int64 (Pq,).
         """
         half = self.positions.shape[1]
-        # [position, channel] Wx without all pairs, and for all positions: bits must not depend on the horizon.
+        # [position, channel] Wx as a sum, instead of one product per pair. All positions are multiplied, whatever the
+        # horizon, so that the bits do not depend on it.
         of_position = (self.positions @ self.cell.Wx[:half])[positions]  # (P, 3H)
         of_channel = self.channel_embedding(channel) @ self.cell.Wx[half:] + self.cell.b  # (N, 1, 3H)
         y = self.dropout(self.cell.advance(of_position + of_channel, h.unsqueeze(1)))  # (N, P, H)
@@ -170,20 +171,20 @@ class WindowForecaster(Forecaster):
         return Decoded(mean, quantiles)
 
     def _quantiles(self, y: Tensor, mean: Tensor, widening: Tensor) -> Tensor:
-        """Quantiles (N, Pq, S, Q) around the mean (N, Pq, S), which is the median."""
+        """Return quantiles (N, Pq, S, Q) around the mean (N, Pq, S), which is also the median."""
         raw = self.spread(y).unflatten(2, (self.segment, len(QUANTILE_LEVELS) - 1))
         return self._fan(mean.detach().unsqueeze(3), raw[..., :MIDDLE], raw[..., MIDDLE:], widening)
 
     def forward(
         self, readings: Tensor, told: Told, positions: Tensor, quantile_positions: Tensor
     ) -> tuple[Decoded, Window]:
-        """The training pass: forecasts from whole windows.
+        """Forecast from whole windows: the training pass.
 
         Args:
             readings: float64 (N, L).
             told: Static features of the channels.
             positions: Which segments to forecast, int64 (P,).
-            quantile_positions: Indices into them, int64 (Pq,).
+            quantile_positions: Indices into `positions`, int64 (Pq,).
 
         Returns:
             The forecasts, and the windows that they are relative to.
@@ -193,5 +194,5 @@ class WindowForecaster(Forecaster):
 
 
 def _begun(state: Tensors, first: Tensor) -> Tensor:
-    """The window (N, L) of a state. That of a fresh channel is filled with its first reading, (N, 1)."""
+    """Return the window (N, L) of a state. A fresh channel's window is filled with its first reading, (N, 1)."""
     return torch.where(state["seen"] > 0, state["window"], first)

@@ -1,4 +1,4 @@
-"""Readings of a user's own table that may stand for none, such as -999."""
+"""Warnings about readings in a user's own table that may stand for missing ones, such as -999."""
 
 from collections.abc import Iterator
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from training.data.table import Table
 
-FAR = 100  # times the usual distance from the median, from which a reading is doubted
+FAR = 100  # how many times the usual distance from the median makes a reading doubtful
 CODES = (-99.0, *(sign * (10**n - 1) / 10**d for n in range(3, 8) for d in range(3) if d < n - 1 for sign in (1, -1)))
 
 
@@ -31,7 +31,7 @@ def _far(name: str, known: NDArray[np.float64]) -> str:
 
 
 def _code(name: str, known: NDArray[np.float64]) -> str:
-    """A doubt of readings all of nines, such as loggers write for none, where they lie outside all others."""
+    """Warn of readings that consist of nines, as loggers write for missing ones, and lie outside all others."""
     is_code = np.isin(known, CODES)
     codes, counts = np.unique(known[is_code], return_counts=True)
     others = known[~is_code]
@@ -45,7 +45,7 @@ def _code(name: str, known: NDArray[np.float64]) -> str:
 
 
 def _lies_outside(code: float, count: int, others: NDArray[np.float64]) -> bool:
-    """Whether a code is farther from all other readings than they are from each other, or half of that if it recurs."""
+    """Whether a code is the only negative value, or farther from the others than their range (half if it recurs)."""
     if code < 0 <= others.min():
         return True
     beyond = max(others.min() - code, code - others.max())

@@ -26,7 +26,7 @@ from training.settings import SettingsError
 
 FEW_READINGS, MANY_READINGS = 5_000, 100_000
 LONGEST_WINDOW = 30  # segments
-DRIFT = 0.5  # mean absolute deviations between the halves of a channel, from which it has no typical level
+DRIFT = 0.5  # mean absolute deviations between a channel's halves beyond which it has no typical level
 
 
 OPTIONS: Options = {
@@ -78,7 +78,7 @@ class Cut(NamedTuple):
         horizon: Rows of a forecast.
         num_rows: Rows of the table.
         num_train: Rows to train on, which come first. The others are for the backtest.
-        note: Why there is no season. Empty if there is one, or the user has said so.
+        note: Why there is no season. Empty if there is one or the user chose it.
     """
 
     season: int
@@ -108,7 +108,7 @@ def choose(options: argparse.Namespace) -> Choice:
 
 
 def _read(options: argparse.Namespace) -> OwnTable:
-    """Read the file, if the options say which of its columns."""
+    """Read the columns of the file that the options name."""
     if options.time is None:
         raise SettingsError("--csv needs --time, the name of its column of times")
     if twice := [name for name, times in Counter(options.target).items() if times > 1]:
@@ -123,7 +123,7 @@ def _read(options: argparse.Namespace) -> OwnTable:
 
 
 def _settings(options: argparse.Namespace, found: OwnTable, cut: Cut) -> dict[str, Any]:
-    """Settings that suit the table."""
+    """Return settings that suit the table."""
     return {
         "data": {
             "own": {
@@ -148,7 +148,7 @@ def _settings(options: argparse.Namespace, found: OwnTable, cut: Cut) -> dict[st
 
 
 def _cut(found: OwnTable, options: argparse.Namespace) -> Cut:
-    """Cut a table by the options, or else by its step of time and its length."""
+    """Cut a table by the options, or else by its interval and length."""
     num_rows = len(found.table.readings)
     season, note = options.season or _suggest_season(found, options.gaps), ""
     if not options.season and 4 * season > num_rows:
@@ -185,10 +185,10 @@ def _check_length(path: Path, cut: Cut) -> None:
 
 
 def _check_channels(path: Path, found: OwnTable, cut: Cut) -> None:
-    """Make sure that every channel has enough training readings, and not all the same.
+    """Check that every channel has enough training readings, and that they are not all the same.
 
     Raises:
-        DataError: A channel does not.
+        DataError: A channel's are not.
     """
     for name, column in zip(found.table.channels, found.table.readings[: cut.num_train].T, strict=True):
         known = column[~np.isnan(column)]
@@ -206,7 +206,7 @@ def _check_channels(path: Path, found: OwnTable, cut: Cut) -> None:
 
 
 def _sizes(train: NDArray[np.float64], cut: Cut) -> dict[str, Any]:
-    """Settings of model, windows and loop by the number of training readings."""
+    """Return settings of model, windows and loop for the number of training readings."""
     season, segment, horizon = cut.season, cut.segment, cut.horizon
     num_readings = int((~np.isnan(train)).sum())
     cycle = math.lcm(season, segment)
@@ -238,7 +238,7 @@ def _sizes(train: NDArray[np.float64], cut: Cut) -> dict[str, Any]:
 
 
 def _drifts(train: NDArray[np.float64]) -> bool:
-    """Whether the means of the halves of a channel's readings differ so much that its mean is no typical level."""
+    """Whether the two halves of some channel have means that differ by more than DRIFT."""
     return any(_drifts_alone(column[~np.isnan(column)]) for column in train.T)
 
 

@@ -1,4 +1,4 @@
-"""Settings for a character model of a user's own text file: rows and epochs by its length."""
+"""Settings for a character model of a user's own text file: rows and epochs depend on its length."""
 
 import argparse
 from pathlib import Path
@@ -9,7 +9,7 @@ from training.own.options import ENCODING, NO_FILE, Choice, Options, typed
 from training.settings import SettingsError
 from training.text.characters import count_characters
 
-STEPS = 4_000  # of training, about what tinyshakespeare takes
+STEPS = 4_000  # optimizer steps, about as many as for tinyshakespeare
 MAX_ROWS, MAX_EPOCHS, MIN_EPOCHS = 32, 60, 2
 BPTT_LEN = 128
 PATIENCE = 5
@@ -42,7 +42,7 @@ def choose(options: argparse.Namespace) -> Choice:
 
 
 def sizes(num_characters: int) -> tuple[int, int]:
-    """Rows of a batch and number of epochs, for about STEPS optimizer steps, within limits."""
+    """Return the rows of a batch and the number of epochs, for about STEPS optimizer steps, within limits."""
     rows = max(1, min(MAX_ROWS, num_characters // (8 * BPTT_LEN)))
     steps_an_epoch = max(1, num_characters // (rows * BPTT_LEN))
     return rows, max(MIN_EPOCHS, min(MAX_EPOCHS, STEPS // steps_an_epoch))

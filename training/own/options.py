@@ -15,7 +15,7 @@ class Choice(NamedTuple):
     """Settings that suit a file.
 
     Attributes:
-        settings: Nested values that replace those of the task's settings file. Empty without a file.
+        settings: Nested values that override those of the task's settings file. Empty without a file.
         summary: A description of the file for the user. Empty without a file.
     """
 
@@ -35,7 +35,7 @@ NO_FILE = Choice({}, "")
 
 
 def typed(known: Options, options: argparse.Namespace) -> list[str]:
-    """The options as they were typed, for the model card. Of a path only the file's name is kept."""
+    """Return the options as they were typed, for the model card. Only the file's name is kept of a path."""
     words = []
     for flag, arguments in known.items():
         value = getattr(options, flag.removeprefix("--"))

@@ -14,7 +14,7 @@ from training.tasks.registry import trainings
 
 OWN = {"forecasting": forecasting, "generation": generation, "sentiment": sentiment}
 GROUP = "a file of your own"
-MAX_NAME = 50  # characters of a bundle's name that is suggested; 63 are allowed
+MAX_NAME = 50  # characters of a suggested bundle name; 63 are allowed
 
 
 def add_options(task: str, parser: argparse.ArgumentParser) -> None:
@@ -26,12 +26,12 @@ def add_options(task: str, parser: argparse.ArgumentParser) -> None:
 
 
 def typed(task: str, given: argparse.Namespace) -> list[str]:
-    """The options of a task as they were typed. See `training.own.options.typed`."""
+    """Return the options of a task as they were typed. See `training.own.options.typed`."""
     return options.typed(OWN[task].OPTIONS, given) if task in OWN else []
 
 
 def run_directory(training: str, is_own: bool) -> Path:
-    """Where the run of a training goes unless the user says otherwise: `is_own` if it learns from the user's file."""
+    """Return the default directory of a training's run. `is_own` says that it learns from the user's own file."""
     return Path("runs") / (f"own-{training}" if is_own else training)
 
 
@@ -46,7 +46,7 @@ def choose(task: str, given: argparse.Namespace) -> Choice:
 
 
 def next_commands(best: Path) -> str:
-    """The commands that export and serve a checkpoint, under a name that no published training has.
+    """Return the commands that export and serve a checkpoint, under a name that no published training has.
 
     Args:
         best: The checkpoint, RUN/best.

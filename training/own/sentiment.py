@@ -61,7 +61,7 @@ def _describe(path: Path, found: OwnTexts) -> str:
 
 
 def _doubts(labels: Sequence[str]) -> Iterator[str]:
-    """Labels that may be meant as one, or as none."""
+    """Yield warnings about labels that may mean the same, or a missing label."""
     for label in labels:
         if label.casefold() in NO_READING:
             yield f"the label {label!r} is one like any other: if it stands for none, take its rows out"

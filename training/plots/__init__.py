@@ -1,1 +1,1 @@
-"""Pictures of what was trained, one a module."""
+"""Plots of training results, one kind per module."""

@@ -1,4 +1,4 @@
-"""Pictures of attention."""
+"""Plots of attention."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Images with the sentences that were written about them."""
+"""Plots of images with the sentences that a model wrote about them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ def draw_captions(
         path: File of the picture.
         images: Pixels from 0 to 16, float32 (N, 8, 8).
         sentences: Words of each sentence.
-        expected: Right attributes of each image.
+        expected: The right attributes of each image.
     """
     rows = -(-len(images) // COLUMNS)
     figure = Figure(figsize=(3 * COLUMNS, 2.6 * rows), layout="constrained")

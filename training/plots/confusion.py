@@ -1,4 +1,4 @@
-"""Confusion matrices."""
+"""Plots of confusion matrices."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from training.plots.names import in_any_script, numbered
 
 INCHES_A_CHARACTER = 0.09
-COUNT = 10  # characters of how many texts a label has
+COUNT = 10  # width, in characters, of a label's number of texts
 
 
 def draw_confusion(path: Path, title: str, labels: Sequence[str], counts: NDArray[np.int64]) -> None:
-    """Draw a confusion matrix. Labels that its font cannot draw are numbers, and listed in a text beside it.
+    """Draw a confusion matrix. Labels that its font cannot draw are numbered, and listed in a text file beside it.
 
     Args:
         path: File of the picture.

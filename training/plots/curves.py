@@ -1,4 +1,4 @@
-"""Metrics over the epochs of a run."""
+"""Plots of metrics over the epochs of a run."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,7 +27,7 @@ def draw_curves(path: Path, title: str, history: Sequence[Mapping[str, float]], 
 
 
 def _different(names: Sequence[str], history: Sequence[Mapping[str, float]]) -> list[str]:
-    """The metrics whose line is not that of one before."""
+    """Return the metrics without those whose line is the same as an earlier one's."""
     lines: dict[tuple[float, ...], str] = {}
     for name in names:
         lines.setdefault(tuple(row[name] for row in history), name)

@@ -1,4 +1,4 @@
-"""Pictures of a forecaster: forecasts over the readings that came, and the calibration of its quantiles."""
+"""Plots of a forecaster: forecasts against actual readings, and the calibration of its quantiles."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,16 +18,16 @@ from training.plots.names import drawn, in_any_script
 
 MAX_CHANNELS = 8
 LONGEST_NAME = 60
-FANS = 2  # a channel
+FANS = 2  # forecasts per channel
 BANDS = ((0.1, 0.9, 0.2), (0.25, 0.75, 0.3))  # from, to, opacity
 
 
 def draw_backtest(path: Path, model: Forecaster, series: Series, rows: range, H: int) -> None:
-    """Draw forecasts of the last readings of a split, the readings that came, and the seasonal naive forecast.
+    """Draw forecasts of the last readings of a split, the actual readings, and the seasonal naive forecast.
 
     Args:
         path: File of the picture.
-        model: The forecaster. It forecasts each channel from all readings before.
+        model: The forecaster. It forecasts each channel from all earlier readings.
         series: The data set.
         rows: Rows of the split.
         H: Readings of a forecast.
@@ -95,7 +95,7 @@ def _draw_fan(axis: Axes, forecast: Mapping[str, Readings], ahead: NDArray[Any],
 
 
 def draw_calibration(path: Path, calibration: Mapping[float, float], H: int) -> None:
-    """Draw the share of readings at or below each quantile over its level. On the diagonal they are calibrated."""
+    """Draw the share of readings at or below each quantile over its level: calibrated ones are on the diagonal."""
     figure = Figure(figsize=(4.5, 4.5), layout="constrained")
     axis = figure.subplots()
     axis.plot([0, 1], [0, 1], color="black", linewidth=0.8, label="calibrated")

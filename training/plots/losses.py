@@ -1,4 +1,4 @@
-"""Pictures of a character model's loss."""
+"""Plots of a character model's loss."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -26,7 +26,7 @@ def draw_losses(path: Path, losses: NDArray[np.float32], split: str) -> None:
     """
     groups = octaves(losses.shape[1])
     means = [losses[:, group].mean() for group in groups]
-    # Characters of one row hang together: its mean counts as one observation.
+    # Characters of a row are dependent, so its mean counts as one observation.
     ddof = min(1, len(losses) - 1)
     errors = [losses[:, group].mean(axis=1).std(ddof=ddof) / np.sqrt(len(losses)) for group in groups]
     read = [(group.start + group.stop - 1) / 2 + 1 for group in groups]

@@ -1,4 +1,4 @@
-"""User-chosen names in pictures, such as those of columns and labels, of any length and in any script."""
+"""User-chosen names in plots, such as those of columns and labels, of any length and in any script."""
 
 import warnings
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ LONGEST = 40
 
 
 def drawn(name: str, longest: int = LONGEST) -> str:
-    """Shorten a name, and escape dollars, between which matplotlib would read a formula."""
+    """Shorten a name, and escape dollar signs, between which matplotlib would read a formula."""
     short = name if len(name) <= longest else f"{name[: longest - 1]}…"
     return short.replace("$", r"\$")
 
@@ -24,7 +24,7 @@ def can_be_drawn(name: str) -> bool:
 
 
 def numbered(names: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """Names to draw, where "#3" stands for the third if the font lacks characters of it, and what each such one is."""
+    """Return the names to draw, "#3" for the third if the font lacks one of its characters, and these by number."""
     found = [drawn(name) if can_be_drawn(name) else f"#{number}" for number, name in enumerate(names, start=1)]
     return found, {short: name for short, name in zip(found, names, strict=True) if not can_be_drawn(name)}
 
@@ -37,7 +37,7 @@ def _characters() -> frozenset[int]:
 
 @contextmanager
 def in_any_script() -> Iterator[None]:
-    """Silence matplotlib's warnings of characters that its font lacks, which it draws as boxes."""
+    """Silence matplotlib's warnings about characters that its font lacks and draws as boxes."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
         yield

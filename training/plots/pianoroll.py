@@ -18,8 +18,8 @@ def draw_pianorolls(
     Args:
         path: File of the picture.
         rolls: Title and frames of each.
-        frames_per_beat: Frames of a quarter note.
-        num_given: Frames at the beginning that are marked as given.
+        frames_per_beat: Frames per quarter note.
+        num_given: How many frames at the beginning are marked as given.
     """
     figure = Figure(figsize=(12, 3 * len(rolls)), layout="constrained")
     axes = figure.subplots(len(rolls), 1, squeeze=False, sharex=True, sharey=True)[:, 0]

@@ -1,1 +1,1 @@
-"""The tasks that models are trained on, one a module: data, batches, loss and figures."""
+"""The tasks that models are trained on, one per module: data, batches, loss and figures."""

@@ -1,4 +1,4 @@
-"""The task sentiment-bidirectional: sentiment of whole texts, from word vectors and SST's phrases of five labels."""
+"""The task sentiment-bidirectional: sentiment of whole texts, from word vectors and SST's phrases with five labels."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -80,7 +80,7 @@ class BidirectionalSentimentTask(TextTask[BidirectionalSentimentSettings]):
 
     @cached_property
     def _phrases(self) -> dict[str, tuple[int, bool]]:
-        """The distinct phrases, with their most frequent label and whether they are a whole sentence."""
+        """The distinct phrases, each with its most frequent label and whether it is a whole sentence."""
         labels: dict[str, Counter[int]] = {}
         loaded = sst_trees.load()
         for phrase in loaded:
@@ -89,7 +89,7 @@ class BidirectionalSentimentTask(TextTask[BidirectionalSentimentSettings]):
         return {text: (found.most_common(1)[0][0], text in sentences) for text, found in labels.items()}
 
     def build_tokenizer(self) -> Tokenizer:
-        """Build a tokenizer of the words of the training phrases and of frequent English words that have a vector."""
+        """Build a tokenizer for the words of the training phrases and frequent English words that have a vector."""
         return word_tokenizer([*self._phrases, " ".join(sorted(word_vectors.whole_words()))])
 
     def build_model(self) -> BidirectionalSentimentModel:
@@ -101,12 +101,12 @@ class BidirectionalSentimentTask(TextTask[BidirectionalSentimentSettings]):
         pretrained.start(model, self.tokenizer)
 
     def learning_rate_scale(self, name: str) -> float:
-        """The embedding learns with `vectors_rate`, to stay close to the word vectors."""
+        """Scale the embedding's learning rate by `vectors_rate`, to keep it close to the word vectors."""
         return pretrained.learning_rate_scale(name, self.settings.vectors_rate)
 
     @cached_property
     def _train(self) -> tuple[list[Ids], NDArray[np.int64], NDArray[np.float32]]:
-        """Ids, label and weight of each phrase."""
+        """The ids, label and weight of each phrase."""
         texts = list(self._phrases)
         ids = [np.array(encoding.ids) for encoding in self.tokenizer.encode_batch(texts)]
         labels = np.array([label for label, _ in self._phrases.values()])
@@ -122,7 +122,7 @@ class BidirectionalSentimentTask(TextTask[BidirectionalSentimentSettings]):
         )
 
     def batches_per_epoch(self) -> int:
-        """An epoch has every phrase that is not neutral once, and a share of the neutral ones."""
+        """Cover every phrase that is not neutral once, and some of the neutral ones (`neutral_share`)."""
         return -(-self._num_phrases // self.settings.rows)
 
     def train_batches(self, epoch: int) -> Iterator[PhraseBatch]:
@@ -152,28 +152,28 @@ class BidirectionalSentimentTask(TextTask[BidirectionalSentimentSettings]):
             yield batches[i]
 
     def count_items(self, batch: PhraseBatch) -> int:
-        """Number of words."""
+        """Count the words."""
         return int(batch.lengths.sum())
 
     def loss(self, model: nn.Module, batch: PhraseBatch, carry: None) -> tuple[Tensor, None]:
-        """Weighted cross entropy to the target probability of positive, in sum, by the rows of a full batch."""
+        """Sum the weighted cross entropy to the target probabilities, and divide it by the rows of a full batch."""
         logits = model(batch.x, batch.lengths)
         losses = cross_entropy(logits, torch.stack([1 - batch.positive, batch.positive], dim=1), reduction="none")
         return (losses * batch.weights).sum() / self.settings.rows, carry
 
     def share(self, rows: PhraseBatch, batch: PhraseBatch) -> float:
-        """The loss is a sum."""
+        """Return 1, because the loss is a sum."""
         return 1.0
 
     def _predict(self, model: nn.Module, split: str) -> Iterator[Predictions]:
-        """Yield labels and logits of the sentences of SST-2, one group of the same length after the other."""
+        """Yield labels and logits of the sentences of SST-2, in groups of the same length."""
         device = next(model.parameters()).device
         for group in group_by_length(self.tokenizer, sst2.load(split)):
             lengths = torch.full((len(group.ids),), group.ids.shape[1], device=device)
             yield group.labels, model(torch.from_numpy(group.ids).to(device), lengths).cpu()
 
     def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
-        """Accuracy and cross entropy of whole sentences."""
+        """Measure accuracy and cross entropy of whole sentences."""
         return classification.figures(self._predict(model, split))
 
     def plot(self, model: nn.Module, split: str, directory: Path) -> None:

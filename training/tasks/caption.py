@@ -28,12 +28,12 @@ DRAWN = 12
 
 
 class CaptionBatch(NamedTuple):
-    """Images with a sentence about each, padded.
+    """Images and one sentence about each, padded.
 
     Args:
         images: Pixels from 0 to 16, float32 (N, 8, 8).
         x: Input word ids, START first, int64 (N, T).
-        y: Target word ids, which are `x` a step later, int64 (N, T). NOT_PREDICTED in the padding.
+        y: Target word ids, `x` shifted by one step, int64 (N, T). NOT_PREDICTED in the padding.
     """
 
     images: Tensor
@@ -60,7 +60,7 @@ class CaptionSettings(Settings):
 
 
 class CaptionTask(Task[CaptionSettings]):
-    """A model of sentences about digits, each moved a column to the left or to the right, or not at all."""
+    """A captioning model of digits, each of which may be moved a column to the left or right."""
 
     name = "caption"
     settings_type = CaptionSettings
@@ -88,7 +88,7 @@ class CaptionTask(Task[CaptionSettings]):
         return digits.load("train")
 
     def batches_per_epoch(self) -> int:
-        """An epoch has `rounds` passes over all images."""
+        """Cover all images `rounds` times."""
         return self.settings.rounds * -(-len(self._train[0]) // self.settings.rows)
 
     def train_batches(self, epoch: int) -> Iterator[CaptionBatch]:
@@ -104,7 +104,7 @@ class CaptionTask(Task[CaptionSettings]):
                 yield CaptionBatch(torch.from_numpy(changed), *self._sentences(said, rng))
 
     def _sentences(self, said: list[Attributes], rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """Write a sentence about each of some attributes, in a random phrase. Returns x and y of `CaptionBatch`."""
+        """Write a sentence in random phrasing for each image's attributes. Returns x and y of `CaptionBatch`."""
         numbers = {word: number for number, word in enumerate(self.words)}
         shares = [share for _, share in captions.PHRASES]
         phrases = rng.choice(len(shares), size=len(said), p=shares)
@@ -117,16 +117,16 @@ class CaptionTask(Task[CaptionSettings]):
         return torch.from_numpy(x), torch.from_numpy(y)
 
     def count_items(self, batch: CaptionBatch) -> int:
-        """Number of predicted words, the end of each sentence included."""
+        """Count the predicted words, the end of each sentence included."""
         return int((batch.y != NOT_PREDICTED).sum())
 
     def loss(self, model: nn.Module, batch: CaptionBatch, carry: None) -> tuple[Tensor, None]:
-        """Mean cross entropy of the words."""
+        """Compute the mean cross entropy of the words."""
         logits = model(batch.images, batch.x)
         return cross_entropy(logits.flatten(0, 1), batch.y.flatten(), ignore_index=NOT_PREDICTED), carry
 
     def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
-        """Shares of greedily decoded sentences that are right in all attributes, in each one, and in their grammar."""
+        """Measure how many greedily decoded sentences have all or each attribute right, or are grammatical."""
         images, labels = place_everywhere(*digits.load(split))
         device = next(model.parameters()).device
         sentences = self.write(model, torch.from_numpy(images).to(device))
@@ -143,7 +143,7 @@ class CaptionTask(Task[CaptionSettings]):
         }
 
     def plot(self, model: nn.Module, split: str, directory: Path) -> None:
-        """Draw some images with their sentences, and below wrong ones what they should say."""
+        """Draw some images with their sentences, and the right sentence below each wrong one."""
         images, labels = place_everywhere(*digits.load(split))
         chosen = np.random.default_rng(0).choice(len(images), size=min(DRAWN, len(images)), replace=False)
         sentences = self.write(model, torch.from_numpy(images[chosen]).to(next(model.parameters()).device))
@@ -151,7 +151,7 @@ class CaptionTask(Task[CaptionSettings]):
         draw_captions(directory / f"captions_{split}.png", images[chosen], sentences, expected)
 
     def write(self, model: nn.Module, images: Tensor) -> list[list[str]]:
-        """Decode a sentence about each image float32 (N, 8, 8) greedily. Returns its words, without the end."""
+        """Greedily decode a sentence about each image, float32 (N, 8, 8). Returns its words, without the end."""
         reader: StreamingModel = model  # type: ignore[assignment]
         decoder: StreamingModel = model.decoder  # type: ignore[assignment]
         _, state = reader.unroll(images, {})
@@ -167,7 +167,7 @@ class CaptionTask(Task[CaptionSettings]):
 
 
 def place_everywhere(images: Images, labels: Labels) -> tuple[Images, Labels]:
-    """Repeat images (N, 8, 8) and labels (N,) with each shift of SHIFTS: a column to the left, none, to the right.
+    """Repeat images (N, 8, 8) and labels (N,) with each of SHIFTS: a column to the left, none, one to the right.
 
     Returns:
         Images (3 N, 8, 8) and labels (3 N,).
@@ -176,7 +176,7 @@ def place_everywhere(images: Images, labels: Labels) -> tuple[Images, Labels]:
 
 
 def shifted(images: Images, columns: int) -> Images:
-    """Shift images (N, 8, 8) to the right by columns. What leaves the image is lost, and zeros come in."""
+    """Shift images (N, 8, 8) to the right by `columns`, filling with zeros. What leaves the image is lost."""
     moved = np.zeros_like(images)
     width = images.shape[2]
     moved[:, :, max(columns, 0) : width + min(columns, 0)] = images[:, :, max(-columns, 0) : width - max(columns, 0)]
@@ -184,7 +184,7 @@ def shifted(images: Images, columns: int) -> Images:
 
 
 def distort(images: Images, settings: DistortionSettings, rng: np.random.Generator) -> Images:
-    """Augment images (N, 8, 8): random rotation, shear, stretch, ink and shift."""
+    """Augment images (N, 8, 8) by random rotation, shear, stretch, ink and shift."""
 
     def draw(largest: float) -> NDArray[np.float64]:
         return rng.uniform(-largest, largest, size=len(images))

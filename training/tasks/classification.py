@@ -1,4 +1,4 @@
-"""Figures of classifiers of texts: accuracy, cross entropy, confusion matrix."""
+"""Figures of text classifiers: accuracy, cross entropy, confusion matrix."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ Predictions = tuple[NDArray[np.int64], Tensor]  # true labels int64 (N,) and log
 
 
 def figures(predictions: Iterable[Predictions]) -> dict[str, float]:
-    """Accuracy, mean cross entropy in nats ("loss"), and the number of texts ("examples")."""
+    """Return accuracy, mean cross entropy in nats ("loss"), and the number of texts ("examples")."""
     correct, loss, examples = 0, 0.0, 0
     for labels, logits in predictions:
         target = torch.from_numpy(labels)

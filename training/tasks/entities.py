@@ -1,4 +1,4 @@
-"""The task entities: new and rare persons, places, products and the like in posts, as BIO tags."""
+"""The task entities: BIO tags of new and rare persons, places, products and the like in social-media posts."""
 
 from pathlib import Path
 from typing import ClassVar
@@ -30,11 +30,11 @@ class EntitiesTask(WordTaggingTask):
     tags = wnut17.TAGS
 
     def sentences(self, split: str) -> list[Tagged]:
-        """The posts of WNUT17."""
+        """Load the posts of WNUT17."""
         return [Tagged(sentence.tokens, sentence.tags) for sentence in wnut17.load(split)]
 
     def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
-        """Precision, recall and F1 of whole entities, and accuracy of tags."""
+        """Measure precision, recall and F1 of whole entities, and accuracy of tags."""
         sentences = self.numbered(self.sentences(split))
         found = self.predict(model, sentences)
         match = bio.match(map(self.names, sentences.tag_ids), map(self.names, found))

@@ -1,4 +1,4 @@
-"""The base of the tasks of forecasters: data, choice of the epoch, calibration of the bands, figures and pictures."""
+"""The base of the forecasting tasks: data, choice of the epoch, calibration of the bands, figures and plots."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -26,16 +26,16 @@ from training.plots.forecasts import draw_backtest, draw_calibration
 from training.settings import Section, Settings
 from training.tasks.task import Goal, Task
 
-FROM_THE_FIRST_ROW = (0,)  # as a session that is sent all of one's history
+FROM_THE_FIRST_ROW = (0,)  # like a session that is sent a user's whole history
 STANDARDISED = "standardised_"
-NARROWEST = 0.25  # of the width that was trained: dev rows may be few, or all alike
+NARROWEST = 0.25  # of the trained width: dev rows may be few, or all alike
 
 
 class BandSettings(Section):
     """Calibration of the bands."""
 
-    # Those of ETTh1 become about as wide as by the rule before it, that each horizon be covered at 76 %, by which one
-    # horizon could decide alone (docs/log.md).
+    # This makes ETTh1's bands about as wide as the earlier rule did, which covered each horizon at 76 % and so let a
+    # single horizon decide (docs/log.md).
     coverage: float = Field(
         default=0.785, gt=0, lt=1, description="share of the dev rows that bands of 80 % cover, after training"
     )
@@ -80,7 +80,7 @@ class ForecasterTask(Task[AnyForecasterSettings]):
     @property
     @abstractmethod
     def knows_channels(self) -> bool:
-        """Whether the model is told the typical level and scale of its channels."""
+        """Whether the model is given the typical level and scale of its channels."""
 
     @cached_property
     def series(self) -> Series:
@@ -94,7 +94,7 @@ class ForecasterTask(Task[AnyForecasterSettings]):
 
     @property
     def interval(self) -> str:
-        """Step of time between two readings, for instance "1 hour"."""
+        """Time between two readings, for instance "1 hour"."""
         return interval_of(self.settings.data)
 
     @property
@@ -104,7 +104,7 @@ class ForecasterTask(Task[AnyForecasterSettings]):
         return self.series.standardized[rows.start : rows.stop]
 
     def initialise(self, model: nn.Module) -> None:
-        """Set the model's typical level and scale of each channel to those of its training rows, in their own units."""
+        """Set each channel's typical level and scale to those of its training rows, in their own units."""
         forecaster = cast(Forecaster, model)
         if forecaster.channels:
             rows = self.series.splits["train"]
@@ -113,18 +113,18 @@ class ForecasterTask(Task[AnyForecasterSettings]):
             forecaster.units.copy_(torch.from_numpy(unit))
 
     def calibrate(self, model: nn.Module) -> dict[str, float]:
-        """Set the widening of the bands so that those of 80 % cover `bands.coverage` of the dev readings.
+        """Set the widening of the bands so that 80 % bands cover `bands.coverage` of the dev readings.
 
-        Their coverage of the dev rows is in-sample from then on; see `training.forecasts.bands`.
+        From then on, coverage of the dev rows is an in-sample figure; see `training.forecasts.bands`.
         """
         forecaster = cast(Forecaster, model)
         forecaster.widening.fill_(1.0)
         errors = self._choosing_errors(forecaster)
         forecaster.widening.copy_(self.needed_widening(forecaster, errors)).clamp_(min=NARROWEST)
-        return _choosing_figures(forecaster, errors)  # of means, which widening leaves as they are
+        return _choosing_figures(forecaster, errors)  # figures of means, which widening does not change
 
     def validate(self, model: nn.Module) -> dict[str, float]:
-        """MSE by that of the seasonal naive forecast: means over the horizons, of windows, of a stream, and of both."""
+        """Measure MSE relative to the seasonal naive forecast's, over all horizons: windowed, streamed, and both."""
         forecaster = cast(Forecaster, model)
         return _choosing_figures(forecaster, self._choosing_errors(forecaster))
 
@@ -132,7 +132,7 @@ class ForecasterTask(Task[AnyForecasterSettings]):
         return errors_by_kind(self.choosing(model, self._channels))
 
     def choosing(self, model: Forecaster, channels: Channels) -> Backtest:
-        """The backtest that chooses the epoch: every `choice_stride`-th origin of the dev rows."""
+        """Return the backtest that chooses the epoch: every `choice_stride`-th origin of the dev rows."""
         rows, protocol = self.series.splits["dev"], self.series.protocol
         return Backtest(model, channels, rows, protocol, self.settings.data.choice_stride, keeps_reach=True)
 
@@ -140,13 +140,13 @@ class ForecasterTask(Task[AnyForecasterSettings]):
         """Compute the widening that the bands need, in the shape of the model's `widening`.
 
         Args:
-            model: With a widening of 1.
+            model: The model, with a widening of 1.
             errors: Its errors on the dev rows; see `errors_by_kind`.
         """
         return torch.tensor(bands.widening(chain(*errors.values()), self.settings.bands.coverage))
 
     def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
-        """Figures of the published protocol and of a stream, at each horizon; see `figures_of`."""
+        """Measure by the published protocol and in a stream, at each horizon; see `figures_of`."""
         if split == "train" or split not in self.series.splits:
             raise DataError(f"{self.name} has no {split} split, only {' and '.join(self._evaluated_splits)}")
         backtest = self._backtest(model, split)
@@ -158,7 +158,7 @@ class ForecasterTask(Task[AnyForecasterSettings]):
         return figures
 
     def verdict(self, figures: Mapping[str, float]) -> str:
-        """Whether the forecasts of a user's own readings are better than repeating the last season."""
+        """Say whether forecasts of a user's own readings beat repeating the last season."""
         own = self.settings.data.own
         if own is None or not (naive := figures.get(f"seasonal_mase_h{own.horizon}")):
             return ""
@@ -180,7 +180,7 @@ class ForecasterTask(Task[AnyForecasterSettings]):
         return Channels.known(readings, train) if self.knows_channels else Channels.unknown(readings)
 
     def plot(self, model: nn.Module, split: str, directory: Path) -> None:
-        """Draw forecasts over the readings that came, and the calibration of the quantiles."""
+        """Draw forecasts against the actual readings, and the calibration of the quantiles."""
         backtest = self._backtest(model, split)
         H = backtest.horizons[-1]
         picture = directory / f"backtest-{split}.png"
@@ -194,7 +194,7 @@ class ForecasterTask(Task[AnyForecasterSettings]):
 
 
 def _of_own_data(figures: Mapping[str, float]) -> dict[str, float]:
-    """Figures by names that tell those in standard deviations of the training rows from those in the file's units."""
+    """Prefix figures in standard deviations of the training rows, to tell them from those in the file's units."""
     errors = ("mse_", "mae_", "seasonal_mse_", "seasonal_mae_")
     return {f"{STANDARDISED if name.startswith(errors) else ''}{name}": value for name, value in figures.items()}
 

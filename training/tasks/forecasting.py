@@ -18,7 +18,7 @@ from training.tasks.forecaster import ForecasterSettings, ForecasterTask
 
 
 class LossSettings(Section):
-    """Which segments of a forecast are trained, and their weights."""
+    """The segments of a forecast that are trained, and their weights."""
 
     near_segments: int = Field(default=5, ge=1, description="segments from the origin that are always trained")
     far_segments: int = Field(default=3, ge=0, description="later segments, drawn for each batch")
@@ -47,7 +47,7 @@ class ForecastingTask(ForecasterTask[ForecastingSettings]):
 
     @property
     def knows_channels(self) -> bool:
-        """Whether any window is of a known channel."""
+        """Whether any window comes from a known channel."""
         return self.settings.windows.known_share > 0
 
     def build_model(self) -> StreamingForecaster:
@@ -55,7 +55,7 @@ class ForecastingTask(ForecasterTask[ForecastingSettings]):
         return StreamingForecaster(self.settings.model, self.channel_names, self.interval)
 
     def batches_per_epoch(self) -> int:
-        """`windows.batches`. Windows are drawn at random, so an epoch is only the time between two evaluations."""
+        """Return `windows.batches`. Windows are random, so an epoch is only the time between two evaluations."""
         return self.settings.windows.batches
 
     def train_batches(self, epoch: int) -> Iterator[Batch]:
@@ -66,12 +66,12 @@ class ForecastingTask(ForecasterTask[ForecastingSettings]):
             yield draw_windows(train, model.segment, model.max_segments, self.settings.windows, rng)
 
     def count_items(self, batch: Batch) -> int:
-        """Number of readings of the windows, without those to be forecast."""
+        """Count the readings in the windows, excluding those to be forecast."""
         future = (1 + self.settings.model.max_segments) * self.settings.model.segment
         return batch.readings[:, :-future].numel()
 
     def loss(self, model: nn.Module, batch: Batch, carry: None) -> tuple[Tensor, None]:
-        """Smooth L1 loss of the point forecast and pinball loss of the quantiles, on the scale of the errors."""
+        """Add smooth L1 loss of the point forecast and pinball loss of the quantiles, in the units of the readings."""
         loss, (S, M) = self.settings.loss, (self.settings.model.segment, self.settings.model.max_segments)
         positions, weights = _draw_positions(loss, M, batch.ends.device)
         quantile_positions = torch.randperm(len(positions), device=positions.device)[: loss.quantile_segments]
@@ -105,14 +105,14 @@ def _draw_positions(loss: LossSettings, max_segments: int, device: torch.device)
 
 
 def _inputs(batch: Batch, S: int, max_segments: int) -> tuple[Tensor, Tensor]:
-    """The whole segments of each window (N, T, S), and the segment in which each origin lies (N, E, S)."""
+    """Return the whole segments of each window (N, T, S), and the segment in which each origin lies (N, E, S)."""
     segments = batch.readings.view(len(batch.readings), -1, S)
     rows = torch.arange(len(segments), device=segments.device).unsqueeze(1)
     return segments[:, : -(1 + max_segments)], segments[rows, batch.ends]
 
 
 def _targets(batch: Batch, positions: Tensor, S: int) -> tuple[Tensor, Tensor]:
-    """The targets of each origin.
+    """Return the targets of each origin.
 
     Returns:
         The readings of the segments, float64 (N * E, P, S), and which of them lie after the origin and within the

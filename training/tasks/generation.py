@@ -26,11 +26,11 @@ from training.text import characters
 from training.text.vocabulary import character_tokenizer
 
 RESET_EVERY = 256
-MAX_ROWS = 1024  # read side by side where a text is measured: some gigabyte of RESET_EVERY characters each
+MAX_ROWS = 1024  # rows evaluated at once: about a gigabyte at RESET_EVERY characters each
 
 
 class OwnText(Section):
-    """A text file of a user's own."""
+    """A user's own text file."""
 
     path: str
     sha256: str
@@ -69,7 +69,7 @@ class GenerationTask(TextTask[GenerationSettings]):
         return tinyshakespeare.split(own_text.read(Path(own.path), own.sha256, own.encoding))
 
     def build_tokenizer(self) -> Tokenizer:
-        """Build a tokenizer of the characters of the whole text, so that every published character has an id."""
+        """Build a tokenizer for the characters of all splits, so that evaluation meets no unknown character."""
         return character_tokenizer("".join(self._text.values()))
 
     @property
@@ -99,7 +99,7 @@ class GenerationTask(TextTask[GenerationSettings]):
         return self.encode(self._text["train"])
 
     def batches_per_epoch(self) -> int:
-        """An epoch reads every row once, in steps of bptt_len.
+        """Cover every row once, in steps of bptt_len.
 
         Raises:
             DataError: The text is too short for a single step.
@@ -113,9 +113,9 @@ class GenerationTask(TextTask[GenerationSettings]):
         return batches
 
     def train_batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield x and y, int64 (N, T): contiguous rows of the text, and the same rows a character later.
+        """Yield x and y, int64 (N, T): contiguous rows of the text, and the same rows one character later.
 
-        Every epoch cuts the text into rows at other places.
+        Every epoch cuts the text into rows at different places.
         """
         rows, T = self.settings.rows, self.settings.bptt_len
         shift = int(np.random.default_rng([self.settings.seed, epoch]).integers(len(self._train_ids)))
@@ -126,21 +126,21 @@ class GenerationTask(TextTask[GenerationSettings]):
             yield ids[:, start : start + T], ids[:, start + 1 : start + T + 1]
 
     def count_items(self, batch: tuple[Tensor, Tensor]) -> int:
-        """Number of predicted characters."""
+        """Count the predicted characters."""
         return batch[1].numel()
 
     def loss(self, model: nn.Module, batch: tuple[Tensor, Tensor], carry: Tensors | None) -> tuple[Tensor, Tensors]:
-        """Mean cross entropy. The state is carried to the next batch."""
+        """Compute the mean cross entropy. The state is carried to the next batch."""
         x, y = batch
         logits, carry = model(x, carry)
         return cross_entropy(logits.flatten(0, 1), y.flatten()), carry
 
     def validate(self, model: nn.Module) -> dict[str, float]:
-        """Nats per character of the dev text in 16 rows side by side, each with a carried state: faster than in one."""
+        """Measure nats per character of the dev text, read as 16 parallel rows, which is faster than one."""
         return {"nats_per_char": self._nats_per_char(model, self._rows("dev", (len(self._text["dev"]) - 1) // 16))}
 
     def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
-        """Nats per character of one stateful pass from the first to the last character, and with resets."""
+        """Measure nats per character in one stateful pass over the whole split, and with resets."""
         if split not in self._text:
             raise DataError(f"{self.name} has no {split} split, only train and dev")
         stateful = self._nats_per_char(model, self._rows(split, len(self._text[split]) - 1))
@@ -152,7 +152,7 @@ class GenerationTask(TextTask[GenerationSettings]):
         }
 
     def plot(self, model: nn.Module, split: str, directory: Path) -> None:
-        """Draw nats per character by how many characters have been read since a reset."""
+        """Draw nats per character by the number of characters read since a reset."""
         parts = torch.split(self._rows(split, RESET_EVERY), MAX_ROWS)
         losses = [_losses(model, rows) for rows in tqdm(parts, desc="drawing", unit="part", leave=False, disable=None)]
         draw_losses(directory / "loss_by_position.png", torch.cat(losses).numpy(), split)
@@ -160,12 +160,12 @@ class GenerationTask(TextTask[GenerationSettings]):
     def _rows(self, split: str, columns: int) -> Tensor:
         """Cut a text into rows (N, columns + 1). Each begins with the last character of the row before.
 
-        A rest that fills no row is left out.
+        A remainder shorter than a row is dropped.
         """
         return self.encode(self._text[split]).unfold(0, columns + 1, columns)
 
     def _nats_per_char(self, model: nn.Module, rows: Tensor) -> float:
-        """Mean cross entropy of all characters but the first of each row (N, T), the state carried along the row."""
+        """Return the mean cross entropy of all but the first character of each row (N, T), carrying the state along."""
         device = next(model.parameters()).device
         total, T, state = 0.0, 4096, None
         pieces = [(part, start) for part in torch.split(rows, MAX_ROWS) for start in range(0, rows.shape[1] - 1, T)]
@@ -177,7 +177,7 @@ class GenerationTask(TextTask[GenerationSettings]):
 
 
 def _losses(model: nn.Module, rows: Tensor) -> Tensor:
-    """Nats of each character of rows (N, T) but the first, float32 (N, T - 1) on the CPU."""
+    """Return the nats of all but the first character of rows (N, T), float32 (N, T - 1) on the CPU."""
     ids = rows.to(next(model.parameters()).device)
     logits, _ = model(ids[:, :-1])
     return cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), reduction="none").view(len(ids), -1).cpu()

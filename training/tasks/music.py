@@ -31,7 +31,7 @@ Ids = NDArray[np.int64]
 
 
 class MusicBatch(NamedTuple):
-    """Chunks of pieces, one a row, padded.
+    """Chunks of pieces, one per row, padded.
 
     Args:
         x: Tokens, int64 (N, T).
@@ -86,12 +86,12 @@ class MusicTask(Task[MusicSettings]):
         return [-(-(len(ids) - 1) // self.settings.bptt_len) for ids in self._train_ids]
 
     def batches_per_epoch(self) -> int:
-        """The number of chunks in the longest row."""
+        """Return the number of chunks in the longest row."""
         rows = assign(self._num_chunks, self.settings.rows, np.random.default_rng(0))
         return max(sum(self._num_chunks[piece] for piece in row) for row in rows)
 
     def train_batches(self, epoch: int) -> Iterator[MusicBatch]:
-        """Yield chunks of all pieces, one after the other. Keys and order differ by epoch."""
+        """Yield the chunks of all pieces. Keys and order differ by epoch."""
         rng = np.random.default_rng([self.settings.seed, epoch])
         rows = assign(self._num_chunks, self.settings.rows, rng)
         x, y, begins = map(torch.stack, zip(*(self._read(row, rng) for row in rows), strict=True))
@@ -120,18 +120,18 @@ class MusicTask(Task[MusicSettings]):
         return torch.from_numpy(x), torch.from_numpy(y), torch.from_numpy(begins)
 
     def count_items(self, batch: MusicBatch) -> int:
-        """Number of predicted tokens."""
+        """Count the predicted tokens."""
         return int((batch.y != NOT_PREDICTED).sum())
 
     def loss(self, model: nn.Module, batch: MusicBatch, carry: Tensors | None) -> tuple[Tensor, Tensors]:
-        """Mean cross entropy of the tokens. The state is carried to the next batch, unless a piece begins there."""
+        """Compute the mean cross entropy. The state is carried to the next batch, unless a piece begins there."""
         goes_on = ~batch.begins[:, None]
         state = {name: carry[name] * goes_on for name in ("h", "c")} if carry is not None else None
         logits, state = model(batch.x, state)
         return cross_entropy(logits.flatten(0, 1), batch.y.flatten(), ignore_index=NOT_PREDICTED), state
 
     def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
-        """Nats per frame, over all frames but the first of each piece, from a fresh state at its beginning."""
+        """Measure nats per frame, over all but the first frame of each piece. Pieces begin with a fresh state."""
         pieces = sorted(polyphony.load(self.collection, split), key=len)
         starts = range(0, len(pieces), self.settings.rows)
         batches = [pieces[start : start + self.settings.rows] for start in starts]
@@ -146,7 +146,7 @@ class MusicTask(Task[MusicSettings]):
         }
 
     def plot(self, model: nn.Module, split: str, directory: Path) -> None:
-        """Draw the piano rolls of a piece of the split, and of the model's continuation of its beginning."""
+        """Draw the piano rolls of a piece of the split and of the model's continuation of its first bars."""
         piece = max(polyphony.load(self.collection, split), key=len)[:DRAWN_FRAMES]
         given = self.collection.frames_per_bar * GIVEN_BARS
         written = self.compose(model, piece[:given], DRAWN_FRAMES - given)
@@ -154,7 +154,7 @@ class MusicTask(Task[MusicSettings]):
         draw_pianorolls(directory / f"pianoroll_{split}.png", rolls, self.collection.frames_per_beat, given)
 
     def compose(self, model: nn.Module, given: Piece, num_frames: int) -> list[Frame]:
-        """Continue frames with samples of the model, from a fixed seed. Returns both."""
+        """Continue frames by sampling from the model with a fixed seed. Returns given and new frames."""
         generator = torch.Generator().manual_seed(0)
         device = next(model.parameters()).device
         ids = music.tokens(given).tolist()
@@ -166,7 +166,7 @@ class MusicTask(Task[MusicSettings]):
         return music.frames(ids[1:])
 
     def _nats(self, model: nn.Module, pieces: Sequence[Piece]) -> float:
-        """Total cross entropy in nats of all frames but the first of each piece."""
+        """Return the total cross entropy, in nats, of all but the first frame of each piece."""
         device = next(model.parameters()).device
         ids = [torch.from_numpy(music.tokens(piece)) for piece in pieces]
         x = pad_sequence([piece_ids[:-1] for piece_ids in ids], batch_first=True).to(device)
@@ -180,7 +180,7 @@ class MusicTask(Task[MusicSettings]):
 
 
 class ChoralesTask(MusicTask):
-    """Bach's chorales, a frame for each quarter note."""
+    """Bach's chorales, one frame per quarter note."""
 
     name = "chorales"
     collection = polyphony.CHORALES
@@ -188,7 +188,7 @@ class ChoralesTask(MusicTask):
 
 
 class FolkTask(MusicTask):
-    """Folk tunes with chords, a frame for each eighth note."""
+    """Folk tunes with chords, one frame per eighth note."""
 
     name = "folk"
     collection = polyphony.FOLK
@@ -198,8 +198,8 @@ class FolkTask(MusicTask):
 def assign(sizes: Sequence[int], rows: int, rng: np.random.Generator) -> list[list[int]]:
     """Assign pieces to rows of about the same total size, by longest processing time first (Graham 1969).
 
-    The largest piece comes first, and each goes to the row with the smallest total. Only the order of pieces of the
-    same size is random, so the totals do not depend on it.
+    Pieces are assigned from the largest to the smallest, each to the row with the smallest total. Only the order of
+    pieces of the same size is random, so the totals do not depend on `rng`.
 
     Args:
         sizes: Size of each piece.
@@ -207,7 +207,7 @@ def assign(sizes: Sequence[int], rows: int, rng: np.random.Generator) -> list[li
         rng: Shuffles pieces of the same size.
 
     Returns:
-        The numbers of the pieces of each row.
+        The indices of the pieces in each row.
     """
     order = sorted(rng.permutation(len(sizes)).tolist(), key=lambda piece: -sizes[piece])
     assigned: list[list[int]] = [[] for _ in range(rows)]

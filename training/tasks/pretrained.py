@@ -1,4 +1,4 @@
-"""Embeddings that start from pretrained word vectors, with a learning rate of their own to stay close to them."""
+"""Embeddings that start from pretrained word vectors, with their own learning rate to stay close to them."""
 
 import torch
 from tokenizers import Tokenizer
@@ -7,11 +7,11 @@ from torch import nn
 from training.data import word_vectors
 
 EMBEDDING = "embedding.weight"
-DEVIATION = 0.3  # standard deviation of all numbers of the vectors that a model starts with
+DEVIATION = 0.3  # standard deviation to which the vectors are scaled, over all their components
 
 
 def start(model: nn.Module, tokenizer: Tokenizer) -> None:
-    """Copy the vectors of the tokenizer's words into the embedding of a model.
+    """Copy the vectors of the tokenizer's words into a model's embedding.
 
     Raises:
         DataError: The vectors are not installed, or narrower than the embedding.
@@ -25,5 +25,5 @@ def start(model: nn.Module, tokenizer: Tokenizer) -> None:
 
 
 def learning_rate_scale(name: str, rate: float) -> float:
-    """Factor of the learning rate for the parameter `name`: `rate` for the embedding, 1 for all others."""
+    """Return the learning-rate factor of the parameter `name`: `rate` for the embedding, 1 for all others."""
     return rate if name == EMBEDDING else 1.0

@@ -1,4 +1,4 @@
-"""The tasks by name, and the trainings of the command line."""
+"""The tasks by name, and the trainings that the command line offers."""
 
 from importlib import import_module
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from training import settings
 from training.tasks.task import Task
 
-# A task's module is imported at its first use: a broken one leaves the others usable.
+# A task's module is imported at first use, so that a broken one leaves the others usable.
 TASKS = {
     "sentiment": "training.tasks.sentiment:SentimentTask",
     "generation": "training.tasks.generation:GenerationTask",
@@ -28,7 +28,7 @@ class Training(NamedTuple):
 
     Attributes:
         task: Name of the task. Its settings file, training/configs/TASK.toml, is read first.
-        config: A settings file whose keys replace those of the task's, if any.
+        config: A settings file whose keys override those of the task's own, if any.
     """
 
     task: str
@@ -36,7 +36,7 @@ class Training(NamedTuple):
 
 
 def trainings() -> dict[str, Training]:
-    """The trainings by name: one for each task, and one for each settings file training/configs/TASK-*.toml."""
+    """Return the trainings by name: one per task, and one per settings file training/configs/TASK-*.toml."""
     found = {task: Training(task) for task in TASKS}
     for config in sorted(settings.CONFIGS.glob("*.toml")):
         tasks = [task for task in TASKS if config.stem.startswith(f"{task}-")]
@@ -46,7 +46,7 @@ def trainings() -> dict[str, Training]:
 
 
 def task_type(name: str) -> type[Task[Any]]:
-    """The class of a task."""
+    """Return the class of a task."""
     module, _, attribute = TASKS[name].partition(":")
     found: type[Task[Any]] = getattr(import_module(module), attribute)
     return found

@@ -1,4 +1,4 @@
-"""The task sentiment: a label of a text after every word, of SST-2's phrases or a user's own texts."""
+"""The task sentiment: the label of a text after every word, learnt from SST-2's phrases or a user's own texts."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -30,7 +30,7 @@ Ids = NDArray[np.int64]
 
 
 class OwnFile(Section):
-    """A CSV file of a user's own, instead of SST-2."""
+    """A user's own CSV file, instead of SST-2."""
 
     path: str
     sha256: str
@@ -52,7 +52,7 @@ class SentimentSettings(Settings):
 
 
 class SentimentTask(TextTask[SentimentSettings]):
-    """A classifier of SST-2, trained on phrases, or of a user's own texts, that reads from left to right."""
+    """A classifier that reads from left to right: of SST-2, trained on its phrases, or of a user's own texts."""
 
     name = "sentiment"
     settings_type = SentimentSettings
@@ -69,7 +69,7 @@ class SentimentTask(TextTask[SentimentSettings]):
         super().__init__(settings, tokenizer)
         if settings.own is not None:
             self.sources = (own_source(settings.own.path, settings.own.sha256),)
-            # Few texts are soon all right, or long half of them, while the model has hardly learnt anything.
+            # With few texts, accuracy may be the same in many epochs while the model still learns.
             self.goal = replace(self.goal, among_equals="loss")
 
     @property
@@ -91,7 +91,7 @@ class SentimentTask(TextTask[SentimentSettings]):
         return splits[split]
 
     def build_tokenizer(self) -> Tokenizer:
-        """Build a tokenizer of the words of the training texts."""
+        """Build a tokenizer for the words of the training texts."""
         return word_tokenizer(example.sentence for example in self._train_examples)
 
     def build_model(self) -> SentimentModel:
@@ -112,7 +112,7 @@ class SentimentTask(TextTask[SentimentSettings]):
         return np.asarray(1 - (1 - by_rarity) * (1 - self.settings.word_dropout))
 
     def batches_per_epoch(self) -> int:
-        """An epoch has every text once, in batches of the same length."""
+        """Cover every text once, in batches of the same length."""
         return sum(-(-len(group.labels) // self.settings.rows) for group in self._train_groups)
 
     def train_batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -128,28 +128,28 @@ class SentimentTask(TextTask[SentimentSettings]):
             yield torch.from_numpy(dropped), torch.from_numpy(labels)
 
     def count_items(self, batch: tuple[Tensor, Tensor]) -> int:
-        """Number of words."""
+        """Count the words."""
         return batch[0].numel()
 
     def loss(self, model: nn.Module, batch: tuple[Tensor, Tensor], carry: None) -> tuple[Tensor, None]:
-        """Cross entropy after the last word, in sum, by the rows of a full batch: small batches count less."""
+        """Sum the cross entropy after the last word, divided by the rows of a full batch: small ones count less."""
         x, labels = batch
         logits, _ = model(x)
         total = cross_entropy(logits[:, -1], labels, reduction="sum", label_smoothing=self.settings.label_smoothing)
         return total / self.settings.rows, carry
 
     def share(self, rows: tuple[Tensor, Tensor], batch: tuple[Tensor, Tensor]) -> float:
-        """The loss is a sum."""
+        """Return 1, because the loss is a sum."""
         return 1.0
 
     def _predict(self, model: nn.Module, split: str) -> Iterator[Predictions]:
-        """Yield labels and logits after the last word, one group of texts of the same length after the other."""
+        """Yield labels and logits after the last word, in groups of texts of the same length."""
         device = next(model.parameters()).device
         for group in group_by_length(self.tokenizer, self._load(split)):
             yield group.labels, model(torch.from_numpy(group.ids).to(device))[0][:, -1].cpu()
 
     def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
-        """Accuracy and cross entropy of whole sentences, after their last word."""
+        """Measure accuracy and cross entropy of whole sentences, after their last word."""
         return classification.figures(self._predict(model, split))
 
     def plot(self, model: nn.Module, split: str, directory: Path) -> None:
@@ -179,7 +179,7 @@ class LengthGroup:
 
 
 def group_by_length(tokenizer: Tokenizer, examples: list[Example]) -> list[LengthGroup]:
-    """Tokenize texts and group them by their number of words, the shortest first."""
+    """Tokenize texts and group them by their number of words, shortest first."""
     groups: dict[int, list[tuple[list[int], int]]] = {}
     for example, encoding in zip(examples, tokenizer.encode_batch([e.sentence for e in examples]), strict=True):
         groups.setdefault(len(encoding.ids), []).append((encoding.ids, example.label))

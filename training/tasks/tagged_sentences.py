@@ -27,7 +27,7 @@ class Tagged:
         words: Its words.
         tags: The tag of each word.
         other: Other tags of each word, by kind, for auxiliary losses.
-        is_continued: Whether the next sentence of the data is the next one of the same text.
+        is_continued: Whether the next sentence in the data set continues the same text.
     """
 
     words: Sequence[str]
@@ -37,7 +37,7 @@ class Tagged:
 
 
 def spell(word: str) -> list[int]:
-    """The ids of a word's characters. Of more than LONGEST_WORD characters the middle is left out."""
+    """Return the ids of a word's characters. A word of more than LONGEST_WORD characters loses its middle."""
     if len(word) > LONGEST_WORD:
         word = word[: LONGEST_WORD // 2] + word[-LONGEST_WORD // 2 :]
     return [CHARACTER_IDS.get(character, 0) for character in word]
@@ -48,9 +48,9 @@ class TaggedSentences:
 
     Args:
         sentences: The sentences.
-        tokenizer: Words to ids.
+        tokenizer: Maps words to ids.
         tags: The tags, in the order of their ids.
-        other: The values of each other kind of tag, in the order of their ids. Others become NOT_PREDICTED.
+        other: The values of each other kind of tag, in the order of their ids. Unlisted values become NOT_PREDICTED.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class TaggedSentences:
 
     @staticmethod
     def _targets(sentence: Tagged, kinds: Sequence[str], columns: Sequence[Mapping[str, int]]) -> Ids:
-        """Target ids of a sentence, (T, columns)."""
+        """Return the target ids of a sentence, (T, columns)."""
         values = [sentence.tags, *(sentence.other[kind] for kind in kinds)]
         return np.array(
             [[ids.get(value, NOT_PREDICTED) for value in column] for ids, column in zip(columns, values, strict=True)]
@@ -88,7 +88,7 @@ class TaggedSentences:
 
     @property
     def num_words(self) -> int:
-        """Number of words of all sentences."""
+        """Number of words in all sentences."""
         return sum(map(len, self.ids))
 
     @property
@@ -97,11 +97,11 @@ class TaggedSentences:
         return [targets[:, 0] for targets in self.targets]
 
     def counts(self, vocabulary_size: int) -> Ids:
-        """How often each word id occurs, int64 (V,)."""
+        """Count how often each word id occurs, int64 (V,)."""
         return np.bincount(np.concatenate(self.ids), minlength=vocabulary_size)
 
     def texts(self) -> list[list[int]]:
-        """The indices of the sentences of each text, in order."""
+        """Return the indices of the sentences of each text, in order."""
         texts: list[list[int]] = [[]]
         for i, is_continued in enumerate(self.is_continued):
             texts[-1].append(i)
@@ -113,7 +113,7 @@ class TaggedSentences:
         """Make a padded batch.
 
         Args:
-            rows: Indices of the sentences of each row, which are read as one.
+            rows: Indices of the sentences in each row, which are read as one.
 
         Returns:
             The words, and their targets, int64 (N, T, columns). NOT_PREDICTED in the padding.
@@ -148,15 +148,15 @@ class TaggedSentences:
             yield [rows[row] for row in order[start : start + size]]
 
     def shuffled(self, size: int, joined_share: float, rng: np.random.Generator) -> list[Sequence[Sequence[int]]]:
-        """Put sentences into random batches of about the same length, some joined with the next one of their text.
+        """Put sentences into random batches of about the same length, joining some with the next of their text.
 
         Args:
-            size: Rows of a batch.
+            size: Rows in a batch.
             joined_share: Share of the continued sentences that are joined.
             rng: Random generator.
 
         Returns:
-            For each batch, the indices of the sentences of each row.
+            For each batch, the indices of the sentences in each row.
         """
         is_joined = (rng.random(len(self)) < joined_share) & np.array(self.is_continued)
         rows = [[int(i), int(i) + 1] if is_joined[i] else [int(i)] for i in rng.permutation(len(self))]

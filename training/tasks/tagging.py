@@ -29,7 +29,7 @@ class TaggingTask(WordTaggingTask):
     auxiliary: ClassVar[dict[str, int]] = {"xpos": 64, "feats": 256, "deprel": 64}
 
     def sentences(self, split: str) -> list[Tagged]:
-        """The sentences of EWT."""
+        """Load the sentences of EWT."""
         loaded = ewt.load(split)
         opens = [sentence.opens_document for sentence in loaded[1:]] + [True]
         return [
@@ -43,13 +43,13 @@ class TaggingTask(WordTaggingTask):
         ]
 
     def validate(self, model: nn.Module) -> dict[str, float]:
-        """Accuracy on gold words."""
+        """Measure accuracy on gold words."""
         sentences = self.numbered(self.sentences("dev"))
         actual = np.concatenate(sentences.tag_ids)
         return {"accuracy": float((np.concatenate(self.predict(model, sentences)) == actual).mean())}
 
     def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
-        """Accuracy on gold words, sentence by sentence and text by text, and F1 on raw text."""
+        """Measure accuracy on gold words, sentence by sentence and text by text, and F1 on raw text."""
         sentences = self.numbered(self.sentences(split))
         actual = np.concatenate(sentences.tag_ids)
         is_right = np.concatenate(self.predict(model, sentences)) == actual
@@ -64,7 +64,7 @@ class TaggingTask(WordTaggingTask):
         }
 
     def _on_raw_text(self, model: nn.Module, split: str) -> dict[str, float]:
-        """F1 of words, and of words with their tags, as the tokenizer splits the text (CoNLL 2018)."""
+        """Return the F1 of words and of tagged words when the tokenizer splits raw text (as in CoNLL 2018)."""
         loaded = ewt.load(split)
         spans = [word_spans(self.tokenizer, sentence.text) for sentence in loaded]
         texts = [

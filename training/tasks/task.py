@@ -1,4 +1,4 @@
-"""The interface between a task and the training loop, which knows nothing else of tasks."""
+"""The interface between a task and the training loop. The loop knows nothing else about tasks."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -16,20 +16,20 @@ from training.settings import Settings
 Batch = Any
 Carry = Any
 
-NOT_PREDICTED = -100  # a target that does not count, such as padding: cross_entropy's default ignore_index
+NOT_PREDICTED = -100  # a target to ignore, such as padding: cross_entropy's default ignore_index
 
 TaskSettings = TypeVar("TaskSettings", bound=Settings)
 
 
 @dataclass(frozen=True)
 class Goal:
-    """The monitored figure of the dev split. It chooses the best checkpoint and stops a run early.
+    """The monitored dev figure, which selects the best checkpoint and stops a run early.
 
     Args:
         metric: Name of a figure that `Task.validate` returns.
         better: Whether "lower" or "higher" values are better.
-        among_equals: Name of a loss. Of epochs with the same value the one with the lower loss is better. If None, the
-            earlier one is.
+        among_equals: Name of a loss that breaks ties: of epochs with the same value, the one with the lower loss is
+            better. If None, the earlier one is.
     """
 
     metric: str
@@ -37,7 +37,7 @@ class Goal:
     among_equals: str | None = None
 
     def is_better(self, figures: Mapping[str, float], best: Mapping[str, float] | None) -> bool:
-        """Whether figures of the dev split beat the best ones so far. NaN never does."""
+        """Whether `figures` beat the best dev figures so far. NaN never does."""
         value = figures[self.metric]
         if best is None:
             return value == value
@@ -49,7 +49,7 @@ class Goal:
 class Task(ABC, Generic[TaskSettings]):
     """Data, model, loss and metrics of a training.
 
-    A task is cheap to create: data are loaded at first use, so that a checkpoint opens without them. To add a task,
+    A task is cheap to create: data are loaded at first use, so a checkpoint can be opened without them. To add a task,
     derive from this class or from `TextTask`, and list it in `training.tasks.registry`.
 
     Args:
@@ -59,10 +59,10 @@ class Task(ABC, Generic[TaskSettings]):
     Attributes:
         name: Name of the task, in the registry, checkpoints and training/configs.
         settings_type: Class of `settings`.
-        sources: The data sets that it trains on.
+        sources: The data sets that the task trains on.
         goal: The figure that chooses the best epoch.
-        item: Name of what is counted for the speed, in the singular: "word", "reading".
-        units: Units of the plotted metrics: "train_loss", and figures as "dev_<name>".
+        item: What the training speed counts, in the singular: "word", "reading".
+        units: Units of the plotted metrics: "train_loss", and dev figures as "dev_<name>".
     """
 
     name: ClassVar[str]
@@ -78,7 +78,7 @@ class Task(ABC, Generic[TaskSettings]):
 
     @property
     def tokenizer(self) -> Tokenizer | None:
-        """Tokenizer of texts. None if this is not a `TextTask`."""
+        """The tokenizer. None if this is not a `TextTask`."""
         return self._tokenizer
 
     @abstractmethod
@@ -90,33 +90,33 @@ class Task(ABC, Generic[TaskSettings]):
         """
 
     def initialise(self, model: nn.Module) -> None:
-        """Set weights and buffers that a new run does not start from at random, such as word vectors, in place.
+        """Set, in place, weights and buffers that do not start at random, such as word vectors.
 
         Not called for a resumed run, whose weights are restored.
         """
 
     def learning_rate_scale(self, name: str) -> float:
-        """Factor of the learning rate for the parameter of that name. 0 freezes it."""
+        """Return the learning-rate factor of the parameter `name`. 0 freezes it."""
         return 1.0
 
     @abstractmethod
     def batches_per_epoch(self) -> int:
-        """Number of batches that `train_batches` yields."""
+        """Return the number of batches that `train_batches` yields."""
 
     @abstractmethod
     def train_batches(self, epoch: int) -> Iterator[Batch]:
-        """Yield the batches of an epoch. They depend on settings and `epoch` alone, so that a run can be resumed."""
+        """Yield the batches of an epoch. They depend only on the settings and `epoch`, so that a run can be resumed."""
 
     @abstractmethod
     def loss(self, model: nn.Module, batch: Batch, carry: Carry) -> tuple[Tensor, Carry]:
         """Compute the loss of a batch.
 
-        Call `model(...)` and not its methods, so that Fabric's wrapper sees the call.
+        Call `model(...)`, not its methods, so that the call passes through Fabric's wrapper.
 
         Args:
-            model: In training mode.
-            batch: A batch of `train_batches`, on the model's device. Of several processes each gets some of its rows.
-            carry: State carried from the batch before, None for the first batch of an epoch.
+            model: The model, in training mode.
+            batch: A batch of `train_batches`, on the model's device. With several processes, each gets some rows.
+            carry: State carried over from the previous batch. None for the first batch of an epoch.
 
         Returns:
             The loss, and the state for the next batch, which the loop detaches (truncated BPTT). None to carry nothing.
@@ -124,12 +124,12 @@ class Task(ABC, Generic[TaskSettings]):
 
     @abstractmethod
     def count_items(self, batch: Batch) -> int:
-        """Number of items in a batch. Padding does not count."""
+        """Return the number of items in a batch, without padding."""
 
     def share(self, rows: Batch, batch: Batch) -> float:
-        """Weight of the loss of some rows in the loss of their whole batch, for several processes.
+        """Return the weight of some rows' loss in the loss of their whole batch, for several processes.
 
-        By default the share of their items, which is right for a mean over items. Return 1 for a loss that is a sum.
+        By default their share of the items, which is right for a mean over items. Return 1 for a loss that is a sum.
         """
         return self.count_items(rows) / max(self.count_items(batch), 1)
 
@@ -138,18 +138,18 @@ class Task(ABC, Generic[TaskSettings]):
         """Measure a model on a split.
 
         Args:
-            model: In evaluation mode, under no_grad.
+            model: The model, in evaluation mode, under no_grad.
             split: "dev" or "test".
 
         Returns:
             Figures by name.
 
         Raises:
-            DataError: There is no such split, or its file is absent.
+            DataError: There is no such split, or its file is missing.
         """
 
     def calibrate(self, model: nn.Module) -> dict[str, float]:
-        """Fit buffers that the loss does not train to the dev split, after each epoch, under no_grad.
+        """Fit buffers that the loss does not train, on the dev split, after each epoch, under no_grad.
 
         Returns:
             The figures of `validate` afterwards.
@@ -160,20 +160,20 @@ class Task(ABC, Generic[TaskSettings]):
         """Measure a model on the dev split after an epoch, under no_grad.
 
         Returns:
-            Figures by name, the goal's metric among them. By default all figures of `evaluate`.
+            Figures by name, including the goal's metric. By default all figures of `evaluate`.
         """
         return self.evaluate(model, "dev")
 
     def verdict(self, figures: Mapping[str, float]) -> str:
-        """What figures of `evaluate` say, in a sentence. Empty where they speak for themselves."""
+        """Sum up figures of `evaluate` in a sentence. Empty if they speak for themselves."""
         return ""
 
     def plot(self, model: nn.Module, split: str, directory: Path) -> None:
-        """Draw pictures of a split into a directory. Arguments and conditions are those of `evaluate`."""
+        """Draw plots of a split into a directory. Arguments as in `evaluate`."""
 
 
 class TextTask(Task[TaskSettings]):
-    """A task on texts, with a tokenizer: that of a checkpoint, or one built from the training data."""
+    """A task on texts. Its tokenizer comes from a checkpoint, or is built from the training data."""
 
     @abstractmethod
     def build_tokenizer(self) -> Tokenizer:
@@ -181,7 +181,7 @@ class TextTask(Task[TaskSettings]):
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """Tokenizer of texts. Built from the training data at first use if the task was created without one."""
+        """The tokenizer, built from the training data at first use if the task was created without one."""
         if self._tokenizer is None:
             self._tokenizer = self.build_tokenizer()
         return self._tokenizer

@@ -1,4 +1,4 @@
-"""The task translation: English captions into German or French, piece by piece."""
+"""The task translation: English image captions into German or French, subword by subword."""
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -28,7 +28,7 @@ from training.text.subwords import END_ID, START_ID, Ids, SubwordSampler, subwor
 from training.text.truecase import Truecaser, as_sentence
 
 LANGUAGES = {"de": "German", "fr": "French"}
-PLOTTED_AMONG = 20  # sentences of a split, of which the longest is drawn
+PLOTTED_AMONG = 20  # first sentences of a split; the longest of them is drawn
 
 
 class TranslationBatch(NamedTuple):
@@ -38,7 +38,7 @@ class TranslationBatch(NamedTuple):
         source: Piece ids of the source, int64 (N, S).
         lengths: Pieces of each source, int64 (N,).
         target: Input of the decoder, [START] first, int64 (N, T).
-        labels: Targets of the decoder, `target` a step later, int64 (N, T). NOT_PREDICTED in the padding.
+        labels: Targets of the decoder, `target` shifted by one step, int64 (N, T). NOT_PREDICTED in the padding.
     """
 
     source: Tensor
@@ -67,8 +67,7 @@ class TranslationSettings(Settings):
 class TranslationTask(TextTask[TranslationSettings]):
     """A translation model on Multi30k.
 
-    English is read in lower case. Translations are truecased for training, and get a capital letter at their beginning
-    when they are written out.
+    English is lower-cased. Translations are truecased for training, and their first letter is capitalised on output.
     """
 
     name = "translation"
@@ -99,7 +98,7 @@ class TranslationTask(TextTask[TranslationSettings]):
         return [Pair(lowered(pair.english), self._truecase(pair.translation)) for pair in self._published_pairs]
 
     def build_tokenizer(self) -> Tokenizer:
-        """Build a tokenizer of pieces of words of both languages from the training pairs."""
+        """Build one subword tokenizer for both languages from the training pairs."""
         texts = [text for pair in self._train_pairs for text in (pair.english, pair.translation)]
         return subword_tokenizer(texts, self.settings.pieces)
 
@@ -133,14 +132,14 @@ class TranslationTask(TextTask[TranslationSettings]):
 
     @cached_property
     def _samplers(self) -> tuple[SubwordSampler, SubwordSampler]:
-        """Samplers of the segmentations of the sources and of the targets."""
+        """Samplers that segment the sources and the targets with BPE dropout."""
         rng = np.random.default_rng(self.settings.seed)
         texts = [pair.english for pair in self._train_pairs], [pair.translation for pair in self._train_pairs]
         source, target = (SubwordSampler(self.tokenizer, part, self.settings.piece_dropout, rng) for part in texts)
         return source, target
 
     def batches_per_epoch(self) -> int:
-        """An epoch has every pair once."""
+        """Cover every pair once."""
         return -(-len(self._train_pairs) // self.settings.rows)
 
     def train_batches(self, epoch: int) -> Iterator[TranslationBatch]:
@@ -155,17 +154,17 @@ class TranslationTask(TextTask[TranslationSettings]):
             yield batch_of([sources[j] for j in chosen], [targets[j] for j in chosen])
 
     def count_items(self, batch: TranslationBatch) -> int:
-        """Number of predicted pieces, [END] included."""
+        """Count the predicted pieces, [END] included."""
         return int((batch.labels != NOT_PREDICTED).sum())
 
     def loss(self, model: nn.Module, batch: TranslationBatch, carry: None) -> tuple[Tensor, None]:
-        """Mean cross entropy of the pieces of the translations, [END] included."""
+        """Compute the mean cross entropy of the translations' pieces, [END] included."""
         logits = model(batch.source, batch.lengths, batch.target)
         smoothing = self.settings.label_smoothing
         return cross_entropy(logits.flatten(0, 1), batch.labels.flatten(), label_smoothing=smoothing), carry
 
     def validate(self, model: nn.Module) -> dict[str, float]:
-        """Cross entropy, and BLEU of greedy translations in lower case, by sacreBLEU's own tokenizer."""
+        """Measure cross entropy, and lower-cased BLEU of greedy translations with sacreBLEU's own tokenizer."""
         pairs = multi30k.load("dev", self.settings.language)
         greedy = self.translate(model, [pair.english for pair in pairs], BeamSettings(beams=1))
         references = [pair.translation for pair in pairs]
@@ -173,8 +172,8 @@ class TranslationTask(TextTask[TranslationSettings]):
         return {"loss": self._cross_entropy(model, pairs), "greedy_bleu": bleu}
 
     def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
-        """BLEU, sacreBLEU and chrF of translations by beam search; see `translation_scores`."""
-        # Moses' tokenizer is needed to measure, and not to train.
+        """Measure BLEU, sacreBLEU and chrF of translations by beam search; see `translation_scores`."""
+        # Moses' tokenizer is needed only to evaluate, not to train.
         from training.tasks import translation_scores
 
         pairs = multi30k.load(split, self.settings.language)
@@ -186,7 +185,7 @@ class TranslationTask(TextTask[TranslationSettings]):
         }
 
     def plot(self, model: nn.Module, split: str, directory: Path) -> None:
-        """Draw the attention over the longest of the first sentences: `attention_<split>.png`."""
+        """Draw the attention over the longest of the first PLOTTED_AMONG sentences: `attention_<split>.png`."""
         assert isinstance(model, TranslationModel)  # noqa: S101  # this task builds no other
         text = max((pair.english for pair in multi30k.load(split, self.settings.language)[:PLOTTED_AMONG]), key=len)
         source = self.tokenizer.encode(lowered(text)).ids
@@ -200,14 +199,14 @@ class TranslationTask(TextTask[TranslationSettings]):
         draw_attention(directory / f"attention_{split}.png", title, read, written, weights.cpu().numpy())
 
     def translate(self, model: nn.Module, texts: Sequence[str], search: BeamSettings) -> list[str]:
-        """Translate English texts. Returns the translation of each."""
+        """Translate English texts by beam search."""
         assert isinstance(model, TranslationModel)  # noqa: S101  # this task builds no other
         sources = [encoding.ids for encoding in self.tokenizer.encode_batch([lowered(text) for text in texts])]
         found = beam_search.translate(model, sources, search)
         return [as_sentence(text) for text in self.tokenizer.decode_batch([list(one.ids) for one in found])]
 
     def _cross_entropy(self, model: nn.Module, pairs: Sequence[Pair]) -> float:
-        """Nats per piece of the segmentation without dropout, [END] included."""
+        """Return the nats per piece, [END] included, with texts segmented without dropout."""
         device = next(model.parameters()).device
         encode = self.tokenizer.encode_batch
         sources = [np.array(found.ids) for found in encode([lowered(pair.english) for pair in pairs])]

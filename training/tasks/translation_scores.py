@@ -1,8 +1,8 @@
-"""Scores of translations: BLEU of tokenized lower case, as papers on Multi30k have it, sacreBLEU and chrF.
+"""Scores of translations: tokenized lower-cased BLEU, as in papers on Multi30k, sacreBLEU and chrF.
 
-bleu        Moses' punctuation normalisation and tokenizer, lower case; the figure of LIUM-CVC (Caglayan et al. 2017)
-sacrebleu   of the plain, cased texts; signature nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp (Post 2018)
-chrf        chrF2 of the plain, cased texts (Popović 2015)
+bleu        Moses' punctuation normalisation and tokenizer, lower case; as in LIUM-CVC (Caglayan et al. 2017)
+sacrebleu   on plain, cased texts; signature nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp (Post 2018)
+chrf        chrF2 on plain, cased texts (Popović 2015)
 """
 
 from collections.abc import Sequence
@@ -14,12 +14,12 @@ from training.data.multi30k import Language
 
 
 def figures(translations: Sequence[str], references: Sequence[str], language: Language) -> dict[str, float]:
-    """All three scores by name, from 0 to 100.
+    """Return all three scores by name, each from 0 to 100.
 
     Args:
         translations: Plain texts.
-        references: One for each translation.
-        language: Their language.
+        references: One reference per translation.
+        language: The target language.
     """
     return {
         "bleu": tokenized_bleu(translations, references, language),
@@ -29,7 +29,7 @@ def figures(translations: Sequence[str], references: Sequence[str], language: La
 
 
 def tokenized_bleu(translations: Sequence[str], references: Sequence[str], language: Language) -> float:
-    """BLEU of Moses tokens in lower case."""
+    """Return the BLEU of lower-cased Moses tokens."""
     normalizer, tokenizer = MosesPunctNormalizer(language), MosesTokenizer(language)
 
     def tokenize(text: str) -> str:

@@ -53,13 +53,13 @@ class WindowForecastingSettings(ForecasterSettings):
 
 
 class WindowBatch(NamedTuple):
-    """A batch of N rows, one for each window and channel, with H readings of the longest horizon.
+    """A batch of N rows, one per window and channel. H is the longest horizon, in readings.
 
     Args:
         past: Readings of the windows, float64 (N, L).
         future: The readings that follow, float64 (N, H). 0 beyond the training rows.
         is_known: Which of these lie within the training rows, bool (N, H).
-        told: What the model knows of the channel of each row. All 0 for an unknown channel.
+        told: What the model knows of each row's channel. All 0 for an unknown channel.
     """
 
     past: Tensor
@@ -69,7 +69,7 @@ class WindowBatch(NamedTuple):
 
 
 class WindowForecastingTask(ForecasterTask[WindowForecastingSettings]):
-    """A forecaster of windows: an epoch shows it every window of the training rows once, of all channels."""
+    """A window forecaster. An epoch has every window of the training rows once, for all channels."""
 
     name = "forecasting-window"
     settings_type = WindowForecastingSettings
@@ -79,7 +79,7 @@ class WindowForecastingTask(ForecasterTask[WindowForecastingSettings]):
 
     @property
     def knows_channels(self) -> bool:
-        """Whether any row is of a known channel."""
+        """Whether any row comes from a known channel."""
         return self.settings.windows.known_share > 0
 
     def build_model(self) -> WindowForecaster:
@@ -87,7 +87,7 @@ class WindowForecastingTask(ForecasterTask[WindowForecastingSettings]):
         return WindowForecaster(self.settings.model, self.channel_names, self.interval)
 
     def batches_per_epoch(self) -> int:
-        """An epoch has all windows, in whole batches. A rest that fills no batch is left out."""
+        """Cover all windows, in full batches. A remainder that does not fill a batch is dropped."""
         return max(len(self._starts) // self.settings.windows.starts, 1)
 
     def train_batches(self, epoch: int) -> Iterator[WindowBatch]:
@@ -98,11 +98,11 @@ class WindowForecastingTask(ForecasterTask[WindowForecastingSettings]):
             yield self._batch(starts, rng)
 
     def count_items(self, batch: WindowBatch) -> int:
-        """Number of readings of the windows, without those to be forecast."""
+        """Count the readings in the windows, excluding those to be forecast."""
         return batch.past.numel()
 
     def loss(self, model: nn.Module, batch: WindowBatch, carry: None) -> tuple[Tensor, None]:
-        """Mean absolute error up to each horizon, and pinball loss of the quantiles, on the scale of the errors."""
+        """Add mean absolute error up to each horizon and pinball loss of quantiles, in the units of the readings."""
         S, M = self.settings.model.segment, self.settings.model.max_segments
         device = batch.past.device
         quantile_positions = torch.randperm(M, device=device)[: self.settings.loss.quantile_segments]
@@ -116,13 +116,13 @@ class WindowForecastingTask(ForecasterTask[WindowForecastingSettings]):
         return _mean(point, weights) + _mean(spread, weights[:, quantile_positions]), carry
 
     def needed_widening(self, model: Forecaster, errors: Mapping[str, list[Errors]]) -> Tensor:
-        """The widening of each segment ahead, (2, M): of known channels, and of the same ones as unknown."""
+        """Compute the widening of each segment ahead, (2, M): for the channels as known, and as unknown ones."""
         unknown = Channels.unknown(self.series.standardized)
         untold = errors_by_kind(self.choosing(model, unknown))
         return torch.stack([self._widening_by_segment(found) for found in (errors, untold)])
 
     def _widening_by_segment(self, errors: Mapping[str, list[Errors]]) -> Tensor:
-        """The widening of each segment, float64 (M,). Beyond the longest horizon it is that of the last segment."""
+        """Compute the widening of each segment, float64 (M,). Beyond the longest horizon, the last one is repeated."""
         longest = errors["windowed" if "windowed" in errors else "streamed"][-1]
         S, M = self.settings.model.segment, self.settings.model.max_segments
         found = bands.widening_by_segment(longest, S, self.settings.bands.coverage)
@@ -168,16 +168,17 @@ class WindowForecastingTask(ForecasterTask[WindowForecastingSettings]):
 
 
 def horizon_weights(horizons: Sequence[int], falloff: float, count: int) -> Tensor:
-    """Weight of each of `count` readings ahead, float32 (count,): the sum of H ** -falloff / H over its horizons H.
+    """Return the weight of each of `count` readings ahead, float32 (count,).
 
-    Only proportions matter: H in the power is counted in shortest horizons, so that no weight is tiny.
+    It is the sum of H ** -falloff / H over the horizons H that include the reading. In the power, H is in units of the
+    shortest horizon, so that no weight is tiny: only proportions matter.
     """
     ahead = torch.arange(count)
     return torch.stack([(ahead < H) / H * (H / min(horizons)) ** -falloff for H in horizons]).sum(dim=0)
 
 
 def _by_row(values: Sequence[float] | np.ndarray, starts: int) -> Tensor:
-    """Repeat a value of each channel for every row of a batch, (starts * channels, 1)."""
+    """Repeat one value per channel for all rows of a batch, (starts * channels, 1)."""
     return torch.as_tensor(np.asarray(values)).repeat(starts).unsqueeze(1)
 
 

@@ -1,8 +1,7 @@
-"""Word dropout: words become [UNK] at random in training, rare ones more often, so that a model can do without them.
+"""Word dropout: in training, words become [UNK] at random, so that a model does not depend on rare ones.
 
-The embedding of [UNK] is trained by it, where embeddings learn at all (`vectors_rate`).
-A word seen n times becomes [UNK] with probability a / (a + n) (Kiperwasser and Goldberg 2016, arXiv:1603.04351; their a
-is 0.25).
+A word seen n times becomes [UNK] with probability a / (a + n) (Kiperwasser and Goldberg 2016, arXiv:1603.04351, with
+a = 0.25). This also trains the embedding of [UNK], unless embeddings are frozen (`vectors_rate`).
 """
 
 from typing import Annotated
@@ -19,7 +18,7 @@ Rarity = Annotated[
 
 
 def rates_by_rarity(counts: NDArray[np.generic], rarity: float) -> NDArray[np.float64]:
-    """Probability of dropping each word, float64 (V,).
+    """Return the probability of dropping each word, float64 (V,).
 
     Args:
         counts: How often each word was seen, (V,). 0 counts as 1.
@@ -29,5 +28,5 @@ def rates_by_rarity(counts: NDArray[np.generic], rarity: float) -> NDArray[np.fl
 
 
 def drop(ids: NDArray[np.int64], rates: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int64]:
-    """Replace word ids at random by that of [UNK], each with its probability in `rates` (V,)."""
+    """Replace word ids by [UNK]'s at random, each with its probability in `rates` (V,)."""
     return np.where(rng.random(ids.shape) < rates[ids], UNKNOWN_WORD_ID, ids)

@@ -1,4 +1,4 @@
-"""The base of the tasks tagging and entities: everything but the data and the figures."""
+"""The base of the tasks tagging and entities: everything except the data and the figures."""
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
@@ -64,8 +64,8 @@ class WordTaggingTask(TextTask[TaggingSettings]):
 
     settings_type = TaggingSettings
     tags: ClassVar[tuple[str, ...]]
-    # Most values of each auxiliary kind of tag, for the size of the model. Not counted in the data, which a checkpoint
-    # opens without.
+    # Maximal number of values of each auxiliary kind of tag, for the model's size. Not counted in the data, because a
+    # checkpoint must open without them.
     auxiliary: ClassVar[dict[str, int]] = {}
 
     @abstractmethod
@@ -77,7 +77,7 @@ class WordTaggingTask(TextTask[TaggingSettings]):
         return self.sentences("train")
 
     def build_tokenizer(self) -> Tokenizer:
-        """Build a tokenizer of the words of the training sentences."""
+        """Build a tokenizer for the words of the training sentences, and those with vectors if `vectors` is set."""
         words = list(chain.from_iterable(sentence.words for sentence in self._train_sentences))
         if self.settings.vectors:
             words += sorted(word_vectors.whole_words()) * self.settings.min_count
@@ -94,7 +94,7 @@ class WordTaggingTask(TextTask[TaggingSettings]):
             pretrained.start(model, self.tokenizer)
 
     def learning_rate_scale(self, name: str) -> float:
-        """The embedding learns with `vectors_rate`, to stay close to the word vectors."""
+        """Scale the embedding's learning rate by `vectors_rate`, to keep it close to the word vectors."""
         return pretrained.learning_rate_scale(name, self.settings.vectors_rate)
 
     def numbered(self, sentences: Sequence[Tagged]) -> TaggedSentences:
@@ -108,7 +108,7 @@ class WordTaggingTask(TextTask[TaggingSettings]):
         return TaggedSentences(self._train_sentences, self.tokenizer, self.tags, values)
 
     def _values(self, kind: str, size: int) -> list[str]:
-        """The values of an auxiliary kind of tag, `size` of them at most."""
+        """Return the values of an auxiliary kind of tag. There must be at most `size`."""
         found = sorted(set(chain.from_iterable(sentence.other[kind] for sentence in self._train_sentences)))
         if len(found) > size:
             raise DataError(f"the training data have {len(found)} values of {kind}, and the model holds {size}")
@@ -121,7 +121,7 @@ class WordTaggingTask(TextTask[TaggingSettings]):
         return word_dropout.rates_by_rarity(counts, self.settings.rarity)
 
     def batches_per_epoch(self) -> int:
-        """An epoch has a row for every sentence. Some hold the next one too, by `joined_share`."""
+        """Cover all sentences, one per row. Some rows also hold the next one (`joined_share`)."""
         return -(-len(self._train) // self.settings.rows)
 
     def train_batches(self, epoch: int) -> Iterator[tuple[Words, Tensor]]:
@@ -133,12 +133,12 @@ class WordTaggingTask(TextTask[TaggingSettings]):
             yield words._replace(ids=torch.from_numpy(dropped)), targets
 
     def count_items(self, batch: tuple[Words, Tensor]) -> int:
-        """Number of words."""
+        """Count the words."""
         words, _ = batch
         return int(words.lengths.sum())
 
     def loss(self, model: nn.Module, batch: tuple[Words, Tensor], carry: None) -> tuple[Tensor, None]:
-        """Mean cross entropy of the tags, plus those of the auxiliary kinds by `auxiliary_weight`."""
+        """Add the mean cross entropy of the tags and `auxiliary_weight` times that of each auxiliary kind."""
         words, targets = batch
         logits, others = model(words)
         smoothing = self.settings.label_smoothing
@@ -148,7 +148,7 @@ class WordTaggingTask(TextTask[TaggingSettings]):
         return total, carry
 
     def _tag_weights(self, logits: Tensor) -> Tensor:
-        """Weight of each tag in the loss, (tags,)."""
+        """Return the weight of each tag in the loss, (tags,)."""
         weights = logits.new_ones(logits.shape[-1])
         if OUTSIDE in self.tags:
             weights[self.tags.index(OUTSIDE)] = self.settings.outside_weight
@@ -160,9 +160,9 @@ class WordTaggingTask(TextTask[TaggingSettings]):
         """Tag sentences.
 
         Args:
-            model: In evaluation mode.
+            model: The model, in evaluation mode.
             sentences: The sentences.
-            rows: Indices of sentences that are read together, as one. By default each is read alone.
+            rows: Indices of the sentences in each row, which are read as one. By default each is read alone.
 
         Returns:
             The tag ids of each sentence, int64 (T,).
@@ -179,12 +179,12 @@ class WordTaggingTask(TextTask[TaggingSettings]):
         return [found[i] for i in range(len(sentences))]
 
     def names(self, tag_ids: Any) -> list[str]:  # noqa: ANN401  # any array of integers
-        """The names of tag ids."""
+        """Return the names of tag ids."""
         return [self.tags[i] for i in tag_ids]
 
 
 def _mean_loss(logits: Tensor, targets: Tensor, weights: Tensor | None = None, smoothing: float = 0.0) -> Tensor:
-    """Mean cross entropy of the words (N, T) that have a target. 0 if none has."""
+    """Return the mean cross entropy of the words (N, T) that have a target. 0 if none has."""
     losses = cross_entropy(
         logits.flatten(0, 1),
         targets.flatten(),

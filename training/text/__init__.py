@@ -1,1 +1,1 @@
-"""Tokenizers of characters, words and pieces of words, and BIO tags."""
+"""Tokenizers for characters, words and subwords, truecasing, and BIO tags."""

@@ -1,4 +1,4 @@
-"""BIO tags: B-person begins an entity, I-person continues it, O is outside of any (Ramshaw and Marcus 1995)."""
+"""BIO tags: B-person begins an entity, I-person continues it, O is outside of entities (Ramshaw and Marcus 1995)."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -17,7 +17,7 @@ class Entity(NamedTuple):
 def entities(tags: Sequence[str]) -> list[Entity]:
     """Parse the tags of a sentence into entities, as the CoNLL evaluation does.
 
-    An I- tag that continues no entity of its type begins one.
+    An I- tag that does not continue an entity of its type begins one.
     """
     found: list[Entity] = []
     for i, tag in enumerate(tags):
@@ -30,7 +30,7 @@ def entities(tags: Sequence[str]) -> list[Entity]:
 
 
 class Match(NamedTuple):
-    """Numbers of true entities, of predicted ones, and of predicted ones that are right in extent and type."""
+    """The numbers of true entities, of predicted ones, and of predicted ones with the right extent and type."""
 
     actual: int
     found: int
@@ -53,7 +53,7 @@ class Match(NamedTuple):
 
 
 def match(actual: Iterable[Sequence[str]], found: Iterable[Sequence[str]]) -> Match:
-    """Compare true tags of sentences with predicted ones."""
+    """Compare the true tags of sentences with predicted ones."""
     totals = [0, 0, 0]
     for tags, guesses in zip(actual, found, strict=True):
         there, guessed = set(entities(tags)), set(entities(guesses))

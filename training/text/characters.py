@@ -11,7 +11,7 @@ PIECE = 2**20  # characters that are an array at once
 
 
 def count_characters(text: str) -> dict[str, int]:
-    """How often each character is in a text, in the order of their code points."""
+    """Count each character of a text, in the order of their code points."""
     counts = np.zeros(0, dtype=np.int64)
     for piece in _pieces(text, "counting characters"):
         found = np.bincount(_code_points(piece), minlength=len(counts))
@@ -21,11 +21,11 @@ def count_characters(text: str) -> dict[str, int]:
 
 
 def encode(text: str, encode_piece: Callable[[str], Sequence[int]]) -> NDArray[np.int64]:
-    """The ids of a text, int64 (T,).
+    """Return the ids of a text, int64 (T,).
 
     Args:
-        text: Of any length.
-        encode_piece: Gives the ids of a text, which are those of its characters in a row.
+        text: A text of any length.
+        encode_piece: Returns the ids of a text, which must be those of its characters in a row.
     """
     table = np.full(sys.maxunicode + 1, -1, dtype=np.int64)  # ids by code point; -1 where there is not exactly one
     for character in count_characters(text):

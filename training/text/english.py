@@ -1,11 +1,11 @@
-"""The tokenizer of the taggers: English words as UD's English treebanks split them, as far as one pattern can.
+"""The taggers' tokenizer: splits English words as UD's English treebanks do, as far as one pattern can.
 
-Contractions part ("do|n't", "it|'s", "gon|na", "can|not"), punctuation stands alone but for runs of the same mark
-("...", "!!", "--"), hyphenated words part at their hyphens unless the first part is a prefix ("e-mail"). Addresses,
-numbers with their marks ("3.5", "10:30"), smileys, abbreviations ("U.S.", "Mr.") and initials stay whole.
+Contractions are split ("do|n't", "it|'s", "gon|na", "can|not"). Punctuation stands alone, except for runs of the same
+mark ("...", "!!", "--"). Hyphenated words are split at their hyphens unless the first part is a prefix ("e-mail").
+Addresses, numbers with their marks ("3.5", "10:30"), smileys, abbreviations ("U.S.", "Mr.") and initials stay whole.
 
-One tokenizer for training and serving, saved as tokenizer.json of Hugging Face's `tokenizers`. Its pre-tokenizer splits
-a text into words. Its vocabulary has the frequent ones in lower case, with all digits as 0.
+Training and serving use the same tokenizer, saved as tokenizer.json of Hugging Face's `tokenizers`. Its pre-tokenizer
+splits a text into words. Its vocabulary has the frequent ones in lower case, with all digits as 0.
 """
 
 from collections import Counter
@@ -56,11 +56,11 @@ WORD_PATTERN = "|".join(
 
 
 def english_tokenizer(words: Iterable[str], min_count: int = 1) -> Tokenizer:
-    """Build a tokenizer. Its vocabulary is [UNK] with id 0, and the frequent words, the most frequent first.
+    """Build a tokenizer. Its vocabulary is [UNK] with id 0, then the frequent words, most frequent first.
 
     Args:
         words: Words of the training data.
-        min_count: Least number of occurrences of a word in the vocabulary.
+        min_count: How often a word must occur to be in the vocabulary.
     """
     tokenizer = Tokenizer(models.WordLevel({UNKNOWN: 0}, unk_token=UNKNOWN))
     tokenizer.normalizer = normalizers.Sequence(
@@ -82,11 +82,11 @@ def english_tokenizer(words: Iterable[str], min_count: int = 1) -> Tokenizer:
 
 
 def word_spans(tokenizer: Tokenizer, text: str) -> list[tuple[int, int]]:
-    """Split a text into words. Returns the start and the end of each."""
+    """Split a text into words. Returns the start and end of each."""
     return [span for _, span in tokenizer.pre_tokenizer.pre_tokenize_str(text)]
 
 
 def word_ids(tokenizer: Tokenizer, words: Iterable[str]) -> list[int]:
-    """The id of each word."""
+    """Return the id of each word."""
     vocabulary = tokenizer.get_vocab()
     return [vocabulary.get(tokenizer.normalizer.normalize_str(word), 0) for word in words]

@@ -1,8 +1,8 @@
-"""The tokenizer of translations: byte-pair encoding (BPE) of words, and BPE dropout.
+"""The tokenizer for translation: byte-pair encoding (BPE) of words, and BPE dropout.
 
-The tokenizer is saved as tokenizer.json of Hugging Face's `tokenizers`, one for both languages. It keeps case, so texts
-are lower-cased before it where that is wanted. A piece that begins a word begins with "▁", so that joined pieces give
-the text back.
+One tokenizer for both languages, saved as tokenizer.json of Hugging Face's `tokenizers`. It keeps case, so texts are
+lower-cased beforehand where that is wanted. The first piece of a word begins with "▁", so that joining pieces restores
+the text.
 """
 
 import itertools
@@ -23,7 +23,7 @@ VARIANTS = 8  # segmentations of a word
 
 Ids = NDArray[np.int64]
 
-# One spelling for what is written in many ways.
+# One form for characters with several variants.
 FOLDING = {
     "\u2018": "'",  # single quotes
     "\u2019": "'",
@@ -44,7 +44,7 @@ FOLDING = {
 
 _CLITIC = r"'(?:s|t|re|ve|ll|d|m)(?!\p{L})"  # the boy 's
 _WORD = rf"{BLANK}?[\p{{L}}\p{{M}}]+"
-# The first alternative that matches at a position is a word: no piece reaches beyond one.
+# The first alternative that matches at a position is a word. No piece crosses a word's end.
 WORD_PATTERN = (
     rf"{_CLITIC}"
     rf"|{_WORD}(?!{_CLITIC})'(?=\p{{L}})"  # l' homme
@@ -57,7 +57,7 @@ def subword_tokenizer(texts: Iterable[str], size: int) -> Tokenizer:
 
     Args:
         texts: Texts of both languages, in the case that the model reads.
-        size: Number of pieces, with [END] 0, [START] 1, [UNK] 2, and every character of the texts.
+        size: Number of pieces, including [END] 0, [START] 1, [UNK] 2, and every character of the texts.
     """
     tokenizer = Tokenizer(models.BPE(unk_token=UNKNOWN))
     tokenizer.normalizer = normalizers.Sequence(
@@ -98,7 +98,7 @@ class Merges:
         """Encode a word as piece ids.
 
         Args:
-            word: A word of `words_of`; no piece reaches beyond one.
+            word: A word, as `words_of` splits them.
             dropout: Probability of skipping a possible merge.
             rng: Random generator.
         """
@@ -139,10 +139,10 @@ class _Ragged(NamedTuple):
 
 
 class SubwordSampler:
-    """Texts whose words are segmented into other pieces in each epoch.
+    """Texts whose words are segmented into different pieces in each epoch.
 
-    Every distinct word is segmented VARIANTS times beforehand, and each draw takes one of these for each word, so
-    that an epoch costs no more than indexing. The first segmentation is the one without dropout.
+    Every distinct word is segmented VARIANTS times beforehand, and each draw picks one of these for each word, so that
+    an epoch costs no more than indexing. The first segmentation is without dropout.
 
     Args:
         tokenizer: A `subword_tokenizer`.

@@ -1,7 +1,7 @@
-"""Truecasing: the first word of a sentence is written as it would be inside of one, as by Moses (Koehn et al. 2007).
+"""Truecasing: writes the first word of a sentence as it would be inside one, like Moses (Koehn et al. 2007).
 
-German nouns keep their capitals, so that translations have them too. `as_sentence` gives a translation its first
-capital again.
+German nouns keep their capitals, so that translations have them too. `as_sentence` capitalises the first letter of a
+translation again.
 """
 
 import re
@@ -29,7 +29,7 @@ class Truecaser:
         self._usual = {word: max(forms, key=lambda form: (forms[form], form)) for word, forms in seen.items()}
 
     def __call__(self, sentence: str) -> str:
-        """Write the first word of a sentence in its usual case. A word never seen inside of a sentence stays."""
+        """Write the first word of a sentence in its usual case. Words never seen inside a sentence are kept."""
         first = _WORD.search(sentence)
         if first is None:
             return sentence

@@ -1,7 +1,7 @@
-"""The tokenizers of characters and of words, the same for training and serving.
+"""The tokenizers for characters and for words, the same for training and serving.
 
 They are saved as tokenizer.json of Hugging Face's `tokenizers`. A session tokenizes pieces of a text as they arrive, so
-the ids of a text must be those of its whitespace-delimited chunks in a row. For characters the pieces may be any.
+the ids of a text must be those of its whitespace-delimited chunks in a row; for characters, those of any pieces.
 """
 
 from collections import Counter
@@ -12,7 +12,7 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 UNKNOWN = "[UNK]"
 UNKNOWN_WORD_ID = 0  # of every tokenizer of words
 
-# What people type instead of the 65 characters of tinyshakespeare and the like, code point by code point.
+# Characters that people type instead of the 65 of tinyshakespeare, and what they are replaced by.
 CHARACTER_FOLDING = {
     "\u2018": "'",  # curly single quotes
     "\u2019": "'",
@@ -40,8 +40,8 @@ CHARACTER_FOLDING = {
 def character_tokenizer(text: str) -> Tokenizer:
     """Build a tokenizer whose ids 0, 1, .. are the sorted characters of `text`, after `CHARACTER_FOLDING`.
 
-    Characters of the text are not folded, and none is folded to a character that the text lacks. Any other character
-    gets the id of [UNK], after the last one. Models have no such id, so callers must check for it.
+    Characters of the text are not folded, and none is folded to a character that the text lacks. All other characters
+    get the id of [UNK], the last one. Models do not have it, so callers must check for it.
     """
     characters = sorted(set(text))
     vocabulary = {character: i for i, character in enumerate([*characters, UNKNOWN])}
@@ -57,8 +57,8 @@ def character_tokenizer(text: str) -> Tokenizer:
     return tokenizer
 
 
-# Plain English in the Penn Treebank's spelling, which SST has. That way round no folding shortens the text, so the
-# offsets of a token span all of what the user wrote for it.
+# From plain English to the Penn Treebank's spelling, which SST has. In this direction no folding shortens the text, so
+# the offsets of a token span everything that the user wrote for it.
 WORD_FOLDING = {
     "(": "-lrb-",
     ")": "-rrb-",
@@ -76,8 +76,8 @@ WORD_FOLDING = {
     "\u2014": "--",
 }
 
-# The first alternative that matches at a position is a token. Contractions part as in the Penn Treebank. Hyphenated
-# words part too: most of them are too rare to be learnt whole.
+# The first alternative that matches at a position is a token. Contractions are split as in the Penn Treebank.
+# Hyphenated words are split too: most of them are too rare to be learnt whole.
 WORD_PATTERN = (
     r"-[lr][rsc]b-|\\[/*]|''"  # Treebank spellings of one character
     r"|\p{L}+(?=n't(?!\p{L}))|n't(?!\p{L})"  # do n't
@@ -88,18 +88,18 @@ WORD_PATTERN = (
 
 
 def word_tokenizer(texts: Iterable[str]) -> Tokenizer:
-    """Build a tokenizer. Its vocabulary is [UNK] with id 0, and every word of `texts`, the most frequent first.
+    """Build a tokenizer. Its vocabulary is [UNK] with id 0, then every word of `texts`, most frequent first.
 
     Plain English and tokenized text get the same ids: "(don't)" those of "-lrb- do n't -rrb-". Offsets refer to the
-    text as it was given. Case, accents and the kind of quote or dash do not matter.
+    original text. Case, accents and the kind of quote or dash do not matter.
     """
     tokenizer = Tokenizer(models.WordLevel({UNKNOWN: 0}, unk_token=UNKNOWN))
     tokenizer.normalizer = normalizers.Sequence(
         [
-            # NFKD takes letters and their accents apart, and wide forms and ligatures to plain letters.
+            # NFKD separates letters from their accents, and maps wide forms and ligatures to plain letters.
             normalizers.NFKD(),
             normalizers.Replace(Regex(r"\p{M}|\p{Cf}"), ""),
-            # These are blanks to Python, and so to whoever cuts a text into chunks, but not to the library.
+            # Python counts these as blanks, and so do callers that cut a text into chunks, but the library does not.
             normalizers.Replace(Regex(r"[\x1c-\x1f]"), " "),
             normalizers.Lowercase(),
             *(normalizers.Replace(written, folded) for written, folded in WORD_FOLDING.items()),
@@ -118,7 +118,7 @@ def word_tokenizer(texts: Iterable[str]) -> Tokenizer:
 
 
 def count_words(tokenizer: Tokenizer, texts: Iterable[str]) -> Counter[str]:
-    """Count the words of texts, as the tokenizer splits them."""
+    """Count the words of texts as the tokenizer splits them."""
     words: Counter[str] = Counter()
     for text in texts:
         words.update(words_of(tokenizer, text))
@@ -126,6 +126,6 @@ def count_words(tokenizer: Tokenizer, texts: Iterable[str]) -> Counter[str]:
 
 
 def words_of(tokenizer: Tokenizer, text: str) -> list[str]:
-    """The words of a text, as the tokenizer writes and splits them."""
+    """Return the words of a text, normalised and split by the tokenizer."""
     normal = tokenizer.normalizer.normalize_str(text)
     return [word for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(normal)]

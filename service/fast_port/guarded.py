@@ -235,7 +235,9 @@ class GuardedProtocol(HttpToolsProtocol):
         self._waits_since = None
 
     def _refuse(self, error: ServiceError) -> None:
-        self.logger.warning("a connection of %s ends: %s", self.client[0] if self.client else "nobody", error)
+        self.logger.warning(
+            "closing the connection from %s: %s", self.client[0] if self.client else "an unknown address", error
+        )
         if self._is_free or not self._is_awaited:  # else it is a body of which the application knows the beginning
             self._refused(error.status)
         response = problem_response(error)

@@ -39,7 +39,7 @@ class Endings:
     def fail(self, turn: Turn, error: Exception) -> None:
         """Refuse a turn, and stop its computation. A turn that is over is left as it is."""
         if not isinstance(error, ServiceError):
-            logger.error("a step of session %s of %s failed", turn.ask.session_id, turn.ask.owner, exc_info=error)
+            logger.error("a step of session %s of owner %s failed", turn.ask.session_id, turn.ask.owner, exc_info=error)
         if turn.is_over:
             return
         if isinstance(error, StepConflict):
@@ -101,4 +101,4 @@ class Endings:
         try:
             turn.done(turn)
         except Exception:  # an owner's failure must not keep other turns from their ends
-            logger.exception("a step's owner failed")
+            logger.exception("the callback of a step failed")

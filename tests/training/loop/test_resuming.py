@@ -103,7 +103,7 @@ def test_ctrl_c_before_the_first_checkpoint_says_that_nothing_is_saved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     train_and_interrupt(monkeypatch, tmp_path / "run", epoch=0, batch=1)
-    assert "nothing is saved" in capsys.readouterr().err
+    assert "nothing was saved" in capsys.readouterr().err
 
 
 def test_run_is_not_overwritten_unless_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -140,7 +140,7 @@ def test_ctrl_c_before_a_run_is_overwritten_says_that_it_is_still_there(
     monkeypatch.setattr(ToyTask, "batches_per_epoch", interrupted)
     assert main([*command, "--overwrite"]) == INTERRUPTED
     said = capsys.readouterr().err
-    assert f"interrupted before it began: the former run is still there, in {tmp_path}" in said
+    assert f"interrupted before training began: the previous run is still in {tmp_path}" in said
     assert "--resume" not in said
 
 
@@ -159,7 +159,7 @@ def test_overwritten_run_is_gone_even_if_the_new_one_is_interrupted(
     main(["toy", "--output", str(tmp_path), "--set", "loop.epochs=1"])
     monkeypatch.setattr(ToyTask, "interrupt_at", (0, 1))
     assert main(["toy", "--output", str(tmp_path), "--overwrite"]) == INTERRUPTED
-    assert "nothing is saved" in capsys.readouterr().err
+    assert "nothing was saved" in capsys.readouterr().err
     assert not (tmp_path / "best").exists()
     assert not (tmp_path / "metrics.csv").exists()
 

@@ -124,7 +124,7 @@ def test_no_part_of_a_run_is_overwritten_unless_asked(
     for name in {"best", "last", "metrics.csv"} - {kept}:
         (tmp_path / name).rename(tmp_path / f"moved-{name}")
     assert main(command) == 1
-    assert f"{tmp_path} holds a run that cannot go on: start anew with --overwrite" in capsys.readouterr().err
+    assert f"{tmp_path} holds a run that cannot be resumed: start again with --overwrite" in capsys.readouterr().err
     assert main([*command, "--overwrite"]) == 0
 
 
@@ -198,7 +198,7 @@ def test_a_run_that_another_version_saved_is_named(tmp_path: Path, capsys: pytes
     for content in (state | {"progress": without_best}, without_optimizer, []):
         torch.save(content, saved)
         assert main(["toy", "--output", str(tmp_path), "--resume"]) == 1
-        assert f"error: {saved} cannot be read: it is of another version" in capsys.readouterr().err
+        assert f"error: {saved} cannot be read: it was written by another version" in capsys.readouterr().err
 
 
 def test_a_run_that_was_saved_with_its_best_figure_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,7 +54,7 @@ def test_a_table_becomes_a_forecaster_with_a_backtest(
     assert best.command.startswith("python -m training forecasting --csv sales.csv --time month --target shoes")
     said = capsys.readouterr().out
     assert re.search(
-        r"^forecasts of 6 readings are off by \d\.\d\d times as much as repeating the last season", said, re.M
+        r"^forecasts of 6 readings are off by \d\.\d\d times as much as those that repeat the last season", said, re.M
     )
     assert f"next:\n    python -m export {output / 'best'} --name run\n" in said
     assert (best.sources[0].name, best.sources[0].address) == ("sales.csv", "file:sales.csv")
@@ -83,7 +83,7 @@ def test_a_run_that_is_there_is_refused_before_the_file_is_read(
 ) -> None:
     (tmp_path / "run/best").mkdir(parents=True)
     assert run("forecasting", "--csv", tmp_path / "none.csv", "--time", "month", "--output", tmp_path / "run") == 1
-    assert "holds a run that cannot go on: start anew with --overwrite" in capsys.readouterr().err
+    assert "holds a run that cannot be resumed: start again with --overwrite" in capsys.readouterr().err
 
 
 def test_to_resume_says_where_the_run_of_ones_own_file_is(

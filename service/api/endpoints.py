@@ -52,7 +52,7 @@ _BINARY: Schemas = {
     OCTETS: {
         "type": "string",
         "format": "binary",
-        "description": "JSON, then the tensors; the header `Inference-Header-Content-Length` gives the JSON's bytes",
+        "description": "JSON, then the tensors; `Inference-Header-Content-Length` is the JSON's length in bytes",
     }
 }
 _MIDI: Schemas = {MIDI: {"type": "string", "format": "binary"}}

@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     names = parser.parse_args(arguments).names or list(BENCHES)
     if unknown := sorted(set(names) - set(BENCHES)):
-        parser.error(f"there is no {', '.join(unknown)}; there are {', '.join(BENCHES)}")
+        parser.error(f"there is no benchmark {', '.join(unknown)}; choose from {', '.join(BENCHES)}")
     options = read_options()
     return run_command(lambda: _run(names, options))
 
@@ -75,8 +75,12 @@ def _parser() -> argparse.ArgumentParser:
     described = "; ".join(
         f"BENCH_{name.upper()}: {field.description} ({field.default!r})" for name, field in Options.model_fields.items()
     )
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__, epilog=f"Environment: {described}")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHES)}")
+    parser = argparse.ArgumentParser(
+        prog="python -m bench", description=__doc__, epilog=f"Environment variables, with their defaults: {described}"
+    )
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"benchmarks to run, of {', '.join(BENCHES)}; default: all"
+    )
     return parser
 
 

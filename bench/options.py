@@ -9,12 +9,12 @@ class Options(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="BENCH_", frozen=True)
 
-    rounds: int = Field(5, ge=1, description="How often each side of a comparison is measured")
-    seconds: float = Field(3.0, gt=0, description="How long each time")
-    tail_seconds: float = Field(60.0, gt=0, description="How long the tail of the latency is watched")
-    sessions: int = Field(1_000_000, ge=1000, description="Live sessions in the filled store")
-    texts: int = Field(2048, ge=64, description="Texts in a pass of the engine")
-    store: str = Field("", description="URL of the session store; LMDB in a temporary folder where empty")
+    rounds: int = Field(5, ge=1, description="number of measurements of each side of a comparison")
+    seconds: float = Field(3.0, gt=0, description="seconds of each measurement")
+    tail_seconds: float = Field(60.0, gt=0, description="seconds for which the tail of the latency is measured")
+    sessions: int = Field(1_000_000, ge=1000, description="number of live sessions in the filled store")
+    texts: int = Field(2048, ge=64, description="number of texts in one pass of the engine")
+    store: str = Field("", description="URL of the session store; if empty, LMDB in a temporary directory")
 
 
 def read_options() -> Options:

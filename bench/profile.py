@@ -68,11 +68,13 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench.profile", description=__doc__)
-    parser.add_argument("client", choices=CLIENTS)
-    parser.add_argument("--seconds", type=int, default=10)
-    parser.add_argument("--flame", type=Path, metavar="FILE.svg", help="also draw a flame graph")
-    parser.add_argument("--all", action="store_true", help="sample threads without the interpreter's lock, too")
-    parser.add_argument("--native", action="store_true", help="look into C extensions, too")
+    parser.add_argument("client", choices=CLIENTS, help="kind of load on the service")
+    parser.add_argument("--seconds", type=int, default=10, help="how long to sample; default: 10")
+    parser.add_argument("--flame", type=Path, metavar="FILE.svg", help="also draw a flame graph into this file")
+    parser.add_argument(
+        "--all", action="store_true", help="also sample threads that do not hold the interpreter's lock"
+    )
+    parser.add_argument("--native", action="store_true", help="also sample functions of C extensions")
     return parser
 
 

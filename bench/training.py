@@ -119,10 +119,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m bench.training", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--device", default="cpu", help="cpu or cuda; default: cpu")
-    parser.add_argument("--rows", type=int, default=32, help="N of a batch; default: 32")
-    parser.add_argument("--steps", type=int, default=256, help="T of a batch; default: 256")
-    parser.add_argument("--output", type=Path, help="a file for the figures too")
+    parser.add_argument("--device", default="cpu", help="device to train on, cpu or cuda; default: cpu")
+    parser.add_argument("--rows", type=int, default=32, help="rows of a batch (N); default: 32")
+    parser.add_argument("--steps", type=int, default=256, help="steps of a batch (T); default: 256")
+    parser.add_argument("--output", type=Path, help="file to write the figures to as well")
     options = parser.parse_args()
     torch.set_num_threads(1)
     sizes = settings.load(GenerationSettings, "generation", CONFIG).model

@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\ninterrupted: nothing was written but what is printed as written", file=sys.stderr)
+        print("\ninterrupted: only the files reported above as written were written", file=sys.stderr)
         return INTERRUPTED
     return 0
 
@@ -68,27 +68,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m export",
-        description="Write the bundle of a checkpoint, prove that its graphs are the model, and import it into the "
+        description="Export a checkpoint as a bundle, verify that its graphs match the model, and import it into the "
         "BentoML model store.",
         epilog="`python -m export quantize BUNDLE` makes an int8 bundle of a float32 one; `seeds BUNDLE CHECKPOINT ..` "
-        "adds the figures of other seeds to a bundle; `overview` writes the page of all shipped models and their "
-        "cards; `compare` prints their figures beside published ones, and checks them. Each has its own --help.",
+        "adds figures over several seeds to a bundle; `overview` writes the page of the shipped models and their "
+        "cards; `compare` prints their figures beside published ones and checks them. Each has its own --help.",
     )
     parser.add_argument(
         "checkpoint",
         type=Path,
-        help="directory, for instance runs/sentiment/best; one that is named like a command is given as ./quantize",
+        help="directory of the checkpoint, for instance runs/sentiment/best; if named like a command, type ./quantize",
     )
     parser.add_argument("--output", type=Path, default=Path("models"), help="directory of bundles; default: models")
     parser.add_argument(
         "--name",
         type=_parse_name,
-        help="name of the bundle; default: that of the training, if its data is published",
+        help="name of the bundle; default: the name of the training; required if it learned from your own file",
     )
     parser.add_argument(
         "--replace-shipped",
         action="store_true",
-        help="let a bundle of your own data have the name of a shipped one, which is served no more",
+        help="allow a bundle of your own data to take the name of a shipped one and be served instead",
     )
     parser.add_argument(
         "--seed",
@@ -97,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         dest="others",
         metavar="CHECKPOINT",
-        help="the same of another seed, for the mean and deviation of the figures; may be repeated",
+        help="checkpoint of another seed, for the mean and deviation of the figures; may be repeated",
     )
     parser.add_argument(
         "--rungs",
@@ -105,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="STAGE=T,T,..",
-        help="another ladder for a stage, for instance encode=1,8,32; may be repeated",
+        help="rungs of a stage's ladder, for instance encode=1,8,32; may be repeated",
     )
     parser.add_argument(
         "--int8", action="store_true", help="quantize the graphs; see `python -m export quantize --help`"
@@ -118,11 +118,16 @@ def _parser() -> argparse.ArgumentParser:
 def _quantize_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m export quantize",
-        description="Write the int8 bundle of a float32 one: prove that it gives a row the same bits in any batch and "
-        "any cut, measure both on the development data, and refuse it if it loses too much.",
+        description="Write an int8 bundle from a float32 one: verify that a row gets the same bits in any batch and "
+        "any cut, measure both bundles on the development data, and refuse the new one if it loses too much quality.",
     )
-    parser.add_argument("bundle", type=Path, help="directory, for instance models/generation")
-    parser.add_argument("--output", type=Path, required=True, help="directory of bundles, one for each task")
+    parser.add_argument("bundle", type=Path, help="directory of the bundle, for instance models/generation")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        required=True,
+        help="directory of bundles, to which the int8 bundle is added under its name",
+    )
     _add_import(parser)
     parser.set_defaults(run=lambda options: _finish(_quantize(options), options))
     return parser
@@ -131,11 +136,13 @@ def _quantize_parser() -> argparse.ArgumentParser:
 def _seeds_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m export seeds",
-        description="Give a bundle the mean and deviation of its figures and those of runs with other seeds; graphs "
+        description="Add to a bundle the mean and deviation of its figures over runs with several seeds; its graphs "
         "stay as they are.",
     )
-    parser.add_argument("bundle", type=Path, help="directory, for instance models/generation")
-    parser.add_argument("checkpoints", type=Path, nargs="+", metavar="CHECKPOINT", help="of another seed, measured")
+    parser.add_argument("bundle", type=Path, help="directory of the bundle, for instance models/generation")
+    parser.add_argument(
+        "checkpoints", type=Path, nargs="+", metavar="CHECKPOINT", help="measured checkpoint of another seed"
+    )
     parser.set_defaults(run=_add_seeds)
     return parser
 
@@ -151,11 +158,11 @@ def _add_seeds(options: argparse.Namespace) -> None:
 def _overview_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m export overview",
-        description=f"Write {overview.PAGE} from the manifests of the shipped models, and those of their cards that "
-        "this version would write otherwise.",
+        description=f"Write {overview.PAGE} from the manifests of the shipped models, and rewrite those of their cards "
+        "that are out of date.",
     )
     parser.add_argument("--models", type=Path, default=Path("models"), help="directory of bundles; default: models")
-    parser.add_argument("--output", type=Path, default=overview.PAGE, help=f"default: {overview.PAGE}")
+    parser.add_argument("--output", type=Path, default=overview.PAGE, help=f"page to write; default: {overview.PAGE}")
     parser.set_defaults(run=_write_overview)
     return parser
 
@@ -163,11 +170,11 @@ def _overview_parser() -> argparse.ArgumentParser:
 def _compare_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m export compare",
-        description="Print the figures of the shipped models beside published ones, then run the graphs on the "
-        "development data: a card that says otherwise is an error.",
+        description="Print the figures of the shipped models beside published ones, then run their graphs on the "
+        "development data; it is an error if a card says something else.",
     )
     parser.add_argument("--models", type=Path, default=Path("models"), help="directory of bundles; default: models")
-    parser.add_argument("--no-measure", action="store_true", help="print only, run no graphs")
+    parser.add_argument("--no-measure", action="store_true", help="only print the figures, without running the graphs")
     parser.set_defaults(run=_compare)
     return parser
 
@@ -192,7 +199,9 @@ def _write_overview(options: argparse.Namespace) -> None:
 
 
 def _add_import(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--no-import", action="store_true", help="leave the BentoML model store alone")
+    parser.add_argument(
+        "--no-import", action="store_true", help="do not import the bundle into the BentoML model store"
+    )
 
 
 def _parse_name(text: str) -> str:
@@ -229,11 +238,11 @@ def _check_name(source: Checkpoint, options: argparse.Namespace) -> None:
     """Check that a bundle of a user's own data does not replace a shipped one unasked."""
     own = [data.name for data in source.sources if data.is_own]
     if own and not options.name:
-        raise NameMissing(f"the model learned from {own[0]}: give its bundle a name of its own by --name")
+        raise NameMissing(f"the model learned from {own[0]}: give its bundle its own name with --name")
     if own and options.name in registry.trainings() and not options.replace_shipped:
         raise NameReserved(
             f"the model learned from {own[0]}, and {options.name} is the name of a model that is trained on published "
-            "data: give another --name, or --replace-shipped as well if yours shall be served instead"
+            "data: give another --name, or add --replace-shipped to serve yours instead"
         )
 
 

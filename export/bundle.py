@@ -90,7 +90,7 @@ def export(
         rungs = Rungs(Bundle(path=directory, manifest=draft, version="draft"), stages)
         report = prove(rungs)
         if not report.passed:
-            raise ParityFailed(f"the graphs are not the model; nothing was written to {destination}\n{report}")
+            raise ParityFailed(f"the graphs do not match the model; nothing was written to {destination}\n{report}")
         manifest = draft.model_copy(update={"figures": measured(checkpoint, others)})
         (directory / PARITY).write_text(json.dumps(report.as_json(), indent=1) + "\n", encoding="utf-8")
         (directory / CARD).write_text(card.render(manifest, report, directory), encoding="utf-8")

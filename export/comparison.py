@@ -82,7 +82,7 @@ def check_cards(bundles: Iterable[Bundle]) -> None:
     ]
     if wrong:
         raise CardDisagrees(
-            "figures of the manifest that the card lacks or gives otherwise; `python -m export overview` writes it\n"
+            "cards that differ from the figures of their manifests; `python -m export overview` rewrites them\n"
             + "\n".join(wrong)
         )
 
@@ -97,9 +97,7 @@ def check_graphs(bundles: Iterable[Bundle]) -> None:
     for bundle in bundles:
         figure = claimed(bundle)
         if figure is None:
-            print(
-                f"{bundle.manifest.name}: not checked, it claims no figure of the development data that graphs can give"
-            )
+            print(f"{bundle.manifest.name}: not checked: it has no figure of the development data that graphs can give")
             continue
         print(f"running the graphs of {bundle.manifest.name} on the development data", file=sys.stderr)
         try:
@@ -109,7 +107,7 @@ def check_graphs(bundles: Iterable[Bundle]) -> None:
             continue
         print(claims[-1])
     if wrong := [claim.bundle for claim in claims if not claim.holds]:
-        raise CardDisagrees(f"the graphs give other figures than the cards of {', '.join(wrong)}")
+        raise CardDisagrees(f"the graphs do not reproduce the figures on the cards of {', '.join(wrong)}")
 
 
 def figures_not_on_card(bundle: Bundle) -> list[Figure]:

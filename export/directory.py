@@ -55,7 +55,7 @@ def finish(directory: Path, draft: Manifest) -> None:
     size = sum(path.stat().st_size for path in directory.iterdir())
     if size > MAX_BYTES and not any(is_own(data.address) for data in manifest.data):
         raise BundleTooLarge(
-            f"the bundle has {size} bytes, {MAX_BYTES} are allowed: train a smaller model, or give fewer --rungs"
+            f"the bundle has {size} bytes, but {MAX_BYTES} are allowed: train a smaller model, or give fewer --rungs"
         )
 
 

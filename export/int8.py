@@ -49,7 +49,9 @@ def quantize(source: Bundle, destination: Path) -> Export:
         rungs, float32 = Rungs(draft, stages), Rungs(source, stages)
         report = prove(rungs, float32)
         if not report.passed:
-            raise ParityFailed(f"rows differ from batch to batch; nothing was written to {destination}\n{report}")
+            raise ParityFailed(
+                f"rows have different bits in different batches; nothing was written to {destination}\n{report}"
+            )
         figures = (*_of_checkpoint(source), *_measured(source, float32, draft, rungs))
         manifest = draft.manifest.model_copy(update={"figures": figures})
         (directory / PARITY).write_text(json.dumps(report.as_json(), indent=1) + "\n", encoding="utf-8")
@@ -81,7 +83,9 @@ def check_kind(path: Path, kind: str, cell: str) -> None:
     """
     if (kind, cell) not in RANGES:
         known = ", ".join(map(" by ".join, RANGES))
-        raise NotQuantizable(f"{path}: models for {known} become int8 ones, not those for {kind} by {cell}")
+        raise NotQuantizable(
+            f"{path}: only models for {known} can be quantized to int8, not those for {kind} by {cell}"
+        )
 
 
 def _kind(source: Bundle) -> tuple[str, str]:

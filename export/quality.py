@@ -68,7 +68,7 @@ class Measure:
         if not any(_learned_from(bundle, source) for source in self.data):
             learned = _names(bundle.manifest.data) or "data that its manifest does not name"
             raise DataError(
-                f"{bundle.manifest.name} learned from {learned}, its figure would be of {_names(self.data)}"
+                f"{bundle.manifest.name} learned from {learned}, but its figure would be of {_names(self.data)}"
             )
 
     def check(self, float32: float, int8: float) -> None:
@@ -80,7 +80,7 @@ class Measure:
         limit = self.allowed(float32)
         if not (int8 <= limit if self.better == "lower" else int8 >= limit):
             raise QualityLost(
-                f"{SPLIT} {self.metric} is {int8:.4f} in int8 and {float32:.4f} in float32; {limit:.4f} is allowed"
+                f"{SPLIT} {self.metric} is {int8:.4f} in int8 and {float32:.4f} in float32, but {limit:.4f} is allowed"
             )
 
 
@@ -176,7 +176,7 @@ def mse(bundle: Bundle, rungs: Rungs) -> float:
     """
     longest = cast(ForecastingTask, bundle.manifest.task).max_horizon
     if longest < HORIZON:
-        raise DataError(f"{bundle.manifest.name} forecasts {longest} readings at most, the figure is of {HORIZON}")
+        raise DataError(f"{bundle.manifest.name} forecasts at most {longest} readings, but the figure needs {HORIZON}")
     series = etth1.series()
     channels = Channels.known(series.standardized, series.splits["train"])
     model = cast(Forecaster, GraphForecaster(bundle, rungs))

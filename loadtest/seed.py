@@ -9,7 +9,11 @@ DEFAULT_SEED = 1
 def add_seed_option(parser: LocustArgumentParser) -> None:
     """Add `--seed` to locust's command line."""
     parser.add_argument(
-        "--seed", type=int, default=DEFAULT_SEED, env_var="LOCUST_SEED", help="Same seed, same questions of every user"
+        "--seed",
+        type=int,
+        default=DEFAULT_SEED,
+        env_var="LOCUST_SEED",
+        help="Random seed; the same seed makes every user ask the same questions again",
     )
 
 

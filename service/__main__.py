@@ -58,9 +58,9 @@ def health(_: argparse.Namespace) -> None:
         connection.request("GET", "/readyz")
         status = connection.getresponse().status
     except (OSError, HTTPException) as error:
-        sys.exit(f"unrolled: not reached on port {server.port}: {error}")
+        sys.exit(f"unrolled: the service cannot be reached on port {server.port}: {error}")
     if status != HTTPStatus.OK:
-        sys.exit(f"unrolled: not ready, /readyz answers {status}")
+        sys.exit(f"unrolled: the service is not ready: /readyz answers {status}")
 
 
 def _reachable(host: str) -> str:
@@ -75,16 +75,16 @@ def keys(options: argparse.Namespace) -> None:
 
     name = options.file or KeySettings().api_keys
     if not name:
-        sys.exit("unrolled: which file of keys? Set UNROLLED_API_KEYS or give --file PATH")
+        sys.exit("unrolled: no file of API keys is given: set UNROLLED_API_KEYS or pass --file PATH")
     path = Path(name)
     try:
         if options.verb == "add":
             token = add_key(path, options.owner)
-            _tell(f"a key for {options.owner} is in {path}; its token, which is shown this once:")
+            _tell(f"added a key for {options.owner} to {path}; its token, which is shown only now:")
             _print(token)
         elif options.verb == "remove":
             removed = remove_key(path, options.key_id)
-            _tell(f"key {removed.key_id} of {removed.owner} is gone; workers refuse it within a second")
+            _tell(f"removed key {removed.key_id} of {removed.owner}; workers refuse it within a second")
         else:
             for key in sorted(read_keys(path).values()):
                 _print(f"{key.key_id}  {key.owner}")
@@ -97,7 +97,7 @@ def backup(options: argparse.Namespace) -> None:
     from service.stores.backup import backup
 
     num_bytes = _with_store(lambda url: backup(url, options.destination))
-    _tell(f"{options.destination} holds the sessions as of now, {num_bytes} bytes")
+    _tell(f"backed up the session store to {options.destination}, {num_bytes} bytes")
 
 
 def restore(options: argparse.Namespace) -> None:
@@ -105,7 +105,7 @@ def restore(options: argparse.Namespace) -> None:
     from service.stores.backup import restore
 
     num_bytes = _with_store(lambda url: restore(options.source, url))
-    _tell(f"the sessions of {options.source} are back, {num_bytes} bytes")
+    _tell(f"restored the session store from {options.source}, {num_bytes} bytes")
 
 
 def _with_store(act: Callable[[str], int]) -> int:
@@ -127,17 +127,23 @@ def _with_store(act: Callable[[str], int]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m service", description="Recurrent networks with durable sessions.")
+    parser = argparse.ArgumentParser(
+        prog="python -m service", description="Serve recurrent networks with durable sessions."
+    )
     parser.set_defaults(run=serve)
     verbs = parser.add_subparsers(title="verbs", metavar="VERB")
-    verbs.add_parser("serve", help="serve (what happens without a verb, too)")
-    verbs.add_parser("health", help="whether the service is ready: exit status 0 or 1").set_defaults(run=health)
-    _add_keys(verbs.add_parser("keys", help="API keys: add, list, remove"))
-    copy = verbs.add_parser("backup", help="copy the session store, which may be served meanwhile")
-    copy.add_argument("destination", type=Path, help="a folder that is not there, or is empty")
+    verbs.add_parser("serve", help="start the service (also the default without a verb)")
+    verbs.add_parser("health", help="check whether the service is ready: exit status 0 if it is, else 1").set_defaults(
+        run=health
+    )
+    _add_keys(verbs.add_parser("keys", help="add, list or remove API keys"))
+    copy = verbs.add_parser("backup", help="copy the session store, even while it is being served")
+    copy.add_argument("destination", type=Path, help="a new or empty directory for the copy")
     copy.set_defaults(run=backup)
-    put_back = verbs.add_parser("restore", help="put such a copy where there is no store")
-    put_back.add_argument("source", type=Path, help="the copy")
+    put_back = verbs.add_parser(
+        "restore", help="restore a backup to where the store is configured, if no store is there"
+    )
+    put_back.add_argument("source", type=Path, help="directory of the backup")
     put_back.set_defaults(run=restore)
     return parser
 
@@ -145,13 +151,15 @@ def _parser() -> argparse.ArgumentParser:
 def _add_keys(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=keys)
     file = argparse.ArgumentParser(add_help=False)
-    file.add_argument("--file", metavar="PATH", help="the file of keys; UNROLLED_API_KEYS where not given")
+    file.add_argument("--file", metavar="PATH", help="file of API keys; default: UNROLLED_API_KEYS")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", dest="verb", required=True)
-    verbs.add_parser("add", parents=[file], help="add a key and print its token, once").add_argument(
-        "owner", help="who calls with it; may have several keys"
+    verbs.add_parser(
+        "add", parents=[file], help="add a key and print its token, which cannot be shown again"
+    ).add_argument("owner", help="who calls with the key; an owner may have several")
+    verbs.add_parser("list", parents=[file], help="list key ids and their owners")
+    verbs.add_parser("remove", parents=[file], help="revoke a key").add_argument(
+        "key_id", help="id of the key, as `keys list` shows it"
     )
-    verbs.add_parser("list", parents=[file], help="show key ids and their owners")
-    verbs.add_parser("remove", parents=[file], help="revoke a key").add_argument("key_id", help="as list shows it")
 
 
 def _print(line: str) -> None:

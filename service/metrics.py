@@ -50,14 +50,16 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.requests = self._counter("rnn_requests", "Requests answered", "endpoint", "code")
-        self.request_duration = self._seconds("rnn_request_duration_seconds", "Time to the whole answer", "endpoint")
+        self.requests = self._counter("rnn_requests", "Requests answered, by HTTP status", "endpoint", "code")
+        self.request_duration = self._seconds(
+            "rnn_request_duration_seconds", "Time from a request to the last byte of its answer", "endpoint"
+        )
         self.batch_rows = BatchHistogram(
             "rnn_batch_rows", "Rows that shared a run", ("bundle", "rung"), buckets=ROWS, registry=self.registry
         )
-        self.queue_wait = self._seconds("rnn_queue_wait_seconds", "Time a row waited for its run", "bundle")
+        self.queue_wait = self._seconds("rnn_queue_wait_seconds", "Time that a row waited for its run", "bundle")
         self.run_duration = self._seconds("rnn_run_duration_seconds", "Time of one run of a graph", "bundle", "rung")
-        self.steps = self._counter("rnn_steps", "Items that rows advanced by", "bundle")
+        self.steps = self._counter("rnn_steps", "Items by which rows advanced, in each stage", "bundle")
         self.sessions_active = self._gauge("rnn_sessions_active", "Live sessions in the store")
         self.sessions_ended = self._counter("rnn_sessions_ended", "Sessions that ended", "reason")
         for reason in ENDS:  # at 0 from the start: Prometheus sees no increase in a series that begins above 0
@@ -66,17 +68,19 @@ class Metrics:
         self.step_replays = self._counter("rnn_step_replays", "Steps answered again from the store")
         self.state_bytes = self._gauge("rnn_state_bytes", "Bytes of session records in the store")
         self.store_duration = self._seconds(
-            "rnn_store_duration_seconds", "Time of a call of the session store", "backend", "op"
+            "rnn_store_duration_seconds", "Time of a call to the session store", "backend", "op"
         )
-        self.store_errors = self._counter("rnn_store_errors", "Calls of the session store that failed", "backend", "op")
+        self.store_errors = self._counter("rnn_store_errors", "Calls to the session store that failed", "backend", "op")
         self.generated_tokens = self._counter("rnn_generated_tokens", "Characters, notes and words generated")
         self.time_to_first_token = self._seconds(
-            "rnn_time_to_first_token_seconds", "Time until what is generated has its first piece"
+            "rnn_time_to_first_token_seconds", "Time to the first piece of generated text"
         )
         self.build_info = self._gauge(
-            "rnn_build_info", "What serves: always 1", "version", "onnxruntime", "provider", "numerics"
+            "rnn_build_info", "What is running; always 1", "version", "onnxruntime", "provider", "numerics"
         )
-        self.workers_started = self._counter("rnn_workers_started", "Workers that began to serve, replacements too")
+        self.workers_started = self._counter(
+            "rnn_workers_started", "Workers that started to serve, including replacements"
+        )
         self.requests_tally = RequestTally(self)
         self._exposing = asyncio.Lock()
         self._observers: dict[str, BundleObserver] = {}

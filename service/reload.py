@@ -138,9 +138,9 @@ class Reloader:
                 await self._follow_model_store()
                 await self.follow()
             except Unavailable as error:
-                logger.warning("cannot look for bundle versions: %s", error)
+                logger.warning("cannot check for new bundle versions: %s", error)
             except Exception:
-                logger.exception("looking for bundle versions failed")
+                logger.exception("checking for new bundle versions failed; it will be tried again")
 
     async def beat(self) -> None:
         """Note that this worker is alive, whatever it is loading. To be called every FOLLOW_SECONDS."""
@@ -152,7 +152,7 @@ class Reloader:
         try:
             await self._store.note(self._worker, None)
         except Unavailable as error:
-            logger.warning("cannot take leave: %s", error)
+            logger.warning("cannot tell other workers that this one stops, so they may wait for it: %s", error)
 
     async def _forget_the_silent(self) -> None:
         """Delete the notes of workers that have been silent for an hour."""
@@ -221,7 +221,7 @@ class Reloader:
             self._missing.discard(latest)
             # Only a version that is new since the last look, or one that was chosen by name would be overruled.
             if newest.tag != self._newest.setdefault(name, newest.tag):
-                logger.info("the model store has %s", newest.tag)
+                logger.info("found new version %s in the model store", newest.tag)
                 await self._note(newest)
                 self._newest[name] = newest.tag
 

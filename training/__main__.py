@@ -50,10 +50,10 @@ def _parser() -> argparse.ArgumentParser:
     evaluate = commands.add_parser(
         "evaluate",
         help="measure a checkpoint and write its figures.json",
-        description="Measure a checkpoint on a split, print its figures, and write them and their pictures beside it.",
+        description="Measure a checkpoint on a split of its data, print the figures, and save them with plots in it.",
     )
-    evaluate.add_argument("checkpoint", type=Path, help="directory, for instance runs/sentiment/best")
-    evaluate.add_argument("--split", choices=("dev", "test"), default="dev", help="default: dev")
+    evaluate.add_argument("checkpoint", type=Path, help="directory of the checkpoint, for instance runs/sentiment/best")
+    evaluate.add_argument("--split", choices=("dev", "test"), default="dev", help="split to measure on; default: dev")
     evaluate.set_defaults(run=_evaluate)
     comparison.add_to(commands)
     budget.add_to(commands)
@@ -64,9 +64,11 @@ def _parser() -> argparse.ArgumentParser:
 def _add_training(parser: argparse.ArgumentParser, name: str, training: Training) -> None:
     files = f"training/configs/{training.task}.toml"
     if training.config is None:
-        parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file whose keys replace the task's own")
+        parser.add_argument(
+            "--config", type=Path, metavar="FILE", help="TOML file of settings that override the task's own"
+        )
     else:
-        files += f" and, over it, {training.config.name}"
+        files += f", overridden by those of {training.config.name}"
     parser.description = f"Train the {name} model with the settings of {files}."
     parser.add_argument(
         "--set",
@@ -74,15 +76,21 @@ def _add_training(parser: argparse.ArgumentParser, name: str, training: Training
         default=[],
         metavar="KEY=VALUE",
         dest="overrides",
-        help="replace one setting, for instance loop.epochs=3; may be repeated",
+        help="override one setting, for instance loop.epochs=3; may be repeated",
     )
-    parser.add_argument("--show-settings", action="store_true", help="print every setting and stop")
+    parser.add_argument("--show-settings", action="store_true", help="print all settings and exit")
     own_files = f", or runs/own-{name} for a file of your own" if training.task in own.OWN else ""
-    parser.add_argument("--output", type=Path, help=f"default: runs/{name}{own_files}")
+    parser.add_argument("--output", type=Path, help=f"directory of the run; default: runs/{name}{own_files}")
     own.add_options(training.task, parser)
     start = parser.add_mutually_exclusive_group()
-    start.add_argument("--resume", action="store_true", help="go on with an interrupted run, with its settings")
-    start.add_argument("--overwrite", action="store_true", help="start anew even if the output holds a run")
+    start.add_argument(
+        "--resume", action="store_true", help="continue an interrupted run with the settings that it was started with"
+    )
+    start.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="start a new run even if the output directory holds one, which is replaced",
+    )
     parser.set_defaults(run=_train, name=name, task=training.task, config=training.config)
 
 
@@ -94,7 +102,7 @@ def _train(options: argparse.Namespace) -> int:
     if options.resume:
         if options.config != registry.trainings()[options.name].config or options.overrides or own_words:
             raise SettingsError(
-                f"--resume takes the settings and data of the run, no others; type: {_resume_command(options)}"
+                f"--resume uses the settings and data of the run and takes no others; type: {_resume_command(options)}"
             )
         _check_resumable(options)
         saved = checkpoint.load(options.output / LAST)
@@ -129,7 +137,7 @@ def _check_resumable(options: argparse.Namespace) -> None:
         of_own_file = own.run_directory(options.name, is_own=True)
         if not is_resumable(of_own_file):
             raise
-        raise TrainingError(f"{error}, or go on with the run of a file of your own: --output {of_own_file}") from error
+        raise TrainingError(f"{error}, or resume the run on your own file: --output {of_own_file}") from error
 
 
 def _finish(best: Path, task: Task[Any]) -> int:
@@ -137,7 +145,10 @@ def _finish(best: Path, task: Task[Any]) -> int:
     try:
         status = _measure(best, "dev")
     except KeyboardInterrupt:
-        print(f"\ninterrupted: {best} is trained but not measured: python -m training evaluate {best}", file=sys.stderr)
+        print(
+            f"\ninterrupted: {best} is trained but not measured; run: python -m training evaluate {best}",
+            file=sys.stderr,
+        )
         status = INTERRUPTED
     if any(source.is_own for source in task.sources):
         print(f"next:\n{own.next_commands(best)}")
@@ -180,11 +191,11 @@ def _typed_command(options: argparse.Namespace) -> str:
 def _how_to_go_on(options: argparse.Namespace, former: dict[str, int]) -> str:
     """Return the message after an interruption. `former` is what was `written` before the run."""
     if options.overwrite and former and written(options.output) == former:
-        return f"\ninterrupted before it began: the former run is still there, in {options.output}"
+        return f"\ninterrupted before training began: the previous run is still in {options.output}"
     if not is_resumable(options.output):
-        return "\ninterrupted before the first epoch was done: nothing is saved yet"
-    saved = f"{options.output / LAST} holds the run up to its last whole epoch"
-    return f"\ninterrupted: {saved}; go on with\n    {_resume_command(options)}"
+        return "\ninterrupted before the first epoch ended: nothing was saved"
+    saved = f"{options.output / LAST} holds the run up to its last complete epoch"
+    return f"\ninterrupted: {saved}; resume with\n    {_resume_command(options)}"
 
 
 def _resume_command(options: argparse.Namespace) -> str:

@@ -29,8 +29,10 @@ HYPOTHESES_AT_ONCE = 1024
 class BeamSettings(Section):
     """How to search."""
 
-    beams: int = Field(default=5, ge=1, le=8, description="hypotheses that are kept")
-    length_penalty: float = Field(default=1.0, ge=0, description="a; 0 compares texts, 1 their pieces on average")
+    beams: int = Field(default=5, ge=1, le=8, description="number of hypotheses kept")
+    length_penalty: float = Field(
+        default=1.0, ge=0, description="exponent a: 0 compares log-probabilities of texts, 1 of their average piece"
+    )
 
     def score(self, log_prob: float, length: int) -> float:
         """Return the score of a hypothesis of `length` pieces, [END] included."""

@@ -51,15 +51,15 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     """Add the command to the command line of training."""
     parser = commands.add_parser(
         "budget",
-        help="what the training of each task costs on this machine",
-        description=f"Learn from at most {TIMED_BATCHES} batches of each task, count their work, and print the time "
-        "that all epochs take on this machine, without the evaluation between them.",
+        help="estimate the cost of each training on this machine",
+        description=f"Train on at most {TIMED_BATCHES} batches of each task, count their operations, and estimate how "
+        "long all epochs take on this machine, without the evaluation between them.",
     )
     parser.add_argument(
         "names",
         nargs="*",
         metavar="NAME",
-        help="what to train; default: all, also what serves comparison only",
+        help="training to estimate; default: all, including those that are only for comparison",
     )
     parser.set_defaults(run=_run)
 
@@ -68,7 +68,7 @@ def _run(options: argparse.Namespace) -> int:
     known = registry.trainings()
     unknown = [name for name in options.names if name not in known]
     if unknown:
-        raise settings.SettingsError(f"no training {', '.join(unknown)}; there are {', '.join(known)}")
+        raise settings.SettingsError(f"there is no training {', '.join(unknown)}; choose from {', '.join(known)}")
     print(f"{'task':24} {'items':>14} {'':10} {'TFLOP':>8} {'minutes':>8} {'of GEMM':>8}")
     total = 0.0
     for name in options.names or known:
@@ -85,7 +85,7 @@ def _run(options: argparse.Namespace) -> int:
             f"{budget.seconds / 60:8.1f} {share:8.0%}"
         )
         total += budget.seconds
-    print(f"{total / 3600:.1f} hours in all, one after the other")
+    print(f"{total / 3600:.1f} hours in total, one after another")
     return 0
 
 

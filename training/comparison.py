@@ -19,11 +19,16 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     """Add the command to the command line of training."""
     parser = commands.add_parser(
         "compare",
-        help="measured checkpoints beside published figures",
-        description="Print the figures of checkpoints (see evaluate) beside published ones. For shipped models, and "
-        "for whether their graphs give what their cards say: python -m export compare.",
+        help="compare measured checkpoints with published figures",
+        description="Print the figures of checkpoints that `evaluate` measured beside published ones. For shipped "
+        "models, and to check the figures on their cards, use python -m export compare.",
     )
-    parser.add_argument("checkpoints", nargs="*", type=Path, help=f"default: every {RUNS}/*/best that was measured")
+    parser.add_argument(
+        "checkpoints",
+        nargs="*",
+        type=Path,
+        help=f"directories of checkpoints; default: every {RUNS}/*/best that was measured",
+    )
     parser.set_defaults(run=_run)
 
 
@@ -31,10 +36,12 @@ def _run(options: argparse.Namespace) -> int:
     paths = options.checkpoints or sorted(file.parent for file in RUNS.glob(f"*/best/{checkpoint.FIGURES}"))
     figures = [figure for path in paths for figure in own_figures(checkpoint.load(path))]
     if not figures:
-        print("no checkpoint is measured: train one, or name one that was evaluated", file=sys.stderr)
+        print("no measured checkpoint was found: train one, or name one that `evaluate` has measured", file=sys.stderr)
         return 1
     lines = list(published.compare(figures, published.load()))
-    print("\n".join(lines) if lines else "no published figure is of what these checkpoints were measured on")
+    print(
+        "\n".join(lines) if lines else "no published figures are for the data that these checkpoints were measured on"
+    )
     return 0
 
 

@@ -30,21 +30,25 @@ class LoopSettings(Section):
     learning_rate: float = Field(default=1e-3, gt=0, description="highest learning rate, reached after the warm-up")
     final_learning_rate: float = Field(default=1e-4, ge=0, description="learning rate at the end of the cosine")
     warmup_fraction: float = Field(
-        default=0.02, ge=0, lt=1, description="part of all steps with a growing learning rate"
+        default=0.02, ge=0, lt=1, description="share of all steps in which the learning rate grows"
     )
-    weight_decay: float = Field(default=0.0, ge=0, description="AdamW's, on matrices only")
-    clip_grad_norm: float = Field(default=1.0, gt=0, description="largest norm of the whole gradient")
+    weight_decay: float = Field(default=0.0, ge=0, description="AdamW's weight decay, on matrices only")
+    clip_grad_norm: float = Field(default=1.0, gt=0, description="largest norm of the gradient of all weights")
     ema_decay: float | None = Field(
         default=None, gt=0, lt=1, description="decay per step of the averaged weights, if any"
     )
-    patience: int | None = Field(default=None, ge=1, description="epochs without a better dev figure before stopping")
-    accelerator: str = Field(default="cpu", description="Lightning Fabric's: cpu, cuda, auto")
-    devices: int = Field(default=1, ge=1, description="processes, one a device; rows of a batch are dealt out to them")
-    strategy: str = Field(default="auto", description="Lightning Fabric's: auto, ddp")
-    precision: Literal["auto", "32-true", "bf16-mixed"] = Field(
-        default="32-true", description="of the matrix products; auto: bf16-mixed where that is faster"
+    patience: int | None = Field(
+        default=None, ge=1, description="epochs without a better dev figure after which to stop"
     )
-    threads: int = Field(default=1, ge=1, description="of torch on the CPU")
+    accelerator: str = Field(default="cpu", description="Lightning Fabric's accelerator: cpu, cuda or auto")
+    devices: int = Field(
+        default=1, ge=1, description="number of devices, one process each; they share the rows of a batch"
+    )
+    strategy: str = Field(default="auto", description="Lightning Fabric's strategy: auto or ddp")
+    precision: Literal["auto", "32-true", "bf16-mixed"] = Field(
+        default="32-true", description="precision of matrix products; auto: bf16-mixed where it is faster"
+    )
+    threads: int = Field(default=1, ge=1, description="number of torch threads on the CPU")
 
 
 class Settings(Section):

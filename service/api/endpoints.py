@@ -38,21 +38,21 @@ MAX_PAGE = 1000
 _EVENTS: Schemas = {
     "text/event-stream": {
         "type": "string",
-        "description": 'With `"stream": true`: events `text` with pieces of a text, or `frames` with those of music; '
+        "description": 'With `"stream": true`: events `text` with pieces of text, or `frames` with frames of music; '
         "then `done` with the answer, or `error` with a problem",
     }
 }
 _CHUNKS: Schemas = {
     "text/event-stream": {
         "type": "string",
-        "description": 'With `"stream": true`: chunks of the same form, then `[DONE]`',
+        "description": 'With `"stream": true`: chunks in the form of the answer, then `[DONE]`',
     }
 }
 _BINARY: Schemas = {
     OCTETS: {
         "type": "string",
         "format": "binary",
-        "description": "JSON, then the tensor; the header `Inference-Header-Content-Length` is the length of the JSON",
+        "description": "JSON, then the tensors; `Inference-Header-Content-Length` is the JSON's length in bytes",
     }
 }
 _MIDI: Schemas = {MIDI: {"type": "string", "format": "binary"}}
@@ -62,12 +62,17 @@ _ANY_BLOB: Schemas = {**_BLOB, OCTETS: _BLOB[BLOB]}
 _OBJECT: Schemas = {JSON: {"type": "object"}}
 _TEXT: Schemas = {"text/plain": {"type": "string"}}
 _PAGING = (
-    {"name": "after", "in": "query", "schema": {"type": "string"}, "description": "`next` of the page before"},
+    {
+        "name": "after",
+        "in": "query",
+        "schema": {"type": "string"},
+        "description": "Value of `next` from the previous page",
+    },
     {
         "name": "limit",
         "in": "query",
         "schema": {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": 100},
-        "description": "Most sessions on a page",
+        "description": "Maximum number of sessions on the page",
     },
 )
 _ONCE = (
@@ -75,7 +80,7 @@ _ONCE = (
         "name": "Idempotency-Key",
         "in": "header",
         "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
-        "description": "A retry with the same key and request returns the session that was opened",
+        "description": "Key that makes a retry safe: the same key and request return the session that was opened",
     },
 )
 _HEADER_LENGTH = (
@@ -83,7 +88,7 @@ _HEADER_LENGTH = (
         "name": "Inference-Header-Content-Length",
         "in": "header",
         "schema": {"type": "integer", "minimum": 0},
-        "description": "Length of the JSON of a binary body, in bytes. A binary answer has this header, too",
+        "description": "Length of the JSON in a binary body, in bytes. A binary answer has this header too",
     },
 )
 _NAMED_STEP = (
@@ -92,21 +97,25 @@ _NAMED_STEP = (
         "in": "path",
         "required": True,
         "schema": {"type": "string", "pattern": NAME_PATTERN, "maxLength": MAX_NAME_CHARACTERS},
-        "description": "Of the checkpoint",
+        "description": "Name of the checkpoint",
     },
     {
         "name": "step",
         "in": "query",
         "schema": {"type": "integer", "format": "int64", "minimum": 0, "exclusiveMaximum": 2**63},
-        "description": "Apply only if this is the next step; safe to retry. Left out: whatever step is next",
+        "description": "Number of this step, which must be the next one; safe to retry. Left out: whichever is next",
     },
 )
 
 _question = partial(Endpoint, "POST", tag=QUESTIONS, is_left_to_bentoml=True)
 JUDGE_SENTIMENT = _question(
-    "/sentiment", "judge_sentiment", "Judge one text or several", request=SentimentRequest, answer=SentimentAnswer
+    "/sentiment",
+    "judge_sentiment",
+    "Judge the sentiment of one text or several",
+    request=SentimentRequest,
+    answer=SentimentAnswer,
 )
-TAG = _question("/tag", "tag", "Tag words: parts of speech, or entities", request=TagRequest, answer=TagAnswer)
+TAG = _question("/tag", "tag", "Tag words with parts of speech or entities", request=TagRequest, answer=TagAnswer)
 TRANSLATE = _question(
     "/translate", "translate", "Translate one text or several", request=TranslateRequest, answer=TranslateAnswer
 )
@@ -144,7 +153,7 @@ TAKE_STEP = _session(
     "POST",
     _ONE + "/steps",
     "take_step",
-    "Advance a session by one request",
+    "Advance a session by one step",
     request=StepRequest,
     answer=StepAnswer,
     gives=_EVENTS,
@@ -156,7 +165,7 @@ SAVE_CHECKPOINT = _session(
     "PUT",
     _CHECKPOINT,
     "save_checkpoint",
-    "Save the state as a checkpoint, as a step",
+    "Save the state as a checkpoint (a step)",
     answer=StepAnswer,
     parameters=_NAMED_STEP,
 )
@@ -164,7 +173,7 @@ FORGET_CHECKPOINT = _session(
     "DELETE",
     _CHECKPOINT,
     "forget_checkpoint",
-    "Forget a checkpoint, as a step",
+    "Delete a checkpoint (a step)",
     answer=StepAnswer,
     parameters=_NAMED_STEP,
 )
@@ -172,7 +181,7 @@ ROLL_BACK = _session(
     "POST",
     _ONE + "/rollback",
     "roll_back",
-    "Return to a checkpoint, as a step",
+    "Return to a checkpoint (a step)",
     request=RollbackRequest,
     answer=StepAnswer,
 )
@@ -180,7 +189,7 @@ MIGRATE_SESSION = _session(
     "POST",
     _ONE + "/migrate",
     "migrate_session",
-    "Read all inputs again on another version",
+    "Migrate a session to another bundle version",
     request=MigrateRequest,
     answer=StepAnswer,
     needs_body=False,
@@ -192,7 +201,7 @@ TAKE_STEPS = _session(
     "POST",
     "/steps",
     "take_steps",
-    "Advance many sessions, each for itself",
+    "Advance many sessions by one step each",
     request=StepItems,
     answer=ItemAnswers,
     parameters=_HEADER_LENGTH,
@@ -216,25 +225,31 @@ LIST_GENERATORS = _service(
     "GET",
     "/v1/models",
     "list_generators",
-    "List the bundles that continue texts, in OpenAI's form",
+    "List text generators, in OpenAI's form",
     answer=CompletionModels,
 )
-SHOW_GENERATOR = _service("GET", "/v1/models/{name}", "show_generator", "Show one of them", answer=CompletionModel)
+SHOW_GENERATOR = _service(
+    "GET", "/v1/models/{name}", "show_generator", "Show a text generator, in OpenAI's form", answer=CompletionModel
+)
 
-SHOW_SERVER = _service("GET", "/v2", "show_server", "Server metadata (Open Inference Protocol)", answer=ServerMetadata)
+SHOW_SERVER = _service(
+    "GET", "/v2", "show_server", "Show server metadata (Open Inference Protocol)", answer=ServerMetadata
+)
 SERVER_LIVE = _service(
-    "GET", "/v2/health/live", "server_live", "Whether a worker is alive", gives=_OBJECT, is_open=True
+    "GET", "/v2/health/live", "server_live", "Check whether a worker is alive", gives=_OBJECT, is_open=True
 )
 SERVER_READY = _service(
-    "GET", "/v2/health/ready", "server_ready", "Whether every model is ready", gives=_OBJECT, is_open=True
+    "GET", "/v2/health/ready", "server_ready", "Check whether every model is ready", gives=_OBJECT, is_open=True
 )
 SHOW_MODEL = _service("GET", "/v2/models/{name}", "show_model", "Show the tensors of a model", answer=ModelMetadata)
-MODEL_READY = _service("GET", SHOW_MODEL.path + "/ready", "model_ready", "Whether a model is ready", answer=ModelReady)
+MODEL_READY = _service(
+    "GET", SHOW_MODEL.path + "/ready", "model_ready", "Check whether a model is ready", answer=ModelReady
+)
 SHOW_MODEL_CONFIG = _service(
     "GET",
     SHOW_MODEL.path + "/config",
     "show_model_config",
-    "Configuration of a model, for Triton's clients",
+    "Show the Triton configuration of a model",
     gives=_OBJECT,
 )
 INFER_MODEL = _service(
@@ -258,12 +273,12 @@ SHOW_VERSION, VERSION_READY, SHOW_VERSION_CONFIG, INFER_VERSION = (
     for of_model in (SHOW_MODEL, MODEL_READY, SHOW_MODEL_CONFIG, INFER_MODEL)
 )
 LIST_MODELS = _service("GET", "/models", "list_models", "List the served models", answer=ModelList)
-SHOW_SERVED_MODEL = _service("GET", "/models/{name}", "show_served_model", "Show one of them", answer=ModelView)
+SHOW_SERVED_MODEL = _service("GET", "/models/{name}", "show_served_model", "Show a served model", answer=ModelView)
 LIST_VERSIONS = _service(
     "POST",
     "/v2/repository/index",
     "list_versions",
-    "List the versions that are loaded",
+    "List the loaded bundle versions",
     request=IndexRequest,
     answer=VersionIndex,
     needs_body=False,
@@ -277,12 +292,12 @@ LOAD_VERSION = _service(
     answer=VersionEntry,
     needs_body=False,
 )
-METRICS = _service("GET", "/metrics", "metrics", "Metrics for Prometheus", gives=_TEXT)
+METRICS = _service("GET", "/metrics", "metrics", "Show metrics for Prometheus", gives=_TEXT)
 _probe = partial(_service, "GET", is_open=True, is_left_to_bentoml=True)
-HEALTHZ = _probe("/healthz", "healthz", "Whether the process lives")
-LIVEZ = _probe("/livez", "livez", "Whether the process lives")
+HEALTHZ = _probe("/healthz", "healthz", "Check whether the process is alive")
+LIVEZ = _probe("/livez", "livez", "Check whether the process is alive")
 READYZ = _probe(
-    "/readyz", "readyz", "Whether questions and steps are answered", refusals={503: "Not yet, or no longer"}
+    "/readyz", "readyz", "Check whether questions and steps are answered", refusals={503: "Not ready yet, or no longer"}
 )
 DOCUMENT = Endpoint("GET", "/docs.json", is_open=True)
 PLAYGROUND = Endpoint("GET", "/ui", is_open=True)  # with all files below it

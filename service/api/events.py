@@ -65,7 +65,7 @@ async def told_to_the_end(
                 yield each
         except Exception as error:
             if not isinstance(error, ServiceError):
-                logger.exception("a stream failed%s", of_this_request())
+                logger.exception("a stream of server-sent events failed%s", of_this_request())
             yield refused(refusal_of(error))
 
 

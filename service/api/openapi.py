@@ -21,9 +21,9 @@ from service.tasks.task import SequenceModel, TensorModel
 from service.version import own_version
 
 DESCRIPTION = (
-    "Recurrent networks. With sessions: sentiment, texts, music, forecasts, tags; whole inputs only: translation, "
-    "captions, and models that read from both ends. "
-    "`GET /models` lists the models; `/ui` is a page to try them. "
+    "Recurrent networks. Sentiment, text generation, music, forecasts and tags also have sessions; translation, "
+    "captions and models that read from both ends take whole inputs only. "
+    "`GET /models` lists the models; try them at `/ui`. "
     "`WS /stream` takes the items of `POST /steps` as text messages, each with an `id` that its answer echoes."
 )
 _SCHEMAS = "#/components/schemas/{model}"
@@ -40,28 +40,28 @@ def _header(name: str, description: str, kind: str = "string") -> dict[str, Any]
     return {name: {"description": description, "schema": {"type": kind}}}
 
 
-_REQUEST_ID = _header("X-Request-ID", "That of the request; left out where it has none")
+_REQUEST_ID = _header("X-Request-ID", "Id of the request; left out if the request has none")
 _OF_REFUSALS = {
-    **_header("Retry-After", "429 `too-busy`, 503: seconds to wait before a retry", "integer"),
-    **_header("WWW-Authenticate", '401: `Bearer realm="unrolled"`'),
+    **_header("Retry-After", "Seconds to wait before a retry; sent with 429 `too-busy` and 503", "integer"),
+    **_header("WWW-Authenticate", 'Sent with 401: `Bearer realm="unrolled"`'),
     **_REQUEST_ID,
 }
 _LOCATION = _header("Location", "Path of the session")
 _OF_CONTENT = {
-    MIDI: _header("Content-Disposition", "Of a MIDI file: a name for it"),
-    OCTETS: _header("Inference-Header-Content-Length", "Of a binary answer: length of its JSON, in bytes", "integer"),
+    MIDI: _header("Content-Disposition", "File name for a MIDI file"),
+    OCTETS: _header("Inference-Header-Content-Length", "Length of the JSON in a binary answer, in bytes", "integer"),
 }
 _IN_PATHS = {
     "name": "Name of a bundle",
     "version": "Version of the bundle",
-    "session_id": "From the answer that opened it",
+    "session_id": "Id of the session, from the answer that opened it",
 }
 _KEY = "key"
 _SECURITY_SCHEMES = {_KEY: {"type": "http", "scheme": "bearer", "bearerFormat": "unr_...", "description": "An API key"}}
 TAGS = {
-    QUESTIONS: "Whole inputs, answered at once or as a stream.",
+    QUESTIONS: "Whole inputs, answered in one response or as a stream.",
     SESSIONS: "Inputs that arrive in pieces, with the state kept in between.",
-    SERVICE: "What is served, and how it is doing.",
+    SERVICE: "What is served, and whether it is healthy.",
 }
 
 
@@ -74,7 +74,7 @@ def openapi_document(needs_key: bool) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "Unrolled", "version": own_version(), "description": DESCRIPTION},
         "tags": [{"name": name, "description": description} for name, description in TAGS.items()],
-        "servers": [{"url": "./", "description": "Where this document is, behind a proxy's prefix, too"}],
+        "servers": [{"url": "./", "description": "Server of this document, including a proxy's path prefix"}],
         "security": [{_KEY: []}] if needs_key else [{}, {_KEY: []}],
         "paths": paths,
         "components": {"schemas": _all_schemas(), "securitySchemes": _SECURITY_SCHEMES},

@@ -92,7 +92,9 @@ class PlainApp:
             await respond(send, b"", status=status)  # nobody reads it, but BentoML's layers wait for an answer
         except ClientSlow:
             status = CLIENT_CLOSED_REQUEST
-            logger.warning("a client does not read its answer to %s; its connection ends%s", label, of_this_request())
+            logger.warning(
+                "a client does not read its answer to %s; closing its connection%s", label, of_this_request()
+            )
         except Exception:
             logger.exception("%s failed%s", label, of_this_request())
             status = 500

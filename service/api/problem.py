@@ -21,41 +21,44 @@ PROBLEM: dict[str, Any] = {
     "type": "object",
     "required": ["type", "title", "status", "detail"],
     "properties": {
-        "type": {"type": "string", "description": f"{TYPE_PREFIX}..., which of the refusals it is, or about:blank"},
-        "title": {"type": "string", "description": "The same for people"},
-        "status": {"type": "integer", "description": "That of the response"},
-        "detail": {"type": "string", "description": "What is wrong, for people"},
+        "type": {"type": "string", "description": f"{TYPE_PREFIX}..., the kind of refusal, or about:blank"},
+        "title": {"type": "string", "description": "Short name of the refusal, for people"},
+        "status": {"type": "integer", "description": "HTTP status of the response"},
+        "detail": {"type": "string", "description": "What is wrong with this request, for people"},
         "errors": {
             "type": "array",
-            "description": "422 `invalid-input`: each mistake, and where it is",
+            "description": "With 422 `invalid-input`: each mistake, and where it is",
             "items": {
                 "type": "object",
                 "required": ["location", "message"],
                 "properties": {
                     "location": {
                         "type": "array",
-                        "description": "Names of fields and places in lists, from the outside; empty for the whole",
+                        "description": "Field names and list indices that lead to the mistake; empty: the whole input",
                         "items": {"type": ["string", "integer"]},
                     },
-                    "message": {"type": "string", "description": "What is wrong, for people"},
+                    "message": {"type": "string", "description": "What is wrong there, for people"},
                 },
             },
         },
         "expected_step": {
             "type": "integer",
             "format": "int64",
-            "description": "409 `step-conflict`: number of the next step",
+            "description": "With 409 `step-conflict`: number of the next step",
         },
         "reason": {
             "type": "string",
             "enum": ["ended", "expired", "evicted"],
-            "description": "410 `session-gone`: how the session ended",
+            "description": "With 410 `session-gone`: how the session ended",
         },
         "session_numerics": {
             "type": "string",
-            "description": "412 `numerics-changed`: what computed the session's state",
+            "description": "With 412 `numerics-changed`: fingerprint of what computed the session's state",
         },
-        "served_numerics": {"type": "string", "description": "412 `numerics-changed`: what would go on with it"},
+        "served_numerics": {
+            "type": "string",
+            "description": "With 412 `numerics-changed`: fingerprint of what would compute the next step",
+        },
     },
 }
 

@@ -30,26 +30,26 @@ class Figure(ManifestModel):
         runs: Of "seeds": how many there are.
     """
 
-    metric: str = Field(description="What was measured; the bundle's card says how")
-    split: str = Field(description="Part of the data that it was measured on")
-    value: float = Field(description="What came out")
+    metric: str = Field(description="Name of the metric; the bundle's card explains it")
+    split: str = Field(description="Split of the data that was measured, such as test")
+    value: float = Field(description="Measured value")
     of: Literal["checkpoint", "seeds", "float32", "graph"] = Field(
-        "checkpoint", description="Whose figure it is: `graph` is what is served"
+        "checkpoint", description="What was measured; `graph` is what is served"
     )
     deviation: float | None = Field(
-        None, exclude_if=lambda value: value is None, description="Of `seeds`: the standard deviation"
+        None, exclude_if=lambda value: value is None, description="With `seeds`: standard deviation over the runs"
     )
-    runs: int | None = Field(None, exclude_if=lambda value: value is None, description="Of `seeds`: how many")
+    runs: int | None = Field(None, exclude_if=lambda value: value is None, description="With `seeds`: number of runs")
 
 
 class TrainingData(ManifestModel):
     """A data set that the weights were trained on."""
 
-    name: str = Field(description="What it is called")
-    address: str = Field(description="Where it was downloaded")
-    sha256: str = Field(description="Of the file")
-    licence: str = Field(description="Of the data")
-    citation: str = Field("", description="The paper to cite")
+    name: str = Field(description="Name of the data set")
+    address: str = Field(description="Address that the data was downloaded from")
+    sha256: str = Field(description="SHA-256 of the downloaded file")
+    licence: str = Field(description="Licence of the data")
+    citation: str = Field("", description="Paper to cite for the data")
 
 
 class Manifest(ManifestModel):

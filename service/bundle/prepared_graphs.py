@@ -79,7 +79,7 @@ class PreparedGraphs:
         try:
             return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's own errors share no base class
-            logger.warning("%s cannot be opened; the graph itself is: %s", path, error)
+            logger.warning("the prepared graph %s cannot be opened; using the original graph instead: %s", path, error)
             return None
 
     def path(self, bundle: Bundle, name: str, options: ort.SessionOptions) -> Path | None:
@@ -99,9 +99,9 @@ class PreparedGraphs:
             self._on_prepared()
         except (OSError, LockHeld) as error:
             self._paused_until = time.monotonic() + PAUSE_SECONDS
-            logger.warning("graphs are opened unprepared for now, and workers need more memory: %s", error)
+            logger.warning("graphs cannot be prepared for now, so workers need more memory: %s", error)
         except Exception as error:  # onnxruntime's own errors share no base class
-            logger.warning("%s is opened unprepared, and needs more memory: %s", graph, error)
+            logger.warning("%s cannot be prepared, so workers need more memory: %s", graph, error)
         else:
             return prepared
         return None

@@ -18,9 +18,9 @@ Direction = Literal["forward", "backward"]
 class TensorSpec(ManifestModel):
     """A named tensor of a graph. In `shape`, "N" is the batch axis and "T" the rung's size."""
 
-    name: str = Field(description="What graphs call it")
-    dtype: DType = Field(description="Of its values")
-    shape: tuple[Axis, ...] = Field(description='"N" is one for each session, "T" one for each item')
+    name: str = Field(description="Name of the tensor in the graphs")
+    dtype: DType = Field(description="Data type of the values")
+    shape: tuple[Axis, ...] = Field(description='Shape; "N" is the number of sessions, "T" that of items')
 
     @property
     def batch_axis(self) -> int:
@@ -42,7 +42,7 @@ class TensorSpec(ManifestModel):
 class StateSpec(TensorSpec):
     """A recurrent tensor: the graph reads it as `name` and writes it as `<name>_next`."""
 
-    initial: float = Field(description="Each of its values in a new session")
+    initial: float = Field(description="Initial value of every element in a new session")
 
     @property
     def row_shape(self) -> tuple[int, ...]:

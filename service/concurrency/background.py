@@ -37,7 +37,7 @@ class BackgroundTasks:
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("background work has failed", exc_info=error)
+            logger.error("a background task failed", exc_info=error)
 
 
 async def _repeated(seconds: float, work: Callable[[], Awaitable[object]]) -> None:
@@ -46,4 +46,4 @@ async def _repeated(seconds: float, work: Callable[[], Awaitable[object]]) -> No
         try:
             await work()
         except Exception:
-            logger.exception("work that is repeated has failed")
+            logger.exception("a periodic background task failed; it will run again")

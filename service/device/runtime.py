@@ -110,7 +110,13 @@ class DeviceRuntime:
                 graphs = self._bound(stage, rung, state, is_captured=True)
                 graphs[self._batch_sizes[0]].run()  # some graphs fail only while being recorded
             except Exception as error:  # onnxruntime's own errors share no base class
-                logger.warning("%s: %s %d is not recorded, so slower: %s", self.bundle.tag, stage.name, rung, error)
+                logger.warning(
+                    "%s: %s %d cannot be recorded as a CUDA graph and runs more slowly: %s",
+                    self.bundle.tag,
+                    stage.name,
+                    rung,
+                    error,
+                )
             else:
                 return graphs
         return self._bound(stage, rung, state, is_captured=False)

@@ -321,10 +321,10 @@ class Engine:
     def _fail(self, batch: Batch[RowJob], error: Exception) -> None:
         """Run each job of a failed run again alone. A job that was alone fails."""
         if len(batch.jobs) > 1:
-            logger.warning("run of %s failed for %d rows; running them one by one", batch.lane, len(batch.jobs))
+            logger.warning("a run of %s failed for %d rows; running them one by one", batch.lane, len(batch.jobs))
             self._apart.extend(batch.jobs)
         else:
-            logger.error("run of %s failed for one row", batch.lane, exc_info=error)
+            logger.error("a run of %s failed for one row; its request fails", batch.lane, exc_info=error)
             self._fail_job(batch.jobs[0], error)
         self._wake()
 
@@ -350,7 +350,7 @@ def _call(owner: Callable[[RowJob], None], job: RowJob) -> None:
     try:
         owner(job)
     except Exception:  # an owner's failure must not keep other jobs from ending
-        logger.exception("a job's owner failed")
+        logger.exception("the callback of an engine job failed")
 
 
 def _ladders(stages: Mapping[str, Stage]) -> dict[str, Ladder]:

@@ -44,7 +44,7 @@ class GraphThread(Generic[R]):
         try:
             self._warm_up()
         except Exception:  # every run will fail in the same way, and each fails its jobs
-            logger.exception("%s could not warm up", self._thread.name)
+            logger.exception("the thread %s could not warm up its graphs", self._thread.name)
         while (item := self._queue.get()) is not None:
             work, done = item
             self._loop.call_soon_threadsafe(done, *timed(work))

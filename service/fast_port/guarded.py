@@ -245,7 +245,9 @@ class GuardedProtocol(HttpToolsProtocol):
         self._answer_last(problem_response(error), str(error))
 
     def _answer_last(self, response: Response, reason: str) -> None:
-        self.logger.warning("a connection of %s ends: %s", self.client[0] if self.client else "nobody", reason)
+        self.logger.warning(
+            "closing the connection from %s: %s", self.client[0] if self.client else "an unknown address", reason
+        )
         if self._is_free or not self._is_awaited:  # else it is a body of which the application knows the beginning
             self._refused(response.status_code)
         self._end(last_answer(response, self.server_state.default_headers))

@@ -94,7 +94,7 @@ class FastPort:
             await self._server.serve(sockets)
         except Exception:
             self.has_failed = True
-            logger.exception("the second port has failed; nothing is answered there any more, and this is not ready")
+            logger.exception("the second port has failed and answers no more requests; this worker is not ready")
         finally:
             for server in getattr(self._server, "servers", ()):
                 server.close()

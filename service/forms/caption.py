@@ -28,18 +28,20 @@ class CaptionRequest(Chance, Question):
     """An image to describe."""
 
     image: OneOrMany[EncodedImage, Pixels] = Field(
-        description="A PNG or JPEG file in base64 or as a data URL, or rows of pixels from 0 (paper) to the largest "
-        "of the model (ink)",
+        description="A PNG or JPEG file in base64 or as a data URL, or rows of pixels from 0 (paper) "
+        "to the model's largest value (ink)",
         examples=[[[0, 0, 0, 16, 16, 0, 0, 0]] * 8],
     )
-    temperature: float = Field(0.0, ge=0, le=10, description="0 always takes the most probable word")
+    temperature: float = Field(
+        0.0, ge=0, le=10, description="Sampling temperature; 0 always takes the most probable word"
+    )
 
 
 class CaptionAnswer(Form):
     """A sentence, and the pixels that it describes; `seed` gives it again where words are drawn."""
 
-    caption: str = Field(description="The sentence")
-    words: list[str] = Field(description="Its words as the model wrote them, without its full stop")
-    pixels: list[list[float]] = Field(description="What the model saw, row by row: 0 is paper")
-    seed: Seed = Field(description="The one that was sent, or was drawn")
+    caption: str = Field(description="Caption, one sentence")
+    words: list[str] = Field(description="Words of the caption as the model wrote them, without the full stop")
+    pixels: list[list[float]] = Field(description="Image as the model saw it, row by row; 0 is paper")
+    seed: Seed = Field(description="Seed that was used: the one in the request, or one that was drawn")
     bundle: BundleTag

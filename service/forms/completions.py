@@ -64,9 +64,9 @@ def _or_null(field: JsonSchemaValue) -> JsonSchemaValue:
 class StreamOptions(Form):
     """What a stream contains besides the text."""
 
-    include_usage: bool = Field(False, description="End with a chunk that counts characters")
+    include_usage: bool = Field(False, description="Send a last chunk that has the usage, in characters")
     include_obfuscation: Annotated[bool, only(False, "chunks are not padded, only false is supported")] = Field(
-        False, description="Only false: chunks are not padded"
+        False, description="Must be false: chunks are not padded"
     )
 
 
@@ -74,26 +74,30 @@ class CompletionRequest(Sampling, Question):
     """Texts to continue. A field that is null is left out; one that is not supported must have its neutral value."""
 
     model: str = Field(description="Name of a bundle for generation", examples=["generation"])
-    prompt: Prompts = Field("", description="A text, or several", examples=["ROMEO:\n"])
-    temperature: float = Field(1.0, ge=0, le=10, description="0 always takes the most probable character")
-    max_tokens: int = Field(16, ge=1, le=MAX_TOKENS, description="Characters to generate at most")
-    n: int = Field(1, ge=1, le=MAX_CHOICES, description="Continuations of each prompt, by seed, seed + 1, ...")
-    echo: bool = Field(False, description="Begin each text with its prompt")
-    stream: bool = Field(False, description="Answer with server-sent events as the texts grow")
-    stream_options: StreamOptions | None = Field(None, description="Only with stream: true")
-    best_of: int | None = Field(None, description="Only n: all that is written is answered")
-    frequency_penalty: Annotated[float, _NO_PENALTY] = Field(0.0, description="Only 0: not supported")
-    presence_penalty: Annotated[float, _NO_PENALTY] = Field(0.0, description="Only 0: not supported")
+    prompt: Prompts = Field("", description="Text to continue, or a list of several", examples=["ROMEO:\n"])
+    temperature: float = Field(
+        1.0, ge=0, le=10, description="Sampling temperature; 0 always takes the most probable character"
+    )
+    max_tokens: int = Field(16, ge=1, le=MAX_TOKENS, description="Maximum number of characters to generate")
+    n: int = Field(
+        1, ge=1, le=MAX_CHOICES, description="Number of continuations of each prompt, drawn with seed, seed + 1, ..."
+    )
+    echo: bool = Field(False, description="Start each text with its prompt")
+    stream: bool = Field(False, description="Stream the texts as server-sent events while they are generated")
+    stream_options: StreamOptions | None = Field(None, description="Options of a stream; only with `stream`: true")
+    best_of: int | None = Field(None, description="Must equal `n`: every continuation is returned")
+    frequency_penalty: Annotated[float, _NO_PENALTY] = Field(0.0, description="Must be 0: penalties are not supported")
+    presence_penalty: Annotated[float, _NO_PENALTY] = Field(0.0, description="Must be 0: penalties are not supported")
     logit_bias: Annotated[dict[str, Any], only({}, "biases are not supported")] = Field(
-        default_factory=dict, description="Only {} or null: not supported"
+        default_factory=dict, description="Must be {} or null: biases are not supported"
     )
     logprobs: Annotated[int | None, only(None, "log-probabilities are not supported")] = Field(
-        None, description="Only null: not supported"
+        None, description="Must be null: log-probabilities are not supported"
     )
     suffix: Annotated[str, only("", "texts are continued, nothing is inserted before a suffix")] = Field(
-        "", description="Only empty: not supported"
+        "", description="Must be empty: inserting text before a suffix is not supported"
     )
-    user: str = Field("", description="Changes nothing")
+    user: str = Field("", description="Accepted, but has no effect")
 
     @property
     def prompts(self) -> list[str]:
@@ -150,13 +154,13 @@ class Choice(Form):
 
     model_config = ConfigDict(json_schema_extra=always_sent("logprobs"))
 
-    index: int = Field(description="Place among all choices: those of the first prompt come first")
-    text: str = Field(description="What was written; with `echo` the prompt before it")
+    index: int = Field(description="Position of this choice among all, which are sorted by prompt")
+    text: str = Field(description="Generated text, or a piece of it; with `echo`, preceded by the prompt")
     finish_reason: Literal["length", "stop"] | None = Field(
-        description="`stop`: a stop string was found; `length`: max_tokens were written; null: a stream goes on"
+        description="`stop`: a stop string was found; `length`: `max_tokens` were written; null: more follows"
     )
     logprobs: None = Field(None, description="Always null")
-    seed: Seed = Field(description="The one that it was drawn by")
+    seed: Seed = Field(description="Seed that this choice was drawn with")
 
 
 class Completion(Form):
@@ -164,14 +168,18 @@ class Completion(Form):
 
     model_config = ConfigDict(json_schema_extra=always_sent("object", "choices"))
 
-    id: str = Field(description="Of this answer; the same in all chunks of a stream")
-    object: Literal["text_completion"] = Field("text_completion", description="Always the same")
-    created: int = Field(description="Seconds since 1970", json_schema_extra=INT64)
+    id: str = Field(description="Id of this answer; the same in all chunks of a stream")
+    object: Literal["text_completion"] = Field("text_completion", description="Always text_completion")
+    created: int = Field(description="Time of this answer, in seconds since 1970 (UTC)", json_schema_extra=INT64)
     model: str = Field(description="Name of the bundle")
-    system_fingerprint: str = Field(description="Name and version of the bundle")
-    choices: list[Choice] = Field(default_factory=list, description="Texts; none in the chunk that counts characters")
+    system_fingerprint: str = Field(description="Bundle that answered, as name:version")
+    choices: list[Choice] = Field(
+        default_factory=list, description="Generated texts; empty in the chunk that has the usage"
+    )
     # A factory keeps the default out of the schema, where it would rule out null, which chunks before the last have.
-    usage: Usage | None = Field(default_factory=lambda: None, description="Characters read and written")
+    usage: Usage | None = Field(
+        default_factory=lambda: None, description="Characters read and written; null in earlier chunks of a stream"
+    )
 
 
 class CompletionModel(Form):
@@ -179,10 +187,10 @@ class CompletionModel(Form):
 
     model_config = ConfigDict(json_schema_extra=always_sent("object", "created", "owned_by"))
 
-    id: str = Field(description="Its name")
-    object: Literal["model"] = Field("model", description="Always the same")
-    created: int = Field(0, description="Bundles bear no date")
-    owned_by: Literal["unrolled"] = Field("unrolled", description="Always the same")
+    id: str = Field(description="Name of the bundle")
+    object: Literal["model"] = Field("model", description="Always model")
+    created: int = Field(0, description="Always 0: bundles have no date")
+    owned_by: Literal["unrolled"] = Field("unrolled", description="Always unrolled")
 
 
 class CompletionModels(Form):
@@ -190,5 +198,5 @@ class CompletionModels(Form):
 
     model_config = ConfigDict(json_schema_extra=always_sent("object"))
 
-    object: Literal["list"] = Field("list", description="Always the same")
-    data: list[CompletionModel] = Field(description="One entry for each bundle")
+    object: Literal["list"] = Field("list", description="Always list")
+    data: list[CompletionModel] = Field(description="Bundles for generation, one entry for each")

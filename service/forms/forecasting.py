@@ -35,7 +35,7 @@ Series = Annotated[
     AfterValidator(checked_names),
 ]
 Quantile = Annotated[float, Field(gt=0, lt=1)]
-Quantiles = Annotated[list[Quantile], Field(max_length=32, description="Which to answer")]
+Quantiles = Annotated[list[Quantile], Field(max_length=32, description="Quantiles to return, each between 0 and 1")]
 DEFAULT_QUANTILES = [0.1, 0.5, 0.9]
 Horizon = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
@@ -45,26 +45,26 @@ class ForecastRequest(Question):
 
     series: Series = Field(
         examples=[{"porch": A_DAY}],
-        description="Readings of each channel by its name; all channels have equally many. The bundles that ship know "
-        "hourly readings with daily seasons: of trends and counters send differences, and of each at least a day",
+        description="Readings of each channel, by channel name; all channels have the same number. The bundles that "
+        "ship know hourly readings with a daily season: send at least a day, and differences of trends and counters",
     )
-    horizon: Horizon = Field(24, description="How many readings ahead")
+    horizon: Horizon = Field(24, description="Number of future readings to forecast")
     quantiles: Quantiles = Field(DEFAULT_QUANTILES)
 
 
 class ChannelForecast(Form):
     """What a channel is expected to read, step by step after its latest reading."""
 
-    mean: list[float] = Field(description="What is expected on average: `horizon` numbers")
+    mean: list[float] = Field(description="Expected value of each future reading: `horizon` numbers")
     quantiles: dict[str, list[float]] = Field(
-        description='The same for each quantile that was asked for, by its number as a text: "0.1"'
+        description='A list of `horizon` numbers for each requested quantile, keyed by the quantile as a string: "0.1"'
     )
 
 
 class ForecastAnswer(Form):
     """A forecast for each channel."""
 
-    forecast: dict[str, ChannelForecast] = Field(description="By the names of the channels")
+    forecast: dict[str, ChannelForecast] = Field(description="Forecast of each channel, by channel name")
     bundle: BundleTag
 
 
@@ -79,9 +79,9 @@ class ReadingsStep(Form):
     )
 
     values: Series | None = Field(
-        None, description="Readings of each channel by its name; the first step names the channels of a session"
+        None, description="Readings of each channel, by channel name; the first step names the session's channels"
     )
-    horizon: Horizon | None = Field(None, description="How many readings ahead to forecast; null: no forecast")
+    horizon: Horizon | None = Field(None, description="Number of future readings to forecast; null: no forecast")
     quantiles: Quantiles = Field(DEFAULT_QUANTILES)
 
     @model_validator(mode="before")
@@ -105,11 +105,13 @@ class SegmentsStep(Form):
     x: Annotated[
         list[Annotated[list[Reading], Field(fail_fast=True)]],
         Field(fail_fast=True, min_length=1, max_length=MAX_READINGS),
-    ] = Field(description="The next segments: GET /models tells how many readings each has")
+    ] = Field(description="Next segments; `tensors` of GET /models says how many readings each has")
 
 
 class ReadingsAnswer(Form):
     """How many readings the session has read, and the forecast if one was asked for."""
 
-    readings: int = Field(description="How many of each channel the session has read")
-    forecast: dict[str, ChannelForecast] | None = Field(None, description="By the names of the channels")
+    readings: int = Field(description="Number of readings of each channel that the session has read")
+    forecast: dict[str, ChannelForecast] | None = Field(
+        None, description="Forecast of each channel, by channel name; left out if none was asked for"
+    )

@@ -70,7 +70,7 @@ class InWords:
 # Clients that are generated from the document would otherwise use 32 bits.
 INT64: JsonDict = {"format": "int64"}
 Seed = Annotated[int, Field(ge=0, lt=2**63, json_schema_extra=INT64)]
-BundleTag = Annotated[str, Field(description="The bundle that answers, as name:version")]
+BundleTag = Annotated[str, Field(description="Bundle that answered, as name:version")]
 
 
 class Form(BaseModel):
@@ -99,7 +99,7 @@ def always_sent(*fields: str) -> Callable[[JsonDict], None]:
 class Question(Form):
     """A request that needs no session."""
 
-    model: str | None = Field(None, description="Which bundle answers; left out, the one that answers best")
+    model: str | None = Field(None, description="Name of the bundle to ask; null: the service chooses")
 
 
 def checked_together(text: str | list[str]) -> str | list[str]:

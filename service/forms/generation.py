@@ -13,9 +13,9 @@ StopString = Annotated[str, Field(min_length=1, max_length=64)]
 class Sampling(Chance):
     """How a text is continued."""
 
-    max_tokens: int = Field(200, ge=1, le=MAX_TOKENS, description="Characters to generate at most")
+    max_tokens: int = Field(200, ge=1, le=MAX_TOKENS, description="Maximum number of characters to generate")
     stop: OneOrMany[StopString, Annotated[list[StopString], Field(max_length=4)]] = Field(
-        [], description="End before any of these strings"
+        [], description="Stop strings: the text ends before the first one that appears"
     )
 
     @property
@@ -27,27 +27,27 @@ class Sampling(Chance):
 class GenerateRequest(Sampling, Question):
     """A text to continue."""
 
-    prompt: str = Field("", max_length=MAX_TEXT_CHARACTERS, examples=["ROMEO:"], description="The text to continue")
-    stream: bool = Field(False, description="Answer with server-sent events as the text grows")
+    prompt: str = Field("", max_length=MAX_TEXT_CHARACTERS, examples=["ROMEO:"], description="Text to continue")
+    stream: bool = Field(False, description="Stream the text as server-sent events while it is generated")
 
 
 class Usage(Form):
     """Characters read and written."""
 
-    prompt_tokens: int = Field(description="Characters that were read")
-    completion_tokens: int = Field(description="Characters that were written")
-    total_tokens: int = Field(description="Both together")
+    prompt_tokens: int = Field(description="Characters of the prompt that were read")
+    completion_tokens: int = Field(description="Characters that were generated")
+    total_tokens: int = Field(description="Sum of prompt_tokens and completion_tokens")
 
 
 class Continuation(Form):
     """A generated text, without its prompt; `seed` gives the same text again."""
 
-    text: str = Field(description="What was written, without the prompt and the stop string")
+    text: str = Field(description="Generated text, without the prompt and the stop string")
     finish_reason: Literal["length", "stop"] = Field(
-        description="`stop`: a stop string was found; `length`: max_tokens were written"
+        description="`stop`: a stop string was found; `length`: `max_tokens` were written"
     )
     usage: Usage
-    seed: Seed = Field(description="The one that was sent, or was drawn")
+    seed: Seed = Field(description="Seed that was used: the one in the request, or one that was drawn")
 
 
 class GenerateAnswer(Continuation):
@@ -60,7 +60,7 @@ class NextCharacters(Form):
     """The most probable next characters after a text that was read."""
 
     next: list[tuple[str, float]] = Field(description="The five most probable characters, each with its probability")
-    log_prob: float = Field(description="Log-probability, in nats, of the text that was fed")
+    log_prob: float = Field(description="Log-probability, in nats, of the text that this step read")
 
 
 class CharacterStep(Form):
@@ -68,5 +68,7 @@ class CharacterStep(Form):
 
     model_config = ConfigDict(json_schema_extra={"oneOf": [given("text"), given("generate")]})
 
-    text: Text | None = Field(None, description="A piece of a text to read, cut anywhere")
-    generate: Sampling | None = Field(None, description="Write on from here instead; {} for the defaults")
+    text: Text | None = Field(None, description="Next piece of the text to read, cut anywhere")
+    generate: Sampling | None = Field(
+        None, description="How to continue the text, instead of reading `text`; {}: with the defaults"
+    )

@@ -13,30 +13,40 @@ from service.forms.open_inference import TensorMetadata
 class TensorStep(Form):
     """A step in tensors, in JSON, in binary, and on /v2."""
 
-    field: str = Field(description="Field of `inputs` in JSON: the items of one session, shaped as `input` without N")
-    input: TensorMetadata = Field(
-        description="The tensor of a binary body and of /v2: N sessions or sequences, their items, the readings of each"
+    field: str = Field(
+        description="Field of `inputs` in JSON that holds the items of one session, shaped as `input` without N"
     )
-    outputs: list[TensorMetadata] = Field(description="What `return` may name; nothing is answered where it is empty")
-    num_tokens: int | None = Field(None, description="Ids are 0 to one less; left out where items are readings")
+    input: TensorMetadata = Field(
+        description="Tensor of a binary body and of /v2: N sessions or sequences, their items, the readings of an item"
+    )
+    outputs: list[TensorMetadata] = Field(description="Tensors that `return` may name; if empty, steps return none")
+    num_tokens: int | None = Field(
+        None, description="Number of token ids, which start at 0; left out if items are readings"
+    )
 
 
 class ModelView(Form):
     """A model as its clients see it."""
 
-    name: str = Field(description="What `model` of a question or a session names")
-    bundle: str = Field(description="Name and version, as answers tell them")
-    version: str = Field(description="Version that new sessions and questions get")
-    task: dict[str, Any] = Field(description="What it does (`kind`), and the limits of its own")
-    cell: str = Field(description="Its recurrent cell")
-    sessions: bool = Field(description="Whether there are sessions on it")
-    inputs: dict[str, Any] = Field(description="JSON Schema of `inputs` of a step, or, without sessions, of a question")
-    tensors: TensorStep | None = Field(None, description="How a step is written in tensors; left out where none is")
-    rungs: dict[str, list[int]] = Field(description="Of each stage, the lengths of its unrolled graphs")
-    state: list[StateSpec] = Field(description="What a session keeps")
-    figures: list[Figure] = Field(description="How good it is")
-    data: list[TrainingData] = Field(description="What it was trained on")
-    licence: str = Field(description="Of the weights")
+    name: str = Field(description="Name of the bundle, for `model` of a question or a session")
+    bundle: str = Field(description="Bundle as name:version, as in answers")
+    version: str = Field(description="Version that new sessions and questions use")
+    task: dict[str, Any] = Field(description="What the model does (`kind`), and its own limits")
+    cell: str = Field(description="Recurrent cell of the model, such as lstm")
+    sessions: bool = Field(description="Whether the model has sessions")
+    inputs: dict[str, Any] = Field(
+        description="JSON Schema of the `inputs` of a step; for a model without sessions, of a question"
+    )
+    tensors: TensorStep | None = Field(
+        None, description="How to send a step as tensors; left out if the model takes none"
+    )
+    rungs: dict[str, list[int]] = Field(
+        description="Lengths of each stage's unrolled graphs, in items, by name of the stage"
+    )
+    state: list[StateSpec] = Field(description="Tensors that a session keeps between steps")
+    figures: list[Figure] = Field(description="Measured quality of the model")
+    data: list[TrainingData] = Field(description="Data that the model was trained on")
+    licence: str = Field(description="Licence of the weights")
 
     @field_serializer("data")
     def _without_defaults(self, data: list[TrainingData]) -> list[dict[str, Any]]:
@@ -46,4 +56,4 @@ class ModelView(Form):
 class ModelList(Form):
     """Every served model."""
 
-    models: list[ModelView] = Field(description="By name")
+    models: list[ModelView] = Field(description="Served models")

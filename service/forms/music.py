@@ -46,10 +46,18 @@ Notes = Annotated[
 class Composing(Chance):
     """How music goes on."""
 
-    temperature: float = Field(0.9, ge=0, le=10, description="0 always takes the most probable note")
-    top_p: float = Field(0.95, gt=0, le=1, description="Sample among the most probable notes of this total mass")
-    frames: int | None = Field(None, ge=1, le=MAX_FRAMES, description="How many frames to write; default: 8 bars")
-    bars: int | None = Field(None, ge=1, le=MAX_BARS, description="The same in bars of the model's usual length")
+    temperature: float = Field(
+        0.9, ge=0, le=10, description="Sampling temperature; 0 always takes the most probable note"
+    )
+    top_p: float = Field(
+        0.95, gt=0, le=1, description="Sample among the most probable notes whose probabilities add up to this"
+    )
+    frames: int | None = Field(
+        None, ge=1, le=MAX_FRAMES, description="Number of frames to write; null: `bars`, or 8 bars"
+    )
+    bars: int | None = Field(
+        None, ge=1, le=MAX_BARS, description="Number of bars to write, of the model's usual length, instead of `frames`"
+    )
 
     @model_validator(mode="after")
     def _one_length(self) -> Self:
@@ -68,46 +76,48 @@ class ComposeRequest(Composing, Question):
     notes: Notes = Field(
         None,
         examples=[["C3", "G3", "E4", "C5"]],
-        description='What it begins with: a note (60 or "C4"), a chord (a list), or several chords (a list of lists)',
+        description='Notes to begin with: a note (60 or "C4"), a chord (a list), or several chords (a list of lists)',
     )
-    tempo: float = Field(90, ge=MIN_TEMPO, le=MAX_TEMPO, description="Quarter notes a minute")
+    tempo: float = Field(90, ge=MIN_TEMPO, le=MAX_TEMPO, description="Tempo, in quarter notes a minute")
     articulation: Articulation = Field(
-        "held", description="Whether a pitch that goes on in the next frame is held, or struck again in every frame"
+        "held", description="Whether a pitch that continues in the next frame is held or struck again"
     )
-    instrument: int = Field(0, ge=0, le=127, description="Program number of General MIDI; 0 is a piano, 19 an organ")
-    format: Literal["json", "midi"] = Field("json", description="midi answers the MIDI file itself")
+    instrument: int = Field(0, ge=0, le=127, description="General MIDI program number; 0 is a piano, 19 an organ")
+    format: Literal["json", "midi"] = Field("json", description="Format of the answer: JSON, or the MIDI file itself")
 
 
 class PlayedNote(Form):
     """A note. Times are in quarter notes."""
 
-    pitch: int = Field(description="MIDI's number: 60 is C4")
-    start: float = Field(description="Quarter notes from the beginning")
-    duration: float = Field(description="Quarter notes")
+    pitch: int = Field(description="MIDI note number; 60 is C4")
+    start: float = Field(description="Start of the note, in quarter notes from the beginning")
+    duration: float = Field(description="Duration of the note, in quarter notes")
 
 
 class Composition(Form):
     """Frames that were written: what sounds in each; `seed` gives the same again."""
 
-    frames: list[list[int]] = Field(description="What sounds in each cell of the grid, lowest first; [] is silence")
-    seed: Seed = Field(description="The one that was sent, or was drawn")
+    frames: list[list[int]] = Field(description="Pitches that sound in each frame, lowest first; [] is silence")
+    seed: Seed = Field(description="Seed that was used: the one in the request, or one that was drawn")
 
 
 class ComposeAnswer(Composition):
     """A whole piece, from its first given note on: frames, notes, and a MIDI file in base64."""
 
-    frames_per_beat: int = Field(description="Frames in a quarter note")
-    tempo: float = Field(description="Quarter notes a minute")
-    notes: list[PlayedNote] = Field(description="The same as frames, each note once")
-    midi: str = Field(description="A MIDI file, in base64")
+    frames_per_beat: int = Field(description="Number of frames in a quarter note")
+    tempo: float = Field(description="Tempo, in quarter notes a minute")
+    notes: list[PlayedNote] = Field(description="Notes in `frames`, each listed once")
+    midi: str = Field(description="MIDI file of the piece, in base64")
     bundle: BundleTag
 
 
 class NextNotes(Form):
     """The most probable next notes. null is the end of the frame."""
 
-    next: list[tuple[int | None, float]] = Field(description="The five most probable, each with its probability")
-    log_prob: float = Field(description="Log-probability, in nats, of what was fed")
+    next: list[tuple[int | None, float]] = Field(
+        description="The five most probable next notes, each with its probability"
+    )
+    log_prob: float = Field(description="Log-probability, in nats, of the notes that this step read")
 
 
 class MusicStep(Form):
@@ -115,5 +125,7 @@ class MusicStep(Form):
 
     model_config = ConfigDict(json_schema_extra={"oneOf": [given("notes"), given("generate")]})
 
-    notes: Notes = Field(None, description="A note, a chord or several chords to read")
-    generate: Composing | None = Field(None, description="Write on from here instead; {} for the defaults")
+    notes: Notes = Field(None, description="Notes to read: a note, a chord or several chords")
+    generate: Composing | None = Field(
+        None, description="How to continue the music, instead of reading `notes`; {}: with the defaults"
+    )

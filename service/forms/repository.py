@@ -10,14 +10,14 @@ from service.forms.form import Form
 class IndexRequest(Form):
     """Which versions to list."""
 
-    ready: bool = Field(False, description="Changes nothing: all that are listed are ready")
+    ready: bool = Field(False, description="Has no effect: all listed versions are ready")
 
 
 class LoadParameters(Form):
     """Which version to load."""
 
     version: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")] = Field(
-        "latest", description="In the BentoML model store"
+        "latest", description="Version in the BentoML model store; latest: the newest one"
     )
 
 
@@ -30,10 +30,10 @@ class LoadRequest(Form):
 class VersionEntry(Form):
     """A loaded bundle version."""
 
-    name: str = Field(description="Of the bundle")
-    version: str = Field(description="Of the bundle")
-    state: Literal["READY"] = Field("READY", description="Always the same: others are not listed")
-    reason: str = Field("", description="Why it is loaded, where it is not the current version")
+    name: str = Field(description="Name of the bundle")
+    version: str = Field(description="Version of the bundle")
+    state: Literal["READY"] = Field("READY", description="Always READY: only loaded versions are listed")
+    reason: str = Field("", description="Why the version is loaded; empty for the current one")
 
 
 class VersionIndex(RootModel[list[VersionEntry]]):

@@ -8,16 +8,18 @@ from service.forms.form import MAX_TEXTS, BundleTag, Form, Question, Text, TextO
 class SentimentRequest(Question):
     """Texts to judge."""
 
-    text: TextOrTexts = Field(examples=["A wonderful film."], description=f"One text or up to {MAX_TEXTS}")
-    trajectory: bool = Field(False, description="Also answer the label's probability after each word")
+    text: TextOrTexts = Field(
+        examples=["A wonderful film."], description=f"Text to judge, or a list of up to {MAX_TEXTS}"
+    )
+    trajectory: bool = Field(False, description="Also return the label's probability after each word")
 
 
 class Sentiment(Form):
     """The judgement of one text; `score` is the probability of `label`."""
 
-    label: str | None = Field(description="The most probable; null where a session has read no word yet")
-    score: float | None = Field(description="Its probability")
-    probabilities: dict[str, float] = Field(description="Of each label; they add up to 1")
+    label: str | None = Field(description="Most probable label; null if a session has read no word yet")
+    score: float | None = Field(description="Probability of `label`; null if there is no label yet")
+    probabilities: dict[str, float] = Field(description="Probability of each label; they add up to 1")
     trajectory: list[tuple[str, float]] | None = Field(
         None, description="Each word with the probability of `label` after it", exclude_if=lambda value: value is None
     )
@@ -26,11 +28,11 @@ class Sentiment(Form):
 class SentimentAnswer(Form):
     """One result for each text, in order."""
 
-    results: list[Sentiment] = Field(description="As many as texts")
+    results: list[Sentiment] = Field(description="One result for each text, in order")
     bundle: BundleTag
 
 
 class TextStep(Form):
     """A piece of a text, cut anywhere."""
 
-    text: Text = Field(description="The next piece of the text, cut anywhere")
+    text: Text = Field(description="Next piece of the text, cut anywhere")

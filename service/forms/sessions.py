@@ -21,31 +21,30 @@ CheckpointName = Annotated[
 class SessionRequest(Form):
     """A new session."""
 
-    model: str = Field(
-        description="Name of a bundle that has sessions: GET /models tells which", examples=["sentiment"]
-    )
+    model: str = Field(description="Name of a bundle with sessions; see GET /models", examples=["sentiment"])
     ttl_seconds: Ttl | None = Field(
-        None, description="End the session when idle for so long; null: as set for the service"
+        None, description="Seconds without a step after which the session expires; null: the service's default"
     )
-    keep_inputs: bool = Field(False, description="Keep all inputs, so that another bundle version may read them again")
+    keep_inputs: bool = Field(False, description="Keep all inputs, so that the session can migrate to another version")
 
 
 class SessionView(Form):
     """A session as its owner sees it."""
 
-    session_id: str = Field(description="Chosen by the service, and hard to guess")
-    model: str = Field(description="Name of its bundle")
-    bundle: str = Field(description="Name and version of its bundle, which it stays on")
-    step: StepNumber = Field(description="Number of its next step")
+    session_id: str = Field(description="Id of the session, chosen by the service and hard to guess")
+    model: str = Field(description="Name of the session's bundle")
+    bundle: str = Field(description="Bundle that the session stays on, as name:version")
+    step: StepNumber = Field(description="Number of the session's next step")
     expires_at: str = Field(
-        description="When it will have been idle for too long", json_schema_extra={"format": "date-time"}
+        description="Time at which the session expires if it takes no more steps",
+        json_schema_extra={"format": "date-time"},
     )
-    ttl_seconds: int = Field(description="How long it may be idle")
-    keep_inputs: bool = Field(description="Whether all its inputs are kept; not any more where they outgrew the limit")
+    ttl_seconds: int = Field(description="Seconds without a step after which the session expires")
+    keep_inputs: bool = Field(description="Whether all inputs are kept; false once they exceed the limit")
     checkpoints: list[str] = Field(
         default_factory=list,
         exclude_if=lambda value: not value,
-        description="Their names; left out where there are none",
+        description="Names of the session's checkpoints; left out if there are none",
     )
 
 
@@ -53,11 +52,9 @@ class SessionPage(Form):
     """A page of an owner's sessions."""
 
     sessions: list[SessionView] = Field(
-        description="At most `limit`; fewer, or none, where some are over, though others may follow"
+        description="Sessions on this page: at most `limit`, and possibly none even if more pages follow"
     )
-    next: str | None = Field(
-        None, description="`after` of the next page; left out on the last one, which alone tells the end"
-    )
+    next: str | None = Field(None, description="Value of `after` for the next page; left out on the last page")
 
 
 class CheckpointRequest(Form):
@@ -70,20 +67,26 @@ class CheckpointRequest(Form):
 class ForkRequest(Form):
     """A session that goes on from another's state, or from one of its checkpoints."""
 
-    checkpoint: CheckpointName | None = Field(None, description="Go on from there; null: from the state now")
-    step: StepNumber | None = Field(None, description="Only if this is the other's next step")
-    ttl_seconds: Ttl | None = Field(None, description="As of a new session; null: as the other has it")
+    checkpoint: CheckpointName | None = Field(
+        None, description="Name of the checkpoint to start from; null: the current state"
+    )
+    step: StepNumber | None = Field(None, description="Fork only if this is the parent's next step; null: in any case")
+    ttl_seconds: Ttl | None = Field(
+        None, description="Seconds without a step after which the fork expires; null: as its parent"
+    )
 
 
 class RollbackRequest(Form):
     """Return to a checkpoint. That is a step of its own: the number never goes back."""
 
-    checkpoint: CheckpointName = Field(description="Its name", examples=["start"])
+    checkpoint: CheckpointName = Field(description="Name of the checkpoint to return to", examples=["start"])
     step: NextStep = None
 
 
 class MigrateRequest(Form):
     """Move to another version of the session's bundle, by reading all inputs again."""
 
-    bundle: str | None = Field(None, description="Tag of the version; the one that is served now if left out")
+    bundle: str | None = Field(
+        None, description="Version to move to, as name:version; null: the one that new sessions get"
+    )
     step: NextStep = None

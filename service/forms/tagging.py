@@ -41,12 +41,13 @@ class TagRequest(Question):
     text: OneOrMany[Text, Annotated[list[Text], Field(min_length=1, max_length=MAX_TEXTS)]] = Field(
         default_factory=list,
         examples=["Ada Lovelace wrote the first program."],
-        description=f"One text or up to {MAX_TEXTS}; they are split into words, at most {MAX_TEXT_WORDS} of a text and "
+        description=f"Text to tag, or a list of up to {MAX_TEXTS}, with at most {MAX_TEXT_WORDS} words each and "
         f"{MAX_WORDS_TOGETHER} together. Give either this or `tokens`",
     )
     tokens: OneOrManyTexts = Field(
         default_factory=list,
-        description=f"Instead of `text`: the words of one text, or of up to {MAX_TEXTS}, {MAX_WORDS_TOGETHER} together",
+        description=f"Words of one text, or of up to {MAX_TEXTS} texts, at most {MAX_WORDS_TOGETHER} together; "
+        "replaces `text`",
     )
 
     @model_validator(mode="after")
@@ -74,8 +75,8 @@ Place = Annotated[
     int | None,
     Field(
         exclude_if=lambda value: value is None,
-        description="Place in the text, in Unicode code points, where JavaScript and Java count UTF-16 units; left out "
-        "where words were given, and in sessions. `end` is the place behind the last",
+        description="Position in the text, in Unicode code points (not in UTF-16 units, as in JavaScript and Java); "
+        "`end` is one past the last. Left out if the request gave words, and in sessions",
     ),
 ]
 
@@ -83,9 +84,9 @@ Place = Annotated[
 class TaggedToken(Form):
     """A word with its tag; `start` and `end` are its place in the text, in code points."""
 
-    token: str = Field(description="The word")
-    tag: str = Field(description="The most probable tag")
-    probability: float = Field(description="Of that tag")
+    token: str = Field(description="Word that was tagged")
+    tag: str = Field(description="Most probable tag of the word")
+    probability: float = Field(description="Probability of `tag`")
     start: Place = None
     end: Place = None
 
@@ -93,9 +94,9 @@ class TaggedToken(Form):
 class TaggedEntity(Form):
     """An entity of one or more words: `tokens` are its first and the one after its last."""
 
-    kind: str = Field(description="Such as person or location")
-    text: str = Field(description="Its words")
-    tokens: tuple[int, int] = Field(description="Its first word and the one after its last, counted from 0")
+    kind: str = Field(description="Kind of entity, such as person or location")
+    text: str = Field(description="Words of the entity, separated by spaces")
+    tokens: tuple[int, int] = Field(description="Indices of the first word and of the one after the last, from 0")
     start: Place = None
     end: Place = None
 
@@ -103,16 +104,16 @@ class TaggedEntity(Form):
 class Tagged(Form):
     """The words of one text, and its entities if the tags mark some."""
 
-    tokens: list[TaggedToken] = Field(description="Every word, in order")
+    tokens: list[TaggedToken] = Field(description="Words of the text with their tags, in order")
     entities: list[TaggedEntity] | None = Field(
-        None, exclude_if=lambda value: value is None, description="Only of bundles whose tags are BIO"
+        None, exclude_if=lambda value: value is None, description="Entities of the text; only for bundles with BIO tags"
     )
 
 
 class TagAnswer(Form):
     """One result for each text, in order."""
 
-    results: list[Tagged] = Field(description="As many as texts")
+    results: list[Tagged] = Field(description="One result for each text, in order")
     bundle: BundleTag
 
 
@@ -126,10 +127,10 @@ class TagStep(Form):
     model_config = ConfigDict(json_schema_extra={"oneOf": [given("text"), given("tokens"), _END_ALONE]})
 
     text: Text | None = Field(
-        None, description=f"The next piece of the text, cut anywhere, of at most {MAX_TEXT_WORDS} words"
+        None, description=f"Next piece of the text, cut anywhere, of at most {MAX_TEXT_WORDS} words"
     )
-    tokens: Tokens | None = Field(None, description="Whole words instead")
-    end: bool = Field(False, description="The last word is whole")
+    tokens: Tokens | None = Field(None, description="Next words of the text, each whole, instead of `text`")
+    end: bool = Field(False, description="Whether the text ends here, so that its last word is whole")
 
     @model_validator(mode="after")
     def _something(self) -> Self:
@@ -143,5 +144,7 @@ class TagStep(Form):
 class TagStepAnswer(Form):
     """The words that this step has completed, and those of the unfinished end of the text as they stand."""
 
-    tokens: list[TaggedToken] = Field(description="Words that are whole now")
-    pending: list[TaggedToken] = Field(description="Words that may still grow")
+    tokens: list[TaggedToken] = Field(description="Words that are now complete, with their tags")
+    pending: list[TaggedToken] = Field(
+        description="Words at the end of the text that may still change, with their current tags"
+    )

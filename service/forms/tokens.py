@@ -11,5 +11,5 @@ class IdsStep(Form):
     """Tokens by their ids."""
 
     ids: Annotated[list[int], Field(fail_fast=True, min_length=1, max_length=MAX_TEXT_CHARACTERS)] = Field(
-        description="The next tokens of the session, as numbers from 0"
+        description="Ids of the next tokens to read, from 0"
     )

@@ -10,17 +10,17 @@ class TranslateRequest(Question):
 
     text: TextOrTexts = Field(
         examples=["Two young men are outside near many bushes."],
-        description=f"One sentence, or a list of up to {MAX_TEXTS}: of several sentences in one text some are lost",
+        description=f"Sentence to translate, or a list of up to {MAX_TEXTS}; if a text has several, some may be lost",
     )
-    to: str = Field(examples=["de"], description="Language to translate into, as ISO 639-1 has it")
+    to: str = Field(examples=["de"], description="Language to translate into, as an ISO 639-1 code")
     beams: int = Field(
         5,
         ge=1,
         le=64,
-        description="Translations that are compared at every step; 1 is quickest. Bundles have limits of their own: "
-        "those that ship take 8",
+        description="Number of candidate translations to compare at every step; 1 is fastest. Bundles have limits of "
+        "their own: those that ship take 8",
     )
-    attention: bool = Field(False, description="Also answer where each piece of the translation looked")
+    attention: bool = Field(False, description="Also return where each piece of the translation looked")
 
 
 class AttentionMap(Form):
@@ -29,23 +29,27 @@ class AttentionMap(Form):
     Pieces of words joined give the text; "\u2581" is a blank. The end of the translation is a piece of its own.
     """
 
-    source: list[str] = Field(description="Pieces of the text")
+    source: list[str] = Field(description="Pieces of the source text")
     target: list[str] = Field(description="Pieces of the translation")
-    weights: list[list[float]] = Field(description="A row for each piece of the translation; a row adds up to 1")
+    weights: list[list[float]] = Field(
+        description="Attention weights, one row for each piece of the translation; each row adds up to 1"
+    )
 
 
 class TranslatedText(Form):
     """A translation; `score` is its log-probability, in nats, divided by its length in pieces as the bundle says."""
 
-    text: str = Field(description="The translation")
-    score: float = Field(description="At most 0, and nearer to 0 for a translation that is more probable")
+    text: str = Field(description="Translated text")
+    score: float = Field(
+        description="Log-probability in nats, divided by a power of the length: at most 0; higher is better"
+    )
     attention: AttentionMap | None = Field(
-        None, exclude_if=lambda value: value is None, description="Where it was asked for"
+        None, exclude_if=lambda value: value is None, description="Attention map; left out unless requested"
     )
 
 
 class TranslateAnswer(Form):
     """One translation for each text, in order."""
 
-    translations: list[TranslatedText] = Field(description="As many as texts")
+    translations: list[TranslatedText] = Field(description="One translation for each text, in order")
     bundle: BundleTag

@@ -78,13 +78,13 @@ class Keys:
             self._keys = read_keys(self._path)
         except KeysUnusable as error:
             if stamp != self._refused:  # one change, one line in the log
-                logger.error("%s; the keys read before stay valid", error)
+                logger.error("%s; the API keys that were read before stay valid", error)
             self._refused = stamp
             if not isinstance(error, KeysUnread):  # the file stays unusable until it changes again
                 self._stamp = stamp
             return
         self._stamp = self._refused = stamp
-        logger.info("%d API keys read from %s", len(self._keys), self._path)
+        logger.info("read %d API keys from %s", len(self._keys), self._path)
         _warn_of_readers(self._path, stamp)
 
 
@@ -107,4 +107,4 @@ def _stamp(path: Path) -> _Stamp | None:
 
 def _warn_of_readers(path: Path, stamp: _Stamp | None) -> None:
     if stamp and stamp.mode & stat.S_IROTH:
-        logger.warning("%s can be read by everyone on this machine; `chmod o= %s` mends it", path, path)
+        logger.warning("%s can be read by everyone on this machine; run `chmod o= %s` to fix this", path, path)

@@ -89,8 +89,8 @@ def _watch(ear: Ear, directory: Path) -> None:
             look_at = time.monotonic() + LOOK_SECONDS
             if is_there and not directory.exists():
                 is_there = False
-                logger.error("%s has been removed: workers that begin from now on are not watched; restart", directory)
+                logger.error("%s was removed, so new workers are not watched; restart the service", directory)
             children = {child.pid for child in parent.children()}
             for hung in children.intersection(beats.hung()):
-                logger.error("worker process %d has hung for %g seconds and is killed", hung, HUNG_SECONDS)
+                logger.error("worker process %d has not responded for %g seconds; killing it", hung, HUNG_SECONDS)
                 os.kill(hung, signal.SIGKILL)

@@ -72,7 +72,7 @@ def _settle(settle: Settle, ended: Set[int]) -> None:
     try:
         settle(lambda: {child.pid for child in psutil.Process().children()} - ended)
     except Exception:  # whatever it is, deaths must be watched
-        logger.exception("what ended workers have left could not be put in order")
+        logger.exception("cleaning up after workers that ended failed")
 
 
 def _tell(known: Set[int], death: os.waitid_result | None) -> set[int]:

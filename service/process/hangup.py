@@ -18,9 +18,9 @@ def end_on_hangup() -> None:
 
     def handle(handler: SysHandler) -> None:
         if is_ignored:
-            logger.warning("SIGHUP is ignored, as it was at the start")
+            logger.warning("SIGHUP is ignored, because the service was started with SIGHUP ignored")
         else:
-            logger.warning("SIGHUP: the service ends")
+            logger.warning("received SIGHUP: stopping the service")
             handler.handle_term()
 
     SysHandler.handle_hup = handle

@@ -16,4 +16,9 @@ def raise_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         soft = hard
     if soft != resource.RLIM_INFINITY and soft < ENOUGH:
-        logger.warning("a process may have %d files and connections open (ulimit -n): more clients are cut off", soft)
+        logger.warning(
+            "a process may open only %d files and connections, and clients beyond that are disconnected: "
+            "raise `ulimit -n` to %d or more",
+            soft,
+            ENOUGH,
+        )

@@ -190,7 +190,7 @@ def warn_of_no_quota(settings: Settings) -> None:
     if settings.keys.api_keys and not sessions.max_sessions_per_owner:
         logger.warning(
             "UNROLLED_MAX_SESSIONS_PER_OWNER=0: one owner may open so many sessions that those of all others are "
-            "evicted (UNROLLED_MAX_SESSIONS=%d): say how many an owner may have",
+            "evicted (UNROLLED_MAX_SESSIONS=%d); set it to limit the sessions of each owner",
             sessions.max_sessions,
         )
 

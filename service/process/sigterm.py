@@ -70,10 +70,10 @@ class Draining:
 
     async def _drain(self, number: int) -> None:
         name = signal.Signals(number).name
-        logger.warning("asked to end by %s: not ready, and answering for %g seconds more", name, self._drain_seconds)
+        logger.warning("received %s: no longer ready, but still answering for %g seconds", name, self._drain_seconds)
         await asyncio.sleep(self._drain_seconds)
         try:
             await self._answer_all()
         except Exception:  # whatever it is, the worker must end
-            logger.exception("not all was answered before the end")
+            logger.exception("stopping, but not every request could be answered")
         os.kill(os.getpid(), number)

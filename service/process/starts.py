@@ -63,7 +63,7 @@ class Starts:
         if word == READY:
             self.has_served = True
             if kills := self._kills():
-                logger.warning("%s; another worker is ready now", kills)
+                logger.warning("%s; a replacement is ready now", kills)
         return None
 
     def _kills(self) -> str:
@@ -72,7 +72,7 @@ class Starts:
         self._num_known_kills = num_kills
         if num_kills <= known:
             return ""
-        return f"the kernel has killed {num_kills - known} times, since memory had reached its limit: {self._limit}"
+        return f"processes killed by the kernel because memory reached its limit of {self._limit}: {num_kills - known}"
 
 
 def watch_starts(directory: Path, num_workers: int) -> None:

@@ -67,7 +67,7 @@ def tell(topic: str, word: str, detail: str = "") -> None:
     try:
         _mouth(topic, directory).send(f"{word} {detail}".encode()[:MAX_MESSAGE_BYTES])
     except OSError:
-        logger.debug("the first process does not listen")
+        logger.debug("the first process did not receive a message")
 
 
 @cache

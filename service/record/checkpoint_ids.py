@@ -33,6 +33,6 @@ def checkpoint_ids(record: Record) -> list[str]:
     try:
         all_saved = decode(record.body).checkpoints
     except BodyUnreadable as error:
-        logger.error("session %s: %s", record.session_id, error)
+        logger.error("the checkpoints of session %s cannot be read: %s", record.session_id, error)
         return []
     return [checkpoint_id(record.session_id, saved) for saved in all_saved]

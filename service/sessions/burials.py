@@ -46,7 +46,7 @@ class Burials:
                 some = [self._waiting.pop(session_id) for session_id in list(islice(self._waiting, BURIED_AT_ONCE))]
                 await self._graveyard.bury_all(some, "expired")
         except Unavailable as error:
-            logger.warning("sessions that are over could not be buried: %s", error)
+            logger.warning("expired sessions could not be removed and will be tried again: %s", error)
         finally:
             self._waiting.clear()
             self._is_under_way = False

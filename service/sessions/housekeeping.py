@@ -79,7 +79,7 @@ class Housekeeping:
         try:
             count = await self._store.count()
         except Unavailable as error:
-            logger.error("the session store cannot be counted: %s", error)
+            logger.error("the sessions in the store cannot be counted; metrics keep their last values: %s", error)
             return
         self._metrics.sessions_active.set(count.num_live)
         self._metrics.state_bytes.set(count.num_bytes)

@@ -116,7 +116,9 @@ class Sessions:
         try:
             await self._graveyard.bury(record, "expired")
         except Unavailable as error:
-            logger.warning("session %s could not be buried: %s", record.session_id, error)
+            logger.warning(
+                "expired session %s could not be removed and will be tried again: %s", record.session_id, error
+            )
 
     async def write(self, swap: Swap) -> bool:
         """Compare and swap one record, and return whether it was written."""

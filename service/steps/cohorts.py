@@ -128,7 +128,7 @@ class Cohorts:
             model.engine.submit([cohort.job(partial(self._ran, cohort))], is_group=True)
         except Exception as error:  # a turn may still succeed alone
             if not isinstance(error, ServiceError):
-                logger.exception("%d steps could not begin together", len(candidates.turns))
+                logger.exception("%d steps could not start together; taking them one by one", len(candidates.turns))
             known = zip(candidates.turns, candidates.latest, strict=True)
             self._recent.put_all({turn.ask.session_id: latest for turn, latest in known})
             return False

@@ -39,7 +39,7 @@ class Endings:
     def fail(self, turn: Turn, error: Exception) -> None:
         """Refuse a turn and stop its computation. A turn that is over is left alone."""
         if not isinstance(error, ServiceError):
-            logger.error("a step of session %s of %s failed", turn.ask.session_id, turn.ask.owner, exc_info=error)
+            logger.error("a step of session %s of owner %s failed", turn.ask.session_id, turn.ask.owner, exc_info=error)
         if turn.is_over:
             return
         if isinstance(error, StepConflict):
@@ -100,4 +100,4 @@ class Endings:
         try:
             turn.done(turn)
         except Exception:  # an owner's failure must not keep other turns from ending
-            logger.exception("a step's owner failed")
+            logger.exception("the callback of a step failed")

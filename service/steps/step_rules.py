@@ -69,7 +69,7 @@ class StepRules:
             body = decode(record.body)
         except Exception as error:  # the turn is refused when it is taken alone
             if not isinstance(error, BodyUnreadable):
-                logger.exception("the record of session %s could not be looked at", record.session_id)
+                logger.exception("the record of session %s could not be examined", record.session_id)
             return None
         if body.numerics != self._models.numerics:
             return None
@@ -185,7 +185,7 @@ def readable(record: Record, now: float) -> Body:
     try:
         return begun(decode(record.body), int(now))
     except BodyUnreadable as error:
-        logger.error("session %s of %s: %s", record.session_id, record.owner, error)
+        logger.error("the record of session %s of owner %s is damaged: %s", record.session_id, record.owner, error)
         raise SessionDamaged(
             f"the record of session {record.session_id!r} cannot be read; the session cannot continue"
         ) from error

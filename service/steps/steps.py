@@ -173,7 +173,7 @@ class Steps:
             self._start(turn, jobs)
         except Exception as error:  # the turn is retried from the store's record
             if not isinstance(error, ServiceError):
-                logger.exception("a step could not begin on a session that is at hand")
+                logger.exception("a step could not start from the cached session; loading it from the store")
             return False
         return True
 

@@ -133,8 +133,8 @@ def test_a_terminal_that_closes_ends_a_service_unless_it_was_to_survive_it(home:
                 assert {worker.pid for worker in server.workers()} == workers
             else:
                 assert server.process.wait(timeout=STOP_SECONDS) == 0
-                assert "SIGHUP: the service ends" in server.log.read_text()
-                assert "asked to end by SIGTERM" in server.log.read_text()
+                assert "received SIGHUP: stopping the service" in server.log.read_text()
+                assert "received SIGTERM" in server.log.read_text()
     finally:
         signal.signal(signal.SIGHUP, before)
 

@@ -134,7 +134,7 @@ def test_a_model_of_a_users_own_data_is_not_measured_on_published_data(
     made = quantize(Bundle(exported.bundle.path, manifest, "own"), tmp_path / "int8").bundle
     assert made.manifest.figures == (trained,)
     assert "| dev | accuracy | 0.9800 | not measured |" in made.file("README.md").read_text()
-    assert f"not measured: {name} learned from mails.csv, its figure would be of " in capsys.readouterr().err
+    assert f"not measured: {name} learned from mails.csv, but its figure would be of " in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("figures")
@@ -168,7 +168,8 @@ def test_a_task_whose_ranges_are_unknown_is_not_quantized(
 ) -> None:
     monkeypatch.delitem(int8.RANGES, ("sentiment", "gru"))
     with pytest.raises(
-        NotQuantizable, match="for generation by lstm, forecasting by gru become int8 ones, not those for sentiment"
+        NotQuantizable,
+        match="for generation by lstm, forecasting by gru can be quantized to int8, not those for sentiment",
     ):
         quantize(sentiment.bundle, tmp_path / "int8")
 

@@ -45,7 +45,7 @@ def test_a_bundle_of_a_users_own_data_must_be_named(
     own: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([str(own), "--output", str(tmp_path / "models"), "--no-import"]) == 1
-    assert "learned from tale.txt: give its bundle a name of its own by --name" in capsys.readouterr().err
+    assert "learned from tale.txt: give its bundle its own name with --name" in capsys.readouterr().err
     assert not (tmp_path / "models").exists()
 
 

@@ -78,7 +78,7 @@ def test_graphs_forecast_what_the_model_forecasts(name: str, request: pytest.Fix
 
 
 def test_a_model_of_too_short_a_horizon_is_not_measured(forecasting: Exported) -> None:
-    with pytest.raises(DataError, match="forecasts 72 readings at most, the figure is of 96"):
+    with pytest.raises(DataError, match="forecasts at most 72 readings, but the figure needs 96"):
         ask(forecasting)
 
 

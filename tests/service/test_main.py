@@ -103,7 +103,7 @@ def readiness(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Readiness]]:
 def test_health_is_what_readyz_says(readiness: type[Readiness], monkeypatch: pytest.MonkeyPatch) -> None:
     main(["health"])
     monkeypatch.setattr(readiness, "status", HTTPStatus.SERVICE_UNAVAILABLE)
-    with pytest.raises(SystemExit, match="unrolled: not ready, /readyz answers 503"):
+    with pytest.raises(SystemExit, match="unrolled: the service is not ready: /readyz answers 503"):
         main(["health"])
 
 
@@ -111,7 +111,7 @@ def test_a_service_that_is_not_there_is_not_healthy(monkeypatch: pytest.MonkeyPa
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         monkeypatch.setenv("UNROLLED_PORT", str(free.getsockname()[1]))
-        with pytest.raises(SystemExit, match=r"unrolled: not reached on port .* refused"):
+        with pytest.raises(SystemExit, match=r"unrolled: the service cannot be reached on port .* refused"):
             main(["health"])
 
 

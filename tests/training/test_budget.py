@@ -65,7 +65,7 @@ def test_the_command_prints_a_line_a_task_and_the_sum(capsys: pytest.CaptureFixt
     assert main(["budget", "toy"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[1].split()[:3] == ["toy", "240", "items"]
-    assert lines[2].endswith("hours in all, one after the other")
+    assert lines[2].endswith("hours in total, one after another")
     assert main(["budget", "nothing"]) == 1
     assert "no training nothing" in capsys.readouterr().err
 

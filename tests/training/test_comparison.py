@@ -27,7 +27,7 @@ def test_a_measured_checkpoint_stands_beside_the_published_rows(
     best = Path("runs/toy/best")
     checkpoint.save(best, task, task.build_model(), "python -m training toy")
     assert main(["compare"]) == 1
-    assert "no checkpoint is measured" in capsys.readouterr().err
+    assert "no measured checkpoint was found" in capsys.readouterr().err
     checkpoint.write_figures(best, "dev", {"error": 0.25})
     assert main(["compare"]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -36,4 +36,4 @@ def test_a_measured_checkpoint_stands_beside_the_published_rows(
     assert lines[2].endswith("a plain toy, test: Nobody 2020 [S]")
     monkeypatch.setattr(published, "load", lambda: ())
     assert main(["compare"]) == 0
-    assert capsys.readouterr().out == "no published figure is of what these checkpoints were measured on\n"
+    assert capsys.readouterr().out == "no published figures are for the data that these checkpoints were measured on\n"

@@ -191,7 +191,7 @@ def _sign(column: Column, fitting: Sequence[Decimal], told: set[Decimal], delimi
         return ","
     meanings = " or ".join(_FORMATS[sign].read(cell).number for sign in fitting)
     raise BrokenLineError(
-        path, line, f"{cell!r} of {column.name!r} may be {meanings}: say which by --decimal . or --decimal ,"
+        path, line, f"{cell!r} of {column.name!r} may be {meanings}: choose with --decimal . or --decimal ,"
     )
 
 
@@ -207,8 +207,8 @@ def _readings(column: Column, sign: Decimal, path: Path) -> list[float]:
             raise BrokenLineError(
                 path,
                 line,
-                f"{cell!r} of {column.name!r} has {_named(written.unit)}, and cells above have {_named(unit)}: give "
-                "all of a column in one",
+                f"{cell!r} of {column.name!r} has {_named(written.unit)}, and cells above have {_named(unit)}: use "
+                "one unit in the whole column",
             )
         readings.append(parse_reading(written.number, path, line))
     return readings

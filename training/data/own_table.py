@@ -115,7 +115,7 @@ def _places(rows: list[Row], interval: Interval, path: Path, gaps: Gaps) -> NDAr
                 path,
                 row.line,
                 f"{row.when} is {steps:.3g} steps of {interval} after line {before.line}: rows must be evenly spaced, "
-                "or --gaps ignore takes them as they are",
+                "or use --gaps ignore to take them as they are",
             )
         if whole > 1 and gaps == "refuse":
             raise UnevenTimesError(
@@ -132,7 +132,7 @@ def _places(rows: list[Row], interval: Interval, path: Path, gaps: Gaps) -> NDAr
                 path,
                 row.line,
                 f"{missing} rows {interval.each} are missing up to {row.when}, more than the {len(rows)} that are "
-                "there: mend the times, or --gaps ignore takes the rows as they are",
+                "there: correct the times, or use --gaps ignore to take the rows as they are",
             )
     return np.array(places)
 
@@ -167,7 +167,7 @@ def _check_cells(rows: Sequence[Row], names: tuple[str, ...], path: Path, gaps: 
                 path,
                 rows[last + 1].line,
                 f"no reading of {name!r} from here to the last line, {rows[-1].line}: there is nothing to measure "
-                "forecasts by: remove these lines, or leave the column out by --target",
+                "forecasts by: remove these lines, or name the other columns with --target",
             )
 
 
@@ -190,5 +190,7 @@ def _check_constant(rows: Sequence[Row], names: tuple[str, ...], table: NDArray[
         if len(there) < 2 or np.ptp(there) == 0:
             what = f"every reading of {name!r} is {there[0]:g}" if len(there) else f"{name!r} has no readings"
             raise BrokenLineError(
-                path, rows[0].line, f"{what}, to line {rows[-1].line}: nothing to forecast, leave it out by --target"
+                path,
+                rows[0].line,
+                f"{what}, to line {rows[-1].line}: nothing to forecast; name the other columns with --target",
             )

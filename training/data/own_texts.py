@@ -67,7 +67,7 @@ def read(path: Path, text: str, label: str, encoding: str = UTF_8) -> OwnTexts:
             raise BrokenLineError(
                 path,
                 line,
-                f"label {name!r} has too few different texts, one is needed to train on and one to choose by: add "
+                f"label {name!r} has too few different texts; training needs one and choosing the epoch another: add "
                 "some, or remove the label",
             )
     return OwnTexts(labels, splits, len(set(alike)))

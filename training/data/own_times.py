@@ -103,7 +103,7 @@ def _is_day_first(cells: Sequence[Cell], path: Path) -> bool:
         if all(match[2] == "." for _, _, match in matches if match):
             return True
         raise BrokenLineError(
-            path, line, f"{text!r} could be day/month or month/day: say which by --dates day-first or month-first"
+            path, line, f"{text!r} could be day/month or month/day: choose with --dates day-first or month-first"
         )
     return day_first is not None
 

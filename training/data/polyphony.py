@@ -114,7 +114,9 @@ def parse(text: str, path: Path) -> Iterator[Piece]:
 def _frame(text: str) -> Frame:
     pitches = () if text == SILENCE else tuple(int(pitch) for pitch in text.split(","))
     if list(pitches) != sorted(set(pitches)) or not all(LOWEST <= pitch <= HIGHEST for pitch in pitches):
-        raise ValueError(f"{text!r} is no frame: numbers from {LOWEST} to {HIGHEST}, each once, the lowest first")
+        raise ValueError(
+            f"{text!r} is not a frame: expected numbers from {LOWEST} to {HIGHEST}, each once, the lowest first"
+        )
     return pitches
 
 

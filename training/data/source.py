@@ -87,7 +87,7 @@ def check_unchanged(path: Path, sha256: str) -> None:
         ChecksumError: It has changed.
     """
     if path.is_file() and (found := sha256_of(path)) != sha256:
-        advice = "it has changed since it was trained on: put the former file back, or train anew"
+        advice = "it has changed since training: restore the original file, or train again"
         raise ChecksumError(path, sha256, found, advice)
 
 

@@ -23,22 +23,47 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     parser = commands.add_parser(
         "diagnose",
         help="show why plain recurrent networks fail: gradients, Jacobians, learning, clipping",
-        description="Measure gradients and Jacobians over time of plain and gated networks, fresh and trained, on the "
-        "adding and copy problems and on the data of the shipped tasks; see docs/gradients.md. What is in the output "
-        "directory already is not done again.",
+        description="Measure gradients and Jacobians over time in plain and gated networks, before and after training, "
+        "on the adding and copy problems and on the data of the shipped tasks; see docs/gradients.md. Measurements "
+        "that the output directory already holds are not repeated.",
     )
-    parser.add_argument("--quick", action="store_true", help="a first look: about a minute on two cores, no data")
-    parser.add_argument("--output", type=Path, help="default: runs/diagnose, or runs/diagnose-quick")
-    parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES, help="default: all, in this order")
-    parser.add_argument("--problems", nargs="+", choices=tuple(PROBLEMS), default=(), help="default: all of the plan")
-    parser.add_argument("--lengths", nargs="+", type=count, default=(), metavar="T", help="default: all of the plan")
-    parser.add_argument("--variants", nargs="+", choices=tuple(VARIANTS), default=(), help="default: all of the plan")
-    parser.add_argument("--seeds", nargs="+", type=int, default=(1,), metavar="SEED", help="default: 1")
-    parser.add_argument("--device", type=device, default="cpu", help="where networks learn: cpu, cuda; default: cpu")
-    parser.add_argument("--threads", type=count, default=1, help="of torch on the CPU; default: 1")
-    parser.add_argument("--steps", type=count, help="optimizer steps of learning, for every problem")
-    parser.add_argument("--rows", type=count, help="sequences of an optimizer step of learning")
-    parser.add_argument("--max-seconds", type=seconds, help="stop learning a case after this time, with what there is")
+    parser.add_argument(
+        "--quick", action="store_true", help="run a smaller plan that needs no data: about a minute on two cores"
+    )
+    parser.add_argument(
+        "--output", type=Path, help="directory for results; default: runs/diagnose or runs/diagnose-quick"
+    )
+    parser.add_argument(
+        "--stages", nargs="+", choices=STAGES, default=STAGES, help="stages to run, in this order; default: all"
+    )
+    parser.add_argument(
+        "--problems", nargs="+", choices=tuple(PROBLEMS), default=(), help="problems to use; default: all of the plan"
+    )
+    parser.add_argument(
+        "--lengths",
+        nargs="+",
+        type=count,
+        default=(),
+        metavar="T",
+        help="lengths of sequences, in steps; default: all of the plan",
+    )
+    parser.add_argument(
+        "--variants", nargs="+", choices=tuple(VARIANTS), default=(), help="networks to use; default: all of the plan"
+    )
+    parser.add_argument("--seeds", nargs="+", type=int, default=(1,), metavar="SEED", help="random seeds; default: 1")
+    parser.add_argument(
+        "--device", type=device, default="cpu", help="device to train on, such as cpu or cuda; default: cpu"
+    )
+    parser.add_argument("--threads", type=count, default=1, help="number of torch threads on the CPU; default: 1")
+    parser.add_argument(
+        "--steps", type=count, help="number of optimizer steps for each problem; default: as in the plan"
+    )
+    parser.add_argument(
+        "--rows", type=count, help="number of sequences in each optimizer step; default: as in the plan"
+    )
+    parser.add_argument(
+        "--max-seconds", type=seconds, help="stop training a case after this many seconds and use what it has learned"
+    )
     parser.set_defaults(run=_run)
 
 
@@ -58,7 +83,7 @@ def _run(options: argparse.Namespace) -> int:
             if stage in options.stages:
                 run[stage]()
     except KeyboardInterrupt:
-        print(f"\ninterrupted; {output} holds what is done, and the same command goes on from there")
+        print(f"\ninterrupted: {output} holds the finished measurements; run the same command again to continue")
         return INTERRUPTED
     return 0
 

@@ -35,21 +35,21 @@ class OwnFile(Section):
     targets: tuple[str, ...] = Field(min_length=1, description="columns of readings")
     gaps: Gaps = "refuse"
     duplicates: Duplicates = "refuse"
-    decimal: Decimal | None = Field(default=".", description="before decimals; None: as the numbers of the file tell")
-    dates: Order | None = Field(default=None, description="of day and month; None: as some date tells")
-    zone: str | None = Field(default=None, description="whose clocks say the times")
+    decimal: Decimal | None = Field(default=".", description="decimal mark; None: found from the numbers")
+    dates: Order | None = Field(default=None, description="order of day and month; None: found from the dates")
+    zone: str | None = Field(default=None, description="time zone of the times")
     encoding: str = UTF_8
-    interval: str = Field(description="step of time between two rows")
-    horizon: int = Field(ge=1, description="readings ahead that the figures are of")
-    naive_season: int = Field(ge=1, description="the seasonal naive forecast repeats so many readings")
+    interval: str = Field(description="time between two rows")
+    horizon: int = Field(ge=1, description="number of future readings that are measured")
+    naive_season: int = Field(ge=1, description="number of readings that the seasonal naive forecast repeats")
 
 
 class DataSettings(Section):
     """The data set to forecast."""
 
     name: Literal["etth1", "ettm1", "exchange", "illness", "m4_hourly"] = "etth1"
-    own: OwnFile | None = Field(default=None, description="a file of one's own, instead of a published data set")
-    choice_stride: int = Field(default=8, ge=1, description="every so many origins of the dev split choose the epoch")
+    own: OwnFile | None = Field(default=None, description="your own file, instead of a published data set")
+    choice_stride: int = Field(default=8, ge=1, description="stride of the dev origins used to choose the epoch")
 
 
 def load(data: DataSettings) -> Series:

@@ -26,21 +26,23 @@ Readings = NDArray[np.float64]
 class WindowSettings(Section):
     """How windows of the training rows are drawn."""
 
-    rows: int = Field(default=256, ge=1, description="windows a batch")
-    batches: int = Field(default=200, ge=1, description="batches an epoch")
-    short_segments: int = Field(default=4, ge=1, description="segments of a short window")
-    long_segments: int = Field(default=30, ge=1, description="segments of a long window")
+    rows: int = Field(default=256, ge=1, description="windows in a batch")
+    batches: int = Field(default=200, ge=1, description="batches in an epoch")
+    short_segments: int = Field(default=4, ge=1, description="segments in a short window")
+    long_segments: int = Field(default=30, ge=1, description="segments in a long window")
     long_share: float = Field(default=0.5, ge=0, le=1, description="share of batches with long windows")
-    origins: int = Field(default=2, ge=1, description="forecasts a window, the last one at its end")
-    fresh_share: float = Field(default=0.03, ge=0, le=1, description="share of origins within the very first segment")
+    origins: int = Field(default=2, ge=1, description="forecasts made in a window, the last one at its end")
+    fresh_share: float = Field(
+        default=0.03, ge=0, le=1, description="share of origins within the first segment of a series"
+    )
     whole_share: float = Field(default=0.4, ge=0, le=1, description="share of origins without pending readings")
     mixed_share: float = Field(default=0.7, ge=0, le=1, description="share of windows of random mixtures of channels")
     blended_share: float = Field(default=0.5, ge=0, le=1, description="share of windows that are sums of two others'")
-    blend_cycle: int = Field(default=168, ge=1, description="two windows add up if a multiple of so many rows apart")
+    blend_cycle: int = Field(default=168, ge=1, description="windows are summed if a multiple of this many rows apart")
     known_share: float = Field(
-        default=0.7, ge=0, le=1, description="share of windows whose typical level and scale the model is told"
+        default=0.7, ge=0, le=1, description="share of windows whose typical level and scale the model is given"
     )
-    least_known: int = Field(default=96, ge=1, description="readings known after the window's end")
+    least_known: int = Field(default=96, ge=1, description="readings that must be known after the window's end")
 
 
 class Shape(NamedTuple):

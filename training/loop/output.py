@@ -33,8 +33,8 @@ def check_unused(output: Path) -> None:
         TrainingError: It holds one.
     """
     if any((output / name).exists() for name in TRAINED):
-        found = "a run: go on with --resume," if is_resumable(output) else "a run that cannot go on:"
-        raise TrainingError(f"{output} holds {found} start anew with --overwrite, or name another")
+        found = "a run: continue it with --resume," if is_resumable(output) else "a run that cannot be resumed:"
+        raise TrainingError(f"{output} holds {found} start again with --overwrite, or name another --output")
 
 
 def check_resumable(output: Path) -> None:

@@ -134,11 +134,11 @@ def _readable(path: Path) -> Iterator[None]:
     except (EOFError, OSError, RuntimeError, UnpicklingError) as error:
         raise _unreadable(path, str(error).partition("\n")[0]) from error
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise _unreadable(path, f"it is of another version ({type(error).__name__}: {error})") from error
+        raise _unreadable(path, f"it was written by another version ({type(error).__name__}: {error})") from error
 
 
 def _unreadable(path: Path, reason: str) -> TrainingError:
-    return TrainingError(f"{path} cannot be read: {reason}. Start the run anew with --overwrite")
+    return TrainingError(f"{path} cannot be read: {reason}. Start the run again with --overwrite")
 
 
 def make_fabric(loop: LoopSettings, precision: Precision) -> Fabric:

@@ -65,7 +65,7 @@ def train(task: Task[Any], output: Path, command: str, *, resume: bool = False, 
 def _choose_precision(loop: LoopSettings) -> Precision:
     if loop.devices > 1 and is_measured(loop.precision, loop.accelerator):
         raise TrainingError(
-            "loop.precision=auto would be measured by each process and could differ: name one, for example "
+            "with loop.precision=auto each process could choose another precision: set one, for example "
             "--set loop.precision=32-true"
         )
     return choose_precision(loop.precision, loop.accelerator)

@@ -24,10 +24,12 @@ class CaptionModelSettings(Section):
     """Sizes and regularisation."""
 
     row_size: int = Field(default=128, ge=1, description="hidden units of the GRU over the image's rows")
-    image_size: int = Field(default=192, ge=1, description="of the image vector")
+    image_size: int = Field(default=192, ge=1, description="size of the image vector")
     embedding_size: int = Field(default=32, ge=1)
-    hidden_size: int = Field(default=128, ge=1, description="of the decoder")
-    dropout: float = Field(default=0.1, ge=0, lt=1, description="on the image vector and before the decoder's head")
+    hidden_size: int = Field(default=128, ge=1, description="hidden units of the decoder")
+    dropout: float = Field(
+        default=0.1, ge=0, lt=1, description="dropout of the image vector and before the decoder's head"
+    )
 
 
 class CaptionModel(StatefulModule):

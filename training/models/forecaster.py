@@ -19,8 +19,8 @@ MOST_SEGMENTS = 64  # of a forecast
 class ForecasterModelSettings(Section):
     """Settings of all forecasters: how far they look ahead."""
 
-    segment: int = Field(default=24, ge=1, description="readings that are one step of the GRU")
-    max_segments: int = Field(default=30, ge=1, le=MOST_SEGMENTS, description="segments of the longest horizon")
+    segment: int = Field(default=24, ge=1, description="readings in one step of the GRU")
+    max_segments: int = Field(default=30, ge=1, le=MOST_SEGMENTS, description="segments in the longest horizon")
 
 
 class Told(NamedTuple):

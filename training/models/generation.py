@@ -30,10 +30,14 @@ class GenerationModelSettings(Section):
     embedding_size: int = Field(default=64, ge=1)
     hidden_size: int = Field(default=256, ge=1)
     layers: int = Field(default=2, ge=1)
-    dropout: float = Field(default=0.2, ge=0, lt=1, description="between layers and before the head, variational")
-    forget_bias: float = Field(default=1.0, description="of a fresh LSTM")
-    kernel_size: int = Field(default=4, ge=2, description="minGRU's convolution: the character and those before it")
-    mlp_size: int = Field(default=512, ge=1, description="minGRU's perceptron")
+    dropout: float = Field(
+        default=0.2, ge=0, lt=1, description="variational dropout between layers and before the head"
+    )
+    forget_bias: float = Field(default=1.0, description="initial forget bias of the LSTM")
+    kernel_size: int = Field(
+        default=4, ge=2, description="characters in minGRU's convolution, including the current one"
+    )
+    mlp_size: int = Field(default=512, ge=1, description="hidden units of minGRU's perceptron")
 
     @model_validator(mode="after")
     def _sets_nothing_in_vain(self) -> Self:

@@ -26,8 +26,10 @@ class SentimentModelSettings(Section):
     embedding_size: int = Field(default=128, ge=1)
     hidden_size: int = Field(default=192, ge=1)
     layers: int = Field(default=1, ge=1)
-    embedding_dropout: float = Field(default=0.3, ge=0, lt=1, description="of embedded words, variational")
-    dropout: float = Field(default=0.5, ge=0, lt=1, description="between layers, variational, and before the head")
+    embedding_dropout: float = Field(default=0.3, ge=0, lt=1, description="variational dropout of embedded words")
+    dropout: float = Field(
+        default=0.5, ge=0, lt=1, description="variational dropout between layers and before the head"
+    )
 
 
 class SentimentModel(StatefulModule):

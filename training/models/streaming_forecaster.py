@@ -37,14 +37,14 @@ from training.recurrence.cells import GRUCell
 class StreamingForecasterSettings(ForecasterModelSettings):
     """Sizes, regularisation and forgetting."""
 
-    season: int = Field(default=24, ge=1, description="readings after which a pattern returns, a multiple of segment")
+    season: int = Field(default=24, ge=1, description="readings in a season, a multiple of segment")
     embedding_size: int = Field(default=128, ge=1)
     hidden_size: int = Field(default=128, ge=1)
-    dropout: float = Field(default=0.3, ge=0, lt=1, description="before the heads")
+    dropout: float = Field(default=0.3, ge=0, lt=1, description="dropout before the heads")
     season_decays: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = Field(
-        default=(0.8, 0.97), min_length=1, description="per season, of each running season, the slowest last"
+        default=(0.8, 0.97), min_length=1, description="decay per season of each running season, the slowest last"
     )
-    scale_decay: float = Field(default=0.9, ge=0, lt=1, description="per season, of the running scale")
+    scale_decay: float = Field(default=0.9, ge=0, lt=1, description="decay per season of the running scale")
 
     @model_validator(mode="after")
     def _whole_segments(self) -> Self:

@@ -36,14 +36,16 @@ OVER_CHARACTERS = {
 class TaggingModelSettings(Section):
     """Sizes and regularisation."""
 
-    bidirectional: bool = Field(default=True, description="read sentences and words from right to left as well")
-    word_size: int = Field(default=64, ge=1, description="of a word's embedding")
-    character_size: int = Field(default=32, ge=1, description="of a character's embedding")
-    character_hidden_size: int = Field(default=48, ge=1, description="of each direction over characters")
-    hidden_size: int = Field(default=128, ge=1, description="of each direction over words")
-    layers: int = Field(default=2, ge=1, description="over words")
-    input_dropout: float = Field(default=0.3, ge=0, lt=1, description="of what stands for a word, variational")
-    dropout: float = Field(default=0.5, ge=0, lt=1, description="between layers and before the head, variational")
+    bidirectional: bool = Field(default=True, description="also read sentences and words from right to left")
+    word_size: int = Field(default=64, ge=1, description="size of a word's embedding")
+    character_size: int = Field(default=32, ge=1, description="size of a character's embedding")
+    character_hidden_size: int = Field(default=48, ge=1, description="hidden units of each direction over characters")
+    hidden_size: int = Field(default=128, ge=1, description="hidden units of each direction over words")
+    layers: int = Field(default=2, ge=1, description="layers over words")
+    input_dropout: float = Field(default=0.3, ge=0, lt=1, description="variational dropout of the word vectors")
+    dropout: float = Field(
+        default=0.5, ge=0, lt=1, description="variational dropout between layers and before the head"
+    )
 
 
 class Words(NamedTuple):

@@ -41,13 +41,15 @@ class TranslationModelSettings(Section):
     """Sizes and regularisation."""
 
     embedding_size: int = Field(default=160, ge=1)
-    encoder_size: int = Field(default=192, ge=1, description="of each direction")
+    encoder_size: int = Field(default=192, ge=1, description="hidden units of each direction")
     encoder_layers: int = Field(default=2, ge=1)
     decoder_size: int = Field(default=256, ge=1)
-    hops: int = Field(default=1, ge=1, le=2, description="layers of the decoder that attend to the source")
-    embedding_dropout: float = Field(default=0.3, ge=0, lt=1, description="the same features at all steps")
-    dropout: float = Field(default=0.3, ge=0, lt=1, description="after each layer")
-    output_dropout: float = Field(default=0.5, ge=0, lt=1, description="before the logits")
+    hops: int = Field(default=1, ge=1, le=2, description="decoder layers that attend to the source")
+    embedding_dropout: float = Field(
+        default=0.3, ge=0, lt=1, description="dropout of embeddings, the same features at all steps"
+    )
+    dropout: float = Field(default=0.3, ge=0, lt=1, description="dropout after each layer")
+    output_dropout: float = Field(default=0.5, ge=0, lt=1, description="dropout before the logits")
 
 
 class TranslationModel(StatefulModule):

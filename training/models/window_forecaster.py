@@ -38,9 +38,9 @@ from training.recurrence.cells import GRUCell
 class WindowForecasterSettings(ForecasterModelSettings):
     """Sizes and regularisation."""
 
-    look_back: int = Field(default=96, ge=1, description="readings that a forecast is made from, whole segments")
+    look_back: int = Field(default=96, ge=1, description="readings that a forecast is made from, in whole segments")
     hidden_size: int = Field(default=256, ge=2, multiple_of=2)
-    dropout: float = Field(default=0.5, ge=0, lt=1, description="before the heads")
+    dropout: float = Field(default=0.5, ge=0, lt=1, description="dropout before the heads")
 
     @model_validator(mode="after")
     def _whole_segments(self) -> Self:

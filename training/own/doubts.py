@@ -26,7 +26,7 @@ def _far(name: str, known: NDArray[np.float64]) -> str:
         return ""
     return (
         f"{name!r} has a reading of {known[distances.argmax()]:g}, over {FAR} times as far from its median as "
-        "nine tenths of the others: is it one? An empty cell stands for none"
+        "nine tenths of the others: is it a real reading? If not, leave the cell empty"
     )
 
 
@@ -39,7 +39,7 @@ def _code(name: str, known: NDArray[np.float64]) -> str:
         if others.size and _lies_outside(code, int(count), others):
             return (
                 f"{name!r} has {code:.10g} {count} {'time' if count == 1 else 'times'}, outside all other readings: "
-                "does it stand for none? An empty cell does"
+                "does it stand for a missing reading? If so, leave the cell empty"
             )
     return ""
 

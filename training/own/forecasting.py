@@ -30,41 +30,49 @@ DRIFT = 0.5  # mean absolute deviations between a channel's halves beyond which 
 
 
 OPTIONS: Options = {
-    "--csv": {"type": Path, "metavar": "FILE", "help": "CSV with a header, times in one column, numbers in others"},
-    "--time": {"metavar": "COLUMN", "help": "column of times; rows at equal steps, oldest or newest first"},
+    "--csv": {
+        "type": Path,
+        "metavar": "FILE",
+        "help": "CSV file with a header, a column of times, and columns of numbers",
+    },
+    "--time": {"metavar": "COLUMN", "help": "column of times; rows at equal intervals, oldest or newest first"},
     "--target": {
         "action": "append",
         "default": [],
         "metavar": "COLUMN",
-        "help": "column to forecast; may be repeated; default: all that begin with a number",
+        "help": "column to forecast; may be repeated; default: all columns whose first value is a number",
     },
     "--horizon": {
         "type": count,
         "metavar": "N",
-        "help": "readings ahead to forecast; default: a season, or a segment where there is none",
+        "help": "number of readings to forecast; default: one season, or one segment if there is no season",
     },
-    "--season": {"type": count, "metavar": "N", "help": "readings until a pattern returns; default: by time"},
+    "--season": {
+        "type": count,
+        "metavar": "N",
+        "help": "number of readings in a season; default: chosen by the interval of time",
+    },
     "--segment": {
         "type": count,
         "metavar": "N",
-        "help": "readings that are one step of the network; default: by the season",
+        "help": "number of readings in one step of the network; default: chosen by the season",
     },
     "--gaps": {
         "choices": ("refuse", "interpolate", "zero", "ignore"),
         "default": "refuse",
-        "help": "missing rows: an error, a straight line, zeros, or as if time had not passed; default: refuse",
+        "help": "missing rows: refuse the file, fill them by a line or with zeros, or ignore them; default: refuse",
     },
     "--duplicates": {
         "choices": ("refuse", "first", "last", "mean", "sum"),
         "default": "refuse",
-        "help": "rows of one time: an error, or what becomes of them; default: refuse",
+        "help": "rows with the same time: refuse the file, or replace them by one row; default: refuse",
     },
     "--decimal": {
         "choices": DECIMALS,
-        "help": "what all numbers have before their decimals; default: as they tell",
+        "help": "decimal mark of all numbers; default: found from the file",
     },
-    "--dates": {"choices": ORDERS, "help": "order of 01/02/2024; default: as some date tells"},
-    "--zone": {"type": zone, "metavar": "NAME", "help": "zone whose clocks say the times, such as Europe/Berlin"},
+    "--dates": {"choices": ORDERS, "help": "order of dates such as 01/02/2024; default: found from the file"},
+    "--zone": {"type": zone, "metavar": "NAME", "help": "time zone of the times, such as Europe/Berlin"},
     **ENCODING,
 }
 
@@ -152,10 +160,10 @@ def _cut(found: OwnTable, options: argparse.Namespace) -> Cut:
     num_rows = len(found.table.readings)
     season, note = options.season or _suggest_season(found, options.gaps), ""
     if not options.season and 4 * season > num_rows:
-        note = f"{num_rows} rows are too few for a season of {season}: taken as without one"
+        note = f"{num_rows} rows are too few for a season of {season}, so none is used"
         season = 1
     elif not options.season and season <= 1:
-        note = f"rows {found.interval.each} suggest no season: taken as without one, or give a --season"
+        note = f"rows {found.interval.each} suggest no season, so none is used; set one with --season"
     segment = options.segment or suggest_segment(season)
     season = max(season, 1)
     horizon = options.horizon or max(season, segment)
@@ -178,9 +186,9 @@ def _check_length(path: Path, cut: Cut) -> None:
         )
     if num_train < cut.needed:
         raise DataError(
-            f"{path}: too short, {num_train} rows to train on before the last {num_rows - num_train} for the backtest; "
-            f"a season of {season} and a horizon of {horizon} need {cut.needed}: give more rows, or a smaller --season "
-            f"or --horizon{noted}"
+            f"{path}: too short: {num_train} training rows remain before the {num_rows - num_train} rows for "
+            f"the backtest; a season of {season} and a horizon of {horizon} need {cut.needed}: give more rows, or a "
+            f"smaller --season or --horizon{noted}"
         )
 
 
@@ -194,14 +202,14 @@ def _check_channels(path: Path, found: OwnTable, cut: Cut) -> None:
         known = column[~np.isnan(column)]
         if not known.size or known.min() == known.max():
             raise DataError(
-                f"{path}: column {name!r} has no two readings that differ among the {cut.num_train} rows to train on, "
-                "which are those before the backtest: leave it out by --target"
+                f"{path}: column {name!r} has no two different readings among the {cut.num_train} training rows, those "
+                "before the backtest: leave it out by naming the other columns with --target"
             )
         if known.size < cut.needed:
             raise DataError(
-                f"{path}: column {name!r} begins late, with {known.size} readings to train on before the backtest; a "
-                f"season of {cut.season} and a horizon of {cut.horizon} need {cut.needed}: leave it out by --target, "
-                "or give a smaller --season or --horizon"
+                f"{path}: column {name!r} begins late: it has {known.size} training readings before the backtest; a "
+                f"season of {cut.season} and a horizon of {cut.horizon} need {cut.needed}: leave it out by naming the "
+                "other columns with --target, or give a smaller --season or --horizon"
             )
 
 
@@ -253,12 +261,16 @@ def _describe(path: Path, found: OwnTable, cut: Cut) -> str:
     filled = f", {plural(found.num_filled, 'reading')} filled in" if found.num_filled else ""
     cycle = math.lcm(cut.season, cut.segment)
     common = f" (the network's season is {cycle}, a whole number of segments)" if cycle != cut.season > 1 else ""
-    left_out = f"; left out, no name or no numbers: {', '.join(map(repr, found.left_out))}" if found.left_out else ""
+    left_out = (
+        f"; left out because they have no name or no numbers: {', '.join(map(repr, found.left_out))}"
+        if found.left_out
+        else ""
+    )
     return (
         f"{note}{path}: {cut.num_rows} rows, one {found.interval.each}, "
         f"{found.times[0]} to {found.times[-1]}{found.clock}{filled}\n"
         f"channels: {', '.join(found.table.channels)}{left_out}\n"
         f"season {cut.season}{common}, segments of {cut.segment}, horizon {cut.horizon}; "
-        f"{cut.num_train} rows to train on, the last {cut.num_rows - cut.num_train} for the backtest"
+        f"{cut.num_train} rows for training, the last {cut.num_rows - cut.num_train} for the backtest"
         + "".join(f"\n{said}" for said in (*found.examples, *doubts(found.table)))
     )

@@ -16,7 +16,7 @@ PATIENCE = 5
 
 
 OPTIONS: Options = {
-    "--text": {"type": Path, "metavar": "FILE", "help": "a text, the last tenth of which is held out"},
+    "--text": {"type": Path, "metavar": "FILE", "help": "text file to learn from; its last tenth is held out"},
     **ENCODING,
 }
 

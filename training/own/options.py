@@ -28,7 +28,7 @@ ENCODING: Options = {
         "type": encoding,
         "default": UTF_8,
         "metavar": "NAME",
-        "help": f"of the file's characters, such as windows-1252; default: {UTF_8}, or UTF-16 or UTF-32 that is marked",
+        "help": f"encoding of the file, such as windows-1252; default: {UTF_8}, or what a byte-order mark says",
     }
 }
 NO_FILE = Choice({}, "")

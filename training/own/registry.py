@@ -20,7 +20,9 @@ MAX_NAME = 50  # characters of a suggested bundle name; 63 are allowed
 def add_options(task: str, parser: argparse.ArgumentParser) -> None:
     """Add the options of a task to its parser, if it takes a file."""
     if task in OWN:
-        group = parser.add_argument_group(GROUP, "Instead of the published data. It is exported and served alike.")
+        group = parser.add_argument_group(
+            GROUP, "Train on your own file instead of the published data. Export and serve the model in the same way."
+        )
         for flag, arguments in OWN[task].OPTIONS.items():
             group.add_argument(flag, **arguments)
 

@@ -16,9 +16,13 @@ FEW_TEXTS = 5_000
 
 
 OPTIONS: Options = {
-    "--csv": {"type": Path, "metavar": "FILE", "help": "CSV with a header, a column of texts and one of labels"},
+    "--csv": {
+        "type": Path,
+        "metavar": "FILE",
+        "help": "CSV file with a header, a column of texts and a column of labels",
+    },
     "--text": {"metavar": "COLUMN", "help": "column of texts; default: text"},
-    "--label": {"metavar": "COLUMN", "help": "column of labels, two or more of them; default: label"},
+    "--label": {"metavar": "COLUMN", "help": "column of labels, with at least two different ones; default: label"},
     **ENCODING,
 }
 
@@ -51,11 +55,11 @@ def _describe(path: Path, found: OwnTexts) -> str:
     train, dev = found.splits["train"], found.splits["dev"]
     examples = [*train, *dev]
     counts = Counter(found.labels[example.label] for example in examples)
-    different = f", {found.num_different} different ones" if found.num_different < len(examples) else ""
+    different = f", {found.num_different} of them distinct" if found.num_different < len(examples) else ""
     return (
         f"{path}: {len(examples)} texts{different}; "
         + ", ".join(f"{name} {counts[name]}" for name in found.labels)
-        + f"\n{len(train)} texts to train on, {len(dev)} to choose the best epoch and to measure"
+        + f"\n{len(train)} texts for training, {len(dev)} for choosing the best epoch and measuring"
         + "".join(f"\n{doubt}" for doubt in _doubts(found.labels))
     )
 
@@ -64,10 +68,10 @@ def _doubts(labels: Sequence[str]) -> Iterator[str]:
     """Yield warnings about labels that may mean the same, or a missing label."""
     for label in labels:
         if label.casefold() in NO_READING:
-            yield f"the label {label!r} is one like any other: if it stands for none, take its rows out"
+            yield f"the label {label!r} is used like any other: if it means no label, remove its rows"
     alike: dict[str, list[str]] = {}
     for label in labels:
         alike.setdefault(label.casefold(), []).append(label)
     for group in alike.values():
         if len(group) > 1:
-            yield f"{' and '.join(map(repr, group))} are labels of their own: if they are one, write them alike"
+            yield f"{' and '.join(map(repr, group))} are different labels: if they mean the same, write them alike"

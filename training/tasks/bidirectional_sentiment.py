@@ -38,13 +38,13 @@ class BidirectionalSentimentSettings(Settings):
         default=(0.02, 0.2, 0.5, 0.8, 0.98),
         min_length=sst_trees.NUM_LABELS,
         max_length=sst_trees.NUM_LABELS,
-        description="probability of positive that is taught for each label, from very negative to very positive",
+        description="target probability of positive for each label, from very negative to very positive",
     )
     neutral_share: float = Field(default=0.3, ge=0, le=1, description="share of neutral phrases read in an epoch")
-    sentence_weight: float = Field(default=2.0, gt=0, description="of a whole sentence, where a phrase counts 1")
+    sentence_weight: float = Field(default=2.0, gt=0, description="weight of a whole sentence, relative to a phrase")
     word_dropout: float = Field(default=0.1, ge=0, lt=1, description="share of words that become [UNK] in training")
     vectors_rate: float = Field(
-        default=0.2, ge=0, description="factor of the embeddings' learning rate: 1 as the rest, 0 frozen"
+        default=0.2, ge=0, description="factor of the embeddings' learning rate; 0: they are frozen"
     )
 
 

@@ -44,10 +44,10 @@ class CaptionBatch(NamedTuple):
 class DistortionSettings(Section):
     """Data augmentation of training images. Their sentences are derived from the changed images."""
 
-    degrees: float = Field(default=8, ge=0, description="largest rotation")
-    shear: float = Field(default=0.1, ge=0, description="largest shear, in widths by height")
-    stretch: float = Field(default=0.08, ge=0, description="largest growth or loss of width and of height")
-    gain: float = Field(default=0.12, ge=0, description="largest growth or loss of ink")
+    degrees: float = Field(default=8, ge=0, description="largest rotation, in degrees")
+    shear: float = Field(default=0.1, ge=0, description="largest shear, as width over height")
+    stretch: float = Field(default=0.08, ge=0, description="largest relative change of width and height")
+    gain: float = Field(default=0.12, ge=0, description="largest relative change of ink")
 
 
 class CaptionSettings(Settings):
@@ -55,8 +55,8 @@ class CaptionSettings(Settings):
 
     model: CaptionModelSettings = CaptionModelSettings()
     distortion: DistortionSettings = DistortionSettings()
-    rows: int = Field(default=128, ge=1, description="images of a batch")
-    rounds: int = Field(default=4, ge=1, description="how often an epoch shows every image, changed each time")
+    rows: int = Field(default=128, ge=1, description="images in a batch")
+    rounds: int = Field(default=4, ge=1, description="times that an epoch shows every image, augmented each time")
 
 
 class CaptionTask(Task[CaptionSettings]):

@@ -37,7 +37,7 @@ class BandSettings(Section):
     # This makes ETTh1's bands about as wide as the earlier rule did, which covered each horizon at 76 % and so let a
     # single horizon decide (docs/log.md).
     coverage: float = Field(
-        default=0.785, gt=0, lt=1, description="share of the dev rows that bands of 80 % cover, after training"
+        default=0.785, gt=0, lt=1, description="share of dev readings that the 80 % bands are fitted to cover"
     )
 
 
@@ -164,9 +164,11 @@ class ForecasterTask(Task[AnyForecasterSettings]):
             return ""
         ratio = figures[f"mase_h{own.horizon}"] / naive
         repeated = "season" if own.naive_season > 1 else "reading"
-        measured = f"forecasts of {plural(own.horizon, 'reading')} are off by {ratio:.2f} times as much as repeating"
-        advice = "" if ratio < 1 else ": more rows, another --season or more epochs may help"
-        return f"{measured} the last {repeated} would be{advice}"
+        measured = (
+            f"forecasts of {plural(own.horizon, 'reading')} are off by {ratio:.2f} times as much as those that repeat"
+        )
+        advice = "" if ratio < 1 else "; more rows, another --season or more epochs may help"
+        return f"{measured} the last {repeated}{advice}"
 
     def _backtest(self, model: nn.Module, split: str) -> Backtest:
         return Backtest(cast(Forecaster, model), self._channels, self.series.splits[split], self.series.protocol)

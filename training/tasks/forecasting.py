@@ -20,12 +20,14 @@ from training.tasks.forecaster import ForecasterSettings, ForecasterTask
 class LossSettings(Section):
     """The segments of a forecast that are trained, and their weights."""
 
-    near_segments: int = Field(default=5, ge=1, description="segments from the origin that are always trained")
-    far_segments: int = Field(default=3, ge=0, description="later segments, drawn for each batch")
+    near_segments: int = Field(default=5, ge=1, description="first segments after the origin, which are always trained")
+    far_segments: int = Field(default=3, ge=0, description="number of later segments, drawn for each batch")
     far_weight: float = Field(default=0.3, gt=0, description="weight of a later segment")
-    quantile_segments: int = Field(default=2, ge=1, description="segments whose quantiles are trained, drawn a batch")
+    quantile_segments: int = Field(
+        default=2, ge=1, description="segments whose quantiles are trained, drawn for each batch"
+    )
     point_weight: float = Field(default=1.0, gt=0)
-    linear_from: float = Field(default=1.0, gt=0, description="standardised error from which the loss is linear")
+    linear_from: float = Field(default=1.0, gt=0, description="standardised error above which the loss is linear")
 
 
 class ForecastingSettings(ForecasterSettings):

@@ -41,9 +41,9 @@ class GenerationSettings(Settings):
     """Settings of a run."""
 
     model: GenerationModelSettings = GenerationModelSettings()
-    rows: int = Field(default=32, ge=1, description="parts of the text that are read side by side")
-    bptt_len: int = Field(default=128, ge=1, description="characters after which backpropagation is cut")
-    text: OwnText | None = Field(default=None, description="a file of one's own, instead of tinyshakespeare")
+    rows: int = Field(default=32, ge=1, description="parts of the text that are read in parallel")
+    bptt_len: int = Field(default=128, ge=1, description="characters after which backpropagation is truncated")
+    text: OwnText | None = Field(default=None, description="your own file, instead of tinyshakespeare")
 
 
 class GenerationTask(TextTask[GenerationSettings]):

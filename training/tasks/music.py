@@ -48,9 +48,9 @@ class MusicSettings(Settings):
     """Settings of a run."""
 
     model: GenerationModelSettings = GenerationModelSettings()
-    rows: int = Field(default=16, ge=1, description="pieces that are read side by side")
-    bptt_len: int = Field(default=128, ge=1, description="tokens after which backpropagation is cut")
-    transpose: int = Field(default=6, ge=0, description="semitones, up or down, that a piece is moved by at most")
+    rows: int = Field(default=16, ge=1, description="pieces that are read in parallel")
+    bptt_len: int = Field(default=128, ge=1, description="tokens after which backpropagation is truncated")
+    transpose: int = Field(default=6, ge=0, description="largest transposition of a piece, in semitones up or down")
 
     @field_validator("model")
     @classmethod

@@ -48,7 +48,7 @@ class SentimentSettings(Settings):
     rows: int = Field(default=64, ge=1, description="texts in a batch")
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     rarity: Rarity = 1.0
-    word_dropout: float = Field(default=0.0, ge=0, lt=1, description="share of all words that become [UNK] besides")
+    word_dropout: float = Field(default=0.0, ge=0, lt=1, description="share of all words that become [UNK] in addition")
 
 
 class SentimentTask(TextTask[SentimentSettings]):

@@ -56,10 +56,10 @@ class TranslationSettings(Settings):
 
     model: TranslationModelSettings = TranslationModelSettings()
     search: BeamSettings = BeamSettings()
-    language: Language = Field(default="de", description="to translate into: de or fr")
-    pieces: int = Field(default=7000, ge=8, description="size of the vocabulary, which both languages share")
-    piece_dropout: float = Field(default=0.1, ge=0, lt=1, description="merges of pieces that are passed over")
-    rows: int = Field(default=128, ge=1, description="pairs in a batch")
+    language: Language = Field(default="de", description="language to translate into: de or fr")
+    pieces: int = Field(default=7000, ge=8, description="size of the vocabulary that both languages share")
+    piece_dropout: float = Field(default=0.1, ge=0, lt=1, description="share of merges of pieces that are skipped")
+    rows: int = Field(default=128, ge=1, description="sentence pairs in a batch")
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
     warm_start: str | None = Field(default=None, description="checkpoint directory whose weights a new run starts from")
 

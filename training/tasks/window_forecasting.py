@@ -23,19 +23,23 @@ from training.tasks.forecaster import ForecasterSettings, ForecasterTask
 class StartSettings(Section):
     """The windows of a batch."""
 
-    starts: int = Field(default=256, ge=1, description="windows of all channels a batch")
-    known_share: float = Field(default=0.9, ge=0, le=1, description="share of channels that the model is told")
-    least_known: int = Field(default=96, ge=1, description="readings known after a window's end")
+    starts: int = Field(default=256, ge=1, description="windows in a batch, each of all channels")
+    known_share: float = Field(
+        default=0.9, ge=0, le=1, description="share of channels whose level and scale the model is given"
+    )
+    least_known: int = Field(default=96, ge=1, description="readings that must be known after a window's end")
 
 
 class WindowLossSettings(Section):
     """Weights of the horizons, and of the quantiles."""
 
     horizons: tuple[Annotated[int, Field(ge=1)], ...] = Field(
-        default=(96, 192, 336, 720), min_length=1, description="readings ahead whose mean errors count"
+        default=(96, 192, 336, 720), min_length=1, description="horizons, in readings, whose mean errors count"
     )
-    falloff: float = Field(default=1.0, ge=0, description="the mean error up to H readings ahead counts H ** -falloff")
-    quantile_segments: int = Field(default=3, ge=1, description="segments whose quantiles are trained, drawn a batch")
+    falloff: float = Field(default=1.0, ge=0, description="the mean error up to horizon H has the weight H ** -falloff")
+    quantile_segments: int = Field(
+        default=3, ge=1, description="segments whose quantiles are trained, drawn for each batch"
+    )
 
 
 class WindowForecastingSettings(ForecasterSettings):

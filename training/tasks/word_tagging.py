@@ -35,19 +35,19 @@ class TaggingSettings(Settings):
 
     model: TaggingModelSettings = TaggingModelSettings()
     rows: int = Field(default=32, ge=1, description="sentences in a batch")
-    min_count: int = Field(default=2, ge=1, description="how often a word occurs that has an embedding of its own")
+    min_count: int = Field(default=2, ge=1, description="occurrences from which a word has its own embedding")
     rarity: Rarity = 1.0
     joined_share: float = Field(
-        default=0.0, ge=0, le=1, description="share of sentences that are read together with the next one"
+        default=0.0, ge=0, le=1, description="share of sentences that are joined with the next one"
     )
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
-    auxiliary_weight: float = Field(default=0.0, ge=0, description="of the loss of each other kind of tag")
+    auxiliary_weight: float = Field(default=0.0, ge=0, description="weight of the loss of each other kind of tag")
     outside_weight: float = Field(
-        default=1.0, gt=0, description="of a word outside of any entity, where others count 1; of BIO tags only"
+        default=1.0, gt=0, description="weight of words outside entities, relative to others; only for BIO tags"
     )
-    vectors: bool = Field(default=False, description="start from vectors, and know the words that have one")
+    vectors: bool = Field(default=False, description="start from word vectors, and know all words that have one")
     vectors_rate: float = Field(
-        default=1.0, ge=0, description="factor of the embeddings' learning rate: 1 as the rest, 0 frozen"
+        default=1.0, ge=0, description="factor of the embeddings' learning rate; 0: they are frozen"
     )
 
     @model_validator(mode="after")

@@ -12,7 +12,7 @@ from service.errors import ServiceError
 
 ROOT = "/v2"
 ERROR: dict[str, Any] = {
-    "description": "Why a request was refused, as the Open Inference Protocol has it",
+    "description": "Why a request was refused, in the Open Inference Protocol's form",
     "type": "object",
     "required": ["error"],
     "properties": {"error": {"type": "string", "description": "What is wrong, for people"}},

@@ -23,8 +23,8 @@ ERROR: dict[str, Any] = {
             "properties": {
                 "message": {"type": "string", "description": "What is wrong, for people"},
                 "type": {"type": "string", "description": "invalid_request_error or server_error"},
-                "param": {"type": ["string", "null"], "description": "The field that is wrong"},
-                "code": {"type": ["string", "null"], "description": "Which of the refusals it is"},
+                "param": {"type": ["string", "null"], "description": "Name of the field that is wrong, or null"},
+                "code": {"type": ["string", "null"], "description": "Kind of refusal, such as model_not_found"},
             },
         }
     },

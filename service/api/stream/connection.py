@@ -107,7 +107,7 @@ class Connection:
 
     def drop(self) -> None:
         """Drop a client that does not read: call off its steps and end its connection."""
-        logger.warning("a client of %s does not read its answers; it is dropped", self._owner)
+        logger.warning("a client of owner %s does not read its answers on /stream; closing its connection", self._owner)
         self._is_closed = self._is_dropped = True
         if self._reader is not None:
             self._reader.cancel()
@@ -153,7 +153,7 @@ class Connection:
         try:
             self._messages.read(message)
         except Exception:
-            logger.exception("a message of %s could not be read", self._owner)
+            logger.exception("a message on /stream from owner %s could not be read", self._owner)
             self._tell_last(INTERNAL_ERROR, str(failure()))
 
     def _tell(self, message: Message | Making, sent: Callable[[], None]) -> None:
@@ -246,7 +246,7 @@ class Connection:
         try:
             message = await asyncio.to_thread(make)
         except Exception:
-            logger.exception("an answer to %s could not be made", self._owner)
+            logger.exception("an answer on /stream to owner %s could not be created", self._owner)
             message = {"type": CLOSE, "code": INTERNAL_ERROR, "reason": str(failure())}
         self._num_bytes += _num_bytes(message)
         return message

@@ -68,7 +68,7 @@ def check_records(tables: Tables, txn: Transaction[bytes]) -> int:
     """
     num_damaged = sum(isinstance(to_record(row.key, None, row.head, row.tail), Damaged) for row in _rows(tables, txn))
     if not is_derived_right(tables, txn):
-        logger.warning("indexes and counts of the session store are not those of its records: built again")
+        logger.warning("indexes and counts of the session store do not match its records; rebuilding them")
         rebuild(tables, txn)
     return num_damaged
 
@@ -76,7 +76,7 @@ def check_records(tables: Tables, txn: Transaction[bytes]) -> int:
 def count_owners(tables: Tables, txn: Transaction[bytes]) -> None:
     """Rebuild indexes and counts if an older version wrote to the store without counting live records by owner."""
     if not is_owned(txn, tables.counts):
-        logger.warning("sessions in the store are not counted by owner: indexes and counts are built again")
+        logger.warning("sessions in the store are not counted by owner yet; rebuilding indexes and counts")
         rebuild(tables, txn)
 
 

@@ -42,7 +42,9 @@ class OpenedStore:
             known = read_boot(directory)
             must_check = _must_check(directory, known)
             if must_check:
-                logger.warning("the machine has crashed since the session store was last used: checking all of it")
+                logger.warning(
+                    "the machine has crashed since the session store was last used; checking the whole store"
+                )
                 check_structure(directory)
             self.environment = _open(directory, map_size, is_synced)
             try:
@@ -75,7 +77,7 @@ class OpenedStore:
     def _check_records(self) -> None:
         with self.environment.begin(write=True) as txn:
             num_damaged = check_records(self.tables, txn)
-        logger.warning("the session store is sound, %d of its records are damaged", num_damaged)
+        logger.warning("checked the session store: its structure is intact, %d records are damaged", num_damaged)
 
     def _declare(self, known: Boot | None, is_synced: bool) -> None:
         """Write, before anything else, whether the store must be checked after a crash from now on."""

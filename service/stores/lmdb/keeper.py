@@ -40,4 +40,4 @@ class Keeper:
             try:
                 self._chore()
             except Exception:
-                logger.exception("a chore of the session store failed")
+                logger.exception("periodic maintenance of the session store failed; it will be tried again")

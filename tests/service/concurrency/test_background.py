@@ -29,7 +29,7 @@ async def test_what_is_repeated_goes_on_after_a_failure_which_is_logged(caplog: 
     with caplog.at_level(logging.ERROR):
         tasks.repeat(0.0, work.do)
         await until(lambda: work.num_done >= 3)
-    assert [each.getMessage() for each in caplog.records] == ["work that is repeated has failed"]
+    assert [each.getMessage() for each in caplog.records] == ["a periodic background task failed; it will run again"]
     await tasks.cancel()
 
 

@@ -115,7 +115,7 @@ def test_a_graph_that_cannot_be_recorded_runs_all_the_same(
     recording = Device("cpu", CPU_PROVIDER, capture_options={"arena": "1"})
     device = DeviceRuntime(generation, recording, SIZES, CACHE_BYTES)
     monkeypatch.undo()
-    assert "encode 8 is not recorded, so slower: operation not permitted" in caplog.text
+    assert "encode 8 cannot be recorded as a CUDA graph and runs more slowly: operation not permitted" in caplog.text
     stage = generation.manifest.stage("encode")
     assert len(on_device(device, stage, 8, random_inputs(stage, N, 8), [device.pool.layout.initial] * N)[-1]) == N
 

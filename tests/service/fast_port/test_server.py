@@ -281,7 +281,7 @@ async def test_a_port_that_fails_says_so_and_takes_no_connections(
     port.server.start()
     assert port.server._task is not None
     await port.server._task
-    assert caplog.messages == ["the second port has failed; nothing is answered there any more, and this is not ready"]
+    assert caplog.messages == ["the second port has failed and answers no more requests; this worker is not ready"]
     assert port.server.has_failed
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection(HOST, port.number)

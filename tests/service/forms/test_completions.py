@@ -38,7 +38,7 @@ def test_a_field_that_may_be_null_says_so_in_its_schema() -> None:
     assert schema["properties"]["max_tokens"] == {
         "anyOf": [{"type": "integer", "minimum": 1, "maximum": 4096}, {"type": "null"}],
         "default": 16,
-        "description": "Characters to generate at most",
+        "description": "Maximum number of characters to generate",
         "title": "Max Tokens",
     }
 

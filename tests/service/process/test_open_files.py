@@ -29,4 +29,7 @@ def test_a_limit_is_raised_as_far_as_it_may_be() -> None:
 def test_a_low_one_that_cannot_be_raised_is_told() -> None:
     limits, told = raised(100, 128)
     assert limits == "128 128"
-    assert told == "a process may have 128 files and connections open (ulimit -n): more clients are cut off"
+    assert told == (
+        "a process may open only 128 files and connections, and clients beyond that are disconnected: "
+        "raise `ulimit -n` to 4096 or more"
+    )

@@ -41,7 +41,7 @@ def test_workers_that_die_again_and_again_before_one_is_ready_are_hopeless(start
 def test_the_memory_limit_is_named_where_the_kernel_killed_them(starts: Starts, kernel: Kernel) -> None:
     kernel.num_kills += 5
     reason = starts.see(set(range(7)))
-    assert reason == "the kernel has killed 5 times, since memory had reached its limit: 300 MiB"
+    assert reason == "processes killed by the kernel because memory reached its limit of 300 MiB: 5"
 
 
 def test_once_one_was_ready_no_death_ends_the_service(starts: Starts) -> None:
@@ -64,7 +64,7 @@ def test_a_kill_for_memory_is_logged_when_another_worker_is_ready(
         starts.hear(READY, "")
         starts.hear(READY, "")
     assert [each.message for each in caplog.records] == [
-        "the kernel has killed 1 times, since memory had reached its limit: 300 MiB; another worker is ready now"
+        "processes killed by the kernel because memory reached its limit of 300 MiB: 1; a replacement is ready now"
     ]
 
 

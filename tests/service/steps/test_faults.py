@@ -227,7 +227,7 @@ async def test_a_step_that_cannot_begin_on_what_is_at_hand_begins_on_what_is_sto
         await process.text(session_id, "ab")
         monkeypatch.setattr(process.steps._rules, "take_up", take_up)
         assert outputs(await process.text(session_id, "c"))["count"] == 3
-    told = ["a step could not begin on a session that is at hand"]
+    told = ["a step could not start from the cached session; loading it from the store"]
     assert caplog.messages == ([] if isinstance(mistake, StepConflict) else told)
 
 

@@ -65,7 +65,7 @@ def test_the_delimiter_tells_where_no_cell_does(cells: list[str], delimiter: str
 @pytest.mark.parametrize(("cell", "delimiter"), [("1.234", ";"), ("1.234", "\t"), ("1,234", "\t")])
 def test_a_number_that_may_be_two_is_refused_and_the_user_tells(cell: str, delimiter: str) -> None:
     doubtful = column("7", cell)
-    with pytest.raises(DataError, match=rf"own.csv, line 3: '{cell}' of 'load' may be .* by --decimal"):
+    with pytest.raises(DataError, match=rf"own.csv, line 3: '{cell}' of 'load' may be .* with --decimal"):
         numbers(doubtful, delimiter=delimiter)
     for decimal in (".", ","):
         expected = 1.234 if decimal in cell else 1234

@@ -93,7 +93,7 @@ def test_day_and_month_have_one_order_in_a_file(tmp_path: Path, times: list[str]
 @pytest.mark.parametrize(
     ("times", "line", "reason"),
     [
-        (["01/02/2010", "01/03/2010"], 2, "'01/02/2010' could be day/month or month/day: say which by --dates"),
+        (["01/02/2010", "01/03/2010"], 2, "'01/02/2010' could be day/month or month/day: choose with --dates"),
         (["01/13/2010", "14/01/2010"], 3, "a different order from line 2"),
     ],
 )

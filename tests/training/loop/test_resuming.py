@@ -103,7 +103,7 @@ def test_ctrl_c_before_the_first_checkpoint_says_that_nothing_is_saved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     train_and_interrupt(monkeypatch, tmp_path / "run", epoch=0, batch=1)
-    assert "nothing is saved" in capsys.readouterr().err
+    assert "nothing was saved" in capsys.readouterr().err
 
 
 def test_run_is_not_overwritten_unless_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -124,7 +124,7 @@ def test_no_part_of_a_run_is_overwritten_unless_asked(
     for name in {"best", "last", "metrics.csv"} - {kept}:
         (tmp_path / name).rename(tmp_path / f"moved-{name}")
     assert main(command) == 1
-    assert f"{tmp_path} holds a run that cannot go on: start anew with --overwrite" in capsys.readouterr().err
+    assert f"{tmp_path} holds a run that cannot be resumed: start again with --overwrite" in capsys.readouterr().err
     assert main([*command, "--overwrite"]) == 0
 
 
@@ -140,7 +140,7 @@ def test_ctrl_c_before_a_run_is_overwritten_says_that_it_is_still_there(
     monkeypatch.setattr(ToyTask, "batches_per_epoch", interrupted)
     assert main([*command, "--overwrite"]) == INTERRUPTED
     said = capsys.readouterr().err
-    assert f"interrupted before it began: the former run is still there, in {tmp_path}" in said
+    assert f"interrupted before training began: the previous run is still in {tmp_path}" in said
     assert "--resume" not in said
 
 
@@ -159,7 +159,7 @@ def test_overwritten_run_is_gone_even_if_the_new_one_is_interrupted(
     main(["toy", "--output", str(tmp_path), "--set", "loop.epochs=1"])
     monkeypatch.setattr(ToyTask, "interrupt_at", (0, 1))
     assert main(["toy", "--output", str(tmp_path), "--overwrite"]) == INTERRUPTED
-    assert "nothing is saved" in capsys.readouterr().err
+    assert "nothing was saved" in capsys.readouterr().err
     assert not (tmp_path / "best").exists()
     assert not (tmp_path / "metrics.csv").exists()
 
@@ -198,7 +198,7 @@ def test_a_run_that_another_version_saved_is_named(tmp_path: Path, capsys: pytes
     for content in (state | {"progress": without_best}, without_optimizer, []):
         torch.save(content, saved)
         assert main(["toy", "--output", str(tmp_path), "--resume"]) == 1
-        assert f"error: {saved} cannot be read: it is of another version" in capsys.readouterr().err
+        assert f"error: {saved} cannot be read: it was written by another version" in capsys.readouterr().err
 
 
 def test_a_run_that_was_saved_with_its_best_figure_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

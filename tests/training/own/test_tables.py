@@ -54,7 +54,7 @@ def test_a_table_becomes_a_forecaster_with_a_backtest(
     assert best.command.startswith("python -m training forecasting --csv sales.csv --time month --target shoes")
     said = capsys.readouterr().out
     assert re.search(
-        r"^forecasts of 6 readings are off by \d\.\d\d times as much as repeating the last season", said, re.M
+        r"^forecasts of 6 readings are off by \d\.\d\d times as much as those that repeat the last season", said, re.M
     )
     assert f"next:\n    python -m export {output / 'best'} --name run\n" in said
     assert (best.sources[0].name, best.sources[0].address) == ("sales.csv", "file:sales.csv")
@@ -67,7 +67,7 @@ def test_a_channel_with_too_few_readings_to_train_on_is_refused(
     late = [row if i > 70 else f"{row.rsplit(';', 1)[0]};" for i, row in enumerate(rows)]
     monthly.write_text("\n".join([head, *late]) + "\n", encoding="utf-8")
     assert run("forecasting", "--csv", monthly, "--time", "month", "--output", tmp_path / "run", *TINY, *WINDOWS) == 1
-    assert "column 'hats' begins late, with 6 readings to train on" in capsys.readouterr().err
+    assert "column 'hats' begins late: it has 6 training readings" in capsys.readouterr().err
 
 
 def test_a_run_of_a_users_own_file_does_not_lie_where_that_of_published_data_does(
@@ -83,7 +83,7 @@ def test_a_run_that_is_there_is_refused_before_the_file_is_read(
 ) -> None:
     (tmp_path / "run/best").mkdir(parents=True)
     assert run("forecasting", "--csv", tmp_path / "none.csv", "--time", "month", "--output", tmp_path / "run") == 1
-    assert "holds a run that cannot go on: start anew with --overwrite" in capsys.readouterr().err
+    assert "holds a run that cannot be resumed: start again with --overwrite" in capsys.readouterr().err
 
 
 def test_to_resume_says_where_the_run_of_ones_own_file_is(
@@ -92,7 +92,7 @@ def test_to_resume_says_where_the_run_of_ones_own_file_is(
     monkeypatch.chdir(tmp_path)
     assert run("forecasting", "--csv", monthly, "--time", "month", *TINY, *WINDOWS) == 0
     assert run("forecasting", "--resume") == 1
-    assert "go on with the run of a file of your own: --output runs/own-forecasting" in capsys.readouterr().err
+    assert "resume the run on your own file: --output runs/own-forecasting" in capsys.readouterr().err
 
 
 def test_decimal_commas_become_a_forecaster_and_are_read_again(
@@ -144,7 +144,7 @@ def test_a_channel_that_varies_in_the_backtest_only_is_refused(
     monthly.write_text("\n".join([f"{header};late", *late]) + "\n", encoding="utf-8")
     options = ["--csv", monthly, "--time", "month", "--target", "late", "--output", tmp_path / "run"]
     assert run("forecasting", *options) == 1
-    assert "'late' has no two readings that differ among the 77 rows to train on" in capsys.readouterr().err
+    assert "'late' has no two different readings among the 77 training rows" in capsys.readouterr().err
 
 
 def test_a_horizon_of_too_many_segments_is_refused(
@@ -161,9 +161,9 @@ def test_a_table_that_is_too_short_is_refused(
     short = tmp_path / "short.csv"
     short.write_text("\n".join(monthly.read_text().splitlines()[:24]) + "\n", encoding="utf-8")
     assert run("forecasting", "--csv", short, "--time", "month", "--season", "12", "--output", tmp_path / "run") == 1
-    assert "short.csv: too short, 11 rows to train on" in capsys.readouterr().err
+    assert "short.csv: too short: 11 training rows remain" in capsys.readouterr().err
     assert run("forecasting", "--csv", short, "--time", "month", "--horizon", "65", "--output", tmp_path / "run") == 1
-    assert "(23 rows are too few for a season of 12: taken as without one)" in capsys.readouterr().err
+    assert "(23 rows are too few for a season of 12, so none is used)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_labels_that_may_be_one_are_told(tmp_path: Path, capsys: pytest.CaptureF
     path = tmp_path / "mails.csv"
     path.write_text("text,label\n" + "".join(f"mail {i},{'Spam' if i % 2 else 'spam'}\n" for i in range(9)), "utf-8")
     assert run("sentiment", "--csv", path, "--show-settings") == 0
-    assert "'Spam' and 'spam' are labels of their own: if they are one, write them alike" in capsys.readouterr().out
+    assert "'Spam' and 'spam' are different labels: if they mean the same, write them alike" in capsys.readouterr().out
 
 
 def test_texts_of_the_same_words_are_told_as_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -203,14 +203,14 @@ def test_texts_of_the_same_words_are_told_as_one(tmp_path: Path, capsys: pytest.
     rows = [f"{mail} {i},{'spam' if i % 2 else 'work'}" for i in range(9) for mail in ("mail", "Mail", "m\u00e0il ")]
     path.write_text("text,label\n" + "\n".join(rows) + "\n", "utf-8")
     assert run("sentiment", "--csv", path, "--show-settings") == 0
-    assert "27 texts, 9 different ones; spam 12, work 15" in capsys.readouterr().out
+    assert "27 texts, 9 of them distinct; spam 12, work 15" in capsys.readouterr().out
 
 
 def test_a_label_that_may_stand_for_none_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "mails.csv"
     path.write_text("text,label\n" + "".join(f"mail {i},{'NaN' if i % 2 else 'spam'}\n" for i in range(9)), "utf-8")
     assert run("sentiment", "--csv", path, "--show-settings") == 0
-    assert "the label 'NaN' is one like any other" in capsys.readouterr().out
+    assert "the label 'NaN' is used like any other" in capsys.readouterr().out
 
 
 def test_labelled_texts_become_a_classifier_with_their_labels(
@@ -251,4 +251,4 @@ def test_a_step_without_a_season_is_told(tmp_path: Path, capsys: pytest.CaptureF
     path = tmp_path / "years.csv"
     path.write_text("year,a\n" + "".join(f"{1900 + n},{n % 7}\n" for n in range(90)), encoding="utf-8")
     assert run("forecasting", "--csv", path, "--time", "year", "--show-settings") == 0
-    assert "rows every year suggest no season: taken as without one" in capsys.readouterr().out
+    assert "rows every year suggest no season, so none is used" in capsys.readouterr().out

@@ -274,7 +274,7 @@ async def test_who_does_not_read_in_time_is_answered_no_further(
     await slow.answered()
     assert slow.sent[-1]["more_body"]
     assert narrow.core.answer_room.num_bytes == 0
-    assert caplog.messages == ["a client does not read its answer to /sessions/{id}/steps; its connection ends"]
+    assert caplog.messages == ["a client does not read its answer to /sessions/{id}/steps; closing its connection"]
 
 
 @pytest.mark.parametrize("socket_type", [Socket, ChannelSocket])

@@ -39,7 +39,9 @@ async def test_what_goes_wrong_for_all_together_is_logged_unless_it_is_a_refusal
     ids = await known(process)
     monkeypatch.setattr(process.model, "check_tensors", check)
     assert [answer.step for answer in await taken(process, [ask(each, 5) for each in ids])] == [2] * NUM
-    assert caplog.messages == ([] if isinstance(refusal, ServiceError) else [f"{NUM} steps could not begin together"])
+    assert caplog.messages == (
+        [] if isinstance(refusal, ServiceError) else [f"{NUM} steps could not start together; taking them one by one"]
+    )
 
 
 async def test_inputs_that_cannot_be_read_are_logged_unless_they_are_refused(
@@ -65,7 +67,7 @@ async def test_records_that_cannot_be_looked_at_are_logged(
             assert {type(answer) for answer in await told(process, [ask(each, 1) for each in ids])} == {
                 ZeroDivisionError
             }
-        assert len([message for message in caplog.messages if "could not be looked at" in message]) == NUM
+        assert len([message for message in caplog.messages if "could not be examined" in message]) == NUM
         assert [answer.step for answer in await taken(process, [ask(each, 1) for each in ids])] == [2] * NUM
 
 

@@ -25,6 +25,7 @@ from service.process.parent import die_with_parent
 from service.process.seats import Seats
 from service.process.service_directory import service_directory
 from service.process.sigterm import Draining, comes_before_sigterm
+from service.process.wall_clock import WallClock
 from service.questions import Questions
 from service.reload import FOLLOW_SECONDS, Reloader
 from service.settings import Settings
@@ -80,6 +81,7 @@ class Worker:
             self._background.spawn,
             max_recent=RECENT_SESSIONS if server.workers == 1 and self.store.is_immediate else 0,
         )
+            wall_clock=WallClock.inherited(),
         self.steps = self._core.steps
         self.questions = Questions(self.catalog, self.metrics, self._core.answering)
         self.application = Application(

@@ -50,6 +50,8 @@ class Housekeeping:
             How many records were overdue.
         """
         num_swept = 0
+        if self._store.is_lost:
+            return num_swept
         while True:
             now = int(self._clock())
             overdue = await self._store.overdue(now, SWEEP_RECORDS)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from service.stores.base import Unavailable
-from service.stores.lmdb.environment import DATA
+from service.stores.lmdb.identity import DATA
 
 # Bytes of the file for each byte that is counted: 1.25 to 2.05 were measured, by the size of a bundle's states.
 TIMES_COUNTED = 2

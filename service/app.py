@@ -34,6 +34,7 @@ from service.process.parent import be_parent
 from service.process.preflight import CHECKS, CannotStart, checked_settings
 from service.process.service_directory import NoRoom, room_in
 from service.process.starts import failures_told, tell_ready, watch_starts
+from service.process.wall_clock import hand_down_clock
 from service.worker import Worker
 
 try:
@@ -108,6 +109,7 @@ class RNNService:
         raise_limit()
         end_on_hangup()
         be_parent()
+        hand_down_clock()
         take_no_orders(directory)
         watch_deaths(metric_files.add_up)
 

@@ -3,12 +3,12 @@
 The parts call each other only through a few callbacks, which are connected here.
 """
 
-import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from service.concurrency.answering import Answering
 from service.metrics import Metrics
+from service.process.wall_clock import WallClock
 from service.sessions.burials import Burials
 from service.sessions.checkpoints import Checkpoints
 from service.sessions.graveyard import Graveyard
@@ -45,7 +45,7 @@ class Core:
         metrics: Counts what happens.
         spawn: Starts work in the background.
         max_recent: Number of sessions whose latest state is cached.
-        clock: Wall-clock seconds since 1970.
+        wall_clock: Tells the time. Sessions expire by its earliest reading, and are used at its latest.
     """
 
     def __init__(
@@ -56,8 +56,10 @@ class Core:
         metrics: Metrics,
         spawn: Callable[[Coroutine[Any, Any, None]], None],
         max_recent: int = 0,
-        clock: Callable[[], float] = time.time,
+        wall_clock: WallClock | None = None,
     ) -> None:
+        wall_clock = wall_clock or WallClock()
+        earliest, latest = wall_clock.earliest, wall_clock.latest
         limits, timeout_seconds = settings.sessions, settings.server.request_timeout_seconds
         self.answering = Answering(timeout_seconds)
         self.answer_room = AnswerRoom(settings.server.max_answer_bytes, timeout_seconds, lambda: models.widest)
@@ -65,7 +67,7 @@ class Core:
         timed = store if store.is_immediate else store.limited(timeout_seconds)
         recent = Recent(max_recent)
         moved = recent.pop
-        graveyard = Graveyard(timed, metrics, limits.remember_ended_seconds, clock, moved)
+        graveyard = Graveyard(timed, metrics, limits.remember_ended_seconds, latest, moved)
         self.steps = Steps(
             store=store,
             models=models,
@@ -75,17 +77,18 @@ class Core:
             recent=recent,
             bury_expired=Burials(graveyard, spawn).add,
             spawn=spawn,
-            clock=clock,
+            earliest=earliest,
+            latest=latest,
         )
-        self.sessions = Sessions(timed, limits.max_session_lifetime_seconds, graveyard, moved, clock)
+        self.sessions = Sessions(timed, limits.max_session_lifetime_seconds, graveyard, moved, earliest)
         self.housekeeping = Housekeeping(
-            timed, metrics, graveyard, limits.max_store_bytes, self.steps.is_under_way, clock
+            timed, metrics, graveyard, limits.max_store_bytes, self.steps.is_under_way, earliest
         )
-        self.openings = Openings(timed, models, limits, self.sessions, self.housekeeping, clock)
-        checkpoints = Checkpoints(self.sessions, clock)
+        self.openings = Openings(timed, models, limits, self.sessions, self.housekeeping, latest)
+        checkpoints = Checkpoints(self.sessions, latest)
         self.transitions = Transitions(
-            self.sessions, checkpoints, models, metrics, limits.max_checkpoints, self.answering, clock
+            self.sessions, checkpoints, models, metrics, limits.max_checkpoints, self.answering, latest
         )
         self.transfers = Transfers(
-            self.sessions, checkpoints, self.openings, models, limits, settings.export.signing_key, clock
+            self.sessions, checkpoints, self.openings, models, limits, settings.export.signing_key, latest
         )

@@ -25,6 +25,7 @@ from service.process.parent import die_with_parent
 from service.process.seats import Seats
 from service.process.service_directory import service_directory
 from service.process.sigterm import Draining, comes_before_sigterm
+from service.process.wall_clock import WallClock
 from service.questions import Questions
 from service.reload import FOLLOW_SECONDS, Reloader
 from service.settings import Settings
@@ -62,7 +63,8 @@ class Worker:
         join_service()
         self.metrics = Metrics()
         self._keys = open_keys(settings.keys)
-        self.store = MeasuredStore(open_store(settings.sessions), self.metrics)
+        directory = service_directory()
+        self.store = MeasuredStore(open_store(settings.sessions, directory), self.metrics)
         self.catalog = Catalog(settings.bundles, settings.engine, self.metrics)
         self.reloader = Reloader(
             self.catalog,
@@ -79,6 +81,7 @@ class Worker:
             self.metrics,
             self._background.spawn,
             max_recent=RECENT_SESSIONS if server.workers == 1 and self.store.is_immediate else 0,
+            wall_clock=WallClock.inherited(),
         )
         self.steps = self._core.steps
         self.questions = Questions(self.catalog, self.metrics, self._core.answering, self._core.answer_room)
@@ -94,7 +97,6 @@ class Worker:
         )
         self._fast_port = self._second_port() if server.fast_port else None
         self._growth = Growth()
-        directory = service_directory()
         self._seats = None if directory is None else Seats(directory, server.workers)
 
     async def start(self) -> None:
@@ -197,4 +199,5 @@ class Worker:
     @property
     def is_serving(self) -> bool:
         """Whether questions and steps are answered."""
-        return self.is_ready and self.catalog.is_serving and not (self._fast_port and self._fast_port.has_failed)
+        has_failed = self.store.is_lost or (self._fast_port is not None and self._fast_port.has_failed)
+        return self.is_ready and self.catalog.is_serving and not has_failed

@@ -62,14 +62,18 @@ class Graveyard:
             await self._store.delete(checkpoints)
         return len(buried)
 
-    async def clear(self, overdue: list[Record]) -> None:
+    async def clear(self, overdue: list[Record], now: int) -> None:
         """Delete overdue tombstones and checkpoints, and bury overdue sessions.
 
         A session that has meanwhile been opened under a tombstone's id is left alone.
+
+        Args:
+            overdue: Records that are overdue.
+            now: The time, seconds since 1970.
         """
         over = [record.session_id for record in overdue if record.ended]
         if over:
-            await self._store.delete_overdue(over, int(self._clock()))
+            await self._store.delete_overdue(over, now)
         idle = [record for record in overdue if not record.ended]
         for start in range(0, len(idle), BURIED_AT_ONCE):
             await self.bury_all(idle[start : start + BURIED_AT_ONCE], "expired")

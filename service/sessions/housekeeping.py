@@ -24,7 +24,7 @@ class Housekeeping:
         graveyard: Buries sessions.
         max_store_bytes: The store's budget for bytes of records.
         is_under_way: Returns whether a session has a step in flight here, which keeps it alive.
-        clock: Wall-clock seconds since 1970.
+        clock: Wall-clock seconds since 1970, by which what is overdue is not kept.
     """
 
     def __init__(
@@ -50,13 +50,18 @@ class Housekeeping:
             How many records were overdue.
         """
         num_swept = 0
+        if self._store.is_lost:
+            return num_swept
         while True:
-            overdue = await self._store.overdue(int(self._clock()), SWEEP_RECORDS)
+            now = int(self._clock())
+            overdue = await self._store.overdue(now, SWEEP_RECORDS)
             over = [record for record in overdue if not self._is_under_way(record.session_id)]
-            await self._graveyard.clear(over)
+            await self._graveyard.clear(over, now)
             num_swept += len(over)
             if len(overdue) < SWEEP_RECORDS or not over:
                 break
+        if num_swept >= SWEEP_RECORDS:
+            logger.info("%d sessions, ends and checkpoints were overdue and are no longer kept", num_swept)
         for _ in range(MAX_EVICTIONS):
             count = await self._store.count()
             if count.num_bytes <= self._max_store_bytes or not await self.evict(EVICTED_AT_ONCE):

@@ -57,7 +57,7 @@ class Steps:
         recent: Sessions as this worker left them. Any other code that writes a session must remove it from here.
         bury_expired: Called with a record that has expired.
         spawn: Starts a task for calls to a store that is not immediate.
-        clock: Wall-clock seconds since 1970.
+        earliest, latest: The wall clock, as early and as late as it may be: seconds since 1970.
     """
 
     def __init__(
@@ -71,19 +71,20 @@ class Steps:
         recent: Recent,
         bury_expired: Callable[[Record], None],
         spawn: Callable[[Coroutine[Any, Any, None]], None],
-        clock: Callable[[], float],
+        earliest: Callable[[], float],
+        latest: Callable[[], float],
     ) -> None:
         self._recent = recent
         self._store = store
-        self._clock = clock
+        self._clock = earliest
         # An immediate store is called at once, any other in a task.
         self._go = run_now if store.is_immediate else spawn
         self._open = OpenTurns(timeout_seconds, lambda turn: self._endings.time_out(turn))
         self._arrivals = Arrivals(self._open, self._load_and_start)
         self._endings = Endings(self._open, metrics, self._arrivals.add)
         self._rules = StepRules(models, settings, bury_expired)
-        self._cohorts = Cohorts(self._recent, models, store, self._endings, self._go, self._take_alone, clock)
-        self._commits = Commits(self._open, self._rules, store, self._recent, self._endings, self._go, clock)
+        self._cohorts = Cohorts(self._recent, models, store, self._endings, self._go, self._take_alone, latest)
+        self._commits = Commits(self._open, self._rules, store, self._recent, self._endings, self._go, latest)
         self._computations = Computations(self._rules, self._commits, self._endings, metrics, self._take_alone)
 
     async def take(self, ask: Ask, started: float | None = None) -> Answer:

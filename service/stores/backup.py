@@ -14,7 +14,8 @@ import lmdb
 from service.stores.connect import lmdb_directory
 from service.stores.lmdb.boot import FILE, OPENING, USERS, Boot, Users, boot_id, sync_directory, write_boot
 from service.stores.lmdb.check import check_structure
-from service.stores.lmdb.environment import DATA, MAX_READERS
+from service.stores.lmdb.environment import MAX_READERS
+from service.stores.lmdb.identity import DATA
 from service.stores.lmdb.store import MAP_BYTES
 
 

@@ -144,6 +144,10 @@ class Store(Protocol):
     def is_immediate(self) -> bool:
         """Whether load and swap answer without waiting, so that they need no task of their own."""
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether others would open another store now. Then nothing is read or written until that changes."""
+
     async def load(self, session_ids: Sequence[str]) -> list[Record | Damaged | None]:
         """Return the records of these ids, in order; None for an id without one, whatever the id looks like."""
 

@@ -17,8 +17,12 @@ class StoreUnknown(Exception):
     """The URL is not that of any backend."""
 
 
-def open_store(settings: SessionSettings) -> Store:
+def open_store(settings: SessionSettings, shared: Path | None = None) -> Store:
     """Return the configured store. It opens files and connections at its first use.
+
+    Args:
+        settings: Which it is.
+        shared: A directory of the service, by which its processes agree on the store's files.
 
     Raises:
         StoreUnknown: The URL's scheme names no backend, or the backend cannot use the URL.
@@ -28,7 +32,7 @@ def open_store(settings: SessionSettings) -> Store:
     if scheme == "memory":
         return MemoryStore(limits)
     if scheme == "lmdb":
-        return LmdbStore(lmdb_directory(settings.store), limits, settings.durability)
+        return LmdbStore(lmdb_directory(settings.store), limits, settings.durability, shared=shared)
     if scheme in ("redis", "rediss"):
         from service.stores.redis.store import RedisStore
 

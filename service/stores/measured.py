@@ -33,6 +33,10 @@ class MeasuredStore:
         """Return the same store with a time limit for each call."""
         return MeasuredStore(self._store, self._metrics, limit_seconds)
 
+    @property
+    def is_lost(self) -> bool:
+        return self._store.is_lost
+
     async def load(self, session_ids: Sequence[str]) -> list[Record | Damaged | None]:
         return await self._call("load", self._store.load(session_ids))
 

@@ -19,6 +19,7 @@ class MemoryStore:
 
     backend = "memory"
     is_immediate = True
+    is_lost = False
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits

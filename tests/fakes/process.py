@@ -13,6 +13,7 @@ from service.core import Core
 from service.engine.engine import Engine
 from service.forms.sessions import SessionRequest
 from service.metrics import Metrics
+from service.process.wall_clock import WallClock
 from service.sessions.sequences import Sequences
 from service.settings import ExportSettings, ServerSettings, SessionSettings, Settings
 from service.steps.turn import Answer, Ask, Turn
@@ -40,7 +41,8 @@ class Process:
 
     Args:
         store: Shared by all processes of a test.
-        clock: Likewise.
+        clock: Likewise. Nothing else tells the time, so that no jump is noticed.
+        wall_clock: In its place, one that may be set.
         versions: Of the bundle "sum" that are served; the last is current.
         timeout_seconds: How long a step may take.
         max_queue_rows: Of each engine.
@@ -64,6 +66,7 @@ class Process:
         max_recent: int = 0,
         max_answer_bytes: int = 2**28,
         max_store_bytes: int = 2**36,
+        wall_clock: WallClock | None = None,
         **limits: object,
     ) -> None:
         self.clock = clock or Clock()
@@ -83,7 +86,8 @@ class Process:
             self.catalog.add(SumModel(graphs.bundle, Engine(graphs, observer, max_queue_rows=max_queue_rows)))
             self.catalog.make_current(graphs.bundle.tag)
         measured = MeasuredStore(store, self.metrics)
-        self.core = core = Core(measured, self.catalog, settings, self.metrics, self._spawn, max_recent, self.clock)
+        wall_clock = wall_clock or WallClock(self.clock, self.clock)
+        self.core = core = Core(measured, self.catalog, settings, self.metrics, self._spawn, max_recent, wall_clock)
         self.steps, self.sessions = core.steps, core.sessions
         self.transitions, self.transfers = core.transitions, core.transfers
         self.openings, self.housekeeping = core.openings, core.housekeeping

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from service.stores.base import Unavailable
-from service.stores.lmdb.environment import DATA
+from service.stores.lmdb.identity import DATA
 
 # Bytes of the file for each counted byte: measured as 1.25 to 2.05, depending on the size of a bundle's states.
 TIMES_COUNTED = 2

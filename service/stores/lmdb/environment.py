@@ -11,11 +11,11 @@ from service.stores.base import Unavailable
 from service.stores.limits import Limits
 from service.stores.lmdb.boot import NO_ROOM, Boot, Users, boot_id, read_boot, sync_directory, write_boot
 from service.stores.lmdb.check import StoreDamaged, check_records, check_structure, count_owners
+from service.stores.lmdb.identity import DATA, Identity
 from service.stores.lmdb.tables import NUM_TABLES, Tables
 
 logger = logging.getLogger(__name__)
 
-DATA = "data.mdb"
 MAX_READERS = 1024
 _NO_ROOM_BYTES = 2**20
 _BROKEN = (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.InvalidError, lmdb.VersionMismatchError)
@@ -29,13 +29,17 @@ class OpenedStore:
         map_size: Bytes that the store may grow to; address space, not memory.
         is_synced: Whether each commit is synced to the disk.
         limits: How much it may hold.
+        identity: Knows which files are the store's.
 
     Raises:
+        StoreMoved: The files are not those that were opened before.
         StoreDamaged: The machine has crashed since the store was last used, and its files are broken.
     """
 
-    def __init__(self, directory: Path, map_size: int, is_synced: bool, limits: Limits) -> None:
+    def __init__(self, directory: Path, map_size: int, is_synced: bool, limits: Limits, identity: Identity) -> None:
         self._directory = directory
+        self._identity = identity
+        identity.check_before_opening()
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._users = Users(directory)
         with self._users.opening():
@@ -48,6 +52,7 @@ class OpenedStore:
                 check_structure(directory)
             self.environment = _open(directory, map_size, is_synced)
             try:
+                identity.opened()
                 self._users.join()
                 self.tables = Tables(self.environment, limits)
                 if must_check:
@@ -65,7 +70,11 @@ class OpenedStore:
         self._users.leave()
 
     def close(self) -> None:
-        """Sync to the disk and close. The last process to close declares the store safe."""
+        """Sync to the disk and close. The last process to close declares the store safe, unless its files were moved."""
+        if self._identity.look():
+            self.environment.sync(True)
+            self.abandon()
+            return
         with self._users.opening():
             try:
                 self.environment.sync(True)

@@ -19,6 +19,7 @@ from service.stores.lmdb.check import rebuild
 from service.stores.lmdb.disk_room import check_room
 from service.stores.lmdb.environment import OpenedStore, unavailable
 from service.stores.lmdb.group import GroupCommit, Result, Work
+from service.stores.lmdb.identity import Identity
 from service.stores.lmdb.keeper import Keeper
 from service.stores.lmdb.overdue import Entry, Sweep, delete_overdue, overdue_of, refile, swept
 from service.stores.lmdb.tables import Tables
@@ -38,6 +39,7 @@ class LmdbStore:
         durability: What an acknowledged write survives: "process" the death of every process; "commit" also a crash of
             the machine, at the cost of a sync to the disk, shared by all writes that wait for it.
         map_size: Bytes that the store may grow to; address space, not memory.
+        shared: A directory of the service, by which its processes agree on the store's files; see `Identity`.
     """
 
     backend = "lmdb"
@@ -48,12 +50,14 @@ class LmdbStore:
         limits: Limits,
         durability: Durability = "process",
         map_size: int = MAP_BYTES,
+        shared: Path | None = None,
     ) -> None:
         self._directory = Path(path)
         self._limits = limits
         self._is_synced = durability == "commit"
         self.is_immediate = not self._is_synced
         self._map_size = map_size
+        self._identity = Identity(self._directory, shared)
         self._opened: OpenedStore | None = None
         self._opening = threading.Lock()
         self._keeper = Keeper(self._keep, KEEPER_SECONDS)
@@ -120,6 +124,10 @@ class LmdbStore:
     async def weaknesses(self) -> list[str]:
         return []  # what `durability` says is what it does
 
+    @property
+    def is_lost(self) -> bool:
+        return self._identity.is_lost
+
     async def close(self) -> None:
         if self._group is not None:
             await self._group.close()
@@ -149,6 +157,7 @@ class LmdbStore:
         """Do some work in one transaction, which is aborted if the work raises."""
         try:
             opened = self._opened or self._open()
+            self._identity.check()
             try:
                 with opened.environment.begin(write=write) as txn:
                     return work(opened.tables, txn)
@@ -163,7 +172,9 @@ class LmdbStore:
     def _open(self) -> OpenedStore:
         with self._opening:
             if self._opened is None:
-                self._opened = OpenedStore(self._directory, self._map_size, self._is_synced, self._limits)
+                self._opened = OpenedStore(
+                    self._directory, self._map_size, self._is_synced, self._limits, self._identity
+                )
                 self._keeper.start()
             return self._opened
 

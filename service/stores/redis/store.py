@@ -64,6 +64,7 @@ class RedisStore:
 
     backend = "redis"
     is_immediate = False
+    is_lost = False
 
     def __init__(self, url: str, limits: Limits) -> None:
         self._connection = Connection(url)

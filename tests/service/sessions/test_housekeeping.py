@@ -44,6 +44,19 @@ async def test_a_sweep_leaves_nothing_that_is_overdue(
     await process.sessions.get("ann", alive)
 
 
+async def test_a_store_that_is_lost_is_not_swept(
+    process: Process, store: FaultyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await process.create()
+    process.clock.now += 10
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "is_lost", True)
+        store.is_down = True  # a call would fail
+        assert await process.housekeeping.sweep() == 0
+    store.is_down = False
+    assert await process.housekeeping.sweep() == 1
+
+
 @pytest.mark.parametrize("is_swept", [False, True])
 async def test_an_idle_session_expires_and_says_so(process: Process, store: FaultyStore, is_swept: bool) -> None:
     session_id = await process.create()

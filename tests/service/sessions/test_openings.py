@@ -64,7 +64,7 @@ async def test_a_session_opened_again_survives_a_sweeper_that_comes_late() -> No
         assert len(overdue) == 1
         await other.housekeeping.sweep()
         again = await other.openings.create("ann", NEW, "key")
-        await one.sessions._graveyard.clear(overdue)
+        await one.sessions._graveyard.clear(overdue, int(one.clock.now))
         assert outputs(await one.text(again.session_id, "a", 0))["count"] == 1
 
 

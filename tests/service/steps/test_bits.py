@@ -17,6 +17,7 @@ from service.engine.runtime import Runtime
 from service.engine.state import Array, RowLayout
 from service.forms.sessions import SessionRequest
 from service.metrics import Metrics
+from service.process.wall_clock import WallClock
 from service.record.body import encode
 from service.settings import Settings
 from service.steps.cohorts import FEWEST
@@ -26,6 +27,7 @@ from service.stores.limits import Limits
 from service.stores.measured import MeasuredStore
 from service.stores.memory import MemoryStore
 from service.tasks.generation import GenerationModel
+from tests.fakes.clock import Clock
 
 pytestmark = pytest.mark.anyio
 NUM_IDS = 65
@@ -44,8 +46,9 @@ class Service:
         tag = runtime.bundle.tag
         self.catalog.add(GenerationModel(runtime.bundle, Engine(runtime, metrics.observer(tag), max_batch_rows)))
         self.catalog.make_current(tag)
-        spawn, clock = Coroutine.close, lambda: 1000.0  # nothing expires
-        core = Core(MeasuredStore(self.store, metrics), self.catalog, limits, metrics, spawn, max_recent, clock)
+        spawn, clock = Coroutine.close, Clock()  # nothing expires
+        wall_clock = WallClock(clock, clock)
+        core = Core(MeasuredStore(self.store, metrics), self.catalog, limits, metrics, spawn, max_recent, wall_clock)
         self.steps, self.sessions, self.openings = core.steps, core.sessions, core.openings
 
     async def create(self) -> str:

@@ -12,6 +12,7 @@ from service.stores import backup
 from service.stores.base import CHECKPOINT, QuotaReached, Record, Store, Swap
 from service.stores.limits import Limits
 from service.stores.lmdb.environment import OpenedStore
+from service.stores.lmdb.identity import Identity
 from service.stores.lmdb.store import LmdbStore
 from service.stores.redis.owners import LOOK_AGAIN_SECONDS, Owners
 from service.stores.redis.store import RedisStore
@@ -47,7 +48,7 @@ async def expect_quota(store: Store) -> None:
 
 def uncount(directory: Path, names: Callable[[bytes], bool]) -> None:
     """Take away counts of live records by owner, and in all, where an older version would have none."""
-    opened = OpenedStore(directory, 2**30, False, Limits())
+    opened = OpenedStore(directory, 2**30, False, Limits(), Identity(directory))
     with opened.environment.begin(write=True) as txn:
         for name in [name for name, _ in txn.cursor(opened.tables.counts) if names(name)]:
             txn.delete(name, db=opened.tables.counts)

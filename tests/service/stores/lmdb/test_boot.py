@@ -13,6 +13,7 @@ from service.stores.limits import Limits
 from service.stores.lmdb import boot, check
 from service.stores.lmdb.check import StoreDamaged
 from service.stores.lmdb.environment import OpenedStore
+from service.stores.lmdb.identity import Identity
 from service.stores.lmdb.rows import TAIL, key_of
 from service.stores.lmdb.store import Durability, LmdbStore
 from tests.service.stores.processes import Worker
@@ -318,7 +319,7 @@ async def test_any_history_leaves_indexes_and_counts_right(tmp_path: Path, histo
         await outcome(store, event)
         await store.overdue(100 * number, 5)
     await store.close()
-    opened = OpenedStore(tmp_path / "store", 2**30, False, Limits())
+    opened = OpenedStore(tmp_path / "store", 2**30, False, Limits(), Identity(tmp_path / "store"))
     with opened.environment.begin() as txn:
         assert check.is_derived_right(opened.tables, txn)
     opened.close()

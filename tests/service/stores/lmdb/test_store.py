@@ -20,6 +20,7 @@ from service.stores.lmdb.boot import Boot, boot_id, read_boot
 from service.stores.lmdb.check import Counted, count_records, read_counts
 from service.stores.lmdb.disk_room import DiskShort
 from service.stores.lmdb.environment import OpenedStore
+from service.stores.lmdb.identity import Identity
 from service.stores.lmdb.overdue import SWEPT_ENTRIES, Entry, refile
 from service.stores.lmdb.rows import TAIL, is_intact, key_of
 from service.stores.lmdb.store import Durability, LmdbStore
@@ -68,7 +69,7 @@ def damage(store: LmdbStore, key: bytes, position: int) -> None:
 
 def scanned(directory: Path) -> Counted:
     """Counts that a scan of a store finds, where its own are the same."""
-    opened = OpenedStore(directory, 2**30, False, Limits())
+    opened = OpenedStore(directory, 2**30, False, Limits(), Identity(directory))
     with opened.environment.begin() as txn:
         found = count_records(opened.tables, txn)
         assert found == read_counts(opened.tables, txn)

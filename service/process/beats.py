@@ -92,5 +92,5 @@ def _watch(ear: Ear, directory: Path) -> None:
                 logger.error("%s has been removed: workers that begin from now on are not watched; restart", directory)
             children = {child.pid for child in parent.children()}
             for hung in children.intersection(beats.hung()):
-                logger.error("worker process %d has hung for %g seconds and is killed", hung, HUNG_SECONDS)
                 os.kill(hung, signal.SIGKILL)
+                logger.error("worker process %d has hung for %g seconds and is killed", hung, HUNG_SECONDS)

@@ -35,11 +35,13 @@ from service.process.parent import be_parent
 from service.process.preflight import CHECKS, CannotStart, checked_settings
 from service.process.service_directory import NoRoom, room_in
 from service.process.starts import failures_told, tell_ready, watch_starts
+from service.process.user_signals import ignore_user_signals
 from service.worker import Worker
 
 if service_directory.service_directory() is not None:  # in a worker
     wait_for_no_reader()
     write_out_before_sigterm()
+    ignore_user_signals()
 try:
     settings = checked_settings()
 except CannotStart as error:
@@ -103,6 +105,7 @@ class RNNService:
         os.environ.pop("BENTOML_CONTAINERIZED", None)
         raise_limit()
         end_on_hangup()
+        ignore_user_signals()
         be_parent()
         take_no_orders(directory)
         watch_deaths(metric_files.add_up)

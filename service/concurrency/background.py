@@ -5,6 +5,8 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
+from service.concurrency.failures import Failures
+
 logger = logging.getLogger(__name__)
 
 
@@ -24,7 +26,7 @@ class BackgroundTasks:
         task.add_done_callback(self._ended)
 
     def repeat(self, seconds: float, work: Callable[[], Awaitable[object]]) -> None:
-        """Do something every so many seconds. A failure is logged and does not end it."""
+        """Do something every so many seconds. Failures are logged and do not end it."""
         self.spawn(_repeated(seconds, work))
 
     async def cancel(self) -> None:
@@ -41,9 +43,10 @@ class BackgroundTasks:
 
 
 async def _repeated(seconds: float, work: Callable[[], Awaitable[object]]) -> None:
+    failures = Failures("work that is repeated has failed")
     while True:
         await asyncio.sleep(seconds)
         try:
             await work()
-        except Exception:
-            logger.exception("work that is repeated has failed")
+        except Exception as error:
+            failures.tell(error)

@@ -5,6 +5,7 @@ Knows connections and where requests begin and end, not what is asked.
 
 import asyncio
 import base64
+import errno
 import socket
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -16,7 +17,9 @@ from uvicorn.config import HTTP_PROTOCOLS
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from service.api.problem import problem_response
+from service.concurrency.failures import Failures
 from service.errors import HeadTooLarge, Malformed, ServiceError, UpgradeNeeded
+from service.process.open_files import first_spared
 
 # How long a connection may be silent, at least: BentoML's five seconds, which hold in its own containers, are less than
 # many clients' own, and than a slow client may need for a body.
@@ -33,6 +36,8 @@ UNREAD_MILLISECONDS = 20_000
 WEBSOCKET_VERSION, KEY_BYTES = b"13", 16
 # How long a stopping worker waits for the next piece of a body that is under way, and for all of it.
 STALLED_SECONDS, BODY_SECONDS = 1, 5
+
+_too_many = Failures("clients are cut off")
 
 
 Refused = Callable[[int], None]  # called with the status of a request that was refused before the application saw it
@@ -72,8 +77,14 @@ class GuardedProtocol(HttpToolsProtocol):
         self._num_held = 0  # bytes since a head was complete, or a piece of a body came: of a head, or behind a body
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        """Overrides uvicorn: wait for the first request, because it does so for ever."""
+        """Overrides uvicorn: wait for the first request, because it does so for ever.
+
+        End at once where the limit of open files leaves no room for the service's own.
+        """
         super().connection_made(transport)
+        if _is_one_too_many(transport):
+            transport.abort()
+            return
         _break_if_unread(transport)
         self._wait()
 
@@ -292,6 +303,14 @@ class GuardedProtocol(HttpToolsProtocol):
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's
         self.parser.feed_data(head)
+
+
+def _is_one_too_many(transport: asyncio.Transport) -> bool:
+    connection = transport.get_extra_info("socket")
+    if connection is None or connection.fileno() < first_spared():
+        return False
+    _too_many.tell(OSError(errno.EMFILE, "too many open files and connections (ulimit -n)"))
+    return True
 
 
 def _break_if_unread(transport: asyncio.Transport) -> None:

@@ -30,13 +30,19 @@ from service.process.deaths import watch_deaths
 from service.process.hangup import end_on_hangup
 from service.process.metric_files import MetricFiles
 from service.process.open_files import raise_limit
+from service.process.outlet import wait_for_no_reader, write_out_before_sigterm
 from service.process.parent import be_parent
 from service.process.preflight import CHECKS, CannotStart, checked_settings
 from service.process.service_directory import NoRoom, room_in
 from service.process.starts import failures_told, tell_ready, watch_starts
+from service.process.user_signals import ignore_user_signals
 from service.process.wall_clock import hand_down_clock
 from service.worker import Worker
 
+if service_directory.service_directory() is not None:  # in a worker
+    wait_for_no_reader()
+    write_out_before_sigterm()
+    ignore_user_signals()
 try:
     settings = checked_settings()
 except CannotStart as error:
@@ -103,11 +109,13 @@ class RNNService:
                 watch_beats(directory)
         except (CannotStart, NoRoom) as error:
             sys.exit(f"unrolled: {error}")
+        wait_for_no_reader()
         # If this says that the runtime replaces containers, BentoML does not replace workers: the service would go on
         # with fewer of them, and end with the last.
         os.environ.pop("BENTOML_CONTAINERIZED", None)
         raise_limit()
         end_on_hangup()
+        ignore_user_signals()
         be_parent()
         hand_down_clock()
         take_no_orders(directory)

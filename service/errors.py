@@ -34,6 +34,7 @@ ServiceError
 ├── TooBusy              429   too many steps of one session wait
 ├── HeadTooLarge         431   a request's line and header fields are over their limit
 ├── SessionDamaged       500   the stored record is not what was written
+├── OutOfResources       503   no files or memory left to open a graph
 ├── QueueFull            503   try again later
 ├── ShuttingDown         503   this worker is about to end; another answers
 ├── StoreFull            503   no room for another session
@@ -338,6 +339,12 @@ class SessionDamaged(ServiceError):
     """The session's stored record is damaged; it is never served as something else."""
 
     status, title, code = 500, "Session damaged", "session-damaged"
+
+
+class OutOfResources(ServiceError):
+    """This worker has as many files and connections open as it may, or no memory left. Nothing was committed."""
+
+    status, title, code, retry_after_seconds = 503, "Out of resources", "out-of-resources", 1
 
 
 class QueueFull(ServiceError):

@@ -21,6 +21,7 @@ from service.process.allocator import Growth, keep_freed_memory, return_freed_me
 from service.process.beats import BEAT_SECONDS, beat, take_leave
 from service.process.collector import collect_when_idle
 from service.process.metric_files import join_service
+from service.process.outlet import write_out
 from service.process.parent import die_with_parent
 from service.process.seats import Seats
 from service.process.service_directory import service_directory
@@ -177,6 +178,7 @@ class Worker:
         """Wait until another worker is needed. A worker that is asked to stop meanwhile has nothing to finish."""
         if self._seats is not None and not await comes_before_sigterm(self._seats.wait()):
             await self.stop()
+            write_out()
             os._exit(0)
 
     async def _beat(self) -> None:

@@ -1,10 +1,13 @@
 """A bundle's graphs, opened with the options under which their parity was proved."""
 
+import errno
+import os
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 import onnxruntime as ort
 
-from service.bundle.errors import BundleGraphMismatch
+from service.bundle.errors import BundleGraphMismatch, GraphNotOpenedNow
 from service.bundle.manifest import Bundle
 from service.bundle.prepared_graphs import PreparedGraphs
 from service.bundle.stage import Stage, TensorSpec
@@ -20,7 +23,7 @@ def session_options() -> ort.SessionOptions:
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # errors are raised; written as well, they would wait for whoever reads the log
     return options
 
 
@@ -41,6 +44,7 @@ def open_graph(
         prepared: Where to find its prepared form, for the CPU only. None to open the graph itself.
 
     Raises:
+        GraphNotOpenedNow: This process has no files or memory left for it.
         BundleGraphMismatch: onnxruntime cannot load it, or its inputs or outputs do not match the manifest.
     """
     name = stage.rungs[size]
@@ -49,6 +53,8 @@ def open_graph(
     try:
         session = session or ort.InferenceSession(path, session_options(), providers=list(providers))
     except Exception as error:  # onnxruntime's own errors share no base class
+        if _is_for_now(error, path):
+            raise GraphNotOpenedNow(f"{path}: cannot be opened now: {error}") from error
         raise BundleGraphMismatch(f"{path}: onnxruntime cannot load it: {error}") from error
     _check(str(path), "input", session.get_inputs(), graph_inputs(bundle, stage), size)
     _check(str(path), "output", session.get_outputs(), graph_outputs(bundle, stage), size)
@@ -67,6 +73,17 @@ def graph_outputs(bundle: Bundle, stage: Stage) -> tuple[TensorSpec, ...]:
         *stage.outputs,
         *(TensorSpec(name=f"{t.name}_next", dtype=t.dtype, shape=t.shape) for t in written),
     )
+
+
+def _is_for_now(error: Exception, path: Path) -> bool:
+    """Whether files or memory were lacking, which onnxruntime tells in words alone."""
+    if isinstance(error, MemoryError) or "bad_alloc" in str(error):
+        return True
+    try:
+        os.close(os.open(path, os.O_RDONLY))
+    except OSError as lack:
+        return lack.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+    return f"system error number {errno.EMFILE}" in str(error)
 
 
 def _check(path: str, kind: str, found: Iterable[ort.NodeArg], expected: Iterable[TensorSpec], size: int) -> None:

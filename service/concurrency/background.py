@@ -5,6 +5,8 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
+from service.concurrency.failures import Failures
+
 logger = logging.getLogger(__name__)
 
 
@@ -41,9 +43,10 @@ class BackgroundTasks:
 
 
 async def _repeated(seconds: float, work: Callable[[], Awaitable[object]]) -> None:
+    failures = Failures("a periodic background task failed; it will run again")
     while True:
         await asyncio.sleep(seconds)
         try:
             await work()
-        except Exception:
-            logger.exception("a periodic background task failed; it will run again")
+        except Exception as error:
+            failures.tell(error)

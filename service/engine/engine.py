@@ -25,7 +25,7 @@ from service.engine.job import BatchForm, PreparedBatch, RowJob
 from service.engine.run_policy import RunPolicy
 from service.engine.scheduler import Batch, Ladder, Scheduler, num_rows
 from service.engine.state import Array, Inputs
-from service.errors import QueueFull, ShuttingDown, TooLarge
+from service.errors import OutOfResources, QueueFull, ShuttingDown, TooLarge
 
 logger = logging.getLogger(__name__)
 
@@ -319,8 +319,11 @@ class Engine:
             _end(job)
 
     def _fail(self, batch: Batch[RowJob], error: Exception) -> None:
-        """Run each job of a failed run again alone. A job that was alone fails."""
-        if len(batch.jobs) > 1:
+        """Run each job of a failed run again alone. A job that was alone fails; so do all jobs if resources ran out."""
+        if isinstance(error, OutOfResources):
+            for job in batch.jobs:
+                self._fail_job(job, error)
+        elif len(batch.jobs) > 1:
             logger.warning("a run of %s failed for %d rows; running them one by one", batch.lane, len(batch.jobs))
             self._apart.extend(batch.jobs)
         else:

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 import onnxruntime as ort
 
+from service.bundle.errors import GraphNotOpenedNow
 from service.bundle.graph import CPU_PROVIDER, Provider, graph_inputs, graph_outputs, open_graph
 from service.bundle.manifest import Bundle
 from service.bundle.prepared_graphs import PreparedGraphs
 from service.bundle.stage import TensorSpec
+from service.concurrency.failures import Failures
 from service.engine.state import Array
+from service.errors import OutOfResources
 
 PROVIDERS = {"cpu": (CPU_PROVIDER,), "cuda": ("CUDAExecutionProvider", CPU_PROVIDER)}
 
@@ -54,6 +57,7 @@ class Runtime:
         self._prepared = prepared
         self._stages = {stage.name: stage for stage in bundle.manifest.stages}
         self._graphs: dict[tuple[str, int], OpenGraph] = {}
+        self._not_opened = Failures(f"a graph of {bundle.tag} cannot be opened now")
         for stage in bundle.manifest.stages:
             self._open(stage.name, min(stage.rungs))
 
@@ -77,9 +81,15 @@ class Runtime:
 
         Raises:
             BundleGraphMismatch: The graph, opened only now, does not match the manifest.
+            OutOfResources: The graph cannot be opened now, but may be later. This is logged.
             Exception: onnxruntime failed. Its errors share no base class.
         """
-        results: list[Array] = self._graph(stage, rung).session.run(names, feeds)
+        try:
+            graph = self._graph(stage, rung)
+        except GraphNotOpenedNow as error:
+            self._not_opened.tell(error)
+            raise OutOfResources("this worker lacks the files or the memory for it now; try again") from error
+        results: list[Array] = graph.session.run(names, feeds)
         return results
 
     def warm_up(self) -> None:

@@ -5,6 +5,7 @@ Knows connections and where requests begin and end, but not what they ask.
 
 import asyncio
 import base64
+import errno
 import socket
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -18,7 +19,9 @@ from uvicorn.config import HTTP_PROTOCOLS
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from service.api.problem import plain_problem, problem_response
+from service.concurrency.failures import Failures
 from service.errors import HeadTooLarge, Malformed, ServiceError, UpgradeNeeded
+from service.process.open_files import first_spared
 
 # Least time that a connection may be silent. BentoML's five seconds, which apply in its own containers, are shorter
 # than many clients' keep-alive, and than a slow client may need for a body.
@@ -35,6 +38,8 @@ UNREAD_MILLISECONDS = 20_000
 WEBSOCKET_VERSION, KEY_BYTES = b"13", 16
 # How long a stopping worker waits for the next piece of an unfinished body, and for all of it.
 STALLED_SECONDS, BODY_SECONDS = 1, 5
+
+_too_many = Failures("new clients are disconnected")
 
 
 Refused = Callable[[int], None]  # called with the status of a request that was refused before the application saw it
@@ -74,8 +79,14 @@ class GuardedProtocol(HttpToolsProtocol):
         self._num_held = 0  # bytes since a head was complete or a piece of a body came: of a head, or after a body
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        """Overrides uvicorn, which waits for the first request for ever: start the timer."""
+        """Overrides uvicorn, which waits for the first request for ever: start the timer.
+
+        Close at once if the limit of open files leaves no room for the service's own.
+        """
         super().connection_made(transport)
+        if _is_one_too_many(transport):
+            transport.abort()
+            return
         _break_if_unread(transport)
         self._wait()
 
@@ -308,6 +319,14 @@ def last_answer(response: Response, server_fields: Iterable[tuple[bytes, bytes]]
     fields = [*server_fields, *own, (b"connection", connection)]
     head = b"".join([STATUS_LINE[response.status_code], *(b"%b: %b\r\n" % field for field in fields), b"\r\n"])
     return head + bytes(response.body)
+
+
+def _is_one_too_many(transport: asyncio.Transport) -> bool:
+    connection = transport.get_extra_info("socket")
+    if connection is None or connection.fileno() < first_spared():
+        return False
+    _too_many.tell(OSError(errno.EMFILE, "too many open files and connections (ulimit -n)"))
+    return True
 
 
 def _break_if_unread(transport: asyncio.Transport) -> None:

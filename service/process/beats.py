@@ -92,5 +92,5 @@ def _watch(ear: Ear, directory: Path) -> None:
                 logger.error("%s was removed, so new workers are not watched; restart the service", directory)
             children = {child.pid for child in parent.children()}
             for hung in children.intersection(beats.hung()):
-                logger.error("worker process %d has not responded for %g seconds; killing it", hung, HUNG_SECONDS)
                 os.kill(hung, signal.SIGKILL)
+                logger.error("worker process %d had not responded for %g seconds and was killed", hung, HUNG_SECONDS)

@@ -2,11 +2,14 @@
 
 import logging
 import resource
+import sys
 from contextlib import suppress
+from functools import cache
 
 logger = logging.getLogger(__name__)
 
 ENOUGH = 4096
+SPARED = 64
 
 
 def raise_limit() -> None:
@@ -22,3 +25,13 @@ def raise_limit() -> None:
             soft,
             ENOUGH,
         )
+
+
+@cache
+def first_spared() -> int:
+    """The file descriptor from which on none may be a client's: those are for the files that the service opens.
+
+    A new descriptor has the lowest number that is free. So this one is reached when all below it are in use.
+    """
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if soft == resource.RLIM_INFINITY else soft - min(SPARED, soft // 8)

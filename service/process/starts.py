@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 
 from service.process.memory_limit import memory_limit, num_memory_kills
+from service.process.outlet import write_out
 from service.process.words import Ear, tell
 
 logger = logging.getLogger(__name__)
@@ -121,6 +122,8 @@ def _end(parent: psutil.Process, reason: str) -> None:
     for child in children:
         child.kill()
     psutil.wait_procs(children, timeout=5)
+    write_out()
     sys.stderr.write(f"unrolled: {reason}\n")
     sys.stderr.flush()
+    write_out()
     os._exit(1)

@@ -70,7 +70,7 @@ class OpenedStore:
         self._users.leave()
 
     def close(self) -> None:
-        """Sync to the disk and close. The last process to close declares the store safe, unless its files were moved."""
+        """Sync to the disk and close. The last process declares the store safe, unless its files were moved."""
         if self._identity.look():
             self.environment.sync(True)
             self.abandon()

@@ -1,5 +1,7 @@
 """Graphs against their manifest."""
 
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ import onnx
 import onnxruntime as ort
 import pytest
 
-from service.bundle.errors import BundleGraphMismatch
+from service.bundle.errors import BundleGraphMismatch, GraphNotOpenedNow
 from service.bundle.graph import Provider, open_graph
 from service.bundle.manifest import Bundle, read_bundle
 from service.bundle.prepared_graphs import PreparedGraphs
@@ -63,6 +65,13 @@ def test_a_runtime_runs_rows(directory: Path) -> None:
     assert total_next.tolist() == [[10], [11], [12]]
 
 
+def test_a_run_that_fails_writes_nothing_past_the_log(directory: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    feeds = {"x": np.float32([[1], [2]]), "total": np.float32([[10], [11], [12]])}
+    with pytest.raises(Exception, match="Add"):
+        Runtime(read_bundle(directory)).run("encode", 1, feeds, ["total_next"])
+    assert capfd.readouterr().err == ""
+
+
 def test_a_rung_is_opened_when_it_is_first_run(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[int] = []
     open_graph = runtime_module.open_graph
@@ -85,6 +94,55 @@ def test_a_rung_is_opened_when_it_is_first_run(directory: Path, monkeypatch: pyt
     assert opened == [1, 2]
     runtime.open_all()
     assert opened == [1, 2]
+
+
+UNOPENED = """
+import errno, os, resource, sys
+from pathlib import Path
+import numpy as np
+from service.bundle.manifest import read_bundle
+from service.engine.runtime import Runtime
+from service.errors import OutOfResources
+runtime = Runtime(read_bundle(Path(sys.argv[1])))
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+held = []
+try:
+    while True:
+        held.append(os.open("/dev/null", os.O_RDONLY))
+except OSError:
+    pass
+feeds = {"x": np.float32([[1, 2]]), "total": np.float32([[10]])}
+for _ in range(2):
+    try:
+        runtime.run("encode", 2, feeds, ["total_next"])
+    except OutOfResources as error:
+        print(error)
+for each in held:
+    os.close(each)
+print(runtime.run("encode", 2, feeds, ["total_next"])[0].tolist())
+"""
+
+
+def test_a_rung_that_cannot_be_opened_for_lack_of_files_is_opened_once_there_are_some(directory: Path) -> None:
+    onnx.save(running_sum(2), directory / "encode-2.onnx")
+    write_manifest(directory, stages=[{**STAGE, "rungs": {1: "encode-1.onnx", 2: "encode-2.onnx"}}])
+    words = [sys.executable, "-c", UNOPENED, str(directory)]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)  # noqa: S603  words of this test
+    refusal = "this worker lacks the files or the memory for it now; try again"
+    assert done.stdout.splitlines() == [refusal, refusal, "[[13.0]]"]
+    assert done.stderr.count("cannot be opened now\n") == 1
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("std::bad_alloc")])
+def test_a_graph_that_finds_no_memory_is_not_at_fault(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(ort, "InferenceSession", fail)
+    with pytest.raises(GraphNotOpenedNow, match="cannot be opened now"):
+        opened(directory)
 
 
 def test_a_provider_that_is_not_installed_is_an_error_that_says_how_to_get_it() -> None:

@@ -14,7 +14,7 @@ from service.engine.engine import Engine
 from service.engine.job import BatchForm, PreparedBatch, RowJob, StageForm
 from service.engine.scheduler import Batch
 from service.engine.state import Array
-from service.errors import QueueFull, ShuttingDown, TooLarge
+from service.errors import OutOfResources, QueueFull, ShuttingDown, TooLarge
 from tests.fakes.graphs import BAD, LAYOUT, RecordingObserver, SumGraphs, logits_of, row_of, total_of
 
 pytestmark = pytest.mark.anyio
@@ -278,6 +278,22 @@ async def test_a_bad_row_fails_alone() -> None:
         assert answers[::2] == [1, 2]
         assert isinstance(answers[1], RuntimeError)
         assert await total(engine, 4) == 4
+
+
+async def test_rows_whose_graph_cannot_be_opened_now_fail_together(caplog: pytest.LogCaptureFixture) -> None:
+    class Unopened(SumGraphs):
+        def run(self, stage: str, rung: int, feeds: Mapping[str, Array], names: Sequence[str]) -> list[Array]:
+            super().run(stage, rung, feeds, names)
+            raise OutOfResources("no files are left")
+
+    graphs = Unopened()
+    async with serving(graphs) as engine:
+        jobs = [job(1), job(2), job(3)]
+        await run(engine, *jobs)
+        assert engine.is_idle
+    assert [type(each.error) for each in jobs] == [OutOfResources] * 3
+    assert graphs.runs == [("encode", 1, 3)]
+    assert not caplog.messages
 
 
 async def test_inputs_that_fit_no_batch_fail_alone() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import socket
 import struct
 import sys
@@ -14,6 +15,8 @@ import pytest
 import uvicorn
 from uvicorn.config import HTTP_PROTOCOLS
 
+from service.concurrency.failures import Failures
+from service.fast_port import guarded
 from service.fast_port.guarded import MAX_HEAD_BYTES, UNREAD_MILLISECONDS, GuardedProtocol, guard_uvicorn
 from service.keys.keys import ANONYMOUS
 from tests.fakes.asgi import MAX_BYTES
@@ -129,6 +132,25 @@ async def test_no_tunnel_is_begun(port: Port, target: str) -> None:
         connection.send(target, b"GET / HTTP/1.1\r\n\r\n", method="CONNECT")
         assert (await connection.answer())[0] == 400
         assert await connection.is_over()
+
+
+async def test_a_client_that_would_leave_no_files_to_the_service_is_cut_off(
+    port: Port, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(guarded, "_too_many", Failures("clients are cut off"))
+    async with port.connected() as first:
+        await first.pieces(request_of("/nothing", b""))
+        assert (await first.answer())[0] == 404
+        next_free = os.dup(0)
+        os.close(next_free)
+        monkeypatch.setattr(guarded, "first_spared", lambda: next_free)
+        for _ in range(2):
+            async with port.connected() as another:
+                assert await another.is_over()
+        await first.pieces(request_of("/nothing", b""))
+        assert (await first.answer())[0] == 404
+    assert caplog.messages == ["clients are cut off"]
+    await until(lambda: not port.connections)
 
 
 @pytest.mark.parametrize("path", ["/sessions/{}/steps", "/sessions/{}/steps?"])

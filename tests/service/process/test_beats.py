@@ -101,4 +101,4 @@ def test_the_first_process_kills_a_worker_that_hangs_and_no_other() -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)  # noqa: S603  words of this test
     hung, codes = done.stdout.splitlines()
     assert codes == f"0 {-signal.SIGKILL}"
-    assert done.stderr == f"worker process {hung} has not responded for 3 seconds; killing it\n"
+    assert done.stderr == f"worker process {hung} had not responded for 3 seconds and was killed\n"

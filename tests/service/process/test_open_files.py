@@ -4,6 +4,8 @@ import resource
 import subprocess
 import sys
 
+import pytest
+
 SCRIPT = """
 import logging, resource
 from service.process.open_files import raise_limit
@@ -33,3 +35,10 @@ def test_a_low_one_that_cannot_be_raised_is_told() -> None:
         "a process may open only 128 files and connections, and clients beyond that are disconnected: "
         "raise `ulimit -n` to 4096 or more"
     )
+
+
+@pytest.mark.parametrize(("limit", "first"), [(64, 56), (256, 224), (1024, 960), (4096, 4032)])
+def test_some_descriptors_are_kept_from_clients(limit: int, first: int) -> None:
+    script = SCRIPT.format(soft=limit, hard=limit) + "from service.process.open_files import first_spared\n"
+    words = [sys.executable, "-c", script + "print(first_spared())"]
+    assert subprocess.check_output(words, text=True, stderr=subprocess.DEVNULL).splitlines()[-1] == str(first)  # noqa: S603  words of this test

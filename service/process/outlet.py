@@ -1,0 +1,163 @@
+"""Standard output and error without waiting: whoever reads them may stall, as a pager, a log driver or a terminal does.
+
+What a process writes waits in memory for a thread that hands it on. Where too much waits, lines are dropped, and a line
+in their place says how many. What a library writes that is not Python goes past all this.
+"""
+
+import atexit
+import io
+import logging
+import os
+import select
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from types import FrameType
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+MAX_WAITING_BYTES = 2**20
+END_SECONDS = 1.0
+
+
+class Outlet(io.BufferedIOBase):
+    """Writes to a file descriptor in a thread, so that whoever writes here never waits.
+
+    Locks and queue are those that a signal's handler may enter which interrupts the thread that holds them.
+
+    Args:
+        descriptor: Of a file that is open for writing. It stays open.
+        max_waiting_bytes: What is written while so many bytes wait is dropped.
+    """
+
+    def __init__(self, descriptor: int, max_waiting_bytes: int = MAX_WAITING_BYTES) -> None:
+        self.name = descriptor  # as Python's own files have it
+        self._descriptor = descriptor
+        self._max_waiting_bytes = max_waiting_bytes
+        self._waiting: SimpleQueue[bytes | threading.Event] = SimpleQueue()
+        self._num_waiting_bytes = 0
+        self._num_dropped_lines = 0
+        self._lock = threading.RLock()
+        threading.Thread(target=self._hand_on, name="outlet", daemon=True).start()
+
+    def writable(self) -> bool:
+        """Whether this can be written to: always."""
+        return True
+
+    def fileno(self) -> int:
+        """The file descriptor, which subprocesses may be given."""
+        return self._descriptor
+
+    def isatty(self) -> bool:
+        """Whether it is a terminal's."""
+        return os.isatty(self._descriptor)
+
+    def write(self, buffer: "ReadableBuffer", /) -> int:
+        """Take lines, and return at once."""
+        lines = bytes(buffer)
+        with self._lock:
+            if self._num_waiting_bytes + len(lines) > self._max_waiting_bytes:
+                self._num_dropped_lines += lines.count(b"\n")
+            else:
+                self._tell_dropped()
+                self._put(lines)
+        return len(lines)
+
+    def mark(self) -> threading.Event:
+        """What is set once everything is handed on that was written before."""
+        mark = threading.Event()
+        self._waiting.put(mark)
+        return mark
+
+    def _put(self, lines: bytes) -> None:
+        self._num_waiting_bytes += len(lines)
+        self._waiting.put(lines)
+
+    def _tell_dropped(self) -> None:
+        if num := self._num_dropped_lines:
+            self._num_dropped_lines = 0
+            self._put(b"unrolled: %d lines of the log are missing here: nobody read it for too long\n" % num)
+
+    def _hand_on(self) -> None:
+        for lines, mark in self._batches():
+            with suppress(OSError):  # whoever read it is gone, or the disk is full
+                self._write_all(lines)
+            if mark is not None:
+                mark.set()
+            with self._lock:
+                self._num_waiting_bytes -= len(lines)
+                if not self._num_waiting_bytes:  # nothing more may be written that would tell it
+                    self._tell_dropped()
+
+    def _batches(self) -> Iterator[tuple[bytes, threading.Event | None]]:
+        """As many lines as wait and as a pipe takes whole, so that those of several processes do not mix; or a mark."""
+        batch = b""
+        while True:
+            try:
+                part = self._waiting.get(block=not batch)
+            except Empty:
+                part = b""
+            if isinstance(part, threading.Event):
+                yield batch, part
+                batch = b""
+            elif not part or len(batch) + len(part) > select.PIPE_BUF:
+                yield batch, None
+                batch = part
+            else:
+                batch += part
+
+    def _write_all(self, lines: bytes) -> None:
+        while lines:
+            try:
+                lines = lines[os.write(self._descriptor, lines) :]
+            except BlockingIOError:  # somebody else who shares it has made it so
+                select.select([], [self._descriptor], [])
+
+
+def wait_for_no_reader() -> None:
+    """Put outlets under this process's standard output and error, for what logs already, too.
+
+    At the process's end they have END_SECONDS to hand on what waits.
+    """
+    for name in ("stdout", "stderr"):
+        before: TextIO | None = getattr(sys, name)
+        if before is None:  # it was closed when the process began
+            continue
+        stream = io.TextIOWrapper(Outlet(before.fileno()), before.encoding, "backslashreplace", write_through=True)
+        setattr(sys, name, stream)
+        for handler in _handlers():
+            if isinstance(handler, logging.StreamHandler) and handler.stream is before:
+                handler.setStream(stream)
+    atexit.register(write_out)
+
+
+def write_out() -> None:
+    """Have what waits handed on, and wait for that for END_SECONDS at most."""
+    until = time.monotonic() + END_SECONDS
+    outlets = [getattr(stream, "buffer", None) for stream in (sys.stdout, sys.stderr)]
+    marks = [outlet.mark() for outlet in outlets if isinstance(outlet, Outlet)]
+    for mark in marks:
+        mark.wait(max(0.0, until - time.monotonic()))
+
+
+def write_out_before_sigterm() -> None:
+    """Write out before a SIGTERM ends this process that nobody handles otherwise."""
+
+    def end(number: int, _: FrameType | None) -> None:
+        write_out()
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+    signal.signal(signal.SIGTERM, end)
+
+
+def _handlers() -> Iterator[logging.Handler]:
+    for logger in (logging.root, *logging.root.manager.loggerDict.values()):
+        if isinstance(logger, logging.Logger):
+            yield from logger.handlers

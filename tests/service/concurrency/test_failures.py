@@ -1,0 +1,49 @@
+"""How much is logged of a failure that repeats."""
+
+import logging
+
+import pytest
+
+from service.concurrency.failures import QUIET_SECONDS, Failures
+from tests.fakes.clock import Clock
+
+WHAT = "looking has failed"
+FULL = OSError(24, "too many open files")
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that stands."""
+    return Clock(100.0)
+
+
+@pytest.fixture
+def failures(clock: Clock, caplog: pytest.LogCaptureFixture) -> Failures:
+    """None so far."""
+    caplog.set_level(logging.INFO)
+    return Failures(WHAT, clock)
+
+
+def told(caplog: pytest.LogCaptureFixture) -> list[tuple[str, bool]]:
+    """The lines, and whether each has a traceback."""
+    return [(record.getMessage(), record.exc_info is not None) for record in caplog.records]
+
+
+def test_the_first_has_a_traceback_and_the_others_are_counted_once_in_a_while(
+    failures: Failures, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(int(2 * QUIET_SECONDS)):
+        failures.tell(FULL)
+        clock.now += 1
+    counted = f"{WHAT}: {FULL} ({int(QUIET_SECONDS)} times since the last line)"
+    assert told(caplog) == [(WHAT, True), (counted, False)]
+
+
+def test_another_one_or_one_after_a_pause_is_a_first_one(
+    failures: Failures, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    failures.tell(FULL)
+    failures.tell(ValueError("something else"))
+    clock.now += QUIET_SECONDS
+    failures.tell(ValueError("something else"))
+    assert told(caplog) == [(WHAT, True)] * 3

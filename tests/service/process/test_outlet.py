@@ -1,0 +1,167 @@
+"""A process writes its log without waiting for whoever reads it. Pipes that nobody reads are full soon."""
+
+import os
+import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+
+from service.process.outlet import Outlet
+
+LINES = [b"%06d\n" % number for number in range(40_000)]  # more than any pipe holds
+MISSING = re.compile(rb"unrolled: (\d+) lines of the log are missing here: nobody read it for too long\n")
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    """A pipe: its end to read from, its end to write to."""
+    ends = os.pipe()
+    yield ends
+    for end in ends:
+        with suppress(OSError):  # closed by the test
+            os.close(end)
+
+
+def read(end: int, size: int) -> bytes:
+    """So many bytes of a pipe."""
+    content = b""
+    while len(content) < size:
+        content += os.read(end, size - len(content))
+    return content
+
+
+def fill(end: int) -> int:
+    """Fill a pipe; how many bytes it took."""
+    own, num = os.open(f"/proc/self/fd/{end}", os.O_WRONLY | os.O_NONBLOCK), 0
+    with suppress(BlockingIOError):
+        while True:
+            num += os.write(own, b"x" * select.PIPE_BUF)
+    os.close(own)
+    return num
+
+
+def test_lines_are_handed_on_in_order(pipe: tuple[int, int]) -> None:
+    outlet = Outlet(pipe[1])
+    for line in LINES:
+        outlet.write(line)
+    assert read(pipe[0], sum(map(len, LINES))) == b"".join(LINES)
+    assert outlet.mark().wait(60)
+
+
+def test_lines_of_several_processes_do_not_mix() -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)  # which tells writes apart
+    with ours, theirs:
+        outlet, num_left = Outlet(theirs.fileno()), len(LINES)
+        for line in LINES:
+            outlet.write(line)
+        while num_left:
+            written = ours.recv(10 * select.PIPE_BUF)
+            assert len(written) <= select.PIPE_BUF  # more is not written in one piece, pipe(7)
+            assert written.endswith(b"\n")
+            num_left -= written.count(b"\n")
+
+
+def test_lines_that_nobody_reads_are_dropped_and_counted_where_they_are_missing(pipe: tuple[int, int]) -> None:
+    outlet = Outlet(pipe[1], max_waiting_bytes=1000)
+    num_full = fill(pipe[1])
+    for line in LINES:
+        outlet.write(line)
+    read(pipe[0], num_full)
+    assert outlet.mark().wait(60)
+    outlet.write(b"later\n")
+    assert outlet.mark().wait(60)
+    content = os.read(pipe[0], 10_000)
+    before, num_missing, after = MISSING.split(content)
+    assert before == b"".join(LINES[: len(before) // len(LINES[0])])
+    assert len(before) == 994
+    assert int(num_missing) == len(LINES) - len(before) // len(LINES[0])
+    assert after == b"later\n"
+
+
+def test_lines_that_come_before_the_gap_is_told_come_after_it(pipe: tuple[int, int]) -> None:
+    outlet = Outlet(pipe[1], max_waiting_bytes=select.PIPE_BUF + 200)
+    num_full = fill(pipe[1])
+    for _ in range(2):
+        outlet.write(b"z" * (select.PIPE_BUF - 1) + b"\n")
+    mark = outlet.mark()
+    outlet.write(b"small\n")
+    read(pipe[0], num_full)
+    assert mark.wait(60)
+    assert MISSING.split(os.read(pipe[0], 10_000))[1:] == [b"1", b"small\n"]
+
+
+@pytest.mark.parametrize("is_gone", [True, False], ids=["gone", "back"])
+def test_a_reader_that_is_gone_or_a_pipe_that_is_not_to_block_does_no_harm(
+    pipe: tuple[int, int], is_gone: bool
+) -> None:
+    outlet = Outlet(pipe[1])
+    os.set_blocking(pipe[1], False)
+    num_full = fill(pipe[1])
+    outlet.write(b"first\n")
+    if is_gone:
+        os.close(pipe[0])
+    else:
+        read(pipe[0], num_full)
+    assert outlet.mark().wait(60)
+    if not is_gone:
+        assert os.read(pipe[0], 100) == b"first\n"
+
+
+def test_a_handler_of_a_signal_may_write_amid_a_write(pipe: tuple[int, int]) -> None:
+    outlet = Outlet(pipe[1], max_waiting_bytes=1000)
+    before = signal.signal(signal.SIGALRM, lambda *_: outlet.write(b"alarm\n"))
+    signal.setitimer(signal.ITIMER_REAL, 1e-4, 1e-4)
+    try:
+        for line in LINES:
+            outlet.write(line)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    mark, content = outlet.mark(), b""
+    while not mark.is_set():
+        content += os.read(pipe[0], select.PIPE_BUF) if select.select([pipe[0]], [], [], 0.01)[0] else b""
+    assert content.startswith(LINES[0])
+
+
+BEGIN = """
+import logging, os, sys
+logging.basicConfig(format="%(message)s", stream=sys.stdout)
+from service.process.outlet import wait_for_no_reader, write_out_before_sigterm
+wait_for_no_reader()
+"""
+ENDS = {
+    "by itself": ("", 0),
+    "by an exception": ("raise OSError('of a test')", 1),
+    "by SIGTERM": ("write_out_before_sigterm(); os.kill(os.getpid(), 15)", -signal.SIGTERM),
+    "by its decision": ("from service.process.outlet import write_out; write_out(); os._exit(3)", 3),
+}
+WRITES = "for number in range(20_000): logging.warning('%06d', number)\nprint('é\\ud800 end', file=sys.stderr)\n"
+
+
+def begin(script: str) -> subprocess.Popen[bytes]:
+    """A process with outlets, and pipes to them that nobody reads yet."""
+    words = [sys.executable, "-c", BEGIN + script]
+    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # noqa: S603  words of this test
+
+
+@pytest.mark.parametrize(("end", "status"), ENDS.values(), ids=ENDS)
+def test_a_process_that_ends_hands_on_what_it_has_written(end: str, status: int) -> None:
+    with begin(WRITES + end) as process:
+        printed, errors = process.communicate(timeout=60)
+    assert printed == b"".join(LINES[:20_000])
+    assert errors.startswith("é\\ud800 end\n".encode())
+    assert errors.endswith(b"OSError: of a test\n") == (status == 1)
+    assert process.returncode == status
+
+
+@pytest.mark.parametrize(("end", "status"), ENDS.values(), ids=ENDS)
+def test_a_process_ends_though_nobody_reads_what_it_writes(end: str, status: int) -> None:
+    more = "for number in range(12_000): logging.warning('%06d', number); print(number, file=sys.stderr)\n"
+    with begin(more + end) as process:
+        assert process.wait(timeout=60) == status

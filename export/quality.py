@@ -29,7 +29,7 @@ from training.data import digits, etth1, ewt, multi30k, polyphony, sst2, sst_tre
 from training.data.multi30k import Language
 from training.data.source import DataError, DataSource
 from training.forecasts.backtest import Backtest, Channels
-from training.models.forecaster import Forecaster, Told
+from training.models.forecaster import Forecaster, StaticFeatures
 from training.models.streaming import Tensors
 from training.tasks import translation_scores
 from training.tasks.caption import place_everywhere
@@ -200,9 +200,9 @@ class GraphForecaster:
         self.segment = task.segment
         self.widening = torch.ones(())
 
-    def known_state(self, told: Told) -> Tensors:
+    def known_state(self, static_features: StaticFeatures) -> Tensors:
         """Return the state of N channels before their first reading, with their static features."""
-        known, fresh = told._asdict(), as_tensors(self._rungs.initial_state(len(told.unit)))
+        known, fresh = static_features._asdict(), as_tensors(self._rungs.initial_state(len(static_features.unit)))
         return {name: known.get(name, values) for name, values in fresh.items()}
 
     def unroll(self, x: Tensor, state: Tensors) -> tuple[Tensors, Tensors]:

@@ -80,7 +80,7 @@ class ForecastingRecipe(Recipe):
         known = zip(forecaster.channels, forecaster.centers.tolist(), forecaster.units.tolist(), strict=True)
         return ForecastingTask(
             segment=forecaster.segment,
-            season=forecaster.rhythm.season if isinstance(forecaster, StreamingForecaster) else None,
+            season=forecaster.seasonality.season if isinstance(forecaster, StreamingForecaster) else None,
             look_back=forecaster.look_back,
             interval=forecaster.interval,
             quantiles=QUANTILE_LEVELS,

@@ -134,7 +134,7 @@ class ForecasterTask(Task[AnyForecasterSettings]):
     def choosing(self, model: Forecaster, channels: Channels) -> Backtest:
         """Return the backtest that chooses the epoch: every `choice_stride`-th origin of the dev rows."""
         rows, protocol = self.series.splits["dev"], self.series.protocol
-        return Backtest(model, channels, rows, protocol, self.settings.data.choice_stride, keeps_reach=True)
+        return Backtest(model, channels, rows, protocol, self.settings.data.choice_stride, keeps_scores=True)
 
     def needed_widening(self, model: Forecaster, errors: Mapping[str, list[Errors]]) -> Tensor:
         """Compute the widening that the bands need, in the shape of the model's `widening`.

@@ -66,7 +66,7 @@ class ForecasterTask(Task[AnyForecasterSettings]):
     """Trains a `Forecaster` on a data set."""
 
     goal = Goal("relative_mse", "lower")
-    item = "reading"
+    throughput_unit = "reading"
     units: ClassVar[dict[str, str]] = {
         "dev_relative_mse": "MSE, share of seasonal naive",
         "dev_windowed_relative_mse": "MSE, share of seasonal naive",

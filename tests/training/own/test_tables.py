@@ -222,7 +222,7 @@ def test_labelled_texts_become_a_classifier_with_their_labels(
     options = ["--csv", path, "--text", "body", "--label", "kind", "--output", output]
     assert run("sentiment", *options, *TINY) == 0
     best = checkpoint.load(output / "best")
-    assert best.definition.goal.among_equals == "loss"
+    assert best.definition.goal.tie_breaker == "loss"
     assert isinstance(best.model, SentimentModel)
     assert best.model.classes == ("fun", "spam", "work")
     assert best.model.head.out_features == 3
